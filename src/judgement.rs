@@ -1,0 +1,244 @@
+//! The judgement: what a training job will take, whether that fits, and where every input came from.
+//!
+//! Plain data with the key names that `check -o json` promises. The `TrainingEstimate`'s status, the webhook's message
+//! and the reports are all made from it, so nothing here is an abbreviation of anything.
+
+use serde::Serialize;
+
+use crate::units::{Bytes, Decimal, Flops};
+use crate::workload::TrainingJob;
+
+/// All that is said of one workload.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Judgement {
+    /// The decision.
+    pub verdict: Verdict,
+    /// Why, in one CamelCase word.
+    pub reason: Reason,
+    /// Why, in one line for a person: `needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB; …`.
+    pub message: String,
+    /// The probability that the job runs out of memory; none where nothing can be said.
+    pub oom_probability: Option<f64>,
+    /// What would have to be added before more can be said: the spec's field paths, like `batch.sequenceLength`.
+    pub missing: Vec<String>,
+    /// One line each, at most 120 characters: disagreements, assumptions that could decide, unknown keys.
+    pub warnings: Vec<String>,
+    /// What could not be read: not empty means malformed, and the verdict is `Unknown`.
+    pub errors: Vec<InputError>,
+    /// Every value that was used, and where it came from.
+    pub inputs: Vec<Input>,
+    /// Peak memory per accelerator.
+    pub memory: Option<Memory>,
+    /// How long it takes.
+    pub time: Option<Time>,
+    /// What it costs.
+    pub cost: Option<Cost>,
+    /// The nearest changed configurations that fit.
+    pub advice: Vec<Advice>,
+    /// What was read, all sources merged; explicit values only, no assumptions.
+    #[serde(skip)]
+    pub job: TrainingJob,
+    /// What a person calls the model, the accelerator and their number, for columns and messages.
+    #[serde(skip)]
+    pub summary: Summary,
+    /// The reason given for overriding a denial, where one is.
+    #[serde(skip)]
+    pub override_reason: Option<String>,
+}
+
+/// The decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Verdict {
+    /// P(OOM) is under the warning threshold.
+    Fits,
+    /// Between the thresholds: it may run out.
+    Tight,
+    /// P(OOM) is at the denial threshold or over.
+    OutOfMemory,
+    /// Training, but what is missing decides.
+    Unknown,
+    /// No training, or no accelerators: the usual answer.
+    NotTraining,
+}
+
+impl Verdict {
+    /// The verdict's word, as columns and labels show it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fits => "Fits",
+            Self::Tight => "Tight",
+            Self::OutOfMemory => "OutOfMemory",
+            Self::Unknown => "Unknown",
+            Self::NotTraining => "NotTraining",
+        }
+    }
+}
+
+/// Why a verdict was reached. Closed: metrics use it as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Reason {
+    /// The needed memory is below capacity.
+    BelowCapacity,
+    /// The needed memory is so near to capacity that it may run out.
+    NearCapacity,
+    /// The needed memory is above capacity.
+    AboveCapacity,
+    /// What is missing decides; `missing` lists it.
+    MissingInputs,
+    /// The model is in no table and its dimensions are not given.
+    UnknownModel,
+    /// The accelerator is not named, or in no table and its memory is not given.
+    UnknownAccelerator,
+    /// A value could not be read; `errors` says which.
+    Malformed,
+    /// Reading it would take more work than was asked for.
+    TooLarge,
+    /// The workload that an estimate refers to is not there.
+    WorkloadNotFound,
+    /// It asks for no accelerator, or does not train.
+    NotTraining,
+}
+
+impl Reason {
+    /// The reason's word, as conditions and labels show it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BelowCapacity => "BelowCapacity",
+            Self::NearCapacity => "NearCapacity",
+            Self::AboveCapacity => "AboveCapacity",
+            Self::MissingInputs => "MissingInputs",
+            Self::UnknownModel => "UnknownModel",
+            Self::UnknownAccelerator => "UnknownAccelerator",
+            Self::Malformed => "Malformed",
+            Self::TooLarge => "TooLarge",
+            Self::WorkloadNotFound => "WorkloadNotFound",
+            Self::NotTraining => "NotTraining",
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Input {
+    /// The spec's field path: `model.layers`.
+    pub field: String,
+    /// The value as text, at most 64 characters.
+    pub value: String,
+    /// Where it came from: `annotation weighbridge.dev/layers`, `model llama-2-70b`, `assumed`.
+    pub source: String,
+}
+
+/// A value that could not be read. Complete in itself: says what was wrong, where, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InputError {
+    /// Where in the object: `metadata.annotations[weighbridge.dev/tensor-parallel]`.
+    pub field: String,
+    /// One line naming key, value and grammar.
+    pub message: String,
+}
+
+/// Peak memory per accelerator, of the worst rank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// What must fit: the point estimate of the needed figure.
+    pub peak_bytes: Bytes,
+    /// The needed figure's 5th percentile.
+    pub lower_bytes: Bytes,
+    /// The needed figure's 95th percentile.
+    pub upper_bytes: Bytes,
+    /// The live tensors: torch's `max_memory_allocated`.
+    pub allocated_bytes: Bytes,
+    /// With what the allocator keeps: `max_memory_reserved`.
+    pub reserved_bytes: Bytes,
+    /// With context, communicators and workspaces: nvidia-smi's figure.
+    pub process_bytes: Bytes,
+    /// What one accelerator offers a process; none where it is not known.
+    pub capacity_bytes: Option<Bytes>,
+    /// The rank that needs most, as `pipeline stage 0 of 4`.
+    pub worst_rank: String,
+    /// When it needs most: `backward`, `loss`, `optimizer step`, ….
+    pub instant: String,
+    /// What the peak is made of; adds up to `peak_bytes`.
+    pub components: Vec<Component>,
+}
+
+/// A part of the peak.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Component {
+    /// `weights`, `gradients`, `optimizer states`, `activations`, `logits`, `communication`, `runtime`, ….
+    pub name: &'static str,
+    /// How much of the peak it holds.
+    pub bytes: Bytes,
+}
+
+/// How long training takes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Time {
+    /// Wall-clock days; none where the number of accelerators is not known.
+    pub days: Option<f64>,
+    /// The interval's lower end.
+    pub days_low: Option<f64>,
+    /// The interval's upper end.
+    pub days_high: Option<f64>,
+    /// Accelerator-hours; none where neither tokens nor steps are given.
+    pub gpu_hours: Option<f64>,
+    /// The interval's lower end.
+    pub gpu_hours_low: Option<f64>,
+    /// The interval's upper end.
+    pub gpu_hours_high: Option<f64>,
+    /// One optimizer step; none where the global batch or the number of accelerators is not known.
+    pub step_seconds: Option<f64>,
+    /// Tokens a second on one accelerator.
+    pub tokens_per_second_per_gpu: f64,
+    /// Model FLOPs utilization, 0 to 1.
+    pub mfu: f64,
+    /// Model FLOPs of one token, forward and backward, causal attention counted once.
+    pub flops_per_token: f64,
+    /// Model FLOPs of the whole training; none where neither tokens nor steps are given.
+    #[serde(skip)]
+    pub flops: Option<Flops>,
+}
+
+/// What training costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// For all accelerator-hours, with two decimals.
+    pub total: Decimal,
+    /// One accelerator, one hour.
+    pub per_gpu_hour: Decimal,
+    /// ISO 4217.
+    pub currency: String,
+    /// The catalogue price's date; none where the price was given.
+    pub as_of: Option<String>,
+}
+
+/// A changed configuration that fits.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Advice {
+    /// The change, as a person would say it: `pipeline-parallel 4 → 8`.
+    pub change: String,
+    /// The changed fields alone.
+    pub spec: TrainingJob,
+    /// The needed memory after the change.
+    pub peak_bytes: Bytes,
+    /// Days after the change.
+    pub days: Option<f64>,
+}
+
+/// What a person calls the parts of the job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The model: its name, or its size.
+    pub model: Option<String>,
+    /// The accelerator's key in the catalogue, or the name that was given.
+    pub accelerator: Option<String>,
+    /// The accelerator as messages name it: `A800-80GB`.
+    pub accelerator_name: Option<String>,
+    /// How many accelerators.
+    pub accelerators: Option<u64>,
+}

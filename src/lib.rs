@@ -1,0 +1,8 @@
+//! Weighbridge weighs a training job before it may enter the cluster.
+
+pub mod hardware;
+pub mod judge;
+pub mod judgement;
+pub mod surroundings;
+pub mod units;
+pub mod workload;
