@@ -3,6 +3,7 @@
 pub mod hardware;
 pub mod judge;
 pub mod judgement;
+pub mod model;
 pub mod surroundings;
 pub mod units;
 pub mod workload;
