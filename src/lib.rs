@@ -1,9 +1,11 @@
 //! Weighbridge weighs a training job before it may enter the cluster.
 
+pub mod estimate;
 pub mod hardware;
 pub mod judge;
 pub mod judgement;
 pub mod model;
 pub mod surroundings;
 pub mod units;
+pub mod verdict;
 pub mod workload;
