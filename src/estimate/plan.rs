@@ -209,7 +209,7 @@ impl Plan {
     /// What a stage holds. Layers are dealt evenly, the first stages taking one more where they do not divide.
     pub fn stage(&self, index: u64) -> Stage {
         let layers = self.stage_layers(index);
-        let before: u64 = (0..index).map(|i| self.stage_layers(i)).sum();
+        let before = self.layers_before(index);
         // Dense layers of a mixture of experts are the first ones.
         let dense_in_all = self.shape.layers - self.shape.expert_layers().min(self.shape.layers);
         let dense_layers = dense_in_all.saturating_sub(before).min(layers);
@@ -222,22 +222,27 @@ impl Plan {
         }
     }
 
-    fn stage_layers(&self, index: u64) -> u64 {
-        let last = self.pipeline.saturating_sub(1);
-        if self.pipeline > 1 {
-            if let (0, Some(first)) = (index, self.first_stage_layers) {
-                return first.min(self.shape.layers);
-            }
-            if let (true, Some(layers)) = (index == last, self.last_stage_layers) {
-                return layers.min(self.shape.layers);
-            }
+    /// Layers of the stages before `index`: the first stage's own number, then an even share each, the remainder dealt
+    /// to the first of them. Closed, so that an absurd number of stages costs nothing.
+    fn layers_before(&self, index: u64) -> u64 {
+        let all = self.shape.layers;
+        if index == 0 {
+            return 0;
         }
-        let given = self.first_stage_layers.filter(|_| self.pipeline > 1);
-        let given_last = self.last_stage_layers.filter(|_| self.pipeline > 1);
-        let rest = self.shape.layers.saturating_sub(given.unwrap_or(0) + given_last.unwrap_or(0));
-        let stages = (self.pipeline - u64::from(given.is_some()) - u64::from(given_last.is_some())).max(1);
-        let position = index - u64::from(given.is_some() && index > 0);
-        rest / stages + u64::from(position < rest % stages)
+        if index >= self.pipeline {
+            return all;
+        }
+        let first = self.first_stage_layers.map(|layers| layers.min(all));
+        let last = self.last_stage_layers.map(|layers| layers.min(all - first.unwrap_or(0)));
+        let own = u64::from(first.is_some());
+        let stages = self.pipeline.saturating_sub(own + u64::from(last.is_some())).max(1);
+        let rest = all - first.unwrap_or(0) - last.unwrap_or(0);
+        let dealt = (index - own).min(stages);
+        first.unwrap_or(0) + (rest / stages).saturating_mul(dealt) + dealt.min(rest % stages)
+    }
+
+    fn stage_layers(&self, index: u64) -> u64 {
+        self.layers_before(index + 1).saturating_sub(self.layers_before(index))
     }
 }
 

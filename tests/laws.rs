@@ -1,0 +1,204 @@
+//! Laws that hold whatever the training job: physics does not depend on the case.
+
+use proptest::prelude::*;
+use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::calibration::Calibration;
+use weighbridge::estimate::memory::{self, Peak};
+use weighbridge::estimate::plan::Plan;
+use weighbridge::estimate::{estimate, time};
+use weighbridge::units::{Bytes, Count};
+use weighbridge::workload::{
+    Accelerator, Activation, Batch, Finetuning, Framework, Method, Model, Parallelism, Recompute, Sharding,
+    TrainingJob,
+};
+
+fn peak(plan: &Plan) -> Peak {
+    memory::peak(plan, Calibration::builtin())
+}
+
+fn likely(job: &TrainingJob) -> Plan {
+    assume(job, Device { bf16: true }).unwrap().likely
+}
+
+fn component(peak: &Peak, names: &[&str]) -> Bytes {
+    peak.components.iter().filter(|c| names.contains(&c.name)).map(|c| c.bytes).sum()
+}
+
+fn states(plan: &Plan) -> Bytes {
+    component(&peak(plan), &["weights", "optimizer states"])
+}
+
+prop_compose! {
+    /// A stated training job of a plausible model, on any framework.
+    fn any_job()(
+        layers in 1u32..130, heads in 1u32..130, head_size in prop::sample::select(vec![64u32, 128]),
+        ffn in 1u32..8, vocab in 1_000u32..300_000, gated: bool,
+        tensor in 0u32..4, pipeline in 0u32..4, data in 0u32..8,
+        micro in 1u32..8, batches in 1u32..32, sequence in 1u32..40_000,
+        sharding in prop::sample::select(Sharding::ALL.to_vec()),
+        framework in prop::sample::select(Framework::ALL.to_vec()),
+        recompute in prop::sample::select(Recompute::ALL.to_vec()),
+    ) -> TrainingJob {
+        let (tensor, pipeline, data) = (1 << tensor, 1 << pipeline, 1 << data);
+        TrainingJob {
+            model: Some(Model {
+                layers: Some(layers),
+                hidden_size: Some(heads * head_size),
+                attention_heads: Some(heads),
+                head_size: Some(head_size),
+                ffn_hidden_size: Some(ffn * heads * head_size),
+                vocab_size: Some(vocab),
+                activation: Some(if gated { Activation::SwiGLU } else { Activation::GELU }),
+                ..Model::default()
+            }),
+            parallelism: Some(Parallelism {
+                tensor: Some(tensor), pipeline: Some(pipeline), data: Some(data), sharding: Some(sharding),
+                ..Parallelism::default()
+            }),
+            batch: Some(Batch {
+                micro_batch_size: Some(micro),
+                global_batch_size: Some(micro * data * batches),
+                sequence_length: Some(sequence),
+                ..Batch::default()
+            }),
+            framework: Some(framework),
+            recompute: Some(recompute),
+            ..TrainingJob::default()
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn components_add_up_to_the_peak(job in any_job()) {
+        let peak = peak(&likely(&job));
+        prop_assert_eq!(peak.components.iter().map(|c| c.bytes).sum::<Bytes>(), peak.needed);
+        prop_assert!(peak.allocated <= peak.reserved && peak.reserved <= peak.process);
+        prop_assert!(peak.allocated < peak.needed);
+    }
+
+    #[test]
+    fn every_stage_needs_at_most_the_reported_peak(job in any_job()) {
+        let plan = likely(&job);
+        let counted = weighbridge::model::Parameters::of(&plan.shape);
+        let worst = peak(&plan);
+        for index in 0..plan.pipeline {
+            let stage = memory::stage_peak(&plan, &counted, Calibration::builtin(), plan.stage(index));
+            prop_assert!(stage.needed <= worst.needed);
+        }
+    }
+
+    #[test]
+    fn stages_hold_every_layer_once(job in any_job()) {
+        let plan = likely(&job);
+        let layers: u64 = (0..plan.pipeline).map(|i| plan.stage(i).layers()).sum();
+        prop_assert_eq!(layers, plan.shape.layers);
+    }
+
+    #[test]
+    fn more_tensor_parallelism_never_needs_more_weights_per_gpu(job in any_job()) {
+        let narrow = likely(&job);
+        let wide = Plan { tensor: narrow.tensor * 2, ..narrow.clone() };
+        let weights = |plan: &Plan| component(&peak(plan), &["weights"]);
+        prop_assert!(weights(&wide) <= weights(&narrow));
+    }
+
+    #[test]
+    fn more_pipeline_parallelism_never_needs_more_states_per_gpu(job in any_job()) {
+        let short = likely(&job);
+        let long = Plan { pipeline: short.pipeline * 2, ..short.clone() };
+        let all = |plan: &Plan| {
+            let counted = weighbridge::model::Parameters::of(&plan.shape);
+            (0..plan.pipeline)
+                .map(|i| {
+                    let stage = memory::stage_peak(plan, &counted, Calibration::builtin(), plan.stage(i));
+                    component(&stage, &["weights", "optimizer states"])
+                })
+                .max()
+                .unwrap_or_default()
+        };
+        prop_assert!(all(&long) <= all(&short));
+    }
+
+    #[test]
+    fn more_sharding_never_needs_more_states(job in any_job()) {
+        let plan = likely(&job);
+        let order = [Sharding::None, Sharding::ZeRO1, Sharding::ZeRO2, Sharding::ZeRO3];
+        let states: Vec<_> =
+            order.iter().map(|s| states(&Plan { sharding: *s, pipeline: 1, ..plan.clone() })).collect();
+        prop_assert!(states.is_sorted_by(|less, more| less >= more), "{states:?}");
+    }
+
+    #[test]
+    fn more_recomputation_never_keeps_more_activations(job in any_job()) {
+        let plan = likely(&job);
+        let needed = |recompute| peak(&Plan { recompute, ..plan.clone() }).needed;
+        prop_assert!(needed(Recompute::Full) <= needed(Recompute::None));
+        prop_assert!(needed(Recompute::Selective) <= needed(Recompute::None));
+    }
+
+    #[test]
+    fn memory_grows_with_batch_and_sequence(job in any_job()) {
+        let plan = likely(&job);
+        let needed = peak(&plan).needed;
+        let larger_batch = Plan { micro_batch: plan.micro_batch + 1, ..plan.clone() };
+        prop_assert!(peak(&larger_batch).needed >= needed);
+        let longer = Plan { sequence: plan.sequence + 1, ..plan.clone() };
+        prop_assert!(peak(&longer).needed >= needed);
+    }
+
+    #[test]
+    fn adapters_never_have_more_states_than_full_training(mut job in any_job()) {
+        let full = states(&likely(&job));
+        job.finetuning =
+            Some(Finetuning { method: Some(Method::LoRA), rank: Some(1), ..Finetuning::default() });
+        prop_assert!(states(&likely(&job)) <= full);
+    }
+
+    #[test]
+    fn the_leanest_plan_needs_no_more_than_the_heaviest(job in any_job(), forget in any::<u8>()) {
+        let mut job = job;
+        let forgotten = |bit: u8| forget & (1 << bit) != 0;
+        if forgotten(0) { job.recompute = None; }
+        if forgotten(1) { job.framework = None; }
+        if let Some(batch) = &mut job.batch {
+            if forgotten(2) { batch.micro_batch_size = None; }
+            if forgotten(3) { batch.sequence_length = None; }
+            if forgotten(4) { batch.global_batch_size = None; }
+        }
+        if let Some(parallelism) = &mut job.parallelism {
+            if forgotten(5) { parallelism.sharding = None; }
+            if forgotten(6) { parallelism.data = None; }
+        }
+        let estimate = estimate(&job, Device { bf16: true }).unwrap();
+        prop_assert!(estimate.lean <= estimate.peak.needed && estimate.peak.needed <= estimate.heavy);
+    }
+
+    #[test]
+    fn nothing_overflows_at_absurd_sizes(
+        parameters in 1u64..=1_000_000_000_000_000, gpus in 1u32..=10_000_000,
+        numbers in prop::collection::vec(1u32..=u32::MAX, 12),
+    ) {
+        let n = |i: usize| numbers.get(i).copied();
+        for model in [
+            Model { parameters: Some(Count(parameters)), ..Model::default() },
+            Model {
+                layers: n(0), hidden_size: n(1), attention_heads: n(2), ffn_hidden_size: n(3), vocab_size: n(4),
+                experts: n(5), experts_per_token: n(6), shared_experts: n(7), ..Model::default()
+            },
+        ] {
+            let job = TrainingJob {
+                model: Some(model),
+                parallelism: Some(Parallelism {
+                    tensor: n(8), pipeline: n(9), virtual_pipeline: n(10), ..Parallelism::default()
+                }),
+                batch: Some(Batch { micro_batch_size: n(11), sequence_length: n(0), ..Batch::default() }),
+                accelerator: Some(Accelerator { count: Some(gpus), ..Accelerator::default() }),
+                ..TrainingJob::default()
+            };
+            let estimate = estimate(&job, Device { bf16: true }).unwrap();
+            prop_assert!(estimate.peak.needed > Bytes::ZERO);
+            prop_assert!(time::flops_per_token(&estimate.assumed.likely) > 0);
+        }
+    }
+}
