@@ -31,7 +31,7 @@ check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=â
 
 generate: ## write what is made from the code: the CRD, and the snapshots of the reports
 	$(CARGO) run --quiet -- crds > crds/weighbridge.dev_trainingestimates.yaml
-	INSTA_UPDATE=always $(CARGO) test --test check
+	INSTA_UPDATE=always $(CARGO) test --test cases
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build
