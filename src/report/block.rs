@@ -25,7 +25,9 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
         line(text, 2, &cost_sentence(cost));
     }
     list(text, "Would fit:", judgement.advice.iter().map(advised));
-    list(text, "Cannot be read:", judgement.errors.iter().map(|error| vec![error.message.clone()]));
+    // A single error is the sentence above already.
+    let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
+    list(text, "Cannot be read:", further.map(|error| vec![error.message.clone()]));
     list(text, "Missing:", judgement.missing.iter().map(|field| vec![field.clone()]));
     list(text, "Warnings:", judgement.warnings.iter().map(|warning| vec![warning.clone()]));
     list(text, "Inputs:", inputs(judgement));
@@ -37,7 +39,7 @@ fn explain_memory(text: &mut String, memory: &Memory, oom_probability: Option<f6
     line(
         text,
         2,
-        &format!("Peak: {} of {}{}", memory.instant, memory.worst_rank, chance.unwrap_or_default()),
+        &format!("Peak: {}, on {}{}", memory.instant, memory.worst_rank, chance.unwrap_or_default()),
     );
     let part = |name: &str, bytes: crate::units::Bytes| {
         vec![name.to_owned(), format!("{:>6.1} GiB", bytes.as_gib())]

@@ -6,6 +6,8 @@ mod figures;
 mod json;
 mod printable;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use json::json;
 pub use printable::printable;
