@@ -1,10 +1,37 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help controlplane
+.PHONY: help demo test lint check generate controlplane
+
+CARGO ?= cargo
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## show all of it on a real control plane, until interrupted; ARGS=--once ends by itself
+	@$(CARGO) build --quiet
+	@$(CARGO) run --quiet --example demo -- $(ARGS)
+
+test: controlplane ## run every test, the real control plane included
+	$(CARGO) test --all-targets --no-fail-fast
+
+lint: ## check formatting, lints, the core without its edges, and dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --lib --no-default-features -- -D warnings
+	$(CARGO) check --lib --no-default-features
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "$(CARGO) deny check"; $(CARGO) deny check; \
+	else \
+		echo "cargo-deny is not installed, so licences and advisories are not checked: cargo install --locked cargo-deny"; \
+	fi
+
+check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=… for others)
+	@$(CARGO) run --quiet -- check $(or $(ARGS),examples/); status=$$?; [ $$status -le 1 ]
+
+generate: ## write what is made from the code: the CRD, and the snapshots of the reports
+	$(CARGO) run --quiet -- crds > crds/weighbridge.dev_trainingestimates.yaml
+	INSTA_UPDATE=always $(CARGO) test --test cases
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build

@@ -10,3 +10,8 @@ pub mod surroundings;
 pub mod units;
 pub mod verdict;
 pub mod workload;
+
+#[cfg(feature = "operator")]
+pub mod cli;
+#[cfg(feature = "operator")]
+pub mod report;

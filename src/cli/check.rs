@@ -1,0 +1,130 @@
+//! `weighbridge check`: judges manifests before anybody applies them.
+//!
+//! Every document is judged, whatever is wrong with its neighbours. What could not be read is said on standard error,
+//! in both output formats, and shows in the exit status; what was read but could not be judged is part of the report.
+//!
+//! Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or read, else 0.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::{input, surroundings};
+use crate::hardware::Catalogue;
+use crate::judge::{Ask, Rules, judge};
+use crate::judgement::{InputError, Judgement, Reason, Verdict};
+use crate::report::{self, Entry, Style};
+use crate::surroundings::Surroundings;
+
+/// What is typed behind `check`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or \
+                        read, else 0.\n\nExamples:\n  weighbridge check job.yaml\n  weighbridge check manifests/\n  \
+                        helm template mychart | weighbridge check -\n  kubectl get pytorchjobs,jobs -A -o yaml | \
+                        weighbridge check - -o json"
+)]
+pub(super) struct Arguments {
+    /// Files, folders (searched for *.yaml, *.yml and *.json) and - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// How the report is written
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// A table, and what stands behind each of its lines
+    Table,
+    /// One array, an element a training workload
+    Json,
+}
+
+/// Judges what the arguments name, and prints the report.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let input = input::read(&arguments.paths);
+    let around = surroundings::of(&input.objects);
+    let entries: Vec<Entry> = input.objects.iter().filter_map(|object| entry(object, &around)).collect();
+
+    for unreadable in &input.unreadable {
+        tell(&format!("weighbridge: {unreadable}"))?;
+    }
+    if entries.is_empty() && input.unreadable.is_empty() {
+        tell("weighbridge: nothing here trains on accelerators")?;
+    }
+    print(&match arguments.output {
+        Output::Table => report::table(&entries, style()),
+        Output::Json => report::json(&entries)?,
+    })?;
+    Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty())))
+}
+
+/// The judgement of an object; nothing where there is nothing to judge.
+fn entry(object: &Value, around: &Surroundings) -> Option<Entry> {
+    let judgement = judge(object, around, Catalogue::builtin(), &Rules::default(), &Ask::default());
+    if judgement.verdict == Verdict::NotTraining {
+        return None;
+    }
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    Some(Entry {
+        name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
+        kind: text("/kind").unwrap_or_default(),
+        judgement: malformed(judgement, input::annotations::errors(object)),
+    })
+}
+
+/// The apiserver would refuse the object for these errors, so nothing else about it counts.
+fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
+    let Some(first) = errors.first() else { return judgement };
+    Judgement {
+        verdict: Verdict::Unknown,
+        reason: Reason::Malformed,
+        message: first.message.clone(),
+        oom_probability: None,
+        memory: None,
+        time: None,
+        cost: None,
+        advice: Vec::new(),
+        errors: errors.into_iter().chain(judgement.errors).collect(),
+        ..judgement
+    }
+}
+
+fn status(entries: &[Entry], any_unreadable: bool) -> u8 {
+    let any = |verdict| entries.iter().any(|entry| entry.judgement.verdict == verdict);
+    if any(Verdict::OutOfMemory) {
+        1
+    } else if any_unreadable || any(Verdict::Unknown) {
+        2
+    } else {
+        0
+    }
+}
+
+/// Colour is for people: not for files, pipes, or those who set `NO_COLOR`.
+fn style() -> Style {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && io::stdout().is_terminal() { Style::Coloured } else { Style::Plain }
+}
+
+fn print(report: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    forgiving(out.write_all(report.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn tell(line: &str) -> io::Result<()> {
+    let line = report::printable(line);
+    forgiving(writeln!(io::stderr().lock(), "{line}"))
+}
+
+/// A reader that has seen enough (`head`) is no failure.
+fn forgiving(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

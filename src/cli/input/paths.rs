@@ -1,0 +1,126 @@
+//! Which files a path stands for.
+//!
+//! `-` is standard input. A file is read whatever its name. A folder is searched through all its folders for *.yaml,
+//! *.yml and *.json, in the order of their names, so that the same tree always gives the same report.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Place, Unreadable};
+
+/// More than any cluster's dump; a device file that never ends stops here.
+const MAX_BYTES: u64 = 256 << 20;
+
+const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
+
+/// Something to read.
+pub(super) enum Source {
+    StandardInput,
+    File(PathBuf),
+}
+
+/// What was read.
+pub(super) struct Text {
+    pub(super) name: String,
+    pub(super) content: String,
+}
+
+/// The sources that a path stands for.
+pub(super) fn sources(path: &Path) -> Vec<Result<Source, Unreadable>> {
+    if path == Path::new("-") {
+        return vec![Ok(Source::StandardInput)];
+    }
+    if !path.is_dir() {
+        return vec![Ok(Source::File(path.to_owned()))];
+    }
+    let mut found = Vec::new();
+    search(path, &mut found);
+    if found.is_empty() {
+        found.push(Err(unreadable(path.display().to_string(), &"holds no *.yaml, *.yml or *.json file")));
+    }
+    found
+}
+
+fn search(folder: &Path, found: &mut Vec<Result<Source, Unreadable>>) {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => return found.push(Err(unreadable(folder.display().to_string(), &error))),
+    };
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        // A link to a folder may lead back up; a link to a file is as good as the file.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            search(&path, found);
+        } else if path.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e == *known))
+            && !path.is_dir()
+        {
+            found.push(Ok(Source::File(path)));
+        }
+    }
+}
+
+impl Source {
+    /// Reads all of it.
+    pub(super) fn read(self) -> Result<Text, Unreadable> {
+        let (name, bytes) = match self {
+            Self::StandardInput => ("standard input".to_owned(), all_of(io::stdin().lock())),
+            Self::File(path) => (path.display().to_string(), File::open(&path).and_then(all_of)),
+        };
+        let content = bytes.and_then(|bytes| {
+            let not_text = |_| io::Error::other("is not UTF-8 text; save it as UTF-8");
+            String::from_utf8(bytes).map_err(not_text)
+        });
+        match content {
+            Ok(content) => Ok(Text { name, content }),
+            Err(error) => Err(unreadable(name, &error)),
+        }
+    }
+}
+
+fn all_of(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("is larger than {} MiB; split it", MAX_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(file: String, problem: &dyn Display) -> Unreadable {
+    Unreadable { place: Place { file, document: None }, problem: problem.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_searched_in_the_order_of_names() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir_all(folder.path().join("b"))?;
+        for name in ["b/deep.json", "c.yml", "a.yaml", "README.md"] {
+            fs::write(folder.path().join(name), "")?;
+        }
+        let names: Vec<_> = sources(folder.path())
+            .into_iter()
+            .filter_map(|source| match source {
+                Ok(Source::File(path)) => path.strip_prefix(folder.path()).ok().map(Path::to_owned),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(names, ["a.yaml", "b/deep.json", "c.yml"].map(PathBuf::from));
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_without_manifests_is_a_mistake() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let found = sources(folder.path());
+        assert!(matches!(found.as_slice(), [Err(_)]));
+        Ok(())
+    }
+}

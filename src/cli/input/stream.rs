@@ -1,0 +1,301 @@
+//! A text's documents, YAML or JSON, any number of them.
+//!
+//! As kubectl does, the text is cut at lines that begin with `---` before any of it is parsed. So a document that
+//! cannot be read (a template, a mistake) does not take its neighbours along, and every mistake has its own line
+//! number. A document that begins with `{` is read as a series of JSON values first, then as YAML.
+//!
+//! YAML is read as version 1.1, like kubectl: `yes`, `no`, `on` and `off` are booleans, `0777` is octal, `1_000` is a
+//! thousand, and `<<` merges. Aliases are expanded within a budget, so a small file cannot become a large one.
+
+use serde_saphyr::{
+    DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter, NonFiniteFloatPolicy, UserMessageFormatter,
+};
+
+use super::value::Manifest;
+use super::{Place, Unreadable};
+
+/// Values that aliases may copy, all copies together: far above what manifests need, far below what memory holds.
+const MAX_ALIASED: usize = 200_000;
+/// As deep as `serde_json` goes.
+const MAX_DEPTH: usize = 128;
+/// A dump of a large cluster in a single document; 24 bytes of YAML a node is what such dumps have.
+const MAX_NODES: usize = 20_000_000;
+
+type Document = Result<(Place, serde_json::Value), Unreadable>;
+
+/// Reads every document of a text. Documents without content are left out.
+pub(super) fn documents(file: &str, text: &str) -> Vec<Document> {
+    let mut reader = Reader { file, number: 0, documents: Vec::new() };
+    for part in parts(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        reader.read(&part);
+    }
+    reader.documents
+}
+
+/// The text between two separators.
+#[derive(Debug, PartialEq)]
+struct Part<'a> {
+    text: &'a str,
+    /// The number of its first line, from one.
+    line: usize,
+    /// What stands behind the separator and is no comment: a mistake.
+    behind_separator: Option<&'a str>,
+}
+
+/// Cuts a text at its separators.
+fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let (mut begin, mut first_line, mut behind) = (0, 1, None);
+    let mut offset = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let end = offset + line.len();
+        if let Some(rest) = line.strip_prefix("---") {
+            parts.push(Part {
+                text: text.get(begin..offset).unwrap_or(""),
+                line: first_line,
+                behind_separator: behind,
+            });
+            let rest = rest.trim();
+            behind = (!rest.is_empty() && !rest.starts_with('#')).then_some(rest);
+            (begin, first_line) = (end, index + 2);
+        }
+        offset = end;
+    }
+    parts.push(Part { text: text.get(begin..).unwrap_or(""), line: first_line, behind_separator: behind });
+    parts
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    number: usize,
+    documents: Vec<Document>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, part: &Part<'_>) {
+        if let Some(behind) = part.behind_separator {
+            let problem = format!(
+                "{:?} stands behind the separator; put it on a line of its own below ---",
+                behind.chars().take(64).collect::<String>()
+            );
+            return self.fail(part.line.saturating_sub(1), problem);
+        }
+        let content = |line: &str| !matches!(line.trim_start().chars().next(), None | Some('#' | '%'));
+        let Some(blank) = part.text.lines().position(content) else { return };
+        let first = part.line + blank;
+        if part.text.trim_start().starts_with('{') {
+            self.read_json(part, first);
+        } else {
+            self.read_yaml(part, first);
+        }
+    }
+
+    fn read_yaml(&mut self, part: &Part<'_>, first: usize) {
+        match yaml(part) {
+            Ok(values) => values.into_iter().for_each(|value| self.push(first, value)),
+            Err((line, problem)) => self.fail(line, problem),
+        }
+    }
+
+    fn read_json(&mut self, part: &Part<'_>, first: usize) {
+        let mut series = serde_json::Deserializer::from_str(part.text).into_iter::<Manifest>();
+        let mut line = first;
+        while let Some(value) = series.next() {
+            match value {
+                Ok(Manifest(value)) => self.push(line, value),
+                // Flow-style YAML begins like JSON.
+                Err(error) if error.is_syntax() && line == first && yaml(part).is_ok() => {
+                    return self.read_yaml(part, first);
+                }
+                Err(error) => {
+                    let problem = problem(part.text, &without_place(&error));
+                    return self.fail(part.line + error.line().saturating_sub(1), problem);
+                }
+            }
+            let rest = part.text.get(series.byte_offset()..).unwrap_or("");
+            let blank = rest.len() - rest.trim_start().len();
+            let read = part.text.get(..series.byte_offset() + blank).unwrap_or("");
+            line = part.line + read.matches('\n').count();
+        }
+    }
+
+    fn push(&mut self, line: usize, value: serde_json::Value) {
+        let place = self.place(line);
+        self.documents.push(Ok((place, value)));
+    }
+
+    fn fail(&mut self, line: usize, problem: String) {
+        let place = self.place(line);
+        self.documents.push(Err(Unreadable { place, problem }));
+    }
+
+    fn place(&mut self, line: usize) -> Place {
+        self.number += 1;
+        Place { file: self.file.to_owned(), document: Some((self.number, line)) }
+    }
+}
+
+/// The YAML values of a part, or the line and the description of the first mistake.
+fn yaml(part: &Part<'_>) -> Result<Vec<serde_json::Value>, (usize, String)> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Merge,
+        strict_booleans: false,
+        legacy_octal_numbers: true,
+        // A commit like 7e12345 is a number too large for a float, and for kubectl a string.
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED },
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_total_scalar_bytes: 256 << 20,
+            // A template's labels are often one anchor and hundreds of aliases; the limit above is on what they copy.
+            enforce_alias_anchor_ratio: false,
+        },
+    };
+    match serde_saphyr::from_multiple_with_options::<Manifest>(part.text, options) {
+        Ok(values) => Ok(values.into_iter().map(|Manifest(value)| value).collect()),
+        Err(error) => {
+            let line = error.location().map_or(1, |location| location.line()).max(1);
+            let message = UserMessageFormatter.format_message(&error).into_owned();
+            Err((part.line + line as usize - 1, problem(part.text, &message)))
+        }
+    }
+}
+
+/// What is wrong, and what to do: a template is the usual reason why a manifest is no YAML.
+fn problem(text: &str, message: &str) -> String {
+    let message = message.lines().next().unwrap_or("it cannot be read");
+    if text.contains("{{") {
+        format!(
+            "{message}; it looks like a Helm template: render it first, with helm template … | weighbridge check -"
+        )
+    } else {
+        message.to_owned()
+    }
+}
+
+/// `serde_json` counts lines within the part, which would contradict the place.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn values(text: &str) -> Vec<Value> {
+        documents("f", text).into_iter().flatten().map(|(_, value)| value).collect()
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        documents("f", text).into_iter().filter_map(|d| d.err().map(|e| e.to_string())).collect()
+    }
+
+    #[test]
+    fn plain_scalars_are_those_of_yaml_1_1_as_kubectl_reads_them() {
+        for (scalar, value) in [
+            ("yes", json!(true)),
+            ("No", json!(false)),
+            ("on", json!(true)),
+            ("OFF", json!(false)),
+            ("y", json!(true)),
+            ("True", json!(true)),
+            ("'yes'", json!("yes")),
+            ("0777", json!(511)),
+            ("0o17", json!(15)),
+            ("0x1F", json!(31)),
+            ("0b101", json!(5)),
+            ("1_000", json!(1000)),
+            ("-7", json!(-7)),
+            ("+7", json!(7)),
+            ("08", json!(8)),
+            ("1e3", json!(1000)),
+            ("8.0", json!(8)),
+            ("1.5", json!(1.5)),
+            (".5", json!(0.5)),
+            ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
+            ("18446744073709551616", json!(18_446_744_073_709_551_616_f64)),
+            ("70B", json!("70B")),
+            ("12:30:45", json!("12:30:45")),
+            ("2026-11-24", json!("2026-11-24")),
+            ("~", Value::Null),
+            ("null", Value::Null),
+            ("", Value::Null),
+            ("1.2.3", json!("1.2.3")),
+            ("-0777", json!(-511)),
+            ("1e21", json!(1e21)),
+            ("!!str yes", json!("yes")),
+        ] {
+            assert_eq!(values(&format!("a: {scalar}\n")), [json!({"a": value})], "{scalar}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_read_leaves_its_neighbours_alone() {
+        let text = "# a comment\n---\na: 1\n---\nb: [\n--- # another\nc: 3\n...\n---\n";
+        assert_eq!(values(text), [json!({"a": 1}), json!({"c": 3})]);
+        assert!(matches!(problems(text).as_slice(), [one] if one.starts_with("f: document 2, line ")));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line_and_what_to_do() {
+        for (text, line, says) in [
+            ("a: 1\n---\nb: 1\nc: 2\nb: 3\n", "f: document 2, line 5: ", "duplicate"),
+            ("{\"a\": 1,\n\"a\": 2}", "f: document 1, line 2: ", "twice"),
+            ("replicas: {{ .Values.replicas }}\n", "f: document 1, line 1: ", "helm template"),
+            ("--- kind: Job\n", "f: document 1, line 1: ", "behind the separator"),
+            ("a: *missing\n", "f: document 1, line 1: ", "unknown"),
+            ("{\"a\": 1}\n{\"b\"", "f: document 2, line 2: ", "EOF"),
+        ] {
+            let found = problems(text);
+            assert_eq!(found.len(), 1, "{text:?} gives {found:?}");
+            assert!(found.iter().all(|p| p.starts_with(line) && p.contains(says)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn json_documents_need_no_separator() {
+        assert_eq!(
+            values("{\"a\": 1}{\"b\": 2}\n\n{\"c\": 8.0}"),
+            [json!({"a": 1}), json!({"b": 2}), json!({"c": 8})]
+        );
+        assert_eq!(values("{a: yes, b: [1, 2]}"), [json!({"a": true, "b": [1, 2]})]);
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_are_expanded() {
+        let text = "base: &base {a: 1, b: 2}\nmore: {<<: *base, b: 3}\nsame: *base\n";
+        let base = json!({"a": 1, "b": 2});
+        assert_eq!(values(text), [json!({"base": base, "more": {"a": 1, "b": 3}, "same": base})]);
+    }
+
+    #[test]
+    fn aliases_cannot_make_a_small_file_large() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let below = format!("*a{}", level - 1);
+            text += &format!("a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", "));
+        }
+        assert_eq!(problems(&text).len(), 1);
+        let many: String = (0..500).map(|number| format!("k{number}: *labels\n")).collect();
+        assert_eq!(values(&format!("labels: &labels {{app: train}}\n{many}")).len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_could_mean_is_a_mistake_and_no_crash() {
+        let deep = "[".repeat(100_000);
+        let deep_json = format!("{{\"a\": {}", deep);
+        for text in ["\0", "a: \u{1}", "a:\n\t b", deep.as_str(), deep_json.as_str(), "&a [*a]", "? [a]: b"] {
+            assert_eq!(problems(text).len(), 1, "{:?}", text.chars().take(20).collect::<String>());
+        }
+        for text in ["", "\u{feff}", "---\n---\n# only words\n", "%YAML 1.1\n---\n"] {
+            assert_eq!(documents("f", text), [], "{text:?}");
+        }
+    }
+}

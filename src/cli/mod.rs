@@ -1,0 +1,42 @@
+//! The command line: what a person types, and the exit status they get.
+//!
+//! One subcommand a file. A subcommand that fails as a whole ends with status 2, as clap does for arguments that it
+//! cannot read; status 1 is kept for `check`'s answer that something would run out of memory.
+
+pub mod check;
+mod input;
+mod surroundings;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What could not be done at all.
+const FAILURE: u8 = 2;
+
+/// Weighs a training job before it may enter the cluster.
+#[derive(Debug, Parser)]
+#[command(name = "weighbridge", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge manifests: what would run out of GPU memory, and what the others will take
+    Check(check::Arguments),
+}
+
+/// Reads the command line, does what it says, and gives the exit status.
+pub fn main() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    ended.unwrap_or_else(|error| {
+        // Nobody is left to be told when standard error is closed too.
+        let _ = writeln!(std::io::stderr(), "weighbridge: {error:#}");
+        ExitCode::from(FAILURE)
+    })
+}

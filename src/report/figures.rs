@@ -1,0 +1,67 @@
+//! Figures as short as a column: memory in GiB with one decimal (`50.2Gi`), days with one decimal below 30 (`12.4`,
+//! `79`), hours and money with three significant digits (`1.94M`, `812`, `0.5`).
+
+use crate::units::Bytes;
+
+/// `50.2Gi`.
+pub(super) fn memory(bytes: Bytes) -> String {
+    format!("{:.1}Gi", bytes.as_gib())
+}
+
+/// `12.4`, `79`.
+pub(super) fn days(days: f64) -> String {
+    if days < 29.95 { format!("{days:.1}") } else { format!("{days:.0}") }
+}
+
+/// `1.94M`, `812`, `0.5`.
+pub(super) fn count(value: f64) -> String {
+    // The next scale from 999.5 on: what rounds to a thousand is no three digits.
+    let scales = [(1.0, ""), (1e3, "K"), (1e6, "M"), (1e9, "B")];
+    let (scale, suffix) = scales.into_iter().find(|(scale, _)| value / scale < 999.5).unwrap_or((1e12, "T"));
+    let scaled = value / scale;
+    let decimals = match scaled {
+        s if s < 9.995 => 2,
+        s if s < 99.95 => 1,
+        _ => 0,
+    };
+    let text = format!("{scaled:.decimals$}");
+    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{suffix}")
+}
+
+/// `21 %`. Never a certainty: an estimate that says 0 % or 100 % says more than it knows.
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent < 1.0 => "under 1 %".to_owned(),
+        percent if percent > 99.0 => "over 99 %".to_owned(),
+        percent => format!("{percent:.0} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_as_short_as_the_columns() {
+        assert_eq!(memory(Bytes::from_gib(50.24)), "50.2Gi");
+        assert_eq!((days(12.43), days(79.4)), ("12.4".to_owned(), "79".to_owned()));
+        for (value, text) in [
+            (1_940_000.0, "1.94M"),
+            (812.0, "812"),
+            (0.5, "0.5"),
+            (999.7, "1K"),
+            (12_340.0, "12.3K"),
+            (0.0, "0"),
+            (100.0, "100"),
+            (2.5e15, "2500T"),
+        ] {
+            assert_eq!(count(value), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_probability_is_never_a_certainty() {
+        assert_eq!([0.0, 0.214, 1.0].map(percent), ["under 1 %", "21 %", "over 99 %"]);
+    }
+}

@@ -1,0 +1,145 @@
+//! The reports of judgements made by hand, so that they change only when a report does.
+
+use super::{Entry, Style, json, table};
+use crate::judgement::{
+    Advice, Component, Cost, Input, InputError, Judgement, Memory, Reason, Summary, Time, Verdict,
+};
+use crate::units::{Bytes, Decimal};
+use crate::workload::TrainingJob;
+
+fn nothing_known() -> Judgement {
+    Judgement {
+        verdict: Verdict::Unknown,
+        reason: Reason::MissingInputs,
+        message: String::new(),
+        oom_probability: None,
+        missing: Vec::new(),
+        warnings: Vec::new(),
+        errors: Vec::new(),
+        inputs: Vec::new(),
+        memory: None,
+        time: None,
+        cost: None,
+        advice: Vec::new(),
+        job: TrainingJob::default(),
+        summary: Summary::default(),
+        override_reason: None,
+    }
+}
+
+fn out_of_memory() -> Judgement {
+    let gib = Bytes::from_gib;
+    let component = |name, size| Component { name, bytes: gib(size) };
+    let input = |field: &str, value: &str, source: &str| Input {
+        field: field.into(),
+        value: value.into(),
+        source: source.into(),
+    };
+    Judgement {
+        verdict: Verdict::OutOfMemory,
+        reason: Reason::AboveCapacity,
+        message: "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB; recompute=full fits"
+            .into(),
+        oom_probability: Some(0.997),
+        warnings: vec!["attention is not stated: up to 42 GiB more".into()],
+        inputs: vec![
+            input("model.name", "llama-2-70b", "annotation weighbridge.dev/model"),
+            input("batch.microBatchSize", "1", "assumed"),
+        ],
+        memory: Some(Memory {
+            peak_bytes: gib(96.4),
+            lower_bytes: gib(88.1),
+            upper_bytes: gib(104.9),
+            allocated_bytes: gib(94.0),
+            reserved_bytes: gib(99.0),
+            process_bytes: gib(101.2),
+            capacity_bytes: Some(gib(79.1)),
+            worst_rank: "pipeline stage 0 of 4".into(),
+            instant: "backward".into(),
+            components: vec![component("weights", 8.0), component("optimizer states", 88.4)],
+        }),
+        time: Some(Time {
+            days: Some(78.9),
+            days_low: Some(63.2),
+            days_high: Some(105.1),
+            gpu_hours: Some(1_939_000.0),
+            gpu_hours_low: Some(1_553_000.0),
+            gpu_hours_high: Some(2_583_000.0),
+            step_seconds: Some(14.31),
+            tokens_per_second_per_gpu: 286.5,
+            mfu: 0.4,
+            flops_per_token: 4.35e11,
+            flops: None,
+        }),
+        cost: Some(Cost {
+            total: Decimal::from_f64(3_490_200.0),
+            per_gpu_hour: Decimal::from_f64(1.8),
+            currency: "USD".into(),
+            as_of: Some("2026-11".into()),
+        }),
+        advice: vec![Advice {
+            change: "recompute selective → full".into(),
+            spec: TrainingJob::default(),
+            peak_bytes: gib(71.0),
+            days: Some(92.4),
+        }],
+        summary: Summary {
+            model: Some("llama-2-70b".into()),
+            accelerator: Some("a800-sxm4-80gb".into()),
+            accelerator_name: Some("A800-80GB".into()),
+            accelerators: Some(1024),
+        },
+        ..nothing_known()
+    }
+}
+
+fn entries() -> Vec<Entry> {
+    let missing = Judgement {
+        message: "the model frontier-x is not known".into(),
+        missing: vec!["model.layers".into(), "model.hiddenSize".into()],
+        reason: Reason::UnknownModel,
+        summary: Summary { model: Some("frontier-x".into()), ..Summary::default() },
+        ..nothing_known()
+    };
+    let message = "weighbridge.dev/tensor-parallel is \"four\"; write a whole number";
+    let error = InputError { field: "metadata.annotations".into(), message: message.into() };
+    let malformed = Judgement { message: message.into(), errors: vec![error], ..nothing_known() };
+    let entry = |name: Option<&str>, kind: &str, judgement| Entry {
+        name: name.map(str::to_owned),
+        kind: kind.to_owned(),
+        judgement,
+    };
+    vec![
+        entry(Some("llama2-70b"), "PyTorchJob", out_of_memory()),
+        entry(Some("überraschung"), "Job", missing),
+        entry(None, "TrainingEstimate", malformed),
+    ]
+}
+
+#[test]
+fn the_table_explains_every_line() {
+    insta::assert_snapshot!(table(&entries(), Style::Plain));
+}
+
+#[test]
+fn colours_change_nothing_but_the_colour() {
+    let coloured = table(&entries(), Style::Coloured);
+    assert!(coloured.contains("\u{1b}[31mOutOfMemory\u{1b}[0m"));
+    let mut plain = coloured;
+    for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"] {
+        plain = plain.replace(code, "");
+    }
+    assert_eq!(plain, table(&entries(), Style::Plain));
+}
+
+#[test]
+fn json_holds_every_key_of_every_judgement() -> serde_json::Result<()> {
+    insta::assert_snapshot!(json(&entries())?);
+    Ok(())
+}
+
+#[test]
+fn no_judgements_are_no_table_and_an_empty_array() -> serde_json::Result<()> {
+    assert_eq!((table(&[], Style::Plain), json(&[])?), (String::new(), "[]\n".to_owned()));
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! `weighbridge check` as its users have it: the real binary, its output and its exit status.
+
+#![cfg(feature = "operator")]
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+const OUT_OF_MEMORY: &str = "examples/pytorchjob-llama2-70b-oom.yaml";
+const FITS: &str = "examples/pytorchjob-llama2-70b.yaml";
+const NODE: &str = "apiVersion: v1\nkind: Node\nmetadata: {name: a}\n";
+const UNKNOWN: &str = r"
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata:
+  name: mystery
+spec:
+  pytorchReplicaSpecs:
+    Worker:
+      template:
+        spec:
+          containers:
+            - {name: pytorch, image: mystery, resources: {limits: {nvidia.com/gpu: 8}}}
+";
+
+struct Said {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Said {
+    fn json(&self) -> Result<Vec<Value>> {
+        serde_json::from_str(&self.stdout).with_context(|| self.stderr.clone())
+    }
+}
+
+/// Runs `weighbridge check` in the repository with this on standard input.
+fn check(arguments: &[&str], input: &str) -> Result<Said> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_weighbridge"))
+        .arg("check")
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().context("no standard input")?.write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    Ok(Said {
+        status: output.status.code(),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}
+
+fn example(path: &str) -> Result<String> {
+    Ok(fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))?)
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().into_iter().flat_map(|object| object.keys()).map(String::as_str).collect()
+}
+
+#[test]
+fn the_exit_status_tells_what_was_found() -> Result<()> {
+    let (oom, fits) = (example(OUT_OF_MEMORY)?, example(FITS)?);
+    for (what, input, status) in [
+        ("nothing", String::new(), 0),
+        ("no training", NODE.to_owned(), 0),
+        ("it fits", fits.clone(), 0),
+        ("it would run out", oom.clone(), 1),
+        ("it cannot be judged", UNKNOWN.to_owned(), 2),
+        ("it cannot be read", "a: [".to_owned(), 2),
+        ("one fits and one cannot be read", format!("{fits}\n---\na: ["), 2),
+        ("one would run out, and one cannot be read", format!("a: [\n---\n{oom}"), 1),
+        ("one would run out, and one cannot be judged", format!("{UNKNOWN}\n---\n{oom}"), 1),
+    ] {
+        for output in ["table", "json"] {
+            let said = check(&["-", "-o", output], &input)?;
+            assert_eq!(said.status, Some(status), "{what}, as {output}: {}{}", said.stdout, said.stderr);
+        }
+    }
+    assert_eq!(check(&["no/such/file.yaml"], "")?.status, Some(2));
+    assert_eq!(check(&[], "")?.status, Some(2), "without a path there is nothing to do");
+    Ok(())
+}
+
+#[test]
+fn every_promised_key_is_there_whatever_is_known() -> Result<()> {
+    let stream = format!("{}\n---\n{UNKNOWN}", example(OUT_OF_MEMORY)?);
+    let elements = check(&["-", "-o", "json"], &stream)?.json()?;
+    assert_eq!(elements.len(), 2);
+    for element in &elements {
+        for key in [
+            "name",
+            "kind",
+            "verdict",
+            "oomProbability",
+            "missing",
+            "warnings",
+            "inputs",
+            "memory",
+            "time",
+            "cost",
+            "advice",
+        ] {
+            assert!(keys(element).contains(&key), "{key} is not in {element}");
+        }
+    }
+    let out_of_memory = &elements[0];
+    assert_eq!(
+        (&out_of_memory["name"], &out_of_memory["kind"]),
+        (&json!("llama2-70b-oom"), &json!("PyTorchJob"))
+    );
+    assert_eq!(out_of_memory["verdict"], "OutOfMemory");
+    let promised: [(&str, &[&str]); 4] = [
+        (
+            "/memory",
+            &[
+                "peakBytes",
+                "lowerBytes",
+                "upperBytes",
+                "allocatedBytes",
+                "reservedBytes",
+                "processBytes",
+                "capacityBytes",
+                "worstRank",
+                "instant",
+                "components",
+            ],
+        ),
+        (
+            "/time",
+            &[
+                "days",
+                "daysLow",
+                "daysHigh",
+                "gpuHours",
+                "gpuHoursLow",
+                "gpuHoursHigh",
+                "stepSeconds",
+                "tokensPerSecondPerGpu",
+                "mfu",
+                "flopsPerToken",
+            ],
+        ),
+        ("/memory/components/0", &["name", "bytes"]),
+        ("/inputs/0", &["field", "value", "source"]),
+    ];
+    for (pointer, expected) in promised {
+        let value =
+            out_of_memory.pointer(pointer).with_context(|| format!("{pointer} in {out_of_memory}"))?;
+        assert_eq!(keys(value), expected, "{pointer}");
+    }
+    assert_eq!(elements[1]["verdict"], "Unknown");
+    assert!(elements[1]["missing"].as_array().is_some_and(|missing| !missing.is_empty()));
+    Ok(())
+}
+
+#[test]
+fn the_parts_of_the_peak_add_up_to_it() -> Result<()> {
+    let elements = check(&["examples", "-o", "json"], "")?.json()?;
+    assert_eq!(elements.len(), 5);
+    for element in elements {
+        let parts = element["memory"]["components"].as_array().context("no components")?;
+        let sum: u64 = parts.iter().filter_map(|part| part["bytes"].as_u64()).sum();
+        assert_eq!(element["memory"]["peakBytes"], sum, "{}", element["name"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stream_may_mix_yaml_json_and_lists() -> Result<()> {
+    let manifest = |path| -> Result<Value> { Ok(serde_saphyr::from_str(&example(path)?)?) };
+    let (oom, fits) = (manifest(OUT_OF_MEMORY)?, manifest(FITS)?);
+    let mut bare = fits.clone();
+    let object = bare.as_object_mut().context("no mapping")?;
+    object.remove("apiVersion");
+    object.remove("kind");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [oom, {"apiVersion": "v1", "kind": "List", "items": [fits]}]});
+    let typed = json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJobList", "items": [bare]});
+    let stream =
+        format!("{}\n---\n{list}\n{typed}\n---\n{NODE}---\n{}", example(FITS)?, example(OUT_OF_MEMORY)?);
+    let elements = check(&["-", "-o", "json"], &stream)?.json()?;
+    let verdicts: Vec<_> = elements.iter().map(|element| element["verdict"].as_str().unwrap_or("")).collect();
+    assert_eq!(verdicts, ["Fits", "OutOfMemory", "Fits", "Fits", "OutOfMemory"]);
+    Ok(())
+}
+
+#[test]
+fn an_estimate_reads_the_workload_that_it_refers_to_from_the_same_stream() -> Result<()> {
+    let estimate = "apiVersion: weighbridge.dev/v1alpha1\nkind: TrainingEstimate\nmetadata: {name: halved}\n\
+                    spec:\n  workloadRef: {apiVersion: kubeflow.org/v1, kind: PyTorchJob, name: llama2-70b}\n  \
+                    dataset: {tokens: 1T}\n";
+    let elements = check(&["-", FITS, "-o", "json"], estimate)?.json()?;
+    let days: Vec<_> = elements.iter().filter_map(|element| element["time"]["days"].as_f64()).collect();
+    assert_eq!(elements.len(), 2);
+    assert!(
+        matches!(days.as_slice(), [half, whole] if (half * 2.0 - whole).abs() < 1e-6 * whole),
+        "{days:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_is_judged() -> Result<()> {
+    let stream = format!(
+        "{}\n---\nkind: Job\nkind: Job\n---\nreplicas: {{{{ .Values.n }}}}\n---\nhello: world\n",
+        example(FITS)?
+    );
+    let said = check(&["-", "-o", "json"], &stream)?;
+    assert_eq!(said.json()?.len(), 1);
+    let line = example(FITS)?.lines().count() + 4;
+    let lines: Vec<_> = said.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", said.stderr);
+    assert!(
+        lines[0].starts_with(&format!("weighbridge: standard input: document 2, line {line}: ")),
+        "{}",
+        lines[0]
+    );
+    assert!(lines[1].contains("helm template"), "{}", lines[1]);
+    assert!(lines[2].contains("has no apiVersion"), "{}", lines[2]);
+    Ok(())
+}
+
+#[test]
+fn an_annotation_that_is_no_string_is_an_error_that_says_to_quote_it() -> Result<()> {
+    let quoted = "weighbridge.dev/tensor-parallel: \"4\"";
+    let manifest = example(FITS)?.replace(quoted, "weighbridge.dev/tensor-parallel: 4");
+    let said = check(&["-", "-o", "json"], &manifest)?;
+    assert_eq!(said.status, Some(2));
+    let element = &said.json()?[0];
+    assert_eq!((&element["verdict"], &element["reason"]), (&json!("Unknown"), &json!("Malformed")));
+    assert!(
+        element["errors"][0]["message"].as_str().is_some_and(|message| message.contains(quoted)),
+        "{element}"
+    );
+    let said = check(&["-"], &manifest)?;
+    assert!(said.stdout.contains(quoted), "{}", said.stdout);
+    Ok(())
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() -> Result<()> {
+    for output in ["table", "json"] {
+        let [first, second] = [(), ()].map(|()| check(&["examples", "-o", output], ""));
+        assert_eq!(first?.stdout, second?.stdout);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() -> Result<()> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_weighbridge"))
+        .args(["check", "-", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // Gone before there is anything to write: the report begins when the input ends.
+    drop(child.stdout.take());
+    child.stdin.take().context("no standard input")?.write_all(example(OUT_OF_MEMORY)?.as_bytes())?;
+    let output = child.wait_with_output()?;
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr)?), (Some(1), String::new()));
+    Ok(())
+}
+
+#[test]
+fn nothing_of_the_input_can_steer_the_terminal() -> Result<()> {
+    let manifest = example(FITS)?.replace("name: llama2-70b\n", "name: \"\\e[31mred\"\n");
+    let said = check(&["-"], &manifest)?;
+    assert!(said.stdout.contains("[31mred") && !said.stdout.contains('\u{1b}'), "{}", said.stdout);
+    Ok(())
+}

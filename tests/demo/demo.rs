@@ -1,0 +1,81 @@
+//! `make demo`: the whole way on a real control plane, for a person to watch.
+//!
+//! A PyTorchJob that would run out of memory is refused by a real kube-apiserver, its fixed sibling is admitted, and
+//! `kubectl get trainingestimates` shows what the admitted ones will take. Then everything stays up until it is
+//! interrupted; with `--once` it ends by itself, with status 0 only if all of that really happened.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "showing things is what it is for")]
+#![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
+
+#[path = "../controlplane/mod.rs"]
+mod controlplane;
+mod programs;
+mod scenes;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use controlplane::{ControlPlane, Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match demo().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nThe demo failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo() -> Result<()> {
+    let once = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [argument] if argument == "--once" => true,
+        other => bail!("it knows no arguments but --once, and was given {other:?}"),
+    };
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    // What an interrupt leaves half done is removed by the destructors on the way out.
+    tokio::select! {
+        shown = show(once) => shown,
+        _ = interrupted.recv() => { println!("\nInterrupted: all of it is gone."); Ok(()) }
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+async fn show(once: bool) -> Result<()> {
+    heading("The programs of a real control plane, and meanwhile what the examples would take");
+    let programs = programs::build_while_checking_the_examples().await?;
+
+    heading("etcd, kube-apiserver, kube-controller-manager, and weighbridge serve beside them");
+    let control_plane = ControlPlane::start(Options::standard()?).await?;
+    println!("Kubernetes answers at {}", control_plane.url());
+    let serve = serve::start(&control_plane, &programs.weighbridge).await?;
+    let played = scenes::play(&control_plane, once).await;
+    let played = match played {
+        Ok(()) if !once => stay(&control_plane, &programs).await,
+        other => other,
+    };
+    // A graceful stop takes the webhook's configuration along, as an uninstalled chart would.
+    serve.stop(played).await
+}
+
+/// Says how to look around, and waits for the end.
+async fn stay(control_plane: &ControlPlane, programs: &programs::Programs) -> Result<()> {
+    heading("It stays up until you press Ctrl-C");
+    println!("In another terminal:\n");
+    println!("  export KUBECONFIG={}", control_plane.kubeconfig().display());
+    println!("  export PATH={}:$PATH    # kubectl, where you have none", programs.folder.display());
+    println!("  kubectl get trainingestimates -A");
+    println!("  kubectl describe trainingestimate pytorchjob-llama2-70b");
+    println!("  kubectl apply -f examples/pytorchjob-llama2-70b-oom.yaml");
+    println!("  kubectl label namespace default weighbridge.dev/mode=warn    # then apply it again");
+    std::future::pending().await
+}
+
+fn heading(text: &str) {
+    println!("\n── {text}\n");
+}

@@ -1,0 +1,98 @@
+//! What is shown: the refusal, the admissions, and the estimates, each checked as it is shown.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::controlplane::{ControlPlane, Kubectl, KubectlOutput, wait_for, wait_until};
+use crate::heading;
+
+const SOON: Duration = Duration::from_mins(1);
+
+const REFUSED: &str = "examples/pytorchjob-llama2-70b-oom.yaml";
+
+/// What is admitted: the file, the name of its estimate, and the verdict that it must get.
+const ADMITTED: &[(&str, &str, &str)] = &[
+    ("examples/pytorchjob-llama2-70b.yaml", "pytorchjob-llama2-70b", "Fits"),
+    ("examples/job-llama3-8b-lora.yaml", "job-llama3-8b-lora", "Fits"),
+    ("examples/pytorchjob-minimal.yaml", "pytorchjob-minimal-7b", "Fits"),
+    ("examples/trainingestimate-what-if.yaml", "llama2-70b-on-512-h100", "Fits"),
+];
+
+/// Shows all of it, in a namespace that enforces.
+pub(super) async fn play(control_plane: &ControlPlane, once: bool) -> Result<()> {
+    let kubectl = control_plane.kubectl()?;
+    wait_until_it_judges(&kubectl).await?;
+    refusal(&kubectl).await?;
+    admissions(&kubectl).await?;
+    estimates(&kubectl).await?;
+    if once {
+        heading("All of that really happened");
+    }
+    Ok(())
+}
+
+/// The apiserver learns of a webhook a moment after its configuration is written.
+async fn wait_until_it_judges(kubectl: &Kubectl) -> Result<()> {
+    wait_until("the apiserver to ask the webhook", SOON, || async {
+        let said = kubectl.run(&["create", "--dry-run=server", "-f", REFUSED]).await?;
+        Ok(said.stderr.contains("denied the request"))
+    })
+    .await
+}
+
+async fn refusal(kubectl: &Kubectl) -> Result<()> {
+    heading("A PyTorchJob that would run out of GPU memory");
+    let said = show(kubectl, &["apply", "-f", REFUSED]).await?;
+    ensure!(!said.status.success(), "it was admitted, though it would run out of memory");
+    ensure!(said.stderr.contains("(Forbidden)"), "the status is not 403 Forbidden");
+    ensure!(
+        said.stderr.contains("needs ") && said.stderr.contains(" GiB per GPU"),
+        "the refusal does not say what the job needs"
+    );
+    let said = show(kubectl, &["get", "pytorchjob", "llama2-70b-oom"]).await?;
+    ensure!(said.stderr.contains("NotFound"), "the refused PyTorchJob exists");
+    Ok(())
+}
+
+async fn admissions(kubectl: &Kubectl) -> Result<()> {
+    heading("Its fixed sibling, a plain Job, a job of few words, and a question without a job");
+    for (file, _, _) in ADMITTED {
+        let said = show(kubectl, &["apply", "-f", file]).await?;
+        ensure!(said.status.success(), "{file} was refused");
+    }
+    Ok(())
+}
+
+async fn estimates(kubectl: &Kubectl) -> Result<()> {
+    for (_, name, verdict) in ADMITTED {
+        let status =
+            wait_for(&format!("the estimate {name} to be Ready"), SOON, || ready(kubectl, name)).await?;
+        let given = status.get("verdict").and_then(Value::as_str).unwrap_or("none");
+        ensure!(given == *verdict, "the verdict of {name} is {given}, not {verdict}");
+    }
+    heading("What they will take");
+    show(kubectl, &["get", "trainingestimates", "-A"]).await?.success()?;
+    Ok(())
+}
+
+/// The status of an estimate, once its condition Ready is true.
+async fn ready(kubectl: &Kubectl, name: &str) -> Result<Option<Value>> {
+    let said = kubectl.run(&["get", "trainingestimate", name, "-o", "json"]).await?.success()?;
+    let estimate: Value = serde_json::from_str(&said)?;
+    let status = estimate.get("status").context("it has no status")?;
+    let conditions = status.get("conditions").and_then(Value::as_array).context("it has no conditions")?;
+    let is =
+        |condition: &Value, key: &str, text: &str| condition.get(key).and_then(Value::as_str) == Some(text);
+    let ready = conditions.iter().any(|c| is(c, "type", "Ready") && is(c, "status", "True"));
+    Ok(ready.then(|| status.clone()))
+}
+
+/// Runs kubectl and shows what was typed and what came, to the letter.
+async fn show(kubectl: &Kubectl, arguments: &[&str]) -> Result<KubectlOutput> {
+    println!("$ kubectl {}", arguments.join(" "));
+    let said = kubectl.run(arguments).await?;
+    print!("{}{}", said.stdout, said.stderr);
+    Ok(said)
+}
