@@ -1,5 +1,9 @@
 //! Weighbridge weighs a training job before it may enter the cluster.
 
+#[cfg(feature = "operator")]
+pub mod api;
+#[cfg(feature = "operator")]
+pub mod cli;
 pub mod hardware;
 pub mod judge;
 pub mod judgement;

@@ -1,0 +1,113 @@
+//! The `CustomResourceDefinition` of the `TrainingEstimate`, as the apiserver accepts it.
+//!
+//! kube's derive makes it from the Rust types. Three things remain: a structural schema knows no unsigned formats,
+//! the apiserver refuses rules over lists and strings without bounds (their cost can't be estimated), and a rule
+//! over several fields belongs to no type. [`Structural`] does the first two, the table in
+//! [`validations`](super::validations) is the third.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use schemars::{
+    Schema,
+    transform::{Transform, transform_subschemas},
+};
+use serde_json::{Map, Value, json};
+
+use super::{v1alpha1::TrainingEstimate, validations};
+
+/// Characters of a string that says nothing else.
+const MAX_STRING: u64 = 256;
+/// Elements of a list that says nothing else.
+const MAX_ITEMS: u64 = 96;
+
+/// Why there is no definition: the types and the rules contradict each other, which the tests rule out.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// A rule is for a field that the types don't have.
+    #[error("a validation is for {0}, which is no field of the schema")]
+    NoSuchField(&'static str),
+    /// The definition can't be written as JSON or YAML.
+    #[error("the definition can't be serialized: {0}")]
+    Serialize(String),
+}
+
+/// The definition, with bounds and rules.
+///
+/// # Errors
+/// When a rule names a field that isn't there; a test makes sure that none does.
+pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
+    let failed = |error: serde_json::Error| DefinitionError::Serialize(error.to_string());
+    let mut value = serde_json::to_value(TrainingEstimate::crd()).map_err(failed)?;
+    if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+        let mut structural: Schema = schema.take().try_into().map_err(failed)?;
+        Structural.transform(&mut structural);
+        *schema = structural.to_value();
+        validations::add_to(schema).map_err(DefinitionError::NoSuchField)?;
+    }
+    serde_json::from_value(value).map_err(failed)
+}
+
+/// The definition as the file under `crds/` holds it.
+///
+/// # Errors
+/// As [`definition`].
+pub fn yaml() -> Result<String, DefinitionError> {
+    let definition = definition()?;
+    let body = serde_saphyr::to_string(&definition).map_err(|e| DefinitionError::Serialize(e.to_string()))?;
+    Ok(format!("{HEADER}---\n{}\n", body.trim_end()))
+}
+
+const HEADER: &str = "\
+# Generated from the types in src/api/ and src/workload/training_job.rs. Do not edit; run
+#
+#     cargo run -- crds > crds/weighbridge.dev_trainingestimates.yaml
+#
+";
+
+/// Rewrites a schema into one that a `CustomResourceDefinition` may hold: unsigned formats become int32 and int64,
+/// every string and list is bounded, and null is no value.
+#[derive(Clone, Debug)]
+struct Structural;
+
+impl Transform for Structural {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        if let Some(schema) = schema.as_object_mut() {
+            // An absent field and a null one would need two rules each; absent is enough.
+            schema.remove("nullable");
+            signed(schema);
+            bounded(schema);
+            one_line(schema);
+        }
+    }
+}
+
+fn signed(schema: &mut Map<String, Value>) {
+    if schema.get("type") != Some(&json!("integer")) {
+        return;
+    }
+    let fits_int32 = schema.get("maximum").and_then(Value::as_f64).is_some_and(|m| m <= f64::from(i32::MAX));
+    schema.insert("format".into(), json!(if fits_int32 { "int32" } else { "int64" }));
+    schema.entry("minimum").or_insert(json!(0));
+}
+
+fn bounded(schema: &mut Map<String, Value>) {
+    match schema.get("type").and_then(Value::as_str) {
+        Some("string") if !schema.contains_key("enum") && !schema.contains_key("format") => {
+            schema.entry("maxLength").or_insert(json!(MAX_STRING));
+        }
+        Some("array") => {
+            schema.entry("maxItems").or_insert(json!(MAX_ITEMS));
+            // Replaced as a whole: fewer managed fields, and no merging of lists whose order means something.
+            schema.entry("x-kubernetes-list-type").or_insert(json!("atomic"));
+        }
+        _ => {}
+    }
+}
+
+/// A doc comment's line breaks are the source's, not the reader's.
+fn one_line(schema: &mut Map<String, Value>) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+}
