@@ -1,12 +1,16 @@
 //! Weighbridge weighs a training job before it may enter the cluster.
 
+pub mod estimate;
+pub mod hardware;
+pub mod judge;
+pub mod judgement;
+pub mod model;
+pub mod surroundings;
+pub mod units;
+pub mod verdict;
+pub mod workload;
+
 #[cfg(feature = "operator")]
 pub mod api;
 #[cfg(feature = "operator")]
 pub mod cli;
-pub mod hardware;
-pub mod judge;
-pub mod judgement;
-pub mod surroundings;
-pub mod units;
-pub mod workload;

@@ -135,7 +135,8 @@ pub(super) fn add_to(schema: &mut Value) -> Result<(), &'static str> {
         for field in validation.at {
             at = at.and_then(|s| s.get_mut("properties")).and_then(|p| p.get_mut(*field));
         }
-        let object = at.and_then(Value::as_object_mut).ok_or(validation.at.last().copied().unwrap_or("spec"))?;
+        let object =
+            at.and_then(Value::as_object_mut).ok_or(validation.at.last().copied().unwrap_or("spec"))?;
         let rules = object.entry("x-kubernetes-validations").or_insert(json!([]));
         if let Some(rules) = rules.as_array_mut() {
             rules.push(json!({"rule": validation.rule, "message": validation.message}));

@@ -254,6 +254,13 @@ group! {
         positions: Positions,
         /// Whether linear layers have biases.
         biases: bool,
+        /// Whether the query, key and value projections alone have biases.
+        qkv_biases: bool,
+        /// Whether queries and keys are normalized, head by head.
+        query_key_normalization: bool,
+        /// The length of the learned position table, where it is not the sequence's.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 134_217_728)))]
+        max_positions: u32,
         /// The normalization layer.
         normalization: Normalization,
         /// Experts in a mixture-of-experts layer.

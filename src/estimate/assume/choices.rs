@@ -1,0 +1,248 @@
+//! The fields that a training job leaves open and that move memory, each with its leanest and its heaviest value.
+//!
+//! The table in [`super`] is made here. A field that the job gives, or that its framework fixes, is not open.
+
+use crate::model::Shape;
+use crate::workload::{Attention, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob};
+
+use super::super::plan::{Plan, Targets};
+use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF, Widths};
+use super::Choice;
+
+/// Whether the framework computes its loss on divided logits.
+pub(super) fn vocab_parallel(framework: Framework) -> bool {
+    matches!(
+        framework,
+        Framework::Megatron | Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo
+    )
+}
+
+fn choice(
+    field: &'static str,
+    lean: impl Fn(&mut Plan) + 'static,
+    heavy: impl Fn(&mut Plan) + 'static,
+) -> Choice {
+    Choice { field, lean: Box::new(lean), heavy: Box::new(heavy) }
+}
+
+/// The open fields, those that others depend on first.
+pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choice> {
+    [
+        dimensions(model),
+        vocabulary(model),
+        accelerators(job, likely),
+        framework(job, likely),
+        stored_precision(job, likely),
+        sharding(job, likely),
+        sequence(job),
+        micro_batch(job, likely),
+        micro_batches(job, likely),
+        recompute(job),
+        attention(job, likely),
+        loss(job, likely),
+        sequence_parallel(job, likely),
+        targets(job),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Wide and shallow needs fewer activations than narrow and deep, at the same size.
+fn dimensions(model: &Model) -> Option<Choice> {
+    const WIDE: f64 = 1.25;
+    const NARROW: f64 = 0.8;
+    if model.layers.is_some() && model.hidden_size.is_some() {
+        return None;
+    }
+    let parameters = model.parameters?.0;
+    let (wide, narrow) = (model.clone(), model.clone());
+    let set = move |plan: &mut Plan, model: &Model, aspect| {
+        plan.shape = Shape::of_size(model, parameters, plan.shape.vocab, aspect);
+    };
+    Some(choice("model.layers", move |plan| set(plan, &wide, WIDE), move |plan| set(plan, &narrow, NARROW)))
+}
+
+fn vocabulary(model: &Model) -> Option<Choice> {
+    if model.vocab_size.is_some() || model.padded_vocab_size.is_some() {
+        return None;
+    }
+    Some(choice("model.vocabSize", |plan| plan.shape.vocab = 32_000, |plan| plan.shape.vocab = 152_064))
+}
+
+/// How many ranks share is open where neither accelerators nor data parallelism are given.
+fn accelerators(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let count = job.accelerator.as_ref().and_then(|a| a.count);
+    let data = job.parallelism.as_ref().and_then(|p| p.data);
+    if count.is_some() || data.is_some() {
+        return None;
+    }
+    // Unstated sharding is whatever the framework has, were there more than one rank.
+    let unstated = job.parallelism.as_ref().and_then(|p| p.sharding).is_none();
+    let sharding = super::usual_sharding(likely.framework, 2);
+    Some(choice(
+        "accelerator.count",
+        move |plan| {
+            plan.data = 1024;
+            if unstated {
+                plan.sharding = sharding;
+            }
+        },
+        |plan| plan.data = 1,
+    ))
+}
+
+fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    if job.framework.is_some() || likely.adapters.is_some() || single(likely.precision) {
+        return None;
+    }
+    let lean = if likely.tensor > 1 || likely.pipeline > 1 { MIXED_ON_SINGLE } else { PURE_HALF };
+    let heaviest = states::widths(Framework::Megatron, Precision::FP16, Sharding::None);
+    let (job_lean, job_heavy) = (job.clone(), job.clone());
+    Some(choice(
+        "framework",
+        move |plan| plan.widths = super::own_widths(&job_lean, lean),
+        move |plan| plan.widths = super::own_widths(&job_heavy, heaviest),
+    ))
+}
+
+/// Hugging Face trains what it loaded: two-byte weights, or fp32 weights under autocast with a cast copy.
+fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let hugging_face = job.framework == Some(Framework::HuggingFace);
+    if !hugging_face
+        || job.parameter_precision.is_some()
+        || likely.adapters.is_some()
+        || single(likely.precision)
+        || likely.widths != MIXED_ON_SINGLE
+    {
+        return None;
+    }
+    Some(choice(
+        "parameterPrecision",
+        |plan| plan.widths = PURE_HALF,
+        |plan| plan.widths = Widths { parameter: 6.0, ..MIXED_ON_SINGLE },
+    ))
+}
+
+fn single(precision: Precision) -> bool {
+    matches!(precision, Precision::FP32 | Precision::TF32)
+}
+
+fn sharding(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let given = job.parallelism.as_ref().and_then(|p| p.sharding).is_some();
+    if given || likely.data * likely.context <= 1 {
+        return None;
+    }
+    let (lean, heavy) = match likely.framework {
+        Framework::Megatron => (Sharding::DistributedOptimizer, Sharding::None),
+        Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo => {
+            (Sharding::ZeRO1, Sharding::None)
+        }
+        Framework::DeepSpeed | Framework::ColossalAI => (Sharding::ZeRO3, Sharding::ZeRO1),
+        Framework::HuggingFace => (Sharding::FSDP, Sharding::None),
+        _ => return None,
+    };
+    // A model-parallel job of an unknown framework may shard everything, as torchtitan does.
+    let lean = if job.framework.is_none() && likely.framework == Framework::Megatron {
+        Sharding::FSDP
+    } else {
+        lean
+    };
+    Some(choice("parallelism.sharding", move |plan| plan.sharding = lean, move |plan| plan.sharding = heavy))
+}
+
+fn sequence(job: &TrainingJob) -> Option<Choice> {
+    if job.batch.as_ref().and_then(|b| b.sequence_length).is_some() {
+        return None;
+    }
+    Some(choice("batch.sequenceLength", |plan| plan.sequence = 512, |plan| plan.sequence = 8192))
+}
+
+fn micro_batch(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let batch = job.batch.clone().unwrap_or_default();
+    if batch.micro_batch_size.is_some() {
+        return None;
+    }
+    let most =
+        batch.global_batch_size.map_or(4, |global| (u64::from(global) / likely.data.max(1)).clamp(1, 4));
+    Some(choice("batch.microBatchSize", |plan| plan.micro_batch = 1, move |plan| plan.micro_batch = most))
+}
+
+fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    if job.batch.as_ref().and_then(|b| b.global_batch_size).is_some() {
+        return None;
+    }
+    let most = likely.pipeline.saturating_mul(4).max(2);
+    Some(choice(
+        "batch.globalBatchSize",
+        |plan| plan.micro_batches = 1,
+        move |plan| plan.micro_batches = most,
+    ))
+}
+
+fn recompute(job: &TrainingJob) -> Option<Choice> {
+    if job.recompute.is_some() {
+        return None;
+    }
+    Some(choice(
+        "recompute",
+        |plan| plan.recompute = Recompute::Full,
+        |plan| plan.recompute = Recompute::None,
+    ))
+}
+
+/// Only frameworks without a fused kernel of their own may run unfused, and nobody does so on long sequences.
+fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let may = job.framework.is_none()
+        || matches!(
+            likely.framework,
+            Framework::HuggingFace | Framework::DeepSpeed | Framework::MegatronDeepSpeed
+        );
+    if job.attention.is_some() || !may || likely.sequence > 8192 {
+        return None;
+    }
+    Some(choice(
+        "attention",
+        |plan| plan.attention = Attention::Flash,
+        |plan| plan.attention = Attention::Unfused,
+    ))
+}
+
+fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    if job.loss.is_some() || vocab_parallel(likely.framework) {
+        return None;
+    }
+    let leanest = match likely.framework {
+        Framework::Torchtitan | Framework::Torchtune => Loss::Chunked,
+        _ => Loss::Fused,
+    };
+    Some(choice("loss", move |plan| plan.loss = leanest, |plan| plan.loss = Loss::Eager))
+}
+
+fn sequence_parallel(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    if job.parallelism.as_ref().and_then(|p| p.sequence).is_some() || likely.tensor <= 1 {
+        return None;
+    }
+    Some(choice(
+        "parallelism.sequence",
+        |plan| plan.sequence_parallel = true,
+        |plan| plan.sequence_parallel = false,
+    ))
+}
+
+fn targets(job: &TrainingJob) -> Option<Choice> {
+    let finetuning = job.finetuning.as_ref()?;
+    if finetuning.targets.is_some() || (finetuning.method.is_none() && finetuning.rank.is_none()) {
+        return None;
+    }
+    let set = |plan: &mut Plan, targets| {
+        if let Some(adapters) = &mut plan.adapters {
+            adapters.targets = targets;
+        }
+    };
+    Some(choice(
+        "finetuning.targets",
+        move |plan| set(plan, Targets::QUERY_VALUE),
+        move |plan| set(plan, Targets::ALL),
+    ))
+}

@@ -1,0 +1,355 @@
+//! From a training job that leaves things open to complete plans.
+//!
+//! What a person leaves out is assumed, visibly: every assumption is an input with the source `assumed`. Where an
+//! assumption matters, three plans carry it: the *lean* one takes the value that needs the least memory, the *heavy*
+//! one the value that needs the most, the *likely* one the usual value. What is missing so widens the interval instead
+//! of ending the judgement, and a job whose leanest plan does not fit will not fit whatever is missing.
+//!
+//! | missing | lean | likely | heavy |
+//! | --- | --- | --- | --- |
+//! | framework | 8 or 16 bytes a parameter | by parallelism | 20 bytes a parameter |
+//! | sharding | all that the framework can | the framework's usual | none |
+//! | recompute | full | none | none |
+//! | attention | flash | flash | unfused, where the framework may |
+//! | micro-batch | 1 | 1 | 4, within the global batch |
+//! | sequence length | 512 | 4096 | 8192 |
+//! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
+//! | loss | fused or chunked, where the framework can | the framework's | the framework's |
+//! | sequence parallel | on | on | off |
+//! | dimensions, from the size alone | a wide shape, 32k words | the usual shape, 100k | a narrow one, 152k |
+//! | adapter targets | queries and values | all | all |
+
+mod choices;
+
+use crate::judgement::Input;
+use crate::model::{Shape, ShapeError};
+use crate::workload::{
+    Attention, Framework, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
+    Sharding, TrainingJob,
+};
+
+use super::plan::{Adapters, Plan, Targets};
+use super::states::{self, Widths};
+
+/// A field that is open, and what it may be.
+pub struct Choice {
+    /// The spec's field path.
+    pub field: &'static str,
+    /// Sets the value that needs the least memory.
+    pub lean: Box<dyn Fn(&mut Plan)>,
+    /// Sets the value that needs the most.
+    pub heavy: Box<dyn Fn(&mut Plan)>,
+}
+
+/// A training job made complete.
+pub struct Assumed {
+    /// Every open field at its usual value.
+    pub likely: Plan,
+    /// The open fields that move memory.
+    pub choices: Vec<Choice>,
+    /// What was assumed.
+    pub inputs: Vec<Input>,
+    /// What does not go together, one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Assumed {
+    /// Every open field at its leanest.
+    pub fn lean(&self) -> Plan {
+        self.choices.iter().fold(self.likely.clone(), |mut plan, choice| {
+            (choice.lean)(&mut plan);
+            plan
+        })
+    }
+
+    /// Every open field at its heaviest.
+    pub fn heavy(&self) -> Plan {
+        self.choices.iter().fold(self.likely.clone(), |mut plan, choice| {
+            (choice.heavy)(&mut plan);
+            plan
+        })
+    }
+}
+
+/// What the accelerator allows, for assumptions about precision.
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    /// Whether it computes in bf16.
+    pub bf16: bool,
+}
+
+/// The group of pieces that assumptions are collected in.
+struct Notes {
+    inputs: Vec<Input>,
+    warnings: Vec<String>,
+}
+
+impl Notes {
+    fn assume(&mut self, field: &str, value: impl std::fmt::Display) {
+        self.inputs.push(Input { field: field.into(), value: value.to_string(), source: "assumed".into() });
+    }
+}
+
+/// The usual vocabulary of a model whose own is not known.
+const LIKELY_VOCAB: u64 = 100_000;
+/// The usual sequence length of a job that gives none.
+const LIKELY_SEQUENCE: u64 = 4096;
+
+/// Completes a training job.
+///
+/// # Errors
+/// [`ShapeError::Unknown`] where not even the model's size is known.
+pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> {
+    let model = job.model.clone().unwrap_or_default();
+    let parallelism = job.parallelism.clone().unwrap_or_default();
+    let batch = job.batch.clone().unwrap_or_default();
+    let offload = job.offload.clone().unwrap_or_default();
+    let mut notes = Notes { inputs: Vec::new(), warnings: Vec::new() };
+
+    let sequence = batch.sequence_length.map_or(LIKELY_SEQUENCE, |s| u64::from(s).max(1));
+    let shape = Shape::complete(&model, sequence, LIKELY_VOCAB, 1.0)?;
+    let degree = |value: Option<u32>| value.map_or(1, |v| u64::from(v).max(1));
+    let (tensor, pipeline, context) =
+        (degree(parallelism.tensor), degree(parallelism.pipeline), degree(parallelism.context));
+    let expert = degree(parallelism.expert);
+    let data = data_parallel(job, tensor, pipeline, context, &mut notes);
+
+    let method = job.finetuning.as_ref().and_then(|f| f.method);
+    let adapters = adapters(job, method);
+    if method.is_none() && adapters.is_none() {
+        notes.assume("finetuning.method", Method::Full);
+    }
+    let model_parallel = tensor > 1 || pipeline > 1;
+    let framework = job.framework.unwrap_or_else(|| {
+        let framework = usual_framework(parallelism.sharding, model_parallel);
+        notes.assume("framework", framework);
+        framework
+    });
+    let sharding = parallelism.sharding.unwrap_or_else(|| {
+        let sharding = usual_sharding(framework, data * context);
+        notes.assume("parallelism.sharding", sharding);
+        sharding
+    });
+    let precision = job.precision.unwrap_or_else(|| {
+        let precision = if device.bf16 { Precision::BF16 } else { Precision::FP16 };
+        notes.assume("precision", precision);
+        precision
+    });
+    let optimizer = job.optimizer.unwrap_or_else(|| {
+        notes.assume("optimizer", Optimizer::AdamW);
+        Optimizer::AdamW
+    });
+    let micro_batch = batch.micro_batch_size.map_or_else(
+        || {
+            notes.assume("batch.microBatchSize", 1);
+            1
+        },
+        |b| u64::from(b).max(1),
+    );
+    if batch.sequence_length.is_none() {
+        notes.assume("batch.sequenceLength", sequence);
+    }
+    let micro_batches = micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
+    let recompute = job.recompute.unwrap_or_else(|| {
+        notes.assume("recompute", Recompute::None);
+        Recompute::None
+    });
+    let attention = job.attention.unwrap_or_else(|| {
+        notes.assume("attention", Attention::Flash);
+        Attention::Flash
+    });
+    let loss = job.loss.unwrap_or_else(|| {
+        let loss = if choices::vocab_parallel(framework) { Loss::VocabParallel } else { Loss::Eager };
+        notes.assume("loss", loss);
+        loss
+    });
+    let sequence_parallel = parallelism.sequence.unwrap_or_else(|| {
+        if tensor > 1 {
+            notes.assume("parallelism.sequence", true);
+        }
+        tensor > 1
+    });
+    let virtual_pipeline = degree(parallelism.virtual_pipeline);
+    let schedule = parallelism.schedule.unwrap_or(if virtual_pipeline > 1 {
+        Schedule::Interleaved
+    } else {
+        Schedule::OneForwardOneBackward
+    });
+    let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
+    let likely = Plan {
+        shape,
+        tensor,
+        sequence_parallel: sequence_parallel && tensor > 1,
+        pipeline,
+        virtual_pipeline,
+        schedule,
+        first_stage_layers: parallelism.first_stage_layers.map(u64::from),
+        last_stage_layers: parallelism.last_stage_layers.map(u64::from),
+        context,
+        expert,
+        expert_tensor: parallelism.expert_tensor.map_or(tensor, |t| u64::from(t).max(1)),
+        data,
+        sharding,
+        sharding_degree: parallelism.sharding_degree.map(u64::from),
+        reshard_after_forward: parallelism.reshard_after_forward.unwrap_or(true),
+        micro_batch,
+        sequence,
+        micro_batches,
+        precision,
+        widths: own_widths(job, states::widths(framework, precision, sharding)),
+        optimizer,
+        implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
+        recompute,
+        recompute_layers: job.recompute_layers.map(u64::from),
+        attention,
+        attention_dropout: positive(model.attention_dropout),
+        hidden_dropout: positive(model.hidden_dropout),
+        loss,
+        framework,
+        adapters,
+        offload_optimizer: offload.optimizer.unwrap_or(false),
+        offload_parameters: offload.parameters.unwrap_or(false),
+        offload_activations: offload.activations.unwrap_or(false),
+    };
+    lint(&likely, &mut notes);
+    let choices = choices::open(job, &model, &likely);
+    Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })
+}
+
+/// The data parallel degree: what remains of the accelerators.
+fn data_parallel(job: &TrainingJob, tensor: u64, pipeline: u64, context: u64, notes: &mut Notes) -> u64 {
+    let given = job.parallelism.as_ref().and_then(|p| p.data).map(u64::from);
+    let count = job.accelerator.as_ref().and_then(|a| a.count).map(u64::from);
+    let model = tensor.saturating_mul(pipeline).saturating_mul(context);
+    let Some(count) = count else { return given.unwrap_or(1).max(1) };
+    if count < model {
+        notes.warnings.push(format!(
+            "tensor × pipeline × context parallel is {model}, but only {count} accelerators are asked for"
+        ));
+        return given.unwrap_or(1).max(1);
+    }
+    if !count.is_multiple_of(model) {
+        notes.warnings.push(format!(
+            "{count} accelerators are no multiple of tensor × pipeline × context parallel = {model}"
+        ));
+    }
+    let data = count / model;
+    match given {
+        Some(given) if given != data => {
+            notes.warnings.push(format!(
+                "data-parallel is {given}, but {count} accelerators and {model} a model replica make {data}"
+            ));
+            given.max(1)
+        }
+        _ => data.max(1),
+    }
+}
+
+/// Microbatches of one step.
+fn micro_batches(
+    batch: &crate::workload::Batch,
+    micro_batch: u64,
+    data: u64,
+    pipeline: u64,
+    notes: &mut Notes,
+) -> u64 {
+    match batch.global_batch_size {
+        None if pipeline > 1 => pipeline.saturating_mul(4),
+        None => 1,
+        Some(global) => {
+            let at_once = micro_batch.saturating_mul(data).max(1);
+            let global = u64::from(global);
+            if global < at_once || !global.is_multiple_of(at_once) {
+                notes.warnings.push(format!(
+                    "global batch {global} is no multiple of micro-batch {micro_batch} × data parallel {data}"
+                ));
+            }
+            (global / at_once).max(1)
+        }
+    }
+}
+
+fn adapters(job: &TrainingJob, method: Option<Method>) -> Option<Adapters> {
+    let finetuning = job.finetuning.as_ref()?;
+    let quantized = match (method, finetuning.rank) {
+        (Some(Method::Full), _) | (None, None) => return None,
+        (Some(Method::QLoRA), _) => true,
+        _ => false,
+    };
+    // PEFT's default rank is 8.
+    let rank = finetuning.rank.map_or(8, |r| u64::from(r).max(1));
+    let targets = finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named);
+    Some(Adapters { rank, targets, quantized })
+}
+
+/// The framework that a job most likely runs on, from what only some can do.
+fn usual_framework(sharding: Option<Sharding>, model_parallel: bool) -> Framework {
+    match sharding {
+        Some(Sharding::DistributedOptimizer) => Framework::Megatron,
+        Some(Sharding::FSDP | Sharding::HSDP) => Framework::FSDP,
+        Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) if !model_parallel => Framework::DeepSpeed,
+        Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) => Framework::MegatronDeepSpeed,
+        _ if model_parallel => Framework::Megatron,
+        _ => Framework::HuggingFace,
+    }
+}
+
+/// The sharding that is usual with a framework.
+fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
+    if ranks <= 1 {
+        return Sharding::None;
+    }
+    match framework {
+        Framework::Megatron => Sharding::DistributedOptimizer,
+        Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo => Sharding::ZeRO1,
+        Framework::DeepSpeed | Framework::ColossalAI => Sharding::ZeRO2,
+        _ => Sharding::FSDP,
+    }
+}
+
+/// The stored formats that the job gives beat the framework's.
+fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
+    let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
+    Widths {
+        parameter: or(job.parameter_precision, widths.parameter),
+        gradient: or(job.gradient_precision, widths.gradient),
+        main: or(job.main_parameter_precision, widths.main),
+        moment: or(job.optimizer_precision, widths.moment),
+        reduction: or(job.gradient_reduction_precision, widths.reduction),
+        ..widths
+    }
+}
+
+/// What does not go together.
+fn lint(plan: &Plan, notes: &mut Notes) {
+    let shape = &plan.shape;
+    let mut say = |wrong: bool, line: String| {
+        if wrong {
+            notes.warnings.push(line);
+        }
+    };
+    let (t, p) = (plan.tensor, plan.pipeline);
+    if shape.declared.is_none() {
+        say(
+            !shape.heads.is_multiple_of(t),
+            format!("{} attention heads are no multiple of tensor parallel {t}", shape.heads),
+        );
+        say(
+            p > shape.layers,
+            format!("pipeline parallel {p} is more than the model's {} layers", shape.layers),
+        );
+        say(
+            p <= shape.layers
+                && plan.first_stage_layers.or(plan.last_stage_layers).is_none()
+                && !shape.layers.is_multiple_of(p),
+            format!("{} layers are no multiple of pipeline parallel {p}", shape.layers),
+        );
+    }
+    if let Some(experts) = &shape.experts {
+        let e = plan.expert;
+        say(
+            !experts.count.is_multiple_of(e),
+            format!("{} experts are no multiple of expert parallel {e}", experts.count),
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! Memory held by buffers of collective communication inside the framework's allocator.
+//!
+//! ```text
+//! DDP            P_trained × gradient width                   (buckets beside the gradients)
+//! ZeRO 1 and 2   2 × min(5e8, P_rank) × 2                     (two reduce buckets under overlap_comm)
+//! ZeRO 3         min(1e9 + block, P_rank) × 2 + min(5e8, P_rank) × 2   (live parameters, one reduce bucket)
+//! FSDP, HSDP     at the loss 2·(block + outer)·2, backward (4 + 2 + reduction)·block + 2·outer
+//! pipeline       4 × 2·T·h/t'                                  (point-to-point buffers)
+//! ```
+//!
+//! `block`: parameters of the largest layer after tensor parallelism; `outer`: embedding and output layer, which FSDP's
+//! root group keeps gathered. Sources: DeepSpeed's configuration defaults; PyTorch FSDP2's parameter group.
+
+use super::super::plan::{Plan, Stage};
+use crate::model::Parameters;
+use crate::units::Bytes;
+use crate::workload::{Framework, Sharding};
+
+/// Elements of DeepSpeed's reduce bucket and of its limit on live parameters.
+const REDUCE_BUCKET: u64 = 500_000_000;
+const LIVE_PARAMETERS: u64 = 1_000_000_000;
+
+/// Buffers alive at the loss and during the backward pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Buffers {
+    /// At the loss.
+    pub(super) loss: Bytes,
+    /// While a layer's gradients are computed and reduced.
+    pub(super) backward: Bytes,
+    /// At the optimizer's step.
+    pub(super) step: Bytes,
+}
+
+/// The buffers of a stage.
+pub(super) fn communication(
+    plan: &Plan,
+    counted: &Parameters,
+    stage: Stage,
+    parameters: u64,
+    trained: u64,
+) -> Buffers {
+    let t = plan.tensor.max(1);
+    let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+    let layer = |l: crate::model::LayerParameters| {
+        l.tensor_sharded
+            .div_ceil(t)
+            .saturating_add(l.replicated)
+            .saturating_add(l.experts.div_ceil(expert_ranks))
+    };
+    let block = match (stage.dense_layers, stage.expert_layers) {
+        (0, 0) => 0,
+        (_, 0) => layer(counted.dense_layer),
+        _ => layer(counted.expert_layer).max(layer(counted.dense_layer)),
+    };
+    let mut outer = 0u64;
+    if stage.embedding {
+        outer = counted.embedding.div_ceil(t);
+    }
+    if stage.output {
+        outer = outer.saturating_add(counted.output.div_ceil(t));
+    }
+    let c = plan.widths.compute;
+    let gradients = if plan.adapters.is_some() { 0.0 } else { 2.0 + plan.widths.reduction };
+    let shared = plan.shard_group() > 1;
+    let own_buffers = matches!(plan.framework, Framework::Megatron | Framework::MegatronDeepSpeed);
+    let mut buffers = match plan.sharding {
+        Sharding::None if shared && !own_buffers => {
+            let buckets =
+                Bytes::of(trained, if plan.adapters.is_some() { 4.0 } else { plan.widths.gradient });
+            Buffers { loss: Bytes::ZERO, backward: buckets, step: buckets }
+        }
+        Sharding::ZeRO1 | Sharding::ZeRO2 if shared => {
+            let buckets = Bytes::of(trained.min(REDUCE_BUCKET), 2.0) * 2;
+            Buffers { loss: buckets, backward: buckets, step: buckets }
+        }
+        Sharding::ZeRO3 if shared || plan.offload_parameters => {
+            let live = Bytes::of(parameters.min(LIVE_PARAMETERS.saturating_add(block)), c);
+            let bucket = Bytes::of(trained.min(REDUCE_BUCKET), 2.0);
+            Buffers { loss: live, backward: live + bucket, step: bucket }
+        }
+        Sharding::FSDP | Sharding::HSDP if shared => {
+            let root = Bytes::of(outer, c);
+            if plan.reshard_after_forward {
+                Buffers {
+                    loss: root + Bytes::of(block, 2.0 * c),
+                    backward: root + Bytes::of(block, 2.0 * c + gradients),
+                    step: Bytes::ZERO,
+                }
+            } else {
+                let whole = Bytes::of(parameters, c);
+                Buffers { loss: whole, backward: whole + Bytes::of(block, gradients), step: Bytes::ZERO }
+            }
+        }
+        _ => Buffers::default(),
+    };
+    if plan.pipeline > 1 {
+        let one = 2.0 * plan.tokens() as f64 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
+        let point_to_point = Bytes::from_f64(4.0 * one);
+        buffers.loss += point_to_point;
+        buffers.backward += point_to_point;
+    }
+    buffers
+}

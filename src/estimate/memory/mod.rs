@@ -1,0 +1,173 @@
+//! Peak memory of a plan: the fullest instant of the fullest rank.
+//!
+//! The peak is no sum of maxima. For every pipeline stage
+//!
+//! ```text
+//! peak(stage) = weights + optimizer states + max over instants of what is alive besides
+//!
+//! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
+//! backward, begun      activations + one layer's working set + buffers + gradients, likewise
+//! backward, done       one layer's working set + buffers + all gradients
+//! optimizer step       all gradients + the step's own workspace
+//! ```
+//!
+//! and the job's peak is the worst stage's. Activations are all that a stage keeps when its warm-up is over
+//! ([`super::schedule`]); each term is a file here. Above the live tensors lie what the allocator cannot give back and
+//! what no tensor owns ([`super::calibration`]): the needed figure is their sum.
+
+mod activations;
+mod communication;
+mod gradients;
+mod logits;
+mod optimizer;
+mod weights;
+
+use super::calibration::Calibration;
+use super::plan::{Plan, RankParameters, Stage};
+use crate::judgement::Component;
+use crate::model::Parameters;
+use crate::units::Bytes;
+
+/// The four figures of a plan, of its worst rank, and what the needed one is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peak {
+    /// Live tensors.
+    pub allocated: Bytes,
+    /// And what the allocator keeps.
+    pub reserved: Bytes,
+    /// And what no tensor owns.
+    pub process: Bytes,
+    /// What must fit.
+    pub needed: Bytes,
+    /// The worst stage.
+    pub stage: u64,
+    /// When.
+    pub instant: &'static str,
+    /// The needed figure's parts; they add up to it.
+    pub components: Vec<Component>,
+}
+
+/// What is alive at one instant.
+struct Instant {
+    name: &'static str,
+    gradients: Bytes,
+    activations: Bytes,
+    working_set: Bytes,
+    logits: Bytes,
+    communication: Bytes,
+    step: Bytes,
+}
+
+impl Instant {
+    fn live(&self) -> Bytes {
+        self.gradients + self.activations + self.working_set + self.logits + self.communication + self.step
+    }
+}
+
+/// The peak of the worst rank.
+pub fn peak(plan: &Plan, calibration: &Calibration) -> Peak {
+    let counted = Parameters::of(&plan.shape);
+    let mut worst: Option<Peak> = None;
+    for index in stages(plan) {
+        let candidate = stage_peak(plan, &counted, calibration, plan.stage(index));
+        if worst.as_ref().is_none_or(|w| candidate.needed > w.needed) {
+            worst = Some(candidate);
+        }
+    }
+    worst.unwrap_or_else(|| stage_peak(plan, &counted, calibration, plan.stage(0)))
+}
+
+/// The stages worth looking at: all of a real pipeline; of an absurd one, those at its ends, between which memory
+/// only falls.
+fn stages(plan: &Plan) -> impl Iterator<Item = u64> {
+    let p = plan.pipeline.max(1);
+    let head = p.min(256);
+    (0..head).chain((p > head).then(|| p - 1))
+}
+
+/// The peak of one stage's ranks.
+pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, stage: Stage) -> Peak {
+    let rank = RankParameters::of(plan, counted, stage);
+    let parameters = rank.dense.saturating_add(rank.experts);
+    let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
+    let weights = weights::weights(plan, rank);
+    let states = optimizer::optimizer_states(plan, rank);
+    let gradients = gradients::gradients(plan, rank);
+    let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
+    let kept = activations::kept(plan, stage);
+    let working_set = activations::working_set(plan, stage);
+    let buffers = communication::communication(plan, counted, stage, parameters, trained);
+    let none = Bytes::ZERO;
+    let loss = if stage.output { logits::logits(plan) } else { none };
+
+    let instants = [
+        Instant {
+            name: "loss",
+            gradients: early,
+            activations: kept,
+            working_set: none,
+            logits: loss,
+            communication: buffers.loss,
+            step: none,
+        },
+        Instant {
+            name: "backward, begun",
+            gradients: early,
+            activations: kept,
+            working_set,
+            logits: none,
+            communication: buffers.backward,
+            step: none,
+        },
+        Instant {
+            name: "backward, done",
+            gradients,
+            activations: none,
+            working_set,
+            logits: none,
+            communication: buffers.backward,
+            step: none,
+        },
+        Instant {
+            name: "optimizer step",
+            gradients,
+            activations: none,
+            working_set: none,
+            logits: none,
+            communication: buffers.step,
+            step: optimizer::optimizer_step(plan, rank),
+        },
+    ];
+    let [first, rest @ ..] = &instants;
+    let fullest = rest.iter().fold(first, |a, b| if b.live() > a.live() { b } else { a });
+
+    let allocated = weights + states + fullest.live();
+    let runtime = calibration.runtime(plan.dimensions());
+    let fragmentation = calibration.fragmentation(allocated);
+    let reserved = allocated + calibration.slack(allocated);
+    let components = [
+        ("weights", weights),
+        ("optimizer states", states),
+        ("gradients", fullest.gradients),
+        ("activations", fullest.activations),
+        ("layer working set", fullest.working_set),
+        ("logits", fullest.logits),
+        ("communication buffers", fullest.communication),
+        ("optimizer step", fullest.step),
+        ("fragmentation", fragmentation),
+        ("context and libraries", runtime),
+    ];
+    Peak {
+        allocated,
+        reserved,
+        process: reserved + runtime,
+        needed: allocated + fragmentation + runtime,
+        stage: stage.index,
+        instant: fullest.name,
+        components: components
+            .into_iter()
+            .filter(|(_, bytes)| *bytes > none)
+            .map(|(name, bytes)| Component { name, bytes })
+            .collect(),
+    }
+}

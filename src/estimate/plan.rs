@@ -1,0 +1,304 @@
+//! A complete plan of a training job: every choice made, by the user or by an assumption.
+//!
+//! The formulas of [`super::memory`] and [`super::time`] read plans only, so none of them has to ask what is known.
+
+use crate::model::{Parameters, Shape};
+use crate::workload::{
+    Attention, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule, Sharding,
+};
+
+use super::states::Widths;
+
+/// A complete plan of a training job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The transformer.
+    pub shape: Shape,
+    /// Tensor parallel degree, `t`.
+    pub tensor: u64,
+    /// Whether activations between matrix products are divided by `t` too.
+    pub sequence_parallel: bool,
+    /// Pipeline parallel degree, `p`.
+    pub pipeline: u64,
+    /// Model chunks a stage, `v`.
+    pub virtual_pipeline: u64,
+    /// Order of microbatches.
+    pub schedule: Schedule,
+    /// Layers of the first stage, where they are not an even share.
+    pub first_stage_layers: Option<u64>,
+    /// Layers of the last stage.
+    pub last_stage_layers: Option<u64>,
+    /// Context parallel degree, `c`.
+    pub context: u64,
+    /// Expert parallel degree, `e`.
+    pub expert: u64,
+    /// Tensor parallel degree of the experts.
+    pub expert_tensor: u64,
+    /// Data parallel degree.
+    pub data: u64,
+    /// What the data-parallel ranks divide.
+    pub sharding: Sharding,
+    /// How many ranks divide it, where that is fewer than data × context.
+    pub sharding_degree: Option<u64>,
+    /// Whether gathered parameters are freed after the forward pass.
+    pub reshard_after_forward: bool,
+    /// Sequences at once, `b`.
+    pub micro_batch: u64,
+    /// Tokens a sequence, `s`.
+    pub sequence: u64,
+    /// Microbatches a step, `m`.
+    pub micro_batches: u64,
+    /// The computation's number format.
+    pub precision: Precision,
+    /// Bytes of each state of a parameter.
+    pub widths: Widths,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// How its step runs.
+    pub implementation: OptimizerImplementation,
+    /// What is computed again.
+    pub recompute: Recompute,
+    /// How many layers of a stage are recomputed, where not all are.
+    pub recompute_layers: Option<u64>,
+    /// The attention kernel.
+    pub attention: Attention,
+    /// Whether the attention's weights have dropout.
+    pub attention_dropout: bool,
+    /// Whether attention and feed-forward outputs have dropout.
+    pub hidden_dropout: bool,
+    /// The cross-entropy.
+    pub loss: Loss,
+    /// The framework.
+    pub framework: Framework,
+    /// The adapters, where not every weight is trained.
+    pub adapters: Option<Adapters>,
+    /// Optimizer states are on the host.
+    pub offload_optimizer: bool,
+    /// Parameters are on the host.
+    pub offload_parameters: bool,
+    /// Saved activations are on the host.
+    pub offload_activations: bool,
+}
+
+/// Adapters beside frozen weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapters {
+    /// Their rank, `r`.
+    pub rank: u64,
+    /// The linear layers that have one.
+    pub targets: Targets,
+    /// Whether the frozen linear layers are quantized to four bits.
+    pub quantized: bool,
+}
+
+/// The linear layers of a transformer layer that have an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "seven independent layers, each with an adapter or without")]
+pub struct Targets {
+    /// The query projection.
+    pub query: bool,
+    /// The key projection.
+    pub key: bool,
+    /// The value projection.
+    pub value: bool,
+    /// The attention's output projection.
+    pub output: bool,
+    /// The gate of a gated feed-forward network.
+    pub gate: bool,
+    /// The feed-forward network's input.
+    pub up: bool,
+    /// The feed-forward network's output.
+    pub down: bool,
+}
+
+impl Targets {
+    /// Queries and values: PEFT's default for Llama-like models.
+    pub const QUERY_VALUE: Self =
+        Self { query: true, key: false, value: true, output: false, gate: false, up: false, down: false };
+    /// Every linear layer.
+    pub const ALL: Self =
+        Self { query: true, key: true, value: true, output: true, gate: true, up: true, down: true };
+
+    /// Reads target names as PEFT and others write them; an unknown name counts as every layer, the heaviest case.
+    pub fn named(names: &[String]) -> Self {
+        let none = Self {
+            query: false,
+            key: false,
+            value: false,
+            output: false,
+            gate: false,
+            up: false,
+            down: false,
+        };
+        names.iter().fold(none, |mut targets, name| {
+            match name.trim() {
+                "q_proj" | "query" | "q" | "wq" => targets.query = true,
+                "k_proj" | "key" | "k" | "wk" => targets.key = true,
+                "v_proj" | "value" | "v" | "wv" => targets.value = true,
+                "qkv_proj" | "query_key_value" | "linear_qkv" | "c_attn" => {
+                    (targets.query, targets.key, targets.value) = (true, true, true);
+                }
+                "o_proj" | "out_proj" | "linear_proj" | "wo" | "dense" => targets.output = true,
+                "gate_proj" | "w1" => targets.gate = true,
+                "up_proj" | "w3" | "fc1" | "c_fc" => targets.up = true,
+                "gate_up_proj" | "linear_fc1" => (targets.gate, targets.up) = (true, true),
+                "down_proj" | "w2" | "fc2" | "linear_fc2" => targets.down = true,
+                _ => return Self::ALL,
+            }
+            targets
+        })
+    }
+}
+
+/// What one pipeline stage holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Counted from zero.
+    pub index: u64,
+    /// Layers without experts.
+    pub dense_layers: u64,
+    /// Layers with experts.
+    pub expert_layers: u64,
+    /// Whether it holds the embedding.
+    pub embedding: bool,
+    /// Whether it holds the output layer and computes the loss.
+    pub output: bool,
+}
+
+impl Stage {
+    /// All transformer layers.
+    pub fn layers(self) -> u64 {
+        self.dense_layers + self.expert_layers
+    }
+}
+
+impl Plan {
+    /// Tokens of one microbatch on one rank, `T = s·b/c`.
+    pub fn tokens(&self) -> u64 {
+        self.sequence.saturating_mul(self.micro_batch).div_ceil(self.context.max(1))
+    }
+
+    /// How many ranks divide the sharded states of dense parameters, `N`.
+    pub fn shard_group(&self) -> u64 {
+        let all = self.data.saturating_mul(self.context).max(1);
+        self.sharding_degree.map_or(all, |degree| degree.clamp(1, all))
+    }
+
+    /// How many ranks divide the sharded states of experts: those that hold the same experts.
+    pub fn expert_shard_group(&self) -> u64 {
+        let ranks = self.data.saturating_mul(self.context).saturating_mul(self.tensor);
+        (ranks / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1)
+    }
+
+    /// All accelerators.
+    pub fn world(&self) -> u64 {
+        self.tensor.saturating_mul(self.pipeline).saturating_mul(self.context).saturating_mul(self.data)
+    }
+
+    /// Parallel dimensions that need a communicator of their own.
+    pub fn dimensions(&self) -> u64 {
+        [self.tensor, self.pipeline, self.context, self.data, self.expert].iter().filter(|d| **d > 1).count()
+            as u64
+    }
+
+    /// The divisor of activations between matrix products: `t` under sequence parallelism, else 1.
+    pub fn sequence_divisor(&self) -> u64 {
+        if self.sequence_parallel { self.tensor } else { 1 }
+    }
+
+    /// What a stage holds. Layers are dealt evenly, the first stages taking one more where they do not divide.
+    pub fn stage(&self, index: u64) -> Stage {
+        let layers = self.stage_layers(index);
+        let before: u64 = (0..index).map(|i| self.stage_layers(i)).sum();
+        // Dense layers of a mixture of experts are the first ones.
+        let dense_in_all = self.shape.layers - self.shape.expert_layers().min(self.shape.layers);
+        let dense_layers = dense_in_all.saturating_sub(before).min(layers);
+        Stage {
+            index,
+            dense_layers,
+            expert_layers: layers - dense_layers,
+            embedding: index == 0,
+            output: index + 1 == self.pipeline,
+        }
+    }
+
+    fn stage_layers(&self, index: u64) -> u64 {
+        let last = self.pipeline.saturating_sub(1);
+        if self.pipeline > 1 {
+            if let (0, Some(first)) = (index, self.first_stage_layers) {
+                return first.min(self.shape.layers);
+            }
+            if let (true, Some(layers)) = (index == last, self.last_stage_layers) {
+                return layers.min(self.shape.layers);
+            }
+        }
+        let given = self.first_stage_layers.filter(|_| self.pipeline > 1);
+        let given_last = self.last_stage_layers.filter(|_| self.pipeline > 1);
+        let rest = self.shape.layers.saturating_sub(given.unwrap_or(0) + given_last.unwrap_or(0));
+        let stages = (self.pipeline - u64::from(given.is_some()) - u64::from(given_last.is_some())).max(1);
+        let position = index - u64::from(given.is_some() && index > 0);
+        rest / stages + u64::from(position < rest % stages)
+    }
+}
+
+/// Parameters that one rank of a stage holds, by how their states are divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RankParameters {
+    /// Everything but routed experts.
+    pub dense: u64,
+    /// Routed experts.
+    pub experts: u64,
+    /// Of `dense` and `experts`, the matrices of linear layers inside transformer layers.
+    pub linear: u64,
+    /// Adapters.
+    pub adapters: u64,
+}
+
+impl RankParameters {
+    /// Counts what a rank of `stage` holds.
+    pub fn of(plan: &Plan, counted: &Parameters, stage: Stage) -> Self {
+        let t = plan.tensor.max(1);
+        let layer =
+            |l: crate::model::LayerParameters| l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
+        let layers = layer(counted.dense_layer)
+            .saturating_mul(stage.dense_layers)
+            .saturating_add(layer(counted.expert_layer).saturating_mul(stage.expert_layers));
+        let experts = counted
+            .expert_layer
+            .experts
+            .div_ceil(plan.expert.saturating_mul(plan.expert_tensor).max(1))
+            .saturating_mul(stage.expert_layers);
+        // A tied embedding is stored on the first and on the last stage.
+        let output = if plan.shape.tied && plan.pipeline > 1 { counted.embedding } else { counted.output };
+        let outer = if stage.embedding { counted.embedding } else { 0 }
+            + if stage.output { output + counted.final_norm } else { 0 };
+        Self {
+            dense: layers.saturating_add(outer.div_ceil(t)),
+            experts,
+            linear: layers.saturating_add(experts),
+            adapters: plan.adapters.as_ref().map_or(0, |adapters| {
+                adapters_of_layer(&plan.shape, adapters, t).saturating_mul(stage.layers())
+            }),
+        }
+    }
+}
+
+/// Adapter parameters of one layer on one rank: `Σ r·(d_in + d_out)`, the divided side of each matrix by `t`.
+fn adapters_of_layer(shape: &Shape, adapters: &Adapters, t: u64) -> u64 {
+    let (h, q, k) = (shape.hidden, shape.query_width(), shape.key_width());
+    let f = shape.experts.as_ref().map_or(shape.ffn, |e| e.ffn.saturating_mul(e.count));
+    let targets = adapters.targets;
+    let column = |on: bool, out: u64| if on { h.saturating_add(out.div_ceil(t)) } else { 0 };
+    let row = |on: bool, input: u64| if on { input.div_ceil(t).saturating_add(h) } else { 0 };
+    let widths = [
+        column(targets.query, q),
+        column(targets.key, k),
+        column(targets.value, k),
+        row(targets.output, q),
+        column(targets.gate && shape.gated, f),
+        column(targets.up, f),
+        row(targets.down, f),
+    ];
+    let widths = widths.iter().fold(0u64, |sum, width| sum.saturating_add(*width));
+    adapters.rank.saturating_mul(widths)
+}

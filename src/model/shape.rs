@@ -1,0 +1,232 @@
+//! A transformer's dimensions, complete: every one given, derived, or assumed.
+//!
+//! What a person leaves out follows from what is given, by the rules of the field: head size = hidden size / heads,
+//! key-value heads = heads, feed-forward width = 4 × hidden for GELU and 8/3 × hidden (rounded up to 256) for SwiGLU.
+//! Where only the number of parameters `P` is given, the shape is the family's usual one: width grows with depth,
+//! `hidden ≈ 104 × layers` (the published Llama, Qwen, GPT and BLOOM shapes lie between 77 and 139), so that
+//! `P ≈ 12 × layers × hidden²` fixes both. The true shape may be wider or narrower; [`Shape::of_size`] takes the ratio.
+
+use crate::units::Count;
+use crate::workload::{Activation, DenseLayers, Model, Normalization, Positions};
+
+/// A transformer's dimensions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// Transformer layers, `L`.
+    pub layers: u64,
+    /// Width of the residual stream, `h`.
+    pub hidden: u64,
+    /// Query heads, `a`.
+    pub heads: u64,
+    /// Key and value heads, `k`.
+    pub key_value_heads: u64,
+    /// Width of a head, `d`.
+    pub head_size: u64,
+    /// Width of the dense feed-forward network, `f`.
+    pub ffn: u64,
+    /// Entries of the vocabulary, `V`, as stored.
+    pub vocab: u64,
+    /// Whether the feed-forward network has two input matrices.
+    pub gated: bool,
+    /// Whether the output layer shares the embedding's weights.
+    pub tied: bool,
+    /// Rows of the learned position table; none with rotary positions.
+    pub learned_positions: u64,
+    /// Whether all linear layers have biases.
+    pub biases: bool,
+    /// Whether the query, key and value projections have biases.
+    pub qkv_biases: bool,
+    /// Whether queries and keys are normalized.
+    pub query_key_norm: bool,
+    /// Whether normalization layers have biases beside their weights.
+    pub layer_norm: bool,
+    /// The mixture of experts, where there is one.
+    pub experts: Option<Experts>,
+    /// Multi-head latent attention, where it is used.
+    pub latent: Option<LatentAttention>,
+    /// Extra layers that predict further tokens.
+    pub prediction_layers: u64,
+    /// The number of parameters that was given, where the dimensions were not: sizes are scaled to it.
+    pub declared: Option<u64>,
+}
+
+/// A mixture of experts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Experts {
+    /// Routed experts a layer, `E`.
+    pub count: u64,
+    /// Experts that a token is sent to, `K`.
+    pub per_token: u64,
+    /// An expert's width.
+    pub ffn: u64,
+    /// Experts that every token passes.
+    pub shared: u64,
+    /// Layers without experts.
+    pub dense_layers: u64,
+}
+
+/// Multi-head latent attention's ranks and sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatentAttention {
+    /// The queries' rank; zero where queries are projected directly.
+    pub query_rank: u64,
+    /// The keys' and values' rank.
+    pub key_value_rank: u64,
+    /// The rotary part of a head.
+    pub rope: u64,
+    /// The part of a head without positions.
+    pub nope: u64,
+    /// A value head's width.
+    pub value: u64,
+}
+
+/// Why a shape cannot be completed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// Neither a size nor enough dimensions.
+    #[error("neither the number of parameters nor layers and hidden size are known")]
+    Unknown,
+}
+
+/// A rounded-up multiple.
+fn up_to(value: u64, multiple: u64) -> u64 {
+    value.div_ceil(multiple.max(1)).saturating_mul(multiple.max(1))
+}
+
+impl Shape {
+    /// The shape that explicit dimensions give, or, without them, the usual one of the given size.
+    ///
+    /// `sequence` stands in for the length of a learned position table; `vocab` for a vocabulary that nobody gave.
+    ///
+    /// # Errors
+    /// [`ShapeError::Unknown`] where neither `parameters` nor `layers` and `hiddenSize` are given.
+    pub fn complete(model: &Model, sequence: u64, vocab: u64, aspect: f64) -> Result<Self, ShapeError> {
+        let (Some(layers), Some(hidden)) = (model.layers, model.hidden_size) else {
+            let Some(Count(parameters)) = model.parameters else { return Err(ShapeError::Unknown) };
+            return Ok(Self::of_size(model, parameters, vocab, aspect));
+        };
+        let (layers, hidden) = (u64::from(layers).max(1), u64::from(hidden).max(1));
+        let heads = model.attention_heads.map_or_else(|| (hidden / 128).max(1), |a| u64::from(a).max(1));
+        let head_size = model.head_size.map_or_else(|| (hidden / heads).max(1), u64::from);
+        let learned = model.positions == Some(Positions::Learned);
+        // Learned positions, biases, LayerNorm and GELU came together in GPT-style models.
+        let gated = match model.activation {
+            Some(activation) => activation == Activation::SwiGLU,
+            None => !learned && model.biases != Some(true),
+        };
+        let ffn = match model.ffn_hidden_size {
+            Some(f) => u64::from(f),
+            None if gated => up_to(hidden.saturating_mul(8) / 3, 256),
+            None => hidden.saturating_mul(4),
+        };
+        let vocab = model.padded_vocab_size.or(model.vocab_size).map_or(vocab, u64::from);
+        let shape = Self {
+            layers,
+            hidden,
+            heads,
+            key_value_heads: model.key_value_heads.map_or(heads, |k| u64::from(k).max(1)),
+            head_size,
+            ffn,
+            vocab,
+            gated,
+            tied: model.tied_embeddings.unwrap_or(false),
+            learned_positions: if learned { model.max_positions.map_or(sequence, u64::from) } else { 0 },
+            biases: model.biases.unwrap_or(learned),
+            qkv_biases: model.qkv_biases.or(model.biases).unwrap_or(learned),
+            query_key_norm: model.query_key_normalization.unwrap_or(false),
+            layer_norm: model.normalization.map_or(learned, |n| n == Normalization::LayerNorm),
+            experts: Self::experts(model, layers, ffn),
+            latent: model.latent_attention.as_ref().map(|latent| LatentAttention {
+                query_rank: latent.query_rank.map_or(0, u64::from),
+                key_value_rank: latent.key_value_rank.map_or(512, u64::from),
+                rope: latent.rope_head_size.map_or(64, u64::from),
+                nope: latent.nope_head_size.map_or(head_size, u64::from),
+                value: latent.value_head_size.map_or(head_size, u64::from),
+            }),
+            prediction_layers: model.multi_token_prediction_layers.map_or(0, u64::from),
+            declared: None,
+        };
+        Ok(shape)
+    }
+
+    fn experts(model: &Model, layers: u64, ffn: u64) -> Option<Experts> {
+        let count = u64::from(model.experts?);
+        if count < 2 {
+            return None;
+        }
+        Some(Experts {
+            count,
+            per_token: model.experts_per_token.map_or(2, u64::from).clamp(1, count),
+            ffn: model.expert_ffn_hidden_size.map_or(ffn, u64::from),
+            shared: model.shared_experts.map_or(0, u64::from),
+            dense_layers: match &model.dense_layers {
+                None => 0,
+                Some(DenseLayers::Count(first)) => u64::from(*first).min(layers),
+                Some(DenseLayers::List(list)) => (list.len() as u64).min(layers),
+            },
+        })
+    }
+
+    /// The usual dense shape of `parameters`, its width `aspect` times the family's middle.
+    pub fn of_size(model: &Model, parameters: u64, vocab: u64, aspect: f64) -> Self {
+        const WIDTH_PER_LAYER: f64 = 104.0;
+        let middle = (parameters as f64 * WIDTH_PER_LAYER / 12.0).cbrt();
+        let hidden = model.hidden_size.map_or_else(|| up_to((middle * aspect).ceil() as u64, 128), u64::from);
+        let per_layer = 12.0 * (hidden as f64).powi(2);
+        let layers =
+            model.layers.map_or_else(|| ((parameters as f64 / per_layer).round() as u64).max(1), u64::from);
+        let heads = model.attention_heads.map_or_else(|| (hidden / 128).max(1), u64::from);
+        let ffn = model.ffn_hidden_size.map_or_else(|| up_to(hidden.saturating_mul(8) / 3, 256), u64::from);
+        Self {
+            layers,
+            hidden,
+            heads,
+            key_value_heads: model.key_value_heads.map_or(heads, u64::from).max(1),
+            head_size: (hidden / heads.max(1)).max(1),
+            ffn,
+            vocab: model.padded_vocab_size.or(model.vocab_size).map_or(vocab, u64::from),
+            gated: model.activation.is_none_or(|a| a == Activation::SwiGLU),
+            tied: model.tied_embeddings.unwrap_or(false),
+            learned_positions: 0,
+            biases: false,
+            qkv_biases: false,
+            query_key_norm: false,
+            layer_norm: false,
+            experts: Self::experts(model, layers, ffn),
+            latent: None,
+            prediction_layers: 0,
+            declared: Some(parameters),
+        }
+    }
+
+    /// Width of all queries, `q = a·d`.
+    pub fn query_width(&self) -> u64 {
+        match &self.latent {
+            Some(latent) => self.heads.saturating_mul(latent.nope + latent.rope),
+            None => self.heads.saturating_mul(self.head_size),
+        }
+    }
+
+    /// Width of all keys, `κ = k·d`.
+    pub fn key_width(&self) -> u64 {
+        match &self.latent {
+            Some(_) => self.query_width(),
+            None => self.key_value_heads.saturating_mul(self.head_size),
+        }
+    }
+
+    /// Input matrices and output matrix of the feed-forward network: 3 gated, 2 plain.
+    pub fn ffn_matrices(&self) -> u64 {
+        if self.gated { 3 } else { 2 }
+    }
+
+    /// Layers with experts.
+    pub fn expert_layers(&self) -> u64 {
+        self.experts.as_ref().map_or(0, |experts| self.layers.saturating_sub(experts.dense_layers))
+    }
+
+    /// The vocabulary as Megatron stores it: padded to a multiple of 128 × tensor parallel.
+    pub fn vocab_padded_for(&self, tensor: u64) -> u64 {
+        up_to(self.vocab, 128u64.saturating_mul(tensor.max(1)))
+    }
+}

@@ -1,0 +1,70 @@
+//! The one line that a person reads first.
+//!
+//! kubectl prints nothing of a refusal but its message, so the line says it all: what is needed, how sure that is, what
+//! there is, and what would fit.
+
+use crate::units::Bytes;
+
+/// `needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB`.
+pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, capacity: Option<(&str, Bytes)>) -> String {
+    let need = format!("needs {peak} per GPU ({:.1}–{:.1})", lower.as_gib(), upper.as_gib());
+    match capacity {
+        Some((name, capacity)) => format!("{need}, {} offers {capacity}", accelerator_with_article(name)),
+        None => need,
+    }
+}
+
+/// The line of a denial: the need, and the advice where there is some.
+pub fn denial(need: &str, advice: &[String]) -> String {
+    match advice {
+        [] => need.to_owned(),
+        [one] => format!("{need}; {one} fits"),
+        [one, other, ..] => format!("{need}; {one}, or {other}, fits"),
+    }
+}
+
+/// `an A800-80GB`, `a V100-16GB`: the article that is spoken.
+pub fn accelerator_with_article(name: &str) -> String {
+    let vowel = name.chars().next().is_some_and(|c| "AEFHILMNORSXaeio8".contains(c));
+    // Letters and digits are spelled out in names like H100 and MI300X, words are not.
+    let word = name.chars().take(3).all(|c| c.is_ascii_lowercase());
+    let article = if vowel && (!word || name.starts_with(['a', 'e', 'i', 'o'])) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_it_all() {
+        let need = need(
+            Bytes::from_gib(96.4),
+            Bytes::from_gib(88.1),
+            Bytes::from_gib(104.9),
+            Some(("A800-80GB", Bytes::from_gib(79.1))),
+        );
+        let advice = ["pipeline-parallel 4 → 8".to_owned(), "recompute=full".to_owned()];
+        assert_eq!(
+            denial(&need, &advice),
+            "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB; \
+             pipeline-parallel 4 → 8, or recompute=full, fits"
+        );
+    }
+
+    #[test]
+    fn articles_are_the_spoken_ones() {
+        for (name, spoken) in [
+            ("H100-80GB", "an H100-80GB"),
+            ("A10G", "an A10G"),
+            ("V100-16GB", "a V100-16GB"),
+            ("T4", "a T4"),
+            ("Ascend-910B3", "an Ascend-910B3"),
+            ("MI300X", "an MI300X"),
+            ("Gaudi2", "a Gaudi2"),
+            ("B200", "a B200"),
+        ] {
+            assert_eq!(accelerator_with_article(name), spoken);
+        }
+    }
+}
