@@ -53,8 +53,25 @@ pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
 /// As [`definition`].
 pub fn yaml() -> Result<String, DefinitionError> {
     let definition = definition()?;
-    let body = serde_saphyr::to_string(&definition).map_err(|e| DefinitionError::Serialize(e.to_string()))?;
+    let failed = |error: &dyn std::fmt::Display| DefinitionError::Serialize(error.to_string());
+    let mut value = serde_json::to_value(definition).map_err(|e| failed(&e))?;
+    whole_numbers(&mut value);
+    let body = serde_saphyr::to_string(&value).map_err(|e| failed(&e))?;
     Ok(format!("{HEADER}---\n{}\n", body.trim_end()))
+}
+
+/// The API's type holds every bound as a float; `maximum: 65536.0` is not what a person would write.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|f| number.is_f64() && f.fract() == 0.0) {
+                *number = (float as i64).into();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 const HEADER: &str = "\
@@ -75,6 +92,11 @@ impl Transform for Structural {
         if let Some(schema) = schema.as_object_mut() {
             // An absent field and a null one would need two rules each; absent is enough.
             schema.remove("nullable");
+            if let Some(Value::Array(values)) = schema.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
+            // Defaults are for reading what an older version wrote; the apiserver should not write them.
+            schema.remove("default");
             signed(schema);
             bounded(schema);
             one_line(schema);
