@@ -1,5 +1,6 @@
 //! Weighbridge weighs a training job before it may enter the cluster.
 
+pub mod advise;
 pub mod estimate;
 pub mod hardware;
 pub mod judge;

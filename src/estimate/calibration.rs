@@ -91,9 +91,10 @@ impl Calibration {
         allocated.scale(self.allocator.slack)
     }
 
-    /// The standard deviation of ln(measured / estimated) for a framework and kind of model.
-    pub fn spread(&self, framework: Framework, experts: bool) -> f64 {
-        let named = self.spread.iter().find(|s| s.framework == framework.name());
+    /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.
+    pub fn spread(&self, framework: Option<Framework>, experts: bool) -> f64 {
+        let name = framework.map_or("any", Framework::name);
+        let named = self.spread.iter().find(|s| s.framework == name);
         let any = named.or_else(|| self.spread.iter().find(|s| s.framework == "any"));
         any.map_or(0.25, |s| if experts { s.experts } else { s.dense })
     }
@@ -107,9 +108,9 @@ mod tests {
     fn the_file_is_valid_and_covers_every_framework() {
         let calibration = Calibration::builtin();
         for framework in Framework::ALL {
-            let dense = calibration.spread(*framework, false);
+            let dense = calibration.spread(Some(*framework), false);
             assert!((0.01..0.5).contains(&dense), "{framework}");
-            assert!(calibration.spread(*framework, true) >= dense, "{framework}");
+            assert!(calibration.spread(Some(*framework), true) >= dense, "{framework}");
         }
     }
 }
