@@ -15,3 +15,7 @@ pub mod workload;
 pub mod api;
 #[cfg(feature = "operator")]
 pub mod cli;
+#[cfg(feature = "operator")]
+pub mod cluster;
+#[cfg(feature = "operator")]
+pub mod controller;
