@@ -1,3 +1,5 @@
+//! The binary.
+
 fn main() -> anyhow::Result<()> {
     weighbridge::cli::crds::run()
 }

@@ -15,6 +15,24 @@ use serde_json::{Map, Value, json};
 
 use super::{v1alpha1::TrainingEstimate, validations};
 
+/// The columns of `kubectl get trainingestimates`: heading, field, and whether only `-o wide` shows it. They read the
+/// status alone, and only what is made for them, since a column can't compute.
+const COLUMNS: &[(&str, &str, bool)] = &[
+    ("Model", ".status.display.model", false),
+    ("GPUs", ".status.display.gpus", false),
+    ("Accelerator", ".status.display.accelerator", false),
+    ("Peak", ".status.display.peak", false),
+    ("Of", ".status.display.of", false),
+    ("Verdict", ".status.verdict", false),
+    ("Days", ".status.display.days", false),
+    ("GPU-Hours", ".status.display.gpuHours", false),
+    ("Age", ".metadata.creationTimestamp", false),
+    ("Probability", ".status.display.oomProbability", true),
+    ("Interval", ".status.display.interval", true),
+    ("Cost", ".status.display.cost", true),
+    ("Reason", ".status.reason", true),
+];
+
 /// Characters of a string that says nothing else.
 const MAX_STRING: u64 = 256;
 /// Elements of a list that says nothing else.
@@ -44,7 +62,19 @@ pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
         *schema = structural.to_value();
         validations::add_to(schema).map_err(DefinitionError::NoSuchField)?;
     }
+    if let Some(version) = value.pointer_mut("/spec/versions/0").and_then(Value::as_object_mut) {
+        version.insert("additionalPrinterColumns".into(), COLUMNS.iter().map(column).collect());
+    }
     serde_json::from_value(value).map_err(failed)
+}
+
+fn column((name, field, wide): &(&str, &str, bool)) -> Value {
+    let kind = if field.ends_with("Timestamp") { "date" } else { "string" };
+    let mut column = json!({"name": name, "jsonPath": field, "type": kind});
+    if let (true, Some(column)) = (*wide, column.as_object_mut()) {
+        column.insert("priority".into(), json!(1));
+    }
+    column
 }
 
 /// The definition as the file under `crds/` holds it.

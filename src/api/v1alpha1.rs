@@ -24,26 +24,7 @@ use crate::workload::TrainingJob;
     namespaced,
     status = "TrainingEstimateStatus",
     derive = "PartialEq",
-    doc = "What a training job will take: peak memory per GPU, days, GPU-hours and cost, and whether it fits.",
-    printcolumn(name = "Model", type_ = "string", json_path = ".status.display.model"),
-    printcolumn(name = "GPUs", type_ = "string", json_path = ".status.display.gpus"),
-    printcolumn(name = "Accelerator", type_ = "string", json_path = ".status.display.accelerator"),
-    printcolumn(name = "Peak", type_ = "string", json_path = ".status.display.peak"),
-    printcolumn(name = "Of", type_ = "string", json_path = ".status.display.of"),
-    printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict"),
-    printcolumn(name = "Days", type_ = "string", json_path = ".status.display.days"),
-    printcolumn(name = "GPU-Hours", type_ = "string", json_path = ".status.display.gpuHours"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Probability",
-        type_ = "string",
-        json_path = ".status.display.oomProbability",
-        priority = 1,
-        description = "The probability that it runs out of memory"
-    ),
-    printcolumn(name = "Interval", type_ = "string", json_path = ".status.display.interval", priority = 1),
-    printcolumn(name = "Cost", type_ = "string", json_path = ".status.display.cost", priority = 1),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", priority = 1)
+    doc = "What a training job will take: peak memory per GPU, days, GPU-hours and cost, and whether it fits."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TrainingEstimateSpec {
