@@ -1,4 +1,20 @@
 //! Weighbridge weighs a training job before it may enter the cluster.
+//!
+//! The way of the data, a folder a step:
+//!
+//! ```text
+//! workload → estimate → hardware → verdict → advise ⇒ Judgement ⇒ webhook, controller, report
+//! ```
+//!
+//! 1. [`workload`] reads what was asked out of a Kubernetes object: a [`workload::TrainingJob`].
+//! 2. [`estimate`] says what that takes, over a [`model`]'s shape: memory by component, time, cost.
+//! 3. [`hardware`] says what is there: what one accelerator offers a process.
+//! 4. [`verdict`] compares the two and decides.
+//! 5. [`advise`] looks for changed configurations that would fit.
+//!
+//! [`judge::judge`] is 1 to 5 in one call, from plain data ([`surroundings`]) to plain data ([`judgement`]). These
+//! modules are the core: they know no clock, network, file, environment or Kubernetes crate, and compile without
+//! the feature `operator`, behind which everything that talks to the world is.
 
 pub mod advise;
 pub mod estimate;
@@ -12,6 +28,12 @@ pub mod verdict;
 pub mod workload;
 
 #[cfg(feature = "operator")]
+pub mod api;
+#[cfg(feature = "operator")]
 pub mod cli;
+#[cfg(feature = "operator")]
+pub mod cluster;
+#[cfg(feature = "operator")]
+pub mod controller;
 #[cfg(feature = "operator")]
 pub mod report;

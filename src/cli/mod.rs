@@ -4,6 +4,7 @@
 //! cannot read; status 1 is kept for `check`'s answer that something would run out of memory.
 
 pub mod check;
+pub mod crds;
 mod input;
 mod surroundings;
 
@@ -27,12 +28,15 @@ struct Arguments {
 enum Command {
     /// Judge manifests: what would run out of GPU memory, and what the others will take
     Check(check::Arguments),
+    /// Print the CustomResourceDefinition of TrainingEstimate
+    Crds,
 }
 
 /// Reads the command line, does what it says, and gives the exit status.
 pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
         // Nobody is left to be told when standard error is closed too.

@@ -93,6 +93,14 @@ fn up_to(value: u64, multiple: u64) -> u64 {
     value.div_ceil(multiple.max(1)).saturating_mul(multiple.max(1))
 }
 
+/// The widest dimension that counting takes literally; a wider one is counted as this, which is above any capacity.
+const WIDEST: u64 = 1 << 24;
+
+/// A given dimension, within what can be counted.
+fn bounded(value: u32) -> u64 {
+    u64::from(value).clamp(1, WIDEST)
+}
+
 impl Shape {
     /// The shape that explicit dimensions give, or, without them, the usual one of the given size.
     ///
@@ -105,9 +113,9 @@ impl Shape {
             let Some(Count(parameters)) = model.parameters else { return Err(ShapeError::Unknown) };
             return Ok(Self::of_size(model, parameters, vocab, aspect));
         };
-        let (layers, hidden) = (u64::from(layers).max(1), u64::from(hidden).max(1));
-        let heads = model.attention_heads.map_or_else(|| (hidden / 128).max(1), |a| u64::from(a).max(1));
-        let head_size = model.head_size.map_or_else(|| (hidden / heads).max(1), u64::from);
+        let (layers, hidden) = (bounded(layers), bounded(hidden));
+        let heads = model.attention_heads.map_or_else(|| (hidden / 128).max(1), bounded);
+        let head_size = model.head_size.map_or_else(|| (hidden / heads).max(1), bounded);
         let learned = model.positions == Some(Positions::Learned);
         // Learned positions, biases, LayerNorm and GELU came together in GPT-style models.
         let gated = match model.activation {
@@ -115,50 +123,50 @@ impl Shape {
             None => !learned && model.biases != Some(true),
         };
         let ffn = match model.ffn_hidden_size {
-            Some(f) => u64::from(f),
+            Some(f) => bounded(f),
             None if gated => up_to(hidden.saturating_mul(8) / 3, 256),
             None => hidden.saturating_mul(4),
         };
-        let vocab = model.padded_vocab_size.or(model.vocab_size).map_or(vocab, u64::from);
+        let vocab = model.padded_vocab_size.or(model.vocab_size).map_or(vocab, bounded);
         let shape = Self {
             layers,
             hidden,
             heads,
-            key_value_heads: model.key_value_heads.map_or(heads, |k| u64::from(k).max(1)),
+            key_value_heads: model.key_value_heads.map_or(heads, bounded),
             head_size,
             ffn,
             vocab,
             gated,
             tied: model.tied_embeddings.unwrap_or(false),
-            learned_positions: if learned { model.max_positions.map_or(sequence, u64::from) } else { 0 },
+            learned_positions: if learned { model.max_positions.map_or(sequence, bounded) } else { 0 },
             biases: model.biases.unwrap_or(learned),
             qkv_biases: model.qkv_biases.or(model.biases).unwrap_or(learned),
             query_key_norm: model.query_key_normalization.unwrap_or(false),
             layer_norm: model.normalization.map_or(learned, |n| n == Normalization::LayerNorm),
             experts: Self::experts(model, layers, ffn),
             latent: model.latent_attention.as_ref().map(|latent| LatentAttention {
-                query_rank: latent.query_rank.map_or(0, u64::from),
-                key_value_rank: latent.key_value_rank.map_or(512, u64::from),
-                rope: latent.rope_head_size.map_or(64, u64::from),
-                nope: latent.nope_head_size.map_or(head_size, u64::from),
-                value: latent.value_head_size.map_or(head_size, u64::from),
+                query_rank: latent.query_rank.map_or(0, |rank| u64::from(rank).min(WIDEST)),
+                key_value_rank: latent.key_value_rank.map_or(512, bounded),
+                rope: latent.rope_head_size.map_or(64, bounded),
+                nope: latent.nope_head_size.map_or(head_size, bounded),
+                value: latent.value_head_size.map_or(head_size, bounded),
             }),
-            prediction_layers: model.multi_token_prediction_layers.map_or(0, u64::from),
+            prediction_layers: model.multi_token_prediction_layers.map_or(0, |n| u64::from(n).min(1000)),
             declared: None,
         };
         Ok(shape)
     }
 
     fn experts(model: &Model, layers: u64, ffn: u64) -> Option<Experts> {
-        let count = u64::from(model.experts?);
+        let count = u64::from(model.experts?).min(WIDEST);
         if count < 2 {
             return None;
         }
         Some(Experts {
             count,
-            per_token: model.experts_per_token.map_or(2, u64::from).clamp(1, count),
-            ffn: model.expert_ffn_hidden_size.map_or(ffn, u64::from),
-            shared: model.shared_experts.map_or(0, u64::from),
+            per_token: model.experts_per_token.map_or(2, bounded).min(count),
+            ffn: model.expert_ffn_hidden_size.map_or(ffn, bounded),
+            shared: model.shared_experts.map_or(0, |n| u64::from(n).min(WIDEST)),
             dense_layers: match &model.dense_layers {
                 None => 0,
                 Some(DenseLayers::Count(first)) => u64::from(*first).min(layers),
@@ -171,20 +179,20 @@ impl Shape {
     pub fn of_size(model: &Model, parameters: u64, vocab: u64, aspect: f64) -> Self {
         const WIDTH_PER_LAYER: f64 = 104.0;
         let middle = (parameters as f64 * WIDTH_PER_LAYER / 12.0).cbrt();
-        let hidden = model.hidden_size.map_or_else(|| up_to((middle * aspect).ceil() as u64, 128), u64::from);
+        let hidden = model.hidden_size.map_or_else(|| up_to((middle * aspect).ceil() as u64, 128), bounded);
         let per_layer = 12.0 * (hidden as f64).powi(2);
         let layers =
-            model.layers.map_or_else(|| ((parameters as f64 / per_layer).round() as u64).max(1), u64::from);
-        let heads = model.attention_heads.map_or_else(|| (hidden / 128).max(1), u64::from);
-        let ffn = model.ffn_hidden_size.map_or_else(|| up_to(hidden.saturating_mul(8) / 3, 256), u64::from);
+            model.layers.map_or_else(|| ((parameters as f64 / per_layer).round() as u64).max(1), bounded);
+        let heads = model.attention_heads.map_or_else(|| (hidden / 128).max(1), bounded);
+        let ffn = model.ffn_hidden_size.map_or_else(|| up_to(hidden.saturating_mul(8) / 3, 256), bounded);
         Self {
             layers,
             hidden,
             heads,
-            key_value_heads: model.key_value_heads.map_or(heads, u64::from).max(1),
+            key_value_heads: model.key_value_heads.map_or(heads, bounded).max(1),
             head_size: (hidden / heads.max(1)).max(1),
             ffn,
-            vocab: model.padded_vocab_size.or(model.vocab_size).map_or(vocab, u64::from),
+            vocab: model.padded_vocab_size.or(model.vocab_size).map_or(vocab, bounded),
             gated: model.activation.is_none_or(|a| a == Activation::SwiGLU),
             tied: model.tied_embeddings.unwrap_or(false),
             learned_positions: 0,

@@ -1,0 +1,165 @@
+//! The `CustomResourceDefinition` of the `TrainingEstimate`, as the apiserver accepts it.
+//!
+//! kube's derive makes it from the Rust types. Three things remain: a structural schema knows no unsigned formats,
+//! the apiserver refuses rules over lists and strings without bounds (their cost can't be estimated), and a rule
+//! over several fields belongs to no type. [`Structural`] does the first two, the table in
+//! [`validations`](super::validations) is the third.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use schemars::{
+    Schema,
+    transform::{Transform, transform_subschemas},
+};
+use serde_json::{Map, Value, json};
+
+use super::{v1alpha1::TrainingEstimate, validations};
+
+/// The columns of `kubectl get trainingestimates`: heading, field, and whether only `-o wide` shows it. They read the
+/// status alone, and only what is made for them, since a column can't compute.
+const COLUMNS: &[(&str, &str, bool)] = &[
+    ("Model", ".status.display.model", false),
+    ("GPUs", ".status.display.gpus", false),
+    ("Accelerator", ".status.display.accelerator", false),
+    ("Peak", ".status.display.peak", false),
+    ("Of", ".status.display.of", false),
+    ("Verdict", ".status.verdict", false),
+    ("Days", ".status.display.days", false),
+    ("GPU-Hours", ".status.display.gpuHours", false),
+    ("Age", ".metadata.creationTimestamp", false),
+    ("Probability", ".status.display.oomProbability", true),
+    ("Interval", ".status.display.interval", true),
+    ("Cost", ".status.display.cost", true),
+    ("Reason", ".status.reason", true),
+];
+
+/// Characters of a string that says nothing else.
+const MAX_STRING: u64 = 256;
+/// Elements of a list that says nothing else.
+const MAX_ITEMS: u64 = 96;
+
+/// Why there is no definition: the types and the rules contradict each other, which the tests rule out.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// A rule is for a field that the types don't have.
+    #[error("a validation is for {0}, which is no field of the schema")]
+    NoSuchField(&'static str),
+    /// The definition can't be written as JSON or YAML.
+    #[error("the definition can't be serialized: {0}")]
+    Serialize(String),
+}
+
+/// The definition, with bounds and rules.
+///
+/// # Errors
+/// When a rule names a field that isn't there; a test makes sure that none does.
+pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
+    let failed = |error: serde_json::Error| DefinitionError::Serialize(error.to_string());
+    let mut value = serde_json::to_value(TrainingEstimate::crd()).map_err(failed)?;
+    if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+        let mut structural: Schema = schema.take().try_into().map_err(failed)?;
+        Structural.transform(&mut structural);
+        *schema = structural.to_value();
+        validations::add_to(schema).map_err(DefinitionError::NoSuchField)?;
+    }
+    if let Some(version) = value.pointer_mut("/spec/versions/0").and_then(Value::as_object_mut) {
+        version.insert("additionalPrinterColumns".into(), COLUMNS.iter().map(column).collect());
+    }
+    serde_json::from_value(value).map_err(failed)
+}
+
+fn column((name, field, wide): &(&str, &str, bool)) -> Value {
+    let kind = if field.ends_with("Timestamp") { "date" } else { "string" };
+    let mut column = json!({"name": name, "jsonPath": field, "type": kind});
+    if let (true, Some(column)) = (*wide, column.as_object_mut()) {
+        column.insert("priority".into(), json!(1));
+    }
+    column
+}
+
+/// The definition as the file under `crds/` holds it.
+///
+/// # Errors
+/// As [`definition`].
+pub fn yaml() -> Result<String, DefinitionError> {
+    let definition = definition()?;
+    let failed = |error: &dyn std::fmt::Display| DefinitionError::Serialize(error.to_string());
+    let mut value = serde_json::to_value(definition).map_err(|e| failed(&e))?;
+    whole_numbers(&mut value);
+    let body = serde_saphyr::to_string(&value).map_err(|e| failed(&e))?;
+    Ok(format!("{HEADER}---\n{}\n", body.trim_end()))
+}
+
+/// The API's type holds every bound as a float; `maximum: 65536.0` is not what a person would write.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|f| number.is_f64() && f.fract() == 0.0) {
+                *number = (float as i64).into();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+const HEADER: &str = "\
+# Generated from the types in src/api/ and src/workload/training_job.rs. Do not edit; run
+#
+#     cargo run -- crds > crds/weighbridge.dev_trainingestimates.yaml
+#
+";
+
+/// Rewrites a schema into one that a `CustomResourceDefinition` may hold: unsigned formats become int32 and int64,
+/// every string and list is bounded, and null is no value.
+#[derive(Clone, Debug)]
+struct Structural;
+
+impl Transform for Structural {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        if let Some(schema) = schema.as_object_mut() {
+            // An absent field and a null one would need two rules each; absent is enough.
+            schema.remove("nullable");
+            if let Some(Value::Array(values)) = schema.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
+            // Defaults are for reading what an older version wrote; the apiserver should not write them.
+            schema.remove("default");
+            signed(schema);
+            bounded(schema);
+            one_line(schema);
+        }
+    }
+}
+
+fn signed(schema: &mut Map<String, Value>) {
+    if schema.get("type") != Some(&json!("integer")) {
+        return;
+    }
+    let fits_int32 = schema.get("maximum").and_then(Value::as_f64).is_some_and(|m| m <= f64::from(i32::MAX));
+    schema.insert("format".into(), json!(if fits_int32 { "int32" } else { "int64" }));
+    schema.entry("minimum").or_insert(json!(0));
+}
+
+fn bounded(schema: &mut Map<String, Value>) {
+    match schema.get("type").and_then(Value::as_str) {
+        Some("string") if !schema.contains_key("enum") && !schema.contains_key("format") => {
+            schema.entry("maxLength").or_insert(json!(MAX_STRING));
+        }
+        Some("array") => {
+            schema.entry("maxItems").or_insert(json!(MAX_ITEMS));
+            // Replaced as a whole: fewer managed fields, and no merging of lists whose order means something.
+            schema.entry("x-kubernetes-list-type").or_insert(json!("atomic"));
+        }
+        _ => {}
+    }
+}
+
+/// A doc comment's line breaks are the source's, not the reader's.
+fn one_line(schema: &mut Map<String, Value>) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+}

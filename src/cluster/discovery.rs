@@ -1,0 +1,146 @@
+//! Which workload kinds the cluster serves, and a watch for each that it does.
+//!
+//! Level-triggered: discovery is asked again whenever a `CustomResourceDefinition` changes, and at least once a minute.
+//! Between the definition and the first answered request lies a moment, so after each change it is asked after a
+//! second, two, four, and so on. An answer that doesn't come changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::PartialObjectMeta;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{
+    Api, Client,
+    api::{ApiResource, GroupVersionKind},
+};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{Cluster, follow::Follow, workloads::WorkloadSink};
+use crate::workload::kinds::{KINDS, Kind};
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// A kind in a version that is served.
+type Served = BTreeMap<&'static str, (&'static Kind, &'static str)>;
+
+/// Follows discovery for ever; ends by being dropped, and its watches with it.
+pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
+    let mut tasks = JoinSet::new();
+    let mut watches: BTreeMap<(&str, &str), Vec<AbortHandle>> = BTreeMap::new();
+    let mut changes = definitions(client.clone());
+    let mut pause = SHORTEST;
+    loop {
+        watches.retain(|_, handles| !handles.iter().any(AbortHandle::is_finished));
+        if let Some(served) = served(&client).await {
+            let wanted: BTreeSet<_> = served.values().map(|(kind, version)| (kind.slug, *version)).collect();
+            watches.retain(|watch, handles| {
+                let stays = wanted.contains(watch);
+                if !stays {
+                    tracing::info!(kind = watch.0, "the kind is no longer served: its watch ends");
+                    handles.iter().for_each(AbortHandle::abort);
+                }
+                stays
+            });
+            for (kind, version) in served.values().copied() {
+                watches.entry((kind.slug, version)).or_insert_with(|| {
+                    tracing::info!(kind = kind.kind, version, "the kind is served: its watch begins");
+                    start(&mut tasks, &cluster, &client, kind, version)
+                });
+            }
+            cluster.readiness.discovered();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST),
+            Some(()) = changes.next() => pause = SHORTEST,
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+        }
+    }
+}
+
+/// An item whenever a definition changes; the error of a missing permission is left to the polling.
+fn definitions(client: Client) -> futures::stream::BoxStream<'static, ()> {
+    let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client);
+    let events = watcher(api, watcher::Config::default()).default_backoff();
+    let changed =
+        |event: &watcher::Event<_>| matches!(event, watcher::Event::Apply(_) | watcher::Event::Delete(_));
+    events.filter_map(move |event| std::future::ready(event.ok().filter(changed).map(drop))).boxed()
+}
+
+/// What is served of the kinds that are understood; nothing where the apiserver gives no clear answer.
+async fn served(client: &Client) -> Option<Served> {
+    let mut resources: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
+    for kind in KINDS {
+        for version in kind.versions {
+            if !resources.contains_key(&(kind.group, version)) {
+                resources.insert((kind.group, version), plurals(client, kind.group, version).await?);
+            }
+        }
+    }
+    let version_of = |kind: &'static Kind| {
+        let served = |version: &&&str| {
+            resources.get(&(kind.group, **version)).is_some_and(|plurals| plurals.contains(kind.plural))
+        };
+        kind.versions.iter().find(served).map(|version| (kind.slug, (kind, *version)))
+    };
+    Some(KINDS.iter().filter_map(version_of).collect())
+}
+
+async fn plurals(client: &Client, group: &str, version: &str) -> Option<BTreeSet<String>> {
+    let list = if group.is_empty() {
+        client.list_core_api_resources(version).await
+    } else {
+        client.list_api_group_resources(&format!("{group}/{version}")).await
+    };
+    match list {
+        Ok(list) => Some(list.resources.into_iter().map(|resource| resource.name).collect()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Some(BTreeSet::new()),
+        Err(error) => {
+            tracing::warn!(group, version, %error, "discovery failed and is tried again");
+            None
+        }
+    }
+}
+
+fn start(
+    tasks: &mut JoinSet<()>,
+    cluster: &Arc<Cluster>,
+    client: &Client,
+    kind: &'static Kind,
+    version: &'static str,
+) -> Vec<AbortHandle> {
+    let resource = resource(kind, version);
+    let scopes = cluster.scopes();
+    let mut handles = Vec::new();
+    for namespace in scopes {
+        let api = match &namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        let cache = format!("{}/{}", kind.slug, namespace.as_deref().unwrap_or("*"));
+        cluster.readiness.expect(&cache);
+        let sink = WorkloadSink {
+            kind,
+            workloads: cluster.workloads.clone(),
+            nodes: cluster.nodes.clone(),
+            rules: cluster.rules.clone(),
+            metrics: cluster.metrics.clone(),
+            known: BTreeSet::new(),
+            seen: BTreeSet::new(),
+        };
+        let cluster = cluster.clone();
+        let follow = Follow { api, resource: kind.plural, cache };
+        handles
+            .push(tasks.spawn(async move { follow.into(sink, &cluster.readiness, &cluster.metrics).await }));
+    }
+    handles
+}
+
+/// How the apiserver calls the kind.
+pub fn resource(kind: &Kind, version: &str) -> ApiResource {
+    let gvk = GroupVersionKind::gvk(kind.group, version, kind.kind);
+    ApiResource::from_gvk_with_plural(&gvk, kind.plural)
+}

@@ -1,0 +1,53 @@
+//! What the caches count.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use prometheus_client::registry::Registry;
+
+/// The caches' counters; a clone counts into the same.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    watch_errors: Family<WatchError, Counter>,
+    unreadable: Family<Resource, Counter>,
+    watching: Family<Resource, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Resource {
+    resource: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WatchError {
+    resource: &'static str,
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// Makes them readable.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "weighbridge_watch_errors",
+            "Errors of watches, by resource and reason",
+            self.watch_errors.clone(),
+        );
+        registry.register(
+            "weighbridge_unreadable_objects",
+            "Objects that were skipped because judging them failed",
+            self.unreadable.clone(),
+        );
+        registry.register("weighbridge_watches", "Watches that run, by resource", self.watching.clone());
+    }
+
+    pub(super) fn watch_error(&self, resource: &'static str, reason: &'static str) {
+        self.watch_errors.get_or_create(&WatchError { resource, reason }).inc();
+    }
+
+    pub(super) fn unreadable(&self, resource: &'static str) {
+        self.unreadable.get_or_create(&Resource { resource }).inc();
+    }
+
+    pub(super) fn watches(&self, resource: &'static str, by: i64) {
+        self.watching.get_or_create(&Resource { resource }).inc_by(by);
+    }
+}

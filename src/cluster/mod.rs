@@ -1,0 +1,94 @@
+//! What a process knows of the cluster: caches that watches keep up to date.
+//!
+//! Every replica has them. The webhook reads them while it answers, so nothing here waits for the network; the
+//! controller is told of what changes. What is kept is small: of a workload its digest, of a node what tells its
+//! accelerators.
+
+pub mod discovery;
+pub mod follow;
+mod metrics;
+mod nodes;
+mod readiness;
+mod workloads;
+
+use std::sync::Arc;
+
+use kube::api::{ApiResource, DynamicObject};
+use kube::{Api, Client};
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::Metrics;
+pub use nodes::Nodes;
+pub use readiness::Readiness;
+pub use workloads::{Digest, Workloads, is_child};
+
+use crate::judge::Rules;
+use crate::surroundings::Surroundings;
+
+/// The caches of one process.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The nodes.
+    pub nodes: Arc<Nodes>,
+    /// The workloads.
+    pub workloads: Arc<Workloads>,
+    /// Whether the caches are filled.
+    pub readiness: Readiness,
+    /// What the caches count.
+    pub metrics: Metrics,
+    rules: Arc<Rules>,
+    watch_namespaces: Vec<String>,
+}
+
+impl Cluster {
+    /// Empty caches; restricted to these namespaces, where any are given.
+    pub fn new(rules: Rules, watch_namespaces: Vec<String>) -> Arc<Self> {
+        let readiness = Readiness::default();
+        readiness.expect("nodes");
+        Arc::new(Self {
+            nodes: Arc::default(),
+            workloads: Arc::default(),
+            readiness,
+            metrics: Metrics::default(),
+            rules: Arc::new(rules),
+            watch_namespaces,
+        })
+    }
+
+    /// Keeps the caches up to date until it is told to stop.
+    pub async fn run(self: Arc<Self>, client: Client, shutdown: CancellationToken) {
+        let node = ApiResource::erase::<k8s_openapi::api::core::v1::Node>(&());
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &node);
+        let follow_nodes = follow::Follow { api, resource: "nodes", cache: "nodes".into() };
+        let sink = nodes::NodeSink::new(self.nodes.clone());
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = follow_nodes.into(sink, &self.readiness, &self.metrics) => {}
+            () = discovery::follow(self.clone(), client) => {}
+        }
+    }
+
+    /// What surrounds a workload; cheap.
+    pub fn surroundings(&self) -> Arc<Surroundings> {
+        self.nodes.surroundings()
+    }
+
+    /// The thresholds that the digests were judged by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether the namespace is watched.
+    pub fn watches(&self, namespace: &str) -> bool {
+        self.watch_namespaces.is_empty() || self.watch_namespaces.iter().any(|n| n == namespace)
+    }
+
+    /// The namespaces to watch, or all of them at once.
+    pub fn scopes(&self) -> Vec<Option<String>> {
+        if self.watch_namespaces.is_empty() {
+            vec![None]
+        } else {
+            self.watch_namespaces.iter().cloned().map(Some).collect()
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The workloads, each as a digest: who it is, whose child it is, and how it was judged.
+//!
+//! The objects themselves are not kept. An object is judged again only when what was judged of it changed, or the
+//! nodes around it did; a change of its status alone costs a hash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{follow::Sink, metrics::Metrics, nodes::Nodes};
+use crate::hardware::Catalogue;
+use crate::judge::{Ask, Rules, judge};
+use crate::judgement::Verdict;
+use crate::units::Bytes;
+use crate::workload::kinds::{self, Kind};
+
+/// What is remembered of a workload.
+#[derive(Clone, Debug)]
+pub struct Digest {
+    /// The workload's uid.
+    pub uid: String,
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// The version by which it was read.
+    pub api_version: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether its controlling owner is of a kind that is judged itself and makes objects like this.
+    pub child: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// A hash of what was judged, the nodes' version included.
+    pub judged: u64,
+    /// When it began to run, as its status says.
+    pub started: Option<String>,
+    /// The decision.
+    pub verdict: Verdict,
+    /// What must fit, where that could be estimated.
+    pub peak: Option<Bytes>,
+}
+
+/// The workloads of all watched kinds, by uid.
+#[derive(Debug, Default)]
+pub struct Workloads {
+    digests: RwLock<BTreeMap<String, Arc<Digest>>>,
+    subscribers: Mutex<Vec<mpsc::UnboundedSender<Arc<Digest>>>>,
+}
+
+impl Workloads {
+    /// The workload with this uid.
+    pub fn get(&self, uid: &str) -> Option<Arc<Digest>> {
+        self.read().get(uid).cloned()
+    }
+
+    /// Every workload, in the order of the uids.
+    pub fn all(&self) -> Vec<Arc<Digest>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// Every workload that is new, changed or gone from now on; of one that is gone, the last digest.
+    pub fn changes(&self) -> mpsc::UnboundedReceiver<Arc<Digest>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        receiver
+    }
+
+    fn insert(&self, digest: Digest) {
+        let digest = Arc::new(digest);
+        self.write().insert(digest.uid.clone(), digest.clone());
+        self.tell(&digest);
+    }
+
+    fn remove(&self, uid: &str) {
+        let removed = self.write().remove(uid);
+        if let Some(digest) = removed {
+            self.tell(&digest);
+        }
+    }
+
+    fn tell(&self, digest: &Arc<Digest>) {
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.retain(|subscriber| subscriber.send(digest.clone()).is_ok());
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Digest>>> {
+        self.digests.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Digest>>> {
+        self.digests.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the object's controlling owner is of a kind that is judged and that makes such objects. Then the owner
+/// counts, and not this.
+pub fn is_child(kind: &Kind, object: &DynamicObject) -> bool {
+    let owner =
+        object.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    owner.is_some_and(|owner| {
+        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+        kinds::find(group, &owner.kind).is_some_and(|k| k.makes.contains(&(kind.group, kind.kind)))
+    })
+}
+
+/// Fills [`Workloads`] from the watch of one kind, in one namespace or in all.
+pub(super) struct WorkloadSink {
+    pub(super) kind: &'static Kind,
+    pub(super) workloads: Arc<Workloads>,
+    pub(super) nodes: Arc<Nodes>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) metrics: Metrics,
+    /// The uids that this watch has put there.
+    pub(super) known: BTreeSet<String>,
+    /// Those of them that were seen since the list began.
+    pub(super) seen: BTreeSet<String>,
+}
+
+impl Sink for WorkloadSink {
+    fn restarted(&mut self) {
+        self.seen.clear();
+    }
+
+    fn apply(&mut self, object: DynamicObject) {
+        let Some(digest) = self.digest(object) else { return };
+        if !worth_keeping(&digest) {
+            if self.known.remove(&digest.uid) {
+                self.workloads.remove(&digest.uid);
+            }
+            return;
+        }
+        self.seen.insert(digest.uid.clone());
+        self.known.insert(digest.uid.clone());
+        let same = |before: &Digest| {
+            (before.judged, before.deleting, &before.started)
+                == (digest.judged, digest.deleting, &digest.started)
+        };
+        if !self.workloads.get(&digest.uid).is_some_and(|before| same(&before)) {
+            self.workloads.insert(digest);
+        }
+    }
+
+    fn delete(&mut self, object: DynamicObject) {
+        let uid = object.metadata.uid.unwrap_or_default();
+        self.known.remove(&uid);
+        self.workloads.remove(&uid);
+    }
+
+    fn listed(&mut self) {
+        let gone: Vec<String> = self.known.difference(&self.seen).cloned().collect();
+        for uid in gone {
+            self.known.remove(&uid);
+            self.workloads.remove(&uid);
+        }
+    }
+}
+
+/// A watch that ends takes what it knew with it: its kind is no longer served.
+impl Drop for WorkloadSink {
+    fn drop(&mut self) {
+        for uid in &self.known {
+            self.workloads.remove(uid);
+        }
+    }
+}
+
+impl WorkloadSink {
+    fn digest(&self, object: DynamicObject) -> Option<Digest> {
+        let child = is_child(self.kind, &object);
+        let uid = object.metadata.uid.clone()?;
+        let identity = (object.metadata.namespace.clone()?, object.metadata.name.clone()?);
+        let deleting = object.metadata.deletion_timestamp.is_some();
+        let mut object = serde_json::to_value(object).ok()?;
+        // Lists leave the items' type out.
+        let api_version = api_version(self.kind, &object);
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("apiVersion".into(), Value::from(api_version.clone()));
+            fields.insert("kind".into(), Value::from(self.kind.kind));
+        }
+        let judged = self.hash(&object);
+        let before = self.workloads.get(&uid).filter(|before| before.judged == judged);
+        let (verdict, peak) = match before {
+            Some(before) => (before.verdict, before.peak),
+            None if child => (Verdict::NotTraining, None),
+            None => self.judge(&object)?,
+        };
+        let started = object.pointer("/status/startTime").and_then(Value::as_str).map(str::to_owned);
+        let (namespace, name) = identity;
+        Some(Digest {
+            uid,
+            kind: self.kind,
+            api_version,
+            namespace,
+            name,
+            child,
+            deleting,
+            judged,
+            started,
+            verdict,
+            peak,
+        })
+    }
+
+    fn judge(&self, object: &Value) -> Option<(Verdict, Option<Bytes>)> {
+        let around = self.nodes.surroundings();
+        let ask = Ask { advice: false, ..Ask::default() };
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            let judgement = judge(object, &around, Catalogue::builtin(), &self.rules, &ask);
+            (judgement.verdict, judgement.memory.map(|m| m.peak_bytes))
+        }));
+        if judged.is_err() {
+            self.metrics.unreadable(self.kind.plural);
+            let name = object.pointer("/metadata/name").and_then(Value::as_str);
+            let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
+            tracing::error!(kind = self.kind.kind, namespace, name, "judging failed; the object is skipped");
+        }
+        judged.ok()
+    }
+
+    fn hash(&self, object: &Value) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.nodes.version().hash(&mut hasher);
+        for pointer in ["/metadata/annotations", "/metadata/labels", "/spec"] {
+            object.pointer(pointer).map(Value::to_string).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+/// A pod that doesn't train has nothing to say: nobody is its child, and it has no estimate.
+fn worth_keeping(digest: &Digest) -> bool {
+    !digest.kind.makes.is_empty() || (digest.verdict != Verdict::NotTraining && !digest.child)
+}
+
+fn api_version(kind: &Kind, object: &Value) -> String {
+    if let Some(api_version) = object.get("apiVersion").and_then(Value::as_str) {
+        return api_version.to_owned();
+    }
+    let version = kind.versions.first().copied().unwrap_or("v1");
+    if kind.group.is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group) }
+}

@@ -1,0 +1,158 @@
+//! What should exist for a workload, decided over plain data; [`reconcile`](super::reconcile) acts on it.
+//!
+//! Every workload that trains has one estimate, which the workload owns. Nothing is ever adopted: an object that has
+//! the name but another owner, or none, keeps it, and the estimate takes the next name. What an earlier workload of
+//! the same name has left is waited out, since the garbage collector will take it.
+
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use super::naming::{estimate_name, with_uid};
+use crate::cluster::Digest;
+use crate::judgement::Verdict;
+
+/// Whether the workload should have an estimate.
+pub(super) fn wants_estimate(workload: &Digest) -> bool {
+    workload.verdict != Verdict::NotTraining && !workload.child && !workload.deleting
+}
+
+/// The names to try, in order.
+pub(super) fn names(workload: &Digest) -> [String; 2] {
+    let name = estimate_name(workload.kind, &workload.name);
+    let other = with_uid(&name, &workload.uid);
+    [name, other]
+}
+
+/// Who has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// Nobody.
+    Nobody,
+    /// The workload's own estimate.
+    Ours,
+    /// Something that will soon be gone.
+    Leaving,
+    /// Something else, which keeps it.
+    Other,
+}
+
+/// Who has the name that this object has, as seen from the workload.
+pub(super) fn holder(found: Option<&DynamicObject>, workload: &Digest) -> Holder {
+    let Some(found) = found else { return Holder::Nobody };
+    if found.metadata.deletion_timestamp.is_some() {
+        return Holder::Leaving;
+    }
+    let owners = found.metadata.owner_references.iter().flatten();
+    match owners.into_iter().find(|owner| owner.controller == Some(true)) {
+        Some(owner) if owner.uid == workload.uid => Holder::Ours,
+        // No two objects of a kind have a name at once, so that owner is gone.
+        Some(owner) if owner.kind == workload.kind.kind && owner.name == workload.name => Holder::Leaving,
+        _ => Holder::Other,
+    }
+}
+
+/// The estimate to create: nothing but its owner and the reference to it.
+pub(super) fn estimate(workload: &Digest, name: &str) -> Value {
+    json!({
+        "apiVersion": "weighbridge.dev/v1alpha1",
+        "kind": "TrainingEstimate",
+        "metadata": {
+            "name": name,
+            "namespace": workload.namespace,
+            "ownerReferences": [{
+                "apiVersion": workload.api_version,
+                "kind": workload.kind.kind,
+                "name": workload.name,
+                "uid": workload.uid,
+                "controller": true,
+            }],
+        },
+        "spec": {
+            "workloadRef": {
+                "apiVersion": workload.api_version,
+                "kind": workload.kind.kind,
+                "name": workload.name,
+                "uid": workload.uid,
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::kinds;
+
+    fn workload() -> Digest {
+        Digest {
+            uid: "7f3a9c02".into(),
+            kind: kinds::find("kubeflow.org", "PyTorchJob").unwrap(),
+            api_version: "kubeflow.org/v1".into(),
+            namespace: "team".into(),
+            name: "llama".into(),
+            child: false,
+            deleting: false,
+            judged: 0,
+            started: None,
+            verdict: Verdict::Fits,
+            peak: None,
+        }
+    }
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn what_trains_and_is_nobodys_child_has_an_estimate() {
+        for (change, wanted) in [
+            (Box::new(|_: &mut Digest| {}) as Box<dyn Fn(&mut Digest)>, true),
+            (Box::new(|w| w.verdict = Verdict::Unknown), true),
+            (Box::new(|w| w.verdict = Verdict::OutOfMemory), true),
+            (Box::new(|w| w.verdict = Verdict::NotTraining), false),
+            (Box::new(|w| w.child = true), false),
+            (Box::new(|w| w.deleting = true), false),
+        ] {
+            let mut workload = workload();
+            change(&mut workload);
+            assert_eq!(wants_estimate(&workload), wanted, "{workload:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_workload_owns_is_ours() {
+        let workload = workload();
+        let made = object(estimate(&workload, "pytorchjob-llama"));
+        assert_eq!(holder(None, &workload), Holder::Nobody);
+        assert_eq!(holder(Some(&made), &workload), Holder::Ours);
+
+        let mut by_hand = made.clone();
+        by_hand.metadata.owner_references = None;
+        assert_eq!(holder(Some(&by_hand), &workload), Holder::Other);
+
+        let mut referring = made.clone();
+        referring.metadata.owner_references.as_mut().unwrap()[0].controller = None;
+        assert_eq!(holder(Some(&referring), &workload), Holder::Other);
+
+        let mut anothers = made.clone();
+        anothers.metadata.owner_references.as_mut().unwrap()[0].uid = "other".into();
+        assert_eq!(
+            holder(Some(&anothers), &workload),
+            Holder::Leaving,
+            "of an earlier workload of that name"
+        );
+        anothers.metadata.owner_references.as_mut().unwrap()[0].name = "mistral".into();
+        assert_eq!(holder(Some(&anothers), &workload), Holder::Other);
+    }
+
+    #[test]
+    fn an_estimate_blocks_no_deletion_and_says_nothing_of_the_job() {
+        let estimate = estimate(&workload(), "pytorchjob-llama");
+        assert_eq!(estimate.pointer("/metadata/ownerReferences/0/controller"), Some(&json!(true)));
+        assert_eq!(estimate.pointer("/metadata/ownerReferences/0/blockOwnerDeletion"), None);
+        assert_eq!(
+            estimate["spec"].as_object().map(|spec| spec.keys().collect::<Vec<_>>()).unwrap(),
+            ["workloadRef"]
+        );
+    }
+}

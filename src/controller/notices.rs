@@ -1,0 +1,59 @@
+//! Events: told once, when a verdict is reached, to who looks at the workload.
+
+use kube::runtime::events::{Event, EventType};
+
+use crate::api::{status, v1alpha1::TrainingEstimateStatus};
+use crate::judgement::{Judgement, Verdict};
+
+/// An event's note is at most a kilobyte.
+const MAX_NOTE: usize = 1000;
+
+/// What is new between two statuses, as far as it matters to anybody.
+pub(super) fn notices(
+    judgement: &Judgement,
+    previous: &TrainingEstimateStatus,
+    next: &TrainingEstimateStatus,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    if previous.verdict != next.verdict {
+        match judgement.verdict {
+            Verdict::OutOfMemory => {
+                events.push(event(EventType::Warning, "EstimateExceedsMemory", judgement.message.clone()));
+            }
+            Verdict::Unknown => {
+                let missing = judgement.missing.join(", ");
+                let note = if missing.is_empty() {
+                    judgement.message.clone()
+                } else {
+                    format!("{} Missing: {missing}", judgement.message)
+                };
+                events.push(event(EventType::Normal, "EstimateUnknown", note));
+            }
+            Verdict::Fits | Verdict::Tight | Verdict::NotTraining => {}
+        }
+    }
+    if bypassed(next) && !bypassed(previous) {
+        let note = format!("Exists although it would be refused: {}", judgement.message);
+        events.push(event(EventType::Warning, status::BYPASSED_ADMISSION, note));
+    }
+    events
+}
+
+/// Whether the status says that the workload was never weighed.
+pub(super) fn bypassed(status: &TrainingEstimateStatus) -> bool {
+    status.conditions.iter().any(|c| c.type_ == status::BYPASSED_ADMISSION && c.status == "True")
+}
+
+fn event(type_: EventType, reason: &str, note: String) -> Event {
+    let mut note = note;
+    if note.len() > MAX_NOTE {
+        note = note.chars().take(MAX_NOTE / 4).collect();
+    }
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: "Estimate".to_owned(),
+        secondary: None,
+    }
+}
