@@ -18,7 +18,7 @@ pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
     let (_, divided, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     match &plan.adapters {
-        Some(_) => Bytes::of(rank.adapters, 4.0),
+        Some(_) => Bytes::of(rank.adapters.div_ceil(n), 4.0),
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.gradient)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.gradient)

@@ -19,13 +19,13 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     if plan.offload_optimizer {
         return Bytes::ZERO;
     }
+    let (_, _, divided) = states::divided(plan.sharding);
+    let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     if plan.adapters.is_some() {
-        return Bytes::of(rank.adapters, states::moments(plan.optimizer, 4.0));
+        return Bytes::of(rank.adapters.div_ceil(n), states::moments(plan.optimizer, 4.0));
     }
     let widths = plan.widths;
     let each = widths.main + widths.main_gradient + states::moments(plan.optimizer, widths.moment);
-    let (_, _, divided) = states::divided(plan.sharding);
-    let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each)
 }
 

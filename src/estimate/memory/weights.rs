@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! trained     bytes = P_rank × parameter width / N        (N only under ZeRO 3, FSDP and HSDP)
-//! LoRA        bytes = P_rank × compute width / N + adapters × 4
-//! QLoRA       bytes = (P_linear × 0.5625 + (P_rank − P_linear) × 2) / N + adapters × 4
+//! LoRA        bytes = P_rank × compute width / N + adapters × 4 / N
+//! QLoRA       bytes = (P_linear × 0.5625 + (P_rank − P_linear) × 2) / N + adapters × 4 / N
 //! ```
 //!
 //! `P_rank`: parameters after tensor, pipeline and expert parallelism; `N`: ranks that share. NF4 takes half a byte and
@@ -33,7 +33,7 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
             let other = (rank.dense + rank.experts).saturating_sub(rank.linear);
             let linear = if adapters.quantized { NF4 } else { plan.widths.compute };
             let frozen = Bytes::of(rank.linear, linear) + Bytes::of(other, plan.widths.compute);
-            frozen.share(n) + Bytes::of(rank.adapters, 4.0)
+            frozen.share(n) + Bytes::of(rank.adapters.div_ceil(n), 4.0)
         }
     }
 }
