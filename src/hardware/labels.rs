@@ -6,9 +6,10 @@
 //! only if its value is a known accelerator.
 //!
 //! `nvidia.com/gpu.memory` is NVML's total in MiB, the card's, or the slice's where the node offers MIG slices under
-//! the whole card's resource name. What clouds say of memory (Karpenter's `instance-gpu-memory`, CoreWeave's `vram`)
-//! is marketing, not a reading: it only tells variants apart. Sources: NVIDIA/k8s-device-plugin,
-//! ROCm/k8s-device-plugin, aws/karpenter-provider-aws, and the documentation of GKE, CoreWeave and `MindCluster`.
+//! the whole card's resource name. What clouds say of memory (`karpenter.k8s.aws/instance-gpu-memory`,
+//! `gpu.nvidia.com/vram`) is marketing, not a reading: it only tells variants apart. Sources: the device plugins and
+//! labellers NVIDIA/k8s-device-plugin and ROCm/k8s-device-plugin, aws/karpenter-provider-aws, and the documentation
+//! of GKE, of `CoreWeave` and of Huawei's `MindCluster`.
 
 use super::partition::{self, Slice};
 use super::{Accelerator, Catalogue};

@@ -1,7 +1,7 @@
 //! The names of accelerators, as people, node labels and clouds write them.
 //!
 //! Two names are the same when their normal forms are. The normal form is lower case, without separators, vendors'
-//! and product lines' words, the SXM form (a card is an SXM card unless it says PCIe or NVL) and the kind of memory;
+//! and product lines' words, the SXM form (a card is an SXM card unless it says `PCIe` or `NVL`) and the kind of memory;
 //! the amount of memory stands last, as digits and `g`:
 //!
 //! ```text

@@ -36,7 +36,7 @@ pub struct Slice {
 pub fn on(catalogue: &Catalogue, accelerator: &Accelerator, profile: &str) -> Option<Slice> {
     let profile = plain(profile)?;
     let partitions = catalogue.partitions();
-    let card = partitions.card.iter().find(|c| c.accelerators.iter().any(|key| *key == accelerator.key))?;
+    let card = partitions.card.iter().find(|c| c.accelerators.contains(&accelerator.key))?;
     let found = card.profiles.iter().find(|p| p.name == profile)?;
     Some(Slice {
         memory: card.memory(found, accelerator),

@@ -132,7 +132,7 @@ pub fn of_resource<'c>(catalogue: &'c Catalogue, name: &str) -> Option<Resource<
     ascend(catalogue, name.strip_prefix("huawei.com/Ascend")?)
 }
 
-/// Huawei's: `Ascend910` for any 910, HAMi's `Ascend910B3`, `Ascend910B4-memory`, and parts of a chip of so many
+/// Huawei's: `Ascend910` for any 910, `HAMi`'s `Ascend910B3`, `Ascend910B4-memory`, and parts of a chip of so many
 /// cores, `Ascend910-8c`, whose memory is not said.
 fn ascend<'c>(catalogue: &'c Catalogue, rest: &str) -> Option<Resource<'c>> {
     let resource = |kind, chip: &str| Resource {
@@ -146,10 +146,10 @@ fn ascend<'c>(catalogue: &'c Catalogue, rest: &str) -> Option<Resource<'c>> {
     if let Some(chip) = rest.strip_suffix("-core") {
         return Some(resource(ResourceKind::Compute, chip));
     }
-    if let Some((chip, template)) = rest.split_once('-') {
-        if template.strip_suffix('c').is_some_and(|cores| cores.parse::<u64>().is_ok()) {
-            return Some(resource(ResourceKind::Virtual, chip));
-        }
+    if let Some((chip, template)) = rest.split_once('-')
+        && template.strip_suffix('c').is_some_and(|cores| cores.parse::<u64>().is_ok())
+    {
+        return Some(resource(ResourceKind::Virtual, chip));
     }
     rest.starts_with(['9', '3']).then(|| resource(ResourceKind::Whole, rest))
 }

@@ -1,5 +1,7 @@
 //! The tests of the catalogue and of the file behind it.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn file() -> File {
@@ -72,9 +74,9 @@ fn every_instance_type_finds_its_own_row_and_no_other() {
 
 #[test]
 fn no_name_is_given_twice() {
-    let (mut names, mut labels, mut keys) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut names, mut labels, mut keys) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for entry in file().accelerator {
-        assert_eq!(keys.insert(entry.key.clone(), ()), None, "{}", entry.key);
+        assert!(keys.insert(entry.key.clone()), "{}", entry.key);
         for label in &entry.labels {
             assert_eq!(labels.insert(label.to_lowercase(), entry.key.clone()), None, "{label}");
         }
@@ -163,6 +165,7 @@ fn an_ambiguous_name_means_the_largest_and_says_so() {
     assert_eq!(variants("A100"), ["A100-80GB", "A100-40GB"]);
     assert_eq!(variants("nvidia-a100"), ["A100-80GB", "A100-40GB"]);
     assert_eq!(variants("V100"), ["V100-32GB", "V100-16GB"]);
+    assert_eq!(variants("A100-PCIe"), ["A100-PCIe-80GB", "A100-PCIe-40GB"]);
     assert_eq!(variants("910B"), ["Ascend-910B3", "Ascend-910B4"]);
     assert!(variants("H100").len() < 2, "whoever writes H100 means the one with 80 GB");
     assert!(variants("A100-80GB").is_empty());
