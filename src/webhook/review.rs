@@ -159,7 +159,8 @@ pub(super) struct Response {
 /// Why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Status {
-    pub(super) status: &'static str,
+    #[serde(rename = "status")]
+    pub(super) outcome: &'static str,
     pub(super) code: u16,
     pub(super) reason: &'static str,
     pub(super) message: String,
