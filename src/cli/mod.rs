@@ -28,7 +28,7 @@ struct Arguments {
 enum Command {
     /// Judge manifests: what would run out of GPU memory, and what the others will take
     Check(check::Arguments),
-    /// Print the CustomResourceDefinition of TrainingEstimate
+    /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
     Crds,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::controlplane::{ControlPlane, Kubectl, KubectlOutput, wait_for, wait_until};
+use crate::controlplane::{ControlPlane, Kubectl, KubectlOutput, wait_for};
 use crate::heading;
 
 const SOON: Duration = Duration::from_mins(1);
@@ -23,7 +23,6 @@ const ADMITTED: &[(&str, &str, &str)] = &[
 /// Shows all of it, in a namespace that enforces.
 pub(super) async fn play(control_plane: &ControlPlane, once: bool) -> Result<()> {
     let kubectl = control_plane.kubectl()?;
-    wait_until_it_judges(&kubectl).await?;
     refusal(&kubectl).await?;
     admissions(&kubectl).await?;
     estimates(&kubectl).await?;
@@ -31,15 +30,6 @@ pub(super) async fn play(control_plane: &ControlPlane, once: bool) -> Result<()>
         heading("All of that really happened");
     }
     Ok(())
-}
-
-/// The apiserver learns of a webhook a moment after its configuration is written.
-async fn wait_until_it_judges(kubectl: &Kubectl) -> Result<()> {
-    wait_until("the apiserver to ask the webhook", SOON, || async {
-        let said = kubectl.run(&["create", "--dry-run=server", "-f", REFUSED]).await?;
-        Ok(said.stderr.contains("denied the request"))
-    })
-    .await
 }
 
 async fn refusal(kubectl: &Kubectl) -> Result<()> {
