@@ -107,7 +107,7 @@ async fn a_job_that_does_not_train_has_no_estimate() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let mut server = crate::jobs::job("server", 1, &[]);
     server["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["vllm", "serve", "llama"]);
-    yard.admitted(&server).await?;
+    yard.asked(async { Ok(yard.create(&server).await??) }).await?;
     // Whatever the controller does, it has done for the job before when it is done for a later one.
     yard.admitted(&fitting("later")?).await?;
     yard.estimate("pytorchjob-later").await?;

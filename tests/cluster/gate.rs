@@ -16,6 +16,9 @@ use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, Te
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
+/// What the webhook counts its answers by.
+pub(crate) const REVIEWS: &str = "weighbridge_admission_reviews_total";
+
 /// Those who may override a refusal of the shared gate.
 pub(crate) const MAY_OVERRIDE: &str = "release-managers";
 
@@ -93,14 +96,18 @@ impl<'a> Yard<'a> {
         create(&self.client, self.name(), object).await
     }
 
-    /// Creates it, past a gate that has looked at it.
+    /// Creates it, and sees to it that it was judged: an object that merely slips by would look admitted too.
     pub(crate) async fn admitted(&self, object: &Value) -> Result<DynamicObject> {
-        self.past_the_gate("create", object, async { Ok(self.create(object).await??) }).await
+        let created = self.asked(async { Ok(self.create(object).await??) }).await?;
+        self.judged("create", object).await?;
+        Ok(created)
     }
 
-    /// Changes it by a merge patch, past a gate that has looked at the change.
+    /// The same for a change by a merge patch.
     pub(crate) async fn change_admitted(&self, object: &Value, change: &Value) -> Result<DynamicObject> {
-        self.past_the_gate("patch", object, async { Ok(self.change(object, change).await??) }).await
+        let changed = self.asked(async { Ok(self.change(object, change).await??) }).await?;
+        self.judged("patch", object).await?;
+        Ok(changed)
     }
 
     /// Asks the apiserver to change it by a merge patch.
@@ -109,22 +116,29 @@ impl<'a> Yard<'a> {
         Ok(api.patch(name(object)?, &PatchParams::default(), &Patch::Merge(change)).await)
     }
 
-    /// Sees to it that the gate was asked: an object that merely slips by would look admitted too.
-    async fn past_the_gate<T>(
-        &self,
-        verb: &str,
-        object: &Value,
-        request: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let before = self.requests().await?;
-        let answer = request.await.with_context(|| format!("to {verb} {}", object["metadata"]["name"]))?;
-        ensure!(self.requests().await? > before, "the webhook has counted no request");
+    /// Makes a request, and sees to it that the webhook was asked and said yes.
+    pub(crate) async fn asked<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let before = self.admissions().await?;
+        let answer = request.await?;
+        ensure!(self.admissions().await? > before, "the webhook has counted no admission");
         Ok(answer)
+    }
+
+    async fn judged(&self, verb: &str, object: &Value) -> Result<()> {
+        let noted = self.audited(verb, object).await?;
+        ensure!(noted.contains_key("verdict"), "the audit log knows of no verdict: {noted:?}");
+        Ok(())
+    }
+
+    async fn admissions(&self) -> Result<f64> {
+        let metrics = self.serve.metrics().await?;
+        let decided = |decision| metrics.sum(REVIEWS, &[("decision", decision)]);
+        Ok(decided("allowed") + decided("warned"))
     }
 
     /// How many requests the webhook has answered.
     pub(crate) async fn requests(&self) -> Result<f64> {
-        Ok(self.serve.metrics().await?.sum("weighbridge_admission_requests_total", &[]))
+        Ok(self.serve.metrics().await?.sum(REVIEWS, &[]))
     }
 
     /// What our webhook noted in the audit log about the latest request of this kind, by the key after our name.

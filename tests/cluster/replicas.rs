@@ -9,7 +9,7 @@ use kube::{
 use serde_json::json;
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until, wait_until_refused};
-use crate::gate::{SOON, Yard, create, refusal, weighbridge};
+use crate::gate::{REVIEWS, SOON, Yard, create, refusal, weighbridge};
 use crate::jobs::{fitting, hopeless};
 
 /// The CA of every entry of the configuration.
@@ -36,9 +36,7 @@ async fn two_replicas_share_a_ca_and_both_judge_and_one_writes_after_the_other()
     assert!(!cas.is_empty() && cas.iter().all(|ca| *ca == cas[0] && !ca.is_empty()), "not one CA");
     assert_eq!(trusted(&client, other.configuration()).await?, cas, "each replica has a CA of its own");
 
-    let counted = async |serve: &Serve| -> Result<f64> {
-        Ok(serve.metrics().await?.sum("weighbridge_admission_requests_total", &[]))
-    };
+    let counted = async |serve: &Serve| -> Result<f64> { Ok(serve.metrics().await?.sum(REVIEWS, &[])) };
     let before = (counted(&one).await?, counted(&other).await?);
     create(&client, namespace.name(), &fitting("llama")?).await??;
     let after = (counted(&one).await?, counted(&other).await?);
