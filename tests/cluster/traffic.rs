@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup};
 use crate::gate::{Yard, weighbridge};
-use crate::jobs::{job, named, pod_spec, pytorchjob};
+use crate::jobs::{job, pod_spec, pytorchjob};
 
-/// Objects that ask for no GPU, though one of them trains.
+/// Objects that ask for no accelerator, though one of them trains.
 fn without_gpus() -> Vec<Value> {
-    let mut trains = pytorchjob("trains", 2, &[("model", "llama-2-70b")]);
+    let mut trains = pytorchjob("trains", 2, &[]);
     for role in ["Master", "Worker"] {
         trains["spec"]["pytorchReplicaSpecs"][role]["template"]["spec"] = pod_spec(0);
     }
@@ -17,11 +17,8 @@ fn without_gpus() -> Vec<Value> {
     plain["spec"]["template"]["spec"] = pod_spec(0);
     // Its pod is made only when it may start.
     plain["spec"]["suspend"] = json!(true);
-    let mut zero = named(plain.clone(), "zero");
-    zero["spec"]["template"]["spec"]["containers"][0]["resources"] =
-        json!({"limits": {"nvidia.com/gpu": "0", "cpu": "1"}});
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": pod_spec(0)});
-    vec![trains, plain, zero, pod]
+    vec![trains, plain, pod]
 }
 
 /// One way each of asking for an accelerator.

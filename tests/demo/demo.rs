@@ -55,7 +55,7 @@ async fn show(once: bool) -> Result<()> {
     let setup = Setup::new("weighbridge", Reach::Everything);
     let serve = Serve::start(&control_plane, &programs.weighbridge, setup).await?;
     println!("weighbridge serve is asked about every job, as a validating webhook");
-    let played = scenes::play(&control_plane, once).await;
+    let played = scenes::play(&control_plane, &serve, once).await;
     let played = match played {
         Ok(()) if !once => stay(&control_plane, &programs).await,
         other => other,
