@@ -16,7 +16,6 @@
 //! modules are the core: they know no clock, network, file, environment or Kubernetes crate, and compile without
 //! the feature `operator`, behind which everything that talks to the world is.
 
-
 // Compiled without its edges, the crate is pure: clippy.toml lists what it may not touch, and `make lint` checks it so.
 #![cfg_attr(not(feature = "operator"), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 

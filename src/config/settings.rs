@@ -81,7 +81,9 @@ impl TryFrom<Arguments> for Settings {
                 namespace_labels: labels(&arguments.namespace_selector)?,
             }),
             None if !arguments.namespace_selector.is_empty() => {
-                bail!("--namespace-selector says whom a configuration of its own judges: it needs --webhook-url")
+                bail!(
+                    "--namespace-selector says whom a configuration of its own judges: it needs --webhook-url"
+                )
             }
             None => None,
         };
@@ -151,9 +153,15 @@ fn rules(deny_at: f64, warn_at: f64) -> Result<Rules> {
 
 fn webhook_url(url: &str) -> Result<Uri> {
     let uri: Uri = url.parse().with_context(|| format!("--webhook-url {url} is no URL"))?;
-    ensure!(uri.scheme_str() == Some("https"), "--webhook-url {url} must begin with https://: Kubernetes calls no other");
+    ensure!(
+        uri.scheme_str() == Some("https"),
+        "--webhook-url {url} must begin with https://: Kubernetes calls no other"
+    );
     ensure!(uri.host().is_some_and(|host| !host.is_empty()), "--webhook-url {url} names no host");
-    ensure!(uri.path() == "/validate", "--webhook-url {url} must end in /validate, where the webhook answers");
+    ensure!(
+        uri.path() == "/validate",
+        "--webhook-url {url} must end in /validate, where the webhook answers"
+    );
     Ok(uri)
 }
 

@@ -35,7 +35,11 @@ struct Gate {
 
 impl Health {
     /// Of these caches, this certificate, and until this signal.
-    pub fn new(cluster: Arc<Cluster>, certificate: watch::Receiver<bool>, stopping: CancellationToken) -> Self {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        certificate: watch::Receiver<bool>,
+        stopping: CancellationToken,
+    ) -> Self {
         Self { cluster, certificate, stopping }
     }
 
@@ -43,7 +47,9 @@ impl Health {
     pub async fn ready(&self) {
         self.cluster.readiness.ready().await;
         // An error means that the certificates have ended, and then it never will be.
-        if self.certificate.clone().wait_for(|trusted| *trusted).await.is_err() || self.stopping.is_cancelled() {
+        if self.certificate.clone().wait_for(|trusted| *trusted).await.is_err()
+            || self.stopping.is_cancelled()
+        {
             std::future::pending::<()>().await;
         }
     }

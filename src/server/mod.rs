@@ -55,7 +55,8 @@ impl Port {
 
     /// Answers in plain HTTP until the handle says to stop.
     pub async fn serve_plain(self, router: Router, stop: Stop) -> Result<()> {
-        let mut server = axum_server::from_tcp(self.listener)?.handle(stop.handle).first_request_timeout(HEADERS);
+        let mut server =
+            axum_server::from_tcp(self.listener)?.handle(stop.handle).first_request_timeout(HEADERS);
         server.http_builder().http1().header_read_timeout(HEADERS);
         server.serve(router.into_make_service()).await.context("serving health and metrics")
     }

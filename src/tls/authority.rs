@@ -129,7 +129,8 @@ impl Authority {
 
 /// The data, where somebody has filled it.
 fn filled(secret: &Secret) -> Option<&BTreeMap<String, ByteString>> {
-    let has = |data: &BTreeMap<String, ByteString>, key| data.get(key).is_some_and(|bytes| !bytes.0.is_empty());
+    let has =
+        |data: &BTreeMap<String, ByteString>, key| data.get(key).is_some_and(|bytes| !bytes.0.is_empty());
     secret.data.as_ref().filter(|data| has(data, CERTIFICATE) || has(data, KEY))
 }
 

@@ -111,7 +111,8 @@ impl Certificates {
 
     /// What the listener serves by: always the newest leaf, and no handshake before there is one.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.resolver.clone());
+        let mut config =
+            ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.resolver.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }
@@ -133,7 +134,10 @@ impl Certificates {
             let pause = match passed {
                 Ok(()) => {
                     if !last_error.is_empty() || !*self.ready.borrow() {
-                        tracing::info!(configuration = self.settings.configuration, "the certificate is trusted");
+                        tracing::info!(
+                            configuration = self.settings.configuration,
+                            "the certificate is trusted"
+                        );
                     }
                     last_error.clear();
                     INTERVAL
@@ -163,7 +167,8 @@ impl Certificates {
         if let Some(configuration) = &self.own_configuration {
             ca_bundle::ensure(&self.client, configuration, authority.bundle()).await?;
         }
-        let entries = ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle()).await?;
+        let entries =
+            ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle()).await?;
         let now = time::OffsetDateTime::now_utc();
         let leaf = match self.resolver.leaf() {
             Some(leaf) if leaf.serves(&authority, now) => leaf,

@@ -275,9 +275,8 @@ impl Weighing {
 
     fn judged(&self, object: &Value, request: &Request) -> Judgement {
         let ask = Ask::default();
-        let judge = |object: &Value| {
-            (self.judge)(object, &self.around, Catalogue::builtin(), &self.rules, &ask)
-        };
+        let judge =
+            |object: &Value| (self.judge)(object, &self.around, Catalogue::builtin(), &self.rules, &ask);
         if object.get("kind").is_some() && object.get("apiVersion").is_some() {
             return judge(object);
         }
@@ -327,7 +326,8 @@ fn not_judged(operation: Operation, kind: Option<&'static Kind>, mode: Option<Mo
 
 /// What a refusal says: 403 as any policy does, 422 as any validation does.
 fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Status {
-    let details = Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
+    let details =
+        Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
     match fault {
         Fault::OutOfMemory => Status {
             status: "Failure",

@@ -27,7 +27,8 @@ pub(super) struct Condition {
 pub(super) fn of(kind: &Kind) -> Vec<Condition> {
     let mut conditions = vec![Condition {
         name: "is-not-being-deleted",
-        expression: "request.operation != 'UPDATE' || !oldObject.?metadata.?deletionTimestamp.hasValue()".into(),
+        expression: "request.operation != 'UPDATE' || !oldObject.?metadata.?deletionTimestamp.hasValue()"
+            .into(),
     }];
     if let Some(expression) = asks_for_accelerators(kind.pod_specs) {
         conditions.push(Condition { name: "asks-for-accelerators", expression });

@@ -67,7 +67,10 @@ fn entry(kind: &Kind, settings: &Settings) -> ValidatingWebhook {
     ValidatingWebhook {
         name: format!("{}.weighbridge.dev", kind.slug),
         admission_review_versions: vec!["v1".into()],
-        client_config: WebhookClientConfig { url: Some(settings.url.clone()), ..WebhookClientConfig::default() },
+        client_config: WebhookClientConfig {
+            url: Some(settings.url.clone()),
+            ..WebhookClientConfig::default()
+        },
         failure_policy: Some(settings.failure_policy.name().into()),
         match_conditions: Some(conditions::of(kind).into_iter().map(match_condition).collect()),
         match_policy: Some("Equivalent".into()),

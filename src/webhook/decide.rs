@@ -93,7 +93,8 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
     match (fault, denied) {
         (_, Some(_)) => {}
         (Some(Fault::Malformed), None) => {
-            warnings.extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));
+            warnings
+                .extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));
         }
         (Some(Fault::OutOfMemory), None) => warnings.push(message::warning(&judgement.message)),
         (None, None) if matches!(judgement.verdict, Verdict::Tight | Verdict::Unknown) => {
@@ -115,11 +116,7 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
     warnings
 }
 
-fn notes(
-    case: &Case<'_>,
-    fault: Option<Fault>,
-    denied: Option<Fault>,
-) -> BTreeMap<&'static str, String> {
+fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeMap<&'static str, String> {
     let judgement = case.judgement;
     let mut notes = BTreeMap::from([
         ("verdict", judgement.verdict.name().to_owned()),

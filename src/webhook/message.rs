@@ -83,7 +83,10 @@ mod tests {
     #[test]
     fn the_first_error_is_said_and_the_others_are_counted() {
         let error = |message: &str| InputError { field: "f".into(), message: message.into() };
-        assert_eq!(malformed(&[error("tensor-parallel=\"x\" is no count")]), "tensor-parallel=\"x\" is no count");
+        assert_eq!(
+            malformed(&[error("tensor-parallel=\"x\" is no count")]),
+            "tensor-parallel=\"x\" is no count"
+        );
         assert_eq!(malformed(&[error("a"), error("b"), error("c")]), "a (and 2 more)");
         assert_eq!(causes(&vec![error("a"); 100]).count(), CAUSES);
     }

@@ -43,7 +43,9 @@ impl Default for Metrics {
             errors: Family::default(),
             unanswerable: Counter::default(),
             // From a quarter of a millisecond to eight seconds.
-            seconds: Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(25e-5, 2.0, 16)),
+            seconds: Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
+                25e-5, 2.0, 16,
+            )),
             in_flight: Gauge::default(),
         }
     }

@@ -20,7 +20,8 @@ pub struct Overrides {
 impl Overrides {
     /// Whether this user may.
     pub(super) fn allow(&self, username: &str, groups: &[String]) -> bool {
-        self.users.iter().any(|user| user == username) || groups.iter().any(|group| self.groups.contains(group))
+        self.users.iter().any(|user| user == username)
+            || groups.iter().any(|group| self.groups.contains(group))
     }
 }
 

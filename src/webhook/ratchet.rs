@@ -131,7 +131,9 @@ mod tests {
         assert!(!changed(|o| o["metadata"]["labels"] = json!({"a": "b"})));
         assert!(!changed(|o| o["metadata"]["annotations"]["note"] = json!("y")));
         assert!(!changed(|o| at(o, TEMPLATE)["metadata"]["labels"] = json!({"a": "b"})));
-        assert!(!changed(|o| at(o, TEMPLATE)["metadata"]["annotations"]["kueue.x-k8s.io/workload"] = json!("w")));
+        assert!(!changed(
+            |o| at(o, TEMPLATE)["metadata"]["annotations"]["kueue.x-k8s.io/workload"] = json!("w")
+        ));
         for (directive, value) in [
             ("nodeSelector", json!({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"})),
             ("affinity", json!({"nodeAffinity": {}})),

@@ -31,7 +31,8 @@ async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Resp
     let allowance = deadline::allowance(request.uri().query());
     if !is_json(request.headers()) {
         webhook.metrics().unanswerable();
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json").into_response();
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json")
+            .into_response();
     }
     let body = match tokio::time::timeout(allowance, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
@@ -52,7 +53,8 @@ async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Resp
 
 /// `application/json`, whatever its parameters.
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }

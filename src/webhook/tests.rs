@@ -44,12 +44,9 @@ fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &
     let judgement = Judgement { override_reason: annotation("weighbridge.dev/override"), ..judgement() };
     let message = "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB".to_owned();
     match annotation("weighbridge.dev/model").as_deref() {
-        Some("huge") => Judgement {
-            verdict: Verdict::OutOfMemory,
-            reason: Reason::AboveCapacity,
-            message,
-            ..judgement
-        },
+        Some("huge") => {
+            Judgement { verdict: Verdict::OutOfMemory, reason: Reason::AboveCapacity, message, ..judgement }
+        }
         Some("broken") => Judgement {
             verdict: Verdict::Unknown,
             reason: Reason::Malformed,
@@ -65,9 +62,7 @@ fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &
             judgement
         }
         Some(_) => judgement,
-        None => {
-            Judgement { verdict: Verdict::NotTraining, reason: Reason::NotTraining, ..judgement }
-        }
+        None => Judgement { verdict: Verdict::NotTraining, reason: Reason::NotTraining, ..judgement },
     }
 }
 
@@ -75,9 +70,13 @@ fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &
 /// apiserver answers nobody.
 fn webhook() -> Arc<Webhook> {
     let cluster = Cluster::new(Rules::default(), Vec::new());
-    for (name, label) in
-        [("enforced", "enforce"), ("warned", "warn"), ("audited", "audit"), ("offed", "off"), ("odd", "Enforce")]
-    {
+    for (name, label) in [
+        ("enforced", "enforce"),
+        ("warned", "warn"),
+        ("audited", "audit"),
+        ("offed", "off"),
+        ("odd", "Enforce"),
+    ] {
         cluster.namespaces.insert(name, Some(label.to_owned()));
     }
     cluster.namespaces.insert("plain", None);
@@ -184,7 +183,11 @@ async fn each_namespace_has_its_mode() {
         let response = created(namespace, &job(Some("huge"))).await;
         assert_eq!(response["allowed"], allowed, "{namespace}: {response}");
         assert_eq!(response["warnings"].is_array(), warnings, "{namespace}: {response}");
-        assert_eq!(response["auditAnnotations"]["would-deny"] == "true", would_deny, "{namespace}: {response}");
+        assert_eq!(
+            response["auditAnnotations"]["would-deny"] == "true",
+            would_deny,
+            "{namespace}: {response}"
+        );
     }
 }
 
@@ -205,16 +208,25 @@ async fn an_update_is_a_ratchet() {
     let mut other = huge.clone();
     other["spec"]["pytorchReplicaSpecs"]["Worker"]["replicas"] = json!(2);
     let response = updated(&other, &huge).await;
-    assert_eq!((&response["allowed"], &response["auditAnnotations"]["update"]), (&json!(true), &json!("already-so")));
+    assert_eq!(
+        (&response["allowed"], &response["auditAnnotations"]["update"]),
+        (&json!(true), &json!("already-so"))
+    );
 
     let mut unsuspended = huge.clone();
     unsuspended["spec"]["runPolicy"] = json!({"suspend": false});
     let response = updated(&unsuspended, &huge).await;
-    assert_eq!((&response["allowed"], &response["auditAnnotations"]["update"]), (&json!(true), &json!("same-job")));
+    assert_eq!(
+        (&response["allowed"], &response["auditAnnotations"]["update"]),
+        (&json!(true), &json!("same-job"))
+    );
 
     let mut going = fits.clone();
     going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(updated(&huge, &going).await, json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": true}));
+    assert_eq!(
+        updated(&huge, &going).await,
+        json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": true})
+    );
 }
 
 #[tokio::test]
@@ -263,7 +275,8 @@ async fn what_goes_wrong_admits_and_says_so() {
     for _ in 0..100 {
         deep = json!([deep]);
     }
-    let body = review("enforced", "CREATE", &deep, &Value::Null).to_string().replace("null]", &"[".repeat(200));
+    let body =
+        review("enforced", "CREATE", &deep, &Value::Null).to_string().replace("null]", &"[".repeat(200));
     let body = body.replacen(&"[".repeat(200), &format!("{}{}", "[".repeat(200), "]".repeat(201)), 1);
     let panicking = review("enforced", "CREATE", &job(Some("panic")), &Value::Null);
     for (body, error) in

@@ -21,6 +21,7 @@ mod kinds;
 mod modes;
 mod overrides;
 mod people;
+mod permissions;
 mod refusals;
 mod replicas;
 mod traffic;

@@ -5,16 +5,12 @@
 //!
 //! Ready means that the gate is closed: a dry run of a job that must run out of memory is refused.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Namespace};
 use kube::{Api, api::PostParams};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{ControlPlane, Guarded, Metrics, TestNamespace, wait_until};
@@ -34,6 +30,8 @@ pub struct Setup {
     pub reach: Reach,
     /// What becomes of a request when it does not answer: `Fail` or `Ignore`.
     pub failure_policy: &'static str,
+    /// As whom it reaches the control plane: the administrator, where nobody is given.
+    pub kubeconfig: Option<PathBuf>,
     /// More of its command line.
     pub arguments: Vec<String>,
 }
@@ -61,6 +59,7 @@ impl Setup {
             home: name.to_owned(),
             reach,
             failure_policy: "Fail",
+            kubeconfig: None,
             arguments: Vec::new(),
         }
     }
@@ -79,30 +78,22 @@ impl Serve {
     /// Starts the program and waits until the gate is closed.
     pub async fn start(control_plane: &ControlPlane, program: &Path, setup: Setup) -> Result<Self> {
         make_home(control_plane, &setup.home).await?;
-        // The apiserver is told the address before the port is bound, so the ports must be chosen here.
-        let (webhook, metrics) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-        let (webhook, metrics) = (webhook.local_addr()?, metrics.local_addr()?);
         let file = |ending: &str| control_plane.folder().join(format!("{}.{ending}", setup.name));
         let ready = file("ready");
         // One of that name may have run before.
-        let _ = std::fs::remove_file(&ready);
+        let _ = fs::remove_file(&ready);
 
-        let command = command(control_plane, program, &setup, (webhook, metrics), &ready);
+        let command = command(control_plane, program, &setup, &ready);
         let process = Guarded::spawn(&command, &file("log"))?;
-        let serve = Self { setup, process, metrics };
-        let waited = serve.wait_until_ready(control_plane, &ready).await;
-        waited.map_err(|error| serve.with_log(&error))?;
+        let listening = ready_addresses(&process, &ready).await;
+        let listening = listening.map_err(|error| with_log(&process, &error))?;
+        let serve = Self { setup, process, metrics: listening.metrics };
+        let closed = serve.wait_until_closed(control_plane).await;
+        closed.map_err(|error| serve.with_log(&error))?;
         Ok(serve)
     }
 
-    async fn wait_until_ready(&self, control_plane: &ControlPlane, ready: &Path) -> Result<()> {
-        wait_until("weighbridge serve to be ready, or to end", SOON, || async {
-            Ok(ready.is_file() || self.process.exit_status()?.is_some())
-        })
-        .await?;
-        if let Some(status) = self.process.exit_status()? {
-            return Err(anyhow!("weighbridge serve ended with {status}"));
-        }
+    async fn wait_until_closed(&self, control_plane: &ControlPlane) -> Result<()> {
         let namespace = match &self.setup.reach {
             Reach::Everything => "default",
             Reach::Namespaces(names) => names.first().context("it guards no namespace")?,
@@ -118,6 +109,11 @@ impl Serve {
     /// The name of its webhook configuration.
     pub fn configuration(&self) -> &str {
         &self.setup.name
+    }
+
+    /// The file that holds its output.
+    pub fn log(&self) -> &Path {
+        self.process.log()
     }
 
     /// What it has counted so far.
@@ -141,8 +137,30 @@ impl Serve {
 
     /// The error, and what it wrote to its log at the end.
     pub fn with_log(&self, error: &anyhow::Error) -> anyhow::Error {
-        anyhow!("{error:#}\nThe end of the log of weighbridge serve:\n{}", self.process.log_tail())
+        with_log(&self.process, error)
     }
+}
+
+fn with_log(process: &Guarded, error: &anyhow::Error) -> anyhow::Error {
+    anyhow!("{error:#}\nThe end of the log of weighbridge serve:\n{}", process.log_tail())
+}
+
+/// Where it listens.
+#[derive(Deserialize)]
+struct Listening {
+    metrics: SocketAddr,
+}
+
+/// What the ready file says, as soon as it is there.
+async fn ready_addresses(process: &Guarded, ready: &Path) -> Result<Listening> {
+    wait_until("weighbridge serve to be ready, or to end", SOON, || async {
+        Ok(ready.is_file() || process.exit_status()?.is_some())
+    })
+    .await?;
+    if let Some(status) = process.exit_status()? {
+        bail!("weighbridge serve ended with {status}");
+    }
+    Ok(serde_json::from_slice(&fs::read(ready)?)?)
 }
 
 /// Until a job that must run out of memory is refused there. The apiserver learns of a webhook a moment after its
@@ -172,23 +190,18 @@ fn hopeless_job() -> Result<Job> {
     }))?)
 }
 
-fn command(
-    control_plane: &ControlPlane,
-    program: &Path,
-    setup: &Setup,
-    (webhook, metrics): (SocketAddr, SocketAddr),
-    ready: &Path,
-) -> Command {
+fn command(control_plane: &ControlPlane, program: &Path, setup: &Setup, ready: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .args(["serve", "--namespace", &setup.home, "--failure-policy", setup.failure_policy])
         .args(["--configuration-name", &setup.name])
-        .args(["--listen", &webhook.to_string(), "--metrics-listen", &metrics.to_string()])
-        .args(["--webhook-url", &format!("https://{webhook}/validate")])
+        // Any free ports: it puts its own into the URL, and both into the file.
+        .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+        .args(["--webhook-url", "https://127.0.0.1:0/validate"])
         .arg("--ready-file")
         .arg(ready)
         .arg("--kubeconfig")
-        .arg(control_plane.kubeconfig());
+        .arg(setup.kubeconfig.clone().unwrap_or_else(|| control_plane.kubeconfig()));
     if let Reach::Namespaces(names) = &setup.reach {
         command.args(["--watch-namespaces", &names.join(",")]);
         command.args(["--namespace-selector", &format!("{GUARDED_BY}={}", setup.home)]);
