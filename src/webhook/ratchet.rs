@@ -38,13 +38,21 @@ fn job(kind: &Kind, object: &Value) -> Value {
     if let Some(fields) = job.as_object_mut() {
         fields.remove("status");
     }
-    if let Some((parent, field)) = kind.suspend.and_then(|pointer| pointer.rsplit_once('/')) {
-        if let Some(fields) = job.pointer_mut(parent).and_then(Value::as_object_mut) {
-            fields.remove(field);
-        }
+    if let Some(pointer) = kind.suspend {
+        remove(&mut job, pointer);
     }
     strip(&mut job);
     job
+}
+
+/// Removes a field, and what held nothing else.
+fn remove(object: &mut Value, pointer: &str) {
+    let Some((parent, field)) = pointer.rsplit_once('/') else { return };
+    let Some(fields) = object.pointer_mut(parent).and_then(Value::as_object_mut) else { return };
+    fields.remove(field);
+    if fields.is_empty() && !parent.is_empty() {
+        remove(object, parent);
+    }
 }
 
 /// Removes placement from every pod spec, and reduces every metadata, however deep.
@@ -125,6 +133,9 @@ mod tests {
         assert!(!changed(|o| *at(o, "/spec/runPolicy/suspend") = json!(false)));
         assert!(!changed(|o| {
             at(o, "/spec/runPolicy").as_object_mut().unwrap().remove("suspend");
+        }));
+        assert!(!changed(|o| {
+            at(o, "/spec").as_object_mut().unwrap().remove("runPolicy");
         }));
         assert!(!changed(|o| o["status"] = json!({"startTime": "2026-01-01T00:00:00Z"})));
         assert!(!changed(|o| o["metadata"]["finalizers"] = json!(["a/b"])));

@@ -8,17 +8,22 @@
 //! Where several types are allowed (an affinity with several values, nodes of several kinds), the one with the most
 //! memory is judged, and a warning says so: the scheduler may still choose it, and to turn away what would have fitted
 //! is the worst mistake of all.
+//!
+//! Where the resource is a part of an accelerator (a MIG slice, a core, a share with a limit on its memory), or the
+//! nodes' labels tell how much memory there is, that is the capacity, and not what the catalogue says of the type.
 
 mod placement;
 mod requests;
 
-pub use requests::{Request, requests};
+pub use requests::{Limit, Request, requests};
 
 use super::provenance::Provenance;
 use super::{Reading, printable};
 use crate::hardware::labels::{Labelled, of_labels};
-use crate::hardware::{Accelerator, Catalogue};
+use crate::hardware::resources::ResourceKind;
+use crate::hardware::{Accelerator, Catalogue, partition};
 use crate::surroundings::Surroundings;
+use crate::units::Bytes;
 
 /// The schema's bound on the number of accelerators.
 const MOST_ACCELERATORS: u64 = 10_000_000;
@@ -31,6 +36,8 @@ struct Candidate<'c> {
     /// As the catalogue is asked for it.
     name: String,
     accelerator: Option<&'c Accelerator>,
+    /// What it offers a process, where labels tell more than the type.
+    usable: Option<Bytes>,
     source: String,
 }
 
@@ -47,12 +54,19 @@ pub(super) fn read(
         if candidates.is_empty() && !reading.provenance.knows("accelerator.type") {
             candidates = offered(request, around, catalogue);
         }
-        if let Some(warning) = several(&candidates) {
-            reading.warnings.push(warning);
+        reading.warnings.extend(several(&candidates));
+        if let Some(largest) = largest(candidates).or_else(|| named_by_resource(request)) {
+            offer(reading, catalogue, &largest);
         }
-        if let Some(largest) = largest(candidates) {
-            offer(&mut reading.provenance, catalogue, &largest);
+        if matches!(request.what.kind, ResourceKind::Shared) {
+            let resource = &request.resource;
+            reading.warnings.push(format!("{resource} is shared: what other pods hold is not counted"));
         }
+    }
+    // All ranks need the same; the pod with the least decides.
+    let parts = requests.iter().filter_map(|request| part(request, &reading.provenance, catalogue));
+    if let Some(least) = parts.min_by_key(|(bytes, _)| *bytes) {
+        reading.capacity = Some(least);
     }
 }
 
@@ -105,7 +119,43 @@ fn candidate<'c>(found: Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> C
         }
         _ => printable(&found.name, 253),
     };
-    Candidate { name, accelerator: found.accelerator, source }
+    let tells_more = found.memory.is_some() || found.partition.is_some();
+    Candidate {
+        name,
+        accelerator: found.accelerator,
+        usable: found.usable(catalogue).filter(|_| tells_more),
+        source,
+    }
+}
+
+/// The type that the resource's own name says: `huawei.com/Ascend910B3`.
+fn named_by_resource<'c>(request: &Request<'c>) -> Option<Candidate<'c>> {
+    let accelerator = request.what.accelerator?;
+    let source = format!("limits {}", request.resource);
+    let name = accelerator.name.clone();
+    Some(Candidate { name, accelerator: Some(accelerator), usable: None, source })
+}
+
+/// What a pod may use of an accelerator, where that is only a part of it, and who says so.
+fn part(request: &Request<'_>, provenance: &Provenance, catalogue: &Catalogue) -> Option<(Bytes, String)> {
+    let card = provenance.text("accelerator.type").and_then(|name| catalogue.find(name));
+    let whole = card.map(Accelerator::usable);
+    let limited = request.limit.as_ref().and_then(|(limit, resource)| {
+        let bytes = match limit {
+            Limit::Bytes(bytes) => whole.map_or(*bytes, |whole| whole.min(*bytes)),
+            Limit::Percent(percent) => whole?.scale(*percent as f64 / 100.0),
+        };
+        Some((bytes, resource))
+    });
+    let (bytes, resource) = match &request.what.kind {
+        ResourceKind::Partition(slice) => {
+            let on_card = card.and_then(|card| partition::on(catalogue, card, &slice.profile));
+            (on_card.map_or(slice.memory, |slice| slice.memory), &request.resource)
+        }
+        ResourceKind::Core { per_chip } => (whole?.share(*per_chip), &request.resource),
+        _ => limited?,
+    };
+    Some((bytes, format!("limits {resource}")))
 }
 
 /// What to say where more than one type is allowed.
@@ -124,7 +174,9 @@ fn several(candidates: &[Candidate<'_>]) -> Option<String> {
 
 /// The one with the most memory; of several the first.
 fn largest(candidates: Vec<Candidate<'_>>) -> Option<Candidate<'_>> {
-    candidates.into_iter().rev().max_by_key(|candidate| candidate.accelerator.map(Accelerator::usable))
+    let usable =
+        |candidate: &Candidate<'_>| candidate.usable.or_else(|| Some(candidate.accelerator?.usable()));
+    candidates.into_iter().rev().max_by_key(usable)
 }
 
 impl Candidate<'_> {
@@ -134,10 +186,15 @@ impl Candidate<'_> {
 }
 
 /// Takes a type, unless a stronger source has named it already, perhaps in other words.
-fn offer(provenance: &mut Provenance, catalogue: &Catalogue, candidate: &Candidate<'_>) {
-    let named = provenance.text("accelerator.type");
-    if !named.is_some_and(|named| same(catalogue, named, &candidate.name)) {
-        provenance.offer("accelerator.type", candidate.name.clone().into(), &candidate.source);
+fn offer(reading: &mut Reading, catalogue: &Catalogue, candidate: &Candidate<'_>) {
+    let named = reading.provenance.text("accelerator.type");
+    let agrees = named.is_none_or(|named| same(catalogue, named, &candidate.name));
+    if named.is_none() || !agrees {
+        reading.provenance.offer("accelerator.type", candidate.name.clone().into(), &candidate.source);
+    }
+    if agrees && let Some(usable) = candidate.usable {
+        let most = reading.capacity.take().map_or(usable, |(bytes, _)| bytes.min(usable));
+        reading.capacity = Some((most, candidate.source.clone()));
     }
 }
 

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::hardware::Catalogue;
-use crate::hardware::resources::{Resource, of_resource};
+use crate::hardware::resources::{Resource, ResourceKind, of_resource};
+use crate::units::Bytes;
 use crate::workload::kinds::PodGroup;
 
 /// What the pods of one group ask for.
@@ -27,23 +28,61 @@ pub struct Request<'a> {
     /// The resource's name: `nvidia.com/gpu`.
     pub resource: String,
     /// What the resource is.
-    pub what: Resource,
+    pub what: Resource<'a>,
     /// How many of it one pod asks for.
     pub per_pod: u64,
     /// How many pods.
     pub pods: u64,
+    /// How much of each accelerator's memory a container may use, and the resource that says so.
+    pub limit: Option<(Limit, String)>,
+}
+
+/// How much of an accelerator's memory may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So many bytes.
+    Bytes(Bytes),
+    /// So many percent.
+    Percent(u64),
 }
 
 /// The groups whose pods ask for accelerators. A pod that asks for several kinds counts by the one it has most of.
-pub fn requests<'a>(groups: &'a [PodGroup<'a>], catalogue: &Catalogue) -> Vec<Request<'a>> {
+pub fn requests<'a>(groups: &'a [PodGroup<'a>], catalogue: &'a Catalogue) -> Vec<Request<'a>> {
     let request = |group: &'a PodGroup<'a>| {
-        let counts = of_pod(group.template, &|name| of_resource(catalogue, name).is_some());
+        let counts = of_pod(group.template, &|name| {
+            of_resource(catalogue, name).is_some_and(|resource| resource.kind.counts_accelerators())
+        });
         let (resource, per_pod) = counts.into_iter().rev().max_by_key(|(_, count)| *count)?;
-        let what = of_resource(catalogue, &resource)?;
-        let (path, template) = (group.path.as_str(), group.template);
-        (per_pod > 0).then_some(Request { path, template, resource, what, per_pod, pods: group.replicas })
+        let request = Request {
+            path: &group.path,
+            template: group.template,
+            what: of_resource(catalogue, &resource)?,
+            resource,
+            per_pod,
+            pods: group.replicas,
+            limit: limit(group.template, catalogue),
+        };
+        (per_pod > 0).then_some(request)
     };
     groups.iter().filter(|group| group.replicas > 0).filter_map(request).collect()
+}
+
+/// The largest limit of any container.
+fn limit(template: &Value, catalogue: &Catalogue) -> Option<(Limit, String)> {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array)?;
+    let counts = containers.iter().flat_map(|container| of_container(container, &|_| true));
+    let limits = counts.filter_map(|(name, count)| {
+        let limit = match of_resource(catalogue, &name)?.kind {
+            ResourceKind::Memory(unit) => Limit::Bytes(unit * count),
+            ResourceKind::MemoryPercent => Limit::Percent(count.min(100)),
+            _ => return None,
+        };
+        (count > 0).then_some((limit, name))
+    });
+    limits.max_by_key(|(limit, _)| match limit {
+        Limit::Bytes(bytes) => bytes.0,
+        Limit::Percent(percent) => *percent,
+    })
 }
 
 type Counts = BTreeMap<String, u64>;
