@@ -5,7 +5,13 @@
 //!
 //! Ready means that the gate is closed: a dry run of a job that must run out of memory is refused.
 
-use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Namespace};
