@@ -154,11 +154,22 @@ impl<'a> Yard<'a> {
 
     /// The estimate of this name, as soon as it is Ready for its latest spec.
     pub(crate) async fn estimate(&self, name: &str) -> Result<Value> {
+        self.estimate_when(name, |_| true).await
+    }
+
+    /// The same with this verdict: an estimate follows its workload a moment later.
+    pub(crate) async fn estimate_that(&self, name: &str, verdict: &str) -> Result<Value> {
+        self.estimate_when(name, |estimate| estimate["status"]["verdict"] == verdict).await
+    }
+
+    async fn estimate_when(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
         let estimates = self.estimates();
         wait_for(&format!("the estimate {name} to be Ready"), SOON, || async {
             let estimate = serde_json::to_value(estimates.get(name).await?)?;
             let current = estimate["status"]["observedGeneration"] == estimate["metadata"]["generation"];
-            Ok((current && condition(&estimate, "Ready")["status"] == "True").then_some(estimate))
+            let ready = current && condition(&estimate, "Ready")["status"] == "True";
+            ensure!(ready && holds(&estimate), "its status is {}", estimate["status"]);
+            Ok(Some(estimate))
         })
         .await
         .map_err(|error| self.serve.with_log(&error))

@@ -41,7 +41,7 @@ async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()>
         "llama",
         1,
         &[
-            ("parameters", "7B"),
+            ("parameters", "13B"),
             ("tensor-parallel", "8"),
             ("sequence-length", "2048"),
             ("micro-batch-size", "1"),
@@ -49,8 +49,9 @@ async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()>
     );
     yard.admitted(&job).await?;
     yard.change_admitted(&job, &node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")])).await?;
-    let estimate = yard.estimate("pytorchjob-llama").await?;
-    assert_eq!(estimate["status"]["verdict"], "OutOfMemory", "{}", estimate["status"]);
+    let noted = yard.audited("patch", &job).await?;
+    assert_eq!((noted["would-deny"].as_str(), noted["update"].as_str()), ("true", "same-job"));
+    yard.estimate_that("pytorchjob-llama", "OutOfMemory").await?;
     Ok(())
 }
 
@@ -87,8 +88,7 @@ async fn a_change_that_makes_a_hopeless_job_fit_is_admitted() -> Result<()> {
     let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
     let repaired = fitting("llama")?;
     yard.change_admitted(&job, &json!({"metadata": repaired["metadata"], "spec": repaired["spec"]})).await?;
-    let estimate = yard.estimate("pytorchjob-llama").await?;
-    assert_eq!(estimate["metadata"]["name"], "pytorchjob-llama");
+    yard.estimate_that("pytorchjob-llama", "Fits").await?;
     Ok(())
 }
 
