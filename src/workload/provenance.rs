@@ -75,11 +75,6 @@ impl Provenance {
         self.fields.get(field)?.value.as_u64()
     }
 
-    /// Who says it.
-    pub(crate) fn source(&self, field: &str) -> Option<&str> {
-        self.fields.get(field).map(|sourced| sourced.source.as_str())
-    }
-
     /// One line for each pair of sources that disagree.
     pub(crate) fn disagreements(&self) -> &[String] {
         &self.disagreements

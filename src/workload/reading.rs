@@ -87,7 +87,7 @@ pub(super) fn read_asked(
 fn all_annotations<'a>(
     object: &'a Value,
     groups: &'a [PodGroup<'a>],
-    requests: &[Request<'a>],
+    requests: &[Request<'_>],
 ) -> Vec<Annotations<'a>> {
     let asks = |group: &PodGroup<'_>| requests.is_empty() || requests.iter().any(|r| r.path == group.path);
     // A pod is its own template.
