@@ -12,7 +12,9 @@
 //! optimizer step        all gradients + the step's own workspace
 //! ```
 //!
-//! In between memory changes by the same amount from layer to layer, so that the two layers at each end suffice.
+//! All layers share the rotary sine and cosine. Under adapters recomputation asks for a gradient of the embedding's
+//! output, which so becomes a leaf: it and its gradient stay from the step before, in a reference cycle of the
+//! checkpoints. In between memory changes by the same amount from layer to layer, so that the two layers at each end suffice.
 //! FSDP2's groups are the layers and the root, which owns embedding, final norm and output layer. A group is gathered
 //! into one flat buffer and copied out of it; in the forward pass the flat buffer lives until the next group's copy, in
 //! the backward pass the next group's flat buffer is filled while a layer runs. Gradients stay unsharded until their
@@ -65,8 +67,12 @@ struct Timeline<'a> {
     head: HeadRun,
     group: Group,
     root: Group,
+    /// Gradients of the tokens' embedding and of the learned positions.
     embedding_gradient: Bytes,
+    position_gradient: Bytes,
     stream: Bytes,
+    /// What all layers share.
+    shared: Bytes,
     sharded: bool,
     /// Gradients that are there from earlier microbatches, and DDP's buckets.
     standing: Bytes,
@@ -141,11 +147,11 @@ impl<'a> Timeline<'a> {
         } else {
             Bytes::of(embedding, program.gradient_width())
         };
-        let root_gradients = if plan.shape.tied && stage.embedding {
-            head.gradients
-        } else {
-            head.gradients + embedding_gradient
-        };
+        let tied = plan.shape.tied && stage.embedding && stage.output;
+        let root_gradients =
+            head.gradients + position_gradient + if tied { Bytes::ZERO } else { embedding_gradient };
+        let stream =
+            Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
         let all_gradients = gradients::gradients(plan, rank);
         let trained =
             if adapted { Bytes::of(rank.adapters, 4.0) } else { Bytes::of(rank.dense, widths.gradient) };
@@ -161,9 +167,10 @@ impl<'a> Timeline<'a> {
             group: group(per_layer(counted.dense_layer), adapters_per_layer, layer.gradients),
             root: group(embedding.saturating_add(output), 0, root_gradients),
             embedding_gradient,
-            stream: Bytes(
-                plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter),
-            ),
+            position_gradient,
+            stream,
+            shared: program.shared()
+                + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
             standing: if plan.micro_batches > 1 { all_gradients } else { Bytes::ZERO },
             buckets: if plan.sharding == Sharding::None && ranks > 1 { trained } else { Bytes::ZERO },
@@ -175,7 +182,7 @@ impl<'a> Timeline<'a> {
     /// What layers `0..count` keep.
     fn kept(&self, count: u64) -> Bytes {
         let rest = self.layer.kept * count.saturating_sub(1);
-        self.others + if count > 0 { self.first.kept + rest } else { Bytes::ZERO }
+        self.others + self.shared + if count > 0 { self.first.kept + rest } else { Bytes::ZERO }
     }
 
     /// Gradients of `count` layers that are done, and of the head.
@@ -291,7 +298,7 @@ impl<'a> Timeline<'a> {
         let root = if self.sharded { self.root.gathered + self.group.reduced } else { Bytes::ZERO };
         Instant {
             name: "embedding's backward",
-            gradients: self.done(self.layers) + self.embedding_gradient * sums,
+            gradients: self.done(self.layers) + self.position_gradient + self.embedding_gradient * sums,
             working_set: self.stream,
             communication: root + self.buckets,
             ..Instant::default()

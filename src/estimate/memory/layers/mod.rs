@@ -52,6 +52,14 @@ impl<'a> Program<'a> {
         }
     }
 
+    /// What all layers share: the sine and cosine of rotary positions, and the tokens with their targets.
+    pub(super) fn shared(&self) -> Bytes {
+        let rotary = !self.shape.layer_norm && self.shape.learned_positions == 0;
+        let angles =
+            if rotary { self.sequence.saturating_mul(self.shape.head_size).saturating_mul(2) } else { 0 };
+        Bytes(angles.saturating_mul(self.formats.parameter)) + Bytes(self.tokens) * 16
+    }
+
     /// Bytes of a weight's gradient as the backward pass leaves it.
     pub(super) fn gradient_width(&self) -> f64 {
         self.formats.parameter as f64
