@@ -142,11 +142,12 @@ impl<'a> Timeline<'a> {
         let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
         let output =
             if stage.output { counted.output.div_ceil(t).saturating_add(counted.final_norm) } else { 0 };
-        let embedding_gradient = if adapted || !stage.embedding {
-            Bytes::ZERO
-        } else {
-            Bytes::of(embedding, program.gradient_width())
+        let matrix = |rows: u64| {
+            let rows = if adapted || !stage.embedding { 0 } else { rows };
+            Bytes::of(rows.saturating_mul(plan.shape.hidden), program.gradient_width())
         };
+        let embedding_gradient = matrix(plan.shape.vocab.div_ceil(t));
+        let position_gradient = matrix(plan.shape.learned_positions);
         let tied = plan.shape.tied && stage.embedding && stage.output;
         let root_gradients =
             head.gradients + position_gradient + if tied { Bytes::ZERO } else { embedding_gradient };
