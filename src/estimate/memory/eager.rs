@@ -67,9 +67,8 @@ struct Timeline<'a> {
     head: HeadRun,
     group: Group,
     root: Group,
-    /// Gradients of the tokens' embedding and of the learned positions.
+    /// The gradient of the tokens' embedding; positions follow it.
     embedding_gradient: Bytes,
-    position_gradient: Bytes,
     stream: Bytes,
     /// What all layers share.
     shared: Bytes,
@@ -168,7 +167,6 @@ impl<'a> Timeline<'a> {
             group: group(per_layer(counted.dense_layer), adapters_per_layer, layer.gradients),
             root: group(embedding.saturating_add(output), 0, root_gradients),
             embedding_gradient,
-            position_gradient,
             stream,
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
@@ -299,7 +297,7 @@ impl<'a> Timeline<'a> {
         let root = if self.sharded { self.root.gathered + self.group.reduced } else { Bytes::ZERO };
         Instant {
             name: "embedding's backward",
-            gradients: self.done(self.layers) + self.position_gradient + self.embedding_gradient * sums,
+            gradients: self.done(self.layers) + self.embedding_gradient * sums,
             working_set: self.stream,
             communication: root + self.buckets,
             ..Instant::default()
