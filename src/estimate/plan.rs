@@ -192,9 +192,11 @@ impl Plan {
             && self.widths.main == 0.0
     }
 
-    /// Whether the backward pass adds to unsharded gradients that earlier microbatches left.
-    pub fn accumulates_in_place(&self) -> bool {
-        self.micro_batches > 1 && !super::states::divided(self.sharding).1
+    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer puts off
+    /// FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds all gradients.
+    pub fn accumulates_whole(&self) -> bool {
+        let divided = super::states::divided(self.sharding).1;
+        self.micro_batches > 1 && (!divided || self.framework == Framework::HuggingFace)
     }
 
     /// All accelerators.

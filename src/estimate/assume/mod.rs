@@ -196,7 +196,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         sequence,
         micro_batches,
         precision,
-        widths: own_widths(job, states::widths(framework, precision, sharding)),
+        widths: own_widths(job, stored(adapters.is_some(), states::widths(framework, precision, sharding))),
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
         recompute,
@@ -305,6 +305,11 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
         Framework::DeepSpeed | Framework::ColossalAI => Sharding::ZeRO2,
         _ => Sharding::FSDP,
     }
+}
+
+/// Frozen weights are loaded in the computation's format.
+fn stored(adapted: bool, widths: Widths) -> Widths {
+    if adapted { Widths { parameter: widths.compute, ..widths } } else { widths }
 }
 
 /// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,

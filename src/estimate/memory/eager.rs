@@ -36,7 +36,6 @@ use crate::workload::{Framework, Recompute, Sharding};
 /// Whether the plan's layers run as PyTorch's eager modules.
 pub(super) fn is_eager(plan: &Plan) -> bool {
     matches!(plan.framework, Framework::HuggingFace | Framework::FSDP)
-        && plan.recompute != Recompute::Selective
         && plan.shape.experts.is_none()
         && plan.shape.latent.is_none()
         && !plan.offload_activations
@@ -156,6 +155,14 @@ impl<'a> Timeline<'a> {
         let trained =
             if adapted { Bytes::of(rank.adapters, 4.0) } else { Bytes::of(rank.dense, widths.gradient) };
         let ranks = plan.data.saturating_mul(plan.context);
+        let standing = if plan.micro_batches <= 1 {
+            Bytes::ZERO
+        } else if sharded && plan.accumulates_whole() {
+            let width = widths.compute.max(widths.reduction);
+            if adapted { trained } else { Bytes::of(rank.dense, width) }
+        } else {
+            all_gradients
+        };
         let kept_all = schedule::live_layers(plan, stage) - layers as f64;
         Self {
             plan,
@@ -171,7 +178,7 @@ impl<'a> Timeline<'a> {
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
-            standing: if plan.micro_batches > 1 { all_gradients } else { Bytes::ZERO },
+            standing,
             buckets: if plan.sharding == Sharding::None && ranks > 1 { trained } else { Bytes::ZERO },
             all_gradients,
             step: optimizer::optimizer_step(plan, rank),
@@ -191,6 +198,11 @@ impl<'a> Timeline<'a> {
         }
         let layers = if self.sharded { self.group.kept } else { self.group.gradients };
         layers * count + self.head.gradients
+    }
+
+    /// A group's whole gradients, unless they are among those of earlier microbatches.
+    fn unreduced(&self, gradients: Bytes) -> Bytes {
+        if self.plan.accumulates_whole() { Bytes::ZERO } else { gradients }
     }
 
     /// Parameters that are gathered while layer `i` is in use, the root's included.
@@ -283,7 +295,7 @@ impl<'a> Timeline<'a> {
         }
         Instant {
             name,
-            gradients: self.done(self.layers.saturating_sub(i + 1)) + self.group.gradients,
+            gradients: self.done(self.layers.saturating_sub(i + 1)) + self.unreduced(self.group.gradients),
             activations: self.kept(i),
             working_set: self.stream,
             communication: self.gathered(i) - self.group.gathered + self.in_flight(i) + self.group.reduced,
@@ -310,7 +322,7 @@ impl<'a> Timeline<'a> {
         }
         Instant {
             name: "root's gradient reduction",
-            gradients: self.group.kept * self.layers + self.root.gradients,
+            gradients: self.done(self.layers) - self.head.gradients + self.unreduced(self.root.gradients),
             communication: self.root.reduced,
             ..Instant::default()
         }
