@@ -31,7 +31,7 @@ enum Command {
     Check(check::Arguments),
     /// Serve the admission webhook, and keep the estimates up to date
     Serve(Box<crate::config::Arguments>),
-    /// Print the CustomResourceDefinition of TrainingEstimate
+    /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
     Crds,
 }
 

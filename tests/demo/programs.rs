@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
 
 /// Where they are.
 pub(super) struct Programs {
@@ -19,13 +20,7 @@ pub(super) struct Programs {
 pub(super) async fn build_while_checking_the_examples() -> Result<Programs> {
     let weighbridge = weighbridge()?;
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Its progress goes to standard error, its result to standard output.
-    let build = Command::new(repository.join("tests/controlplane/build"))
-        .arg("--print")
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .context("tests/controlplane/build")?;
+    let mut build = Build::start(repository)?;
 
     println!("$ weighbridge check examples/");
     let checked =
@@ -36,10 +31,38 @@ pub(super) async fn build_while_checking_the_examples() -> Result<Programs> {
     );
     println!("\nExit status 1: something would run out of memory.");
 
-    let built = build.wait_with_output().await?;
-    ensure!(built.status.success(), "tests/controlplane/build ended with {}", built.status);
-    let folder = PathBuf::from(String::from_utf8(built.stdout)?.trim_end());
+    let folder = build.folder().await?;
     Ok(Programs { weighbridge, folder })
+}
+
+/// The build of the control plane.
+struct Build(Child);
+
+impl Build {
+    /// Its progress goes to standard error, its result to standard output.
+    fn start(repository: &Path) -> Result<Self> {
+        let script = repository.join("tests/controlplane/build");
+        let child = Command::new(&script).arg("--print").stdout(Stdio::piped()).spawn();
+        Ok(Self(child.with_context(|| script.display().to_string())?))
+    }
+
+    /// The folder of the programs, once they are built.
+    async fn folder(&mut self) -> Result<PathBuf> {
+        let mut printed = String::new();
+        self.0.stdout.take().context("it prints nothing")?.read_to_string(&mut printed).await?;
+        let status = self.0.wait().await?;
+        ensure!(status.success(), "tests/controlplane/build ended with {status}");
+        Ok(PathBuf::from(printed.trim_end()))
+    }
+}
+
+/// Asked to stop where it still runs: killed, it would leave the compiler behind.
+impl Drop for Build {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.id() {
+            let _ = std::process::Command::new("sh").args(["-c", "kill \"$0\"", &id.to_string()]).status();
+        }
+    }
 }
 
 /// Examples lie in a folder of the folder that holds the binaries.
