@@ -54,9 +54,23 @@ const OWN: &[Permission] = &[
         verbs: &["create", "get", "patch"],
         own_namespace: true,
     },
+    // The CA: read, filled where it is empty, made where it is missing.
+    Permission {
+        group: "",
+        resource: "secrets",
+        verbs: &["create", "get", "list", "update", "watch"],
+        own_namespace: true,
+    },
+    // The caBundle of each entry, and nothing else of it.
+    Permission {
+        group: "admissionregistration.k8s.io",
+        resource: "validatingwebhookconfigurations",
+        verbs: &["get", "list", "patch", "watch"],
+        own_namespace: false,
+    },
 ];
 
-/// Every permission that caches and controller need, the kinds' included.
+/// Every permission that is needed, the kinds' included.
 pub fn permissions() -> Vec<Permission> {
     let read = |kind: &Kind| Permission {
         group: kind.group,
