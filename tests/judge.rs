@@ -1,5 +1,7 @@
 //! The contract of `judge`: what comes out for what goes in, whatever goes in.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use weighbridge::hardware::Catalogue;
@@ -170,6 +172,14 @@ fn an_explicit_dimension_wins_over_the_name_and_the_disagreement_is_named() {
         judgement.warnings,
         ["model.layers is 16 (annotation weighbridge.dev/layers), not 32 (model llama-2-7b)"]
     );
+}
+
+#[test]
+fn a_model_of_another_width_takes_no_widths_from_the_name() {
+    let judgement = judged(&pytorchjob(&with(STATED, ("hidden-size", "2048")), 7));
+    assert_eq!(source(&judgement, "model.ffnHiddenSize"), None);
+    assert_eq!(source(&judgement, "model.layers"), Some(("32", "model llama-2-7b")));
+    assert_eq!(judgement.warnings.len(), 1, "{:?}", judgement.warnings);
 }
 
 #[test]
