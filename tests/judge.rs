@@ -350,6 +350,12 @@ fn an_estimate_reads_its_workload_and_its_own_fields_win() {
     assert_eq!(source(&judgement, "accelerator.count"), Some(("64", "limits nvidia.com/gpu × replicas")));
     assert!(judgement.warnings.is_empty(), "{:?}", judgement.warnings);
 
+    let mut sized = around.clone();
+    sized.workloads[0]["metadata"]["annotations"]["weighbridge.dev/layers"] = json!("32");
+    let bigger = estimate(json!({"workloadRef": reference, "model": {"name": "llama-2-13b"}}));
+    let judgement = judged_among(&bigger, &sized);
+    assert_eq!(source(&judgement, "model.layers"), Some(("40", "model llama-2-13b")));
+
     for change in [
         json!({"name": "other"}),
         json!({"kind": "Job"}),
