@@ -13,13 +13,15 @@ pub mod schedule;
 pub mod states;
 pub mod time;
 
-use crate::model::ShapeError;
+use crate::model::{Parameters, ShapeError};
 use crate::units::Bytes;
+use crate::verdict::Distribution;
 use crate::workload::TrainingJob;
 
 use assume::{Assumed, Device};
 use calibration::Calibration;
-use memory::Peak;
+use memory::{Figure, Peak};
+use plan::Plan;
 
 /// What a training job takes, as far as memory goes.
 pub struct Estimate {
@@ -31,20 +33,41 @@ pub struct Estimate {
     pub lean: Bytes,
     /// What the heaviest plan needs.
     pub heavy: Bytes,
-    /// The standard deviation of ln(measured / estimated).
+    /// The standard deviation of ln(measured / estimated) of the needed figure.
     pub spread: f64,
+    lean_peak: Peak,
+    heavy_peak: Peak,
 }
 
-/// Estimates a training job.
+/// Whose memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// The one that needs the most.
+    Worst,
+    /// One of the last pipeline stage, which loggers usually are.
+    Last,
+    /// One of this pipeline stage, counted from zero.
+    Stage(u64),
+}
+
+/// Estimates a training job: its worst rank.
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] where not even the model's size is known.
 pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeError> {
+    estimate_rank(job, device, Rank::Worst)
+}
+
+/// Estimates one rank of a training job.
+///
+/// # Errors
+/// [`ShapeError::Unknown`] where not even the model's size is known.
+pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Estimate, ShapeError> {
     let calibration = Calibration::builtin();
     let assumed = assume::assume(job, device)?;
-    let peak = memory::peak(&assumed.likely, calibration);
-    let lean = memory::peak(&assumed.lean(), calibration).needed;
-    let heavy = memory::peak(&assumed.heavy(), calibration).needed;
+    let peak = rank_peak(&assumed.likely, rank);
+    let (lean_peak, heavy_peak) = (rank_peak(&assumed.lean(), rank), rank_peak(&assumed.heavy(), rank));
+    let (lean, heavy) = (lean_peak.needed, heavy_peak.needed);
     let experts = assumed.likely.shape.experts.is_some();
     let spread = calibration.spread(job.framework, experts);
     Ok(Estimate {
@@ -53,10 +76,28 @@ pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeErro
         assumed,
         peak,
         spread,
+        lean_peak,
+        heavy_peak,
     })
 }
 
+fn rank_peak(plan: &Plan, rank: Rank) -> Peak {
+    let calibration = Calibration::builtin();
+    let stage = match rank {
+        Rank::Worst => return memory::peak(plan, calibration),
+        Rank::Last => plan.pipeline.saturating_sub(1),
+        Rank::Stage(index) => index.min(plan.pipeline.saturating_sub(1)),
+    };
+    memory::stage_peak(plan, &Parameters::of(&plan.shape), calibration, plan.stage(stage))
+}
+
 impl Estimate {
+    /// A figure of the likeliest plan, as a distribution.
+    pub fn distribution(&self, figure: Figure) -> Distribution {
+        let of = |peak: &Peak| peak.figure(figure);
+        Distribution::new(of(&self.lean_peak), of(&self.peak), of(&self.heavy_peak), self.spread)
+    }
+
     /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,
     /// all else likely.
     pub fn swings(&self) -> Vec<(&'static str, Bytes)> {

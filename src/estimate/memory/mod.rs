@@ -47,6 +47,31 @@ pub struct Peak {
     pub components: Vec<Component>,
 }
 
+/// One of the four figures of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// Live tensors.
+    Allocated,
+    /// And what the allocator keeps.
+    Reserved,
+    /// And what no tensor owns.
+    Process,
+    /// What must fit.
+    Needed,
+}
+
+impl Peak {
+    /// One of the four figures.
+    pub fn figure(&self, figure: Figure) -> Bytes {
+        match figure {
+            Figure::Allocated => self.allocated,
+            Figure::Reserved => self.reserved,
+            Figure::Process => self.process,
+            Figure::Needed => self.needed,
+        }
+    }
+}
+
 /// What is alive at one instant.
 struct Instant {
     name: &'static str,
