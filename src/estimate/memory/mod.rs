@@ -96,10 +96,13 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let states = optimizer::optimizer_states(plan, rank);
     let fullest = instants::fullest(&instants::instants(plan, counted, rank, stage));
 
-    let allocated = weights + states + fullest.live();
-    let runtime = calibration.runtime(plan.dimensions());
-    let fragmentation = calibration.fragmentation(allocated);
-    let reserved = allocated + calibration.slack(allocated);
+    let workspaces = calibration.workspaces(plan);
+    let allocated = weights + states + fullest.live() + workspaces;
+    let runtime = calibration.runtime(plan);
+    // What comes and goes leaves holes; weights, states and gradients stay where they are.
+    let transient = fullest.live() - fullest.gradients;
+    let fragmentation = calibration.fragmentation(plan, transient);
+    let reserved = allocated + calibration.slack(plan, transient);
     let components = [
         ("weights", weights),
         ("optimizer states", states),
@@ -109,6 +112,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         ("logits", fullest.logits),
         ("communication buffers", fullest.communication),
         ("optimizer step", fullest.step),
+        ("workspaces", workspaces),
         ("fragmentation", fragmentation),
         ("context and libraries", runtime),
     ];
