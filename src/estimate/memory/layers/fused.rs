@@ -64,7 +64,11 @@ fn attention_matrices(plan: &Plan) -> f64 {
         return 0.0;
     }
     let each = if plan.attention_dropout { 5.0 } else { 2.0 };
-    each * plan.shape.heads as f64 * plan.sequence as f64 / plan.tensor as f64
+    each * attention_matrix_elements(plan)
+}
+
+fn attention_matrix_elements(plan: &Plan) -> f64 {
+    plan.shape.heads as f64 * plan.sequence as f64 / plan.tensor as f64
 }
 
 /// What the attention block saves without its matrices, bytes a token.
@@ -225,8 +229,8 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
         _ => (whole - kept_token(plan, experts)).max(0.0),
     };
     let ffn = layer_token(plan, experts) - attention_token(plan) * scale(plan);
-    // The matrix's gradient, and its dropout's output's.
-    let matrices = attention_matrices(plan) * 0.8;
+    // The matrix's gradient, once.
+    let matrices = if attention_matrices(plan) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
     let gradients = ffn.max(matrices - ffn).max(0.0);
     let dispatch = plan.shape.experts.as_ref().filter(|_| experts).map_or(0.0, |e| dispatch_token(plan, e));
     Bytes::from_f64((again + gradients + dispatch) * plan.tokens() as f64)
