@@ -38,6 +38,7 @@ struct Dispatchers {
     deepep_mib: u64,
     hybridep_mib: u64,
     alltoall_slack_bytes: f64,
+    alltoall_slack_at_most_mib: u64,
 }
 
 impl Dispatchers {
@@ -137,9 +138,14 @@ impl Calibration {
     /// Rows whose number changes with every step leave blocks that fit no later one.
     fn dispatch_slack(&self, plan: &Plan) -> Bytes {
         match &plan.shape.experts {
-            Some(experts) if plan.expert > 1 && plan.dispatcher == Dispatcher::AllToAll => {
+            Some(experts)
+                if plan.framework == Framework::Megatron
+                    && plan.expert > 1
+                    && plan.dispatcher == Dispatcher::AllToAll =>
+            {
                 let rows = plan.tokens() as f64 * experts.per_token as f64;
                 Bytes::from_f64(self.dispatchers.alltoall_slack_bytes * rows * plan.shape.hidden as f64)
+                    .min(Bytes::from_mib(self.dispatchers.alltoall_slack_at_most_mib))
             }
             _ => Bytes::ZERO,
         }

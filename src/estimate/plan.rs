@@ -69,6 +69,8 @@ pub struct Plan {
     pub recompute_layers: Option<u64>,
     /// The modules that selective recomputation covers, as the framework names them.
     pub recompute_modules: Vec<String>,
+    /// Whether torch.compile is on.
+    pub compile: bool,
     /// Whether CUDA graphs are captured.
     pub cuda_graphs: bool,
     /// The attention kernel.

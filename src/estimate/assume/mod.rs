@@ -24,7 +24,7 @@ mod choices;
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
 use crate::workload::{
-    Attention, Dispatcher, Framework, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Attention, Dispatcher, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
     Schedule, Sharding, TrainingJob,
 };
 
@@ -159,7 +159,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Attention::Flash
     });
     let loss = job.loss.unwrap_or_else(|| {
-        let loss = if choices::vocab_parallel(framework) { Loss::VocabParallel } else { Loss::Eager };
+        let loss = choices::usual_loss(job, framework);
         notes.assume("loss", loss);
         loss
     });
@@ -198,7 +198,10 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
-        reshard_after_forward: parallelism.reshard_after_forward.unwrap_or(true),
+        // Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
+        reshard_after_forward: parallelism
+            .reshard_after_forward
+            .unwrap_or(framework != Framework::Torchtitan || pipeline == 1),
         micro_batch,
         sequence,
         micro_batches,
@@ -209,6 +212,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         recompute,
         recompute_layers: job.recompute_layers.map(u64::from),
         recompute_modules: job.recompute_modules.clone().unwrap_or_default(),
+        compile: job.compile.unwrap_or(false),
         cuda_graphs: job.cuda_graphs.unwrap_or(false),
         attention,
         attention_dropout: positive(model.attention_dropout),

@@ -92,6 +92,9 @@ pub(super) fn communication(
         }
         Sharding::FSDP | Sharding::HSDP if shared => {
             let root = Bytes::of(outer, c);
+            // Under a pipeline torchtitan sums whole gradients over its microbatches and divides them at the end.
+            let pipelined = plan.framework == Framework::Torchtitan && plan.pipeline > 1;
+            let summed = if pipelined { Bytes::of(parameters, plan.widths.reduction) } else { Bytes::ZERO };
             if plan.reshard_after_forward {
                 Buffers {
                     loss: root + Bytes::of(block, 2.0 * c),
@@ -100,7 +103,11 @@ pub(super) fn communication(
                 }
             } else {
                 let whole = Bytes::of(parameters, c);
-                Buffers { loss: whole, backward: whole + Bytes::of(block, gradients), step: Bytes::ZERO }
+                Buffers {
+                    loss: whole + summed,
+                    backward: whole + summed + Bytes::of(block, gradients),
+                    step: Bytes::ZERO,
+                }
             }
         }
         _ => Buffers::default(),

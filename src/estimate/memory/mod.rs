@@ -102,7 +102,9 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     // What comes and goes leaves holes; weights, states and gradients stay where they are.
     let transient = fullest.live() - fullest.gradients;
     let fragmentation = calibration.fragmentation(plan, transient);
-    let reserved = allocated + calibration.slack(plan, transient);
+    // Where gradients come and go too, what they leave is too small for what comes next.
+    let gone = gradients::gradients(plan, rank) - fullest.gradients;
+    let reserved = allocated + gone + calibration.slack(plan, transient);
     let components = [
         ("weights", weights),
         ("optimizer states", states),

@@ -30,6 +30,7 @@
 
 use super::super::super::plan::{Plan, Stage};
 use super::super::super::schedule;
+use super::torchtitan;
 use crate::model::Experts;
 use crate::units::Bytes;
 use crate::workload::{Attention, Dispatcher, Framework, Precision, Recompute};
@@ -152,6 +153,9 @@ fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
 
 /// What one layer saves without its attention's matrices, bytes a token.
 fn layer_token(plan: &Plan, experts: bool) -> f64 {
+    if plan.framework == Framework::Torchtitan {
+        return torchtitan::layer_token(plan, experts) * scale(plan);
+    }
     let ffn = match &plan.shape.experts {
         Some(shape) if experts => experts_token(plan, shape),
         _ => dense_token(plan),
@@ -163,6 +167,9 @@ fn layer_token(plan: &Plan, experts: bool) -> f64 {
 /// What one layer keeps until its backward pass, bytes a token.
 fn kept_token(plan: &Plan, experts: bool) -> f64 {
     let input = 2.0 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
+    if plan.framework == Framework::Torchtitan {
+        return torchtitan::kept_token(plan, experts);
+    }
     let whole = layer_token(plan, experts);
     match plan.recompute {
         Recompute::None | Recompute::Selective if plan.offload_activations => NOT_OFFLOADED * whole,
@@ -228,12 +235,17 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
         Recompute::None => 0.0,
         _ => (whole - kept_token(plan, experts)).max(0.0),
     };
-    let ffn = layer_token(plan, experts) - attention_token(plan) * scale(plan);
+    let ffn = if plan.framework == Framework::Torchtitan {
+        0.5 * whole
+    } else {
+        layer_token(plan, experts) - attention_token(plan) * scale(plan)
+    };
     // The matrix's gradient, once.
     let matrices = if attention_matrices(plan) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
     let gradients = ffn.max(matrices - ffn).max(0.0);
     let dispatch = plan.shape.experts.as_ref().filter(|_| experts).map_or(0.0, |e| dispatch_token(plan, e));
-    Bytes::from_f64((again + gradients + dispatch) * plan.tokens() as f64)
+    let crowded = if experts { torchtitan::crowded_token(plan) } else { 0.0 };
+    Bytes::from_f64((again + gradients + dispatch + crowded) * plan.tokens() as f64)
 }
 
 /// What a layer of experts holds for a moment while tokens are on their way, bytes a token: `10h` a routed row, and,
@@ -244,5 +256,9 @@ fn dispatch_token(plan: &Plan, experts: &Experts) -> f64 {
         Dispatcher::AllGather => 12.0 * plan.expert as f64,
         Dispatcher::AllToAll | Dispatcher::DeepEP | Dispatcher::HybridEP => 0.0,
     };
-    if plan.expert <= 1 { 0.0 } else { h * (gathered + 10.0 * routed_rows(plan, experts)) }
+    if plan.expert <= 1 || plan.framework == Framework::Torchtitan {
+        0.0
+    } else {
+        h * (gathered + 10.0 * routed_rows(plan, experts))
+    }
 }
