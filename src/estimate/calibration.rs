@@ -65,6 +65,9 @@ struct Workspaces {
 #[serde(deny_unknown_fields)]
 struct Allocator {
     framework: String,
+    /// Only where sequences differ in length and Transformers is older than 4.45.
+    #[serde(default)]
+    varying_lengths_before_4_45: bool,
     slack: f64,
     fragmentation: f64,
 }
@@ -152,7 +155,11 @@ impl Calibration {
     }
 
     fn allocator(&self, plan: &Plan) -> Option<&Allocator> {
-        self.allocator.iter().find(|a| applies(plan, &a.framework, None))
+        let old = plan.varying_lengths && plan.is_before(Framework::HuggingFace, 4, 45);
+        let fits = |a: &&Allocator| {
+            applies(plan, &a.framework, None) && (old || !a.varying_lengths_before_4_45)
+        };
+        self.allocator.iter().find(fits)
     }
 
     /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.

@@ -9,6 +9,7 @@ use crate::workload::{
 };
 
 use super::states::Widths;
+use crate::units::Bytes;
 
 /// A complete plan of a training job.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub struct Plan {
     pub micro_batch: u64,
     /// Tokens a sequence, `s`.
     pub sequence: u64,
+    /// Whether sequences differ in length from step to step.
+    pub varying_lengths: bool,
     /// Microbatches a step, `m`.
     pub micro_batches: u64,
     /// The computation's number format.
@@ -85,8 +88,10 @@ pub struct Plan {
     pub framework: Framework,
     /// Its version, as it calls itself.
     pub framework_version: Option<String>,
-    /// The accelerator, as the job names it.
+    /// The accelerator's key in the catalogue, or, where it is not there, the name that the job gives.
     pub accelerator: Option<String>,
+    /// What a process can address on it, where it is in the catalogue.
+    pub accelerator_memory: Option<Bytes>,
     /// The adapters, where not every weight is trained.
     pub adapters: Option<Adapters>,
     /// Optimizer states are on the host.
@@ -233,6 +238,16 @@ impl Plan {
     /// The divisor of activations between matrix products: `t` under sequence parallelism, else 1.
     pub fn sequence_divisor(&self) -> u64 {
         if self.sequence_parallel { self.tensor } else { 1 }
+    }
+
+    /// Whether the framework is older than a version, in the words of its own numbering; no where neither is known.
+    pub fn is_before(&self, framework: Framework, major: u32, minor: u32) -> bool {
+        let parse = |text: &str| {
+            let mut parts = text.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().ok());
+            Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+        };
+        self.framework == framework
+            && self.framework_version.as_deref().and_then(parse).is_some_and(|own| own < (major, minor))
     }
 
     /// Whether selective recomputation covers a module.

@@ -21,6 +21,7 @@
 
 mod choices;
 
+use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
 use crate::workload::{
@@ -176,6 +177,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Schedule::OneForwardOneBackward
     });
     let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
+    let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
+    let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
     let mut shape = shape;
     if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
@@ -204,6 +207,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
             .unwrap_or(framework != Framework::Torchtitan || pipeline == 1),
         micro_batch,
         sequence,
+        // The Trainer pads to the longest sample of a batch, unless samples are packed.
+        varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
         micro_batches,
         precision,
         widths: own_widths(job, stored(adapters.is_some(), states::widths(framework, precision, sharding))),
@@ -220,7 +225,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         loss,
         framework,
         framework_version: job.framework_version.clone(),
-        accelerator: job.accelerator.as_ref().and_then(|a| a.kind.clone()),
+        accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
+        accelerator_memory: accelerator.map(Accelerator::usable),
         adapters,
         offload_optimizer: offload.optimizer.unwrap_or(false),
         offload_parameters: offload.parameters.unwrap_or(false),

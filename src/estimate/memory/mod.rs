@@ -103,14 +103,19 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     };
 
     let workspaces = calibration.workspaces(plan);
-    let allocated = weights + states + fullest.live() + workspaces;
+    let training = weights + states + fullest.live() + workspaces;
+    let loading = weights::loading(plan, rank) - training;
+    let allocated = training + loading;
     let runtime = calibration.runtime(plan);
     // What comes and goes leaves holes; weights, states and gradients stay where they are.
     let transient = fullest.live() - fullest.gradients;
     let fragmentation = calibration.fragmentation(plan, transient);
     // Where gradients come and go too, what they leave is too small for what comes next.
     let gone = gradients::gradients(plan, rank) - fullest.gradients;
-    let reserved = allocated + gone + calibration.slack(plan, transient);
+    let wished = allocated + gone + calibration.slack(plan, transient);
+    // The allocator keeps what the device has room for.
+    let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
+    let reserved = wished.min(room).max(allocated);
     let components = [
         ("weights", weights),
         ("optimizer states", states),
@@ -120,6 +125,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         ("logits", fullest.logits),
         ("communication buffers", fullest.communication),
         ("optimizer step", fullest.step),
+        ("loading", loading),
         ("workspaces", workspaces),
         ("fragmentation", fragmentation),
         ("context and libraries", runtime),

@@ -10,7 +10,7 @@ use super::super::super::plan::Plan;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::{Program, layer_norm, rms_norm};
 use crate::units::Bytes;
-use crate::workload::Loss;
+use crate::workload::{Framework, Loss};
 
 /// What the head keeps and needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,16 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     tape.take_fullest();
     tape.seed(loss.log_softmax);
     tape.backward();
-    HeadRun { kept, forward, backward: tape.take_fullest(), cached, gradients: tape.gradients() }
+    let logits = Bytes(program.tokens.saturating_mul(shape.vocab.div_ceil(program.tensor)));
+    // Before 4.45 the fp32 logits were copied to be shifted, and their gradient with them.
+    let (ahead, behind) = if plan.is_before(Framework::HuggingFace, 4, 45) { (4, 6) } else { (0, 0) };
+    HeadRun {
+        kept,
+        forward: forward + logits * ahead,
+        backward: tape.take_fullest() + logits * behind,
+        cached,
+        gradients: tape.gradients(),
+    }
 }
 
 struct LossTensors {
