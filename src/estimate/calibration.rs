@@ -156,9 +156,8 @@ impl Calibration {
 
     fn allocator(&self, plan: &Plan) -> Option<&Allocator> {
         let old = plan.varying_lengths && plan.is_before(Framework::HuggingFace, 4, 45);
-        let fits = |a: &&Allocator| {
-            applies(plan, &a.framework, None) && (old || !a.varying_lengths_before_4_45)
-        };
+        let fits =
+            |a: &&Allocator| applies(plan, &a.framework, None) && (old || !a.varying_lengths_before_4_45);
         self.allocator.iter().find(fits)
     }
 

@@ -86,8 +86,9 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
     let figure = row.figure.map(|(kind, _)| {
         let figure = match kind {
             Measured::Allocated => Figure::Allocated,
-            Measured::Reserved | Measured::Unstated => Figure::Reserved,
-            Measured::Process => Figure::Process,
+            Measured::Reserved => Figure::Reserved,
+            // Whoever does not say what was read has read what the device shows.
+            Measured::Process | Measured::Unstated => Figure::Process,
         };
         let distribution = estimate.distribution(figure);
         Comparison {

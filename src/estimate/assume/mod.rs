@@ -324,6 +324,8 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
         Framework::Megatron => Sharding::DistributedOptimizer,
         Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo => Sharding::ZeRO1,
         Framework::DeepSpeed | Framework::ColossalAI => Sharding::ZeRO2,
+        // The Trainer copies the model to every rank unless it is told to shard.
+        Framework::HuggingFace => Sharding::None,
         _ => Sharding::FSDP,
     }
 }
