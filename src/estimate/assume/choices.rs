@@ -26,6 +26,7 @@ pub(super) fn usual_loss(job: &TrainingJob, framework: Framework) -> Loss {
     match framework {
         _ if vocab_parallel(framework) => Loss::VocabParallel,
         _ if compiled => Loss::Chunked,
+        Framework::LLMFoundry => Loss::Fused,
         _ => Loss::Eager,
     }
 }
@@ -224,6 +225,7 @@ fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         && job.framework_version.as_deref().is_some_and(|version| {
             version.starts_with("0.0") && job.compile.is_some() || job.compile == Some(true)
         });
+    let documented = documented || likely.framework == Framework::LLMFoundry;
     if job.loss.is_some() || vocab_parallel(likely.framework) || documented {
         return None;
     }
