@@ -35,6 +35,7 @@ pub struct Estimate {
     pub heavy: Bytes,
     /// The standard deviation of ln(measured / estimated) of the needed figure.
     pub spread: f64,
+    rank: Rank,
     lean_peak: Peak,
     heavy_peak: Peak,
 }
@@ -76,6 +77,7 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
         assumed,
         peak,
         spread,
+        rank,
         lean_peak,
         heavy_peak,
     })
@@ -101,17 +103,23 @@ impl Estimate {
     /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,
     /// all else likely.
     pub fn swings(&self) -> Vec<(&'static str, Bytes)> {
-        let calibration = Calibration::builtin();
+        self.swings_of(Figure::Needed)
+    }
+
+    /// The same of another figure.
+    pub fn swings_of(&self, figure: Figure) -> Vec<(&'static str, Bytes)> {
+        let of = |set: &dyn Fn(&mut Plan)| {
+            let mut plan = self.assumed.likely.clone();
+            set(&mut plan);
+            rank_peak(&plan, self.rank).figure(figure)
+        };
         let mut swings: Vec<_> = self
             .assumed
             .choices
             .iter()
             .map(|choice| {
-                let (mut lean, mut heavy) = (self.assumed.likely.clone(), self.assumed.likely.clone());
-                (choice.lean)(&mut lean);
-                (choice.heavy)(&mut heavy);
-                let most = memory::peak(&heavy, calibration).needed;
-                (choice.field, most - memory::peak(&lean, calibration).needed)
+                let (lean, heavy) = (of(&choice.lean), of(&choice.heavy));
+                (choice.field, heavy.max(lean) - lean.min(heavy))
             })
             .collect();
         swings.sort_by_key(|(_, swing)| std::cmp::Reverse(*swing));

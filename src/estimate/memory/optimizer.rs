@@ -12,7 +12,7 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::{Framework, Optimizer, OptimizerImplementation};
+use crate::workload::{Framework, Optimizer, OptimizerImplementation, Sharding};
 
 /// The optimizer's states of a rank.
 pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
@@ -30,9 +30,11 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each)
 }
 
-/// Megatron makes the fp32 copy of its gradients when it steps, and frees it after.
+/// Megatron, and DeepSpeed where it divides parameters, make the fp32 copy of the gradients when they step, and free it
+/// after.
 fn copies_gradients_at_step(plan: &Plan) -> bool {
-    plan.framework == Framework::Megatron && plan.adapters.is_none() && !plan.offload_optimizer
+    let at_step = plan.framework == Framework::Megatron || plan.sharding == Sharding::ZeRO3;
+    at_step && plan.adapters.is_none() && !plan.offload_optimizer
 }
 
 /// What the step takes for a moment.
