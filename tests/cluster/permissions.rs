@@ -15,20 +15,28 @@ use crate::jobs::{fitting, hopeless};
 
 const USER: &str = "weighbridge-with-no-more-than-it-needs";
 
+/// The name of its webhook configuration.
+const CONFIGURATION: &str = "permissions";
+
 fn rule(permission: &Permission) -> PolicyRule {
+    let name = match permission.resource {
+        "secrets" => "weighbridge-ca",
+        _ => CONFIGURATION,
+    };
     PolicyRule {
         api_groups: Some(vec![permission.group.to_owned()]),
         resources: Some(vec![permission.resource.to_owned()]),
         verbs: permission.verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        resource_names: permission.one_object.then(|| vec![name.to_owned()]),
         ..PolicyRule::default()
     }
 }
 
-/// In a cluster the chart makes the configuration; here the process makes its own.
-fn its_own_configuration() -> PolicyRule {
+/// What the chart makes in a cluster, and the process for itself outside one.
+fn outside_a_cluster(group: &str, resource: &str) -> PolicyRule {
     PolicyRule {
-        api_groups: Some(vec!["admissionregistration.k8s.io".to_owned()]),
-        resources: Some(vec!["validatingwebhookconfigurations".to_owned()]),
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(vec![resource.to_owned()]),
         verbs: ["create", "update", "delete"].map(str::to_owned).into(),
         ..PolicyRule::default()
     }
@@ -45,10 +53,12 @@ async fn grant(control_plane: &ControlPlane, home: &str) -> Result<()> {
     let metadata = ObjectMeta { name: Some(USER.to_owned()), ..ObjectMeta::default() };
 
     let mut everywhere = rules(false);
-    everywhere.push(its_own_configuration());
+    everywhere.push(outside_a_cluster("admissionregistration.k8s.io", "validatingwebhookconfigurations"));
     let role = ClusterRole { metadata: metadata.clone(), rules: Some(everywhere), aggregation_rule: None };
     Api::<ClusterRole>::all(client.clone()).create(&post, &role).await?;
-    let role = Role { metadata, rules: Some(rules(true)) };
+    let mut at_home = rules(true);
+    at_home.push(outside_a_cluster("", "secrets"));
+    let role = Role { metadata, rules: Some(at_home) };
     Api::<Role>::namespaced(client.clone(), home).create(&post, &role).await?;
 
     let group = "rbac.authorization.k8s.io";
@@ -75,7 +85,7 @@ async fn the_permissions_that_are_listed_suffice() -> Result<()> {
     let setup = Setup {
         home: home.name().to_owned(),
         kubeconfig: Some(control_plane.kubeconfig_of(USER, &[])?),
-        ..Setup::new("permissions", Reach::Namespaces(vec![namespace.name().to_owned()]))
+        ..Setup::new(CONFIGURATION, Reach::Namespaces(vec![namespace.name().to_owned()]))
     };
     let serve = Serve::start(control_plane, weighbridge(), setup).await?;
 
