@@ -68,17 +68,7 @@ pub fn judge(
 ) -> Judgement {
     let judgement = match workload::read(object, around, catalogue, ask) {
         None => unknown(Reason::NotTraining, Verdict::NotTraining),
-        Some(reading) => match reading.unread {
-            Some(Unread::TooLarge) => {
-                let message = "it has more annotations and arguments than are read".into();
-                Judgement { message, ..unknown(Reason::TooLarge, Verdict::Unknown) }
-            }
-            Some(Unread::WorkloadNotFound) => {
-                let message = "the workload that it refers to is not there".into();
-                Judgement { message, ..unknown(Reason::WorkloadNotFound, Verdict::Unknown) }
-            }
-            None => Judge { catalogue, rules, ask }.judge(reading),
-        },
+        Some(reading) => Judge { catalogue, rules, ask }.judge(reading),
     };
     wording::bounded(judgement)
 }
@@ -122,6 +112,7 @@ impl Judge<'_> {
         let summary = summary(&job, model, &capacity);
         let mut warnings = reading.warnings;
         warnings.extend(reading.provenance.disagreements().iter().cloned());
+        warnings.extend(wording::ambiguous(&capacity, self.catalogue));
         let mut errors = reading.errors;
         errors.extend(capacity.error.clone());
         let judgement = Judgement {
@@ -134,6 +125,9 @@ impl Judge<'_> {
         };
         if !errors.is_empty() {
             return malformed(judgement, errors);
+        }
+        if let Some(unread) = reading.unread {
+            return not_read(judgement, unread);
         }
         let device = Device { bf16: capacity.accelerator.is_none_or(|a| a.computes_in_bf16()) };
         match estimate(&judgement.job, device) {
@@ -152,14 +146,14 @@ impl Judge<'_> {
     ) -> Judgement {
         let need = distribution(estimate);
         let deciding = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
-        judgement.missing = deciding.iter().map(|(field, _)| (*field).to_owned()).collect();
+        judgement.missing = deciding.iter().map(|swing| swing.field.to_owned()).collect();
         judgement.warnings.extend(estimate.assumed.warnings.iter().cloned());
         judgement.warnings.extend(wording::size_disagrees(&judgement.job, estimate));
         judgement.warnings.extend(unknowns::warnings(&deciding));
         judgement.inputs.extend(capacity.input.clone());
         judgement.inputs.extend(estimate.assumed.inputs.iter().cloned());
         let memory = figures::memory(estimate, &need, capacity.bytes);
-        judgement.time = figures::time(&judgement.job, estimate, capacity.accelerator);
+        judgement.time = figures::time(&judgement.job, estimate, capacity);
         if let (Some(time), Some(assumed)) =
             (&judgement.time, figures::assumed_utilization(&judgement.job, estimate))
         {
@@ -169,7 +163,7 @@ impl Judge<'_> {
         }
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, self.catalogue);
-            judgement.missing.insert(0, wording::ACCELERATOR_TYPE.into());
+            judgement.missing.insert(0, capacity.missing().into());
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
@@ -198,7 +192,7 @@ impl Judge<'_> {
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
             let estimate = estimate(changed, device).ok()?;
             let decision = decide(&distribution(&estimate), bytes, self.rules);
-            let time = figures::time(changed, &estimate, capacity.accelerator);
+            let time = figures::time(changed, &estimate, capacity);
             Some(advise::Outcome {
                 peak: estimate.peak.needed,
                 fits: decision.verdict == Verdict::Fits,
@@ -240,7 +234,7 @@ fn summary(job: &TrainingJob, model: Option<&known::Known>, capacity: &Capacity<
     Summary {
         model: model.map(|model| model.name.clone()).or(asked.name).or(size),
         accelerator: capacity.accelerator.map(|a| a.key.clone()).or_else(|| capacity.given.clone()),
-        accelerator_name: capacity.name().map(str::to_owned),
+        accelerator_name: capacity.name(),
         accelerators: job.accelerator.as_ref().and_then(|a| a.count).map(u64::from),
     }
 }
@@ -248,6 +242,14 @@ fn summary(job: &TrainingJob, model: Option<&known::Known>, capacity: &Capacity<
 fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
     let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
     Judgement { message, errors, ..Judgement { reason: Reason::Malformed, ..judgement } }
+}
+
+fn not_read(judgement: Judgement, why: Unread) -> Judgement {
+    let (reason, message) = match why {
+        Unread::TooLarge => (Reason::TooLarge, "it has more annotations and arguments than are read"),
+        Unread::WorkloadNotFound => (Reason::WorkloadNotFound, "the workload that it refers to is not there"),
+    };
+    Judgement { reason, message: message.into(), ..judgement }
 }
 
 /// The judgement of a job of which not even the model's size is known.
@@ -262,7 +264,7 @@ fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>) -> Judgement
     };
     judgement.missing = wanted.iter().map(|field| (*field).to_owned()).collect();
     if capacity.bytes.is_none() {
-        judgement.missing.push(wording::ACCELERATOR_TYPE.into());
+        judgement.missing.push(capacity.missing().into());
     }
     judgement.inputs.extend(capacity.input.clone());
     Judgement { reason, ..judgement }

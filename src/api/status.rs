@@ -13,7 +13,7 @@ use super::v1alpha1::{
     AdviceStatus, ComponentStatus, CostStatus, InputStatus, MemoryStatus, TimeStatus, TrainingEstimateStatus,
 };
 use crate::judgement::{self, Judgement, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, Decimal};
 
 /// The whole status, as JSON, at most.
 pub const MAX_BYTES: usize = 32 << 10;
@@ -174,7 +174,7 @@ fn fits_memory(judgement: &Judgement) -> Finding {
 }
 
 fn within_deadline(judgement: &Judgement, circumstances: &Circumstances, seconds: Option<i64>) -> Finding {
-    let target = judgement.job.target.as_ref().and_then(|t| t.days).map(|days| days.as_f64());
+    let target = judgement.job.target.as_ref().and_then(|t| t.days).map(Decimal::as_f64);
     // The wish is a person's; the deadline ends the workload whatever was wished.
     let deadline = circumstances.deadline_seconds.map(|s| s as f64 / SECONDS_A_DAY);
     let (limit, name) = match (target, deadline) {

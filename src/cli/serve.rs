@@ -42,6 +42,10 @@ async fn serve(settings: Settings) -> Result<()> {
     // First unready, then stopped: between the two, requests are still taken.
     let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
 
+    if let Some(file) = &settings.ready_file {
+        // What an earlier process left behind says nothing about this one.
+        let _ = fs::remove_file(file);
+    }
     let webhook_port = Port::bind(settings.listen)?;
     let plain_port = Port::bind(settings.metrics_listen)?;
     let addresses = (webhook_port.address(), plain_port.address());

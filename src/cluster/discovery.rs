@@ -4,7 +4,8 @@
 //! Between the definition and the first answered request lies a moment, so after each change it is asked after a
 //! second, two, four, and so on. An answer that doesn't come changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,8 +76,8 @@ async fn served(client: &Client) -> Option<Served> {
     let mut resources: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
     for kind in KINDS {
         for version in kind.versions {
-            if !resources.contains_key(&(kind.group, version)) {
-                resources.insert((kind.group, version), plurals(client, kind.group, version).await?);
+            if let Entry::Vacant(unasked) = resources.entry((kind.group, *version)) {
+                unasked.insert(plurals(client, kind.group, version).await?);
             }
         }
     }

@@ -59,8 +59,9 @@ pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeErro
 impl Estimate {
     /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,
     /// all else likely.
-    pub fn swings(&self) -> Vec<(&'static str, Bytes)> {
+    pub fn swings(&self) -> Vec<Swing> {
         let calibration = Calibration::builtin();
+        let likely = self.peak.needed;
         let mut swings: Vec<_> = self
             .assumed
             .choices
@@ -69,11 +70,29 @@ impl Estimate {
                 let (mut lean, mut heavy) = (self.assumed.likely.clone(), self.assumed.likely.clone());
                 (choice.lean)(&mut lean);
                 (choice.heavy)(&mut heavy);
-                let most = memory::peak(&heavy, calibration).needed;
-                (choice.field, most - memory::peak(&lean, calibration).needed)
+                let [least, most] = [lean, heavy].map(|plan| memory::peak(&plan, calibration).needed);
+                Swing { field: choice.field, less: likely - least, more: most - likely }
             })
             .collect();
-        swings.sort_by_key(|(_, swing)| std::cmp::Reverse(*swing));
+        swings.sort_by_key(|swing| std::cmp::Reverse(swing.total()));
         swings
+    }
+}
+
+/// What hangs on an open field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swing {
+    /// The spec's field path.
+    pub field: &'static str,
+    /// How much less than estimated is needed at its leanest.
+    pub less: Bytes,
+    /// How much more is needed at its heaviest.
+    pub more: Bytes,
+}
+
+impl Swing {
+    /// From the leanest to the heaviest.
+    pub fn total(self) -> Bytes {
+        self.less + self.more
     }
 }

@@ -254,15 +254,16 @@ mod tests {
             let labelled = read(labels).unwrap();
             assert_eq!(labelled.accelerator.unwrap().name, "A100-80GB");
             assert_eq!(labelled.partition.as_deref(), Some("3g.40gb"));
-            labelled.usable(Catalogue::builtin()).unwrap().as_gib()
+            labelled.usable(Catalogue::builtin())
         };
-        assert_eq!(usable(&[product]), 39.25);
-        assert_eq!(usable(&[product, ("nvidia.com/gpu.memory", "40192")]), 39.25);
+        let slice = Some(Bytes::from_gib(39.25));
+        assert_eq!(usable(&[product]), slice);
+        assert_eq!(usable(&[product, ("nvidia.com/gpu.memory", "40192")]), slice);
         let gke = [
             ("cloud.google.com/gke-accelerator", "nvidia-a100-80gb"),
             ("cloud.google.com/gke-gpu-partition-size", "3g.40gb"),
         ];
-        assert_eq!(usable(&gke), 39.25);
+        assert_eq!(usable(&gke), slice);
     }
 
     #[test]

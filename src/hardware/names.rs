@@ -1,8 +1,8 @@
 //! The names of accelerators, as people, node labels and clouds write them.
 //!
 //! Two names are the same when their normal forms are. The normal form is lower case, without separators, vendors'
-//! and product lines' words, the SXM form (a card is an SXM card unless it says `PCIe` or `NVL`) and the kind of memory;
-//! the amount of memory stands last, as digits and `g`:
+//! and product lines' words, the SXM form (a card is an SXM card unless it says `PCIe` or `NVL`) and the kind of
+//! memory; the amount of memory stands last, as digits and `g`:
 //!
 //! ```text
 //! NVIDIA-A100-SXM4-80GB, A100 80G, a100_80gb, A100-80 → a10080g

@@ -11,7 +11,8 @@
 //!
 //! 512 MiB: 1g and 2g on an A100-80GB report 9.50 of 10 and 19.50 of 20 GiB; on an A100-40GB a 1g reports 4.75 of 5.
 //! The name's number is GiB, rounded. Source: NVIDIA MIG user guide; listings named in `data/mig.toml`.
-//! Left out: an H200's smallest slices, whose profiles give up more (32.50 of 35.1 GiB for 2g).
+//! An H200's profiles give up more (32.50 of 35.1 GiB for 2g) and have their readings there; a GH200 with 144 GB may be
+//! like it, and no listing of one is known.
 
 use serde::Deserialize;
 

@@ -5,7 +5,7 @@
 use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Input, InputError};
 use crate::units::Bytes;
-use crate::workload::{Reading, TrainingJob};
+use crate::workload::{Reading, TrainingJob, printable};
 
 /// The accelerator, as far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,10 @@ pub(super) struct Capacity<'c> {
     pub(super) given: Option<String>,
     /// What it offers a process.
     pub(super) bytes: Option<Bytes>,
+    /// As messages name it, where it is not simply the accelerator.
+    pub(super) part: Option<String>,
+    /// Its share of the accelerator's speed, in thousandths, where it is a part.
+    pub(super) compute_milli: Option<u64>,
     /// Where that comes from, where nobody gave it.
     pub(super) input: Option<Input>,
     /// Why the memory that was given cannot be read.
@@ -23,9 +27,19 @@ pub(super) struct Capacity<'c> {
 }
 
 impl Capacity<'_> {
-    /// As messages name it.
-    pub(super) fn name(&self) -> Option<&str> {
-        self.accelerator.map(|accelerator| accelerator.name.as_str()).or(self.given.as_deref())
+    /// As messages name it: `A800-80GB`, or `3g.40gb of A100-80GB`.
+    pub(super) fn name(&self) -> Option<String> {
+        let whole =
+            self.accelerator.map(|accelerator| accelerator.name.clone()).or_else(|| self.given.clone());
+        match (&self.part, whole) {
+            (Some(part), Some(whole)) => Some(format!("{part} of {whole}")),
+            (part, whole) => whole.or_else(|| part.clone()),
+        }
+    }
+
+    /// What to add where it is not known: the type, or the memory of a type that nobody knows.
+    pub(super) fn missing(&self) -> &'static str {
+        if self.given.is_some() { "accelerator.memory" } else { "accelerator.type" }
     }
 }
 
@@ -38,17 +52,23 @@ pub(super) fn capacity<'c>(job: &TrainingJob, reading: &Reading, catalogue: &'c 
         Some(Input { field: "accelerator.memory".into(), value: bytes.to_string(), source: source.into() })
     };
     if let Some(memory) = asked.memory {
-        return match Bytes::parse_quantity(&memory) {
+        return match given(&memory) {
             Ok(bytes) => Capacity { bytes: Some(bytes), ..known },
-            Err(error) => {
-                let message = format!("accelerator.memory: {error}");
+            Err(problem) => {
+                let message = format!("accelerator.memory: {problem}");
                 let field = "accelerator.memory".into();
                 Capacity { error: Some(InputError { field, message }), ..known }
             }
         };
     }
-    if let Some((bytes, source)) = &reading.capacity {
-        return Capacity { bytes: Some(*bytes), input: input(*bytes, source), ..known };
+    if let Some(offer) = &reading.offer {
+        return Capacity {
+            bytes: Some(offer.bytes),
+            part: offer.part.clone(),
+            compute_milli: offer.compute_milli,
+            input: input(offer.bytes, &offer.source),
+            ..known
+        };
     }
     match accelerator {
         Some(accelerator) => {
@@ -57,5 +77,17 @@ pub(super) fn capacity<'c>(job: &TrainingJob, reading: &Reading, catalogue: &'c 
             Capacity { bytes: Some(bytes), input: input(bytes, &source), ..known }
         }
         None => known,
+    }
+}
+
+/// A memory that was given. What is below a GiB has lost its unit.
+fn given(text: &str) -> Result<Bytes, String> {
+    const LEAST: Bytes = Bytes::from_mib(1024);
+    match Bytes::parse_quantity(text.trim()) {
+        Ok(bytes) if bytes < LEAST => {
+            Err(format!("\"{}\" is less than a GiB: write it with its unit, like 80Gi", printable(text, 32)))
+        }
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(error.to_string()),
     }
 }

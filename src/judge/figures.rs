@@ -2,11 +2,12 @@
 
 use crate::estimate::calibration::Calibration;
 use crate::estimate::{Estimate, time};
-use crate::hardware::Accelerator;
 use crate::judgement::{Input, Memory, Time};
 use crate::units::{Bytes, Decimal};
 use crate::verdict::Distribution;
 use crate::workload::{Precision, TrainingJob};
+
+use super::capacity::Capacity;
 
 /// Peak memory with its interval: the 5th and the 95th percentile.
 pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<Bytes>) -> Memory {
@@ -32,17 +33,18 @@ pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<
 /// How long it takes; nothing where the accelerator's speed is not known.
 ///
 /// A format that the accelerator does not multiply is computed in one that it does: fp8 and fp4 in bf16, bf16 in fp16,
-/// and all of them in fp32 at last.
-pub(super) fn time(
-    job: &TrainingJob,
-    estimate: &Estimate,
-    accelerator: Option<&Accelerator>,
-) -> Option<Time> {
+/// and all of them in fp32 at last. A part of an accelerator has its share of the speed.
+pub(super) fn time(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Time> {
     let plan = &estimate.assumed.likely;
-    let instead = [plan.precision, Precision::BF16, Precision::FP16, Precision::TF32, Precision::FP32];
-    let peak = instead.into_iter().find_map(|precision| accelerator?.peak(precision))?;
-    Some(time::time(job, plan, peak, Calibration::builtin()))
-        .filter(|time| time.tokens_per_second_per_gpu > 0.0)
+    let instead: &[Precision] = match plan.precision {
+        Precision::FP32 | Precision::TF32 => &[Precision::FP32],
+        _ => &[Precision::BF16, Precision::FP16, Precision::FP32],
+    };
+    let rate = |precision: &Precision| capacity.accelerator?.peak(*precision);
+    let peak = rate(&plan.precision).or_else(|| instead.iter().find_map(rate))?;
+    let peak = capacity.compute_milli.map_or(peak, |share| peak.at_utilization(share as f64 / 1000.0));
+    let time = time::time(job, plan, peak, Calibration::builtin());
+    (time.tokens_per_second_per_gpu > 0.0).then_some(time)
 }
 
 /// The utilization, as an input, where nobody gave it.

@@ -11,9 +11,6 @@ use crate::workload::{TrainingJob, printable};
 use super::capacity::Capacity;
 use super::unknowns::word;
 
-/// The field that names the accelerator.
-pub(super) const ACCELERATOR_TYPE: &str = "accelerator.type";
-
 const MAX_INPUTS: usize = 96;
 const MAX_MISSING: usize = 32;
 const MAX_WARNINGS: usize = 16;
@@ -30,7 +27,8 @@ pub(super) fn message(
     capacity: &Capacity<'_>,
     judgement: &Judgement,
 ) -> String {
-    let offered = memory.capacity_bytes.map(|bytes| (capacity.name().unwrap_or("accelerator"), bytes));
+    let name = capacity.name().unwrap_or_else(|| "accelerator".into());
+    let offered = memory.capacity_bytes.map(|bytes| (name.as_str(), bytes));
     let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, offered);
     match decision.verdict {
         Verdict::Unknown => {
@@ -49,13 +47,27 @@ pub(super) fn message(
 pub(super) fn no_accelerator(memory: &Memory, capacity: &Capacity<'_>, catalogue: &Catalogue) -> String {
     let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, None);
     match &capacity.given {
-        None => format!("{need}; on which accelerator is not known: add {PREFIX}{}", word(ACCELERATOR_TYPE)),
+        None => {
+            format!("{need}; on which accelerator is not known: add {PREFIX}{}", word(capacity.missing()))
+        }
         Some(given) => {
             let nearest = catalogue.nearest(given).join(", ");
             let or = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
             format!("{need}; the accelerator {} is not known{or}", printable(given, LONGEST_VALUE))
         }
     }
+}
+
+/// What to say of a name that means accelerators of different memory.
+pub(super) fn ambiguous(capacity: &Capacity<'_>, catalogue: &Catalogue) -> Option<String> {
+    let given = capacity.given.as_deref()?;
+    let variants = catalogue.variants(given);
+    if variants.len() < 2 {
+        return None;
+    }
+    let names: Vec<_> = variants.iter().take(3).map(|accelerator| accelerator.name.as_str()).collect();
+    let judged = capacity.accelerator?.name.as_str();
+    Some(format!("{} may be {}; judged on {judged}", printable(given, 32), names.join(" or ")))
 }
 
 /// The line where nothing can be estimated.

@@ -200,14 +200,14 @@ impl Certificates {
         let secrets = watcher(secrets, named(&self.settings.secret)).default_backoff();
         let configurations = watcher(configurations, named(&self.settings.configuration)).default_backoff();
         futures::stream::select(
-            secrets.filter_map(|event| std::future::ready(changed(event))),
-            configurations.filter_map(|event| std::future::ready(changed(event))),
+            secrets.filter_map(|event| std::future::ready(changed(&event))),
+            configurations.filter_map(|event| std::future::ready(changed(&event))),
         )
         .boxed()
     }
 }
 
-fn changed<K>(event: watcher::Result<watcher::Event<K>>) -> Option<()> {
+fn changed<K>(event: &watcher::Result<watcher::Event<K>>) -> Option<()> {
     matches!(event, Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_))).then_some(())
 }
 

@@ -330,7 +330,7 @@ fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Sta
         Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
     match fault {
         Fault::OutOfMemory => Status {
-            status: "Failure",
+            outcome: "Failure",
             code: 403,
             reason: "Forbidden",
             message: message::refusal(judgement),
@@ -340,7 +340,7 @@ fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Sta
             let cause = |(field, message)| Cause { reason: "FieldValueInvalid", message, field };
             let causes = message::causes(&judgement.errors).map(cause).collect();
             Status {
-                status: "Failure",
+                outcome: "Failure",
                 code: 422,
                 reason: "Invalid",
                 message: message::malformed(&judgement.errors),

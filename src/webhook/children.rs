@@ -66,7 +66,7 @@ mod tests {
         workloads
     }
 
-    fn of(namespace: &str, owner: Value) -> Parent {
+    fn of(namespace: &str, owner: &Value) -> Parent {
         let pod = json!({"metadata": {"ownerReferences": [owner]}});
         parent(kinds::find("", "Pod").unwrap(), namespace, &pod, &workloads())
     }
@@ -77,21 +77,21 @@ mod tests {
 
     #[test]
     fn a_pod_of_a_known_job_is_its_child() {
-        assert_eq!(of("team", owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", true)), Parent::Known);
-        assert_eq!(of("team", owner("kubeflow.org/v1", "PyTorchJob", "new", "u2", true)), Parent::Unknown);
+        assert_eq!(of("team", &owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", true)), Parent::Known);
+        assert_eq!(of("team", &owner("kubeflow.org/v1", "PyTorchJob", "new", "u2", true)), Parent::Unknown);
     }
 
     #[test]
     fn an_owner_that_makes_no_pods_or_does_not_control_counts_for_nothing() {
-        assert_eq!(of("team", owner("apps/v1", "ReplicaSet", "web", "u2", true)), Parent::None);
-        assert_eq!(of("team", owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", false)), Parent::None);
-        assert_eq!(of("team", json!("no reference")), Parent::None);
+        assert_eq!(of("team", &owner("apps/v1", "ReplicaSet", "web", "u2", true)), Parent::None);
+        assert_eq!(of("team", &owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", false)), Parent::None);
+        assert_eq!(of("team", &json!("no reference")), Parent::None);
     }
 
     #[test]
     fn a_false_claim_to_a_known_owner_counts_for_nothing() {
-        assert_eq!(of("other", owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", true)), Parent::None);
-        assert_eq!(of("team", owner("kubeflow.org/v1", "PyTorchJob", "mistral", "u1", true)), Parent::None);
-        assert_eq!(of("team", owner("batch/v1", "Job", "llama", "u1", true)), Parent::None);
+        assert_eq!(of("other", &owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", true)), Parent::None);
+        assert_eq!(of("team", &owner("kubeflow.org/v1", "PyTorchJob", "mistral", "u1", true)), Parent::None);
+        assert_eq!(of("team", &owner("batch/v1", "Job", "llama", "u1", true)), Parent::None);
     }
 }

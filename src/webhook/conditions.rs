@@ -71,15 +71,15 @@ fn container_asks() -> String {
 }
 
 fn is_extended() -> String {
-    let others = NO_ACCELERATORS.iter().map(|prefix| format!(" && !r.startsWith('{prefix}')"));
-    format!("r.contains('/'){}", others.collect::<String>())
+    let others = NO_ACCELERATORS.iter().map(|prefix| format!("!r.startsWith('{prefix}')"));
+    std::iter::once("r.contains('/')".to_owned()).chain(others).collect::<Vec<_>>().join(" && ")
 }
 
 fn annotated(object: &str) -> String {
-    let fractions = FRACTIONS.iter().map(|key| format!(" || a == '{key}'")).collect::<String>();
-    format!(
-        "{object}.?metadata.?annotations.orValue({{}}).exists(a, a.startsWith('weighbridge.dev/'){fractions})"
-    )
+    let fractions = FRACTIONS.iter().map(|key| format!("a == '{key}'"));
+    let any = std::iter::once("a.startsWith('weighbridge.dev/')".to_owned()).chain(fractions);
+    let any = any.collect::<Vec<_>>().join(" || ");
+    format!("{object}.?metadata.?annotations.orValue({{}}).exists(a, {any})")
 }
 
 #[cfg(test)]

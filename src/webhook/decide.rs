@@ -90,17 +90,11 @@ pub(super) fn decide(case: &Case<'_>) -> Decided {
 fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec<String> {
     let judgement = case.judgement;
     let mut warnings = Vec::new();
-    match (fault, denied) {
-        (_, Some(_)) => {}
-        (Some(Fault::Malformed), None) => {
-            warnings
-                .extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));
-        }
-        (Some(Fault::OutOfMemory), None) => warnings.push(message::warning(&judgement.message)),
-        (None, None) if matches!(judgement.verdict, Verdict::Tight | Verdict::Unknown) => {
-            warnings.push(message::warning(&judgement.message));
-        }
-        (None, None) => {}
+    let may_not_fit = matches!(judgement.verdict, Verdict::OutOfMemory | Verdict::Tight | Verdict::Unknown);
+    if denied.is_none() && fault == Some(Fault::Malformed) {
+        warnings.extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));
+    } else if denied.is_none() && may_not_fit {
+        warnings.push(message::warning(&judgement.message));
     }
     match (&case.given, fault) {
         (Override::Granted(reason), Some(_)) => {

@@ -18,10 +18,10 @@ const CAUSES: usize = 32;
 /// The text in one line of at most so many characters.
 pub(super) fn one_line(text: &str, longest: usize) -> String {
     let visible = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
-    let mut line: String = text.trim().chars().map(visible).take(longest + 1).collect();
+    let line: String = text.trim().chars().map(visible).take(longest + 1).collect();
     if line.chars().count() > longest {
-        line = line.chars().take(longest.saturating_sub(1)).collect::<String>().trim_end().to_owned();
-        line.push('…');
+        let cut: String = line.chars().take(longest.saturating_sub(1)).collect();
+        return format!("{}…", cut.trim_end());
     }
     line
 }

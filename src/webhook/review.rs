@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::message::one_line;
+
 /// The one version that is spoken.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -20,7 +22,7 @@ pub(super) enum Unanswerable {
     NotUtf8,
     #[error("the body is not an AdmissionReview: {0}")]
     NotJson(String),
-    #[error("the body is a {0}, not an {API_VERSION} AdmissionReview")]
+    #[error("the body must be an {API_VERSION} {KIND}, and calls itself {0:?}")]
     OtherKind(String),
     #[error("the AdmissionReview has no request.uid")]
     NoUid,
@@ -58,7 +60,7 @@ impl<'a> Review<'a> {
         let envelope: Envelope<'a> = serde_json::from_str(text).map_err(not_json)?;
         if (envelope.api_version.as_str(), envelope.kind.as_str()) != (API_VERSION, KIND) {
             let named = format!("{} {}", envelope.api_version, envelope.kind);
-            return Err(Unanswerable::OtherKind(super::message::one_line(&named, 64)));
+            return Err(Unanswerable::OtherKind(one_line(&named, 64)));
         }
         let request = envelope.request.ok_or(Unanswerable::NoUid)?;
         let Uid { uid } = serde_json::from_str(request.get()).map_err(|_| Unanswerable::NoUid)?;
@@ -159,7 +161,8 @@ pub(super) struct Response {
 /// Why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Status {
-    pub(super) status: &'static str,
+    #[serde(rename = "status")]
+    pub(super) outcome: &'static str,
     pub(super) code: u16,
     pub(super) reason: &'static str,
     pub(super) message: String,

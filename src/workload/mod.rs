@@ -13,7 +13,7 @@ mod reading;
 mod training_job;
 mod what_if;
 
-pub use reading::{Reading, Unread, read};
+pub use reading::{Offer, Reading, Unread, read};
 pub use training_job::*;
 
 use crate::judgement::InputError;

@@ -65,6 +65,11 @@ impl Provenance {
         self.fields.contains_key(field)
     }
 
+    /// Whether anything is said of a group of fields.
+    pub(crate) fn knows_any(&self, group: &str) -> bool {
+        self.fields.keys().any(|field| field.starts_with(group))
+    }
+
     /// What is said of a field, where that is a text.
     pub(crate) fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field)?.value.as_str()

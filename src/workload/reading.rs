@@ -29,11 +29,23 @@ pub struct Reading {
     pub errors: Vec<InputError>,
     /// The reason that was given for an override.
     pub override_reason: Option<String>,
-    /// What one accelerator offers a process, where the object or its nodes say more than the accelerator's name: a
-    /// partition of it, or a memory that a label gives; and who says so.
-    pub capacity: Option<(Bytes, String)>,
+    /// What one accelerator offers, where the object or its nodes say more of that than the accelerator's name.
+    pub offer: Option<Offer>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
+}
+
+/// What one accelerator offers a process: a partition of it, or the memory that labels tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The memory.
+    pub bytes: Bytes,
+    /// Which part of the accelerator it is: `3g.40gb`; none where it is all of it.
+    pub part: Option<String>,
+    /// Its share of the accelerator's speed, in thousandths, where it is a part whose share is known.
+    pub compute_milli: Option<u64>,
+    /// Who says so.
+    pub source: String,
 }
 
 /// Why an object that trains was not read.

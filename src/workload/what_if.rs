@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::provenance::{Provenance, for_each_leaf, put};
+use super::provenance::{for_each_leaf, put};
 use super::reading::{Reading, Unread, read_asked};
 use super::{TrainingJob, printable};
 use crate::hardware::Catalogue;
@@ -38,13 +38,13 @@ pub(super) fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue,
     };
     let Some(workload) = around.workloads.iter().find(|workload| is_meant(reference, object, workload))
     else {
-        if reading.provenance.is_empty() && reading.errors.is_empty() {
-            return Reading::unread(Unread::WorkloadNotFound);
-        }
         let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
-        reading
-            .warnings
-            .push(format!("the workload {} is not there; only the spec is read", printable(name, 48)));
+        if reading.provenance.knows_any("model.") {
+            let name = printable(name, 48);
+            reading.warnings.push(format!("the workload {name} is not there; only the spec is read"));
+        } else {
+            reading.unread = Some(Unread::WorkloadNotFound);
+        }
         return reading;
     };
     if let Some(below) = read_asked(workload, around, catalogue, ask) {
@@ -58,7 +58,7 @@ fn fill(reading: &mut Reading, below: Reading) {
     // Another accelerator than the workload's offers what it offers.
     let other = ["accelerator.type", "accelerator.memory"];
     if !other.iter().any(|field| reading.provenance.knows(field)) {
-        reading.capacity = below.capacity;
+        reading.offer = below.offer;
     }
     reading.provenance.fill_from(below.provenance);
     reading.warnings.extend(below.warnings);
@@ -133,11 +133,4 @@ fn field(path: &str, value: &Value) -> Result<Option<Value>, String> {
         for_each_leaf(&spec, &mut |_, value| read = Some(value.clone()));
     }
     Ok(read)
-}
-
-impl Provenance {
-    /// Whether nothing is said at all.
-    fn is_empty(&self) -> bool {
-        self.job() == TrainingJob::default()
-    }
 }

@@ -4,22 +4,20 @@
 //!
 //! ```text
 //! peak(stage) = weights + optimizer states + max over instants of what is alive besides
-//!
-//! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
-//! backward, begun      activations + one layer's working set + buffers + gradients, likewise
-//! backward, done       one layer's working set + buffers + all gradients
-//! optimizer step       all gradients + the step's own workspace
 //! ```
 //!
-//! and the job's peak is the worst stage's. Activations are all that a stage keeps when its warm-up is over
-//! ([`super::schedule`]); each term is a file here. Above the live tensors lie what the allocator cannot give back and
+//! and the job's peak is the worst stage's. [`instants`] lists them, [`layers`] says what a layer keeps; each other
+//! term is a file here. Above the live tensors lie what the allocator cannot give back and
 //! what no tensor owns ([`super::calibration`]): the needed figure is their sum.
 
-mod activations;
 mod communication;
+mod eager;
 mod gradients;
+mod instants;
+mod layers;
 mod logits;
 mod optimizer;
+mod tape;
 mod weights;
 
 use super::calibration::Calibration;
@@ -47,23 +45,6 @@ pub struct Peak {
     pub components: Vec<Component>,
 }
 
-/// What is alive at one instant.
-struct Instant {
-    name: &'static str,
-    gradients: Bytes,
-    activations: Bytes,
-    working_set: Bytes,
-    logits: Bytes,
-    communication: Bytes,
-    step: Bytes,
-}
-
-impl Instant {
-    fn live(&self) -> Bytes {
-        self.gradients + self.activations + self.working_set + self.logits + self.communication + self.step
-    }
-}
-
 /// The peak of the worst rank.
 pub fn peak(plan: &Plan, calibration: &Calibration) -> Peak {
     let counted = Parameters::of(&plan.shape);
@@ -88,58 +69,13 @@ fn stages(plan: &Plan) -> impl Iterator<Item = u64> {
 /// The peak of one stage's ranks.
 pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, stage: Stage) -> Peak {
     let rank = RankParameters::of(plan, counted, stage);
-    let parameters = rank.dense.saturating_add(rank.experts);
-    let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
     let weights = weights::weights(plan, rank);
     let states = optimizer::optimizer_states(plan, rank);
-    let gradients = gradients::gradients(plan, rank);
-    let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
-    let kept = activations::kept(plan, stage);
-    let working_set = activations::working_set(plan, stage);
-    let buffers = communication::communication(plan, counted, stage, parameters, trained);
-    let none = Bytes::ZERO;
-    let loss = if stage.output { logits::logits(plan) } else { none };
-
-    let instants = [
-        Instant {
-            name: "loss",
-            gradients: early,
-            activations: kept,
-            working_set: none,
-            logits: loss,
-            communication: buffers.loss,
-            step: none,
-        },
-        Instant {
-            name: "backward, begun",
-            gradients: early,
-            activations: kept,
-            working_set,
-            logits: none,
-            communication: buffers.backward,
-            step: none,
-        },
-        Instant {
-            name: "backward, done",
-            gradients,
-            activations: none,
-            working_set,
-            logits: none,
-            communication: buffers.backward,
-            step: none,
-        },
-        Instant {
-            name: "optimizer step",
-            gradients,
-            activations: none,
-            working_set: none,
-            logits: none,
-            communication: buffers.step,
-            step: optimizer::optimizer_step(plan, rank),
-        },
-    ];
-    let [first, rest @ ..] = &instants;
-    let fullest = rest.iter().fold(first, |a, b| if b.live() > a.live() { b } else { a });
+    let fullest = if eager::is_eager(plan) {
+        instants::fullest(&eager::instants(plan, counted, rank, stage))
+    } else {
+        instants::fullest(&instants::instants(plan, counted, rank, stage))
+    };
 
     let allocated = weights + states + fullest.live();
     let runtime = calibration.runtime(plan.dimensions());
@@ -166,7 +102,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         instant: fullest.name,
         components: components
             .into_iter()
-            .filter(|(_, bytes)| *bytes > none)
+            .filter(|(_, bytes)| *bytes > Bytes::ZERO)
             .map(|(name, bytes)| Component { name, bytes })
             .collect(),
     }

@@ -18,12 +18,11 @@ mod requests;
 pub use requests::{Limit, Request, requests};
 
 use super::provenance::Provenance;
-use super::{Reading, printable};
+use super::{Offer, Reading, printable};
 use crate::hardware::labels::{Labelled, of_labels};
 use crate::hardware::resources::ResourceKind;
 use crate::hardware::{Accelerator, Catalogue, partition};
 use crate::surroundings::Surroundings;
-use crate::units::Bytes;
 
 /// The schema's bound on the number of accelerators.
 const MOST_ACCELERATORS: u64 = 10_000_000;
@@ -37,7 +36,7 @@ struct Candidate<'c> {
     name: String,
     accelerator: Option<&'c Accelerator>,
     /// What it offers a process, where labels tell more than the type.
-    usable: Option<Bytes>,
+    offer: Option<Offer>,
     source: String,
 }
 
@@ -58,15 +57,10 @@ pub(super) fn read(
         if let Some(largest) = largest(candidates).or_else(|| named_by_resource(request)) {
             offer(reading, catalogue, &largest);
         }
-        if matches!(request.what.kind, ResourceKind::Shared) {
-            let resource = &request.resource;
-            reading.warnings.push(format!("{resource} is shared: what other pods hold is not counted"));
-        }
-    }
-    // All ranks need the same; the pod with the least decides.
-    let parts = requests.iter().filter_map(|request| part(request, &reading.provenance, catalogue));
-    if let Some(least) = parts.min_by_key(|(bytes, _)| *bytes) {
-        reading.capacity = Some(least);
+        let card = reading.provenance.text("accelerator.type").and_then(|name| catalogue.find(name));
+        reading.warnings.extend(doubts(request, card));
+        // All ranks need the same; the pod with the least decides.
+        reading.offer = least(reading.offer.take(), part(request, card, catalogue));
     }
 }
 
@@ -120,12 +114,13 @@ fn candidate<'c>(found: Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> C
         _ => printable(&found.name, 253),
     };
     let tells_more = found.memory.is_some() || found.partition.is_some();
-    Candidate {
-        name,
-        accelerator: found.accelerator,
-        usable: found.usable(catalogue).filter(|_| tells_more),
-        source,
-    }
+    let offer = found.usable(catalogue).filter(|_| tells_more).map(|bytes| Offer {
+        bytes,
+        part: found.partition.clone(),
+        compute_milli: compute_milli(catalogue, found.accelerator, found.partition.as_deref()),
+        source: source.clone(),
+    });
+    Candidate { name, accelerator: found.accelerator, offer, source }
 }
 
 /// The type that the resource's own name says: `huawei.com/Ascend910B3`.
@@ -133,29 +128,62 @@ fn named_by_resource<'c>(request: &Request<'c>) -> Option<Candidate<'c>> {
     let accelerator = request.what.accelerator?;
     let source = format!("limits {}", request.resource);
     let name = accelerator.name.clone();
-    Some(Candidate { name, accelerator: Some(accelerator), usable: None, source })
+    Some(Candidate { name, accelerator: Some(accelerator), offer: None, source })
+}
+
+/// The share of a card's speed that a partition has.
+fn compute_milli(catalogue: &Catalogue, card: Option<&Accelerator>, profile: Option<&str>) -> Option<u64> {
+    partition::on(catalogue, card?, profile?)?.compute_milli
 }
 
 /// What a pod may use of an accelerator, where that is only a part of it, and who says so.
-fn part(request: &Request<'_>, provenance: &Provenance, catalogue: &Catalogue) -> Option<(Bytes, String)> {
-    let card = provenance.text("accelerator.type").and_then(|name| catalogue.find(name));
+fn part(request: &Request<'_>, card: Option<&Accelerator>, catalogue: &Catalogue) -> Option<Offer> {
     let whole = card.map(Accelerator::usable);
-    let limited = request.limit.as_ref().and_then(|(limit, resource)| {
-        let bytes = match limit {
-            Limit::Bytes(bytes) => whole.map_or(*bytes, |whole| whole.min(*bytes)),
-            Limit::Percent(percent) => whole?.scale(*percent as f64 / 100.0),
-        };
-        Some((bytes, resource))
-    });
-    let (bytes, resource) = match &request.what.kind {
+    let limits = |resource: &str| format!("limits {resource}");
+    let offer = |bytes, source| Offer { bytes, part: None, compute_milli: None, source };
+    match &request.what.kind {
         ResourceKind::Partition(slice) => {
             let on_card = card.and_then(|card| partition::on(catalogue, card, &slice.profile));
-            (on_card.map_or(slice.memory, |slice| slice.memory), &request.resource)
+            let slice = on_card.unwrap_or_else(|| slice.clone());
+            Some(Offer {
+                part: Some(slice.profile),
+                compute_milli: slice.compute_milli,
+                ..offer(slice.memory, limits(&request.resource))
+            })
         }
-        ResourceKind::Core { per_chip } => (whole?.share(*per_chip), &request.resource),
-        _ => limited?,
-    };
-    Some((bytes, format!("limits {resource}")))
+        ResourceKind::Core { per_chip } => Some(Offer {
+            part: Some("core".into()),
+            compute_milli: Some(1000 / (*per_chip).max(1)),
+            ..offer(whole?.share(*per_chip), limits(&request.resource))
+        }),
+        _ => {
+            let (limit, resource) = request.limit.as_ref()?;
+            let bytes = match limit {
+                Limit::Bytes(bytes) => whole.map_or(*bytes, |whole| whole.min(*bytes)),
+                Limit::Percent(percent) => whole?.scale(*percent as f64 / 100.0),
+            };
+            Some(offer(bytes, limits(resource)))
+        }
+    }
+}
+
+fn least(one: Option<Offer>, other: Option<Offer>) -> Option<Offer> {
+    one.into_iter().chain(other).min_by_key(|offer| offer.bytes)
+}
+
+/// What is doubtful about the resource.
+fn doubts(request: &Request<'_>, card: Option<&Accelerator>) -> Vec<String> {
+    let resource = printable(&request.resource, 48);
+    let mut doubts = Vec::new();
+    if matches!(request.what.kind, ResourceKind::Shared) {
+        doubts.push(format!("{resource} is shared: what other pods hold is not counted"));
+    }
+    if let Some(card) = card.filter(|card| card.vendor != request.what.vendor) {
+        let (vendor, maker) = (request.what.vendor, card.vendor);
+        doubts
+            .push(format!("{resource} is a resource of {vendor}, but the {} is made by {maker}", card.name));
+    }
+    doubts
 }
 
 /// What to say where more than one type is allowed.
@@ -174,8 +202,10 @@ fn several(candidates: &[Candidate<'_>]) -> Option<String> {
 
 /// The one with the most memory; of several the first.
 fn largest(candidates: Vec<Candidate<'_>>) -> Option<Candidate<'_>> {
-    let usable =
-        |candidate: &Candidate<'_>| candidate.usable.or_else(|| Some(candidate.accelerator?.usable()));
+    let usable = |candidate: &Candidate<'_>| match &candidate.offer {
+        Some(offer) => Some(offer.bytes),
+        None => candidate.accelerator.map(Accelerator::usable),
+    };
     candidates.into_iter().rev().max_by_key(usable)
 }
 
@@ -192,9 +222,8 @@ fn offer(reading: &mut Reading, catalogue: &Catalogue, candidate: &Candidate<'_>
     if named.is_none() || !agrees {
         reading.provenance.offer("accelerator.type", candidate.name.clone().into(), &candidate.source);
     }
-    if agrees && let Some(usable) = candidate.usable {
-        let most = reading.capacity.take().map_or(usable, |(bytes, _)| bytes.min(usable));
-        reading.capacity = Some((most, candidate.source.clone()));
+    if agrees {
+        reading.offer = least(reading.offer.take(), candidate.offer.clone());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Memory held by activations: what the backward pass needs of the forward pass.
+//! Layers as closed formulas: Megatron, Transformer Engine and other stacks whose kernels fuse what PyTorch runs apart.
 //!
 //! Bytes a token of one layer on one rank, two bytes a number; `h` hidden, `q`, `κ` widths of queries and keys, `f`
 //! feed-forward, `a` heads, `s` sequence, `t` tensor parallel, `t'` = `t` with sequence parallelism, else 1:
@@ -19,8 +19,8 @@
 //! Selective keeps all but the attention's core (fused frameworks) or every second matrix product (torchtitan: 17h).
 //! The backward pass of a layer holds the gradients of its tensors besides, about half of what it saved.
 
-use super::super::plan::{Plan, Stage};
-use super::super::schedule;
+use super::super::super::plan::{Plan, Stage};
+use super::super::super::schedule;
 use crate::units::Bytes;
 use crate::workload::{Attention, Framework, Precision, Recompute};
 
@@ -124,7 +124,7 @@ fn kept_token(plan: &Plan, experts: bool) -> f64 {
 }
 
 /// Activations alive on a stage when memory is fullest.
-pub(super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
+pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
     if stage.layers() == 0 {
         return Bytes::ZERO;
     }
@@ -147,7 +147,7 @@ pub(super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
 }
 
 /// What the backward pass of the heaviest layer holds besides: tensors computed again, and their gradients.
-pub(super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
+pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
     if stage.layers() == 0 {
         return Bytes::ZERO;
     }

@@ -1,0 +1,91 @@
+//! The instants at which memory can be fullest, and what is alive at each besides weights and optimizer states.
+//!
+//! ```text
+//! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
+//! backward, begun      activations + one layer's working set + buffers + gradients, likewise
+//! backward, done       one layer's working set + buffers + all gradients
+//! optimizer step       all gradients + the step's own workspace
+//! ```
+//!
+//! Activations are all that a stage keeps when its warm-up is over ([`crate::estimate::schedule`]).
+
+use super::super::plan::{Plan, RankParameters, Stage};
+use super::layers::fused;
+use super::{communication, gradients, logits, optimizer};
+use crate::model::Parameters;
+use crate::units::Bytes;
+
+/// What is alive at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Instant {
+    pub(super) name: &'static str,
+    pub(super) gradients: Bytes,
+    pub(super) activations: Bytes,
+    pub(super) working_set: Bytes,
+    pub(super) logits: Bytes,
+    pub(super) communication: Bytes,
+    pub(super) step: Bytes,
+}
+
+impl Instant {
+    /// All of it.
+    pub(super) fn live(&self) -> Bytes {
+        self.gradients + self.activations + self.working_set + self.logits + self.communication + self.step
+    }
+}
+
+/// The fullest of the instants, the first of equals.
+pub(super) fn fullest(instants: &[Instant]) -> Instant {
+    instants
+        .iter()
+        .fold(Instant::default(), |a, b| if b.live() > a.live() || a.name.is_empty() { *b } else { a })
+}
+
+/// The instants of one stage.
+pub(super) fn instants(
+    plan: &Plan,
+    counted: &Parameters,
+    rank: RankParameters,
+    stage: Stage,
+) -> [Instant; 4] {
+    let parameters = rank.dense.saturating_add(rank.experts);
+    let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
+    let gradients = gradients::gradients(plan, rank);
+    let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
+    let kept = fused::kept(plan, stage);
+    let working_set = fused::working_set(plan, stage);
+    let buffers = communication::communication(plan, counted, stage, parameters, trained);
+    let loss = if stage.output { logits::logits(plan) } else { Bytes::ZERO };
+    [
+        Instant {
+            name: "loss",
+            gradients: early,
+            activations: kept,
+            logits: loss,
+            communication: buffers.loss,
+            ..Instant::default()
+        },
+        Instant {
+            name: "backward, begun",
+            gradients: early,
+            activations: kept,
+            working_set,
+            communication: buffers.backward,
+            ..Instant::default()
+        },
+        Instant {
+            name: "backward, done",
+            gradients,
+            working_set,
+            communication: buffers.backward,
+            ..Instant::default()
+        },
+        Instant {
+            name: "optimizer step",
+            gradients,
+            communication: buffers.step,
+            step: optimizer::optimizer_step(plan, rank),
+            ..Instant::default()
+        },
+    ]
+}

@@ -1,0 +1,3 @@
+//! How close the estimates come to what was measured.
+
+mod oracle;
