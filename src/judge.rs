@@ -16,8 +16,8 @@ use serde_json::Value;
 use crate::advise;
 use crate::estimate::assume::Device;
 use crate::estimate::{Estimate, cost, estimate};
-use crate::hardware::Catalogue;
-use crate::judgement::{Input, InputError, Judgement, Reason, Summary, Verdict};
+use crate::hardware::{Accelerator, Catalogue};
+use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
 use crate::surroundings::Surroundings;
 use crate::verdict::{Distribution, decide};
@@ -129,7 +129,7 @@ impl Judge<'_> {
         if let Some(unread) = reading.unread {
             return not_read(judgement, unread);
         }
-        let device = Device { bf16: capacity.accelerator.is_none_or(|a| a.computes_in_bf16()) };
+        let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
         match estimate(&judgement.job, device) {
             Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity),
             Err(_) => without_model(judgement, &capacity),
@@ -154,11 +154,9 @@ impl Judge<'_> {
         judgement.inputs.extend(estimate.assumed.inputs.iter().cloned());
         let memory = figures::memory(estimate, &need, capacity.bytes);
         judgement.time = figures::time(&judgement.job, estimate, capacity);
-        if let (Some(time), Some(assumed)) =
-            (&judgement.time, figures::assumed_utilization(&judgement.job, estimate))
-        {
-            judgement.inputs.extend(assumed);
-            let list = capacity.accelerator.and_then(|a| self.catalogue.price(&a.key));
+        if let Some(time) = &judgement.time {
+            judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
+            let list = capacity.accelerator.and_then(|accelerator| self.catalogue.price(&accelerator.key));
             judgement.cost = time.gpu_hours.and_then(|hours| cost::cost(&judgement.job, hours, list));
         }
         let Some(bytes) = capacity.bytes else {
@@ -187,7 +185,7 @@ impl Judge<'_> {
         estimated: &Estimate,
         device: Device,
         capacity: &Capacity<'_>,
-    ) -> Vec<crate::judgement::Advice> {
+    ) -> Vec<Advice> {
         let Some(bytes) = capacity.bytes else { return Vec::new() };
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
             let estimate = estimate(changed, device).ok()?;
@@ -206,6 +204,16 @@ fn distribution(estimate: &Estimate) -> Distribution {
     Distribution::new(estimate.lean, estimate.peak.needed, estimate.heavy, estimate.spread)
 }
 
+/// Dimensions that go with a model's hidden size.
+const WIDTHS: &[&str] = &[
+    "model.attentionHeads",
+    "model.keyValueHeads",
+    "model.headSize",
+    "model.ffnHiddenSize",
+    "model.expertFfnHiddenSize",
+    "model.latentAttention",
+];
+
 /// Takes the dimensions of a known model, unless the size that was given contradicts them.
 fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut Vec<String>) {
     /// A rounded size is the model's own within this; Mixtral's "8x7B" and the like are names, not sizes.
@@ -223,8 +231,13 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
         }
     }
     let source = format!("model {}", model.name);
+    let width = provenance.number("model.hiddenSize");
+    let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
     for (field, value) in model.fields() {
-        provenance.offer(&field, value, &source);
+        // What belongs to the model's own width says nothing of another one.
+        if !another_width || !WIDTHS.iter().any(|group| field.starts_with(group)) {
+            provenance.offer(&field, value, &source);
+        }
     }
 }
 
@@ -268,9 +281,4 @@ fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>) -> Judgement
     }
     judgement.inputs.extend(capacity.input.clone());
     Judgement { reason, ..judgement }
-}
-
-/// An input that nobody gave.
-fn assumed(field: &str, value: String) -> Input {
-    Input { field: field.into(), value, source: "assumed".into() }
 }

@@ -1,5 +1,7 @@
 //! The contract of `judge`: what comes out for what goes in, whatever goes in.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use weighbridge::hardware::Catalogue;
@@ -173,6 +175,14 @@ fn an_explicit_dimension_wins_over_the_name_and_the_disagreement_is_named() {
 }
 
 #[test]
+fn a_model_of_another_width_takes_no_widths_from_the_name() {
+    let judgement = judged(&pytorchjob(&with(STATED, ("hidden-size", "2048")), 7));
+    assert_eq!(source(&judgement, "model.ffnHiddenSize"), None);
+    assert_eq!(source(&judgement, "model.layers"), Some(("32", "model llama-2-7b")));
+    assert_eq!(judgement.warnings.len(), 1, "{:?}", judgement.warnings);
+}
+
+#[test]
 fn malformed_values_are_all_named_and_nothing_is_judged() {
     let annotations = with(STATED, ("tensor-parallel", "four"));
     let judgement = judged(&pytorchjob(&with(&annotations, ("tokens", "2 trillion")), 7));
@@ -339,6 +349,12 @@ fn an_estimate_reads_its_workload_and_its_own_fields_win() {
     assert_eq!(source(&judgement, "parallelism.tensor"), Some(("2", "spec")));
     assert_eq!(source(&judgement, "accelerator.count"), Some(("64", "limits nvidia.com/gpu × replicas")));
     assert!(judgement.warnings.is_empty(), "{:?}", judgement.warnings);
+
+    let mut sized = around.clone();
+    sized.workloads[0]["metadata"]["annotations"]["weighbridge.dev/layers"] = json!("32");
+    let bigger = estimate(json!({"workloadRef": reference, "model": {"name": "llama-2-13b"}}));
+    let judgement = judged_among(&bigger, &sized);
+    assert_eq!(source(&judgement, "model.layers"), Some(("40", "model llama-2-13b")));
 
     for change in [
         json!({"name": "other"}),

@@ -48,8 +48,9 @@ pub(super) fn time(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'
 }
 
 /// The utilization, as an input, where nobody gave it.
-pub(super) fn assumed_utilization(job: &TrainingJob, estimate: &Estimate) -> Option<Option<Input>> {
+pub(super) fn assumed_utilization(job: &TrainingJob, estimate: &Estimate) -> Option<Input> {
     let utilization = time::utilization(job, &estimate.assumed.likely, Calibration::builtin());
     let percent = Decimal::from_f64(utilization.middle * 100.0).to_string();
-    Some(utilization.assumed.then(|| super::assumed("efficiency.mfuPercent", percent)))
+    let source = "assumed".to_owned();
+    utilization.assumed.then(|| Input { field: "efficiency.mfuPercent".into(), value: percent, source })
 }

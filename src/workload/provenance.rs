@@ -52,10 +52,14 @@ impl Provenance {
     }
 
     /// Takes what another reading says of the fields of which nothing is said yet, without a word where they disagree:
-    /// for a what-if, to differ is its purpose.
+    /// for a what-if, to differ is its purpose. Another model brings its own dimensions.
     pub(crate) fn fill_from(&mut self, other: Self) {
+        let name = "model.name";
+        let another_model = self.knows(name) && self.text(name) != other.text(name);
         for (field, sourced) in other.fields {
-            self.fields.entry(field).or_insert(sourced);
+            if !(another_model && field.starts_with("model.")) {
+                self.fields.entry(field).or_insert(sourced);
+            }
         }
         self.disagreements.extend(other.disagreements);
     }

@@ -82,12 +82,12 @@ fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
 fn selected<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Vec<Candidate<'c>> {
     let template = request.template;
     if let Some(found) = of_labels(catalogue, |key| placement::selector(template, key)) {
-        return vec![candidate(found, catalogue, "node selector")];
+        return vec![candidate(&found, catalogue, "node selector")];
     }
     placement::terms(template)
         .flat_map(placement::allowed)
         .filter_map(|(key, value)| of_labels(catalogue, |wanted| (wanted == key).then_some(value)))
-        .map(|found| candidate(found, catalogue, "node affinity"))
+        .map(|found| candidate(&found, catalogue, "node affinity"))
         .collect()
 }
 
@@ -99,11 +99,11 @@ fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Cata
         .filter(|node| node.allocatable.get(&request.resource).is_some_and(|count| *count > 0))
         .filter(|node| placement::admits(request.template, node))
         .filter_map(|node| of_labels(catalogue, |key| node.labels.get(key).map(String::as_str)))
-        .map(|found| candidate(found, catalogue, "nodes' label"))
+        .map(|found| candidate(&found, catalogue, "nodes' label"))
         .collect()
 }
 
-fn candidate<'c>(found: Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> Candidate<'c> {
+fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> Candidate<'c> {
     let source = format!("{from} {}", found.label);
     let key = |accelerator: &Accelerator| accelerator.key.clone();
     // The label's value, where it is a name of the accelerator and not of a machine.
