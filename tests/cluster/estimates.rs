@@ -102,6 +102,22 @@ async fn an_unknown_model_is_admitted_and_its_estimate_lists_what_is_missing() -
 }
 
 #[tokio::test]
+async fn a_job_too_large_to_read_is_admitted_and_says_so() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let mut job = fitting("huge")?;
+    let arguments = vec![format!("--name={}", "x".repeat(1000)); 1200];
+    // More than etcd takes, if both had them.
+    let replicas = &mut job["spec"]["pytorchReplicaSpecs"];
+    replicas["Worker"] = json!(null);
+    replicas["Master"]["template"]["spec"]["containers"][0]["args"] = json!(arguments);
+    yard.admitted(&job).await?;
+    let estimate = yard.estimate("pytorchjob-huge").await?;
+    let status = &estimate["status"];
+    assert_eq!((&status["verdict"], &status["reason"]), (&json!("Unknown"), &json!("TooLarge")), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_job_that_does_not_train_has_no_estimate() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let mut server = crate::jobs::job("server", 1, &[]);
