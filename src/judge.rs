@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::advise;
 use crate::estimate::assume::Device;
+use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, cost, estimate};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
@@ -91,6 +92,7 @@ fn unknown(reason: Reason, verdict: Verdict) -> Judgement {
         job: TrainingJob::default(),
         summary: Summary::default(),
         override_reason: None,
+        swings: Vec::new(),
     }
 }
 
@@ -145,11 +147,10 @@ impl Judge<'_> {
         capacity: &Capacity<'_>,
     ) -> Judgement {
         let need = distribution(estimate);
-        let deciding = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
-        judgement.missing = deciding.iter().map(|swing| swing.field.to_owned()).collect();
+        judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
+        judgement.missing = judgement.swings.iter().map(|swing| swing.field.to_owned()).collect();
         judgement.warnings.extend(estimate.assumed.warnings.iter().cloned());
         judgement.warnings.extend(wording::size_disagrees(&judgement.job, estimate));
-        judgement.warnings.extend(unknowns::warnings(&deciding));
         judgement.inputs.extend(capacity.input.clone());
         judgement.inputs.extend(estimate.assumed.inputs.iter().cloned());
         let memory = figures::memory(estimate, &need, capacity.bytes);
@@ -162,10 +163,15 @@ impl Judge<'_> {
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, self.catalogue);
             judgement.missing.insert(0, capacity.missing().into());
+            judgement.warnings.extend(unknowns::warnings(&judgement.swings));
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
         let decision = decide(&need, bytes, self.rules);
+        // What could still turn a job that fits is in the report; nobody is warned of it.
+        if decision.verdict != Verdict::Fits {
+            judgement.warnings.extend(unknowns::warnings(&judgement.swings));
+        }
         if self.ask.advice && matches!(decision.verdict, Verdict::OutOfMemory | Verdict::Tight) {
             judgement.advice = self.advice(&judgement.job, estimate, device, capacity);
         }
@@ -201,7 +207,7 @@ impl Judge<'_> {
 }
 
 fn distribution(estimate: &Estimate) -> Distribution {
-    Distribution::new(estimate.lean, estimate.peak.needed, estimate.heavy, estimate.spread)
+    estimate.distribution(Figure::Needed)
 }
 
 /// Dimensions that go with a model's hidden size.

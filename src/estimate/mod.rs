@@ -13,13 +13,16 @@ pub mod schedule;
 pub mod states;
 pub mod time;
 
-use crate::model::ShapeError;
+use crate::judgement::Swing;
+use crate::model::{Parameters, ShapeError};
 use crate::units::Bytes;
+use crate::verdict::Distribution;
 use crate::workload::TrainingJob;
 
 use assume::{Assumed, Device};
 use calibration::Calibration;
-use memory::Peak;
+use memory::{Figure, Peak};
+use plan::Plan;
 
 /// What a training job takes, as far as memory goes.
 pub struct Estimate {
@@ -31,20 +34,42 @@ pub struct Estimate {
     pub lean: Bytes,
     /// What the heaviest plan needs.
     pub heavy: Bytes,
-    /// The standard deviation of ln(measured / estimated).
+    /// The standard deviation of ln(measured / estimated) of the needed figure.
     pub spread: f64,
+    rank: Rank,
+    lean_peak: Peak,
+    heavy_peak: Peak,
 }
 
-/// Estimates a training job.
+/// Whose memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// The one that needs the most.
+    Worst,
+    /// One of the last pipeline stage, which loggers usually are.
+    Last,
+    /// One of this pipeline stage, counted from zero.
+    Stage(u64),
+}
+
+/// Estimates a training job: its worst rank.
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] where not even the model's size is known.
 pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeError> {
+    estimate_rank(job, device, Rank::Worst)
+}
+
+/// Estimates one rank of a training job.
+///
+/// # Errors
+/// [`ShapeError::Unknown`] where not even the model's size is known.
+pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Estimate, ShapeError> {
     let calibration = Calibration::builtin();
     let assumed = assume::assume(job, device)?;
-    let peak = memory::peak(&assumed.likely, calibration);
-    let lean = memory::peak(&assumed.lean(), calibration).needed;
-    let heavy = memory::peak(&assumed.heavy(), calibration).needed;
+    let peak = rank_peak(&assumed.likely, rank);
+    let (lean_peak, heavy_peak) = (rank_peak(&assumed.lean(), rank), rank_peak(&assumed.heavy(), rank));
+    let (lean, heavy) = (lean_peak.needed, heavy_peak.needed);
     let experts = assumed.likely.shape.experts.is_some();
     let spread = calibration.spread(job.framework, experts);
     Ok(Estimate {
@@ -53,46 +78,54 @@ pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeErro
         assumed,
         peak,
         spread,
+        rank,
+        lean_peak,
+        heavy_peak,
     })
 }
 
+fn rank_peak(plan: &Plan, rank: Rank) -> Peak {
+    let calibration = Calibration::builtin();
+    let stage = match rank {
+        Rank::Worst => return memory::peak(plan, calibration),
+        Rank::Last => plan.pipeline.saturating_sub(1),
+        Rank::Stage(index) => index.min(plan.pipeline.saturating_sub(1)),
+    };
+    memory::stage_peak(plan, &Parameters::of(&plan.shape), calibration, plan.stage(stage))
+}
+
 impl Estimate {
+    /// A figure of the likeliest plan, as a distribution.
+    pub fn distribution(&self, figure: Figure) -> Distribution {
+        let of = |peak: &Peak| peak.figure(figure);
+        Distribution::new(of(&self.lean_peak), of(&self.peak), of(&self.heavy_peak), self.spread)
+    }
+
     /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,
     /// all else likely.
     pub fn swings(&self) -> Vec<Swing> {
-        let calibration = Calibration::builtin();
-        let likely = self.peak.needed;
+        self.swings_of(Figure::Needed)
+    }
+
+    /// The same of another figure.
+    pub fn swings_of(&self, figure: Figure) -> Vec<Swing> {
+        let likely = self.peak.figure(figure);
+        let of = |set: &dyn Fn(&mut Plan)| {
+            let mut plan = self.assumed.likely.clone();
+            set(&mut plan);
+            rank_peak(&plan, self.rank).figure(figure)
+        };
         let mut swings: Vec<_> = self
             .assumed
             .choices
             .iter()
             .map(|choice| {
-                let (mut lean, mut heavy) = (self.assumed.likely.clone(), self.assumed.likely.clone());
-                (choice.lean)(&mut lean);
-                (choice.heavy)(&mut heavy);
-                let [least, most] = [lean, heavy].map(|plan| memory::peak(&plan, calibration).needed);
+                let (lean, heavy) = (of(&choice.lean), of(&choice.heavy));
+                let (least, most) = (lean.min(heavy), heavy.max(lean));
                 Swing { field: choice.field, less: likely - least, more: most - likely }
             })
             .collect();
         swings.sort_by_key(|swing| std::cmp::Reverse(swing.total()));
         swings
-    }
-}
-
-/// What hangs on an open field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Swing {
-    /// The spec's field path.
-    pub field: &'static str,
-    /// How much less than estimated is needed at its leanest.
-    pub less: Bytes,
-    /// How much more is needed at its heaviest.
-    pub more: Bytes,
-}
-
-impl Swing {
-    /// From the leanest to the heaviest.
-    pub fn total(self) -> Bytes {
-        self.less + self.more
     }
 }

@@ -4,14 +4,13 @@
 //! job is not sure to run out and the heaviest is not sure to fit. Then every open field with a swing that people would
 //! notice is listed, the heaviest first, and the warnings say how much each is worth.
 
-use crate::estimate::{Estimate, Swing};
+use crate::estimate::Estimate;
 use crate::judge::Rules;
+use crate::judgement::Swing;
 use crate::units::Bytes;
 use crate::verdict::Distribution;
 use crate::workload::annotations;
 
-/// The least swing that is listed.
-const NOTABLE: Bytes = Bytes::from_mib(256);
 /// Unknowns that warnings name at most; the rest is in the list.
 const NAMED: usize = 4;
 
@@ -28,22 +27,12 @@ pub(super) fn deciding(
             return Vec::new();
         }
     }
-    estimate.swings().into_iter().filter(|swing| swing.total() >= NOTABLE).collect()
+    estimate.swings().into_iter().filter(|swing| swing.total() >= Swing::NOTABLE).collect()
 }
 
-/// One line for each of the heaviest.
+/// One line for each of the heaviest: `attention unstated: up to 42.0 GiB more`.
 pub(super) fn warnings(deciding: &[Swing]) -> impl Iterator<Item = String> {
-    deciding.iter().take(NAMED).map(warning)
-}
-
-/// `attention unstated: up to 42.0 GiB more`, and the like.
-fn warning(swing: &Swing) -> String {
-    let field = word(swing.field);
-    match (swing.less >= NOTABLE, swing.more >= NOTABLE) {
-        (true, true) => format!("{field} unstated: from {} less to {} more", swing.less, swing.more),
-        (true, false) => format!("{field} unstated: up to {} less", swing.less),
-        (false, _) => format!("{field} unstated: up to {} more", swing.more),
-    }
+    deciding.iter().take(NAMED).map(|swing| format!("{} unstated: {swing}", word(swing.field)))
 }
 
 /// A field as a person would write it: its annotation's key, where there is one.
@@ -54,18 +43,6 @@ pub(super) fn word(field: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_warning_says_in_which_direction_it_could_go() {
-        let swing = |less, more| Swing {
-            field: "attention",
-            less: Bytes::from_gib(less),
-            more: Bytes::from_gib(more),
-        };
-        assert_eq!(warning(&swing(0.0, 42.0)), "attention unstated: up to 42.0 GiB more");
-        assert_eq!(warning(&swing(12.5, 0.1)), "attention unstated: up to 12.5 GiB less");
-        assert_eq!(warning(&swing(1.0, 2.0)), "attention unstated: from 1.0 GiB less to 2.0 GiB more");
-    }
 
     #[test]
     fn fields_are_named_by_their_annotations_where_there_is_one() {

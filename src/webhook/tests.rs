@@ -35,6 +35,7 @@ pub(super) fn judgement() -> Judgement {
         job: TrainingJob::default(),
         summary: Summary::default(),
         override_reason: None,
+        swings: Vec::new(),
     }
 }
 

@@ -1,3 +1,17 @@
-//! How close the estimates come to what was measured.
+//! How close the estimates come to runs that others measured and published, and to what PyTorch itself counts.
+//!
+//! `published/` holds the figures, one file a source, with what the source says of the run in the words of a training
+//! job, and beside them the rows that are left out, by rule. Every row goes the way that a user's job goes: estimate,
+//! distribution, decision. [`rules`] says which rows count as stated; `bounds.toml` holds what has been reached, and the
+//! tests fail when it is lost.
+//!
+//! `cargo test --test accuracy -- --nocapture` prints the tables.
 
+mod bounds;
+mod devices;
 mod oracle;
+mod published;
+mod rules;
+mod score;
+mod statistics;
+mod table;

@@ -21,11 +21,12 @@
 
 mod choices;
 
+use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
 use crate::workload::{
-    Attention, Framework, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
-    Sharding, TrainingJob,
+    Attention, Dispatcher, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Schedule, Sharding, TrainingJob,
 };
 
 use super::plan::{Adapters, Plan, Targets};
@@ -159,7 +160,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Attention::Flash
     });
     let loss = job.loss.unwrap_or_else(|| {
-        let loss = if choices::vocab_parallel(framework) { Loss::VocabParallel } else { Loss::Eager };
+        let loss = choices::usual_loss(job, framework);
         notes.assume("loss", loss);
         loss
     });
@@ -176,6 +177,12 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Schedule::OneForwardOneBackward
     });
     let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
+    let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
+    let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
+    let mut shape = shape;
+    if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
+        shape.vocab = shape.vocab_padded_for(tensor);
+    }
     let likely = Plan {
         shape,
         tensor,
@@ -185,15 +192,23 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         schedule,
         first_stage_layers: parallelism.first_stage_layers.map(u64::from),
         last_stage_layers: parallelism.last_stage_layers.map(u64::from),
+        embedding_as_layer: parallelism.embedding_as_layer.unwrap_or(false),
+        loss_as_layer: parallelism.loss_as_layer.unwrap_or(false),
         context,
         expert,
         expert_tensor: parallelism.expert_tensor.map_or(tensor, |t| u64::from(t).max(1)),
+        dispatcher: parallelism.dispatcher.unwrap_or(Dispatcher::AllToAll),
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
-        reshard_after_forward: parallelism.reshard_after_forward.unwrap_or(true),
+        // Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
+        reshard_after_forward: parallelism
+            .reshard_after_forward
+            .unwrap_or(framework != Framework::Torchtitan || pipeline == 1),
         micro_batch,
         sequence,
+        // The Trainer pads to the longest sample of a batch, unless samples are packed.
+        varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
         micro_batches,
         precision,
         widths: own_widths(job, stored(adapters.is_some(), states::widths(framework, precision, sharding))),
@@ -201,11 +216,17 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
         recompute,
         recompute_layers: job.recompute_layers.map(u64::from),
+        recompute_modules: job.recompute_modules.clone().unwrap_or_default(),
+        compile: job.compile.unwrap_or(false),
+        cuda_graphs: job.cuda_graphs.unwrap_or(false),
         attention,
         attention_dropout: positive(model.attention_dropout),
         hidden_dropout: positive(model.hidden_dropout),
         loss,
         framework,
+        framework_version: job.framework_version.clone(),
+        accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
+        accelerator_memory: accelerator.map(Accelerator::usable),
         adapters,
         offload_optimizer: offload.optimizer.unwrap_or(false),
         offload_parameters: offload.parameters.unwrap_or(false),
@@ -303,6 +324,8 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
         Framework::Megatron => Sharding::DistributedOptimizer,
         Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo => Sharding::ZeRO1,
         Framework::DeepSpeed | Framework::ColossalAI => Sharding::ZeRO2,
+        // The Trainer copies the model to every rank unless it is told to shard.
+        Framework::HuggingFace => Sharding::None,
         _ => Sharding::FSDP,
     }
 }

@@ -35,8 +35,10 @@ use crate::workload::{Framework, Recompute, Sharding};
 
 /// Whether the plan's layers run as PyTorch's eager modules.
 pub(super) fn is_eager(plan: &Plan) -> bool {
-    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP)
-        && plan.shape.experts.is_none()
+    matches!(
+        plan.framework,
+        Framework::HuggingFace | Framework::FSDP | Framework::Torchtune | Framework::LitGPT
+    ) && plan.shape.experts.is_none()
         && plan.shape.latent.is_none()
         && !plan.offload_activations
         && !matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3)

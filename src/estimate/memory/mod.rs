@@ -45,6 +45,31 @@ pub struct Peak {
     pub components: Vec<Component>,
 }
 
+/// One of the four figures of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// Live tensors.
+    Allocated,
+    /// And what the allocator keeps.
+    Reserved,
+    /// And what no tensor owns.
+    Process,
+    /// What must fit.
+    Needed,
+}
+
+impl Peak {
+    /// One of the four figures.
+    pub fn figure(&self, figure: Figure) -> Bytes {
+        match figure {
+            Figure::Allocated => self.allocated,
+            Figure::Reserved => self.reserved,
+            Figure::Process => self.process,
+            Figure::Needed => self.needed,
+        }
+    }
+}
+
 /// The peak of the worst rank.
 pub fn peak(plan: &Plan, calibration: &Calibration) -> Peak {
     let counted = Parameters::of(&plan.shape);
@@ -77,10 +102,20 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         instants::fullest(&instants::instants(plan, counted, rank, stage))
     };
 
-    let allocated = weights + states + fullest.live();
-    let runtime = calibration.runtime(plan.dimensions());
-    let fragmentation = calibration.fragmentation(allocated);
-    let reserved = allocated + calibration.slack(allocated);
+    let workspaces = calibration.workspaces(plan);
+    let training = weights + states + fullest.live() + workspaces;
+    let loading = weights::loading(plan, rank) - training;
+    let allocated = training + loading;
+    let runtime = calibration.runtime(plan);
+    // What comes and goes leaves holes; weights, states and gradients stay where they are.
+    let transient = fullest.live() - fullest.gradients;
+    let fragmentation = calibration.fragmentation(plan, transient);
+    // Where gradients come and go too, what they leave is too small for what comes next.
+    let gone = gradients::gradients(plan, rank) - fullest.gradients;
+    let wished = allocated + gone + calibration.slack(plan, transient);
+    // The allocator keeps what the device has room for.
+    let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
+    let reserved = wished.min(room).max(allocated);
     let components = [
         ("weights", weights),
         ("optimizer states", states),
@@ -90,6 +125,8 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         ("logits", fullest.logits),
         ("communication buffers", fullest.communication),
         ("optimizer step", fullest.step),
+        ("loading", loading),
+        ("workspaces", workspaces),
         ("fragmentation", fragmentation),
         ("context and libraries", runtime),
     ];

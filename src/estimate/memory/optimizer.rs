@@ -12,7 +12,7 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::{Framework, Optimizer, OptimizerImplementation};
+use crate::workload::{Framework, Optimizer, OptimizerImplementation, Sharding};
 
 /// The optimizer's states of a rank.
 pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
@@ -25,8 +25,16 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
         return Bytes::of(rank.adapters.div_ceil(n), states::moments(plan.optimizer, 4.0));
     }
     let widths = plan.widths;
-    let each = widths.main + widths.main_gradient + states::moments(plan.optimizer, widths.moment);
+    let main_gradient = if copies_gradients_at_step(plan) { 0.0 } else { widths.main_gradient };
+    let each = widths.main + main_gradient + states::moments(plan.optimizer, widths.moment);
     Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each)
+}
+
+/// Megatron, and DeepSpeed where it divides parameters, make the fp32 copy of the gradients when they step, and free it
+/// after.
+fn copies_gradients_at_step(plan: &Plan) -> bool {
+    let at_step = plan.framework == Framework::Megatron || plan.sharding == Sharding::ZeRO3;
+    at_step && plan.adapters.is_none() && !plan.offload_optimizer
 }
 
 /// What the step takes for a moment.
@@ -35,6 +43,12 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         plan.framework,
         Framework::Megatron | Framework::MegatronDeepSpeed | Framework::DeepSpeed | Framework::ColossalAI
     );
+    if copies_gradients_at_step(plan) {
+        let (_, _, divided) = states::divided(plan.sharding);
+        let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
+        let each = plan.widths.main_gradient;
+        return Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each);
+    }
     if plan.offload_optimizer || own_step {
         return Bytes::ZERO;
     }

@@ -13,6 +13,7 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
+use crate::workload::Framework;
 
 /// Bytes of one parameter in NF4 with its scale.
 const NF4: f64 = 0.5 + 4.0 / 64.0;
@@ -35,5 +36,16 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
             let frozen = Bytes::of(rank.linear, linear) + Bytes::of(other, plan.widths.parameter);
             frozen.share(n) + Bytes::of(rank.adapters.div_ceil(n), 4.0)
         }
+    }
+}
+
+/// What loading takes before training begins. LitGPT loads a checkpoint whole and quantizes it on the device.
+/// Source: litgpt's resource tables, whose four-bit peaks of Llama 2 7B are its two-byte weights.
+pub(super) fn loading(plan: &Plan, rank: RankParameters) -> Bytes {
+    let quantized = plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized);
+    if plan.framework == Framework::LitGPT && quantized {
+        Bytes::of(rank.dense.saturating_add(rank.experts), plan.widths.compute)
+    } else {
+        Bytes::ZERO
     }
 }

@@ -4,13 +4,13 @@
 //! their fp32 copy, the logarithm of their softmax), 12 in its backward pass (that logarithm, its gradient, the
 //! gradient of the fp32 logits); 4 are kept between. In fp32: 8 and 12. The final norm keeps 8h.
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
-//! logits were copied once more (18 forwards).
+//! fp32 logits were copied once more (14 forwards, 18 backwards). In chunks: 6, of which 4 are kept.
 
 use super::super::super::plan::Plan;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::{Program, layer_norm, rms_norm};
 use crate::units::Bytes;
-use crate::workload::Loss;
+use crate::workload::{Framework, Loss};
 
 /// What the head keeps and needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         rms_norm(&mut tape, x, h, program.trained)
     };
     tape.free(x);
-    let loss = logits_and_loss(&mut tape, program, plan, normed);
+    let loss = logits_and_loss(&mut tape, program, normed);
     let forward = tape.take_fullest();
     let cached = tape.cached();
     for tensor in [loss.log_softmax, loss.logits, normed] {
@@ -49,7 +49,19 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     tape.take_fullest();
     tape.seed(loss.log_softmax);
     tape.backward();
-    HeadRun { kept, forward, backward: tape.take_fullest(), cached, gradients: tape.gradients() }
+    let logits = Bytes(program.tokens.saturating_mul(shape.vocab.div_ceil(program.tensor)));
+    // Before 4.45 the fp32 logits were copied to be shifted, and their gradient with them.
+    let (ahead, behind) = if plan.is_before(Framework::HuggingFace, 4, 45) { (4, 6) } else { (0, 0) };
+    let forward = forward + logits * ahead;
+    let backward = tape.take_fullest() + logits * behind;
+    // Of logits made in chunks only the logarithm of their softmax is there whole; a fused loss keeps none.
+    let half = if program.formats.compute < 4 { 2 } else { 0 };
+    let (kept, forward, backward) = match plan.loss {
+        Loss::Eager | Loss::VocabParallel => (kept, forward, backward),
+        Loss::Chunked => (kept, forward - logits * (2 + half), backward - logits * 6),
+        Loss::Fused => (kept - logits * 4, forward - logits * (8 + half), backward - logits * 12),
+    };
+    HeadRun { kept, forward, backward, cached, gradients: tape.gradients() }
 }
 
 struct LossTensors {
@@ -57,10 +69,8 @@ struct LossTensors {
     log_softmax: Tensor,
 }
 
-fn logits_and_loss(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> LossTensors {
+fn logits_and_loss(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> LossTensors {
     let vocab = program.shape.vocab.div_ceil(program.tensor);
-    // Chunked and fused losses hold the logits of a part of the tokens at a time.
-    let _ = (plan, Loss::Eager);
     let output = Weight {
         elements: program.shape.hidden.saturating_mul(vocab),
         outputs: vocab,

@@ -1,0 +1,19 @@
+//! What the devices of the published runs offer a process, from the product's own catalogue.
+
+use weighbridge::hardware::{Accelerator, Catalogue};
+use weighbridge::units::Bytes;
+use weighbridge::workload::TrainingJob;
+
+fn accelerator(job: &TrainingJob) -> Option<&'static Accelerator> {
+    Catalogue::builtin().find(job.accelerator.as_ref()?.kind.as_ref()?)
+}
+
+/// What a process can address on the job's device; nothing where the device is not given.
+pub(crate) fn capacity(job: &TrainingJob) -> Option<Bytes> {
+    accelerator(job).map(Accelerator::usable)
+}
+
+/// Whether the device computes in bf16.
+pub(crate) fn bf16(job: &TrainingJob) -> bool {
+    accelerator(job).is_none_or(Accelerator::computes_in_bf16)
+}

@@ -1,0 +1,14 @@
+//! Which rows count as stated.
+
+use weighbridge::estimate::Estimate;
+use weighbridge::estimate::memory::Figure;
+
+/// The share of a figure that an open field may move without deciding.
+const DECIDES: f64 = 0.05;
+
+/// Nothing deciding is unknown: no single field that the source and the framework's documentation leave open moves the
+/// figure by more than 5 %, from its leanest value to its heaviest.
+pub(crate) fn is_stated(estimate: &Estimate, figure: Figure) -> bool {
+    let whole = estimate.peak.figure(figure).as_f64();
+    estimate.swings_of(figure).iter().all(|swing| swing.total().as_f64() <= DECIDES * whole)
+}

@@ -1,0 +1,129 @@
+//! Every row, estimated and judged as a user's job is.
+
+use std::collections::BTreeMap;
+
+use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::memory::Figure;
+use weighbridge::estimate::{Rank, estimate_rank};
+use weighbridge::judge::Rules;
+use weighbridge::judgement::Verdict;
+use weighbridge::units::Bytes;
+use weighbridge::verdict::decide;
+use weighbridge::workload::{Framework, TrainingJob};
+
+use crate::devices;
+use crate::published::{Measured, Outcome, Row};
+use crate::rules;
+use crate::statistics::median;
+
+/// One specification with what it was measured at and what it was estimated at.
+#[derive(Clone, Debug)]
+pub(crate) struct Scored {
+    pub(crate) source: &'static str,
+    pub(crate) name: String,
+    pub(crate) framework: Option<Framework>,
+    pub(crate) experts: bool,
+    /// Whether the dimensions are given, not only a size.
+    pub(crate) dimensions: bool,
+    /// Whether nothing that decides is unknown.
+    pub(crate) stated: bool,
+    pub(crate) outcome: Outcome,
+    pub(crate) figure: Option<Comparison>,
+    pub(crate) judged: Option<Judged>,
+}
+
+/// A figure that was measured, beside the estimate of the same figure of the same rank, in GiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Comparison {
+    pub(crate) kind: Measured,
+    pub(crate) measured: f64,
+    pub(crate) estimated: f64,
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
+}
+
+impl Comparison {
+    /// Estimated over measured, less one: negative is under.
+    pub(crate) fn error(&self) -> f64 {
+        self.estimated / self.measured - 1.0
+    }
+
+    pub(crate) fn is_covered(&self) -> bool {
+        (self.lower..=self.upper).contains(&self.measured)
+    }
+}
+
+/// What the product would have said of the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    pub(crate) probability: f64,
+    /// The need over what the device offers.
+    pub(crate) fullness: f64,
+}
+
+/// Scores rows, equal specifications as one: the middle of what they were measured at.
+pub(crate) fn score(rows: &[Row]) -> Vec<Scored> {
+    let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(specification(row)).or_default().push(row);
+    }
+    groups.values().filter_map(|group| score_one(group)).collect()
+}
+
+fn specification(row: &Row) -> String {
+    let job = serde_json::to_string(&row.job).expect("a job is plain data");
+    format!("{}|{:?}|{:?}|{}|{job}", row.source, row.figure.map(|f| f.0), row.outcome, row.last_rank)
+}
+
+fn score_one(group: &[&Row]) -> Option<Scored> {
+    let row = group.first()?;
+    let device = Device { bf16: devices::bf16(&row.job) };
+    let rank = if row.last_rank { Rank::Last } else { Rank::Worst };
+    let estimate =
+        estimate_rank(&row.job, device, rank).unwrap_or_else(|error| panic!("{}: {error}", row.name));
+    let measured: Vec<f64> = group.iter().filter_map(|row| row.figure).map(|(_, gib)| gib).collect();
+    let meant = row.figure.map_or(Figure::Needed, |(kind, _)| match kind {
+        Measured::Allocated => Figure::Allocated,
+        Measured::Reserved => Figure::Reserved,
+        // Whoever does not say what was read has read what the device shows.
+        Measured::Process | Measured::Unstated => Figure::Process,
+    });
+    let figure = row.figure.map(|(kind, _)| {
+        let (lower, upper) = estimate.distribution(meant).bounds();
+        Comparison {
+            kind,
+            measured: median(&measured),
+            estimated: estimate.peak.figure(meant).as_gib(),
+            lower: lower.as_gib(),
+            upper: upper.as_gib(),
+        }
+    });
+    Some(Scored {
+        source: row.source,
+        name: row.name.clone(),
+        framework: row.job.framework,
+        experts: estimate.assumed.likely.shape.experts.is_some(),
+        dimensions: has_dimensions(&row.job),
+        stated: rules::is_stated(&estimate, meant),
+        outcome: row.outcome,
+        figure,
+        judged: devices::capacity(&row.job).map(|capacity| judge(&row.job, device, capacity)),
+    })
+}
+
+/// The worst rank decides, whoever logged.
+fn judge(job: &TrainingJob, device: Device, capacity: Bytes) -> Judged {
+    let estimate = estimate_rank(job, device, Rank::Worst).expect("it was estimated before");
+    let decision = decide(&estimate.distribution(Figure::Needed), capacity, &Rules::default());
+    Judged {
+        verdict: decision.verdict,
+        probability: decision.probability,
+        fullness: estimate.peak.needed.as_f64() / capacity.as_f64(),
+    }
+}
+
+fn has_dimensions(job: &TrainingJob) -> bool {
+    let given = job.model.as_ref().is_some_and(|m| m.layers.is_some() && m.hidden_size.is_some());
+    given && job.batch.as_ref().is_some_and(|b| b.sequence_length.is_some() && b.micro_batch_size.is_some())
+}
