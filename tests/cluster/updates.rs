@@ -129,6 +129,7 @@ async fn taking_away_the_gpus_that_a_sharded_job_needs_is_refused() -> Result<()
         &[
             ("model", "llama-2-70b"),
             ("sharding", "fsdp"),
+            ("framework", "fsdp"),
             ("recompute", "full"),
             ("attention", "flash"),
             ("micro-batch-size", "1"),
