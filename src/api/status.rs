@@ -152,8 +152,8 @@ fn findings(judgement: &Judgement, circumstances: &Circumstances, seconds: Optio
             kind: BYPASSED_ADMISSION,
             holds: Holds::True,
             reason: "NotRefused",
-            message: "The workload exists in a namespace that refuses what runs out of memory: it was created while \
-                      the webhook could not answer, or before it was installed."
+            message: "It would be refused if it were created now: it came while the webhook could not answer, or before \
+                      the namespace enforced, or what is not refused has changed since (its placement, the nodes)."
                 .into(),
         });
     }

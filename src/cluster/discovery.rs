@@ -19,7 +19,7 @@ use kube::{
 };
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Cluster, follow::Follow, workloads::WorkloadSink};
+use super::{Cluster, Patience, follow::Follow, workloads::WorkloadSink};
 use crate::workload::kinds::{KINDS, Kind};
 
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
 /// An item whenever a definition changes; the error of a missing permission is left to the polling.
 fn definitions(client: Client) -> futures::stream::BoxStream<'static, ()> {
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client);
-    let events = watcher(api, watcher::Config::default()).default_backoff();
+    let events = watcher(api, watcher::Config::default()).backoff(Patience::default());
     let changed =
         |event: &watcher::Event<_>| matches!(event, watcher::Event::Apply(_) | watcher::Event::Delete(_));
     events.filter_map(move |event| std::future::ready(event.ok().filter(changed).map(drop))).boxed()

@@ -10,7 +10,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Resource, api::DynamicObject};
 use serde::de::DeserializeOwned;
 
-use super::{Readiness, metrics::Metrics};
+use super::{Patience, Readiness, metrics::Metrics};
 
 /// What a watch fills.
 pub trait Sink<K = DynamicObject> {
@@ -41,7 +41,7 @@ where
     /// Fills the sink for ever; ends by being dropped.
     pub async fn into(self, mut sink: impl Sink<K>, readiness: &Readiness, metrics: &Metrics) {
         let _counted = Counted::new(metrics, self.resource);
-        let mut events = watcher(self.api, watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(self.api, watcher::Config::default()).backoff(Patience::default()).boxed();
         let mut last_reason = "";
         while let Some(event) = events.next().await {
             match event {

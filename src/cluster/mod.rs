@@ -9,6 +9,7 @@ pub mod follow;
 mod metrics;
 mod namespaces;
 mod nodes;
+mod patience;
 mod readiness;
 mod workloads;
 
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub use metrics::Metrics;
 pub use namespaces::{MODE_LABEL, Namespaces};
 pub use nodes::Nodes;
+pub use patience::Patience;
 pub use readiness::Readiness;
 pub use workloads::{Digest, Workloads, judged_owner};
 

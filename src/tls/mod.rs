@@ -33,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use metrics::Metrics;
 
+use crate::cluster::Patience;
+
 use authority::Authority;
 use leaf::Leaf;
 use resolver::Resolver;
@@ -197,8 +199,9 @@ impl Certificates {
             Api::namespaced(self.client.clone(), &self.settings.namespace);
         let configurations: Api<PartialObjectMeta<ValidatingWebhookConfiguration>> =
             Api::all(self.client.clone());
-        let secrets = watcher(secrets, named(&self.settings.secret)).default_backoff();
-        let configurations = watcher(configurations, named(&self.settings.configuration)).default_backoff();
+        let secrets = watcher(secrets, named(&self.settings.secret)).backoff(Patience::default());
+        let configurations =
+            watcher(configurations, named(&self.settings.configuration)).backoff(Patience::default());
         futures::stream::select(
             secrets.filter_map(|event| std::future::ready(changed(&event))),
             configurations.filter_map(|event| std::future::ready(changed(&event))),

@@ -1,4 +1,5 @@
-//! What slips by while nobody answers, where the webhook fails open: the controller finds it afterwards.
+//! What happens while nobody answers. Where the webhook fails closed, only what it would have weighed waits; where it
+//! fails open, the controller finds afterwards what slipped by.
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::events::v1::Event;
@@ -6,7 +7,27 @@ use kube::{Api, api::ListParams};
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until, wait_until_refused};
 use crate::gate::{SOON, Yard, condition, create, refusal, weighbridge};
-use crate::jobs::{fitting, hopeless};
+use crate::jobs::{fitting, hopeless, job, pod_spec};
+
+#[tokio::test]
+async fn a_gate_that_fails_closed_holds_back_only_what_asks_for_accelerators() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("closed", &[]).await?;
+    let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
+    let setup = Setup::new("closed", reach);
+    let setup = Serve::start(control_plane, weighbridge(), setup).await?.kill()?;
+
+    let client = control_plane.admin()?;
+    let said = refusal(create(&client, namespace.name(), &fitting("llama")?).await?)?;
+    assert!(said.message.contains("failed calling webhook"), "{}", said.message);
+    let mut plain = job("plain", 1, &[]);
+    plain["spec"]["template"]["spec"] = pod_spec(0);
+    create(&client, namespace.name(), &plain).await??;
+
+    let serve = Serve::start(control_plane, weighbridge(), setup).await?;
+    Yard::new(control_plane, &serve, namespace)?.admitted(&fitting("llama")?).await?;
+    serve.stop().await
+}
 
 #[tokio::test]
 async fn a_job_that_slips_by_while_nobody_answers_is_marked_told_of_and_counted() -> Result<()> {

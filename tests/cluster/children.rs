@@ -11,6 +11,7 @@ use crate::jobs::{job, pod};
 const LLAMA: &[(&str, &str)] = &[
     ("model", "llama-2-70b"),
     ("sharding", "fsdp"),
+    ("framework", "fsdp"),
     ("recompute", "full"),
     ("attention", "flash"),
     ("precision", "bf16"),

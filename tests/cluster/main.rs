@@ -19,6 +19,7 @@ mod crd;
 mod estimates;
 mod kinds;
 mod modes;
+mod nodes;
 mod overrides;
 mod people;
 mod permissions;

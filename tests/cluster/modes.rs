@@ -84,12 +84,13 @@ async fn a_namespace_that_is_off_is_never_asked_about() -> Result<()> {
 #[tokio::test]
 async fn the_default_mode_is_for_namespaces_without_a_label() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
-    let labelled = control_plane.guarded_namespace("default", &[("weighbridge.dev/mode", "enforce")]).await?;
-    let unlabelled = control_plane.guarded_namespace("default", &[]).await?;
+    let labelled =
+        control_plane.guarded_namespace("default-mode", &[("weighbridge.dev/mode", "enforce")]).await?;
+    let unlabelled = control_plane.guarded_namespace("default-mode", &[]).await?;
     let reach = Reach::Namespaces(vec![labelled.name().to_owned(), unlabelled.name().to_owned()]);
-    let setup = Setup { arguments: vec!["--mode=warn".to_owned()], ..Setup::new("default-mode", reach) };
-    let serve =
-        Serve::start(control_plane, weighbridge(), Setup { home: "default".to_owned(), ..setup }).await?;
+    let setup = Setup::new("default-mode", reach);
+    let setup = Setup { arguments: vec!["--mode=warn".to_owned()], ..setup };
+    let serve = Serve::start(control_plane, weighbridge(), setup).await?;
     let labelled = Yard::new(control_plane, &serve, labelled)?;
     let unlabelled = Yard::new(control_plane, &serve, unlabelled)?;
 

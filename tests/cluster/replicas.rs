@@ -48,7 +48,10 @@ async fn two_replicas_share_a_ca_and_both_judge_and_one_writes_after_the_other()
     wait_until("one of them to lead", SOON, || async { Ok(leads(&one).await? != leads(&other).await?) })
         .await?;
     let (leader, follower) = if leads(&one).await? { (one, other) } else { (other, one) };
+    let configuration = leader.configuration().to_owned();
     leader.stop().await?;
+    let left = Api::<ValidatingWebhookConfiguration>::all(client).get_opt(&configuration).await?;
+    assert!(left.is_none(), "what it made for itself outlives it");
     // Neither the gate nor the estimates depend on the one that has gone.
     let yard = Yard::new(control_plane, &follower, namespace)?;
     assert_eq!(refusal(yard.create(&hopeless("late")?).await?)?.code, 403);

@@ -18,7 +18,13 @@ fn without_gpus() -> Vec<Value> {
     // Its pod is made only when it may start.
     plain["spec"]["suspend"] = json!(true);
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": pod_spec(0)});
-    vec![trains, plain, pod]
+    // As empty as their definition lets them be: an expression that fails on one refuses it.
+    let mut nothing = pytorchjob("nothing", 1, &[]);
+    nothing["spec"]["pytorchReplicaSpecs"] = json!({});
+    let mut no_template = pytorchjob("no-template", 1, &[]);
+    no_template["spec"]["pytorchReplicaSpecs"] =
+        json!({"Worker": {"replicas": 1}, "Master": {"template": {}}});
+    vec![trains, plain, pod, nothing, no_template]
 }
 
 /// One way each of asking for an accelerator.

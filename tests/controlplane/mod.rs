@@ -25,6 +25,8 @@
 //!   runtime of its own. Share the control plane, never a client: make one in each test.
 //! - Tests share a server, so each works in namespaces of its own.
 //! - Statics are not dropped when a process ends. [`guardian`] ends the servers in every case.
+//!
+//! [`serve`] starts `weighbridge serve` beside it, for the tests and for the demo.
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses another part")]
 #![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]

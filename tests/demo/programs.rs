@@ -24,11 +24,20 @@ pub(super) async fn build_while_checking_the_examples() -> Result<Programs> {
 
     println!("$ weighbridge check examples/");
     let checked =
-        Command::new(&weighbridge).args(["check", "examples/"]).current_dir(repository).status().await?;
+        Command::new(&weighbridge).args(["check", "examples/"]).current_dir(repository).output().await?;
     ensure!(
-        checked.code() == Some(1),
-        "weighbridge check examples/ ended with {checked}, though one of them would run out of memory: expected 1"
+        checked.status.code() == Some(1),
+        "weighbridge check examples/ ended with {}, though one of them would run out of memory: expected 1",
+        checked.status
     );
+    let report = String::from_utf8(checked.stdout)?;
+    match report.split_once("\n\n") {
+        // Nobody has to wait, and what stands behind each line would only push the rest off the screen.
+        Some((table, _)) if build.has_ended()? => {
+            println!("{table}\n\n(and what stands behind each line, which is left out here)");
+        }
+        _ => print!("{report}"),
+    }
     println!("\nExit status 1: something would run out of memory.");
 
     let folder = build.folder().await?;
@@ -44,6 +53,10 @@ impl Build {
         let script = repository.join("tests/controlplane/build");
         let child = Command::new(&script).arg("--print").stdout(Stdio::piped()).spawn();
         Ok(Self(child.with_context(|| script.display().to_string())?))
+    }
+
+    fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_some())
     }
 
     /// The folder of the programs, once they are built.
