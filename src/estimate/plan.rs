@@ -217,11 +217,13 @@ impl Plan {
             && self.widths.main == 0.0
     }
 
-    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer puts off
-    /// FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds all gradients.
+    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer and
+    /// LitGPT's Fabric put off FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds
+    /// all gradients.
     pub fn accumulates_whole(&self) -> bool {
         let divided = super::states::divided(self.sharding).1;
-        self.micro_batches > 1 && (!divided || self.framework == Framework::HuggingFace)
+        self.micro_batches > 1
+            && (!divided || matches!(self.framework, Framework::HuggingFace | Framework::LitGPT))
     }
 
     /// All accelerators.

@@ -201,10 +201,9 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
-        // Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
         reshard_after_forward: parallelism
             .reshard_after_forward
-            .unwrap_or(framework != Framework::Torchtitan || pipeline == 1),
+            .unwrap_or_else(|| usually_reshards(framework, pipeline, micro_batches)),
         micro_batch,
         sequence,
         // The Trainer pads to the longest sample of a batch, unless samples are packed.
@@ -333,6 +332,16 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
 /// Frozen weights are loaded in the computation's format.
 fn stored(adapted: bool, widths: Widths) -> Widths {
     if adapted { Widths { parameter: widths.compute, ..widths } } else { widths }
+}
+
+/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next, LitGPT from one accumulated
+/// microbatch to the next.
+fn usually_reshards(framework: Framework, pipeline: u64, micro_batches: u64) -> bool {
+    match framework {
+        Framework::Torchtitan => pipeline == 1,
+        Framework::LitGPT => micro_batches == 1,
+        _ => true,
+    }
 }
 
 /// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,
