@@ -317,7 +317,8 @@ fn stored(adapted: bool, widths: Widths) -> Widths {
 fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
     let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
     let parameter = or(job.parameter_precision, widths.parameter);
-    let follow = |own: f64| if widths.main == 0.0 && parameter != widths.parameter { parameter } else { own };
+    let changed = (parameter - widths.parameter).abs() > f64::EPSILON;
+    let follow = |own: f64| if widths.main <= 0.0 && changed { parameter } else { own };
     Widths {
         parameter,
         gradient: or(job.gradient_precision, follow(widths.gradient)),

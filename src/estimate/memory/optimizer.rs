@@ -70,6 +70,12 @@ fn for_loop(plan: &Plan) -> u64 {
         return widest.saturating_mul(adapters.rank).saturating_mul(2);
     }
     let (vocab, ffn, positions) = (matrix(shape.vocab), matrix(shape.ffn), matrix(shape.learned_positions));
-    let feed_forward = ffn.saturating_mul(if shape.gated { 3 } else { 2 });
+    let mut feed_forward = ffn.saturating_mul(if shape.gated { 3 } else { 2 });
+    if let Some(experts) = &shape.experts {
+        // All experts of a layer are two tensors, gate and up in one.
+        let ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+        let each = experts.ffn.saturating_mul(h).saturating_mul(experts.count).div_ceil(ranks);
+        feed_forward = feed_forward.max(each.saturating_mul(4));
+    }
     vocab.saturating_mul(2).max(vocab.saturating_add(positions.saturating_mul(2))).max(feed_forward)
 }
