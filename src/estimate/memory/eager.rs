@@ -5,6 +5,7 @@
 //! ```text
 //! loss, forward         kept(all) + head forward + casts of weights (autocast) + root + the last all-gather's buffer
 //! loss, backward        kept(all) + head backward + root + the last layer's all-gather
+//! layer i, gathered     kept(0..=i) + gradients(i+1..L) + the layer's parameters twice: flat and copied
 //! layer i, backward     kept(0..i) + layer backward + gradients(i+1..L) + gathered(i), in flight + reducing(i+1)
 //! layer i, reduction    kept(0..i) + its gradients, unsharded, + the copy that is reduced + gathered
 //! embedding, backward   all gradients + the embedding's, and with a tied output layer their sum
@@ -93,7 +94,7 @@ pub(super) fn instants(
     counted: &Parameters,
     rank: RankParameters,
     stage: Stage,
-) -> [Instant; 14] {
+) -> [Instant; 16] {
     let timeline = Timeline::of(plan, counted, rank, stage);
     let last = timeline.layers.saturating_sub(1);
     let near_last = last.saturating_sub(1);
@@ -102,6 +103,8 @@ pub(super) fn instants(
         timeline.loss_forward(),
         timeline.root_gathered(),
         timeline.loss_backward(),
+        timeline.layer_gathered(near_last),
+        timeline.layer_gathered(0),
         timeline.layer_backward("last layer's backward", last),
         timeline.layer_backward("layers' backward", near_last),
         timeline.layer_backward("layers' backward", second),
@@ -151,7 +154,7 @@ impl<'a> Timeline<'a> {
         let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
         let per_layer = |l: LayerParameters| {
             let dense = l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
-            dense.saturating_add(l.experts.div_ceil(expert_ranks))
+            dense.saturating_add((l.experts.div_ceil(expert_ranks) as f64 * plan.expert_padding()) as u64)
         };
         let adapters_per_layer = rank.adapters.checked_div(layers).unwrap_or(0);
         let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
@@ -316,6 +319,19 @@ impl<'a> Timeline<'a> {
             activations: self.kept(self.layers),
             logits: self.head.backward,
             communication: gathered + self.buckets,
+            ..Instant::default()
+        }
+    }
+
+    fn layer_gathered(&self, i: u64) -> Instant {
+        let again = self.sharded && self.plan.reshard_after_forward;
+        let flat = if again { self.kind(i).group.gathered } else { Bytes::ZERO };
+        Instant {
+            name: "layer gathered for the backward pass",
+            gradients: self.done(i + 1),
+            activations: self.kept(i + 1),
+            working_set: self.stream,
+            communication: self.gathered(i) + flat + self.reducing(i) + self.buckets,
             ..Instant::default()
         }
     }

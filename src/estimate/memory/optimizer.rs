@@ -26,7 +26,8 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     }
     let widths = plan.widths;
     let each = widths.main + widths.main_gradient + states::moments(plan.optimizer, widths.moment);
-    Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each)
+    Bytes::of(rank.dense.div_ceil(n), each)
+        + Bytes::of(rank.experts.div_ceil(n_experts), each).scale(plan.expert_padding())
 }
 
 /// What the step takes for a moment.
