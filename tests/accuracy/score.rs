@@ -27,6 +27,7 @@ pub(crate) struct Scored {
     pub(crate) dimensions: bool,
     /// Whether nothing that decides is unknown.
     pub(crate) stated: bool,
+    pub(crate) device: String,
     pub(crate) outcome: Outcome,
     pub(crate) figure: Option<Comparison>,
     pub(crate) judged: Option<Judged>,
@@ -106,6 +107,7 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
         experts: estimate.assumed.likely.shape.experts.is_some(),
         dimensions: has_dimensions(&row.job),
         stated: rules::is_stated(&estimate, meant),
+        device: row.job.accelerator.as_ref().and_then(|a| a.kind.clone()).unwrap_or_default(),
         outcome: row.outcome,
         figure,
         judged: devices::capacity(&row.job).map(|capacity| judge(&row.job, device, capacity)),

@@ -349,7 +349,8 @@ fn usually_reshards(framework: Framework, pipeline: u64, micro_batches: u64) -> 
 fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
     let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
     let parameter = or(job.parameter_precision, widths.parameter);
-    let follow = |own: f64| if widths.main == 0.0 && parameter != widths.parameter { parameter } else { own };
+    let changed = (parameter - widths.parameter).abs() > f64::EPSILON;
+    let follow = |own: f64| if widths.main <= 0.0 && changed { parameter } else { own };
     Widths {
         parameter,
         gradient: or(job.gradient_precision, follow(widths.gradient)),
