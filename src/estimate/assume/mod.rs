@@ -183,6 +183,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
+    // LitGPT keeps an output layer of its own, whatever the checkpoint ties.
+    shape.tied &= framework != Framework::LitGPT;
     let likely = Plan {
         shape,
         tensor,
