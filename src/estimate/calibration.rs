@@ -39,6 +39,7 @@ struct Dispatchers {
     hybridep_mib: u64,
     alltoall_slack_bytes: f64,
     alltoall_slack_at_most_mib: u64,
+    alltoall_stays: f64,
 }
 
 impl Dispatchers {
@@ -78,6 +79,9 @@ struct Spread {
     framework: String,
     dense: f64,
     experts: f64,
+    /// What an unstated version adds, where versions differ: in quadrature.
+    #[serde(default)]
+    unversioned: f64,
 }
 
 /// Model FLOPs utilization, 0 to 1: the middle and the ends of a 90 % interval.
@@ -131,6 +135,7 @@ impl Calibration {
     /// The allocator's holes that cannot be given back when the device is full.
     pub fn fragmentation(&self, plan: &Plan, transient: Bytes) -> Bytes {
         transient.scale(self.allocator(plan).map_or(0.0, |a| a.fragmentation))
+            + self.dispatch_slack(plan).scale(self.dispatchers.alltoall_stays)
     }
 
     /// What the allocator keeps beside live tensors while there is room.
@@ -162,11 +167,21 @@ impl Calibration {
     }
 
     /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.
-    pub fn spread(&self, framework: Option<Framework>, experts: bool) -> f64 {
+    pub fn spread(&self, framework: Option<Framework>, experts: bool, versioned: bool) -> f64 {
+        let Some(entry) = self.spread_of(framework) else { return 0.25 };
+        let own = if experts { entry.experts } else { entry.dense };
+        own.hypot(if versioned { 0.0 } else { entry.unversioned })
+    }
+
+    /// Whether a framework's versions differ so much that an unstated one decides.
+    pub fn version_decides(&self, framework: Option<Framework>) -> bool {
+        self.spread_of(framework).is_some_and(|entry| entry.unversioned > 0.0)
+    }
+
+    fn spread_of(&self, framework: Option<Framework>) -> Option<&Spread> {
         let name = framework.map_or("any", Framework::name);
         let named = self.spread.iter().find(|s| s.framework == name);
-        let any = named.or_else(|| self.spread.iter().find(|s| s.framework == "any"));
-        any.map_or(0.25, |s| if experts { s.experts } else { s.dense })
+        named.or_else(|| self.spread.iter().find(|s| s.framework == "any"))
     }
 }
 
@@ -191,9 +206,10 @@ mod tests {
     fn the_file_is_valid_and_covers_every_framework() {
         let calibration = Calibration::builtin();
         for framework in Framework::ALL {
-            let dense = calibration.spread(Some(*framework), false);
+            let dense = calibration.spread(Some(*framework), false, true);
             assert!((0.01..0.5).contains(&dense), "{framework}");
-            assert!(calibration.spread(Some(*framework), true) >= dense, "{framework}");
+            assert!(calibration.spread(Some(*framework), false, false) >= dense, "{framework}");
+            assert!(calibration.spread(Some(*framework), true, true) >= dense, "{framework}");
         }
     }
 }

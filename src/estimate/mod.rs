@@ -36,6 +36,8 @@ pub struct Estimate {
     pub heavy: Bytes,
     /// The standard deviation of ln(measured / estimated) of the needed figure.
     pub spread: f64,
+    /// Whether the framework's version is missing and its versions differ.
+    pub version_decides: bool,
     rank: Rank,
     lean_peak: Peak,
     heavy_peak: Peak,
@@ -71,7 +73,8 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
     let (lean_peak, heavy_peak) = (rank_peak(&assumed.lean(), rank), rank_peak(&assumed.heavy(), rank));
     let (lean, heavy) = (lean_peak.needed, heavy_peak.needed);
     let experts = assumed.likely.shape.experts.is_some();
-    let spread = calibration.spread(job.framework, experts);
+    let versioned = job.framework_version.is_some();
+    let spread = calibration.spread(job.framework, experts, versioned);
     Ok(Estimate {
         lean: lean.min(peak.needed).min(heavy),
         heavy: heavy.max(peak.needed).max(lean),
@@ -79,6 +82,7 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
         peak,
         spread,
         rank,
+        version_decides: !versioned && calibration.version_decides(job.framework),
         lean_peak,
         heavy_peak,
     })

@@ -217,11 +217,28 @@ impl Plan {
             && self.widths.main == 0.0
     }
 
-    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer puts off
-    /// FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds all gradients.
+    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer and
+    /// LitGPT's Fabric put off FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds
+    /// all gradients.
     pub fn accumulates_whole(&self) -> bool {
         let divided = super::states::divided(self.sharding).1;
-        self.micro_batches > 1 && (!divided || self.framework == Framework::HuggingFace)
+        self.micro_batches > 1
+            && (!divided || matches!(self.framework, Framework::HuggingFace | Framework::LitGPT))
+    }
+
+    /// By how much FSDP2 pads what ranks hold of a layer's experts: it deals whole experts, so that with fewer experts
+    /// than ranks, some ranks hold padding only. Transformers keeps all experts of a layer in one tensor since 5.0.
+    pub fn expert_padding(&self) -> f64 {
+        let padded = matches!(self.framework, Framework::HuggingFace | Framework::FSDP)
+            && super::states::divided(self.sharding).0;
+        match &self.shape.experts {
+            Some(experts) if padded => {
+                let held = (experts.count / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1);
+                let n = self.expert_shard_group();
+                held.div_ceil(n).saturating_mul(n) as f64 / held as f64
+            }
+            _ => 1.0,
+        }
     }
 
     /// All accelerators.

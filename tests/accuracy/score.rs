@@ -27,6 +27,7 @@ pub(crate) struct Scored {
     pub(crate) dimensions: bool,
     /// Whether nothing that decides is unknown.
     pub(crate) stated: bool,
+    pub(crate) device: String,
     pub(crate) outcome: Outcome,
     pub(crate) figure: Option<Comparison>,
     pub(crate) judged: Option<Judged>,
@@ -105,7 +106,9 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
         framework: row.job.framework,
         experts: estimate.assumed.likely.shape.experts.is_some(),
         dimensions: has_dimensions(&row.job),
-        stated: rules::is_stated(&estimate, meant),
+        stated: row.figure.is_none_or(|(kind, _)| kind != Measured::Unstated)
+            && rules::is_stated(&estimate, meant),
+        device: row.job.accelerator.as_ref().and_then(|a| a.kind.clone()).unwrap_or_default(),
         outcome: row.outcome,
         figure,
         judged: devices::capacity(&row.job).map(|capacity| judge(&row.job, device, capacity)),

@@ -183,6 +183,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
+    // LitGPT keeps an output layer of its own, whatever the checkpoint ties.
+    shape.tied &= framework != Framework::LitGPT;
     let likely = Plan {
         shape,
         tensor,
@@ -201,10 +203,9 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
-        // Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
         reshard_after_forward: parallelism
             .reshard_after_forward
-            .unwrap_or(framework != Framework::Torchtitan || pipeline == 1),
+            .unwrap_or_else(|| usually_reshards(framework, pipeline, micro_batches)),
         micro_batch,
         sequence,
         // The Trainer pads to the longest sample of a batch, unless samples are packed.
@@ -335,12 +336,23 @@ fn stored(adapted: bool, widths: Widths) -> Widths {
     if adapted { Widths { parameter: widths.compute, ..widths } } else { widths }
 }
 
+/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next, LitGPT from one accumulated
+/// microbatch to the next.
+fn usually_reshards(framework: Framework, pipeline: u64, micro_batches: u64) -> bool {
+    match framework {
+        Framework::Torchtitan => pipeline == 1,
+        Framework::LitGPT => micro_batches == 1,
+        _ => true,
+    }
+}
+
 /// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,
 /// moments and reductions have the parameters' format.
 fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
     let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
     let parameter = or(job.parameter_precision, widths.parameter);
-    let follow = |own: f64| if widths.main == 0.0 && parameter != widths.parameter { parameter } else { own };
+    let changed = (parameter - widths.parameter).abs() > f64::EPSILON;
+    let follow = |own: f64| if widths.main <= 0.0 && changed { parameter } else { own };
     Widths {
         parameter,
         gradient: or(job.gradient_precision, follow(widths.gradient)),

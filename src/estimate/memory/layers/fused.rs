@@ -20,8 +20,8 @@
 //! probability in an operation of its own, which keeps both: 6·f_m as well. 1.15: the logged ranks of dropless runs held
 //! that much more than an even share (24 specifications of Megatron-LM's continuous integration).
 //!
-//! CUDA graphs keep 0.21 of the activations besides (six published runs on GH200); modules offloaded one by one leave a
-//! quarter. While tokens are on their way to experts, see [`dispatch_token`] (14 published runs of Qwen3-235B).
+//! CUDA graphs keep 0.21 of the activations besides (six published runs on GH200); modules offloaded one by one leave
+//! half. While tokens are on their way to experts, see [`dispatch_token`] (14 published runs of Qwen3-235B).
 //!
 //! Recomputation. Full keeps each layer's input, `2h/t'`, and one layer's tensors while that layer is computed again.
 //! Selective drops what its modules name, the attention's matrices unless it names others. The backward pass of a layer
@@ -198,7 +198,7 @@ fn kept_token(plan: &Plan, experts: bool) -> f64 {
 /// What captured graphs keep besides, as a share of the activations: their fixed inputs, outputs and gradients.
 const GRAPHS: f64 = 0.21;
 /// What is left of activations whose modules are offloaded one by one.
-const NOT_OFFLOADED: f64 = 0.25;
+const NOT_OFFLOADED: f64 = 0.5;
 
 /// Activations alive on a stage when memory is fullest.
 pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
@@ -245,10 +245,12 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
         Recompute::None => 0.0,
         _ => (whole - kept_token(plan, experts)).max(0.0),
     };
-    let ffn = if plan.framework == Framework::Torchtitan {
-        0.5 * whole
-    } else {
-        layer_token(plan, experts) - attention_token(plan) * scale(plan)
+    let h = plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
+    let ffn = match &plan.shape.experts {
+        _ if plan.framework == Framework::Torchtitan => 0.5 * whole,
+        Some(_) if experts => layer_token(plan, experts) - attention_token(plan) * scale(plan),
+        // The gradients of what is inside the feed-forward network, and of what comes out of it.
+        _ => (2.0 * h + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64) * scale(plan),
     };
     // The matrix's gradient, once.
     let matrices = if attention_matrices(plan) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
