@@ -97,19 +97,13 @@ fn entry(object: &Value, around: &Surroundings) -> Option<Entry> {
 fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
     let Some(first) = errors.first() else { return judgement };
     Judgement {
-        verdict: Verdict::Unknown,
-        reason: Reason::Malformed,
         message: first.message.clone(),
-        oom_probability: None,
-        missing: Vec::new(),
-        warnings: Vec::new(),
-        swings: Vec::new(),
-        memory: None,
-        time: None,
-        cost: None,
-        advice: Vec::new(),
         errors: errors.into_iter().chain(judgement.errors).collect(),
-        ..judgement
+        inputs: judgement.inputs,
+        job: judgement.job,
+        summary: judgement.summary,
+        override_reason: judgement.override_reason,
+        ..Judgement::without_figures(Verdict::Unknown, Reason::Malformed)
     }
 }
 
