@@ -348,7 +348,7 @@ async fn what_is_no_json_or_too_large_is_not_read() {
     }
     let (status, _) = post("application/json; charset=utf-8", "/validate", review.clone()).await;
     assert_eq!(status, StatusCode::OK);
-    let (status, _) = post("application/json", "/validate", vec![b' '; (7 << 20) + 1]).await;
+    let (status, _) = post("application/json", "/validate", vec![b' '; (28 << 20) + 1]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, _) = post("application/json", "/other", review.clone()).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
