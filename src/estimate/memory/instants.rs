@@ -16,7 +16,7 @@ use super::layers::{Program, fused};
 use super::{communication, gradients, logits, optimizer};
 use crate::model::Parameters;
 use crate::units::Bytes;
-use crate::workload::{Framework, Recompute};
+use crate::workload::Framework;
 
 /// What is alive at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ struct Alive {
 /// Hugging Face's modules under DeepSpeed are those that the tape counts; the other stacks are closed formulas.
 fn alive(plan: &Plan, stage: Stage) -> Alive {
     let modules = matches!(plan.framework, Framework::HuggingFace | Framework::DeepSpeed);
-    if !modules || plan.shape.latent.is_some() || plan.recompute == Recompute::Selective {
+    if !modules || plan.shape.latent.is_some() {
         let loss = if stage.output { logits::logits(plan) } else { Bytes::ZERO };
         return Alive { kept: fused::kept(plan, stage), working_set: fused::working_set(plan, stage), loss };
     }
