@@ -24,6 +24,7 @@ fn nothing_known() -> Judgement {
         job: TrainingJob::default(),
         summary: Summary::default(),
         override_reason: None,
+        swings: Vec::new(),
     }
 }
 

@@ -13,5 +13,5 @@ const DECIDES: f64 = 0.05;
 pub(crate) fn is_stated(estimate: &Estimate, figure: Figure) -> bool {
     let whole = estimate.peak.figure(figure).as_f64();
     !estimate.version_decides
-        && estimate.swings_of(figure).iter().all(|(_, swing)| swing.as_f64() <= DECIDES * whole)
+        && estimate.swings_of(figure).iter().all(|swing| swing.total().as_f64() <= DECIDES * whole)
 }
