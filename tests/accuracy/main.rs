@@ -7,6 +7,13 @@
 //!
 //! `cargo test --test accuracy -- --nocapture` prints the tables.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that meets the unexpected should end there and then"
+)]
+
 mod bounds;
 mod devices;
 mod oracle;

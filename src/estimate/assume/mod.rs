@@ -100,6 +100,7 @@ const LIKELY_SEQUENCE: u64 = 4096;
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] where not even the model's size is known.
+#[allow(clippy::too_many_lines, reason = "one assumption after the other, and one line a field of the plan")]
 pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> {
     let model = job.model.clone().unwrap_or_default();
     let parallelism = job.parallelism.clone().unwrap_or_default();

@@ -17,7 +17,7 @@
 //!
 //! Per-operation recomputation saves the output of every second matrix product (keys, attention's projection, one of the
 //! feed-forward network's inputs), of the attention, and of collectives; what it saves besides differs between eager and
-//! compiled runs. Sources: torchtitan's activation_checkpoint.py; published tables of Llama 3 8B (eager and compiled,
+//! compiled runs. Sources: torchtitan's `activation_checkpoint.py`; published tables of Llama 3 8B (eager and compiled,
 //! 2024 to 2026), from which the multiples of `h` alone are taken,
 //! and of DeepSeek-V3 16B (rows, six runs).
 
