@@ -115,22 +115,16 @@ impl Targets {
     /// Queries and values: PEFT's default for Llama-like models.
     pub const QUERY_VALUE: Self =
         Self { query: true, key: false, value: true, output: false, gate: false, up: false, down: false };
+    /// None.
+    pub const NONE: Self =
+        Self { query: false, key: false, value: false, output: false, gate: false, up: false, down: false };
     /// Every linear layer.
     pub const ALL: Self =
         Self { query: true, key: true, value: true, output: true, gate: true, up: true, down: true };
 
     /// Reads target names as PEFT and others write them; an unknown name counts as every layer, the heaviest case.
     pub fn named(names: &[String]) -> Self {
-        let none = Self {
-            query: false,
-            key: false,
-            value: false,
-            output: false,
-            gate: false,
-            up: false,
-            down: false,
-        };
-        names.iter().fold(none, |mut targets, name| {
+        names.iter().fold(Self::NONE, |mut targets, name| {
             match name.trim() {
                 "q_proj" | "query" | "q" | "wq" => targets.query = true,
                 "k_proj" | "key" | "k" | "wk" => targets.key = true,
@@ -188,6 +182,21 @@ impl Plan {
     pub fn expert_shard_group(&self) -> u64 {
         let ranks = self.data.saturating_mul(self.context).saturating_mul(self.tensor);
         (ranks / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1)
+    }
+
+    /// Whether matrix products run in a narrower format than the modules' parameters have: PyTorch's autocast. FSDP and
+    /// `DeepSpeed` cast the parameters themselves.
+    pub fn autocast(&self) -> bool {
+        self.widths.compute < self.widths.parameter
+            && !super::states::divided(self.sharding).0
+            && self.widths.main == 0.0
+    }
+
+    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer puts off
+    /// FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds all gradients.
+    pub fn accumulates_whole(&self) -> bool {
+        let divided = super::states::divided(self.sharding).1;
+        self.micro_batches > 1 && (!divided || self.framework == Framework::HuggingFace)
     }
 
     /// All accelerators.

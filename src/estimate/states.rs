@@ -7,7 +7,7 @@
 //! DeepSpeed bf16 or fp16, ZeRO 1 and 2     2          2       4         4            20
 //! DeepSpeed ZeRO 3                         2          -       4         4            18
 //! FSDP, torchtitan (fp32 shards)           4          4       -         -            16
-//! Hugging Face, autocast on fp32           4          4       -         -            16 (+ 2, the cast weights)
+//! Hugging Face, autocast on fp32           4          4       -         -            16 (and the weights' casts)
 //! pure bf16 (litgpt, torchtune, …)         2          2       -         -            4 (moments of 2 each)
 //! any, fp32                                4          4       -         -            16
 //! ```
@@ -121,6 +121,10 @@ pub fn widths(framework: Framework, precision: Precision, sharding: Sharding) ->
         F::FSDP | F::Torchtitan | F::HuggingFace | F::LLMFoundry | F::MaxText => match sharding {
             Sharding::ZeRO1 | Sharding::ZeRO2 => HALF_WITH_SINGLE_COPIES,
             Sharding::ZeRO3 if framework == F::HuggingFace => HALF_WITH_PARTITIONED_GRADIENT,
+            // Accelerate's mixed precision policy reduces in the format of the computation.
+            Sharding::FSDP | Sharding::HSDP if framework == F::HuggingFace => {
+                Widths { reduction: 2.0, ..MIXED_ON_SINGLE }
+            }
             _ => MIXED_ON_SINGLE,
         },
     }

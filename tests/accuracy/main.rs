@@ -9,6 +9,7 @@
 
 mod bounds;
 mod devices;
+mod oracle;
 mod published;
 mod rules;
 mod score;

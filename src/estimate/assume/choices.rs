@@ -6,7 +6,7 @@ use crate::model::Shape;
 use crate::workload::{Attention, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob};
 
 use super::super::plan::{Plan, Targets};
-use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF, Widths};
+use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF};
 use super::Choice;
 
 /// Whether the framework computes its loss on divided logits.
@@ -106,22 +106,20 @@ fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// Hugging Face trains what it loaded: two-byte weights, or fp32 weights under autocast with a cast copy.
+/// Hugging Face trains what it loaded: two-byte weights, or fp32 weights under autocast.
 fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let hugging_face = job.framework == Some(Framework::HuggingFace);
     if !hugging_face
         || job.parameter_precision.is_some()
         || likely.adapters.is_some()
         || single(likely.precision)
-        || likely.widths != MIXED_ON_SINGLE
+        || likely.widths.parameter <= likely.widths.compute
+        || likely.widths.main > 0.0
     {
         return None;
     }
-    Some(choice(
-        "parameterPrecision",
-        |plan| plan.widths = PURE_HALF,
-        |plan| plan.widths = Widths { parameter: 6.0, ..MIXED_ON_SINGLE },
-    ))
+    let heavy = likely.widths;
+    Some(choice("parameterPrecision", |plan| plan.widths = PURE_HALF, move |plan| plan.widths = heavy))
 }
 
 fn single(precision: Precision) -> bool {

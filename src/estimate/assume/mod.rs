@@ -196,7 +196,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         sequence,
         micro_batches,
         precision,
-        widths: own_widths(job, states::widths(framework, precision, sharding)),
+        widths: own_widths(job, stored(adapters.is_some(), states::widths(framework, precision, sharding))),
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
         recompute,
@@ -307,15 +307,23 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
     }
 }
 
-/// The stored formats that the job gives beat the framework's.
+/// Frozen weights are loaded in the computation's format.
+fn stored(adapted: bool, widths: Widths) -> Widths {
+    if adapted { Widths { parameter: widths.compute, ..widths } } else { widths }
+}
+
+/// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,
+/// moments and reductions have the parameters' format.
 fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
     let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
+    let parameter = or(job.parameter_precision, widths.parameter);
+    let follow = |own: f64| if widths.main == 0.0 && parameter != widths.parameter { parameter } else { own };
     Widths {
-        parameter: or(job.parameter_precision, widths.parameter),
-        gradient: or(job.gradient_precision, widths.gradient),
+        parameter,
+        gradient: or(job.gradient_precision, follow(widths.gradient)),
         main: or(job.main_parameter_precision, widths.main),
-        moment: or(job.optimizer_precision, widths.moment),
-        reduction: or(job.gradient_reduction_precision, widths.reduction),
+        moment: or(job.optimizer_precision, follow(widths.moment)),
+        reduction: or(job.gradient_reduction_precision, follow(widths.reduction)),
         ..widths
     }
 }

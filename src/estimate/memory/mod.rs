@@ -11,11 +11,13 @@
 //! what no tensor owns ([`super::calibration`]): the needed figure is their sum.
 
 mod communication;
+mod eager;
 mod gradients;
 mod instants;
 mod layers;
 mod logits;
 mod optimizer;
+mod tape;
 mod weights;
 
 use super::calibration::Calibration;
@@ -94,7 +96,11 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let rank = RankParameters::of(plan, counted, stage);
     let weights = weights::weights(plan, rank);
     let states = optimizer::optimizer_states(plan, rank);
-    let fullest = instants::fullest(&instants::instants(plan, counted, rank, stage));
+    let fullest = if eager::is_eager(plan) {
+        instants::fullest(&eager::instants(plan, counted, rank, stage))
+    } else {
+        instants::fullest(&instants::instants(plan, counted, rank, stage))
+    };
 
     let allocated = weights + states + fullest.live();
     let runtime = calibration.runtime(plan.dimensions());

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! states = P_trained × (main + main gradient + moments) / N     (N under ZeRO 1 to 3, FSDP, distributed optimizer)
-//! step   = foreach: P_trained × 4 / N;  for-loop: 2 × the largest tensor;  fused, and Megatron's and DeepSpeed's: none
+//! step   = foreach: P_trained × width / N;  for-loop: see below;  fused, and Megatron's and DeepSpeed's: none
 //! ```
 //!
 //! Offloaded states are on the host, and so is the step. Adapters: 8 bytes of moments each.
@@ -12,7 +12,7 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::{Framework, OptimizerImplementation};
+use crate::workload::{Framework, Optimizer, OptimizerImplementation};
 
 /// The optimizer's states of a rank.
 pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
@@ -38,15 +38,38 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
     if plan.offload_optimizer || own_step {
         return Bytes::ZERO;
     }
-    let trained = if plan.adapters.is_some() { rank.adapters } else { rank.dense + rank.experts };
     let (divided, _, _) = states::divided(plan.sharding);
     let n = if divided { plan.shard_group() } else { 1 };
+    let (trained, width) = match plan.adapters {
+        Some(_) => (rank.adapters, 4.0),
+        None => (rank.dense.saturating_add(rank.experts), plan.widths.parameter),
+    };
+    // Only Adam's denominator is a tensor of its own.
+    if !matches!(plan.optimizer, Optimizer::AdamW | Optimizer::AdamW8bit | Optimizer::AdamW4bit) {
+        return Bytes::ZERO;
+    }
     match plan.implementation {
         OptimizerImplementation::Fused => Bytes::ZERO,
-        OptimizerImplementation::Foreach => Bytes::of(trained.div_ceil(n), plan.widths.parameter),
+        OptimizerImplementation::Foreach => Bytes::of(trained.div_ceil(n), width),
         OptimizerImplementation::ForLoop => {
-            let largest = plan.shape.vocab.max(plan.shape.ffn).saturating_mul(plan.shape.hidden);
-            Bytes::of(largest.min(trained).div_ceil(n), 2.0 * plan.widths.parameter)
+            Bytes::of(for_loop(plan).min(trained.saturating_mul(3)).div_ceil(n), width)
         }
     }
+}
+
+/// Numbers alive at once in the for-loop's step: the square root and the denominator of one tensor, and the
+/// denominator of the one before. Gate, up and down projections follow each other; so do the embeddings of tokens and
+/// of positions.
+fn for_loop(plan: &Plan) -> u64 {
+    let shape = &plan.shape;
+    let t = plan.tensor.max(1);
+    let h = shape.hidden;
+    let matrix = |width: u64| width.div_ceil(t).saturating_mul(h);
+    if let Some(adapters) = &plan.adapters {
+        let widest = h.max(shape.ffn).max(shape.query_width());
+        return widest.saturating_mul(adapters.rank).saturating_mul(2);
+    }
+    let (vocab, ffn, positions) = (matrix(shape.vocab), matrix(shape.ffn), matrix(shape.learned_positions));
+    let feed_forward = ffn.saturating_mul(if shape.gated { 3 } else { 2 });
+    vocab.saturating_mul(2).max(vocab.saturating_add(positions.saturating_mul(2))).max(feed_forward)
 }

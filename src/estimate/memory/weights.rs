@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! trained     bytes = P_rank × parameter width / N        (N only under ZeRO 3, FSDP and HSDP)
-//! LoRA        bytes = P_rank × compute width / N + adapters × 4 / N
+//! LoRA        bytes = P_rank × parameter width / N + adapters × 4 / N
 //! QLoRA       bytes = (P_linear × 0.5625 + (P_rank − P_linear) × 2) / N + adapters × 4 / N
 //! ```
 //!
@@ -31,8 +31,8 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
         }
         Some(adapters) => {
             let other = (rank.dense + rank.experts).saturating_sub(rank.linear);
-            let linear = if adapters.quantized { NF4 } else { plan.widths.compute };
-            let frozen = Bytes::of(rank.linear, linear) + Bytes::of(other, plan.widths.compute);
+            let linear = if adapters.quantized { NF4 } else { plan.widths.parameter };
+            let frozen = Bytes::of(rank.linear, linear) + Bytes::of(other, plan.widths.parameter);
             frozen.share(n) + Bytes::of(rank.adapters.div_ceil(n), 4.0)
         }
     }

@@ -1,0 +1,340 @@
+//! The instants of eager PyTorch: Hugging Face and plain PyTorch models, alone, under DDP, or sharded by FSDP2.
+//!
+//! What is alive besides weights and optimizer states; `i` counts layers from the first, `L` is the last:
+//!
+//! ```text
+//! loss, forward         kept(all) + head forward + casts of weights (autocast) + root + the last all-gather's buffer
+//! loss, backward        kept(all) + head backward + root + the last layer's all-gather
+//! layer i, backward     kept(0..i) + layer backward + gradients(i+1..L) + gathered(i), in flight + reducing(i+1)
+//! layer i, reduction    kept(0..i) + its gradients, unsharded, + the copy that is reduced + gathered
+//! embedding, backward   all gradients + the embedding's, and with a tied output layer their sum
+//! root, reduction       all gradients + those of embedding, head and final norm, unsharded, + the copy
+//! optimizer step        all gradients + the step's own workspace
+//! ```
+//!
+//! All layers share the rotary sine and cosine. Under adapters recomputation asks for a gradient of the embedding's
+//! output, which so becomes a leaf: it and its gradient stay from the step before, in a reference cycle of the
+//! checkpoints. In between memory changes by the same amount from layer to layer, so that the two layers at each end suffice.
+//! FSDP2's groups are the layers and the root, which owns embedding, final norm and output layer. A group is gathered
+//! into one flat buffer and copied out of it; in the forward pass the flat buffer lives until the next group's copy, in
+//! the backward pass the next group's flat buffer is filled while a layer runs. Gradients stay unsharded until their
+//! group is done, are copied into one buffer of the reduction's format, which lives until the next group is done, and
+//! become a shard. Source: `torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py` (2.15); DDP's buckets:
+//! `torch/csrc/distributed/c10d/reducer.cpp`.
+
+use super::super::plan::{Plan, RankParameters, Stage};
+use super::super::{schedule, states};
+use super::instants::Instant;
+use super::layers::LayerRun;
+use super::layers::Program;
+use super::layers::head::{HeadRun, head};
+use super::{gradients, optimizer};
+use crate::model::{LayerParameters, Parameters};
+use crate::units::Bytes;
+use crate::workload::{Framework, Recompute, Sharding};
+
+/// Whether the plan's layers run as PyTorch's eager modules.
+pub(super) fn is_eager(plan: &Plan) -> bool {
+    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP)
+        && plan.shape.experts.is_none()
+        && plan.shape.latent.is_none()
+        && !plan.offload_activations
+        && !matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3)
+}
+
+/// A group of parameters that FSDP gathers and reduces together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Group {
+    /// The parameters as they are computed with, whole.
+    gathered: Bytes,
+    /// The copy of the gradients that is reduced, whole.
+    reduced: Bytes,
+    /// Gradients as the backward pass leaves them, whole.
+    gradients: Bytes,
+    /// Gradients as they are kept between steps.
+    kept: Bytes,
+}
+
+/// What the instants of one stage are made of.
+struct Timeline<'a> {
+    plan: &'a Plan,
+    layers: u64,
+    /// Microbatches whose activations are alive, in layers' worth, beyond the running one.
+    others: Bytes,
+    layer: LayerRun,
+    first: LayerRun,
+    head: HeadRun,
+    group: Group,
+    root: Group,
+    /// The gradient of the tokens' embedding; positions follow it.
+    embedding_gradient: Bytes,
+    stream: Bytes,
+    /// What all layers share.
+    shared: Bytes,
+    sharded: bool,
+    /// Gradients that are there from earlier microbatches, and DDP's buckets.
+    standing: Bytes,
+    buckets: Bytes,
+    all_gradients: Bytes,
+    step: Bytes,
+}
+
+/// The instants of one stage.
+pub(super) fn instants(
+    plan: &Plan,
+    counted: &Parameters,
+    rank: RankParameters,
+    stage: Stage,
+) -> [Instant; 14] {
+    let timeline = Timeline::of(plan, counted, rank, stage);
+    let last = timeline.layers.saturating_sub(1);
+    let near_last = last.saturating_sub(1);
+    let second = last.min(1);
+    [
+        timeline.loss_forward(),
+        timeline.root_gathered(),
+        timeline.loss_backward(),
+        timeline.layer_backward("last layer's backward", last),
+        timeline.layer_backward("layers' backward", near_last),
+        timeline.layer_backward("layers' backward", second),
+        timeline.layer_backward("first layer's backward", 0),
+        timeline.layer_reduction("last layer's gradient reduction", last),
+        timeline.layer_reduction("layers' gradient reduction", near_last),
+        timeline.layer_reduction("layers' gradient reduction", second),
+        timeline.layer_reduction("first layer's gradient reduction", 0),
+        timeline.embedding_backward(),
+        timeline.root_reduction(),
+        timeline.optimizer_step(),
+    ]
+}
+
+impl<'a> Timeline<'a> {
+    fn of(plan: &'a Plan, counted: &Parameters, rank: RankParameters, stage: Stage) -> Self {
+        let program = Program::of(plan);
+        let adapted = plan.adapters.is_some();
+        let layer = program.run(plan.recompute, true);
+        // Under adapters the first layer's input has no gradient, unless recomputation asks for one.
+        let first = if adapted && stage.embedding && plan.recompute != Recompute::Full {
+            program.run(plan.recompute, false)
+        } else {
+            layer
+        };
+        let layers = stage.layers();
+        let head = if stage.output { head(&program, plan) } else { HeadRun::default() };
+        let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
+        let n = if sharded { plan.shard_group() } else { 1 };
+        let t = plan.tensor.max(1);
+        let widths = plan.widths;
+        let group = |parameters: u64, adapters: u64, gradients: Bytes| {
+            let trained = if adapted { 0 } else { parameters };
+            let adapters = |width: f64| Bytes::of(adapters, width);
+            Group {
+                gathered: Bytes::of(parameters, widths.compute) + adapters(4.0),
+                reduced: Bytes::of(trained, widths.reduction) + adapters(4.0),
+                gradients,
+                kept: (Bytes::of(trained, widths.gradient) + adapters(4.0)).share(n),
+            }
+        };
+        let per_layer = |l: LayerParameters| l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
+        let adapters_per_layer = rank.adapters.checked_div(layers).unwrap_or(0);
+        let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
+        let output =
+            if stage.output { counted.output.div_ceil(t).saturating_add(counted.final_norm) } else { 0 };
+        let matrix = |rows: u64| {
+            let rows = if adapted || !stage.embedding { 0 } else { rows };
+            Bytes::of(rows.saturating_mul(plan.shape.hidden), program.gradient_width())
+        };
+        let embedding_gradient = matrix(plan.shape.vocab.div_ceil(t));
+        let position_gradient = matrix(plan.shape.learned_positions);
+        let tied = plan.shape.tied && stage.embedding && stage.output;
+        let root_gradients =
+            head.gradients + position_gradient + if tied { Bytes::ZERO } else { embedding_gradient };
+        let stream =
+            Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
+        let all_gradients = gradients::gradients(plan, rank);
+        let trained =
+            if adapted { Bytes::of(rank.adapters, 4.0) } else { Bytes::of(rank.dense, widths.gradient) };
+        let ranks = plan.data.saturating_mul(plan.context);
+        let standing = if plan.micro_batches <= 1 {
+            Bytes::ZERO
+        } else if sharded && plan.accumulates_whole() {
+            let width = widths.compute.max(widths.reduction);
+            if adapted { trained } else { Bytes::of(rank.dense, width) }
+        } else {
+            all_gradients
+        };
+        let kept_all = schedule::live_layers(plan, stage) - layers as f64;
+        Self {
+            plan,
+            layers,
+            others: layer.kept.scale(kept_all.max(0.0)),
+            layer,
+            first,
+            head,
+            group: group(per_layer(counted.dense_layer), adapters_per_layer, layer.gradients),
+            root: group(embedding.saturating_add(output), 0, root_gradients),
+            embedding_gradient,
+            stream,
+            shared: program.shared()
+                + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
+            sharded,
+            standing,
+            buckets: if plan.sharding == Sharding::None && ranks > 1 { trained } else { Bytes::ZERO },
+            all_gradients,
+            step: optimizer::optimizer_step(plan, rank),
+        }
+    }
+
+    /// What layers `0..count` keep.
+    fn kept(&self, count: u64) -> Bytes {
+        let rest = self.layer.kept * count.saturating_sub(1);
+        self.others + self.shared + if count > 0 { self.first.kept + rest } else { Bytes::ZERO }
+    }
+
+    /// Gradients of `count` layers that are done, and of the head.
+    fn done(&self, count: u64) -> Bytes {
+        if self.standing > Bytes::ZERO {
+            return self.standing;
+        }
+        let layers = if self.sharded { self.group.kept } else { self.group.gradients };
+        layers * count + self.head.gradients
+    }
+
+    /// A group's whole gradients, unless they are among those of earlier microbatches.
+    fn unreduced(&self, gradients: Bytes) -> Bytes {
+        if self.plan.accumulates_whole() { Bytes::ZERO } else { gradients }
+    }
+
+    /// Parameters that are gathered while layer `i` is in use, the root's included.
+    fn gathered(&self, i: u64) -> Bytes {
+        if !self.sharded {
+            return Bytes::ZERO;
+        }
+        let layers = if self.plan.reshard_after_forward { 1 } else { i.saturating_add(1).min(self.layers) };
+        self.root.gathered + self.group.gathered * layers
+    }
+
+    /// The next layer's all-gather, while layer `i` runs backwards.
+    fn in_flight(&self, i: u64) -> Bytes {
+        let flies = self.sharded && self.plan.reshard_after_forward && i > 0;
+        if flies { self.group.gathered } else { Bytes::ZERO }
+    }
+
+    /// The copy of the gradients of the layer after `i` that is still being reduced.
+    fn reducing(&self, i: u64) -> Bytes {
+        if self.sharded && i + 1 < self.layers { self.group.reduced } else { Bytes::ZERO }
+    }
+
+    fn loss_forward(&self) -> Instant {
+        let casts = self.layer.cached * self.layers + self.head.cached;
+        let flat = if self.sharded { self.group.gathered } else { Bytes::ZERO };
+        let gathered = if !self.sharded {
+            Bytes::ZERO
+        } else if self.plan.reshard_after_forward {
+            self.root.gathered
+        } else {
+            self.gathered(self.layers)
+        };
+        Instant {
+            name: "loss",
+            gradients: self.standing,
+            activations: self.kept(self.layers),
+            logits: self.head.forward,
+            // The head's own casts are counted in its forward pass.
+            working_set: casts - self.head.cached,
+            communication: gathered + flat + self.buckets,
+            ..Instant::default()
+        }
+    }
+
+    fn root_gathered(&self) -> Instant {
+        let again = self.sharded && self.plan.reshard_after_forward;
+        Instant {
+            name: "root gathered for the backward pass",
+            gradients: self.standing,
+            activations: self.kept(self.layers),
+            logits: self.head.kept,
+            communication: self.buckets + if again { self.root.gathered * 2 } else { Bytes::ZERO },
+            ..Instant::default()
+        }
+    }
+
+    fn loss_backward(&self) -> Instant {
+        let gathered = if !self.sharded {
+            Bytes::ZERO
+        } else if self.plan.reshard_after_forward {
+            self.root.gathered + self.group.gathered
+        } else {
+            self.gathered(self.layers)
+        };
+        Instant {
+            name: "loss's backward",
+            gradients: self.standing,
+            activations: self.kept(self.layers),
+            logits: self.head.backward,
+            communication: gathered + self.buckets,
+            ..Instant::default()
+        }
+    }
+
+    fn layer_backward(&self, name: &'static str, i: u64) -> Instant {
+        let run = if i == 0 { self.first } else { self.layer };
+        Instant {
+            name,
+            gradients: self.done(self.layers.saturating_sub(i + 1)),
+            activations: self.kept(i),
+            working_set: run.backward,
+            communication: self.gathered(i) + self.in_flight(i) + self.reducing(i) + self.buckets,
+            ..Instant::default()
+        }
+    }
+
+    fn layer_reduction(&self, name: &'static str, i: u64) -> Instant {
+        if !self.sharded {
+            return Instant { name, ..Instant::default() };
+        }
+        Instant {
+            name,
+            gradients: self.done(self.layers.saturating_sub(i + 1)) + self.unreduced(self.group.gradients),
+            activations: self.kept(i),
+            working_set: self.stream,
+            communication: self.gathered(i) - self.group.gathered + self.in_flight(i) + self.group.reduced,
+            ..Instant::default()
+        }
+    }
+
+    fn embedding_backward(&self) -> Instant {
+        let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
+        let sums = if tied { 2 } else { 1 };
+        let root = if self.sharded { self.root.gathered + self.group.reduced } else { Bytes::ZERO };
+        Instant {
+            name: "embedding's backward",
+            gradients: self.done(self.layers) + self.embedding_gradient * sums,
+            working_set: self.stream,
+            communication: root + self.buckets,
+            ..Instant::default()
+        }
+    }
+
+    fn root_reduction(&self) -> Instant {
+        if !self.sharded {
+            return Instant { name: "root's gradient reduction", ..Instant::default() };
+        }
+        Instant {
+            name: "root's gradient reduction",
+            gradients: self.done(self.layers) - self.head.gradients + self.unreduced(self.root.gradients),
+            communication: self.root.reduced,
+            ..Instant::default()
+        }
+    }
+
+    fn optimizer_step(&self) -> Instant {
+        Instant {
+            name: "optimizer step",
+            gradients: self.all_gradients,
+            communication: self.buckets,
+            step: self.step,
+            ..Instant::default()
+        }
+    }
+}

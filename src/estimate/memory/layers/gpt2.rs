@@ -1,0 +1,83 @@
+//! A layer as Hugging Face's GPT-2 class writes it, run eagerly by PyTorch.
+//!
+//! ```text
+//! kept, bytes a token     c·(8h + 5f) + 4a + 16        c bytes a number; f = 4h: c·28h
+//! ```
+//!
+//! `LayerNorm` keeps its input and two fp32 numbers a token; queries, keys and values are views of one projection; the
+//! GELU is written out (`NewGELUActivation`) and keeps its input, half of it, the tanh, one plus it, and the product.
+//! Source: `transformers/models/gpt2/modeling_gpt2.py`, `transformers/activations.py` (5.24).
+
+use super::super::tape::{Tape, Tensor};
+use super::{Program, attention, dropout, layer_norm, linear};
+
+/// The layer.
+pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    let h = program.shape.hidden;
+    let normed = layer_norm(tape, x, h, program.trained);
+    let attended = self_attention(tape, program, normed);
+    tape.free(normed);
+    let middle = tape.add(attended, x);
+    tape.free(attended);
+    let normed = layer_norm(tape, middle, h, program.trained);
+    let fed = program.feed_forward(tape, normed);
+    tape.free(normed);
+    let fed = dropout(tape, program, fed);
+    let output = tape.add(middle, fed);
+    tape.free(middle);
+    tape.free(fed);
+    output
+}
+
+fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    let (shape, targets) = (program.shape, program.targets());
+    let (h, q, k) = (shape.hidden, program.query_width(), program.key_width());
+    let adapted = targets.query || targets.key || targets.value;
+    let joint = linear(tape, program, x, h, q.saturating_add(k.saturating_mul(2)), true, adapted);
+    let tokens = tape.tokens();
+    let [query, key, value] = [q, k, k].map(|width| tape.view(joint, tokens.saturating_mul(width)));
+    tape.free(joint);
+    let attended = attention(tape, program, query, key, value);
+    for states in [query, key, value] {
+        tape.free(states);
+    }
+    let output = linear(tape, program, attended, q, h, true, targets.output);
+    tape.free(attended);
+    dropout(tape, program, output)
+}
+
+/// `down(0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))))`, every step a tensor.
+pub(super) fn written_out_gelu(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
+    let (h, targets) = (program.shape.hidden, program.targets());
+    let up = linear(tape, program, x, h, f, true, targets.up);
+    let half = tape.map(up);
+    let cube = tape.power(up);
+    let scaled = tape.map(cube);
+    tape.free(cube);
+    let sum = tape.add(up, scaled);
+    tape.free(scaled);
+    let inner = tape.map(sum);
+    tape.free(sum);
+    let tanh = tape.map_saving_output(inner, tape.width(inner));
+    tape.free(inner);
+    let plus_one = tape.map(tanh);
+    tape.free(tanh);
+    let product = tape.multiply(half, plus_one);
+    for tensor in [half, plus_one, up] {
+        tape.free(tensor);
+    }
+    let output = linear(tape, program, product, f, h, true, targets.down);
+    tape.free(product);
+    output
+}
+
+/// PyTorch's own GELU, one kernel: keeps its input and its output.
+pub(super) fn gelu(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
+    let (h, biases, targets) = (program.shape.hidden, program.shape.biases, program.targets());
+    let up = linear(tape, program, x, h, f, biases, targets.up);
+    let activated = tape.map_saving_input(up, 0);
+    tape.free(up);
+    let output = linear(tape, program, activated, f, h, biases, targets.down);
+    tape.free(activated);
+    output
+}

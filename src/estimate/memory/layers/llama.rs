@@ -1,0 +1,84 @@
+//! A layer as Hugging Face's Llama, Mistral, Qwen2 and Qwen3 classes write it, run eagerly by PyTorch.
+//!
+//! Bytes a token that it keeps for the backward pass, by number formats (`h` hidden, `q`, `κ` widths of queries and
+//! keys, `f` feed-forward, `a` heads):
+//!
+//! ```text
+//! two bytes            16h + 4q + 4κ + 8f + 4a + 8
+//! four bytes           24h + 8q + 8κ + 16f + 4a + 8
+//! autocast over fp32   26h + 4q + 4κ + 8f + 4a + 8, and 2 a parameter: the weights' casts
+//! ```
+//!
+//! The norms compute in fp32 and keep their input's cast (4h), what they multiply with their weight (2h), and their
+//! output (2h); SwiGLU keeps gate, its silu, the up projection and the product. Positions are rotary: only the shared
+//! sine and cosine are kept. Source: `transformers/models/llama/modeling_llama.py`, `qwen2`, `qwen3` (5.24); the
+//! formulas above are asserted in the tests of [`super`].
+
+use super::super::tape::{Tape, Tensor};
+use super::{Program, attention, linear, rms_norm};
+
+/// The layer: attention and feed-forward network, each behind a norm and beside a residual.
+pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    let h = program.shape.hidden;
+    let normed = rms_norm(tape, x, h, program.trained);
+    let attended = self_attention(tape, program, normed);
+    tape.free(normed);
+    let middle = tape.add(x, attended);
+    tape.free(attended);
+    let normed = rms_norm(tape, middle, h, program.trained);
+    let fed = program.feed_forward(tape, normed);
+    tape.free(normed);
+    let output = tape.add(middle, fed);
+    tape.free(middle);
+    tape.free(fed);
+    output
+}
+
+fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    let (shape, targets) = (program.shape, program.targets());
+    let (h, q, k) = (shape.hidden, program.query_width(), program.key_width());
+    let biased = shape.qkv_biases;
+    let mut query = linear(tape, program, x, h, q, biased, targets.query);
+    let mut key = linear(tape, program, x, h, k, biased, targets.key);
+    let value = linear(tape, program, x, h, k, biased, targets.value);
+    if shape.query_key_norm {
+        for states in [&mut query, &mut key] {
+            let normed = rms_norm(tape, *states, shape.head_size, program.trained);
+            tape.free(std::mem::replace(states, normed));
+        }
+    }
+    let (rotated_query, rotated_key) = (rotary(tape, program, query), rotary(tape, program, key));
+    tape.free(query);
+    tape.free(key);
+    let attended = attention(tape, program, rotated_query, rotated_key, value);
+    for states in [rotated_query, rotated_key, value] {
+        tape.free(states);
+    }
+    let output = linear(tape, program, attended, q, h, shape.biases, targets.output);
+    tape.free(attended);
+    output
+}
+
+/// `x·cos + rotate_half(x)·sin`: keeps nothing of its own; its derivative holds two more tensors of its size.
+/// Sine and cosine have the residual stream's format, and so has the result.
+fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    let width = tape.width(x).max(program.formats.parameter);
+    let rotated = tape.fused((tape.elements(x), width), &[x], &[], crate::units::Bytes::ZERO, false);
+    let scratch = crate::units::Bytes(tape.elements(x).saturating_mul(width)) * 2;
+    tape.with_scratch(rotated, scratch)
+}
+
+/// SwiGLU as `down(silu(gate(x)) · up(x))`.
+pub(super) fn gated(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
+    let (h, biases, targets) = (program.shape.hidden, program.shape.biases, program.targets());
+    let gate = linear(tape, program, x, h, f, biases, targets.gate);
+    let activated = tape.map_saving_input(gate, 0);
+    tape.free(gate);
+    let up = linear(tape, program, x, h, f, biases, targets.up);
+    let product = tape.multiply(activated, up);
+    tape.free(activated);
+    tape.free(up);
+    let output = linear(tape, program, product, f, h, biases, targets.down);
+    tape.free(product);
+    output
+}

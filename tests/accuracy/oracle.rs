@@ -1,0 +1,191 @@
+//! Allocated peaks that PyTorch counted itself, against the estimate's allocated figure.
+//!
+//! `oracle.csv` holds one training step a row: a Hugging Face causal language model, run eagerly on fake tensors, alone
+//! or sharded by FSDP2; the peak is what PyTorch's `MemTracker` counted tensor by tensor in the second step. A row is
+//! turned into the training job that a person would write for it:
+//!
+//! | row | training job |
+//! | --- | --- |
+//! | `dtype=bf16` | `precision: BF16`, `parameterPrecision: BF16` (the model is loaded in bf16) |
+//! | `dtype=fp32` | `precision: FP32` |
+//! | `dtype=fp32, autocast` | `precision: BF16`, `parameterPrecision: FP32` (`bf16=True` of the Trainer) |
+//! | `dtype=fp32, mixed=bf16` | the same with `sharding: FSDP`, `gradientReductionPrecision: FP32` (FSDP2's policy) |
+//! | `fsdp=N` | `sharding: FSDP`, `data: N`; 1: `sharding: None` |
+//! | `reshard`, `recompute` | `reshardAfterForward`, `recompute` |
+//! | `adamw`, `adamw_foreach`, `sgd` | `optimizer`, with `optimizerImplementation: ForLoop` or `Foreach` |
+//! | `lora=r` | `finetuning: {method: LoRA, rank: r, targets: [q_proj, v_proj]}` |
+
+use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::calibration::Calibration;
+use weighbridge::estimate::memory::{Peak, peak};
+use weighbridge::workload::{
+    Activation, Batch, Finetuning, Framework, Loss, Method, Model, Normalization, Optimizer,
+    OptimizerImplementation, Parallelism, Positions, Precision, Recompute, Sharding, TrainingJob,
+};
+
+/// The worst error that is let pass.
+const WORST: f64 = 0.03;
+/// The median of all errors that is let pass.
+const MEDIAN: f64 = 0.003;
+
+struct Row<'a> {
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Row<'a> {
+    fn get(&self, name: &str) -> &'a str {
+        self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value).expect(name)
+    }
+
+    fn number(&self, name: &str) -> u32 {
+        self.get(name).parse().expect(name)
+    }
+
+    fn yes(&self, name: &str) -> bool {
+        self.get(name) == "yes"
+    }
+
+    fn measured(&self) -> f64 {
+        self.get("peak_gib").parse().expect("peak_gib")
+    }
+
+    /// What sets the row apart, in few words.
+    fn setting(&self) -> String {
+        let mut words =
+            vec![format!("{}x{}", self.get("mbs"), self.get("seq")), self.get("dtype").to_owned()];
+        if self.yes("autocast") {
+            words.push("autocast".into());
+        }
+        if !self.get("mixed").is_empty() {
+            words.push("mixed".into());
+        }
+        if self.number("fsdp") > 1 {
+            words.push(format!("fsdp{}", self.get("fsdp")));
+            if !self.yes("reshard") {
+                words.push("kept".into());
+            }
+        }
+        if self.get("recompute") == "full" {
+            words.push("recompute".into());
+        }
+        words.push(self.get("optimizer").to_owned());
+        if self.number("lora") > 0 {
+            words.push(format!("lora{}", self.get("lora")));
+        }
+        words.join(" ")
+    }
+
+    fn job(&self) -> TrainingJob {
+        let gpt2 = self.get("arch") == "gpt2";
+        let model = Model {
+            layers: Some(self.number("layers")),
+            hidden_size: Some(self.number("hidden")),
+            attention_heads: Some(self.number("heads")),
+            key_value_heads: Some(self.number("kv_heads")),
+            ffn_hidden_size: Some(self.number("ffn")),
+            vocab_size: Some(self.number("vocab")),
+            tied_embeddings: Some(self.yes("tie")),
+            activation: Some(if gpt2 { Activation::GELU } else { Activation::SwiGLU }),
+            positions: Some(if gpt2 { Positions::Learned } else { Positions::Rotary }),
+            normalization: Some(if gpt2 { Normalization::LayerNorm } else { Normalization::RMSNorm }),
+            biases: Some(gpt2),
+            qkv_biases: Some(gpt2 || self.get("arch") == "qwen2"),
+            ..Model::default()
+        };
+        let half = self.get("dtype") == "bf16";
+        let mixed = self.yes("autocast") || !self.get("mixed").is_empty();
+        let fsdp = self.number("fsdp");
+        TrainingJob {
+            model: Some(model),
+            parallelism: Some(Parallelism {
+                data: Some(fsdp),
+                sharding: Some(if fsdp > 1 { Sharding::FSDP } else { Sharding::None }),
+                reshard_after_forward: Some(self.yes("reshard")),
+                ..Parallelism::default()
+            }),
+            batch: Some(Batch {
+                micro_batch_size: Some(self.number("mbs")),
+                global_batch_size: Some(self.number("mbs") * fsdp),
+                sequence_length: Some(self.number("seq")),
+                ..Batch::default()
+            }),
+            precision: Some(if half || mixed { Precision::BF16 } else { Precision::FP32 }),
+            parameter_precision: Some(if half { Precision::BF16 } else { Precision::FP32 }),
+            gradient_reduction_precision: (!half && mixed).then_some(Precision::FP32),
+            optimizer: Some(if self.get("optimizer") == "sgd" { Optimizer::SGD } else { Optimizer::AdamW }),
+            optimizer_implementation: Some(match self.get("optimizer") {
+                "adamw_foreach" => OptimizerImplementation::Foreach,
+                _ => OptimizerImplementation::ForLoop,
+            }),
+            recompute: Some(if self.get("recompute") == "full" { Recompute::Full } else { Recompute::None }),
+            loss: Some(Loss::Eager),
+            finetuning: (self.number("lora") > 0).then(|| Finetuning {
+                method: Some(Method::LoRA),
+                rank: Some(self.number("lora")),
+                targets: Some(vec!["q_proj".into(), "v_proj".into()]),
+            }),
+            framework: Some(Framework::HuggingFace),
+            ..TrainingJob::default()
+        }
+    }
+
+    fn peak(&self) -> Peak {
+        let plan = assume(&self.job(), Device { bf16: true }).unwrap().likely;
+        peak(&plan, Calibration::builtin())
+    }
+}
+
+fn rows(table: &str) -> Vec<Row<'_>> {
+    let mut lines = table.lines().filter(|line| !line.starts_with('#'));
+    let header: Vec<_> = lines.next().expect("a header").split(',').collect();
+    lines.map(|line| Row { fields: header.iter().copied().zip(line.split(',')).collect() }).collect()
+}
+
+fn median(errors: &[f64]) -> f64 {
+    let mut sizes: Vec<_> = errors.iter().map(|error| error.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
+    sizes.get(sizes.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn worst(errors: &[f64]) -> f64 {
+    errors.iter().fold(0.0, |worst, error| error.abs().max(worst))
+}
+
+#[test]
+fn allocated_peaks_are_those_that_pytorch_counts() {
+    let rows = rows(include_str!("oracle.csv"));
+    let mut groups: Vec<(&str, Vec<f64>)> = Vec::new();
+    println!(
+        "{:<22} {:<46} {:>9} {:>9} {:>7}  instant",
+        "model", "setting", "measured", "estimated", "error"
+    );
+    for row in &rows {
+        let (peak, measured) = (row.peak(), row.measured());
+        let estimated = peak.allocated.as_gib();
+        let error = estimated / measured - 1.0;
+        println!(
+            "{:<22} {:<46} {measured:>9.4} {estimated:>9.4} {:>6.2}%  {}",
+            row.get("model"),
+            row.setting(),
+            error * 100.0,
+            peak.instant
+        );
+        let group = row.get("group");
+        match groups.iter_mut().find(|(name, _)| *name == group) {
+            Some((_, errors)) => errors.push(error),
+            None => groups.push((group, vec![error])),
+        }
+    }
+    for (name, errors) in &groups {
+        println!(
+            "{name}: {} rows, median |error| {:.3} %, worst {:.2} %",
+            errors.len(),
+            median(errors) * 100.0,
+            worst(errors) * 100.0
+        );
+    }
+    for (name, errors) in &groups {
+        assert!(median(errors) <= MEDIAN, "{name}: median {}", median(errors));
+        assert!(worst(errors) <= WORST, "{name}: worst {}", worst(errors));
+    }
+}
