@@ -4,34 +4,69 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::plan::Plan;
 use crate::units::Bytes;
-use crate::workload::Framework;
+use crate::workload::{Dispatcher, Framework};
 
 /// What is calibrated rather than counted.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    runtime: Runtime,
-    allocator: Allocator,
+    runtime: Vec<Runtime>,
+    dispatchers: Dispatchers,
+    workspaces: Vec<Workspaces>,
+    allocator: Vec<Allocator>,
     spread: Vec<Spread>,
     /// Model FLOPs utilization where nobody gives one.
     pub utilization: Utilization,
 }
 
+/// What no tensor owns: context, kernels, library handles, and a communicator for each parallel dimension.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Runtime {
-    context_mib: u64,
+    framework: String,
+    accelerators: Option<Vec<String>>,
+    base_mib: u64,
     communicator_mib: u64,
-    communicator_dimensions_at_most: u64,
-    workspace_mib: u64,
 }
 
+/// Buffers of the libraries that send tokens to experts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dispatchers {
+    deepep_mib: u64,
+    hybridep_mib: u64,
+    alltoall_slack_bytes: f64,
+    alltoall_slack_at_most_mib: u64,
+}
+
+impl Dispatchers {
+    fn buffers_mib(&self, dispatcher: Dispatcher) -> u64 {
+        match dispatcher {
+            Dispatcher::DeepEP => self.deepep_mib,
+            Dispatcher::HybridEP => self.hybridep_mib,
+            Dispatcher::AllGather | Dispatcher::AllToAll => 0,
+        }
+    }
+}
+
+/// Scratch memory that libraries take from the framework's allocator.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Workspaces {
+    framework: String,
+    accelerators: Option<Vec<String>>,
+    mib: u64,
+}
+
+/// What the allocator keeps beside live tensors, as shares of what comes and goes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Allocator {
-    fragmentation: f64,
+    framework: String,
     slack: f64,
+    fragmentation: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -73,22 +108,51 @@ impl Calibration {
         &BUILTIN
     }
 
-    /// What a process holds that no tensor owns: context, library workspaces, and communicators for each parallel
-    /// dimension in use.
-    pub fn runtime(&self, dimensions: u64) -> Bytes {
-        let communicators = dimensions.min(self.runtime.communicator_dimensions_at_most);
-        Bytes::from_mib(self.runtime.context_mib + self.runtime.workspace_mib)
-            + Bytes::from_mib(self.runtime.communicator_mib) * communicators
+    /// What a process holds that no tensor owns.
+    pub fn runtime(&self, plan: &Plan) -> Bytes {
+        let fits = |r: &&Runtime| applies(plan, &r.framework, r.accelerators.as_deref());
+        self.runtime.iter().find(fits).map_or(Bytes::ZERO, |runtime| {
+            let communicators = plan.dimensions().min(COMMUNICATORS_AT_MOST);
+            let dispatcher = if plan.expert > 1 { self.dispatchers.buffers_mib(plan.dispatcher) } else { 0 };
+            Bytes::from_mib(runtime.base_mib + dispatcher)
+                + Bytes::from_mib(runtime.communicator_mib) * communicators
+        })
+    }
+
+    /// Scratch memory inside the framework's allocator.
+    pub fn workspaces(&self, plan: &Plan) -> Bytes {
+        let fits = |w: &&Workspaces| applies(plan, &w.framework, w.accelerators.as_deref());
+        self.workspaces.iter().find(fits).map_or(Bytes::ZERO, |w| Bytes::from_mib(w.mib))
     }
 
     /// The allocator's holes that cannot be given back when the device is full.
-    pub fn fragmentation(&self, allocated: Bytes) -> Bytes {
-        allocated.scale(self.allocator.fragmentation)
+    pub fn fragmentation(&self, plan: &Plan, transient: Bytes) -> Bytes {
+        transient.scale(self.allocator(plan).map_or(0.0, |a| a.fragmentation))
     }
 
     /// What the allocator keeps beside live tensors while there is room.
-    pub fn slack(&self, allocated: Bytes) -> Bytes {
-        allocated.scale(self.allocator.slack)
+    pub fn slack(&self, plan: &Plan, transient: Bytes) -> Bytes {
+        transient.scale(self.allocator(plan).map_or(0.0, |a| a.slack)) + self.dispatch_slack(plan)
+    }
+
+    /// Rows whose number changes with every step leave blocks that fit no later one.
+    fn dispatch_slack(&self, plan: &Plan) -> Bytes {
+        match &plan.shape.experts {
+            Some(experts)
+                if plan.framework == Framework::Megatron
+                    && plan.expert > 1
+                    && plan.dispatcher == Dispatcher::AllToAll =>
+            {
+                let rows = plan.tokens() as f64 * experts.per_token as f64;
+                Bytes::from_f64(self.dispatchers.alltoall_slack_bytes * rows * plan.shape.hidden as f64)
+                    .min(Bytes::from_mib(self.dispatchers.alltoall_slack_at_most_mib))
+            }
+            _ => Bytes::ZERO,
+        }
+    }
+
+    fn allocator(&self, plan: &Plan) -> Option<&Allocator> {
+        self.allocator.iter().find(|a| applies(plan, &a.framework, None))
     }
 
     /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.
@@ -98,6 +162,19 @@ impl Calibration {
         let any = named.or_else(|| self.spread.iter().find(|s| s.framework == "any"));
         any.map_or(0.25, |s| if experts { s.experts } else { s.dense })
     }
+}
+
+/// Communicators that still take memory of their own; further ones share.
+const COMMUNICATORS_AT_MOST: u64 = 4;
+
+/// Whether an entry is about the plan: its framework's, or any's; and its accelerator's, where the entry names some.
+fn applies(plan: &Plan, framework: &str, accelerators: Option<&[String]>) -> bool {
+    let framework_fits = framework == "any" || framework == plan.framework.name();
+    let accelerator_fits = accelerators.is_none_or(|names| {
+        let own = plan.accelerator.as_deref().unwrap_or_default().to_ascii_lowercase();
+        names.iter().any(|name| own.contains(name))
+    });
+    framework_fits && accelerator_fits
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 
 use crate::model::{Parameters, Shape};
 use crate::workload::{
-    Attention, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule, Sharding,
+    Attention, Dispatcher, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Schedule, Sharding,
 };
 
 use super::states::Widths;
@@ -28,12 +29,18 @@ pub struct Plan {
     pub first_stage_layers: Option<u64>,
     /// Layers of the last stage.
     pub last_stage_layers: Option<u64>,
+    /// Whether the embedding counts as a layer when stages are cut.
+    pub embedding_as_layer: bool,
+    /// Whether the loss counts as a layer when stages are cut.
+    pub loss_as_layer: bool,
     /// Context parallel degree, `c`.
     pub context: u64,
     /// Expert parallel degree, `e`.
     pub expert: u64,
     /// Tensor parallel degree of the experts.
     pub expert_tensor: u64,
+    /// How tokens reach their experts.
+    pub dispatcher: Dispatcher,
     /// Data parallel degree.
     pub data: u64,
     /// What the data-parallel ranks divide.
@@ -60,6 +67,12 @@ pub struct Plan {
     pub recompute: Recompute,
     /// How many layers of a stage are recomputed, where not all are.
     pub recompute_layers: Option<u64>,
+    /// The modules that selective recomputation covers, as the framework names them.
+    pub recompute_modules: Vec<String>,
+    /// Whether torch.compile is on.
+    pub compile: bool,
+    /// Whether CUDA graphs are captured.
+    pub cuda_graphs: bool,
     /// The attention kernel.
     pub attention: Attention,
     /// Whether the attention's weights have dropout.
@@ -70,6 +83,10 @@ pub struct Plan {
     pub loss: Loss,
     /// The framework.
     pub framework: Framework,
+    /// Its version, as it calls itself.
+    pub framework_version: Option<String>,
+    /// The accelerator, as the job names it.
+    pub accelerator: Option<String>,
     /// The adapters, where not every weight is trained.
     pub adapters: Option<Adapters>,
     /// Optimizer states are on the host.
@@ -181,7 +198,10 @@ impl Plan {
     /// How many ranks divide the sharded states of experts: those that hold the same experts.
     pub fn expert_shard_group(&self) -> u64 {
         let ranks = self.data.saturating_mul(self.context).saturating_mul(self.tensor);
-        (ranks / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1)
+        let all = ranks / self.expert.saturating_mul(self.expert_tensor).max(1);
+        // Where groups smaller than all ranks shard, there are as many groups of experts' ranks.
+        let groups = (self.data.saturating_mul(self.context) / self.shard_group()).max(1);
+        (all / groups).max(1)
     }
 
     /// Whether matrix products run in a narrower format than the modules' parameters have: PyTorch's autocast. FSDP and
@@ -215,6 +235,11 @@ impl Plan {
         if self.sequence_parallel { self.tensor } else { 1 }
     }
 
+    /// Whether selective recomputation covers a module.
+    pub fn recomputes(&self, module: &str) -> bool {
+        self.recompute == Recompute::Selective && self.recompute_modules.iter().any(|m| m == module)
+    }
+
     /// What a stage holds. Layers are dealt evenly, the first stages taking one more where they do not divide.
     pub fn stage(&self, index: u64) -> Stage {
         let layers = self.stage_layers(index);
@@ -245,9 +270,11 @@ impl Plan {
         let last = self.last_stage_layers.map(|layers| layers.min(all - first.unwrap_or(0)));
         let own = u64::from(first.is_some());
         let stages = self.pipeline.saturating_sub(own + u64::from(last.is_some())).max(1);
-        let rest = all - first.unwrap_or(0) - last.unwrap_or(0);
+        let ends = u64::from(self.embedding_as_layer) + u64::from(self.loss_as_layer);
+        let rest = all - first.unwrap_or(0) - last.unwrap_or(0) + ends;
         let dealt = (index - own).min(stages);
-        first.unwrap_or(0) + (rest / stages).saturating_mul(dealt) + dealt.min(rest % stages)
+        let before = first.unwrap_or(0) + (rest / stages).saturating_mul(dealt) + dealt.min(rest % stages);
+        before.saturating_sub(u64::from(self.embedding_as_layer)).min(all)
     }
 
     fn stage_layers(&self, index: u64) -> u64 {
@@ -277,18 +304,21 @@ impl RankParameters {
         let layers = layer(counted.dense_layer)
             .saturating_mul(stage.dense_layers)
             .saturating_add(layer(counted.expert_layer).saturating_mul(stage.expert_layers));
-        let experts = counted
-            .expert_layer
-            .experts
-            .div_ceil(plan.expert.saturating_mul(plan.expert_tensor).max(1))
-            .saturating_mul(stage.expert_layers);
+        let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+        let experts = counted.expert_layer.experts.div_ceil(expert_ranks).saturating_mul(stage.expert_layers);
         // A tied embedding is stored on the first and on the last stage.
         let output = if plan.shape.tied && plan.pipeline > 1 { counted.embedding } else { counted.output };
         let outer = if stage.embedding { counted.embedding } else { 0 }
             + if stage.output { output + counted.final_norm } else { 0 };
+        // A prediction layer is one more layer, and a projection of two hidden states to one, on the last stage.
+        let prediction_layers = if stage.output { plan.shape.prediction_layers } else { 0 };
+        let projection = plan.shape.hidden.saturating_mul(2 * plan.shape.hidden).div_ceil(t);
+        let last = if plan.shape.experts.is_some() { counted.expert_layer } else { counted.dense_layer };
+        let prediction = layer(last).saturating_add(projection).saturating_mul(prediction_layers);
+        let prediction_experts = last.experts.div_ceil(expert_ranks).saturating_mul(prediction_layers);
         Self {
-            dense: layers.saturating_add(outer.div_ceil(t)),
-            experts,
+            dense: layers.saturating_add(outer.div_ceil(t)).saturating_add(prediction),
+            experts: experts.saturating_add(prediction_experts),
             linear: layers.saturating_add(experts),
             adapters: plan.adapters.as_ref().map_or(0, |adapters| {
                 adapters_of_layer(&plan.shape, adapters, t).saturating_mul(stage.layers())

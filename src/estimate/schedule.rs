@@ -5,13 +5,16 @@
 //! ```text
 //! GPipe          m · L_i
 //! 1F1B           min(m, p − i) · L_i
-//! interleaved    min(m·v, 2(p − i − 1) + (v − 1)·p + 1) · L_i/v
+//! interleaved    min(m·v, 2(p − i − 1) + (v − 1)·g + 1) chunks, dealt g microbatches to a chunk at a time
 //! zero bubble    as 1F1B
 //! DualPipe       (p + 1) · L_i
 //! ```
 //!
+//! `g`, the microbatches that pass one chunk before the next begins, is `p`, or, where `p` leaves a remainder that is
+//! too small to fill the pipeline, the least that does not. Where the embedding or the loss counts as a layer, its
+//! chunk has one layer less.
 //! Source: Megatron-LM's schedules (warm-up is p − i − 1 microbatches, and one more is computed), checked for the
-//! interleaved case at v = 3 and 8. Validity: microbatch groups of `p` in the interleaved schedule, the default.
+//! interleaved case at v = 2, 3 and 8 and at g = 5 of p = 4.
 
 use super::plan::{Plan, Stage};
 use crate::workload::Schedule;
@@ -25,11 +28,30 @@ pub fn live_layers(plan: &Plan, stage: Stage) -> f64 {
         Schedule::GPipe => m as f64 * layers,
         Schedule::DualPipe if p > 1 => (p + 1).min(m.max(1)) as f64 * layers,
         Schedule::Interleaved if p > 1 && v > 1 => {
-            let chunks = m.saturating_mul(v).min(2 * after + (v - 1).saturating_mul(p) + 1);
-            chunks as f64 * layers / v as f64
+            let group = microbatch_group(p, m);
+            let alive = m.saturating_mul(v).min(2 * after + (v - 1).saturating_mul(group) + 1);
+            let (embedding, loss) =
+                (plan.embedding_as_layer && stage.embedding, plan.loss_as_layer && stage.output);
+            let ends = u64::from(embedding) + u64::from(loss);
+            let chunk = (stage.layers() + ends) as f64 / v as f64;
+            let of_chunk = |chunk: u64| alive_of_chunk(alive, chunk, group, v);
+            let without = if embedding { of_chunk(0) } else { 0 } + if loss { of_chunk(v - 1) } else { 0 };
+            (alive as f64 * chunk - without as f64).max(0.0)
         }
         _ => m.min(after + 1) as f64 * layers,
     }
+}
+
+/// Microbatches that pass one chunk before the next begins.
+fn microbatch_group(p: u64, m: u64) -> u64 {
+    (p..p.saturating_mul(2)).find(|g| m.is_multiple_of(*g) || m % g >= p).unwrap_or(p)
+}
+
+/// Of `alive` microbatches, how many are in one chunk.
+fn alive_of_chunk(alive: u64, chunk: u64, group: u64, v: u64) -> u64 {
+    let round = group.saturating_mul(v).max(1);
+    let rest = (alive % round).saturating_sub(chunk.saturating_mul(group)).min(group);
+    (alive / round).saturating_mul(group) + rest
 }
 
 /// The share of a step that a stage waits in the pipeline's bubble, relative to the work: `(p − 1)/(m·v)`.

@@ -4,6 +4,7 @@
 //! framework, precision                 parameter  gradient  main  extra gradient   with Adam's moments (8)
 //! Megatron bf16                            2          4       4         -            18
 //! Megatron fp16                            2          2       4         4            20
+//! Megatron-DeepSpeed bf16, ZeRO 1          2          6       4         -            20
 //! DeepSpeed bf16 or fp16, ZeRO 1 and 2     2          2       4         4            20
 //! DeepSpeed ZeRO 3                         2          -       4         4            18
 //! FSDP, torchtitan (fp32 shards)           4          4       -         -            16
@@ -103,6 +104,9 @@ const HALF_WITH_SINGLE_COPIES: Widths = Widths {
     reduction: 2.0,
 };
 
+/// Two-byte parameters and gradients, fp32 gradients beside them that no rank divides, an fp32 copy.
+const HALF_WITH_BOTH_GRADIENTS: Widths = Widths { gradient: 6.0, ..HALF_WITH_SINGLE_GRADIENT };
+
 /// Two-byte parameters, gradients that only exist as the fp32 partition.
 const HALF_WITH_PARTITIONED_GRADIENT: Widths = Widths { gradient: 0.0, ..HALF_WITH_SINGLE_COPIES };
 
@@ -114,6 +118,7 @@ pub fn widths(framework: Framework, precision: Precision, sharding: Sharding) ->
     }
     match framework {
         F::Megatron | F::MegatronDeepSpeed if precision == Precision::FP16 => HALF_WITH_SINGLE_COPIES,
+        F::MegatronDeepSpeed if sharding == Sharding::ZeRO1 => HALF_WITH_BOTH_GRADIENTS,
         F::Megatron | F::MegatronDeepSpeed | F::Nanotron | F::InternEvo => HALF_WITH_SINGLE_GRADIENT,
         F::DeepSpeed | F::ColossalAI if sharding == Sharding::ZeRO3 => HALF_WITH_PARTITIONED_GRADIENT,
         F::DeepSpeed | F::ColossalAI => HALF_WITH_SINGLE_COPIES,
@@ -182,6 +187,7 @@ mod tests {
             (F::Megatron, P::FP16, S::None, (20.0, 0.0)),
             (F::Megatron, P::FP16, S::DistributedOptimizer, (4.0, 16.0)),
             (F::Megatron, P::FP32, S::DistributedOptimizer, (8.0, 8.0)),
+            (F::MegatronDeepSpeed, P::BF16, S::ZeRO1, (8.0, 12.0)),
             (F::DeepSpeed, P::FP16, S::ZeRO1, (4.0, 16.0)),
             (F::DeepSpeed, P::BF16, S::ZeRO2, (2.0, 18.0)),
             (F::DeepSpeed, P::BF16, S::ZeRO3, (0.0, 18.0)),

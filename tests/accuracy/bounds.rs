@@ -60,3 +60,20 @@ fn every_row() {
     }
     let _ = Measured::Unstated;
 }
+
+/// `ROW=name cargo test --test accuracy one_row -- --ignored --nocapture`: what one row is made of.
+#[test]
+#[ignore = "prints; there is nothing to fail"]
+fn one_row() {
+    let name = std::env::var("ROW").unwrap_or_default();
+    for row in published::rows().iter().filter(|row| row.name == name) {
+        let rank = if row.last_rank {
+            weighbridge::estimate::Rank::Last
+        } else {
+            weighbridge::estimate::Rank::Worst
+        };
+        let device = weighbridge::estimate::assume::Device { bf16: true };
+        let estimate = weighbridge::estimate::estimate_rank(&row.job, device, rank).unwrap();
+        println!("{:#?}\n{:#?}\n{:?}", estimate.assumed.likely, estimate.peak, estimate.swings());
+    }
+}

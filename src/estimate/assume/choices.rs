@@ -17,6 +17,19 @@ pub(super) fn vocab_parallel(framework: Framework) -> bool {
     )
 }
 
+/// The loss that a framework computes unless told otherwise. Torchtitan compiles its loss with the model since 0.1,
+/// which holds the logits no longer than chunks do.
+pub(super) fn usual_loss(job: &TrainingJob, framework: Framework) -> Loss {
+    let compiled = framework == Framework::Torchtitan
+        && job.compile == Some(true)
+        && !job.framework_version.as_deref().is_some_and(|version| version.starts_with("0.0"));
+    match framework {
+        _ if vocab_parallel(framework) => Loss::VocabParallel,
+        _ if compiled => Loss::Chunked,
+        _ => Loss::Eager,
+    }
+}
+
 fn choice(
     field: &'static str,
     lean: impl Fn(&mut Plan) + 'static,
@@ -207,7 +220,11 @@ fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 }
 
 fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    if job.loss.is_some() || vocab_parallel(likely.framework) {
+    let documented = likely.framework == Framework::Torchtitan
+        && job.framework_version.as_deref().is_some_and(|version| {
+            version.starts_with("0.0") && job.compile.is_some() || job.compile == Some(true)
+        });
+    if job.loss.is_some() || vocab_parallel(likely.framework) || documented {
         return None;
     }
     let leanest = match likely.framework {

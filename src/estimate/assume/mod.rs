@@ -24,8 +24,8 @@ mod choices;
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
 use crate::workload::{
-    Attention, Framework, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
-    Sharding, TrainingJob,
+    Attention, Dispatcher, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Schedule, Sharding, TrainingJob,
 };
 
 use super::plan::{Adapters, Plan, Targets};
@@ -159,7 +159,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Attention::Flash
     });
     let loss = job.loss.unwrap_or_else(|| {
-        let loss = if choices::vocab_parallel(framework) { Loss::VocabParallel } else { Loss::Eager };
+        let loss = choices::usual_loss(job, framework);
         notes.assume("loss", loss);
         loss
     });
@@ -176,6 +176,10 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Schedule::OneForwardOneBackward
     });
     let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
+    let mut shape = shape;
+    if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
+        shape.vocab = shape.vocab_padded_for(tensor);
+    }
     let likely = Plan {
         shape,
         tensor,
@@ -185,13 +189,19 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         schedule,
         first_stage_layers: parallelism.first_stage_layers.map(u64::from),
         last_stage_layers: parallelism.last_stage_layers.map(u64::from),
+        embedding_as_layer: parallelism.embedding_as_layer.unwrap_or(false),
+        loss_as_layer: parallelism.loss_as_layer.unwrap_or(false),
         context,
         expert,
         expert_tensor: parallelism.expert_tensor.map_or(tensor, |t| u64::from(t).max(1)),
+        dispatcher: parallelism.dispatcher.unwrap_or(Dispatcher::AllToAll),
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
-        reshard_after_forward: parallelism.reshard_after_forward.unwrap_or(true),
+        // Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
+        reshard_after_forward: parallelism
+            .reshard_after_forward
+            .unwrap_or(framework != Framework::Torchtitan || pipeline == 1),
         micro_batch,
         sequence,
         micro_batches,
@@ -201,11 +211,16 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
         recompute,
         recompute_layers: job.recompute_layers.map(u64::from),
+        recompute_modules: job.recompute_modules.clone().unwrap_or_default(),
+        compile: job.compile.unwrap_or(false),
+        cuda_graphs: job.cuda_graphs.unwrap_or(false),
         attention,
         attention_dropout: positive(model.attention_dropout),
         hidden_dropout: positive(model.hidden_dropout),
         loss,
         framework,
+        framework_version: job.framework_version.clone(),
+        accelerator: job.accelerator.as_ref().and_then(|a| a.kind.clone()),
         adapters,
         offload_optimizer: offload.optimizer.unwrap_or(false),
         offload_parameters: offload.parameters.unwrap_or(false),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DDP            P_trained × gradient width                   (buckets beside the gradients)
+//! ZeRO 1         P_trained × 4 in Megatron-DeepSpeed without a pipeline (× 2 on one rank)
 //! ZeRO 1 and 2   2 × min(5e8, P_rank) × 2                     (two reduce buckets under overlap_comm)
 //! ZeRO 3         min(1e9 + block, P_rank) × 2 + min(5e8, P_rank) × 2   (live parameters, one reduce bucket)
 //! FSDP, HSDP     at the loss 2·(block + outer)·2, backward (4 + 2 + reduction)·block + 2·outer
@@ -9,7 +10,8 @@
 //! ```
 //!
 //! `block`: parameters of the largest layer after tensor parallelism; `outer`: embedding and output layer, which FSDP's
-//! root group keeps gathered. Sources: DeepSpeed's configuration defaults; PyTorch FSDP2's parameter group.
+//! root group keeps gathered. Sources: DeepSpeed's configuration defaults; PyTorch FSDP2's parameter group;
+//! ten published runs of Megatron-DeepSpeed in 2021 and 2022 (ZeRO 1 without a pipeline).
 
 use super::super::plan::{Plan, Stage};
 use crate::model::Parameters;
@@ -69,6 +71,16 @@ pub(super) fn communication(
                 Bytes::of(trained, if plan.adapters.is_some() { 4.0 } else { plan.widths.gradient });
             Buffers { loss: Bytes::ZERO, backward: buckets, step: buckets }
         }
+        // Without a pipeline the engine flattens all gradients to reduce them, and gathers into a second copy.
+        Sharding::ZeRO1 if plan.framework == Framework::MegatronDeepSpeed => {
+            let width = match (plan.pipeline, shared) {
+                (2.., _) => 0.0,
+                (_, true) => 4.0,
+                (_, false) => 2.0,
+            };
+            let copies = Bytes::of(trained, width);
+            Buffers { loss: copies, backward: copies, step: copies }
+        }
         Sharding::ZeRO1 | Sharding::ZeRO2 if shared => {
             let buckets = Bytes::of(trained.min(REDUCE_BUCKET), 2.0) * 2;
             Buffers { loss: buckets, backward: buckets, step: buckets }
@@ -80,6 +92,9 @@ pub(super) fn communication(
         }
         Sharding::FSDP | Sharding::HSDP if shared => {
             let root = Bytes::of(outer, c);
+            // Under a pipeline torchtitan sums whole gradients over its microbatches and divides them at the end.
+            let pipelined = plan.framework == Framework::Torchtitan && plan.pipeline > 1;
+            let summed = if pipelined { Bytes::of(parameters, plan.widths.reduction) } else { Bytes::ZERO };
             if plan.reshard_after_forward {
                 Buffers {
                     loss: root + Bytes::of(block, 2.0 * c),
@@ -88,7 +103,11 @@ pub(super) fn communication(
                 }
             } else {
                 let whole = Bytes::of(parameters, c);
-                Buffers { loss: whole, backward: whole + Bytes::of(block, gradients), step: Bytes::ZERO }
+                Buffers {
+                    loss: whole + summed,
+                    backward: whole + summed + Bytes::of(block, gradients),
+                    step: Bytes::ZERO,
+                }
             }
         }
         _ => Buffers::default(),

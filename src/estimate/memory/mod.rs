@@ -102,10 +102,15 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         instants::fullest(&instants::instants(plan, counted, rank, stage))
     };
 
-    let allocated = weights + states + fullest.live();
-    let runtime = calibration.runtime(plan.dimensions());
-    let fragmentation = calibration.fragmentation(allocated);
-    let reserved = allocated + calibration.slack(allocated);
+    let workspaces = calibration.workspaces(plan);
+    let allocated = weights + states + fullest.live() + workspaces;
+    let runtime = calibration.runtime(plan);
+    // What comes and goes leaves holes; weights, states and gradients stay where they are.
+    let transient = fullest.live() - fullest.gradients;
+    let fragmentation = calibration.fragmentation(plan, transient);
+    // Where gradients come and go too, what they leave is too small for what comes next.
+    let gone = gradients::gradients(plan, rank) - fullest.gradients;
+    let reserved = allocated + gone + calibration.slack(plan, transient);
     let components = [
         ("weights", weights),
         ("optimizer states", states),
@@ -115,6 +120,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         ("logits", fullest.logits),
         ("communication buffers", fullest.communication),
         ("optimizer step", fullest.step),
+        ("workspaces", workspaces),
         ("fragmentation", fragmentation),
         ("context and libraries", runtime),
     ];

@@ -25,8 +25,14 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
         return Bytes::of(rank.adapters.div_ceil(n), states::moments(plan.optimizer, 4.0));
     }
     let widths = plan.widths;
-    let each = widths.main + widths.main_gradient + states::moments(plan.optimizer, widths.moment);
+    let main_gradient = if copies_gradients_at_step(plan) { 0.0 } else { widths.main_gradient };
+    let each = widths.main + main_gradient + states::moments(plan.optimizer, widths.moment);
     Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each)
+}
+
+/// Megatron makes the fp32 copy of its gradients when it steps, and frees it after.
+fn copies_gradients_at_step(plan: &Plan) -> bool {
+    plan.framework == Framework::Megatron && plan.adapters.is_none() && !plan.offload_optimizer
 }
 
 /// What the step takes for a moment.
@@ -35,6 +41,12 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         plan.framework,
         Framework::Megatron | Framework::MegatronDeepSpeed | Framework::DeepSpeed | Framework::ColossalAI
     );
+    if copies_gradients_at_step(plan) {
+        let (_, _, divided) = states::divided(plan.sharding);
+        let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
+        let each = plan.widths.main_gradient;
+        return Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each);
+    }
     if plan.offload_optimizer || own_step {
         return Bytes::ZERO;
     }

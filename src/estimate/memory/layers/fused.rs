@@ -4,25 +4,36 @@
 //! feed-forward, `a` heads, `s` sequence, `t` tensor parallel, `t'` = `t` with sequence parallelism, else 1:
 //!
 //! ```text
-//! fused kernels   8h/t'  + (4q + 4κ + 4a + ffn)/t     ffn = 6f gated (gate, up, product), 4f plain
-//! eager kernels   16h/t' + (4q + 4κ + 4a + ffn)/t     ffn = 8f gated (and silu of the gate), 10f + … plain
-//! dropout         + 2h/t'                             two masks of one byte
-//! unfused         + 2·a·s/t, 5·a·s/t with dropout     softmax; its dropout's mask and output
+//! attention          4h/t'  + (4q + 4κ + 4a)/t      its input, that normalized; queries, keys and values; its output
+//!   normalized q, k  + (2q + 2κ)/t
+//!   latent           4h/t' + (4·r_q + 4·r_kv + 2·d_r)/t' + a(6·d_n + 4·d_r + 4·d_v + 4)/t
+//!   unfused          + 2·a·s/t, 5·a·s/t with dropout: the softmax; its dropout's mask and output
+//! feed-forward       4h/t'  + 6f/t gated (gate, up, product), 4f/t plain
+//! experts            4h/t' + 5E/t' + R·(2h + 6·f_m/e_t) + 6·f_shared/t       R = 1.15·K·e_t/t' routed rows a token
+//! dropout            + 2h/t'                         two masks of one byte
 //! ```
 //!
-//! The first line with dropout and a plain `f = 4h`, `q = κ = h` is `h(10 + 24/t)` (Korthikanti et al. 2205.05198,
-//! equation 2; equation 4 with sequence parallelism); the second is the Hugging Face Llama layer's saved tensors, whose
-//! norms compute in fp32. Frozen layers under adapters save no input but where an adapter sits:
-//! `8h + Σ_adapted 2·d_in + 4q + 4κ + 6f`. Experts: see [`expert_token`].
+//! With a plain `f = 4h`, `q = κ = h` and dropout that is `h(10 + 24/t)` (Korthikanti et al. 2205.05198, equation 2;
+//! equation 4 with sequence parallelism). Routed rows are not divided by expert parallelism, and every rank of an
+//! expert's tensor parallel group holds them all. A plain expert weights what its activation puts out by the router's
+//! probability in an operation of its own, which keeps both: 6·f_m as well. 1.15: the logged ranks of dropless runs held
+//! that much more than an even share (24 specifications of Megatron-LM's continuous integration).
+//!
+//! CUDA graphs keep 0.21 of the activations besides (six published runs on GH200); modules offloaded one by one leave a
+//! quarter. While tokens are on their way to experts, see [`dispatch_token`] (14 published runs of Qwen3-235B).
 //!
 //! Recomputation. Full keeps each layer's input, `2h/t'`, and one layer's tensors while that layer is computed again.
-//! Selective keeps all but the attention's core (fused frameworks) or every second matrix product (torchtitan: 17h).
-//! The backward pass of a layer holds the gradients of its tensors besides, about half of what it saved.
+//! Selective drops what its modules name, the attention's matrices unless it names others. The backward pass of a layer
+//! holds the gradients of its feed-forward network, or of its attention's matrices once the network's tensors are free.
+//! Sources: Megatron-LM's and Transformer Engine's saved tensors; published allocated peaks of Megatron-LM's continuous
+//! integration (dense, 58 specifications: median error 1 %).
 
 use super::super::super::plan::{Plan, Stage};
 use super::super::super::schedule;
+use super::torchtitan;
+use crate::model::Experts;
 use crate::units::Bytes;
-use crate::workload::{Attention, Framework, Precision, Recompute};
+use crate::workload::{Attention, Dispatcher, Framework, Precision, Recompute};
 
 /// Whether the framework's layers run on kernels that fuse norms and activations.
 fn fused_kernels(framework: Framework) -> bool {
@@ -54,80 +65,145 @@ fn attention_matrices(plan: &Plan) -> f64 {
         return 0.0;
     }
     let each = if plan.attention_dropout { 5.0 } else { 2.0 };
-    each * plan.shape.heads as f64 * plan.sequence as f64 / plan.tensor as f64
+    each * attention_matrix_elements(plan)
 }
 
-/// What everything outside the feed-forward network saves, bytes a token.
-fn attention_token(plan: &Plan, core: bool) -> f64 {
+fn attention_matrix_elements(plan: &Plan) -> f64 {
+    plan.shape.heads as f64 * plan.sequence as f64 / plan.tensor as f64
+}
+
+/// What the attention block saves without its matrices, bytes a token.
+fn attention_token(plan: &Plan) -> f64 {
     let shape = &plan.shape;
     let h = shape.hidden as f64;
-    let (q, k, a) = (shape.query_width() as f64, shape.key_width() as f64, shape.heads as f64);
+    let a = shape.heads as f64;
     let (t, t_outside) = (plan.tensor as f64, plan.sequence_divisor() as f64);
-    let outside = match &plan.adapters {
-        Some(_) => 8.0,
-        None if fused_kernels(plan.framework) => 8.0,
-        None => 16.0,
+    let masks = if plan.hidden_dropout { h } else { 0.0 };
+    let norm = if plan.recomputes("layernorm") { 2.0 * h } else { 4.0 * h };
+    let core = match &shape.latent {
+        Some(latent) => {
+            let (r_q, r_kv) = (latent.query_rank as f64, latent.key_value_rank as f64);
+            let (d_r, d_n, d_v) = (latent.rope as f64, latent.nope as f64, latent.value as f64);
+            let low = (4.0 * r_q + 4.0 * r_kv + 2.0 * d_r) / t_outside;
+            let heads = if plan.recomputes("mla_up_proj") {
+                2.0 * d_v + 4.0
+            } else {
+                6.0 * d_n + 4.0 * d_r + 4.0 * d_v + 4.0
+            };
+            low + a * heads / t
+        }
+        None => {
+            let (q, k) = (shape.query_width() as f64, shape.key_width() as f64);
+            let normalized = if shape.query_key_norm { 2.0 * q + 2.0 * k } else { 0.0 };
+            (4.0 * q + 4.0 * k + 4.0 * a + normalized) / t
+        }
     };
-    let masks = if plan.hidden_dropout { 2.0 } else { 0.0 };
-    let adapted = plan.adapters.as_ref().map_or(0.0, |adapters| {
-        let on = |target: bool, width: f64| if target { 2.0 * width } else { 0.0 };
-        on(adapters.targets.query || adapters.targets.key || adapters.targets.value, h)
-            + on(adapters.targets.output, q / t)
-    });
-    let matrices = if core { attention_matrices(plan) } else { 0.0 };
-    ((outside + masks) * h / t_outside + (4.0 * q + 4.0 * k + 4.0 * a) / t + adapted) * scale(plan) + matrices
+    (norm + masks) / t_outside + core
 }
 
-/// What a dense feed-forward network of width `f` saves, bytes a token.
-fn ffn_token(plan: &Plan, f: f64) -> f64 {
+/// What a dense feed-forward network of width `f` saves besides its input, bytes a token, undivided.
+fn ffn_width(plan: &Plan, f: f64, activation_again: bool) -> f64 {
     let each = match (plan.shape.gated, fused_kernels(plan.framework), &plan.adapters) {
         (true, _, Some(_)) | (true, true, None) => 6.0,
         (true, false, None) => 8.0,
         (false, true, _) => 4.0,
         (false, false, _) => 10.0,
     };
-    each * f / plan.tensor as f64 * scale(plan)
+    (if activation_again { each - 2.0 } else { each }) * f
 }
 
-/// What a mixture of experts saves, bytes a token, when tokens are spread evenly:
-/// `2h + 4E + K·(4h + ffn(f_m)/e_t) + ffn(shared)`; routed rows are not divided by expert parallelism.
-/// Validity: dropless routing; an uneven first phase of training is in the estimate's spread.
-fn expert_token(plan: &Plan) -> f64 {
-    let Some(experts) = &plan.shape.experts else { return ffn_token(plan, plan.shape.ffn as f64) };
+/// What a dense layer's feed-forward block saves, bytes a token.
+fn dense_token(plan: &Plan) -> f64 {
     let h = plan.shape.hidden as f64;
-    let tensor = plan.tensor as f64;
-    let rows = experts.per_token as f64 / plan.sequence_divisor() as f64;
-    let inside = ffn_token(plan, experts.ffn as f64) * tensor / plan.expert_tensor as f64;
-    2.0 * h
-        + 4.0 * experts.count as f64
-        + rows * (4.0 * h * scale(plan) + inside)
-        + ffn_token(plan, (experts.ffn * experts.shared) as f64)
+    let t_outside = plan.sequence_divisor() as f64;
+    let masks = if plan.hidden_dropout { h } else { 0.0 };
+    if plan.recomputes("mlp") {
+        return (2.0 * h + masks) / t_outside;
+    }
+    let norm = if plan.recomputes("layernorm") { 2.0 * h } else { 4.0 * h };
+    (norm + masks) / t_outside + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64
 }
 
-/// What one layer saves without recomputation, bytes a token.
-fn layer_token(plan: &Plan, experts: bool, core: bool) -> f64 {
-    let ffn = if experts { expert_token(plan) } else { ffn_token(plan, plan.shape.ffn as f64) };
-    attention_token(plan, core) + ffn
+/// Routed rows over an even share.
+const UNEVEN: f64 = 1.15;
+
+/// Routed rows a token on one rank.
+fn routed_rows(plan: &Plan, experts: &Experts) -> f64 {
+    UNEVEN * experts.per_token as f64 * plan.expert_tensor.min(plan.tensor) as f64
+        / plan.sequence_divisor() as f64
+}
+
+/// What a mixture of experts saves, bytes a token.
+fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
+    let h = plan.shape.hidden as f64;
+    let t_outside = plan.sequence_divisor() as f64;
+    if plan.recomputes("moe") {
+        return 2.0 * h / t_outside;
+    }
+    let norm = if plan.recomputes("layernorm") { 2.0 * h } else { 4.0 * h };
+    let activation_again = plan.recomputes("moe_act");
+    let weighted = if plan.shape.gated { 0.0 } else { 2.0 * experts.ffn as f64 };
+    let inside =
+        (ffn_width(plan, experts.ffn as f64, activation_again) + weighted) / plan.expert_tensor as f64;
+    let shared = ffn_width(plan, (experts.ffn * experts.shared) as f64, false) / plan.tensor as f64;
+    (norm + 5.0 * experts.count as f64) / t_outside
+        + routed_rows(plan, experts) * (2.0 * h + inside)
+        + if plan.recomputes("shared_experts") { 0.0 } else { shared }
+}
+
+/// What one layer saves without its attention's matrices, bytes a token.
+fn layer_token(plan: &Plan, experts: bool) -> f64 {
+    if plan.framework == Framework::Torchtitan {
+        return torchtitan::layer_token(plan, experts) * scale(plan);
+    }
+    let ffn = match &plan.shape.experts {
+        Some(shape) if experts => experts_token(plan, shape),
+        _ => dense_token(plan),
+    };
+    let eager = if fused_kernels(plan.framework) { 0.0 } else { 8.0 * plan.shape.hidden as f64 };
+    (attention_token(plan) + ffn + eager) * scale(plan)
 }
 
 /// What one layer keeps until its backward pass, bytes a token.
 fn kept_token(plan: &Plan, experts: bool) -> f64 {
     let input = 2.0 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
+    if plan.framework == Framework::Torchtitan {
+        return torchtitan::kept_token(plan, experts);
+    }
+    let whole = layer_token(plan, experts);
     match plan.recompute {
-        Recompute::None => layer_token(plan, experts, true),
-        Recompute::Selective if fused_kernels(plan.framework) => layer_token(plan, experts, false),
+        Recompute::None | Recompute::Selective if plan.offload_activations => NOT_OFFLOADED * whole,
+        Recompute::None => whole + attention_matrices(plan),
+        Recompute::Selective if fused_kernels(plan.framework) => {
+            let core = plan.recompute_modules.is_empty() || plan.recomputes("core_attn");
+            whole + if core { 0.0 } else { attention_matrices(plan) }
+        }
         // Every second matrix product and the attention's output: 17h for a Llama layer of 41h.
-        Recompute::Selective => (0.4 * layer_token(plan, experts, false)).max(input),
+        Recompute::Selective => (0.4 * whole).max(input),
         Recompute::Full if plan.offload_activations => 0.0,
         Recompute::Full => input,
     }
 }
 
+/// What captured graphs keep besides, as a share of the activations: their fixed inputs, outputs and gradients.
+const GRAPHS: f64 = 0.21;
+/// What is left of activations whose modules are offloaded one by one.
+const NOT_OFFLOADED: f64 = 0.25;
+
 /// Activations alive on a stage when memory is fullest.
 pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
-    if stage.layers() == 0 {
-        return Bytes::ZERO;
-    }
+    let prediction = if stage.output { plan.shape.prediction_layers as f64 } else { 0.0 };
+    let h = plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
+    // The last normalization's input and output; the embedding's dropout's mask.
+    let outside = if stage.output { 4.0 * h } else { 0.0 }
+        + if stage.embedding && plan.hidden_dropout { h } else { 0.0 };
+    let of_prediction = prediction * kept_token(plan, plan.shape.experts.is_some());
+    let layers = if stage.layers() == 0 { 0.0 } else { layers_token(plan, stage) };
+    let graphs = if plan.cuda_graphs { 1.0 + GRAPHS } else { 1.0 };
+    Bytes::from_f64(((layers + of_prediction) * graphs + outside) * plan.tokens() as f64)
+}
+
+fn layers_token(plan: &Plan, stage: Stage) -> f64 {
     let live = schedule::live_layers(plan, stage);
     let mixed = |token: &dyn Fn(bool) -> f64| {
         (token(false) * stage.dense_layers as f64 + token(true) * stage.expert_layers as f64)
@@ -140,10 +216,12 @@ pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
         }
         _ => 1.0,
     };
-    let whole = if share < 1.0 { mixed(&|experts| layer_token(plan, experts, true)) } else { 0.0 };
-    let token = recomputed * share + whole * (1.0 - share);
-    // The embedding's output feeds the first layer; with dropout its mask is kept too.
-    Bytes::from_f64(token * plan.tokens() as f64 * live)
+    let whole = if share < 1.0 {
+        mixed(&|experts| layer_token(plan, experts) + attention_matrices(plan))
+    } else {
+        0.0
+    };
+    (recomputed * share + whole * (1.0 - share)) * live
 }
 
 /// What the backward pass of the heaviest layer holds besides: tensors computed again, and their gradients.
@@ -152,12 +230,35 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
         return Bytes::ZERO;
     }
     let experts = stage.expert_layers > 0;
-    let whole = layer_token(plan, experts, true);
+    let whole = layer_token(plan, experts) + attention_matrices(plan);
     let again = match plan.recompute {
         Recompute::None => 0.0,
         _ => (whole - kept_token(plan, experts)).max(0.0),
     };
-    // The gradient of the attention's matrix is as large as the matrix, in two bytes.
-    let gradients = 0.5 * layer_token(plan, experts, false) + attention_matrices(plan).min(whole);
-    Bytes::from_f64((again + gradients) * plan.tokens() as f64)
+    let ffn = if plan.framework == Framework::Torchtitan {
+        0.5 * whole
+    } else {
+        layer_token(plan, experts) - attention_token(plan) * scale(plan)
+    };
+    // The matrix's gradient, once.
+    let matrices = if attention_matrices(plan) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
+    let gradients = ffn.max(matrices - ffn).max(0.0);
+    let dispatch = plan.shape.experts.as_ref().filter(|_| experts).map_or(0.0, |e| dispatch_token(plan, e));
+    let crowded = if experts { torchtitan::crowded_token(plan) } else { 0.0 };
+    Bytes::from_f64((again + gradients + dispatch + crowded) * plan.tokens() as f64)
+}
+
+/// What a layer of experts holds for a moment while tokens are on their way, bytes a token: `10h` a routed row, and,
+/// where every rank gathers all tokens, `12h` for each of the group's `e`.
+fn dispatch_token(plan: &Plan, experts: &Experts) -> f64 {
+    let h = plan.shape.hidden as f64;
+    let gathered = match plan.dispatcher {
+        Dispatcher::AllGather => 12.0 * plan.expert as f64,
+        Dispatcher::AllToAll | Dispatcher::DeepEP | Dispatcher::HybridEP => 0.0,
+    };
+    if plan.expert <= 1 || plan.framework == Framework::Torchtitan {
+        0.0
+    } else {
+        h * (gathered + 10.0 * routed_rows(plan, experts))
+    }
 }

@@ -8,6 +8,7 @@ pub(super) mod fused;
 mod gpt2;
 pub(super) mod head;
 mod llama;
+mod torchtitan;
 
 use super::super::plan::{Adapters, Plan, Targets};
 use super::tape::{Formats, Tape, Tensor, Weight};
