@@ -106,6 +106,10 @@ pub struct Adapters {
     pub targets: Targets,
     /// Whether the frozen linear layers are quantized to four bits.
     pub quantized: bool,
+    /// Bytes of one of their numbers; gradients and moments have the same format.
+    pub width: u64,
+    /// Whether their inputs pass a dropout.
+    pub dropout: bool,
 }
 
 /// The linear layers of a transformer layer that have an adapter.

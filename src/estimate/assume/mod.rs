@@ -20,6 +20,7 @@
 //! | adapter targets | queries and values | all | all |
 
 mod choices;
+mod finetuning;
 
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
@@ -28,7 +29,7 @@ use crate::workload::{
     Schedule, Sharding, TrainingJob,
 };
 
-use super::plan::{Adapters, Plan, Targets};
+use super::plan::Plan;
 use super::states::{self, Widths};
 
 /// A field that is open, and what it may be.
@@ -115,8 +116,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let data = data_parallel(job, tensor, pipeline, context, &mut notes);
 
     let method = job.finetuning.as_ref().and_then(|f| f.method);
-    let adapters = adapters(job, method);
-    if method.is_none() && adapters.is_none() {
+    let adapted = finetuning::is_adapted(job, method);
+    if method.is_none() && !adapted {
         notes.assume("finetuning.method", Method::Full);
     }
     let model_parallel = tensor > 1 || pipeline > 1;
@@ -177,9 +178,13 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     });
     let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
     let mut shape = shape;
+    // LitGPT's fine-tuning copies a tied embedding into an output layer of its own.
+    shape.tied &= framework != Framework::LitGPT;
     if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
+    let widths = states::widths(framework, precision, sharding);
+    let widths = own_widths(job, finetuning::stored(method, adapted, framework, widths));
     let likely = Plan {
         shape,
         tensor,
@@ -206,7 +211,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         sequence,
         micro_batches,
         precision,
-        widths: own_widths(job, stored(adapters.is_some(), states::widths(framework, precision, sharding))),
+        widths,
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
         recompute,
@@ -221,7 +226,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         framework,
         framework_version: job.framework_version.clone(),
         accelerator: job.accelerator.as_ref().and_then(|a| a.kind.clone()),
-        adapters,
+        adapters: finetuning::adapters(job, method, framework, widths),
         offload_optimizer: offload.optimizer.unwrap_or(false),
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
@@ -284,19 +289,6 @@ fn micro_batches(
     }
 }
 
-fn adapters(job: &TrainingJob, method: Option<Method>) -> Option<Adapters> {
-    let finetuning = job.finetuning.as_ref()?;
-    let quantized = match (method, finetuning.rank) {
-        (Some(Method::Full), _) | (None, None) => return None,
-        (Some(Method::QLoRA), _) => true,
-        _ => false,
-    };
-    // PEFT's default rank is 8.
-    let rank = finetuning.rank.map_or(8, |r| u64::from(r).max(1));
-    let targets = finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named);
-    Some(Adapters { rank, targets, quantized })
-}
-
 /// The framework that a job most likely runs on, from what only some can do.
 fn usual_framework(sharding: Option<Sharding>, model_parallel: bool) -> Framework {
     match sharding {
@@ -320,11 +312,6 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
         Framework::DeepSpeed | Framework::ColossalAI => Sharding::ZeRO2,
         _ => Sharding::FSDP,
     }
-}
-
-/// Frozen weights are loaded in the computation's format.
-fn stored(adapted: bool, widths: Widths) -> Widths {
-    if adapted { Widths { parameter: widths.compute, ..widths } } else { widths }
 }
 
 /// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,

@@ -68,7 +68,7 @@ pub(super) fn communication(
     let mut buffers = match plan.sharding {
         Sharding::None if shared && !own_buffers => {
             let buckets =
-                Bytes::of(trained, if plan.adapters.is_some() { 4.0 } else { plan.widths.gradient });
+                Bytes::of(trained, plan.adapters.as_ref().map_or(plan.widths.gradient, |a| a.width as f64));
             Buffers { loss: Bytes::ZERO, backward: buckets, step: buckets }
         }
         // Without a pipeline the engine flattens all gradients to reduce them, and gathers into a second copy.

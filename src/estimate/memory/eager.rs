@@ -28,15 +28,17 @@ use super::instants::Instant;
 use super::layers::LayerRun;
 use super::layers::Program;
 use super::layers::head::{HeadRun, head};
-use super::{gradients, optimizer};
+use super::{gradients, optimizer, quantization};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
 use crate::workload::{Framework, Recompute, Sharding};
 
 /// Whether the plan's layers run as PyTorch's eager modules.
 pub(super) fn is_eager(plan: &Plan) -> bool {
-    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP)
-        && plan.shape.experts.is_none()
+    matches!(
+        plan.framework,
+        Framework::HuggingFace | Framework::FSDP | Framework::LitGPT | Framework::Torchtune
+    ) && plan.shape.experts.is_none()
         && plan.shape.latent.is_none()
         && !plan.offload_activations
         && !matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3)
@@ -125,14 +127,17 @@ impl<'a> Timeline<'a> {
         let n = if sharded { plan.shard_group() } else { 1 };
         let t = plan.tensor.max(1);
         let widths = plan.widths;
-        let group = |parameters: u64, adapters: u64, gradients: Bytes| {
+        let adapter_width = plan.adapters.as_ref().map_or(0, |adapters| adapters.width);
+        let group = |parameters: u64, root: bool, adapters: u64, gradients: Bytes| {
             let trained = if adapted { 0 } else { parameters };
-            let adapters = |width: f64| Bytes::of(adapters, width);
+            let linear = if root { 0 } else { parameters };
+            let frozen = quantization::frozen(plan, linear, parameters - linear, widths.compute);
+            let adapters = Bytes(adapters.saturating_mul(adapter_width));
             Group {
-                gathered: Bytes::of(parameters, widths.compute) + adapters(4.0),
-                reduced: Bytes::of(trained, widths.reduction) + adapters(4.0),
+                gathered: frozen.divisible + adapters,
+                reduced: Bytes::of(trained, widths.reduction) + adapters,
                 gradients,
-                kept: (Bytes::of(trained, widths.gradient) + adapters(4.0)).share(n),
+                kept: (Bytes::of(trained, widths.gradient) + adapters).share(n),
             }
         };
         let per_layer = |l: LayerParameters| l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
@@ -152,8 +157,11 @@ impl<'a> Timeline<'a> {
         let stream =
             Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
         let all_gradients = gradients::gradients(plan, rank);
-        let trained =
-            if adapted { Bytes::of(rank.adapters, 4.0) } else { Bytes::of(rank.dense, widths.gradient) };
+        let trained = if adapted {
+            Bytes(rank.adapters.saturating_mul(adapter_width))
+        } else {
+            Bytes::of(rank.dense, widths.gradient)
+        };
         let ranks = plan.data.saturating_mul(plan.context);
         let standing = if plan.micro_batches <= 1 {
             Bytes::ZERO
@@ -171,8 +179,8 @@ impl<'a> Timeline<'a> {
             layer,
             first,
             head,
-            group: group(per_layer(counted.dense_layer), adapters_per_layer, layer.gradients),
-            root: group(embedding.saturating_add(output), 0, root_gradients),
+            group: group(per_layer(counted.dense_layer), false, adapters_per_layer, layer.gradients),
+            root: group(embedding.saturating_add(output), true, 0, root_gradients),
             embedding_gradient,
             stream,
             shared: program.shared()
@@ -283,6 +291,7 @@ impl<'a> Timeline<'a> {
             name,
             gradients: self.done(self.layers.saturating_sub(i + 1)),
             activations: self.kept(i),
+            logits: self.head.lingering,
             working_set: run.backward,
             communication: self.gathered(i) + self.in_flight(i) + self.reducing(i) + self.buckets,
             ..Instant::default()

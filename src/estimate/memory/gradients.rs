@@ -6,7 +6,7 @@
 //!
 //! Megatron and DeepSpeed allocate their gradient buffers once; PyTorch's own frameworks have none until the first
 //! backward pass, and, where several microbatches are accumulated, keep them through the next ones.
-//! Adapters have fp32 gradients. Source: Megatron-LM's param-and-grad buffer; ZeRO paper §3.
+//! Adapters' gradients have the adapters' format. Source: Megatron-LM's param-and-grad buffer; ZeRO paper §3.
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
@@ -18,7 +18,7 @@ pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
     let (_, divided, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     match &plan.adapters {
-        Some(_) => Bytes::of(rank.adapters.div_ceil(n), 4.0),
+        Some(adapters) => Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width)),
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.gradient)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.gradient)

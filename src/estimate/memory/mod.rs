@@ -17,6 +17,7 @@ mod instants;
 mod layers;
 mod logits;
 mod optimizer;
+mod quantization;
 mod tape;
 mod weights;
 

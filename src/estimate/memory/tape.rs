@@ -191,6 +191,11 @@ impl Tape {
         self.value(tensor).width
     }
 
+    /// Bytes of the tensor.
+    pub(super) fn bytes_of(&self, tensor: Tensor) -> Bytes {
+        Self::bytes(self.elements(tensor), self.width(tensor))
+    }
+
     /// Numbers of the tensor.
     pub(super) fn elements(&self, tensor: Tensor) -> u64 {
         self.value(tensor).elements
@@ -392,6 +397,26 @@ impl Tape {
         if let Some(cast) = cast {
             self.free(cast);
         }
+        output
+    }
+
+    /// A frozen linear layer whose matrix is unpacked for each product; it may keep its input.
+    pub(super) fn unpacked_linear(
+        &mut self,
+        x: Tensor,
+        outputs: u64,
+        matrix: Bytes,
+        keeps_input: bool,
+    ) -> Tensor {
+        let width = self.formats.compute;
+        let input = self.cast(x, width);
+        let storage = self.allocate(matrix);
+        let size = (self.tokens.saturating_mul(outputs), width);
+        let kept = [input];
+        let saved: &[Tensor] = if keeps_input { &kept } else { &[] };
+        let output = self.operation(size, &[input], saved, matrix, WeightGradient::default());
+        self.release(storage);
+        self.free(input);
         output
     }
 

@@ -7,10 +7,11 @@
 //! logits were copied once more (18 forwards).
 
 use super::super::super::plan::Plan;
+use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
-use super::{Program, layer_norm, rms_norm};
+use super::{Program, layer_norm, litgpt, rms_norm};
 use crate::units::Bytes;
-use crate::workload::Loss;
+use crate::workload::Framework;
 
 /// What the head keeps and needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(in super::super) struct HeadRun {
     pub(in super::super) cached: Bytes,
     /// Gradients of the final norm's and the output layer's weights.
     pub(in super::super) gradients: Bytes,
+    /// Logits that the caller holds until the backward pass is over.
+    pub(in super::super) lingering: Bytes,
 }
 
 /// Runs the head forwards and backwards.
@@ -33,44 +36,60 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let h = shape.hidden;
     let mut tape = Tape::new(program.formats, program.tokens);
     let x = tape.input(h, program.formats.parameter, true);
-    let normed = if shape.layer_norm {
-        layer_norm(&mut tape, x, h, program.trained)
-    } else {
-        rms_norm(&mut tape, x, h, program.trained)
+    let normed = match (program.library, shape.layer_norm) {
+        (_, true) => layer_norm(&mut tape, x, h, program.trained),
+        (Framework::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
+        (_, false) => rms_norm(&mut tape, x, h, program.trained),
     };
     tape.free(x);
-    let loss = logits_and_loss(&mut tape, program, plan, normed);
+    let logits = output_layer(&mut tape, program, plan, normed);
+    let held = hold(&mut tape, program, plan, logits);
+    let source = held.unwrap_or(logits);
+    let wide = tape.cast(source, 4);
+    let log_softmax = tape.map_saving_output(wide, 4);
+    tape.free(wide);
     let forward = tape.take_fullest();
     let cached = tape.cached();
-    for tensor in [loss.log_softmax, loss.logits, normed] {
+    for tensor in [log_softmax, logits, normed] {
         tape.free(tensor);
     }
     let kept = tape.live();
+    let lingering = held.map_or(Bytes::ZERO, |held| tape.bytes_of(held));
+    if let Some(part) = chunk(plan) {
+        // Of one chunk at a time: the gradient of its logarithm and of its logits.
+        let gradients = Bytes(tape.elements(log_softmax).saturating_mul(8)).scale(part);
+        return HeadRun {
+            kept,
+            forward,
+            backward: kept + gradients,
+            cached,
+            gradients: Bytes::ZERO,
+            lingering,
+        };
+    }
     tape.take_fullest();
-    tape.seed(loss.log_softmax);
+    tape.seed(log_softmax);
     tape.backward();
-    HeadRun { kept, forward, backward: tape.take_fullest(), cached, gradients: tape.gradients() }
+    HeadRun { kept, forward, backward: tape.take_fullest(), cached, gradients: tape.gradients(), lingering }
 }
 
-struct LossTensors {
-    logits: Tensor,
-    log_softmax: Tensor,
-}
-
-fn logits_and_loss(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> LossTensors {
+fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {
     let vocab = program.shape.vocab.div_ceil(program.tensor);
-    // Chunked and fused losses hold the logits of a part of the tokens at a time.
-    let _ = (plan, Loss::Eager);
-    let output = Weight {
-        elements: program.shape.hidden.saturating_mul(vocab),
-        outputs: vocab,
-        bias: 0,
-        width: program.formats.parameter,
-        trained: program.trained,
-    };
-    let logits = tape.linear(x, output);
-    let wide = tape.cast(logits, 4);
-    let log_softmax = tape.map_saving_output(wide, 4);
-    tape.free(wide);
-    LossTensors { logits, log_softmax }
+    let elements = program.shape.hidden.saturating_mul(vocab);
+    if quantization::covers_output(plan) {
+        let matrix = Bytes(elements.saturating_mul(quantization::unpacked(plan)));
+        return tape.unpacked_linear(x, vocab, matrix, true);
+    }
+    let width = program.formats.parameter;
+    tape.linear(x, Weight { elements, outputs: vocab, bias: 0, width, trained: program.trained })
+}
+
+/// Logits that the training loop itself holds: LitGPT's wrapper returns them in fp32.
+fn hold(tape: &mut Tape, program: &Program<'_>, _plan: &Plan, logits: Tensor) -> Option<Tensor> {
+    (program.library == Framework::LitGPT).then(|| tape.cast(logits, 4))
+}
+
+/// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128.
+fn chunk(plan: &Plan) -> Option<f64> {
+    (plan.framework == Framework::LitGPT).then(|| (128.0 / plan.sequence as f64).min(1.0))
 }
