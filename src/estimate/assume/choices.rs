@@ -7,7 +7,7 @@ use crate::workload::{Attention, Framework, Loss, Model, Precision, Recompute, S
 
 use super::super::plan::{Plan, Targets};
 use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF};
-use super::Choice;
+use super::{Choice, finetuning};
 
 /// Whether the framework computes its loss on divided logits.
 pub(super) fn vocab_parallel(framework: Framework) -> bool {
@@ -50,7 +50,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         sequence(job),
         micro_batch(job, likely),
         micro_batches(job, likely),
-        recompute(job),
+        recompute(job, likely),
         attention(job, likely),
         loss(job, likely),
         sequence_parallel(job, likely),
@@ -191,8 +191,9 @@ fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-fn recompute(job: &TrainingJob) -> Option<Choice> {
-    if job.recompute.is_some() {
+fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let documented = finetuning::recompute(likely.framework, likely.data).is_some();
+    if job.recompute.is_some() || documented && job.framework.is_some() {
         return None;
     }
     Some(choice(

@@ -11,10 +11,21 @@
 //! Rank 8 where none is given. Sources: PEFT's `autocast_adapter_dtype` and `prepare_model_for_kbit_training`; LitGPT's
 //! config hub (`lora_dropout: 0.05`); torchtune's recipes (`dtype: bf16`, `lora_dropout: 0.0`).
 
-use crate::workload::{Framework, Method, TrainingJob};
+use crate::workload::{Framework, Method, Recompute, TrainingJob};
 
 use super::super::plan::{Adapters, Targets};
 use super::super::states::Widths;
+
+/// What a framework computes again unless told otherwise, where its documentation says: torchtune's recipes have
+/// activation checkpointing on; LitGPT's scripts use it with FSDP, and only then.
+pub(super) fn recompute(framework: Framework, data: u64) -> Option<Recompute> {
+    match framework {
+        Framework::Torchtune => Some(Recompute::Full),
+        Framework::LitGPT if data > 1 => Some(Recompute::Full),
+        Framework::LitGPT => Some(Recompute::None),
+        _ => None,
+    }
+}
 
 /// Whether adapters are trained in place of the weights.
 pub(super) fn is_adapted(job: &TrainingJob, method: Option<Method>) -> bool {

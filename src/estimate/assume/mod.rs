@@ -152,8 +152,9 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     }
     let micro_batches = micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
     let recompute = job.recompute.unwrap_or_else(|| {
-        notes.assume("recompute", Recompute::None);
-        Recompute::None
+        let recompute = finetuning::recompute(framework, data).unwrap_or(Recompute::None);
+        notes.assume("recompute", recompute);
+        recompute
     });
     let attention = job.attention.unwrap_or_else(|| {
         notes.assume("attention", Attention::Flash);

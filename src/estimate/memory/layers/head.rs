@@ -32,40 +32,35 @@ pub(in super::super) struct HeadRun {
 
 /// Runs the head forwards and backwards.
 pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
-    let shape = program.shape;
-    let h = shape.hidden;
+    let h = program.shape.hidden;
     let mut tape = Tape::new(program.formats, program.tokens);
     let x = tape.input(h, program.formats.parameter, true);
-    let normed = match (program.library, shape.layer_norm) {
+    let normed = match (program.library, program.shape.layer_norm) {
         (_, true) => layer_norm(&mut tape, x, h, program.trained),
         (Framework::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
         (_, false) => rms_norm(&mut tape, x, h, program.trained),
     };
     tape.free(x);
-    let logits = output_layer(&mut tape, program, plan, normed);
-    let held = hold(&mut tape, program, plan, logits);
-    let source = held.unwrap_or(logits);
-    let wide = tape.cast(source, 4);
-    let log_softmax = tape.map_saving_output(wide, 4);
-    tape.free(wide);
+    let mut logits = output_layer(&mut tape, program, plan, normed);
+    tape.free(normed);
+    let copies = copies(plan);
+    if copies.upcast {
+        let wide = tape.cast(logits, 4);
+        tape.free(std::mem::replace(&mut logits, wide));
+    }
+    let source = if copies.shifted { tape.map(logits) } else { tape.cast(logits, 4) };
+    let log_softmax = tape.map_saving_output(source, 4);
+    tape.free(source);
     let forward = tape.take_fullest();
     let cached = tape.cached();
-    for tensor in [log_softmax, logits, normed] {
-        tape.free(tensor);
+    if !copies.held {
+        tape.free(logits);
     }
+    tape.free(log_softmax);
     let kept = tape.live();
-    let lingering = held.map_or(Bytes::ZERO, |held| tape.bytes_of(held));
-    if let Some(part) = chunk(plan) {
-        // Of one chunk at a time: the gradient of its logarithm and of its logits.
-        let gradients = Bytes(tape.elements(log_softmax).saturating_mul(8)).scale(part);
-        return HeadRun {
-            kept,
-            forward,
-            backward: kept + gradients,
-            cached,
-            gradients: Bytes::ZERO,
-            lingering,
-        };
+    let lingering = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
+    if let Some(chunk) = chunk(plan) {
+        return chunked(&tape, plan, chunk, HeadRun { kept, forward, cached, lingering, ..HeadRun::default() }, log_softmax);
     }
     tape.take_fullest();
     tape.seed(log_softmax);
@@ -77,19 +72,57 @@ fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) 
     let vocab = program.shape.vocab.div_ceil(program.tensor);
     let elements = program.shape.hidden.saturating_mul(vocab);
     if quantization::covers_output(plan) {
-        let matrix = Bytes(elements.saturating_mul(quantization::unpacked(plan)));
-        return tape.unpacked_linear(x, vocab, matrix, true);
+        return tape.unpacked_linear(x, vocab, unpacked_output(plan), true);
     }
     let width = program.formats.parameter;
     tape.linear(x, Weight { elements, outputs: vocab, bias: 0, width, trained: program.trained })
 }
 
-/// Logits that the training loop itself holds: LitGPT's wrapper returns them in fp32.
-fn hold(tape: &mut Tape, program: &Program<'_>, _plan: &Plan, logits: Tensor) -> Option<Tensor> {
-    (program.library == Framework::LitGPT).then(|| tape.cast(logits, 4))
+/// What unpacking a quantized output layer takes.
+fn unpacked_output(plan: &Plan) -> Bytes {
+    if !quantization::covers_output(plan) {
+        return Bytes::ZERO;
+    }
+    let elements = plan.shape.hidden.saturating_mul(plan.shape.vocab.div_ceil(plan.tensor.max(1)));
+    Bytes(elements.saturating_mul(quantization::unpacked(plan)))
+}
+
+/// What becomes of the logits between the output layer and the loss.
+#[derive(Clone, Copy, Debug)]
+struct Copies {
+    /// The model returns them in fp32.
+    upcast: bool,
+    /// They are copied once more, less the last token's.
+    shifted: bool,
+    /// The training loop holds what the model returned until the backward pass is over.
+    held: bool,
+}
+
+fn copies(plan: &Plan) -> Copies {
+    let old = before_4_45(plan.framework_version.as_deref());
+    match plan.framework {
+        Framework::LitGPT => Copies { upcast: true, shifted: false, held: true },
+        Framework::FSDP => Copies { upcast: old, shifted: old, held: old },
+        _ => Copies { upcast: old, shifted: old, held: false },
+    }
+}
+
+/// Whether a version of Transformers is older than 4.45.
+fn before_4_45(version: Option<&str>) -> bool {
+    let minor = version.and_then(|version| version.strip_prefix("4.")).and_then(|rest| rest.split('.').next());
+    minor.and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor < 45)
 }
 
 /// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128.
 fn chunk(plan: &Plan) -> Option<f64> {
     (plan.framework == Framework::LitGPT).then(|| (128.0 / plan.sequence as f64).min(1.0))
+}
+
+/// The backward pass in chunks: first each chunk's loss, which makes two gradients of its logits; then each chunk's
+/// output layer, when the logarithms are gone and two-byte gradients of all logits are there.
+fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, log_softmax: Tensor) -> HeadRun {
+    let logarithms = tape.bytes_of(log_softmax);
+    let losses = run.kept + logarithms.scale(2.0 * chunk);
+    let output = run.kept - logarithms.scale(0.5) + unpacked_output(plan);
+    HeadRun { backward: losses.max(output), ..run }
 }
