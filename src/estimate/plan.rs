@@ -89,6 +89,8 @@ pub struct Plan {
     pub accelerator: Option<String>,
     /// The adapters, where not every weight is trained.
     pub adapters: Option<Adapters>,
+    /// Each tensor's step runs inside the backward pass, which so never holds all gradients.
+    pub step_in_backward: bool,
     /// Optimizer states are on the host.
     pub offload_optimizer: bool,
     /// Parameters are on the host.

@@ -26,8 +26,16 @@ pub(super) fn usual_loss(job: &TrainingJob, framework: Framework) -> Loss {
     match framework {
         _ if vocab_parallel(framework) => Loss::VocabParallel,
         _ if compiled => Loss::Chunked,
+        Framework::Torchtune if !before_chunks(job) => Loss::Chunked,
         _ => Loss::Eager,
     }
+}
+
+/// Torchtune's recipes compute their loss in chunks since 0.3.
+fn before_chunks(job: &TrainingJob) -> bool {
+    job.framework_version
+        .as_deref()
+        .is_some_and(|version| ["0.0", "0.1", "0.2"].iter().any(|old| version.starts_with(old)))
 }
 
 fn choice(
@@ -225,6 +233,9 @@ fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         && job.framework_version.as_deref().is_some_and(|version| {
             version.starts_with("0.0") && job.compile.is_some() || job.compile == Some(true)
         });
+    let documented = documented
+        || likely.framework == Framework::LitGPT
+        || likely.framework == Framework::Torchtune && job.framework_version.is_some();
     if job.loss.is_some() || vocab_parallel(likely.framework) || documented {
         return None;
     }

@@ -27,6 +27,12 @@ pub(super) fn recompute(framework: Framework, data: u64) -> Option<Recompute> {
     }
 }
 
+/// Whether the optimizer's step runs inside the backward pass: torchtune's recipes for all weights on one device do that
+/// (`optimizer_in_bwd: True`).
+pub(super) fn steps_in_backward(framework: Framework, adapted: bool, data: u64) -> bool {
+    framework == Framework::Torchtune && !adapted && data == 1
+}
+
 /// Whether adapters are trained in place of the weights.
 pub(super) fn is_adapted(job: &TrainingJob, method: Option<Method>) -> bool {
     match method {

@@ -12,7 +12,7 @@
 //! | recompute | full | none | none |
 //! | attention | flash | flash | unfused, where the framework may |
 //! | micro-batch | 1 | 1 | 4, within the global batch |
-//! | sequence length | 512 | 4096 | 8192 |
+//! | sequence length | 512 | 4096, 1024 in fine-tuning | 8192 |
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
 //! | sequence parallel | on | on | off |
@@ -96,6 +96,13 @@ const LIKELY_VOCAB: u64 = 100_000;
 /// The usual sequence length of a job that gives none.
 const LIKELY_SEQUENCE: u64 = 4096;
 
+/// Fine-tuning data are shorter: the longest of a few Alpaca samples.
+fn usual_sequence(job: &TrainingJob) -> u64 {
+    let fine_tunes = matches!(job.framework, Some(Framework::LitGPT | Framework::Torchtune))
+        || job.finetuning.as_ref().is_some_and(|finetuning| finetuning.rank.is_some());
+    if fine_tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE }
+}
+
 /// Completes a training job.
 ///
 /// # Errors
@@ -107,7 +114,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let offload = job.offload.clone().unwrap_or_default();
     let mut notes = Notes { inputs: Vec::new(), warnings: Vec::new() };
 
-    let sequence = batch.sequence_length.map_or(LIKELY_SEQUENCE, |s| u64::from(s).max(1));
+    let sequence = batch.sequence_length.map_or_else(|| usual_sequence(job), |s| u64::from(s).max(1));
     let shape = Shape::complete(&model, sequence, LIKELY_VOCAB, 1.0)?;
     let degree = |value: Option<u32>| value.map_or(1, |v| u64::from(v).max(1));
     let (tensor, pipeline, context) =
@@ -228,6 +235,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         framework_version: job.framework_version.clone(),
         accelerator: job.accelerator.as_ref().and_then(|a| a.kind.clone()),
         adapters: finetuning::adapters(job, method, framework, widths),
+        step_in_backward: finetuning::steps_in_backward(framework, adapted, data),
         offload_optimizer: offload.optimizer.unwrap_or(false),
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),

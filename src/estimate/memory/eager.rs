@@ -10,6 +10,7 @@
 //! embedding, backward   all gradients + the embedding's, and with a tied output layer their sum
 //! root, reduction       all gradients + those of embedding, head and final norm, unsharded, + the copy
 //! optimizer step        all gradients + the step's own workspace
+//! loading               the whole model, where LitGPT shards it
 //! ```
 //!
 //! All layers share the rotary sine and cosine. Under adapters recomputation asks for a gradient of the embedding's
@@ -68,6 +69,8 @@ struct Timeline<'a> {
     head: HeadRun,
     group: Group,
     root: Group,
+    /// The output layer, where it is a group of its own.
+    output: Option<Group>,
     /// The gradient of the tokens' embedding; positions follow it.
     embedding_gradient: Bytes,
     stream: Bytes,
@@ -87,7 +90,7 @@ pub(super) fn instants(
     counted: &Parameters,
     rank: RankParameters,
     stage: Stage,
-) -> [Instant; 14] {
+) -> [Instant; 15] {
     let timeline = Timeline::of(plan, counted, rank, stage);
     let last = timeline.layers.saturating_sub(1);
     let near_last = last.saturating_sub(1);
@@ -107,6 +110,7 @@ pub(super) fn instants(
         timeline.embedding_backward(),
         timeline.root_reduction(),
         timeline.optimizer_step(),
+        timeline.loading(),
     ]
 }
 
@@ -163,7 +167,7 @@ impl<'a> Timeline<'a> {
             Bytes::of(rank.dense, widths.gradient)
         };
         let ranks = plan.data.saturating_mul(plan.context);
-        let standing = if plan.micro_batches <= 1 {
+        let standing = if plan.micro_batches <= 1 || plan.step_in_backward {
             Bytes::ZERO
         } else if sharded && plan.accumulates_whole() {
             let width = widths.compute.max(widths.reduction);
@@ -181,6 +185,8 @@ impl<'a> Timeline<'a> {
             head,
             group: group(per_layer(counted.dense_layer), false, adapters_per_layer, layer.gradients),
             root: group(embedding.saturating_add(output), true, 0, root_gradients),
+            // torchtune wraps embedding and output layer apart (`custom_sharded_layers`).
+            output: (plan.framework == Framework::Torchtune).then(|| group(output, true, 0, head.gradients)),
             embedding_gradient,
             stream,
             shared: program.shared()
@@ -201,11 +207,19 @@ impl<'a> Timeline<'a> {
 
     /// Gradients of `count` layers that are done, and of the head.
     fn done(&self, count: u64) -> Bytes {
+        if self.plan.step_in_backward {
+            return Bytes::ZERO;
+        }
         if self.standing > Bytes::ZERO {
             return self.standing;
         }
         let layers = if self.sharded { self.group.kept } else { self.group.gradients };
         layers * count + self.head.gradients
+    }
+
+    /// Of the root what is reduced at once: half of it, where the output layer is a group of its own.
+    fn apart(&self, root: Bytes) -> Bytes {
+        if self.output.is_some() { root.share(2) } else { root }
     }
 
     /// A group's whole gradients, unless they are among those of earlier microbatches.
@@ -219,7 +233,17 @@ impl<'a> Timeline<'a> {
             return Bytes::ZERO;
         }
         let layers = if self.plan.reshard_after_forward { 1 } else { i.saturating_add(1).min(self.layers) };
-        self.root.gathered + self.group.gathered * layers
+        self.root_kept() + self.group.gathered * layers
+    }
+
+    /// What stays gathered of the root while layers are in use.
+    fn root_kept(&self) -> Bytes {
+        if self.output.is_some() { Bytes::ZERO } else { self.root.gathered }
+    }
+
+    /// What is gathered of the root at the loss.
+    fn root_at_loss(&self) -> Bytes {
+        self.output.map_or(self.root.gathered, |output| output.gathered)
     }
 
     /// The next layer's all-gather, while layer `i` runs backwards.
@@ -239,7 +263,7 @@ impl<'a> Timeline<'a> {
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
-            self.root.gathered
+            self.root_at_loss()
         } else {
             self.gathered(self.layers)
         };
@@ -262,7 +286,7 @@ impl<'a> Timeline<'a> {
             gradients: self.standing,
             activations: self.kept(self.layers),
             logits: self.head.kept,
-            communication: self.buckets + if again { self.root.gathered * 2 } else { Bytes::ZERO },
+            communication: self.buckets + if again { self.root_kept() * 2 } else { Bytes::ZERO },
             ..Instant::default()
         }
     }
@@ -271,7 +295,7 @@ impl<'a> Timeline<'a> {
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
-            self.root.gathered + self.group.gathered
+            self.root_at_loss() + self.group.gathered
         } else {
             self.gathered(self.layers)
         };
@@ -315,7 +339,7 @@ impl<'a> Timeline<'a> {
     fn embedding_backward(&self) -> Instant {
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
-        let root = if self.sharded { self.root.gathered + self.group.reduced } else { Bytes::ZERO };
+        let root = if self.sharded { self.root_kept() + self.group.reduced } else { Bytes::ZERO };
         Instant {
             name: "embedding's backward",
             gradients: self.done(self.layers) + self.embedding_gradient * sums,
@@ -331,8 +355,20 @@ impl<'a> Timeline<'a> {
         }
         Instant {
             name: "root's gradient reduction",
-            gradients: self.done(self.layers) - self.head.gradients + self.unreduced(self.root.gradients),
-            communication: self.root.reduced,
+            gradients: self.done(self.layers) - self.head.gradients
+                + self.unreduced(self.apart(self.root.gradients)),
+            communication: self.apart(self.root.reduced),
+            ..Instant::default()
+        }
+    }
+
+    /// LitGPT loads a checkpoint into the gathered model of every rank.
+    fn loading(&self) -> Instant {
+        let whole = self.group.gathered * self.layers + self.root.gathered;
+        let loads = self.sharded && self.plan.framework == Framework::LitGPT;
+        Instant {
+            name: "loading",
+            communication: if loads { whole } else { Bytes::ZERO },
             ..Instant::default()
         }
     }
@@ -340,7 +376,7 @@ impl<'a> Timeline<'a> {
     fn optimizer_step(&self) -> Instant {
         Instant {
             name: "optimizer step",
-            gradients: self.all_gradients,
+            gradients: if self.plan.step_in_backward { self.group.gradients } else { self.all_gradients },
             communication: self.buckets,
             step: self.step,
             ..Instant::default()

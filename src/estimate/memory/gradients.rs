@@ -4,7 +4,8 @@
 //! bytes = P_trained × gradient width / N        (N only under ZeRO 2 and 3, FSDP and HSDP)
 //! ```
 //!
-//! Megatron and DeepSpeed allocate their gradient buffers once; PyTorch's own frameworks have none until the first
+//! Where each tensor's step runs inside the backward pass there is never more than the largest. Megatron and DeepSpeed
+//! allocate their gradient buffers once; PyTorch's own frameworks have none until the first
 //! backward pass, and, where several microbatches are accumulated, keep them through the next ones.
 //! Adapters' gradients have the adapters' format. Source: Megatron-LM's param-and-grad buffer; ZeRO paper §3.
 
@@ -15,6 +16,10 @@ use crate::workload::Framework;
 
 /// Gradients that a rank holds once the backward pass is done.
 pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
+    if plan.step_in_backward {
+        let widest = plan.shape.vocab.max(plan.shape.ffn).saturating_mul(plan.shape.hidden);
+        return Bytes::of(widest.min(rank.dense), plan.widths.gradient);
+    }
     let (_, divided, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     match &plan.adapters {

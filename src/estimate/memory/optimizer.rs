@@ -61,6 +61,9 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
     if !matches!(plan.optimizer, Optimizer::AdamW | Optimizer::AdamW8bit | Optimizer::AdamW4bit) {
         return Bytes::ZERO;
     }
+    if plan.step_in_backward {
+        return Bytes::ZERO;
+    }
     match plan.implementation {
         OptimizerImplementation::Fused => Bytes::ZERO,
         OptimizerImplementation::Foreach => Bytes::of(trained.div_ceil(n), width),

@@ -11,7 +11,7 @@ use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::{Program, layer_norm, litgpt, rms_norm};
 use crate::units::Bytes;
-use crate::workload::Framework;
+use crate::workload::{Framework, Loss};
 
 /// What the head keeps and needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,8 +48,14 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         let wide = tape.cast(logits, 4);
         tape.free(std::mem::replace(&mut logits, wide));
     }
-    let source = if copies.shifted { tape.map(logits) } else { tape.cast(logits, 4) };
-    let log_softmax = tape.map_saving_output(source, 4);
+    // A compiled loss keeps the logits alone and computes their logarithm again.
+    let source = match (copies.shifted, compiled(plan)) {
+        (true, _) => tape.map(logits),
+        (false, true) => tape.cast(logits, tape.width(logits)),
+        (false, false) => tape.cast(logits, 4),
+    };
+    let log_softmax =
+        if compiled(plan) { tape.view(source, tape.tokens()) } else { tape.map_saving_output(source, 4) };
     tape.free(source);
     let forward = tape.take_fullest();
     let cached = tape.cached();
@@ -60,7 +66,13 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let kept = tape.live();
     let lingering = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
     if let Some(chunk) = chunk(plan) {
-        return chunked(&tape, plan, chunk, HeadRun { kept, forward, cached, lingering, ..HeadRun::default() }, log_softmax);
+        return chunked(
+            &tape,
+            plan,
+            chunk,
+            HeadRun { kept, forward, cached, lingering, ..HeadRun::default() },
+            logits,
+        );
     }
     tape.take_fullest();
     tape.seed(log_softmax);
@@ -102,6 +114,10 @@ fn copies(plan: &Plan) -> Copies {
     let old = before_4_45(plan.framework_version.as_deref());
     match plan.framework {
         Framework::LitGPT => Copies { upcast: true, shifted: false, held: true },
+        Framework::Torchtune if plan.loss == Loss::Chunked => {
+            Copies { upcast: false, shifted: false, held: true }
+        }
+        Framework::Torchtune => Copies { upcast: true, shifted: true, held: true },
         Framework::FSDP => Copies { upcast: old, shifted: old, held: old },
         _ => Copies { upcast: old, shifted: old, held: false },
     }
@@ -109,20 +125,32 @@ fn copies(plan: &Plan) -> Copies {
 
 /// Whether a version of Transformers is older than 4.45.
 fn before_4_45(version: Option<&str>) -> bool {
-    let minor = version.and_then(|version| version.strip_prefix("4.")).and_then(|rest| rest.split('.').next());
+    let minor =
+        version.and_then(|version| version.strip_prefix("4.")).and_then(|rest| rest.split('.').next());
     minor.and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor < 45)
 }
 
-/// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128.
+/// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128
+/// tokens, torchtune's recipes have eight.
 fn chunk(plan: &Plan) -> Option<f64> {
-    (plan.framework == Framework::LitGPT).then(|| (128.0 / plan.sequence as f64).min(1.0))
+    match plan.framework {
+        Framework::LitGPT => Some((128.0 / plan.sequence as f64).min(1.0)),
+        Framework::Torchtune if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
+        _ => None,
+    }
+}
+
+/// Whether the loss is compiled with the model.
+fn compiled(plan: &Plan) -> bool {
+    plan.framework == Framework::Torchtune && plan.compile && plan.loss == Loss::Chunked
 }
 
 /// The backward pass in chunks: first each chunk's loss, which makes two gradients of its logits; then each chunk's
 /// output layer, when the logarithms are gone and two-byte gradients of all logits are there.
-fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, log_softmax: Tensor) -> HeadRun {
-    let logarithms = tape.bytes_of(log_softmax);
-    let losses = run.kept + logarithms.scale(2.0 * chunk);
-    let output = run.kept - logarithms.scale(0.5) + unpacked_output(plan);
+fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, logits: Tensor) -> HeadRun {
+    let elements = tape.elements(logits);
+    let logarithms = if compiled(plan) { Bytes::ZERO } else { Bytes(elements.saturating_mul(4)) };
+    let losses = run.kept + Bytes(elements.saturating_mul(8)).scale(chunk);
+    let output = run.kept - logarithms + Bytes(elements.saturating_mul(2)) + unpacked_output(plan);
     HeadRun { backward: losses.max(output), ..run }
 }
