@@ -141,7 +141,11 @@ impl<'a> Timeline<'a> {
                 gathered: frozen.divisible + adapters,
                 reduced: Bytes::of(trained, widths.reduction) + adapters,
                 gradients,
-                kept: (Bytes::of(trained, widths.gradient) + adapters).share(n),
+                kept: if plan.offload_parameters && sharded {
+                    Bytes::ZERO
+                } else {
+                    (Bytes::of(trained, widths.gradient) + adapters).share(n)
+                },
             }
         };
         let per_layer = |l: LayerParameters| l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);

@@ -12,13 +12,17 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::Framework;
+use crate::workload::{Framework, Sharding};
 
 /// Gradients that a rank holds once the backward pass is done.
 pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
     if plan.step_in_backward {
         let widest = plan.shape.vocab.max(plan.shape.ffn).saturating_mul(plan.shape.hidden);
         return Bytes::of(widest.min(rank.dense), plan.widths.gradient);
+    }
+    // FSDP's offloading moves shards of gradients with those of parameters.
+    if plan.offload_parameters && matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP) {
+        return Bytes::ZERO;
     }
     let (_, divided, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
