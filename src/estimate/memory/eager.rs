@@ -29,7 +29,7 @@ use super::instants::Instant;
 use super::layers::LayerRun;
 use super::layers::Program;
 use super::layers::head::{HeadRun, head};
-use super::{gradients, optimizer, quantization};
+use super::{communication, gradients, optimizer, quantization};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
 use crate::workload::{Framework, Recompute, Sharding};
@@ -42,7 +42,6 @@ pub(super) fn is_eager(plan: &Plan) -> bool {
     ) && plan.shape.experts.is_none()
         && plan.shape.latent.is_none()
         && !plan.offload_activations
-        && !matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3)
 }
 
 /// A group of parameters that FSDP gathers and reduces together.
@@ -197,7 +196,13 @@ impl<'a> Timeline<'a> {
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
             standing,
-            buckets: if plan.sharding == Sharding::None && ranks > 1 { trained } else { Bytes::ZERO },
+            buckets: match plan.sharding {
+                Sharding::None if ranks > 1 => trained,
+                Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3 => {
+                    communication::reduce_buckets(plan, rank)
+                }
+                _ => Bytes::ZERO,
+            },
             all_gradients,
             step: optimizer::optimizer_step(plan, rank),
         }
