@@ -190,6 +190,17 @@ impl FlopRate {
     }
 }
 
+/// Bytes per second, of a memory or a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteRate(pub u64);
+
+impl ByteRate {
+    /// From the GB/s (10^9) of a data sheet.
+    pub fn from_giga(giga: f64) -> Self {
+        Self((giga * 1e9).round() as u64)
+    }
+}
+
 /// A whole number that people write short: `70B`, `2T`, `1.5M`, `4096`, `70_000_000_000`.
 ///
 /// Grammar: digits, an optional decimal part, and K, M, B or T (10^3, 10^6, 10^9, 10^12; upper or lower case).

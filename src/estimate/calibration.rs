@@ -65,6 +65,9 @@ struct Workspaces {
 #[serde(deny_unknown_fields)]
 struct Allocator {
     framework: String,
+    /// Only where sequences differ in length and Transformers is older than 4.45.
+    #[serde(default)]
+    varying_lengths_before_4_45: bool,
     slack: f64,
     fragmentation: f64,
 }
@@ -75,6 +78,9 @@ struct Spread {
     framework: String,
     dense: f64,
     experts: f64,
+    /// What an unstated version adds, where versions differ: in quadrature.
+    #[serde(default)]
+    unversioned: f64,
 }
 
 /// Model FLOPs utilization, 0 to 1: the middle and the ends of a 90 % interval.
@@ -152,15 +158,28 @@ impl Calibration {
     }
 
     fn allocator(&self, plan: &Plan) -> Option<&Allocator> {
-        self.allocator.iter().find(|a| applies(plan, &a.framework, None))
+        let old = plan.varying_lengths && plan.is_before(Framework::HuggingFace, 4, 45);
+        let fits =
+            |a: &&Allocator| applies(plan, &a.framework, None) && (old || !a.varying_lengths_before_4_45);
+        self.allocator.iter().find(fits)
     }
 
     /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.
-    pub fn spread(&self, framework: Option<Framework>, experts: bool) -> f64 {
+    pub fn spread(&self, framework: Option<Framework>, experts: bool, versioned: bool) -> f64 {
+        let Some(entry) = self.spread_of(framework) else { return 0.25 };
+        let own = if experts { entry.experts } else { entry.dense };
+        own.hypot(if versioned { 0.0 } else { entry.unversioned })
+    }
+
+    /// Whether a framework's versions differ so much that an unstated one decides.
+    pub fn version_decides(&self, framework: Option<Framework>) -> bool {
+        self.spread_of(framework).is_some_and(|entry| entry.unversioned > 0.0)
+    }
+
+    fn spread_of(&self, framework: Option<Framework>) -> Option<&Spread> {
         let name = framework.map_or("any", Framework::name);
         let named = self.spread.iter().find(|s| s.framework == name);
-        let any = named.or_else(|| self.spread.iter().find(|s| s.framework == "any"));
-        any.map_or(0.25, |s| if experts { s.experts } else { s.dense })
+        named.or_else(|| self.spread.iter().find(|s| s.framework == "any"))
     }
 }
 
@@ -185,9 +204,10 @@ mod tests {
     fn the_file_is_valid_and_covers_every_framework() {
         let calibration = Calibration::builtin();
         for framework in Framework::ALL {
-            let dense = calibration.spread(Some(*framework), false);
+            let dense = calibration.spread(Some(*framework), false, true);
             assert!((0.01..0.5).contains(&dense), "{framework}");
-            assert!(calibration.spread(Some(*framework), true) >= dense, "{framework}");
+            assert!(calibration.spread(Some(*framework), false, false) >= dense, "{framework}");
+            assert!(calibration.spread(Some(*framework), true, true) >= dense, "{framework}");
         }
     }
 }

@@ -35,6 +35,9 @@ pub struct Estimate {
     pub heavy: Bytes,
     /// The standard deviation of ln(measured / estimated) of the needed figure.
     pub spread: f64,
+    /// Whether the framework's version is missing and its versions differ.
+    pub version_decides: bool,
+    rank: Rank,
     lean_peak: Peak,
     heavy_peak: Peak,
 }
@@ -69,13 +72,16 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
     let (lean_peak, heavy_peak) = (rank_peak(&assumed.lean(), rank), rank_peak(&assumed.heavy(), rank));
     let (lean, heavy) = (lean_peak.needed, heavy_peak.needed);
     let experts = assumed.likely.shape.experts.is_some();
-    let spread = calibration.spread(job.framework, experts);
+    let versioned = job.framework_version.is_some();
+    let spread = calibration.spread(job.framework, experts, versioned);
     Ok(Estimate {
         lean: lean.min(peak.needed).min(heavy),
         heavy: heavy.max(peak.needed).max(lean),
         assumed,
         peak,
         spread,
+        rank,
+        version_decides: !versioned && calibration.version_decides(job.framework),
         lean_peak,
         heavy_peak,
     })
@@ -101,17 +107,23 @@ impl Estimate {
     /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,
     /// all else likely.
     pub fn swings(&self) -> Vec<(&'static str, Bytes)> {
-        let calibration = Calibration::builtin();
+        self.swings_of(Figure::Needed)
+    }
+
+    /// The same of another figure.
+    pub fn swings_of(&self, figure: Figure) -> Vec<(&'static str, Bytes)> {
+        let of = |set: &dyn Fn(&mut Plan)| {
+            let mut plan = self.assumed.likely.clone();
+            set(&mut plan);
+            rank_peak(&plan, self.rank).figure(figure)
+        };
         let mut swings: Vec<_> = self
             .assumed
             .choices
             .iter()
             .map(|choice| {
-                let (mut lean, mut heavy) = (self.assumed.likely.clone(), self.assumed.likely.clone());
-                (choice.lean)(&mut lean);
-                (choice.heavy)(&mut heavy);
-                let most = memory::peak(&heavy, calibration).needed;
-                (choice.field, most - memory::peak(&lean, calibration).needed)
+                let (lean, heavy) = (of(&choice.lean), of(&choice.heavy));
+                (choice.field, heavy.max(lean) - lean.min(heavy))
             })
             .collect();
         swings.sort_by_key(|(_, swing)| std::cmp::Reverse(*swing));

@@ -9,6 +9,7 @@ use crate::workload::{
 };
 
 use super::states::Widths;
+use crate::units::Bytes;
 
 /// A complete plan of a training job.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub struct Plan {
     pub micro_batch: u64,
     /// Tokens a sequence, `s`.
     pub sequence: u64,
+    /// Whether sequences differ in length from step to step.
+    pub varying_lengths: bool,
     /// Microbatches a step, `m`.
     pub micro_batches: u64,
     /// The computation's number format.
@@ -85,8 +88,10 @@ pub struct Plan {
     pub framework: Framework,
     /// Its version, as it calls itself.
     pub framework_version: Option<String>,
-    /// The accelerator, as the job names it.
+    /// The accelerator's key in the catalogue, or, where it is not there, the name that the job gives.
     pub accelerator: Option<String>,
+    /// What a process can address on it, where it is in the catalogue.
+    pub accelerator_memory: Option<Bytes>,
     /// The adapters, where not every weight is trained.
     pub adapters: Option<Adapters>,
     /// Each tensor's step runs inside the backward pass, which so never holds all gradients.
@@ -218,11 +223,28 @@ impl Plan {
             && self.widths.main == 0.0
     }
 
-    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer puts off
-    /// FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds all gradients.
+    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer and
+    /// LitGPT's Fabric put off FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds
+    /// all gradients.
     pub fn accumulates_whole(&self) -> bool {
         let divided = super::states::divided(self.sharding).1;
-        self.micro_batches > 1 && (!divided || self.framework == Framework::HuggingFace)
+        self.micro_batches > 1
+            && (!divided || matches!(self.framework, Framework::HuggingFace | Framework::LitGPT))
+    }
+
+    /// By how much FSDP2 pads what ranks hold of a layer's experts: it deals whole experts, so that with fewer experts
+    /// than ranks, some ranks hold padding only. Transformers keeps all experts of a layer in one tensor since 5.0.
+    pub fn expert_padding(&self) -> f64 {
+        let padded = matches!(self.framework, Framework::HuggingFace | Framework::FSDP)
+            && super::states::divided(self.sharding).0;
+        match &self.shape.experts {
+            Some(experts) if padded => {
+                let held = (experts.count / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1);
+                let n = self.expert_shard_group();
+                held.div_ceil(n).saturating_mul(n) as f64 / held as f64
+            }
+            _ => 1.0,
+        }
     }
 
     /// All accelerators.
@@ -239,6 +261,16 @@ impl Plan {
     /// The divisor of activations between matrix products: `t` under sequence parallelism, else 1.
     pub fn sequence_divisor(&self) -> u64 {
         if self.sequence_parallel { self.tensor } else { 1 }
+    }
+
+    /// Whether the framework is older than a version, in the words of its own numbering; no where neither is known.
+    pub fn is_before(&self, framework: Framework, major: u32, minor: u32) -> bool {
+        let parse = |text: &str| {
+            let mut parts = text.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().ok());
+            Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+        };
+        self.framework == framework
+            && self.framework_version.as_deref().and_then(parse).is_some_and(|own| own < (major, minor))
     }
 
     /// Whether selective recomputation covers a module.

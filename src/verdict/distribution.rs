@@ -8,6 +8,10 @@
 //! P(need > c) = Σ w_i · Φ(ln(need_i / c) / σ)        w = 0.25, 0.60, 0.15
 //! ```
 //!
+//! The bounds are those of a 90 % interval around each plan, the lower one's of the leanest and the upper one's of the
+//! heaviest: `need_lean · exp(−1.645 σ)` to `need_heavy · exp(1.645 σ)`. Whoever states more leaves fewer plans between
+//! the two, and so never widens the interval.
+//!
 //! The weights are chosen for what follows from them: a job is denied (at 0.9) only when even its leanest plan is more
 //! likely than not (at least 60 %) to run out, so never on a guess; and a job that runs out only in its heaviest
 //! reading (15 %) is not warned about. Where everything is stated the three are one.
@@ -53,6 +57,13 @@ impl Distribution {
         0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
     }
 
+    /// The ends of the 90 % interval.
+    pub fn bounds(&self) -> (Bytes, Bytes) {
+        const NINETY_PERCENT: f64 = 1.645;
+        let [lean, _, heavy] = self.needs;
+        (lean.scale((-NINETY_PERCENT * self.spread).exp()), heavy.scale((NINETY_PERCENT * self.spread).exp()))
+    }
+
     /// The need that is not exceeded with this probability.
     pub fn quantile(&self, probability: f64) -> Bytes {
         let [lean, _, heavy] = self.needs;
@@ -95,6 +106,16 @@ mod tests {
         assert!(lean_fits.probability_above(capacity) < 0.9);
         let lean_does_not = Distribution::new(Bytes(90 * GIB), Bytes(200 * GIB), Bytes(400 * GIB), 0.1);
         assert!(lean_does_not.probability_above(capacity) > 0.9);
+    }
+
+    #[test]
+    fn stating_what_a_plan_left_open_never_widens_the_bounds() {
+        let gib = |n: u64| Bytes(n * GIB);
+        let (lower, upper) = Distribution::new(gib(40), gib(60), gib(90), 0.1).bounds();
+        for (lean, likely, heavy) in [(40, 40, 70), (50, 60, 90), (60, 60, 60), (90, 90, 90), (40, 40, 40)] {
+            let (low, high) = Distribution::new(gib(lean), gib(likely), gib(heavy), 0.1).bounds();
+            assert!(lower <= low && high <= upper);
+        }
     }
 
     #[test]

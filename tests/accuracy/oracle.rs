@@ -41,6 +41,11 @@ impl<'a> Row<'a> {
         self.get(name).parse().expect(name)
     }
 
+    /// A number that may be left out.
+    fn optional(&self, name: &str) -> Option<u32> {
+        self.get(name).parse().ok()
+    }
+
     fn yes(&self, name: &str) -> bool {
         self.get(name) == "yes"
     }
@@ -90,6 +95,11 @@ impl<'a> Row<'a> {
             normalization: Some(if gpt2 { Normalization::LayerNorm } else { Normalization::RMSNorm }),
             biases: Some(gpt2),
             qkv_biases: Some(gpt2 || self.get("arch") == "qwen2"),
+            query_key_normalization: Some(self.get("arch").starts_with("qwen3")),
+            head_size: self.optional("head_size"),
+            experts: self.optional("experts"),
+            experts_per_token: self.optional("top"),
+            expert_ffn_hidden_size: self.optional("expert_ffn"),
             ..Model::default()
         };
         let half = self.get("dtype") == "bf16";
@@ -130,7 +140,7 @@ impl<'a> Row<'a> {
     }
 
     fn peak(&self) -> Peak {
-        let plan = assume(&self.job(), Device { bf16: true }).unwrap().likely;
+        let plan = assume(&self.job(), Device { bf16: true }).expect("a shape").likely;
         peak(&plan, Calibration::builtin())
     }
 }

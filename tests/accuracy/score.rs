@@ -27,6 +27,7 @@ pub(crate) struct Scored {
     pub(crate) dimensions: bool,
     /// Whether nothing that decides is unknown.
     pub(crate) stated: bool,
+    pub(crate) device: String,
     pub(crate) outcome: Outcome,
     pub(crate) figure: Option<Comparison>,
     pub(crate) judged: Option<Judged>,
@@ -83,19 +84,20 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
     let estimate =
         estimate_rank(&row.job, device, rank).unwrap_or_else(|error| panic!("{}: {error}", row.name));
     let measured: Vec<f64> = group.iter().filter_map(|row| row.figure).map(|(_, gib)| gib).collect();
+    let meant = row.figure.map_or(Figure::Needed, |(kind, _)| match kind {
+        Measured::Allocated => Figure::Allocated,
+        Measured::Reserved => Figure::Reserved,
+        // Whoever does not say what was read has read what the device shows.
+        Measured::Process | Measured::Unstated => Figure::Process,
+    });
     let figure = row.figure.map(|(kind, _)| {
-        let figure = match kind {
-            Measured::Allocated => Figure::Allocated,
-            Measured::Reserved | Measured::Unstated => Figure::Reserved,
-            Measured::Process => Figure::Process,
-        };
-        let distribution = estimate.distribution(figure);
+        let (lower, upper) = estimate.distribution(meant).bounds();
         Comparison {
             kind,
             measured: median(&measured),
-            estimated: estimate.peak.figure(figure).as_gib(),
-            lower: distribution.quantile(0.05).as_gib(),
-            upper: distribution.quantile(0.95).as_gib(),
+            estimated: estimate.peak.figure(meant).as_gib(),
+            lower: lower.as_gib(),
+            upper: upper.as_gib(),
         }
     });
     Some(Scored {
@@ -104,7 +106,8 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
         framework: row.job.framework,
         experts: estimate.assumed.likely.shape.experts.is_some(),
         dimensions: has_dimensions(&row.job),
-        stated: rules::is_stated(&estimate),
+        stated: rules::is_stated(&estimate, meant),
+        device: row.job.accelerator.as_ref().and_then(|a| a.kind.clone()).unwrap_or_default(),
         outcome: row.outcome,
         figure,
         judged: devices::capacity(&row.job).map(|capacity| judge(&row.job, device, capacity)),

@@ -131,18 +131,20 @@ pub(crate) fn verdicts(scored: &[Scored]) -> String {
         );
     }
     let (area, low, high, pairs) = area(scored);
-    let _ = writeln!(text, "AUC within source {area:.3} ({low:.3}–{high:.3}), {pairs} pairs");
+    let _ = writeln!(text, "AUC within publication and device {area:.3} ({low:.3}–{high:.3}), {pairs} pairs");
     text
 }
 
-/// The area under the curve within sources, by probability and, where that ties, by fullness.
+/// The area under the curve within a publication and a device, by probability and, where that ties, by fullness.
 pub(crate) fn area(scored: &[Scored]) -> (f64, f64, f64, usize) {
-    let mut groups: std::collections::BTreeMap<&str, (Vec<f64>, Vec<f64>)> =
+    let mut groups: std::collections::BTreeMap<String, (Vec<f64>, Vec<f64>)> =
         std::collections::BTreeMap::new();
     for one in scored {
         let Some(judged) = one.judged else { continue };
         let rank = judged.probability + 1e-6 * judged.fullness;
-        let group = groups.entry(one.source).or_default();
+        // A row's name begins with its publication, of which a file may hold several.
+        let publication = one.name.split('-').next().unwrap_or_default();
+        let group = groups.entry(format!("{publication} {}", one.device)).or_default();
         match one.outcome {
             Outcome::Oom => group.0.push(rank),
             Outcome::Fits => group.1.push(rank),

@@ -27,6 +27,7 @@ pub(super) fn usual_loss(job: &TrainingJob, framework: Framework) -> Loss {
         _ if vocab_parallel(framework) => Loss::VocabParallel,
         _ if compiled => Loss::Chunked,
         Framework::Torchtune if !before_chunks(job) => Loss::Chunked,
+        Framework::LLMFoundry => Loss::Fused,
         _ => Loss::Eager,
     }
 }
@@ -61,6 +62,9 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         recompute(job, likely),
         attention(job, likely),
         loss(job, likely),
+        compile(job, likely),
+        version(job, likely),
+        lengths(job, likely),
         sequence_parallel(job, likely),
         targets(job),
     ]
@@ -228,22 +232,68 @@ fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
+/// A framework that is stated computes the loss that it documents, unless told otherwise; torchtitan's depends on its
+/// version and on what is compiled.
 fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    let documented = likely.framework == Framework::Torchtitan
-        && job.framework_version.as_deref().is_some_and(|version| {
-            version.starts_with("0.0") && job.compile.is_some() || job.compile == Some(true)
-        });
-    let documented = documented
-        || likely.framework == Framework::LitGPT
-        || likely.framework == Framework::Torchtune && job.framework_version.is_some();
-    if job.loss.is_some() || vocab_parallel(likely.framework) || documented {
+    if job.loss.is_some() || vocab_parallel(likely.framework) {
         return None;
     }
-    let leanest = match likely.framework {
-        Framework::Torchtitan | Framework::Torchtune => Loss::Chunked,
-        _ => Loss::Fused,
-    };
-    Some(choice("loss", move |plan| plan.loss = leanest, |plan| plan.loss = Loss::Eager))
+    match job.framework {
+        None => Some(choice("loss", |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager)),
+        Some(Framework::Torchtitan) if !torchtitan_documents(job) => {
+            Some(choice("loss", |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Whether torchtitan's version and compilation fix what its loss and its selective recomputation hold.
+fn torchtitan_documents(job: &TrainingJob) -> bool {
+    job.framework_version.as_deref().is_some_and(|version| match job.compile {
+        Some(true) => version.starts_with("0."),
+        Some(false) => version.starts_with("0.0"),
+        None => false,
+    })
+}
+
+/// Whether the model is compiled decides what torchtitan's layers keep.
+fn compile(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let kept = !matches!(likely.recompute, Recompute::Full);
+    if job.compile.is_some() || likely.framework != Framework::Torchtitan || !kept {
+        return None;
+    }
+    Some(choice("compile", |plan| plan.compile = true, |plan| plan.compile = false))
+}
+
+/// Transformers before 4.45 held the logits once more, and batches of different lengths left more behind.
+fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let open = job.framework == Some(Framework::HuggingFace) && job.framework_version.is_none();
+    if !open || likely.loss != Loss::Eager {
+        return None;
+    }
+    let set = |plan: &mut Plan, version: &str| plan.framework_version = Some(version.to_owned());
+    Some(choice("frameworkVersion", move |plan| set(plan, "5.0"), move |plan| set(plan, "4.38")))
+}
+
+/// Samples that are neither packed nor of a stated length are shorter than the longest allowed, most of them.
+fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let batch = job.batch.as_ref()?;
+    batch.sequence_length?;
+    let tuning = likely.adapters.is_some() || job.finetuning.as_ref().is_some_and(|f| f.method.is_some());
+    let padded =
+        matches!(likely.framework, Framework::HuggingFace | Framework::LitGPT | Framework::Torchtune);
+    if batch.packing == Some(true) || batch.typical_sequence_length.is_some() || !tuning || !padded {
+        return None;
+    }
+    let half = (likely.sequence / 2).max(1);
+    Some(choice(
+        "batch.typicalSequenceLength",
+        move |plan| {
+            plan.sequence = half;
+            plan.varying_lengths = false;
+        },
+        |_| {},
+    ))
 }
 
 fn sequence_parallel(job: &TrainingJob, likely: &Plan) -> Option<Choice> {

@@ -22,6 +22,7 @@
 mod choices;
 mod finetuning;
 
+use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
 use crate::workload::{
@@ -185,6 +186,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Schedule::OneForwardOneBackward
     });
     let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
+    let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
+    let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
     let mut shape = shape;
     // LitGPT's fine-tuning copies a tied embedding into an output layer of its own.
     shape.tied &= framework != Framework::LitGPT;
@@ -211,12 +214,13 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
-        // Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
         reshard_after_forward: parallelism
             .reshard_after_forward
-            .unwrap_or(framework != Framework::Torchtitan || pipeline == 1),
+            .unwrap_or_else(|| usually_reshards(framework, pipeline, micro_batches)),
         micro_batch,
         sequence,
+        // The Trainer pads to the longest sample of a batch, unless samples are packed.
+        varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
         micro_batches,
         precision,
         widths,
@@ -233,7 +237,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         loss,
         framework,
         framework_version: job.framework_version.clone(),
-        accelerator: job.accelerator.as_ref().and_then(|a| a.kind.clone()),
+        accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
+        accelerator_memory: accelerator.map(Accelerator::usable),
         adapters: finetuning::adapters(job, method, framework, widths),
         step_in_backward: finetuning::steps_in_backward(framework, adapted, data),
         offload_optimizer: offload.optimizer.unwrap_or(false),
@@ -319,7 +324,19 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
         Framework::Megatron => Sharding::DistributedOptimizer,
         Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo => Sharding::ZeRO1,
         Framework::DeepSpeed | Framework::ColossalAI => Sharding::ZeRO2,
+        // The Trainer copies the model to every rank unless it is told to shard.
+        Framework::HuggingFace => Sharding::None,
         _ => Sharding::FSDP,
+    }
+}
+
+/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next, LitGPT from one accumulated
+/// microbatch to the next.
+fn usually_reshards(framework: Framework, pipeline: u64, micro_batches: u64) -> bool {
+    match framework {
+        Framework::Torchtitan => pipeline == 1,
+        Framework::LitGPT => micro_batches == 1,
+        _ => true,
     }
 }
 
@@ -328,7 +345,8 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
 fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
     let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
     let parameter = or(job.parameter_precision, widths.parameter);
-    let follow = |own: f64| if widths.main == 0.0 && parameter != widths.parameter { parameter } else { own };
+    let changed = (parameter - widths.parameter).abs() > f64::EPSILON;
+    let follow = |own: f64| if widths.main <= 0.0 && changed { parameter } else { own };
     Widths {
         parameter,
         gradient: or(job.gradient_precision, follow(widths.gradient)),

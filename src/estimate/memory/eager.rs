@@ -5,12 +5,12 @@
 //! ```text
 //! loss, forward         kept(all) + head forward + casts of weights (autocast) + root + the last all-gather's buffer
 //! loss, backward        kept(all) + head backward + root + the last layer's all-gather
+//! layer i, gathered     kept(0..=i) + gradients(i+1..L) + the layer's parameters twice: flat and copied
 //! layer i, backward     kept(0..i) + layer backward + gradients(i+1..L) + gathered(i), in flight + reducing(i+1)
 //! layer i, reduction    kept(0..i) + its gradients, unsharded, + the copy that is reduced + gathered
 //! embedding, backward   all gradients + the embedding's, and with a tied output layer their sum
 //! root, reduction       all gradients + those of embedding, head and final norm, unsharded, + the copy
 //! optimizer step        all gradients + the step's own workspace
-//! loading               the whole model, where LitGPT shards it
 //! ```
 //!
 //! All layers share the rotary sine and cosine. Under adapters recomputation asks for a gradient of the embedding's
@@ -39,8 +39,7 @@ pub(super) fn is_eager(plan: &Plan) -> bool {
     matches!(
         plan.framework,
         Framework::HuggingFace | Framework::FSDP | Framework::LitGPT | Framework::Torchtune
-    ) && plan.shape.experts.is_none()
-        && plan.shape.latent.is_none()
+    ) && plan.shape.latent.is_none()
         && !plan.offload_activations
 }
 
@@ -57,16 +56,25 @@ struct Group {
     kept: Bytes,
 }
 
+/// Layers of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kind {
+    run: LayerRun,
+    group: Group,
+}
+
 /// What the instants of one stage are made of.
 struct Timeline<'a> {
     plan: &'a Plan,
     layers: u64,
-    /// Microbatches whose activations are alive, in layers' worth, beyond the running one.
+    /// What microbatches beyond the running one keep.
     others: Bytes,
-    layer: LayerRun,
+    dense: Kind,
+    mixture: Kind,
+    dense_layers: u64,
+    /// The first layer's run, where it differs.
     first: LayerRun,
     head: HeadRun,
-    group: Group,
     root: Group,
     /// The output layer, where it is a group of its own.
     output: Option<Group>,
@@ -89,7 +97,7 @@ pub(super) fn instants(
     counted: &Parameters,
     rank: RankParameters,
     stage: Stage,
-) -> [Instant; 15] {
+) -> [Instant; 16] {
     let timeline = Timeline::of(plan, counted, rank, stage);
     let last = timeline.layers.saturating_sub(1);
     let near_last = last.saturating_sub(1);
@@ -98,6 +106,8 @@ pub(super) fn instants(
         timeline.loss_forward(),
         timeline.root_gathered(),
         timeline.loss_backward(),
+        timeline.layer_gathered(near_last),
+        timeline.layer_gathered(0),
         timeline.layer_backward("last layer's backward", last),
         timeline.layer_backward("layers' backward", near_last),
         timeline.layer_backward("layers' backward", second),
@@ -109,22 +119,26 @@ pub(super) fn instants(
         timeline.embedding_backward(),
         timeline.root_reduction(),
         timeline.optimizer_step(),
-        timeline.loading(),
     ]
 }
 
 impl<'a> Timeline<'a> {
     fn of(plan: &'a Plan, counted: &Parameters, rank: RankParameters, stage: Stage) -> Self {
-        let program = Program::of(plan);
+        let program = Program::of(plan, stage.dense_layers == 0);
         let adapted = plan.adapters.is_some();
-        let layer = program.run(plan.recompute, true);
+        let layers = stage.layers();
+        let run = |mixture: bool, there: bool| {
+            if there { Program::of(plan, mixture).run(plan.recompute, true) } else { LayerRun::default() }
+        };
+        let (dense, mixture) = (run(false, stage.dense_layers > 0), run(true, stage.expert_layers > 0));
         // Under adapters the first layer's input has no gradient, unless recomputation asks for one.
         let first = if adapted && stage.embedding && plan.recompute != Recompute::Full {
             program.run(plan.recompute, false)
+        } else if stage.dense_layers > 0 {
+            dense
         } else {
-            layer
+            mixture
         };
-        let layers = stage.layers();
         let head = if stage.output { head(&program, plan) } else { HeadRun::default() };
         let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
         let n = if sharded { plan.shard_group() } else { 1 };
@@ -147,7 +161,11 @@ impl<'a> Timeline<'a> {
                 },
             }
         };
-        let per_layer = |l: LayerParameters| l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
+        let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+        let per_layer = |l: LayerParameters| {
+            let dense = l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
+            dense.saturating_add((l.experts.div_ceil(expert_ranks) as f64 * plan.expert_padding()) as u64)
+        };
         let adapters_per_layer = rank.adapters.checked_div(layers).unwrap_or(0);
         let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
         let output =
@@ -178,15 +196,23 @@ impl<'a> Timeline<'a> {
         } else {
             all_gradients
         };
-        let kept_all = schedule::live_layers(plan, stage) - layers as f64;
+        let others = schedule::live_layers(plan, stage) - layers as f64;
+        let heaviest = dense.kept.max(mixture.kept);
         Self {
             plan,
             layers,
-            others: layer.kept.scale(kept_all.max(0.0)),
-            layer,
+            others: heaviest.scale(others.max(0.0)),
+            dense: Kind {
+                run: dense,
+                group: group(per_layer(counted.dense_layer), false, adapters_per_layer, dense.gradients),
+            },
+            mixture: Kind {
+                run: mixture,
+                group: group(per_layer(counted.expert_layer), false, adapters_per_layer, mixture.gradients),
+            },
+            dense_layers: stage.dense_layers,
             first,
             head,
-            group: group(per_layer(counted.dense_layer), false, adapters_per_layer, layer.gradients),
             root: group(embedding.saturating_add(output), true, 0, root_gradients),
             // torchtune wraps embedding and output layer apart (`custom_sharded_layers`).
             output: (plan.framework == Framework::Torchtune).then(|| group(output, true, 0, head.gradients)),
@@ -208,22 +234,36 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// What layers `0..count` keep.
-    fn kept(&self, count: u64) -> Bytes {
-        let rest = self.layer.kept * count.saturating_sub(1);
-        self.others + self.shared + if count > 0 { self.first.kept + rest } else { Bytes::ZERO }
+    /// The kind of layer `i`: those without experts come first.
+    fn kind(&self, i: u64) -> Kind {
+        if i < self.dense_layers { self.dense } else { self.mixture }
     }
 
-    /// Gradients of `count` layers that are done, and of the head.
-    fn done(&self, count: u64) -> Bytes {
+    /// A sum over the layers `from..to`.
+    fn sum(&self, from: u64, to: u64, of: impl Fn(Kind) -> Bytes) -> Bytes {
+        let (from, to) = (from.min(to), to.min(self.layers));
+        let dense = to.min(self.dense_layers).saturating_sub(from);
+        let mixture = to.saturating_sub(from.max(self.dense_layers));
+        of(self.dense) * dense + of(self.mixture) * mixture
+    }
+
+    /// What layers `0..count` keep.
+    fn kept(&self, count: u64) -> Bytes {
+        let first = if count > 0 { self.first.kept } else { Bytes::ZERO };
+        self.others + self.shared + first + self.sum(1, count, |kind| kind.run.kept)
+    }
+
+    /// Gradients of the layers from `from` to the last, which are done, and of the head.
+    fn done(&self, from: u64) -> Bytes {
         if self.plan.step_in_backward {
             return Bytes::ZERO;
         }
         if self.standing > Bytes::ZERO {
             return self.standing;
         }
-        let layers = if self.sharded { self.group.kept } else { self.group.gradients };
-        layers * count + self.head.gradients
+        let sharded = self.sharded;
+        let kept = |kind: Kind| if sharded { kind.group.kept } else { kind.group.gradients };
+        self.sum(from, self.layers, kept) + self.head.gradients
     }
 
     /// Of the root what is reduced at once: half of it, where the output layer is a group of its own.
@@ -241,8 +281,8 @@ impl<'a> Timeline<'a> {
         if !self.sharded {
             return Bytes::ZERO;
         }
-        let layers = if self.plan.reshard_after_forward { 1 } else { i.saturating_add(1).min(self.layers) };
-        self.root_kept() + self.group.gathered * layers
+        let from = if self.plan.reshard_after_forward { i } else { 0 };
+        self.root_kept() + self.sum(from, i.saturating_add(1), |kind| kind.group.gathered)
     }
 
     /// What stays gathered of the root while layers are in use.
@@ -258,17 +298,21 @@ impl<'a> Timeline<'a> {
     /// The next layer's all-gather, while layer `i` runs backwards.
     fn in_flight(&self, i: u64) -> Bytes {
         let flies = self.sharded && self.plan.reshard_after_forward && i > 0;
-        if flies { self.group.gathered } else { Bytes::ZERO }
+        if flies { self.kind(i - 1).group.gathered } else { Bytes::ZERO }
     }
 
     /// The copy of the gradients of the layer after `i` that is still being reduced.
     fn reducing(&self, i: u64) -> Bytes {
-        if self.sharded && i + 1 < self.layers { self.group.reduced } else { Bytes::ZERO }
+        if self.sharded && i + 1 < self.layers { self.kind(i + 1).group.reduced } else { Bytes::ZERO }
+    }
+
+    fn last(&self) -> Kind {
+        self.kind(self.layers.saturating_sub(1))
     }
 
     fn loss_forward(&self) -> Instant {
-        let casts = self.layer.cached * self.layers + self.head.cached;
-        let flat = if self.sharded { self.group.gathered } else { Bytes::ZERO };
+        let casts = self.sum(0, self.layers, |kind| kind.run.cached);
+        let flat = if self.sharded { self.last().group.gathered } else { Bytes::ZERO };
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
@@ -282,7 +326,7 @@ impl<'a> Timeline<'a> {
             activations: self.kept(self.layers),
             logits: self.head.forward,
             // The head's own casts are counted in its forward pass.
-            working_set: casts - self.head.cached,
+            working_set: casts,
             communication: gathered + flat + self.buckets,
             ..Instant::default()
         }
@@ -304,7 +348,7 @@ impl<'a> Timeline<'a> {
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
-            self.root_at_loss() + self.group.gathered
+            self.root_at_loss() + self.last().group.gathered
         } else {
             self.gathered(self.layers)
         };
@@ -318,11 +362,24 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    fn layer_gathered(&self, i: u64) -> Instant {
+        let again = self.sharded && self.plan.reshard_after_forward;
+        let flat = if again { self.kind(i).group.gathered } else { Bytes::ZERO };
+        Instant {
+            name: "layer gathered for the backward pass",
+            gradients: self.done(i + 1),
+            activations: self.kept(i + 1),
+            working_set: self.stream,
+            communication: self.gathered(i) + flat + self.reducing(i) + self.buckets,
+            ..Instant::default()
+        }
+    }
+
     fn layer_backward(&self, name: &'static str, i: u64) -> Instant {
-        let run = if i == 0 { self.first } else { self.layer };
+        let run = if i == 0 { self.first } else { self.kind(i).run };
         Instant {
             name,
-            gradients: self.done(self.layers.saturating_sub(i + 1)),
+            gradients: self.done(i + 1),
             activations: self.kept(i),
             logits: self.head.lingering,
             working_set: run.backward,
@@ -337,10 +394,12 @@ impl<'a> Timeline<'a> {
         }
         Instant {
             name,
-            gradients: self.done(self.layers.saturating_sub(i + 1)) + self.unreduced(self.group.gradients),
+            gradients: self.done(i + 1) + self.unreduced(self.kind(i).group.gradients),
             activations: self.kept(i),
             working_set: self.stream,
-            communication: self.gathered(i) - self.group.gathered + self.in_flight(i) + self.group.reduced,
+            communication: self.gathered(i) - self.kind(i).group.gathered
+                + self.in_flight(i)
+                + self.kind(i).group.reduced,
             ..Instant::default()
         }
     }
@@ -348,10 +407,10 @@ impl<'a> Timeline<'a> {
     fn embedding_backward(&self) -> Instant {
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
-        let root = if self.sharded { self.root_kept() + self.group.reduced } else { Bytes::ZERO };
+        let root = if self.sharded { self.root_kept() + self.kind(0).group.reduced } else { Bytes::ZERO };
         Instant {
             name: "embedding's backward",
-            gradients: self.done(self.layers) + self.embedding_gradient * sums,
+            gradients: self.done(0) + self.embedding_gradient * sums,
             working_set: self.stream,
             communication: root + self.buckets,
             ..Instant::default()
@@ -364,20 +423,8 @@ impl<'a> Timeline<'a> {
         }
         Instant {
             name: "root's gradient reduction",
-            gradients: self.done(self.layers) - self.head.gradients
-                + self.unreduced(self.apart(self.root.gradients)),
+            gradients: self.done(0) - self.head.gradients + self.unreduced(self.apart(self.root.gradients)),
             communication: self.apart(self.root.reduced),
-            ..Instant::default()
-        }
-    }
-
-    /// LitGPT loads a checkpoint into the gathered model of every rank.
-    fn loading(&self) -> Instant {
-        let whole = self.group.gathered * self.layers + self.root.gathered;
-        let loads = self.sharded && self.plan.framework == Framework::LitGPT;
-        Instant {
-            name: "loading",
-            communication: if loads { whole } else { Bytes::ZERO },
             ..Instant::default()
         }
     }
@@ -385,7 +432,11 @@ impl<'a> Timeline<'a> {
     fn optimizer_step(&self) -> Instant {
         Instant {
             name: "optimizer step",
-            gradients: if self.plan.step_in_backward { self.group.gradients } else { self.all_gradients },
+            gradients: if self.plan.step_in_backward {
+                self.last().group.gradients
+            } else {
+                self.all_gradients
+            },
             communication: self.buckets,
             step: self.step,
             ..Instant::default()

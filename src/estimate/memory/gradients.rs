@@ -31,6 +31,7 @@ pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.gradient)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.gradient)
+                    .scale(plan.expert_padding())
         }
     }
 }

@@ -6,13 +6,13 @@
 //!
 //! Bytes a logit: vocab-parallel cross-entropy 6 (the saved softmax and the bf16 gradient); PyTorch's eager one 14
 //! (bf16 logits, fp32 copy, log-softmax, gradient; 12 in newer Transformers); chunked 6.5; fused with the output layer
-//! only `4·T·h` for a chunk and the input's gradient. Only vocab-parallel logits are divided by `t`, and those of
+//! only `4·T·h` for a chunk and the input's gradient; LLM Foundry's fused kernel replaces the logits in place, 4. Only vocab-parallel logits are divided by `t`, and those of
 //! frameworks with parallel losses. Layers that predict further tokens have logits of their own. Sources: Megatron-LM's cross_entropy.py; torchtitan's published tables (14 to 15);
 //! Liger's fused linear cross-entropy.
 
 use super::super::plan::Plan;
 use crate::units::Bytes;
-use crate::workload::Loss;
+use crate::workload::{Framework, Loss};
 
 /// The loss's working set.
 pub(super) fn logits(plan: &Plan) -> Bytes {
@@ -23,6 +23,8 @@ pub(super) fn logits(plan: &Plan) -> Bytes {
         Loss::VocabParallel => 6.0 * elements / t * (1 + plan.shape.prediction_layers) as f64,
         Loss::Eager => 14.0 * elements / t,
         Loss::Chunked => 6.5 * elements / t,
+        // A kernel that replaces the logits by their gradient.
+        Loss::Fused if plan.framework == Framework::LLMFoundry => 4.0 * elements / t,
         Loss::Fused => 4.0 * tokens * plan.shape.hidden as f64,
     })
 }

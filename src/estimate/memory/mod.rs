@@ -111,7 +111,10 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let fragmentation = calibration.fragmentation(plan, transient);
     // Where gradients come and go too, what they leave is too small for what comes next.
     let gone = gradients::gradients(plan, rank) - fullest.gradients;
-    let reserved = allocated + gone + calibration.slack(plan, transient);
+    let wished = allocated + gone + calibration.slack(plan, transient);
+    // The allocator keeps what the device has room for.
+    let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
+    let reserved = wished.min(room).max(allocated);
     let components = [
         ("weights", weights),
         ("optimizer states", states),

@@ -12,7 +12,7 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::{Framework, Optimizer, OptimizerImplementation};
+use crate::workload::{Framework, Optimizer, OptimizerImplementation, Sharding};
 
 /// The optimizer's states of a rank.
 pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
@@ -28,12 +28,15 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     let widths = plan.widths;
     let main_gradient = if copies_gradients_at_step(plan) { 0.0 } else { widths.main_gradient };
     let each = widths.main + main_gradient + states::moments(plan.optimizer, widths.moment);
-    Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each)
+    Bytes::of(rank.dense.div_ceil(n), each)
+        + Bytes::of(rank.experts.div_ceil(n_experts), each).scale(plan.expert_padding())
 }
 
-/// Megatron makes the fp32 copy of its gradients when it steps, and frees it after.
+/// Megatron, and DeepSpeed where it divides parameters, make the fp32 copy of the gradients when they step, and free it
+/// after.
 fn copies_gradients_at_step(plan: &Plan) -> bool {
-    plan.framework == Framework::Megatron && plan.adapters.is_none() && !plan.offload_optimizer
+    let at_step = plan.framework == Framework::Megatron || plan.sharding == Sharding::ZeRO3;
+    at_step && plan.adapters.is_none() && !plan.offload_optimizer
 }
 
 /// What the step takes for a moment.
@@ -86,6 +89,12 @@ fn for_loop(plan: &Plan) -> u64 {
         return widest.saturating_mul(adapters.rank).saturating_mul(2);
     }
     let (vocab, ffn, positions) = (matrix(shape.vocab), matrix(shape.ffn), matrix(shape.learned_positions));
-    let feed_forward = ffn.saturating_mul(if shape.gated { 3 } else { 2 });
+    let mut feed_forward = ffn.saturating_mul(if shape.gated { 3 } else { 2 });
+    if let Some(experts) = &shape.experts {
+        // All experts of a layer are two tensors, gate and up in one.
+        let ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+        let each = experts.ffn.saturating_mul(h).saturating_mul(experts.count).div_ceil(ranks);
+        feed_forward = feed_forward.max(each.saturating_mul(4));
+    }
     vocab.saturating_mul(2).max(vocab.saturating_add(positions.saturating_mul(2))).max(feed_forward)
 }

@@ -420,6 +420,18 @@ impl Tape {
         output
     }
 
+    /// A grouped matrix product over `rows` rows a token, outside autocast: in the weight's own format.
+    pub(super) fn grouped(&mut self, x: Tensor, weight: Weight, rows: u64) -> Tensor {
+        let input = self.cast(x, weight.width);
+        let numbers = self.tokens.saturating_mul(rows).saturating_mul(weight.outputs);
+        let saved: &[Tensor] = if weight.trained { &[input] } else { &[] };
+        let bytes = if weight.trained { Self::bytes(weight.elements, weight.width) } else { Bytes::ZERO };
+        let gradient = WeightGradient { computed: bytes, kept: bytes };
+        let output = self.operation((numbers, weight.width), &[input], saved, Bytes::ZERO, gradient);
+        self.free(input);
+        output
+    }
+
     /// An operation of several inputs that saves some tensors and `extra` bytes more.
     pub(super) fn fused(
         &mut self,

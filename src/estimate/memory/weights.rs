@@ -23,6 +23,7 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.parameter)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.parameter)
+                    .scale(plan.expert_padding())
         }
         Some(adapters) => {
             let all = rank.dense.saturating_add(rank.experts);

@@ -11,6 +11,7 @@
 //! feed-forward       4h/t'  + 6f/t gated (gate, up, product), 4f/t plain
 //! experts            4h/t' + 5E/t' + R·(2h + 6·f_m/e_t) + 6·f_shared/t       R = 1.15·K·e_t/t' routed rows a token
 //! dropout            + 2h/t'                         two masks of one byte
+//! under adapters     − 2h/t' for each norm whose output no adapter reads, − 2f/t without one on the last product
 //! ```
 //!
 //! With a plain `f = 4h`, `q = κ = h` and dropout that is `h(10 + 24/t)` (Korthikanti et al. 2205.05198, equation 2;
@@ -19,8 +20,8 @@
 //! probability in an operation of its own, which keeps both: 6·f_m as well. 1.15: the logged ranks of dropless runs held
 //! that much more than an even share (24 specifications of Megatron-LM's continuous integration).
 //!
-//! CUDA graphs keep 0.21 of the activations besides (six published runs on GH200); modules offloaded one by one leave a
-//! quarter. While tokens are on their way to experts, see [`dispatch_token`] (14 published runs of Qwen3-235B).
+//! CUDA graphs keep 0.21 of the activations besides (six published runs on GH200); modules offloaded one by one leave
+//! half. While tokens are on their way to experts, see [`dispatch_token`] (14 published runs of Qwen3-235B).
 //!
 //! Recomputation. Full keeps each layer's input, `2h/t'`, and one layer's tensors while that layer is computed again.
 //! Selective drops what its modules name, the attention's matrices unless it names others. The backward pass of a layer
@@ -53,6 +54,8 @@ fn fused_kernels(framework: Framework) -> bool {
 fn scale(plan: &Plan) -> f64 {
     match plan.precision {
         Precision::FP32 | Precision::TF32 => 2.0,
+        // Frozen products save nothing to be stored in fp8.
+        Precision::FP8 | Precision::FP4 if plan.adapters.is_some() => 1.0,
         // Matrix products save fp8 inputs, the rest stays in two bytes: about four fifths.
         Precision::FP8 | Precision::FP4 => 0.8,
         Precision::FP16 | Precision::BF16 => 1.0,
@@ -79,7 +82,10 @@ fn attention_token(plan: &Plan) -> f64 {
     let a = shape.heads as f64;
     let (t, t_outside) = (plan.tensor as f64, plan.sequence_divisor() as f64);
     let masks = if plan.hidden_dropout { h } else { 0.0 };
-    let norm = if plan.recomputes("layernorm") { 2.0 * h } else { 4.0 * h };
+    let targets = plan.adapters.as_ref().map(|adapters| adapters.targets);
+    // A frozen layer keeps what its norms and its attention need, and the inputs of its adapters.
+    let normalized = targets.is_none_or(|t| t.query || t.key || t.value) && !plan.recomputes("layernorm");
+    let norm = if normalized { 4.0 * h } else { 2.0 * h };
     let core = match &shape.latent {
         Some(latent) => {
             let (r_q, r_kv) = (latent.query_rank as f64, latent.key_value_rank as f64);
@@ -94,8 +100,8 @@ fn attention_token(plan: &Plan) -> f64 {
         }
         None => {
             let (q, k) = (shape.query_width() as f64, shape.key_width() as f64);
-            let normalized = if shape.query_key_norm { 2.0 * q + 2.0 * k } else { 0.0 };
-            (4.0 * q + 4.0 * k + 4.0 * a + normalized) / t
+            let head_norms = if shape.query_key_norm { 2.0 * q + 2.0 * k } else { 0.0 };
+            (4.0 * q + 4.0 * k + 4.0 * a + head_norms) / t
         }
     };
     (norm + masks) / t_outside + core
@@ -104,6 +110,8 @@ fn attention_token(plan: &Plan) -> f64 {
 /// What a dense feed-forward network of width `f` saves besides its input, bytes a token, undivided.
 fn ffn_width(plan: &Plan, f: f64, activation_again: bool) -> f64 {
     let each = match (plan.shape.gated, fused_kernels(plan.framework), &plan.adapters) {
+        (true, true, Some(adapters)) if !adapters.targets.down => 4.0,
+        (false, true, Some(adapters)) if !adapters.targets.down => 2.0,
         (true, _, Some(_)) | (true, true, None) => 6.0,
         (true, false, None) => 8.0,
         (false, true, _) => 4.0,
@@ -120,7 +128,9 @@ fn dense_token(plan: &Plan) -> f64 {
     if plan.recomputes("mlp") {
         return (2.0 * h + masks) / t_outside;
     }
-    let norm = if plan.recomputes("layernorm") { 2.0 * h } else { 4.0 * h };
+    let targets = plan.adapters.as_ref().map(|adapters| adapters.targets);
+    let normalized = targets.is_none_or(|t| t.gate || t.up) && !plan.recomputes("layernorm");
+    let norm = if normalized { 4.0 * h } else { 2.0 * h };
     (norm + masks) / t_outside + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64
 }
 
@@ -188,7 +198,7 @@ fn kept_token(plan: &Plan, experts: bool) -> f64 {
 /// What captured graphs keep besides, as a share of the activations: their fixed inputs, outputs and gradients.
 const GRAPHS: f64 = 0.21;
 /// What is left of activations whose modules are offloaded one by one.
-const NOT_OFFLOADED: f64 = 0.25;
+const NOT_OFFLOADED: f64 = 0.5;
 
 /// Activations alive on a stage when memory is fullest.
 pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {

@@ -4,6 +4,7 @@
 //! written out as programs on a [`Tape`], which counts what eager PyTorch keeps and allocates for them; [`head`] is
 //! what follows the last layer. Here are the pieces that they share.
 
+mod experts;
 pub(super) mod fused;
 mod gpt2;
 pub(super) mod head;
@@ -35,11 +36,15 @@ pub(super) struct Program<'a> {
     library: Framework,
     /// What unpacking a number of a quantized linear layer takes.
     unpacked: Option<u64>,
+    /// Ranks among which experts are dealt.
+    expert_ranks: u64,
+    /// Whether the layer at hand has experts.
+    mixture: bool,
 }
 
 impl<'a> Program<'a> {
-    /// The program of a plan's layers.
-    pub(super) fn of(plan: &'a Plan) -> Self {
+    /// The program of a plan's layers, with experts or without.
+    pub(super) fn of(plan: &'a Plan, mixture: bool) -> Self {
         let whole = |width: f64| width.round().max(1.0) as u64;
         let compute = whole(plan.widths.compute);
         // Where FSDP or DeepSpeed casts what it gathers, modules see the cast; autocast leaves fp32 modules.
@@ -57,6 +62,8 @@ impl<'a> Program<'a> {
             tensor: plan.tensor.max(1),
             library: plan.framework,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
+            expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
+            mixture,
         }
     }
 
@@ -86,6 +93,9 @@ impl<'a> Program<'a> {
     }
 
     fn feed_forward(&self, tape: &mut Tape, x: Tensor) -> Tensor {
+        if let Some(mixture) = self.shape.experts.as_ref().filter(|_| self.mixture) {
+            return experts::experts(tape, self, mixture, x);
+        }
         let f = self.shape.ffn.div_ceil(self.tensor);
         match (self.shape.gated, self.shape.learned_positions > 0) {
             (true, _) => llama::gated(tape, self, x, f),

@@ -1,0 +1,298 @@
+//! What node labels say of the accelerator.
+//!
+//! A node selector is a set of label requirements, so the same reading serves for nodes and for selectors. The keys
+//! are asked in the order of [`KEYS`]: first those that a vendor's own discovery sets from the device, then those
+//! that a cloud or a provisioner sets, last the machine type. A label that is somebody's own (`accelerator`) counts
+//! only if its value is a known accelerator.
+//!
+//! `nvidia.com/gpu.memory` is NVML's total in MiB, the card's, or the slice's where the node offers MIG slices under
+//! the whole card's resource name. What clouds say of memory (`karpenter.k8s.aws/instance-gpu-memory`,
+//! `gpu.nvidia.com/vram`) is marketing, not a reading: it only tells variants apart. Sources: the device plugins and
+//! labellers NVIDIA/k8s-device-plugin and ROCm/k8s-device-plugin, aws/karpenter-provider-aws, and the documentation
+//! of GKE, of `CoreWeave` and of Huawei's `MindCluster`.
+
+use super::partition::{self, Slice};
+use super::{Accelerator, Catalogue};
+use crate::units::Bytes;
+
+/// Keys whose value names an accelerator, the most reliable first.
+const KEYS: &[Key] = &[
+    Key::name("nvidia.com/gpu.product"),
+    Key::name("amd.com/gpu.product-name"),
+    Key::name("beta.amd.com/gpu.product-name"),
+    Key::name("node.kubernetes.io/npu.chip.name"),
+    Key::name("cloud.google.com/gke-accelerator"),
+    Key::name("cloud.google.com/gke-tpu-accelerator"),
+    Key::name("karpenter.k8s.aws/instance-gpu-name"),
+    Key::name("karpenter.k8s.aws/instance-accelerator-name"),
+    Key::name("gpu.nvidia.com/class"),
+    Key::name("gpu.nvidia.com/model"),
+    Key::custom("accelerator-type"),
+    Key::custom("accelerator"),
+    Key::custom("kubernetes.azure.com/accelerator"),
+    Key::custom("ring-controller.atlas"),
+    Key::machine("node.kubernetes.io/instance-type"),
+    Key::machine("beta.kubernetes.io/instance-type"),
+];
+
+/// Keys with a marketing amount of memory, and the unit of a bare number.
+const MARKETED: &[(&str, Bytes)] = &[
+    ("karpenter.k8s.aws/instance-gpu-memory", Bytes::from_mib(1)),
+    ("amd.com/gpu.vram", Bytes::from_mib(1024)),
+    ("gpu.nvidia.com/vram", Bytes::from_mib(1024)),
+];
+
+/// Keys with the number of accelerators of a node.
+const COUNTS: &[&str] = &[
+    "nvidia.com/gpu.count",
+    "cloud.google.com/gke-accelerator-count",
+    "karpenter.k8s.aws/instance-gpu-count",
+    "karpenter.k8s.aws/instance-accelerator-count",
+    "gpu.nvidia.com/count",
+];
+
+/// Keys that say that several pods take turns on one accelerator, unless their value is `none`.
+const SHARING: &[&str] = &["nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy"];
+
+/// What the driver keeps of memory that only a label knows: 1 %, about the share of the cards of the catalogue.
+const KEPT_OF_UNKNOWN: f64 = 0.01;
+
+struct Key {
+    key: &'static str,
+    says: Says,
+}
+
+#[derive(PartialEq)]
+enum Says {
+    /// An accelerator, known to the catalogue or not.
+    Accelerator,
+    /// Perhaps an accelerator: the key is in general use.
+    Perhaps,
+    /// A cloud's machine type.
+    Machine,
+}
+
+impl Key {
+    const fn name(key: &'static str) -> Self {
+        Self { key, says: Says::Accelerator }
+    }
+
+    const fn custom(key: &'static str) -> Self {
+        Self { key, says: Says::Perhaps }
+    }
+
+    const fn machine(key: &'static str) -> Self {
+        Self { key, says: Says::Machine }
+    }
+}
+
+/// What labels say of the accelerator.
+#[derive(Clone, Debug)]
+pub struct Labelled<'c> {
+    /// The accelerator; none where the catalogue does not know the name.
+    pub accelerator: Option<&'c Accelerator>,
+    /// The label's value.
+    pub name: String,
+    /// The label's key.
+    pub label: &'static str,
+    /// The memory that the driver reports, of the card or, with a partition, of the slice.
+    pub memory: Option<Bytes>,
+    /// How many accelerators the node has.
+    pub count: Option<u64>,
+    /// The MIG profile, where what the node offers as a whole accelerator is a slice.
+    pub partition: Option<String>,
+    /// Whether several pods take turns on one accelerator, in the same memory.
+    pub shared: bool,
+    /// Whether the label's value may mean accelerators of different memory; the largest is taken.
+    pub ambiguous: bool,
+}
+
+/// Reads labels; `None` where none names an accelerator.
+pub fn of_labels<'a, 'c>(
+    catalogue: &'c Catalogue,
+    labels: impl Fn(&str) -> Option<&'a str>,
+) -> Option<Labelled<'c>> {
+    let (key, value, accelerator) = KEYS.iter().find_map(|key| named(catalogue, key, &labels))?;
+    let memory = labels("nvidia.com/gpu.memory").and_then(|mib| mib.trim().parse().ok()).map(Bytes::from_mib);
+    let product = super::names::Product::of(value);
+    let partition = product.partition.or_else(|| labels("cloud.google.com/gke-gpu-partition-size"));
+    let of_card = if partition.is_some() { None } else { memory.or_else(|| marketed(&labels)) };
+    let found = accelerator.map(|found| match of_card {
+        Some(memory) => catalogue.with_memory(found, memory),
+        None => found,
+    });
+    let shares = |key: &&str| labels(key).is_some_and(|strategy| !strategy.eq_ignore_ascii_case("none"));
+    Some(Labelled {
+        accelerator: found,
+        name: value.to_owned(),
+        label: key.key,
+        memory,
+        count: COUNTS.iter().find_map(|key| labels(key)?.trim().parse().ok()),
+        partition: partition.map(str::to_owned),
+        shared: product.shared || SHARING.iter().any(shares),
+        ambiguous: key.says != Says::Machine && of_card.is_none() && catalogue.variants(value).len() > 1,
+    })
+}
+
+impl Labelled<'_> {
+    /// What one process can address, as far as labels and catalogue tell. Of a shared accelerator, all of it: how
+    /// much of it the others take is not known.
+    pub fn usable(&self, catalogue: &Catalogue) -> Option<Bytes> {
+        if let (Some(profile), None) = (&self.partition, self.memory) {
+            let on_card = self.accelerator.and_then(|card| partition::on(catalogue, card, profile));
+            let slice: Option<Slice> = on_card.or_else(|| partition::anywhere(catalogue, profile));
+            return slice.map(|slice| slice.memory);
+        }
+        match (self.accelerator, self.memory) {
+            // A slice's reading is what nvidia-smi lists for the slice.
+            (_, Some(slice)) if self.partition.is_some() => Some(slice),
+            (Some(card), Some(reported)) => Some(card.usable_of(reported)),
+            (Some(card), None) => Some(card.usable()),
+            (None, reported) => reported.map(|total| total.scale(1.0 - KEPT_OF_UNKNOWN)),
+        }
+    }
+}
+
+type Named<'k, 'a, 'c> = (&'k Key, &'a str, Option<&'c Accelerator>);
+
+/// What one key says; none where it is absent, or says nothing of accelerators.
+fn named<'k, 'a, 'c>(
+    catalogue: &'c Catalogue,
+    key: &'k Key,
+    labels: &impl Fn(&str) -> Option<&'a str>,
+) -> Option<Named<'k, 'a, 'c>> {
+    let value = labels(key.key).map(str::trim).filter(|value| !value.is_empty())?;
+    if key.says == Says::Machine {
+        return Some((key, value, Some(catalogue.of_instance_type(value)?)));
+    }
+    let to_the_letter = catalogue.labelled(&format!("{}={value}", key.key));
+    let accelerator = to_the_letter.or_else(|| catalogue.find(value));
+    (accelerator.is_some() || key.says == Says::Accelerator).then_some((key, value, accelerator))
+}
+
+fn marketed<'a>(labels: &impl Fn(&str) -> Option<&'a str>) -> Option<Bytes> {
+    MARKETED.iter().find_map(|(key, unit)| {
+        let number = labels(key)?.trim().trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        Some(*unit * number.parse::<u64>().ok()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(labels: &[(&str, &'static str)]) -> Option<Labelled<'static>> {
+        let of = |key: &str| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
+        of_labels(Catalogue::builtin(), of)
+    }
+
+    fn name(labels: &[(&str, &'static str)]) -> Option<&'static str> {
+        read(labels).and_then(|l| l.accelerator).map(|a| a.name.as_str())
+    }
+
+    #[test]
+    fn every_vendors_label_names_its_accelerator() {
+        for (key, value, accelerator) in [
+            ("nvidia.com/gpu.product", "NVIDIA-A800-SXM4-80GB", "A800-80GB"),
+            ("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3", "H100-80GB"),
+            ("nvidia.com/gpu.product", "Tesla-T4-SHARED", "T4"),
+            ("amd.com/gpu.product-name", "AMD_Instinct_MI300X_OAM", "MI300X"),
+            ("cloud.google.com/gke-accelerator", "nvidia-tesla-a100", "A100-40GB"),
+            ("cloud.google.com/gke-accelerator", "nvidia-a100-80gb", "A100-80GB"),
+            ("cloud.google.com/gke-accelerator", "nvidia-h100-mega-80gb", "H100-80GB"),
+            ("cloud.google.com/gke-tpu-accelerator", "tpu-v6e-slice", "TPU-v6e"),
+            ("karpenter.k8s.aws/instance-gpu-name", "l40s", "L40S"),
+            ("karpenter.k8s.aws/instance-accelerator-name", "trainium2", "Trainium2"),
+            ("gpu.nvidia.com/class", "A100_NVLINK_80GB", "A100-80GB"),
+            ("gpu.nvidia.com/class", "H100_NVLINK_94GB", "H100-NVL"),
+            ("node.kubernetes.io/npu.chip.name", "910B3", "Ascend-910B3"),
+            ("accelerator-type", "module-910b-8", "Ascend-910B3"),
+            ("accelerator", "nvidia-h100-80gb", "H100-80GB"),
+            ("node.kubernetes.io/instance-type", "p5.48xlarge", "H100-80GB"),
+            ("node.kubernetes.io/instance-type", "ml.p4d.24xlarge", "A100-40GB"),
+            ("node.kubernetes.io/instance-type", "Standard_ND96isr_H100_v5", "H100-80GB"),
+            ("beta.kubernetes.io/instance-type", "a3-ultragpu-8g", "H200-141GB"),
+        ] {
+            assert_eq!(name(&[(key, value)]), Some(accelerator), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn memory_tells_cards_of_one_name_apart() {
+        let karpenter = |memory| {
+            name(&[
+                ("karpenter.k8s.aws/instance-gpu-name", "a100"),
+                ("karpenter.k8s.aws/instance-gpu-memory", memory),
+            ])
+        };
+        assert_eq!(karpenter("40960"), Some("A100-40GB"));
+        assert_eq!(karpenter("81920"), Some("A100-80GB"));
+        let bare = [("nvidia.com/gpu.product", "NVIDIA-H100"), ("nvidia.com/gpu.memory", "65247")];
+        assert_eq!(name(&bare), Some("H100-64GB"));
+        let ambiguous = |labels: &[(&str, &'static str)]| read(labels).map(|l| l.ambiguous);
+        assert_eq!(ambiguous(&[("karpenter.k8s.aws/instance-gpu-name", "a100")]), Some(true));
+        assert_eq!(ambiguous(&bare), Some(false));
+    }
+
+    #[test]
+    fn the_nodes_own_reading_is_what_counts() {
+        let labels = [
+            ("nvidia.com/gpu.product", "NVIDIA-A800-SXM4-80GB"),
+            ("nvidia.com/gpu.memory", "81251"),
+            ("nvidia.com/gpu.count", "8"),
+        ];
+        let labelled = read(&labels).unwrap();
+        assert_eq!(labelled.memory, Some(Bytes::from_mib(81_251)));
+        assert_eq!(labelled.count, Some(8));
+        assert_eq!(labelled.usable(Catalogue::builtin()), Some(Bytes::from_mib(81_048)));
+    }
+
+    #[test]
+    fn a_slice_offered_as_a_card_is_a_slice() {
+        let product = ("nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB-MIG-3g.40gb");
+        let usable = |labels: &[(&str, &'static str)]| {
+            let labelled = read(labels).unwrap();
+            assert_eq!(labelled.accelerator.unwrap().name, "A100-80GB");
+            assert_eq!(labelled.partition.as_deref(), Some("3g.40gb"));
+            labelled.usable(Catalogue::builtin())
+        };
+        let slice = Some(Bytes::from_gib(39.25));
+        assert_eq!(usable(&[product]), slice);
+        assert_eq!(usable(&[product, ("nvidia.com/gpu.memory", "40192")]), slice);
+        let gke = [
+            ("cloud.google.com/gke-accelerator", "nvidia-a100-80gb"),
+            ("cloud.google.com/gke-gpu-partition-size", "3g.40gb"),
+        ];
+        assert_eq!(usable(&gke), slice);
+    }
+
+    #[test]
+    fn sharing_is_told() {
+        assert!(read(&[("nvidia.com/gpu.product", "Tesla-T4-SHARED")]).unwrap().shared);
+        let strategy = |s| {
+            read(&[("nvidia.com/gpu.product", "Tesla-T4"), ("nvidia.com/gpu.sharing-strategy", s)])
+                .unwrap()
+                .shared
+        };
+        assert!(strategy("mps"));
+        assert!(!strategy("none"));
+    }
+
+    #[test]
+    fn an_unknown_product_is_told_with_its_memory() {
+        let labelled =
+            read(&[("nvidia.com/gpu.product", "NVIDIA-Z900"), ("nvidia.com/gpu.memory", "100000")]).unwrap();
+        assert!(labelled.accelerator.is_none());
+        assert_eq!((labelled.name.as_str(), labelled.label), ("NVIDIA-Z900", "nvidia.com/gpu.product"));
+        assert_eq!(labelled.usable(Catalogue::builtin()), Some(Bytes::from_mib(99_000)));
+    }
+
+    #[test]
+    fn labels_in_general_use_count_only_with_a_known_value() {
+        assert!(read(&[("accelerator", "nvidia")]).is_none());
+        assert!(read(&[("accelerator", "huawei-Ascend910")]).is_none());
+        assert!(read(&[("node.kubernetes.io/instance-type", "m5.large")]).is_none());
+        assert!(read(&[("kubernetes.io/arch", "amd64")]).is_none());
+        assert!(read(&[("nvidia.com/gpu.product", " ")]).is_none());
+    }
+}

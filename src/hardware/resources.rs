@@ -1,0 +1,241 @@
+//! What the name of an extended resource means.
+//!
+//! Most resources count accelerators; some count parts of one, and some say how much of one a container may use. A
+//! resource that is in no table is none of ours: network cards and the like are extended resources too. Sources: the
+//! device plugins of NVIDIA, AMD, Huawei, Intel, Google and AWS; Project-HAMi/HAMi values.yaml; Volcano's and
+//! Alibaba's GPU sharing.
+
+use super::partition::{self, Slice};
+use super::{Accelerator, Catalogue, Vendor};
+use crate::units::Bytes;
+
+/// What a resource is.
+#[derive(Clone, Debug)]
+pub struct Resource<'c> {
+    /// Who makes the accelerator.
+    pub vendor: Vendor,
+    /// What one unit of it is.
+    pub kind: ResourceKind,
+    /// The accelerator, where the resource's name says it.
+    pub accelerator: Option<&'c Accelerator>,
+}
+
+/// What one unit of a resource is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// A whole accelerator: a card, or a die or chip where those are offered singly.
+    Whole,
+    /// A part of an accelerator with memory of its own. The memory is the largest that any card gives the profile;
+    /// [`partition::on`] knows it for a card.
+    Partition(Slice),
+    /// A core of a chip, with its share of the chip's memory.
+    Core {
+        /// How many such cores a chip has.
+        per_chip: u64,
+    },
+    /// A turn on an accelerator whose memory others use too.
+    Shared,
+    /// A virtual accelerator, whose memory another resource of the container says.
+    Virtual,
+    /// Memory that the container may use of each of its accelerators, so many bytes a unit.
+    Memory(Bytes),
+    /// Memory that the container may use, in percent of an accelerator's.
+    MemoryPercent,
+    /// Computing time or cores of an accelerator; says nothing of memory, and counts no accelerators.
+    Compute,
+}
+
+impl ResourceKind {
+    /// Whether a unit is an accelerator to the container that asks for it, whole or in part.
+    pub fn counts_accelerators(&self) -> bool {
+        !matches!(self, Self::Memory(_) | Self::MemoryPercent | Self::Compute)
+    }
+}
+
+const MIB: ResourceKind = ResourceKind::Memory(Bytes::from_mib(1));
+const GIB: ResourceKind = ResourceKind::Memory(Bytes::from_mib(1024));
+
+/// Resources with a fixed name.
+const NAMES: &[(&str, Vendor, ResourceKind)] = {
+    use ResourceKind::{Compute, Core, MemoryPercent, Shared, Virtual, Whole};
+    use Vendor::{
+        AMD, AWS, Biren, Cambricon, Enflame, Google, Habana, Huawei, Hygon, Iluvatar, Intel, Kunlunxin,
+        MetaX, MooreThreads, NVIDIA,
+    };
+    &[
+        ("nvidia.com/gpu", NVIDIA, Whole),
+        ("nvidia.com/pgpu", NVIDIA, Whole),
+        ("nvidia.com/gpu.shared", NVIDIA, Shared),
+        // HAMi: nvidia.com/gpu counts virtual ones where these stand beside it.
+        ("nvidia.com/gpumem", NVIDIA, MIB),
+        ("nvidia.com/gpumem-percentage", NVIDIA, MemoryPercent),
+        ("nvidia.com/gpucores", NVIDIA, Compute),
+        ("volcano.sh/vgpu-number", NVIDIA, Virtual),
+        ("volcano.sh/vgpu-memory", NVIDIA, MIB),
+        ("volcano.sh/vgpu-memory-percentage", NVIDIA, MemoryPercent),
+        ("volcano.sh/vgpu-cores", NVIDIA, Compute),
+        ("volcano.sh/gpu-number", NVIDIA, Virtual),
+        ("volcano.sh/gpu-memory", NVIDIA, MIB),
+        ("aliyun.com/gpu-mem", NVIDIA, GIB),
+        ("aliyun.com/gpu-count", NVIDIA, Virtual),
+        ("aliyun.com/gpu-core.percentage", NVIDIA, Compute),
+        ("amd.com/gpu", AMD, Whole),
+        ("amd.com/gpumem", AMD, MIB),
+        ("huawei.com/npu", Huawei, Whole),
+        ("huawei.com/npu-core", Huawei, Compute),
+        ("google.com/tpu", Google, Whole),
+        ("habana.ai/gaudi", Habana, Whole),
+        ("aws.amazon.com/neuron", AWS, Whole),
+        ("aws.amazon.com/neurondevice", AWS, Whole),
+        // Trn1's chip, on which neuroncore is in use, has two; later chips have more.
+        ("aws.amazon.com/neuroncore", AWS, Core { per_chip: 2 }),
+        ("gpu.intel.com/i915", Intel, Whole),
+        ("gpu.intel.com/xe", Intel, Whole),
+        ("gpu.intel.com/memory.max", Intel, ResourceKind::Memory(Bytes(1))),
+        ("gpu.intel.com/millicores", Intel, Compute),
+        ("cambricon.com/mlu", Cambricon, Whole),
+        ("cambricon.com/vmlu", Cambricon, Virtual),
+        ("cambricon.com/mlu.smlu.vmemory", Cambricon, MemoryPercent),
+        ("cambricon.com/mlu.smlu.vcore", Cambricon, Compute),
+        ("hygon.com/dcu", Hygon, Whole),
+        ("hygon.com/dcunum", Hygon, Virtual),
+        ("hygon.com/dcumem", Hygon, MIB),
+        ("hygon.com/dcucores", Hygon, Compute),
+        ("kunlunxin.com/xpu", Kunlunxin, Whole),
+        ("kunlunxin.com/vxpu", Kunlunxin, Virtual),
+        ("kunlunxin.com/vxpu-memory", Kunlunxin, MIB),
+        ("mthreads.com/gpu", MooreThreads, Whole),
+        ("mthreads.com/vgpu", MooreThreads, Virtual),
+        ("metax-tech.com/gpu", MetaX, Whole),
+        ("metax-tech.com/sgpu", MetaX, Virtual),
+        ("metax-tech.com/vmemory", MetaX, GIB),
+        ("metax-tech.com/vcore", MetaX, Compute),
+        ("iluvatar.ai/gpu", Iluvatar, Whole),
+        ("iluvatar.ai/vgpu", Iluvatar, Virtual),
+        ("enflame.com/gcu", Enflame, Whole),
+        ("enflame.com/vgcu", Enflame, Virtual),
+        ("enflame.com/vgcu-percentage", Enflame, MemoryPercent),
+        ("birentech.com/gpu", Biren, Whole),
+    ]
+};
+
+/// Reads the name of a resource, with or without `requests.` before it, as quotas write it.
+pub fn of_resource<'c>(catalogue: &'c Catalogue, name: &str) -> Option<Resource<'c>> {
+    let name = name.strip_prefix("requests.").unwrap_or(name);
+    if let Some((_, vendor, kind)) = NAMES.iter().find(|(known, _, _)| *known == name) {
+        return Some(Resource { vendor: *vendor, kind: kind.clone(), accelerator: None });
+    }
+    if let Some(profile) = name.strip_prefix("nvidia.com/mig-") {
+        let kind = ResourceKind::Partition(partition::anywhere(catalogue, profile)?);
+        return Some(Resource { vendor: Vendor::NVIDIA, kind, accelerator: None });
+    }
+    ascend(catalogue, name.strip_prefix("huawei.com/Ascend")?)
+}
+
+/// Huawei's: `Ascend910` for any 910, `HAMi`'s `Ascend910B3`, `Ascend910B4-memory`, and parts of a chip of so many
+/// cores, `Ascend910-8c`, whose memory is not said.
+fn ascend<'c>(catalogue: &'c Catalogue, rest: &str) -> Option<Resource<'c>> {
+    let resource = |kind, chip: &str| Resource {
+        vendor: Vendor::Huawei,
+        kind,
+        accelerator: catalogue.find(&format!("Ascend-{chip}")),
+    };
+    if let Some(chip) = rest.strip_suffix("-memory") {
+        return Some(resource(MIB, chip));
+    }
+    if let Some(chip) = rest.strip_suffix("-core") {
+        return Some(resource(ResourceKind::Compute, chip));
+    }
+    if let Some((chip, template)) = rest.split_once('-')
+        && template.strip_suffix('c').is_some_and(|cores| cores.parse::<u64>().is_ok())
+    {
+        return Some(resource(ResourceKind::Virtual, chip));
+    }
+    rest.starts_with(['9', '3']).then(|| resource(ResourceKind::Whole, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str) -> Option<Resource<'static>> {
+        of_resource(Catalogue::builtin(), name)
+    }
+
+    #[test]
+    fn whole_accelerators_of_every_vendor() {
+        for (name, vendor) in [
+            ("nvidia.com/gpu", Vendor::NVIDIA),
+            ("amd.com/gpu", Vendor::AMD),
+            ("huawei.com/npu", Vendor::Huawei),
+            ("huawei.com/Ascend910", Vendor::Huawei),
+            ("google.com/tpu", Vendor::Google),
+            ("habana.ai/gaudi", Vendor::Habana),
+            ("aws.amazon.com/neuron", Vendor::AWS),
+            ("gpu.intel.com/i915", Vendor::Intel),
+            ("requests.nvidia.com/gpu", Vendor::NVIDIA),
+        ] {
+            let resource = read(name).expect(name);
+            assert_eq!((resource.vendor, resource.kind), (vendor, ResourceKind::Whole), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mig_resource_has_the_profiles_memory() {
+        let ResourceKind::Partition(slice) = read("nvidia.com/mig-3g.40gb").unwrap().kind else { panic!() };
+        assert_eq!((slice.profile.as_str(), slice.memory.as_gib()), ("3g.40gb", 39.25));
+        let ResourceKind::Partition(slice) = read("nvidia.com/mig-1g.10gb.me").unwrap().kind else {
+            panic!()
+        };
+        assert_eq!(slice.profile, "1g.10gb");
+        assert!(read("nvidia.com/mig-large").is_none());
+    }
+
+    #[test]
+    fn some_names_alone_say_the_accelerator() {
+        let accelerator = |name: &str| read(name).unwrap().accelerator.map(|a| a.name.as_str());
+        assert_eq!(accelerator("huawei.com/Ascend910B3"), Some("Ascend-910B3"));
+        assert_eq!(accelerator("huawei.com/Ascend910B4-1"), Some("Ascend-910B4-1"));
+        assert_eq!(accelerator("huawei.com/Ascend910B4-memory"), Some("Ascend-910B4"));
+        assert_eq!(accelerator("huawei.com/Ascend910"), None, "the plugin's name for every 910");
+        assert_eq!(accelerator("nvidia.com/gpu"), None);
+    }
+
+    #[test]
+    fn what_limits_memory_counts_no_accelerators() {
+        assert_eq!(read("nvidia.com/gpumem").unwrap().kind, MIB);
+        assert_eq!(read("huawei.com/Ascend910B2-memory").unwrap().kind, MIB);
+        for name in
+            ["nvidia.com/gpumem", "nvidia.com/gpucores", "aliyun.com/gpu-mem", "huawei.com/Ascend910B2-core"]
+        {
+            assert!(!read(name).unwrap().kind.counts_accelerators(), "{name}");
+        }
+        for name in ["nvidia.com/gpu.shared", "volcano.sh/vgpu-number", "huawei.com/Ascend910-8c"] {
+            assert!(read(name).unwrap().kind.counts_accelerators(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_name_is_listed_twice() {
+        for (position, (name, _, _)) in NAMES.iter().enumerate() {
+            assert_eq!(NAMES.iter().position(|(other, _, _)| other == name), Some(position), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_extended_resources_are_none_of_ours() {
+        for name in [
+            "cpu",
+            "memory",
+            "rdma/hca_shared_devices_a",
+            "vpc.amazonaws.com/efa",
+            "nvidia.com/hostdev",
+            "huawei.com/Ascend",
+            "nvidia.com/gpu ",
+            "NVIDIA.com/gpu",
+            "",
+        ] {
+            assert!(read(name).is_none(), "{name}");
+        }
+    }
+}
