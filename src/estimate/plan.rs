@@ -54,6 +54,8 @@ pub struct Plan {
     pub micro_batch: u64,
     /// Tokens a sequence, `s`.
     pub sequence: u64,
+    /// Tokens of a typical sequence, `s` where that is not known.
+    pub typical_sequence: u64,
     /// Whether sequences differ in length from step to step.
     pub varying_lengths: bool,
     /// Microbatches a step, `m`.

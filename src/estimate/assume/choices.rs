@@ -280,8 +280,8 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let batch = job.batch.as_ref()?;
     batch.sequence_length?;
     let tuning = likely.adapters.is_some() || job.finetuning.as_ref().is_some_and(|f| f.method.is_some());
-    let padded =
-        matches!(likely.framework, Framework::HuggingFace | Framework::LitGPT | Framework::Torchtune);
+    // LitGPT begins with the longest sample.
+    let padded = matches!(likely.framework, Framework::HuggingFace | Framework::Torchtune);
     if batch.packing == Some(true) || batch.typical_sequence_length.is_some() || !tuning || !padded {
         return None;
     }
@@ -290,6 +290,7 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         "batch.typicalSequenceLength",
         move |plan| {
             plan.sequence = half;
+            plan.typical_sequence = half;
             plan.varying_lengths = false;
         },
         |_| {},

@@ -219,6 +219,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
             .unwrap_or_else(|| usually_reshards(framework, pipeline, micro_batches)),
         micro_batch,
         sequence,
+        typical_sequence: batch.typical_sequence_length.map_or(sequence, u64::from).clamp(1, sequence),
         // The Trainer pads to the longest sample of a batch, unless samples are packed.
         varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
         micro_batches,
