@@ -67,7 +67,7 @@ struct Kind {
 struct Timeline<'a> {
     plan: &'a Plan,
     layers: u64,
-    /// What microbatches beyond the running one keep.
+    /// What other microbatches keep: those under way in a pipeline, and what outlives the one before.
     others: Bytes,
     dense: Kind,
     mixture: Kind,
@@ -198,10 +198,13 @@ impl<'a> Timeline<'a> {
         };
         let others = schedule::live_layers(plan, stage) - layers as f64;
         let heaviest = dense.kept.max(mixture.kept);
+        // The microbatch before was of typical length.
+        let before = plan.typical_sequence as f64 / plan.sequence.max(1) as f64;
+        let outliving = (dense.outliving * layers).scale(before.min(1.0));
         Self {
             plan,
             layers,
-            others: heaviest.scale(others.max(0.0)),
+            others: heaviest.scale(others.max(0.0)) + outliving,
             dense: Kind {
                 run: dense,
                 group: group(per_layer(counted.dense_layer), false, adapters_per_layer, dense.gradients),

@@ -101,6 +101,8 @@ pub(super) struct Tape {
     gradients: Bytes,
     /// Casts of weights that autocast keeps until its region ends.
     cached: Bytes,
+    /// Storages that nodes hold until they themselves are gone, each once.
+    outliving: Vec<(usize, Bytes)>,
 }
 
 impl Tape {
@@ -116,6 +118,7 @@ impl Tape {
             fullest: Bytes::ZERO,
             gradients: Bytes::ZERO,
             cached: Bytes::ZERO,
+            outliving: Vec::new(),
         }
     }
 
@@ -147,6 +150,11 @@ impl Tape {
     /// Casts of weights that stay until the forward pass ends.
     pub(super) fn cached(&self) -> Bytes {
         self.cached
+    }
+
+    /// What stays of this pass until the next one's loss takes the place of this one's.
+    pub(super) fn outliving(&self) -> Bytes {
+        self.outliving.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum + *bytes)
     }
 
     fn note(&mut self) {
@@ -400,7 +408,8 @@ impl Tape {
         output
     }
 
-    /// A frozen linear layer whose matrix is unpacked for each product; it may keep its input.
+    /// A frozen linear layer whose matrix is unpacked for each product; it may keep its input, and longer than its
+    /// backward pass.
     pub(super) fn unpacked_linear(
         &mut self,
         x: Tensor,
@@ -415,6 +424,10 @@ impl Tape {
         let kept = [input];
         let saved: &[Tensor] = if keeps_input { &kept } else { &[] };
         let output = self.operation(size, &[input], saved, matrix, WeightGradient::default());
+        let held = self.value(input).storage;
+        if keeps_input && self.outliving.iter().all(|(storage, _)| *storage != held) {
+            self.outliving.push((held, self.bytes_of(input)));
+        }
         self.release(storage);
         self.free(input);
         output

@@ -133,14 +133,17 @@ impl<'a> Program<'a> {
         tape.backward();
         let backward = tape.take_fullest();
         let gradients = tape.gradients();
+        let outliving = tape.outliving();
         match recompute {
-            Recompute::Full => LayerRun { kept: input, cached, forward, backward, gradients },
+            Recompute::Full => LayerRun { kept: input, cached, forward, backward, gradients, outliving },
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
             Recompute::Selective => {
                 let kept = saved.scale(0.4).max(input.min(saved));
-                LayerRun { kept, cached, forward, backward, gradients }
+                LayerRun { kept, cached, forward, backward, gradients, outliving }
             }
-            Recompute::None => LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients },
+            Recompute::None => {
+                LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients, outliving }
+            }
         }
     }
 }
@@ -158,6 +161,8 @@ pub(super) struct LayerRun {
     pub(super) backward: Bytes,
     /// Gradients of its weights.
     pub(super) gradients: Bytes,
+    /// What stays of the microbatch before.
+    pub(super) outliving: Bytes,
 }
 
 /// A linear layer, with its adapter where it has one.
@@ -191,7 +196,8 @@ fn linear(
 
 /// A linear layer of the model itself.
 ///
-/// A quantized one unpacks its matrix for each product. bitsandbytes kept its input too before 0.44, as LitGPT pins it.
+/// A quantized one unpacks its matrix for each product. bitsandbytes kept its input too before 0.44, which LitGPT pinned,
+/// and not as a saved tensor: it goes only with the graph, when the next microbatch's loss takes this one's name.
 fn base(
     tape: &mut Tape,
     program: &Program<'_>,
