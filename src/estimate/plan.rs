@@ -55,6 +55,8 @@ pub struct Plan {
     pub micro_batch: u64,
     /// Tokens a sequence, `s`.
     pub sequence: u64,
+    /// Tokens of a typical sequence, `s` where that is not known.
+    pub typical_sequence: u64,
     /// Whether sequences differ in length from step to step.
     pub varying_lengths: bool,
     /// Microbatches a step, `m`.
@@ -95,6 +97,8 @@ pub struct Plan {
     pub accelerator_memory: Option<Bytes>,
     /// The adapters, where not every weight is trained.
     pub adapters: Option<Adapters>,
+    /// Each tensor's step runs inside the backward pass, which so never holds all gradients.
+    pub step_in_backward: bool,
     /// Optimizer states are on the host.
     pub offload_optimizer: bool,
     /// Parameters are on the host.
@@ -112,6 +116,10 @@ pub struct Adapters {
     pub targets: Targets,
     /// Whether the frozen linear layers are quantized to four bits.
     pub quantized: bool,
+    /// Bytes of one of their numbers; gradients and moments have the same format.
+    pub width: u64,
+    /// Whether their inputs pass a dropout.
+    pub dropout: bool,
 }
 
 /// The linear layers of a transformer layer that have an adapter.

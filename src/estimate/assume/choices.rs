@@ -7,7 +7,7 @@ use crate::workload::{Attention, Framework, Loss, Model, Precision, Recompute, S
 
 use super::super::plan::{Plan, Targets};
 use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF};
-use super::Choice;
+use super::{Choice, finetuning};
 
 /// Whether the framework computes its loss on divided logits.
 pub(super) fn vocab_parallel(framework: Framework) -> bool {
@@ -26,9 +26,17 @@ pub(super) fn usual_loss(job: &TrainingJob, framework: Framework) -> Loss {
     match framework {
         _ if vocab_parallel(framework) => Loss::VocabParallel,
         _ if compiled => Loss::Chunked,
+        Framework::Torchtune if !before_chunks(job) => Loss::Chunked,
         Framework::LLMFoundry => Loss::Fused,
         _ => Loss::Eager,
     }
+}
+
+/// Torchtune's recipes compute their loss in chunks since 0.3.
+fn before_chunks(job: &TrainingJob) -> bool {
+    job.framework_version
+        .as_deref()
+        .is_some_and(|version| ["0.0", "0.1", "0.2"].iter().any(|old| version.starts_with(old)))
 }
 
 fn choice(
@@ -51,7 +59,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         sequence(job),
         micro_batch(job, likely),
         micro_batches(job, likely),
-        recompute(job),
+        recompute(job, likely),
         attention(job, likely),
         loss(job, likely),
         compile(job, likely),
@@ -203,8 +211,9 @@ fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-fn recompute(job: &TrainingJob) -> Option<Choice> {
-    if job.recompute.is_some() {
+fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let documented = finetuning::recompute(likely.framework, likely.data).is_some();
+    if job.recompute.is_some() || documented && job.framework.is_some() {
         return None;
     }
     Some(choice(
@@ -279,8 +288,8 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let batch = job.batch.as_ref()?;
     batch.sequence_length?;
     let tuning = likely.adapters.is_some() || job.finetuning.as_ref().is_some_and(|f| f.method.is_some());
-    let padded =
-        matches!(likely.framework, Framework::HuggingFace | Framework::LitGPT | Framework::Torchtune);
+    // LitGPT begins with the longest sample.
+    let padded = matches!(likely.framework, Framework::HuggingFace | Framework::Torchtune);
     if batch.packing == Some(true) || batch.typical_sequence_length.is_some() || !tuning || !padded {
         return None;
     }
@@ -289,6 +298,7 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         "batch.typicalSequenceLength",
         move |plan| {
             plan.sequence = half;
+            plan.typical_sequence = half;
             plan.varying_lengths = false;
         },
         |_| {},

@@ -12,7 +12,7 @@
 //! | recompute | full | none | none |
 //! | attention | flash | flash | unfused, where the framework may |
 //! | micro-batch | 1 | 1 | 4, within the global batch |
-//! | sequence length | 512 | 4096 | 8192 |
+//! | sequence length | 512 | 4096, 1024 in fine-tuning | 8192 |
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
 //! | sequence parallel | on | on | off |
@@ -20,6 +20,7 @@
 //! | adapter targets | queries and values | all | all |
 
 mod choices;
+mod finetuning;
 
 use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::Input;
@@ -29,7 +30,7 @@ use crate::workload::{
     Schedule, Sharding, TrainingJob,
 };
 
-use super::plan::{Adapters, Plan, Targets};
+use super::plan::Plan;
 use super::states::{self, Widths};
 
 /// A field that is open, and what it may be.
@@ -96,6 +97,13 @@ const LIKELY_VOCAB: u64 = 100_000;
 /// The usual sequence length of a job that gives none.
 const LIKELY_SEQUENCE: u64 = 4096;
 
+/// Fine-tuning data are shorter: the longest of a few Alpaca samples.
+fn usual_sequence(job: &TrainingJob) -> u64 {
+    let fine_tunes = matches!(job.framework, Some(Framework::LitGPT | Framework::Torchtune))
+        || job.finetuning.as_ref().is_some_and(|finetuning| finetuning.rank.is_some());
+    if fine_tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE }
+}
+
 /// Completes a training job.
 ///
 /// # Errors
@@ -108,7 +116,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let offload = job.offload.clone().unwrap_or_default();
     let mut notes = Notes { inputs: Vec::new(), warnings: Vec::new() };
 
-    let sequence = batch.sequence_length.map_or(LIKELY_SEQUENCE, |s| u64::from(s).max(1));
+    let sequence = batch.sequence_length.map_or_else(|| usual_sequence(job), |s| u64::from(s).max(1));
     let shape = Shape::complete(&model, sequence, LIKELY_VOCAB, 1.0)?;
     let degree = |value: Option<u32>| value.map_or(1, |v| u64::from(v).max(1));
     let (tensor, pipeline, context) =
@@ -117,8 +125,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let data = data_parallel(job, tensor, pipeline, context, &mut notes);
 
     let method = job.finetuning.as_ref().and_then(|f| f.method);
-    let adapters = adapters(job, method);
-    if method.is_none() && adapters.is_none() {
+    let adapted = finetuning::is_adapted(job, method);
+    if method.is_none() && !adapted {
         notes.assume("finetuning.method", Method::Full);
     }
     let model_parallel = tensor > 1 || pipeline > 1;
@@ -153,8 +161,9 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     }
     let micro_batches = micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
     let recompute = job.recompute.unwrap_or_else(|| {
-        notes.assume("recompute", Recompute::None);
-        Recompute::None
+        let recompute = finetuning::recompute(framework, data).unwrap_or(Recompute::None);
+        notes.assume("recompute", recompute);
+        recompute
     });
     let attention = job.attention.unwrap_or_else(|| {
         notes.assume("attention", Attention::Flash);
@@ -181,11 +190,15 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
     let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
     let mut shape = shape;
+    // LitGPT's fine-tuning copies a tied embedding into an output layer of its own.
+    shape.tied &= framework != Framework::LitGPT;
     if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
     // LitGPT keeps an output layer of its own, whatever the checkpoint ties.
     shape.tied &= framework != Framework::LitGPT;
+    let widths = states::widths(framework, precision, sharding);
+    let widths = own_widths(job, finetuning::stored(method, adapted, framework, widths));
     let likely = Plan {
         shape,
         tensor,
@@ -209,11 +222,12 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
             .unwrap_or_else(|| usually_reshards(framework, pipeline, micro_batches)),
         micro_batch,
         sequence,
+        typical_sequence: batch.typical_sequence_length.map_or(sequence, u64::from).clamp(1, sequence),
         // The Trainer pads to the longest sample of a batch, unless samples are packed.
         varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
         micro_batches,
         precision,
-        widths: own_widths(job, stored(adapters.is_some(), states::widths(framework, precision, sharding))),
+        widths,
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
         recompute,
@@ -229,7 +243,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         framework_version: job.framework_version.clone(),
         accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
         accelerator_memory: accelerator.map(Accelerator::usable),
-        adapters,
+        adapters: finetuning::adapters(job, method, framework, widths),
+        step_in_backward: finetuning::steps_in_backward(framework, adapted, data),
         offload_optimizer: offload.optimizer.unwrap_or(false),
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
@@ -292,19 +307,6 @@ fn micro_batches(
     }
 }
 
-fn adapters(job: &TrainingJob, method: Option<Method>) -> Option<Adapters> {
-    let finetuning = job.finetuning.as_ref()?;
-    let quantized = match (method, finetuning.rank) {
-        (Some(Method::Full), _) | (None, None) => return None,
-        (Some(Method::QLoRA), _) => true,
-        _ => false,
-    };
-    // PEFT's default rank is 8.
-    let rank = finetuning.rank.map_or(8, |r| u64::from(r).max(1));
-    let targets = finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named);
-    Some(Adapters { rank, targets, quantized })
-}
-
 /// The framework that a job most likely runs on, from what only some can do.
 fn usual_framework(sharding: Option<Sharding>, model_parallel: bool) -> Framework {
     match sharding {
@@ -330,11 +332,6 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
         Framework::HuggingFace => Sharding::None,
         _ => Sharding::FSDP,
     }
-}
-
-/// Frozen weights are loaded in the computation's format.
-fn stored(adapted: bool, widths: Widths) -> Widths {
-    if adapted { Widths { parameter: widths.compute, ..widths } } else { widths }
 }
 
 /// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next, LitGPT from one accumulated

@@ -29,7 +29,7 @@ use super::instants::Instant;
 use super::layers::LayerRun;
 use super::layers::Program;
 use super::layers::head::{HeadRun, head};
-use super::{gradients, optimizer};
+use super::{communication, gradients, optimizer, quantization};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
 use crate::workload::{Framework, Recompute, Sharding};
@@ -38,10 +38,9 @@ use crate::workload::{Framework, Recompute, Sharding};
 pub(super) fn is_eager(plan: &Plan) -> bool {
     matches!(
         plan.framework,
-        Framework::HuggingFace | Framework::FSDP | Framework::Torchtune | Framework::LitGPT
+        Framework::HuggingFace | Framework::FSDP | Framework::LitGPT | Framework::Torchtune
     ) && plan.shape.latent.is_none()
         && !plan.offload_activations
-        && !matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3)
 }
 
 /// A group of parameters that FSDP gathers and reduces together.
@@ -68,7 +67,7 @@ struct Kind {
 struct Timeline<'a> {
     plan: &'a Plan,
     layers: u64,
-    /// What microbatches beyond the running one keep.
+    /// What other microbatches keep: those under way in a pipeline, and what outlives the one before.
     others: Bytes,
     dense: Kind,
     mixture: Kind,
@@ -77,6 +76,8 @@ struct Timeline<'a> {
     first: LayerRun,
     head: HeadRun,
     root: Group,
+    /// The output layer, where it is a group of its own.
+    output: Option<Group>,
     /// The gradient of the tokens' embedding; positions follow it.
     embedding_gradient: Bytes,
     stream: Bytes,
@@ -143,14 +144,21 @@ impl<'a> Timeline<'a> {
         let n = if sharded { plan.shard_group() } else { 1 };
         let t = plan.tensor.max(1);
         let widths = plan.widths;
-        let group = |parameters: u64, adapters: u64, gradients: Bytes| {
+        let adapter_width = plan.adapters.as_ref().map_or(0, |adapters| adapters.width);
+        let group = |parameters: u64, root: bool, adapters: u64, gradients: Bytes| {
             let trained = if adapted { 0 } else { parameters };
-            let adapters = |width: f64| Bytes::of(adapters, width);
+            let linear = if root { 0 } else { parameters };
+            let frozen = quantization::frozen(plan, linear, parameters - linear, widths.compute);
+            let adapters = Bytes(adapters.saturating_mul(adapter_width));
             Group {
-                gathered: Bytes::of(parameters, widths.compute) + adapters(4.0),
-                reduced: Bytes::of(trained, widths.reduction) + adapters(4.0),
+                gathered: frozen.divisible + adapters,
+                reduced: Bytes::of(trained, widths.reduction) + adapters,
                 gradients,
-                kept: (Bytes::of(trained, widths.gradient) + adapters(4.0)).share(n),
+                kept: if plan.offload_parameters && sharded {
+                    Bytes::ZERO
+                } else {
+                    (Bytes::of(trained, widths.gradient) + adapters).share(n)
+                },
             }
         };
         let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
@@ -174,10 +182,13 @@ impl<'a> Timeline<'a> {
         let stream =
             Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
         let all_gradients = gradients::gradients(plan, rank);
-        let trained =
-            if adapted { Bytes::of(rank.adapters, 4.0) } else { Bytes::of(rank.dense, widths.gradient) };
+        let trained = if adapted {
+            Bytes(rank.adapters.saturating_mul(adapter_width))
+        } else {
+            Bytes::of(rank.dense, widths.gradient)
+        };
         let ranks = plan.data.saturating_mul(plan.context);
-        let standing = if plan.micro_batches <= 1 {
+        let standing = if plan.micro_batches <= 1 || plan.step_in_backward {
             Bytes::ZERO
         } else if sharded && plan.accumulates_whole() {
             let width = widths.compute.max(widths.reduction);
@@ -187,29 +198,40 @@ impl<'a> Timeline<'a> {
         };
         let others = schedule::live_layers(plan, stage) - layers as f64;
         let heaviest = dense.kept.max(mixture.kept);
+        // The microbatch before was of typical length.
+        let before = plan.typical_sequence as f64 / plan.sequence.max(1) as f64;
+        let outliving = (dense.outliving * layers).scale(before.min(1.0));
         Self {
             plan,
             layers,
-            others: heaviest.scale(others.max(0.0)),
+            others: heaviest.scale(others.max(0.0)) + outliving,
             dense: Kind {
                 run: dense,
-                group: group(per_layer(counted.dense_layer), adapters_per_layer, dense.gradients),
+                group: group(per_layer(counted.dense_layer), false, adapters_per_layer, dense.gradients),
             },
             mixture: Kind {
                 run: mixture,
-                group: group(per_layer(counted.expert_layer), adapters_per_layer, mixture.gradients),
+                group: group(per_layer(counted.expert_layer), false, adapters_per_layer, mixture.gradients),
             },
             dense_layers: stage.dense_layers,
             first,
             head,
-            root: group(embedding.saturating_add(output), 0, root_gradients),
+            root: group(embedding.saturating_add(output), true, 0, root_gradients),
+            // torchtune wraps embedding and output layer apart (`custom_sharded_layers`).
+            output: (plan.framework == Framework::Torchtune).then(|| group(output, true, 0, head.gradients)),
             embedding_gradient,
             stream,
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
             standing,
-            buckets: if plan.sharding == Sharding::None && ranks > 1 { trained } else { Bytes::ZERO },
+            buckets: match plan.sharding {
+                Sharding::None if ranks > 1 => trained,
+                Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3 => {
+                    communication::reduce_buckets(plan, rank)
+                }
+                _ => Bytes::ZERO,
+            },
             all_gradients,
             step: optimizer::optimizer_step(plan, rank),
         }
@@ -236,12 +258,20 @@ impl<'a> Timeline<'a> {
 
     /// Gradients of the layers from `from` to the last, which are done, and of the head.
     fn done(&self, from: u64) -> Bytes {
+        if self.plan.step_in_backward {
+            return Bytes::ZERO;
+        }
         if self.standing > Bytes::ZERO {
             return self.standing;
         }
         let sharded = self.sharded;
         let kept = |kind: Kind| if sharded { kind.group.kept } else { kind.group.gradients };
         self.sum(from, self.layers, kept) + self.head.gradients
+    }
+
+    /// Of the root what is reduced at once: half of it, where the output layer is a group of its own.
+    fn apart(&self, root: Bytes) -> Bytes {
+        if self.output.is_some() { root.share(2) } else { root }
     }
 
     /// A group's whole gradients, unless they are among those of earlier microbatches.
@@ -255,7 +285,17 @@ impl<'a> Timeline<'a> {
             return Bytes::ZERO;
         }
         let from = if self.plan.reshard_after_forward { i } else { 0 };
-        self.root.gathered + self.sum(from, i.saturating_add(1), |kind| kind.group.gathered)
+        self.root_kept() + self.sum(from, i.saturating_add(1), |kind| kind.group.gathered)
+    }
+
+    /// What stays gathered of the root while layers are in use.
+    fn root_kept(&self) -> Bytes {
+        if self.output.is_some() { Bytes::ZERO } else { self.root.gathered }
+    }
+
+    /// What is gathered of the root at the loss.
+    fn root_at_loss(&self) -> Bytes {
+        self.output.map_or(self.root.gathered, |output| output.gathered)
     }
 
     /// The next layer's all-gather, while layer `i` runs backwards.
@@ -279,7 +319,7 @@ impl<'a> Timeline<'a> {
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
-            self.root.gathered
+            self.root_at_loss()
         } else {
             self.gathered(self.layers)
         };
@@ -302,7 +342,7 @@ impl<'a> Timeline<'a> {
             gradients: self.standing,
             activations: self.kept(self.layers),
             logits: self.head.kept,
-            communication: self.buckets + if again { self.root.gathered * 2 } else { Bytes::ZERO },
+            communication: self.buckets + if again { self.root_kept() * 2 } else { Bytes::ZERO },
             ..Instant::default()
         }
     }
@@ -311,7 +351,7 @@ impl<'a> Timeline<'a> {
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
-            self.root.gathered + self.last().group.gathered
+            self.root_at_loss() + self.last().group.gathered
         } else {
             self.gathered(self.layers)
         };
@@ -344,6 +384,7 @@ impl<'a> Timeline<'a> {
             name,
             gradients: self.done(i + 1),
             activations: self.kept(i),
+            logits: self.head.lingering,
             working_set: run.backward,
             communication: self.gathered(i) + self.in_flight(i) + self.reducing(i) + self.buckets,
             ..Instant::default()
@@ -369,7 +410,7 @@ impl<'a> Timeline<'a> {
     fn embedding_backward(&self) -> Instant {
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
-        let root = if self.sharded { self.root.gathered + self.kind(0).group.reduced } else { Bytes::ZERO };
+        let root = if self.sharded { self.root_kept() + self.kind(0).group.reduced } else { Bytes::ZERO };
         Instant {
             name: "embedding's backward",
             gradients: self.done(0) + self.embedding_gradient * sums,
@@ -385,8 +426,8 @@ impl<'a> Timeline<'a> {
         }
         Instant {
             name: "root's gradient reduction",
-            gradients: self.done(0) - self.head.gradients + self.unreduced(self.root.gradients),
-            communication: self.root.reduced,
+            gradients: self.done(0) - self.head.gradients + self.unreduced(self.apart(self.root.gradients)),
+            communication: self.apart(self.root.reduced),
             ..Instant::default()
         }
     }
@@ -394,7 +435,11 @@ impl<'a> Timeline<'a> {
     fn optimizer_step(&self) -> Instant {
         Instant {
             name: "optimizer step",
-            gradients: self.all_gradients,
+            gradients: if self.plan.step_in_backward {
+                self.last().group.gradients
+            } else {
+                self.all_gradients
+            },
             communication: self.buckets,
             step: self.step,
             ..Instant::default()

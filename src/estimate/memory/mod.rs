@@ -17,6 +17,7 @@ mod instants;
 mod layers;
 mod logits;
 mod optimizer;
+mod quantization;
 mod tape;
 mod weights;
 
@@ -103,9 +104,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     };
 
     let workspaces = calibration.workspaces(plan);
-    let training = weights + states + fullest.live() + workspaces;
-    let loading = weights::loading(plan, rank) - training;
-    let allocated = training + loading;
+    let allocated = weights + states + fullest.live() + workspaces;
     let runtime = calibration.runtime(plan);
     // What comes and goes leaves holes; weights, states and gradients stay where they are.
     let transient = fullest.live() - fullest.gradients;
@@ -125,7 +124,6 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         ("logits", fullest.logits),
         ("communication buffers", fullest.communication),
         ("optimizer step", fullest.step),
-        ("loading", loading),
         ("workspaces", workspaces),
         ("fragmentation", fragmentation),
         ("context and libraries", runtime),

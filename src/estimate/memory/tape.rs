@@ -101,6 +101,8 @@ pub(super) struct Tape {
     gradients: Bytes,
     /// Casts of weights that autocast keeps until its region ends.
     cached: Bytes,
+    /// Storages that nodes hold until they themselves are gone, each once.
+    outliving: Vec<(usize, Bytes)>,
 }
 
 impl Tape {
@@ -116,6 +118,7 @@ impl Tape {
             fullest: Bytes::ZERO,
             gradients: Bytes::ZERO,
             cached: Bytes::ZERO,
+            outliving: Vec::new(),
         }
     }
 
@@ -147,6 +150,11 @@ impl Tape {
     /// Casts of weights that stay until the forward pass ends.
     pub(super) fn cached(&self) -> Bytes {
         self.cached
+    }
+
+    /// What stays of this pass until the next one's loss takes the place of this one's.
+    pub(super) fn outliving(&self) -> Bytes {
+        self.outliving.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum + *bytes)
     }
 
     fn note(&mut self) {
@@ -189,6 +197,11 @@ impl Tape {
     /// Bytes of a number of the tensor.
     pub(super) fn width(&self, tensor: Tensor) -> u64 {
         self.value(tensor).width
+    }
+
+    /// Bytes of the tensor.
+    pub(super) fn bytes_of(&self, tensor: Tensor) -> Bytes {
+        Self::bytes(self.elements(tensor), self.width(tensor))
     }
 
     /// Numbers of the tensor.
@@ -392,6 +405,31 @@ impl Tape {
         if let Some(cast) = cast {
             self.free(cast);
         }
+        output
+    }
+
+    /// A frozen linear layer whose matrix is unpacked for each product; it may keep its input, and longer than its
+    /// backward pass.
+    pub(super) fn unpacked_linear(
+        &mut self,
+        x: Tensor,
+        outputs: u64,
+        matrix: Bytes,
+        keeps_input: bool,
+    ) -> Tensor {
+        let width = self.formats.compute;
+        let input = self.cast(x, width);
+        let storage = self.allocate(matrix);
+        let size = (self.tokens.saturating_mul(outputs), width);
+        let kept = [input];
+        let saved: &[Tensor] = if keeps_input { &kept } else { &[] };
+        let output = self.operation(size, &[input], saved, matrix, WeightGradient::default());
+        let held = self.value(input).storage;
+        if keeps_input && self.outliving.iter().all(|(storage, _)| *storage != held) {
+            self.outliving.push((held, self.bytes_of(input)));
+        }
+        self.release(storage);
+        self.free(input);
         output
     }
 

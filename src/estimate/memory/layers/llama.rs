@@ -61,7 +61,7 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
 
 /// `x·cos + rotate_half(x)·sin`: keeps nothing of its own; its derivative holds two more tensors of its size.
 /// Sine and cosine have the residual stream's format, and so has the result.
-fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+pub(super) fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let width = tape.width(x).max(program.formats.parameter);
     let rotated = tape.fused((tape.elements(x), width), &[x], &[], crate::units::Bytes::ZERO, false);
     let scratch = crate::units::Bytes(tape.elements(x).saturating_mul(width)) * 2;

@@ -8,14 +8,16 @@ mod experts;
 pub(super) mod fused;
 mod gpt2;
 pub(super) mod head;
+mod litgpt;
 mod llama;
 mod torchtitan;
 
 use super::super::plan::{Adapters, Plan, Targets};
+use super::quantization;
 use super::tape::{Formats, Tape, Tensor, Weight};
 use crate::model::Shape;
 use crate::units::Bytes;
-use crate::workload::{Attention, Recompute};
+use crate::workload::{Attention, Framework, Recompute};
 
 /// What a program of layers depends on.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,9 @@ pub(super) struct Program<'a> {
     sequence: u64,
     tokens: u64,
     tensor: u64,
+    library: Framework,
+    /// What unpacking a number of a quantized linear layer takes.
+    unpacked: Option<u64>,
     /// Ranks among which experts are dealt.
     expert_ranks: u64,
     /// Whether the layer at hand has experts.
@@ -55,6 +60,8 @@ impl<'a> Program<'a> {
             sequence: plan.sequence,
             tokens: plan.tokens(),
             tensor: plan.tensor.max(1),
+            library: plan.framework,
+            unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
             mixture,
         }
@@ -98,7 +105,11 @@ impl<'a> Program<'a> {
     }
 
     fn layer(&self, tape: &mut Tape, x: Tensor) -> Tensor {
-        if self.shape.layer_norm { gpt2::layer(tape, self, x) } else { llama::layer(tape, self, x) }
+        match (self.library, self.shape.layer_norm) {
+            (Framework::LitGPT, _) => litgpt::layer(tape, self, x),
+            (_, true) => gpt2::layer(tape, self, x),
+            (_, false) => llama::layer(tape, self, x),
+        }
     }
 
     /// Runs one layer forwards and backwards.
@@ -122,14 +133,17 @@ impl<'a> Program<'a> {
         tape.backward();
         let backward = tape.take_fullest();
         let gradients = tape.gradients();
+        let outliving = tape.outliving();
         match recompute {
-            Recompute::Full => LayerRun { kept: input, cached, forward, backward, gradients },
+            Recompute::Full => LayerRun { kept: input, cached, forward, backward, gradients, outliving },
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
             Recompute::Selective => {
                 let kept = saved.scale(0.4).max(input.min(saved));
-                LayerRun { kept, cached, forward, backward, gradients }
+                LayerRun { kept, cached, forward, backward, gradients, outliving }
             }
-            Recompute::None => LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients },
+            Recompute::None => {
+                LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients, outliving }
+            }
         }
     }
 }
@@ -147,11 +161,13 @@ pub(super) struct LayerRun {
     pub(super) backward: Bytes,
     /// Gradients of its weights.
     pub(super) gradients: Bytes,
+    /// What stays of the microbatch before.
+    pub(super) outliving: Bytes,
 }
 
 /// A linear layer, with its adapter where it has one.
 ///
-/// PEFT's adapter computes in fp32: `y + B(A(x))`, with `x` cast; it keeps that cast, and `r` numbers a token.
+/// An adapter computes `y + B(A(x))` in its own format; it keeps `x` cast to that, and `r` numbers a token.
 fn linear(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -161,17 +177,11 @@ fn linear(
     biased: bool,
     adapted: bool,
 ) -> Tensor {
-    let weight = Weight {
-        elements: inputs.saturating_mul(outputs),
-        outputs,
-        bias: if biased { outputs } else { 0 },
-        width: program.formats.parameter,
-        trained: program.trained,
-    };
-    let y = tape.linear(x, weight);
+    let y = base(tape, program, x, inputs, outputs, biased);
     let Some(adapters) = program.adapters.filter(|_| adapted) else { return y };
-    let adapter = |elements, outputs| Weight { elements, outputs, bias: 0, width: 4, trained: true };
-    let wide = tape.cast(x, 4);
+    let adapter =
+        |elements, outputs| Weight { elements, outputs, bias: 0, width: adapters.width, trained: true };
+    let wide = tape.cast(x, adapters.width);
     let low = tape.linear(wide, adapter(inputs.saturating_mul(adapters.rank), adapters.rank));
     tape.free(wide);
     let high = tape.linear(low, adapter(outputs.saturating_mul(adapters.rank), outputs));
@@ -182,6 +192,33 @@ fn linear(
     tape.free(y);
     tape.free(narrow);
     sum
+}
+
+/// A linear layer of the model itself.
+///
+/// A quantized one unpacks its matrix for each product. bitsandbytes kept its input too before 0.44, which LitGPT pinned,
+/// and not as a saved tensor: it goes only with the graph, when the next microbatch's loss takes this one's name.
+fn base(
+    tape: &mut Tape,
+    program: &Program<'_>,
+    x: Tensor,
+    inputs: u64,
+    outputs: u64,
+    biased: bool,
+) -> Tensor {
+    let elements = inputs.saturating_mul(outputs);
+    if let Some(unpacked) = program.unpacked {
+        let matrix = Bytes(elements.saturating_mul(unpacked));
+        return tape.unpacked_linear(x, outputs, matrix, program.library == Framework::LitGPT);
+    }
+    let weight = Weight {
+        elements,
+        outputs,
+        bias: if biased { outputs } else { 0 },
+        width: program.formats.parameter,
+        trained: program.trained,
+    };
+    tape.linear(x, weight)
 }
 
 /// Root mean square norm, in fp32 whatever comes in.
