@@ -3,7 +3,7 @@
 //! ```text
 //! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
 //! backward, begun      activations + one layer's working set + buffers + gradients, likewise
-//! backward, done       one layer's working set + buffers + all gradients
+//! backward, done       the first layer's activations and working set + buffers + all gradients
 //! optimizer step       all gradients + the step's own workspace
 //! ```
 //!
@@ -102,6 +102,7 @@ pub(super) fn instants(
         Instant {
             name: "backward, done",
             gradients,
+            activations: kept.scale(1.0 / schedule::live_layers(plan, stage).max(1.0)),
             working_set,
             communication: buffers.backward,
             ..Instant::default()
