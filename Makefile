@@ -32,7 +32,8 @@ check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=â
 
 generate: ## write what is made from the code: the CRD, and the snapshots of the reports
 	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml
-	INSTA_UPDATE=always $(CARGO) test --test cases
+	INSTA_UPDATE=always $(CARGO) test --quiet --lib report
+	INSTA_UPDATE=always $(CARGO) test --quiet --test cases
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build

@@ -252,7 +252,7 @@ fn summary(job: &TrainingJob, model: Option<&known::Known>, capacity: &Capacity<
     let size = asked.parameters.map(|count| wording::billions(count.0));
     Summary {
         model: model.map(|model| model.name.clone()).or(asked.name).or(size),
-        accelerator: capacity.accelerator.map(|a| a.key.clone()).or_else(|| capacity.given.clone()),
+        accelerator: capacity.accelerator.map(|a| a.name.to_lowercase()).or_else(|| capacity.given.clone()),
         accelerator_name: capacity.name(),
         accelerators: job.accelerator.as_ref().and_then(|a| a.count).map(u64::from),
     }

@@ -270,7 +270,7 @@ pub struct Advice {
 pub struct Summary {
     /// The model: its name, or its size.
     pub model: Option<String>,
-    /// The accelerator's key in the catalogue, or the name that was given.
+    /// The accelerator as columns name it: `a800-80gb`, or the name that was given.
     pub accelerator: Option<String>,
     /// The accelerator as messages name it: `A800-80GB`.
     pub accelerator_name: Option<String>,

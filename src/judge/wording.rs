@@ -35,12 +35,14 @@ pub(super) fn message(
             let missing = judgement.missing.iter().take(3).map(|field| word(field));
             format!("{need}; what is missing decides: {}", missing.collect::<Vec<_>>().join(", "))
         }
-        Verdict::OutOfMemory | Verdict::Tight => {
-            let changes: Vec<_> = judgement.advice.iter().map(|advice| advice.change.clone()).collect();
-            verdict::denial(&need, &changes)
-        }
+        Verdict::OutOfMemory => verdict::denial(&need, &changes(judgement)),
+        Verdict::Tight => format!("may run out: {}", verdict::denial(&need, &changes(judgement))),
         Verdict::Fits | Verdict::NotTraining => need,
     }
+}
+
+fn changes(judgement: &Judgement) -> Vec<String> {
+    judgement.advice.iter().map(|advice| advice.change.clone()).collect()
 }
 
 /// The line where it is not known what the need is compared with.

@@ -86,7 +86,7 @@ fn out_of_memory() -> Judgement {
         }],
         summary: Summary {
             model: Some("llama-2-70b".into()),
-            accelerator: Some("a800-sxm4-80gb".into()),
+            accelerator: Some("a800-80gb".into()),
             accelerator_name: Some("A800-80GB".into()),
             accelerators: Some(1024),
         },
