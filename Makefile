@@ -9,7 +9,8 @@ help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## show all of it on a real control plane, until interrupted; ARGS=--once ends by itself
-	@$(CARGO) build --quiet
+	@echo "weighbridge and the demo, with cargo: about 3 minutes on 2 cores the first time"
+	@$(CARGO) build --bin weighbridge --example demo
 	@$(CARGO) run --quiet --example demo -- $(ARGS)
 
 test: controlplane ## run every test, the real control plane included
@@ -30,8 +31,9 @@ check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=â
 	@$(CARGO) run --quiet -- check $(or $(ARGS),examples/); status=$$?; [ $$status -le 1 ]
 
 generate: ## write what is made from the code: the CRD, and the snapshots of the reports
-	$(CARGO) run --quiet -- crds > crds/weighbridge.dev_trainingestimates.yaml
-	INSTA_UPDATE=always $(CARGO) test --test cases
+	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml
+	INSTA_UPDATE=always $(CARGO) test --quiet --lib report
+	INSTA_UPDATE=always $(CARGO) test --quiet --test cases
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build

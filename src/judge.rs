@@ -2,13 +2,30 @@
 //!
 //! [`judge`] is the one function that the webhook, the controller and the command line call. It is pure: no clock, no
 //! network, no files, no environment, and the same answer for the same arguments, to the byte.
+//!
+//! What can be said is said. Without an accelerator there is no verdict, but the need stands; without tokens there is
+//! no duration, but the speed stands; without a number of accelerators there are accelerator-hours and a cost.
+
+mod capacity;
+mod figures;
+mod unknowns;
+mod wording;
 
 use serde_json::Value;
 
-use crate::hardware::Catalogue;
-use crate::judgement::{Judgement, Reason, Summary, Verdict};
+use crate::advise;
+use crate::estimate::assume::Device;
+use crate::estimate::memory::Figure;
+use crate::estimate::{Estimate, cost, estimate};
+use crate::hardware::{Accelerator, Catalogue};
+use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
+use crate::model::known;
 use crate::surroundings::Surroundings;
-use crate::workload::TrainingJob;
+use crate::verdict::{Distribution, decide};
+use crate::workload::provenance::Provenance;
+use crate::workload::{self, Reading, TrainingJob, Unread};
+
+use capacity::Capacity;
 
 /// What an administrator decides: thresholds and defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,15 +61,24 @@ impl Default for Ask {
 
 /// Judges a workload, or a `TrainingEstimate`.
 pub fn judge(
-    _object: &Value,
-    _around: &Surroundings,
-    _catalogue: &Catalogue,
-    _rules: &Rules,
-    _ask: &Ask,
+    object: &Value,
+    around: &Surroundings,
+    catalogue: &Catalogue,
+    rules: &Rules,
+    ask: &Ask,
 ) -> Judgement {
+    let judgement = match workload::read(object, around, catalogue, ask) {
+        None => unknown(Reason::NotTraining, Verdict::NotTraining),
+        Some(reading) => Judge { catalogue, rules, ask }.judge(reading),
+    };
+    wording::bounded(judgement)
+}
+
+/// A judgement that says nothing yet.
+fn unknown(reason: Reason, verdict: Verdict) -> Judgement {
     Judgement {
-        verdict: Verdict::NotTraining,
-        reason: Reason::NotTraining,
+        verdict,
+        reason,
         message: String::new(),
         oom_probability: None,
         missing: Vec::new(),
@@ -66,5 +92,199 @@ pub fn judge(
         job: TrainingJob::default(),
         summary: Summary::default(),
         override_reason: None,
+        swings: Vec::new(),
     }
+}
+
+/// What every step of a judgement needs.
+struct Judge<'a> {
+    catalogue: &'a Catalogue,
+    rules: &'a Rules,
+    ask: &'a Ask,
+}
+
+impl Judge<'_> {
+    fn judge(&self, mut reading: Reading) -> Judgement {
+        let model = reading.provenance.text("model.name").and_then(known::find);
+        if let Some(model) = model {
+            fill_model(&mut reading.provenance, model, &mut reading.warnings);
+        }
+        let job = reading.provenance.job();
+        let capacity = capacity::capacity(&job, &reading, self.catalogue);
+        let summary = summary(&job, model, &capacity);
+        let mut warnings = reading.warnings;
+        warnings.extend(reading.provenance.disagreements().iter().cloned());
+        warnings.extend(wording::ambiguous(&capacity, self.catalogue));
+        let mut errors = reading.errors;
+        errors.extend(capacity.error.clone());
+        let judgement = Judgement {
+            inputs: reading.provenance.inputs(),
+            warnings,
+            summary,
+            override_reason: reading.override_reason,
+            job,
+            ..unknown(Reason::MissingInputs, Verdict::Unknown)
+        };
+        if !errors.is_empty() {
+            return malformed(judgement, errors);
+        }
+        if let Some(unread) = reading.unread {
+            return not_read(judgement, unread);
+        }
+        let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
+        match estimate(&judgement.job, device) {
+            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity),
+            Err(_) => without_model(judgement, &capacity),
+        }
+    }
+
+    /// The judgement of a job whose model is known, if only by its size.
+    fn estimated(
+        &self,
+        mut judgement: Judgement,
+        estimate: &Estimate,
+        device: Device,
+        capacity: &Capacity<'_>,
+    ) -> Judgement {
+        let need = distribution(estimate);
+        judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
+        judgement.missing = judgement.swings.iter().map(|swing| swing.field.to_owned()).collect();
+        judgement.warnings.extend(estimate.assumed.warnings.iter().cloned());
+        judgement.warnings.extend(wording::size_disagrees(&judgement.job, estimate));
+        judgement.inputs.extend(capacity.input.clone());
+        judgement.inputs.extend(estimate.assumed.inputs.iter().cloned());
+        let memory = figures::memory(estimate, &need, capacity.bytes);
+        judgement.time = figures::time(&judgement.job, estimate, capacity);
+        if let Some(time) = &judgement.time {
+            judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
+            let list = capacity.accelerator.and_then(|accelerator| self.catalogue.price(&accelerator.key));
+            judgement.cost = time.gpu_hours.and_then(|hours| cost::cost(&judgement.job, hours, list));
+        }
+        let Some(bytes) = capacity.bytes else {
+            judgement.message = wording::no_accelerator(&memory, capacity, self.catalogue);
+            judgement.missing.insert(0, capacity.missing().into());
+            judgement.warnings.extend(unknowns::warnings(&judgement.swings));
+            judgement.memory = Some(memory);
+            return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
+        };
+        let decision = decide(&need, bytes, self.rules);
+        // What could still turn a job that fits is in the report; nobody is warned of it.
+        if decision.verdict != Verdict::Fits {
+            judgement.warnings.extend(unknowns::warnings(&judgement.swings));
+        }
+        if self.ask.advice && matches!(decision.verdict, Verdict::OutOfMemory | Verdict::Tight) {
+            judgement.advice = self.advice(&judgement.job, estimate, device, capacity);
+        }
+        judgement.message = wording::message(&decision, &memory, capacity, &judgement);
+        judgement.memory = Some(memory);
+        Judgement {
+            verdict: decision.verdict,
+            reason: decision.reason,
+            oom_probability: Some(decision.probability),
+            ..judgement
+        }
+    }
+
+    fn advice(
+        &self,
+        job: &TrainingJob,
+        estimated: &Estimate,
+        device: Device,
+        capacity: &Capacity<'_>,
+    ) -> Vec<Advice> {
+        let Some(bytes) = capacity.bytes else { return Vec::new() };
+        advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
+            let estimate = estimate(changed, device).ok()?;
+            let decision = decide(&distribution(&estimate), bytes, self.rules);
+            let time = figures::time(changed, &estimate, capacity);
+            Some(advise::Outcome {
+                peak: estimate.peak.needed,
+                fits: decision.verdict == Verdict::Fits,
+                days: time.and_then(|time| time.days),
+            })
+        })
+    }
+}
+
+fn distribution(estimate: &Estimate) -> Distribution {
+    estimate.distribution(Figure::Needed)
+}
+
+/// Dimensions that go with a model's hidden size.
+const WIDTHS: &[&str] = &[
+    "model.attentionHeads",
+    "model.keyValueHeads",
+    "model.headSize",
+    "model.ffnHiddenSize",
+    "model.expertFfnHiddenSize",
+    "model.latentAttention",
+];
+
+/// Takes the dimensions of a known model, unless the size that was given contradicts them.
+fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut Vec<String>) {
+    /// A rounded size is the model's own within this; Mixtral's "8x7B" and the like are names, not sizes.
+    const ROUNDED: f64 = 0.15;
+    let dimensions = ["model.layers", "model.hiddenSize"].map(|field| provenance.knows(field));
+    if let (Some(given), [false, false]) = (provenance.number("model.parameters"), dimensions) {
+        let own = model.count();
+        if (given as f64 / own as f64 - 1.0).abs() > ROUNDED {
+            let (given, own) = (wording::billions(given), wording::billions(own));
+            warnings.push(format!(
+                "{} has {own} parameters, not {given}: only the given size is used",
+                model.name
+            ));
+            return;
+        }
+    }
+    let source = format!("model {}", model.name);
+    let width = provenance.number("model.hiddenSize");
+    let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
+    for (field, value) in model.fields() {
+        // What belongs to the model's own width says nothing of another one.
+        if !another_width || !WIDTHS.iter().any(|group| field.starts_with(group)) {
+            provenance.offer(&field, value, &source);
+        }
+    }
+}
+
+fn summary(job: &TrainingJob, model: Option<&known::Known>, capacity: &Capacity<'_>) -> Summary {
+    let asked = job.model.clone().unwrap_or_default();
+    let size = asked.parameters.map(|count| wording::billions(count.0));
+    Summary {
+        model: model.map(|model| model.name.clone()).or(asked.name).or(size),
+        accelerator: capacity.accelerator.map(|a| a.name.to_lowercase()).or_else(|| capacity.given.clone()),
+        accelerator_name: capacity.name(),
+        accelerators: job.accelerator.as_ref().and_then(|a| a.count).map(u64::from),
+    }
+}
+
+fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
+    let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
+    Judgement { message, errors, ..Judgement { reason: Reason::Malformed, ..judgement } }
+}
+
+fn not_read(judgement: Judgement, why: Unread) -> Judgement {
+    let (reason, message) = match why {
+        Unread::TooLarge => (Reason::TooLarge, "it has more annotations and arguments than are read"),
+        Unread::WorkloadNotFound => (Reason::WorkloadNotFound, "the workload that it refers to is not there"),
+    };
+    Judgement { reason, message: message.into(), ..judgement }
+}
+
+/// The judgement of a job of which not even the model's size is known.
+fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>) -> Judgement {
+    let name = judgement.job.model.as_ref().and_then(|model| model.name.as_deref());
+    judgement.message = wording::no_model(name);
+    let reason = if name.is_some() { Reason::UnknownModel } else { Reason::MissingInputs };
+    let wanted: &[&str] = if name.is_some() {
+        &["model.parameters", "model.layers", "model.hiddenSize"]
+    } else {
+        &["model.name"]
+    };
+    judgement.missing = wanted.iter().map(|field| (*field).to_owned()).collect();
+    if capacity.bytes.is_none() {
+        judgement.missing.push(capacity.missing().into());
+    }
+    judgement.inputs.extend(capacity.input.clone());
+    Judgement { reason, ..judgement }
 }

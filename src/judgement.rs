@@ -45,6 +45,41 @@ pub struct Judgement {
     /// The reason given for overriding a denial, where one is.
     #[serde(skip)]
     pub override_reason: Option<String>,
+    /// What hangs on each missing field, as far as it is memory.
+    #[serde(skip)]
+    pub swings: Vec<Swing>,
+}
+
+/// What hangs on an open field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swing {
+    /// The spec's field path.
+    pub field: &'static str,
+    /// How much less than estimated is needed at its leanest.
+    pub less: Bytes,
+    /// How much more is needed at its heaviest.
+    pub more: Bytes,
+}
+
+impl Swing {
+    /// The least that people would notice.
+    pub const NOTABLE: Bytes = Bytes::from_mib(256);
+
+    /// From the leanest to the heaviest.
+    pub fn total(self) -> Bytes {
+        self.less + self.more
+    }
+}
+
+/// `up to 42.0 GiB more`, and the like.
+impl std::fmt::Display for Swing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.less >= Self::NOTABLE, self.more >= Self::NOTABLE) {
+            (true, true) => write!(f, "from {} less to {} more", self.less, self.more),
+            (true, false) => write!(f, "up to {} less", self.less),
+            (false, _) => write!(f, "up to {} more", self.more),
+        }
+    }
 }
 
 /// The decision.
@@ -235,10 +270,27 @@ pub struct Advice {
 pub struct Summary {
     /// The model: its name, or its size.
     pub model: Option<String>,
-    /// The accelerator's key in the catalogue, or the name that was given.
+    /// The accelerator as columns name it: `a800-80gb`, or the name that was given.
     pub accelerator: Option<String>,
     /// The accelerator as messages name it: `A800-80GB`.
     pub accelerator_name: Option<String>,
     /// How many accelerators.
     pub accelerators: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swing_says_in_which_direction_it_could_go() {
+        let swing = |less, more| Swing {
+            field: "attention",
+            less: Bytes::from_gib(less),
+            more: Bytes::from_gib(more),
+        };
+        assert_eq!(swing(0.0, 42.0).to_string(), "up to 42.0 GiB more");
+        assert_eq!(swing(12.5, 0.1).to_string(), "up to 12.5 GiB less");
+        assert_eq!(swing(1.0, 2.0).to_string(), "from 1.0 GiB less to 2.0 GiB more");
+    }
 }

@@ -89,10 +89,10 @@ impl Bytes {
             "Pi" => 1024f64.powi(5),
             _ => return Err(bad()),
         };
-        if suffix.is_empty() {
-            if let Ok(bytes) = number.parse::<u64>() {
-                return Ok(Self(bytes));
-            }
+        if suffix.is_empty()
+            && let Ok(bytes) = number.parse::<u64>()
+        {
+            return Ok(Self(bytes));
         }
         let value: f64 = number.parse().map_err(|_| bad())?;
         Ok(Self::from_f64(value * scale))

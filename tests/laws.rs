@@ -1,5 +1,7 @@
 //! Laws that hold whatever the training job: physics does not depend on the case.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
+
 use proptest::prelude::*;
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;

@@ -11,9 +11,10 @@ use schemars::{
     Schema,
     transform::{Transform, transform_subschemas},
 };
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{v1alpha1::TrainingEstimate, validations};
+use super::{roles, v1alpha1::TrainingEstimate, validations};
 
 /// The columns of `kubectl get trainingestimates`: heading, field, and whether only `-o wide` shows it. They read the
 /// status alone, and only what is made for them, since a column can't compute.
@@ -77,17 +78,25 @@ fn column((name, field, wide): &(&str, &str, bool)) -> Value {
     column
 }
 
-/// The definition as the file under `crds/` holds it.
+/// The definition, and the roles of those who may use it, as the file under `crds/` holds them.
 ///
 /// # Errors
 /// As [`definition`].
 pub fn yaml() -> Result<String, DefinitionError> {
-    let definition = definition()?;
+    let mut yaml = HEADER.to_owned();
+    yaml.push_str(&document(definition()?)?);
+    for role in roles::roles() {
+        yaml.push_str(&document(role)?);
+    }
+    Ok(yaml)
+}
+
+fn document(object: impl Serialize) -> Result<String, DefinitionError> {
     let failed = |error: &dyn std::fmt::Display| DefinitionError::Serialize(error.to_string());
-    let mut value = serde_json::to_value(definition).map_err(|e| failed(&e))?;
+    let mut value = serde_json::to_value(object).map_err(|e| failed(&e))?;
     whole_numbers(&mut value);
     let body = serde_saphyr::to_string(&value).map_err(|e| failed(&e))?;
-    Ok(format!("{HEADER}---\n{}\n", body.trim_end()))
+    Ok(format!("---\n{}\n", body.trim_end()))
 }
 
 /// The API's type holds every bound as a float; `maximum: 65536.0` is not what a person would write.

@@ -2,11 +2,12 @@
 //!
 //! [`v1alpha1`] holds the types; [`definition`] makes the `CustomResourceDefinition` of them, with the bounds and the
 //! rules that types can't express; [`status`] turns a judgement into the status, and [`conditions`] keeps the
-//! moments at which its conditions changed.
+//! moments at which its conditions changed. [`roles`] says who may read and write it.
 
 pub mod conditions;
 pub mod definition;
 mod display;
+pub mod roles;
 pub mod status;
 pub mod v1alpha1;
 mod validations;

@@ -13,7 +13,7 @@ use super::v1alpha1::{
     AdviceStatus, ComponentStatus, CostStatus, InputStatus, MemoryStatus, TimeStatus, TrainingEstimateStatus,
 };
 use crate::judgement::{self, Judgement, Verdict};
-use crate::units::Bytes;
+use crate::units::{Bytes, Decimal};
 
 /// The whole status, as JSON, at most.
 pub const MAX_BYTES: usize = 32 << 10;
@@ -152,8 +152,8 @@ fn findings(judgement: &Judgement, circumstances: &Circumstances, seconds: Optio
             kind: BYPASSED_ADMISSION,
             holds: Holds::True,
             reason: "NotRefused",
-            message: "The workload exists in a namespace that refuses what runs out of memory: it was created while \
-                      the webhook could not answer, or before it was installed."
+            message: "It would be refused if it were created now: it came while the webhook could not answer, or before \
+                      the namespace enforced, or what is not refused has changed since (its placement, the nodes)."
                 .into(),
         });
     }
@@ -174,7 +174,7 @@ fn fits_memory(judgement: &Judgement) -> Finding {
 }
 
 fn within_deadline(judgement: &Judgement, circumstances: &Circumstances, seconds: Option<i64>) -> Finding {
-    let target = judgement.job.target.as_ref().and_then(|t| t.days).map(|days| days.as_f64());
+    let target = judgement.job.target.as_ref().and_then(|t| t.days).map(Decimal::as_f64);
     // The wish is a person's; the deadline ends the workload whatever was wished.
     let deadline = circumstances.deadline_seconds.map(|s| s as f64 / SECONDS_A_DAY);
     let (limit, name) = match (target, deadline) {

@@ -1,10 +1,10 @@
-//! `weighbridge crds`: the CustomResourceDefinition as YAML.
+//! `weighbridge crds`: the CustomResourceDefinition, and the roles of those who may use it, as YAML.
 
 use std::io::Write as _;
 
 use crate::api::definition;
 
-/// Prints it.
+/// Prints them.
 pub fn run() -> anyhow::Result<()> {
     std::io::stdout().lock().write_all(definition::yaml()?.as_bytes())?;
     Ok(())

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod crds;
 mod input;
+mod serve;
 mod surroundings;
 
 use std::io::Write as _;
@@ -28,7 +29,9 @@ struct Arguments {
 enum Command {
     /// Judge manifests: what would run out of GPU memory, and what the others will take
     Check(check::Arguments),
-    /// Print the CustomResourceDefinition of TrainingEstimate
+    /// Serve the admission webhook, and keep the estimates up to date
+    Serve(Box<crate::config::Arguments>),
+    /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
     Crds,
 }
 
@@ -36,6 +39,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

@@ -4,7 +4,8 @@
 //! Between the definition and the first answered request lies a moment, so after each change it is asked after a
 //! second, two, four, and so on. An answer that doesn't come changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use kube::{
 };
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Cluster, follow::Follow, workloads::WorkloadSink};
+use super::{Cluster, Patience, follow::Follow, workloads::WorkloadSink};
 use crate::workload::kinds::{KINDS, Kind};
 
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -64,7 +65,7 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
 /// An item whenever a definition changes; the error of a missing permission is left to the polling.
 fn definitions(client: Client) -> futures::stream::BoxStream<'static, ()> {
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client);
-    let events = watcher(api, watcher::Config::default()).default_backoff();
+    let events = watcher(api, watcher::Config::default()).backoff(Patience::default());
     let changed =
         |event: &watcher::Event<_>| matches!(event, watcher::Event::Apply(_) | watcher::Event::Delete(_));
     events.filter_map(move |event| std::future::ready(event.ok().filter(changed).map(drop))).boxed()
@@ -75,8 +76,8 @@ async fn served(client: &Client) -> Option<Served> {
     let mut resources: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
     for kind in KINDS {
         for version in kind.versions {
-            if !resources.contains_key(&(kind.group, version)) {
-                resources.insert((kind.group, version), plurals(client, kind.group, version).await?);
+            if let Entry::Vacant(unasked) = resources.entry((kind.group, *version)) {
+                unasked.insert(plurals(client, kind.group, version).await?);
             }
         }
     }

@@ -3,39 +3,45 @@
 //! An error is logged when it first occurs and counted each time; a missing permission fills nothing and blocks
 //! nothing.
 
+use std::fmt::Debug;
+
 use futures::StreamExt as _;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, api::DynamicObject};
+use kube::{Api, Resource, api::DynamicObject};
+use serde::de::DeserializeOwned;
 
-use super::{Readiness, metrics::Metrics};
+use super::{Patience, Readiness, metrics::Metrics};
 
 /// What a watch fills.
-pub trait Sink {
+pub trait Sink<K = DynamicObject> {
     /// The objects are listed from the beginning: `restarted`, then `apply` for each, then `listed`.
     fn restarted(&mut self);
     /// The object is there, new or changed.
-    fn apply(&mut self, object: DynamicObject);
+    fn apply(&mut self, object: K);
     /// The object is gone.
-    fn delete(&mut self, object: DynamicObject);
+    fn delete(&mut self, object: K);
     /// Every object that is there has been applied since `restarted`.
     fn listed(&mut self);
 }
 
 /// A resource to follow.
-pub struct Follow {
+pub struct Follow<K = DynamicObject> {
     /// Its objects.
-    pub api: Api<DynamicObject>,
+    pub api: Api<K>,
     /// Its plural name, for logs and metrics.
     pub resource: &'static str,
     /// What readiness calls this cache.
     pub cache: String,
 }
 
-impl Follow {
+impl<K> Follow<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
     /// Fills the sink for ever; ends by being dropped.
-    pub async fn into(self, mut sink: impl Sink, readiness: &Readiness, metrics: &Metrics) {
+    pub async fn into(self, mut sink: impl Sink<K>, readiness: &Readiness, metrics: &Metrics) {
         let _counted = Counted::new(metrics, self.resource);
-        let mut events = watcher(self.api, watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(self.api, watcher::Config::default()).backoff(Patience::default()).boxed();
         let mut last_reason = "";
         while let Some(event) = events.next().await {
             match event {

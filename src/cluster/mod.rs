@@ -7,20 +7,26 @@
 pub mod discovery;
 pub mod follow;
 mod metrics;
+mod namespaces;
 mod nodes;
+mod patience;
 mod readiness;
 mod workloads;
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{ApiResource, DynamicObject};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::Metrics;
+pub use namespaces::{MODE_LABEL, Namespaces};
 pub use nodes::Nodes;
+pub use patience::Patience;
 pub use readiness::Readiness;
-pub use workloads::{Digest, Workloads, is_child};
+pub use workloads::{Digest, Workloads, judged_owner};
 
 use crate::judge::Rules;
 use crate::surroundings::Surroundings;
@@ -28,6 +34,8 @@ use crate::surroundings::Surroundings;
 /// The caches of one process.
 #[derive(Debug)]
 pub struct Cluster {
+    /// The namespaces.
+    pub namespaces: Arc<Namespaces>,
     /// The nodes.
     pub nodes: Arc<Nodes>,
     /// The workloads.
@@ -45,7 +53,9 @@ impl Cluster {
     pub fn new(rules: Rules, watch_namespaces: Vec<String>) -> Arc<Self> {
         let readiness = Readiness::default();
         readiness.expect("nodes");
+        readiness.expect("namespaces");
         Arc::new(Self {
+            namespaces: Arc::default(),
             nodes: Arc::default(),
             workloads: Arc::default(),
             readiness,
@@ -57,13 +67,20 @@ impl Cluster {
 
     /// Keeps the caches up to date until it is told to stop.
     pub async fn run(self: Arc<Self>, client: Client, shutdown: CancellationToken) {
-        let node = ApiResource::erase::<k8s_openapi::api::core::v1::Node>(&());
+        let node = ApiResource::erase::<Node>(&());
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &node);
         let follow_nodes = follow::Follow { api, resource: "nodes", cache: "nodes".into() };
-        let sink = nodes::NodeSink::new(self.nodes.clone());
+        let node_sink = nodes::NodeSink::new(self.nodes.clone());
+        let follow_namespaces = follow::Follow {
+            api: Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+            resource: "namespaces",
+            cache: "namespaces".into(),
+        };
+        let namespace_sink = namespaces::NamespaceSink::new(self.namespaces.clone());
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = follow_nodes.into(sink, &self.readiness, &self.metrics) => {}
+            () = follow_nodes.into(node_sink, &self.readiness, &self.metrics) => {}
+            () = follow_namespaces.into(namespace_sink, &self.readiness, &self.metrics) => {}
             () = discovery::follow(self.clone(), client) => {}
         }
     }

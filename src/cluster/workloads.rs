@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -71,7 +72,7 @@ impl Workloads {
         receiver
     }
 
-    fn insert(&self, digest: Digest) {
+    pub(crate) fn insert(&self, digest: Digest) {
         let digest = Arc::new(digest);
         self.write().insert(digest.uid.clone(), digest.clone());
         self.tell(&digest);
@@ -98,15 +99,16 @@ impl Workloads {
     }
 }
 
-/// Whether the object's controlling owner is of a kind that is judged and that makes such objects. Then the owner
-/// counts, and not this.
-pub fn is_child(kind: &Kind, object: &DynamicObject) -> bool {
-    let owner =
-        object.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    owner.is_some_and(|owner| {
-        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-        kinds::find(group, &owner.kind).is_some_and(|k| k.makes.contains(&(kind.group, kind.kind)))
-    })
+/// The controlling owner of an object of this kind, if the owner's kind is judged itself and makes such objects. Then
+/// the owner counts, and not the object.
+pub fn judged_owner<'a>(
+    kind: &Kind,
+    owners: &'a [OwnerReference],
+) -> Option<(&'a OwnerReference, &'static Kind)> {
+    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+    let owner_kind = kinds::find(group, &owner.kind)?;
+    owner_kind.makes.contains(&(kind.group, kind.kind)).then_some((owner, owner_kind))
 }
 
 /// Fills [`Workloads`] from the watch of one kind, in one namespace or in all.
@@ -172,7 +174,8 @@ impl Drop for WorkloadSink {
 
 impl WorkloadSink {
     fn digest(&self, object: DynamicObject) -> Option<Digest> {
-        let child = is_child(self.kind, &object);
+        let owners = object.metadata.owner_references.as_deref().unwrap_or_default();
+        let child = judged_owner(self.kind, owners).is_some();
         let uid = object.metadata.uid.clone()?;
         let identity = (object.metadata.namespace.clone()?, object.metadata.name.clone()?);
         let deleting = object.metadata.deletion_timestamp.is_some();

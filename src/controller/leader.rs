@@ -30,7 +30,7 @@ impl Candidate {
                     return Some(Self { leads, task });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, lease = settings.lease, "no lease yet; it is tried again")
+                    tracing::warn!(%error, lease = settings.lease, "no lease yet; it is tried again");
                 }
             }
             tokio::select! {

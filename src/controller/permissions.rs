@@ -15,54 +15,53 @@ pub struct Permission {
     pub verbs: &'static [&'static str],
     /// Whether it is only needed in the process's own namespace.
     pub own_namespace: bool,
+    /// Whether it is only needed for the one object that the settings name.
+    pub one_object: bool,
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
 
+/// In every namespace, or in none.
+const fn everywhere(
+    group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+) -> Permission {
+    Permission { group, resource, verbs, own_namespace: false, one_object: false }
+}
+
 const OWN: &[Permission] = &[
-    Permission { group: "weighbridge.dev", resource: "trainingestimates", verbs: READ, own_namespace: false },
-    Permission {
-        group: "weighbridge.dev",
-        resource: "trainingestimates",
-        verbs: &["create"],
-        own_namespace: false,
-    },
+    everywhere("weighbridge.dev", "trainingestimates", READ),
+    everywhere("weighbridge.dev", "trainingestimates", &["create"]),
     // Server-side apply of the status is a patch.
+    everywhere("weighbridge.dev", "trainingestimates/status", &["patch"]),
+    everywhere("", "nodes", READ),
+    everywhere("", "namespaces", READ),
+    everywhere("apiextensions.k8s.io", "customresourcedefinitions", READ),
+    everywhere("events.k8s.io", "events", &["create", "patch"]),
     Permission {
-        group: "weighbridge.dev",
-        resource: "trainingestimates/status",
-        verbs: &["patch"],
-        own_namespace: false,
-    },
-    Permission { group: "", resource: "nodes", verbs: READ, own_namespace: false },
-    Permission { group: "", resource: "namespaces", verbs: READ, own_namespace: false },
-    Permission {
-        group: "apiextensions.k8s.io",
-        resource: "customresourcedefinitions",
-        verbs: READ,
-        own_namespace: false,
-    },
-    Permission {
-        group: "events.k8s.io",
-        resource: "events",
-        verbs: &["create", "patch"],
-        own_namespace: false,
-    },
-    Permission {
-        group: "coordination.k8s.io",
-        resource: "leases",
-        verbs: &["create", "get", "patch"],
         own_namespace: true,
+        ..everywhere("coordination.k8s.io", "leases", &["create", "get", "patch"])
+    },
+    // The CA, which the first replica puts into an empty Secret.
+    Permission {
+        own_namespace: true,
+        one_object: true,
+        ..everywhere("", "secrets", &["get", "list", "update", "watch"])
+    },
+    // The caBundle of every entry.
+    Permission {
+        one_object: true,
+        ..everywhere(
+            "admissionregistration.k8s.io",
+            "validatingwebhookconfigurations",
+            &["get", "list", "patch", "watch"],
+        )
     },
 ];
 
-/// Every permission that caches and controller need, the kinds' included.
+/// Every permission that a replica needs, the kinds' included.
 pub fn permissions() -> Vec<Permission> {
-    let read = |kind: &Kind| Permission {
-        group: kind.group,
-        resource: kind.plural,
-        verbs: READ,
-        own_namespace: false,
-    };
+    let read = |kind: &Kind| everywhere(kind.group, kind.plural, READ);
     OWN.iter().cloned().chain(KINDS.iter().map(read)).collect()
 }

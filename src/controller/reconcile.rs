@@ -16,7 +16,7 @@ use crate::api::{
     status::{Circumstances, status},
     v1alpha1::{TrainingEstimate, TrainingEstimateStatus},
 };
-use crate::cluster::{Cluster, discovery};
+use crate::cluster::{Cluster, MODE_LABEL, discovery};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, judge};
 use crate::judgement::{Judgement, Verdict};
@@ -24,8 +24,6 @@ use crate::workload::kinds::{self, Kind};
 
 /// As whom the controller writes.
 const FIELD_MANAGER: &str = "weighbridge";
-/// The label that says what becomes of a workload that runs out of memory.
-const MODE_LABEL: &str = "weighbridge.dev/mode";
 
 /// Why something could not be reconciled.
 #[derive(Debug, thiserror::Error)]

@@ -40,6 +40,7 @@ struct Dispatchers {
     hybridep_mib: u64,
     alltoall_slack_bytes: f64,
     alltoall_slack_at_most_mib: u64,
+    alltoall_stays: f64,
 }
 
 impl Dispatchers {
@@ -139,6 +140,7 @@ impl Calibration {
     /// The allocator's holes that cannot be given back when the device is full.
     pub fn fragmentation(&self, plan: &Plan, transient: Bytes) -> Bytes {
         transient.scale(self.allocator(plan).map_or(0.0, |a| a.fragmentation))
+            + self.dispatch_slack(plan).scale(self.dispatchers.alltoall_stays)
     }
 
     /// What the allocator keeps beside live tensors while there is room.

@@ -18,13 +18,8 @@ pub struct ListPrice {
 /// The cost of `gpu_hours`; none without a price.
 pub fn cost(job: &TrainingJob, gpu_hours: f64, list: Option<ListPrice>) -> Option<Cost> {
     let given = job.price.as_ref();
-    let (per_gpu_hour, as_of) = match given.and_then(|price| price.per_gpu_hour) {
-        Some(price) => (price, None),
-        None => {
-            let list = list?;
-            (list.per_gpu_hour, Some(list.as_of))
-        }
-    };
+    let own = given.and_then(|price| price.per_gpu_hour).map(|price| (price, None));
+    let (per_gpu_hour, as_of) = own.or_else(|| list.map(|list| (list.per_gpu_hour, Some(list.as_of))))?;
     let cents = (gpu_hours * per_gpu_hour.as_f64() * 100.0).round();
     let currency = given.and_then(|price| price.currency.clone()).unwrap_or_else(|| "USD".into());
     Some(Cost {

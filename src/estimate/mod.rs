@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod states;
 pub mod time;
 
+use crate::judgement::Swing;
 use crate::model::{Parameters, ShapeError};
 use crate::units::Bytes;
 use crate::verdict::Distribution;
@@ -106,12 +107,13 @@ impl Estimate {
 
     /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,
     /// all else likely.
-    pub fn swings(&self) -> Vec<(&'static str, Bytes)> {
+    pub fn swings(&self) -> Vec<Swing> {
         self.swings_of(Figure::Needed)
     }
 
     /// The same of another figure.
-    pub fn swings_of(&self, figure: Figure) -> Vec<(&'static str, Bytes)> {
+    pub fn swings_of(&self, figure: Figure) -> Vec<Swing> {
+        let likely = self.peak.figure(figure);
         let of = |set: &dyn Fn(&mut Plan)| {
             let mut plan = self.assumed.likely.clone();
             set(&mut plan);
@@ -123,10 +125,11 @@ impl Estimate {
             .iter()
             .map(|choice| {
                 let (lean, heavy) = (of(&choice.lean), of(&choice.heavy));
-                (choice.field, heavy.max(lean) - lean.min(heavy))
+                let (least, most) = (lean.min(heavy), heavy.max(lean));
+                Swing { field: choice.field, less: likely - least, more: most - likely }
             })
             .collect();
-        swings.sort_by_key(|(_, swing)| std::cmp::Reverse(*swing));
+        swings.sort_by_key(|swing| std::cmp::Reverse(swing.total()));
         swings
     }
 }

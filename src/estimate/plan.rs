@@ -123,7 +123,6 @@ pub struct Adapters {
 
 /// The linear layers of a transformer layer that have an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "seven independent layers, each with an adapter or without")]
 pub struct Targets {
     /// The query projection.
     pub query: bool,

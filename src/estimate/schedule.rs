@@ -42,8 +42,12 @@ pub fn live_layers(plan: &Plan, stage: Stage) -> f64 {
     }
 }
 
-/// Microbatches that pass one chunk before the next begins.
+/// Microbatches that pass one chunk before the next begins. Nobody has such a pipeline as is not searched.
 fn microbatch_group(p: u64, m: u64) -> u64 {
+    const LONGEST_PIPELINE: u64 = 1024;
+    if p > LONGEST_PIPELINE {
+        return p;
+    }
     (p..p.saturating_mul(2)).find(|g| m.is_multiple_of(*g) || m % g >= p).unwrap_or(p)
 }
 

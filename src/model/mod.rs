@@ -1,5 +1,6 @@
 //! Transformer shapes: dimensions, exact parameter counts, and what can be said of a model that only has a size.
 
+pub mod known;
 mod parameters;
 mod shape;
 

@@ -28,7 +28,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     // A single error is the sentence above already.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
     list(text, "Cannot be read:", further.map(|error| vec![error.message.clone()]));
-    list(text, "Missing:", judgement.missing.iter().map(|field| vec![field.clone()]));
+    list(text, "Missing:", judgement.missing.iter().map(|field| missing(judgement, field)));
     list(text, "Warnings:", judgement.warnings.iter().map(|warning| vec![warning.clone()]));
     list(text, "Inputs:", inputs(judgement));
 }
@@ -89,6 +89,12 @@ fn cost_sentence(cost: &Cost) -> String {
 fn advised(advice: &Advice) -> Vec<String> {
     let days = advice.days.map(|days| format!("{} days", figures::days(days)));
     [Some(advice.change.clone()), Some(advice.peak_bytes.to_string()), days].into_iter().flatten().collect()
+}
+
+/// A missing field, and how much memory hangs on it.
+fn missing(judgement: &Judgement, field: &str) -> Vec<String> {
+    let swing = judgement.swings.iter().find(|swing| swing.field == field);
+    [Some(field.to_owned()), swing.map(ToString::to_string)].into_iter().flatten().collect()
 }
 
 fn inputs(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {

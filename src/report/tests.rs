@@ -24,6 +24,7 @@ fn nothing_known() -> Judgement {
         job: TrainingJob::default(),
         summary: Summary::default(),
         override_reason: None,
+        swings: Vec::new(),
     }
 }
 
@@ -85,7 +86,7 @@ fn out_of_memory() -> Judgement {
         }],
         summary: Summary {
             model: Some("llama-2-70b".into()),
-            accelerator: Some("a800-sxm4-80gb".into()),
+            accelerator: Some("a800-80gb".into()),
             accelerator_name: Some("A800-80GB".into()),
             accelerators: Some(1024),
         },

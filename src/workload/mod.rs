@@ -1,6 +1,43 @@
 //! 1. What was asked: an object as Kubernetes holds it, read into a [`TrainingJob`].
+//!
+//! [`read`] asks in this order, the stronger source first: annotations of the workload, annotations of the templates of
+//! the pods that ask for accelerators, the `training` block, and what the pods ask for. A `TrainingEstimate`'s own
+//! fields come before all that is read from the workload that it refers to.
 
+pub mod accelerator;
+pub mod annotations;
 pub mod kinds;
+pub mod launch;
+pub mod provenance;
+mod reading;
 mod training_job;
+mod what_if;
 
+pub use reading::{Offer, Reading, Unread, read};
 pub use training_job::*;
+
+use crate::judgement::InputError;
+
+/// What was found besides values: what is doubtful, and what cannot be read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) warnings: Vec<String>,
+    pub(crate) errors: Vec<InputError>,
+    pub(crate) override_reason: Option<String>,
+}
+
+/// A text of somebody else's as one line that is safe to print, of at most `longest` characters.
+pub(crate) fn printable(text: &str, longest: usize) -> String {
+    let mut line: String =
+        text.chars().take(longest + 1).map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect();
+    if line.chars().count() > longest {
+        line = line.chars().take(longest.saturating_sub(1)).chain(['…']).collect();
+    }
+    line
+}
+
+/// Neither a control character nor one that turns the direction of writing.
+fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

@@ -438,6 +438,7 @@ group! {
         #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 65_536)))]
         rank: u32,
         /// The linear layers that have adapters: q_proj, k_proj, …, or all-linear.
+        #[allow(clippy::doc_markdown, reason = "the description of a field in the CRD is plain text")]
         #[cfg_attr(feature = "schema", schemars(length(max = 32), inner(length(max = 64))))]
         targets: Vec<String>,
     }

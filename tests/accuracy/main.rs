@@ -7,6 +7,13 @@
 //!
 //! `cargo test --test accuracy -- --nocapture` prints the tables.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken table should end the test"
+)]
+
 mod bounds;
 mod devices;
 mod oracle;

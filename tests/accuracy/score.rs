@@ -106,7 +106,8 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
         framework: row.job.framework,
         experts: estimate.assumed.likely.shape.experts.is_some(),
         dimensions: has_dimensions(&row.job),
-        stated: rules::is_stated(&estimate, meant),
+        stated: row.figure.is_none_or(|(kind, _)| kind != Measured::Unstated)
+            && rules::is_stated(&estimate, meant),
         device: row.job.accelerator.as_ref().and_then(|a| a.kind.clone()).unwrap_or_default(),
         outcome: row.outcome,
         figure,

@@ -100,7 +100,8 @@ pub(crate) fn confusion<'a>(scored: impl Iterator<Item = &'a Scored>) -> Confusi
                 c.ooms += 1;
                 c.ooms_warned += warned;
                 c.ooms_denied += denied;
-                if judged.fullness >= CLEAR {
+                // Where something that decides is open, the likeliest need is no need that the run is known to have had.
+                if judged.fullness >= CLEAR && one.stated {
                     c.clear_ooms += 1;
                     c.clear_ooms_denied += denied;
                 }

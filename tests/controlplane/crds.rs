@@ -1,11 +1,18 @@
 //! Installing CustomResourceDefinitions, to the point where their objects can be created.
 
-use std::{fs, path::Path, path::PathBuf, time::Duration};
+use std::{
+    fmt::Debug,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::{ClusterResourceScope, serde::de::DeserializeOwned};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
 use serde_json::Value;
@@ -35,17 +42,28 @@ pub(super) async fn install(client: &Client, files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Server-side, since PyTorchJob's definition is larger than the annotation of a client-side apply may be.
+/// Applies everything in the file, and returns the definitions.
 async fn apply(client: &Client, file: &Path) -> Result<Vec<CustomResourceDefinition>> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let manager = PatchParams::apply("weighbridge-tests").force();
-    let mut applied = Vec::new();
+    let mut definitions = Vec::new();
     for document in serde_saphyr::from_multiple::<Value>(&fs::read_to_string(file)?)? {
-        ensure!(document["kind"] == "CustomResourceDefinition", "holds a {}", document["kind"]);
-        let name = document["metadata"]["name"].as_str().context("holds a definition without a name")?;
-        applied.push(api.patch(name, &manager, &Patch::Apply(&document)).await?);
+        match document["kind"].as_str() {
+            Some("CustomResourceDefinition") => definitions.push(apply_one(client, &document).await?),
+            // Those who may use what is defined.
+            Some("ClusterRole") => drop(apply_one::<ClusterRole>(client, &document).await?),
+            _ => bail!("holds a {}", document["kind"]),
+        }
     }
-    Ok(applied)
+    Ok(definitions)
+}
+
+/// Server-side, since PyTorchJob's definition is larger than the annotation of a client-side apply may be.
+async fn apply_one<K>(client: &Client, document: &Value) -> Result<K>
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let name = document["metadata"]["name"].as_str().context("holds an object without a name")?;
+    let manager = PatchParams::apply("weighbridge-tests").force();
+    Ok(Api::<K>::all(client.clone()).patch(name, &manager, &Patch::Apply(document)).await?)
 }
 
 /// The condition Established comes a moment before the first request is answered; an answered request

@@ -25,6 +25,8 @@
 //!   runtime of its own. Share the control plane, never a client: make one in each test.
 //! - Tests share a server, so each works in namespaces of its own.
 //! - Statics are not dropped when a process ends. [`guardian`] ends the servers in every case.
+//!
+//! [`serve`] starts `weighbridge serve` beside it, for the tests and for the demo.
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses another part")]
 #![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
@@ -35,8 +37,10 @@ mod audit;
 mod authority;
 mod crds;
 mod guardian;
+mod metrics;
 mod namespace;
 mod programs;
+mod serve;
 mod servers;
 mod start;
 mod wait;
@@ -44,8 +48,10 @@ mod wait;
 pub use access::{Kubectl, KubectlOutput};
 pub use audit::AuditEvent;
 pub use guardian::Guarded;
+pub use metrics::Metrics;
 pub use namespace::TestNamespace;
 pub use programs::{kubeflow_crds, repository_crds};
+pub use serve::{Reach, Serve, Setup, wait_until_refused};
 pub use start::Shared;
 pub use wait::{wait_for, wait_until};
 

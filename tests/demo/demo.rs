@@ -11,12 +11,11 @@
 mod controlplane;
 mod programs;
 mod scenes;
-mod serve;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use controlplane::{ControlPlane, Options};
+use controlplane::{ControlPlane, Options, Reach, Serve, Setup};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -53,14 +52,17 @@ async fn show(once: bool) -> Result<()> {
     heading("etcd, kube-apiserver, kube-controller-manager, and weighbridge serve beside them");
     let control_plane = ControlPlane::start(Options::standard()?).await?;
     println!("Kubernetes answers at {}", control_plane.url());
-    let serve = serve::start(&control_plane, &programs.weighbridge).await?;
-    let played = scenes::play(&control_plane, once).await;
+    let setup = Setup::new("weighbridge", Reach::Everything);
+    let serve = Serve::start(&control_plane, &programs.weighbridge, setup).await?;
+    println!("weighbridge serve is asked about every job, as a validating webhook");
+    let played = scenes::play(&control_plane, &serve, once).await;
     let played = match played {
         Ok(()) if !once => stay(&control_plane, &programs).await,
         other => other,
     };
     // A graceful stop takes the webhook's configuration along, as an uninstalled chart would.
-    serve.stop(played).await
+    played.map_err(|error| serve.with_log(&error))?;
+    serve.stop().await
 }
 
 /// Says how to look around, and waits for the end.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
 
 /// Where they are.
 pub(super) struct Programs {
@@ -19,27 +20,62 @@ pub(super) struct Programs {
 pub(super) async fn build_while_checking_the_examples() -> Result<Programs> {
     let weighbridge = weighbridge()?;
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Its progress goes to standard error, its result to standard output.
-    let build = Command::new(repository.join("tests/controlplane/build"))
-        .arg("--print")
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .context("tests/controlplane/build")?;
+    let mut build = Build::start(repository)?;
 
     println!("$ weighbridge check examples/");
     let checked =
-        Command::new(&weighbridge).args(["check", "examples/"]).current_dir(repository).status().await?;
+        Command::new(&weighbridge).args(["check", "examples/"]).current_dir(repository).output().await?;
     ensure!(
-        checked.code() == Some(1),
-        "weighbridge check examples/ ended with {checked}, though one of them would run out of memory: expected 1"
+        checked.status.code() == Some(1),
+        "weighbridge check examples/ ended with {}, though one of them would run out of memory: expected 1",
+        checked.status
     );
+    let report = String::from_utf8(checked.stdout)?;
+    match report.split_once("\n\n") {
+        // Nobody has to wait, and what stands behind each line would only push the rest off the screen.
+        Some((table, _)) if build.has_ended()? => {
+            println!("{table}\n\n(and what stands behind each line, which is left out here)");
+        }
+        _ => print!("{report}"),
+    }
     println!("\nExit status 1: something would run out of memory.");
 
-    let built = build.wait_with_output().await?;
-    ensure!(built.status.success(), "tests/controlplane/build ended with {}", built.status);
-    let folder = PathBuf::from(String::from_utf8(built.stdout)?.trim_end());
+    let folder = build.folder().await?;
     Ok(Programs { weighbridge, folder })
+}
+
+/// The build of the control plane.
+struct Build(Child);
+
+impl Build {
+    /// Its progress goes to standard error, its result to standard output.
+    fn start(repository: &Path) -> Result<Self> {
+        let script = repository.join("tests/controlplane/build");
+        let child = Command::new(&script).arg("--print").stdout(Stdio::piped()).spawn();
+        Ok(Self(child.with_context(|| script.display().to_string())?))
+    }
+
+    fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_some())
+    }
+
+    /// The folder of the programs, once they are built.
+    async fn folder(&mut self) -> Result<PathBuf> {
+        let mut printed = String::new();
+        self.0.stdout.take().context("it prints nothing")?.read_to_string(&mut printed).await?;
+        let status = self.0.wait().await?;
+        ensure!(status.success(), "tests/controlplane/build ended with {status}");
+        Ok(PathBuf::from(printed.trim_end()))
+    }
+}
+
+/// Asked to stop where it still runs: killed, it would leave the compiler behind.
+impl Drop for Build {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.id() {
+            let _ = std::process::Command::new("sh").args(["-c", "kill \"$0\"", &id.to_string()]).status();
+        }
+    }
 }
 
 /// Examples lie in a folder of the folder that holds the binaries.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::controlplane::{ControlPlane, Kubectl, KubectlOutput, wait_for, wait_until};
+use crate::controlplane::{ControlPlane, Kubectl, KubectlOutput, Serve, wait_for};
 use crate::heading;
 
 const SOON: Duration = Duration::from_mins(1);
@@ -21,25 +21,15 @@ const ADMITTED: &[(&str, &str, &str)] = &[
 ];
 
 /// Shows all of it, in a namespace that enforces.
-pub(super) async fn play(control_plane: &ControlPlane, once: bool) -> Result<()> {
+pub(super) async fn play(control_plane: &ControlPlane, serve: &Serve, once: bool) -> Result<()> {
     let kubectl = control_plane.kubectl()?;
-    wait_until_it_judges(&kubectl).await?;
     refusal(&kubectl).await?;
-    admissions(&kubectl).await?;
+    admissions(&kubectl, serve).await?;
     estimates(&kubectl).await?;
     if once {
         heading("All of that really happened");
     }
     Ok(())
-}
-
-/// The apiserver learns of a webhook a moment after its configuration is written.
-async fn wait_until_it_judges(kubectl: &Kubectl) -> Result<()> {
-    wait_until("the apiserver to ask the webhook", SOON, || async {
-        let said = kubectl.run(&["create", "--dry-run=server", "-f", REFUSED]).await?;
-        Ok(said.stderr.contains("denied the request"))
-    })
-    .await
 }
 
 async fn refusal(kubectl: &Kubectl) -> Result<()> {
@@ -56,13 +46,24 @@ async fn refusal(kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
-async fn admissions(kubectl: &Kubectl) -> Result<()> {
+async fn admissions(kubectl: &Kubectl, serve: &Serve) -> Result<()> {
     heading("Its fixed sibling, a plain Job, a job of few words, and a question without a job");
+    let before = admitted(serve).await?;
     for (file, _, _) in ADMITTED {
         let said = show(kubectl, &["apply", "-f", file]).await?;
         ensure!(said.status.success(), "{file} was refused");
     }
+    // The question is no workload: nobody is asked whether it may be.
+    let (counted, jobs) = (admitted(serve).await? - before, ADMITTED.len() - 1);
+    ensure!(counted >= jobs as f64, "the webhook has counted {counted} admissions of {jobs}");
     Ok(())
+}
+
+/// How many jobs the webhook has let through.
+async fn admitted(serve: &Serve) -> Result<f64> {
+    let metrics = serve.metrics().await?;
+    let decided = |decision| metrics.sum("weighbridge_admission_reviews_total", &[("decision", decision)]);
+    Ok(decided("allowed") + decided("warned"))
 }
 
 async fn estimates(kubectl: &Kubectl) -> Result<()> {

@@ -277,20 +277,22 @@ mod tests {
 
     #[test]
     fn aliases_cannot_make_a_small_file_large() {
+        use std::fmt::Write as _;
+
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = format!("*a{}", level - 1);
-            text += &format!("a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", "));
+            writeln!(text, "a{level}: &a{level} [{}]", [below.as_str(); 10].join(", ")).unwrap();
         }
         assert_eq!(problems(&text).len(), 1);
-        let many: String = (0..500).map(|number| format!("k{number}: *labels\n")).collect();
-        assert_eq!(values(&format!("labels: &labels {{app: train}}\n{many}")).len(), 1);
+        let many: Vec<String> = (0..500).map(|number| format!("k{number}: *labels")).collect();
+        assert_eq!(values(&format!("labels: &labels {{app: train}}\n{}\n", many.join("\n"))).len(), 1);
     }
 
     #[test]
     fn what_nobody_could_mean_is_a_mistake_and_no_crash() {
         let deep = "[".repeat(100_000);
-        let deep_json = format!("{{\"a\": {}", deep);
+        let deep_json = format!("{{\"a\": {deep}");
         for text in ["\0", "a: \u{1}", "a:\n\t b", deep.as_str(), deep_json.as_str(), "&a [*a]", "? [a]: b"] {
             assert_eq!(problems(text).len(), 1, "{:?}", text.chars().take(20).collect::<String>());
         }

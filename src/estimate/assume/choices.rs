@@ -50,7 +50,7 @@ fn choice(
 /// The open fields, those that others depend on first.
 pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choice> {
     [
-        dimensions(model),
+        dimensions(model, likely),
         vocabulary(model),
         accelerators(job, likely),
         framework(job, likely),
@@ -73,19 +73,27 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
     .collect()
 }
 
-/// Wide and shallow needs fewer activations than narrow and deep, at the same size.
-fn dimensions(model: &Model) -> Option<Choice> {
+/// Wide and shallow needs fewer activations than narrow and deep, at the same size. A size that is divided among experts
+/// is mostly experts: a token passes an eighth of it at the least.
+fn dimensions(model: &Model, likely: &Plan) -> Option<Choice> {
     const WIDE: f64 = 1.25;
     const NARROW: f64 = 0.8;
+    const SPARSE: u64 = 8;
     if model.layers.is_some() && model.hidden_size.is_some() {
         return None;
     }
     let parameters = model.parameters?.0;
+    let sparse = likely.expert > 1 && model.experts.is_none();
     let (wide, narrow) = (model.clone(), model.clone());
-    let set = move |plan: &mut Plan, model: &Model, aspect| {
-        plan.shape = Shape::of_size(model, parameters, plan.shape.vocab, aspect);
-    };
-    Some(choice("model.layers", move |plan| set(plan, &wide, WIDE), move |plan| set(plan, &narrow, NARROW)))
+    Some(choice(
+        "model.layers",
+        move |plan| {
+            let passed = if sparse { parameters / SPARSE } else { parameters };
+            plan.shape = Shape::of_size(&wide, passed, plan.shape.vocab, WIDE);
+            plan.shape.declared = Some(parameters);
+        },
+        move |plan| plan.shape = Shape::of_size(&narrow, parameters, plan.shape.vocab, NARROW),
+    ))
 }
 
 fn vocabulary(model: &Model) -> Option<Choice> {

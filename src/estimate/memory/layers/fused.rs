@@ -245,10 +245,12 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
         Recompute::None => 0.0,
         _ => (whole - kept_token(plan, experts)).max(0.0),
     };
-    let ffn = if plan.framework == Framework::Torchtitan {
-        0.5 * whole
-    } else {
-        layer_token(plan, experts) - attention_token(plan) * scale(plan)
+    let h = plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
+    let ffn = match &plan.shape.experts {
+        _ if plan.framework == Framework::Torchtitan => 0.5 * whole,
+        Some(_) if experts => layer_token(plan, experts) - attention_token(plan) * scale(plan),
+        // The gradients of what is inside the feed-forward network, and of what comes out of it.
+        _ => (2.0 * h + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64) * scale(plan),
     };
     // The matrix's gradient, once.
     let matrices = if attention_matrices(plan) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };

@@ -1,0 +1,200 @@
+//! `weighbridge serve`: the webhook and the controller, in one process; any number of replicas.
+//!
+//! The start: ports, client, caches, certificates, webhook, controller. The end, on SIGTERM or Ctrl-C: unready, then a
+//! while in which requests are still taken, then no more of them, then the rest.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use kube::api::DeleteParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::config::{Arguments, Settings};
+use crate::server::{Health, Port, Stop, health_router};
+use crate::tls::Certificates;
+use crate::webhook::{Mode, Webhook};
+use crate::{controller, telemetry, tls, webhook};
+
+/// Serves until it is told to stop.
+pub(super) fn run(arguments: Arguments) -> Result<()> {
+    let settings = Settings::try_from(arguments)?;
+    telemetry::log(settings.log_format, &settings.log)?;
+    tls::install_provider();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut registry = telemetry::registry();
+    let mut tasks = JoinSet::new();
+    // First unready, then stopped: between the two, requests are still taken.
+    let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
+
+    if let Some(file) = &settings.ready_file {
+        // What an earlier process left behind says nothing about this one.
+        let _ = fs::remove_file(file);
+    }
+    let webhook_port = Port::bind(settings.listen)?;
+    let plain_port = Port::bind(settings.metrics_listen)?;
+    let addresses = (webhook_port.address(), plain_port.address());
+    let client = client(&settings).await?;
+
+    let cluster = Cluster::new(settings.rules.clone(), settings.watch_namespaces.clone());
+    cluster.metrics.register(&mut registry);
+    tasks.spawn(cluster.clone().run(client.clone(), stopped.clone()));
+
+    let certificates = certificates(&settings, &client, addresses.0, &mut registry);
+    let health = Health::new(cluster.clone(), certificates.ready(), stopping.clone());
+    let tls_config = certificates.server_config();
+    tasks.spawn({
+        let stopping = stopping.clone();
+        async move { certificates.run(stopping).await }
+    });
+
+    let router = webhook::router(Arc::new(webhook(&settings, &client, &cluster, &mut registry)));
+    let controller = controller_settings(&settings);
+    controller.metrics.register(&mut registry);
+    tasks.spawn(controller::run(client.clone(), cluster, controller, stopped.clone()));
+
+    let stop = Stop::default();
+    let mut servers = JoinSet::new();
+    servers.spawn(webhook_port.serve_tls(tls_config, router, stop.clone()));
+    servers.spawn(plain_port.serve_plain(health_router(health.clone(), Arc::new(registry)), stop.clone()));
+    tracing::info!(webhook = %addresses.0, plain = %addresses.1, "listening");
+
+    let ended = tokio::select! {
+        ended = run_until_a_server_ends(&settings, &health, addresses, &mut servers) => ended,
+        _ = terminated.recv() => Ok(()),
+        _ = interrupted.recv() => Ok(()),
+    };
+    tracing::info!("stopping");
+    stopping.cancel();
+    unpublish(&settings, &client).await;
+    tokio::time::sleep(settings.drain).await;
+    stop.gracefully();
+    while servers.join_next().await.is_some() {}
+    stopped.cancel();
+    while tasks.join_next().await.is_some() {}
+    tracing::info!("stopped");
+    ended
+}
+
+/// Says when it is ready, and then waits for what shouldn't happen.
+async fn run_until_a_server_ends(
+    settings: &Settings,
+    health: &Health,
+    addresses: (SocketAddr, SocketAddr),
+    servers: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let ready = async {
+        health.ready().await;
+        tracing::info!("ready");
+        match &settings.ready_file {
+            Some(file) => say_ready(file, addresses).with_context(|| format!("writing {}", file.display())),
+            None => Ok(()),
+        }
+    };
+    tokio::select! {
+        said = ready => said?,
+        Some(ended) = servers.join_next() => return ended?.context("a port is closed"),
+    }
+    match servers.join_next().await {
+        Some(ended) => ended?.context("a port is closed"),
+        None => Ok(()),
+    }
+}
+
+async fn client(settings: &Settings) -> Result<Client> {
+    let config = match &settings.kubeconfig {
+        Some(file) => {
+            let kubeconfig = Kubeconfig::read_from(file)?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await.context("no cluster is known: give --kubeconfig")?,
+    };
+    Ok(Client::try_from(config)?)
+}
+
+fn certificates(
+    settings: &Settings,
+    client: &Client,
+    bound: SocketAddr,
+    registry: &mut prometheus_client::registry::Registry,
+) -> Certificates {
+    let metrics = tls::Metrics::default();
+    metrics.register(registry);
+    let own = settings.own_configuration.as_ref().map(|own| {
+        webhook::configuration::configuration(&webhook::configuration::Settings {
+            name: settings.configuration_name.clone(),
+            url: own.url(bound),
+            failure_policy: own.failure_policy,
+            timeout_seconds: own.timeout_seconds,
+            own_namespace: settings.namespace.clone(),
+            namespace_labels: own.namespace_labels.clone(),
+        })
+    });
+    let tls = tls::Settings {
+        namespace: settings.namespace.clone(),
+        secret: settings.ca_secret.clone(),
+        configuration: settings.configuration_name.clone(),
+        names: settings.names(),
+    };
+    Certificates::new(client.clone(), tls, own, metrics)
+}
+
+fn webhook(
+    settings: &Settings,
+    client: &Client,
+    cluster: &Arc<Cluster>,
+    registry: &mut prometheus_client::registry::Registry,
+) -> Webhook {
+    let metrics = webhook::Metrics::default();
+    metrics.register(registry);
+    Webhook::new(client.clone(), cluster.clone(), settings.mode, settings.overrides.clone(), metrics)
+}
+
+fn controller_settings(settings: &Settings) -> controller::Settings {
+    controller::Settings {
+        namespace: settings.namespace.clone(),
+        lease: settings.lease.clone(),
+        identity: settings.identity.clone(),
+        enforce_by_default: settings.mode == Mode::Enforce,
+        ..controller::Settings::default()
+    }
+}
+
+/// The file appears whole: whoever sees it can read it.
+fn say_ready(file: &Path, (webhook, metrics): (SocketAddr, SocketAddr)) -> Result<()> {
+    let unfinished = file.with_extension("unfinished");
+    let mut out = fs::File::create(&unfinished)?;
+    writeln!(out, "{}", json!({"webhook": webhook.to_string(), "metrics": metrics.to_string()}))?;
+    fs::rename(&unfinished, file)?;
+    Ok(())
+}
+
+/// Takes back what says that this process is there.
+async fn unpublish(settings: &Settings, client: &Client) {
+    if let Some(file) = &settings.ready_file {
+        // It may never have been written.
+        let _ = fs::remove_file(file);
+    }
+    if settings.own_configuration.is_some() {
+        let name = &settings.configuration_name;
+        let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+        if let Err(error) = configurations.delete(name, &DeleteParams::default()).await {
+            tracing::warn!(configuration = name, %error, "it could not be removed: with the policy Fail it refuses everything");
+        }
+    }
+}

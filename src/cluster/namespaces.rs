@@ -1,0 +1,104 @@
+//! The namespaces, each reduced to its label `weighbridge.dev/mode`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt as _;
+use kube::core::PartialObjectMeta;
+
+use super::follow::Sink;
+
+/// The label that says what becomes of a workload that would be refused.
+pub const MODE_LABEL: &str = "weighbridge.dev/mode";
+
+/// What the namespaces say.
+#[derive(Debug, Default)]
+pub struct Namespaces {
+    labels: RwLock<BTreeMap<String, Option<String>>>,
+}
+
+impl Namespaces {
+    /// The namespace's mode label, which it may lack; nothing where the namespace isn't known (yet).
+    pub fn mode_label(&self, name: &str) -> Option<Option<String>> {
+        self.labels.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Takes a namespace and its label in.
+    pub(crate) fn insert(&self, name: &str, label: Option<String>) {
+        self.write().insert(name.to_owned(), label);
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Option<String>>> {
+        self.labels.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fills [`Namespaces`] from a watch of their metadata.
+pub(super) struct NamespaceSink {
+    namespaces: Arc<Namespaces>,
+    /// What the list in progress has told so far.
+    listing: BTreeMap<String, Option<String>>,
+}
+
+impl NamespaceSink {
+    pub(super) fn new(namespaces: Arc<Namespaces>) -> Self {
+        Self { namespaces, listing: BTreeMap::new() }
+    }
+}
+
+impl Sink<PartialObjectMeta<Namespace>> for NamespaceSink {
+    fn restarted(&mut self) {
+        self.listing.clear();
+    }
+
+    fn apply(&mut self, namespace: PartialObjectMeta<Namespace>) {
+        let label = namespace.labels().get(MODE_LABEL).cloned();
+        self.listing.insert(namespace.name_any(), label.clone());
+        self.namespaces.insert(&namespace.name_any(), label);
+    }
+
+    fn delete(&mut self, namespace: PartialObjectMeta<Namespace>) {
+        self.listing.remove(&namespace.name_any());
+        self.namespaces.write().remove(&namespace.name_any());
+    }
+
+    fn listed(&mut self) {
+        self.namespaces.write().clone_from(&self.listing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(name: &str, mode: Option<&str>) -> PartialObjectMeta<Namespace> {
+        let labels = mode.map(|mode| serde_json::json!({MODE_LABEL: mode}));
+        let metadata = serde_json::json!({"name": name, "labels": labels});
+        serde_json::from_value(serde_json::json!({"metadata": metadata})).unwrap()
+    }
+
+    #[test]
+    fn a_namespace_without_the_label_is_known_all_the_same() {
+        let namespaces = Arc::new(Namespaces::default());
+        let mut sink = NamespaceSink::new(namespaces.clone());
+        sink.apply(namespace("a", None));
+        sink.apply(namespace("b", Some("warn")));
+        assert_eq!(namespaces.mode_label("a"), Some(None));
+        assert_eq!(namespaces.mode_label("b"), Some(Some("warn".into())));
+        assert_eq!(namespaces.mode_label("c"), None);
+    }
+
+    #[test]
+    fn what_went_while_the_watch_was_down_is_gone() {
+        let namespaces = Arc::new(Namespaces::default());
+        let mut sink = NamespaceSink::new(namespaces.clone());
+        sink.apply(namespace("a", None));
+        sink.listed();
+        sink.restarted();
+        sink.apply(namespace("b", None));
+        sink.listed();
+        assert_eq!(namespaces.mode_label("a"), None);
+        assert_eq!(namespaces.mode_label("b"), Some(None));
+    }
+}

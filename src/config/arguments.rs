@@ -1,0 +1,105 @@
+//! The arguments of `weighbridge serve`, as they are typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::telemetry::LogFormat;
+use crate::webhook::Mode;
+use crate::webhook::configuration::FailurePolicy;
+
+/// What is typed behind `serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    /// Where the apiserver reaches the webhook
+    #[arg(long, env = "WEIGHBRIDGE_LISTEN", default_value = "[::]:9443", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where /livez, /readyz and /metrics are served, in plain HTTP
+    #[arg(long, env = "WEIGHBRIDGE_METRICS_LISTEN", default_value = "[::]:8080", value_name = "ADDRESS")]
+    pub metrics_listen: SocketAddr,
+    /// The namespace of weighbridge's own Secret and Lease
+    #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", default_value = "weighbridge", value_name = "NAME")]
+    pub namespace: String,
+    /// What becomes of a job that would run out of memory, in a namespace without the label weighbridge.dev/mode
+    #[arg(long, env = "WEIGHBRIDGE_MODE", value_enum, default_value_t = Mode::Enforce)]
+    pub mode: Mode,
+    /// Refuse at this probability of running out of memory, and over
+    #[arg(long, env = "WEIGHBRIDGE_DENY_AT", default_value_t = 0.9, value_name = "PROBABILITY")]
+    pub deny_at: f64,
+    /// Warn at this probability of running out of memory, and over
+    #[arg(long, env = "WEIGHBRIDGE_WARN_AT", default_value_t = 0.2, value_name = "PROBABILITY")]
+    pub warn_at: f64,
+    /// Users who may override a refusal with the annotation weighbridge.dev/override
+    #[arg(long, env = "WEIGHBRIDGE_OVERRIDE_USERS", value_delimiter = ',', value_name = "NAMES")]
+    pub override_users: Vec<String>,
+    /// Groups whose users may override a refusal
+    #[arg(long, env = "WEIGHBRIDGE_OVERRIDE_GROUPS", value_delimiter = ',', value_name = "NAMES")]
+    pub override_groups: Vec<String>,
+    /// The only namespaces to watch workloads and estimates in [default: all]
+    #[arg(long, env = "WEIGHBRIDGE_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMES")]
+    pub watch_namespaces: Vec<String>,
+    /// The ValidatingWebhookConfiguration whose caBundle is kept up to date
+    #[arg(long, env = "WEIGHBRIDGE_CONFIGURATION_NAME", default_value = "weighbridge", value_name = "NAME")]
+    pub configuration_name: String,
+    /// The Service through which the apiserver reaches the webhook
+    #[arg(long, env = "WEIGHBRIDGE_SERVICE", default_value = "weighbridge", value_name = "NAME")]
+    pub service: String,
+    /// The Secret that holds the CA
+    #[arg(long, env = "WEIGHBRIDGE_CA_SECRET", default_value = "weighbridge-ca", value_name = "NAME")]
+    pub ca_secret: String,
+    /// The Lease by which one replica is elected to write
+    #[arg(long, env = "WEIGHBRIDGE_LEASE", default_value = "weighbridge", value_name = "NAME")]
+    pub lease: String,
+    /// Who this replica is in the election [default: random]
+    #[arg(long, env = "WEIGHBRIDGE_IDENTITY", value_name = "NAME")]
+    pub identity: Option<String>,
+    /// The file that says how to reach the cluster [default: the pod's service account, or kubectl's]
+    #[arg(long, env = "WEIGHBRIDGE_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Whether logs are for people or for machines
+    #[arg(long, env = "WEIGHBRIDGE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Plain)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or levels by module
+    #[arg(long, env = "WEIGHBRIDGE_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How long requests are still taken after the signal to stop [default: 5, and 1 with --webhook-url]
+    #[arg(long, env = "WEIGHBRIDGE_DRAIN_SECONDS", value_name = "SECONDS")]
+    pub drain_seconds: Option<u16>,
+    /// A file that exists while this process is ready; it holds the two addresses as JSON
+    #[arg(long, env = "WEIGHBRIDGE_READY_FILE", value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+
+    /// Make a ValidatingWebhookConfiguration of its own that calls this URL, and remove it in the end; port 0 stands
+    /// for the port that is listened at
+    #[arg(long, env = "WEIGHBRIDGE_WEBHOOK_URL", value_name = "URL", help_heading = "Outside a cluster")]
+    pub webhook_url: Option<String>,
+    /// What becomes of requests when the webhook doesn't answer, in that configuration
+    #[arg(
+        long,
+        env = "WEIGHBRIDGE_FAILURE_POLICY",
+        value_enum,
+        default_value_t = FailurePolicy::Ignore,
+        help_heading = "Outside a cluster"
+    )]
+    pub failure_policy: FailurePolicy,
+    /// How long the apiserver waits for an answer, in that configuration
+    #[arg(
+        long,
+        env = "WEIGHBRIDGE_TIMEOUT_SECONDS",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u8).range(1..=30),
+        value_name = "SECONDS",
+        help_heading = "Outside a cluster"
+    )]
+    pub timeout_seconds: u8,
+    /// Labels that a namespace must have to be judged, in that configuration
+    #[arg(
+        long,
+        env = "WEIGHBRIDGE_NAMESPACE_SELECTOR",
+        value_delimiter = ',',
+        value_name = "KEY=VALUE",
+        help_heading = "Outside a cluster"
+    )]
+    pub namespace_selector: Vec<String>,
+}

@@ -1,0 +1,93 @@
+//! What one accelerator of the job offers a process.
+//!
+//! In this order: the memory that the job gives, what the pods' resource or the nodes' labels say, and the catalogue.
+
+use crate::hardware::{Accelerator, Catalogue};
+use crate::judgement::{Input, InputError};
+use crate::units::Bytes;
+use crate::workload::{Reading, TrainingJob, printable};
+
+/// The accelerator, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Capacity<'c> {
+    /// Its entry in the catalogue.
+    pub(super) accelerator: Option<&'c Accelerator>,
+    /// The name that was given.
+    pub(super) given: Option<String>,
+    /// What it offers a process.
+    pub(super) bytes: Option<Bytes>,
+    /// As messages name it, where it is not simply the accelerator.
+    pub(super) part: Option<String>,
+    /// Its share of the accelerator's speed, in thousandths, where it is a part.
+    pub(super) compute_milli: Option<u64>,
+    /// Where that comes from, where nobody gave it.
+    pub(super) input: Option<Input>,
+    /// Why the memory that was given cannot be read.
+    pub(super) error: Option<InputError>,
+}
+
+impl Capacity<'_> {
+    /// As messages name it: `A800-80GB`, or `3g.40gb of A100-80GB`.
+    pub(super) fn name(&self) -> Option<String> {
+        let whole =
+            self.accelerator.map(|accelerator| accelerator.name.clone()).or_else(|| self.given.clone());
+        match (&self.part, whole) {
+            (Some(part), Some(whole)) => Some(format!("{part} of {whole}")),
+            (part, whole) => whole.or_else(|| part.clone()),
+        }
+    }
+
+    /// What to add where it is not known: the type, or the memory of a type that nobody knows.
+    pub(super) fn missing(&self) -> &'static str {
+        if self.given.is_some() { "accelerator.memory" } else { "accelerator.type" }
+    }
+}
+
+/// Finds the accelerator and what it offers.
+pub(super) fn capacity<'c>(job: &TrainingJob, reading: &Reading, catalogue: &'c Catalogue) -> Capacity<'c> {
+    let asked = job.accelerator.clone().unwrap_or_default();
+    let accelerator = asked.kind.as_deref().and_then(|name| catalogue.find(name));
+    let known = Capacity { accelerator, given: asked.kind, ..Capacity::default() };
+    let input = |bytes: Bytes, source: &str| {
+        Some(Input { field: "accelerator.memory".into(), value: bytes.to_string(), source: source.into() })
+    };
+    if let Some(memory) = asked.memory {
+        return match given(&memory) {
+            Ok(bytes) => Capacity { bytes: Some(bytes), ..known },
+            Err(problem) => {
+                let message = format!("accelerator.memory: {problem}");
+                let field = "accelerator.memory".into();
+                Capacity { error: Some(InputError { field, message }), ..known }
+            }
+        };
+    }
+    if let Some(offer) = &reading.offer {
+        return Capacity {
+            bytes: Some(offer.bytes),
+            part: offer.part.clone(),
+            compute_milli: offer.compute_milli,
+            input: input(offer.bytes, &offer.source),
+            ..known
+        };
+    }
+    match accelerator {
+        Some(accelerator) => {
+            let bytes = accelerator.usable();
+            let source = format!("catalogue {}", accelerator.key);
+            Capacity { bytes: Some(bytes), input: input(bytes, &source), ..known }
+        }
+        None => known,
+    }
+}
+
+/// A memory that was given. What is below a GiB has lost its unit.
+fn given(text: &str) -> Result<Bytes, String> {
+    const LEAST: Bytes = Bytes::from_mib(1024);
+    match Bytes::parse_quantity(text.trim()) {
+        Ok(bytes) if bytes < LEAST => {
+            Err(format!("\"{}\" is less than a GiB: write it with its unit, like 80Gi", printable(text, 32)))
+        }
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,135 @@
+//! What a judgement says, and how much of it: lines for people, and the bounds that hold for every list and string.
+
+use crate::estimate::Estimate;
+use crate::hardware::Catalogue;
+use crate::judgement::{Judgement, Memory, Verdict};
+use crate::model::Parameters;
+use crate::verdict::{self, Decision};
+use crate::workload::annotations::PREFIX;
+use crate::workload::{TrainingJob, printable};
+
+use super::capacity::Capacity;
+use super::unknowns::word;
+
+const MAX_INPUTS: usize = 96;
+const MAX_MISSING: usize = 32;
+const MAX_WARNINGS: usize = 16;
+const MAX_ERRORS: usize = 64;
+const MAX_ADVICE: usize = 5;
+const LONGEST_VALUE: usize = 64;
+const LONGEST_WARNING: usize = 120;
+const LONGEST: usize = 256;
+
+/// The first line: what is needed, what there is, and what would fit or what is missing.
+pub(super) fn message(
+    decision: &Decision,
+    memory: &Memory,
+    capacity: &Capacity<'_>,
+    judgement: &Judgement,
+) -> String {
+    let name = capacity.name().unwrap_or_else(|| "accelerator".into());
+    let offered = memory.capacity_bytes.map(|bytes| (name.as_str(), bytes));
+    let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, offered);
+    match decision.verdict {
+        Verdict::Unknown => {
+            let missing = judgement.missing.iter().take(3).map(|field| word(field));
+            format!("{need}; what is missing decides: {}", missing.collect::<Vec<_>>().join(", "))
+        }
+        Verdict::OutOfMemory => verdict::denial(&need, &changes(judgement)),
+        Verdict::Tight => format!("may run out: {}", verdict::denial(&need, &changes(judgement))),
+        Verdict::Fits | Verdict::NotTraining => need,
+    }
+}
+
+fn changes(judgement: &Judgement) -> Vec<String> {
+    judgement.advice.iter().map(|advice| advice.change.clone()).collect()
+}
+
+/// The line where it is not known what the need is compared with.
+pub(super) fn no_accelerator(memory: &Memory, capacity: &Capacity<'_>, catalogue: &Catalogue) -> String {
+    let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, None);
+    match &capacity.given {
+        None => {
+            format!("{need}; on which accelerator is not known: add {PREFIX}{}", word(capacity.missing()))
+        }
+        Some(given) => {
+            let nearest = catalogue.nearest(given).join(", ");
+            let or = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
+            format!("{need}; the accelerator {} is not known{or}", printable(given, LONGEST_VALUE))
+        }
+    }
+}
+
+/// What to say of a name that means accelerators of different memory.
+pub(super) fn ambiguous(capacity: &Capacity<'_>, catalogue: &Catalogue) -> Option<String> {
+    let given = capacity.given.as_deref()?;
+    let variants = catalogue.variants(given);
+    if variants.len() < 2 {
+        return None;
+    }
+    let names: Vec<_> = variants.iter().take(3).map(|accelerator| accelerator.name.as_str()).collect();
+    let judged = capacity.accelerator?.name.as_str();
+    Some(format!("{} may be {}; judged on {judged}", printable(given, 32), names.join(" or ")))
+}
+
+/// The line where nothing can be estimated.
+pub(super) fn no_model(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!(
+            "the model {} is not known: add {PREFIX}parameters, or its layers and hidden-size",
+            printable(name, LONGEST_VALUE)
+        ),
+        None => format!("it is not stated which model is trained: add {PREFIX}model or {PREFIX}parameters"),
+    }
+}
+
+/// A size as people say it: `70B`, `6.74B`, `125M`.
+pub(super) fn billions(parameters: u64) -> String {
+    let (scale, suffix) = match parameters {
+        0..1_000_000 => return parameters.to_string(),
+        1_000_000..1_000_000_000 => (1e6, "M"),
+        1_000_000_000..1_000_000_000_000 => (1e9, "B"),
+        _ => (1e12, "T"),
+    };
+    let figure = parameters as f64 / scale;
+    let text = if figure >= 100.0 { format!("{figure:.0}") } else { format!("{figure:.2}") };
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{suffix}")
+}
+
+/// What to say where dimensions and the number of parameters contradict each other: dimensions are believed.
+pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<String> {
+    /// Beyond this, a number is not merely rounded.
+    const ROUNDED: f64 = 0.15;
+    let shape = &estimate.assumed.likely.shape;
+    let given = job.model.as_ref()?.parameters?.0;
+    let counted = Parameters::of(shape).total;
+    let wrong = shape.declared.is_none() && (given as f64 / counted.max(1) as f64 - 1.0).abs() > ROUNDED;
+    wrong.then(|| format!("the dimensions make {} parameters, not {}", billions(counted), billions(given)))
+}
+
+/// The judgement within the bounds of a status: what is too much is dropped, what is too long is cut.
+pub(super) fn bounded(mut judgement: Judgement) -> Judgement {
+    judgement.message = printable(&judgement.message, LONGEST);
+    judgement.missing.truncate(MAX_MISSING);
+    judgement.errors.truncate(MAX_ERRORS);
+    judgement.advice.truncate(MAX_ADVICE);
+    judgement.inputs.truncate(MAX_INPUTS);
+    for input in &mut judgement.inputs {
+        input.value = printable(&input.value, LONGEST_VALUE);
+        input.source = printable(&input.source, LONGEST);
+    }
+    for error in &mut judgement.errors {
+        error.field = printable(&error.field, LONGEST);
+        error.message = printable(&error.message, LONGEST);
+    }
+    let mut warnings: Vec<String> = Vec::new();
+    for warning in judgement.warnings {
+        let line = printable(&warning, LONGEST_WARNING);
+        if warnings.len() < MAX_WARNINGS && !warnings.contains(&line) {
+            warnings.push(line);
+        }
+    }
+    judgement.warnings = warnings;
+    judgement
+}

@@ -1,0 +1,140 @@
+//! Alive and ready are two things.
+//!
+//! Alive is a process that answers at all: a restart would help nothing else. Ready is one whose [gates](Gate) are all
+//! open: caches filled, certificate trusted, not stopping. `/readyz` names those that are shut.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::telemetry;
+
+/// What readiness depends on.
+#[derive(Clone)]
+pub struct Health {
+    cluster: Arc<Cluster>,
+    certificate: watch::Receiver<bool>,
+    stopping: CancellationToken,
+}
+
+/// Something that must be so before the process is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Gate {
+    name: &'static str,
+    /// Why it is shut, if it is.
+    shut: Option<String>,
+}
+
+impl Health {
+    /// Of these caches, this certificate, and until this signal.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        certificate: watch::Receiver<bool>,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { cluster, certificate, stopping }
+    }
+
+    /// Waits until it is ready; for ever, where it is stopped before.
+    pub async fn ready(&self) {
+        self.cluster.readiness.ready().await;
+        // An error means that the certificates have ended, and then it never will be.
+        if self.certificate.clone().wait_for(|trusted| *trusted).await.is_err()
+            || self.stopping.is_cancelled()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn gates(&self) -> [Gate; 3] {
+        let missing = self.cluster.readiness.missing();
+        let caches = match (self.cluster.readiness.is_ready(), missing.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some("discovery is not over".to_owned()),
+            (false, false) => Some(format!("still reading {}", missing.join(", "))),
+        };
+        let certificate = (!*self.certificate.borrow()).then(|| "not trusted yet".to_owned());
+        let stopping = self.stopping.is_cancelled().then(|| "it was told to stop".to_owned());
+        [
+            Gate { name: "caches", shut: caches },
+            Gate { name: "certificate", shut: certificate },
+            Gate { name: "running", shut: stopping },
+        ]
+    }
+}
+
+/// `/livez`, `/readyz` and `/metrics`.
+pub fn router(health: Health, registry: Arc<Registry>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(readyz).with_state(health))
+        .route("/metrics", get(metrics).with_state(registry))
+}
+
+async fn readyz(State(health): State<Health>) -> Response {
+    let gates = health.gates();
+    let line = |gate: &Gate| match &gate.shut {
+        None => format!("{}: ok\n", gate.name),
+        Some(why) => format!("{}: {why}\n", gate.name),
+    };
+    let open = gates.iter().all(|gate| gate.shut.is_none());
+    let status = if open { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, gates.iter().map(line).collect::<String>()).into_response()
+}
+
+async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], telemetry::encode(&registry))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::judge::Rules;
+
+    async fn readyz(health: &Health) -> (StatusCode, String) {
+        let router = router(health.clone(), Arc::default());
+        let response = router.oneshot(Request::get("/readyz").body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_while_every_gate_is_open() {
+        let cluster = Cluster::new(Rules::default(), Vec::new());
+        let (trusted, certificate) = watch::channel(false);
+        let stopping = CancellationToken::new();
+        let health = Health::new(cluster.clone(), certificate, stopping.clone());
+        let (status, gates) = readyz(&health).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(gates.contains("caches: still reading namespaces, nodes"), "{gates}");
+        assert!(gates.contains("certificate: not trusted yet"), "{gates}");
+
+        for cache in ["nodes", "namespaces"] {
+            cluster.readiness.reached(cache);
+        }
+        cluster.readiness.discovered();
+        trusted.send_replace(true);
+        health.ready().await;
+        assert_eq!(readyz(&health).await.0, StatusCode::OK);
+
+        stopping.cancel();
+        let (status, gates) = readyz(&health).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(gates.contains("running: it was told to stop"), "{gates}");
+    }
+}

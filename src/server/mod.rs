@@ -1,0 +1,76 @@
+//! The two ports: the webhook's, in TLS, and a plain one for health and metrics.
+//!
+//! Both are bound before anything else is started, so that a port that is taken ends the process at once. A connection
+//! that doesn't get on is closed: the handshake, the first request and its headers each have their time.
+
+mod health;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
+use rustls::ServerConfig;
+
+pub use health::{Health, router as health_router};
+
+const HANDSHAKE: Duration = Duration::from_secs(5);
+const HEADERS: Duration = Duration::from_secs(10);
+/// How long requests that are being answered may take after the listener closed.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// A bound port, at which nobody answers yet.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// Binds it.
+    pub fn bind(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).with_context(|| format!("listening at {address}"))?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it really is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers in TLS until the handle says to stop.
+    pub async fn serve_tls(self, tls: Arc<ServerConfig>, router: Router, stop: Stop) -> Result<()> {
+        let server = from_tcp_rustls(self.listener, RustlsConfig::from_config(tls))?;
+        let mut server = server
+            .map(|acceptor| acceptor.handshake_timeout(HANDSHAKE))
+            .handle(stop.handle)
+            .first_request_timeout(HEADERS);
+        server.http_builder().http1().header_read_timeout(HEADERS);
+        server.serve(router.into_make_service()).await.context("serving the webhook")
+    }
+
+    /// Answers in plain HTTP until the handle says to stop.
+    pub async fn serve_plain(self, router: Router, stop: Stop) -> Result<()> {
+        let mut server =
+            axum_server::from_tcp(self.listener)?.handle(stop.handle).first_request_timeout(HEADERS);
+        server.http_builder().http1().header_read_timeout(HEADERS);
+        server.serve(router.into_make_service()).await.context("serving health and metrics")
+    }
+}
+
+/// Stops a port.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    handle: Handle<SocketAddr>,
+}
+
+impl Stop {
+    /// Takes no more connections, and lets those that are open answer what they were asked.
+    pub fn gracefully(&self) {
+        self.handle.graceful_shutdown(Some(LAST_ANSWERS));
+    }
+}

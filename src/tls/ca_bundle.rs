@@ -1,0 +1,132 @@
+//! The caBundle of every entry of the `ValidatingWebhookConfiguration`.
+//!
+//! The chart owns the configuration; of it, the binary writes only the entries' caBundle, by a JSON patch that tests
+//! each entry's name first: entries that moved in the meantime are never given to each other. `serve --webhook-url` has
+//! a configuration of its own, which it makes and removes.
+
+use json_patch::{AddOperation, Patch as JsonPatch, PatchOperation, TestOperation, jsonptr::PointerBuf};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::Value;
+
+use super::Error;
+
+/// An entry, as it was read back.
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) ca_bundle: Vec<u8>,
+}
+
+/// Gives every entry this bundle, and says what the entries are then.
+pub(super) async fn repair(client: &Client, name: &str, bundle: &[u8]) -> Result<Vec<Entry>, Error> {
+    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+    let read = || async { configurations.get(name).await.map_err(|source| failed("reading", name, source)) };
+    let found = read().await?;
+    let patch = patch(found.webhooks.as_deref().unwrap_or_default(), bundle);
+    let found = if patch.is_empty() {
+        found
+    } else {
+        let patch = Patch::Json::<()>(JsonPatch(patch));
+        configurations
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .map_err(|source| failed("writing the caBundle of", name, source))?;
+        tracing::info!(configuration = name, "the caBundle was repaired");
+        read().await?
+    };
+    let entries: Vec<Entry> = found.webhooks.unwrap_or_default().into_iter().map(entry).collect();
+    if entries.is_empty() { Err(Error::NoEntries(name.to_owned())) } else { Ok(entries) }
+}
+
+/// Sees to it that a configuration of the process's own is there; its caBundle is not empty for a moment.
+pub(super) async fn ensure(
+    client: &Client,
+    wanted: &ValidatingWebhookConfiguration,
+    bundle: &[u8],
+) -> Result<(), Error> {
+    let name = wanted.metadata.name.as_deref().unwrap_or_default();
+    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+    let found = configurations.get_opt(name).await.map_err(|source| failed("reading", name, source))?;
+    let mut wanted = wanted.clone();
+    for webhook in wanted.webhooks.iter_mut().flatten() {
+        webhook.client_config.ca_bundle = Some(ByteString(bundle.to_vec()));
+    }
+    let post = PostParams::default();
+    let written = match found {
+        None => configurations.create(&post, &wanted).await,
+        Some(found) if found.webhooks == wanted.webhooks => return Ok(()),
+        Some(found) => {
+            wanted.metadata.resource_version = found.metadata.resource_version;
+            configurations.replace(name, &post, &wanted).await
+        }
+    };
+    match written {
+        Ok(_) => Ok(()),
+        // Another process was faster; the next pass looks again.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(source) => Err(failed("making", name, source)),
+    }
+}
+
+/// The operations that are needed; none where every entry has the bundle.
+fn patch(webhooks: &[ValidatingWebhook], bundle: &[u8]) -> Vec<PatchOperation> {
+    let encoded = serde_json::to_value(ByteString(bundle.to_vec())).unwrap_or_default();
+    let lacking = |webhook: &&ValidatingWebhook| {
+        webhook.client_config.ca_bundle.as_ref().is_none_or(|given| given.0 != bundle)
+    };
+    let operations = |index: usize, webhook: &ValidatingWebhook| {
+        let index = index.to_string();
+        let name = PointerBuf::from_tokens(["webhooks", index.as_str(), "name"]);
+        let ca_bundle = PointerBuf::from_tokens(["webhooks", index.as_str(), "clientConfig", "caBundle"]);
+        [
+            PatchOperation::Test(TestOperation { path: name, value: Value::from(webhook.name.clone()) }),
+            PatchOperation::Add(AddOperation { path: ca_bundle, value: encoded.clone() }),
+        ]
+    };
+    let entries = webhooks.iter().enumerate().filter(|(_, webhook)| lacking(webhook));
+    entries.flat_map(|(index, webhook)| operations(index, webhook)).collect()
+}
+
+fn entry(webhook: ValidatingWebhook) -> Entry {
+    let ca_bundle = webhook.client_config.ca_bundle.map(|bytes| bytes.0).unwrap_or_default();
+    Entry { name: webhook.name, ca_bundle }
+}
+
+fn failed(doing: &str, name: &str, source: kube::Error) -> Error {
+    Error::Kube { what: format!("{doing} the ValidatingWebhookConfiguration {name}"), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn webhook(name: &str, bundle: Option<&[u8]>) -> ValidatingWebhook {
+        let mut webhook = ValidatingWebhook { name: name.to_owned(), ..ValidatingWebhook::default() };
+        webhook.client_config.ca_bundle = bundle.map(|bytes| ByteString(bytes.to_vec()));
+        webhook
+    }
+
+    #[test]
+    fn only_what_lacks_the_bundle_is_written_and_only_under_its_name() {
+        let webhooks = [
+            webhook("a.weighbridge.dev", Some(b"ours")),
+            webhook("b.weighbridge.dev", None),
+            webhook("c.weighbridge.dev", Some(b"theirs")),
+        ];
+        let written = serde_json::to_value(patch(&webhooks, b"ours")).unwrap();
+        assert_eq!(
+            written,
+            json!([
+                {"op": "test", "path": "/webhooks/1/name", "value": "b.weighbridge.dev"},
+                {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": "b3Vycw=="},
+                {"op": "test", "path": "/webhooks/2/name", "value": "c.weighbridge.dev"},
+                {"op": "add", "path": "/webhooks/2/clientConfig/caBundle", "value": "b3Vycw=="},
+            ])
+        );
+        assert!(patch(&webhooks[..1], b"ours").is_empty());
+    }
+}

@@ -1,0 +1,36 @@
+//! What the certificates count.
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use prometheus_client::registry::Registry;
+use time::OffsetDateTime;
+
+/// The certificates' figures; a clone counts into the same.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    leaf_expires: Gauge,
+    failures: Counter,
+}
+
+impl Metrics {
+    /// Makes them readable.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "weighbridge_certificate_expires_seconds",
+            "When the served certificate expires, in seconds since 1970",
+            self.leaf_expires.clone(),
+        );
+        registry.register(
+            "weighbridge_certificate_failures",
+            "Passes over CA, caBundle and certificate that did not end in a trusted certificate",
+            self.failures.clone(),
+        );
+    }
+
+    pub(super) fn leaf_expires(&self, at: OffsetDateTime) {
+        self.leaf_expires.set(at.unix_timestamp());
+    }
+
+    pub(super) fn failed(&self) {
+        self.failures.inc();
+    }
+}

@@ -1,0 +1,221 @@
+//! The webhook's certificates: who signs them, who trusts them, and when they are ready to be served.
+//!
+//! ```text
+//! Secret (CA) ──► authority ──► leaf ──► resolver ──► TLS handshakes
+//!      └────────► caBundle of every webhook entry ──► read back ──► the leaf verifies: ready
+//! ```
+//!
+//! All replicas share the CA of one Secret, and each signs its own short leaf in memory. Everything is level-triggered:
+//! each [pass](Certificates::pass) makes the world as it should be, whatever it was before, and runs when the Secret or
+//! the configuration changes, and at least once a minute by the wall clock. In a pass the bundle is published before
+//! a leaf that needs it is served, so that rotation comes down to what the Secret holds: its `ca.crt` is what is
+//! trusted (during a rotation two CAs), its `tls.crt` and `tls.key` are what signs.
+
+mod authority;
+mod ca_bundle;
+mod leaf;
+mod metrics;
+mod resolver;
+mod trust;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::Metrics;
+
+use crate::cluster::Patience;
+
+use authority::Authority;
+use leaf::Leaf;
+use resolver::Resolver;
+
+/// A pass at least this often: a clock that stood still in a sleeping machine is caught up with, too.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// The pause after a pass that failed.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where the CA is, and for which names leaves are signed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespace of the Secret.
+    pub namespace: String,
+    /// The Secret's name.
+    pub secret: String,
+    /// The `ValidatingWebhookConfiguration` whose entries trust the CA.
+    pub configuration: String,
+    /// The names that clients connect to; the first is the one that readiness checks.
+    pub names: Vec<String>,
+}
+
+/// Why a pass failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The apiserver refused, or wasn't reached.
+    #[error("{what}: {source}")]
+    Kube {
+        /// What was tried.
+        what: String,
+        /// What the apiserver said.
+        #[source]
+        source: kube::Error,
+    },
+    /// The Secret holds something else than a CA.
+    #[error("the Secret {0} holds no CA that can sign: {1}; empty its data, and a new CA is made")]
+    NoAuthority(String, String),
+    /// A certificate could not be made.
+    #[error("signing a certificate: {0}")]
+    Sign(#[from] rcgen::Error),
+    /// The served certificate isn't trusted by what was read back.
+    #[error("the certificate does not verify against the caBundle of {entry}: {reason}")]
+    Untrusted {
+        /// The webhook entry's name.
+        entry: String,
+        /// What rustls says.
+        reason: String,
+    },
+    /// There is nothing that would trust it.
+    #[error("the ValidatingWebhookConfiguration {0} has no entries")]
+    NoEntries(String),
+}
+
+/// The certificates of one process.
+pub struct Certificates {
+    client: Client,
+    settings: Settings,
+    /// What the process adds to the cluster before the bundle is repaired: its own configuration, in `--webhook-url`.
+    own_configuration: Option<ValidatingWebhookConfiguration>,
+    resolver: Arc<Resolver>,
+    metrics: Metrics,
+    ready: watch::Sender<bool>,
+}
+
+impl Certificates {
+    /// Certificates that don't exist yet: [`run`](Self::run) makes them.
+    pub fn new(
+        client: Client,
+        settings: Settings,
+        own_configuration: Option<ValidatingWebhookConfiguration>,
+        metrics: Metrics,
+    ) -> Self {
+        let resolver = Arc::default();
+        Self { client, settings, own_configuration, resolver, metrics, ready: watch::Sender::new(false) }
+    }
+
+    /// What the listener serves by: always the newest leaf, and no handshake before there is one.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        let mut config =
+            ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.resolver.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    /// Whether the served leaf verifies against every entry's caBundle, as it was last read back.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    /// Passes until it is told to stop.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut changes = self.changes();
+        let mut last_error = String::new();
+        loop {
+            let passed = tokio::select! {
+                passed = self.pass() => passed,
+                () = shutdown.cancelled() => return,
+            };
+            let pause = match passed {
+                Ok(()) => {
+                    if !last_error.is_empty() || !*self.ready.borrow() {
+                        tracing::info!(
+                            configuration = self.settings.configuration,
+                            "the certificate is trusted"
+                        );
+                    }
+                    last_error.clear();
+                    INTERVAL
+                }
+                Err(ref error) => {
+                    let error = error.to_string();
+                    if error != last_error {
+                        tracing::warn!(%error, "the certificate is not trusted yet; it is tried again");
+                    }
+                    last_error = error;
+                    self.metrics.failed();
+                    RETRY
+                }
+            };
+            self.ready.send_replace(passed.is_ok());
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Some(()) = changes.next() => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Makes everything as it should be, and checks that it is.
+    async fn pass(&self) -> Result<(), Error> {
+        let authority = Authority::adopt(&self.client, &self.settings).await?;
+        if let Some(configuration) = &self.own_configuration {
+            ca_bundle::ensure(&self.client, configuration, authority.bundle()).await?;
+        }
+        let entries =
+            ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle()).await?;
+        let now = time::OffsetDateTime::now_utc();
+        let leaf = match self.resolver.leaf() {
+            Some(leaf) if leaf.serves(&authority, now) => leaf,
+            _ => self.renew(&authority, now)?,
+        };
+        self.metrics.leaf_expires(leaf.not_after);
+        let name = self.settings.names.first().map_or("", String::as_str);
+        for entry in entries {
+            trust::verify(leaf.certificate(), &entry.ca_bundle, name)
+                .map_err(|reason| Error::Untrusted { entry: entry.name, reason })?;
+        }
+        Ok(())
+    }
+
+    fn renew(&self, authority: &Authority, now: time::OffsetDateTime) -> Result<Arc<Leaf>, Error> {
+        let leaf = Arc::new(Leaf::sign(authority, &self.settings.names, now)?);
+        tracing::info!(names = ?self.settings.names, until = %leaf.not_after, "a certificate is served");
+        self.resolver.serve(leaf.clone());
+        Ok(leaf)
+    }
+
+    /// An item whenever the Secret or the configuration changes. Where watching isn't permitted, the interval remains.
+    fn changes(&self) -> futures::stream::BoxStream<'static, ()> {
+        let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let secrets: Api<PartialObjectMeta<Secret>> =
+            Api::namespaced(self.client.clone(), &self.settings.namespace);
+        let configurations: Api<PartialObjectMeta<ValidatingWebhookConfiguration>> =
+            Api::all(self.client.clone());
+        let secrets = watcher(secrets, named(&self.settings.secret)).backoff(Patience::default());
+        let configurations =
+            watcher(configurations, named(&self.settings.configuration)).backoff(Patience::default());
+        futures::stream::select(
+            secrets.filter_map(|event| std::future::ready(changed(&event))),
+            configurations.filter_map(|event| std::future::ready(changed(&event))),
+        )
+        .boxed()
+    }
+}
+
+fn changed<K>(event: &watcher::Result<watcher::Event<K>>) -> Option<()> {
+    matches!(event, Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_))).then_some(())
+}
+
+/// The one crypto provider of the process. To be called once, before anything else speaks TLS.
+pub fn install_provider() {
+    // Fails where one is installed already: then that one is used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

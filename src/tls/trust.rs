@@ -1,0 +1,38 @@
+//! Whether a client that trusts a bundle would accept a certificate: asked of rustls, as a client asks it.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::client::{WebPkiServerVerifier, danger::ServerCertVerifier as _};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
+
+/// Verifies a certificate that a server of this name presents. The error is rustls's reason.
+pub(super) fn verify(leaf: &CertificateDer<'_>, bundle: &[u8], name: &str) -> Result<(), String> {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(bundle) {
+        let root = root.map_err(|error| format!("it is not PEM: {error}"))?;
+        roots.add(root).map_err(|error| error.to_string())?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(name).map_err(|_| format!("{name:?} is no name of a server"))?;
+    verifier
+        .verify_server_cert(leaf, &[], &name, &[], UnixTime::now())
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_or_broken_bundle_trusts_nothing() {
+        let leaf = CertificateDer::from(vec![0; 8]);
+        assert!(verify(&leaf, b"", "127.0.0.1").unwrap_err().contains("no root trust anchors"));
+        let broken = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        assert!(verify(&leaf, broken, "127.0.0.1").is_err());
+    }
+}

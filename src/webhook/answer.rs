@@ -1,0 +1,356 @@
+//! From a review to its answer: gathers what the decision needs, within the deadline, whatever goes wrong.
+//!
+//! What goes wrong admits: a panic, a spent deadline, an object that can't be read. Each is told in a warning, noted in
+//! the audit log, and counted.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use futures::FutureExt as _;
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::children::{self, Parent};
+use super::decide::{Case, Decided, Fault, Ratchet, decide, fault};
+use super::metrics::{Metrics, Review as Counted};
+use super::mode::{self, Mode, Namespace};
+use super::overrides::{self, Override, Overrides};
+use super::review::{Cause, Details, Operation, Request, Response, Review, Status, Unanswerable};
+use super::{message, ratchet};
+use crate::cluster::{Cluster, MODE_LABEL};
+use crate::hardware::Catalogue;
+use crate::judge::{Ask, Rules, judge};
+use crate::judgement::Judgement;
+use crate::surroundings::Surroundings;
+use crate::workload::kinds::{self, Kind};
+
+/// [`judge`]'s signature: tests put others in its place.
+type Judge = fn(&Value, &Surroundings, &Catalogue, &Rules, &Ask) -> Judgement;
+
+/// What it takes to answer.
+pub struct Webhook {
+    client: Client,
+    cluster: Arc<Cluster>,
+    default_mode: Mode,
+    overrides: Overrides,
+    metrics: Metrics,
+    /// As many judgements at a time as there are processors: more would only take longer each.
+    at_once: Arc<Semaphore>,
+    judge: Judge,
+}
+
+/// Why an object is admitted unjudged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    Unreadable,
+    Panicked,
+    DeadlineSpent,
+}
+
+impl Failure {
+    /// For the audit log and the metric.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Panicked => "panic",
+            Self::DeadlineSpent => "deadline",
+        }
+    }
+
+    const fn warning(self) -> &'static str {
+        match self {
+            Self::Unreadable => "weighbridge could not read this object, and admits it unjudged",
+            Self::Panicked => "weighbridge failed to judge this object, and admits it unjudged",
+            Self::DeadlineSpent => "weighbridge had no time to judge this object, and admits it unjudged",
+        }
+    }
+}
+
+/// A decision on its way to the wire.
+struct Considered {
+    counted: Counted,
+    decided: Decided,
+    status: Option<Status>,
+}
+
+impl Webhook {
+    /// A webhook over these caches.
+    pub fn new(
+        client: Client,
+        cluster: Arc<Cluster>,
+        default_mode: Mode,
+        overrides: Overrides,
+        metrics: Metrics,
+    ) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let at_once = Arc::new(Semaphore::new(processors));
+        Self { client, cluster, default_mode, overrides, metrics, at_once, judge }
+    }
+
+    /// With another judge.
+    #[cfg(test)]
+    pub(super) fn judging_by(self, judge: Judge) -> Self {
+        Self { judge, ..self }
+    }
+
+    /// What it counts.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Answers within the allowance, if there is a uid to answer under.
+    pub(super) async fn answer(&self, body: Bytes, allowance: Duration) -> Result<Value, Unanswerable> {
+        let started = Instant::now();
+        let uid = match Review::read(&body) {
+            Ok(review) => review.uid,
+            Err(unanswerable) => {
+                self.metrics.unanswerable();
+                return Err(unanswerable);
+            }
+        };
+        self.metrics.in_flight.inc();
+        let considering = tokio::time::timeout(allowance, self.consider(body, allowance));
+        let considered = match AssertUnwindSafe(considering).catch_unwind().await {
+            Ok(Ok(Ok(considered))) => considered,
+            Ok(Ok(Err(failure))) => self.unjudged(failure),
+            Ok(Err(_elapsed)) => self.unjudged(Failure::DeadlineSpent),
+            Err(_panic) => self.unjudged(Failure::Panicked),
+        };
+        self.metrics.in_flight.dec();
+        self.metrics.answered(&considered.counted, started.elapsed());
+        let Considered { decided, status, .. } = considered;
+        let response = Response {
+            uid,
+            allowed: status.is_none(),
+            status,
+            warnings: decided.warnings,
+            audit_annotations: decided.notes,
+        };
+        Ok(response.to_json())
+    }
+
+    async fn consider(&self, body: Bytes, allowance: Duration) -> Result<Considered, Failure> {
+        // The permit goes along with the work, and stays with it when nobody waits for it any more.
+        let permit = self.permit().await?;
+        let (permit, request) = blocking(move || {
+            let review = Review::read(&body).map_err(|_| Failure::Unreadable)?;
+            let request = review.request().map_err(|error| {
+                tracing::warn!(%error, uid = review.uid, "a review can't be read; it is admitted");
+                Failure::Unreadable
+            })?;
+            Ok((permit, request))
+        })
+        .await??;
+        let Some(kind) = weighed(&request) else { return Ok(passed(&request, None, None)) };
+        if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
+            return Ok(passed(&request, Some(kind), None));
+        }
+
+        let namespace = self.namespace(&request.namespace, allowance / 2).await;
+        let mode::Found { mode, problem } = mode::of(&namespace, self.default_mode);
+        if mode == Mode::Off {
+            return Ok(passed(&request, Some(kind), Some(mode)));
+        }
+        match children::parent(kind, &request.namespace, &request.object, &self.cluster.workloads) {
+            Parent::None => {}
+            Parent::Known => return Ok(passed(&request, Some(kind), Some(mode))),
+            Parent::Unknown => {
+                let mut passed = passed(&request, Some(kind), Some(mode));
+                passed.decided.notes.insert("owner", "unknown".to_owned());
+                return Ok(passed);
+            }
+        }
+
+        let weighing = Weighing {
+            kind,
+            mode,
+            may_override: self.overrides.allow(&request.user_info.username, &request.user_info.groups),
+            around: self.cluster.surroundings(),
+            rules: self.cluster.rules().clone(),
+            judge: self.judge,
+        };
+        let mut considered = blocking(move || {
+            let considered = weighing.weigh(request);
+            drop(permit);
+            considered
+        })
+        .await?;
+        if let Some(problem) = problem.filter(|_| !considered.decided.notes.is_empty()) {
+            considered.decided.warnings.push(message::warning(&problem));
+            considered.decided.notes.insert("mode-problem", problem);
+        }
+        Ok(considered)
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        // It is never closed.
+        self.at_once.clone().acquire_owned().await.map_err(|_| Failure::DeadlineSpent)
+    }
+
+    /// What is known of a namespace; asked of the apiserver once where no cache knows it.
+    async fn namespace(&self, name: &str, within: Duration) -> Namespace {
+        if let Some(label) = self.cluster.namespaces.mode_label(name) {
+            return Namespace::Known(label);
+        }
+        let namespaces: Api<NamespaceObject> = Api::all(self.client.clone());
+        match tokio::time::timeout(within, namespaces.get_metadata(name)).await {
+            Ok(Ok(namespace)) => Namespace::Known(namespace.labels().get(MODE_LABEL).cloned()),
+            Ok(Err(error)) => {
+                self.metrics.failed("namespace");
+                tracing::warn!(namespace = name, %error, "the namespace could not be read: it only warns");
+                Namespace::Unreadable
+            }
+            Err(_elapsed) => {
+                self.metrics.failed("namespace");
+                tracing::warn!(namespace = name, "the namespace was not read in time: it only warns");
+                Namespace::Unreadable
+            }
+        }
+    }
+
+    fn unjudged(&self, failure: Failure) -> Considered {
+        self.metrics.failed(failure.name());
+        tracing::error!(error = failure.name(), "an object is admitted unjudged");
+        let mut considered = not_judged(Operation::Other, None, None);
+        considered.counted.decision = "warned";
+        considered.decided.warnings.push(failure.warning().to_owned());
+        considered.decided.notes.insert("error", failure.name().to_owned());
+        considered
+    }
+}
+
+/// What judges, for a thread of its own.
+struct Weighing {
+    kind: &'static Kind,
+    mode: Mode,
+    may_override: bool,
+    around: Arc<Surroundings>,
+    rules: Rules,
+    judge: Judge,
+}
+
+impl Weighing {
+    fn weigh(&self, request: Request) -> Considered {
+        let new = self.judged(&request.object, &request);
+        let old = self.old(&new, &request);
+        let ratchet = match &old {
+            _ if request.operation != Operation::Update || fault(&new).is_none() => None,
+            None => Some(Ratchet::SameJob),
+            Some(old) => fault(old).map(|_| Ratchet::AlreadySo),
+        };
+        // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
+        let given = match ratchet {
+            Some(Ratchet::SameJob) => Override::None,
+            _ => overrides::of(&new, old.as_ref(), self.may_override),
+        };
+        let decided = decide(&Case { judgement: &new, mode: self.mode, given, ratchet });
+        self.tell(&request, &new, &decided);
+        let decision = match (&decided.denied, decided.warnings.is_empty()) {
+            (Some(_), _) => "denied",
+            (None, false) => "warned",
+            (None, true) => "allowed",
+        };
+        let counted = Counted {
+            decision,
+            verdict: new.verdict.name(),
+            mode: self.mode.name(),
+            operation: request.operation.name(),
+            kind: self.kind.slug,
+        };
+        let status = decided.denied.map(|fault| status(fault, &new, self.kind, request.name));
+        Considered { counted, decided, status }
+    }
+
+    /// The old object's judgement, where the decision hangs on it.
+    fn old(&self, new: &Judgement, request: &Request) -> Option<Judgement> {
+        let hangs = request.operation == Operation::Update
+            && fault(new).is_some()
+            && !ratchet::same_job(self.kind, &request.old_object, &request.object);
+        hangs.then(|| self.judged(&request.old_object, request))
+    }
+
+    fn judged(&self, object: &Value, request: &Request) -> Judgement {
+        let ask = Ask::default();
+        let judge =
+            |object: &Value| (self.judge)(object, &self.around, Catalogue::builtin(), &self.rules, &ask);
+        if object.get("kind").is_some() && object.get("apiVersion").is_some() {
+            return judge(object);
+        }
+        // Only the judge goes by what the object says of itself.
+        let mut named = object.clone();
+        if let Some(fields) = named.as_object_mut() {
+            fields.insert("apiVersion".into(), request.kind.api_version().into());
+            fields.insert("kind".into(), request.kind.kind.clone().into());
+        }
+        judge(&named)
+    }
+
+    fn tell(&self, request: &Request, judgement: &Judgement, decided: &Decided) {
+        let (namespace, name) = (request.namespace.as_str(), request.name.as_str());
+        let (kind, verdict, mode) = (self.kind.kind, judgement.verdict.name(), self.mode.name());
+        if decided.denied.is_some() {
+            tracing::info!(kind, namespace, name, verdict, mode, "refused");
+        } else if decided.notes.contains_key("would-deny") {
+            tracing::info!(kind, namespace, name, verdict, mode, "admitted, though it would be refused");
+        } else {
+            tracing::debug!(kind, namespace, name, verdict, mode, "admitted");
+        }
+    }
+}
+
+/// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.
+fn weighed(request: &Request) -> Option<&'static Kind> {
+    let whole = request.sub_resource.is_empty() && request.operation != Operation::Other;
+    kinds::find(&request.kind.group, &request.kind.kind).filter(|_| whole)
+}
+
+/// Admitted without being judged, and without a word.
+fn passed(request: &Request, kind: Option<&'static Kind>, mode: Option<Mode>) -> Considered {
+    not_judged(request.operation, kind, mode)
+}
+
+fn not_judged(operation: Operation, kind: Option<&'static Kind>, mode: Option<Mode>) -> Considered {
+    let counted = Counted {
+        decision: "allowed",
+        verdict: "NotJudged",
+        mode: mode.map_or("none", Mode::name),
+        operation: operation.name(),
+        kind: kind.map_or("other", |kind| kind.slug),
+    };
+    Considered { counted, decided: Decided::default(), status: None }
+}
+
+/// What a refusal says: 403 as any policy does, 422 as any validation does.
+fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Status {
+    let details =
+        Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
+    match fault {
+        Fault::OutOfMemory => Status {
+            outcome: "Failure",
+            code: 403,
+            reason: "Forbidden",
+            message: message::refusal(judgement),
+            details,
+        },
+        Fault::Malformed => {
+            let cause = |(field, message)| Cause { reason: "FieldValueInvalid", message, field };
+            let causes = message::causes(&judgement.errors).map(cause).collect();
+            Status {
+                outcome: "Failure",
+                code: 422,
+                reason: "Invalid",
+                message: message::malformed(&judgement.errors),
+                details: Details { causes, ..details },
+            }
+        }
+    }
+}
+
+/// Work for a thread that nobody else waits on. A panic in it is its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Panicked)
+}

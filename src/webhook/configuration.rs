@@ -1,0 +1,158 @@
+//! The `ValidatingWebhookConfiguration`: one entry a kind, made from the one list of kinds.
+//!
+//! The chart renders it for a cluster; `serve --webhook-url` makes one of its own, for the demo and for tests. Every
+//! field is spelled out, defaults too, so that what the apiserver keeps is what was written.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, RuleWithOperations, ValidatingWebhook, ValidatingWebhookConfiguration,
+    WebhookClientConfig,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use kube::api::ObjectMeta;
+
+use super::conditions;
+use super::mode::Mode;
+use crate::cluster::MODE_LABEL;
+use crate::workload::kinds::{KINDS, Kind};
+
+/// Namespaces that must work whatever becomes of the webhook.
+const SYSTEM: &[&str] = &["kube-node-lease", "kube-system"];
+
+/// What becomes of a request when the webhook doesn't answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum FailurePolicy {
+    /// It is admitted, and the controller notices afterwards.
+    Ignore,
+    /// It is refused.
+    Fail,
+}
+
+impl FailurePolicy {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ignore => "Ignore",
+            Self::Fail => "Fail",
+        }
+    }
+}
+
+/// What an entry needs to know beside its kind.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The configuration's name.
+    pub name: String,
+    /// Where the apiserver reaches the webhook.
+    pub url: String,
+    /// What becomes of a request when the webhook doesn't answer.
+    pub failure_policy: FailurePolicy,
+    /// How long the apiserver waits for an answer.
+    pub timeout_seconds: u8,
+    /// The webhook's own namespace, in which nothing may hang on it.
+    pub own_namespace: String,
+    /// Labels that a namespace must have besides.
+    pub namespace_labels: BTreeMap<String, String>,
+}
+
+/// The configuration, without any caBundle.
+pub fn configuration(settings: &Settings) -> ValidatingWebhookConfiguration {
+    let metadata = ObjectMeta { name: Some(settings.name.clone()), ..ObjectMeta::default() };
+    let webhooks = KINDS.iter().map(|kind| entry(kind, settings)).collect();
+    ValidatingWebhookConfiguration { metadata, webhooks: Some(webhooks) }
+}
+
+fn entry(kind: &Kind, settings: &Settings) -> ValidatingWebhook {
+    ValidatingWebhook {
+        name: format!("{}.weighbridge.dev", kind.slug),
+        admission_review_versions: vec!["v1".into()],
+        client_config: WebhookClientConfig {
+            url: Some(settings.url.clone()),
+            ..WebhookClientConfig::default()
+        },
+        failure_policy: Some(settings.failure_policy.name().into()),
+        match_conditions: Some(conditions::of(kind).into_iter().map(match_condition).collect()),
+        match_policy: Some("Equivalent".into()),
+        namespace_selector: Some(namespaces(settings)),
+        object_selector: Some(LabelSelector::default()),
+        rules: Some(vec![rule(kind)]),
+        side_effects: "None".into(),
+        timeout_seconds: Some(settings.timeout_seconds.into()),
+    }
+}
+
+fn rule(kind: &Kind) -> RuleWithOperations {
+    RuleWithOperations {
+        api_groups: Some(vec![kind.group.into()]),
+        api_versions: Some(kind.versions.iter().map(|version| (*version).to_owned()).collect()),
+        operations: Some(vec!["CREATE".into(), "UPDATE".into()]),
+        resources: Some(vec![kind.plural.into()]),
+        scope: Some("Namespaced".into()),
+    }
+}
+
+fn match_condition(condition: conditions::Condition) -> MatchCondition {
+    MatchCondition { name: condition.name.into(), expression: condition.expression }
+}
+
+fn namespaces(settings: &Settings) -> LabelSelector {
+    let not_in = |key: &str, values: Vec<String>| LabelSelectorRequirement {
+        key: key.into(),
+        operator: "NotIn".into(),
+        values: Some(values),
+    };
+    let mut exempt: Vec<String> = SYSTEM.iter().map(|name| (*name).to_owned()).collect();
+    if !exempt.contains(&settings.own_namespace) {
+        exempt.push(settings.own_namespace.clone());
+    }
+    LabelSelector {
+        match_expressions: Some(vec![
+            not_in(MODE_LABEL, vec![Mode::Off.name().into()]),
+            not_in("kubernetes.io/metadata.name", exempt),
+        ]),
+        match_labels: Some(settings.namespace_labels.clone()).filter(|labels| !labels.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn made() -> ValidatingWebhookConfiguration {
+        configuration(&Settings {
+            name: "test".into(),
+            url: "https://127.0.0.1:9443/validate".into(),
+            failure_policy: FailurePolicy::Fail,
+            timeout_seconds: 5,
+            own_namespace: "weighbridge".into(),
+            namespace_labels: BTreeMap::from([("team".into(), "a".into())]),
+        })
+    }
+
+    #[test]
+    fn every_kind_has_an_entry_of_its_own() {
+        let webhooks = made().webhooks.unwrap();
+        let names: BTreeSet<_> = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+        assert_eq!(names.len(), KINDS.len());
+        for (webhook, kind) in webhooks.iter().zip(KINDS) {
+            // The apiserver wants at least three parts.
+            assert!(webhook.name.split('.').count() >= 3);
+            assert_eq!(webhook.side_effects, "None");
+            assert_eq!(webhook.rules.as_ref().unwrap()[0].resources, Some(vec![kind.plural.to_owned()]));
+            assert!(webhook.client_config.ca_bundle.is_none());
+        }
+    }
+
+    #[test]
+    fn neither_the_cluster_nor_the_webhook_hangs_on_it() {
+        let selector = made().webhooks.unwrap().remove(0).namespace_selector.unwrap();
+        let expressions = selector.match_expressions.unwrap();
+        assert_eq!(expressions[0].values, Some(vec!["off".into()]));
+        let exempt = expressions[1].values.clone().unwrap();
+        assert!(["kube-system", "weighbridge"].iter().all(|name| exempt.iter().any(|e| e == name)));
+        assert_eq!(selector.match_labels.unwrap()["team"], "a");
+    }
+}

@@ -1,0 +1,97 @@
+//! What the webhook counts. Every label's values are few and known beforehand.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The webhook's counters; a clone counts into the same.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    reviews: Family<Review, Counter>,
+    errors: Family<OfError, Counter>,
+    unanswerable: Counter,
+    seconds: Histogram,
+    pub(super) in_flight: Gauge,
+}
+
+/// A review that was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Review {
+    /// `allowed`, `warned` or `denied`.
+    pub(super) decision: &'static str,
+    /// The verdict's word; `NotJudged` where none was needed.
+    pub(super) verdict: &'static str,
+    /// The mode's word.
+    pub(super) mode: &'static str,
+    /// `create` or `update`.
+    pub(super) operation: &'static str,
+    /// The kind's slug.
+    pub(super) kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfError {
+    error: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            reviews: Family::default(),
+            errors: Family::default(),
+            unanswerable: Counter::default(),
+            // From a quarter of a millisecond to eight seconds.
+            seconds: Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
+                25e-5, 2.0, 16,
+            )),
+            in_flight: Gauge::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes them readable.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "weighbridge_admission_reviews",
+            "Reviews answered, by decision, verdict, mode, operation and kind",
+            self.reviews.clone(),
+        );
+        registry.register(
+            "weighbridge_admission_errors",
+            "Reviews admitted because judging them failed, by error",
+            self.errors.clone(),
+        );
+        registry.register(
+            "weighbridge_admission_unanswerable",
+            "Requests without a uid to answer under",
+            self.unanswerable.clone(),
+        );
+        registry.register_with_unit(
+            "weighbridge_admission_duration",
+            "From the whole body read to the answer",
+            Unit::Seconds,
+            self.seconds.clone(),
+        );
+        registry.register(
+            "weighbridge_admission_in_flight",
+            "Reviews being answered",
+            self.in_flight.clone(),
+        );
+    }
+
+    pub(super) fn answered(&self, review: &Review, took: Duration) {
+        self.reviews.get_or_create(review).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn failed(&self, error: &'static str) {
+        self.errors.get_or_create(&OfError { error }).inc();
+    }
+
+    pub(super) fn unanswerable(&self) {
+        self.unanswerable.inc();
+    }
+}

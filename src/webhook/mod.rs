@@ -1,0 +1,31 @@
+//! The admission webhook: what the apiserver asks about an object, and what it is told.
+//!
+//! ```text
+//! AdmissionReview ─► review ─► mode, children, overrides, ratchet ─► judge ─► decide ─► review ─► AdmissionReview
+//! ```
+//!
+//! [`router`] is the edge, [`answer`] gathers what a decision needs, and [`decide`] decides over plain data. Nothing is
+//! written here: the side effects are none, and the controller audits what slipped by. The one network call is the
+//! namespace that no cache knows yet ([`mode`]).
+
+mod answer;
+mod children;
+mod conditions;
+pub mod configuration;
+mod deadline;
+mod decide;
+mod message;
+mod metrics;
+mod mode;
+mod overrides;
+mod ratchet;
+mod review;
+mod router;
+#[cfg(test)]
+mod tests;
+
+pub use answer::Webhook;
+pub use metrics::Metrics;
+pub use mode::Mode;
+pub use overrides::Overrides;
+pub use router::router;

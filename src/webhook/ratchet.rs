@@ -1,0 +1,186 @@
+//! Whether an UPDATE may be refused at all.
+//!
+//! An object that is already there must stay editable: queues unsuspend it and choose its nodes, controllers write its
+//! status, and a rule that was tightened later doesn't undo what was admitted before. So an UPDATE is refused only if
+//! the new object would be, the old one would not, and they differ in more than
+//!
+//! - `suspend`, wherever the kind has it,
+//! - `status`,
+//! - metadata, of the object and of its templates, other than our annotations,
+//! - where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates.
+//!
+//! What is being deleted passes: removing the last finalizer is an UPDATE.
+
+use serde_json::{Map, Value};
+
+use crate::workload::kinds::Kind;
+
+/// Our annotations begin with this.
+const OURS: &str = "weighbridge.dev/";
+
+/// Where pods may be placed, which queues inject after admission.
+const PLACEMENT: &[&str] =
+    &["affinity", "nodeSelector", "schedulingGates", "tolerations", "topologySpreadConstraints"];
+
+/// Whether the old object is being deleted.
+pub(super) fn is_being_deleted(old: &Value) -> bool {
+    old.pointer("/metadata/deletionTimestamp").is_some_and(|moment| !moment.is_null())
+}
+
+/// Whether the objects differ in nothing that a person decides.
+pub(super) fn same_job(kind: &Kind, old: &Value, new: &Value) -> bool {
+    job(kind, old) == job(kind, new)
+}
+
+/// The object without what may change freely.
+fn job(kind: &Kind, object: &Value) -> Value {
+    let mut job = object.clone();
+    if let Some(fields) = job.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(pointer) = kind.suspend {
+        remove(&mut job, pointer);
+    }
+    strip(&mut job);
+    job
+}
+
+/// Removes a field, and what held nothing else.
+fn remove(object: &mut Value, pointer: &str) {
+    let Some((parent, field)) = pointer.rsplit_once('/') else { return };
+    let Some(fields) = object.pointer_mut(parent).and_then(Value::as_object_mut) else { return };
+    fields.remove(field);
+    if fields.is_empty() && !parent.is_empty() {
+        remove(object, parent);
+    }
+}
+
+/// Removes placement from every pod spec, and reduces every metadata, however deep.
+fn strip(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        Value::Object(fields) => {
+            if fields.contains_key("containers") {
+                fields.retain(|key, _| !PLACEMENT.contains(&key.as_str()));
+            }
+            if let Some(metadata) = fields.remove("metadata") {
+                let ours = our_annotations(metadata);
+                if !ours.is_empty() {
+                    fields.insert("metadata".into(), Value::Object(ours));
+                }
+            }
+            for (key, field) in fields.iter_mut() {
+                if key != "metadata" {
+                    strip(field);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn our_annotations(mut metadata: Value) -> Map<String, Value> {
+    match metadata.get_mut("annotations").map(Value::take) {
+        Some(Value::Object(mut annotations)) => {
+            annotations.retain(|key, _| key.starts_with(OURS));
+            annotations
+        }
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::workload::kinds;
+
+    fn pytorchjob() -> Value {
+        json!({
+            "apiVersion": "kubeflow.org/v1",
+            "kind": "PyTorchJob",
+            "metadata": {"name": "a", "annotations": {"weighbridge.dev/model": "llama-2-70b", "note": "x"}},
+            "spec": {
+                "runPolicy": {"suspend": true},
+                "pytorchReplicaSpecs": {"Worker": {
+                    "replicas": 4,
+                    "template": {
+                        "metadata": {"annotations": {"weighbridge.dev/tensor-parallel": "4"}},
+                        "spec": {"containers": [{"name": "pytorch", "args": ["--seq-length=4096"]}]},
+                    },
+                }},
+            },
+        })
+    }
+
+    const TEMPLATE: &str = "/spec/pytorchReplicaSpecs/Worker/template";
+
+    fn changed(change: impl Fn(&mut Value)) -> bool {
+        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        let mut new = pytorchjob();
+        change(&mut new);
+        assert_ne!(new, pytorchjob(), "the change changes something");
+        !same_job(kind, &pytorchjob(), &new)
+    }
+
+    fn at<'a>(object: &'a mut Value, path: &str) -> &'a mut Value {
+        object.pointer_mut(path).unwrap()
+    }
+
+    #[test]
+    fn what_queues_and_controllers_write_is_no_change_of_the_job() {
+        assert!(!changed(|o| *at(o, "/spec/runPolicy/suspend") = json!(false)));
+        assert!(!changed(|o| {
+            at(o, "/spec/runPolicy").as_object_mut().unwrap().remove("suspend");
+        }));
+        assert!(!changed(|o| {
+            at(o, "/spec").as_object_mut().unwrap().remove("runPolicy");
+        }));
+        assert!(!changed(|o| o["status"] = json!({"startTime": "2026-01-01T00:00:00Z"})));
+        assert!(!changed(|o| o["metadata"]["finalizers"] = json!(["a/b"])));
+        assert!(!changed(|o| o["metadata"]["labels"] = json!({"a": "b"})));
+        assert!(!changed(|o| o["metadata"]["annotations"]["note"] = json!("y")));
+        assert!(!changed(|o| at(o, TEMPLATE)["metadata"]["labels"] = json!({"a": "b"})));
+        assert!(!changed(
+            |o| at(o, TEMPLATE)["metadata"]["annotations"]["kueue.x-k8s.io/workload"] = json!("w")
+        ));
+        for (directive, value) in [
+            ("nodeSelector", json!({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"})),
+            ("affinity", json!({"nodeAffinity": {}})),
+            ("tolerations", json!([{"operator": "Exists"}])),
+            ("schedulingGates", json!([{"name": "kueue"}])),
+            ("topologySpreadConstraints", json!([])),
+        ] {
+            assert!(!changed(|o| at(o, TEMPLATE)["spec"][directive] = value.clone()), "{directive}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_decides_is_a_change_of_the_job() {
+        assert!(changed(|o| o["metadata"]["annotations"]["weighbridge.dev/model"] = json!("llama-2-7b")));
+        assert!(changed(|o| o["metadata"]["annotations"]["weighbridge.dev/layers"] = json!("96")));
+        assert!(changed(|o| o["metadata"] = json!({})));
+        assert!(changed(|o| at(o, TEMPLATE)["metadata"] = json!(null)));
+        assert!(changed(|o| at(o, TEMPLATE)["spec"]["containers"][0]["args"] = json!(["--seq-length=8192"])));
+        assert!(changed(|o| *at(o, "/spec/pytorchReplicaSpecs/Worker/replicas") = json!(2)));
+    }
+
+    #[test]
+    fn a_pods_own_placement_is_no_change() {
+        let kind = kinds::find("", "Pod").unwrap();
+        let old = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "main"}]}});
+        let mut new = old.clone();
+        new["spec"]["nodeSelector"] = json!({"zone": "a"});
+        assert!(same_job(kind, &old, &new));
+        new["spec"]["containers"][0]["image"] = json!("other");
+        assert!(!same_job(kind, &old, &new));
+    }
+
+    #[test]
+    fn a_deletion_is_told_by_the_old_object() {
+        assert!(is_being_deleted(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})));
+        assert!(!is_being_deleted(&json!({"metadata": {"deletionTimestamp": null}})));
+        assert!(!is_being_deleted(&Value::Null));
+    }
+}

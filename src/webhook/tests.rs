@@ -1,0 +1,374 @@
+//! The router with real reviews and hostile bodies, and a judge of the tests' own.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{Metrics, Mode, Overrides, Webhook, router};
+use crate::cluster::Cluster;
+use crate::hardware::Catalogue;
+use crate::judge::{Ask, Rules};
+use crate::judgement::{InputError, Judgement, Reason, Summary, Verdict};
+use crate::surroundings::Surroundings;
+use crate::workload::TrainingJob;
+
+/// Of something that fits.
+pub(super) fn judgement() -> Judgement {
+    Judgement {
+        verdict: Verdict::Fits,
+        reason: Reason::BelowCapacity,
+        message: String::new(),
+        oom_probability: None,
+        missing: Vec::new(),
+        warnings: Vec::new(),
+        errors: Vec::new(),
+        inputs: Vec::new(),
+        memory: None,
+        time: None,
+        cost: None,
+        advice: Vec::new(),
+        job: TrainingJob::default(),
+        summary: Summary::default(),
+        override_reason: None,
+        swings: Vec::new(),
+    }
+}
+
+/// Judges by the annotation `weighbridge.dev/model` alone.
+fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &Ask) -> Judgement {
+    let annotation = |key: &str| object["metadata"]["annotations"][key].as_str().map(str::to_owned);
+    let judgement = Judgement { override_reason: annotation("weighbridge.dev/override"), ..judgement() };
+    let message = "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB".to_owned();
+    match annotation("weighbridge.dev/model").as_deref() {
+        Some("huge") => {
+            Judgement { verdict: Verdict::OutOfMemory, reason: Reason::AboveCapacity, message, ..judgement }
+        }
+        Some("broken") => Judgement {
+            verdict: Verdict::Unknown,
+            reason: Reason::Malformed,
+            errors: vec![InputError {
+                field: "metadata.annotations[weighbridge.dev/model]".into(),
+                message: "weighbridge.dev/model=\"broken\" must be a name".into(),
+            }],
+            ..judgement
+        },
+        Some("panic") => panic!("as the test wants it"),
+        Some("slow") => {
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            judgement
+        }
+        Some(_) => judgement,
+        None => Judgement { verdict: Verdict::NotTraining, reason: Reason::NotTraining, ..judgement },
+    }
+}
+
+/// A webhook over empty caches, that knows the namespaces `enforced`, `warned`, `audited` and `offed`, and whose
+/// apiserver answers nobody.
+fn webhook() -> Arc<Webhook> {
+    let cluster = Cluster::new(Rules::default(), Vec::new());
+    for (name, label) in [
+        ("enforced", "enforce"),
+        ("warned", "warn"),
+        ("audited", "audit"),
+        ("offed", "off"),
+        ("odd", "Enforce"),
+    ] {
+        cluster.namespaces.insert(name, Some(label.to_owned()));
+    }
+    cluster.namespaces.insert("plain", None);
+    crate::tls::install_provider();
+    let nobody = Config::new("http://127.0.0.1:1".parse().unwrap());
+    let client = Client::try_from(nobody).unwrap();
+    let overrides = Overrides { users: vec!["ada".into()], groups: Vec::new() };
+    let webhook = Webhook::new(client, cluster, Mode::Enforce, overrides, Metrics::default());
+    Arc::new(webhook.judging_by(by_the_model))
+}
+
+fn job(model: Option<&str>) -> Value {
+    let annotations = model.map(|model| json!({"weighbridge.dev/model": model}));
+    json!({
+        "apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob",
+        "metadata": {"name": "llama", "namespace": "enforced", "annotations": annotations},
+        "spec": {"pytorchReplicaSpecs": {"Worker": {"replicas": 1, "template": {"spec": {"containers": []}}}}},
+    })
+}
+
+/// A review as a real apiserver 1.37 sends it.
+fn review(namespace: &str, operation: &str, object: &Value, old: &Value) -> Value {
+    json!({
+        "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": {"group": "kubeflow.org", "version": "v1", "kind": "PyTorchJob"},
+            "resource": {"group": "kubeflow.org", "version": "v1", "resource": "pytorchjobs"},
+            "requestKind": {"group": "kubeflow.org", "version": "v1", "kind": "PyTorchJob"},
+            "requestResource": {"group": "kubeflow.org", "version": "v1", "resource": "pytorchjobs"},
+            "name": "llama", "namespace": namespace, "operation": operation,
+            "userInfo": {"username": "bob", "groups": ["system:authenticated"], "extra": {"a": ["b"]}},
+            "object": object, "oldObject": old, "dryRun": false,
+            "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+        },
+    })
+}
+
+async fn post(content_type: &str, path: &str, body: impl Into<Body>) -> (StatusCode, String) {
+    let request = Request::post(path).header("content-type", content_type).body(body.into()).unwrap();
+    let response = router(webhook()).oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn asked(review: &Value) -> Value {
+    let (status, body) = post("application/json", "/validate?timeout=10s", review.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(answer["kind"], "AdmissionReview");
+    assert_eq!(answer["response"]["uid"], review["request"]["uid"]);
+    answer["response"].clone()
+}
+
+async fn created(namespace: &str, object: &Value) -> Value {
+    asked(&review(namespace, "CREATE", object, &Value::Null)).await
+}
+
+async fn updated(object: &Value, old: &Value) -> Value {
+    asked(&review("enforced", "UPDATE", object, old)).await
+}
+
+#[tokio::test]
+async fn what_would_run_out_is_refused_with_one_line() {
+    let response = created("plain", &job(Some("huge"))).await;
+    assert_eq!(response["allowed"], false);
+    let status = &response["status"];
+    assert_eq!((status["code"].as_u64(), status["reason"].as_str()), (Some(403), Some("Forbidden")));
+    let message = "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB";
+    assert_eq!(status["message"], message);
+    assert_eq!(status["details"], json!({"name": "llama", "group": "kubeflow.org", "kind": "PyTorchJob"}));
+    assert_eq!(response["auditAnnotations"]["verdict"], "OutOfMemory");
+    assert_eq!(response["auditAnnotations"]["mode"], "enforce");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_with_its_causes() {
+    let response = created("plain", &job(Some("broken"))).await;
+    assert_eq!(response["status"]["code"], 422);
+    assert_eq!(response["status"]["reason"], "Invalid");
+    assert_eq!(
+        response["status"]["details"]["causes"],
+        json!([{
+            "reason": "FieldValueInvalid",
+            "message": "weighbridge.dev/model=\"broken\" must be a name",
+            "field": "metadata.annotations[weighbridge.dev/model]",
+        }])
+    );
+}
+
+#[tokio::test]
+async fn each_namespace_has_its_mode() {
+    for (namespace, allowed, warnings, would_deny) in [
+        ("enforced", false, false, false),
+        ("plain", false, false, false),
+        ("warned", true, true, true),
+        ("audited", true, false, true),
+        ("offed", true, false, false),
+        ("odd", true, true, true),
+        ("unreadable", true, true, true),
+    ] {
+        let response = created(namespace, &job(Some("huge"))).await;
+        assert_eq!(response["allowed"], allowed, "{namespace}: {response}");
+        assert_eq!(response["warnings"].is_array(), warnings, "{namespace}: {response}");
+        assert_eq!(
+            response["auditAnnotations"]["would-deny"] == "true",
+            would_deny,
+            "{namespace}: {response}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_train_leaves_no_trace_whatever_the_namespace() {
+    for namespace in ["enforced", "odd", "unreadable"] {
+        let response = created(namespace, &job(None)).await;
+        assert_eq!(response, json!({"uid": response["uid"], "allowed": true}), "{namespace}");
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_a_ratchet() {
+    let (fits, huge) = (job(Some("small")), job(Some("huge")));
+    assert_eq!(updated(&huge, &fits).await["allowed"], false);
+    assert_eq!(updated(&fits, &huge).await["allowed"], true);
+
+    let mut other = huge.clone();
+    other["spec"]["pytorchReplicaSpecs"]["Worker"]["replicas"] = json!(2);
+    let response = updated(&other, &huge).await;
+    assert_eq!(
+        (&response["allowed"], &response["auditAnnotations"]["update"]),
+        (&json!(true), &json!("already-so"))
+    );
+
+    let mut unsuspended = huge.clone();
+    unsuspended["spec"]["runPolicy"] = json!({"suspend": false});
+    let response = updated(&unsuspended, &huge).await;
+    assert_eq!(
+        (&response["allowed"], &response["auditAnnotations"]["update"]),
+        (&json!(true), &json!("same-job"))
+    );
+
+    let mut going = fits.clone();
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(
+        updated(&huge, &going).await,
+        json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": true})
+    );
+}
+
+#[tokio::test]
+async fn an_override_counts_for_whom_the_policy_names() {
+    let mut overridden = job(Some("huge"));
+    overridden["metadata"]["annotations"]["weighbridge.dev/override"] = json!("measured it");
+    let mut review = review("enforced", "CREATE", &overridden, &Value::Null);
+    assert_eq!(asked(&review).await["allowed"], false);
+    review["request"]["userInfo"]["username"] = json!("ada");
+    let response = asked(&review).await;
+    assert_eq!(response["allowed"], true);
+    assert_eq!(response["auditAnnotations"]["override"], "measured it");
+
+    let mut added = self::review("enforced", "UPDATE", &overridden, &job(Some("small")));
+    added["request"]["userInfo"]["username"] = json!("ada");
+    assert_eq!(asked(&added).await["allowed"], false);
+}
+
+#[tokio::test]
+async fn a_child_passes_and_an_unknown_owner_is_noted() {
+    let mut review = review("enforced", "CREATE", &Value::Null, &Value::Null);
+    review["request"]["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
+    review["request"]["object"] = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "llama-worker-0",
+            "annotations": {"weighbridge.dev/model": "huge"},
+            "ownerReferences": [{"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "llama",
+                                 "uid": "u", "controller": true}],
+        },
+        "spec": {"containers": []},
+    });
+    let response = asked(&review).await;
+    assert_eq!(response["allowed"], true);
+    assert_eq!(response["auditAnnotations"], json!({"owner": "unknown"}));
+
+    review["request"]["object"]["metadata"]["ownerReferences"][0]["controller"] = json!(false);
+    assert_eq!(asked(&review).await["allowed"], false);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_admits_and_says_so() {
+    let mut nonsense = review("enforced", "CREATE", &Value::Null, &Value::Null);
+    nonsense["request"]["namespace"] = json!(["no", "name"]);
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let deep =
+        review("enforced", "CREATE", &json!("DEEP"), &Value::Null).to_string().replace("\"DEEP\"", &deep);
+    let panicking = review("enforced", "CREATE", &job(Some("panic")), &Value::Null);
+    for (body, error) in
+        [(nonsense.to_string(), "unreadable"), (deep, "unreadable"), (panicking.to_string(), "panic")]
+    {
+        let (status, answer) = post("application/json", "/validate", body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let response = &answer["response"];
+        assert_eq!(response["allowed"], true, "{response}");
+        assert_eq!(response["auditAnnotations"], json!({"error": error}));
+        assert!(response["warnings"][0].as_str().unwrap().contains("unjudged"));
+    }
+}
+
+#[tokio::test]
+async fn a_spent_deadline_admits_and_says_so() {
+    let body = review("enforced", "CREATE", &job(Some("slow")), &Value::Null).to_string();
+    let (status, answer) = post("application/json", "/validate?timeout=300ms", body).await;
+    assert_eq!(status, StatusCode::OK);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["response"]["allowed"], true);
+    assert_eq!(answer["response"]["auditAnnotations"], json!({"error": "deadline"}));
+}
+
+#[tokio::test]
+async fn a_part_of_an_object_and_a_strange_kind_are_none_of_our_business() {
+    let mut status = review("enforced", "UPDATE", &job(Some("huge")), &job(Some("small")));
+    status["request"]["subResource"] = json!("status");
+    let mut strange = review("enforced", "CREATE", &job(Some("huge")), &Value::Null);
+    strange["request"]["kind"] = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
+    let mut connect = review("enforced", "CONNECT", &job(Some("huge")), &Value::Null);
+    connect["request"]["object"] = Value::Null;
+    for review in [status, strange, connect] {
+        let response = asked(&review).await;
+        assert_eq!(response, json!({"uid": response["uid"], "allowed": true}));
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_a_uid_gets_a_clear_answer() {
+    let deep = "[".repeat(100_000);
+    let v1beta1 = json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview", "request": {}});
+    for (body, says) in [
+        (Vec::new(), "not an AdmissionReview"),
+        (b"no json".to_vec(), "not an AdmissionReview"),
+        (b"\xff\xfe".to_vec(), "not UTF-8"),
+        (deep.into_bytes(), "not an AdmissionReview"),
+        (br#"{"kind": "Pod", "apiVersion": "v1"}"#.to_vec(), "v1 Pod"),
+        (v1beta1.to_string().into_bytes(), "v1beta1"),
+        (br#"{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}"#.to_vec(), "no request.uid"),
+    ] {
+        let (status, answer) = post("application/json", "/validate", body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer.contains(says), "{answer} should say {says}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_json_or_too_large_is_not_read() {
+    let review = review("enforced", "CREATE", &job(Some("huge")), &Value::Null).to_string();
+    for content_type in ["text/plain", "application/yaml", ""] {
+        let (status, _) = post(content_type, "/validate", review.clone()).await;
+        assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
+    }
+    let (status, _) = post("application/json; charset=utf-8", "/validate", review.clone()).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, _) = post("application/json", "/validate", vec![b' '; (7 << 20) + 1]).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, _) = post("application/json", "/other", review.clone()).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let request = Request::get("/validate").body(Body::empty()).unwrap();
+    let response = router(webhook()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn every_answer_is_counted() {
+    let webhook = webhook();
+    let mut registry = prometheus_client::registry::Registry::default();
+    webhook.metrics().register(&mut registry);
+    for model in ["huge", "huge", "small", "panic"] {
+        let review = review("enforced", "CREATE", &job(Some(model)), &Value::Null).to_string();
+        let request = Request::post("/validate").header("content-type", "application/json");
+        let request = request.body(Body::from(review)).unwrap();
+        router(webhook.clone()).oneshot(request).await.unwrap();
+    }
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        "weighbridge_admission_reviews_total{decision=\"denied\",verdict=\"OutOfMemory\",mode=\"enforce\",\
+         operation=\"create\",kind=\"pytorchjob\"} 2",
+        "weighbridge_admission_errors_total{error=\"panic\"} 1",
+        "weighbridge_admission_duration_seconds_count 4",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+}

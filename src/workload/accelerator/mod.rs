@@ -1,0 +1,241 @@
+//! Which accelerators the pods ask for, and how many.
+//!
+//! ```text
+//! number = Σ over groups of pods (what one pod asks for × pods)
+//! type   = annotation, else node selector, else required node affinity, else the nodes that offer the resource
+//! ```
+//!
+//! Where several types are allowed (an affinity with several values, nodes of several kinds), the one with the most
+//! memory is judged, and a warning says so: the scheduler may still choose it, and to turn away what would have fitted
+//! is the worst mistake of all.
+//!
+//! Where the resource is a part of an accelerator (a MIG slice, a core, a share with a limit on its memory), or the
+//! nodes' labels tell how much memory there is, that is the capacity, and not what the catalogue says of the type.
+
+mod placement;
+mod requests;
+
+pub use requests::{Limit, Request, requests};
+
+use super::provenance::Provenance;
+use super::{Offer, Reading, printable};
+use crate::hardware::labels::{Labelled, of_labels};
+use crate::hardware::resources::ResourceKind;
+use crate::hardware::{Accelerator, Catalogue, partition};
+use crate::surroundings::Surroundings;
+
+/// The schema's bound on the number of accelerators.
+const MOST_ACCELERATORS: u64 = 10_000_000;
+/// Allowed types that a warning names at most.
+const NAMED: usize = 3;
+
+/// A type that the pods may get.
+#[derive(Clone, Debug)]
+struct Candidate<'c> {
+    /// As the catalogue is asked for it.
+    name: String,
+    accelerator: Option<&'c Accelerator>,
+    /// What it offers a process, where labels tell more than the type.
+    offer: Option<Offer>,
+    source: String,
+}
+
+/// Reads what the pods ask for, and where they may be placed.
+pub(super) fn read(
+    reading: &mut Reading,
+    requests: &[Request<'_>],
+    around: &Surroundings,
+    catalogue: &Catalogue,
+) {
+    count(&mut reading.provenance, requests);
+    for request in requests {
+        let mut candidates = selected(request, catalogue);
+        if candidates.is_empty() && !reading.provenance.knows("accelerator.type") {
+            candidates = offered(request, around, catalogue);
+        }
+        reading.warnings.extend(several(&candidates));
+        if let Some(largest) = largest(candidates).or_else(|| named_by_resource(request)) {
+            offer(reading, catalogue, &largest);
+        }
+        let card = reading.provenance.text("accelerator.type").and_then(|name| catalogue.find(name));
+        reading.warnings.extend(doubts(request, card));
+        // All ranks need the same; the pod with the least decides.
+        reading.offer = least(reading.offer.take(), part(request, card, catalogue));
+    }
+}
+
+fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
+    let Some(first) = requests.first() else { return };
+    let all = requests.iter().fold(0u64, |sum, r| sum.saturating_add(r.per_pod.saturating_mul(r.pods)));
+    let single = requests.len() == 1 && first.pods == 1;
+    let limits = format!("limits {}", first.resource);
+    let source = if single { limits.clone() } else { format!("{limits} × replicas") };
+    provenance.offer("accelerator.count", all.min(MOST_ACCELERATORS).into(), &source);
+    // Pods of one accelerator each may share a node; of pods with several, each has its own part of one.
+    let most = requests.iter().map(|request| request.per_pod).max().unwrap_or(1);
+    if (2..=1024).contains(&most) && !provenance.knows("accelerator.perNode") {
+        provenance.offer("accelerator.perNode", most.into(), &limits);
+    }
+}
+
+/// The types that the node selector, or the required affinity, allows.
+fn selected<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Vec<Candidate<'c>> {
+    let template = request.template;
+    if let Some(found) = of_labels(catalogue, |key| placement::selector(template, key)) {
+        return vec![candidate(&found, catalogue, "node selector")];
+    }
+    placement::terms(template)
+        .flat_map(placement::allowed)
+        .filter_map(|(key, value)| of_labels(catalogue, |wanted| (wanted == key).then_some(value)))
+        .map(|found| candidate(&found, catalogue, "node affinity"))
+        .collect()
+}
+
+/// The types of the nodes that offer the resource and on which the pods may be placed.
+fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Catalogue) -> Vec<Candidate<'c>> {
+    around
+        .nodes
+        .iter()
+        .filter(|node| node.allocatable.get(&request.resource).is_some_and(|count| *count > 0))
+        .filter(|node| placement::admits(request.template, node))
+        .filter_map(|node| of_labels(catalogue, |key| node.labels.get(key).map(String::as_str)))
+        .map(|found| candidate(&found, catalogue, "nodes' label"))
+        .collect()
+}
+
+fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> Candidate<'c> {
+    let source = format!("{from} {}", found.label);
+    let key = |accelerator: &Accelerator| accelerator.key.clone();
+    // The label's value, where it is a name of the accelerator and not of a machine.
+    let name = match found.accelerator {
+        Some(accelerator) if catalogue.find(&found.name).map(key) != Some(key(accelerator)) => {
+            accelerator.name.clone()
+        }
+        _ => printable(&found.name, 253),
+    };
+    let tells_more = found.memory.is_some() || found.partition.is_some();
+    let offer = found.usable(catalogue).filter(|_| tells_more).map(|bytes| Offer {
+        bytes,
+        part: found.partition.clone(),
+        compute_milli: compute_milli(catalogue, found.accelerator, found.partition.as_deref()),
+        source: source.clone(),
+    });
+    Candidate { name, accelerator: found.accelerator, offer, source }
+}
+
+/// The type that the resource's own name says: `huawei.com/Ascend910B3`.
+fn named_by_resource<'c>(request: &Request<'c>) -> Option<Candidate<'c>> {
+    let accelerator = request.what.accelerator?;
+    let source = format!("limits {}", request.resource);
+    let name = accelerator.name.clone();
+    Some(Candidate { name, accelerator: Some(accelerator), offer: None, source })
+}
+
+/// The share of a card's speed that a partition has.
+fn compute_milli(catalogue: &Catalogue, card: Option<&Accelerator>, profile: Option<&str>) -> Option<u64> {
+    partition::on(catalogue, card?, profile?)?.compute_milli
+}
+
+/// What a pod may use of an accelerator, where that is only a part of it, and who says so.
+fn part(request: &Request<'_>, card: Option<&Accelerator>, catalogue: &Catalogue) -> Option<Offer> {
+    let whole = card.map(Accelerator::usable);
+    let limits = |resource: &str| format!("limits {resource}");
+    let offer = |bytes, source| Offer { bytes, part: None, compute_milli: None, source };
+    match &request.what.kind {
+        ResourceKind::Partition(slice) => {
+            let on_card = card.and_then(|card| partition::on(catalogue, card, &slice.profile));
+            let slice = on_card.unwrap_or_else(|| slice.clone());
+            Some(Offer {
+                part: Some(slice.profile),
+                compute_milli: slice.compute_milli,
+                ..offer(slice.memory, limits(&request.resource))
+            })
+        }
+        ResourceKind::Core { per_chip } => Some(Offer {
+            part: Some("core".into()),
+            compute_milli: Some(1000 / (*per_chip).max(1)),
+            ..offer(whole?.share(*per_chip), limits(&request.resource))
+        }),
+        _ => {
+            let (limit, resource) = request.limit.as_ref()?;
+            let bytes = match limit {
+                Limit::Bytes(bytes) => whole.map_or(*bytes, |whole| whole.min(*bytes)),
+                Limit::Percent(percent) => whole?.scale(*percent as f64 / 100.0),
+            };
+            Some(offer(bytes, limits(resource)))
+        }
+    }
+}
+
+fn least(one: Option<Offer>, other: Option<Offer>) -> Option<Offer> {
+    one.into_iter().chain(other).min_by_key(|offer| offer.bytes)
+}
+
+/// What is doubtful about the resource.
+fn doubts(request: &Request<'_>, card: Option<&Accelerator>) -> Vec<String> {
+    let resource = printable(&request.resource, 48);
+    let mut doubts = Vec::new();
+    if matches!(request.what.kind, ResourceKind::Shared) {
+        doubts.push(format!("{resource} is shared: what other pods hold is not counted"));
+    }
+    if let Some(card) = card.filter(|card| card.vendor != request.what.vendor) {
+        let (vendor, maker) = (request.what.vendor, card.vendor);
+        doubts
+            .push(format!("{resource} is a resource of {vendor}, but the {} is made by {maker}", card.name));
+    }
+    doubts
+}
+
+/// What to say where more than one type is allowed.
+fn several(candidates: &[Candidate<'_>]) -> Option<String> {
+    let mut names: Vec<&str> = candidates.iter().map(Candidate::shown).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < 2 {
+        return None;
+    }
+    let most = largest(candidates.to_vec())?;
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    names.truncate(NAMED);
+    Some(format!("may run on {}{more}; judged on {}, the largest", names.join(", "), most.shown()))
+}
+
+/// The one with the most memory; of several the first.
+fn largest(candidates: Vec<Candidate<'_>>) -> Option<Candidate<'_>> {
+    let usable = |candidate: &Candidate<'_>| match &candidate.offer {
+        Some(offer) => Some(offer.bytes),
+        None => candidate.accelerator.map(Accelerator::usable),
+    };
+    candidates.into_iter().rev().max_by_key(usable)
+}
+
+impl Candidate<'_> {
+    fn shown(&self) -> &str {
+        self.accelerator.map_or(self.name.as_str(), |accelerator| &accelerator.name)
+    }
+}
+
+/// Takes a type, unless a stronger source has named it already, perhaps in other words.
+fn offer(reading: &mut Reading, catalogue: &Catalogue, candidate: &Candidate<'_>) {
+    let named = reading.provenance.text("accelerator.type");
+    let agrees = named.is_none_or(|named| same(catalogue, named, &candidate.name));
+    if named.is_none() || !agrees {
+        reading.provenance.offer("accelerator.type", candidate.name.clone().into(), &candidate.source);
+    }
+    if agrees {
+        reading.offer = least(reading.offer.take(), candidate.offer.clone());
+    }
+}
+
+/// Whether two names mean the same accelerator, or one of them is the other with more detail: `A100-80GB` and
+/// `NVIDIA-A100-PCIE-80GB`.
+fn same(catalogue: &Catalogue, one: &str, other: &str) -> bool {
+    let key = |name: &str| catalogue.find(name).map(|accelerator| accelerator.key.clone());
+    let parts = |name: &str| -> Vec<String> {
+        let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+        parts.map(str::to_ascii_lowercase).collect()
+    };
+    let (a, b) = (parts(one), parts(other));
+    let within = |few: &[String], many: &[String]| few.iter().all(|part| many.contains(part));
+    (key(one).is_some() && key(one) == key(other)) || within(&a, &b) || within(&b, &a)
+}

@@ -1,0 +1,115 @@
+//! Which nodes a pod may be placed on, as far as that tells its accelerator: node selectors and required affinity.
+//!
+//! A node selector asks for labels; a required node affinity is a list of terms of which one must hold, and a term a
+//! list of expressions that must all hold. Preferences decide nothing, and fields other than labels are not looked at.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::surroundings::Node;
+
+/// Terms and values that are looked at, at most.
+const MAX_TERMS: usize = 32;
+const MAX_VALUES: usize = 32;
+
+/// The labels that a pod's node must have: one value each.
+pub(super) fn selector<'a>(template: &'a Value, key: &str) -> Option<&'a str> {
+    template.pointer("/spec/nodeSelector")?.get(key)?.as_str()
+}
+
+/// The terms of the required affinity: one of them must hold.
+pub(super) fn terms(template: &Value) -> impl Iterator<Item = &Value> {
+    template
+        .pointer(
+            "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
+        )
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .take(MAX_TERMS)
+}
+
+fn expressions(term: &Value) -> impl Iterator<Item = &Value> {
+    term.get("matchExpressions").and_then(Value::as_array).into_iter().flatten().take(MAX_TERMS)
+}
+
+fn values(expression: &Value) -> impl Iterator<Item = &str> {
+    let values = expression.get("values").and_then(Value::as_array).into_iter().flatten();
+    values.filter_map(Value::as_str).take(MAX_VALUES)
+}
+
+fn text<'a>(expression: &'a Value, key: &str) -> Option<&'a str> {
+    expression.get(key).and_then(Value::as_str)
+}
+
+/// What a term allows, one label after the other: each key with one of the values that `In` allows.
+pub(super) fn allowed(term: &Value) -> impl Iterator<Item = (&str, &str)> {
+    expressions(term)
+        .filter(|expression| text(expression, "operator") == Some("In"))
+        .filter_map(|expression| Some((text(expression, "key")?, expression)))
+        .flat_map(|(key, expression)| values(expression).map(move |value| (key, value)))
+}
+
+/// Whether a pod of this template may be placed on a node, as far as labels decide.
+pub(super) fn admits(template: &Value, node: &Node) -> bool {
+    let selected = template.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
+    let selected =
+        selected.into_iter().all(|(key, value)| node.labels.get(key).map(String::as_str) == value.as_str());
+    let mut terms = terms(template).peekable();
+    let term_holds = terms.peek().is_none()
+        || terms.any(|term| expressions(term).all(|expression| holds(expression, &node.labels)));
+    selected && term_holds
+}
+
+fn holds(expression: &Value, labels: &BTreeMap<String, String>) -> bool {
+    let label = text(expression, "key").and_then(|key| labels.get(key)).map(String::as_str);
+    let is_listed = |label: &str| values(expression).any(|value| value == label);
+    let number = |text: &str| text.parse::<i64>().ok();
+    let bound = values(expression).next().and_then(number);
+    match text(expression, "operator") {
+        Some("In") => label.is_some_and(is_listed),
+        Some("NotIn") => !label.is_some_and(is_listed),
+        Some("Exists") => label.is_some(),
+        Some("DoesNotExist") => label.is_none(),
+        Some("Gt") => label.and_then(number).zip(bound).is_some_and(|(label, bound)| label > bound),
+        Some("Lt") => label.and_then(number).zip(bound).is_some_and(|(label, bound)| label < bound),
+        // An operator of a newer cluster excludes nothing.
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(labels: &[(&str, &str)]) -> Node {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Node { labels, ..Node::default() }
+    }
+
+    #[test]
+    fn a_node_must_have_what_selector_and_one_term_ask_for() {
+        let template = json!({"spec": {
+            "nodeSelector": {"zone": "a"},
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["h100", "h200"]},
+                                      {"key": "broken", "operator": "DoesNotExist"}]},
+                {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["64"]}]},
+            ]}}},
+        }});
+        for (labels, expected) in [
+            (vec![("zone", "a"), ("gpu", "h200")], true),
+            (vec![("zone", "a"), ("gpu", "h200"), ("broken", "")], false),
+            (vec![("zone", "a"), ("cores", "96")], true),
+            (vec![("zone", "a"), ("cores", "64")], false),
+            (vec![("gpu", "h100")], false),
+            (vec![("zone", "a"), ("gpu", "a100")], false),
+        ] {
+            assert_eq!(admits(&template, &node(&labels)), expected, "{labels:?}");
+        }
+        assert!(admits(&json!({}), &node(&[])));
+    }
+}

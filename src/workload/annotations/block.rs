@@ -1,0 +1,60 @@
+//! The `training` annotation: one YAML block with the fields of a `TrainingEstimate`'s spec.
+//!
+//! Read by the budgets of a small document: what a person writes is some dozens of lines, so neither aliases nor depth
+//! need room. A mistake names its line; a field that nobody reads is named too.
+
+use serde_json::Value;
+use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter as _, UserMessageFormatter};
+
+use crate::workload::TrainingJob;
+use crate::workload::printable;
+use crate::workload::provenance::for_each_leaf;
+
+const MAX_ALIASED: usize = 1_000;
+const MAX_DEPTH: usize = 16;
+const MAX_NODES: usize = 4_000;
+/// Unknown fields that are named at most.
+const MAX_UNKNOWN: usize = 8;
+
+/// What a block says.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    /// The fields that it gives.
+    pub(super) fields: Vec<(String, Value)>,
+    /// The fields that nobody reads.
+    pub(super) unknown: Vec<String>,
+}
+
+/// Reads a block; what is wrong with it, with the line, where it cannot be read.
+pub(super) fn read(text: &str) -> Result<Block, String> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Merge,
+        strict_booleans: false,
+        with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES, max_documents: 1 },
+    };
+    let mut unknown = Vec::new();
+    let job: Option<TrainingJob> =
+        serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+            serde_ignored::deserialize(deserializer, |path| {
+                if unknown.len() < MAX_UNKNOWN {
+                    // Optional groups are seen as `?`.
+                    unknown.push(path.to_string().replace("?.", "").replace('?', ""));
+                }
+            })
+        })
+        .map_err(|error| {
+            let problem = UserMessageFormatter.format_message(&error).into_owned();
+            let problem = printable(problem.lines().next().unwrap_or_default(), 200);
+            match error.location() {
+                Some(location) => format!("line {}: {problem}", location.line()),
+                None => problem,
+            }
+        })?;
+    let spec = serde_json::to_value(job.unwrap_or_default()).unwrap_or_default();
+    let mut fields = Vec::new();
+    for_each_leaf(&spec, &mut |field, value| fields.push((field.to_owned(), value.clone())));
+    Ok(Block { fields, unknown })
+}

@@ -1,0 +1,159 @@
+//! The annotation contract: every key under `weighbridge.dev/`, its grammar, its errors.
+//!
+//! Keys are lower-case and dashed, values as people write them (`70B`, `bf16`, `A100-80GB`). They are read on the
+//! workload, then on the templates of the pods that ask for accelerators; the workload wins. A single key beats the
+//! [`training`](block) block. A value that cannot be read is an error, complete in itself; a key that is not known is a
+//! warning with the nearest name, since a newer cluster may know it.
+//!
+//! The table is [`KEYS`]. Beside it there are `training`, one YAML block with the fields of a `TrainingEstimate`'s spec,
+//! and `override`, the reason why a denial should become a warning; whether it counts is the policy's to say.
+
+mod block;
+mod grammar;
+mod keys;
+#[cfg(test)]
+mod tests;
+
+pub use grammar::Grammar;
+pub use keys::{KEYS, Key, of_field};
+
+use serde_json::{Map, Value};
+
+use super::provenance::Provenance;
+use super::{Findings, printable};
+use crate::judgement::InputError;
+
+/// What all keys begin with.
+pub const PREFIX: &str = "weighbridge.dev/";
+/// The key of the YAML block.
+pub const TRAINING: &str = "training";
+/// The key of the reason for an override.
+pub const OVERRIDE: &str = "override";
+/// A label of namespaces, which people look for on workloads.
+const MODE: &str = "mode";
+/// Unknown keys that are named at most.
+const MOST_STRANGERS: usize = 8;
+
+/// An object's annotations, and where they stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Annotations<'a> {
+    values: Option<&'a Map<String, Value>>,
+    /// The object that has them: empty for the workload, `spec.template` for a template.
+    path: &'a str,
+}
+
+impl<'a> Annotations<'a> {
+    /// Those of the workload itself, or of the template at `path`.
+    pub fn of(object: &'a Value, path: &'a str) -> Self {
+        Self { values: object.pointer("/metadata/annotations").and_then(Value::as_object), path }
+    }
+
+    /// Whether any of them says something of a training job: an override or a mode alone does not.
+    pub fn speak_of_training(self) -> bool {
+        self.ours().any(|(name, _)| name != OVERRIDE && name != MODE)
+    }
+
+    /// How many bytes they take.
+    pub fn bytes(self) -> usize {
+        self.ours().map(|(_, value)| value.as_str().map_or(0, str::len)).sum()
+    }
+
+    /// The keys under the prefix, and their values.
+    fn ours(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.values.into_iter().flatten().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)))
+    }
+
+    /// The value of one of our keys. One that is no string says nothing: the apiserver has none, and `check` reports it.
+    fn value(self, name: &str) -> Option<&'a str> {
+        self.values?.get(&format!("{PREFIX}{name}"))?.as_str()
+    }
+
+    /// Who says it, as inputs name it.
+    fn source(self, what: &str) -> String {
+        if self.path.is_empty() { what.to_owned() } else { format!("{} {what}", self.path) }
+    }
+
+    /// Where a key stands.
+    fn place(self, name: &str) -> String {
+        let path = if self.path.is_empty() { String::new() } else { format!("{}.", self.path) };
+        format!("{path}metadata.annotations[{PREFIX}{name}]")
+    }
+
+    /// Reads the single keys.
+    pub(super) fn read_keys(self, provenance: &mut Provenance, findings: &mut Findings) {
+        for key in KEYS {
+            let Some(text) = self.value(key.name) else { continue };
+            let source = self.source(&format!("annotation {PREFIX}{}", key.name));
+            match key.grammar.read(key.field, text) {
+                Some(fields) => {
+                    for (field, value) in fields {
+                        provenance.offer(&field, value, &source);
+                    }
+                }
+                None => findings.errors.push(self.unreadable(key.name, text, &key.grammar.complaint())),
+            }
+        }
+        findings.warnings.extend(self.ours().filter_map(|(name, _)| stranger(name)).take(MOST_STRANGERS));
+    }
+
+    /// Reads the `training` block.
+    pub(super) fn read_block(self, provenance: &mut Provenance, findings: &mut Findings) {
+        let Some(text) = self.value(TRAINING) else { return };
+        match block::read(text) {
+            Ok(block) => {
+                let source = self.source("training annotation");
+                for (field, value) in block.fields {
+                    provenance.offer(&field, value, &source);
+                }
+                for field in block.unknown {
+                    let field = printable(&field, 48);
+                    findings.warnings.push(format!("{PREFIX}{TRAINING}: nobody reads the field {field}"));
+                }
+            }
+            Err(problem) => findings.errors.push(InputError {
+                field: self.place(TRAINING),
+                message: format!("{PREFIX}{TRAINING}: {problem}"),
+            }),
+        }
+    }
+
+    /// Reads the reason for an override.
+    pub(super) fn read_override(self, findings: &mut Findings) {
+        let Some(text) = self.value(OVERRIDE) else { return };
+        let reason = printable(text.trim(), 256);
+        if reason.is_empty() {
+            findings.errors.push(self.unreadable(
+                OVERRIDE,
+                text,
+                "is no reason: write in words why it should run anyway",
+            ));
+        } else if findings.override_reason.is_none() {
+            findings.override_reason = Some(reason);
+        }
+    }
+
+    fn unreadable(self, name: &str, text: &str, complaint: &str) -> InputError {
+        let message = format!("{PREFIX}{name}: \"{}\" {complaint}", printable(text, 64));
+        InputError { field: self.place(name), message }
+    }
+}
+
+/// What to say of a key under the prefix that is not in the contract.
+fn stranger(name: &str) -> Option<String> {
+    let known = || KEYS.iter().map(|key| key.name).chain([TRAINING, OVERRIDE]);
+    if known().any(|known| known == name) {
+        return None;
+    }
+    if name == MODE {
+        return Some(format!("{PREFIX}{MODE} is a label of namespaces; as an annotation it does nothing"));
+    }
+    let (shown, compared) = (printable(name, 40), printable(name, 64));
+    let nearest = known()
+        .map(|known| (strsim::damerau_levenshtein(&compared, known), known))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
+    Some(match nearest {
+        Some((_, known)) => format!("{PREFIX}{shown} is not known and not read; did you mean {known}?"),
+        None => format!("{PREFIX}{shown} is not known and not read"),
+    })
+}

@@ -1,0 +1,152 @@
+//! What is read of an object: a training job, where each of its values came from, and what is wrong with them.
+//!
+//! Most objects train nothing, and reading those must cost nothing. A kind that exists for training trains when it asks
+//! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
+//! accelerators and its command begins with a training launcher, or when an annotation of ours says so.
+
+use serde_json::Value;
+
+use super::accelerator::{self, Request};
+use super::annotations::Annotations;
+use super::kinds::{self, Kind, PodGroup, Purpose};
+use super::launch::{self, Program};
+use super::provenance::Provenance;
+use super::{Findings, what_if};
+use crate::hardware::Catalogue;
+use crate::judge::Ask;
+use crate::judgement::InputError;
+use crate::surroundings::Surroundings;
+use crate::units::Bytes;
+
+/// What was read of an object that trains.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Every value, and where it came from.
+    pub provenance: Provenance,
+    /// What is doubtful, one line each.
+    pub warnings: Vec<String>,
+    /// What could not be read.
+    pub errors: Vec<InputError>,
+    /// The reason that was given for an override.
+    pub override_reason: Option<String>,
+    /// What one accelerator offers, where the object or its nodes say more of that than the accelerator's name.
+    pub offer: Option<Offer>,
+    /// Why there is nothing more, where there is not.
+    pub unread: Option<Unread>,
+}
+
+/// What one accelerator offers a process: a partition of it, or the memory that labels tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The memory.
+    pub bytes: Bytes,
+    /// Which part of the accelerator it is: `3g.40gb`; none where it is all of it.
+    pub part: Option<String>,
+    /// Its share of the accelerator's speed, in thousandths, where it is a part whose share is known.
+    pub compute_milli: Option<u64>,
+    /// Who says so.
+    pub source: String,
+}
+
+/// Why an object that trains was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It has more to read than was asked for.
+    TooLarge,
+    /// It refers to a workload that is not there.
+    WorkloadNotFound,
+}
+
+impl Reading {
+    pub(super) fn unread(why: Unread) -> Self {
+        Self { unread: Some(why), ..Self::default() }
+    }
+
+    pub(super) fn take(&mut self, findings: Findings) {
+        self.warnings.extend(findings.warnings);
+        self.errors.extend(findings.errors);
+        self.override_reason = self.override_reason.take().or(findings.override_reason);
+    }
+}
+
+/// Reads an object; nothing where it does not train.
+pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Option<Reading> {
+    if what_if::is_estimate(object) {
+        return Some(what_if::read(object, around, catalogue, ask));
+    }
+    let kind = kinds::of(object)?;
+    let groups = (kind.pod_groups)(object);
+    let requests = accelerator::requests(&groups, catalogue);
+    let annotations = all_annotations(object, &groups, &requests);
+    trains(kind, &groups, &requests, &annotations)
+        .then(|| workload(&groups, &requests, &annotations, around, catalogue, ask))
+}
+
+/// Reads a workload that somebody asks about, whether it trains or not.
+pub(super) fn read_asked(
+    object: &Value,
+    around: &Surroundings,
+    catalogue: &Catalogue,
+    ask: &Ask,
+) -> Option<Reading> {
+    let groups = (kinds::of(object)?.pod_groups)(object);
+    let requests = accelerator::requests(&groups, catalogue);
+    let annotations = all_annotations(object, &groups, &requests);
+    Some(workload(&groups, &requests, &annotations, around, catalogue, ask))
+}
+
+/// The workload's annotations, then those of the templates of pods that ask for accelerators; where none does, of all.
+fn all_annotations<'a>(
+    object: &'a Value,
+    groups: &'a [PodGroup<'a>],
+    requests: &[Request<'_>],
+) -> Vec<Annotations<'a>> {
+    let asks = |group: &PodGroup<'_>| requests.is_empty() || requests.iter().any(|r| r.path == group.path);
+    // A pod is its own template.
+    let templates = groups.iter().filter(|group| !group.path.is_empty() && asks(group));
+    let templates = templates.map(|group| Annotations::of(group.template, &group.path));
+    std::iter::once(Annotations::of(object, "")).chain(templates).collect()
+}
+
+fn trains(
+    kind: &Kind,
+    groups: &[PodGroup<'_>],
+    requests: &[Request<'_>],
+    annotations: &[Annotations<'_>],
+) -> bool {
+    if annotations.iter().any(|annotations| annotations.speak_of_training()) {
+        return true;
+    }
+    if requests.is_empty() {
+        return false;
+    }
+    match (kind.purpose, launch::program(groups)) {
+        (_, Program::Launcher) | (Purpose::Training, Program::Other) => true,
+        (_, Program::Benchmark) | (Purpose::General, Program::Other) => false,
+    }
+}
+
+fn workload(
+    groups: &[PodGroup<'_>],
+    requests: &[Request<'_>],
+    annotations: &[Annotations<'_>],
+    around: &Surroundings,
+    catalogue: &Catalogue,
+    ask: &Ask,
+) -> Reading {
+    let bytes = annotations.iter().map(|annotations| annotations.bytes()).sum::<usize>();
+    if bytes.saturating_add(launch::bytes(groups)) > ask.max_bytes {
+        return Reading::unread(Unread::TooLarge);
+    }
+    let (mut reading, mut findings) = (Reading::default(), Findings::default());
+    for annotations in annotations {
+        annotations.read_keys(&mut reading.provenance, &mut findings);
+        annotations.read_override(&mut findings);
+    }
+    for annotations in annotations {
+        annotations.read_block(&mut reading.provenance, &mut findings);
+    }
+    reading.take(findings);
+    accelerator::read(&mut reading, requests, around, catalogue);
+    reading
+}

@@ -1,0 +1,136 @@
+//! A `TrainingEstimate`: a training job written by hand, or read from the workload that it refers to, or both.
+//!
+//! Its spec has the fields of a training job, and `workloadRef` beside them. A field of its own wins over what is read
+//! from the workload. The apiserver checks the spec against its schema; `check` reads it from a file, so every field is
+//! read by itself here and the wrong ones are named, each with its path.
+
+use serde_json::{Map, Value};
+
+use super::provenance::{for_each_leaf, put};
+use super::reading::{Reading, Unread, read_asked};
+use super::{TrainingJob, printable};
+use crate::hardware::Catalogue;
+use crate::judge::Ask;
+use crate::judgement::InputError;
+use crate::surroundings::Surroundings;
+
+/// Who says what the spec says.
+const SOURCE: &str = "spec";
+/// Groups of fields within groups of fields, at most, and fields in all.
+const MAX_DEPTH: usize = 4;
+const MAX_FIELDS: usize = 256;
+
+/// Whether an object is a `TrainingEstimate`.
+pub(super) fn is_estimate(object: &Value) -> bool {
+    let text = |key| object.get(key).and_then(Value::as_str);
+    text("apiVersion").is_some_and(|version| version.starts_with("weighbridge.dev/"))
+        && text("kind") == Some("TrainingEstimate")
+}
+
+/// Reads an estimate, and the workload that it refers to.
+pub(super) fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Reading {
+    let mut reading = Reading::default();
+    let empty = Map::new();
+    let spec = object.get("spec").and_then(Value::as_object).unwrap_or(&empty);
+    own_fields(spec, &mut reading);
+    let Some(reference) = spec.get("workloadRef").filter(|reference| !reference.is_null()) else {
+        return reading;
+    };
+    let Some(workload) = around.workloads.iter().find(|workload| is_meant(reference, object, workload))
+    else {
+        let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
+        if reading.provenance.knows_any("model.") {
+            let name = printable(name, 48);
+            reading.warnings.push(format!("the workload {name} is not there; only the spec is read"));
+        } else {
+            reading.unread = Some(Unread::WorkloadNotFound);
+        }
+        return reading;
+    };
+    if let Some(below) = read_asked(workload, around, catalogue, ask) {
+        fill(&mut reading, below);
+    }
+    reading
+}
+
+/// What the workload says of the fields that the spec leaves open.
+fn fill(reading: &mut Reading, below: Reading) {
+    // Another accelerator than the workload's offers what it offers.
+    let other = ["accelerator.type", "accelerator.memory"];
+    if !other.iter().any(|field| reading.provenance.knows(field)) {
+        reading.offer = below.offer;
+    }
+    reading.provenance.fill_from(below.provenance);
+    reading.warnings.extend(below.warnings);
+    reading.errors.extend(below.errors);
+    reading.override_reason = below.override_reason;
+    reading.unread = below.unread;
+}
+
+/// Whether a workload is the one that a reference means: kind and name, and namespace and uid where both are known.
+fn is_meant(reference: &Value, estimate: &Value, workload: &Value) -> bool {
+    let text =
+        |object: &'_ Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let group = |api_version: Option<String>| {
+        api_version
+            .map(|version| version.split_once('/').map_or(String::new(), |(group, _)| group.to_owned()))
+    };
+    let unless_both_differ = |a: Option<String>, b: Option<String>| a.is_none() || b.is_none() || a == b;
+    let name = text(reference, "/name");
+    name.is_some()
+        && name == text(workload, "/metadata/name")
+        && text(reference, "/kind") == text(workload, "/kind")
+        && unless_both_differ(group(text(reference, "/apiVersion")), group(text(workload, "/apiVersion")))
+        && unless_both_differ(text(estimate, "/metadata/namespace"), text(workload, "/metadata/namespace"))
+        && unless_both_differ(text(reference, "/uid"), text(workload, "/metadata/uid"))
+}
+
+/// Reads the fields of a training job, each by itself.
+fn own_fields(spec: &Map<String, Value>, reading: &mut Reading) {
+    let mut fields = 0;
+    for (name, value) in spec.iter().filter(|(name, _)| *name != "workloadRef") {
+        own_field(name, value, 1, &mut fields, reading);
+    }
+}
+
+fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, reading: &mut Reading) {
+    *fields += 1;
+    if *fields > MAX_FIELDS {
+        return;
+    }
+    match value {
+        Value::Null => {}
+        Value::Object(group) if !group.is_empty() && depth < MAX_DEPTH => {
+            for (name, value) in group {
+                own_field(&format!("{path}.{name}"), value, depth + 1, fields, reading);
+            }
+        }
+        leaf => match field(path, leaf) {
+            Ok(Some(value)) => reading.provenance.offer(path, value, SOURCE),
+            Ok(None) => {
+                let warning = format!("nobody reads the field spec.{}", printable(path, 64));
+                reading.warnings.push(warning);
+            }
+            Err(problem) => {
+                let path = printable(path, 64);
+                let message = format!("spec.{path}: {}", printable(&problem, 160));
+                reading.errors.push(InputError { field: format!("spec.{path}"), message });
+            }
+        },
+    }
+}
+
+/// A field's value as the spec's type has it; nothing where the spec has no such field.
+fn field(path: &str, value: &Value) -> Result<Option<Value>, String> {
+    let mut spec = Map::new();
+    put(&mut spec, path, value.clone());
+    let mut unknown = false;
+    let job: TrainingJob = serde_ignored::deserialize(Value::Object(spec), |_| unknown = true)
+        .map_err(|error| error.to_string())?;
+    let mut read = None;
+    if !unknown {
+        let spec = serde_json::to_value(job).unwrap_or_default();
+        for_each_leaf(&spec, &mut |_, value| read = Some(value.clone()));
+    }
+    Ok(read)
+}

@@ -1,0 +1,208 @@
+//! The estimates of admitted jobs, and of questions without a job.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
+
+use crate::controlplane::wait_until;
+use crate::gate::{Gate, SOON, Yard, condition, weighbridge};
+use crate::jobs::{example, fitting, named, pytorchjob};
+
+const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+
+#[tokio::test]
+async fn the_estimate_of_a_fitting_job_says_what_it_will_take() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let created = yard.admitted(&fitting("llama2-70b")?).await?;
+    let estimate = yard.estimate("pytorchjob-llama2-70b").await?;
+
+    let owner = &estimate["metadata"]["ownerReferences"][0];
+    assert_eq!((&owner["kind"], &owner["controller"]), (&json!("PyTorchJob"), &json!(true)));
+    assert_eq!(owner["uid"].as_str(), created.metadata.uid.as_deref());
+    assert_eq!(estimate["spec"]["workloadRef"]["uid"].as_str(), created.metadata.uid.as_deref());
+
+    let status = &estimate["status"];
+    assert_eq!(status["verdict"], "Fits", "{status}");
+    assert_eq!(status["observedGeneration"], estimate["metadata"]["generation"]);
+    assert_eq!(status["display"]["gpus"], "1024");
+    assert!(is_an_a800(status["display"]["accelerator"].as_str().unwrap_or_default()), "{status}");
+    let gib =
+        |figure: &str| status["memory"][figure].as_f64().map(|bytes| bytes / GIB).context(figure.to_owned());
+    assert!((20.0..60.0).contains(&gib("peakBytes")?), "{}", status["memory"]);
+    assert!((79.0..79.5).contains(&gib("capacityBytes")?), "{}", status["memory"]);
+    assert!(gib("lowerBytes")? < gib("peakBytes")? && gib("peakBytes")? < gib("upperBytes")?);
+    // 6 × 70e9 × 2e12 FLOPs on 1024 × 312 TFLOP/s at 40 % take 76 days; attention is on top.
+    let days = status["time"]["seconds"].as_f64().context("no time")? / 86_400.0;
+    assert!((76.0..90.0).contains(&days), "{days} days");
+
+    for (kind, expected) in [("Ready", "True"), ("FitsMemory", "True"), ("WithinDeadline", "Unknown")] {
+        let condition = condition(&estimate, kind);
+        assert_eq!(condition["status"], expected, "{kind}: {condition}");
+        assert_eq!(condition["observedGeneration"], estimate["metadata"]["generation"], "{kind}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_estimate_says_what_check_says_of_the_same_file() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    for (file, name) in [
+        ("pytorchjob-llama2-70b.yaml", "pytorchjob-llama2-70b"),
+        ("job-llama3-8b-lora.yaml", "job-llama3-8b-lora"),
+    ] {
+        let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
+        let said = Command::new(weighbridge()).args(["check", "-o", "json", &path]).output()?;
+        let said: Value = serde_json::from_slice(&said.stdout)?;
+        yard.admitted(&example(file)?).await?;
+        let status = yard.estimate(name).await?["status"].take();
+        assert_eq!(status["verdict"], said[0]["verdict"], "{file}");
+        for figure in ["peakBytes", "lowerBytes", "upperBytes", "capacityBytes"] {
+            assert_eq!(status["memory"][figure], said[0]["memory"][figure], "{figure} of {file}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn kubectl_shows_the_figures_in_columns() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    yard.admitted(&fitting("llama2-70b")?).await?;
+    yard.estimate("pytorchjob-llama2-70b").await?;
+    let table = yard.control_plane.kubectl()?.run(&["get", "te", "-n", yard.name()]).await?.success()?;
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let heads = rows.next().context("no heading")?;
+    assert_eq!(heads.join(" "), "NAME MODEL GPUS ACCELERATOR PEAK OF VERDICT DAYS GPU-HOURS AGE");
+    let row = rows.next().context("no row")?;
+    assert_eq!(row.len(), heads.len(), "a cell is empty in:\n{table}");
+    assert_eq!(row[..3], ["pytorchjob-llama2-70b", "llama-2-70b", "1024"]);
+    assert!(is_an_a800(row[3]), "{table}");
+    assert!(row[4].ends_with("Gi") && row[5].starts_with("79.") && row[6] == "Fits", "{table}");
+    assert!(row[8].ends_with('M'), "1024 GPUs for months are millions of hours: {table}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_admitted_and_its_estimate_lists_what_is_missing() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    yard.admitted(&pytorchjob("mystery", 2, &[("model", "acme/frontier-x"), ("gpu-type", "H100-80GB")]))
+        .await?;
+    let estimate = yard.estimate("pytorchjob-mystery").await?;
+    let status = &estimate["status"];
+    assert_eq!(
+        (&status["verdict"], &status["reason"]),
+        (&json!("Unknown"), &json!("UnknownModel")),
+        "{status}"
+    );
+    let missing = status["missing"].as_array().context("nothing is missing")?;
+    assert!(missing.iter().any(|m| m.as_str().is_some_and(|m| m.contains("model."))), "{missing:?}");
+    assert_eq!(condition(&estimate, "FitsMemory")["status"], "Unknown");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_too_large_to_read_is_admitted_and_says_so() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let mut job = fitting("huge")?;
+    let arguments = vec![format!("--name={}", "x".repeat(1000)); 1200];
+    // More than etcd takes, if both had them.
+    let replicas = &mut job["spec"]["pytorchReplicaSpecs"];
+    replicas["Worker"] = json!(null);
+    replicas["Master"]["template"]["spec"]["containers"][0]["args"] = json!(arguments);
+    yard.admitted(&job).await?;
+    let estimate = yard.estimate("pytorchjob-huge").await?;
+    let status = &estimate["status"];
+    assert_eq!((&status["verdict"], &status["reason"]), (&json!("Unknown"), &json!("TooLarge")), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_train_has_no_estimate() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let mut server = crate::jobs::job("server", 1, &[]);
+    server["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["vllm", "serve", "llama"]);
+    yard.asked(async { Ok(yard.create(&server).await??) }).await?;
+    // Whatever the controller does, it has done for the job before when it is done for a later one.
+    yard.admitted(&fitting("later")?).await?;
+    yard.estimate("pytorchjob-later").await?;
+    assert_eq!(yard.estimates().list(&ListParams::default()).await?.items.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_without_a_job_is_answered() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    yard.create(&example("trainingestimate-what-if.yaml")?).await??;
+    let estimate = yard.estimate("llama2-70b-on-512-h100").await?;
+    assert_eq!(estimate["status"]["verdict"], "Fits", "{}", estimate["status"]);
+    assert_eq!(estimate["status"]["display"]["gpus"], "512");
+
+    // Another question by the same object: the answer follows the spec.
+    let four = json!({"spec": {"parallelism": {"tensor": 1, "pipeline": 1, "sequence": null}}});
+    yard.change(&example("trainingestimate-what-if.yaml")?, &four).await??;
+    let estimate = yard.estimate("llama2-70b-on-512-h100").await?;
+    assert_eq!(estimate["metadata"]["generation"], 2);
+    assert_eq!(estimate["status"]["verdict"], "OutOfMemory", "{}", estimate["status"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_person_adds_to_a_jobs_estimate_wins_over_what_was_read() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    yard.admitted(&fitting("llama2-70b")?).await?;
+    let before = yard.estimate("pytorchjob-llama2-70b").await?;
+    let slower = json!({"spec": {"efficiency": {"mfuPercent": "20"}}});
+    yard.change(&before, &slower).await??;
+    let after = yard.estimate("pytorchjob-llama2-70b").await?;
+    let seconds = |estimate: &Value| estimate["status"]["time"]["seconds"].as_f64().unwrap_or_default();
+    assert!(
+        (1.9..2.1).contains(&(seconds(&after) / seconds(&before))),
+        "half the speed is not twice the time"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn deleting_a_job_deletes_its_estimate() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = fitting("llama2-70b")?;
+    yard.admitted(&job).await?;
+    yard.estimate("pytorchjob-llama2-70b").await?;
+    yard.of_the_kind_of(&job)?.delete("llama2-70b", &DeleteParams::background()).await?;
+    gone(&yard, "pytorchjob-llama2-70b").await
+}
+
+#[tokio::test]
+async fn an_estimate_that_is_deleted_is_made_again_while_its_job_is_there() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    yard.admitted(&fitting("llama2-70b")?).await?;
+    let first = yard.estimate("pytorchjob-llama2-70b").await?;
+    yard.estimates().delete("pytorchjob-llama2-70b", &DeleteParams::default()).await?;
+    wait_until("another estimate", SOON, || async {
+        let another = yard.estimate("pytorchjob-llama2-70b").await?;
+        Ok(another["metadata"]["uid"] != first["metadata"]["uid"])
+    })
+    .await
+}
+
+#[tokio::test]
+async fn two_kinds_of_one_name_have_an_estimate_each() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    yard.admitted(&named(fitting("")?, "twins")).await?;
+    yard.admitted(&named(example("job-llama3-8b-lora.yaml")?, "twins")).await?;
+    yard.estimate("pytorchjob-twins").await?;
+    yard.estimate("job-twins").await?;
+    Ok(())
+}
+
+/// The catalogue's key tells the form factor, too.
+fn is_an_a800(key: &str) -> bool {
+    key.starts_with("a800-") && key.ends_with("80gb")
+}
+
+async fn gone(yard: &Yard<'_>, name: &str) -> Result<()> {
+    let estimates = yard.estimates();
+    wait_until(&format!("{name} to be gone"), SOON, || async { Ok(estimates.get_opt(name).await?.is_none()) })
+        .await
+}

@@ -1,0 +1,99 @@
+//! The jobs that are weighed: the examples that people are shown, and small ones that say only what a test is about.
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+
+const PREFIX: &str = "weighbridge.dev/";
+
+/// An example, by the name of its file.
+pub(crate) fn example(file: &str) -> Result<Value> {
+    let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).context(path)?;
+    Ok(serde_saphyr::from_str(&text)?)
+}
+
+/// Llama-2-70B on 1024 A800-80GB, which fits.
+pub(crate) fn fitting(name: &str) -> Result<Value> {
+    Ok(named(example("pytorchjob-llama2-70b.yaml")?, name))
+}
+
+/// The same without sharding and with less recomputation, which runs out of memory.
+pub(crate) fn hopeless(name: &str) -> Result<Value> {
+    Ok(named(example("pytorchjob-llama2-70b-oom.yaml")?, name))
+}
+
+/// The change that makes the fitting one hopeless.
+pub(crate) fn ruin() -> Value {
+    annotate(&[("sharding", "ddp"), ("recompute", "none"), ("micro-batch-size", "4")])
+}
+
+/// A merge patch that sets these annotations of ours.
+pub(crate) fn annotate(annotations: &[(&str, &str)]) -> Value {
+    json!({"metadata": {"annotations": ours(annotations)}})
+}
+
+/// The object under another name.
+pub(crate) fn named(mut object: Value, name: &str) -> Value {
+    object["metadata"]["name"] = json!(name);
+    object
+}
+
+/// The object with these annotations of ours besides.
+pub(crate) fn annotated(mut object: Value, annotations: &[(&str, &str)]) -> Value {
+    for (key, value) in ours(annotations) {
+        object["metadata"]["annotations"][key] = Value::String(value.as_str().unwrap_or_default().to_owned());
+    }
+    object
+}
+
+/// A PyTorchJob of so many pods with eight GPUs each, which says no more than these annotations of ours.
+pub(crate) fn pytorchjob(name: &str, pods: u64, annotations: &[(&str, &str)]) -> Value {
+    let template = json!({"spec": pod_spec(8)});
+    let mut replicas = json!({"Master": {"replicas": 1, "template": template}});
+    if pods > 1 {
+        replicas["Worker"] = json!({"replicas": pods - 1, "template": template});
+    }
+    json!({
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "PyTorchJob",
+        "metadata": {"name": name, "annotations": ours(annotations)},
+        "spec": {"pytorchReplicaSpecs": replicas},
+    })
+}
+
+/// A Job of so many pods with eight GPUs each, whose annotations of ours are those of its pods.
+pub(crate) fn job(name: &str, pods: u64, annotations: &[(&str, &str)]) -> Value {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {
+            "parallelism": pods,
+            "completions": pods,
+            "template": {"metadata": {"annotations": ours(annotations)}, "spec": pod_spec(8)},
+        },
+    })
+}
+
+/// One of its pods, made by a person.
+pub(crate) fn pod(name: &str, annotations: &[(&str, &str)]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "annotations": ours(annotations)},
+        "spec": pod_spec(8),
+    })
+}
+
+/// A pod that starts a trainer on so many GPUs, or on none.
+pub(crate) fn pod_spec(gpus: u64) -> Value {
+    let mut container = json!({"name": "pytorch", "image": "none", "command": ["torchrun", "train.py"]});
+    if gpus > 0 {
+        container["resources"] = json!({"limits": {"nvidia.com/gpu": gpus.to_string()}});
+    }
+    json!({"restartPolicy": "Never", "containers": [container]})
+}
+
+fn ours(annotations: &[(&str, &str)]) -> Map<String, Value> {
+    annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), json!(value))).collect()
+}

@@ -1,0 +1,132 @@
+//! The process may do what its list of permissions says, and needs no more.
+
+use anyhow::Result;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
+use serde_json::json;
+use weighbridge::controller::permissions::{Permission, permissions};
+
+use crate::controlplane::{ControlPlane, Reach, Serve, Setup, TestNamespace};
+use crate::gate::{Yard, refusal, weighbridge};
+use crate::jobs::{fitting, hopeless};
+
+/// The rule that grants a permission to the one of this name.
+fn rule(permission: &Permission, name: &str) -> PolicyRule {
+    let name = match permission.resource {
+        "secrets" => "weighbridge-ca",
+        _ => name,
+    };
+    PolicyRule {
+        api_groups: Some(vec![permission.group.to_owned()]),
+        resources: Some(vec![permission.resource.to_owned()]),
+        verbs: permission.verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        resource_names: permission.one_object.then(|| vec![name.to_owned()]),
+        ..PolicyRule::default()
+    }
+}
+
+/// What the chart makes in a cluster, and the process for itself outside one.
+fn outside_a_cluster(group: &str, resource: &str) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(vec![resource.to_owned()]),
+        verbs: ["create", "update", "delete"].map(str::to_owned).into(),
+        ..PolicyRule::default()
+    }
+}
+
+/// Starts the one of this name, at home in a namespace of its own, as a user with just these permissions.
+async fn start<'a>(
+    control_plane: &'a ControlPlane,
+    name: &str,
+    permissions: &[Permission],
+) -> Result<(Serve, TestNamespace<'a>)> {
+    let home = control_plane.namespace(&[]).await?;
+    grant(control_plane, home.name(), name, permissions).await?;
+    let namespace = control_plane.guarded_namespace(home.name(), &[]).await?;
+    let setup = Setup {
+        home: home.name().to_owned(),
+        kubeconfig: Some(control_plane.kubeconfig_of(name, &[])?),
+        ..Setup::new(name, Reach::Namespaces(vec![namespace.name().to_owned()]))
+    };
+    Ok((Serve::start(control_plane, weighbridge(), setup).await?, namespace))
+}
+
+async fn grant(
+    control_plane: &ControlPlane,
+    home: &str,
+    name: &str,
+    permissions: &[Permission],
+) -> Result<()> {
+    let client = control_plane.admin()?;
+    let post = PostParams::default();
+    let rules = |own_namespace: bool| {
+        let granted = permissions.iter().filter(move |permission| permission.own_namespace == own_namespace);
+        granted.map(|permission| rule(permission, name)).collect::<Vec<_>>()
+    };
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+
+    let mut everywhere = rules(false);
+    everywhere.push(outside_a_cluster("admissionregistration.k8s.io", "validatingwebhookconfigurations"));
+    let role = ClusterRole { metadata: metadata.clone(), rules: Some(everywhere), aggregation_rule: None };
+    Api::<ClusterRole>::all(client.clone()).create(&post, &role).await?;
+    let mut at_home = rules(true);
+    at_home.push(outside_a_cluster("", "secrets"));
+    let role = Role { metadata, rules: Some(at_home) };
+    Api::<Role>::namespaced(client.clone(), home).create(&post, &role).await?;
+
+    let group = "rbac.authorization.k8s.io";
+    let binding = |kind: &str| {
+        json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": kind, "name": name},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": name}],
+        })
+    };
+    let everywhere: ClusterRoleBinding = serde_json::from_value(binding("ClusterRole"))?;
+    Api::<ClusterRoleBinding>::all(client.clone()).create(&post, &everywhere).await?;
+    let at_home: RoleBinding = serde_json::from_value(binding("Role"))?;
+    Api::<RoleBinding>::namespaced(client, home).create(&post, &at_home).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_permissions_that_are_listed_suffice() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let (serve, namespace) = start(control_plane, "permitted", &permissions()).await?;
+    let yard = Yard::new(control_plane, &serve, namespace)?;
+    yard.admitted(&fitting("llama")?).await?;
+    yard.estimate("pytorchjob-llama").await?;
+    assert_eq!(refusal(yard.create(&hopeless("late")?).await?)?.code, 403);
+
+    let metrics = serve.metrics().await?;
+    for failures in ["weighbridge_watch_errors_total", "weighbridge_reconcile_failures_total"] {
+        assert!(metrics.sum(failures, &[]) < 0.5, "{failures}: {metrics:?}");
+    }
+    let said = std::fs::read_to_string(serve.log())?;
+    assert!(!said.to_lowercase().contains("forbidden"), "{said}");
+    serve.stop().await
+}
+
+#[tokio::test]
+async fn a_permission_that_is_missing_is_reported_and_blocks_nothing_else() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let missing = ["nodes", "jobs", "customresourcedefinitions", "events"];
+    let mut others = permissions();
+    others.retain(|permission| !missing.contains(&permission.resource));
+    let (serve, namespace) = start(control_plane, "forgotten", &others).await?;
+    let yard = Yard::new(control_plane, &serve, namespace)?;
+    yard.admitted(&fitting("llama")?).await?;
+    yard.estimate("pytorchjob-llama").await?;
+    assert_eq!(refusal(yard.create(&hopeless("late")?).await?)?.code, 403);
+
+    let metrics = serve.metrics().await?;
+    for resource in ["nodes", "jobs"] {
+        let forbidden = [("resource", resource), ("reason", "Forbidden")];
+        assert!(metrics.sum("weighbridge_watch_errors_total", &forbidden) > 0.5, "{resource}: {metrics:?}");
+    }
+    serve.stop().await
+}

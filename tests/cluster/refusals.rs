@@ -1,0 +1,133 @@
+//! What is refused at the gate, and in which words.
+
+use anyhow::{Context as _, Result};
+use kube::api::{ListParams, PostParams};
+
+use crate::gate::{Gate, refusal};
+use crate::jobs::{fitting, hopeless, pytorchjob};
+
+#[tokio::test]
+async fn a_pytorchjob_that_would_run_out_is_refused_with_the_numbers_and_does_not_exist() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = hopeless("llama")?;
+
+    let said = refusal(yard.create(&job).await?)?;
+    assert_eq!((said.code, said.reason.as_str()), (403, "Forbidden"));
+    let line = said.message.lines().next().unwrap_or_default();
+    for part in ["denied the request: needs ", " GiB per GPU (", "an A800-80GB offers 79.", " GiB; ", " fits"]
+    {
+        assert!(line.contains(part), "no {part:?} in: {line}");
+    }
+    assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it exists all the same");
+    Ok(())
+}
+
+#[tokio::test]
+async fn kubectl_shows_a_refusal_in_one_line() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let arguments = ["create", "-n", yard.name(), "-f", "-"];
+    let said =
+        yard.control_plane.kubectl()?.run_with_input(&arguments, &hopeless("llama")?.to_string()).await?;
+    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(said.stdout, "");
+    let line = said.stderr.trim_end();
+    assert!(
+        line.starts_with("Error from server (Forbidden): error when creating \"STDIN\": admission webhook ")
+    );
+    assert!(!line.contains('\n') && line.contains(" GiB per GPU ("), "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn size_parallelism_and_gpu_type_suffice_to_refuse_what_cannot_fit() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    // 70e9 parameters over 8 GPUs: their states alone take 130 GiB of each.
+    let job = pytorchjob(
+        "llama",
+        1,
+        &[
+            ("parameters", "70B"),
+            ("tensor-parallel", "4"),
+            ("pipeline-parallel", "2"),
+            ("gpu-type", "A800-80GB"),
+        ],
+    );
+    let said = refusal(yard.create(&job).await?)?;
+    assert_eq!(said.code, 403);
+    assert!(said.message.contains("offers 79."), "{}", said.message);
+    Ok(())
+}
+
+#[tokio::test]
+async fn size_parallelism_and_gpu_type_alone_are_admitted_with_a_wide_interval_where_it_may_fit() -> Result<()>
+{
+    let yard = Gate::shared().await?.yard().await?;
+    let job = pytorchjob(
+        "llama",
+        16,
+        &[
+            ("parameters", "70B"),
+            ("tensor-parallel", "8"),
+            ("pipeline-parallel", "8"),
+            ("gpu-type", "H100-80GB"),
+        ],
+    );
+    yard.admitted(&job).await?;
+    let estimate = yard.estimate("pytorchjob-llama").await?;
+    let memory = &estimate["status"]["memory"];
+    let (Some(lower), Some(upper)) = (memory["lowerBytes"].as_f64(), memory["upperBytes"].as_f64()) else {
+        anyhow::bail!("no interval in {memory}");
+    };
+    assert!(upper > 1.5 * lower, "from {lower} to {upper} is no wide interval");
+    Ok(())
+}
+
+#[tokio::test]
+async fn values_that_cannot_be_read_are_refused_with_a_cause_for_each() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = pytorchjob(
+        "llama",
+        2,
+        &[
+            ("model", "llama-2-7b"),
+            ("tensor-parallel", "four"),
+            ("tokens", "2 trillion"),
+            ("gpu-type", "H100-80GB"),
+        ],
+    );
+    let said = refusal(yard.create(&job).await?)?;
+    assert_eq!((said.code, said.reason.as_str()), (422, "Invalid"), "{}", said.message);
+    let causes = said.details.context("no details")?.causes;
+    assert_eq!(causes.len(), 2, "{causes:?}");
+    for (key, value) in
+        [("weighbridge.dev/tensor-parallel", "four"), ("weighbridge.dev/tokens", "2 trillion")]
+    {
+        let of_key = causes.iter().find(|cause| cause.field.contains(key));
+        let message = &of_key.with_context(|| format!("no cause for {key} in {causes:?}"))?.message;
+        assert!(message.contains(key) && message.contains(value), "incomplete in itself: {message}");
+    }
+    assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it exists all the same");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dry_run_is_judged_and_changes_nothing() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let (good, bad) = (fitting("good")?, hopeless("bad")?);
+    let jobs = yard.of_the_kind_of(&good)?;
+
+    let good = serde_json::from_value(good)?;
+    yard.asked(async { Ok(jobs.create(&dry_run, &good).await?) }).await?;
+    assert_eq!(refusal(jobs.create(&dry_run, &serde_json::from_value(bad)?).await)?.code, 403);
+
+    // What the controller would have done by now, it has done for a job that came later.
+    let later = fitting("later")?;
+    yard.admitted(&later).await?;
+    yard.estimate("pytorchjob-later").await?;
+    let there = jobs.list(&ListParams::default()).await?;
+    assert_eq!(there.items.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>(), ["later"]);
+    let estimates = yard.estimates().list(&ListParams::default()).await?;
+    assert_eq!(estimates.items.len(), 1, "{estimates:?}");
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What the apiserver never asks about, since the object itself shows that no accelerator is wanted.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::controlplane::{ControlPlane, Reach, Serve, Setup};
+use crate::gate::{Yard, weighbridge};
+use crate::jobs::{job, pod_spec, pytorchjob};
+
+/// Objects that ask for no accelerator, though one of them trains.
+fn without_gpus() -> Vec<Value> {
+    let mut trains = pytorchjob("trains", 2, &[]);
+    for role in ["Master", "Worker"] {
+        trains["spec"]["pytorchReplicaSpecs"][role]["template"]["spec"] = pod_spec(0);
+    }
+    let mut plain = job("plain", 1, &[]);
+    plain["spec"]["template"]["spec"] = pod_spec(0);
+    // Its pod is made only when it may start.
+    plain["spec"]["suspend"] = json!(true);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": pod_spec(0)});
+    // As empty as their definition lets them be: an expression that fails on one refuses it.
+    let mut nothing = pytorchjob("nothing", 1, &[]);
+    nothing["spec"]["pytorchReplicaSpecs"] = json!({});
+    let mut no_template = pytorchjob("no-template", 1, &[]);
+    no_template["spec"]["pytorchReplicaSpecs"] =
+        json!({"Worker": {"replicas": 1}, "Master": {"template": {}}});
+    vec![trains, plain, pod, nothing, no_template]
+}
+
+/// One way each of asking for an accelerator.
+fn with_gpus() -> Vec<Value> {
+    let container = |resources: Value| {
+        let mut spec = pod_spec(0);
+        spec["containers"][0]["resources"] = resources;
+        spec
+    };
+    let mut init = pod_spec(0);
+    init["initContainers"] =
+        json!([{"name": "warm", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]);
+    let specs = [
+        container(json!({"limits": {"nvidia.com/gpu": "1"}})),
+        container(json!({"limits": {"amd.com/gpu": "1"}})),
+        container(json!({"limits": {"nvidia.com/mig-3g.40gb": "1"}})),
+        container(json!({"limits": {"huawei.com/Ascend910": "8"}})),
+        init,
+    ];
+    let pods = specs.into_iter().enumerate().map(|(number, spec)| {
+        let metadata = json!({"name": format!("pod-{number}")});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    });
+    pods.collect()
+}
+
+#[tokio::test]
+async fn only_what_asks_for_an_accelerator_reaches_the_webhook() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("traffic", &[]).await?;
+    let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
+    let serve = Serve::start(control_plane, weighbridge(), Setup::new("traffic", reach)).await?;
+    let yard = Yard::new(control_plane, &serve, namespace)?;
+
+    let before = yard.requests().await?;
+    for object in without_gpus() {
+        yard.create(&object).await??;
+        let asked = yard.requests().await? - before;
+        assert!(asked < 0.5, "asked about {object}");
+    }
+    for (number, object) in (1_u32..).zip(with_gpus()) {
+        yard.create(&object).await??;
+        let asked = yard.requests().await? - before;
+        assert!(
+            (asked - f64::from(number)).abs() < 0.5,
+            "{asked} requests instead of {number} after {object}"
+        );
+    }
+    serve.stop().await
+}

@@ -1,0 +1,145 @@
+//! Changes of a job that is there: a ratchet, which only refuses what makes a job hopeless that was not.
+
+use anyhow::Result;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::controlplane::{wait_until, wait_until_refused};
+use crate::gate::{Gate, SOON, Yard, refusal};
+use crate::jobs::{fitting, hopeless, pytorchjob, ruin};
+
+/// A job that would be refused, in a namespace that did not enforce when it came.
+async fn hopeless_from_before(gate: &Gate) -> Result<(Yard<'_>, Value)> {
+    let yard = gate.yard_in_mode(Some("warn")).await?;
+    let job = hopeless("llama")?;
+    yard.admitted(&job).await?;
+    let namespaces = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(yard.client.clone());
+    let enforce = json!({"metadata": {"labels": {"weighbridge.dev/mode": "enforce"}}});
+    namespaces.patch(yard.name(), &PatchParams::default(), &Patch::Merge(&enforce)).await?;
+    wait_until_refused(yard.control_plane, yard.name()).await?;
+    Ok((yard, job))
+}
+
+#[tokio::test]
+async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let mut job = fitting("llama")?;
+    job["spec"]["runPolicy"] = json!({"suspend": true});
+    yard.admitted(&job).await?;
+
+    let started = yard.change_admitted(&job, &json!({"spec": {"runPolicy": {"suspend": false}}})).await?;
+    assert_eq!(started.data["spec"]["runPolicy"]["suspend"], false);
+    yard.change_admitted(&job, &node_selector(&[("pool", "a800")])).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    // Which accelerator it will get is left to the queue.
+    let job = pytorchjob(
+        "llama",
+        1,
+        &[
+            ("parameters", "13B"),
+            ("tensor-parallel", "8"),
+            ("sequence-length", "2048"),
+            ("micro-batch-size", "1"),
+        ],
+    );
+    yard.admitted(&job).await?;
+    yard.change_admitted(&job, &node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")])).await?;
+    let noted = yard.audited("patch", &job).await?;
+    assert_eq!((noted["would-deny"].as_str(), noted["update"].as_str()), ("true", "same-job"));
+    yard.estimate_that("pytorchjob-llama", "OutOfMemory").await?;
+    Ok(())
+}
+
+fn node_selector(labels: &[(&str, &str)]) -> Value {
+    let labels: serde_json::Map<_, _> =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    json!({"spec": {"pytorchReplicaSpecs": {"Master": {"template": {"spec": {"nodeSelector": labels}}}}}})
+}
+
+#[tokio::test]
+async fn a_hopeless_job_from_before_may_still_be_changed() -> Result<()> {
+    let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
+    yard.change_admitted(&job, &json!({"spec": {"runPolicy": {"suspend": true}}})).await?;
+    yard.change_admitted(&job, &json!({"metadata": {"labels": {"team": "research"}}})).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_makes_a_fitting_job_hopeless_is_refused() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = fitting("llama")?;
+    let created = yard.admitted(&job).await?;
+
+    let said = refusal(yard.change(&job, &ruin()).await?)?;
+    assert_eq!(said.code, 403);
+    assert!(said.message.contains(" GiB per GPU ("), "{}", said.message);
+    let kept = yard.of_the_kind_of(&job)?.get("llama").await?;
+    assert_eq!(kept.metadata.annotations, created.metadata.annotations);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_makes_a_hopeless_job_fit_is_admitted() -> Result<()> {
+    let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
+    let repaired = fitting("llama")?;
+    yard.change_admitted(&job, &json!({"metadata": repaired["metadata"], "spec": repaired["spec"]})).await?;
+    yard.estimate_that("pytorchjob-llama", "Fits").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_may_lose_its_finalizer_whatever_it_is() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let mut job = fitting("llama")?;
+    job["metadata"]["finalizers"] = json!(["test/hold"]);
+    yard.admitted(&job).await?;
+    let jobs = yard.of_the_kind_of(&job)?;
+    jobs.delete("llama", &DeleteParams::default()).await?;
+
+    // Hopeless by the same change, which would be refused of a job that stays.
+    let mut change = ruin();
+    change["metadata"]["finalizers"] = Value::Null;
+    yard.change(&job, &change).await??;
+    wait_until("the job to be gone", SOON, || async { Ok(jobs.get_opt("llama").await?.is_none()) }).await
+}
+
+#[tokio::test]
+async fn a_finalizer_of_a_hopeless_job_can_be_removed() -> Result<()> {
+    let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
+    let jobs = yard.of_the_kind_of(&job)?;
+    let hold = json!({"metadata": {"finalizers": ["test/hold"]}});
+    yard.change_admitted(&job, &hold).await?;
+    jobs.delete("llama", &DeleteParams::default()).await?;
+    yard.change(&job, &json!({"metadata": {"finalizers": null}})).await??;
+    wait_until("the job to be gone", SOON, || async { Ok(jobs.get_opt("llama").await?.is_none()) }).await
+}
+
+#[tokio::test]
+async fn taking_away_the_gpus_that_a_sharded_job_needs_is_refused() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    // Sharded over 128 GPUs it fits; over 8 its states alone take more than a card.
+    let job = pytorchjob(
+        "llama",
+        16,
+        &[
+            ("model", "llama-2-70b"),
+            ("sharding", "fsdp"),
+            ("framework", "fsdp"),
+            ("recompute", "full"),
+            ("attention", "flash"),
+            ("micro-batch-size", "1"),
+            ("sequence-length", "4096"),
+            ("precision", "bf16"),
+            ("gpu-type", "A100-80GB"),
+        ],
+    );
+    yard.admitted(&job).await?;
+    let fewer = json!({"spec": {"pytorchReplicaSpecs": {"Worker": null}}});
+    assert_eq!(refusal(yard.change(&job, &fewer).await?)?.code, 403);
+    Ok(())
+}
