@@ -110,6 +110,8 @@ impl<'a> Program<'a> {
         let input = tape.live();
         let output = self.layer(&mut tape, x);
         let forward = tape.take_fullest();
+        let narrow = self.formats.compute < self.formats.parameter;
+        let stream = Bytes(tape.elements(output).saturating_mul(tape.width(output)));
         tape.free(output);
         // A checkpoint holds the layer's input while the layer is computed again and run backwards.
         if recompute != Recompute::Full {
@@ -121,8 +123,13 @@ impl<'a> Program<'a> {
         tape.backward();
         let backward = tape.take_fullest();
         let gradients = tape.gradients();
+        // Computing again ends with the last tensor that is saved. Meanwhile the output's gradient waits, and under
+        // autocast its cast for the residual's other half.
+        let again = tape.fullest_saving() + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
         match recompute {
-            Recompute::Full => LayerRun { kept: input, cached, forward, backward, gradients },
+            Recompute::Full => {
+                LayerRun { kept: input, cached, forward, backward: backward.max(again), gradients }
+            }
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
             Recompute::Selective => {
                 let kept = saved.scale(0.4).max(input.min(saved));
