@@ -28,19 +28,17 @@
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::super::{schedule, states};
 use super::instants::Instant;
-use super::layers::LayerRun;
-use super::layers::Program;
 use super::layers::head::{HeadRun, head};
-use super::{gradients, optimizer};
+use super::layers::{LayerRun, Program, written_out};
+use super::{gradients, optimizer, weights};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
 use crate::workload::{Framework, Recompute, Sharding};
 
 /// Whether the plan's layers run as PyTorch's eager modules.
 pub(super) fn is_eager(plan: &Plan) -> bool {
-    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP)
-        && plan.shape.latent.is_none()
-        && !plan.offload_activations
+    written_out(plan)
+        && plan.framework != Framework::DeepSpeed
         && !matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3)
 }
 
@@ -145,16 +143,19 @@ impl<'a> Timeline<'a> {
         let n = if sharded { plan.shard_group() } else { 1 };
         let t = plan.tensor.max(1);
         let widths = plan.widths;
-        let group = |parameters: u64, adapters: u64, gradients: Bytes| {
+        let group = |parameters: u64, width: f64, adapters: u64, gradients: Bytes| {
             let trained = if adapted { 0 } else { parameters };
             let adapters = |width: f64| Bytes::of(adapters, width);
             Group {
-                gathered: Bytes::of(parameters, widths.compute) + adapters(4.0),
+                gathered: Bytes::of(parameters, width) + adapters(4.0),
                 reduced: Bytes::of(trained, widths.reduction) + adapters(4.0),
                 gradients,
                 kept: (Bytes::of(trained, widths.gradient) + adapters(4.0)).share(n),
             }
         };
+        // Quantized layers are gathered as they are stored.
+        let quantized = plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized);
+        let layer_width = if quantized { weights::NF4 } else { widths.compute };
         let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
         let per_layer = |l: LayerParameters| {
             let dense = l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
@@ -195,16 +196,26 @@ impl<'a> Timeline<'a> {
             others: heaviest.scale(others.max(0.0)),
             dense: Kind {
                 run: dense,
-                group: group(per_layer(counted.dense_layer), adapters_per_layer, dense.gradients),
+                group: group(
+                    per_layer(counted.dense_layer),
+                    layer_width,
+                    adapters_per_layer,
+                    dense.gradients,
+                ),
             },
             mixture: Kind {
                 run: mixture,
-                group: group(per_layer(counted.expert_layer), adapters_per_layer, mixture.gradients),
+                group: group(
+                    per_layer(counted.expert_layer),
+                    layer_width,
+                    adapters_per_layer,
+                    mixture.gradients,
+                ),
             },
             dense_layers: stage.dense_layers,
             first,
             head,
-            root: group(embedding.saturating_add(output), 0, root_gradients),
+            root: group(embedding.saturating_add(output), widths.compute, 0, root_gradients),
             embedding_gradient,
             stream,
             shared: program.shared()
@@ -232,6 +243,8 @@ impl<'a> Timeline<'a> {
 
     /// What layers `0..count` keep.
     fn kept(&self, count: u64) -> Bytes {
+        // Only the last layers' activations are still on the device when all are on their way to the host.
+        let count = if self.plan.offload_activations { count.min(2) } else { count };
         let first = if count > 0 { self.first.kept } else { Bytes::ZERO };
         self.others + self.shared + first + self.sum(1, count, |kind| kind.run.kept)
     }
@@ -397,10 +410,12 @@ impl<'a> Timeline<'a> {
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
         let root = if self.sharded { self.root.gathered + self.kind(0).group.reduced } else { Bytes::ZERO };
+        // The embedding's gradient has been used when the two are added; the positions still wait for it.
+        let waits = !tied || self.plan.shape.learned_positions > 0;
         Instant {
             name: "embedding's backward",
             gradients: self.done(0) + self.embedding_gradient * sums,
-            working_set: self.stream,
+            working_set: if waits { self.stream } else { Bytes::ZERO },
             communication: root + self.buckets,
             ..Instant::default()
         }

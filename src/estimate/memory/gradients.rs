@@ -11,7 +11,7 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::Framework;
+use crate::workload::{Framework, Sharding};
 
 /// Gradients that a rank holds once the backward pass is done.
 pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
@@ -38,5 +38,6 @@ pub(super) fn persistent(plan: &Plan) -> bool {
             | Framework::InternEvo
             | Framework::ColossalAI
     );
-    buffered || plan.micro_batches > 1
+    let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
+    buffered || zero || plan.micro_batches > 1
 }

@@ -10,8 +10,7 @@
 //! Activations are all that a stage keeps when its warm-up is over ([`crate::estimate::schedule`]).
 
 use super::super::plan::{Plan, RankParameters, Stage};
-use super::layers::fused;
-use super::{communication, gradients, logits, optimizer};
+use super::{communication, gradients, layers, optimizer};
 use crate::model::Parameters;
 use crate::units::Bytes;
 
@@ -52,10 +51,8 @@ pub(super) fn instants(
     let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
     let gradients = gradients::gradients(plan, rank);
     let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
-    let kept = fused::kept(plan, stage);
-    let working_set = fused::working_set(plan, stage);
+    let layers::Needs { kept, working_set, loss } = layers::needs(plan, stage);
     let buffers = communication::communication(plan, counted, stage, parameters, trained);
-    let loss = if stage.output { logits::logits(plan) } else { Bytes::ZERO };
     [
         Instant {
             name: "loss",

@@ -12,7 +12,7 @@
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::{Framework, Optimizer, OptimizerImplementation};
+use crate::workload::{Framework, Optimizer, OptimizerImplementation, Sharding};
 
 /// The optimizer's states of a rank.
 pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
@@ -36,7 +36,8 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         plan.framework,
         Framework::Megatron | Framework::MegatronDeepSpeed | Framework::DeepSpeed | Framework::ColossalAI
     );
-    if plan.offload_optimizer || own_step {
+    let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
+    if plan.offload_optimizer || own_step || zero {
         return Bytes::ZERO;
     }
     let (divided, _, _) = states::divided(plan.sharding);
@@ -46,7 +47,7 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         None => (rank.dense.saturating_add(rank.experts), plan.widths.parameter),
     };
     // Only Adam's denominator is a tensor of its own.
-    if !matches!(plan.optimizer, Optimizer::AdamW | Optimizer::AdamW8bit | Optimizer::AdamW4bit) {
+    if plan.optimizer != Optimizer::AdamW {
         return Bytes::ZERO;
     }
     match plan.implementation {

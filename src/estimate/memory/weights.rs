@@ -15,7 +15,7 @@ use super::super::states;
 use crate::units::Bytes;
 
 /// Bytes of one parameter in NF4 with its scale.
-const NF4: f64 = 0.5 + 4.0 / 64.0;
+pub(super) const NF4: f64 = 0.5 + 4.0 / 64.0;
 
 /// Weights that a rank holds between steps.
 pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {

@@ -10,11 +10,53 @@ mod gpt2;
 pub(super) mod head;
 mod llama;
 
-use super::super::plan::{Adapters, Plan, Targets};
+use super::super::plan::{Adapters, Plan, Stage, Targets};
+use super::super::schedule;
+use super::logits;
 use super::tape::{Formats, Tape, Tensor, Weight};
 use crate::model::Shape;
 use crate::units::Bytes;
-use crate::workload::{Attention, Recompute};
+use crate::workload::{Attention, Framework, Recompute};
+
+/// What a stage's layers and its head hold, for the frameworks that have no instants of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Kept when the warm-up is over.
+    pub(super) kept: Bytes,
+    /// Besides, while the heaviest layer runs backwards.
+    pub(super) working_set: Bytes,
+    /// Besides, at the loss.
+    pub(super) loss: Bytes,
+}
+
+/// What a stage needs: counted by a program where the framework runs Hugging Face's modules, else by formula.
+pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
+    if !written_out(plan) {
+        return Needs {
+            kept: fused::kept(plan, stage),
+            working_set: fused::working_set(plan, stage),
+            loss: if stage.output { logits::logits(plan) } else { Bytes::ZERO },
+        };
+    }
+    let run = |mixture: bool, there: u64| {
+        if there > 0 { Program::of(plan, mixture).run(plan.recompute, true) } else { LayerRun::default() }
+    };
+    let (dense, mixture) = (run(false, stage.dense_layers), run(true, stage.expert_layers));
+    let kept = dense.kept * stage.dense_layers + mixture.kept * stage.expert_layers;
+    let live = schedule::live_layers(plan, stage) / stage.layers().max(1) as f64;
+    let heavy = if mixture.backward > dense.backward { mixture } else { dense };
+    // Only the last layers' activations are still on the device when all are on their way to the host.
+    let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
+    let head =
+        if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
+    Needs { kept, working_set: heavy.backward - heavy.kept, loss: head.forward.max(head.backward) }
+}
+
+/// Whether the framework runs Hugging Face's modules.
+pub(super) fn written_out(plan: &Plan) -> bool {
+    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP | Framework::DeepSpeed)
+        && plan.shape.latent.is_none()
+}
 
 /// What a program of layers depends on.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +142,15 @@ impl<'a> Program<'a> {
         if self.shape.layer_norm { gpt2::layer(tape, self, x) } else { llama::layer(tape, self, x) }
     }
 
+    /// The widest quantized matrix, unpacked for a matrix product.
+    fn unpacked(&self) -> Bytes {
+        if self.adapters.is_none_or(|adapters| !adapters.quantized) {
+            return Bytes::ZERO;
+        }
+        let widest = self.shape.ffn.max(self.shape.query_width()).div_ceil(self.tensor);
+        Bytes(self.shape.hidden.saturating_mul(widest).saturating_mul(self.formats.compute))
+    }
+
     /// Runs one layer forwards and backwards.
     ///
     /// `differentiable`: whether its input has a gradient; the first layer's has none under adapters, unless
@@ -118,14 +169,17 @@ impl<'a> Program<'a> {
             tape.free(x);
         }
         let (saved, cached) = (tape.live(), tape.cached());
+        let unpacked = self.unpacked();
         tape.take_fullest();
         tape.seed(output);
         tape.backward();
-        let backward = tape.take_fullest();
+        let backward = tape.take_fullest() + unpacked;
+        let forward = forward + unpacked;
         let gradients = tape.gradients();
         // Computing again ends with the last tensor that is saved. Meanwhile the output's gradient waits, and under
         // autocast its cast for the residual's other half.
-        let again = tape.fullest_saving() + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
+        let again =
+            tape.fullest_saving() + unpacked + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
         match recompute {
             Recompute::Full => {
                 LayerRun { kept: input, cached, forward, backward: backward.max(again), gradients }
