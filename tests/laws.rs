@@ -171,8 +171,8 @@ proptest! {
     #[test]
     fn adapters_never_have_more_states_than_full_training(mut job in any_job()) {
         let full = states(&likely(&job));
-        // Ranks that anybody uses: far below the model's width.
-        let rank = job.model.as_ref().and_then(|m| m.hidden_size).map(|hidden| (hidden / 512).clamp(1, 16));
+        // Adapters are not divided where only the optimizer is, so that at a high rank they would have more.
+        let rank = job.model.as_ref().and_then(|m| m.hidden_size).map(|hidden| (hidden / 2048).max(1));
         job.finetuning = Some(Finetuning { method: Some(Method::LoRA), rank, ..Finetuning::default() });
         prop_assert!(states(&likely(&job)) <= full);
     }
