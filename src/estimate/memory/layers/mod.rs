@@ -14,8 +14,8 @@ mod torchtitan;
 
 use super::super::plan::{Adapters, Plan, Stage, Targets};
 use super::super::schedule;
-use super::{logits, quantization};
 use super::tape::{Formats, Tape, Tensor, Weight};
+use super::{logits, quantization};
 use crate::model::Shape;
 use crate::units::Bytes;
 use crate::workload::{Attention, Framework, Recompute};
