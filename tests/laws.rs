@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
-use weighbridge::estimate::memory::{self, Peak};
+use weighbridge::estimate::memory::{self, Figure, Peak};
 use weighbridge::estimate::plan::Plan;
 use weighbridge::estimate::{estimate, time};
 use weighbridge::model::Parameters;
@@ -86,6 +86,85 @@ prop_compose! {
             ..TrainingJob::default()
         }
     }
+}
+
+prop_compose! {
+    /// A stated training job within what assumptions reach: the usual lengths, batches and vocabularies.
+    fn usual_job()(
+        layers in 2u32..100, heads in 8u32..100, vocab in 32_000u32..152_000,
+        data in 0u32..6, micro in 1u32..=4, sequence in 512u32..=8192, tensor in 0u32..3,
+        sharding in prop::sample::select(vec![Sharding::None, Sharding::DistributedOptimizer]),
+        recompute in prop::sample::select(vec![Recompute::None, Recompute::Full]),
+        fsdp: bool,
+    ) -> TrainingJob {
+        let (tensor, data) = (1 << tensor, 1 << data);
+        let (framework, sharding, tensor) = if fsdp {
+            (Framework::Torchtitan, Sharding::FSDP, 1)
+        } else {
+            (Framework::Megatron, sharding, tensor)
+        };
+        TrainingJob {
+            model: Some(Model {
+                layers: Some(layers),
+                hidden_size: Some(heads * 128),
+                attention_heads: Some(heads),
+                ffn_hidden_size: Some(heads * 512),
+                vocab_size: Some(vocab),
+                activation: Some(Activation::SwiGLU),
+                ..Model::default()
+            }),
+            parallelism: Some(Parallelism {
+                tensor: Some(tensor), sequence: Some(tensor > 1), pipeline: Some(1), data: Some(data),
+                sharding: Some(sharding), ..Parallelism::default()
+            }),
+            batch: Some(Batch {
+                micro_batch_size: Some(micro), global_batch_size: Some(micro * data),
+                sequence_length: Some(sequence), ..Batch::default()
+            }),
+            framework: Some(framework),
+            framework_version: Some("0.0".into()),
+            compile: Some(false),
+            recompute: Some(recompute),
+            ..TrainingJob::default()
+        }
+    }
+}
+
+/// The job without the fields of a mask.
+fn forget(job: &TrainingJob, mask: u8) -> TrainingJob {
+    let mut job = job.clone();
+    let forgotten = |bit: u8| mask & (1 << bit) != 0;
+    if forgotten(0) {
+        job.recompute = None;
+    }
+    if forgotten(1) {
+        job.framework_version = None;
+    }
+    if forgotten(2) {
+        job.compile = None;
+    }
+    if let Some(model) = &mut job.model
+        && forgotten(3)
+    {
+        model.vocab_size = None;
+    }
+    if let Some(batch) = &mut job.batch {
+        if forgotten(4) {
+            batch.micro_batch_size = None;
+        }
+        if forgotten(5) {
+            batch.sequence_length = None;
+        }
+    }
+    if let Some(parallelism) = &mut job.parallelism {
+        if forgotten(6) {
+            parallelism.sharding = None;
+        }
+        if forgotten(7) {
+            parallelism.sequence = None;
+        }
+    }
+    job
 }
 
 proptest! {
@@ -196,6 +275,19 @@ proptest! {
         }
         let estimate = estimate(&job, Device { bf16: true }).unwrap();
         prop_assert!(estimate.lean <= estimate.peak.needed && estimate.peak.needed <= estimate.heavy);
+    }
+
+    /// Of a job within what is usual, one that says more has bounds that are no further apart.
+    #[test]
+    fn knowing_more_never_widens_the_interval(job in usual_job(), kept in any::<u8>(), forgotten in any::<u8>()) {
+        let (more, less) = (forget(&job, forgotten & !kept), forget(&job, forgotten));
+        let width = |job: &TrainingJob| {
+            let estimate = estimate(job, Device { bf16: true }).unwrap();
+            let (lower, upper) = estimate.distribution(Figure::Needed).bounds();
+            (upper.as_f64() / lower.as_f64()).ln()
+        };
+        let (more, less) = (width(&more), width(&less));
+        prop_assert!(more <= less + 1e-6, "{more} {less}");
     }
 
     #[test]

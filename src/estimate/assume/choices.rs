@@ -3,7 +3,9 @@
 //! The table in [`super`] is made here. A field that the job gives, or that its framework fixes, is not open.
 
 use crate::model::Shape;
-use crate::workload::{Attention, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob};
+use crate::workload::{
+    Attention, Dispatcher, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob,
+};
 
 use super::super::plan::{Plan, Targets};
 use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF};
@@ -53,6 +55,8 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         dimensions(model, likely),
         vocabulary(model),
         accelerators(job, likely),
+        division(job),
+        dispatcher(job, likely),
         framework(job, likely),
         stored_precision(job, likely),
         sharding(job, likely),
@@ -101,6 +105,45 @@ fn vocabulary(model: &Model) -> Option<Choice> {
         return None;
     }
     Some(choice("model.vocabSize", |plan| plan.shape.vocab = 32_000, |plan| plan.shape.vocab = 152_064))
+}
+
+/// Ranks that must share a replica may share its weights too.
+fn division(job: &TrainingJob) -> Option<Choice> {
+    let implied = super::division::implied(job)?;
+    Some(choice(
+        "parallelism.tensor",
+        move |plan| {
+            plan.context = 1;
+            plan.tensor = implied;
+            plan.sequence_parallel = true;
+        },
+        |_| {},
+    ))
+}
+
+/// The dispatcher that a framework has unless told otherwise.
+pub(super) fn usual_dispatcher(framework: Framework) -> Dispatcher {
+    if framework == Framework::Megatron { Dispatcher::AllGather } else { Dispatcher::AllToAll }
+}
+
+/// Megatron's guides replace its default, which gathers all tokens, by one that sends them.
+fn dispatcher(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let given = job.parallelism.as_ref().and_then(|p| p.dispatcher).is_some();
+    if given
+        || likely.framework != Framework::Megatron
+        || likely.expert <= 1
+        || likely.shape.experts.is_none()
+    {
+        return None;
+    }
+    let (gather, send) = (Dispatcher::AllGather, Dispatcher::AllToAll);
+    let many = likely.expert >= 8;
+    let (lean, heavy) = if many { (send, gather) } else { (gather, send) };
+    Some(choice(
+        "parallelism.dispatcher",
+        move |plan| plan.dispatcher = lean,
+        move |plan| plan.dispatcher = heavy,
+    ))
 }
 
 /// How many ranks share is open where neither accelerators nor data parallelism are given.

@@ -20,14 +20,15 @@
 //! | adapter targets | queries and values | all | all |
 
 mod choices;
+mod division;
 mod finetuning;
 
 use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
 use crate::workload::{
-    Attention, Dispatcher, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Schedule, Sharding, TrainingJob,
+    Attention, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
+    Sharding, TrainingJob,
 };
 
 use super::plan::Plan;
@@ -108,6 +109,7 @@ fn usual_sequence(job: &TrainingJob) -> u64 {
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] where not even the model's size is known.
+#[allow(clippy::too_many_lines, reason = "one assumption after the other, and one line a field of the plan")]
 pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> {
     let model = job.model.clone().unwrap_or_default();
     let parallelism = job.parallelism.clone().unwrap_or_default();
@@ -118,10 +120,16 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let sequence = batch.sequence_length.map_or_else(|| usual_sequence(job), |s| u64::from(s).max(1));
     let shape = Shape::complete(&model, sequence, LIKELY_VOCAB, 1.0)?;
     let degree = |value: Option<u32>| value.map_or(1, |v| u64::from(v).max(1));
-    let (tensor, pipeline, context) =
-        (degree(parallelism.tensor), degree(parallelism.pipeline), degree(parallelism.context));
+    let (tensor, pipeline) = (degree(parallelism.tensor), degree(parallelism.pipeline));
+    let context = match division::implied(job) {
+        Some(implied) => {
+            notes.assume("parallelism.context", implied);
+            implied
+        }
+        None => degree(parallelism.context),
+    };
     let expert = degree(parallelism.expert);
-    let data = data_parallel(job, tensor, pipeline, context, &mut notes);
+    let data = division::data_parallel(job, tensor, pipeline, context, &mut notes);
 
     let method = job.finetuning.as_ref().and_then(|f| f.method);
     let adapted = finetuning::is_adapted(job, method);
@@ -158,7 +166,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     if batch.sequence_length.is_none() {
         notes.assume("batch.sequenceLength", sequence);
     }
-    let micro_batches = micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
+    let micro_batches = division::micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
     let recompute = job.recompute.unwrap_or_else(|| {
         let recompute = finetuning::recompute(framework, data).unwrap_or(Recompute::None);
         notes.assume("recompute", recompute);
@@ -210,7 +218,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         context,
         expert,
         expert_tensor: parallelism.expert_tensor.map_or(tensor, |t| u64::from(t).max(1)),
-        dispatcher: parallelism.dispatcher.unwrap_or(Dispatcher::AllToAll),
+        dispatcher: parallelism.dispatcher.unwrap_or_else(|| choices::usual_dispatcher(framework)),
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
@@ -249,59 +257,6 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     lint(&likely, &mut notes);
     let choices = choices::open(job, &model, &likely);
     Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })
-}
-
-/// The data parallel degree: what remains of the accelerators.
-fn data_parallel(job: &TrainingJob, tensor: u64, pipeline: u64, context: u64, notes: &mut Notes) -> u64 {
-    let given = job.parallelism.as_ref().and_then(|p| p.data).map(u64::from);
-    let count = job.accelerator.as_ref().and_then(|a| a.count).map(u64::from);
-    let model = tensor.saturating_mul(pipeline).saturating_mul(context);
-    let Some(count) = count else { return given.unwrap_or(1).max(1) };
-    if count < model {
-        notes.warnings.push(format!(
-            "tensor × pipeline × context parallel is {model}, but only {count} accelerators are asked for"
-        ));
-        return given.unwrap_or(1).max(1);
-    }
-    if !count.is_multiple_of(model) {
-        notes.warnings.push(format!(
-            "{count} accelerators are no multiple of tensor × pipeline × context parallel = {model}"
-        ));
-    }
-    let data = count / model;
-    match given {
-        Some(given) if given != data => {
-            notes.warnings.push(format!(
-                "data-parallel is {given}, but {count} accelerators and {model} a model replica make {data}"
-            ));
-            given.max(1)
-        }
-        _ => data.max(1),
-    }
-}
-
-/// Microbatches of one step.
-fn micro_batches(
-    batch: &crate::workload::Batch,
-    micro_batch: u64,
-    data: u64,
-    pipeline: u64,
-    notes: &mut Notes,
-) -> u64 {
-    match batch.global_batch_size {
-        None if pipeline > 1 => pipeline.saturating_mul(4),
-        None => 1,
-        Some(global) => {
-            let at_once = micro_batch.saturating_mul(data).max(1);
-            let global = u64::from(global);
-            if global < at_once || !global.is_multiple_of(at_once) {
-                notes.warnings.push(format!(
-                    "global batch {global} is no multiple of micro-batch {micro_batch} × data parallel {data}"
-                ));
-            }
-            (global / at_once).max(1)
-        }
-    }
 }
 
 /// The framework that a job most likely runs on, from what only some can do.

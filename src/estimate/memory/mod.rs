@@ -114,7 +114,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let gone = gradients::gradients(plan, rank) - fullest.gradients;
     // What typical batches' logits leave lies idle while there are logits, and is used again when there are none.
     let with_logits = instants.iter().filter(|instant| instant.logits > Bytes::ZERO);
-    let loss = with_logits.map(|instant| instant.live()).max().unwrap_or(Bytes::ZERO);
+    let loss = with_logits.map(instants::Instant::live).max().unwrap_or(Bytes::ZERO);
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
     let wished = allocated + left + gone + calibration.slack(plan, transient);
     // The allocator keeps what the device has room for.
