@@ -145,13 +145,11 @@ impl Calibration {
 
     /// What the allocator keeps beside live tensors while there is room.
     pub fn slack(&self, plan: &Plan, transient: Bytes) -> Bytes {
-        transient.scale(self.allocator(plan).map_or(0.0, |a| a.slack))
-            + self.dispatch_slack(plan)
-            + self.length_slack(plan)
+        transient.scale(self.allocator(plan).map_or(0.0, |a| a.slack)) + self.dispatch_slack(plan)
     }
 
     /// Logits of typical batches leave blocks that the longest batch finds too small.
-    fn length_slack(&self, plan: &Plan) -> Bytes {
+    pub fn length_slack(&self, plan: &Plan) -> Bytes {
         if !plan.varying_lengths || !plan.is_before(Framework::HuggingFace, 4, 45) {
             return Bytes::ZERO;
         }

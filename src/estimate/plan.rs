@@ -238,7 +238,7 @@ impl Plan {
     /// than ranks, some ranks hold padding only. Transformers keeps all experts of a layer in one tensor since 5.0.
     pub fn expert_padding(&self) -> f64 {
         let padded = matches!(self.framework, Framework::HuggingFace | Framework::FSDP)
-            && super::states::divided(self.sharding).0;
+            && matches!(self.sharding, Sharding::FSDP | Sharding::HSDP);
         match &self.shape.experts {
             Some(experts) if padded => {
                 let held = (experts.count / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1);

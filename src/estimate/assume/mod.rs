@@ -202,8 +202,6 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
-    // LitGPT keeps an output layer of its own, whatever the checkpoint ties.
-    shape.tied &= framework != Framework::LitGPT;
     let widths = states::widths(framework, precision, sharding);
     let widths = own_widths(job, finetuning::stored(method, adapted, framework, widths));
     let likely = Plan {

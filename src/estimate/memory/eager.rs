@@ -3,6 +3,8 @@
 //! What is alive besides weights and optimizer states; `i` counts layers from the first, `L` is the last:
 //!
 //! ```text
+//! root, gathered        root, flat and copied, + the first layer's all-gather
+//! last layer, forward   kept(0..L) + layer forward + casts of weights + root + the layer's parameters twice
 //! loss, forward         kept(all) + head forward + casts of weights (autocast) + root + the last all-gather's buffer
 //! loss, backward        kept(all) + head backward + root + the last layer's all-gather
 //! layer i, gathered     kept(0..=i) + gradients(i+1..L) + the layer's parameters twice: flat and copied
@@ -26,9 +28,8 @@
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::super::{schedule, states};
 use super::instants::Instant;
-use super::layers::LayerRun;
-use super::layers::Program;
 use super::layers::head::{HeadRun, head};
+use super::layers::{LayerRun, Program};
 use super::{communication, gradients, optimizer, quantization};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
@@ -97,12 +98,14 @@ pub(super) fn instants(
     counted: &Parameters,
     rank: RankParameters,
     stage: Stage,
-) -> [Instant; 16] {
+) -> [Instant; 18] {
     let timeline = Timeline::of(plan, counted, rank, stage);
     let last = timeline.layers.saturating_sub(1);
     let near_last = last.saturating_sub(1);
     let second = last.min(1);
     [
+        timeline.root_gathered_first(),
+        timeline.last_layer_forward(last),
         timeline.loss_forward(),
         timeline.root_gathered(),
         timeline.loss_backward(),
@@ -252,6 +255,8 @@ impl<'a> Timeline<'a> {
 
     /// What layers `0..count` keep.
     fn kept(&self, count: u64) -> Bytes {
+        // Only the last layers' activations are still on the device when all are on their way to the host.
+        let count = if self.plan.offload_activations { count.min(2) } else { count };
         let first = if count > 0 { self.first.kept } else { Bytes::ZERO };
         self.others + self.shared + first + self.sum(1, count, |kind| kind.run.kept)
     }
@@ -311,6 +316,31 @@ impl<'a> Timeline<'a> {
 
     fn last(&self) -> Kind {
         self.kind(self.layers.saturating_sub(1))
+    }
+
+    fn root_gathered_first(&self) -> Instant {
+        let gathered = self.root.gathered * 2 + self.kind(0).group.gathered;
+        Instant {
+            name: "root gathered",
+            gradients: self.standing,
+            activations: self.kept(0),
+            working_set: self.stream,
+            communication: self.buckets + if self.sharded { gathered } else { Bytes::ZERO },
+            ..Instant::default()
+        }
+    }
+
+    fn last_layer_forward(&self, last: u64) -> Instant {
+        let run = if last == 0 { self.first } else { self.kind(last).run };
+        let flat = if self.sharded { self.last().group.gathered } else { Bytes::ZERO };
+        Instant {
+            name: "last layer's forward",
+            gradients: self.standing,
+            activations: self.kept(last),
+            working_set: run.forward + self.sum(0, last, |kind| kind.run.cached),
+            communication: self.gathered(last) + flat + self.buckets,
+            ..Instant::default()
+        }
     }
 
     fn loss_forward(&self) -> Instant {
@@ -411,10 +441,12 @@ impl<'a> Timeline<'a> {
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
         let root = if self.sharded { self.root_kept() + self.kind(0).group.reduced } else { Bytes::ZERO };
+        // The embedding's gradient has been used when the two are added; the positions still wait for it.
+        let waits = !tied || self.plan.shape.learned_positions > 0;
         Instant {
             name: "embedding's backward",
             gradients: self.done(0) + self.embedding_gradient * sums,
-            working_set: self.stream,
+            working_set: if waits { self.stream } else { Bytes::ZERO },
             communication: root + self.buckets,
             ..Instant::default()
         }

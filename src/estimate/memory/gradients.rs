@@ -47,5 +47,6 @@ pub(super) fn persistent(plan: &Plan) -> bool {
             | Framework::InternEvo
             | Framework::ColossalAI
     );
-    buffered || plan.micro_batches > 1
+    let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
+    buffered || zero || plan.micro_batches > 1
 }

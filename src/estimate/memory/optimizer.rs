@@ -51,7 +51,8 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         let each = plan.widths.main_gradient;
         return Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each);
     }
-    if plan.offload_optimizer || own_step {
+    let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
+    if plan.offload_optimizer || own_step || zero {
         return Bytes::ZERO;
     }
     let (divided, _, _) = states::divided(plan.sharding);
@@ -61,7 +62,7 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         None => (rank.dense.saturating_add(rank.experts), plan.widths.parameter),
     };
     // Only Adam's denominator is a tensor of its own.
-    if !matches!(plan.optimizer, Optimizer::AdamW | Optimizer::AdamW8bit | Optimizer::AdamW4bit) {
+    if plan.optimizer != Optimizer::AdamW {
         return Bytes::ZERO;
     }
     if plan.step_in_backward {

@@ -97,6 +97,8 @@ pub(super) struct Tape {
     nodes: Vec<Node>,
     live: Bytes,
     fullest: Bytes,
+    /// The most that was alive when the last tensor was saved.
+    fullest_saving: Bytes,
     /// Gradients of weights.
     gradients: Bytes,
     /// Casts of weights that autocast keeps until its region ends.
@@ -116,6 +118,7 @@ impl Tape {
             nodes: Vec::with_capacity(96),
             live: Bytes::ZERO,
             fullest: Bytes::ZERO,
+            fullest_saving: Bytes::ZERO,
             gradients: Bytes::ZERO,
             cached: Bytes::ZERO,
             outliving: Vec::new(),
@@ -140,6 +143,11 @@ impl Tape {
     /// The most that was alive at once since the last call.
     pub(super) fn take_fullest(&mut self) -> Bytes {
         std::mem::replace(&mut self.fullest, self.live)
+    }
+
+    /// The most that was alive until the last tensor was saved: where computing again stops.
+    pub(super) fn fullest_saving(&self) -> Bytes {
+        self.fullest_saving
     }
 
     /// Gradients of weights that the backward pass has left.
@@ -242,6 +250,9 @@ impl Tape {
     ) -> Tensor {
         let differentiable =
             weights.computed > Bytes::ZERO || inputs.iter().any(|input| self.differentiable(*input));
+        if differentiable && !saved.is_empty() {
+            self.fullest_saving = self.fullest;
+        }
         let storage = self.allocate(Self::bytes(elements, width));
         let output = self.push(elements, width, storage, differentiable);
         if differentiable {
@@ -304,6 +315,7 @@ impl Tape {
             if let Some(slot) = self.nodes.last_mut().and_then(|node| node.saved.first_mut()) {
                 *slot = Some(storage);
             }
+            self.fullest_saving = self.fullest;
         }
         y
     }
@@ -461,6 +473,9 @@ impl Tape {
                 self.hold(storage);
             }
             let extra = (extra > Bytes::ZERO).then(|| self.allocate(extra));
+            if saves_output || extra.is_some() {
+                self.fullest_saving = self.fullest;
+            }
             if let Some(node) = self.nodes.last_mut() {
                 let free = node.saved.iter_mut().filter(|slot| slot.is_none());
                 let more = saves_output.then_some(storage).into_iter().chain(extra);

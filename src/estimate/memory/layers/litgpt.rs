@@ -13,7 +13,7 @@
 //! product: values are a view that keeps all three; an adapter on only some of them is padded with zeros, which keeps
 //! what was padded. An adapter's dropout keeps a mask of one byte and its output. Source: `litgpt/lora.py` and
 //! `litgpt/model.py` (0.5), the saved tensors compared with PyTorch's own; the models with layer norms and rotary
-//! positions (Pythia, Falcon, Phi, StableLM) have parallel residuals.
+//! positions (Pythia, Falcon, Phi, `StableLM`) have parallel residuals.
 
 use super::super::tape::{Tape, Tensor, Weight};
 use super::llama::rotary;

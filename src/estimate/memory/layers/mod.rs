@@ -12,12 +12,53 @@ mod litgpt;
 mod llama;
 mod torchtitan;
 
-use super::super::plan::{Adapters, Plan, Targets};
-use super::quantization;
+use super::super::plan::{Adapters, Plan, Stage, Targets};
+use super::super::schedule;
 use super::tape::{Formats, Tape, Tensor, Weight};
+use super::{logits, quantization};
 use crate::model::Shape;
 use crate::units::Bytes;
 use crate::workload::{Attention, Framework, Recompute};
+
+/// What a stage's layers and its head hold, for the frameworks that have no instants of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Kept when the warm-up is over.
+    pub(super) kept: Bytes,
+    /// Besides, while the heaviest layer runs backwards.
+    pub(super) working_set: Bytes,
+    /// Besides, at the loss.
+    pub(super) loss: Bytes,
+}
+
+/// What a stage needs: counted by a program where the framework runs Hugging Face's modules, else by formula.
+pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
+    if !written_out(plan) {
+        return Needs {
+            kept: fused::kept(plan, stage),
+            working_set: fused::working_set(plan, stage),
+            loss: if stage.output { logits::logits(plan) } else { Bytes::ZERO },
+        };
+    }
+    let run = |mixture: bool, there: u64| {
+        if there > 0 { Program::of(plan, mixture).run(plan.recompute, true) } else { LayerRun::default() }
+    };
+    let (dense, mixture) = (run(false, stage.dense_layers), run(true, stage.expert_layers));
+    let kept = dense.kept * stage.dense_layers + mixture.kept * stage.expert_layers;
+    let live = schedule::live_layers(plan, stage) / stage.layers().max(1) as f64;
+    let heavy = if mixture.backward > dense.backward { mixture } else { dense };
+    // Only the last layers' activations are still on the device when all are on their way to the host.
+    let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
+    let head =
+        if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
+    Needs { kept, working_set: heavy.backward - heavy.kept, loss: head.forward.max(head.backward) }
+}
+
+/// Whether the framework runs Hugging Face's modules.
+pub(super) fn written_out(plan: &Plan) -> bool {
+    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP | Framework::DeepSpeed)
+        && plan.shape.latent.is_none()
+}
 
 /// What a program of layers depends on.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +163,8 @@ impl<'a> Program<'a> {
         let input = tape.live();
         let output = self.layer(&mut tape, x);
         let forward = tape.take_fullest();
+        let narrow = self.formats.compute < self.formats.parameter;
+        let stream = Bytes(tape.elements(output).saturating_mul(tape.width(output)));
         tape.free(output);
         // A checkpoint holds the layer's input while the layer is computed again and run backwards.
         if recompute != Recompute::Full {
@@ -134,8 +177,14 @@ impl<'a> Program<'a> {
         let backward = tape.take_fullest();
         let gradients = tape.gradients();
         let outliving = tape.outliving();
+        // Computing again ends with the last tensor that is saved. Meanwhile the output's gradient waits, and under
+        // autocast its cast for the residual's other half.
+        let again = tape.fullest_saving() + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
         match recompute {
-            Recompute::Full => LayerRun { kept: input, cached, forward, backward, gradients, outliving },
+            Recompute::Full => {
+                let backward = backward.max(again);
+                LayerRun { kept: input, cached, forward, backward, gradients, outliving }
+            }
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
             Recompute::Selective => {
                 let kept = saved.scale(0.4).max(input.min(saved));
