@@ -10,6 +10,7 @@
 //! Activations are all that a stage keeps when its warm-up is over ([`crate::estimate::schedule`]).
 
 use super::super::plan::{Plan, RankParameters, Stage};
+use super::super::schedule;
 use super::{communication, gradients, layers, optimizer};
 use crate::model::Parameters;
 use crate::units::Bytes;
