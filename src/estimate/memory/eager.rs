@@ -3,6 +3,8 @@
 //! What is alive besides weights and optimizer states; `i` counts layers from the first, `L` is the last:
 //!
 //! ```text
+//! root, gathered        root, flat and copied, + the first layer's all-gather
+//! last layer, forward   kept(0..L) + layer forward + casts of weights + root + the layer's parameters twice
 //! loss, forward         kept(all) + head forward + casts of weights (autocast) + root + the last all-gather's buffer
 //! loss, backward        kept(all) + head backward + root + the last layer's all-gather
 //! layer i, gathered     kept(0..=i) + gradients(i+1..L) + the layer's parameters twice: flat and copied
@@ -26,10 +28,9 @@
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::super::{schedule, states};
 use super::instants::Instant;
-use super::layers::LayerRun;
-use super::layers::Program;
 use super::layers::head::{HeadRun, head};
-use super::{gradients, optimizer};
+use super::layers::{LayerRun, Program};
+use super::{communication, gradients, optimizer, quantization};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
 use crate::workload::{Framework, Recompute, Sharding};
@@ -38,10 +39,9 @@ use crate::workload::{Framework, Recompute, Sharding};
 pub(super) fn is_eager(plan: &Plan) -> bool {
     matches!(
         plan.framework,
-        Framework::HuggingFace | Framework::FSDP | Framework::Torchtune | Framework::LitGPT
+        Framework::HuggingFace | Framework::FSDP | Framework::LitGPT | Framework::Torchtune
     ) && plan.shape.latent.is_none()
         && !plan.offload_activations
-        && !matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3)
 }
 
 /// A group of parameters that FSDP gathers and reduces together.
@@ -68,7 +68,7 @@ struct Kind {
 struct Timeline<'a> {
     plan: &'a Plan,
     layers: u64,
-    /// What microbatches beyond the running one keep.
+    /// What other microbatches keep: those under way in a pipeline, and what outlives the one before.
     others: Bytes,
     dense: Kind,
     mixture: Kind,
@@ -77,6 +77,8 @@ struct Timeline<'a> {
     first: LayerRun,
     head: HeadRun,
     root: Group,
+    /// The output layer, where it is a group of its own.
+    output: Option<Group>,
     /// The gradient of the tokens' embedding; positions follow it.
     embedding_gradient: Bytes,
     stream: Bytes,
@@ -96,12 +98,14 @@ pub(super) fn instants(
     counted: &Parameters,
     rank: RankParameters,
     stage: Stage,
-) -> [Instant; 16] {
+) -> [Instant; 18] {
     let timeline = Timeline::of(plan, counted, rank, stage);
     let last = timeline.layers.saturating_sub(1);
     let near_last = last.saturating_sub(1);
     let second = last.min(1);
     [
+        timeline.root_gathered_first(),
+        timeline.last_layer_forward(last),
         timeline.loss_forward(),
         timeline.root_gathered(),
         timeline.loss_backward(),
@@ -143,14 +147,21 @@ impl<'a> Timeline<'a> {
         let n = if sharded { plan.shard_group() } else { 1 };
         let t = plan.tensor.max(1);
         let widths = plan.widths;
-        let group = |parameters: u64, adapters: u64, gradients: Bytes| {
+        let adapter_width = plan.adapters.as_ref().map_or(0, |adapters| adapters.width);
+        let group = |parameters: u64, root: bool, adapters: u64, gradients: Bytes| {
             let trained = if adapted { 0 } else { parameters };
-            let adapters = |width: f64| Bytes::of(adapters, width);
+            let linear = if root { 0 } else { parameters };
+            let frozen = quantization::frozen(plan, linear, parameters - linear, widths.compute);
+            let adapters = Bytes(adapters.saturating_mul(adapter_width));
             Group {
-                gathered: Bytes::of(parameters, widths.compute) + adapters(4.0),
-                reduced: Bytes::of(trained, widths.reduction) + adapters(4.0),
+                gathered: frozen.divisible + adapters,
+                reduced: Bytes::of(trained, widths.reduction) + adapters,
                 gradients,
-                kept: (Bytes::of(trained, widths.gradient) + adapters(4.0)).share(n),
+                kept: if plan.offload_parameters && sharded {
+                    Bytes::ZERO
+                } else {
+                    (Bytes::of(trained, widths.gradient) + adapters).share(n)
+                },
             }
         };
         let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
@@ -174,10 +185,13 @@ impl<'a> Timeline<'a> {
         let stream =
             Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
         let all_gradients = gradients::gradients(plan, rank);
-        let trained =
-            if adapted { Bytes::of(rank.adapters, 4.0) } else { Bytes::of(rank.dense, widths.gradient) };
+        let trained = if adapted {
+            Bytes(rank.adapters.saturating_mul(adapter_width))
+        } else {
+            Bytes::of(rank.dense, widths.gradient)
+        };
         let ranks = plan.data.saturating_mul(plan.context);
-        let standing = if plan.micro_batches <= 1 {
+        let standing = if plan.micro_batches <= 1 || plan.step_in_backward {
             Bytes::ZERO
         } else if sharded && plan.accumulates_whole() {
             let width = widths.compute.max(widths.reduction);
@@ -187,29 +201,40 @@ impl<'a> Timeline<'a> {
         };
         let others = schedule::live_layers(plan, stage) - layers as f64;
         let heaviest = dense.kept.max(mixture.kept);
+        // The microbatch before was of typical length.
+        let before = plan.typical_sequence as f64 / plan.sequence.max(1) as f64;
+        let outliving = (dense.outliving * layers).scale(before.min(1.0));
         Self {
             plan,
             layers,
-            others: heaviest.scale(others.max(0.0)),
+            others: heaviest.scale(others.max(0.0)) + outliving,
             dense: Kind {
                 run: dense,
-                group: group(per_layer(counted.dense_layer), adapters_per_layer, dense.gradients),
+                group: group(per_layer(counted.dense_layer), false, adapters_per_layer, dense.gradients),
             },
             mixture: Kind {
                 run: mixture,
-                group: group(per_layer(counted.expert_layer), adapters_per_layer, mixture.gradients),
+                group: group(per_layer(counted.expert_layer), false, adapters_per_layer, mixture.gradients),
             },
             dense_layers: stage.dense_layers,
             first,
             head,
-            root: group(embedding.saturating_add(output), 0, root_gradients),
+            root: group(embedding.saturating_add(output), true, 0, root_gradients),
+            // torchtune wraps embedding and output layer apart (`custom_sharded_layers`).
+            output: (plan.framework == Framework::Torchtune).then(|| group(output, true, 0, head.gradients)),
             embedding_gradient,
             stream,
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
             standing,
-            buckets: if plan.sharding == Sharding::None && ranks > 1 { trained } else { Bytes::ZERO },
+            buckets: match plan.sharding {
+                Sharding::None if ranks > 1 => trained,
+                Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3 => {
+                    communication::reduce_buckets(plan, rank)
+                }
+                _ => Bytes::ZERO,
+            },
             all_gradients,
             step: optimizer::optimizer_step(plan, rank),
         }
@@ -230,18 +255,28 @@ impl<'a> Timeline<'a> {
 
     /// What layers `0..count` keep.
     fn kept(&self, count: u64) -> Bytes {
+        // Only the last layers' activations are still on the device when all are on their way to the host.
+        let count = if self.plan.offload_activations { count.min(2) } else { count };
         let first = if count > 0 { self.first.kept } else { Bytes::ZERO };
         self.others + self.shared + first + self.sum(1, count, |kind| kind.run.kept)
     }
 
     /// Gradients of the layers from `from` to the last, which are done, and of the head.
     fn done(&self, from: u64) -> Bytes {
+        if self.plan.step_in_backward {
+            return Bytes::ZERO;
+        }
         if self.standing > Bytes::ZERO {
             return self.standing;
         }
         let sharded = self.sharded;
         let kept = |kind: Kind| if sharded { kind.group.kept } else { kind.group.gradients };
         self.sum(from, self.layers, kept) + self.head.gradients
+    }
+
+    /// Of the root what is reduced at once: half of it, where the output layer is a group of its own.
+    fn apart(&self, root: Bytes) -> Bytes {
+        if self.output.is_some() { root.share(2) } else { root }
     }
 
     /// A group's whole gradients, unless they are among those of earlier microbatches.
@@ -255,7 +290,17 @@ impl<'a> Timeline<'a> {
             return Bytes::ZERO;
         }
         let from = if self.plan.reshard_after_forward { i } else { 0 };
-        self.root.gathered + self.sum(from, i.saturating_add(1), |kind| kind.group.gathered)
+        self.root_kept() + self.sum(from, i.saturating_add(1), |kind| kind.group.gathered)
+    }
+
+    /// What stays gathered of the root while layers are in use.
+    fn root_kept(&self) -> Bytes {
+        if self.output.is_some() { Bytes::ZERO } else { self.root.gathered }
+    }
+
+    /// What is gathered of the root at the loss.
+    fn root_at_loss(&self) -> Bytes {
+        self.output.map_or(self.root.gathered, |output| output.gathered)
     }
 
     /// The next layer's all-gather, while layer `i` runs backwards.
@@ -273,13 +318,38 @@ impl<'a> Timeline<'a> {
         self.kind(self.layers.saturating_sub(1))
     }
 
+    fn root_gathered_first(&self) -> Instant {
+        let gathered = self.root.gathered * 2 + self.kind(0).group.gathered;
+        Instant {
+            name: "root gathered",
+            gradients: self.standing,
+            activations: self.kept(0),
+            working_set: self.stream,
+            communication: self.buckets + if self.sharded { gathered } else { Bytes::ZERO },
+            ..Instant::default()
+        }
+    }
+
+    fn last_layer_forward(&self, last: u64) -> Instant {
+        let run = if last == 0 { self.first } else { self.kind(last).run };
+        let flat = if self.sharded { self.last().group.gathered } else { Bytes::ZERO };
+        Instant {
+            name: "last layer's forward",
+            gradients: self.standing,
+            activations: self.kept(last),
+            working_set: run.forward + self.sum(0, last, |kind| kind.run.cached),
+            communication: self.gathered(last) + flat + self.buckets,
+            ..Instant::default()
+        }
+    }
+
     fn loss_forward(&self) -> Instant {
         let casts = self.sum(0, self.layers, |kind| kind.run.cached);
         let flat = if self.sharded { self.last().group.gathered } else { Bytes::ZERO };
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
-            self.root.gathered
+            self.root_at_loss()
         } else {
             self.gathered(self.layers)
         };
@@ -302,7 +372,7 @@ impl<'a> Timeline<'a> {
             gradients: self.standing,
             activations: self.kept(self.layers),
             logits: self.head.kept,
-            communication: self.buckets + if again { self.root.gathered * 2 } else { Bytes::ZERO },
+            communication: self.buckets + if again { self.root_kept() * 2 } else { Bytes::ZERO },
             ..Instant::default()
         }
     }
@@ -311,7 +381,7 @@ impl<'a> Timeline<'a> {
         let gathered = if !self.sharded {
             Bytes::ZERO
         } else if self.plan.reshard_after_forward {
-            self.root.gathered + self.last().group.gathered
+            self.root_at_loss() + self.last().group.gathered
         } else {
             self.gathered(self.layers)
         };
@@ -344,6 +414,7 @@ impl<'a> Timeline<'a> {
             name,
             gradients: self.done(i + 1),
             activations: self.kept(i),
+            logits: self.head.lingering,
             working_set: run.backward,
             communication: self.gathered(i) + self.in_flight(i) + self.reducing(i) + self.buckets,
             ..Instant::default()
@@ -369,11 +440,13 @@ impl<'a> Timeline<'a> {
     fn embedding_backward(&self) -> Instant {
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
-        let root = if self.sharded { self.root.gathered + self.kind(0).group.reduced } else { Bytes::ZERO };
+        let root = if self.sharded { self.root_kept() + self.kind(0).group.reduced } else { Bytes::ZERO };
+        // The embedding's gradient has been used when the two are added; the positions still wait for it.
+        let waits = !tied || self.plan.shape.learned_positions > 0;
         Instant {
             name: "embedding's backward",
             gradients: self.done(0) + self.embedding_gradient * sums,
-            working_set: self.stream,
+            working_set: if waits { self.stream } else { Bytes::ZERO },
             communication: root + self.buckets,
             ..Instant::default()
         }
@@ -385,8 +458,8 @@ impl<'a> Timeline<'a> {
         }
         Instant {
             name: "root's gradient reduction",
-            gradients: self.done(0) - self.head.gradients + self.unreduced(self.root.gradients),
-            communication: self.root.reduced,
+            gradients: self.done(0) - self.head.gradients + self.unreduced(self.apart(self.root.gradients)),
+            communication: self.apart(self.root.reduced),
             ..Instant::default()
         }
     }
@@ -394,7 +467,11 @@ impl<'a> Timeline<'a> {
     fn optimizer_step(&self) -> Instant {
         Instant {
             name: "optimizer step",
-            gradients: self.all_gradients,
+            gradients: if self.plan.step_in_backward {
+                self.last().group.gradients
+            } else {
+                self.all_gradients
+            },
             communication: self.buckets,
             step: self.step,
             ..Instant::default()

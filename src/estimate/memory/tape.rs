@@ -97,10 +97,14 @@ pub(super) struct Tape {
     nodes: Vec<Node>,
     live: Bytes,
     fullest: Bytes,
+    /// The most that was alive when the last tensor was saved.
+    fullest_saving: Bytes,
     /// Gradients of weights.
     gradients: Bytes,
     /// Casts of weights that autocast keeps until its region ends.
     cached: Bytes,
+    /// Storages that nodes hold until they themselves are gone, each once.
+    outliving: Vec<(usize, Bytes)>,
 }
 
 impl Tape {
@@ -114,8 +118,10 @@ impl Tape {
             nodes: Vec::with_capacity(96),
             live: Bytes::ZERO,
             fullest: Bytes::ZERO,
+            fullest_saving: Bytes::ZERO,
             gradients: Bytes::ZERO,
             cached: Bytes::ZERO,
+            outliving: Vec::new(),
         }
     }
 
@@ -139,6 +145,11 @@ impl Tape {
         std::mem::replace(&mut self.fullest, self.live)
     }
 
+    /// The most that was alive until the last tensor was saved: where computing again stops.
+    pub(super) fn fullest_saving(&self) -> Bytes {
+        self.fullest_saving
+    }
+
     /// Gradients of weights that the backward pass has left.
     pub(super) fn gradients(&self) -> Bytes {
         self.gradients
@@ -147,6 +158,11 @@ impl Tape {
     /// Casts of weights that stay until the forward pass ends.
     pub(super) fn cached(&self) -> Bytes {
         self.cached
+    }
+
+    /// What stays of this pass until the next one's loss takes the place of this one's.
+    pub(super) fn outliving(&self) -> Bytes {
+        self.outliving.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum + *bytes)
     }
 
     fn note(&mut self) {
@@ -191,6 +207,11 @@ impl Tape {
         self.value(tensor).width
     }
 
+    /// Bytes of the tensor.
+    pub(super) fn bytes_of(&self, tensor: Tensor) -> Bytes {
+        Self::bytes(self.elements(tensor), self.width(tensor))
+    }
+
     /// Numbers of the tensor.
     pub(super) fn elements(&self, tensor: Tensor) -> u64 {
         self.value(tensor).elements
@@ -229,6 +250,9 @@ impl Tape {
     ) -> Tensor {
         let differentiable =
             weights.computed > Bytes::ZERO || inputs.iter().any(|input| self.differentiable(*input));
+        if differentiable && !saved.is_empty() {
+            self.fullest_saving = self.fullest;
+        }
         let storage = self.allocate(Self::bytes(elements, width));
         let output = self.push(elements, width, storage, differentiable);
         if differentiable {
@@ -291,6 +315,7 @@ impl Tape {
             if let Some(slot) = self.nodes.last_mut().and_then(|node| node.saved.first_mut()) {
                 *slot = Some(storage);
             }
+            self.fullest_saving = self.fullest;
         }
         y
     }
@@ -395,6 +420,31 @@ impl Tape {
         output
     }
 
+    /// A frozen linear layer whose matrix is unpacked for each product; it may keep its input, and longer than its
+    /// backward pass.
+    pub(super) fn unpacked_linear(
+        &mut self,
+        x: Tensor,
+        outputs: u64,
+        matrix: Bytes,
+        keeps_input: bool,
+    ) -> Tensor {
+        let width = self.formats.compute;
+        let input = self.cast(x, width);
+        let storage = self.allocate(matrix);
+        let size = (self.tokens.saturating_mul(outputs), width);
+        let kept = [input];
+        let saved: &[Tensor] = if keeps_input { &kept } else { &[] };
+        let output = self.operation(size, &[input], saved, matrix, WeightGradient::default());
+        let held = self.value(input).storage;
+        if keeps_input && self.outliving.iter().all(|(storage, _)| *storage != held) {
+            self.outliving.push((held, self.bytes_of(input)));
+        }
+        self.release(storage);
+        self.free(input);
+        output
+    }
+
     /// A grouped matrix product over `rows` rows a token, outside autocast: in the weight's own format.
     pub(super) fn grouped(&mut self, x: Tensor, weight: Weight, rows: u64) -> Tensor {
         let input = self.cast(x, weight.width);
@@ -423,6 +473,9 @@ impl Tape {
                 self.hold(storage);
             }
             let extra = (extra > Bytes::ZERO).then(|| self.allocate(extra));
+            if saves_output || extra.is_some() {
+                self.fullest_saving = self.fullest;
+            }
             if let Some(node) = self.nodes.last_mut() {
                 let free = node.saved.iter_mut().filter(|slot| slot.is_none());
                 let more = saves_output.then_some(storage).into_iter().chain(extra);

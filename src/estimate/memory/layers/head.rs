@@ -7,8 +7,9 @@
 //! fp32 logits were copied once more (14 forwards, 18 backwards). In chunks: 6, of which 4 are kept.
 
 use super::super::super::plan::Plan;
+use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
-use super::{Program, layer_norm, rms_norm};
+use super::{Program, layer_norm, litgpt, rms_norm};
 use crate::units::Bytes;
 use crate::workload::{Framework, Loss};
 
@@ -25,62 +26,131 @@ pub(in super::super) struct HeadRun {
     pub(in super::super) cached: Bytes,
     /// Gradients of the final norm's and the output layer's weights.
     pub(in super::super) gradients: Bytes,
+    /// Logits that the caller holds until the backward pass is over.
+    pub(in super::super) lingering: Bytes,
 }
 
 /// Runs the head forwards and backwards.
 pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
-    let shape = program.shape;
-    let h = shape.hidden;
+    let h = program.shape.hidden;
     let mut tape = Tape::new(program.formats, program.tokens);
     let x = tape.input(h, program.formats.parameter, true);
-    let normed = if shape.layer_norm {
-        layer_norm(&mut tape, x, h, program.trained)
-    } else {
-        rms_norm(&mut tape, x, h, program.trained)
+    let normed = match (program.library, program.shape.layer_norm) {
+        (_, true) => layer_norm(&mut tape, x, h, program.trained),
+        (Framework::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
+        (_, false) => rms_norm(&mut tape, x, h, program.trained),
     };
     tape.free(x);
-    let loss = logits_and_loss(&mut tape, program, normed);
+    let mut logits = output_layer(&mut tape, program, plan, normed);
+    tape.free(normed);
+    let copies = copies(plan);
+    if copies.upcast {
+        let wide = tape.cast(logits, 4);
+        tape.free(std::mem::replace(&mut logits, wide));
+    }
+    // A compiled loss keeps the logits alone and computes their logarithm again.
+    let source = match (copies.shifted, compiled(plan)) {
+        (true, _) => tape.map(logits),
+        (false, true) => tape.cast(logits, tape.width(logits)),
+        (false, false) => tape.cast(logits, 4),
+    };
+    let log_softmax =
+        if compiled(plan) { tape.view(source, tape.tokens()) } else { tape.map_saving_output(source, 4) };
+    tape.free(source);
     let forward = tape.take_fullest();
     let cached = tape.cached();
-    for tensor in [loss.log_softmax, loss.logits, normed] {
-        tape.free(tensor);
+    if !copies.held {
+        tape.free(logits);
     }
+    tape.free(log_softmax);
     let kept = tape.live();
+    let lingering = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
+    if let Some(chunk) = chunk(plan) {
+        return chunked(
+            &tape,
+            plan,
+            chunk,
+            HeadRun { kept, forward, cached, lingering, ..HeadRun::default() },
+            logits,
+        );
+    }
     tape.take_fullest();
-    tape.seed(loss.log_softmax);
+    tape.seed(log_softmax);
     tape.backward();
-    let logits = Bytes(program.tokens.saturating_mul(shape.vocab.div_ceil(program.tensor)));
-    // Before 4.45 the fp32 logits were copied to be shifted, and their gradient with them.
-    let (ahead, behind) = if plan.is_before(Framework::HuggingFace, 4, 45) { (4, 6) } else { (0, 0) };
-    let forward = forward + logits * ahead;
-    let backward = tape.take_fullest() + logits * behind;
-    // Of logits made in chunks only the logarithm of their softmax is there whole; a fused loss keeps none.
-    let half = if program.formats.compute < 4 { 2 } else { 0 };
-    let (kept, forward, backward) = match plan.loss {
-        Loss::Eager | Loss::VocabParallel => (kept, forward, backward),
-        Loss::Chunked => (kept, forward - logits * (2 + half), backward - logits * 6),
-        Loss::Fused => (kept - logits * 4, forward - logits * (8 + half), backward - logits * 12),
-    };
-    HeadRun { kept, forward, backward, cached, gradients: tape.gradients() }
+    HeadRun { kept, forward, backward: tape.take_fullest(), cached, gradients: tape.gradients(), lingering }
 }
 
-struct LossTensors {
-    logits: Tensor,
-    log_softmax: Tensor,
-}
-
-fn logits_and_loss(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> LossTensors {
+fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {
     let vocab = program.shape.vocab.div_ceil(program.tensor);
-    let output = Weight {
-        elements: program.shape.hidden.saturating_mul(vocab),
-        outputs: vocab,
-        bias: 0,
-        width: program.formats.parameter,
-        trained: program.trained,
-    };
-    let logits = tape.linear(x, output);
-    let wide = tape.cast(logits, 4);
-    let log_softmax = tape.map_saving_output(wide, 4);
-    tape.free(wide);
-    LossTensors { logits, log_softmax }
+    let elements = program.shape.hidden.saturating_mul(vocab);
+    if quantization::covers_output(plan) {
+        return tape.unpacked_linear(x, vocab, unpacked_output(plan), true);
+    }
+    let width = program.formats.parameter;
+    tape.linear(x, Weight { elements, outputs: vocab, bias: 0, width, trained: program.trained })
+}
+
+/// What unpacking a quantized output layer takes.
+fn unpacked_output(plan: &Plan) -> Bytes {
+    if !quantization::covers_output(plan) {
+        return Bytes::ZERO;
+    }
+    let elements = plan.shape.hidden.saturating_mul(plan.shape.vocab.div_ceil(plan.tensor.max(1)));
+    Bytes(elements.saturating_mul(quantization::unpacked(plan)))
+}
+
+/// What becomes of the logits between the output layer and the loss.
+#[derive(Clone, Copy, Debug)]
+struct Copies {
+    /// The model returns them in fp32.
+    upcast: bool,
+    /// They are copied once more, less the last token's.
+    shifted: bool,
+    /// The training loop holds what the model returned until the backward pass is over.
+    held: bool,
+}
+
+fn copies(plan: &Plan) -> Copies {
+    let old = before_4_45(plan.framework_version.as_deref());
+    match plan.framework {
+        Framework::LitGPT => Copies { upcast: true, shifted: false, held: true },
+        Framework::Torchtune if plan.loss == Loss::Chunked => {
+            Copies { upcast: false, shifted: false, held: true }
+        }
+        Framework::Torchtune => Copies { upcast: true, shifted: true, held: true },
+        Framework::FSDP => Copies { upcast: old, shifted: old, held: old },
+        _ => Copies { upcast: old, shifted: old, held: false },
+    }
+}
+
+/// Whether a version of Transformers is older than 4.45.
+fn before_4_45(version: Option<&str>) -> bool {
+    let minor =
+        version.and_then(|version| version.strip_prefix("4.")).and_then(|rest| rest.split('.').next());
+    minor.and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor < 45)
+}
+
+/// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128
+/// tokens, torchtune's recipes have eight.
+fn chunk(plan: &Plan) -> Option<f64> {
+    match plan.framework {
+        Framework::LitGPT => Some((128.0 / plan.sequence as f64).min(1.0)),
+        Framework::Torchtune if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
+        _ => None,
+    }
+}
+
+/// Whether the loss is compiled with the model.
+fn compiled(plan: &Plan) -> bool {
+    plan.framework == Framework::Torchtune && plan.compile && plan.loss == Loss::Chunked
+}
+
+/// The backward pass in chunks: first each chunk's loss, which makes two gradients of its logits; then each chunk's
+/// output layer, when the logarithms are gone and two-byte gradients of all logits are there.
+fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, logits: Tensor) -> HeadRun {
+    let elements = tape.elements(logits);
+    let logarithms = if compiled(plan) { Bytes::ZERO } else { Bytes(elements.saturating_mul(4)) };
+    let losses = run.kept + Bytes(elements.saturating_mul(8)).scale(chunk);
+    let output = run.kept - logarithms + Bytes(elements.saturating_mul(2)) + unpacked_output(plan);
+    HeadRun { backward: losses.max(output), ..run }
 }

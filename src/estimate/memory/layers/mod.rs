@@ -8,14 +8,57 @@ mod experts;
 pub(super) mod fused;
 mod gpt2;
 pub(super) mod head;
+mod litgpt;
 mod llama;
 mod torchtitan;
 
-use super::super::plan::{Adapters, Plan, Targets};
+use super::super::plan::{Adapters, Plan, Stage, Targets};
+use super::super::schedule;
 use super::tape::{Formats, Tape, Tensor, Weight};
+use super::{logits, quantization};
 use crate::model::Shape;
 use crate::units::Bytes;
-use crate::workload::{Attention, Recompute};
+use crate::workload::{Attention, Framework, Recompute};
+
+/// What a stage's layers and its head hold, for the frameworks that have no instants of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Kept when the warm-up is over.
+    pub(super) kept: Bytes,
+    /// Besides, while the heaviest layer runs backwards.
+    pub(super) working_set: Bytes,
+    /// Besides, at the loss.
+    pub(super) loss: Bytes,
+}
+
+/// What a stage needs: counted by a program where the framework runs Hugging Face's modules, else by formula.
+pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
+    if !written_out(plan) {
+        return Needs {
+            kept: fused::kept(plan, stage),
+            working_set: fused::working_set(plan, stage),
+            loss: if stage.output { logits::logits(plan) } else { Bytes::ZERO },
+        };
+    }
+    let run = |mixture: bool, there: u64| {
+        if there > 0 { Program::of(plan, mixture).run(plan.recompute, true) } else { LayerRun::default() }
+    };
+    let (dense, mixture) = (run(false, stage.dense_layers), run(true, stage.expert_layers));
+    let kept = dense.kept * stage.dense_layers + mixture.kept * stage.expert_layers;
+    let live = schedule::live_layers(plan, stage) / stage.layers().max(1) as f64;
+    let heavy = if mixture.backward > dense.backward { mixture } else { dense };
+    // Only the last layers' activations are still on the device when all are on their way to the host.
+    let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
+    let head =
+        if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
+    Needs { kept, working_set: heavy.backward - heavy.kept, loss: head.forward.max(head.backward) }
+}
+
+/// Whether the framework runs Hugging Face's modules.
+pub(super) fn written_out(plan: &Plan) -> bool {
+    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP | Framework::DeepSpeed)
+        && plan.shape.latent.is_none()
+}
 
 /// What a program of layers depends on.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +74,9 @@ pub(super) struct Program<'a> {
     sequence: u64,
     tokens: u64,
     tensor: u64,
+    library: Framework,
+    /// What unpacking a number of a quantized linear layer takes.
+    unpacked: Option<u64>,
     /// Ranks among which experts are dealt.
     expert_ranks: u64,
     /// Whether the layer at hand has experts.
@@ -55,6 +101,8 @@ impl<'a> Program<'a> {
             sequence: plan.sequence,
             tokens: plan.tokens(),
             tensor: plan.tensor.max(1),
+            library: plan.framework,
+            unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
             mixture,
         }
@@ -98,7 +146,11 @@ impl<'a> Program<'a> {
     }
 
     fn layer(&self, tape: &mut Tape, x: Tensor) -> Tensor {
-        if self.shape.layer_norm { gpt2::layer(tape, self, x) } else { llama::layer(tape, self, x) }
+        match (self.library, self.shape.layer_norm) {
+            (Framework::LitGPT, _) => litgpt::layer(tape, self, x),
+            (_, true) => gpt2::layer(tape, self, x),
+            (_, false) => llama::layer(tape, self, x),
+        }
     }
 
     /// Runs one layer forwards and backwards.
@@ -111,6 +163,8 @@ impl<'a> Program<'a> {
         let input = tape.live();
         let output = self.layer(&mut tape, x);
         let forward = tape.take_fullest();
+        let narrow = self.formats.compute < self.formats.parameter;
+        let stream = Bytes(tape.elements(output).saturating_mul(tape.width(output)));
         tape.free(output);
         // A checkpoint holds the layer's input while the layer is computed again and run backwards.
         if recompute != Recompute::Full {
@@ -122,14 +176,23 @@ impl<'a> Program<'a> {
         tape.backward();
         let backward = tape.take_fullest();
         let gradients = tape.gradients();
+        let outliving = tape.outliving();
+        // Computing again ends with the last tensor that is saved. Meanwhile the output's gradient waits, and under
+        // autocast its cast for the residual's other half.
+        let again = tape.fullest_saving() + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
         match recompute {
-            Recompute::Full => LayerRun { kept: input, cached, forward, backward, gradients },
+            Recompute::Full => {
+                let backward = backward.max(again);
+                LayerRun { kept: input, cached, forward, backward, gradients, outliving }
+            }
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
             Recompute::Selective => {
                 let kept = saved.scale(0.4).max(input.min(saved));
-                LayerRun { kept, cached, forward, backward, gradients }
+                LayerRun { kept, cached, forward, backward, gradients, outliving }
             }
-            Recompute::None => LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients },
+            Recompute::None => {
+                LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients, outliving }
+            }
         }
     }
 }
@@ -147,11 +210,13 @@ pub(super) struct LayerRun {
     pub(super) backward: Bytes,
     /// Gradients of its weights.
     pub(super) gradients: Bytes,
+    /// What stays of the microbatch before.
+    pub(super) outliving: Bytes,
 }
 
 /// A linear layer, with its adapter where it has one.
 ///
-/// PEFT's adapter computes in fp32: `y + B(A(x))`, with `x` cast; it keeps that cast, and `r` numbers a token.
+/// An adapter computes `y + B(A(x))` in its own format; it keeps `x` cast to that, and `r` numbers a token.
 fn linear(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -161,17 +226,11 @@ fn linear(
     biased: bool,
     adapted: bool,
 ) -> Tensor {
-    let weight = Weight {
-        elements: inputs.saturating_mul(outputs),
-        outputs,
-        bias: if biased { outputs } else { 0 },
-        width: program.formats.parameter,
-        trained: program.trained,
-    };
-    let y = tape.linear(x, weight);
+    let y = base(tape, program, x, inputs, outputs, biased);
     let Some(adapters) = program.adapters.filter(|_| adapted) else { return y };
-    let adapter = |elements, outputs| Weight { elements, outputs, bias: 0, width: 4, trained: true };
-    let wide = tape.cast(x, 4);
+    let adapter =
+        |elements, outputs| Weight { elements, outputs, bias: 0, width: adapters.width, trained: true };
+    let wide = tape.cast(x, adapters.width);
     let low = tape.linear(wide, adapter(inputs.saturating_mul(adapters.rank), adapters.rank));
     tape.free(wide);
     let high = tape.linear(low, adapter(outputs.saturating_mul(adapters.rank), outputs));
@@ -182,6 +241,33 @@ fn linear(
     tape.free(y);
     tape.free(narrow);
     sum
+}
+
+/// A linear layer of the model itself.
+///
+/// A quantized one unpacks its matrix for each product. bitsandbytes kept its input too before 0.44, which LitGPT pinned,
+/// and not as a saved tensor: it goes only with the graph, when the next microbatch's loss takes this one's name.
+fn base(
+    tape: &mut Tape,
+    program: &Program<'_>,
+    x: Tensor,
+    inputs: u64,
+    outputs: u64,
+    biased: bool,
+) -> Tensor {
+    let elements = inputs.saturating_mul(outputs);
+    if let Some(unpacked) = program.unpacked {
+        let matrix = Bytes(elements.saturating_mul(unpacked));
+        return tape.unpacked_linear(x, outputs, matrix, program.library == Framework::LitGPT);
+    }
+    let weight = Weight {
+        elements,
+        outputs,
+        bias: if biased { outputs } else { 0 },
+        width: program.formats.parameter,
+        trained: program.trained,
+    };
+    tape.linear(x, weight)
 }
 
 /// Root mean square norm, in fp32 whatever comes in.
