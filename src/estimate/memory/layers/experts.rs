@@ -14,7 +14,8 @@
 //! Source: `transformers/integrations/moe.py` (`grouped_mm_experts_forward`), `models/mixtral`, `models/qwen3_moe` (5.24).
 
 use super::super::tape::{Tape, Tensor, Weight};
-use super::{Program, linear, llama};
+use super::modules::linear;
+use super::{Program, llama};
 use crate::model::Experts;
 use crate::units::Bytes;
 

@@ -8,7 +8,8 @@
 
 use super::super::super::plan::Plan;
 use super::super::tape::{Tape, Tensor, Weight};
-use super::{Program, layer_norm, rms_norm};
+use super::Program;
+use super::modules::{layer_norm, rms_norm};
 use crate::units::Bytes;
 use crate::workload::Loss;
 

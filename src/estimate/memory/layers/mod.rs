@@ -2,18 +2,21 @@
 //!
 //! [`fused`] has closed formulas for stacks whose kernels fuse what PyTorch runs apart. [`llama`] and [`gpt2`] are
 //! written out as programs on a [`Tape`], which counts what eager PyTorch keeps and allocates for them; [`head`] is
-//! what follows the last layer. Here are the pieces that they share.
+//! what follows the last layer. [`modules`] and [`attention`] are the pieces that
+//! they share.
 
+mod attention;
 mod experts;
 pub(super) mod fused;
 mod gpt2;
 pub(super) mod head;
 mod llama;
+mod modules;
 
 use super::super::plan::{Adapters, Plan, Stage, Targets};
 use super::super::schedule;
 use super::logits;
-use super::tape::{Formats, Tape, Tensor, Weight};
+use super::tape::{Formats, Tape, Tensor};
 use crate::model::Shape;
 use crate::units::Bytes;
 use crate::workload::{Attention, Framework, Recompute};
@@ -207,143 +210,4 @@ pub(super) struct LayerRun {
     pub(super) backward: Bytes,
     /// Gradients of its weights.
     pub(super) gradients: Bytes,
-}
-
-/// A linear layer, with its adapter where it has one.
-///
-/// PEFT's adapter computes in fp32: `y + B(A(x))`, with `x` cast; it keeps that cast, and `r` numbers a token.
-fn linear(
-    tape: &mut Tape,
-    program: &Program<'_>,
-    x: Tensor,
-    inputs: u64,
-    outputs: u64,
-    biased: bool,
-    adapted: bool,
-) -> Tensor {
-    let weight = Weight {
-        elements: inputs.saturating_mul(outputs),
-        outputs,
-        bias: if biased { outputs } else { 0 },
-        width: program.formats.parameter,
-        trained: program.trained,
-    };
-    let y = tape.linear(x, weight);
-    let Some(adapters) = program.adapters.filter(|_| adapted) else { return y };
-    let adapter = |elements, outputs| Weight { elements, outputs, bias: 0, width: 4, trained: true };
-    let wide = tape.cast(x, 4);
-    let low = tape.linear(wide, adapter(inputs.saturating_mul(adapters.rank), adapters.rank));
-    tape.free(wide);
-    let high = tape.linear(low, adapter(outputs.saturating_mul(adapters.rank), outputs));
-    tape.free(low);
-    let narrow = tape.cast(high, tape.width(y));
-    tape.free(high);
-    let sum = tape.add(y, narrow);
-    tape.free(y);
-    tape.free(narrow);
-    sum
-}
-
-/// Root mean square norm, in fp32 whatever comes in.
-fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
-    let wide = tape.cast(x, 4);
-    let square = tape.power(wide);
-    let mean = tape.mean(square);
-    tape.free(square);
-    let scale = tape.map_saving_output(mean, 4);
-    tape.free(mean);
-    let normed = tape.multiply(wide, scale);
-    tape.free(wide);
-    tape.free(scale);
-    let narrow = tape.cast(normed, tape.width(x));
-    tape.free(normed);
-    let y = tape.multiply_weight(narrow, features, trained);
-    tape.free(narrow);
-    y
-}
-
-/// PyTorch's own layer norm, one kernel: keeps its input, and mean and deviation of each token in fp32.
-fn layer_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
-    let statistics = Bytes(tape.tokens().saturating_mul(8));
-    let size = (tape.elements(x), tape.width(x));
-    let y = tape.fused(size, &[x], &[x], statistics, false);
-    if trained { tape.with_weight(y, features.saturating_mul(2), program_width(tape)) } else { y }
-}
-
-fn program_width(tape: &Tape) -> u64 {
-    tape.formats().parameter
-}
-
-/// Dropout keeps a mask of one byte a number; without it, nothing happens.
-fn dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
-    if !program.hidden_dropout {
-        return x;
-    }
-    let mask = Bytes(tape.elements(x));
-    let size = (tape.elements(x), tape.width(x));
-    let y = tape.fused(size, &[x], &[], mask, false);
-    tape.free(x);
-    y
-}
-
-/// Attention: PyTorch's fused kernel keeps its inputs, its output and an fp32 number a head and token.
-fn attention(tape: &mut Tape, program: &Program<'_>, query: Tensor, key: Tensor, value: Tensor) -> Tensor {
-    let compute = program.formats.compute;
-    let [query, key, value] = [query, key, value].map(|states| tape.cast(states, compute));
-    let heads = program.shape.heads.div_ceil(program.tensor);
-    let attended = if program.attention == Attention::Unfused {
-        unfused(tape, program, heads, query, key, value)
-    } else {
-        let sums = Bytes(tape.tokens().saturating_mul(heads).saturating_mul(4));
-        let size = (tape.elements(query), tape.width(query));
-        let inputs = [query, key, value];
-        tape.fused(size, &inputs, &inputs, sums, true)
-    };
-    for states in [query, key, value] {
-        tape.free(states);
-    }
-    attended
-}
-
-/// Attention written out: scores, an fp32 softmax and its cast are tensors of heads × sequence numbers a token.
-fn unfused(
-    tape: &mut Tape,
-    program: &Program<'_>,
-    heads: u64,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-) -> Tensor {
-    let width = tape.width(query);
-    let elements = tape.tokens().saturating_mul(heads).saturating_mul(program.sequence);
-    let states = tape.elements(query);
-    // Keys and values are copied to every query head.
-    let [key, value] = [key, value].map(|x| {
-        if tape.elements(x) == states {
-            return tape.cast(x, width);
-        }
-        tape.fused((states, width), &[x], &[], Bytes::ZERO, false)
-    });
-    let scores = tape.fused((elements, width), &[query, key], &[query, key], Bytes::ZERO, false);
-    let scaled = tape.map(scores);
-    tape.free(scores);
-    let masked = tape.map(scaled);
-    tape.free(scaled);
-    let softmax_width = if program.shape.layer_norm { width } else { 4 };
-    let softmax = tape.map_saving_output(masked, softmax_width);
-    tape.free(masked);
-    let narrow = tape.cast(softmax, width);
-    tape.free(softmax);
-    let weights = if program.attention_dropout {
-        let dropped = tape.fused((elements, width), &[narrow], &[], Bytes(elements), false);
-        tape.free(narrow);
-        dropped
-    } else {
-        narrow
-    };
-    let attended = tape.fused((states, width), &[weights, value], &[weights, value], Bytes::ZERO, false);
-    for tensor in [weights, key, value] {
-        tape.free(tensor);
-    }
-    attended
 }
