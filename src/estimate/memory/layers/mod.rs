@@ -211,3 +211,102 @@ pub(super) struct LayerRun {
     /// Gradients of its weights.
     pub(super) gradients: Bytes,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::{
+        Activation, Batch, Model, Normalization, Parallelism, Positions, Precision, Sharding, TrainingJob,
+    };
+
+    const TOKENS: u64 = 64;
+
+    fn plan(model: Model, precision: Precision, stored: Precision) -> Plan {
+        let job = TrainingJob {
+            model: Some(Model { layers: Some(2), vocab_size: Some(1000), ..model }),
+            parallelism: Some(Parallelism { sharding: Some(Sharding::None), ..Parallelism::default() }),
+            batch: Some(Batch {
+                micro_batch_size: Some(1),
+                global_batch_size: Some(1),
+                sequence_length: Some(u32::try_from(TOKENS).unwrap()),
+                ..Batch::default()
+            }),
+            precision: Some(precision),
+            parameter_precision: Some(stored),
+            framework: Some(Framework::HuggingFace),
+            ..TrainingJob::default()
+        };
+        assume(&job, Device { bf16: true }).unwrap().likely
+    }
+
+    /// Bytes a token that a layer keeps.
+    fn kept(plan: &Plan, mixture: bool) -> u64 {
+        Program::of(plan, mixture).run(Recompute::None, true).kept.0 / TOKENS
+    }
+
+    /// h = 512, q = 512, κ = 128, f = 1536, a = 8.
+    fn llama() -> Model {
+        Model {
+            hidden_size: Some(512),
+            attention_heads: Some(8),
+            key_value_heads: Some(2),
+            ffn_hidden_size: Some(1536),
+            activation: Some(Activation::SwiGLU),
+            ..Model::default()
+        }
+    }
+
+    #[test]
+    fn a_llama_layer_keeps_what_its_module_comment_says() {
+        let (h, q, k, f, a) = (512, 512, 128, 1536, 8);
+        use Precision::{BF16, FP32};
+        for (precision, stored, expected) in [
+            (BF16, BF16, 16 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8),
+            (FP32, FP32, 24 * h + 8 * q + 8 * k + 16 * f + 4 * a + 8),
+        ] {
+            assert_eq!(kept(&plan(llama(), precision, stored), false), expected, "{precision}");
+        }
+        // Autocast keeps the weights' casts besides.
+        let casts = 2 * (h * q + 2 * h * k + q * h + 3 * h * f) / TOKENS;
+        let expected = 26 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8 + casts;
+        assert_eq!(kept(&plan(llama(), BF16, FP32), false), expected);
+    }
+
+    #[test]
+    fn a_gpt2_layer_keeps_what_its_module_comment_says() {
+        let (h, f, a) = (512, 2048, 8);
+        let gpt2 = Model {
+            hidden_size: Some(512),
+            attention_heads: Some(8),
+            ffn_hidden_size: Some(2048),
+            activation: Some(Activation::GELU),
+            positions: Some(Positions::Learned),
+            normalization: Some(Normalization::LayerNorm),
+            ..Model::default()
+        };
+        let plan = plan(gpt2, Precision::BF16, Precision::BF16);
+        assert_eq!(kept(&plan, false), 2 * (8 * h + 5 * f) + 4 * a + 16);
+    }
+
+    #[test]
+    fn experts_keep_what_their_module_comment_says() {
+        let (h, q, k, f, a, e, top) = (512, 512, 128, 256, 8, 16, 2);
+        let mixture = Model {
+            experts: Some(16),
+            experts_per_token: Some(2),
+            expert_ffn_hidden_size: Some(256),
+            ..llama()
+        };
+        let attention = 16 * h + 4 * q + 4 * k + 4 * a + 8;
+        let experts = top * 2 * (2 * h + 4 * f) + 4 * e + 48 * top;
+        let plan = plan(mixture, Precision::BF16, Precision::BF16);
+        assert_eq!(kept(&plan, true), attention + experts);
+    }
+
+    #[test]
+    fn a_checkpointed_layer_keeps_its_input() {
+        let plan = plan(llama(), Precision::BF16, Precision::BF16);
+        assert_eq!(Program::of(&plan, false).run(Recompute::Full, true).kept, Bytes(TOKENS * 2 * 512));
+    }
+}
