@@ -3,7 +3,7 @@
 //! ```text
 //! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
 //! backward, begun      activations + one layer's working set + buffers + gradients, likewise
-//! backward, done       one layer's working set + buffers + all gradients
+//! backward, done       one layer's activations and working set + buffers + all gradients
 //! optimizer step       all gradients + the step's own workspace
 //! ```
 //!
@@ -51,7 +51,7 @@ pub(super) fn instants(
     let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
     let gradients = gradients::gradients(plan, rank);
     let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
-    let layers::Needs { kept, working_set, loss } = layers::needs(plan, stage);
+    let layers::Needs { kept, one, working_set, loss } = layers::needs(plan, stage);
     let buffers = communication::communication(plan, counted, stage, parameters, trained);
     [
         Instant {
@@ -73,6 +73,7 @@ pub(super) fn instants(
         Instant {
             name: "backward, done",
             gradients,
+            activations: one,
             working_set,
             communication: buffers.backward,
             ..Instant::default()

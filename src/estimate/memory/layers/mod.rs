@@ -26,6 +26,8 @@ use crate::workload::{Attention, Framework, Recompute};
 pub(super) struct Needs {
     /// Kept when the warm-up is over.
     pub(super) kept: Bytes,
+    /// Of it, one layer's.
+    pub(super) one: Bytes,
     /// Besides, while the heaviest layer runs backwards.
     pub(super) working_set: Bytes,
     /// Besides, at the loss.
@@ -35,8 +37,10 @@ pub(super) struct Needs {
 /// What a stage needs: counted by a program where the framework runs Hugging Face's modules, else by formula.
 pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
     if !written_out(plan) {
+        let kept = fused::kept(plan, stage);
         return Needs {
-            kept: fused::kept(plan, stage),
+            kept,
+            one: kept.scale(1.0 / schedule::live_layers(plan, stage).max(1.0)),
             working_set: fused::working_set(plan, stage),
             loss: if stage.output { logits::logits(plan) } else { Bytes::ZERO },
         };
@@ -52,7 +56,12 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
     let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
     let head =
         if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
-    Needs { kept, working_set: heavy.backward - heavy.kept, loss: head.forward.max(head.backward) }
+    Needs {
+        kept,
+        one: heavy.kept,
+        working_set: heavy.backward - heavy.kept,
+        loss: head.forward.max(head.backward),
+    }
 }
 
 /// Whether the framework runs Hugging Face's modules.
