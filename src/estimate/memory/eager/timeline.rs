@@ -122,17 +122,12 @@ impl<'a> Timeline<'a> {
         let stream =
             Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
         let all_gradients = gradients::gradients(plan, rank);
-        let trained =
-            if adapted { Bytes::of(rank.adapters, 4.0) } else { Bytes::of(rank.dense, widths.gradient) };
-        let ranks = plan.data.saturating_mul(plan.context);
-        let standing = if plan.micro_batches <= 1 {
-            Bytes::ZERO
-        } else if sharded && plan.accumulates_whole() {
-            let width = widths.compute.max(widths.reduction);
-            if adapted { trained } else { Bytes::of(rank.dense, width) }
+        let trained = if adapted {
+            Bytes::of(rank.adapters, 4.0)
         } else {
-            all_gradients
+            Bytes::of(rank.dense.saturating_add(rank.experts), widths.gradient)
         };
+        let ranks = plan.data.saturating_mul(plan.context);
         let others = schedule::live_layers(plan, stage) - layers as f64;
         let heaviest = dense.kept.max(mixture.kept);
         Self {
@@ -166,7 +161,7 @@ impl<'a> Timeline<'a> {
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
-            standing,
+            standing: standing(plan, rank, all_gradients, sharded),
             buckets: if plan.sharding == Sharding::None && ranks > 1 { trained } else { Bytes::ZERO },
             all_gradients,
             step: optimizer::optimizer_step(plan, rank),
@@ -227,5 +222,21 @@ impl<'a> Timeline<'a> {
     /// The copy of the gradients of the layer after `i` that is still being reduced.
     pub(super) fn reducing(&self, i: u64) -> Bytes {
         if self.sharded && i + 1 < self.layers { self.kind(i + 1).group.reduced } else { Bytes::ZERO }
+    }
+}
+
+/// Gradients that earlier microbatches have left: whole ones, in the format that they are reduced in, where their
+/// reduction is put off.
+fn standing(plan: &Plan, rank: RankParameters, kept: Bytes, sharded: bool) -> Bytes {
+    if plan.micro_batches <= 1 {
+        return Bytes::ZERO;
+    }
+    if !sharded || !plan.accumulates_whole() {
+        return kept;
+    }
+    let width = plan.widths.compute.max(plan.widths.reduction);
+    match plan.adapters {
+        Some(_) => Bytes::of(rank.adapters, 4.0),
+        None => Bytes::of(rank.dense.saturating_add(rank.experts), width),
     }
 }

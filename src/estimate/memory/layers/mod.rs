@@ -72,6 +72,7 @@ pub(super) fn written_out(plan: &Plan) -> bool {
 
 /// What a program of layers depends on.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent properties of a layer")]
 pub(super) struct Program<'a> {
     pub(super) shape: &'a Shape,
     pub(super) formats: Formats,
@@ -84,6 +85,8 @@ pub(super) struct Program<'a> {
     sequence: u64,
     tokens: u64,
     tensor: u64,
+    /// The share of the layers that is recomputed, where any is.
+    recomputed: f64,
     /// Ranks among which experts are dealt.
     expert_ranks: u64,
     /// Whether the layer at hand has experts.
@@ -108,6 +111,7 @@ impl<'a> Program<'a> {
             sequence: plan.sequence,
             tokens: plan.tokens(),
             tensor: plan.tensor.max(1),
+            recomputed: recomputed(plan),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
             mixture,
         }
@@ -192,18 +196,26 @@ impl<'a> Program<'a> {
         // autocast its cast for the residual's other half.
         let again =
             tape.fullest_saving() + unpacked + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
+        // Where only some layers are recomputed, each keeps the average.
+        let mean = |kept: Bytes| kept.scale(self.recomputed) + saved.scale(1.0 - self.recomputed);
         match recompute {
             Recompute::Full => {
-                LayerRun { kept: input, cached, forward, backward: backward.max(again), gradients }
+                LayerRun { kept: mean(input), cached, forward, backward: backward.max(again), gradients }
             }
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
             Recompute::Selective => {
-                let kept = saved.scale(0.4).max(input.min(saved));
+                let kept = mean(saved.scale(0.4).max(input.min(saved)));
                 LayerRun { kept, cached, forward, backward, gradients }
             }
             Recompute::None => LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients },
         }
     }
+}
+
+/// The share of a stage's layers that is recomputed: all, unless their number is given.
+fn recomputed(plan: &Plan) -> f64 {
+    let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1);
+    plan.recompute_layers.map_or(1.0, |some| (some as f64 / layers as f64).clamp(0.0, 1.0))
 }
 
 /// What one layer keeps and needs.
