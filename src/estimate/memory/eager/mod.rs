@@ -11,7 +11,8 @@
 //! layer i, backward     kept(0..i) + layer backward + gradients(i+1..L) + gathered(i), in flight + reducing(i+1)
 //! layer i, reduction    kept(0..i) + its gradients, unsharded, + the copy that is reduced + gathered
 //! embedding, backward   all gradients + the embedding's, and with a tied output layer their sum
-//! root, reduction       all gradients + those of embedding, head and final norm, unsharded, + the copy
+//! root, reduction       all gradients + those of embedding, head and final norm, unsharded, + the copy; with a tied
+//!                       output layer the two that were added besides
 //! optimizer step        all gradients + the step's own workspace
 //! ```
 //!
@@ -212,9 +213,13 @@ impl Timeline<'_> {
         if !self.sharded {
             return Instant { name: "root's gradient reduction", ..Instant::default() };
         }
+        // A tied matrix's two gradients are still there beside their sum.
+        let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
+        let parts = if tied { self.embedding_gradient * 2 } else { Bytes::ZERO };
         Instant {
             name: "root's gradient reduction",
-            gradients: self.done(0) - self.head.gradients + self.unreduced(self.apart(self.root.gradients)),
+            gradients: self.done(0) - self.head.gradients
+                + self.unreduced(self.apart(self.root.gradients) + parts),
             communication: self.apart(self.root.reduced),
             ..Instant::default()
         }

@@ -140,17 +140,9 @@ impl<'a> Timeline<'a> {
         let trained = if adapted {
             Bytes(rank.adapters.saturating_mul(adapter_width))
         } else {
-            Bytes::of(rank.dense, widths.gradient)
+            Bytes::of(rank.dense.saturating_add(rank.experts), widths.gradient)
         };
         let ranks = plan.data.saturating_mul(plan.context);
-        let standing = if plan.micro_batches <= 1 || plan.step_in_backward {
-            Bytes::ZERO
-        } else if sharded && plan.accumulates_whole() {
-            let width = widths.compute.max(widths.reduction);
-            if adapted { trained } else { Bytes::of(rank.dense, width) }
-        } else {
-            all_gradients
-        };
         let others = schedule::live_layers(plan, stage) - layers as f64;
         let heaviest = dense.kept.max(mixture.kept);
         // The microbatch before was of typical length.
@@ -179,7 +171,7 @@ impl<'a> Timeline<'a> {
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
-            standing,
+            standing: standing(plan, rank, all_gradients, sharded),
             buckets: match plan.sharding {
                 Sharding::None if ranks > 1 => trained,
                 Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3 => {
@@ -264,5 +256,26 @@ impl<'a> Timeline<'a> {
     /// The copy of the gradients of the layer after `i` that is still being reduced.
     pub(super) fn reducing(&self, i: u64) -> Bytes {
         if self.sharded && i + 1 < self.layers { self.kind(i + 1).group.reduced } else { Bytes::ZERO }
+    }
+}
+
+/// Gradients that earlier microbatches have left: whole ones, in the format that they are reduced in, where their
+/// reduction is put off.
+fn standing(plan: &Plan, rank: RankParameters, kept: Bytes, sharded: bool) -> Bytes {
+    if plan.micro_batches <= 1 || plan.step_in_backward {
+        return Bytes::ZERO;
+    }
+    if !sharded || !plan.accumulates_whole() {
+        return kept;
+    }
+    match &plan.adapters {
+        // LitGPT's FSDP flattens a layer's frozen and trained parameters together, and so their gradients.
+        Some(adapters) if plan.framework != Framework::LitGPT => {
+            Bytes(rank.adapters.saturating_mul(adapters.width))
+        }
+        _ => {
+            let width = plan.widths.compute.max(plan.widths.reduction);
+            Bytes::of(rank.dense.saturating_add(rank.experts), width)
+        }
     }
 }

@@ -28,6 +28,8 @@ use crate::workload::{Attention, Framework, Recompute};
 pub(super) struct Needs {
     /// Kept when the warm-up is over.
     pub(super) kept: Bytes,
+    /// Of it, one layer's.
+    pub(super) one: Bytes,
     /// Besides, while the heaviest layer runs backwards.
     pub(super) working_set: Bytes,
     /// Besides, at the loss.
@@ -37,8 +39,10 @@ pub(super) struct Needs {
 /// What a stage needs: counted by a program where the framework runs Hugging Face's modules, else by formula.
 pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
     if !written_out(plan) {
+        let kept = fused::kept(plan, stage);
         return Needs {
-            kept: fused::kept(plan, stage),
+            kept,
+            one: kept.scale(1.0 / schedule::live_layers(plan, stage).max(1.0)),
             working_set: fused::working_set(plan, stage),
             loss: if stage.output { logits::logits(plan) } else { Bytes::ZERO },
         };
@@ -54,7 +58,12 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
     let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
     let head =
         if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
-    Needs { kept, working_set: heavy.backward - heavy.kept, loss: head.forward.max(head.backward) }
+    Needs {
+        kept,
+        one: heavy.kept,
+        working_set: heavy.backward - heavy.kept,
+        loss: head.forward.max(head.backward),
+    }
 }
 
 /// Whether the framework runs Hugging Face's modules.
@@ -65,6 +74,7 @@ pub(super) fn written_out(plan: &Plan) -> bool {
 
 /// What a program of layers depends on.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent properties of a layer")]
 pub(super) struct Program<'a> {
     pub(super) shape: &'a Shape,
     pub(super) formats: Formats,
@@ -80,6 +90,8 @@ pub(super) struct Program<'a> {
     library: Framework,
     /// What unpacking a number of a quantized linear layer takes.
     unpacked: Option<u64>,
+    /// The share of the layers that is recomputed, where any is.
+    recomputed: f64,
     /// Ranks among which experts are dealt.
     expert_ranks: u64,
     /// Whether the layer at hand has experts.
@@ -106,6 +118,7 @@ impl<'a> Program<'a> {
             tensor: plan.tensor.max(1),
             library: plan.framework,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
+            recomputed: recomputed(plan),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
             mixture,
         }
@@ -183,21 +196,22 @@ impl<'a> Program<'a> {
         // Computing again ends with the last tensor that is saved. Meanwhile the output's gradient waits, and under
         // autocast its cast for the residual's other half.
         let again = tape.fullest_saving() + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
+        // Where only some layers are recomputed, each keeps the average.
+        let mean = |kept: Bytes| kept.scale(self.recomputed) + saved.scale(1.0 - self.recomputed);
+        let run = LayerRun { kept: saved, cached, forward, backward, gradients, outliving };
         match recompute {
-            Recompute::Full => {
-                let backward = backward.max(again);
-                LayerRun { kept: input, cached, forward, backward, gradients, outliving }
-            }
+            Recompute::Full => LayerRun { kept: mean(input), backward: backward.max(again), ..run },
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
-            Recompute::Selective => {
-                let kept = saved.scale(0.4).max(input.min(saved));
-                LayerRun { kept, cached, forward, backward, gradients, outliving }
-            }
-            Recompute::None => {
-                LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients, outliving }
-            }
+            Recompute::Selective => LayerRun { kept: mean(saved.scale(0.4).max(input.min(saved))), ..run },
+            Recompute::None => LayerRun { cached: Bytes::ZERO, ..run },
         }
     }
+}
+
+/// The share of a stage's layers that is recomputed: all, unless their number is given.
+fn recomputed(plan: &Plan) -> f64 {
+    let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1);
+    plan.recompute_layers.map_or(1.0, |some| (some as f64 / layers as f64).clamp(0.0, 1.0))
 }
 
 /// What one layer keeps and needs.
