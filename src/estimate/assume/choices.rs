@@ -232,14 +232,26 @@ fn sequence(job: &TrainingJob) -> Option<Choice> {
     Some(choice("batch.sequenceLength", |plan| plan.sequence = 512, |plan| plan.sequence = 8192))
 }
 
+/// A larger microbatch leaves fewer of them: each end takes what of both needs the least or the most.
 fn micro_batch(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    const MOST: u64 = 4;
     let batch = job.batch.clone().unwrap_or_default();
     if batch.micro_batch_size.is_some() {
         return None;
     }
-    let most =
-        batch.global_batch_size.map_or(4, |global| (u64::from(global) / likely.data.max(1)).clamp(1, 4));
-    Some(choice("batch.microBatchSize", |plan| plan.micro_batch = 1, move |plan| plan.micro_batch = most))
+    let per_rank = batch.global_batch_size.map(|global| (u64::from(global) / likely.data.max(1)).max(1));
+    let most = per_rank.map_or(MOST, |sequences| sequences.clamp(1, MOST));
+    Some(choice(
+        "batch.microBatchSize",
+        move |plan| {
+            plan.micro_batch = 1;
+            plan.micro_batches = per_rank.map_or(plan.micro_batches, |sequences| sequences / most);
+        },
+        move |plan| {
+            plan.micro_batch = most;
+            plan.micro_batches = per_rank.unwrap_or(plan.micro_batches);
+        },
+    ))
 }
 
 fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {

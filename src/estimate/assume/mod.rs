@@ -16,7 +16,12 @@
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
 //! | sequence parallel | on | on | off |
-//! | dimensions, from the size alone | a wide shape, 32k words | the usual shape, 100k | a narrow one, 152k |
+//! | version, of Transformers | 4.45 and over | 4.45 and over | before |
+//! | loss, torchtitan's without version or compilation | chunked | by both | eager |
+//! | compilation, torchtitan's | on | off | off |
+//! | dispatcher of experts, Megatron's | the lesser of gathering and sending | gathering | the greater |
+//! | how replicas that the batch cannot go round are divided | by tensor | by context | by context |
+//! | dimensions, from the size alone | a wide shape, an eighth of it active under expert parallelism, 32k words | the usual shape, 100k | a narrow one, 152k |
 //! | adapter targets | queries and values | all | all |
 
 mod choices;

@@ -3,13 +3,14 @@
 //! ```text
 //! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
 //! backward, begun      activations + one layer's working set + buffers + gradients, likewise
-//! backward, done       one layer's working set + buffers + all gradients
+//! backward, done       the first layer's activations and working set + buffers + all gradients
 //! optimizer step       all gradients + the step's own workspace
 //! ```
 //!
 //! Activations are all that a stage keeps when its warm-up is over ([`crate::estimate::schedule`]).
 
 use super::super::plan::{Plan, RankParameters, Stage};
+use super::super::schedule;
 use super::{communication, gradients, layers, optimizer};
 use crate::model::Parameters;
 use crate::units::Bytes;
@@ -73,6 +74,7 @@ pub(super) fn instants(
         Instant {
             name: "backward, done",
             gradients,
+            activations: kept.scale(1.0 / schedule::live_layers(plan, stage).max(1.0)),
             working_set,
             communication: buffers.backward,
             ..Instant::default()
