@@ -21,7 +21,8 @@
 //! that much more than an even share (24 specifications of Megatron-LM's continuous integration).
 //!
 //! CUDA graphs keep 0.21 of the activations besides (six published runs on GH200); modules offloaded one by one hardly
-//! lower the peak (one published run: nine tenths stay). While tokens are on their way to experts, see [`dispatch_token`] (14 published runs of Qwen3-235B).
+//! lower the peak (one published run: nine tenths stay). While tokens are on their way to experts, see
+//! [`dispatch_token`] (14 published runs of Qwen3-235B).
 //!
 //! Recomputation. Full keeps each layer's input, `2h/t'`, and one layer's tensors while that layer is computed again.
 //! Selective drops what its modules name, the attention's matrices unless it names others. The backward pass of a layer
