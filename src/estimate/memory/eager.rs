@@ -57,6 +57,29 @@ struct Group {
     kept: Bytes,
 }
 
+impl Group {
+    /// A group of `parameters`, of which `linear` are quantized where any are, with adapters beside them.
+    fn of(plan: &Plan, linear: u64, parameters: u64, adapters: u64, gradients: Bytes) -> Self {
+        let widths = plan.widths;
+        let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
+        let trained = if plan.adapters.is_some() { 0 } else { parameters };
+        let frozen = quantization::frozen(plan, linear, parameters.saturating_sub(linear), widths.compute);
+        let width = plan.adapters.as_ref().map_or(0, |adapters| adapters.width);
+        let adapters = Bytes(adapters.saturating_mul(width));
+        let kept = Bytes::of(trained, widths.gradient) + adapters;
+        Self {
+            gathered: frozen.divisible + adapters,
+            reduced: Bytes::of(trained, widths.reduction) + adapters,
+            gradients,
+            kept: match (sharded, plan.offload_parameters) {
+                (true, true) => Bytes::ZERO,
+                (true, false) => kept.share(plan.shard_group()),
+                (false, _) => kept,
+            },
+        }
+    }
+}
+
 /// Layers of one kind.
 #[derive(Clone, Copy, Debug, Default)]
 struct Kind {
@@ -144,25 +167,11 @@ impl<'a> Timeline<'a> {
         };
         let head = if stage.output { head(&program, plan) } else { HeadRun::default() };
         let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
-        let n = if sharded { plan.shard_group() } else { 1 };
         let t = plan.tensor.max(1);
         let widths = plan.widths;
         let adapter_width = plan.adapters.as_ref().map_or(0, |adapters| adapters.width);
-        let group = |parameters: u64, root: bool, adapters: u64, gradients: Bytes| {
-            let trained = if adapted { 0 } else { parameters };
-            let linear = if root { 0 } else { parameters };
-            let frozen = quantization::frozen(plan, linear, parameters - linear, widths.compute);
-            let adapters = Bytes(adapters.saturating_mul(adapter_width));
-            Group {
-                gathered: frozen.divisible + adapters,
-                reduced: Bytes::of(trained, widths.reduction) + adapters,
-                gradients,
-                kept: if plan.offload_parameters && sharded {
-                    Bytes::ZERO
-                } else {
-                    (Bytes::of(trained, widths.gradient) + adapters).share(n)
-                },
-            }
+        let group = |parameters, root, adapters, gradients| {
+            Group::of(plan, if root { 0 } else { parameters }, parameters, adapters, gradients)
         };
         let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
         let per_layer = |l: LayerParameters| {

@@ -337,11 +337,9 @@ impl Tape {
         let mut saved = [a; 2];
         let mut count = 0;
         for (tensor, other) in [(a, b), (b, a)] {
-            if self.differentiable(other) {
-                if let Some(slot) = saved.get_mut(count) {
-                    *slot = tensor;
-                    count += 1;
-                }
+            if let Some(slot) = saved.get_mut(count).filter(|_| self.differentiable(other)) {
+                *slot = tensor;
+                count += 1;
             }
         }
         let broadcast = self.elements(a) != self.elements(b);

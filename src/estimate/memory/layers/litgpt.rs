@@ -185,3 +185,49 @@ fn feed_forward(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     tape.free(product);
     output
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::estimate::assume::{Device, assume};
+    use crate::estimate::memory::layers::Program;
+    use crate::workload::{Recompute, TrainingJob};
+
+    fn job(heads: u32, keys: u32, method: &str) -> TrainingJob {
+        serde_json::from_value(serde_json::json!({
+            "model": {"layers": 2, "hiddenSize": 4096, "attentionHeads": heads, "keyValueHeads": keys,
+                      "headSize": 128, "ffnHiddenSize": 11_008, "vocabSize": 32_000, "activation": "SwiGLU"},
+            "framework": "LitGPT", "precision": "BF16",
+            "finetuning": {"method": method, "rank": 1, "targets": ["q_proj", "v_proj"]},
+            "batch": {"microBatchSize": 1, "sequenceLength": 1000},
+        }))
+        .unwrap()
+    }
+
+    /// Bytes a token that a layer keeps, and what outlives its backward pass.
+    fn kept(job: &TrainingJob) -> (u64, u64) {
+        let plan = assume(job, Device { bf16: true }).unwrap().likely;
+        let run = Program::of(&plan, false).run(Recompute::None, true);
+        (run.kept.0 / 1000, run.outliving.0 / 1000)
+    }
+
+    #[test]
+    fn a_layer_keeps_what_its_formula_says() {
+        let (h, f, a) = (4096, 11_008, 32);
+        // Each of the two norms keeps an fp32 number a token, each adapter its two-byte low-rank output.
+        let (statistics, low_rank) = (8, 4);
+        let all_heads = 11 * h + 2 * (2 * h) + 6 * h + 2 * (3 * h) + 6 * f + 4 * a;
+        assert_eq!(kept(&job(32, 32, "LoRA")).0, all_heads + statistics + low_rank);
+        let k = 1024;
+        let grouped = 11 * h + 2 * (h + k) + 8 * h + 6 * f + 4 * a;
+        assert_eq!(kept(&job(32, 8, "LoRA")).0, grouped + statistics + low_rank);
+    }
+
+    #[test]
+    fn four_bit_layers_keep_their_inputs_until_the_next_loss() {
+        let (h, f) = (4096, 11_008);
+        let (four_bit, outliving) = kept(&job(32, 32, "QLoRA"));
+        assert_eq!(outliving, 3 * 2 * h + 2 * f);
+        // The attention's output is kept anyway.
+        assert_eq!(four_bit - kept(&job(32, 32, "LoRA")).0, 2 * 2 * h + 2 * f);
+    }
+}
