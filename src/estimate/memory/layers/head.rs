@@ -48,7 +48,11 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         return fused(tape, program, plan, normed);
     }
     let mut logits = output_layer(&mut tape, program, plan, normed);
-    tape.free(normed);
+    // Where the model computes the loss itself, it still holds the norm's output.
+    let computes_loss = !matches!(program.library, Framework::LitGPT | Framework::Torchtune);
+    if !computes_loss {
+        tape.free(normed);
+    }
     let copies = copies(plan);
     if copies.upcast {
         let wide = tape.cast(logits, 4);
@@ -65,6 +69,9 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     tape.free(source);
     let forward = tape.take_fullest();
     let cached = tape.cached();
+    if computes_loss {
+        tape.free(normed);
+    }
     if !copies.held {
         tape.free(logits);
     }
