@@ -216,10 +216,11 @@ impl Timeline<'_> {
         // A tied matrix's two gradients are still there beside their sum.
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let parts = if tied { self.embedding_gradient * 2 } else { Bytes::ZERO };
+        // The head's gradients are the root's, unless the output layer is a group of its own.
+        let head = if self.output.is_some() { Bytes::ZERO } else { self.head.gradients };
         Instant {
             name: "root's gradient reduction",
-            gradients: self.done(0) - self.head.gradients
-                + self.unreduced(self.apart(self.root.gradients) + parts),
+            gradients: self.done(0) - head + self.unreduced(self.apart(self.root.gradients) + parts),
             communication: self.apart(self.root.reduced),
             ..Instant::default()
         }

@@ -215,7 +215,12 @@ impl<'a> Timeline<'a> {
         }
         let sharded = self.sharded;
         let kept = |kind: Kind| if sharded { kind.group.kept } else { kind.group.gradients };
-        self.sum(from, self.layers, kept) + self.head.gradients
+        self.sum(from, self.layers, kept) + self.head_kept()
+    }
+
+    /// What is left of the head's gradients: where the output layer is a group of its own, they are reduced at once.
+    pub(super) fn head_kept(&self) -> Bytes {
+        self.output.filter(|_| self.sharded).map_or(self.head.gradients, |output| output.kept)
     }
 
     /// Of the root what is reduced at once: half of it, where the output layer is a group of its own.
