@@ -279,17 +279,16 @@ mod tests {
     #[test]
     fn a_llama_layer_keeps_what_its_module_comment_says() {
         let (h, q, k, f, a) = (512, 512, 128, 1536, 8);
-        use Precision::{BF16, FP32};
         for (precision, stored, expected) in [
-            (BF16, BF16, 16 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8),
-            (FP32, FP32, 24 * h + 8 * q + 8 * k + 16 * f + 4 * a + 8),
+            (Precision::BF16, Precision::BF16, 16 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8),
+            (Precision::FP32, Precision::FP32, 24 * h + 8 * q + 8 * k + 16 * f + 4 * a + 8),
         ] {
             assert_eq!(kept(&plan(llama(), precision, stored), false), expected, "{precision}");
         }
         // Autocast keeps the weights' casts besides.
         let casts = 2 * (h * q + 2 * h * k + q * h + 3 * h * f) / TOKENS;
         let expected = 26 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8 + casts;
-        assert_eq!(kept(&plan(llama(), BF16, FP32), false), expected);
+        assert_eq!(kept(&plan(llama(), Precision::BF16, Precision::FP32), false), expected);
     }
 
     #[test]
