@@ -55,7 +55,8 @@ pub struct Ask {
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { advice: true, max_candidates: 500, max_bytes: 1 << 20 }
+        // The apiserver takes no more annotations, and Linux no longer arguments than half of it each.
+        Self { advice: true, max_candidates: 500, max_bytes: 256 << 10 }
     }
 }
 
@@ -265,7 +266,7 @@ fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
 
 fn not_read(judgement: Judgement, why: Unread) -> Judgement {
     let (reason, message) = match why {
-        Unread::TooLarge => (Reason::TooLarge, "it has more annotations and arguments than are read"),
+        Unread::TooLarge => (Reason::TooLarge, "it has more pods, annotations and arguments than are read"),
         Unread::WorkloadNotFound => (Reason::WorkloadNotFound, "the workload that it refers to is not there"),
     };
     Judgement { reason, message: message.into(), ..judgement }

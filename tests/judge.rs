@@ -315,6 +315,83 @@ fn the_accelerator_is_found_where_it_is_stated() {
     );
 }
 
+/// A node that offers GPUs, with this product label or none.
+fn gpu_node(name: &str, product: Option<&str>) -> Node {
+    let labels = product.map(|product| ("nvidia.com/gpu.product".to_owned(), product.to_owned()));
+    Node {
+        name: name.into(),
+        labels: labels.into_iter().collect(),
+        allocatable: [("nvidia.com/gpu".to_owned(), 8)].into(),
+        schedulable: true,
+    }
+}
+
+#[test]
+fn nobody_is_turned_away_for_the_smaller_of_accelerators_of_which_one_is_not_known() {
+    let job = pytorchjob(&without(STATED, &["gpu-type"]), 0);
+    for unknown in [None, Some("NVIDIA-Z9000")] {
+        let nodes = vec![gpu_node("a", Some("Tesla-T4")), gpu_node("b", unknown)];
+        let judgement = judged_among(&job, &Surroundings { nodes, ..Surroundings::default() });
+        assert_eq!(judgement.reason, Reason::UnknownAccelerator, "{unknown:?}: {}", judgement.message);
+    }
+    let nodes = vec![gpu_node("a", Some("Tesla-T4"))];
+    let judgement = judged_among(&job, &Surroundings { nodes, ..Surroundings::default() });
+    assert_eq!(judgement.verdict, Verdict::OutOfMemory);
+
+    let term = |key: &str, value: &str| json!({"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]});
+    let among = |terms: Value| {
+        let mut job = job.clone();
+        job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["affinity"] = json!({"nodeAffinity":
+            {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+        judged(&job).reason
+    };
+    let t4 = term("nvidia.com/gpu.product", "Tesla-T4");
+    assert_eq!(among(json!([t4])), Reason::AboveCapacity);
+    assert_eq!(among(json!([t4, term("zone", "a")])), Reason::UnknownAccelerator);
+}
+
+#[test]
+fn one_pod_of_many_is_not_judged_as_if_it_were_alone() {
+    let annotations: &[_] = &[
+        ("model", "llama-2-70b"),
+        ("framework", "fsdp"),
+        ("sharding", "fsdp"),
+        ("recompute", "full"),
+        ("attention", "flash"),
+        ("precision", "bf16"),
+        ("micro-batch-size", "1"),
+        ("sequence-length", "2048"),
+        ("gpu-type", "H100-80GB"),
+    ];
+    let mut pod = template(8);
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"] = pytorchjob(annotations, 0)["metadata"].clone();
+    assert_eq!(judged(&pod).verdict, Verdict::OutOfMemory);
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "kubeflow.org/v2beta1", "kind": "MPIJob", "name": "a", "uid": "b", "controller": true}]);
+    let judgement = judged(&pod);
+    assert_eq!(judgement.verdict, Verdict::Unknown, "{}", judgement.message);
+    assert!(judgement.missing.contains(&"accelerator.count".to_owned()), "{:?}", judgement.missing);
+}
+
+#[test]
+fn an_elastic_job_is_judged_as_it_is_asked_for() {
+    let mut job = pytorchjob(STATED, 7);
+    let asked_for = judged(&job);
+    job["spec"]["elasticPolicy"] = json!({"minReplicas": 1, "maxReplicas": 7});
+    assert_eq!(judged(&job).memory, asked_for.memory);
+}
+
+#[test]
+fn an_object_of_thousands_of_groups_is_too_large_to_read() {
+    let mut job = pytorchjob(STATED, 7);
+    for number in 0..300 {
+        job["spec"]["pytorchReplicaSpecs"][format!("Role{number}")] = json!({"template": template(8)});
+    }
+    let judgement = judged(&job);
+    assert_eq!((judgement.verdict, judgement.reason), (Verdict::Unknown, Reason::TooLarge));
+}
+
 #[test]
 fn a_slice_offers_its_own_memory_and_speed() {
     let mut object = pytorchjob(STATED, 0);

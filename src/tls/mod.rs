@@ -172,24 +172,23 @@ impl Certificates {
         let entries =
             ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle()).await?;
         let now = time::OffsetDateTime::now_utc();
-        let leaf = match self.resolver.leaf() {
-            Some(leaf) if leaf.serves(&authority, now) => leaf,
-            _ => self.renew(&authority, now)?,
+        let served = self.resolver.leaf().filter(|leaf| leaf.serves(&authority, now));
+        let leaf = match &served {
+            Some(leaf) => leaf.clone(),
+            None => Arc::new(Leaf::sign(&authority, &self.settings.names, now)?),
         };
-        self.metrics.leaf_expires(leaf.not_after);
         let name = self.settings.names.first().map_or("", String::as_str);
         for entry in entries {
             trust::verify(leaf.certificate(), &entry.ca_bundle, name)
                 .map_err(|reason| Error::Untrusted { entry: entry.name, reason })?;
         }
+        self.metrics.leaf_expires(leaf.not_after);
+        if served.is_none() {
+            tracing::info!(names = ?self.settings.names, until = %leaf.not_after, "a certificate is served");
+            // Not before it is trusted: what was served until now may still be.
+            self.resolver.serve(leaf);
+        }
         Ok(())
-    }
-
-    fn renew(&self, authority: &Authority, now: time::OffsetDateTime) -> Result<Arc<Leaf>, Error> {
-        let leaf = Arc::new(Leaf::sign(authority, &self.settings.names, now)?);
-        tracing::info!(names = ?self.settings.names, until = %leaf.not_after, "a certificate is served");
-        self.resolver.serve(leaf.clone());
-        Ok(leaf)
     }
 
     /// An item whenever the Secret or the configuration changes. Where watching isn't permitted, the interval remains.

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::children::{self, Parent};
 use super::decide::{Case, Decided, Fault, Ratchet, decide, fault};
@@ -134,17 +134,14 @@ impl Webhook {
     }
 
     async fn consider(&self, body: Bytes, allowance: Duration) -> Result<Considered, Failure> {
-        // The permit goes along with the work, and stays with it when nobody waits for it any more.
-        let permit = self.permit().await?;
-        let (permit, request) = blocking(move || {
+        let read = move || {
             let review = Review::read(&body).map_err(|_| Failure::Unreadable)?;
-            let request = review.request().map_err(|error| {
+            review.request().map_err(|error| {
                 tracing::warn!(%error, uid = review.uid, "a review can't be read; it is admitted");
                 Failure::Unreadable
-            })?;
-            Ok((permit, request))
-        })
-        .await??;
+            })
+        };
+        let request = self.blocking(read).await??;
         let Some(kind) = weighed(&request) else { return Ok(passed(&request, None, None)) };
         if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
             return Ok(passed(&request, Some(kind), None));
@@ -173,12 +170,7 @@ impl Webhook {
             rules: self.cluster.rules().clone(),
             judge: self.judge,
         };
-        let mut considered = blocking(move || {
-            let considered = weighing.weigh(request);
-            drop(permit);
-            considered
-        })
-        .await?;
+        let mut considered = self.blocking(move || weighing.weigh(request)).await?;
         if let Some(problem) = problem.filter(|_| !considered.decided.notes.is_empty()) {
             considered.decided.warnings.push(message::warning(&problem));
             considered.decided.notes.insert("mode-problem", problem);
@@ -186,9 +178,19 @@ impl Webhook {
         Ok(considered)
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// Work for a thread that nobody else waits on. A panic in it is its own.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
         // It is never closed.
-        self.at_once.clone().acquire_owned().await.map_err(|_| Failure::DeadlineSpent)
+        let permit = self.at_once.clone().acquire_owned().await.map_err(|_| Failure::DeadlineSpent)?;
+        let work = move || {
+            // The permit stays with the work when nobody waits for it any more.
+            let _permit = permit;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Panicked)
     }
 
     /// What is known of a namespace; asked of the apiserver once where no cache knows it.
@@ -240,7 +242,8 @@ impl Weighing {
         let ratchet = match &old {
             _ if request.operation != Operation::Update || fault(&new).is_none() => None,
             None => Some(Ratchet::SameJob),
-            Some(old) => fault(old).map(|_| Ratchet::AlreadySo),
+            Some(old) if fault(old).is_some() => Some(Ratchet::AlreadySo),
+            Some(_) => self.only_placement_ruins(&request).then_some(Ratchet::SameJob),
         };
         // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
         let given = match ratchet {
@@ -271,6 +274,12 @@ impl Weighing {
             && fault(new).is_some()
             && !ratchet::same_job(self.kind, &request.old_object, &request.object);
         hangs.then(|| self.judged(&request.old_object, request))
+    }
+
+    /// Whether the object would not be refused if its pods were placed as before.
+    fn only_placement_ruins(&self, request: &Request) -> bool {
+        let placed = ratchet::placed_as_before(&request.old_object, &request.object);
+        placed != request.object && fault(&self.judged(&placed, request)).is_none()
     }
 
     fn judged(&self, object: &Value, request: &Request) -> Judgement {
@@ -348,9 +357,4 @@ fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Sta
             }
         }
     }
-}
-
-/// Work for a thread that nobody else waits on. A panic in it is its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Panicked)
 }

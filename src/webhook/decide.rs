@@ -33,7 +33,7 @@ pub(super) struct Case<'a> {
 /// Why an UPDATE may not be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ratchet {
-    /// Only what queues and controllers write has changed.
+    /// Only what queues and controllers write has changed, or is what would be refused.
     SameJob,
     /// The old object would be refused as well.
     AlreadySo,

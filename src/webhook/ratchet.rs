@@ -9,6 +9,10 @@
 //! - metadata, of the object and of its templates, other than our annotations,
 //! - where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates.
 //!
+//! A queue may write the whole object back, with defaults and empty fields that nobody has chosen, and so they may differ
+//! in more than it decided. So an UPDATE isn't refused either if the new object would pass with its pods
+//! [placed as before](placed_as_before): then the placement alone is what ruins it.
+//!
 //! What is being deleted passes: removing the last finalizer is an UPDATE.
 
 use serde_json::{Map, Value};
@@ -30,6 +34,37 @@ pub(super) fn is_being_deleted(old: &Value) -> bool {
 /// Whether the objects differ in nothing that a person decides.
 pub(super) fn same_job(kind: &Kind, old: &Value, new: &Value) -> bool {
     job(kind, old) == job(kind, new)
+}
+
+/// The new object with its pods placed as the old one's.
+pub(super) fn placed_as_before(old: &Value, new: &Value) -> Value {
+    let mut placed = new.clone();
+    place(old, &mut placed);
+    placed
+}
+
+fn place(old: &Value, new: &mut Value) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            if new.contains_key("containers") {
+                for field in PLACEMENT {
+                    match old.get(*field) {
+                        Some(before) => new.insert((*field).to_owned(), before.clone()),
+                        None => new.remove(*field),
+                    };
+                }
+            }
+            for (key, new) in new.iter_mut() {
+                if let Some(old) = old.get(key) {
+                    place(old, new);
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            old.iter().zip(new).for_each(|(old, new)| place(old, new));
+        }
+        _ => {}
+    }
 }
 
 /// The object without what may change freely.
@@ -175,6 +210,19 @@ mod tests {
         assert!(same_job(kind, &old, &new));
         new["spec"]["containers"][0]["image"] = json!("other");
         assert!(!same_job(kind, &old, &new));
+    }
+
+    #[test]
+    fn pods_are_placed_as_before_and_all_else_is_kept() {
+        let mut old = pytorchjob();
+        at(&mut old, TEMPLATE)["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+        let mut new = pytorchjob();
+        at(&mut new, TEMPLATE)["spec"]["nodeSelector"] = json!({"nvidia.com/gpu.product": "Tesla-T4"});
+        at(&mut new, TEMPLATE)["spec"]["containers"][0]["resources"] = json!({});
+        let mut expected = old.clone();
+        at(&mut expected, TEMPLATE)["spec"]["containers"][0]["resources"] = json!({});
+        assert_eq!(placed_as_before(&old, &new), expected);
+        assert_eq!(placed_as_before(&Value::Null, &new), new);
     }
 
     #[test]

@@ -70,6 +70,10 @@ fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &
 /// A webhook over empty caches, that knows the namespaces `enforced`, `warned`, `audited` and `offed`, and whose
 /// apiserver answers nobody.
 fn webhook() -> Arc<Webhook> {
+    webhook_of("http://127.0.0.1:1")
+}
+
+fn webhook_of(apiserver: &str) -> Arc<Webhook> {
     let cluster = Cluster::new(Rules::default(), Vec::new());
     for (name, label) in [
         ("enforced", "enforce"),
@@ -82,8 +86,7 @@ fn webhook() -> Arc<Webhook> {
     }
     cluster.namespaces.insert("plain", None);
     crate::tls::install_provider();
-    let nobody = Config::new("http://127.0.0.1:1".parse().unwrap());
-    let client = Client::try_from(nobody).unwrap();
+    let client = Client::try_from(Config::new(apiserver.parse().unwrap())).unwrap();
     let overrides = Overrides { users: vec!["ada".into()], groups: Vec::new() };
     let webhook = Webhook::new(client, cluster, Mode::Enforce, overrides, Metrics::default());
     Arc::new(webhook.judging_by(by_the_model))
@@ -297,6 +300,28 @@ async fn a_spent_deadline_admits_and_says_so() {
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["response"]["allowed"], true);
     assert_eq!(answer["response"]["auditAnnotations"], json!({"error": "deadline"}));
+}
+
+#[tokio::test]
+async fn namespaces_that_take_their_time_hold_up_nobody_else() {
+    // It takes connections and answers none.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let webhook = webhook_of(&format!("http://{}", silent.local_addr().unwrap()));
+    let body = |namespace| {
+        let review = review(namespace, "CREATE", &job(Some("huge")), &Value::Null);
+        axum::body::Bytes::from(review.to_string())
+    };
+    let allowance = std::time::Duration::from_secs(2);
+    let waiting = (0..64).map(|_| webhook.answer(body("unheard-of"), allowance));
+    let (waited, ()) = tokio::join!(futures::future::join_all(waiting), async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let answer = webhook.answer(body("enforced"), std::time::Duration::from_millis(500)).await.unwrap();
+        assert_eq!(answer["response"]["status"]["code"], 403, "{answer}");
+    });
+    for answer in waited {
+        let notes = answer.unwrap()["response"]["auditAnnotations"].clone();
+        assert_eq!((&notes["mode"], &notes["verdict"]), (&json!("warn"), &json!("OutOfMemory")));
+    }
 }
 
 #[tokio::test]

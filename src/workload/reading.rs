@@ -4,6 +4,8 @@
 //! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
 //! accelerators and its command begins with a training launcher, or when an annotation of ours says so.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::accelerator::{self, Request};
@@ -17,6 +19,9 @@ use crate::judge::Ask;
 use crate::judgement::InputError;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
+
+/// Groups of pods, and sets of annotations, that are read at most: people have a handful.
+const MAX_GROUPS: usize = 256;
 
 /// What was read of an object that trains.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +106,8 @@ fn all_annotations<'a>(
     groups: &'a [PodGroup<'a>],
     requests: &[Request<'_>],
 ) -> Vec<Annotations<'a>> {
-    let asks = |group: &PodGroup<'_>| requests.is_empty() || requests.iter().any(|r| r.path == group.path);
+    let asking: BTreeSet<&str> = requests.iter().map(|request| request.path).collect();
+    let asks = |group: &PodGroup<'_>| asking.is_empty() || asking.contains(group.path.as_str());
     // A pod is its own template.
     let templates = groups.iter().filter(|group| !group.path.is_empty() && asks(group));
     let templates = templates.map(|group| Annotations::of(group.template, &group.path));
@@ -121,8 +127,8 @@ fn trains(
         return false;
     }
     match (kind.purpose, launch::program(groups)) {
-        (_, Program::Launcher) | (Purpose::Training, Program::Other) => true,
-        (_, Program::Benchmark) | (Purpose::General, Program::Other) => false,
+        (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
+        (_, Program::Benchmark) | (Purpose::General, Program::Python | Program::Other) => false,
     }
 }
 
@@ -135,7 +141,8 @@ fn workload(
     ask: &Ask,
 ) -> Reading {
     let bytes = annotations.iter().map(|annotations| annotations.bytes()).sum::<usize>();
-    if bytes.saturating_add(launch::bytes(groups)) > ask.max_bytes {
+    let many = annotations.len().max(requests.len()) > MAX_GROUPS;
+    if many || bytes.saturating_add(launch::bytes(groups)) > ask.max_bytes {
         return Reading::unread(Unread::TooLarge);
     }
     let (mut reading, mut findings) = (Reading::default(), Findings::default());

@@ -40,13 +40,24 @@ async fn the_pods_of_an_admitted_job_pass_though_one_alone_would_not() -> Result
 }
 
 #[tokio::test]
-async fn an_owner_that_cannot_have_made_the_pod_does_not_help_it() -> Result<()> {
+async fn an_owner_that_nobody_judges_leaves_the_pod_to_be_judged_as_one_of_many() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    let mut alone = pod("alone", LLAMA);
-    alone["metadata"]["ownerReferences"] = serde_json::json!([{
-        "apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "0b6ff2a6-6b3a-4a0e-9b59-0b6ff2a66b3a",
-        "controller": true,
-    }]);
-    assert_eq!(refusal(yard.create(&alone).await?)?.code, 403);
+    let owned = |name: &str, controller: bool, annotations: &[(&str, &str)]| {
+        let mut pod = pod(name, annotations);
+        pod["metadata"]["ownerReferences"] = serde_json::json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "0b6ff2a6-6b3a-4a0e-9b59-0b6ff2a66b3a",
+            "controller": controller,
+        }]);
+        pod
+    };
+    assert_eq!(refusal(yard.create(&owned("not-controlled", false, LLAMA)).await?)?.code, 403);
+
+    // Among how many pods the states are divided is not known; whether one replica of them fits, is.
+    let one_of_many = owned("one-of-many", true, LLAMA);
+    yard.admitted(&one_of_many).await?;
+    assert_eq!(yard.audited("create", &one_of_many).await?["verdict"], "Unknown");
+    let undivided: Vec<_> =
+        LLAMA.iter().map(|(key, value)| (*key, if *key == "sharding" { "ddp" } else { *value })).collect();
+    assert_eq!(refusal(yard.create(&owned("undivided", true, &undivided)).await?)?.code, 403);
     Ok(())
 }

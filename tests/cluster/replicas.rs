@@ -1,7 +1,9 @@
 //! Several replicas, and the certificate that the apiserver trusts them by.
 
 use anyhow::{Context as _, Result};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -84,5 +86,58 @@ async fn a_ca_bundle_that_somebody_empties_is_repaired() -> Result<()> {
     .await
     .map_err(|error| serve.with_log(&error))?;
     wait_until_refused(control_plane, namespace.name()).await?;
+    serve.stop().await
+}
+
+/// A CA of somebody else's, certificate and key in PEM.
+fn another_ca() -> Result<(String, String)> {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate()?;
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+}
+
+#[tokio::test]
+async fn what_nobody_trusts_yet_is_not_served_whatever_the_secret_holds() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("rotation", &[]).await?;
+    let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
+    let serve = Serve::start(control_plane, weighbridge(), Setup::new("rotation", reach)).await?;
+    let client = control_plane.admin()?;
+
+    // A rotation done wrong: the new CA signs, and what is trusted is changed too, but to something else.
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), serve.home());
+    let trusted_before = trusted(&client, serve.configuration()).await?;
+    let (signs, trusts) = (another_ca()?, another_ca()?.0);
+    let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+    let bundle = ByteString([trusted_before[0].as_slice(), trusts.as_bytes()].concat());
+    let data = json!({"data": {"tls.crt": bytes(&signs.0), "tls.key": bytes(&signs.1), "ca.crt": bundle}});
+    secrets.patch("weighbridge-ca", &PatchParams::default(), &Patch::Merge(&data)).await?;
+    wait_until("the other bundle to be published", SOON, || async {
+        Ok(trusted(&client, serve.configuration()).await?.iter().all(|ca| *ca == bundle.0))
+    })
+    .await?;
+    let failures = async || -> Result<f64> {
+        Ok(serve.metrics().await?.sum("weighbridge_certificate_failures_total", &[]))
+    };
+    wait_until("the mistake to be counted", SOON, || async { Ok(failures().await? > 1.0) }).await?;
+    // The apiserver shakes hands anew, since what it trusts has changed.
+    for _ in 0..3 {
+        let said = refusal(create(&client, namespace.name(), &hopeless("llama")?).await?)?;
+        assert_eq!(said.code, 403, "{}", said.message);
+    }
+
+    // Put right, the new CA's certificate is served.
+    let bundle = ByteString([trusted_before[0].as_slice(), signs.0.as_bytes()].concat());
+    let before = failures().await?;
+    secrets
+        .patch("weighbridge-ca", &PatchParams::default(), &Patch::Merge(&json!({"data": {"ca.crt": bundle}})))
+        .await?;
+    wait_until("the right bundle to be published", SOON, || async {
+        Ok(trusted(&client, serve.configuration()).await?.iter().all(|ca| *ca == bundle.0))
+    })
+    .await?;
+    wait_until_refused(control_plane, namespace.name()).await?;
+    assert!(failures().await? - before < 3.0, "it still fails");
     serve.stop().await
 }

@@ -55,6 +55,36 @@ async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()>
     Ok(())
 }
 
+#[tokio::test]
+async fn a_queue_may_write_the_whole_object_back_with_its_node_selector() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = pytorchjob(
+        "llama",
+        1,
+        &[
+            ("parameters", "13B"),
+            ("tensor-parallel", "8"),
+            ("sequence-length", "2048"),
+            ("micro-batch-size", "1"),
+        ],
+    );
+    yard.admitted(&job).await?;
+    // As a client with Go types of its own writes it: with what it takes for defaults.
+    let mut change = node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")]);
+    change["spec"]["runPolicy"] = json!({"cleanPodPolicy": "None", "schedulingPolicy": {}});
+    change["spec"]["pytorchReplicaSpecs"]["Master"]["restartPolicy"] = json!("OnFailure");
+    yard.change_admitted(&job, &change).await?;
+    assert_eq!(yard.audited("patch", &job).await?["update"], "same-job");
+
+    // Who changes the job itself at the same time is not a queue.
+    let mut both = ruin();
+    both["spec"] = node_selector(&[("nvidia.com/gpu.product", "Tesla-V100-SXM2-16GB")])["spec"].clone();
+    let other = fitting("mistral")?;
+    yard.admitted(&other).await?;
+    assert_eq!(refusal(yard.change(&other, &both).await?)?.code, 403);
+    Ok(())
+}
+
 fn node_selector(labels: &[(&str, &str)]) -> Value {
     let labels: serde_json::Map<_, _> =
         labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();

@@ -1,13 +1,14 @@
 //! Which accelerators the pods ask for, and how many.
 //!
 //! ```text
-//! number = Σ over groups of pods (what one pod asks for × pods)
+//! number = Σ over groups of pods (what one pod asks for × pods), where the number of pods is known
 //! type   = annotation, else node selector, else required node affinity, else the nodes that offer the resource
 //! ```
 //!
 //! Where several types are allowed (an affinity with several values, nodes of several kinds), the one with the most
 //! memory is judged, and a warning says so: the scheduler may still choose it, and to turn away what would have fitted
-//! is the worst mistake of all.
+//! is the worst mistake of all. For the same reason an accelerator of which nothing is known counts as larger than any,
+//! and where the pods may also run on something that nobody names, no type is assumed.
 //!
 //! Where the resource is a part of an accelerator (a MIG slice, a core, a share with a limit on its memory), or the
 //! nodes' labels tell how much memory there is, that is the capacity, and not what the catalogue says of the type.
@@ -23,6 +24,7 @@ use crate::hardware::labels::{Labelled, of_labels};
 use crate::hardware::resources::ResourceKind;
 use crate::hardware::{Accelerator, Catalogue, partition};
 use crate::surroundings::Surroundings;
+use crate::units::Bytes;
 
 /// The schema's bound on the number of accelerators.
 const MOST_ACCELERATORS: u64 = 10_000_000;
@@ -66,11 +68,14 @@ pub(super) fn read(
 
 fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
     let Some(first) = requests.first() else { return };
-    let all = requests.iter().fold(0u64, |sum, r| sum.saturating_add(r.per_pod.saturating_mul(r.pods)));
-    let single = requests.len() == 1 && first.pods == 1;
+    let single = requests.len() == 1 && first.pods == Some(1);
     let limits = format!("limits {}", first.resource);
     let source = if single { limits.clone() } else { format!("{limits} × replicas") };
-    provenance.offer("accelerator.count", all.min(MOST_ACCELERATORS).into(), &source);
+    let all =
+        requests.iter().try_fold(0u64, |sum, r| Some(sum.saturating_add(r.per_pod.saturating_mul(r.pods?))));
+    if let Some(all) = all {
+        provenance.offer("accelerator.count", all.min(MOST_ACCELERATORS).into(), &source);
+    }
     // Pods of one accelerator each may share a node; of pods with several, each has its own part of one.
     let most = requests.iter().map(|request| request.per_pod).max().unwrap_or(1);
     if (2..=1024).contains(&most) && !provenance.knows("accelerator.perNode") {
@@ -84,23 +89,27 @@ fn selected<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Vec<Candidat
     if let Some(found) = of_labels(catalogue, |key| placement::selector(template, key)) {
         return vec![candidate(&found, catalogue, "node selector")];
     }
-    placement::terms(template)
-        .flat_map(placement::allowed)
-        .filter_map(|(key, value)| of_labels(catalogue, |wanted| (wanted == key).then_some(value)))
-        .map(|found| candidate(&found, catalogue, "node affinity"))
-        .collect()
+    let of_term = |term| {
+        let named = placement::allowed(term)
+            .filter_map(|(key, value)| of_labels(catalogue, |wanted| (wanted == key).then_some(value)));
+        named.map(|found| candidate(&found, catalogue, "node affinity")).collect::<Vec<_>>()
+    };
+    let terms: Vec<_> = placement::terms(template).map(of_term).collect();
+    if terms.iter().any(Vec::is_empty) { Vec::new() } else { terms.concat() }
 }
 
-/// The types of the nodes that offer the resource and on which the pods may be placed.
+/// The types of the nodes that offer the resource and on which the pods may be placed; none where one of them has no
+/// type.
 fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Catalogue) -> Vec<Candidate<'c>> {
     around
         .nodes
         .iter()
         .filter(|node| node.allocatable.get(&request.resource).is_some_and(|count| *count > 0))
         .filter(|node| placement::admits(request.template, node))
-        .filter_map(|node| of_labels(catalogue, |key| node.labels.get(key).map(String::as_str)))
-        .map(|found| candidate(&found, catalogue, "nodes' label"))
-        .collect()
+        .map(|node| of_labels(catalogue, |key| node.labels.get(key).map(String::as_str)))
+        .map(|found| Some(candidate(&found?, catalogue, "nodes' label")))
+        .collect::<Option<_>>()
+        .unwrap_or_default()
 }
 
 fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> Candidate<'c> {
@@ -200,11 +209,11 @@ fn several(candidates: &[Candidate<'_>]) -> Option<String> {
     Some(format!("may run on {}{more}; judged on {}, the largest", names.join(", "), most.shown()))
 }
 
-/// The one with the most memory; of several the first.
+/// The one with the most memory, or whose memory is not known; of several the first.
 fn largest(candidates: Vec<Candidate<'_>>) -> Option<Candidate<'_>> {
     let usable = |candidate: &Candidate<'_>| match &candidate.offer {
-        Some(offer) => Some(offer.bytes),
-        None => candidate.accelerator.map(Accelerator::usable),
+        Some(offer) => offer.bytes,
+        None => candidate.accelerator.map_or(Bytes(u64::MAX), Accelerator::usable),
     };
     candidates.into_iter().rev().max_by_key(usable)
 }

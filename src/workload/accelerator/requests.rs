@@ -31,8 +31,8 @@ pub struct Request<'a> {
     pub what: Resource<'a>,
     /// How many of it one pod asks for.
     pub per_pod: u64,
-    /// How many pods.
-    pub pods: u64,
+    /// How many pods; none where the object is one of a number that it doesn't tell.
+    pub pods: Option<u64>,
     /// How much of each accelerator's memory a container may use, and the resource that says so.
     pub limit: Option<(Limit, String)>,
 }
@@ -64,7 +64,7 @@ pub fn requests<'a>(groups: &'a [PodGroup<'a>], catalogue: &'a Catalogue) -> Vec
         };
         (per_pod > 0).then_some(request)
     };
-    groups.iter().filter(|group| group.replicas > 0).filter_map(request).collect()
+    groups.iter().filter(|group| group.replicas != Some(0)).filter_map(request).collect()
 }
 
 /// The largest limit of any container.
@@ -96,15 +96,19 @@ fn of_pod(template: &Value, is_accelerator: &impl Fn(&str) -> bool) -> Counts {
         if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
             add(&mut together, &own);
         } else {
-            let mut beside = together.clone();
-            add(&mut beside, &own);
-            larger(&mut alone, beside);
+            // Of what it doesn't ask for, those beside it have no more than all sidecars at last.
+            for (name, count) in own {
+                let beside = together.get(&name).copied().unwrap_or_default();
+                larger(&mut alone, name, beside.saturating_add(count));
+            }
         }
     }
     for container in list("/spec/containers") {
         add(&mut together, &of_container(container, is_accelerator));
     }
-    larger(&mut together, alone);
+    for (name, count) in alone {
+        larger(&mut together, name, count);
+    }
     together
 }
 
@@ -140,11 +144,9 @@ fn add(sum: &mut Counts, other: &Counts) {
     }
 }
 
-fn larger(most: &mut Counts, other: Counts) {
-    for (name, count) in other {
-        let entry = most.entry(name).or_default();
-        *entry = count.max(*entry);
-    }
+fn larger(most: &mut Counts, name: String, count: u64) {
+    let entry = most.entry(name).or_default();
+    *entry = count.max(*entry);
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub const TRAINING: &str = "training";
 pub const OVERRIDE: &str = "override";
 /// A label of namespaces, which people look for on workloads.
 const MODE: &str = "mode";
-/// Unknown keys that are named at most.
+/// Unknown keys that are named at most, all annotations together.
 const MOST_STRANGERS: usize = 8;
 
 /// An object's annotations, and where they stand.
@@ -93,7 +93,8 @@ impl<'a> Annotations<'a> {
                 None => findings.errors.push(self.unreadable(key.name, text, &key.grammar.complaint())),
             }
         }
-        findings.warnings.extend(self.ours().filter_map(|(name, _)| stranger(name)).take(MOST_STRANGERS));
+        let room = MOST_STRANGERS.saturating_sub(findings.warnings.len());
+        findings.warnings.extend(self.ours().filter_map(|(name, _)| stranger(name)).take(room));
     }
 
     /// Reads the `training` block.

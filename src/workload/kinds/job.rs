@@ -25,5 +25,5 @@ fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
         Some(completions) => parallelism.min(completions),
         None => parallelism,
     };
-    vec![PodGroup { role: "", template, path: "spec.template".into(), replicas: pods }]
+    vec![PodGroup { role: "", template, path: "spec.template".into(), replicas: Some(pods) }]
 }

@@ -65,8 +65,8 @@ pub struct PodGroup<'a> {
     pub template: &'a Value,
     /// Where the template is in the object, for provenance: `spec.template`.
     pub path: String,
-    /// How many pods.
-    pub replicas: u64,
+    /// How many pods; none where the object is one of a number that it doesn't tell.
+    pub replicas: Option<u64>,
 }
 
 /// Every kind that is understood.

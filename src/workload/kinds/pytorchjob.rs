@@ -1,7 +1,7 @@
 //! kubeflow.org/v1 PyTorchJob: a template a replica type (`Master`, `Worker`).
 //!
-//! An elastic job is judged at its smallest size, where sharded states are largest: `elasticPolicy.minReplicas`
-//! stands in for the workers' replicas when it is smaller.
+//! An elastic job is judged as it is asked for, by `replicas`. At its smallest, sharded states are larger; but it may
+//! never shrink, and to turn away what would have fitted is the worst mistake.
 
 use serde_json::Value;
 
@@ -25,16 +25,12 @@ fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
     let Some(specs) = object.pointer("/spec/pytorchReplicaSpecs").and_then(Value::as_object) else {
         return Vec::new();
     };
-    let smallest = object.pointer("/spec/elasticPolicy/minReplicas").and_then(Value::as_u64);
     specs
         .iter()
         .filter_map(|(role, spec)| {
-            let mut pods = replicas(spec.get("replicas"));
-            if let (Some(smallest), "Worker") = (smallest, role.as_str()) {
-                pods = pods.min(smallest);
-            }
+            let replicas = Some(replicas(spec.get("replicas")));
             let path = format!("spec.pytorchReplicaSpecs.{role}.template");
-            Some(PodGroup { role, template: spec.get("template")?, path, replicas: pods })
+            Some(PodGroup { role, template: spec.get("template")?, path, replicas })
         })
         .collect()
 }

@@ -3,20 +3,27 @@
 //! Recognised by the first words of the command, or of any statement of a shell's script (`bash -c "pip install … &&
 //! torchrun …"`). What only wraps another program (`nsys profile`, `numactl`, `mpirun`) is looked through: any later
 //! word of that statement may be the program. Names are compared without their path.
+//!
+//! Scripts look at the hardware before they train (`nvidia-smi && python train.py`), and pods have containers that watch
+//! it: beside a Python program, a benchmark is none.
 
 use serde_json::Value;
 
 use super::kinds::PodGroup;
 
 /// What the pods run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// In the order in which several of them say what the whole is: the last one decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Program {
-    /// A launcher that people start training with.
-    Launcher,
-    /// A benchmark of the hardware: it trains nothing, whatever kind of object it comes in.
-    Benchmark,
     /// Anything else.
     Other,
+    /// A benchmark of the hardware: it trains nothing, whatever kind of object it comes in.
+    Benchmark,
+    /// A Python program: it may be anything.
+    Python,
+    /// A launcher that people start training with.
+    Launcher,
 }
 
 /// The first words of training launchers.
@@ -121,21 +128,26 @@ const WRAPPERS: &[&str] = &[
 
 const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh"];
 
-/// Statements and words that are looked at, at most.
+/// Containers, statements of a script and words of a statement that are looked at, at most.
+const MAX_CONTAINERS: usize = 512;
 const MAX_STATEMENTS: usize = 1_000;
 const MAX_WORDS: usize = 200;
+/// Words behind a program's name that say which it is, with the options between them.
+const MAX_OPTIONS: usize = 12;
 
 /// What the pods of all groups run: the command need not be where the accelerators are.
 pub(super) fn program(groups: &[PodGroup<'_>]) -> Program {
-    let mut found = Program::Other;
-    for container in groups.iter().flat_map(|group| containers(group.template)) {
-        match of_container(container) {
-            Program::Launcher => return Program::Launcher,
-            Program::Benchmark => found = Program::Benchmark,
-            Program::Other => {}
-        }
-    }
-    found
+    let containers = groups.iter().flat_map(|group| containers(group.template)).take(MAX_CONTAINERS);
+    decisive(containers.map(of_container))
+}
+
+/// What the whole is, of which these are parts.
+fn decisive(mut parts: impl Iterator<Item = Program>) -> Program {
+    let most = parts.try_fold(Program::Other, |most, part| match part {
+        Program::Launcher => Err(part),
+        _ => Ok(most.max(part)),
+    });
+    most.unwrap_or_else(|launcher| launcher)
 }
 
 /// How many bytes commands and arguments take.
@@ -172,16 +184,11 @@ fn of_container(container: &Value) -> Program {
 fn of_script(script: &str) -> Program {
     // A line that ends in a backslash goes on.
     let script = script.replace("\\\n", " ");
-    let mut found = Program::Other;
-    for statement in script.split(['\n', ';', '|', '&', '(', ')']).take(MAX_STATEMENTS) {
+    let statements = script.split(['\n', ';', '|', '&', '(', ')']).take(MAX_STATEMENTS);
+    decisive(statements.map(|statement| {
         let words: Vec<&str> = statement.split_whitespace().take(MAX_WORDS).collect();
-        match of_statement(&words) {
-            Program::Launcher => return Program::Launcher,
-            Program::Benchmark => found = Program::Benchmark,
-            Program::Other => {}
-        }
-    }
-    found
+        of_statement(&words)
+    }))
 }
 
 fn of_statement(words: &[&str]) -> Program {
@@ -195,31 +202,35 @@ fn of_statement(words: &[&str]) -> Program {
     let Some(first) = words.first() else { return Program::Other };
     let wrapped = WRAPPERS.contains(&basename(first));
     let starts = if wrapped { words.len() } else { 1 };
-    (0..starts)
-        .map(|start| of_command(words.get(start..).unwrap_or_default()))
-        .find(|program| *program != Program::Other)
-        .unwrap_or(Program::Other)
+    decisive((0..starts).map(|start| of_command(words.get(start..).unwrap_or_default())))
 }
 
 fn of_command(words: &[&str]) -> Program {
     let Some(first) = words.first() else { return Program::Other };
-    if BENCHMARKS.contains(&basename(first)) {
+    let name = basename(first);
+    if BENCHMARKS.contains(&name) {
         return Program::Benchmark;
     }
     // `-u` and the like stand between python and what it runs.
-    let options = |word: &&&str| !(word.starts_with('-') && **word != "-m");
-    let words: Vec<&str> =
-        words.iter().take(1).chain(words.iter().skip(1).filter(options)).copied().collect();
+    let is_option = |word: &&&str| word.starts_with('-') && **word != "-m";
+    let behind = || words.iter().skip(1).take(MAX_OPTIONS).filter(|word| !is_option(word));
     let begins = |launcher: &&[&str]| {
-        words.len() >= launcher.len()
-            && launcher.iter().zip(&words).all(|(wanted, word)| is_named(word, wanted))
+        let Some((wanted, rest)) = launcher.split_first() else { return false };
+        is_named(name, wanted)
+            && behind().count() >= rest.len()
+            && rest.iter().zip(behind()).all(|(wanted, word)| is_named(basename(word), wanted))
     };
-    if LAUNCHERS.iter().any(begins) { Program::Launcher } else { Program::Other }
+    if LAUNCHERS.iter().any(begins) {
+        Program::Launcher
+    } else if is_named(name, "python") {
+        Program::Python
+    } else {
+        Program::Other
+    }
 }
 
 /// `python3`, `python3.11` and `/usr/bin/python` are all `python`.
-fn is_named(word: &str, wanted: &str) -> bool {
-    let name = basename(word);
+fn is_named(name: &str, wanted: &str) -> bool {
     name == wanted
         || (wanted == "python"
             && name
@@ -271,8 +282,9 @@ mod tests {
         ] {
             assert_eq!(of(&command), Program::Benchmark, "{command}");
         }
+        let vllm = json!(["python", "-m", "vllm.entrypoints.openai.api_server"]);
+        assert_eq!(of(&vllm), Program::Python);
         for command in [
-            json!(["python", "-m", "vllm.entrypoints.openai.api_server"]),
             json!(["jupyter", "lab"]),
             json!(["sleep", "inf"]),
             json!(["echo", "torchrun"]),
@@ -282,5 +294,16 @@ mod tests {
         ] {
             assert_eq!(of(&command), Program::Other, "{command}");
         }
+    }
+
+    #[test]
+    fn a_look_at_the_hardware_before_a_program_makes_no_benchmark_of_it() {
+        assert_eq!(of(&json!(["bash", "-c", "nvidia-smi && python train.py"])), Program::Python);
+        assert_eq!(of(&json!(["bash", "-c", "nvidia-smi && torchrun train.py"])), Program::Launcher);
+        let watched = json!({"spec": {"containers": [
+            {"command": ["python", "train.py"]}, {"command": ["nvidia-smi", "-l", "60"]},
+        ]}});
+        let group = PodGroup { role: "", template: &watched, path: String::new(), replicas: Some(1) };
+        assert_eq!(program(&[group]), Program::Python);
     }
 }
