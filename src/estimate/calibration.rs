@@ -14,6 +14,7 @@ use crate::workload::{Dispatcher, Framework};
 pub struct Calibration {
     runtime: Vec<Runtime>,
     dispatchers: Dispatchers,
+    varying_lengths: VaryingLengths,
     workspaces: Vec<Workspaces>,
     allocator: Vec<Allocator>,
     spread: Vec<Spread>,
@@ -52,6 +53,13 @@ impl Dispatchers {
     }
 }
 
+/// Blocks that batches of other lengths leave.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VaryingLengths {
+    logit_bytes: f64,
+}
+
 /// Scratch memory that libraries take from the framework's allocator.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,9 +74,6 @@ struct Workspaces {
 #[serde(deny_unknown_fields)]
 struct Allocator {
     framework: String,
-    /// Only where sequences differ in length and Transformers is older than 4.45.
-    #[serde(default)]
-    varying_lengths_before_4_45: bool,
     slack: f64,
     fragmentation: f64,
 }
@@ -143,6 +148,15 @@ impl Calibration {
         transient.scale(self.allocator(plan).map_or(0.0, |a| a.slack)) + self.dispatch_slack(plan)
     }
 
+    /// Logits of typical batches leave blocks that the longest batch finds too small.
+    pub fn length_slack(&self, plan: &Plan) -> Bytes {
+        if !plan.varying_lengths || !plan.is_before(Framework::HuggingFace, 4, 45) {
+            return Bytes::ZERO;
+        }
+        let logits = plan.micro_batch.saturating_mul(plan.typical_sequence).saturating_mul(plan.shape.vocab);
+        Bytes::of(logits, self.varying_lengths.logit_bytes)
+    }
+
     /// Rows whose number changes with every step leave blocks that fit no later one.
     fn dispatch_slack(&self, plan: &Plan) -> Bytes {
         match &plan.shape.experts {
@@ -160,10 +174,7 @@ impl Calibration {
     }
 
     fn allocator(&self, plan: &Plan) -> Option<&Allocator> {
-        let old = plan.varying_lengths && plan.is_before(Framework::HuggingFace, 4, 45);
-        let fits =
-            |a: &&Allocator| applies(plan, &a.framework, None) && (old || !a.varying_lengths_before_4_45);
-        self.allocator.iter().find(fits)
+        self.allocator.iter().find(|a| applies(plan, &a.framework, None))
     }
 
     /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.

@@ -13,6 +13,7 @@ use crate::units::Bytes;
 
 /// A complete plan of a training job.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches, each of which a job may set")]
 pub struct Plan {
     /// The transformer.
     pub shape: Shape,
@@ -54,6 +55,8 @@ pub struct Plan {
     pub micro_batch: u64,
     /// Tokens a sequence, `s`.
     pub sequence: u64,
+    /// Tokens of a typical sequence, `s` where that is not known.
+    pub typical_sequence: u64,
     /// Whether sequences differ in length from step to step.
     pub varying_lengths: bool,
     /// Microbatches a step, `m`.
@@ -94,6 +97,8 @@ pub struct Plan {
     pub accelerator_memory: Option<Bytes>,
     /// The adapters, where not every weight is trained.
     pub adapters: Option<Adapters>,
+    /// Each tensor's step runs inside the backward pass, which so never holds all gradients.
+    pub step_in_backward: bool,
     /// Optimizer states are on the host.
     pub offload_optimizer: bool,
     /// Parameters are on the host.
@@ -111,6 +116,10 @@ pub struct Adapters {
     pub targets: Targets,
     /// Whether the frozen linear layers are quantized to four bits.
     pub quantized: bool,
+    /// Bytes of one of their numbers; gradients and moments have the same format.
+    pub width: u64,
+    /// Whether their inputs pass a dropout.
+    pub dropout: bool,
 }
 
 /// The linear layers of a transformer layer that have an adapter.
@@ -229,7 +238,7 @@ impl Plan {
     /// than ranks, some ranks hold padding only. Transformers keeps all experts of a layer in one tensor since 5.0.
     pub fn expert_padding(&self) -> f64 {
         let padded = matches!(self.framework, Framework::HuggingFace | Framework::FSDP)
-            && super::states::divided(self.sharding).0;
+            && matches!(self.sharding, Sharding::FSDP | Sharding::HSDP);
         match &self.shape.experts {
             Some(experts) if padded => {
                 let held = (experts.count / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1);

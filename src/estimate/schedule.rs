@@ -42,13 +42,16 @@ pub fn live_layers(plan: &Plan, stage: Stage) -> f64 {
     }
 }
 
-/// Microbatches that pass one chunk before the next begins. Nobody has such a pipeline as is not searched.
+/// Microbatches that pass one chunk before the next begins: the least that cuts `m` into groups of which none is smaller
+/// than `p`. With `q` groups that is `⌈m/q⌉`, so the largest `q` that leaves the last one enough is looked for.
 fn microbatch_group(p: u64, m: u64) -> u64 {
-    const LONGEST_PIPELINE: u64 = 1024;
-    if p > LONGEST_PIPELINE {
-        return p;
-    }
-    (p..p.saturating_mul(2)).find(|g| m.is_multiple_of(*g) || m % g >= p).unwrap_or(p)
+    const TRIES: u64 = 64;
+    let most = m / p.max(1);
+    (most.saturating_sub(TRIES).max(1)..=most)
+        .rev()
+        .map(|q| (q, m.div_ceil(q)))
+        .find(|(q, group)| m.saturating_sub((q - 1).saturating_mul(*group)) >= p)
+        .map_or(p, |(_, group)| group)
 }
 
 /// Of `alive` microbatches, how many are in one chunk.
@@ -63,4 +66,16 @@ pub fn bubble(plan: &Plan) -> f64 {
     let chunks = if plan.schedule == Schedule::Interleaved { plan.virtual_pipeline.max(1) } else { 1 };
     let work = plan.micro_batches.max(1).saturating_mul(chunks);
     plan.pipeline.saturating_sub(1) as f64 / work as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::microbatch_group;
+
+    #[test]
+    fn groups_are_of_the_pipelines_length_unless_the_last_would_be_too_small() {
+        for (p, m, group) in [(4, 8, 4), (4, 5, 5), (4, 10, 5), (4, 7, 7), (4, 12, 4), (8, 3, 8), (4, 9, 5)] {
+            assert_eq!(microbatch_group(p, m), group, "{m} microbatches on {p} stages");
+        }
+    }
 }

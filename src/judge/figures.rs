@@ -9,13 +9,14 @@ use crate::workload::{Precision, TrainingJob};
 
 use super::capacity::Capacity;
 
-/// Peak memory with its interval: the 5th and the 95th percentile.
+/// Peak memory with its interval of 90 %.
 pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<Bytes>) -> Memory {
     let (peak, pipeline) = (&estimate.peak, estimate.assumed.likely.pipeline);
+    let (lower, upper) = need.bounds();
     Memory {
         peak_bytes: peak.needed,
-        lower_bytes: need.quantile(0.05).min(peak.needed),
-        upper_bytes: need.quantile(0.95).max(peak.needed),
+        lower_bytes: lower.min(peak.needed),
+        upper_bytes: upper.max(peak.needed),
         allocated_bytes: peak.allocated,
         reserved_bytes: peak.reserved,
         process_bytes: peak.process,

@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod annotations;
+mod bounds;
 pub mod kinds;
 pub mod launch;
 pub mod provenance;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::provenance::{for_each_leaf, put};
 use super::reading::{Reading, Unread, read_asked};
-use super::{TrainingJob, complaint, printable};
+use super::{TrainingJob, bounds, complaint, printable};
 use crate::hardware::Catalogue;
 use crate::judge::Ask;
 use crate::judgement::InputError;
@@ -132,5 +132,8 @@ fn field(path: &str, value: &Value) -> Result<Option<Value>, String> {
         let spec = serde_json::to_value(job).unwrap_or_default();
         for_each_leaf(&spec, &mut |_, value| read = Some(value.clone()));
     }
-    Ok(read)
+    match read.as_ref().and_then(|value| bounds::out_of_range(path, value)) {
+        Some(problem) => Err(problem),
+        None => Ok(read),
+    }
 }

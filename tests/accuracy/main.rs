@@ -9,9 +9,9 @@
 
 #![allow(
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
-    reason = "a broken table should end the test"
+    clippy::panic,
+    reason = "a test that meets the unexpected should end there and then"
 )]
 
 mod bounds;

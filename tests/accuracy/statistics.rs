@@ -16,7 +16,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 }
 
 /// The area under the curve of pairs of a positive and a negative of the same group, its 95 % interval by Hanley and
-/// McNeil, and the number of pairs.
+/// `McNeil`, and the number of pairs.
 pub(crate) fn area_within(groups: &[(Vec<f64>, Vec<f64>)]) -> (f64, f64, f64, usize) {
     let (mut wins, mut pairs, mut positives, mut negatives) = (0.0, 0usize, 0usize, 0usize);
     for (positive, negative) in groups {

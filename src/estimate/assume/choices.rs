@@ -3,11 +3,13 @@
 //! The table in [`super`] is made here. A field that the job gives, or that its framework fixes, is not open.
 
 use crate::model::Shape;
-use crate::workload::{Attention, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob};
+use crate::workload::{
+    Attention, Dispatcher, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob,
+};
 
 use super::super::plan::{Plan, Targets};
 use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF};
-use super::Choice;
+use super::{Choice, finetuning};
 
 /// Whether the framework computes its loss on divided logits.
 pub(super) fn vocab_parallel(framework: Framework) -> bool {
@@ -26,9 +28,17 @@ pub(super) fn usual_loss(job: &TrainingJob, framework: Framework) -> Loss {
     match framework {
         _ if vocab_parallel(framework) => Loss::VocabParallel,
         _ if compiled => Loss::Chunked,
+        Framework::Torchtune if !before_chunks(job) => Loss::Chunked,
         Framework::LLMFoundry => Loss::Fused,
         _ => Loss::Eager,
     }
+}
+
+/// Torchtune's recipes compute their loss in chunks since 0.3.
+fn before_chunks(job: &TrainingJob) -> bool {
+    job.framework_version
+        .as_deref()
+        .is_some_and(|version| ["0.0", "0.1", "0.2"].iter().any(|old| version.starts_with(old)))
 }
 
 fn choice(
@@ -45,13 +55,15 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         dimensions(model, likely),
         vocabulary(model),
         accelerators(job, likely),
+        division(job),
+        dispatcher(job, likely),
         framework(job, likely),
         stored_precision(job, likely),
         sharding(job, likely),
         sequence(job),
         micro_batch(job, likely),
         micro_batches(job, likely),
-        recompute(job),
+        recompute(job, likely),
         attention(job, likely),
         loss(job, likely),
         compile(job, likely),
@@ -93,6 +105,45 @@ fn vocabulary(model: &Model) -> Option<Choice> {
         return None;
     }
     Some(choice("model.vocabSize", |plan| plan.shape.vocab = 32_000, |plan| plan.shape.vocab = 152_064))
+}
+
+/// Ranks that must share a replica may share its weights too.
+fn division(job: &TrainingJob) -> Option<Choice> {
+    let implied = super::division::implied(job)?;
+    Some(choice(
+        "parallelism.tensor",
+        move |plan| {
+            plan.context = 1;
+            plan.tensor = implied;
+            plan.sequence_parallel = true;
+        },
+        |_| {},
+    ))
+}
+
+/// The dispatcher that a framework has unless told otherwise.
+pub(super) fn usual_dispatcher(framework: Framework) -> Dispatcher {
+    if framework == Framework::Megatron { Dispatcher::AllGather } else { Dispatcher::AllToAll }
+}
+
+/// Megatron's guides replace its default, which gathers all tokens, by one that sends them.
+fn dispatcher(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let given = job.parallelism.as_ref().and_then(|p| p.dispatcher).is_some();
+    if given
+        || likely.framework != Framework::Megatron
+        || likely.expert <= 1
+        || likely.shape.experts.is_none()
+    {
+        return None;
+    }
+    let (gather, send) = (Dispatcher::AllGather, Dispatcher::AllToAll);
+    let many = likely.expert >= 8;
+    let (lean, heavy) = if many { (send, gather) } else { (gather, send) };
+    Some(choice(
+        "parallelism.dispatcher",
+        move |plan| plan.dispatcher = lean,
+        move |plan| plan.dispatcher = heavy,
+    ))
 }
 
 /// How many ranks share is open where neither accelerators nor data parallelism are given.
@@ -181,14 +232,26 @@ fn sequence(job: &TrainingJob) -> Option<Choice> {
     Some(choice("batch.sequenceLength", |plan| plan.sequence = 512, |plan| plan.sequence = 8192))
 }
 
+/// A larger microbatch leaves fewer of them: each end takes what of both needs the least or the most.
 fn micro_batch(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    const MOST: u64 = 4;
     let batch = job.batch.clone().unwrap_or_default();
     if batch.micro_batch_size.is_some() {
         return None;
     }
-    let most =
-        batch.global_batch_size.map_or(4, |global| (u64::from(global) / likely.data.max(1)).clamp(1, 4));
-    Some(choice("batch.microBatchSize", |plan| plan.micro_batch = 1, move |plan| plan.micro_batch = most))
+    let per_rank = batch.global_batch_size.map(|global| (u64::from(global) / likely.data.max(1)).max(1));
+    let most = per_rank.map_or(MOST, |sequences| sequences.clamp(1, MOST));
+    Some(choice(
+        "batch.microBatchSize",
+        move |plan| {
+            plan.micro_batch = 1;
+            plan.micro_batches = per_rank.map_or(plan.micro_batches, |sequences| sequences / most);
+        },
+        move |plan| {
+            plan.micro_batch = most;
+            plan.micro_batches = per_rank.unwrap_or(plan.micro_batches);
+        },
+    ))
 }
 
 fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
@@ -203,8 +266,9 @@ fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-fn recompute(job: &TrainingJob) -> Option<Choice> {
-    if job.recompute.is_some() {
+fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let documented = finetuning::recompute(likely.framework, likely.data).is_some();
+    if job.recompute.is_some() || documented && job.framework.is_some() {
         return None;
     }
     Some(choice(
@@ -279,8 +343,8 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let batch = job.batch.as_ref()?;
     batch.sequence_length?;
     let tuning = likely.adapters.is_some() || job.finetuning.as_ref().is_some_and(|f| f.method.is_some());
-    let padded =
-        matches!(likely.framework, Framework::HuggingFace | Framework::LitGPT | Framework::Torchtune);
+    // LitGPT begins with the longest sample.
+    let padded = matches!(likely.framework, Framework::HuggingFace | Framework::Torchtune);
     if batch.packing == Some(true) || batch.typical_sequence_length.is_some() || !tuning || !padded {
         return None;
     }
@@ -289,6 +353,7 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         "batch.typicalSequenceLength",
         move |plan| {
             plan.sequence = half;
+            plan.typical_sequence = half;
             plan.varying_lengths = false;
         },
         |_| {},

@@ -12,24 +12,31 @@
 //! | recompute | full | none | none |
 //! | attention | flash | flash | unfused, where the framework may |
 //! | micro-batch | 1 | 1 | 4, within the global batch |
-//! | sequence length | 512 | 4096 | 8192 |
+//! | sequence length | 512 | 4096, 1024 in fine-tuning | 8192 |
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
 //! | sequence parallel | on | on | off |
-//! | dimensions, from the size alone | a wide shape, 32k words | the usual shape, 100k | a narrow one, 152k |
+//! | version, of Transformers | 4.45 and over | 4.45 and over | before |
+//! | loss, torchtitan's without version or compilation | chunked | by both | eager |
+//! | compilation, torchtitan's | on | off | off |
+//! | dispatcher of experts, Megatron's | the lesser of gathering and sending | gathering | the greater |
+//! | how replicas that the batch cannot go round are divided | by tensor | by context | by context |
+//! | dimensions, from the size alone | a wide shape, an eighth of it active under expert parallelism, 32k words | the usual shape, 100k | a narrow one, 152k |
 //! | adapter targets | queries and values | all | all |
 
 mod choices;
+mod division;
+mod finetuning;
 
 use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::Input;
 use crate::model::{Shape, ShapeError};
 use crate::workload::{
-    Attention, Dispatcher, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Schedule, Sharding, TrainingJob,
+    Attention, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
+    Sharding, TrainingJob,
 };
 
-use super::plan::{Adapters, Plan, Targets};
+use super::plan::Plan;
 use super::states::{self, Widths};
 
 /// A field that is open, and what it may be.
@@ -96,10 +103,18 @@ const LIKELY_VOCAB: u64 = 100_000;
 /// The usual sequence length of a job that gives none.
 const LIKELY_SEQUENCE: u64 = 4096;
 
+/// Fine-tuning data are shorter: the longest of a few Alpaca samples.
+fn usual_sequence(job: &TrainingJob) -> u64 {
+    let fine_tunes = matches!(job.framework, Some(Framework::LitGPT | Framework::Torchtune))
+        || job.finetuning.as_ref().is_some_and(|finetuning| finetuning.rank.is_some());
+    if fine_tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE }
+}
+
 /// Completes a training job.
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] where not even the model's size is known.
+#[allow(clippy::too_many_lines, reason = "one assumption after the other, and one line a field of the plan")]
 pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> {
     let model = job.model.clone().unwrap_or_default();
     let parallelism = job.parallelism.clone().unwrap_or_default();
@@ -107,17 +122,23 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let offload = job.offload.clone().unwrap_or_default();
     let mut notes = Notes { inputs: Vec::new(), warnings: Vec::new() };
 
-    let sequence = batch.sequence_length.map_or(LIKELY_SEQUENCE, |s| u64::from(s).max(1));
+    let sequence = batch.sequence_length.map_or_else(|| usual_sequence(job), |s| u64::from(s).max(1));
     let shape = Shape::complete(&model, sequence, LIKELY_VOCAB, 1.0)?;
     let degree = |value: Option<u32>| value.map_or(1, |v| u64::from(v).max(1));
-    let (tensor, pipeline, context) =
-        (degree(parallelism.tensor), degree(parallelism.pipeline), degree(parallelism.context));
+    let (tensor, pipeline) = (degree(parallelism.tensor), degree(parallelism.pipeline));
+    let context = match division::implied(job) {
+        Some(implied) => {
+            notes.assume("parallelism.context", implied);
+            implied
+        }
+        None => degree(parallelism.context),
+    };
     let expert = degree(parallelism.expert);
-    let data = data_parallel(job, tensor, pipeline, context, &mut notes);
+    let data = division::data_parallel(job, tensor, pipeline, context, &mut notes);
 
     let method = job.finetuning.as_ref().and_then(|f| f.method);
-    let adapters = adapters(job, method);
-    if method.is_none() && adapters.is_none() {
+    let adapted = finetuning::is_adapted(job, method);
+    if method.is_none() && !adapted {
         notes.assume("finetuning.method", Method::Full);
     }
     let model_parallel = tensor > 1 || pipeline > 1;
@@ -150,10 +171,11 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     if batch.sequence_length.is_none() {
         notes.assume("batch.sequenceLength", sequence);
     }
-    let micro_batches = micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
+    let micro_batches = division::micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
     let recompute = job.recompute.unwrap_or_else(|| {
-        notes.assume("recompute", Recompute::None);
-        Recompute::None
+        let recompute = finetuning::recompute(framework, data).unwrap_or(Recompute::None);
+        notes.assume("recompute", recompute);
+        recompute
     });
     let attention = job.attention.unwrap_or_else(|| {
         notes.assume("attention", Attention::Flash);
@@ -180,11 +202,13 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
     let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
     let mut shape = shape;
+    // LitGPT's fine-tuning copies a tied embedding into an output layer of its own.
+    shape.tied &= framework != Framework::LitGPT;
     if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
-    // LitGPT keeps an output layer of its own, whatever the checkpoint ties.
-    shape.tied &= framework != Framework::LitGPT;
+    let widths = states::widths(framework, precision, sharding);
+    let widths = own_widths(job, finetuning::stored(method, adapted, framework, widths));
     let likely = Plan {
         shape,
         tensor,
@@ -199,20 +223,21 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         context,
         expert,
         expert_tensor: parallelism.expert_tensor.map_or(tensor, |t| u64::from(t).max(1)),
-        dispatcher: parallelism.dispatcher.unwrap_or(Dispatcher::AllToAll),
+        dispatcher: parallelism.dispatcher.unwrap_or_else(|| choices::usual_dispatcher(framework)),
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
         reshard_after_forward: parallelism
             .reshard_after_forward
-            .unwrap_or_else(|| usually_reshards(framework, pipeline, micro_batches)),
+            .unwrap_or_else(|| usually_reshards(framework, pipeline)),
         micro_batch,
         sequence,
+        typical_sequence: batch.typical_sequence_length.map_or(sequence, u64::from).clamp(1, sequence),
         // The Trainer pads to the longest sample of a batch, unless samples are packed.
         varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
         micro_batches,
         precision,
-        widths: own_widths(job, stored(adapters.is_some(), states::widths(framework, precision, sharding))),
+        widths,
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
         recompute,
@@ -228,7 +253,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         framework_version: job.framework_version.clone(),
         accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
         accelerator_memory: accelerator.map(Accelerator::usable),
-        adapters,
+        adapters: finetuning::adapters(job, method, framework, widths),
+        step_in_backward: finetuning::steps_in_backward(framework, adapted, data),
         offload_optimizer: offload.optimizer.unwrap_or(false),
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
@@ -236,72 +262,6 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     lint(&likely, &mut notes);
     let choices = choices::open(job, &model, &likely);
     Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })
-}
-
-/// The data parallel degree: what remains of the accelerators.
-fn data_parallel(job: &TrainingJob, tensor: u64, pipeline: u64, context: u64, notes: &mut Notes) -> u64 {
-    let given = job.parallelism.as_ref().and_then(|p| p.data).map(u64::from);
-    let count = job.accelerator.as_ref().and_then(|a| a.count).map(u64::from);
-    let model = tensor.saturating_mul(pipeline).saturating_mul(context);
-    let Some(count) = count else { return given.unwrap_or(1).max(1) };
-    if count < model {
-        notes.warnings.push(format!(
-            "tensor × pipeline × context parallel is {model}, but only {count} accelerators are asked for"
-        ));
-        return given.unwrap_or(1).max(1);
-    }
-    if !count.is_multiple_of(model) {
-        notes.warnings.push(format!(
-            "{count} accelerators are no multiple of tensor × pipeline × context parallel = {model}"
-        ));
-    }
-    let data = count / model;
-    match given {
-        Some(given) if given != data => {
-            notes.warnings.push(format!(
-                "data-parallel is {given}, but {count} accelerators and {model} a model replica make {data}"
-            ));
-            given.max(1)
-        }
-        _ => data.max(1),
-    }
-}
-
-/// Microbatches of one step.
-fn micro_batches(
-    batch: &crate::workload::Batch,
-    micro_batch: u64,
-    data: u64,
-    pipeline: u64,
-    notes: &mut Notes,
-) -> u64 {
-    match batch.global_batch_size {
-        None if pipeline > 1 => pipeline.saturating_mul(4),
-        None => 1,
-        Some(global) => {
-            let at_once = micro_batch.saturating_mul(data).max(1);
-            let global = u64::from(global);
-            if global < at_once || !global.is_multiple_of(at_once) {
-                notes.warnings.push(format!(
-                    "global batch {global} is no multiple of micro-batch {micro_batch} × data parallel {data}"
-                ));
-            }
-            (global / at_once).max(1)
-        }
-    }
-}
-
-fn adapters(job: &TrainingJob, method: Option<Method>) -> Option<Adapters> {
-    let finetuning = job.finetuning.as_ref()?;
-    let quantized = match (method, finetuning.rank) {
-        (Some(Method::Full), _) | (None, None) => return None,
-        (Some(Method::QLoRA), _) => true,
-        _ => false,
-    };
-    // PEFT's default rank is 8.
-    let rank = finetuning.rank.map_or(8, |r| u64::from(r).max(1));
-    let targets = finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named);
-    Some(Adapters { rank, targets, quantized })
 }
 
 /// The framework that a job most likely runs on, from what only some can do.
@@ -331,19 +291,9 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
     }
 }
 
-/// Frozen weights are loaded in the computation's format.
-fn stored(adapted: bool, widths: Widths) -> Widths {
-    if adapted { Widths { parameter: widths.compute, ..widths } } else { widths }
-}
-
-/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next, LitGPT from one accumulated
-/// microbatch to the next.
-fn usually_reshards(framework: Framework, pipeline: u64, micro_batches: u64) -> bool {
-    match framework {
-        Framework::Torchtitan => pipeline == 1,
-        Framework::LitGPT => micro_batches == 1,
-        _ => true,
-    }
+/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
+fn usually_reshards(framework: Framework, pipeline: u64) -> bool {
+    framework != Framework::Torchtitan || pipeline == 1
 }
 
 /// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,

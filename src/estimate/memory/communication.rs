@@ -13,7 +13,7 @@
 //! root group keeps gathered. Sources: DeepSpeed's configuration defaults; PyTorch FSDP2's parameter group;
 //! ten published runs of Megatron-DeepSpeed in 2021 and 2022 (ZeRO 1 without a pipeline).
 
-use super::super::plan::{Plan, Stage};
+use super::super::plan::{Plan, RankParameters, Stage};
 use crate::model::Parameters;
 use crate::units::Bytes;
 use crate::workload::{Framework, Sharding};
@@ -31,6 +31,13 @@ pub(super) struct Buffers {
     pub(super) backward: Bytes,
     /// At the optimizer's step.
     pub(super) step: Bytes,
+}
+
+/// `DeepSpeed`'s buckets for gradients on their way: two where reductions overlap the backward pass.
+pub(super) fn reduce_buckets(plan: &Plan, rank: RankParameters) -> Bytes {
+    let trained =
+        if plan.adapters.is_some() { rank.adapters } else { rank.dense.saturating_add(rank.experts) };
+    Bytes::of(trained.min(REDUCE_BUCKET), 2.0) * 2
 }
 
 /// The buffers of a stage.
@@ -68,7 +75,7 @@ pub(super) fn communication(
     let mut buffers = match plan.sharding {
         Sharding::None if shared && !own_buffers => {
             let buckets =
-                Bytes::of(trained, if plan.adapters.is_some() { 4.0 } else { plan.widths.gradient });
+                Bytes::of(trained, plan.adapters.as_ref().map_or(plan.widths.gradient, |a| a.width as f64));
             Buffers { loss: Bytes::ZERO, backward: buckets, step: buckets }
         }
         // Without a pipeline the engine flattens all gradients to reduce them, and gathers into a second copy.

@@ -4,21 +4,30 @@
 //! bytes = P_trained × gradient width / N        (N only under ZeRO 2 and 3, FSDP and HSDP)
 //! ```
 //!
-//! Megatron and DeepSpeed allocate their gradient buffers once; PyTorch's own frameworks have none until the first
+//! Where each tensor's step runs inside the backward pass there is never more than the largest. Megatron and DeepSpeed
+//! allocate their gradient buffers once; PyTorch's own frameworks have none until the first
 //! backward pass, and, where several microbatches are accumulated, keep them through the next ones.
-//! Adapters have fp32 gradients. Source: Megatron-LM's param-and-grad buffer; ZeRO paper §3.
+//! Adapters' gradients have the adapters' format. Source: Megatron-LM's param-and-grad buffer; ZeRO paper §3.
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use crate::units::Bytes;
-use crate::workload::Framework;
+use crate::workload::{Framework, Sharding};
 
 /// Gradients that a rank holds once the backward pass is done.
 pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
+    if plan.step_in_backward {
+        let widest = plan.shape.vocab.max(plan.shape.ffn).saturating_mul(plan.shape.hidden);
+        return Bytes::of(widest.min(rank.dense), plan.widths.gradient);
+    }
+    // FSDP's offloading moves shards of gradients with those of parameters.
+    if plan.offload_parameters && matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP) {
+        return Bytes::ZERO;
+    }
     let (_, divided, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     match &plan.adapters {
-        Some(_) => Bytes::of(rank.adapters.div_ceil(n), 4.0),
+        Some(adapters) => Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width)),
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.gradient)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.gradient)
@@ -38,5 +47,6 @@ pub(super) fn persistent(plan: &Plan) -> bool {
             | Framework::InternEvo
             | Framework::ColossalAI
     );
-    buffered || plan.micro_batches > 1
+    let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
+    buffered || zero || plan.micro_batches > 1
 }

@@ -3,20 +3,16 @@
 //! ```text
 //! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
 //! backward, begun      activations + one layer's working set + buffers + gradients, likewise
-//! backward, done       one layer's working set + buffers + all gradients
+//! backward, done       the first layer's activations and working set + buffers + all gradients
 //! optimizer step       all gradients + the step's own workspace
 //! ```
 //!
 //! Activations are all that a stage keeps when its warm-up is over ([`crate::estimate::schedule`]).
 
 use super::super::plan::{Plan, RankParameters, Stage};
-use super::super::schedule;
-use super::layers::head::{HeadRun, head};
-use super::layers::{Program, fused};
-use super::{communication, gradients, logits, optimizer};
+use super::{communication, gradients, layers, optimizer};
 use crate::model::Parameters;
 use crate::units::Bytes;
-use crate::workload::{Framework, Recompute};
 
 /// What is alive at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,31 +40,6 @@ pub(super) fn fullest(instants: &[Instant]) -> Instant {
         .fold(Instant::default(), |a, b| if b.live() > a.live() || a.name.is_empty() { *b } else { a })
 }
 
-/// What layers and loss hold.
-struct Alive {
-    kept: Bytes,
-    working_set: Bytes,
-    loss: Bytes,
-}
-
-/// Hugging Face's modules under DeepSpeed are those that the tape counts; the other stacks are closed formulas.
-fn alive(plan: &Plan, stage: Stage) -> Alive {
-    let modules = matches!(plan.framework, Framework::HuggingFace | Framework::DeepSpeed);
-    if !modules || plan.shape.latent.is_some() || plan.recompute == Recompute::Selective {
-        let loss = if stage.output { logits::logits(plan) } else { Bytes::ZERO };
-        return Alive { kept: fused::kept(plan, stage), working_set: fused::working_set(plan, stage), loss };
-    }
-    let program = Program::of(plan, stage.expert_layers > 0);
-    let run = program.run(plan.recompute, true);
-    let of_head = if stage.output { head(&program, plan) } else { HeadRun::default() };
-    let layers = schedule::live_layers(plan, stage);
-    Alive {
-        kept: if plan.offload_activations { Bytes::ZERO } else { run.kept.scale(layers) },
-        working_set: run.backward - run.kept - run.gradients,
-        loss: of_head.forward.max(of_head.backward),
-    }
-}
-
 /// The instants of one stage.
 pub(super) fn instants(
     plan: &Plan,
@@ -80,7 +51,7 @@ pub(super) fn instants(
     let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
     let gradients = gradients::gradients(plan, rank);
     let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
-    let Alive { kept, working_set, loss } = alive(plan, stage);
+    let layers::Needs { kept, one, working_set, loss } = layers::needs(plan, stage);
     let buffers = communication::communication(plan, counted, stage, parameters, trained);
     [
         Instant {
@@ -102,6 +73,7 @@ pub(super) fn instants(
         Instant {
             name: "backward, done",
             gradients,
+            activations: one,
             working_set,
             communication: buffers.backward,
             ..Instant::default()

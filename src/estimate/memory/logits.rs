@@ -7,7 +7,7 @@
 //! Bytes a logit: vocab-parallel cross-entropy 6 (the saved softmax and the bf16 gradient); PyTorch's eager one 14
 //! (bf16 logits, fp32 copy, log-softmax, gradient; 12 in newer Transformers); chunked 6.5; fused with the output layer
 //! only `4·T·h` for a chunk and the input's gradient; LLM Foundry's fused kernel replaces the logits in place, 4. Only vocab-parallel logits are divided by `t`, and those of
-//! frameworks with parallel losses. Layers that predict further tokens have logits of their own. Sources: Megatron-LM's cross_entropy.py; torchtitan's published tables (14 to 15);
+//! frameworks with parallel losses. Layers that predict further tokens have logits of their own. Sources: Megatron-LM's `cross_entropy.py`; torchtitan's published tables (14 to 15);
 //! Liger's fused linear cross-entropy.
 
 use super::super::plan::Plan;

@@ -17,6 +17,7 @@ mod instants;
 mod layers;
 mod logits;
 mod optimizer;
+mod quantization;
 mod tape;
 mod weights;
 
@@ -96,23 +97,26 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let rank = RankParameters::of(plan, counted, stage);
     let weights = weights::weights(plan, rank);
     let states = optimizer::optimizer_states(plan, rank);
-    let fullest = if eager::is_eager(plan) {
-        instants::fullest(&eager::instants(plan, counted, rank, stage))
+    let instants = if eager::is_eager(plan) {
+        eager::instants(plan, counted, rank, stage).to_vec()
     } else {
-        instants::fullest(&instants::instants(plan, counted, rank, stage))
+        instants::instants(plan, counted, rank, stage).to_vec()
     };
+    let fullest = instants::fullest(&instants);
 
     let workspaces = calibration.workspaces(plan);
-    let training = weights + states + fullest.live() + workspaces;
-    let loading = weights::loading(plan, rank) - training;
-    let allocated = training + loading;
+    let allocated = weights + states + fullest.live() + workspaces;
     let runtime = calibration.runtime(plan);
     // What comes and goes leaves holes; weights, states and gradients stay where they are.
     let transient = fullest.live() - fullest.gradients;
     let fragmentation = calibration.fragmentation(plan, transient);
     // Where gradients come and go too, what they leave is too small for what comes next.
     let gone = gradients::gradients(plan, rank) - fullest.gradients;
-    let wished = allocated + gone + calibration.slack(plan, transient);
+    // What typical batches' logits leave lies idle while there are logits, and is used again when there are none.
+    let with_logits = instants.iter().filter(|instant| instant.logits > Bytes::ZERO);
+    let loss = with_logits.map(instants::Instant::live).max().unwrap_or(Bytes::ZERO);
+    let left = (loss + calibration.length_slack(plan)) - fullest.live();
+    let wished = allocated + left + gone + calibration.slack(plan, transient);
     // The allocator keeps what the device has room for.
     let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
     let reserved = wished.min(room).max(allocated);
@@ -125,7 +129,6 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         ("logits", fullest.logits),
         ("communication buffers", fullest.communication),
         ("optimizer step", fullest.step),
-        ("loading", loading),
         ("workspaces", workspaces),
         ("fragmentation", fragmentation),
         ("context and libraries", runtime),

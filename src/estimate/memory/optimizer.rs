@@ -5,7 +5,7 @@
 //! step   = foreach: P_trained × width / N;  for-loop: see below;  fused, and Megatron's and DeepSpeed's: none
 //! ```
 //!
-//! Offloaded states are on the host, and so is the step. Adapters: 8 bytes of moments each.
+//! Offloaded states are on the host, and so is the step. Adapters' moments have the adapters' format.
 //! Sources: ZeRO paper §3 and Megatron-LM's distributed optimizer (states); torch.optim's `foreach` documentation and
 //! published measurements of 4 bytes a trained parameter (step).
 
@@ -21,8 +21,9 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     }
     let (_, _, divided) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
-    if plan.adapters.is_some() {
-        return Bytes::of(rank.adapters.div_ceil(n), states::moments(plan.optimizer, 4.0));
+    if let Some(adapters) = &plan.adapters {
+        let moments = states::moments(plan.optimizer, adapters.width as f64);
+        return Bytes::of(rank.adapters.div_ceil(n), moments);
     }
     let widths = plan.widths;
     let main_gradient = if copies_gradients_at_step(plan) { 0.0 } else { widths.main_gradient };
@@ -50,17 +51,21 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         let each = plan.widths.main_gradient;
         return Bytes::of(rank.dense.div_ceil(n), each) + Bytes::of(rank.experts.div_ceil(n_experts), each);
     }
-    if plan.offload_optimizer || own_step {
+    let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
+    if plan.offload_optimizer || own_step || zero {
         return Bytes::ZERO;
     }
     let (divided, _, _) = states::divided(plan.sharding);
     let n = if divided { plan.shard_group() } else { 1 };
-    let (trained, width) = match plan.adapters {
-        Some(_) => (rank.adapters, 4.0),
+    let (trained, width) = match &plan.adapters {
+        Some(adapters) => (rank.adapters, adapters.width as f64),
         None => (rank.dense.saturating_add(rank.experts), plan.widths.parameter),
     };
     // Only Adam's denominator is a tensor of its own.
-    if !matches!(plan.optimizer, Optimizer::AdamW | Optimizer::AdamW8bit | Optimizer::AdamW4bit) {
+    if plan.optimizer != Optimizer::AdamW {
+        return Bytes::ZERO;
+    }
+    if plan.step_in_backward {
         return Bytes::ZERO;
     }
     match plan.implementation {

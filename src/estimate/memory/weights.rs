@@ -2,51 +2,41 @@
 //!
 //! ```text
 //! trained     bytes = P_rank × parameter width / N        (N only under ZeRO 3, FSDP and HSDP)
-//! LoRA        bytes = P_rank × parameter width / N + adapters × 4 / N
-//! QLoRA       bytes = (P_linear × 0.5625 + (P_rank − P_linear) × 2) / N + adapters × 4 / N
+//! LoRA        bytes = P_rank × parameter width / N + adapters × their width / N
+//! QLoRA       see [`super::quantization`]
 //! ```
 //!
-//! `P_rank`: parameters after tensor, pipeline and expert parallelism; `N`: ranks that share. NF4 takes half a byte and
-//! a four-byte scale for each block of 64: 0.5625. Adapters are kept in fp32 (PEFT's `autocast_adapter_dtype`).
+//! `P_rank`: parameters after tensor, pipeline and expert parallelism; `N`: ranks that share.
 //! Offloaded parameters leave nothing here; what is gathered for a layer is counted as communication.
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
+use super::quantization;
 use crate::units::Bytes;
-use crate::workload::Framework;
-
-/// Bytes of one parameter in NF4 with its scale.
-const NF4: f64 = 0.5 + 4.0 / 64.0;
 
 /// Weights that a rank holds between steps.
 pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
-    if plan.offload_parameters {
-        return Bytes::ZERO;
-    }
     let (divided, _, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     match &plan.adapters {
+        None if plan.offload_parameters => Bytes::ZERO,
         None => {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.parameter)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.parameter)
                     .scale(plan.expert_padding())
         }
         Some(adapters) => {
-            let other = (rank.dense + rank.experts).saturating_sub(rank.linear);
-            let linear = if adapters.quantized { NF4 } else { plan.widths.parameter };
-            let frozen = Bytes::of(rank.linear, linear) + Bytes::of(other, plan.widths.parameter);
-            frozen.share(n) + Bytes::of(rank.adapters.div_ceil(n), 4.0)
+            let all = rank.dense.saturating_add(rank.experts);
+            let output = plan.shape.vocab.saturating_mul(plan.shape.hidden).div_ceil(plan.tensor.max(1));
+            let output = if quantization::covers_output(plan) { output } else { 0 };
+            let linear = rank.linear.saturating_add(output).min(all);
+            let frozen = quantization::frozen(plan, linear, all - linear, plan.widths.parameter);
+            let adapters = Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width));
+            if plan.offload_parameters {
+                frozen.staying
+            } else {
+                frozen.divisible.share(n) + frozen.staying + adapters
+            }
         }
-    }
-}
-
-/// What loading takes before training begins. LitGPT loads a checkpoint whole and quantizes it on the device.
-/// Source: litgpt's resource tables, whose four-bit peaks of Llama 2 7B are its two-byte weights.
-pub(super) fn loading(plan: &Plan, rank: RankParameters) -> Bytes {
-    let quantized = plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized);
-    if plan.framework == Framework::LitGPT && quantized {
-        Bytes::of(rank.dense.saturating_add(rank.experts), plan.widths.compute)
-    } else {
-        Bytes::ZERO
     }
 }

@@ -15,12 +15,12 @@ mod keys;
 mod tests;
 
 pub use grammar::Grammar;
-pub use keys::{KEYS, Key, of_field};
+pub use keys::{KEYS, Key, most, of_field};
 
 use serde_json::{Map, Value};
 
 use super::provenance::Provenance;
-use super::{Findings, printable};
+use super::{Findings, bounds, printable};
 use crate::judgement::InputError;
 
 /// What all keys begin with.
@@ -104,7 +104,13 @@ impl<'a> Annotations<'a> {
             Ok(block) => {
                 let source = self.source("training annotation");
                 for (field, value) in block.fields {
-                    provenance.offer(&field, value, &source);
+                    match bounds::out_of_range(&field, &value) {
+                        Some(problem) => findings.errors.push(InputError {
+                            field: self.place(TRAINING),
+                            message: format!("{PREFIX}{TRAINING}: {field}: {problem}"),
+                        }),
+                        None => provenance.offer(&field, value, &source),
+                    }
                 }
                 for field in block.unknown {
                     let field = printable(&field, 48);

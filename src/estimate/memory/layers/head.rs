@@ -3,12 +3,16 @@
 //! Bytes of one logit alive at once, two bytes a number: 10 in the forward pass of PyTorch's cross-entropy (the logits,
 //! their fp32 copy, the logarithm of their softmax), 12 in its backward pass (that logarithm, its gradient, the
 //! gradient of the fp32 logits); 4 are kept between. In fp32: 8 and 12. The final norm keeps 8h.
+//! In chunks, as torchtune's recipes have it: 6 kept, 7 alive. Fused: no logits are kept, but gradients.
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
-//! fp32 logits were copied once more (14 forwards, 18 backwards). In chunks: 6, of which 4 are kept.
+//! fp32 logits were copied once more (14 forwards, 18 backwards). torchtune's `modules/loss/ce_chunked_output_loss.py`;
+//! Liger's `ops/fused_linear_cross_entropy.py`.
 
 use super::super::super::plan::Plan;
+use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
-use super::{Program, layer_norm, rms_norm};
+use super::modules::{layer_norm, rms_norm};
+use super::{Program, litgpt};
 use crate::units::Bytes;
 use crate::workload::{Framework, Loss};
 
@@ -25,62 +29,171 @@ pub(in super::super) struct HeadRun {
     pub(in super::super) cached: Bytes,
     /// Gradients of the final norm's and the output layer's weights.
     pub(in super::super) gradients: Bytes,
+    /// Logits that the caller holds until the backward pass is over.
+    pub(in super::super) lingering: Bytes,
 }
 
 /// Runs the head forwards and backwards.
 pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
-    let shape = program.shape;
-    let h = shape.hidden;
+    let h = program.shape.hidden;
     let mut tape = Tape::new(program.formats, program.tokens);
     let x = tape.input(h, program.formats.parameter, true);
-    let normed = if shape.layer_norm {
-        layer_norm(&mut tape, x, h, program.trained)
-    } else {
-        rms_norm(&mut tape, x, h, program.trained)
+    let normed = match (program.library, program.shape.layer_norm) {
+        (_, true) => layer_norm(&mut tape, x, h, program.trained),
+        (Framework::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
+        (_, false) => rms_norm(&mut tape, x, h, program.trained),
     };
     tape.free(x);
-    let loss = logits_and_loss(&mut tape, program, normed);
+    if plan.loss == Loss::Fused {
+        return fused(tape, program, plan, normed);
+    }
+    let mut logits = output_layer(&mut tape, program, plan, normed);
+    // Where the model computes the loss itself, it still holds the norm's output.
+    let computes_loss = !matches!(program.library, Framework::LitGPT | Framework::Torchtune);
+    if !computes_loss {
+        tape.free(normed);
+    }
+    let copies = copies(plan);
+    if copies.upcast {
+        let wide = tape.cast(logits, 4);
+        tape.free(std::mem::replace(&mut logits, wide));
+    }
+    // A compiled loss keeps the logits alone and computes their logarithm again.
+    let source = match (copies.shifted, compiled(plan)) {
+        (true, _) => tape.map(logits),
+        (false, true) => tape.cast(logits, tape.width(logits)),
+        (false, false) => tape.cast(logits, 4),
+    };
+    let log_softmax =
+        if compiled(plan) { tape.view(source, tape.tokens()) } else { tape.map_saving_output(source, 4) };
+    tape.free(source);
     let forward = tape.take_fullest();
     let cached = tape.cached();
-    for tensor in [loss.log_softmax, loss.logits, normed] {
-        tape.free(tensor);
+    if computes_loss {
+        tape.free(normed);
     }
+    if !copies.held {
+        tape.free(logits);
+    }
+    tape.free(log_softmax);
     let kept = tape.live();
+    let lingering = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
+    if let Some(chunk) = chunk(plan) {
+        let gradients = gradient(program);
+        let run = HeadRun { kept, forward, cached, gradients, lingering, ..HeadRun::default() };
+        return chunked(&tape, plan, chunk, run, logits);
+    }
     tape.take_fullest();
-    tape.seed(loss.log_softmax);
+    tape.seed(log_softmax);
     tape.backward();
-    let logits = Bytes(program.tokens.saturating_mul(shape.vocab.div_ceil(program.tensor)));
-    // Before 4.45 the fp32 logits were copied to be shifted, and their gradient with them.
-    let (ahead, behind) = if plan.is_before(Framework::HuggingFace, 4, 45) { (4, 6) } else { (0, 0) };
-    let forward = forward + logits * ahead;
-    let backward = tape.take_fullest() + logits * behind;
-    // Of logits made in chunks only the logarithm of their softmax is there whole; a fused loss keeps none.
-    let half = if program.formats.compute < 4 { 2 } else { 0 };
-    let (kept, forward, backward) = match plan.loss {
-        Loss::Eager | Loss::VocabParallel => (kept, forward, backward),
-        Loss::Chunked => (kept, forward - logits * (2 + half), backward - logits * 6),
-        Loss::Fused => (kept - logits * 4, forward - logits * (8 + half), backward - logits * 12),
-    };
-    HeadRun { kept, forward, backward, cached, gradients: tape.gradients() }
+    HeadRun { kept, forward, backward: tape.take_fullest(), cached, gradients: tape.gradients(), lingering }
 }
 
-struct LossTensors {
-    logits: Tensor,
-    log_softmax: Tensor,
+fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {
+    let weight = weight(program);
+    if quantization::covers_output(plan) {
+        return tape.unpacked_linear(x, weight.outputs, unpacked_output(plan), true);
+    }
+    tape.linear(x, weight)
 }
 
-fn logits_and_loss(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> LossTensors {
+fn weight(program: &Program<'_>) -> Weight {
     let vocab = program.shape.vocab.div_ceil(program.tensor);
-    let output = Weight {
+    Weight {
         elements: program.shape.hidden.saturating_mul(vocab),
         outputs: vocab,
         bias: 0,
         width: program.formats.parameter,
         trained: program.trained,
-    };
-    let logits = tape.linear(x, output);
-    let wide = tape.cast(logits, 4);
-    let log_softmax = tape.map_saving_output(wide, 4);
-    tape.free(wide);
-    LossTensors { logits, log_softmax }
+    }
+}
+
+/// The gradient of the output layer.
+fn gradient(program: &Program<'_>) -> Bytes {
+    let weight = weight(program);
+    if weight.trained { Bytes(weight.elements.saturating_mul(weight.width)) } else { Bytes::ZERO }
+}
+
+/// What unpacking a quantized output layer takes.
+fn unpacked_output(plan: &Plan) -> Bytes {
+    if !quantization::covers_output(plan) {
+        return Bytes::ZERO;
+    }
+    let elements = plan.shape.hidden.saturating_mul(plan.shape.vocab.div_ceil(plan.tensor.max(1)));
+    Bytes(elements.saturating_mul(quantization::unpacked(plan)))
+}
+
+/// What becomes of the logits between the output layer and the loss.
+#[derive(Clone, Copy, Debug)]
+struct Copies {
+    /// The model returns them in fp32.
+    upcast: bool,
+    /// They are copied once more, less the last token's.
+    shifted: bool,
+    /// The training loop holds what the model returned until the backward pass is over.
+    held: bool,
+}
+
+fn copies(plan: &Plan) -> Copies {
+    let old = before_4_45(plan.framework_version.as_deref());
+    match plan.framework {
+        Framework::LitGPT => Copies { upcast: true, shifted: false, held: true },
+        _ if plan.loss == Loss::Chunked => Copies { upcast: false, shifted: false, held: true },
+        Framework::Torchtune => Copies { upcast: true, shifted: true, held: true },
+        Framework::FSDP => Copies { upcast: old, shifted: old, held: old },
+        _ => Copies { upcast: old, shifted: old, held: false },
+    }
+}
+
+/// Whether a version of Transformers is older than 4.45.
+fn before_4_45(version: Option<&str>) -> bool {
+    let minor =
+        version.and_then(|version| version.strip_prefix("4.")).and_then(|rest| rest.split('.').next());
+    minor.and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor < 45)
+}
+
+/// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128
+/// tokens, torchtune's recipes have eight.
+fn chunk(plan: &Plan) -> Option<f64> {
+    match plan.framework {
+        Framework::LitGPT => Some((128.0 / plan.sequence as f64).min(1.0)),
+        _ if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
+        _ => None,
+    }
+}
+
+/// Whether the loss is compiled with the model.
+fn compiled(plan: &Plan) -> bool {
+    plan.framework == Framework::Torchtune && plan.compile && plan.loss == Loss::Chunked
+}
+
+/// The backward pass in chunks: first each chunk's loss, which makes two gradients of its logits; then each chunk's
+/// output layer, when the logarithms are gone and two-byte gradients of all logits are there.
+fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, logits: Tensor) -> HeadRun {
+    let elements = tape.elements(logits);
+    let logarithms = if compiled(plan) { Bytes::ZERO } else { Bytes(elements.saturating_mul(4)) };
+    let losses = run.kept + Bytes(elements.saturating_mul(8)).scale(chunk);
+    let output =
+        run.kept - logarithms + Bytes(elements.saturating_mul(2)) + unpacked_output(plan) + run.gradients;
+    HeadRun { backward: losses.max(output), ..run }
+}
+
+/// Liger's fused output layer and cross-entropy: gradients are computed in the forward pass, for as many tokens at a
+/// time as make the logits about as large as the hidden states: `2^⌈log2(T / (V/h))⌉`.
+fn fused(mut tape: Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> HeadRun {
+    let weight = weight(program);
+    let parts = weight.outputs.div_ceil(program.shape.hidden.max(1)).max(1);
+    let rows = program.tokens.div_ceil(parts).checked_next_power_of_two().unwrap_or(u64::MAX);
+    let chunk = Bytes(rows.min(program.tokens).saturating_mul(weight.outputs).saturating_mul(tape.width(x)));
+    let gradients = gradient(program);
+    let stream = tape.bytes_of(x);
+    tape.take_fullest();
+    let kept = tape.live() + stream + gradients;
+    HeadRun {
+        kept,
+        forward: kept + chunk + gradients + unpacked_output(plan),
+        backward: kept + stream,
+        gradients,
+        ..HeadRun::default()
+    }
 }

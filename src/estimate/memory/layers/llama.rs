@@ -15,7 +15,9 @@
 //! formulas above are asserted in the tests of [`super`].
 
 use super::super::tape::{Tape, Tensor};
-use super::{Program, attention, linear, rms_norm};
+use super::Program;
+use super::attention::attention;
+use super::modules::{linear, rms_norm};
 
 /// The layer: attention and feed-forward network, each behind a norm and beside a residual.
 pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
@@ -38,15 +40,19 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let (shape, targets) = (program.shape, program.targets());
     let (h, q, k) = (shape.hidden, program.query_width(), program.key_width());
     let biased = shape.qkv_biases;
-    let mut query = linear(tape, program, x, h, q, biased, targets.query);
-    let mut key = linear(tape, program, x, h, k, biased, targets.key);
-    let value = linear(tape, program, x, h, k, biased, targets.value);
-    if shape.query_key_norm {
-        for states in [&mut query, &mut key] {
-            let normed = rms_norm(tape, *states, shape.head_size, program.trained);
-            tape.free(std::mem::replace(states, normed));
+    let normalized = |tape: &mut Tape, states: Tensor| {
+        if !shape.query_key_norm {
+            return states;
         }
-    }
+        let normed = rms_norm(tape, states, shape.head_size, program.trained);
+        tape.free(states);
+        normed
+    };
+    let query = linear(tape, program, x, h, q, biased, targets.query);
+    let query = normalized(tape, query);
+    let key = linear(tape, program, x, h, k, biased, targets.key);
+    let key = normalized(tape, key);
+    let value = linear(tape, program, x, h, k, biased, targets.value);
     let (rotated_query, rotated_key) = (rotary(tape, program, query), rotary(tape, program, key));
     tape.free(query);
     tape.free(key);
@@ -61,7 +67,7 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
 
 /// `x·cos + rotate_half(x)·sin`: keeps nothing of its own; its derivative holds two more tensors of its size.
 /// Sine and cosine have the residual stream's format, and so has the result.
-fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+pub(super) fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let width = tape.width(x).max(program.formats.parameter);
     let rotated = tape.fused((tape.elements(x), width), &[x], &[], crate::units::Bytes::ZERO, false);
     let scratch = crate::units::Bytes(tape.elements(x).saturating_mul(width)) * 2;

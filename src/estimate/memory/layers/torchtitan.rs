@@ -17,7 +17,7 @@
 //!
 //! Per-operation recomputation saves the output of every second matrix product (keys, attention's projection, one of the
 //! feed-forward network's inputs), of the attention, and of collectives; what it saves besides differs between eager and
-//! compiled runs. Sources: torchtitan's activation_checkpoint.py; published tables of Llama 3 8B (eager and compiled,
+//! compiled runs. Sources: torchtitan's `activation_checkpoint.py`; published tables of Llama 3 8B (eager and compiled,
 //! 2024 to 2026), from which the multiples of `h` alone are taken,
 //! and of DeepSeek-V3 16B (rows, six runs).
 
@@ -82,14 +82,15 @@ pub(super) fn kept_token(plan: &Plan, experts: bool) -> f64 {
             let besides = if plan.compile { 1.5 } else { 3.5 };
             let widths = (shape.query_width() + shape.key_width()) as f64;
             let outside = ((4.0 + besides) * h + 2.0 * widths) / t;
-            outside
+            let selected = outside
                 + match &shape.experts {
                     Some(e) if experts => {
                         let shared = e.shared.saturating_mul(e.ffn) as f64;
                         e.per_token as f64 * (ROUTED_SELECTIVE * h + 2.0 * e.ffn as f64) + 2.0 * shared / t
                     }
                     _ => 2.0 * shape.ffn as f64 / t,
-                }
+                };
+            selected.min(layer_token(plan, experts))
         }
     }
 }

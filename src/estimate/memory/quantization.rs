@@ -1,0 +1,68 @@
+//! Memory held by frozen weights, whole or quantized to four bits.
+//!
+//! ```text
+//! linear layers   P × (0.5 + scale)     a scale for every 64 numbers: four bytes, 0.0625 a parameter;
+//!                                       torchtune's own scales are quantized again, 0.0159
+//! all else        P × parameter width   embedding and norms; the output layer but for LitGPT, which quantizes it
+//! ```
+//!
+//! bitsandbytes keeps the scales outside the parameters, so that FSDP neither divides nor offloads them. A matrix
+//! product unpacks its matrix first: [`unpacked`] bytes a parameter while it runs. LitGPT quantizes from fp16 and so
+//! unpacks to fp16 and casts. Sources: bitsandbytes' `functional.py` and `autograd/_functions.py`; Lightning's
+//! `plugins/precision/bitsandbytes.py`; torchao's `nf4tensor.py`.
+
+use super::super::plan::Plan;
+use crate::units::Bytes;
+use crate::workload::{Framework, Sharding};
+
+/// Bytes of a number in four bits.
+const PACKED: f64 = 0.5;
+
+/// Bytes of scales for each number.
+fn scale(plan: &Plan) -> f64 {
+    if plan.framework == Framework::Torchtune { 1.0 / 64.0 + 4.0 / (64.0 * 256.0) } else { 4.0 / 64.0 }
+}
+
+/// Whether the scales stay with every rank.
+fn scales_stay(plan: &Plan) -> bool {
+    plan.framework != Framework::Torchtune && matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP)
+}
+
+/// Whether the frozen weights are quantized.
+pub(super) fn is_quantized(plan: &Plan) -> bool {
+    plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized)
+}
+
+/// Whether the output layer is quantized with the others.
+pub(super) fn covers_output(plan: &Plan) -> bool {
+    is_quantized(plan) && plan.framework == Framework::LitGPT
+}
+
+/// Bytes that unpacking one number takes while its matrix is in use.
+pub(super) fn unpacked(plan: &Plan) -> u64 {
+    let compute = plan.widths.compute.round().max(1.0) as u64;
+    if plan.framework == Framework::LitGPT { compute.saturating_add(2) } else { compute }
+}
+
+/// Frozen weights: what ranks divide or offload, and what each keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Frozen {
+    /// What sharding divides and offloading moves.
+    pub(super) divisible: Bytes,
+    /// What stays on every rank's device.
+    pub(super) staying: Bytes,
+}
+
+/// `linear` parameters of linear layers, `other` of all else, stored in `width` bytes where they are not quantized.
+pub(super) fn frozen(plan: &Plan, linear: u64, other: u64, width: f64) -> Frozen {
+    let rest = Bytes::of(other, width);
+    if !is_quantized(plan) {
+        return Frozen { divisible: Bytes::of(linear, width) + rest, staying: Bytes::ZERO };
+    }
+    let (packed, scales) = (Bytes::of(linear, PACKED), Bytes::of(linear, scale(plan)));
+    if scales_stay(plan) {
+        Frozen { divisible: packed + rest, staying: scales }
+    } else {
+        Frozen { divisible: packed + scales + rest, staying: Bytes::ZERO }
+    }
+}
