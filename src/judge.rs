@@ -69,32 +69,10 @@ pub fn judge(
     ask: &Ask,
 ) -> Judgement {
     let judgement = match workload::read(object, around, catalogue, ask) {
-        None => unknown(Reason::NotTraining, Verdict::NotTraining),
+        None => Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining),
         Some(reading) => Judge { catalogue, rules, ask }.judge(reading),
     };
     wording::bounded(judgement)
-}
-
-/// A judgement that says nothing yet.
-fn unknown(reason: Reason, verdict: Verdict) -> Judgement {
-    Judgement {
-        verdict,
-        reason,
-        message: String::new(),
-        oom_probability: None,
-        missing: Vec::new(),
-        warnings: Vec::new(),
-        errors: Vec::new(),
-        inputs: Vec::new(),
-        memory: None,
-        time: None,
-        cost: None,
-        advice: Vec::new(),
-        job: TrainingJob::default(),
-        summary: Summary::default(),
-        override_reason: None,
-        swings: Vec::new(),
-    }
 }
 
 /// What every step of a judgement needs.
@@ -124,7 +102,7 @@ impl Judge<'_> {
             summary,
             override_reason: reading.override_reason,
             job,
-            ..unknown(Reason::MissingInputs, Verdict::Unknown)
+            ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
         };
         if !errors.is_empty() {
             return malformed(judgement, errors);

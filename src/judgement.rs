@@ -82,6 +82,30 @@ impl std::fmt::Display for Swing {
     }
 }
 
+impl Judgement {
+    /// A verdict and its reason, and nothing else yet.
+    pub fn without_figures(verdict: Verdict, reason: Reason) -> Self {
+        Self {
+            verdict,
+            reason,
+            message: String::new(),
+            oom_probability: None,
+            missing: Vec::new(),
+            warnings: Vec::new(),
+            errors: Vec::new(),
+            inputs: Vec::new(),
+            memory: None,
+            time: None,
+            cost: None,
+            advice: Vec::new(),
+            job: TrainingJob::default(),
+            summary: Summary::default(),
+            override_reason: None,
+            swings: Vec::new(),
+        }
+    }
+}
+
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Verdict {

@@ -4,14 +4,15 @@
 //! The core never looks anything up by itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 /// What else is known besides the workload.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// The cluster's nodes, as far as they tell which accelerators there are.
-    pub nodes: Vec<Node>,
+    /// The cluster's nodes, as far as they tell which accelerators there are; thousands, and so never copied.
+    pub nodes: Arc<[Node]>,
     /// Workloads that a `TrainingEstimate` may refer to by `workloadRef`.
     pub workloads: Vec<Value>,
 }
@@ -27,4 +28,24 @@ pub struct Node {
     pub allocatable: BTreeMap<String, u64>,
     /// Whether pods may be placed on it.
     pub schedulable: bool,
+}
+
+impl Node {
+    /// Out of a node's name, its labels, and the object with the rest of it.
+    pub fn of(name: String, labels: BTreeMap<String, String>, object: &Value) -> Self {
+        let count = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let allocatable = object.pointer("/status/allocatable").and_then(Value::as_object);
+        Self {
+            name,
+            labels,
+            // Extended resources have a domain in their name; cpu, memory and hugepages have none.
+            allocatable: allocatable
+                .into_iter()
+                .flatten()
+                .filter(|(name, _)| name.contains('/'))
+                .filter_map(|(name, value)| Some((name.clone(), count(value)?)))
+                .collect(),
+            schedulable: object.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true),
+        }
+    }
 }

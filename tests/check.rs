@@ -230,6 +230,37 @@ fn what_cannot_be_read_is_named_and_the_rest_is_judged() -> Result<()> {
 }
 
 #[test]
+fn a_job_counts_and_not_the_pods_that_its_controller_made() -> Result<()> {
+    let mut job: Value = serde_saphyr::from_str(&example(FITS)?)?;
+    job["metadata"]["uid"] = json!("u1");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "llama2-70b-master-0",
+            "annotations": job["metadata"]["annotations"],
+            "ownerReferences": [{"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "llama2-70b",
+                                 "uid": "u1", "controller": true}],
+        },
+        "spec": job["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"],
+    });
+    let said = check(&["-", "-o", "json"], &format!("{pod}\n{job}"))?;
+    let found = said.json()?;
+    assert_eq!(found.iter().map(|element| &element["kind"]).collect::<Vec<_>>(), ["PyTorchJob"]);
+    assert_eq!(said.status, Some(0));
+    // Alone it is one of many, of which nobody knows how many there are.
+    let found = check(&["-", "-o", "json"], &pod.to_string())?.json()?;
+    assert_ne!(found[0]["verdict"], "OutOfMemory", "{}", found[0]["message"]);
+    Ok(())
+}
+
+#[test]
+fn a_list_whose_items_are_no_list_is_a_mistake() -> Result<()> {
+    let said = check(&["-"], "apiVersion: v1\nkind: List\nitems: 3\n")?;
+    assert!(said.status == Some(2) && said.stderr.contains("items are no list"), "{}", said.stderr);
+    Ok(())
+}
+
+#[test]
 fn an_annotation_that_is_no_string_is_an_error_that_says_to_quote_it() -> Result<()> {
     let quoted = "weighbridge.dev/tensor-parallel: \"4\"";
     let manifest = example(FITS)?.replace(quoted, "weighbridge.dev/tensor-parallel: 4");

@@ -295,7 +295,7 @@ fn the_accelerator_is_found_where_it_is_stated() {
         schedulable: true,
     };
     let nodes = vec![node("NVIDIA-H200", 8), node("NVIDIA-GB200", 0)];
-    let around = Surroundings { nodes, ..Surroundings::default() };
+    let around = Surroundings { nodes: nodes.into(), ..Surroundings::default() };
     let judgement = judged_among(&bare(), &around);
     assert_eq!(
         source(&judgement, "accelerator.type"),
@@ -330,11 +330,11 @@ fn gpu_node(name: &str, product: Option<&str>) -> Node {
 fn nobody_is_turned_away_for_the_smaller_of_accelerators_of_which_one_is_not_known() {
     let job = pytorchjob(&without(STATED, &["gpu-type"]), 0);
     for unknown in [None, Some("NVIDIA-Z9000")] {
-        let nodes = vec![gpu_node("a", Some("Tesla-T4")), gpu_node("b", unknown)];
+        let nodes = [gpu_node("a", Some("Tesla-T4")), gpu_node("b", unknown)].into();
         let judgement = judged_among(&job, &Surroundings { nodes, ..Surroundings::default() });
         assert_eq!(judgement.reason, Reason::UnknownAccelerator, "{unknown:?}: {}", judgement.message);
     }
-    let nodes = vec![gpu_node("a", Some("Tesla-T4"))];
+    let nodes = [gpu_node("a", Some("Tesla-T4"))].into();
     let judgement = judged_among(&job, &Surroundings { nodes, ..Surroundings::default() });
     assert_eq!(judgement.verdict, Verdict::OutOfMemory);
 

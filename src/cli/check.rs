@@ -5,19 +5,23 @@
 //!
 //! Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or read, else 0.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 
 use super::{input, surroundings};
+use crate::cluster::judged_owner;
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
 use crate::judgement::{InputError, Judgement, Reason, Verdict};
 use crate::report::{self, Entry, Style};
 use crate::surroundings::Surroundings;
+use crate::workload::kinds;
 
 /// What is typed behind `check`.
 #[derive(Args, Debug)]
@@ -48,7 +52,9 @@ enum Output {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let input = input::read(&arguments.paths);
     let around = surroundings::of(&input.objects);
-    let entries: Vec<Entry> = input.objects.iter().filter_map(|object| entry(object, &around)).collect();
+    let uids = input.objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
+    let judged = input.objects.iter().filter(|object| !is_child(object, &uids));
+    let entries: Vec<Entry> = judged.filter_map(|object| entry(object, &around)).collect();
 
     for unreadable in &input.unreadable {
         tell(&format!("weighbridge: {unreadable}"))?;
@@ -61,6 +67,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Output::Json => report::json(&entries)?,
     })?;
     Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty())))
+}
+
+/// Whether the controller of one of these objects, by their uids, has made it: then that one counts.
+fn is_child(object: &Value, uids: &BTreeSet<&str>) -> bool {
+    let owners: Vec<OwnerReference> = object
+        .pointer("/metadata/ownerReferences")
+        .and_then(|owners| serde_json::from_value(owners.clone()).ok())
+        .unwrap_or_default();
+    let owner = kinds::of(object).and_then(|kind| judged_owner(kind, &owners));
+    owner.is_some_and(|(owner, _)| uids.contains(owner.uid.as_str()))
 }
 
 /// The judgement of an object; nothing where there is nothing to judge.
@@ -81,19 +97,13 @@ fn entry(object: &Value, around: &Surroundings) -> Option<Entry> {
 fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
     let Some(first) = errors.first() else { return judgement };
     Judgement {
-        verdict: Verdict::Unknown,
-        reason: Reason::Malformed,
         message: first.message.clone(),
-        oom_probability: None,
-        missing: Vec::new(),
-        warnings: Vec::new(),
-        swings: Vec::new(),
-        memory: None,
-        time: None,
-        cost: None,
-        advice: Vec::new(),
         errors: errors.into_iter().chain(judgement.errors).collect(),
-        ..judgement
+        inputs: judgement.inputs,
+        job: judgement.job,
+        summary: judgement.summary,
+        override_reason: judgement.override_reason,
+        ..Judgement::without_figures(Verdict::Unknown, Reason::Malformed)
     }
 }
 

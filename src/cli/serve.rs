@@ -171,6 +171,7 @@ fn controller_settings(settings: &Settings) -> controller::Settings {
         lease: settings.lease.clone(),
         identity: settings.identity.clone(),
         enforce_by_default: settings.mode == Mode::Enforce,
+        anybody_overrides: !(settings.overrides.users.is_empty() && settings.overrides.groups.is_empty()),
         ..controller::Settings::default()
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::follow::Sink;
@@ -42,7 +41,7 @@ impl Nodes {
     }
 
     fn publish(&self, nodes: &BTreeMap<String, Node>) {
-        let nodes: Vec<Node> = nodes.values().cloned().collect();
+        let nodes: Arc<[Node]> = nodes.values().cloned().collect();
         if self.surroundings.load().nodes != nodes {
             self.surroundings.store(Arc::new(Surroundings { nodes, ..Surroundings::default() }));
             self.version.send_modify(|version| *version += 1);
@@ -70,7 +69,7 @@ impl Sink for NodeSink {
     }
 
     fn apply(&mut self, object: DynamicObject) {
-        let node = reduce(&object);
+        let node = Node::of(object.name_any(), object.labels().clone(), &object.data);
         // Kubelets report every few seconds; hardly ever does a report change what matters here.
         if self.known.get(&node.name) != Some(&node) {
             self.known.insert(node.name.clone(), node);
@@ -88,23 +87,6 @@ impl Sink for NodeSink {
     fn listed(&mut self) {
         self.listing = false;
         self.nodes.publish(&self.known);
-    }
-}
-
-fn reduce(object: &DynamicObject) -> Node {
-    let allocatable = object.data.pointer("/status/allocatable").and_then(Value::as_object);
-    let count = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    Node {
-        name: object.name_any(),
-        labels: object.labels().clone(),
-        // Extended resources have a domain in their name; cpu, memory and hugepages have none.
-        allocatable: allocatable
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| name.contains('/'))
-            .filter_map(|(name, value)| Some((name.clone(), count(value)?)))
-            .collect(),
-        schedulable: object.data.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true),
     }
 }
 

@@ -22,6 +22,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::Metrics;
@@ -36,6 +37,9 @@ use reconcile::Reconciler;
 /// Everything is looked at again after this time, whether anything was heard of it or not.
 const RESYNC: Duration = Duration::from_mins(10);
 
+/// Nodes come and go all the time in a large cluster; what depends on them is looked at again no more often.
+const BETWEEN_NODES: Duration = Duration::from_secs(10);
+
 /// What an administrator decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -49,6 +53,8 @@ pub struct Settings {
     pub identity: Option<String>,
     /// Whether a namespace without a label refuses what runs out of memory.
     pub enforce_by_default: bool,
+    /// Whether the policy names anybody whose reason turns a refusal into a warning.
+    pub anybody_overrides: bool,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -61,6 +67,7 @@ impl Default for Settings {
             lease_seconds: 15,
             identity: None,
             enforce_by_default: true,
+            anybody_overrides: false,
             metrics: Metrics::default(),
         }
     }
@@ -134,6 +141,7 @@ fn follow_estimates(client: &Client, namespace: Option<String>) -> Follow {
 async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requests) {
     let mut workloads = cluster.workloads.changes();
     let mut nodes = cluster.nodes.changes();
+    let mut rested = Instant::now();
     let mut resync = tokio::time::interval(RESYNC);
     loop {
         tokio::select! {
@@ -143,7 +151,8 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
                     requests.now(estimate);
                 }
             }
-            Ok(()) = nodes.changed() => {
+            Ok(()) = async { tokio::time::sleep_until(rested).await; nodes.changed().await } => {
+                rested = Instant::now() + BETWEEN_NODES;
                 for estimate in estimates.all() {
                     requests.now(estimate);
                 }

@@ -187,7 +187,9 @@ impl Reconciler {
 
     /// Whether it exists although the webhook would have refused it.
     async fn bypassed(&self, judgement: &Judgement, namespace: &str) -> Result<bool, Error> {
-        if judgement.verdict != Verdict::OutOfMemory || judgement.override_reason.is_some() {
+        // Who gave the reason is not known any more; but where nobody may, it didn't count.
+        let overridden = judgement.override_reason.is_some() && self.settings.anybody_overrides;
+        if judgement.verdict != Verdict::OutOfMemory || overridden {
             return Ok(false);
         }
         let namespaces: Api<Namespace> = Api::all(self.client.clone());

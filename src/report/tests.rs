@@ -8,24 +8,7 @@ use crate::units::{Bytes, Decimal};
 use crate::workload::TrainingJob;
 
 fn nothing_known() -> Judgement {
-    Judgement {
-        verdict: Verdict::Unknown,
-        reason: Reason::MissingInputs,
-        message: String::new(),
-        oom_probability: None,
-        missing: Vec::new(),
-        warnings: Vec::new(),
-        errors: Vec::new(),
-        inputs: Vec::new(),
-        memory: None,
-        time: None,
-        cost: None,
-        advice: Vec::new(),
-        job: TrainingJob::default(),
-        summary: Summary::default(),
-        override_reason: None,
-        swings: Vec::new(),
-    }
+    Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
 }
 
 fn out_of_memory() -> Judgement {

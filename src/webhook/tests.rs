@@ -13,30 +13,12 @@ use super::{Metrics, Mode, Overrides, Webhook, router};
 use crate::cluster::Cluster;
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules};
-use crate::judgement::{InputError, Judgement, Reason, Summary, Verdict};
+use crate::judgement::{InputError, Judgement, Reason, Verdict};
 use crate::surroundings::Surroundings;
-use crate::workload::TrainingJob;
 
 /// Of something that fits.
 pub(super) fn judgement() -> Judgement {
-    Judgement {
-        verdict: Verdict::Fits,
-        reason: Reason::BelowCapacity,
-        message: String::new(),
-        oom_probability: None,
-        missing: Vec::new(),
-        warnings: Vec::new(),
-        errors: Vec::new(),
-        inputs: Vec::new(),
-        memory: None,
-        time: None,
-        cost: None,
-        advice: Vec::new(),
-        job: TrainingJob::default(),
-        summary: Summary::default(),
-        override_reason: None,
-        swings: Vec::new(),
-    }
+    Judgement::without_figures(Verdict::Fits, Reason::BelowCapacity)
 }
 
 /// Judges by the annotation `weighbridge.dev/model` alone.
@@ -366,7 +348,7 @@ async fn what_is_no_json_or_too_large_is_not_read() {
     }
     let (status, _) = post("application/json; charset=utf-8", "/validate", review.clone()).await;
     assert_eq!(status, StatusCode::OK);
-    let (status, _) = post("application/json", "/validate", vec![b' '; (7 << 20) + 1]).await;
+    let (status, _) = post("application/json", "/validate", vec![b' '; (28 << 20) + 1]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, _) = post("application/json", "/other", review.clone()).await;
     assert_eq!(status, StatusCode::NOT_FOUND);

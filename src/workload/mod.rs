@@ -37,8 +37,37 @@ pub(crate) fn printable(text: &str, longest: usize) -> String {
     line
 }
 
+/// A parser's complaint in one line: of what it quotes of somebody else's text, at most so much as of any value.
+pub(crate) fn complaint(text: &str, longest: usize) -> String {
+    const LONGEST_QUOTED: usize = 64;
+    let first_line = text.lines().next().unwrap_or_default();
+    let parts = first_line.split_inclusive(['`', '"']).enumerate();
+    let cut: String = parts
+        .map(|(number, part)| match part.char_indices().nth(LONGEST_QUOTED) {
+            // What comes before the first quote is the parser's own.
+            Some((end, _)) if number > 0 => format!("{}…", part.get(..end).unwrap_or_default()),
+            _ => part.to_owned(),
+        })
+        .collect();
+    printable(&cut, longest)
+}
+
 /// Neither a control character nor one that turns the direction of writing.
 fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_quotes_no_more_of_a_text_than_any_value_shows() {
+        let long = "ü".repeat(150);
+        let said = complaint(&format!("unknown variant `{long}`, expected one of `None`, `Full`"), 200);
+        assert_eq!(said, format!("unknown variant `{}…, expected one of `None`, `Full`", "ü".repeat(64)));
+        assert_eq!(complaint("line one\nline two", 200), "line one");
+        assert_eq!(complaint(&"word ".repeat(20), 99), "word ".repeat(20)[..98].to_owned() + "…");
+    }
 }

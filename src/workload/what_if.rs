@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::provenance::{for_each_leaf, put};
 use super::reading::{Reading, Unread, read_asked};
-use super::{TrainingJob, bounds, printable};
+use super::{TrainingJob, bounds, complaint, printable};
 use crate::hardware::Catalogue;
 use crate::judge::Ask;
 use crate::judgement::InputError;
@@ -113,7 +113,7 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
             }
             Err(problem) => {
                 let path = printable(path, 64);
-                let message = format!("spec.{path}: {}", printable(&problem, 160));
+                let message = format!("spec.{path}: {}", complaint(&problem, 160));
                 reading.errors.push(InputError { field: format!("spec.{path}"), message });
             }
         },

@@ -7,7 +7,7 @@ use kube::{Api, api::ListParams};
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until, wait_until_refused};
 use crate::gate::{SOON, Yard, condition, create, refusal, weighbridge};
-use crate::jobs::{fitting, hopeless, job, pod_spec};
+use crate::jobs::{annotated, fitting, hopeless, job, pod_spec};
 
 #[tokio::test]
 async fn a_gate_that_fails_closed_holds_back_only_what_asks_for_accelerators() -> Result<()> {
@@ -42,6 +42,9 @@ async fn a_job_that_slips_by_while_nobody_answers_is_marked_told_of_and_counted(
     let client = control_plane.admin()?;
     create(&client, &name, &hopeless("slipped")?).await?.context("the apiserver fails closed")?;
     create(&client, &name, &fitting("honest")?).await??;
+    // A reason that can't count for anybody hides nothing.
+    let excused = annotated(hopeless("excused")?, &[("override", "because")]);
+    create(&client, &name, &excused).await??;
 
     let serve = Serve::start(control_plane, weighbridge(), setup).await?;
     let yard = Yard::new(control_plane, &serve, namespace)?;
@@ -49,6 +52,8 @@ async fn a_job_that_slips_by_while_nobody_answers_is_marked_told_of_and_counted(
     assert_eq!(estimate["status"]["verdict"], "OutOfMemory");
     let bypassed = condition(&estimate, "BypassedAdmission");
     assert_eq!(bypassed["status"], "True", "{}", estimate["status"]["conditions"]);
+    let estimate = yard.estimate("pytorchjob-excused").await?;
+    assert_eq!(condition(&estimate, "BypassedAdmission")["status"], "True");
     let estimate = yard.estimate("pytorchjob-honest").await?;
     assert!(condition(&estimate, "BypassedAdmission").is_null(), "it would have been admitted");
 
@@ -62,7 +67,7 @@ async fn a_job_that_slips_by_while_nobody_answers_is_marked_told_of_and_counted(
     })
     .await?;
     let counted = serve.metrics().await?.sum("weighbridge_bypassed_admissions_total", &[]);
-    assert!((counted - 1.0).abs() < 0.5, "{counted}");
+    assert!((counted - 2.0).abs() < 0.5, "{counted}");
 
     // And the gate is closed again.
     wait_until_refused(control_plane, &name).await?;

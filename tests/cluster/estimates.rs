@@ -7,8 +7,8 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::controlplane::wait_until;
-use crate::gate::{Gate, SOON, Yard, condition, weighbridge};
-use crate::jobs::{example, fitting, named, pytorchjob};
+use crate::gate::{Gate, SOON, Yard, condition, refusal, weighbridge};
+use crate::jobs::{example, fitting, hopeless, named, pytorchjob};
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
@@ -114,6 +114,18 @@ async fn a_job_too_large_to_read_is_admitted_and_says_so() -> Result<()> {
     let estimate = yard.estimate("pytorchjob-huge").await?;
     let status = &estimate["status"];
     assert_eq!((&status["verdict"], &status["reason"]), (&json!("Unknown"), &json!("TooLarge")), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_go_writes_at_six_times_its_length_is_weighed_too() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    // No argument of ours: what is judged stays small.
+    let mut job = hopeless("escaped")?;
+    job["metadata"]["annotations"]["note"] = json!("&".repeat(250_000));
+    let env = json!([{"name": "TEXT", "value": "<".repeat(1_000_000)}]);
+    job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]["env"] = env;
+    assert_eq!(refusal(yard.create(&job).await?)?.code, 403);
     Ok(())
 }
 

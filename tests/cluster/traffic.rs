@@ -24,7 +24,20 @@ fn without_gpus() -> Vec<Value> {
     let mut no_template = pytorchjob("no-template", 1, &[]);
     no_template["spec"]["pytorchReplicaSpecs"] =
         json!({"Worker": {"replicas": 1}, "Master": {"template": {}}});
-    vec![trains, plain, pod, nothing, no_template]
+    let mut nulls = pytorchjob("nulls", 1, &[]);
+    nulls["metadata"]["annotations"] = json!(null);
+    nulls["spec"]["pytorchReplicaSpecs"]["Master"]["template"] = json!({
+        "metadata": {"annotations": null, "labels": null},
+        "spec": {
+            "containers": [{"name": "pytorch", "image": "none", "resources": {"limits": {}, "requests": {}}}],
+            "initContainers": [],
+            "nodeSelector": {},
+        },
+    });
+    let mut odd_role = trains.clone();
+    odd_role["metadata"]["name"] = json!("odd-role");
+    odd_role["spec"]["pytorchReplicaSpecs"] = json!({"a.b['c'] \" ü": {"template": {"spec": pod_spec(0)}}});
+    vec![trains, plain, pod, nothing, no_template, nulls, odd_role]
 }
 
 /// One way each of asking for an accelerator.
@@ -44,11 +57,25 @@ fn with_gpus() -> Vec<Value> {
         container(json!({"limits": {"huawei.com/Ascend910": "8"}})),
         init,
     ];
-    let pods = specs.into_iter().enumerate().map(|(number, spec)| {
+    let mut claim = pod_spec(0);
+    claim["resourceClaims"] = json!([{"name": "gpu", "resourceClaimName": "gpu"}]);
+    claim["containers"][0]["resources"] = json!({"claims": [{"name": "gpu"}]});
+    let pods = specs.into_iter().chain([claim]).enumerate().map(|(number, spec)| {
         let metadata = json!({"name": format!("pod-{number}")});
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     });
-    pods.collect()
+    let jobs = [
+        // The definition of the kind does not ask for limits.
+        json!({"spec": container(json!({"requests": {"nvidia.com/gpu": 1}}))}),
+        json!({"metadata": {"annotations": {"gpu-fraction": "0.5"}}, "spec": pod_spec(0)}),
+        json!({"metadata": {"annotations": {"weighbridge.dev/model": "llama-2-7b"}}, "spec": pod_spec(0)}),
+    ];
+    let jobs = jobs.into_iter().enumerate().map(|(number, template)| {
+        let mut job = pytorchjob(&format!("job-{number}"), 1, &[]);
+        job["spec"]["pytorchReplicaSpecs"] = json!({"Worker": {"template": template}});
+        job
+    });
+    pods.chain(jobs).collect()
 }
 
 #[tokio::test]

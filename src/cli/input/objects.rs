@@ -13,6 +13,10 @@ pub(super) fn flatten(place: &Place, document: Value) -> Vec<Result<Value, Unrea
         match object(value) {
             Ok(mut object) => match items(&mut object) {
                 Some(items) => waiting.extend(items.into_iter().rev()),
+                None if object.get("kind").is_some_and(|kind| kind == "List") => {
+                    let problem = "is a List whose items are no list; write one below items".to_owned();
+                    objects.push(Err(Unreadable { place: place.clone(), problem }));
+                }
                 None => objects.push(Ok(Value::Object(object))),
             },
             Err(problem) => objects.push(Err(Unreadable { place: place.clone(), problem })),

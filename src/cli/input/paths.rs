@@ -1,7 +1,8 @@
 //! Which files a path stands for.
 //!
 //! `-` is standard input. A file is read whatever its name. A folder is searched through all its folders for *.yaml,
-//! *.yml and *.json, in the order of their names, so that the same tree always gives the same report.
+//! *.yml and *.json, in the order of their names, so that the same tree always gives the same report. Of what is no file
+//! there (a pipe, a socket), nothing is awaited.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -56,7 +57,8 @@ fn search(folder: &Path, found: &mut Vec<Result<Source, Unreadable>>) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             search(&path, found);
         } else if path.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e == *known))
-            && !path.is_dir()
+            // What isn't there is a link to nowhere, and is said to be.
+            && fs::metadata(&path).map_or(true, |found| found.is_file())
         {
             found.push(Ok(Source::File(path)));
         }
@@ -113,6 +115,17 @@ mod tests {
             })
             .collect();
         assert_eq!(names, ["a.yaml", "b/deep.json", "c.yml"].map(PathBuf::from));
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_awaited_from_what_is_no_file() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("socket.yaml"))?;
+        std::os::unix::fs::symlink(".", folder.path().join("loop.yaml"))?;
+        std::os::unix::fs::symlink("nowhere", folder.path().join("nowhere.yaml"))?;
+        let found = sources(folder.path());
+        assert!(matches!(found.as_slice(), [Ok(Source::File(path))] if path.ends_with("nowhere.yaml")));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter as _, UserMessageFormatter};
 
 use crate::workload::TrainingJob;
-use crate::workload::printable;
+use crate::workload::complaint;
 use crate::workload::provenance::for_each_leaf;
 
 const MAX_ALIASED: usize = 1_000;
@@ -47,7 +47,7 @@ pub(super) fn read(text: &str) -> Result<Block, String> {
         })
         .map_err(|error| {
             let problem = UserMessageFormatter.format_message(&error).into_owned();
-            let problem = printable(problem.lines().next().unwrap_or_default(), 200);
+            let problem = complaint(&problem, 200);
             match error.location() {
                 Some(location) => format!("line {}: {problem}", location.line()),
                 None => problem,
