@@ -229,7 +229,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         sharding_degree: parallelism.sharding_degree.map(u64::from),
         reshard_after_forward: parallelism
             .reshard_after_forward
-            .unwrap_or_else(|| usually_reshards(framework, pipeline, micro_batches)),
+            .unwrap_or_else(|| usually_reshards(framework, pipeline)),
         micro_batch,
         sequence,
         typical_sequence: batch.typical_sequence_length.map_or(sequence, u64::from).clamp(1, sequence),
@@ -291,14 +291,9 @@ fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
     }
 }
 
-/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next, LitGPT from one accumulated
-/// microbatch to the next.
-fn usually_reshards(framework: Framework, pipeline: u64, micro_batches: u64) -> bool {
-    match framework {
-        Framework::Torchtitan => pipeline == 1,
-        Framework::LitGPT => micro_batches == 1,
-        _ => true,
-    }
+/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
+fn usually_reshards(framework: Framework, pipeline: u64) -> bool {
+    framework != Framework::Torchtitan || pipeline == 1
 }
 
 /// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,

@@ -204,7 +204,9 @@ impl<'a> Timeline<'a> {
             Bytes::ZERO
         } else if sharded && plan.accumulates_whole() {
             let width = widths.compute.max(widths.reduction);
-            if adapted { trained } else { Bytes::of(rank.dense, width) }
+            // LitGPT's FSDP flattens a layer's frozen and trained parameters together, and so their gradients.
+            let flat = plan.framework == Framework::LitGPT;
+            if adapted && !flat { trained } else { Bytes::of(rank.dense, width) }
         } else {
             all_gradients
         };
