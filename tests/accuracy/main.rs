@@ -22,3 +22,4 @@ mod rules;
 mod score;
 mod statistics;
 mod table;
+mod unseen;
