@@ -10,7 +10,6 @@
 //! Activations are all that a stage keeps when its warm-up is over ([`crate::estimate::schedule`]).
 
 use super::super::plan::{Plan, RankParameters, Stage};
-use super::super::schedule;
 use super::{communication, gradients, layers, optimizer};
 use crate::model::Parameters;
 use crate::units::Bytes;
@@ -52,7 +51,7 @@ pub(super) fn instants(
     let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
     let gradients = gradients::gradients(plan, rank);
     let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
-    let layers::Needs { kept, working_set, loss } = layers::needs(plan, stage);
+    let layers::Needs { kept, one, working_set, loss } = layers::needs(plan, stage);
     let buffers = communication::communication(plan, counted, stage, parameters, trained);
     [
         Instant {
@@ -74,7 +73,7 @@ pub(super) fn instants(
         Instant {
             name: "backward, done",
             gradients,
-            activations: kept.scale(1.0 / schedule::live_layers(plan, stage).max(1.0)),
+            activations: one,
             working_set,
             communication: buffers.backward,
             ..Instant::default()

@@ -5,7 +5,7 @@
 //! ```text
 //! kept, bytes a token     K·c·(2h + 4f) + router        c bytes a number, h hidden, f an expert's width
 //!   gathered rows K·h, gate and up in one tensor K·2f, silu and product K·2f, the experts' outputs K·h
-//! router                  4E + 44K                       the fp32 softmax, and indices of eight bytes
+//! router                  4E + 48K                       the fp32 softmax, and indices of eight bytes
 //! ```
 //!
 //! Rows are spread as the router says, but their number is fixed: an uneven routing moves none of these figures on one
@@ -14,7 +14,8 @@
 //! Source: `transformers/integrations/moe.py` (`grouped_mm_experts_forward`), `models/mixtral`, `models/qwen3_moe` (5.24).
 
 use super::super::tape::{Tape, Tensor, Weight};
-use super::{Program, linear, llama};
+use super::modules::linear;
+use super::{Program, llama};
 use crate::model::Experts;
 use crate::units::Bytes;
 

@@ -9,7 +9,9 @@
 //! Source: `transformers/models/gpt2/modeling_gpt2.py`, `transformers/activations.py` (5.24).
 
 use super::super::tape::{Tape, Tensor};
-use super::{Program, attention, dropout, layer_norm, linear};
+use super::Program;
+use super::attention::attention;
+use super::modules::{dropout, layer_norm, linear};
 
 /// The layer.
 pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {

@@ -3,13 +3,16 @@
 //! Bytes of one logit alive at once, two bytes a number: 10 in the forward pass of PyTorch's cross-entropy (the logits,
 //! their fp32 copy, the logarithm of their softmax), 12 in its backward pass (that logarithm, its gradient, the
 //! gradient of the fp32 logits); 4 are kept between. In fp32: 8 and 12. The final norm keeps 8h.
+//! In chunks, as torchtune's recipes have it: 6 kept, 7 alive. Fused: no logits are kept, but gradients.
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
-//! fp32 logits were copied once more (14 forwards, 18 backwards). In chunks: 6, of which 4 are kept.
+//! fp32 logits were copied once more (14 forwards, 18 backwards). torchtune's `modules/loss/ce_chunked_output_loss.py`;
+//! Liger's `ops/fused_linear_cross_entropy.py`.
 
 use super::super::super::plan::Plan;
 use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
-use super::{Program, layer_norm, litgpt, rms_norm};
+use super::modules::{layer_norm, rms_norm};
+use super::{Program, litgpt};
 use crate::units::Bytes;
 use crate::workload::{Framework, Loss};
 
@@ -41,8 +44,15 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         (_, false) => rms_norm(&mut tape, x, h, program.trained),
     };
     tape.free(x);
+    if plan.loss == Loss::Fused {
+        return fused(tape, program, plan, normed);
+    }
     let mut logits = output_layer(&mut tape, program, plan, normed);
-    tape.free(normed);
+    // Where the model computes the loss itself, it still holds the norm's output.
+    let computes_loss = !matches!(program.library, Framework::LitGPT | Framework::Torchtune);
+    if !computes_loss {
+        tape.free(normed);
+    }
     let copies = copies(plan);
     if copies.upcast {
         let wide = tape.cast(logits, 4);
@@ -59,6 +69,9 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     tape.free(source);
     let forward = tape.take_fullest();
     let cached = tape.cached();
+    if computes_loss {
+        tape.free(normed);
+    }
     if !copies.held {
         tape.free(logits);
     }
@@ -66,13 +79,9 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let kept = tape.live();
     let lingering = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
     if let Some(chunk) = chunk(plan) {
-        return chunked(
-            &tape,
-            plan,
-            chunk,
-            HeadRun { kept, forward, cached, lingering, ..HeadRun::default() },
-            logits,
-        );
+        let gradients = gradient(program);
+        let run = HeadRun { kept, forward, cached, gradients, lingering, ..HeadRun::default() };
+        return chunked(&tape, plan, chunk, run, logits);
     }
     tape.take_fullest();
     tape.seed(log_softmax);
@@ -81,13 +90,28 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
 }
 
 fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {
-    let vocab = program.shape.vocab.div_ceil(program.tensor);
-    let elements = program.shape.hidden.saturating_mul(vocab);
+    let weight = weight(program);
     if quantization::covers_output(plan) {
-        return tape.unpacked_linear(x, vocab, unpacked_output(plan), true);
+        return tape.unpacked_linear(x, weight.outputs, unpacked_output(plan), true);
     }
-    let width = program.formats.parameter;
-    tape.linear(x, Weight { elements, outputs: vocab, bias: 0, width, trained: program.trained })
+    tape.linear(x, weight)
+}
+
+fn weight(program: &Program<'_>) -> Weight {
+    let vocab = program.shape.vocab.div_ceil(program.tensor);
+    Weight {
+        elements: program.shape.hidden.saturating_mul(vocab),
+        outputs: vocab,
+        bias: 0,
+        width: program.formats.parameter,
+        trained: program.trained,
+    }
+}
+
+/// The gradient of the output layer.
+fn gradient(program: &Program<'_>) -> Bytes {
+    let weight = weight(program);
+    if weight.trained { Bytes(weight.elements.saturating_mul(weight.width)) } else { Bytes::ZERO }
 }
 
 /// What unpacking a quantized output layer takes.
@@ -114,9 +138,7 @@ fn copies(plan: &Plan) -> Copies {
     let old = before_4_45(plan.framework_version.as_deref());
     match plan.framework {
         Framework::LitGPT => Copies { upcast: true, shifted: false, held: true },
-        Framework::Torchtune if plan.loss == Loss::Chunked => {
-            Copies { upcast: false, shifted: false, held: true }
-        }
+        _ if plan.loss == Loss::Chunked => Copies { upcast: false, shifted: false, held: true },
         Framework::Torchtune => Copies { upcast: true, shifted: true, held: true },
         Framework::FSDP => Copies { upcast: old, shifted: old, held: old },
         _ => Copies { upcast: old, shifted: old, held: false },
@@ -135,7 +157,7 @@ fn before_4_45(version: Option<&str>) -> bool {
 fn chunk(plan: &Plan) -> Option<f64> {
     match plan.framework {
         Framework::LitGPT => Some((128.0 / plan.sequence as f64).min(1.0)),
-        Framework::Torchtune if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
+        _ if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
         _ => None,
     }
 }
@@ -151,6 +173,27 @@ fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, logits: Tensor) -
     let elements = tape.elements(logits);
     let logarithms = if compiled(plan) { Bytes::ZERO } else { Bytes(elements.saturating_mul(4)) };
     let losses = run.kept + Bytes(elements.saturating_mul(8)).scale(chunk);
-    let output = run.kept - logarithms + Bytes(elements.saturating_mul(2)) + unpacked_output(plan);
+    let output =
+        run.kept - logarithms + Bytes(elements.saturating_mul(2)) + unpacked_output(plan) + run.gradients;
     HeadRun { backward: losses.max(output), ..run }
+}
+
+/// Liger's fused output layer and cross-entropy: gradients are computed in the forward pass, for as many tokens at a
+/// time as make the logits about as large as the hidden states: `2^⌈log2(T / (V/h))⌉`.
+fn fused(mut tape: Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> HeadRun {
+    let weight = weight(program);
+    let parts = weight.outputs.div_ceil(program.shape.hidden.max(1)).max(1);
+    let rows = program.tokens.div_ceil(parts).checked_next_power_of_two().unwrap_or(u64::MAX);
+    let chunk = Bytes(rows.min(program.tokens).saturating_mul(weight.outputs).saturating_mul(tape.width(x)));
+    let gradients = gradient(program);
+    let stream = tape.bytes_of(x);
+    tape.take_fullest();
+    let kept = tape.live() + stream + gradients;
+    HeadRun {
+        kept,
+        forward: kept + chunk + gradients + unpacked_output(plan),
+        backward: kept + stream,
+        gradients,
+        ..HeadRun::default()
+    }
 }

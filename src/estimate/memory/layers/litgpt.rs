@@ -16,8 +16,10 @@
 //! positions (Pythia, Falcon, Phi, `StableLM`) have parallel residuals.
 
 use super::super::tape::{Tape, Tensor, Weight};
+use super::Program;
+use super::attention::attention;
 use super::llama::rotary;
-use super::{Program, attention, base, layer_norm};
+use super::modules::{base, layer_norm};
 use crate::units::Bytes;
 
 /// The layer.

@@ -15,7 +15,9 @@
 //! formulas above are asserted in the tests of [`super`].
 
 use super::super::tape::{Tape, Tensor};
-use super::{Program, attention, linear, rms_norm};
+use super::Program;
+use super::attention::attention;
+use super::modules::{linear, rms_norm};
 
 /// The layer: attention and feed-forward network, each behind a norm and beside a residual.
 pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {

@@ -1,20 +1,23 @@
 //! Memory held by activations: what the backward pass needs of the forward pass, one implementation of a layer a file.
 //!
-//! [`fused`] has closed formulas for stacks whose kernels fuse what PyTorch runs apart. [`llama`] and [`gpt2`] are
-//! written out as programs on a [`Tape`], which counts what eager PyTorch keeps and allocates for them; [`head`] is
-//! what follows the last layer. Here are the pieces that they share.
+//! [`fused`] and [`torchtitan`] have closed formulas for stacks whose kernels fuse what PyTorch runs apart. [`llama`],
+//! [`gpt2`] and [`litgpt`] are written out as programs on a [`Tape`], which counts what eager PyTorch keeps and
+//! allocates for them; [`head`] is what follows the last layer. [`modules`] and [`attention`] are the pieces that they
+//! share.
 
+mod attention;
 mod experts;
 pub(super) mod fused;
 mod gpt2;
 pub(super) mod head;
 mod litgpt;
 mod llama;
+mod modules;
 mod torchtitan;
 
 use super::super::plan::{Adapters, Plan, Stage, Targets};
 use super::super::schedule;
-use super::tape::{Formats, Tape, Tensor, Weight};
+use super::tape::{Formats, Tape, Tensor};
 use super::{logits, quantization};
 use crate::model::Shape;
 use crate::units::Bytes;
@@ -25,6 +28,8 @@ use crate::workload::{Attention, Framework, Recompute};
 pub(super) struct Needs {
     /// Kept when the warm-up is over.
     pub(super) kept: Bytes,
+    /// Of it, one layer's.
+    pub(super) one: Bytes,
     /// Besides, while the heaviest layer runs backwards.
     pub(super) working_set: Bytes,
     /// Besides, at the loss.
@@ -34,8 +39,10 @@ pub(super) struct Needs {
 /// What a stage needs: counted by a program where the framework runs Hugging Face's modules, else by formula.
 pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
     if !written_out(plan) {
+        let kept = fused::kept(plan, stage);
         return Needs {
-            kept: fused::kept(plan, stage),
+            kept,
+            one: kept.scale(1.0 / schedule::live_layers(plan, stage).max(1.0)),
             working_set: fused::working_set(plan, stage),
             loss: if stage.output { logits::logits(plan) } else { Bytes::ZERO },
         };
@@ -51,7 +58,12 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
     let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
     let head =
         if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
-    Needs { kept, working_set: heavy.backward - heavy.kept, loss: head.forward.max(head.backward) }
+    Needs {
+        kept,
+        one: heavy.kept,
+        working_set: heavy.backward - heavy.kept,
+        loss: head.forward.max(head.backward),
+    }
 }
 
 /// Whether the framework runs Hugging Face's modules.
@@ -62,6 +74,7 @@ pub(super) fn written_out(plan: &Plan) -> bool {
 
 /// What a program of layers depends on.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent properties of a layer")]
 pub(super) struct Program<'a> {
     pub(super) shape: &'a Shape,
     pub(super) formats: Formats,
@@ -77,6 +90,8 @@ pub(super) struct Program<'a> {
     library: Framework,
     /// What unpacking a number of a quantized linear layer takes.
     unpacked: Option<u64>,
+    /// The share of the layers that is recomputed, where any is.
+    recomputed: f64,
     /// Ranks among which experts are dealt.
     expert_ranks: u64,
     /// Whether the layer at hand has experts.
@@ -103,6 +118,7 @@ impl<'a> Program<'a> {
             tensor: plan.tensor.max(1),
             library: plan.framework,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
+            recomputed: recomputed(plan),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
             mixture,
         }
@@ -180,21 +196,22 @@ impl<'a> Program<'a> {
         // Computing again ends with the last tensor that is saved. Meanwhile the output's gradient waits, and under
         // autocast its cast for the residual's other half.
         let again = tape.fullest_saving() + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
+        // Where only some layers are recomputed, each keeps the average.
+        let mean = |kept: Bytes| kept.scale(self.recomputed) + saved.scale(1.0 - self.recomputed);
+        let run = LayerRun { kept: saved, cached, forward, backward, gradients, outliving };
         match recompute {
-            Recompute::Full => {
-                let backward = backward.max(again);
-                LayerRun { kept: input, cached, forward, backward, gradients, outliving }
-            }
+            Recompute::Full => LayerRun { kept: mean(input), backward: backward.max(again), ..run },
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
-            Recompute::Selective => {
-                let kept = saved.scale(0.4).max(input.min(saved));
-                LayerRun { kept, cached, forward, backward, gradients, outliving }
-            }
-            Recompute::None => {
-                LayerRun { kept: saved, cached: Bytes::ZERO, forward, backward, gradients, outliving }
-            }
+            Recompute::Selective => LayerRun { kept: mean(saved.scale(0.4).max(input.min(saved))), ..run },
+            Recompute::None => LayerRun { cached: Bytes::ZERO, ..run },
         }
     }
+}
+
+/// The share of a stage's layers that is recomputed: all, unless their number is given.
+fn recomputed(plan: &Plan) -> f64 {
+    let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1);
+    plan.recompute_layers.map_or(1.0, |some| (some as f64 / layers as f64).clamp(0.0, 1.0))
 }
 
 /// What one layer keeps and needs.
@@ -214,162 +231,100 @@ pub(super) struct LayerRun {
     pub(super) outliving: Bytes,
 }
 
-/// A linear layer, with its adapter where it has one.
-///
-/// An adapter computes `y + B(A(x))` in its own format; it keeps `x` cast to that, and `r` numbers a token.
-fn linear(
-    tape: &mut Tape,
-    program: &Program<'_>,
-    x: Tensor,
-    inputs: u64,
-    outputs: u64,
-    biased: bool,
-    adapted: bool,
-) -> Tensor {
-    let y = base(tape, program, x, inputs, outputs, biased);
-    let Some(adapters) = program.adapters.filter(|_| adapted) else { return y };
-    let adapter =
-        |elements, outputs| Weight { elements, outputs, bias: 0, width: adapters.width, trained: true };
-    let wide = tape.cast(x, adapters.width);
-    let low = tape.linear(wide, adapter(inputs.saturating_mul(adapters.rank), adapters.rank));
-    tape.free(wide);
-    let high = tape.linear(low, adapter(outputs.saturating_mul(adapters.rank), outputs));
-    tape.free(low);
-    let narrow = tape.cast(high, tape.width(y));
-    tape.free(high);
-    let sum = tape.add(y, narrow);
-    tape.free(y);
-    tape.free(narrow);
-    sum
-}
-
-/// A linear layer of the model itself.
-///
-/// A quantized one unpacks its matrix for each product. bitsandbytes kept its input too before 0.44, which LitGPT pinned,
-/// and not as a saved tensor: it goes only with the graph, when the next microbatch's loss takes this one's name.
-fn base(
-    tape: &mut Tape,
-    program: &Program<'_>,
-    x: Tensor,
-    inputs: u64,
-    outputs: u64,
-    biased: bool,
-) -> Tensor {
-    let elements = inputs.saturating_mul(outputs);
-    if let Some(unpacked) = program.unpacked {
-        let matrix = Bytes(elements.saturating_mul(unpacked));
-        return tape.unpacked_linear(x, outputs, matrix, program.library == Framework::LitGPT);
-    }
-    let weight = Weight {
-        elements,
-        outputs,
-        bias: if biased { outputs } else { 0 },
-        width: program.formats.parameter,
-        trained: program.trained,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::{
+        Activation, Batch, Model, Normalization, Parallelism, Positions, Precision, Sharding, TrainingJob,
     };
-    tape.linear(x, weight)
-}
 
-/// Root mean square norm, in fp32 whatever comes in.
-fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
-    let wide = tape.cast(x, 4);
-    let square = tape.power(wide);
-    let mean = tape.mean(square);
-    tape.free(square);
-    let scale = tape.map_saving_output(mean, 4);
-    tape.free(mean);
-    let normed = tape.multiply(wide, scale);
-    tape.free(wide);
-    tape.free(scale);
-    let narrow = tape.cast(normed, tape.width(x));
-    tape.free(normed);
-    let y = tape.multiply_weight(narrow, features, trained);
-    tape.free(narrow);
-    y
-}
+    const TOKENS: u64 = 64;
 
-/// PyTorch's own layer norm, one kernel: keeps its input, and mean and deviation of each token in fp32.
-fn layer_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
-    let statistics = Bytes(tape.tokens().saturating_mul(8));
-    let size = (tape.elements(x), tape.width(x));
-    let y = tape.fused(size, &[x], &[x], statistics, false);
-    if trained { tape.with_weight(y, features.saturating_mul(2), program_width(tape)) } else { y }
-}
-
-fn program_width(tape: &Tape) -> u64 {
-    tape.formats().parameter
-}
-
-/// Dropout keeps a mask of one byte a number; without it, nothing happens.
-fn dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
-    if !program.hidden_dropout {
-        return x;
+    fn plan(model: Model, precision: Precision, stored: Precision) -> Plan {
+        let job = TrainingJob {
+            model: Some(Model { layers: Some(2), vocab_size: Some(1000), ..model }),
+            parallelism: Some(Parallelism { sharding: Some(Sharding::None), ..Parallelism::default() }),
+            batch: Some(Batch {
+                micro_batch_size: Some(1),
+                global_batch_size: Some(1),
+                sequence_length: Some(u32::try_from(TOKENS).unwrap()),
+                ..Batch::default()
+            }),
+            precision: Some(precision),
+            parameter_precision: Some(stored),
+            framework: Some(Framework::HuggingFace),
+            ..TrainingJob::default()
+        };
+        assume(&job, Device { bf16: true }).unwrap().likely
     }
-    let mask = Bytes(tape.elements(x));
-    let size = (tape.elements(x), tape.width(x));
-    let y = tape.fused(size, &[x], &[], mask, false);
-    tape.free(x);
-    y
-}
 
-/// Attention: PyTorch's fused kernel keeps its inputs, its output and an fp32 number a head and token.
-fn attention(tape: &mut Tape, program: &Program<'_>, query: Tensor, key: Tensor, value: Tensor) -> Tensor {
-    let compute = program.formats.compute;
-    let [query, key, value] = [query, key, value].map(|states| tape.cast(states, compute));
-    let heads = program.shape.heads.div_ceil(program.tensor);
-    let attended = if program.attention == Attention::Unfused {
-        unfused(tape, program, heads, query, key, value)
-    } else {
-        let sums = Bytes(tape.tokens().saturating_mul(heads).saturating_mul(4));
-        let size = (tape.elements(query), tape.width(query));
-        let inputs = [query, key, value];
-        tape.fused(size, &inputs, &inputs, sums, true)
-    };
-    for states in [query, key, value] {
-        tape.free(states);
+    /// Bytes a token that a layer keeps.
+    fn kept(plan: &Plan, mixture: bool) -> u64 {
+        Program::of(plan, mixture).run(Recompute::None, true).kept.0 / TOKENS
     }
-    attended
-}
 
-/// Attention written out: scores, an fp32 softmax and its cast are tensors of heads × sequence numbers a token.
-fn unfused(
-    tape: &mut Tape,
-    program: &Program<'_>,
-    heads: u64,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-) -> Tensor {
-    let width = tape.width(query);
-    let elements = tape.tokens().saturating_mul(heads).saturating_mul(program.sequence);
-    let states = tape.elements(query);
-    // Keys and values are copied to every query head.
-    let [key, value] = [key, value].map(|x| {
-        if tape.elements(x) == states {
-            return tape.cast(x, width);
+    /// h = 512, q = 512, κ = 128, f = 1536, a = 8.
+    fn llama() -> Model {
+        Model {
+            hidden_size: Some(512),
+            attention_heads: Some(8),
+            key_value_heads: Some(2),
+            ffn_hidden_size: Some(1536),
+            activation: Some(Activation::SwiGLU),
+            ..Model::default()
         }
-        tape.fused((states, width), &[x], &[], Bytes::ZERO, false)
-    });
-    let scores = tape.fused((elements, width), &[query, key], &[query, key], Bytes::ZERO, false);
-    let scaled = tape.map(scores);
-    tape.free(scores);
-    let masked = tape.map(scaled);
-    tape.free(scaled);
-    let softmax_width = if program.shape.layer_norm { width } else { 4 };
-    let softmax = tape.map_saving_output(masked, softmax_width);
-    tape.free(masked);
-    let narrow = tape.cast(softmax, width);
-    tape.free(softmax);
-    let weights = if program.attention_dropout {
-        let dropped = tape.fused((elements, width), &[narrow], &[], Bytes(elements), false);
-        tape.free(narrow);
-        dropped
-    } else {
-        narrow
-    };
-    let attended = tape.fused((states, width), &[weights, value], &[weights, value], Bytes::ZERO, false);
-    for tensor in [weights, key, value] {
-        tape.free(tensor);
     }
-    attended
+
+    #[test]
+    fn a_llama_layer_keeps_what_its_module_comment_says() {
+        let (h, q, k, f, a) = (512, 512, 128, 1536, 8);
+        for (precision, stored, expected) in [
+            (Precision::BF16, Precision::BF16, 16 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8),
+            (Precision::FP32, Precision::FP32, 24 * h + 8 * q + 8 * k + 16 * f + 4 * a + 8),
+        ] {
+            assert_eq!(kept(&plan(llama(), precision, stored), false), expected, "{precision}");
+        }
+        // Autocast keeps the weights' casts besides.
+        let casts = 2 * (h * q + 2 * h * k + q * h + 3 * h * f) / TOKENS;
+        let expected = 26 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8 + casts;
+        assert_eq!(kept(&plan(llama(), Precision::BF16, Precision::FP32), false), expected);
+    }
+
+    #[test]
+    fn a_gpt2_layer_keeps_what_its_module_comment_says() {
+        let (h, f, a) = (512, 2048, 8);
+        let gpt2 = Model {
+            hidden_size: Some(512),
+            attention_heads: Some(8),
+            ffn_hidden_size: Some(2048),
+            activation: Some(Activation::GELU),
+            positions: Some(Positions::Learned),
+            normalization: Some(Normalization::LayerNorm),
+            ..Model::default()
+        };
+        let plan = plan(gpt2, Precision::BF16, Precision::BF16);
+        assert_eq!(kept(&plan, false), 2 * (8 * h + 5 * f) + 4 * a + 16);
+    }
+
+    #[test]
+    fn experts_keep_what_their_module_comment_says() {
+        let (h, q, k, f, a, e, top) = (512, 512, 128, 256, 8, 16, 2);
+        let mixture = Model {
+            experts: Some(16),
+            experts_per_token: Some(2),
+            expert_ffn_hidden_size: Some(256),
+            ..llama()
+        };
+        let attention = 16 * h + 4 * q + 4 * k + 4 * a + 8;
+        let experts = top * 2 * (2 * h + 4 * f) + 4 * e + 48 * top;
+        let plan = plan(mixture, Precision::BF16, Precision::BF16);
+        assert_eq!(kept(&plan, true), attention + experts);
+    }
+
+    #[test]
+    fn a_checkpointed_layer_keeps_its_input() {
+        let plan = plan(llama(), Precision::BF16, Precision::BF16);
+        assert_eq!(Program::of(&plan, false).run(Recompute::Full, true).kept, Bytes(TOKENS * 2 * 512));
+    }
 }

@@ -1,0 +1,102 @@
+//! The modules that layers are made of: linear layers with their adapters, norms, dropout.
+//!
+//! Source: `torch.nn`; bitsandbytes' `autograd/_functions.py`; PEFT's `tuners/lora/layer.py`; `transformers/models/llama/modeling_llama.py` (`LlamaRMSNorm`).
+
+use super::super::tape::{Tape, Tensor, Weight};
+use super::Program;
+use crate::units::Bytes;
+use crate::workload::Framework;
+
+/// A linear layer, with its adapter where it has one.
+///
+/// An adapter computes `y + B(A(x))` in its own format; it keeps `x` cast to that, and `r` numbers a token.
+pub(super) fn linear(
+    tape: &mut Tape,
+    program: &Program<'_>,
+    x: Tensor,
+    inputs: u64,
+    outputs: u64,
+    biased: bool,
+    adapted: bool,
+) -> Tensor {
+    let y = base(tape, program, x, inputs, outputs, biased);
+    let Some(adapters) = program.adapters.filter(|_| adapted) else { return y };
+    let adapter =
+        |elements, outputs| Weight { elements, outputs, bias: 0, width: adapters.width, trained: true };
+    let wide = tape.cast(x, adapters.width);
+    let low = tape.linear(wide, adapter(inputs.saturating_mul(adapters.rank), adapters.rank));
+    tape.free(wide);
+    let high = tape.linear(low, adapter(outputs.saturating_mul(adapters.rank), outputs));
+    tape.free(low);
+    let narrow = tape.cast(high, tape.width(y));
+    tape.free(high);
+    let sum = tape.add(y, narrow);
+    tape.free(y);
+    tape.free(narrow);
+    sum
+}
+
+/// A linear layer of the model itself.
+///
+/// A quantized one unpacks its matrix for each product. bitsandbytes kept its input too before 0.44, which LitGPT pinned,
+/// and not as a saved tensor: it goes only with the graph, when the next microbatch's loss takes this one's name.
+pub(super) fn base(
+    tape: &mut Tape,
+    program: &Program<'_>,
+    x: Tensor,
+    inputs: u64,
+    outputs: u64,
+    biased: bool,
+) -> Tensor {
+    let elements = inputs.saturating_mul(outputs);
+    if let Some(unpacked) = program.unpacked {
+        let matrix = Bytes(elements.saturating_mul(unpacked));
+        return tape.unpacked_linear(x, outputs, matrix, program.library == Framework::LitGPT);
+    }
+    let weight = Weight {
+        elements,
+        outputs,
+        bias: if biased { outputs } else { 0 },
+        width: program.formats.parameter,
+        trained: program.trained,
+    };
+    tape.linear(x, weight)
+}
+
+/// Root mean square norm, in fp32 whatever comes in.
+pub(super) fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
+    let wide = tape.cast(x, 4);
+    let square = tape.power(wide);
+    let mean = tape.mean(square);
+    tape.free(square);
+    let scale = tape.map_saving_output(mean, 4);
+    tape.free(mean);
+    let normed = tape.multiply(wide, scale);
+    tape.free(wide);
+    tape.free(scale);
+    let narrow = tape.cast(normed, tape.width(x));
+    tape.free(normed);
+    let y = tape.multiply_weight(narrow, features, trained);
+    tape.free(narrow);
+    y
+}
+
+/// PyTorch's own layer norm, one kernel: keeps its input, and mean and deviation of each token in fp32.
+pub(super) fn layer_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
+    let statistics = Bytes(tape.tokens().saturating_mul(8));
+    let size = (tape.elements(x), tape.width(x));
+    let y = tape.fused(size, &[x], &[x], statistics, false);
+    if trained { tape.with_weight(y, features.saturating_mul(2), tape.formats().parameter) } else { y }
+}
+
+/// Dropout keeps a mask of one byte a number; without it, nothing happens.
+pub(super) fn dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    if !program.hidden_dropout {
+        return x;
+    }
+    let mask = Bytes(tape.elements(x));
+    let size = (tape.elements(x), tape.width(x));
+    let y = tape.fused(size, &[x], &[], mask, false);
+    tape.free(x);
+    y
+}

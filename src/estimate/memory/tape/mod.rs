@@ -1,0 +1,288 @@
+//! What automatic differentiation keeps and allocates, counted operation by operation.
+//!
+//! A layer is written as its library writes it, as calls on a [`Tape`]; the tape does to sizes what PyTorch's autograd
+//! does to tensors. Forwards, an operation allocates its output and saves what its derivative needs
+//! (`tools/autograd/derivatives.yaml`); a tensor is freed when neither the program nor a saved reference holds it.
+//! Backwards, nodes run in the reverse order of their creation: a node holds its saved tensors and the gradient of its
+//! output while it allocates the gradients of its inputs; two gradients of one tensor are added into a third. Gradients
+//! of weights stay. The fullest moment of either pass is remembered.
+//!
+//! Counted out of place where PyTorch adds out of place on tensor subclasses (FSDP's, fake tensors); elsewhere the
+//! second gradient is added in place, and the count is one tensor of the residual stream too high.
+//! Sizes are bytes of the whole microbatch on one rank. Source: `torch/csrc/autograd/engine.cpp`, checked tensor by
+//! tensor against PyTorch's MemTracker in `tests/accuracy`.
+
+mod backward;
+mod operations;
+
+use crate::units::Bytes;
+
+/// A tensor of the program: a handle that must be freed when the library's own variable goes out of scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tensor(usize);
+
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    elements: u64,
+    width: u64,
+    storage: usize,
+    gradient: Option<usize>,
+    differentiable: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Storage {
+    bytes: Bytes,
+    references: u32,
+}
+
+/// What a node does with its output's gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Derivative {
+    /// Allocates one gradient for each input.
+    Computed,
+    /// Hands the same storage on where sizes agree: additions, views.
+    HandedOn,
+    /// Writes into one gradient of the input's size that all views of it share.
+    Joined,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    output: usize,
+    inputs: [Option<usize>; 3],
+    saved: [Option<usize>; 5],
+    scratch: Bytes,
+    weights: WeightGradient,
+    derivative: Derivative,
+}
+
+/// The gradient of a weight: as it is computed, and as it is kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct WeightGradient {
+    computed: Bytes,
+    kept: Bytes,
+}
+
+/// Number formats of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Formats {
+    /// Bytes of a parameter as modules see it.
+    pub(super) parameter: u64,
+    /// Bytes of a number inside matrix products: narrower than the parameter under autocast.
+    pub(super) compute: u64,
+    /// Whether gradients are added to ones that are there already, from earlier microbatches.
+    pub(super) accumulates: bool,
+}
+
+/// A linear layer's weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Elements of the matrix.
+    pub(super) elements: u64,
+    /// Output features.
+    pub(super) outputs: u64,
+    /// Elements of the bias.
+    pub(super) bias: u64,
+    /// Bytes of a stored element.
+    pub(super) width: u64,
+    /// Whether it is trained.
+    pub(super) trained: bool,
+}
+
+/// A program's record.
+#[derive(Debug)]
+pub(super) struct Tape {
+    formats: Formats,
+    tokens: u64,
+    values: Vec<Value>,
+    storages: Vec<Storage>,
+    nodes: Vec<Node>,
+    live: Bytes,
+    fullest: Bytes,
+    /// The most that was alive when the last tensor was saved.
+    fullest_saving: Bytes,
+    /// Gradients of weights.
+    gradients: Bytes,
+    /// Casts of weights that autocast keeps until its region ends.
+    cached: Bytes,
+    /// Storages that nodes hold until they themselves are gone, each once.
+    outliving: Vec<(usize, Bytes)>,
+}
+
+impl Tape {
+    /// An empty record for a microbatch of `tokens`.
+    pub(super) fn new(formats: Formats, tokens: u64) -> Self {
+        Self {
+            formats,
+            tokens,
+            values: Vec::with_capacity(96),
+            storages: Vec::with_capacity(96),
+            nodes: Vec::with_capacity(96),
+            live: Bytes::ZERO,
+            fullest: Bytes::ZERO,
+            fullest_saving: Bytes::ZERO,
+            gradients: Bytes::ZERO,
+            cached: Bytes::ZERO,
+            outliving: Vec::new(),
+        }
+    }
+
+    /// Tokens of the microbatch.
+    pub(super) fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Number formats.
+    pub(super) fn formats(&self) -> Formats {
+        self.formats
+    }
+
+    /// What is alive now.
+    pub(super) fn live(&self) -> Bytes {
+        self.live
+    }
+
+    /// The most that was alive at once since the last call.
+    pub(super) fn take_fullest(&mut self) -> Bytes {
+        std::mem::replace(&mut self.fullest, self.live)
+    }
+
+    /// The most that was alive until the last tensor was saved: where computing again stops.
+    pub(super) fn fullest_saving(&self) -> Bytes {
+        self.fullest_saving
+    }
+
+    /// Gradients of weights that the backward pass has left.
+    pub(super) fn gradients(&self) -> Bytes {
+        self.gradients
+    }
+
+    /// Casts of weights that stay until the forward pass ends.
+    pub(super) fn cached(&self) -> Bytes {
+        self.cached
+    }
+
+    /// What stays of this pass until the next one's loss takes the place of this one's.
+    pub(super) fn outliving(&self) -> Bytes {
+        self.outliving.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum + *bytes)
+    }
+
+    fn note(&mut self) {
+        self.fullest = self.fullest.max(self.live);
+    }
+
+    fn allocate(&mut self, bytes: Bytes) -> usize {
+        self.storages.push(Storage { bytes, references: 1 });
+        self.live += bytes;
+        self.note();
+        self.storages.len() - 1
+    }
+
+    fn hold(&mut self, storage: usize) {
+        if let Some(storage) = self.storages.get_mut(storage) {
+            storage.references += 1;
+        }
+    }
+
+    fn release(&mut self, storage: usize) {
+        if let Some(storage) = self.storages.get_mut(storage) {
+            storage.references = storage.references.saturating_sub(1);
+            if storage.references == 0 {
+                self.live = self.live - storage.bytes;
+                storage.bytes = Bytes::ZERO;
+            }
+        }
+    }
+
+    fn value(&self, tensor: Tensor) -> Value {
+        let nothing =
+            Value { elements: 0, width: 0, storage: usize::MAX, gradient: None, differentiable: false };
+        self.values.get(tensor.0).copied().unwrap_or(nothing)
+    }
+
+    fn differentiable(&self, tensor: Tensor) -> bool {
+        self.value(tensor).differentiable
+    }
+
+    /// Bytes of a number of the tensor.
+    pub(super) fn width(&self, tensor: Tensor) -> u64 {
+        self.value(tensor).width
+    }
+
+    /// Bytes of the tensor.
+    pub(super) fn bytes_of(&self, tensor: Tensor) -> Bytes {
+        Self::bytes(self.elements(tensor), self.width(tensor))
+    }
+
+    /// Numbers of the tensor.
+    pub(super) fn elements(&self, tensor: Tensor) -> u64 {
+        self.value(tensor).elements
+    }
+
+    fn bytes(elements: u64, width: u64) -> Bytes {
+        Bytes(elements.saturating_mul(width))
+    }
+
+    fn push(&mut self, elements: u64, width: u64, storage: usize, differentiable: bool) -> Tensor {
+        self.values.push(Value { elements, width, storage, gradient: None, differentiable });
+        Tensor(self.values.len() - 1)
+    }
+
+    /// A tensor from outside, `per_token` numbers a token.
+    pub(super) fn input(&mut self, per_token: u64, width: u64, differentiable: bool) -> Tensor {
+        let elements = self.tokens.saturating_mul(per_token);
+        let storage = self.allocate(Self::bytes(elements, width));
+        self.push(elements, width, storage, differentiable)
+    }
+
+    /// The program's variable goes out of scope.
+    pub(super) fn free(&mut self, tensor: Tensor) {
+        let storage = self.value(tensor).storage;
+        self.release(storage);
+    }
+
+    /// An operation: its output, the inputs that have derivatives, and what those derivatives need.
+    fn operation(
+        &mut self,
+        (elements, width): (u64, u64),
+        inputs: &[Tensor],
+        saved: &[Tensor],
+        scratch: Bytes,
+        weights: WeightGradient,
+    ) -> Tensor {
+        let differentiable =
+            weights.computed > Bytes::ZERO || inputs.iter().any(|input| self.differentiable(*input));
+        if differentiable && !saved.is_empty() {
+            self.fullest_saving = self.fullest;
+        }
+        let storage = self.allocate(Self::bytes(elements, width));
+        let output = self.push(elements, width, storage, differentiable);
+        if differentiable {
+            self.record(output, inputs, saved, scratch, weights, Derivative::Computed);
+        }
+        output
+    }
+
+    fn record(
+        &mut self,
+        output: Tensor,
+        inputs: &[Tensor],
+        saved: &[Tensor],
+        scratch: Bytes,
+        weights: WeightGradient,
+        derivative: Derivative,
+    ) {
+        let mut node =
+            Node { output: output.0, inputs: [None; 3], saved: [None; 5], scratch, weights, derivative };
+        for (slot, input) in node.inputs.iter_mut().zip(inputs) {
+            *slot = self.differentiable(*input).then_some(input.0);
+        }
+        for (slot, tensor) in node.saved.iter_mut().zip(saved) {
+            let storage = self.value(*tensor).storage;
+            self.hold(storage);
+            *slot = Some(storage);
+        }
+        self.nodes.push(node);
+    }
+}

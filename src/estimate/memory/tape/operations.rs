@@ -1,0 +1,240 @@
+//! The operations that layers are written in: what each allocates, and what its derivative needs.
+//!
+//! Source: PyTorch's `tools/autograd/derivatives.yaml` and `torch/csrc/autograd/FunctionsManual.cpp`.
+
+use super::{Derivative, Formats, Tape, Tensor, Value, Weight, WeightGradient};
+use crate::units::Bytes;
+
+impl Tape {
+    /// The tensor in another format; itself where it has that format already.
+    pub(in super::super) fn cast(&mut self, x: Tensor, width: u64) -> Tensor {
+        if self.width(x) == width {
+            let storage = self.value(x).storage;
+            self.hold(storage);
+            return x;
+        }
+        self.operation((self.elements(x), width), &[x], &[], Bytes::ZERO, WeightGradient::default())
+    }
+
+    /// An element-wise function of one input that saves nothing: scaling, negation, adding a constant.
+    pub(in super::super) fn map(&mut self, x: Tensor) -> Tensor {
+        let size = (self.elements(x), self.width(x));
+        self.operation(size, &[x], &[], Bytes::ZERO, WeightGradient::default())
+    }
+
+    /// An element-wise function that saves its input, with `scratch` more tensors of its size in the derivative.
+    pub(in super::super) fn map_saving_input(&mut self, x: Tensor, scratch: u64) -> Tensor {
+        let size = (self.elements(x), self.width(x));
+        let scratch = Self::bytes(size.0, size.1) * scratch;
+        self.operation(size, &[x], &[x], scratch, WeightGradient::default())
+    }
+
+    /// An element-wise function that saves its output: `tanh`, `rsqrt`, softmax.
+    pub(in super::super) fn map_saving_output(&mut self, x: Tensor, width: u64) -> Tensor {
+        let y = self.operation((self.elements(x), width), &[x], &[], Bytes::ZERO, WeightGradient::default());
+        let storage = self.value(y).storage;
+        if self.differentiable(y) {
+            self.hold(storage);
+            if let Some(slot) = self.nodes.last_mut().and_then(|node| node.saved.first_mut()) {
+                *slot = Some(storage);
+            }
+            self.fullest_saving = self.fullest;
+        }
+        y
+    }
+
+    /// A power: the derivative takes two more tensors.
+    pub(in super::super) fn power(&mut self, x: Tensor) -> Tensor {
+        self.map_saving_input(x, 2)
+    }
+
+    /// A mean over features, one fp32 number a token.
+    pub(in super::super) fn mean(&mut self, x: Tensor) -> Tensor {
+        self.operation((self.tokens, 4), &[x], &[], Bytes::ZERO, WeightGradient::default())
+    }
+
+    /// A product of two tensors, each saved for the other's derivative; where one is smaller, its gradient is computed
+    /// in full and then summed.
+    pub(in super::super) fn multiply(&mut self, a: Tensor, b: Tensor) -> Tensor {
+        let size = (self.elements(a).max(self.elements(b)), self.width(a).max(self.width(b)));
+        let mut saved = [a; 2];
+        let mut count = 0;
+        for (tensor, other) in [(a, b), (b, a)] {
+            if let Some(slot) = saved.get_mut(count).filter(|_| self.differentiable(other)) {
+                *slot = tensor;
+                count += 1;
+            }
+        }
+        let broadcast = self.elements(a) != self.elements(b);
+        let scratch = if broadcast && count > 1 { Self::bytes(size.0, size.1) } else { Bytes::ZERO };
+        let saved = saved.get(..count).unwrap_or_default();
+        self.operation(size, &[a, b], saved, scratch, WeightGradient::default())
+    }
+
+    /// A product with a weight of one number a feature.
+    pub(in super::super) fn multiply_weight(&mut self, x: Tensor, features: u64, trained: bool) -> Tensor {
+        let stored = self.formats.parameter;
+        let size = (self.elements(x), self.width(x).max(stored));
+        let (saved, weights, scratch): (&[Tensor], _, _) = if trained {
+            let gradient = Self::bytes(features, stored);
+            let weights = WeightGradient { computed: gradient, kept: gradient };
+            (&[x], weights, Self::bytes(size.0, size.1))
+        } else {
+            (&[], WeightGradient::default(), Bytes::ZERO)
+        };
+        self.operation(size, &[x], saved, scratch, weights)
+    }
+
+    /// A sum; both inputs get the output's gradient itself.
+    pub(in super::super) fn add(&mut self, a: Tensor, b: Tensor) -> Tensor {
+        let size = (self.elements(a).max(self.elements(b)), self.width(a).max(self.width(b)));
+        let differentiable = self.differentiable(a) || self.differentiable(b);
+        let storage = self.allocate(Self::bytes(size.0, size.1));
+        let output = self.push(size.0, size.1, storage, differentiable);
+        if differentiable {
+            let nothing = WeightGradient::default();
+            self.record(output, &[a, b], &[], Bytes::ZERO, nothing, Derivative::HandedOn);
+        }
+        output
+    }
+
+    /// A linear layer. A trained weight saves the input, a differentiable input the weight's cast; autocast casts the
+    /// input each time and the weight once.
+    pub(in super::super) fn linear(&mut self, x: Tensor, weight: Weight) -> Tensor {
+        let Formats { parameter, compute, .. } = self.formats;
+        let width = if weight.width == compute || compute < parameter { compute } else { weight.width };
+        let input = self.cast(x, width);
+        let cast = (weight.width != width).then(|| {
+            let storage = self.allocate(Self::bytes(weight.elements, width));
+            if weight.trained {
+                self.cached += Self::bytes(weight.elements, width);
+            }
+            self.push(weight.elements, width, storage, false)
+        });
+        let size = (self.tokens.saturating_mul(weight.outputs), width);
+        let numbers = weight.elements.saturating_add(weight.bias);
+        let weights = if weight.trained {
+            WeightGradient { computed: Self::bytes(numbers, width), kept: Self::bytes(numbers, weight.width) }
+        } else {
+            WeightGradient::default()
+        };
+        let mut saved = [input; 2];
+        let mut count = 0;
+        let mut save = |tensor: Tensor| {
+            if let Some(slot) = saved.get_mut(count) {
+                *slot = tensor;
+                count += 1;
+            }
+        };
+        if weight.trained {
+            save(input);
+        }
+        if let (Some(cast), true) = (cast, self.differentiable(input)) {
+            save(cast);
+        }
+        let saved = saved.get(..count).unwrap_or_default();
+        let output = self.operation(size, &[input], saved, Bytes::ZERO, weights);
+        self.free(input);
+        if let Some(cast) = cast {
+            self.free(cast);
+        }
+        output
+    }
+
+    /// A frozen linear layer whose matrix is unpacked for each product; it may keep its input, and longer than its
+    /// backward pass.
+    pub(in super::super) fn unpacked_linear(
+        &mut self,
+        x: Tensor,
+        outputs: u64,
+        matrix: Bytes,
+        keeps_input: bool,
+    ) -> Tensor {
+        let width = self.formats.compute;
+        let input = self.cast(x, width);
+        let storage = self.allocate(matrix);
+        let size = (self.tokens.saturating_mul(outputs), width);
+        let kept = [input];
+        let saved: &[Tensor] = if keeps_input { &kept } else { &[] };
+        let output = self.operation(size, &[input], saved, matrix, WeightGradient::default());
+        let held = self.value(input).storage;
+        if keeps_input && self.outliving.iter().all(|(storage, _)| *storage != held) {
+            self.outliving.push((held, self.bytes_of(input)));
+        }
+        self.release(storage);
+        self.free(input);
+        output
+    }
+
+    /// A grouped matrix product over `rows` rows a token, outside autocast: in the weight's own format.
+    pub(in super::super) fn grouped(&mut self, x: Tensor, weight: Weight, rows: u64) -> Tensor {
+        let input = self.cast(x, weight.width);
+        let numbers = self.tokens.saturating_mul(rows).saturating_mul(weight.outputs);
+        let saved: &[Tensor] = if weight.trained { &[input] } else { &[] };
+        let bytes = if weight.trained { Self::bytes(weight.elements, weight.width) } else { Bytes::ZERO };
+        let gradient = WeightGradient { computed: bytes, kept: bytes };
+        let output = self.operation((numbers, weight.width), &[input], saved, Bytes::ZERO, gradient);
+        self.free(input);
+        output
+    }
+
+    /// An operation of several inputs that saves some tensors and `extra` bytes more.
+    pub(in super::super) fn fused(
+        &mut self,
+        size: (u64, u64),
+        inputs: &[Tensor],
+        saved: &[Tensor],
+        extra: Bytes,
+        saves_output: bool,
+    ) -> Tensor {
+        let output = self.operation(size, inputs, saved, Bytes::ZERO, WeightGradient::default());
+        if self.differentiable(output) {
+            let storage = self.value(output).storage;
+            if saves_output {
+                self.hold(storage);
+            }
+            let extra = (extra > Bytes::ZERO).then(|| self.allocate(extra));
+            if saves_output || extra.is_some() {
+                self.fullest_saving = self.fullest;
+            }
+            if let Some(node) = self.nodes.last_mut() {
+                let free = node.saved.iter_mut().filter(|slot| slot.is_none());
+                let more = saves_output.then_some(storage).into_iter().chain(extra);
+                for (slot, storage) in free.zip(more) {
+                    *slot = Some(storage);
+                }
+            }
+        }
+        output
+    }
+
+    /// `derivative` more bytes of scratch in the derivative of the last operation, and of a weight's gradient.
+    pub(in super::super) fn with_scratch(&mut self, output: Tensor, scratch: Bytes) -> Tensor {
+        if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output.0) {
+            node.scratch = scratch;
+        }
+        output
+    }
+
+    /// A weight's gradient in the derivative of the last operation.
+    pub(in super::super) fn with_weight(&mut self, output: Tensor, elements: u64, width: u64) -> Tensor {
+        let bytes = Self::bytes(elements, width);
+        if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output.0) {
+            node.weights = WeightGradient { computed: bytes, kept: bytes };
+        }
+        output
+    }
+
+    /// A view that shares the input's storage.
+    pub(in super::super) fn view(&mut self, x: Tensor, elements: u64) -> Tensor {
+        let Value { width, storage, differentiable, .. } = self.value(x);
+        self.hold(storage);
+        let output = self.push(elements, width, storage, differentiable);
+        if differentiable {
+            let same = elements == self.elements(x);
+            let derivative = if same { Derivative::HandedOn } else { Derivative::Joined };
+            self.record(output, &[x], &[], Bytes::ZERO, WeightGradient::default(), derivative);
+        }
+        output
+    }
+}
