@@ -71,6 +71,9 @@ struct Workspaces {
     framework: String,
     accelerators: Option<Vec<String>>,
     mib: u64,
+    /// And for grouped products of experts.
+    #[serde(default)]
+    grouped_mib: u64,
 }
 
 /// What the allocator keeps beside live tensors, as shares of what comes and goes.
@@ -153,7 +156,10 @@ impl Calibration {
     /// Scratch memory inside the framework's allocator.
     pub fn workspaces(&self, plan: &Plan) -> Bytes {
         let fits = |w: &&Workspaces| applies(plan, &w.framework, w.accelerators.as_deref());
-        self.workspaces.iter().find(fits).map_or(Bytes::ZERO, |w| Bytes::from_mib(w.mib))
+        // Megatron groups them where tokens are sent to their experts; where all are gathered, experts run one by one.
+        let grouped = plan.shape.experts.is_some() && plan.dispatcher != Dispatcher::AllGather;
+        let of = |w: &Workspaces| Bytes::from_mib(w.mib + if grouped { w.grouped_mib } else { 0 });
+        self.workspaces.iter().find(fits).map_or(Bytes::ZERO, of)
     }
 
     /// The allocator's holes that cannot be given back when the device is full.
