@@ -28,8 +28,12 @@ pub struct Calibration {
 struct Runtime {
     framework: String,
     accelerators: Option<Vec<String>>,
+    /// The first version that it does not hold for, where that is known.
+    before: Option<[u32; 2]>,
     base_mib: u64,
     communicator_mib: u64,
+    /// The standard deviation of the sum, between containers, drivers and networks.
+    spread_mib: u64,
 }
 
 /// Buffers of the libraries that send tokens to experts.
@@ -67,6 +71,9 @@ struct Workspaces {
     framework: String,
     accelerators: Option<Vec<String>>,
     mib: u64,
+    /// And for grouped products of experts.
+    #[serde(default)]
+    grouped_mib: u64,
 }
 
 /// What the allocator keeps beside live tensors, as shares of what comes and goes.
@@ -74,6 +81,8 @@ struct Workspaces {
 #[serde(deny_unknown_fields)]
 struct Allocator {
     framework: String,
+    /// The largest device that it holds for.
+    device_gib_at_most: Option<f64>,
     slack: f64,
     fragmentation: f64,
 }
@@ -122,8 +131,7 @@ impl Calibration {
 
     /// What a process holds that no tensor owns.
     pub fn runtime(&self, plan: &Plan) -> Bytes {
-        let fits = |r: &&Runtime| applies(plan, &r.framework, r.accelerators.as_deref());
-        self.runtime.iter().find(fits).map_or(Bytes::ZERO, |runtime| {
+        self.runtime_of(plan).map_or(Bytes::ZERO, |runtime| {
             let communicators = plan.dimensions().min(COMMUNICATORS_AT_MOST);
             let dispatcher = if plan.expert > 1 { self.dispatchers.buffers_mib(plan.dispatcher) } else { 0 };
             Bytes::from_mib(runtime.base_mib + dispatcher)
@@ -131,10 +139,27 @@ impl Calibration {
         })
     }
 
+    /// The standard deviation of what a process holds that no tensor owns.
+    pub fn runtime_spread(&self, plan: &Plan) -> Bytes {
+        self.runtime_of(plan).map_or(Bytes::ZERO, |runtime| Bytes::from_mib(runtime.spread_mib))
+    }
+
+    fn runtime_of(&self, plan: &Plan) -> Option<&Runtime> {
+        self.runtime.iter().find(|r| {
+            let newer = r.before.is_some_and(|[major, minor]| {
+                plan.framework_version.is_some() && !plan.is_before(plan.framework, major, minor)
+            });
+            !newer && applies(plan, &r.framework, r.accelerators.as_deref())
+        })
+    }
+
     /// Scratch memory inside the framework's allocator.
     pub fn workspaces(&self, plan: &Plan) -> Bytes {
         let fits = |w: &&Workspaces| applies(plan, &w.framework, w.accelerators.as_deref());
-        self.workspaces.iter().find(fits).map_or(Bytes::ZERO, |w| Bytes::from_mib(w.mib))
+        // Megatron groups them where tokens are sent to their experts; where all are gathered, experts run one by one.
+        let grouped = plan.shape.experts.is_some() && plan.dispatcher != Dispatcher::AllGather;
+        let of = |w: &Workspaces| Bytes::from_mib(w.mib + if grouped { w.grouped_mib } else { 0 });
+        self.workspaces.iter().find(fits).map_or(Bytes::ZERO, of)
     }
 
     /// The allocator's holes that cannot be given back when the device is full.
@@ -174,7 +199,10 @@ impl Calibration {
     }
 
     fn allocator(&self, plan: &Plan) -> Option<&Allocator> {
-        self.allocator.iter().find(|a| applies(plan, &a.framework, None))
+        let smaller = |most: f64| plan.accelerator_memory.is_some_and(|memory| memory.as_gib() <= most);
+        self.allocator
+            .iter()
+            .find(|a| a.device_gib_at_most.is_none_or(smaller) && applies(plan, &a.framework, None))
     }
 
     /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.

@@ -102,7 +102,14 @@ impl Estimate {
     /// A figure of the likeliest plan, as a distribution.
     pub fn distribution(&self, figure: Figure) -> Distribution {
         let of = |peak: &Peak| peak.figure(figure);
-        Distribution::new(of(&self.lean_peak), of(&self.peak), of(&self.heavy_peak), self.spread)
+        let distribution =
+            Distribution::new(of(&self.lean_peak), of(&self.peak), of(&self.heavy_peak), self.spread);
+        match figure {
+            Figure::Allocated | Figure::Reserved => distribution,
+            Figure::Process | Figure::Needed => {
+                distribution.with_unowned(Calibration::builtin().runtime_spread(&self.assumed.likely))
+            }
+        }
     }
 
     /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,

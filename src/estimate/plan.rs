@@ -235,10 +235,15 @@ impl Plan {
     }
 
     /// By how much FSDP2 pads what ranks hold of a layer's experts: it deals whole experts, so that with fewer experts
-    /// than ranks, some ranks hold padding only. Transformers keeps all experts of a layer in one tensor since 5.0.
+    /// than ranks, some ranks hold padding only. Transformers keeps all experts of a layer in one tensor since 5.0;
+    /// whoever says no more than FSDP has most likely its first version or a model of his own.
     pub fn expert_padding(&self) -> f64 {
-        let padded = matches!(self.framework, Framework::HuggingFace | Framework::FSDP)
-            && matches!(self.sharding, Sharding::FSDP | Sharding::HSDP);
+        let joined = match self.framework {
+            Framework::HuggingFace => !self.is_before(Framework::HuggingFace, 5, 0),
+            Framework::FSDP => self.framework_version.is_some() && !self.is_before(Framework::FSDP, 5, 0),
+            _ => false,
+        };
+        let padded = joined && matches!(self.sharding, Sharding::FSDP | Sharding::HSDP);
         match &self.shape.experts {
             Some(experts) if padded => {
                 let held = (experts.count / self.expert.saturating_mul(self.expert_tensor).max(1)).max(1);

@@ -2,15 +2,16 @@
 //!
 //! Two things are uncertain, and kept apart. What nobody stated: the leanest, the likeliest and the heaviest plan carry
 //! 25, 60 and 15 % of the probability. And how far the formulas miss: each plan's need is lognormal around its estimate
-//! with the spread `σ` that its framework showed on published runs.
+//! with the spread that its framework showed on published runs, a share `σ` of the need, and, in the figures that hold
+//! it, what is uncertain of the part that no tensor owns, `u` bytes whatever the need.
 //!
 //! ```text
-//! P(need > c) = Σ w_i · Φ(ln(need_i / c) / σ)        w = 0.25, 0.60, 0.15
+//! P(need > c) = Σ w_i · Φ(ln(need_i / c) / σ_i)      w = 0.25, 0.60, 0.15      σ_i² = σ² + min(u / need_i, ½)²
 //! ```
 //!
 //! The bounds are those of a 90 % interval around each plan, the lower one's of the leanest and the upper one's of the
-//! heaviest: `need_lean · exp(−1.645 σ)` to `need_heavy · exp(1.645 σ)`. Whoever states more leaves fewer plans between
-//! the two, and so never widens the interval.
+//! heaviest: `need_lean · exp(−1.645 σ_lean)` to `need_heavy · exp(1.645 σ_heavy)`. Both grow with the need. Whoever
+//! states more leaves fewer plans between the two, and so never widens the interval.
 //!
 //! The weights are chosen for what follows from them: a job is denied (at 0.9) only when even its leanest plan is more
 //! likely than not (at least 60 %) to run out, so never on a guess; and a job that runs out only in its heaviest
@@ -21,18 +22,32 @@ use crate::units::Bytes;
 /// The shares of the leanest, the likeliest and the heaviest plan.
 const WEIGHTS: [f64; 3] = [0.25, 0.60, 0.15];
 
+/// The spread that what no tensor owns adds at most: with more, the upper bound would fall where the need grows.
+const UNOWNED_AT_MOST: f64 = 0.5;
+
 /// The needed memory as a distribution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
     needs: [Bytes; 3],
     spread: f64,
+    unowned: Bytes,
 }
 
 impl Distribution {
     /// From the three plans' needs, in any order but for the likeliest, and the spread of ln(measured / estimated).
     pub fn new(lean: Bytes, likely: Bytes, heavy: Bytes, spread: f64) -> Self {
         let needs = [lean.min(likely).min(heavy), likely, heavy.max(likely).max(lean)];
-        Self { needs, spread: spread.max(1e-6) }
+        Self { needs, spread: spread.max(1e-6), unowned: Bytes::ZERO }
+    }
+
+    /// And the standard deviation of what no tensor owns.
+    #[must_use]
+    pub fn with_unowned(self, unowned: Bytes) -> Self {
+        Self { unowned, ..self }
+    }
+
+    fn spread_of(&self, need: Bytes) -> f64 {
+        self.spread.hypot((self.unowned.as_f64() / need.as_f64().max(1.0)).min(UNOWNED_AT_MOST))
     }
 
     /// The probability that more than `capacity` is needed.
@@ -53,7 +68,7 @@ impl Distribution {
         if need == Bytes::ZERO {
             return 0.0;
         }
-        let z = (need.as_f64().ln() - capacity.as_f64().ln()) / self.spread;
+        let z = (need.as_f64().ln() - capacity.as_f64().ln()) / self.spread_of(need);
         0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
     }
 
@@ -61,7 +76,8 @@ impl Distribution {
     pub fn bounds(&self) -> (Bytes, Bytes) {
         const NINETY_PERCENT: f64 = 1.645;
         let [lean, _, heavy] = self.needs;
-        (lean.scale((-NINETY_PERCENT * self.spread).exp()), heavy.scale((NINETY_PERCENT * self.spread).exp()))
+        let end = |need: Bytes, way: f64| need.scale((way * NINETY_PERCENT * self.spread_of(need)).exp());
+        (end(lean, -1.0), end(heavy, 1.0))
     }
 
     /// The need that is not exceeded with this probability.
@@ -69,8 +85,8 @@ impl Distribution {
         let [lean, _, heavy] = self.needs;
         // The quantile lies within eight spreads of the extremes; a bisection of 60 steps is exact to a byte.
         let (mut low, mut high) = (
-            lean.as_f64().max(1.0).ln() - 8.0 * self.spread,
-            heavy.as_f64().max(1.0).ln() + 8.0 * self.spread,
+            lean.as_f64().max(1.0).ln() - 8.0 * self.spread_of(lean),
+            heavy.as_f64().max(1.0).ln() + 8.0 * self.spread_of(heavy),
         );
         for _ in 0..60 {
             let middle = f64::midpoint(low, high);
@@ -115,6 +131,29 @@ mod tests {
         for (lean, likely, heavy) in [(40, 40, 70), (50, 60, 90), (60, 60, 60), (90, 90, 90), (40, 40, 40)] {
             let (low, high) = Distribution::new(gib(lean), gib(likely), gib(heavy), 0.1).bounds();
             assert!(lower <= low && high <= upper);
+        }
+    }
+
+    #[test]
+    fn what_no_tensor_owns_widens_small_needs_and_hardly_large_ones() {
+        let width = |need: u64| {
+            let need = Bytes(need * GIB);
+            let (low, high) = Distribution::new(need, need, need, 0.03).with_unowned(Bytes(GIB)).bounds();
+            (high.as_f64() / low.as_f64()).ln()
+        };
+        assert!(width(4) > 0.8);
+        assert!(width(100) < 0.105);
+    }
+
+    #[test]
+    fn the_bounds_grow_with_the_need() {
+        let bounds = |need: u64| {
+            let need = Bytes(need << 20);
+            Distribution::new(need, need, need, 0.05).with_unowned(Bytes(2 * GIB)).bounds()
+        };
+        for need in (256..65_536).step_by(256) {
+            let ((low, high), (next_low, next_high)) = (bounds(need), bounds(need + 256));
+            assert!(low <= next_low && high <= next_high, "{need} MiB");
         }
     }
 

@@ -4,6 +4,7 @@
 //! [job]       what all runs of the source share, as fields of a training job
 //! [models]    the shapes that the rows refer to
 //! [left_out]  rows of the source that are not scored: the rule, and which
+//! reading     the step of the source's figures in GiB, where they are rounded coarsely: 1.0 for whole GB
 //! [rows]      name = { figure, gib, outcome, rank, model, rows, job = { … } }
 //! ```
 //!
@@ -60,12 +61,16 @@ pub(crate) struct Row {
     pub(crate) figure: Option<(Measured, f64)>,
     pub(crate) outcome: Outcome,
     pub(crate) last_rank: bool,
+    /// The step that the figure is rounded to, in GiB.
+    pub(crate) reading: f64,
     pub(crate) job: TrainingJob,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
+    reading: f64,
     job: Table,
     models: Table,
     #[serde(default)]
@@ -108,6 +113,7 @@ fn of_file(source: &'static str, text: &str) -> Vec<Row> {
             source,
             figure: entry.figure.zip(entry.gib),
             outcome: entry.outcome,
+            reading: file.reading,
             last_rank: entry.rank == Some(Rank::Last),
             job: Value::Table(job).try_into().unwrap_or_else(|error| panic!("{name}: {error}")),
             name,

@@ -38,14 +38,23 @@ pub(crate) struct Scored {
 pub(crate) struct Comparison {
     pub(crate) kind: Measured,
     pub(crate) measured: f64,
+    /// The step that the measured figure is rounded to.
+    pub(crate) reading: f64,
     pub(crate) estimated: f64,
     pub(crate) lower: f64,
     pub(crate) upper: f64,
 }
 
 impl Comparison {
-    /// Estimated over measured, less one: negative is under.
+    /// Estimated over measured, less one: negative is under. A reading in whole GB says no more than that the truth
+    /// rounds to it, so an estimate is compared with the nearest such value.
     pub(crate) fn error(&self) -> f64 {
+        let half = self.reading / 2.0;
+        self.estimated / self.estimated.clamp(self.measured - half, self.measured + half) - 1.0
+    }
+
+    /// The same of the reading as it is printed.
+    pub(crate) fn error_as_read(&self) -> f64 {
         self.estimated / self.measured - 1.0
     }
 
@@ -95,6 +104,7 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
         Comparison {
             kind,
             measured: median(&measured),
+            reading: row.reading,
             estimated: estimate.peak.figure(meant).as_gib(),
             lower: lower.as_gib(),
             upper: upper.as_gib(),

@@ -22,8 +22,12 @@ pub(crate) struct Line {
 
 /// Summarizes comparisons.
 pub(crate) fn line<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> Line {
+    line_by(comparisons, Comparison::error)
+}
+
+fn line_by<'a>(comparisons: impl Iterator<Item = &'a Comparison>, error: fn(&Comparison) -> f64) -> Line {
     let all: Vec<_> = comparisons.collect();
-    let errors: Vec<f64> = all.iter().map(|c| c.error()).collect();
+    let errors: Vec<f64> = all.iter().map(|c| error(c)).collect();
     let sizes: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
     let covered = all.iter().filter(|c| c.is_covered()).count();
     let widths: Vec<f64> = all.iter().map(|c| (c.upper - c.lower) / c.estimated).collect();
@@ -50,8 +54,10 @@ pub(crate) fn accuracy(title: &str, scored: &[&Scored], key: impl Fn(&Scored) ->
     }
     let mut text = format!("\n{title}\n{HEAD}\n");
     let all: Vec<Comparison> = groups.values().flatten().copied().collect();
-    for (name, group) in groups.iter().chain([(&"all".to_owned(), &all)]) {
-        let l = line(group.iter());
+    let lines = groups.iter().map(|(name, group)| (name.as_str(), line(group.iter())));
+    let as_read = line_by(all.iter(), Comparison::error_as_read);
+    let totals = [("all", line(all.iter())), ("all, readings in whole GB taken as exact", as_read)];
+    for (name, l) in lines.chain(totals) {
         let percent = |x: f64| x * 100.0;
         let _ = writeln!(
             text,

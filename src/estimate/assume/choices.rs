@@ -328,8 +328,14 @@ fn compile(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     Some(choice("compile", |plan| plan.compile = true, |plan| plan.compile = false))
 }
 
-/// Transformers before 4.45 held the logits once more, and batches of different lengths left more behind.
+/// Transformers before 4.45 held the logits once more, and batches of different lengths left more behind; since 5.0 it
+/// keeps a layer's experts in one tensor, which FSDP2 pads where there are fewer experts than ranks.
 fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let joined = Plan { framework_version: Some("5.0".to_owned()), ..likely.clone() };
+    if job.framework_version.is_none() && joined.expert_padding() > 1.0 {
+        let set = |plan: &mut Plan, version: &str| plan.framework_version = Some(version.to_owned());
+        return Some(choice("frameworkVersion", move |plan| set(plan, "4.57"), move |plan| set(plan, "5.0")));
+    }
     let open = job.framework == Some(Framework::HuggingFace) && job.framework_version.is_none();
     if !open || likely.loss != Loss::Eager {
         return None;

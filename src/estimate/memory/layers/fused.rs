@@ -255,7 +255,8 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
     let gradients = ffn.max(matrices - ffn).max(0.0);
     let dispatch = plan.shape.experts.as_ref().filter(|_| experts).map_or(0.0, |e| dispatch_token(plan, e));
     let crowded = if experts { torchtitan::crowded_token(plan) } else { 0.0 };
-    Bytes::from_f64((again + gradients + dispatch + crowded) * plan.tokens() as f64)
+    let gathered = torchtitan::gathered_token(plan);
+    Bytes::from_f64((again + gradients + dispatch + crowded + gathered) * plan.tokens() as f64)
 }
 
 /// What a layer of experts holds for a moment while tokens are on their way, bytes a token: `10h` a routed row, and,

@@ -12,6 +12,9 @@
 //!                    selective R·(5h + 2·f_m); rows are not divided by t
 //! ```
 //!
+//! Context parallelism gathers the layer's keys and values from all `c` ranks at once, repeated to the queries' heads:
+//! 4q·c/t for a moment (`context_parallel_rotate_method = "allgather"`, the default; PyTorch's `_AllGatherRotater`).
+//!
 //! The layer that is computed again may be crowded: the more ranks share the experts, the fuller the fullest is, 1 + 0.06·e
 //! of an even share (seven runs of Qwen3-235B with e = 8, 16 and 32).
 //!
@@ -93,6 +96,14 @@ pub(super) fn kept_token(plan: &Plan, experts: bool) -> f64 {
             selected.min(layer_token(plan, experts))
         }
     }
+}
+
+/// All ranks' keys and values of one layer, bytes a token of this rank.
+pub(super) fn gathered_token(plan: &Plan) -> f64 {
+    if plan.framework != Framework::Torchtitan || plan.context <= 1 {
+        return 0.0;
+    }
+    4.0 * plan.shape.query_width() as f64 * plan.context as f64 / plan.tensor.max(1) as f64
 }
 
 /// How much fuller the fullest rank of the fullest layer is than an even share, for each rank that holds experts.
