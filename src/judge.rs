@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::advise;
 use crate::estimate::assume::Device;
 use crate::estimate::memory::Figure;
-use crate::estimate::{Estimate, cost, estimate};
+use crate::estimate::{Estimate, Rank, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
@@ -45,6 +45,8 @@ impl Default for Rules {
 /// What is wanted of a judgement, and how much work may be spent: counted, never timed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
+    /// Whose memory is judged.
+    pub rank: Rank,
     /// Whether to look for changed configurations that fit.
     pub advice: bool,
     /// How many configurations to try at most.
@@ -56,7 +58,7 @@ pub struct Ask {
 impl Default for Ask {
     fn default() -> Self {
         // The apiserver takes no more annotations, and Linux no longer arguments than half of it each.
-        Self { advice: true, max_candidates: 500, max_bytes: 256 << 10 }
+        Self { rank: Rank::Worst, advice: true, max_candidates: 500, max_bytes: 256 << 10 }
     }
 }
 
@@ -111,7 +113,7 @@ impl Judge<'_> {
             return not_read(judgement, unread);
         }
         let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-        match estimate(&judgement.job, device) {
+        match estimate_rank(&judgement.job, device, self.ask.rank) {
             Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity),
             Err(_) => without_model(judgement, &capacity),
         }
@@ -173,7 +175,7 @@ impl Judge<'_> {
     ) -> Vec<Advice> {
         let Some(bytes) = capacity.bytes else { return Vec::new() };
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
-            let estimate = estimate(changed, device).ok()?;
+            let estimate = estimate_rank(changed, device, self.ask.rank).ok()?;
             let decision = decide(&distribution(&estimate), bytes, self.rules);
             let time = figures::time(changed, &estimate, capacity);
             Some(advise::Outcome {

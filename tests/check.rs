@@ -309,3 +309,22 @@ fn nothing_of_the_input_can_steer_the_terminal() -> Result<()> {
     assert!(said.stdout.contains("[31mred") && !said.stdout.contains('\u{1b}'), "{}", said.stdout);
     Ok(())
 }
+
+#[test]
+fn any_pipeline_stage_can_be_asked_for_and_none_needs_more_than_the_worst() -> Result<()> {
+    let peak = |rank: &str| -> Result<(u64, String)> {
+        let memory = check(&["--rank", rank, FITS, "-o", "json"], "")?.json()?[0]["memory"].take();
+        let stage = memory["worstRank"].as_str().context("no rank")?.to_owned();
+        Ok((memory["peakBytes"].as_u64().context("no peak")?, stage))
+    };
+    let worst = peak("worst")?;
+    for (rank, stage) in [("0", 0), ("1", 1), ("2", 2), ("3", 3), ("last", 3)] {
+        let (bytes, said) = peak(rank)?;
+        assert!(bytes <= worst.0, "{rank}: {bytes} of {}", worst.0);
+        assert_eq!(said, format!("pipeline stage {stage} of 4"));
+    }
+    let said = check(&["--rank", "first", FITS], "")?;
+    assert_eq!(said.status, Some(2));
+    assert!(said.stderr.contains("write worst, last, or the number of a pipeline stage"), "{}", said.stderr);
+    Ok(())
+}

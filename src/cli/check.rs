@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::{input, surroundings};
 use crate::cluster::judged_owner;
+use crate::estimate::Rank;
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
 use crate::judgement::{InputError, Judgement, Reason, Verdict};
@@ -38,6 +39,20 @@ pub(super) struct Arguments {
     /// How the report is written
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    /// Whose memory is judged: the worst rank's, or that of the ranks of a pipeline stage, counted from 0, or of the last
+    #[arg(long, value_name = "worst|last|STAGE", default_value = "worst", value_parser = rank)]
+    rank: Rank,
+}
+
+fn rank(text: &str) -> Result<Rank, String> {
+    match text {
+        "worst" => Ok(Rank::Worst),
+        "last" => Ok(Rank::Last),
+        stage => stage
+            .parse()
+            .map(Rank::Stage)
+            .map_err(|_| "write worst, last, or the number of a pipeline stage, like 0".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -52,9 +67,10 @@ enum Output {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let input = input::read(&arguments.paths);
     let around = surroundings::of(&input.objects);
+    let ask = Ask { rank: arguments.rank, ..Ask::default() };
     let uids = input.objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
     let judged = input.objects.iter().filter(|object| !is_child(object, &uids));
-    let entries: Vec<Entry> = judged.filter_map(|object| entry(object, &around)).collect();
+    let entries: Vec<Entry> = judged.filter_map(|object| entry(object, &around, &ask)).collect();
 
     for unreadable in &input.unreadable {
         tell(&format!("weighbridge: {unreadable}"))?;
@@ -80,8 +96,8 @@ fn is_child(object: &Value, uids: &BTreeSet<&str>) -> bool {
 }
 
 /// The judgement of an object; nothing where there is nothing to judge.
-fn entry(object: &Value, around: &Surroundings) -> Option<Entry> {
-    let judgement = judge(object, around, Catalogue::builtin(), &Rules::default(), &Ask::default());
+fn entry(object: &Value, around: &Surroundings, ask: &Ask) -> Option<Entry> {
+    let judgement = judge(object, around, Catalogue::builtin(), &Rules::default(), ask);
     if judgement.verdict == Verdict::NotTraining {
         return None;
     }

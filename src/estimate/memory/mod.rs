@@ -119,7 +119,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let wished = allocated + left + gone + calibration.slack(plan, transient);
     // The allocator keeps what the device has room for.
     let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
-    let reserved = wished.min(room).max(allocated);
+    let reserved = wished.min(room).max(allocated + fragmentation);
     let components = [
         ("weights", weights),
         ("optimizer states", states),
