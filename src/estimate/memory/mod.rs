@@ -17,9 +17,11 @@ mod instants;
 mod layers;
 mod logits;
 mod optimizer;
+mod pipeline;
 mod quantization;
 mod tape;
 mod weights;
+mod wrapping;
 
 use super::calibration::Calibration;
 use super::plan::{Plan, RankParameters, Stage};
@@ -116,7 +118,13 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let with_logits = instants.iter().filter(|instant| instant.logits > Bytes::ZERO);
     let loss = with_logits.map(instants::Instant::live).max().unwrap_or(Bytes::ZERO);
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
-    let wished = allocated + left + gone + calibration.slack(plan, transient);
+    let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
+    let wished = (allocated + left + gone + calibration.slack(plan, transient)).max(wrapping::wrapped(
+        plan,
+        counted,
+        weights + states,
+        gathered,
+    ));
     // The allocator keeps what the device has room for.
     let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
     let reserved = wished.min(room).max(allocated);
