@@ -44,6 +44,8 @@ pub struct Peak {
     pub stage: u64,
     /// When.
     pub instant: &'static str,
+    /// What is allocated at each instant.
+    pub instants: Vec<(&'static str, Bytes)>,
     /// The needed figure's parts; they add up to it.
     pub components: Vec<Component>,
 }
@@ -148,6 +150,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         needed: allocated + fragmentation + runtime,
         stage: stage.index,
         instant: fullest.name,
+        instants: instants.iter().map(|i| (i.name, weights + states + workspaces + i.live())).collect(),
         components: components
             .into_iter()
             .filter(|(_, bytes)| *bytes > Bytes::ZERO)
