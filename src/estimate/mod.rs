@@ -120,11 +120,22 @@ impl Estimate {
 
     /// The same of another figure.
     pub fn swings_of(&self, figure: Figure) -> Vec<Swing> {
-        let likely = self.peak.figure(figure);
+        self.swings_by(&|peak| peak.figure(figure))
+    }
+
+    /// The same of what is allocated at one of the likeliest plan's instants.
+    pub fn swings_at(&self, instant: &str) -> Vec<Swing> {
+        let at = |peak: &Peak| peak.instants.iter().find(|(name, _)| *name == instant).map(|(_, live)| *live);
+        let likely = at(&self.peak).unwrap_or(Bytes::ZERO);
+        self.swings_by(&|peak| at(peak).unwrap_or(likely))
+    }
+
+    fn swings_by(&self, part: &dyn Fn(&Peak) -> Bytes) -> Vec<Swing> {
+        let likely = part(&self.peak);
         let of = |set: &dyn Fn(&mut Plan)| {
             let mut plan = self.assumed.likely.clone();
             set(&mut plan);
-            rank_peak(&plan, self.rank).figure(figure)
+            part(&rank_peak(&plan, self.rank))
         };
         let mut swings: Vec<_> = self
             .assumed

@@ -93,12 +93,7 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
     let estimate =
         estimate_rank(&row.job, device, rank).unwrap_or_else(|error| panic!("{}: {error}", row.name));
     let measured: Vec<f64> = group.iter().filter_map(|row| row.figure).map(|(_, gib)| gib).collect();
-    let meant = row.figure.map_or(Figure::Needed, |(kind, _)| match kind {
-        Measured::Allocated => Figure::Allocated,
-        Measured::Reserved => Figure::Reserved,
-        // Whoever does not say what was read has read what the device shows.
-        Measured::Process | Measured::Unstated => Figure::Process,
-    });
+    let meant = row.figure.map_or(Figure::Needed, |(kind, _)| meant(row, kind));
     let figure = row.figure.map(|(kind, _)| {
         let (lower, upper) = estimate.distribution(meant).bounds();
         Comparison {
@@ -123,6 +118,17 @@ fn score_one(group: &[&Row]) -> Option<Scored> {
         figure,
         judged: devices::capacity(&row.job).map(|capacity| judge(&row.job, device, capacity)),
     })
+}
+
+/// The estimated figure that means what was measured. Whoever does not say what was read has read what the device shows,
+/// but for torchtune, which logs PyTorch's counters alone.
+pub(crate) fn meant(row: &Row, kind: Measured) -> Figure {
+    match kind {
+        Measured::Allocated => Figure::Allocated,
+        Measured::Reserved => Figure::Reserved,
+        Measured::Unstated if row.job.framework == Some(Framework::Torchtune) => Figure::Reserved,
+        Measured::Process | Measured::Unstated => Figure::Process,
+    }
 }
 
 /// The worst rank decides, whoever logged.

@@ -11,14 +11,15 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 use weighbridge::estimate::assume::Device;
 use weighbridge::estimate::calibration::Calibration;
-use weighbridge::estimate::memory::{self, Figure, Peak};
+use weighbridge::estimate::memory::{self, Peak};
 use weighbridge::estimate::plan::Plan;
 use weighbridge::estimate::{Rank, estimate_rank};
 use weighbridge::model::Parameters;
 
 use crate::devices;
-use crate::published::{self, Measured, Row};
+use crate::published::{self, Row};
 use crate::rules;
+use crate::score::meant;
 use crate::statistics::{median, quantile};
 
 /// A constant: table, entry of the table, key.
@@ -120,11 +121,7 @@ fn linear(rows: &[Row], changed: &[(f64, Calibration)], without: &[Option<Calibr
         let (kind, measured) = row.figure?;
         let rank = if row.last_rank { Rank::Last } else { Rank::Worst };
         let estimate = estimate_rank(&row.job, Device { bf16: devices::bf16(&row.job) }, rank).ok()?;
-        let figure = match kind {
-            Measured::Allocated => Figure::Allocated,
-            Measured::Reserved => Figure::Reserved,
-            Measured::Process | Measured::Unstated => Figure::Process,
-        };
+        let figure = meant(row, kind);
         if !rules::is_stated(&estimate, figure) {
             return None;
         }

@@ -1,7 +1,7 @@
 //! How the accelerators are divided: what remains for data parallelism, and how many microbatches a step has.
 
 use super::Notes;
-use crate::workload::TrainingJob;
+use crate::workload::{Framework, TrainingJob};
 
 /// How many ranks must share one replica for the global batch to go round, where nobody says how they do: every replica
 /// computes one microbatch at least. It is taken for context parallelism, which leaves each rank the most to hold.
@@ -50,6 +50,19 @@ pub(super) fn data_parallel(
             given.max(1)
         }
         _ => data.max(1),
+    }
+}
+
+/// The micro-batch of a job that gives none. Torchtitan before 0.1 cuts a rank's batch into as many microbatches as the
+/// pipeline has stages (`pipeline_parallel_microbatches`).
+pub(super) fn usual_micro_batch(job: &TrainingJob, framework: Framework, data: u64, pipeline: u64) -> u64 {
+    let early = job.framework_version.as_deref().is_some_and(|version| version.starts_with("0.0"));
+    let global = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
+    match global {
+        Some(global) if framework == Framework::Torchtitan && early && pipeline > 1 => {
+            (u64::from(global) / data.saturating_mul(pipeline).max(1)).max(1)
+        }
+        _ => 1,
     }
 }
 

@@ -11,7 +11,7 @@
 //! | sharding | all that the framework can | the framework's usual | none |
 //! | recompute | full | none | none |
 //! | attention | flash | flash | unfused, where the framework may |
-//! | micro-batch | 1 | 1 | 4, within the global batch |
+//! | micro-batch | 1 | 1; torchtitan's pipelines before 0.1: a rank's batch over the stages | 4, within the global batch |
 //! | sequence length | 512 | 4096, 1024 in fine-tuning | 8192 |
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
@@ -163,8 +163,9 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     });
     let micro_batch = batch.micro_batch_size.map_or_else(
         || {
-            notes.assume("batch.microBatchSize", 1);
-            1
+            let usual = division::usual_micro_batch(job, framework, data, pipeline);
+            notes.assume("batch.microBatchSize", usual);
+            usual
         },
         |b| u64::from(b).max(1),
     );

@@ -6,7 +6,7 @@
 //! ZeRO 1 and 2   2 × min(5e8, P_rank) × 2                     (two reduce buckets under overlap_comm)
 //! ZeRO 3         min(1e9 + block, P_rank) × 2 + min(5e8, P_rank) × 2   (live parameters, one reduce bucket)
 //! FSDP, HSDP     at the loss 2·(block + outer)·2, backward (4 + 2 + reduction)·block + 2·outer
-//! pipeline       4 × 2·T·h/t'                                  (point-to-point buffers)
+//! pipeline       see [`super::pipeline`]
 //! ```
 //!
 //! `block`: parameters of the largest layer after tensor parallelism; `outer`: embedding and output layer, which FSDP's
@@ -14,6 +14,7 @@
 //! ten published runs of Megatron-DeepSpeed in 2021 and 2022 (ZeRO 1 without a pipeline).
 
 use super::super::plan::{Plan, RankParameters, Stage};
+use super::pipeline;
 use crate::model::Parameters;
 use crate::units::Bytes;
 use crate::workload::{Framework, Sharding};
@@ -119,11 +120,8 @@ pub(super) fn communication(
         }
         _ => Buffers::default(),
     };
-    if plan.pipeline > 1 {
-        let one = 2.0 * plan.tokens() as f64 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
-        let point_to_point = Bytes::from_f64(4.0 * one);
-        buffers.loss += point_to_point;
-        buffers.backward += point_to_point;
-    }
+    let messages = pipeline::messages(plan, stage);
+    buffers.loss += messages;
+    buffers.backward += messages;
     buffers
 }

@@ -17,9 +17,11 @@ mod instants;
 mod layers;
 mod logits;
 mod optimizer;
+mod pipeline;
 mod quantization;
 mod tape;
 mod weights;
+mod wrapping;
 
 use super::calibration::Calibration;
 use super::plan::{Plan, RankParameters, Stage};
@@ -42,6 +44,8 @@ pub struct Peak {
     pub stage: u64,
     /// When.
     pub instant: &'static str,
+    /// What is allocated at each instant.
+    pub instants: Vec<(&'static str, Bytes)>,
     /// The needed figure's parts; they add up to it.
     pub components: Vec<Component>,
 }
@@ -116,7 +120,13 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let with_logits = instants.iter().filter(|instant| instant.logits > Bytes::ZERO);
     let loss = with_logits.map(instants::Instant::live).max().unwrap_or(Bytes::ZERO);
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
-    let wished = allocated + left + gone + calibration.slack(plan, transient);
+    let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
+    let wished = (allocated + left + gone + calibration.slack(plan, transient)).max(wrapping::wrapped(
+        plan,
+        counted,
+        weights + states,
+        gathered,
+    ));
     // The allocator keeps what the device has room for.
     let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
     let reserved = wished.min(room).max(allocated + fragmentation);
@@ -140,6 +150,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         needed: allocated + fragmentation + runtime,
         stage: stage.index,
         instant: fullest.name,
+        instants: instants.iter().map(|i| (i.name, weights + states + workspaces + i.live())).collect(),
         components: components
             .into_iter()
             .filter(|(_, bytes)| *bytes > Bytes::ZERO)

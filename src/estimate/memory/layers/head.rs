@@ -3,7 +3,8 @@
 //! Bytes of one logit alive at once, two bytes a number: 10 in the forward pass of PyTorch's cross-entropy (the logits,
 //! their fp32 copy, the logarithm of their softmax), 12 in its backward pass (that logarithm, its gradient, the
 //! gradient of the fp32 logits); 4 are kept between. In fp32: 8 and 12. The final norm keeps 8h.
-//! In chunks, as torchtune's recipes have it: 6 kept, 7 alive. Fused: no logits are kept, but gradients.
+//! In chunks, as torchtune's recipes have it: 6 kept, 7 alive. `LitGPT`'s chunks of 128 tokens run the output layer once
+//! each (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). Fused: no logits are kept, but gradients.
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
 //! fp32 logits were copied once more (14 forwards, 18 backwards). torchtune's `modules/loss/ce_chunked_output_loss.py`;
 //! Liger's `ops/fused_linear_cross_entropy.py`.
@@ -15,6 +16,9 @@ use super::modules::{layer_norm, rms_norm};
 use super::{Program, litgpt};
 use crate::units::Bytes;
 use crate::workload::{Framework, Loss};
+
+/// Tokens of a sequence in one of `LitGPT`'s chunks of logits.
+const LITGPT_CHUNK: u64 = 128;
 
 /// What the head keeps and needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +52,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         return fused(tape, program, plan, normed);
     }
     let mut logits = output_layer(&mut tape, program, plan, normed);
+    let casts = further_casts(program, plan);
     // Where the model computes the loss itself, it still holds the norm's output.
     let computes_loss = !matches!(program.library, Framework::LitGPT | Framework::Torchtune);
     if !computes_loss {
@@ -79,7 +84,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let kept = tape.live();
     let lingering = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
     if let Some(chunk) = chunk(plan) {
-        let gradients = gradient(program);
+        let (kept, forward, gradients) = (kept + casts, forward + casts, gradient(program));
         let run = HeadRun { kept, forward, cached, gradients, lingering, ..HeadRun::default() };
         return chunked(&tape, plan, chunk, run, logits);
     }
@@ -106,6 +111,18 @@ fn weight(program: &Program<'_>) -> Weight {
         width: program.formats.parameter,
         trained: program.trained,
     }
+}
+
+/// `LitGPT` runs its output layer once a chunk, and autocast, which remembers the casts of trained weights only, casts a
+/// frozen one for each: all but the first of these casts, which the chunks' backward passes need.
+fn further_casts(program: &Program<'_>, plan: &Plan) -> Bytes {
+    let narrow = program.formats.compute < program.formats.parameter;
+    if program.library != Framework::LitGPT || program.trained || !narrow || quantization::covers_output(plan)
+    {
+        return Bytes::ZERO;
+    }
+    let further = plan.sequence.div_ceil(LITGPT_CHUNK).saturating_sub(1);
+    Bytes(weight(program).elements.saturating_mul(program.formats.compute)) * further
 }
 
 /// The gradient of the output layer.
@@ -156,7 +173,7 @@ fn before_4_45(version: Option<&str>) -> bool {
 /// tokens, torchtune's recipes have eight.
 fn chunk(plan: &Plan) -> Option<f64> {
     match plan.framework {
-        Framework::LitGPT => Some((128.0 / plan.sequence as f64).min(1.0)),
+        Framework::LitGPT => Some((LITGPT_CHUNK as f64 / plan.sequence as f64).min(1.0)),
         _ if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
         _ => None,
     }

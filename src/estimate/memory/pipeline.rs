@@ -1,0 +1,47 @@
+//! Memory held by what a pipeline's stages send one another.
+//!
+//! ```text
+//! each message    2·T·h/t'
+//! in general      4 messages
+//! torchtitan      m received activations and m received gradients for each of a rank's v chunks, of m microbatches,
+//!                 and the outputs of those that are alive; before 0.1 all m outputs, and m gradients of inputs
+//!                 before 0.2, on the last stage, m times its logits, 2·T·V/t
+//! ```
+//!
+//! PyTorch's pipeline stages allocate a buffer for every microbatch of a step when they begin, and keep what every
+//! microbatch put out until the next step, to merge it: of all stages until May 2025, of the last one until it could be
+//! asked not to (pytorch/pytorch pull request 153383, issue 159251). As long they kept the gradients of their inputs.
+//! The first stage receives no activations, the last no gradients. Inputs that are alive are counted as activations,
+//! the logits at the loss as such. Source: `torch.distributed.pipelining`, `stage.py` (`_prepare_forward_infra`,
+//! `_prepare_backward_infra`, `forward_one_chunk`, `clear_runtime_states`) and `_backward.py`.
+
+use super::super::plan::{Plan, Stage};
+use super::super::schedule;
+use crate::units::Bytes;
+use crate::workload::Framework;
+
+/// What lies between the stages.
+pub(super) fn messages(plan: &Plan, stage: Stage) -> Bytes {
+    if plan.pipeline <= 1 {
+        return Bytes::ZERO;
+    }
+    let tokens = plan.tokens() as f64;
+    let message = 2.0 * tokens * plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
+    if plan.framework != Framework::Torchtitan {
+        return Bytes::from_f64(4.0 * message);
+    }
+    let (microbatches, chunks) = (plan.micro_batches.max(1) as f64, plan.virtual_pipeline.max(1) as f64);
+    let all = microbatches * chunks;
+    let alive = schedule::live_layers(plan, stage) * chunks / stage.layers().max(1) as f64;
+    let at = |end: bool| if end { microbatches } else { 0.0 };
+    let (received, sent) = (all - at(stage.embedding), all - at(stage.output));
+    // An input that is alive is an activation, and has no gradient yet.
+    let waiting = (received - alive).max(0.0);
+    let kept = if plan.is_before(Framework::Torchtitan, 0, 1) { waiting + sent } else { alive.min(sent) };
+    let logits = if stage.output && plan.is_before(Framework::Torchtitan, 0, 2) {
+        2.0 * tokens * plan.shape.vocab as f64 / plan.tensor.max(1) as f64
+    } else {
+        0.0
+    };
+    Bytes::from_f64((waiting + sent + kept) * message + (microbatches - 1.0) * logits)
+}
