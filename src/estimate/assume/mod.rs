@@ -256,7 +256,9 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         accelerator_memory: accelerator.map(Accelerator::usable),
         adapters: finetuning::adapters(job, method, framework, widths),
         step_in_backward: finetuning::steps_in_backward(framework, adapted, data),
-        offload_optimizer: offload.optimizer.unwrap_or(false),
+        // FSDP steps where its shards are: `CPUOffloadPolicy` takes parameters, gradients and states along.
+        offload_optimizer: offload.optimizer.unwrap_or(false)
+            || offload.parameters.unwrap_or(false) && matches!(sharding, Sharding::FSDP | Sharding::HSDP),
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
     };
