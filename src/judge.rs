@@ -21,7 +21,7 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
 use crate::surroundings::Surroundings;
-use crate::verdict::{Distribution, decide};
+use crate::verdict::decide;
 use crate::workload::provenance::Provenance;
 use crate::workload::{self, Reading, TrainingJob, Unread};
 
@@ -127,7 +127,7 @@ impl Judge<'_> {
         device: Device,
         capacity: &Capacity<'_>,
     ) -> Judgement {
-        let need = distribution(estimate);
+        let need = estimate.distribution(Figure::Needed);
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
         judgement.missing = judgement.swings.iter().map(|swing| swing.field.to_owned()).collect();
         judgement.warnings.extend(estimate.assumed.warnings.iter().cloned());
@@ -176,7 +176,7 @@ impl Judge<'_> {
         let Some(bytes) = capacity.bytes else { return Vec::new() };
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
             let estimate = estimate_rank(changed, device, self.ask.rank).ok()?;
-            let decision = decide(&distribution(&estimate), bytes, self.rules);
+            let decision = decide(&estimate.distribution(Figure::Needed), bytes, self.rules);
             let time = figures::time(changed, &estimate, capacity);
             Some(advise::Outcome {
                 peak: estimate.peak.needed,
@@ -185,10 +185,6 @@ impl Judge<'_> {
             })
         })
     }
-}
-
-fn distribution(estimate: &Estimate) -> Distribution {
-    estimate.distribution(Figure::Needed)
 }
 
 /// Dimensions that go with a model's hidden size.

@@ -98,6 +98,11 @@ fn rank_peak(plan: &Plan, rank: Rank) -> Peak {
     memory::stage_peak(plan, &Parameters::of(&plan.shape), calibration, plan.stage(stage))
 }
 
+/// What is allocated at each instant on the stage of a plan's peak.
+fn instants(plan: &Plan, peak: &Peak) -> Vec<(&'static str, Bytes)> {
+    memory::instants(plan, Calibration::builtin(), plan.stage(peak.stage))
+}
+
 impl Estimate {
     /// A figure of the likeliest plan, as a distribution.
     pub fn distribution(&self, figure: Figure) -> Distribution {
@@ -120,22 +125,29 @@ impl Estimate {
 
     /// The same of another figure.
     pub fn swings_of(&self, figure: Figure) -> Vec<Swing> {
-        self.swings_by(&|peak| peak.figure(figure))
+        self.swings_by(&|_, peak| peak.figure(figure))
+    }
+
+    /// What is allocated at each of the likeliest plan's instants.
+    pub fn instants(&self) -> Vec<(&'static str, Bytes)> {
+        instants(&self.assumed.likely, &self.peak)
     }
 
     /// The same of what is allocated at one of the likeliest plan's instants.
     pub fn swings_at(&self, instant: &str) -> Vec<Swing> {
-        let at = |peak: &Peak| peak.instants.iter().find(|(name, _)| *name == instant).map(|(_, live)| *live);
-        let likely = at(&self.peak).unwrap_or(Bytes::ZERO);
-        self.swings_by(&|peak| at(peak).unwrap_or(likely))
+        let at = |plan: &Plan, peak: &Peak| {
+            instants(plan, peak).into_iter().find(|(name, _)| *name == instant).map(|(_, live)| live)
+        };
+        let likely = at(&self.assumed.likely, &self.peak).unwrap_or(Bytes::ZERO);
+        self.swings_by(&|plan, peak| at(plan, peak).unwrap_or(likely))
     }
 
-    fn swings_by(&self, part: &dyn Fn(&Peak) -> Bytes) -> Vec<Swing> {
-        let likely = part(&self.peak);
+    fn swings_by(&self, part: &dyn Fn(&Plan, &Peak) -> Bytes) -> Vec<Swing> {
+        let likely = part(&self.assumed.likely, &self.peak);
         let of = |set: &dyn Fn(&mut Plan)| {
             let mut plan = self.assumed.likely.clone();
             set(&mut plan);
-            part(&rank_peak(&plan, self.rank))
+            part(&plan, &rank_peak(&plan, self.rank))
         };
         let mut swings: Vec<_> = self
             .assumed

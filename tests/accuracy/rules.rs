@@ -21,6 +21,6 @@ pub(crate) fn is_stated(estimate: &Estimate, figure: Figure) -> bool {
     let hidden = moves(estimate.swings_of(Figure::Needed), Figure::Needed)
         || figure != Figure::Allocated
             && estimate.assumed.likely.varying_lengths
-            && estimate.peak.instants.iter().any(|(name, _)| moves(estimate.swings_at(name), figure));
+            && estimate.instants().iter().any(|(name, _)| moves(estimate.swings_at(name), figure));
     !estimate.version_decides && !hidden && !moves(estimate.swings_of(figure), figure)
 }

@@ -28,6 +28,7 @@ use super::plan::{Plan, RankParameters, Stage};
 use crate::judgement::Component;
 use crate::model::Parameters;
 use crate::units::Bytes;
+use instants::Instant;
 
 /// The four figures of a plan, of its worst rank, and what the needed one is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +45,6 @@ pub struct Peak {
     pub stage: u64,
     /// When.
     pub instant: &'static str,
-    /// What is allocated at each instant.
-    pub instants: Vec<(&'static str, Bytes)>,
     /// The needed figure's parts; they add up to it.
     pub components: Vec<Component>,
 }
@@ -99,14 +98,38 @@ fn stages(plan: &Plan) -> impl Iterator<Item = u64> {
 /// The peak of one stage's ranks.
 pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, stage: Stage) -> Peak {
     let rank = RankParameters::of(plan, counted, stage);
+    if eager::is_eager(plan) {
+        peak_of(plan, counted, calibration, (stage, rank), &eager::instants(plan, counted, rank, stage))
+    } else {
+        peak_of(plan, counted, calibration, (stage, rank), &instants::instants(plan, counted, rank, stage))
+    }
+}
+
+/// What is allocated on a stage at each instant.
+pub fn instants(plan: &Plan, calibration: &Calibration, stage: Stage) -> Vec<(&'static str, Bytes)> {
+    let counted = Parameters::of(&plan.shape);
+    let rank = RankParameters::of(plan, &counted, stage);
+    let standing =
+        weights::weights(plan, rank) + optimizer::optimizer_states(plan, rank) + calibration.workspaces(plan);
+    let held = |instants: &[Instant]| instants.iter().map(|i| (i.name, standing + i.live())).collect();
+    if eager::is_eager(plan) {
+        held(&eager::instants(plan, &counted, rank, stage))
+    } else {
+        held(&instants::instants(plan, &counted, rank, stage))
+    }
+}
+
+/// The figures of a stage's rank, out of its instants.
+fn peak_of(
+    plan: &Plan,
+    counted: &Parameters,
+    calibration: &Calibration,
+    (stage, rank): (Stage, RankParameters),
+    instants: &[Instant],
+) -> Peak {
     let weights = weights::weights(plan, rank);
     let states = optimizer::optimizer_states(plan, rank);
-    let instants = if eager::is_eager(plan) {
-        eager::instants(plan, counted, rank, stage).to_vec()
-    } else {
-        instants::instants(plan, counted, rank, stage).to_vec()
-    };
-    let fullest = instants::fullest(&instants);
+    let fullest = instants::fullest(instants);
 
     let workspaces = calibration.workspaces(plan);
     let allocated = weights + states + fullest.live() + workspaces;
@@ -118,7 +141,7 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     let gone = gradients::gradients(plan, rank) - fullest.gradients;
     // What typical batches' logits leave lies idle while there are logits, and is used again when there are none.
     let with_logits = instants.iter().filter(|instant| instant.logits > Bytes::ZERO);
-    let loss = with_logits.map(instants::Instant::live).max().unwrap_or(Bytes::ZERO);
+    let loss = with_logits.map(Instant::live).max().unwrap_or(Bytes::ZERO);
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
     let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
     let wished = (allocated + left + gone + calibration.slack(plan, transient)).max(wrapping::wrapped(
@@ -150,7 +173,6 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
         needed: allocated + fragmentation + runtime,
         stage: stage.index,
         instant: fullest.name,
-        instants: instants.iter().map(|i| (i.name, weights + states + workspaces + i.live())).collect(),
         components: components
             .into_iter()
             .filter(|(_, bytes)| *bytes > Bytes::ZERO)
