@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-/// The text without control characters: names and values come from whoever wrote the manifest, and an escape sequence
+use crate::workload::is_printable;
+
+/// The text without characters that steer a terminal: names and values come from whoever wrote the manifest, and an escape sequence
 /// among them would be obeyed by the reader's terminal.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) {
-        Cow::Owned(text.replace(char::is_control, "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
+    let steers = |c: char| !is_printable(c);
+    if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 #[cfg(test)]

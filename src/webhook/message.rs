@@ -5,6 +5,7 @@
 //! itself, so what they say may be passed on.
 
 use crate::judgement::{InputError, Judgement};
+use crate::workload::is_printable;
 
 /// The longest line of a warning.
 pub(super) const WARNING: usize = 120;
@@ -17,7 +18,7 @@ const CAUSES: usize = 32;
 
 /// The text in one line of at most so many characters.
 pub(super) fn one_line(text: &str, longest: usize) -> String {
-    let visible = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
+    let visible = |c: char| if is_printable(c) { c } else { ' ' };
     let line: String = text.trim().chars().map(visible).take(longest + 1).collect();
     if line.chars().count() > longest {
         let cut: String = line.chars().take(longest.saturating_sub(1)).collect();

@@ -52,8 +52,8 @@ pub(crate) fn complaint(text: &str, longest: usize) -> String {
     printable(&cut, longest)
 }
 
-/// Neither a control character nor one that turns the direction of writing.
-fn is_printable(c: char) -> bool {
+/// Neither a control character nor one that breaks the line or turns the direction of writing.
+pub(crate) fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
