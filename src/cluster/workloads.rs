@@ -47,6 +47,26 @@ pub struct Digest {
     pub peak: Option<Bytes>,
 }
 
+#[cfg(test)]
+impl Digest {
+    /// The `PyTorchJob` `team/llama`, which fits.
+    pub(crate) fn example(uid: &str) -> Self {
+        Self {
+            uid: uid.into(),
+            kind: kinds::find("kubeflow.org", "PyTorchJob").unwrap(),
+            api_version: "kubeflow.org/v1".into(),
+            namespace: "team".into(),
+            name: "llama".into(),
+            child: false,
+            deleting: false,
+            judged: 0,
+            started: None,
+            verdict: Verdict::Fits,
+            peak: None,
+        }
+    }
+}
+
 /// The workloads of all watched kinds, by uid.
 #[derive(Debug, Default)]
 pub struct Workloads {

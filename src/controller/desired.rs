@@ -81,22 +81,9 @@ pub(super) fn estimate(workload: &Digest, name: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::kinds;
 
     fn workload() -> Digest {
-        Digest {
-            uid: "7f3a9c02".into(),
-            kind: kinds::find("kubeflow.org", "PyTorchJob").unwrap(),
-            api_version: "kubeflow.org/v1".into(),
-            namespace: "team".into(),
-            name: "llama".into(),
-            child: false,
-            deleting: false,
-            judged: 0,
-            started: None,
-            verdict: Verdict::Fits,
-            peak: None,
-        }
+        Digest::example("7f3a9c02")
     }
 
     fn object(value: Value) -> DynamicObject {

@@ -45,24 +45,11 @@ mod tests {
 
     use super::*;
     use crate::cluster::Digest;
-    use crate::judgement::Verdict;
     use crate::workload::kinds;
 
     fn workloads() -> Workloads {
         let workloads = Workloads::default();
-        workloads.insert(Digest {
-            uid: "u1".into(),
-            kind: kinds::find("kubeflow.org", "PyTorchJob").unwrap(),
-            api_version: "kubeflow.org/v1".into(),
-            namespace: "team".into(),
-            name: "llama".into(),
-            child: false,
-            deleting: false,
-            judged: 0,
-            started: None,
-            verdict: Verdict::Fits,
-            peak: None,
-        });
+        workloads.insert(Digest::example("u1"));
         workloads
     }
 

@@ -20,6 +20,20 @@ async fn hopeless_from_before(gate: &Gate) -> Result<(Yard<'_>, Value)> {
     Ok((yard, job))
 }
 
+/// A job that leaves to the queue which accelerator it will get.
+fn of_any_accelerator() -> Value {
+    pytorchjob(
+        "llama",
+        1,
+        &[
+            ("parameters", "13B"),
+            ("tensor-parallel", "8"),
+            ("sequence-length", "2048"),
+            ("micro-batch-size", "1"),
+        ],
+    )
+}
+
 #[tokio::test]
 async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
@@ -36,17 +50,7 @@ async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
 #[tokio::test]
 async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    // Which accelerator it will get is left to the queue.
-    let job = pytorchjob(
-        "llama",
-        1,
-        &[
-            ("parameters", "13B"),
-            ("tensor-parallel", "8"),
-            ("sequence-length", "2048"),
-            ("micro-batch-size", "1"),
-        ],
-    );
+    let job = of_any_accelerator();
     yard.admitted(&job).await?;
     yard.change_admitted(&job, &node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")])).await?;
     let noted = yard.audited("patch", &job).await?;
@@ -58,16 +62,7 @@ async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()>
 #[tokio::test]
 async fn a_queue_may_write_the_whole_object_back_with_its_node_selector() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    let job = pytorchjob(
-        "llama",
-        1,
-        &[
-            ("parameters", "13B"),
-            ("tensor-parallel", "8"),
-            ("sequence-length", "2048"),
-            ("micro-batch-size", "1"),
-        ],
-    );
+    let job = of_any_accelerator();
     yard.admitted(&job).await?;
     // As a client with Go types of its own writes it: with what it takes for defaults.
     let mut change = node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")]);
