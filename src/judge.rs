@@ -90,6 +90,9 @@ impl Judge<'_> {
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
+        for offered in std::mem::take(&mut reading.defaults) {
+            reading.provenance.assume(&offered.field, offered.value, &offered.source);
+        }
         let job = reading.provenance.job();
         let capacity = capacity::capacity(&job, &reading, self.catalogue);
         let summary = summary(&job, model, &capacity);
@@ -242,10 +245,15 @@ fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
 
 fn not_read(judgement: Judgement, why: Unread) -> Judgement {
     let (reason, message) = match why {
-        Unread::TooLarge => (Reason::TooLarge, "it has more pods, annotations and arguments than are read"),
-        Unread::WorkloadNotFound => (Reason::WorkloadNotFound, "the workload that it refers to is not there"),
+        Unread::TooLarge => {
+            (Reason::TooLarge, "it has more pods, annotations and arguments than are read".to_owned())
+        }
+        Unread::WorkloadNotFound => {
+            (Reason::WorkloadNotFound, "the workload that it refers to is not there".to_owned())
+        }
+        Unread::Beyond(what) => (Reason::Unsupported, format!("not estimated: {what}")),
     };
-    Judgement { reason, message: message.into(), ..judgement }
+    Judgement { reason, message, ..judgement }
 }
 
 /// The judgement of a job of which not even the model's size is known.
