@@ -17,23 +17,110 @@ pub struct Surroundings {
     pub workloads: Vec<Value>,
     /// ConfigMaps whose keys may be files or variables of containers.
     pub config_maps: Arc<ConfigMaps>,
+    /// Other objects that workloads refer to.
+    pub documents: Arc<Documents>,
+}
+
+/// Objects that workloads refer to, other than ConfigMaps.
+pub const DOCUMENTS: &[Document] = &[
+    Document::new(
+        "trainer.kubeflow.org",
+        "v1alpha1",
+        "ClusterTrainingRuntime",
+        "clustertrainingruntimes",
+        false,
+    ),
+    Document::new("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime", "trainingruntimes", true),
+    Document::new("kueue.x-k8s.io", "v1beta1", "LocalQueue", "localqueues", true),
+    Document::new("kueue.x-k8s.io", "v1beta1", "ClusterQueue", "clusterqueues", false),
+    Document::new("kueue.x-k8s.io", "v1beta1", "ResourceFlavor", "resourceflavors", false),
+    Document::new("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", true),
+    Document::new("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", true),
+];
+
+/// A kind of object that only informs.
+#[derive(Clone, Copy, Debug)]
+pub struct Document {
+    /// Its API group.
+    pub group: &'static str,
+    /// The version by which it is asked for in a cluster.
+    pub version: &'static str,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its resource.
+    pub plural: &'static str,
+    /// Whether it lives in a namespace.
+    pub namespaced: bool,
+}
+
+impl Document {
+    const fn new(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        namespaced: bool,
+    ) -> Self {
+        Self { group, version, kind, plural, namespaced }
+    }
+
+    /// The document that an object is, whatever its version.
+    pub fn of(object: &Value) -> Option<&'static Self> {
+        let group = object.get("apiVersion")?.as_str()?.split_once('/')?.0;
+        let kind = object.get("kind")?.as_str()?;
+        DOCUMENTS.iter().find(|document| document.group == group && document.kind == kind)
+    }
+}
+
+/// Objects that only inform, by kind, namespace and name; those of no namespace under the empty one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    objects: BTreeMap<(String, String, String), Arc<Value>>,
+}
+
+impl Documents {
+    /// Adds an object.
+    pub fn add(&mut self, kind: &str, namespace: &str, name: &str, object: Arc<Value>) {
+        self.objects.insert((kind.to_owned(), namespace.to_owned(), name.to_owned()), object);
+    }
+
+    /// Takes an object away.
+    pub fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
+        self.objects.remove(&(kind.to_owned(), namespace.to_owned(), name.to_owned()));
+    }
+
+    /// An object.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+        self.objects.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned())).map(|object| &**object)
+    }
 }
 
 /// ConfigMaps by namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigMaps {
-    maps: BTreeMap<(String, String), BTreeMap<String, Arc<str>>>,
+    maps: BTreeMap<(String, String), Arc<BTreeMap<String, Arc<str>>>>,
 }
 
 impl ConfigMaps {
     /// Adds a ConfigMap's data.
     pub fn add(&mut self, namespace: &str, name: &str, data: BTreeMap<String, Arc<str>>) {
-        self.maps.insert((namespace.to_owned(), name.to_owned()), data);
+        self.maps.insert((namespace.to_owned(), name.to_owned()), Arc::new(data));
+    }
+
+    /// Takes a ConfigMap away.
+    pub fn remove(&mut self, namespace: &str, name: &str) {
+        self.maps.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     /// A ConfigMap's data. An empty namespace stands for one that is not told.
     pub fn get(&self, namespace: &str, name: &str) -> Option<&BTreeMap<String, Arc<str>>> {
-        self.maps.get(&(namespace.to_owned(), name.to_owned()))
+        self.maps.get(&(namespace.to_owned(), name.to_owned())).map(|data| &**data)
+    }
+
+    /// The text of a ConfigMap object's keys.
+    pub fn data(object: &Value) -> BTreeMap<String, Arc<str>> {
+        let data = object.get("data").and_then(Value::as_object).into_iter().flatten();
+        data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.into()))).collect()
     }
 }
 

@@ -1,16 +1,48 @@
 //! Surroundings out of a stream: its other documents are what `check` knows of the cluster.
+//!
+//! A document without a namespace is taken for one of the namespace that its neighbours without one are in. One of the
+//! namespace `default` is, too: that is where it would be applied.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::surroundings::{Node, Surroundings};
+use crate::surroundings::{ConfigMaps, Document, Documents, Node, Surroundings};
 use crate::workload::kinds;
 
-/// What the objects say about each other: nodes, and the workloads that estimates refer to.
+/// What the objects say about each other: nodes, ConfigMaps, runtimes, queues, and the workloads that estimates refer
+/// to.
 pub(super) fn of(objects: &[Value]) -> Surroundings {
+    let (mut config_maps, mut documents) = (ConfigMaps::default(), Documents::default());
+    for object in objects {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let name = text("/metadata/name").unwrap_or_default();
+        let namespaces = namespaces(text("/metadata/namespace"));
+        if is(object, "v1", "ConfigMap") {
+            for namespace in namespaces {
+                config_maps.add(namespace, name, ConfigMaps::data(object));
+            }
+        } else if let Some(document) = Document::of(object) {
+            let object = Arc::new(object.clone());
+            let namespaces = if document.namespaced { namespaces } else { vec![""] };
+            for namespace in namespaces {
+                documents.add(document.kind, namespace, name, object.clone());
+            }
+        }
+    }
     Surroundings {
         nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).collect(),
         workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
-        ..Surroundings::default()
+        config_maps: Arc::new(config_maps),
+        documents: Arc::new(documents),
+    }
+}
+
+/// The namespaces by which an object's neighbours may ask for it.
+fn namespaces<'a>(own: Option<&'a str>) -> Vec<&'a str> {
+    match own {
+        None | Some("" | "default") => vec!["", "default"],
+        Some(namespace) => vec![namespace],
     }
 }
 

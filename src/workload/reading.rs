@@ -4,6 +4,7 @@
 //! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
 //! accelerators and its command begins with a training launcher, or when an annotation of ours says so.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -11,10 +12,10 @@ use serde_json::Value;
 use super::accelerator::{self, Request};
 use super::annotations::Annotations;
 use super::command;
-use super::kinds::{self, Kind, PodGroup, Purpose};
+use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
-use super::{Findings, what_if};
+use super::{Findings, printable, what_if};
 use crate::hardware::Catalogue;
 use crate::judge::Ask;
 use crate::judgement::InputError;
@@ -85,11 +86,15 @@ pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &
         return Some(what_if::read(object, around, catalogue, ask));
     }
     let kind = kinds::of(object)?;
-    let groups = (kind.pod_groups)(object);
+    let (object, absent) = completed(kind, object, around);
+    let groups = kind.pod_groups(&object);
     let requests = accelerator::requests(&groups, catalogue);
-    let annotations = all_annotations(object, &groups, &requests);
-    trains(kind, &groups, &requests, &annotations)
-        .then(|| workload(object, kind, &groups, &requests, &annotations, around, catalogue, ask))
+    let inner = kind.inner_objects(&object);
+    let annotations = all_annotations(&object, &inner, &groups, &requests);
+    let mut reading = trains(kind, &object, absent.is_some(), &groups, &requests, &annotations)
+        .then(|| workload(&object, kind, &groups, &requests, &annotations, around, catalogue, ask))?;
+    reading.warnings.extend(absent.map(not_there));
+    Some(reading)
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
@@ -100,15 +105,35 @@ pub(super) fn read_asked(
     ask: &Ask,
 ) -> Option<Reading> {
     let kind = kinds::of(object)?;
-    let groups = (kind.pod_groups)(object);
+    let (object, absent) = completed(kind, object, around);
+    let groups = kind.pod_groups(&object);
     let requests = accelerator::requests(&groups, catalogue);
-    let annotations = all_annotations(object, &groups, &requests);
-    Some(workload(object, kind, &groups, &requests, &annotations, around, catalogue, ask))
+    let inner = kind.inner_objects(&object);
+    let annotations = all_annotations(&object, &inner, &groups, &requests);
+    let mut reading = workload(&object, kind, &groups, &requests, &annotations, around, catalogue, ask);
+    reading.warnings.extend(absent.map(not_there));
+    Some(reading)
 }
 
-/// The workload's annotations, then those of the templates of pods that ask for accelerators; where none does, of all.
+/// The object with what it takes from its surroundings, and what of that is not there.
+fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> (Cow<'a, Value>, Option<String>) {
+    match kind.complete {
+        None => (Cow::Borrowed(object), None),
+        Some(complete) => {
+            let Completed { object, absent } = complete(object, around);
+            (Cow::Owned(object), absent)
+        }
+    }
+}
+
+fn not_there(what: String) -> String {
+    format!("{what} is not known: what it says of the pods is not read")
+}
+
+/// The workload's annotations, then those of the objects inside of it, then those of the templates of pods that ask for accelerators; where none does, of all.
 fn all_annotations<'a>(
     object: &'a Value,
+    inner: &'a [(&'a Value, String)],
     groups: &'a [PodGroup<'a>],
     requests: &[Request<'_>],
 ) -> Vec<Annotations<'a>> {
@@ -117,11 +142,16 @@ fn all_annotations<'a>(
     // A pod is its own template.
     let templates = groups.iter().filter(|group| !group.path.is_empty() && asks(group));
     let templates = templates.map(|group| Annotations::of(group.template, &group.path));
-    std::iter::once(Annotations::of(object, "")).chain(templates).collect()
+    let of_asking = |path: &str| asking.is_empty() || asking.iter().any(|asking| asking.starts_with(path));
+    let inner = inner.iter().filter(|(_, path)| of_asking(path));
+    let inner = inner.map(|(object, path)| Annotations::of(object, path));
+    std::iter::once(Annotations::of(object, "")).chain(inner).chain(templates).collect()
 }
 
 fn trains(
     kind: &Kind,
+    object: &Value,
+    incomplete: bool,
     groups: &[PodGroup<'_>],
     requests: &[Request<'_>],
     annotations: &[Annotations<'_>],
@@ -129,10 +159,12 @@ fn trains(
     if annotations.iter().any(|annotations| annotations.speak_of_training()) {
         return true;
     }
+    let purpose = kind.purpose_of(object);
     if requests.is_empty() {
-        return false;
+        // What is not known may ask for accelerators.
+        return incomplete && purpose == Purpose::Training;
     }
-    match (kind.purpose, launch::program(groups)) {
+    match (purpose, launch::program(groups)) {
         (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
         (_, Program::Benchmark) | (Purpose::General, Program::Python | Program::Other) => false,
     }
@@ -171,6 +203,11 @@ fn workload(
     reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
     reading.warnings.extend(said.warnings.iter().cloned());
     reading.defaults = said.offer_to(&mut reading.provenance);
+    if let Some((name, path)) = kind.model.and_then(|model| model(object))
+        && !reading.provenance.knows("model.name")
+    {
+        reading.provenance.offer("model.name", printable(&name, 256).into(), path);
+    }
     accelerator::read(&mut reading, requests, around, catalogue);
     reading
 }
