@@ -21,6 +21,9 @@ pub struct Arguments {
     /// The namespace of weighbridge's own Secret and Lease
     #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", default_value = "weighbridge", value_name = "NAME")]
     pub namespace: String,
+    /// The policy's file, followed while it changes: its fields win over the arguments
+    #[arg(long, env = "WEIGHBRIDGE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// What becomes of a job that would run out of memory, in a namespace without the label weighbridge.dev/mode
     #[arg(long, env = "WEIGHBRIDGE_MODE", value_enum, default_value_t = Mode::Enforce)]
     pub mode: Mode,

@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use axum::http::Uri;
 
 use super::Arguments;
+use super::policy::Policy;
 use crate::judge::Rules;
 use crate::telemetry::LogFormat;
+use crate::webhook::Overrides;
 use crate::webhook::configuration::FailurePolicy;
-use crate::webhook::{Mode, Overrides};
 
 /// What an administrator has decided.
 #[derive(Clone, Debug)]
@@ -23,12 +24,10 @@ pub struct Settings {
     pub metrics_listen: SocketAddr,
     /// The process's own namespace.
     pub namespace: String,
-    /// The mode of a namespace without a label.
-    pub mode: Mode,
-    /// The thresholds.
-    pub rules: Rules,
-    /// Who may override a refusal.
-    pub overrides: Overrides,
+    /// What the arguments say of the policy: what its file is laid over.
+    pub policy: Policy,
+    /// The policy's file.
+    pub policy_file: Option<PathBuf>,
     /// The namespaces to watch; all where there are none.
     pub watch_namespaces: Vec<String>,
     /// The name of the `ValidatingWebhookConfiguration`.
@@ -94,9 +93,13 @@ impl TryFrom<Arguments> for Settings {
             listen: arguments.listen,
             metrics_listen: arguments.metrics_listen,
             namespace: arguments.namespace,
-            mode: arguments.mode,
-            rules,
-            overrides: Overrides { users: arguments.override_users, groups: arguments.override_groups },
+            policy: Policy {
+                mode: arguments.mode,
+                rules,
+                overrides: Overrides { users: arguments.override_users, groups: arguments.override_groups },
+                ..Policy::default()
+            },
+            policy_file: arguments.config,
             watch_namespaces: arguments.watch_namespaces,
             configuration_name: arguments.configuration_name,
             own_configuration,
@@ -148,7 +151,7 @@ fn rules(deny_at: f64, warn_at: f64) -> Result<Rules> {
     ensure!(possible(deny_at), "--deny-at {deny_at} must be a probability over 0 and at most 1");
     ensure!(possible(warn_at), "--warn-at {warn_at} must be a probability over 0 and at most 1");
     ensure!(warn_at <= deny_at, "--warn-at {warn_at} must be at most --deny-at {deny_at}");
-    Ok(Rules { deny_at, warn_at })
+    Ok(Rules { deny_at, warn_at, ..Rules::default() })
 }
 
 fn webhook_url(url: &str) -> Result<Uri> {
@@ -179,6 +182,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::webhook::Mode;
 
     #[derive(Parser)]
     struct Serve {
@@ -198,10 +202,10 @@ mod tests {
     #[test]
     fn without_arguments_it_enforces_in_a_cluster() {
         let settings = settings(&[]).unwrap();
-        assert_eq!(settings.mode, Mode::Enforce);
-        assert_eq!(settings.rules, Rules::default());
+        assert_eq!(settings.policy.mode, Mode::Enforce);
+        assert_eq!(settings.policy.rules, Rules::default());
         assert_eq!(settings.names()[0], "weighbridge.weighbridge.svc");
-        assert!(settings.own_configuration.is_none() && settings.overrides == Overrides::default());
+        assert!(settings.own_configuration.is_none() && settings.policy.overrides == Overrides::default());
         assert_eq!(settings.drain, Duration::from_secs(5));
     }
 

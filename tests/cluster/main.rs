@@ -23,6 +23,7 @@ mod nodes;
 mod overrides;
 mod people;
 mod permissions;
+mod policy;
 mod refusals;
 mod replicas;
 mod traffic;
