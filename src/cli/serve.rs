@@ -72,7 +72,7 @@ async fn serve(settings: Settings) -> Result<()> {
 
     let stop = Stop::default();
     let mut servers = JoinSet::new();
-    servers.spawn(webhook_port.serve_tls(tls_config, router, stop.clone()));
+    servers.spawn(webhook_port.serve_tls(tls_config, router, stopping.clone(), stop.clone()));
     servers.spawn(plain_port.serve_plain(health_router(health.clone(), Arc::new(registry)), stop.clone()));
     tracing::info!(webhook = %addresses.0, plain = %addresses.1, "listening");
 
@@ -169,6 +169,8 @@ fn certificates(
         secret: settings.ca_secret.clone(),
         configuration: settings.configuration_name.clone(),
         names: settings.names(),
+        lifetimes: settings.lifetimes,
+        files: settings.tls_files.clone(),
     };
     Certificates::new(client.clone(), tls, own, metrics)
 }

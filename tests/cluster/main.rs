@@ -14,6 +14,7 @@ mod gate;
 mod jobs;
 
 mod bypasses;
+mod certificates;
 mod children;
 mod crd;
 mod estimates;
