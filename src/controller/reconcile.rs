@@ -199,8 +199,7 @@ impl Reconciler {
             return Ok(false);
         }
         let exempt = policy.exemptions.namespace(namespace).or_else(|| {
-            workload
-                .and_then(|workload| policy.exemptions.pods(&(workload.kind.pod_groups)(&workload.object)))
+            workload.and_then(|workload| policy.exemptions.pods(&workload.kind.pod_groups(&workload.object)))
         });
         if exempt.is_some() {
             return Ok(false);

@@ -339,7 +339,7 @@ fn exempt(exemptions: &Exemptions, request: &Request, kind: &Kind) -> Option<Exe
     exemptions
         .namespace(&request.namespace)
         .or_else(|| exemptions.user(&user.username, &user.groups))
-        .or_else(|| exemptions.pods(&(kind.pod_groups)(&request.object)))
+        .or_else(|| exemptions.pods(&kind.pod_groups(&request.object)))
 }
 
 /// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.
