@@ -21,52 +21,92 @@ pub struct Surroundings {
     pub documents: Arc<Documents>,
 }
 
-/// Objects that workloads refer to, other than ConfigMaps.
+/// Kinds of objects that workloads refer to.
 pub const DOCUMENTS: &[Document] = &[
+    Document::new("", &["v1"], CONFIG_MAP, "configmaps", true, Opened::ByConfigMaps),
     Document::new(
         "trainer.kubeflow.org",
-        "v1alpha1",
+        &["v1alpha1"],
         "ClusterTrainingRuntime",
         "clustertrainingruntimes",
         false,
+        Opened::Always,
     ),
-    Document::new("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime", "trainingruntimes", true),
-    Document::new("kueue.x-k8s.io", "v1beta1", "LocalQueue", "localqueues", true),
-    Document::new("kueue.x-k8s.io", "v1beta1", "ClusterQueue", "clusterqueues", false),
-    Document::new("kueue.x-k8s.io", "v1beta1", "ResourceFlavor", "resourceflavors", false),
-    Document::new("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", true),
-    Document::new("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", true),
+    Document::new(
+        "trainer.kubeflow.org",
+        &["v1alpha1"],
+        "TrainingRuntime",
+        "trainingruntimes",
+        true,
+        Opened::Always,
+    ),
+    Document::new(KUEUE, KUEUE_VERSIONS, "LocalQueue", "localqueues", true, Opened::ByQueues),
+    Document::new(KUEUE, KUEUE_VERSIONS, "ClusterQueue", "clusterqueues", false, Opened::ByQueues),
+    Document::new(KUEUE, KUEUE_VERSIONS, "ResourceFlavor", "resourceflavors", false, Opened::ByQueues),
+    Document::new(
+        DRA,
+        DRA_VERSIONS,
+        "ResourceClaimTemplate",
+        "resourceclaimtemplates",
+        true,
+        Opened::ByClaims,
+    ),
+    Document::new(DRA, DRA_VERSIONS, "ResourceClaim", "resourceclaims", true, Opened::ByClaims),
 ];
+
+/// The kind whose keys are files and variables.
+pub const CONFIG_MAP: &str = "ConfigMap";
+const KUEUE: &str = "kueue.x-k8s.io";
+const KUEUE_VERSIONS: &[&str] = &["v1beta2", "v1beta1"];
+const DRA: &str = "resource.k8s.io";
+const DRA_VERSIONS: &[&str] = &["v1", "v1beta2", "v1beta1"];
 
 /// A kind of object that only informs.
 #[derive(Clone, Copy, Debug)]
 pub struct Document {
     /// Its API group.
     pub group: &'static str,
-    /// The version by which it is asked for in a cluster.
-    pub version: &'static str,
+    /// The versions by which it is asked for in a cluster, the preferred one first.
+    pub versions: &'static [&'static str],
     /// Its kind.
     pub kind: &'static str,
     /// Its resource.
     pub plural: &'static str,
     /// Whether it lives in a namespace.
     pub namespaced: bool,
+    /// What lets it be read in a cluster.
+    pub opened: Opened,
+}
+
+/// What lets a kind of document be read in a cluster; in a stream each is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// That it is installed.
+    Always,
+    /// `--read-config-maps`.
+    ByConfigMaps,
+    /// `--read-queues`.
+    ByQueues,
+    /// `--read-claims`.
+    ByClaims,
 }
 
 impl Document {
     const fn new(
         group: &'static str,
-        version: &'static str,
+        versions: &'static [&'static str],
         kind: &'static str,
         plural: &'static str,
         namespaced: bool,
+        opened: Opened,
     ) -> Self {
-        Self { group, version, kind, plural, namespaced }
+        Self { group, versions, kind, plural, namespaced, opened }
     }
 
     /// The document that an object is, whatever its version.
     pub fn of(object: &Value) -> Option<&'static Self> {
-        let group = object.get("apiVersion")?.as_str()?.split_once('/')?.0;
+        let api_version = object.get("apiVersion")?.as_str()?;
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let kind = object.get("kind")?.as_str()?;
         DOCUMENTS.iter().find(|document| document.group == group && document.kind == kind)
     }

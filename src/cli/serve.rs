@@ -53,7 +53,7 @@ async fn serve(settings: Settings) -> Result<()> {
     let addresses = (webhook_port.address(), plain_port.address());
     let client = client(&settings).await?;
 
-    let cluster = Cluster::new(policies, settings.watch_namespaces.clone());
+    let cluster = Cluster::new(policies, settings.watch_namespaces.clone(), settings.reads);
     cluster.metrics.register(&mut registry);
     tasks.spawn(cluster.clone().run(client.clone(), stopped.clone()));
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::surroundings::{ConfigMaps, Document, Documents, Node, Surroundings};
+use crate::surroundings::{CONFIG_MAP, ConfigMaps, Document, Documents, Node, Surroundings};
 use crate::workload::kinds;
 
 /// What the objects say about each other: nodes, ConfigMaps, runtimes, queues, and the workloads that estimates refer
@@ -18,16 +18,20 @@ pub(super) fn of(objects: &[Value]) -> Surroundings {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let name = text("/metadata/name").unwrap_or_default();
         let namespaces = namespaces(text("/metadata/namespace"));
-        if is(object, "v1", "ConfigMap") {
-            for namespace in namespaces {
-                config_maps.add(namespace, name, ConfigMaps::data(object));
+        match Document::of(object) {
+            Some(document) if document.kind == CONFIG_MAP => {
+                for namespace in namespaces {
+                    config_maps.add(namespace, name, ConfigMaps::data(object));
+                }
             }
-        } else if let Some(document) = Document::of(object) {
-            let object = Arc::new(object.clone());
-            let namespaces = if document.namespaced { namespaces } else { vec![""] };
-            for namespace in namespaces {
-                documents.add(document.kind, namespace, name, object.clone());
+            Some(document) => {
+                let object = Arc::new(object.clone());
+                let namespaces = if document.namespaced { namespaces } else { vec![""] };
+                for namespace in namespaces {
+                    documents.add(document.kind, namespace, name, object.clone());
+                }
             }
+            None => {}
         }
     }
     Surroundings {

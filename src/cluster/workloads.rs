@@ -1,7 +1,7 @@
 //! The workloads, each as a digest: who it is, whose child it is, and how it was judged.
 //!
 //! The objects themselves are not kept. An object is judged again only when what was judged of it changed, or the
-//! nodes around it or the policy did; a change of its status alone costs a hash.
+//! nodes around it, what it may refer to or the policy did; a change of its status alone costs a hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,7 +13,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{follow::Sink, metrics::Metrics, nodes::Nodes};
+use super::{documents::Documents, follow::Sink, metrics::Metrics, nodes::Nodes};
 use crate::config::policy::Policies;
 use crate::judge::{Ask, judge};
 use crate::judgement::Verdict;
@@ -136,6 +136,7 @@ pub(super) struct WorkloadSink {
     pub(super) kind: &'static Kind,
     pub(super) workloads: Arc<Workloads>,
     pub(super) nodes: Arc<Nodes>,
+    pub(super) documents: Arc<Documents>,
     pub(super) policies: Arc<Policies>,
     pub(super) metrics: Metrics,
     /// The uids that this watch has put there.
@@ -231,7 +232,7 @@ impl WorkloadSink {
     }
 
     fn judge(&self, object: &Value) -> Option<(Verdict, Option<Bytes>)> {
-        let around = self.nodes.surroundings();
+        let around = super::surroundings(&self.nodes, &self.documents);
         let ask = Ask { advice: false, ..Ask::default() };
         let policy = self.policies.current();
         let judged = catch_unwind(AssertUnwindSafe(|| {
@@ -250,6 +251,8 @@ impl WorkloadSink {
     fn hash(&self, object: &Value) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.nodes.version().hash(&mut hasher);
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        self.documents.version(namespace).hash(&mut hasher);
         self.policies.current().version.hash(&mut hasher);
         for pointer in ["/metadata/annotations", "/metadata/labels", "/spec"] {
             object.pointer(pointer).map(Value::to_string).hash(&mut hasher);

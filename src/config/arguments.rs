@@ -67,6 +67,15 @@ pub struct Arguments {
     /// The only namespaces to watch workloads and estimates in [default: all]
     #[arg(long, env = "WEIGHBRIDGE_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMES")]
     pub watch_namespaces: Vec<String>,
+    /// Read ConfigMaps too: configuration files and variables of the jobs that mount them
+    #[arg(long, env = "WEIGHBRIDGE_READ_CONFIG_MAPS")]
+    pub read_config_maps: bool,
+    /// Read Kueue's queues and flavors too: the accelerator that a queue hands out
+    #[arg(long, env = "WEIGHBRIDGE_READ_QUEUES")]
+    pub read_queues: bool,
+    /// Read claims of devices and their templates too: the accelerator that a pod claims
+    #[arg(long, env = "WEIGHBRIDGE_READ_CLAIMS")]
+    pub read_claims: bool,
     /// The ValidatingWebhookConfiguration whose caBundle is kept up to date
     #[arg(long, env = "WEIGHBRIDGE_CONFIGURATION_NAME", default_value = "weighbridge", value_name = "NAME")]
     pub configuration_name: String,

@@ -11,6 +11,7 @@ use axum::http::Uri;
 use super::Arguments;
 use super::arguments::TlsMode;
 use super::policy::Policy;
+use crate::cluster::Reads;
 use crate::judge::Rules;
 use crate::telemetry::LogFormat;
 use crate::tls::rotation::Lifetimes;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub policy_file: Option<PathBuf>,
     /// The namespaces to watch; all where there are none.
     pub watch_namespaces: Vec<String>,
+    /// What may be read beside workloads and nodes.
+    pub reads: Reads,
     /// The name of the `ValidatingWebhookConfiguration`.
     pub configuration_name: String,
     /// The configuration to make, where it is to be one of the process's own.
@@ -109,6 +112,11 @@ impl TryFrom<Arguments> for Settings {
             },
             policy_file: arguments.config,
             watch_namespaces: arguments.watch_namespaces,
+            reads: Reads {
+                config_maps: arguments.read_config_maps,
+                queues: arguments.read_queues,
+                claims: arguments.read_claims,
+            },
             configuration_name: arguments.configuration_name,
             own_configuration,
             service: arguments.service,

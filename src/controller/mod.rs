@@ -40,6 +40,9 @@ const RESYNC: Duration = Duration::from_mins(10);
 /// Nodes come and go all the time in a large cluster; what depends on them is looked at again no more often.
 const BETWEEN_NODES: Duration = Duration::from_secs(10);
 
+/// Some write a ConfigMap every second; what depends on it is looked at again no more often.
+const BETWEEN_DOCUMENTS: Duration = Duration::from_secs(5);
+
 /// What an administrator decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -136,6 +139,8 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
     let mut workloads = cluster.workloads.changes();
     let mut nodes = cluster.nodes.changes();
     let mut policies = cluster.policies.changes();
+    let mut documents = cluster.documents.changes();
+    let mut read = Instant::now();
     let mut rested = Instant::now();
     let mut resync = tokio::time::interval(RESYNC);
     loop {
@@ -149,6 +154,13 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
             Ok(()) = async { tokio::time::sleep_until(rested).await; nodes.changed().await } => {
                 rested = Instant::now() + BETWEEN_NODES;
                 for estimate in estimates.all() {
+                    requests.now(estimate);
+                }
+            }
+            Ok(()) = async { tokio::time::sleep_until(read).await; documents.changed().await } => {
+                read = Instant::now() + BETWEEN_DOCUMENTS;
+                let concerned = cluster.documents.take_changed();
+                for estimate in estimates.all().into_iter().filter(|key| key.is_in(&concerned)) {
                     requests.now(estimate);
                 }
             }

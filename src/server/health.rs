@@ -115,7 +115,8 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_ready_while_every_gate_is_open() {
-        let cluster = Cluster::new(Policies::new(Policy::default()), Vec::new());
+        let cluster =
+            Cluster::new(Policies::new(Policy::default()), Vec::new(), crate::cluster::Reads::default());
         let (trusted, certificate) = watch::channel(false);
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), certificate, stopping.clone());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{Metrics, Overrides, Webhook, router};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Reads};
 use crate::config::policy::{Exemptions, Policies, Policy, Unknown};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules};
@@ -69,7 +69,7 @@ fn webhook_of(apiserver: &str) -> Arc<Webhook> {
 fn webhook_under(policy: Policy, apiserver: &str) -> Arc<Webhook> {
     let overrides = Overrides { users: vec!["ada".into()], groups: Vec::new() };
     let policies = Policies::new(Policy { overrides, ..policy });
-    let cluster = Cluster::new(policies, Vec::new());
+    let cluster = Cluster::new(policies, Vec::new(), Reads::default());
     for (name, label) in [
         ("enforced", "enforce"),
         ("warned", "warn"),
