@@ -88,7 +88,7 @@ pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &
     let kind = kinds::of(object)?;
     let (object, absent) = completed(kind, object, around);
     let groups = kind.pod_groups(&object);
-    let requests = accelerator::requests(&groups, catalogue);
+    let requests = accelerator::requests(&groups, &around.documents, namespace(&object), catalogue);
     let inner = kind.inner_objects(&object);
     let annotations = all_annotations(&object, &inner, &groups, &requests);
     let mut reading = trains(kind, &object, absent.is_some(), &groups, &requests, &annotations)
@@ -107,7 +107,7 @@ pub(super) fn read_asked(
     let kind = kinds::of(object)?;
     let (object, absent) = completed(kind, object, around);
     let groups = kind.pod_groups(&object);
-    let requests = accelerator::requests(&groups, catalogue);
+    let requests = accelerator::requests(&groups, &around.documents, namespace(&object), catalogue);
     let inner = kind.inner_objects(&object);
     let annotations = all_annotations(&object, &inner, &groups, &requests);
     let mut reading = workload(&object, kind, &groups, &requests, &annotations, around, catalogue, ask);
@@ -124,6 +124,10 @@ fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> (Cow<
             (Cow::Owned(object), absent)
         }
     }
+}
+
+fn namespace(object: &Value) -> &str {
+    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn not_there(what: String) -> String {
@@ -188,14 +192,18 @@ fn workload(
     }
     let (mut reading, mut findings) = (Reading::default(), Findings::default());
     for annotations in annotations {
+        let known = findings.errors.len();
         annotations.read_keys(&mut reading.provenance, &mut findings);
+        findings.admit_from(known, *annotations);
         annotations.read_override(&mut findings);
     }
     for annotations in annotations {
+        let known = findings.errors.len();
         annotations.read_block(&mut reading.provenance, &mut findings);
+        findings.admit_from(known, *annotations);
     }
     reading.take(findings);
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let namespace = namespace(object);
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let launches = command::launches(groups, entrypoint, requests, &around.config_maps, namespace);
     let said = launch::read(&launches);
@@ -208,6 +216,6 @@ fn workload(
     {
         reading.provenance.offer("model.name", printable(&name, 256).into(), path);
     }
-    accelerator::read(&mut reading, requests, around, catalogue);
+    accelerator::read(&mut reading, object, requests, around, catalogue);
     reading
 }
