@@ -260,6 +260,9 @@ fn not_read(judgement: Judgement, why: Unread) -> Judgement {
             (Reason::WorkloadNotFound, "the workload that it refers to is not there".to_owned())
         }
         Unread::Beyond(what) => (Reason::Unsupported, format!("not estimated: {what}")),
+        Unread::Accelerator(vendor) => {
+            (Reason::UnsupportedAccelerator, format!("not estimated: training on accelerators of {vendor}"))
+        }
     };
     Judgement { reason, message, ..judgement }
 }

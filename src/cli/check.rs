@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 
-use super::{input, surroundings};
+use super::input;
 use crate::cluster::judged_owner;
 use crate::config::policy::Policy;
 use crate::estimate::Rank;
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => Policy::default(),
     };
     let input = input::read(&arguments.paths);
-    let around = surroundings::of(&input.objects);
+    let around = Surroundings::of(&input.objects);
     let ask = Ask { rank: arguments.rank, ..Ask::default() };
     let uids = input.objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
     let judged = input.objects.iter().filter(|object| !is_child(object, &uids));

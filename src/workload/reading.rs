@@ -16,7 +16,7 @@ use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
 use super::{Findings, printable, what_if};
-use crate::hardware::Catalogue;
+use crate::hardware::{Catalogue, Vendor};
 use crate::judge::Ask;
 use crate::judgement::InputError;
 use crate::surroundings::Surroundings;
@@ -66,6 +66,8 @@ pub enum Unread {
     WorkloadNotFound,
     /// It trains what the estimate does not cover; what that is, in a few words.
     Beyond(&'static str),
+    /// It trains on accelerators whose compilers lay memory out in ways that no rule here describes.
+    Accelerator(Vendor),
 }
 
 impl Reading {
@@ -215,6 +217,10 @@ fn workload(
         && !reading.provenance.knows("model.name")
     {
         reading.provenance.offer("model.name", printable(&name, 256).into(), path);
+    }
+    // Neuron's compiler divides models among cores, and keeps what it likes.
+    if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
+        reading.unread = Some(Unread::Accelerator(Vendor::AWS));
     }
     accelerator::read(&mut reading, object, requests, around, catalogue);
     reading
