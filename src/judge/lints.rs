@@ -158,7 +158,7 @@ fn experts_per_token(facts: &Facts) -> Option<String> {
 }
 
 fn expert_parallel_and_accelerators(facts: &Facts) -> Option<String> {
-    let count = facts.accelerators?;
+    let count = facts.accelerators.filter(|_| experts_of_a_dense_model(facts).is_none())?;
     let group = facts.expert.saturating_mul(facts.expert_tensor).saturating_mul(facts.pipeline);
     (facts.expert > 1 && !count.is_multiple_of(group)).then(|| {
         format!(

@@ -62,7 +62,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
-/// The model of this name.
+/// The model of this name: an id, a path, a recipe, or a family and a size with a slash or a space between them, like
+/// torchtitan's `llama3` and `8B`.
 pub fn find(name: &str) -> Option<&'static Known> {
     if name.len() > LONGEST {
         return None;
