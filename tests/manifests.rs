@@ -138,8 +138,8 @@ const OWN: &[Case] = &[
         "trainjob-torchtune.yaml",
         Admitted,
         &[
-            ("model.name", "meta-llama/Llama-3.2-1B-Instruct"),
             ("model.layers", "16"),
+            ("model.hiddenSize", "2048"),
             ("accelerator.type", "NVIDIA-L40S"),
             ("accelerator.count", "2"),
         ],
@@ -149,7 +149,6 @@ const OWN: &[Case] = &[
         Admitted,
         &[
             ("model.name", "google/gemma-2b"),
-            ("finetuning.method", "LoRA"),
             ("finetuning.rank", "8"),
             ("batch.microBatchSize", "1"),
             ("batch.sequenceLength", "512"),
@@ -275,7 +274,6 @@ const PUBLIC: &[Case] = &[
         Admitted,
         &[
             ("model.name", "google/gemma-2b"),
-            ("finetuning.method", "LoRA"),
             ("finetuning.rank", "8"),
             ("batch.sequenceLength", "512"),
             ("batch.microBatchSize", "1"),
