@@ -72,6 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(file) => Policy::default().with_file(file)?,
         None => Policy::default(),
     };
+    policy.take_in_workloads()?;
     let input = input::read(&arguments.paths);
     let ask = Ask { rank: arguments.rank, ..Ask::default() };
     let entries = entries(&input.objects, &policy, &ask);

@@ -132,7 +132,9 @@ fn policies(
 ) -> Result<Arc<Policies>> {
     let base = settings.policy.clone();
     let Some(file) = settings.policy_file.clone() else { return Ok(Policies::new(base)) };
-    let policies = Policies::new(base.with_file(&file)?);
+    let policy = base.with_file(&file)?;
+    policy.take_in_workloads()?;
+    let policies = Policies::new(policy);
     let metrics = policy::Metrics::default();
     metrics.register(registry);
     let (followed, stopped) = (policies.clone(), stopped.clone());

@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::documents::{DocumentSink, Reads};
 use super::{Cluster, Patience, follow::Follow, workloads::WorkloadSink};
 use crate::surroundings::{DOCUMENTS, Document};
-use crate::workload::kinds::{KINDS, Kind};
+use crate::workload::kinds::{self, Kind};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
@@ -40,7 +40,7 @@ enum Watched {
 impl Watched {
     fn all(reads: Reads) -> impl Iterator<Item = Self> {
         let documents = DOCUMENTS.iter().filter(move |document| reads.open(document));
-        KINDS.iter().map(Self::Workload).chain(documents.map(Self::Document))
+        kinds::all().map(Self::Workload).chain(documents.map(Self::Document))
     }
 
     /// Names its watch.

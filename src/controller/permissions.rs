@@ -3,7 +3,7 @@
 //! Reading is for every replica, writing for the one that leads. Nothing is ever written to a workload.
 
 use crate::surroundings::{DOCUMENTS, Opened};
-use crate::workload::kinds::{KINDS, Kind};
+use crate::workload::kinds::{self, Kind};
 
 /// One rule of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ const OWN: &[Permission] = &[
 pub fn permissions() -> Vec<Permission> {
     let read = |kind: &Kind| everywhere(kind.group, kind.plural, READ);
     let always = documents(Opened::Always);
-    OWN.iter().cloned().chain(KINDS.iter().map(read)).chain(always).collect()
+    OWN.iter().cloned().chain(kinds::all().map(read)).chain(always).collect()
 }
 
 /// The permissions that a replica needs besides where an administrator lets these be read, by the flag that does.

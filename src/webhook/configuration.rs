@@ -17,7 +17,7 @@ use super::conditions;
 use super::mode::Mode;
 use super::namespaces;
 use crate::cluster::MODE_LABEL;
-use crate::workload::kinds::{KINDS, Kind};
+use crate::workload::kinds::{self, Kind};
 
 /// Namespaces that must work whatever becomes of the webhook.
 const SYSTEM: &[&str] = &["kube-node-lease", "kube-system"];
@@ -61,7 +61,7 @@ pub struct Settings {
 /// The configuration, without any caBundle.
 pub fn configuration(settings: &Settings) -> ValidatingWebhookConfiguration {
     let metadata = ObjectMeta { name: Some(settings.name.clone()), ..ObjectMeta::default() };
-    let kinds = KINDS.iter().map(|kind| entry(kind, settings));
+    let kinds = kinds::all().map(|kind| entry(kind, settings));
     let webhooks = kinds.chain([namespace_entry(settings)]).collect();
     ValidatingWebhookConfiguration { metadata, webhooks: Some(webhooks) }
 }
@@ -168,8 +168,8 @@ mod tests {
     fn every_kind_has_an_entry_of_its_own() {
         let webhooks = made().webhooks.unwrap();
         let names: BTreeSet<_> = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
-        assert_eq!(names.len(), KINDS.len() + 1, "and one for namespaces");
-        for (webhook, kind) in webhooks.iter().zip(KINDS) {
+        assert_eq!(names.len(), kinds::all().count() + 1, "and one for namespaces");
+        for (webhook, kind) in webhooks.iter().zip(kinds::all()) {
             // The apiserver wants at least three parts.
             assert!(webhook.name.split('.').count() >= 3);
             assert_eq!(webhook.side_effects, "None");

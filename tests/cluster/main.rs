@@ -20,6 +20,7 @@ mod crd;
 mod doctor;
 mod engines;
 mod estimates;
+mod further_kinds;
 mod kinds;
 mod modes;
 mod nodes;

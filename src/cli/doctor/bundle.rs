@@ -6,7 +6,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 
 use super::{Finding, Findings, because};
-use crate::workload::kinds::KINDS;
+use crate::workload::kinds;
 
 /// Fewer days than these, and somebody should look.
 const FEW_DAYS: i64 = 14;
@@ -39,9 +39,12 @@ fn kinds(name: &str, entries: &[ValidatingWebhook]) -> Finding {
                 && rule.resources.iter().flatten().any(|resource| resource == kind.plural)
         })
     };
-    let missing: Vec<_> = KINDS.iter().filter(|kind| !covered(kind)).map(|kind| kind.kind).collect();
+    let missing: Vec<_> = kinds::all().filter(|kind| !covered(kind)).map(|kind| kind.kind).collect();
     if missing.is_empty() {
-        Finding::Well(format!("the configuration {name} has an entry for each of {} kinds", KINDS.len()))
+        Finding::Well(format!(
+            "the configuration {name} has an entry for each of {} kinds",
+            kinds::all().count()
+        ))
     } else {
         let what = format!("the configuration {name} has no entry for {}", missing.join(", "));
         Finding::Wrong(what, "it is of another version: helm upgrade".into())

@@ -14,6 +14,8 @@
 //! accelerators:
 //!   labels: [scitix.ai/gpu-type]  # further node labels whose value names an accelerator
 //!   aliases: {h100nvlink80: H100-80GB}
+//! workloads:                      # further kinds, with where their pod templates are: single, roles, tasks or job
+//!   - {group: train.example.com, version: v1, kind: TrainRun, plural: trainruns, training: true, roles: /spec/roles}
 //! ```
 //!
 //! A field that nobody reads is refused: in a policy, a typo that is ignored is a hole.
@@ -29,6 +31,7 @@ use crate::judge::Rules;
 use crate::units::Decimal;
 use crate::verdict::Headroom;
 use crate::webhook::{Mode, Overrides};
+use crate::workload::kinds::further::{self, Further};
 
 /// The version of the file that is read.
 const API_VERSION: &str = "config.weighbridge.dev/v1alpha1";
@@ -49,6 +52,8 @@ pub(super) struct File {
     mfu_percent: Option<Decimal>,
     exemptions: Option<Exemptions>,
     overrides: Option<Overrides>,
+    #[serde(default)]
+    workloads: Vec<Further>,
     #[serde(default)]
     accelerators: Accelerators,
 }
@@ -94,6 +99,7 @@ impl File {
             },
         };
         thresholds(&rules)?;
+        further::check(&self.workloads).map_err(anyhow::Error::msg)?;
         let Accelerators { labels, aliases } = self.accelerators;
         let catalogue = if labels.is_empty() && aliases.is_empty() {
             base.catalogue.clone()
@@ -108,6 +114,7 @@ impl File {
             exemptions: self.exemptions.unwrap_or_else(|| base.exemptions.clone()),
             overrides: self.overrides.unwrap_or_else(|| base.overrides.clone()),
             catalogue,
+            workloads: self.workloads,
             version: base.version,
         })
     }
@@ -189,6 +196,7 @@ mod tests {
             ("accelerators: {aliases: {x: H999}}", "aliases.x: nobody knows the accelerator H999"),
             ("accelerators: {aliases: {H100-80GB: A100-80GB}}", "aliases.H100-80GB"),
             ("mode: warn\nmode: audit", "duplicate"),
+            ("workloads: [{group: a.b, version: v1, kind: X, plural: xs}]", "workloads[0] (X): give one of"),
         ] {
             let complaint = refused(body);
             assert!(complaint.contains(said), "{body}: {complaint}");

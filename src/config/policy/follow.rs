@@ -61,6 +61,11 @@ pub async fn follow(
         let read = now.clone().map_err(anyhow::Error::msg).and_then(|text| base.with_text(&text));
         last = now;
         match read {
+            Ok(policy) if policy.workloads != policies.current().workloads => {
+                let file = path.display();
+                tracing::error!(%file, "the policy is refused: its workloads change with a restart only");
+                metrics.refused.set(1);
+            }
             Ok(policy) => {
                 tracing::info!(file = %path.display(), "the policy has changed");
                 policies.replace(policy);

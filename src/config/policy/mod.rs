@@ -19,6 +19,7 @@ pub use follow::{Metrics, follow};
 use crate::hardware::Catalogue;
 use crate::judge::Rules;
 use crate::webhook::{Mode, Overrides};
+use crate::workload::kinds::further::{self, Further};
 
 /// What an administrator has decided.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Policy {
     pub overrides: Overrides,
     /// The accelerators, by all their names.
     pub catalogue: Arc<Catalogue>,
+    /// Kinds of workloads beside those that are known; they cannot change while the process runs.
+    pub workloads: Vec<Further>,
     /// Counts the policies of this process: another one may judge otherwise.
     pub version: u64,
 }
@@ -60,6 +63,7 @@ impl Default for Policy {
             exemptions: Exemptions::default(),
             overrides: Overrides::default(),
             catalogue: Arc::new(Catalogue::builtin().clone()),
+            workloads: Vec::new(),
             version: 0,
         }
     }
@@ -73,6 +77,14 @@ impl Policy {
     pub fn with_file(&self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         self.with_text(&text).with_context(|| format!("{} is refused as a whole", path.display()))
+    }
+
+    /// Takes the policy's kinds of workloads in: to be called once, before anything is read.
+    ///
+    /// # Errors
+    /// Which of them cannot be taken in, and why.
+    pub fn take_in_workloads(&self) -> Result<()> {
+        further::take_in(&self.workloads).map_err(anyhow::Error::msg)
     }
 
     fn with_text(&self, text: &str) -> Result<Self> {

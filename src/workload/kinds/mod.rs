@@ -2,12 +2,13 @@
 //!
 //! One kind a file; [`KINDS`] is the one list. The webhook's rules and conditions, the controller's watches and the
 //! chart's permissions are all made from it, so a kind is added here and nowhere else. Most kinds keep their templates
-//! in one of a few [shapes](Pods); the others read themselves.
+//! in one of a few [shapes](Pods); the others read themselves. An administrator can add [further] ones.
 
 mod appwrapper;
 mod ascendjob;
 mod cronjob;
 mod elasticjob;
+pub mod further;
 mod hyperpodpytorchjob;
 mod jaxjob;
 mod job;
@@ -30,6 +31,7 @@ mod volcanojob;
 
 use serde_json::Value;
 
+pub use further::all;
 pub use pods::{PodGroup, Pods};
 
 use crate::surroundings::Surroundings;
@@ -161,7 +163,7 @@ pub enum Place {
     List(&'static str, &'static str),
 }
 
-/// Every kind that is understood.
+/// Every kind that is known.
 pub static KINDS: &[Kind] = &[
     pytorchjob::KIND,
     job::KIND,
@@ -186,7 +188,7 @@ pub static KINDS: &[Kind] = &[
 
 /// The kind of an object, by group and kind; any of its versions.
 pub fn find(group: &str, kind: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|k| k.group == group && k.kind == kind)
+    all().find(|k| k.group == group && k.kind == kind)
 }
 
 /// The kind of an object, by its `apiVersion` and `kind`.

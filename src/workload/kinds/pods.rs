@@ -23,6 +23,8 @@ pub struct PodGroup<'a> {
 pub enum Pods {
     /// Nowhere.
     None,
+    /// In an object at this JSON pointer: `replicas` and `template`.
+    Single(&'static str),
     /// In a map at this JSON pointer: by role, `replicas` and `template`.
     Roles(&'static str),
     /// In a list at this JSON pointer: `name`, `replicas` and `template` each.
@@ -39,6 +41,10 @@ impl Pods {
     pub(super) fn groups<'a>(&self, object: &'a Value) -> Vec<PodGroup<'a>> {
         match self {
             Self::None => Vec::new(),
+            Self::Single(pointer) => {
+                let group = object.pointer(pointer).and_then(|spec| task("", spec, dotted(pointer)));
+                group.into_iter().collect()
+            }
             Self::Roles(pointer) => {
                 let roles = object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
                 let groups =
