@@ -9,6 +9,7 @@
 mod capacity;
 mod figures;
 mod unknowns;
+mod unsaid;
 mod wording;
 
 use serde_json::Value;
@@ -21,11 +22,13 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
 use crate::surroundings::Surroundings;
-use crate::verdict::decide;
+use crate::units::Bytes;
+use crate::verdict::{Decision, decide};
 use crate::workload::provenance::Provenance;
 use crate::workload::{self, Reading, TrainingJob, Unread};
 
 use capacity::Capacity;
+use unsaid::Unsaid;
 
 /// What an administrator decides: thresholds and defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +96,10 @@ impl Judge<'_> {
         for offered in std::mem::take(&mut reading.defaults) {
             reading.provenance.assume(&offered.field, offered.value, &offered.source);
         }
+        if let Some((steps, source)) = &reading.accumulation {
+            reading.provenance.accumulate(*steps, source);
+        }
+        let unsaid = Unsaid::of(std::mem::take(&mut reading.unsaid), &reading.provenance);
         let job = reading.provenance.job();
         let capacity = capacity::capacity(&job, &reading, self.catalogue);
         let summary = summary(&job, model, &capacity);
@@ -117,7 +124,7 @@ impl Judge<'_> {
         }
         let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
         match estimate_rank(&judgement.job, device, self.ask.rank) {
-            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity),
+            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity, &unsaid),
             Err(_) => without_model(judgement, &capacity),
         }
     }
@@ -129,6 +136,7 @@ impl Judge<'_> {
         estimate: &Estimate,
         device: Device,
         capacity: &Capacity<'_>,
+        unsaid: &Unsaid,
     ) -> Judgement {
         let need = estimate.distribution(Figure::Needed);
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
@@ -151,7 +159,11 @@ impl Judge<'_> {
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
-        let decision = decide(&need, bytes, self.rules);
+        let mut decision = decide(&need, bytes, self.rules);
+        if decision.verdict == Verdict::OutOfMemory && self.hinges(unsaid, device, bytes) {
+            decision = Decision { verdict: Verdict::Unknown, reason: Reason::MissingInputs, ..decision };
+            judgement.missing = unsaid.fields().chain(std::mem::take(&mut judgement.missing)).collect();
+        }
         // What could still turn a job that fits is in the report; nobody is warned of it.
         if decision.verdict != Verdict::Fits {
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
@@ -167,6 +179,15 @@ impl Judge<'_> {
             oom_probability: Some(decision.probability),
             ..judgement
         }
+    }
+
+    /// Whether what is not said where it can be read could decide: the job at its leanest is not sure to run out.
+    fn hinges(&self, unsaid: &Unsaid, device: Device, bytes: Bytes) -> bool {
+        let Some(leanest) = unsaid.leanest() else { return false };
+        estimate_rank(leanest, device, self.ask.rank).is_ok_and(|estimate| {
+            let need = estimate.distribution(Figure::Needed);
+            decide(&need, bytes, self.rules).verdict != Verdict::OutOfMemory
+        })
     }
 
     fn advice(

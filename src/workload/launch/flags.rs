@@ -6,6 +6,9 @@ use super::said::Said;
 use crate::units::Count;
 use crate::workload::command::Arguments;
 
+/// Words of a list that are read at most.
+const MAX_WORDS: usize = 32;
+
 /// A flag of a program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flag {
@@ -30,6 +33,8 @@ pub(crate) enum Takes {
     Word(&'static str),
     /// Nothing: that it stands there means true, or false.
     Switch(bool),
+    /// Several words, with commas or spaces between them.
+    List,
     /// One of these words, each with the spec's value; others say nothing.
     OneOf(&'static [(&'static str, &'static str)]),
 }
@@ -48,6 +53,11 @@ impl Takes {
             Self::Decimal => text.parse::<f64>().ok().filter(|n| n.is_finite()).map(|_| text.into()),
             Self::Text => (!text.is_empty()).then(|| text.into()),
             Self::Word(_) | Self::Switch(_) => None,
+            Self::List => {
+                let words = text.split([',', ' ', '[', ']', '"', '\'']).filter(|word| !word.is_empty());
+                let words: Vec<Value> = words.take(MAX_WORDS).map(Value::from).collect();
+                (!words.is_empty()).then(|| words.into())
+            }
             Self::OneOf(words) => words
                 .iter()
                 .find(|(word, _)| word.eq_ignore_ascii_case(text))

@@ -4,9 +4,15 @@
 //! [`READERS`] is the one list. Every reader that recognises a launch reads it, in this order: what starts programs
 //! first (its configuration may hold for whatever it starts), then the program itself.
 
+mod config;
+#[cfg(test)]
+mod examples;
 mod flags;
+mod fsdp_scripts;
+mod llama_cookbook;
 mod program;
 mod said;
+mod settings;
 
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
@@ -24,7 +30,10 @@ pub(crate) struct Reader {
 }
 
 /// Every framework that is read.
-pub(crate) static READERS: &[Reader] = &[];
+pub(crate) static READERS: &[Reader] = &[
+    Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
+    Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
+];
 
 /// What the launches say, the first that any reader recognises.
 pub(super) fn read(launches: &[Launch]) -> Said {

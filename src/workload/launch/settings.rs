@@ -1,0 +1,194 @@
+//! What a program is told under its own names, wherever that stands: options, `key=value` words, configuration files,
+//! variables of the environment.
+//!
+//! The first place that has a name counts, as it does for the program: a configuration that an option overrides is no
+//! contradiction. A value that nobody knows (a variable of a Secret) is found and says nothing: what the program does
+//! then is not what it does where nothing is given.
+
+use serde_json::Value;
+
+use super::config::Config;
+use super::flags::{Flag, Takes};
+use super::said::Said;
+use crate::workload::command::{Arguments, Environment};
+
+/// Where settings stand.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    /// `--name value`.
+    Options(&'a Arguments),
+    /// `name=value`.
+    Words(&'a Arguments),
+    /// A key of a file.
+    File(Config),
+    /// A variable, under the same name in capitals, or as it is.
+    Environment(&'a Environment),
+}
+
+/// All settings of a program, the strongest place first.
+#[derive(Debug, Default)]
+pub(crate) struct Settings<'a> {
+    places: Vec<Place<'a>>,
+}
+
+/// What stands somewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Setting {
+    /// Its value: null where it is not known, true where an option stands alone.
+    pub(crate) value: Value,
+    origin: Origin,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Origin {
+    Argument(String),
+    File { source: String, key: String },
+    Environment(String),
+}
+
+impl<'a> Settings<'a> {
+    /// Settings of these places.
+    pub(crate) fn of(places: Vec<Place<'a>>) -> Self {
+        Self { places }
+    }
+
+    /// Adds a place that is weaker than all before.
+    pub(crate) fn add(&mut self, place: Place<'a>) {
+        self.places.push(place);
+    }
+
+    /// The setting of the first of these names, in the strongest place that has any.
+    pub(crate) fn get(&self, names: &[&str]) -> Option<Setting> {
+        self.places.iter().find_map(|place| names.iter().find_map(|name| place.get(name)))
+    }
+
+    /// Whether any place has a setting of these names.
+    pub(crate) fn has(&self, names: &[&str]) -> bool {
+        self.get(names).is_some()
+    }
+
+    /// A setting's text.
+    pub(crate) fn text(&self, names: &[&str]) -> Option<String> {
+        self.get(names).and_then(|setting| setting.text())
+    }
+
+    /// Whether a setting is on; none where it is not there, or is no such thing.
+    pub(crate) fn on(&self, names: &[&str]) -> Option<bool> {
+        self.get(names).and_then(|setting| setting.truth())
+    }
+}
+
+impl Place<'_> {
+    fn get(&self, name: &str) -> Option<Setting> {
+        match self {
+            Self::Options(arguments) => {
+                let behind = arguments.behind(name)?;
+                let value = match behind.as_slice() {
+                    [] => Value::Bool(true),
+                    [one] => one.map_or(Value::Null, Value::from),
+                    several => several
+                        .iter()
+                        .copied()
+                        .collect::<Option<Vec<&str>>>()
+                        .map_or(Value::Null, Value::from),
+                };
+                Some(Setting { value, origin: Origin::Argument(format!("--{name}")) })
+            }
+            Self::Words(arguments) => arguments
+                .overridden(name)
+                .map(|text| Setting { value: text.into(), origin: Origin::Argument(name.to_owned()) }),
+            Self::File(config) => config.get(name).map(|value| Setting {
+                value: value.clone(),
+                origin: Origin::File { source: config.source.clone(), key: name.to_owned() },
+            }),
+            Self::Environment(environment) => {
+                let capitals = name.to_uppercase();
+                [capitals.as_str(), name].iter().find_map(|variable| {
+                    let value = environment.get(variable)?;
+                    Some(Setting { value: value.into(), origin: Origin::Environment((*variable).to_owned()) })
+                })
+            }
+        }
+    }
+}
+
+impl Setting {
+    /// Its value as a text; none for a group of keys, for several values and where it is not known.
+    pub(crate) fn text(&self) -> Option<String> {
+        match &self.value {
+            Value::String(text) => Some(text.trim().trim_matches(['"', '\'']).to_owned()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Its value as a whole number.
+    pub(crate) fn number(&self) -> Option<u64> {
+        Takes::Number.read(&self.text()?)?.as_u64()
+    }
+
+    /// Whether it is on.
+    pub(crate) fn truth(&self) -> Option<bool> {
+        let text = self.text()?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" | "t" | "y" => Some(true),
+            "false" | "no" | "off" | "0" | "f" | "n" | "none" | "null" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Says a field's value on this setting's behalf.
+    pub(crate) fn says(&self, said: &mut Said, field: &str, value: impl Into<Value>) {
+        match &self.origin {
+            Origin::Argument(name) => said.argument(field, value, name),
+            Origin::File { source, key } => said.file(field, value, source, key),
+            Origin::Environment(name) => said.environment(field, value, name),
+        }
+    }
+
+    /// Who says so, for provenance.
+    pub(crate) fn source(&self, said: &Said) -> String {
+        match &self.origin {
+            Origin::Argument(name) => format!("{}: {name}", said.place),
+            Origin::File { source, key } => format!("{source}: {key}"),
+            Origin::Environment(name) => format!("{}: env {name}", said.place),
+        }
+    }
+
+    /// Its value as a flag of this kind takes it; none where it says nothing.
+    fn taken(&self, takes: Takes) -> Option<Value> {
+        match takes {
+            Takes::Word(word) => self.truth()?.then(|| word.into()),
+            Takes::Switch(value) => self.truth().map(|on| (on == value).into()),
+            Takes::List if self.value.is_array() => {
+                let words = self.value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+                Takes::List.read(&words.join(" "))
+            }
+            _ => takes.read(&self.text()?),
+        }
+    }
+}
+
+/// Says what every flag of a table says that is set somewhere.
+pub(crate) fn read(table: &[Flag], settings: &Settings<'_>, said: &mut Said) {
+    for flag in table {
+        let Some(setting) = settings.get(flag.names) else { continue };
+        match setting.taken(flag.takes) {
+            Some(value) => setting.says(said, flag.field, value),
+            None => said.unread(flag.field),
+        }
+    }
+}
+
+/// What a framework does where nothing is said: `defaults` by field, with the version they were read from.
+pub(crate) fn assume(defaults: &[(&str, &str)], source: &str, said: &mut Said) {
+    for (field, value) in defaults {
+        let value = match value.parse::<u64>() {
+            Ok(number) => number.into(),
+            Err(_) if ["true", "false"].contains(value) => (*value == "true").into(),
+            Err(_) => Value::from(*value),
+        };
+        said.assume(field, value, source);
+    }
+}
