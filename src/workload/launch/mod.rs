@@ -4,7 +4,9 @@
 //! [`READERS`] is the one list. Every reader that recognises a launch reads it, in this order: what starts programs
 //! first (its configuration may hold for whatever it starts), then the program itself.
 
+mod accelerate;
 mod config;
+mod deepspeed;
 #[cfg(test)]
 mod examples;
 mod flags;
@@ -31,6 +33,8 @@ pub(crate) struct Reader {
 
 /// Every framework that is read.
 pub(crate) static READERS: &[Reader] = &[
+    Reader { name: "DeepSpeed", recognises: deepspeed::recognises, read: deepspeed::read },
+    Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
     Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
     Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
 ];
