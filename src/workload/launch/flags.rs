@@ -27,6 +27,8 @@ pub(crate) enum Takes {
     Number,
     /// A decimal number, kept as the spec's quoted decimal.
     Decimal,
+    /// A share of one, kept in percent: a dropout of 0.1 is 10.
+    Percent,
     /// Any text.
     Text,
     /// Nothing: that it stands there means this value of the spec.
@@ -51,6 +53,10 @@ impl Takes {
         match self {
             Self::Number => number(text).map(Value::from),
             Self::Decimal => text.parse::<f64>().ok().filter(|n| n.is_finite()).map(|_| text.into()),
+            Self::Percent => {
+                let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share))?;
+                Some(crate::units::Decimal::from_f64(share * 100.0).to_string().into())
+            }
             Self::Text => (!text.is_empty()).then(|| text.into()),
             Self::Word(_) | Self::Switch(_) => None,
             Self::List => {

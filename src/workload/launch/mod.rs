@@ -12,6 +12,7 @@ mod examples;
 mod flags;
 mod fsdp_scripts;
 mod llama_cookbook;
+mod megatron_lm;
 mod program;
 mod said;
 mod settings;
@@ -37,6 +38,7 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
     Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
     Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
+    Reader { name: "Megatron-LM", recognises: megatron_lm::recognises, read: megatron_lm::read },
 ];
 
 /// What the launches say, the first that any reader recognises.
