@@ -5,6 +5,7 @@
 //! first (its configuration may hold for whatever it starts), then the program itself.
 
 mod accelerate;
+mod bionemo;
 mod config;
 mod deepspeed;
 #[cfg(test)]
@@ -12,7 +13,10 @@ mod examples;
 mod flags;
 mod fsdp_scripts;
 mod llama_cookbook;
+mod megatron_bridge;
+mod megatron_core;
 mod megatron_lm;
+mod nemo;
 mod program;
 mod said;
 mod settings;
@@ -38,7 +42,10 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
     Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
     Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
+    Reader { name: "BioNeMo (ESM-2)", recognises: bionemo::recognises, read: bionemo::read },
+    Reader { name: "Megatron-Bridge", recognises: megatron_bridge::recognises, read: megatron_bridge::read },
     Reader { name: "Megatron-LM", recognises: megatron_lm::recognises, read: megatron_lm::read },
+    Reader { name: "NeMo", recognises: nemo::recognises, read: nemo::read },
 ];
 
 /// What the launches say, the first that any reader recognises.

@@ -106,8 +106,8 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let program = program(launch);
     let other = BEYOND_OPTIONS.iter().find(|(option, _)| settings.has(&[option]));
-    said.beyond =
-        BEYOND_SCRIPTS.iter().find(|(script, _)| *script == program).or(other).map(|(_, what)| *what);
+    let what = BEYOND_SCRIPTS.iter().find(|(script, _)| *script == program).or(other);
+    said.beyond = said.beyond.or(what.map(|(_, what)| *what));
     if said.beyond.is_some() {
         return;
     }
