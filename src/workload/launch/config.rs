@@ -31,6 +31,17 @@ impl Config {
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         at(self.tree.as_object()?, path).filter(|value| !value.is_null())
     }
+
+    /// Puts the keys of groups beside the groups, for those who sort their settings as they like. The first one of a name
+    /// counts.
+    pub(crate) fn flatten(&mut self) {
+        const MAX_DEPTH: usize = 3;
+        let mut flat = Map::new();
+        if let Value::Object(keys) = &self.tree {
+            lift(keys, MAX_DEPTH, &mut flat);
+        }
+        self.tree = Value::Object(flat);
+    }
 }
 
 fn at<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
@@ -38,6 +49,15 @@ fn at<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
         let (key, rest) = path.split_once('.')?;
         at(object.get(key)?.as_object()?, rest)
     })
+}
+
+fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) {
+    for (key, value) in keys.iter().filter(|(_, value)| !value.is_object()) {
+        flat.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    for group in keys.values().filter_map(Value::as_object).filter(|_| depth > 0) {
+        lift(group, depth - 1, flat);
+    }
 }
 
 /// The file that an argument names, or the JSON that stands in its place. None, with a warning, where it cannot be read.

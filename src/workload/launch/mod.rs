@@ -12,9 +12,13 @@ mod examples;
 mod flags;
 mod fsdp_scripts;
 mod llama_cookbook;
+mod peft;
 mod program;
 mod said;
 mod settings;
+mod trainer;
+mod training_arguments;
+mod uncovered;
 
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
@@ -37,6 +41,8 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
     Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
     Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
+    Reader { name: "Hugging Face Trainer, TRL", recognises: trainer::recognises, read: trainer::read },
+    Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
 ];
 
 /// What the launches say, the first that any reader recognises.
