@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use super::said::Said;
-use crate::workload::command::Launch;
+use crate::workload::command::{Arguments, Launch, basename};
 use crate::workload::files::File;
 use crate::workload::printable;
 
 /// What is read of a file at most.
 const MAX_BYTES: usize = 128 << 10;
+/// How many words are looked at for a configuration.
+const MAX_POSITION: usize = 64;
 const MAX_ALIASED: usize = 4_000;
 const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 20_000;
@@ -73,6 +75,27 @@ pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> O
         return None;
     };
     of(file, said)
+}
+
+/// The configuration that stands among arguments without a name: `axolotl train config.yaml`.
+pub(crate) fn positional(arguments: &Arguments) -> Option<&str> {
+    let words = arguments.words().iter().take(MAX_POSITION);
+    let mut before = "";
+    for word in words {
+        // What stands behind an option is its value.
+        let free = !before.starts_with('-') || before.contains('=');
+        if free && word.known && is_config(&word.text) {
+            return Some(&word.text);
+        }
+        before = &word.text;
+    }
+    None
+}
+
+/// Whether a path is a configuration's, by its ending.
+pub(crate) fn is_config(path: &str) -> bool {
+    let end = basename(path).rsplit_once('.').map(|(_, end)| end);
+    !path.starts_with('-') && !path.contains('=') && matches!(end, Some("yaml" | "yml" | "json"))
 }
 
 /// What a file says.

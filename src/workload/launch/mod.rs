@@ -5,17 +5,22 @@
 //! first (its configuration may hold for whatever it starts), then the program itself.
 
 mod accelerate;
+mod axolotl;
 mod config;
 mod deepspeed;
 #[cfg(test)]
 mod examples;
 mod flags;
 mod fsdp_scripts;
+mod litgpt;
 mod llama_cookbook;
+mod llama_factory;
 mod peft;
 mod program;
 mod said;
 mod settings;
+mod swift;
+mod torchtune;
 mod trainer;
 mod training_arguments;
 mod uncovered;
@@ -41,6 +46,11 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
     Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
     Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
+    Reader { name: "LLaMA-Factory", recognises: llama_factory::recognises, read: llama_factory::read },
+    Reader { name: "axolotl", recognises: axolotl::recognises, read: axolotl::read },
+    Reader { name: "torchtune", recognises: torchtune::recognises, read: torchtune::read },
+    Reader { name: "ms-swift", recognises: swift::recognises, read: swift::read },
+    Reader { name: "LitGPT", recognises: litgpt::recognises, read: litgpt::read },
     Reader { name: "Hugging Face Trainer, TRL", recognises: trainer::recognises, read: trainer::read },
     Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
 ];

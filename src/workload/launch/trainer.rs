@@ -21,7 +21,7 @@ use super::peft;
 use super::said::Said;
 use super::settings::{self, Place, Settings};
 use super::training_arguments;
-use crate::workload::command::{Launch, Target, basename};
+use crate::workload::command::{Launch, Target};
 
 const TRAINER: &str = "transformers 4.57 default";
 const TRL: &str = "TRL 0.24 default";
@@ -127,9 +127,8 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, said: &mut Said) -> Setting
         return settings;
     }
     let named = settings.get(CONFIGS).and_then(|setting| setting.text());
-    let first = launch.arguments.words().first().filter(|word| word.known && is_config(&word.text));
-    let path = named.or_else(|| first.map(|word| word.text.clone()));
-    if let Some(path) = path.filter(|path| is_config(path))
+    let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
+    if let Some(path) = path.filter(|path| config::is_config(path))
         && let Some(mut config) = config::named(launch, &path, "--config", said)
     {
         if whose == Whose::Own {
@@ -138,11 +137,6 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, said: &mut Said) -> Setting
         settings.add(Place::File(config));
     }
     settings
-}
-
-fn is_config(path: &str) -> bool {
-    let end = basename(path).rsplit_once('.').map(|(_, end)| end);
-    matches!(end, Some("yaml" | "yml" | "json"))
 }
 
 /// What it says.
