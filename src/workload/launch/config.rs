@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use super::said::Said;
-use crate::workload::command::Launch;
+use crate::workload::command::{Arguments, Launch, basename};
 use crate::workload::files::File;
 use crate::workload::printable;
 
 /// What is read of a file at most.
 const MAX_BYTES: usize = 128 << 10;
+/// How many words are looked at for a configuration.
+const MAX_POSITION: usize = 64;
 const MAX_ALIASED: usize = 4_000;
 const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 20_000;
@@ -31,6 +33,17 @@ impl Config {
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         at(self.tree.as_object()?, path).filter(|value| !value.is_null())
     }
+
+    /// Puts the keys of groups beside the groups, for those who sort their settings as they like. The first one of a name
+    /// counts.
+    pub(crate) fn flatten(&mut self) {
+        const MAX_DEPTH: usize = 3;
+        let mut flat = Map::new();
+        if let Value::Object(keys) = &self.tree {
+            lift(keys, MAX_DEPTH, &mut flat);
+        }
+        self.tree = Value::Object(flat);
+    }
 }
 
 fn at<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
@@ -38,6 +51,15 @@ fn at<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
         let (key, rest) = path.split_once('.')?;
         at(object.get(key)?.as_object()?, rest)
     })
+}
+
+fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) {
+    for (key, value) in keys.iter().filter(|(_, value)| !value.is_object()) {
+        flat.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    for group in keys.values().filter_map(Value::as_object).filter(|_| depth > 0) {
+        lift(group, depth - 1, flat);
+    }
 }
 
 /// The file that an argument names, or the JSON that stands in its place. None, with a warning, where it cannot be read.
@@ -53,6 +75,27 @@ pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> O
         return None;
     };
     of(file, said)
+}
+
+/// The configuration that stands among arguments without a name: `axolotl train config.yaml`.
+pub(crate) fn positional(arguments: &Arguments) -> Option<&str> {
+    let words = arguments.words().iter().take(MAX_POSITION);
+    let mut before = "";
+    for word in words {
+        // What stands behind an option is its value.
+        let free = !before.starts_with('-') || before.contains('=');
+        if free && word.known && is_config(&word.text) {
+            return Some(&word.text);
+        }
+        before = &word.text;
+    }
+    None
+}
+
+/// Whether a path is a configuration's, by its ending.
+pub(crate) fn is_config(path: &str) -> bool {
+    let end = basename(path).rsplit_once('.').map(|(_, end)| end);
+    !path.starts_with('-') && !path.contains('=') && matches!(end, Some("yaml" | "yml" | "json"))
 }
 
 /// What a file says.

@@ -21,6 +21,30 @@ const STAGES: &[(&str, &str)] = &[("0", "None"), ("1", "ZeRO1"), ("2", "ZeRO2"),
 /// Where states may be moved to; `none` moves nothing.
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
+/// Configurations that frameworks bring along: their names, the sharding, whether optimizer and parameters are offloaded.
+/// Those of ms-swift 3.5 by name, of LLaMA-Factory 0.9 and axolotl 0.10 in their folders.
+const BROUGHT: &[(&str, &str, bool, bool)] = &[
+    ("zero0", "None", false, false),
+    ("zero1", "ZeRO1", false, false),
+    ("zero2", "ZeRO2", false, false),
+    ("zero3", "ZeRO3", false, false),
+    ("zero2_offload", "ZeRO2", true, false),
+    ("zero3_offload", "ZeRO3", true, true),
+    ("examples/deepspeed/ds_z0_config.json", "None", false, false),
+    ("examples/deepspeed/ds_z2_config.json", "ZeRO2", false, false),
+    ("examples/deepspeed/ds_z2_offload_config.json", "ZeRO2", true, false),
+    ("examples/deepspeed/ds_z3_config.json", "ZeRO3", false, false),
+    ("examples/deepspeed/ds_z3_offload_config.json", "ZeRO3", true, true),
+    ("deepspeed_configs/zero1.json", "ZeRO1", false, false),
+    ("deepspeed_configs/zero1_torch_compile.json", "ZeRO1", false, false),
+    ("deepspeed_configs/zero2.json", "ZeRO2", false, false),
+    ("deepspeed_configs/zero2_torch_compile.json", "ZeRO2", false, false),
+    ("deepspeed_configs/zero3.json", "ZeRO3", false, false),
+    ("deepspeed_configs/zero3_bf16.json", "ZeRO3", false, false),
+    ("deepspeed_configs/zero3_bf16_cpuoffload_params.json", "ZeRO3", false, true),
+    ("deepspeed_configs/zero3_bf16_cpuoffload_all.json", "ZeRO3", true, true),
+];
+
 const KEYS: &[Flag] = &[
     flag(&["zero_optimization.stage"], "parallelism.sharding", Takes::OneOf(STAGES)),
     flag(&["zero_optimization.cpu_offload"], "offload.optimizer", Takes::Switch(true)),
@@ -59,8 +83,17 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     }
 }
 
-/// What the configuration says that an argument or a key names.
+/// What the configuration says that an argument or a key names: a file that is known, or one that a framework brings.
 pub(super) fn named_file(launch: &Launch, path: &str, by: &str, said: &mut Said) {
+    let brought = BROUGHT.iter().find(|(name, ..)| path == *name || path.ends_with(&format!("/{name}")));
+    if let Some((_, sharding, optimizer, parameters)) = brought
+        && launch.files.meant(path).is_none()
+    {
+        said.argument("parallelism.sharding", *sharding, by);
+        said.argument("offload.optimizer", *optimizer, by);
+        said.argument("offload.parameters", *parameters, by);
+        return;
+    }
     match config::named(launch, path, by, said) {
         Some(config) => of(&config, said),
         None => unknown(said),

@@ -5,6 +5,7 @@
 //! first (its configuration may hold for whatever it starts), then the program itself.
 
 mod accelerate;
+mod axolotl;
 mod bionemo;
 mod config;
 mod deepspeed;
@@ -12,14 +13,22 @@ mod deepspeed;
 mod examples;
 mod flags;
 mod fsdp_scripts;
+mod litgpt;
 mod llama_cookbook;
+mod llama_factory;
 mod megatron_bridge;
 mod megatron_core;
 mod megatron_lm;
 mod nemo;
+mod peft;
 mod program;
 mod said;
 mod settings;
+mod swift;
+mod torchtune;
+mod trainer;
+mod training_arguments;
+mod uncovered;
 
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
@@ -46,6 +55,13 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "Megatron-Bridge", recognises: megatron_bridge::recognises, read: megatron_bridge::read },
     Reader { name: "Megatron-LM", recognises: megatron_lm::recognises, read: megatron_lm::read },
     Reader { name: "NeMo", recognises: nemo::recognises, read: nemo::read },
+    Reader { name: "LLaMA-Factory", recognises: llama_factory::recognises, read: llama_factory::read },
+    Reader { name: "axolotl", recognises: axolotl::recognises, read: axolotl::read },
+    Reader { name: "torchtune", recognises: torchtune::recognises, read: torchtune::read },
+    Reader { name: "ms-swift", recognises: swift::recognises, read: swift::read },
+    Reader { name: "LitGPT", recognises: litgpt::recognises, read: litgpt::read },
+    Reader { name: "Hugging Face Trainer, TRL", recognises: trainer::recognises, read: trainer::read },
+    Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
 ];
 
 /// What the launches say, the first that any reader recognises.

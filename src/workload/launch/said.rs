@@ -96,7 +96,14 @@ impl Said {
 
     /// It may be so, and where it would be said cannot be read.
     pub(crate) fn may(&mut self, field: &'static str, leanest: impl Into<Value>) {
-        self.unsaid.push((field, leanest.into()));
+        if !self.may_be(field) {
+            self.unsaid.push((field, leanest.into()));
+        }
+    }
+
+    /// Whether a field may be so.
+    pub(crate) fn may_be(&self, field: &str) -> bool {
+        self.unsaid.iter().any(|(unsaid, _)| *unsaid == field)
     }
 
     /// The strongest that has been said of a field.

@@ -173,11 +173,22 @@ impl Setting {
 /// Says what every flag of a table says that is set somewhere.
 pub(crate) fn read(table: &[Flag], settings: &Settings<'_>, said: &mut Said) {
     for flag in table {
-        let Some(setting) = settings.get(flag.names) else { continue };
-        match setting.taken(flag.takes) {
-            Some(value) => setting.says(said, flag.field, value),
-            None => said.unread(flag.field),
-        }
+        read_one(settings, flag.names, flag.field, flag.takes, said);
+    }
+}
+
+/// Says what the setting of these names says. One that is there and not understood leaves the field open.
+pub(crate) fn read_one(
+    settings: &Settings<'_>,
+    names: &[&str],
+    field: &'static str,
+    takes: Takes,
+    said: &mut Said,
+) {
+    let Some(setting) = settings.get(names) else { return };
+    match setting.taken(takes) {
+        Some(value) => setting.says(said, field, value),
+        None => said.unread(field),
     }
 }
 
