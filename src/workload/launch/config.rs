@@ -1,4 +1,4 @@
-//! Configuration files that a command names: YAML or JSON, read within the budgets of a document that people write.
+//! Configuration files that a command names: YAML, JSON or TOML, read within the budgets of a document that people write.
 //!
 //! A file that cannot be read is named in a warning and believed by nobody; one that is not known (it is in the image, on
 //! a volume) leaves open whatever it may say.
@@ -118,11 +118,14 @@ fn tree(text: &str) -> Result<Value, &'static str> {
     if text.len() > MAX_BYTES {
         return Err("it is too large");
     }
-    let tree: Value = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).or_else(|_| yaml(text))?
+    let tree = if text.trim_start().starts_with('{') {
+        serde_json::from_str(text).or_else(|_| yaml(text))
     } else {
-        yaml(text)?
+        yaml(text)
     };
+    // Much of TOML is YAML of another meaning, or none at all.
+    let tree =
+        if tree.as_ref().is_ok_and(Value::is_object) { tree? } else { toml::from_str(text).or(tree)? };
     if tree.is_object() { Ok(tree) } else { Err("it has no keys") }
 }
 
@@ -136,7 +139,7 @@ fn yaml(text: &str) -> Result<Value, &'static str> {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES, max_documents: 1 },
     };
     serde_saphyr::from_str_with_options(text, options)
-        .map_err(|_| "it is neither YAML nor JSON that can be read")
+        .map_err(|_| "it is neither YAML, JSON nor TOML that can be read")
 }
 
 #[cfg(test)]

@@ -7,24 +7,32 @@
 mod accelerate;
 mod axolotl;
 mod bionemo;
+mod colossalai;
+mod complete;
 mod config;
 mod deepspeed;
 #[cfg(test)]
 mod examples;
 mod flags;
 mod fsdp_scripts;
+#[cfg(test)]
+mod hostile;
 mod litgpt;
 mod llama_cookbook;
 mod llama_factory;
+mod llm_foundry;
+mod maxtext;
 mod megatron_bridge;
 mod megatron_core;
 mod megatron_lm;
+mod nanotron;
 mod nemo;
 mod peft;
 mod program;
 mod said;
 mod settings;
 mod swift;
+mod torchtitan;
 mod torchtune;
 mod trainer;
 mod training_arguments;
@@ -52,9 +60,14 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
     Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
     Reader { name: "BioNeMo (ESM-2)", recognises: bionemo::recognises, read: bionemo::read },
+    Reader { name: "ColossalAI", recognises: colossalai::recognises, read: colossalai::read },
+    Reader { name: "llm-foundry", recognises: llm_foundry::recognises, read: llm_foundry::read },
+    Reader { name: "MaxText", recognises: maxtext::recognises, read: maxtext::read },
     Reader { name: "Megatron-Bridge", recognises: megatron_bridge::recognises, read: megatron_bridge::read },
     Reader { name: "Megatron-LM", recognises: megatron_lm::recognises, read: megatron_lm::read },
+    Reader { name: "nanotron", recognises: nanotron::recognises, read: nanotron::read },
     Reader { name: "NeMo", recognises: nemo::recognises, read: nemo::read },
+    Reader { name: "torchtitan", recognises: torchtitan::recognises, read: torchtitan::read },
     Reader { name: "LLaMA-Factory", recognises: llama_factory::recognises, read: llama_factory::read },
     Reader { name: "axolotl", recognises: axolotl::recognises, read: axolotl::read },
     Reader { name: "torchtune", recognises: torchtune::recognises, read: torchtune::read },

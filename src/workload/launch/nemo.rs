@@ -7,6 +7,7 @@
 //!
 //! Read from NVIDIA/NeMo 2.0: examples/nlp/language_modeling, nemo/collections/llm/recipes.
 
+use super::complete::Written;
 use super::config;
 use super::megatron_core;
 use super::said::Said;
@@ -46,6 +47,11 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
             && let Some(file) = config::named(launch, &path, "--config-name", said)
         {
             settings.add(Place::File(file));
+            // The fused optimizers sum in the format of the computation, unless the file says otherwise.
+            said.may("gradientPrecision", "BF16");
+            if Written::default().may_hold_more(&launch.arguments) {
+                megatron_core::recipe_may(said);
+            }
         } else {
             megatron_core::recipe_may(said);
         }

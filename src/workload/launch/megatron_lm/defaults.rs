@@ -5,7 +5,8 @@
 
 use super::super::said::Said;
 use super::super::settings::Settings;
-use crate::workload::command::{Arguments, Word};
+use crate::workload::command::Arguments;
+use crate::workload::launch::complete::Written;
 
 const SOURCE: &str = "Megatron-LM core_v0.12 default";
 const DEEPSPEED_SOURCE: &str = "Megatron-DeepSpeed default";
@@ -14,35 +15,32 @@ const DEEPSPEED_SOURCE: &str = "Megatron-DeepSpeed default";
 const ELSEWHERE: &[&str] =
     &["use-checkpoint-args", "use-mp-args-from-checkpoint-args", "yaml-cfg", "load-args"];
 
-/// Beginnings of options that stand alone; what follows such a one is no value of it.
-const SWITCHES: &[&str] =
-    &["use-", "no-", "log-", "overlap-", "disable-", "enable-", "recompute-activations"];
-/// Options that stand alone and begin otherwise.
-const ALONE: &[&str] = &[
-    "bf16",
-    "fp16",
-    "swiglu",
-    "sequence-parallel",
-    "group-query-attention",
-    "untie-embeddings-and-output-weights",
-    "multi-latent-attention",
-    "qk-layernorm",
-    "add-qkv-bias",
-    "mock-data",
-    "moe-grouped-gemm",
-    "accumulate-allreduce-grads-in-fp32",
-    "deepspeed",
-    "distributed-backend-nccl",
-    "async-save",
-    "finetune",
-    "profile",
-    "log-throughput",
-];
-/// Options that begin like those and take a value.
-const VALUED: &[&str] = &["log-interval", "enable-ft-package-dir"];
-/// Options that take several values.
-const LISTS: &[&str] =
-    &["data-path", "train-data-path", "valid-data-path", "test-data-path", "rampup-batch-size"];
+/// Options that stand alone, some by their beginnings; what follows such a one is no value of it.
+const SHAPE: Written = Written {
+    alone: &[
+        "bf16",
+        "fp16",
+        "swiglu",
+        "sequence-parallel",
+        "group-query-attention",
+        "untie-embeddings-and-output-weights",
+        "multi-latent-attention",
+        "qk-layernorm",
+        "add-qkv-bias",
+        "mock-data",
+        "moe-grouped-gemm",
+        "accumulate-allreduce-grads-in-fp32",
+        "deepspeed",
+        "distributed-backend-nccl",
+        "async-save",
+        "finetune",
+        "profile",
+        "recompute-activations",
+    ],
+    alone_beginnings: &["use-", "no-", "log-", "overlap-", "disable-", "enable-"],
+    valued: &["log-interval"],
+    lists: &["data-path", "train-data-path", "valid-data-path", "test-data-path", "rampup-batch-size"],
+};
 
 /// What each default is, and the options that give another value.
 const DEFAULTS: &[(&[&str], &str, &str)] = &[
@@ -89,29 +87,7 @@ pub(super) fn hold(arguments: &Arguments, settings: &Settings<'_>) -> bool {
     let shape = ["num-layers", "hidden-size", "num-attention-heads"];
     shape.iter().all(|name| settings.get(&[name]).is_some_and(|setting| setting.number().is_some()))
         && !settings.has(ELSEWHERE)
-        && !may_hold_more(arguments.words())
-}
-
-/// Whether a word that nobody knows may be options rather than an option's value.
-fn may_hold_more(words: &[Word]) -> bool {
-    let mut value_expected = false;
-    let mut list = false;
-    words.iter().any(|word| {
-        let name = word.text.strip_prefix("--");
-        if let Some(name) = name {
-            let (name, value) = name.split_once('=').map_or((name, false), |(name, _)| (name, true));
-            let name = name.replace('_', "-");
-            let is = |names: &[&str]| names.contains(&name.as_str());
-            let alone = is(ALONE) || SWITCHES.iter().any(|begin| name.starts_with(begin)) && !is(VALUED);
-            list = is(LISTS);
-            value_expected = !value && !alone;
-            // `--$NAME`
-            return !word.known && !value;
-        }
-        let value = value_expected || list;
-        value_expected = false;
-        !word.known && !value
-    })
+        && !SHAPE.may_hold_more(arguments)
 }
 
 /// Says the defaults of what is not given.
