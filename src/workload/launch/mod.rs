@@ -12,6 +12,8 @@ mod deepspeed;
 mod examples;
 mod flags;
 mod fsdp_scripts;
+#[cfg(test)]
+mod hostile;
 mod litgpt;
 mod llama_cookbook;
 mod llama_factory;
@@ -24,6 +26,7 @@ mod torchtune;
 mod trainer;
 mod training_arguments;
 mod uncovered;
+mod variables;
 
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
@@ -52,6 +55,7 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "ms-swift", recognises: swift::recognises, read: swift::read },
     Reader { name: "LitGPT", recognises: litgpt::recognises, read: litgpt::read },
     Reader { name: "Hugging Face Trainer, TRL", recognises: trainer::recognises, read: trainer::read },
+    Reader { name: "variables", recognises: variables::recognises, read: variables::read },
     Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
 ];
 
