@@ -208,6 +208,9 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, said: &mut S
         Some(name) if name.contains("torchrun") || name.contains("torch.distributed") => {
             said.assume("parallelism.sharding", "None", TRAINER);
         }
+        Some("gaudi_spawn.py") if !launch.launchers.iter().any(|l| l.arguments.has("use_deepspeed")) => {
+            said.assume("parallelism.sharding", "None", HABANA);
+        }
         Some(_) => {}
         // Its own entrypoint starts fms-hf-tuning under accelerate, with full sharding, wherever there are several.
         None if whose == Whose::Fms => said.assume("parallelism.sharding", "FSDP", FMS),
