@@ -22,8 +22,8 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
 use crate::surroundings::Surroundings;
-use crate::units::Bytes;
-use crate::verdict::{Decision, decide};
+use crate::units::{Bytes, Decimal};
+use crate::verdict::{Decision, Headroom, decide};
 use crate::workload::provenance::Provenance;
 use crate::workload::{self, Reading, TrainingJob, Unread};
 
@@ -37,11 +37,15 @@ pub struct Rules {
     pub deny_at: f64,
     /// Warn at this probability, and over.
     pub warn_at: f64,
+    /// What is kept free of every accelerator.
+    pub headroom: Headroom,
+    /// Model FLOPs utilization in percent, where a job gives none.
+    pub mfu_percent: Option<Decimal>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { deny_at: 0.9, warn_at: 0.2 }
+        Self { deny_at: 0.9, warn_at: 0.2, headroom: Headroom::default(), mfu_percent: None }
     }
 }
 
@@ -100,8 +104,11 @@ impl Judge<'_> {
             reading.provenance.accumulate(*steps, source);
         }
         let unsaid = Unsaid::of(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        if let Some(percent) = self.rules.mfu_percent {
+            reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), "policy");
+        }
         let job = reading.provenance.job();
-        let capacity = capacity::capacity(&job, &reading, self.catalogue);
+        let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
         let summary = summary(&job, model, &capacity);
         let mut warnings = reading.warnings;
         warnings.extend(reading.provenance.disagreements().iter().cloned());

@@ -127,7 +127,7 @@ fn start(
             kind,
             workloads: cluster.workloads.clone(),
             nodes: cluster.nodes.clone(),
-            rules: cluster.rules.clone(),
+            policies: cluster.policies.clone(),
             metrics: cluster.metrics.clone(),
             known: BTreeSet::new(),
             seen: BTreeSet::new(),

@@ -2,7 +2,8 @@
 //!
 //! **Recognised** by the launcher. It hands its settings on through the environment, so whatever the program itself is
 //! told wins. Names and defaults of accelerate 1.6 (`commands/launch.py`): FSDP shards fully unless told otherwise, DeepSpeed
-//! runs ZeRO 2; activation checkpointing and offloading are off. `--num_processes` counts all nodes' processes.
+//! runs ZeRO 2; activation checkpointing and offloading are off. `--num_processes` counts
+//! all nodes' processes.
 //!
 //! Without `--use_fsdp`, `--use_deepspeed` or a configuration file that is known, an image's own default configuration
 //! may hold: nothing is said of sharding then.
@@ -72,24 +73,13 @@ fn hand_on(setting: &Setting, field: &str, value: impl Into<Value>, said: &mut S
     said.handed_on(field, value, setting.source(said));
 }
 
-/// Processes are data parallel ranks, unless they are told to share a replica.
+/// How many processes there are on how many machines.
 fn processes(settings: &Settings<'_>, said: &mut Said) {
-    let Some((total, setting)) = settings.get(&["num_processes"]).and_then(|s| Some((s.number()?, s))) else {
-        return;
-    };
-    let machines = settings.get(&["num_machines"]);
-    let machines = machines.map_or(Some(1), |machines| machines.number());
-    if let Some(machines) = machines.filter(|machines| *machines > 0) {
-        said.nodes = said.nodes.or(Some(machines));
-        said.processes_per_node = said.processes_per_node.or(Some(total / machines).filter(|n| *n > 0));
-    }
-    let shared = ["tp_size", "cp_size", "sp_size"].iter().any(|size| {
-        let names = [format!("parallelism_config_{size}"), format!("parallelism_config.{size}")];
-        settings.has(&[names[0].as_str(), names[1].as_str()])
-    });
-    if total > 0 && !shared && settings.on(&["use_megatron_lm"]) != Some(true) {
-        hand_on(&setting, "parallelism.data", total, said);
-    }
+    let count = |name: &str| settings.get(&[name]).map(|setting| setting.number());
+    let machines = count("num_machines").unwrap_or(Some(1)).filter(|machines| *machines > 0);
+    let Some((total, machines)) = count("num_processes").flatten().zip(machines) else { return };
+    said.nodes = said.nodes.or(Some(machines));
+    said.processes_per_node = said.processes_per_node.or(Some(total / machines).filter(|each| *each > 0));
 }
 
 fn precision(settings: &Settings<'_>, said: &mut Said) {

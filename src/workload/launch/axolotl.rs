@@ -98,6 +98,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     if settings.has(&["fsdp_config"]) {
         said.assume("parallelism.sharding", "FSDP", SOURCE);
     }
+    training_arguments::steps_at_once(&settings, said);
     let defaults = [("batch.sequenceLength", "512"), ("batch.microBatchSize", "1"), ("recompute", "None")];
     settings::assume(&defaults, SOURCE, said);
 }

@@ -22,7 +22,7 @@ const STAGES: &[(&str, &str)] = &[("0", "None"), ("1", "ZeRO1"), ("2", "ZeRO2"),
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
 /// Configurations that frameworks bring along: their names, the sharding, whether optimizer and parameters are offloaded.
-/// Those of ms-swift 3.5 by name, of LLaMA-Factory 0.9 and axolotl 0.10 in their folders.
+/// Those of ms-swift 2 and 3.5 by name, of LLaMA-Factory 0.9 and axolotl 0.10 in their folders.
 const BROUGHT: &[(&str, &str, bool, bool)] = &[
     ("zero0", "None", false, false),
     ("zero1", "ZeRO1", false, false),
@@ -30,6 +30,8 @@ const BROUGHT: &[(&str, &str, bool, bool)] = &[
     ("zero3", "ZeRO3", false, false),
     ("zero2_offload", "ZeRO2", true, false),
     ("zero3_offload", "ZeRO3", true, true),
+    ("default-zero2", "ZeRO2", false, false),
+    ("default-zero3", "ZeRO3", false, false),
     ("examples/deepspeed/ds_z0_config.json", "None", false, false),
     ("examples/deepspeed/ds_z2_config.json", "ZeRO2", false, false),
     ("examples/deepspeed/ds_z2_offload_config.json", "ZeRO2", true, false),

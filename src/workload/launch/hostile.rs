@@ -1,159 +1,265 @@
-//! What nobody would write: every reader, on words and files that were never meant to be read.
+//! Nothing that a stranger writes makes a reader panic, say what no field takes, or warn in more than a line.
 
 use proptest::prelude::*;
 
-use super::{READERS, read};
-use crate::workload::command::{Arguments, Launch, Launcher, Target, Word};
+use super::READERS;
+use super::said::Said;
+use crate::workload::command::{Arguments, Environment, Launch, Launcher, Target, Word};
 
-/// Programs that readers know, and launchers.
-const PROGRAMS: &[&str] = &[
+/// Programs and launchers that readers know, and others.
+const TARGETS: &[&str] = &[
+    "",
+    "train.py",
+    "run_clm.py",
+    "run_lora_clm.py",
+    "finetuning.py",
+    "tuning/sft_trainer.py",
+    "trl",
+    "trl sft",
+    "llamafactory-cli",
+    "llamafactory-cli train",
+    "axolotl train",
+    "tune run",
+    "full_finetune_distributed",
+    "lora_finetune_single_device",
+    "swift sft",
+    "swift pt",
+    "litgpt finetune_lora",
+    "litgpt pretrain",
+    "train_dpo.py",
     "pretrain_gpt.py",
     "megatron_gpt_pretraining.py",
     "run_recipe.py",
     "run_script.py",
-    "train.py",
-    "MaxText/train.py",
-    "run_train.py",
+    "torchtitan.train",
     "run_train.sh",
-    "benchmark.py",
+    "run_train.py",
+    "MaxText/train.py",
+    "MaxText.train",
     "nemo llm finetune",
     "llmfoundry train",
+    "benchmark.py",
 ];
-const MODULES: &[&str] = &["torchtitan.train", "MaxText.train", "axolotl.cli.train"];
-const LAUNCHERS: &[&str] = &["torchrun", "composer", "colossalai run", "accelerate launch", "deepspeed"];
-
-/// Words that mean something to one reader or another.
-const WORDS: &[&str] = &[
-    "--num-layers",
-    "--hidden-size",
-    "--num-attention-heads",
-    "--micro-batch-size",
-    "--max-position-embeddings",
-    "--train-samples",
-    "--seq-length",
-    "--moe-layer-freq",
-    "--pipeline-model-parallel-layout",
-    "--num-layers-per-virtual-pipeline-stage",
-    "--pipeline-model-parallel-size",
-    "--num-experts",
-    "--swiglu",
-    "--moe-shared-expert-intermediate-size",
-    "--moe-ffn-hidden-size",
-    "--make-vocab-size-divisible-by",
-    "--vocab-size",
-    "--recompute-num-layers",
-    "--recompute-granularity",
-    "--exp-avg-dtype",
-    "--use-precision-aware-optimizer",
-    "--model_recipe_name",
-    "--recipe",
-    "--factory",
-    "--config-name",
-    "--config-path",
-    "--config-file",
-    "--plugin",
-    "3d",
-    "--job.config_file",
-    "--training.local_batch_size",
-    "--parallelism.data_parallel_replicate_degree",
-    "--model.flavor",
-    "pretrain_esm2_650M",
-    "/conf/a.yaml",
-    "x.yml",
-    "configs/base.yml",
-    "per_device_batch_size=",
-    "ici_tensor_parallelism=",
-    "max_duration=9e99ba",
-    "model.d_model=",
-    "model.expansion_ratio=",
-    "model.name=mpt_causal_lm",
-    "block",
-    "full",
-    "-1",
-    "0",
-    "1",
-    "18446744073709551615",
-    "340282366920938463463374607431768211456",
-    "1e308",
-    "nan",
-    "inf",
-    "-0.0",
-    "null",
-    "None",
-    "([0]*3+[1]*58)",
-    "Et*3|(tt|)*29m|L",
-];
-
-const KEYS: &[&str] = &[
+const LAUNCHERS: &[&str] =
+    &["torchrun", "accelerate launch", "deepspeed", "tune run", "composer", "colossalai run"];
+const NAMES: &[&str] = &[
+    "hidden_width",
+    "num_layers",
+    "num_heads",
+    "max_context_width",
+    "model_type",
+    "sharding_strategy",
+    "model_name",
+    "model_name_or_path",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "output_dir",
+    "max_seq_length",
+    "bf16",
+    "torch_dtype",
+    "optim",
+    "fsdp",
+    "fsdp_config",
+    "deepspeed",
+    "deepspeed_config",
+    "config",
+    "config_file",
+    "use_fsdp",
+    "use_deepspeed",
+    "num_processes",
+    "num_machines",
+    "fsdp_sharding_strategy",
+    "use_peft",
+    "peft_method",
+    "lora_r",
+    "target_modules",
+    "quantization_bit",
+    "stage",
+    "finetuning_type",
+    "cutoff_len",
+    "enable_fsdp",
+    "batch_size_training",
+    "quantization",
+    "train_type",
+    "devices",
+    "num_nodes",
+    "precision",
+    "quantize",
+    "max_steps",
+    "accelerate_config",
+    "num-layers",
+    "hidden-size",
+    "num-attention-heads",
+    "micro-batch-size",
+    "seq-length",
+    "train-samples",
+    "max-position-embeddings",
+    "moe-layer-freq",
+    "pipeline-model-parallel-layout",
+    "num-layers-per-virtual-pipeline-stage",
+    "pipeline-model-parallel-size",
+    "tensor-model-parallel-size",
+    "num-experts",
+    "moe-ffn-hidden-size",
+    "moe-shared-expert-intermediate-size",
+    "make-vocab-size-divisible-by",
+    "tokenizer-model",
+    "recompute-granularity",
+    "recompute-method",
+    "recompute-num-layers",
+    "exp-avg-dtype",
+    "exp-avg-sq-dtype",
+    "use-precision-aware-optimizer",
+    "hidden-dropout",
+    "model_recipe_name",
+    "recipe",
+    "factory",
+    "config-name",
+    "config-path",
+    "config-file",
+    "plugin",
+    "job.config_file",
+    "training.local_batch_size",
+    "parallelism.data_parallel_shard_degree",
+    "parallelism.data_parallel_replicate_degree",
+    "parallelism.pipeline_parallel_degree",
+    "model.flavor",
     "model.num_layers",
     "model.virtual_pipeline_model_parallel_size",
-    "model.model_config.hidden_size",
-    "tokens.micro_batch_size",
-    "parallelism.tp",
-    "tokens.batch_accumulation_per_replica",
-    "training.local_batch_size",
-    "fsdp_config.sharding_strategy",
-    "model.d_model",
-    "max_seq_len",
-    "device_train_microbatch_size",
+    "trainer.precision",
     "per_device_batch_size",
-    "zero_optimization.stage",
+    "ici_tensor_parallelism",
+    "dcn_context_parallelism",
+    "remat_policy",
+    "max_duration",
+    "model.d_model",
+    "model.expansion_ratio",
+    "tokens.micro_batch_size",
+];
+const VALUES: &[&str] = &[
+    "",
+    "0",
+    "1",
+    "-1",
+    "4096",
+    "18446744073709551615",
+    "99999999999999999999999999",
+    "1e400",
+    "NaN",
+    "true",
+    "false",
+    "x/y",
+    "c.yaml",
+    "/etc/c.yaml",
+    "full_shard auto_wrap offload",
+    "bfloat16",
+    "llama3_1/8B_full",
+    "ÿ/\u{202e}B_",
+    "/",
+    "B_",
+    "[a,b]",
+    "{",
+    "{\"a\": [",
+    "lora",
+    "qlora",
+    "4bit",
+    "zero3",
+    "mixtral",
+    "block",
+    "full",
+    "uniform",
+    "([0]*3+[1]*58)",
+    "Et*3|(tt|)*29m|L",
+    "pretrain_esm2_650M",
+    "configs/base.yml",
+    "3d",
+    "9e99ba",
+    "mpt_causal_lm",
+    "${max_seq_len}",
+    "bf16",
+    "fp8",
+    "0.5",
 ];
 
 fn word() -> impl Strategy<Value = Word> {
-    let text = prop_oneof![
-        4 => proptest::sample::select(WORDS).prop_map(str::to_owned),
-        1 => (proptest::sample::select(WORDS), any::<i64>()).prop_map(|(word, number)| format!("{word}={number}")),
-        1 => "[ -~\u{fc}\u{2028}]{0,12}",
-    ];
-    (text, proptest::bool::weighted(0.9)).prop_map(|(text, known)| Word { text, known })
+    let option = prop::sample::select(NAMES).prop_map(|name| format!("--{name}"));
+    let value = prop::sample::select(VALUES).prop_map(str::to_owned);
+    let both = (prop::sample::select(NAMES), prop::sample::select(VALUES), any::<bool>()).prop_map(
+        |(name, value, dashed)| if dashed { format!("--{name}={value}") } else { format!("{name}={value}") },
+    );
+    let text = prop_oneof![4 => option, 3 => value, 2 => both, 1 => ".{0,12}"];
+    (text, prop::bool::weighted(0.9)).prop_map(|(text, known)| Word { text, known })
 }
 
+fn target() -> impl Strategy<Value = Target> {
+    (prop::sample::select(TARGETS), 0..4).prop_map(|(name, kind)| match kind {
+        0 => Target::Script(name.to_owned()),
+        1 => Target::Module(name.trim_end_matches(".py").replace('/', ".")),
+        2 => Target::Program(name.to_owned()),
+        _ => Target::Unknown,
+    })
+}
+
+/// Files of the keys that readers look for, with whatever value; and no files at all.
 fn file() -> impl Strategy<Value = String> {
-    let line = (proptest::sample::select(KEYS), proptest::sample::select(WORDS));
-    prop_oneof![
-        proptest::collection::vec(line.clone(), 0..8).prop_map(|lines| {
-            lines.iter().map(|(key, value)| format!("\"{key}\": \"{value}\"\n")).collect()
-        }),
-        proptest::collection::vec(line, 0..8)
-            .prop_map(|lines| { lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect() }),
-        "[ -~\n]{0,64}",
-    ]
+    let keys =
+        [NAMES, &["zero_optimization", "fsdp_config", "deepspeed_config", "model", "base_model", "lora"]]
+            .concat();
+    let line = (prop::sample::select(keys), prop::sample::select(VALUES), 0..3_usize).prop_map(
+        |(key, value, depth)| match depth {
+            0 => format!("{key}: {value}\n"),
+            1 => format!("{key}:\n  - {value}\n"),
+            _ => format!("{key}:\n  stage: {value}\n  device: 3\n"),
+        },
+    );
+    prop_oneof![9 => prop::collection::vec(line, 0..12).prop_map(|lines| lines.concat()), 1 => ".{0,80}"]
+}
+
+prop_compose! {
+    fn launch()(
+        target in target(),
+        words in prop::collection::vec(word(), 0..24),
+        launcher in prop::option::of((prop::sample::select(LAUNCHERS), prop::collection::vec(word(), 0..10))),
+        text in file(),
+        variables in prop::collection::vec((prop::sample::select(NAMES), prop::sample::select(VALUES)), 0..4),
+    ) -> Launch {
+        let launchers = launcher.map(|(name, words)| Launcher { name: name.to_owned(), arguments: Arguments::of(words) });
+        let fixed = [("SFT_TRAINER_CONFIG_JSON_PATH", "/etc/c.yaml"), ("MODEL_NAME", "x"), ("LORA_R", "8")];
+        let variables = variables.iter().chain(&fixed);
+        let environment: Environment =
+            variables.map(|(name, value)| ((*name).to_uppercase(), Some((*value).to_owned()))).collect();
+        let launch = Launch {
+            place: "container a".into(),
+            target,
+            arguments: Arguments::of(words),
+            launchers: launchers.into_iter().collect(),
+            environment,
+            ..Launch::default()
+        };
+        launch.with_file("/etc/c.yaml", &text)
+    }
 }
 
 proptest! {
     #[test]
-    fn no_reader_panics_and_what_it_says_is_bounded(
-        target in 0..PROGRAMS.len() + MODULES.len(),
-        launcher in proptest::option::of(proptest::sample::select(LAUNCHERS)),
-        words in proptest::collection::vec(word(), 0..24),
-        text in file(),
-    ) {
-        let target = match PROGRAMS.get(target) {
-            Some(path) if path.ends_with(".py") => Target::Script((*path).into()),
-            Some(program) => Target::Program((*program).into()),
-            None => Target::Module(MODULES[target - PROGRAMS.len()].into()),
-        };
-        let launcher = launcher.map(|name| Launcher { name: name.into(), arguments: Arguments::default() });
-        let launch = Launch {
-            place: "container trainer".into(),
-            launchers: launcher.into_iter().collect(),
-            target,
-            arguments: Arguments::of(words),
-            ..Launch::default()
-        };
-        let launch = launch.with_environment(&[("CONFIG_FILE", "/conf/a.yaml")]).with_file("/conf/a.yaml", &text);
+    fn no_launch_makes_a_reader_panic_or_say_what_no_field_takes(launch in launch()) {
         for reader in READERS {
-            if (reader.recognises)(&launch) {
-                (reader.read)(&launch, &mut super::Said::default());
+            let _ = (reader.recognises)(&launch);
+            let mut said = Said { place: launch.place.clone(), ..Said::default() };
+            (reader.read)(&launch, &mut said);
+            prop_assert!(said.offers.len() < 96, "{}", reader.name);
+            for offered in &said.offers {
+                let value = crate::workload::what_if::field(&offered.field, &offered.value);
+                prop_assert!(matches!(value, Ok(Some(_))), "{}: {offered:?}", reader.name);
+                prop_assert!(offered.source.chars().count() <= 256);
             }
-        }
-        let said = read(&[launch]);
-        for warning in &said.warnings {
-            prop_assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control), "{warning:?}");
-        }
-        for offered in &said.offers {
-            prop_assert!(offered.source.chars().count() <= 256, "{}", offered.source);
+            for (field, value) in &said.unsaid {
+                let value = crate::workload::what_if::field(field, value);
+                prop_assert!(matches!(value, Ok(Some(_))), "{}: {field}", reader.name);
+            }
+            for warning in &said.warnings {
+                prop_assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control), "{warning:?}");
+            }
         }
     }
 }

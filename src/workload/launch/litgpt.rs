@@ -71,7 +71,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     }
     model(launch, &settings, said);
     settings::read(FLAGS, &settings, said);
-    devices(&settings, said);
+    devices(&settings, command, said);
     precision(&settings, said);
     match *method {
         "" => said.beyond = Some("it trains neither all weights nor LoRA adapters"),
@@ -96,7 +96,11 @@ fn model(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
     }
 }
 
-fn devices(settings: &Settings<'_>, said: &mut Said) {
+fn devices(settings: &Settings<'_>, command: &str, said: &mut Said) {
+    // Pretraining takes all that there are.
+    if command == "litgpt pretrain" && !settings.has(&["devices"]) {
+        return;
+    }
     let count = |name: &str| settings.get(&[name]).map_or(Some(1), |setting| setting.number());
     let Some((devices, nodes)) = count("devices").zip(count("num_nodes")) else { return };
     let Some(ranks) = devices.checked_mul(nodes).filter(|ranks| *ranks > 0) else { return };

@@ -57,11 +57,8 @@ fn settings_of<'a>(launch: &'a Launch, said: &mut Said) -> Settings<'a> {
 /// What it says.
 pub(super) fn read(launch: &Launch, said: &mut Said) {
     let settings = settings_of(launch, said);
-    if config::positional(&launch.arguments).is_some() && !settings.has(&["model_name_or_path"]) {
-        // What the file says is not known, all the more.
-        deepspeed::unknown(said);
-        said.may("finetuning.method", "QLoRA");
-    }
+    // A file that is named and not known may say anything.
+    let known = config::positional(&launch.arguments).is_none() || settings.has(&["model_name_or_path"]);
     said.argument("framework", "HuggingFace", "LLaMA-Factory");
     if let Some(stage) = settings.text(&["stage"])
         && !STAGES.contains(&stage.as_str())
@@ -77,36 +74,43 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
             said.may("optimizer", "SGD");
         }
     }
-    method(launch, &settings, said);
-    let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));
+    let told = peft::read(&settings, false, said);
     training_arguments::read(launch, &settings, said);
-    if !sharded && launch.launcher("accelerate launch").is_none() && launch.launcher("deepspeed").is_none() {
-        said.assume("parallelism.sharding", "None", SOURCE);
-    }
     training_arguments::precision(&settings, said);
     if let Some(pure) = settings.get(&["pure_bf16"]).filter(|setting| setting.truth() == Some(true)) {
         pure.says(said, "precision", "BF16");
         pure.says(said, "parameterPrecision", "BF16");
     }
-    match settings.get(&["disable_gradient_checkpointing"]) {
-        Some(setting) => match setting.truth() {
+    if let Some(setting) = settings.get(&["disable_gradient_checkpointing"]) {
+        match setting.truth() {
             Some(off) => setting.says(said, "recompute", if off { "None" } else { "Full" }),
             None => said.unread("recompute"),
-        },
-        None => said.assume("recompute", "Full", SOURCE),
+        }
     }
-    settings::assume(&[("batch.sequenceLength", "2048"), ("batch.microBatchSize", "8")], SOURCE, said);
+    if known {
+        defaults(launch, &settings, told, said);
+    } else {
+        deepspeed::unknown(said);
+        said.may("finetuning.method", "QLoRA");
+    }
 }
 
-fn method(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
-    let known = config::positional(&launch.arguments).is_none() || settings.has(&["model_name_or_path"]);
-    if peft::read(settings, false, said).is_none() && known {
+fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, said: &mut Said) {
+    if told.is_none() {
         said.assume("finetuning.method", "LoRA", SOURCE);
     }
     if said.get("finetuning.method").is_some_and(|method| method != "Full") {
         said.assume("finetuning.rank", 8, SOURCE);
         said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
     }
+    let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));
+    let started = ["accelerate launch", "deepspeed"].iter().any(|name| launch.launcher(name).is_some());
+    if !sharded && !started {
+        said.assume("parallelism.sharding", "None", SOURCE);
+    }
+    training_arguments::steps_at_once(settings, said);
+    let own = [("recompute", "Full"), ("batch.sequenceLength", "2048"), ("batch.microBatchSize", "8")];
+    settings::assume(&own, SOURCE, said);
 }
 
 #[cfg(test)]

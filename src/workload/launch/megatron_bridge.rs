@@ -77,7 +77,6 @@ fn task(recipe: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::workload::launch::examples::all_told;
 
     #[test]

@@ -17,6 +17,7 @@ mod flags;
 mod fsdp_scripts;
 #[cfg(test)]
 mod hostile;
+mod kubeflow;
 mod litgpt;
 mod llama_cookbook;
 mod llama_factory;
@@ -27,6 +28,8 @@ mod megatron_core;
 mod megatron_lm;
 mod nanotron;
 mod nemo;
+mod neuronx;
+mod openrlhf;
 mod peft;
 mod program;
 mod said;
@@ -37,6 +40,7 @@ mod torchtune;
 mod trainer;
 mod training_arguments;
 mod uncovered;
+mod variables;
 
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
@@ -73,7 +77,11 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "torchtune", recognises: torchtune::recognises, read: torchtune::read },
     Reader { name: "ms-swift", recognises: swift::recognises, read: swift::read },
     Reader { name: "LitGPT", recognises: litgpt::recognises, read: litgpt::read },
+    Reader { name: "OpenRLHF", recognises: openrlhf::recognises, read: openrlhf::read },
+    Reader { name: "Kubeflow's trainer", recognises: kubeflow::recognises, read: kubeflow::read },
+    Reader { name: "neuronx-distributed", recognises: neuronx::recognises, read: neuronx::read },
     Reader { name: "Hugging Face Trainer, TRL", recognises: trainer::recognises, read: trainer::read },
+    Reader { name: "variables", recognises: variables::recognises, read: variables::read },
     Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
 ];
 
@@ -88,5 +96,6 @@ pub(super) fn read(launches: &[Launch]) -> Said {
     for reader in readers {
         (reader.read)(launch, &mut said);
     }
+    said.hybrid_on_a_node();
     said
 }

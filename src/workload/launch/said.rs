@@ -112,6 +112,15 @@ impl Said {
         offers.min_by_key(|offered| offered.strength).map(|offered| &offered.value)
     }
 
+    /// Hybrid sharding divides among a node's processes, unless told otherwise.
+    pub(crate) fn hybrid_on_a_node(&mut self) {
+        let degree = "parallelism.shardingDegree";
+        let hybrid = self.get("parallelism.sharding").is_some_and(|sharding| sharding == "HSDP");
+        if let Some(processes) = self.processes_per_node.filter(|_| hybrid && !self.knows(degree)) {
+            self.assume(degree, processes, "PyTorch 2.9 default");
+        }
+    }
+
     /// Something is doubtful.
     pub(crate) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());

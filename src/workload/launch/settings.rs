@@ -83,7 +83,9 @@ impl Place<'_> {
         match self {
             Self::Options(arguments) => {
                 let behind = arguments.behind(name)?;
-                let value = match behind.as_slice() {
+                // `key=value` is a word of its own, but for the first, which may be a value.
+                let own = behind.iter().skip(1).position(|word| word.is_some_and(|word| word.contains('=')));
+                let value = match behind.get(..own.map_or(behind.len(), |at| at + 1)).unwrap_or_default() {
                     [] => Value::Bool(true),
                     [one] => one.map_or(Value::Null, Value::from),
                     several => several

@@ -44,11 +44,10 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     settings::read(FLAGS, &settings, said);
     let continued = launch.runs_program("swift pt") || launch.runs_module("swift.cli.pt");
     if peft::read(&settings, true, said).is_none() {
-        let method = if continued { "Full" } else { "LoRA" };
-        said.assume("finetuning.method", method, SOURCE);
-        // Which of both continued pretraining does where nothing is said depends on the version.
-        if continued {
-            said.may("finetuning.method", "LoRA");
+        // What continued pretraining does where nothing is said depends on the version.
+        match continued {
+            true => said.may("finetuning.method", "LoRA"),
+            false => said.assume("finetuning.method", "LoRA", SOURCE),
         }
     }
     let adapted = said.get("finetuning.method").is_some_and(|method| method != "Full");

@@ -14,13 +14,10 @@
 //! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each:
 //! that stays open, too.
 
-use super::config;
-use super::deepspeed;
 use super::flags::Takes;
-use super::peft;
 use super::said::Said;
 use super::settings::{self, Place, Settings};
-use super::training_arguments;
+use super::{axolotl, config, deepspeed, llama_factory, peft, swift, torchtune, training_arguments};
 use crate::workload::command::{Launch, Target};
 
 const TRAINER: &str = "transformers 4.57 default";
@@ -102,7 +99,10 @@ fn whose(launch: &Launch) -> Option<Whose> {
     } else if launch.runs_script(&["run_lora_clm.py"]) {
         Some(Whose::Habana)
     } else {
-        let scripted = matches!(launch.target, Target::Script(_) | Target::Module(_));
+        let others =
+            [llama_factory::recognises, axolotl::recognises, swift::recognises, torchtune::recognises];
+        let scripted = matches!(launch.target, Target::Script(_) | Target::Module(_))
+            && !others.iter().any(|recognises| recognises(launch));
         let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Said::default()));
         own.then_some(Whose::Own)
     }
@@ -158,6 +158,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     training_arguments::precision(&settings, said);
     if whose != Whose::Own {
         said.assume("batch.microBatchSize", 8, TRAINER);
+        training_arguments::steps_at_once(&settings, said);
     }
     match whose {
         Whose::Transformers => said.assume("recompute", "None", TRAINER),
@@ -206,6 +207,9 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, said: &mut S
         _ if decided || whose == Whose::Own => {}
         Some(name) if name.contains("torchrun") || name.contains("torch.distributed") => {
             said.assume("parallelism.sharding", "None", TRAINER);
+        }
+        Some("gaudi_spawn.py") if !launch.launchers.iter().any(|l| l.arguments.has("use_deepspeed")) => {
+            said.assume("parallelism.sharding", "None", HABANA);
         }
         Some(_) => {}
         // Its own entrypoint starts fms-hf-tuning under accelerate, with full sharding, wherever there are several.

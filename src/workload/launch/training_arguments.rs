@@ -65,6 +65,13 @@ const OPTIMIZERS: &[(&str, &str)] = &[
     ("ao_adamw_8bit", "AdamW8bit"),
     ("adamw_torch_4bit", "AdamW4bit"),
     ("ao_adamw_4bit", "AdamW4bit"),
+    ("adam", "AdamW"),
+    ("fusedadam", "AdamW"),
+    ("pagedadamw", "AdamW"),
+    ("adamw8bit", "AdamW8bit"),
+    ("adam8bit", "AdamW8bit"),
+    ("pagedadamw8bit", "AdamW8bit"),
+    ("adamw4bit", "AdamW4bit"),
     ("adafactor", "Adafactor"),
     ("sgd", "SGD"),
     ("lion", "Lion"),
@@ -101,15 +108,18 @@ pub(super) fn read(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
     switched(settings, &["packing"], "batch.packing", said);
     recompute(settings, &["gradient_checkpointing"], said);
     optimizer(settings, &["optim"], said);
-    match settings.get(&["gradient_accumulation_steps"]) {
-        Some(setting) => said.accumulation = setting.number().map(|steps| (steps, setting.source(said))),
-        // DeepSpeed's configuration may have said so; the Trainer steps once a batch otherwise.
-        None if said.accumulation.is_none() => {
-            said.accumulation = Some((1, "transformers TrainingArguments default".to_owned()));
-        }
-        None => {}
+    if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
+        said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
     }
     fsdp(launch, settings, said);
+}
+
+/// The Trainer steps once a batch, where neither it nor DeepSpeed's configuration is told otherwise.
+pub(super) fn steps_at_once(settings: &Settings<'_>, said: &mut Said) {
+    let told = settings.has(&["gradient_accumulation_steps"]) || said.accumulation.is_some();
+    if !told && !said.may_be("offload.parameters") {
+        said.accumulation = Some((1, "transformers 4.57 default".to_owned()));
+    }
 }
 
 /// A truth as it stands.
