@@ -1,6 +1,6 @@
 //! What a command of a pretraining framework leads to: the same judgement as annotations that say the same.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails the test")]
 
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
@@ -136,4 +136,59 @@ fn a_command_that_cannot_fit_is_refused() {
         CASES[1].command.replace("--tensor-model-parallel-size 4 --pipeline-model-parallel-size 4", "");
     let hopeless = hopeless.replace("--num-layers-per-virtual-pipeline-stage 5", "");
     assert_eq!(judged(&job(&hopeless, None, 1)).verdict, Verdict::OutOfMemory);
+}
+
+#[test]
+fn recipes_are_denied_only_if_they_run_out_however_they_are_divided() {
+    let bridge = |model: &str, options: &str| {
+        format!(
+            "torchrun run_script.py --gpu gb200 --model_recipe_name {model} --compute_dtype bf16 {options}"
+        )
+    };
+    let given = "--micro_batch_size 1 --global_batch_size 256 --seq_length 8192 --max_steps 50";
+    for (command, nodes, refused) in [
+        (bridge("llama3_70b", &format!("{given} -tp 4 -pp 8 -cp 1 -vp 5")), 8, false),
+        (bridge("llama3_8b", given), 1, false),
+        // What a preset divides and offloads is not known.
+        (bridge("llama3_70b", given), 1, false),
+        (bridge("llama3_70b", &format!("{given} -tp 1 -pp 1 -cp 1 --use_megatron_fsdp false")), 8, false),
+        ("nemo llm pretrain --factory llama3_8b trainer.devices=8 trainer.num_nodes=1".to_owned(), 1, false),
+        (
+            "torchrun -m torchtitan.train --model.name llama3 --model.flavor 8B --training.local_batch_size 1 \
+             --training.seq_len 8192 --activation_checkpoint.mode selective --activation_checkpoint.selective_ac_option op"
+                .to_owned(),
+            1,
+            false,
+        ),
+        (
+            "torchrun -m torchtitan.train --model.name llama3 --model.flavor 70B --training.local_batch_size 8 \
+             --training.seq_len 8192 --activation_checkpoint.mode none --compile.enable"
+                .to_owned(),
+            1,
+            true,
+        ),
+        (
+            "python -m MaxText.train MaxText/configs/base.yml model_name=llama2-70b per_device_batch_size=4 \
+             max_target_length=8192 remat_policy=none"
+                .to_owned(),
+            1,
+            true,
+        ),
+    ] {
+        let judgement = judged(&job(&command, None, nodes));
+        let denied = judgement.verdict == Verdict::OutOfMemory;
+        assert_eq!(denied, refused, "{command}: {}", judgement.message);
+        assert!(judgement.memory.is_some(), "{command}: {}", judgement.message);
+    }
+}
+
+#[test]
+fn a_degree_that_nobody_knows_denies_nothing() {
+    let command =
+        CASES[1].command.replace("--tensor-model-parallel-size 4", "--tensor-model-parallel-size $TP");
+    let mut job = job(&command, None, 1);
+    let words = command.replace("--num-layers-per-virtual-pipeline-stage 5", "");
+    let container = job.pointer_mut("/spec/pytorchReplicaSpecs/Worker/template/spec/containers/0").unwrap();
+    container["command"] = json!(["bash", "-c", words]);
+    assert_ne!(judged(&job).verdict, Verdict::OutOfMemory);
 }

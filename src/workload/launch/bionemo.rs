@@ -1,7 +1,7 @@
 //! BioNeMo's protein models: `…/esm2nv/pretrain.py --config-name=pretrain_esm2_8M ++model.micro_batch_size=2 …`.
 //!
 //! **Recognised** by a configuration's name that has `esm2` and a size in it. ESM-2 is an encoder of a GPT-2-like shape, and
-//! needs the memory of a decoder of its dimensions: rotary positions, GELU, LayerNorm and biases, an output layer that shares the
+//! needs the memory of a decoder of its dimensions: rotary positions, GELU, a normalization and layers with biases, an output layer that shares the
 //! embedding, 33 amino acids and special tokens padded to 128, sequences of 1024. The keys are NeMo's.
 //!
 //! Dimensions: Lin et al. 2023, table S1. Defaults: BioNeMo framework 1.7, examples/protein/esm2nv/conf.

@@ -3,6 +3,8 @@
 //! A word that nobody knows (`$EXTRA_ARGS`) may be an option's value, and then that value alone is open; where it stands by
 //! itself, it may be any further options, and what a program does where nothing is given is no longer what it does.
 
+use super::said::Said;
+use super::settings;
 use crate::workload::command::Arguments;
 
 /// How a program's options are written.
@@ -42,6 +44,35 @@ impl Written {
     }
 }
 
+/// The leanest that a field may be, where what is said of it is not understood; batches and lengths are open anyway.
+const LEANEST: &[(&str, &str)] = &[
+    ("finetuning.method", "LoRA"),
+    ("gradientPrecision", "BF16"),
+    ("mainParameterPrecision", "BF16"),
+    ("offload.activations", "true"),
+    ("offload.optimizer", "true"),
+    ("offload.parameters", "true"),
+    ("optimizer", "SGD"),
+    ("optimizerPrecision", "BF16"),
+    ("parallelism.context", "8"),
+    ("parallelism.expert", "64"),
+    ("parallelism.expertTensor", "8"),
+    ("parallelism.pipeline", "16"),
+    ("parallelism.sharding", "FSDP"),
+    ("parallelism.tensor", "8"),
+    ("parameterPrecision", "BF16"),
+    ("recompute", "Full"),
+];
+
+/// Leaves open what is said and not understood: `--tensor-model-parallel-size $TP` may divide by eight.
+pub(super) fn leave_open(said: &mut Said) {
+    for field in said.unread.clone() {
+        if let Some((field, leanest)) = LEANEST.iter().find(|(known, _)| *known == field) {
+            said.may(field, settings::word(leanest));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +96,19 @@ mod tests {
             let words = words.split(' ').map(|word| Word { text: word.into(), known: !word.contains('$') });
             let arguments = Arguments::of(words.collect());
             assert_eq!(WRITTEN.may_hold_more(&arguments), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_may_be_at_its_leanest() {
+        let mut said = Said::default();
+        said.unread("parallelism.tensor");
+        said.unread("model.layers");
+        leave_open(&mut said);
+        assert_eq!(said.unsaid, [("parallelism.tensor", 8.into())]);
+        for (field, leanest) in LEANEST {
+            let value = crate::workload::what_if::field(field, &settings::word(leanest));
+            assert!(matches!(value, Ok(Some(_))), "{field}");
         }
     }
 }

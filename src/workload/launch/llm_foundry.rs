@@ -8,7 +8,7 @@
 //! `mixed_precision: PURE` computes and reduces in two bytes and shards fp32. A microbatch of `auto` is found by trying: such a job
 //! does not run out, it makes its batch smaller.
 //!
-//! Read from mosaicml/llm-foundry 0.15, llmfoundry/models/mpt/configuration_mpt.py and scripts/train/yamls; Composer 0.26.
+//! Read from mosaicml/llm-foundry 0.15, `llmfoundry/models/mpt/configuration_mpt.py` and `scripts/train/yamls`; Composer 0.26.
 
 use serde_json::Value;
 

@@ -6,7 +6,7 @@
 //! A batch is given per device: a replica of t·p·c devices computes t·p·c times as many sequences. Of the mesh's axes, `tensor`,
 //! `pipeline`, `context` (once `sequence`) and `expert` are degrees, within a slice (`ici_`) times between slices (`dcn_`).
 //!
-//! Read from AI-Hypercomputer/maxtext MaxText/configs/base.yml at 000e9355 and later.
+//! Read from AI-Hypercomputer/maxtext's `MaxText/configs/base.yml` at 000e9355 and later.
 
 use super::complete::Written;
 use super::config;
@@ -128,7 +128,8 @@ fn mesh(settings: &Settings<'_>, complete: bool, said: &mut Said) -> Option<u64>
         match (degree, given.first()) {
             (Some(degree), Some(setting)) => setting.says(said, field, degree),
             (Some(degree), None) if complete => said.assume(field, degree, SOURCE),
-            _ => {}
+            (Some(_), None) => {}
+            (None, _) => said.unread(field),
         }
         let sure = degree.filter(|_| complete || !given.is_empty());
         if *field != "parallelism.expert" {

@@ -2,8 +2,8 @@
 //! (`trainer.strategy.tensor_model_parallel_size`), Megatron-Bridge's options (`--tensor_model_parallel_size`, `-tp`) and
 //! its keys (`train.micro_batch_size`).
 //!
-//! Names as NVIDIA/NeMo 2.0's examples/nlp/language_modeling/conf/megatron_gpt_config.yaml and nemo/collections/llm,
-//! and NVIDIA-NeMo/Megatron-Bridge's scripts/performance/argument_parser.py and configuration container have them.
+//! Names as NVIDIA/NeMo 2.0's `megatron_gpt_config.yaml` and `nemo/collections/llm`, and NVIDIA-NeMo/Megatron-Bridge's
+//! `scripts/performance/argument_parser.py` and configuration container have them.
 
 use serde_json::Value;
 

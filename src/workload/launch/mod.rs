@@ -97,5 +97,6 @@ pub(super) fn read(launches: &[Launch]) -> Said {
         (reader.read)(launch, &mut said);
     }
     said.hybrid_on_a_node();
+    complete::leave_open(&mut said);
     said
 }

@@ -5,7 +5,7 @@
 //! `--config-path`/`--config-name`.yaml, where it is known; what neither it nor a word gives stays open. NeMo 2's factory
 //! names the model and decides whatever is not said. Fine-tuning factories tune adapters unless they are told otherwise.
 //!
-//! Read from NVIDIA/NeMo 2.0: examples/nlp/language_modeling, nemo/collections/llm/recipes.
+//! Read from NVIDIA/NeMo 2.0: `examples/nlp/language_modeling`, `nemo/collections/llm/recipes`.
 
 use super::complete::Written;
 use super::config;

@@ -197,11 +197,15 @@ pub(crate) fn read_one(
 /// What a framework does where nothing is said: `defaults` by field, with the version they were read from.
 pub(crate) fn assume(defaults: &[(&str, &str)], source: &str, said: &mut Said) {
     for (field, value) in defaults {
-        let value = match value.parse::<u64>() {
-            Ok(number) => number.into(),
-            Err(_) if ["true", "false"].contains(value) => (*value == "true").into(),
-            Err(_) => Value::from(*value),
-        };
-        said.assume(field, value, source);
+        said.assume(field, word(value), source);
+    }
+}
+
+/// A table's value: a number, a truth, or a word.
+pub(crate) fn word(value: &str) -> Value {
+    match value.parse::<u64>() {
+        Ok(number) => number.into(),
+        Err(_) if ["true", "false"].contains(&value) => (value == "true").into(),
+        Err(_) => value.into(),
     }
 }

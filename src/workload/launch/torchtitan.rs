@@ -11,8 +11,8 @@
 //! | a rank's batch | `local_batch_size`, in a pipeline cut into microbatches of `pipeline_parallel_microbatch_size` |
 //! | formats | fp32 shards, computed in `mixed_precision_param` |
 //!
-//! Read from pytorch/torchtitan torchtitan/config/job_config.py, v0.1 and v0.2. A file of the image's own (`train_configs/…`) is
-//! not known: its name may be a model's, and the rest stays open.
+//! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. A file of the image's own
+//! (`train_configs/…`) is not known: its name may be a model's, and the rest stays open.
 
 use super::complete::Written;
 use super::config;
@@ -141,18 +141,20 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     let path = launch.arguments.value("job.config_file").map(|path| (path, "--job.config_file"));
     let path = path.or_else(|| Some((launch.environment.get("CONFIG_FILE")?, "env CONFIG_FILE")));
     let known = match path {
-        Some((path, by)) => match config::named(launch, path, by, said) {
-            Some(file) => {
-                settings.add(Place::File(file));
-                true
+        Some((path, by)) => {
+            let file = config::named(launch, path, by, said);
+            let known = file.is_some();
+            match file {
+                Some(file) => settings.add(Place::File(file)),
+                None => name_of_file(path, by, said),
             }
-            None => {
-                name_of_file(path, by, said);
-                false
-            }
-        },
-        // A recipe of Python, by its name.
-        None => !launch.arguments.has("config") && launch.environment.get("CONFIG").is_none(),
+            known
+        }
+        // A file whose path nobody knows; a recipe of Python.
+        None => {
+            !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
+                && launch.environment.get("CONFIG").is_none()
+        }
     };
     let known = known && !Written::default().may_hold_more(&launch.arguments);
     settings::read(TABLE, &settings, said);

@@ -19,8 +19,8 @@
 //! | padded vocabulary | the tokenizer's, up to a multiple of `--make-vocab-size-divisible-by` × tensor parallel |
 //! | moments | the wider one of `--exp-avg-dtype` and `--exp-avg-sq-dtype`, the optimizer being precision-aware |
 //!
-//! Read from NVIDIA/Megatron-LM megatron/training/arguments.py, `validate_args` and the parsers, core_v0.12 to core_v0.14,
-//! whose defaults for these options are the same; Megatron-DeepSpeed's megatron/arguments.py.
+//! Read from NVIDIA/Megatron-LM's `megatron/training/arguments.py`, `validate_args` and the parsers, `core_v0.12` to
+//! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`.
 
 mod defaults;
 mod options;
@@ -179,7 +179,7 @@ impl Together<'_> {
             match setting.text().as_deref() {
                 // None of these has a table.
                 Some("rope" | "mrope" | "yarn" | "alibi" | "none") => {
-                    setting.says(said, "model.positions", "Rotary")
+                    setting.says(said, "model.positions", "Rotary");
                 }
                 Some("learned_absolute") => setting.says(said, "model.positions", "Learned"),
                 _ => {}

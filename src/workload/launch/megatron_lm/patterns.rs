@@ -6,7 +6,7 @@
 //! --pipeline-model-parallel-layout   Et*3|(tt|)*29m|L: stages between bars; t a layer, (..)*n repeats
 //! ```
 //!
-//! Source: `moe_freq_type` in megatron/training/arguments.py, `PipelineParallelLayerLayout` in megatron/core, core_v0.14.
+//! Source: `moe_freq_type` in `megatron/training/arguments.py`, `PipelineParallelLayerLayout` in `megatron/core`, `core_v0.14`.
 
 /// Layers that a pattern describes at most.
 const MAX_LAYERS: usize = 10_000;
@@ -19,18 +19,13 @@ const MAX_LAYOUT: usize = 20_000;
 pub(super) fn dense_layers(pattern: &str, layers: Option<u64>) -> Option<Vec<u32>> {
     let pattern: String =
         pattern.chars().filter(|c| !c.is_whitespace() && !['"', '\''].contains(c)).collect();
-    let kinds = match pattern.parse::<usize>() {
-        Ok(every) => {
-            let layers = usize::try_from(layers?).ok().filter(|layers| *layers <= MAX_LAYERS)?;
-            (0..layers)
-                .map(|layer| layer.checked_rem(every).map(|rest| rest == 0))
-                .collect::<Option<Vec<_>>>()?
-        }
-        Err(_) => {
-            let mut rest = pattern.as_bytes();
-            let kinds = sum(&mut rest, 0)?;
-            rest.is_empty().then_some(kinds)?
-        }
+    let kinds = if let Ok(every) = pattern.parse::<usize>() {
+        let layers = usize::try_from(layers?).ok().filter(|layers| *layers <= MAX_LAYERS)?;
+        (0..layers).map(|layer| layer.checked_rem(every).map(|rest| rest == 0)).collect::<Option<Vec<_>>>()?
+    } else {
+        let mut rest = pattern.as_bytes();
+        let kinds = sum(&mut rest, 0)?;
+        rest.is_empty().then_some(kinds)?
     };
     let dense = kinds.iter().enumerate().filter(|(_, experts)| !**experts);
     dense.map(|(layer, _)| u32::try_from(layer).ok()).collect()

@@ -110,6 +110,8 @@ fn behind_a_word_that_nobody_knows_no_default_is_believed() {
         })
     };
     assert!(with("--lr=$LR").contains(" default"));
+    let degree = with("--expert-model-parallel-size=$EP");
+    assert!(degree.contains("may be: parallelism.expert = 64"), "{degree}");
     for word in ["$EXTRA_ARGS", "--$NAME"] {
         let said = with(word);
         assert!(said.contains("model.layers = 36") && !said.contains(" default"), "{word}: {said}");
