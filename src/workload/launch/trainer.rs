@@ -192,7 +192,7 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, said: &mut S
             "zero2" => said.argument("parallelism.sharding", "ZeRO2", "--accelerate_config"),
             "zero3" => said.argument("parallelism.sharding", "ZeRO3", "--accelerate_config"),
             "single_gpu" | "multi_gpu" => {
-                said.argument("parallelism.sharding", "None", "--accelerate_config")
+                said.argument("parallelism.sharding", "None", "--accelerate_config");
             }
             path => match config::named(launch, path, "--accelerate_config", said) {
                 Some(config) => super::accelerate::of_file(launch, config, said),
