@@ -1,7 +1,7 @@
 //! axolotl: `axolotl train config.yaml`, `accelerate launch -m axolotl.cli.train config.yaml`.
 //!
 //! **Recognised** by its program or module. Its YAML says nearly all; options of the same names override it. Read from
-//! axolotl 0.10 (`src/axolotl/utils/schemas`): 512 tokens, a batch of 1, AdamW, no checkpointing, weights loaded in the
+//! axolotl 0.10 (`src/axolotl/utils/schemas`): 512 tokens, a batch of 1, `AdamW`, no checkpointing, weights loaded in the
 //! format of the computation, all of them trained where no adapter is named, one copy of the model a rank unless DeepSpeed
 //! or FSDP divides it. `rl:` trains with more than one model and is not covered; of a model of images and text the text's
 //! part is estimated, with a warning.

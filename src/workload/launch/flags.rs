@@ -2,9 +2,7 @@
 
 use serde_json::Value;
 
-use super::said::Said;
 use crate::units::Count;
-use crate::workload::command::Arguments;
 
 /// Words of a list that are read at most.
 const MAX_WORDS: usize = 32;
@@ -76,53 +74,4 @@ impl Takes {
 fn number(text: &str) -> Option<u64> {
     let plain = text.replace('_', "");
     plain.parse().ok().or_else(|| Count::parse(&plain).ok().map(|count| count.0))
-}
-
-/// Says what every flag of a table that stands among the arguments says.
-pub(crate) fn read(table: &[Flag], arguments: &Arguments, said: &mut Said) {
-    for flag in table {
-        for name in flag.names {
-            let value = match flag.takes {
-                Takes::Word(value) => arguments.has(name).then(|| value.into()),
-                Takes::Switch(value) => arguments.has(name).then(|| value.into()),
-                takes => arguments.value(name).and_then(|text| takes.read(text)),
-            };
-            if let Some(value) = value {
-                said.argument(flag.field, value, name);
-                break;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::workload::command::Launch;
-
-    #[test]
-    fn a_table_reads_arguments_into_fields() {
-        const TABLE: &[Flag] = &[
-            flag(&["--num-layers"], "model.layers", Takes::Number),
-            flag(&["--bf16"], "precision", Takes::Word("BF16")),
-            flag(
-                &["--recompute-granularity"],
-                "recompute",
-                Takes::OneOf(&[("full", "Full"), ("selective", "Selective")]),
-            ),
-        ];
-        let launch = Launch::of_words(&[
-            "torchrun",
-            "a.py",
-            "--num-layers",
-            "80",
-            "--bf16",
-            "--recompute-granularity=full",
-        ]);
-        let mut said = Said::default();
-        read(TABLE, &launch.arguments, &mut said);
-        let said: Vec<_> = said.offers.into_iter().map(|o| (o.field, o.value.to_string())).collect();
-        let expected = [("model.layers", "80"), ("precision", "\"BF16\""), ("recompute", "\"Full\"")];
-        assert_eq!(said, expected.map(|(f, v)| (f.to_owned(), v.to_owned())));
-    }
 }

@@ -1,6 +1,6 @@
 //! Scripts that build a transformer out of dimensions and train it under PyTorch's FSDP, with the flags that AWS's
 //! examples have: awsome-distributed-training's `3.test_cases/pytorch/FSDP/src/train.py` (commit 0edaf152) and the
-//! SageMaker model parallel library's, which share them.
+//! `SageMaker` model parallel library's, which share them.
 //!
 //! **Recognised** whatever the script is called, by four flags that no other framework has together: `--hidden_width`,
 //! `--num_layers`, `--num_heads` and `--max_context_width`.

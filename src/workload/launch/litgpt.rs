@@ -122,7 +122,7 @@ fn precision(settings: &Settings<'_>, said: &mut Said) {
 
 fn lora(settings: &Settings<'_>, command: &str, said: &mut Said) {
     match settings.get(&["quantize"]) {
-        Some(setting) if setting.text().is_some_and(|text| text.contains("4") || text.contains("nf")) => {
+        Some(setting) if setting.text().is_some_and(|text| text.contains('4') || text.contains("nf")) => {
             setting.says(said, "finetuning.method", "QLoRA");
         }
         Some(_) => said.may("finetuning.method", "QLoRA"),

@@ -2,7 +2,7 @@
 //!
 //! **Recognised** by the script's or the module's name together with one of its own flags. Read from
 //! `src/llama_cookbook/configs/{training,fsdp,peft}.py` at 1a97f6fd: a batch of 4, samples packed into 4096 tokens,
-//! AdamW, bf16; under `--enable_fsdp` full sharding and activation checkpointing; LoRA of rank 8 on queries and values
+//! `AdamW`, bf16; under `--enable_fsdp` full sharding and activation checkpointing; LoRA of rank 8 on queries and values
 //! under `--use_peft`.
 //!
 //! `pure_bf16` keeps two bytes of everything. Without it, versions differ in what they shard, fp32 or bf16: that stays
@@ -10,7 +10,7 @@
 
 use super::flags::{Flag, Takes, flag};
 use super::said::Said;
-use super::settings::{self, Place, Settings};
+use super::settings::{self, Place, Setting, Settings};
 use crate::workload::command::Launch;
 
 const SOURCE: &str = "llama-cookbook 0.0.5 default";
@@ -106,7 +106,7 @@ fn sharding(settings: &Settings<'_>, said: &mut Said) {
         return;
     }
     let strategy = settings.get(&["fsdp_config.sharding_strategy"]);
-    let text = strategy.as_ref().and_then(|setting| setting.text()).unwrap_or_default();
+    let text = strategy.as_ref().and_then(Setting::text).unwrap_or_default();
     let hybrid = settings.on(&["fsdp_config.hsdp"]) == Some(true) || text.contains("HYBRID");
     let by = strategy.unwrap_or_else(|| fsdp.clone());
     match text.as_str() {

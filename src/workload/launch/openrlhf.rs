@@ -1,6 +1,6 @@
-//! OpenRLHF's supervised fine-tuning: `deepspeed --module openrlhf.cli.train_sft --pretrain … --zero_stage 3`.
+//! `OpenRLHF`'s supervised fine-tuning: `deepspeed --module openrlhf.cli.train_sft --pretrain … --zero_stage 3`.
 //!
-//! **Recognised** by its module, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from OpenRLHF
+//! **Recognised** by its module, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from `OpenRLHF`
 //! 0.8 (`openrlhf/cli/train_sft.py`): DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048 tokens, all weights, nothing
 //! offloaded, no checkpointing. What else it trains holds further models and is not covered.
 

@@ -209,3 +209,58 @@ pub(crate) fn word(value: &str) -> Value {
         Err(_) => value.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::flag;
+    use super::*;
+    use crate::workload::command::Word;
+
+    const TABLE: &[Flag] = &[
+        flag(&["layers", "num_layers"], "model.layers", Takes::Number),
+        flag(&["bf16"], "precision", Takes::Word("BF16")),
+        flag(&["compile"], "compile", Takes::Switch(true)),
+        flag(&["targets"], "finetuning.targets", Takes::List),
+    ];
+
+    fn said(words: &[&str], file: &str) -> Said {
+        let known = |text: &&str| Word { text: (*text).to_owned(), known: !text.contains('$') };
+        let arguments = Arguments::of(words.iter().map(known).collect());
+        let tree = serde_json::from_str(file).unwrap();
+        let config = Config { source: "file".to_owned(), tree };
+        let settings = Settings::of(vec![Place::Options(&arguments), Place::File(config)]);
+        let mut said = Said { place: "container a".to_owned(), ..Said::default() };
+        read(TABLE, &settings, &mut said);
+        assume(&[("model.layers", "12"), ("compile", "true")], "default", &mut said);
+        said
+    }
+
+    fn offers(said: &Said) -> Vec<(&str, String, &str)> {
+        said.offers.iter().map(|o| (o.field.as_str(), o.value.to_string(), o.source.as_str())).collect()
+    }
+
+    #[test]
+    fn the_first_place_counts_and_the_rest_is_no_contradiction() {
+        let said = said(
+            &["--num-layers", "4_0", "--bf16", "--targets", "q", "v", "x=1"],
+            r#"{"num_layers": 80, "compile": false, "targets": "k"}"#,
+        );
+        assert_eq!(
+            offers(&said),
+            [
+                ("model.layers", "40".to_owned(), "container a: --num_layers"),
+                ("precision", "\"BF16\"".to_owned(), "container a: --bf16"),
+                ("compile", "false".to_owned(), "file: compile"),
+                ("finetuning.targets", "[\"q\",\"v\"]".to_owned(), "container a: --targets"),
+                ("model.layers", "12".to_owned(), "default"),
+                ("compile", "true".to_owned(), "default"),
+            ]
+        );
+    }
+
+    #[test]
+    fn no_default_holds_for_what_is_set_and_not_understood() {
+        let said = said(&["--layers=$LAYERS", "--bf16", "False"], r#"{"compile": "perhaps"}"#);
+        assert_eq!(offers(&said), []);
+    }
+}

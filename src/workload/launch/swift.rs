@@ -45,18 +45,20 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     let continued = launch.runs_program("swift pt") || launch.runs_module("swift.cli.pt");
     if peft::read(&settings, true, said).is_none() {
         // What continued pretraining does where nothing is said depends on the version.
-        match continued {
-            true => said.may("finetuning.method", "LoRA"),
-            false => said.assume("finetuning.method", "LoRA", SOURCE),
+        if continued {
+            said.may("finetuning.method", "LoRA");
+        } else {
+            said.assume("finetuning.method", "LoRA", SOURCE);
         }
     }
     let adapted = said.get("finetuning.method").is_some_and(|method| method != "Full");
     training_arguments::read(launch, &settings, said);
     let parallel = launch.environment.get("NPROC_PER_NODE").is_some() || !launch.launchers.is_empty();
     if !said.knows("parallelism.sharding") && !said.may_be("parallelism.sharding") {
-        match parallel {
-            true => said.assume("parallelism.sharding", "None", SOURCE),
-            false => said.may("parallelism.sharding", "FSDP"),
+        if parallel {
+            said.assume("parallelism.sharding", "None", SOURCE);
+        } else {
+            said.may("parallelism.sharding", "FSDP");
         }
     }
     training_arguments::precision(&settings, said);

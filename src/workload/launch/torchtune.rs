@@ -2,7 +2,7 @@
 //!
 //! **Recognised** by `tune run`, or by a recipe's name as the script. The recipe says what is trained and whether ranks
 //! shard it; the configuration's name says which model; `key=value` words and a configuration file that is known say the
-//! rest. Read from torchtune 0.6 (`recipes/configs`): every recipe trains in bf16 with AdamW, LoRA of rank 8 on queries and
+//! rest. Read from torchtune 0.6 (`recipes/configs`): every recipe trains in bf16 with `AdamW`, LoRA of rank 8 on queries and
 //! values. Batches, checkpointing and accumulation differ from one configuration to the next: they stay open where they
 //! are not said.
 //!
@@ -106,14 +106,13 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
         settings.add(Place::File(config));
     }
     let known = RECIPES.iter().find(|(known, ..)| recipe == Some(*known));
-    match known {
-        Some((_, method, sharded)) => of_recipe(method, *sharded, &name, &settings, said),
-        None => {
-            let other = OTHERS.iter().find(|(known, _)| recipe == Some(*known)).map(|(_, why)| *why);
-            let words = launch.arguments.words().iter();
-            let by_name = words.take(8).find_map(|word| uncovered::of_name(&word.text));
-            said.beyond = other.or(by_name).or(Some("a recipe that is not known"));
-        }
+    if let Some((_, method, sharded)) = known {
+        of_recipe(method, *sharded, &name, &settings, said);
+    } else {
+        let other = OTHERS.iter().find(|(known, _)| recipe == Some(*known)).map(|(_, why)| *why);
+        let words = launch.arguments.words().iter();
+        let by_name = words.take(8).find_map(|word| uncovered::of_name(&word.text));
+        said.beyond = other.or(by_name).or(Some("a recipe that is not known"));
     }
     if let Some(named) = &named {
         model(&name, named, &settings, said);

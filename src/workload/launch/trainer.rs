@@ -80,11 +80,11 @@ fn whose(launch: &Launch) -> Option<Whose> {
         Target::Script(path) => path.ends_with(&format!("{folder}/{file}")),
         _ => false,
     };
+    let scripted = matches!(launch.target, Target::Script(_) | Target::Module(_));
     let fms = launch.runs_module("tuning.sft_trainer")
         || lies_in("tuning", "sft_trainer.py")
         || launch.runs_script(&["accelerate_launch.py"]) && launch.environment.get(FMS_CONFIG).is_some()
-        || launch.target == Target::Unknown && launch.environment.get(FMS_CONFIG).is_some()
-        || launch.target == Target::Program(String::new()) && launch.environment.get(FMS_CONFIG).is_some();
+        || !scripted && launch.arguments.words().is_empty() && launch.environment.get(FMS_CONFIG).is_some();
     let trl = launch.runs_program("trl sft")
         || launch.runs_module("trl.scripts.sft")
         || lies_in("trl/scripts", "sft.py")
@@ -101,8 +101,7 @@ fn whose(launch: &Launch) -> Option<Whose> {
     } else {
         let others =
             [llama_factory::recognises, axolotl::recognises, swift::recognises, torchtune::recognises];
-        let scripted = matches!(launch.target, Target::Script(_) | Target::Module(_))
-            && !others.iter().any(|recognises| recognises(launch));
+        let scripted = scripted && !others.iter().any(|recognises| recognises(launch));
         let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Said::default()));
         own.then_some(Whose::Own)
     }
@@ -193,7 +192,7 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, said: &mut S
             "zero2" => said.argument("parallelism.sharding", "ZeRO2", "--accelerate_config"),
             "zero3" => said.argument("parallelism.sharding", "ZeRO3", "--accelerate_config"),
             "single_gpu" | "multi_gpu" => {
-                said.argument("parallelism.sharding", "None", "--accelerate_config")
+                said.argument("parallelism.sharding", "None", "--accelerate_config");
             }
             path => match config::named(launch, path, "--accelerate_config", said) {
                 Some(config) => super::accelerate::of_file(launch, config, said),
@@ -213,9 +212,17 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, said: &mut S
         }
         Some(_) => {}
         // Its own entrypoint starts fms-hf-tuning under accelerate, with full sharding, wherever there are several.
-        None if whose == Whose::Fms => said.assume("parallelism.sharding", "FSDP", FMS),
+        None if whose == Whose::Fms && starts_itself(launch) => {
+            said.assume("parallelism.sharding", "FSDP", FMS);
+        }
         None => said.may("parallelism.sharding", "FSDP"),
     }
+}
+
+/// Whether it is fms-hf-tuning's own entrypoint, and not the trainer alone.
+fn starts_itself(launch: &Launch) -> bool {
+    launch.runs_script(&["accelerate_launch.py"])
+        || !matches!(&launch.target, Target::Script(_) | Target::Module(_))
 }
 
 fn fms(settings: &Settings<'_>, said: &mut Said) {
