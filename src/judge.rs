@@ -10,6 +10,7 @@ mod capacity;
 mod figures;
 mod lints;
 mod unknowns;
+mod unsaid;
 mod wording;
 
 use serde_json::Value;
@@ -22,12 +23,13 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
 use crate::surroundings::Surroundings;
-use crate::units::Decimal;
-use crate::verdict::{Headroom, decide};
+use crate::units::{Bytes, Decimal};
+use crate::verdict::{Decision, Headroom, decide};
 use crate::workload::provenance::Provenance;
 use crate::workload::{self, Reading, TrainingJob, Unread};
 
 use capacity::Capacity;
+use unsaid::Unsaid;
 
 /// What an administrator decides: thresholds and defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +101,10 @@ impl Judge<'_> {
         for offered in std::mem::take(&mut reading.defaults) {
             reading.provenance.assume(&offered.field, offered.value, &offered.source);
         }
+        if let Some((steps, source)) = &reading.accumulation {
+            reading.provenance.accumulate(*steps, source);
+        }
+        let unsaid = Unsaid::of(std::mem::take(&mut reading.unsaid), &reading.provenance);
         if let Some(percent) = self.rules.mfu_percent {
             reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), "policy");
         }
@@ -127,7 +133,7 @@ impl Judge<'_> {
         }
         let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
         match estimate_rank(&judgement.job, device, self.ask.rank) {
-            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity),
+            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity, &unsaid),
             Err(_) => without_model(judgement, &capacity),
         }
     }
@@ -139,6 +145,7 @@ impl Judge<'_> {
         estimate: &Estimate,
         device: Device,
         capacity: &Capacity<'_>,
+        unsaid: &Unsaid,
     ) -> Judgement {
         let need = estimate.distribution(Figure::Needed);
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
@@ -161,7 +168,11 @@ impl Judge<'_> {
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
-        let decision = decide(&need, bytes, self.rules);
+        let mut decision = decide(&need, bytes, self.rules);
+        if decision.verdict == Verdict::OutOfMemory && self.hinges(unsaid, device, bytes) {
+            decision = Decision { verdict: Verdict::Unknown, reason: Reason::MissingInputs, ..decision };
+            judgement.missing = unsaid.fields().chain(std::mem::take(&mut judgement.missing)).collect();
+        }
         // What could still turn a job that fits is in the report; nobody is warned of it.
         if decision.verdict != Verdict::Fits {
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
@@ -177,6 +188,15 @@ impl Judge<'_> {
             oom_probability: Some(decision.probability),
             ..judgement
         }
+    }
+
+    /// Whether what is not said where it can be read could decide: the job at its leanest is not sure to run out.
+    fn hinges(&self, unsaid: &Unsaid, device: Device, bytes: Bytes) -> bool {
+        let Some(leanest) = unsaid.leanest() else { return false };
+        estimate_rank(leanest, device, self.ask.rank).is_ok_and(|estimate| {
+            let need = estimate.distribution(Figure::Needed);
+            decide(&need, bytes, self.rules).verdict != Verdict::OutOfMemory
+        })
     }
 
     fn advice(

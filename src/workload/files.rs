@@ -73,6 +73,20 @@ impl Files {
     pub(crate) fn get(&self, path: &str) -> Option<&File> {
         self.files.get(path)
     }
+
+    /// The file that a program means by a path: that path, or, where it is relative, the only file that ends in it.
+    pub(crate) fn meant(&self, path: &str) -> Option<&File> {
+        let plain = path.trim_start_matches("./");
+        if plain.is_empty() || path.starts_with('/') {
+            return self.get(path);
+        }
+        let ends = |known: &str| known.strip_suffix(plain).is_some_and(|folder| folder.ends_with('/'));
+        let mut ending = self.files.iter().filter(|(known, _)| known.as_str() == path || ends(known));
+        match (ending.next(), ending.next()) {
+            (Some((_, file)), None) => Some(file),
+            _ => None,
+        }
+    }
 }
 
 fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {

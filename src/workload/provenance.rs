@@ -18,6 +18,8 @@ use crate::units::Count;
 
 /// Fields that people read short: `70B`, `2T`.
 const COUNTS: &[&str] = &["model.parameters", "model.activeParameters", "dataset.tokens"];
+/// The largest global batch that the spec takes.
+const MAX_GLOBAL_BATCH: u64 = 2_147_483_647;
 /// The longest value that is shown.
 const LONGEST_VALUE: usize = 64;
 
@@ -63,6 +65,20 @@ impl Provenance {
     pub(crate) fn assume(&mut self, field: &str, value: Value, source: &str) {
         let default = || Sourced { value, source: source.to_owned() };
         self.fields.entry(field.to_owned()).or_insert_with(default);
+    }
+
+    /// Takes the global batch that follows from gradient accumulation, where the batch of each rank and their number are
+    /// known and no global batch is.
+    pub(crate) fn accumulate(&mut self, steps: u64, source: &str) {
+        let number = |field: &str| self.number(&format!("parallelism.{field}")).unwrap_or(1).max(1);
+        let model = number("tensor").saturating_mul(number("pipeline")).saturating_mul(number("context"));
+        let count = self.number("accelerator.count").filter(|count| count.is_multiple_of(model));
+        let data = self.number("parallelism.data").or_else(|| Some(count? / model));
+        let global = data.zip(self.number("batch.microBatchSize"));
+        let global = global.and_then(|(data, micro)| data.checked_mul(micro)?.checked_mul(steps));
+        if let Some(global) = global.filter(|global| (1..=MAX_GLOBAL_BATCH).contains(global)) {
+            self.assume("batch.globalBatchSize", global.into(), source);
+        }
     }
 
     /// Takes what another reading says of the fields of which nothing is said yet, without a word where they disagree:

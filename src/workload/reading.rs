@@ -40,6 +40,10 @@ pub struct Reading {
     pub offer: Option<Offer>,
     /// What the framework does where nothing is said: weaker than a known model's dimensions.
     pub(crate) defaults: Vec<Offered>,
+    /// Microbatches of a step that a rank computes one after the other, and who says so.
+    pub(crate) accumulation: Option<(u64, String)>,
+    /// What may be so and is not said where it can be read, each field at its leanest.
+    pub(crate) unsaid: Vec<(&'static str, Value)>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
 }
@@ -208,7 +212,9 @@ fn workload(
     let namespace = namespace(object);
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let launches = command::launches(groups, entrypoint, requests, &around.config_maps, namespace);
-    let said = launch::read(&launches);
+    let mut said = launch::read(&launches);
+    reading.accumulation = said.accumulation.take();
+    reading.unsaid = std::mem::take(&mut said.unsaid);
     let annotated = reading.provenance.knows_any("model");
     reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
     reading.warnings.extend(said.warnings.iter().cloned());

@@ -63,6 +63,8 @@ fn fill(reading: &mut Reading, below: Reading) {
     let own_model = reading.provenance.knows("model.name");
     let defaults = below.defaults.into_iter();
     reading.defaults = defaults.filter(|d| !(own_model && d.field.starts_with("model."))).collect();
+    reading.accumulation = below.accumulation;
+    reading.unsaid = below.unsaid;
     reading.provenance.fill_from(below.provenance);
     reading.warnings.extend(below.warnings);
     reading.errors.extend(below.errors);

@@ -69,6 +69,19 @@ impl Arguments {
         behind.filter(|word| word.known).map(|word| word.text.as_str()).collect()
     }
 
+    /// What stands behind an option, each value that nobody knows as none: nothing where it stands alone, none where it
+    /// is not there.
+    pub(crate) fn behind(&self, name: &str) -> Option<Vec<Option<&str>>> {
+        let named = |word: &Word| split(&word.text).is_some_and(|(given, _)| same(given, name));
+        let at = self.words.iter().rposition(named)?;
+        let word = self.words.get(at)?;
+        if let Some((_, Some(value))) = split(&word.text) {
+            return Some(vec![word.known.then_some(value)]);
+        }
+        let behind = self.words.iter().skip(at + 1).take_while(|word| !is_option(&word.text));
+        Some(behind.map(|word| word.known.then_some(word.text.as_str())).collect())
+    }
+
     /// The value of a `key=value` word, as Hydra and its like take them; `++key=value` and `+key=value`, too.
     pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
         self.overrides().filter(|(name, _)| *name == key).last().map(|(_, value)| value)

@@ -74,6 +74,16 @@ impl Launch {
         matches!(&self.target, Target::Module(name) if name == module)
     }
 
+    /// Whether the target is this program, with its subcommand: `trl sft`.
+    pub(crate) fn runs_program(&self, program: &str) -> bool {
+        let Target::Program(name) = &self.target else { return false };
+        let first = self.arguments.words().first().map(|word| word.text.as_str());
+        name == program
+            || program
+                .split_once(' ')
+                .is_some_and(|(own, subcommand)| name == own && first == Some(subcommand))
+    }
+
     /// A launch out of the words of a command.
     #[cfg(test)]
     pub(crate) fn of_words(words: &[&str]) -> Self {

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::said::Said;
 use crate::units::Count;
-use crate::workload::command::Arguments;
+
+/// Words of a list that are read at most.
+const MAX_WORDS: usize = 32;
 
 /// A flag of a program.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +25,16 @@ pub(crate) enum Takes {
     Number,
     /// A decimal number, kept as the spec's quoted decimal.
     Decimal,
+    /// A share of one, kept in percent: a dropout of 0.1 is 10.
+    Percent,
     /// Any text.
     Text,
     /// Nothing: that it stands there means this value of the spec.
     Word(&'static str),
     /// Nothing: that it stands there means true, or false.
     Switch(bool),
+    /// Several words, with commas or spaces between them.
+    List,
     /// One of these words, each with the spec's value; others say nothing.
     OneOf(&'static [(&'static str, &'static str)]),
 }
@@ -46,8 +51,17 @@ impl Takes {
         match self {
             Self::Number => number(text).map(Value::from),
             Self::Decimal => text.parse::<f64>().ok().filter(|n| n.is_finite()).map(|_| text.into()),
+            Self::Percent => {
+                let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share))?;
+                Some(crate::units::Decimal::from_f64(share * 100.0).to_string().into())
+            }
             Self::Text => (!text.is_empty()).then(|| text.into()),
             Self::Word(_) | Self::Switch(_) => None,
+            Self::List => {
+                let words = text.split([',', ' ', '[', ']', '"', '\'']).filter(|word| !word.is_empty());
+                let words: Vec<Value> = words.take(MAX_WORDS).map(Value::from).collect();
+                (!words.is_empty()).then(|| words.into())
+            }
             Self::OneOf(words) => words
                 .iter()
                 .find(|(word, _)| word.eq_ignore_ascii_case(text))
@@ -60,53 +74,4 @@ impl Takes {
 fn number(text: &str) -> Option<u64> {
     let plain = text.replace('_', "");
     plain.parse().ok().or_else(|| Count::parse(&plain).ok().map(|count| count.0))
-}
-
-/// Says what every flag of a table that stands among the arguments says.
-pub(crate) fn read(table: &[Flag], arguments: &Arguments, said: &mut Said) {
-    for flag in table {
-        for name in flag.names {
-            let value = match flag.takes {
-                Takes::Word(value) => arguments.has(name).then(|| value.into()),
-                Takes::Switch(value) => arguments.has(name).then(|| value.into()),
-                takes => arguments.value(name).and_then(|text| takes.read(text)),
-            };
-            if let Some(value) = value {
-                said.argument(flag.field, value, name);
-                break;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::workload::command::Launch;
-
-    #[test]
-    fn a_table_reads_arguments_into_fields() {
-        const TABLE: &[Flag] = &[
-            flag(&["--num-layers"], "model.layers", Takes::Number),
-            flag(&["--bf16"], "precision", Takes::Word("BF16")),
-            flag(
-                &["--recompute-granularity"],
-                "recompute",
-                Takes::OneOf(&[("full", "Full"), ("selective", "Selective")]),
-            ),
-        ];
-        let launch = Launch::of_words(&[
-            "torchrun",
-            "a.py",
-            "--num-layers",
-            "80",
-            "--bf16",
-            "--recompute-granularity=full",
-        ]);
-        let mut said = Said::default();
-        read(TABLE, &launch.arguments, &mut said);
-        let said: Vec<_> = said.offers.into_iter().map(|o| (o.field, o.value.to_string())).collect();
-        let expected = [("model.layers", "80"), ("precision", "\"BF16\""), ("recompute", "\"Full\"")];
-        assert_eq!(said, expected.map(|(f, v)| (f.to_owned(), v.to_owned())));
-    }
 }

@@ -4,9 +4,43 @@
 //! [`READERS`] is the one list. Every reader that recognises a launch reads it, in this order: what starts programs
 //! first (its configuration may hold for whatever it starts), then the program itself.
 
+mod accelerate;
+mod axolotl;
+mod bionemo;
+mod colossalai;
+mod complete;
+mod config;
+mod deepspeed;
+#[cfg(test)]
+mod examples;
 mod flags;
+mod fsdp_scripts;
+#[cfg(test)]
+mod hostile;
+mod kubeflow;
+mod litgpt;
+mod llama_cookbook;
+mod llama_factory;
+mod llm_foundry;
+mod maxtext;
+mod megatron_bridge;
+mod megatron_core;
+mod megatron_lm;
+mod nanotron;
+mod nemo;
+mod neuronx;
+mod openrlhf;
+mod peft;
 mod program;
 mod said;
+mod settings;
+mod swift;
+mod torchtitan;
+mod torchtune;
+mod trainer;
+mod training_arguments;
+mod uncovered;
+mod variables;
 
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
@@ -24,7 +58,32 @@ pub(crate) struct Reader {
 }
 
 /// Every framework that is read.
-pub(crate) static READERS: &[Reader] = &[];
+pub(crate) static READERS: &[Reader] = &[
+    Reader { name: "DeepSpeed", recognises: deepspeed::recognises, read: deepspeed::read },
+    Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
+    Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
+    Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
+    Reader { name: "BioNeMo (ESM-2)", recognises: bionemo::recognises, read: bionemo::read },
+    Reader { name: "ColossalAI", recognises: colossalai::recognises, read: colossalai::read },
+    Reader { name: "llm-foundry", recognises: llm_foundry::recognises, read: llm_foundry::read },
+    Reader { name: "MaxText", recognises: maxtext::recognises, read: maxtext::read },
+    Reader { name: "Megatron-Bridge", recognises: megatron_bridge::recognises, read: megatron_bridge::read },
+    Reader { name: "Megatron-LM", recognises: megatron_lm::recognises, read: megatron_lm::read },
+    Reader { name: "nanotron", recognises: nanotron::recognises, read: nanotron::read },
+    Reader { name: "NeMo", recognises: nemo::recognises, read: nemo::read },
+    Reader { name: "torchtitan", recognises: torchtitan::recognises, read: torchtitan::read },
+    Reader { name: "LLaMA-Factory", recognises: llama_factory::recognises, read: llama_factory::read },
+    Reader { name: "axolotl", recognises: axolotl::recognises, read: axolotl::read },
+    Reader { name: "torchtune", recognises: torchtune::recognises, read: torchtune::read },
+    Reader { name: "ms-swift", recognises: swift::recognises, read: swift::read },
+    Reader { name: "LitGPT", recognises: litgpt::recognises, read: litgpt::read },
+    Reader { name: "OpenRLHF", recognises: openrlhf::recognises, read: openrlhf::read },
+    Reader { name: "Kubeflow's trainer", recognises: kubeflow::recognises, read: kubeflow::read },
+    Reader { name: "neuronx-distributed", recognises: neuronx::recognises, read: neuronx::read },
+    Reader { name: "Hugging Face Trainer, TRL", recognises: trainer::recognises, read: trainer::read },
+    Reader { name: "variables", recognises: variables::recognises, read: variables::read },
+    Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
+];
 
 /// What the launches say, the first that any reader recognises.
 pub(super) fn read(launches: &[Launch]) -> Said {
@@ -37,5 +96,7 @@ pub(super) fn read(launches: &[Launch]) -> Said {
     for reader in readers {
         (reader.read)(launch, &mut said);
     }
+    said.hybrid_on_a_node();
+    complete::leave_open(&mut said);
     said
 }

@@ -50,6 +50,13 @@ pub(crate) struct Said {
     pub(crate) processes_per_node: Option<u64>,
     /// Nodes that a launcher counts on.
     pub(crate) nodes: Option<u64>,
+    /// Microbatches of a step that a rank computes one after the other, and who says so.
+    pub(crate) accumulation: Option<(u64, String)>,
+    /// What may be so and is not said where it can be read, each field at its leanest: a script may train adapters
+    /// alone, a file that nobody knows may offload. What would run out only without it is not known to run out.
+    pub(crate) unsaid: Vec<(&'static str, Value)>,
+    /// Fields of which something is said that is not understood: no default holds for them.
+    pub(crate) unread: Vec<&'static str>,
 }
 
 impl Said {
@@ -70,9 +77,48 @@ impl Said {
         self.offer(field, value.into(), source, Strength::Environment);
     }
 
+    /// Something is said of a field that is not understood: it stays open.
+    pub(crate) fn unread(&mut self, field: &'static str) {
+        self.unread.push(field);
+    }
+
     /// The framework does so where nothing is said: `Megatron-LM core_v0.12 default`.
     pub(crate) fn assume(&mut self, field: &str, value: impl Into<Value>, source: &str) {
-        self.offer(field, value.into(), source.to_owned(), Strength::Default);
+        if !self.unread.contains(&field) {
+            self.offer(field, value.into(), source.to_owned(), Strength::Default);
+        }
+    }
+
+    /// A launcher hands on that it is so: weaker than what the program itself is told.
+    pub(crate) fn handed_on(&mut self, field: &str, value: impl Into<Value>, source: String) {
+        self.offer(field, value.into(), source, Strength::Environment);
+    }
+
+    /// It may be so, and where it would be said cannot be read.
+    pub(crate) fn may(&mut self, field: &'static str, leanest: impl Into<Value>) {
+        if !self.may_be(field) {
+            self.unsaid.push((field, leanest.into()));
+        }
+    }
+
+    /// Whether a field may be so.
+    pub(crate) fn may_be(&self, field: &str) -> bool {
+        self.unsaid.iter().any(|(unsaid, _)| *unsaid == field)
+    }
+
+    /// The strongest that has been said of a field.
+    pub(crate) fn get(&self, field: &str) -> Option<&Value> {
+        let offers = self.offers.iter().filter(|offered| offered.field == field);
+        offers.min_by_key(|offered| offered.strength).map(|offered| &offered.value)
+    }
+
+    /// Hybrid sharding divides among a node's processes, unless told otherwise.
+    pub(crate) fn hybrid_on_a_node(&mut self) {
+        let degree = "parallelism.shardingDegree";
+        let hybrid = self.get("parallelism.sharding").is_some_and(|sharding| sharding == "HSDP");
+        if let Some(processes) = self.processes_per_node.filter(|_| hybrid && !self.knows(degree)) {
+            self.assume(degree, processes, "PyTorch 2.9 default");
+        }
     }
 
     /// Something is doubtful.

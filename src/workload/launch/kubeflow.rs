@@ -1,0 +1,79 @@
+//! Kubeflow's own fine-tuning image: `hf_llm_training.py --model_uri hf://… --training_parameters '{…}' --lora_config '{…}'`,
+//! as `TrainingClient().train()` of its SDK writes it.
+//!
+//! **Recognised** by `--model_uri` beside `--training_parameters`, which hold the Trainer's arguments as JSON; the image
+//! brings its command. Read from the training operator's SDK 1.9 (`trainer/hf_llm_training.py`): LoRA of rank 8 wherever
+//! `--lora_config` stands.
+
+use super::config;
+use super::flags::Takes;
+use super::said::Said;
+use super::settings::{self, Place, Settings};
+use super::{peft, training_arguments};
+use crate::workload::command::Launch;
+
+const SOURCE: &str = "Kubeflow SDK 1.9 default";
+
+/// Whether it is its launch.
+pub(super) fn recognises(launch: &Launch) -> bool {
+    ["model_uri", "training_parameters"].iter().all(|name| launch.arguments.has(name))
+}
+
+/// What it says.
+pub(super) fn read(launch: &Launch, said: &mut Said) {
+    said.argument("framework", "HuggingFace", "--training_parameters");
+    let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    let uri = settings.get(&["model_uri"]);
+    if let Some((model, setting)) = uri.and_then(|setting| Some((setting.text()?, setting))) {
+        setting.says(said, "model.name", model.trim_start_matches("hf://"));
+    }
+    if settings.text(&["transformer_type"]).is_some_and(|kind| kind != "AutoModelForCausalLM") {
+        said.beyond = Some("it is no model of causal language");
+    }
+    for name in ["training_parameters", "lora_config"] {
+        if let Some(text) = settings.text(&[name])
+            && let Some(config) = config::named(launch, &text, &format!("--{name}"), said)
+        {
+            settings.add(Place::File(config));
+        }
+    }
+    match settings.get(&["lora_config"]) {
+        Some(setting) => {
+            if settings.has(&["quantization_config"]) {
+                said.may("finetuning.method", "QLoRA");
+                settings::read_one(&settings, &["r"], "finetuning.rank", Takes::Number, said);
+            } else {
+                peft::adapters(&settings, &setting, false, said);
+            }
+            said.assume("finetuning.rank", 8, SOURCE);
+        }
+        None => said.may("finetuning.method", "QLoRA"),
+    }
+    training_arguments::read(launch, &settings, said);
+    training_arguments::precision(&settings, said);
+    training_arguments::steps_at_once(&settings, said);
+    settings::assume(&[("batch.microBatchSize", "8")], SOURCE, said);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::launch::examples::told;
+
+    #[test]
+    fn its_json_is_the_trainers_arguments() {
+        let launch = Launch::of_words(&[
+            "torchrun",
+            "hf_llm_training.py",
+            "--model_uri",
+            "hf://meta-llama/Llama-2-7b-hf",
+            "--transformer_type",
+            "AutoModelForCausalLM",
+            "--lora_config",
+            r#"{"r": 16, "lora_alpha": 32, "target_modules": ["q_proj", "v_proj"]}"#,
+            "--training_parameters",
+            r#"{"output_dir": "/o", "per_device_train_batch_size": 2, "bf16": true, "gradient_checkpointing": true}"#,
+        ]);
+        insta::assert_snapshot!(told(launch));
+    }
+}

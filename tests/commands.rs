@@ -1,0 +1,143 @@
+//! What a command says is judged as what annotations say, and nobody is turned away for what a command does not say.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use serde_json::{Map, Value, json};
+use weighbridge::hardware::Catalogue;
+use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::judgement::{Judgement, Verdict};
+use weighbridge::surroundings::Surroundings;
+
+/// A `PyTorchJob` of so many pods of 8 GPUs of this type, which run this command.
+fn commanded(command: &str, pods: u64, gpu: &str) -> Judgement {
+    judged(command, &[("gpu-type", gpu)], pods)
+}
+
+fn judged(command: &str, annotations: &[(&str, &str)], pods: u64) -> Judgement {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let annotations: Map<String, Value> =
+        annotations.iter().map(|(key, value)| (format!("weighbridge.dev/{key}"), (*value).into())).collect();
+    let object = json!({
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "PyTorchJob",
+        "metadata": {"name": "job", "annotations": annotations},
+        "spec": {"pytorchReplicaSpecs": {"Worker": {"replicas": pods, "template": {"spec": {"containers": [{
+            "name": "pytorch",
+            "command": words,
+            "resources": {"limits": {"nvidia.com/gpu": 8}},
+        }]}}}}},
+    });
+    judge(&object, &Surroundings::default(), Catalogue::builtin(), &Rules::default(), &Ask::default())
+}
+
+const FSDP_70B: &str = "torchrun --nproc_per_node=8 train.py --max_context_width=4096 --num_key_value_heads=8 \
+    --intermediate_size=28672 --hidden_width=8192 --num_layers=80 --num_heads=64 --model_type=llama_v2 \
+    --train_batch_size=1 --sharding_strategy=full --vocab_size=32000";
+
+#[test]
+fn a_command_is_judged_as_the_annotations_that_say_the_same() {
+    for (command, annotations) in [
+        (
+            FSDP_70B,
+            &[
+                ("layers", "80"),
+                ("hidden-size", "8192"),
+                ("attention-heads", "64"),
+                ("kv-heads", "8"),
+                ("ffn-hidden-size", "28672"),
+                ("vocab-size", "32000"),
+                ("framework", "fsdp"),
+                ("sharding", "fsdp"),
+                ("recompute", "full"),
+                ("precision", "bf16"),
+                ("micro-batch-size", "1"),
+                ("global-batch-size", "32"),
+                ("sequence-length", "4096"),
+                ("training", "gradientReductionPrecision: BF16\noffload: {activations: false}"),
+            ][..],
+        ),
+        (
+            "torchrun finetuning.py --enable_fsdp --fsdp_config.pure_bf16 --use_fast_kernels \
+             --model_name=/models/llama-2-7b-hf --batch_size_training=8",
+            &[
+                ("model", "llama-2-7b"),
+                ("framework", "fsdp"),
+                ("sharding", "fsdp"),
+                ("recompute", "full"),
+                ("attention", "flash"),
+                ("precision", "bf16"),
+                ("optimizer", "adamw"),
+                ("method", "full"),
+                ("micro-batch-size", "8"),
+                ("global-batch-size", "256"),
+                ("sequence-length", "4096"),
+                ("training", "parameterPrecision: BF16\nbatch: {packing: true}"),
+            ],
+        ),
+        (
+            "torchrun run_clm.py --model_name_or_path meta-llama/Llama-2-7b-hf --bf16 True --block_size 2048 \
+             --per_device_train_batch_size 2 --gradient_accumulation_steps 4 --gradient_checkpointing True \
+             --deepspeed zero3 --optim adamw_torch --attn_implementation flash_attention_2",
+            &[
+                ("model", "llama-2-7b"),
+                ("framework", "huggingface"),
+                ("sharding", "zero3"),
+                ("recompute", "full"),
+                ("attention", "flash"),
+                ("precision", "bf16"),
+                ("optimizer", "adamw"),
+                ("method", "full"),
+                ("micro-batch-size", "2"),
+                ("global-batch-size", "256"),
+                ("sequence-length", "2048"),
+                ("training", "optimizerImplementation: Foreach"),
+            ],
+        ),
+    ] {
+        let annotations: Vec<_> = annotations.iter().copied().chain([("gpu-type", "A100-80GB")]).collect();
+        let (said, stated) = (commanded(command, 4, "A100-80GB"), judged("torchrun x.py", &annotations, 4));
+        assert_eq!(said.memory, stated.memory, "{command}\n{:?}\n{:?}", said.job, stated.job);
+        assert_eq!(said.verdict, stated.verdict, "{command}");
+        assert!(said.memory.is_some() && said.warnings.is_empty(), "{:?}", said.warnings);
+    }
+}
+
+#[test]
+fn what_is_hopeless_by_its_own_words_is_denied() {
+    assert_eq!(commanded(FSDP_70B, 1, "A100-80GB").verdict, Verdict::OutOfMemory);
+    assert_eq!(commanded(FSDP_70B, 32, "A100-80GB").verdict, Verdict::Fits);
+}
+
+#[test]
+fn what_a_script_may_do_without_a_word_is_never_denied_for() {
+    let own = "torchrun --nproc_per_node 8 train.py --model_name_or_path meta-llama/Llama-2-70b-hf --bf16 True \
+        --per_device_train_batch_size 1 --output_dir o --gradient_checkpointing True --max_seq_length 1024";
+    let judgement = commanded(own, 1, "A100-80GB");
+    assert_eq!(judgement.verdict, Verdict::Unknown, "{}", judgement.message);
+    assert!(judgement.missing.contains(&"finetuning.method".to_owned()), "{:?}", judgement.missing);
+    // Told what the script trains and keeps on its GPUs, the same job is known to run out.
+    let told = [("gpu-type", "A100-80GB"), ("method", "full"), ("sharding", "fsdp"), ("offload", "none")];
+    let judgement = judged(own, &told, 1);
+    assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{} {:?}", judgement.message, judgement.missing);
+}
+
+#[test]
+fn a_configuration_that_is_not_known_may_offload() {
+    let command = "torchrun run_clm.py --model_name_or_path meta-llama/Llama-2-70b-hf --bf16 True --block_size 1024 \
+        --per_device_train_batch_size 1 --gradient_checkpointing True --deepspeed /app/ds.json";
+    assert_eq!(commanded(command, 1, "A100-80GB").verdict, Verdict::Unknown);
+    let known = command.replace("/app/ds.json", "zero3");
+    assert_eq!(commanded(&known, 1, "A100-80GB").verdict, Verdict::OutOfMemory);
+}
+
+#[test]
+fn training_that_the_estimate_does_not_cover_is_admitted() {
+    for command in [
+        "trl dpo --model_name_or_path meta-llama/Llama-2-70b-hf --per_device_train_batch_size 64",
+        "torchrun train.py --model_name_or_path meta-llama/Llama-2-70b-hf --per_device_train_batch_size 64 \
+         --output_dir o --freeze_backbone True",
+        "tune run full_dpo_distributed --config llama2/70B_full_dpo",
+    ] {
+        assert_eq!(commanded(command, 1, "V100-16GB").verdict, Verdict::Unknown, "{command}");
+    }
+}
