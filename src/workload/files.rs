@@ -25,6 +25,17 @@ impl Files {
         self.files.insert(path.to_owned(), File { text, source: source.to_owned() });
     }
 
+    /// All files by path.
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &File)> {
+        self.files.iter()
+    }
+
+    /// Forgets a file.
+    pub(crate) fn remove(&mut self, path: &str) {
+        self.files.remove(path);
+    }
+
     /// The file at a path.
     pub(crate) fn get(&self, path: &str) -> Option<&File> {
         self.files.get(path)

@@ -8,15 +8,31 @@
 //! incomplete, and believed by nobody.
 
 mod arguments;
+mod container;
 mod environment;
+mod launchers;
+mod options;
+mod run;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod text;
+mod wrappers;
 
 pub(crate) use arguments::{Arguments, Word};
 pub(crate) use environment::Environment;
 
+use serde_json::Value;
+
+use self::run::{Budget, Run, Start};
 use super::accelerator::Request;
-use super::files::Files;
+use super::files::{File, Files};
 use super::kinds::{Entrypoint, PodGroup};
+use super::printable;
 use crate::surroundings::ConfigMaps;
+
+/// Programs that are kept at most.
+const MOST_LAUNCHES: usize = 64;
 
 /// One program that trains, as it is started.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +49,8 @@ pub(crate) struct Launch {
     pub(crate) environment: Environment,
     /// The files that it can read, as far as they are known.
     pub(crate) files: Files,
+    /// Where it is started, where that is known.
+    pub(crate) directory: Option<String>,
 }
 
 /// A program that starts the target once for each accelerator.
@@ -74,11 +92,21 @@ impl Launch {
         matches!(&self.target, Target::Module(name) if name == module)
     }
 
-    /// A launch out of the words of a command.
+    /// The file of this path, as an argument gives it.
+    pub(crate) fn file(&self, path: &str) -> Option<&File> {
+        let found = self.files.get(path);
+        found.or_else(|| self.files.get(&join(self.directory.as_deref(), path)))
+    }
+
+    /// A launch out of the words of a command: the first program that it starts.
     #[cfg(test)]
     pub(crate) fn of_words(words: &[&str]) -> Self {
-        let words = words.iter().map(|word| Word::known(*word)).collect();
-        of_command(words)
+        let words: Vec<Word> = words.iter().map(|word| Word::known(*word)).collect();
+        let environment = Environment::default();
+        let mut budget = Budget::new();
+        let mut run = Run::new("", Files::default(), &mut budget);
+        run.command(&words, &Start::of(&environment, None));
+        run.launches.into_iter().next().unwrap_or_default()
     }
 
     /// A launch in an environment.
@@ -102,53 +130,47 @@ impl Launch {
 /// Variables and files come from ConfigMaps of the namespace, where these are known; never from Secrets.
 pub(crate) fn launches(
     groups: &[PodGroup<'_>],
-    _entrypoint: Option<Entrypoint<'_>>,
-    _requests: &[Request<'_>],
-    _config_maps: &ConfigMaps,
-    _namespace: &str,
+    entrypoint: Option<Entrypoint<'_>>,
+    requests: &[Request<'_>],
+    config_maps: &ConfigMaps,
+    namespace: &str,
 ) -> Vec<Launch> {
-    let containers = groups.iter().flat_map(|group| {
-        group.template.pointer("/spec/containers").and_then(serde_json::Value::as_array).into_iter().flatten()
-    });
-    containers
-        .map(|container| {
-            let list =
-                |key: &str| container.get(key).and_then(serde_json::Value::as_array).into_iter().flatten();
-            let words = list("command").chain(list("args"));
-            let words = words.filter_map(serde_json::Value::as_str).map(Word::known).collect();
-            let name = container.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
-            Launch { place: format!("container {name}"), ..of_command(words) }
-        })
-        .collect()
+    let containers = container::ordered(groups, requests);
+    let mut launches = Vec::new();
+    let mut budget = Budget::new();
+    if let Some(entrypoint) = entrypoint {
+        let container = containers.first().map(|(_, container)| *container);
+        let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
+        let environment = container.map(|container| Environment::of(container, config_maps, namespace));
+        let environment = shell::with(&environment.unwrap_or_default(), own.collect());
+        let start = Start::of(&environment, None);
+        let mut run = Run::new("entrypoint", Files::default(), &mut budget);
+        shell::read(entrypoint.script, Vec::new(), &start, &mut run);
+        launches.append(&mut run.launches);
+    }
+    for (_template, container) in containers {
+        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+        let place = format!("container {}", printable(name, 63));
+        let environment = Environment::of(container, config_maps, namespace);
+        let directory = container.get("workingDir").and_then(Value::as_str).map(str::to_owned);
+        let start = Start::of(&environment, directory);
+        let mut run = Run::new(&place, Files::default(), &mut budget);
+        run.container(container, &start);
+        launches.append(&mut run.launches);
+        if launches.len() >= MOST_LAUNCHES {
+            break;
+        }
+    }
+    launches.truncate(MOST_LAUNCHES);
+    launches
 }
 
-/// Splits a command into its launchers and what they start.
-fn of_command(words: Vec<Word>) -> Launch {
-    let is_script = |word: &Word| word.text.ends_with(".py");
-    let module = words.iter().position(|word| word.text == "-m");
-    let script = words.iter().position(is_script);
-    let (begin, target) = match (module, script) {
-        (Some(at), script) if script.is_none_or(|script| at < script) => {
-            let name = words.get(at + 1).map(|word| word.text.clone()).unwrap_or_default();
-            (at + 2, Target::Module(name))
-        }
-        (_, Some(at)) => {
-            (at + 1, Target::Script(words.get(at).map(|word| word.text.clone()).unwrap_or_default()))
-        }
-        _ => (
-            1,
-            Target::Program(words.first().map(|word| basename(&word.text).to_owned()).unwrap_or_default()),
-        ),
-    };
-    let launcher = words.first().filter(|_| begin > 1).map(|word| Launcher {
-        name: basename(&word.text).to_owned(),
-        arguments: Arguments::of(words.get(1..begin.saturating_sub(1)).unwrap_or_default().to_vec()),
-    });
-    Launch {
-        launchers: launcher.into_iter().collect(),
-        target,
-        arguments: Arguments::of(words.get(begin..).unwrap_or_default().to_vec()),
-        ..Launch::default()
+/// A path made absolute, where it is known what it is relative to.
+fn join(directory: Option<&str>, path: &str) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    match directory {
+        Some(directory) if !path.starts_with('/') => format!("{}/{path}", directory.trim_end_matches('/')),
+        _ => path.to_owned(),
     }
 }
 

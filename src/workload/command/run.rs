@@ -1,0 +1,500 @@
+//! Goes from the words of a command to the programs that it starts, through wrappers, shells and launchers.
+
+use serde_json::Value;
+
+use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
+use super::options::{Options, plain};
+use super::wrappers::{self, starts_with};
+use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, join, shell};
+use crate::workload::files::Files;
+
+/// Words of a command that are read.
+const MOST_WORDS: usize = 4096;
+/// Commands within one another.
+const DEEPEST: usize = 12;
+
+/// Work that may still be spent on a command: a command that needs more is read no further.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Bytes of text that may still be made.
+    pub(super) bytes: usize,
+    /// Statements that may still be gone through.
+    statements: usize,
+    /// Bytes of scripts that may still be read.
+    scripts: usize,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { bytes: 512 * 1024, statements: 20_000, scripts: 256 * 1024 }
+    }
+
+    /// Spends a statement, in a shell that has so many variables to copy.
+    pub(super) fn statement(&mut self, variables: usize) -> bool {
+        let cost = 1 + variables / 32;
+        let enough = cost <= self.statements && self.bytes > 0;
+        self.statements = self.statements.saturating_sub(cost);
+        enough
+    }
+
+    /// Spends bytes of text.
+    pub(super) fn bytes(&mut self, count: usize) -> bool {
+        let enough = count <= self.bytes;
+        self.bytes = self.bytes.saturating_sub(count);
+        enough
+    }
+
+    /// Spends bytes of a script.
+    pub(super) fn script(&mut self, bytes: usize) -> bool {
+        let enough = bytes <= self.scripts;
+        self.scripts = self.scripts.saturating_sub(bytes);
+        enough
+    }
+}
+
+/// How a command is started.
+pub(super) struct Start<'e> {
+    pub(super) environment: &'e Environment,
+    /// Where, as far as that is known.
+    pub(super) directory: Option<String>,
+    /// The launchers before it.
+    pub(super) launchers: Vec<Launcher>,
+    /// Commands that it stands within.
+    pub(super) depth: usize,
+    /// What it reads from its standard input, where that is known.
+    pub(super) input: Option<String>,
+}
+
+/// The reading of one command.
+pub(super) struct Run<'p> {
+    /// Where it stands.
+    pub(super) place: &'p str,
+    /// What can be read.
+    pub(super) files: Files,
+    /// What has been found.
+    pub(super) launches: Vec<Launch>,
+    /// What may still be spent.
+    pub(super) budget: &'p mut Budget,
+}
+
+/// The shells.
+const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
+/// Options of shells that take a value.
+const SHELL: Options = Options::these(&["o", "O", "rcfile", "init-file", "startup-file"]);
+/// Options of Python that take a value.
+const PYTHON: Options = Options::these(&["W", "X", "check-hash-based-pycs"]);
+
+/// Programs that prepare, look and wait: they say nothing of what is trained.
+const ASIDE: &[&str] = &[
+    "",
+    ":",
+    "[",
+    "test",
+    "true",
+    "false",
+    "echo",
+    "printf",
+    "cat",
+    "tee",
+    "ls",
+    "cp",
+    "mv",
+    "rm",
+    "ln",
+    "mkdir",
+    "chmod",
+    "chown",
+    "touch",
+    "sleep",
+    "tail",
+    "head",
+    "wait",
+    "trap",
+    "ulimit",
+    "umask",
+    "alias",
+    "grep",
+    "sed",
+    "awk",
+    "cut",
+    "sort",
+    "tr",
+    "wc",
+    "find",
+    "xargs",
+    "date",
+    "hostname",
+    "whoami",
+    "id",
+    "uname",
+    "env",
+    "printenv",
+    "which",
+    "command",
+    "type",
+    "hash",
+    "pip",
+    "pip3",
+    "apt",
+    "apt-get",
+    "yum",
+    "dnf",
+    "apk",
+    "conda",
+    "mamba",
+    "git",
+    "wget",
+    "curl",
+    "tar",
+    "unzip",
+    "gsutil",
+    "gcloud",
+    "aws",
+    "s3cmd",
+    "kubectl",
+    "mount",
+    "ssh",
+    "ssh-keygen",
+    "ssh-keyscan",
+    "service",
+    "nslookup",
+    "getent",
+    "ping",
+    "nc",
+    "ip",
+    "ifconfig",
+    "ldconfig",
+    "make",
+    "cmake",
+    "huggingface-cli",
+    "hf",
+    "wandb",
+    "df",
+    "du",
+    "free",
+    "lscpu",
+    "nproc",
+    "ps",
+    "kill",
+    "pkill",
+    "killall",
+    "jobs",
+    "fg",
+    "bg",
+    "disown",
+    "readlink",
+    "realpath",
+    "dirname",
+    "basename",
+    "seq",
+    "expr",
+    "mktemp",
+    "sync",
+    "source",
+    ".",
+    "eval",
+    "shopt",
+    "history",
+    "break",
+    "continue",
+    "exec",
+    "pushd",
+    "popd",
+    "cd",
+    "rsync",
+    "uv",
+    "poetry",
+    "module",
+    "ray",
+];
+
+impl<'p> Run<'p> {
+    /// A reading that has found nothing yet.
+    pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
+        Self { place, files, launches: Vec::new(), budget }
+    }
+
+    /// Reads a container's command and arguments.
+    pub(super) fn container(&mut self, container: &Value, start: &Start<'_>) {
+        let list = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
+        let own = list("command").count();
+        let words = list("command").chain(list("args")).filter_map(Value::as_str).take(MOST_WORDS);
+        let words: Vec<Word> =
+            words.map(|word| start.environment.expand(word, &mut self.budget.bytes)).collect();
+        match words.first() {
+            // The image's own program is started, which nobody knows here; with options it takes them for itself.
+            None => self.found(Target::Unknown, &words, start),
+            Some(first) if own == 0 && first.text.starts_with('-') => {
+                self.found(Target::Unknown, &words, start)
+            }
+            Some(_) => self.command(&words, start),
+        }
+    }
+
+    /// Reads a command.
+    pub(super) fn command(&mut self, words: &[Word], start: &Start<'_>) {
+        if start.depth > DEEPEST || self.launches.len() >= MOST_LAUNCHES {
+            return;
+        }
+        if let Some((variables, rest)) = wrappers::unwrap(words) {
+            let environment = shell::with(start.environment, variables);
+            return self.command(rest, &start.deeper(&environment));
+        }
+        let Some((head, rest)) = words.split_first() else { return };
+        if !head.known {
+            return self.of_unknown(words, rest, start);
+        }
+        let name = basename(&head.text);
+        if let Some(launcher) = LAUNCHERS.iter().find(|l| l.heads.iter().any(|head| starts_with(words, head)))
+        {
+            let length =
+                launcher.heads.iter().find(|head| starts_with(words, head)).map_or(1, |head| head.len());
+            return self.launcher(launcher, words.get(length..).unwrap_or_default(), start);
+        }
+        if is_python(name) {
+            return self.python(rest, start);
+        }
+        if SHELLS.contains(&name) {
+            return self.shell(rest, start);
+        }
+        if let Some(program) = PROGRAMS.iter().find(|program| starts_with(words, program)) {
+            let target = Target::Program(program.join(" "));
+            return self.found(target, words.get(program.len()..).unwrap_or_default(), start);
+        }
+        if name.ends_with(".py") {
+            return self.script(head, rest, start);
+        }
+        let file = self.files.get(&join(start.directory.as_deref(), &head.text)).cloned();
+        if let Some(file) = file {
+            let first = file.text.lines().next().unwrap_or_default();
+            if first.starts_with("#!") && first.contains("python") {
+                return self.found(Target::Script(head.text.clone()), rest, start);
+            }
+            return shell::read(&file.text, rest.to_vec(), start, self);
+        }
+        if handed_on(rest).is_some() {
+            return self.hand_on(Target::Program(name.to_owned()), rest, start);
+        }
+        if !ASIDE.contains(&name) {
+            self.found(Target::Program(name.to_owned()), rest, start);
+        }
+    }
+
+    /// A command whose first word nobody knows: a wrapper perhaps, or nothing.
+    fn of_unknown(&mut self, words: &[Word], rest: &[Word], start: &Start<'_>) {
+        if handed_on(rest) == Some(0) {
+            self.command(rest, &start.deeper(start.environment));
+        } else {
+            self.found(Target::Unknown, words, start);
+        }
+    }
+
+    fn launcher(&mut self, grammar: &Grammar, words: &[Word], start: &Start<'_>) {
+        let at = grammar.options.operand(words);
+        let (own, behind) = words.split_at_checked(at).unwrap_or((words, &[]));
+        let own = own.split_last().filter(|(last, _)| last.text == "--").map_or(own, |(_, own)| own);
+        let has = |names: &[&str]| {
+            own.iter().any(|word| word.text.starts_with('-') && names.contains(&plain(&word.text).as_str()))
+        };
+        let mut within = start.deeper(start.environment);
+        within
+            .launchers
+            .push(Launcher { name: grammar.name.to_owned(), arguments: Arguments::of(own.to_vec()) });
+        match grammar.starts {
+            Starts::Command => {
+                let passed = wrappers_variables(own);
+                let environment = shell::with(start.environment, passed);
+                let within = Start { environment: &environment, ..within };
+                if behind.is_empty() {
+                    self.found(Target::Unknown, behind, &within);
+                } else {
+                    self.command(behind, &within);
+                }
+            }
+            Starts::Itself => self.found(Target::Program(grammar.name.to_owned()), behind, &within),
+            Starts::Python { module, program } => match behind.split_first() {
+                None => self.found(Target::Unknown, behind, &within),
+                Some((first, rest)) if has(module) => self.module(first, rest, &within),
+                Some(_) if has(program) => self.command(behind, &within),
+                Some((first, rest)) => self.script(first, rest, &within),
+            },
+        }
+    }
+
+    fn python(&mut self, words: &[Word], start: &Start<'_>) {
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            let rest = words.get(at + 1..).unwrap_or_default();
+            match word.text.as_str() {
+                "-m" => {
+                    return rest
+                        .split_first()
+                        .into_iter()
+                        .for_each(|(module, rest)| self.module(module, rest, start));
+                }
+                "-c" => return self.found(Target::Unknown, rest.get(1..).unwrap_or_default(), start),
+                "-" => return self.found(Target::Unknown, rest, start),
+                _ => match PYTHON.width(word) {
+                    Some(width) => at += width,
+                    None => return self.script(word, rest, start),
+                },
+            }
+        }
+        if start.input.is_some() {
+            self.found(Target::Unknown, &[], start);
+        }
+    }
+
+    /// A Python file, which may be a launcher itself.
+    fn script(&mut self, file: &Word, words: &[Word], start: &Start<'_>) {
+        let name = basename(&file.text);
+        let launcher = LAUNCHERS.iter().find(|launcher| launcher.heads.iter().any(|head| *head == [name]));
+        match launcher {
+            Some(launcher) => self.launcher(launcher, words, start),
+            None if file.known => self.found(Target::Script(file.text.clone()), words, start),
+            None => self.found(Target::Unknown, words, start),
+        }
+    }
+
+    /// A Python module, which may be a launcher itself.
+    fn module(&mut self, module: &Word, words: &[Word], start: &Start<'_>) {
+        match LAUNCHERS.iter().find(|launcher| launcher.modules.contains(&module.text.as_str())) {
+            Some(launcher) => self.launcher(launcher, words, start),
+            None if module.known => self.found(Target::Module(module.text.clone()), words, start),
+            None => self.found(Target::Unknown, words, start),
+        }
+    }
+
+    fn shell(&mut self, words: &[Word], start: &Start<'_>) {
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            let rest = words.get(at + 1..).unwrap_or_default();
+            let option = word.text.strip_prefix(['-', '+']);
+            match option {
+                Some("" | "-") | None => return self.shell_script(word, rest, start),
+                // `-c`, `-lc`, `-exc`: a script behind the options.
+                Some(letters) if !letters.starts_with('-') && letters.contains('c') => {
+                    let (script, arguments) = rest
+                        .split_at_checked(SHELL.operand(rest))
+                        .map_or((None, rest), |(_, r)| (r.first(), r.get(2..).unwrap_or_default()));
+                    if let Some(script) = script {
+                        shell::read(&script.text, arguments.to_vec(), start, self);
+                    }
+                    return;
+                }
+                Some(_) => at += SHELL.width(word).unwrap_or(1),
+            }
+        }
+        if let Some(input) = &start.input {
+            shell::read(input, Vec::new(), start, self);
+        }
+    }
+
+    fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
+        let known = self.files.get(&join(start.directory.as_deref(), &file.text)).cloned();
+        match known.filter(|_| file.known) {
+            Some(known) => shell::read(&known.text, rest.to_vec(), start, self),
+            // `bash torchrun …` is no shell script either.
+            None if file.known => {
+                self.hand_on(Target::Program(basename(&file.text).to_owned()), rest, start);
+            }
+            None => self.found(Target::Unknown, rest, start),
+        }
+    }
+
+    /// A program that nobody knows: where it is handed a launcher's command, it runs that.
+    fn hand_on(&mut self, target: Target, words: &[Word], start: &Start<'_>) {
+        match handed_on(words).and_then(|at| words.get(at..)) {
+            Some(command) => self.command(command, &start.deeper(start.environment)),
+            None => self.found(target, words, start),
+        }
+    }
+
+    pub(super) fn found(&mut self, target: Target, arguments: &[Word], start: &Start<'_>) {
+        if self.launches.len() >= MOST_LAUNCHES {
+            return;
+        }
+        self.launches.push(Launch {
+            place: self.place.to_owned(),
+            launchers: start.launchers.clone(),
+            target,
+            arguments: Arguments::of(arguments.to_vec()),
+            environment: start.environment.clone(),
+            files: self.files.clone(),
+            directory: start.directory.clone(),
+        });
+    }
+
+    /// Keeps what is written into a file; none where nobody knows what.
+    pub(super) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
+        let source = format!("{}: heredoc", self.place);
+        let before = self.files.get(path);
+        let text = match (before, text) {
+            (Some(before), Some(text)) if append => Some(format!("{}{text}", before.text)),
+            (_, text) => text,
+        };
+        match text.filter(|text| self.budget.bytes(text.len())) {
+            Some(text) => self.files.add(path, text.into(), &source),
+            None => self.files.remove(path),
+        }
+    }
+}
+
+impl<'e> Start<'e> {
+    /// Started by nothing else.
+    pub(super) fn of(environment: &'e Environment, directory: Option<String>) -> Self {
+        Self { environment, directory, launchers: Vec::new(), depth: 0, input: None }
+    }
+
+    fn deeper<'n>(&self, environment: &'n Environment) -> Start<'n>
+    where
+        'e: 'n,
+    {
+        Start {
+            environment,
+            directory: self.directory.clone(),
+            launchers: self.launchers.clone(),
+            depth: self.depth + 1,
+            input: self.input.clone(),
+        }
+    }
+}
+
+/// Variables that an MPI launcher passes on: `-x NAME=value`, `-genv NAME value`.
+fn wrappers_variables(own: &[Word]) -> Vec<(String, Word)> {
+    let behind = own.windows(3).filter_map(|window| match window {
+        [option, first, second] => match plain(&option.text).as_str() {
+            "x" => wrappers::assignment(&first.text)
+                .map(|(name, value)| (name.to_owned(), Word { text: value.to_owned(), known: first.known })),
+            "genv" | "env" => Some((first.text.clone(), second.clone())),
+            _ => None,
+        },
+        _ => None,
+    });
+    behind.collect()
+}
+
+/// Where in the arguments of an unknown program a command begins that it is handed to run: at their beginning, or behind
+/// `--`.
+fn handed_on(words: &[Word]) -> Option<usize> {
+    let begins = |words: &[Word]| {
+        words.first().is_some_and(|word| {
+            let name = basename(&word.text);
+            word.known
+                && (is_python(name)
+                    || SHELLS.contains(&name)
+                    || LAUNCHERS
+                        .iter()
+                        .any(|launcher| launcher.heads.iter().any(|head| starts_with(words, head))))
+        })
+    };
+    let behind = words.iter().position(|word| word.text == "--").map(|at| at + 1);
+    let at = |at: usize| words.get(at..).is_some_and(begins).then_some(at);
+    at(0).or_else(|| behind.and_then(at))
+}
+
+/// `python3`, `python3.11` and `/usr/bin/python` are all Python.
+pub(super) fn is_python(name: &str) -> bool {
+    name.strip_prefix("python")
+        .is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+}
