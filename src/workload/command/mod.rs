@@ -12,6 +12,7 @@ mod container;
 mod environment;
 mod launchers;
 mod options;
+mod programs;
 mod run;
 mod shell;
 #[cfg(test)]

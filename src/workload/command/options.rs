@@ -8,27 +8,27 @@ pub(super) struct Options {
     /// Which options take a value, by their names without leading dashes and with `-` for `_`.
     pub(super) takes: Takes,
     /// Options that take two values.
-    pub(super) pairs: &'static [&'static str],
+    pub(super) pairs: &'static str,
 }
 
-/// Which options take a value.
+/// Which options take a value: their names, apart by blanks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Takes {
     /// These do, the others are switches.
-    These(&'static [&'static str]),
+    These(&'static str),
     /// These are switches, the others take one.
-    AllBut(&'static [&'static str]),
+    AllBut(&'static str),
 }
 
 impl Options {
     /// Options of which these take a value.
-    pub(super) const fn these(names: &'static [&'static str]) -> Self {
-        Self { takes: Takes::These(names), pairs: &[] }
+    pub(super) const fn these(names: &'static str) -> Self {
+        Self { takes: Takes::These(names), pairs: "" }
     }
 
     /// Options all of which take a value but these.
-    pub(super) const fn all_but(names: &'static [&'static str]) -> Self {
-        Self { takes: Takes::AllBut(names), pairs: &[] }
+    pub(super) const fn all_but(names: &'static str) -> Self {
+        Self { takes: Takes::AllBut(names), pairs: "" }
     }
 
     /// How many words an option takes, itself counted; none where the word is no option.
@@ -39,10 +39,11 @@ impl Options {
             return Some(1);
         }
         let name = plain(name);
-        let listed = |names: &[&str]| names.contains(&name.as_str());
+        let listed = |names: &str| names.split_ascii_whitespace().any(|known| known == name);
         // argparse takes an unambiguous beginning of a long option's name for the whole.
-        let begins =
-            |names: &[&str]| long && name.len() > 3 && names.iter().any(|known| known.starts_with(&name));
+        let begins = |names: &str| {
+            long && name.len() > 3 && names.split_ascii_whitespace().any(|known| known.starts_with(&name))
+        };
         if listed(self.pairs) {
             return Some(3);
         }
@@ -95,8 +96,7 @@ pub(super) fn plain(name: &str) -> String {
 mod tests {
     use super::*;
 
-    const LISTED: Options =
-        Options { takes: Takes::These(&["nnodes", "nproc-per-node", "n"]), pairs: &["mca"] };
+    const LISTED: Options = Options { takes: Takes::These("nnodes nproc-per-node n"), pairs: "mca" };
 
     fn operand(options: &Options, words: &[&str]) -> usize {
         let words: Vec<Word> =
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(operand(&LISTED, &["$ARGS", "a.py", "b"]), 1);
         assert_eq!(operand(&LISTED, &["$SCRIPT", "--x", "b"]), 0);
         assert_eq!(operand(&LISTED, &["--nnodes"]), 1);
-        let switches = Options::all_but(&["use-fsdp"]);
+        let switches = Options::all_but("use-fsdp");
         assert_eq!(operand(&switches, &["--use_fsdp", "--num_processes", "8", "--x=1", "a"]), 4);
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
-use super::options::{Options, plain};
+use super::options::plain;
+use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
 use super::wrappers::{self, starts_with};
 use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, join, shell};
 use crate::workload::files::Files;
@@ -77,137 +78,6 @@ pub(super) struct Run<'p> {
     pub(super) budget: &'p mut Budget,
 }
 
-/// The shells.
-const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
-/// Options of shells that take a value.
-const SHELL: Options = Options::these(&["o", "O", "rcfile", "init-file", "startup-file"]);
-/// Options of Python that take a value.
-const PYTHON: Options = Options::these(&["W", "X", "check-hash-based-pycs"]);
-
-/// Programs that prepare, look and wait: they say nothing of what is trained.
-const ASIDE: &[&str] = &[
-    "",
-    ":",
-    "[",
-    "test",
-    "true",
-    "false",
-    "echo",
-    "printf",
-    "cat",
-    "tee",
-    "ls",
-    "cp",
-    "mv",
-    "rm",
-    "ln",
-    "mkdir",
-    "chmod",
-    "chown",
-    "touch",
-    "sleep",
-    "tail",
-    "head",
-    "wait",
-    "trap",
-    "ulimit",
-    "umask",
-    "alias",
-    "grep",
-    "sed",
-    "awk",
-    "cut",
-    "sort",
-    "tr",
-    "wc",
-    "find",
-    "xargs",
-    "date",
-    "hostname",
-    "whoami",
-    "id",
-    "uname",
-    "env",
-    "printenv",
-    "which",
-    "command",
-    "type",
-    "hash",
-    "pip",
-    "pip3",
-    "apt",
-    "apt-get",
-    "yum",
-    "dnf",
-    "apk",
-    "conda",
-    "mamba",
-    "git",
-    "wget",
-    "curl",
-    "tar",
-    "unzip",
-    "gsutil",
-    "gcloud",
-    "aws",
-    "s3cmd",
-    "kubectl",
-    "mount",
-    "ssh",
-    "ssh-keygen",
-    "ssh-keyscan",
-    "service",
-    "nslookup",
-    "getent",
-    "ping",
-    "nc",
-    "ip",
-    "ifconfig",
-    "ldconfig",
-    "make",
-    "cmake",
-    "huggingface-cli",
-    "hf",
-    "wandb",
-    "df",
-    "du",
-    "free",
-    "lscpu",
-    "nproc",
-    "ps",
-    "kill",
-    "pkill",
-    "killall",
-    "jobs",
-    "fg",
-    "bg",
-    "disown",
-    "readlink",
-    "realpath",
-    "dirname",
-    "basename",
-    "seq",
-    "expr",
-    "mktemp",
-    "sync",
-    "source",
-    ".",
-    "eval",
-    "shopt",
-    "history",
-    "break",
-    "continue",
-    "exec",
-    "pushd",
-    "popd",
-    "cd",
-    "rsync",
-    "uv",
-    "poetry",
-    "module",
-    "ray",
-];
-
 impl<'p> Run<'p> {
     /// A reading that has found nothing yet.
     pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
@@ -275,7 +145,7 @@ impl<'p> Run<'p> {
         if handed_on(rest).is_some() {
             return self.hand_on(Target::Program(name.to_owned()), rest, start);
         }
-        if !ASIDE.contains(&name) {
+        if !is_aside(name) {
             self.found(Target::Program(name.to_owned()), rest, start);
         }
     }
@@ -302,7 +172,7 @@ impl<'p> Run<'p> {
             .push(Launcher { name: grammar.name.to_owned(), arguments: Arguments::of(own.to_vec()) });
         match grammar.starts {
             Starts::Command => {
-                let passed = wrappers_variables(own);
+                let passed = passed_on(own);
                 let environment = shell::with(start.environment, passed);
                 let within = Start { environment: &environment, ..within };
                 if behind.is_empty() {
@@ -458,43 +328,4 @@ impl<'e> Start<'e> {
             input: self.input.clone(),
         }
     }
-}
-
-/// Variables that an MPI launcher passes on: `-x NAME=value`, `-genv NAME value`.
-fn wrappers_variables(own: &[Word]) -> Vec<(String, Word)> {
-    let behind = own.windows(3).filter_map(|window| match window {
-        [option, first, second] => match plain(&option.text).as_str() {
-            "x" => wrappers::assignment(&first.text)
-                .map(|(name, value)| (name.to_owned(), Word { text: value.to_owned(), known: first.known })),
-            "genv" | "env" => Some((first.text.clone(), second.clone())),
-            _ => None,
-        },
-        _ => None,
-    });
-    behind.collect()
-}
-
-/// Where in the arguments of an unknown program a command begins that it is handed to run: at their beginning, or behind
-/// `--`.
-fn handed_on(words: &[Word]) -> Option<usize> {
-    let begins = |words: &[Word]| {
-        words.first().is_some_and(|word| {
-            let name = basename(&word.text);
-            word.known
-                && (is_python(name)
-                    || SHELLS.contains(&name)
-                    || LAUNCHERS
-                        .iter()
-                        .any(|launcher| launcher.heads.iter().any(|head| starts_with(words, head))))
-        })
-    };
-    let behind = words.iter().position(|word| word.text == "--").map(|at| at + 1);
-    let at = |at: usize| words.get(at..).is_some_and(begins).then_some(at);
-    at(0).or_else(|| behind.and_then(at))
-}
-
-/// `python3`, `python3.11` and `/usr/bin/python` are all Python.
-pub(super) fn is_python(name: &str) -> bool {
-    name.strip_prefix("python")
-        .is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }

@@ -12,6 +12,7 @@
 //! All of it is counted, and stops where the count is at its end.
 
 mod arithmetic;
+mod builtins;
 mod expand;
 mod syntax;
 mod variables;
@@ -24,6 +25,7 @@ use brush_parser::ast::{
     SeparatorOperator, SimpleCommand,
 };
 
+use self::builtins::{DECLARE, appended, declare, exports, printed, set, without_tabs};
 use self::expand::Expander;
 use self::variables::{State, Value};
 use super::run::{Run, Start};
@@ -430,107 +432,6 @@ impl Shell<'_, '_, '_> {
 
     fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
         Expander::new(state, &mut self.run.budget.bytes)
-    }
-}
-
-/// The shell's own commands that declare variables.
-const DECLARE: &[&str] = &["export", "declare", "typeset", "local", "readonly"];
-
-fn exports(words: &[Text]) -> bool {
-    let has = |word: &str| words.iter().any(|given| given.as_known() == Some(word));
-    (has("export") && !has("-n")) || has("-x")
-}
-
-/// `export NAME`, and `export NAME=value` where quotes hid what it is.
-fn declare(words: &[Text], state: &mut State) {
-    let exported = exports(words);
-    for word in words.iter().skip(1) {
-        let shown = word.shown();
-        let (name, value) =
-            shown.split_once('=').map_or((shown.as_str(), None), |(name, value)| (name, Some(value)));
-        if !is_name(name) {
-            continue;
-        }
-        if let Some(value) = value {
-            let value = if word.as_known().is_some() { Text::known(value) } else { Text::unknown(value) };
-            state.set(name, Value::Text(value));
-        }
-        if exported {
-            state.export(name);
-        }
-    }
-}
-
-fn set(words: &[Text], state: &mut State) {
-    for (at, word) in words.iter().enumerate() {
-        match word.as_known() {
-            Some("--") => {
-                state.arguments = Some(words.iter().skip(at + 1).cloned().collect());
-                return;
-            }
-            Some(option) if option.starts_with('-') && option.contains('a') => state.exports_all = true,
-            Some("allexport") => state.exports_all = true,
-            Some("+a") => state.exports_all = false,
-            _ => {}
-        }
-    }
-}
-
-fn appended(value: Option<&Value>, more: Value) -> Value {
-    match (value, more) {
-        (None | Some(Value::Unset), more) => more,
-        (Some(Value::Text(text)), Value::Text(more)) => {
-            let mut text = text.clone();
-            text.append(&more);
-            Value::Text(text)
-        }
-        (Some(Value::Array(texts)), Value::Array(more)) => {
-            Value::Array(texts.iter().cloned().chain(more).collect())
-        }
-        (Some(Value::Text(text)), Value::Array(more)) => {
-            Value::Array(std::iter::once(text.clone()).chain(more).collect())
-        }
-        _ => Value::Unknown,
-    }
-}
-
-/// What `cat`, `echo` and `printf` print; none of others.
-fn printed(words: &[Text], input: Option<&Text>) -> Option<Text> {
-    let (name, rest) = words.split_first()?;
-    match name.as_known()? {
-        "cat" | "tee" => input.cloned(),
-        "echo" => {
-            let mut text = Text::default();
-            let is_switch = |word: &&Text| matches!(word.as_known(), Some("-e" | "-n" | "-en" | "-ne"));
-            for (at, word) in rest.iter().skip_while(is_switch).enumerate() {
-                if at > 0 {
-                    text.push(" ");
-                }
-                text.append(word);
-            }
-            text.push("\n");
-            Some(text)
-        }
-        "printf" => match rest {
-            [format] if !format.shown().contains('%') => {
-                Some(Text::known(&format.as_known()?.replace("\\n", "\n")))
-            }
-            [format, text] if format.as_known() == Some("%s") || format.as_known() == Some("%s\\n") => {
-                Some(text.clone())
-            }
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn without_tabs(text: &Text) -> Text {
-    match text.as_known() {
-        Some(known) => {
-            let lines: Vec<&str> = known.split('\n').map(|line| line.trim_start_matches('\t')).collect();
-            Text::known(&lines.join("\n"))
-        }
-        None => text.clone(),
     }
 }
 
