@@ -2,7 +2,8 @@
 //!
 //! Most objects train nothing, and reading those must cost nothing. A kind that exists for training trains when it asks
 //! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
-//! accelerators and its command begins with a training launcher, or when an annotation of ours says so.
+//! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
+//! that ask for no accelerators are not looked at.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::accelerator::{self, Request};
 use super::annotations::Annotations;
-use super::command;
+use super::command::{self, Launch};
 use super::kinds::{self, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
@@ -88,8 +89,14 @@ pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &
     let groups = (kind.pod_groups)(object);
     let requests = accelerator::requests(&groups, catalogue);
     let annotations = all_annotations(object, &groups, &requests);
-    trains(kind, &groups, &requests, &annotations)
-        .then(|| workload(object, kind, &groups, &requests, &annotations, around, catalogue, ask))
+    // Most objects ask for no accelerators: their commands are not even looked at.
+    let annotated = annotations.iter().any(|annotations| annotations.speak_of_training());
+    if !annotated && requests.is_empty() {
+        return None;
+    }
+    let launches = launches(object, kind, &groups, &requests, around);
+    (annotated || trains(kind, &launches))
+        .then(|| workload(object, kind, &groups, &requests, &annotations, &launches, around, catalogue, ask))
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
@@ -103,7 +110,8 @@ pub(super) fn read_asked(
     let groups = (kind.pod_groups)(object);
     let requests = accelerator::requests(&groups, catalogue);
     let annotations = all_annotations(object, &groups, &requests);
-    Some(workload(object, kind, &groups, &requests, &annotations, around, catalogue, ask))
+    let launches = launches(object, kind, &groups, &requests, around);
+    Some(workload(object, kind, &groups, &requests, &annotations, &launches, around, catalogue, ask))
 }
 
 /// The workload's annotations, then those of the templates of pods that ask for accelerators; where none does, of all.
@@ -120,19 +128,22 @@ fn all_annotations<'a>(
     std::iter::once(Annotations::of(object, "")).chain(templates).collect()
 }
 
-fn trains(
+/// What the object's commands start.
+fn launches(
+    object: &Value,
     kind: &Kind,
     groups: &[PodGroup<'_>],
     requests: &[Request<'_>],
-    annotations: &[Annotations<'_>],
-) -> bool {
-    if annotations.iter().any(|annotations| annotations.speak_of_training()) {
-        return true;
-    }
-    if requests.is_empty() {
-        return false;
-    }
-    match (kind.purpose, launch::program(groups)) {
+    around: &Surroundings,
+) -> Vec<Launch> {
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
+    command::launches(groups, entrypoint, requests, &around.config_maps, namespace)
+}
+
+/// Whether what asks for accelerators trains.
+fn trains(kind: &Kind, launches: &[Launch]) -> bool {
+    match (kind.purpose, launch::program(launches)) {
         (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
         (_, Program::Benchmark) | (Purpose::General, Program::Python | Program::Other) => false,
     }
@@ -145,13 +156,15 @@ fn workload(
     groups: &[PodGroup<'_>],
     requests: &[Request<'_>],
     annotations: &[Annotations<'_>],
+    launches: &[Launch],
     around: &Surroundings,
     catalogue: &Catalogue,
     ask: &Ask,
 ) -> Reading {
+    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = annotations.iter().map(|annotations| annotations.bytes()).sum::<usize>();
     let many = annotations.len().max(requests.len()) > MAX_GROUPS;
-    if many || bytes.saturating_add(launch::bytes(groups)) > ask.max_bytes {
+    if many || bytes.saturating_add(launch::bytes(groups, entrypoint.as_ref())) > ask.max_bytes {
         return Reading::unread(Unread::TooLarge);
     }
     let (mut reading, mut findings) = (Reading::default(), Findings::default());
@@ -163,10 +176,7 @@ fn workload(
         annotations.read_block(&mut reading.provenance, &mut findings);
     }
     reading.take(findings);
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
-    let launches = command::launches(groups, entrypoint, requests, &around.config_maps, namespace);
-    let said = launch::read(&launches);
+    let said = launch::read(launches);
     let annotated = reading.provenance.knows_any("model");
     reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
     reading.warnings.extend(said.warnings.iter().cloned());

@@ -142,11 +142,8 @@ impl<'p> Run<'p> {
             }
             return shell::read(&file.text, rest.to_vec(), start, self);
         }
-        if handed_on(rest).is_some() {
-            return self.hand_on(Target::Program(name.to_owned()), rest, start);
-        }
         if !is_aside(name) {
-            self.found(Target::Program(name.to_owned()), rest, start);
+            self.hand_on(Target::Program(name.to_owned()), rest, start);
         }
     }
 
@@ -202,8 +199,8 @@ impl<'p> Run<'p> {
                         .into_iter()
                         .for_each(|(module, rest)| self.module(module, rest, start));
                 }
-                "-c" => return self.found(Target::Unknown, rest.get(1..).unwrap_or_default(), start),
-                "-" => return self.found(Target::Unknown, rest, start),
+                "-c" => return self.code(rest.get(1..).unwrap_or_default(), start),
+                "-" => return self.code(rest, start),
                 _ => match PYTHON.width(word) {
                     Some(width) => at += width,
                     None => return self.script(word, rest, start),
@@ -211,8 +208,13 @@ impl<'p> Run<'p> {
             }
         }
         if start.input.is_some() {
-            self.found(Target::Unknown, &[], start);
+            self.code(&[], start);
         }
+    }
+
+    /// Python code, which is not looked at.
+    fn code(&mut self, arguments: &[Word], start: &Start<'_>) {
+        self.found(Target::Program("python".into()), arguments, start);
     }
 
     /// A Python file, which may be a launcher itself.

@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hardware::Catalogue;
-use crate::workload::accelerator;
 
 /// Everything that is read of one container, a line each.
 fn shown(launches: &[Launch]) -> String {
