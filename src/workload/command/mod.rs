@@ -10,6 +10,8 @@
 mod arguments;
 mod container;
 mod environment;
+#[cfg(test)]
+mod hostile;
 mod launchers;
 mod options;
 mod programs;
