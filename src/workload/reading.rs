@@ -176,7 +176,7 @@ fn workload(
         annotations.read_block(&mut reading.provenance, &mut findings);
     }
     reading.take(findings);
-    let said = launch::read(launches);
+    let said = launch::read(launches, requests);
     let annotated = reading.provenance.knows_any("model");
     reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
     reading.warnings.extend(said.warnings.iter().cloned());

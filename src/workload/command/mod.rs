@@ -42,6 +42,8 @@ const MOST_LAUNCHES: usize = 64;
 pub(crate) struct Launch {
     /// Where the command stands, for provenance: `container trainer`, `entrypoint`.
     pub(crate) place: String,
+    /// Where the template of the pods that it runs in is; none for a command outside of any.
+    pub(crate) group: Option<String>,
     /// What starts it, the outermost first: `mpirun`, `torchrun`, `accelerate launch`.
     pub(crate) launchers: Vec<Launcher>,
     /// What is started.
@@ -151,7 +153,7 @@ pub(crate) fn launches(
         shell::read(entrypoint.script, Vec::new(), &start, &mut run);
         launches.append(&mut run.launches);
     }
-    for (_template, container) in containers {
+    for (group, container) in containers {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
         let place = format!("container {}", printable(name, 63));
         let environment = Environment::of(container, config_maps, namespace);
@@ -159,6 +161,9 @@ pub(crate) fn launches(
         let start = Start::of(&environment, directory);
         let mut run = Run::new(&place, Files::default(), &mut budget);
         run.container(container, &start);
+        for launch in &mut run.launches {
+            launch.group = Some(group.path.clone());
+        }
         launches.append(&mut run.launches);
         if launches.len() >= MOST_LAUNCHES {
             break;

@@ -288,6 +288,7 @@ impl<'p> Run<'p> {
         }
         self.launches.push(Launch {
             place: self.place.to_owned(),
+            group: None,
             launchers: start.launchers.clone(),
             target,
             arguments: Arguments::of(arguments.to_vec()),

@@ -50,6 +50,8 @@ pub(crate) struct Said {
     pub(crate) processes_per_node: Option<u64>,
     /// Nodes that a launcher counts on.
     pub(crate) nodes: Option<u64>,
+    /// Processes that a launcher starts on all nodes together.
+    pub(crate) processes: Option<u64>,
 }
 
 impl Said {
