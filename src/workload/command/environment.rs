@@ -104,9 +104,9 @@ impl Environment {
                         }
                         Some(_) => {
                             known = false;
-                            expanded.push_str(&format!("$({name})"));
+                            expanded.extend(["$(", name, ")"]);
                         }
-                        None => expanded.push_str(&format!("$({name})")),
+                        None => expanded.extend(["$(", name, ")"]),
                     }
                     rest
                 }

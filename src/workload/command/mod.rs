@@ -59,7 +59,7 @@ pub(crate) struct Launch {
 }
 
 /// A program that starts the target once for each accelerator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Launcher {
     /// Its name without a path: `torchrun`; with its subcommand where it has one: `accelerate launch`.
     pub(crate) name: String,

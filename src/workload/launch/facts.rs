@@ -1,6 +1,6 @@
 //! What launchers say of nodes and processes, and where that does not go with what the pods ask for.
 //!
-//! Of a chain of launchers the innermost starts the processes. Numbers are believed where they are written out; a range
+//! Of a launcher that another one starts (`mpirun … torchrun …`) nothing is said. Numbers are believed where they are written out; a range
 //! (`--nnodes=1:4`), `gpu` and `auto` say nothing. [`doubts`] are only about what surely does not fit together, and they
 //! are warnings: a job that starts too few processes runs, if not as meant.
 //!
@@ -108,8 +108,10 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn innermost(launch: &Launch) -> Option<(&'static Facts, &Launcher)> {
-    let launcher = launch.launchers.last()?;
-    Some((FACTS.iter().find(|facts| facts.launcher == launcher.name)?, launcher))
+    let (launcher, outer) = launch.launchers.split_last()?;
+    let facts = |launcher: &Launcher| FACTS.iter().find(|facts| facts.launcher == launcher.name);
+    // What others start several times over is so many times what it says.
+    Some((facts(launcher).filter(|_| outer.iter().all(|outer| facts(outer).is_none()))?, launcher))
 }
 
 /// Reads what the launch's launcher says.
@@ -144,6 +146,8 @@ pub(super) fn shrink(launch: &Launch, requests: &[Request<'_>], said: &mut Said)
     let is_divided = degrees.iter().any(|degree| said.knows(&format!("parallelism.{degree}")));
     let is_plain =
         requests.iter().all(is_plain) && requests.iter().any(|r| launch.group.as_deref() == Some(r.path));
+    let pods = pods(requests);
+    let is_divided = is_divided || said.nodes.is_some_and(|nodes| pods != Some(nodes));
     if !shards || is_divided || !is_plain || processes < 2 || processes >= all || all % processes != 0 {
         return;
     }
@@ -179,8 +183,8 @@ pub(super) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> 
             _ => {}
         }
     }
-    let pods = requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?));
-    if let (Some(pods), Some(_), Some(nodes), Some(option)) = (pods, of_group, said.nodes, name(facts.nodes))
+    if let (Some(pods), Some(_), Some(nodes), Some(option)) =
+        (pods(requests), of_group, said.nodes, name(facts.nodes))
     {
         if pods != nodes && pods > 0 {
             doubts.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
@@ -215,6 +219,11 @@ fn is_plain(request: &Request<'_>) -> bool {
     one_device && matches!(request.what.kind, ResourceKind::Whole | ResourceKind::Partition(_))
 }
 
+/// All pods that ask for accelerators, where their number is known.
+fn pods(requests: &[Request<'_>]) -> Option<u64> {
+    requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?))
+}
+
 /// All accelerators, where the number of pods is known.
 fn accelerators(requests: &[Request<'_>]) -> Option<u64> {
     let counts = requests.iter().map(|request| request.per_pod.checked_mul(request.pods?));
@@ -226,4 +235,106 @@ fn accelerators(requests: &[Request<'_>]) -> Option<u64> {
 
 fn counted(accelerators: u64) -> String {
     format!("{accelerators} accelerator{}", if accelerators == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::hardware::Catalogue;
+    use crate::surroundings::ConfigMaps;
+    use crate::workload::accelerator;
+    use crate::workload::command::launches;
+    use crate::workload::kinds::PodGroup;
+
+    /// What is said of groups of pods, each of so many with so many accelerators and a command.
+    fn said(groups: &[(u64, u64, &str)], resource: &str, sharding: Option<&str>) -> Said {
+        let templates: Vec<Value> = groups
+            .iter()
+            .map(|(_, count, script)| {
+                json!({"spec": {"containers": [{
+                    "name": "a", "command": ["sh", "-c", script], "resources": {"limits": {resource: count}},
+                }]}})
+            })
+            .collect();
+        let groups: Vec<PodGroup<'_>> = groups
+            .iter()
+            .zip(&templates)
+            .enumerate()
+            .map(|(at, ((pods, ..), template))| PodGroup {
+                role: "",
+                template,
+                path: format!("g{at}"),
+                replicas: Some(*pods),
+            })
+            .collect();
+        let catalogue = Catalogue::builtin();
+        let requests = accelerator::requests(&groups, catalogue);
+        let launches = launches(&groups, None, &requests, &ConfigMaps::default(), "");
+        let launch = launches.iter().find(|launch| !launch.launchers.is_empty()).unwrap();
+        let mut said = Said::default();
+        read(launch, &mut said);
+        if let Some(sharding) = sharding {
+            said.argument("parallelism.sharding", sharding, "--fsdp");
+        }
+        shrink(launch, &requests, &mut said);
+        said.warnings = doubts(launch, &requests, &said);
+        said
+    }
+
+    #[test]
+    fn what_does_not_go_with_what_the_pods_ask_for_is_said_in_a_line() {
+        let gpu = "nvidia.com/gpu";
+        let mut all = String::new();
+        for groups in [
+            &[(2, 8, "torchrun --nnodes=2 --nproc_per_node=8 --node_rank=$RANK a.py")][..],
+            &[(2, 8, "torchrun --nnodes=1:2 --nproc_per_node=gpu a.py")],
+            &[(8, 1, "torchrun --nnodes=2 --nproc_per_node=4 a.py")],
+            &[(2, 8, "torchrun --nnodes 2 --nproc-per-node 1 --node_rank=0 a.py")],
+            &[(1, 8, "accelerate launch --num_processes=\"2\" --num_machines=$WORLD_SIZE a.py")],
+            &[(4, 8, "accelerate launch --num_processes 32 --num_machines 4 --machine_rank=0 a.py")],
+            &[(1, 8, "accelerate launch --num_machines 1 --num_processes 16 a.py")],
+            &[(1, 8, "deepspeed --num_gpus 4 a.py"), (1, 8, "deepspeed --num_gpus 4 a.py")],
+            &[
+                (1, 8, "torchrun --node_rank=0 --nproc_per_node 8 a.py"),
+                (3, 8, "torchrun --node_rank=$N a.py"),
+            ],
+            &[(1, 0, "mpirun -np 8 python a.py"), (2, 8, "sshd")],
+            &[(2, 8, "mpirun -np 16 numactl -m 0 torchrun --nproc_per_node=1 a.py")],
+            &[(2, 8, "PET_NNODES=3 torchrun a.py")],
+        ] {
+            let said = said(groups, gpu, None);
+            let facts = (said.nodes, said.processes_per_node, said.processes);
+            assert!(said.warnings.iter().all(|line| line.chars().count() <= 120), "{:?}", said.warnings);
+            all += &format!("{groups:?}\n  {facts:?}\n  {}\n", said.warnings.join("\n  "));
+        }
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn chips_whose_cores_are_devices_have_more_processes_than_chips() {
+        let said = said(&[(1, 16, "torchrun --nproc_per_node=32 a.py")], "aws.amazon.com/neuron", None);
+        assert_eq!((said.processes_per_node, said.warnings.len()), (Some(32), 0));
+    }
+
+    #[test]
+    fn fewer_processes_count_only_where_states_are_surely_shared_among_them() {
+        let data = |groups: &[(u64, u64, &str)], sharding| {
+            let said = said(groups, "nvidia.com/gpu", sharding);
+            said.offers
+                .iter()
+                .find(|offered| offered.field == "parallelism.data")
+                .map(|o| o.value.to_string())
+        };
+        let two = "accelerate launch --num_processes=2 a.py";
+        assert_eq!(data(&[(1, 8, two)], Some("HSDP")).as_deref(), Some("2"));
+        assert_eq!(data(&[(1, 8, two)], None), None);
+        assert_eq!(data(&[(1, 2, two)], Some("FSDP")), None);
+        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=1 a.py")], Some("FSDP")), None);
+        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=$N a.py")], Some("FSDP")), None);
+        assert_eq!(data(&[(8, 1, "torchrun --nnodes 2 --nproc_per_node 1 a.py")], Some("FSDP")), None);
+        let half = "torchrun --nnodes 2 --nproc_per_node 4 a.py";
+        assert_eq!(data(&[(2, 8, half)], Some("FSDP")).as_deref(), Some("8"));
+    }
 }

@@ -43,7 +43,8 @@ pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
     for reader in readers {
         (reader.read)(launch, &mut said);
     }
-    if launches.iter().filter(|launch| !launch.launchers.is_empty()).count() == 1 {
+    let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
+    if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
         facts::shrink(launch, requests, &mut said);
     }
     let doubts = facts::doubts(launch, requests, &said);
