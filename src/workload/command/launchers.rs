@@ -44,7 +44,7 @@ const ACCELERATE_SWITCHES: &str = "h help q quiet cpu multi-gpu tpu ipex use-xpu
     use-fsdp use-megatron-lm use-parallelism-config tpu-use-cluster no-tpu-use-cluster \
     tpu-use-sudo enable-cpu-affinity dynamo-use-fullgraph dynamo-use-dynamic \
     dynamo-use-regional-compilation debug";
-const MPIRUN: &str = "n np c npernode n-perhost ppn H host hosts hostfile machinefile f x am wd wdir path prefix \
+const MPIRUN: &str = "n np c N npernode perhost ppn H host hosts hostfile machinefile f x am wd wdir path prefix \
     bind-to map-by rank-by rankfile rf output-filename timeout tune personality launch-agent \
     mca-base-param-file-prefix stdin output runtime-options prtemca launcher launcher-exec iface \
     bootstrap rmk genvlist envlist genvexclude npersocket cpu-set cpus-per-proc cpus-per-rank \

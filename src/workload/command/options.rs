@@ -58,7 +58,17 @@ impl Options {
         Some(if valued { 2 } else { 1 })
     }
 
-    /// Where the first word is that is no option, and the options' names before it.
+    /// Where what a launcher starts is: a Python file, or any command.
+    pub(super) fn target(&self, words: &[Word], python: bool) -> usize {
+        let mut at = self.operand(words);
+        while is_unlisted_value(words, at, python) {
+            at += 1;
+            at += self.operand(words.get(at..).unwrap_or_default());
+        }
+        at
+    }
+
+    /// Where the first word is that is no option.
     ///
     /// A word that nobody knows may be options or what is started: where what is started is seen behind it, by its
     /// ending or by `-m`, it is passed over.
@@ -74,7 +84,7 @@ impl Options {
                     let behind = words.get(at + 1..).unwrap_or_default();
                     if !behind
                         .iter()
-                        .any(|word| word.known && (word.text == "-m" || word.text.ends_with(".py")))
+                        .any(|word| word.known && (word.text == "-m" || has_ending(&word.text, "py")))
                     {
                         return at;
                     }
@@ -87,6 +97,26 @@ impl Options {
     }
 }
 
+/// Whether a word is rather the value of the option before it, which no list knows to take one: where it is a number, or
+/// where a Python file should stand and one is still to come.
+fn is_unlisted_value(words: &[Word], at: usize, python: bool) -> bool {
+    let before = at.checked_sub(1).and_then(|before| words.get(before));
+    let is_option = |word: &Word| word.text.starts_with('-') && !word.text.contains('=') && word.text != "-m";
+    let Some(word) = words.get(at).filter(|_| before.is_some_and(is_option)) else { return false };
+    let behind = words.get(at + 1..).unwrap_or_default();
+    let is_python = |word: &Word| word.known && has_ending(&word.text, "py");
+    let is_number = word.text.bytes().all(|b| b.is_ascii_digit());
+    let is_to_come = python
+        && !(word.text.contains('/') || is_python(word))
+        && behind.iter().take_while(|word| !word.text.starts_with('-')).any(is_python);
+    !behind.is_empty() && (is_number || is_to_come)
+}
+
+/// Whether a path ends like this.
+pub(super) fn has_ending(path: &str, ending: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, given)| given == ending)
+}
+
 /// An option's name without leading dashes, and with `-` for `_`.
 pub(super) fn plain(name: &str) -> String {
     name.trim_start_matches('-').replace('_', "-")
@@ -95,6 +125,18 @@ pub(super) fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn known(words: &[&str]) -> Vec<Word> {
+        words.iter().map(|word| Word::known(*word)).collect()
+    }
+
+    #[test]
+    fn the_value_of_an_option_that_no_list_knows_is_not_what_is_started() {
+        assert_eq!(LISTED.target(&known(&["--new", "x", "a.py", "b"]), true), 2);
+        assert_eq!(LISTED.target(&known(&["--new", "python", "a.py"]), false), 1);
+        assert_eq!(LISTED.target(&known(&["--new", "7", "--n", "2", "python", "a.py"]), false), 4);
+        assert_eq!(LISTED.target(&known(&["--new", "a", "--x", "b.py"]), true), 1);
+    }
 
     const LISTED: Options = Options { takes: Takes::These("nnodes nproc-per-node n"), pairs: "mca" };
 

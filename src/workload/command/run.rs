@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
-use super::options::plain;
+use super::options::{has_ending, plain};
 use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
 use super::wrappers::{self, starts_with};
 use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, join, shell};
@@ -131,7 +131,7 @@ impl<'p> Run<'p> {
             let target = Target::Program(program.join(" "));
             return self.found(target, words.get(program.len()..).unwrap_or_default(), start);
         }
-        if name.ends_with(".py") {
+        if has_ending(name, "py") {
             return self.script(head, rest, start);
         }
         let file = self.files.get(&join(start.directory.as_deref(), &head.text)).cloned();
@@ -157,12 +157,16 @@ impl<'p> Run<'p> {
     }
 
     fn launcher(&mut self, grammar: &Grammar, words: &[Word], start: &Start<'_>) {
-        let at = grammar.options.operand(words);
+        let has = |names: &[&str], words: &[Word]| {
+            words.iter().any(|word| word.text.starts_with('-') && names.contains(&plain(&word.text).as_str()))
+        };
+        let is_file = match grammar.starts {
+            Starts::Python { module, program } => !has(module, words) && !has(program, words),
+            Starts::Command | Starts::Itself => false,
+        };
+        let at = grammar.options.target(words, is_file);
         let (own, behind) = words.split_at_checked(at).unwrap_or((words, &[]));
         let own = own.split_last().filter(|(last, _)| last.text == "--").map_or(own, |(_, own)| own);
-        let has = |names: &[&str]| {
-            own.iter().any(|word| word.text.starts_with('-') && names.contains(&plain(&word.text).as_str()))
-        };
         let mut within = start.deeper(start.environment);
         within
             .launchers
@@ -181,8 +185,8 @@ impl<'p> Run<'p> {
             Starts::Itself => self.found(Target::Program(grammar.name.to_owned()), behind, &within),
             Starts::Python { module, program } => match behind.split_first() {
                 None => self.found(Target::Unknown, behind, &within),
-                Some((first, rest)) if has(module) => self.module(first, rest, &within),
-                Some(_) if has(program) => self.command(behind, &within),
+                Some((first, rest)) if has(module, own) => self.module(first, rest, &within),
+                Some(_) if has(program, own) => self.command(behind, &within),
                 Some((first, rest)) => self.script(first, rest, &within),
             },
         }

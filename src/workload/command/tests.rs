@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::hardware::Catalogue;
+use crate::workload::accelerator;
 
 /// Everything that is read of one container, a line each.
 fn shown(launches: &[Launch]) -> String {
@@ -65,6 +67,7 @@ fn commands_given_as_words() {
         "deepspeed --module --hostfile=/job/hostfile training.main -x",
         "mpirun --allow-run-as-root -np 16 -bind-to none -x NCCL_DEBUG=INFO -x PATH -mca pml ob1 --mca btl ^openib numactl --membind=0 python -m train --lr 1",
         "mpiexec.hydra -n 4 -ppn 2 -genv CCL_LOG_LEVEL info python3 train.py",
+        "mpirun --tag-output -np 16 -N 8 --bind-to none -x PATH /opt/nccl-tests/build/all_reduce_perf -b 8",
         "horovodrun -np 4 -H a:2,b:2 python train.py",
         "srun -N 2 --ntasks-per-node=8 --container-image=x python train.py --a",
         "composer -n 8 --world_size 16 train.py /mcli/params.yaml max_duration=100ba",
@@ -132,4 +135,141 @@ fn a_shells_script_is_read_as_the_shell_would() {
     ];
     let all: String = scripts.iter().map(|text| format!("$ {text}\n{}\n", script(text))).collect();
     insta::assert_snapshot!(all);
+}
+
+/// Launches of pods, as groups of a role, a number of accelerators and containers.
+fn of_groups(
+    groups: &[(&str, Value)],
+    entrypoint: Option<Entrypoint<'_>>,
+    config_maps: &ConfigMaps,
+) -> String {
+    let templates: Vec<Value> =
+        groups.iter().map(|(_, containers)| json!({"spec": {"containers": containers}})).collect();
+    let groups: Vec<PodGroup<'_>> = groups
+        .iter()
+        .zip(&templates)
+        .map(|((role, _), template)| PodGroup {
+            role,
+            template,
+            path: format!("spec.{role}"),
+            replicas: Some(2),
+        })
+        .collect();
+    let requests = accelerator::requests(&groups, Catalogue::builtin());
+    shown(&launches(&groups, entrypoint, &requests, config_maps, "ml"))
+}
+
+#[test]
+fn the_container_that_asks_for_most_is_read_first_and_the_others_behind_it() {
+    let gpus = |count: u64| json!({"limits": {"nvidia.com/gpu": count}});
+    let pods = of_groups(
+        &[
+            ("Launcher", json!([{"name": "mpi", "command": ["mpirun", "-np", "16", "python", "train.py"]}])),
+            (
+                "Worker",
+                json!([
+                    {"name": "log", "command": ["fluentd"]},
+                    {"name": "second", "command": ["watch-gpu"], "resources": gpus(1)},
+                    {"name": "first", "args": ["--model", "x"], "resources": gpus(8)},
+                ]),
+            ),
+        ],
+        None,
+        &ConfigMaps::default(),
+    );
+    let tied = of_groups(
+        &[(
+            "a",
+            json!([{"name": "x", "command": ["x"], "resources": gpus(1)}, {"name": "pytorch", "command": ["y"], "resources": gpus(1)}]),
+        )],
+        None,
+        &ConfigMaps::default(),
+    );
+    insta::assert_snapshot!(format!("{pods}\n{tied}"));
+}
+
+#[test]
+fn an_entrypoint_is_a_shells_script_in_the_first_containers_environment() {
+    let entrypoint = Entrypoint {
+        script: "python train.py --tp $TP --lr ${LR:-1}",
+        environment: vec![("LR".into(), "2".into())],
+        path: "spec.entrypoint",
+    };
+    let head = json!([{"name": "head", "env": [{"name": "TP", "value": "4"}], "command": ["ray", "start"]}]);
+    insta::assert_snapshot!(of_groups(&[("head", head)], Some(entrypoint), &ConfigMaps::default()), @r#"
+    entrypoint
+      Script("train.py") --tp 4 --lr 2
+      env LR=2 TP=4
+    container head
+      Program("ray start")
+      env TP=4
+    "#);
+}
+
+#[test]
+fn variables_of_a_container_are_put_in_by_kubernetes_and_by_the_shell() {
+    let mut maps = ConfigMaps::default();
+    let data = [("NNODES".to_owned(), "3".into()), ("lr".to_owned(), "1e-4".into())];
+    maps.add("ml", "all", data.into());
+    let containers = |script: &str| {
+        json!([{
+            "name": "a",
+            "workingDir": "/workspace",
+            "env": [
+                {"name": "N", "valueFrom": {"configMapKeyRef": {"name": "all", "key": "NNODES"}}},
+                {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+            ],
+            "envFrom": [{"configMapRef": {"name": "all"}}],
+            "command": ["/bin/sh", "-ec", script],
+            "args": ["name", "$(N)", "$(TOKEN)", "$$(N)"],
+        }])
+    };
+    let script = "torchrun --nnodes=$(N) --x=$((8 * NNODES)) train.py $1 $2 $3 $TOKEN $(TOKEN) ${Q:-none}";
+    let known = of_groups(&[("", containers(script))], None, &maps);
+    // Variables may come from a ConfigMap that nobody knows: then no default holds.
+    let unknown = of_groups(&[("", containers(script))], None, &ConfigMaps::default());
+    insta::assert_snapshot!(format!("{known}\n{unknown}"));
+}
+
+/// A script as the examples of Megatron-LM are written, 40 lines of it.
+pub(super) const MEGATRON: &str = r#"
+set -euo pipefail
+export CUDA_DEVICE_MAX_CONNECTIONS=1
+export NCCL_DEBUG=WARN
+GPUS_PER_NODE=8
+NNODES=${NNODES:-4}
+WORLD_SIZE=$(($GPUS_PER_NODE*$NNODES))
+CHECKPOINT_PATH=${CHECKPOINT_PATH:-/data/ckpt}
+if [ ! -d "$CHECKPOINT_PATH" ]; then
+    mkdir -p "$CHECKPOINT_PATH"
+fi
+pip install -q wandb && echo "world size ${WORLD_SIZE}"
+
+DISTRIBUTED_ARGS=(
+    --nproc_per_node $GPUS_PER_NODE
+    --nnodes $NNODES
+    --node_rank ${JOB_COMPLETION_INDEX}
+    --master_addr $MASTER_ADDR
+    --master_port 6000
+)
+GPT_MODEL_ARGS=(
+    --num-layers 96
+    --hidden-size 12288
+    --num-attention-heads 96
+    --seq-length 2048
+    --max-position-embeddings 2048
+)
+TRAINING_ARGS="
+    --micro-batch-size 1
+    --global-batch-size $((2 * WORLD_SIZE))
+    --train-iters 500000
+    --bf16
+"
+MODEL_PARALLEL_ARGS="--tensor-model-parallel-size 8     --pipeline-model-parallel-size ${PP:-4}"
+numactl --membind=0 nsys profile -t cuda,nvtx -o /tmp/trace   torchrun ${DISTRIBUTED_ARGS[@]} pretrain_gpt.py     ${GPT_MODEL_ARGS[@]} $TRAINING_ARGS $MODEL_PARALLEL_ARGS     --save "$CHECKPOINT_PATH" 2>&1 | tee /data/log.txt
+"#;
+
+#[test]
+fn a_script_as_megatrons_examples_are_is_read_whole() {
+    insta::assert_snapshot!(script(MEGATRON));
 }

@@ -85,7 +85,7 @@ static FACTS: &[Facts] = &[
     Facts { launcher: "horovodrun", all: &["--num-proc", "-np"], ..NONE },
     Facts {
         launcher: "mpirun",
-        per_node: &["--npernode", "-ppn", "-perhost"],
+        per_node: &["-N", "--npernode", "-ppn", "-perhost"],
         all: &["-np", "-n", "-c"],
         ..NONE
     },

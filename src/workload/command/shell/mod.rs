@@ -13,7 +13,9 @@
 
 mod arithmetic;
 mod builtins;
+mod compound;
 mod expand;
+mod parameters;
 mod syntax;
 mod variables;
 
@@ -26,6 +28,7 @@ use brush_parser::ast::{
 };
 
 use self::builtins::{DECLARE, appended, declare, exports, printed, set, without_tabs};
+use self::compound::join;
 use self::expand::Expander;
 use self::variables::{State, Value};
 use super::run::{Run, Start};
@@ -35,7 +38,7 @@ use super::{Environment, Word};
 
 /// Scripts and functions within one another.
 const DEEPEST: usize = 6;
-/// Compound commands within one another; the syntax allows no more.
+/// Commands that say yes or no: what follows them and `&&` may well not be run.
 const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash", "false", "[["];
 
 /// Reads a script that starts in an environment, with its arguments.
@@ -129,91 +132,6 @@ impl Shell<'_, '_, '_> {
                 state.functions.insert(function.fname.value.clone(), body);
             }
             Command::ExtendedTest(_) => {}
-        }
-    }
-
-    fn compound(&mut self, compound: &CompoundCommand, state: &mut State) {
-        match compound {
-            CompoundCommand::BraceGroup(group) => self.list(&group.list, state),
-            CompoundCommand::Subshell(subshell) => self.list(&subshell.list, &mut state.clone()),
-            CompoundCommand::IfClause(clause) => {
-                self.list(&clause.condition, state);
-                let mut branches = Vec::new();
-                let mut taken = state.clone();
-                self.list(&clause.then, &mut taken);
-                branches.push(taken);
-                let mut has_else = false;
-                for other in clause.elses.iter().flatten() {
-                    if let Some(condition) = &other.condition {
-                        self.list(condition, state);
-                    } else {
-                        has_else = true;
-                    }
-                    let mut taken = state.clone();
-                    self.list(&other.body, &mut taken);
-                    branches.push(taken);
-                }
-                if !has_else {
-                    branches.push(state.clone());
-                }
-                join(state, branches);
-            }
-            CompoundCommand::CaseClause(clause) => {
-                let mut branches = vec![state.clone()];
-                for case in &clause.cases {
-                    let mut taken = state.clone();
-                    if let Some(list) = &case.cmd {
-                        self.list(list, &mut taken);
-                    }
-                    branches.push(taken);
-                }
-                join(state, branches);
-            }
-            CompoundCommand::ForClause(clause) => {
-                let values: Vec<Text> =
-                    clause.values.iter().flatten().flat_map(|word| self.fields(&word.value, state)).collect();
-                let value = match values.as_slice() {
-                    [one] if clause.values.is_some() => Value::Text(one.clone()),
-                    _ => Value::Unknown,
-                };
-                self.repeat(Some((&clause.variable_name, value)), &clause.body.list, state);
-            }
-            CompoundCommand::WhileClause(clause) | CompoundCommand::UntilClause(clause) => {
-                self.list(&clause.0, state);
-                self.repeat(None, &clause.1.list, state);
-            }
-            CompoundCommand::ArithmeticForClause(clause) => self.repeat(None, &clause.body.list, state),
-            CompoundCommand::Arithmetic(command) => self.let_(&command.expr.value, state),
-        }
-    }
-
-    /// A loop's body: what it changes is not known in it, nor behind it.
-    fn repeat(&mut self, variable: Option<(&str, Value)>, body: &CompoundList, state: &mut State) {
-        if let Some((name, value)) = variable {
-            state.set(name, value);
-        }
-        // Once to see what changes, and once more with that unknown.
-        let started = self.run.launches.len();
-        let mut tried = state.clone();
-        self.list(body, &mut tried);
-        tried.ended = state.ended;
-        join(state, vec![tried, state.clone()]);
-        self.run.launches.truncate(started);
-        self.list(body, &mut state.clone());
-    }
-
-    /// `(( … ))` and `let`: a plain assignment is known, anything else makes what it names unknown.
-    fn let_(&mut self, expression: &str, state: &mut State) {
-        let name = expression
-            .trim()
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .find(|part| is_name(part));
-        let Some(name) = name else { return };
-        if expression.contains("++") || expression.contains("--") || expression.contains('=') {
-            let value = expression.split_once('=').filter(|(before, _)| before.trim() == name);
-            let value = value.and_then(|(_, value)| self.expander(state).arithmetic(value));
-            let value = value.map_or(Value::Unknown, |value| Value::Text(Text::known(&value.to_string())));
-            state.set(name, value);
         }
     }
 
@@ -432,12 +350,6 @@ impl Shell<'_, '_, '_> {
 
     fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
         Expander::new(state, &mut self.run.budget.bytes)
-    }
-}
-
-fn join(state: &mut State, branches: Vec<State>) {
-    if let Some(joined) = State::join(branches) {
-        *state = joined;
     }
 }
 
