@@ -144,8 +144,7 @@ proptest! {
     }
 }
 
-#[test]
-fn what_doubles_at_every_step_is_cut() {
+pub(super) fn doubling() -> Vec<String> {
     let doubling = (0..200).fold("A=xxxxxxxx\n".to_owned(), |script, _| script + "A=\"$A$A\"\n")
         + "torchrun train.py $A";
     let recursive = "f() { f; f; torchrun train.py; }; f";
@@ -160,7 +159,14 @@ fn what_doubles_at_every_step_is_cut() {
         "echo x > /f\n".to_owned() + &"A=\"$A$A$A x\"; echo \"$A$A\" >> /f\n".repeat(300) + "python a.py";
     let branches =
         format!("{}torchrun a.py{}", "if a; then b=$b$b; ".repeat(20), "; else python b.py; fi".repeat(20));
-    for script in [&doubling, recursive, &loops, evals, sources, &arrays, &shells, &appended, &branches] {
+    [&doubling, recursive, &loops, evals, sources, &arrays, &shells, &appended, &branches]
+        .map(ToString::to_string)
+        .into()
+}
+
+#[test]
+fn what_doubles_at_every_step_is_cut() {
+    for script in doubling() {
         let launches = read(&json!({"command": ["bash", "-c", script]}));
         assert!(launches.len() <= MOST_LAUNCHES && bytes(&launches) <= 2 << 20, "{script:.60}");
     }

@@ -27,7 +27,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { bytes: 512 * 1024, statements: 20_000, scripts: 256 * 1024 }
+        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024 }
     }
 
     /// Spends a statement, in a shell that has so many variables to copy.
@@ -84,6 +84,11 @@ impl<'p> Run<'p> {
         Self { place, files, launches: Vec::new(), budget }
     }
 
+    /// Whether as many programs have been found as are kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.launches.len() >= MOST_LAUNCHES
+    }
+
     /// Reads a container's command and arguments.
     pub(super) fn container(&mut self, container: &Value, start: &Start<'_>) {
         let list = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
@@ -103,7 +108,7 @@ impl<'p> Run<'p> {
 
     /// Reads a command.
     pub(super) fn command(&mut self, words: &[Word], start: &Start<'_>) {
-        if start.depth > DEEPEST || self.launches.len() >= MOST_LAUNCHES {
+        if start.depth > DEEPEST || self.is_full() {
             return;
         }
         if let Some((variables, rest)) = wrappers::unwrap(words) {
@@ -287,7 +292,7 @@ impl<'p> Run<'p> {
     }
 
     pub(super) fn found(&mut self, target: Target, arguments: &[Word], start: &Start<'_>) {
-        if self.launches.len() >= MOST_LAUNCHES {
+        if self.is_full() {
             return;
         }
         self.launches.push(Launch {

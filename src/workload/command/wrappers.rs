@@ -112,6 +112,11 @@ pub(super) fn unwrap(words: &[Word]) -> Option<(Vec<(String, Word)>, &[Word])> {
     Some((variables, rest))
 }
 
+/// Whether a program of this name may only run another one.
+pub(super) fn is_wrapper(name: &str) -> bool {
+    WRAPPERS.iter().any(|wrapper| wrapper.head.first() == Some(&basename(name)))
+}
+
 /// Whether a command begins with these words; the first of them without its path.
 pub(super) fn starts_with(words: &[Word], head: &[&str]) -> bool {
     let mut pairs = head.iter().zip(words).enumerate();

@@ -31,10 +31,11 @@ use self::builtins::{DECLARE, appended, declare, exports, printed, set, without_
 use self::compound::join;
 use self::expand::Expander;
 use self::variables::{State, Value};
+use super::programs::is_aside;
 use super::run::{Run, Start};
 use super::text::Text;
-use super::wrappers::is_name;
-use super::{Environment, Word};
+use super::wrappers::{self, is_name};
+use super::{Environment, Word, basename};
 
 /// Scripts and functions within one another.
 const DEEPEST: usize = 6;
@@ -72,7 +73,7 @@ impl Shell<'_, '_, '_> {
 
     fn list(&mut self, list: &CompoundList, state: &mut State) {
         for item in &list.0 {
-            if state.ended || !self.run.budget.statement(state.size()) {
+            if state.ended || self.run.is_full() || !self.run.budget.statement(state.size()) {
                 return;
             }
             if matches!(item.1, SeparatorOperator::Async) {
@@ -221,7 +222,7 @@ impl Shell<'_, '_, '_> {
     /// Runs a command of the shell's own, a function or a program.
     fn call(&mut self, words: &[Text], input: Option<&Text>, state: &mut State) {
         let Some((head, rest)) = words.split_first() else { return };
-        let name = head.as_known().unwrap_or_default();
+        let name = head.as_known().unwrap_or("$");
         if let Some(body) = state.functions.get(name).cloned() {
             if self.depth < DEEPEST && self.run.budget.statement(state.size()) {
                 self.depth += 1;
@@ -269,10 +270,11 @@ impl Shell<'_, '_, '_> {
                     self.depth -= 1;
                 }
             }
+            // `exec` of a program is the end of the script; of redirections alone it is not.
+            "exec" if rest.is_empty() => {}
+            _ if is_aside(basename(name)) && !wrappers::is_wrapper(name) => {}
             _ => {
-                if name == "exec" && !rest.is_empty() {
-                    state.ended = true;
-                }
+                state.ended |= name == "exec";
                 let environment = state.environment();
                 let words: Vec<Word> = words.iter().map(Text::word).collect();
                 let start = Start {

@@ -8,8 +8,9 @@
 use brush_parser::ast::Program;
 use brush_parser::{ParserOptions, SourceInfo, Token, TokenizerOptions, parse_tokens, uncached_tokenize_str};
 
-/// Bytes of a script.
-pub(super) const MOST_BYTES: usize = 64 * 1024;
+/// Bytes of a script, and its tokens.
+const MOST_BYTES: usize = 48 * 1024;
+const MOST_TOKENS: usize = 8_000;
 /// Expansions (`$(`, `${`, backquotes) in a script, and within one another.
 const MOST_EXPANSIONS: usize = 1000;
 const DEEPEST_EXPANSION: usize = 12;
@@ -32,7 +33,8 @@ pub(super) fn parse(script: &str) -> Option<Program> {
         sh_mode: options.sh_mode,
     };
     let tokens = uncached_tokenize_str(script, &tokenizing).ok()?;
-    compounds_are_few(&tokens).then(|| parse_tokens(&tokens, &options, &SourceInfo::default()).ok())?
+    (tokens.len() <= MOST_TOKENS && compounds_are_few(&tokens))
+        .then(|| parse_tokens(&tokens, &options, &SourceInfo::default()).ok())?
 }
 
 fn expansions_are_few(script: &str) -> bool {
@@ -113,6 +115,7 @@ mod tests {
             "echo 99999999999999999999>x".to_owned(),
             "(".repeat(60_000),
             " ".repeat(MOST_BYTES + 1),
+            "a ".repeat(MOST_TOKENS + 1),
         ] {
             assert!(parse(&script).is_none(), "{}", script.get(..30).unwrap_or(&script));
         }
