@@ -21,7 +21,8 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
 use crate::surroundings::Surroundings;
-use crate::verdict::decide;
+use crate::units::Decimal;
+use crate::verdict::{Headroom, decide};
 use crate::workload::provenance::Provenance;
 use crate::workload::{self, Reading, TrainingJob, Unread};
 
@@ -34,11 +35,15 @@ pub struct Rules {
     pub deny_at: f64,
     /// Warn at this probability, and over.
     pub warn_at: f64,
+    /// What is kept free of every accelerator.
+    pub headroom: Headroom,
+    /// Model FLOPs utilization in percent, where a job gives none.
+    pub mfu_percent: Option<Decimal>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { deny_at: 0.9, warn_at: 0.2 }
+        Self { deny_at: 0.9, warn_at: 0.2, headroom: Headroom::default(), mfu_percent: None }
     }
 }
 
@@ -93,8 +98,11 @@ impl Judge<'_> {
         for offered in std::mem::take(&mut reading.defaults) {
             reading.provenance.assume(&offered.field, offered.value, &offered.source);
         }
+        if let Some(percent) = self.rules.mfu_percent {
+            reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), "policy");
+        }
         let job = reading.provenance.job();
-        let capacity = capacity::capacity(&job, &reading, self.catalogue);
+        let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
         let summary = summary(&job, model, &capacity);
         let mut warnings = reading.warnings;
         warnings.extend(reading.provenance.disagreements().iter().cloned());
@@ -252,6 +260,9 @@ fn not_read(judgement: Judgement, why: Unread) -> Judgement {
             (Reason::WorkloadNotFound, "the workload that it refers to is not there".to_owned())
         }
         Unread::Beyond(what) => (Reason::Unsupported, format!("not estimated: {what}")),
+        Unread::Accelerator(vendor) => {
+            (Reason::UnsupportedAccelerator, format!("not estimated: training on accelerators of {vendor}"))
+        }
     };
     Judgement { reason, message, ..judgement }
 }

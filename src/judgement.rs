@@ -157,6 +157,8 @@ pub enum Reason {
     WorkloadNotFound,
     /// It trains what the estimate does not cover.
     Unsupported,
+    /// It trains on accelerators of whose memory the estimate knows nothing.
+    UnsupportedAccelerator,
     /// It asks for no accelerator, or does not train.
     NotTraining,
 }
@@ -175,6 +177,7 @@ impl Reason {
             Self::TooLarge => "TooLarge",
             Self::WorkloadNotFound => "WorkloadNotFound",
             Self::Unsupported => "Unsupported",
+            Self::UnsupportedAccelerator => "UnsupportedAccelerator",
             Self::NotTraining => "NotTraining",
         }
     }

@@ -2,11 +2,16 @@
 //!
 //! In a cluster the surroundings are filled from caches; `check` fills them from the other documents of its stream.
 //! The core never looks anything up by itself.
+//!
+//! In a stream, a document without a namespace is taken for one of the namespace that its neighbours without one are in.
+//! One of the namespace `default` is, too: that is where it would be applied.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+
+use crate::workload::kinds;
 
 /// What else is known besides the workload.
 #[derive(Clone, Debug, Default)]
@@ -17,23 +22,204 @@ pub struct Surroundings {
     pub workloads: Vec<Value>,
     /// ConfigMaps whose keys may be files or variables of containers.
     pub config_maps: Arc<ConfigMaps>,
+    /// Other objects that workloads refer to.
+    pub documents: Arc<Documents>,
+}
+
+impl Surroundings {
+    /// What the objects of a stream say about each other: nodes, ConfigMaps, runtimes, queues, claims, and the workloads
+    /// that estimates refer to.
+    pub fn of(objects: &[Value]) -> Self {
+        let (mut config_maps, mut documents) = (ConfigMaps::default(), Documents::default());
+        for object in objects {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+            let name = text("/metadata/name").unwrap_or_default();
+            let namespaces = namespaces(text("/metadata/namespace"));
+            match Document::of(object) {
+                Some(document) if document.kind == CONFIG_MAP => {
+                    for namespace in namespaces {
+                        config_maps.add(namespace, name, ConfigMaps::data(object));
+                    }
+                }
+                Some(document) => {
+                    let object = Arc::new(object.clone());
+                    let namespaces = if document.namespaced { namespaces } else { vec![""] };
+                    for namespace in namespaces {
+                        documents.add(document.kind, namespace, name, object.clone());
+                    }
+                }
+                None => {}
+            }
+        }
+        Self {
+            nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).collect(),
+            workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
+            config_maps: Arc::new(config_maps),
+            documents: Arc::new(documents),
+        }
+    }
+}
+
+/// The namespaces by which an object's neighbours may ask for it.
+fn namespaces<'a>(own: Option<&'a str>) -> Vec<&'a str> {
+    match own {
+        None | Some("" | "default") => vec!["", "default"],
+        Some(namespace) => vec![namespace],
+    }
+}
+
+fn is(object: &Value, api_version: &str, kind: &str) -> bool {
+    let equals = |key: &str, text: &str| object.get(key).and_then(Value::as_str) == Some(text);
+    equals("apiVersion", api_version) && equals("kind", kind)
+}
+
+fn node(object: &Value) -> Node {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect();
+    Node::of(object.pointer("/metadata/name").and_then(text).unwrap_or_default(), labels, object)
+}
+
+/// Kinds of objects that workloads refer to.
+pub const DOCUMENTS: &[Document] = &[
+    Document::new("", &["v1"], CONFIG_MAP, "configmaps", true, Opened::ByConfigMaps),
+    Document::new(
+        "trainer.kubeflow.org",
+        &["v1alpha1"],
+        "ClusterTrainingRuntime",
+        "clustertrainingruntimes",
+        false,
+        Opened::Always,
+    ),
+    Document::new(
+        "trainer.kubeflow.org",
+        &["v1alpha1"],
+        "TrainingRuntime",
+        "trainingruntimes",
+        true,
+        Opened::Always,
+    ),
+    Document::new(KUEUE, KUEUE_VERSIONS, "LocalQueue", "localqueues", true, Opened::ByQueues),
+    Document::new(KUEUE, KUEUE_VERSIONS, "ClusterQueue", "clusterqueues", false, Opened::ByQueues),
+    Document::new(KUEUE, KUEUE_VERSIONS, "ResourceFlavor", "resourceflavors", false, Opened::ByQueues),
+    Document::new(
+        DRA,
+        DRA_VERSIONS,
+        "ResourceClaimTemplate",
+        "resourceclaimtemplates",
+        true,
+        Opened::ByClaims,
+    ),
+    Document::new(DRA, DRA_VERSIONS, "ResourceClaim", "resourceclaims", true, Opened::ByClaims),
+];
+
+/// The kind whose keys are files and variables.
+pub const CONFIG_MAP: &str = "ConfigMap";
+const KUEUE: &str = "kueue.x-k8s.io";
+const KUEUE_VERSIONS: &[&str] = &["v1beta2", "v1beta1"];
+const DRA: &str = "resource.k8s.io";
+const DRA_VERSIONS: &[&str] = &["v1", "v1beta2", "v1beta1"];
+
+/// A kind of object that only informs.
+#[derive(Clone, Copy, Debug)]
+pub struct Document {
+    /// Its API group.
+    pub group: &'static str,
+    /// The versions by which it is asked for in a cluster, the preferred one first.
+    pub versions: &'static [&'static str],
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its resource.
+    pub plural: &'static str,
+    /// Whether it lives in a namespace.
+    pub namespaced: bool,
+    /// What lets it be read in a cluster.
+    pub opened: Opened,
+}
+
+/// What lets a kind of document be read in a cluster; in a stream each is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// That it is installed.
+    Always,
+    /// `--read-config-maps`.
+    ByConfigMaps,
+    /// `--read-queues`.
+    ByQueues,
+    /// `--read-claims`.
+    ByClaims,
+}
+
+impl Document {
+    const fn new(
+        group: &'static str,
+        versions: &'static [&'static str],
+        kind: &'static str,
+        plural: &'static str,
+        namespaced: bool,
+        opened: Opened,
+    ) -> Self {
+        Self { group, versions, kind, plural, namespaced, opened }
+    }
+
+    /// The document that an object is, whatever its version.
+    pub fn of(object: &Value) -> Option<&'static Self> {
+        let api_version = object.get("apiVersion")?.as_str()?;
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let kind = object.get("kind")?.as_str()?;
+        DOCUMENTS.iter().find(|document| document.group == group && document.kind == kind)
+    }
+}
+
+/// Objects that only inform, by kind, namespace and name; those of no namespace under the empty one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    objects: BTreeMap<(String, String, String), Arc<Value>>,
+}
+
+impl Documents {
+    /// Adds an object.
+    pub fn add(&mut self, kind: &str, namespace: &str, name: &str, object: Arc<Value>) {
+        self.objects.insert((kind.to_owned(), namespace.to_owned(), name.to_owned()), object);
+    }
+
+    /// Takes an object away.
+    pub fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
+        self.objects.remove(&(kind.to_owned(), namespace.to_owned(), name.to_owned()));
+    }
+
+    /// An object.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+        self.objects.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned())).map(|object| &**object)
+    }
 }
 
 /// ConfigMaps by namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigMaps {
-    maps: BTreeMap<(String, String), BTreeMap<String, Arc<str>>>,
+    maps: BTreeMap<(String, String), Arc<BTreeMap<String, Arc<str>>>>,
 }
 
 impl ConfigMaps {
     /// Adds a ConfigMap's data.
     pub fn add(&mut self, namespace: &str, name: &str, data: BTreeMap<String, Arc<str>>) {
-        self.maps.insert((namespace.to_owned(), name.to_owned()), data);
+        self.maps.insert((namespace.to_owned(), name.to_owned()), Arc::new(data));
+    }
+
+    /// Takes a ConfigMap away.
+    pub fn remove(&mut self, namespace: &str, name: &str) {
+        self.maps.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     /// A ConfigMap's data. An empty namespace stands for one that is not told.
     pub fn get(&self, namespace: &str, name: &str) -> Option<&BTreeMap<String, Arc<str>>> {
-        self.maps.get(&(namespace.to_owned(), name.to_owned()))
+        self.maps.get(&(namespace.to_owned(), name.to_owned())).map(|data| &**data)
+    }
+
+    /// The text of a ConfigMap object's keys.
+    pub fn data(object: &Value) -> BTreeMap<String, Arc<str>> {
+        let data = object.get("data").and_then(Value::as_object).into_iter().flatten();
+        data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.into()))).collect()
     }
 }
 

@@ -7,7 +7,6 @@ pub mod check;
 pub mod crds;
 mod input;
 mod serve;
-mod surroundings;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Which workload kinds the cluster serves, and a watch for each that it does.
+//! Which workload kinds, and which that they refer to, the cluster serves, and a watch for each that it does.
 //!
 //! Level-triggered: discovery is asked again whenever a `CustomResourceDefinition` changes, and at least once a minute.
 //! Between the definition and the first answered request lies a moment, so after each change it is asked after a
@@ -19,14 +19,77 @@ use kube::{
 };
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::documents::{DocumentSink, Reads};
 use super::{Cluster, Patience, follow::Follow, workloads::WorkloadSink};
+use crate::surroundings::{DOCUMENTS, Document};
 use crate::workload::kinds::{KINDS, Kind};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// A kind in a version that is served.
-type Served = BTreeMap<&'static str, (&'static Kind, &'static str)>;
+/// What is served, with the version.
+type Served = Vec<(Watched, &'static str)>;
+
+/// What is watched.
+#[derive(Clone, Copy)]
+enum Watched {
+    Workload(&'static Kind),
+    Document(&'static Document),
+}
+
+impl Watched {
+    fn all(reads: Reads) -> impl Iterator<Item = Self> {
+        let documents = DOCUMENTS.iter().filter(move |document| reads.open(document));
+        KINDS.iter().map(Self::Workload).chain(documents.map(Self::Document))
+    }
+
+    /// Names its watch.
+    const fn slug(self) -> &'static str {
+        match self {
+            Self::Workload(kind) => kind.slug,
+            Self::Document(document) => document.plural,
+        }
+    }
+
+    const fn group(self) -> &'static str {
+        match self {
+            Self::Workload(kind) => kind.group,
+            Self::Document(document) => document.group,
+        }
+    }
+
+    const fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::Workload(kind) => kind.versions,
+            Self::Document(document) => document.versions,
+        }
+    }
+
+    const fn plural(self) -> &'static str {
+        match self {
+            Self::Workload(kind) => kind.plural,
+            Self::Document(document) => document.plural,
+        }
+    }
+
+    fn resource(self, version: &str) -> ApiResource {
+        match self {
+            Self::Workload(kind) => resource(kind, version),
+            Self::Document(document) => {
+                let gvk = GroupVersionKind::gvk(document.group, version, document.kind);
+                ApiResource::from_gvk_with_plural(&gvk, document.plural)
+            }
+        }
+    }
+
+    /// The namespaces to watch it in, or all at once.
+    fn scopes(self, cluster: &Cluster) -> Vec<Option<String>> {
+        match self {
+            Self::Document(document) if !document.namespaced => vec![None],
+            _ => cluster.scopes(),
+        }
+    }
+}
 
 /// Follows discovery for ever; ends by being dropped, and its watches with it.
 pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
@@ -36,8 +99,9 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
     let mut pause = SHORTEST;
     loop {
         watches.retain(|_, handles| !handles.iter().any(AbortHandle::is_finished));
-        if let Some(served) = served(&client).await {
-            let wanted: BTreeSet<_> = served.values().map(|(kind, version)| (kind.slug, *version)).collect();
+        if let Some(served) = served(&client, cluster.reads).await {
+            let wanted: BTreeSet<_> =
+                served.iter().map(|(watched, version)| (watched.slug(), *version)).collect();
             watches.retain(|watch, handles| {
                 let stays = wanted.contains(watch);
                 if !stays {
@@ -46,10 +110,10 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
                 }
                 stays
             });
-            for (kind, version) in served.values().copied() {
-                watches.entry((kind.slug, version)).or_insert_with(|| {
-                    tracing::info!(kind = kind.kind, version, "the kind is served: its watch begins");
-                    start(&mut tasks, &cluster, &client, kind, version)
+            for (watched, version) in served {
+                watches.entry((watched.slug(), version)).or_insert_with(|| {
+                    tracing::info!(kind = watched.slug(), version, "the kind is served: its watch begins");
+                    start(&mut tasks, &cluster, &client, watched, version)
                 });
             }
             cluster.readiness.discovered();
@@ -72,22 +136,23 @@ fn definitions(client: Client) -> futures::stream::BoxStream<'static, ()> {
 }
 
 /// What is served of the kinds that are understood; nothing where the apiserver gives no clear answer.
-async fn served(client: &Client) -> Option<Served> {
+async fn served(client: &Client, reads: Reads) -> Option<Served> {
     let mut resources: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
-    for kind in KINDS {
-        for version in kind.versions {
-            if let Entry::Vacant(unasked) = resources.entry((kind.group, *version)) {
-                unasked.insert(plurals(client, kind.group, version).await?);
+    for watched in Watched::all(reads) {
+        for version in watched.versions() {
+            if let Entry::Vacant(unasked) = resources.entry((watched.group(), *version)) {
+                unasked.insert(plurals(client, watched.group(), version).await?);
             }
         }
     }
-    let version_of = |kind: &'static Kind| {
+    let version_of = |watched: Watched| {
         let served = |version: &&&str| {
-            resources.get(&(kind.group, **version)).is_some_and(|plurals| plurals.contains(kind.plural))
+            let plurals = resources.get(&(watched.group(), **version));
+            plurals.is_some_and(|plurals| plurals.contains(watched.plural()))
         };
-        kind.versions.iter().find(served).map(|version| (kind.slug, (kind, *version)))
+        watched.versions().iter().find(served).map(|version| (watched, *version))
     };
-    Some(KINDS.iter().filter_map(version_of).collect())
+    Some(Watched::all(reads).filter_map(version_of).collect())
 }
 
 async fn plurals(client: &Client, group: &str, version: &str) -> Option<BTreeSet<String>> {
@@ -110,34 +175,47 @@ fn start(
     tasks: &mut JoinSet<()>,
     cluster: &Arc<Cluster>,
     client: &Client,
-    kind: &'static Kind,
+    watched: Watched,
     version: &'static str,
 ) -> Vec<AbortHandle> {
-    let resource = resource(kind, version);
-    let scopes = cluster.scopes();
+    let resource = watched.resource(version);
     let mut handles = Vec::new();
-    for namespace in scopes {
+    for namespace in watched.scopes(cluster) {
         let api = match &namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             None => Api::all_with(client.clone(), &resource),
         };
-        let cache = format!("{}/{}", kind.slug, namespace.as_deref().unwrap_or("*"));
+        let cache = format!("{}/{}", watched.slug(), namespace.as_deref().unwrap_or("*"));
         cluster.readiness.expect(&cache);
-        let sink = WorkloadSink {
-            kind,
-            workloads: cluster.workloads.clone(),
-            nodes: cluster.nodes.clone(),
-            rules: cluster.rules.clone(),
-            metrics: cluster.metrics.clone(),
-            known: BTreeSet::new(),
-            seen: BTreeSet::new(),
-        };
         let cluster = cluster.clone();
-        let follow = Follow { api, resource: kind.plural, cache };
-        handles
-            .push(tasks.spawn(async move { follow.into(sink, &cluster.readiness, &cluster.metrics).await }));
+        let follow = Follow { api, resource: watched.plural(), cache };
+        handles.push(tasks.spawn(async move {
+            let (readiness, metrics) = (&cluster.readiness, &cluster.metrics);
+            match watched {
+                Watched::Workload(kind) => {
+                    follow.into(workload_sink(&cluster, kind), readiness, metrics).await
+                }
+                Watched::Document(document) => {
+                    let sink = DocumentSink::new(document, cluster.documents.clone());
+                    follow.into(sink, readiness, metrics).await;
+                }
+            }
+        }));
     }
     handles
+}
+
+fn workload_sink(cluster: &Cluster, kind: &'static Kind) -> WorkloadSink {
+    WorkloadSink {
+        kind,
+        workloads: cluster.workloads.clone(),
+        nodes: cluster.nodes.clone(),
+        documents: cluster.documents.clone(),
+        policies: cluster.policies.clone(),
+        metrics: cluster.metrics.clone(),
+        known: BTreeSet::new(),
+        seen: BTreeSet::new(),
+    }
 }
 
 /// How the apiserver calls the kind.

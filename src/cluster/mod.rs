@@ -2,9 +2,10 @@
 //!
 //! Every replica has them. The webhook reads them while it answers, so nothing here waits for the network; the
 //! controller is told of what changes. What is kept is small: of a workload its digest, of a node what tells its
-//! accelerators.
+//! accelerators; what workloads refer to is bounded.
 
 pub mod discovery;
+mod documents;
 pub mod follow;
 mod metrics;
 mod namespaces;
@@ -21,6 +22,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
+pub use documents::{Documents, Reads};
 pub use metrics::Metrics;
 pub use namespaces::{MODE_LABEL, Namespaces};
 pub use nodes::Nodes;
@@ -28,7 +30,7 @@ pub use patience::Patience;
 pub use readiness::Readiness;
 pub use workloads::{Digest, Workloads, judged_owner};
 
-use crate::judge::Rules;
+use crate::config::policy::Policies;
 use crate::surroundings::Surroundings;
 
 /// The caches of one process.
@@ -38,30 +40,36 @@ pub struct Cluster {
     pub namespaces: Arc<Namespaces>,
     /// The nodes.
     pub nodes: Arc<Nodes>,
+    /// What workloads refer to.
+    pub documents: Arc<Documents>,
     /// The workloads.
     pub workloads: Arc<Workloads>,
     /// Whether the caches are filled.
     pub readiness: Readiness,
     /// What the caches count.
     pub metrics: Metrics,
-    rules: Arc<Rules>,
+    /// What an administrator has decided.
+    pub policies: Arc<Policies>,
     watch_namespaces: Vec<String>,
+    reads: Reads,
 }
 
 impl Cluster {
     /// Empty caches; restricted to these namespaces, where any are given.
-    pub fn new(rules: Rules, watch_namespaces: Vec<String>) -> Arc<Self> {
+    pub fn new(policies: Arc<Policies>, watch_namespaces: Vec<String>, reads: Reads) -> Arc<Self> {
         let readiness = Readiness::default();
         readiness.expect("nodes");
         readiness.expect("namespaces");
         Arc::new(Self {
             namespaces: Arc::default(),
             nodes: Arc::default(),
+            documents: Arc::default(),
             workloads: Arc::default(),
             readiness,
             metrics: Metrics::default(),
-            rules: Arc::new(rules),
+            policies,
             watch_namespaces,
+            reads,
         })
     }
 
@@ -87,12 +95,7 @@ impl Cluster {
 
     /// What surrounds a workload; cheap.
     pub fn surroundings(&self) -> Arc<Surroundings> {
-        self.nodes.surroundings()
-    }
-
-    /// The thresholds that the digests were judged by.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
+        surroundings(&self.nodes, &self.documents)
     }
 
     /// Whether the namespace is watched.
@@ -108,4 +111,14 @@ impl Cluster {
             self.watch_namespaces.iter().cloned().map(Some).collect()
         }
     }
+}
+
+/// What the caches together say of what surrounds a workload.
+fn surroundings(nodes: &Nodes, documents: &Documents) -> Arc<Surroundings> {
+    Arc::new(Surroundings {
+        nodes: nodes.surroundings().nodes.clone(),
+        config_maps: documents.config_maps(),
+        documents: documents.others(),
+        ..Surroundings::default()
+    })
 }

@@ -40,6 +40,9 @@ const RESYNC: Duration = Duration::from_mins(10);
 /// Nodes come and go all the time in a large cluster; what depends on them is looked at again no more often.
 const BETWEEN_NODES: Duration = Duration::from_secs(10);
 
+/// Some write a ConfigMap every second; what depends on it is looked at again no more often.
+const BETWEEN_DOCUMENTS: Duration = Duration::from_secs(5);
+
 /// What an administrator decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -51,10 +54,6 @@ pub struct Settings {
     pub lease_seconds: u64,
     /// Who this replica is; random where it isn't given.
     pub identity: Option<String>,
-    /// Whether a namespace without a label refuses what runs out of memory.
-    pub enforce_by_default: bool,
-    /// Whether the policy names anybody whose reason turns a refusal into a warning.
-    pub anybody_overrides: bool,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -66,8 +65,6 @@ impl Default for Settings {
             lease: "weighbridge".into(),
             lease_seconds: 15,
             identity: None,
-            enforce_by_default: true,
-            anybody_overrides: false,
             metrics: Metrics::default(),
         }
     }
@@ -141,6 +138,9 @@ fn follow_estimates(client: &Client, namespace: Option<String>) -> Follow {
 async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requests) {
     let mut workloads = cluster.workloads.changes();
     let mut nodes = cluster.nodes.changes();
+    let mut policies = cluster.policies.changes();
+    let mut documents = cluster.documents.changes();
+    let mut read = Instant::now();
     let mut rested = Instant::now();
     let mut resync = tokio::time::interval(RESYNC);
     loop {
@@ -153,6 +153,18 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
             }
             Ok(()) = async { tokio::time::sleep_until(rested).await; nodes.changed().await } => {
                 rested = Instant::now() + BETWEEN_NODES;
+                for estimate in estimates.all() {
+                    requests.now(estimate);
+                }
+            }
+            Ok(()) = async { tokio::time::sleep_until(read).await; documents.changed().await } => {
+                read = Instant::now() + BETWEEN_DOCUMENTS;
+                let concerned = cluster.documents.take_changed();
+                for estimate in estimates.all().into_iter().filter(|key| key.is_in(&concerned)) {
+                    requests.now(estimate);
+                }
+            }
+            Ok(()) = policies.changed() => {
                 for estimate in estimates.all() {
                     requests.now(estimate);
                 }

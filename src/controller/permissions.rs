@@ -2,6 +2,7 @@
 //!
 //! Reading is for every replica, writing for the one that leads. Nothing is ever written to a workload.
 
+use crate::surroundings::{DOCUMENTS, Opened};
 use crate::workload::kinds::{KINDS, Kind};
 
 /// One rule of a role.
@@ -63,5 +64,22 @@ const OWN: &[Permission] = &[
 /// Every permission that a replica needs, the kinds' included.
 pub fn permissions() -> Vec<Permission> {
     let read = |kind: &Kind| everywhere(kind.group, kind.plural, READ);
-    OWN.iter().cloned().chain(KINDS.iter().map(read)).collect()
+    let always = documents(Opened::Always);
+    OWN.iter().cloned().chain(KINDS.iter().map(read)).chain(always).collect()
+}
+
+/// The permissions that a replica needs besides where an administrator lets these be read, by the flag that does.
+pub fn optional_permissions() -> Vec<(&'static str, Vec<Permission>)> {
+    [
+        ("--read-config-maps", Opened::ByConfigMaps),
+        ("--read-queues", Opened::ByQueues),
+        ("--read-claims", Opened::ByClaims),
+    ]
+    .map(|(flag, opened)| (flag, documents(opened).collect()))
+    .into()
+}
+
+fn documents(opened: Opened) -> impl Iterator<Item = Permission> {
+    let documents = DOCUMENTS.iter().filter(move |document| document.opened == opened);
+    documents.map(|document| everywhere(document.group, document.plural, READ))
 }

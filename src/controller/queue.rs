@@ -37,6 +37,16 @@ pub(super) enum Key {
     },
 }
 
+impl Key {
+    /// Whether it is an estimate of one of these namespaces; the empty one stands for all.
+    pub(super) fn is_in(&self, namespaces: &BTreeSet<String>) -> bool {
+        match self {
+            Self::Estimate { namespace, .. } => namespaces.contains("") || namespaces.contains(namespace),
+            Self::Workload { .. } => false,
+        }
+    }
+}
+
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {

@@ -103,7 +103,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::judge::Rules;
+    use crate::config::policy::{Policies, Policy};
 
     async fn readyz(health: &Health) -> (StatusCode, String) {
         let router = router(health.clone(), Arc::default());
@@ -115,7 +115,8 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_ready_while_every_gate_is_open() {
-        let cluster = Cluster::new(Rules::default(), Vec::new());
+        let cluster =
+            Cluster::new(Policies::new(Policy::default()), Vec::new(), crate::cluster::Reads::default());
         let (trusted, certificate) = watch::channel(false);
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), certificate, stopping.clone());

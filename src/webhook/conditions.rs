@@ -8,7 +8,7 @@
 //! Every expression is total: a field that may be absent is read as an optional with a default. An error in one would be
 //! a silent bypass under `failurePolicy: Ignore`, and a wrong refusal under `Fail`.
 
-use crate::workload::kinds::{Kind, PodSpecs};
+use crate::workload::kinds::{Kind, Place, PodSpecs};
 
 /// Prefixes of resources that have a domain in their name and hold no memory to train in.
 const NO_ACCELERATORS: &[&str] =
@@ -37,17 +37,20 @@ pub(super) fn of(kind: &Kind) -> Vec<Condition> {
 }
 
 fn asks_for_accelerators(pod_specs: PodSpecs) -> Option<String> {
-    let templates = match pod_specs {
+    let places = match pod_specs {
         PodSpecs::Elsewhere => return None,
-        PodSpecs::At(paths) => {
-            // The template is what holds the spec; of a pod, the pod itself.
-            let templates = paths.iter().map(|path| path.strip_suffix(".?spec").unwrap_or(path));
-            templates.map(asks).collect::<Vec<_>>().join(" || ")
-        }
-        PodSpecs::InMapOfTemplates(path) => {
+        PodSpecs::At(places) => places,
+    };
+    let place = |place: &Place| match place {
+        Place::Template(path) => asks(path),
+        Place::Map(path) => {
             format!("{path}.orValue({{}}).exists(role, {})", asks(&format!("{path}[?role].?template")))
         }
+        Place::List(path, template) => {
+            format!("{path}.orValue([]).exists(item, {})", asks(&format!("item.{template}")))
+        }
     };
+    let templates = places.iter().map(place).collect::<Vec<_>>().join(" || ");
     let annotated = annotated("object");
     Some(if templates.contains(&annotated) { templates } else { format!("{annotated} || {templates}") })
 }

@@ -7,7 +7,8 @@
 //! - `suspend`, wherever the kind has it,
 //! - `status`,
 //! - metadata, of the object and of its templates, other than our annotations,
-//! - where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates.
+//! - where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates; and what
+//!   queues write of that into lists of the kind's own (a TrainJob's overrides, an AppWrapper's `podSetInfos`).
 //!
 //! A queue may write the whole object back, with defaults and empty fields that nobody has chosen, and so they may differ
 //! in more than it decided. So an UPDATE isn't refused either if the new object would pass with its pods
@@ -25,6 +26,9 @@ const OURS: &str = "weighbridge.dev/";
 /// Where pods may be placed, which queues inject after admission.
 const PLACEMENT: &[&str] =
     &["affinity", "nodeSelector", "schedulingGates", "tolerations", "topologySpreadConstraints"];
+
+/// Fields in which queues, and the controllers that they work with, write besides.
+const WRITTEN: &[&str] = &["podSetInfos", "time"];
 
 /// Whether the old object is being deleted.
 pub(super) fn is_being_deleted(old: &Value) -> bool {
@@ -76,8 +80,54 @@ fn job(kind: &Kind, object: &Value) -> Value {
     if let Some(pointer) = kind.suspend {
         remove(&mut job, pointer);
     }
+    for pointer in kind.placements {
+        if let Some(list) = job.pointer_mut(pointer) {
+            strip_placements(list);
+            if is_empty(list, &[]) {
+                remove(&mut job, pointer);
+            }
+        }
+    }
     strip(&mut job);
     job
+}
+
+/// Removes what queues write of placement from a list of the kind's own, and the items that said nothing else.
+fn strip_placements(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().for_each(strip_placements);
+            items.retain(|item| !is_empty(item, &["manager", "targetJobs"]));
+        }
+        // A pod's own placement is removed with every other's.
+        Value::Object(fields) if !fields.contains_key("containers") || fields.contains_key("targetJobs") => {
+            fields.retain(|key, _| !PLACEMENT.contains(&key.as_str()) && !WRITTEN.contains(&key.as_str()));
+            if let Some(metadata) = fields.remove("metadata") {
+                let ours = our_annotations(metadata);
+                if !ours.is_empty() {
+                    fields.insert("metadata".into(), Value::Object(ours));
+                }
+            }
+            fields.values_mut().for_each(strip_placements);
+            if let Some(jobs) = fields.get_mut("replicatedJobs").and_then(Value::as_array_mut) {
+                jobs.retain(|job| !is_empty(job, &["name"]));
+            }
+            fields.retain(|_, field| !is_empty(field, &[]));
+        }
+        _ => {}
+    }
+}
+
+/// Nothing, or nothing but fields that say whom it is meant for.
+fn is_empty(value: &Value, address: &[&str]) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => {
+            fields.iter().all(|(key, field)| address.contains(&key.as_str()) || is_empty(field, &[]))
+        }
+        _ => false,
+    }
 }
 
 /// Removes a field, and what held nothing else.
@@ -230,5 +280,67 @@ mod tests {
         assert!(is_being_deleted(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})));
         assert!(!is_being_deleted(&json!({"metadata": {"deletionTimestamp": null}})));
         assert!(!is_being_deleted(&Value::Null));
+    }
+
+    #[test]
+    fn what_a_queue_writes_into_a_kinds_own_lists_is_no_change_of_the_job() {
+        let patch = |field: &str, value: Value| {
+            let replicated =
+                json!({"name": "node", "template": {"spec": {"template": {"spec": {field: value}}}}});
+            json!([{"manager": "kueue.x-k8s.io/manager", "time": "2026-01-01T00:00:00Z", "trainingRuntimeSpec":
+                {"template": {"spec": {"replicatedJobs": [replicated]}}}}])
+        };
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a"}]}});
+        let set = json!({"nodeSelector": {"gpu": "t4"}, "labels": {"a": "b"}});
+        for (group, kind, spec, written, same) in [
+            (
+                "trainer.kubeflow.org",
+                "TrainJob",
+                json!({}),
+                json!({"runtimePatches": patch("nodeSelector", json!({"gpu": "t4"}))}),
+                true,
+            ),
+            (
+                "trainer.kubeflow.org",
+                "TrainJob",
+                json!({}),
+                json!({"runtimePatches": patch("volumes", json!([{"name": "v"}]))}),
+                false,
+            ),
+            (
+                "trainer.kubeflow.org",
+                "TrainJob",
+                json!({"suspend": true}),
+                json!({"suspend": false, "podTemplateOverrides": [
+                {"targetJobs": [{"name": "node"}], "metadata": {"labels": {"a": "b"}}, "spec": {"tolerations": [{"key": "a"}]}}]}),
+                true,
+            ),
+            (
+                "trainer.kubeflow.org",
+                "TrainJob",
+                json!({}),
+                json!({"podSpecOverrides": [
+                {"targetJobs": [{"name": "node"}], "containers": [{"name": "node", "env": [{"name": "TP", "value": "1"}]}]}]}),
+                false,
+            ),
+            (
+                "workload.codeflare.dev",
+                "AppWrapper",
+                json!({"suspend": true, "components": [{"template": pod}]}),
+                json!({"suspend": false, "components": [{"template": pod, "podSetInfos": [set]}]}),
+                true,
+            ),
+            (
+                "workload.codeflare.dev",
+                "AppWrapper",
+                json!({"components": [{"template": pod}]}),
+                json!({"components": []}),
+                false,
+            ),
+        ] {
+            let kind = kinds::find(group, kind).unwrap();
+            let object = |spec: &Value| json!({"metadata": {"name": "a"}, "spec": spec});
+            assert_eq!(same_job(kind, &object(&spec), &object(&written)), same, "{} {written}", kind.slug);
+        }
     }
 }

@@ -1,8 +1,27 @@
 //! The files that a container can read, as far as they are known: keys of ConfigMaps at the paths where they are
 //! mounted, and what a script writes before it starts training.
+//!
+//! ```text
+//! volumes[].configMap | volumes[].projected.sources[].configMap ─► volumeMounts[] (mountPath, subPath) ─► path ─► text
+//! ```
+//!
+//! Without `items` every key of a ConfigMap is a file of its name; with them, only those that are listed, at their paths.
+//! What any other volume holds (an emptyDir, a claim, a Secret) is not known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::printable;
+use crate::surroundings::ConfigMaps;
+
+/// Mounts, volumes and files that are looked at, at most.
+const MAX_MOUNTS: usize = 64;
+const MAX_VOLUMES: usize = 256;
+const MAX_FILES: usize = 512;
+/// The bytes of all files together: a ConfigMap has no more than a mebibyte.
+const MAX_BYTES: usize = 4 << 20;
 
 /// Files by their absolute paths.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +39,31 @@ pub(crate) struct File {
 }
 
 impl Files {
+    /// The files that a container of a pod template finds where its volumes are mounted.
+    pub(crate) fn of(template: &Value, container: &Value, config_maps: &ConfigMaps, namespace: &str) -> Self {
+        let mut files = Self::default();
+        let mut bytes = 0usize;
+        for mount in list(container, "/volumeMounts").take(MAX_MOUNTS) {
+            let (Some(volume), Some(at)) = (text(mount, "name"), text(mount, "mountPath")) else { continue };
+            let named = |candidate: &&Value| text(candidate, "name") == Some(volume);
+            let Some(volume) = list(template, "/spec/volumes").take(MAX_VOLUMES).find(named) else {
+                continue;
+            };
+            let part = text(mount, "subPath").map(clean).filter(|part| !part.is_empty());
+            for source in sources(volume) {
+                for (path, file) in keys(source, config_maps, namespace) {
+                    let Some(path) = mounted(at, part.as_deref(), &path) else { continue };
+                    bytes = bytes.saturating_add(file.text.len());
+                    if bytes > MAX_BYTES || files.files.len() >= MAX_FILES {
+                        return files;
+                    }
+                    files.files.insert(path, file);
+                }
+            }
+        }
+        files
+    }
+
     /// Adds a file.
     pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: &str) {
         self.files.insert(path.to_owned(), File { text, source: source.to_owned() });
@@ -39,5 +83,128 @@ impl Files {
     /// The file at a path.
     pub(crate) fn get(&self, path: &str) -> Option<&File> {
         self.files.get(path)
+    }
+}
+
+fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+/// A volume's ConfigMaps, as far as it has any.
+fn sources(volume: &Value) -> impl Iterator<Item = &Value> {
+    let projected = list(volume, "/projected/sources").take(MAX_VOLUMES);
+    volume.get("configMap").into_iter().chain(projected.filter_map(|source| source.get("configMap")))
+}
+
+/// What a ConfigMap puts into a volume: files by their paths in it.
+fn keys(source: &Value, config_maps: &ConfigMaps, namespace: &str) -> Vec<(String, File)> {
+    let Some(name) = text(source, "name") else { return Vec::new() };
+    let Some(data) = config_maps.get(namespace, name) else { return Vec::new() };
+    let file = |key: &str, text: &Arc<str>| File {
+        text: text.clone(),
+        source: format!("ConfigMap {} key {}", printable(name, 80), printable(key, 80)),
+    };
+    match source.get("items").and_then(Value::as_array).filter(|items| !items.is_empty()) {
+        Some(items) => {
+            let items = items.iter().take(MAX_FILES).filter_map(|item| {
+                let (key, path) = (text(item, "key")?, text(item, "path")?);
+                Some((clean(path), file(key, data.get(key)?)))
+            });
+            items.collect()
+        }
+        None => data.iter().take(MAX_FILES).map(|(key, text)| (key.clone(), file(key, text))).collect(),
+    }
+}
+
+/// The absolute path of a volume's file, where the mount shows it.
+fn mounted(at: &str, part: Option<&str>, path: &str) -> Option<String> {
+    let at = format!("/{}", clean(at));
+    let within = match part {
+        None => path,
+        // One file of the volume, at the mount's own path.
+        Some(part) if part == path => return Some(at),
+        Some(part) => path.strip_prefix(part)?.strip_prefix('/')?,
+    };
+    Some(format!("{}/{within}", at.trim_end_matches('/')))
+}
+
+/// A path without empty parts and dots.
+fn clean(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn paths(volumes: Value, mounts: Value) -> Vec<(String, String, String)> {
+        let data = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, text)| ((*key).to_owned(), Arc::from(*text))).collect()
+        };
+        let mut maps = ConfigMaps::default();
+        maps.add("team", "train", data(&[("config.yaml", "a: 1"), ("run.sh", "torchrun x.py")]));
+        maps.add("team", "other", data(&[("ds.json", "{}")]));
+        maps.add("elsewhere", "train", data(&[("config.yaml", "b: 2")]));
+        let (template, container) = (json!({"spec": {"volumes": volumes}}), json!({"volumeMounts": mounts}));
+        let files = Files::of(&template, &container, &maps, "team").files;
+        files.into_iter().map(|(path, file)| (path, file.text.to_string(), file.source)).collect()
+    }
+
+    fn file(path: &str, text: &str, source: &str) -> (String, String, String) {
+        (path.to_owned(), text.to_owned(), source.to_owned())
+    }
+
+    #[test]
+    fn every_key_is_a_file_under_the_mount() {
+        let volumes = json!([{"name": "v", "configMap": {"name": "train"}}, {"name": "w", "emptyDir": {}}]);
+        let mounts = json!([{"name": "v", "mountPath": "/etc/train/"}, {"name": "w", "mountPath": "/tmp"}]);
+        assert_eq!(
+            paths(volumes, mounts),
+            [
+                file("/etc/train/config.yaml", "a: 1", "ConfigMap train key config.yaml"),
+                file("/etc/train/run.sh", "torchrun x.py", "ConfigMap train key run.sh"),
+            ]
+        );
+    }
+
+    #[test]
+    fn items_and_sub_paths_choose_files_and_name_them() {
+        let volumes = json!([
+            {"name": "v", "configMap": {"name": "train", "items": [
+                {"key": "config.yaml", "path": "conf/run.yaml"}, {"key": "absent", "path": "x"},
+            ]}},
+            {"name": "all", "configMap": {"name": "train"}},
+        ]);
+        let mounts = json!([
+            {"name": "v", "mountPath": "/a"},
+            {"name": "v", "mountPath": "/b", "subPath": "conf"},
+            {"name": "all", "mountPath": "/work/start.sh", "subPath": "run.sh"},
+        ]);
+        let source = "ConfigMap train key config.yaml";
+        assert_eq!(
+            paths(volumes, mounts),
+            [
+                file("/a/conf/run.yaml", "a: 1", source),
+                file("/b/run.yaml", "a: 1", source),
+                file("/work/start.sh", "torchrun x.py", "ConfigMap train key run.sh"),
+            ]
+        );
+    }
+
+    #[test]
+    fn projected_volumes_join_config_maps_and_secrets_stay_closed() {
+        let volumes = json!([{"name": "v", "projected": {"sources": [
+            {"configMap": {"name": "other"}}, {"secret": {"name": "train"}}, {"configMap": {"name": "nowhere"}},
+        ]}}, {"name": "s", "secret": {"secretName": "train"}}]);
+        let mounts =
+            json!([{"name": "v", "mountPath": "/"}, {"name": "s", "mountPath": "/s"}, {"mountPath": 1}]);
+        assert_eq!(paths(volumes, mounts), [file("/ds.json", "{}", "ConfigMap other key ds.json")]);
     }
 }

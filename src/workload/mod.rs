@@ -30,6 +30,16 @@ pub(crate) struct Findings {
     pub(crate) override_reason: Option<String>,
 }
 
+impl Findings {
+    /// What is wrong with another object is no fault of this one: from this error on, a warning that quotes nothing.
+    fn admit_from(&mut self, known: usize, annotations: annotations::Annotations<'_>) {
+        if annotations.are_elsewhere() {
+            let errors = self.errors.split_off(known.min(self.errors.len()));
+            self.warnings.extend(errors.into_iter().map(|error| format!("{} cannot be read", error.field)));
+        }
+    }
+}
+
 /// A text of somebody else's as one line that is safe to print, of at most `longest` characters.
 pub(crate) fn printable(text: &str, longest: usize) -> String {
     let mut line: String =

@@ -45,8 +45,16 @@ impl Provenance {
             Some(believed) if believed.value == value => {}
             Some(believed) => {
                 let (said, other) = (shown(field, &believed.value, 24), shown(field, &value, 24));
-                self.disagreements
-                    .push(format!("{field} is {said} ({}), not {other} ({source})", believed.source));
+                let line = match (is_elsewhere(&believed.source), is_elsewhere(source)) {
+                    (false, false) => {
+                        format!("{field} is {said} ({}), not {other} ({source})", believed.source)
+                    }
+                    (false, true) => {
+                        format!("{field} is {said} ({}), not what {source} says", believed.source)
+                    }
+                    (true, _) => format!("{field} is what {} says, not what {source} does", believed.source),
+                };
+                self.disagreements.push(line);
             }
         }
     }
@@ -117,6 +125,12 @@ impl Provenance {
         });
         inputs
     }
+}
+
+/// Whether a source is another object than the workload: who submits the one need not be allowed to read the other, and
+/// so what it says is named by object and field alone.
+fn is_elsewhere(source: &str) -> bool {
+    ["ConfigMap ", "ClusterTrainingRuntime ", "TrainingRuntime "].iter().any(|kind| source.contains(kind))
 }
 
 /// Puts a value at a path of fields.
@@ -192,6 +206,23 @@ mod tests {
             ]
         );
         assert_eq!(provenance.job().parallelism.unwrap().tensor, Some(8));
+    }
+
+    #[test]
+    fn what_another_object_says_is_named_and_not_quoted() {
+        let mut provenance = Provenance::default();
+        let file = "ConfigMap training-config key config.yaml: sequence_len";
+        provenance.offer("batch.sequenceLength", json!(4096), "container a: --seq-length");
+        provenance.offer("batch.sequenceLength", json!(777), file);
+        provenance.offer("batch.microBatchSize", json!(777), file);
+        provenance.offer("batch.microBatchSize", json!(2), "container a: env MBS");
+        assert_eq!(
+            provenance.disagreements(),
+            [
+                format!("batch.sequenceLength is 4096 (container a: --seq-length), not what {file} says"),
+                format!("batch.microBatchSize is what {file} says, not what container a: env MBS does"),
+            ]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
 //! that ask for no accelerators are not looked at.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -12,11 +13,11 @@ use serde_json::Value;
 use super::accelerator::{self, Request};
 use super::annotations::Annotations;
 use super::command::{self, Launch};
-use super::kinds::{self, Kind, PodGroup, Purpose};
+use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
-use super::{Findings, what_if};
-use crate::hardware::Catalogue;
+use super::{Findings, printable, what_if};
+use crate::hardware::{Catalogue, Vendor};
 use crate::judge::Ask;
 use crate::judgement::InputError;
 use crate::surroundings::Surroundings;
@@ -66,6 +67,8 @@ pub enum Unread {
     WorkloadNotFound,
     /// It trains what the estimate does not cover; what that is, in a few words.
     Beyond(&'static str),
+    /// It trains on accelerators whose compilers lay memory out in ways that no rule here describes.
+    Accelerator(Vendor),
 }
 
 impl Reading {
@@ -85,18 +88,7 @@ pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &
     if what_if::is_estimate(object) {
         return Some(what_if::read(object, around, catalogue, ask));
     }
-    let kind = kinds::of(object)?;
-    let groups = (kind.pod_groups)(object);
-    let requests = accelerator::requests(&groups, catalogue);
-    let annotations = all_annotations(object, &groups, &requests);
-    // Most objects ask for no accelerators: their commands are not even looked at.
-    let annotated = annotations.iter().any(|annotations| annotations.speak_of_training());
-    if !annotated && requests.is_empty() {
-        return None;
-    }
-    let launches = launches(object, kind, &groups, &requests, around);
-    (annotated || trains(kind, &launches))
-        .then(|| workload(object, kind, &groups, &requests, &annotations, &launches, around, catalogue, ask))
+    of_workload(object, false, around, catalogue, ask)
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
@@ -106,17 +98,70 @@ pub(super) fn read_asked(
     catalogue: &Catalogue,
     ask: &Ask,
 ) -> Option<Reading> {
-    let kind = kinds::of(object)?;
-    let groups = (kind.pod_groups)(object);
-    let requests = accelerator::requests(&groups, catalogue);
-    let annotations = all_annotations(object, &groups, &requests);
-    let launches = launches(object, kind, &groups, &requests, around);
-    Some(workload(object, kind, &groups, &requests, &annotations, &launches, around, catalogue, ask))
+    of_workload(object, true, around, catalogue, ask)
 }
 
-/// The workload's annotations, then those of the templates of pods that ask for accelerators; where none does, of all.
+fn of_workload(
+    object: &Value,
+    asked: bool,
+    around: &Surroundings,
+    catalogue: &Catalogue,
+    ask: &Ask,
+) -> Option<Reading> {
+    let kind = kinds::of(object)?;
+    let (object, absent) = completed(kind, object, around);
+    let groups = kind.pod_groups(&object);
+    let requests = accelerator::requests(&groups, &around.documents, namespace(&object), catalogue);
+    let inner = kind.inner_objects(&object);
+    let annotations = all_annotations(&object, &inner, &groups, &requests);
+    let purpose = kind.purpose_of(&object);
+    let said = asked || annotations.iter().any(|annotations| annotations.speak_of_training());
+    // What is not known may ask for accelerators.
+    let may_ask = !requests.is_empty() || (absent.is_some() && purpose == Purpose::Training);
+    // Most objects ask for none: their commands are not even looked at.
+    if !said && !may_ask {
+        return None;
+    }
+    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(&object));
+    let bytes = launch::bytes(&groups, entrypoint.as_ref());
+    let launches = command::launches(&groups, entrypoint, &requests, &around.config_maps, namespace(&object));
+    if !said && !requests.is_empty() && !trains(purpose, &launches) {
+        return None;
+    }
+    let many = annotations.len().max(requests.len()) > MAX_GROUPS;
+    let all = annotations.iter().map(|annotations| annotations.bytes()).fold(bytes, usize::saturating_add);
+    let mut reading = if many || all > ask.max_bytes {
+        Reading::unread(Unread::TooLarge)
+    } else {
+        workload(&object, kind, &requests, &annotations, &launches, around, catalogue)
+    };
+    reading.warnings.extend(absent.map(not_there));
+    Some(reading)
+}
+
+/// The object with what it takes from its surroundings, and what of that is not there.
+fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> (Cow<'a, Value>, Option<String>) {
+    match kind.complete {
+        None => (Cow::Borrowed(object), None),
+        Some(complete) => {
+            let Completed { object, absent } = complete(object, around);
+            (Cow::Owned(object), absent)
+        }
+    }
+}
+
+fn namespace(object: &Value) -> &str {
+    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn not_there(what: String) -> String {
+    format!("{what} is not known: what it says of the pods is not read")
+}
+
+/// The workload's annotations, then those of the objects inside of it, then those of the templates of pods that ask for accelerators; where none does, of all.
 fn all_annotations<'a>(
     object: &'a Value,
+    inner: &'a [(&'a Value, String)],
     groups: &'a [PodGroup<'a>],
     requests: &[Request<'_>],
 ) -> Vec<Annotations<'a>> {
@@ -125,55 +170,40 @@ fn all_annotations<'a>(
     // A pod is its own template.
     let templates = groups.iter().filter(|group| !group.path.is_empty() && asks(group));
     let templates = templates.map(|group| Annotations::of(group.template, &group.path));
-    std::iter::once(Annotations::of(object, "")).chain(templates).collect()
-}
-
-/// What the object's commands start.
-fn launches(
-    object: &Value,
-    kind: &Kind,
-    groups: &[PodGroup<'_>],
-    requests: &[Request<'_>],
-    around: &Surroundings,
-) -> Vec<Launch> {
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
-    command::launches(groups, entrypoint, requests, &around.config_maps, namespace)
+    let of_asking = |path: &str| asking.is_empty() || asking.iter().any(|asking| asking.starts_with(path));
+    let inner = inner.iter().filter(|(_, path)| of_asking(path));
+    let inner = inner.map(|(object, path)| Annotations::of(object, path));
+    std::iter::once(Annotations::of(object, "")).chain(inner).chain(templates).collect()
 }
 
 /// Whether what asks for accelerators trains.
-fn trains(kind: &Kind, launches: &[Launch]) -> bool {
-    match (kind.purpose, launch::program(launches)) {
+fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
+    match (purpose, launch::program(launches)) {
         (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
         (_, Program::Benchmark) | (Purpose::General, Program::Python | Program::Other) => false,
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "what is known of the object, and what surrounds it")]
 fn workload(
     object: &Value,
     kind: &Kind,
-    groups: &[PodGroup<'_>],
     requests: &[Request<'_>],
     annotations: &[Annotations<'_>],
     launches: &[Launch],
     around: &Surroundings,
     catalogue: &Catalogue,
-    ask: &Ask,
 ) -> Reading {
-    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
-    let bytes = annotations.iter().map(|annotations| annotations.bytes()).sum::<usize>();
-    let many = annotations.len().max(requests.len()) > MAX_GROUPS;
-    if many || bytes.saturating_add(launch::bytes(groups, entrypoint.as_ref())) > ask.max_bytes {
-        return Reading::unread(Unread::TooLarge);
-    }
     let (mut reading, mut findings) = (Reading::default(), Findings::default());
     for annotations in annotations {
+        let known = findings.errors.len();
         annotations.read_keys(&mut reading.provenance, &mut findings);
+        findings.admit_from(known, *annotations);
         annotations.read_override(&mut findings);
     }
     for annotations in annotations {
+        let known = findings.errors.len();
         annotations.read_block(&mut reading.provenance, &mut findings);
+        findings.admit_from(known, *annotations);
     }
     reading.take(findings);
     let said = launch::read(launches, requests);
@@ -181,6 +211,15 @@ fn workload(
     reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
     reading.warnings.extend(said.warnings.iter().cloned());
     reading.defaults = said.offer_to(&mut reading.provenance);
-    accelerator::read(&mut reading, requests, around, catalogue);
+    if let Some((name, path)) = kind.model.and_then(|model| model(object))
+        && !reading.provenance.knows("model.name")
+    {
+        reading.provenance.offer("model.name", printable(&name, 256).into(), path);
+    }
+    // Neuron's compiler divides models among cores, and keeps what it likes.
+    if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
+        reading.unread = Some(Unread::Accelerator(Vendor::AWS));
+    }
+    accelerator::read(&mut reading, object, requests, around, catalogue);
     reading
 }

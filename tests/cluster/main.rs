@@ -14,6 +14,7 @@ mod gate;
 mod jobs;
 
 mod bypasses;
+mod certificates;
 mod children;
 mod crd;
 mod estimates;
@@ -23,6 +24,7 @@ mod nodes;
 mod overrides;
 mod people;
 mod permissions;
+mod policy;
 mod refusals;
 mod replicas;
 mod traffic;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! number = Σ over groups of pods (what one pod asks for × pods), where the number of pods is known
-//! type   = annotation, else node selector, else required node affinity, else the nodes that offer the resource
+//! type   = annotation, else node selector, else required node affinity, else the flavors of the Kueue queue, else the
+//!          nodes that offer the resource, else the resource's or the claim's own name
 //! ```
 //!
 //! Where several types are allowed (an affinity with several values, nodes of several kinds), the one with the most
@@ -13,10 +14,15 @@
 //! Where the resource is a part of an accelerator (a MIG slice, a core, a share with a limit on its memory), or the
 //! nodes' labels tell how much memory there is, that is the capacity, and not what the catalogue says of the type.
 
+mod claims;
+mod fractions;
 mod placement;
+mod queues;
 mod requests;
 
 pub use requests::{Limit, Request, requests};
+
+use serde_json::Value;
 
 use super::provenance::Provenance;
 use super::{Offer, Reading, printable};
@@ -45,6 +51,7 @@ struct Candidate<'c> {
 /// Reads what the pods ask for, and where they may be placed.
 pub(super) fn read(
     reading: &mut Reading,
+    object: &Value,
     requests: &[Request<'_>],
     around: &Surroundings,
     catalogue: &Catalogue,
@@ -52,6 +59,9 @@ pub(super) fn read(
     count(&mut reading.provenance, requests);
     for request in requests {
         let mut candidates = selected(request, catalogue);
+        if candidates.is_empty() && !reading.provenance.knows("accelerator.type") {
+            candidates = queues::offered(object, &request.resource, &around.documents, catalogue);
+        }
         if candidates.is_empty() && !reading.provenance.knows("accelerator.type") {
             candidates = offered(request, around, catalogue);
         }
@@ -166,12 +176,12 @@ fn part(request: &Request<'_>, card: Option<&Accelerator>, catalogue: &Catalogue
             ..offer(whole?.share(*per_chip), limits(&request.resource))
         }),
         _ => {
-            let (limit, resource) = request.limit.as_ref()?;
+            let (limit, source) = request.limit.as_ref()?;
             let bytes = match limit {
                 Limit::Bytes(bytes) => whole.map_or(*bytes, |whole| whole.min(*bytes)),
                 Limit::Percent(percent) => whole?.scale(*percent as f64 / 100.0),
             };
-            Some(offer(bytes, limits(resource)))
+            Some(offer(bytes, source.clone()))
         }
     }
 }

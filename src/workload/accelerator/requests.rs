@@ -13,10 +13,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::hardware::Catalogue;
+use super::{claims, fractions};
 use crate::hardware::resources::{Resource, ResourceKind, of_resource};
+use crate::hardware::{Catalogue, Vendor};
+use crate::surroundings::Documents;
 use crate::units::Bytes;
 use crate::workload::kinds::PodGroup;
+
+/// What a fraction is one of.
+const GPU: &str = "nvidia.com/gpu";
 
 /// What the pods of one group ask for.
 #[derive(Clone, Debug)]
@@ -33,7 +38,7 @@ pub struct Request<'a> {
     pub per_pod: u64,
     /// How many pods; none where the object is one of a number that it doesn't tell.
     pub pods: Option<u64>,
-    /// How much of each accelerator's memory a container may use, and the resource that says so.
+    /// How much of each accelerator's memory a container may use, and who says so.
     pub limit: Option<(Limit, String)>,
 }
 
@@ -46,23 +51,35 @@ pub enum Limit {
     Percent(u64),
 }
 
-/// The groups whose pods ask for accelerators. A pod that asks for several kinds counts by the one it has most of.
-pub fn requests<'a>(groups: &'a [PodGroup<'a>], catalogue: &'a Catalogue) -> Vec<Request<'a>> {
+/// The groups whose pods ask for accelerators. A pod that asks for several kinds counts by the one it has most of; one
+/// that asks for none by a resource may claim them, or ask for a part of one by annotation.
+pub fn requests<'a>(
+    groups: &'a [PodGroup<'a>],
+    documents: &Documents,
+    namespace: &str,
+    catalogue: &'a Catalogue,
+) -> Vec<Request<'a>> {
     let request = |group: &'a PodGroup<'a>| {
         let counts = of_pod(group.template, &|name| {
             of_resource(catalogue, name).is_some_and(|resource| resource.kind.counts_accelerators())
         });
-        let (resource, per_pod) = counts.into_iter().rev().max_by_key(|(_, count)| *count)?;
-        let request = Request {
-            path: &group.path,
-            template: group.template,
-            what: of_resource(catalogue, &resource)?,
-            resource,
-            per_pod,
-            pods: group.replicas,
-            limit: limit(group.template, catalogue),
+        let by_resource = || {
+            let (resource, per_pod) = counts.iter().rev().max_by_key(|(_, count)| **count)?;
+            let what = of_resource(catalogue, resource)?;
+            (*per_pod > 0).then(|| (resource.clone(), what, *per_pod, limit(group.template, catalogue)))
         };
-        (per_pod > 0).then_some(request)
+        let by_claim = || {
+            let (class, what, count) = claims::of(group.template, documents, namespace, catalogue)?;
+            (count > 0).then_some((class, what, count, None))
+        };
+        let by_fraction = || {
+            let (cards, limit, source) = fractions::of(group.template)?;
+            let what = Resource { vendor: Vendor::NVIDIA, kind: ResourceKind::Virtual, accelerator: None };
+            (cards > 0).then(|| (GPU.to_owned(), what, cards, Some((limit, source.to_owned()))))
+        };
+        let (resource, what, per_pod, limit) = by_resource().or_else(by_claim).or_else(by_fraction)?;
+        let pods = group.replicas;
+        Some(Request { path: &group.path, template: group.template, resource, what, per_pod, pods, limit })
     };
     groups.iter().filter(|group| group.replicas != Some(0)).filter_map(request).collect()
 }
@@ -77,7 +94,7 @@ fn limit(template: &Value, catalogue: &Catalogue) -> Option<(Limit, String)> {
             ResourceKind::MemoryPercent => Limit::Percent(count.min(100)),
             _ => return None,
         };
-        (count > 0).then_some((limit, name))
+        (count > 0).then(|| (limit, format!("limits {name}")))
     });
     limits.max_by_key(|(limit, _)| match limit {
         Limit::Bytes(bytes) => bytes.0,

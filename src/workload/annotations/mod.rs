@@ -53,6 +53,11 @@ impl<'a> Annotations<'a> {
         self.ours().any(|(name, _)| name != OVERRIDE && name != MODE)
     }
 
+    /// Whether they are those of another object, which whoever submits this one may neither read nor change.
+    pub fn are_elsewhere(self) -> bool {
+        self.path.contains(' ')
+    }
+
     /// How many bytes they take.
     pub fn bytes(self) -> usize {
         self.ours().map(|(_, value)| value.as_str().map_or(0, str::len)).sum()

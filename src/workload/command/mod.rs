@@ -144,12 +144,14 @@ pub(crate) fn launches(
     let mut launches = Vec::new();
     let mut budget = Budget::new();
     if let Some(entrypoint) = entrypoint {
-        let container = containers.first().map(|(_, container)| *container);
+        let first = containers.first().copied();
         let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
-        let environment = container.map(|container| Environment::of(container, config_maps, namespace));
+        let environment = first.map(|(_, container)| Environment::of(container, config_maps, namespace));
+        let files =
+            first.map(|(group, container)| Files::of(group.template, container, config_maps, namespace));
         let environment = shell::with(&environment.unwrap_or_default(), own.collect());
         let start = Start::of(&environment, None);
-        let mut run = Run::new("entrypoint", Files::default(), &mut budget);
+        let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut budget);
         shell::read(entrypoint.script, Vec::new(), &start, &mut run);
         launches.append(&mut run.launches);
     }
@@ -159,7 +161,8 @@ pub(crate) fn launches(
         let environment = Environment::of(container, config_maps, namespace);
         let directory = container.get("workingDir").and_then(Value::as_str).map(str::to_owned);
         let start = Start::of(&environment, directory);
-        let mut run = Run::new(&place, Files::default(), &mut budget);
+        let files = Files::of(group.template, container, config_maps, namespace);
+        let mut run = Run::new(&place, files, &mut budget);
         run.container(container, &start);
         for launch in &mut run.launches {
             launch.group = Some(group.path.clone());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::hardware::Catalogue;
+use crate::surroundings::Documents;
 use crate::workload::accelerator;
 
 /// Everything that is read of one container, a line each.
@@ -155,7 +156,7 @@ fn of_groups(
             replicas: Some(2),
         })
         .collect();
-    let requests = accelerator::requests(&groups, Catalogue::builtin());
+    let requests = accelerator::requests(&groups, &Documents::default(), "", Catalogue::builtin());
     shown(&launches(&groups, entrypoint, &requests, config_maps, "ml"))
 }
 

@@ -1,13 +1,38 @@
 //! The workload kinds: where each keeps its pod templates and replica counts.
 //!
 //! One kind a file; [`KINDS`] is the one list. The webhook's rules and conditions, the controller's watches and the
-//! chart's permissions are all made from it, so a kind is added here and nowhere else.
+//! chart's permissions are all made from it, so a kind is added here and nowhere else. Most kinds keep their templates
+//! in one of a few [shapes](Pods); the others read themselves.
 
+mod appwrapper;
+mod ascendjob;
+mod cronjob;
+mod elasticjob;
+mod hyperpodpytorchjob;
+mod jaxjob;
 mod job;
+mod jobset;
+mod kaiwojob;
+mod leaderworkerset;
+mod mpijob;
+mod paddlejob;
 mod pod;
+mod pods;
 mod pytorchjob;
+mod raycluster;
+mod rayjob;
+mod runtime;
+#[cfg(test)]
+mod tests;
+mod tfjob;
+mod trainjob;
+mod volcanojob;
 
 use serde_json::Value;
+
+pub use pods::{PodGroup, Pods};
+
+use crate::surroundings::Surroundings;
 
 /// A kind of Kubernetes object that people train with.
 #[derive(Debug)]
@@ -30,12 +55,70 @@ pub struct Kind {
     pub pod_specs: PodSpecs,
     /// JSON pointer of the field that queues flip to hold the workload back.
     pub suspend: Option<&'static str>,
+    /// JSON pointers of lists into which queues write where the pods may be placed.
+    pub placements: &'static [&'static str],
     /// JSON pointer of the deadline in seconds.
     pub active_deadline_seconds: Option<&'static str>,
-    /// The groups of pods that the object asks for. Never fails: what is not there is not listed.
-    pub pod_groups: for<'a> fn(&'a Value) -> Vec<PodGroup<'a>>,
+    /// Where the pod templates and their numbers are.
+    pub pods: Pods,
+    /// The objects inside of it that are made of it as they are, with where they are: their annotations count as its own.
+    pub inner: Option<for<'a> fn(&'a Value) -> Vec<(&'a Value, String)>>,
+    /// Completes the object by what it takes from its surroundings.
+    pub complete: Option<fn(&Value, &Surroundings) -> Completed>,
     /// The command that the object gives outside of its containers (`RayJob`'s `entrypoint`).
     pub entrypoint: Option<for<'a> fn(&'a Value) -> Option<Entrypoint<'a>>>,
+    /// The model that the object names outside of its commands, with where it does.
+    pub model: Option<fn(&Value) -> Option<(String, &'static str)>>,
+}
+
+/// What a kind's file leaves out.
+const BLANK: Kind = Kind {
+    group: "",
+    versions: &["v1"],
+    kind: "",
+    plural: "",
+    slug: "",
+    purpose: Purpose::General,
+    makes: &[("", "Pod")],
+    pod_specs: PodSpecs::Elsewhere,
+    suspend: None,
+    placements: &[],
+    active_deadline_seconds: None,
+    pods: Pods::None,
+    inner: None,
+    complete: None,
+    entrypoint: None,
+    model: None,
+};
+
+/// An object, completed by what it takes from its surroundings.
+#[derive(Clone, Debug)]
+pub struct Completed {
+    /// The object, as its kind's other functions read it.
+    pub object: Value,
+    /// What it refers to that is not there: `ClusterTrainingRuntime torch-distributed`.
+    pub absent: Option<String>,
+}
+
+impl Kind {
+    /// The groups of pods that the (completed) object asks for. Never fails: what is not there is not listed.
+    pub fn pod_groups<'a>(&self, object: &'a Value) -> Vec<PodGroup<'a>> {
+        self.pods.groups(object)
+    }
+
+    /// Whether the object exists for training: by its kind, or by that of what it holds.
+    pub fn purpose_of(&self, object: &Value) -> Purpose {
+        let training = self
+            .inner_objects(object)
+            .iter()
+            .any(|(inner, _)| of(inner).is_some_and(|kind| kind.purpose == Purpose::Training));
+        if training { Purpose::Training } else { self.purpose }
+    }
+
+    /// The objects inside of it that are made of it as they are.
+    pub fn inner_objects<'a>(&self, object: &'a Value) -> Vec<(&'a Value, String)> {
+        self.inner.map(|inner| inner(object)).unwrap_or_default()
+    }
 }
 
 /// A command that an object gives outside of its containers.
@@ -61,29 +144,45 @@ pub enum Purpose {
 /// Where a kind's pod specs are, as far as an expression over the object alone can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodSpecs {
-    /// At these paths, in CEL's optional syntax, each giving one pod spec; absence of accelerators is provable.
-    At(&'static [&'static str]),
-    /// In the values of a map, at this path, each holding `template.spec`.
-    InMapOfTemplates(&'static str),
+    /// At these places; absence of accelerators is provable.
+    At(&'static [Place]),
     /// Somewhere else (a runtime, a cluster selector): the webhook is always called.
     Elsewhere,
 }
 
-/// Pods made from one template.
-#[derive(Clone, Debug)]
-pub struct PodGroup<'a> {
-    /// The group's role, as the kind names it (`Master`, `Worker`); empty where there is only one.
-    pub role: &'a str,
-    /// The pod template: `metadata` and `spec`.
-    pub template: &'a Value,
-    /// Where the template is in the object, for provenance: `spec.template`.
-    pub path: String,
-    /// How many pods; none where the object is one of a number that it doesn't tell.
-    pub replicas: Option<u64>,
+/// Where pod templates are, in CEL's optional syntax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One template, at this path.
+    Template(&'static str),
+    /// In the values of the map at this path, each holding `template`.
+    Map(&'static str),
+    /// In the items of the list at this path, each holding a template at the second path.
+    List(&'static str, &'static str),
 }
 
 /// Every kind that is understood.
-pub static KINDS: &[Kind] = &[pytorchjob::KIND, job::KIND, pod::KIND];
+pub static KINDS: &[Kind] = &[
+    pytorchjob::KIND,
+    job::KIND,
+    pod::KIND,
+    trainjob::KIND,
+    mpijob::KIND,
+    jobset::KIND,
+    rayjob::KIND,
+    raycluster::KIND,
+    tfjob::KIND,
+    paddlejob::KIND,
+    jaxjob::KIND,
+    volcanojob::KIND,
+    leaderworkerset::KIND,
+    appwrapper::KIND,
+    hyperpodpytorchjob::KIND,
+    ascendjob::KIND,
+    elasticjob::KIND,
+    kaiwojob::KIND,
+    cronjob::KIND,
+];
 
 /// The kind of an object, by group and kind; any of its versions.
 pub fn find(group: &str, kind: &str) -> Option<&'static Kind> {
@@ -95,36 +194,4 @@ pub fn of(object: &Value) -> Option<&'static Kind> {
     let api_version = object.get("apiVersion")?.as_str()?;
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     find(group, object.get("kind")?.as_str()?)
-}
-
-/// A count of replicas, or of completions, as the API gives it: absent is one, negative is none.
-fn replicas(value: Option<&Value>) -> u64 {
-    match value.and_then(Value::as_i64) {
-        None => 1,
-        Some(count) => u64::try_from(count).unwrap_or(0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn slugs_are_unique_and_fit_a_name() {
-        let slugs: BTreeSet<_> = KINDS.iter().map(|k| k.slug).collect();
-        assert_eq!(slugs.len(), KINDS.len());
-        assert!(
-            slugs.iter().all(|s| s.len() <= 40 && s.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
-        );
-    }
-
-    #[test]
-    fn a_kind_is_found_whatever_its_version() {
-        let object = serde_json::json!({"apiVersion": "batch/v1", "kind": "Job"});
-        assert_eq!(of(&object).map(|k| k.slug), Some("job"));
-        assert!(of(&serde_json::json!({"apiVersion": "apps/v1", "kind": "Job"})).is_none());
-        assert!(of(&serde_json::json!({"apiVersion": 1, "kind": []})).is_none());
-    }
 }

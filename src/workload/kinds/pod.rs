@@ -5,21 +5,17 @@
 
 use serde_json::Value;
 
-use super::{Kind, PodGroup, PodSpecs, Purpose};
+use super::{BLANK, Kind, Place, PodGroup, PodSpecs, Pods};
 
 pub(super) const KIND: Kind = Kind {
-    group: "",
-    versions: &["v1"],
     kind: "Pod",
     plural: "pods",
     slug: "pod",
-    purpose: Purpose::General,
     makes: &[],
-    pod_specs: PodSpecs::At(&["object.?spec"]),
-    suspend: None,
+    pod_specs: PodSpecs::At(&[Place::Template("object")]),
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
-    pod_groups,
-    entrypoint: None,
+    pods: Pods::Own(pod_groups),
+    ..BLANK
 };
 
 fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {

@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
     use crate::hardware::Catalogue;
-    use crate::surroundings::ConfigMaps;
+    use crate::surroundings::{ConfigMaps, Documents};
     use crate::workload::accelerator;
     use crate::workload::command::launches;
     use crate::workload::kinds::PodGroup;
@@ -270,7 +270,7 @@ mod tests {
             })
             .collect();
         let catalogue = Catalogue::builtin();
-        let requests = accelerator::requests(&groups, catalogue);
+        let requests = accelerator::requests(&groups, &Documents::default(), "", catalogue);
         let launches = launches(&groups, None, &requests, &ConfigMaps::default(), "");
         let launch = launches.iter().find(|launch| !launch.launchers.is_empty()).unwrap();
         let mut said = Said::default();

@@ -1,0 +1,16 @@
+//! kubeflow.org/v1 JAXJob: a template a replica type (`Worker`).
+
+use super::{BLANK, Kind, Place, PodSpecs, Pods, Purpose};
+
+pub(super) const KIND: Kind = Kind {
+    group: "kubeflow.org",
+    kind: "JAXJob",
+    plural: "jaxjobs",
+    slug: "jaxjob",
+    purpose: Purpose::Training,
+    pod_specs: PodSpecs::At(&[Place::Map("object.?spec.?jaxReplicaSpecs")]),
+    suspend: Some("/spec/runPolicy/suspend"),
+    active_deadline_seconds: Some("/spec/runPolicy/activeDeadlineSeconds"),
+    pods: Pods::Roles("/spec/jaxReplicaSpecs"),
+    ..BLANK
+};

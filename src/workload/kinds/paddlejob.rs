@@ -1,0 +1,16 @@
+//! kubeflow.org/v1 PaddleJob: a template a replica type (`Master`, `Worker`).
+
+use super::{BLANK, Kind, Place, PodSpecs, Pods, Purpose};
+
+pub(super) const KIND: Kind = Kind {
+    group: "kubeflow.org",
+    kind: "PaddleJob",
+    plural: "paddlejobs",
+    slug: "paddlejob",
+    purpose: Purpose::Training,
+    pod_specs: PodSpecs::At(&[Place::Map("object.?spec.?paddleReplicaSpecs")]),
+    suspend: Some("/spec/runPolicy/suspend"),
+    active_deadline_seconds: Some("/spec/runPolicy/activeDeadlineSeconds"),
+    pods: Pods::Roles("/spec/paddleReplicaSpecs"),
+    ..BLANK
+};
