@@ -20,7 +20,7 @@ pub struct Surroundings {
     pub nodes: Arc<[Node]>,
     /// Workloads that a `TrainingEstimate` may refer to by `workloadRef`.
     pub workloads: Vec<Value>,
-    /// ConfigMaps whose keys may be files or variables of containers.
+    /// `ConfigMaps` whose keys may be files or variables of containers.
     pub config_maps: Arc<ConfigMaps>,
     /// Other objects that workloads refer to.
     pub documents: Arc<Documents>,
@@ -194,14 +194,14 @@ impl Documents {
     }
 }
 
-/// ConfigMaps by namespace and name.
+/// `ConfigMaps` by namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigMaps {
     maps: BTreeMap<(String, String), Arc<BTreeMap<String, Arc<str>>>>,
 }
 
 impl ConfigMaps {
-    /// Adds a ConfigMap's data.
+    /// Adds a `ConfigMap`'s data.
     pub fn add(&mut self, namespace: &str, name: &str, data: BTreeMap<String, Arc<str>>) {
         self.maps.insert((namespace.to_owned(), name.to_owned()), Arc::new(data));
     }
@@ -211,7 +211,7 @@ impl ConfigMaps {
         self.maps.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    /// A ConfigMap's data. An empty namespace stands for one that is not told.
+    /// A `ConfigMap`'s data. An empty namespace stands for one that is not told.
     pub fn get(&self, namespace: &str, name: &str) -> Option<&BTreeMap<String, Arc<str>>> {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).map(|data| &**data)
     }

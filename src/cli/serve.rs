@@ -25,7 +25,7 @@ use crate::config::{Arguments, Settings};
 use crate::server::{Health, Port, Stop, health_router};
 use crate::tls::Certificates;
 use crate::webhook::Webhook;
-use crate::{controller, telemetry, tls, webhook};
+use crate::{controller, endpoint, telemetry, tls, webhook};
 
 /// Serves until it is told to stop.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
@@ -65,7 +65,12 @@ async fn serve(settings: Settings) -> Result<()> {
         async move { certificates.run(stopping).await }
     });
 
-    let router = webhook::router(Arc::new(webhook(&client, &cluster, &mut registry)));
+    let mut router = webhook::router(Arc::new(webhook(&client, &cluster, &mut registry)));
+    if settings.api {
+        let metrics = endpoint::Metrics::default();
+        metrics.register(&mut registry);
+        router = router.merge(endpoint::router(client.clone(), cluster.policies.clone(), metrics));
+    }
     let controller = controller_settings(&settings);
     controller.metrics.register(&mut registry);
     tasks.spawn(controller::run(client.clone(), cluster, controller, stopped.clone()));

@@ -46,6 +46,9 @@ pub struct Arguments {
     /// The namespace of weighbridge's own Secret and Lease
     #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", default_value = "weighbridge", value_name = "NAME")]
     pub namespace: String,
+    /// Answer POST /v1/estimate at the webhook's port, for other policy engines
+    #[arg(long, env = "WEIGHBRIDGE_API")]
+    pub api: bool,
     /// The policy's file, followed while it changes: its fields win over the arguments
     #[arg(long, env = "WEIGHBRIDGE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -29,6 +29,8 @@ pub struct Settings {
     pub namespace: String,
     /// What the arguments say of the policy: what its file is laid over.
     pub policy: Policy,
+    /// Whether other engines may ask.
+    pub api: bool,
     /// The policy's file.
     pub policy_file: Option<PathBuf>,
     /// The namespaces to watch; all where there are none.
@@ -110,6 +112,7 @@ impl TryFrom<Arguments> for Settings {
                 overrides: Overrides { users: arguments.override_users, groups: arguments.override_groups },
                 ..Policy::default()
             },
+            api: arguments.api,
             policy_file: arguments.config,
             watch_namespaces: arguments.watch_namespaces,
             reads: Reads {

@@ -8,7 +8,7 @@
 //!
 //! The Secret that the chart renders is empty, and one that isn't there is created. Whoever comes first fills it, by an
 //! update with the resourceVersion that it read; whoever is refused reads again and adopts what is there. So is each
-//! step of a rotation taken: by one replica, and seen by all.
+//! step of a rotation taken: by one replica, and seen by all. A CA that somebody else puts there is theirs to rotate.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,8 @@ const KEY: &str = "tls.key";
 const NEXT_CERTIFICATE: &str = "next.crt";
 const NEXT_KEY: &str = "next.key";
 const BUNDLE: &str = "ca.crt";
+/// Begins the common name of a CA that we made: no other is rotated.
+const NAME: &str = "weighbridge ";
 
 /// Clocks differ; what is signed was good a little before.
 pub(super) const BACKDATE: Duration = Duration::hours(1);
@@ -43,8 +45,8 @@ pub(super) struct Authority {
     /// The last moment at which it is good.
     pub(super) not_after: OffsetDateTime,
     bundle: Vec<u8>,
-    /// The next step of its rotation, and when it is due.
-    pub(super) next: (Step, OffsetDateTime),
+    /// The next step of its rotation, and when it is due; none for a CA that somebody else has put there.
+    pub(super) next: Option<(Step, OffsetDateTime)>,
 }
 
 type Data = BTreeMap<String, ByteString>;
@@ -62,10 +64,9 @@ impl Authority {
                 Some(data) => {
                     let unreadable = |reason| Error::NoAuthority(qualified(settings), reason);
                     let authority = Self::read(data, &settings.lifetimes).map_err(unreadable)?;
-                    let (step, due) = authority.next;
-                    if due > now {
+                    let Some((step, _)) = authority.next.filter(|(_, due)| *due <= now) else {
                         return Ok(authority);
-                    }
+                    };
                     tracing::info!(secret = qualified(settings), ?step, "the CA rotates");
                     Some(taken(step, data, now, &settings.lifetimes)?)
                 }
@@ -125,7 +126,11 @@ impl Authority {
                 Some(next.map_err(|error| format!("{NEXT_CERTIFICATE}: {error}"))?)
             }
         };
-        let next = rotation::next(current, following, trusted > 1, lifetimes);
+        let ours = parsed
+            .subject()
+            .iter_common_name()
+            .any(|name| name.as_str().is_ok_and(|name| name.starts_with(NAME)));
+        let next = ours.then(|| rotation::next(current, following, trusted > 1, lifetimes));
         let not_after = current.not_after;
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| error.to_string())?;
         Ok(Self { issuer, certificate: certificate.into_owned(), not_after, bundle, next })
@@ -230,7 +235,7 @@ fn new_ca(now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<(ByteString, Byt
     let mut params = CertificateParams::default();
     // Two CAs of one name would be hard to tell apart during a rotation.
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, format!("weighbridge {}", now.unix_timestamp()));
+    params.distinguished_name.push(DnType::CommonName, format!("{NAME}{}", now.unix_timestamp()));
     params.not_before = now - BACKDATE;
     params.not_after = now + lifetimes.authority;
     params.serial_number = Some(serial(&key));
@@ -324,23 +329,23 @@ mod tests {
         let first = generate(born, &LIFETIMES).unwrap();
         let old = read(&first).certificate().to_vec();
 
-        let (step, due) = read(&first).next;
+        let (step, due) = read(&first).next.unwrap();
         assert_eq!(step, Step::Publish);
         let published = taken(step, &first, due, &LIFETIMES).unwrap();
         assert_eq!(read(&published).certificate().to_vec(), old, "nothing is signed by the next one yet");
         assert_eq!(trusted(&published).len(), 2);
 
-        let (step, due) = read(&published).next;
+        let (step, due) = read(&published).next.unwrap();
         assert_eq!(step, Step::Use);
         let used = taken(step, &published, due, &LIFETIMES).unwrap();
         let new = read(&used).certificate().to_vec();
         assert!(new != old && trusted(&published).contains(&new) && trusted(&used).contains(&old));
         assert!(!used.contains_key(NEXT_KEY));
 
-        let (step, due) = read(&used).next;
+        let (step, due) = read(&used).next.unwrap();
         assert_eq!(step, Step::Forget);
         let forgotten = taken(step, &used, due, &LIFETIMES).unwrap();
         assert_eq!(trusted(&forgotten), [new]);
-        assert_eq!(read(&forgotten).next.0, Step::Publish);
+        assert_eq!(read(&forgotten).next.unwrap().0, Step::Publish);
     }
 }

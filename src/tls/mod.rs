@@ -220,7 +220,8 @@ impl Certificates {
             None => Arc::new(Leaf::sign(&authority, &self.settings.names, lifetime, now)?),
         };
         self.metrics.authority_expires(authority.not_after);
-        self.due.store(authority.next.1.min(leaf.renew_at).unix_timestamp(), Ordering::Relaxed);
+        let due = authority.next.map_or(leaf.renew_at, |(_, due)| due.min(leaf.renew_at));
+        self.due.store(due.unix_timestamp(), Ordering::Relaxed);
         Ok((leaf, entries))
     }
 
@@ -230,12 +231,10 @@ impl Certificates {
         if let Some(configuration) = &self.own_configuration {
             ca_bundle::ensure(&self.client, configuration, &files.authority).await?;
         }
+        let unusable = |reason| Error::Files(folder.display().to_string(), reason);
         let leaf = match self.resolver.leaf().filter(|leaf| leaf.is_from(&files)) {
             Some(leaf) => leaf,
-            None => {
-                let unusable = |reason| Error::Files(folder.display().to_string(), reason);
-                Arc::new(Leaf::of_files(&files).map_err(unusable)?)
-            }
+            None => Arc::new(Leaf::of_files(&files).map_err(unusable)?),
         };
         Ok((leaf, ca_bundle::read(&self.client, &self.settings.configuration).await?))
     }

@@ -61,16 +61,14 @@ pub(super) fn next(
     others: bool,
     lifetimes: &Lifetimes,
 ) -> (Step, OffsetDateTime) {
-    match following {
+    if let Some(following) = following {
         // Earlier than planned where the CA at hand ends before the overlap does.
-        Some(following) => (Step::Use, (following.born + lifetimes.overlap).min(current.not_after)),
-        None => {
-            let publish = current.not_after - (current.not_after - current.born) / 3;
-            // It signs since its overlap, as far as its dates tell; a replica that was slow has as long again.
-            let forget = current.born + (lifetimes.overlap + lifetimes.leaf) * 2;
-            if others && forget < publish { (Step::Forget, forget) } else { (Step::Publish, publish) }
-        }
+        return (Step::Use, (following.born + lifetimes.overlap).min(current.not_after));
     }
+    let publish = current.not_after - (current.not_after - current.born) / 3;
+    // It signs since its overlap, as far as its dates tell; a replica that was slow has as long again.
+    let forget = current.born + (lifetimes.overlap + lifetimes.leaf) * 2;
+    if others && forget < publish { (Step::Forget, forget) } else { (Step::Publish, publish) }
 }
 
 #[cfg(test)]

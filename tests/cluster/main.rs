@@ -17,6 +17,8 @@ mod bypasses;
 mod certificates;
 mod children;
 mod crd;
+mod doctor;
+mod engines;
 mod estimates;
 mod kinds;
 mod modes;

@@ -1,0 +1,466 @@
+//! Manifests as people write them: what is read of each, and what becomes of it.
+//!
+//! The first table is over manifests of our own in `tests/manifests/`, of the shapes that public ones have. The second
+//! is over public ones themselves, where a folder holds them: `WEIGHBRIDGE_MANIFESTS`, or `shared/manifests` beside the
+//! tree. Where there is none, that is said.
+//!
+//! A wrong refusal is the worst mistake, so every row says what becomes of the manifest, whatever is read of it.
+
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use weighbridge::hardware::Catalogue;
+use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::judgement::{Judgement, Verdict};
+use weighbridge::surroundings::{Node, Surroundings};
+
+/// What becomes of a manifest's workloads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Expected {
+    /// It trains, and would never be refused.
+    Admitted,
+    /// It trains, and nothing can be said of whether it fits.
+    Unknown,
+    /// It is refused.
+    Refused,
+    /// Nothing trains.
+    NotTraining,
+}
+
+use Expected::{Admitted, NotTraining, Refused, Unknown};
+
+struct Case {
+    file: &'static str,
+    expected: Expected,
+    /// What is read, at least: field and value, as reports show them.
+    fields: &'static [(&'static str, &'static str)],
+}
+
+const fn case(
+    file: &'static str,
+    expected: Expected,
+    fields: &'static [(&'static str, &'static str)],
+) -> Case {
+    Case { file, expected, fields }
+}
+
+const OWN: &[Case] = &[
+    case(
+        "fsdp-script.yaml",
+        Admitted,
+        &[
+            ("model.layers", "32"),
+            ("model.hiddenSize", "4096"),
+            ("model.attentionHeads", "32"),
+            ("model.keyValueHeads", "8"),
+            ("model.ffnHiddenSize", "14336"),
+            ("batch.sequenceLength", "8192"),
+            ("batch.microBatchSize", "1"),
+            ("parallelism.sharding", "FSDP"),
+            ("offload.activations", "true"),
+            ("accelerator.type", "H100-80GB"),
+            ("accelerator.count", "32"),
+        ],
+    ),
+    case("fsdp-70b-on-one-node.yaml", Refused, &[("model.layers", "80"), ("accelerator.count", "8")]),
+    case(
+        "megatron.yaml",
+        Admitted,
+        &[
+            ("model.layers", "36"),
+            ("model.hiddenSize", "4096"),
+            ("model.attentionHeads", "32"),
+            ("batch.sequenceLength", "2048"),
+            ("batch.microBatchSize", "1"),
+            ("batch.globalBatchSize", "288"),
+            ("parallelism.tensor", "8"),
+            ("parallelism.pipeline", "1"),
+            ("precision", "FP16"),
+            ("recompute", "Selective"),
+            ("framework", "Megatron"),
+            ("accelerator.count", "16"),
+        ],
+    ),
+    case(
+        "axolotl-config-map.yaml",
+        Admitted,
+        &[
+            ("model.name", "google/gemma-3-4b-it"),
+            ("finetuning.method", "QLoRA"),
+            ("finetuning.rank", "32"),
+            ("batch.sequenceLength", "4096"),
+            ("batch.microBatchSize", "1"),
+            ("recompute", "Full"),
+            ("accelerator.count", "1"),
+        ],
+    ),
+    case(
+        "sft-config-map.yaml",
+        Admitted,
+        &[
+            ("model.name", "bigscience/bloom-560m"),
+            ("batch.microBatchSize", "4"),
+            ("accelerator.type", "NVIDIA-A100-SXM4-80GB"),
+            ("accelerator.count", "2"),
+        ],
+    ),
+    case(
+        "appwrapper-lora.yaml",
+        Admitted,
+        &[
+            ("model.name", "ibm-granite/granite-8b-code-base-4k"),
+            ("finetuning.method", "LoRA"),
+            ("finetuning.rank", "4"),
+            ("parallelism.sharding", "HSDP"),
+            ("batch.microBatchSize", "8"),
+            ("batch.sequenceLength", "512"),
+            ("recompute", "Full"),
+            ("accelerator.count", "8"),
+        ],
+    ),
+    case(
+        "volcano-llama-cookbook.yaml",
+        Admitted,
+        &[
+            ("model.layers", "32"),
+            ("model.hiddenSize", "4096"),
+            ("parallelism.sharding", "FSDP"),
+            ("batch.microBatchSize", "8"),
+            ("parameterPrecision", "BF16"),
+            ("accelerator.count", "16"),
+        ],
+    ),
+    case(
+        "trainjob-torchtune.yaml",
+        Admitted,
+        &[
+            ("model.name", "meta-llama/Llama-3.2-1B-Instruct"),
+            ("model.layers", "16"),
+            ("accelerator.type", "NVIDIA-L40S"),
+            ("accelerator.count", "2"),
+        ],
+    ),
+    case(
+        "image-variables.yaml",
+        Admitted,
+        &[
+            ("model.name", "google/gemma-2b"),
+            ("finetuning.method", "LoRA"),
+            ("finetuning.rank", "8"),
+            ("batch.microBatchSize", "1"),
+            ("batch.sequenceLength", "512"),
+            ("accelerator.count", "8"),
+        ],
+    ),
+    case("queue-flavor.yaml", Admitted, &[("accelerator.type", "H100-80GB"), ("accelerator.count", "32")]),
+    case("claimed.yaml", Admitted, &[("accelerator.type", "H100-80GB"), ("accelerator.count", "32")]),
+    case("opaque.yaml", Unknown, &[]),
+    case("no-training.yaml", NotTraining, &[]),
+];
+
+/// Public manifests, by the name that they have in their index.
+const PUBLIC: &[Case] = &[
+    case(
+        "rendered-01-fsdp-llama2-7b.p5x4.yaml",
+        Admitted,
+        &[
+            ("model.layers", "32"),
+            ("model.hiddenSize", "4096"),
+            ("model.attentionHeads", "32"),
+            ("model.keyValueHeads", "32"),
+            ("model.ffnHiddenSize", "11008"),
+            ("batch.sequenceLength", "4096"),
+            ("batch.microBatchSize", "1"),
+            ("parallelism.sharding", "FSDP"),
+            ("offload.activations", "true"),
+            ("accelerator.count", "32"),
+        ],
+    ),
+    case(
+        "rendered-03-fsdp-llama2-70b.p5x4.yaml",
+        Admitted,
+        &[
+            ("model.layers", "80"),
+            ("model.hiddenSize", "8192"),
+            ("model.attentionHeads", "64"),
+            ("model.keyValueHeads", "8"),
+            ("model.ffnHiddenSize", "28672"),
+            ("batch.sequenceLength", "4096"),
+            ("batch.microBatchSize", "1"),
+            ("parallelism.sharding", "FSDP"),
+            ("accelerator.count", "32"),
+        ],
+    ),
+    case(
+        "rendered-04-fsdp-llama3_1-8b.p5x4.yaml",
+        Admitted,
+        &[
+            ("model.layers", "32"),
+            ("model.keyValueHeads", "8"),
+            ("model.ffnHiddenSize", "14336"),
+            ("batch.sequenceLength", "8192"),
+            ("accelerator.count", "32"),
+        ],
+    ),
+    case(
+        "rendered-06-fsdp-mixtral-8x7b.p5x4.yaml",
+        Admitted,
+        &[
+            ("model.experts", "8"),
+            ("model.expertsPerToken", "2"),
+            ("model.vocabSize", "32000"),
+            ("batch.microBatchSize", "4"),
+            ("batch.sequenceLength", "32768"),
+        ],
+    ),
+    case(
+        "08-fsdp-llama3_2-1b-nsight.yaml",
+        Admitted,
+        &[
+            ("model.layers", "16"),
+            ("model.hiddenSize", "2048"),
+            ("model.attentionHeads", "32"),
+            ("model.keyValueHeads", "2"),
+            ("model.ffnHiddenSize", "8192"),
+            ("batch.sequenceLength", "2048"),
+            ("batch.microBatchSize", "2"),
+            ("accelerator.count", "2"),
+        ],
+    ),
+    case(
+        "rendered-09-megatron-gpt3-pytorchjob.p5x2.yaml",
+        Admitted,
+        &[
+            ("model.layers", "36"),
+            ("model.hiddenSize", "4096"),
+            ("batch.sequenceLength", "2048"),
+            ("parallelism.tensor", "8"),
+            ("parallelism.pipeline", "1"),
+            ("batch.microBatchSize", "1"),
+            ("batch.globalBatchSize", "288"),
+            ("precision", "FP16"),
+            ("recompute", "Selective"),
+            ("dataset.tokens", "300B"),
+        ],
+    ),
+    case("rendered-10-deepspeed-qlora-qwen3-8b.g5.yaml", Unknown, &[("accelerator.type", "A10G")]),
+    case("rendered-10-deepspeed-qlora-qwen3-8b.mig3g20gb.yaml", Unknown, &[]),
+    case(
+        "11-nemo-rl-grpo-rayjob.yaml",
+        Unknown,
+        &[("accelerator.type", "H200-141GB"), ("accelerator.count", "16")],
+    ),
+    case(
+        "12-nemo-rl-rayjob-a10g.yaml",
+        Unknown,
+        &[("accelerator.type", "A10G"), ("accelerator.count", "2")],
+    ),
+    case("16-vjepa2-64gpu.yaml", Unknown, &[("accelerator.count", "64")]),
+    case("17-composer-stable-diffusion.yaml", Unknown, &[]),
+    case("18-verl-rlvr-raycluster.yaml", NotTraining, &[]),
+    case("19-nccl-tests-negative.yaml", NotTraining, &[]),
+    case(
+        "20-bionemo-esm2-8m.yaml",
+        Admitted,
+        &[("batch.microBatchSize", "2"), ("parallelism.tensor", "1"), ("accelerator.type", "A10G")],
+    ),
+    case("21-neuron-llama2-mpijob.yaml", Unknown, &[("accelerator.count", "64")]),
+    case("22-axolotl-gemma3-multimodal-a100.yaml", Admitted, &[("accelerator.count", "1")]),
+    case(
+        "23-gemma-2b-lora-8xl4.yaml",
+        Admitted,
+        &[
+            ("model.name", "google/gemma-2b"),
+            ("finetuning.method", "LoRA"),
+            ("finetuning.rank", "8"),
+            ("batch.sequenceLength", "512"),
+            ("batch.microBatchSize", "1"),
+            ("accelerator.count", "8"),
+        ],
+    ),
+    case(
+        "28-fms-sft-kfto-kueue.yaml",
+        Admitted,
+        &[
+            ("model.name", "bigscience/bloom-560m"),
+            ("batch.microBatchSize", "4"),
+            ("accelerator.type", "NVIDIA-A100-SXM4-80GB"),
+            ("accelerator.count", "2"),
+        ],
+    ),
+    case(
+        "29-fms-autoconf-appwrapper-lora.yaml",
+        Admitted,
+        &[
+            ("model.name", "ibm-granite/granite-8b-code-base-4k"),
+            ("finetuning.method", "LoRA"),
+            ("finetuning.rank", "4"),
+            ("batch.microBatchSize", "8"),
+            ("batch.sequenceLength", "512"),
+            ("parallelism.sharding", "HSDP"),
+            ("recompute", "Full"),
+        ],
+    ),
+    case("33-pytorch-deepspeed-bert-demo.yaml", Unknown, &[("accelerator.count", "2")]),
+    case("34-elastic-imagenet.yaml", NotTraining, &[]),
+    case("35-rayjob-pytorch-text-classifier.yaml", Unknown, &[("accelerator.count", "1")]),
+    case("36-raycluster-verl.yaml", NotTraining, &[]),
+    case("37-sichek-megatron-gpt3-5b.yaml", Unknown, &[("accelerator.count", "16")]),
+    case("39-ascendjob-llama-2x8.yaml", Unknown, &[("accelerator.count", "16")]),
+    case(
+        "46-volcano-llama3-8b-fsdp-2x8.yaml",
+        Admitted,
+        &[
+            ("model.layers", "32"),
+            ("parallelism.sharding", "FSDP"),
+            ("parameterPrecision", "BF16"),
+            ("batch.microBatchSize", "8"),
+            ("accelerator.count", "16"),
+        ],
+    ),
+    case("55-mlperf-llama2-70b-lora-mpijob.yaml", Unknown, &[("accelerator.count", "64")]),
+    case("rendered-56-aks-rayjob-llamafactory.default.yaml", Unknown, &[("accelerator.count", "4")]),
+];
+
+fn documents(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let documents = serde_saphyr::from_multiple::<Value>(&text);
+    documents.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The judgements of what trains in a stream, in a cluster that has these nodes besides.
+fn judged(documents: &[Value], nodes: &[Node]) -> Vec<Judgement> {
+    let mut around = Surroundings::of(documents);
+    around.nodes = around.nodes.iter().chain(nodes).cloned().collect();
+    let judge = |object| judge(object, &around, Catalogue::builtin(), &Rules::default(), &Ask::default());
+    documents.iter().map(judge).filter(|judgement| judgement.verdict != Verdict::NotTraining).collect()
+}
+
+/// A node of eight accelerators of a product.
+fn node(product: &str) -> Node {
+    let object = json!({"status": {"allocatable": {"nvidia.com/gpu": "8"}}});
+    let labels = BTreeMap::from([("nvidia.com/gpu.product".to_owned(), product.to_owned())]);
+    Node::of("node".into(), labels, &object)
+}
+
+/// What is wrong with a case, a line each.
+fn faults(case: &Case, documents: &[Value], nodes: &[Node]) -> Vec<String> {
+    let judgements = judged(documents, nodes);
+    let mut faults = Vec::new();
+    let mut fault = |what: String| faults.push(format!("{}: {what}", case.file));
+    if judgements.is_empty() != (case.expected == NotTraining) {
+        fault(format!("{} workloads train", judgements.len()));
+    }
+    for judgement in &judgements {
+        let verdict = judgement.verdict;
+        let met = match case.expected {
+            Admitted => verdict != Verdict::OutOfMemory && judgement.errors.is_empty(),
+            Unknown => verdict == Verdict::Unknown && judgement.errors.is_empty(),
+            Refused => verdict == Verdict::OutOfMemory,
+            NotTraining => false,
+        };
+        if !met {
+            fault(format!("{verdict:?}, not {:?}: {}", case.expected, judgement.message));
+        }
+        for (field, value) in case.fields {
+            let read = judgement.inputs.iter().find(|input| input.field == *field);
+            match read.map(|input| input.value.as_str()) {
+                Some(read) if read == *value => {}
+                read => fault(format!("{field} is {}, not {value}", read.unwrap_or("unknown"))),
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn our_own_manifests_are_read_as_people_mean_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
+    let wrong: Vec<String> =
+        OWN.iter().flat_map(|case| faults(case, &documents(&folder.join(case.file)), &[])).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let listed = |name: &str| OWN.iter().any(|case| case.file == name);
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let unlisted: Vec<String> = files.filter(|name| !listed(name)).collect();
+    assert!(unlisted.is_empty(), "no case names {unlisted:?}");
+}
+
+/// The folder of public manifests, where there is one.
+fn public() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let beside = [root.join("../shared/manifests"), root.join("../../shared/manifests")];
+    let named = std::env::var_os("WEIGHBRIDGE_MANIFESTS").map(PathBuf::from);
+    let found = named.into_iter().chain(beside).find(|folder| folder.is_dir());
+    if found.is_none() {
+        eprintln!("no public manifests lie beside the tree, and WEIGHBRIDGE_MANIFESTS names none");
+    }
+    found
+}
+
+#[test]
+fn public_manifests_are_read_as_their_index_says() {
+    let Some(folder) = public() else { return };
+    let wrong: Vec<String> = PUBLIC
+        .iter()
+        .filter(|case| folder.join(case.file).is_file())
+        .flat_map(|case| faults(case, &documents(&folder.join(case.file)), &[]))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whoever published them ran them on these, or on less.
+#[test]
+fn what_runs_in_production_is_admitted_where_it_ran() {
+    let Some(folder) = public() else { return };
+    let ran = PUBLIC.iter().filter(|case| case.expected == Admitted && folder.join(case.file).is_file());
+    for case in ran {
+        for product in ["NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"] {
+            let judgements = judged(&documents(&folder.join(case.file)), &[node(product)]);
+            for judgement in judgements {
+                let message = &judgement.message;
+                assert_ne!(judgement.verdict, Verdict::OutOfMemory, "{} on {product}: {message}", case.file);
+            }
+        }
+    }
+}
+
+/// Every file that can be read, with whatever accelerators: what nobody can know to be hopeless is not refused.
+#[test]
+fn nothing_that_is_published_is_refused() {
+    let Some(folder) = public() else { return };
+    let mut judged_files = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        // Templates of Helm's, values and the like are no manifests.
+        let Ok(documents) = serde_saphyr::from_multiple::<Value>(&text) else { continue };
+        let judgements = judged(&documents, &[node("NVIDIA-H100-80GB-HBM3")]);
+        judged_files += usize::from(!judgements.is_empty());
+        for judgement in judgements {
+            let message = &judgement.message;
+            assert_ne!(judgement.verdict, Verdict::OutOfMemory, "{}: {message}", path.display());
+            assert!(judgement.errors.is_empty(), "{}: {:?}", path.display(), judgement.errors);
+        }
+    }
+    assert!(judged_files > 0, "none of them trains");
+}
+
+/// The same manifests, made hopeless: fewer accelerators, or none of the parallelism that they need.
+#[test]
+fn what_was_made_hopeless_is_refused() {
+    let Some(folder) = public() else { return };
+    let file = folder.join("rendered-03-fsdp-llama2-70b.p5x4.yaml");
+    if !file.is_file() {
+        return;
+    }
+    let mut documents = documents(&file);
+    let job = documents.iter_mut().find(|object| object["kind"] == "PyTorchJob").unwrap();
+    *job.pointer_mut("/spec/pytorchReplicaSpecs/Worker/replicas").unwrap() = json!(1);
+    let judgements = judged(&documents, &[node("NVIDIA-H100-80GB-HBM3")]);
+    let verdicts: Vec<_> = judgements.iter().map(|judgement| judgement.verdict).collect();
+    assert_eq!(verdicts, [Verdict::OutOfMemory], "{:?}", judgements.first().map(|j| &j.message));
+}
