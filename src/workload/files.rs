@@ -27,6 +27,8 @@ const MAX_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Files {
     files: BTreeMap<String, File>,
+    /// What relative paths are relative to, where that is known.
+    directory: Option<String>,
 }
 
 /// A file.
@@ -80,9 +82,14 @@ impl Files {
         self.files.remove(path);
     }
 
+    /// The same files, for what is started in a directory.
+    pub(crate) fn seen_from(&self, directory: Option<&str>) -> Self {
+        Self { files: self.files.clone(), directory: directory.map(str::to_owned) }
+    }
+
     /// The file at a path.
     pub(crate) fn get(&self, path: &str) -> Option<&File> {
-        self.files.get(path)
+        self.files.get(path).or_else(|| self.files.get(&absolute(self.directory.as_deref(), path)))
     }
 }
 
@@ -92,6 +99,15 @@ fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> 
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
+}
+
+/// A path made absolute, where it is known what it is relative to.
+pub(super) fn absolute(directory: Option<&str>, path: &str) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    match directory {
+        Some(directory) if !path.starts_with('/') => format!("{}/{path}", directory.trim_end_matches('/')),
+        _ => path.to_owned(),
+    }
 }
 
 /// A volume's ConfigMaps, as far as it has any.

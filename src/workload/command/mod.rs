@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use self::run::{Budget, Run, Start};
 use super::accelerator::Request;
-use super::files::{File, Files};
+use super::files::Files;
 use super::kinds::{Entrypoint, PodGroup};
 use super::printable;
 use crate::surroundings::ConfigMaps;
@@ -54,8 +54,6 @@ pub(crate) struct Launch {
     pub(crate) environment: Environment,
     /// The files that it can read, as far as they are known.
     pub(crate) files: Files,
-    /// Where it is started, where that is known.
-    pub(crate) directory: Option<String>,
 }
 
 /// A program that starts the target once for each accelerator.
@@ -95,12 +93,6 @@ impl Launch {
     /// Whether the target is this module.
     pub(crate) fn runs_module(&self, module: &str) -> bool {
         matches!(&self.target, Target::Module(name) if name == module)
-    }
-
-    /// The file of this path, as an argument gives it.
-    pub(crate) fn file(&self, path: &str) -> Option<&File> {
-        let found = self.files.get(path);
-        found.or_else(|| self.files.get(&join(self.directory.as_deref(), path)))
     }
 
     /// A launch out of the words of a command: the first program that it starts.
@@ -174,15 +166,6 @@ pub(crate) fn launches(
     }
     launches.truncate(MOST_LAUNCHES);
     launches
-}
-
-/// A path made absolute, where it is known what it is relative to.
-fn join(directory: Option<&str>, path: &str) -> String {
-    let path = path.strip_prefix("./").unwrap_or(path);
-    match directory {
-        Some(directory) if !path.starts_with('/') => format!("{}/{path}", directory.trim_end_matches('/')),
-        _ => path.to_owned(),
-    }
 }
 
 /// A program's name without its path.

@@ -6,8 +6,8 @@ use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
 use super::options::{has_ending, plain};
 use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
 use super::wrappers::{self, starts_with};
-use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, join, shell};
-use crate::workload::files::Files;
+use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
+use crate::workload::files::{Files, absolute};
 
 /// Words of a command that are read.
 const MOST_WORDS: usize = 4096;
@@ -139,7 +139,7 @@ impl<'p> Run<'p> {
         if has_ending(name, "py") {
             return self.script(head, rest, start);
         }
-        let file = self.files.get(&join(start.directory.as_deref(), &head.text)).cloned();
+        let file = self.files.get(&absolute(start.directory.as_deref(), &head.text)).cloned();
         if let Some(file) = file {
             let first = file.text.lines().next().unwrap_or_default();
             if first.starts_with("#!") && first.contains("python") {
@@ -272,7 +272,7 @@ impl<'p> Run<'p> {
     }
 
     fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
-        let known = self.files.get(&join(start.directory.as_deref(), &file.text)).cloned();
+        let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
         match known.filter(|_| file.known) {
             Some(known) => shell::read(&known.text, rest.to_vec(), start, self),
             // `bash torchrun …` is no shell script either.
@@ -302,8 +302,7 @@ impl<'p> Run<'p> {
             target,
             arguments: Arguments::of(arguments.to_vec()),
             environment: start.environment.clone(),
-            files: self.files.clone(),
-            directory: start.directory.clone(),
+            files: self.files.seen_from(start.directory.as_deref()),
         });
     }
 

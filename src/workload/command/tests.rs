@@ -208,6 +208,19 @@ fn an_entrypoint_is_a_shells_script_in_the_first_containers_environment() {
 }
 
 #[test]
+fn a_file_is_found_from_where_the_program_is_started() {
+    let command = "cd /work && echo 'a: 1' > conf.yaml && python train.py";
+    let template = json!({"spec": {"containers": [{"command": ["sh", "-c", command]}]}});
+    let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
+    let launches = launches(&groups, None, &[], &ConfigMaps::default(), "");
+    let files = &launches.first().unwrap().files;
+    for path in ["conf.yaml", "./conf.yaml", "/work/conf.yaml"] {
+        assert_eq!(files.get(path).map(|file| &*file.text), Some("a: 1\n"), "{path}");
+    }
+    assert_eq!(files.get("/conf.yaml"), None);
+}
+
+#[test]
 fn variables_of_a_container_are_put_in_by_kubernetes_and_by_the_shell() {
     let mut maps = ConfigMaps::default();
     let data = [("NNODES".to_owned(), "3".into()), ("lr".to_owned(), "1e-4".into())];

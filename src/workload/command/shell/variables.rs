@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use brush_parser::ast::CompoundCommand;
 
+use super::super::Environment;
 use super::super::text::Text;
-use super::super::{Environment, join};
+use crate::workload::files::absolute;
 
 /// Variables that what runs the pods, or the shell itself, sets: what the object does not say of them is not known, and
 /// no default holds in their place.
@@ -152,7 +153,7 @@ impl State {
 
     /// A path made absolute, where it is known what it is relative to.
     pub(super) fn path(&self, path: &str) -> String {
-        join(self.directory.as_deref(), path)
+        absolute(self.directory.as_deref(), path)
     }
 
     /// What holds after one of several branches was run: what differs between them is not known.
