@@ -135,7 +135,7 @@ fn of_workload(
     } else {
         workload(&object, kind, &requests, &annotations, &launches, around, catalogue)
     };
-    reading.warnings.extend(absent.map(not_there));
+    reading.warnings.extend(absent.as_deref().map(not_there));
     Some(reading)
 }
 
@@ -154,11 +154,12 @@ fn namespace(object: &Value) -> &str {
     object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn not_there(what: String) -> String {
+fn not_there(what: &str) -> String {
     format!("{what} is not known: what it says of the pods is not read")
 }
 
-/// The workload's annotations, then those of the objects inside of it, then those of the templates of pods that ask for accelerators; where none does, of all.
+/// The workload's annotations, then those of the objects inside of it, then those of the templates of pods that ask for
+/// accelerators; where none does, of all.
 fn all_annotations<'a>(
     object: &'a Value,
     inner: &'a [(&'a Value, String)],

@@ -144,7 +144,7 @@ pub(crate) fn launches(
         let environment = shell::with(&environment.unwrap_or_default(), own.collect());
         let start = Start::of(&environment, None);
         let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut budget);
-        shell::read(entrypoint.script, Vec::new(), &start, &mut run);
+        shell::read(entrypoint.script, &[], &start, &mut run);
         launches.append(&mut run.launches);
     }
     for (group, container) in containers {

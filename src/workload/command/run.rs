@@ -100,7 +100,7 @@ impl<'p> Run<'p> {
             // The image's own program is started, which nobody knows here; with options it takes them for itself.
             None => self.found(Target::Unknown, &words, start),
             Some(first) if own == 0 && first.text.starts_with('-') => {
-                self.found(Target::Unknown, &words, start)
+                self.found(Target::Unknown, &words, start);
             }
             Some(_) => self.command(&words, start),
         }
@@ -111,9 +111,9 @@ impl<'p> Run<'p> {
         if start.depth > DEEPEST || self.is_full() {
             return;
         }
-        if let Some((variables, rest)) = wrappers::unwrap(words) {
-            let environment = shell::with(start.environment, variables);
-            return self.command(rest, &start.deeper(&environment));
+        if let Some(wrapped) = wrappers::unwrap(words) {
+            let environment = shell::with(start.environment, wrapped.variables);
+            return self.command(wrapped.words, &start.deeper(&environment));
         }
         let Some((head, rest)) = words.split_first() else { return };
         if !head.known {
@@ -145,7 +145,7 @@ impl<'p> Run<'p> {
             if first.starts_with("#!") && first.contains("python") {
                 return self.found(Target::Script(head.text.clone()), rest, start);
             }
-            return shell::read(&file.text, rest.to_vec(), start, self);
+            return shell::read(&file.text, rest, start, self);
         }
         if !is_aside(name) {
             self.hand_on(Target::Program(name.to_owned()), rest, start);
@@ -259,7 +259,7 @@ impl<'p> Run<'p> {
                         .split_at_checked(SHELL.operand(rest))
                         .map_or((None, rest), |(_, r)| (r.first(), r.get(2..).unwrap_or_default()));
                     if let Some(script) = script {
-                        shell::read(&script.text, arguments.to_vec(), start, self);
+                        shell::read(&script.text, arguments, start, self);
                     }
                     return;
                 }
@@ -267,14 +267,14 @@ impl<'p> Run<'p> {
             }
         }
         if let Some(input) = &start.input {
-            shell::read(input, Vec::new(), start, self);
+            shell::read(input, &[], start, self);
         }
     }
 
     fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
         let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
         match known.filter(|_| file.known) {
-            Some(known) => shell::read(&known.text, rest.to_vec(), start, self),
+            Some(known) => shell::read(&known.text, rest, start, self),
             // `bash torchrun …` is no shell script either.
             None if file.known => {
                 self.hand_on(Target::Program(basename(&file.text).to_owned()), rest, start);

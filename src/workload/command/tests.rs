@@ -11,12 +11,12 @@ use crate::workload::accelerator;
 
 /// Everything that is read of one container, a line each.
 fn shown(launches: &[Launch]) -> String {
-    let words = |arguments: &Arguments| -> String {
+    let words = |arguments: &Arguments| {
         let shown = arguments.words().iter().map(|word| {
             let text = word.text.replace('\n', "⏎");
             if word.known { format!(" {text}") } else { format!(" ‹{text}›") }
         });
-        shown.collect()
+        shown.collect::<Vec<_>>().concat()
     };
     let mut out = String::new();
     for launch in launches {
@@ -25,11 +25,10 @@ fn shown(launches: &[Launch]) -> String {
             let _ = writeln!(out, "  {}{}", launcher.name, words(&launcher.arguments));
         }
         let _ = writeln!(out, "  {:?}{}", launch.target, words(&launch.arguments));
-        let environment: String = launch
-            .environment
-            .iter()
-            .map(|(name, value)| format!(" {name}={}", value.unwrap_or("‹›")))
-            .collect();
+        let variables = launch.environment.iter();
+        let environment: Vec<String> =
+            variables.map(|(name, value)| format!(" {name}={}", value.unwrap_or("‹›"))).collect();
+        let environment = environment.concat();
         if !environment.is_empty() {
             let _ = writeln!(out, "  env{environment}");
         }
@@ -94,14 +93,14 @@ fn commands_given_as_words() {
         "tail -f /dev/null",
         "python -c import torch",
     ];
-    let all: String = commands
+    let all: Vec<String> = commands
         .iter()
         .map(|command| {
             let words: Vec<&str> = command.split(' ').collect();
             format!("$ {command}\n{}\n", read(json!({ "command": words })))
         })
         .collect();
-    insta::assert_snapshot!(all);
+    insta::assert_snapshot!(all.concat());
 }
 
 #[test]
@@ -134,8 +133,8 @@ fn a_shells_script_is_read_as_the_shell_would() {
         "torchrun a.py || { echo failed; exit 1; }; python b.py",
         "if true; then",
     ];
-    let all: String = scripts.iter().map(|text| format!("$ {text}\n{}\n", script(text))).collect();
-    insta::assert_snapshot!(all);
+    let all: Vec<String> = scripts.iter().map(|text| format!("$ {text}\n{}\n", script(text))).collect();
+    insta::assert_snapshot!(all.concat());
 }
 
 /// Launches of pods, as groups of a role, a number of accelerators and containers.

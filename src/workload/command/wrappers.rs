@@ -95,8 +95,16 @@ static WRAPPERS: &[Wrapper] = &[
     wrapper(&["infisical", "run"], "env path token"),
 ];
 
-/// What a wrapper runs, with the variables that it sets before it; none where the command starts with no wrapper.
-pub(super) fn unwrap(words: &[Word]) -> Option<(Vec<(String, Word)>, &[Word])> {
+/// What a wrapper runs.
+pub(super) struct Wrapped<'w> {
+    /// The variables that it sets before.
+    pub(super) variables: Vec<(String, Word)>,
+    /// The command.
+    pub(super) words: &'w [Word],
+}
+
+/// What a wrapper runs; none where the command starts with no wrapper.
+pub(super) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
     let wrapper = WRAPPERS.iter().find(|wrapper| starts_with(words, wrapper.head))?;
     let behind = words.get(wrapper.head.len()..)?;
     let mut rest = behind.get(wrapper.options.operand(behind)..)?;
@@ -109,7 +117,7 @@ pub(super) fn unwrap(words: &[Word]) -> Option<(Vec<(String, Word)>, &[Word])> {
     // `taskset -c 0-7 program`: the list of cores is the operand, whether as a mask or behind the switch.
     let rest = rest.get(wrapper.operands..)?;
     let rest = if rest.first().is_some_and(|word| word.text == "--") { rest.get(1..)? } else { rest };
-    Some((variables, rest))
+    Some(Wrapped { variables, words: rest })
 }
 
 /// Whether a program of this name may only run another one.
@@ -146,9 +154,9 @@ mod tests {
         let words: Vec<Word> = words.split(' ').map(Word::known).collect();
         let mut words = words.as_slice();
         let mut said = String::new();
-        while let Some((variables, rest)) = unwrap(words) {
-            said.extend(variables.iter().map(|(name, value)| format!("{name}={} ", value.text)));
-            words = rest;
+        while let Some(wrapped) = unwrap(words) {
+            said.extend(wrapped.variables.iter().map(|(name, value)| format!("{name}={} ", value.text)));
+            words = wrapped.words;
         }
         said + &words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
     }

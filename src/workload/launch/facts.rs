@@ -185,10 +185,10 @@ pub(super) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> 
     }
     if let (Some(pods), Some(_), Some(nodes), Some(option)) =
         (pods(requests), of_group, said.nodes, name(facts.nodes))
+        && pods != nodes
+        && pods > 0
     {
-        if pods != nodes && pods > 0 {
-            doubts.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
-        }
+        doubts.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
     }
     let judged = !doubts.is_empty();
     if let (Some(processes), Some(all), Some(option)) =
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn what_does_not_go_with_what_the_pods_ask_for_is_said_in_a_line() {
         let gpu = "nvidia.com/gpu";
-        let mut all = String::new();
+        let mut all: Vec<String> = Vec::new();
         for groups in [
             &[(2, 8, "torchrun --nnodes=2 --nproc_per_node=8 --node_rank=$RANK a.py")][..],
             &[(2, 8, "torchrun --nnodes=1:2 --nproc_per_node=gpu a.py")],
@@ -307,9 +307,9 @@ mod tests {
             let said = said(groups, gpu, None);
             let facts = (said.nodes, said.processes_per_node, said.processes);
             assert!(said.warnings.iter().all(|line| line.chars().count() <= 120), "{:?}", said.warnings);
-            all += &format!("{groups:?}\n  {facts:?}\n  {}\n", said.warnings.join("\n  "));
+            all.push(format!("{groups:?}\n  {facts:?}\n  {}\n", said.warnings.join("\n  ")));
         }
-        insta::assert_snapshot!(all);
+        insta::assert_snapshot!(all.concat());
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl<'s> Expander<'s> {
                     let text = behind.get(..end).unwrap_or_default();
                     self.pieces_quoted(text, split, fields);
                     // `""` is a word of no letters; `"$@"` of no arguments is no word.
-                    if !fields.has_begun() && !(text.starts_with('$') && text.contains('@')) {
+                    if !(fields.has_begun() || text.starts_with('$') && text.contains('@')) {
                         fields.push("");
                     }
                     behind.get(end + 1..).unwrap_or_default()

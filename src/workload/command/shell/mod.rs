@@ -43,7 +43,7 @@ const DEEPEST: usize = 6;
 const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash", "false", "[["];
 
 /// Reads a script that starts in an environment, with its arguments.
-pub(super) fn read(script: &str, arguments: Vec<Word>, start: &Start<'_>, run: &mut Run<'_>) {
+pub(super) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
     let mut state = State::of(start.environment, start.directory.clone());
     state.arguments = Some(arguments.iter().map(text).collect());
     let mut shell = Shell { run, start, depth: start.depth + 1 };
@@ -179,10 +179,10 @@ impl Shell<'_, '_, '_> {
             match item {
                 CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
                 CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) if declares => {
-                    declared.push(assignment)
+                    declared.push(assignment);
                 }
                 CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
-                    words.extend(self.fields(&word.value, state))
+                    words.extend(self.fields(&word.value, state));
                 }
                 CommandPrefixOrSuffixItem::IoRedirect(redirect) => take_redirect(self, redirect, state),
                 CommandPrefixOrSuffixItem::ProcessSubstitution(..) => words.push(Text::unknown("<()")),

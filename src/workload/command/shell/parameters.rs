@@ -108,9 +108,8 @@ impl Expander<'_> {
             _ => Text::default(),
         };
         match sign {
-            '-' | '?' if is_there => Some(text),
+            '-' | '?' | '=' if is_there => Some(text),
             '-' => Some(self.default(word)),
-            '=' if is_there => Some(text),
             '=' => {
                 let text = self.default(word);
                 if is_name(name) {
@@ -153,18 +152,16 @@ fn cut<'t>(text: &'t str, sign: char, longest: bool, pattern: &str) -> Option<&'
                 let at = if longest { text.find(begin) } else { text.rfind(begin) };
                 at.and_then(|at| text.get(..at))
             }
-            Some(_) => return None,
             None if plain(pattern) => text.strip_suffix(pattern),
-            None => return None,
+            _ => return None,
         },
         _ => match pattern.strip_prefix('*') {
             Some(end) if plain(end) && !end.is_empty() => {
                 let at = if longest { text.rfind(end) } else { text.find(end) };
                 at.and_then(|at| text.get(at + end.len()..))
             }
-            Some(_) => return None,
             None if plain(pattern) => text.strip_prefix(pattern),
-            None => return None,
+            _ => return None,
         },
     };
     Some(cut.unwrap_or(text))
