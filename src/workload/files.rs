@@ -27,6 +27,8 @@ const MAX_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Files {
     files: BTreeMap<String, File>,
+    /// What relative paths are relative to, where that is known.
+    directory: Option<String>,
 }
 
 /// A file.
@@ -69,16 +71,35 @@ impl Files {
         self.files.insert(path.to_owned(), File { text, source: source.to_owned() });
     }
 
+    /// All files by path.
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &File)> {
+        self.files.iter()
+    }
+
+    /// Forgets a file.
+    pub(crate) fn remove(&mut self, path: &str) {
+        self.files.remove(path);
+    }
+
+    /// The same files, for what is started in a directory.
+    pub(crate) fn seen_from(&self, directory: Option<&str>) -> Self {
+        Self { files: self.files.clone(), directory: directory.map(str::to_owned) }
+    }
+
     /// The file at a path.
     pub(crate) fn get(&self, path: &str) -> Option<&File> {
-        self.files.get(path)
+        self.files.get(path).or_else(|| self.files.get(&absolute(self.directory.as_deref(), path)))
     }
 
     /// The file that a program means by a path: that path, or, where it is relative, the only file that ends in it.
     pub(crate) fn meant(&self, path: &str) -> Option<&File> {
+        if let Some(file) = self.get(path) {
+            return Some(file);
+        }
         let plain = path.trim_start_matches("./");
         if plain.is_empty() || path.starts_with('/') {
-            return self.get(path);
+            return None;
         }
         let ends = |known: &str| known.strip_suffix(plain).is_some_and(|folder| folder.ends_with('/'));
         let mut ending = self.files.iter().filter(|(known, _)| known.as_str() == path || ends(known));
@@ -95,6 +116,15 @@ fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> 
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
+}
+
+/// A path made absolute, where it is known what it is relative to.
+pub(super) fn absolute(directory: Option<&str>, path: &str) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    match directory {
+        Some(directory) if !path.starts_with('/') => format!("{}/{path}", directory.trim_end_matches('/')),
+        _ => path.to_owned(),
+    }
 }
 
 /// A volume's ConfigMaps, as far as it has any.

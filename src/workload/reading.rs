@@ -2,7 +2,8 @@
 //!
 //! Most objects train nothing, and reading those must cost nothing. A kind that exists for training trains when it asks
 //! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
-//! accelerators and its command begins with a training launcher, or when an annotation of ours says so.
+//! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
+//! that ask for no accelerators are not looked at.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::accelerator::{self, Request};
 use super::annotations::Annotations;
-use super::command;
+use super::command::{self, Launch};
 use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
@@ -91,21 +92,22 @@ pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &
     if what_if::is_estimate(object) {
         return Some(what_if::read(object, around, catalogue, ask));
     }
-    let kind = kinds::of(object)?;
-    let (object, absent) = completed(kind, object, around);
-    let groups = kind.pod_groups(&object);
-    let requests = accelerator::requests(&groups, &around.documents, namespace(&object), catalogue);
-    let inner = kind.inner_objects(&object);
-    let annotations = all_annotations(&object, &inner, &groups, &requests);
-    let mut reading = trains(kind, &object, absent.is_some(), &groups, &requests, &annotations)
-        .then(|| workload(&object, kind, &groups, &requests, &annotations, around, catalogue, ask))?;
-    reading.warnings.extend(absent.map(not_there));
-    Some(reading)
+    of_workload(object, false, around, catalogue, ask)
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
 pub(super) fn read_asked(
     object: &Value,
+    around: &Surroundings,
+    catalogue: &Catalogue,
+    ask: &Ask,
+) -> Option<Reading> {
+    of_workload(object, true, around, catalogue, ask)
+}
+
+fn of_workload(
+    object: &Value,
+    asked: bool,
     around: &Surroundings,
     catalogue: &Catalogue,
     ask: &Ask,
@@ -116,8 +118,28 @@ pub(super) fn read_asked(
     let requests = accelerator::requests(&groups, &around.documents, namespace(&object), catalogue);
     let inner = kind.inner_objects(&object);
     let annotations = all_annotations(&object, &inner, &groups, &requests);
-    let mut reading = workload(&object, kind, &groups, &requests, &annotations, around, catalogue, ask);
-    reading.warnings.extend(absent.map(not_there));
+    let purpose = kind.purpose_of(&object);
+    let said = asked || annotations.iter().any(|annotations| annotations.speak_of_training());
+    // What is not known may ask for accelerators.
+    let may_ask = !requests.is_empty() || (absent.is_some() && purpose == Purpose::Training);
+    // Most objects ask for none: their commands are not even looked at.
+    if !said && !may_ask {
+        return None;
+    }
+    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(&object));
+    let bytes = launch::bytes(&groups, entrypoint.as_ref());
+    let launches = command::launches(&groups, entrypoint, &requests, &around.config_maps, namespace(&object));
+    if !said && !requests.is_empty() && !trains(purpose, &launches) {
+        return None;
+    }
+    let many = annotations.len().max(requests.len()) > MAX_GROUPS;
+    let all = annotations.iter().map(|annotations| annotations.bytes()).fold(bytes, usize::saturating_add);
+    let mut reading = if many || all > ask.max_bytes {
+        Reading::unread(Unread::TooLarge)
+    } else {
+        workload(&object, kind, &requests, &annotations, &launches, around, catalogue)
+    };
+    reading.warnings.extend(absent.as_deref().map(not_there));
     Some(reading)
 }
 
@@ -136,11 +158,12 @@ fn namespace(object: &Value) -> &str {
     object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn not_there(what: String) -> String {
+fn not_there(what: &str) -> String {
     format!("{what} is not known: what it says of the pods is not read")
 }
 
-/// The workload's annotations, then those of the objects inside of it, then those of the templates of pods that ask for accelerators; where none does, of all.
+/// The workload's annotations, then those of the objects inside of it, then those of the templates of pods that ask for
+/// accelerators; where none does, of all.
 fn all_annotations<'a>(
     object: &'a Value,
     inner: &'a [(&'a Value, String)],
@@ -158,44 +181,23 @@ fn all_annotations<'a>(
     std::iter::once(Annotations::of(object, "")).chain(inner).chain(templates).collect()
 }
 
-fn trains(
-    kind: &Kind,
-    object: &Value,
-    incomplete: bool,
-    groups: &[PodGroup<'_>],
-    requests: &[Request<'_>],
-    annotations: &[Annotations<'_>],
-) -> bool {
-    if annotations.iter().any(|annotations| annotations.speak_of_training()) {
-        return true;
-    }
-    let purpose = kind.purpose_of(object);
-    if requests.is_empty() {
-        // What is not known may ask for accelerators.
-        return incomplete && purpose == Purpose::Training;
-    }
-    match (purpose, launch::program(groups)) {
+/// Whether what asks for accelerators trains.
+fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
+    match (purpose, launch::program(launches)) {
         (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
         (_, Program::Benchmark) | (Purpose::General, Program::Python | Program::Other) => false,
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "what is known of the object, and what surrounds it")]
 fn workload(
     object: &Value,
     kind: &Kind,
-    groups: &[PodGroup<'_>],
     requests: &[Request<'_>],
     annotations: &[Annotations<'_>],
+    launches: &[Launch],
     around: &Surroundings,
     catalogue: &Catalogue,
-    ask: &Ask,
 ) -> Reading {
-    let bytes = annotations.iter().map(|annotations| annotations.bytes()).sum::<usize>();
-    let many = annotations.len().max(requests.len()) > MAX_GROUPS;
-    if many || bytes.saturating_add(launch::bytes(groups)) > ask.max_bytes {
-        return Reading::unread(Unread::TooLarge);
-    }
     let (mut reading, mut findings) = (Reading::default(), Findings::default());
     for annotations in annotations {
         let known = findings.errors.len();
@@ -209,10 +211,7 @@ fn workload(
         findings.admit_from(known, *annotations);
     }
     reading.take(findings);
-    let namespace = namespace(object);
-    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
-    let launches = command::launches(groups, entrypoint, requests, &around.config_maps, namespace);
-    let mut said = launch::read(&launches);
+    let mut said = launch::read(launches, requests);
     reading.accumulation = said.accumulation.take();
     reading.unsaid = std::mem::take(&mut said.unsaid);
     let annotated = reading.provenance.knows_any("model");

@@ -8,21 +8,42 @@
 //! incomplete, and believed by nobody.
 
 mod arguments;
+mod container;
 mod environment;
+#[cfg(test)]
+mod hostile;
+mod launchers;
+mod options;
+mod programs;
+mod run;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod text;
+mod wrappers;
 
 pub(crate) use arguments::{Arguments, Word};
 pub(crate) use environment::Environment;
 
+use serde_json::Value;
+
+use self::run::{Budget, Run, Start};
 use super::accelerator::Request;
 use super::files::Files;
 use super::kinds::{Entrypoint, PodGroup};
+use super::printable;
 use crate::surroundings::ConfigMaps;
+
+/// Programs that are kept at most.
+const MOST_LAUNCHES: usize = 64;
 
 /// One program that trains, as it is started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Launch {
     /// Where the command stands, for provenance: `container trainer`, `entrypoint`.
     pub(crate) place: String,
+    /// Where the template of the pods that it runs in is; none for a command outside of any.
+    pub(crate) group: Option<String>,
     /// What starts it, the outermost first: `mpirun`, `torchrun`, `accelerate launch`.
     pub(crate) launchers: Vec<Launcher>,
     /// What is started.
@@ -36,7 +57,7 @@ pub(crate) struct Launch {
 }
 
 /// A program that starts the target once for each accelerator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Launcher {
     /// Its name without a path: `torchrun`; with its subcommand where it has one: `accelerate launch`.
     pub(crate) name: String,
@@ -84,11 +105,15 @@ impl Launch {
                 .is_some_and(|(own, subcommand)| name == own && first == Some(subcommand))
     }
 
-    /// A launch out of the words of a command.
+    /// A launch out of the words of a command: the first program that it starts.
     #[cfg(test)]
     pub(crate) fn of_words(words: &[&str]) -> Self {
-        let words = words.iter().map(|word| Word::known(*word)).collect();
-        of_command(words)
+        let words: Vec<Word> = words.iter().map(|word| Word::known(*word)).collect();
+        let environment = Environment::default();
+        let mut budget = Budget::new();
+        let mut run = Run::new("", Files::default(), &mut budget);
+        run.command(&words, &Start::of(&environment, None));
+        run.launches.into_iter().next().unwrap_or_default()
     }
 
     /// A launch in an environment.
@@ -112,54 +137,45 @@ impl Launch {
 /// Variables and files come from ConfigMaps of the namespace, where these are known; never from Secrets.
 pub(crate) fn launches(
     groups: &[PodGroup<'_>],
-    _entrypoint: Option<Entrypoint<'_>>,
-    _requests: &[Request<'_>],
-    _config_maps: &ConfigMaps,
-    _namespace: &str,
+    entrypoint: Option<Entrypoint<'_>>,
+    requests: &[Request<'_>],
+    config_maps: &ConfigMaps,
+    namespace: &str,
 ) -> Vec<Launch> {
-    let containers = groups.iter().flat_map(|group| {
-        group.template.pointer("/spec/containers").and_then(serde_json::Value::as_array).into_iter().flatten()
-    });
-    containers
-        .map(|container| {
-            let list =
-                |key: &str| container.get(key).and_then(serde_json::Value::as_array).into_iter().flatten();
-            let words = list("command").chain(list("args"));
-            let words = words.filter_map(serde_json::Value::as_str).map(Word::known).collect();
-            let name = container.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
-            Launch { place: format!("container {name}"), ..of_command(words) }
-        })
-        .collect()
-}
-
-/// Splits a command into its launchers and what they start.
-fn of_command(words: Vec<Word>) -> Launch {
-    let is_script = |word: &Word| word.text.ends_with(".py");
-    let module = words.iter().position(|word| word.text == "-m");
-    let script = words.iter().position(is_script);
-    let (begin, target) = match (module, script) {
-        (Some(at), script) if script.is_none_or(|script| at < script) => {
-            let name = words.get(at + 1).map(|word| word.text.clone()).unwrap_or_default();
-            (at + 2, Target::Module(name))
-        }
-        (_, Some(at)) => {
-            (at + 1, Target::Script(words.get(at).map(|word| word.text.clone()).unwrap_or_default()))
-        }
-        _ => (
-            1,
-            Target::Program(words.first().map(|word| basename(&word.text).to_owned()).unwrap_or_default()),
-        ),
-    };
-    let launcher = words.first().filter(|_| begin > 1).map(|word| Launcher {
-        name: basename(&word.text).to_owned(),
-        arguments: Arguments::of(words.get(1..begin.saturating_sub(1)).unwrap_or_default().to_vec()),
-    });
-    Launch {
-        launchers: launcher.into_iter().collect(),
-        target,
-        arguments: Arguments::of(words.get(begin..).unwrap_or_default().to_vec()),
-        ..Launch::default()
+    let containers = container::ordered(groups, requests);
+    let mut launches = Vec::new();
+    let mut budget = Budget::new();
+    if let Some(entrypoint) = entrypoint {
+        let first = containers.first().copied();
+        let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
+        let environment = first.map(|(_, container)| Environment::of(container, config_maps, namespace));
+        let files =
+            first.map(|(group, container)| Files::of(group.template, container, config_maps, namespace));
+        let environment = shell::with(&environment.unwrap_or_default(), own.collect());
+        let start = Start::of(&environment, None);
+        let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut budget);
+        shell::read(entrypoint.script, &[], &start, &mut run);
+        launches.append(&mut run.launches);
     }
+    for (group, container) in containers {
+        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+        let place = format!("container {}", printable(name, 63));
+        let environment = Environment::of(container, config_maps, namespace);
+        let directory = container.get("workingDir").and_then(Value::as_str).map(str::to_owned);
+        let start = Start::of(&environment, directory);
+        let files = Files::of(group.template, container, config_maps, namespace);
+        let mut run = Run::new(&place, files, &mut budget);
+        run.container(container, &start);
+        for launch in &mut run.launches {
+            launch.group = Some(group.path.clone());
+        }
+        launches.append(&mut run.launches);
+        if launches.len() >= MOST_LAUNCHES {
+            break;
+        }
+    }
+    launches.truncate(MOST_LAUNCHES);
+    launches
 }
 
 /// A program's name without its path.

@@ -9,7 +9,7 @@ use crate::workload::command::Launch;
 
 /// What all readers together say of a launch: a line a field, with its source; then what is doubtful.
 pub(super) fn told(launch: Launch) -> String {
-    let mut said = read(&[Launch { place: "container trainer".into(), ..launch }]);
+    let mut said = read(&[Launch { place: "container trainer".into(), ..launch }], &[]);
     said.offers.sort_by(|a, b| (&a.field, a.strength).cmp(&(&b.field, b.strength)));
     let mut told = String::new();
     let mut fields = BTreeSet::new();

@@ -13,6 +13,7 @@ mod config;
 mod deepspeed;
 #[cfg(test)]
 mod examples;
+mod facts;
 mod flags;
 mod fsdp_scripts;
 #[cfg(test)]
@@ -45,6 +46,7 @@ mod variables;
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
 
+use super::accelerator::Request;
 use super::command::Launch;
 
 /// A framework whose launches are read.
@@ -85,18 +87,28 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
 ];
 
-/// What the launches say, the first that any reader recognises.
-pub(super) fn read(launches: &[Launch]) -> Said {
-    let recognised = launches.iter().find_map(|launch| {
-        let readers: Vec<_> = READERS.iter().filter(|reader| (reader.recognises)(launch)).collect();
-        (!readers.is_empty()).then_some((launch, readers))
-    });
-    let Some((launch, readers)) = recognised else { return Said::default() };
+/// What the launches say: the first that any reader recognises, else the first that has a launcher, of which only the
+/// launcher is believed.
+pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
+    let readers =
+        |launch: &Launch| READERS.iter().filter(|reader| (reader.recognises)(launch)).collect::<Vec<_>>();
+    let recognised =
+        launches.iter().map(|launch| (launch, readers(launch))).find(|(_, readers)| !readers.is_empty());
+    let launched =
+        || launches.iter().find(|launch| !launch.launchers.is_empty()).map(|launch| (launch, Vec::new()));
+    let Some((launch, readers)) = recognised.or_else(launched) else { return Said::default() };
     let mut said = Said { place: launch.place.clone(), ..Said::default() };
+    facts::read(launch, &mut said);
     for reader in readers {
         (reader.read)(launch, &mut said);
     }
     said.hybrid_on_a_node();
     complete::leave_open(&mut said);
+    let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
+    if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
+        facts::shrink(launch, requests, &mut said);
+    }
+    let doubts = facts::doubts(launch, requests, &said);
+    said.warnings.extend(doubts);
     said
 }

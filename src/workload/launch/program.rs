@@ -1,15 +1,16 @@
-//! What a pod's command runs: a training launcher, a benchmark, or anything else.
+//! Whether what the pods run is training, a benchmark, or anything else: from the launches that their commands come to.
 //!
-//! Recognised by the first words of the command, or of any statement of a shell's script (`bash -c "pip install … &&
-//! torchrun …"`). What only wraps another program (`nsys profile`, `numactl`, `mpirun`) is looked through: any later
-//! word of that statement may be the program. Names are compared without their path.
+//! A launcher that people start training with says so, a program that does nothing else, and what a framework's reader
+//! recognises. An inference server is none, whatever starts it.
 //!
 //! Scripts look at the hardware before they train (`nvidia-smi && python train.py`), and pods have containers that watch
 //! it: beside a Python program, a benchmark is none.
 
 use serde_json::Value;
 
-use crate::workload::kinds::PodGroup;
+use super::READERS;
+use crate::workload::command::{Launch, Target, basename};
+use crate::workload::kinds::{Entrypoint, PodGroup};
 
 /// What the pods run.
 ///
@@ -26,35 +27,73 @@ pub(crate) enum Program {
     Launcher,
 }
 
-/// The first words of training launchers.
-const LAUNCHERS: &[&[&str]] = &[
-    &["torchrun"],
-    &["python", "-m", "torch.distributed.run"],
-    &["python", "-m", "torch.distributed.launch"],
-    &["accelerate", "launch"],
-    &["python", "-m", "accelerate.commands.launch"],
-    &["deepspeed"],
-    &["python", "-m", "deepspeed.launcher.runner"],
-    &["tune", "run"],
-    &["axolotl", "train"],
-    &["python", "-m", "axolotl.cli.train"],
-    &["llamafactory-cli", "train"],
-    &["swift", "sft"],
-    &["swift", "pt"],
-    &["xtuner", "train"],
-    &["litgpt", "pretrain"],
-    &["litgpt", "finetune"],
-    &["litgpt", "finetune_lora"],
-    &["litgpt", "finetune_full"],
-    &["composer"],
-    &["colossalai", "run"],
-    &["gaudi_spawn.py"],
-    &["python", "gaudi_spawn.py"],
-    &["fairseq-train"],
-    &["fairseq-hydra-train"],
-    &["horovodrun"],
-    &["trl", "sft"],
-    &["trl", "dpo"],
+/// Launchers that people start training with. Those of MPI, Slurm and Ray start anything.
+const LAUNCHERS: &[&str] = &[
+    "torchrun",
+    "accelerate launch",
+    "deepspeed",
+    "tune run",
+    "composer",
+    "colossalai run",
+    "gaudi_spawn.py",
+    "dlrover-run",
+    "horovodrun",
+];
+
+/// Programs and modules that train.
+const TRAINERS: &[&str] = &[
+    "axolotl train",
+    "axolotl.cli.train",
+    "llamafactory-cli train",
+    "lmf train",
+    "swift sft",
+    "swift pt",
+    "swift rlhf",
+    "megatron sft",
+    "megatron pt",
+    "megatron rlhf",
+    "xtuner train",
+    "litgpt pretrain",
+    "litgpt finetune",
+    "litgpt finetune_lora",
+    "litgpt finetune_full",
+    "litgpt finetune_adapter",
+    "litgpt finetune_adapter_v2",
+    "trl sft",
+    "trl dpo",
+    "trl grpo",
+    "trl kto",
+    "trl reward",
+    "nemo llm pretrain",
+    "nemo llm finetune",
+    "fairseq-train",
+    "fairseq-hydra-train",
+];
+
+/// Programs and packages that answer requests or measure a model, also where a launcher starts them.
+const SERVERS: &[&str] = &[
+    "vllm",
+    "sglang",
+    "lmdeploy",
+    "text_generation_server",
+    "text-generation-launcher",
+    "text-embeddings-router",
+    "tritonserver",
+    "tensorrt_llm",
+    "trtllm-serve",
+    "fastchat",
+    "lm_eval",
+    "lighteval",
+    "jupyter",
+    "jupyter-lab",
+    "jupyter-notebook",
+    "notebook",
+    "jupyterlab",
+    "uvicorn",
+    "gunicorn",
+    "streamlit",
+    "ollama",
+    "ray start",
 ];
 
 /// Benchmarks of the hardware. Source: the programs that nccl-tests, rccl-tests, perftest, DCGM and the CUDA samples
@@ -95,65 +134,45 @@ const BENCHMARKS: &[&str] = &[
     "osu_allreduce",
 ];
 
-/// Programs that run another one, which may stand anywhere behind them.
-const WRAPPERS: &[&str] = &[
-    "exec",
-    "time",
-    "nohup",
-    "sudo",
-    "env",
-    "nice",
-    "stdbuf",
-    "timeout",
-    "numactl",
-    "taskset",
-    "nsys",
-    "ncu",
-    "mpirun",
-    "mpiexec",
-    "srun",
-    "uv",
-    "poetry",
-    "conda",
-    "micromamba",
-    "if",
-    "then",
-    "do",
-    "else",
-    "while",
-    "until",
-    "opentelemetry-instrument",
-    "neuron_parallel_compile",
-];
-
-const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh"];
-
-/// Containers, statements of a script and words of a statement that are looked at, at most.
+/// Containers that are looked at, at most.
 const MAX_CONTAINERS: usize = 512;
-const MAX_STATEMENTS: usize = 1_000;
-const MAX_WORDS: usize = 200;
-/// Words behind a program's name that say which it is, with the options between them.
-const MAX_OPTIONS: usize = 12;
-
-/// What the pods of all groups run: the command need not be where the accelerators are.
-pub(crate) fn program(groups: &[PodGroup<'_>]) -> Program {
-    let containers = groups.iter().flat_map(|group| containers(group.template)).take(MAX_CONTAINERS);
-    decisive(containers.map(of_container))
-}
 
 /// What the whole is, of which these are parts.
-fn decisive(mut parts: impl Iterator<Item = Program>) -> Program {
-    let most = parts.try_fold(Program::Other, |most, part| match part {
-        Program::Launcher => Err(part),
-        _ => Ok(most.max(part)),
-    });
-    most.unwrap_or_else(|launcher| launcher)
+pub(crate) fn program(launches: &[Launch]) -> Program {
+    launches.iter().map(of).max().unwrap_or(Program::Other)
+}
+
+fn of(launch: &Launch) -> Program {
+    let (name, python) = match &launch.target {
+        Target::Program(name) => (name.as_str(), name == "python"),
+        Target::Module(name) => (name.as_str(), true),
+        Target::Script(path) => (basename(path), true),
+        Target::Unknown => ("", false),
+    };
+    let package = name.split(['.', ' ']).next().unwrap_or(name);
+    let is_launched = launch.launchers.iter().any(|launcher| LAUNCHERS.contains(&launcher.name.as_str()));
+    if SERVERS.contains(&name) || SERVERS.contains(&package) {
+        Program::Other
+    } else if BENCHMARKS.contains(&name) {
+        Program::Benchmark
+    } else if is_launched
+        || TRAINERS.contains(&name)
+        || READERS.iter().any(|reader| (reader.recognises)(launch))
+    {
+        Program::Launcher
+    } else if python {
+        Program::Python
+    } else {
+        Program::Other
+    }
 }
 
 /// How many bytes commands and arguments take.
-pub(crate) fn bytes(groups: &[PodGroup<'_>]) -> usize {
-    let containers = groups.iter().flat_map(|group| containers(group.template));
-    containers.flat_map(words).map(str::len).fold(0, usize::saturating_add)
+pub(crate) fn bytes(groups: &[PodGroup<'_>], entrypoint: Option<&Entrypoint<'_>>) -> usize {
+    let containers = groups.iter().flat_map(|group| containers(group.template)).take(MAX_CONTAINERS);
+    let words = containers.flat_map(words).map(str::len);
+    let script = entrypoint.map_or(0, |entrypoint| entrypoint.script.len());
+    words.fold(script, usize::saturating_add)
 }
 
 fn containers(template: &Value) -> impl Iterator<Item = &Value> {
@@ -166,92 +185,21 @@ fn words(container: &Value) -> impl Iterator<Item = &str> {
     list("command").chain(list("args")).filter_map(Value::as_str)
 }
 
-fn of_container(container: &Value) -> Program {
-    let words: Vec<&str> = words(container).take(MAX_WORDS).collect();
-    match words.first() {
-        Some(shell) if SHELLS.contains(&basename(shell)) => {
-            let script = words
-                .iter()
-                .skip(1)
-                .find(|word| !word.starts_with('-') || word.contains(char::is_whitespace));
-            script.map_or(Program::Other, |script| of_script(script))
-        }
-        Some(_) => of_statement(&words),
-        None => Program::Other,
-    }
-}
-
-fn of_script(script: &str) -> Program {
-    // A line that ends in a backslash goes on.
-    let script = script.replace("\\\n", " ");
-    let statements = script.split(['\n', ';', '|', '&', '(', ')']).take(MAX_STATEMENTS);
-    decisive(statements.map(|statement| {
-        let words: Vec<&str> = statement.split_whitespace().take(MAX_WORDS).collect();
-        of_statement(&words)
-    }))
-}
-
-fn of_statement(words: &[&str]) -> Program {
-    let is_assignment = |word: &str| {
-        word.split_once('=').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        })
-    };
-    let begin = words.iter().position(|word| !is_assignment(word)).unwrap_or(words.len());
-    let words = words.get(begin..).unwrap_or_default();
-    let Some(first) = words.first() else { return Program::Other };
-    let wrapped = WRAPPERS.contains(&basename(first));
-    let starts = if wrapped { words.len() } else { 1 };
-    decisive((0..starts).map(|start| of_command(words.get(start..).unwrap_or_default())))
-}
-
-fn of_command(words: &[&str]) -> Program {
-    let Some(first) = words.first() else { return Program::Other };
-    let name = basename(first);
-    if BENCHMARKS.contains(&name) {
-        return Program::Benchmark;
-    }
-    // `-u` and the like stand between python and what it runs.
-    let is_option = |word: &&&str| word.starts_with('-') && **word != "-m";
-    let behind = || words.iter().skip(1).take(MAX_OPTIONS).filter(|word| !is_option(word));
-    let begins = |launcher: &&[&str]| {
-        let Some((wanted, rest)) = launcher.split_first() else { return false };
-        is_named(name, wanted)
-            && behind().count() >= rest.len()
-            && rest.iter().zip(behind()).all(|(wanted, word)| is_named(basename(word), wanted))
-    };
-    if LAUNCHERS.iter().any(begins) {
-        Program::Launcher
-    } else if is_named(name, "python") {
-        Program::Python
-    } else {
-        Program::Other
-    }
-}
-
-/// `python3`, `python3.11` and `/usr/bin/python` are all `python`.
-fn is_named(name: &str, wanted: &str) -> bool {
-    name == wanted
-        || (wanted == "python"
-            && name
-                .strip_prefix("python")
-                .is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit() || b == b'.')))
-}
-
-/// A program's name without its path and quotes.
-fn basename(word: &str) -> &str {
-    let word = word.trim_matches(['"', '\'', '`', '{', '}', '!']);
-    word.rsplit('/').next().unwrap_or(word)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::surroundings::ConfigMaps;
+    use crate::workload::command;
+
+    fn of_pods(template: &Value) -> Program {
+        let groups = [PodGroup { role: "", template, path: String::new(), replicas: Some(1) }];
+        program(&command::launches(&groups, None, &[], &ConfigMaps::default(), ""))
+    }
 
     fn of(command: &Value) -> Program {
-        of_container(&json!({ "command": command }))
+        of_pods(&json!({"spec": {"containers": [{ "command": command }]}}))
     }
 
     #[test]
@@ -282,11 +230,15 @@ mod tests {
         ] {
             assert_eq!(of(&command), Program::Benchmark, "{command}");
         }
-        let vllm = json!(["python", "-m", "vllm.entrypoints.openai.api_server"]);
-        assert_eq!(of(&vllm), Program::Python);
+        assert_eq!(of(&json!(["python", "-m", "serve"])), Program::Python);
         for command in [
             json!(["jupyter", "lab"]),
             json!(["sleep", "inf"]),
+            json!(["bash", "-c", "tail -f /dev/null"]),
+            json!(["python", "-m", "vllm.entrypoints.openai.api_server"]),
+            json!(["torchrun", "--nproc-per-node=8", "-m", "sglang.launch_server"]),
+            json!(["vllm", "serve", "x"]),
+            json!(["tritonserver", "--model-repository=/m"]),
             json!(["echo", "torchrun"]),
             json!(["accelerate", "config"]),
             json!([]),
@@ -303,7 +255,6 @@ mod tests {
         let watched = json!({"spec": {"containers": [
             {"command": ["python", "train.py"]}, {"command": ["nvidia-smi", "-l", "60"]},
         ]}});
-        let group = PodGroup { role: "", template: &watched, path: String::new(), replicas: Some(1) };
-        assert_eq!(program(&[group]), Program::Python);
+        assert_eq!(of_pods(&watched), Program::Python);
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Said {
     pub(crate) processes_per_node: Option<u64>,
     /// Nodes that a launcher counts on.
     pub(crate) nodes: Option<u64>,
+    /// Processes that a launcher starts on all nodes together.
+    pub(crate) processes: Option<u64>,
     /// Microbatches of a step that a rank computes one after the other, and who says so.
     pub(crate) accumulation: Option<(u64, String)>,
     /// What may be so and is not said where it can be read, each field at its leanest: a script may train adapters

@@ -1,0 +1,342 @@
+//! Goes from the words of a command to the programs that it starts, through wrappers, shells and launchers.
+
+use serde_json::Value;
+
+use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
+use super::options::{has_ending, plain};
+use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
+use super::wrappers::{self, starts_with};
+use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
+use crate::workload::files::{Files, absolute};
+
+/// Words of a command that are read.
+const MOST_WORDS: usize = 4096;
+/// Commands within one another.
+const DEEPEST: usize = 12;
+
+/// Work that may still be spent on a command: a command that needs more is read no further.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Bytes of text that may still be made.
+    pub(super) bytes: usize,
+    /// Statements that may still be gone through.
+    statements: usize,
+    /// Bytes of scripts that may still be read.
+    scripts: usize,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024 }
+    }
+
+    /// Spends a statement, in a shell that has so many variables to copy.
+    pub(super) fn statement(&mut self, variables: usize) -> bool {
+        let cost = 1 + variables / 32;
+        let enough = cost <= self.statements && self.bytes > 0;
+        self.statements = self.statements.saturating_sub(cost);
+        enough
+    }
+
+    /// Spends bytes of text.
+    pub(super) fn bytes(&mut self, count: usize) -> bool {
+        let enough = count <= self.bytes;
+        self.bytes = self.bytes.saturating_sub(count);
+        enough
+    }
+
+    /// Spends bytes of a script.
+    pub(super) fn script(&mut self, bytes: usize) -> bool {
+        let enough = bytes <= self.scripts;
+        self.scripts = self.scripts.saturating_sub(bytes);
+        enough
+    }
+}
+
+/// How a command is started.
+pub(super) struct Start<'e> {
+    pub(super) environment: &'e Environment,
+    /// Where, as far as that is known.
+    pub(super) directory: Option<String>,
+    /// The launchers before it.
+    pub(super) launchers: Vec<Launcher>,
+    /// Commands that it stands within.
+    pub(super) depth: usize,
+    /// What it reads from its standard input, where that is known.
+    pub(super) input: Option<String>,
+}
+
+/// The reading of one command.
+pub(super) struct Run<'p> {
+    /// Where it stands.
+    pub(super) place: &'p str,
+    /// What can be read.
+    pub(super) files: Files,
+    /// What has been found.
+    pub(super) launches: Vec<Launch>,
+    /// What may still be spent.
+    pub(super) budget: &'p mut Budget,
+}
+
+impl<'p> Run<'p> {
+    /// A reading that has found nothing yet.
+    pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
+        Self { place, files, launches: Vec::new(), budget }
+    }
+
+    /// Whether as many programs have been found as are kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.launches.len() >= MOST_LAUNCHES
+    }
+
+    /// Reads a container's command and arguments.
+    pub(super) fn container(&mut self, container: &Value, start: &Start<'_>) {
+        let list = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
+        let own = list("command").count();
+        let words = list("command").chain(list("args")).filter_map(Value::as_str).take(MOST_WORDS);
+        let words: Vec<Word> =
+            words.map(|word| start.environment.expand(word, &mut self.budget.bytes)).collect();
+        match words.first() {
+            // The image's own program is started, which nobody knows here; with options it takes them for itself.
+            None => self.found(Target::Unknown, &words, start),
+            Some(first) if own == 0 && first.text.starts_with('-') => {
+                self.found(Target::Unknown, &words, start);
+            }
+            Some(_) => self.command(&words, start),
+        }
+    }
+
+    /// Reads a command.
+    pub(super) fn command(&mut self, words: &[Word], start: &Start<'_>) {
+        if start.depth > DEEPEST || self.is_full() {
+            return;
+        }
+        if let Some(wrapped) = wrappers::unwrap(words) {
+            let environment = shell::with(start.environment, wrapped.variables);
+            return self.command(wrapped.words, &start.deeper(&environment));
+        }
+        let Some((head, rest)) = words.split_first() else { return };
+        if !head.known {
+            return self.of_unknown(words, rest, start);
+        }
+        let name = basename(&head.text);
+        if let Some(launcher) = LAUNCHERS.iter().find(|l| l.heads.iter().any(|head| starts_with(words, head)))
+        {
+            let length =
+                launcher.heads.iter().find(|head| starts_with(words, head)).map_or(1, |head| head.len());
+            return self.launcher(launcher, words.get(length..).unwrap_or_default(), start);
+        }
+        if is_python(name) {
+            return self.python(rest, start);
+        }
+        if SHELLS.contains(&name) {
+            return self.shell(rest, start);
+        }
+        if let Some(program) = PROGRAMS.iter().find(|program| starts_with(words, program)) {
+            let target = Target::Program(program.join(" "));
+            return self.found(target, words.get(program.len()..).unwrap_or_default(), start);
+        }
+        if has_ending(name, "py") {
+            return self.script(head, rest, start);
+        }
+        let file = self.files.get(&absolute(start.directory.as_deref(), &head.text)).cloned();
+        if let Some(file) = file {
+            let first = file.text.lines().next().unwrap_or_default();
+            if first.starts_with("#!") && first.contains("python") {
+                return self.found(Target::Script(head.text.clone()), rest, start);
+            }
+            return shell::read(&file.text, rest, start, self);
+        }
+        if !is_aside(name) {
+            self.hand_on(Target::Program(name.to_owned()), rest, start);
+        }
+    }
+
+    /// A command whose first word nobody knows: a wrapper perhaps, or nothing.
+    fn of_unknown(&mut self, words: &[Word], rest: &[Word], start: &Start<'_>) {
+        if handed_on(rest) == Some(0) {
+            self.command(rest, &start.deeper(start.environment));
+        } else {
+            self.found(Target::Unknown, words, start);
+        }
+    }
+
+    fn launcher(&mut self, grammar: &Grammar, words: &[Word], start: &Start<'_>) {
+        let has = |names: &[&str], words: &[Word]| {
+            words.iter().any(|word| word.text.starts_with('-') && names.contains(&plain(&word.text).as_str()))
+        };
+        let is_file = match grammar.starts {
+            Starts::Python { module, program } => !has(module, words) && !has(program, words),
+            Starts::Command | Starts::Itself => false,
+        };
+        let at = grammar.options.target(words, is_file);
+        let (own, behind) = words.split_at_checked(at).unwrap_or((words, &[]));
+        let own = own.split_last().filter(|(last, _)| last.text == "--").map_or(own, |(_, own)| own);
+        let mut within = start.deeper(start.environment);
+        within
+            .launchers
+            .push(Launcher { name: grammar.name.to_owned(), arguments: Arguments::of(own.to_vec()) });
+        match grammar.starts {
+            Starts::Command => {
+                let passed = passed_on(own);
+                let environment = shell::with(start.environment, passed);
+                let within = Start { environment: &environment, ..within };
+                if behind.is_empty() {
+                    self.found(Target::Unknown, behind, &within);
+                } else {
+                    self.command(behind, &within);
+                }
+            }
+            Starts::Itself => self.found(Target::Program(grammar.name.to_owned()), behind, &within),
+            Starts::Python { module, program } => match behind.split_first() {
+                None => self.found(Target::Unknown, behind, &within),
+                Some((first, rest)) if has(module, own) => self.module(first, rest, &within),
+                Some(_) if has(program, own) => self.command(behind, &within),
+                Some((first, rest)) => self.script(first, rest, &within),
+            },
+        }
+    }
+
+    fn python(&mut self, words: &[Word], start: &Start<'_>) {
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            let rest = words.get(at + 1..).unwrap_or_default();
+            match word.text.as_str() {
+                "-m" => {
+                    return rest
+                        .split_first()
+                        .into_iter()
+                        .for_each(|(module, rest)| self.module(module, rest, start));
+                }
+                "-c" => return self.code(rest.get(1..).unwrap_or_default(), start),
+                "-" => return self.code(rest, start),
+                _ => match PYTHON.width(word) {
+                    Some(width) => at += width,
+                    None => return self.script(word, rest, start),
+                },
+            }
+        }
+        if start.input.is_some() {
+            self.code(&[], start);
+        }
+    }
+
+    /// Python code, which is not looked at.
+    fn code(&mut self, arguments: &[Word], start: &Start<'_>) {
+        self.found(Target::Program("python".into()), arguments, start);
+    }
+
+    /// A Python file, which may be a launcher itself.
+    fn script(&mut self, file: &Word, words: &[Word], start: &Start<'_>) {
+        let name = basename(&file.text);
+        let launcher = LAUNCHERS.iter().find(|launcher| launcher.heads.iter().any(|head| *head == [name]));
+        match launcher {
+            Some(launcher) => self.launcher(launcher, words, start),
+            None if file.known => self.found(Target::Script(file.text.clone()), words, start),
+            None => self.found(Target::Unknown, words, start),
+        }
+    }
+
+    /// A Python module, which may be a launcher itself.
+    fn module(&mut self, module: &Word, words: &[Word], start: &Start<'_>) {
+        match LAUNCHERS.iter().find(|launcher| launcher.modules.contains(&module.text.as_str())) {
+            Some(launcher) => self.launcher(launcher, words, start),
+            None if module.known => self.found(Target::Module(module.text.clone()), words, start),
+            None => self.found(Target::Unknown, words, start),
+        }
+    }
+
+    fn shell(&mut self, words: &[Word], start: &Start<'_>) {
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            let rest = words.get(at + 1..).unwrap_or_default();
+            let option = word.text.strip_prefix(['-', '+']);
+            match option {
+                Some("" | "-") | None => return self.shell_script(word, rest, start),
+                // `-c`, `-lc`, `-exc`: a script behind the options.
+                Some(letters) if !letters.starts_with('-') && letters.contains('c') => {
+                    let (script, arguments) = rest
+                        .split_at_checked(SHELL.operand(rest))
+                        .map_or((None, rest), |(_, r)| (r.first(), r.get(2..).unwrap_or_default()));
+                    if let Some(script) = script {
+                        shell::read(&script.text, arguments, start, self);
+                    }
+                    return;
+                }
+                Some(_) => at += SHELL.width(word).unwrap_or(1),
+            }
+        }
+        if let Some(input) = &start.input {
+            shell::read(input, &[], start, self);
+        }
+    }
+
+    fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
+        let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
+        match known.filter(|_| file.known) {
+            Some(known) => shell::read(&known.text, rest, start, self),
+            // `bash torchrun …` is no shell script either.
+            None if file.known => {
+                self.hand_on(Target::Program(basename(&file.text).to_owned()), rest, start);
+            }
+            None => self.found(Target::Unknown, rest, start),
+        }
+    }
+
+    /// A program that nobody knows: where it is handed a launcher's command, it runs that.
+    fn hand_on(&mut self, target: Target, words: &[Word], start: &Start<'_>) {
+        match handed_on(words).and_then(|at| words.get(at..)) {
+            Some(command) => self.command(command, &start.deeper(start.environment)),
+            None => self.found(target, words, start),
+        }
+    }
+
+    pub(super) fn found(&mut self, target: Target, arguments: &[Word], start: &Start<'_>) {
+        if self.is_full() {
+            return;
+        }
+        self.launches.push(Launch {
+            place: self.place.to_owned(),
+            group: None,
+            launchers: start.launchers.clone(),
+            target,
+            arguments: Arguments::of(arguments.to_vec()),
+            environment: start.environment.clone(),
+            files: self.files.seen_from(start.directory.as_deref()),
+        });
+    }
+
+    /// Keeps what is written into a file; none where nobody knows what.
+    pub(super) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
+        let source = format!("{}: heredoc", self.place);
+        let before = self.files.get(path);
+        let text = match (before, text) {
+            (Some(before), Some(text)) if append => Some(format!("{}{text}", before.text)),
+            (_, text) => text,
+        };
+        match text.filter(|text| self.budget.bytes(text.len())) {
+            Some(text) => self.files.add(path, text.into(), &source),
+            None => self.files.remove(path),
+        }
+    }
+}
+
+impl<'e> Start<'e> {
+    /// Started by nothing else.
+    pub(super) fn of(environment: &'e Environment, directory: Option<String>) -> Self {
+        Self { environment, directory, launchers: Vec::new(), depth: 0, input: None }
+    }
+
+    fn deeper<'n>(&self, environment: &'n Environment) -> Start<'n>
+    where
+        'e: 'n,
+    {
+        Start {
+            environment,
+            directory: self.directory.clone(),
+            launchers: self.launchers.clone(),
+            depth: self.depth + 1,
+            input: self.input.clone(),
+        }
+    }
+}

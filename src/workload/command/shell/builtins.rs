@@ -1,0 +1,106 @@
+//! The shell's own commands that set what it knows, and those whose output is plain.
+
+use super::super::text::Text;
+use super::super::wrappers::is_name;
+use super::variables::{State, Value};
+
+/// The shell's own commands that declare variables.
+pub(super) const DECLARE: &[&str] = &["export", "declare", "typeset", "local", "readonly"];
+
+pub(super) fn exports(words: &[Text]) -> bool {
+    let has = |word: &str| words.iter().any(|given| given.as_known() == Some(word));
+    (has("export") && !has("-n")) || has("-x")
+}
+
+/// `export NAME`, and `export NAME=value` where quotes hid what it is.
+pub(super) fn declare(words: &[Text], state: &mut State) {
+    let exported = exports(words);
+    for word in words.iter().skip(1) {
+        let shown = word.shown();
+        let (name, value) =
+            shown.split_once('=').map_or((shown.as_str(), None), |(name, value)| (name, Some(value)));
+        if !is_name(name) {
+            continue;
+        }
+        if let Some(value) = value {
+            let value = if word.as_known().is_some() { Text::known(value) } else { Text::unknown(value) };
+            state.set(name, Value::Text(value));
+        }
+        if exported {
+            state.export(name);
+        }
+    }
+}
+
+pub(super) fn set(words: &[Text], state: &mut State) {
+    for (at, word) in words.iter().enumerate() {
+        match word.as_known() {
+            Some("--") => {
+                state.arguments = Some(words.iter().skip(at + 1).cloned().collect());
+                return;
+            }
+            Some(option) if option.starts_with('-') && option.contains('a') => state.exports_all = true,
+            Some("allexport") => state.exports_all = true,
+            Some("+a") => state.exports_all = false,
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn appended(value: Option<&Value>, more: Value) -> Value {
+    match (value, more) {
+        (None | Some(Value::Unset), more) => more,
+        (Some(Value::Text(text)), Value::Text(more)) => {
+            let mut text = text.clone();
+            text.append(&more);
+            Value::Text(text)
+        }
+        (Some(Value::Array(texts)), Value::Array(more)) => {
+            Value::Array(texts.iter().cloned().chain(more).collect())
+        }
+        (Some(Value::Text(text)), Value::Array(more)) => {
+            Value::Array(std::iter::once(text.clone()).chain(more).collect())
+        }
+        _ => Value::Unknown,
+    }
+}
+
+/// What `cat`, `echo` and `printf` print; none of others.
+pub(super) fn printed(words: &[Text], input: Option<&Text>) -> Option<Text> {
+    let (name, rest) = words.split_first()?;
+    match name.as_known()? {
+        "cat" | "tee" => input.cloned(),
+        "echo" => {
+            let mut text = Text::default();
+            let is_switch = |word: &&Text| matches!(word.as_known(), Some("-e" | "-n" | "-en" | "-ne"));
+            for (at, word) in rest.iter().skip_while(is_switch).enumerate() {
+                if at > 0 {
+                    text.push(" ");
+                }
+                text.append(word);
+            }
+            text.push("\n");
+            Some(text)
+        }
+        "printf" => match rest {
+            [format] if !format.shown().contains('%') => {
+                Some(Text::known(&format.as_known()?.replace("\\n", "\n")))
+            }
+            [format, text] if format.as_known() == Some("%s") || format.as_known() == Some("%s\\n") => {
+                Some(text.clone())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+pub(super) fn without_tabs(text: &Text) -> Text {
+    match text.as_known() {
+        Some(known) => {
+            let lines: Vec<&str> = known.split('\n').map(|line| line.trim_start_matches('\t')).collect();
+            Text::known(&lines.join("\n"))
+        }
+        None => text.clone(),
+    }
+}

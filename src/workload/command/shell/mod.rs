@@ -1,0 +1,378 @@
+//! Shell scripts, read statement by statement and never run.
+//!
+//! What a script would start is found by going through it as a shell does, with what is known of its variables:
+//!
+//! - `a; b`, `a && b`: one after the other. What comes behind a test (`[ … ] && b`) may not come to pass.
+//! - `if`, `case`, `a || b`: every branch may be the one: what any of them starts counts, and a variable that holds
+//!   different things after them is not known any more. A branch that ends the script decides nothing behind it.
+//! - loops: the body once, with what changes in it unknown.
+//! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
+//! - `cat > file <<EOF`, `echo … > file`: the file is known from there on.
+//!
+//! All of it is counted, and stops where the count is at its end.
+
+mod arithmetic;
+mod builtins;
+mod compound;
+mod expand;
+mod parameters;
+mod syntax;
+mod variables;
+
+use std::rc::Rc;
+
+use brush_parser::ast::{
+    AndOr, AndOrList, Assignment, AssignmentName, AssignmentValue, Command, CommandPrefixOrSuffixItem,
+    CompoundCommand, CompoundList, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline,
+    SeparatorOperator, SimpleCommand,
+};
+
+use self::builtins::{DECLARE, appended, declare, exports, printed, set, without_tabs};
+use self::compound::join;
+use self::expand::Expander;
+use self::variables::{State, Value};
+use super::programs::is_aside;
+use super::run::{Run, Start};
+use super::text::Text;
+use super::wrappers::{self, is_name};
+use super::{Environment, Word, basename};
+
+/// Scripts and functions within one another.
+const DEEPEST: usize = 6;
+/// Commands that say yes or no: what follows them and `&&` may well not be run.
+const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash", "false", "[["];
+
+/// Reads a script that starts in an environment, with its arguments.
+pub(super) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
+    let mut state = State::of(start.environment, start.directory.clone());
+    state.arguments = Some(arguments.iter().map(text).collect());
+    let mut shell = Shell { run, start, depth: start.depth + 1 };
+    shell.script(script, &mut state);
+}
+
+fn text(word: &Word) -> Text {
+    if word.known { Text::known(&word.text) } else { Text::unknown(&word.text) }
+}
+
+struct Shell<'r, 'f, 's> {
+    run: &'r mut Run<'f>,
+    start: &'s Start<'s>,
+    depth: usize,
+}
+
+impl Shell<'_, '_, '_> {
+    fn script(&mut self, script: &str, state: &mut State) {
+        if self.depth > DEEPEST || !self.run.budget.script(script.len()) {
+            return;
+        }
+        let Some(program) = syntax::parse(script) else { return };
+        for list in &program.complete_commands {
+            self.list(list, state);
+        }
+    }
+
+    fn list(&mut self, list: &CompoundList, state: &mut State) {
+        for item in &list.0 {
+            if state.ended || self.run.is_full() || !self.run.budget.statement(state.size()) {
+                return;
+            }
+            if matches!(item.1, SeparatorOperator::Async) {
+                self.and_or(&item.0, &mut state.clone());
+            } else {
+                self.and_or(&item.0, state);
+            }
+        }
+    }
+
+    fn and_or(&mut self, list: &AndOrList, state: &mut State) {
+        self.pipeline(&list.first, state);
+        let mut uncertain = is_test(&list.first);
+        for other in &list.additional {
+            if state.ended || !self.run.budget.statement(state.size()) {
+                return;
+            }
+            let (pipeline, perhaps) = match other {
+                AndOr::And(pipeline) => (pipeline, uncertain),
+                AndOr::Or(pipeline) => (pipeline, true),
+            };
+            if perhaps {
+                let mut taken = state.clone();
+                self.pipeline(pipeline, &mut taken);
+                join(state, vec![taken, state.clone()]);
+            } else {
+                self.pipeline(pipeline, state);
+            }
+            uncertain |= is_test(pipeline);
+        }
+    }
+
+    fn pipeline(&mut self, pipeline: &Pipeline, state: &mut State) {
+        match pipeline.seq.as_slice() {
+            [command] => self.command(command, None, state),
+            commands => {
+                let mut input = None;
+                for command in commands {
+                    if !self.run.budget.statement(state.size()) {
+                        return;
+                    }
+                    let mut within = state.clone();
+                    let output = self.output(command, &mut within);
+                    self.command(command, input.take(), &mut within);
+                    input = output;
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: &Command, input: Option<Text>, state: &mut State) {
+        match command {
+            Command::Simple(simple) => self.simple(simple, input, state),
+            Command::Compound(compound, _) => self.compound(compound, state),
+            Command::Function(function) => {
+                let body = Rc::new(function.body.0.clone());
+                state.functions.insert(function.fname.value.clone(), body);
+            }
+            Command::ExtendedTest(_) => {}
+        }
+    }
+
+    fn simple(&mut self, command: &SimpleCommand, input: Option<Text>, state: &mut State) {
+        let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
+        let suffix = command.suffix.iter().flat_map(|suffix| &suffix.0);
+        let mut words: Vec<Text> = Vec::new();
+        let mut assignments = Vec::new();
+        let (mut input, mut output) = (input, None);
+        let mut take_redirect = |shell: &mut Self, redirect: &IoRedirect, state: &mut State| match redirect {
+            IoRedirect::HereDocument(_, document) => {
+                let body = document.doc.value.as_str();
+                let text = if document.requires_expansion {
+                    shell.expander(state).body(body)
+                } else {
+                    Text::known(body)
+                };
+                input = Some(if document.remove_tabs { without_tabs(&text) } else { text });
+            }
+            IoRedirect::HereString(_, word) => input = Some(shell.expander(state).text(&word.value)),
+            IoRedirect::File(None | Some(1), kind, IoFileRedirectTarget::Filename(word)) => {
+                let path = shell.expander(state).text(&word.value);
+                match kind {
+                    IoFileRedirectKind::Write | IoFileRedirectKind::Clobber => output = Some((path, false)),
+                    IoFileRedirectKind::Append => output = Some((path, true)),
+                    _ => {}
+                }
+            }
+            _ => {}
+        };
+        for item in prefix {
+            match item {
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => assignments.push(assignment),
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => take_redirect(self, redirect, state),
+                _ => {}
+            }
+        }
+        if let Some(word) = &command.word_or_name {
+            words.extend(self.fields(&word.value, state));
+        }
+        let declares = words.first().and_then(Text::as_known).is_some_and(|name| DECLARE.contains(&name));
+        let mut declared = Vec::new();
+        for item in suffix {
+            match item {
+                CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) if declares => {
+                    declared.push(assignment);
+                }
+                CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
+                    words.extend(self.fields(&word.value, state));
+                }
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => take_redirect(self, redirect, state),
+                CommandPrefixOrSuffixItem::ProcessSubstitution(..) => words.push(Text::unknown("<()")),
+            }
+        }
+        if words.is_empty() {
+            for assignment in assignments {
+                self.assign(assignment, state);
+            }
+            return;
+        }
+        if declares {
+            for assignment in declared {
+                let name = self.assign(assignment, state);
+                if exports(&words) {
+                    state.export(&name);
+                }
+            }
+        }
+        if let Some((path, append)) = output {
+            self.write(&words, input.as_ref(), &path, append, state);
+        }
+        // Variables before a command are those of the command alone.
+        if assignments.is_empty() {
+            self.call(&words, input.as_ref(), state);
+        } else {
+            let mut within = state.clone();
+            for assignment in assignments {
+                let name = self.assign(assignment, &mut within);
+                within.export(&name);
+            }
+            self.call(&words, input.as_ref(), &mut within);
+            state.ended |= within.ended;
+        }
+    }
+
+    /// Runs a command of the shell's own, a function or a program.
+    fn call(&mut self, words: &[Text], input: Option<&Text>, state: &mut State) {
+        let Some((head, rest)) = words.split_first() else { return };
+        let name = head.as_known().unwrap_or("$");
+        if let Some(body) = state.functions.get(name).cloned() {
+            if self.depth < DEEPEST && self.run.budget.statement(state.size()) {
+                self.depth += 1;
+                let arguments = state.arguments.replace(rest.to_vec());
+                self.compound(&body, state);
+                state.arguments = arguments;
+                state.ended = false;
+                self.depth -= 1;
+            }
+            return;
+        }
+        match name {
+            _ if DECLARE.contains(&name) => declare(words, state),
+            "unset" => rest.iter().filter_map(Text::as_known).for_each(|name| state.set(name, Value::Unset)),
+            "set" => set(rest, state),
+            "shift" => match rest.first().map_or(Some(1), |count| count.as_known()?.parse().ok()) {
+                Some(count) => {
+                    state.arguments = state.arguments.take().map(|all| all.into_iter().skip(count).collect());
+                }
+                None => state.arguments = None,
+            },
+            "cd" | "pushd" => {
+                let to = rest.iter().find(|word| !word.shown().starts_with("--")).and_then(Text::as_known);
+                state.directory = to.map(|to| state.path(to)).filter(|path| path.starts_with('/'));
+            }
+            "popd" => state.directory = None,
+            "read" | "mapfile" | "readarray" | "getopts" => {
+                let names = rest.iter().filter_map(Text::as_known).filter(|name| is_name(name));
+                names.for_each(|name| state.set(name, Value::Unknown));
+            }
+            "let" => rest.iter().for_each(|word| self.let_(&word.shown(), state)),
+            "exit" | "return" => state.ended = true,
+            "eval" => {
+                let text = words.iter().skip(1).map(Text::shown).collect::<Vec<_>>().join(" ");
+                self.depth += 1;
+                self.script(&text, state);
+                self.depth -= 1;
+            }
+            "source" | "." => {
+                let path = rest.first().and_then(Text::as_known).map(|path| state.path(path));
+                let file = path.and_then(|path| self.run.files.get(&path).cloned());
+                if let Some(file) = file {
+                    self.depth += 1;
+                    self.script(&file.text, state);
+                    self.depth -= 1;
+                }
+            }
+            // `exec` of a program is the end of the script; of redirections alone it is not.
+            "exec" if rest.is_empty() => {}
+            _ if is_aside(basename(name)) && !wrappers::is_wrapper(name) => {}
+            _ => {
+                state.ended |= name == "exec";
+                let environment = state.environment();
+                let words: Vec<Word> = words.iter().map(Text::word).collect();
+                let start = Start {
+                    environment: &environment,
+                    directory: state.directory.clone(),
+                    launchers: self.start.launchers.clone(),
+                    depth: self.depth,
+                    input: input.map(Text::shown),
+                };
+                self.run.command(&words, &start);
+            }
+        }
+    }
+
+    /// What a command of a pipeline gives to the next, where that is plain.
+    fn output(&mut self, command: &Command, state: &mut State) -> Option<Text> {
+        let Command::Simple(simple) = command else { return None };
+        let suffix = simple.suffix.as_ref()?;
+        let name = simple.word_or_name.as_ref()?.value.as_str();
+        let mut input = None;
+        let mut words = vec![Text::known(name)];
+        for item in &suffix.0 {
+            match item {
+                CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::HereDocument(_, document)) => {
+                    input = Some(if document.requires_expansion {
+                        self.expander(state).body(&document.doc.value)
+                    } else {
+                        Text::known(&document.doc.value)
+                    });
+                }
+                _ => return None,
+            }
+        }
+        printed(&words, input.as_ref())
+    }
+
+    /// Keeps what a command writes into a file.
+    fn write(&mut self, words: &[Text], input: Option<&Text>, path: &Text, append: bool, state: &State) {
+        let Some(path) = path.as_known().map(|path| state.path(path)) else { return };
+        if path.starts_with("/dev/") {
+            return;
+        }
+        let text = printed(words, input).map(|text| text.shown());
+        self.run.write(&path, text, append);
+    }
+
+    fn assign(&mut self, assignment: &Assignment, state: &mut State) -> String {
+        let (name, element) = match &assignment.name {
+            AssignmentName::VariableName(name) => (name, false),
+            AssignmentName::ArrayElementName(name, _) => (name, true),
+        };
+        let value = match &assignment.value {
+            _ if element => Value::Unknown,
+            AssignmentValue::Scalar(word) => Value::Text(self.expander(state).text(&word.value)),
+            AssignmentValue::Array(words) if words.iter().all(|(key, _)| key.is_none()) => {
+                Value::Array(words.iter().flat_map(|(_, word)| self.fields(&word.value, state)).collect())
+            }
+            AssignmentValue::Array(_) => Value::Unknown,
+        };
+        let value = if assignment.append { appended(state.get(name).as_deref(), value) } else { value };
+        let cost = match &value {
+            Value::Text(text) => text.cost(),
+            Value::Array(texts) => texts.iter().map(Text::cost).sum(),
+            _ => 0,
+        };
+        let value = if self.run.budget.bytes(cost) { value } else { Value::Unknown };
+        state.set(name, value);
+        name.clone()
+    }
+
+    fn fields(&mut self, word: &str, state: &mut State) -> Vec<Text> {
+        self.expander(state).fields(word)
+    }
+
+    fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
+        Expander::new(state, &mut self.run.budget.bytes)
+    }
+}
+
+/// Whether what follows `&&` may well not be run: a test says so or not.
+fn is_test(pipeline: &Pipeline) -> bool {
+    match pipeline.seq.as_slice() {
+        [Command::Simple(command)] => {
+            let name = command.word_or_name.as_ref().map(|word| word.value.as_str());
+            name.is_some_and(|name| TESTS.contains(&name))
+        }
+        [Command::ExtendedTest(_) | Command::Compound(CompoundCommand::Arithmetic(_), _)] => true,
+        _ => false,
+    }
+}
+
+/// The environment that a program's own variables make of another.
+pub(super) fn with(environment: &Environment, variables: Vec<(String, Word)>) -> Environment {
+    let inherited_more = environment.may_have_more;
+    let own = variables.into_iter().map(|(name, word)| (name, word.known.then_some(word.text)));
+    let inherited = environment.iter().map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+    let mut environment: Environment = inherited.chain(own).collect();
+    environment.may_have_more = inherited_more;
+    environment
+}
