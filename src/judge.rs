@@ -7,6 +7,8 @@
 //! no duration, but the speed stands; without a number of accelerators there are accelerator-hours and a cost.
 
 mod capacity;
+mod deadline;
+mod duration;
 mod figures;
 mod unknowns;
 mod wording;
@@ -15,6 +17,7 @@ use serde_json::Value;
 
 use crate::advise;
 use crate::estimate::assume::Device;
+use crate::estimate::cost::Prices;
 use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, Rank, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
@@ -24,7 +27,7 @@ use crate::surroundings::Surroundings;
 use crate::units::Decimal;
 use crate::verdict::{Headroom, decide};
 use crate::workload::provenance::Provenance;
-use crate::workload::{self, Reading, TrainingJob, Unread};
+use crate::workload::{self, Limit, Reading, TrainingJob, Unread};
 
 use capacity::Capacity;
 
@@ -39,11 +42,19 @@ pub struct Rules {
     pub headroom: Headroom,
     /// Model FLOPs utilization in percent, where a job gives none.
     pub mfu_percent: Option<Decimal>,
+    /// What accelerators cost, where a job does not say.
+    pub prices: Prices,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { deny_at: 0.9, warn_at: 0.2, headroom: Headroom::default(), mfu_percent: None }
+        Self {
+            deny_at: 0.9,
+            warn_at: 0.2,
+            headroom: Headroom::default(),
+            mfu_percent: None,
+            prices: Prices::default(),
+        }
     }
 }
 
@@ -125,9 +136,38 @@ impl Judge<'_> {
         }
         let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
         match estimate_rank(&judgement.job, device, self.ask.rank) {
-            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity),
-            Err(_) => without_model(judgement, &capacity),
+            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity, reading.limit),
+            Err(_) => {
+                let deadline = deadline::deadline(&judgement.job, reading.limit, None);
+                without_model(Judgement { deadline, ..judgement }, &capacity)
+            }
         }
+    }
+
+    /// With how long it takes, whether that is in time, and what it costs.
+    fn timed(
+        &self,
+        mut judgement: Judgement,
+        estimate: &Estimate,
+        capacity: &Capacity<'_>,
+        limit: Option<Limit>,
+    ) -> Judgement {
+        let taken = duration::duration(&judgement.job, estimate, capacity);
+        judgement.deadline =
+            deadline::deadline(&judgement.job, limit, taken.as_ref().map(|taken| &taken.time));
+        if let Some(late) = judgement.deadline.as_ref().filter(|deadline| deadline.outlook.is_late()) {
+            judgement.warnings.insert(0, late.message.clone());
+        }
+        let Some(taken) = taken else { return judgement };
+        let key = capacity.accelerator.map(|accelerator| accelerator.key.as_str());
+        let list = key.and_then(|key| self.catalogue.price(key));
+        let price = cost::price(&judgement.job, key, capacity.compute_milli, &self.rules.prices, list);
+        judgement.cost = price.and_then(|price| cost::cost(&taken.time, price));
+        judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
+        judgement.inputs.extend(taken.inputs());
+        judgement.warnings.extend(taken.amount.and_then(|amount| amount.contradiction));
+        judgement.goodput = taken.goodput;
+        Judgement { time: Some(taken.time), ..judgement }
     }
 
     /// The judgement of a job whose model is known, if only by its size.
@@ -137,6 +177,7 @@ impl Judge<'_> {
         estimate: &Estimate,
         device: Device,
         capacity: &Capacity<'_>,
+        limit: Option<Limit>,
     ) -> Judgement {
         let need = estimate.distribution(Figure::Needed);
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
@@ -146,12 +187,7 @@ impl Judge<'_> {
         judgement.inputs.extend(capacity.input.clone());
         judgement.inputs.extend(estimate.assumed.inputs.iter().cloned());
         let memory = figures::memory(estimate, &need, capacity.bytes);
-        judgement.time = figures::time(&judgement.job, estimate, capacity);
-        if let Some(time) = &judgement.time {
-            judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
-            let list = capacity.accelerator.and_then(|accelerator| self.catalogue.price(&accelerator.key));
-            judgement.cost = time.gpu_hours.and_then(|hours| cost::cost(&judgement.job, hours, list));
-        }
+        judgement = self.timed(judgement, estimate, capacity, limit);
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, self.catalogue);
             judgement.missing.insert(0, capacity.missing().into());
@@ -188,11 +224,11 @@ impl Judge<'_> {
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
             let estimate = estimate_rank(changed, device, self.ask.rank).ok()?;
             let decision = decide(&estimate.distribution(Figure::Needed), bytes, self.rules);
-            let time = figures::time(changed, &estimate, capacity);
+            let taken = duration::duration(changed, &estimate, capacity);
             Some(advise::Outcome {
                 peak: estimate.peak.needed,
                 fits: decision.verdict == Verdict::Fits,
-                days: time.and_then(|time| time.days),
+                days: taken.and_then(|taken| taken.time.days),
             })
         })
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::accelerator::{self, Request};
 use super::annotations::Annotations;
 use super::command;
+use super::deadline::{self, Limit};
 use super::kinds::{self, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
@@ -39,6 +40,8 @@ pub struct Reading {
     pub offer: Option<Offer>,
     /// What the framework does where nothing is said: weaker than a known model's dimensions.
     pub(crate) defaults: Vec<Offered>,
+    /// How long the workload may run.
+    pub limit: Option<Limit>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
 }
@@ -171,6 +174,7 @@ fn workload(
     reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
     reading.warnings.extend(said.warnings.iter().cloned());
     reading.defaults = said.offer_to(&mut reading.provenance);
+    reading.limit = deadline::read(object, kind, groups);
     accelerator::read(&mut reading, requests, around, catalogue);
     reading
 }
