@@ -16,6 +16,7 @@ mod wording;
 use serde_json::Value;
 
 use crate::advise;
+use crate::advise::count::{self, Found, Layout};
 use crate::estimate::assume::Device;
 use crate::estimate::cost::Prices;
 use crate::estimate::memory::Figure;
@@ -204,6 +205,9 @@ impl Judge<'_> {
             judgement.advice = self.advice(&judgement.job, estimate, device, capacity);
         }
         judgement.message = wording::message(&decision, &memory, capacity, &judgement);
+        if self.ask.advice {
+            judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
+        }
         judgement.memory = Some(memory);
         Judgement {
             verdict: decision.verdict,
@@ -211,6 +215,49 @@ impl Judge<'_> {
             oom_probability: Some(decision.probability),
             ..judgement
         }
+    }
+
+    /// How many accelerators are done within `target.days`, where a job gives the one and not the other.
+    fn number(
+        &self,
+        job: &TrainingJob,
+        estimated: &Estimate,
+        device: Device,
+        capacity: &Capacity<'_>,
+    ) -> Option<Advice> {
+        let days = job.target.as_ref()?.days?;
+        let asked = job.accelerator.clone().unwrap_or_default();
+        if asked.count.is_some() {
+            return None;
+        }
+        let changed = |number: u64| {
+            let mut changed = job.clone();
+            changed.accelerator.get_or_insert_default().count = u32::try_from(number).ok();
+            changed
+        };
+        let layout = Layout::of(job, &estimated.assumed.likely);
+        let found = count::count(&layout, days.as_f64(), |number| {
+            let changed = changed(number);
+            let estimate = estimate_rank(&changed, device, self.ask.rank).ok()?;
+            duration::duration(&changed, &estimate, capacity)?.time.days
+        })?;
+        let Found::Count(count) = found else { return None };
+        let changed = changed(count.usable);
+        let estimate = estimate_rank(&changed, device, self.ask.rank).ok()?;
+        let decision = decide(&estimate.distribution(Figure::Needed), capacity.bytes?, self.rules);
+        if !matches!(decision.verdict, Verdict::Fits | Verdict::Tight) {
+            return None;
+        }
+        let count = changed.accelerator.as_ref().and_then(|accelerator| accelerator.count);
+        Some(Advice {
+            change: format!("{} accelerators for {days} days", count?),
+            spec: TrainingJob {
+                accelerator: Some(workload::Accelerator { count, ..workload::Accelerator::default() }),
+                ..TrainingJob::default()
+            },
+            peak_bytes: estimate.peak.needed,
+            days: duration::duration(&changed, &estimate, capacity)?.time.days,
+        })
     }
 
     fn advice(

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod crds;
 mod input;
+mod plan;
 mod serve;
 mod surroundings;
 
@@ -29,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Judge manifests: what would run out of GPU memory, and what the others will take
     Check(check::Arguments),
+    /// Say how many accelerators finish a training in so many days, and what that takes
+    Plan(plan::Arguments),
     /// Serve the admission webhook, and keep the estimates up to date
     Serve(Box<crate::config::Arguments>),
     /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
@@ -39,6 +42,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
     };
