@@ -10,6 +10,7 @@ mod capacity;
 mod deadline;
 mod duration;
 mod figures;
+mod lints;
 mod unknowns;
 mod wording;
 
@@ -119,6 +120,7 @@ impl Judge<'_> {
         let mut warnings = reading.warnings;
         warnings.extend(reading.provenance.disagreements().iter().cloned());
         warnings.extend(wording::ambiguous(&capacity, self.catalogue));
+        warnings.extend(lints::lints(&job));
         let mut errors = reading.errors;
         errors.extend(capacity.error.clone());
         let judgement = Judgement {
@@ -136,13 +138,11 @@ impl Judge<'_> {
             return not_read(judgement, unread);
         }
         let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-        match estimate_rank(&judgement.job, device, self.ask.rank) {
-            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity, reading.limit),
-            Err(_) => {
-                let deadline = deadline::deadline(&judgement.job, reading.limit, None);
-                without_model(Judgement { deadline, ..judgement }, &capacity)
-            }
-        }
+        let Ok(estimate) = estimate_rank(&judgement.job, device, self.ask.rank) else {
+            let deadline = deadline::deadline(&judgement.job, reading.limit, None);
+            return without_model(Judgement { deadline, ..judgement }, &capacity);
+        };
+        self.estimated(judgement, &estimate, device, &capacity, reading.limit)
     }
 
     /// With how long it takes, whether that is in time, and what it costs.
@@ -295,6 +295,8 @@ const WIDTHS: &[&str] = &[
 fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut Vec<String>) {
     /// A rounded size is the model's own within this; Mixtral's "8x7B" and the like are names, not sizes.
     const ROUNDED: f64 = 0.15;
+    /// So many contradictions are named one by one; more mean that another model is trained.
+    const FEW: usize = 2;
     let dimensions = ["model.layers", "model.hiddenSize"].map(|field| provenance.knows(field));
     if let (Some(given), [false, false]) = (provenance.number("model.parameters"), dimensions) {
         let own = model.count();
@@ -310,9 +312,18 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
     let source = format!("model {}", model.name);
     let width = provenance.number("model.hiddenSize");
     let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
-    for (field, value) in model.fields() {
+    let fields: Vec<_> = model.fields();
+    let contradicted = fields.iter().filter(|(field, value)| provenance.contradicts(field, value)).count();
+    if contradicted > FEW {
+        warnings.push(format!(
+            "{contradicted} dimensions that are given are not {}'s: those given are used",
+            model.name
+        ));
+    }
+    for (field, value) in fields {
         // What belongs to the model's own width says nothing of another one.
-        if !another_width || !WIDTHS.iter().any(|group| field.starts_with(group)) {
+        let belongs = !another_width || !WIDTHS.iter().any(|group| field.starts_with(group));
+        if belongs && (contradicted <= FEW || !provenance.knows(&field)) {
             provenance.offer(&field, value, &source);
         }
     }

@@ -11,6 +11,7 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::judge::{Ask, Rules, judge};
 use crate::judgement::{Judgement, Verdict};
 use crate::surroundings::Surroundings;
+use crate::units::Decimal;
 use crate::workload::TrainingJob;
 
 /// What one type of accelerator would take.
@@ -48,7 +49,7 @@ pub fn plan(
     if let Some(error) = read.errors.first() {
         return Err(error.message.clone());
     }
-    let wish = read.job.target.as_ref().and_then(|target| target.days).map(|days| days.as_f64());
+    let wish = read.job.target.as_ref().and_then(|target| target.days).map(Decimal::as_f64);
     let days = days.or(wish).filter(|days| *days > 0.0);
     let days = days.ok_or("in how many days is not said: give --days, or target.days")?;
     let own = read.job.accelerator.as_ref().and_then(|accelerator| accelerator.kind.clone());

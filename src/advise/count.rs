@@ -61,16 +61,13 @@ impl Layout {
     fn sizes(&self) -> Sizes {
         let usable = |replicas: &u64| self.is_usable(*replicas);
         let within = MOST / self.replica.min(MOST);
-        match self.shares {
-            Some(shares) => {
-                Sizes { few: divisors(shares).filter(usable).filter(|d| *d <= within).collect(), unit: 0 }
-            }
-            None => {
-                // Below a node, whatever divides it; above, whole multiples of all that must be whole.
-                let unit = self.replicas_of_a_whole();
-                Sizes { few: (1..unit.min(self.per_node)).filter(usable).collect(), unit }
-            }
+        if let Some(shares) = self.shares {
+            let few = divisors(shares).filter(usable).filter(|replicas| *replicas <= within);
+            return Sizes { few: few.collect(), unit: 0 };
         }
+        // Below a node, whatever divides it; above, whole multiples of all that must be whole.
+        let unit = self.replicas_of_a_whole();
+        Sizes { few: (1..unit.min(self.per_node)).filter(usable).collect(), unit }
     }
 
     fn is_usable(&self, replicas: u64) -> bool {

@@ -73,11 +73,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => Policy::default(),
     };
     let input = input::read(&arguments.paths);
-    let around = surroundings::of(&input.objects);
     let ask = Ask { rank: arguments.rank, ..Ask::default() };
-    let uids = input.objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let judged = input.objects.iter().filter(|object| !is_child(object, &uids));
-    let entries: Vec<Entry> = judged.filter_map(|object| entry(object, &around, &policy, &ask)).collect();
+    let entries = entries(&input.objects, &policy, &ask);
 
     for unreadable in &input.unreadable {
         tell(&format!("weighbridge: {unreadable}"))?;
@@ -90,6 +87,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Output::Json => report::json(&entries)?,
     })?;
     Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty())))
+}
+
+/// Judges every one of the objects that can be; the others are what surrounds them.
+pub(crate) fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
+    let around = surroundings::of(objects);
+    let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
+    let judged = objects.iter().filter(|object| !is_child(object, &uids));
+    judged.filter_map(|object| entry(object, &around, policy, ask)).collect()
 }
 
 /// Whether the controller of one of these objects, by their uids, has made it: then that one counts.

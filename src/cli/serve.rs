@@ -25,7 +25,7 @@ use crate::config::{Arguments, Settings};
 use crate::server::{Health, Port, Stop, health_router};
 use crate::tls::Certificates;
 use crate::webhook::Webhook;
-use crate::{controller, telemetry, tls, webhook};
+use crate::{controller, endpoint, telemetry, tls, webhook};
 
 /// Serves until it is told to stop.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
@@ -65,14 +65,19 @@ async fn serve(settings: Settings) -> Result<()> {
         async move { certificates.run(stopping).await }
     });
 
-    let router = webhook::router(Arc::new(webhook(&client, &cluster, &mut registry)));
+    let mut router = webhook::router(Arc::new(webhook(&client, &cluster, &mut registry)));
+    if settings.api {
+        let metrics = endpoint::Metrics::default();
+        metrics.register(&mut registry);
+        router = router.merge(endpoint::router(client.clone(), cluster.policies.clone(), metrics));
+    }
     let controller = controller_settings(&settings);
     controller.metrics.register(&mut registry);
     tasks.spawn(controller::run(client.clone(), cluster, controller, stopped.clone()));
 
     let stop = Stop::default();
     let mut servers = JoinSet::new();
-    servers.spawn(webhook_port.serve_tls(tls_config, router, stop.clone()));
+    servers.spawn(webhook_port.serve_tls(tls_config, router, stopping.clone(), stop.clone()));
     servers.spawn(plain_port.serve_plain(health_router(health.clone(), Arc::new(registry)), stop.clone()));
     tracing::info!(webhook = %addresses.0, plain = %addresses.1, "listening");
 
@@ -169,6 +174,8 @@ fn certificates(
         secret: settings.ca_secret.clone(),
         configuration: settings.configuration_name.clone(),
         names: settings.names(),
+        lifetimes: settings.lifetimes,
+        files: settings.tls_files.clone(),
     };
     Certificates::new(client.clone(), tls, own, metrics)
 }

@@ -1,45 +1,55 @@
-//! What the controller counts.
+//! What the controller counts. What any controller counts has the names that controller-runtime gave it.
+
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use prometheus_client::registry::{Registry, Unit};
 
+use super::queue::Outcome;
 use crate::api::v1alpha1::{ProgressStatus, TimeStatus};
 use crate::judgement::Verdict;
 
 /// The controller's counters; a clone counts into the same.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub(super) leading: Gauge,
+    leading: Family<OfLease, Gauge>,
     pub(super) created: Counter,
     pub(super) bypassed: Counter,
     written: Family<OfVerdict, Counter>,
     failures: Family<OfReason, Counter>,
     /// The time that workloads took over the time that was predicted.
     ratios: Family<OfInterval, Histogram, fn() -> Histogram>,
+    reconciled: Family<Reconciled, Counter>,
+    errors: Family<OfController, Counter>,
+    seconds: Family<OfController, Histogram, fn() -> Histogram>,
+    active: Family<OfController, Gauge>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self {
-            leading: Gauge::default(),
-            created: Counter::default(),
-            bypassed: Counter::default(),
-            written: Family::default(),
-            failures: Family::default(),
-            ratios: Family::new_with_constructor(ratios),
-        }
-    }
+const CONTROLLER: OfController = OfController { controller: "trainingestimate" };
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfController {
+    controller: &'static str,
 }
 
-/// Fine around one, where predictions should be.
-fn ratios() -> Histogram {
-    Histogram::new([0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4, 2.0, 4.0])
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reconciled {
+    controller: &'static str,
+    /// `success`, `error` or `requeue_after`.
+    result: &'static str,
 }
 
-/// Whether the time that a workload took was within the predicted interval: `below`, `within` or `above`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLease {
+    name: String,
+}
+
+/// Whether the time that a workload took was within the predicted interval.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfInterval {
+    /// `below`, `within` or `above`.
     interval: &'static str,
 }
 
@@ -53,12 +63,33 @@ struct OfReason {
     reason: &'static str,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            leading: Family::default(),
+            created: Counter::default(),
+            bypassed: Counter::default(),
+            written: Family::default(),
+            failures: Family::default(),
+            // Fine around one, where predictions should be.
+            ratios: Family::new_with_constructor(|| {
+                Histogram::new([0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4, 2.0, 4.0])
+            }),
+            reconciled: Family::default(),
+            errors: Family::default(),
+            // From a millisecond to half a minute.
+            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1e-3, 2.0, 16))),
+            active: Family::default(),
+        }
+    }
+}
+
 impl Metrics {
     /// Makes them readable.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
-            "weighbridge_leading",
-            "Whether this process writes estimates",
+            "leader_election_master_status",
+            "Whether this process leads and writes estimates, by the lease's name",
             self.leading.clone(),
         );
         registry.register("weighbridge_estimates_created", "Estimates created", self.created.clone());
@@ -82,14 +113,35 @@ impl Metrics {
             "Failures to reconcile, by reason",
             self.failures.clone(),
         );
+        registry.register(
+            "controller_runtime_reconcile",
+            "Reconciliations, by controller and result",
+            self.reconciled.clone(),
+        );
+        registry.register(
+            "controller_runtime_reconcile_errors",
+            "Reconciliations that failed, by controller",
+            self.errors.clone(),
+        );
+        registry.register_with_unit(
+            "controller_runtime_reconcile_time",
+            "How long a reconciliation takes, by controller",
+            Unit::Seconds,
+            self.seconds.clone(),
+        );
+        registry.register(
+            "controller_runtime_active_workers",
+            "Reconciliations under way, by controller",
+            self.active.clone(),
+        );
     }
 
     pub(super) fn written(&self, verdict: Verdict) {
         self.written.get_or_create(&OfVerdict { verdict: verdict.name() }).inc();
     }
 
-    /// Counts a workload that has ended, where its time was predicted.
-    pub(super) fn ended(&self, progress: &ProgressStatus, time: Option<&TimeStatus>) {
+    /// A workload has ended; counts where its time was predicted.
+    pub(super) fn departed(&self, progress: &ProgressStatus, time: Option<&TimeStatus>) {
         let (Some(actual), Some(milli), Some(time)) =
             (progress.actual_seconds, progress.departure_milli, time)
         else {
@@ -103,6 +155,31 @@ impl Metrics {
             "within"
         };
         self.ratios.get_or_create(&OfInterval { interval }).observe(milli as f64 / 1000.0);
+    }
+
+    /// Whether this process leads.
+    pub(super) fn leads(&self, lease: &str, leads: bool) {
+        self.leading.get_or_create(&OfLease { name: lease.to_owned() }).set(leads.into());
+    }
+
+    /// Something begins to be reconciled.
+    pub(super) fn begins(&self) {
+        self.active.get_or_create(&CONTROLLER).inc();
+    }
+
+    /// Something was reconciled.
+    pub(super) fn ended(&self, outcome: Outcome, took: Duration) {
+        self.active.get_or_create(&CONTROLLER).dec();
+        self.seconds.get_or_create(&CONTROLLER).observe(took.as_secs_f64());
+        let result = match outcome {
+            Outcome::Done => "success",
+            Outcome::Waiting => "requeue_after",
+            Outcome::Failed => "error",
+        };
+        self.reconciled.get_or_create(&Reconciled { controller: CONTROLLER.controller, result }).inc();
+        if outcome == Outcome::Failed {
+            self.errors.get_or_create(&CONTROLLER).inc();
+        }
     }
 
     pub(super) fn failed(&self, reason: &'static str) {

@@ -84,13 +84,13 @@ pub async fn run(client: Client, cluster: Arc<Cluster>, settings: Settings, shut
             break;
         }
         tracing::info!(lease = settings.lease, "this replica leads");
-        settings.metrics.leading.set(1);
+        settings.metrics.leads(&settings.lease, true);
         tokio::select! {
             _ = candidate.wait_for(false) => tracing::warn!("this replica no longer leads"),
             () = lead(&client, &cluster, &settings) => {}
             () = shutdown.cancelled() => {}
         }
-        settings.metrics.leading.set(0);
+        settings.metrics.leads(&settings.lease, false);
         if shutdown.is_cancelled() {
             break;
         }

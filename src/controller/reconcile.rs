@@ -1,6 +1,7 @@
 //! Acting on what was decided: reads, writes and their errors.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
 use k8s_openapi::jiff::Timestamp;
@@ -73,7 +74,15 @@ struct Workload {
 impl Reconciler {
     /// Reconciles; what fails is reported here and tried again by the queue.
     pub(super) async fn reconcile(&self, key: Key) -> Outcome {
-        let result = match &key {
+        let started = Instant::now();
+        self.metrics().begins();
+        let outcome = self.reconciled(&key).await;
+        self.metrics().ended(outcome, started.elapsed());
+        outcome
+    }
+
+    async fn reconciled(&self, key: &Key) -> Outcome {
+        let result = match key {
             Key::Workload { uid } => self.workload(uid).await,
             Key::Estimate { namespace, name } => self.estimate(namespace, name).await,
         };
@@ -247,7 +256,7 @@ impl Reconciler {
         if previous.progress.is_none()
             && let Some(progress) = &next.progress
         {
-            self.metrics().ended(progress, next.time.as_ref());
+            self.metrics().departed(progress, next.time.as_ref());
         }
         let regarding = match workload {
             Some(workload) => workload.reference.clone(),

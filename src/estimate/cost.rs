@@ -115,8 +115,8 @@ mod tests {
         Decimal::parse(text).unwrap()
     }
 
-    fn list() -> Option<ListPrice> {
-        Some(ListPrice { per_gpu_hour: decimal("6.88"), as_of: "2026-07-20".into() })
+    fn list() -> ListPrice {
+        ListPrice { per_gpu_hour: decimal("6.88"), as_of: "2026-07-20".into() }
     }
 
     fn own() -> Prices {
@@ -129,7 +129,7 @@ mod tests {
         key: &str,
         share: Option<u64>,
     ) -> (String, String, Option<String>, PriceSource) {
-        let price = price(job, Some(key), share, &own(), list()).unwrap();
+        let price = price(job, Some(key), share, &own(), Some(list())).unwrap();
         (price.per_gpu_hour.to_string(), price.currency, price.as_of, price.source)
     }
 
@@ -159,7 +159,7 @@ mod tests {
             gpu_hours_high: Some(130.004),
             ..Time::default()
         };
-        let price = price(&TrainingJob::default(), None, None, &Prices::default(), list()).unwrap();
+        let price = price(&TrainingJob::default(), None, None, &Prices::default(), Some(list())).unwrap();
         let cost = cost(&time, price).unwrap();
         let totals = [cost.total_low, cost.total, cost.total_high].map(|total| total.to_string());
         assert_eq!(totals, ["550.4", "688", "894.43"]);

@@ -95,9 +95,9 @@ mod tests {
         TrainingJob { target, ..TrainingJob::default() }
     }
 
-    fn limit(days: f64) -> Option<Limit> {
+    fn limit(days: f64) -> Limit {
         let source = "spec.runPolicy.activeDeadlineSeconds".into();
-        Some(Limit { seconds: (days * SECONDS_A_DAY) as u64, source })
+        Limit { seconds: (days * SECONDS_A_DAY) as u64, source }
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
             (30.0, Outlook::TooSlowAtBest, "activeDeadlineSeconds allows 30 days: too slow even at best"),
         ] {
             let found =
-                deadline(&TrainingJob::default(), limit(days), Some(&time(63.0, 79.0, 105.0))).unwrap();
+                deadline(&TrainingJob::default(), Some(limit(days)), Some(&time(63.0, 79.0, 105.0))).unwrap();
             assert_eq!(found.outlook, outlook, "{days}");
             assert!(found.message.contains(message), "{}", found.message);
             assert!(found.message.chars().count() <= 120, "{}", found.message);
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn the_wish_and_the_limit_bind_whichever_is_earlier() {
-        assert_eq!(deadline(&job("90"), limit(100.0), None).unwrap().source, "target.days");
-        let found = deadline(&job("90"), limit(80.0), None).unwrap();
+        assert_eq!(deadline(&job("90"), Some(limit(100.0)), None).unwrap().source, "target.days");
+        let found = deadline(&job("90"), Some(limit(80.0)), None).unwrap();
         assert_eq!(found.source, "spec.runPolicy.activeDeadlineSeconds");
         assert_eq!(found.outlook, Outlook::Unknown);
         assert_eq!(found.message, "activeDeadlineSeconds allows 80 days; how long it takes is not known");

@@ -68,9 +68,10 @@ fn explained(planned: &Planned) -> String {
     let name = &planned.accelerator;
     match (&planned.count, &planned.reason) {
         (Some(count), _) => {
-            let even = match count.usable > count.whole {
-                true => format!(", {} where they share the global batch evenly", count.usable),
-                false => String::new(),
+            let even = if count.usable > count.whole {
+                format!(", {} where they share the global batch evenly", count.usable)
+            } else {
+                String::new()
             };
             let (least, whole) = (count.least, count.whole);
             format!(

@@ -105,7 +105,7 @@ impl Webhook {
                 return Err(unanswerable);
             }
         };
-        self.metrics.in_flight.inc();
+        self.metrics.in_flight(1);
         let considering = tokio::time::timeout(allowance, self.consider(body, allowance));
         let considered = match AssertUnwindSafe(considering).catch_unwind().await {
             Ok(Ok(Ok(considered))) => considered,
@@ -113,7 +113,7 @@ impl Webhook {
             Ok(Err(_elapsed)) => self.unjudged(Failure::DeadlineSpent),
             Err(_panic) => self.unjudged(Failure::Panicked),
         };
-        self.metrics.in_flight.dec();
+        self.metrics.in_flight(-1);
         self.metrics.answered(&considered.counted, started.elapsed());
         let Considered { decided, status, .. } = considered;
         let response = Response {
@@ -231,6 +231,9 @@ impl Webhook {
 
     fn unjudged(&self, failure: Failure) -> Considered {
         self.metrics.failed(failure.name());
+        if failure == Failure::Panicked {
+            self.metrics.panicked();
+        }
         tracing::error!(error = failure.name(), "an object is admitted unjudged");
         let mut considered = not_judged(Operation::Other, None, None);
         considered.counted.decision = "warned";
@@ -321,14 +324,24 @@ impl Weighing {
     }
 
     fn tell(&self, request: &Request, judgement: &Judgement, decided: &Decided) {
-        let (namespace, name) = (request.namespace.as_str(), request.name.as_str());
+        let Request { uid, namespace, name, user_info, .. } = request;
+        let user = user_info.username.as_str();
         let (kind, verdict, mode) = (self.kind.kind, judgement.verdict.name(), self.mode.name());
         if decided.denied.is_some() {
-            tracing::info!(kind, namespace, name, verdict, mode, "refused");
+            tracing::info!(uid, kind, namespace, name, user, verdict, mode, "refused");
         } else if decided.notes.contains_key("would-deny") {
-            tracing::info!(kind, namespace, name, verdict, mode, "admitted, though it would be refused");
+            tracing::info!(
+                uid,
+                kind,
+                namespace,
+                name,
+                user,
+                verdict,
+                mode,
+                "admitted, though it would be refused"
+            );
         } else {
-            tracing::debug!(kind, namespace, name, verdict, mode, "admitted");
+            tracing::debug!(uid, kind, namespace, name, verdict, mode, "admitted");
         }
     }
 }

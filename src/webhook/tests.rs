@@ -386,7 +386,9 @@ async fn every_answer_is_counted() {
         "weighbridge_admission_reviews_total{decision=\"denied\",verdict=\"OutOfMemory\",mode=\"enforce\",\
          operation=\"create\",kind=\"pytorchjob\"} 2",
         "weighbridge_admission_errors_total{error=\"panic\"} 1",
-        "weighbridge_admission_duration_seconds_count 4",
+        "controller_runtime_webhook_latency_seconds_count{webhook=\"/validate\"} 4",
+        "controller_runtime_webhook_requests_total{webhook=\"/validate\",code=\"200\"} 4",
+        "controller_runtime_webhook_panics_total 1",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }

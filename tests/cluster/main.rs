@@ -14,8 +14,11 @@ mod gate;
 mod jobs;
 
 mod bypasses;
+mod certificates;
 mod children;
 mod crd;
+mod doctor;
+mod engines;
 mod estimates;
 mod kinds;
 mod modes;

@@ -2,7 +2,7 @@
 //! pods of a priority class.
 //!
 //! An exempt request is admitted and noted in the audit log with what exempts it. Who may use a priority class is for
-//! the cluster to say: a ResourceQuota can keep it to a namespace.
+//! the cluster to say: a `ResourceQuota` can keep it to a namespace.
 
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Follows the policy's file: read again every few seconds, by content.
 //!
-//! A ConfigMap that is mounted changes by a link that is turned; watching files misses that on some file systems, and
+//! A `ConfigMap` that is mounted changes by a link that is turned; watching files misses that on some file systems, and
 //! reading a few KiB costs nothing. A file that is refused changes nothing: the last good one is kept, the log says why,
 //! once, and a metric stays up until it is mended.
 
