@@ -95,8 +95,8 @@ mod tests {
         progress(kinds::find(group, kind).unwrap(), object)
     }
 
-    fn end(succeeded: bool, at: &str) -> Option<End> {
-        Some(End { succeeded, at: Some(at.to_owned()) })
+    fn end(succeeded: bool, at: &str) -> End {
+        End { succeeded, at: Some(at.to_owned()) }
     }
 
     const START: &str = "2026-01-01T00:00:00Z";
@@ -123,11 +123,11 @@ mod tests {
         for (status, ended) in [
             (json!({"startTime": START}), None),
             (json!({"conditions": condition("Running")}), None),
-            (json!({"conditions": condition("Complete"), "completionTime": END}), end(true, END)),
-            (json!({"conditions": condition("Succeeded")}), end(true, END)),
-            (json!({"conditions": condition("Failed")}), end(false, END)),
+            (json!({"conditions": condition("Complete"), "completionTime": END}), Some(end(true, END))),
+            (json!({"conditions": condition("Succeeded")}), Some(end(true, END))),
+            (json!({"conditions": condition("Failed")}), Some(end(false, END))),
             (json!({"conditions": [{"type": "Failed", "status": "False"}]}), None),
-            (json!({"jobStatus": "SUCCEEDED", "endTime": END}), end(true, END)),
+            (json!({"jobStatus": "SUCCEEDED", "endTime": END}), Some(end(true, END))),
             (json!({"state": {"phase": "Completed"}}), Some(End { succeeded: true, at: None })),
             (json!({"conditions": "none", "phase": 1}), None),
         ] {
@@ -145,6 +145,6 @@ mod tests {
             "containerStatuses": [container(END), container(START)],
         });
         let progress = of("", "Pod", &json!({"status": status}));
-        assert_eq!((progress.started.as_deref(), progress.ended), (Some(START), end(true, END)));
+        assert_eq!((progress.started.as_deref(), progress.ended), (Some(START), Some(end(true, END))));
     }
 }
