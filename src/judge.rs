@@ -7,6 +7,8 @@
 //! no duration, but the speed stands; without a number of accelerators there are accelerator-hours and a cost.
 
 mod capacity;
+mod deadline;
+mod duration;
 mod figures;
 mod lints;
 mod unknowns;
@@ -16,7 +18,9 @@ mod wording;
 use serde_json::Value;
 
 use crate::advise;
+use crate::advise::count::{self, Found, Layout};
 use crate::estimate::assume::Device;
+use crate::estimate::cost::Prices;
 use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, Rank, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
@@ -26,7 +30,7 @@ use crate::surroundings::Surroundings;
 use crate::units::{Bytes, Decimal};
 use crate::verdict::{Decision, Headroom, decide};
 use crate::workload::provenance::Provenance;
-use crate::workload::{self, Reading, TrainingJob, Unread};
+use crate::workload::{self, Limit, Reading, TrainingJob, Unread};
 
 use capacity::Capacity;
 use unsaid::Unsaid;
@@ -42,11 +46,19 @@ pub struct Rules {
     pub headroom: Headroom,
     /// Model FLOPs utilization in percent, where a job gives none.
     pub mfu_percent: Option<Decimal>,
+    /// What accelerators cost, where a job does not say.
+    pub prices: Prices,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { deny_at: 0.9, warn_at: 0.2, headroom: Headroom::default(), mfu_percent: None }
+        Self {
+            deny_at: 0.9,
+            warn_at: 0.2,
+            headroom: Headroom::default(),
+            mfu_percent: None,
+            prices: Prices::default(),
+        }
     }
 }
 
@@ -132,10 +144,37 @@ impl Judge<'_> {
             return not_read(judgement, unread);
         }
         let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-        match estimate_rank(&judgement.job, device, self.ask.rank) {
-            Ok(estimate) => self.estimated(judgement, &estimate, device, &capacity, &unsaid),
-            Err(_) => without_model(judgement, &capacity),
+        let Ok(estimate) = estimate_rank(&judgement.job, device, self.ask.rank) else {
+            let deadline = deadline::deadline(&judgement.job, reading.limit, None);
+            return without_model(Judgement { deadline, ..judgement }, &capacity);
+        };
+        self.estimated(judgement, &estimate, device, &capacity, &unsaid, reading.limit)
+    }
+
+    /// With how long it takes, whether that is in time, and what it costs.
+    fn timed(
+        &self,
+        mut judgement: Judgement,
+        estimate: &Estimate,
+        capacity: &Capacity<'_>,
+        limit: Option<Limit>,
+    ) -> Judgement {
+        let taken = duration::duration(&judgement.job, estimate, capacity);
+        judgement.deadline =
+            deadline::deadline(&judgement.job, limit, taken.as_ref().map(|taken| &taken.time));
+        if let Some(late) = judgement.deadline.as_ref().filter(|deadline| deadline.outlook.is_late()) {
+            judgement.warnings.insert(0, late.message.clone());
         }
+        let Some(taken) = taken else { return judgement };
+        let key = capacity.accelerator.map(|accelerator| accelerator.key.as_str());
+        let list = key.and_then(|key| self.catalogue.price(key));
+        let price = cost::price(&judgement.job, key, capacity.compute_milli, &self.rules.prices, list);
+        judgement.cost = price.and_then(|price| cost::cost(&taken.time, price));
+        judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
+        judgement.inputs.extend(taken.inputs());
+        judgement.warnings.extend(taken.amount.and_then(|amount| amount.contradiction));
+        judgement.goodput = taken.goodput;
+        Judgement { time: Some(taken.time), ..judgement }
     }
 
     /// The judgement of a job whose model is known, if only by its size.
@@ -146,6 +185,7 @@ impl Judge<'_> {
         device: Device,
         capacity: &Capacity<'_>,
         unsaid: &Unsaid,
+        limit: Option<Limit>,
     ) -> Judgement {
         let need = estimate.distribution(Figure::Needed);
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
@@ -155,12 +195,7 @@ impl Judge<'_> {
         judgement.inputs.extend(capacity.input.clone());
         judgement.inputs.extend(estimate.assumed.inputs.iter().cloned());
         let memory = figures::memory(estimate, &need, capacity.bytes);
-        judgement.time = figures::time(&judgement.job, estimate, capacity);
-        if let Some(time) = &judgement.time {
-            judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
-            let list = capacity.accelerator.and_then(|accelerator| self.catalogue.price(&accelerator.key));
-            judgement.cost = time.gpu_hours.and_then(|hours| cost::cost(&judgement.job, hours, list));
-        }
+        judgement = self.timed(judgement, estimate, capacity, limit);
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, self.catalogue);
             judgement.missing.insert(0, capacity.missing().into());
@@ -181,6 +216,9 @@ impl Judge<'_> {
             judgement.advice = self.advice(&judgement.job, estimate, device, capacity);
         }
         judgement.message = wording::message(&decision, &memory, capacity, &judgement);
+        if self.ask.advice {
+            judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
+        }
         judgement.memory = Some(memory);
         Judgement {
             verdict: decision.verdict,
@@ -199,6 +237,49 @@ impl Judge<'_> {
         })
     }
 
+    /// How many accelerators are done within `target.days`, where a job gives the one and not the other.
+    fn number(
+        &self,
+        job: &TrainingJob,
+        estimated: &Estimate,
+        device: Device,
+        capacity: &Capacity<'_>,
+    ) -> Option<Advice> {
+        let days = job.target.as_ref()?.days?;
+        let asked = job.accelerator.clone().unwrap_or_default();
+        if asked.count.is_some() {
+            return None;
+        }
+        let changed = |number: u64| {
+            let mut changed = job.clone();
+            changed.accelerator.get_or_insert_default().count = u32::try_from(number).ok();
+            changed
+        };
+        let layout = Layout::of(job, &estimated.assumed.likely);
+        let found = count::count(&layout, days.as_f64(), |number| {
+            let changed = changed(number);
+            let estimate = estimate_rank(&changed, device, self.ask.rank).ok()?;
+            duration::duration(&changed, &estimate, capacity)?.time.days
+        })?;
+        let Found::Count(count) = found else { return None };
+        let changed = changed(count.usable);
+        let estimate = estimate_rank(&changed, device, self.ask.rank).ok()?;
+        let decision = decide(&estimate.distribution(Figure::Needed), capacity.bytes?, self.rules);
+        if !matches!(decision.verdict, Verdict::Fits | Verdict::Tight) {
+            return None;
+        }
+        let count = changed.accelerator.as_ref().and_then(|accelerator| accelerator.count);
+        Some(Advice {
+            change: format!("{} accelerators for {days} days", count?),
+            spec: TrainingJob {
+                accelerator: Some(workload::Accelerator { count, ..workload::Accelerator::default() }),
+                ..TrainingJob::default()
+            },
+            peak_bytes: estimate.peak.needed,
+            days: duration::duration(&changed, &estimate, capacity)?.time.days,
+        })
+    }
+
     fn advice(
         &self,
         job: &TrainingJob,
@@ -210,11 +291,11 @@ impl Judge<'_> {
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
             let estimate = estimate_rank(changed, device, self.ask.rank).ok()?;
             let decision = decide(&estimate.distribution(Figure::Needed), bytes, self.rules);
-            let time = figures::time(changed, &estimate, capacity);
+            let taken = duration::duration(changed, &estimate, capacity);
             Some(advise::Outcome {
                 peak: estimate.peak.needed,
                 fits: decision.verdict == Verdict::Fits,
-                days: time.and_then(|time| time.days),
+                days: taken.and_then(|taken| taken.time.days),
             })
         })
     }

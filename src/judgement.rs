@@ -3,9 +3,15 @@
 //! Plain data with the key names that `check -o json` promises. The `TrainingEstimate`'s status, the webhook's message
 //! and the reports are all made from it, so nothing here is an abbreviation of anything.
 
+mod cost;
+mod deadline;
+
 use serde::Serialize;
 
-use crate::units::{Bytes, Decimal, Flops};
+pub use cost::{Cost, PriceSource};
+pub use deadline::{Deadline, Outlook};
+
+use crate::units::{Bytes, Flops};
 use crate::workload::TrainingJob;
 
 /// All that is said of one workload.
@@ -32,6 +38,10 @@ pub struct Judgement {
     pub memory: Option<Memory>,
     /// How long it takes.
     pub time: Option<Time>,
+    /// The share of that time that is spent training, and what the rest is for.
+    pub goodput: Option<Goodput>,
+    /// When it must be done, and whether it will be.
+    pub deadline: Option<Deadline>,
     /// What it costs.
     pub cost: Option<Cost>,
     /// The nearest changed configurations that fit.
@@ -96,6 +106,8 @@ impl Judgement {
             inputs: Vec::new(),
             memory: None,
             time: None,
+            goodput: None,
+            deadline: None,
             cost: None,
             advice: Vec::new(),
             job: TrainingJob::default(),
@@ -239,7 +251,7 @@ pub struct Component {
 }
 
 /// How long training takes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Time {
     /// Wall-clock days; none where the number of accelerators is not known.
@@ -267,18 +279,24 @@ pub struct Time {
     pub flops: Option<Flops>,
 }
 
-/// What training costs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The share of the time that is spent training, not failing, restarting or saving.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cost {
-    /// For all accelerator-hours, with two decimals.
-    pub total: Decimal,
-    /// One accelerator, one hour.
-    pub per_gpu_hour: Decimal,
-    /// ISO 4217.
-    pub currency: String,
-    /// The catalogue price's date; none where the price was given.
-    pub as_of: Option<String>,
+pub struct Goodput {
+    /// The share, 0 to 1.
+    pub share: f64,
+    /// The interval's lower end.
+    pub share_low: f64,
+    /// The interval's upper end.
+    pub share_high: f64,
+    /// Whether nobody gave it.
+    pub assumed: bool,
+    /// Between two failures of the job; none where the share was given.
+    pub hours_between_failures: Option<f64>,
+    /// Between two checkpoints, as loses least.
+    pub checkpoint_interval_seconds: Option<f64>,
+    /// Spent once, beside the share: loading, and saving at the end.
+    pub startup_seconds: f64,
 }
 
 /// A changed configuration that fits.

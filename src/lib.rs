@@ -25,6 +25,7 @@ pub mod hardware;
 pub mod judge;
 pub mod judgement;
 pub mod model;
+pub mod plan;
 pub mod surroundings;
 pub mod units;
 pub mod verdict;

@@ -201,8 +201,9 @@ fn an_estimate_reads_the_workload_that_it_refers_to_from_the_same_stream() -> Re
     let elements = check(&["-", FITS, "-o", "json"], estimate)?.json()?;
     let days: Vec<_> = elements.iter().filter_map(|element| element["time"]["days"].as_f64()).collect();
     assert_eq!(elements.len(), 2);
+    // It loads once, however much it trains.
     assert!(
-        matches!(days.as_slice(), [half, whole] if (half * 2.0 - whole).abs() < 1e-6 * whole),
+        matches!(days.as_slice(), [half, whole] if (half * 2.0 - whole).abs() < 1e-3 * whole),
         "{days:?}"
     );
     Ok(())

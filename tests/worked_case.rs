@@ -8,6 +8,10 @@ use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::plan::Plan;
 use weighbridge::estimate::{memory, time};
+use weighbridge::hardware::Catalogue;
+use weighbridge::judge::Rules;
+use weighbridge::plan;
+use weighbridge::surroundings::Surroundings;
 use weighbridge::units::{Bytes, Count, Decimal, FlopRate, Flops};
 use weighbridge::workload::{
     Accelerator, Activation, Batch, Dataset, Efficiency, Framework, Model, Parallelism, Precision, Recompute,
@@ -58,12 +62,12 @@ fn job(sharding: Sharding, recompute: Recompute) -> TrainingJob {
     }
 }
 
-fn plan(job: &TrainingJob) -> Plan {
+fn likely(job: &TrainingJob) -> Plan {
     assume(job, Device { bf16: true }).unwrap().likely
 }
 
 fn peak(sharding: Sharding, recompute: Recompute) -> memory::Peak {
-    memory::peak(&plan(&job(sharding, recompute)), Calibration::builtin())
+    memory::peak(&likely(&job(sharding, recompute)), Calibration::builtin())
 }
 
 fn component(peak: &memory::Peak, name: &str) -> Bytes {
@@ -108,7 +112,7 @@ fn a_thousand_and_twenty_four_gpus_take_76_days() {
 #[test]
 fn counted_exactly_it_takes_77_6_days() {
     let job = job(Sharding::DistributedOptimizer, Recompute::None);
-    let taken = time::time(&job, &plan(&job), FlopRate::from_tera(A800), Calibration::builtin());
+    let taken = time::time(&job, &likely(&job), FlopRate::from_tera(A800), Calibration::builtin());
     let days = taken.days.unwrap();
     assert!((days - 77.6).abs() < 0.05, "{days}");
     let attention_and_size = (68.98 - 0.26) / 70.0 * 1.039;
@@ -153,4 +157,40 @@ fn stage_zero_keeps_as_many_layers_as_the_model_has() {
     let expected = 80.0 * 4096.0 * token / f64::from(1 << 30);
     let activations = component(&peak, "activations").as_gib();
     assert!((activations - expected).abs() < 0.01, "{activations} against {expected}");
+}
+
+/// The question in reverse, as `weighbridge plan` answers it: attention and goodput make the chapter's 866 a good 900,
+/// which 16 accelerators a replica and 8 a node round up, and a batch of 1024 that replicas share evenly to 1024.
+#[test]
+fn ninety_days_are_planned_for_a800_and_ascend_910b() {
+    let mut job = job(Sharding::DistributedOptimizer, Recompute::Full);
+    let judged = |job: &TrainingJob, batch: Option<u32>| {
+        let mut job = job.clone();
+        job.batch.as_mut().unwrap().global_batch_size = batch;
+        let question = serde_json::json!({
+            "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "spec": job,
+        });
+        let types = ["A800-80GB", "Ascend-910B3"].map(str::to_owned);
+        let (around, rules) = (Surroundings::default(), Rules::default());
+        plan::plan(&question, &around, Catalogue::builtin(), &rules, Some(90.0), &types).unwrap()
+    };
+    job.accelerator = None;
+    for batch in [None, Some(1024)] {
+        let planned = judged(&job, batch);
+        assert_eq!(planned.len(), 2);
+        for planned in &planned {
+            let count = planned.count.unwrap();
+            assert!((866..980).contains(&count.least), "{}: {count:?}", planned.accelerator);
+            assert!(count.least <= count.whole && count.whole < count.least + 16, "{count:?}");
+            assert_eq!(count.whole % 16, 0);
+            assert_eq!(count.usable, if batch.is_some() { 1024 } else { count.whole });
+            let time = planned.judgement.time.as_ref().unwrap();
+            assert!(time.days.unwrap() <= 90.0, "{time:?}");
+            assert_eq!(planned.judgement.summary.accelerators, Some(count.usable));
+            assert!(planned.judgement.memory.is_some());
+        }
+        // 312 and 295 TFLOP/s in bf16: the faster one needs fewer.
+        let [a800, ascend] = [0, 1].map(|at| planned[at].count.unwrap().least);
+        assert!(a800 < ascend, "{a800} and {ascend}");
+    }
 }

@@ -6,6 +6,7 @@
 //! divide the accelerators, heads and layers, and tensor parallelism stays inside a node. What is trained is never
 //! changed. The work is bounded by the number of candidates, counted, not timed.
 
+pub mod count;
 mod knobs;
 
 use crate::judgement::Advice;

@@ -5,6 +5,7 @@
 //! moments at which its conditions changed. [`roles`] says who may read and write it.
 
 pub mod conditions;
+mod course;
 pub mod definition;
 mod display;
 pub mod roles;

@@ -5,15 +5,17 @@
 //! the schema's bounds, and what the inputs take is cut again until the whole is within [`MAX_BYTES`].
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::{Finding, Holds, merge};
+use super::course::Course;
 use super::display::display;
 use super::v1alpha1::{
-    AdviceStatus, ComponentStatus, CostStatus, InputStatus, MemoryStatus, TimeStatus, TrainingEstimateStatus,
+    AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, GoodputStatus, InputStatus, MemoryStatus,
+    TimeStatus, TrainingEstimateStatus,
 };
-use crate::judgement::{self, Judgement, Verdict};
-use crate::units::{Bytes, Decimal};
+use crate::judgement::{self, Judgement, Outlook, Verdict};
+use crate::units::Bytes;
 
 /// The whole status, as JSON, at most.
 pub const MAX_BYTES: usize = 32 << 10;
@@ -40,10 +42,19 @@ pub struct Circumstances {
     pub generation: Option<i64>,
     /// When the workload began to run.
     pub start: Option<Timestamp>,
-    /// The seconds after which the workload will be ended: `activeDeadlineSeconds`.
-    pub deadline_seconds: Option<u64>,
+    /// How the workload ended.
+    pub end: Option<Ended>,
     /// Whether the workload runs out of memory in a namespace that enforces: the webhook never saw it.
     pub bypassed: bool,
+}
+
+/// The end of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether it has done what it should.
+    pub succeeded: bool,
+    /// When; none where nothing says so.
+    pub at: Option<Timestamp>,
 }
 
 /// The status after a judgement.
@@ -53,7 +64,9 @@ pub fn status(
     circumstances: &Circumstances,
     now: Timestamp,
 ) -> TrainingEstimateStatus {
-    let seconds = judgement.time.as_ref().and_then(|t| t.days).map(seconds);
+    let time = judgement.time.as_ref();
+    let goodput = judgement.goodput.as_ref().filter(|_| time.is_some_and(|time| time.gpu_hours.is_some()));
+    let course = Course::of(judgement, circumstances);
     let mut status = TrainingEstimateStatus {
         observed_generation: circumstances.generation,
         verdict: Some(judgement.verdict.name().to_owned()),
@@ -63,15 +76,20 @@ pub fn status(
         warnings: warnings(judgement),
         inputs: judgement.inputs.iter().take(MAX_INPUTS).map(input).collect(),
         memory: judgement.memory.as_ref().map(memory),
-        time: judgement.time.as_ref().map(time),
+        time: time.map(time_status),
+        goodput: goodput.map(goodput_status),
+        deadline: judgement.deadline.as_ref().map(deadline_status),
         cost: judgement.cost.as_ref().map(cost),
         advice: judgement.advice.iter().take(MAX_ADVICE).map(advice).collect(),
         display: Some(display(judgement)),
         start_time: circumstances.start.map(Time),
-        expected_completion_time: completion(circumstances.start, seconds).map(Time),
+        expected_completion_time: course.expected.map(Time),
+        earliest_completion_time: course.earliest.map(Time),
+        latest_completion_time: course.latest.map(Time),
+        progress: course.progress,
         conditions: merge(
             &previous.conditions,
-            findings(judgement, circumstances, seconds),
+            findings(judgement, circumstances),
             circumstances.generation,
             whole_second(now),
         ),
@@ -106,7 +124,7 @@ fn memory(memory: &judgement::Memory) -> MemoryStatus {
     }
 }
 
-fn time(time: &judgement::Time) -> TimeStatus {
+fn time_status(time: &judgement::Time) -> TimeStatus {
     TimeStatus {
         seconds: time.days.map(seconds),
         low_seconds: time.days_low.map(seconds),
@@ -119,9 +137,28 @@ fn time(time: &judgement::Time) -> TimeStatus {
     }
 }
 
+fn goodput_status(goodput: &judgement::Goodput) -> GoodputStatus {
+    let whole = |seconds: f64| seconds.round() as i64;
+    GoodputStatus {
+        milli: milli(goodput.share),
+        low_milli: milli(goodput.share_low),
+        high_milli: milli(goodput.share_high),
+        seconds_between_failures: goodput.hours_between_failures.map(|hours| whole(hours * 3600.0)),
+        startup_seconds: whole(goodput.startup_seconds),
+    }
+}
+
+fn deadline_status(deadline: &judgement::Deadline) -> DeadlineStatus {
+    let seconds = i64::try_from(deadline.seconds).unwrap_or(i64::MAX);
+    DeadlineStatus { seconds, source: cut(&deadline.source) }
+}
+
 fn cost(cost: &judgement::Cost) -> CostStatus {
     CostStatus {
         total: cost.total.to_string(),
+        total_low: cost.total_low.to_string(),
+        total_high: cost.total_high.to_string(),
+        source: cost.source.name().to_owned(),
         per_gpu_hour: cost.per_gpu_hour.to_string(),
         currency: cost.currency.chars().take(16).collect(),
         as_of: cost.as_of.as_ref().map(|date| date.chars().take(32).collect()),
@@ -136,7 +173,7 @@ fn advice(advice: &judgement::Advice) -> AdviceStatus {
     }
 }
 
-fn findings(judgement: &Judgement, circumstances: &Circumstances, seconds: Option<i64>) -> Vec<Finding> {
+fn findings(judgement: &Judgement, circumstances: &Circumstances) -> Vec<Finding> {
     let mut findings = vec![
         Finding {
             kind: READY,
@@ -145,7 +182,7 @@ fn findings(judgement: &Judgement, circumstances: &Circumstances, seconds: Optio
             message: format!("The verdict is {}.", judgement.verdict.name()),
         },
         fits_memory(judgement),
-        within_deadline(judgement, circumstances, seconds),
+        within_deadline(judgement),
     ];
     if circumstances.bypassed {
         findings.push(Finding {
@@ -173,33 +210,18 @@ fn fits_memory(judgement: &Judgement) -> Finding {
     Finding { kind: FITS_MEMORY, holds, reason, message: cut(&judgement.message) }
 }
 
-fn within_deadline(judgement: &Judgement, circumstances: &Circumstances, seconds: Option<i64>) -> Finding {
-    let target = judgement.job.target.as_ref().and_then(|t| t.days).map(Decimal::as_f64);
-    // The wish is a person's; the deadline ends the workload whatever was wished.
-    let deadline = circumstances.deadline_seconds.map(|s| s as f64 / SECONDS_A_DAY);
-    let (limit, name) = match (target, deadline) {
-        (Some(target), Some(deadline)) if target <= deadline => (target, "target.days"),
-        (_, Some(deadline)) => (deadline, "activeDeadlineSeconds"),
-        (Some(target), None) => (target, "target.days"),
-        (None, None) => {
-            let message = "Neither target.days nor activeDeadlineSeconds is given.".into();
-            return Finding { kind: WITHIN_DEADLINE, holds: Holds::Unknown, reason: "NoDeadline", message };
-        }
+fn within_deadline(judgement: &Judgement) -> Finding {
+    let Some(deadline) = &judgement.deadline else {
+        let message = "Neither target.days nor anything that ends the workload is given.".into();
+        return Finding { kind: WITHIN_DEADLINE, holds: Holds::Unknown, reason: "NoDeadline", message };
     };
-    let Some(days) = seconds.map(|s| s as f64 / SECONDS_A_DAY) else {
-        let message = format!("How long it takes is not known; {name} gives {limit:.1} days.");
-        return Finding { kind: WITHIN_DEADLINE, holds: Holds::Unknown, reason: "TimeUnknown", message };
+    let holds = match deadline.outlook {
+        Outlook::InTime | Outlook::MayBeLate => Holds::True,
+        Outlook::TooSlow | Outlook::TooSlowAtBest => Holds::False,
+        Outlook::Unknown => Holds::Unknown,
     };
-    let message = format!("It takes about {days:.1} days; {name} gives {limit:.1}.");
-    if days <= limit {
-        Finding { kind: WITHIN_DEADLINE, holds: Holds::True, reason: "InTime", message }
-    } else {
-        Finding { kind: WITHIN_DEADLINE, holds: Holds::False, reason: "TooSlow", message }
-    }
-}
-
-fn completion(start: Option<Timestamp>, seconds: Option<i64>) -> Option<Timestamp> {
-    start?.checked_add(SignedDuration::from_secs(seconds?)).ok()
+    let message = cut(&deadline.message);
+    Finding { kind: WITHIN_DEADLINE, holds, reason: deadline.outlook.name(), message }
 }
 
 /// Drops inputs, then warnings, until the status is small enough; the figures and conditions always remain.
@@ -229,11 +251,11 @@ fn bytes(bytes: Bytes) -> i64 {
     i64::try_from(bytes.0).unwrap_or(i64::MAX)
 }
 
-fn milli(value: f64) -> i64 {
+pub(super) fn milli(value: f64) -> i64 {
     (value * 1000.0).round() as i64
 }
 
-fn seconds(days: f64) -> i64 {
+pub(super) fn seconds(days: f64) -> i64 {
     (days * SECONDS_A_DAY).round() as i64
 }
 

@@ -93,6 +93,12 @@ pub struct TrainingEstimateStatus {
     /// How long training takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeStatus>,
+    /// The share of that time that is spent training, and what the rest is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<GoodputStatus>,
+    /// When it must be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DeadlineStatus>,
     /// What training costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostStatus>,
@@ -111,6 +117,17 @@ pub struct TrainingEstimateStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub expected_completion_time: Option<Time>,
+    /// The start and the lower end of the predicted time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub earliest_completion_time: Option<Time>,
+    /// The start and the upper end of the predicted time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub latest_completion_time: Option<Time>,
+    /// How the workload ended, and how far that departs from the prediction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressStatus>,
     /// Ready, FitsMemory and WithinDeadline; BypassedAdmission where it was never weighed at the gate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
@@ -213,6 +230,60 @@ pub struct TimeStatus {
     pub flops: Option<String>,
 }
 
+/// The share of the time that is spent training, not failing, restarting or saving.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GoodputStatus {
+    /// The share, in thousandths.
+    #[schemars(range(min = 0, max = 1000))]
+    pub milli: i64,
+    /// The interval's lower end.
+    #[schemars(range(min = 0, max = 1000))]
+    pub low_milli: i64,
+    /// The interval's upper end.
+    #[schemars(range(min = 0, max = 1000))]
+    pub high_milli: i64,
+    /// Between two failures of the job, as assumed; absent where the share was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub seconds_between_failures: Option<i64>,
+    /// Spent once: loading, and saving at the end.
+    #[schemars(range(min = 0))]
+    pub startup_seconds: i64,
+}
+
+/// When it must be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeadlineStatus {
+    /// From its start.
+    #[schemars(range(min = 0))]
+    pub seconds: i64,
+    /// Who says so: target.days, spec.activeDeadlineSeconds, a queue's label.
+    pub source: String,
+}
+
+/// How a workload ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProgressStatus {
+    /// Succeeded or Failed.
+    #[schemars(length(max = 32))]
+    pub outcome: String,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub completion_time: Option<Time>,
+    /// From start to end, where it succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub actual_seconds: Option<i64>,
+    /// The time that it took over the time that was predicted, in thousandths: 1000 where they are the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub departure_milli: Option<i64>,
+}
+
 /// What training costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -220,13 +291,22 @@ pub struct CostStatus {
     /// For all accelerator-hours.
     #[schemars(length(max = 64))]
     pub total: String,
+    /// For the accelerator-hours at the interval's lower end.
+    #[schemars(length(max = 64))]
+    pub total_low: String,
+    /// For those at its upper end.
+    #[schemars(length(max = 64))]
+    pub total_high: String,
     /// One accelerator, one hour.
     #[schemars(length(max = 64))]
     pub per_gpu_hour: String,
     /// ISO 4217.
     #[schemars(length(max = 16))]
     pub currency: String,
-    /// The price's date, where it is the catalogue's.
+    /// Who gave the price: Given (the workload), Policy or Catalogue (list prices).
+    #[schemars(length(max = 32))]
+    pub source: String,
+    /// The price's date, where it was not given with the workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub as_of: Option<String>,

@@ -59,7 +59,7 @@ fn rank(text: &str) -> Result<Rank, String> {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// A table, and what stands behind each of its lines
     Table,
     /// One array, an element a training workload
@@ -148,17 +148,17 @@ fn status(entries: &[Entry], any_unreadable: bool) -> u8 {
 }
 
 /// Colour is for people: not for files, pipes, or those who set `NO_COLOR`.
-fn style() -> Style {
+pub(super) fn style() -> Style {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted && io::stdout().is_terminal() { Style::Coloured } else { Style::Plain }
 }
 
-fn print(report: &str) -> io::Result<()> {
+pub(super) fn print(report: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     forgiving(out.write_all(report.as_bytes()).and_then(|()| out.flush()))
 }
 
-fn tell(line: &str) -> io::Result<()> {
+pub(super) fn tell(line: &str) -> io::Result<()> {
     let line = report::printable(line);
     forgiving(writeln!(io::stderr().lock(), "{line}"))
 }

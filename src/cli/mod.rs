@@ -7,6 +7,7 @@ pub mod check;
 pub mod crds;
 pub mod doctor;
 mod input;
+mod plan;
 mod serve;
 
 use std::io::Write as _;
@@ -29,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Judge manifests: what would run out of GPU memory, and what the others will take
     Check(check::Arguments),
+    /// Say how many accelerators finish a training in so many days, and what that takes
+    Plan(plan::Arguments),
     /// Serve the admission webhook, and keep the estimates up to date
     Serve(Box<crate::config::Arguments>),
     /// Check an installation from inside or outside the cluster, and say what to do
@@ -41,6 +44,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),

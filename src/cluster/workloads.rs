@@ -19,6 +19,7 @@ use crate::judge::{Ask, judge};
 use crate::judgement::Verdict;
 use crate::units::Bytes;
 use crate::workload::kinds::{self, Kind};
+use crate::workload::{Progress, progress};
 
 /// What is remembered of a workload.
 #[derive(Clone, Debug)]
@@ -39,8 +40,8 @@ pub struct Digest {
     pub deleting: bool,
     /// A hash of what was judged, the versions of nodes and policy included.
     pub judged: u64,
-    /// When it began to run, as its status says.
-    pub started: Option<String>,
+    /// When it began to run and when it ended, as its status says.
+    pub progress: Progress,
     /// The decision.
     pub verdict: Verdict,
     /// What must fit, where that could be estimated.
@@ -60,7 +61,7 @@ impl Digest {
             child: false,
             deleting: false,
             judged: 0,
-            started: None,
+            progress: Progress::default(),
             verdict: Verdict::Fits,
             peak: None,
         }
@@ -161,8 +162,8 @@ impl Sink for WorkloadSink {
         self.seen.insert(digest.uid.clone());
         self.known.insert(digest.uid.clone());
         let same = |before: &Digest| {
-            (before.judged, before.deleting, &before.started)
-                == (digest.judged, digest.deleting, &digest.started)
+            (before.judged, before.deleting, &before.progress)
+                == (digest.judged, digest.deleting, &digest.progress)
         };
         if !self.workloads.get(&digest.uid).is_some_and(|before| same(&before)) {
             self.workloads.insert(digest);
@@ -214,7 +215,7 @@ impl WorkloadSink {
             None if child => (Verdict::NotTraining, None),
             None => self.judge(&object)?,
         };
-        let started = object.pointer("/status/startTime").and_then(Value::as_str).map(str::to_owned);
+        let progress = progress(self.kind, &object);
         let (namespace, name) = identity;
         Some(Digest {
             uid,
@@ -225,7 +226,7 @@ impl WorkloadSink {
             child,
             deleting,
             judged,
-            started,
+            progress,
             verdict,
             peak,
         })

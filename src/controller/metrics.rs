@@ -8,6 +8,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge}
 use prometheus_client::registry::{Registry, Unit};
 
 use super::queue::Outcome;
+use crate::api::v1alpha1::{ProgressStatus, TimeStatus};
 use crate::judgement::Verdict;
 
 /// The controller's counters; a clone counts into the same.
@@ -18,6 +19,8 @@ pub struct Metrics {
     pub(super) bypassed: Counter,
     written: Family<OfVerdict, Counter>,
     failures: Family<OfReason, Counter>,
+    /// The time that workloads took over the time that was predicted.
+    ratios: Family<OfInterval, Histogram, fn() -> Histogram>,
     reconciled: Family<Reconciled, Counter>,
     errors: Family<OfController, Counter>,
     seconds: Family<OfController, Histogram, fn() -> Histogram>,
@@ -43,6 +46,13 @@ struct OfLease {
     name: String,
 }
 
+/// Whether the time that a workload took was within the predicted interval.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfInterval {
+    /// `below`, `within` or `above`.
+    interval: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfVerdict {
     verdict: &'static str,
@@ -61,6 +71,10 @@ impl Default for Metrics {
             bypassed: Counter::default(),
             written: Family::default(),
             failures: Family::default(),
+            // Fine around one, where predictions should be.
+            ratios: Family::new_with_constructor(|| {
+                Histogram::new([0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4, 2.0, 4.0])
+            }),
             reconciled: Family::default(),
             errors: Family::default(),
             // From a millisecond to half a minute.
@@ -88,6 +102,11 @@ impl Metrics {
             "weighbridge_statuses_written",
             "Statuses written, by verdict",
             self.written.clone(),
+        );
+        registry.register(
+            "weighbridge_time_ratio",
+            "Time that workloads took over the time predicted, by whether it was within the interval",
+            self.ratios.clone(),
         );
         registry.register(
             "weighbridge_reconcile_failures",
@@ -119,6 +138,23 @@ impl Metrics {
 
     pub(super) fn written(&self, verdict: Verdict) {
         self.written.get_or_create(&OfVerdict { verdict: verdict.name() }).inc();
+    }
+
+    /// A workload has ended; counts where its time was predicted.
+    pub(super) fn departed(&self, progress: &ProgressStatus, time: Option<&TimeStatus>) {
+        let (Some(actual), Some(milli), Some(time)) =
+            (progress.actual_seconds, progress.departure_milli, time)
+        else {
+            return;
+        };
+        let interval = if time.low_seconds.is_some_and(|low| actual < low) {
+            "below"
+        } else if time.high_seconds.is_some_and(|high| actual > high) {
+            "above"
+        } else {
+            "within"
+        };
+        self.ratios.get_or_create(&OfInterval { interval }).observe(milli as f64 / 1000.0);
     }
 
     /// Whether this process leads.

@@ -36,7 +36,23 @@ pub(super) fn notices(
         let note = format!("Exists although it would be refused: {}", judgement.message);
         events.push(event(EventType::Warning, status::BYPASSED_ADMISSION, note));
     }
+    events.extend(ended(previous, next));
     events
+}
+
+/// What is said once when a workload has ended, where its time was predicted.
+fn ended(previous: &TrainingEstimateStatus, next: &TrainingEstimateStatus) -> Option<Event> {
+    let progress = next.progress.as_ref().filter(|_| previous.progress.is_none())?;
+    let (actual, milli) = (progress.actual_seconds?, progress.departure_milli?);
+    let predicted = next.time.as_ref()?.seconds?;
+    let days = |seconds: i64| seconds as f64 / 86_400.0;
+    let note = format!(
+        "It took {:.2} days where {:.2} were predicted: {:.2} times as long",
+        days(actual),
+        days(predicted),
+        milli as f64 / 1000.0
+    );
+    Some(event(EventType::Normal, "EstimateCompared", note))
 }
 
 /// Whether the status says that the workload was never weighed.

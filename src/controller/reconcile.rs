@@ -143,10 +143,12 @@ impl Reconciler {
         // A status that can't be read is as good as none: it is written anew.
         let previous = estimate.data.get("status").cloned().unwrap_or_default();
         let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap_or_default();
+        let progress = workload.as_ref().map(|w| crate::workload::progress(w.kind, &w.object));
+        let (start, end) = progress::moments(&progress.unwrap_or_default());
         let circumstances = Circumstances {
             generation: estimate.metadata.generation,
-            start: workload.as_ref().and_then(|w| progress::start(w.kind, &w.object)),
-            deadline_seconds: workload.as_ref().and_then(|w| progress::deadline_seconds(w.kind, &w.object)),
+            start,
+            end,
             bypassed: owned && self.bypassed(&judgement, workload.as_ref(), namespace).await?,
         };
         let next = status(&judgement, &previous, &circumstances, Timestamp::now());
@@ -249,6 +251,11 @@ impl Reconciler {
     ) {
         if notices::bypassed(next) && !notices::bypassed(previous) {
             self.metrics().bypassed.inc();
+        }
+        if previous.progress.is_none()
+            && let Some(progress) = &next.progress
+        {
+            self.metrics().departed(progress, next.time.as_ref());
         }
         let regarding = match workload {
             Some(workload) => workload.reference.clone(),

@@ -4,9 +4,11 @@
 //! words allow, the likeliest, and the heaviest. [`memory`] computes the peak of each, [`time`] how long the likeliest
 //! takes.
 
+pub mod amount;
 pub mod assume;
 pub mod calibration;
 pub mod cost;
+pub mod goodput;
 pub mod memory;
 pub mod plan;
 pub mod schedule;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, printable, table};
-use crate::judgement::{Advice, Cost, Judgement, Memory, Time};
+use crate::judgement::{Advice, Cost, Goodput, Judgement, Memory, PriceSource, Time};
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
@@ -20,6 +20,13 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     }
     if let Some(time) = &judgement.time {
         line(text, 2, &time_sentence(time, judgement.summary.accelerators));
+    }
+    let lasts = judgement.time.as_ref().is_some_and(|time| time.gpu_hours.is_some());
+    if let Some(goodput) = judgement.goodput.as_ref().filter(|_| lasts) {
+        line(text, 2, &goodput_sentence(goodput));
+    }
+    if let Some(deadline) = &judgement.deadline {
+        line(text, 2, &format!("Deadline: {}", deadline.message));
     }
     if let Some(cost) = &judgement.cost {
         line(text, 2, &cost_sentence(cost));
@@ -80,10 +87,35 @@ fn time_sentence(time: &Time, accelerators: Option<u64>) -> String {
     format!("Time: {}", [days, hours, step, speed].into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
+fn goodput_sentence(goodput: &Goodput) -> String {
+    let given = format!("Goodput: {} of the time is spent training", figures::share(goodput.share));
+    let (Some(hours), Some(seconds)) = (goodput.hours_between_failures, goodput.checkpoint_interval_seconds)
+    else {
+        return given;
+    };
+    format!(
+        "{given} ({}–{}, assumed): a failure every {}, a checkpoint every {}, and {} to load and save once",
+        figures::share(goodput.share_low),
+        figures::share(goodput.share_high),
+        figures::span(hours * 3600.0),
+        figures::span(seconds),
+        figures::span(goodput.startup_seconds),
+    )
+}
+
 fn cost_sentence(cost: &Cost) -> String {
-    let as_of = cost.as_of.as_ref().map(|date| format!(", as of {date}")).unwrap_or_default();
-    let total = figures::count(cost.total.as_f64());
-    format!("Cost: {total} {} at {} a GPU-hour{as_of}", cost.currency, cost.per_gpu_hour)
+    let whose = match cost.source {
+        PriceSource::Given => "given",
+        PriceSource::Policy => "the policy's price",
+        PriceSource::Catalogue => "list price",
+    };
+    let as_of = cost.as_of.as_ref().map(|date| format!(" of {date}")).unwrap_or_default();
+    let [total, low, high] =
+        [cost.total, cost.total_low, cost.total_high].map(|total| figures::count(total.as_f64()));
+    format!(
+        "Cost: {total} {} ({low}–{high}) at {} a GPU-hour, {whose}{as_of}",
+        cost.currency, cost.per_gpu_hour
+    )
 }
 
 fn advised(advice: &Advice) -> Vec<String> {

@@ -38,6 +38,23 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
+/// `97 %`, `97.2 %`, `100 %`.
+pub(super) fn share(share: f64) -> String {
+    let tenths = format!("{:.1}", share * 100.0);
+    format!("{} %", tenths.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// `90 s`, `77 min`, `50 h`, `12 days`.
+pub(super) fn span(seconds: f64) -> String {
+    let (scale, unit) = match seconds {
+        s if s < 120.0 => (1.0, "s"),
+        s if s < 7200.0 => (60.0, "min"),
+        s if s < 72.0 * 3600.0 => (3600.0, "h"),
+        _ => (86_400.0, "days"),
+    };
+    format!("{:.0} {unit}", seconds / scale)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +75,13 @@ mod tests {
         ] {
             assert_eq!(count(value), text, "{value}");
         }
+    }
+
+    #[test]
+    fn shares_and_spans_are_short() {
+        assert_eq!([0.972, 0.92, 1.0].map(share), ["97.2 %", "92 %", "100 %"]);
+        let spans = [90.0, 4624.0, 178_200.0, 1e6].map(span);
+        assert_eq!(spans, ["90 s", "77 min", "50 h", "12 days"]);
     }
 
     #[test]

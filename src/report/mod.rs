@@ -4,12 +4,14 @@ mod block;
 mod columns;
 mod figures;
 mod json;
+mod plan;
 mod printable;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use json::json;
+pub use plan::{PlanEntry, plan_json, plan_table};
 pub use printable::printable;
 pub use table::table;
 

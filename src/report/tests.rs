@@ -2,7 +2,8 @@
 
 use super::{Entry, Style, json, table};
 use crate::judgement::{
-    Advice, Component, Cost, Input, InputError, Judgement, Memory, Reason, Summary, Time, Verdict,
+    Advice, Component, Cost, Deadline, Goodput, Input, InputError, Judgement, Memory, Outlook, PriceSource,
+    Reason, Summary, Time, Verdict,
 };
 use crate::units::{Bytes, Decimal};
 use crate::workload::TrainingJob;
@@ -60,6 +61,25 @@ fn out_of_memory() -> Judgement {
             per_gpu_hour: Decimal::from_f64(1.8),
             currency: "USD".into(),
             as_of: Some("2026-11".into()),
+            total_low: Decimal::from_f64(2_795_400.0),
+            total_high: Decimal::from_f64(4_649_400.0),
+            source: PriceSource::Catalogue,
+        }),
+        goodput: Some(Goodput {
+            share: 0.972,
+            share_low: 0.96,
+            share_high: 0.988,
+            assumed: true,
+            hours_between_failures: Some(49.5),
+            checkpoint_interval_seconds: Some(4624.0),
+            startup_seconds: 360.0,
+        }),
+        deadline: Some(Deadline {
+            seconds: 5_184_000,
+            source: "target.days".into(),
+            outlook: Outlook::TooSlowAtBest,
+            message: "takes about 79 days (63–105), but target.days allows 60 days: too slow even at best"
+                .into(),
         }),
         advice: vec![Advice {
             change: "recompute selective → full".into(),

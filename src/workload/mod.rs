@@ -9,14 +9,19 @@ pub mod accelerator;
 pub mod annotations;
 mod bounds;
 mod command;
+mod deadline;
 mod files;
 pub mod kinds;
 mod launch;
+mod progress;
 pub mod provenance;
 mod reading;
 mod training_job;
 mod what_if;
 
+pub use deadline::Limit;
+pub use launch::frameworks;
+pub use progress::{End, Progress, progress};
 pub use reading::{Offer, Reading, Unread, read};
 pub use training_job::*;
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::accelerator::{self, Request};
 use super::annotations::Annotations;
 use super::command::{self, Launch};
+use super::deadline::{self, Limit};
 use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
@@ -45,6 +46,8 @@ pub struct Reading {
     pub(crate) accumulation: Option<(u64, String)>,
     /// What may be so and is not said where it can be read, each field at its leanest.
     pub(crate) unsaid: Vec<(&'static str, Value)>,
+    /// How long the workload may run.
+    pub limit: Option<Limit>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
 }
@@ -227,6 +230,7 @@ fn workload(
     if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
         reading.unread = Some(Unread::Accelerator(Vendor::AWS));
     }
+    reading.limit = deadline::read(object, kind, &kind.pod_groups(object));
     accelerator::read(&mut reading, object, requests, around, catalogue);
     reading
 }

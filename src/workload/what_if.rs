@@ -69,6 +69,7 @@ fn fill(reading: &mut Reading, below: Reading) {
     reading.warnings.extend(below.warnings);
     reading.errors.extend(below.errors);
     reading.override_reason = below.override_reason;
+    reading.limit = below.limit;
     reading.unread = below.unread;
 }
 

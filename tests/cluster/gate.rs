@@ -163,7 +163,7 @@ impl<'a> Yard<'a> {
         self.estimate_when(name, |estimate| estimate["status"]["verdict"] == verdict).await
     }
 
-    async fn estimate_when(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub(crate) async fn estimate_when(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
         let estimates = self.estimates();
         wait_for(&format!("the estimate {name} to be Ready"), SOON, || async {
             let estimate = serde_json::to_value(estimates.get(name).await?)?;

@@ -9,6 +9,10 @@
 //! headroom: 2Gi                   # kept free of every accelerator: an amount, or a share like 5%
 //! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
 //! mfuPercent: 38                  # where a job gives none
+//! prices:                         # of one accelerator for one hour, where a job gives none
+//!   perGpuHour: {H100-80GB: "2.40", A800-80GB: "1.10"}
+//!   currency: EUR                 # USD where it is left out
+//!   asOf: 2026-11                 # shown beside every cost
 //! exemptions: {namespaces: [ci-*], users: [], groups: [], priorityClasses: []}
 //! overrides: {users: [], groups: [ml-leads]}
 //! accelerators:
@@ -27,6 +31,8 @@ use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
 use super::{Exemptions, Policy, Unknown};
+use crate::estimate::cost::Prices;
+use crate::hardware::Catalogue;
 use crate::judge::Rules;
 use crate::units::Decimal;
 use crate::verdict::Headroom;
@@ -56,6 +62,15 @@ pub(super) struct File {
     workloads: Vec<Further>,
     #[serde(default)]
     accelerators: Accelerators,
+    prices: Option<PriceList>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PriceList {
+    per_gpu_hour: BTreeMap<String, Decimal>,
+    currency: Option<String>,
+    as_of: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,7 +101,7 @@ fn first_line(error: &serde_saphyr::Error) -> String {
 impl File {
     /// The policy that the file makes of another.
     pub(super) fn over(self, base: &Policy) -> Result<Policy> {
-        let rules = Rules {
+        let mut rules = Rules {
             deny_at: self.deny_at.unwrap_or(base.rules.deny_at),
             warn_at: self.warn_at.unwrap_or(base.rules.warn_at),
             headroom: match &self.headroom {
@@ -97,6 +112,7 @@ impl File {
                 Some(percent) => Some(percentage("mfuPercent", percent)?),
                 None => base.rules.mfu_percent,
             },
+            prices: base.rules.prices.clone(),
         };
         thresholds(&rules)?;
         further::check(&self.workloads).map_err(anyhow::Error::msg)?;
@@ -107,6 +123,9 @@ impl File {
             let extended = base.catalogue.extended(&aliases, labels);
             Arc::new(extended.map_err(|problem| anyhow::anyhow!("accelerators: {problem}"))?)
         };
+        if let Some(list) = self.prices {
+            rules.prices = prices(list, &catalogue)?;
+        }
         Ok(Policy {
             mode: self.mode.unwrap_or(base.mode),
             unknown: self.unknown.unwrap_or(base.unknown),
@@ -118,6 +137,26 @@ impl File {
             version: base.version,
         })
     }
+}
+
+/// The prices by the catalogue's keys.
+fn prices(list: PriceList, catalogue: &Catalogue) -> Result<Prices> {
+    let code = |currency: &String| currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_uppercase());
+    ensure!(
+        list.currency.as_ref().is_none_or(code),
+        "prices.currency must be three capital letters, like EUR"
+    );
+    let short = |date: &String| date.chars().count() <= 32 && !date.chars().any(char::is_control);
+    ensure!(list.as_of.as_ref().is_none_or(short), "prices.asOf must be a date, like 2026-11-30");
+    let mut per_gpu_hour = BTreeMap::new();
+    for (name, price) in list.per_gpu_hour {
+        let Some(accelerator) = catalogue.find(&name) else {
+            let nearest = catalogue.nearest(&name).join(", ");
+            bail!("prices.perGpuHour.{name}: nobody knows the accelerator; like it are: {nearest}")
+        };
+        per_gpu_hour.insert(accelerator.key.clone(), price);
+    }
+    Ok(Prices { per_gpu_hour, currency: list.currency, as_of: list.as_of })
 }
 
 fn thresholds(rules: &Rules) -> Result<()> {
@@ -170,7 +209,8 @@ mod tests {
         let policy = policy(
             "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nmfuPercent: 38.5\n\
              exemptions: {namespaces: [ci-*], priorityClasses: [system]}\noverrides: {groups: [ml-leads]}\n\
-             accelerators: {labels: [scitix.ai/gpu-type], aliases: {h100nvlink80: H100-80GB}}\n",
+             accelerators: {labels: [scitix.ai/gpu-type], aliases: {h100nvlink80: H100-80GB}}\n\
+             prices: {perGpuHour: {h100nvlink80: 2.40}, currency: EUR, asOf: 2026-11}\n",
         )
         .unwrap();
         assert_eq!((policy.mode, policy.unknown), (Mode::Warn, Unknown::Deny));
@@ -180,6 +220,12 @@ mod tests {
         assert_eq!(policy.exemptions.namespaces, ["ci-*"]);
         assert_eq!(policy.overrides.groups, ["ml-leads"]);
         assert_eq!(policy.catalogue.find("h100nvlink80").map(|a| a.name.as_str()), Some("H100-80GB"));
+        let prices = &policy.rules.prices;
+        assert_eq!(
+            prices.per_gpu_hour.get("h100-sxm5-80gb").map(ToString::to_string).as_deref(),
+            Some("2.4")
+        );
+        assert_eq!((prices.currency.as_deref(), prices.as_of.as_deref()), (Some("EUR"), Some("2026-11")));
     }
 
     #[test]
@@ -195,6 +241,8 @@ mod tests {
             ("exemptions: {everybody: []}", "everybody"),
             ("accelerators: {aliases: {x: H999}}", "aliases.x: nobody knows the accelerator H999"),
             ("accelerators: {aliases: {H100-80GB: A100-80GB}}", "aliases.H100-80GB"),
+            ("prices: {perGpuHour: {H999: 1}}", "prices.perGpuHour.H999: nobody knows the accelerator"),
+            ("prices: {perGpuHour: {}, currency: euro}", "prices.currency must be three capital letters"),
             ("mode: warn\nmode: audit", "duplicate"),
             ("workloads: [{group: a.b, version: v1, kind: X, plural: xs}]", "workloads[0] (X): give one of"),
         ] {

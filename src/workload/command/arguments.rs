@@ -57,18 +57,6 @@ impl Arguments {
         }
     }
 
-    /// The values behind an option that takes several, up to the next option.
-    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        let at =
-            self.words.iter().rposition(|word| split(&word.text).is_some_and(|(given, _)| same(given, name)));
-        let Some(at) = at else { return Vec::new() };
-        if let Some((_, Some(value))) = self.words.get(at).and_then(|word| split(&word.text)) {
-            return vec![value];
-        }
-        let behind = self.words.iter().skip(at + 1).take_while(|word| !is_option(&word.text));
-        behind.filter(|word| word.known).map(|word| word.text.as_str()).collect()
-    }
-
     /// What stands behind an option, each value that nobody knows as none: nothing where it stands alone, none where it
     /// is not there.
     pub(crate) fn behind(&self, name: &str) -> Option<Vec<Option<&str>>> {
@@ -142,7 +130,6 @@ mod tests {
         assert!(given.has("--bf16") && given.value("--bf16").is_none() && !given.has("--fp16"));
         assert_eq!(given.overridden("x"), Some("3"));
         assert_eq!(given.overridden("a.b"), Some("4"));
-        assert_eq!(arguments(&["--t", "q", "v", "--r", "4"]).values("--t"), ["q", "v"]);
     }
 
     #[test]

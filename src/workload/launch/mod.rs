@@ -87,6 +87,11 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
 ];
 
+/// The frameworks that are read, by name.
+pub fn frameworks() -> impl Iterator<Item = &'static str> {
+    READERS.iter().map(|reader| reader.name)
+}
+
 /// What the launches say: the first that any reader recognises, else the first that has a launcher, of which only the
 /// launcher is believed.
 pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
@@ -103,12 +108,12 @@ pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
         (reader.read)(launch, &mut said);
     }
     said.hybrid_on_a_node();
-    complete::leave_open(&mut said);
     let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
     if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
         facts::shrink(launch, requests, &mut said);
     }
     let doubts = facts::doubts(launch, requests, &said);
     said.warnings.extend(doubts);
+    complete::leave_open(&mut said);
     said
 }

@@ -1,0 +1,214 @@
+//! How many accelerators finish in so many days: as few as the layout can use.
+//!
+//! ```text
+//! replica  = tensor · pipeline · context parallel          accelerators that hold the model once
+//! usable   = d · replica, for every d replicas that
+//!            fill whole nodes                              or divide one evenly
+//!            hold every expert equally often               expert · expert tensor divides tensor · context · d
+//!            share the global batch evenly                 micro-batch · d divides the global batch
+//! least    = accelerator-hours / (24 · days), rounded up   what arithmetic alone says
+//! ```
+//!
+//! Of the usable numbers the first that is done in time is found by halving, since more accelerators take less time; the
+//! answer is checked by the prediction itself, so what is wrong with that assumption makes the answer larger, never late.
+
+use crate::estimate::plan::Plan;
+use crate::workload::TrainingJob;
+
+/// Nobody has more; the spec's schema allows no more either.
+const MOST: u64 = 10_000_000;
+/// The accelerators of a node, where nobody says how many.
+const PER_NODE: u64 = 8;
+
+/// A number of accelerators, and what it was rounded up from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// What arithmetic alone says.
+    pub least: u64,
+    /// In whole replicas and nodes.
+    pub whole: u64,
+    /// What the layout and the batch can use, and is done in time.
+    pub usable: u64,
+}
+
+/// What a number of accelerators must divide into.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    replica: u64,
+    per_node: u64,
+    experts: u64,
+    expert_ranks: u64,
+    /// Microbatches of a global batch, where that is given.
+    shares: Option<u64>,
+}
+
+impl Layout {
+    /// The layout of a job.
+    pub fn of(job: &TrainingJob, plan: &Plan) -> Self {
+        let per_node = job.accelerator.as_ref().and_then(|accelerator| accelerator.per_node);
+        let global = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
+        let has_experts = plan.shape.experts.is_some();
+        Self {
+            replica: plan.tensor.saturating_mul(plan.pipeline).saturating_mul(plan.context).max(1),
+            per_node: per_node.map_or(PER_NODE, u64::from).max(1),
+            experts: plan.tensor.saturating_mul(plan.context).max(1),
+            expert_ranks: if has_experts { plan.expert.saturating_mul(plan.expert_tensor).max(1) } else { 1 },
+            shares: global.map(|global| (u64::from(global) / plan.micro_batch.max(1)).max(1)),
+        }
+    }
+
+    /// The numbers that can be used, in ascending order.
+    fn sizes(&self) -> Sizes {
+        let usable = |replicas: &u64| self.is_usable(*replicas);
+        let within = MOST / self.replica.min(MOST);
+        if let Some(shares) = self.shares {
+            let few = divisors(shares).filter(usable).filter(|replicas| *replicas <= within);
+            return Sizes { few: few.collect(), unit: 0 };
+        }
+        // Below a node, whatever divides it; above, whole multiples of all that must be whole.
+        let unit = self.replicas_of_a_whole();
+        Sizes { few: (1..unit.min(self.per_node)).filter(usable).collect(), unit }
+    }
+
+    fn is_usable(&self, replicas: u64) -> bool {
+        let all = replicas.saturating_mul(self.replica);
+        let nodes = all.is_multiple_of(self.per_node) || self.per_node.is_multiple_of(all);
+        nodes && replicas.saturating_mul(self.experts).is_multiple_of(self.expert_ranks)
+    }
+
+    /// The fewest replicas that fill whole nodes and hold every expert equally often.
+    fn replicas_of_a_whole(&self) -> u64 {
+        let part = |of: u64, by: u64| of / gcd(of, by);
+        let (nodes, experts) = (part(self.per_node, self.replica), part(self.expert_ranks, self.experts));
+        nodes / gcd(nodes, experts) * experts
+    }
+}
+
+/// Numbers of replicas: a few, then every multiple of a unit where there is one.
+struct Sizes {
+    few: Vec<u64>,
+    unit: u64,
+}
+
+impl Sizes {
+    fn len(&self, most: u64) -> u64 {
+        self.few.len() as u64 + most.checked_div(self.unit).unwrap_or(0)
+    }
+
+    fn get(&self, index: u64) -> u64 {
+        let few = self.few.len() as u64;
+        let found = usize::try_from(index).ok().and_then(|index| self.few.get(index)).copied();
+        found.unwrap_or_else(|| (index.saturating_sub(few) + 1).saturating_mul(self.unit))
+    }
+}
+
+/// What was found: the number, or the largest that can be used and still is too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// So many are done in time.
+    Count(Count),
+    /// Even so many, the most that can be used, are not.
+    TooSlow(u64),
+}
+
+/// How many finish within `days`; `taken` says how many days so many take, none where that is not known.
+pub fn count(layout: &Layout, days: f64, taken: impl Fn(u64) -> Option<f64>) -> Option<Found> {
+    let sizes = layout.sizes();
+    let all = |index: u64| sizes.get(index).saturating_mul(layout.replica);
+    let (mut low, mut high) = (0, sizes.len(MOST / layout.replica.min(MOST)));
+    let last = high.checked_sub(1)?;
+    // Failures make very many accelerators no faster, so the search begins with few and doubles.
+    let mut reach = 1;
+    while reach < high && taken(all(reach - 1))? > days {
+        low = reach;
+        reach = reach.saturating_mul(2);
+    }
+    high = high.min(reach);
+    while low < high {
+        let middle = u64::midpoint(low, high);
+        if taken(all(middle))? <= days {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    let usable = all(low.min(last));
+    let took = taken(usable)?;
+    if took > days {
+        return Some(Found::TooSlow(usable));
+    }
+    let least = (took * usable as f64 / days).ceil() as u64;
+    let unit = layout.replicas_of_a_whole().saturating_mul(layout.replica).max(1);
+    let whole = if usable < unit { usable } else { least.div_ceil(unit).saturating_mul(unit).min(usable) };
+    Some(Found::Count(Count { least, whole, usable }))
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a.max(1) } else { gcd(b, a % b) }
+}
+
+/// The divisors of a number below 2^31, in ascending order.
+fn divisors(number: u64) -> impl Iterator<Item = u64> {
+    let root = number.isqrt();
+    let small: Vec<u64> = (1..=root).filter(|divisor| number.is_multiple_of(*divisor)).collect();
+    let large: Vec<u64> = small.iter().rev().map(|divisor| number / divisor).filter(|d| *d > root).collect();
+    small.into_iter().chain(large)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TP=4, PP=4, on nodes of 8.
+    fn layout(shares: Option<u64>) -> Layout {
+        Layout { replica: 16, per_node: 8, experts: 4, expert_ranks: 1, shares }
+    }
+
+    fn found(layout: &Layout, days: f64, gpu_days: f64) -> Option<Found> {
+        count(layout, days, |n| Some(gpu_days / n as f64))
+    }
+
+    /// The chapter's case: 866 by arithmetic, 880 in whole replicas, 1024 where they share a batch of 1024.
+    #[test]
+    fn it_is_rounded_up_to_replicas_and_to_the_batch() {
+        let gpu_days = 865.6 * 90.0;
+        let expected = Found::Count(Count { least: 866, whole: 880, usable: 880 });
+        assert_eq!(found(&layout(None), 90.0, gpu_days), Some(expected));
+        let expected = Found::Count(Count { least: 866, whole: 880, usable: 1024 });
+        assert_eq!(found(&layout(Some(1024)), 90.0, gpu_days), Some(expected));
+    }
+
+    #[test]
+    fn a_batch_that_is_too_small_for_so_many_is_said() {
+        assert_eq!(found(&layout(Some(32)), 90.0, 865.6 * 90.0), Some(Found::TooSlow(512)));
+        assert_eq!(count(&layout(None), 90.0, |_| None), None);
+    }
+
+    #[test]
+    fn what_no_number_finishes_ends() {
+        let Some(Found::TooSlow(most)) = count(&layout(None), 1.0, |_| Some(2.0)) else { panic!("in time?") };
+        assert!(most <= MOST);
+    }
+
+    #[test]
+    fn less_than_a_node_divides_it() {
+        let alone = Layout { replica: 1, per_node: 8, experts: 1, expert_ranks: 1, shares: None };
+        for (gpu_days, usable) in [(1.0, 1), (2.5, 4), (7.9, 8), (8.1, 16)] {
+            let Some(Found::Count(count)) = found(&alone, 1.0, gpu_days) else { panic!("{gpu_days}") };
+            assert_eq!(count.usable, usable, "{gpu_days}");
+        }
+    }
+
+    #[test]
+    fn experts_are_held_equally_often() {
+        let experts = Layout { replica: 4, per_node: 8, experts: 2, expert_ranks: 64, shares: None };
+        let Some(Found::Count(count)) = found(&experts, 1.0, 100.0) else { panic!("too slow?") };
+        assert_eq!(count.usable, 128, "32 replicas of 2 × 2 hold 64 expert ranks");
+    }
+
+    #[test]
+    fn divisors_are_all_and_ascending() {
+        assert_eq!(divisors(36).collect::<Vec<_>>(), [1, 2, 3, 4, 6, 9, 12, 18, 36]);
+        assert_eq!(divisors(1).collect::<Vec<_>>(), [1]);
+    }
+}

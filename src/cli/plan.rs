@@ -1,0 +1,103 @@
+//! `weighbridge plan`: how many accelerators of each type finish a training in so many days.
+//!
+//! The training comes from manifests, as `check` reads them, or from the command line, in the words of the annotations
+//! (`--set model=llama-2-70b --set tokens=2T`). Exit status: 2 if anything could not be read or planned, else 0.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::check::{Output, print, style, tell};
+use super::{FAILURE, input, surroundings};
+use crate::hardware::Catalogue;
+use crate::judge::Rules;
+use crate::plan::plan;
+use crate::report::{self, PlanEntry};
+use crate::units::Decimal;
+use crate::workload::annotations::PREFIX;
+
+/// What is typed behind `plan`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit status: 2 if anything could not be read or planned, else 0.\n\nExamples:\n  weighbridge plan \
+                  job.yaml --days 90 --accelerator A800-80GB --accelerator Ascend-910B3\n  weighbridge plan --set \
+                  model=llama-2-70b --set tokens=2T --set tensor-parallel=4 --set pipeline-parallel=4 --days 90 \
+                  --accelerator H100"
+)]
+pub(super) struct Arguments {
+    /// Files, folders and - for standard input, whose trainings are planned
+    #[arg(value_name = "PATH", required_unless_present = "set", conflicts_with = "set")]
+    paths: Vec<PathBuf>,
+    /// An annotation's key without its prefix, and its value, for a training without a manifest; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// In how many days it should be done; target.days where left out
+    #[arg(long, value_parser = days)]
+    days: Option<f64>,
+    /// A type of accelerator to plan on, like A800-80GB; repeatable; the training's own where left out
+    #[arg(long, value_name = "TYPE")]
+    accelerator: Vec<String>,
+    /// How the plan is written
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, like model=llama-2-70b")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn days(text: &str) -> Result<f64, String> {
+    let days = Decimal::parse(text).map_err(|error| error.to_string())?;
+    if days.micros == 0 { Err("no days are too few".into()) } else { Ok(days.as_f64()) }
+}
+
+/// Plans what the arguments name, and prints it.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (objects, mut complaints) = if arguments.set.is_empty() {
+        let input = input::read(&arguments.paths);
+        let unreadable = input.unreadable.iter().map(ToString::to_string).collect();
+        (input.objects, unreadable)
+    } else {
+        (vec![described(&arguments.set)], Vec::new())
+    };
+    let around = surroundings::of(&objects);
+    let mut entries = Vec::new();
+    for object in &objects {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let name = text("/metadata/name").or_else(|| text("/metadata/generateName"));
+        let rules = Rules::default();
+        let found =
+            plan(object, &around, Catalogue::builtin(), &rules, arguments.days, &arguments.accelerator);
+        match found {
+            Ok(plans) => {
+                entries.extend(plans.into_iter().map(|planned| PlanEntry { name: name.clone(), planned }));
+            }
+            Err(problem) => complaints.push(match name {
+                Some(name) => format!("{name}: {problem}"),
+                None => problem,
+            }),
+        }
+    }
+    for complaint in &complaints {
+        tell(&format!("weighbridge: {complaint}"))?;
+    }
+    if entries.is_empty() && complaints.is_empty() {
+        tell("weighbridge: nothing here trains on accelerators")?;
+    }
+    print(&match arguments.output {
+        Output::Table => report::plan_table(&entries, style()),
+        Output::Json => report::plan_json(&entries)?,
+    })?;
+    let unplanned = entries.iter().any(|entry| entry.planned.count.is_none());
+    Ok(if unplanned || !complaints.is_empty() { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS })
+}
+
+/// A Job without pods, of which annotations say all there is.
+fn described(settings: &[(String, String)]) -> Value {
+    let annotations: Map<String, Value> =
+        settings.iter().map(|(key, value)| (format!("{PREFIX}{key}"), value.as_str().into())).collect();
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"annotations": annotations}, "spec": {}})
+}

@@ -1,0 +1,136 @@
+//! Whether it will be done in time.
+//!
+//! What ends the workload ([`workload::Limit`](crate::workload::Limit)) or the person's wish (`target.days`), whichever is
+//! earlier, against the interval of the predicted time:
+//!
+//! ```text
+//! upper end ≤ limit                    in time
+//! middle ≤ limit < upper end           in time, but may be late
+//! lower end ≤ limit < middle           too slow
+//! limit < lower end                    too slow even at best
+//! ```
+
+use crate::judgement::{Deadline, Outlook, Time};
+use crate::units::Decimal;
+use crate::workload::{Limit, TrainingJob};
+
+const SECONDS_A_DAY: f64 = 86_400.0;
+
+/// The deadline that binds, and how it looks.
+pub(super) fn deadline(job: &TrainingJob, limit: Option<Limit>, time: Option<&Time>) -> Option<Deadline> {
+    let wish = job
+        .target
+        .as_ref()
+        .and_then(|target| target.days)
+        .map(|days| Limit { seconds: (days.as_f64() * SECONDS_A_DAY) as u64, source: "target.days".into() });
+    let limit = [limit, wish].into_iter().flatten().min_by_key(|limit| limit.seconds)?;
+    let days = limit.seconds as f64 / SECONDS_A_DAY;
+    let taken = time.and_then(|time| Some((time.days_low?, time.days?, time.days_high?)));
+    let outlook = match taken {
+        None => Outlook::Unknown,
+        Some((_, _, high)) if high <= days => Outlook::InTime,
+        Some((_, middle, _)) if middle <= days => Outlook::MayBeLate,
+        Some((low, _, _)) if low <= days => Outlook::TooSlow,
+        Some(_) => Outlook::TooSlowAtBest,
+    };
+    let took = taken.map(|(low, middle, high)| {
+        let (_, scale) = unit(middle);
+        format!("takes about {} ({}–{})", span(middle), figure(low / scale), figure(high / scale))
+    });
+    let allowed = format!("{} allows {}", short(&limit.source), span(days));
+    let message = match (outlook, took) {
+        (Outlook::TooSlowAtBest, Some(took)) => format!("{took}, but {allowed}: too slow even at best"),
+        (Outlook::TooSlow, Some(took)) => format!("{took}, but {allowed}"),
+        (Outlook::MayBeLate, Some(took)) => format!("{took}; {allowed}, so it may be late"),
+        (_, Some(took)) => format!("{took}; {allowed}"),
+        (_, None) => format!("{allowed}; how long it takes is not known"),
+    };
+    Some(Deadline { seconds: limit.seconds, source: limit.source, outlook, message })
+}
+
+/// The last words of a path: what a person wrote.
+fn short(source: &str) -> &str {
+    match source.split_once(' ') {
+        Some((_, key)) => key.rsplit('/').next().unwrap_or(key),
+        None if source.starts_with("spec.") => source.rsplit('.').next().unwrap_or(source),
+        None => source,
+    }
+}
+
+/// A span of time: `79 days`, `5.2 hours`, `12 minutes`.
+fn span(days: f64) -> String {
+    let (word, scale) = unit(days);
+    format!("{} {word}", figure(days / scale))
+}
+
+/// The unit in which a span is told, and how many days it has.
+fn unit(days: f64) -> (&'static str, f64) {
+    match days * 24.0 {
+        hours if hours < 1.0 => ("minutes", 1.0 / 1440.0),
+        hours if hours < 48.0 => ("hours", 1.0 / 24.0),
+        _ => ("days", 1.0),
+    }
+}
+
+/// One decimal below 30, where it is not zero.
+fn figure(value: f64) -> String {
+    if value < 29.95 {
+        Decimal::from_f64((value * 10.0).round() / 10.0).to_string()
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Target;
+
+    fn time(low: f64, middle: f64, high: f64) -> Time {
+        Time { days: Some(middle), days_low: Some(low), days_high: Some(high), ..Time::default() }
+    }
+
+    fn job(days: &str) -> TrainingJob {
+        let target = Some(Target { days: Decimal::parse(days).ok() });
+        TrainingJob { target, ..TrainingJob::default() }
+    }
+
+    fn limit(days: f64) -> Limit {
+        let source = "spec.runPolicy.activeDeadlineSeconds".into();
+        Limit { seconds: (days * SECONDS_A_DAY) as u64, source }
+    }
+
+    #[test]
+    fn the_interval_decides_how_it_looks() {
+        for (days, outlook, message) in [
+            (120.0, Outlook::InTime, "takes about 79 days (63–105)"),
+            (90.0, Outlook::MayBeLate, "so it may be late"),
+            (70.0, Outlook::TooSlow, "but activeDeadlineSeconds allows 70 days"),
+            (30.0, Outlook::TooSlowAtBest, "activeDeadlineSeconds allows 30 days: too slow even at best"),
+        ] {
+            let found =
+                deadline(&TrainingJob::default(), Some(limit(days)), Some(&time(63.0, 79.0, 105.0))).unwrap();
+            assert_eq!(found.outlook, outlook, "{days}");
+            assert!(found.message.contains(message), "{}", found.message);
+            assert!(found.message.chars().count() <= 120, "{}", found.message);
+        }
+    }
+
+    #[test]
+    fn the_wish_and_the_limit_bind_whichever_is_earlier() {
+        assert_eq!(deadline(&job("90"), Some(limit(100.0)), None).unwrap().source, "target.days");
+        let found = deadline(&job("90"), Some(limit(80.0)), None).unwrap();
+        assert_eq!(found.source, "spec.runPolicy.activeDeadlineSeconds");
+        assert_eq!(found.outlook, Outlook::Unknown);
+        assert_eq!(found.message, "activeDeadlineSeconds allows 80 days; how long it takes is not known");
+        assert!(deadline(&TrainingJob::default(), None, Some(&time(1.0, 2.0, 3.0))).is_none());
+    }
+
+    #[test]
+    fn short_spans_are_told_in_short_units() {
+        for (days, text) in [(79.4, "79 days"), (2.5, "2.5 days"), (0.5, "12 hours"), (0.01, "14.4 minutes")]
+        {
+            assert_eq!(span(days), text);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! How long a job takes from start to end: its computation ([`time`](crate::estimate::time)), of as much as it trains
+//! ([`amount`]), at a [`goodput`].
+
+use crate::estimate::Estimate;
+use crate::estimate::amount::{Amount, amount};
+use crate::estimate::goodput::{from_start_to_end, goodput};
+use crate::judgement::{Goodput, Input, Time};
+use crate::units::{Count, Decimal};
+use crate::workload::TrainingJob;
+
+use super::capacity::Capacity;
+use super::figures;
+
+/// How long a job takes, and what was taken for it.
+pub(super) struct Duration {
+    /// From start to end.
+    pub(super) time: Time,
+    /// The share of it that is spent training.
+    pub(super) goodput: Option<Goodput>,
+    /// How much is trained.
+    pub(super) amount: Option<Amount>,
+}
+
+/// How long it takes; nothing where the accelerator's speed is not known.
+pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Duration> {
+    let (amount, goodput) = (amount(job, &estimate.assumed.likely), goodput(job));
+    let mut completed = job.clone();
+    if let Some(amount) = &amount {
+        let dataset = completed.dataset.get_or_insert_default();
+        (dataset.tokens, dataset.epochs) = (Some(Count(amount.tokens)), None);
+    }
+    if let Some(goodput) = &goodput {
+        let percent = Decimal::from_f64(goodput.share * 100.0);
+        completed.efficiency.get_or_insert_default().goodput_percent = Some(percent);
+    }
+    let mut time = figures::time(&completed, estimate, capacity)?;
+    if let Some(goodput) = &goodput {
+        let accelerators = job.accelerator.as_ref().and_then(|accelerator| accelerator.count);
+        from_start_to_end(&mut time, goodput, accelerators);
+    }
+    Some(Duration { time, goodput, amount })
+}
+
+impl Duration {
+    /// What was assumed of the goodput and the amount, as inputs.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = Input> {
+        let assumed = self.goodput.filter(|goodput| goodput.assumed && self.time.gpu_hours.is_some());
+        let goodput = assumed.map(|goodput| {
+            let value = Decimal::from_f64((goodput.share * 1000.0).round() / 10.0).to_string();
+            let hours = goodput.hours_between_failures.unwrap_or_default();
+            let every =
+                if hours < 72.0 { format!("{hours:.0} hours") } else { format!("{:.0} days", hours / 24.0) };
+            let source = format!("assumed: a failure every {every}");
+            Input { field: "efficiency.goodputPercent".into(), value, source }
+        });
+        self.amount.as_ref().and_then(|amount| amount.assumed.clone()).into_iter().chain(goodput)
+    }
+}

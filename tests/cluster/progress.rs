@@ -1,0 +1,112 @@
+//! The course of a job: when it should be done while it runs, how far that was from the truth when it has ended, and
+//! whether it is in time.
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::controlplane::wait_until;
+use crate::gate::{Gate, SOON, Yard, condition};
+use crate::jobs::{example, fitting};
+
+const DAY: i64 = 86_400;
+
+/// Sets the status that the job's own controller would.
+async fn report(yard: &Yard<'_>, job: &Value, status: Value) -> Result<()> {
+    let name = job["metadata"]["name"].as_str().context("no name")?;
+    let patch = Patch::Merge(json!({"status": status}));
+    yard.of_the_kind_of(job)?.patch_status(name, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+fn second(moment: &Value) -> Result<i64> {
+    let text = moment.as_str().context("no moment")?;
+    Ok(text.parse::<k8s_openapi::jiff::Timestamp>()?.as_second())
+}
+
+#[tokio::test]
+async fn a_running_job_has_an_expected_end_and_an_ended_one_a_departure() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = fitting("llama2-70b")?;
+    yard.admitted(&job).await?;
+    let name = "pytorchjob-llama2-70b";
+    let before = yard.estimate(name).await?;
+    assert_eq!(before["status"]["startTime"], Value::Null);
+    let predicted = before["status"]["time"]["seconds"].as_i64().context("no time")?;
+
+    let started = "2026-01-01T00:00:00Z";
+    report(&yard, &job, json!({"startTime": started, "conditions": [], "replicaStatuses": {}})).await?;
+    let running = yard.estimate_when(name, |e| e["status"]["startTime"] == started).await?;
+    let start = second(&running["status"]["startTime"])?;
+    assert_eq!(second(&running["status"]["expectedCompletionTime"])? - start, predicted);
+    let ends = ["earliestCompletionTime", "expectedCompletionTime", "latestCompletionTime"];
+    let ends = ends.map(|end| second(&running["status"][end]).unwrap_or_default());
+    assert!(ends.is_sorted() && ends[0] < ends[2], "{ends:?}");
+    assert_eq!(running["status"]["progress"], Value::Null);
+
+    let ended = "2026-03-02T00:00:00Z";
+    let condition = |kind: &str| {
+        let at =
+            json!({"type": kind, "status": "True", "lastTransitionTime": ended, "lastUpdateTime": ended});
+        json!([at])
+    };
+    let status =
+        json!({"completionTime": ended, "conditions": condition("Succeeded"), "replicaStatuses": {}});
+    report(&yard, &job, status).await?;
+    let done = yard.estimate_when(name, |e| e["status"]["progress"] != Value::Null).await?;
+    let progress = &done["status"]["progress"];
+    assert_eq!(progress["outcome"], "Succeeded");
+    assert_eq!(progress["actualSeconds"], json!(60 * DAY));
+    let departure = (60.0 * DAY as f64 / predicted as f64 * 1000.0).round();
+    assert_eq!(progress["departureMilli"].as_f64(), Some(departure), "{progress}");
+
+    let events: Api<Event> = Api::namespaced(yard.client.clone(), yard.name());
+    wait_until("the event that compares", SOON, || async {
+        let all = events.list(&ListParams::default()).await?.items;
+        Ok(all.iter().any(|event| event.reason.as_deref() == Some("EstimateCompared")))
+    })
+    .await?;
+    let counted = yard.serve.metrics().await?.sum("weighbridge_time_ratio_count", &[]);
+    ensure!(counted > 0.5, "no histogram counts it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_done_in_time_is_warned_of_and_admitted() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let mut job = fitting("hurried")?;
+    job["spec"]["runPolicy"] = json!({"activeDeadlineSeconds": 10 * DAY});
+    yard.admitted(&job).await?;
+    let estimate = yard.estimate("pytorchjob-hurried").await?;
+    let found = condition(&estimate, "WithinDeadline");
+    assert_eq!((&found["status"], &found["reason"]), (&json!("False"), &json!("TooSlowAtBest")), "{found}");
+    assert_eq!(estimate["status"]["deadline"]["seconds"], json!(10 * DAY));
+    let warnings = estimate["status"]["warnings"].to_string();
+    assert!(warnings.contains("activeDeadlineSeconds allows 10 days"), "{warnings}");
+
+    // kubectl shows the webhook's warning.
+    let mut another = job.clone();
+    another["metadata"]["name"] = json!("hurried-too");
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("job.json");
+    std::fs::write(&file, another.to_string())?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
+    let created = yard.control_plane.kubectl()?.run(&["create", "-n", yard.name(), "-f", file]).await?;
+    assert!(format!("{created:?}").contains("activeDeadlineSeconds allows 10 days"), "{created:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wish_in_the_estimate_is_in_time_or_not() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let question = example("trainingestimate-what-if.yaml")?;
+    yard.create(&question).await??;
+    for (days, holds) in [("1000", "True"), ("1", "False")] {
+        yard.change(&question, &json!({"spec": {"target": {"days": days}}})).await??;
+        let estimate = yard.estimate("llama2-70b-on-512-h100").await?;
+        assert_eq!(condition(&estimate, "WithinDeadline")["status"], holds, "{days} days");
+    }
+    Ok(())
+}
