@@ -137,7 +137,7 @@ impl Judge<'_> {
         let memory = figures::memory(estimate, &need, capacity.bytes);
         judgement.time = figures::time(&judgement.job, estimate, capacity);
         if let Some(time) = &judgement.time {
-            judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
+            judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate, capacity));
             let list = capacity.accelerator.and_then(|accelerator| self.catalogue.price(&accelerator.key));
             judgement.cost = time.gpu_hours.and_then(|hours| cost::cost(&judgement.job, hours, list));
         }

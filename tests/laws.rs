@@ -318,7 +318,7 @@ proptest! {
             };
             let estimate = estimate(&job, Device { bf16: true }).unwrap();
             prop_assert!(estimate.peak.needed > Bytes::ZERO);
-            prop_assert!(time::flops_per_token(&estimate.assumed.likely) > 0);
+            prop_assert!(time::flops_per_token(&job, &estimate.assumed.likely) > 0);
         }
     }
 }

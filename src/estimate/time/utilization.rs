@@ -1,0 +1,112 @@
+//! Model FLOPs utilization: the user's, or predicted, with an interval of 90 %.
+//!
+//! ```text
+//! MFU      = tokens/s · FLOPs a token / peak,     tokens/s of one accelerator out of a step's work and coefficients
+//! interval = MFU · exp(± 1.645 · σ)
+//! σ²       = (dense | experts)² + adapters² + open² + accelerator² + framework²
+//! ```
+//!
+//! Each part of `σ` is what was measured on models, frameworks and accelerators that the coefficients had not seen
+//! (`data/time.toml`): `open` where layout, microbatch or sequence are assumed, `accelerator` and `framework` where no
+//! measurement knows them. A job that says no more than model and accelerators is a [planner's](super::planner).
+//! Nothing is faster than the generation's largest matrix product. A utilization that is given is taken as it is, with a
+//! fixed spread: days depend on more than it.
+
+use super::Machine;
+use super::coefficients::Coefficients;
+use super::planner;
+use super::step::step;
+use super::work::Work;
+use crate::estimate::plan::Plan;
+use crate::workload::TrainingJob;
+
+/// Model FLOPs utilization with a 90 % interval, 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Utilization {
+    /// The middle.
+    pub middle: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+    /// The pipeline's bubble as a share of the step, as scheduled.
+    pub bubble: f64,
+    /// What it was predicted from, where nobody gave it.
+    pub predicted_from: Option<String>,
+}
+
+/// Standard deviations between the middle and either end of an interval of 90 %.
+const NINETY_PERCENT: f64 = 1.645;
+
+/// The user's utilization, or the predicted one; nothing where no rate of the accelerator is known.
+pub fn utilization(job: &TrainingJob, plan: &Plan, machine: Machine<'_>) -> Option<Utilization> {
+    let coefficients = Coefficients::builtin();
+    let given = job.efficiency.as_ref().and_then(|e| e.mfu_percent).map(|percent| percent.as_f64() / 100.0);
+    if let Some(mfu) = given.filter(|mfu| *mfu > 0.0) {
+        let spread = coefficients.spread.given;
+        let (low, high) = (mfu * (1.0 - spread), mfu * (1.0 + spread));
+        let bubble = scheduled_bubble(plan);
+        return Some(Utilization { middle: mfu, low, high, bubble, predicted_from: None });
+    }
+    predicted(job, plan, machine, coefficients)
+}
+
+/// `(p − 1) / (v·m)` of the time without it, as a share of the time with it.
+fn scheduled_bubble(plan: &Plan) -> f64 {
+    let idle = plan.pipeline.saturating_sub(1) as f64
+        / (plan.virtual_pipeline.max(1) as f64 * plan.micro_batches.max(1) as f64);
+    idle / (1.0 + idle)
+}
+
+/// The utilization that coefficients predict.
+pub(super) fn predicted(
+    job: &TrainingJob,
+    plan: &Plan,
+    machine: Machine<'_>,
+    coefficients: &Coefficients,
+) -> Option<Utilization> {
+    let accelerator = machine.accelerator;
+    let generation = coefficients.generation(accelerator);
+    let little = planner::knows_little(job);
+    let usual = little.then(|| planner::usual(job, plan, accelerator));
+    let plan = usual.as_ref().unwrap_or(plan);
+    let work = Work::of(job, plan, accelerator, generation)?;
+    let step = step(&work, &coefficients.terms, coefficients.efficiency(accelerator));
+    let framework = coefficients.framework(job.framework, generation);
+    let mut own = framework.unwrap_or(0.0);
+    if little {
+        let active = work.flops / 6.0;
+        own = coefficients.planner.level + coefficients.planner.size * planner::size(active);
+    }
+    let tokens_per_second = work.tokens / step.seconds * own.exp();
+    let middle = (tokens_per_second * work.flops / work.peak).clamp(1e-4, generation.ceiling);
+    let spread = if little {
+        coefficients.planner.spread
+    } else {
+        let of = &coefficients.spread;
+        let mut parts = vec![if work.experts { of.experts } else { of.dense }];
+        let mut add = |wide: bool, part: f64| {
+            if wide {
+                parts.push(part);
+            }
+        };
+        add(plan.adapters.is_some(), of.adapters);
+        add(planner::leaves_open(job), of.open);
+        add(!coefficients.accelerators.contains_key(&accelerator.key), of.accelerator);
+        add(framework.is_none(), of.framework);
+        parts.iter().map(|part| part * part).sum::<f64>().sqrt()
+    };
+    let factor = (NINETY_PERCENT * spread).exp();
+    let predicted_from = if little {
+        format!("size and {} of published runs", generation.name)
+    } else {
+        format!("layout and {} of published runs", generation.name)
+    };
+    Some(Utilization {
+        middle,
+        low: middle / factor,
+        high: (middle * factor).min(1.0),
+        bubble: scheduled_bubble(plan),
+        predicted_from: Some(format!("predicted from {predicted_from}")),
+    })
+}

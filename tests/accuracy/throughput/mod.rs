@@ -1,0 +1,6 @@
+//! How close predicted throughput comes to published throughput: rows, fit, and the tables.
+
+pub mod file;
+pub mod fit;
+pub mod holdout;
+pub mod rows;
