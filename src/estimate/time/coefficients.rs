@@ -39,16 +39,18 @@ pub struct Coefficients {
 }
 
 /// Standard deviations of ln(measured / predicted), from models that the coefficients were not fitted on.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
-    /// A dense model on a known accelerator, layout and batch stated.
+    /// A dense model, layout and batch stated.
     pub dense: f64,
-    /// The same with experts.
+    /// The same in a framework that enough rows know.
+    pub frameworks: BTreeMap<String, f64>,
+    /// A model with experts whose tokens stay inside a node.
     pub experts: f64,
-    /// What adapters add, in quadrature.
-    pub adapters: f64,
-    /// What a layout, batch or sequence that nobody states adds.
+    /// The same where they are sent between nodes.
+    pub experts_far: f64,
+    /// What a layout, batch or sequence that nobody states adds, in quadrature.
     pub open: f64,
     /// What an accelerator that no measurement knows adds.
     pub accelerator: f64,
@@ -56,6 +58,40 @@ pub struct Spread {
     pub framework: f64,
     /// The relative half-width around a utilization that the user gives.
     pub given: f64,
+}
+
+/// What is known of a job, as far as the spread of its prediction depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
+pub struct Known<'a> {
+    /// The framework, where measurements know it.
+    pub framework: Option<&'a str>,
+    /// Whether measurements know the accelerator.
+    pub accelerator: bool,
+    /// Whether layout, microbatch, batch and sequence are stated.
+    pub layout: bool,
+    /// Whether there are experts.
+    pub experts: bool,
+    /// Whether tokens are sent to experts on other nodes.
+    pub far: bool,
+}
+
+impl Spread {
+    /// The standard deviation of a prediction.
+    pub fn of(&self, known: Known<'_>) -> f64 {
+        let own = known.framework.and_then(|framework| self.frameworks.get(framework)).copied();
+        let base = match (known.experts, known.far) {
+            (false, _) => own.unwrap_or(self.dense),
+            (true, false) => self.experts,
+            (true, true) => self.experts_far,
+        };
+        let part = |missing: bool, part: f64| if missing { part * part } else { 0.0 };
+        let parts = base * base
+            + part(!known.layout, self.open)
+            + part(!known.accelerator, self.accelerator)
+            + part(known.framework.is_none(), self.framework);
+        parts.sqrt()
+    }
 }
 
 /// Where a planner says no more than model, tokens and accelerators.
@@ -110,11 +146,6 @@ impl Coefficients {
         let generation = self.generation(accelerator);
         let usual = self.efficiency.get(&generation.name).copied().unwrap_or(0.85 * generation.ceiling);
         usual * self.accelerators.get(&accelerator.key).copied().unwrap_or(0.0).exp()
-    }
-
-    /// A framework's own, in logarithms; none where no measurement knows it.
-    pub fn framework(&self, framework: Option<Framework>, generation: &Generation) -> Option<f64> {
-        self.frameworks.get(&framework_name(framework?, generation)).copied()
     }
 }
 

@@ -49,11 +49,11 @@ terms! {
     /// Four-bit weights unpacked.
     Dequantization = "dequantization", 2.0, 0.6;
     /// A layer's kernels launched.
-    Launch = "launch", 1.0, 0.6;
+    Launch = "launch", 2.0, 0.4;
     /// The same by the layers of Megatron-DeepSpeed's time.
-    LaunchEarly = "launch-early", 2.0, 0.6;
+    LaunchEarly = "launch-early", 5.0, 0.4;
     /// The same by Hugging Face's modules.
-    LaunchEager = "launch-eager", 6.0, 0.6;
+    LaunchEager = "launch-eager", 12.0, 0.4;
     /// Matrix products of layers with experts, beside dense ones.
     Experts = "experts", 1.2, 0.3;
     /// Tensor parallelism's exchange.

@@ -3,7 +3,7 @@
 //! ```text
 //! MFU      = tokens/s · FLOPs a token / peak,     tokens/s of one accelerator out of a step's work and coefficients
 //! interval = MFU · exp(± 1.645 · σ)
-//! σ²       = (dense | experts)² + adapters² + open² + accelerator² + framework²
+//! σ²       = (dense, by framework | experts, inside a node | between nodes)² + open² + accelerator² + framework²
 //! ```
 //!
 //! Each part of `σ` is what was measured on models, frameworks and accelerators that the coefficients had not seen
@@ -13,7 +13,8 @@
 //! fixed spread: days depend on more than it.
 
 use super::Machine;
-use super::coefficients::Coefficients;
+use super::coefficients::{Coefficients, Known, framework_name};
+use super::flops::Forward;
 use super::planner;
 use super::step::step;
 use super::work::Work;
@@ -68,34 +69,28 @@ pub(super) fn predicted(
     let accelerator = machine.accelerator;
     let generation = coefficients.generation(accelerator);
     let little = planner::knows_little(job);
-    let usual = little.then(|| planner::usual(job, plan, accelerator));
-    let plan = usual.as_ref().unwrap_or(plan);
-    let work = Work::of(job, plan, accelerator, generation)?;
+    let (own, spread, work) = if little {
+        let (job_alone, plan_alone) = planner::alone(plan);
+        let active = Forward::of(plan, job.model.as_ref()).model() / 6.0;
+        let own = coefficients.planner.level + coefficients.planner.size * planner::size(active);
+        let work = Work::of(&job_alone, &plan_alone, accelerator, generation)?;
+        (own, coefficients.planner.spread, work)
+    } else {
+        let name = job.framework.map(|framework| framework_name(framework, generation));
+        let own = name.as_ref().and_then(|name| coefficients.frameworks.get(name)).copied();
+        let work = Work::of(job, plan, accelerator, generation)?;
+        let known = Known {
+            framework: name.as_deref().filter(|_| own.is_some()),
+            accelerator: coefficients.accelerators.contains_key(&accelerator.key),
+            layout: !planner::leaves_open(job),
+            experts: work.experts,
+            far: work.far,
+        };
+        (own.unwrap_or(0.0), coefficients.spread.of(known), work)
+    };
     let step = step(&work, &coefficients.terms, coefficients.efficiency(accelerator));
-    let framework = coefficients.framework(job.framework, generation);
-    let mut own = framework.unwrap_or(0.0);
-    if little {
-        let active = work.flops / 6.0;
-        own = coefficients.planner.level + coefficients.planner.size * planner::size(active);
-    }
     let tokens_per_second = work.tokens / step.seconds * own.exp();
     let middle = (tokens_per_second * work.flops / work.peak).clamp(1e-4, generation.ceiling);
-    let spread = if little {
-        coefficients.planner.spread
-    } else {
-        let of = &coefficients.spread;
-        let mut parts = vec![if work.experts { of.experts } else { of.dense }];
-        let mut add = |wide: bool, part: f64| {
-            if wide {
-                parts.push(part);
-            }
-        };
-        add(plan.adapters.is_some(), of.adapters);
-        add(planner::leaves_open(job), of.open);
-        add(!coefficients.accelerators.contains_key(&accelerator.key), of.accelerator);
-        add(framework.is_none(), of.framework);
-        parts.iter().map(|part| part * part).sum::<f64>().sqrt()
-    };
     let factor = (NINETY_PERCENT * spread).exp();
     let predicted_from = if little {
         format!("size and {} of published runs", generation.name)

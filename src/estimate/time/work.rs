@@ -59,6 +59,8 @@ pub struct Work {
     pub precision: Precision,
     /// Whether there are experts.
     pub experts: bool,
+    /// Whether tokens are sent to experts on other nodes.
+    pub far: bool,
     /// Whether parameters are gathered by ZeRO's third stage.
     pub zero_three: bool,
 }
@@ -248,6 +250,7 @@ impl Work {
             world,
             precision,
             experts: shape.experts.is_some(),
+            far: shape.experts.is_some() && e > links.node,
             zero_three: plan.sharding == Sharding::ZeRO3,
         })
     }

@@ -13,12 +13,13 @@
 use std::collections::BTreeMap;
 
 use weighbridge::estimate::assume::{Device, assume};
-use weighbridge::estimate::time::{COUNT, Coefficients, Term, Terms, Work, framework_name, step};
+use weighbridge::estimate::time::{COUNT, Coefficients, Generation, Term, Terms, Work, framework_name, step};
+use weighbridge::hardware::Accelerator;
 
 use super::rows::Row;
 
 const SCALE: f64 = 0.1;
-const STRICTNESS: f64 = 0.35 * 0.35;
+const STRICTNESS: f64 = 0.6 * 0.6;
 
 /// A row, counted.
 pub struct Sample {
@@ -102,11 +103,11 @@ pub fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
     }
     for _ in &names.accelerators {
         names.middle.push(0.0);
-        names.spread.push(0.10);
+        names.spread.push(0.06);
     }
     for _ in &names.frameworks {
         names.middle.push(0.0);
-        names.spread.push(0.12);
+        names.spread.push(0.08);
     }
     (samples, names)
 }
@@ -134,6 +135,20 @@ fn terms(fitted: &[f64]) -> Terms {
         *slot = value.exp();
     }
     terms
+}
+
+/// The terms, and the share of its peak that an accelerator reaches.
+pub fn of_accelerator(
+    names: &Names,
+    fitted: &[f64],
+    accelerator: &Accelerator,
+    generation: &Generation,
+) -> (Terms, f64) {
+    let at = |known: &[String], name: &str| known.iter().position(|known| known == name);
+    let usual = at(&names.generations, &generation.name)
+        .map_or((0.85 * generation.ceiling).ln(), |i| fitted[names.generation(i)]);
+    let own = at(&names.accelerators, &accelerator.key).map_or(0.0, |i| fitted[names.accelerator(i)]);
+    (terms(fitted), (usual + own).exp())
 }
 
 /// ln tokens a second.

@@ -3,4 +3,6 @@
 pub mod file;
 pub mod fit;
 pub mod holdout;
+pub mod hours;
 pub mod rows;
+pub mod spread;
