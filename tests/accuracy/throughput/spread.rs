@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! σ of a group            the 90 % quantile of |ln predicted − ln measured| / 1.645, each row with its weight in the fit
-//! dense, experts, …       whole models held out, rows that state layout and batch
-//! open                    √(σ² of rows that leave them open − dense²)
-//! accelerator, framework  √(σ² with whole accelerators, whole origins held out − dense²)
+//! dense, experts, …       whole models and whole origins held out, together: a user's machines are nobody's yet. Rows that
+//!                         state layout and batch; those whose framework no other origin knows with their models only
+//! open                    √(σ² of rows that leave them open − dense²), models held out
+//! accelerator             √(σ² with whole accelerators held out − dense²)
+//! framework               √(σ² of rows whose framework no other origin knows, origins held out − dense²)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,20 +29,19 @@ pub struct HeldOut {
     pub accelerators: Vec<f64>,
 }
 
+/// A residual and its weight.
+type Weighted = (f64, f64);
+
 /// The weighted 90 % quantile of absolute residuals, as a standard deviation.
-fn deviation<'a>(chosen: impl Iterator<Item = (&'a Sample, &'a f64)>) -> (f64, usize) {
-    let mut sizes: Vec<(f64, f64)> =
-        chosen.map(|(sample, residual)| (residual.abs(), sample.weight)).collect();
-    sizes.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let all: f64 = sizes.iter().map(|(_, weight)| weight).sum();
+fn deviation(mut residuals: Vec<Weighted>) -> f64 {
+    residuals.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let all: f64 = residuals.iter().map(|(_, weight)| weight).sum();
     let mut below = 0.0;
-    for (size, weight) in &sizes {
+    let reached = residuals.iter().find(|(_, weight)| {
         below += weight;
-        if below >= 0.9 * all {
-            return (size / NINETY_PERCENT, sizes.len());
-        }
-    }
-    (0.0, sizes.len())
+        below >= 0.9 * all
+    });
+    reached.map_or(0.0, |(size, _)| size / NINETY_PERCENT)
 }
 
 /// The framework's name in the coefficients.
@@ -49,34 +50,57 @@ pub fn framework(row: &Row) -> Option<String> {
     row.job.framework.map(|framework| framework_name(framework, generation))
 }
 
+/// The frameworks that several origins know.
+fn shared(rows: &[Row]) -> BTreeSet<String> {
+    let mut origins: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for row in rows {
+        if let Some(framework) = framework(row) {
+            origins.entry(framework).or_default().insert(&row.origin);
+        }
+    }
+    origins.into_iter().filter(|(_, origins)| origins.len() > 1).map(|(framework, _)| framework).collect()
+}
+
 /// The spreads.
 pub fn spread(rows: &[Row], samples: &[Sample], held_out: &HeldOut) -> Spread {
-    let of = |residuals: &[f64], keep: &dyn Fn(&Row, &Sample) -> bool| {
+    let shared = shared(rows);
+    let is_shared = |row: &Row| framework(row).is_some_and(|framework| shared.contains(&framework));
+    let of = |residuals: &[f64], keep: &dyn Fn(&Row, &Sample) -> bool| -> Vec<Weighted> {
         let zipped = rows.iter().zip(samples).zip(residuals);
-        deviation(zipped.filter(|((row, sample), _)| keep(row, sample)).map(|((_, sample), r)| (sample, r)))
+        zipped
+            .filter(|((row, sample), _)| keep(row, sample))
+            .map(|((_, sample), residual)| (residual.abs(), sample.weight))
+            .collect()
+    };
+    let both = |keep: &dyn Fn(&Row, &Sample) -> bool| {
+        let mut all = of(&held_out.models, keep);
+        all.extend(of(&held_out.origins, &|row, sample| keep(row, sample) && is_shared(row)));
+        all
     };
     let beyond = |whole: f64, part: f64| (whole * whole - part * part).max(0.0).sqrt();
     let dense = |row: &Row, sample: &Sample| row.complete && !sample.work.experts;
-    let (usual, _) = of(&held_out.models, &dense);
+    let usual = deviation(both(&dense));
     let names: BTreeSet<String> = rows.iter().filter_map(framework).collect();
     let frameworks: BTreeMap<String, f64> = names
         .into_iter()
         .filter_map(|name| {
-            let own =
-                |row: &Row, sample: &Sample| dense(row, sample) && framework(row).as_ref() == Some(&name);
-            let (deviation, count) = of(&held_out.models, &own);
-            (count >= ENOUGH).then_some((name, deviation))
+            let own = both(&|row, sample| dense(row, sample) && framework(row).as_ref() == Some(&name));
+            (own.len() >= ENOUGH).then(|| (name, deviation(own)))
         })
         .collect();
     let open = |row: &Row, sample: &Sample| !row.complete && row.laid_out && !sample.work.experts;
+    let near = |row: &Row, sample: &Sample| row.complete && sample.work.experts && !sample.work.far;
     Spread {
         dense: usual,
         frameworks,
-        experts: of(&held_out.models, &|row, s| row.complete && s.work.experts && !s.work.far).0.min(WIDEST),
-        experts_far: of(&held_out.models, &|row, s| row.complete && s.work.far).0.min(WIDEST),
-        open: beyond(of(&held_out.models, &open).0, usual),
-        accelerator: beyond(of(&held_out.accelerators, &dense).0, usual),
-        framework: beyond(of(&held_out.origins, &dense).0, usual),
+        experts: deviation(both(&near)).min(WIDEST),
+        experts_far: deviation(both(&|row, sample| row.complete && sample.work.far)).min(WIDEST),
+        open: beyond(deviation(of(&held_out.models, &open)), usual),
+        accelerator: beyond(deviation(of(&held_out.accelerators, &dense)), usual),
+        framework: beyond(
+            deviation(of(&held_out.origins, &|row, sample| dense(row, sample) && !is_shared(row))),
+            usual,
+        ),
         given: Coefficients::builtin().spread.given,
     }
 }
