@@ -14,9 +14,10 @@
 use crate::estimate::plan::Plan;
 use crate::model::Shape;
 use crate::units::Count;
-use crate::workload::{Framework, Model, Recompute, Sharding, TrainingJob};
+use crate::workload::{Framework, Method, Model, Recompute, Sharding, TrainingJob};
 
-/// Whether neither the division of the work nor a batch is given.
+/// Whether the division of the work is neither given nor implied: by nothing but a size and accelerators, or by a
+/// framework that leaves it open, on more accelerators than a node has.
 pub fn knows_little(job: &TrainingJob) -> bool {
     let divided = job.parallelism.as_ref().is_some_and(|p| {
         [p.tensor, p.pipeline, p.context, p.expert, p.data].iter().any(Option::is_some)
@@ -24,7 +25,23 @@ pub fn knows_little(job: &TrainingJob) -> bool {
     });
     let batched =
         job.batch.as_ref().is_some_and(|b| b.micro_batch_size.is_some() || b.global_batch_size.is_some());
-    !divided && !batched && job.finetuning.is_none()
+    let adapted = job
+        .finetuning
+        .as_ref()
+        .is_some_and(|f| f.rank.is_some() || f.method.is_some_and(|method| method != Method::Full));
+    let many = job.accelerator.as_ref().and_then(|a| a.count).is_some_and(|count| count > 8);
+    let implied = matches!(
+        job.framework,
+        Some(
+            Framework::FSDP
+                | Framework::LLMFoundry
+                | Framework::Torchtitan
+                | Framework::HuggingFace
+                | Framework::Torchtune
+                | Framework::LitGPT
+        )
+    );
+    !divided && !adapted && (!batched || many && !implied)
 }
 
 /// Whether layout, microbatch, batch or sequence are assumed.

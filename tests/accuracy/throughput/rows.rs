@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use weighbridge::estimate::time::planner;
 use weighbridge::hardware::{Accelerator, Catalogue};
 use weighbridge::workload::{
     Accelerator as Asked, Attention, Batch, Dispatcher, Finetuning, Framework, Method, Model, Offload,
@@ -105,15 +106,35 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
     let accelerators = number(5);
     let divided = parallelism.tensor.is_some() || parallelism.pipeline.is_some();
     let gathered = matches!(parallelism.sharding, Some(Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3));
-    let gathers = matches!(framework, Some(Framework::FSDP | Framework::LLMFoundry | Framework::Torchtitan));
     let shape = models.get(model).unwrap_or_else(|| panic!("{model} has no shape")).clone();
     let batched = batch.micro_batch_size.is_some()
         && batch.global_batch_size.is_some()
         && batch.sequence_length.is_some();
-    let laid_out = divided || gathered || gathers || method.is_some() || accelerators.is_some_and(|n| n <= 8);
+    let complete = (divided || gathered || accelerators == Some(1)) && batched && shape.layers.is_some();
+    let job = TrainingJob {
+        model: Some(shape),
+        framework,
+        precision: text(6).and_then(Precision::from_word),
+        recompute: text(9).and_then(Recompute::from_word),
+        attention: text(10).and_then(Attention::from_word),
+        finetuning: Some(Finetuning {
+            method: method.or(Some(Method::Full)),
+            rank: number(8),
+            ..Finetuning::default()
+        }),
+        offload: offload.map(|what| Offload {
+            optimizer: Some(what != "parameters"),
+            parameters: Some(what != "optimizer"),
+            ..Offload::default()
+        }),
+        accelerator: Some(Asked { kind: Some(known(4).to_owned()), count: accelerators, ..Asked::default() }),
+        parallelism: Some(parallelism),
+        batch: Some(batch),
+        ..TrainingJob::default()
+    };
     Row {
-        complete: (divided || gathered || accelerators == Some(1)) && batched && shape.layers.is_some(),
-        laid_out,
+        complete,
+        laid_out: !planner::knows_little(&job),
         accelerator: Catalogue::builtin()
             .find(known(4))
             .unwrap_or_else(|| panic!("{} is not in the catalogue", known(4))),
@@ -122,30 +143,6 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
         origin: origin.origin.clone().unwrap_or_else(|| source.to_owned()),
         source: source.to_owned(),
         model: model.to_owned(),
-        job: TrainingJob {
-            model: Some(shape),
-            framework,
-            precision: text(6).and_then(Precision::from_word),
-            recompute: text(9).and_then(Recompute::from_word),
-            attention: text(10).and_then(Attention::from_word),
-            finetuning: Some(Finetuning {
-                method: method.or(Some(Method::Full)),
-                rank: number(8),
-                ..Finetuning::default()
-            }),
-            offload: offload.map(|what| Offload {
-                optimizer: Some(what != "parameters"),
-                parameters: Some(what != "optimizer"),
-                ..Offload::default()
-            }),
-            accelerator: Some(Asked {
-                kind: Some(known(4).to_owned()),
-                count: accelerators,
-                ..Asked::default()
-            }),
-            parallelism: Some(parallelism),
-            batch: Some(batch),
-            ..TrainingJob::default()
-        },
+        job,
     }
 }
