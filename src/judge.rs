@@ -21,7 +21,8 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
 use crate::model::known;
 use crate::surroundings::Surroundings;
-use crate::verdict::decide;
+use crate::units::Decimal;
+use crate::verdict::{Headroom, decide};
 use crate::workload::provenance::Provenance;
 use crate::workload::{self, Reading, TrainingJob, Unread};
 
@@ -34,11 +35,15 @@ pub struct Rules {
     pub deny_at: f64,
     /// Warn at this probability, and over.
     pub warn_at: f64,
+    /// What is kept free of every accelerator.
+    pub headroom: Headroom,
+    /// Model FLOPs utilization in percent, where a job gives none.
+    pub mfu_percent: Option<Decimal>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { deny_at: 0.9, warn_at: 0.2 }
+        Self { deny_at: 0.9, warn_at: 0.2, headroom: Headroom::default(), mfu_percent: None }
     }
 }
 
@@ -90,8 +95,14 @@ impl Judge<'_> {
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
+        for offered in std::mem::take(&mut reading.defaults) {
+            reading.provenance.assume(&offered.field, offered.value, &offered.source);
+        }
+        if let Some(percent) = self.rules.mfu_percent {
+            reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), "policy");
+        }
         let job = reading.provenance.job();
-        let capacity = capacity::capacity(&job, &reading, self.catalogue);
+        let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
         let summary = summary(&job, model, &capacity);
         let mut warnings = reading.warnings;
         warnings.extend(reading.provenance.disagreements().iter().cloned());
@@ -242,10 +253,15 @@ fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
 
 fn not_read(judgement: Judgement, why: Unread) -> Judgement {
     let (reason, message) = match why {
-        Unread::TooLarge => (Reason::TooLarge, "it has more pods, annotations and arguments than are read"),
-        Unread::WorkloadNotFound => (Reason::WorkloadNotFound, "the workload that it refers to is not there"),
+        Unread::TooLarge => {
+            (Reason::TooLarge, "it has more pods, annotations and arguments than are read".to_owned())
+        }
+        Unread::WorkloadNotFound => {
+            (Reason::WorkloadNotFound, "the workload that it refers to is not there".to_owned())
+        }
+        Unread::Beyond(what) => (Reason::Unsupported, format!("not estimated: {what}")),
     };
-    Judgement { reason, message: message.into(), ..judgement }
+    Judgement { reason, message, ..judgement }
 }
 
 /// The judgement of a job of which not even the model's size is known.

@@ -155,6 +155,8 @@ pub enum Reason {
     TooLarge,
     /// The workload that an estimate refers to is not there.
     WorkloadNotFound,
+    /// It trains what the estimate does not cover.
+    Unsupported,
     /// It asks for no accelerator, or does not train.
     NotTraining,
 }
@@ -172,6 +174,7 @@ impl Reason {
             Self::Malformed => "Malformed",
             Self::TooLarge => "TooLarge",
             Self::WorkloadNotFound => "WorkloadNotFound",
+            Self::Unsupported => "Unsupported",
             Self::NotTraining => "NotTraining",
         }
     }

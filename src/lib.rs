@@ -41,6 +41,8 @@ pub mod config;
 #[cfg(feature = "operator")]
 pub mod controller;
 #[cfg(feature = "operator")]
+pub mod endpoint;
+#[cfg(feature = "operator")]
 pub mod report;
 #[cfg(feature = "operator")]
 pub mod server;

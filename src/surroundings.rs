@@ -15,6 +15,26 @@ pub struct Surroundings {
     pub nodes: Arc<[Node]>,
     /// Workloads that a `TrainingEstimate` may refer to by `workloadRef`.
     pub workloads: Vec<Value>,
+    /// `ConfigMaps` whose keys may be files or variables of containers.
+    pub config_maps: Arc<ConfigMaps>,
+}
+
+/// `ConfigMaps` by namespace and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigMaps {
+    maps: BTreeMap<(String, String), BTreeMap<String, Arc<str>>>,
+}
+
+impl ConfigMaps {
+    /// Adds a `ConfigMap`'s data.
+    pub fn add(&mut self, namespace: &str, name: &str, data: BTreeMap<String, Arc<str>>) {
+        self.maps.insert((namespace.to_owned(), name.to_owned()), data);
+    }
+
+    /// A `ConfigMap`'s data. An empty namespace stands for one that is not told.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&BTreeMap<String, Arc<str>>> {
+        self.maps.get(&(namespace.to_owned(), name.to_owned()))
+    }
 }
 
 /// A node, as far as it tells which accelerators it has.

@@ -16,9 +16,9 @@ use serde_json::Value;
 
 use super::{input, surroundings};
 use crate::cluster::judged_owner;
+use crate::config::policy::Policy;
 use crate::estimate::Rank;
-use crate::hardware::Catalogue;
-use crate::judge::{Ask, Rules, judge};
+use crate::judge::{Ask, judge};
 use crate::judgement::{InputError, Judgement, Reason, Verdict};
 use crate::report::{self, Entry, Style};
 use crate::surroundings::Surroundings;
@@ -42,6 +42,9 @@ pub(super) struct Arguments {
     /// Whose memory is judged: the worst rank's, or that of the ranks of a pipeline stage, counted from 0, or of the last
     #[arg(long, value_name = "worst|last|STAGE", default_value = "worst", value_parser = rank)]
     rank: Rank,
+    /// The policy's file, as `serve --config` takes it: thresholds, headroom, accelerators
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 fn rank(text: &str) -> Result<Rank, String> {
@@ -65,12 +68,13 @@ enum Output {
 
 /// Judges what the arguments name, and prints the report.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let policy = match &arguments.config {
+        Some(file) => Policy::default().with_file(file)?,
+        None => Policy::default(),
+    };
     let input = input::read(&arguments.paths);
-    let around = surroundings::of(&input.objects);
     let ask = Ask { rank: arguments.rank, ..Ask::default() };
-    let uids = input.objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let judged = input.objects.iter().filter(|object| !is_child(object, &uids));
-    let entries: Vec<Entry> = judged.filter_map(|object| entry(object, &around, &ask)).collect();
+    let entries = entries(&input.objects, &policy, &ask);
 
     for unreadable in &input.unreadable {
         tell(&format!("weighbridge: {unreadable}"))?;
@@ -85,6 +89,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty())))
 }
 
+/// Judges every one of the objects that can be; the others are what surrounds them.
+pub(crate) fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
+    let around = surroundings::of(objects);
+    let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
+    let judged = objects.iter().filter(|object| !is_child(object, &uids));
+    judged.filter_map(|object| entry(object, &around, policy, ask)).collect()
+}
+
 /// Whether the controller of one of these objects, by their uids, has made it: then that one counts.
 fn is_child(object: &Value, uids: &BTreeSet<&str>) -> bool {
     let owners: Vec<OwnerReference> = object
@@ -96,8 +108,8 @@ fn is_child(object: &Value, uids: &BTreeSet<&str>) -> bool {
 }
 
 /// The judgement of an object; nothing where there is nothing to judge.
-fn entry(object: &Value, around: &Surroundings, ask: &Ask) -> Option<Entry> {
-    let judgement = judge(object, around, Catalogue::builtin(), &Rules::default(), ask);
+fn entry(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Option<Entry> {
+    let judgement = judge(object, around, &policy.catalogue, &policy.rules, ask);
     if judgement.verdict == Verdict::NotTraining {
         return None;
     }

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod crds;
+pub mod doctor;
 mod input;
 mod serve;
 mod surroundings;
@@ -31,6 +32,8 @@ enum Command {
     Check(check::Arguments),
     /// Serve the admission webhook, and keep the estimates up to date
     Serve(Box<crate::config::Arguments>),
+    /// Check an installation from inside or outside the cluster, and say what to do
+    Doctor(doctor::Arguments),
     /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
     Crds,
 }
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

@@ -20,11 +20,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::config::policy::{self, Policies};
 use crate::config::{Arguments, Settings};
 use crate::server::{Health, Port, Stop, health_router};
 use crate::tls::Certificates;
-use crate::webhook::{Mode, Webhook};
-use crate::{controller, telemetry, tls, webhook};
+use crate::webhook::Webhook;
+use crate::{controller, endpoint, telemetry, tls, webhook};
 
 /// Serves until it is told to stop.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
@@ -42,6 +43,7 @@ async fn serve(settings: Settings) -> Result<()> {
     // First unready, then stopped: between the two, requests are still taken.
     let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
 
+    let policies = policies(&settings, &mut registry, &mut tasks, &stopped)?;
     if let Some(file) = &settings.ready_file {
         // What an earlier process left behind says nothing about this one.
         let _ = fs::remove_file(file);
@@ -51,7 +53,7 @@ async fn serve(settings: Settings) -> Result<()> {
     let addresses = (webhook_port.address(), plain_port.address());
     let client = client(&settings).await?;
 
-    let cluster = Cluster::new(settings.rules.clone(), settings.watch_namespaces.clone());
+    let cluster = Cluster::new(policies, settings.watch_namespaces.clone());
     cluster.metrics.register(&mut registry);
     tasks.spawn(cluster.clone().run(client.clone(), stopped.clone()));
 
@@ -63,14 +65,19 @@ async fn serve(settings: Settings) -> Result<()> {
         async move { certificates.run(stopping).await }
     });
 
-    let router = webhook::router(Arc::new(webhook(&settings, &client, &cluster, &mut registry)));
+    let mut router = webhook::router(Arc::new(webhook(&client, &cluster, &mut registry)));
+    if settings.api {
+        let metrics = endpoint::Metrics::default();
+        metrics.register(&mut registry);
+        router = router.merge(endpoint::router(client.clone(), cluster.policies.clone(), metrics));
+    }
     let controller = controller_settings(&settings);
     controller.metrics.register(&mut registry);
     tasks.spawn(controller::run(client.clone(), cluster, controller, stopped.clone()));
 
     let stop = Stop::default();
     let mut servers = JoinSet::new();
-    servers.spawn(webhook_port.serve_tls(tls_config, router, stop.clone()));
+    servers.spawn(webhook_port.serve_tls(tls_config, router, stopping.clone(), stop.clone()));
     servers.spawn(plain_port.serve_plain(health_router(health.clone(), Arc::new(registry)), stop.clone()));
     tracing::info!(webhook = %addresses.0, plain = %addresses.1, "listening");
 
@@ -116,6 +123,23 @@ async fn run_until_a_server_ends(
     }
 }
 
+/// The policy that holds at first, and what follows its file.
+fn policies(
+    settings: &Settings,
+    registry: &mut prometheus_client::registry::Registry,
+    tasks: &mut JoinSet<()>,
+    stopped: &CancellationToken,
+) -> Result<Arc<Policies>> {
+    let base = settings.policy.clone();
+    let Some(file) = settings.policy_file.clone() else { return Ok(Policies::new(base)) };
+    let policies = Policies::new(base.with_file(&file)?);
+    let metrics = policy::Metrics::default();
+    metrics.register(registry);
+    let (followed, stopped) = (policies.clone(), stopped.clone());
+    tasks.spawn(async move { policy::follow(followed, base, &file, metrics, stopped).await });
+    Ok(policies)
+}
+
 async fn client(settings: &Settings) -> Result<Client> {
     let config = match &settings.kubeconfig {
         Some(file) => {
@@ -150,19 +174,20 @@ fn certificates(
         secret: settings.ca_secret.clone(),
         configuration: settings.configuration_name.clone(),
         names: settings.names(),
+        lifetimes: settings.lifetimes,
+        files: settings.tls_files.clone(),
     };
     Certificates::new(client.clone(), tls, own, metrics)
 }
 
 fn webhook(
-    settings: &Settings,
     client: &Client,
     cluster: &Arc<Cluster>,
     registry: &mut prometheus_client::registry::Registry,
 ) -> Webhook {
     let metrics = webhook::Metrics::default();
     metrics.register(registry);
-    Webhook::new(client.clone(), cluster.clone(), settings.mode, settings.overrides.clone(), metrics)
+    Webhook::new(client.clone(), cluster.clone(), metrics)
 }
 
 fn controller_settings(settings: &Settings) -> controller::Settings {
@@ -170,8 +195,6 @@ fn controller_settings(settings: &Settings) -> controller::Settings {
         namespace: settings.namespace.clone(),
         lease: settings.lease.clone(),
         identity: settings.identity.clone(),
-        enforce_by_default: settings.mode == Mode::Enforce,
-        anybody_overrides: !(settings.overrides.users.is_empty() && settings.overrides.groups.is_empty()),
         ..controller::Settings::default()
     }
 }

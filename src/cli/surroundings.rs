@@ -10,6 +10,7 @@ pub(super) fn of(objects: &[Value]) -> Surroundings {
     Surroundings {
         nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).collect(),
         workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
+        ..Surroundings::default()
     }
 }
 

@@ -52,6 +52,14 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
                     start(&mut tasks, &cluster, &client, kind, version)
                 });
             }
+            if plurals(&client, "weighbridge.dev", "v1alpha1")
+                .await
+                .is_some_and(|own| own.contains("trainingestimates"))
+            {
+                cluster.readiness.defined();
+            } else {
+                tracing::warn!("trainingestimates.weighbridge.dev is not served: install the CRD");
+            }
             cluster.readiness.discovered();
         }
         tokio::select! {
@@ -127,7 +135,7 @@ fn start(
             kind,
             workloads: cluster.workloads.clone(),
             nodes: cluster.nodes.clone(),
-            rules: cluster.rules.clone(),
+            policies: cluster.policies.clone(),
             metrics: cluster.metrics.clone(),
             known: BTreeSet::new(),
             seen: BTreeSet::new(),

@@ -28,7 +28,7 @@ pub use patience::Patience;
 pub use readiness::Readiness;
 pub use workloads::{Digest, Workloads, judged_owner};
 
-use crate::judge::Rules;
+use crate::config::policy::Policies;
 use crate::surroundings::Surroundings;
 
 /// The caches of one process.
@@ -44,13 +44,14 @@ pub struct Cluster {
     pub readiness: Readiness,
     /// What the caches count.
     pub metrics: Metrics,
-    rules: Arc<Rules>,
+    /// What an administrator has decided.
+    pub policies: Arc<Policies>,
     watch_namespaces: Vec<String>,
 }
 
 impl Cluster {
     /// Empty caches; restricted to these namespaces, where any are given.
-    pub fn new(rules: Rules, watch_namespaces: Vec<String>) -> Arc<Self> {
+    pub fn new(policies: Arc<Policies>, watch_namespaces: Vec<String>) -> Arc<Self> {
         let readiness = Readiness::default();
         readiness.expect("nodes");
         readiness.expect("namespaces");
@@ -60,7 +61,7 @@ impl Cluster {
             workloads: Arc::default(),
             readiness,
             metrics: Metrics::default(),
-            rules: Arc::new(rules),
+            policies,
             watch_namespaces,
         })
     }
@@ -88,11 +89,6 @@ impl Cluster {
     /// What surrounds a workload; cheap.
     pub fn surroundings(&self) -> Arc<Surroundings> {
         self.nodes.surroundings()
-    }
-
-    /// The thresholds that the digests were judged by.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
     }
 
     /// Whether the namespace is watched.

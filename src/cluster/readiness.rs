@@ -1,7 +1,8 @@
 //! Which caches are filled.
 //!
 //! Ready once everything that was there at the start has been read, or was refused: a permission that is missing, or
-//! a kind that is installed later, must not keep the webhook from answering.
+//! a kind that is installed later, must not keep the webhook from answering. Of our own definition it is waited for once:
+//! a replica without it would judge and keep no estimates.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +17,13 @@ pub struct Readiness {
 #[derive(Clone, Debug, Default)]
 struct Waiting {
     discovered: bool,
+    defined: bool,
     caches: BTreeSet<String>,
 }
 
 impl Waiting {
     fn is_over(&self) -> bool {
-        self.discovered && self.caches.is_empty()
+        self.discovered && self.defined && self.caches.is_empty()
     }
 }
 
@@ -48,7 +50,23 @@ impl Readiness {
         self.waiting.send_if_modified(|waiting| !std::mem::replace(&mut waiting.discovered, true));
     }
 
-    /// Whether every expected cache is filled.
+    /// Our own definition is served.
+    pub fn defined(&self) {
+        self.waiting.send_if_modified(|waiting| !std::mem::replace(&mut waiting.defined, true));
+    }
+
+    /// Whether our own definition has been seen.
+    pub fn is_defined(&self) -> bool {
+        self.waiting.borrow().defined
+    }
+
+    /// Whether what was there at the start is known, and every expected cache filled.
+    pub fn is_filled(&self) -> bool {
+        let waiting = self.waiting.borrow();
+        waiting.discovered && waiting.caches.is_empty()
+    }
+
+    /// Whether nothing more is waited for.
     pub fn is_ready(&self) -> bool {
         self.waiting.borrow().is_over()
     }
@@ -58,7 +76,7 @@ impl Readiness {
         self.waiting.borrow().caches.iter().cloned().collect()
     }
 
-    /// Waits until every expected cache is filled.
+    /// Waits until nothing more is waited for.
     pub async fn ready(&self) {
         // The sender lives as long as self, so there is always an answer.
         let _ = self.waiting.subscribe().wait_for(Waiting::is_over).await;
@@ -75,6 +93,7 @@ mod tests {
         assert!(!readiness.is_ready());
         readiness.expect("nodes");
         readiness.discovered();
+        readiness.defined();
         readiness.expect("pytorchjobs");
         assert_eq!(readiness.missing(), ["nodes"]);
         readiness.reached("nodes");

@@ -1,7 +1,7 @@
 //! The workloads, each as a digest: who it is, whose child it is, and how it was judged.
 //!
 //! The objects themselves are not kept. An object is judged again only when what was judged of it changed, or the
-//! nodes around it did; a change of its status alone costs a hash.
+//! nodes around it or the policy did; a change of its status alone costs a hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,8 +14,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{follow::Sink, metrics::Metrics, nodes::Nodes};
-use crate::hardware::Catalogue;
-use crate::judge::{Ask, Rules, judge};
+use crate::config::policy::Policies;
+use crate::judge::{Ask, judge};
 use crate::judgement::Verdict;
 use crate::units::Bytes;
 use crate::workload::kinds::{self, Kind};
@@ -37,7 +37,7 @@ pub struct Digest {
     pub child: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// A hash of what was judged, the nodes' version included.
+    /// A hash of what was judged, the versions of nodes and policy included.
     pub judged: u64,
     /// When it began to run, as its status says.
     pub started: Option<String>,
@@ -136,7 +136,7 @@ pub(super) struct WorkloadSink {
     pub(super) kind: &'static Kind,
     pub(super) workloads: Arc<Workloads>,
     pub(super) nodes: Arc<Nodes>,
-    pub(super) rules: Arc<Rules>,
+    pub(super) policies: Arc<Policies>,
     pub(super) metrics: Metrics,
     /// The uids that this watch has put there.
     pub(super) known: BTreeSet<String>,
@@ -233,8 +233,9 @@ impl WorkloadSink {
     fn judge(&self, object: &Value) -> Option<(Verdict, Option<Bytes>)> {
         let around = self.nodes.surroundings();
         let ask = Ask { advice: false, ..Ask::default() };
+        let policy = self.policies.current();
         let judged = catch_unwind(AssertUnwindSafe(|| {
-            let judgement = judge(object, &around, Catalogue::builtin(), &self.rules, &ask);
+            let judgement = judge(object, &around, &policy.catalogue, &policy.rules, &ask);
             (judgement.verdict, judgement.memory.map(|m| m.peak_bytes))
         }));
         if judged.is_err() {
@@ -249,6 +250,7 @@ impl WorkloadSink {
     fn hash(&self, object: &Value) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.nodes.version().hash(&mut hasher);
+        self.policies.current().version.hash(&mut hasher);
         for pointer in ["/metadata/annotations", "/metadata/labels", "/spec"] {
             object.pointer(pointer).map(Value::to_string).hash(&mut hasher);
         }

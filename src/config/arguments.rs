@@ -2,12 +2,37 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::telemetry::LogFormat;
 use crate::webhook::Mode;
 use crate::webhook::configuration::FailurePolicy;
+
+/// Who keeps the webhook's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TlsMode {
+    /// The process: a CA in a Secret, and a certificate of each replica's own.
+    Internal,
+    /// Somebody else, in files; the caBundle too.
+    Files,
+}
+
+/// A time as people write it: `90s`, `1h`, `365d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let grammar = || format!("{text} must be a whole number with s, m, h or d behind it, like 365d");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(grammar)?;
+    let number: u32 = number.parse().map_err(|_| grammar())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(grammar()),
+    };
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
 
 /// What is typed behind `serve`.
 #[derive(Args, Clone, Debug)]
@@ -21,6 +46,12 @@ pub struct Arguments {
     /// The namespace of weighbridge's own Secret and Lease
     #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", default_value = "weighbridge", value_name = "NAME")]
     pub namespace: String,
+    /// Answer POST /v1/estimate at the webhook's port, for other policy engines
+    #[arg(long, env = "WEIGHBRIDGE_API")]
+    pub api: bool,
+    /// The policy's file, followed while it changes: its fields win over the arguments
+    #[arg(long, env = "WEIGHBRIDGE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// What becomes of a job that would run out of memory, in a namespace without the label weighbridge.dev/mode
     #[arg(long, env = "WEIGHBRIDGE_MODE", value_enum, default_value_t = Mode::Enforce)]
     pub mode: Mode,
@@ -48,6 +79,26 @@ pub struct Arguments {
     /// The Secret that holds the CA
     #[arg(long, env = "WEIGHBRIDGE_CA_SECRET", default_value = "weighbridge-ca", value_name = "NAME")]
     pub ca_secret: String,
+    /// For how long a CA is good; the next one is published when a third of that is left
+    #[arg(long, env = "WEIGHBRIDGE_CA_LIFETIME", default_value = "365d", value_parser = duration, value_name = "TIME")]
+    pub ca_lifetime: Duration,
+    /// For how long a replica's certificate is good
+    #[arg(long, env = "WEIGHBRIDGE_CERTIFICATE_LIFETIME", default_value = "7d", value_parser = duration, value_name = "TIME")]
+    pub certificate_lifetime: Duration,
+    /// How long the next CA is trusted before it signs
+    #[arg(long, env = "WEIGHBRIDGE_CA_OVERLAP", default_value = "1h", value_parser = duration, value_name = "TIME")]
+    pub ca_overlap: Duration,
+    /// Whether the process keeps a CA in the Secret, or somebody else (cert-manager) the certificate in files
+    #[arg(long, env = "WEIGHBRIDGE_TLS_MODE", value_enum, default_value_t = TlsMode::Internal)]
+    pub tls_mode: TlsMode,
+    /// The folder with tls.crt, tls.key and ca.crt, in the mode files
+    #[arg(
+        long,
+        env = "WEIGHBRIDGE_TLS_DIRECTORY",
+        default_value = "/etc/weighbridge/tls",
+        value_name = "FOLDER"
+    )]
+    pub tls_directory: PathBuf,
     /// The Lease by which one replica is elected to write
     #[arg(long, env = "WEIGHBRIDGE_LEASE", default_value = "weighbridge", value_name = "NAME")]
     pub lease: String,

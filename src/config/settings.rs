@@ -9,10 +9,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use axum::http::Uri;
 
 use super::Arguments;
+use super::arguments::TlsMode;
+use super::policy::Policy;
 use crate::judge::Rules;
 use crate::telemetry::LogFormat;
+use crate::tls::rotation::Lifetimes;
+use crate::webhook::Overrides;
 use crate::webhook::configuration::FailurePolicy;
-use crate::webhook::{Mode, Overrides};
 
 /// What an administrator has decided.
 #[derive(Clone, Debug)]
@@ -23,12 +26,12 @@ pub struct Settings {
     pub metrics_listen: SocketAddr,
     /// The process's own namespace.
     pub namespace: String,
-    /// The mode of a namespace without a label.
-    pub mode: Mode,
-    /// The thresholds.
-    pub rules: Rules,
-    /// Who may override a refusal.
-    pub overrides: Overrides,
+    /// What the arguments say of the policy: what its file is laid over.
+    pub policy: Policy,
+    /// Whether other engines may ask.
+    pub api: bool,
+    /// The policy's file.
+    pub policy_file: Option<PathBuf>,
     /// The namespaces to watch; all where there are none.
     pub watch_namespaces: Vec<String>,
     /// The name of the `ValidatingWebhookConfiguration`.
@@ -39,6 +42,10 @@ pub struct Settings {
     pub service: String,
     /// The Secret that holds the CA.
     pub ca_secret: String,
+    /// For how long certificates are good.
+    pub lifetimes: Lifetimes,
+    /// Where somebody else keeps the certificate.
+    pub tls_files: Option<PathBuf>,
     /// The Lease's name.
     pub lease: String,
     /// Who this replica is.
@@ -73,6 +80,8 @@ impl TryFrom<Arguments> for Settings {
 
     fn try_from(arguments: Arguments) -> Result<Self> {
         let rules = rules(arguments.deny_at, arguments.warn_at)?;
+        let lifetimes =
+            lifetimes(arguments.ca_lifetime, arguments.certificate_lifetime, arguments.ca_overlap)?;
         let own_configuration = match &arguments.webhook_url {
             Some(url) => Some(OwnConfiguration {
                 url: webhook_url(url)?,
@@ -94,14 +103,21 @@ impl TryFrom<Arguments> for Settings {
             listen: arguments.listen,
             metrics_listen: arguments.metrics_listen,
             namespace: arguments.namespace,
-            mode: arguments.mode,
-            rules,
-            overrides: Overrides { users: arguments.override_users, groups: arguments.override_groups },
+            policy: Policy {
+                mode: arguments.mode,
+                rules,
+                overrides: Overrides { users: arguments.override_users, groups: arguments.override_groups },
+                ..Policy::default()
+            },
+            api: arguments.api,
+            policy_file: arguments.config,
             watch_namespaces: arguments.watch_namespaces,
             configuration_name: arguments.configuration_name,
             own_configuration,
             service: arguments.service,
             ca_secret: arguments.ca_secret,
+            lifetimes,
+            tls_files: (arguments.tls_mode == TlsMode::Files).then_some(arguments.tls_directory),
             lease: arguments.lease,
             identity: arguments.identity,
             kubeconfig: arguments.kubeconfig,
@@ -148,7 +164,19 @@ fn rules(deny_at: f64, warn_at: f64) -> Result<Rules> {
     ensure!(possible(deny_at), "--deny-at {deny_at} must be a probability over 0 and at most 1");
     ensure!(possible(warn_at), "--warn-at {warn_at} must be a probability over 0 and at most 1");
     ensure!(warn_at <= deny_at, "--warn-at {warn_at} must be at most --deny-at {deny_at}");
-    Ok(Rules { deny_at, warn_at })
+    Ok(Rules { deny_at, warn_at, ..Rules::default() })
+}
+
+fn lifetimes(authority: Duration, leaf: Duration, overlap: Duration) -> Result<Lifetimes> {
+    let least = Duration::from_secs(3);
+    ensure!(overlap >= least && leaf >= least, "--ca-overlap and --certificate-lifetime must be at least 3s");
+    // The next CA is published at two thirds, and must have signed for a leaf's life before the one after it.
+    ensure!(
+        authority / 3 >= (overlap + leaf) * 2,
+        "--ca-lifetime must be at least six times --ca-overlap and --certificate-lifetime together"
+    );
+    let signed = |duration: Duration| time::Duration::try_from(duration).context("a lifetime is too long");
+    Ok(Lifetimes { authority: signed(authority)?, leaf: signed(leaf)?, overlap: signed(overlap)? })
 }
 
 fn webhook_url(url: &str) -> Result<Uri> {
@@ -179,6 +207,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::webhook::Mode;
 
     #[derive(Parser)]
     struct Serve {
@@ -198,16 +227,18 @@ mod tests {
     #[test]
     fn without_arguments_it_enforces_in_a_cluster() {
         let settings = settings(&[]).unwrap();
-        assert_eq!(settings.mode, Mode::Enforce);
-        assert_eq!(settings.rules, Rules::default());
+        assert_eq!(settings.policy.mode, Mode::Enforce);
+        assert_eq!(settings.policy.rules, Rules::default());
         assert_eq!(settings.names()[0], "weighbridge.weighbridge.svc");
-        assert!(settings.own_configuration.is_none() && settings.overrides == Overrides::default());
+        assert!(settings.own_configuration.is_none() && settings.policy.overrides == Overrides::default());
         assert_eq!(settings.drain, Duration::from_secs(5));
     }
 
     #[test]
     fn what_cannot_work_is_refused_with_what_must_hold() {
         assert!(refused(&["--warn-at=0.95"]).contains("must be at most --deny-at 0.9"));
+        assert!(refused(&["--ca-lifetime=30d"]).contains("six times"));
+        assert!(refused(&["--ca-lifetime=year"]).contains("like 365d"));
         assert!(refused(&["--deny-at=90"]).contains("at most 1"));
         assert!(refused(&["--deny-at=NaN"]).contains("must be a probability"));
         assert!(refused(&["--webhook-url=http://a/validate"]).contains("https://"));

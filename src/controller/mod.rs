@@ -51,10 +51,6 @@ pub struct Settings {
     pub lease_seconds: u64,
     /// Who this replica is; random where it isn't given.
     pub identity: Option<String>,
-    /// Whether a namespace without a label refuses what runs out of memory.
-    pub enforce_by_default: bool,
-    /// Whether the policy names anybody whose reason turns a refusal into a warning.
-    pub anybody_overrides: bool,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -66,8 +62,6 @@ impl Default for Settings {
             lease: "weighbridge".into(),
             lease_seconds: 15,
             identity: None,
-            enforce_by_default: true,
-            anybody_overrides: false,
             metrics: Metrics::default(),
         }
     }
@@ -90,13 +84,13 @@ pub async fn run(client: Client, cluster: Arc<Cluster>, settings: Settings, shut
             break;
         }
         tracing::info!(lease = settings.lease, "this replica leads");
-        settings.metrics.leading.set(1);
+        settings.metrics.leads(&settings.lease, true);
         tokio::select! {
             _ = candidate.wait_for(false) => tracing::warn!("this replica no longer leads"),
             () = lead(&client, &cluster, &settings) => {}
             () = shutdown.cancelled() => {}
         }
-        settings.metrics.leading.set(0);
+        settings.metrics.leads(&settings.lease, false);
         if shutdown.is_cancelled() {
             break;
         }
@@ -141,6 +135,7 @@ fn follow_estimates(client: &Client, namespace: Option<String>) -> Follow {
 async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requests) {
     let mut workloads = cluster.workloads.changes();
     let mut nodes = cluster.nodes.changes();
+    let mut policies = cluster.policies.changes();
     let mut rested = Instant::now();
     let mut resync = tokio::time::interval(RESYNC);
     loop {
@@ -153,6 +148,11 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
             }
             Ok(()) = async { tokio::time::sleep_until(rested).await; nodes.changed().await } => {
                 rested = Instant::now() + BETWEEN_NODES;
+                for estimate in estimates.all() {
+                    requests.now(estimate);
+                }
+            }
+            Ok(()) = policies.changed() => {
                 for estimate in estimates.all() {
                     requests.now(estimate);
                 }

@@ -1,6 +1,7 @@
 //! Acting on what was decided: reads, writes and their errors.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
 use k8s_openapi::jiff::Timestamp;
@@ -17,9 +18,9 @@ use crate::api::{
     v1alpha1::{TrainingEstimate, TrainingEstimateStatus},
 };
 use crate::cluster::{Cluster, MODE_LABEL, discovery};
-use crate::hardware::Catalogue;
 use crate::judge::{Ask, judge};
 use crate::judgement::{Judgement, Verdict};
+use crate::webhook::Mode;
 use crate::workload::kinds::{self, Kind};
 
 /// As whom the controller writes.
@@ -73,7 +74,15 @@ struct Workload {
 impl Reconciler {
     /// Reconciles; what fails is reported here and tried again by the queue.
     pub(super) async fn reconcile(&self, key: Key) -> Outcome {
-        let result = match &key {
+        let started = Instant::now();
+        self.metrics().begins();
+        let outcome = self.reconciled(&key).await;
+        self.metrics().ended(outcome, started.elapsed());
+        outcome
+    }
+
+    async fn reconciled(&self, key: &Key) -> Outcome {
+        let result = match key {
             Key::Workload { uid } => self.workload(uid).await,
             Key::Estimate { namespace, name } => self.estimate(namespace, name).await,
         };
@@ -138,7 +147,7 @@ impl Reconciler {
             generation: estimate.metadata.generation,
             start: workload.as_ref().and_then(|w| progress::start(w.kind, &w.object)),
             deadline_seconds: workload.as_ref().and_then(|w| progress::deadline_seconds(w.kind, &w.object)),
-            bypassed: owned && self.bypassed(&judgement, namespace).await?,
+            bypassed: owned && self.bypassed(&judgement, workload.as_ref(), namespace).await?,
         };
         let next = status(&judgement, &previous, &circumstances, Timestamp::now());
         if next != previous {
@@ -178,25 +187,38 @@ impl Reconciler {
         let estimate = serde_json::to_value(estimate)?;
         let mut around = (*self.cluster.surroundings()).clone();
         around.workloads = workload.map(|w| w.object.clone()).into_iter().collect();
-        let rules = self.cluster.rules().clone();
+        let policy = self.cluster.policies.current();
         let judging = tokio::task::spawn_blocking(move || {
-            judge(&estimate, &around, Catalogue::builtin(), &rules, &Ask::default())
+            judge(&estimate, &around, &policy.catalogue, &policy.rules, &Ask::default())
         });
         Ok(judging.await?)
     }
 
     /// Whether it exists although the webhook would have refused it.
-    async fn bypassed(&self, judgement: &Judgement, namespace: &str) -> Result<bool, Error> {
+    async fn bypassed(
+        &self,
+        judgement: &Judgement,
+        workload: Option<&Workload>,
+        namespace: &str,
+    ) -> Result<bool, Error> {
+        let policy = self.cluster.policies.current();
         // Who gave the reason is not known any more; but where nobody may, it didn't count.
-        let overridden = judgement.override_reason.is_some() && self.settings.anybody_overrides;
+        let overridden = judgement.override_reason.is_some() && policy.overrides.name_anybody();
         if judgement.verdict != Verdict::OutOfMemory || overridden {
+            return Ok(false);
+        }
+        let exempt = policy.exemptions.namespace(namespace).or_else(|| {
+            workload
+                .and_then(|workload| policy.exemptions.pods(&(workload.kind.pod_groups)(&workload.object)))
+        });
+        if exempt.is_some() {
             return Ok(false);
         }
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let Some(namespace) = namespaces.get_metadata_opt(namespace).await? else { return Ok(false) };
         Ok(match namespace.labels().get(MODE_LABEL) {
             Some(mode) => mode == "enforce",
-            None => self.settings.enforce_by_default,
+            None => policy.mode == Mode::Enforce,
         })
     }
 

@@ -30,6 +30,8 @@ pub struct Catalogue {
     /// Instance types in lower case, with a star for any end, and positions.
     instances: Vec<(String, usize)>,
     partitions: Partitions,
+    /// Labels of somebody's own whose value names an accelerator.
+    own_labels: Vec<String>,
     failure: Option<CatalogueError>,
 }
 
@@ -151,6 +153,40 @@ impl Catalogue {
                 link: entry.bandwidth.link.map(ByteRate::from_giga),
             },
         });
+    }
+
+    /// This catalogue with names and node labels of somebody's own.
+    ///
+    /// # Errors
+    /// The alias that means nothing, or something else already.
+    pub fn extended(
+        &self,
+        aliases: &BTreeMap<String, String>,
+        own_labels: Vec<String>,
+    ) -> Result<Self, String> {
+        let mut extended = Self { own_labels, ..self.clone() };
+        for (alias, name) in aliases {
+            let meant = self.find(name).map(|accelerator| accelerator.key.clone());
+            let Some(key) = meant else {
+                let nearest = self.nearest(name).join(", ");
+                return Err(format!(
+                    "aliases.{alias}: nobody knows the accelerator {name}; like it are: {nearest}"
+                ));
+            };
+            if let Some(other) = self.find(alias).filter(|other| other.key != key) {
+                return Err(format!("aliases.{alias}: it means {} already", other.name));
+            }
+            if let Some(position) = self.accelerators.iter().position(|accelerator| accelerator.key == key) {
+                extended.labels.insert(alias.to_lowercase(), position);
+                extended.names.insert(normal(alias), position);
+            }
+        }
+        Ok(extended)
+    }
+
+    /// Labels of somebody's own whose value names an accelerator.
+    pub(super) fn own_labels(&self) -> &[String] {
+        &self.own_labels
     }
 
     /// Why the catalogue is empty, when it could not be read.

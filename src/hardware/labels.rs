@@ -16,7 +16,7 @@ use super::{Accelerator, Catalogue};
 use crate::units::Bytes;
 
 /// Keys whose value names an accelerator, the most reliable first.
-const KEYS: &[Key] = &[
+const KEYS: &[Key<'static>] = &[
     Key::name("nvidia.com/gpu.product"),
     Key::name("amd.com/gpu.product-name"),
     Key::name("beta.amd.com/gpu.product-name"),
@@ -57,12 +57,13 @@ const SHARING: &[&str] = &["nvidia.com/gpu.sharing-strategy", "cloud.google.com/
 /// What the driver keeps of memory that only a label knows: 1 %, about the share of the cards of the catalogue.
 const KEPT_OF_UNKNOWN: f64 = 0.01;
 
-struct Key {
-    key: &'static str,
+#[derive(Clone, Copy)]
+struct Key<'k> {
+    key: &'k str,
     says: Says,
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Says {
     /// An accelerator, known to the catalogue or not.
     Accelerator,
@@ -72,16 +73,16 @@ enum Says {
     Machine,
 }
 
-impl Key {
-    const fn name(key: &'static str) -> Self {
+impl<'k> Key<'k> {
+    const fn name(key: &'k str) -> Self {
         Self { key, says: Says::Accelerator }
     }
 
-    const fn custom(key: &'static str) -> Self {
+    const fn custom(key: &'k str) -> Self {
         Self { key, says: Says::Perhaps }
     }
 
-    const fn machine(key: &'static str) -> Self {
+    const fn machine(key: &'k str) -> Self {
         Self { key, says: Says::Machine }
     }
 }
@@ -94,7 +95,7 @@ pub struct Labelled<'c> {
     /// The label's value.
     pub name: String,
     /// The label's key.
-    pub label: &'static str,
+    pub label: &'c str,
     /// The memory that the driver reports, of the card or, with a partition, of the slice.
     pub memory: Option<Bytes>,
     /// How many accelerators the node has.
@@ -112,7 +113,10 @@ pub fn of_labels<'a, 'c>(
     catalogue: &'c Catalogue,
     labels: impl Fn(&str) -> Option<&'a str>,
 ) -> Option<Labelled<'c>> {
-    let (key, value, accelerator) = KEYS.iter().find_map(|key| named(catalogue, key, &labels))?;
+    // A label that an administrator has named says what it says.
+    let own = catalogue.own_labels().iter().map(|key| Key::name(key));
+    let (key, value, accelerator) =
+        own.chain(KEYS.iter().copied()).find_map(|key| named(catalogue, key, &labels))?;
     let memory = labels("nvidia.com/gpu.memory").and_then(|mib| mib.trim().parse().ok()).map(Bytes::from_mib);
     let product = super::names::Product::of(value);
     let partition = product.partition.or_else(|| labels("cloud.google.com/gke-gpu-partition-size"));
@@ -153,14 +157,14 @@ impl Labelled<'_> {
     }
 }
 
-type Named<'k, 'a, 'c> = (&'k Key, &'a str, Option<&'c Accelerator>);
+type Named<'a, 'c> = (Key<'c>, &'a str, Option<&'c Accelerator>);
 
 /// What one key says; none where it is absent, or says nothing of accelerators.
-fn named<'k, 'a, 'c>(
+fn named<'a, 'c>(
     catalogue: &'c Catalogue,
-    key: &'k Key,
+    key: Key<'c>,
     labels: &impl Fn(&str) -> Option<&'a str>,
-) -> Option<Named<'k, 'a, 'c>> {
+) -> Option<Named<'a, 'c>> {
     let value = labels(key.key).map(str::trim).filter(|value| !value.is_empty())?;
     if key.says == Says::Machine {
         return Some((key, value, Some(catalogue.of_instance_type(value)?)));

@@ -5,6 +5,7 @@
 use crate::hardware::{Accelerator, Catalogue};
 use crate::judgement::{Input, InputError};
 use crate::units::Bytes;
+use crate::verdict::Headroom;
 use crate::workload::{Reading, TrainingJob, printable};
 
 /// The accelerator, as far as it is known.
@@ -35,6 +36,18 @@ impl Capacity<'_> {
             (Some(part), Some(whole)) => Some(format!("{part} of {whole}")),
             (part, whole) => whole.or_else(|| part.clone()),
         }
+    }
+
+    /// With what an administrator keeps free of it taken off.
+    pub(super) fn below(mut self, headroom: Headroom) -> Self {
+        if !headroom.is_none() {
+            self.bytes = self.bytes.map(|bytes| headroom.below(bytes));
+            if let (Some(input), Some(bytes)) = (&mut self.input, self.bytes) {
+                input.value = bytes.to_string();
+                input.source = format!("{} less the policy's headroom", input.source);
+            }
+        }
+        self
     }
 
     /// What to add where it is not known: the type, or the memory of a type that nobody knows.

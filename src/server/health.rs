@@ -1,7 +1,7 @@
 //! Alive and ready are two things.
 //!
 //! Alive is a process that answers at all: a restart would help nothing else. Ready is one whose [gates](Gate) are all
-//! open: caches filled, certificate trusted, not stopping. `/readyz` names those that are shut.
+//! open: caches filled, our definition served, certificate trusted, not stopping. `/readyz` names those that are shut.
 
 use std::sync::Arc;
 
@@ -54,17 +54,20 @@ impl Health {
         }
     }
 
-    fn gates(&self) -> [Gate; 3] {
+    fn gates(&self) -> [Gate; 4] {
         let missing = self.cluster.readiness.missing();
-        let caches = match (self.cluster.readiness.is_ready(), missing.is_empty()) {
+        let caches = match (self.cluster.readiness.is_filled(), missing.is_empty()) {
             (true, _) => None,
             (false, true) => Some("discovery is not over".to_owned()),
             (false, false) => Some(format!("still reading {}", missing.join(", "))),
         };
+        let undefined = "trainingestimates.weighbridge.dev is not served: weighbridge crds | kubectl apply --server-side -f -";
+        let definition = (!self.cluster.readiness.is_defined()).then(|| undefined.to_owned());
         let certificate = (!*self.certificate.borrow()).then(|| "not trusted yet".to_owned());
         let stopping = self.stopping.is_cancelled().then(|| "it was told to stop".to_owned());
         [
             Gate { name: "caches", shut: caches },
+            Gate { name: "definition", shut: definition },
             Gate { name: "certificate", shut: certificate },
             Gate { name: "running", shut: stopping },
         ]
@@ -103,7 +106,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::judge::Rules;
+    use crate::config::policy::{Policies, Policy};
 
     async fn readyz(health: &Health) -> (StatusCode, String) {
         let router = router(health.clone(), Arc::default());
@@ -115,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_ready_while_every_gate_is_open() {
-        let cluster = Cluster::new(Rules::default(), Vec::new());
+        let cluster = Cluster::new(Policies::new(Policy::default()), Vec::new());
         let (trusted, certificate) = watch::channel(false);
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), certificate, stopping.clone());
@@ -128,6 +131,7 @@ mod tests {
             cluster.readiness.reached(cache);
         }
         cluster.readiness.discovered();
+        cluster.readiness.defined();
         trusted.send_replace(true);
         health.ready().await;
         assert_eq!(readyz(&health).await.0, StatusCode::OK);

@@ -11,14 +11,22 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
 use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
 
 pub use health::{Health, router as health_router};
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const HEADERS: Duration = Duration::from_secs(10);
+/// How long a connection may rest between two requests: longer than the apiserver keeps one (90 s), so that it is never
+/// closed just as a request is sent on it.
+const REST: Duration = Duration::from_secs(100);
 /// How long requests that are being answered may take after the listener closed.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
@@ -43,13 +51,20 @@ impl Port {
     }
 
     /// Answers in TLS until the handle says to stop.
-    pub async fn serve_tls(self, tls: Arc<ServerConfig>, router: Router, stop: Stop) -> Result<()> {
+    pub async fn serve_tls(
+        self,
+        tls: Arc<ServerConfig>,
+        router: Router,
+        stopping: CancellationToken,
+        stop: Stop,
+    ) -> Result<()> {
         let server = from_tcp_rustls(self.listener, RustlsConfig::from_config(tls))?;
         let mut server = server
             .map(|acceptor| acceptor.handshake_timeout(HANDSHAKE))
             .handle(stop.handle)
             .first_request_timeout(HEADERS);
-        server.http_builder().http1().header_read_timeout(HEADERS);
+        server.http_builder().http1().header_read_timeout(REST);
+        let router = router.layer(axum::middleware::from_fn_with_state(stopping, farewell));
         server.serve(router.into_make_service()).await.context("serving the webhook")
     }
 
@@ -60,6 +75,17 @@ impl Port {
         server.http_builder().http1().header_read_timeout(HEADERS);
         server.serve(router.into_make_service()).await.context("serving health and metrics")
     }
+}
+
+/// Once it is to stop, each answer asks the client to connect anew, and so to another replica.
+async fn farewell(State(stopping): State<CancellationToken>, request: Request, next: Next) -> Response {
+    // HTTP/2 has a frame for that, which is sent when the port stops.
+    let may_say = request.version() < Version::HTTP_2;
+    let mut response = next.run(request).await;
+    if may_say && stopping.is_cancelled() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Stops a port.

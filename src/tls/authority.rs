@@ -3,10 +3,12 @@
 //! | key | what |
 //! | --- | --- |
 //! | `tls.crt`, `tls.key` | the CA that signs |
-//! | `ca.crt` | the CAs to trust: that one, and during a rotation its neighbour too; absent, `tls.crt` alone |
+//! | `next.crt`, `next.key` | during a [rotation](super::rotation): the CA that will sign |
+//! | `ca.crt` | the CAs to trust: all of these, and the one before for a while; absent, `tls.crt` alone |
 //!
 //! The Secret that the chart renders is empty, and one that isn't there is created. Whoever comes first fills it, by an
-//! update with the resourceVersion that it read; whoever is refused reads again and adopts what is there.
+//! update with the resourceVersion that it read; whoever is refused reads again and adopts what is there. So is each
+//! step of a rotation taken: by one replica, and seen by all. A CA that somebody else puts there is theirs to rotate.
 
 use std::collections::BTreeMap;
 
@@ -20,14 +22,17 @@ use rcgen::{
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use time::{Duration, OffsetDateTime};
 
+use super::rotation::{self, Dates, Lifetimes, Step};
 use super::{Error, Settings};
 
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
+const NEXT_CERTIFICATE: &str = "next.crt";
+const NEXT_KEY: &str = "next.key";
 const BUNDLE: &str = "ca.crt";
+/// Begins the common name of a CA that we made: no other is rotated.
+const NAME: &str = "weighbridge ";
 
-/// For how long a new CA is good: nothing rotates it by itself yet.
-const LIFETIME: Duration = Duration::days(3650);
 /// Clocks differ; what is signed was good a little before.
 pub(super) const BACKDATE: Duration = Duration::hours(1);
 /// How often a conflict is answered by reading again.
@@ -40,7 +45,11 @@ pub(super) struct Authority {
     /// The last moment at which it is good.
     pub(super) not_after: OffsetDateTime,
     bundle: Vec<u8>,
+    /// The next step of its rotation, and when it is due; none for a CA that somebody else has put there.
+    pub(super) next: Option<(Step, OffsetDateTime)>,
 }
+
+type Data = BTreeMap<String, ByteString>;
 
 impl Authority {
     /// The cluster's CA; made and put there where there is none.
@@ -50,19 +59,26 @@ impl Authority {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let found = secrets.get_opt(name).await.map_err(|source| failed("reading", settings, source))?;
-            if let Some(data) = found.as_ref().and_then(filled) {
-                return Self::read(data).map_err(|reason| Error::NoAuthority(qualified(settings), reason));
-            }
-            let new = Some(generate(OffsetDateTime::now_utc())?);
+            let now = OffsetDateTime::now_utc();
+            let new = match found.as_ref().and_then(filled) {
+                Some(data) => {
+                    let unreadable = |reason| Error::NoAuthority(qualified(settings), reason);
+                    let authority = Self::read(data, &settings.lifetimes).map_err(unreadable)?;
+                    let Some((step, _)) = authority.next.filter(|(_, due)| *due <= now) else {
+                        return Ok(authority);
+                    };
+                    tracing::info!(secret = qualified(settings), ?step, "the CA rotates");
+                    Some(taken(step, data, now, &settings.lifetimes)?)
+                }
+                None => Some(generate(now, &settings.lifetimes)?),
+            };
             let post = PostParams::default();
             let written = match found {
                 Some(empty) => secrets.replace(name, &post, &Secret { data: new, ..empty }).await,
                 None => secrets.create(&post, &secret(settings, new)).await,
             };
             match written {
-                Ok(_) => {
-                    tracing::info!(secret = qualified(settings), "a new CA is in the Secret");
-                }
+                Ok(_) => tracing::info!(secret = qualified(settings), "the CA's Secret is written"),
                 // Another replica was faster: its CA is adopted.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     last = Some(kube::Error::Api(status));
@@ -78,7 +94,7 @@ impl Authority {
     }
 
     /// From the Secret's data.
-    fn read(data: &BTreeMap<String, ByteString>) -> Result<Self, String> {
+    fn read(data: &Data, lifetimes: &Lifetimes) -> Result<Self, String> {
         let text = |key: &str| {
             let bytes = data.get(key).map(|bytes| bytes.0.as_slice()).unwrap_or_default();
             std::str::from_utf8(bytes).map_err(|_| format!("{key} is not PEM"))
@@ -95,14 +111,29 @@ impl Authority {
         if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
             return Err(format!("{KEY} is not the key of {CERTIFICATE}"));
         }
-        let not_after = parsed.validity().not_after.to_datetime();
+        let current = dates(&certificate).map_err(|error| format!("{CERTIFICATE}: {error}"))?;
         let bundle = match text(BUNDLE)? {
             "" => text(CERTIFICATE)?,
             bundle => bundle,
         };
+        let trusted = bundle.matches("-----BEGIN CERTIFICATE-----").count();
         let bundle = bundle.as_bytes().to_vec();
+        let following = match text(NEXT_CERTIFICATE)? {
+            "" => None,
+            pem => {
+                let next = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string());
+                let next = next.and_then(|next| dates(&next));
+                Some(next.map_err(|error| format!("{NEXT_CERTIFICATE}: {error}"))?)
+            }
+        };
+        let ours = parsed
+            .subject()
+            .iter_common_name()
+            .any(|name| name.as_str().is_ok_and(|name| name.starts_with(NAME)));
+        let next = ours.then(|| rotation::next(current, following, trusted > 1, lifetimes));
+        let not_after = current.not_after;
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| error.to_string())?;
-        Ok(Self { issuer, certificate: certificate.into_owned(), not_after, bundle })
+        Ok(Self { issuer, certificate: certificate.into_owned(), not_after, bundle, next })
     }
 
     /// What clients are to trust, PEM.
@@ -123,7 +154,8 @@ impl Authority {
     /// A CA of a test's own.
     #[cfg(test)]
     pub(super) fn for_test(now: OffsetDateTime) -> Self {
-        Self::read(&generate(now).unwrap()).unwrap()
+        let lifetimes = Lifetimes::default();
+        Self::read(&generate(now, &lifetimes).unwrap(), &lifetimes).unwrap()
     }
 }
 
@@ -143,25 +175,75 @@ fn secret(settings: &Settings, data: Option<BTreeMap<String, ByteString>>) -> Se
     Secret { metadata, data, type_: Some("Opaque".into()), ..Secret::default() }
 }
 
+/// When a CA was made, and until when it is good.
+fn dates(certificate: &CertificateDer<'_>) -> Result<Dates, String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
+    let validity = parsed.validity();
+    let born = validity.not_before.to_datetime() + BACKDATE;
+    Ok(Dates { born, not_after: validity.not_after.to_datetime() })
+}
+
+/// The Secret's data after a step of the rotation.
+fn taken(step: Step, data: &Data, now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<Data, rcgen::Error> {
+    let mut data = data.clone();
+    let current = data.get(CERTIFICATE).cloned().unwrap_or_default();
+    match step {
+        Step::Publish => {
+            let (certificate, key) = new_ca(now, lifetimes)?;
+            let both = joined(&current, &certificate);
+            data.extend([
+                (BUNDLE.to_owned(), both),
+                (NEXT_CERTIFICATE.to_owned(), certificate),
+                (NEXT_KEY.to_owned(), key),
+            ]);
+        }
+        Step::Use => {
+            if let (Some(certificate), Some(key)) = (data.remove(NEXT_CERTIFICATE), data.remove(NEXT_KEY)) {
+                let both = joined(&certificate, &current);
+                data.extend([
+                    (BUNDLE.to_owned(), both),
+                    (CERTIFICATE.to_owned(), certificate),
+                    (KEY.to_owned(), key),
+                ]);
+            }
+        }
+        Step::Forget => {
+            data.insert(BUNDLE.to_owned(), current);
+        }
+    }
+    Ok(data)
+}
+
+fn joined(one: &ByteString, other: &ByteString) -> ByteString {
+    let between: &[u8] = if one.0.ends_with(b"\n") { b"" } else { b"\n" };
+    ByteString([one.0.as_slice(), between, other.0.as_slice()].concat())
+}
+
 /// A new CA, as the Secret's data.
-fn generate(now: OffsetDateTime) -> Result<BTreeMap<String, ByteString>, rcgen::Error> {
+fn generate(now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<Data, rcgen::Error> {
+    let (certificate, key) = new_ca(now, lifetimes)?;
+    Ok(BTreeMap::from([
+        (CERTIFICATE.to_owned(), certificate.clone()),
+        (KEY.to_owned(), key),
+        (BUNDLE.to_owned(), certificate),
+    ]))
+}
+
+/// A new CA: certificate and key, PEM.
+fn new_ca(now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<(ByteString, ByteString), rcgen::Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     // Two CAs of one name would be hard to tell apart during a rotation.
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, format!("weighbridge {}", now.date()));
+    params.distinguished_name.push(DnType::CommonName, format!("{NAME}{}", now.unix_timestamp()));
     params.not_before = now - BACKDATE;
-    params.not_after = now + LIFETIME;
+    params.not_after = now + lifetimes.authority;
     params.serial_number = Some(serial(&key));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key)?.pem();
     let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
-    Ok(BTreeMap::from([
-        (CERTIFICATE.to_owned(), bytes(&certificate)),
-        (KEY.to_owned(), bytes(&key.serialize_pem())),
-        (BUNDLE.to_owned(), bytes(&certificate)),
-    ]))
+    Ok((bytes(&certificate), bytes(&key.serialize_pem())))
 }
 
 /// Unique to the key, and so to the certificate: no key is certified twice.
@@ -188,16 +270,19 @@ fn failed(doing: &str, settings: &Settings, source: kube::Error) -> Error {
 mod tests {
     use super::*;
 
+    const LIFETIMES: Lifetimes =
+        Lifetimes { authority: Duration::days(300), leaf: Duration::days(7), overlap: Duration::hours(1) };
+
     fn now() -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
 
     #[test]
     fn what_is_generated_is_read_back() {
-        let data = generate(now()).unwrap();
-        let authority = Authority::read(&data).unwrap();
+        let data = generate(now(), &LIFETIMES).unwrap();
+        let authority = Authority::read(&data, &LIFETIMES).unwrap();
         assert_eq!(authority.bundle(), data[CERTIFICATE].0);
-        assert!(authority.not_after > now() + Duration::days(3000));
+        assert!(authority.not_after > now() + Duration::days(299));
     }
 
     #[test]
@@ -205,17 +290,17 @@ mod tests {
         let empty = |data| filled(&Secret { data, ..Secret::default() }).is_none();
         assert!(empty(None));
         assert!(empty(Some(BTreeMap::from([(CERTIFICATE.to_owned(), ByteString(Vec::new()))]))));
-        assert!(!empty(Some(generate(now()).unwrap())));
+        assert!(!empty(Some(generate(now(), &LIFETIMES).unwrap())));
     }
 
     #[test]
     fn what_cannot_sign_is_refused_with_the_key_that_is_wrong() {
-        let good = generate(now()).unwrap();
-        let other = generate(now()).unwrap();
+        let good = generate(now(), &LIFETIMES).unwrap();
+        let other = generate(now(), &LIFETIMES).unwrap();
         let with = |key: &str, value: &[u8]| {
             let mut data = good.clone();
             data.insert(key.to_owned(), ByteString(value.to_vec()));
-            Authority::read(&data).err().unwrap()
+            Authority::read(&data, &LIFETIMES).err().unwrap()
         };
         assert!(with(CERTIFICATE, b"no certificate").contains("tls.crt"));
         assert!(with(KEY, b"\xff").contains("tls.key is not PEM"));
@@ -224,11 +309,43 @@ mod tests {
 
     #[test]
     fn during_a_rotation_both_are_trusted() {
-        let mut data = generate(now()).unwrap();
-        let both = [data[BUNDLE].0.clone(), generate(now()).unwrap()[BUNDLE].0.clone()].concat();
+        let mut data = generate(now(), &LIFETIMES).unwrap();
+        let both = [data[BUNDLE].0.clone(), generate(now(), &LIFETIMES).unwrap()[BUNDLE].0.clone()].concat();
         data.insert(BUNDLE.to_owned(), ByteString(both.clone()));
-        assert_eq!(Authority::read(&data).unwrap().bundle(), both);
+        assert_eq!(Authority::read(&data, &LIFETIMES).unwrap().bundle(), both);
         data.remove(BUNDLE);
-        assert_eq!(Authority::read(&data).unwrap().bundle(), data[CERTIFICATE].0);
+        assert_eq!(Authority::read(&data, &LIFETIMES).unwrap().bundle(), data[CERTIFICATE].0);
+    }
+
+    /// What each step leaves signing and trusted, by the serial numbers of the CAs.
+    #[test]
+    fn a_rotation_publishes_before_it_uses_and_forgets_in_the_end() {
+        let read = |data: &Data| Authority::read(data, &LIFETIMES).unwrap();
+        let trusted = |data: &Data| {
+            let pem = CertificateDer::pem_slice_iter(&data[BUNDLE].0);
+            pem.map(|certificate| certificate.unwrap().to_vec()).collect::<Vec<_>>()
+        };
+        let born = now();
+        let first = generate(born, &LIFETIMES).unwrap();
+        let old = read(&first).certificate().to_vec();
+
+        let (step, due) = read(&first).next.unwrap();
+        assert_eq!(step, Step::Publish);
+        let published = taken(step, &first, due, &LIFETIMES).unwrap();
+        assert_eq!(read(&published).certificate().to_vec(), old, "nothing is signed by the next one yet");
+        assert_eq!(trusted(&published).len(), 2);
+
+        let (step, due) = read(&published).next.unwrap();
+        assert_eq!(step, Step::Use);
+        let used = taken(step, &published, due, &LIFETIMES).unwrap();
+        let new = read(&used).certificate().to_vec();
+        assert!(new != old && trusted(&published).contains(&new) && trusted(&used).contains(&old));
+        assert!(!used.contains_key(NEXT_KEY));
+
+        let (step, due) = read(&used).next.unwrap();
+        assert_eq!(step, Step::Forget);
+        let forgotten = taken(step, &used, due, &LIFETIMES).unwrap();
+        assert_eq!(trusted(&forgotten), [new]);
+        assert_eq!(read(&forgotten).next.unwrap().0, Step::Publish);
     }
 }

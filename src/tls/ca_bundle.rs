@@ -36,6 +36,17 @@ pub(super) async fn repair(client: &Client, name: &str, bundle: &[u8]) -> Result
         tracing::info!(configuration = name, "the caBundle was repaired");
         read().await?
     };
+    entries(found, name)
+}
+
+/// What the entries trust, where somebody else sees to that.
+pub(super) async fn read(client: &Client, name: &str) -> Result<Vec<Entry>, Error> {
+    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+    let found = configurations.get(name).await.map_err(|source| failed("reading", name, source))?;
+    entries(found, name)
+}
+
+fn entries(found: ValidatingWebhookConfiguration, name: &str) -> Result<Vec<Entry>, Error> {
     let entries: Vec<Entry> = found.webhooks.unwrap_or_default().into_iter().map(entry).collect();
     if entries.is_empty() { Err(Error::NoEntries(name.to_owned())) } else { Ok(entries) }
 }

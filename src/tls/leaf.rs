@@ -1,37 +1,42 @@
-//! A replica's own certificate: signed by the shared CA, kept in memory, good for a week.
+//! The certificate that a replica serves: its own, signed by the shared CA, kept in memory, good for a week; or one that
+//! somebody else keeps in files.
 //!
-//! It is renewed when a third of its life is left, when another CA signs, and never outlives its CA.
+//! Its own is renewed when a third of its life is left, when another CA signs, and never outlives its CA.
 
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use time::{Duration, OffsetDateTime};
 
 use super::Error;
 use super::authority::{Authority, BACKDATE, serial};
-
-const LIFETIME: Duration = Duration::days(7);
-const RENEW_BEFORE: Duration = Duration::hours(56);
+use super::files::Files;
 
 /// A certificate with its key.
 #[derive(Debug)]
 pub(super) struct Leaf {
     /// As rustls serves it.
     pub(super) certified: Arc<CertifiedKey>,
-    certificate: CertificateDer<'static>,
-    issuer: CertificateDer<'static>,
-    renew_at: OffsetDateTime,
+    /// Its CA's certificate, or the hash of the files that it is from.
+    origin: Vec<u8>,
+    /// When another one is wanted.
+    pub(super) renew_at: OffsetDateTime,
     /// The last moment at which it is good.
     pub(super) not_after: OffsetDateTime,
 }
 
 impl Leaf {
     /// A new one, for these names and addresses.
-    pub(super) fn sign(authority: &Authority, names: &[String], now: OffsetDateTime) -> Result<Self, Error> {
+    pub(super) fn sign(
+        authority: &Authority,
+        names: &[String],
+        lifetime: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
-        let not_after = (now + LIFETIME).min(authority.not_after);
+        let not_after = (now + lifetime).min(authority.not_after);
         let mut params = CertificateParams::new(names.to_vec())?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "weighbridge webhook");
@@ -49,24 +54,47 @@ impl Leaf {
         let signing = rustls::crypto::ring::sign::any_supported_type(&der)
             .map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
         Ok(Self {
-            certified: Arc::new(CertifiedKey::new(vec![certificate.clone()], signing)),
-            certificate,
-            issuer: authority.certificate().clone(),
-            renew_at: not_after - RENEW_BEFORE,
+            certified: Arc::new(CertifiedKey::new(vec![certificate], signing)),
+            origin: authority.certificate().to_vec(),
+            renew_at: not_after - lifetime / 3,
             not_after,
         })
     }
 
-    /// Whether it may be served on: by the same CA, and for a while yet.
-    pub(super) fn serves(&self, authority: &Authority, now: OffsetDateTime) -> bool {
-        // A CA near its end has nothing longer to give.
-        let longest = (now + LIFETIME).min(authority.not_after);
-        self.issuer == *authority.certificate() && (now < self.renew_at || longest <= self.not_after)
+    /// The one in the files.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn of_files(files: &Files) -> Result<Self, String> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files.chain).collect();
+        let chain = chain.map_err(|error| format!("tls.crt: {error}"))?;
+        let first = chain.first().ok_or("tls.crt holds no certificate")?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(first).map_err(|error| format!("tls.crt: {error}"))?;
+        let not_after = parsed.validity().not_after.to_datetime();
+        let key = PrivateKeyDer::from_pem_slice(&files.key).map_err(|error| format!("tls.key: {error}"))?;
+        let signing = rustls::crypto::ring::sign::any_supported_type(&key)
+            .map_err(|error| format!("tls.key: {error}"))?;
+        let certified = CertifiedKey::new(chain, signing);
+        certified.keys_match().map_err(|_| "tls.key is not the key of tls.crt")?;
+        Ok(Self { certified: Arc::new(certified), origin: files.hash(), renew_at: not_after, not_after })
     }
 
-    /// As clients see it.
-    pub(super) fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+    /// Whether it is from these files.
+    pub(super) fn is_from(&self, files: &Files) -> bool {
+        self.origin == files.hash()
+    }
+
+    /// Whether it may be served on: by the same CA, and for a while yet.
+    pub(super) fn serves(&self, authority: &Authority, lifetime: Duration, now: OffsetDateTime) -> bool {
+        // A CA near its end has nothing longer to give.
+        let longest = (now + lifetime).min(authority.not_after);
+        self.origin == authority.certificate().as_ref() && (now < self.renew_at || longest <= self.not_after)
+    }
+
+    /// As clients see it: the certificate, and those between it and the root.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
     }
 }
 
@@ -74,6 +102,8 @@ impl Leaf {
 mod tests {
     use super::*;
     use crate::tls::trust;
+
+    const WEEK: Duration = Duration::days(7);
 
     fn names() -> Vec<String> {
         vec!["weighbridge.gpu.svc".to_owned(), "127.0.0.1".to_owned()]
@@ -86,19 +116,19 @@ mod tests {
     #[test]
     fn it_verifies_against_its_ca_for_each_of_its_names() {
         let authority = Authority::for_test(now());
-        let leaf = Leaf::sign(&authority, &names(), now()).unwrap();
+        let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
         for name in names() {
-            trust::verify(leaf.certificate(), authority.bundle(), &name).unwrap();
+            trust::verify(leaf.chain(), authority.bundle(), &name).unwrap();
         }
-        let refused = trust::verify(leaf.certificate(), authority.bundle(), "other.gpu.svc").unwrap_err();
+        let refused = trust::verify(leaf.chain(), authority.bundle(), "other.gpu.svc").unwrap_err();
         assert!(refused.contains("not valid for name"), "{refused}");
     }
 
     #[test]
     fn a_foreign_ca_does_not_trust_it() {
-        let leaf = Leaf::sign(&Authority::for_test(now()), &names(), now()).unwrap();
+        let leaf = Leaf::sign(&Authority::for_test(now()), &names(), WEEK, now()).unwrap();
         let foreign = Authority::for_test(now());
-        let refused = trust::verify(leaf.certificate(), foreign.bundle(), "127.0.0.1").unwrap_err();
+        let refused = trust::verify(leaf.chain(), foreign.bundle(), "127.0.0.1").unwrap_err();
         assert!(refused.contains("invalid peer certificate"), "{refused}");
     }
 
@@ -107,26 +137,52 @@ mod tests {
         let (old, new) = (Authority::for_test(now()), Authority::for_test(now()));
         let both = [old.bundle(), new.bundle()].concat();
         for authority in [&old, &new] {
-            let leaf = Leaf::sign(authority, &names(), now()).unwrap();
-            trust::verify(leaf.certificate(), &both, "127.0.0.1").unwrap();
+            let leaf = Leaf::sign(authority, &names(), WEEK, now()).unwrap();
+            trust::verify(leaf.chain(), &both, "127.0.0.1").unwrap();
         }
     }
 
     #[test]
     fn it_is_renewed_in_time_and_when_another_ca_signs() {
         let authority = Authority::for_test(now());
-        let leaf = Leaf::sign(&authority, &names(), now()).unwrap();
-        assert!(leaf.serves(&authority, now()));
-        assert!(leaf.serves(&authority, now() + Duration::days(4)));
-        assert!(!leaf.serves(&authority, now() + Duration::days(5)));
-        assert!(!leaf.serves(&Authority::for_test(now()), now()));
+        let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
+        assert!(leaf.serves(&authority, WEEK, now()));
+        assert!(leaf.serves(&authority, WEEK, now() + Duration::days(4)));
+        assert!(!leaf.serves(&authority, WEEK, now() + Duration::days(5)));
+        assert!(!leaf.serves(&Authority::for_test(now()), WEEK, now()));
     }
 
     #[test]
     fn it_never_outlives_its_ca_and_is_not_renewed_in_vain() {
-        let authority = Authority::for_test(now() - Duration::days(3649));
-        let leaf = Leaf::sign(&authority, &names(), now()).unwrap();
+        let authority = Authority::for_test(now() - Duration::days(364));
+        let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
         assert!(leaf.not_after <= authority.not_after);
-        assert!(leaf.serves(&authority, now()));
+        assert!(leaf.serves(&authority, WEEK, now()));
+    }
+
+    #[test]
+    fn files_that_do_not_belong_together_are_refused() {
+        let made = |names: &str| {
+            let key = KeyPair::generate().unwrap();
+            let certificate =
+                CertificateParams::new(vec![names.to_owned()]).unwrap().self_signed(&key).unwrap();
+            (certificate.pem().into_bytes(), key.serialize_pem().into_bytes())
+        };
+        let ((chain, key), other) = (made("127.0.0.1"), made("127.0.0.1"));
+        let files = |chain: &[u8], key: &[u8]| Files {
+            chain: chain.to_vec(),
+            key: key.to_vec(),
+            authority: Vec::new(),
+        };
+        let good = Leaf::of_files(&files(&chain, &key)).unwrap();
+        assert!(good.is_from(&files(&chain, &key)) && !good.is_from(&files(&other.0, &other.1)));
+        for (files, said) in [
+            (files(&chain, &other.1), "tls.key is not the key of tls.crt"),
+            (files(b"", &key), "tls.crt holds no certificate"),
+            (files(&chain, b"no key"), "tls.key: "),
+        ] {
+            let refused = Leaf::of_files(&files).unwrap_err();
+            assert!(refused.contains(said), "{refused}");
+        }
     }
 }

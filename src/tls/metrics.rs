@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     leaf_expires: Gauge,
+    authority_expires: Gauge,
     failures: Counter,
 }
 
@@ -20,6 +21,11 @@ impl Metrics {
             self.leaf_expires.clone(),
         );
         registry.register(
+            "weighbridge_ca_expires_seconds",
+            "When the CA that signs expires, in seconds since 1970; 0 where somebody else keeps it",
+            self.authority_expires.clone(),
+        );
+        registry.register(
             "weighbridge_certificate_failures",
             "Passes over CA, caBundle and certificate that did not end in a trusted certificate",
             self.failures.clone(),
@@ -28,6 +34,10 @@ impl Metrics {
 
     pub(super) fn leaf_expires(&self, at: OffsetDateTime) {
         self.leaf_expires.set(at.unix_timestamp());
+    }
+
+    pub(super) fn authority_expires(&self, at: OffsetDateTime) {
+        self.authority_expires.set(at.unix_timestamp());
     }
 
     pub(super) fn failed(&self) {

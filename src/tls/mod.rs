@@ -8,17 +8,24 @@
 //! All replicas share the CA of one Secret, and each signs its own short leaf in memory. Everything is level-triggered:
 //! each [pass](Certificates::pass) makes the world as it should be, whatever it was before, and runs when the Secret or
 //! the configuration changes, and at least once a minute by the wall clock. In a pass the bundle is published before
-//! a leaf that needs it is served, so that rotation comes down to what the Secret holds: its `ca.crt` is what is
+//! a leaf that needs it is served, so that [`rotation`] comes down to what the Secret holds: its `ca.crt` is what is
 //! trusted (during a rotation two CAs), its `tls.crt` and `tls.key` are what signs.
+//!
+//! In the mode `files` somebody else keeps certificate and caBundle, cert-manager for one; then a pass reads and checks,
+//! and writes nothing.
 
 mod authority;
 mod ca_bundle;
+mod files;
 mod leaf;
 mod metrics;
 mod resolver;
+pub mod rotation;
 mod trust;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -36,13 +43,18 @@ pub use metrics::Metrics;
 use crate::cluster::Patience;
 
 use authority::Authority;
+use ca_bundle::Entry;
+use files::Files;
 use leaf::Leaf;
 use resolver::Resolver;
+use rotation::Lifetimes;
 
 /// A pass at least this often: a clock that stood still in a sleeping machine is caught up with, too.
 const INTERVAL: Duration = Duration::from_mins(1);
 /// The pause after a pass that failed.
 const RETRY: Duration = Duration::from_secs(2);
+/// No pause is shorter: dates are in whole seconds.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Where the CA is, and for which names leaves are signed.
 #[derive(Clone, Debug)]
@@ -55,6 +67,10 @@ pub struct Settings {
     pub configuration: String,
     /// The names that clients connect to; the first is the one that readiness checks.
     pub names: Vec<String>,
+    /// For how long things are good.
+    pub lifetimes: Lifetimes,
+    /// The folder where somebody else keeps the certificate; none where the CA is in the Secret.
+    pub files: Option<PathBuf>,
 }
 
 /// Why a pass failed.
@@ -83,6 +99,9 @@ pub enum Error {
         /// What rustls says.
         reason: String,
     },
+    /// The certificate's files can't be read, or served.
+    #[error("the certificate's file {0}: {1}")]
+    Files(String, String),
     /// There is nothing that would trust it.
     #[error("the ValidatingWebhookConfiguration {0} has no entries")]
     NoEntries(String),
@@ -97,6 +116,8 @@ pub struct Certificates {
     resolver: Arc<Resolver>,
     metrics: Metrics,
     ready: watch::Sender<bool>,
+    /// When the next pass has something to do, in seconds since 1970.
+    due: AtomicI64,
 }
 
 impl Certificates {
@@ -108,7 +129,8 @@ impl Certificates {
         metrics: Metrics,
     ) -> Self {
         let resolver = Arc::default();
-        Self { client, settings, own_configuration, resolver, metrics, ready: watch::Sender::new(false) }
+        let ready = watch::Sender::new(false);
+        Self { client, settings, own_configuration, resolver, metrics, ready, due: AtomicI64::new(i64::MAX) }
     }
 
     /// What the listener serves by: always the newest leaf, and no handshake before there is one.
@@ -142,7 +164,7 @@ impl Certificates {
                         );
                     }
                     last_error.clear();
-                    INTERVAL
+                    self.pause()
                 }
                 Err(ref error) => {
                     let error = error.to_string();
@@ -165,25 +187,18 @@ impl Certificates {
 
     /// Makes everything as it should be, and checks that it is.
     async fn pass(&self) -> Result<(), Error> {
-        let authority = Authority::adopt(&self.client, &self.settings).await?;
-        if let Some(configuration) = &self.own_configuration {
-            ca_bundle::ensure(&self.client, configuration, authority.bundle()).await?;
-        }
-        let entries =
-            ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle()).await?;
-        let now = time::OffsetDateTime::now_utc();
-        let served = self.resolver.leaf().filter(|leaf| leaf.serves(&authority, now));
-        let leaf = match &served {
-            Some(leaf) => leaf.clone(),
-            None => Arc::new(Leaf::sign(&authority, &self.settings.names, now)?),
+        let (leaf, entries) = match &self.settings.files {
+            None => self.signed().await?,
+            Some(folder) => self.kept(folder).await?,
         };
         let name = self.settings.names.first().map_or("", String::as_str);
         for entry in entries {
-            trust::verify(leaf.certificate(), &entry.ca_bundle, name)
+            trust::verify(leaf.chain(), &entry.ca_bundle, name)
                 .map_err(|reason| Error::Untrusted { entry: entry.name, reason })?;
         }
         self.metrics.leaf_expires(leaf.not_after);
-        if served.is_none() {
+        let served = self.resolver.leaf();
+        if !served.is_some_and(|served| Arc::ptr_eq(&served, &leaf)) {
             tracing::info!(names = ?self.settings.names, until = %leaf.not_after, "a certificate is served");
             // Not before it is trusted: what was served until now may still be.
             self.resolver.serve(leaf);
@@ -191,21 +206,62 @@ impl Certificates {
         Ok(())
     }
 
-    /// An item whenever the Secret or the configuration changes. Where watching isn't permitted, the interval remains.
+    /// A leaf of the CA in the Secret, once its bundle is published.
+    async fn signed(&self) -> Result<(Arc<Leaf>, Vec<Entry>), Error> {
+        let authority = Authority::adopt(&self.client, &self.settings).await?;
+        if let Some(configuration) = &self.own_configuration {
+            ca_bundle::ensure(&self.client, configuration, authority.bundle()).await?;
+        }
+        let entries =
+            ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle()).await?;
+        let (now, lifetime) = (time::OffsetDateTime::now_utc(), self.settings.lifetimes.leaf);
+        let leaf = match self.resolver.leaf().filter(|leaf| leaf.serves(&authority, lifetime, now)) {
+            Some(leaf) => leaf,
+            None => Arc::new(Leaf::sign(&authority, &self.settings.names, lifetime, now)?),
+        };
+        self.metrics.authority_expires(authority.not_after);
+        let due = authority.next.map_or(leaf.renew_at, |(_, due)| due.min(leaf.renew_at));
+        self.due.store(due.unix_timestamp(), Ordering::Relaxed);
+        Ok((leaf, entries))
+    }
+
+    /// The leaf in the files.
+    async fn kept(&self, folder: &Path) -> Result<(Arc<Leaf>, Vec<Entry>), Error> {
+        let files = Files::read(folder).await?;
+        if let Some(configuration) = &self.own_configuration {
+            ca_bundle::ensure(&self.client, configuration, &files.authority).await?;
+        }
+        let unusable = |reason| Error::Files(folder.display().to_string(), reason);
+        let leaf = match self.resolver.leaf().filter(|leaf| leaf.is_from(&files)) {
+            Some(leaf) => leaf,
+            None => Arc::new(Leaf::of_files(&files).map_err(unusable)?),
+        };
+        Ok((leaf, ca_bundle::read(&self.client, &self.settings.configuration).await?))
+    }
+
+    /// Until the next step of a rotation or the next renewal, and at most the interval.
+    fn pause(&self) -> Duration {
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let due = self.due.load(Ordering::Relaxed).saturating_sub(now);
+        u64::try_from(due).map_or(RETRY, Duration::from_secs).clamp(SHORTEST, INTERVAL)
+    }
+
+    /// An item whenever the Secret (or the files) or the configuration changes. Where watching isn't permitted, the interval remains.
     fn changes(&self) -> futures::stream::BoxStream<'static, ()> {
         let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let secrets: Api<PartialObjectMeta<Secret>> =
-            Api::namespaced(self.client.clone(), &self.settings.namespace);
         let configurations: Api<PartialObjectMeta<ValidatingWebhookConfiguration>> =
             Api::all(self.client.clone());
-        let secrets = watcher(secrets, named(&self.settings.secret)).backoff(Patience::default());
         let configurations =
             watcher(configurations, named(&self.settings.configuration)).backoff(Patience::default());
-        futures::stream::select(
-            secrets.filter_map(|event| std::future::ready(changed(&event))),
-            configurations.filter_map(|event| std::future::ready(changed(&event))),
-        )
-        .boxed()
+        let configurations = configurations.filter_map(|event| std::future::ready(changed(&event)));
+        if let Some(folder) = &self.settings.files {
+            return futures::stream::select(files::changes(folder.clone()), configurations).boxed();
+        }
+        let secrets: Api<PartialObjectMeta<Secret>> =
+            Api::namespaced(self.client.clone(), &self.settings.namespace);
+        let secrets = watcher(secrets, named(&self.settings.secret)).backoff(Patience::default());
+        let secrets = secrets.filter_map(|event| std::future::ready(changed(&event)));
+        futures::stream::select(secrets, configurations).boxed()
     }
 }
 

@@ -85,7 +85,15 @@ mod tests {
     }
 
     fn leaf(authority: &Authority) -> Arc<Leaf> {
-        Arc::new(Leaf::sign(authority, &["127.0.0.1".to_owned()], OffsetDateTime::now_utc()).unwrap())
+        Arc::new(
+            Leaf::sign(
+                authority,
+                &["127.0.0.1".to_owned()],
+                time::Duration::days(7),
+                OffsetDateTime::now_utc(),
+            )
+            .unwrap(),
+        )
     }
 
     #[test]
@@ -95,7 +103,7 @@ mod tests {
         for leaf in [leaf(&authority), leaf(&authority)] {
             resolver.serve(leaf.clone());
             let got = handshake(&mut client(&authority), &mut server(&resolver)).unwrap();
-            assert_eq!(got, leaf.certificate().to_vec());
+            assert_eq!(got, leaf.chain()[0].to_vec());
         }
     }
 

@@ -6,8 +6,9 @@ use rustls::RootCertStore;
 use rustls::client::{WebPkiServerVerifier, danger::ServerCertVerifier as _};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 
-/// Verifies a certificate that a server of this name presents. The error is rustls's reason.
-pub(super) fn verify(leaf: &CertificateDer<'_>, bundle: &[u8], name: &str) -> Result<(), String> {
+/// Verifies a chain of certificates that a server of this name presents, its own first. The error is rustls's reason.
+pub(super) fn verify(chain: &[CertificateDer<'_>], bundle: &[u8], name: &str) -> Result<(), String> {
+    let (leaf, between) = chain.split_first().ok_or("there is no certificate")?;
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(bundle) {
         let root = root.map_err(|error| format!("it is not PEM: {error}"))?;
@@ -19,7 +20,7 @@ pub(super) fn verify(leaf: &CertificateDer<'_>, bundle: &[u8], name: &str) -> Re
         .map_err(|error| error.to_string())?;
     let name = ServerName::try_from(name).map_err(|_| format!("{name:?} is no name of a server"))?;
     verifier
-        .verify_server_cert(leaf, &[], &name, &[], UnixTime::now())
+        .verify_server_cert(leaf, between, &name, &[], UnixTime::now())
         .map(drop)
         .map_err(|error| error.to_string())
 }
@@ -30,7 +31,7 @@ mod tests {
 
     #[test]
     fn an_empty_or_broken_bundle_trusts_nothing() {
-        let leaf = CertificateDer::from(vec![0; 8]);
+        let leaf = [CertificateDer::from(vec![0; 8])];
         assert!(verify(&leaf, b"", "127.0.0.1").unwrap_err().contains("no root trust anchors"));
         let broken = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         assert!(verify(&leaf, broken, "127.0.0.1").is_err());

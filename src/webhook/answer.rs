@@ -18,10 +18,11 @@ use super::children::{self, Parent};
 use super::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use super::metrics::{Metrics, Review as Counted};
 use super::mode::{self, Mode, Namespace};
-use super::overrides::{self, Override, Overrides};
+use super::overrides::{self, Override};
 use super::review::{Cause, Details, Operation, Request, Response, Review, Status, Unanswerable};
-use super::{message, ratchet};
+use super::{message, namespaces, ratchet};
 use crate::cluster::{Cluster, MODE_LABEL};
+use crate::config::policy::{Exempt, Exemptions, Policy};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
 use crate::judgement::Judgement;
@@ -35,8 +36,6 @@ type Judge = fn(&Value, &Surroundings, &Catalogue, &Rules, &Ask) -> Judgement;
 pub struct Webhook {
     client: Client,
     cluster: Arc<Cluster>,
-    default_mode: Mode,
-    overrides: Overrides,
     metrics: Metrics,
     /// As many judgements at a time as there are processors: more would only take longer each.
     at_once: Arc<Semaphore>,
@@ -79,16 +78,10 @@ struct Considered {
 
 impl Webhook {
     /// A webhook over these caches.
-    pub fn new(
-        client: Client,
-        cluster: Arc<Cluster>,
-        default_mode: Mode,
-        overrides: Overrides,
-        metrics: Metrics,
-    ) -> Self {
+    pub fn new(client: Client, cluster: Arc<Cluster>, metrics: Metrics) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let at_once = Arc::new(Semaphore::new(processors));
-        Self { client, cluster, default_mode, overrides, metrics, at_once, judge }
+        Self { client, cluster, metrics, at_once, judge }
     }
 
     /// With another judge.
@@ -112,7 +105,7 @@ impl Webhook {
                 return Err(unanswerable);
             }
         };
-        self.metrics.in_flight.inc();
+        self.metrics.in_flight(1);
         let considering = tokio::time::timeout(allowance, self.consider(body, allowance));
         let considered = match AssertUnwindSafe(considering).catch_unwind().await {
             Ok(Ok(Ok(considered))) => considered,
@@ -120,7 +113,7 @@ impl Webhook {
             Ok(Err(_elapsed)) => self.unjudged(Failure::DeadlineSpent),
             Err(_panic) => self.unjudged(Failure::Panicked),
         };
-        self.metrics.in_flight.dec();
+        self.metrics.in_flight(-1);
         self.metrics.answered(&considered.counted, started.elapsed());
         let Considered { decided, status, .. } = considered;
         let response = Response {
@@ -142,13 +135,23 @@ impl Webhook {
             })
         };
         let request = self.blocking(read).await??;
+        if namespaces::is_one(&request) {
+            return Ok(self.relabelled(&request));
+        }
         let Some(kind) = weighed(&request) else { return Ok(passed(&request, None, None)) };
         if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
             return Ok(passed(&request, Some(kind), None));
         }
 
+        let policy = self.cluster.policies.current();
+        if let Some(exempt) = exempt(&policy.exemptions, &request, kind) {
+            let mut passed = passed(&request, Some(kind), None);
+            passed.counted.decision = "exempt";
+            passed.decided.notes.insert("exempt", exempt.name().to_owned());
+            return Ok(passed);
+        }
         let namespace = self.namespace(&request.namespace, allowance / 2).await;
-        let mode::Found { mode, problem } = mode::of(&namespace, self.default_mode);
+        let mode::Found { mode, problem } = mode::of(&namespace, policy.mode);
         if mode == Mode::Off {
             return Ok(passed(&request, Some(kind), Some(mode)));
         }
@@ -165,9 +168,9 @@ impl Webhook {
         let weighing = Weighing {
             kind,
             mode,
-            may_override: self.overrides.allow(&request.user_info.username, &request.user_info.groups),
+            may_override: policy.overrides.allow(&request.user_info.username, &request.user_info.groups),
             around: self.cluster.surroundings(),
-            rules: self.cluster.rules().clone(),
+            policy,
             judge: self.judge,
         };
         let mut considered = self.blocking(move || weighing.weigh(request)).await?;
@@ -176,6 +179,18 @@ impl Webhook {
             considered.decided.notes.insert("mode-problem", problem);
         }
         Ok(considered)
+    }
+
+    /// Somebody changes a namespace: never refused.
+    fn relabelled(&self, request: &Request) -> Considered {
+        let default = self.cluster.policies.current().mode;
+        let mut considered = not_judged(request.operation, None, None);
+        considered.decided.warnings = namespaces::warnings(request, default, &self.cluster.workloads);
+        considered.counted.kind = "namespace";
+        if !considered.decided.warnings.is_empty() {
+            considered.counted.decision = "warned";
+        }
+        considered
     }
 
     /// Work for a thread that nobody else waits on. A panic in it is its own.
@@ -216,6 +231,9 @@ impl Webhook {
 
     fn unjudged(&self, failure: Failure) -> Considered {
         self.metrics.failed(failure.name());
+        if failure == Failure::Panicked {
+            self.metrics.panicked();
+        }
         tracing::error!(error = failure.name(), "an object is admitted unjudged");
         let mut considered = not_judged(Operation::Other, None, None);
         considered.counted.decision = "warned";
@@ -231,7 +249,7 @@ struct Weighing {
     mode: Mode,
     may_override: bool,
     around: Arc<Surroundings>,
-    rules: Rules,
+    policy: Arc<Policy>,
     judge: Judge,
 }
 
@@ -240,9 +258,9 @@ impl Weighing {
         let new = self.judged(&request.object, &request);
         let old = self.old(&new, &request);
         let ratchet = match &old {
-            _ if request.operation != Operation::Update || fault(&new).is_none() => None,
+            _ if request.operation != Operation::Update || self.fault(&new).is_none() => None,
             None => Some(Ratchet::SameJob),
-            Some(old) if fault(old).is_some() => Some(Ratchet::AlreadySo),
+            Some(old) if self.fault(old).is_some() => Some(Ratchet::AlreadySo),
             Some(_) => self.only_placement_ruins(&request).then_some(Ratchet::SameJob),
         };
         // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
@@ -250,7 +268,8 @@ impl Weighing {
             Some(Ratchet::SameJob) => Override::None,
             _ => overrides::of(&new, old.as_ref(), self.may_override),
         };
-        let decided = decide(&Case { judgement: &new, mode: self.mode, given, ratchet });
+        let decided =
+            decide(&Case { judgement: &new, mode: self.mode, unknown: self.policy.unknown, given, ratchet });
         self.tell(&request, &new, &decided);
         let decision = match (&decided.denied, decided.warnings.is_empty()) {
             (Some(_), _) => "denied",
@@ -268,10 +287,14 @@ impl Weighing {
         Considered { counted, decided, status }
     }
 
+    fn fault(&self, judgement: &Judgement) -> Option<Fault> {
+        fault(judgement, self.policy.unknown)
+    }
+
     /// The old object's judgement, where the decision hangs on it.
     fn old(&self, new: &Judgement, request: &Request) -> Option<Judgement> {
         let hangs = request.operation == Operation::Update
-            && fault(new).is_some()
+            && self.fault(new).is_some()
             && !ratchet::same_job(self.kind, &request.old_object, &request.object);
         hangs.then(|| self.judged(&request.old_object, request))
     }
@@ -279,13 +302,15 @@ impl Weighing {
     /// Whether the object would not be refused if its pods were placed as before.
     fn only_placement_ruins(&self, request: &Request) -> bool {
         let placed = ratchet::placed_as_before(&request.old_object, &request.object);
-        placed != request.object && fault(&self.judged(&placed, request)).is_none()
+        placed != request.object && self.fault(&self.judged(&placed, request)).is_none()
     }
 
     fn judged(&self, object: &Value, request: &Request) -> Judgement {
         let ask = Ask::default();
-        let judge =
-            |object: &Value| (self.judge)(object, &self.around, Catalogue::builtin(), &self.rules, &ask);
+        let judge = |object: &Value| {
+            let policy = &self.policy;
+            (self.judge)(object, &self.around, &policy.catalogue, &policy.rules, &ask)
+        };
         if object.get("kind").is_some() && object.get("apiVersion").is_some() {
             return judge(object);
         }
@@ -299,16 +324,35 @@ impl Weighing {
     }
 
     fn tell(&self, request: &Request, judgement: &Judgement, decided: &Decided) {
-        let (namespace, name) = (request.namespace.as_str(), request.name.as_str());
+        let Request { uid, namespace, name, user_info, .. } = request;
+        let user = user_info.username.as_str();
         let (kind, verdict, mode) = (self.kind.kind, judgement.verdict.name(), self.mode.name());
         if decided.denied.is_some() {
-            tracing::info!(kind, namespace, name, verdict, mode, "refused");
+            tracing::info!(uid, kind, namespace, name, user, verdict, mode, "refused");
         } else if decided.notes.contains_key("would-deny") {
-            tracing::info!(kind, namespace, name, verdict, mode, "admitted, though it would be refused");
+            tracing::info!(
+                uid,
+                kind,
+                namespace,
+                name,
+                user,
+                verdict,
+                mode,
+                "admitted, though it would be refused"
+            );
         } else {
-            tracing::debug!(kind, namespace, name, verdict, mode, "admitted");
+            tracing::debug!(uid, kind, namespace, name, verdict, mode, "admitted");
         }
     }
+}
+
+/// What exempts a request, the cheapest reason first.
+fn exempt(exemptions: &Exemptions, request: &Request, kind: &Kind) -> Option<Exempt> {
+    let user = &request.user_info;
+    exemptions
+        .namespace(&request.namespace)
+        .or_else(|| exemptions.user(&user.username, &user.groups))
+        .or_else(|| exemptions.pods(&(kind.pod_groups)(&request.object)))
 }
 
 /// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.
@@ -338,7 +382,7 @@ fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Sta
     let details =
         Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
     match fault {
-        Fault::OutOfMemory => Status {
+        Fault::OutOfMemory | Fault::Unknown => Status {
             outcome: "Failure",
             code: 403,
             reason: "Forbidden",

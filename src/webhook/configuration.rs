@@ -1,4 +1,5 @@
-//! The `ValidatingWebhookConfiguration`: one entry a kind, made from the one list of kinds.
+//! The `ValidatingWebhookConfiguration`: one entry a kind, made from the one list of kinds, and one for the
+//! labels of namespaces.
 //!
 //! The chart renders it for a cluster; `serve --webhook-url` makes one of its own, for the demo and for tests. Every
 //! field is spelled out, defaults too, so that what the apiserver keeps is what was written.
@@ -14,6 +15,7 @@ use kube::api::ObjectMeta;
 
 use super::conditions;
 use super::mode::Mode;
+use super::namespaces;
 use crate::cluster::MODE_LABEL;
 use crate::workload::kinds::{KINDS, Kind};
 
@@ -59,26 +61,56 @@ pub struct Settings {
 /// The configuration, without any caBundle.
 pub fn configuration(settings: &Settings) -> ValidatingWebhookConfiguration {
     let metadata = ObjectMeta { name: Some(settings.name.clone()), ..ObjectMeta::default() };
-    let webhooks = KINDS.iter().map(|kind| entry(kind, settings)).collect();
+    let kinds = KINDS.iter().map(|kind| entry(kind, settings));
+    let webhooks = kinds.chain([namespace_entry(settings)]).collect();
     ValidatingWebhookConfiguration { metadata, webhooks: Some(webhooks) }
 }
 
 fn entry(kind: &Kind, settings: &Settings) -> ValidatingWebhook {
     ValidatingWebhook {
         name: format!("{}.weighbridge.dev", kind.slug),
+        failure_policy: Some(settings.failure_policy.name().into()),
+        match_conditions: Some(conditions::of(kind).into_iter().map(match_condition).collect()),
+        rules: Some(vec![rule(kind)]),
+        ..bare_entry(settings)
+    }
+}
+
+/// The entry that is told of a namespace's new label. It refuses nothing, and nothing may hang on it.
+fn namespace_entry(settings: &Settings) -> ValidatingWebhook {
+    let label = |object: &str| format!("{object}.?metadata.?labels[?'{MODE_LABEL}'].orValue('')");
+    ValidatingWebhook {
+        name: format!("{}.weighbridge.dev", namespaces::SLUG),
+        failure_policy: Some(FailurePolicy::Ignore.name().into()),
+        match_conditions: Some(vec![MatchCondition {
+            name: "changes-the-mode".into(),
+            expression: format!("{} != {}", label("object"), label("oldObject")),
+        }]),
+        rules: Some(vec![RuleWithOperations {
+            api_groups: Some(vec![String::new()]),
+            api_versions: Some(vec!["v1".into()]),
+            operations: Some(vec!["UPDATE".into()]),
+            resources: Some(vec!["namespaces".into()]),
+            scope: Some("Cluster".into()),
+        }]),
+        ..bare_entry(settings)
+    }
+}
+
+/// What all entries have in common.
+fn bare_entry(settings: &Settings) -> ValidatingWebhook {
+    ValidatingWebhook {
         admission_review_versions: vec!["v1".into()],
         client_config: WebhookClientConfig {
             url: Some(settings.url.clone()),
             ..WebhookClientConfig::default()
         },
-        failure_policy: Some(settings.failure_policy.name().into()),
-        match_conditions: Some(conditions::of(kind).into_iter().map(match_condition).collect()),
         match_policy: Some("Equivalent".into()),
-        namespace_selector: Some(namespaces(settings)),
+        namespace_selector: Some(selected_namespaces(settings)),
         object_selector: Some(LabelSelector::default()),
-        rules: Some(vec![rule(kind)]),
         side_effects: "None".into(),
         timeout_seconds: Some(settings.timeout_seconds.into()),
+        ..ValidatingWebhook::default()
     }
 }
 
@@ -96,7 +128,7 @@ fn match_condition(condition: conditions::Condition) -> MatchCondition {
     MatchCondition { name: condition.name.into(), expression: condition.expression }
 }
 
-fn namespaces(settings: &Settings) -> LabelSelector {
+fn selected_namespaces(settings: &Settings) -> LabelSelector {
     let not_in = |key: &str, values: Vec<String>| LabelSelectorRequirement {
         key: key.into(),
         operator: "NotIn".into(),
@@ -136,7 +168,7 @@ mod tests {
     fn every_kind_has_an_entry_of_its_own() {
         let webhooks = made().webhooks.unwrap();
         let names: BTreeSet<_> = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
-        assert_eq!(names.len(), KINDS.len());
+        assert_eq!(names.len(), KINDS.len() + 1, "and one for namespaces");
         for (webhook, kind) in webhooks.iter().zip(KINDS) {
             // The apiserver wants at least three parts.
             assert!(webhook.name.split('.').count() >= 3);

@@ -4,10 +4,11 @@
 //! would be refused   mode enforce, no override, not an UPDATE of what already was    denied
 //!                    otherwise in enforce or warn                                    a warning
 //!                    in audit                                                        noted
-//! tight, unknown     in enforce or warn                                              a warning
+//! tight, unknown     in enforce or warn                                              a warning, where the policy says so
 //! ```
 //!
-//! Would be refused: the verdict is `OutOfMemory` (403), or something could not be read (422). Whatever trains is noted
+//! Would be refused: the verdict is `OutOfMemory` (403), something could not be read (422), or the verdict is `Unknown`
+//! and the policy refuses that (403). Whatever trains is noted
 //! in the audit log; what doesn't leaves no trace.
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use super::message;
 use super::mode::Mode;
 use super::overrides::Override;
+use crate::config::policy::Unknown;
 use crate::judgement::{Judgement, Reason, Verdict};
 
 /// What is to be decided.
@@ -24,6 +26,8 @@ pub(super) struct Case<'a> {
     pub(super) judgement: &'a Judgement,
     /// The namespace's mode.
     pub(super) mode: Mode,
+    /// What the policy makes of what cannot be judged.
+    pub(super) unknown: Unknown,
     /// What was made of a reason to override.
     pub(super) given: Override,
     /// Why this UPDATE may not be refused, where it may not.
@@ -46,6 +50,8 @@ pub(super) enum Fault {
     OutOfMemory,
     /// It could not be read.
     Malformed,
+    /// It trains and cannot be judged, and the policy refuses that.
+    Unknown,
 }
 
 /// What was decided.
@@ -60,11 +66,12 @@ pub(super) struct Decided {
 }
 
 /// Why an object would be refused, if it would be.
-pub(super) fn fault(judgement: &Judgement) -> Option<Fault> {
+pub(super) fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
     match judgement.verdict {
         Verdict::NotTraining => None,
         _ if judgement.reason == Reason::Malformed || !judgement.errors.is_empty() => Some(Fault::Malformed),
         Verdict::OutOfMemory => Some(Fault::OutOfMemory),
+        Verdict::Unknown if unknown == Unknown::Deny => Some(Fault::Unknown),
         Verdict::Fits | Verdict::Tight | Verdict::Unknown => None,
     }
 }
@@ -75,7 +82,7 @@ pub(super) fn decide(case: &Case<'_>) -> Decided {
     if judgement.verdict == Verdict::NotTraining || case.mode == Mode::Off {
         return Decided::default();
     }
-    let fault = fault(judgement);
+    let fault = fault(judgement, case.unknown);
     let granted = matches!(case.given, Override::Granted(_));
     let denied = fault.filter(|_| case.mode == Mode::Enforce && !granted && case.ratchet.is_none());
     let speaks = matches!(case.mode, Mode::Enforce | Mode::Warn);
@@ -90,7 +97,11 @@ pub(super) fn decide(case: &Case<'_>) -> Decided {
 fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec<String> {
     let judgement = case.judgement;
     let mut warnings = Vec::new();
-    let may_not_fit = matches!(judgement.verdict, Verdict::OutOfMemory | Verdict::Tight | Verdict::Unknown);
+    let may_not_fit = match judgement.verdict {
+        Verdict::OutOfMemory | Verdict::Tight => true,
+        Verdict::Unknown => case.unknown != Unknown::Admit,
+        Verdict::Fits | Verdict::NotTraining => false,
+    };
     if denied.is_none() && fault == Some(Fault::Malformed) {
         warnings.extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));
     } else if denied.is_none() && may_not_fit {
@@ -168,7 +179,7 @@ mod tests {
     }
 
     fn decided(judgement: &Judgement, mode: Mode) -> Decided {
-        decide(&Case { judgement, mode, given: Override::None, ratchet: None })
+        decide(&Case { judgement, mode, given: Override::None, ratchet: None, unknown: Unknown::Warn })
     }
 
     #[test]
@@ -213,7 +224,13 @@ mod tests {
     fn an_override_admits_and_is_noted() {
         let judgement = out_of_memory();
         let given = Override::Granted("measured it".into());
-        let decided = decide(&Case { judgement: &judgement, mode: Mode::Enforce, given, ratchet: None });
+        let decided = decide(&Case {
+            judgement: &judgement,
+            mode: Mode::Enforce,
+            given,
+            ratchet: None,
+            unknown: Unknown::Warn,
+        });
         assert_eq!(decided.denied, None);
         assert_eq!(decided.notes["override"], "measured it");
         assert_eq!(decided.notes["would-deny"], "true");
@@ -227,7 +244,13 @@ mod tests {
     fn an_override_that_does_not_count_says_why() {
         let judgement = out_of_memory();
         let given = Override::Refused("it needs a reason");
-        let decided = decide(&Case { judgement: &judgement, mode: Mode::Enforce, given, ratchet: None });
+        let decided = decide(&Case {
+            judgement: &judgement,
+            mode: Mode::Enforce,
+            given,
+            ratchet: None,
+            unknown: Unknown::Warn,
+        });
         assert_eq!(decided.denied, Some(Fault::OutOfMemory));
         assert_eq!(decided.warnings, ["it needs a reason"]);
         assert_eq!(decided.notes["override-refused"], "it needs a reason");
@@ -237,7 +260,13 @@ mod tests {
     fn an_override_of_what_fits_is_not_mentioned() {
         let judgement = of(Verdict::Fits, Reason::BelowCapacity);
         let given = Override::Refused("it needs a reason");
-        let decided = decide(&Case { judgement: &judgement, mode: Mode::Enforce, given, ratchet: None });
+        let decided = decide(&Case {
+            judgement: &judgement,
+            mode: Mode::Enforce,
+            given,
+            ratchet: None,
+            unknown: Unknown::Warn,
+        });
         assert!(decided.warnings.is_empty() && !decided.notes.contains_key("override-refused"));
     }
 
@@ -250,6 +279,7 @@ mod tests {
                     mode: Mode::Enforce,
                     given: Override::None,
                     ratchet: Some(ratchet),
+                    unknown: Unknown::Warn,
                 };
                 let decided = decide(&case);
                 assert_eq!(decided.denied, None);

@@ -1,9 +1,13 @@
 //! What the webhook counts. Every label's values are few and known beforehand.
+//!
+//! What any webhook counts has the names that controller-runtime gave it, so that dashboards and alerts for others serve
+//! here too.
 
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
 /// The webhook's counters; a clone counts into the same.
@@ -12,8 +16,24 @@ pub struct Metrics {
     reviews: Family<Review, Counter>,
     errors: Family<OfError, Counter>,
     unanswerable: Counter,
-    seconds: Histogram,
-    pub(super) in_flight: Gauge,
+    requests: Family<Request, Counter>,
+    panics: Counter,
+    seconds: Family<OfWebhook, Histogram, fn() -> Histogram>,
+    in_flight: Family<OfWebhook, Gauge>,
+}
+
+/// The path of the one webhook, as controller-runtime labels it.
+const WEBHOOK: OfWebhook = OfWebhook { webhook: "/validate" };
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfWebhook {
+    webhook: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    webhook: &'static str,
+    code: u16,
 }
 
 /// A review that was answered.
@@ -42,11 +62,11 @@ impl Default for Metrics {
             reviews: Family::default(),
             errors: Family::default(),
             unanswerable: Counter::default(),
+            requests: Family::default(),
+            panics: Counter::default(),
             // From a quarter of a millisecond to eight seconds.
-            seconds: Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
-                25e-5, 2.0, 16,
-            )),
-            in_flight: Gauge::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(25e-5, 2.0, 16))),
+            in_flight: Family::default(),
         }
     }
 }
@@ -69,14 +89,24 @@ impl Metrics {
             "Requests without a uid to answer under",
             self.unanswerable.clone(),
         );
+        registry.register(
+            "controller_runtime_webhook_requests",
+            "Requests, by webhook and HTTP code",
+            self.requests.clone(),
+        );
+        registry.register(
+            "controller_runtime_webhook_panics",
+            "Panics while judging; each admitted",
+            self.panics.clone(),
+        );
         registry.register_with_unit(
-            "weighbridge_admission_duration",
+            "controller_runtime_webhook_latency",
             "From the whole body read to the answer",
             Unit::Seconds,
             self.seconds.clone(),
         );
         registry.register(
-            "weighbridge_admission_in_flight",
+            "controller_runtime_webhook_requests_in_flight",
             "Reviews being answered",
             self.in_flight.clone(),
         );
@@ -84,7 +114,21 @@ impl Metrics {
 
     pub(super) fn answered(&self, review: &Review, took: Duration) {
         self.reviews.get_or_create(review).inc();
-        self.seconds.observe(took.as_secs_f64());
+        self.seconds.get_or_create(&WEBHOOK).observe(took.as_secs_f64());
+    }
+
+    /// A request was answered with this HTTP code.
+    pub(super) fn requested(&self, code: u16) {
+        self.requests.get_or_create(&Request { webhook: WEBHOOK.webhook, code }).inc();
+    }
+
+    /// Another review is being answered, or one less.
+    pub(super) fn in_flight(&self, by: i64) {
+        self.in_flight.get_or_create(&WEBHOOK).inc_by(by);
+    }
+
+    pub(super) fn panicked(&self) {
+        self.panics.inc();
     }
 
     pub(super) fn failed(&self, error: &'static str) {

@@ -17,6 +17,7 @@ mod decide;
 mod message;
 mod metrics;
 mod mode;
+mod namespaces;
 mod overrides;
 mod ratchet;
 mod review;

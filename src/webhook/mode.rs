@@ -12,7 +12,8 @@
 use crate::cluster::MODE_LABEL;
 
 /// What becomes of a job that would be refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// It is refused.
     Enforce,

@@ -9,7 +9,8 @@
 use crate::judgement::Judgement;
 
 /// Who may override; nobody by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Overrides {
     /// User names.
     pub users: Vec<String>,
@@ -18,6 +19,11 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// Whether anybody may.
+    pub fn name_anybody(&self) -> bool {
+        !(self.users.is_empty() && self.groups.is_empty())
+    }
+
     /// Whether this user may.
     pub(super) fn allow(&self, username: &str, groups: &[String]) -> bool {
         self.users.iter().any(|user| user == username)

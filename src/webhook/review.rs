@@ -77,6 +77,9 @@ impl<'a> Review<'a> {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Request {
+    /// The review's uid, by which the apiserver's own log and ours are told together.
+    #[serde(default)]
+    pub(super) uid: String,
     /// The kind of the object as it was sent to us, which `matchPolicy: Equivalent` may have converted.
     pub(super) kind: GroupVersionKind,
     /// `status`, `scale`, …; empty for the object itself.

@@ -28,6 +28,12 @@ pub fn router(webhook: Arc<Webhook>) -> Router {
 }
 
 async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    let response = answered(&webhook, request).await;
+    webhook.metrics().requested(response.status().as_u16());
+    response
+}
+
+async fn answered(webhook: &Webhook, request: Request) -> Response {
     let started = Instant::now();
     let allowance = deadline::allowance(request.uri().query());
     if !is_json(request.headers()) {

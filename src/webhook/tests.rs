@@ -9,8 +9,9 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{Metrics, Mode, Overrides, Webhook, router};
+use super::{Metrics, Overrides, Webhook, router};
 use crate::cluster::Cluster;
+use crate::config::policy::{Exemptions, Policies, Policy, Unknown};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules};
 use crate::judgement::{InputError, Judgement, Reason, Verdict};
@@ -39,6 +40,12 @@ fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &
             }],
             ..judgement
         },
+        Some("odd") => Judgement {
+            verdict: Verdict::Unknown,
+            reason: Reason::MissingInputs,
+            message: "the model's size is not known: give weighbridge.dev/model".into(),
+            ..judgement
+        },
         Some("panic") => panic!("as the test wants it"),
         Some("slow") => {
             std::thread::sleep(std::time::Duration::from_millis(400));
@@ -56,7 +63,13 @@ fn webhook() -> Arc<Webhook> {
 }
 
 fn webhook_of(apiserver: &str) -> Arc<Webhook> {
-    let cluster = Cluster::new(Rules::default(), Vec::new());
+    webhook_under(Policy::default(), apiserver)
+}
+
+fn webhook_under(policy: Policy, apiserver: &str) -> Arc<Webhook> {
+    let overrides = Overrides { users: vec!["ada".into()], groups: Vec::new() };
+    let policies = Policies::new(Policy { overrides, ..policy });
+    let cluster = Cluster::new(policies, Vec::new());
     for (name, label) in [
         ("enforced", "enforce"),
         ("warned", "warn"),
@@ -69,8 +82,7 @@ fn webhook_of(apiserver: &str) -> Arc<Webhook> {
     cluster.namespaces.insert("plain", None);
     crate::tls::install_provider();
     let client = Client::try_from(Config::new(apiserver.parse().unwrap())).unwrap();
-    let overrides = Overrides { users: vec!["ada".into()], groups: Vec::new() };
-    let webhook = Webhook::new(client, cluster, Mode::Enforce, overrides, Metrics::default());
+    let webhook = Webhook::new(client, cluster, Metrics::default());
     Arc::new(webhook.judging_by(by_the_model))
 }
 
@@ -374,8 +386,58 @@ async fn every_answer_is_counted() {
         "weighbridge_admission_reviews_total{decision=\"denied\",verdict=\"OutOfMemory\",mode=\"enforce\",\
          operation=\"create\",kind=\"pytorchjob\"} 2",
         "weighbridge_admission_errors_total{error=\"panic\"} 1",
-        "weighbridge_admission_duration_seconds_count 4",
+        "controller_runtime_webhook_latency_seconds_count{webhook=\"/validate\"} 4",
+        "controller_runtime_webhook_requests_total{webhook=\"/validate\",code=\"200\"} 4",
+        "controller_runtime_webhook_panics_total 1",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
+    }
+}
+
+/// What is answered under another policy.
+async fn asked_under(policy: Policy, review: &Value) -> Value {
+    let request = Request::post("/validate").header("content-type", "application/json");
+    let request = request.body(Body::from(review.to_string())).unwrap();
+    let response = router(webhook_under(policy, "http://127.0.0.1:1")).oneshot(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice::<Value>(&body).unwrap()["response"].take()
+}
+
+#[tokio::test]
+async fn who_is_exempt_passes_and_is_noted() {
+    let by = |exemptions| Policy { exemptions, ..Policy::default() };
+    let list = |name: &str| vec![name.to_owned()];
+    let mut job = job(Some("huge"));
+    job["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"]["priorityClassName"] = "system".into();
+    let review = review("enforced", "CREATE", &job, &Value::Null);
+    for (exemptions, noted) in [
+        (Exemptions { namespaces: list("enf*"), ..Exemptions::default() }, Some("namespace")),
+        (Exemptions { users: list("bob"), ..Exemptions::default() }, Some("user")),
+        (Exemptions { groups: list("system:authenticated"), ..Exemptions::default() }, Some("group")),
+        (Exemptions { priority_classes: list("system"), ..Exemptions::default() }, Some("priority-class")),
+        (Exemptions { users: list("eve"), ..Exemptions::default() }, None),
+    ] {
+        let answer = asked_under(by(exemptions), &review).await;
+        assert_eq!(answer["allowed"], noted.is_some(), "{answer}");
+        assert_eq!(answer["auditAnnotations"]["exempt"].as_str(), noted, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_judged_is_refused_where_the_policy_says_so() {
+    let review = review("enforced", "CREATE", &job(Some("odd")), &Value::Null);
+    for (unknown, allowed, warnings) in
+        [(Unknown::Admit, true, 0), (Unknown::Warn, true, 1), (Unknown::Deny, false, 0)]
+    {
+        let answer = asked_under(Policy { unknown, ..Policy::default() }, &review).await;
+        assert_eq!(answer["allowed"], allowed, "{answer}");
+        assert_eq!(answer["warnings"].as_array().map_or(0, Vec::len), warnings, "{answer}");
+        if !allowed {
+            assert_eq!(answer["status"]["code"], 403);
+            assert_eq!(
+                answer["status"]["message"],
+                "the model's size is not known: give weighbridge.dev/model"
+            );
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! 1. What was asked: an object as Kubernetes holds it, read into a [`TrainingJob`].
 //!
 //! [`read`] asks in this order, the stronger source first: annotations of the workload, annotations of the templates of
-//! the pods that ask for accelerators, the `training` block, and what the pods ask for. A `TrainingEstimate`'s own
+//! the pods that ask for accelerators, the `training` block, what the command says by arguments,
+//! configuration files and environment, and what the pods ask for. A `TrainingEstimate`'s own
 //! fields come before all that is read from the workload that it refers to.
 
 pub mod accelerator;
 pub mod annotations;
 mod bounds;
+mod command;
+mod files;
 pub mod kinds;
-pub mod launch;
+mod launch;
 pub mod provenance;
 mod reading;
 mod training_job;

@@ -51,6 +51,12 @@ impl Provenance {
         }
     }
 
+    /// Takes a default of a field of which nothing is said; what it would have been is no disagreement.
+    pub(crate) fn assume(&mut self, field: &str, value: Value, source: &str) {
+        let default = || Sourced { value, source: source.to_owned() };
+        self.fields.entry(field.to_owned()).or_insert_with(default);
+    }
+
     /// Takes what another reading says of the fields of which nothing is said yet, without a word where they disagree:
     /// for a what-if, to differ is its purpose. Another model brings its own dimensions.
     pub(crate) fn fill_from(&mut self, other: Self) {

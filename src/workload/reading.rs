@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::accelerator::{self, Request};
 use super::annotations::Annotations;
+use super::command;
 use super::kinds::{self, Kind, PodGroup, Purpose};
-use super::launch::{self, Program};
+use super::launch::{self, Offered, Program};
 use super::provenance::Provenance;
 use super::{Findings, what_if};
 use crate::hardware::Catalogue;
@@ -36,6 +37,8 @@ pub struct Reading {
     pub override_reason: Option<String>,
     /// What one accelerator offers, where the object or its nodes say more of that than the accelerator's name.
     pub offer: Option<Offer>,
+    /// What the framework does where nothing is said: weaker than a known model's dimensions.
+    pub(crate) defaults: Vec<Offered>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
 }
@@ -60,6 +63,8 @@ pub enum Unread {
     TooLarge,
     /// It refers to a workload that is not there.
     WorkloadNotFound,
+    /// It trains what the estimate does not cover; what that is, in a few words.
+    Beyond(&'static str),
 }
 
 impl Reading {
@@ -84,7 +89,7 @@ pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &
     let requests = accelerator::requests(&groups, catalogue);
     let annotations = all_annotations(object, &groups, &requests);
     trains(kind, &groups, &requests, &annotations)
-        .then(|| workload(&groups, &requests, &annotations, around, catalogue, ask))
+        .then(|| workload(object, kind, &groups, &requests, &annotations, around, catalogue, ask))
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
@@ -94,10 +99,11 @@ pub(super) fn read_asked(
     catalogue: &Catalogue,
     ask: &Ask,
 ) -> Option<Reading> {
-    let groups = (kinds::of(object)?.pod_groups)(object);
+    let kind = kinds::of(object)?;
+    let groups = (kind.pod_groups)(object);
     let requests = accelerator::requests(&groups, catalogue);
     let annotations = all_annotations(object, &groups, &requests);
-    Some(workload(&groups, &requests, &annotations, around, catalogue, ask))
+    Some(workload(object, kind, &groups, &requests, &annotations, around, catalogue, ask))
 }
 
 /// The workload's annotations, then those of the templates of pods that ask for accelerators; where none does, of all.
@@ -132,7 +138,10 @@ fn trains(
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "what is known of the object, and what surrounds it")]
 fn workload(
+    object: &Value,
+    kind: &Kind,
     groups: &[PodGroup<'_>],
     requests: &[Request<'_>],
     annotations: &[Annotations<'_>],
@@ -154,6 +163,14 @@ fn workload(
         annotations.read_block(&mut reading.provenance, &mut findings);
     }
     reading.take(findings);
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
+    let launches = command::launches(groups, entrypoint, requests, &around.config_maps, namespace);
+    let said = launch::read(&launches);
+    let annotated = reading.provenance.knows_any("model");
+    reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
+    reading.warnings.extend(said.warnings.iter().cloned());
+    reading.defaults = said.offer_to(&mut reading.provenance);
     accelerator::read(&mut reading, requests, around, catalogue);
     reading
 }

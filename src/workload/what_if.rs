@@ -60,6 +60,9 @@ fn fill(reading: &mut Reading, below: Reading) {
     if !other.iter().any(|field| reading.provenance.knows(field)) {
         reading.offer = below.offer;
     }
+    let own_model = reading.provenance.knows("model.name");
+    let defaults = below.defaults.into_iter();
+    reading.defaults = defaults.filter(|d| !(own_model && d.field.starts_with("model."))).collect();
     reading.provenance.fill_from(below.provenance);
     reading.warnings.extend(below.warnings);
     reading.errors.extend(below.errors);
@@ -121,7 +124,7 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
 }
 
 /// A field's value as the spec's type has it; nothing where the spec has no such field.
-fn field(path: &str, value: &Value) -> Result<Option<Value>, String> {
+pub(super) fn field(path: &str, value: &Value) -> Result<Option<Value>, String> {
     let mut spec = Map::new();
     put(&mut spec, path, value.clone());
     let mut unknown = false;

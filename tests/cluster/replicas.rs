@@ -45,7 +45,7 @@ async fn two_replicas_share_a_ca_and_both_judge_and_one_writes_after_the_other()
     assert!(after.0 > before.0 && after.1 > before.1, "one was not asked: {before:?}, then {after:?}");
 
     let leads = async |serve: &Serve| -> Result<bool> {
-        Ok(serve.metrics().await?.sum("weighbridge_leading", &[]) > 0.5)
+        Ok(serve.metrics().await?.sum("leader_election_master_status", &[]) > 0.5)
     };
     wait_until("one of them to lead", SOON, || async { Ok(leads(&one).await? != leads(&other).await?) })
         .await?;

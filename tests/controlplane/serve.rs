@@ -54,6 +54,7 @@ pub enum Reach {
 pub struct Serve {
     setup: Setup,
     process: Guarded,
+    webhook: SocketAddr,
     metrics: SocketAddr,
 }
 
@@ -93,7 +94,8 @@ impl Serve {
         let process = Guarded::spawn(&command, &file("log"))?;
         let listening = ready_addresses(&process, &ready).await;
         let listening = listening.map_err(|error| with_log(&process, &error))?;
-        let serve = Self { setup, process, metrics: listening.metrics };
+        let Listening { webhook, metrics } = listening;
+        let serve = Self { setup, process, webhook, metrics };
         let closed = serve.wait_until_closed(control_plane).await;
         closed.map_err(|error| serve.with_log(&error))?;
         Ok(serve)
@@ -115,6 +117,11 @@ impl Serve {
     /// The name of its webhook configuration.
     pub fn configuration(&self) -> &str {
         &self.setup.name
+    }
+
+    /// Where the apiserver reaches it.
+    pub fn webhook(&self) -> SocketAddr {
+        self.webhook
     }
 
     /// The file that holds its output.
@@ -154,6 +161,7 @@ fn with_log(process: &Guarded, error: &anyhow::Error) -> anyhow::Error {
 /// Where it listens.
 #[derive(Deserialize)]
 struct Listening {
+    webhook: SocketAddr,
     metrics: SocketAddr,
 }
 

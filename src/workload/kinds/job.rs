@@ -16,6 +16,7 @@ pub(super) const KIND: Kind = Kind {
     suspend: Some("/spec/suspend"),
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
     pod_groups,
+    entrypoint: None,
 };
 
 fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {

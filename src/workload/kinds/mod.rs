@@ -34,6 +34,19 @@ pub struct Kind {
     pub active_deadline_seconds: Option<&'static str>,
     /// The groups of pods that the object asks for. Never fails: what is not there is not listed.
     pub pod_groups: for<'a> fn(&'a Value) -> Vec<PodGroup<'a>>,
+    /// The command that the object gives outside of its containers (`RayJob`'s `entrypoint`).
+    pub entrypoint: Option<for<'a> fn(&'a Value) -> Option<Entrypoint<'a>>>,
+}
+
+/// A command that an object gives outside of its containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entrypoint<'a> {
+    /// The command, as a shell reads it.
+    pub script: &'a str,
+    /// The variables that it is given beside those of the container that it runs in.
+    pub environment: Vec<(String, String)>,
+    /// Where it is in the object: `spec.entrypoint`.
+    pub path: &'static str,
 }
 
 /// Whether a kind exists for training.

@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     suspend: None,
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
     pod_groups,
+    entrypoint: None,
 };
 
 fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {

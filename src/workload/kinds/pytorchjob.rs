@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     suspend: Some("/spec/runPolicy/suspend"),
     active_deadline_seconds: Some("/spec/runPolicy/activeDeadlineSeconds"),
     pod_groups,
+    entrypoint: None,
 };
 
 fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {

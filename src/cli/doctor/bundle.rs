@@ -1,0 +1,99 @@
+//! The webhook configuration: that every kind has its entry, what they trust, and for how long.
+
+use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
+use kube::{Api, Client};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use time::OffsetDateTime;
+
+use super::{Finding, Findings, because};
+use crate::workload::kinds::KINDS;
+
+/// Fewer days than these, and somebody should look.
+const FEW_DAYS: i64 = 14;
+
+pub(super) async fn configuration(client: &Client, name: &str) -> Findings {
+    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+    let entries = match configurations.get_opt(name).await {
+        Ok(Some(found)) => found.webhooks.unwrap_or_default(),
+        Ok(None) => {
+            let what = format!("the ValidatingWebhookConfiguration {name} is not there: nobody is weighed");
+            return vec![Finding::Wrong(
+                what,
+                "helm upgrade renders it; --configuration-name names another".into(),
+            )];
+        }
+        Err(error) => {
+            return vec![Finding::Note(format!("the configuration cannot be read: {}", because(&error)))];
+        }
+    };
+    let mut findings = vec![kinds(name, &entries)];
+    findings.extend(policies(&entries));
+    findings.push(trusted(name, &entries));
+    findings
+}
+
+fn kinds(name: &str, entries: &[ValidatingWebhook]) -> Finding {
+    let covered = |kind: &&crate::workload::kinds::Kind| {
+        entries.iter().flat_map(|entry| entry.rules.iter().flatten()).any(|rule| {
+            rule.api_groups.iter().flatten().any(|group| group == kind.group)
+                && rule.resources.iter().flatten().any(|resource| resource == kind.plural)
+        })
+    };
+    let missing: Vec<_> = KINDS.iter().filter(|kind| !covered(kind)).map(|kind| kind.kind).collect();
+    if missing.is_empty() {
+        Finding::Well(format!("the configuration {name} has an entry for each of {} kinds", KINDS.len()))
+    } else {
+        let what = format!("the configuration {name} has no entry for {}", missing.join(", "));
+        Finding::Wrong(what, "it is of another version: helm upgrade".into())
+    }
+}
+
+fn policies(entries: &[ValidatingWebhook]) -> Option<Finding> {
+    let closed = entries.iter().filter(|entry| entry.failure_policy.as_deref() == Some("Fail")).count();
+    (closed > 0).then(|| {
+        let what = format!(
+            "{closed} entries have failurePolicy Fail: while no replica answers, their kinds are refused"
+        );
+        Finding::Note(what)
+    })
+}
+
+fn trusted(name: &str, entries: &[ValidatingWebhook]) -> Finding {
+    let bundles: Vec<&[u8]> = entries
+        .iter()
+        .map(|entry| {
+            entry.client_config.ca_bundle.as_ref().map(|bytes| bytes.0.as_slice()).unwrap_or_default()
+        })
+        .collect();
+    let empty = bundles.iter().filter(|bundle| bundle.is_empty()).count();
+    if empty > 0 {
+        let what = format!("{empty} of {} entries of {name} trust no CA", entries.len());
+        return Finding::Wrong(
+            what,
+            "a ready replica repairs them, and cert-manager does in the mode files".into(),
+        );
+    }
+    let shortest = bundles.iter().map(|bundle| longest_lived(bundle)).min().flatten();
+    match shortest.map(|until| (until - OffsetDateTime::now_utc()).whole_days()) {
+        None => Finding::Wrong(
+            format!("the caBundle of {name} holds no certificate that can be read"),
+            "empty it: a ready replica repairs it".into(),
+        ),
+        Some(days) if days < FEW_DAYS => Finding::Wrong(
+            format!("what the entries of {name} trust is good for {days} more days only"),
+            "the CA should have rotated: see the logs of a replica".into(),
+        ),
+        Some(days) => Finding::Well(format!("the entries of {name} trust a CA that is good for {days} days")),
+    }
+}
+
+/// The last moment at which any of the bundle's certificates is good.
+fn longest_lived(bundle: &[u8]) -> Option<OffsetDateTime> {
+    let certificates = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
+    certificates
+        .filter_map(|certificate| {
+            let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
+            Some(parsed.validity().not_after.to_datetime())
+        })
+        .max()
+}

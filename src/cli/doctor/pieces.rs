@@ -1,0 +1,199 @@
+//! The pieces of an installation, each by itself: apiserver, definition, replicas, lease, permissions.
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec,
+};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client};
+
+use super::{Arguments, Finding, Findings, because};
+use crate::api;
+use crate::controller::permissions::{self, Permission};
+
+/// The oldest minor version of Kubernetes whose matchConditions are enough.
+const OLDEST: u32 = 30;
+
+/// Whether the apiserver answers, and is new enough.
+pub(super) async fn apiserver(client: &Client) -> Findings {
+    let version = match client.apiserver_version().await {
+        Ok(version) => version,
+        Err(error) => {
+            let what = format!("the apiserver does not answer: {}", because(&error));
+            return vec![Finding::Wrong(what, "check --kubeconfig, and the network".into())];
+        }
+    };
+    let minor: u32 = version.minor.trim_end_matches('+').parse().unwrap_or_default();
+    let name = version.git_version;
+    vec![if minor >= OLDEST {
+        Finding::Well(format!("the apiserver answers, {name}"))
+    } else {
+        let what = format!("the apiserver is {name}, older than 1.{OLDEST}");
+        Finding::Wrong(what, "matchConditions are not stable there: upgrade Kubernetes".into())
+    }]
+}
+
+/// Whether the definition is there, served, and this program's.
+pub(super) async fn definition(client: &Client) -> Findings {
+    const NAME: &str = "trainingestimates.weighbridge.dev";
+    let apply = || "weighbridge crds | kubectl apply --server-side -f -, or helm upgrade".to_owned();
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let found = match definitions.get_opt(NAME).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return vec![Finding::Wrong(format!("the CRD {NAME} is not there"), apply())],
+        Err(error) => return vec![Finding::Note(format!("the CRD cannot be read: {}", because(&error)))],
+    };
+    let conditions = found.status.unwrap_or_default().conditions.unwrap_or_default();
+    let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
+    let own = api::definition::definition().ok().map(|own| own.spec.versions);
+    // The apiserver fills in defaults, so only the schemas are compared.
+    let schema = |versions: &[k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionVersion]| {
+        versions.iter().map(|version| serde_json::to_value(&version.schema).ok()).collect::<Vec<_>>()
+    };
+    let same = own.is_some_and(|own| schema(&own) == schema(&found.spec.versions));
+    vec![match (established, same) {
+        (false, _) => Finding::Wrong(format!("the CRD {NAME} is not established"), apply()),
+        (true, false) => {
+            Finding::Wrong(format!("the CRD {NAME} is another version's than this program"), apply())
+        }
+        (true, true) => Finding::Well(format!("the CRD {NAME} is this version's")),
+    }]
+}
+
+/// Whether anybody stands behind the Service.
+pub(super) async fn replicas(client: &Client, namespace: &str, service: &str) -> Findings {
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
+    let named = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let slices = match slices.list(&named).await {
+        Ok(slices) => slices.items,
+        Err(error) => {
+            return vec![Finding::Note(format!("the replicas cannot be read: {}", because(&error)))];
+        }
+    };
+    let endpoints: Vec<_> =
+        slices.into_iter().flat_map(|slice| slice.endpoints.unwrap_or_default()).collect();
+    let ready = endpoints.iter().filter(|endpoint| {
+        endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false)
+    });
+    vec![match (ready.count(), endpoints.len()) {
+        (0, _) => Finding::Wrong(
+            format!("no replica behind the Service {namespace}/{service} is ready"),
+            format!("kubectl -n {namespace} get pods; /readyz of a pod names the gate that is shut"),
+        ),
+        (1, all) => {
+            Finding::Note(format!("1 of {all} replicas is ready: while it restarts, nobody is weighed"))
+        }
+        (ready, all) => Finding::Well(format!("{ready} of {all} replicas are ready")),
+    }]
+}
+
+/// Whether anybody writes estimates.
+pub(super) async fn leader(client: &Client, namespace: &str, lease: &str) -> Findings {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let spec = match leases.get_opt(lease).await {
+        Ok(Some(found)) => found.spec.unwrap_or_default(),
+        Ok(None) => {
+            let what = format!("nobody holds the Lease {namespace}/{lease}: no estimates are written");
+            return vec![Finding::Wrong(what, "is any replica ready, and may it create leases?".into())];
+        }
+        Err(error) => return vec![Finding::Note(format!("the lease cannot be read: {}", because(&error)))],
+    };
+    let seconds = i64::from(spec.lease_duration_seconds.unwrap_or_default());
+    let renewed = spec.renew_time.map_or(0, |time| time.0.as_second());
+    let age = Timestamp::now().as_second() - renewed;
+    vec![match spec.holder_identity.filter(|holder| !holder.is_empty()) {
+        Some(holder) if age <= seconds.max(1) * 2 => {
+            Finding::Well(format!("{holder} leads and writes estimates"))
+        }
+        _ => Finding::Wrong(
+            format!("nobody has renewed the Lease {namespace}/{lease} for {age} s: no estimates are written"),
+            format!("kubectl -n {namespace} logs -l app.kubernetes.io/name=weighbridge"),
+        ),
+    }]
+}
+
+/// Whether whoever runs this, or the service account, may do what a replica does.
+pub(super) async fn permissions(client: &Client, arguments: &Arguments) -> Findings {
+    let mut lacking = Vec::new();
+    let mut asked = 0;
+    for permission in permissions::permissions() {
+        for verb in permission.verbs {
+            asked += 1;
+            match allowed(client, arguments, &permission, verb).await {
+                Ok(true) => {}
+                Ok(false) => lacking.push(format!("{verb} {}", resource(&permission))),
+                Err(error) => {
+                    return vec![Finding::Note(format!(
+                        "permissions cannot be checked: {}",
+                        because(&error)
+                    ))];
+                }
+            }
+        }
+    }
+    let whose = arguments.service_account.as_deref().unwrap_or("whoever runs this");
+    if lacking.is_empty() {
+        return vec![Finding::Well(format!("{whose} has all {asked} permissions of a replica"))];
+    }
+    let what = format!("{whose} may not: {}", lacking.join(", "));
+    vec![match &arguments.service_account {
+        Some(_) => Finding::Wrong(what, "helm upgrade renders the roles; is rbac.create off?".into()),
+        None => Finding::Note(format!("{what}; --service-account checks a replica's")),
+    }]
+}
+
+fn resource(permission: &Permission) -> String {
+    match permission.group {
+        "" => permission.resource.to_owned(),
+        group => format!("{}.{group}", permission.resource),
+    }
+}
+
+async fn allowed(
+    client: &Client,
+    arguments: &Arguments,
+    permission: &Permission,
+    verb: &str,
+) -> kube::Result<bool> {
+    let (resource, subresource) = match permission.resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (permission.resource, None),
+    };
+    // A list or a watch of one object is asked for by its name, too.
+    let name = permission.one_object.then(|| match resource {
+        "secrets" => "weighbridge-ca".to_owned(),
+        _ => arguments.configuration_name.clone(),
+    });
+    let attributes = Some(ResourceAttributes {
+        group: Some(permission.group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource,
+        verb: Some(verb.to_owned()),
+        namespace: permission.own_namespace.then(|| arguments.namespace.clone()),
+        name,
+        ..ResourceAttributes::default()
+    });
+    let post = PostParams::default();
+    match &arguments.service_account {
+        None => {
+            let spec = SelfSubjectAccessReviewSpec { resource_attributes: attributes, ..Default::default() };
+            let review = SelfSubjectAccessReview { spec, ..Default::default() };
+            let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+            Ok(reviews.create(&post, &review).await?.status.is_some_and(|status| status.allowed))
+        }
+        Some(account) => {
+            let spec = SubjectAccessReviewSpec {
+                user: Some(format!("system:serviceaccount:{}:{account}", arguments.namespace)),
+                resource_attributes: attributes,
+                ..Default::default()
+            };
+            let review = SubjectAccessReview { spec, ..Default::default() };
+            let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+            Ok(reviews.create(&post, &review).await?.status.is_some_and(|status| status.allowed))
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The policy's file: YAML, versioned, every field optional.
+//!
+//! ```yaml
+//! apiVersion: config.weighbridge.dev/v1alpha1
+//! kind: Configuration
+//! mode: warn                      # of a namespace without the label: enforce, warn, audit, off
+//! denyAt: 0.9                     # P(OOM) from which a job is refused
+//! warnAt: 0.2                     # and from which it is warned about
+//! headroom: 2Gi                   # kept free of every accelerator: an amount, or a share like 5%
+//! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
+//! mfuPercent: 38                  # where a job gives none
+//! exemptions: {namespaces: [ci-*], users: [], groups: [], priorityClasses: []}
+//! overrides: {users: [], groups: [ml-leads]}
+//! accelerators:
+//!   labels: [scitix.ai/gpu-type]  # further node labels whose value names an accelerator
+//!   aliases: {h100nvlink80: H100-80GB}
+//! ```
+//!
+//! A field that nobody reads is refused: in a policy, a typo that is ignored is a hole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+
+use super::{Exemptions, Policy, Unknown};
+use crate::judge::Rules;
+use crate::units::Decimal;
+use crate::verdict::Headroom;
+use crate::webhook::{Mode, Overrides};
+
+/// The version of the file that is read.
+const API_VERSION: &str = "config.weighbridge.dev/v1alpha1";
+/// No policy is longer; Kubernetes keeps no larger `ConfigMap`.
+const LONGEST: usize = 1 << 20;
+
+/// The file, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct File {
+    api_version: String,
+    kind: String,
+    mode: Option<Mode>,
+    deny_at: Option<f64>,
+    warn_at: Option<f64>,
+    headroom: Option<String>,
+    unknown: Option<Unknown>,
+    mfu_percent: Option<Decimal>,
+    exemptions: Option<Exemptions>,
+    overrides: Option<Overrides>,
+    #[serde(default)]
+    accelerators: Accelerators,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Accelerators {
+    labels: Vec<String>,
+    aliases: BTreeMap<String, String>,
+}
+
+/// Reads a file's text.
+pub(super) fn read(text: &str) -> Result<File> {
+    ensure!(text.len() <= LONGEST, "it is longer than 1 MiB");
+    let file: File = serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!(first_line(&error)))?;
+    ensure!(
+        file.api_version == API_VERSION && file.kind == "Configuration",
+        "apiVersion must be {API_VERSION}, and kind Configuration"
+    );
+    Ok(file)
+}
+
+/// A parser's complaint without the excerpt that it draws.
+fn first_line(error: &serde_saphyr::Error) -> String {
+    let said = error.to_string();
+    let line = said.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+impl File {
+    /// The policy that the file makes of another.
+    pub(super) fn over(self, base: &Policy) -> Result<Policy> {
+        let rules = Rules {
+            deny_at: self.deny_at.unwrap_or(base.rules.deny_at),
+            warn_at: self.warn_at.unwrap_or(base.rules.warn_at),
+            headroom: match &self.headroom {
+                Some(text) => headroom(text)?,
+                None => base.rules.headroom,
+            },
+            mfu_percent: match self.mfu_percent {
+                Some(percent) => Some(percentage("mfuPercent", percent)?),
+                None => base.rules.mfu_percent,
+            },
+        };
+        thresholds(&rules)?;
+        let Accelerators { labels, aliases } = self.accelerators;
+        let catalogue = if labels.is_empty() && aliases.is_empty() {
+            base.catalogue.clone()
+        } else {
+            let extended = base.catalogue.extended(&aliases, labels);
+            Arc::new(extended.map_err(|problem| anyhow::anyhow!("accelerators: {problem}"))?)
+        };
+        Ok(Policy {
+            mode: self.mode.unwrap_or(base.mode),
+            unknown: self.unknown.unwrap_or(base.unknown),
+            rules,
+            exemptions: self.exemptions.unwrap_or_else(|| base.exemptions.clone()),
+            overrides: self.overrides.unwrap_or_else(|| base.overrides.clone()),
+            catalogue,
+            version: base.version,
+        })
+    }
+}
+
+fn thresholds(rules: &Rules) -> Result<()> {
+    let possible = |probability: f64| probability > 0.0 && probability <= 1.0;
+    for (field, probability) in [("denyAt", rules.deny_at), ("warnAt", rules.warn_at)] {
+        ensure!(possible(probability), "{field}: {probability} must be a probability over 0 and at most 1");
+    }
+    let (warn_at, deny_at) = (rules.warn_at, rules.deny_at);
+    ensure!(warn_at <= deny_at, "warnAt: {warn_at} must be at most denyAt, which is {deny_at}");
+    Ok(())
+}
+
+fn headroom(text: &str) -> Result<Headroom> {
+    let Some(headroom) = Headroom::parse(text) else {
+        bail!("headroom: {text} must be an amount like 2Gi, or a share below 100 % like 5%")
+    };
+    Ok(headroom)
+}
+
+fn percentage(field: &str, percent: Decimal) -> Result<Decimal> {
+    let possible = percent.micros > 0 && percent.as_f64() <= 100.0;
+    ensure!(possible, "{field}: {percent} must be a share over 0 and at most 100");
+    Ok(percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Bytes;
+
+    fn policy(body: &str) -> Result<Policy> {
+        let text = format!("apiVersion: {API_VERSION}\nkind: Configuration\n{body}");
+        read(&text)?.over(&Policy::default())
+    }
+
+    fn refused(body: &str) -> String {
+        format!("{:#}", policy(body).unwrap_err())
+    }
+
+    #[test]
+    fn what_is_not_said_stays_as_it_was() {
+        let policy = policy("").unwrap();
+        assert_eq!((policy.mode, policy.unknown), (Mode::Enforce, Unknown::Warn));
+        assert_eq!(policy.rules, Rules::default());
+        assert_eq!(policy.exemptions, Exemptions::default());
+    }
+
+    #[test]
+    fn every_field_is_taken() {
+        let policy = policy(
+            "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nmfuPercent: 38.5\n\
+             exemptions: {namespaces: [ci-*], priorityClasses: [system]}\noverrides: {groups: [ml-leads]}\n\
+             accelerators: {labels: [scitix.ai/gpu-type], aliases: {h100nvlink80: H100-80GB}}\n",
+        )
+        .unwrap();
+        assert_eq!((policy.mode, policy.unknown), (Mode::Warn, Unknown::Deny));
+        assert_eq!((policy.rules.deny_at, policy.rules.warn_at), (0.95, 0.3));
+        assert_eq!(policy.rules.headroom, Headroom::Bytes(Bytes::from_mib(2048)));
+        assert_eq!(policy.rules.mfu_percent.map(|mfu| mfu.to_string()).as_deref(), Some("38.5"));
+        assert_eq!(policy.exemptions.namespaces, ["ci-*"]);
+        assert_eq!(policy.overrides.groups, ["ml-leads"]);
+        assert_eq!(policy.catalogue.find("h100nvlink80").map(|a| a.name.as_str()), Some("H100-80GB"));
+    }
+
+    #[test]
+    fn what_cannot_hold_is_refused_with_what_must() {
+        for (body, said) in [
+            ("mood: warn", "mood"),
+            ("mode: Warn", "expected one of enforce, warn, audit, off"),
+            ("denyAt: 90", "denyAt: 90 must be a probability"),
+            ("warnAt: 0.95", "warnAt: 0.95 must be at most denyAt"),
+            ("headroom: lots", "headroom: lots must be an amount like 2Gi"),
+            ("headroom: 100%", "below 100 %"),
+            ("mfuPercent: 0", "mfuPercent: 0 must be a share over 0"),
+            ("exemptions: {everybody: []}", "everybody"),
+            ("accelerators: {aliases: {x: H999}}", "aliases.x: nobody knows the accelerator H999"),
+            ("accelerators: {aliases: {H100-80GB: A100-80GB}}", "aliases.H100-80GB"),
+            ("mode: warn\nmode: audit", "duplicate"),
+        ] {
+            let complaint = refused(body);
+            assert!(complaint.contains(said), "{body}: {complaint}");
+        }
+        let other = read("apiVersion: config.weighbridge.dev/v2\nkind: Configuration\n").unwrap_err();
+        assert!(other.to_string().contains("apiVersion must be config.weighbridge.dev/v1alpha1"));
+    }
+}

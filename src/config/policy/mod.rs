@@ -1,0 +1,112 @@
+//! The policy: what becomes of which workload, as an administrator has decided it, and as it holds now.
+//!
+//! It comes from the arguments, and over these from a versioned [`file`] that is [`follow`]ed: a change takes effect
+//! within seconds, and a file that cannot be read changes nothing.
+
+mod exemptions;
+mod file;
+mod follow;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::watch;
+
+pub use exemptions::{Exempt, Exemptions};
+pub use follow::{Metrics, follow};
+
+use crate::hardware::Catalogue;
+use crate::judge::Rules;
+use crate::webhook::{Mode, Overrides};
+
+/// What an administrator has decided.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The mode of a namespace without a label.
+    pub mode: Mode,
+    /// What becomes of a training job that cannot be judged.
+    pub unknown: Unknown,
+    /// Thresholds, headroom and defaults.
+    pub rules: Rules,
+    /// Who is not judged at all.
+    pub exemptions: Exemptions,
+    /// Who may override a refusal.
+    pub overrides: Overrides,
+    /// The accelerators, by all their names.
+    pub catalogue: Arc<Catalogue>,
+    /// Counts the policies of this process: another one may judge otherwise.
+    pub version: u64,
+}
+
+/// What becomes of a training job that cannot be judged, where the mode is `enforce`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub enum Unknown {
+    /// It is admitted in silence.
+    Admit,
+    /// It is admitted with a warning that lists what to add.
+    #[default]
+    Warn,
+    /// It is refused: whoever trains says what.
+    Deny,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Enforce,
+            unknown: Unknown::default(),
+            rules: Rules::default(),
+            exemptions: Exemptions::default(),
+            overrides: Overrides::default(),
+            catalogue: Arc::new(Catalogue::builtin().clone()),
+            version: 0,
+        }
+    }
+}
+
+impl Policy {
+    /// The policy of a file, over this one.
+    ///
+    /// # Errors
+    /// Where and why the file cannot be read or cannot hold, in words for the administrator.
+    pub fn with_file(&self, path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        self.with_text(&text).with_context(|| format!("{} is refused as a whole", path.display()))
+    }
+
+    fn with_text(&self, text: &str) -> Result<Self> {
+        file::read(text)?.over(self)
+    }
+}
+
+/// The policy that holds now; a change is told to whoever waits for one.
+#[derive(Debug)]
+pub struct Policies {
+    current: watch::Sender<Arc<Policy>>,
+}
+
+impl Policies {
+    /// With this one to begin with.
+    pub fn new(policy: Policy) -> Arc<Self> {
+        Arc::new(Self { current: watch::Sender::new(Arc::new(policy)) })
+    }
+
+    /// The one that holds now; cheap.
+    pub fn current(&self) -> Arc<Policy> {
+        self.current.borrow().clone()
+    }
+
+    /// Tells of changes.
+    pub fn changes(&self) -> watch::Receiver<Arc<Policy>> {
+        self.current.subscribe()
+    }
+
+    /// Puts another in its place.
+    fn replace(&self, policy: Policy) {
+        self.current.send_modify(|current| {
+            let version = current.version + 1;
+            *current = Arc::new(Policy { version, ..policy });
+        });
+    }
+}

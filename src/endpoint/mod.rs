@@ -1,0 +1,183 @@
+//! `POST /v1/estimate`: judgements for other engines, Kyverno and Gatekeeper for two. Off, unless `serve --api`.
+//!
+//! JSON in: a workload, a `TrainingEstimate`, a `List` of these and of documents that inform (ConfigMaps, Nodes), or
+//! `{"object": …}` around one, as Kyverno sends it. JSON out: the array that `check -o json` prints. Nothing is resolved
+//! from the cluster, so that nobody learns through us what they may not read; only the policy is this cluster's.
+//!
+//! Who asks shows a token of the cluster ([`authentication`]), and asks no more than ten times a second.
+
+mod authentication;
+
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use kube::Client;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::{counter::Counter, family::Family};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::cli::check;
+use crate::config::policy::Policies;
+use crate::judge::Ask;
+use crate::report;
+use authentication::{Authentication, Unauthenticated};
+
+/// No workload is larger; the apiserver takes none over 3 MiB.
+const LARGEST_BODY: usize = 3 << 20;
+/// Documents of one request.
+const MOST_DOCUMENTS: usize = 256;
+/// How often one user may ask.
+const A_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// How long a request may take, waiting included.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What is counted.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    requests: Family<OfCode, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCode {
+    code: u16,
+}
+
+impl Metrics {
+    /// Makes them readable.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "weighbridge_estimate_requests",
+            "Requests to POST /v1/estimate, by HTTP code",
+            self.requests.clone(),
+        );
+    }
+}
+
+/// What it takes to answer.
+struct Endpoint {
+    authentication: Authentication,
+    policies: Arc<Policies>,
+    limits: DefaultKeyedRateLimiter<String>,
+    /// One at a time: admission goes first.
+    at_once: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+/// The route.
+pub fn router(client: Client, policies: Arc<Policies>, metrics: Metrics) -> Router {
+    let endpoint = Endpoint {
+        authentication: Authentication::new(client),
+        policies,
+        limits: RateLimiter::keyed(Quota::per_second(A_SECOND)),
+        at_once: Arc::new(Semaphore::new(1)),
+        metrics,
+    };
+    Router::new()
+        .route("/v1/estimate", post(estimate))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(Arc::new(endpoint))
+}
+
+async fn estimate(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
+    let answered = tokio::time::timeout(LONGEST, endpoint.answer(&headers, body)).await;
+    let response = match answered {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Ok(Err((status, why))) => (status, axum::Json(json!({ "error": why }))).into_response(),
+        Err(_elapsed) => {
+            let why = json!({"error": "there was no time to judge it; ask again"});
+            (StatusCode::SERVICE_UNAVAILABLE, axum::Json(why)).into_response()
+        }
+    };
+    endpoint.metrics.requests.get_or_create(&OfCode { code: response.status().as_u16() }).inc();
+    response
+}
+
+impl Endpoint {
+    async fn answer(&self, headers: &HeaderMap, body: Bytes) -> Result<String, (StatusCode, String)> {
+        let user = self.authentication.user(headers).await.map_err(|error| match error {
+            Unauthenticated::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            _ => (StatusCode::UNAUTHORIZED, error.to_string()),
+        })?;
+        if self.limits.check_key(&user).is_err() {
+            let why = format!("more than {A_SECOND} requests a second");
+            return Err((StatusCode::TOO_MANY_REQUESTS, why));
+        }
+        // Who has not asked for a while is forgotten.
+        if self.limits.len() > 1_000 {
+            self.limits.retain_recent();
+        }
+        let objects = documents(&body).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+        let policy = self.policies.current();
+        let permit = self.at_once.clone().acquire_owned().await;
+        let judging = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let judged = || report::json(&check::entries(&objects, &policy, &Ask::default()));
+            catch_unwind(AssertUnwindSafe(judged))
+        });
+        let failed = || (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned());
+        match judging.await {
+            Ok(Ok(Ok(text))) => Ok(text),
+            _ => Err(failed()),
+        }
+    }
+}
+
+/// The documents of a body.
+fn documents(body: &[u8]) -> Result<Vec<Value>, String> {
+    let body: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let inner = match body {
+        Value::Object(mut fields) if !fields.contains_key("kind") => fields.remove("object"),
+        object @ Value::Object(_) => Some(object),
+        _ => None,
+    };
+    let object = inner.filter(|inner| inner.get("kind").is_some());
+    let object =
+        object.ok_or("the body must be a Kubernetes object, a List, or {\"object\": …} around one")?;
+    let is_list = object.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let documents = match object.get("items") {
+        Some(Value::Array(items)) if is_list => items.clone(),
+        _ => vec![object],
+    };
+    if documents.len() > MOST_DOCUMENTS {
+        return Err(format!("a List of {} objects; at most {MOST_DOCUMENTS} are read", documents.len()));
+    }
+    Ok(documents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_comes_bare_or_wrapped_or_in_a_list() {
+        let job = json!({"apiVersion": "batch/v1", "kind": "Job"});
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [job, job]});
+        for (body, count) in
+            [(json!({"object": job}), 1), (job.clone(), 1), (list.clone(), 2), (json!({"object": list}), 2)]
+        {
+            assert_eq!(documents(body.to_string().as_bytes()).unwrap().len(), count, "{body}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_told_what_it_must_be() {
+        for body in ["", "[]", "{}", "7", "{\"object\": 7}", "{\"object\": {}}"] {
+            let why = documents(body.as_bytes()).unwrap_err();
+            assert!(why.contains("not JSON") || why.contains("must be a Kubernetes object"), "{body}: {why}");
+        }
+        let many = json!({"kind": "List", "items": vec![json!({"kind": "Job"}); 257]});
+        assert!(documents(many.to_string().as_bytes()).unwrap_err().contains("at most 256"));
+    }
+}

@@ -1,0 +1,140 @@
+//! A program's arguments, asked by name: `--name value`, `--name=value`, `-name value`, `key=value`.
+//!
+//! As argparse does it: `-` and `_` within a name are the same, and the last one of several counts.
+
+/// A word of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Word {
+    /// Its text, quotes removed and variables expanded.
+    pub(crate) text: String,
+    /// Whether all of it is known: no variable is left whose value nobody knows.
+    pub(crate) known: bool,
+}
+
+impl Word {
+    /// A word all of which is known.
+    pub(crate) fn known(text: impl Into<String>) -> Self {
+        Self { text: text.into(), known: true }
+    }
+}
+
+/// The arguments behind a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    words: Vec<Word>,
+}
+
+impl Arguments {
+    /// Arguments out of words.
+    pub(crate) fn of(words: Vec<Word>) -> Self {
+        Self { words }
+    }
+
+    /// All words.
+    pub(crate) fn words(&self) -> &[Word] {
+        &self.words
+    }
+
+    /// Whether an option of this name stands there, with a value or without.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.words.iter().any(|word| split(&word.text).is_some_and(|(given, _)| same(given, name)))
+    }
+
+    /// The value of an option; none where it is not there, has no value, or a value that nobody knows.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let at = self
+            .words
+            .iter()
+            .rposition(|word| split(&word.text).is_some_and(|(given, _)| same(given, name)))?;
+        let word = self.words.get(at)?;
+        match split(&word.text)?.1 {
+            Some(value) => word.known.then_some(value),
+            None => self
+                .words
+                .get(at + 1)
+                .filter(|next| next.known && !is_option(&next.text))
+                .map(|next| next.text.as_str()),
+        }
+    }
+
+    /// The values behind an option that takes several, up to the next option.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let at =
+            self.words.iter().rposition(|word| split(&word.text).is_some_and(|(given, _)| same(given, name)));
+        let Some(at) = at else { return Vec::new() };
+        if let Some((_, Some(value))) = self.words.get(at).and_then(|word| split(&word.text)) {
+            return vec![value];
+        }
+        let behind = self.words.iter().skip(at + 1).take_while(|word| !is_option(&word.text));
+        behind.filter(|word| word.known).map(|word| word.text.as_str()).collect()
+    }
+
+    /// The value of a `key=value` word, as Hydra and its like take them; `++key=value` and `+key=value`, too.
+    pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
+        self.overrides().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
+    }
+
+    /// All `key=value` words that are known, without the leading `+`.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&str, &str)> {
+        let words = self.words.iter().filter(|word| word.known && !word.text.starts_with('-'));
+        words.filter_map(|word| word.text.trim_start_matches('+').split_once('='))
+    }
+}
+
+fn is_option(text: &str) -> bool {
+    text.starts_with('-') && text.parse::<f64>().is_err() && text != "-"
+}
+
+/// An option's name without dashes, and its value where `=` gives one.
+fn split(text: &str) -> Option<(&str, Option<&str>)> {
+    if !is_option(text) {
+        return None;
+    }
+    let text = text.trim_start_matches('-');
+    Some(match text.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    })
+}
+
+fn same(given: &str, name: &str) -> bool {
+    let plain = |text: &str| {
+        text.trim_start_matches('-').bytes().map(|b| if b == b'_' { b'-' } else { b }).collect::<Vec<_>>()
+    };
+    plain(given) == plain(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(words: &[&str]) -> Arguments {
+        Arguments::of(words.iter().map(|word| Word::known(*word)).collect())
+    }
+
+    #[test]
+    fn an_option_is_found_however_it_is_written() {
+        let given = arguments(&[
+            "--tensor_model_parallel_size",
+            "8",
+            "--lr=1e-4",
+            "--bf16",
+            "--lr",
+            "-2",
+            "x=3",
+            "++a.b=4",
+        ]);
+        assert_eq!(given.value("--tensor-model-parallel-size"), Some("8"));
+        assert_eq!(given.value("--lr"), Some("-2"));
+        assert!(given.has("--bf16") && given.value("--bf16").is_none() && !given.has("--fp16"));
+        assert_eq!(given.overridden("x"), Some("3"));
+        assert_eq!(given.overridden("a.b"), Some("4"));
+        assert_eq!(arguments(&["--t", "q", "v", "--r", "4"]).values("--t"), ["q", "v"]);
+    }
+
+    #[test]
+    fn a_value_that_nobody_knows_is_none() {
+        let unknown = Word { text: "$TP".into(), known: false };
+        assert_eq!(Arguments::of(vec![Word::known("--tp"), unknown]).value("--tp"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! What a launch says of the training job: values by field of the spec, each with where it stands and how strong it is.
+//!
+//! A reader says things in any order; they are offered to the [`Provenance`] by strength. What a field does not take (a
+//! wrong type, a number out of range) is not believed and said in a warning: a command line is no contract, and nobody is
+//! refused for a flag that we misread.
+
+use serde_json::Value;
+
+use crate::workload::provenance::Provenance;
+use crate::workload::{complaint, printable, what_if};
+
+/// How strong a source is; the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Strength {
+    /// An argument of the command.
+    Argument,
+    /// A configuration file that the command names.
+    File,
+    /// A variable of the environment.
+    Environment,
+    /// What the framework does where nothing is said; after a known model's dimensions.
+    Default,
+}
+
+/// A value of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Offered {
+    /// The spec's field path.
+    pub(crate) field: String,
+    /// Its value, as the spec writes it.
+    pub(crate) value: Value,
+    /// Who says so.
+    pub(crate) source: String,
+    /// How strong that is.
+    pub(crate) strength: Strength,
+}
+
+/// What a launch says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    /// Where the launch stands: `container trainer`.
+    pub(crate) place: String,
+    /// Values.
+    pub(crate) offers: Vec<Offered>,
+    /// One line each, at most 120 characters.
+    pub(crate) warnings: Vec<String>,
+    /// Why the estimate does not cover this job, in a few words: `reinforcement learning holds several models`.
+    pub(crate) beyond: Option<&'static str>,
+    /// Processes that a launcher starts on each node, where it says so.
+    pub(crate) processes_per_node: Option<u64>,
+    /// Nodes that a launcher counts on.
+    pub(crate) nodes: Option<u64>,
+}
+
+impl Said {
+    /// An argument says so: `--tensor-model-parallel-size`.
+    pub(crate) fn argument(&mut self, field: &str, value: impl Into<Value>, argument: &str) {
+        let source = format!("{}: {argument}", self.place);
+        self.offer(field, value.into(), source, Strength::Argument);
+    }
+
+    /// A key of a file says so.
+    pub(crate) fn file(&mut self, field: &str, value: impl Into<Value>, file: &str, key: &str) {
+        self.offer(field, value.into(), format!("{file}: {key}"), Strength::File);
+    }
+
+    /// A variable of the environment says so.
+    pub(crate) fn environment(&mut self, field: &str, value: impl Into<Value>, variable: &str) {
+        let source = format!("{}: env {variable}", self.place);
+        self.offer(field, value.into(), source, Strength::Environment);
+    }
+
+    /// The framework does so where nothing is said: `Megatron-LM core_v0.12 default`.
+    pub(crate) fn assume(&mut self, field: &str, value: impl Into<Value>, source: &str) {
+        self.offer(field, value.into(), source.to_owned(), Strength::Default);
+    }
+
+    /// Something is doubtful.
+    pub(crate) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// Whether anything has been said of a field.
+    pub(crate) fn knows(&self, field: &str) -> bool {
+        self.offers.iter().any(|offered| offered.field == field)
+    }
+
+    fn offer(&mut self, field: &str, value: Value, source: String, strength: Strength) {
+        let problem = match what_if::field(field, &value) {
+            Ok(Some(value)) => {
+                self.offers.push(Offered { field: field.to_owned(), value, source, strength });
+                return;
+            }
+            Ok(None) => "there is no such field".to_owned(),
+            Err(problem) => complaint(&problem, 80),
+        };
+        self.warnings.push(printable(&format!("{source} is not believed: {field}: {problem}"), 120));
+    }
+
+    /// Offers everything but the framework's defaults, the strongest first; gives back the defaults.
+    pub(crate) fn offer_to(mut self, provenance: &mut Provenance) -> Vec<Offered> {
+        self.offers.sort_by_key(|offered| offered.strength);
+        let (defaults, said): (Vec<_>, Vec<_>) =
+            self.offers.into_iter().partition(|offered| offered.strength == Strength::Default);
+        for Offered { field, value, source, .. } in said {
+            provenance.offer(&field, value, &source);
+        }
+        defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stronger_source_is_offered_first_and_defaults_are_given_back() {
+        let mut said = Said { place: "container a".into(), ..Said::default() };
+        said.assume("precision", "BF16", "torchtitan default");
+        said.environment("parallelism.tensor", 4, "TP");
+        said.argument("parallelism.tensor", 8, "--tp");
+        let mut provenance = Provenance::default();
+        let defaults = said.offer_to(&mut provenance);
+        assert_eq!(defaults.len(), 1);
+        assert_eq!(provenance.number("parallelism.tensor"), Some(8));
+        assert_eq!(
+            provenance.disagreements(),
+            ["parallelism.tensor is 8 (container a: --tp), not 4 (container a: env TP)"]
+        );
+    }
+
+    #[test]
+    fn what_a_field_does_not_take_is_not_believed() {
+        let mut said = Said::default();
+        said.argument("parallelism.tensor", 0, "--tp");
+        said.argument("precision", "int7", "--precision");
+        said.argument("nonsense", 1, "--nonsense");
+        assert!(said.offers.is_empty());
+        assert_eq!(said.warnings.len(), 3);
+    }
+}

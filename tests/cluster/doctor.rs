@@ -1,0 +1,80 @@
+//! `weighbridge doctor`, on an installation that works and on some that don't.
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
+use crate::gate::{Gate, SOON, weighbridge};
+
+/// What it says, and how it ends.
+async fn examined(control_plane: &ControlPlane, arguments: &[&str]) -> Result<(String, i32)> {
+    let kubeconfig = control_plane.kubeconfig();
+    let output = tokio::process::Command::new(weighbridge())
+        .arg("doctor")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(arguments)
+        .output()
+        .await?;
+    ensure!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok((String::from_utf8(output.stdout)?, output.status.code().context("it was killed")?))
+}
+
+#[tokio::test]
+async fn of_what_works_it_says_so_piece_by_piece() -> Result<()> {
+    let gate = Gate::shared().await?;
+    let yard = gate.yard().await?;
+    let names = ["--namespace", "gate", "--configuration-name", "gate", "--try-in", yard.name()];
+    // The lease may be without a holder while another test stops a replica.
+    let (said, _) = examined(gate.control_plane, &names).await?;
+    for line in [
+        "ok     the apiserver answers, v1.",
+        "ok     the CRD trainingestimates.weighbridge.dev is this version's",
+        "ok     the configuration gate has an entry for each of ",
+        "ok     the entries of gate trust a CA that is good for 36",
+        "ok     whoever runs this has all ",
+        "ok     a job that must run out of memory is refused in ",
+    ] {
+        ensure!(said.contains(line), "{line} in\n{said}");
+    }
+    // Beside a control plane, no Service leads to it.
+    ensure!(said.contains("WRONG  no replica behind the Service gate/weighbridge is ready"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_broken_is_named_with_what_to_do() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("doctor", &[]).await?;
+    let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
+    let setup = Setup { failure_policy: "Ignore", ..Setup::new("doctor", reach) };
+    let serve = Serve::start(control_plane, weighbridge(), setup).await?;
+    let names = ["--namespace", "doctor", "--configuration-name", "doctor", "--try-in", namespace.name()];
+    serve.kill()?;
+
+    // Killed, it leaves its configuration behind, and nobody answers.
+    let client: Client = control_plane.admin()?;
+    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client);
+    let (said, status) = examined(control_plane, &names).await?;
+    ensure!(said.contains("WRONG  a job that must run out of memory is admitted"), "{said}");
+    ensure!(status == 1, "it ended with {status}");
+
+    let mut emptied = configurations.get("doctor").await?;
+    for entry in emptied.webhooks.iter_mut().flatten() {
+        entry.client_config.ca_bundle = None;
+    }
+    let emptied = json!({"webhooks": emptied.webhooks});
+    configurations.patch("doctor", &PatchParams::default(), &Patch::Merge(&emptied)).await?;
+    let (said, _) = examined(control_plane, &names).await?;
+    ensure!(said.contains("entries of doctor trust no CA"), "{said}");
+
+    configurations.delete("doctor", &kube::api::DeleteParams::default()).await?;
+    wait_until("the configuration to be missed", SOON, || async {
+        let (said, status) = examined(control_plane, &names).await?;
+        Ok(status == 1 && said.contains("WRONG  the ValidatingWebhookConfiguration doctor is not there"))
+    })
+    .await
+}

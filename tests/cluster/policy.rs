@@ -1,0 +1,126 @@
+//! The policy's file: what it decides, that a change takes effect, and that a mistake in it changes nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_for, wait_until};
+use crate::gate::{Gate, SOON, Yard, refusal, weighbridge};
+use crate::jobs::{hopeless, named, pytorchjob};
+
+const HEAD: &str = "apiVersion: config.weighbridge.dev/v1alpha1\nkind: Configuration\n";
+
+/// The file as a mounted ConfigMap has it: behind a link to a folder, which a change turns to another.
+struct Mounted {
+    folder: tempfile::TempDir,
+    versions: usize,
+}
+
+impl Mounted {
+    fn new(policy: &str) -> Result<Self> {
+        let mut mounted = Self { folder: tempfile::tempdir()?, versions: 0 };
+        std::os::unix::fs::symlink("..data/config.yaml", mounted.file())?;
+        mounted.change(policy)?;
+        Ok(mounted)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("config.yaml")
+    }
+
+    fn change(&mut self, policy: &str) -> Result<()> {
+        self.versions += 1;
+        let version = format!("..version-{}", self.versions);
+        let at = |name: &str| self.folder.path().join(name);
+        fs::create_dir(at(&version))?;
+        fs::write(at(&version).join("config.yaml"), format!("{HEAD}{policy}"))?;
+        std::os::unix::fs::symlink(Path::new(&version), at("..data_tmp"))?;
+        fs::rename(at("..data_tmp"), at("..data"))?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_changed_policy_takes_effect_and_a_broken_one_changes_nothing() -> Result<()> {
+    let mut mounted = Mounted::new("unknown: Warn\n")?;
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("policy", &[("weighbridge.dev/mode", "enforce")]).await?;
+    let setup = Setup::new("policy", Reach::Namespaces(vec![namespace.name().to_owned()]));
+    let arguments = vec![format!("--config={}", mounted.file().display())];
+    let serve = Serve::start(control_plane, weighbridge(), Setup { arguments, ..setup }).await?;
+    let yard = Yard::new(control_plane, &serve, namespace)?;
+    let unknown = || pytorchjob("nobody-knows", 1, &[("precision", "bf16")]);
+    yard.admitted(&unknown()).await?;
+
+    mounted.change("unknown: Deny\n")?;
+    let other = named(unknown(), "nobody-knows-2");
+    wait_until("what nobody knows is refused", SOON, || async {
+        let arguments = ["create", "--dry-run=server", "-n", yard.name(), "-f", "-"];
+        let said = control_plane.kubectl()?.run_with_input(&arguments, &other.to_string()).await?;
+        Ok(!said.status.success())
+    })
+    .await?;
+    assert_eq!(refusal(yard.create(&other).await?)?.code, 403);
+
+    mounted.change("unknown: Never\n")?;
+    wait_until("the mistake is seen", SOON, || async {
+        Ok(serve.metrics().await?.sum("weighbridge_policy_refused", &[]) > 0.5)
+    })
+    .await?;
+    assert_eq!(refusal(yard.create(&other).await?)?.code, 403, "the last good one holds");
+    serve.stop().await
+}
+
+#[tokio::test]
+async fn an_exempt_namespace_is_not_judged() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let judged = control_plane.guarded_namespace("exempt", &[("weighbridge.dev/mode", "enforce")]).await?;
+    let free = control_plane.guarded_namespace("exempt", &[]).await?;
+    let mounted = Mounted::new(&format!("exemptions: {{namespaces: [{}]}}\n", free.name()))?;
+    let reach = Reach::Namespaces(vec![judged.name().to_owned(), free.name().to_owned()]);
+    let arguments = vec![format!("--config={}", mounted.file().display())];
+    let setup = Setup { arguments, ..Setup::new("exempt", reach) };
+    let serve = Serve::start(control_plane, weighbridge(), setup).await?;
+    let (judged, free) = (Yard::new(control_plane, &serve, judged)?, Yard::new(control_plane, &serve, free)?);
+    assert_eq!(refusal(judged.create(&hopeless("llama")?).await?)?.code, 403);
+    free.create(&hopeless("llama")?).await??;
+    assert_eq!(free.audited("create", &hopeless("llama")?).await?["exempt"], "namespace");
+    serve.stop().await
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_hold_ends_the_start_with_what_must() -> Result<()> {
+    let mounted = Mounted::new("denyAt: 90\n")?;
+    let file = format!("--config={}", mounted.file().display());
+    let said = tokio::process::Command::new(weighbridge()).args(["serve", &file]).output().await?;
+    let said = String::from_utf8(said.stderr)?;
+    assert!(said.contains("denyAt: 90 must be a probability"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn letting_a_namespace_enforce_tells_what_in_it_would_be_refused() -> Result<()> {
+    let yard = Gate::shared().await?.yard_in_mode(Some("warn")).await?;
+    yard.admitted(&hopeless("too-large")?).await?;
+    let label = ["label", "namespace", yard.name(), "weighbridge.dev/mode=enforce", "--overwrite"];
+    // The cache hears of the job a moment later.
+    let said = wait_for("the warning", SOON, || async {
+        let dry_run = [&label[..], &["--dry-run=server"]].concat();
+        let said = yard.control_plane.kubectl()?.run(&dry_run).await?.stderr;
+        ensure!(said.contains("pytorchjob/too-large"), "kubectl says: {said}");
+        Ok(Some(said))
+    })
+    .await?;
+    assert!(said.contains("1 would be refused if created now"), "{said}");
+
+    let namespaces: Api<Namespace> = Api::all(yard.client.clone());
+    let enforce = json!({"metadata": {"labels": {"weighbridge.dev/mode": "enforce"}}});
+    namespaces.patch(yard.name(), &PatchParams::default(), &Patch::Merge(enforce)).await?;
+    assert_eq!(refusal(yard.create(&named(hopeless("x")?, "another")).await?)?.code, 403);
+    Ok(())
+}
