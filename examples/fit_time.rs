@@ -9,9 +9,11 @@
     reason = "a program for who maintains the coefficients ends where it meets the unexpected"
 )]
 
+#[allow(dead_code, reason = "the accuracy tests read the rest")]
 #[path = "../tests/accuracy/throughput/mod.rs"]
 mod throughput;
 
+#[allow(clippy::print_stdout, reason = "that is what it is for")]
 fn main() {
-    print!("{}", throughput::file::fitted());
+    print!("{}", throughput::file::text(&throughput::file::fitting()));
 }

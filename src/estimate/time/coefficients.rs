@@ -130,7 +130,11 @@ impl Coefficients {
     }
 
     /// The generation of an accelerator; the last one is every other's.
-    #[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
+    #[allow(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the file is compiled in, and a test reads it"
+    )]
     pub fn generation(&self, accelerator: &Accelerator) -> &Generation {
         let of = self.generation.iter().find(|generation| generation.has(&accelerator.key));
         of.or(self.generation.last()).expect("data/time.toml lists generations")

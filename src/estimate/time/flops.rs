@@ -18,7 +18,7 @@
 //! Short samples attend to themselves only: `s` is the typical length where one is given.
 //!
 //! **Causal attention is counted once.** Megatron-LM counts so since 2025 (`num_floating_point_operations`); before, and
-//! in torchtitan, llm-foundry and PaLM's appendix, the whole square counts, which makes the same run's MFU up to a fifth
+//! in torchtitan, llm-foundry and Chowdhery et al. 2022, the whole square counts, which makes the same run's MFU up to a fifth
 //! higher at 8k tokens. Megatron's formula leaves the router out. Narayanan et al. 2021 count the square, and the
 //! recomputation with it: 96·B·s·L·h²·(1 + s/6h + V/16Lh).
 //!

@@ -83,7 +83,7 @@ impl Work {
         accelerator: &Accelerator,
         generation: &Generation,
     ) -> Option<Self> {
-        let (precision, rate) = super::peak(accelerator, plan.precision)?;
+        let (precision, rate) = peak(accelerator, plan.precision)?;
         let peak = rate.0 as f64;
         let half = match precision {
             Precision::FP32 | Precision::TF32 => peak,

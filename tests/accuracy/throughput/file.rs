@@ -11,16 +11,16 @@ use super::rows::{self, Row};
 use super::spread::{self, HeldOut};
 
 /// Everything that is fitted, and predictions of what was held out.
-pub struct Fitting {
-    pub rows: Vec<Row>,
-    pub samples: Vec<Sample>,
-    pub names: Names,
-    pub fitted: Fitted,
-    pub held_out: HeldOut,
+pub(crate) struct Fitting {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) names: Names,
+    pub(crate) fitted: Fitted,
+    pub(crate) held_out: HeldOut,
 }
 
 /// Fits all rows, and again without each group.
-pub fn fitting() -> Fitting {
+pub(crate) fn fitting() -> Fitting {
     let rows = rows::rows();
     let (samples, names) = fit::samples(&rows);
     let used: Vec<&Sample> = fit::fitted_on(&rows, &samples).collect();
@@ -34,13 +34,12 @@ pub fn fitting() -> Fitting {
     Fitting { rows, samples, names, fitted, held_out }
 }
 
-/// The fitted part of the file.
-pub fn fitted() -> String {
-    text(&fitting())
+fn borrowed(entries: &[(String, f64)]) -> Vec<(&str, f64)> {
+    entries.iter().map(|(name, value)| (name.as_str(), *value)).collect()
 }
 
-/// The same of what is fitted already.
-pub fn text(fitting: &Fitting) -> String {
+/// The fitted part of the file.
+pub(crate) fn text(fitting: &Fitting) -> String {
     let Fitting { rows, samples, names, fitted, held_out } = fitting;
     let mut text = String::new();
     let mut table = |name: &str, entries: &[(&str, f64)]| {
@@ -55,11 +54,8 @@ pub fn text(fitting: &Fitting) -> String {
     let of = |names: &[String], at: &dyn Fn(usize) -> usize| -> Vec<(String, f64)> {
         names.iter().enumerate().map(|(i, name)| (name.clone(), fitted[at(i)])).collect()
     };
-    fn borrowed(entries: &[(String, f64)]) -> Vec<(&str, f64)> {
-        entries.iter().map(|(name, value)| (name.as_str(), *value)).collect()
-    }
     // A generation without a row is where its prior is, which the program knows by itself.
-    let efficiency: Vec<_> = of(&names.generations, &|i| names.generation(i))
+    let efficiency: Vec<_> = of(&names.generations, &|i| fit::of_generation(i))
         .into_iter()
         .filter(|(name, _)| name != "other")
         .map(|(name, value)| (name, value.exp()))

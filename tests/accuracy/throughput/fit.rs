@@ -22,10 +22,10 @@ const SCALE: f64 = 0.1;
 const STRICTNESS: f64 = 0.6 * 0.6;
 
 /// A row, counted.
-pub struct Sample {
-    pub work: Work,
-    pub measured: f64,
-    pub weight: f64,
+pub(crate) struct Sample {
+    pub(crate) work: Work,
+    pub(crate) measured: f64,
+    pub(crate) weight: f64,
     generation: usize,
     accelerator: usize,
     framework: Option<usize>,
@@ -33,22 +33,24 @@ pub struct Sample {
 
 /// What the coefficients' positions mean.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
-    pub generations: Vec<String>,
-    pub accelerators: Vec<String>,
-    pub frameworks: Vec<String>,
+pub(crate) struct Names {
+    pub(crate) generations: Vec<String>,
+    pub(crate) accelerators: Vec<String>,
+    pub(crate) frameworks: Vec<String>,
     middle: Vec<f64>,
     spread: Vec<f64>,
 }
 
+/// A generation's position among the coefficients.
+pub(crate) fn of_generation(index: usize) -> usize {
+    COUNT + index
+}
+
 impl Names {
-    pub fn generation(&self, index: usize) -> usize {
-        COUNT + index
-    }
-    pub fn accelerator(&self, index: usize) -> usize {
+    pub(crate) fn accelerator(&self, index: usize) -> usize {
         COUNT + self.generations.len() + index
     }
-    pub fn framework(&self, index: usize) -> usize {
+    pub(crate) fn framework(&self, index: usize) -> usize {
         COUNT + self.generations.len() + self.accelerators.len() + index
     }
 }
@@ -61,7 +63,7 @@ fn position(names: &mut Vec<String>, name: &str) -> usize {
 }
 
 /// Counts the rows.
-pub fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
+pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
     let coefficients = Coefficients::builtin();
     let mut names = Names::default();
     let mut of_origin: BTreeMap<&str, usize> = BTreeMap::new();
@@ -116,18 +118,18 @@ pub fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
 const ONE_IN: usize = 8;
 
 /// The rows that coefficients are fitted on.
-pub fn is_fitted_on(row: &Row, index: usize) -> bool {
+pub(crate) fn is_fitted_on(row: &Row, index: usize) -> bool {
     row.laid_out && (row.source != "vtrain-s" || index.is_multiple_of(ONE_IN))
 }
 
 /// The samples that coefficients are fitted on.
-pub fn fitted_on<'a>(rows: &'a [Row], samples: &'a [Sample]) -> impl Iterator<Item = &'a Sample> {
+pub(crate) fn fitted_on<'a>(rows: &'a [Row], samples: &'a [Sample]) -> impl Iterator<Item = &'a Sample> {
     let chosen = rows.iter().zip(samples).enumerate();
     chosen.filter(|(index, (row, _))| is_fitted_on(row, *index)).map(|(_, (_, sample))| sample)
 }
 
 /// The coefficients' logarithms.
-pub type Fitted = Vec<f64>;
+pub(crate) type Fitted = Vec<f64>;
 
 fn terms(fitted: &[f64]) -> Terms {
     let mut terms = [1.0; COUNT];
@@ -138,7 +140,7 @@ fn terms(fitted: &[f64]) -> Terms {
 }
 
 /// The terms, and the share of its peak that an accelerator reaches.
-pub fn of_accelerator(
+pub(crate) fn of_accelerator(
     names: &Names,
     fitted: &[f64],
     accelerator: &Accelerator,
@@ -146,19 +148,18 @@ pub fn of_accelerator(
 ) -> (Terms, f64) {
     let at = |known: &[String], name: &str| known.iter().position(|known| known == name);
     let usual = at(&names.generations, &generation.name)
-        .map_or((0.85 * generation.ceiling).ln(), |i| fitted[names.generation(i)]);
+        .map_or((0.85 * generation.ceiling).ln(), |i| fitted[of_generation(i)]);
     let own = at(&names.accelerators, &accelerator.key).map_or(0.0, |i| fitted[names.accelerator(i)]);
     (terms(fitted), (usual + own).exp())
 }
 
 /// ln tokens a second.
-pub fn predict(sample: &Sample, names: &Names, fitted: &[f64]) -> f64 {
+pub(crate) fn predict(sample: &Sample, names: &Names, fitted: &[f64]) -> f64 {
     predict_with(sample, names, fitted, &terms(fitted), 0.0)
 }
 
 fn predict_with(sample: &Sample, names: &Names, fitted: &[f64], terms: &Terms, more: f64) -> f64 {
-    let efficiency =
-        fitted[names.generation(sample.generation)] + fitted[names.accelerator(sample.accelerator)];
+    let efficiency = fitted[of_generation(sample.generation)] + fitted[names.accelerator(sample.accelerator)];
     let own = sample.framework.map_or(0.0, |framework| fitted[names.framework(framework)]);
     let step = step(&sample.work, terms, (efficiency + more).exp());
     (sample.work.tokens / step.seconds).ln() + own
@@ -178,7 +179,7 @@ const FACTORS: &[Term] = &[
 ];
 
 /// The coefficients that fit the chosen samples best, from a start.
-pub fn fit(samples: &[&Sample], names: &Names, start: Option<&Fitted>, rounds: usize) -> Fitted {
+pub(crate) fn fit(samples: &[&Sample], names: &Names, start: Option<&Fitted>, rounds: usize) -> Fitted {
     let mut fitted = start.cloned().unwrap_or_else(|| names.middle.clone());
     let mut loss = objective(samples, names, &fitted);
     for _ in 0..rounds {
@@ -237,7 +238,7 @@ fn normal_equations(samples: &[&Sample], names: &Names, fitted: &[f64]) -> (Vec<
             slopes.push((index, (predict_with(sample, names, fitted, &moved, 0.0) - here) / STEP));
         }
         let efficiency = (predict_with(sample, names, fitted, &at, STEP) - here) / STEP;
-        slopes.push((names.generation(sample.generation), efficiency));
+        slopes.push((of_generation(sample.generation), efficiency));
         slopes.push((names.accelerator(sample.accelerator), efficiency));
         slopes.extend(sample.framework.map(|framework| (names.framework(framework), 1.0)));
         let residual = here - sample.measured;

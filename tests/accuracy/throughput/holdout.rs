@@ -12,7 +12,7 @@ const FOLDS: usize = 16;
 
 /// What is held out together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whole {
+pub(crate) enum Whole {
     Models,
     Origins,
     Accelerators,
@@ -29,7 +29,13 @@ impl Whole {
 }
 
 /// ln predicted − ln measured of every row, each predicted without its group.
-pub fn residuals(rows: &[Row], samples: &[Sample], names: &Names, start: &Fitted, whole: Whole) -> Vec<f64> {
+pub(crate) fn residuals(
+    rows: &[Row],
+    samples: &[Sample],
+    names: &Names,
+    start: &Fitted,
+    whole: Whole,
+) -> Vec<f64> {
     let mut groups: Vec<&str> = Vec::new();
     for row in rows {
         if !groups.contains(&whole.of(row)) {

@@ -21,9 +21,9 @@ use super::fit::{self, Names};
 /// One training.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Run {
-    pub name: String,
-    pub model: String,
+pub(crate) struct Run {
+    pub(crate) name: String,
+    pub(crate) model: String,
     #[serde(rename = "source")]
     _source: String,
     parameters: Option<String>,
@@ -32,10 +32,10 @@ pub struct Run {
     accelerators: Option<u32>,
     accelerator: String,
     precision: Option<Precision>,
-    pub hours: Option<f64>,
+    pub(crate) hours: Option<f64>,
     #[serde(default)]
-    pub derived: bool,
-    pub left_out: Option<String>,
+    pub(crate) derived: bool,
+    pub(crate) left_out: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -44,21 +44,21 @@ struct File {
 }
 
 /// All runs, in the file's order.
-pub fn runs() -> Vec<Run> {
+pub(crate) fn runs() -> Vec<Run> {
     let file: File = toml::from_str(include_str!("hours.toml")).expect("hours.toml is valid");
     file.run
 }
 
 impl Run {
     /// The accelerator.
-    pub fn device(&self) -> &'static Accelerator {
+    pub(crate) fn device(&self) -> &'static Accelerator {
         Catalogue::builtin()
             .find(&self.accelerator)
             .unwrap_or_else(|| panic!("{} is not in the catalogue", self.accelerator))
     }
 
     /// What a planner writes.
-    pub fn job(&self) -> TrainingJob {
+    pub(crate) fn job(&self) -> TrainingJob {
         let count = |text: &Option<String>| {
             text.as_deref().map(|text| Count::parse(text).unwrap_or_else(|e| panic!("{text}: {e}")))
         };
@@ -81,20 +81,20 @@ impl Run {
 }
 
 /// A run as the planner's two coefficients see it.
-pub struct Point {
+pub(crate) struct Point {
     /// Tens of active parameters.
-    pub size: f64,
+    pub(crate) size: f64,
     /// ln(published / of one accelerator alone) of the utilization.
-    pub off: f64,
+    pub(crate) off: f64,
 }
 
 /// The runs that coefficients are fitted on.
-pub fn fitted_on(run: &Run) -> bool {
+pub(crate) fn fitted_on(run: &Run) -> bool {
     run.left_out.is_none() && run.hours.is_some()
 }
 
 /// The tokens a second of one accelerator alone against the published ones.
-pub fn point(run: &Run, names: &Names, fitted: &[f64]) -> Point {
+pub(crate) fn point(run: &Run, names: &Names, fitted: &[f64]) -> Point {
     let (job, accelerator) = (run.job(), run.device());
     let plan = assume(&job, Device { bf16: accelerator.computes_in_bf16() }).expect("it has a size").likely;
     let generation = Coefficients::builtin().generation(accelerator);
@@ -109,7 +109,7 @@ pub fn point(run: &Run, names: &Names, fitted: &[f64]) -> Point {
 }
 
 /// Level and size by least squares, of all points but one.
-pub fn line(points: &[Point], without: Option<usize>) -> (f64, f64) {
+pub(crate) fn line(points: &[Point], without: Option<usize>) -> (f64, f64) {
     const RIDGE: f64 = 0.5;
     let kept = || points.iter().enumerate().filter(|(i, _)| Some(*i) != without).map(|(_, point)| point);
     let n = kept().count() as f64;
@@ -121,7 +121,7 @@ pub fn line(points: &[Point], without: Option<usize>) -> (f64, f64) {
 }
 
 /// What is left of each point when it is predicted without itself.
-pub fn left(points: &[Point]) -> Vec<f64> {
+pub(crate) fn left(points: &[Point]) -> Vec<f64> {
     let one = |(i, point): (usize, &Point)| {
         let (level, size) = line(points, Some(i));
         point.off - level - size * point.size
@@ -130,7 +130,7 @@ pub fn left(points: &[Point]) -> Vec<f64> {
 }
 
 /// The planner's coefficients.
-pub fn planner(points: &[Point]) -> Planner {
+pub(crate) fn planner(points: &[Point]) -> Planner {
     let (level, size) = line(points, None);
     let mut sizes: Vec<f64> = left(points).iter().map(|left| left.abs()).collect();
     sizes.sort_by(f64::total_cmp);

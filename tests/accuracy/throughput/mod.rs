@@ -1,8 +1,8 @@
 //! How close predicted throughput comes to published throughput: rows, fit, and the tables.
 
-pub mod file;
-pub mod fit;
-pub mod holdout;
-pub mod hours;
-pub mod rows;
-pub mod spread;
+pub(crate) mod file;
+pub(crate) mod fit;
+pub(crate) mod holdout;
+pub(crate) mod hours;
+pub(crate) mod rows;
+pub(crate) mod spread;

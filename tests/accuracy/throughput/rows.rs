@@ -16,54 +16,54 @@ use weighbridge::workload::{
 
 /// One published run.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// Its name in the file.
-    pub name: String,
+    pub(crate) name: String,
     /// The source's key in `sources.toml`.
-    pub source: String,
+    pub(crate) source: String,
     /// Whose measurements they are: sources of one project share it.
-    pub origin: String,
+    pub(crate) origin: String,
     /// The model's name.
-    pub model: String,
+    pub(crate) model: String,
     /// The accelerator.
-    pub accelerator: &'static Accelerator,
+    pub(crate) accelerator: &'static Accelerator,
     /// What the source says of it.
-    pub job: TrainingJob,
+    pub(crate) job: TrainingJob,
     /// Tokens a second on one accelerator.
-    pub measured: f64,
+    pub(crate) measured: f64,
     /// Whether layout, microbatch, batch, sequence and shape are stated.
-    pub complete: bool,
+    pub(crate) complete: bool,
     /// Whether the division of the work is stated, or can be no other.
-    pub laid_out: bool,
+    pub(crate) laid_out: bool,
 }
 
 /// Where rows are from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+pub(crate) struct Source {
     /// The document.
-    pub from: String,
+    pub(crate) from: String,
     /// The project whose measurements they are, where several sources are of one.
-    pub origin: Option<String>,
+    pub(crate) origin: Option<String>,
 }
 
 /// `sources.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// By key.
-    pub source: BTreeMap<String, Source>,
+    pub(crate) source: BTreeMap<String, Source>,
     /// Rows that are not scored: the rule, and which.
-    pub left_out: BTreeMap<String, Vec<String>>,
+    pub(crate) left_out: BTreeMap<String, Vec<String>>,
 }
 
 /// All sources.
-pub fn sources() -> Sources {
+pub(crate) fn sources() -> Sources {
     toml::from_str(include_str!("sources.toml")).expect("sources.toml is valid")
 }
 
 /// All rows, in the file's order.
-pub fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let models: BTreeMap<String, Model> =
         toml::from_str(include_str!("models.toml")).expect("models.toml is valid");
     let sources = sources();

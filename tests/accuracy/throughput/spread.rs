@@ -23,10 +23,10 @@ const WIDEST: f64 = 0.6;
 const ENOUGH: usize = 20;
 
 /// Residuals with whole groups held out.
-pub struct HeldOut {
-    pub models: Vec<f64>,
-    pub origins: Vec<f64>,
-    pub accelerators: Vec<f64>,
+pub(crate) struct HeldOut {
+    pub(crate) models: Vec<f64>,
+    pub(crate) origins: Vec<f64>,
+    pub(crate) accelerators: Vec<f64>,
 }
 
 /// A residual and its weight.
@@ -45,7 +45,7 @@ fn deviation(mut residuals: Vec<Weighted>) -> f64 {
 }
 
 /// The framework's name in the coefficients.
-pub fn framework(row: &Row) -> Option<String> {
+pub(crate) fn framework(row: &Row) -> Option<String> {
     let generation = Coefficients::builtin().generation(row.accelerator);
     row.job.framework.map(|framework| framework_name(framework, generation))
 }
@@ -62,7 +62,7 @@ fn shared(rows: &[Row]) -> BTreeSet<String> {
 }
 
 /// The spreads.
-pub fn spread(rows: &[Row], samples: &[Sample], held_out: &HeldOut) -> Spread {
+pub(crate) fn spread(rows: &[Row], samples: &[Sample], held_out: &HeldOut) -> Spread {
     let shared = shared(rows);
     let is_shared = |row: &Row| framework(row).is_some_and(|framework| shared.contains(&framework));
     let of = |residuals: &[f64], keep: &dyn Fn(&Row, &Sample) -> bool| -> Vec<Weighted> {
@@ -106,6 +106,11 @@ pub fn spread(rows: &[Row], samples: &[Sample], held_out: &HeldOut) -> Spread {
 }
 
 /// What is known of a row, when some of its kin are held out.
-pub fn known<'a>(row: &Row, sample: &Sample, framework: Option<&'a str>, accelerator: bool) -> Known<'a> {
+pub(crate) fn known<'a>(
+    row: &Row,
+    sample: &Sample,
+    framework: Option<&'a str>,
+    accelerator: bool,
+) -> Known<'a> {
     Known { framework, accelerator, layout: row.complete, experts: sample.work.experts, far: sample.work.far }
 }
