@@ -21,6 +21,8 @@ pub struct Generation {
     pub ceiling: f64,
     /// The share of the half-precision peak that fused attention reaches; none where no kernel exists.
     pub attention: Option<f64>,
+    /// The memory's rate where the catalogue has none, in GB/s.
+    pub memory: f64,
     /// Links between accelerators of a node where the catalogue has none, both directions added, in GB/s.
     pub link: f64,
     /// An accelerator's share of its node's network, one direction, in GB/s.

@@ -89,7 +89,8 @@ impl Work {
             Precision::FP32 | Precision::TF32 => peak,
             _ => peak::half(accelerator)?.0 as f64,
         };
-        let memory = accelerator.bandwidth.memory.map_or(MEMORY, |rate| rate.0 as f64).max(1.0);
+        let memory =
+            accelerator.bandwidth.memory.map_or(generation.memory * 1e9, |rate| rate.0 as f64).max(1.0);
         let links = Links::of(job, accelerator, generation);
         let shape = &plan.shape;
         let scale = flops::scale(shape, job.model.as_ref());
@@ -256,8 +257,6 @@ impl Work {
     }
 }
 
-/// The memory's rate of an accelerator without a figure, in bytes a second.
-const MEMORY: f64 = 1e12;
 /// The share of the peak that fused attention reaches where no generation says so.
 const REACH: f64 = 0.4;
 /// The rate of a host's link, in bytes a second and direction.
