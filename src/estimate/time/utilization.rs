@@ -92,16 +92,14 @@ pub(super) fn predicted(
     let tokens_per_second = work.tokens / step.seconds * own.exp();
     let middle = (tokens_per_second * work.flops / work.peak).clamp(1e-4, generation.ceiling);
     let factor = (NINETY_PERCENT * spread).exp();
-    let predicted_from = if little {
-        format!("size and {} of published runs", generation.name)
-    } else {
-        format!("layout and {} of published runs", generation.name)
-    };
+    let by = if little { "size" } else { "layout" };
+    let on =
+        if generation.accelerators.is_empty() { String::new() } else { format!(" on {}", generation.name) };
     Some(Utilization {
         middle,
         low: middle / factor,
         high: (middle * factor).min(1.0),
         bubble: scheduled_bubble(plan),
-        predicted_from: Some(format!("predicted from {predicted_from}")),
+        predicted_from: Some(format!("predicted from published runs{on}, by {by}")),
     })
 }
