@@ -8,6 +8,7 @@
 
 mod capacity;
 mod figures;
+mod lints;
 mod unknowns;
 mod wording;
 
@@ -107,6 +108,7 @@ impl Judge<'_> {
         let mut warnings = reading.warnings;
         warnings.extend(reading.provenance.disagreements().iter().cloned());
         warnings.extend(wording::ambiguous(&capacity, self.catalogue));
+        warnings.extend(lints::lints(&job));
         let mut errors = reading.errors;
         errors.extend(capacity.error.clone());
         let judgement = Judgement {
@@ -212,6 +214,8 @@ const WIDTHS: &[&str] = &[
 fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut Vec<String>) {
     /// A rounded size is the model's own within this; Mixtral's "8x7B" and the like are names, not sizes.
     const ROUNDED: f64 = 0.15;
+    /// So many contradictions are named one by one; more mean that another model is trained.
+    const FEW: usize = 2;
     let dimensions = ["model.layers", "model.hiddenSize"].map(|field| provenance.knows(field));
     if let (Some(given), [false, false]) = (provenance.number("model.parameters"), dimensions) {
         let own = model.count();
@@ -227,9 +231,18 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
     let source = format!("model {}", model.name);
     let width = provenance.number("model.hiddenSize");
     let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
-    for (field, value) in model.fields() {
+    let fields: Vec<_> = model.fields();
+    let contradicted = fields.iter().filter(|(field, value)| provenance.contradicts(field, value)).count();
+    if contradicted > FEW {
+        warnings.push(format!(
+            "{contradicted} dimensions that are given are not {}'s: those given are used",
+            model.name
+        ));
+    }
+    for (field, value) in fields {
         // What belongs to the model's own width says nothing of another one.
-        if !another_width || !WIDTHS.iter().any(|group| field.starts_with(group)) {
+        let belongs = !another_width || !WIDTHS.iter().any(|group| field.starts_with(group));
+        if belongs && (contradicted <= FEW || !provenance.knows(&field)) {
             provenance.offer(&field, value, &source);
         }
     }

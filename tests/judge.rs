@@ -175,6 +175,53 @@ fn an_explicit_dimension_wins_over_the_name_and_the_disagreement_is_named() {
 }
 
 #[test]
+fn key_value_heads_that_are_given_win_over_the_names_and_both_are_named() {
+    let stated = with(STATED, ("model", "meta-llama/Llama-3.2-1B"));
+    let judgement = judged(&pytorchjob(&with(&stated, ("kv-heads", "2")), 7));
+    assert_eq!(source(&judgement, "model.keyValueHeads"), Some(("2", "annotation weighbridge.dev/kv-heads")));
+    assert_eq!(source(&judgement, "model.layers"), Some(("16", "model llama-3.2-1b")));
+    assert_eq!(
+        judgement.warnings,
+        ["model.keyValueHeads is 2 (annotation weighbridge.dev/kv-heads), not 8 (model llama-3.2-1b)"]
+    );
+}
+
+#[test]
+fn dimensions_of_another_model_are_believed_and_said_in_one_line() {
+    let stated = [("layers", "80"), ("hidden-size", "8192"), ("attention-heads", "64"), ("kv-heads", "8")];
+    let stated = stated.iter().fold(STATED.to_vec(), |all, pair| with(&all, *pair));
+    let judgement = judged(&pytorchjob(&stated, 7));
+    assert_eq!(source(&judgement, "model.layers"), Some(("80", "annotation weighbridge.dev/layers")));
+    assert_eq!(source(&judgement, "model.ffnHiddenSize"), None);
+    assert_eq!(source(&judgement, "model.vocabSize"), Some(("32000", "model llama-2-7b")));
+    let line = "4 dimensions that are given are not llama-2-7b's: those given are used";
+    assert!(judgement.warnings.iter().any(|warning| warning == line), "{:?}", judgement.warnings);
+    assert!(
+        !judgement.warnings.iter().any(|warning| warning.starts_with("model.")),
+        "{:?}",
+        judgement.warnings
+    );
+}
+
+#[test]
+fn a_misspelt_model_is_told_the_nearest_name() {
+    let judgement = judged(&pytorchjob(&with(STATED, ("model", "meta-llama/Lama-2-70b-hf")), 7));
+    assert_eq!(
+        judgement.message,
+        "the model meta-llama/Lama-2-70b-hf is not known; did you mean llama-2-70b? Otherwise add \
+         weighbridge.dev/parameters, or its layers and hidden-size"
+    );
+}
+
+#[test]
+fn what_does_not_go_together_is_a_warning_and_no_denial() {
+    let clean = judged(&pytorchjob(STATED, 7));
+    let odd = judged(&pytorchjob(&with(STATED, ("expert-parallel", "7")), 7));
+    assert_eq!((odd.verdict, odd.reason), (clean.verdict, clean.reason));
+    assert_eq!(odd.warnings, ["expert parallel is 7, but the model has no experts"]);
+}
+
+#[test]
 fn a_model_of_another_width_takes_no_widths_from_the_name() {
     let judgement = judged(&pytorchjob(&with(STATED, ("hidden-size", "2048")), 7));
     assert_eq!(source(&judgement, "model.ffnHiddenSize"), None);

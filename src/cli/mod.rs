@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
-        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

@@ -1,6 +1,6 @@
 //! `POST /v1/estimate`: judgements for other engines, Kyverno and Gatekeeper for two. Off, unless `serve --api`.
 //!
-//! JSON in: a workload, a `TrainingEstimate`, a `List` of these and of documents that inform (ConfigMaps, Nodes), or
+//! JSON in: a workload, a `TrainingEstimate`, a `List` of these and of documents that inform (`ConfigMap`, `Node`), or
 //! `{"object": …}` around one, as Kyverno sends it. JSON out: the array that `check -o json` prints. Nothing is resolved
 //! from the cluster, so that nobody learns through us what they may not read; only the policy is this cluster's.
 //!

@@ -3,7 +3,7 @@
 use crate::estimate::Estimate;
 use crate::hardware::Catalogue;
 use crate::judgement::{Judgement, Memory, Verdict};
-use crate::model::Parameters;
+use crate::model::{Parameters, known};
 use crate::verdict::{self, Decision};
 use crate::workload::annotations::PREFIX;
 use crate::workload::{TrainingJob, printable};
@@ -75,10 +75,15 @@ pub(super) fn ambiguous(capacity: &Capacity<'_>, catalogue: &Catalogue) -> Optio
 /// The line where nothing can be estimated.
 pub(super) fn no_model(name: Option<&str>) -> String {
     match name {
-        Some(name) => format!(
-            "the model {} is not known: add {PREFIX}parameters, or its layers and hidden-size",
-            printable(name, LONGEST_VALUE)
-        ),
+        Some(name) => {
+            let nearest = known::nearest(name).join(" or ");
+            let or = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
+            let otherwise = if nearest.is_empty() { ": add" } else { " Otherwise add" };
+            format!(
+                "the model {} is not known{or}{otherwise} {PREFIX}parameters, or its layers and hidden-size",
+                printable(name, LONGEST_VALUE)
+            )
+        }
         None => format!("it is not stated which model is trained: add {PREFIX}model or {PREFIX}parameters"),
     }
 }

@@ -1,8 +1,7 @@
 //! Models that are known by name: dimensions as the published `config.json` has them.
 //!
 //! The table is `data/models.toml`, and a test counts the parameters of every model in it. Names are found as people
-//! write them: with an organisation before them or a folder, in upper or lower case, with other separators, and with
-//! what does not change the shape behind them (`-hf`, `-Instruct`, `-chat`, …).
+//! write them; `names` has the rules. What is no model's name in that way is nobody's: a wrong shape is worse than none.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,6 +9,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::names;
 use super::{Parameters, Shape};
 use crate::workload::Model;
 use crate::workload::provenance::for_each_leaf;
@@ -34,50 +34,66 @@ struct Entry {
 }
 
 const FILE: &str = include_str!("../../data/models.toml");
+/// The longest name that is looked up.
+const LONGEST: usize = 253;
 
-/// The models by their plain names.
+/// The models, and which of them is meant by a plain name.
+struct Table {
+    models: Vec<Known>,
+    names: BTreeMap<String, usize>,
+}
+
 #[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
-static NAMES: LazyLock<BTreeMap<String, Known>> = LazyLock::new(|| {
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let entries: BTreeMap<String, Entry> = toml::from_str(FILE).expect("data/models.toml is valid");
-    let mut names = BTreeMap::new();
-    for (name, entry) in &entries {
-        let known = Known { name: name.clone(), model: entry.model.clone() };
-        for name in std::iter::once(name).chain(&entry.also) {
-            names.insert(plain(name), known.clone());
+    let mut table = Table { models: Vec::with_capacity(entries.len()), names: BTreeMap::new() };
+    let mut squeezed = Vec::new();
+    for (position, (name, entry)) in entries.into_iter().enumerate() {
+        for name in std::iter::once(&name).chain(&entry.also) {
+            table.names.insert(names::plain(name), position);
+            squeezed.extend(names::squeezed(name).map(|name| (name, position)));
         }
+        table.models.push(Known { name, model: entry.model });
     }
-    names
+    // Never in the place of a name that stands there as it is.
+    for (name, position) in squeezed {
+        table.names.entry(name).or_insert(position);
+    }
+    table
 });
 
-/// What may stand behind a name without changing the shape, endings of others behind them.
-const SUFFIXES: &[&str] = &[
-    "bnb4bit", "4bit", "8bit", "awq", "gptq", "gguf", "bf16", "fp16", "fp8", "hf", "instruct", "chat",
-    "base", "it", "pt", "sft", "dpo", "preview", "deduped", "v0.1", "v0.2", "v1.0",
-];
-
-/// The model of this name.
+/// The model of this name: an id, a path, a recipe, or a family and a size with a slash or a space between them, like
+/// torchtitan's `llama3` and `8B`.
 pub fn find(name: &str) -> Option<&'static Known> {
-    const LONGEST: usize = 253;
     if name.len() > LONGEST {
         return None;
     }
-    let mut plain = plain(name);
-    loop {
-        if let Some(known) = NAMES.get(&plain) {
-            return Some(known);
-        }
-        let shorter = SUFFIXES.iter().find_map(|suffix| plain.strip_suffix(suffix))?;
-        plain = shorter.to_owned();
-    }
+    let position = names::look_up(name, |form| TABLE.names.get(form))?;
+    TABLE.models.get(*position)
 }
 
-/// A name without organisation, case and separators.
-fn plain(name: &str) -> String {
-    let name = name.trim().trim_end_matches('/');
-    let name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
-    let name: String = name.chars().filter(|c| !matches!(c, '-' | '_' | ' ' | ':')).collect();
-    let name = name.strip_prefix("hf").unwrap_or(&name);
-    name.strip_prefix("meta").unwrap_or(name).to_owned()
+/// Up to two models whose names are so like an unknown one that it may be a slip of the pen, the likest first.
+pub fn nearest(name: &str) -> Vec<&'static str> {
+    /// So many letters for each slip.
+    const LETTERS: usize = 5;
+    if name.len() > LONGEST {
+        return Vec::new();
+    }
+    let form = names::probable(name);
+    let slips = (form.chars().count() / LETTERS).min(2);
+    let mut likest: BTreeMap<usize, usize> = BTreeMap::new();
+    for (other, position) in &TABLE.names {
+        if other.len().abs_diff(form.len()) <= slips {
+            let distance = strsim::damerau_levenshtein(&form, other);
+            if distance <= slips {
+                let least = likest.entry(*position).or_insert(distance);
+                *least = distance.min(*least);
+            }
+        }
+    }
+    let mut likest: Vec<_> = likest.into_iter().map(|(position, distance)| (distance, position)).collect();
+    likest.sort_unstable();
+    likest.iter().take(2).filter_map(|(_, at)| Some(TABLE.models.get(*at)?.name.as_str())).collect()
 }
 
 impl Known {
@@ -108,7 +124,7 @@ mod tests {
     #[test]
     fn every_model_has_the_published_number_of_parameters() {
         let claims: BTreeMap<String, Claim> = toml::from_str(FILE).unwrap();
-        assert!(claims.len() > 100);
+        assert!(claims.len() >= 240);
         for (name, claim) in claims {
             let counted = find(&name).expect(&name).count();
             match (claim.published, claim.nominal) {
@@ -125,7 +141,7 @@ mod tests {
     #[test]
     fn every_word_of_the_file_is_read_and_every_name_means_one_model() {
         let tables: BTreeMap<String, toml::Table> = toml::from_str(FILE).unwrap();
-        let mut names = std::collections::BTreeSet::new();
+        let mut seen = std::collections::BTreeSet::new();
         for (name, table) in &tables {
             let known = serde_json::to_value(&find(name).unwrap().model).unwrap();
             for key in table.keys().filter(|key| !["published", "nominal", "also"].contains(&key.as_str())) {
@@ -133,7 +149,7 @@ mod tests {
             }
             let also = table.get("also").and_then(|also| also.as_array()).into_iter().flatten();
             for name in also.filter_map(|name| name.as_str()).chain([name.as_str()]) {
-                assert!(names.insert(plain(name)), "{name} is there twice");
+                assert!(seen.insert(names::plain(name)), "{name} is there twice");
             }
         }
     }
@@ -148,27 +164,207 @@ mod tests {
             ("meta-llama/Meta-Llama-3-8B", "llama-3-8b"),
             ("meta-llama/Llama-3.1-8B-Instruct", "llama-3.1-8b"),
             ("unsloth/llama-3-8b-bnb-4bit", "llama-3-8b"),
-            ("/workspace/models/hf-meta-llama3-8B/", "llama-3-8b"),
+            ("unsloth/Meta-Llama-3.1-8B-Instruct-unsloth-bnb-4bit", "llama-3.1-8b"),
             ("huggyllama/llama-7b", "llama-7b"),
             ("mistralai/Mixtral-8x7B-Instruct-v0.1", "mixtral-8x7b"),
             ("mistralai/Mistral-7B-v0.1", "mistral-7b"),
+            ("mistralai/Mistral-7B-Instruct-v0.2", "mistral-7b"),
             ("mistralai/Mistral-7B-Instruct-v0.3", "mistral-7b-v0.3"),
+            ("Qwen/Qwen-7B-Chat", "qwen-7b"),
             ("Qwen/Qwen2.5-7B-Instruct", "qwen2.5-7b"),
-            ("Qwen/Qwen3-30B-A3B", "qwen3-30b-a3b"),
+            ("Qwen/Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b"),
+            ("Qwen/QwQ-32B-Preview", "qwen2.5-32b"),
             ("google/gemma-2b", "gemma-2b"),
             ("google/gemma-2-2b-it", "gemma-2-2b"),
+            ("google/gemma-3-4b-it", "gemma-3-4b"),
             ("deepseek-ai/DeepSeek-V3", "deepseek-v3"),
             ("deepseek-ai/DeepSeek-R1", "deepseek-v3"),
+            ("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "deepseek-r1-distill-qwen-1.5b"),
             ("bigscience/bloom-560m", "bloom-560m"),
+            ("bigscience/bloomz-7b1-mt", "bloom-7b1"),
             ("EleutherAI/pythia-6.9b-deduped", "pythia-6.9b"),
             ("openai-community/gpt2", "gpt2"),
             ("GPT-3", "gpt3-175b"),
+            ("ibm-granite/granite-8b-code-base-4k", "granite-8b-code"),
+            ("nvidia/Nemotron-Mini-4B-Instruct", "nemotron-mini-4b"),
+            ("nvidia/Minitron-4B-Base", "nemotron-mini-4b"),
+            ("CohereForAI/c4ai-command-r-v01", "command-r"),
+            ("lmsys/vicuna-7b-v1.5", "llama-2-7b"),
+            ("HuggingFaceH4/zephyr-7b-beta", "mistral-7b"),
             ("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "tinyllama-1.1b"),
         ] {
             assert_eq!(find(written).map(|known| known.name.as_str()), Some(name), "{written}");
         }
-        for unknown in ["", "/", "-hf", "llama", "llama-2", "acme/frontier-x", "llama-2-7b-vision", "gpt-4"] {
-            assert!(find(unknown).is_none(), "{unknown}");
+    }
+
+    #[test]
+    fn names_are_found_at_the_end_of_paths() {
+        for (written, name) in [
+            ("/workspace/models/hf-meta-llama3-8B/", "llama-3-8b"),
+            ("/mnt/llama-2-70b-hf", "llama-2-70b"),
+            ("s3://acme-models/llama/Llama-2-7b-hf", "llama-2-7b"),
+            ("hf://meta-llama/Llama-3.2-1B", "llama-3.2-1b"),
+            ("hf://meta-llama/Llama-3.2-1B@4e20de3", "llama-3.2-1b"),
+            ("pvc://weights/mistral-7b-v0.3/", "mistral-7b-v0.3"),
+            (
+                "models--meta-llama--Llama-3.1-8B/snapshots/d04e592bb4f6aa9cfee91e2e20afa771667e1d4b",
+                "llama-3.1-8b",
+            ),
+            ("/root/.cache/huggingface/hub/models--Qwen--Qwen2.5-7B-Instruct", "qwen2.5-7b"),
+            ("/data/llama-3-8b/checkpoint-500", "llama-3-8b"),
+            ("/models/google_gemma-2b/original", "gemma-2b"),
+            ("/models/meta-llama--Llama-2-7b-hf", "llama-2-7b"),
+        ] {
+            assert_eq!(find(written).map(|known| known.name.as_str()), Some(name), "{written}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_as_frameworks_write_them() {
+        for (written, name) in [
+            // torchtune: configurations and builders.
+            ("llama3_2/1B_full", "llama-3.2-1b"),
+            ("llama3/8B_lora", "llama-3-8b"),
+            ("llama3_1/70B_qlora", "llama-3.1-70b"),
+            ("qwen2_5/7B_lora_single_device", "qwen2.5-7b"),
+            ("code_llama2/7B_full_low_memory", "codellama-7b"),
+            ("phi3/mini_full", "phi-3-mini"),
+            ("phi4/14B_lora", "phi-4"),
+            ("gemma2/27B_lora.yaml", "gemma-2-27b"),
+            ("qwen2/1.5B_lora", "qwen2-1.5b"),
+            ("torchtune.models.llama3_1.llama3_1_8b", "llama-3.1-8b"),
+            ("torchtune.models.llama3_2.lora_llama3_2_3b", "llama-3.2-3b"),
+            ("torchtune.models.qwen2_5.qwen2_5_0_5b", "qwen2.5-0.5b"),
+            ("torchtune.models.phi3.qlora_phi3_mini", "phi-3-mini"),
+            // NeMo and Megatron-Bridge.
+            ("llama3_70b", "llama-3-70b"),
+            ("llama3_8b_64k", "llama-3-8b"),
+            ("llama31_405b", "llama-3.1-405b"),
+            ("llama32_1b", "llama-3.2-1b"),
+            ("qwen3_235b_a22b", "qwen3-235b-a22b"),
+            ("qwen25_1p5b", "qwen2.5-1.5b"),
+            ("qwen25_500m", "qwen2.5-0.5b"),
+            ("deepseek_v3", "deepseek-v3"),
+            ("nemotron4_340b", "nemotron-4-340b"),
+            ("mixtral_8x7b_16k", "mixtral-8x7b"),
+            ("phi3_mini_4k_instruct", "phi-3-mini"),
+            ("starcoder_15b", "starcoder"),
+            ("llama4_e128", "llama-4-maverick"),
+            ("glm45_air_106b", "glm-4.5-air"),
+            ("llama3_8b_pretrain_config", "llama-3-8b"),
+            ("llm.llama3_8b", "llama-3-8b"),
+            ("llm.mixtral_8x7b.pretrain_recipe", "mixtral-8x7b"),
+            ("nemo.collections.llm.recipes.gpt3_175b", "gpt3-175b"),
+            // MaxText.
+            ("llama2-70b", "llama-2-70b"),
+            ("gemma2-9b", "gemma-2-9b"),
+            ("deepseek3-671b", "deepseek-v3"),
+            ("llama4-17b-16e", "llama-4-scout"),
+            ("gpt-oss-20b", "gpt-oss-20b"),
+            // torchtitan, swift, ollama.
+            ("llama3 8B", "llama-3-8b"),
+            ("llama3/405B", "llama-3.1-405b"),
+            ("qwen3/30B-A3B", "qwen3-30b-a3b"),
+            ("llama4/17bx16e", "llama-4-scout"),
+            ("qwen2_5-7b-instruct", "qwen2.5-7b"),
+            ("llama3:8b", "llama-3-8b"),
+        ] {
+            assert_eq!(find(written).map(|known| known.name.as_str()), Some(name), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_models_name_is_nobodys() {
+        for unknown in [
+            "",
+            "/",
+            "-",
+            "-hf",
+            "hf",
+            "7b",
+            "/models/7b",
+            "8B_lora",
+            "mini_full",
+            "models--",
+            "models--a--",
+            "@",
+            "://",
+            "llama",
+            "llama-2",
+            "llama-27b",
+            "gemma-lora",
+            "qwen2-57b",
+            "my-model-7b",
+            "acme/frontier-x",
+            "bert-large",
+            "gpt-4",
+            "llama-2-7b-vision",
+            "llama-3.2-11b-vision-instruct",
+            "llama-2-7b/outputs",
+            "phi/4",
+            "gemma/2",
+            "llama3_8b.py",
+            "train_llama3_8b.sh",
+            "gpt3_5b.sh",
+            "pretrain_gpt.py",
+            "llama3_2/8B_to_1B_KD_lora_distributed",
+            "mamba2_2_7b",
+            "nemotronh_8b",
+            "qwen3-next-80b-a3b",
+            "glm-4-9b-chat-1m",
+            "ü",
+            "llama-2-7b\u{0}",
+        ] {
+            assert_eq!(find(unknown).map(|known| known.name.as_str()), None, "{unknown}");
+        }
+        assert!(find(&"a/".repeat(200)).is_none());
+    }
+
+    #[test]
+    fn every_name_is_found_in_other_spellings() {
+        for known in &TABLE.models {
+            let name = &known.name;
+            for written in [
+                name.to_uppercase(),
+                name.replace('-', "_"),
+                format!("acme/{name}"),
+                format!("/mnt/models/{name}/"),
+                format!("s3://bucket/{name}-instruct"),
+                format!("models--acme--{name}/snapshots/0"),
+            ] {
+                assert_eq!(find(&written).map(|known| &known.name), Some(name), "{written}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_has_a_nearest_name_and_a_strangers_has_none() {
+        for (written, first) in [
+            ("meta-llama/Lama-2-70b-hf", "llama-2-70b"),
+            ("mistrall-7b-instruct", "mistral-7b"),
+            ("EleutherAI/pithia-6.9b", "pythia-6.9b"),
+            ("mixtrla-8x7b", "mixtral-8x7b"),
+        ] {
+            assert_eq!(nearest(written).first().copied(), Some(first), "{written}");
+        }
+        for unknown in ["", "acme/frontier-x", "my-model-7b", "gemma-lora", "bert-large-uncased"] {
+            assert_eq!(nearest(unknown), Vec::<&str>::new(), "{unknown}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_name_is_too_strange_to_be_looked_up(name in "\\PC{0,80}") {
+            let _ = (find(&name), nearest(&name));
+        }
+
+        #[test]
+        fn words_that_name_no_family_find_no_model(
+            word in "(my|our|team|prod|exp|test|custom|base|final)[-_](model|run|job|v[0-9]|lora|adapter)",
+            size in "[-_]?([1-9][0-9]?(\\.[1-9])?b|[1-9]00m)?",
+        ) {
+            let found = find(&format!("{word}{size}"));
+            proptest::prop_assert!(found.is_none());
         }
     }
 }

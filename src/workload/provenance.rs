@@ -75,6 +75,11 @@ impl Provenance {
         self.fields.contains_key(field)
     }
 
+    /// Whether something else is said of a field.
+    pub(crate) fn contradicts(&self, field: &str, value: &Value) -> bool {
+        self.fields.get(field).is_some_and(|believed| believed.value != *value)
+    }
+
     /// Whether anything is said of a group of fields.
     pub(crate) fn knows_any(&self, group: &str) -> bool {
         self.fields.keys().any(|field| field.starts_with(group))

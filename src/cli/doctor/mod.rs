@@ -62,10 +62,10 @@ enum Finding {
 type Findings = Vec<Finding>;
 
 /// Checks, and says what it found.
-pub(super) fn run(arguments: Arguments) -> Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     tls::install_provider();
     let findings =
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(examine(&arguments))?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(examine(arguments))?;
     std::io::stdout().write_all(told(&findings).as_bytes())?;
     let wrong = findings.iter().any(|finding| matches!(finding, Finding::Wrong(..)));
     Ok(ExitCode::from(u8::from(wrong)))

@@ -196,4 +196,13 @@ mod tests {
         let other = read("apiVersion: config.weighbridge.dev/v2\nkind: Configuration\n").unwrap_err();
         assert!(other.to_string().contains("apiVersion must be config.weighbridge.dev/v1alpha1"));
     }
+
+    #[test]
+    fn the_documentation_shows_a_file_that_holds() {
+        let page = include_str!("../../../docs/configure.md");
+        let shown = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let policy = read(shown).unwrap().over(&Policy::default()).unwrap();
+        assert_eq!((policy.mode, policy.unknown), (Mode::Warn, Unknown::Warn));
+        assert_eq!(policy.exemptions.priority_classes, ["system-cluster-critical"]);
+    }
 }

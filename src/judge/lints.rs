@@ -1,0 +1,372 @@
+//! What a job's own fields say that does not go together: a warning each, never a denial.
+//!
+//! A lint compares what is stated with what is stated, and keeps silent where either side is not: nobody is warned of an
+//! assumption. What the estimate finds while it completes a job is said there and not here: degrees against the number of
+//! accelerators, the global batch, heads against tensor parallelism, layers against pipeline stages, experts against
+//! expert parallelism. What needs the launcher's facts, like processes a node or replicas, is for its reader in
+//! `workload::launch`, which warns as all readers do.
+//!
+//! | lint | source |
+//! | --- | --- |
+//! | key-value heads and tensor parallel: one divides the other | Megatron-LM, vLLM: groups are divided or replicated |
+//! | hidden size = a multiple of the heads, heads = one of the key-value heads | the architecture |
+//! | layers = a multiple of pipeline × virtual | Megatron-LM, interleaved schedule |
+//! | sequence length = a multiple of 2 × context parallel, of tensor parallel under sequence parallelism | Megatron-LM |
+//! | accelerators = a multiple of expert × expert tensor × pipeline parallel | Megatron-LM, torchtitan |
+//! | no gradient sharding with pipeline stages | DeepSpeed: ZeRO-2 and 3 refuse `PipelineModule` |
+
+use crate::workload::{Framework, Method, Positions, Sharding, TrainingJob};
+
+/// Lints that are said of one job at most.
+const MOST: usize = 5;
+
+/// What does not go together, one line each.
+pub(super) fn lints(job: &TrainingJob) -> impl Iterator<Item = String> {
+    let facts = Facts::of(job);
+    LINTS.iter().filter_map(move |lint| lint(&facts)).take(MOST)
+}
+
+/// What is stated, as lints compare it; a degree that nobody states is one.
+#[derive(Default)]
+struct Facts {
+    accelerators: Option<u64>,
+    tensor: u64,
+    pipeline: u64,
+    virtual_pipeline: u64,
+    context: u64,
+    expert: u64,
+    expert_tensor: u64,
+    data: Option<u64>,
+    sequence_parallel: bool,
+    sharding: Option<Sharding>,
+    sharding_degree: Option<u64>,
+    framework: Option<Framework>,
+    uneven_stages: bool,
+    layers: Option<u64>,
+    hidden: Option<u64>,
+    heads: Option<u64>,
+    key_value_heads: Option<u64>,
+    heads_fill_hidden: bool,
+    experts: Option<u64>,
+    experts_per_token: Option<u64>,
+    learned_positions: Option<u64>,
+    micro_batch: Option<u64>,
+    global_batch: Option<u64>,
+    sequence: Option<u64>,
+    method: Option<Method>,
+    rank: Option<u64>,
+}
+
+impl Facts {
+    fn of(job: &TrainingJob) -> Self {
+        let model = job.model.clone().unwrap_or_default();
+        let parallelism = job.parallelism.clone().unwrap_or_default();
+        let batch = job.batch.clone().unwrap_or_default();
+        let finetuning = job.finetuning.clone().unwrap_or_default();
+        let known = |value: Option<u32>| value.map(u64::from).filter(|value| *value > 0);
+        let degree = |value: Option<u32>| known(value).unwrap_or(1);
+        let (tensor, pipeline) = (degree(parallelism.tensor), degree(parallelism.pipeline));
+        let context = degree(parallelism.context);
+        let accelerators = known(job.accelerator.as_ref().and_then(|accelerator| accelerator.count));
+        let replica = tensor.saturating_mul(pipeline).saturating_mul(context);
+        let rest = accelerators.filter(|count| count.is_multiple_of(replica)).map(|count| count / replica);
+        Self {
+            accelerators,
+            tensor,
+            pipeline,
+            virtual_pipeline: degree(parallelism.virtual_pipeline),
+            context,
+            expert: degree(parallelism.expert),
+            expert_tensor: degree(parallelism.expert_tensor),
+            data: known(parallelism.data).or(rest),
+            sequence_parallel: parallelism.sequence == Some(true),
+            sharding: parallelism.sharding,
+            sharding_degree: known(parallelism.sharding_degree),
+            framework: job.framework,
+            uneven_stages: parallelism.first_stage_layers.or(parallelism.last_stage_layers).is_some()
+                || parallelism.embedding_as_layer == Some(true)
+                || parallelism.loss_as_layer == Some(true),
+            layers: known(model.layers),
+            hidden: known(model.hidden_size),
+            heads: known(model.attention_heads),
+            key_value_heads: known(model.key_value_heads),
+            heads_fill_hidden: model.head_size.is_none() && model.latent_attention.is_none(),
+            experts: known(model.experts),
+            experts_per_token: known(model.experts_per_token),
+            learned_positions: known(model.max_positions)
+                .filter(|_| model.positions == Some(Positions::Learned)),
+            micro_batch: known(batch.micro_batch_size),
+            global_batch: known(batch.global_batch_size),
+            sequence: known(batch.sequence_length),
+            method: finetuning.method,
+            rank: finetuning.rank.map(u64::from),
+        }
+    }
+}
+
+/// The lints, those first that end a job soonest.
+const LINTS: &[fn(&Facts) -> Option<String>] = &[
+    key_value_heads_and_tensor_parallel,
+    heads_and_hidden_size,
+    heads_and_key_value_heads,
+    experts_of_a_dense_model,
+    experts_per_token,
+    expert_parallel_and_accelerators,
+    layers_and_virtual_pipeline,
+    sharding_and_pipeline,
+    sharding_degree,
+    sequence_and_context_parallel,
+    sequence_and_tensor_parallel,
+    positions_and_sequence,
+    adapters_and_method,
+    microbatches_and_stages,
+];
+
+fn key_value_heads_and_tensor_parallel(facts: &Facts) -> Option<String> {
+    let (heads, groups, tensor) = (facts.heads?, facts.key_value_heads?, facts.tensor);
+    // Heads that tensor parallelism does not divide are said already.
+    let fits =
+        groups.is_multiple_of(tensor) || tensor.is_multiple_of(groups) || !heads.is_multiple_of(tensor);
+    (!fits)
+        .then(|| format!("{groups} key-value heads and tensor parallel {tensor}: neither divides the other"))
+}
+
+fn heads_and_hidden_size(facts: &Facts) -> Option<String> {
+    let (hidden, heads) = (facts.hidden?, facts.heads?);
+    let wrong = facts.heads_fill_hidden && !hidden.is_multiple_of(heads);
+    wrong.then(|| {
+        format!("hidden size {hidden} is no multiple of {heads} attention heads, and no head size is given")
+    })
+}
+
+fn heads_and_key_value_heads(facts: &Facts) -> Option<String> {
+    let (heads, groups) = (facts.heads?, facts.key_value_heads?);
+    (!heads.is_multiple_of(groups))
+        .then(|| format!("{heads} attention heads are no multiple of {groups} key-value heads"))
+}
+
+fn experts_of_a_dense_model(facts: &Facts) -> Option<String> {
+    facts.layers.and(facts.hidden)?;
+    let dense = facts.experts.is_none_or(|experts| experts < 2);
+    (dense && facts.expert > 1)
+        .then(|| format!("expert parallel is {}, but the model has no experts", facts.expert))
+}
+
+fn experts_per_token(facts: &Facts) -> Option<String> {
+    let (experts, chosen) = (facts.experts?, facts.experts_per_token?);
+    (chosen > experts).then(|| format!("a token goes to {chosen} experts, but there are only {experts}"))
+}
+
+fn expert_parallel_and_accelerators(facts: &Facts) -> Option<String> {
+    let count = facts.accelerators.filter(|_| experts_of_a_dense_model(facts).is_none())?;
+    let group = facts.expert.saturating_mul(facts.expert_tensor).saturating_mul(facts.pipeline);
+    (facts.expert > 1 && !count.is_multiple_of(group)).then(|| {
+        format!(
+            "{count} accelerators are no multiple of expert × expert tensor × pipeline parallel = {group}"
+        )
+    })
+}
+
+fn layers_and_virtual_pipeline(facts: &Facts) -> Option<String> {
+    let (stages, chunks) = (facts.pipeline, facts.virtual_pipeline);
+    if chunks > 1 && stages == 1 {
+        return Some(format!("virtual pipeline {chunks} does nothing without pipeline parallel"));
+    }
+    let layers = facts.layers?;
+    // Layers that the stages alone do not divide are said already.
+    let even = facts.uneven_stages || !layers.is_multiple_of(stages);
+    (!even && !layers.is_multiple_of(stages.saturating_mul(chunks))).then(|| {
+        format!("{layers} layers are no multiple of pipeline parallel {stages} × virtual pipeline {chunks}")
+    })
+}
+
+fn sharding_and_pipeline(facts: &Facts) -> Option<String> {
+    let deepspeed =
+        matches!(facts.framework, None | Some(Framework::DeepSpeed | Framework::MegatronDeepSpeed));
+    let gradients = matches!(facts.sharding?, Sharding::ZeRO2 | Sharding::ZeRO3);
+    (deepspeed && gradients && facts.pipeline > 1)
+        .then(|| "DeepSpeed's pipeline takes ZeRO-1 at most: ZeRO-2 and ZeRO-3 are refused".to_owned())
+}
+
+fn sharding_degree(facts: &Facts) -> Option<String> {
+    let (degree, ranks) = (facts.sharding_degree?, facts.data?.saturating_mul(facts.context));
+    (!ranks.is_multiple_of(degree)).then(|| {
+        format!("{ranks} data × context parallel ranks are no multiple of the sharding degree {degree}")
+    })
+}
+
+fn sequence_and_context_parallel(facts: &Facts) -> Option<String> {
+    let (sequence, context) = (facts.sequence?, facts.context);
+    (context > 1 && !sequence.is_multiple_of(2 * context))
+        .then(|| format!("sequence length {sequence} is no multiple of 2 × context parallel {context}"))
+}
+
+fn sequence_and_tensor_parallel(facts: &Facts) -> Option<String> {
+    if !facts.sequence_parallel {
+        return None;
+    }
+    if facts.tensor == 1 {
+        return Some("sequence parallel does nothing without tensor parallel".to_owned());
+    }
+    let (sequence, tensor) = (facts.sequence?, facts.tensor);
+    (!sequence.is_multiple_of(tensor)).then(|| {
+        format!("sequence length {sequence} is no multiple of tensor parallel {tensor}, as sequence parallel needs")
+    })
+}
+
+fn positions_and_sequence(facts: &Facts) -> Option<String> {
+    let (sequence, positions) = (facts.sequence?, facts.learned_positions?);
+    (sequence > positions)
+        .then(|| format!("sequence length {sequence} is above the model's {positions} learned positions"))
+}
+
+fn adapters_and_method(facts: &Facts) -> Option<String> {
+    match (facts.method, facts.rank?) {
+        (Some(Method::Full), rank) if rank > 0 => Some(format!(
+            "adapters of rank {rank} are given, but the method is full: every weight is trained"
+        )),
+        (Some(Method::LoRA | Method::QLoRA), 0) => Some("adapters of rank 0 train nothing".to_owned()),
+        _ => None,
+    }
+}
+
+fn microbatches_and_stages(facts: &Facts) -> Option<String> {
+    let at_once = facts.micro_batch?.saturating_mul(facts.data?);
+    let (batches, stages) = (facts.global_batch? / at_once.max(1), facts.pipeline);
+    // A batch that is smaller than one microbatch of every replica is said already.
+    (batches > 0 && batches < stages).then(|| {
+        format!("a step has {batches} microbatches for {stages} pipeline stages: not all of them have work")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn said(job: &Value) -> Vec<String> {
+        lints(&serde_json::from_value(job.clone()).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_said() {
+        for (job, line) in [
+            (
+                json!({"model": {"attentionHeads": 48, "keyValueHeads": 4}, "parallelism": {"tensor": 6}}),
+                "4 key-value heads and tensor parallel 6: neither divides the other",
+            ),
+            (
+                json!({"model": {"hiddenSize": 4096, "attentionHeads": 30}}),
+                "hidden size 4096 is no multiple of 30 attention heads, and no head size is given",
+            ),
+            (
+                json!({"model": {"attentionHeads": 32, "keyValueHeads": 5}}),
+                "32 attention heads are no multiple of 5 key-value heads",
+            ),
+            (
+                json!({"model": {"layers": 32, "hiddenSize": 4096}, "parallelism": {"expert": 8}}),
+                "expert parallel is 8, but the model has no experts",
+            ),
+            (
+                json!({"model": {"experts": 8, "expertsPerToken": 9}}),
+                "a token goes to 9 experts, but there are only 8",
+            ),
+            (
+                json!({"accelerator": {"count": 64}, "parallelism": {"pipeline": 4, "expert": 12}}),
+                "64 accelerators are no multiple of expert × expert tensor × pipeline parallel = 48",
+            ),
+            (
+                json!({"model": {"layers": 40}, "parallelism": {"pipeline": 4, "virtualPipeline": 3}}),
+                "40 layers are no multiple of pipeline parallel 4 × virtual pipeline 3",
+            ),
+            (
+                json!({"parallelism": {"virtualPipeline": 4}}),
+                "virtual pipeline 4 does nothing without pipeline parallel",
+            ),
+            (
+                json!({"parallelism": {"pipeline": 2, "sharding": "ZeRO3"}}),
+                "DeepSpeed's pipeline takes ZeRO-1 at most: ZeRO-2 and ZeRO-3 are refused",
+            ),
+            (
+                json!({"accelerator": {"count": 16}, "parallelism": {"tensor": 2, "shardingDegree": 3}}),
+                "8 data × context parallel ranks are no multiple of the sharding degree 3",
+            ),
+            (
+                json!({"batch": {"sequenceLength": 1000}, "parallelism": {"context": 8}}),
+                "sequence length 1000 is no multiple of 2 × context parallel 8",
+            ),
+            (
+                json!({"parallelism": {"sequence": true}}),
+                "sequence parallel does nothing without tensor parallel",
+            ),
+            (
+                json!({"batch": {"sequenceLength": 1001}, "parallelism": {"tensor": 8, "sequence": true}}),
+                "sequence length 1001 is no multiple of tensor parallel 8, as sequence parallel needs",
+            ),
+            (
+                json!({"model": {"positions": "Learned", "maxPositions": 1024}, "batch": {"sequenceLength": 4096}}),
+                "sequence length 4096 is above the model's 1024 learned positions",
+            ),
+            (
+                json!({"finetuning": {"method": "Full", "rank": 16}}),
+                "adapters of rank 16 are given, but the method is full: every weight is trained",
+            ),
+            (json!({"finetuning": {"method": "LoRA", "rank": 0}}), "adapters of rank 0 train nothing"),
+            (
+                json!({
+                    "accelerator": {"count": 64}, "parallelism": {"pipeline": 8},
+                    "batch": {"microBatchSize": 1, "globalBatchSize": 32},
+                }),
+                "a step has 4 microbatches for 8 pipeline stages: not all of them have work",
+            ),
+        ] {
+            assert_eq!(said(&job), [line], "{job}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_elsewhere_or_not_stated_or_right_is_not_said() {
+        for job in [
+            json!({}),
+            json!({"model": {"attentionHeads": 32, "keyValueHeads": 8}, "parallelism": {"tensor": 16}}),
+            json!({"model": {"attentionHeads": 32, "keyValueHeads": 8}, "parallelism": {"tensor": 5}}),
+            json!({"model": {"hiddenSize": 2560, "attentionHeads": 30, "headSize": 128}}),
+            json!({"model": {"layers": 30}, "parallelism": {"pipeline": 4, "virtualPipeline": 2}}),
+            json!({"model": {"layers": 62}, "parallelism":
+                {"pipeline": 8, "virtualPipeline": 4, "embeddingAsLayer": true, "lossAsLayer": true}}),
+            json!({"parallelism": {"expert": 8}}),
+            json!({"framework": "Torchtitan", "parallelism": {"pipeline": 2, "sharding": "ZeRO3"}}),
+            json!({"batch": {"sequenceLength": 4096}, "parallelism": {"context": 8, "tensor": 8, "sequence": true}}),
+            json!({"finetuning": {"method": "LoRA", "rank": 16}}),
+            json!({"accelerator": {"count": 8}, "batch": {"microBatchSize": 4, "globalBatchSize": 8}}),
+            json!({"model": {"layers": 0, "attentionHeads": 0, "keyValueHeads": 0}, "parallelism": {"tensor": 0}}),
+        ] {
+            assert_eq!(said(&job), Vec::<String>::new(), "{job}");
+        }
+    }
+
+    #[test]
+    fn lines_are_short_and_few_whatever_the_numbers() {
+        const MOST_OF_ALL: u32 = u32::MAX;
+        let odd = MOST_OF_ALL - 2;
+        let job = json!({
+            "model": {
+                "layers": odd, "hiddenSize": odd, "attentionHeads": MOST_OF_ALL, "keyValueHeads": odd,
+                "experts": odd, "expertsPerToken": MOST_OF_ALL, "positions": "Learned", "maxPositions": 1,
+            },
+            "parallelism": {
+                "tensor": 1, "pipeline": 1, "virtualPipeline": MOST_OF_ALL, "context": MOST_OF_ALL, "expert": odd,
+                "expertTensor": MOST_OF_ALL, "data": odd, "sharding": "ZeRO3", "shardingDegree": MOST_OF_ALL,
+                "sequence": true,
+            },
+            "accelerator": {"count": MOST_OF_ALL},
+            "batch": {"microBatchSize": 1, "globalBatchSize": MOST_OF_ALL, "sequenceLength": odd},
+            "finetuning": {"method": "Full", "rank": MOST_OF_ALL},
+        });
+        let facts = Facts::of(&serde_json::from_value(job.clone()).unwrap());
+        let lines: Vec<_> = LINTS.iter().filter_map(|lint| lint(&facts)).collect();
+        assert!(lines.len() > MOST && lines.iter().all(|line| line.chars().count() <= 120), "{lines:?}");
+        assert_eq!(said(&job).len(), MOST);
+    }
+}
