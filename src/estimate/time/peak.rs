@@ -23,3 +23,33 @@ pub fn peak(accelerator: &Accelerator, precision: Precision) -> Option<(Precisio
 pub(super) fn half(accelerator: &Accelerator) -> Option<FlopRate> {
     peak(accelerator, Precision::BF16).map(|(_, rate)| rate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardware::Catalogue;
+
+    #[test]
+    fn rates_are_dense_and_of_one_die_and_fall_back_to_what_is_multiplied() {
+        for (name, asked, computed, tera) in [
+            ("A100-80GB", Precision::BF16, Precision::BF16, 312.0),
+            ("A100-80GB", Precision::FP8, Precision::BF16, 312.0),
+            ("A100-80GB", Precision::TF32, Precision::TF32, 156.0),
+            ("V100-32GB", Precision::BF16, Precision::FP16, 125.0),
+            ("H100-80GB", Precision::FP8, Precision::FP8, 1979.0),
+            ("H100-80GB", Precision::FP4, Precision::BF16, 989.0),
+            ("B200", Precision::FP4, Precision::FP4, 9000.0),
+            // One of the two dies of a package.
+            ("MI250X", Precision::BF16, Precision::BF16, 191.5),
+            ("Ascend-910B2", Precision::BF16, Precision::BF16, 353.9),
+            ("Ascend-910B3", Precision::BF16, Precision::BF16, 294.9),
+        ] {
+            let accelerator = Catalogue::builtin().find(name).unwrap();
+            assert_eq!(
+                peak(accelerator, asked),
+                Some((computed, FlopRate::from_tera(tera))),
+                "{name} {asked}"
+            );
+        }
+    }
+}

@@ -103,3 +103,22 @@ pub(super) fn predicted(
         predicted_from: Some(format!("predicted from published runs{on}, by {by}")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::units::Count;
+    use crate::workload::{Model, TrainingJob};
+
+    /// Eight stages of two chunks and 28 microbatches: 7 / (2 · 28) = 1/8 of the work, 1/9 of the step.
+    #[test]
+    fn the_bubble_is_the_schedules() {
+        let model = Model { parameters: Some(Count(70_000_000_000)), ..Model::default() };
+        let job = TrainingJob { model: Some(model), ..TrainingJob::default() };
+        let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+        let plan = Plan { pipeline: 8, virtual_pipeline: 2, micro_batches: 28, ..plan };
+        assert!((scheduled_bubble(&plan) - 1.0 / 9.0).abs() < 1e-12);
+        assert!(scheduled_bubble(&Plan { pipeline: 1, ..plan }).abs() < 1e-12);
+    }
+}
