@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check generate controlplane
+.PHONY: help demo test lint check generate fit-time controlplane
 
 CARGO ?= cargo
 
@@ -35,6 +35,10 @@ generate: ## write what is made from the code: the CRD, and the snapshots of the
 	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib report
 	INSTA_UPDATE=always $(CARGO) test --quiet --test cases
+
+fit-time: ## write the fitted part of data/time.toml, from the published runs in tests/accuracy/throughput
+	$(CARGO) run --quiet --no-default-features --example fit_time > data/fitted
+	{ sed '/^# --- fitted/q' data/time.toml; cat data/fitted; } > data/new && mv data/new data/time.toml && rm data/fitted
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build

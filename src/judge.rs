@@ -170,7 +170,7 @@ impl Judge<'_> {
         let list = key.and_then(|key| self.catalogue.price(key));
         let price = cost::price(&judgement.job, key, capacity.compute_milli, &self.rules.prices, list);
         judgement.cost = price.and_then(|price| cost::cost(&taken.time, price));
-        judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate));
+        judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate, capacity));
         judgement.inputs.extend(taken.inputs());
         judgement.warnings.extend(taken.amount.and_then(|amount| amount.contradiction));
         judgement.goodput = taken.goodput;

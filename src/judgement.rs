@@ -272,8 +272,18 @@ pub struct Time {
     pub tokens_per_second_per_gpu: f64,
     /// Model FLOPs utilization, 0 to 1.
     pub mfu: f64,
+    /// The interval's lower end.
+    pub mfu_low: f64,
+    /// The interval's upper end.
+    pub mfu_high: f64,
     /// Model FLOPs of one token, forward and backward, causal attention counted once.
     pub flops_per_token: f64,
+    /// Those and what recomputation adds.
+    pub hardware_flops_per_token: f64,
+    /// The pipeline's bubble as a share of a step, as scheduled; in the MFU.
+    pub pipeline_bubble: f64,
+    /// What the counts of FLOPs mean.
+    pub convention: &'static str,
     /// Model FLOPs of the whole training; none where neither tokens nor steps are given.
     #[serde(skip)]
     pub flops: Option<Flops>,

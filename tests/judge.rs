@@ -445,7 +445,10 @@ fn a_slice_offers_its_own_memory_and_speed() {
     let limits = json!({"nvidia.com/mig-3g.40gb": 1});
     object["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]["resources"]["limits"] =
         limits;
-    let whole = judged(&pytorchjob(STATED, 0));
+    let mut one = pytorchjob(STATED, 0);
+    one["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]["resources"]["limits"] =
+        json!({"nvidia.com/gpu": 1});
+    let whole = judged(&one);
     let slice = judged(&object);
     let capacity =
         |judgement: &Judgement| judgement.memory.as_ref().unwrap().capacity_bytes.unwrap().as_gib();

@@ -8,11 +8,12 @@ use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::memory::{self, Figure, Peak};
 use weighbridge::estimate::plan::Plan;
 use weighbridge::estimate::{estimate, time};
+use weighbridge::hardware::{self, Catalogue};
 use weighbridge::model::Parameters;
-use weighbridge::units::{Bytes, Count};
+use weighbridge::units::{Bytes, Count, Decimal};
 use weighbridge::workload::{
-    Accelerator, Activation, Batch, Finetuning, Framework, Method, Model, Parallelism, Positions, Recompute,
-    Sharding, TrainingJob,
+    Accelerator, Activation, Batch, Dataset, Efficiency, Finetuning, Framework, Method, Model, Parallelism,
+    Positions, Recompute, Sharding, TrainingJob,
 };
 
 fn peak(plan: &Plan) -> Peak {
@@ -318,7 +319,75 @@ proptest! {
             };
             let estimate = estimate(&job, Device { bf16: true }).unwrap();
             prop_assert!(estimate.peak.needed > Bytes::ZERO);
-            prop_assert!(time::flops_per_token(&estimate.assumed.likely) > 0);
+            prop_assert!(time::flops_per_token(&job, &estimate.assumed.likely) > 0);
         }
+    }
+}
+
+/// Tokens a second on an accelerator.
+fn speed(job: &TrainingJob, plan: &Plan, accelerator: &hardware::Accelerator) -> f64 {
+    time::time(job, plan, accelerator.into()).unwrap().tokens_per_second_per_gpu
+}
+
+fn h100() -> &'static hardware::Accelerator {
+    Catalogue::builtin().find("H100-80GB").unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_deeper_model_is_never_faster(job in any_job(), more in 1u32..20) {
+        let mut deeper = job.clone();
+        if let Some(model) = &mut deeper.model {
+            model.layers = model.layers.map(|layers| layers + more);
+        }
+        let (less, more) = (speed(&deeper, &likely(&deeper), h100()), speed(&job, &likely(&job), h100()));
+        prop_assert!(less <= more * (1.0 + 1e-9), "{less} {more}");
+    }
+
+    #[test]
+    fn recomputation_is_never_faster_and_no_work_of_the_model(job in any_job()) {
+        let plan = likely(&job);
+        let with = |recompute| {
+            let plan = Plan { recompute, ..plan.clone() };
+            time::time(&job, &plan, h100().into()).unwrap()
+        };
+        let (none, full) = (with(Recompute::None), with(Recompute::Full));
+        prop_assert!(full.tokens_per_second_per_gpu <= none.tokens_per_second_per_gpu * (1.0 + 1e-9));
+        prop_assert_eq!(full.flops_per_token.to_bits(), none.flops_per_token.to_bits());
+        prop_assert!(full.hardware_flops_per_token > none.hardware_flops_per_token);
+    }
+
+    #[test]
+    fn faster_memory_and_links_are_never_slower(job in any_job(), times in 1u64..8) {
+        let plan = likely(&job);
+        let mut faster = h100().clone();
+        for rate in [&mut faster.bandwidth.memory, &mut faster.bandwidth.link].into_iter().flatten() {
+            rate.0 *= times;
+        }
+        prop_assert!(speed(&job, &plan, &faster) >= speed(&job, &plan, h100()) * (1.0 - 1e-9));
+    }
+
+    #[test]
+    fn the_interval_holds_the_prediction(job in any_job()) {
+        let taken = time::time(&job, &likely(&job), h100().into()).unwrap();
+        prop_assert!(0.0 < taken.mfu_low && taken.mfu_low < taken.mfu && taken.mfu < taken.mfu_high);
+        prop_assert!(taken.mfu_high <= 1.0);
+    }
+
+    /// At a utilization that is given, accelerators divide the time and leave the hours as they are.
+    #[test]
+    fn more_accelerators_never_take_longer(job in any_job(), count in 1u32..100_000, more in 1u32..100_000) {
+        let mut job = job;
+        job.dataset = Some(Dataset { tokens: Some(Count(1_000_000_000_000)), ..Dataset::default() });
+        job.efficiency =
+            Some(Efficiency { mfu_percent: Some(Decimal::parse("40").unwrap()), ..Efficiency::default() });
+        let plan = likely(&job);
+        let mut taken = |count| {
+            job.accelerator = Some(Accelerator { count: Some(count), ..Accelerator::default() });
+            time::time(&job, &plan, h100().into()).unwrap()
+        };
+        let (few, many) = (taken(count), taken(count + more));
+        prop_assert!(many.days < few.days);
+        prop_assert_eq!(many.gpu_hours, few.gpu_hours);
     }
 }

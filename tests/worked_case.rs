@@ -112,7 +112,8 @@ fn a_thousand_and_twenty_four_gpus_take_76_days() {
 #[test]
 fn counted_exactly_it_takes_77_6_days() {
     let job = job(Sharding::DistributedOptimizer, Recompute::None);
-    let taken = time::time(&job, &likely(&job), FlopRate::from_tera(A800), Calibration::builtin());
+    let a800 = Catalogue::builtin().find("A800-80GB").unwrap();
+    let taken = time::time(&job, &likely(&job), a800.into()).unwrap();
     let days = taken.days.unwrap();
     assert!((days - 77.6).abs() < 0.05, "{days}");
     let attention_and_size = (68.98 - 0.26) / 70.0 * 1.039;

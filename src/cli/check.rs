@@ -68,11 +68,7 @@ pub(super) enum Output {
 
 /// Judges what the arguments name, and prints the report.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let policy = match &arguments.config {
-        Some(file) => Policy::default().with_file(file)?,
-        None => Policy::default(),
-    };
-    policy.take_in_workloads()?;
+    let policy = Policy::of_file(arguments.config.as_deref())?;
     let input = input::read(&arguments.paths);
     let ask = Ask { rank: arguments.rank, ..Ask::default() };
     let entries = entries(&input.objects, &policy, &ask);

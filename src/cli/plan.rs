@@ -10,11 +10,11 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::check::{Output, print, style, tell};
-use super::{FAILURE, input, surroundings};
-use crate::hardware::Catalogue;
-use crate::judge::Rules;
+use super::{FAILURE, input};
+use crate::config::policy::Policy;
 use crate::plan::plan;
 use crate::report::{self, PlanEntry};
+use crate::surroundings::Surroundings;
 use crate::units::Decimal;
 use crate::workload::annotations::PREFIX;
 
@@ -39,6 +39,9 @@ pub(super) struct Arguments {
     /// A type of accelerator to plan on, like A800-80GB; repeatable; the training's own where left out
     #[arg(long, value_name = "TYPE")]
     accelerator: Vec<String>,
+    /// The policy's file, as `serve --config` takes it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How the plan is written
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -56,6 +59,7 @@ fn days(text: &str) -> Result<f64, String> {
 
 /// Plans what the arguments name, and prints it.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let policy = Policy::of_file(arguments.config.as_deref())?;
     let (objects, mut complaints) = if arguments.set.is_empty() {
         let input = input::read(&arguments.paths);
         let unreadable = input.unreadable.iter().map(ToString::to_string).collect();
@@ -63,14 +67,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         (vec![described(&arguments.set)], Vec::new())
     };
-    let around = surroundings::of(&objects);
+    let around = Surroundings::of(&objects);
     let mut entries = Vec::new();
     for object in &objects {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let name = text("/metadata/name").or_else(|| text("/metadata/generateName"));
-        let rules = Rules::default();
         let found =
-            plan(object, &around, Catalogue::builtin(), &rules, arguments.days, &arguments.accelerator);
+            plan(object, &around, &policy.catalogue, &policy.rules, arguments.days, &arguments.accelerator);
         match found {
             Ok(plans) => {
                 entries.extend(plans.into_iter().map(|planned| PlanEntry { name: name.clone(), planned }));

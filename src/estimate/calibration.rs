@@ -18,8 +18,6 @@ pub struct Calibration {
     workspaces: Vec<Workspaces>,
     allocator: Vec<Allocator>,
     spread: Vec<Spread>,
-    /// Model FLOPs utilization where nobody gives one.
-    pub utilization: Utilization,
 }
 
 /// What no tensor owns: context, kernels, library handles, and a communicator for each parallel dimension.
@@ -96,26 +94,6 @@ struct Spread {
     /// What an unstated version adds, where versions differ: in quadrature.
     #[serde(default)]
     unversioned: f64,
-}
-
-/// Model FLOPs utilization, 0 to 1: the middle and the ends of a 90 % interval.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Utilization {
-    /// A dense model's.
-    pub dense: f64,
-    /// The interval's lower end.
-    pub dense_low: f64,
-    /// The interval's upper end.
-    pub dense_high: f64,
-    /// A mixture of experts'.
-    pub experts: f64,
-    /// The interval's lower end.
-    pub experts_low: f64,
-    /// The interval's upper end.
-    pub experts_high: f64,
-    /// Relative half-width around a utilization that is given.
-    pub given_spread: f64,
 }
 
 impl Calibration {

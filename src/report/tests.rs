@@ -53,7 +53,12 @@ fn out_of_memory() -> Judgement {
             step_seconds: Some(14.31),
             tokens_per_second_per_gpu: 286.5,
             mfu: 0.4,
+            mfu_low: 0.36,
+            mfu_high: 0.44,
             flops_per_token: 4.35e11,
+            hardware_flops_per_token: 4.35e11,
+            pipeline_bubble: 0.02,
+            convention: crate::estimate::time::flops::CONVENTION,
             flops: None,
         }),
         cost: Some(Cost {

@@ -93,7 +93,7 @@ mod tests {
 
     fn of(object: &Value) -> Option<(u64, String)> {
         let kind = kinds::of(object).unwrap();
-        read(object, kind, &(kind.pod_groups)(object)).map(|limit| (limit.seconds, limit.source))
+        read(object, kind, &kind.pod_groups(object)).map(|limit| (limit.seconds, limit.source))
     }
 
     #[test]

@@ -24,4 +24,6 @@ mod rules;
 mod score;
 mod statistics;
 mod table;
+mod throughput;
+mod time;
 mod unseen;

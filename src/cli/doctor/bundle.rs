@@ -33,7 +33,7 @@ pub(super) async fn configuration(client: &Client, name: &str) -> Findings {
 }
 
 fn kinds(name: &str, entries: &[ValidatingWebhook]) -> Finding {
-    let covered = |kind: &&crate::workload::kinds::Kind| {
+    let covered = |kind: &&kinds::Kind| {
         entries.iter().flat_map(|entry| entry.rules.iter().flatten()).any(|rule| {
             rule.api_groups.iter().flatten().any(|group| group == kind.group)
                 && rule.resources.iter().flatten().any(|resource| resource == kind.plural)

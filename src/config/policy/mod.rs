@@ -79,6 +79,17 @@ impl Policy {
         self.with_text(&text).with_context(|| format!("{} is refused as a whole", path.display()))
     }
 
+    /// The policy for a program that ends soon: of the file, where one is given, with its kinds of workloads taken in.
+    ///
+    /// # Errors
+    /// As [`with_file`](Self::with_file) has them.
+    pub fn of_file(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let policy = Self::default().with_file(path)?;
+        policy.take_in_workloads()?;
+        Ok(policy)
+    }
+
     /// Takes the policy's kinds of workloads in: to be called once, before anything is read.
     ///
     /// # Errors

@@ -1,0 +1,162 @@
+//! The fitted coefficients, read from `data/time.toml`, where each has how it was made.
+//!
+//! ```text
+//! ln efficiency  = ln(of the generation) + (the accelerator's own)
+//! ln tokens/s    = ln(tokens of a step / its seconds) + (the framework's own)
+//! ```
+//!
+//! An accelerator or a framework that no measurement knows has nothing of its own, and a generation that none knows 85 %
+//! of what its benchmark reaches.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::generation::Generation;
+use super::terms::{Term, Terms};
+use crate::hardware::Accelerator;
+use crate::workload::Framework;
+
+/// All coefficients.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coefficients {
+    generation: Vec<Generation>,
+    #[serde(rename = "terms", deserialize_with = "terms")]
+    /// One a term.
+    pub terms: Terms,
+    /// The share of the peak that matrix products reach in training, by generation.
+    pub efficiency: BTreeMap<String, f64>,
+    /// An accelerator's own, in logarithms.
+    pub accelerators: BTreeMap<String, f64>,
+    /// A framework's own, in logarithms.
+    pub frameworks: BTreeMap<String, f64>,
+    /// How far measurements lie apart.
+    pub spread: Spread,
+    /// What nobody tells a planner.
+    pub planner: Planner,
+}
+
+/// Standard deviations of ln(measured / predicted), from models that the coefficients were not fitted on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    /// A dense model, layout and batch stated.
+    pub dense: f64,
+    /// The same in a framework that enough rows know.
+    pub frameworks: BTreeMap<String, f64>,
+    /// A model with experts whose tokens stay inside a node.
+    pub experts: f64,
+    /// The same where they are sent between nodes.
+    pub experts_far: f64,
+    /// What a layout, batch or sequence that nobody states adds, in quadrature.
+    pub open: f64,
+    /// What an accelerator that no measurement knows adds.
+    pub accelerator: f64,
+    /// What a framework that no measurement knows, or that nobody states, adds.
+    pub framework: f64,
+    /// The relative half-width around a utilization that the user gives.
+    pub given: f64,
+}
+
+/// What is known of a job, as far as the spread of its prediction depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
+pub struct Known<'a> {
+    /// The framework, where measurements know it.
+    pub framework: Option<&'a str>,
+    /// Whether measurements know the accelerator.
+    pub accelerator: bool,
+    /// Whether layout, microbatch, batch and sequence are stated.
+    pub layout: bool,
+    /// Whether there are experts.
+    pub experts: bool,
+    /// Whether tokens are sent to experts on other nodes.
+    pub far: bool,
+}
+
+impl Spread {
+    /// The standard deviation of a prediction.
+    pub fn of(&self, known: Known<'_>) -> f64 {
+        let own = known.framework.and_then(|framework| self.frameworks.get(framework)).copied();
+        let base = match (known.experts, known.far) {
+            (false, _) => own.unwrap_or(self.dense),
+            (true, false) => self.experts,
+            (true, true) => self.experts_far,
+        };
+        let part = |missing: bool, part: f64| if missing { part * part } else { 0.0 };
+        let parts = base * base
+            + part(!known.layout, self.open)
+            + part(!known.accelerator, self.accelerator)
+            + part(known.framework.is_none(), self.framework);
+        parts.sqrt()
+    }
+}
+
+/// Where a planner says no more than model, tokens and accelerators.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planner {
+    /// ln(published / predicted) of a team's usual layout.
+    pub level: f64,
+    /// The same for each factor of ten in active parameters, around 10B.
+    pub size: f64,
+    /// The standard deviation.
+    pub spread: f64,
+}
+
+fn terms<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Terms, D::Error> {
+    let mut named = BTreeMap::<String, f64>::deserialize(deserializer)?;
+    let mut terms = [1.0; super::terms::COUNT];
+    for (slot, term) in terms.iter_mut().zip(Term::ALL) {
+        let missing = || serde::de::Error::custom(format!("{} is missing", term.name()));
+        *slot = named.remove(term.name()).ok_or_else(missing)?;
+    }
+    match named.keys().next() {
+        Some(unknown) => Err(serde::de::Error::custom(format!("{unknown} is no term"))),
+        None => Ok(terms),
+    }
+}
+
+impl Coefficients {
+    /// Those that are compiled in.
+    #[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: LazyLock<Coefficients> = LazyLock::new(|| {
+            toml::from_str(include_str!("../../../data/time.toml")).expect("data/time.toml is valid")
+        });
+        &BUILTIN
+    }
+
+    /// The generation of an accelerator; the last one is every other's.
+    #[allow(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the file is compiled in, and a test reads it"
+    )]
+    pub fn generation(&self, accelerator: &Accelerator) -> &Generation {
+        let of = self.generation.iter().find(|generation| generation.has(&accelerator.key));
+        of.or(self.generation.last()).expect("data/time.toml lists generations")
+    }
+
+    /// The generations, in the file's order.
+    pub fn generations(&self) -> &[Generation] {
+        &self.generation
+    }
+
+    /// The share of the peak that an accelerator's matrix products reach.
+    pub fn efficiency(&self, accelerator: &Accelerator) -> f64 {
+        let generation = self.generation(accelerator);
+        let usual = self.efficiency.get(&generation.name).copied().unwrap_or(0.85 * generation.ceiling);
+        usual * self.accelerators.get(&accelerator.key).copied().unwrap_or(0.0).exp()
+    }
+}
+
+/// A framework by the name that coefficients have: Megatron-LM on accelerators before Hopper is an earlier one.
+pub fn framework_name(framework: Framework, generation: &Generation) -> String {
+    if framework == Framework::Megatron && generation.early {
+        return "Megatron-early".to_owned();
+    }
+    framework.name().to_owned()
+}

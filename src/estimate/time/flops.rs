@@ -1,0 +1,174 @@
+//! Floating-point operations of one token, exactly, by matrix product and attention core.
+//!
+//! ```text
+//! forward       2·[ Σ layers (attention + feed-forward) + h·V·(1 + d) ]  +  Σ layers A
+//! attention     h·(q + 2κ) + q·h
+//! latent        h·r_q + r_q·q + h·(r_kv + d_r) + r_kv·a·(d_n + d_v) + a·d_v·h     (without a query rank: h·q)
+//! feed-forward  (3 gated | 2 plain)·h·f;   experts: (K + shared)·(3 | 2)·h·f_m + h·E of the router
+//! prediction    each of d layers: one more layer, and 2·h·h that joins two hidden states
+//! core A        s·a·(d_k + d_v), both products, causal: half of the full square
+//! model         3 × forward                                       (every weight trained)
+//!               2 × frozen products + 3 × (adapters + core)       (adapters: no gradient of frozen weights)
+//! hardware      model + recomputation: the layers' forward again (full), or the core's (selective)
+//! ```
+//!
+//! Symbols: `h` hidden, `q` and `κ` widths of all queries and keys, `a` heads, `d_k`, `d_v` head sizes, `f` feed-forward,
+//! `E` experts of which a token passes `K`, `V` vocabulary, `s` sequence, `r` ranks. A product and a sum count two. The
+//! embedding is a look-up; norms, activations and the softmax are no products. The output layer counts, tied or not.
+//! Short samples attend to themselves only: `s` is the typical length where one is given.
+//!
+//! **Causal attention is counted once.** Megatron-LM counts so since 2025 (`num_floating_point_operations`); before, and
+//! in torchtitan, llm-foundry and Chowdhery et al. 2022, the whole square counts, which makes the same run's MFU up to a fifth
+//! higher at 8k tokens. Megatron's formula leaves the router out. Narayanan et al. 2021 count the square, and the
+//! recomputation with it: 96·B·s·L·h²·(1 + s/6h + V/16Lh).
+//!
+//! Of a model whose size alone is known, the products are those of the usual shape, scaled to the size; where the
+//! parameters that are active are given too, to those.
+
+use crate::estimate::plan::{Adapters, Plan};
+use crate::model::{Parameters, Shape};
+use crate::units::Count;
+use crate::workload::{Model, Recompute};
+
+/// What the counts mean, as reports say it.
+pub const CONVENTION: &str = "model FLOPs: matrix products and attention, forward and backward, causal attention \
+                              counted once, recomputation not counted";
+
+/// Operations of one token's forward pass, by what happens to them in the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forward {
+    /// Products with the weights of layers.
+    pub layers: f64,
+    /// Products with the output layer.
+    pub head: f64,
+    /// The attention's core.
+    pub core: f64,
+    /// Products with adapters.
+    pub adapters: f64,
+    /// Whether the layers' own weights are frozen.
+    pub frozen: bool,
+}
+
+impl Forward {
+    /// Counts a plan.
+    pub fn of(plan: &Plan, model: Option<&Model>) -> Self {
+        let shape = &plan.shape;
+        let scale = scale(shape, model);
+        let extra = shape.prediction_layers as f64;
+        let expert_layers = shape.expert_layers() as f64;
+        let dense_layers = shape.layers as f64 - expert_layers.min(shape.layers as f64);
+        let attention = attention(shape);
+        let (dense, experts) = (attention + feed_forward(shape), attention + active_experts(shape));
+        let last = if expert_layers > 0.0 { experts } else { dense };
+        let joined = 2.0 * (shape.hidden as f64).powi(2);
+        let layers = dense * dense_layers + experts * expert_layers + (last + joined) * extra;
+        let head = shape.hidden as f64 * shape.vocab as f64 * (1.0 + extra);
+        Self {
+            layers: 2.0 * layers * scale,
+            head: 2.0 * head,
+            core: core(shape) * plan.typical_sequence as f64 * (shape.layers as f64 + extra),
+            adapters: plan.adapters.as_ref().map_or(0.0, |adapters| 2.0 * adapter(shape, adapters)),
+            frozen: plan.adapters.is_some(),
+        }
+    }
+
+    /// Forward and backward: model FLOPs.
+    pub fn model(&self) -> f64 {
+        let weights = if self.frozen { 2.0 } else { 3.0 };
+        weights * (self.layers + self.head) + 3.0 * (self.core + self.adapters)
+    }
+
+    /// What recomputation adds.
+    pub fn recomputed(&self, plan: &Plan) -> f64 {
+        let share = recomputed_share(plan);
+        match plan.recompute {
+            Recompute::None => 0.0,
+            Recompute::Selective => self.core * share,
+            Recompute::Full => (self.layers + self.core + self.adapters) * share,
+        }
+    }
+}
+
+/// The share of a stage's layers that recomputation covers.
+pub fn recomputed_share(plan: &Plan) -> f64 {
+    let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1) as f64;
+    plan.recompute_layers.map_or(1.0, |covered| (covered as f64 / layers).min(1.0))
+}
+
+/// Products of attention's projections, in multiplications a token and layer.
+pub fn attention(shape: &Shape) -> f64 {
+    let (h, q, k) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
+    let Some(latent) = &shape.latent else { return h * (q + 2.0 * k) + q * h };
+    let (a, rank) = (shape.heads as f64, latent.query_rank as f64);
+    let queries = if rank > 0.0 { h * rank + rank * q } else { h * q };
+    let low = latent.key_value_rank as f64;
+    queries
+        + h * (low + latent.rope as f64)
+        + low * a * (latent.nope + latent.value) as f64
+        + a * latent.value as f64 * h
+}
+
+/// Products of the dense feed-forward network.
+pub fn feed_forward(shape: &Shape) -> f64 {
+    shape.ffn_matrices() as f64 * shape.hidden as f64 * shape.ffn as f64
+}
+
+/// Products of one expert.
+pub fn expert(shape: &Shape) -> f64 {
+    let ffn = shape.experts.as_ref().map_or(0, |experts| experts.ffn);
+    shape.ffn_matrices() as f64 * shape.hidden as f64 * ffn as f64
+}
+
+/// Products of the experts that a token passes, and of the router.
+pub fn active_experts(shape: &Shape) -> f64 {
+    shape.experts.as_ref().map_or(0.0, |experts| {
+        let passed = experts.per_token.saturating_add(experts.shared) as f64;
+        passed * expert(shape) + shape.hidden as f64 * experts.count as f64
+    })
+}
+
+/// The attention core's operations a token, layer and token of the sequence: both products, causal.
+pub fn core(shape: &Shape) -> f64 {
+    let value = shape.latent.as_ref().map_or(shape.head_size, |latent| latent.value);
+    shape.query_width() as f64 + shape.heads as f64 * value as f64
+}
+
+/// Weights of all adapters, as multiplications a token: `Σ r·(d_in + d_out)`.
+fn adapter(shape: &Shape, adapters: &Adapters) -> f64 {
+    let (h, q, k) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
+    let f = match &shape.experts {
+        Some(experts) => experts.ffn as f64 * experts.per_token as f64,
+        None => shape.ffn as f64,
+    };
+    let on = adapters.targets;
+    let widths = [
+        (on.query, h + q),
+        (on.key, h + k),
+        (on.value, h + k),
+        (on.output, q + h),
+        (on.gate && shape.gated, h + f),
+        (on.up, h + f),
+        (on.down, f + h),
+    ];
+    let of_a_layer: f64 = widths.iter().filter(|(on, _)| *on).map(|(_, width)| width).sum();
+    adapters.rank as f64 * of_a_layer * shape.layers as f64
+}
+
+/// The layers' size over that of the usual shape, for a model of which only sizes are known.
+pub fn scale(shape: &Shape, model: Option<&Model>) -> f64 {
+    let Some(declared) = shape.declared else { return 1.0 };
+    let active = model.and_then(|m| m.active_parameters).map(|Count(active)| active);
+    let usual = Parameters::of(&Shape { declared: None, ..shape.clone() });
+    let (target, counted) = match active {
+        Some(active) => (active.min(declared), usual.active),
+        None => (declared, usual.total),
+    };
+    let outer = usual.embedding.saturating_add(usual.output) as f64;
+    let layers = (counted as f64 - outer).max(1.0);
+    // Half of a model, at most, is embedding and output layer.
+    (target as f64 - outer).max(target as f64 / 2.0) / layers
+}
+
+#[cfg(test)]
+#[path = "flops_tests.rs"]
+mod tests;

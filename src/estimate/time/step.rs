@@ -1,0 +1,78 @@
+//! The time of one step, out of its work and the coefficients.
+//!
+//! ```text
+//! computing     C³ = (products / efficiency·(experts) + head / efficiency + Σ memory-bound terms)³ + launches³
+//! microbatch    M  = C + tensor + context + exchange + pipeline + hidden(shards, 0.9·M) + exposed·shards
+//! step          m·M·(1 + bubble·(p−1)/(v·m)) + hidden(gradients, 0.6·M) + exposed·gradients + optimizer + offload + step
+//!               all · (1 + scale·log₂(N / 8))
+//! hidden(x, y) = ½·(x − y + √((x − y)² + (0.05·M)²))     what of x is longer than y, smoothly
+//! ```
+//!
+//! A real microbatch launches kernels while others run: of computing and launching, the longer counts, smoothly.
+
+use super::terms::{Term, Terms, of};
+use super::work::Work;
+
+/// The time of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Seconds of a step.
+    pub seconds: f64,
+    /// Of those, the pipeline's bubble.
+    pub bubble: f64,
+}
+
+/// What of `x` is longer than `y`, with a rounding of `width`.
+fn longer(x: f64, y: f64, width: f64) -> f64 {
+    0.5 * (x - y + (x - y).hypot(width))
+}
+
+/// The time of one step, at a share `efficiency` of the peak for large matrix products.
+pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
+    let efficiency = efficiency.max(1e-3);
+    let seconds = |term: Term| of(&work.terms, term) * of(terms, term);
+    let narrow = match work.precision {
+        crate::workload::Precision::FP8 => of(terms, Term::Fp8),
+        crate::workload::Precision::FP4 => of(terms, Term::Fp4),
+        _ => 1.0,
+    };
+    let experts = if work.experts { of(terms, Term::Experts) } else { 1.0 };
+    let busy = work.products * experts / (efficiency * narrow)
+        + work.head / efficiency
+        + [
+            Term::Attention,
+            Term::AttentionUnfused,
+            Term::Traffic,
+            Term::Elementwise,
+            Term::Softmax,
+            Term::Logits,
+            Term::Permutation,
+            Term::Quantization,
+            Term::Dequantization,
+        ]
+        .map(seconds)
+        .iter()
+        .sum::<f64>();
+    let launches: f64 = [Term::Launch, Term::LaunchEarly, Term::LaunchEager].map(seconds).iter().sum();
+    let computing = (busy.powi(3) + launches.powi(3)).cbrt();
+    let exchange: f64 =
+        [Term::Tensor, Term::Context, Term::Exchange, Term::Pipeline].map(seconds).iter().sum();
+    let mut micro_batch = computing + exchange;
+    let width = 0.05 * micro_batch;
+    let zero_three = if work.zero_three { of(terms, Term::ZeroThree) } else { 1.0 };
+    let shards = (seconds(Term::ShardsNear) + seconds(Term::ShardsFar)) * zero_three;
+    if shards > 0.0 {
+        micro_batch += longer(shards, 0.9 * micro_batch, width) + shards * of(terms, Term::ShardsExposed);
+    }
+    let gradients = seconds(Term::GradientsNear) + seconds(Term::GradientsFar);
+    let gradients = if gradients > 0.0 {
+        longer(gradients, 0.6 * micro_batch, 0.05 * micro_batch)
+            + gradients * of(terms, Term::GradientsExposed)
+    } else {
+        0.0
+    };
+    let bubble = work.bubble * of(terms, Term::Bubble) * micro_batch * work.micro_batches;
+    let once = gradients + seconds(Term::Optimizer) + seconds(Term::Offload) + 0.01 * of(terms, Term::Step);
+    let many = 1.0 + of(terms, Term::Scale) * (work.world / 8.0).max(1.0).log2();
+    Step { seconds: (micro_batch * work.micro_batches + bubble + once) * many, bubble: bubble * many }
+}

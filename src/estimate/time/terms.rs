@@ -1,0 +1,106 @@
+//! The terms of a step's time, and the fitted coefficient of each.
+//!
+//! A term is a number of seconds that the data sheets give: operations over the peak rate, bytes over a memory's or a
+//! link's rate. Its coefficient says how many seconds a real step takes for each of those. Coefficients, with how they
+//! were made, are in `data/time.toml`.
+
+/// Declares the terms with their names in the file and the prior of each coefficient: its middle, and its standard
+/// deviation in logarithms.
+macro_rules! terms {
+    ($($(#[$doc:meta])* $term:ident = $name:literal, $middle:literal, $spread:literal;)+) => {
+        /// A coefficient of the step's time.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Term { $($(#[$doc])* $term),+ }
+
+        impl Term {
+            /// Every term, in the file's order.
+            pub const ALL: &'static [Self] = &[$(Self::$term),+];
+
+            /// The name in the file.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$term => $name),+ }
+            }
+
+            /// What is expected before any measurement: middle, and standard deviation of the logarithm.
+            pub const fn prior(self) -> (f64, f64) {
+                match self { $(Self::$term => ($middle, $spread)),+ }
+            }
+        }
+    };
+}
+
+terms! {
+    /// Attention in one fused kernel, over what its generation's kernels reach.
+    Attention = "attention", 1.0, 0.2;
+    /// The two products of unfused attention.
+    AttentionUnfused = "attention-unfused", 2.0, 0.3;
+    /// Operands of matrix products, read and written.
+    Traffic = "traffic", 1.0, 0.4;
+    /// Norms, activations, residuals: what is bound by the memory.
+    Elementwise = "elementwise", 1.3, 0.4;
+    /// The sequence × sequence matrix of unfused attention.
+    Softmax = "softmax", 1.2, 0.4;
+    /// Logits and loss.
+    Logits = "logits", 1.1, 0.4;
+    /// Tokens sorted by expert and back.
+    Permutation = "permutation", 1.5, 0.5;
+    /// Casts to narrow formats.
+    Quantization = "quantization", 1.0, 0.5;
+    /// Four-bit weights unpacked.
+    Dequantization = "dequantization", 2.0, 0.6;
+    /// A layer's kernels launched.
+    Launch = "launch", 2.0, 0.4;
+    /// The same by the layers of Megatron-DeepSpeed's time.
+    LaunchEarly = "launch-early", 5.0, 0.4;
+    /// The same by Hugging Face's modules.
+    LaunchEager = "launch-eager", 12.0, 0.4;
+    /// Matrix products of layers with experts, beside dense ones.
+    Experts = "experts", 1.2, 0.3;
+    /// Tensor parallelism's exchange.
+    Tensor = "tensor", 1.2, 0.4;
+    /// Context parallelism's exchange.
+    Context = "context", 0.5, 0.5;
+    /// Tokens sent to experts and back.
+    Exchange = "exchange", 1.2, 0.5;
+    /// Activations between pipeline stages.
+    Pipeline = "pipeline", 1.0, 0.5;
+    /// Parameters gathered and gradients scattered, inside a node.
+    ShardsNear = "shards-near", 1.4, 0.3;
+    /// The same between nodes.
+    ShardsFar = "shards-far", 1.2, 0.3;
+    /// The same by ZeRO's third stage, beside FSDP.
+    ZeroThree = "zero-three", 2.0, 0.3;
+    /// How much of that no computation hides.
+    ShardsExposed = "shards-exposed", 0.15, 0.4;
+    /// Gradients summed once a step, inside a node.
+    GradientsNear = "gradients-near", 1.4, 0.3;
+    /// The same between nodes.
+    GradientsFar = "gradients-far", 1.2, 0.3;
+    /// How much of that no computation hides.
+    GradientsExposed = "gradients-exposed", 0.3, 0.4;
+    /// The optimizer's states, read and written.
+    Optimizer = "optimizer", 1.3, 0.4;
+    /// What crosses to the host.
+    Offload = "offload", 1.0, 0.5;
+    /// What every step takes, in hundredths of a second.
+    Step = "step", 1.0, 0.7;
+    /// The pipeline's bubble.
+    Bubble = "bubble", 1.0, 0.2;
+    /// What each doubling of accelerators above eight adds.
+    Scale = "scale", 0.01, 0.7;
+    /// The share of fp8's peak, beside bf16's of its own.
+    Fp8 = "fp8", 0.9, 0.2;
+    /// The same of fp4.
+    Fp4 = "fp4", 0.6, 0.3;
+}
+
+/// The number of terms.
+pub const COUNT: usize = Term::ALL.len();
+
+/// A coefficient for each term.
+pub type Terms = [f64; COUNT];
+
+/// A term's coefficient.
+pub(super) fn of(terms: &Terms, term: Term) -> f64 {
+    terms.get(term as usize).copied().unwrap_or(1.0)
+}

@@ -1,0 +1,124 @@
+//! Model FLOPs utilization: the user's, or predicted, with an interval of 90 %.
+//!
+//! ```text
+//! MFU      = tokens/s · FLOPs a token / peak,     tokens/s of one accelerator out of a step's work and coefficients
+//! interval = MFU · exp(± 1.645 · σ)
+//! σ²       = (dense, by framework | experts, inside a node | between nodes)² + open² + accelerator² + framework²
+//! ```
+//!
+//! Each part of `σ` is what was measured on models, frameworks and accelerators that the coefficients had not seen
+//! (`data/time.toml`): `open` where layout, microbatch or sequence are assumed, `accelerator` and `framework` where no
+//! measurement knows them. A job that says no more than model and accelerators is a [planner's](super::planner).
+//! Nothing is faster than the generation's largest matrix product. A utilization that is given is taken as it is, with a
+//! fixed spread: days depend on more than it.
+
+use super::Machine;
+use super::coefficients::{Coefficients, Known, framework_name};
+use super::flops::Forward;
+use super::planner;
+use super::step::step;
+use super::work::Work;
+use crate::estimate::plan::Plan;
+use crate::workload::TrainingJob;
+
+/// Model FLOPs utilization with a 90 % interval, 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Utilization {
+    /// The middle.
+    pub middle: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+    /// The pipeline's bubble as a share of the step, as scheduled.
+    pub bubble: f64,
+    /// What it was predicted from, where nobody gave it.
+    pub predicted_from: Option<String>,
+}
+
+/// Standard deviations between the middle and either end of an interval of 90 %.
+const NINETY_PERCENT: f64 = 1.645;
+
+/// The user's utilization, or the predicted one; nothing where no rate of the accelerator is known.
+pub fn utilization(job: &TrainingJob, plan: &Plan, machine: Machine<'_>) -> Option<Utilization> {
+    let coefficients = Coefficients::builtin();
+    let given = job.efficiency.as_ref().and_then(|e| e.mfu_percent).map(|percent| percent.as_f64() / 100.0);
+    if let Some(mfu) = given.filter(|mfu| *mfu > 0.0) {
+        let spread = coefficients.spread.given;
+        let (low, high) = (mfu * (1.0 - spread), mfu * (1.0 + spread));
+        let bubble = scheduled_bubble(plan);
+        return Some(Utilization { middle: mfu, low, high, bubble, predicted_from: None });
+    }
+    predicted(job, plan, machine, coefficients)
+}
+
+/// `(p − 1) / (v·m)` of the time without it, as a share of the time with it.
+fn scheduled_bubble(plan: &Plan) -> f64 {
+    let idle = plan.pipeline.saturating_sub(1) as f64
+        / (plan.virtual_pipeline.max(1) as f64 * plan.micro_batches.max(1) as f64);
+    idle / (1.0 + idle)
+}
+
+/// The utilization that coefficients predict.
+pub(super) fn predicted(
+    job: &TrainingJob,
+    plan: &Plan,
+    machine: Machine<'_>,
+    coefficients: &Coefficients,
+) -> Option<Utilization> {
+    let accelerator = machine.accelerator;
+    let generation = coefficients.generation(accelerator);
+    let little = planner::knows_little(job);
+    let (own, spread, work) = if little {
+        let (job_alone, plan_alone) = planner::alone(plan);
+        let active = Forward::of(plan, job.model.as_ref()).model() / 6.0;
+        let own = coefficients.planner.level + coefficients.planner.size * planner::size(active);
+        let work = Work::of(&job_alone, &plan_alone, accelerator, generation)?;
+        (own, coefficients.planner.spread, work)
+    } else {
+        let name = job.framework.map(|framework| framework_name(framework, generation));
+        let own = name.as_ref().and_then(|name| coefficients.frameworks.get(name)).copied();
+        let work = Work::of(job, plan, accelerator, generation)?;
+        let known = Known {
+            framework: name.as_deref().filter(|_| own.is_some()),
+            accelerator: coefficients.accelerators.contains_key(&accelerator.key),
+            layout: !planner::leaves_open(job),
+            experts: work.experts,
+            far: work.far,
+        };
+        (own.unwrap_or(0.0), coefficients.spread.of(known), work)
+    };
+    let step = step(&work, &coefficients.terms, coefficients.efficiency(accelerator));
+    let tokens_per_second = work.tokens / step.seconds * own.exp();
+    let middle = (tokens_per_second * work.flops / work.peak).clamp(1e-4, generation.ceiling);
+    let factor = (NINETY_PERCENT * spread).exp();
+    let by = if little { "size" } else { "layout" };
+    let on =
+        if generation.accelerators.is_empty() { String::new() } else { format!(" on {}", generation.name) };
+    Some(Utilization {
+        middle,
+        low: middle / factor,
+        high: (middle * factor).min(1.0),
+        bubble: scheduled_bubble(plan),
+        predicted_from: Some(format!("predicted from published runs{on}, by {by}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::units::Count;
+    use crate::workload::{Model, TrainingJob};
+
+    /// Eight stages of two chunks and 28 microbatches: 7 / (2 · 28) = 1/8 of the work, 1/9 of the step.
+    #[test]
+    fn the_bubble_is_the_schedules() {
+        let model = Model { parameters: Some(Count(70_000_000_000)), ..Model::default() };
+        let job = TrainingJob { model: Some(model), ..TrainingJob::default() };
+        let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+        let plan = Plan { pipeline: 8, virtual_pipeline: 2, micro_batches: 28, ..plan };
+        assert!((scheduled_bubble(&plan) - 1.0 / 9.0).abs() < 1e-12);
+        assert!(scheduled_bubble(&Plan { pipeline: 1, ..plan }).abs() < 1e-12);
+    }
+}

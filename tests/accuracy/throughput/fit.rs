@@ -1,0 +1,281 @@
+//! How the coefficients of `data/time.toml` are made.
+//!
+//! ```text
+//! least   Σ rows w·2·(√(1 + (r/0.1)²) − 1)  +  0.35²·Σ coefficients ((ln c − ln prior) / σ)²
+//! r       ln predicted − ln measured tokens a second
+//! w       min(n, 4 + √n) / n of a row whose origin has n rows: no origin drowns the others
+//! ```
+//!
+//! by Gauss and Newton's steps, halved while they do not help. Coefficients are logarithms: one a term, with the prior
+//! that `Term` has; one a generation, around 85 % of its benchmark, σ 0.12; one an accelerator, around nothing, σ 0.10;
+//! one a framework, around nothing, σ 0.12. Rows whose division of the work is unknown are left out.
+
+use std::collections::BTreeMap;
+
+use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::time::{COUNT, Coefficients, Generation, Term, Terms, Work, framework_name, step};
+use weighbridge::hardware::Accelerator;
+
+use super::rows::Row;
+
+const SCALE: f64 = 0.1;
+const STRICTNESS: f64 = 0.6 * 0.6;
+
+/// A row, counted.
+pub(crate) struct Sample {
+    pub(crate) work: Work,
+    pub(crate) measured: f64,
+    pub(crate) weight: f64,
+    generation: usize,
+    accelerator: usize,
+    framework: Option<usize>,
+}
+
+/// What the coefficients' positions mean.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) generations: Vec<String>,
+    pub(crate) accelerators: Vec<String>,
+    pub(crate) frameworks: Vec<String>,
+    middle: Vec<f64>,
+    spread: Vec<f64>,
+}
+
+/// A generation's position among the coefficients.
+pub(crate) fn of_generation(index: usize) -> usize {
+    COUNT + index
+}
+
+impl Names {
+    pub(crate) fn accelerator(&self, index: usize) -> usize {
+        COUNT + self.generations.len() + index
+    }
+    pub(crate) fn framework(&self, index: usize) -> usize {
+        COUNT + self.generations.len() + self.accelerators.len() + index
+    }
+}
+
+fn position(names: &mut Vec<String>, name: &str) -> usize {
+    names.iter().position(|known| known == name).unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    })
+}
+
+/// Counts the rows.
+pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
+    let coefficients = Coefficients::builtin();
+    let mut names = Names::default();
+    let mut of_origin: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, row) in rows.iter().enumerate().filter(|(index, row)| is_fitted_on(row, *index)) {
+        *of_origin.entry(&row.origin).or_default() += 1;
+    }
+    for generation in coefficients.generations() {
+        names.generations.push(generation.name.clone());
+    }
+    let samples =
+        rows.iter()
+            .map(|row| {
+                let generation = coefficients.generation(row.accelerator);
+                let device = Device { bf16: row.accelerator.computes_in_bf16() };
+                let plan = assume(&row.job, device).unwrap_or_else(|e| panic!("{}: {e}", row.name)).likely;
+                let work = Work::of(&row.job, &plan, row.accelerator, generation)
+                    .unwrap_or_else(|| panic!("{}: the accelerator has no rate", row.name));
+                let n = of_origin.get(row.origin.as_str()).map_or(1.0, |n| *n as f64);
+                Sample {
+                    work,
+                    measured: row.measured.ln(),
+                    weight: n.min(4.0 + n.sqrt()) / n,
+                    generation: position(&mut names.generations, &generation.name),
+                    accelerator: position(&mut names.accelerators, &row.accelerator.key),
+                    framework: row.job.framework.map(|framework| {
+                        position(&mut names.frameworks, &framework_name(framework, generation))
+                    }),
+                }
+            })
+            .collect();
+    for term in Term::ALL {
+        let (middle, spread) = term.prior();
+        names.middle.push(middle.ln());
+        names.spread.push(spread);
+    }
+    for generation in coefficients.generations() {
+        names.middle.push((0.85 * generation.ceiling).ln());
+        names.spread.push(0.12);
+    }
+    for _ in &names.accelerators {
+        names.middle.push(0.0);
+        names.spread.push(0.06);
+    }
+    for _ in &names.frameworks {
+        names.middle.push(0.0);
+        names.spread.push(0.08);
+    }
+    (samples, names)
+}
+
+/// Of the one-node rows of vTrain, which differ in little, each eighth.
+const ONE_IN: usize = 8;
+
+/// The rows that coefficients are fitted on.
+pub(crate) fn is_fitted_on(row: &Row, index: usize) -> bool {
+    row.laid_out && (row.source != "vtrain-s" || index.is_multiple_of(ONE_IN))
+}
+
+/// The samples that coefficients are fitted on.
+pub(crate) fn fitted_on<'a>(rows: &'a [Row], samples: &'a [Sample]) -> impl Iterator<Item = &'a Sample> {
+    let chosen = rows.iter().zip(samples).enumerate();
+    chosen.filter(|(index, (row, _))| is_fitted_on(row, *index)).map(|(_, (_, sample))| sample)
+}
+
+/// The coefficients' logarithms.
+pub(crate) type Fitted = Vec<f64>;
+
+fn terms(fitted: &[f64]) -> Terms {
+    let mut terms = [1.0; COUNT];
+    for (slot, value) in terms.iter_mut().zip(fitted) {
+        *slot = value.exp();
+    }
+    terms
+}
+
+/// The terms, and the share of its peak that an accelerator reaches.
+pub(crate) fn of_accelerator(
+    names: &Names,
+    fitted: &[f64],
+    accelerator: &Accelerator,
+    generation: &Generation,
+) -> (Terms, f64) {
+    let at = |known: &[String], name: &str| known.iter().position(|known| known == name);
+    let usual = at(&names.generations, &generation.name)
+        .map_or((0.85 * generation.ceiling).ln(), |i| fitted[of_generation(i)]);
+    let own = at(&names.accelerators, &accelerator.key).map_or(0.0, |i| fitted[names.accelerator(i)]);
+    (terms(fitted), (usual + own).exp())
+}
+
+/// ln tokens a second.
+pub(crate) fn predict(sample: &Sample, names: &Names, fitted: &[f64]) -> f64 {
+    predict_with(sample, names, fitted, &terms(fitted), 0.0)
+}
+
+fn predict_with(sample: &Sample, names: &Names, fitted: &[f64], terms: &Terms, more: f64) -> f64 {
+    let efficiency = fitted[of_generation(sample.generation)] + fitted[names.accelerator(sample.accelerator)];
+    let own = sample.framework.map_or(0.0, |framework| fitted[names.framework(framework)]);
+    let step = step(&sample.work, terms, (efficiency + more).exp());
+    (sample.work.tokens / step.seconds).ln() + own
+}
+
+/// Terms that count without seconds of their own.
+const FACTORS: &[Term] = &[
+    Term::Experts,
+    Term::ZeroThree,
+    Term::ShardsExposed,
+    Term::GradientsExposed,
+    Term::Step,
+    Term::Bubble,
+    Term::Scale,
+    Term::Fp8,
+    Term::Fp4,
+];
+
+/// The coefficients that fit the chosen samples best, from a start.
+pub(crate) fn fit(samples: &[&Sample], names: &Names, start: Option<&Fitted>, rounds: usize) -> Fitted {
+    let mut fitted = start.cloned().unwrap_or_else(|| names.middle.clone());
+    let mut loss = objective(samples, names, &fitted);
+    for _ in 0..rounds {
+        let (matrix, gradient) = normal_equations(samples, names, &fitted);
+        let step = solve(matrix, gradient);
+        let mut length = 1.0;
+        let before = loss;
+        for _ in 0..8 {
+            let next: Fitted = fitted.iter().zip(&step).map(|(value, step)| value - length * step).collect();
+            let tried = objective(samples, names, &next);
+            if tried < loss {
+                (fitted, loss) = (next, tried);
+                break;
+            }
+            length /= 2.0;
+        }
+        if before - loss < 1e-4 * before {
+            break;
+        }
+    }
+    fitted
+}
+
+fn objective(samples: &[&Sample], names: &Names, fitted: &[f64]) -> f64 {
+    let terms = terms(fitted);
+    let of_rows: f64 = samples
+        .iter()
+        .map(|sample| {
+            let z = (predict_with(sample, names, fitted, &terms, 0.0) - sample.measured) / SCALE;
+            sample.weight * 2.0 * (z.hypot(1.0) - 1.0)
+        })
+        .sum();
+    let of_priors: f64 = fitted
+        .iter()
+        .zip(names.middle.iter().zip(&names.spread))
+        .map(|(value, (middle, spread))| ((value - middle) / spread).powi(2))
+        .sum();
+    of_rows + STRICTNESS * of_priors
+}
+
+fn normal_equations(samples: &[&Sample], names: &Names, fitted: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
+    const STEP: f64 = 1e-4;
+    let size = fitted.len();
+    let mut matrix = vec![vec![0.0; size]; size];
+    let mut gradient = vec![0.0; size];
+    let at = terms(fitted);
+    for sample in samples {
+        let here = predict_with(sample, names, fitted, &at, 0.0);
+        let mut slopes: Vec<(usize, f64)> = Vec::with_capacity(COUNT + 3);
+        for (index, term) in Term::ALL.iter().enumerate() {
+            if sample.work.terms[index] <= 0.0 && !FACTORS.contains(term) {
+                continue;
+            }
+            let mut moved = at;
+            moved[index] *= STEP.exp();
+            slopes.push((index, (predict_with(sample, names, fitted, &moved, 0.0) - here) / STEP));
+        }
+        let efficiency = (predict_with(sample, names, fitted, &at, STEP) - here) / STEP;
+        slopes.push((of_generation(sample.generation), efficiency));
+        slopes.push((names.accelerator(sample.accelerator), efficiency));
+        slopes.extend(sample.framework.map(|framework| (names.framework(framework), 1.0)));
+        let residual = here - sample.measured;
+        let weight = sample.weight / (residual / SCALE).hypot(1.0) / (SCALE * SCALE);
+        for (i, slope) in &slopes {
+            gradient[*i] += weight * slope * residual;
+            for (j, other) in &slopes {
+                matrix[*i][*j] += weight * slope * other;
+            }
+        }
+    }
+    for index in 0..size {
+        let strict = STRICTNESS / names.spread[index].powi(2);
+        matrix[index][index] += strict;
+        gradient[index] += strict * (fitted[index] - names.middle[index]);
+    }
+    (matrix, gradient)
+}
+
+/// Gauss's elimination of a symmetric, positive system.
+fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+    let size = right.len();
+    for pivot in 0..size {
+        let row = matrix[pivot].clone();
+        for below in pivot + 1..size {
+            let factor = matrix[below][pivot] / row[pivot];
+            if factor != 0.0 {
+                for column in pivot..size {
+                    matrix[below][column] -= factor * row[column];
+                }
+                right[below] -= factor * right[pivot];
+            }
+        }
+    }
+    for pivot in (0..size).rev() {
+        let known: f64 = (pivot + 1..size).map(|column| matrix[pivot][column] * right[column]).sum();
+        right[pivot] = (right[pivot] - known) / matrix[pivot][pivot];
+    }
+    right
+}

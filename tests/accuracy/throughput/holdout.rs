@@ -1,0 +1,68 @@
+//! Predictions of rows that the coefficients were not fitted on: whole models, whole origins, whole accelerators.
+//!
+//! The groups of a hold-out are taken out one after the other, each with all its rows, the coefficients are fitted again
+//! on what remains, and the rows of the group are predicted. Of models, a sixteenth is taken out at once, dealt in turn, so
+//! that those of one origin are not out together.
+
+use super::fit::{self, Fitted, Names, Sample};
+use super::rows::Row;
+
+/// Parts that models are dealt to.
+const FOLDS: usize = 16;
+
+/// What is held out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whole {
+    Models,
+    Origins,
+    Accelerators,
+}
+
+impl Whole {
+    fn of(self, row: &Row) -> &str {
+        match self {
+            Self::Models => row.model.split(" #").next().unwrap_or_default(),
+            Self::Origins => &row.origin,
+            Self::Accelerators => &row.accelerator.key,
+        }
+    }
+}
+
+/// ln predicted − ln measured of every row, each predicted without its group.
+pub(crate) fn residuals(
+    rows: &[Row],
+    samples: &[Sample],
+    names: &Names,
+    start: &Fitted,
+    whole: Whole,
+) -> Vec<f64> {
+    let mut groups: Vec<&str> = Vec::new();
+    for row in rows {
+        if !groups.contains(&whole.of(row)) {
+            groups.push(whole.of(row));
+        }
+    }
+    let count = if whole == Whole::Models { FOLDS } else { groups.len() };
+    let mut folds = vec![Vec::new(); count];
+    for (index, group) in groups.iter().enumerate() {
+        folds[index % count].push(*group);
+    }
+    let mut residuals = vec![0.0; rows.len()];
+    for groups in folds {
+        let inside = |row: &Row| groups.contains(&whole.of(row));
+        let chosen: Vec<&Sample> = rows
+            .iter()
+            .zip(samples)
+            .enumerate()
+            .filter(|(index, (row, _))| !inside(row) && fit::is_fitted_on(row, *index))
+            .map(|(_, (_, sample))| sample)
+            .collect();
+        let fitted = fit::fit(&chosen, names, Some(start), 6);
+        for ((row, sample), residual) in rows.iter().zip(samples).zip(&mut residuals) {
+            if inside(row) {
+                *residual = fit::predict(sample, names, &fitted) - sample.measured;
+            }
+        }
+    }
+    residuals
+}

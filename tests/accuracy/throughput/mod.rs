@@ -1,0 +1,8 @@
+//! How close predicted throughput comes to published throughput: rows, fit, and the tables.
+
+pub(crate) mod file;
+pub(crate) mod fit;
+pub(crate) mod holdout;
+pub(crate) mod hours;
+pub(crate) mod rows;
+pub(crate) mod spread;

@@ -1,0 +1,148 @@
+//! The published throughput, as it is kept in `rows.csv`, with the shapes of `models.toml` and the origins of
+//! `sources.toml`.
+//!
+//! Every row becomes the training job that its source describes, in the words of a user's job; what the source does not
+//! say stays open and goes the way of every open field.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use weighbridge::estimate::time::planner;
+use weighbridge::hardware::{Accelerator, Catalogue};
+use weighbridge::workload::{
+    Accelerator as Asked, Attention, Batch, Dispatcher, Finetuning, Framework, Method, Model, Offload,
+    Parallelism, Precision, Recompute, Sharding, TrainingJob,
+};
+
+/// One published run.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Its name in the file.
+    pub(crate) name: String,
+    /// The source's key in `sources.toml`.
+    pub(crate) source: String,
+    /// Whose measurements they are: sources of one project share it.
+    pub(crate) origin: String,
+    /// The model's name.
+    pub(crate) model: String,
+    /// The accelerator.
+    pub(crate) accelerator: &'static Accelerator,
+    /// What the source says of it.
+    pub(crate) job: TrainingJob,
+    /// Tokens a second on one accelerator.
+    pub(crate) measured: f64,
+    /// Whether layout, microbatch, batch, sequence and shape are stated.
+    pub(crate) complete: bool,
+    /// Whether the division of the work is stated, or can be no other.
+    pub(crate) laid_out: bool,
+}
+
+/// Where rows are from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    /// The document.
+    pub(crate) from: String,
+    /// The project whose measurements they are, where several sources are of one.
+    pub(crate) origin: Option<String>,
+}
+
+/// `sources.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sources {
+    /// By key.
+    pub(crate) source: BTreeMap<String, Source>,
+    /// Rows that are not scored: the rule, and which.
+    pub(crate) left_out: BTreeMap<String, Vec<String>>,
+}
+
+/// All sources.
+pub(crate) fn sources() -> Sources {
+    toml::from_str(include_str!("sources.toml")).expect("sources.toml is valid")
+}
+
+/// All rows, in the file's order.
+pub(crate) fn rows() -> Vec<Row> {
+    let models: BTreeMap<String, Model> =
+        toml::from_str(include_str!("models.toml")).expect("models.toml is valid");
+    let sources = sources();
+    let lines = include_str!("rows.csv").lines().filter(|line| !line.starts_with('#'));
+    lines.skip(1).map(|line| row(line, &models, &sources)).collect()
+}
+
+fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
+    let fields: Vec<&str> = line.split(',').collect();
+    let text = |at: usize| fields.get(at).copied().filter(|field| !field.is_empty());
+    let number =
+        |at: usize| text(at).map(|field| field.parse::<u32>().unwrap_or_else(|e| panic!("{line}: {e}")));
+    let known = |at: usize| text(at).unwrap_or_else(|| panic!("{line}: field {at} is empty"));
+    let word = |at: usize, read: &dyn Fn(&str) -> bool| {
+        assert!(text(at).is_none_or(read), "{line}: field {at} is no known word");
+    };
+    word(3, &|word| Framework::from_word(word).is_some());
+    word(17, &|word| Sharding::from_word(word).is_some());
+    let (name, source, model) = (known(0), known(1), known(2));
+    let origin = sources.source.get(source).unwrap_or_else(|| panic!("{source} has no origin"));
+    let method = text(7).and_then(Method::from_word);
+    let offload = text(18);
+    let parallelism = Parallelism {
+        tensor: number(11),
+        pipeline: number(12),
+        virtual_pipeline: number(13),
+        context: number(14),
+        expert: number(15),
+        dispatcher: text(16).and_then(Dispatcher::from_word),
+        sharding: text(17).and_then(Sharding::from_word),
+        ..Parallelism::default()
+    };
+    let batch = Batch {
+        micro_batch_size: number(19),
+        global_batch_size: number(20),
+        sequence_length: number(21),
+        ..Batch::default()
+    };
+    let framework = text(3).and_then(Framework::from_word);
+    let accelerators = number(5);
+    let divided = parallelism.tensor.is_some() || parallelism.pipeline.is_some();
+    let gathered = matches!(parallelism.sharding, Some(Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3));
+    let shape = models.get(model).unwrap_or_else(|| panic!("{model} has no shape")).clone();
+    let batched = batch.micro_batch_size.is_some()
+        && batch.global_batch_size.is_some()
+        && batch.sequence_length.is_some();
+    let complete = (divided || gathered || accelerators == Some(1)) && batched && shape.layers.is_some();
+    let job = TrainingJob {
+        model: Some(shape),
+        framework,
+        precision: text(6).and_then(Precision::from_word),
+        recompute: text(9).and_then(Recompute::from_word),
+        attention: text(10).and_then(Attention::from_word),
+        finetuning: Some(Finetuning {
+            method: method.or(Some(Method::Full)),
+            rank: number(8),
+            ..Finetuning::default()
+        }),
+        offload: offload.map(|what| Offload {
+            optimizer: Some(what != "parameters"),
+            parameters: Some(what != "optimizer"),
+            ..Offload::default()
+        }),
+        accelerator: Some(Asked { kind: Some(known(4).to_owned()), count: accelerators, ..Asked::default() }),
+        parallelism: Some(parallelism),
+        batch: Some(batch),
+        ..TrainingJob::default()
+    };
+    Row {
+        complete,
+        laid_out: !planner::knows_little(&job),
+        accelerator: Catalogue::builtin()
+            .find(known(4))
+            .unwrap_or_else(|| panic!("{} is not in the catalogue", known(4))),
+        measured: known(22).parse().unwrap_or_else(|e| panic!("{line}: {e}")),
+        name: name.to_owned(),
+        origin: origin.origin.clone().unwrap_or_else(|| source.to_owned()),
+        source: source.to_owned(),
+        model: model.to_owned(),
+        job,
+    }
+}

@@ -1,0 +1,349 @@
+//! How close predicted throughput and accelerator-hours come to published ones, on models, origins and accelerators that
+//! the coefficients were not fitted on.
+//!
+//! `complete` are rows that state the model's dimensions, the division of the work, microbatch, batch and sequence.
+//! `balanced` is the mean of the origins' means. The baseline is the rule of thumb that the science began with: six
+//! operations a parameter and token at 30 % of the half-precision peak. vTrain's own errors on its rows are those that it
+//! publishes, for rows of one node and of several.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::time::{Coefficients, time};
+use weighbridge::model::{Parameters, Shape};
+use weighbridge::workload::Precision;
+
+use crate::throughput::file::{self, Fitting};
+use crate::throughput::fit;
+use crate::throughput::hours::{self, Run};
+use crate::throughput::rows::{Row, sources};
+use crate::throughput::spread;
+
+const NINETY_PERCENT: f64 = 1.645;
+
+static FITTING: LazyLock<Fitting> = LazyLock::new(file::fitting);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bounds {
+    throughput: BTreeMap<String, Bound>,
+    hours: HoursBound,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bound {
+    mape: f64,
+    median: f64,
+    balanced: f64,
+    holds_at_least: f64,
+    holds_at_most: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoursBound {
+    within_a_quarter: f64,
+    median: f64,
+    holds_at_least: f64,
+    holds_at_most: f64,
+    factor_at_most: f64,
+}
+
+fn bounds() -> Bounds {
+    toml::from_str(include_str!("time.toml")).expect("time.toml is valid")
+}
+
+/// The relative error of a residual in logarithms.
+fn error(residual: f64) -> f64 {
+    (residual.exp() - 1.0).abs()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// A set of predictions and their intervals, by row.
+struct Predictions {
+    name: &'static str,
+    residuals: Vec<f64>,
+    spreads: Vec<f64>,
+}
+
+/// Errors, and whether each lies inside its interval.
+#[derive(Default)]
+struct OfOrigin {
+    errors: Vec<f64>,
+    held: Vec<f64>,
+}
+
+/// Which rows a line is of.
+type Keep<'a> = &'a dyn Fn(&Row) -> bool;
+
+/// A line of a table.
+struct Line {
+    rows: usize,
+    mape: f64,
+    median: f64,
+    balanced: f64,
+    /// The share that the interval holds, by row and by origin.
+    holds: f64,
+    holds_balanced: f64,
+}
+
+fn line(rows: &[Row], predictions: &Predictions, keep: Keep<'_>) -> Line {
+    let mut by_origin: BTreeMap<&str, OfOrigin> = BTreeMap::new();
+    let (mut errors, mut held) = (Vec::new(), Vec::new());
+    for ((row, residual), spread) in rows.iter().zip(&predictions.residuals).zip(&predictions.spreads) {
+        if row.laid_out && keep(row) {
+            let inside = f64::from(u8::from(residual.abs() <= NINETY_PERCENT * spread));
+            let of_origin = by_origin.entry(&row.origin).or_default();
+            of_origin.errors.push(error(*residual));
+            of_origin.held.push(inside);
+            errors.push(error(*residual));
+            held.push(inside);
+        }
+    }
+    let means = |part: fn(&OfOrigin) -> &[f64]| {
+        mean(&by_origin.values().map(|of_origin| mean(part(of_origin))).collect::<Vec<_>>())
+    };
+    Line {
+        rows: errors.len(),
+        mape: mean(&errors),
+        median: median(&errors),
+        balanced: means(|of_origin| &of_origin.errors),
+        holds: mean(&held),
+        holds_balanced: means(|of_origin| &of_origin.held),
+    }
+}
+
+/// Predictions in sample and with whole groups held out, each with the spread of what is then known.
+fn predictions() -> [Predictions; 4] {
+    let Fitting { rows, samples, names, fitted, held_out } = &*FITTING;
+    let spread_of = Coefficients::builtin().spread.clone();
+    let frameworks: Vec<Option<String>> = rows.iter().map(spread::framework).collect();
+    let spreads = |group: Option<&dyn Fn(&Row) -> String>| -> Vec<f64> {
+        let mut seen: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
+        for (row, framework) in rows.iter().zip(&frameworks) {
+            let of = group.map_or_else(String::new, |group| group(row));
+            seen.entry(("accelerator", &row.accelerator.key)).or_default().insert(of.clone());
+            if let Some(framework) = framework {
+                seen.entry(("framework", framework)).or_default().insert(of);
+            }
+        }
+        // Known is what rows of another group have; without groups, what any has.
+        let known = |what: &str, name: &str| {
+            let groups = seen.get(&(what, name)).map_or(0, BTreeSet::len);
+            if group.is_some() { groups > 1 } else { groups > 0 }
+        };
+        rows.iter()
+            .zip(samples)
+            .zip(&frameworks)
+            .map(|((row, sample), framework)| {
+                let framework = framework.as_deref().filter(|name| known("framework", name));
+                let accelerator = known("accelerator", &row.accelerator.key);
+                spread_of.of(spread::known(row, sample, framework, accelerator))
+            })
+            .collect()
+    };
+    let inside = samples.iter().map(|sample| fit::predict(sample, names, fitted) - sample.measured).collect();
+    [
+        Predictions { name: "in sample", residuals: inside, spreads: spreads(None) },
+        Predictions { name: "models", residuals: held_out.models.clone(), spreads: spreads(None) },
+        Predictions {
+            name: "origins",
+            residuals: held_out.origins.clone(),
+            spreads: spreads(Some(&|row: &Row| row.origin.clone())),
+        },
+        Predictions {
+            name: "accelerators",
+            residuals: held_out.accelerators.clone(),
+            spreads: spreads(Some(&|row: &Row| row.accelerator.key.clone())),
+        },
+    ]
+}
+
+/// Six operations a parameter and token at 30 % of the half-precision peak.
+fn rule_of_thumb(row: &Row) -> f64 {
+    let model = row.job.model.clone().unwrap_or_default();
+    let shape = Shape::complete(&model, 2048, 50_000, 1.0).expect("it has a size");
+    let active = Parameters::of(&shape).active as f64;
+    let peak = row.accelerator.peak(Precision::BF16).or(row.accelerator.peak(Precision::FP16));
+    let rate = peak.expect("it has a rate").0 as f64;
+    (0.3 * rate / (6.0 * active)).ln() - row.measured.ln()
+}
+
+/// ln predicted − ln measured, the way that a user's job goes.
+fn of_product(row: &Row) -> f64 {
+    let plan = assume(&row.job, Device { bf16: row.accelerator.computes_in_bf16() }).expect("a shape").likely;
+    let taken = time(&row.job, &plan, row.accelerator.into()).expect("a rate");
+    taken.tokens_per_second_per_gpu.ln() - row.measured.ln()
+}
+
+fn experts(row: &Row) -> bool {
+    row.job.model.as_ref().is_some_and(|model| model.experts.is_some())
+}
+
+#[test]
+fn published_throughput_is_met_as_closely_as_before() {
+    let rows = &FITTING.rows;
+    let predictions = predictions();
+    let thumb = Predictions {
+        name: "6PD at 30 %",
+        residuals: rows.iter().map(rule_of_thumb).collect(),
+        spreads: vec![0.0; rows.len()],
+    };
+    let kinds: [(&str, Keep<'_>); 4] = [
+        ("complete", &|row| row.complete),
+        ("complete, dense", &|row| row.complete && !experts(row)),
+        ("complete, dense, without vtrain-s", &|row| {
+            row.complete && !experts(row) && row.source != "vtrain-s"
+        }),
+        ("complete, experts", &|row| row.complete && experts(row)),
+    ];
+    println!(
+        "held out        rows of                            rows   MAPE  median  balanced  90 % holds: rows, origins"
+    );
+    for set in predictions.iter().chain([&thumb]) {
+        for (kind, keep) in kinds {
+            let Line { rows, mape, median, balanced, holds, holds_balanced } = line(rows, set, keep);
+            println!(
+                "{:15} {kind:34} {rows:5} {:5.1}% {:6.1}% {:8.1}% {:10.1}% {:7.1}%",
+                set.name,
+                100.0 * mape,
+                100.0 * median,
+                100.0 * balanced,
+                100.0 * holds,
+                100.0 * holds_balanced
+            );
+        }
+    }
+    println!("\nMAPE by source   rows  in sample  models  origins  accelerators  6PD at 30 %  vTrain's own");
+    let origins_of = sources();
+    let with_rows: BTreeSet<&str> =
+        rows.iter().filter(|row| row.laid_out).map(|row| row.source.as_str()).collect();
+    for source in with_rows {
+        let of = |set: &Predictions| 100.0 * line(rows, set, &|row| row.source == source).mape;
+        let own = match source {
+            "vtrain-s" => "8.37%",
+            "vtrain-m" => "14.73%",
+            _ => "",
+        };
+        let count = rows.iter().filter(|row| row.laid_out && row.source == source).count();
+        let [inside, models, origins, accelerators] = predictions.each_ref().map(of);
+        println!(
+            "{source:16} {count:5} {inside:9.1}% {models:6.1}% {origins:7.1}% {accelerators:12.1}% {:11.1}%  {own:7} {}",
+            of(&thumb),
+            origins_of.source[source].from,
+        );
+    }
+    println!();
+    for (rule, left_out) in &origins_of.left_out {
+        assert!(rows.iter().all(|row| !left_out.contains(&row.name)), "{rule}");
+        println!("left out: {:3} rows, {rule}", left_out.len());
+    }
+    let unknown: Vec<f64> =
+        rows.iter().filter(|row| !row.laid_out).map(|row| error(of_product(row))).collect();
+    println!(
+        "\ndivision of the work unknown, as a planner's: {} rows, MAPE {:.1}%, median {:.1}%",
+        unknown.len(),
+        100.0 * mean(&unknown),
+        100.0 * median(&unknown)
+    );
+    for (name, bound) in bounds().throughput {
+        let set = predictions.iter().find(|set| set.name == name).expect("a set of that name");
+        let all = line(rows, set, &|row| row.complete && !experts(row));
+        assert!(all.mape <= bound.mape, "{name}: MAPE {}", all.mape);
+        assert!(all.median <= bound.median, "{name}: median {}", all.median);
+        assert!(all.balanced <= bound.balanced, "{name}: balanced {}", all.balanced);
+        let holds = (bound.holds_at_least..=bound.holds_at_most).contains(&all.holds);
+        assert!(holds, "{name}: the interval holds {}", all.holds);
+    }
+}
+
+/// Run again, the program makes what the file holds.
+#[test]
+fn the_coefficients_are_those_that_the_program_makes() {
+    let made: toml::Table = toml::from_str(&file::text(&FITTING)).expect("it is valid");
+    let kept: toml::Table = toml::from_str(include_str!("../../data/time.toml")).expect("it is valid");
+    for (table, values) in &made {
+        let kept = kept.get(table).unwrap_or_else(|| panic!("{table} is missing"));
+        for (key, value) in values.as_table().expect("a table") {
+            let same = match (value.as_float(), kept.get(key).and_then(toml::Value::as_float)) {
+                (Some(value), Some(kept)) => (value - kept).abs() <= 0.01 + 0.01 * kept.abs(),
+                (None, _) => kept.get(key).is_some(),
+                _ => false,
+            };
+            assert!(same, "{table}.{key} is {value} now: `make fit-time`");
+        }
+    }
+}
+
+/// Predicted over published hours of a run that the planner's coefficients are not fitted on.
+fn of_runs() -> Vec<(Run, f64)> {
+    let runs: Vec<Run> = hours::runs().into_iter().filter(hours::fitted_on).collect();
+    let points: Vec<_> = runs.iter().map(|run| hours::point(run, &FITTING.names, &FITTING.fitted)).collect();
+    runs.into_iter().zip(hours::left(&points)).collect()
+}
+
+#[test]
+fn published_hours_are_met_as_closely_as_before() {
+    let spread = Coefficients::builtin().planner.spread;
+    let factor = (NINETY_PERCENT * spread).exp();
+    let runs = of_runs();
+    println!(
+        "published hours, each predicted without itself from size, tokens, accelerators; 90 % within a factor {factor:.2}"
+    );
+    for run in hours::runs() {
+        let name = format!("{} ({})", run.model, run.name);
+        let left = runs.iter().find(|(known, _)| known.name == run.name).map(|(_, left)| *left);
+        match (left, run.hours, &run.left_out) {
+            (Some(left), Some(hours), _) => {
+                let note = if run.derived { "derived from days" } else { "" };
+                println!("{name:70} {hours:10.0} h  {:+6.1} %  {note}", 100.0 * (left.exp() - 1.0));
+            }
+            (_, _, Some(rule)) => println!("{name:70} left out: {rule}"),
+            _ => println!("{name:70} left out: no hours"),
+        }
+    }
+    let bound = bounds().hours;
+    let score = |label: &str, keep: &dyn Fn(&Run) -> bool| {
+        let left: Vec<f64> = runs.iter().filter(|(run, _)| keep(run)).map(|(_, left)| *left).collect();
+        let errors: Vec<f64> = left.iter().map(|left| error(*left)).collect();
+        let within = mean(&errors.iter().map(|e| f64::from(u8::from(*e <= 0.25))).collect::<Vec<_>>());
+        let holds = mean(
+            &left.iter().map(|l| f64::from(u8::from(l.abs() <= NINETY_PERCENT * spread))).collect::<Vec<_>>(),
+        );
+        println!(
+            "{label:22} {:3} runs: within a quarter {:.0} %, median {:.1} %, the interval holds {:.0} %",
+            left.len(),
+            100.0 * within,
+            100.0 * median(&errors),
+            100.0 * holds
+        );
+        (within, median(&errors), holds)
+    };
+    let (within, median, holds) = score("stated by the source", &|run| !run.derived);
+    score("derived ones too", &|_| true);
+    assert!(within >= bound.within_a_quarter && median <= bound.median, "{within} {median}");
+    assert!((bound.holds_at_least..=bound.holds_at_most).contains(&holds), "the interval holds {holds}");
+    assert!(factor <= bound.factor_at_most, "a factor of {factor}");
+}
+
+/// The product says what the hold-out's formula says: one way through [`time`], with all coefficients.
+#[test]
+fn the_product_predicts_what_the_tables_score() {
+    let Fitting { rows, samples, names, fitted, .. } = &*FITTING;
+    for (row, sample) in rows.iter().zip(samples).filter(|(row, _)| row.complete).step_by(50) {
+        let ratio = of_product(row) + sample.measured - fit::predict(sample, names, fitted);
+        assert!(ratio.abs() < 0.02, "{}: {ratio}", row.name);
+    }
+}
