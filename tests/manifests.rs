@@ -253,11 +253,7 @@ const PUBLIC: &[Case] = &[
         Unknown,
         &[("accelerator.type", "H200-141GB"), ("accelerator.count", "16")],
     ),
-    case(
-        "12-nemo-rl-rayjob-a10g.yaml",
-        Unknown,
-        &[("accelerator.type", "A10G"), ("accelerator.count", "2")],
-    ),
+    case("12-nemo-rl-rayjob-a10g.yaml", Unknown, &[("accelerator.type", "A10G"), ("accelerator.count", "2")]),
     case("16-vjepa2-64gpu.yaml", Unknown, &[("accelerator.count", "64")]),
     case("17-composer-stable-diffusion.yaml", Unknown, &[]),
     case("18-verl-rlvr-raycluster.yaml", NotTraining, &[]),

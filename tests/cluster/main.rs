@@ -31,3 +31,4 @@ mod refusals;
 mod replicas;
 mod traffic;
 mod updates;
+mod workloads;
