@@ -95,7 +95,7 @@ pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &
     let annotations = all_annotations(&object, &inner, &groups, &requests);
     let mut reading = trains(kind, &object, absent.is_some(), &groups, &requests, &annotations)
         .then(|| workload(&object, kind, &groups, &requests, &annotations, around, catalogue, ask))?;
-    reading.warnings.extend(absent.map(not_there));
+    reading.warnings.extend(absent.as_deref().map(not_there));
     Some(reading)
 }
 
@@ -113,7 +113,7 @@ pub(super) fn read_asked(
     let inner = kind.inner_objects(&object);
     let annotations = all_annotations(&object, &inner, &groups, &requests);
     let mut reading = workload(&object, kind, &groups, &requests, &annotations, around, catalogue, ask);
-    reading.warnings.extend(absent.map(not_there));
+    reading.warnings.extend(absent.as_deref().map(not_there));
     Some(reading)
 }
 
@@ -132,7 +132,7 @@ fn namespace(object: &Value) -> &str {
     object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn not_there(what: String) -> String {
+fn not_there(what: &str) -> String {
     format!("{what} is not known: what it says of the pods is not read")
 }
 
