@@ -61,7 +61,7 @@ impl Surroundings {
 }
 
 /// The namespaces by which an object's neighbours may ask for it.
-fn namespaces<'a>(own: Option<&'a str>) -> Vec<&'a str> {
+fn namespaces(own: Option<&str>) -> Vec<&str> {
     match own {
         None | Some("" | "default") => vec!["", "default"],
         Some(namespace) => vec![namespace],
@@ -194,15 +194,18 @@ impl Documents {
     }
 }
 
+/// A ConfigMap's keys and their texts.
+pub type Keys = BTreeMap<String, Arc<str>>;
+
 /// `ConfigMaps` by namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigMaps {
-    maps: BTreeMap<(String, String), Arc<BTreeMap<String, Arc<str>>>>,
+    maps: BTreeMap<(String, String), Arc<Keys>>,
 }
 
 impl ConfigMaps {
     /// Adds a `ConfigMap`'s data.
-    pub fn add(&mut self, namespace: &str, name: &str, data: BTreeMap<String, Arc<str>>) {
+    pub fn add(&mut self, namespace: &str, name: &str, data: Keys) {
         self.maps.insert((namespace.to_owned(), name.to_owned()), Arc::new(data));
     }
 
@@ -212,12 +215,12 @@ impl ConfigMaps {
     }
 
     /// A `ConfigMap`'s data. An empty namespace stands for one that is not told.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<&BTreeMap<String, Arc<str>>> {
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Keys> {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).map(|data| &**data)
     }
 
     /// The text of a ConfigMap object's keys.
-    pub fn data(object: &Value) -> BTreeMap<String, Arc<str>> {
+    pub fn data(object: &Value) -> Keys {
         let data = object.get("data").and_then(Value::as_object).into_iter().flatten();
         data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.into()))).collect()
     }

@@ -6,6 +6,11 @@
 //!
 //! A wrong refusal is the worst mistake, so every row says what becomes of the manifest, whatever is read of it.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that says why it fails, or that it has nothing to read"
+)]
 #![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
 
 use std::collections::BTreeMap;

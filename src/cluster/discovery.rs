@@ -201,7 +201,7 @@ fn start(
             let (readiness, metrics) = (&cluster.readiness, &cluster.metrics);
             match watched {
                 Watched::Workload(kind) => {
-                    follow.into(workload_sink(&cluster, kind), readiness, metrics).await
+                    follow.into(workload_sink(&cluster, kind), readiness, metrics).await;
                 }
                 Watched::Document(document) => {
                     let sink = DocumentSink::new(document, cluster.documents.clone());

@@ -33,3 +33,4 @@ mod refusals;
 mod replicas;
 mod traffic;
 mod updates;
+mod workloads;

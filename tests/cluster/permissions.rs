@@ -7,7 +7,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use serde_json::json;
-use weighbridge::controller::permissions::{Permission, permissions};
+use weighbridge::controller::permissions::{Permission, optional_permissions, permissions};
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, TestNamespace};
 use crate::gate::{Yard, refusal, weighbridge};
@@ -43,6 +43,7 @@ async fn start<'a>(
     control_plane: &'a ControlPlane,
     name: &str,
     permissions: &[Permission],
+    arguments: &[&str],
 ) -> Result<(Serve, TestNamespace<'a>)> {
     let home = control_plane.namespace(&[]).await?;
     grant(control_plane, home.name(), name, permissions).await?;
@@ -50,6 +51,7 @@ async fn start<'a>(
     let setup = Setup {
         home: home.name().to_owned(),
         kubeconfig: Some(control_plane.kubeconfig_of(name, &[])?),
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         ..Setup::new(name, Reach::Namespaces(vec![namespace.name().to_owned()]))
     };
     Ok((Serve::start(control_plane, weighbridge(), setup).await?, namespace))
@@ -96,7 +98,12 @@ async fn grant(
 #[tokio::test]
 async fn the_permissions_that_are_listed_suffice() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
-    let (serve, namespace) = start(control_plane, "permitted", &permissions()).await?;
+    let (mut all, mut flags) = (permissions(), Vec::new());
+    for (flag, more) in optional_permissions() {
+        all.extend(more);
+        flags.push(flag);
+    }
+    let (serve, namespace) = start(control_plane, "permitted", &all, &flags).await?;
     let yard = Yard::new(control_plane, &serve, namespace)?;
     yard.admitted(&fitting("llama")?).await?;
     yard.estimate("pytorchjob-llama").await?;
@@ -117,14 +124,14 @@ async fn a_permission_that_is_missing_is_reported_and_blocks_nothing_else() -> R
     let missing = ["nodes", "jobs", "customresourcedefinitions", "events"];
     let mut others = permissions();
     others.retain(|permission| !missing.contains(&permission.resource));
-    let (serve, namespace) = start(control_plane, "forgotten", &others).await?;
+    let (serve, namespace) = start(control_plane, "forgotten", &others, &["--read-config-maps"]).await?;
     let yard = Yard::new(control_plane, &serve, namespace)?;
     yard.admitted(&fitting("llama")?).await?;
     yard.estimate("pytorchjob-llama").await?;
     assert_eq!(refusal(yard.create(&hopeless("late")?).await?)?.code, 403);
 
     let metrics = serve.metrics().await?;
-    for resource in ["nodes", "jobs"] {
+    for resource in ["nodes", "jobs", "configmaps"] {
         let forbidden = [("resource", resource), ("reason", "Forbidden")];
         assert!(metrics.sum("weighbridge_watch_errors_total", &forbidden) > 0.5, "{resource}: {metrics:?}");
     }

@@ -81,7 +81,7 @@ mod tests {
     fn a_queue_hands_out_what_its_flavors_are_labelled_with() {
         let a100 = ("a100", json!({"cloud.google.com/gke-accelerator": "nvidia-a100-80gb"}));
         assert_eq!(
-            names(&[a100.clone()]),
+            names(std::slice::from_ref(&a100)),
             ["A100-80GB by ResourceFlavor a100 cloud.google.com/gke-accelerator"]
         );
         let spot = ("h200", json!({"node.kubernetes.io/instance-type": "p5en.48xlarge"}));

@@ -64,14 +64,20 @@ pub struct Kind {
     /// Where the pod templates and their numbers are.
     pub pods: Pods,
     /// The objects inside of it that are made of it as they are, with where they are: their annotations count as its own.
-    pub inner: Option<for<'a> fn(&'a Value) -> Vec<(&'a Value, String)>>,
+    pub inner: Option<for<'a> fn(&'a Value) -> Vec<Inner<'a>>>,
     /// Completes the object by what it takes from its surroundings.
     pub complete: Option<fn(&Value, &Surroundings) -> Completed>,
     /// The command that the object gives outside of its containers (`RayJob`'s `entrypoint`).
     pub entrypoint: Option<for<'a> fn(&'a Value) -> Option<Entrypoint<'a>>>,
     /// The model that the object names outside of its commands, with where it does.
-    pub model: Option<fn(&Value) -> Option<(String, &'static str)>>,
+    pub model: Option<fn(&Value) -> Option<Named>>,
 }
+
+/// An object inside of another, and where it is.
+pub type Inner<'a> = (&'a Value, String);
+
+/// A model's name, and where it is.
+pub type Named = (String, &'static str);
 
 /// What a kind's file leaves out.
 const BLANK: Kind = Kind {

@@ -48,14 +48,14 @@ impl Pods {
             Self::Roles(pointer) => {
                 let roles = object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
                 let groups =
-                    roles.filter_map(|(role, spec)| task(role, spec, format!("{}.{role}", dotted(pointer))));
+                    roles.filter_map(|(role, spec)| task(role, spec, &format!("{}.{role}", dotted(pointer))));
                 groups.take(MAX_GROUPS).collect()
             }
             Self::Tasks(pointer) => {
                 let tasks = object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
                 let named = tasks.enumerate().filter_map(|(number, spec)| {
                     let name = spec.get("name").and_then(Value::as_str).unwrap_or_default();
-                    task(name, spec, format!("{}[{number}]", dotted(pointer)))
+                    task(name, spec, &format!("{}[{number}]", dotted(pointer)))
                 });
                 named.take(MAX_GROUPS).collect()
             }
@@ -68,7 +68,7 @@ impl Pods {
     }
 }
 
-fn task<'a>(role: &'a str, spec: &'a Value, path: String) -> Option<PodGroup<'a>> {
+fn task<'a>(role: &'a str, spec: &'a Value, path: &str) -> Option<PodGroup<'a>> {
     let replicas = Some(replicas(spec.get("replicas")));
     Some(PodGroup { role, template: spec.get("template")?, path: format!("{path}.template"), replicas })
 }

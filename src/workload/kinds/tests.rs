@@ -1,5 +1,8 @@
 //! Every kind, by an object of it: which pods it asks for, where their templates are, and how many they are.
 
+#![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
+#![allow(clippy::too_many_lines, reason = "a table with a row a kind")]
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

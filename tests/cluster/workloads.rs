@@ -1,0 +1,249 @@
+//! Every kind that people train with, on the real apiserver: refused, admitted, started by a queue, and its pods passed.
+//!
+//! The definitions are reduced to the names of the kinds, so that whatever is written reaches the conditions of the
+//! webhook's configuration: an expression that fails would refuse what it should have let by.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use weighbridge::hardware::Catalogue;
+use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::judgement::Verdict;
+use weighbridge::surroundings::Surroundings;
+use weighbridge::workload::kinds::{self, KINDS, Kind};
+
+use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, repository_crds, wait_until};
+use crate::gate::{SOON, Yard, refusal, weighbridge};
+use crate::jobs::{annotate, pod, pod_spec};
+
+/// Sharded over 64 GPUs it fits; eight alone could never hold it.
+const LLAMA: &[(&str, &str)] = &[
+    ("model", "llama-2-70b"),
+    ("sharding", "fsdp"),
+    ("framework", "fsdp"),
+    ("recompute", "full"),
+    ("attention", "flash"),
+    ("precision", "bf16"),
+    ("micro-batch-size", "1"),
+    ("sequence-length", "2048"),
+    ("gpu-type", "H100-80GB"),
+];
+
+struct Place {
+    control_plane: &'static ControlPlane,
+    serve: Serve,
+}
+
+impl Place {
+    async fn shared() -> Result<&'static Self> {
+        static CONTROL_PLANE: Shared = Shared::new(|| {
+            let mut crds = repository_crds()?;
+            crds.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/definitions.yaml"));
+            Ok(Options { crds, ..Options::bare() })
+        });
+        static PLACE: OnceCell<Result<Place, String>> = OnceCell::const_new();
+        let start = || async {
+            let control_plane = CONTROL_PLANE.get().await?;
+            let mut setup = Setup::new("every-kind", Reach::Everything);
+            setup.arguments = vec!["--read-config-maps".into(), "--read-claims".into()];
+            Ok(Self { control_plane, serve: Serve::start(control_plane, weighbridge(), setup).await? })
+        };
+        let place = PLACE
+            .get_or_init(|| async { start().await.map_err(|error: anyhow::Error| format!("{error:#}")) });
+        place.await.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    async fn yard(&self) -> Result<Yard<'_>> {
+        Yard::new(self.control_plane, &self.serve, self.control_plane.namespace(&[]).await?)
+    }
+}
+
+/// The spec of a kind, of so many pods of a template.
+fn spec(kind: &Kind, pods: u64, template: &Value) -> Value {
+    let of_job = json!({"parallelism": pods, "completions": pods, "template": template});
+    let replicated = json!({"replicas": pods, "template": template});
+    match kind.slug {
+        "job" => of_job,
+        "cronjob" => json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": of_job}}),
+        "kaiwojob" => json!({"job": {"spec": of_job}}),
+        "pytorchjob" => json!({"pytorchReplicaSpecs": {"Worker": replicated}}),
+        "tfjob" => json!({"tfReplicaSpecs": {"Worker": replicated}}),
+        "paddlejob" => json!({"paddleReplicaSpecs": {"Worker": replicated}}),
+        "jaxjob" => json!({"jaxReplicaSpecs": {"Worker": replicated}}),
+        "mpijob" => json!({"mpiReplicaSpecs": {
+            "Launcher": {"template": {"spec": pod_spec(0)}}, "Worker": replicated}}),
+        "ascendjob" | "elasticjob" => json!({"replicaSpecs": {"worker": replicated}}),
+        "hyperpodpytorchjob" => json!({"replicaSpecs": [replicated]}),
+        "volcano-job" => json!({"tasks": [replicated]}),
+        "jobset" => json!({"replicatedJobs": [{"name": "w", "template": {"spec": of_job}}]}),
+        "raycluster" => ray(&replicated),
+        "rayjob" => json!({"entrypoint": "python train.py", "rayClusterSpec": ray(&replicated)}),
+        "leaderworkerset" => json!({"leaderWorkerTemplate": {"size": pods, "workerTemplate": template}}),
+        "trainjob" => json!({"runtimeRef": {"name": "torch"}, "trainer": {
+            "numNodes": pods, "resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}}}),
+        "appwrapper" => json!({"components": [{"template": {
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "inner"}, "spec": of_job}}]}),
+        // Whatever is new asks for nothing, and is missed when it should be refused.
+        _ => Value::Null,
+    }
+}
+
+fn ray(workers: &Value) -> Value {
+    json!({"headGroupSpec": {"template": {"spec": pod_spec(0)}}, "workerGroupSpecs": [workers]})
+}
+
+fn object(kind: &Kind, name: &str, pods: u64) -> Value {
+    let version = kind.versions[0];
+    let api_version =
+        if kind.group.is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group) };
+    json!({
+        "apiVersion": api_version,
+        "kind": kind.kind,
+        "metadata": {"name": name, "annotations": annotate(LLAMA)["metadata"]["annotations"]},
+        "spec": spec(kind, pods, &json!({"spec": pod_spec(8)})),
+    })
+}
+
+fn with_suspend(kind: &Kind, object: &mut Value, held: bool) {
+    let Some(pointer) = kind.suspend else { return };
+    let mut at = object;
+    for field in pointer.trim_start_matches('/').split('/') {
+        at = &mut at[field];
+    }
+    *at = json!(held);
+}
+
+#[tokio::test]
+async fn every_kind_is_refused_and_admitted_and_started_and_its_pods_pass() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    for kind in KINDS.iter().filter(|kind| kind.slug != "pod") {
+        let said = refusal(yard.create(&object(kind, "hopeless", 1)).await?);
+        let said = said.map_err(|error| error.context(kind.slug))?;
+        ensure!(
+            said.code == 403 && said.message.contains(" GiB per GPU ("),
+            "{}: {}",
+            kind.slug,
+            said.message
+        );
+
+        let mut fitting = object(kind, &format!("fitting-{}", kind.slug), 8);
+        if kind.suspend.is_some() {
+            with_suspend(kind, &mut fitting, true);
+        }
+        let created = yard.admitted(&fitting).await.map_err(|error| error.context(kind.slug))?;
+        if kind.suspend.is_some() {
+            let mut change = json!({});
+            with_suspend(kind, &mut change, false);
+            yard.change_admitted(&fitting, &change).await.map_err(|error| error.context(kind.slug))?;
+        }
+
+        if kind.makes.contains(&("", "Pod")) {
+            let mut child = pod(&format!("of-{}", kind.slug), LLAMA);
+            child["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": fitting["apiVersion"], "kind": kind.kind, "name": created.metadata.name,
+                "uid": created.metadata.uid, "controller": true,
+            }]);
+            yard.create(&child).await?.map_err(|error| anyhow::Error::from(error).context(kind.slug))?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
+    job["spec"]["suspend"] = json!(true);
+    yard.admitted(&job).await?;
+    let patch = json!({"manager": "kueue.x-k8s.io/manager", "trainingRuntimeSpec": {"template": {"spec": {
+        "replicatedJobs": [{"name": "node", "template": {"spec": {"template": {"spec": {
+            "nodeSelector": {"nvidia.com/gpu.product": "Tesla-T4"}}}}}}]}}}});
+    let change = json!({"spec": {"suspend": false, "runtimePatches": [patch]}});
+    yard.change_admitted(&job, &change).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_runtime_gives_a_trainjob_its_pods_and_what_changes_of_it_is_judged_again() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let runtimes: Api<DynamicObject> = Api::namespaced_with(
+        yard.client.clone(),
+        yard.name(),
+        &ApiResource::from_gvk(&GroupVersionKind::gvk("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime")),
+    );
+    let mut container = pod_spec(8)["containers"][0].clone();
+    container["name"] = json!("node");
+    let job = json!({"name": "node", "template": {
+        "metadata": {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }});
+    let runtime = json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainingRuntime",
+        "metadata": {"name": "own"},
+        "spec": {"mlPolicy": {"numNodes": 8}, "template": {"spec": {"replicatedJobs": [job]}}},
+    });
+    runtimes.create(&PostParams::default(), &serde_json::from_value(runtime)?).await?;
+
+    let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
+    job["spec"] = json!({"runtimeRef": {"kind": "TrainingRuntime", "name": "own"}});
+    yard.admitted(&job).await?;
+    let fits = yard.estimate_that("trainjob-llama", "Fits").await?;
+    ensure!(fits["status"]["inputs"].to_string().contains("accelerator.count"), "{fits}");
+
+    let fewer = json!({"spec": {"mlPolicy": {"numNodes": 1}}});
+    runtimes.patch("own", &PatchParams::default(), &Patch::Merge(&fewer)).await?;
+    yard.estimate_that("trainjob-llama", "OutOfMemory").await?;
+    let late = refusal(yard.create(&crate::jobs::named(job, "late")).await?)?;
+    ensure!(late.code == 403, "{}", late.message);
+    Ok(())
+}
+
+#[tokio::test]
+async fn config_maps_are_followed_where_that_is_allowed() -> Result<()> {
+    let place = Place::shared().await?;
+    wait_until("the watch of ConfigMaps", SOON, || async {
+        let metrics = place.serve.metrics().await?;
+        Ok(metrics.sum("weighbridge_watches", &[("resource", "configmaps")]) > 0.5)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_manifest_that_trains_reaches_the_webhook() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    for file in files()? {
+        let text = std::fs::read_to_string(&file)?;
+        let documents = serde_saphyr::from_multiple::<Value>(&text)?;
+        let around = Surroundings::of(&documents);
+        for mut object in documents.into_iter().filter(|object| kinds::of(object).is_some()) {
+            let what = format!("{} {}", file.display(), object["kind"]);
+            let judge =
+                |object| judge(object, &around, Catalogue::builtin(), &Rules::default(), &Ask::default());
+            let trains = judge(&object).verdict != Verdict::NotTraining;
+            object["metadata"]["namespace"] = json!(yard.name());
+            let before = yard.requests().await?;
+            match yard.create(&object).await? {
+                Ok(_) => {}
+                // Without an error in a condition, only its need can be why it is refused.
+                Err(kube::Error::Api(status)) => {
+                    ensure!(status.message.contains(" GiB per GPU ("), "{what}: {}", status.message);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            ensure!(!trains || yard.requests().await? > before, "{what} slipped by");
+        }
+    }
+    Ok(())
+}
+
+fn files() -> Result<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
+    let mut files = std::fs::read_dir(folder)?.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    ensure!(!files.is_empty(), "there are no manifests");
+    Ok(files)
+}
