@@ -42,7 +42,7 @@ impl Pods {
         match self {
             Self::None => Vec::new(),
             Self::Single(pointer) => {
-                let group = object.pointer(pointer).and_then(|spec| task("", spec, dotted(pointer)));
+                let group = object.pointer(pointer).and_then(|spec| task("", spec, &dotted(pointer)));
                 group.into_iter().collect()
             }
             Self::Roles(pointer) => {
