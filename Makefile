@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check generate fit-time controlplane
+.PHONY: help demo test lint check generate fit-time controlplane image-check
 
 CARGO ?= cargo
 
@@ -31,8 +31,11 @@ lint: ## check formatting, lints, the core without its edges, and dependencies
 check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=… for others)
 	@$(CARGO) run --quiet -- check $(or $(ARGS),examples/); status=$$?; [ $$status -le 1 ]
 
-generate: ## write what is made from the code: the CRD, and the snapshots of the reports
+generate: ## write what is made from the code: the CRD, the chart's table, and the snapshots of the reports
 	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml
+	cp crds/weighbridge.dev_trainingestimates.yaml charts/weighbridge/files/
+	$(CARGO) run --quiet -- kinds > charts/weighbridge/files/new && mv charts/weighbridge/files/new charts/weighbridge/files/kinds.yaml
+	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test chart values::
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib report
 	INSTA_UPDATE=always $(CARGO) test --quiet --test cases
 
@@ -42,3 +45,6 @@ fit-time: ## write the fitted part of data/time.toml, from the published runs in
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build
+
+image-check: ## build the image's static binary and run it in an empty root (about 6 minutes, once)
+	@tests/image

@@ -7,6 +7,7 @@ pub mod check;
 pub mod crds;
 pub mod doctor;
 mod input;
+pub mod kinds;
 mod plan;
 mod serve;
 
@@ -38,6 +39,9 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
     Crds,
+    /// Print the table of kinds and the permissions that the chart is rendered from
+    #[command(hide = true)]
+    Kinds,
 }
 
 /// Reads the command line, does what it says, and gives the exit status.
@@ -48,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
+        Command::Kinds => kinds::run().map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
         // Nobody is left to be told when standard error is closed too.

@@ -57,6 +57,13 @@ impl ControlPlane {
         wait_for(&what, DEADLINE, || async { Ok(events(&log)?.into_iter().rev().find(&matches)) }).await
     }
 
+    /// Every request of this user that was logged so far.
+    pub fn audit_events_of(&self, user: &str) -> Result<Vec<AuditEvent>> {
+        let mut events = events(&self.folder().join(LOG))?;
+        events.retain(|event| event.user["username"] == user);
+        Ok(events)
+    }
+
     /// The annotations of the latest request with this verb about this object, which has a namespace.
     pub async fn audit_annotations(
         &self,

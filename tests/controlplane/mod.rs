@@ -50,7 +50,7 @@ pub use audit::AuditEvent;
 pub use guardian::Guarded;
 pub use metrics::Metrics;
 pub use namespace::TestNamespace;
-pub use programs::{kubeflow_crds, repository_crds};
+pub use programs::{helm, kubeflow_crds, repository_crds};
 pub use serve::{Reach, Serve, Setup, wait_until_refused};
 pub use start::Shared;
 pub use wait::{wait_for, wait_until};

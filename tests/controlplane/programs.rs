@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-/// The path of `etcd`, `kube-apiserver`, `kube-controller-manager` or `kubectl`.
+/// The path of `etcd`, `kube-apiserver`, `kube-controller-manager`, `kubectl` or `helm`.
 pub(super) fn program(name: &str) -> Result<PathBuf> {
     if let Some(assets) = env::var_os(ASSETS) {
         let path = Path::new(&assets).join(name);
@@ -30,6 +30,11 @@ pub(super) fn program(name: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     existing(&cache()?.join("bin").join(name))
+}
+
+/// The real helm.
+pub fn helm() -> Result<PathBuf> {
+    program("helm")
 }
 
 /// The CRDs of Kubeflow's training operator: PyTorchJob, TFJob, MPIJob and the others.

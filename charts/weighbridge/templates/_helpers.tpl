@@ -1,0 +1,76 @@
+{{/* Names, labels, and the table of kinds that the binary printed. */}}
+
+{{- define "weighbridge.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* 52 characters leave room for what is appended. */}}
+{{- define "weighbridge.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "weighbridge.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "weighbridge.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "weighbridge.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "weighbridge.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "weighbridge.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "weighbridge.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* The Secret that the replicas keep their CA in. */}}
+{{- define "weighbridge.caSecret" -}}
+{{- include "weighbridge.fullname" . }}-ca
+{{- end }}
+
+{{/* The Secret that the certificate is mounted from, in mode files. */}}
+{{- define "weighbridge.tlsSecret" -}}
+{{- default (printf "%s-tls" (include "weighbridge.fullname" .)) .Values.tls.secretName }}
+{{- end }}
+
+{{- define "weighbridge.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/*
+One rule of a role, from a permission of the table. The objects that are named are the release's own. Where somebody
+else writes the caBundle, it is only read.
+*/}}
+{{- define "weighbridge.rule" -}}
+{{- $verbs := .permission.verbs }}
+{{- if and (eq .permission.resource "validatingwebhookconfigurations") (eq .root.Values.tls.mode "files") }}
+{{- $verbs = without $verbs "patch" }}
+{{- end -}}
+- apiGroups: [{{ .permission.group | quote }}]
+  resources: [{{ .permission.resource | quote }}]
+  {{- if .permission.oneObject }}
+  resourceNames:
+    - {{ if eq .permission.resource "secrets" }}{{ include "weighbridge.caSecret" .root }}{{ else }}{{ include "weighbridge.fullname" .root }}{{ end }}
+  {{- end }}
+  verbs: {{ toJson $verbs }}
+{{- end }}

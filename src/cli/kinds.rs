@@ -1,0 +1,97 @@
+//! `weighbridge kinds`: the webhook's entries and the permissions, as the chart reads them.
+//!
+//! The chart renders its `ValidatingWebhookConfiguration` and its roles from `charts/weighbridge/files/kinds.yaml`, which
+//! this prints: what a cluster is told to send and to allow is what this code understands and does.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use k8s_openapi::api::admissionregistration::v1::{MatchCondition, RuleWithOperations, ValidatingWebhook};
+use serde::Serialize;
+
+use crate::controller::permissions::{Permission, permissions};
+use crate::webhook::configuration::{FailurePolicy, Settings, configuration};
+
+const HEADER: &str = "\
+# Generated from the kinds in src/workload/kinds/, the entries in src/webhook/configuration.rs and the permissions in
+# src/controller/permissions.rs. Do not edit; run
+#
+#     make generate
+#
+---
+";
+
+#[derive(Serialize)]
+struct Table {
+    webhooks: Vec<Entry>,
+    permissions: Vec<Rule>,
+}
+
+/// What is not the chart's to decide of an entry.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    name: String,
+    /// Whether nothing may ever hang on it, whatever the failure policy of the others.
+    always_ignore: bool,
+    match_conditions: Option<Vec<MatchCondition>>,
+    rules: Option<Vec<RuleWithOperations>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+    own_namespace: bool,
+    one_object: bool,
+}
+
+impl From<ValidatingWebhook> for Entry {
+    fn from(webhook: ValidatingWebhook) -> Self {
+        Self {
+            name: webhook.name,
+            // The entries are asked for with `Fail`.
+            always_ignore: webhook.failure_policy.as_deref() == Some("Ignore"),
+            match_conditions: webhook.match_conditions,
+            rules: webhook.rules,
+        }
+    }
+}
+
+impl From<Permission> for Rule {
+    fn from(permission: Permission) -> Self {
+        Self {
+            group: permission.group,
+            resource: permission.resource,
+            verbs: permission.verbs,
+            own_namespace: permission.own_namespace,
+            one_object: permission.one_object,
+        }
+    }
+}
+
+/// The table, as the chart's file holds it.
+///
+/// # Errors
+/// When it can't be written as YAML, which the tests rule out.
+pub fn yaml() -> anyhow::Result<String> {
+    let own = configuration(&Settings {
+        name: String::new(),
+        url: String::new(),
+        failure_policy: FailurePolicy::Fail,
+        timeout_seconds: 5,
+        own_namespace: String::new(),
+        namespace_labels: BTreeMap::new(),
+    });
+    let webhooks = own.webhooks.into_iter().flatten().map(Entry::from).collect();
+    let table = Table { webhooks, permissions: permissions().into_iter().map(Rule::from).collect() };
+    Ok(format!("{HEADER}{}\n", serde_saphyr::to_string(&table)?.trim_end()))
+}
+
+/// Prints it.
+pub fn run() -> anyhow::Result<()> {
+    std::io::stdout().lock().write_all(yaml()?.as_bytes())?;
+    Ok(())
+}

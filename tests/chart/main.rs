@@ -1,0 +1,21 @@
+//! The Helm chart: rendered by the real helm, held against the code, and installed on a real control plane.
+//!
+//! There are no kubelets: nothing runs in a pod. What can only be rendered is asserted as rendered; the binary runs
+//! outside with the arguments and the identity that the chart gives it, and the apiserver calls it through the chart's
+//! own Service.
+
+#![cfg(feature = "operator")]
+#![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
+
+#[path = "../controlplane/mod.rs"]
+mod controlplane;
+
+mod helm;
+mod machine;
+
+mod generated;
+mod installed;
+mod previous;
+mod rendered;
+mod values;
