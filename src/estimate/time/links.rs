@@ -37,7 +37,7 @@ impl Links {
     }
 
     /// Ranks of a group that share a node.
-    fn together(&self, ranks: u64, stride: u64) -> u64 {
+    pub(super) fn together(&self, ranks: u64, stride: u64) -> u64 {
         ranks.min(self.node / stride.max(1)).max(1)
     }
 

@@ -14,7 +14,8 @@
 //! permutation   16·T·K·h / memory
 //! tensor        (4 + 2 recomputed)·2·(t−1)/t·2·T·h / ring
 //! context       (3 + recomputed)·(c−1)·2·T·2κ / ring
-//! exchange      (4 + 2 recomputed)·2·(T/t)·h·(to others) / link or network
+//! exchange      (4 + 2 recomputed)·2·(T/t)·h·(to others) / link or network     plain all-to-all between nodes, and
+//!               all-gather: every token to every rank elsewhere
 //! shards        2·2·N (gathered twice) + 4·N (gradients scattered)   near and far, each microbatch
 //! ```
 //!
@@ -71,6 +72,16 @@ fn is_unfused(job: &TrainingJob, plan: &Plan, generation: &Generation) -> bool {
     match job.attention {
         Some(attention) => matches!(attention, Attention::Unfused),
         None => plan.framework == Framework::MegatronDeepSpeed || generation.attention.is_none(),
+    }
+}
+
+/// Whether tokens are sent by a plain all-to-all and not by one that knows of nodes. Between nodes such a one has been
+/// measured to grow with the number of ranks, as if each received every token, since the rank with the experts most in
+/// demand ends last. Torchtitan knows no other unless a job says so.
+fn is_sent_singly(job: &TrainingJob, plan: &Plan) -> bool {
+    match job.parallelism.as_ref().and_then(|p| p.dispatcher) {
+        Some(dispatcher) => dispatcher == Dispatcher::AllToAll,
+        None => plan.framework == Framework::Torchtitan,
     }
 }
 
@@ -177,12 +188,17 @@ impl Work {
                 let (near, far) = links.near_and_far(bytes * (ef - 1.0), e, t);
                 near.max(far * ef / (ef - 1.0))
             } else {
-                let nodes = (ef / links.node as f64).max(1.0);
+                let together = links.together(e, t) as f64;
+                let nodes = ef / together;
                 let elsewhere = 1.0 - 1.0 / nodes;
-                // A token is sent to a node once, however many of its experts are there.
-                let far = (routed * elsewhere).min((nodes - 1.0) * (1.0 - elsewhere.powf(routed)));
-                let bytes = bytes / tf;
-                (bytes * routed * (ef - 1.0) / ef / links.link).max(bytes * far / links.network)
+                let near = bytes / tf * routed * (ef - 1.0) / ef / links.link;
+                let far = if is_sent_singly(job, plan) {
+                    bytes * (ef - together)
+                } else {
+                    // A token is sent to a node once, however many of its experts are there.
+                    bytes / tf * (routed * elsewhere).min((nodes - 1.0) * (1.0 - elsewhere.powf(routed)))
+                };
+                near.max(far / links.network)
             };
             set(Term::Exchange, seconds);
         }
@@ -251,7 +267,7 @@ impl Work {
             world,
             precision,
             experts: shape.experts.is_some(),
-            far: shape.experts.is_some() && e > links.node,
+            far: shape.experts.is_some() && links.together(e, t) < e,
             zero_three: plan.sharding == Sharding::ZeRO3,
         })
     }
