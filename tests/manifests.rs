@@ -154,6 +154,7 @@ const OWN: &[Case] = &[
         Admitted,
         &[
             ("model.name", "google/gemma-2b"),
+            ("finetuning.method", "LoRA"),
             ("finetuning.rank", "8"),
             ("batch.microBatchSize", "1"),
             ("batch.sequenceLength", "512"),
@@ -275,6 +276,7 @@ const PUBLIC: &[Case] = &[
         Admitted,
         &[
             ("model.name", "google/gemma-2b"),
+            ("finetuning.method", "LoRA"),
             ("finetuning.rank", "8"),
             ("batch.sequenceLength", "512"),
             ("batch.microBatchSize", "1"),
