@@ -110,7 +110,6 @@ impl Judge<'_> {
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
-        // Whatever a default answers is open still.
         let open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
         for offered in std::mem::take(&mut reading.defaults) {
             reading.provenance.assume(&offered.field, offered.value, &offered.source);

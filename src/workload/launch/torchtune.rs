@@ -156,8 +156,10 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, s
     if method == "Full" {
         said.argument("finetuning.method", "Full", "recipe");
         if !sharded && !settings.has(&["optimizer", "optimizer._component_"]) {
-            // Most configurations for one device have an optimizer of eight bits.
+            // Most configurations for one device have a paged optimizer, whose states leave for the host, or one of eight
+            // bits, that steps within the backward pass.
             said.may("optimizer", "AdamW8bit");
+            said.may("offload.optimizer", true);
         }
     } else if quantized {
         said.argument("finetuning.method", "QLoRA", "--config");
