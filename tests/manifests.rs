@@ -326,7 +326,11 @@ const PUBLIC: &[Case] = &[
     case("35-rayjob-pytorch-text-classifier.yaml", Unknown, &[("accelerator.count", "1")]),
     case("36-raycluster-verl.yaml", NotTraining, &[]),
     case("37-sichek-megatron-gpt3-5b.yaml", Unknown, &[("accelerator.count", "16")]),
-    case("39-ascendjob-llama-2x8.yaml", Unknown, &[("accelerator.count", "16")]),
+    case(
+        "39-ascendjob-llama-2x8.yaml",
+        Unknown,
+        &[("accelerator.count", "16"), ("accelerator.memory", "61.0 GiB")],
+    ),
     case(
         "46-volcano-llama3-8b-fsdp-2x8.yaml",
         Admitted,
