@@ -26,17 +26,14 @@ pub(super) fn plain(script: &str) -> Cow<'_, str> {
         let in_quotes = line.replace("\\\"", "").matches('"').count() % 2 == 1;
         // Among other text in quotes, it stays as it is.
         let alone = |behind: &str| !in_quotes || line.ends_with('"') && behind.starts_with('"');
-        match document(behind).filter(|(_, behind)| alone(behind)) {
-            Some((text, behind)) => {
-                plain.push_str(if in_quotes { before.strip_suffix('"').unwrap_or(before) } else { before });
-                plain.push_str(&text);
-                rest = if in_quotes { behind.strip_prefix('"').unwrap_or(behind) } else { behind };
-            }
-            None => {
-                plain.push_str(before);
-                plain.push_str(BEGIN);
-                rest = behind;
-            }
+        if let Some((text, behind)) = document(behind).filter(|(_, behind)| alone(behind)) {
+            plain.push_str(if in_quotes { before.strip_suffix('"').unwrap_or(before) } else { before });
+            plain.push_str(&text);
+            rest = if in_quotes { behind.strip_prefix('"').unwrap_or(behind) } else { behind };
+        } else {
+            plain.push_str(before);
+            plain.push_str(BEGIN);
+            rest = behind;
         }
     }
     plain.push_str(rest);
