@@ -110,13 +110,14 @@ impl Judge<'_> {
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
+        let open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
         for offered in std::mem::take(&mut reading.defaults) {
             reading.provenance.assume(&offered.field, offered.value, &offered.source);
         }
         if let Some((steps, source)) = &reading.accumulation {
             reading.provenance.accumulate(*steps, source);
         }
-        let unsaid = Unsaid::of(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        let unsaid = Unsaid::of(open, &reading.provenance);
         if let Some(percent) = self.rules.mfu_percent {
             reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), "policy");
         }

@@ -53,7 +53,7 @@ fn a_command_is_judged_as_the_annotations_that_say_the_same() {
                 ("micro-batch-size", "1"),
                 ("global-batch-size", "32"),
                 ("sequence-length", "4096"),
-                ("training", "gradientReductionPrecision: BF16\noffload: {activations: false}"),
+                ("training", "offload: {activations: false}"),
             ][..],
         ),
         (
@@ -140,4 +140,90 @@ fn training_that_the_estimate_does_not_cover_is_admitted() {
     ] {
         assert_eq!(commanded(command, 1, "V100-16GB").verdict, Verdict::Unknown, "{command}");
     }
+}
+
+/// A Megatron-LM command of two pods' accelerators, with these options instead of the usual.
+fn megatron(launcher: &str, options: &[(&str, &str)]) -> String {
+    let usual = [
+        ("tensor-model-parallel-size", "8"),
+        ("pipeline-model-parallel-size", "2"),
+        ("context-parallel-size", "1"),
+        ("num-layers", "32"),
+        ("hidden-size", "4096"),
+        ("num-attention-heads", "32"),
+        ("seq-length", "2048"),
+        ("max-position-embeddings", "2048"),
+        ("micro-batch-size", "1"),
+        ("global-batch-size", "32"),
+    ];
+    let given = |name: &str| options.iter().find(|(option, _)| *option == name).map(|(_, value)| *value);
+    let usual_names = usual.iter().map(|(name, _)| *name);
+    let further = options.iter().filter(|(name, _)| !usual_names.clone().any(|usual| usual == *name));
+    let all = usual.iter().map(|(name, value)| (*name, given(name).unwrap_or(value)));
+    let words = all.chain(further.copied()).map(|(name, value)| format!(" --{name} {value}"));
+    format!("torchrun {launcher} pretrain_gpt.py --bf16{}", words.collect::<String>())
+}
+
+#[test]
+fn what_does_not_go_together_in_a_command_is_a_warning() {
+    let whole = "--nnodes 2 --nproc-per-node 8";
+    let none: &[(&str, &str)] = &[];
+    for (command, line) in [
+        (megatron(whole, none), None),
+        (
+            megatron(whole, &[("context-parallel-size", "2")]),
+            Some("tensor × pipeline × context parallel is 32, but only 16 accelerators are asked for"),
+        ),
+        (
+            megatron(whole, &[("num-attention-heads", "28"), ("kv-channels", "128")]),
+            Some("28 attention heads are no multiple of tensor parallel 8"),
+        ),
+        (
+            megatron(
+                whole,
+                &[
+                    ("num-attention-heads", "48"),
+                    ("kv-channels", "128"),
+                    ("group-query-attention", ""),
+                    ("num-query-groups", "6"),
+                ],
+            ),
+            Some("6 key-value heads and tensor parallel 8: neither divides the other"),
+        ),
+        (megatron(whole, &[("num-layers", "31")]), Some("31 layers are no multiple of pipeline parallel 2")),
+        (
+            megatron(whole, &[("micro-batch-size", "3")]),
+            Some("global batch 32 is no multiple of micro-batch 3 × data parallel 1"),
+        ),
+        (
+            megatron("--nnodes 2 --nproc-per-node 4", none),
+            Some("4 of each pod's 8 accelerators stay idle: --nproc-per-node starts 4 processes"),
+        ),
+        (
+            megatron("--nnodes 4 --nproc-per-node 8", none),
+            Some("--nnodes is 4, but 2 pods ask for accelerators"),
+        ),
+    ] {
+        let judgement = commanded(&command, 2, "H100-80GB");
+        assert_ne!(judgement.verdict, Verdict::OutOfMemory, "{command}: {}", judgement.message);
+        match line {
+            Some(line) => assert!(
+                judgement.warnings.iter().any(|said| said == line),
+                "{command}: {:?}",
+                judgement.warnings
+            ),
+            None => assert!(judgement.warnings.is_empty(), "{command}: {:?}", judgement.warnings),
+        }
+    }
+    let named = judged(
+        "torchrun train.py --hidden_width 2048 --num_layers 16 --num_heads 32 --max_context_width 2048 \
+         --num_key_value_heads 2 --intermediate_size 8192 --model_type llama_v3 --vocab_size 128256 --train_batch_size 1",
+        &[("gpu-type", "H100-80GB"), ("model", "meta-llama/Llama-3.2-1B")],
+        2,
+    );
+    assert!(
+        named.warnings.iter().any(|said| said.starts_with("model.keyValueHeads is 2")),
+        "{:?}",
+        named.warnings
+    );
 }

@@ -154,10 +154,26 @@ const OWN: &[Case] = &[
         Admitted,
         &[
             ("model.name", "google/gemma-2b"),
+            ("finetuning.method", "LoRA"),
             ("finetuning.rank", "8"),
             ("batch.microBatchSize", "1"),
             ("batch.sequenceLength", "512"),
             ("accelerator.count", "8"),
+        ],
+    ),
+    case(
+        "worker-command.yaml",
+        Admitted,
+        &[
+            ("model.layers", "80"),
+            ("parallelism.tensor", "4"),
+            ("parallelism.pipeline", "8"),
+            ("parallelism.virtualPipeline", "5"),
+            ("batch.microBatchSize", "1"),
+            ("batch.globalBatchSize", "256"),
+            ("batch.sequenceLength", "8192"),
+            ("precision", "BF16"),
+            ("accelerator.count", "64"),
         ],
     ),
     case("queue-flavor.yaml", Admitted, &[("accelerator.type", "H100-80GB"), ("accelerator.count", "32")]),
@@ -275,6 +291,7 @@ const PUBLIC: &[Case] = &[
         Admitted,
         &[
             ("model.name", "google/gemma-2b"),
+            ("finetuning.method", "LoRA"),
             ("finetuning.rank", "8"),
             ("batch.sequenceLength", "512"),
             ("batch.microBatchSize", "1"),
@@ -309,7 +326,11 @@ const PUBLIC: &[Case] = &[
     case("35-rayjob-pytorch-text-classifier.yaml", Unknown, &[("accelerator.count", "1")]),
     case("36-raycluster-verl.yaml", NotTraining, &[]),
     case("37-sichek-megatron-gpt3-5b.yaml", Unknown, &[("accelerator.count", "16")]),
-    case("39-ascendjob-llama-2x8.yaml", Unknown, &[("accelerator.count", "16")]),
+    case(
+        "39-ascendjob-llama-2x8.yaml",
+        Unknown,
+        &[("accelerator.count", "16"), ("accelerator.memory", "61.0 GiB")],
+    ),
     case(
         "46-volcano-llama3-8b-fsdp-2x8.yaml",
         Admitted,

@@ -2,7 +2,8 @@
 //! nobody knows offloads.
 //!
 //! The estimate takes the usual for it. A job that would run out is judged a second time with every such field at its
-//! leanest; only if it runs out then as well is it known to run out.
+//! leanest; only if it runs out then as well is it known to run out. A default says what is usual, and leaves open what
+//! may be otherwise.
 
 use serde_json::Value;
 
@@ -16,14 +17,19 @@ pub(super) struct Unsaid {
     leanest: Option<Box<TrainingJob>>,
 }
 
+/// Of all that may be so, what no source has said: to be asked before defaults are taken.
+pub(super) fn open(may: Vec<(&'static str, Value)>, provenance: &Provenance) -> Vec<(&'static str, Value)> {
+    may.into_iter().filter(|(field, _)| !provenance.knows(field)).collect()
+}
+
 impl Unsaid {
-    /// Of all that may be so, what no source has said.
-    pub(super) fn of(may: Vec<(&'static str, Value)>, provenance: &Provenance) -> Self {
+    /// Of what is open, and all else that is known of the job.
+    pub(super) fn of(open: Vec<(&'static str, Value)>, provenance: &Provenance) -> Self {
         let mut leanest = None;
         let mut fields = Vec::new();
-        for (field, value) in may {
-            if !provenance.knows(field) && !fields.contains(&field) {
-                leanest.get_or_insert_with(|| provenance.clone()).assume(field, value, "unsaid");
+        for (field, value) in open {
+            if !fields.contains(&field) {
+                leanest.get_or_insert_with(|| provenance.clone()).suppose(field, value);
                 fields.push(field);
             }
         }

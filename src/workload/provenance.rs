@@ -67,6 +67,11 @@ impl Provenance {
         self.fields.entry(field.to_owned()).or_insert_with(default);
     }
 
+    /// Takes a value instead of whatever is said of a field: for a job as it may be, too.
+    pub(crate) fn suppose(&mut self, field: &str, value: Value) {
+        self.fields.insert(field.to_owned(), Sourced { value, source: "unsaid".to_owned() });
+    }
+
     /// Takes the global batch that follows from gradient accumulation, where the batch of each rank and their number are
     /// known and no global batch is.
     pub(crate) fn accumulate(&mut self, steps: u64, source: &str) {

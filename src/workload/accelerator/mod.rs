@@ -3,7 +3,8 @@
 //! ```text
 //! number = Σ over groups of pods (what one pod asks for × pods), where the number of pods is known
 //! type   = annotation, else node selector, else required node affinity, else the flavors of the Kueue queue, else the
-//!          nodes that offer the resource, else the resource's or the claim's own name
+//!          nodes that offer the resource, else the label of Ascend's controllers on the pods, else the resource's or
+//!          the claim's own name
 //! ```
 //!
 //! Where several types are allowed (an affinity with several values, nodes of several kinds), the one with the most
@@ -28,12 +29,14 @@ use super::provenance::Provenance;
 use super::{Offer, Reading, printable};
 use crate::hardware::labels::{Labelled, of_labels};
 use crate::hardware::resources::ResourceKind;
-use crate::hardware::{Accelerator, Catalogue, partition};
+use crate::hardware::{Accelerator, Catalogue, Vendor, partition};
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
 
 /// The schema's bound on the number of accelerators.
 const MOST_ACCELERATORS: u64 = 10_000_000;
+/// A label of pods that tells the chip's family.
+const POD_LABEL: &str = "ring-controller.atlas";
 /// Allowed types that a warning names at most.
 const NAMED: usize = 3;
 
@@ -66,7 +69,8 @@ pub(super) fn read(
             candidates = offered(request, around, catalogue);
         }
         reading.warnings.extend(several(&candidates));
-        if let Some(largest) = largest(candidates).or_else(|| named_by_resource(request)) {
+        let largest = largest(candidates).or_else(|| named_by_pod(request, catalogue));
+        if let Some(largest) = largest.or_else(|| named_by_resource(request)) {
             offer(reading, catalogue, &largest);
         }
         let card = reading.provenance.text("accelerator.type").and_then(|name| catalogue.find(name));
@@ -140,6 +144,14 @@ fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> 
         source: source.clone(),
     });
     Candidate { name, accelerator: found.accelerator, offer, source }
+}
+
+/// The type that a label of the pods' own says: Ascend's controllers take the chip's family from it.
+fn named_by_pod<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Option<Candidate<'c>> {
+    let label = request.template.pointer("/metadata/labels")?.get(POD_LABEL)?.as_str()?;
+    let found = of_labels(catalogue, |key| (key == POD_LABEL).then_some(label))?;
+    let is_huawei = request.what.vendor == Vendor::Huawei;
+    is_huawei.then(|| candidate(&found, catalogue, "pod label"))
 }
 
 /// The type that the resource's own name says: `huawei.com/Ascend910B3`.

@@ -1,7 +1,8 @@
 //! Hugging Face Accelerate: `accelerate launch --use_fsdp …`, and the YAML that `--config_file` names.
 //!
 //! **Recognised** by the launcher. It hands its settings on through the environment, so whatever the program itself is
-//! told wins. Names and defaults of accelerate 1.6 (`commands/launch.py`): FSDP shards fully unless told otherwise, DeepSpeed
+//! told wins. Names and defaults of the releases 1.6.0 and
+//! 1.11.0 (`commands/launch.py`), which agree: FSDP shards fully unless told otherwise, DeepSpeed
 //! runs ZeRO 2; activation checkpointing and offloading are off. `--num_processes` counts
 //! all nodes' processes.
 //!

@@ -1,7 +1,7 @@
 //! axolotl: `axolotl train config.yaml`, `accelerate launch -m axolotl.cli.train config.yaml`.
 //!
 //! **Recognised** by its program or module. Its YAML says nearly all; options of the same names override it. Read from
-//! axolotl 0.10 (`src/axolotl/utils/schemas`): 512 tokens, a batch of 1, `AdamW`, no checkpointing, weights loaded in the
+//! `src/axolotl/utils/schemas/{config,training}.py` at 002a637c, of the time of 0.10: 512 tokens, a batch of 1, `AdamW`, no checkpointing, weights loaded in the
 //! format of the computation, all of them trained where no adapter is named, one copy of the model a rank unless DeepSpeed
 //! or FSDP divides it. `rl:` trains with more than one model and is not covered; of a model of images and text the text's
 //! part is estimated, with a warning.
@@ -25,6 +25,7 @@ const KEYS: &[Flag] = &[
     flag(&["micro_batch_size", "batch_size_per_gpu"], "batch.microBatchSize", Takes::Number),
     flag(&["num_epochs"], "dataset.epochs", Takes::Number),
     flag(&["sample_packing"], "batch.packing", Takes::Switch(true)),
+    flag(&["activation_offloading"], "offload.activations", Takes::Switch(true)),
     flag(&["flash_attention"], "attention", Takes::Word("Flash")),
     flag(&["xformers_attention"], "attention", Takes::Word("Fused")),
     flag(&["sdp_attention"], "attention", Takes::Word("Flash")),

@@ -1,7 +1,8 @@
 //! DeepSpeed: `deepspeed train.py --deepspeed_config ds.json`, and the same configuration wherever else it is named.
 //!
 //! **Recognised** by the launcher, or by `--deepspeed`, `--deepspeed_config` or `--ds_config` among the program's
-//! arguments. Keys as DeepSpeed 0.16 documents them; `auto` says nothing, since whoever fills it in has flags of its own.
+//! arguments. Keys and defaults of `deepspeed/runtime/zero/config.py`
+//! at 03dc2b92, and as its documentation names them; `auto` says nothing, since whoever fills it in has flags of its own.
 //!
 //! A configuration that is not known may divide and offload all that DeepSpeed can: a job of which only that is known is
 //! not denied unless it runs out then as well.
@@ -14,6 +15,8 @@ use super::said::Said;
 use super::settings::{self, Place, Settings};
 use crate::workload::command::Launch;
 
+const SOURCE: &str = "DeepSpeed default";
+
 /// How programs call the argument that names the configuration.
 const NAMES: &[&str] = &["deepspeed", "deepspeed_config", "ds_config", "deepspeed_config_file"];
 
@@ -22,7 +25,7 @@ const STAGES: &[(&str, &str)] = &[("0", "None"), ("1", "ZeRO1"), ("2", "ZeRO2"),
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
 /// Configurations that frameworks bring along: their names, the sharding, whether optimizer and parameters are offloaded.
-/// Those of ms-swift 2 and 3.5 by name, of LLaMA-Factory 0.9 and axolotl 0.10 in their folders.
+/// Those of ms-swift 2.6.1 and 3.5.3 by name, of LLaMA-Factory (at 1d6e8b21) and axolotl (at 1377ccc3) in their folders.
 const BROUGHT: &[(&str, &str, bool, bool)] = &[
     ("zero0", "None", false, false),
     ("zero1", "ZeRO1", false, false),
@@ -50,6 +53,7 @@ const BROUGHT: &[(&str, &str, bool, bool)] = &[
 const KEYS: &[Flag] = &[
     flag(&["zero_optimization.stage"], "parallelism.sharding", Takes::OneOf(STAGES)),
     flag(&["zero_optimization.cpu_offload"], "offload.optimizer", Takes::Switch(true)),
+    flag(&["zero_optimization.cpu_offload_param"], "offload.parameters", Takes::Switch(true)),
     flag(&["bf16.enabled", "bfloat16.enabled"], "precision", Takes::Word("BF16")),
     flag(&["fp16.enabled"], "precision", Takes::Word("FP16")),
     flag(&["train_micro_batch_size_per_gpu"], "batch.microBatchSize", Takes::Number),
@@ -77,7 +81,7 @@ pub(super) fn recognises(launch: &Launch) -> bool {
 
 /// What it says.
 pub(super) fn read(launch: &Launch, said: &mut Said) {
-    said.assume("framework", "DeepSpeed", "DeepSpeed default");
+    said.assume("framework", "DeepSpeed", SOURCE);
     let named = NAMES.iter().find_map(|name| Some((launch.arguments.value(name)?, *name)));
     match named {
         Some((path, name)) => named_file(launch, path, &format!("--{name}"), said),
@@ -119,8 +123,17 @@ pub(super) fn of(config: &Config, said: &mut Said) {
     {
         said.accumulation = Some((steps, setting.source(said)));
     }
-    if !settings.has(&["zero_optimization"]) {
-        said.assume("parallelism.sharding", "None", "DeepSpeed 0.16 default");
+    match settings.get(&["zero_optimization"]) {
+        None => said.assume("parallelism.sharding", "None", SOURCE),
+        // What it was before it had stages.
+        Some(old) if old.value == Value::Bool(true) => old.says(said, "parallelism.sharding", "ZeRO1"),
+        Some(object) if object.value.is_object() && !settings.has(&["zero_optimization.stage"]) => {
+            said.assume("parallelism.sharding", "None", SOURCE);
+        }
+        Some(_) => {}
+    }
+    if settings.on(&["zero_optimization.zero_quantized_nontrainable_weights"]) == Some(true) {
+        said.may("finetuning.method", "QLoRA");
     }
 }
 
@@ -159,6 +172,8 @@ mod tests {
             r#"{"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 2, "reduce_bucket_size": 2e8},
                 "train_batch_size": "auto", "gradient_accumulation_steps": "auto"}"#,
             r#"{"train_batch_size": 64, "fp16": {"enabled": true}, "optimizer": {"type": "OneBitAdam"}}"#,
+            r#"{"zero_optimization": true}"#,
+            r#"{"zero_optimization": {"cpu_offload_param": true}}"#,
             r#"{"zero_optimization": {"stage": 7, "offload_optimizer": 3}, "train_batch_size": -1}"#,
             r#"{"zero_optimization": "#,
         ] {

@@ -213,6 +213,26 @@ pub(super) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> 
     doubts
 }
 
+/// What a program of Lightning's is told of nodes and devices (`trainer.num_nodes=2`), and does not go with the pods.
+pub(super) fn own_doubts(launch: &Launch, requests: &[Request<'_>]) -> Vec<String> {
+    let told = |name: &str| launch.arguments.overridden(name).and_then(number);
+    let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
+    let Some(request) = of_group.filter(|_| requests.iter().all(is_plain)) else { return Vec::new() };
+    let mut doubts = Vec::new();
+    if let Some((nodes, pods)) = told("trainer.num_nodes").zip(pods(requests))
+        && nodes != pods
+    {
+        doubts.push(format!("trainer.num_nodes is {nodes}, but {pods} pods ask for accelerators"));
+    }
+    if let Some(devices) = told("trainer.devices").filter(|devices| *devices != request.per_pod) {
+        doubts.push(format!(
+            "trainer.devices is {devices}, but each pod asks for {}",
+            counted(request.per_pod)
+        ));
+    }
+    doubts
+}
+
 /// Whether a process has one unit of the resource: of chips whose cores are devices it has another number.
 fn is_plain(request: &Request<'_>) -> bool {
     let one_device = !matches!(request.what.vendor, Vendor::AWS | Vendor::Google | Vendor::Intel);
@@ -280,6 +300,7 @@ mod tests {
         }
         shrink(launch, &requests, &mut said);
         said.warnings = doubts(launch, &requests, &said);
+        said.warnings.extend(own_doubts(launch, &requests));
         said
     }
 
@@ -303,6 +324,9 @@ mod tests {
             &[(1, 0, "mpirun -np 8 python a.py"), (2, 8, "sshd")],
             &[(2, 8, "mpirun -np 16 numactl -m 0 torchrun --nproc_per_node=1 a.py")],
             &[(2, 8, "PET_NNODES=3 torchrun a.py")],
+            &[(8, 1, "torchrun a.py ++trainer.num_nodes=2 ++trainer.devices=4")],
+            &[(2, 8, "torchrun a.py trainer.num_nodes=2 trainer.devices=8")],
+            &[(2, 8, "torchrun a.py trainer.num_nodes=$N trainer.devices=-1")],
         ] {
             let said = said(groups, gpu, None);
             let facts = (said.nodes, said.processes_per_node, said.processes);

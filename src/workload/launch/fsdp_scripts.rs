@@ -1,12 +1,13 @@
 //! Scripts that build a transformer out of dimensions and train it under PyTorch's FSDP, with the flags that AWS's
-//! examples have: awsome-distributed-training's `3.test_cases/pytorch/FSDP/src/train.py` (commit 0edaf152) and the
-//! `SageMaker` model parallel library's, which share them.
+//! examples have: awsome-distributed-training's `3.test_cases/pytorch/FSDP/src` (`model_utils/arguments.py` at 03282a1a,
+//! `train.py` at 016d8f39) and the `SageMaker` model parallel library's, which share them.
 //!
 //! **Recognised** whatever the script is called, by four flags that no other framework has together: `--hidden_width`,
 //! `--num_layers`, `--num_heads` and `--max_context_width`.
 //!
-//! Defaults of `model_utils/arguments.py`: a vocabulary of 50 432, bf16 and activation checkpointing on, offloading of
-//! activations off. `train.py` shards fp32 parameters, computes and reduces in bf16, and steps once a batch.
+//! Defaults of `model_utils/arguments.py`: a vocabulary of 50 432, a batch of 2, bf16 and activation checkpointing on,
+//! offloading of activations off. `train.py` shards fp32 parameters, computes in bf16, and steps once a batch. It reduces
+//! in bf16 under FSDP and in fp32 since it took FSDP2, under which `hybrid` shards fully: both stay open.
 //! `--model_type` fixes the rest of the shape: `mixtral` has 8 experts of which 2 see a token; `gpt_neox` a plain
 //! feed-forward network of four times the width.
 
@@ -38,26 +39,26 @@ const FLAGS: &[Flag] = &[
     flag(&["context_parallel_degree"], "parallelism.context", Takes::Number),
     flag(&["expert_parallel_degree"], "parallelism.expert", Takes::Number),
     flag(&["hybrid_shard_degree"], "parallelism.shardingDegree", Takes::Number),
-    flag(
-        &["sharding_strategy"],
-        "parallelism.sharding",
-        Takes::OneOf(&[
-            ("full", "FSDP"),
-            ("full_shard", "FSDP"),
-            ("shard_grad_op", "FSDP"),
-            ("hybrid", "HSDP"),
-            ("hybrid_shard", "HSDP"),
-            ("_hybrid_shard_zero2", "HSDP"),
-            ("no_shard", "None"),
-        ]),
-    ),
 ];
+
+const SHARDING: &[Flag] = &[flag(
+    &["sharding_strategy"],
+    "parallelism.sharding",
+    Takes::OneOf(&[
+        ("full", "FSDP"),
+        ("full_shard", "FSDP"),
+        ("shard_grad_op", "FSDP"),
+        ("hybrid_shard", "HSDP"),
+        ("_hybrid_shard_zero2", "HSDP"),
+        ("no_shard", "None"),
+    ]),
+)];
 
 const DEFAULTS: &[(&str, &str)] = &[
     ("precision", "BF16"),
     ("recompute", "Full"),
     ("offload.activations", "false"),
-    ("gradientReductionPrecision", "BF16"),
+    ("batch.microBatchSize", "2"),
     ("parallelism.sharding", "FSDP"),
 ];
 
@@ -90,6 +91,15 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     {
         setting.says(said, "parallelism.reshardAfterForward", false);
     }
+    match settings.get(&["sharding_strategy"]) {
+        Some(hybrid) if hybrid.text().is_some_and(|text| text == "hybrid") => {
+            let source = hybrid.source(said);
+            said.assume("parallelism.sharding", "HSDP", &source);
+            said.may("parallelism.sharding", "FSDP");
+        }
+        _ => settings::read(SHARDING, &settings, said),
+    }
+    said.may("gradientReductionPrecision", "BF16");
     settings::assume(DEFAULTS, SOURCE, said);
     said.accumulation = Some((1, SOURCE.to_owned()));
     // A published model's own dimensions replace all that are given.

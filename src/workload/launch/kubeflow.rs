@@ -2,8 +2,8 @@
 //! as `TrainingClient().train()` of its SDK writes it.
 //!
 //! **Recognised** by `--model_uri` beside `--training_parameters`, which hold the Trainer's arguments as JSON; the image
-//! brings its command. Read from the training operator's SDK 1.9 (`trainer/hf_llm_training.py`): LoRA of rank 8 wherever
-//! `--lora_config` stands.
+//! brings its command. Read from kubeflow/training-operator's `sdk/python/kubeflow/trainer/hf_llm_training.py` at 1034403b: LoRA of
+//! rank 8, PEFT's own default, wherever `--lora_config` stands. A process may split the model over what it sees.
 
 use super::config;
 use super::flags::Takes;
@@ -12,7 +12,7 @@ use super::settings::{self, Place, Settings};
 use super::{peft, training_arguments};
 use crate::workload::command::Launch;
 
-const SOURCE: &str = "Kubeflow SDK 1.9 default";
+const SOURCE: &str = "Kubeflow SDK default";
 
 /// Whether it is its launch.
 pub(super) fn recognises(launch: &Launch) -> bool {
@@ -52,6 +52,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     training_arguments::read(launch, &settings, said);
     training_arguments::precision(&settings, said);
     training_arguments::steps_at_once(&settings, said);
+    said.may("parallelism.sharding", "FSDP");
     settings::assume(&[("batch.microBatchSize", "8")], SOURCE, said);
 }
 

@@ -1,8 +1,9 @@
 //! LitGPT: `litgpt finetune_lora meta-llama/Llama-3.2-1B --precision bf16-true --train.micro_batch_size 2`.
 //!
-//! **Recognised** by its program. Read from LitGPT 0.5 (`litgpt/finetune/{lora,full}.py`, `litgpt/pretrain.py`): one device,
-//! a batch of 1 within 16, bf16 throughout, LoRA of rank 8 on queries and values; over several devices FSDP divides the
-//! model. Adapters other than LoRA are not covered.
+//! **Recognised** by its program. Read from the release 0.5.8 (`litgpt/finetune/{lora,full}.py`, `litgpt/pretrain.py`):
+//! fine-tuning takes one device, a batch of 1 within 16, LoRA of rank 8 on queries and values, and FSDP over several
+//! devices; pretraining takes all devices, a batch of 4 within 512, and shards within each node. Both mix bf16 with fp32
+//! weights, but configurations that it brings say `bf16-true`: the precision stays open where it is not said. Adapters other than LoRA are not covered.
 
 use super::config;
 use super::flags::{Flag, Takes, flag};
@@ -78,9 +79,11 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
         "LoRA" => lora(&settings, command, said),
         _ => said.argument("finetuning.method", "Full", command),
     }
-    if *command != "litgpt pretrain" {
-        settings::assume(&[("batch.microBatchSize", "1"), ("batch.globalBatchSize", "16")], SOURCE, said);
-    }
+    let batches = match *command {
+        "litgpt pretrain" => [("batch.microBatchSize", "4"), ("batch.globalBatchSize", "512")],
+        _ => [("batch.microBatchSize", "1"), ("batch.globalBatchSize", "16")],
+    };
+    settings::assume(&batches, SOURCE, said);
 }
 
 fn model(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
@@ -97,9 +100,15 @@ fn model(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
 }
 
 fn devices(settings: &Settings<'_>, command: &str, said: &mut Said) {
-    // Pretraining takes all that there are.
-    if command == "litgpt pretrain" && !settings.has(&["devices"]) {
-        return;
+    if command == "litgpt pretrain" {
+        // Over one node, to shard within a node is to shard fully.
+        let one = settings.get(&["num_nodes"]).is_none_or(|setting| setting.number() == Some(1));
+        said.assume("parallelism.sharding", if one { "FSDP" } else { "HSDP" }, SOURCE);
+        said.may("parallelism.sharding", "FSDP");
+        // It takes all devices that there are.
+        if !settings.has(&["devices"]) {
+            return;
+        }
     }
     let count = |name: &str| settings.get(&[name]).map_or(Some(1), |setting| setting.number());
     let Some((devices, nodes)) = count("devices").zip(count("num_nodes")) else { return };

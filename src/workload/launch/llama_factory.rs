@@ -1,7 +1,7 @@
 //! LLaMA-Factory: `llamafactory-cli train sft.yaml`, `torchrun src/train.py --stage sft …`.
 //!
 //! **Recognised** by its program, or by `--stage` beside `--finetuning_type`, `--template` or `--cutoff_len`, in arguments or
-//! in the file that they name. Keys are Transformers' and its own; read from LLaMA-Factory 0.9 (`src/llamafactory/hparams`):
+//! in the file that they name. Keys are Transformers' and its own; read from the release 0.9.3 (`llamafactory/hparams`):
 //! LoRA of rank 8 on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
 //! DeepSpeed or FSDP divides it. It trains fp32 copies of what it loads in bf16 unless told `pure_bf16`. Its preference and
 //! reinforcement stages are not covered.

@@ -114,6 +114,7 @@ pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
     }
     let doubts = facts::doubts(launch, requests, &said);
     said.warnings.extend(doubts);
+    said.warnings.extend(facts::own_doubts(launch, requests));
     complete::leave_open(&mut said);
     said
 }

@@ -1,7 +1,7 @@
 //! `OpenRLHF`'s supervised fine-tuning: `deepspeed --module openrlhf.cli.train_sft --pretrain … --zero_stage 3`.
 //!
-//! **Recognised** by its module, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from `OpenRLHF`
-//! 0.8 (`openrlhf/cli/train_sft.py`): DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048 tokens, all weights, nothing
+//! **Recognised** by its module, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from
+//! `openrlhf/cli/train_sft.py` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048 tokens, all weights, nothing
 //! offloaded, no checkpointing. What else it trains holds further models and is not covered.
 
 use super::flags::{Flag, Takes, flag};
@@ -64,6 +64,9 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
         None | Some(Some(0)) => said.assume("finetuning.method", "Full", SOURCE),
         Some(Some(_)) => {
             peft::read(&settings, false, said);
+            if !settings.has(&["target_modules"]) {
+                said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
+            }
         }
         Some(None) => said.may("finetuning.method", "QLoRA"),
     }

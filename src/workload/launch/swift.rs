@@ -1,7 +1,8 @@
 //! ms-swift: `swift sft --model Qwen/Qwen2.5-7B-Instruct --train_type lora …`, and its names before 3.0.
 //!
-//! **Recognised** by its program or module. Read from ms-swift 3.5 (`swift/llm/argument`): LoRA of rank 8 on all linear
-//! layers in `sft`, a batch of 1, gradient checkpointing on, weights loaded in bf16. It runs one process, over which the
+//! **Recognised** by its program or module. Read from the release 3.5.3 (`swift/llm/argument`, `swift/trainers`): LoRA of
+//! rank 8 on all linear layers in `sft`, a batch of 1, gradient checkpointing on, weights loaded in bf16. 2.6.1 had other
+//! layers by model, and 2048 tokens; its names (`--sft_type`, `--model_id_or_path`) tell it. It runs one process, over which the
 //! model may be split, unless `NPROC_PER_NODE` stands in the environment. `swift rlhf` is not covered.
 
 use super::flags::{Flag, Takes, flag};
@@ -12,6 +13,7 @@ use super::training_arguments;
 use crate::workload::command::Launch;
 
 const SOURCE: &str = "ms-swift 3.5 default";
+const SECOND: &str = "ms-swift 2.6 default";
 
 const PROGRAMS: &[&str] = &["swift sft", "swift pt", "megatron sft", "megatron pt"];
 const MODULES: &[&str] = &["swift.cli.sft", "swift.cli.pt"];
@@ -68,7 +70,10 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     }
     let defaults = DEFAULTS.iter().filter(|(field, _)| adapted || !field.starts_with("finetuning"));
     settings::assume(&defaults.copied().collect::<Vec<_>>(), SOURCE, said);
-    if adapted && !settings.has(&["target_modules", "lora_target_modules"]) {
+    let second = settings.has(&["sft_type", "model_id_or_path"]);
+    if second {
+        said.assume("batch.sequenceLength", 2048, SECOND);
+    } else if adapted && !settings.has(&["target_modules", "lora_target_modules"]) {
         said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
     }
 }

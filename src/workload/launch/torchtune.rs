@@ -2,8 +2,8 @@
 //!
 //! **Recognised** by `tune run`, or by a recipe's name as the script. The recipe says what is trained and whether ranks
 //! shard it; the configuration's name says which model; `key=value` words and a configuration file that is known say the
-//! rest. Read from torchtune 0.6 (`recipes/configs`): every recipe trains in bf16 with `AdamW`, LoRA of rank 8 on queries and
-//! values. Batches, checkpointing and accumulation differ from one configuration to the next: they stay open where they
+//! rest. Read from the release 0.6.1 (`recipes/configs`): every recipe trains in bf16 with `AdamW`; adapters' ranks go by model,
+//! and full recipes of 70 billion weights on one node offload parameters. Batches, checkpointing and accumulation differ from one configuration to the next: they stay open where they
 //! are not said.
 //!
 //! Recipes for preferences, distillation and reinforcement hold further models and are not covered.
@@ -55,6 +55,26 @@ const FAMILIES: &[(&str, &str, &str)] = &[
 
 /// Models that have one size, by folder.
 const SINGLE: &[(&str, &str)] = &[("phi3", "microsoft/Phi-3-mini-4k-instruct"), ("phi4", "microsoft/phi-4")];
+
+/// Beginnings of configurations' names, and the rank of their adapters; of all others it is 8.
+const RANKS: &[(&str, u64)] = &[
+    ("gemma/", 64),
+    ("gemma2/", 64),
+    ("llama3_2/", 64),
+    ("mistral/", 64),
+    ("qwen2/0.5B", 32),
+    ("qwen2/1.5B", 32),
+    ("qwen2_5/0.5B", 32),
+    ("qwen2_5/1.5B", 32),
+    ("llama2/70B", 16),
+    ("llama3/70B", 16),
+    ("llama3_1/70B", 16),
+    ("llama3_1/405B", 16),
+    ("llama3_3/70B", 16),
+];
+
+/// Configurations that offload parameters where nothing else is said.
+const OFFLOADS: &[&str] = &["llama3/70B_full", "llama3_1/70B_full", "llama3_3/70B_full"];
 
 const KEYS: &[Flag] = &[
     flag(&["batch_size"], "batch.microBatchSize", Takes::Number),
@@ -136,29 +156,37 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, s
     if method == "Full" {
         said.argument("finetuning.method", "Full", "recipe");
         if !sharded && !settings.has(&["optimizer", "optimizer._component_"]) {
-            // Most configurations for one device have an optimizer of eight bits.
+            // Most configurations for one device have a paged optimizer, whose states leave for the host, or one of eight
+            // bits, that steps within the backward pass.
             said.may("optimizer", "AdamW8bit");
+            said.may("offload.optimizer", true);
         }
     } else if quantized {
         said.argument("finetuning.method", "QLoRA", "--config");
     } else if unknown {
         said.argument("finetuning.method", "LoRA", "recipe");
     } else {
-        said.argument("finetuning.rank", 8, "recipe");
         said.may("finetuning.method", "QLoRA");
     }
     if method != "Full" {
-        adapters(settings, said);
+        adapters(name, settings, said);
     }
     if sharded {
         said.argument("parallelism.sharding", "FSDP", "recipe");
+        if OFFLOADS.contains(&name) {
+            said.assume("offload.parameters", true, SOURCE);
+        }
+        if settings.on(&["optimizer_in_bwd"]) == Some(true) {
+            // Gradients are gone as soon as they are there, of which the spec has no word.
+            said.may("offload.parameters", true);
+        }
     } else {
         said.argument("parallelism.sharding", "None", "recipe");
         said.argument("parallelism.data", 1, "recipe");
     }
 }
 
-fn adapters(settings: &Settings<'_>, said: &mut Said) {
+fn adapters(name: &str, settings: &Settings<'_>, said: &mut Said) {
     let rank = &["model.lora_rank", "lora_rank"];
     settings::read_one(settings, rank, "finetuning.rank", Takes::Number, said);
     let modules = settings.get(&["model.lora_attn_modules", "lora_attn_modules"]);
@@ -175,7 +203,8 @@ fn adapters(settings: &Settings<'_>, said: &mut Said) {
         _ if mlp => said.unread("finetuning.targets"),
         _ => {}
     }
-    said.assume("finetuning.rank", 8, SOURCE);
+    let rank = RANKS.iter().find(|(begin, _)| name.starts_with(begin)).map_or(8, |(_, rank)| *rank);
+    said.assume("finetuning.rank", rank, SOURCE);
 }
 
 fn words_of(setting: &Setting) -> String {

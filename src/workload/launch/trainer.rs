@@ -3,12 +3,14 @@
 //! | program | told by | where nothing is said |
 //! | --- | --- | --- |
 //! | Transformers' examples | `run_clm.py`, `run_fim.py` | all weights, no checkpointing |
-//! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 on queries and values |
-//! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens |
+//! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8, 512 tokens |
+//! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens, adapters of rank 16 |
 //! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens |
 //! | anybody's script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more of `TrainingArguments`' names | nothing |
 //!
-//! Read from Transformers 4.57, TRL 0.24, optimum-habana 1.18 and fms-hf-tuning 3.1. A script of somebody's own may fix in
+//! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
+//! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two, so that stays
+//! open, and so do the layers that adapters are put on, which PEFT chooses by architecture. A script of somebody's own may fix in
 //! Python what its arguments do not say: adapters, offloading. What would run out only without them is not denied.
 //!
 //! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each:
@@ -23,7 +25,7 @@ use crate::workload::command::{Launch, Target};
 const TRAINER: &str = "transformers 4.57 default";
 const TRL: &str = "TRL 0.24 default";
 const FMS: &str = "fms-hf-tuning 3.1 default";
-const HABANA: &str = "optimum-habana 1.18 default";
+const HABANA: &str = "optimum-habana default";
 
 /// The variable that names fms-hf-tuning's configuration.
 const FMS_CONFIG: &str = "SFT_TRAINER_CONFIG_JSON_PATH";
@@ -161,7 +163,9 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     }
     match whose {
         Whose::Transformers => said.assume("recompute", "None", TRAINER),
-        Whose::Habana => said.assume("recompute", "None", HABANA),
+        Whose::Habana => {
+            settings::assume(&[("recompute", "None"), ("batch.sequenceLength", "512")], HABANA, said);
+        }
         Whose::Trl => said.assume("batch.sequenceLength", 1024, TRL),
         Whose::Fms => fms(&settings, said),
         Whose::Own => own(launch, said),
@@ -174,7 +178,9 @@ fn trained(settings: &Settings<'_>, whose: Whose, said: &mut Said) {
         (Whose::Habana, _) => {
             said.assume("finetuning.method", "LoRA", HABANA);
             said.assume("finetuning.rank", 8, HABANA);
-            said.assume("finetuning.targets", vec!["q_proj", "v_proj"], HABANA);
+        }
+        (Whose::Trl, Some(())) if said.get("finetuning.method").is_none_or(|method| method != "Full") => {
+            said.assume("finetuning.rank", 16, TRL);
         }
         (_, Some(())) | (Whose::Own, None) => {}
         (Whose::Transformers, None) => said.assume("finetuning.method", "Full", TRAINER),

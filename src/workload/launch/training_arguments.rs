@@ -1,6 +1,6 @@
 //! The names of Transformers' `TrainingArguments`, and of PEFT's and TRL's arguments, which many programs share.
 //!
-//! Read from Transformers 4.57, TRL 0.24 and PEFT 0.17. What one of them does where nothing is said differs between
+//! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0, and PEFT 0.17.1. What one of them does where nothing is said differs between
 //! versions (TRL turned gradient checkpointing and bf16 on in 2025, Transformers 5 loads weights as they were saved), so
 //! defaults are each program's own and stand with it.
 //!
@@ -132,8 +132,11 @@ pub(super) fn recompute(settings: &Settings<'_>, names: &[&str], said: &mut Said
     let Some(setting) = settings.get(names) else { return };
     match setting.truth() {
         Some(on) => setting.says(said, "recompute", if on { "Full" } else { "None" }),
-        // `unsloth`, and other ways of the same.
-        None if setting.text().is_some() => setting.says(said, "recompute", "Full"),
+        // `unsloth` and `offload`: what is kept of each layer may lie on the host.
+        None if setting.text().is_some() => {
+            setting.says(said, "recompute", "Full");
+            said.may("offload.activations", true);
+        }
         None => said.unread("recompute"),
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! **Recognised** where there is no command, a variable names a model, and two more have names that only fine-tuning has. The
 //! names are conventions, no documentation: what is not said stays open, adapters and their quantization included, and
-//! what would run out only without them is not denied. One process may split the model over its accelerators.
+//! what would run out only without them is not denied. A rank beside a scale (`LORA_R`, `LORA_ALPHA`), or a switch that is
+//! on (`USE_LORA`), means LoRA; its base model may be quantized still. One process may split the model over its
+//! accelerators.
 
 use super::deepspeed;
 use super::flags::{Flag, Takes, flag};
@@ -28,13 +30,18 @@ const VARIABLES: &[Flag] = &[
         Takes::Number,
     ),
     flag(&["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH"], "batch.sequenceLength", Takes::Number),
-    flag(&["LORA_R", "LORA_RANK"], "finetuning.rank", Takes::Number),
+    flag(RANK, "finetuning.rank", Takes::Number),
     flag(&["LORA_TARGET_MODULES"], "finetuning.targets", Takes::List),
     flag(&["NUM_TRAIN_EPOCHS", "NUM_EPOCHS"], "dataset.epochs", Takes::Number),
     flag(&["MAX_STEPS"], "dataset.steps", Takes::Number),
     flag(&["BF16"], "precision", Takes::Word("BF16")),
     flag(&["FP16"], "precision", Takes::Word("FP16")),
 ];
+
+const RANK: &[&str] = &["LORA_R", "LORA_RANK"];
+const SCALE: &[&str] = &["LORA_ALPHA"];
+const SWITCH: &[&str] = &["USE_LORA", "USE_PEFT", "ENABLE_LORA"];
+const QUANTIZED: &[&str] = &["LOAD_IN_4BIT", "USE_4BIT", "USE_QLORA"];
 
 /// Names that nothing but fine-tuning has, two of which must stand there.
 const TELLING: &[&str] = &[
@@ -70,8 +77,28 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     if let Some(setting) = settings.get(&["GRADIENT_ACCUMULATION_STEPS"]) {
         said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
     }
+    method(&settings, said);
     said.may("finetuning.method", "QLoRA");
     deepspeed::unknown(said);
+}
+
+/// LoRA, or QLoRA, where the variables say so together; a switch that is off says nothing of what is trained instead.
+fn method(settings: &Settings<'_>, said: &mut Said) {
+    if let Some(setting) = settings.get(QUANTIZED).filter(|setting| setting.truth() == Some(true)) {
+        setting.says(said, "finetuning.method", "QLoRA");
+        return;
+    }
+    let switch = settings.get(SWITCH).map(|setting| (setting.truth(), setting));
+    let rank = settings.get(RANK).filter(|setting| setting.number().is_some_and(|rank| rank > 0));
+    let by = match switch {
+        Some((Some(true), setting)) => Some(setting),
+        Some(_) => None,
+        None => rank.filter(|_| settings.has(SCALE)),
+    };
+    if let Some(by) = by {
+        let source = by.source(said);
+        said.assume("finetuning.method", "LoRA", &source);
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +122,9 @@ mod tests {
             ][..],
             &[("MODEL_ID", "x/y"), ("MAX_LENGTH", "4096"), ("LEARNING_RATE", "1e-4")][..],
             &[("LORA_R", "8"), ("TRAIN_BATCH_SIZE", "1")][..],
+            &[("MODEL_ID", "x/y"), ("LORA_R", "8"), ("LORA_ALPHA", "16"), ("USE_LORA", "false")][..],
+            &[("MODEL_ID", "x/y"), ("LORA_R", "8"), ("LORA_ALPHA", "16"), ("LOAD_IN_4BIT", "true")][..],
+            &[("MODEL_ID", "x/y"), ("LORA_R", "8"), ("LEARNING_RATE", "1e-4")][..],
         ] {
             let launch = Launch::default().with_environment(variables);
             let _ = writeln!(all, "{variables:?}\n{}", told(launch));

@@ -14,6 +14,7 @@
 mod arithmetic;
 mod builtins;
 mod compound;
+mod documents;
 mod expand;
 mod parameters;
 mod syntax;

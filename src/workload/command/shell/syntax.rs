@@ -23,6 +23,7 @@ const MOST_CASES: usize = 8;
 
 /// A script's syntax; none where it has none, or more than is read.
 pub(super) fn parse(script: &str) -> Option<Program> {
+    let script = &*super::documents::plain(script);
     if script.len() > MOST_BYTES || !expansions_are_few(script) {
         return None;
     }
