@@ -14,6 +14,7 @@ mod controlplane;
 mod helm;
 mod machine;
 
+mod further;
 mod generated;
 mod installed;
 mod previous;
