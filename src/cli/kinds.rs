@@ -1,15 +1,19 @@
 //! `weighbridge kinds`: the webhook's entries and the permissions, as the chart reads them.
 //!
 //! The chart renders its `ValidatingWebhookConfiguration` and its roles from `charts/weighbridge/files/kinds.yaml`, which
-//! this prints: what a cluster is told to send and to allow is what this code understands and does.
+//! this prints: what a cluster is told to send and to allow is what this code understands and does. With a policy's file
+//! the kinds that it names are among them, which the chart renders from its value `config`.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 
+use clap::Args;
 use k8s_openapi::api::admissionregistration::v1::{MatchCondition, RuleWithOperations, ValidatingWebhook};
 use serde::Serialize;
 
-use crate::controller::permissions::{Permission, permissions};
+use crate::config::policy::Policy;
+use crate::controller::permissions::{Permission, optional_permissions, permissions};
 use crate::webhook::configuration::{FailurePolicy, Settings, configuration};
 
 const HEADER: &str = "\
@@ -21,9 +25,26 @@ const HEADER: &str = "\
 ---
 ";
 
+/// What is typed behind `kinds`.
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    /// The policy's file, whose further kinds are in the table too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 #[derive(Serialize)]
 struct Table {
     webhooks: Vec<Entry>,
+    permissions: Vec<Rule>,
+    optional: Vec<Optional>,
+}
+
+/// What is only needed where an administrator lets it be read.
+#[derive(Serialize)]
+struct Optional {
+    /// The argument of `serve` that has it read.
+    flag: &'static str,
     permissions: Vec<Rule>,
 }
 
@@ -86,12 +107,16 @@ pub fn yaml() -> anyhow::Result<String> {
         namespace_labels: BTreeMap::new(),
     });
     let webhooks = own.webhooks.into_iter().flatten().map(Entry::from).collect();
-    let table = Table { webhooks, permissions: permissions().into_iter().map(Rule::from).collect() };
+    let rules = |permissions: Vec<Permission>| permissions.into_iter().map(Rule::from).collect();
+    let optional = optional_permissions().into_iter();
+    let optional = optional.map(|(flag, more)| Optional { flag, permissions: rules(more) }).collect();
+    let table = Table { webhooks, permissions: rules(permissions()), optional };
     Ok(format!("{HEADER}{}\n", serde_saphyr::to_string(&table)?.trim_end()))
 }
 
 /// Prints it.
-pub fn run() -> anyhow::Result<()> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Policy::of_file(arguments.config.as_deref())?.take_in_workloads()?;
     std::io::stdout().lock().write_all(yaml()?.as_bytes())?;
     Ok(())
 }

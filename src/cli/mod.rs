@@ -41,7 +41,7 @@ enum Command {
     Crds,
     /// Print the table of kinds and the permissions that the chart is rendered from
     #[command(hide = true)]
-    Kinds,
+    Kinds(kinds::Arguments),
 }
 
 /// Reads the command line, does what it says, and gives the exit status.
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
-        Command::Kinds => kinds::run().map(|()| ExitCode::SUCCESS),
+        Command::Kinds(arguments) => kinds::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
         // Nobody is left to be told when standard error is closed too.

@@ -1,16 +1,14 @@
 //! Installed, upgraded and uninstalled by the real helm, with the binary outside the cluster as the chart's own
 //! ServiceAccount, called by the apiserver through the chart's own Service.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::{
     admissionregistration::v1::ValidatingWebhookConfiguration,
     apps::v1::Deployment,
-    authentication::v1::TokenRequest,
     batch::v1::Job,
-    core::v1::{Namespace, Pod, Secret, ServiceAccount},
-    discovery::v1::EndpointSlice,
+    core::v1::{Pod, Secret},
     events::v1::Event,
     rbac::v1::{ClusterRole, PolicyRule, Role},
 };
@@ -18,126 +16,23 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
-    config::Kubeconfig,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use weighbridge::api::v1alpha1::TrainingEstimate;
 
 use crate::{
-    controlplane::{
-        AuditEvent, ControlPlane, Guarded, Options, kubeflow_crds, wait_for, wait_until, wait_until_refused,
-    },
+    controlplane::{AuditEvent, ControlPlane, wait_for, wait_until, wait_until_refused},
     helm::{CHART, Helm},
-    machine,
+    outside::{NAME, Replica, SOON, control_plane, get, hopeless, job, namespace},
 };
 
-const SOON: Duration = Duration::from_mins(1);
-const NAME: &str = "weighbridge";
 const CRD: &str = "trainingestimates.weighbridge.dev";
-
-/// Every request of service accounts is logged, reads too.
-const AUDIT: &str = r#"{
-  "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-  "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:weighbridge"]}, {"level": "None"}]
-}"#;
 
 /// What the role allows and one replica in this test has no occasion for, and why it is needed.
 const UNUSED: &[(&str, &str)] = &[
     ("patch events", "an event that recurs is counted up"),
     ("patch leases", "the lease is renewed after some seconds, which may be later than this test looks"),
 ];
-
-async fn control_plane() -> Result<ControlPlane> {
-    let folder = tempfile::Builder::new().prefix("weighbridge-audit-").tempdir()?;
-    let policy = folder.path().join("policy.json");
-    fs::write(&policy, AUDIT)?;
-    let options = Options {
-        // Not our own: the chart brings it.
-        crds: kubeflow_crds()?,
-        api_server_arguments: vec![
-            // Webhooks are called at their endpoints: nobody makes a Service's address reachable here.
-            "--enable-aggregator-routing=true".to_owned(),
-            format!("--audit-policy-file={}", policy.display()),
-        ],
-        ..Options::bare()
-    };
-    // The server has read the policy when it is ready.
-    ControlPlane::start(options).await
-}
-
-async fn namespace(client: &Client) -> Result<()> {
-    // The strictest of Pod Security's levels.
-    let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
-    let namespace = serde_json::from_value(json!({"metadata": {"name": NAME, "labels": labels}}))?;
-    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-    Ok(())
-}
-
-/// The binary, started as a kubelet would, but outside.
-async fn serve(control_plane: &ControlPlane, client: &Client) -> Result<(Guarded, SocketAddr, SocketAddr)> {
-    let deployment = Api::<Deployment>::namespaced(client.clone(), NAME).get(NAME).await?;
-    let pod = deployment.spec.template.spec.context("no pod")?;
-    let container = pod.containers.first().context("no container")?;
-    let (webhook, plain) = machine::two_free(machine::address()?)?;
-
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_weighbridge"));
-    for argument in container.args.iter().flatten() {
-        // Only where it listens differs: a pod has its addresses to itself.
-        let argument = match argument.split_once('=') {
-            Some(("--listen", _)) => format!("--listen={webhook}"),
-            Some(("--metrics-listen", _)) => format!("--metrics-listen={plain}"),
-            _ => argument.replace("$(POD_NAME)", "weighbridge-outside"),
-        };
-        command.arg(argument);
-    }
-    command
-        .arg("--kubeconfig")
-        .arg(kubeconfig(control_plane, client, pod.service_account_name.as_deref()).await?);
-    let process = Guarded::spawn(&command, &control_plane.folder().join("serve.log"))?;
-    let ready = wait_until("the replica to be ready", SOON, || async {
-        if let Some(status) = process.exit_status()? {
-            anyhow::bail!("it ended with {status}");
-        }
-        Ok(get(plain, "/readyz").await? == 200)
-    });
-    ready.await.map_err(|error| error.context(process.log_tail()))?;
-    Ok((process, webhook, plain))
-}
-
-/// The ServiceAccount's own way in: a token, as the kubelet asks for one.
-async fn kubeconfig(control_plane: &ControlPlane, client: &Client, account: Option<&str>) -> Result<PathBuf> {
-    let account = account.context("the pod names no ServiceAccount")?;
-    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), NAME);
-    let request: TokenRequest = serde_json::from_value(json!({"spec": {"audiences": []}}))?;
-    let token = accounts.create_token_request(account, &PostParams::default(), &request).await?;
-    let token = token.status.context("no token")?.token;
-    let admin = Kubeconfig::read_from(control_plane.kubeconfig())?;
-    let mut config = serde_json::to_value(admin)?;
-    config["users"][0]["user"] = json!({"token": token});
-    let path = control_plane.folder().join("service-account.kubeconfig");
-    fs::write(&path, serde_json::to_vec(&config)?)?;
-    Ok(path)
-}
-
-/// The status of a plain request.
-async fn get(address: SocketAddr, path: &str) -> Result<u16> {
-    use http_body_util::Empty;
-    use hyper_util::{client::legacy, rt::TokioExecutor};
-    let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Empty<hyper::body::Bytes>>();
-    Ok(client.get(format!("http://{address}{path}").parse()?).await?.status().as_u16())
-}
-
-/// What the endpoint slice controller would do if the pod ran in the cluster.
-async fn endpoints(client: &Client, webhook: SocketAddr) -> Result<()> {
-    let slice: EndpointSlice = serde_json::from_value(json!({
-        "metadata": {"name": "weighbridge-outside", "labels": {"kubernetes.io/service-name": NAME}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [webhook.ip().to_string()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": webhook.port(), "protocol": "TCP"}],
-    }))?;
-    Api::<EndpointSlice>::namespaced(client.clone(), NAME).create(&PostParams::default(), &slice).await?;
-    Ok(())
-}
 
 /// The bundles of all entries.
 async fn bundles(client: &Client) -> Result<Vec<Vec<u8>>> {
@@ -152,27 +47,11 @@ async fn ca(client: &Client) -> Result<Secret> {
     Ok(Api::<Secret>::namespaced(client.clone(), NAME).get("weighbridge-ca").await?)
 }
 
-/// Seventy billion parameters, trained whole on one GPU.
-fn hopeless() -> Result<Job> {
-    let annotations = json!({"weighbridge.dev/parameters": "70B", "weighbridge.dev/gpu-type": "A100-80GB"});
-    job("early", &annotations)
-}
-
 fn fitting() -> Result<Job> {
     let annotations = json!({"weighbridge.dev/model": "llama-3-8b", "weighbridge.dev/method": "lora",
         "weighbridge.dev/gpu-type": "H100-80GB", "weighbridge.dev/micro-batch-size": "1",
         "weighbridge.dev/sequence-length": "2048", "weighbridge.dev/recompute": "full"});
     job("fitting", &annotations)
-}
-
-/// Suspended, so that nobody makes pods of it.
-fn job(name: &str, annotations: &Value) -> Result<Job> {
-    let container =
-        json!({"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "1"}}});
-    Ok(serde_json::from_value(json!({
-        "metadata": {"name": name, "annotations": annotations},
-        "spec": {"suspend": true, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
-    }))?)
 }
 
 /// The pod of the Deployment passes the namespace's Pod Security level.
@@ -205,11 +84,12 @@ async fn it_installs_refuses_through_its_own_service_upgrades_and_uninstalls() -
     assert!(ca(&client).await?.data.is_none(), "the CA's Secret is rendered empty");
     pod_is_restricted(&client).await?;
 
-    let (process, webhook, plain) = serve(&control_plane, &client).await?;
+    let replica = Replica::start(&control_plane, &client, "weighbridge-outside").await?;
+    let process = &replica.process;
     for path in ["/livez", "/readyz", "/metrics"] {
-        assert_eq!(get(plain, path).await?, 200, "{path}");
+        assert_eq!(get(replica.plain, path).await?, 200, "{path}");
     }
-    endpoints(&client, webhook).await?;
+    replica.endpoint(&client, true).await?;
     wait_until_refused(&control_plane, "default").await.map_err(|error| error.context(process.log_tail()))?;
 
     // What fits is admitted through it, too, and gets its estimate.
@@ -223,10 +103,12 @@ async fn it_installs_refuses_through_its_own_service_upgrades_and_uninstalls() -
     let events = Api::<Event>::namespaced(client.clone(), "default");
     wait_until("an event about the job that was there before", SOON, || async {
         let said = events.list(&ListParams::default()).await?;
-        Ok(said
-            .items
-            .iter()
-            .any(|event| event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some("early")))
+        Ok(said.items.iter().any(|event| {
+            let about = event.regarding.as_ref().and_then(|on| on.name.as_deref());
+            // Kubernetes says something about it, too.
+            let by = event.reporting_controller.as_deref();
+            about == Some("early") && by == Some("weighbridge.dev/controller")
+        }))
     })
     .await
     .map_err(|error| error.context(process.log_tail()))?;
@@ -280,14 +162,30 @@ async fn the_role_is_what_is_needed(control_plane: &ControlPlane, client: &Clien
         .collect();
     assert!(forbidden.is_empty(), "not allowed: {forbidden:?}");
 
-    let used: BTreeSet<_> = events.iter().filter_map(asked).collect();
     let role = Api::<ClusterRole>::all(client.clone()).get(NAME).await?;
     let own = Api::<Role>::namespaced(client.clone(), NAME).get(NAME).await?;
     let rules: Vec<PolicyRule> =
         role.rules.into_iter().flatten().chain(own.rules.into_iter().flatten()).collect();
     let served = served(client).await?;
+    let unused = || -> Result<Vec<String>> {
+        let used = control_plane.audit_events_of(&user)?.iter().filter_map(asked).collect();
+        never_used(&rules, &used, &served)
+    };
+    // What is answered is logged a moment later. That it never is, the assertion says better than the wait.
+    let _ = wait_until("every permission to be used", SOON, || async { Ok(unused()?.is_empty()) }).await;
+    let unused = unused()?;
+    assert!(unused.is_empty(), "allowed, and never needed: {unused:?}");
+    Ok(())
+}
+
+/// What these rules allow and nobody used, of what the cluster serves.
+fn never_used(
+    rules: &[PolicyRule],
+    used: &BTreeSet<(String, String, String)>,
+    served: &BTreeSet<(String, String)>,
+) -> Result<Vec<String>> {
     let mut unused = Vec::new();
-    for rule in &rules {
+    for rule in rules {
         let (group, resource) = (one(rule.api_groups.as_deref())?, one(rule.resources.as_deref())?);
         for verb in &rule.verbs {
             // Whoever may list objects may read each of them anyway: `get` grants nothing more.
@@ -300,8 +198,7 @@ async fn the_role_is_what_is_needed(control_plane: &ControlPlane, client: &Clien
             }
         }
     }
-    assert!(unused.is_empty(), "allowed, and never needed: {unused:?}");
-    Ok(())
+    Ok(unused)
 }
 
 fn one(values: Option<&[String]>) -> Result<String> {

@@ -13,9 +13,12 @@ mod controlplane;
 
 mod helm;
 mod machine;
+mod outside;
 
+mod further;
 mod generated;
 mod installed;
 mod previous;
 mod rendered;
+mod restart;
 mod values;

@@ -7,7 +7,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use weighbridge::{
     config::{Arguments, Settings},
-    controller::permissions::permissions,
+    controller::permissions::{Permission, optional_permissions, permissions},
     webhook::configuration::{self, FailurePolicy, configuration},
 };
 
@@ -25,6 +25,7 @@ const EVERYTHING: &[&str] = &[
     "--set=metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true,api.enabled=true,hostNetwork=true",
     "--set=config.mode=warn,image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123",
     "--set=overrides.users={alice},overrides.groups={leads,oncall},watchNamespaces={a,b},priorityClassName=high",
+    "--set=read.configMaps=true,read.queues=true,read.claims=true",
     "--set=commonLabels.team=ml,imagePullSecrets[0].name=pull,extraArgs={--ca-overlap=2h}",
     "--set=extraEnv[0].name=A,extraEnv[0].value=b,extraVolumes[0].name=v,extraVolumeMounts[0].name=v",
     "--set=extraVolumeMounts[0].mountPath=/v",
@@ -87,6 +88,7 @@ async fn a_wrong_value_is_refused_with_what_must_be() -> Result<()> {
         ("webhook.timeoutSeconds=60", "maximum: got 60, want 30"),
         ("mode=strict", "value must be one of 'enforce', 'warn', 'audit', 'off'"),
         ("thresholds.warnAt=0.95", "thresholds.warnAt (0.95) must be at most thresholds.denyAt (0.9)"),
+        ("config.workloads[0].group=example", "/config/workloads/0"),
         ("certManager.enabled=true", "certManager.enabled needs tls.mode=files"),
         ("tls.mode=files", "tls.mode=files needs tls.secretName"),
         ("drainSeconds=40", "terminationGracePeriodSeconds (30) must be more than"),
@@ -145,6 +147,7 @@ async fn the_binary_takes_every_argument_that_can_be_rendered() -> Result<()> {
     assert_eq!(settings.policy.overrides.groups, ["leads", "oncall"]);
     assert_eq!(settings.watch_namespaces, ["a", "b"]);
     assert!(settings.tls_files.is_some());
+    assert!(settings.reads.config_maps && settings.reads.queues && settings.reads.claims);
     // What it is told to read is mounted there.
     let mounts = container(&objects)?["volumeMounts"].clone();
     for folder in ["/etc/weighbridge/config", "/etc/weighbridge/tls", "/v"] {
@@ -205,11 +208,37 @@ fn rules(role: &Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn the_roles_allow_what_the_binary_lists_and_no_more() -> Result<()> {
-    let objects = Helm::offline()?.template(&[]).await?;
-    let mut rendered = rules(find(&objects, "ClusterRole", "weighbridge")?);
-    rendered.extend(rules(find(&objects, "Role", "weighbridge")?));
-    let mut listed: Vec<_> = permissions()
-        .into_iter()
+    let helm = Helm::offline()?;
+    let mut values = vec![String::new()];
+    values.extend(["configMaps", "queues", "claims"].map(|what| format!("--set=read.{what}=true")));
+    let mut opened = vec![Vec::new()];
+    opened.extend(optional_permissions().into_iter().map(|(_, more)| more));
+    assert_eq!(values.len(), opened.len(), "what may be opened has a value of its own");
+    for (value, more) in values.iter().zip(opened) {
+        let value = Some(value.as_str()).filter(|value| !value.is_empty());
+        let objects = helm.template(value.as_slice()).await?;
+        assert_eq!(all_rules(&objects)?, expected(permissions().into_iter().chain(more)), "{value:?}");
+    }
+    Ok(())
+}
+
+/// The rules of both roles.
+fn all_rules(objects: &[Value]) -> Result<Vec<Value>> {
+    let mut rendered = rules(find(objects, "ClusterRole", "weighbridge")?);
+    rendered.extend(rules(find(objects, "Role", "weighbridge")?));
+    sort(&mut rendered);
+    Ok(rendered)
+}
+
+fn sort(rules: &mut [Value]) {
+    rules.sort_by_key(|rule| {
+        (rule["apiGroups"].to_string(), rule["resources"].to_string(), rule["verbs"].to_string())
+    });
+}
+
+/// The rules that these permissions make.
+fn expected(permissions: impl Iterator<Item = Permission>) -> Vec<Value> {
+    let mut listed: Vec<_> = permissions
         .map(|permission| {
             let mut rule = json!({
                 "apiGroups": [permission.group], "resources": [permission.resource], "verbs": permission.verbs,
@@ -221,13 +250,8 @@ async fn the_roles_allow_what_the_binary_lists_and_no_more() -> Result<()> {
             rule
         })
         .collect();
-    let sorted = |rules: &mut Vec<Value>| {
-        rules.sort_by_key(|rule| (rule["resources"].to_string(), rule["verbs"].to_string()));
-    };
-    sorted(&mut rendered);
-    sorted(&mut listed);
-    assert_eq!(rendered, listed);
-    Ok(())
+    sort(&mut listed);
+    listed
 }
 
 #[tokio::test]

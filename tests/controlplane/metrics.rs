@@ -13,7 +13,7 @@ use tokio::{
 pub struct Metrics(String);
 
 impl Metrics {
-    pub(super) async fn read(address: SocketAddr) -> Result<Self> {
+    pub async fn read(address: SocketAddr) -> Result<Self> {
         let mut stream = TcpStream::connect(address).await.with_context(|| address.to_string())?;
         // Of version 1.0, so that the answer is neither in chunks nor followed by another.
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;

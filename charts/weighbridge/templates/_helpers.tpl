@@ -57,6 +57,34 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* The arguments that have the replicas read more than they need. */}}
+{{- define "weighbridge.reads" -}}
+{{- $on := list }}
+{{- range $value, $flag := dict "configMaps" "--read-config-maps" "queues" "--read-queues" "claims" "--read-claims" }}
+{{- if index $.Values.read $value }}
+{{- $on = append $on $flag }}
+{{- end }}
+{{- end }}
+{{- toJson $on }}
+{{- end }}
+
+{{/*
+The entries of the kinds that the policy's file adds, as the binary makes them for itself: whether such a kind asks for
+accelerators is not proved beforehand, so all but the first condition of the known kinds is left out.
+*/}}
+{{- define "weighbridge.furtherEntries" -}}
+{{- $deletion := (.Files.Get "files/kinds.yaml" | fromYaml).webhooks | first | dig "matchConditions" list | first }}
+{{- $entries := list }}
+{{- range .Values.config.workloads }}
+{{- $slug := regexReplaceAll "-+$" (printf "%s-%s" .plural (replace "." "-" .group) | trunc 40) "" }}
+{{- $rule := dict "apiGroups" (list .group) "apiVersions" (list .version) "resources" (list .plural) }}
+{{- $rule = merge $rule (dict "operations" (list "CREATE" "UPDATE") "scope" "Namespaced") }}
+{{- $entry := dict "name" (printf "%s.weighbridge.dev" $slug) "alwaysIgnore" false }}
+{{- $entries = append $entries (merge $entry (dict "matchConditions" (list $deletion) "rules" (list $rule))) }}
+{{- end }}
+{{- toJson $entries }}
+{{- end }}
+
 {{/*
 One rule of a role, from a permission of the table. The objects that are named are the release's own. Where somebody
 else writes the caBundle, it is only read.
