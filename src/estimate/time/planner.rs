@@ -92,7 +92,7 @@ fn has_experts(job: &TrainingJob, plan: &Plan) -> bool {
 pub fn alone(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
     let (model, shape) = if has_experts(job, plan) {
         let forward = Forward::of(plan, job.model.as_ref());
-        let active = ((forward.layers + forward.head) / 2.0).max(1.0) as u64;
+        let active = (0.5 * (forward.layers + forward.head)).max(1.0) as u64;
         let model = Model { parameters: Some(Count(active)), ..Model::default() };
         let shape = Shape::of_size(&model, active, plan.shape.vocab, 1.0);
         (Some(model), shape)
