@@ -217,6 +217,10 @@ fn workload(
     let mut said = launch::read(launches, requests);
     reading.accumulation = said.accumulation.take();
     reading.unsaid = std::mem::take(&mut said.unsaid);
+    if reading.provenance.knows("parallelism.sharding") {
+        // Whoever annotates how the states are kept would annotate that they are kept elsewhere.
+        reading.unsaid.retain(|(field, _)| !field.starts_with("offload."));
+    }
     let annotated = reading.provenance.knows_any("model");
     reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
     reading.warnings.extend(said.warnings.iter().cloned());

@@ -65,18 +65,18 @@ impl Said {
     /// An argument says so: `--tensor-model-parallel-size`.
     pub(crate) fn argument(&mut self, field: &str, value: impl Into<Value>, argument: &str) {
         let source = format!("{}: {argument}", self.place);
-        self.offer(field, value.into(), source, Strength::Argument);
+        self.offer(field, &value.into(), source, Strength::Argument);
     }
 
     /// A key of a file says so.
     pub(crate) fn file(&mut self, field: &str, value: impl Into<Value>, file: &str, key: &str) {
-        self.offer(field, value.into(), format!("{file}: {key}"), Strength::File);
+        self.offer(field, &value.into(), format!("{file}: {key}"), Strength::File);
     }
 
     /// A variable of the environment says so.
     pub(crate) fn environment(&mut self, field: &str, value: impl Into<Value>, variable: &str) {
         let source = format!("{}: env {variable}", self.place);
-        self.offer(field, value.into(), source, Strength::Environment);
+        self.offer(field, &value.into(), source, Strength::Environment);
     }
 
     /// Something is said of a field that is not understood: it stays open.
@@ -87,13 +87,13 @@ impl Said {
     /// The framework does so where nothing is said: `Megatron-LM core_v0.12 default`.
     pub(crate) fn assume(&mut self, field: &str, value: impl Into<Value>, source: &str) {
         if !self.unread.contains(&field) {
-            self.offer(field, value.into(), source.to_owned(), Strength::Default);
+            self.offer(field, &value.into(), source.to_owned(), Strength::Default);
         }
     }
 
     /// A launcher hands on that it is so: weaker than what the program itself is told.
     pub(crate) fn handed_on(&mut self, field: &str, value: impl Into<Value>, source: String) {
-        self.offer(field, value.into(), source, Strength::Environment);
+        self.offer(field, &value.into(), source, Strength::Environment);
     }
 
     /// It may be so, and where it would be said cannot be read.
@@ -133,8 +133,8 @@ impl Said {
         self.offers.iter().any(|offered| offered.field == field)
     }
 
-    fn offer(&mut self, field: &str, value: Value, source: String, strength: Strength) {
-        let problem = match what_if::field(field, &value) {
+    fn offer(&mut self, field: &str, value: &Value, source: String, strength: Strength) {
+        let problem = match what_if::field(field, value) {
             Ok(Some(value)) => {
                 self.offers.push(Offered { field: field.to_owned(), value, source, strength });
                 return;

@@ -1,33 +1,34 @@
-//! docs/metrics.md, held against the code: every metric that is registered is described, and nothing else is.
+//! The pages that list what the code has, held against it: docs/metrics.md, and the README's table of frameworks.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 /// Every metric by the name that it is registered under.
-fn registered(folder: &Path, names: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn registered(folder: &Path, names: &mut BTreeSet<String>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            registered(&path, names);
+            registered(&path, names)?;
         } else if path.extension().is_some_and(|ending| ending == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path)?;
             for registration in text.split(".register").skip(1) {
                 let quoted = registration.split('"').nth(1).unwrap_or_default();
                 let is_metric = |prefix: &&str| quoted.starts_with(prefix);
-                if ["weighbridge_", "controller_runtime_", "leader_election_"].iter().any(|p| is_metric(&p)) {
+                if ["weighbridge_", "controller_runtime_", "leader_election_"].iter().any(is_metric) {
                     names.insert(quoted.to_owned());
                 }
             }
         }
     }
+    Ok(())
 }
 
 #[test]
 fn the_reference_describes_every_metric_and_no_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names = BTreeSet::new();
-    registered(&root.join("src"), &mut names);
+    registered(&root.join("src"), &mut names).unwrap();
     assert!(names.len() > 20, "{names:?}");
 
     let reference = fs::read_to_string(root.join("docs/metrics.md")).unwrap();
@@ -44,4 +45,25 @@ fn the_reference_describes_every_metric_and_no_other() {
         .filter(|name| !names.contains(*name) && !names.iter().any(|known| unit(known) == **name))
         .collect();
     assert!(missing.is_empty() && stale.is_empty(), "not described: {missing:?}; not there: {stale:?}");
+}
+
+/// The rows of a table of the README, by the words in its first column.
+fn rows(readme: &str, heading: &str) -> BTreeSet<String> {
+    let table = readme.split(heading).nth(1).unwrap_or_default();
+    let lines = table.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);
+    let lines = lines.take_while(|line| line.starts_with('|'));
+    lines.filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned())).collect()
+}
+
+#[test]
+fn the_readme_lists_every_framework_that_is_read() {
+    let readme = include_str!("../README.md");
+    let listed = rows(readme, "| framework |");
+    // What is not covered, and what is only variables, is told in words.
+    let told_in_words = ["not covered", "variables"];
+    let read: BTreeSet<String> = weighbridge::workload::frameworks()
+        .filter(|name| !told_in_words.contains(name))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, read);
 }
