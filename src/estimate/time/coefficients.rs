@@ -98,10 +98,12 @@ impl Spread {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Planner {
-    /// ln(published / predicted) of a team's usual layout.
+    /// ln(published / of one accelerator alone) of a dense model's utilization, before Hopper.
     pub level: f64,
-    /// The same for each factor of ten in active parameters, around 10B.
-    pub size: f64,
+    /// What accelerators since Hopper add.
+    pub later: f64,
+    /// What experts add.
+    pub experts: f64,
     /// The standard deviation.
     pub spread: f64,
 }

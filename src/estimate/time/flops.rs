@@ -23,7 +23,7 @@
 //! recomputation with it: 96·B·s·L·h²·(1 + s/6h + V/16Lh).
 //!
 //! Of a model whose size alone is known, the products are those of the usual shape, scaled to the size; where the
-//! parameters that are active are given too, to those.
+//! parameters that are active are given too, to those, and the core is that of a dense model of so many.
 
 use crate::estimate::plan::{Adapters, Plan};
 use crate::model::{Parameters, Shape};
@@ -62,11 +62,17 @@ impl Forward {
         let last = if expert_layers > 0.0 { experts } else { dense };
         let joined = 2.0 * (shape.hidden as f64).powi(2);
         let layers = dense * dense_layers + experts * expert_layers + (last + joined) * extra;
-        let head = shape.hidden as f64 * shape.vocab as f64 * (1.0 + extra);
+        let all = shape.hidden as f64 * shape.vocab as f64;
+        // No model has more products than parameters, half of them, at most, in the output layer.
+        let all = shape.declared.map_or(all, |declared| all.min(declared as f64 / 2.0));
+        let head = all * (1.0 + extra);
         Self {
             layers: 2.0 * layers * scale,
             head: 2.0 * head,
-            core: core(shape) * plan.typical_sequence as f64 * (shape.layers as f64 + extra),
+            core: core(shape)
+                * plan.typical_sequence as f64
+                * (shape.layers as f64 + extra)
+                * narrower(shape, model),
             adapters: plan.adapters.as_ref().map_or(0.0, |adapters| 2.0 * adapter(shape, adapters)),
             frozen: plan.adapters.is_some(),
         }
@@ -167,6 +173,17 @@ pub fn scale(shape: &Shape, model: Option<&Model>) -> f64 {
     let layers = (counted as f64 - outer).max(1.0);
     // Half of a model, at most, is embedding and output layer.
     (target as f64 - outer).max(target as f64 / 2.0) / layers
+}
+
+/// What the attention of a model with experts has of that of a dense model of the same size: `L·h` of its active
+/// parameters, since experts widen no attention.
+fn narrower(shape: &Shape, model: Option<&Model>) -> f64 {
+    match (shape.declared, &shape.experts, model.and_then(|m| m.active_parameters)) {
+        (Some(declared), None, Some(Count(active))) => {
+            (active.min(declared) as f64 / declared.max(1) as f64).powf(2.0 / 3.0)
+        }
+        _ => 1.0,
+    }
 }
 
 #[cfg(test)]

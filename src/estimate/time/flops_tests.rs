@@ -155,3 +155,24 @@ fn a_size_alone_counts_six_a_parameter() {
     let counted = forward(&job(sparse, 2048));
     close(3.0 * (counted.layers + counted.head), 6.0 * 37e9, 0.1);
 }
+
+/// Llama 4 Maverick, 400B of which 17B are active: 48 layers, 5120 wide, as a dense model of 17B has them.
+#[test]
+fn experts_widen_no_attention() {
+    let sparse = Model {
+        parameters: Some(Count(400_000_000_000)),
+        active_parameters: Some(Count(17_000_000_000)),
+        ..Model::default()
+    };
+    close(forward(&job(sparse, 4096)).core, 48.0 * 2.0 * 5120.0 * 4096.0, 0.15);
+}
+
+/// A model of 70M parameters has no output layer of 90M.
+#[test]
+fn no_model_has_more_products_than_parameters() {
+    for size in [1_000_000, 70_000_000, 160_000_000] {
+        let small = Model { parameters: Some(Count(size)), ..Model::default() };
+        let counted = forward(&job(small, 2048));
+        assert!(counted.layers + counted.head <= 2.0 * size as f64 * 1.001, "{size}: {counted:?}");
+    }
+}

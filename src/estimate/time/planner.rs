@@ -1,16 +1,21 @@
 //! What a planner does not say: the division of the work.
 //!
 //! Before there is a manifest, a planner knows a model, tokens, accelerators and their number. A competent team will
-//! divide the work so that accelerators compute most of the time; what they still lose to each other, to small layers, to
-//! restarts and to whatever else a published number of hours holds is fitted on such numbers, by size:
+//! divide the work so that accelerators compute most of the time; what they still lose to each other, to recomputation and
+//! to whatever else a published number of hours holds is fitted on such numbers:
 //!
 //! ```text
-//! MFU = MFU of one accelerator that computes the usual model of 10e9 parameters, 32k tokens at once, in the job's format,
-//!       nothing recomputed or exchanged   ·   exp(level + size·tanh(log₁₀(active parameters / 10e9)))
+//! MFU = MFU of one accelerator that computes the model, 16k tokens at once, in the job's format, nothing recomputed
+//!       that the job does not say, nothing exchanged   ·   exp(level + later + experts)
 //! ```
 //!
-//! (`planner` in `data/time.toml`). Experts count as the active parameters that they are.
+//! (`planner` in `data/time.toml`). `later` is of accelerators since Hopper, which have grown faster than what feeds them;
+//! `experts` of models with experts, which compute as a dense model of their active parameters does, and exchange more.
+//! Failures and restarts are the [goodput's](crate::estimate::goodput), not the MFU's.
 
+use super::coefficients::Planner;
+use super::flops::Forward;
+use super::generation::Generation;
 use crate::estimate::plan::Plan;
 use crate::model::Shape;
 use crate::units::Count;
@@ -54,17 +59,53 @@ pub(super) fn leaves_open(job: &TrainingJob) -> bool {
     !(divided || alone) || !batched
 }
 
-/// Tens of active parameters above 10e9, flat at both ends.
-pub fn size(active: f64) -> f64 {
-    (active.max(1.0) / 1e10).log10().tanh()
+/// Which of the planner's coefficients hold, 1 or 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Class {
+    /// Of an accelerator since Hopper.
+    pub later: f64,
+    /// Of a model with experts.
+    pub experts: f64,
 }
 
-/// One accelerator that computes the usual model of 10e9 parameters.
-pub fn alone(plan: &Plan) -> (TrainingJob, Plan) {
-    const PARAMETERS: u64 = 10_000_000_000;
-    let model = Model { parameters: Some(Count(PARAMETERS)), ..Model::default() };
+impl Class {
+    /// The class of a job.
+    pub fn of(job: &TrainingJob, plan: &Plan, generation: &Generation) -> Self {
+        let share = |holds: bool| if holds { 1.0 } else { 0.0 };
+        Self { later: share(!generation.early), experts: share(has_experts(job, plan)) }
+    }
+}
+
+impl Planner {
+    /// ln(MFU / that of one accelerator alone).
+    pub fn off(&self, class: Class) -> f64 {
+        self.level + self.later * class.later + self.experts * class.experts
+    }
+}
+
+fn has_experts(job: &TrainingJob, plan: &Plan) -> bool {
+    let active = job.model.as_ref().and_then(|model| model.active_parameters);
+    plan.shape.experts.is_some() || active.is_some()
+}
+
+/// One accelerator that computes the model, or a dense one of as many parameters as are active.
+pub fn alone(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
+    let (model, shape) = if has_experts(job, plan) {
+        let forward = Forward::of(plan, job.model.as_ref());
+        let active = (0.5 * (forward.layers + forward.head)).max(1.0) as u64;
+        let model = Model { parameters: Some(Count(active)), ..Model::default() };
+        let shape = Shape::of_size(&model, active, plan.shape.vocab, 1.0);
+        (Some(model), shape)
+    } else {
+        let mut shape = plan.shape.clone();
+        if let Some(declared) = shape.declared {
+            // Half of a model's parameters, at most, are the output layer's.
+            shape.vocab = shape.vocab.min(declared / 2 / shape.hidden.max(1)).max(1);
+        }
+        (job.model.clone(), shape)
+    };
     let plan = Plan {
-        shape: Shape::of_size(&model, PARAMETERS, 64_000, 1.0),
+        shape,
         framework: Framework::FSDP,
         tensor: 1,
         sequence_parallel: false,
@@ -74,16 +115,16 @@ pub fn alone(plan: &Plan) -> (TrainingJob, Plan) {
         expert: 1,
         data: 1,
         sharding: Sharding::None,
-        recompute: Recompute::None,
+        recompute: job.recompute.unwrap_or(Recompute::None),
         adapters: None,
         offload_optimizer: false,
         offload_parameters: false,
         sequence: 4096,
         typical_sequence: 4096,
-        micro_batch: 8,
+        micro_batch: 4,
         // So many that what a step does once is lost among them.
         micro_batches: 1 << 20,
         ..plan.clone()
     };
-    (TrainingJob { model: Some(model), ..TrainingJob::default() }, plan)
+    (TrainingJob { model, ..TrainingJob::default() }, plan)
 }

@@ -14,7 +14,6 @@
 
 use super::Machine;
 use super::coefficients::{Coefficients, Known, framework_name};
-use super::flops::Forward;
 use super::planner;
 use super::step::step;
 use super::work::Work;
@@ -70,9 +69,8 @@ pub(super) fn predicted(
     let generation = coefficients.generation(accelerator);
     let little = planner::knows_little(job);
     let (own, spread, work) = if little {
-        let (job_alone, plan_alone) = planner::alone(plan);
-        let active = Forward::of(plan, job.model.as_ref()).model() / 6.0;
-        let own = coefficients.planner.level + coefficients.planner.size * planner::size(active);
+        let (job_alone, plan_alone) = planner::alone(job, plan);
+        let own = coefficients.planner.off(planner::Class::of(job, plan, generation));
         let work = Work::of(&job_alone, &plan_alone, accelerator, generation)?;
         (own, coefficients.planner.spread, work)
     } else {

@@ -79,9 +79,20 @@ pub(crate) fn text(fitting: &Fitting) -> String {
     let by_framework: Vec<(String, f64)> = spread.frameworks.into_iter().collect();
     table("spread.frameworks", &borrowed(&by_framework));
     let runs = hours::runs();
-    let points: Vec<_> =
-        runs.iter().filter(|run| hours::fitted_on(run)).map(|run| hours::point(run, names, fitted)).collect();
+    let points: Vec<_> = runs
+        .iter()
+        .filter(|run| hours::fitted_on(run))
+        .map(|run| hours::point(run, &run.named(), names, fitted))
+        .collect();
     let planner = hours::planner(&points);
-    table("planner", &[("level", planner.level), ("size", planner.size), ("spread", planner.spread)]);
+    table(
+        "planner",
+        &[
+            ("level", planner.level),
+            ("later", planner.later),
+            ("experts", planner.experts),
+            ("spread", planner.spread),
+        ],
+    );
     text
 }

@@ -147,7 +147,10 @@ pub(crate) fn of_accelerator(
     generation: &Generation,
 ) -> (Terms, f64) {
     let at = |known: &[String], name: &str| known.iter().position(|known| known == name);
+    // Of every other generation the program takes what its benchmark reaches.
+    let other = generation.accelerators.is_empty();
     let usual = at(&names.generations, &generation.name)
+        .filter(|_| !other)
         .map_or((0.85 * generation.ceiling).ln(), |i| fitted[of_generation(i)]);
     let own = at(&names.accelerators, &accelerator.key).map_or(0.0, |i| fitted[names.accelerator(i)]);
     (terms(fitted), (usual + own).exp())
@@ -259,7 +262,7 @@ fn normal_equations(samples: &[&Sample], names: &Names, fitted: &[f64]) -> (Vec<
 }
 
 /// Gauss's elimination of a symmetric, positive system.
-fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+pub(crate) fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     let size = right.len();
     for pivot in 0..size {
         let row = matrix[pivot].clone();

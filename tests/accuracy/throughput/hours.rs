@@ -1,18 +1,23 @@
 //! Published accelerator-hours, and what a planner would have been told: `hours.toml`.
 //!
 //! ```text
-//! planner   ln(published MFU / MFU of one alone) = level + size·tanh(log₁₀(active / 10e9))
+//! least   Σ runs w·2·(√(1 + (r/0.1)²) − 1)  +  3·(later² + experts²) / 0.2²
+//! r       ln(published MFU / MFU of one alone) − (level + later + experts)
+//! w       1; ½ of hours that are derived
 //! ```
 //!
-//! by least squares with a ridge of 0.5 on `size`; `spread` is the 90 % quantile of what is left when each run is
-//! predicted without itself, / 1.645.
+//! by reweighted least squares. Published hours are multiplied by the goodput that the product divides by, so that nothing
+//! lost is counted twice. `spread` is the 90 % quantile of what is left when each run is predicted without its publisher's,
+//! / 1.645.
 
 use serde::Deserialize;
 use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::goodput::goodput;
 use weighbridge::estimate::time::flops::Forward;
-use weighbridge::estimate::time::planner::{alone, size};
+use weighbridge::estimate::time::planner::{Class, alone};
 use weighbridge::estimate::time::{Coefficients, Planner, Work, step};
 use weighbridge::hardware::{Accelerator, Catalogue};
+use weighbridge::model::known;
 use weighbridge::units::Count;
 use weighbridge::workload::{Accelerator as Asked, Dataset, Model, Precision, TrainingJob};
 
@@ -57,8 +62,25 @@ impl Run {
             .unwrap_or_else(|| panic!("{} is not in the catalogue", self.accelerator))
     }
 
-    /// What a planner writes.
-    pub(crate) fn job(&self) -> TrainingJob {
+    /// Whose training it is: the run's name up to the first digit or hyphen.
+    pub(crate) fn publisher(&self) -> &str {
+        self.name.split(|c: char| c == '-' || c.is_ascii_digit()).next().unwrap_or_default()
+    }
+
+    /// The model's name, where the program knows it.
+    pub(crate) fn known(&self) -> Option<&'static known::Known> {
+        known::find(self.model.split(" (").next()?)
+    }
+
+    /// What a planner writes who names the model.
+    pub(crate) fn named(&self) -> TrainingJob {
+        let model = self.known().map(|known| known.model.clone());
+        let sized = self.sized();
+        TrainingJob { model: model.or(sized.model.clone()), ..sized }
+    }
+
+    /// What a planner writes who knows no more than the model's size.
+    pub(crate) fn sized(&self) -> TrainingJob {
         let count = |text: &Option<String>| {
             text.as_deref().map(|text| Count::parse(text).unwrap_or_else(|e| panic!("{text}: {e}")))
         };
@@ -80,12 +102,14 @@ impl Run {
     }
 }
 
-/// A run as the planner's two coefficients see it.
+/// A run as the planner's coefficients see it.
 pub(crate) struct Point {
-    /// Tens of active parameters.
-    pub(crate) size: f64,
+    /// What a planner knows.
+    class: Class,
     /// ln(published / of one accelerator alone) of the utilization.
-    pub(crate) off: f64,
+    off: f64,
+    weight: f64,
+    publisher: String,
 }
 
 /// The runs that coefficients are fitted on.
@@ -94,46 +118,82 @@ pub(crate) fn fitted_on(run: &Run) -> bool {
 }
 
 /// The tokens a second of one accelerator alone against the published ones.
-pub(crate) fn point(run: &Run, names: &Names, fitted: &[f64]) -> Point {
-    let (job, accelerator) = (run.job(), run.device());
-    let plan = assume(&job, Device { bf16: accelerator.computes_in_bf16() }).expect("it has a size").likely;
+pub(crate) fn point(run: &Run, job: &TrainingJob, names: &Names, fitted: &[f64]) -> Point {
+    let accelerator = run.device();
+    let plan = assume(job, Device { bf16: accelerator.computes_in_bf16() }).expect("it has a size").likely;
     let generation = Coefficients::builtin().generation(accelerator);
-    let (job_alone, plan_alone) = alone(&plan);
+    let (job_alone, plan_alone) = alone(job, &plan);
     let work = Work::of(&job_alone, &plan_alone, accelerator, generation).expect("it has a rate");
     let (terms, efficiency) = fit::of_accelerator(names, fitted, accelerator, generation);
     let alone = work.tokens / step(&work, &terms, efficiency).seconds * work.flops;
     let flops = Forward::of(&plan, job.model.as_ref()).model();
-    let tokens = job.dataset.and_then(|data| data.tokens).expect("it has tokens").0 as f64;
-    let published = tokens * flops / (run.hours.expect("it has hours") * 3600.0);
-    Point { size: size(flops / 6.0), off: (published / alone).ln() }
+    let tokens = job.dataset.as_ref().and_then(|data| data.tokens).expect("it has tokens").0 as f64;
+    let hours = run.hours.expect("it has hours");
+    let computed = goodput(job).map_or(hours, |goodput| {
+        let once = goodput.startup_seconds / 3600.0 * f64::from(run.accelerators.unwrap_or(0));
+        (hours - once) * goodput.share
+    });
+    let published = tokens * flops / (computed * 3600.0);
+    Point {
+        class: Class::of(job, &plan, generation),
+        off: (published / alone).ln(),
+        weight: if run.derived { 0.5 } else { 1.0 },
+        publisher: run.publisher().to_owned(),
+    }
 }
 
-/// Level and size by least squares, of all points but one.
-pub(crate) fn line(points: &[Point], without: Option<usize>) -> (f64, f64) {
-    const RIDGE: f64 = 0.5;
-    let kept = || points.iter().enumerate().filter(|(i, _)| Some(*i) != without).map(|(_, point)| point);
-    let n = kept().count() as f64;
-    let (x, y) = (kept().map(|p| p.size).sum::<f64>(), kept().map(|p| p.off).sum::<f64>());
-    let xx: f64 = kept().map(|p| p.size * p.size).sum::<f64>() + RIDGE;
-    let xy: f64 = kept().map(|p| p.size * p.off).sum();
-    let size = (xy - x * y / n) / (xx - x * x / n);
-    ((y - size * x) / n, size)
+impl Point {
+    /// ln(predicted / published hours).
+    pub(crate) fn left(&self, planner: &Planner) -> f64 {
+        self.off - planner.off(self.class)
+    }
 }
 
-/// What is left of each point when it is predicted without itself.
-pub(crate) fn left(points: &[Point]) -> Vec<f64> {
+const SCALE: f64 = 0.1;
+const WIDTH: f64 = 0.2;
+const STRICTNESS: f64 = 3.0;
+
+/// The coefficients that fit points best.
+pub(crate) fn line<'a>(points: impl Iterator<Item = &'a Point> + Clone) -> Planner {
+    let mut fitted = Planner { level: -0.6, later: 0.0, experts: 0.0, spread: 0.0 };
+    for _ in 0..50 {
+        let mut matrix = vec![vec![0.0; 3]; 3];
+        let mut right = vec![0.0; 3];
+        for point in points.clone() {
+            let known = [1.0, point.class.later, point.class.experts];
+            let weight = point.weight / (point.left(&fitted) / SCALE).hypot(1.0) / (SCALE * SCALE);
+            for (i, one) in known.iter().enumerate() {
+                right[i] += weight * one * point.off;
+                for (j, other) in known.iter().enumerate() {
+                    matrix[i][j] += weight * one * other;
+                }
+            }
+        }
+        for (index, row) in matrix.iter_mut().enumerate().skip(1) {
+            row[index] += STRICTNESS / (WIDTH * WIDTH);
+        }
+        let solved = fit::solve(matrix, right);
+        fitted = Planner { level: solved[0], later: solved[1], experts: solved[2], spread: 0.0 };
+    }
+    fitted
+}
+
+/// What is left of each point when it is predicted without itself, or without all of its publisher's.
+pub(crate) fn left(points: &[Point], publishers: bool) -> Vec<f64> {
     let one = |(i, point): (usize, &Point)| {
-        let (level, size) = line(points, Some(i));
-        point.off - level - size * point.size
+        let others = points
+            .iter()
+            .enumerate()
+            .filter(|(j, other)| if publishers { other.publisher != point.publisher } else { *j != i });
+        point.left(&line(others.map(|(_, other)| other)))
     };
     points.iter().enumerate().map(one).collect()
 }
 
 /// The planner's coefficients.
 pub(crate) fn planner(points: &[Point]) -> Planner {
-    let (level, size) = line(points, None);
-    let mut sizes: Vec<f64> = left(points).iter().map(|left| left.abs()).collect();
+    let mut sizes: Vec<f64> = left(points, true).iter().map(|left| left.abs()).collect();
     sizes.sort_by(f64::total_cmp);
     let at = (0.9 * sizes.len() as f64).ceil() as usize;
-    Planner { level, size, spread: sizes[at.saturating_sub(1)] / 1.645 }
+    Planner { spread: sizes[at.saturating_sub(1)] / 1.645, ..line(points.iter()) }
 }
