@@ -54,6 +54,8 @@ pub(crate) struct Launch {
     pub(crate) environment: Environment,
     /// The files that it can read, as far as they are known.
     pub(crate) files: Files,
+    /// Whether it stands in a branch that may not be taken.
+    pub(crate) perhaps: bool,
 }
 
 /// A program that starts the target once for each accelerator.

@@ -76,12 +76,14 @@ pub(super) struct Run<'p> {
     pub(super) launches: Vec<Launch>,
     /// What may still be spent.
     pub(super) budget: &'p mut Budget,
+    /// Branches, of which any may be taken, that it is in.
+    pub(super) branches: usize,
 }
 
 impl<'p> Run<'p> {
     /// A reading that has found nothing yet.
     pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
-        Self { place, files, launches: Vec::new(), budget }
+        Self { place, files, launches: Vec::new(), budget, branches: 0 }
     }
 
     /// Whether as many programs have been found as are kept.
@@ -303,6 +305,7 @@ impl<'p> Run<'p> {
             arguments: Arguments::of(arguments.to_vec()),
             environment: start.environment.clone(),
             files: self.files.seen_from(start.directory.as_deref()),
+            perhaps: self.branches > 0,
         });
     }
 

@@ -92,13 +92,29 @@ pub fn frameworks() -> impl Iterator<Item = &'static str> {
     READERS.iter().map(|reader| reader.name)
 }
 
-/// What the launches say: the first that any reader recognises, else the first that has a launcher, of which only the
+/// What the launches say: the first that any reader recognises (one that is surely started before one that a branch may
+/// start; where branches differ and nothing else is recognised, the estimate covers none), else the first that has a launcher, of which only the
 /// launcher is believed.
 pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
     let readers =
         |launch: &Launch| READERS.iter().filter(|reader| (reader.recognises)(launch)).collect::<Vec<_>>();
-    let recognised =
-        launches.iter().map(|launch| (launch, readers(launch))).find(|(_, readers)| !readers.is_empty());
+    let mut recognised: Vec<_> = launches
+        .iter()
+        .map(|launch| (launch, readers(launch)))
+        .filter(|(_, readers)| !readers.is_empty())
+        .collect();
+    // What trains comes before what prepares it, and what is surely started before what a branch may start.
+    recognised.sort_by_key(|(launch, _)| (uncovered::trains_nothing(launch), launch.perhaps));
+    // Of a program that nobody knows the launcher is believed, whatever is started beside it.
+    let trains = |launch: &Launch| !launch.launchers.is_empty() && !uncovered::trains_nothing(launch);
+    if launches.iter().any(trains) {
+        recognised.retain(|(launch, _)| !uncovered::trains_nothing(launch));
+    }
+    let alternatives = recognised.first().is_some_and(|(first, _)| {
+        let differs = |other: &Launch| other.target != first.target || other.arguments != first.arguments;
+        first.perhaps && recognised.iter().any(|(other, _)| differs(other))
+    });
+    let recognised = (!recognised.is_empty()).then(|| recognised.swap_remove(0));
     let launched =
         || launches.iter().find(|launch| !launch.launchers.is_empty()).map(|launch| (launch, Vec::new()));
     let Some((launch, readers)) = recognised.or_else(launched) else { return Said::default() };
@@ -116,5 +132,102 @@ pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
     said.warnings.extend(doubts);
     said.warnings.extend(facts::own_doubts(launch, requests));
     complete::leave_open(&mut said);
+    if alternatives {
+        said.beyond = said.beyond.or(Some("which of several branches is taken is not known"));
+    }
+    stored_quantized(&mut said);
     said
+}
+
+/// Endings and middles of names of models whose weights are stored in few bits, in lower case.
+const QUANTIZED: &[&str] = &[
+    "gptq", "awq", "gguf", "aqlm", "hqq", "4bit", "8bit", "int4", "int8", "w4a16", "w8a8", "-fp8", "nf4",
+    "bnb",
+];
+
+/// Leaves alone weights that are stored in few bits, where nothing says that they are trained so.
+fn stored_quantized(said: &mut Said) {
+    let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    let told = said.get("finetuning.method").is_some_and(|method| method == "QLoRA");
+    if !told && QUANTIZED.iter().any(|part| name.contains(part)) {
+        said.beyond = said.beyond.or(Some("its model's weights are stored in few bits"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    use crate::surroundings::ConfigMaps;
+    use crate::workload::command;
+    use crate::workload::kinds::PodGroup;
+
+    const LARGE: &str = "torchrun run_clm.py --do_train --model_name_or_path meta-llama/Llama-3.1-70B";
+    const SMALL: &str = "torchrun run_clm.py --do_train --model_name_or_path gpt2";
+
+    /// The model that a script's training is read to have, and why it is not covered.
+    fn of_script(script: &str) -> (String, Option<&'static str>) {
+        let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
+        let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
+        let said = read(&command::launches(&groups, None, &[], &ConfigMaps::default(), ""), &[]);
+        let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        (name.to_owned(), said.beyond)
+    }
+
+    #[test]
+    fn of_branches_that_differ_none_is_taken_for_the_one() {
+        for script in [
+            format!("if [ -f /data/x ]; then {LARGE}; else {SMALL}; fi"),
+            format!("case $SIZE in large) {LARGE};; *) {SMALL};; esac"),
+            format!("[ -f /data/x ] && {LARGE}; [ -f /data/x ] || {SMALL}"),
+        ] {
+            assert_eq!(
+                of_script(&script).1,
+                Some("which of several branches is taken is not known"),
+                "{script}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_surely_started_is_read_before_what_a_branch_may_start() {
+        for script in [
+            format!("[ -f /data/x ] && {LARGE}; {SMALL}"),
+            format!("if [ -n \"$DEBUG\" ]; then {LARGE}; fi\n{SMALL}"),
+            format!("python convert.py --x 1; {SMALL}"),
+            format!("{LARGE} --do_train --help; {SMALL}"),
+            format!("if [ $RANK = 0 ]; then {SMALL}; else {SMALL}; fi"),
+        ] {
+            assert_eq!(of_script(&script), ("gpt2".to_owned(), None), "{script}");
+        }
+        assert_eq!(of_script("python convert.py; torchrun own.py").1, None);
+        assert!(of_script(&format!("if [ -f /data/x ]; then {LARGE}; fi")).0.contains("70B"));
+    }
+
+    #[test]
+    fn weights_that_are_stored_in_few_bits_are_left_alone() {
+        let of = |model: &str, more: &str| {
+            of_script(&format!(
+                "python sft.py --per_device_train_batch_size 1 --output_dir o --model_name_or_path {model} {more}"
+            ))
+        };
+        assert!(of("unsloth/llama-3-70b-bnb-4bit", "--use_peft").1.is_some());
+        assert!(of("TheBloke/Llama-2-70B-GPTQ", "--use_peft").1.is_some());
+        assert_eq!(of("unsloth/llama-3-8b-bnb-4bit", "--use_peft --load_in_4bit").1, None);
+        assert_eq!(of("meta-llama/Llama-2-70b-hf", "--use_peft").1, None);
+    }
+
+    #[test]
+    fn optimizers_that_never_hold_all_gradients_are_left_alone() {
+        for more in
+            ["--optim galore_adamw_8bit_layerwise", "--optim lomo", "--use_badam true", "--use_apollo"]
+        {
+            assert!(of_script(&format!("{SMALL} {more}")).1.is_some(), "{more}");
+        }
+        for more in ["--optim adamw_torch", "--use_badam false"] {
+            assert_eq!(of_script(&format!("{SMALL} {more}")).1, None, "{more}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use super::READERS;
+use super::{READERS, uncovered};
 use crate::workload::command::{Launch, Target, basename};
 use crate::workload::kinds::{Entrypoint, PodGroup};
 
@@ -157,7 +157,7 @@ fn of(launch: &Launch) -> Program {
         Program::Benchmark
     } else if is_launched
         || TRAINERS.contains(&name)
-        || READERS.iter().any(|reader| (reader.recognises)(launch))
+        || (READERS.iter().any(|reader| (reader.recognises)(launch)) && !uncovered::trains_nothing(launch))
     {
         Program::Launcher
     } else if python {

@@ -6,6 +6,9 @@
 //! and full recipes of 70 billion weights on one node offload parameters. Batches, checkpointing and accumulation differ from one configuration to the next: they stay open where they
 //! are not said.
 //!
+//! An optimizer that steps during the backward pass (`optimizer_in_bwd`, which most configurations of full fine-tuning on one
+//! device turn on) holds no gradients, and is not covered either.
+//!
 //! Recipes for preferences, distillation and reinforcement hold further models and are not covered.
 
 use super::config;
@@ -155,6 +158,11 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, s
     let unknown = settings.has(&["model"]) || !config::is_config(name);
     if method == "Full" {
         said.argument("finetuning.method", "Full", "recipe");
+        // Most configurations for one device step each weight as soon as it has its gradient.
+        let stepwise = settings.on(&["optimizer_in_bwd"]);
+        if stepwise.unwrap_or(!sharded) {
+            said.beyond = said.beyond.or(Some("its optimizer steps during the backward pass"));
+        }
         if !sharded && !settings.has(&["optimizer", "optimizer._component_"]) {
             // Most configurations for one device have a paged optimizer, whose states leave for the host, or one of eight
             // bits, that steps within the backward pass.

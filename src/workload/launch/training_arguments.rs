@@ -108,6 +108,7 @@ pub(super) fn read(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
     switched(settings, &["packing"], "batch.packing", said);
     recompute(settings, &["gradient_checkpointing"], said);
     optimizer(settings, &["optim"], said);
+    by_pieces(settings, said);
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
         said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
     }
@@ -146,6 +147,9 @@ pub(super) fn optimizer(settings: &Settings<'_>, names: &[&str], said: &mut Said
     let Some(setting) = settings.get(names) else { return };
     let text = setting.text().unwrap_or_default().to_ascii_lowercase();
     let text = text.rsplit('.').next().unwrap_or_default();
+    if PIECEWISE.iter().any(|piecewise| text.contains(piecewise)) {
+        said.beyond = said.beyond.or(Some(BY_PIECES));
+    }
     let Some(optimizer) = Takes::OneOf(OPTIMIZERS).read(text) else {
         said.unread("optimizer");
         said.may("optimizer", "SGD");
@@ -158,6 +162,21 @@ pub(super) fn optimizer(settings: &Settings<'_>, names: &[&str], said: &mut Said
         // Paged states leave for the host where they do not fit.
         paged if paged.starts_with("paged") => said.may("offload.optimizer", true),
         _ => {}
+    }
+}
+
+/// Optimizers that project gradients, or hold those of a part of the model at a time.
+const PIECEWISE: &[&str] = &["galore", "apollo", "lomo", "badam", "layerwise", "per_layer"];
+const PIECEWISE_SWITCHES: &[&str] = &["use_galore", "use_apollo", "use_badam", "optim_target_modules"];
+const BY_PIECES: &str = "its optimizer never holds all gradients and moments";
+
+/// Leaves alone what is trained piece by piece: `use_badam`, axolotl's `lisa_n_layers`.
+fn by_pieces(settings: &Settings<'_>, said: &mut Said) {
+    let switched = PIECEWISE_SWITCHES
+        .iter()
+        .any(|switch| settings.get(&[switch]).is_some_and(|setting| setting.truth() != Some(false)));
+    if switched || settings.has(&["lisa_n_layers"]) {
+        said.beyond = said.beyond.or(Some(BY_PIECES));
     }
 }
 

@@ -154,12 +154,12 @@ const WIDTH: f64 = 0.2;
 const STRICTNESS: f64 = 3.0;
 
 /// The coefficients that fit points best.
-pub(crate) fn line<'a>(points: impl Iterator<Item = &'a Point> + Clone) -> Planner {
+pub(crate) fn line(points: &[&Point]) -> Planner {
     let mut fitted = Planner { level: -0.6, later: 0.0, experts: 0.0, spread: 0.0 };
     for _ in 0..50 {
         let mut matrix = vec![vec![0.0; 3]; 3];
         let mut right = vec![0.0; 3];
-        for point in points.clone() {
+        for point in points {
             let known = [1.0, point.class.later, point.class.experts];
             let weight = point.weight / (point.left(&fitted) / SCALE).hypot(1.0) / (SCALE * SCALE);
             for (i, one) in known.iter().enumerate() {
@@ -185,7 +185,7 @@ pub(crate) fn left(points: &[Point], publishers: bool) -> Vec<f64> {
             .iter()
             .enumerate()
             .filter(|(j, other)| if publishers { other.publisher != point.publisher } else { *j != i });
-        point.left(&line(others.map(|(_, other)| other)))
+        point.left(&line(&others.map(|(_, other)| other).collect::<Vec<_>>()))
     };
     points.iter().enumerate().map(one).collect()
 }
@@ -195,5 +195,5 @@ pub(crate) fn planner(points: &[Point]) -> Planner {
     let mut sizes: Vec<f64> = left(points, true).iter().map(|left| left.abs()).collect();
     sizes.sort_by(f64::total_cmp);
     let at = (0.9 * sizes.len() as f64).ceil() as usize;
-    Planner { spread: sizes[at.saturating_sub(1)] / 1.645, ..line(points.iter()) }
+    Planner { spread: sizes[at.saturating_sub(1)] / 1.645, ..line(&points.iter().collect::<Vec<_>>()) }
 }

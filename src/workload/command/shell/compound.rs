@@ -16,7 +16,7 @@ impl Shell<'_, '_, '_> {
                 self.list(&clause.condition, state);
                 let mut branches = Vec::new();
                 let mut taken = state.clone();
-                self.list(&clause.then, &mut taken);
+                self.branch(&clause.then, &mut taken);
                 branches.push(taken);
                 let mut has_else = false;
                 for other in clause.elses.iter().flatten() {
@@ -26,7 +26,7 @@ impl Shell<'_, '_, '_> {
                         has_else = true;
                     }
                     let mut taken = state.clone();
-                    self.list(&other.body, &mut taken);
+                    self.branch(&other.body, &mut taken);
                     branches.push(taken);
                 }
                 if !has_else {
@@ -39,7 +39,7 @@ impl Shell<'_, '_, '_> {
                 for case in &clause.cases {
                     let mut taken = state.clone();
                     if let Some(list) = &case.cmd {
-                        self.list(list, &mut taken);
+                        self.branch(list, &mut taken);
                     }
                     branches.push(taken);
                 }
@@ -61,6 +61,13 @@ impl Shell<'_, '_, '_> {
             CompoundCommand::ArithmeticForClause(clause) => self.repeat(None, &clause.body.list, state),
             CompoundCommand::Arithmetic(command) => self.let_(&command.expr.value, state),
         }
+    }
+
+    /// A branch that may not be taken.
+    fn branch(&mut self, list: &CompoundList, state: &mut State) {
+        self.run.branches += 1;
+        self.list(list, state);
+        self.run.branches -= 1;
     }
 
     /// A loop's body: what it changes is not known in it, nor behind it.

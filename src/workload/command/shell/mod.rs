@@ -98,7 +98,9 @@ impl Shell<'_, '_, '_> {
             };
             if perhaps {
                 let mut taken = state.clone();
+                self.run.branches += 1;
                 self.pipeline(pipeline, &mut taken);
+                self.run.branches -= 1;
                 join(state, vec![taken, state.clone()]);
             } else {
                 self.pipeline(pipeline, state);
