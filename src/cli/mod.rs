@@ -4,6 +4,7 @@
 //! cannot read; status 1 is kept for `check`'s answer that something would run out of memory.
 
 pub mod check;
+mod connection;
 pub mod crds;
 pub mod doctor;
 mod input;

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::api::DeleteParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::connection;
 use crate::cluster::Cluster;
 use crate::config::policy::{self, Policies};
 use crate::config::{Arguments, Settings};
@@ -51,7 +51,7 @@ async fn serve(settings: Settings) -> Result<()> {
     let webhook_port = Port::bind(settings.listen)?;
     let plain_port = Port::bind(settings.metrics_listen)?;
     let addresses = (webhook_port.address(), plain_port.address());
-    let client = client(&settings).await?;
+    let client = connection::client(settings.kubeconfig.as_deref()).await?;
 
     let cluster = Cluster::new(policies, settings.watch_namespaces.clone(), settings.reads);
     cluster.metrics.register(&mut registry);
@@ -140,17 +140,6 @@ fn policies(
     let (followed, stopped) = (policies.clone(), stopped.clone());
     tasks.spawn(async move { policy::follow(followed, base, &file, metrics, stopped).await });
     Ok(policies)
-}
-
-async fn client(settings: &Settings) -> Result<Client> {
-    let config = match &settings.kubeconfig {
-        Some(file) => {
-            let kubeconfig = Kubeconfig::read_from(file)?;
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await.context("no cluster is known: give --kubeconfig")?,
-    };
-    Ok(Client::try_from(config)?)
 }
 
 fn certificates(

@@ -15,10 +15,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
-use kube::{Client, Config};
 
+use super::connection;
 use crate::tls;
 
 /// What is typed behind `doctor`.
@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 async fn examine(arguments: &Arguments) -> Result<Findings> {
-    let client = client(arguments).await?;
+    let client = connection::client(arguments.kubeconfig.as_deref()).await?;
     let mut findings = Findings::new();
     findings.extend(pieces::apiserver(&client).await);
     if findings.iter().any(|finding| matches!(finding, Finding::Wrong(..))) {
@@ -86,17 +86,6 @@ async fn examine(arguments: &Arguments) -> Result<Findings> {
     findings.extend(pieces::permissions(&client, arguments).await);
     findings.extend(gate::tried(&client, &arguments.try_in).await);
     Ok(findings)
-}
-
-async fn client(arguments: &Arguments) -> Result<Client> {
-    let config = match &arguments.kubeconfig {
-        Some(file) => {
-            let kubeconfig = kube::config::Kubeconfig::read_from(file)?;
-            Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await.context("no cluster is known: give --kubeconfig")?,
-    };
-    Ok(Client::try_from(config)?)
 }
 
 fn told(findings: &[Finding]) -> String {

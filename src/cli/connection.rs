@@ -1,0 +1,19 @@
+//! How a command reaches the cluster: by the file that it is given, else as a pod's service account or as kubectl would.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+/// A client of the cluster.
+pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
+    let config = match kubeconfig {
+        Some(file) => {
+            let kubeconfig = Kubeconfig::read_from(file)?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await.context("no cluster is known: give --kubeconfig")?,
+    };
+    Ok(Client::try_from(config)?)
+}
