@@ -12,7 +12,8 @@
 
 use std::collections::BTreeMap;
 
-use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::estimate;
 use weighbridge::estimate::time::{COUNT, Coefficients, Generation, Term, Terms, Work, framework_name, step};
 use weighbridge::hardware::Accelerator;
 
@@ -78,8 +79,8 @@ pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
             .map(|row| {
                 let generation = coefficients.generation(row.accelerator);
                 let device = Device { bf16: row.accelerator.computes_in_bf16() };
-                let plan = assume(&row.job, device).unwrap_or_else(|e| panic!("{}: {e}", row.name)).likely;
-                let work = Work::of(&row.job, &plan, row.accelerator, generation)
+                let estimate = estimate(&row.job, device).unwrap_or_else(|e| panic!("{}: {e}", row.name));
+                let work = Work::of(&row.job, estimate.running(), row.accelerator, generation)
                     .unwrap_or_else(|| panic!("{}: the accelerator has no rate", row.name));
                 // What experts take besides differs most, and is not to decide what a dense model takes.
                 let n = of_origin.get(row.origin.as_str()).map_or(1.0, |n| *n as f64);
