@@ -18,6 +18,7 @@
 
 mod bounds;
 mod devices;
+mod measured;
 mod oracle;
 mod published;
 mod rules;

@@ -86,7 +86,7 @@ fn specification(row: &Row) -> String {
     format!("{}|{:?}|{:?}|{}|{job}", row.source, row.figure.map(|f| f.0), row.outcome, row.last_rank)
 }
 
-fn score_one(group: &[&Row]) -> Option<Scored> {
+pub(crate) fn score_one(group: &[&Row]) -> Option<Scored> {
     let row = group.first()?;
     let device = Device { bf16: devices::bf16(&row.job) };
     let rank = if row.last_rank { Rank::Last } else { Rank::Worst };

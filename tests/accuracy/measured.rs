@@ -1,0 +1,287 @@
+//! Training steps that were measured for this project on one device, against what the product says of them.
+//!
+//! `measured/measure.py` runs Hugging Face's Trainer, `measured/h200.csv` is what it printed: no constant of the memory
+//! model was fitted on it. A row is turned into the training job that a person would write for it:
+//!
+//! | row | training job |
+//! | --- | --- |
+//! | `model` | `model.name`, which stands for the catalogue's dimensions |
+//! | `method` | `finetuning: {method, rank: 16}`, `targets: [q_proj, k_proj, v_proj, o_proj]` for `lora-attention` |
+//! | `weights` | `precision: BF16`, `parameterPrecision: FP32` or `BF16` |
+//! | `optimizer`, `recompute`, `compile` | `optimizerImplementation`, `recompute`, `compile` |
+//! | `eager`, `mask` among the options | `attention: Unfused`, `Masked`; else `Flash` |
+//!
+//! Runs that ran out of memory count for the verdicts alone. Bounds: `measured/bounds.toml`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::time::time;
+use weighbridge::hardware::{Accelerator, Catalogue};
+use weighbridge::model::known;
+use weighbridge::workload::{
+    Accelerator as Asked, Attention, Batch, Finetuning, Framework, Method, Optimizer,
+    OptimizerImplementation, Precision, Recompute, TrainingJob,
+};
+
+use crate::published::{self, Measured, Outcome};
+use crate::score::{Scored, score_one};
+use crate::statistics::median;
+use crate::table;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bounds {
+    memory: BTreeMap<String, MemoryBound>,
+    verdicts: Verdicts,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemoryBound {
+    median: f64,
+    p95: f64,
+    worst_under: f64,
+    holds_at_least: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Verdicts {
+    fits_denied_at_most: usize,
+    fits_warned_at_most: usize,
+    ooms_warned_at_least: usize,
+}
+
+/// A line of the table, by column.
+struct Row {
+    fields: BTreeMap<&'static str, &'static str>,
+}
+
+impl Row {
+    fn get(&self, column: &str) -> &'static str {
+        self.fields.get(column).copied().unwrap_or_else(|| panic!("no column {column}"))
+    }
+
+    fn count(&self, column: &str) -> u32 {
+        self.get(column).parse().unwrap_or_else(|e| panic!("{column}: {e}"))
+    }
+
+    fn number(&self, column: &str) -> f64 {
+        self.get(column).parse().unwrap_or_else(|e| panic!("{column}: {e}"))
+    }
+
+    fn has(&self, option: &str) -> bool {
+        self.get("options").split(' ').any(|word| word == option)
+    }
+
+    fn fits(&self) -> bool {
+        self.get("outcome") == "fits"
+    }
+
+    fn compiled(&self) -> bool {
+        self.get("compile") == "compiled"
+    }
+
+    /// Rows of one group differ in size alone.
+    fn group(&self) -> String {
+        let method = if self.get("method") == "full" { "full" } else { "LoRA" };
+        let recompute = if self.get("recompute") == "full" { "recomputed" } else { "kept" };
+        let more = if self.compiled() { ", compiled" } else { "" };
+        let weights = if method == "full" { format!(" {}", self.get("weights")) } else { String::new() };
+        format!("{method}{weights}, {recompute}{more}")
+    }
+
+    fn name(&self) -> String {
+        ["model", "method", "weights", "optimizer", "recompute", "compile", "micro_batch", "sequence"]
+            .map(|column| self.get(column))
+            .join(" ")
+            + &format!("x{} {}", self.get("accumulation"), self.get("options"))
+    }
+
+    fn job(&self) -> TrainingJob {
+        let method = self.get("method");
+        let attention_only = || ["q_proj", "k_proj", "v_proj", "o_proj"].map(ToOwned::to_owned).to_vec();
+        let micro_batch = self.count("micro_batch");
+        TrainingJob {
+            model: Some(known::find(self.get("model")).expect("it is known").model.clone()),
+            framework: Some(Framework::HuggingFace),
+            framework_version: Some("5.17".to_owned()),
+            precision: Some(Precision::BF16),
+            parameter_precision: Some(match self.get("weights") {
+                "fp32+amp" => Precision::FP32,
+                _ => Precision::BF16,
+            }),
+            optimizer: Some(Optimizer::AdamW),
+            optimizer_implementation: Some(match self.get("optimizer") {
+                "fused" => OptimizerImplementation::Fused,
+                _ => OptimizerImplementation::Foreach,
+            }),
+            recompute: Some(if self.get("recompute") == "full" { Recompute::Full } else { Recompute::None }),
+            compile: Some(self.compiled()),
+            attention: Some(match (self.has("eager"), self.has("mask")) {
+                (true, _) => Attention::Unfused,
+                (false, true) => Attention::Masked,
+                (false, false) => Attention::Flash,
+            }),
+            finetuning: Some(Finetuning {
+                method: Some(if method == "full" { Method::Full } else { Method::LoRA }),
+                rank: (method != "full").then_some(16),
+                targets: (method == "lora-attention").then(attention_only),
+            }),
+            batch: Some(Batch {
+                micro_batch_size: Some(micro_batch),
+                global_batch_size: Some(micro_batch * self.count("accumulation")),
+                sequence_length: Some(self.count("sequence")),
+                packing: Some(true),
+                ..Batch::default()
+            }),
+            accelerator: Some(Asked { kind: Some("H200".to_owned()), count: Some(1), ..Asked::default() }),
+            ..TrainingJob::default()
+        }
+    }
+
+    /// The row as a published one, for one of its figures.
+    fn published(&self, kind: Measured, column: &str) -> published::Row {
+        published::Row {
+            source: "measured",
+            name: self.name(),
+            figure: self.fits().then(|| (kind, self.number(column))),
+            outcome: if self.fits() { Outcome::Fits } else { Outcome::Oom },
+            last_rank: false,
+            reading: 0.0,
+            job: self.job(),
+        }
+    }
+
+    fn scored(&self, kind: Measured, column: &str) -> Scored {
+        score_one(&[&self.published(kind, column)]).expect("there is a row")
+    }
+}
+
+const FIGURES: [(&str, Measured, &str); 3] = [
+    ("allocated", Measured::Allocated, "allocated_gib"),
+    ("reserved", Measured::Reserved, "reserved_gib"),
+    ("process", Measured::Process, "process_gib"),
+];
+
+fn rows() -> Vec<Row> {
+    let mut lines = include_str!("measured/h200.csv").lines().filter(|line| !line.starts_with('#'));
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    lines.map(|line| Row { fields: header.iter().copied().zip(line.split(',')).collect() }).collect()
+}
+
+fn bounds() -> Bounds {
+    toml::from_str(include_str!("measured/bounds.toml")).expect("bounds.toml is valid")
+}
+
+fn h200() -> &'static Accelerator {
+    Catalogue::builtin().find("H200").expect("it is in the catalogue")
+}
+
+/// ln predicted − ln measured tokens a second, and whether the interval holds the measured.
+fn throughput(row: &Row) -> (f64, bool) {
+    let job = row.job();
+    let plan = assume(&job, Device { bf16: true }).expect("a shape").likely;
+    let taken = time(&job, &plan, h200().into()).expect("a rate");
+    let ratio = row.number("tokens_per_second") / taken.tokens_per_second_per_gpu;
+    let (low, high) = (taken.mfu_low / taken.mfu, taken.mfu_high / taken.mfu);
+    (-ratio.ln(), (low..=high).contains(&ratio))
+}
+
+#[test]
+fn measured_memory_is_met_as_closely_as_before() {
+    let rows = rows();
+    let bounds = bounds();
+    for (name, kind, column) in FIGURES {
+        let scored: Vec<(String, Scored)> =
+            rows.iter().filter(|row| row.fits()).map(|row| (row.group(), row.scored(kind, column))).collect();
+        let all: Vec<&Scored> = scored.iter().map(|(_, one)| one).collect();
+        let group = |one: &Scored| {
+            scored
+                .iter()
+                .find(|(_, other)| std::ptr::eq(other, one))
+                .map_or_else(String::new, |(g, _)| g.clone())
+        };
+        println!("{}", table::accuracy(&format!("measured: {name}"), &all, group));
+        if name == "allocated" {
+            let model = |one: &Scored| one.name.split(' ').next().unwrap_or_default().to_owned();
+            println!("{}", table::accuracy("measured: allocated, by model", &all, model));
+        }
+        let line = table::line(all.iter().filter_map(|one| one.figure.as_ref()));
+        let bound = &bounds.memory[name];
+        assert!(line.median <= bound.median && line.p95 <= bound.p95, "{name}: {line:?}");
+        assert!(line.worst_under >= bound.worst_under, "{name}: {line:?}");
+        assert!(line.coverage >= bound.holds_at_least, "{name}: {line:?}");
+    }
+}
+
+#[test]
+fn verdicts_are_those_of_the_measured_outcomes() {
+    let scored: Vec<Scored> = rows().iter().map(|row| row.scored(Measured::Process, "process_gib")).collect();
+    println!("{}", table::verdicts(&scored));
+    for one in &scored {
+        let judged = one.judged.expect("the device is known");
+        if judged.fullness > 0.85 {
+            println!(
+                "{:?} {:?} {:.3} {:.3} {}",
+                one.outcome, judged.verdict, judged.probability, judged.fullness, one.name
+            );
+        }
+    }
+    let (all, bounds) = (table::confusion(scored.iter()), bounds().verdicts);
+    assert!(all.fits_denied <= bounds.fits_denied_at_most, "{all:?}");
+    assert!(all.fits_warned <= bounds.fits_warned_at_most, "{all:?}");
+    assert!(all.ooms_warned >= bounds.ooms_warned_at_least, "{all:?}");
+}
+
+/// The time model has bounds of its own on published rows; this prints what it says of these.
+#[test]
+fn measured_throughput_is_told() {
+    let rows: Vec<Row> = rows().into_iter().filter(Row::fits).collect();
+    let mut groups: BTreeMap<String, Vec<(f64, bool)>> = BTreeMap::new();
+    for row in &rows {
+        for group in [row.group(), row.get("model").to_owned(), "all".to_owned()] {
+            groups.entry(group).or_default().push(throughput(row));
+        }
+    }
+    println!("tokens a second                                n    MAPE  median    bias  covered");
+    for (name, of) in &groups {
+        let errors: Vec<f64> = of.iter().map(|(left, _)| left.exp() - 1.0).collect();
+        let sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
+        let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
+        let covered = of.iter().filter(|(_, held)| *held).count() as f64 / of.len() as f64;
+        println!(
+            "{name:43}{:5}{:6.1} %{:6.1} %{:+6.1} %{:6.0} %",
+            of.len(),
+            100.0 * mean,
+            100.0 * median(&sizes),
+            100.0 * median(&errors),
+            100.0 * covered
+        );
+    }
+}
+
+/// `cargo test --test accuracy every_measured_row -- --ignored --nocapture`: every row, tab-separated.
+#[test]
+#[ignore = "prints; there is nothing to fail"]
+fn every_measured_row() {
+    for row in rows() {
+        let figures = FIGURES.map(|(_, kind, column)| row.scored(kind, column).figure);
+        let mut text = row.name();
+        for figure in figures.into_iter().flatten() {
+            text += &format!(
+                "\t{:.2} {:.2} {:+.1}%{}",
+                figure.measured,
+                figure.estimated,
+                100.0 * figure.error(),
+                if figure.is_covered() { "" } else { "!" }
+            );
+        }
+        if row.fits() {
+            text += &format!("\t{:+.1}%", 100.0 * (throughput(&row).0.exp() - 1.0));
+        }
+        println!("ROW\t{text}");
+    }
+}
