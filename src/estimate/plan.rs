@@ -152,6 +152,14 @@ impl Targets {
     pub const ALL: Self =
         Self { query: true, key: true, value: true, output: true, gate: true, up: true, down: true };
 
+    /// How many linear layers have one.
+    pub fn count(self) -> u64 {
+        [self.query, self.key, self.value, self.output, self.gate, self.up, self.down]
+            .map(u64::from)
+            .iter()
+            .sum()
+    }
+
     /// Reads target names as PEFT and others write them; an unknown name counts as every layer, the heaviest case.
     pub fn named(names: &[String]) -> Self {
         names.iter().fold(Self::NONE, |mut targets, name| {

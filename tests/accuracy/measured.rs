@@ -1,34 +1,22 @@
 //! Training steps that were measured for this project on one device, against what the product says of them.
 //!
 //! `measured/measure.py` runs Hugging Face's Trainer, `measured/h200.csv` is what it printed: no constant of the memory
-//! model was fitted on it. A row is turned into the training job that a person would write for it:
-//!
-//! | row | training job |
-//! | --- | --- |
-//! | `model` | `model.name`, which stands for the catalogue's dimensions |
-//! | `method` | `finetuning: {method, rank: 16}`, `targets: [q_proj, k_proj, v_proj, o_proj]` for `lora-attention` |
-//! | `weights` | `precision: BF16`, `parameterPrecision: FP32` or `BF16` |
-//! | `optimizer`, `recompute`, `compile` | `optimizerImplementation`, `recompute`, `compile` |
-//! | `eager`, `mask` among the options | `attention: Unfused`, `Masked`; else `Flash` |
+//! model was fitted on it. [`run`](crate::throughput::measured) turns a row into the training job that a person would write.
 //!
 //! Runs that ran out of memory count for the verdicts alone. Bounds: `measured/bounds.toml`.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use weighbridge::estimate::assume::{Device, assume};
-use weighbridge::estimate::time::time;
-use weighbridge::hardware::{Accelerator, Catalogue};
-use weighbridge::model::known;
-use weighbridge::workload::{
-    Accelerator as Asked, Attention, Batch, Finetuning, Framework, Method, Optimizer,
-    OptimizerImplementation, Precision, Recompute, TrainingJob,
-};
-
 use crate::published::{self, Measured, Outcome};
 use crate::score::{Scored, score_one};
 use crate::statistics::median;
 use crate::table;
+use crate::throughput::measured::{Run, runs};
+use serde::Deserialize;
+use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::estimate;
+use weighbridge::estimate::time::time;
+use weighbridge::hardware::{Accelerator, Catalogue};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,36 +42,7 @@ struct Verdicts {
     ooms_warned_at_least: usize,
 }
 
-/// A line of the table, by column.
-struct Row {
-    fields: BTreeMap<&'static str, &'static str>,
-}
-
-impl Row {
-    fn get(&self, column: &str) -> &'static str {
-        self.fields.get(column).copied().unwrap_or_else(|| panic!("no column {column}"))
-    }
-
-    fn count(&self, column: &str) -> u32 {
-        self.get(column).parse().unwrap_or_else(|e| panic!("{column}: {e}"))
-    }
-
-    fn number(&self, column: &str) -> f64 {
-        self.get(column).parse().unwrap_or_else(|e| panic!("{column}: {e}"))
-    }
-
-    fn has(&self, option: &str) -> bool {
-        self.get("options").split(' ').any(|word| word == option)
-    }
-
-    fn fits(&self) -> bool {
-        self.get("outcome") == "fits"
-    }
-
-    fn compiled(&self) -> bool {
-        self.get("compile") == "compiled"
-    }
-
+impl Run {
     /// Rows of one group differ in size alone.
     fn group(&self) -> String {
         let method = if self.get("method") == "full" { "full" } else { "LoRA" };
@@ -98,48 +57,6 @@ impl Row {
             .map(|column| self.get(column))
             .join(" ")
             + &format!("x{} {}", self.get("accumulation"), self.get("options"))
-    }
-
-    fn job(&self) -> TrainingJob {
-        let method = self.get("method");
-        let attention_only = || ["q_proj", "k_proj", "v_proj", "o_proj"].map(ToOwned::to_owned).to_vec();
-        let micro_batch = self.count("micro_batch");
-        TrainingJob {
-            model: Some(known::find(self.get("model")).expect("it is known").model.clone()),
-            framework: Some(Framework::HuggingFace),
-            framework_version: Some("5.17".to_owned()),
-            precision: Some(Precision::BF16),
-            parameter_precision: Some(match self.get("weights") {
-                "fp32+amp" => Precision::FP32,
-                _ => Precision::BF16,
-            }),
-            optimizer: Some(Optimizer::AdamW),
-            optimizer_implementation: Some(match self.get("optimizer") {
-                "fused" => OptimizerImplementation::Fused,
-                _ => OptimizerImplementation::Foreach,
-            }),
-            recompute: Some(if self.get("recompute") == "full" { Recompute::Full } else { Recompute::None }),
-            compile: Some(self.compiled()),
-            attention: Some(match (self.has("eager"), self.has("mask")) {
-                (true, _) => Attention::Unfused,
-                (false, true) => Attention::Masked,
-                (false, false) => Attention::Flash,
-            }),
-            finetuning: Some(Finetuning {
-                method: Some(if method == "full" { Method::Full } else { Method::LoRA }),
-                rank: (method != "full").then_some(16),
-                targets: (method == "lora-attention").then(attention_only),
-            }),
-            batch: Some(Batch {
-                micro_batch_size: Some(micro_batch),
-                global_batch_size: Some(micro_batch * self.count("accumulation")),
-                sequence_length: Some(self.count("sequence")),
-                packing: Some(true),
-                ..Batch::default()
-            }),
-            accelerator: Some(Asked { kind: Some("H200".to_owned()), count: Some(1), ..Asked::default() }),
-            ..TrainingJob::default()
-        }
     }
 
     /// The row as a published one, for one of its figures.
@@ -166,12 +83,6 @@ const FIGURES: [(&str, Measured, &str); 3] = [
     ("process", Measured::Process, "process_gib"),
 ];
 
-fn rows() -> Vec<Row> {
-    let mut lines = include_str!("measured/h200.csv").lines().filter(|line| !line.starts_with('#'));
-    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    lines.map(|line| Row { fields: header.iter().copied().zip(line.split(',')).collect() }).collect()
-}
-
 fn bounds() -> Bounds {
     toml::from_str(include_str!("measured/bounds.toml")).expect("bounds.toml is valid")
 }
@@ -181,10 +92,10 @@ fn h200() -> &'static Accelerator {
 }
 
 /// ln predicted − ln measured tokens a second, and whether the interval holds the measured.
-fn throughput(row: &Row) -> (f64, bool) {
+fn throughput(row: &Run) -> (f64, bool) {
     let job = row.job();
-    let plan = assume(&job, Device { bf16: true }).expect("a shape").likely;
-    let taken = time(&job, &plan, h200().into()).expect("a rate");
+    let estimate = estimate(&job, Device { bf16: true }).expect("a shape");
+    let taken = time(&job, estimate.running(), h200().into()).expect("a rate");
     let ratio = row.number("tokens_per_second") / taken.tokens_per_second_per_gpu;
     let (low, high) = (taken.mfu_low / taken.mfu, taken.mfu_high / taken.mfu);
     (-ratio.ln(), (low..=high).contains(&ratio))
@@ -192,7 +103,7 @@ fn throughput(row: &Row) -> (f64, bool) {
 
 #[test]
 fn measured_memory_is_met_as_closely_as_before() {
-    let rows = rows();
+    let rows = runs();
     let bounds = bounds();
     for (name, kind, column) in FIGURES {
         let scored: Vec<(String, Scored)> =
@@ -219,7 +130,7 @@ fn measured_memory_is_met_as_closely_as_before() {
 
 #[test]
 fn verdicts_are_those_of_the_measured_outcomes() {
-    let scored: Vec<Scored> = rows().iter().map(|row| row.scored(Measured::Process, "process_gib")).collect();
+    let scored: Vec<Scored> = runs().iter().map(|row| row.scored(Measured::Process, "process_gib")).collect();
     println!("{}", table::verdicts(&scored));
     for one in &scored {
         let judged = one.judged.expect("the device is known");
@@ -239,7 +150,7 @@ fn verdicts_are_those_of_the_measured_outcomes() {
 /// The time model has bounds of its own on published rows; this prints what it says of these.
 #[test]
 fn measured_throughput_is_told() {
-    let rows: Vec<Row> = rows().into_iter().filter(Row::fits).collect();
+    let rows: Vec<Run> = runs().into_iter().filter(Run::fits).collect();
     let mut groups: BTreeMap<String, Vec<(f64, bool)>> = BTreeMap::new();
     for row in &rows {
         for group in [row.group(), row.get("model").to_owned(), "all".to_owned()] {
@@ -267,7 +178,7 @@ fn measured_throughput_is_told() {
 #[test]
 #[ignore = "prints; there is nothing to fail"]
 fn every_measured_row() {
-    for row in rows() {
+    for row in runs() {
         let figures = FIGURES.map(|(_, kind, column)| row.scored(kind, column).figure);
         let mut text = row.name();
         for figure in figures.into_iter().flatten() {

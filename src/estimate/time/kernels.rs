@@ -1,34 +1,38 @@
 //! The kernels that a framework runs, as far as they decide how long a step takes.
 //!
-//! | framework                                         | attention                | between the products | launches         |
-//! | ------------------------------------------------- | ------------------------ | -------------------- | ---------------- |
-//! | Megatron                                          | the vendor's             | fused                | of few, large    |
-//! | Megatron-DeepSpeed                                | PyTorch's, or unfused    | fused                | of an early time |
-//! | torchtitan                                        | PyTorch's                | compiled             | of few, large    |
-//! | LLM Foundry                                       | the first fused ones     | fused                | of few, large    |
-//! | Hugging Face                                      | PyTorch's                | one by one           | one by one       |
-//! | DeepSpeed                                         | PyTorch's                | one by one           | of an early time |
-//! | every other                                       | PyTorch's                | one by one           | of few, large    |
+//! | framework                     | attention                 | between the products | launches         | optimizer |
+//! | ----------------------------- | ------------------------- | -------------------- | ---------------- | --------- |
+//! | Megatron                      | the vendor's              | fused                | of few, large    | fused     |
+//! | Megatron-DeepSpeed            | unfused                   | fused                | of an early time | fused     |
+//! | torchtitan                    | `FlashAttention`-2        | compiled             | of few, large    | as said   |
+//! | LLM Foundry                   | the first fused ones      | fused                | of few, large    | as said   |
+//! | Hugging Face                  | the vendor's              | one by one           | one by one       | as said   |
+//! | DeepSpeed                     | `FlashAttention`-2        | one by one           | of an early time | fused     |
+//! | every other                   | `FlashAttention`-2        | one by one           | of few, large    | as said   |
 //!
 //! What a job compiles is fused; torchtitan, which is published compiled, is believed to be unless the job denies it. The
-//! vendor's attention is that of
-//! Transformer Engine (cuDNN's, `FlashAttention`-3), PyTorch's is `FlashAttention`-2 on every generation, and what LLM
-//! Foundry's published tables were measured with is `FlashAttention`'s and Triton's first version. A fused kernel needs
-//! some length before it runs at its full rate:
+//! vendor's attention is cuDNN's and `FlashAttention`-3, by Transformer Engine or by a `PyTorch` of today;
+//! `FlashAttention`-2 is what `PyTorch` ran when most was published; and LLM Foundry's tables were measured with
+//! `FlashAttention`'s and Triton's first versions, of which head sizes mattered less. A fused kernel needs some length
+//! before it runs at its full rate:
 //!
 //! ```text
-//! reach = reach of the generation · s / (s + 600)
+//! reach = reach of the generation · s / (s + 700) · min(1, d / 128)^0.3
 //! ```
 //!
-//! Source of the form and of the 600 tokens: Dao 2023, arXiv 2307.08691, figure 4 (A100, forward and backward, causal).
+//! `s` the sequence, `d` the head size. Source of the form: Dao 2023, arXiv 2307.08691, figures 4 and 5 (A100, about 500
+//! tokens), and cuDNN's kernels on an H200 (`tests/accuracy/measured/kernels.csv`: 850 tokens, 76 % at `d` = 64).
 
 use super::generation::Generation;
 use super::terms::Term;
 use crate::estimate::plan::Plan;
-use crate::workload::{Framework, TrainingJob};
+use crate::workload::{Framework, OptimizerImplementation, TrainingJob};
 
 /// The length at which a fused attention kernel runs at half its rate, in tokens.
-const HALF_LENGTH: f64 = 600.0;
+const HALF_LENGTH: f64 = 700.0;
+/// The head size at which such a kernel reaches the most, and how its reach falls below that.
+const FULL_HEAD: f64 = 128.0;
+const FALL: f64 = 0.3;
 /// The share of the peak that fused attention reaches where no generation says so.
 const REACH: f64 = 0.4;
 
@@ -39,20 +43,23 @@ pub(super) fn attention_term(plan: &Plan) -> Term {
 
 /// The share of the half-precision peak that a fused attention kernel reaches.
 pub(super) fn attention_reach(plan: &Plan, generation: &Generation) -> f64 {
-    let vendors = plan.framework == Framework::Megatron;
-    let most = if vendors { generation.attention } else { generation.native_attention };
+    let most = match plan.framework {
+        Framework::Megatron | Framework::HuggingFace => generation.attention,
+        _ => generation.native_attention,
+    };
+    let size = (plan.shape.head_size as f64 / FULL_HEAD).clamp(0.1, 1.0);
+    let head = if plan.framework == Framework::LLMFoundry { 1.0 } else { size.powf(FALL) };
     let length = plan.typical_sequence.max(1) as f64;
-    most.unwrap_or(REACH) * length / (length + HALF_LENGTH)
+    most.unwrap_or(REACH) * head * length / (length + HALF_LENGTH)
 }
 
-/// The term that what is done between the products counts in.
-pub(super) fn elementwise_term(job: &TrainingJob, plan: &Plan) -> Term {
-    let fused = match plan.framework {
+/// Whether what is done between the products is done by fused or compiled kernels.
+pub(super) fn is_fused(job: &TrainingJob, plan: &Plan) -> bool {
+    match plan.framework {
         Framework::Megatron | Framework::MegatronDeepSpeed | Framework::LLMFoundry => true,
         Framework::Torchtitan => job.compile != Some(false),
         _ => job.compile == Some(true),
-    };
-    if fused { Term::Elementwise } else { Term::ElementwiseEager }
+    }
 }
 
 /// The term that a layer's launches count in.
@@ -63,4 +70,29 @@ pub(super) fn launch_term(plan: &Plan, generation: &Generation) -> Term {
         Framework::Megatron if generation.attention.is_none() => Term::LaunchEarly,
         _ => Term::Launch,
     }
+}
+
+/// Whether adapters are cast, scaled and added by themselves, as PEFT does.
+pub(super) fn casts_adapters(plan: &Plan) -> bool {
+    matches!(plan.framework, Framework::HuggingFace | Framework::DeepSpeed)
+}
+
+/// Bytes that the optimizer's step moves a parameter: states read and written, the gradient read, and its norm clipped.
+/// One operation after the other goes over them more often; frameworks that bring their own optimizer have it fused.
+pub(super) fn optimizer_bytes(plan: &Plan) -> f64 {
+    let widths = &plan.widths;
+    let gradient = if widths.main_gradient > 0.0 { widths.main_gradient } else { widths.gradient };
+    let parameter =
+        if widths.main > 0.0 { 2.0 * widths.main + widths.parameter } else { 2.0 * widths.parameter };
+    let pytorchs = matches!(
+        plan.framework,
+        Framework::HuggingFace
+            | Framework::FSDP
+            | Framework::Torchtitan
+            | Framework::Torchtune
+            | Framework::LitGPT
+            | Framework::LLMFoundry
+    );
+    let passes = if pytorchs && plan.implementation != OptimizerImplementation::Fused { 2.7 } else { 1.0 };
+    passes * (parameter + 4.0 * widths.moment + gradient) + 3.0 * gradient
 }

@@ -10,6 +10,7 @@
 //! Recomputation, the pipeline's bubble and every exchange are in the MFU, since they are no work of the model.
 
 mod coefficients;
+mod eager;
 pub mod flops;
 mod generation;
 mod kernels;

@@ -47,6 +47,8 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
             Term::Traffic,
             Term::Elementwise,
             Term::ElementwiseEager,
+            Term::Adapters,
+            Term::Cast,
             Term::Softmax,
             Term::Logits,
             Term::Permutation,

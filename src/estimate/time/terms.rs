@@ -41,7 +41,11 @@ terms! {
     /// Norms, activations, residuals: what is bound by the memory, fused.
     Elementwise = "elementwise", 1.3, 0.4;
     /// The same, each operation by itself.
-    ElementwiseEager = "elementwise-eager", 2.5, 0.3;
+    ElementwiseEager = "elementwise-eager", 1.0, 0.3;
+    /// What adapters add to that.
+    Adapters = "adapters", 1.0, 0.4;
+    /// Parameters and gradients cast between the format that they are stored in and that of the computation.
+    Cast = "cast", 1.0, 0.3;
     /// The sequence × sequence matrix of unfused attention.
     Softmax = "softmax", 1.2, 0.4;
     /// Logits and loss.

@@ -24,6 +24,7 @@
 //! volumes and schedules, ZeRO (Rajbhandari et al. 2020), PyTorch FSDP (Zhao et al. 2023), `FlashAttention` (Dao 2023: the
 //! backward pass has 2.5 times the forward's operations).
 
+use super::eager;
 use super::flops::{self, Forward};
 use super::generation::Generation;
 use super::kernels;
@@ -32,7 +33,7 @@ use super::peak;
 use super::terms::{COUNT, Term};
 use crate::estimate::plan::Plan;
 use crate::hardware::Accelerator;
-use crate::workload::{Attention, Dispatcher, Framework, Precision, Sharding, TrainingJob};
+use crate::workload::{Attention, Dispatcher, Framework, Loss, Precision, Sharding, TrainingJob};
 
 /// The work of one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +129,7 @@ impl Work {
         let flops::Recomputed { products: again, core: core_again } = flops::Recomputed::of(plan);
         let passes = if adapted { 2.0 } else { 3.0 };
         let unfused = is_unfused(job, plan, generation);
+        let fused = kernels::is_fused(job, plan);
         let split = if plan.sequence_parallel && !unfused { tf } else { 1.0 };
 
         let attention = flops::attention(shape) * scale;
@@ -155,7 +157,9 @@ impl Work {
             set(Term::AttentionUnfused, 2.0 * core * (3.0 + core_again) / half);
             let square =
                 plan.micro_batch as f64 * shape.heads as f64 * (plan.sequence as f64).powi(2) / cf / tf;
-            set(Term::Softmax, 2.0 * square * layers * (12.0 + 5.0 * core_again) / memory);
+            // Without a fused softmax, scores are masked, cast to fp32 and back by themselves.
+            let each = if fused { 1.0 } else { 2.0 };
+            set(Term::Softmax, 2.0 * square * layers * each * (12.0 + 5.0 * core_again) / memory);
         } else {
             let reach = kernels::attention_reach(plan, generation);
             set(kernels::attention_term(plan), core * (3.5 + core_again) / half / reach);
@@ -164,13 +168,26 @@ impl Work {
         let operands =
             tokens * ((2.0 * h + 2.0 * q + 2.0 * kappa + ffn * matrices + passed * matrices) / tf + 6.0 * h);
         set(Term::Traffic, 2.0 * (weights + operands) * layers * (passes + again) / memory);
-        let gate = if shape.gated { 1.5 } else { 1.0 };
-        let inner = 2.0 * (q + 2.0 * kappa) + 3.0 * (ffn + passed) * gate;
-        set(
-            kernels::elementwise_term(job, plan),
-            2.0 * tokens * layers * (12.0 * h / split + inner / tf) * (2.5 + again) / memory,
-        );
-        set(Term::Logits, 32.0 * tokens * vocab / tf / memory);
+        if fused {
+            let gate = if shape.gated { 1.5 } else { 1.0 };
+            let inner = 2.0 * (q + 2.0 * kappa) + 3.0 * (ffn + passed) * gate;
+            let bytes = 2.0 * (12.0 * h / split + inner / tf) * (2.5 + again);
+            set(Term::Elementwise, tokens * layers * bytes / memory);
+        } else {
+            let (hidden, inner) = (eager::hidden(shape), eager::inner(shape, ffn, passed));
+            let bytes = hidden.passes(again) / split + inner.passes(again) / tf;
+            set(Term::ElementwiseEager, tokens * layers * bytes / memory);
+        }
+        let targets = match &plan.adapters {
+            Some(adapters) if kernels::casts_adapters(plan) => {
+                let bytes = eager::adapters(plan, adapters).passes(again) / tf;
+                set(Term::Adapters, tokens * layers * bytes / memory);
+                adapters.targets.count() as f64
+            }
+            _ => 0.0,
+        };
+        let of_logits = if fused || plan.loss != Loss::Eager { 32.0 } else { eager::LOGITS };
+        set(Term::Logits, of_logits * tokens * vocab / tf / memory);
         set(Term::Permutation, 16.0 * tokens * routed * h * layers * sparse / split / memory);
         if matches!(precision, Precision::FP8 | Precision::FP4) {
             let cast = 3.0 * h + q + (ffn + passed) * matrices / tf;
@@ -211,7 +228,9 @@ impl Work {
             let rate = if plan.world() <= links.node { links.link } else { links.network };
             set(Term::Pipeline, bytes / rate);
         }
-        set(kernels::launch_term(plan, generation), layers * (passes + again) * (1.0 + 1.5 * sparse) * 1e-4);
+        // An adapter launches about as much as a tenth of a layer.
+        let kernels_of_a_layer = (1.0 + 1.5 * sparse) * (1.0 + 0.1 * targets);
+        set(kernels::launch_term(plan, generation), layers * (3.0 + again) * kernels_of_a_layer * 1e-4);
 
         let of_rank =
             shape.layers as f64 * (attention + dense + (count / ef + shared) * one * sparse) / tf / p as f64
@@ -242,7 +261,12 @@ impl Work {
             set(Term::GradientsFar, far);
         }
         let shards = if plan.sharding == Sharding::None { 1.0 } else { group as f64 };
-        set(Term::Optimizer, 28.0 * trained * of_rank / shards / memory);
+        set(Term::Optimizer, kernels::optimizer_bytes(plan) * trained * of_rank / shards / memory);
+        if !gathers && !quantized && plan.widths.parameter > plan.widths.compute {
+            let gradient = if adapted { 0.0 } else { 1.0 };
+            let each = plan.widths.parameter + plan.widths.compute;
+            set(Term::Cast, each * (1.0 + again + gradient) * of_rank / memory);
+        }
         if quantized {
             set(Term::Dequantization, 2.5 * of_rank * (passes + again) / memory);
         }

@@ -4,5 +4,7 @@ pub(crate) mod file;
 pub(crate) mod fit;
 pub(crate) mod holdout;
 pub(crate) mod hours;
+#[path = "../measured/run.rs"]
+pub(crate) mod measured;
 pub(crate) mod rows;
 pub(crate) mod spread;

@@ -2,7 +2,8 @@
 //! `sources.toml`.
 //!
 //! Every row becomes the training job that its source describes, in the words of a user's job; what the source does not
-//! say stays open and goes the way of every open field.
+//! say stays open and goes the way of every open field. The runs that were measured for this project ([`measured`]) follow
+//! them: coefficients are fitted on them too, and no line of published rows counts them.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use weighbridge::workload::{
     Accelerator as Asked, Attention, Batch, Dispatcher, Finetuning, Framework, Method, Model, Offload,
     Parallelism, Precision, Recompute, Sharding, TrainingJob,
 };
+
+use super::measured;
 
 /// One published run.
 #[derive(Clone, Debug)]
@@ -62,13 +65,40 @@ pub(crate) fn sources() -> Sources {
     toml::from_str(include_str!("sources.toml")).expect("sources.toml is valid")
 }
 
-/// All rows, in the file's order.
+/// The source of the runs that were measured for this project.
+pub(crate) const MEASURED: &str = "h200";
+
+/// A measured model by the name that published rows of it have: held-out models are out of both.
+const PUBLISHED_AS: [(&str, &str); 3] =
+    [("llama-3.1-8b", "LLAMA3_8B"), ("qwen2.5-7b", "Qwen2.5 7B"), ("qwen3-8b", "Qwen3 8B")];
+
+/// The runs that were measured for this project, and ended.
+fn measured_rows() -> impl Iterator<Item = Row> {
+    let accelerator = Catalogue::builtin().find("H200").expect("it is in the catalogue");
+    measured::runs().into_iter().filter(measured::Run::fits).enumerate().map(move |(index, run)| {
+        let model = run.get("model");
+        let published = PUBLISHED_AS.iter().find(|(name, _)| *name == model);
+        Row {
+            name: format!("{MEASURED}-{:04}", index + 1),
+            source: MEASURED.to_owned(),
+            origin: MEASURED.to_owned(),
+            model: published.map_or(model, |(_, name)| name).to_owned(),
+            accelerator,
+            job: run.job(),
+            measured: run.number("tokens_per_second"),
+            complete: true,
+            laid_out: true,
+        }
+    })
+}
+
+/// All rows, in the file's order, and those that were measured.
 pub(crate) fn rows() -> Vec<Row> {
     let models: BTreeMap<String, Model> =
         toml::from_str(include_str!("models.toml")).expect("models.toml is valid");
     let sources = sources();
     let lines = include_str!("rows.csv").lines().filter(|line| !line.starts_with('#'));
-    lines.skip(1).map(|line| row(line, &models, &sources)).collect()
+    lines.skip(1).map(|line| row(line, &models, &sources)).chain(measured_rows()).collect()
 }
 
 fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {

@@ -1,7 +1,7 @@
 //! How far predictions of unseen rows lie off: the standard deviations of `data/time.toml`.
 //!
 //! ```text
-//! σ of a group            the 90 % quantile of |ln predicted − ln measured| / 1.645, each row with its weight in the fit
+//! σ of a group            the 90 % quantile of |ln predicted − ln measured| / 1.645, each origin of n rows weighing √n
 //! dense, experts, …       whole models and whole origins held out, together: a user's machines are nobody's yet. Rows that
 //!                         state layout and batch; those whose framework no other origin knows with their models only
 //! open                    √(σ² of rows that leave them open − dense²), models held out
@@ -66,11 +66,18 @@ pub(crate) fn spread(rows: &[Row], samples: &[Sample], held_out: &HeldOut) -> Sp
     let shared = shared(rows);
     let is_shared = |row: &Row| framework(row).is_some_and(|framework| shared.contains(&framework));
     let of = |residuals: &[f64], keep: &dyn Fn(&Row, &Sample) -> bool| -> Vec<Weighted> {
-        let zipped = rows.iter().zip(samples).zip(residuals);
-        zipped
+        let kept: Vec<_> = rows
+            .iter()
+            .zip(samples)
+            .zip(residuals)
             .filter(|((row, sample), _)| keep(row, sample))
-            .map(|((_, sample), residual)| (residual.abs(), sample.weight))
-            .collect()
+            .map(|((row, _), residual)| (row.origin.as_str(), residual.abs()))
+            .collect();
+        let mut of_origin: BTreeMap<&str, f64> = BTreeMap::new();
+        for (origin, _) in &kept {
+            *of_origin.entry(origin).or_default() += 1.0;
+        }
+        kept.iter().map(|(origin, residual)| (*residual, 1.0 / of_origin[origin].sqrt())).collect()
     };
     let both = |keep: &dyn Fn(&Row, &Sample) -> bool| {
         let mut all = of(&held_out.models, keep);

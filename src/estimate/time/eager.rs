@@ -1,0 +1,95 @@
+//! What runs one operation at a time costs, in bytes of memory traffic a token and layer.
+//!
+//! | operation                | forward | backward | of                                        |
+//! | ------------------------ | ------- | -------- | ----------------------------------------- |
+//! | root mean square norm    | 61      | 134      | each of the norms' numbers, cast to fp32  |
+//! | layer norm               | 4       | 10       | the same, in one kernel                   |
+//! | residual                 | 12      | 12       | the hidden size, both                     |
+//! | rotary positions         | 20      | 30       | queries and keys                          |
+//! | gate and product         | 11      | 20       | the feed-forward size                     |
+//! | approximate activation   | 30      | 50       | the feed-forward size, without a gate     |
+//! | an adapter's input       | 14      | 22       | its inputs: cast, and cast back           |
+//! | an adapter's output      | 12      | 8        | its outputs: scaled, and added            |
+//! | logits and loss          | 72 together        | the vocabulary                            |
+//!
+//! Source: kernels of `PyTorch` 2.11 on an H200, each alone (`tests/accuracy/measured/kernels.csv`), as bytes at the data
+//! sheet's rate; the residual, the rotary positions and the adapters' of what PEFT and Transformers run, counted.
+
+use crate::estimate::plan::{Adapters, Plan};
+use crate::model::Shape;
+
+/// Bytes a token and vocabulary entry of logits and their loss.
+pub(super) const LOGITS: f64 = 72.0;
+
+/// Bytes a token and layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Traffic {
+    /// Of the forward pass.
+    pub(super) forward: f64,
+    /// Of the backward pass.
+    pub(super) backward: f64,
+}
+
+impl Traffic {
+    fn of(size: f64, (forward, backward): (f64, f64)) -> Self {
+        Self { forward: size * forward, backward: size * backward }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { forward: self.forward + other.forward, backward: self.backward + other.backward }
+    }
+
+    /// Of both passes, with a share `again` of the forward pass recomputed.
+    pub(super) fn passes(self, again: f64) -> f64 {
+        self.forward * (1.0 + again) + self.backward
+    }
+}
+
+/// What is as wide as the hidden state.
+pub(super) fn hidden(shape: &Shape) -> Traffic {
+    let h = shape.hidden as f64;
+    Traffic::of(2.0 * h, norm(shape)).and(Traffic::of(h, (12.0, 12.0)))
+}
+
+/// What is as wide as attention's heads and the feed-forward network; `passed` the width of the experts of a token.
+pub(super) fn inner(shape: &Shape, ffn: f64, passed: f64) -> Traffic {
+    let heads = shape.query_width() as f64 + shape.key_width() as f64;
+    let normed = if shape.query_key_norm { heads } else { 0.0 };
+    let turned = if shape.learned_positions == 0 { heads } else { 0.0 };
+    let activation = if shape.gated { (11.0, 20.0) } else { (30.0, 50.0) };
+    Traffic::of(normed, norm(shape))
+        .and(Traffic::of(turned, (20.0, 30.0)))
+        .and(Traffic::of(ffn + passed, activation))
+}
+
+fn norm(shape: &Shape) -> (f64, f64) {
+    if shape.layer_norm { (4.0, 10.0) } else { (61.0, 134.0) }
+}
+
+/// What adapters add.
+pub(super) fn adapters(plan: &Plan, adapters: &Adapters) -> Traffic {
+    let (inputs, outputs) = widths(&plan.shape, adapters);
+    Traffic::of(inputs, (14.0, 22.0)).and(Traffic::of(outputs, (12.0, 8.0)))
+}
+
+/// The summed inputs and outputs of a layer's adapters.
+fn widths(shape: &Shape, adapters: &Adapters) -> (f64, f64) {
+    let (h, q, k) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
+    let f = match &shape.experts {
+        Some(experts) => experts.ffn as f64 * experts.per_token as f64,
+        None => shape.ffn as f64,
+    };
+    let on = adapters.targets;
+    [
+        (on.query, h, q),
+        (on.key, h, k),
+        (on.value, h, k),
+        (on.output, q, h),
+        (on.gate && shape.gated, h, f),
+        (on.up, h, f),
+        (on.down, f, h),
+    ]
+    .into_iter()
+    .filter(|(on, ..)| *on)
+    .fold((0.0, 0.0), |(inputs, outputs), (_, input, output)| (inputs + input, outputs + output))
+}
