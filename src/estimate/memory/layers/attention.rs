@@ -56,7 +56,8 @@ fn unfused(
     tape.free(scores);
     let masked = tape.map(scaled);
     tape.free(scaled);
-    let softmax_width = if program.shape.layer_norm { width } else { 4 };
+    let wide = program.formats.autocast || !program.shape.layer_norm;
+    let softmax_width = if wide { 4 } else { width };
     let softmax = tape.map_saving_output(masked, softmax_width);
     tape.free(masked);
     let narrow = tape.cast(softmax, width);

@@ -107,7 +107,12 @@ impl<'a> Program<'a> {
         let parameter = if plan.autocast() { whole(plan.widths.parameter) } else { compute };
         Self {
             shape: &plan.shape,
-            formats: Formats { parameter, compute, accumulates: plan.accumulates_whole() },
+            formats: Formats {
+                parameter,
+                compute,
+                autocast: plan.picks_formats(),
+                accumulates: plan.accumulates_whole(),
+            },
             trained: plan.adapters.is_none(),
             adapters: plan.adapters.as_ref(),
             attention: plan.attention,

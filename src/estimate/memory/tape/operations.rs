@@ -101,8 +101,8 @@ impl Tape {
     /// A linear layer. A trained weight saves the input, a differentiable input the weight's cast; autocast casts the
     /// input each time and the weight once.
     pub(in super::super) fn linear(&mut self, x: Tensor, weight: Weight) -> Tensor {
-        let Formats { parameter, compute, .. } = self.formats;
-        let width = if weight.width == compute || compute < parameter { compute } else { weight.width };
+        let Formats { compute, autocast, .. } = self.formats;
+        let width = if autocast { compute } else { weight.width };
         let input = self.cast(x, width);
         let cast = (weight.width != width).then(|| {
             let storage = self.allocate(Self::bytes(weight.elements, width));
