@@ -6,6 +6,7 @@
 //! share.
 
 mod attention;
+mod compiled;
 mod experts;
 pub(super) mod fused;
 mod gpt2;
@@ -90,6 +91,8 @@ pub(super) struct Program<'a> {
     library: Framework,
     /// What unpacking a number of a quantized linear layer takes.
     unpacked: Option<u64>,
+    /// Whether the model is compiled.
+    compiled: bool,
     /// The share of the layers that is recomputed, where any is.
     recomputed: f64,
     /// Ranks among which experts are dealt.
@@ -123,6 +126,7 @@ impl<'a> Program<'a> {
             tensor: plan.tensor.max(1),
             library: plan.framework,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
+            compiled: compiled::is_compiled(plan),
             recomputed: recomputed(plan),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
             mixture,
@@ -204,6 +208,11 @@ impl<'a> Program<'a> {
         // Where only some layers are recomputed, each keeps the average.
         let mean = |kept: Bytes| kept.scale(self.recomputed) + saved.scale(1.0 - self.recomputed);
         let run = LayerRun { kept: saved, cached, forward, backward, gradients, outliving };
+        if self.compiled && compiled::is_known(self, recompute) {
+            let kept = compiled::kept(self, cached);
+            let (forward, backward) = (kept + (forward - saved), kept + (backward - saved));
+            return LayerRun { kept, cached: Bytes::ZERO, forward, backward, ..run };
+        }
         match recompute {
             Recompute::Full => LayerRun { kept: mean(input), backward: backward.max(again), ..run },
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
