@@ -1,0 +1,42 @@
+//! What PyTorch's allocator reserves for a Hugging Face model on one device, beside what is allocated.
+//!
+//! ```text
+//! reserved = max(allocated, allocated at the loss + max(holes, one block of logits in fp32: 4·T·V))
+//! holes    = gradients − activations kept at the loss, where that is more than nothing
+//! ```
+//!
+//! Gradients that were freed after the last step leave blocks of a matrix's size. Activations are no larger, and fill
+//! them; logits are, and need a place of their own, so that what activations do not fill is held besides. The logits, their
+//! logarithm and gradient come and go in other orders forwards and backwards, and one of their blocks lies idle at the
+//! peak where no holes are larger. Evidence: `tests/accuracy/measured`, 90 runs on an H200, of which this leaves 4 % in the middle where a share
+//! of what comes and goes left 9 %. Where batches differ in length, it is the lengths that decide: see the calibration.
+
+use super::super::plan::{Plan, RankParameters};
+use super::instants::Instant;
+use super::{eager, gradients};
+use crate::units::Bytes;
+use crate::workload::{Framework, Loss, Sharding};
+
+/// What the allocator wishes to reserve where `standing` is there all the time; nothing where that is not known of the
+/// plan's kind.
+pub(super) fn reserved(
+    plan: &Plan,
+    rank: RankParameters,
+    standing: Bytes,
+    instants: &[Instant],
+) -> Option<Bytes> {
+    let known = plan.framework == Framework::HuggingFace
+        && plan.sharding == Sharding::None
+        && !plan.varying_lengths
+        && plan.loss == Loss::Eager
+        && eager::is_eager(plan);
+    if !known {
+        return None;
+    }
+    let with_logits = instants.iter().filter(|instant| instant.logits > Bytes::ZERO);
+    let loss = with_logits.max_by_key(|instant| instant.live())?;
+    let holes = gradients::gradients(plan, rank) - loss.gradients - loss.activations;
+    let fullest = instants.iter().map(Instant::live).max()?;
+    let logits = Bytes(plan.tokens().saturating_mul(plan.shape.vocab)) * 4;
+    Some(standing + fullest.max(loss.live() + holes.max(logits)))
+}
