@@ -14,6 +14,7 @@
 //! Runs that ran out of memory count for the verdicts alone. Bounds: `measured/bounds.toml`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Deserialize;
 use weighbridge::estimate::assume::{Device, assume};
@@ -271,7 +272,8 @@ fn every_measured_row() {
         let figures = FIGURES.map(|(_, kind, column)| row.scored(kind, column).figure);
         let mut text = row.name();
         for figure in figures.into_iter().flatten() {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\t{:.2} {:.2} {:+.1}%{}",
                 figure.measured,
                 figure.estimated,
@@ -280,7 +282,7 @@ fn every_measured_row() {
             );
         }
         if row.fits() {
-            text += &format!("\t{:+.1}%", 100.0 * (throughput(&row).0.exp() - 1.0));
+            let _ = write!(text, "\t{:+.1}%", 100.0 * (throughput(&row).0.exp() - 1.0));
         }
         println!("ROW\t{text}");
     }

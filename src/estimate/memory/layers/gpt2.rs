@@ -7,7 +7,8 @@
 //! `LayerNorm` keeps its input and two fp32 numbers a token; queries, keys and values are views of one projection; the
 //! GELU is written out (`NewGELUActivation`) and keeps its input, half of it, the tanh, one plus it, and the product.
 //! Under autocast the power is one in fp32, and so is all that follows from it: its input, the tanh and one plus it take
-//! four bytes each, the product is cast once more for the projection, `16f` in place of `10f`; 24 % of GPT-2 medium's peak.
+//! four bytes each, the product is cast once more for the projection, and norms keep their input in fp32: `20h + 16f` in
+//! place of `16h + 10f` with two-byte weights; that is 24 % of GPT-2 medium's peak.
 //! Source: PyTorch's list of operations that autocast runs in fp32 (`aten/src/ATen/autocast_mode.h`, CUDA's, not the CPU's);
 //! `transformers/models/gpt2/modeling_gpt2.py`, `transformers/activations.py` (5.24).
 

@@ -317,8 +317,10 @@ mod tests {
             normalization: Some(Normalization::LayerNorm),
             ..Model::default()
         };
-        let plan = plan(gpt2, Precision::BF16, Precision::BF16);
+        let mixed = plan(gpt2, Precision::BF16, Precision::BF16);
+        let plan = Plan { mixed: false, ..mixed.clone() };
         assert_eq!(kept(&plan, false), 2 * (8 * h + 5 * f) + 4 * a + 16);
+        assert_eq!(kept(&mixed, false), 20 * h + 16 * f + 4 * a + 16);
     }
 
     #[test]
