@@ -66,7 +66,10 @@ impl Tape {
             }
         }
         let broadcast = self.elements(a) != self.elements(b);
-        let scratch = if broadcast && count > 1 { Self::bytes(size.0, size.1) } else { Bytes::ZERO };
+        // A narrower factor's gradient is computed in the product's format, and cast when the product's is gone.
+        let narrower = [a, b].into_iter().filter(|x| self.differentiable(*x)).map(|x| size.1 - self.width(x));
+        let wider = Self::bytes(size.0, if broadcast { 0 } else { narrower.sum() });
+        let scratch = if broadcast && count > 1 { Self::bytes(size.0, size.1) } else { wider };
         let saved = saved.get(..count).unwrap_or_default();
         self.operation(size, &[a, b], saved, scratch, WeightGradient::default())
     }
