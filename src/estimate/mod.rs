@@ -8,6 +8,7 @@ pub mod amount;
 pub mod assume;
 pub mod calibration;
 pub mod cost;
+pub mod feasible;
 pub mod goodput;
 pub mod memory;
 pub mod plan;
@@ -40,6 +41,7 @@ pub struct Estimate {
     pub spread: f64,
     /// Whether the framework's version is missing and its versions differ.
     pub version_decides: bool,
+    feasible: Option<Plan>,
     rank: Rank,
     lean_peak: Peak,
     heavy_peak: Peak,
@@ -77,7 +79,11 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
     let experts = assumed.likely.shape.experts.is_some();
     let versioned = job.framework_version.is_some();
     let spread = calibration.spread(job.framework, experts, versioned);
+    // What a planner leaves open is nobody's choice yet.
+    let planned = time::planner::knows_little(job);
+    let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed) };
     Ok(Estimate {
+        feasible,
         lean: lean.min(peak.needed).min(heavy),
         heavy: heavy.max(peak.needed).max(lean),
         assumed,
@@ -106,6 +112,11 @@ fn instants(plan: &Plan, peak: &Peak) -> Vec<(&'static str, Bytes)> {
 }
 
 impl Estimate {
+    /// The plan that the job's time is of: the likeliest, or one that [fits](feasible).
+    pub fn running(&self) -> &Plan {
+        self.feasible.as_ref().unwrap_or(&self.assumed.likely)
+    }
+
     /// A figure of the likeliest plan, as a distribution.
     pub fn distribution(&self, figure: Figure) -> Distribution {
         let of = |peak: &Peak| peak.figure(figure);

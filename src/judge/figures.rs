@@ -33,7 +33,7 @@ pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<
 
 /// How long it takes; nothing where the accelerator's speed is not known.
 pub(super) fn time(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Time> {
-    time::time(job, &estimate.assumed.likely, machine(capacity)?)
+    time::time(job, estimate.running(), machine(capacity)?)
 }
 
 /// The utilization, as an input, where nobody gave it.
@@ -42,9 +42,16 @@ pub(super) fn assumed_utilization(
     estimate: &Estimate,
     capacity: &Capacity<'_>,
 ) -> Option<Input> {
-    let utilization = time::utilization(job, &estimate.assumed.likely, machine(capacity)?)?;
+    let utilization = time::utilization(job, estimate.running(), machine(capacity)?)?;
     let value = Decimal::from_f64((utilization.middle * 1000.0).round() / 10.0).to_string();
-    let source = utilization.predicted_from?;
+    let (runs, likely) = (estimate.running(), &estimate.assumed.likely);
+    let to_fit = match (runs.recompute == likely.recompute, runs.sharding == likely.sharding) {
+        (true, true) => "",
+        (false, true) => ", recomputing activations to fit",
+        (true, false) => ", sharding states to fit",
+        (false, false) => ", recomputing activations and sharding states to fit",
+    };
+    let source = utilization.predicted_from? + to_fit;
     Some(Input { field: "efficiency.mfuPercent".into(), value, source })
 }
 

@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::json;
-use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::estimate;
 use weighbridge::estimate::time::{Coefficients, time};
 use weighbridge::hardware::Catalogue;
 use weighbridge::judge::{Ask, Rules, judge};
@@ -187,8 +188,9 @@ fn rule_of_thumb(row: &Row) -> f64 {
 
 /// ln predicted − ln measured, the way that a user's job goes.
 fn of_product(row: &Row) -> f64 {
-    let plan = assume(&row.job, Device { bf16: row.accelerator.computes_in_bf16() }).expect("a shape").likely;
-    let taken = time(&row.job, &plan, row.accelerator.into()).expect("a rate");
+    let device = Device { bf16: row.accelerator.computes_in_bf16() };
+    let estimate = estimate(&row.job, device).expect("a shape");
+    let taken = time(&row.job, estimate.running(), row.accelerator.into()).expect("a rate");
     taken.tokens_per_second_per_gpu.ln() - row.measured.ln()
 }
 

@@ -9,7 +9,8 @@
 //! core A        s·a·(d_k + d_v), both products, causal: half of the full square
 //! model         3 × forward                                       (every weight trained)
 //!               2 × frozen products + 3 × (adapters + core)       (adapters: no gradient of frozen weights)
-//! hardware      model + recomputation: the layers' forward again (full), or the core's (selective)
+//! hardware      model + recomputation: the layers' forward again (full), the core's (selective), or half of the layers'
+//!               products (torchtitan's selective: every second product)
 //! ```
 //!
 //! Symbols: `h` hidden, `q` and `κ` widths of all queries and keys, `a` heads, `d_k`, `d_v` head sizes, `f` feed-forward,
@@ -28,7 +29,7 @@
 use crate::estimate::plan::{Adapters, Plan};
 use crate::model::{Parameters, Shape};
 use crate::units::Count;
-use crate::workload::{Model, Recompute};
+use crate::workload::{Framework, Model, Recompute};
 
 /// What the counts mean, as reports say it.
 pub const CONVENTION: &str = "model FLOPs: matrix products and attention, forward and backward, causal attention \
@@ -86,19 +87,33 @@ impl Forward {
 
     /// What recomputation adds.
     pub fn recomputed(&self, plan: &Plan) -> f64 {
-        let share = recomputed_share(plan);
-        match plan.recompute {
-            Recompute::None => 0.0,
-            Recompute::Selective => self.core * share,
-            Recompute::Full => (self.layers + self.core + self.adapters) * share,
-        }
+        let again = Recomputed::of(plan);
+        (self.layers + self.adapters) * again.products + self.core * again.core
     }
 }
 
-/// The share of a stage's layers that recomputation covers.
-pub fn recomputed_share(plan: &Plan) -> f64 {
-    let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1) as f64;
-    plan.recompute_layers.map_or(1.0, |covered| (covered as f64 / layers).min(1.0))
+/// The shares of the forward pass that recomputation runs again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recomputed {
+    /// Of the layers' products.
+    pub products: f64,
+    /// Of the attention's core.
+    pub core: f64,
+}
+
+impl Recomputed {
+    /// Those of a plan. Torchtitan's selective recomputation keeps every second product and the attention's output.
+    pub fn of(plan: &Plan) -> Self {
+        let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1) as f64;
+        let covered = plan.recompute_layers.map_or(1.0, |covered| (covered as f64 / layers).min(1.0));
+        let (products, core) = match plan.recompute {
+            Recompute::None => (0.0, 0.0),
+            Recompute::Selective if plan.framework == Framework::Torchtitan => (0.5, 0.0),
+            Recompute::Selective => (0.0, 1.0),
+            Recompute::Full => (1.0, 1.0),
+        };
+        Self { products: products * covered, core: core * covered }
+    }
 }
 
 /// Products of attention's projections, in multiplications a token and layer.

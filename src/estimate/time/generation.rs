@@ -19,8 +19,11 @@ pub struct Generation {
     pub early: bool,
     /// The share of the peak that large matrix products reach in a benchmark.
     pub ceiling: f64,
-    /// The share of the half-precision peak that fused attention reaches; none where no kernel exists.
+    /// The share of the half-precision peak that the vendor's fused attention reaches on long sequences; none where no
+    /// kernel exists.
     pub attention: Option<f64>,
+    /// The same of PyTorch's own.
+    pub native_attention: Option<f64>,
     /// The memory's rate where the catalogue has none, in GB/s.
     pub memory: f64,
     /// Links between accelerators of a node where the catalogue has none, both directions added, in GB/s.

@@ -15,6 +15,9 @@ use super::generation::Generation;
 use crate::hardware::Accelerator;
 use crate::workload::TrainingJob;
 
+/// The rate of PCI Express 4.0 with 16 lanes, one direction: no link of its own is as slow.
+const HOST_LINK: f64 = 32e9;
+
 /// The rates of a machine, in bytes a second and direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Links {
@@ -34,6 +37,11 @@ impl Links {
         let joined = generation.joined.unwrap_or(0);
         let node = stated.unwrap_or(generation.node).max(joined).max(1);
         Self { link: (link / 2.0).max(1.0), network: (generation.network * 1e9).max(1.0), node }
+    }
+
+    /// Whether the accelerators of a node exchange through the host.
+    pub(super) fn pass_the_host(&self) -> bool {
+        self.link <= HOST_LINK
     }
 
     /// Ranks of a group that share a node.

@@ -12,6 +12,7 @@
 mod coefficients;
 pub mod flops;
 mod generation;
+mod kernels;
 mod links;
 mod peak;
 pub mod planner;

@@ -36,14 +36,17 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
         crate::workload::Precision::FP4 => of(terms, Term::Fp4),
         _ => 1.0,
     };
-    let experts = if work.experts { of(terms, Term::Experts) } else { 1.0 };
+    let native = if work.native { of(terms, Term::ExpertsNative) } else { 1.0 };
+    let experts = if work.experts { of(terms, Term::Experts) * native } else { 1.0 };
     let busy = work.products * experts / (efficiency * narrow)
         + work.head / efficiency
         + [
             Term::Attention,
+            Term::AttentionEarly,
             Term::AttentionUnfused,
             Term::Traffic,
             Term::Elementwise,
+            Term::ElementwiseEager,
             Term::Softmax,
             Term::Logits,
             Term::Permutation,
@@ -60,9 +63,10 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
     let mut micro_batch = computing + exchange;
     let width = 0.05 * micro_batch;
     let zero_three = if work.zero_three { of(terms, Term::ZeroThree) } else { 1.0 };
-    let shards = (seconds(Term::ShardsNear) + seconds(Term::ShardsFar)) * zero_three;
+    let shards = seconds(Term::ShardsNear) + seconds(Term::ShardsFar) * zero_three;
+    let exposed = if work.through_host { Term::ShardsExposedHost } else { Term::ShardsExposed };
     if shards > 0.0 {
-        micro_batch += longer(shards, 0.9 * micro_batch, width) + shards * of(terms, Term::ShardsExposed);
+        micro_batch += longer(shards, 0.9 * micro_batch, width) + shards * of(terms, exposed);
     }
     let gradients = seconds(Term::GradientsNear) + seconds(Term::GradientsFar);
     let gradients = if gradients > 0.0 {
@@ -72,7 +76,9 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
         0.0
     };
     let bubble = work.bubble * of(terms, Term::Bubble) * micro_batch * work.micro_batches;
-    let once = gradients + seconds(Term::Optimizer) + seconds(Term::Offload) + 0.01 * of(terms, Term::Step);
+    let sharded = if work.native && work.sharded { of(terms, Term::StepSharded) } else { 0.0 };
+    let every_step = 0.01 * (of(terms, Term::Step) + sharded);
+    let once = gradients + seconds(Term::Optimizer) + seconds(Term::Offload) + every_step;
     let many = 1.0 + of(terms, Term::Scale) * (work.world / 8.0).max(1.0).log2();
     Step { seconds: (micro_batch * work.micro_batches + bubble + once) * many, bubble: bubble * many }
 }

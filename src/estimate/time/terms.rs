@@ -31,13 +31,17 @@ macro_rules! terms {
 
 terms! {
     /// Attention in one fused kernel, over what its generation's kernels reach.
-    Attention = "attention", 1.0, 0.2;
+    Attention = "attention", 1.2, 0.15;
+    /// The same in the first kernels that fused it.
+    AttentionEarly = "attention-early", 1.5, 0.3;
     /// The two products of unfused attention.
     AttentionUnfused = "attention-unfused", 2.0, 0.3;
     /// Operands of matrix products, read and written.
     Traffic = "traffic", 1.0, 0.4;
-    /// Norms, activations, residuals: what is bound by the memory.
+    /// Norms, activations, residuals: what is bound by the memory, fused.
     Elementwise = "elementwise", 1.3, 0.4;
+    /// The same, each operation by itself.
+    ElementwiseEager = "elementwise-eager", 2.5, 0.3;
     /// The sequence × sequence matrix of unfused attention.
     Softmax = "softmax", 1.2, 0.4;
     /// Logits and loss.
@@ -56,6 +60,8 @@ terms! {
     LaunchEager = "launch-eager", 12.0, 0.4;
     /// Matrix products of layers with experts, beside dense ones.
     Experts = "experts", 1.2, 0.3;
+    /// What torchtitan's products of experts take beside those of Megatron-LM.
+    ExpertsNative = "experts-native", 1.5, 0.4;
     /// Tensor parallelism's exchange.
     Tensor = "tensor", 1.2, 0.4;
     /// Context parallelism's exchange.
@@ -68,10 +74,12 @@ terms! {
     ShardsNear = "shards-near", 1.4, 0.3;
     /// The same between nodes.
     ShardsFar = "shards-far", 1.2, 0.3;
-    /// The same by ZeRO's third stage, beside FSDP.
+    /// The same between nodes by ZeRO's third stage, beside FSDP.
     ZeroThree = "zero-three", 2.0, 0.3;
     /// How much of that no computation hides.
     ShardsExposed = "shards-exposed", 0.15, 0.4;
+    /// The same where what is exchanged passes through the host.
+    ShardsExposedHost = "shards-exposed-host", 0.5, 0.4;
     /// Gradients summed once a step, inside a node.
     GradientsNear = "gradients-near", 1.4, 0.3;
     /// The same between nodes.
@@ -84,8 +92,10 @@ terms! {
     Offload = "offload", 1.0, 0.5;
     /// What every step takes, in hundredths of a second.
     Step = "step", 1.0, 0.7;
+    /// What torchtitan's sharded tensors add to that.
+    StepSharded = "step-sharded", 8.0, 0.7;
     /// The pipeline's bubble.
-    Bubble = "bubble", 1.0, 0.2;
+    Bubble = "bubble", 1.0, 0.06;
     /// What each doubling of accelerators above eight adds.
     Scale = "scale", 0.01, 0.7;
     /// The share of fp8's peak, beside bf16's of its own.

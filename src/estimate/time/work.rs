@@ -26,15 +26,17 @@
 
 use super::flops::{self, Forward};
 use super::generation::Generation;
+use super::kernels;
 use super::links::Links;
 use super::peak;
 use super::terms::{COUNT, Term};
 use crate::estimate::plan::Plan;
 use crate::hardware::Accelerator;
-use crate::workload::{Attention, Dispatcher, Framework, Precision, Recompute, Sharding, TrainingJob};
+use crate::workload::{Attention, Dispatcher, Framework, Precision, Sharding, TrainingJob};
 
 /// The work of one step.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Work {
     /// Seconds by term: of one microbatch, or of the step for what is done once.
     pub terms: [f64; COUNT],
@@ -64,6 +66,12 @@ pub struct Work {
     pub far: bool,
     /// Whether parameters are gathered by ZeRO's third stage.
     pub zero_three: bool,
+    /// Whether parameters are gathered, or gradients summed, through the host.
+    pub through_host: bool,
+    /// Whether torchtitan computes it.
+    pub native: bool,
+    /// Whether parameters are gathered.
+    pub sharded: bool,
 }
 
 /// Whether attention is computed in several kernels: as the job says, or because its framework or its accelerator
@@ -117,9 +125,7 @@ impl Work {
         let sparse = shape.expert_layers() as f64 / shape.layers.max(1) as f64;
         let tokens = plan.micro_batch as f64 * plan.sequence as f64 / cf;
         let adapted = plan.adapters.is_some();
-        let covered = flops::recomputed_share(plan);
-        let again = if plan.recompute == Recompute::Full { covered } else { 0.0 };
-        let core_again = if plan.recompute == Recompute::None { 0.0 } else { covered };
+        let flops::Recomputed { products: again, core: core_again } = flops::Recomputed::of(plan);
         let passes = if adapted { 2.0 } else { 3.0 };
         let unfused = is_unfused(job, plan, generation);
         let split = if plan.sequence_parallel && !unfused { tf } else { 1.0 };
@@ -151,10 +157,8 @@ impl Work {
                 plan.micro_batch as f64 * shape.heads as f64 * (plan.sequence as f64).powi(2) / cf / tf;
             set(Term::Softmax, 2.0 * square * layers * (12.0 + 5.0 * core_again) / memory);
         } else {
-            let reach = generation.attention.unwrap_or(REACH);
-            // PyTorch's selective recomputation keeps the attention's output.
-            let core_again = if plan.framework == Framework::Torchtitan { again } else { core_again };
-            set(Term::Attention, core * (3.5 + core_again) / half / reach);
+            let reach = kernels::attention_reach(plan, generation);
+            set(kernels::attention_term(plan), core * (3.5 + core_again) / half / reach);
         }
         let weights = (attention + dense + held) / tf;
         let operands =
@@ -163,7 +167,7 @@ impl Work {
         let gate = if shape.gated { 1.5 } else { 1.0 };
         let inner = 2.0 * (q + 2.0 * kappa) + 3.0 * (ffn + passed) * gate;
         set(
-            Term::Elementwise,
+            kernels::elementwise_term(job, plan),
             2.0 * tokens * layers * (12.0 * h / split + inner / tf) * (2.5 + again) / memory,
         );
         set(Term::Logits, 32.0 * tokens * vocab / tf / memory);
@@ -207,13 +211,7 @@ impl Work {
             let rate = if plan.world() <= links.node { links.link } else { links.network };
             set(Term::Pipeline, bytes / rate);
         }
-        let launch = match plan.framework {
-            Framework::HuggingFace => Term::LaunchEager,
-            Framework::MegatronDeepSpeed | Framework::DeepSpeed => Term::LaunchEarly,
-            Framework::Megatron if generation.attention.is_none() => Term::LaunchEarly,
-            _ => Term::Launch,
-        };
-        set(launch, layers * (passes + again) * (1.0 + 1.5 * sparse) * 1e-4);
+        set(kernels::launch_term(plan, generation), layers * (passes + again) * (1.0 + 1.5 * sparse) * 1e-4);
 
         let of_rank =
             shape.layers as f64 * (attention + dense + (count / ef + shared) * one * sparse) / tf / p as f64
@@ -269,11 +267,12 @@ impl Work {
             experts: shape.experts.is_some(),
             far: shape.experts.is_some() && links.together(e, t) < e,
             zero_three: plan.sharding == Sharding::ZeRO3,
+            through_host: links.pass_the_host(),
+            native: plan.framework == Framework::Torchtitan,
+            sharded: gathers && group > 1,
         })
     }
 }
 
-/// The share of the peak that fused attention reaches where no generation says so.
-const REACH: f64 = 0.4;
 /// The rate of a host's link, in bytes a second and direction.
 const HOST: f64 = 12e9;

@@ -3,7 +3,7 @@
 //! ```text
 //! least   Σ rows w·2·(√(1 + (r/0.1)²) − 1)  +  0.35²·Σ coefficients ((ln c − ln prior) / σ)²
 //! r       ln predicted − ln measured tokens a second
-//! w       min(n, 4 + √n) / n of a row whose origin has n rows: no origin drowns the others
+//! w       min(n, 4 + √n) / n of a row whose origin has n rows: no origin drowns the others; half of it with experts
 //! ```
 //!
 //! by Gauss and Newton's steps, halved while they do not help. Coefficients are logarithms: one a term, with the prior
@@ -12,7 +12,8 @@
 
 use std::collections::BTreeMap;
 
-use weighbridge::estimate::assume::{Device, assume};
+use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::estimate;
 use weighbridge::estimate::time::{COUNT, Coefficients, Generation, Term, Terms, Work, framework_name, step};
 use weighbridge::hardware::Accelerator;
 
@@ -78,14 +79,16 @@ pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
             .map(|row| {
                 let generation = coefficients.generation(row.accelerator);
                 let device = Device { bf16: row.accelerator.computes_in_bf16() };
-                let plan = assume(&row.job, device).unwrap_or_else(|e| panic!("{}: {e}", row.name)).likely;
-                let work = Work::of(&row.job, &plan, row.accelerator, generation)
+                let estimate = estimate(&row.job, device).unwrap_or_else(|e| panic!("{}: {e}", row.name));
+                let work = Work::of(&row.job, estimate.running(), row.accelerator, generation)
                     .unwrap_or_else(|| panic!("{}: the accelerator has no rate", row.name));
+                // What experts take besides differs most, and is not to decide what a dense model takes.
                 let n = of_origin.get(row.origin.as_str()).map_or(1.0, |n| *n as f64);
+                let weight = n.min(4.0 + n.sqrt()) / n * if work.experts { 0.5 } else { 1.0 };
                 Sample {
                     work,
                     measured: row.measured.ln(),
-                    weight: n.min(4.0 + n.sqrt()) / n,
+                    weight,
                     generation: position(&mut names.generations, &generation.name),
                     accelerator: position(&mut names.accelerators, &row.accelerator.key),
                     framework: row.job.framework.map(|framework| {
@@ -171,10 +174,13 @@ fn predict_with(sample: &Sample, names: &Names, fitted: &[f64], terms: &Terms, m
 /// Terms that count without seconds of their own.
 const FACTORS: &[Term] = &[
     Term::Experts,
+    Term::ExpertsNative,
     Term::ZeroThree,
     Term::ShardsExposed,
+    Term::ShardsExposedHost,
     Term::GradientsExposed,
     Term::Step,
+    Term::StepSharded,
     Term::Bubble,
     Term::Scale,
     Term::Fp8,

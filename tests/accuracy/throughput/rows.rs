@@ -117,6 +117,7 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
         precision: text(6).and_then(Precision::from_word),
         recompute: text(9).and_then(Recompute::from_word),
         attention: text(10).and_then(Attention::from_word),
+        compile: text(23).map(|said| said == "yes"),
         finetuning: Some(Finetuning {
             method: method.or(Some(Method::Full)),
             rank: number(8),

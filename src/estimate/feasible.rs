@@ -1,0 +1,110 @@
+//! The plan that a job runs at, where the likeliest would not fit.
+//!
+//! A job that leaves recomputation or sharding open and does not fit without them will have them: its time is that of the
+//! first plan that fits, and the likeliest plan's where none does or where the memory is not known.
+//!
+//! ```text
+//! torchtitan     recomputes selectively, as its recipes do; recomputes all
+//! most others    recompute all; shard all; both
+//! Megatron's     no change: of its many means (single modules, offloading) those are chosen that cost the least time
+//! ```
+//!
+//! The estimate of memory stays the likeliest plan's: what a job says is judged, not what it would need.
+
+use super::assume::Assumed;
+use super::calibration::Calibration;
+use super::memory;
+use super::plan::Plan;
+use crate::units::Bytes;
+use crate::workload::{Framework, Recompute};
+
+/// How far above the memory the estimate of a changed plan may lie: the estimate's own error.
+const TOLERANCE: f64 = 1.1;
+
+/// A change of open fields that costs time and saves memory.
+struct Change {
+    fields: &'static [&'static str],
+    recompute: Recompute,
+}
+
+const RECOMPUTE: &[&str] = &["recompute"];
+const ALL: Change = Change { fields: RECOMPUTE, recompute: Recompute::Full };
+const SELECTIVE: Change = Change { fields: RECOMPUTE, recompute: Recompute::Selective };
+const SHARD: Change = Change { fields: &["parallelism.sharding"], recompute: Recompute::None };
+const BOTH: Change = Change { fields: &["recompute", "parallelism.sharding"], recompute: Recompute::Full };
+
+/// What a framework's users do, in the order in which they try it.
+fn changes(framework: Framework) -> &'static [Change] {
+    match framework {
+        Framework::Megatron
+        | Framework::MegatronDeepSpeed
+        | Framework::Nanotron
+        | Framework::InternEvo
+        | Framework::MaxText => &[],
+        Framework::Torchtitan => &[SELECTIVE, ALL],
+        _ => &[ALL, SHARD, BOTH],
+    }
+}
+
+/// The plan that runs, where the likeliest, which needs `needed`, does not fit and another does.
+pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
+    let likely = &assumed.likely;
+    let room = likely.accelerator_memory?.as_gib();
+    if needed.as_gib() <= room {
+        return None;
+    }
+    changes(likely.framework).iter().find_map(|change| {
+        let mut plan = likely.clone();
+        for field in change.fields {
+            let choice = assumed.choices.iter().find(|choice| choice.field == *field)?;
+            (choice.lean)(&mut plan);
+        }
+        if change.recompute != Recompute::None {
+            plan.recompute = change.recompute;
+        }
+        let needed = memory::peak(&plan, Calibration::builtin()).needed;
+        (needed.as_gib() <= TOLERANCE * room).then_some(plan)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::{Accelerator, Batch, Model, Parallelism, Recompute, Sharding, TrainingJob};
+
+    fn job(layers: u32, hidden: u32, sharding: Option<Sharding>) -> TrainingJob {
+        TrainingJob {
+            model: Some(Model {
+                layers: Some(layers),
+                hidden_size: Some(hidden),
+                attention_heads: Some(hidden / 128),
+                vocab_size: Some(32_000),
+                ..Model::default()
+            }),
+            parallelism: Some(Parallelism { sharding, ..Parallelism::default() }),
+            batch: Some(Batch { micro_batch_size: Some(4), sequence_length: Some(4096), ..Batch::default() }),
+            accelerator: Some(Accelerator {
+                kind: Some("H100-80GB".into()),
+                count: Some(8),
+                ..Accelerator::default()
+            }),
+            ..TrainingJob::default()
+        }
+    }
+
+    fn feasible_of(job: &TrainingJob) -> Option<Plan> {
+        let assumed = assume(job, Device { bf16: true }).unwrap();
+        let needed = memory::peak(&assumed.likely, Calibration::builtin()).needed;
+        feasible(&assumed, needed)
+    }
+
+    #[test]
+    fn what_fits_runs_as_it_is_and_what_does_not_recomputes() {
+        assert!(feasible_of(&job(16, 2048, Some(Sharding::FSDP))).is_none());
+        let plan = feasible_of(&job(32, 4096, Some(Sharding::FSDP))).unwrap();
+        assert_eq!(plan.recompute, Recompute::Full);
+        let said = TrainingJob { recompute: Some(Recompute::None), ..job(32, 4096, Some(Sharding::FSDP)) };
+        assert!(feasible_of(&said).is_none(), "what a job says stands");
+    }
+}
