@@ -17,6 +17,25 @@ use super::{eager, gradients};
 use crate::units::Bytes;
 use crate::workload::{Framework, Loss, Sharding};
 
+/// Whether it is a plan of the kind that was measured.
+fn known(plan: &Plan) -> bool {
+    plan.framework == Framework::HuggingFace
+        && plan.sharding == Sharding::None
+        && !plan.varying_lengths
+        && plan.loss == Loss::Eager
+        && eager::is_eager(plan)
+}
+
+/// A block of logits in fp32.
+fn block(plan: &Plan) -> Bytes {
+    Bytes(plan.tokens().saturating_mul(plan.shape.vocab)) * 4
+}
+
+/// The block that lies idle, where it is known that one does.
+pub(super) fn idle_logits(plan: &Plan) -> Bytes {
+    if known(plan) { block(plan) } else { Bytes::ZERO }
+}
+
 /// What the allocator wishes to reserve where `standing` is there all the time; nothing where that is not known of the
 /// plan's kind.
 pub(super) fn reserved(
@@ -25,16 +44,11 @@ pub(super) fn reserved(
     standing: Bytes,
     instants: &[Instant],
 ) -> Option<Bytes> {
-    let known = plan.framework == Framework::HuggingFace
-        && plan.sharding == Sharding::None
-        && !plan.varying_lengths
-        && plan.loss == Loss::Eager
-        && eager::is_eager(plan);
-    if !known {
+    if !known(plan) {
         return None;
     }
     let gradients = gradients::gradients(plan, rank);
-    let logits = Bytes(plan.tokens().saturating_mul(plan.shape.vocab)) * 4;
+    let logits = block(plan);
     let with_idle = instants.iter().map(|instant| {
         let fill = instant.gradients + instant.activations + instant.working_set;
         let idle = if instant.logits > Bytes::ZERO { (gradients - fill).max(logits) } else { Bytes::ZERO };

@@ -137,7 +137,8 @@ fn peak_of(
     let runtime = calibration.runtime(plan);
     // What comes and goes leaves holes; weights, states and gradients stay where they are.
     let transient = fullest.live() - fullest.gradients;
-    let fragmentation = calibration.fragmentation(plan, transient);
+    let fragmentation = calibration.fragmentation(plan, transient)
+        + calibration.idle_logits_that_stay(holes::idle_logits(plan));
     // Where gradients come and go too, what they leave is too small for what comes next.
     let gone = gradients::gradients(plan, rank) - fullest.gradients;
     // What typical batches' logits leave lies idle while there are logits, and is used again when there are none.
