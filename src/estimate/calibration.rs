@@ -16,6 +16,7 @@ pub struct Calibration {
     dispatchers: Dispatchers,
     varying_lengths: VaryingLengths,
     workspaces: Vec<Workspaces>,
+    idle_logits: IdleLogits,
     allocator: Vec<Allocator>,
     spread: Vec<Spread>,
 }
@@ -60,6 +61,14 @@ impl Dispatchers {
 #[serde(deny_unknown_fields)]
 struct VaryingLengths {
     logit_bytes: f64,
+}
+
+/// The block of logits that lies idle at the peak.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdleLogits {
+    /// The share of it that cannot be given back when the device is full.
+    stays: f64,
 }
 
 /// Scratch memory that libraries take from the framework's allocator.
@@ -158,6 +167,11 @@ impl Calibration {
         }
         let logits = plan.micro_batch.saturating_mul(plan.typical_sequence).saturating_mul(plan.shape.vocab);
         Bytes::of(logits, self.varying_lengths.logit_bytes)
+    }
+
+    /// Of an idle block of logits, what cannot be given back when the device is full.
+    pub fn idle_logits_that_stay(&self, block: Bytes) -> Bytes {
+        block.scale(self.idle_logits.stays)
     }
 
     /// Rows whose number changes with every step leave blocks that fit no later one.

@@ -63,6 +63,8 @@ pub struct Plan {
     pub micro_batches: u64,
     /// The computation's number format.
     pub precision: Precision,
+    /// Whether PyTorch's autocast picks each operation's format, whatever the weights have: Hugging Face's `bf16=True`.
+    pub mixed: bool,
     /// Bytes of each state of a parameter.
     pub widths: Widths,
     /// The optimizer.
@@ -231,6 +233,11 @@ impl Plan {
         self.widths.compute < self.widths.parameter
             && !super::states::divided(self.sharding).0
             && self.widths.main == 0.0
+    }
+
+    /// Whether autocast is on, with something narrower to cast or not.
+    pub fn picks_formats(&self) -> bool {
+        self.mixed || self.autocast()
     }
 
     /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer and

@@ -6,17 +6,20 @@
 //! Runs that ran out of memory count for the verdicts alone. Bounds: `measured/bounds.toml`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::estimate;
+use weighbridge::estimate::time::time;
+use weighbridge::hardware::{Accelerator, Catalogue};
+use weighbridge::workload::{Batch, Finetuning, TrainingJob};
 
 use crate::published::{self, Measured, Outcome};
 use crate::score::{Scored, score_one};
 use crate::statistics::median;
 use crate::table;
 use crate::throughput::measured::{Run, runs};
-use serde::Deserialize;
-use weighbridge::estimate::assume::Device;
-use weighbridge::estimate::estimate;
-use weighbridge::estimate::time::time;
-use weighbridge::hardware::{Accelerator, Catalogue};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +60,21 @@ impl Run {
             .map(|column| self.get(column))
             .join(" ")
             + &format!("x{} {}", self.get("accumulation"), self.get("options"))
+    }
+
+    /// What is left where a person says no more than model, method, batch and device.
+    fn short_job(&self) -> TrainingJob {
+        let job = self.job();
+        let finetuning = job.finetuning.map(|finetuning| Finetuning { targets: None, ..finetuning });
+        let batch = job.batch.map(|batch| Batch { packing: None, ..batch });
+        TrainingJob {
+            model: job.model,
+            framework: job.framework,
+            finetuning,
+            batch,
+            accelerator: job.accelerator,
+            ..TrainingJob::default()
+        }
     }
 
     /// The row as a published one, for one of its figures.
@@ -147,6 +165,33 @@ fn verdicts_are_those_of_the_measured_outcomes() {
     assert!(all.ooms_warned >= bounds.ooms_warned_at_least, "{all:?}");
 }
 
+/// The interval widens with what is not said, and still holds what was measured.
+#[test]
+fn little_said_of_a_measured_run_denies_nothing() {
+    let scored: Vec<Scored> = runs()
+        .iter()
+        .map(|row| {
+            let published = row.published(Measured::Process, "process_gib");
+            let short = published::Row { job: row.short_job(), ..published };
+            score_one(&[&short]).expect("there is a row")
+        })
+        .collect();
+    let all: Vec<&Scored> = scored.iter().collect();
+    println!("{}", table::accuracy("measured, little said: process", &all, |_| "any".to_owned()));
+    println!("{}", table::verdicts(&scored));
+    for one in &scored {
+        if let Some(figure) = one.figure.filter(|figure| !figure.is_covered()) {
+            println!(
+                "{} {:.1} {:.1} {:.1}..{:.1}",
+                one.name, figure.measured, figure.estimated, figure.lower, figure.upper
+            );
+        }
+    }
+    let (all, bounds) = (table::confusion(scored.iter()), bounds().verdicts);
+    assert!(all.fits_denied <= bounds.fits_denied_at_most, "{all:?}");
+    assert!(all.ooms_warned >= bounds.ooms_warned_at_least, "{all:?}");
+}
+
 /// The time model has bounds of its own on published rows; this prints what it says of these.
 #[test]
 fn measured_throughput_is_told() {
@@ -182,7 +227,8 @@ fn every_measured_row() {
         let figures = FIGURES.map(|(_, kind, column)| row.scored(kind, column).figure);
         let mut text = row.name();
         for figure in figures.into_iter().flatten() {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\t{:.2} {:.2} {:+.1}%{}",
                 figure.measured,
                 figure.estimated,
@@ -191,7 +237,7 @@ fn every_measured_row() {
             );
         }
         if row.fits() {
-            text += &format!("\t{:+.1}%", 100.0 * (throughput(&row).0.exp() - 1.0));
+            let _ = write!(text, "\t{:+.1}%", 100.0 * (throughput(&row).0.exp() - 1.0));
         }
         println!("ROW\t{text}");
     }

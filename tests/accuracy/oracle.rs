@@ -6,7 +6,7 @@
 //!
 //! | row | training job |
 //! | --- | --- |
-//! | `dtype=bf16` | `precision: BF16`, `parameterPrecision: BF16` (the model is loaded in bf16) |
+//! | `dtype=bf16` | `parameterPrecision: BF16` alone (the model is loaded in bf16, and nothing casts it) |
 //! | `dtype=fp32` | `precision: FP32` |
 //! | `dtype=fp32, autocast` | `precision: BF16`, `parameterPrecision: FP32` (`bf16=True` of the Trainer) |
 //! | `dtype=fp32, mixed=bf16` | the same with `sharding: FSDP`, `gradientReductionPrecision: FP32` (FSDP2's policy) |
@@ -119,7 +119,8 @@ impl<'a> Row<'a> {
                 sequence_length: Some(self.number("seq")),
                 ..Batch::default()
             }),
-            precision: Some(if half || mixed { Precision::BF16 } else { Precision::FP32 }),
+            // Loaded in bf16 and nothing more: autocast is off.
+            precision: (!half).then_some(if mixed { Precision::BF16 } else { Precision::FP32 }),
             parameter_precision: Some(if half { Precision::BF16 } else { Precision::FP32 }),
             gradient_reduction_precision: (!half && mixed).then_some(Precision::FP32),
             optimizer: Some(if self.get("optimizer") == "sgd" { Optimizer::SGD } else { Optimizer::AdamW }),

@@ -59,6 +59,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         dispatcher(job, likely),
         framework(job, likely),
         stored_precision(job, likely),
+        autocast(job, likely),
         sharding(job, likely),
         sequence(job),
         micro_batch(job, likely),
@@ -196,6 +197,27 @@ fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let heavy = likely.widths;
     Some(choice("parameterPrecision", |plan| plan.widths = PURE_HALF, move |plan| plan.widths = heavy))
+}
+
+/// Whether Hugging Face's Trainer runs the model under autocast (`bf16=True`): where a format is asked for to compute in,
+/// not only one to load the weights in. What divides the parameters casts them itself.
+pub(super) fn mixed(
+    job: &TrainingJob,
+    framework: Framework,
+    sharding: Sharding,
+    precision: Precision,
+) -> bool {
+    let asked = job.precision.is_some() || job.parameter_precision.is_none();
+    framework == Framework::HuggingFace && sharding == Sharding::None && !single(precision) && asked
+}
+
+/// Where neither format is given, adapters may compute in their own: fp32.
+fn autocast(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let given = job.precision.is_some() || job.parameter_precision.is_some();
+    if given || !likely.mixed || likely.adapters.as_ref().is_none_or(|adapters| adapters.quantized) {
+        return None;
+    }
+    Some(choice("precision", |_| {}, |plan| plan.mixed = false))
 }
 
 fn single(precision: Precision) -> bool {

@@ -152,7 +152,9 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         notes.assume("parallelism.sharding", sharding);
         sharding
     });
-    let precision = job.precision.unwrap_or_else(|| {
+    // Nothing else said, a model computes in the format that its weights are in.
+    let stored = job.parameter_precision.filter(|stored| !matches!(stored, Precision::FP8 | Precision::FP4));
+    let precision = job.precision.or(stored).unwrap_or_else(|| {
         let precision = if device.bf16 { Precision::BF16 } else { Precision::FP16 };
         notes.assume("precision", precision);
         precision
@@ -238,6 +240,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
         micro_batches,
         precision,
+        mixed: choices::mixed(job, framework, sharding, precision),
         widths,
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),

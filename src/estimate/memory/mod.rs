@@ -13,6 +13,7 @@
 mod communication;
 mod eager;
 mod gradients;
+mod holes;
 mod instants;
 mod layers;
 mod logits;
@@ -136,7 +137,8 @@ fn peak_of(
     let runtime = calibration.runtime(plan);
     // What comes and goes leaves holes; weights, states and gradients stay where they are.
     let transient = fullest.live() - fullest.gradients;
-    let fragmentation = calibration.fragmentation(plan, transient);
+    let fragmentation = calibration.fragmentation(plan, transient)
+        + calibration.idle_logits_that_stay(holes::idle_logits(plan));
     // Where gradients come and go too, what they leave is too small for what comes next.
     let gone = gradients::gradients(plan, rank) - fullest.gradients;
     // What typical batches' logits leave lies idle while there are logits, and is used again when there are none.
@@ -144,12 +146,10 @@ fn peak_of(
     let loss = with_logits.map(Instant::live).max().unwrap_or(Bytes::ZERO);
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
     let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
-    let wished = (allocated + left + gone + calibration.slack(plan, transient)).max(wrapping::wrapped(
-        plan,
-        counted,
-        weights + states,
-        gathered,
-    ));
+    let shares = || allocated + left + gone + calibration.slack(plan, transient);
+    let wished = holes::reserved(plan, rank, weights + states + workspaces, instants)
+        .unwrap_or_else(shares)
+        .max(wrapping::wrapped(plan, counted, weights + states, gathered));
     // The allocator keeps what the device has room for.
     let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
     let reserved = wished.min(room).max(allocated + fragmentation);

@@ -244,16 +244,17 @@ pub(super) fn precision(settings: &Settings<'_>, said: &mut Said) {
     loaded(settings, &["torch_dtype", "dtype", "model_dtype"], said);
 }
 
-/// The format that the weights are loaded in: it is computed in where nothing else is said, and it is the stored one
-/// unless something casts them again.
+/// The format that the weights are loaded in: the stored one unless something casts them again, and then what is computed
+/// in where nothing else is said. A stored format alone means that no autocast is asked for.
 pub(super) fn loaded(settings: &Settings<'_>, names: &[&str], said: &mut Said) {
     let mixed = said.knows("precision");
     let Some(setting) = settings.get(names) else { return };
     let Some(format) = setting.text().and_then(|text| Takes::OneOf(FORMATS).read(&text)) else { return };
-    if !mixed {
+    let stays = stays_as_loaded(mixed, said);
+    if !mixed && (!stays || format == "FP32") {
         setting.says(said, "precision", format.clone());
     }
-    if stays_as_loaded(mixed, said) {
+    if stays {
         setting.says(said, "parameterPrecision", format);
     }
 }

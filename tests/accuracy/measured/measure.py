@@ -1,7 +1,7 @@
 """Measures training steps of Hugging Face Transformers on one NVIDIA GPU: seconds, and memory by three counters.
 
 Every run is the real `Trainer` in a process of its own, on random weights of the model's published dimensions and on
-random tokens, so nothing is downloaded. What a run is, one line of RUNS says:
+random tokens, so nothing is downloaded. What a run is, one line of runs.txt says:
 
     model  method  weights  optimizer  recompute  compile  batch  accumulation  [options]
 

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `model` | `model.name`, which stands for the catalogue's dimensions |
 //! | `method` | `finetuning: {method, rank: 16}`, `targets: [q_proj, k_proj, v_proj, o_proj]` for `lora-attention` |
-//! | `weights` | `precision: BF16`, `parameterPrecision: FP32` or `BF16` |
+//! | `weights` | `parameterPrecision: FP32` or `BF16`, and with autocast `precision: BF16` |
 //! | `optimizer`, `recompute`, `compile` | `optimizerImplementation`, `recompute`, `compile` |
 //! | `eager`, `mask` among the options | `attention: Unfused`, `Masked`; else `Flash` |
 
@@ -57,7 +57,7 @@ impl Run {
             model: Some(known::find(self.get("model")).expect("it is known").model.clone()),
             framework: Some(Framework::HuggingFace),
             framework_version: Some("5.17".to_owned()),
-            precision: Some(Precision::BF16),
+            precision: self.get("weights").ends_with("+amp").then_some(Precision::BF16),
             parameter_precision: Some(match self.get("weights") {
                 "fp32+amp" => Precision::FP32,
                 _ => Precision::BF16,

@@ -7,7 +7,8 @@ use super::Program;
 use crate::units::Bytes;
 use crate::workload::Attention;
 
-/// Attention: PyTorch's fused kernel keeps its inputs, its output and an fp32 number a head and token.
+/// Attention: PyTorch's fused kernel keeps its inputs, its output and an fp32 number a head and token. Where padding is
+/// masked, Transformers copies keys and values to every head, and each layer keeps the mask as a bias of its own.
 pub(super) fn attention(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -23,13 +24,33 @@ pub(super) fn attention(
     } else {
         let sums = Bytes(tape.tokens().saturating_mul(heads).saturating_mul(4));
         let size = (tape.elements(query), tape.width(query));
+        let masked = program.attention == Attention::Masked;
+        let mask = if masked { program.sequence.saturating_mul(compute) } else { 0 };
+        let [key, value] = if masked { to_every_head(tape, query, [key, value]) } else { [key, value] };
         let inputs = [query, key, value];
-        tape.fused(size, &inputs, &inputs, sums, true)
+        let kept = sums + Bytes(tape.tokens().saturating_mul(mask));
+        let attended = tape.fused(size, &inputs, &inputs, kept, true);
+        if masked {
+            tape.free(key);
+            tape.free(value);
+        }
+        attended
     };
     for states in [query, key, value] {
         tape.free(states);
     }
     attended
+}
+
+/// Keys and values, copied to every query head where there are fewer of them.
+fn to_every_head(tape: &mut Tape, query: Tensor, states: [Tensor; 2]) -> [Tensor; 2] {
+    let size = (tape.elements(query), tape.width(query));
+    states.map(|x| {
+        if tape.elements(x) == size.0 {
+            return tape.cast(x, size.1);
+        }
+        tape.fused(size, &[x], &[], Bytes::ZERO, false)
+    })
 }
 
 /// Attention written out: scores, an fp32 softmax and its cast are tensors of heads × sequence numbers a token.
@@ -44,19 +65,14 @@ fn unfused(
     let width = tape.width(query);
     let elements = tape.tokens().saturating_mul(heads).saturating_mul(program.sequence);
     let states = tape.elements(query);
-    // Keys and values are copied to every query head.
-    let [key, value] = [key, value].map(|x| {
-        if tape.elements(x) == states {
-            return tape.cast(x, width);
-        }
-        tape.fused((states, width), &[x], &[], Bytes::ZERO, false)
-    });
+    let [key, value] = to_every_head(tape, query, [key, value]);
     let scores = tape.fused((elements, width), &[query, key], &[query, key], Bytes::ZERO, false);
     let scaled = tape.map(scores);
     tape.free(scores);
     let masked = tape.map(scaled);
     tape.free(scaled);
-    let softmax_width = if program.shape.layer_norm { width } else { 4 };
+    let wide = program.formats.autocast || !program.shape.layer_norm;
+    let softmax_width = if wide { 4 } else { width };
     let softmax = tape.map_saving_output(masked, softmax_width);
     tape.free(masked);
     let narrow = tape.cast(softmax, width);

@@ -5,6 +5,7 @@
 //! gradient of the fp32 logits); 4 are kept between. In fp32: 8 and 12. The final norm keeps 8h.
 //! In chunks, as torchtune's recipes have it: 6 kept, 7 alive. `LitGPT`'s chunks of 128 tokens run the output layer once
 //! each (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). Fused: no logits are kept, but gradients.
+//! Compiled with the model, two bytes a number: 2 kept, 6 alive in either pass.
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
 //! fp32 logits were copied once more (14 forwards, 18 backwards). torchtune's `modules/loss/ce_chunked_output_loss.py`;
 //! Liger's `ops/fused_linear_cross_entropy.py`.
@@ -13,7 +14,7 @@ use super::super::super::plan::Plan;
 use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::modules::{layer_norm, rms_norm};
-use super::{Program, litgpt};
+use super::{Program, compiled, litgpt};
 use crate::units::Bytes;
 use crate::workload::{Framework, Loss};
 
@@ -91,7 +92,23 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     tape.take_fullest();
     tape.seed(log_softmax);
     tape.backward();
-    HeadRun { kept, forward, backward: tape.take_fullest(), cached, gradients: tape.gradients(), lingering }
+    let backward = tape.take_fullest();
+    let run = HeadRun { kept, forward, backward, cached, gradients: tape.gradients(), lingering };
+    if compiled::is_compiled(plan) && !copies.shifted { compiled_loss(&tape, logits, run) } else { run }
+}
+
+/// Compiled with the model, the loss keeps the logits as they are, and not the logarithm of their softmax; its backward
+/// pass writes one gradient, in fp32.
+fn compiled_loss(tape: &Tape, logits: Tensor, run: HeadRun) -> HeadRun {
+    let (elements, width) = (tape.elements(logits), tape.width(logits));
+    let less = |bytes: u64| Bytes(elements.saturating_mul(bytes));
+    let narrower = 4u64.saturating_sub(width);
+    HeadRun {
+        kept: run.kept - less(narrower),
+        forward: run.forward - less(4),
+        backward: run.backward - less(narrower.saturating_add(4)),
+        ..run
+    }
 }
 
 fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {

@@ -6,6 +6,7 @@
 //! share.
 
 mod attention;
+mod compiled;
 mod experts;
 pub(super) mod fused;
 mod gpt2;
@@ -90,6 +91,8 @@ pub(super) struct Program<'a> {
     library: Framework,
     /// What unpacking a number of a quantized linear layer takes.
     unpacked: Option<u64>,
+    /// Whether the model is compiled.
+    compiled: bool,
     /// The share of the layers that is recomputed, where any is.
     recomputed: f64,
     /// Ranks among which experts are dealt.
@@ -107,7 +110,12 @@ impl<'a> Program<'a> {
         let parameter = if plan.autocast() { whole(plan.widths.parameter) } else { compute };
         Self {
             shape: &plan.shape,
-            formats: Formats { parameter, compute, accumulates: plan.accumulates_whole() },
+            formats: Formats {
+                parameter,
+                compute,
+                autocast: plan.picks_formats(),
+                accumulates: plan.accumulates_whole(),
+            },
             trained: plan.adapters.is_none(),
             adapters: plan.adapters.as_ref(),
             attention: plan.attention,
@@ -118,6 +126,7 @@ impl<'a> Program<'a> {
             tensor: plan.tensor.max(1),
             library: plan.framework,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
+            compiled: compiled::is_compiled(plan),
             recomputed: recomputed(plan),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
             mixture,
@@ -199,6 +208,11 @@ impl<'a> Program<'a> {
         // Where only some layers are recomputed, each keeps the average.
         let mean = |kept: Bytes| kept.scale(self.recomputed) + saved.scale(1.0 - self.recomputed);
         let run = LayerRun { kept: saved, cached, forward, backward, gradients, outliving };
+        if self.compiled && compiled::is_known(self, recompute) {
+            let kept = compiled::kept(self, cached);
+            let (forward, backward) = (kept + (forward - saved), kept + (backward - saved));
+            return LayerRun { kept, cached: Bytes::ZERO, forward, backward, ..run };
+        }
         match recompute {
             Recompute::Full => LayerRun { kept: mean(input), backward: backward.max(again), ..run },
             // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
@@ -303,8 +317,10 @@ mod tests {
             normalization: Some(Normalization::LayerNorm),
             ..Model::default()
         };
-        let plan = plan(gpt2, Precision::BF16, Precision::BF16);
+        let mixed = plan(gpt2, Precision::BF16, Precision::BF16);
+        let plan = Plan { mixed: false, ..mixed.clone() };
         assert_eq!(kept(&plan, false), 2 * (8 * h + 5 * f) + 4 * a + 16);
+        assert_eq!(kept(&mixed, false), 20 * h + 16 * f + 4 * a + 16);
     }
 
     #[test]

@@ -81,12 +81,21 @@ pub(super) fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool)
     y
 }
 
-/// PyTorch's own layer norm, one kernel: keeps its input, and mean and deviation of each token in fp32.
+/// PyTorch's own layer norm, one kernel: keeps its input, and mean and deviation of each token in fp32. Autocast runs it
+/// in fp32.
 pub(super) fn layer_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
     let statistics = Bytes(tape.tokens().saturating_mul(8));
-    let size = (tape.elements(x), tape.width(x));
-    let y = tape.fused(size, &[x], &[x], statistics, false);
+    let input = wide_under_autocast(tape, x);
+    let size = (tape.elements(input), tape.width(input));
+    let y = tape.fused(size, &[input], &[input], statistics, false);
+    tape.free(input);
     if trained { tape.with_weight(y, features.saturating_mul(2), tape.formats().parameter) } else { y }
+}
+
+/// The tensor as autocast hands it to operations that it runs in fp32.
+pub(super) fn wide_under_autocast(tape: &mut Tape, x: Tensor) -> Tensor {
+    let width = if tape.formats().autocast { 4 } else { tape.width(x) };
+    tape.cast(x, width)
 }
 
 /// Dropout keeps a mask of one byte a number; without it, nothing happens.

@@ -71,6 +71,9 @@ pub(super) struct Formats {
     pub(super) parameter: u64,
     /// Bytes of a number inside matrix products: narrower than the parameter under autocast.
     pub(super) compute: u64,
+    /// Whether autocast is on: matrix products run in the narrow format whatever they are given, powers, softmax and
+    /// PyTorch's own norms in fp32.
+    pub(super) autocast: bool,
     /// Whether gradients are added to ones that are there already, from earlier microbatches.
     pub(super) accumulates: bool,
 }

@@ -66,7 +66,10 @@ impl Tape {
             }
         }
         let broadcast = self.elements(a) != self.elements(b);
-        let scratch = if broadcast && count > 1 { Self::bytes(size.0, size.1) } else { Bytes::ZERO };
+        // A narrower factor's gradient is computed in the product's format, and cast when the product's is gone.
+        let narrower = [a, b].into_iter().filter(|x| self.differentiable(*x)).map(|x| size.1 - self.width(x));
+        let wider = Self::bytes(size.0, if broadcast { 0 } else { narrower.sum() });
+        let scratch = if broadcast && count > 1 { Self::bytes(size.0, size.1) } else { wider };
         let saved = saved.get(..count).unwrap_or_default();
         self.operation(size, &[a, b], saved, scratch, WeightGradient::default())
     }
@@ -101,8 +104,8 @@ impl Tape {
     /// A linear layer. A trained weight saves the input, a differentiable input the weight's cast; autocast casts the
     /// input each time and the weight once.
     pub(in super::super) fn linear(&mut self, x: Tensor, weight: Weight) -> Tensor {
-        let Formats { parameter, compute, .. } = self.formats;
-        let width = if weight.width == compute || compute < parameter { compute } else { weight.width };
+        let Formats { compute, autocast, .. } = self.formats;
+        let width = if autocast { compute } else { weight.width };
         let input = self.cast(x, width);
         let cast = (weight.width != width).then(|| {
             let storage = self.allocate(Self::bytes(weight.elements, width));
