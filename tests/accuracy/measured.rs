@@ -1,7 +1,9 @@
 //! Training steps that were measured for this project on one device, against what the product says of them.
 //!
-//! `measured/measure.py` runs Hugging Face's Trainer, `measured/h200.csv` is what it printed: no constant of the memory
-//! model was fitted on it. [`run`](crate::throughput::measured) turns a row into the training job that a person would write.
+//! `measured/measure.py` runs Hugging Face's Trainer, `measured/h200.csv` is what it printed. [`run`](crate::throughput::measured)
+//! turns a row into the training job that a person would write. Of the memory model, what compiled layers keep, the
+//! context, the workspace and the holes of the allocator on this device were taken from these runs; the coefficients of
+//! the time are fitted on them beside the published ones.
 //!
 //! Runs that ran out of memory count for the verdicts alone. Bounds: `measured/bounds.toml`.
 
