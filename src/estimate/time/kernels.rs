@@ -26,7 +26,7 @@
 use super::generation::Generation;
 use super::terms::Term;
 use crate::estimate::plan::Plan;
-use crate::workload::{Framework, OptimizerImplementation, TrainingJob};
+use crate::workload::{Framework, OptimizerImplementation, Sharding, TrainingJob};
 
 /// The length at which a fused attention kernel runs at half its rate, in tokens.
 const HALF_LENGTH: f64 = 700.0;
@@ -95,4 +95,16 @@ pub(super) fn optimizer_bytes(plan: &Plan) -> f64 {
     );
     let passes = if pytorchs && plan.implementation != OptimizerImplementation::Fused { 2.7 } else { 1.0 };
     passes * (parameter + 4.0 * widths.moment + gradient) + 3.0 * gradient
+}
+
+/// Bytes a parameter that adding a microbatch's gradients to those before moves: sum and gradient read, the sum written.
+/// Megatron-LM's products add to the sum themselves; `DeepSpeed`'s ZeRO casts a gradient, adds it and clears it.
+pub(super) fn accumulation_bytes(plan: &Plan) -> f64 {
+    let widths = &plan.widths;
+    let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
+    match plan.framework {
+        Framework::MegatronDeepSpeed | Framework::DeepSpeed if zero => 2.0 * widths.compute + 2.0 * 4.0,
+        Framework::Megatron | Framework::MegatronDeepSpeed => 0.0,
+        _ => 2.0 * widths.gradient + widths.compute,
+    }
 }

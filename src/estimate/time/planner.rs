@@ -106,8 +106,8 @@ pub fn alone(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
     };
     let plan = Plan {
         shape,
-        // With kernels of the time at which most of the published runs trained.
-        framework: Framework::LLMFoundry,
+        // Fused kernels and the vendor's attention, as a competent team has them.
+        framework: Framework::Megatron,
         tensor: 1,
         sequence_parallel: false,
         pipeline: 1,

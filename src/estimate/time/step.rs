@@ -49,6 +49,7 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
             Term::ElementwiseEager,
             Term::Adapters,
             Term::Cast,
+            Term::Accumulation,
             Term::Softmax,
             Term::Logits,
             Term::Permutation,

@@ -48,6 +48,8 @@ terms! {
     Cast = "cast", 1.0, 0.3;
     /// The sequence × sequence matrix of unfused attention.
     Softmax = "softmax", 1.2, 0.4;
+    /// Gradients added to those of the microbatches before.
+    Accumulation = "accumulation", 1.5, 0.4;
     /// Logits and loss.
     Logits = "logits", 1.1, 0.4;
     /// Tokens sorted by expert and back.

@@ -262,6 +262,12 @@ impl Work {
         }
         let shards = if plan.sharding == Sharding::None { 1.0 } else { group as f64 };
         set(Term::Optimizer, kernels::optimizer_bytes(plan) * trained * of_rank / shards / memory);
+        if plan.micro_batches > 1 {
+            // A sharded gradient is summed after it is scattered.
+            let of_shard = if gathers { of_rank / group as f64 } else { of_rank };
+            let bytes = kernels::accumulation_bytes(plan) * trained * of_shard;
+            set(Term::Accumulation, bytes / memory);
+        }
         if !gathers && !quantized && plan.widths.parameter > plan.widths.compute {
             let gradient = if adapted { 0.0 } else { 1.0 };
             let each = plan.widths.parameter + plan.widths.compute;
