@@ -10,11 +10,8 @@
 //! Recomputation, the pipeline's bubble and every exchange are in the MFU, since they are no work of the model.
 
 mod coefficients;
-mod eager;
 pub mod flops;
 mod generation;
-mod kernels;
-mod links;
 mod peak;
 pub mod planner;
 mod step;

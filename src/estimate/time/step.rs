@@ -1,14 +1,16 @@
 //! The time of one step, out of its work and the coefficients.
 //!
 //! ```text
-//! computing     C³ = (products / efficiency·(experts) + head / efficiency + Σ memory-bound terms)³ + launches³
-//! microbatch    M  = C + tensor + context + exchange + pipeline + hidden(shards, 0.9·M) + exposed·shards
-//! step          m·M·(1 + bubble·(p−1)/(v·m)) + hidden(gradients, 0.6·M) + exposed·gradients + optimizer + offload + step
-//!               all · (1 + scale·log₂(N / 8))
+//! computing     C³ = (products / efficiency·(experts·native) + head / efficiency + Σ memory-bound terms)³ + launches³
+//! shards        S  = near + far·(ZeRO's third stage)
+//! microbatch    M  = C + tensor + context + exchange + pipeline + hidden(S, 0.9·M) + exposed·S
+//! step          m·M·(1 + bubble·(p−1)/(v·m)) + hidden(gradients, 0.6·M) + exposed·gradients + optimizer + offload
+//!               + every step's (more of torchtitan's sharded tensors), all · (1 + scale·log₂(N / 8))
 //! hidden(x, y) = ½·(x − y + √((x − y)² + (0.05·M)²))     what of x is longer than y, smoothly
 //! ```
 //!
-//! A real microbatch launches kernels while others run: of computing and launching, the longer counts, smoothly.
+//! A real microbatch launches kernels while others run: of computing and launching, the longer counts, smoothly. More of
+//! `S` is exposed where accelerators exchange through the host, whose copies wait for each other.
 
 use super::terms::{Term, Terms, of};
 use super::work::Work;

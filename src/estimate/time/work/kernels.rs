@@ -23,9 +23,9 @@
 //! `s` the sequence, `d` the head size. Source of the form: Dao 2023, arXiv 2307.08691, figures 4 and 5 (A100, about 500
 //! tokens), and cuDNN's kernels on an H200 (`tests/accuracy/measured/kernels.csv`: 850 tokens, 76 % at `d` = 64).
 
-use super::generation::Generation;
-use super::terms::Term;
 use crate::estimate::plan::Plan;
+use crate::estimate::time::generation::Generation;
+use crate::estimate::time::terms::Term;
 use crate::workload::{Framework, OptimizerImplementation, Sharding, TrainingJob};
 
 /// The length at which a fused attention kernel runs at half its rate, in tokens.

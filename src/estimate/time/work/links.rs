@@ -11,7 +11,7 @@
 //! pipeline. Nobody writes a network's rate into a job: it is what the generation's machines usually have
 //! (`data/time.toml`).
 
-use super::generation::Generation;
+use crate::estimate::time::generation::Generation;
 use crate::hardware::Accelerator;
 use crate::workload::TrainingJob;
 

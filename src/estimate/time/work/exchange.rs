@@ -1,0 +1,80 @@
+//! What the ranks of a model exchange for a microbatch: activations.
+//!
+//! ```text
+//! tensor      (4 + 2·again)·2·(t−1)/t·2·T·h·layers / ring
+//! context     (3 + again)·(c−1)·2·T·2κ·layers / (t·ring)
+//! exchange    (4 + 2·again)·2·(T/t)·h·layers·(to others) / link or network      plain all-to-all between nodes, and
+//!             all-gather: every token to every rank elsewhere
+//! pipeline    4·T·h·v / (link or network)
+//! ```
+//!
+//! Sources of volumes and schedules: Narayanan et al. 2021, arXiv 2104.04473; Korthikanti et al. 2022, arXiv 2205.05198.
+
+use super::rank::Rank;
+use super::{Machine, Seconds, compute};
+use crate::estimate::time::terms::Term;
+use crate::workload::{Dispatcher, Framework};
+
+/// Sets the terms of what a microbatch exchanges.
+pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {
+    let (plan, links) = (rank.plan, &machine.links);
+    let split = compute::split(rank, machine);
+    let (t, c) = (plan.tensor.max(1), plan.context.max(1));
+    let (h, kappa) = (plan.shape.hidden as f64, plan.shape.key_width() as f64);
+    let exchanges = 4.0 + 2.0 * rank.again.products;
+    if t > 1 {
+        let others = (rank.tensor - 1.0) / rank.tensor;
+        let bytes = exchanges * 2.0 * others * 2.0 * rank.tokens * h * rank.layers;
+        seconds.set(Term::Tensor, bytes / links.ring(t, 1));
+    }
+    if c > 1 {
+        let times = (3.0 + rank.again.products) * (rank.context - 1.0);
+        let bytes = times * rank.tokens * 4.0 * kappa / rank.tensor * rank.layers;
+        seconds.set(Term::Context, bytes / links.ring(c, t));
+    }
+    if rank.experts > 0.0 && plan.expert > 1 {
+        let bytes = 2.0 * rank.tokens * h * exchanges * rank.layers * rank.sparse;
+        seconds.set(Term::Exchange, to_experts(rank, machine, bytes));
+    }
+    if plan.pipeline > 1 {
+        let bytes = 4.0 * rank.tokens * h * plan.virtual_pipeline.max(1) as f64 / split;
+        let rate = if plan.world() <= links.node { links.link } else { links.network };
+        seconds.set(Term::Pipeline, bytes / rate);
+    }
+}
+
+/// Seconds in which tokens of `bytes` reach their experts and return.
+fn to_experts(rank: &Rank<'_>, machine: &Machine<'_>, bytes: f64) -> f64 {
+    let (links, t, e) = (&machine.links, rank.plan.tensor.max(1), rank.plan.expert);
+    let experts = e as f64;
+    if dispatcher(rank) == Some(Dispatcher::AllGather) {
+        let (near, far) = links.near_and_far(bytes * (experts - 1.0), e, t);
+        return near.max(far * experts / (experts - 1.0));
+    }
+    let together = links.together(e, t) as f64;
+    let nodes = experts / together;
+    let elsewhere = 1.0 - 1.0 / nodes;
+    let near = bytes / rank.tensor * rank.routed * (experts - 1.0) / experts / links.link;
+    let far = if is_sent_singly(rank) {
+        bytes * (experts - together)
+    } else {
+        // A token is sent to a node once, however many of its experts are there.
+        let nodes = (rank.routed * elsewhere).min((nodes - 1.0) * (1.0 - elsewhere.powf(rank.routed)));
+        bytes / rank.tensor * nodes
+    };
+    near.max(far / links.network)
+}
+
+fn dispatcher(rank: &Rank<'_>) -> Option<Dispatcher> {
+    rank.job.parallelism.as_ref().and_then(|parallelism| parallelism.dispatcher)
+}
+
+/// Whether tokens are sent by a plain all-to-all and not by one that knows of nodes. Between nodes such a one has been
+/// measured to grow with the number of ranks, as if each received every token, since the rank with the experts most in
+/// demand ends last. Torchtitan knows no other unless a job says so.
+fn is_sent_singly(rank: &Rank<'_>) -> bool {
+    match dispatcher(rank) {
+        Some(dispatcher) => dispatcher == Dispatcher::AllToAll,
+        None => rank.plan.framework == Framework::Torchtitan,
+    }
+}

@@ -1,0 +1,121 @@
+//! What one rank of the fullest pipeline stage has: its share of the layers, of a microbatch and of the model.
+//!
+//! ```text
+//! tokens    T = b·s / c                                     of a microbatch
+//! layers    ⌈L / p⌉·(1 + prediction layers / L)             of the fullest stage
+//! held      (attention + feed-forward + (E/e + shared)·expert)·L / (t·p) + h·V / t    (twice without a pipeline)
+//! ```
+//!
+//! Sizes of matrices are multiplications a token and layer, before tensor parallelism divides them; those of experts are of
+//! the share of the layers that have them.
+
+use crate::estimate::plan::Plan;
+use crate::estimate::time::flops::{self, Forward, Recomputed};
+use crate::workload::{Sharding, TrainingJob};
+
+/// The share of a rank.
+pub(super) struct Rank<'a> {
+    pub(super) job: &'a TrainingJob,
+    pub(super) plan: &'a Plan,
+    /// FLOPs of a token's forward pass, of the whole model.
+    pub(super) forward: Forward,
+    /// What runs again.
+    pub(super) again: Recomputed,
+    /// Tensor parallelism, `t`.
+    pub(super) tensor: f64,
+    /// Context parallelism, `c`.
+    pub(super) context: f64,
+    /// Tokens of a microbatch, `T`.
+    pub(super) tokens: f64,
+    /// Layers, `⌈L / p⌉`.
+    pub(super) layers: f64,
+    /// The share of the layers that have experts.
+    pub(super) sparse: f64,
+    /// Forward and backward passes over a weight: 3, or 2 of frozen ones.
+    pub(super) passes: f64,
+    /// Attention's projections.
+    pub(super) attention: f64,
+    /// The dense feed-forward network.
+    pub(super) dense: f64,
+    /// The experts of a token, and the router.
+    pub(super) active: f64,
+    /// The experts of a rank.
+    pub(super) held: f64,
+    /// The dense feed-forward size.
+    pub(super) ffn: f64,
+    /// The summed feed-forward sizes of a token's experts.
+    pub(super) passed: f64,
+    /// Experts of a layer, `E`.
+    pub(super) experts: f64,
+    /// Experts that a token is sent to, `K`.
+    pub(super) routed: f64,
+    /// Parameters that it holds.
+    pub(super) parameters: f64,
+    /// Of those, the share that is trained.
+    pub(super) trained: f64,
+    /// Whether frozen weights have four bits.
+    pub(super) quantized: bool,
+    /// Whether parameters are gathered for a microbatch.
+    pub(super) gathers: bool,
+    /// Ranks that share states.
+    pub(super) group: u64,
+}
+
+/// Of a model with adapters, the share that is trained, about.
+const ADAPTED: f64 = 0.01;
+
+impl<'a> Rank<'a> {
+    pub(super) fn of(job: &'a TrainingJob, plan: &'a Plan) -> Self {
+        let shape = &plan.shape;
+        let scale = flops::scale(shape, job.model.as_ref());
+        let all = shape.layers.max(1) as f64;
+        let sparse = shape.expert_layers() as f64 / all;
+        let attention = flops::attention(shape) * scale;
+        let dense = flops::feed_forward(shape) * scale * (1.0 - sparse);
+        let active = flops::active_experts(shape) * scale * sparse;
+        let one = flops::expert(shape) * scale * sparse;
+        let (experts, shared, routed, width) =
+            shape.experts.as_ref().map_or((0.0, 0.0, 0.0, 0.0), |experts| {
+                let [count, shared, routed, ffn] =
+                    [experts.count, experts.shared, experts.per_token, experts.ffn].map(|n| n as f64);
+                (count, shared, routed, ffn)
+            });
+        let [tensor, pipeline, context, expert] =
+            [plan.tensor, plan.pipeline, plan.context, plan.expert].map(|n| n.max(1) as f64);
+        let held = (experts / expert + shared) * one;
+        let outer = if plan.pipeline > 1 { 1.0 } else { 2.0 } * shape.hidden as f64 * shape.vocab as f64;
+        let adapted = plan.adapters.is_some();
+        let ranks = plan.data.max(1).saturating_mul(plan.context.max(1));
+        Self {
+            job,
+            plan,
+            forward: Forward::of(plan, job.model.as_ref()),
+            again: Recomputed::of(plan),
+            tensor,
+            context,
+            tokens: plan.micro_batch as f64 * plan.sequence as f64 / context,
+            layers: shape.layers.div_ceil(plan.pipeline.max(1)).max(1) as f64
+                * (1.0 + shape.prediction_layers as f64 / all),
+            sparse,
+            passes: if adapted { 2.0 } else { 3.0 },
+            attention,
+            dense,
+            active,
+            held,
+            ffn: shape.ffn as f64 * (1.0 - sparse),
+            passed: (routed + shared) * width * sparse,
+            experts,
+            routed,
+            parameters: all * (attention + dense + held) / tensor / pipeline + outer / tensor,
+            trained: if adapted { ADAPTED } else { 1.0 },
+            quantized: plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized),
+            gathers: matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3),
+            group: plan.sharding_degree.map_or(ranks, |degree| degree.min(ranks)).max(1),
+        }
+    }
+
+    /// All ranks that have the same weights.
+    pub(super) fn replicas(&self) -> u64 {
+        self.plan.data.max(1).saturating_mul(self.plan.context.max(1))
+    }
+}
