@@ -31,7 +31,7 @@ lint: ## check formatting, lints, the core without its edges, and dependencies
 check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=… for others)
 	@$(CARGO) run --quiet -- check $(or $(ARGS),examples/); status=$$?; [ $$status -le 1 ]
 
-bench: ## what a judgement takes, beside deserializing the same document (a minute, and the build)
+bench: ## what a judgement takes, beside deserializing the same document (seconds, and the build)
 	@times=$$($(CARGO) bench --quiet --no-default-features --bench judge) && echo "$$times" | awk -f benches/ratios.awk
 
 generate: ## write what is made from the code: the CRD, the chart's table, and the snapshots of the reports
