@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check generate fit-time controlplane image-check
+.PHONY: help demo test lint check bench generate fit-time controlplane image-check
 
 CARGO ?= cargo
 
@@ -30,6 +30,9 @@ lint: ## check formatting, lints, the core without its edges, and dependencies
 
 check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=… for others)
 	@$(CARGO) run --quiet -- check $(or $(ARGS),examples/); status=$$?; [ $$status -le 1 ]
+
+bench: ## what a judgement takes, beside deserializing the same document (seconds, and the build)
+	@times=$$($(CARGO) bench --quiet --no-default-features --bench judge) && echo "$$times" | awk -f benches/ratios.awk
 
 generate: ## write what is made from the code: the CRD, the chart's table, and the snapshots of the reports
 	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml

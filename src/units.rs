@@ -1,8 +1,12 @@
-//! Quantities with their units: bytes, floating-point operations, operations per second, money.
+//! Quantities with their units: bytes, floating-point operations, operations per second, money, durations.
 //!
 //! Bytes are bytes; people read GiB (2^30). A count of operations and a rate of operations are different types, so
 //! neither can be used as the other. Arithmetic saturates: a sum that would overflow is larger than any capacity,
 //! which is the right answer for a judgement and never a panic.
+
+mod duration;
+
+pub use duration::{GoDuration, GoDurationError};
 
 use std::fmt;
 use std::iter::Sum;

@@ -14,6 +14,7 @@ use schemars::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::bounds::{MAX_CHARACTERS, MAX_INPUTS};
 use super::{roles, v1alpha1::TrainingEstimate, validations};
 
 /// The columns of `kubectl get trainingestimates`: heading, field, and whether only `-o wide` shows it. They read the
@@ -33,11 +34,6 @@ const COLUMNS: &[(&str, &str, bool)] = &[
     ("Cost", ".status.display.cost", true),
     ("Reason", ".status.reason", true),
 ];
-
-/// Characters of a string that says nothing else.
-const MAX_STRING: u64 = 256;
-/// Elements of a list that says nothing else.
-const MAX_ITEMS: u64 = 96;
 
 /// Why there is no definition: the types and the rules contradict each other, which the tests rule out.
 #[derive(Debug, thiserror::Error)]
@@ -155,10 +151,10 @@ fn signed(schema: &mut Map<String, Value>) {
 fn bounded(schema: &mut Map<String, Value>) {
     match schema.get("type").and_then(Value::as_str) {
         Some("string") if !schema.contains_key("enum") && !schema.contains_key("format") => {
-            schema.entry("maxLength").or_insert(json!(MAX_STRING));
+            schema.entry("maxLength").or_insert(json!(MAX_CHARACTERS));
         }
         Some("array") => {
-            schema.entry("maxItems").or_insert(json!(MAX_ITEMS));
+            schema.entry("maxItems").or_insert(json!(MAX_INPUTS));
             // Replaced as a whole: fewer managed fields, and no merging of lists whose order means something.
             schema.entry("x-kubernetes-list-type").or_insert(json!("atomic"));
         }

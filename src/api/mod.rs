@@ -4,6 +4,7 @@
 //! rules that types can't express; [`status`] turns a judgement into the status, and [`conditions`] keeps the
 //! moments at which its conditions changed. [`roles`] says who may read and write it.
 
+mod bounds;
 pub mod conditions;
 mod course;
 pub mod definition;

@@ -7,6 +7,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::bounds::{MAX_ADVICE, MAX_CHARACTERS, MAX_COMPONENTS, MAX_INPUTS, MAX_WARNINGS};
 use super::conditions::{Finding, Holds, merge};
 use super::course::Course;
 use super::display::display;
@@ -19,11 +20,6 @@ use crate::units::Bytes;
 
 /// The whole status, as JSON, at most.
 pub const MAX_BYTES: usize = 32 << 10;
-const MAX_INPUTS: usize = 96;
-const MAX_WARNINGS: usize = 16;
-const MAX_ADVICE: usize = 5;
-const MAX_COMPONENTS: usize = 24;
-const MAX_CHARACTERS: usize = 256;
 const SECONDS_A_DAY: f64 = 86_400.0;
 
 /// The condition that says whether there is a judgement.

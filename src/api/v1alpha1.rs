@@ -9,6 +9,7 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{MAX_ADVICE, MAX_COMPONENTS, MAX_INPUTS, MAX_WARNINGS};
 use crate::workload::TrainingJob;
 
 /// A training job, written by hand or read from the workload that `workloadRef` names. What is written here wins
@@ -77,15 +78,15 @@ pub struct TrainingEstimateStatus {
     pub oom_probability_milli: Option<i64>,
     /// The fields of the spec that would have to be added before more can be said.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 96))]
+    #[schemars(length(max = MAX_INPUTS))]
     pub missing: Vec<String>,
     /// What a person should know: disagreements, assumptions that could decide, unknown keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = MAX_WARNINGS))]
     pub warnings: Vec<String>,
     /// Every value that was used, and where it came from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 96))]
+    #[schemars(length(max = MAX_INPUTS))]
     pub inputs: Vec<InputStatus>,
     /// Peak memory per accelerator, of the rank that needs most.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +105,7 @@ pub struct TrainingEstimateStatus {
     pub cost: Option<CostStatus>,
     /// The nearest changed configurations that fit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5))]
+    #[schemars(length(max = MAX_ADVICE))]
     pub advice: Vec<AdviceStatus>,
     /// The figures as people read them, for the columns.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,7 +179,7 @@ pub struct MemoryStatus {
     pub instant: String,
     /// What the peak is made of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 24))]
+    #[schemars(length(max = MAX_COMPONENTS))]
     pub components: Vec<ComponentStatus>,
 }
 

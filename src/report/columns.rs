@@ -2,7 +2,47 @@
 
 use std::fmt::Write as _;
 
-use super::printable;
+use super::{Style, printable};
+use crate::judgement::Verdict;
+
+/// The heading of the column that is coloured.
+const VERDICT: &str = "VERDICT";
+
+/// A judgement's line of a table: a cell for every heading, none where it is not known.
+pub(super) struct Line<const COLUMNS: usize> {
+    /// Gives the line's verdict its colour.
+    pub(super) verdict: Verdict,
+    pub(super) cells: [Option<String>; COLUMNS],
+}
+
+/// The lines under their headings; nothing at all for no lines.
+pub(super) fn table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    lines: impl IntoIterator<Item = Line<COLUMNS>>,
+    style: Style,
+) -> String {
+    let mut text = String::new();
+    let mut rows = vec![headings.map(str::to_owned).to_vec()];
+    let mut verdicts = Vec::new();
+    for Line { verdict, cells } in lines {
+        // A word in every column, so that the line can be cut by spaces.
+        let word =
+            |cell: Option<String>| cell.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
+        rows.push(cells.map(word).to_vec());
+        verdicts.push(verdict);
+    }
+    if verdicts.is_empty() {
+        return text;
+    }
+    align(&mut text, 0, &rows, |row, column, cell| {
+        match row.checked_sub(1).and_then(|line| verdicts.get(line)) {
+            None => style.heading(cell),
+            Some(verdict) if headings.get(column) == Some(&VERDICT) => style.verdict(*verdict, cell),
+            Some(_) => cell.to_owned(),
+        }
+    });
+    text
+}
 
 /// Appends the rows, aligned, each with `indent` spaces before it. `paint` may colour a cell; colours have no width.
 pub(super) fn align(
@@ -26,5 +66,39 @@ pub(super) fn align(
         }
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADINGS: [&str; 3] = ["NAME", "VERDICT", "DAYS"];
+
+    fn line(name: &str, verdict: Verdict) -> Line<3> {
+        Line { verdict, cells: [Some(name.to_owned()), Some(verdict.name().to_owned()), None] }
+    }
+
+    #[test]
+    fn a_line_has_a_word_in_every_column() {
+        let lines = [line("", Verdict::Fits), line("a-long-name", Verdict::OutOfMemory)];
+        assert_eq!(
+            table(HEADINGS, lines, Style::Plain),
+            "NAME         VERDICT      DAYS\n-            Fits         -\na-long-name  OutOfMemory  -\n"
+        );
+    }
+
+    #[test]
+    fn the_verdict_alone_has_its_colour() {
+        assert_eq!(
+            table(HEADINGS, [line("VERDICT", Verdict::Fits)], Style::Coloured),
+            "\u{1b}[1mNAME\u{1b}[0m     \u{1b}[1mVERDICT\u{1b}[0m  \u{1b}[1mDAYS\u{1b}[0m\n\
+             VERDICT  \u{1b}[32mFits\u{1b}[0m     -\n"
+        );
+    }
+
+    #[test]
+    fn no_lines_are_no_headings() {
+        assert_eq!(table(HEADINGS, [], Style::Plain), "");
     }
 }

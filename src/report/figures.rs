@@ -4,17 +4,17 @@
 use crate::units::Bytes;
 
 /// `50.2Gi`.
-pub(super) fn memory(bytes: Bytes) -> String {
+pub(crate) fn memory(bytes: Bytes) -> String {
     format!("{:.1}Gi", bytes.as_gib())
 }
 
 /// `12.4`, `79`.
-pub(super) fn days(days: f64) -> String {
+pub(crate) fn days(days: f64) -> String {
     if days < 29.95 { format!("{days:.1}") } else { format!("{days:.0}") }
 }
 
 /// `1.94M`, `812`, `0.5`.
-pub(super) fn count(value: f64) -> String {
+pub(crate) fn count(value: f64) -> String {
     // The next scale from 999.5 on: what rounds to a thousand is no three digits.
     let scales = [(1.0, ""), (1e3, "K"), (1e6, "M"), (1e9, "B")];
     let (scale, suffix) = scales.into_iter().find(|(scale, _)| value / scale < 999.5).unwrap_or((1e12, "T"));
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn figures_are_as_short_as_the_columns() {
         assert_eq!(memory(Bytes::from_gib(50.24)), "50.2Gi");
-        assert_eq!((days(12.43), days(79.4)), ("12.4".to_owned(), "79".to_owned()));
+        assert_eq!([0.02, 12.43, 29.95, 79.4].map(days), ["0.0", "12.4", "30", "79"]);
         for (value, text) in [
             (1_940_000.0, "1.94M"),
             (812.0, "812"),

@@ -2,7 +2,7 @@
 
 mod block;
 mod columns;
-mod figures;
+pub(crate) mod figures;
 mod json;
 mod plan;
 mod printable;

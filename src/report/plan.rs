@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::{Style, columns, figures, printable};
+use super::columns::{self, Line};
+use super::{Style, figures, printable};
 use crate::judgement::Judgement;
 use crate::plan::Planned;
 
 const HEADINGS: [&str; 10] =
     ["NAME", "ACCELERATOR", "GPUS", "DAYS", "INTERVAL", "GPU-HOURS", "COST", "PEAK", "OF", "VERDICT"];
-const VERDICT: usize = 9;
 
 /// The plans of a named job.
 #[derive(Debug)]
@@ -21,19 +21,10 @@ pub struct PlanEntry {
 
 /// The entries as a table with explanations; nothing at all for no entries.
 pub fn plan_table(entries: &[PlanEntry], style: Style) -> String {
-    let mut text = String::new();
     if entries.is_empty() {
-        return text;
+        return String::new();
     }
-    let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
-    rows.extend(entries.iter().map(row));
-    columns::align(&mut text, 0, &rows, |row, column, cell| {
-        match row.checked_sub(1).and_then(|index| entries.get(index)) {
-            None => style.heading(cell),
-            Some(entry) if column == VERDICT => style.verdict(entry.planned.judgement.verdict, cell),
-            Some(_) => cell.to_owned(),
-        }
-    });
+    let mut text = columns::table(HEADINGS, entries.iter().map(line), style);
     text.push('\n');
     for entry in entries {
         text.push_str(&printable(&explained(&entry.planned)));
@@ -42,7 +33,7 @@ pub fn plan_table(entries: &[PlanEntry], style: Style) -> String {
     text
 }
 
-fn row(entry: &PlanEntry) -> Vec<String> {
+fn line(entry: &PlanEntry) -> Line<10> {
     let judgement = &entry.planned.judgement;
     let (time, memory) = (judgement.time.as_ref(), judgement.memory.as_ref());
     let range =
@@ -60,7 +51,7 @@ fn row(entry: &PlanEntry) -> Vec<String> {
         memory.and_then(|memory| memory.capacity_bytes).map(figures::memory),
         Some(judgement.verdict.name().to_owned()),
     ];
-    cells.map(|cell| cell.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())).to_vec()
+    Line { verdict: judgement.verdict, cells }
 }
 
 fn explained(planned: &Planned) -> String {

@@ -178,8 +178,14 @@ mod tests {
         Judgement { errors: vec![error("a"), error("b")], ..of(Verdict::Unknown, Reason::Malformed) }
     }
 
+    /// Enforced, without an override and not an update.
+    fn enforced(judgement: &Judgement) -> Case<'_> {
+        let mode = Mode::Enforce;
+        Case { judgement, mode, given: Override::None, ratchet: None, unknown: Unknown::Warn }
+    }
+
     fn decided(judgement: &Judgement, mode: Mode) -> Decided {
-        decide(&Case { judgement, mode, given: Override::None, ratchet: None, unknown: Unknown::Warn })
+        decide(&Case { mode, ..enforced(judgement) })
     }
 
     #[test]
@@ -224,13 +230,7 @@ mod tests {
     fn an_override_admits_and_is_noted() {
         let judgement = out_of_memory();
         let given = Override::Granted("measured it".into());
-        let decided = decide(&Case {
-            judgement: &judgement,
-            mode: Mode::Enforce,
-            given,
-            ratchet: None,
-            unknown: Unknown::Warn,
-        });
+        let decided = decide(&Case { given, ..enforced(&judgement) });
         assert_eq!(decided.denied, None);
         assert_eq!(decided.notes["override"], "measured it");
         assert_eq!(decided.notes["would-deny"], "true");
@@ -244,13 +244,7 @@ mod tests {
     fn an_override_that_does_not_count_says_why() {
         let judgement = out_of_memory();
         let given = Override::Refused("it needs a reason");
-        let decided = decide(&Case {
-            judgement: &judgement,
-            mode: Mode::Enforce,
-            given,
-            ratchet: None,
-            unknown: Unknown::Warn,
-        });
+        let decided = decide(&Case { given, ..enforced(&judgement) });
         assert_eq!(decided.denied, Some(Fault::OutOfMemory));
         assert_eq!(decided.warnings, ["it needs a reason"]);
         assert_eq!(decided.notes["override-refused"], "it needs a reason");
@@ -260,13 +254,7 @@ mod tests {
     fn an_override_of_what_fits_is_not_mentioned() {
         let judgement = of(Verdict::Fits, Reason::BelowCapacity);
         let given = Override::Refused("it needs a reason");
-        let decided = decide(&Case {
-            judgement: &judgement,
-            mode: Mode::Enforce,
-            given,
-            ratchet: None,
-            unknown: Unknown::Warn,
-        });
+        let decided = decide(&Case { given, ..enforced(&judgement) });
         assert!(decided.warnings.is_empty() && !decided.notes.contains_key("override-refused"));
     }
 
@@ -274,14 +262,7 @@ mod tests {
     fn the_ratchet_warns_at_most() {
         for judgement in [out_of_memory(), malformed()] {
             for (ratchet, note) in [(Ratchet::SameJob, "same-job"), (Ratchet::AlreadySo, "already-so")] {
-                let case = Case {
-                    judgement: &judgement,
-                    mode: Mode::Enforce,
-                    given: Override::None,
-                    ratchet: Some(ratchet),
-                    unknown: Unknown::Warn,
-                };
-                let decided = decide(&case);
+                let decided = decide(&Case { ratchet: Some(ratchet), ..enforced(&judgement) });
                 assert_eq!(decided.denied, None);
                 assert!(!decided.warnings.is_empty());
                 assert_eq!(decided.notes["update"], note);

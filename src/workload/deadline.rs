@@ -13,6 +13,7 @@
 use serde_json::Value;
 
 use super::kinds::{Kind, PodGroup};
+use crate::units::GoDuration;
 
 const EXECUTION_TIME: &str = "kueue.x-k8s.io/max-exec-time-seconds";
 const RUN_DURATION: &str = "provreq.kueue.x-k8s.io/maxRunDurationSeconds";
@@ -60,28 +61,9 @@ fn written(object: &Value, group: &str, key: &str) -> Option<u64> {
     object.pointer("/metadata")?.get(group)?.get(key)?.as_str()?.trim().parse().ok()
 }
 
-/// A duration as Go writes it, in whole seconds: `36h`, `1h30m`, `90m0.5s`.
+/// The whole seconds of a duration as Go writes it; none of one that goes back.
 fn go_duration(text: &str) -> Option<u64> {
-    let mut rest = text.trim();
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at_checked(end)?;
-        let next = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, further) = after.split_at_checked(next)?;
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * scale;
-        rest = further;
-    }
-    Some(seconds as u64)
+    Some(GoDuration::parse(text).ok()?.forward()?.as_secs())
 }
 
 #[cfg(test)]
@@ -137,19 +119,29 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_as_go_writes_them() {
+    fn an_estimate_counts_in_whole_seconds_that_lie_ahead() {
+        let of_estimate = |text: &str| {
+            let job = json!({
+                "apiVersion": "batch.volcano.sh/v1alpha1",
+                "kind": "Job",
+                "spec": {ESTIMATE: text, "tasks": []},
+            });
+            of(&job).map(|(seconds, _)| seconds)
+        };
         for (text, seconds) in [
             ("36h", Some(129_600)),
             ("1h30m", Some(5400)),
             ("90m0.5s", Some(5400)),
             ("1500ms", Some(1)),
-            ("", Some(0)),
-            ("1d", None),
-            ("h", None),
+            (".5h", Some(1800)),
+            ("1µs", None),
+            ("-1h", None),
+            ("0", None),
             ("12", None),
-            ("1µs", Some(0)),
+            ("1d", None),
+            ("", None),
         ] {
-            assert_eq!(go_duration(text), seconds, "{text}");
+            assert_eq!(of_estimate(text), seconds, "{text}");
         }
     }
 }

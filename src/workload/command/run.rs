@@ -23,11 +23,13 @@ pub(super) struct Budget {
     statements: usize,
     /// Bytes of scripts that may still be read.
     scripts: usize,
+    /// Tokens of scripts that the parser may still go through.
+    tokens: usize,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024 }
+        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000 }
     }
 
     /// Spends a statement, in a shell that has so many variables to copy.
@@ -42,6 +44,13 @@ impl Budget {
     pub(super) fn bytes(&mut self, count: usize) -> bool {
         let enough = count <= self.bytes;
         self.bytes = self.bytes.saturating_sub(count);
+        enough
+    }
+
+    /// Spends tokens of a script, as often as the parser may go through them.
+    pub(super) fn tokens(&mut self, count: usize) -> bool {
+        let enough = count <= self.tokens;
+        self.tokens = self.tokens.saturating_sub(count);
         enough
     }
 

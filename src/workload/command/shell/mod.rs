@@ -66,7 +66,7 @@ impl Shell<'_, '_, '_> {
         if self.depth > DEEPEST || !self.run.budget.script(script.len()) {
             return;
         }
-        let Some(program) = syntax::parse(script) else { return };
+        let Some(program) = syntax::parse(script, self.run.budget) else { return };
         for list in &program.complete_commands {
             self.list(list, state);
         }

@@ -1,0 +1,77 @@
+//! How much is said: of a job that states everything, of one that does not fit, of one that leaves something open.
+
+use serde_json::json;
+use weighbridge::hardware::Catalogue;
+use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::judgement::{Reason, Verdict};
+use weighbridge::surroundings::Surroundings;
+
+use crate::stated::{STATED, pytorchjob, with, without};
+use crate::{judged, source};
+
+#[test]
+fn what_is_stated_in_full_is_judged_in_full() {
+    let judgement = judged(&pytorchjob(STATED, 7));
+    assert_eq!((judgement.verdict, judgement.reason), (Verdict::Fits, Reason::BelowCapacity));
+    assert!(
+        judgement.message.starts_with("needs ") && judgement.message.contains("an H100-80GB offers 79.1 GiB")
+    );
+    assert_eq!(judgement.summary.model.as_deref(), Some("llama-2-7b"));
+    assert_eq!(judgement.summary.accelerators, Some(64));
+    let time = judgement.time.as_ref().unwrap();
+    assert!(time.days.unwrap() > 1.0 && time.gpu_hours.unwrap() > 1000.0);
+    assert!(judgement.cost.as_ref().unwrap().as_of.is_some());
+    for (field, value, from) in [
+        ("model.name", "llama-2-7b", "annotation weighbridge.dev/model"),
+        ("model.layers", "32", "model llama-2-7b"),
+        ("dataset.tokens", "1T", "annotation weighbridge.dev/tokens"),
+        ("accelerator.count", "64", "limits nvidia.com/gpu × replicas"),
+        ("optimizer", "AdamW", "assumed"),
+    ] {
+        assert_eq!(source(&judgement, field), Some((value, from)), "{field}");
+    }
+    assert!(judgement.warnings.is_empty(), "{:?}", judgement.warnings);
+}
+
+#[test]
+fn a_denial_says_what_is_needed_what_there_is_and_what_would_fit() {
+    let judgement = judged(&pytorchjob(&with(STATED, ("sharding", "ddp")), 7));
+    assert_eq!((judgement.verdict, judgement.reason), (Verdict::OutOfMemory, Reason::AboveCapacity));
+    assert!(judgement.oom_probability.unwrap() >= 0.9);
+    assert!(judgement.message.ends_with("; sharding=fsdp fits"), "{}", judgement.message);
+    assert_eq!(judgement.advice[0].change, "sharding=fsdp");
+    assert_eq!(
+        serde_json::to_value(&judgement.advice[0].spec).unwrap(),
+        json!({"parallelism": {"sharding": "FSDP"}})
+    );
+    let ask = Ask { advice: false, ..Ask::default() };
+    let object = pytorchjob(&with(STATED, ("sharding", "ddp")), 7);
+    let quick = judge(&object, &Surroundings::default(), Catalogue::builtin(), &Rules::default(), &ask);
+    assert!(quick.advice.is_empty() && quick.verdict == Verdict::OutOfMemory);
+}
+
+#[test]
+fn what_can_be_said_is_said() {
+    let count_unknown = json!({
+        "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "what-if"},
+        "spec": {"model": {"name": "llama-2-7b"}, "accelerator": {"type": "H100-80GB"}, "dataset": {"tokens": "1T"}},
+    });
+    let judgement = judged(&count_unknown);
+    let time = judgement.time.as_ref().unwrap();
+    assert_eq!((time.days, judgement.summary.accelerators), (None, None));
+    assert!(time.gpu_hours.is_some() && judgement.cost.is_some());
+
+    let tokens_unknown = judged(&pytorchjob(&without(STATED, &["tokens"]), 7));
+    assert_eq!(tokens_unknown.verdict, Verdict::Fits);
+    assert!(tokens_unknown.cost.is_none() && tokens_unknown.time.unwrap().gpu_hours.is_none());
+
+    let accelerator_unknown = judged(&pytorchjob(&without(STATED, &["gpu-type"]), 7));
+    assert_eq!(accelerator_unknown.verdict, Verdict::Unknown);
+    assert_eq!(accelerator_unknown.reason, Reason::UnknownAccelerator);
+    assert_eq!(accelerator_unknown.missing.first().map(String::as_str), Some("accelerator.type"));
+    assert_eq!(accelerator_unknown.memory.unwrap().capacity_bytes, None);
+
+    let of_nobody = judged(&pytorchjob(&with(STATED, ("gpu-type", "H9000-640GB")), 7));
+    assert_eq!((of_nobody.reason, of_nobody.memory.is_some()), (Reason::UnknownAccelerator, true));
+    assert_eq!(of_nobody.missing.first().map(String::as_str), Some("accelerator.memory"));
+}

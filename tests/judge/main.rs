@@ -1,0 +1,34 @@
+//! The contract of `judge`: what comes out for what goes in, whatever goes in. One subject a file.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod stated;
+
+mod accelerators;
+mod annotations;
+mod anything;
+mod bounds;
+mod estimates;
+mod figures;
+mod models;
+mod pods;
+mod training;
+
+use serde_json::Value;
+use weighbridge::hardware::Catalogue;
+use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::judgement::Judgement;
+use weighbridge::surroundings::Surroundings;
+
+fn judged_among(object: &Value, around: &Surroundings) -> Judgement {
+    judge(object, around, Catalogue::builtin(), &Rules::default(), &Ask::default())
+}
+
+fn judged(object: &Value) -> Judgement {
+    judged_among(object, &Surroundings::default())
+}
+
+fn source<'a>(judgement: &'a Judgement, field: &str) -> Option<(&'a str, &'a str)> {
+    let input = judgement.inputs.iter().find(|input| input.field == field)?;
+    Some((input.value.as_str(), input.source.as_str()))
+}
