@@ -441,6 +441,8 @@ group! {
         #[allow(clippy::doc_markdown, reason = "the description of a field in the CRD is plain text")]
         #[cfg_attr(feature = "schema", schemars(length(max = 32), inner(length(max = 64))))]
         targets: Vec<String>,
+        /// Dropout on the adapters' inputs, in percent.
+        dropout: Decimal,
     }
 }
 

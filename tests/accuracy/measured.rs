@@ -67,7 +67,8 @@ impl Run {
     /// What is left where a person says no more than model, method, batch and device.
     fn short_job(&self) -> TrainingJob {
         let job = self.job();
-        let finetuning = job.finetuning.map(|finetuning| Finetuning { targets: None, ..finetuning });
+        let finetuning =
+            job.finetuning.map(|finetuning| Finetuning { targets: None, dropout: None, ..finetuning });
         let batch = job.batch.map(|batch| Batch { packing: None, ..batch });
         TrainingJob {
             model: job.model,

@@ -72,6 +72,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         lengths(job, likely),
         sequence_parallel(job, likely),
         targets(job),
+        adapter_dropout(job, likely),
     ]
     .into_iter()
     .flatten()
@@ -414,4 +415,19 @@ fn targets(job: &TrainingJob) -> Option<Choice> {
         move |plan| set(plan, Targets::QUERY_VALUE),
         move |plan| set(plan, Targets::ALL),
     ))
+}
+
+/// Every second configuration has a dropout before the adapters, unless the framework says what it does.
+fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let given = job.finetuning.as_ref().and_then(|finetuning| finetuning.dropout).is_some();
+    let documented = job.framework.is_some() && finetuning::dropout(likely.framework).is_some();
+    if given || documented || likely.adapters.is_none() {
+        return None;
+    }
+    let set = |plan: &mut Plan, dropout| {
+        if let Some(adapters) = &mut plan.adapters {
+            adapters.dropout = dropout;
+        }
+    };
+    Some(choice("finetuning.dropout", move |plan| set(plan, false), move |plan| set(plan, true)))
 }

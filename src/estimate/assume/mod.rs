@@ -23,6 +23,7 @@
 //! | how replicas that the batch cannot go round are divided | by tensor | by context | by context |
 //! | dimensions, from the size alone | a wide shape, an eighth of it active under expert parallelism, 32k words | the usual shape, 100k | a narrow one, 152k |
 //! | adapter targets | queries and values | all | all |
+//! | dropout before adapters | none | none | some |
 
 mod choices;
 mod division;

@@ -2,7 +2,7 @@
 //!
 //! **Recognised** by its program, or by `--stage` beside `--finetuning_type`, `--template` or `--cutoff_len`, in arguments or
 //! in the file that they name. Keys are Transformers' and its own; read from the release 0.9.3 (`llamafactory/hparams`):
-//! LoRA of rank 8 on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
+//! LoRA of rank 8 without dropout on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
 //! DeepSpeed or FSDP divides it. It trains fp32 copies of what it loads in bf16 unless told `pure_bf16`. Its preference and
 //! reinforcement stages are not covered.
 
@@ -100,7 +100,7 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, said: &m
         said.assume("finetuning.method", "LoRA", SOURCE);
     }
     if said.get("finetuning.method").is_some_and(|method| method != "Full") {
-        said.assume("finetuning.rank", 8, SOURCE);
+        settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "0")], SOURCE, said);
         said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
     }
     let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));

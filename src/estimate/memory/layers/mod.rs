@@ -339,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn an_adapters_dropout_keeps_a_mask_of_its_input() {
+        let of = |dropout| {
+            let mut plan = plan(llama(), Precision::BF16, Precision::BF16);
+            let targets = Targets::ALL;
+            plan.adapters = Some(Adapters { rank: 8, targets, quantized: false, width: 4, dropout });
+            kept(&plan, false)
+        };
+        let (h, q, f) = (512, 512, 1536);
+        assert_eq!(of(true) - of(false), 5 * h + q + f);
+    }
+
+    #[test]
     fn a_checkpointed_layer_keeps_its_input() {
         let plan = plan(llama(), Precision::BF16, Precision::BF16);
         assert_eq!(Program::of(&plan, false).run(Recompute::Full, true).kept, Bytes(TOKENS * 2 * 512));
