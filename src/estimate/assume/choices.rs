@@ -4,7 +4,8 @@
 
 use crate::model::Shape;
 use crate::workload::{
-    Attention, Dispatcher, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob,
+    Attention, Dispatcher, Framework, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Sharding, TrainingJob,
 };
 
 use super::super::plan::{Plan, Targets};
@@ -59,6 +60,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         dispatcher(job, likely),
         framework(job, likely),
         stored_precision(job, likely),
+        step(job, likely),
         autocast(job, likely),
         sharding(job, likely),
         sequence(job),
@@ -186,18 +188,43 @@ fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 
 /// Hugging Face trains what it loaded: two-byte weights, or fp32 weights under autocast.
 fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    let hugging_face = job.framework == Some(Framework::HuggingFace);
-    if !hugging_face
+    let wide = states::widths(likely.framework, likely.precision, likely.sharding);
+    if job.framework != Some(Framework::HuggingFace)
         || job.parameter_precision.is_some()
         || likely.adapters.is_some()
-        || single(likely.precision)
-        || likely.widths.parameter <= likely.widths.compute
-        || likely.widths.main > 0.0
+        || wide.parameter <= wide.compute
+        || wide.main > 0.0
     {
         return None;
     }
-    let heavy = likely.widths;
-    Some(choice("parameterPrecision", |plan| plan.widths = PURE_HALF, move |plan| plan.widths = heavy))
+    let (lean, heavy) = (super::own_widths(job, PURE_HALF), super::own_widths(job, wide));
+    Some(choice("parameterPrecision", move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
+}
+
+/// Whether weights most likely have the two bytes a number that they were saved in. Transformers loads them so since 5.0,
+/// and most programs ask for it before, so that only a version under 5.0 means fp32, the default until then. Models with
+/// learned positions were saved in fp32; what divides the parameters makes fp32 of them.
+pub(super) fn loaded_as_saved(job: &TrainingJob, likely: &Plan) -> bool {
+    stored_precision(job, likely).is_some()
+        && likely.sharding == Sharding::None
+        && likely.shape.learned_positions == 0
+        && !likely.is_before(Framework::HuggingFace, 5, 0)
+}
+
+/// The Trainer's default is PyTorch's fused step where PyTorch is of 2.8 or later, since a late version of Transformers 4.
+fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    const LAST_WITHOUT: (u32, u32) = (4, 55);
+    let trainer = job.framework == Some(Framework::HuggingFace) && likely.optimizer == Optimizer::AdamW;
+    let older = likely.is_before(Framework::HuggingFace, LAST_WITHOUT.0, LAST_WITHOUT.1);
+    if !trainer || older || job.optimizer_implementation.is_some() {
+        return None;
+    }
+    let set = |plan: &mut Plan, implementation| plan.implementation = implementation;
+    Some(choice(
+        "optimizerImplementation",
+        move |plan| set(plan, OptimizerImplementation::Fused),
+        move |plan| set(plan, OptimizerImplementation::Foreach),
+    ))
 }
 
 /// Whether Hugging Face's Trainer runs the model under autocast (`bf16=True`): where a format is asked for to compute in,

@@ -52,6 +52,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     }
     training_arguments::read(launch, &settings, said);
     training_arguments::precision(&settings, said);
+    training_arguments::loaded_unasked(&settings, SOURCE, said);
     training_arguments::steps_at_once(&settings, said);
     said.may("parallelism.sharding", "FSDP");
     settings::assume(&[("batch.microBatchSize", "8")], SOURCE, said);

@@ -107,6 +107,9 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, said: &m
     let started = ["accelerate launch", "deepspeed"].iter().any(|name| launch.launcher(name).is_some());
     if !sharded && !started {
         said.assume("parallelism.sharding", "None", SOURCE);
+        if said.knows("precision") && said.get("finetuning.method").is_some_and(|method| method == "Full") {
+            said.assume("parameterPrecision", "FP32", SOURCE);
+        }
     }
     training_arguments::steps_at_once(settings, said);
     let own = [("recompute", "Full"), ("batch.sequenceLength", "2048"), ("batch.microBatchSize", "8")];
@@ -128,6 +131,7 @@ mod tests {
              --gradient_accumulation_steps 8 --bf16 True --quantization_bit 4 --lora_target q_proj,v_proj",
             "torchrun src/train.py --stage sft --finetuning_type full --model_name_or_path Qwen/Qwen2.5-7B --pure_bf16 \
              --deepspeed examples/deepspeed/ds_z3_offload_config.json --flash_attn fa2 --packing true --use_badam",
+            "llamafactory-cli train --stage sft --model_name_or_path x/y --finetuning_type full --template t --bf16 true",
             "llamafactory-cli train --stage dpo --model_name_or_path x/y --finetuning_type lora",
             "llamafactory-cli train --stage sft --model_name_or_path x/y --finetuning_type freeze",
             "llamafactory-cli train /app/not-known.yaml",

@@ -161,6 +161,9 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
         said.assume("batch.microBatchSize", 8, TRAINER);
         training_arguments::steps_at_once(&settings, said);
     }
+    if matches!(whose, Whose::Transformers | Whose::Trl) {
+        training_arguments::loaded_unasked(&settings, TRAINER, said);
+    }
     match whose {
         Whose::Transformers => said.assume("recompute", "None", TRAINER),
         Whose::Habana => {
