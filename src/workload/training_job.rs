@@ -258,6 +258,10 @@ group! {
         qkv_biases: bool,
         /// Whether queries and keys are normalized, head by head.
         query_key_normalization: bool,
+        /// Whether what attention and feed-forward put out is normalized too, before it is added.
+        output_normalization: bool,
+        /// Whether logits are capped by a tanh: the output layer's, and those of unfused attention.
+        capped_logits: bool,
         /// The length of the learned position table, where it is not the sequence's.
         #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 134_217_728)))]
         max_positions: u32,

@@ -299,6 +299,9 @@ mod tests {
         ] {
             assert_eq!(kept(&plan(llama(), precision, stored), false), expected, "{precision}");
         }
+        let normalized = Model { output_normalization: Some(true), ..llama() };
+        let expected = 28 * h + 4 * q + 4 * k + 8 * f + 4 * a + 16;
+        assert_eq!(kept(&plan(normalized, Precision::BF16, Precision::BF16), false), expected);
         // Autocast keeps the weights' casts besides.
         let casts = 2 * (h * q + 2 * h * k + q * h + 3 * h * f) / TOKENS;
         let expected = 26 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8 + casts;

@@ -101,6 +101,17 @@ pub(super) fn wide_under_autocast(tape: &mut Tape, x: Tensor) -> Tensor {
     tape.cast(x, width)
 }
 
+/// `c·tanh(x/c)`, operation by operation: the tanh keeps its output.
+pub(super) fn capped(tape: &mut Tape, x: Tensor) -> Tensor {
+    let divided = tape.map(x);
+    tape.free(x);
+    let bent = tape.map_saving_output(divided, tape.width(divided));
+    tape.free(divided);
+    let y = tape.map(bent);
+    tape.free(bent);
+    y
+}
+
 /// An adapter's dropout keeps a mask of one byte a number; without it, the input is handed on.
 pub(super) fn adapter_dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let size = (tape.elements(x), tape.width(x));
