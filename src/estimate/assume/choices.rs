@@ -458,3 +458,42 @@ fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     };
     Some(choice("finetuning.dropout", move |plan| set(plan, false), move |plan| set(plan, true)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Device, assume};
+    use super::*;
+    use crate::workload::{Accelerator, Model, Positions};
+
+    /// Bytes of a stored parameter in the leanest, the likeliest and the heaviest plan.
+    fn stored(version: Option<&str>, positions: Positions, sharding: Sharding) -> [f64; 3] {
+        let job = TrainingJob {
+            model: Some(Model {
+                layers: Some(2),
+                hidden_size: Some(512),
+                positions: Some(positions),
+                ..Model::default()
+            }),
+            framework: Some(Framework::HuggingFace),
+            framework_version: version.map(ToOwned::to_owned),
+            parallelism: Some(crate::workload::Parallelism {
+                sharding: Some(sharding),
+                ..Default::default()
+            }),
+            accelerator: Some(Accelerator { count: Some(8), ..Accelerator::default() }),
+            ..TrainingJob::default()
+        };
+        let assumed = assume(&job, Device { bf16: true }).unwrap();
+        [assumed.lean(), assumed.likely.clone(), assumed.heavy()].map(|plan| plan.widths.parameter)
+    }
+
+    #[test]
+    fn transformers_weights_are_as_saved_but_for_old_versions_old_models_and_fsdp() {
+        use Positions::{Learned, Rotary};
+        assert_eq!(stored(Some("5.1"), Rotary, Sharding::None), [2.0, 2.0, 4.0]);
+        assert_eq!(stored(None, Rotary, Sharding::None), [2.0, 2.0, 4.0]);
+        assert_eq!(stored(Some("4.57"), Rotary, Sharding::None), [2.0, 4.0, 4.0]);
+        assert_eq!(stored(Some("5.1"), Learned, Sharding::None), [2.0, 4.0, 4.0]);
+        assert_eq!(stored(Some("5.1"), Rotary, Sharding::FSDP), [2.0, 4.0, 4.0]);
+    }
+}

@@ -87,3 +87,36 @@ pub(super) fn adapters(
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Device, assume};
+    use super::*;
+    use crate::units::Decimal;
+    use crate::workload::{Finetuning, Model};
+
+    /// Whether adapters have a dropout in the leanest, the likeliest and the heaviest plan.
+    fn dropouts(framework: Framework, percent: Option<f64>) -> [bool; 3] {
+        let job = TrainingJob {
+            model: Some(Model { layers: Some(2), hidden_size: Some(512), ..Model::default() }),
+            framework: Some(framework),
+            finetuning: Some(Finetuning {
+                method: Some(Method::LoRA),
+                dropout: percent.map(Decimal::from_f64),
+                ..Finetuning::default()
+            }),
+            ..TrainingJob::default()
+        };
+        let assumed = assume(&job, Device { bf16: true }).unwrap();
+        [assumed.lean(), assumed.likely.clone(), assumed.heavy()].map(|plan| plan.adapters.unwrap().dropout)
+    }
+
+    #[test]
+    fn a_dropout_that_nobody_states_is_in_the_heaviest_plan_alone() {
+        assert_eq!(dropouts(Framework::HuggingFace, None), [false, false, true]);
+        assert_eq!(dropouts(Framework::HuggingFace, Some(5.0)), [true; 3]);
+        assert_eq!(dropouts(Framework::HuggingFace, Some(0.0)), [false; 3]);
+        assert_eq!(dropouts(Framework::LitGPT, None), [true; 3]);
+        assert_eq!(dropouts(Framework::LitGPT, Some(0.0)), [false; 3]);
+    }
+}
