@@ -110,7 +110,7 @@ fn what_is_hopeless_by_its_own_words_is_denied() {
 
 #[test]
 fn what_a_script_may_do_without_a_word_is_never_denied_for() {
-    let own = "torchrun --nproc_per_node 8 train.py --model_name_or_path meta-llama/Llama-2-70b-hf --bf16 True \
+    let own = "torchrun --nproc_per_node 8 train.py --model_name_or_path meta-llama/Llama-3.1-405B --bf16 True \
         --per_device_train_batch_size 1 --output_dir o --gradient_checkpointing True --max_seq_length 1024";
     let judgement = commanded(own, 1, "A100-80GB");
     assert_eq!(judgement.verdict, Verdict::Unknown, "{}", judgement.message);

@@ -102,8 +102,14 @@ const VALIDATIONS: &[Validation] = &[
     },
     Validation {
         at: &["finetuning"],
-        rule: "!has(self.method) || self.method != 'Full' || (!has(self.rank) && !has(self.targets))",
-        message: "rank and targets must not be given when method is Full",
+        rule: "!has(self.method) || self.method != 'Full' || \
+               (!has(self.rank) && !has(self.targets) && !has(self.dropout))",
+        message: "rank, targets and dropout must not be given when method is Full",
+    },
+    Validation {
+        at: &["finetuning"],
+        rule: "!has(self.dropout) || double(self.dropout) <= 100.0",
+        message: "dropout must be at most 100, since it is in percent",
     },
     Validation {
         at: &["dataset"],

@@ -67,6 +67,8 @@ struct VaryingLengths {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdleLogits {
+    /// The share of it that lies idle.
+    idle: f64,
     /// The share of it that cannot be given back when the device is full.
     stays: f64,
 }
@@ -167,6 +169,11 @@ impl Calibration {
         }
         let logits = plan.micro_batch.saturating_mul(plan.typical_sequence).saturating_mul(plan.shape.vocab);
         Bytes::of(logits, self.varying_lengths.logit_bytes)
+    }
+
+    /// Of a block of logits, what lies idle while there is room.
+    pub fn idle_logits_at_the_peak(&self, block: Bytes) -> Bytes {
+        block.scale(self.idle_logits.idle)
     }
 
     /// Of an idle block of logits, what cannot be given back when the device is full.

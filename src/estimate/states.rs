@@ -9,6 +9,7 @@
 //! DeepSpeed ZeRO 3                         2          -       4         4            18
 //! FSDP, torchtitan (fp32 shards)           4          4       -         -            16
 //! Hugging Face, autocast on fp32           4          4       -         -            16 (and the weights' casts)
+//! Hugging Face, weights as saved           2          2       -         -            4 (moments of 2 each)
 //! pure bf16 (litgpt, torchtune, …)         2          2       -         -            4 (moments of 2 each)
 //! any, fp32                                4          4       -         -            16
 //! ```

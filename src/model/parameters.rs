@@ -62,7 +62,8 @@ impl Parameters {
         let h = shape.hidden;
         let norm = if shape.layer_norm { 2 * h } else { h };
         let attention = attention(shape);
-        let norms = 2 * norm + if shape.query_key_norm { 2 * shape.head_size } else { 0 };
+        let heads = if shape.query_key_norm { 2 * shape.head_size } else { 0 };
+        let norms = norm * if shape.output_norm { 4 } else { 2 } + heads;
         let (ffn, ffn_bias_sharded, ffn_bias_replicated) = feed_forward(shape, shape.ffn);
         let dense_layer = LayerParameters {
             tensor_sharded: sum(&[attention.tensor_sharded, ffn, ffn_bias_sharded]),

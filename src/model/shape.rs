@@ -38,6 +38,10 @@ pub struct Shape {
     pub qkv_biases: bool,
     /// Whether queries and keys are normalized.
     pub query_key_norm: bool,
+    /// Whether what attention and feed-forward put out is normalized before it is added.
+    pub output_norm: bool,
+    /// Whether logits are capped by a tanh.
+    pub capped_logits: bool,
     /// Whether normalization layers have biases beside their weights.
     pub layer_norm: bool,
     /// The mixture of experts, where there is one.
@@ -142,6 +146,8 @@ impl Shape {
             biases: model.biases.unwrap_or(learned),
             qkv_biases: model.qkv_biases.or(model.biases).unwrap_or(learned),
             query_key_norm: model.query_key_normalization.unwrap_or(false),
+            output_norm: model.output_normalization.unwrap_or(false),
+            capped_logits: model.capped_logits.unwrap_or(false),
             layer_norm: model.normalization.map_or(learned, |n| n == Normalization::LayerNorm),
             experts: Self::experts(model, layers, ffn),
             latent: model.latent_attention.as_ref().map(|latent| LatentAttention {
@@ -199,6 +205,8 @@ impl Shape {
             biases: false,
             qkv_biases: false,
             query_key_norm: false,
+            output_norm: false,
+            capped_logits: false,
             layer_norm: false,
             experts: Self::experts(model, layers, ffn),
             latent: None,

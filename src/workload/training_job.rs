@@ -258,6 +258,10 @@ group! {
         qkv_biases: bool,
         /// Whether queries and keys are normalized, head by head.
         query_key_normalization: bool,
+        /// Whether what attention and feed-forward put out is normalized too, before it is added.
+        output_normalization: bool,
+        /// Whether logits are capped by a tanh: the output layer's, and those of unfused attention.
+        capped_logits: bool,
         /// The length of the learned position table, where it is not the sequence's.
         #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 134_217_728)))]
         max_positions: u32,
@@ -441,6 +445,8 @@ group! {
         #[allow(clippy::doc_markdown, reason = "the description of a field in the CRD is plain text")]
         #[cfg_attr(feature = "schema", schemars(length(max = 32), inner(length(max = 64))))]
         targets: Vec<String>,
+        /// Dropout on the adapters' inputs, in percent.
+        dropout: Decimal,
     }
 }
 

@@ -18,6 +18,7 @@
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::memory::{Peak, peak};
+use weighbridge::units::Decimal;
 use weighbridge::workload::{
     Activation, Batch, Finetuning, Framework, Loss, Method, Model, Normalization, Optimizer,
     OptimizerImplementation, Parallelism, Positions, Precision, Recompute, Sharding, TrainingJob,
@@ -134,6 +135,7 @@ impl<'a> Row<'a> {
                 method: Some(Method::LoRA),
                 rank: Some(self.number("lora")),
                 targets: Some(vec!["q_proj".into(), "v_proj".into()]),
+                dropout: Some(Decimal::from_f64(0.0)),
             }),
             framework: Some(Framework::HuggingFace),
             ..TrainingJob::default()

@@ -4,7 +4,8 @@
 
 use crate::model::Shape;
 use crate::workload::{
-    Attention, Dispatcher, Framework, Loss, Model, Precision, Recompute, Sharding, TrainingJob,
+    Attention, Dispatcher, Framework, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Sharding, TrainingJob,
 };
 
 use super::super::plan::{Plan, Targets};
@@ -59,6 +60,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         dispatcher(job, likely),
         framework(job, likely),
         stored_precision(job, likely),
+        step(job, likely),
         autocast(job, likely),
         sharding(job, likely),
         sequence(job),
@@ -72,6 +74,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         lengths(job, likely),
         sequence_parallel(job, likely),
         targets(job),
+        adapter_dropout(job, likely),
     ]
     .into_iter()
     .flatten()
@@ -185,18 +188,43 @@ fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 
 /// Hugging Face trains what it loaded: two-byte weights, or fp32 weights under autocast.
 fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    let hugging_face = job.framework == Some(Framework::HuggingFace);
-    if !hugging_face
+    let wide = states::widths(likely.framework, likely.precision, likely.sharding);
+    if job.framework != Some(Framework::HuggingFace)
         || job.parameter_precision.is_some()
         || likely.adapters.is_some()
-        || single(likely.precision)
-        || likely.widths.parameter <= likely.widths.compute
-        || likely.widths.main > 0.0
+        || wide.parameter <= wide.compute
+        || wide.main > 0.0
     {
         return None;
     }
-    let heavy = likely.widths;
-    Some(choice("parameterPrecision", |plan| plan.widths = PURE_HALF, move |plan| plan.widths = heavy))
+    let (lean, heavy) = (super::own_widths(job, PURE_HALF), super::own_widths(job, wide));
+    Some(choice("parameterPrecision", move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
+}
+
+/// Whether weights most likely have the two bytes a number that they were saved in. Transformers loads them so since 5.0,
+/// and most programs ask for it before, so that only a version under 5.0 means fp32, the default until then. Models with
+/// learned positions were saved in fp32; what divides the parameters makes fp32 of them.
+pub(super) fn loaded_as_saved(job: &TrainingJob, likely: &Plan) -> bool {
+    stored_precision(job, likely).is_some()
+        && likely.sharding == Sharding::None
+        && likely.shape.learned_positions == 0
+        && !likely.is_before(Framework::HuggingFace, 5, 0)
+}
+
+/// The Trainer's default is PyTorch's fused step where PyTorch is of 2.8 or later, since a late version of Transformers 4.
+fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    const LAST_WITHOUT: (u32, u32) = (4, 55);
+    let trainer = job.framework == Some(Framework::HuggingFace) && likely.optimizer == Optimizer::AdamW;
+    let older = likely.is_before(Framework::HuggingFace, LAST_WITHOUT.0, LAST_WITHOUT.1);
+    if !trainer || older || job.optimizer_implementation.is_some() {
+        return None;
+    }
+    let set = |plan: &mut Plan, implementation| plan.implementation = implementation;
+    Some(choice(
+        "optimizerImplementation",
+        move |plan| set(plan, OptimizerImplementation::Fused),
+        move |plan| set(plan, OptimizerImplementation::Foreach),
+    ))
 }
 
 /// Whether Hugging Face's Trainer runs the model under autocast (`bf16=True`): where a format is asked for to compute in,
@@ -414,4 +442,58 @@ fn targets(job: &TrainingJob) -> Option<Choice> {
         move |plan| set(plan, Targets::QUERY_VALUE),
         move |plan| set(plan, Targets::ALL),
     ))
+}
+
+/// Every second configuration has a dropout before the adapters, unless the framework says what it does.
+fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let given = job.finetuning.as_ref().and_then(|finetuning| finetuning.dropout).is_some();
+    let documented = job.framework.is_some() && finetuning::dropout(likely.framework).is_some();
+    if given || documented || likely.adapters.is_none() {
+        return None;
+    }
+    let set = |plan: &mut Plan, dropout| {
+        if let Some(adapters) = &mut plan.adapters {
+            adapters.dropout = dropout;
+        }
+    };
+    Some(choice("finetuning.dropout", move |plan| set(plan, false), move |plan| set(plan, true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Device, assume};
+    use super::*;
+    use crate::workload::{Accelerator, Model, Positions};
+
+    /// Whether weights are in fp32 in the leanest, the likeliest and the heaviest plan.
+    fn single(version: Option<&str>, positions: Positions, sharding: Sharding) -> [bool; 3] {
+        let job = TrainingJob {
+            model: Some(Model {
+                layers: Some(2),
+                hidden_size: Some(512),
+                positions: Some(positions),
+                ..Model::default()
+            }),
+            framework: Some(Framework::HuggingFace),
+            framework_version: version.map(ToOwned::to_owned),
+            parallelism: Some(crate::workload::Parallelism {
+                sharding: Some(sharding),
+                ..Default::default()
+            }),
+            accelerator: Some(Accelerator { count: Some(8), ..Accelerator::default() }),
+            ..TrainingJob::default()
+        };
+        let assumed = assume(&job, Device { bf16: true }).unwrap();
+        [assumed.lean(), assumed.likely.clone(), assumed.heavy()].map(|plan| plan.widths.parameter > 2.0)
+    }
+
+    #[test]
+    fn transformers_weights_are_as_saved_but_for_old_versions_old_models_and_fsdp() {
+        use Positions::{Learned, Rotary};
+        assert_eq!(single(Some("5.1"), Rotary, Sharding::None), [false, false, true]);
+        assert_eq!(single(None, Rotary, Sharding::None), [false, false, true]);
+        assert_eq!(single(Some("4.57"), Rotary, Sharding::None), [false, true, true]);
+        assert_eq!(single(Some("5.1"), Learned, Sharding::None), [false, true, true]);
+        assert_eq!(single(Some("5.1"), Rotary, Sharding::FSDP), [false, true, true]);
+    }
 }

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!                         frozen weights     not quantized under QLoRA   adapters   dropout before them
-//! Hugging Face with PEFT  computation's      fp32                        fp32       none
+//! Hugging Face with PEFT  computation's      fp32                        fp32       none or some, the likeliest none
 //! LitGPT                  computation's      computation's               as weights 5 %
-//! torchtune, plain FSDP   computation's      computation's               as weights none
-//! others                  computation's      computation's               fp32       none
+//! torchtune               computation's      computation's               as weights none
+//! plain FSDP              computation's      computation's               as weights none or some, the likeliest none
+//! others                  computation's      computation's               fp32       none or some, the likeliest none
 //! ```
+//!
+//! PEFT has no dropout by default, and most public configurations ask for 5 or 10 %: any needs the same memory.
 //!
 //! Rank 8 where none is given. Sources: PEFT's `autocast_adapter_dtype` and `prepare_model_for_kbit_training`; LitGPT's
 //! config hub (`lora_dropout: 0.05`); torchtune's recipes (`dtype: bf16`, `lora_dropout: 0.0`).
@@ -52,6 +55,15 @@ pub(super) fn stored(method: Option<Method>, adapted: bool, framework: Framework
     Widths { parameter, ..widths }
 }
 
+/// Whether a dropout stands before the adapters, where the framework's documentation says.
+pub(super) fn dropout(framework: Framework) -> Option<bool> {
+    match framework {
+        Framework::LitGPT => Some(true),
+        Framework::Torchtune => Some(false),
+        _ => None,
+    }
+}
+
 /// The adapters, where not every weight is trained.
 pub(super) fn adapters(
     job: &TrainingJob,
@@ -69,6 +81,42 @@ pub(super) fn adapters(
         targets: finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named),
         quantized: method == Some(Method::QLoRA),
         width: if as_weights && widths.parameter <= 2.0 { 2 } else { 4 },
-        dropout: framework == Framework::LitGPT,
+        dropout: match finetuning.dropout {
+            Some(percent) => percent.micros > 0,
+            None => dropout(framework).unwrap_or(false),
+        },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Device, assume};
+    use super::*;
+    use crate::units::Decimal;
+    use crate::workload::{Finetuning, Model};
+
+    /// Whether adapters have a dropout in the leanest, the likeliest and the heaviest plan.
+    fn dropouts(framework: Framework, percent: Option<f64>) -> [bool; 3] {
+        let job = TrainingJob {
+            model: Some(Model { layers: Some(2), hidden_size: Some(512), ..Model::default() }),
+            framework: Some(framework),
+            finetuning: Some(Finetuning {
+                method: Some(Method::LoRA),
+                dropout: percent.map(Decimal::from_f64),
+                ..Finetuning::default()
+            }),
+            ..TrainingJob::default()
+        };
+        let assumed = assume(&job, Device { bf16: true }).unwrap();
+        [assumed.lean(), assumed.likely.clone(), assumed.heavy()].map(|plan| plan.adapters.unwrap().dropout)
+    }
+
+    #[test]
+    fn a_dropout_that_nobody_states_is_in_the_heaviest_plan_alone() {
+        assert_eq!(dropouts(Framework::HuggingFace, None), [false, false, true]);
+        assert_eq!(dropouts(Framework::HuggingFace, Some(5.0)), [true; 3]);
+        assert_eq!(dropouts(Framework::HuggingFace, Some(0.0)), [false; 3]);
+        assert_eq!(dropouts(Framework::LitGPT, None), [true; 3]);
+        assert_eq!(dropouts(Framework::LitGPT, Some(0.0)), [false; 3]);
+    }
 }

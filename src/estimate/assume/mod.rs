@@ -16,6 +16,8 @@
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
 //! | sequence parallel | on | on | off |
+//! | weights, of Transformers | as computed with | so too, since 5.0 or without a version; else fp32 | fp32 |
+//! | step of the optimizer, the Trainer's | fused | over lists of tensors | over lists of tensors |
 //! | version, of Transformers | 4.45 and over | 4.45 and over | before |
 //! | loss, torchtitan's without version or compilation | chunked | by both | eager |
 //! | compilation, torchtitan's | on | off | off |
@@ -23,6 +25,7 @@
 //! | how replicas that the batch cannot go round are divided | by tensor | by context | by context |
 //! | dimensions, from the size alone | a wide shape, an eighth of it active under expert parallelism, 32k words | the usual shape, 100k | a narrow one, 152k |
 //! | adapter targets | queries and values | all | all |
+//! | dropout before adapters | none | none | some |
 
 mod choices;
 mod division;
@@ -37,7 +40,7 @@ use crate::workload::{
 };
 
 use super::plan::Plan;
-use super::states::{self, Widths};
+use super::states::{self, PURE_HALF, Widths};
 
 /// A field that is open, and what it may be.
 pub struct Choice {
@@ -212,7 +215,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     }
     let widths = states::widths(framework, precision, sharding);
     let widths = own_widths(job, finetuning::stored(method, adapted, framework, widths));
-    let likely = Plan {
+    let mut likely = Plan {
         shape,
         tensor,
         sequence_parallel: sequence_parallel && tensor > 1,
@@ -265,6 +268,10 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
     };
+    if choices::loaded_as_saved(job, &likely) {
+        likely.widths = own_widths(job, PURE_HALF);
+        notes.assume("parameterPrecision", precision);
+    }
     lint(&likely, &mut notes);
     let choices = choices::open(job, &model, &likely);
     Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })

@@ -147,7 +147,8 @@ fn peak_of(
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
     let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
     let shares = || allocated + left + gone + calibration.slack(plan, transient);
-    let wished = holes::reserved(plan, rank, weights + states + workspaces, instants)
+    let idle = calibration.idle_logits_at_the_peak(holes::idle_logits(plan));
+    let wished = holes::reserved(plan, rank, weights + states + workspaces, idle, instants)
         .unwrap_or_else(shares)
         .max(wrapping::wrapped(plan, counted, weights + states, gathered));
     // The allocator keeps what the device has room for.

@@ -89,8 +89,12 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
         said.may("finetuning.method", "QLoRA");
         return;
     }
-    if told.is_none() {
-        said.assume("finetuning.method", "Full", SOURCE);
+    match told {
+        None => said.assume("finetuning.method", "Full", SOURCE),
+        Some(()) if said.get("finetuning.method").is_none_or(|method| method != "Full") => {
+            said.assume("finetuning.dropout", 0, SOURCE);
+        }
+        Some(()) => {}
     }
     let launched = launch.launcher("accelerate launch").is_some() || launch.runs_program("axolotl train");
     if launched && !["deepspeed", "fsdp", "fsdp_config"].iter().any(|key| settings.has(&[key])) {

@@ -3,7 +3,7 @@
 //!
 //! **Recognised** by `--model_uri` beside `--training_parameters`, which hold the Trainer's arguments as JSON; the image
 //! brings its command. Read from kubeflow/training-operator's `sdk/python/kubeflow/trainer/hf_llm_training.py` at 1034403b: LoRA of
-//! rank 8, PEFT's own default, wherever `--lora_config` stands. A process may split the model over what it sees.
+//! rank 8 without dropout, PEFT's own defaults, wherever `--lora_config` stands. A process may split the model over what it sees.
 
 use super::config;
 use super::flags::Takes;
@@ -42,15 +42,17 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
             if settings.has(&["quantization_config"]) {
                 said.may("finetuning.method", "QLoRA");
                 settings::read_one(&settings, &["r"], "finetuning.rank", Takes::Number, said);
+                settings::read_one(&settings, &["lora_dropout"], "finetuning.dropout", Takes::Percent, said);
             } else {
                 peft::adapters(&settings, &setting, false, said);
             }
-            said.assume("finetuning.rank", 8, SOURCE);
+            settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "0")], SOURCE, said);
         }
         None => said.may("finetuning.method", "QLoRA"),
     }
     training_arguments::read(launch, &settings, said);
     training_arguments::precision(&settings, said);
+    training_arguments::loaded_unasked(&settings, SOURCE, said);
     training_arguments::steps_at_once(&settings, said);
     said.may("parallelism.sharding", "FSDP");
     settings::assume(&[("batch.microBatchSize", "8")], SOURCE, said);

@@ -138,7 +138,8 @@ fn lora(settings: &Settings<'_>, command: &str, said: &mut Said) {
         None => said.argument("finetuning.method", "LoRA", command),
     }
     settings::read_one(settings, &["lora_r"], "finetuning.rank", Takes::Number, said);
-    said.assume("finetuning.rank", 8, SOURCE);
+    settings::read_one(settings, &["lora_dropout"], "finetuning.dropout", Takes::Percent, said);
+    settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "5")], SOURCE, said);
     let on = |name: &str, usual: bool| settings.on(&[name]).unwrap_or(usual);
     let targets = LAYERS.iter().filter(|(name, usual, _)| on(name, *usual)).flat_map(|(.., layers)| *layers);
     let targets: Vec<&str> = targets.copied().collect();

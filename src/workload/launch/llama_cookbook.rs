@@ -35,6 +35,7 @@ const FLAGS: &[Flag] = &[
 const LORA: &[Flag] = &[
     flag(&["lora_config.r", "r"], "finetuning.rank", Takes::Number),
     flag(&["lora_config.target_modules", "target_modules"], "finetuning.targets", Takes::List),
+    flag(&["lora_config.lora_dropout", "lora_dropout"], "finetuning.dropout", Takes::Percent),
 ];
 
 const DEFAULTS: &[(&str, &str)] = &[
@@ -89,7 +90,7 @@ fn method(settings: &Settings<'_>, said: &mut Said) {
         return;
     }
     settings::read(LORA, settings, said);
-    settings::assume(&[("finetuning.rank", "8")], SOURCE, said);
+    settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "5")], SOURCE, said);
     said.assume("finetuning.targets", vec!["q_proj", "v_proj"], SOURCE);
     match settings.get(&["quantization"]) {
         None => peft.says(said, "finetuning.method", "LoRA"),

@@ -2,7 +2,7 @@
 //!
 //! **Recognised** by its program, or by `--stage` beside `--finetuning_type`, `--template` or `--cutoff_len`, in arguments or
 //! in the file that they name. Keys are Transformers' and its own; read from the release 0.9.3 (`llamafactory/hparams`):
-//! LoRA of rank 8 on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
+//! LoRA of rank 8 without dropout on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
 //! DeepSpeed or FSDP divides it. It trains fp32 copies of what it loads in bf16 unless told `pure_bf16`. Its preference and
 //! reinforcement stages are not covered.
 
@@ -100,13 +100,16 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, said: &m
         said.assume("finetuning.method", "LoRA", SOURCE);
     }
     if said.get("finetuning.method").is_some_and(|method| method != "Full") {
-        said.assume("finetuning.rank", 8, SOURCE);
+        settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "0")], SOURCE, said);
         said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
     }
     let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));
     let started = ["accelerate launch", "deepspeed"].iter().any(|name| launch.launcher(name).is_some());
     if !sharded && !started {
         said.assume("parallelism.sharding", "None", SOURCE);
+        if said.knows("precision") && said.get("finetuning.method").is_some_and(|method| method == "Full") {
+            said.assume("parameterPrecision", "FP32", SOURCE);
+        }
     }
     training_arguments::steps_at_once(settings, said);
     let own = [("recompute", "Full"), ("batch.sequenceLength", "2048"), ("batch.microBatchSize", "8")];
@@ -128,6 +131,7 @@ mod tests {
              --gradient_accumulation_steps 8 --bf16 True --quantization_bit 4 --lora_target q_proj,v_proj",
             "torchrun src/train.py --stage sft --finetuning_type full --model_name_or_path Qwen/Qwen2.5-7B --pure_bf16 \
              --deepspeed examples/deepspeed/ds_z3_offload_config.json --flash_attn fa2 --packing true --use_badam",
+            "llamafactory-cli train --stage sft --model_name_or_path x/y --finetuning_type full --template t --bf16 true",
             "llamafactory-cli train --stage dpo --model_name_or_path x/y --finetuning_type lora",
             "llamafactory-cli train --stage sft --model_name_or_path x/y --finetuning_type freeze",
             "llamafactory-cli train /app/not-known.yaml",

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::complete::Written;
 use super::config::{self, Config};
-use super::flags::Takes::{List, Number, OneOf, Switch, Text};
+use super::flags::Takes::{List, Number, OneOf, Percent, Switch, Text};
 use super::flags::{Flag, flag};
 use super::said::Said;
 use super::settings::{self, Place, Settings};
@@ -32,6 +32,7 @@ const TABLE: &[Flag] = &[
     flag(&["model.pretrained_model_name_or_path"], "model.name", Text),
     flag(&["model.peft_config.r"], "finetuning.rank", Number),
     flag(&["model.peft_config.target_modules"], "finetuning.targets", List),
+    flag(&["model.peft_config.lora_dropout"], "finetuning.dropout", Percent),
     flag(
         &["model.attn_config.attn_impl"],
         "attention",

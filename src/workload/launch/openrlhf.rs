@@ -64,6 +64,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
         None | Some(Some(0)) => said.assume("finetuning.method", "Full", SOURCE),
         Some(Some(_)) => {
             peft::read(&settings, false, said);
+            said.assume("finetuning.dropout", 0, SOURCE);
             if !settings.has(&["target_modules"]) {
                 said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
             }

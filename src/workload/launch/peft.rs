@@ -20,7 +20,10 @@ const BITS: &[&str] = &["bits", "quantization_bit", "quant_bits"];
 /// Words that mean all weights.
 const FULL: &[&str] = &["full", "none", "false", "no", ""];
 
-const RANKS: &[Flag] = &[flag(RANK, "finetuning.rank", Takes::Number)];
+const DROPOUT: &[&str] = &["lora_dropout", "lora_dropout_p", "lora_config.lora_dropout"];
+
+const ADAPTERS: &[Flag] =
+    &[flag(RANK, "finetuning.rank", Takes::Number), flag(DROPOUT, "finetuning.dropout", Takes::Percent)];
 
 /// Says what is trained, where that is said: whether it is all weights, or adapters. With `switched`, nothing but a
 /// method or a switch turns adapters on.
@@ -53,7 +56,7 @@ pub(super) fn read(settings: &Settings<'_>, switched: bool, said: &mut Said) -> 
 
 /// Says what adapters there are, on behalf of the setting that turns them on.
 pub(super) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, said: &mut Said) {
-    settings::read(RANKS, settings, said);
+    settings::read(ADAPTERS, settings, said);
     targets(settings, said);
     let four = settings.get(FOUR_BITS);
     let bits = settings.get(BITS).and_then(|setting| Some((setting.number()?, setting)));

@@ -1,7 +1,7 @@
 //! ms-swift: `swift sft --model Qwen/Qwen2.5-7B-Instruct --train_type lora …`, and its names before 3.0.
 //!
 //! **Recognised** by its program or module. Read from the release 3.5.3 (`swift/llm/argument`, `swift/trainers`): LoRA of
-//! rank 8 on all linear layers in `sft`, a batch of 1, gradient checkpointing on, weights loaded in bf16. 2.6.1 had other
+//! rank 8 with a dropout of 5 % on all linear layers in `sft`, a batch of 1, gradient checkpointing on, weights loaded in bf16. 2.6.1 had other
 //! layers by model, and 2048 tokens; its names (`--sft_type`, `--model_id_or_path`) tell it. It runs one process, over which the
 //! model may be split, unless `NPROC_PER_NODE` stands in the environment. `swift rlhf` is not covered.
 
@@ -26,8 +26,13 @@ const FLAGS: &[Flag] = &[
     flag(&["use_flash_attn"], "attention", Takes::Word("Flash")),
 ];
 
-const DEFAULTS: &[(&str, &str)] =
-    &[("batch.microBatchSize", "1"), ("recompute", "Full"), ("precision", "BF16"), ("finetuning.rank", "8")];
+const DEFAULTS: &[(&str, &str)] = &[
+    ("batch.microBatchSize", "1"),
+    ("recompute", "Full"),
+    ("precision", "BF16"),
+    ("finetuning.rank", "8"),
+    ("finetuning.dropout", "5"),
+];
 
 /// Whether it is its launch.
 pub(super) fn recognises(launch: &Launch) -> bool {

@@ -197,6 +197,8 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, s
 fn adapters(name: &str, settings: &Settings<'_>, said: &mut Said) {
     let rank = &["model.lora_rank", "lora_rank"];
     settings::read_one(settings, rank, "finetuning.rank", Takes::Number, said);
+    let dropout = &["model.lora_dropout", "lora_dropout"];
+    settings::read_one(settings, dropout, "finetuning.dropout", Takes::Percent, said);
     let modules = settings.get(&["model.lora_attn_modules", "lora_attn_modules"]);
     let mlp = settings.on(&["model.apply_lora_to_mlp", "apply_lora_to_mlp"]) == Some(true);
     match modules.and_then(|setting| Some((Takes::List.read(&words_of(&setting))?, setting))) {
@@ -213,6 +215,7 @@ fn adapters(name: &str, settings: &Settings<'_>, said: &mut Said) {
     }
     let rank = RANKS.iter().find(|(begin, _)| name.starts_with(begin)).map_or(8, |(_, rank)| *rank);
     said.assume("finetuning.rank", rank, SOURCE);
+    settings::assume(&[("finetuning.dropout", "0")], SOURCE, said);
 }
 
 fn words_of(setting: &Setting) -> String {

@@ -3,9 +3,9 @@
 //! | program | told by | where nothing is said |
 //! | --- | --- | --- |
 //! | Transformers' examples | `run_clm.py`, `run_fim.py` | all weights, no checkpointing |
-//! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8, 512 tokens |
-//! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens, adapters of rank 16 |
-//! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens |
+//! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 with a dropout of 5 %, 512 tokens |
+//! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
+//! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens, adapters with a dropout of 5 % |
 //! | anybody's script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more of `TrainingArguments`' names | nothing |
 //!
 //! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
@@ -161,6 +161,9 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
         said.assume("batch.microBatchSize", 8, TRAINER);
         training_arguments::steps_at_once(&settings, said);
     }
+    if matches!(whose, Whose::Transformers | Whose::Trl) {
+        training_arguments::loaded_unasked(&settings, TRAINER, said);
+    }
     match whose {
         Whose::Transformers => said.assume("recompute", "None", TRAINER),
         Whose::Habana => {
@@ -177,16 +180,22 @@ fn trained(settings: &Settings<'_>, whose: Whose, said: &mut Said) {
     match (whose, told) {
         (Whose::Habana, _) => {
             said.assume("finetuning.method", "LoRA", HABANA);
-            said.assume("finetuning.rank", 8, HABANA);
+            settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "5")], HABANA, said);
         }
-        (Whose::Trl, Some(())) if said.get("finetuning.method").is_none_or(|method| method != "Full") => {
-            said.assume("finetuning.rank", 16, TRL);
+        (Whose::Trl, Some(())) if adapted(said) => {
+            settings::assume(&[("finetuning.rank", "16"), ("finetuning.dropout", "5")], TRL, said);
         }
+        (Whose::Fms, Some(())) if adapted(said) => said.assume("finetuning.dropout", 5, FMS),
         (_, Some(())) | (Whose::Own, None) => {}
         (Whose::Transformers, None) => said.assume("finetuning.method", "Full", TRAINER),
         (Whose::Trl, None) => said.assume("finetuning.method", "Full", TRL),
         (Whose::Fms, None) => said.assume("finetuning.method", "Full", FMS),
     }
+}
+
+/// Whether adapters are trained, as far as that is said.
+fn adapted(said: &Said) -> bool {
+    said.get("finetuning.method").is_none_or(|method| method != "Full")
 }
 
 /// How the ranks share the model, where neither the program nor its launcher is told.
@@ -275,7 +284,7 @@ mod tests {
             "torchrun run_lora_clm.py --model_name_or_path huggyllama/llama-7b --bf16=True \
              --per_device_train_batch_size 12 --lora_rank 4 --lora_target_modules q_proj v_proj --max_seq_length=512",
             "trl sft --model_name_or_path Qwen/Qwen2.5-7B --use_peft --lora_r 32 --lora_target_modules all-linear \
-             --load_in_4bit --packing --max_length 2048 --attn_implementation flash_attention_2 --use_liger_kernel",
+             --lora_dropout 0.1 --load_in_4bit --packing --max_length 2048 --attn_implementation flash_attention_2 --use_liger_kernel",
             "trl sft --model_name_or_path Qwen/Qwen2.5-7B --lora_r 32 --accelerate_config zero3",
             "python -m tuning.sft_trainer --model_name_or_path ibm-granite/granite-8b-code-base-4k --packing False \
              --per_device_train_batch_size 8 --torch_dtype bfloat16 --max_seq_length 512 --peft_method lora --r 4 \

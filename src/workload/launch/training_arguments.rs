@@ -233,6 +233,9 @@ fn fsdp(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
     }
 }
 
+/// What the format is called that the weights are loaded in.
+const LOADED: &[&str] = &["torch_dtype", "dtype", "model_dtype"];
+
 /// The format that is computed in, and the one that is loaded.
 pub(super) fn precision(settings: &Settings<'_>, said: &mut Said) {
     for (name, precision) in [("bf16", "BF16"), ("fp16", "FP16")] {
@@ -241,7 +244,17 @@ pub(super) fn precision(settings: &Settings<'_>, said: &mut Said) {
             break;
         }
     }
-    loaded(settings, &["torch_dtype", "dtype", "model_dtype"], said);
+    loaded(settings, LOADED, said);
+}
+
+/// What a program of Transformers' loads that asks for no format: fp32 before 5.0, what was saved since, and nobody knows
+/// which version runs.
+pub(super) fn loaded_unasked(settings: &Settings<'_>, source: &str, said: &mut Said) {
+    let is = |field: &str, word: &str| said.get(field).is_none_or(|value| value == word);
+    if is("parallelism.sharding", "None") && is("finetuning.method", "Full") && !settings.has(LOADED) {
+        said.assume("parameterPrecision", "FP32", source);
+        said.may("parameterPrecision", "BF16");
+    }
 }
 
 /// The format that the weights are loaded in: the stored one unless something casts them again, and then what is computed

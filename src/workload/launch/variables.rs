@@ -32,6 +32,7 @@ const VARIABLES: &[Flag] = &[
     flag(&["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH"], "batch.sequenceLength", Takes::Number),
     flag(RANK, "finetuning.rank", Takes::Number),
     flag(&["LORA_TARGET_MODULES"], "finetuning.targets", Takes::List),
+    flag(&["LORA_DROPOUT"], "finetuning.dropout", Takes::Percent),
     flag(&["NUM_TRAIN_EPOCHS", "NUM_EPOCHS"], "dataset.epochs", Takes::Number),
     flag(&["MAX_STEPS"], "dataset.steps", Takes::Number),
     flag(&["BF16"], "precision", Takes::Word("BF16")),

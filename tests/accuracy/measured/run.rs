@@ -8,11 +8,13 @@
 //! | `method` | `finetuning: {method, rank: 16}`, `targets: [q_proj, k_proj, v_proj, o_proj]` for `lora-attention` |
 //! | `weights` | `parameterPrecision: FP32` or `BF16`, and with autocast `precision: BF16` |
 //! | `optimizer`, `recompute`, `compile` | `optimizerImplementation`, `recompute`, `compile` |
+//! | `dropout` among the options | `finetuning.dropout: "5"`, else `"0"` |
 //! | `eager`, `mask` among the options | `attention: Unfused`, `Masked`; else `Flash` |
 
 use std::collections::BTreeMap;
 
 use weighbridge::model::known;
+use weighbridge::units::Decimal;
 use weighbridge::workload::{
     Accelerator, Attention, Batch, Finetuning, Framework, Method, Optimizer, OptimizerImplementation,
     Precision, Recompute, TrainingJob,
@@ -78,6 +80,8 @@ impl Run {
                 method: Some(if method == "full" { Method::Full } else { Method::LoRA }),
                 rank: (method != "full").then_some(16),
                 targets: (method == "lora-attention").then(attention_only),
+                dropout: (method != "full")
+                    .then(|| Decimal::from_f64(if self.has("dropout") { 5.0 } else { 0.0 })),
             }),
             batch: Some(Batch {
                 micro_batch_size: Some(micro_batch),

@@ -4,6 +4,7 @@
 
 use super::super::tape::{Tape, Tensor};
 use super::Program;
+use super::modules::capped;
 use crate::units::Bytes;
 use crate::workload::Attention;
 
@@ -53,7 +54,8 @@ fn to_every_head(tape: &mut Tape, query: Tensor, states: [Tensor; 2]) -> [Tensor
     })
 }
 
-/// Attention written out: scores, an fp32 softmax and its cast are tensors of heads × sequence numbers a token.
+/// Attention written out: scores, an fp32 softmax and its cast are tensors of heads × sequence numbers a token. Fused
+/// kernels cap without a tensor of their own, or not at all.
 fn unfused(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -69,6 +71,7 @@ fn unfused(
     let scores = tape.fused((elements, width), &[query, key], &[query, key], Bytes::ZERO, false);
     let scaled = tape.map(scores);
     tape.free(scores);
+    let scaled = if program.shape.capped_logits { capped(tape, scaled) } else { scaled };
     let masked = tape.map(scaled);
     tape.free(scaled);
     let wide = program.formats.autocast || !program.shape.layer_norm;

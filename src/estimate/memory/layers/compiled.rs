@@ -10,8 +10,8 @@
 //! gave: the two norms' inputs and outputs, what both projections add to the stream, queries, keys, values and the attention's
 //! output with its sums, gate, up and their product. What the backward pass takes for a moment is as without compilation.
 //! Evidence: four runs on an H200 (`tests/accuracy/measured`), Llama 3.2 1B with and without fp32 weights, Qwen2.5 0.5B, and
-//! Llama 3.2 3B with LoRA: allocated within 3 %. A mixture of experts, recomputation and quantized weights are not measured
-//! and count as not compiled.
+//! Llama 3.2 3B with LoRA: allocated within 3 %. A mixture of experts, recomputation, quantized weights and
+//! adapters behind a dropout are not measured and count as not compiled.
 
 use super::super::super::plan::Plan;
 use super::super::super::states;
@@ -26,7 +26,8 @@ pub(super) fn is_compiled(plan: &Plan) -> bool {
 
 /// Whether what a layer keeps is known of it compiled.
 pub(super) fn is_known(program: &Program<'_>, recompute: Recompute) -> bool {
-    recompute == Recompute::None && program.unpacked.is_none() && !program.mixture
+    let dropped = program.adapters.is_some_and(|adapters| adapters.dropout);
+    recompute == Recompute::None && program.unpacked.is_none() && !program.mixture && !dropped
 }
 
 /// What a compiled layer keeps; `casts` of its weights are kept with it.

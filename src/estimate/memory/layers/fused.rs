@@ -6,6 +6,7 @@
 //! ```text
 //! attention          4h/t'  + (4q + 4κ + 4a)/t      its input, that normalized; queries, keys and values; its output
 //!   normalized q, k  + (2q + 2κ)/t
+//! normalized outputs + 2h/t' in attention and in feed-forward: what they put out
 //!   latent           4h/t' + (4·r_q + 4·r_kv + 2·d_r)/t' + a(6·d_n + 4·d_r + 4·d_v + 4)/t
 //!   unfused          + 2·a·s/t, 5·a·s/t with dropout: the softmax; its dropout's mask and output
 //! feed-forward       4h/t'  + 6f/t gated (gate, up, product), 4f/t plain
@@ -76,6 +77,11 @@ fn attention_matrix_elements(plan: &Plan) -> f64 {
     plan.shape.heads as f64 * plan.sequence as f64 / plan.tensor as f64
 }
 
+/// What a norm over a block's output saves, bytes a token, undivided.
+fn output_norm(plan: &Plan) -> f64 {
+    if plan.shape.output_norm { 2.0 * plan.shape.hidden as f64 } else { 0.0 }
+}
+
 /// What the attention block saves without its matrices, bytes a token.
 fn attention_token(plan: &Plan) -> f64 {
     let shape = &plan.shape;
@@ -86,7 +92,7 @@ fn attention_token(plan: &Plan) -> f64 {
     let targets = plan.adapters.as_ref().map(|adapters| adapters.targets);
     // A frozen layer keeps what its norms and its attention need, and the inputs of its adapters.
     let normalized = targets.is_none_or(|t| t.query || t.key || t.value) && !plan.recomputes("layernorm");
-    let norm = if normalized { 4.0 * h } else { 2.0 * h };
+    let norm = if normalized { 4.0 * h } else { 2.0 * h } + output_norm(plan);
     let core = if let Some(latent) = &shape.latent {
         let (r_q, r_kv) = (latent.query_rank as f64, latent.key_value_rank as f64);
         let (d_r, d_n, d_v) = (latent.rope as f64, latent.nope as f64, latent.value as f64);
@@ -128,7 +134,7 @@ fn dense_token(plan: &Plan) -> f64 {
     }
     let targets = plan.adapters.as_ref().map(|adapters| adapters.targets);
     let normalized = targets.is_none_or(|t| t.gate || t.up) && !plan.recomputes("layernorm");
-    let norm = if normalized { 4.0 * h } else { 2.0 * h };
+    let norm = if normalized { 4.0 * h } else { 2.0 * h } + output_norm(plan);
     (norm + masks) / t_outside + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64
 }
 
@@ -148,7 +154,7 @@ fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
     if plan.recomputes("moe") {
         return 2.0 * h / t_outside;
     }
-    let norm = if plan.recomputes("layernorm") { 2.0 * h } else { 4.0 * h };
+    let norm = if plan.recomputes("layernorm") { 2.0 * h } else { 4.0 * h } + output_norm(plan);
     let activation_again = plan.recomputes("moe_act");
     let weighted = if plan.shape.gated { 0.0 } else { 2.0 * experts.ffn as f64 };
     let inside =

@@ -3,6 +3,7 @@
 //! Bytes of one logit alive at once, two bytes a number: 10 in the forward pass of PyTorch's cross-entropy (the logits,
 //! their fp32 copy, the logarithm of their softmax), 12 in its backward pass (that logarithm, its gradient, the
 //! gradient of the fp32 logits); 4 are kept between. In fp32: 8 and 12. The final norm keeps 8h.
+//! Logits that are capped, `c·tanh(x/c)`, keep the tanh's output: 2 more.
 //! In chunks, as torchtune's recipes have it: 6 kept, 7 alive. `LitGPT`'s chunks of 128 tokens run the output layer once
 //! each (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). Fused: no logits are kept, but gradients.
 //! Compiled with the model, two bytes a number: 2 kept, 6 alive in either pass.
@@ -13,7 +14,7 @@
 use super::super::super::plan::Plan;
 use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
-use super::modules::{layer_norm, rms_norm};
+use super::modules::{capped, layer_norm, rms_norm};
 use super::{Program, compiled, litgpt};
 use crate::units::Bytes;
 use crate::workload::{Framework, Loss};
@@ -52,7 +53,8 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     if plan.loss == Loss::Fused {
         return fused(tape, program, plan, normed);
     }
-    let mut logits = output_layer(&mut tape, program, plan, normed);
+    let logits = output_layer(&mut tape, program, plan, normed);
+    let mut logits = if program.shape.capped_logits { capped(&mut tape, logits) } else { logits };
     let casts = further_casts(program, plan);
     // Where the model computes the loss itself, it still holds the norm's output.
     let computes_loss = !matches!(program.library, Framework::LitGPT | Framework::Torchtune);

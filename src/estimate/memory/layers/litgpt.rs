@@ -19,7 +19,7 @@ use super::super::tape::{Tape, Tensor, Weight};
 use super::Program;
 use super::attention::attention;
 use super::llama::rotary;
-use super::modules::{base, layer_norm};
+use super::modules::{adapter_dropout, base, layer_norm};
 use crate::units::Bytes;
 
 /// The layer.
@@ -119,7 +119,7 @@ fn queries_keys_values(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Ten
     let rank = adapters.rank.saturating_mul(enabled);
     let weight =
         |elements, outputs| Weight { elements, outputs, bias: 0, width: adapters.width, trained: true };
-    let dropped = dropout(tape, x);
+    let dropped = adapter_dropout(tape, program, x);
     let low = tape.linear(dropped, weight(h.saturating_mul(rank), rank));
     tape.free(dropped);
     let mut high = tape.linear(low, weight(adapted.saturating_mul(adapters.rank), adapted));
@@ -145,7 +145,7 @@ fn linear(
     let Some(adapters) = program.adapters.filter(|_| adapted) else { return y };
     let weight =
         |elements, outputs| Weight { elements, outputs, bias: 0, width: adapters.width, trained: true };
-    let dropped = dropout(tape, x);
+    let dropped = adapter_dropout(tape, program, x);
     let low = tape.linear(dropped, weight(inputs.saturating_mul(adapters.rank), adapters.rank));
     tape.free(dropped);
     let high = tape.linear(low, weight(outputs.saturating_mul(adapters.rank), outputs));
@@ -160,12 +160,6 @@ fn scale_and_add(tape: &mut Tape, y: Tensor, adapter: Tensor) -> Tensor {
     tape.free(y);
     tape.free(scaled);
     sum
-}
-
-/// Keeps a mask of one byte a number.
-fn dropout(tape: &mut Tape, x: Tensor) -> Tensor {
-    let (size, mask) = ((tape.elements(x), tape.width(x)), Bytes(tape.elements(x)));
-    tape.fused(size, &[x], &[], mask, false)
 }
 
 fn feed_forward(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {

@@ -1,4 +1,4 @@
-//! A layer as Hugging Face's Llama, Mistral, Qwen2 and Qwen3 classes write it, run eagerly by PyTorch.
+//! A layer as Hugging Face's Llama, Mistral, Qwen2, Qwen3 and Gemma classes write it, run eagerly by PyTorch.
 //!
 //! Bytes a token that it keeps for the backward pass, by number formats (`h` hidden, `q`, `κ` widths of queries and
 //! keys, `f` feed-forward, `a` heads):
@@ -7,11 +7,13 @@
 //! two bytes            16h + 4q + 4κ + 8f + 4a + 8
 //! four bytes           24h + 8q + 8κ + 16f + 4a + 8
 //! autocast over fp32   26h + 4q + 4κ + 8f + 4a + 8, and 2 a parameter: the weights' casts
+//! normalized outputs   + 12h + 8 in two bytes, + 16h + 8 in four: two norms more, whose output is only added
 //! ```
 //!
 //! The norms compute in fp32 and keep their input's cast (4h), what they multiply with their weight (2h), and their
 //! output (2h); SwiGLU keeps gate, its silu, the up projection and the product. Positions are rotary: only the shared
-//! sine and cosine are kept. Source: `transformers/models/llama/modeling_llama.py`, `qwen2`, `qwen3` (5.24); the
+//! sine and cosine are kept. Gemma scales by one more than its weights, in fp32, which keeps 2h more of each trained norm
+//! and is not counted. Source: `transformers/models/llama/modeling_llama.py`, `qwen2`, `qwen3`, `gemma2` (5.24); the
 //! formulas above are asserted in the tests of [`super`].
 
 use super::super::tape::{Tape, Tensor};
@@ -25,15 +27,27 @@ pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor
     let normed = rms_norm(tape, x, h, program.trained);
     let attended = self_attention(tape, program, normed);
     tape.free(normed);
+    let attended = output_norm(tape, program, attended);
     let middle = tape.add(x, attended);
     tape.free(attended);
     let normed = rms_norm(tape, middle, h, program.trained);
     let fed = program.feed_forward(tape, normed);
     tape.free(normed);
+    let fed = output_norm(tape, program, fed);
     let output = tape.add(middle, fed);
     tape.free(middle);
     tape.free(fed);
     output
+}
+
+/// A norm over what a half of the layer puts out, where there is one.
+fn output_norm(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    if !program.shape.output_norm {
+        return x;
+    }
+    let normed = rms_norm(tape, x, program.shape.hidden, program.trained);
+    tape.free(x);
+    normed
 }
 
 fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {

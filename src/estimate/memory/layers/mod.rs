@@ -299,6 +299,9 @@ mod tests {
         ] {
             assert_eq!(kept(&plan(llama(), precision, stored), false), expected, "{precision}");
         }
+        let normalized = Model { output_normalization: Some(true), ..llama() };
+        let expected = 28 * h + 4 * q + 4 * k + 8 * f + 4 * a + 16;
+        assert_eq!(kept(&plan(normalized, Precision::BF16, Precision::BF16), false), expected);
         // Autocast keeps the weights' casts besides.
         let casts = 2 * (h * q + 2 * h * k + q * h + 3 * h * f) / TOKENS;
         let expected = 26 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8 + casts;
@@ -336,6 +339,18 @@ mod tests {
         let experts = top * 2 * (2 * h + 4 * f) + 4 * e + 48 * top;
         let plan = plan(mixture, Precision::BF16, Precision::BF16);
         assert_eq!(kept(&plan, true), attention + experts);
+    }
+
+    #[test]
+    fn an_adapters_dropout_keeps_a_mask_of_its_input() {
+        let of = |dropout| {
+            let mut plan = plan(llama(), Precision::BF16, Precision::BF16);
+            let targets = Targets::ALL;
+            plan.adapters = Some(Adapters { rank: 8, targets, quantized: false, width: 4, dropout });
+            kept(&plan, false)
+        };
+        let (h, q, f) = (512, 512, 1536);
+        assert_eq!(of(true) - of(false), 5 * h + q + f);
     }
 
     #[test]

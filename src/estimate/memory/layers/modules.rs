@@ -9,7 +9,8 @@ use crate::workload::Framework;
 
 /// A linear layer, with its adapter where it has one.
 ///
-/// An adapter computes `y + B(A(x))` in its own format; it keeps `x` cast to that, and `r` numbers a token.
+/// An adapter computes `y + B(A(dropout(x)))` in its own format; it keeps `x`, dropped out and cast to that, a mask of one
+/// byte a number where there is dropout, and `r` numbers a token.
 pub(super) fn linear(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -24,8 +25,10 @@ pub(super) fn linear(
     let adapter =
         |elements, outputs| Weight { elements, outputs, bias: 0, width: adapters.width, trained: true };
     let wide = tape.cast(x, adapters.width);
-    let low = tape.linear(wide, adapter(inputs.saturating_mul(adapters.rank), adapters.rank));
+    let dropped = adapter_dropout(tape, program, wide);
     tape.free(wide);
+    let low = tape.linear(dropped, adapter(inputs.saturating_mul(adapters.rank), adapters.rank));
+    tape.free(dropped);
     let high = tape.linear(low, adapter(outputs.saturating_mul(adapters.rank), outputs));
     tape.free(low);
     let narrow = tape.cast(high, tape.width(y));
@@ -96,6 +99,26 @@ pub(super) fn layer_norm(tape: &mut Tape, x: Tensor, features: u64, trained: boo
 pub(super) fn wide_under_autocast(tape: &mut Tape, x: Tensor) -> Tensor {
     let width = if tape.formats().autocast { 4 } else { tape.width(x) };
     tape.cast(x, width)
+}
+
+/// `c·tanh(x/c)`, operation by operation: the tanh keeps its output.
+pub(super) fn capped(tape: &mut Tape, x: Tensor) -> Tensor {
+    let divided = tape.map(x);
+    tape.free(x);
+    let bent = tape.map_saving_output(divided, tape.width(divided));
+    tape.free(divided);
+    let y = tape.map(bent);
+    tape.free(bent);
+    y
+}
+
+/// An adapter's dropout keeps a mask of one byte a number; without it, the input is handed on.
+pub(super) fn adapter_dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    let size = (tape.elements(x), tape.width(x));
+    if !program.adapters.is_some_and(|adapters| adapters.dropout) {
+        return tape.cast(x, size.1);
+    }
+    tape.fused(size, &[x], &[], Bytes(size.0), false)
 }
 
 /// Dropout keeps a mask of one byte a number; without it, nothing happens.
