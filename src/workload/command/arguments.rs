@@ -37,15 +37,12 @@ impl Arguments {
 
     /// Whether an option of this name stands there, with a value or without.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.words.iter().any(|word| split(&word.text).is_some_and(|(given, _)| same(given, name)))
+        self.words.iter().any(|word| is_named(&word.text, name))
     }
 
     /// The value of an option; none where it is not there, has no value, or a value that nobody knows.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        let at = self
-            .words
-            .iter()
-            .rposition(|word| split(&word.text).is_some_and(|(given, _)| same(given, name)))?;
+        let at = self.words.iter().rposition(|word| is_named(&word.text, name))?;
         let word = self.words.get(at)?;
         match split(&word.text)?.1 {
             Some(value) => word.known.then_some(value),
@@ -60,8 +57,7 @@ impl Arguments {
     /// What stands behind an option, each value that nobody knows as none: nothing where it stands alone, none where it
     /// is not there.
     pub(crate) fn behind(&self, name: &str) -> Option<Vec<Option<&str>>> {
-        let named = |word: &Word| split(&word.text).is_some_and(|(given, _)| same(given, name));
-        let at = self.words.iter().rposition(named)?;
+        let at = self.words.iter().rposition(|word| is_named(&word.text, name))?;
         let word = self.words.get(at)?;
         if let Some((_, Some(value))) = split(&word.text) {
             return Some(vec![word.known.then_some(value)]);
@@ -98,11 +94,18 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-fn same(given: &str, name: &str) -> bool {
-    let plain = |text: &str| {
-        text.trim_start_matches('-').bytes().map(|b| if b == b'_' { b'-' } else { b }).collect::<Vec<_>>()
-    };
-    plain(given) == plain(name)
+/// Whether a word is the option of a name. Asked of every word by every reader, so it looks at the letters first.
+fn is_named(text: &str, name: &str) -> bool {
+    if !text.starts_with('-') {
+        return false;
+    }
+    let given = text.trim_start_matches('-').as_bytes();
+    let name = name.trim_start_matches('-').as_bytes();
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    given.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+        let same = start.iter().zip(name).all(|(one, other)| plain(*one) == plain(*other));
+        same && rest.first().is_none_or(|next| *next == b'=') && is_option(text)
+    })
 }
 
 #[cfg(test)]
