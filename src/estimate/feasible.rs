@@ -21,17 +21,16 @@ use crate::workload::{Framework, Recompute};
 /// How far above the memory the estimate of a changed plan may lie: the estimate's own error.
 const TOLERANCE: f64 = 1.1;
 
-/// A change of open fields that costs time and saves memory.
+/// A change of fields that are open, which costs time and saves memory.
 struct Change {
-    fields: &'static [&'static str],
-    recompute: Recompute,
+    recompute: Option<Recompute>,
+    shard: bool,
 }
 
-const RECOMPUTE: &[&str] = &["recompute"];
-const ALL: Change = Change { fields: RECOMPUTE, recompute: Recompute::Full };
-const SELECTIVE: Change = Change { fields: RECOMPUTE, recompute: Recompute::Selective };
-const SHARD: Change = Change { fields: &["parallelism.sharding"], recompute: Recompute::None };
-const BOTH: Change = Change { fields: &["recompute", "parallelism.sharding"], recompute: Recompute::Full };
+const SELECTIVE: Change = Change { recompute: Some(Recompute::Selective), shard: false };
+const ALL: Change = Change { recompute: Some(Recompute::Full), shard: false };
+const SHARD: Change = Change { recompute: None, shard: true };
+const BOTH: Change = Change { recompute: Some(Recompute::Full), shard: true };
 
 /// What a framework's users do, in the order in which they try it.
 fn changes(framework: Framework) -> &'static [Change] {
@@ -53,14 +52,15 @@ pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
     if needed.as_gib() <= room {
         return None;
     }
+    let open = |field: &str| assumed.choices.iter().find(|choice| choice.field == field);
     changes(likely.framework).iter().find_map(|change| {
         let mut plan = likely.clone();
-        for field in change.fields {
-            let choice = assumed.choices.iter().find(|choice| choice.field == *field)?;
-            (choice.lean)(&mut plan);
+        if let Some(recompute) = change.recompute {
+            open("recompute")?;
+            plan.recompute = recompute;
         }
-        if change.recompute != Recompute::None {
-            plan.recompute = change.recompute;
+        if change.shard {
+            (open("parallelism.sharding")?.lean)(&mut plan);
         }
         let needed = memory::peak(&plan, Calibration::builtin()).needed;
         (needed.as_gib() <= TOLERANCE * room).then_some(plan)

@@ -20,6 +20,7 @@ use weighbridge::model::{Parameters, Shape};
 use weighbridge::surroundings::Surroundings;
 use weighbridge::workload::{Model, Precision, TrainingJob};
 
+use crate::statistics::median;
 use crate::throughput::file::{self, Fitting};
 use crate::throughput::fit;
 use crate::throughput::hours::{self, Run};
@@ -68,12 +69,6 @@ fn error(residual: f64) -> f64 {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// A set of predictions and their intervals, by row.

@@ -9,8 +9,9 @@
 //! Gradients that were freed after the last step leave blocks of a matrix's size. Activations and casts are no larger, and fill
 //! them; logits are, and need a place of their own, so that what activations do not fill is held besides. The logits, their
 //! logarithm and gradient come and go in other orders forwards and backwards, and one of their blocks lies idle at the
-//! peak where no holes are larger, as far as activations that came since have not cut into it. Evidence: `tests/accuracy/measured`, 90 runs on an H200, of which this leaves 2 % in the middle where a share
-//! of what comes and goes left 9 %. Where batches differ in length, it is the lengths that decide: see the calibration.
+//! peak where no holes are larger, as far as activations that came since have not cut into it. Evidence:
+//! `tests/accuracy/measured`, 90 runs on an H200, of which this leaves 2 % in the middle where a share of what comes and
+//! goes left 9 %. Where batches differ in length, it is the lengths that decide: see the calibration.
 
 use super::super::plan::{Plan, RankParameters};
 use super::instants::Instant;
@@ -38,8 +39,8 @@ pub(super) fn idle_logits(plan: &Plan) -> Bytes {
     if known(plan) { block(plan) } else { Bytes::ZERO }
 }
 
-/// What the allocator wishes to reserve where `standing` is there all the time and `idle_logits` lie idle; nothing where that is not known of the
-/// plan's kind.
+/// What the allocator wishes to reserve where `standing` is there all the time and `idle_logits` lie idle; nothing where
+/// that is not known of the plan's kind.
 pub(super) fn reserved(
     plan: &Plan,
     rank: RankParameters,

@@ -156,23 +156,30 @@ pub fn core(shape: &Shape) -> f64 {
 
 /// Weights of all adapters, as multiplications a token: `Σ r·(d_in + d_out)`.
 fn adapter(shape: &Shape, adapters: &Adapters) -> f64 {
+    let (inputs, outputs) = adapter_widths(shape, adapters);
+    adapters.rank as f64 * (inputs + outputs) * shape.layers as f64
+}
+
+/// The summed inputs and outputs of a layer's adapters, `Σ d_in` and `Σ d_out`.
+pub(super) fn adapter_widths(shape: &Shape, adapters: &Adapters) -> (f64, f64) {
     let (h, q, k) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
     let f = match &shape.experts {
         Some(experts) => experts.ffn as f64 * experts.per_token as f64,
         None => shape.ffn as f64,
     };
     let on = adapters.targets;
-    let widths = [
-        (on.query, h + q),
-        (on.key, h + k),
-        (on.value, h + k),
-        (on.output, q + h),
-        (on.gate && shape.gated, h + f),
-        (on.up, h + f),
-        (on.down, f + h),
-    ];
-    let of_a_layer: f64 = widths.iter().filter(|(on, _)| *on).map(|(_, width)| width).sum();
-    adapters.rank as f64 * of_a_layer * shape.layers as f64
+    [
+        (on.query, h, q),
+        (on.key, h, k),
+        (on.value, h, k),
+        (on.output, q, h),
+        (on.gate && shape.gated, h, f),
+        (on.up, h, f),
+        (on.down, f, h),
+    ]
+    .into_iter()
+    .filter(|(on, ..)| *on)
+    .fold((0.0, 0.0), |(inputs, outputs), (_, input, output)| (inputs + input, outputs + output))
 }
 
 /// The layers' size over that of the usual shape, for a model of which only sizes are known.

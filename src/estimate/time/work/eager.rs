@@ -16,6 +16,7 @@
 //! sheet's rate; the residual, the rotary positions and the adapters' of what PEFT and Transformers run, counted.
 
 use crate::estimate::plan::{Adapters, Plan};
+use crate::estimate::time::flops::adapter_widths;
 use crate::model::Shape;
 
 /// Bytes a token and vocabulary entry of logits and their loss.
@@ -68,28 +69,6 @@ fn norm(shape: &Shape) -> (f64, f64) {
 
 /// What adapters add.
 pub(super) fn adapters(plan: &Plan, adapters: &Adapters) -> Traffic {
-    let (inputs, outputs) = widths(&plan.shape, adapters);
+    let (inputs, outputs) = adapter_widths(&plan.shape, adapters);
     Traffic::of(inputs, (14.0, 22.0)).and(Traffic::of(outputs, (12.0, 8.0)))
-}
-
-/// The summed inputs and outputs of a layer's adapters.
-fn widths(shape: &Shape, adapters: &Adapters) -> (f64, f64) {
-    let (h, q, k) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
-    let f = match &shape.experts {
-        Some(experts) => experts.ffn as f64 * experts.per_token as f64,
-        None => shape.ffn as f64,
-    };
-    let on = adapters.targets;
-    [
-        (on.query, h, q),
-        (on.key, h, k),
-        (on.value, h, k),
-        (on.output, q, h),
-        (on.gate && shape.gated, h, f),
-        (on.up, h, f),
-        (on.down, f, h),
-    ]
-    .into_iter()
-    .filter(|(on, ..)| *on)
-    .fold((0.0, 0.0), |(inputs, outputs), (_, input, output)| (inputs + input, outputs + output))
 }

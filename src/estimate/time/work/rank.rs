@@ -57,7 +57,9 @@ pub(super) struct Rank<'a> {
     pub(super) quantized: bool,
     /// Whether parameters are gathered for a microbatch.
     pub(super) gathers: bool,
-    /// Ranks that share states.
+    /// Ranks that have the same weights.
+    pub(super) replicas: u64,
+    /// Of those, the ones that share states.
     pub(super) group: u64,
 }
 
@@ -85,7 +87,7 @@ impl<'a> Rank<'a> {
         let held = (experts / expert + shared) * one;
         let outer = if plan.pipeline > 1 { 1.0 } else { 2.0 } * shape.hidden as f64 * shape.vocab as f64;
         let adapted = plan.adapters.is_some();
-        let ranks = plan.data.max(1).saturating_mul(plan.context.max(1));
+        let replicas = plan.data.max(1).saturating_mul(plan.context.max(1));
         Self {
             job,
             plan,
@@ -110,12 +112,8 @@ impl<'a> Rank<'a> {
             trained: if adapted { ADAPTED } else { 1.0 },
             quantized: plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized),
             gathers: matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3),
-            group: plan.sharding_degree.map_or(ranks, |degree| degree.min(ranks)).max(1),
+            replicas,
+            group: plan.sharding_degree.map_or(replicas, |degree| degree.min(replicas)).max(1),
         }
-    }
-
-    /// All ranks that have the same weights.
-    pub(super) fn replicas(&self) -> u64 {
-        self.plan.data.max(1).saturating_mul(self.plan.context.max(1))
     }
 }

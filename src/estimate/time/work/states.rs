@@ -68,9 +68,9 @@ fn communicate(rank: &Rank<'_>, machine: &Machine<'_>, width: f64, seconds: &mut
         };
         seconds.set(to_near, near);
         seconds.set(to_far, far);
-    } else if rank.replicas() > 1 {
-        let bytes = 6.0 * trained * others(rank.replicas());
-        let (near, far) = machine.links.near_and_far(bytes, rank.replicas(), stride);
+    } else if rank.replicas > 1 {
+        let bytes = 6.0 * trained * others(rank.replicas);
+        let (near, far) = machine.links.near_and_far(bytes, rank.replicas, stride);
         seconds.set(Term::GradientsNear, near);
         seconds.set(Term::GradientsFar, far);
     }
