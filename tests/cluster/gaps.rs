@@ -47,6 +47,11 @@ async fn what_is_not_read_to_its_end_is_warned_of_and_has_an_estimate() -> Resul
                 "{name}: {noted:?}"
             );
         }
+        let again = job(&format!("{name}-again"), &script).to_string();
+        let kubectl = yard.control_plane.kubectl()?;
+        let created = kubectl.run_with_input(&["create", "-n", yard.name(), "-f", "-"], &again).await?;
+        ensure!(created.stderr.contains("not read to its end"), "{name}: {}", created.stderr);
+        created.success()?;
         let estimate = yard.estimate_that(&format!("job-{name}"), "Unknown").await?;
         ensure!(estimate["status"]["reason"] == "NotReadToEnd", "{}", estimate["status"]);
         let fits = condition(&estimate, "FitsMemory")["message"].as_str().unwrap_or_default();

@@ -142,11 +142,10 @@ impl<'l> Training<'l> {
 pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
     let readers =
         |launch: &Launch| READERS.iter().filter(|reader| (reader.recognises)(launch)).collect::<Vec<_>>();
-    let mut recognised: Vec<Training<'_>> = launches
+    let (mut recognised, others): (Vec<_>, Vec<_>) = launches
         .iter()
         .map(|launch| Training::of(launch, readers(launch)))
-        .filter(|training| !training.readers.is_empty())
-        .collect();
+        .partition(|training| !training.readers.is_empty());
     let aside = |training: &Training<'_>| training.launch.is_some_and(uncovered::trains_nothing);
     let perhaps = |training: &Training<'_>| training.launch.is_some_and(|launch| launch.perhaps);
     // What trains comes before what prepares it, and what is surely started before what a branch may start.
@@ -166,10 +165,9 @@ pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
         first.alternatives = true;
         return (vec![first], false);
     }
-    let unknown = launches
-        .iter()
-        .filter(|launch| launched(launch) && !launch.perhaps && readers(launch).is_empty())
-        .map(|launch| Training::of(launch, Vec::new()));
+    let unknown = others
+        .into_iter()
+        .filter(|training| training.launch.is_some_and(|launch| launched(launch) && !launch.perhaps));
     let mut all = vec![first];
     for mut training in recognised.filter(|training| !aside(training)).chain(unknown) {
         training.perhaps = perhaps(&training);
