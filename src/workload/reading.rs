@@ -159,7 +159,7 @@ fn of_workload(
     let object = object.as_ref();
     let groups = kind.pod_groups(object);
     let requests = accelerator::requests(&groups, &around.documents, namespace(object), catalogue);
-    let groups_gap = (is_cut || kind.has_more_groups(object)).then_some(Gap::Groups);
+    let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
     let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, around, namespace(object)));
     let inner = kind.inner_objects(object);
     let annotations = all_annotations(object, &inner, &groups, &requests);
@@ -176,7 +176,8 @@ fn of_workload(
     let Commands { launches, gap } =
         command::launches(&groups, entrypoint, &requests, around, namespace(object));
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
-    if !said && !may_hide && !absent_pods && !trains(purpose, &launches) {
+    let is_open = may_hide || (absent_pods && requests.is_empty());
+    if !said && !is_open && !trains(purpose, &launches) {
         return Vec::new();
     }
     let many = annotations.len().max(requests.len()) > MAX_GROUPS;

@@ -76,7 +76,8 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading.limit = below.limit;
     reading.unread = below.unread;
     (reading.place, reading.certain, reading.perhaps) = (below.place, below.certain, below.perhaps);
-    reading.leave_out(below.gap, &own);
+    let gap = reading.gap.take().or(below.gap);
+    reading.leave_out(gap, &own);
     reading
 }
 

@@ -236,9 +236,11 @@ fn what_was_recognised_before_the_gap_is_estimated_and_does_not_fit_in_silence()
     let refused = judged(&job(&format!("{LARGE}\nif x; then")));
     assert_eq!(refused.verdict, Verdict::OutOfMemory, "{}", refused.message);
     assert!(refused.warnings[0].starts_with("not read to its end"), "{:?}", refused.warnings);
-    // What was not read before it may change it.
-    let behind = judged(&job(&format!("bash -c 'if x; then'\n{LARGE}")));
+    // What was not read before it may change it, but not what another process does.
+    let behind = judged(&job(&format!("eval 'if x; then'\n{LARGE}")));
     assert_eq!((behind.verdict, behind.reason), (Verdict::Unknown, Reason::NotReadToEnd));
+    let beside = judged(&job(&format!("bash -c 'if x; then'\n{LARGE}")));
+    assert_eq!(beside.verdict, Verdict::OutOfMemory, "{}", beside.message);
     // Behind the end of a script nothing is run.
     assert_eq!(judged(&job(&format!("{SMALL}\nexit\nif x; then"))).verdict, Verdict::Fits);
 }

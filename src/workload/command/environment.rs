@@ -92,7 +92,7 @@ impl Environment {
         if more {
             environment.leaves_out();
         }
-        environment.gap = environment.gap.take().or_else(|| budget.gap().cloned());
+        environment.gap = environment.gap.take().or_else(|| budget.into_gap());
         environment
     }
 

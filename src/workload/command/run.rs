@@ -28,19 +28,28 @@ pub(super) struct Budget {
     tokens: usize,
     /// The first thing that was not read.
     gap: Option<Gap>,
+    /// How often something was not read.
+    gaps: usize,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000, gap: None }
+        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000, gap: None, gaps: 0 }
     }
 
     /// Notes that something is not read.
     pub(super) fn leave_out(&mut self, gap: Gap) {
         self.gap.get_or_insert(gap);
+        self.gaps += 1;
+    }
+
+    /// How often something was not read.
+    pub(super) fn gaps(&self) -> usize {
+        self.gaps
     }
 
     /// The first thing that was not read.
+    #[cfg(test)]
     pub(super) fn gap(&self) -> Option<&Gap> {
         self.gap.as_ref()
     }
@@ -114,12 +123,15 @@ pub(super) struct Run<'p> {
     pub(super) branches: usize,
     /// A ConfigMap that gives variables and is not there.
     pub(super) absent_variables: Option<String>,
+    /// How many gaps change nothing of what is started here: those of other containers and of other processes.
+    pub(super) harmless: usize,
 }
 
 impl<'p> Run<'p> {
     /// A reading that has found nothing yet.
     pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
-        Self { place, files, launches: Vec::new(), budget, branches: 0, absent_variables: None }
+        let harmless = budget.gaps();
+        Self { place, files, launches: Vec::new(), budget, branches: 0, absent_variables: None, harmless }
     }
 
     /// Takes up what is missing of the environment that a command starts in.
@@ -374,7 +386,7 @@ impl<'p> Run<'p> {
             environment: start.environment.clone(),
             files: self.files.seen_from(start.directory.as_deref()),
             perhaps: self.branches > 0,
-            behind_gap: self.budget.gap().is_some(),
+            behind_gap: self.budget.gaps() > self.harmless,
             accelerators: 0,
             init: false,
         });

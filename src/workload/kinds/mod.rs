@@ -123,8 +123,8 @@ impl Kind {
         self.pods.groups(object)
     }
 
-    /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists.
-    pub(super) fn has_more_groups(&self, object: &Value) -> bool {
+    /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists, which are so many.
+    pub(super) fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
         let is_long = |pointer: &&str| match object.pointer(pointer) {
             Some(Value::Array(list)) => list.len() > pods::MAX_GROUPS,
             Some(Value::Object(map)) => map.len() > pods::MAX_GROUPS,
@@ -132,10 +132,11 @@ impl Kind {
         };
         let within = |(inner, _): &(&Value, String)| {
             // A kind that is made of itself would be asked again without end.
-            of(inner).is_some_and(|kind| !std::ptr::eq(kind, self) && kind.has_more_groups(inner))
+            let kind = of(inner).filter(|kind| !std::ptr::eq(*kind, self));
+            kind.is_some_and(|kind| kind.has_more_groups(inner, 0))
         };
-        self.lists.iter().chain(self.pods.list().as_ref()).any(is_long)
-            || self.pod_groups(object).len() >= pods::MAX_GROUPS
+        listed >= pods::MAX_GROUPS
+            || self.lists.iter().chain(self.pods.list().as_ref()).any(is_long)
             || self.inner_objects(object).iter().any(within)
     }
 
@@ -152,7 +153,9 @@ impl Kind {
     pub(super) fn tells_pods_of_each_other(&self, object: &Value) -> bool {
         const PLUGINS: &[&str] = &["pytorch", "mpi", "ray", "tensorflow"];
         let plugins = object.pointer("/spec/plugins");
+        let within = |(inner, _): &(&Value, String)| of(inner).is_some_and(|kind| kind.connects);
         self.connects
+            || self.inner_objects(object).iter().any(within)
             || self.purpose_of(object) == Purpose::Training
             || PLUGINS.iter().any(|name| plugins.is_some_and(|plugins| plugins.get(name).is_some()))
     }

@@ -175,8 +175,9 @@ pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
             all.push(training);
         }
     }
-    let asks =
-        |training: &Training<'_>| training.launch.is_some_and(|l| l.accelerators > 0 || l.reaches_others());
+    let asks = |training: &Training<'_>| {
+        training.launch.is_some_and(|l| l.accelerators > 0 || l.group.is_none() || l.reaches_others())
+    };
     if all.iter().any(asks) {
         all.retain(asks);
     }
