@@ -3,16 +3,22 @@
 //! A file that cannot be read is named in a warning and believed by nobody; one that is not known (it is in the image, on
 //! a volume) leaves open whatever it may say.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use super::said::Said;
 use crate::workload::command::{Arguments, Launch, basename};
 use crate::workload::files::File;
+use crate::workload::gap::Gap;
 use crate::workload::printable;
 
 /// What is read of a file at most.
 const MAX_BYTES: usize = 128 << 10;
+/// And of all files of an object.
+const MAX_BYTES_OF_ALL: usize = 384 << 10;
 /// How many words are looked at for a configuration.
 const MAX_POSITION: usize = 64;
 const MAX_ALIASED: usize = 4_000;
@@ -66,7 +72,7 @@ fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) 
 pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> Option<Config> {
     let path = path.trim();
     if path.starts_with('{') {
-        return parsed(path, &format!("{}: {by}", launch.place), said);
+        return parsed(&path.into(), &format!("{}: {by}", launch.place), said);
     }
     let Some(file) = launch.files.meant(path) else {
         let warning =
@@ -103,13 +109,40 @@ pub(crate) fn of(file: &File, said: &mut Said) -> Option<Config> {
     parsed(&file.text, &file.source, said)
 }
 
-fn parsed(text: &str, source: &str, said: &mut Said) -> Option<Config> {
-    match tree(text) {
+fn parsed(text: &Arc<str>, source: &str, said: &mut Said) -> Option<Config> {
+    match said.trees.of(text) {
         Ok(tree) => Some(Config { source: source.to_owned(), tree }),
         Err(problem) => {
+            said.gap.get_or_insert(Gap::Configuration);
             said.warn(printable(&format!("{source} is not read: {problem}"), 120));
             None
         }
+    }
+}
+
+/// The documents of one object's trainings, each read once, and no more bytes of them than these.
+#[derive(Clone, Debug)]
+pub(crate) struct Trees {
+    known: BTreeMap<Arc<str>, Result<Value, &'static str>>,
+    room: usize,
+}
+
+impl Default for Trees {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), room: MAX_BYTES_OF_ALL }
+    }
+}
+
+impl Trees {
+    fn of(&mut self, text: &Arc<str>) -> Result<Value, &'static str> {
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        let is_too_much = text.len() > self.room;
+        let read = if is_too_much { Err("all of them are too large") } else { tree(text) };
+        self.room = self.room.saturating_sub(text.len());
+        self.known.insert(text.clone(), read.clone());
+        read
     }
 }
 
