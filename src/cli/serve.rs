@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection;
 use crate::cluster::Cluster;
-use crate::config::policy::{self, Policies};
+use crate::config::policy::{self, Follower, Policies};
 use crate::config::{Arguments, Settings};
 use crate::server::{Health, Port, Stop, health_router};
 use crate::tls::Certificates;
@@ -43,7 +43,7 @@ async fn serve(settings: Settings) -> Result<()> {
     // First unready, then stopped: between the two, requests are still taken.
     let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
 
-    let policies = policies(&settings, &mut registry, &mut tasks, &stopped)?;
+    let policies = policies(&settings, &mut registry, &mut tasks, &stopped).await?;
     if let Some(file) = &settings.ready_file {
         // What an earlier process left behind says nothing about this one.
         let _ = fs::remove_file(file);
@@ -124,7 +124,7 @@ async fn run_until_a_server_ends(
 }
 
 /// The policy that holds at first, and what follows its file.
-fn policies(
+async fn policies(
     settings: &Settings,
     registry: &mut prometheus_client::registry::Registry,
     tasks: &mut JoinSet<()>,
@@ -132,13 +132,14 @@ fn policies(
 ) -> Result<Arc<Policies>> {
     let base = settings.policy.clone();
     let Some(file) = settings.policy_file.clone() else { return Ok(Policies::new(base)) };
-    let policy = base.with_file(&file)?;
+    let text = policy::settled(&file).await?;
+    let policy = base.with_text_of(&file, &text)?;
     policy.take_in_workloads()?;
     let policies = Policies::new(policy);
     let metrics = policy::Metrics::default();
     metrics.register(registry);
-    let (followed, stopped) = (policies.clone(), stopped.clone());
-    tasks.spawn(async move { policy::follow(followed, base, &file, metrics, stopped).await });
+    let follower = Follower::new(policies.clone(), base, file, text, metrics);
+    tasks.spawn(follower.run(stopped.clone()));
     Ok(policies)
 }
 
