@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -18,27 +19,39 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::connection;
+use super::{FAILURE, connection};
 use crate::cluster::Cluster;
 use crate::config::policy::{self, Follower, Policies};
 use crate::config::{Arguments, Settings};
 use crate::server::{Health, Port, Stop, health_router};
+use crate::telemetry::Logs;
 use crate::tls::Certificates;
 use crate::webhook::Webhook;
 use crate::{controller, endpoint, telemetry, tls, webhook};
 
 /// Serves until it is told to stop.
-pub(super) fn run(arguments: Arguments) -> Result<()> {
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode> {
     let settings = Settings::try_from(arguments)?;
-    telemetry::log(settings.log_format, &settings.log)?;
-    tls::install_provider();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings))
+    let logs = Logs::start(settings.log_format, &settings.log)?;
+    let ended = until_the_end(settings, &logs);
+    // By the logs: a write to standard error could hang.
+    if let Err(error) = &ended {
+        logs.fatal(error);
+    }
+    logs.finish();
+    Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
-async fn serve(settings: Settings) -> Result<()> {
+fn until_the_end(settings: Settings, logs: &Logs) -> Result<()> {
+    tls::install_provider();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings, logs))
+}
+
+async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut registry = telemetry::registry();
+    logs.register(&mut registry);
     let mut tasks = JoinSet::new();
     // First unready, then stopped: between the two, requests are still taken.
     let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());

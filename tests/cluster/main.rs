@@ -22,6 +22,7 @@ mod engines;
 mod estimates;
 mod further_kinds;
 mod kinds;
+mod logs;
 mod modes;
 mod nodes;
 mod overrides;
