@@ -30,6 +30,7 @@ mod people;
 mod permissions;
 mod policy;
 mod progress;
+mod readiness;
 mod refusals;
 mod replicas;
 mod traffic;
