@@ -42,6 +42,7 @@ use kube::{Api, Client};
 use rustls::ServerConfig;
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::Metrics;
@@ -61,6 +62,8 @@ const INTERVAL: Duration = Duration::from_mins(1);
 const RETRY: Duration = Duration::from_secs(2);
 /// A request that takes longer has failed: a pass must not hang.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How often the clock is looked at between two passes: it may jump.
+const LOOK: Duration = Duration::from_secs(5);
 /// No pause is shorter: dates are in whole seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -204,7 +207,7 @@ impl Certificates {
             };
             self.ready.send_replace(ready);
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = self.rest(pause) => {}
                 Some(()) = changes.next() => {}
                 () = shutdown.cancelled() => return,
             }
@@ -338,6 +341,18 @@ impl Certificates {
         Ok(())
     }
 
+    /// Waits so long, or until the clock has left behind what the served leaf is good for.
+    async fn rest(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while Instant::now() < end {
+            tokio::time::sleep_until(end.min(Instant::now() + LOOK)).await;
+            let now = OffsetDateTime::now_utc();
+            if self.resolver.leaf().is_some_and(|leaf| !leaf.is_good(now)) {
+                return;
+            }
+        }
+    }
+
     /// Until the next step of a rotation or the next renewal, and at most the interval.
     fn pause(&self) -> Duration {
         let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -444,6 +459,21 @@ mod tests {
         assert!(certificates.is_ready(now));
         // The clock decides, whatever is known of the apiserver.
         assert!(!certificates.is_ready(now + time::Duration::days(8)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leaf_that_the_clock_leaves_behind_ends_the_rest_before_a_pass() {
+        let (now, certificates) = (OffsetDateTime::now_utc(), certificates(silent()));
+        let authority = Authority::for_test(now);
+        let rested = async |signed: OffsetDateTime| {
+            certificates.resolver.serve(leaf(&authority, signed));
+            let start = Instant::now();
+            certificates.rest(INTERVAL).await;
+            start.elapsed()
+        };
+        assert!(rested(now).await >= INTERVAL);
+        assert!(rested(now + time::Duration::days(8)).await <= LOOK + SHORTEST);
+        assert!(rested(now - time::Duration::days(8)).await <= LOOK + SHORTEST);
     }
 
     #[tokio::test]
