@@ -11,6 +11,7 @@ mod bounds;
 mod command;
 mod deadline;
 mod files;
+mod gap;
 pub mod kinds;
 mod launch;
 pub mod object;
@@ -21,6 +22,8 @@ mod training_job;
 mod what_if;
 
 pub use deadline::Limit;
+pub use gap::Gap;
+pub(crate) use launch::WHICH_BRANCH;
 pub use launch::frameworks;
 pub use progress::{End, Progress, progress};
 pub use reading::{Offer, Reading, Unread, read};

@@ -21,6 +21,7 @@ mod doctor;
 mod engines;
 mod estimates;
 mod further_kinds;
+mod gaps;
 mod kinds;
 mod logs;
 mod modes;
