@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::printable;
+use super::source::Source;
 use crate::surroundings::ConfigMaps;
 
 /// Mounts, volumes and files that are looked at, at most.
@@ -37,7 +38,7 @@ pub(crate) struct File {
     /// What it holds.
     pub(crate) text: Arc<str>,
     /// Where that comes from, for provenance: `ConfigMap training-config key config.yaml`.
-    pub(crate) source: String,
+    pub(crate) source: Source,
 }
 
 impl Files {
@@ -67,8 +68,8 @@ impl Files {
     }
 
     /// Adds a file.
-    pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: &str) {
-        self.files.insert(path.to_owned(), File { text, source: source.to_owned() });
+    pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: Source) {
+        self.files.insert(path.to_owned(), File { text, source });
     }
 
     /// All files by path.
@@ -139,7 +140,7 @@ fn keys(source: &Value, config_maps: &ConfigMaps, namespace: &str) -> Vec<(Strin
     let Some(data) = config_maps.get(namespace, name) else { return Vec::new() };
     let file = |key: &str, text: &Arc<str>| File {
         text: text.clone(),
-        source: format!("ConfigMap {} key {}", printable(name, 80), printable(key, 80)),
+        source: Source::ConfigMap { name: printable(name, 80), key: printable(key, 80) },
     };
     match source.get("items").and_then(Value::as_array).filter(|items| !items.is_empty()) {
         Some(items) => {
@@ -188,7 +189,7 @@ mod tests {
         maps.add("elsewhere", "train", data(&[("config.yaml", "b: 2")]));
         let (template, container) = (json!({"spec": {"volumes": volumes}}), json!({"volumeMounts": mounts}));
         let files = Files::of(&template, &container, &maps, "team").files;
-        files.into_iter().map(|(path, file)| (path, file.text.to_string(), file.source)).collect()
+        files.into_iter().map(|(path, file)| (path, file.text.to_string(), file.source.to_string())).collect()
     }
 
     fn file(path: &str, text: &str, source: &str) -> (String, String, String) {

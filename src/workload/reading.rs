@@ -4,6 +4,11 @@
 //! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
 //! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
 //! that ask for no accelerators are not looked at.
+//!
+//! Who submits an object need not be allowed to read what it refers to: ConfigMaps, runtimes, claims. An object that refers
+//! to any is read twice: once with them, once as if none of them were there. What only the first reading says was born
+//! elsewhere, by whatever way it came: an argument's `$(NAME)`, a script, a file, a default. The second reading knows
+//! nothing of the others, so what it says can give away nothing of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,12 +21,14 @@ use super::command::{self, Launch};
 use super::deadline::{self, Limit};
 use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program};
+use super::others::{self, Others};
 use super::provenance::Provenance;
+use super::source::Source;
 use super::{Findings, printable, what_if};
 use crate::hardware::{Catalogue, Vendor};
-use crate::judge::Ask;
+use crate::judge::{Ask, Quoting};
 use crate::judgement::InputError;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{ConfigMaps, Documents, Surroundings};
 use crate::units::Bytes;
 
 /// Groups of pods, and sets of annotations, that are read at most: people have a handful.
@@ -43,13 +50,17 @@ pub struct Reading {
     /// What the framework does where nothing is said: weaker than a known model's dimensions.
     pub(crate) defaults: Vec<Offered>,
     /// Microbatches of a step that a rank computes one after the other, and who says so.
-    pub(crate) accumulation: Option<(u64, String)>,
+    pub(crate) accumulation: Option<(u64, Source)>,
     /// What may be so and is not said where it can be read, each field at its leanest.
     pub(crate) unsaid: Vec<(&'static str, Value)>,
     /// How long the workload may run.
     pub limit: Option<Limit>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
+    /// The other objects that were read for it.
+    pub(crate) others: Others,
+    /// The same object, read as if none of the others were there; none where none was, or all may be quoted.
+    pub(crate) own: Option<Box<Reading>>,
 }
 
 /// What one accelerator offers a process: a partition of it, or the memory that labels tell.
@@ -62,7 +73,26 @@ pub struct Offer {
     /// Its share of the accelerator's speed, in thousandths, where it is a part whose share is known.
     pub compute_milli: Option<u64>,
     /// Who says so.
-    pub source: String,
+    pub source: Source,
+}
+
+/// What is read beside the object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    /// All that is known.
+    pub(super) all: &'a Surroundings,
+    /// Whether other objects that it refers to count as if they were not there.
+    alone: bool,
+}
+
+impl<'a> Around<'a> {
+    fn config_maps(self, others: &'a Others, none: &'a ConfigMaps) -> &'a ConfigMaps {
+        if self.alone { none } else { &others.config_maps }
+    }
+
+    fn documents(self, none: &'a Documents) -> &'a Documents {
+        if self.alone { none } else { &self.all.documents }
+    }
 }
 
 /// Why an object that trains was not read.
@@ -92,16 +122,26 @@ impl Reading {
 
 /// Reads an object; nothing where it does not train.
 pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Option<Reading> {
-    if what_if::is_estimate(object) {
-        return Some(what_if::read(object, around, catalogue, ask));
+    let read = |asked, alone| {
+        let around = Around { all: around, alone };
+        if what_if::is_estimate(object) {
+            return Some(what_if::read(object, around, catalogue, ask));
+        }
+        of_workload(object, asked, around, catalogue, ask)
+    };
+    let mut reading = read(false, false)?;
+    if ask.quoting == Quoting::Request && reading.others.any() {
+        let own = read(true, true).unwrap_or_default();
+        reading.others.named_as_in(&own.others);
+        reading.own = Some(Box::new(own));
     }
-    of_workload(object, false, around, catalogue, ask)
+    Some(reading)
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
 pub(super) fn read_asked(
     object: &Value,
-    around: &Surroundings,
+    around: Around<'_>,
     catalogue: &Catalogue,
     ask: &Ask,
 ) -> Option<Reading> {
@@ -111,14 +151,16 @@ pub(super) fn read_asked(
 fn of_workload(
     object: &Value,
     asked: bool,
-    around: &Surroundings,
+    around: Around<'_>,
     catalogue: &Catalogue,
     ask: &Ask,
 ) -> Option<Reading> {
     let kind = kinds::of(object)?;
-    let (object, absent) = completed(kind, object, around);
+    let (no_maps, no_documents) = (ConfigMaps::default(), Documents::default());
+    let documents = around.documents(&no_documents);
+    let Completing { object, by, absent } = completed(kind, object, around);
     let groups = kind.pod_groups(&object);
-    let requests = accelerator::requests(&groups, &around.documents, namespace(&object), catalogue);
+    let requests = accelerator::requests(&groups, documents, namespace(&object), catalogue);
     let inner = kind.inner_objects(&object);
     let annotations = all_annotations(&object, &inner, &groups, &requests);
     let purpose = kind.purpose_of(&object);
@@ -129,9 +171,11 @@ fn of_workload(
     if !said && !may_ask {
         return None;
     }
+    let others = others::of(&groups, by, around.all, namespace(&object));
+    let config_maps = around.config_maps(&others, &no_maps);
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(&object));
     let bytes = launch::bytes(&groups, entrypoint.as_ref());
-    let launches = command::launches(&groups, entrypoint, &requests, &around.config_maps, namespace(&object));
+    let launches = command::launches(&groups, entrypoint, &requests, config_maps, namespace(&object));
     if !said && !requests.is_empty() && !trains(purpose, &launches) {
         return None;
     }
@@ -140,19 +184,32 @@ fn of_workload(
     let mut reading = if many || all > ask.max_bytes {
         Reading::unread(Unread::TooLarge)
     } else {
-        workload(&object, kind, &requests, &annotations, &launches, around, catalogue)
+        workload(&object, kind, &requests, &annotations, &launches, around.all, catalogue)
     };
     reading.warnings.extend(absent.as_deref().map(not_there));
+    reading.others = others;
     Some(reading)
 }
 
-/// The object with what it takes from its surroundings, and what of that is not there.
-fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> (Cow<'a, Value>, Option<String>) {
+/// The object with what it takes from its surroundings.
+struct Completing<'a> {
+    object: Cow<'a, Value>,
+    /// What it was completed by.
+    by: Vec<String>,
+    /// What of it is not there.
+    absent: Option<String>,
+}
+
+fn completed<'a>(kind: &Kind, object: &'a Value, around: Around<'_>) -> Completing<'a> {
     match kind.complete {
-        None => (Cow::Borrowed(object), None),
+        None => Completing { object: Cow::Borrowed(object), by: Vec::new(), absent: None },
+        Some(complete) if around.alone => {
+            let Completed { object, by, absent } = complete(object, &Surroundings::default());
+            Completing { object: Cow::Owned(object), by, absent }
+        }
         Some(complete) => {
-            let Completed { object, absent } = complete(object, around);
-            (Cow::Owned(object), absent)
+            let Completed { object, by, absent } = complete(object, around.all);
+            Completing { object: Cow::Owned(object), by, absent }
         }
     }
 }
@@ -206,7 +263,10 @@ fn workload(
         let known = findings.errors.len();
         annotations.read_keys(&mut reading.provenance, &mut findings);
         findings.admit_from(known, *annotations);
-        annotations.read_override(&mut findings);
+        // Who may override is asked of who submits this object, not of who wrote another.
+        if !annotations.are_elsewhere() {
+            annotations.read_override(&mut findings);
+        }
     }
     for annotations in annotations {
         let known = findings.errors.len();
@@ -228,7 +288,7 @@ fn workload(
     if let Some((name, path)) = kind.model.and_then(|model| model(object))
         && !reading.provenance.knows("model.name")
     {
-        reading.provenance.offer("model.name", printable(&name, 256).into(), path);
+        reading.provenance.offer("model.name", printable(&name, 256).into(), Source::Field(path.to_owned()));
     }
     // Neuron's compiler divides models among cores, and keeps what it likes.
     if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {

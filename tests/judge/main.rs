@@ -12,6 +12,8 @@ mod estimates;
 mod figures;
 mod models;
 mod pods;
+mod privacy;
+mod ranges;
 mod training;
 
 use serde_json::Value;

@@ -56,7 +56,8 @@ pub(super) fn complete(object: &Value, around: &Surroundings) -> Completed {
             spec.insert("initializer".into(), json!({"model": {"storageUri": uri}}));
         }
     }
-    Completed { object: completed, absent: runtime.is_none().then_some(label) }
+    let (by, absent) = if runtime.is_some() { (vec![label], None) } else { (Vec::new(), Some(label)) };
+    Completed { object: completed, by, absent }
 }
 
 const MODEL: &str = "/spec/initializer/model/storageUri";

@@ -10,6 +10,7 @@ use super::said::Said;
 use crate::workload::command::{Arguments, Launch, basename};
 use crate::workload::files::File;
 use crate::workload::printable;
+use crate::workload::source::Source;
 
 /// What is read of a file at most.
 const MAX_BYTES: usize = 128 << 10;
@@ -23,7 +24,7 @@ const MAX_NODES: usize = 20_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Where it stands: `ConfigMap training-config key config.yaml`.
-    pub(crate) source: String,
+    pub(crate) source: Source,
     /// What it says.
     pub(crate) tree: Value,
 }
@@ -66,7 +67,8 @@ fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) 
 pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> Option<Config> {
     let path = path.trim();
     if path.starts_with('{') {
-        return parsed(path, &format!("{}: {by}", launch.place), said);
+        let source = Source::Argument { place: launch.place.clone(), option: by.to_owned() };
+        return parsed(path, &source, said);
     }
     let Some(file) = launch.files.meant(path) else {
         let warning =
@@ -103,9 +105,9 @@ pub(crate) fn of(file: &File, said: &mut Said) -> Option<Config> {
     parsed(&file.text, &file.source, said)
 }
 
-fn parsed(text: &str, source: &str, said: &mut Said) -> Option<Config> {
+fn parsed(text: &str, source: &Source, said: &mut Said) -> Option<Config> {
     match tree(text) {
-        Ok(tree) => Some(Config { source: source.to_owned(), tree }),
+        Ok(tree) => Some(Config { source: source.clone(), tree }),
         Err(problem) => {
             said.warn(printable(&format!("{source} is not read: {problem}"), 120));
             None
