@@ -28,6 +28,7 @@ mod overrides;
 mod people;
 mod permissions;
 mod policy;
+mod privacy;
 mod progress;
 mod refusals;
 mod replicas;
