@@ -147,25 +147,24 @@ impl Judge<'_> {
         if let Some(own) = &own {
             reading.provenance.distinguish(&own.reading.provenance);
         }
-        let provenance = &reading.provenance;
-        let job = provenance.job();
+        let job = reading.provenance.job();
         let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
-        let mut shown = Shown::of(&reading, own.as_ref().map(|own| &own.reading), self, &capacity);
+        let mut shown = Shown::of(&mut reading, own.as_ref().map(|own| &own.reading), self, &capacity);
         let model = model.filter(|_| !shown.hides("model.name"));
         let mut warnings = shown.of_the_reading(&reading.warnings);
-        warnings.extend(provenance.disagreements(shown.hidden()));
+        warnings.extend(shown.disagreements());
         warnings.extend(wording::ambiguous(&capacity, &shown, self.catalogue));
         warnings.extend(shown.lines(lints::lints(&job).collect(), |own| lints::lints(own).collect()));
         let mut errors = std::mem::take(&mut reading.errors);
         match capacity.error.clone() {
             // What is wrong with another object is no fault of this one.
-            Some(_) if provenance.is_elsewhere("accelerator.memory") => {
+            Some(_) if shown.is_elsewhere("accelerator.memory") => {
                 warnings.push("accelerator.memory cannot be read".to_owned());
             }
             error => errors.extend(error),
         }
         let judgement = Judgement {
-            inputs: shown.inputs(provenance, self.catalogue),
+            inputs: shown.inputs(self.catalogue),
             warnings,
             summary: summary(shown.job(&job), model, shown.capacity()),
             override_reason: reading.override_reason.take(),

@@ -13,7 +13,7 @@ use crate::estimate::assume::{Assumed, Device, assume};
 use crate::hardware::Catalogue;
 use crate::judgement::{Advice, Deadline, Input, Judgement, Memory, Outlook};
 use crate::workload::provenance::{Hidden, Provenance, for_each_leaf};
-use crate::workload::{Reading, TrainingJob};
+use crate::workload::{Reading, TrainingJob, is_about_a_file};
 
 use super::capacity::Capacity;
 use super::{Judge, Quoting};
@@ -42,17 +42,17 @@ pub(super) struct Shown<'c> {
 }
 
 impl<'c> Shown<'c> {
-    /// Of a reading, and of the same object read without other objects, where there are any.
+    /// Of a reading, whose provenance it takes, and of the same object read without other objects, where there are any.
     pub(super) fn of(
-        reading: &Reading,
+        reading: &mut Reading,
         own: Option<&Reading>,
         judge: &Judge<'_>,
         capacity: &Capacity<'c>,
     ) -> Self {
         let mut shown = Self {
             hidden: (judge.ask.quoting == Quoting::Request).then(|| reading.others.hidden()),
-            provenance: reading.provenance.clone(),
             own_job: own.map(|_| reading.provenance.own_job()),
+            provenance: std::mem::take(&mut reading.provenance),
             own_warnings: own.map(|own| own.warnings.clone()),
             own_assumed: OnceCell::new(),
             capacity: capacity.clone(),
@@ -62,7 +62,7 @@ impl<'c> Shown<'c> {
         let offer_is_hidden = own.is_some_and(|own| own.offer != reading.offer);
         shown.capacity = shown.named_capacity(capacity, offer_is_hidden);
         if shown.own_job.is_none() && shown.hides(TYPE) {
-            shown.own_job = Some(reading.provenance.own_job());
+            shown.own_job = Some(shown.provenance.own_job());
         }
         if let (Some(own), Some(name), true) =
             (&mut shown.own_job, &shown.capacity.given, shown.provenance.knows(TYPE))
@@ -96,9 +96,14 @@ impl<'c> Shown<'c> {
         self.provenance.source(TYPE).is_some_and(crate::workload::source::Source::is_of_the_cluster)
     }
 
-    /// How other objects are named; none where everything may be quoted.
-    pub(super) fn hidden(&self) -> Option<&Hidden> {
-        self.hidden.as_ref()
+    /// One line for each pair of sources that disagree.
+    pub(super) fn disagreements(&self) -> Vec<String> {
+        self.provenance.disagreements(self.hidden.as_ref())
+    }
+
+    /// Whether a field's value was born in another object, may it be shown or not.
+    pub(super) fn is_elsewhere(&self, field: &str) -> bool {
+        self.provenance.is_elsewhere(field)
     }
 
     /// Whether a field's value may not be shown.
@@ -129,9 +134,14 @@ impl<'c> Shown<'c> {
         self.own_job.as_ref().unwrap_or(whole)
     }
 
-    /// The warnings of a reading that the request itself makes.
+    /// The warnings of a reading that the request itself makes, and which files of others could not be read.
     pub(super) fn of_the_reading(&mut self, warnings: &[String]) -> Vec<String> {
-        let own = self.own_warnings.take();
+        let config_maps =
+            self.hidden.as_ref().map(|hidden| hidden.config_maps.as_slice()).unwrap_or_default();
+        let own = self.own_warnings.take().map(|mut own| {
+            own.extend(warnings.iter().filter(|line| is_about_a_file(line, config_maps)).cloned());
+            own
+        });
         self.common(warnings.to_vec(), own)
     }
 
@@ -161,8 +171,9 @@ impl<'c> Shown<'c> {
     }
 
     /// Every value that was read. An accelerator that the cluster hands out has the catalogue's name.
-    pub(super) fn inputs(&self, provenance: &Provenance, catalogue: &Catalogue) -> Vec<Input> {
-        let mut inputs = provenance.inputs(self.hidden());
+    pub(super) fn inputs(&self, catalogue: &Catalogue) -> Vec<Input> {
+        let provenance = &self.provenance;
+        let mut inputs = provenance.inputs(self.hidden.as_ref());
         if self.hidden.is_some() && self.is_of_the_cluster() {
             let name = provenance.text(TYPE).and_then(|name| catalogue.find(name));
             let input = inputs.iter_mut().find(|input| input.field == TYPE);

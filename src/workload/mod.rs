@@ -24,6 +24,7 @@ mod what_if;
 
 pub use deadline::Limit;
 pub use launch::frameworks;
+pub(crate) use launch::is_about_a_file;
 pub use progress::{End, Progress, progress};
 pub use reading::{Offer, Reading, Unread, read};
 pub use training_job::*;

@@ -19,7 +19,8 @@ const NUMBERS: &[u64] =
     &[6151, 613, 7243, 27893, 91813, 778_231, 929, 1009, 503, 4_519_100, 5_347_129, 73_197, 43_217, 61_713];
 
 fn judged(object: &Value, around: &Surroundings, quoting: Quoting) -> Judgement {
-    let ask = Ask { quoting, ..Ask::default() };
+    // A little advice is advice.
+    let ask = Ask { quoting, max_candidates: 24, ..Ask::default() };
     judge(object, around, Catalogue::builtin(), &Rules::default(), &ask)
 }
 
@@ -490,6 +491,15 @@ fn a_contradiction_names_the_object_and_what_it_says_and_quotes_the_request() {
         "{:#?}",
         judgement.warnings
     );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let object = script("axolotl train /cfg/broken.yaml", &annotated()[1]);
+    let judgement = assert_silent("a broken file", &object, &Surroundings::of(&[config_map()]));
+    let line =
+        "ConfigMap settings key broken.yaml is not read: it is neither YAML, JSON nor TOML that can be read";
+    assert!(judgement.warnings.iter().any(|warning| warning == line), "{:?}", judgement.warnings);
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod training_arguments;
 mod uncovered;
 mod variables;
 
+pub(crate) use config::is_about_a_file;
 pub(super) use program::{Program, bytes, program};
 pub(crate) use said::{Offered, Said};
 
