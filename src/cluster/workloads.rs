@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{documents::Documents, follow::Sink, metrics::Metrics, nodes::Nodes};
 use crate::config::policy::Policies;
-use crate::judge::{Ask, judge};
+use crate::judge::{Ask, Quoting, judge};
 use crate::judgement::Verdict;
 use crate::units::Bytes;
 use crate::workload::kinds::{self, Kind};
@@ -234,7 +234,8 @@ impl WorkloadSink {
 
     fn judge(&self, object: &Value) -> Option<(Verdict, Option<Bytes>)> {
         let around = super::surroundings(&self.nodes, &self.documents);
-        let ask = Ask { advice: false, ..Ask::default() };
+        // Of the judgement nothing is kept but the verdict and the peak.
+        let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
         let policy = self.policies.current();
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let judgement = judge(object, &around, &policy.catalogue, &policy.rules, &ask);

@@ -111,6 +111,8 @@ const BLANK: Kind = Kind {
 pub struct Completed {
     /// The object, as its kind's other functions read it.
     pub object: Value,
+    /// What it is completed by, as it names it itself: `ClusterTrainingRuntime torch-distributed`.
+    pub by: Vec<String>,
     /// What it refers to that is not there: `ClusterTrainingRuntime torch-distributed`.
     pub absent: Option<String>,
     /// Whether what it refers to has more than is read.
