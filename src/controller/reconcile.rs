@@ -210,7 +210,11 @@ impl Reconciler {
             return Ok(false);
         }
         let exempt = policy.exemptions.namespace(namespace).or_else(|| {
-            workload.and_then(|workload| policy.exemptions.pods(&workload.kind.pod_groups(&workload.object)))
+            let around = self.cluster.surroundings();
+            let exempt = |workload: &Workload| {
+                policy.exemptions.pods(workload.kind, &workload.object, &around, &policy.catalogue)
+            };
+            workload.and_then(exempt)
         });
         if exempt.is_some() {
             return Ok(false);

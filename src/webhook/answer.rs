@@ -22,7 +22,7 @@ use super::overrides::{self, Override};
 use super::review::{Cause, Details, Operation, Request, Response, Review, Status, Unanswerable};
 use super::{message, namespaces, ratchet};
 use crate::cluster::{Cluster, MODE_LABEL};
-use crate::config::policy::{Exempt, Exemptions, Policy};
+use crate::config::policy::{Exempt, Policy};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
 use crate::judgement::Judgement;
@@ -144,7 +144,8 @@ impl Webhook {
         }
 
         let policy = self.cluster.policies.current();
-        if let Some(exempt) = exempt(&policy.exemptions, &request, kind) {
+        let around = self.cluster.surroundings();
+        if let Some(exempt) = exempt(&policy, &around, &request, kind) {
             let mut passed = passed(&request, Some(kind), None);
             passed.counted.decision = "exempt";
             passed.decided.notes.insert("exempt", exempt.name().to_owned());
@@ -169,7 +170,7 @@ impl Webhook {
             kind,
             mode,
             may_override: policy.overrides.allow(&request.user_info.username, &request.user_info.groups),
-            around: self.cluster.surroundings(),
+            around,
             policy,
             judge: self.judge,
         };
@@ -347,12 +348,12 @@ impl Weighing {
 }
 
 /// What exempts a request, the cheapest reason first.
-fn exempt(exemptions: &Exemptions, request: &Request, kind: &Kind) -> Option<Exempt> {
-    let user = &request.user_info;
+fn exempt(policy: &Policy, around: &Surroundings, request: &Request, kind: &Kind) -> Option<Exempt> {
+    let (exemptions, user) = (&policy.exemptions, &request.user_info);
     exemptions
         .namespace(&request.namespace)
         .or_else(|| exemptions.user(&user.username, &user.groups))
-        .or_else(|| exemptions.pods(&kind.pod_groups(&request.object)))
+        .or_else(|| exemptions.pods(kind, &request.object, around, &policy.catalogue))
 }
 
 /// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.

@@ -32,7 +32,7 @@ mod volcanojob;
 use serde_json::Value;
 
 pub use further::all;
-pub use pods::{PodGroup, Pods};
+pub use pods::{MAX_GROUPS, PodGroup, Pods};
 
 use crate::surroundings::Surroundings;
 
