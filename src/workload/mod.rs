@@ -13,6 +13,7 @@ mod deadline;
 mod files;
 pub mod kinds;
 mod launch;
+pub mod object;
 mod progress;
 pub mod provenance;
 mod reading;
