@@ -5,8 +5,16 @@
 //! accelerator is an extended resource, whoever makes it, and an extended resource has a domain in its name; those few
 //! that are common and known to be something else are left out. So a new accelerator needs no change here.
 //!
-//! Every expression is total: a field that may be absent is read as an optional with a default. An error in one would be
-//! a silent bypass under `failurePolicy: Ignore`, and a wrong refusal under `Fail`.
+//! An error in a condition would be a silent bypass under `failurePolicy: Ignore`, and a wrong refusal under `Fail`. So
+//! every expression is total:
+//!
+//! - A field that may be absent is read as an optional with a default.
+//! - A list or map is looked through only if it is one. A definition without a schema lets anything stand in its place,
+//!   and then the webhook is asked.
+//! - A list or map is looked through only up to a [length](GROUPS). The apiserver stops an expression that costs too
+//!   much, and that stop is an error too. What is longer comes to the webhook.
+//!
+//! A review of a [`Scale`](super::scale) shows no templates, so it always comes to the webhook.
 
 use crate::workload::kinds::{Kind, Place, PodSpecs};
 
@@ -16,6 +24,16 @@ const NO_ACCELERATORS: &[&str] =
 
 /// Annotations that ask for a part of a GPU without any resource: KAI's and Run:ai's.
 const FRACTIONS: &[&str] = &["gpu-fraction", "gpu-memory"];
+
+/// Templates that are looked through, at most. A test on the apiserver holds that the longest lists together stay within
+/// what an expression may cost.
+const GROUPS: usize = 32;
+/// Containers of a pod that are looked through, at most; as many again of its init containers.
+const CONTAINERS: usize = 16;
+/// Resources of a container that are looked through, at most; limits and requests each.
+const RESOURCES: usize = 16;
+/// Annotations of an object or of a template that are looked through, at most.
+const ANNOTATIONS: usize = 64;
 
 /// A condition, by name.
 pub(super) struct Condition {
@@ -44,33 +62,49 @@ fn asks_for_accelerators(pod_specs: PodSpecs) -> Option<String> {
     let place = |place: &Place| match place {
         Place::Template(path) => asks(path),
         Place::Map(path) => {
-            format!("{path}.orValue({{}}).exists(role, {})", asks(&format!("{path}[?role].?template")))
+            let template = format!("{path}[?role].?template");
+            any(&format!("{path}.orValue({{}})"), "map", GROUPS, "role", &asks(&template))
         }
         Place::List(path, template) => {
-            format!("{path}.orValue([]).exists(item, {})", asks(&format!("item.{template}")))
+            any(&format!("{path}.orValue([])"), "list", GROUPS, "item", &asks(&format!("item.{template}")))
         }
     };
     let templates = places.iter().map(place).collect::<Vec<_>>().join(" || ");
     let annotated = annotated("object");
-    Some(if templates.contains(&annotated) { templates } else { format!("{annotated} || {templates}") })
+    let asks = if templates.contains(&annotated) { templates } else { format!("{annotated} || {templates}") };
+    Some(format!("request.?subResource.orValue('') == 'scale' || {asks}"))
+}
+
+/// Whether a predicate holds of any item of a list or key of a map; true of what is longer, or something else.
+fn any(many: &str, what: &str, longest: usize, variable: &str, predicate: &str) -> String {
+    // A list of one, to name a value that is needed three times.
+    format!(
+        "[{many}].exists(m, type(m) != {what} || m.size() > {longest} || m.exists({variable}, {predicate}))"
+    )
 }
 
 /// Whether pods of this template ask.
 fn asks(template: &str) -> String {
     let containers = ["containers", "initContainers"]
-        .map(|field| format!("{template}.?spec.?{field}.orValue([]).exists(c, {})", container_asks()))
+        .map(|field| {
+            let containers = format!("{template}.?spec.?{field}.orValue([])");
+            any(&containers, "list", CONTAINERS, "c", &container_asks())
+        })
         .join(" || ");
-    let claims = format!("{template}.?spec.?resourceClaims.orValue([]).size() > 0");
+    let claims = claims(&format!("{template}.?spec.?resourceClaims"));
     format!("{containers} || {claims} || {}", annotated(template))
 }
 
 fn container_asks() -> String {
-    let resource = |field: &str| format!("c.?resources.?{field}.orValue({{}}).exists(r, {})", is_extended());
-    format!(
-        "{} || {} || c.?resources.?claims.orValue([]).size() > 0",
-        resource("limits"),
-        resource("requests")
-    )
+    let resource = |field: &str| {
+        any(&format!("c.?resources.?{field}.orValue({{}})"), "map", RESOURCES, "r", &is_extended())
+    };
+    format!("{} || {} || {}", resource("limits"), resource("requests"), claims("c.?resources.?claims"))
+}
+
+/// Whether there is a list of claims that is not empty, or something else in its place.
+fn claims(path: &str) -> String {
+    format!("{path}.orValue([]) != []")
 }
 
 fn is_extended() -> String {
@@ -80,9 +114,9 @@ fn is_extended() -> String {
 
 fn annotated(object: &str) -> String {
     let fractions = FRACTIONS.iter().map(|key| format!("a == '{key}'"));
-    let any = std::iter::once("a.startsWith('weighbridge.dev/')".to_owned()).chain(fractions);
-    let any = any.collect::<Vec<_>>().join(" || ");
-    format!("{object}.?metadata.?annotations.orValue({{}}).exists(a, {any})")
+    let ours = std::iter::once("a.startsWith('weighbridge.dev/')".to_owned()).chain(fractions);
+    let ours = ours.collect::<Vec<_>>().join(" || ");
+    any(&format!("{object}.?metadata.?annotations.orValue({{}})"), "map", ANNOTATIONS, "a", &ours)
 }
 
 #[cfg(test)]
@@ -100,8 +134,14 @@ mod tests {
                     assert!(text[at + root.len()..].starts_with('?'), "{root} in {text}");
                 }
             }
-            let chains = text.matches(".exists(").count() + text.matches(".size()").count();
-            assert_eq!(text.matches(".orValue(").count(), chains, "{text}");
+            // `m` is what has its default already.
+            assert_eq!(text.matches(".exists(m,").count(), text.matches("m.exists(").count(), "{text}");
+            assert_eq!(text.matches("m.size() > ").count(), text.matches("m.exists(").count(), "{text}");
+            assert_eq!(text.matches("type(m) != ").count(), text.matches("m.exists(").count(), "{text}");
+            let chains = [".exists(m,", ".orValue([]) != []", "request.?subResource", ".hasValue()"];
+            let chains: usize = chains.iter().map(|end| text.matches(end).count()).sum();
+            let ends = text.matches(".orValue(").count() + text.matches(".hasValue()").count();
+            assert_eq!(ends, chains, "{text}");
         }
     }
 

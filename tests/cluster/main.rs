@@ -31,6 +31,7 @@ mod policy;
 mod progress;
 mod refusals;
 mod replicas;
+mod scale;
 mod traffic;
 mod updates;
 mod workloads;

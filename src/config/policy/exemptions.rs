@@ -143,8 +143,7 @@ mod tests {
 
     fn role(replicas: u64, class: Option<&str>, gpus: u64) -> Value {
         let limits = if gpus > 0 { json!({"nvidia.com/gpu": gpus}) } else { json!({"cpu": "1"}) };
-        let spec =
-            json!({"priorityClassName": class, "containers": [{"name": "a", "resources": {"limits": limits}}]});
+        let spec = json!({"priorityClassName": class, "containers": [{"name": "a", "resources": {"limits": limits}}]});
         json!({"replicas": replicas, "template": {"spec": spec}})
     }
 

@@ -59,6 +59,9 @@ pub struct Kind {
     pub suspend: Option<&'static str>,
     /// JSON pointers of lists into which queues write where the pods may be placed.
     pub placements: &'static [&'static str],
+    /// JSON pointer of the number that the subresource `scale` changes: the definition's `specReplicasPath`. None of what
+    /// is built in, which has no such subresource.
+    pub scale: Option<&'static str>,
     /// JSON pointer of the deadline in seconds.
     pub active_deadline_seconds: Option<&'static str>,
     /// Where the pod templates and their numbers are.
@@ -91,6 +94,7 @@ const BLANK: Kind = Kind {
     pod_specs: PodSpecs::Elsewhere,
     suspend: None,
     placements: &[],
+    scale: Some("/spec/replicas"),
     active_deadline_seconds: None,
     pods: Pods::None,
     inner: None,
