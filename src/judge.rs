@@ -11,6 +11,7 @@ mod deadline;
 mod duration;
 mod figures;
 mod lints;
+mod trainings;
 mod unknowns;
 mod unsaid;
 mod wording;
@@ -90,11 +91,11 @@ pub fn judge(
     rules: &Rules,
     ask: &Ask,
 ) -> Judgement {
-    let judgement = match workload::read(object, around, catalogue, ask) {
-        None => Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining),
-        Some(reading) => Judge { catalogue, rules, ask }.judge(reading),
-    };
-    wording::bounded(judgement)
+    let readings = workload::read(object, around, catalogue, ask);
+    let judgement =
+        trainings::worst(readings, |reading, ask| Judge { catalogue, rules, ask }.judge(reading), ask);
+    let nothing = || Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining);
+    wording::bounded(judgement.unwrap_or_else(nothing))
 }
 
 /// What every step of a judgement needs.
@@ -105,12 +106,28 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    /// The judgement of one training, as far as it is read.
     fn judge(&self, mut reading: Reading) -> Judgement {
+        let (gap, certain, perhaps) = (reading.gap.take(), reading.certain, reading.perhaps);
+        let mut judgement = self.of_what_is_read(reading);
+        if perhaps {
+            judgement = trainings::in_a_branch(judgement);
+        }
+        match gap {
+            Some(gap) => trainings::with_gap(judgement, &gap, certain),
+            None => judgement,
+        }
+    }
+
+    fn of_what_is_read(&self, mut reading: Reading) -> Judgement {
         let model = reading.provenance.text("model.name").and_then(known::find);
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
-        let open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        let mut open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        if let Some(at_most) = reading.at_most {
+            open.push(("accelerator.count", at_most.into()));
+        }
         for offered in std::mem::take(&mut reading.defaults) {
             reading.provenance.assume(&offered.field, offered.value, &offered.source);
         }

@@ -24,6 +24,17 @@ pub struct Surroundings {
     pub config_maps: Arc<ConfigMaps>,
     /// Other objects that workloads refer to.
     pub documents: Arc<Documents>,
+    /// Which kinds of documents are read at all.
+    pub reads: Reads,
+}
+
+/// Kinds of documents that are read. What is absent of them is not there yet; of other kinds nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// ConfigMaps.
+    pub config_maps: bool,
+    /// Claims of devices, and their templates.
+    pub claims: bool,
 }
 
 impl Surroundings {
@@ -56,6 +67,8 @@ impl Surroundings {
             workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
             config_maps: Arc::new(config_maps),
             documents: Arc::new(documents),
+            // A stream is all that there is.
+            reads: Reads { config_maps: true, claims: true },
         }
     }
 }

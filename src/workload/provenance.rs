@@ -99,6 +99,13 @@ impl Provenance {
         self.disagreements.extend(other.disagreements);
     }
 
+    /// Whether another says the same of every field, whoever says so.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let pairs = self.fields.iter().zip(&other.fields);
+        self.fields.len() == other.fields.len()
+            && pairs.into_iter().all(|(one, another)| (one.0, &one.1.value) == (another.0, &another.1.value))
+    }
+
     /// Whether anything is said of a field.
     pub(crate) fn knows(&self, field: &str) -> bool {
         self.fields.contains_key(field)

@@ -10,9 +10,11 @@ mod anything;
 mod bounds;
 mod estimates;
 mod figures;
+mod gaps;
 mod models;
 mod pods;
 mod training;
+mod trainings;
 
 use serde_json::Value;
 use weighbridge::hardware::Catalogue;

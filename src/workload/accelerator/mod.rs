@@ -19,11 +19,14 @@
 
 mod claims;
 mod fractions;
+mod participants;
 mod placement;
 mod queues;
 mod requests;
 
-pub use requests::{Limit, Request, requests};
+pub(super) use participants::Participants;
+pub(super) use requests::asked;
+pub use requests::{Limit, Request, gap, requests};
 
 use serde_json::Value;
 
@@ -120,6 +123,9 @@ fn selected<'c>(
             found = believed;
         }
         return vec![candidate(&found, catalogue, "node selector")];
+    }
+    if placement::is_long(template) {
+        return Vec::new();
     }
     let of_term = |term| {
         let named = placement::allowed(term)
