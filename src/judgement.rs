@@ -357,4 +357,12 @@ mod tests {
         assert_eq!(swing(12.5, 0.1).to_string(), "up to 12.5 GiB less");
         assert_eq!(swing(1.0, 2.0).to_string(), "from 1.0 GiB less to 2.0 GiB more");
     }
+
+    #[test]
+    fn a_swing_of_a_quarter_gibibyte_is_notable() {
+        let less =
+            |mib| Swing { field: "attention", less: Bytes::from_mib(mib), more: Bytes::from_gib(42.0) };
+        assert_eq!(less(255).to_string(), "up to 42.0 GiB more");
+        assert_eq!(less(256).to_string(), "from 0.2 GiB less to 42.0 GiB more");
+    }
 }
