@@ -31,6 +31,7 @@ fn container(name: &str, script: &str, gpus: u64) -> Value {
     })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 fn template(containers: Value, init: Value) -> Value {
     json!({"spec": {
         "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
