@@ -16,6 +16,7 @@
 
 mod authority;
 mod ca_bundle;
+mod clients;
 mod files;
 mod leaf;
 mod metrics;
@@ -38,12 +39,14 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use clients::Clients;
 pub use metrics::Metrics;
 
 use crate::cluster::Patience;
 
 use authority::Authority;
 use ca_bundle::Entry;
+use clients::Verifier;
 use files::Files;
 use leaf::Leaf;
 use resolver::Resolver;
@@ -71,6 +74,10 @@ pub struct Settings {
     pub lifetimes: Lifetimes,
     /// The folder where somebody else keeps the certificate; none where the CA is in the Secret.
     pub files: Option<PathBuf>,
+    /// Whose client certificates count, where any is asked for.
+    pub clients: Option<Clients>,
+    /// Whether a client without a certificate may speak.
+    pub strangers: bool,
 }
 
 /// Why a pass failed.
@@ -114,6 +121,7 @@ pub struct Certificates {
     /// What the process adds to the cluster before the bundle is repaired: its own configuration, in `--webhook-url`.
     own_configuration: Option<ValidatingWebhookConfiguration>,
     resolver: Arc<Resolver>,
+    clients: Option<Arc<Verifier>>,
     metrics: Metrics,
     ready: watch::Sender<bool>,
     /// When the next pass has something to do, in seconds since 1970.
@@ -127,16 +135,28 @@ impl Certificates {
         settings: Settings,
         own_configuration: Option<ValidatingWebhookConfiguration>,
         metrics: Metrics,
-    ) -> Self {
-        let resolver = Arc::default();
-        let ready = watch::Sender::new(false);
-        Self { client, settings, own_configuration, resolver, metrics, ready, due: AtomicI64::new(i64::MAX) }
+    ) -> anyhow::Result<Self> {
+        let clients = settings.clients.clone();
+        let clients = clients.map(|clients| Verifier::new(clients, settings.strangers)).transpose()?;
+        Ok(Self {
+            client,
+            settings,
+            own_configuration,
+            resolver: Arc::default(),
+            clients: clients.map(Arc::new),
+            metrics,
+            ready: watch::Sender::new(false),
+            due: AtomicI64::new(i64::MAX),
+        })
     }
 
     /// What the listener serves by: always the newest leaf, and no handshake before there is one.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        let mut config =
-            ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.resolver.clone());
+        let config = match &self.clients {
+            Some(clients) => ServerConfig::builder().with_client_cert_verifier(clients.clone()),
+            None => ServerConfig::builder().with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(self.resolver.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }
@@ -148,6 +168,16 @@ impl Certificates {
 
     /// Passes until it is told to stop.
     pub async fn run(&self, shutdown: CancellationToken) {
+        match &self.clients {
+            Some(clients) => tokio::select! {
+                () = clients.follow() => {}
+                () = self.pass_until(shutdown) => {}
+            },
+            None => self.pass_until(shutdown).await,
+        }
+    }
+
+    async fn pass_until(&self, shutdown: CancellationToken) {
         let mut changes = self.changes();
         let mut last_error = String::new();
         loop {
