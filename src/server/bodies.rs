@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::activity::WholeRequest;
+use super::buffer::Buffer;
 use super::metrics::Metrics;
 use super::peer::{Caller, Peer};
 
@@ -34,8 +35,6 @@ const LIGHT: usize = 64 << 10;
 const SLOW: Duration = Duration::from_secs(1);
 /// More of a body than this is not even thrown away.
 const MOST_THROWN_AWAY: usize = 64 << 20;
-/// What a body takes at first, at most: it is given more as it comes in.
-const FIRST: usize = 16 << 10;
 
 /// The budget, and what is held against it.
 #[derive(Clone, Debug)]
@@ -61,7 +60,9 @@ struct Entry {
     peer: Peer,
     since: Instant,
     whole: bool,
-    bytes: Vec<u8>,
+    bytes: Buffer,
+    /// What it is charged: its bytes' room, and the overhead.
+    charge: usize,
     /// Takes the head, when it is dropped.
     dropped: oneshot::Sender<Vec<u8>>,
 }
@@ -101,7 +102,7 @@ pub struct Body {
 /// A body that is charged, and no longer dropped.
 #[derive(Debug)]
 pub struct Taken {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     shared: Arc<Shared>,
     charge: usize,
 }
@@ -150,8 +151,9 @@ impl Bodies {
         let mut held = self.0.held();
         let number = held.next;
         held.next += 1;
-        let entry = Entry { peer, since: Instant::now(), whole: false, bytes: Vec::new(), dropped };
-        held.charge(OVERHEAD);
+        let (since, bytes) = (Instant::now(), Buffer::new());
+        let entry = Entry { peer, since, whole: false, bytes, charge: OVERHEAD, dropped };
+        held.bytes += OVERHEAD;
         held.entries.insert(number, entry);
         held.make_room(&self.0);
         Place { number, shared: self.0.clone(), head }
@@ -202,7 +204,7 @@ impl Coming<'_> {
                 self.too_large(&place);
             }
             if self.why.is_none() {
-                place.append(&data, declared);
+                place.append(&data, declared, self.largest);
             } else {
                 let missing = HEAD.saturating_sub(self.head.len()).min(data.len());
                 self.head.extend(data.iter().take(missing));
@@ -220,21 +222,20 @@ impl Coming<'_> {
 
 impl Place {
     /// Keeps more of the body, and makes room for it first.
-    fn append(&mut self, data: &[u8], declared: usize) {
+    fn append(&mut self, data: &[u8], declared: usize, largest: usize) {
         let mut held = self.shared.held();
-        let Some(entry) = held.entries.get(&self.number) else { return };
-        let (length, before) = (entry.bytes.len() + data.len(), entry.bytes.capacity());
-        let after = match before {
-            _ if length <= before => before,
-            0 => length.max(declared.min(FIRST)),
-            _ => length.max((before * 2).min(declared.max(length))),
-        };
-        // Charged first, so that the memory is there when it is taken.
-        held.charge(after - before);
+        let Some(entry) = held.entries.get_mut(&self.number) else { return };
+        let length = entry.bytes.bytes().len() + data.len();
+        let more = (OVERHEAD + entry.bytes.taking(length, declared)).saturating_sub(entry.charge);
+        // Charged first, so that there is room when it is taken.
+        entry.charge += more;
+        held.bytes += more;
         held.make_room(&self.shared);
         let Some(entry) = held.entries.get_mut(&self.number) else { return };
-        entry.bytes.reserve_exact(after - entry.bytes.len());
-        entry.bytes.extend_from_slice(data);
+        if entry.bytes.append(data, declared, largest).is_err() {
+            // The system has no more.
+            held.drop_for_room(self.number, &self.shared);
+        }
     }
 
     /// The body is here; its head, where it was dropped.
@@ -245,8 +246,8 @@ impl Place {
             return Err(self.head.try_recv().unwrap_or_default());
         };
         entry.whole = true;
-        let head = entry.bytes.iter().take(HEAD).copied().collect();
-        let length = entry.bytes.len();
+        let head = entry.bytes.head(HEAD);
+        let length = entry.bytes.bytes().len();
         drop(held);
         Ok(Body { place: self, head, length, _whole: caller.activity.whole() })
     }
@@ -275,23 +276,22 @@ impl Body {
         let shared = self.place.shared.clone();
         let mut held = shared.held();
         let entry = held.entries.remove(&self.place.number)?;
-        // The charge goes along.
-        let charge = OVERHEAD + entry.bytes.capacity();
         drop(held);
-        Some(Taken { bytes: entry.bytes, shared, charge })
+        // The charge goes along.
+        Some(Taken { bytes: entry.bytes, shared, charge: entry.charge })
     }
 }
 
 impl Taken {
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.bytes()
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.bytes = Vec::new();
+        self.bytes = Buffer::new();
         let mut held = self.shared.held();
         held.bytes = held.bytes.saturating_sub(self.charge);
         self.shared.metrics.holds(held.bytes);
@@ -305,20 +305,20 @@ impl Shared {
 }
 
 impl Held {
-    fn charge(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(bytes);
-    }
-
     /// Drops bodies until the budget holds.
     fn make_room(&mut self, shared: &Shared) {
         while self.bytes > shared.budget {
             let Some(number) = self.dispensable(Instant::now()) else { break };
-            let Some(entry) = self.remove(number) else { break };
-            shared.metrics.dropped_body("no-room");
-            // It may have ended.
-            let _ = entry.dropped.send(head(entry.bytes));
+            self.drop_for_room(number, shared);
         }
         shared.metrics.holds(self.bytes);
+    }
+
+    fn drop_for_room(&mut self, number: u64, shared: &Shared) {
+        let Some(entry) = self.remove(number) else { return };
+        shared.metrics.dropped_body("no-room");
+        // Its reader may have ended.
+        let _ = entry.dropped.send(entry.bytes.head(HEAD));
     }
 
     /// The body that is dropped first.
@@ -329,12 +329,12 @@ impl Held {
         }
         let mut of_peers: BTreeMap<Peer, usize> = BTreeMap::new();
         for entry in self.entries.values() {
-            *of_peers.entry(entry.peer).or_default() += OVERHEAD + entry.bytes.capacity();
+            *of_peers.entry(entry.peer).or_default() += entry.charge;
         }
         let (fullest, _) = of_peers.into_iter().max_by_key(|(_, bytes)| *bytes)?;
         let its = self.entries.iter().filter(|(_, entry)| entry.peer == fullest);
         let rank = |entry: &Entry| {
-            let bytes = entry.bytes.capacity();
+            let bytes = entry.charge;
             (if bytes > LIGHT { bytes } else { 0 }, !entry.whole, bytes)
         };
         its.max_by_key(|(_, entry)| rank(entry)).map(|(number, _)| *number)
@@ -343,20 +343,14 @@ impl Held {
     /// The body, no longer charged.
     fn remove(&mut self, number: u64) -> Option<Entry> {
         let entry = self.entries.remove(&number)?;
-        self.bytes = self.bytes.saturating_sub(OVERHEAD + entry.bytes.capacity());
+        self.bytes = self.bytes.saturating_sub(entry.charge);
         Some(entry)
     }
 
     /// The head of a body that is no longer held.
     fn let_go(&mut self, number: u64) -> Vec<u8> {
-        self.remove(number).map(|entry| head(entry.bytes)).unwrap_or_default()
+        self.remove(number).map(|entry| entry.bytes.head(HEAD)).unwrap_or_default()
     }
-}
-
-fn head(mut bytes: Vec<u8>) -> Vec<u8> {
-    bytes.truncate(HEAD);
-    bytes.shrink_to_fit();
-    bytes
 }
 
 #[cfg(test)]
@@ -421,13 +415,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_largest_body_of_the_fullest_peer_makes_room() {
-        let bodies = bodies(8 * MIB);
+        let bodies = bodies(12 * MIB);
         let (one, other) = (caller("10.0.0.1"), caller("10.0.0.2"));
         let kept = whole(&bodies, &other, 3 * MIB).await;
         let small = whole(&bodies, &one, 6 << 10).await;
         let large = whole(&bodies, &one, 2 * MIB).await;
         let largest = whole(&bodies, &one, 5 * MIB / 2).await;
-        let next = whole(&bodies, &other, MIB).await;
+        let next = whole(&bodies, &other, 2 * MIB).await;
         assert!(largest.take().is_none());
         for body in [kept, small, large, next] {
             assert!(body.take().is_some());
@@ -436,13 +430,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_of_large_bodies_drops_no_small_one() {
-        let bodies = bodies(8 * MIB);
+        let bodies = bodies(9 * MIB);
         let caller = Caller::default();
         let small = whole(&bodies, &caller, 20 << 10).await;
         let flood = (0..50).map(|_| bodies.read(&caller, of(3 * MIB), 64 * MIB, soon()));
         let flood = futures::future::join_all(flood).await;
         let dropped = flood.iter().filter(|came| matches!(came, Came::Head(..))).count();
-        assert!(held(&bodies) <= 8 * MIB);
+        assert!(held(&bodies) <= 9 * MIB);
         assert!(small.take().is_some());
         // What came first may have been dropped after it was whole.
         let kept = flood.into_iter().filter_map(|came| match came {
@@ -450,6 +444,7 @@ mod tests {
             _ => None,
         });
         assert_eq!(kept.count(), 2, "{dropped} were dropped on their way");
+        assert_eq!(held(&bodies), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 
 mod activity;
 pub mod bodies;
+mod buffer;
 mod connection;
 mod connections;
 mod descriptors;

@@ -170,7 +170,7 @@ impl Webhook {
         let mut coming = Coming::Held(body);
         if !head.is_complete() {
             // Not as the apiserver writes it: its fields are all over the body.
-            let tenant = Tenant { peer, namespace: String::new() };
+            let tenant = Tenant::new(peer, "");
             let read = move |_: &Turn| coming.take().map(|taken| (whole_head(&taken), taken));
             let (whole, taken) = self.blocking(tenant, size, read).await??;
             *head = whole?;
@@ -191,7 +191,7 @@ impl Webhook {
         // Of an update the old object is read too, and both are compared.
         let objects = if head.operation == Some(Operation::Update) { 3 } else { 1 };
         let consider = move |_: &Turn| considering.consider(coming.take()?);
-        let considered = self.blocking(Tenant { peer, namespace: name }, Size { objects, ..size }, consider);
+        let considered = self.blocking(Tenant::new(peer, &name), Size { objects, ..size }, consider);
         Ok(considered.await??)
     }
 

@@ -4,13 +4,15 @@
 //! next = the peer that has used the least time ─► of it, the namespace that has used the least
 //! ```
 //!
+//! A namespace's small reviews and its others count as two, so that an ordinary job does not wait for a long script.
 //! Used is the time that judging took, so that dear work counts for what it is. One that was away begins at what the
 //! least of the others has used: being away saves nothing up. A peer comes before a namespace, since anybody can name a
 //! namespace in a review, and nobody can choose an address.
 //!
-//! As many are judged at a time as there are processors, and one more. Dear work has at most half of the processors, so
-//! that cheap work never waits for it. Work is dear where judging took [`DEAR`] or more in that namespace lately, or where
-//! nothing is known of the namespace and the review is not small. Of [large](LARGE) bodies one is judged at a time, and
+//! As many are judged at a time as there are processors, and one more. Dear work has at most half of the processors, and
+//! work of which nothing is known yet one place more, so that cheap work never waits for either. Work is dear where judging
+//! took [`DEAR`] or more in that namespace lately, and [much longer](FACTOR) than in another. It is unknown where nothing
+//! was judged in that namespace lately, and the review is not small. Of [large](LARGE) bodies one is judged at a time, and
 //! what the objects of all may take in memory is bounded.
 //!
 //! A namespace with more than [`MOST_WAITING`] reviews in the queue, and everybody's last ones where the whole queue is
@@ -27,8 +29,10 @@ use crate::server::Peer;
 
 /// Judging that takes this long is dear. An ordinary object takes under a millisecond, the dearest script some 75.
 const DEAR: Duration = Duration::from_millis(20);
+/// As many times as long as in the cheapest namespace is dear.
+const FACTOR: u32 = 4;
 /// A review of up to this many bytes is small: whatever is in it is judged in less.
-const SMALL: usize = 6 << 10;
+const SMALL: usize = 8 << 10;
 /// A body of more bytes is large.
 const LARGE: usize = 1 << 20;
 /// Reviews of one namespace that may wait.
@@ -46,9 +50,17 @@ const LARGEST_OBJECT: usize = 18 << 20;
 /// Whose work it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tenant {
-    pub(super) peer: Peer,
+    peer: Peer,
     /// As the review names it; empty where it names none.
-    pub(super) namespace: String,
+    namespace: String,
+    /// Small reviews have a share of their own, which large ones of the same namespace do not use up.
+    small: bool,
+}
+
+impl Tenant {
+    pub(super) fn new(peer: Peer, namespace: &str) -> Self {
+        Self { peer, namespace: namespace.to_owned(), small: false }
+    }
 }
 
 /// How much work it is.
@@ -93,6 +105,7 @@ struct State {
 struct Running {
     all: usize,
     dear: usize,
+    unknown: usize,
     large: usize,
     memory: usize,
 }
@@ -121,12 +134,20 @@ pub(super) struct Turn {
     shared: Arc<Shared>,
     tenant: Tenant,
     started: Instant,
-    dear: bool,
+    price: Price,
     size: Size,
     memory: usize,
     /// What the tenant was charged beforehand.
     charged: Duration,
     over: bool,
+}
+
+/// What judging costs, by what is known of the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Price {
+    Cheap,
+    Dear,
+    Unknown,
 }
 
 /// Too many wait already.
@@ -148,6 +169,7 @@ impl Turns {
 
     /// A turn, when it comes. Given up where this is dropped before.
     pub(super) async fn turn(&self, tenant: Tenant, size: Size) -> Result<Turn, Crowded> {
+        let tenant = Tenant { small: size.bytes <= SMALL, ..tenant };
         let (start, turn) = oneshot::channel();
         let number = self.0.enter(&tenant, size, start)?;
         let _leave = Leave { shared: &self.0, tenant, number };
@@ -202,14 +224,15 @@ impl Shared {
 
     /// Starts what may be started.
     fn dispatch(self: &Arc<Self>, state: &mut State) {
-        while let Some((tenant, dear)) = self.next(state) {
+        while let Some((tenant, price)) = self.next(state) {
             let Some(account) = state.tenants.get_mut(&tenant) else { return };
             let Some(Waiting { size, start, .. }) = account.waiting.pop_front() else { return };
             state.waiting -= 1;
             let memory = self.weight(size);
             let charged = account.mean.unwrap_or_default();
             state.running.all += 1;
-            state.running.dear += usize::from(dear);
+            state.running.dear += usize::from(price == Price::Dear);
+            state.running.unknown += usize::from(price == Price::Unknown);
             state.running.large += usize::from(size.bytes > LARGE);
             state.running.memory += memory;
             account.start(charged);
@@ -217,7 +240,7 @@ impl Shared {
                 account.start(charged);
             }
             let (shared, started) = (self.clone(), Instant::now());
-            let turn = Turn { shared, tenant, started, dear, size, memory, charged, over: false };
+            let turn = Turn { shared, tenant, started, price, size, memory, charged, over: false };
             // Where it was given up meanwhile, its turn is over.
             if let Err(mut turn) = start.send(turn) {
                 turn.end(state, Duration::ZERO);
@@ -225,27 +248,34 @@ impl Shared {
         }
     }
 
-    /// Whose turn it is, and whether it is dear.
-    fn next(&self, state: &State) -> Option<(Tenant, bool)> {
+    /// Whose turn it is, and what it costs.
+    fn next(&self, state: &State) -> Option<(Tenant, Price)> {
         if state.running.all >= self.at_once {
             return None;
         }
+        let cheapest = state.tenants.values().filter_map(|account| account.mean).min().unwrap_or_default();
         let startable = state.tenants.iter().filter_map(|(tenant, account)| {
-            let dear = account.is_dear(account.waiting.front()?.size);
-            self.may_start(state, account, dear).then_some((tenant, account, dear))
+            let price = account.price(account.waiting.front()?.size, cheapest);
+            self.may_start(state, account, price).then_some((tenant, account, price))
         });
         let used = |peer: &Peer| state.peers.get(peer).map(|account| account.used).unwrap_or_default();
         startable
             .min_by_key(|(tenant, account, _)| (used(&tenant.peer), tenant.peer, account.used))
-            .map(|(tenant, _, dear)| (tenant.clone(), dear))
+            .map(|(tenant, _, price)| (tenant.clone(), price))
     }
 
-    fn may_start(&self, state: &State, account: &Account, dear: bool) -> bool {
+    fn may_start(&self, state: &State, account: &Account, price: Price) -> bool {
         let Some(Waiting { size, .. }) = account.waiting.front() else { return false };
         let running = &state.running;
-        // One place is nobody's own.
-        account.running + 1 < self.at_once.max(2)
-            && (!dear || running.dear < self.dear_at_once)
+        let uncertain = running.dear + running.unknown <= self.dear_at_once;
+        let affordable = match price {
+            Price::Cheap => true,
+            Price::Dear => uncertain && running.dear < self.dear_at_once,
+            Price::Unknown => uncertain,
+        };
+        // One place is always another namespace's.
+        account.running + 1 < self.at_once
+            && affordable
             && (size.bytes <= LARGE || running.large == 0)
             && running.memory + self.weight(*size) <= self.memory
     }
@@ -330,10 +360,11 @@ impl Account {
         self.seen = Instant::now();
     }
 
-    fn is_dear(&self, size: Size) -> bool {
+    fn price(&self, size: Size, cheapest: Duration) -> Price {
         match self.mean {
-            Some(mean) => mean >= DEAR,
-            None => size.bytes > SMALL,
+            Some(mean) if mean >= DEAR && mean >= cheapest * FACTOR => Price::Dear,
+            None if size.bytes > SMALL => Price::Unknown,
+            _ => Price::Cheap,
         }
     }
 }
@@ -342,7 +373,8 @@ impl Turn {
     fn end(&mut self, state: &mut State, took: Duration) {
         self.over = true;
         state.running.all -= 1;
-        state.running.dear -= usize::from(self.dear);
+        state.running.dear -= usize::from(self.price == Price::Dear);
+        state.running.unknown -= usize::from(self.price == Price::Unknown);
         state.running.large -= usize::from(self.size.bytes > LARGE);
         state.running.memory -= self.memory;
         if let Some(account) = state.peers.get_mut(&self.tenant.peer) {
@@ -379,7 +411,7 @@ mod tests {
     const LITTLE: Size = Size { bytes: 2 << 10, objects: 1 };
 
     fn tenant(peer: &str, namespace: &str) -> Tenant {
-        Tenant { peer: Peer::of(peer.parse().unwrap()), namespace: namespace.to_owned() }
+        Tenant::new(Peer::of(peer.parse().unwrap()), namespace)
     }
 
     fn at_work(turns: &Turns) -> usize {
@@ -413,6 +445,33 @@ mod tests {
         let cheap = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             judge(&turns, &bob, LITTLE, Duration::from_millis(1), 100).await
+        };
+        let (_, waited) = tokio::join!(futures::future::join_all(dear), cheap);
+        let longest = waited.into_iter().max().unwrap();
+        assert!(longest <= Duration::from_millis(3), "{longest:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_is_new_does_not_wait_for_anothers_dear_work() {
+        let turns = Turns::new(2, 64 << 20);
+        let (alice, bob) = (tenant("10.0.0.1", "ta"), tenant("10.0.0.1", "tb"));
+        let dear = (0..20).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
+        let cheap = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            judge(&turns, &bob, SIZE, Duration::from_millis(1), 1).await
+        };
+        let (_, waited) = tokio::join!(futures::future::join_all(dear), cheap);
+        assert_eq!(waited, [Duration::from_millis(1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_reviews_do_not_wait_for_long_scripts_of_the_same_namespace() {
+        let turns = Turns::new(2, 64 << 20);
+        let alice = tenant("10.0.0.1", "ta");
+        let dear = (0..200).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
+        let cheap = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            judge(&turns, &alice, LITTLE, Duration::from_millis(1), 100).await
         };
         let (_, waited) = tokio::join!(futures::future::join_all(dear), cheap);
         let longest = waited.into_iter().max().unwrap();
