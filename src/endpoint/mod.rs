@@ -126,7 +126,7 @@ impl Endpoint {
                 return Err((StatusCode::PAYLOAD_TOO_LARGE, why));
             }
             Came::Head(_, Dropped::NoRoom) => return Err(no_room()),
-            Came::Broken | Came::Late => {
+            Came::Broken | Came::Head(_, Dropped::Late) => {
                 return Err((StatusCode::BAD_REQUEST, "the body did not come to its end".to_owned()));
             }
         };

@@ -74,6 +74,8 @@ pub enum Dropped {
     TooLarge,
     /// The budget is spent.
     NoRoom,
+    /// It did not come in time.
+    Late,
 }
 
 /// What came of a body.
@@ -85,8 +87,6 @@ pub enum Came {
     Head(Vec<u8>, Dropped),
     /// The sender gave up.
     Broken,
-    /// It did not come in time.
-    Late,
 }
 
 /// A body that is held until this is dropped.
@@ -129,19 +129,18 @@ impl Bodies {
         largest: usize,
         until: Instant,
     ) -> Came {
-        let mut coming = Coming { bodies: self, largest, head: Vec::new(), why: None };
-        match timeout_at(until, coming.read(caller.peer, body)).await {
-            Ok(Ok(Some(place))) => match place.whole(caller) {
+        let mut coming =
+            Coming { bodies: self, largest, head: Vec::new(), why: None, place: self.place(caller.peer) };
+        let read = timeout_at(until, coming.read(body)).await;
+        if read.is_err() && coming.why.is_none() {
+            coming.let_go(Dropped::Late);
+        }
+        match (read, coming.why) {
+            (Ok(Err(Broken)), _) => Came::Broken,
+            (_, Some(why)) => Came::Head(coming.head, why),
+            (_, None) => match coming.place.whole(caller) {
                 Ok(body) => Came::Whole(body),
                 Err(head) => Came::Head(head, Dropped::NoRoom),
-            },
-            Ok(Err(Broken)) => Came::Broken,
-            Ok(Ok(None)) | Err(_) => match coming.why {
-                Some(why) => Came::Head(coming.head, why),
-                None => {
-                    self.0.metrics.dropped_body("late");
-                    Came::Late
-                }
             },
         }
     }
@@ -170,26 +169,26 @@ struct Coming<'a> {
     /// Of a body that was dropped: its head, and why.
     head: Vec<u8>,
     why: Option<Dropped>,
+    place: Place,
 }
 
 impl Coming<'_> {
     /// Reads to the end. A dropped body is read on and thrown away, since a sender hears no answer before its end.
-    async fn read(&mut self, peer: Peer, mut body: axum::body::Body) -> Result<Option<Place>, Broken> {
+    async fn read(&mut self, mut body: axum::body::Body) -> Result<(), Broken> {
         let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        let mut place = self.bodies.place(peer);
         let mut length = 0_usize;
         if declared > self.largest {
-            self.too_large(&place);
+            self.let_go(Dropped::TooLarge);
         }
         loop {
             let frame = tokio::select! {
                 frame = body.frame() => frame,
-                head = &mut place.head, if self.why.is_none() => {
+                head = &mut self.place.head, if self.why.is_none() => {
                     self.why = Some(Dropped::NoRoom);
                     self.head = head.unwrap_or_default();
                     if self.head.len() < HEAD {
                         // Hardly anything has come: a slow sender, who is not waited for.
-                        return Ok(None);
+                        return Ok(());
                     }
                     continue;
                 }
@@ -201,22 +200,26 @@ impl Coming<'_> {
                 return Err(Broken);
             }
             if length > self.largest && self.why.is_none() {
-                self.too_large(&place);
+                self.let_go(Dropped::TooLarge);
             }
             if self.why.is_none() {
-                place.append(&data, declared, self.largest);
+                self.place.append(&data, declared, self.largest);
             } else {
                 let missing = HEAD.saturating_sub(self.head.len()).min(data.len());
                 self.head.extend(data.iter().take(missing));
             }
         }
-        Ok(self.why.is_none().then_some(place))
+        Ok(())
     }
 
-    fn too_large(&mut self, place: &Place) {
-        self.bodies.0.metrics.dropped_body("too-large");
-        self.why = Some(Dropped::TooLarge);
-        self.head = place.shared.held().let_go(place.number);
+    fn let_go(&mut self, why: Dropped) {
+        self.bodies.0.metrics.dropped_body(match why {
+            Dropped::TooLarge => "too-large",
+            Dropped::NoRoom => "no-room",
+            Dropped::Late => "late",
+        });
+        self.why = Some(why);
+        self.head = self.place.shared.held().let_go(self.place.number);
     }
 }
 
@@ -466,7 +469,8 @@ mod tests {
         let bodies = bodies(8 * MIB);
         let until = Instant::now() + Duration::from_secs(2);
         let came = bodies.read(&Caller::default(), stuck(2 * MIB), 64 * MIB, until).await;
-        assert!(matches!(came, Came::Late), "{came:?}");
+        let Came::Head(head, Dropped::Late) = came else { panic!("{came:?}") };
+        assert_eq!(head.len(), HEAD);
         assert_eq!(held(&bodies), 0);
     }
 

@@ -161,9 +161,10 @@ impl Webhook {
                 return Err(Trouble::Failed(match why {
                     Dropped::TooLarge => Failure::TooLarge,
                     Dropped::NoRoom => Failure::Overloaded,
+                    Dropped::Late => Failure::DeadlineSpent,
                 }));
             }
-            Came::Broken | Came::Late => return Err(Trouble::Failed(Failure::Unreadable)),
+            Came::Broken => return Err(Trouble::Failed(Failure::Unreadable)),
         };
         *head = Head::read(body.head());
         let size = Size { bytes: body.length(), objects: 1 };

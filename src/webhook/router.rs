@@ -1,8 +1,8 @@
 //! The webhook's one route, `POST /validate`, and what it takes from strangers: JSON, in time, within the replica's budget.
 //!
 //! Whatever has a uid is answered with 200, since the apiserver takes any other code for a webhook that failed, and that
-//! refuses under `failurePolicy: Fail`. So a review that is too large, or for which there is no room, is read up to its
-//! uid and admitted with a warning.
+//! refuses under `failurePolicy: Fail`. So a review that is too large, that does not come in time, or for which there is no
+//! room, is read up to its uid and admitted with a warning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::server::{Bodies, Caller};
 /// around them. More comes only of a request in protobuf that is written to swell; it is admitted unjudged.
 const LARGEST_BODY: usize = 28 << 20;
 /// How long a body may take to come. The apiserver has it whole before it sends it.
-const BODY: Duration = Duration::from_secs(5);
+const BODY: Duration = Duration::from_secs(10);
 
 /// What the route needs besides the webhook.
 struct Route {
@@ -68,16 +68,13 @@ async fn answered(route: &Route, request: Request) -> Response {
     let until = started + allowance.min(BODY);
     let came = bodies.read(&caller, request.into_body(), LARGEST_BODY, until).await;
     let otherwise = match &came {
-        Came::Late => {
-            webhook.metrics().unanswerable();
-            return (StatusCode::REQUEST_TIMEOUT, "the body did not come in time").into_response();
-        }
         Came::Broken => {
             webhook.metrics().unanswerable();
             return (StatusCode::BAD_REQUEST, "the body did not come to its end").into_response();
         }
         Came::Head(_, Dropped::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
         Came::Head(_, Dropped::NoRoom) => StatusCode::SERVICE_UNAVAILABLE,
+        Came::Head(_, Dropped::Late) => StatusCode::REQUEST_TIMEOUT,
         Came::Whole(_) => StatusCode::BAD_REQUEST,
     };
     match webhook.answer(came, &caller, allowance.saturating_sub(started.elapsed())).await {
