@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,14 +16,13 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Place;
+use super::handshakes::Handshakes;
 use super::peer::{Caller, Peer};
 
 /// The longest request line and header of HTTP/1, and what is read of a body at a time.
@@ -44,8 +42,6 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// How long a connection may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// For its handshake.
-    pub(super) handshake: Duration,
     /// Until its first request has begun.
     pub(super) first: Duration,
     /// Between two requests.
@@ -54,14 +50,14 @@ pub(super) struct Times {
 
 /// What every connection of a port shares.
 pub(super) struct Service {
-    pub(super) router: Router,
-    pub(super) tls: Option<Arc<ServerConfig>>,
-    pub(super) times: Times,
+    router: Router,
+    tls: Option<Handshakes>,
+    times: Times,
     http: Builder<TokioExecutor>,
 }
 
 impl Service {
-    pub(super) fn new(router: Router, tls: Option<Arc<ServerConfig>>, times: Times) -> Self {
+    pub(super) fn new(router: Router, tls: Option<Handshakes>, times: Times) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(times.rest).max_buf_size(BUFFER);
         http.http2()
@@ -98,13 +94,11 @@ impl Service {
             let caller = Caller { peer, certified: false, activity: place.activity.clone() };
             return self.talk(stream, caller, stopping).await;
         };
-        let handshake = timeout(self.times.handshake, TlsAcceptor::from(tls.clone()).accept(stream));
         let stream = tokio::select! {
             () = stopping.cancelled() => return,
-            shaken = handshake => shaken,
+            shaken = tls.shake(stream) => shaken,
         };
-        // What a stranger makes of the handshake is no news.
-        let Ok(Ok(stream)) = stream else { return };
+        let Some(stream) = stream else { return };
         let certified = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
         let caller = Caller { peer, certified, activity: place.activity.clone() };
         self.talk(stream, caller, stopping).await;

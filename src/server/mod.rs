@@ -10,6 +10,7 @@ mod buffer;
 mod connection;
 mod connections;
 mod descriptors;
+mod handshakes;
 mod health;
 mod metrics;
 mod peer;
@@ -32,20 +33,20 @@ use tokio_util::sync::CancellationToken;
 
 use connection::{Service, Times};
 use connections::Connections;
+use handshakes::Handshakes;
 
 pub use bodies::Bodies;
 pub use health::{Health, router as health_router};
 pub use metrics::Metrics;
 pub use peer::{Caller, Peer};
 
+const HANDSHAKE: Duration = Duration::from_secs(5);
 const WEBHOOK: Times = Times {
-    handshake: Duration::from_secs(5),
     first: Duration::from_secs(10),
     // Longer than the apiserver keeps one (90 s), so that it is never closed just as a request is sent on it.
     rest: Duration::from_secs(100),
 };
-const PLAIN: Times =
-    Times { handshake: Duration::ZERO, first: Duration::from_secs(10), rest: Duration::from_secs(10) };
+const PLAIN: Times = Times { first: Duration::from_secs(10), rest: Duration::from_secs(10) };
 /// Connections of the webhook's port. An apiserver has one for each request that it waits for; each takes some 40 KiB.
 const MOST: usize = 512;
 /// Connections of the plain port: the kubelet's, Prometheus's, and a person's.
@@ -88,7 +89,7 @@ impl Port {
         let router = router.layer(axum::middleware::from_fn_with_state(stopping, farewell));
         let connections =
             Connections::new("webhook", descriptors::beside(MOST_PLAIN).min(MOST), metrics.clone());
-        let service = Service::new(router, Some(tls), WEBHOOK);
+        let service = Service::new(router, Some(Handshakes::new(tls, HANDSHAKE)?), WEBHOOK);
         self.serve(service, connections, ("webhook", metrics), stop).await.context("serving the webhook")
     }
 

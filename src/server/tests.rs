@@ -12,11 +12,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 
-const SHORT: Times = Times {
-    handshake: Duration::from_secs(1),
-    first: Duration::from_millis(200),
-    rest: Duration::from_millis(300),
-};
+const SHORT: Times = Times { first: Duration::from_millis(200), rest: Duration::from_millis(300) };
 /// Bounds a wait for what happens at once.
 const SOON: Duration = Duration::from_secs(20);
 
