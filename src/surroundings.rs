@@ -232,6 +232,21 @@ impl ConfigMaps {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).map(|data| &**data)
     }
 
+    /// A `ConfigMap`'s data, shared.
+    pub(crate) fn share(&self, namespace: &str, name: &str) -> Option<Arc<Keys>> {
+        self.maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Adds a `ConfigMap`'s data that is kept elsewhere, too; says whether it is new here.
+    pub(crate) fn put(&mut self, namespace: &str, name: &str, data: Arc<Keys>) -> bool {
+        self.maps.insert((namespace.to_owned(), name.to_owned()), data).is_none()
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.maps.is_empty()
+    }
+
     /// The text of a ConfigMap object's keys.
     pub fn data(object: &Value) -> Keys {
         let data = object.get("data").and_then(Value::as_object).into_iter().flatten();

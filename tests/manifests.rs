@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::judge::{Ask, Quoting, Rules, judge};
 use weighbridge::judgement::{Judgement, Verdict};
 use weighbridge::surroundings::{Node, Surroundings};
 
@@ -352,7 +352,8 @@ fn documents(path: &Path) -> Vec<Value> {
 fn judged(documents: &[Value], nodes: &[Node]) -> Vec<Judgement> {
     let mut around = Surroundings::of(documents);
     around.nodes = around.nodes.iter().chain(nodes).cloned().collect();
-    let judge = |object| judge(object, &around, Catalogue::builtin(), &Rules::default(), &Ask::default());
+    let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
+    let judge = |object| judge(object, &around, Catalogue::builtin(), &Rules::default(), &ask);
     documents.iter().map(judge).filter(|judgement| judgement.verdict != Verdict::NotTraining).collect()
 }
 

@@ -74,7 +74,7 @@ pub fn status(
         memory: judgement.memory.as_ref().map(memory),
         time: time.map(time_status),
         goodput: goodput.map(goodput_status),
-        deadline: judgement.deadline.as_ref().map(deadline_status),
+        deadline: judgement.deadline.as_ref().and_then(deadline_status),
         cost: judgement.cost.as_ref().map(cost),
         advice: judgement.advice.iter().take(MAX_ADVICE).map(advice).collect(),
         // Absent rather than empty: applied by the server, an empty object whose fields are gone becomes null.
@@ -145,9 +145,9 @@ fn goodput_status(goodput: &judgement::Goodput) -> GoodputStatus {
     }
 }
 
-fn deadline_status(deadline: &judgement::Deadline) -> DeadlineStatus {
-    let seconds = i64::try_from(deadline.seconds).unwrap_or(i64::MAX);
-    DeadlineStatus { seconds, source: cut(&deadline.source) }
+fn deadline_status(deadline: &judgement::Deadline) -> Option<DeadlineStatus> {
+    let seconds = i64::try_from(deadline.seconds?).unwrap_or(i64::MAX);
+    Some(DeadlineStatus { seconds, source: cut(&deadline.source) })
 }
 
 fn cost(cost: &judgement::Cost) -> CostStatus {

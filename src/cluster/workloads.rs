@@ -17,7 +17,7 @@ use super::children::Standing;
 use super::likeness::Likeness;
 use super::{documents::Documents, follow::Sink, metrics::Metrics, nodes::Nodes};
 use crate::config::policy::Policies;
-use crate::judge::{Ask, judge};
+use crate::judge::{Ask, Quoting, judge};
 use crate::judgement::Verdict;
 use crate::units::Bytes;
 use crate::workload::kinds::{self, Kind};
@@ -286,7 +286,8 @@ impl WorkloadSink {
 
     fn judge(&self, object: &Value) -> Option<(Verdict, Option<Bytes>)> {
         let around = super::surroundings(&self.nodes, &self.documents);
-        let ask = Ask { advice: false, ..Ask::default() };
+        // Of the judgement nothing is kept but the verdict and the peak.
+        let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
         let policy = self.policies.current();
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let judgement = judge(object, &around, &policy.catalogue, &policy.rules, &ask);

@@ -11,6 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::desired::{self, Holder};
+use super::naming::is_name;
 use super::queue::{Key, Outcome};
 use super::{Metrics, Settings, notices, progress};
 use crate::api::{
@@ -33,8 +34,9 @@ enum Error {
     Kube(#[from] kube::Error),
     #[error("both names that its estimate could have are taken: {0} and {1}")]
     NamesTaken(String, String),
+    // What a panic says may quote what was judged, so it goes no further.
     #[error("judging it failed")]
-    Judge(#[from] tokio::task::JoinError),
+    Judge,
     #[error("it can't be read: {0}")]
     Unreadable(#[from] serde_json::Error),
 }
@@ -45,7 +47,7 @@ impl Error {
             Self::Kube(kube::Error::Api(_)) => "Refused",
             Self::Kube(_) => "Unreachable",
             Self::NamesTaken(..) => "NamesTaken",
-            Self::Judge(_) => "JudgeFailed",
+            Self::Judge => "JudgeFailed",
             Self::Unreadable(_) => "Unreadable",
         }
     }
@@ -153,7 +155,7 @@ impl Reconciler {
             let ask = Ask { advice: false, ..Ask::default() };
             judge(&object, &around, &policy.catalogue, &policy.rules, &ask)
         });
-        let judgement = judging.await?;
+        let judgement = judging.await.map_err(|_| Error::Judge)?;
         let peak = judgement.memory.map(|memory| memory.peak_bytes);
         // The cache tells of it, and then it gets its estimate like any workload.
         self.cluster.workloads.judged_by_itself(child, judgement.verdict, peak);
@@ -218,6 +220,9 @@ impl Reconciler {
         ) else {
             return Ok(None);
         };
+        if !is_name(name) {
+            return Ok(None);
+        }
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let Some(kind) = kinds::find(group, kind) else { return Ok(None) };
         let Some(version) = kind.versions.iter().find(|v| **v == version) else { return Ok(None) };
@@ -241,7 +246,7 @@ impl Reconciler {
         let judging = tokio::task::spawn_blocking(move || {
             judge(&estimate, &around, &policy.catalogue, &policy.rules, &Ask::default())
         });
-        Ok(judging.await?)
+        judging.await.map_err(|_| Error::Judge)
     }
 
     /// Whether it exists although the webhook would have refused it.

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::gap::Gap;
 use super::printable;
+use super::source::Source;
 use crate::surroundings::Surroundings;
 
 /// Mounts, volumes and files that are looked at, at most.
@@ -42,7 +43,7 @@ pub(crate) struct File {
     /// What it holds.
     pub(crate) text: Arc<str>,
     /// Where that comes from, for provenance: `ConfigMap training-config key config.yaml`.
-    pub(crate) source: String,
+    pub(crate) source: Source,
 }
 
 impl Files {
@@ -102,8 +103,8 @@ impl Files {
     }
 
     /// Adds a file.
-    pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: &str) {
-        self.by_path.insert(path.to_owned(), File { text, source: source.to_owned() });
+    pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: Source) {
+        self.by_path.insert(path.to_owned(), File { text, source });
     }
 
     /// All files by path.
@@ -174,7 +175,7 @@ fn keys(source: &Value, around: &Surroundings, namespace: &str) -> Vec<(String, 
     let Some(data) = around.config_maps.get(namespace, name) else { return Vec::new() };
     let file = |key: &str, text: &Arc<str>| File {
         text: text.clone(),
-        source: format!("ConfigMap {} key {}", printable(name, 80), printable(key, 80)),
+        source: Source::ConfigMap { name: printable(name, 80), key: printable(key, 80) },
     };
     match source.get("items").and_then(Value::as_array).filter(|items| !items.is_empty()) {
         Some(items) => {
@@ -225,7 +226,7 @@ mod tests {
         let (template, container) = (json!({"spec": {"volumes": volumes}}), json!({"volumeMounts": mounts}));
         let around = Surroundings { config_maps: Arc::new(maps), ..Surroundings::default() };
         let files = Files::of(&template, &container, &around, "team").by_path;
-        files.into_iter().map(|(path, file)| (path, file.text.to_string(), file.source)).collect()
+        files.into_iter().map(|(path, file)| (path, file.text.to_string(), file.source.to_string())).collect()
     }
 
     fn file(path: &str, text: &str, source: &str) -> (String, String, String) {

@@ -44,13 +44,20 @@ pub enum Gap {
     Trainings,
     /// A document that is not there: `ConfigMap launch-script`.
     Absent(String),
+    /// A document that is not there and that another object names.
+    UnnamedDocument,
 }
 
 impl Gap {
+    /// Whether it names another document.
+    pub(crate) const fn names_a_document(&self) -> bool {
+        matches!(self, Self::Absent(_))
+    }
+
     /// The reason of the verdict.
     pub(crate) const fn reason(&self) -> Reason {
         match self {
-            Self::Absent(_) => Reason::ReferenceNotFound,
+            Self::Absent(_) | Self::UnnamedDocument => Reason::ReferenceNotFound,
             _ => Reason::NotReadToEnd,
         }
     }
@@ -62,6 +69,11 @@ impl fmt::Display for Gap {
         let why = match self {
             Self::Absent(document) => {
                 return write!(f, "{document} is not known yet: what it says is not read");
+            }
+            Self::UnnamedDocument => {
+                return f.write_str(
+                    "an object that its runtime names is not known yet: what it says is not read",
+                );
             }
             Self::Groups => "it has more groups of pods than are read",
             Self::Containers => "it has more containers than are read",

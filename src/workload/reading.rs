@@ -8,9 +8,15 @@
 //! An object may start several trainings, one after the other or side by side. Each is a reading of its own: what is
 //! annotated holds for all. Where something was not read ([`Gap`]), it may train, and the object trains as far as anybody
 //! knows.
+//!
+//! Who submits an object need not be allowed to read what it refers to: ConfigMaps, runtimes, claims. An object that refers
+//! to any is read twice: once with them, once as if none of them were there. What only the first reading says was born
+//! elsewhere, by whatever way it came: an argument's `$(NAME)`, a script, a file, a default. The second reading knows
+//! nothing of the others, so what it says can give away nothing of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -21,10 +27,12 @@ use super::deadline::{self, Limit};
 use super::gap::Gap;
 use super::kinds::{self, Kind, PodGroup, Purpose};
 use super::launch::{self, Offered, Program, Training};
+use super::others::{self, Others};
 use super::provenance::Provenance;
+use super::source::Source;
 use super::{Findings, printable, what_if};
 use crate::hardware::{Catalogue, Vendor};
-use crate::judge::Ask;
+use crate::judge::{Ask, Quoting};
 use crate::judgement::InputError;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
@@ -48,7 +56,7 @@ pub struct Reading {
     /// What the framework does where nothing is said: weaker than a known model's dimensions.
     pub(crate) defaults: Vec<Offered>,
     /// Microbatches of a step that a rank computes one after the other, and who says so.
-    pub(crate) accumulation: Option<(u64, String)>,
+    pub(crate) accumulation: Option<(u64, Source)>,
     /// What may be so and is not said where it can be read, each field at its leanest.
     pub(crate) unsaid: Vec<(&'static str, Value)>,
     /// How long the workload may run.
@@ -65,6 +73,10 @@ pub struct Reading {
     pub(crate) perhaps: bool,
     /// How many accelerators it has at most, where it is not known which pods take part.
     pub(crate) at_most: Option<u64>,
+    /// The other objects that were read for it.
+    pub(crate) others: Others,
+    /// The same object, read as if none of the others were there; none where none was, or all may be quoted.
+    pub(crate) own: Option<Box<Reading>>,
 }
 
 /// What one accelerator offers a process: a partition of it, or the memory that labels tell.
@@ -77,7 +89,29 @@ pub struct Offer {
     /// Its share of the accelerator's speed, in thousandths, where it is a part whose share is known.
     pub compute_milli: Option<u64>,
     /// Who says so.
-    pub source: String,
+    pub source: Source,
+}
+
+/// What is read beside the object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    /// All that is known.
+    pub(super) all: &'a Surroundings,
+    /// Whether other objects that it refers to count as if they were not there.
+    alone: bool,
+}
+
+impl Around<'_> {
+    /// The ConfigMaps and claims that the object refers to; nothing of them where it counts alone.
+    fn referred(self, others: &Others) -> Surroundings {
+        let nodes = self.all.nodes.clone();
+        if self.alone {
+            return Surroundings { nodes, ..Surroundings::default() };
+        }
+        let config_maps = Arc::new(others.config_maps.clone());
+        let documents = self.all.documents.clone();
+        Surroundings { nodes, config_maps, documents, reads: self.all.reads, workloads: Vec::new() }
+    }
 }
 
 /// Why an object that trains was not read.
@@ -111,6 +145,19 @@ impl Reading {
         }
     }
 
+    /// Keeps beside it what the request itself says. Names that only other objects give are forgotten.
+    fn is_told_apart_from(&mut self, own: Self) {
+        self.others.named_as_in(&own.others);
+        if own.place != self.place {
+            "one of its containers".clone_into(&mut self.place);
+        }
+        if self.others.names_a_runtime() {
+            let unnamed = |gap: Gap| if gap.names_a_document() { Gap::UnnamedDocument } else { gap };
+            self.gap = self.gap.take().map(unnamed);
+        }
+        self.own = Some(Box::new(own));
+    }
+
     /// Whether another reading says the same of everything that decides.
     fn is_the_same(&self, other: &Self) -> bool {
         self.provenance.says_the_same(&other.provenance)
@@ -131,16 +178,28 @@ impl Reading {
 
 /// Reads an object: each training that it starts, and nothing where it does not train.
 pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Vec<Reading> {
-    if what_if::is_estimate(object) {
-        return what_if::read(object, around, catalogue, ask);
+    let read = |asked, alone| {
+        let around = Around { all: around, alone };
+        if what_if::is_estimate(object) {
+            return what_if::read(object, around, catalogue, ask);
+        }
+        of_workload(object, asked, around, catalogue, ask)
+    };
+    let mut readings = read(false, false);
+    if ask.quoting == Quoting::Request && readings.iter().any(|reading| reading.others.any()) {
+        let own = read(true, true);
+        for reading in &mut readings {
+            let same_place = own.iter().find(|own| own.place == reading.place);
+            reading.is_told_apart_from(same_place.or(own.first()).cloned().unwrap_or_default());
+        }
     }
-    of_workload(object, false, around, catalogue, ask)
+    readings
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
 pub(super) fn read_asked(
     object: &Value,
-    around: &Surroundings,
+    around: Around<'_>,
     catalogue: &Catalogue,
     ask: &Ask,
 ) -> Vec<Reading> {
@@ -150,31 +209,35 @@ pub(super) fn read_asked(
 fn of_workload(
     object: &Value,
     asked: bool,
-    around: &Surroundings,
+    around: Around<'_>,
     catalogue: &Catalogue,
     ask: &Ask,
 ) -> Vec<Reading> {
     let Some(kind) = kinds::of(object) else { return Vec::new() };
-    let Completed { object, absent, is_cut } = completed(kind, object, around);
+    let nothing = Surroundings::default();
+    let seen = if around.alone { &nothing } else { around.all };
+    let Completed { object, by, absent, is_cut } = completed(kind, object, seen);
     let object = object.as_ref();
     let groups = kind.pod_groups(object);
-    let requests = accelerator::requests(&groups, &around.documents, namespace(object), catalogue);
+    let requests = accelerator::requests(&groups, &seen.documents, namespace(object), catalogue);
     let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
-    let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, around, namespace(object)));
     let inner = kind.inner_objects(object);
     let annotations = all_annotations(object, &inner, &groups, &requests);
     let purpose = kind.purpose_of(object);
     let said = asked || annotations.iter().any(|annotations| annotations.speak_of_training());
     // What is not known may ask for accelerators.
     let absent_pods = absent.is_some() && purpose == Purpose::Training;
+    let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, seen, namespace(object)));
     // Most objects ask for none: their commands are not even looked at.
     if !said && requests.is_empty() && !absent_pods && pods_gap.is_none() {
         return Vec::new();
     }
+    let others = others::of(&groups, by, around.all, namespace(object));
+    let referred = around.referred(&others);
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = launch::bytes(&groups, entrypoint.as_ref());
     let Commands { launches, gap } =
-        command::launches(&groups, entrypoint, &requests, around, namespace(object));
+        command::launches(&groups, entrypoint, &requests, &referred, namespace(object));
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
     let is_open = may_hide || (absent_pods && requests.is_empty());
     if !said && !is_open && !trains(purpose, &launches) {
@@ -186,10 +249,11 @@ fn of_workload(
         vec![Reading::unread(Unread::TooLarge)]
     } else {
         let workload = Workload { object, kind, requests: &requests, launches: &launches, pods_gap, gap };
-        workload.trainings(&annotations, around, catalogue)
+        workload.trainings(&annotations, around.all, catalogue)
     };
     for reading in &mut readings {
         reading.warnings.extend(absent.as_deref().map(not_there));
+        reading.others = others.clone();
     }
     readings
 }
@@ -197,20 +261,20 @@ fn of_workload(
 /// An object with what it takes from its surroundings.
 struct Completed<'a> {
     object: Cow<'a, Value>,
-    /// What of that is not there.
+    /// What it was completed by.
+    by: Vec<String>,
+    /// What of it is not there.
     absent: Option<String>,
     /// Whether it has more than is read.
     is_cut: bool,
 }
 
 fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> Completed<'a> {
-    match kind.complete {
-        None => Completed { object: Cow::Borrowed(object), absent: None, is_cut: false },
-        Some(complete) => {
-            let kinds::Completed { object, absent, is_cut } = complete(object, around);
-            Completed { object: Cow::Owned(object), absent, is_cut }
-        }
-    }
+    let Some(complete) = kind.complete else {
+        return Completed { object: Cow::Borrowed(object), by: Vec::new(), absent: None, is_cut: false };
+    };
+    let kinds::Completed { object, by, absent, is_cut } = complete(object, around);
+    Completed { object: Cow::Owned(object), by, absent, is_cut }
 }
 
 fn namespace(object: &Value) -> &str {
@@ -314,7 +378,11 @@ impl Workload<'_> {
         if let Some((name, path)) = self.kind.model.and_then(|model| model(self.object))
             && !reading.provenance.knows("model.name")
         {
-            reading.provenance.offer("model.name", printable(&name, 256).into(), path);
+            reading.provenance.offer(
+                "model.name",
+                printable(&name, 256).into(),
+                Source::Field(path.to_owned()),
+            );
         }
         // Neuron's compiler divides models among cores, and keeps what it likes.
         if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
@@ -340,7 +408,10 @@ fn annotated(annotations: &[Annotations<'_>]) -> Reading {
         let known = findings.errors.len();
         annotations.read_keys(&mut reading.provenance, &mut findings);
         findings.admit_from(known, *annotations);
-        annotations.read_override(&mut findings);
+        // Who may override is asked of who submits this object, not of who wrote another.
+        if !annotations.are_elsewhere() {
+            annotations.read_override(&mut findings);
+        }
     }
     for annotations in annotations {
         let known = findings.errors.len();

@@ -8,15 +8,13 @@ use serde_json::{Map, Value};
 
 use super::gap::Gap;
 use super::provenance::{for_each_leaf, put};
-use super::reading::{Reading, Unread, read_asked};
+use super::reading::{Around, Reading, Unread, read_asked};
+use super::source::Source;
 use super::{TrainingJob, bounds, complaint, printable};
 use crate::hardware::Catalogue;
 use crate::judge::Ask;
 use crate::judgement::InputError;
-use crate::surroundings::Surroundings;
 
-/// Who says what the spec says.
-const SOURCE: &str = "spec";
 /// Groups of fields within groups of fields, at most, and fields in all.
 const MAX_DEPTH: usize = 4;
 const MAX_FIELDS: usize = 256;
@@ -29,7 +27,7 @@ pub(super) fn is_estimate(object: &Value) -> bool {
 }
 
 /// Reads an estimate, and the workload that it refers to: each training that this starts.
-pub(super) fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Vec<Reading> {
+pub(super) fn read(object: &Value, around: Around<'_>, catalogue: &Catalogue, ask: &Ask) -> Vec<Reading> {
     let mut reading = Reading::default();
     let empty = Map::new();
     let spec = object.get("spec").and_then(Value::as_object).unwrap_or(&empty);
@@ -37,7 +35,7 @@ pub(super) fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue,
     let Some(reference) = spec.get("workloadRef").filter(|reference| !reference.is_null()) else {
         return vec![reading];
     };
-    let Some(workload) = around.workloads.iter().find(|workload| is_meant(reference, object, workload))
+    let Some(workload) = around.all.workloads.iter().find(|workload| is_meant(reference, object, workload))
     else {
         let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
         if reading.provenance.knows_any("model.") {
@@ -74,6 +72,7 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading.errors.extend(below.errors);
     reading.override_reason = below.override_reason;
     reading.limit = below.limit;
+    reading.others = below.others;
     reading.unread = below.unread;
     (reading.place, reading.certain, reading.perhaps) = (below.place, below.certain, below.perhaps);
     let gap = reading.gap.take().or(below.gap);
@@ -115,15 +114,17 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
     }
     match value {
         Value::Null => {}
+        // A group in which nothing is said.
+        Value::Object(group) if group.is_empty() && is_known(path, value) => {}
         Value::Object(group) if !group.is_empty() && depth < MAX_DEPTH => {
             for (name, value) in group {
                 own_field(&format!("{path}.{name}"), value, depth + 1, fields, reading);
             }
         }
         leaf => match field(path, leaf) {
-            Ok(Some(value)) => reading.provenance.offer(path, value, SOURCE),
+            Ok(Some(value)) => reading.provenance.offer(path, value, Source::Spec),
             Ok(None) => {
-                let warning = format!("nobody reads the field spec.{}", printable(path, 64));
+                let warning = format!("the field spec.{} is not known and not read", printable(path, 64));
                 reading.warnings.push(warning);
             }
             Err(problem) => {
@@ -133,6 +134,15 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
             }
         },
     }
+}
+
+/// Whether the spec has such a field, or group of fields.
+fn is_known(path: &str, value: &Value) -> bool {
+    let mut spec = Map::new();
+    put(&mut spec, path, value.clone());
+    let mut known = true;
+    let job: Result<TrainingJob, _> = serde_ignored::deserialize(Value::Object(spec), |_| known = false);
+    known && job.is_ok()
 }
 
 /// A field's value as the spec's type has it; nothing where the spec has no such field.

@@ -30,6 +30,7 @@ mod overrides;
 mod people;
 mod permissions;
 mod policy;
+mod privacy;
 mod progress;
 mod readiness;
 mod refusals;

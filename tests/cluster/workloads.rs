@@ -33,13 +33,14 @@ const LLAMA: &[(&str, &str)] = &[
     ("gpu-type", "H100-80GB"),
 ];
 
-struct Place {
-    control_plane: &'static ControlPlane,
-    serve: Serve,
+/// A control plane with the definitions of every kind, and a gate that reads ConfigMaps and claims.
+pub(crate) struct Place {
+    pub(crate) control_plane: &'static ControlPlane,
+    pub(crate) serve: Serve,
 }
 
 impl Place {
-    async fn shared() -> Result<&'static Self> {
+    pub(crate) async fn shared() -> Result<&'static Self> {
         static CONTROL_PLANE: Shared = Shared::new(|| {
             let mut crds = repository_crds()?;
             crds.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/definitions.yaml"));
@@ -57,7 +58,7 @@ impl Place {
         place.await.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     }
 
-    async fn yard(&self) -> Result<Yard<'_>> {
+    pub(crate) async fn yard(&self) -> Result<Yard<'_>> {
         Yard::new(self.control_plane, &self.serve, self.control_plane.namespace(&[]).await?)
     }
 }

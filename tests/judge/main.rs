@@ -13,6 +13,8 @@ mod figures;
 mod gaps;
 mod models;
 mod pods;
+mod privacy;
+mod ranges;
 mod training;
 mod trainings;
 

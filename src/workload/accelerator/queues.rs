@@ -14,6 +14,7 @@ use crate::hardware::Catalogue;
 use crate::hardware::labels::of_labels;
 use crate::surroundings::Documents;
 use crate::workload::printable;
+use crate::workload::source::Source;
 
 /// Flavors that are looked at, at most.
 const MAX: usize = 64;
@@ -48,7 +49,8 @@ fn of_queue<'c>(
         let name = flavor.get("name")?.as_str()?;
         let labels = documents.get("ResourceFlavor", "", name)?.pointer("/spec/nodeLabels")?;
         let found = of_labels(catalogue, |key| labels.get(key)?.as_str())?;
-        Some(candidate(&found, catalogue, &format!("ResourceFlavor {}", printable(name, 64))))
+        let source = Source::Flavor { name: printable(name, 64), label: found.label.to_owned() };
+        Some(candidate(&found, catalogue, source))
     };
     let mut flavors = flavors;
     let read: Option<Vec<_>> = flavors.by_ref().take(MAX).map(of_flavor).collect();

@@ -164,7 +164,7 @@ impl Launch {
     /// A launch that can read a file.
     #[cfg(test)]
     pub(crate) fn with_file(mut self, path: &str, text: &str) -> Self {
-        self.files.add(path, text.into(), "ConfigMap training-config");
+        self.files.add(path, text.into(), "ConfigMap training-config".into());
         self
     }
 }

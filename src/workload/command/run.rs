@@ -9,6 +9,7 @@ use super::wrappers::{self, starts_with};
 use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
 use crate::workload::files::{Files, absolute};
 use crate::workload::gap::Gap;
+use crate::workload::source::Source;
 
 /// Words of a command that are read: fewer than a list of the object keeps.
 const MOST_WORDS: usize = 4_000;
@@ -394,14 +395,14 @@ impl<'p> Run<'p> {
 
     /// Keeps what is written into a file; none where nobody knows what.
     pub(super) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
-        let source = format!("{}: heredoc", self.place);
+        let source = Source::Written { place: self.place.to_owned() };
         let before = self.files.get(path);
         let text = match (before, text) {
             (Some(before), Some(text)) if append => Some(format!("{}{text}", before.text)),
             (_, text) => text,
         };
         match text.filter(|text| self.budget.bytes(text.len())) {
-            Some(text) => self.files.add(path, text.into(), &source),
+            Some(text) => self.files.add(path, text.into(), source),
             None => self.files.remove(path),
         }
     }

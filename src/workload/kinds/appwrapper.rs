@@ -82,7 +82,7 @@ fn inner(object: &Value) -> Vec<(&Value, String)> {
 }
 
 fn complete(object: &Value, around: &Surroundings) -> Completed {
-    let mut completed = Completed { object: object.clone(), absent: None, is_cut: false };
+    let mut completed = Completed { object: object.clone(), by: Vec::new(), absent: None, is_cut: false };
     let namespace = object.pointer("/metadata/namespace").cloned();
     let components = completed.object.pointer_mut("/spec/components").and_then(Value::as_array_mut);
     for component in components.into_iter().flatten().take(MAX_GROUPS) {
@@ -101,6 +101,7 @@ fn complete(object: &Value, around: &Surroundings) -> Completed {
         }
         let made = complete(inner, around);
         *inner = made.object;
+        completed.by.extend(made.by);
         completed.absent = completed.absent.or(made.absent);
         completed.is_cut |= made.is_cut;
     }

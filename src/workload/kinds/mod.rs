@@ -115,6 +115,8 @@ const BLANK: Kind = Kind {
 pub struct Completed {
     /// The object, as its kind's other functions read it.
     pub object: Value,
+    /// What it is completed by, as it names it itself: `ClusterTrainingRuntime torch-distributed`.
+    pub by: Vec<String>,
     /// What it refers to that is not there: `ClusterTrainingRuntime torch-distributed`.
     pub absent: Option<String>,
     /// Whether what it refers to has more than is read.
@@ -130,8 +132,8 @@ impl Kind {
     /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists, which are so many.
     pub fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
         let is_long = |pointer: &&str| match object.pointer(pointer) {
-            Some(Value::Array(list)) => list.len() > pods::MAX_GROUPS,
-            Some(Value::Object(map)) => map.len() > pods::MAX_GROUPS,
+            Some(Value::Array(list)) => list.len() > MAX_GROUPS,
+            Some(Value::Object(map)) => map.len() > MAX_GROUPS,
             _ => false,
         };
         let within = |(inner, _): &(&Value, String)| {
@@ -139,7 +141,7 @@ impl Kind {
             let kind = of(inner).filter(|kind| !std::ptr::eq(*kind, self));
             kind.is_some_and(|kind| kind.has_more_groups(inner, 0))
         };
-        listed >= pods::MAX_GROUPS
+        listed >= MAX_GROUPS
             || self.lists.iter().chain(self.pods.list().as_ref()).any(is_long)
             || self.inner_objects(object).iter().any(within)
     }

@@ -59,7 +59,8 @@ pub(super) fn complete(object: &Value, around: &Surroundings) -> Completed {
     }
     let jobs = runtime.and_then(|runtime| runtime.pointer(JOBS)?.as_array());
     let is_cut = jobs.is_some_and(|jobs| jobs.len() > MAX_GROUPS) || overrides.len() >= MAX_GROUPS;
-    Completed { object: completed, absent: runtime.is_none().then_some(label), is_cut }
+    let (by, absent) = if runtime.is_some() { (vec![label], None) } else { (Vec::new(), Some(label)) };
+    Completed { object: completed, by, absent, is_cut }
 }
 
 const JOBS: &str = "/spec/template/spec/replicatedJobs";

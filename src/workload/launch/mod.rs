@@ -44,6 +44,7 @@ mod training_arguments;
 mod uncovered;
 mod variables;
 
+pub(crate) use config::is_about_a_file;
 pub(super) use facts::nodes;
 pub(super) use program::{Program, bytes, program, serves};
 pub(super) use rendezvous::Rendezvous;
