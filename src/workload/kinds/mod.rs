@@ -32,7 +32,7 @@ mod volcanojob;
 use serde_json::Value;
 
 pub use further::all;
-pub use pods::{MAX_GROUPS, PodGroup, Pods};
+pub use pods::{PodGroup, Pods};
 
 use crate::surroundings::Surroundings;
 use crate::workload::gap::Gap;
@@ -130,7 +130,7 @@ impl Kind {
     }
 
     /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists, which are so many.
-    pub(super) fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
+    pub fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
         let is_long = |pointer: &&str| match object.pointer(pointer) {
             Some(Value::Array(list)) => list.len() > MAX_GROUPS,
             Some(Value::Object(map)) => map.len() > MAX_GROUPS,
