@@ -333,41 +333,43 @@ impl Considering {
         // Its objects are on their own now, and others have a use for the room.
         drop(body);
         match request {
-            Ok(request) => Ok(self.judged(request)),
-            Err((request, NotRead::TooLarge)) => Ok(self.too_large(&request)),
-            Err((_, NotRead::Malformed(error))) => Err(unreadable(error)),
+            Ok(request) => Ok(self.judged(&request)),
+            Err(unread) => match unread.why {
+                NotRead::TooLarge => Ok(self.too_large(&unread.request)),
+                NotRead::Malformed(error) => Err(unreadable(error)),
+            },
         }
     }
 
-    fn judged(self, request: Request) -> Considered {
-        if namespaces::is_one(&request) {
-            return self.relabelled(&request);
+    fn judged(self, request: &Request) -> Considered {
+        if namespaces::is_one(request) {
+            return self.relabelled(request);
         }
-        let Some(kind) = weighed(&request) else { return passed(&request, None, None) };
+        let Some(kind) = weighed(request) else { return passed(request, None, None) };
         if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
-            return passed(&request, Some(kind), None);
+            return passed(request, Some(kind), None);
         }
-        if let Some(exempt) = exempt(&self.policy.exemptions, &request, kind) {
-            let mut passed = passed(&request, Some(kind), None);
+        if let Some(exempt) = exempt(&self.policy.exemptions, request, kind) {
+            let mut passed = passed(request, Some(kind), None);
             passed.counted.decision = "exempt";
             passed.decided.notes.insert("exempt", exempt.name().to_owned());
             return passed;
         }
         let mode = self.found.mode;
         if mode == Mode::Off {
-            return passed(&request, Some(kind), Some(mode));
+            return passed(request, Some(kind), Some(mode));
         }
         match children::parent(kind, &request.namespace, &request.object, &self.cluster.workloads) {
             Parent::None => {}
-            Parent::Known => return passed(&request, Some(kind), Some(mode)),
+            Parent::Known => return passed(request, Some(kind), Some(mode)),
             Parent::Unknown => {
-                let mut passed = passed(&request, Some(kind), Some(mode));
+                let mut passed = passed(request, Some(kind), Some(mode));
                 passed.decided.notes.insert("owner", "unknown".to_owned());
                 return passed;
             }
         }
         let problem = self.found.problem.clone();
-        let mut considered = self.weighing(kind, &request).weigh(request);
+        let mut considered = self.weighing(kind, request).weigh(request);
         if let Some(problem) = problem.filter(|_| !considered.decided.notes.is_empty()) {
             considered.decided.warnings.push(message::warning(&problem));
             considered.decided.notes.insert("mode-problem", problem);
@@ -438,21 +440,21 @@ struct Weighing {
 }
 
 impl Weighing {
-    fn weigh(&self, request: Request) -> Considered {
-        let new = self.judged(&request.object, &request);
-        let old = self.old(&new, &request);
+    fn weigh(&self, request: &Request) -> Considered {
+        let new = self.judged(&request.object, request);
+        let old = self.old(&new, request);
         let ratchet = match &old {
             _ if request.operation != Operation::Update || self.fault(&new).is_none() => None,
             None => Some(Ratchet::SameJob),
             Some(old) if self.fault(old).is_some() => Some(Ratchet::AlreadySo),
-            Some(_) => self.only_placement_ruins(&request).then_some(Ratchet::SameJob),
+            Some(_) => self.only_placement_ruins(request).then_some(Ratchet::SameJob),
         };
         // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
         let given = match ratchet {
             Some(Ratchet::SameJob) => Override::None,
             _ => overrides::of(&new, old.as_deref(), self.may_override),
         };
-        self.decided(&request, &new, given, ratchet)
+        self.decided(request, &new, given, ratchet)
     }
 
     /// What follows from a judgement.

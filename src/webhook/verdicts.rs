@@ -205,7 +205,9 @@ fn hash(value: &Value, part: Part, hasher: &mut Sha256) {
         Value::Array(items) => {
             hasher.update(b"[");
             hasher.update(items.len().to_le_bytes());
-            items.iter().for_each(|item| hash(item, Part::Other, hasher));
+            for item in items {
+                hash(item, Part::Other, hasher);
+            }
         }
         Value::String(text) => {
             hasher.update(b"s");
