@@ -165,6 +165,10 @@ pub enum Reason {
     Malformed,
     /// Reading it would take more work than was asked for.
     TooLarge,
+    /// It was not read to its end, and what was not read may decide.
+    NotReadToEnd,
+    /// It refers to a document that is not there, and what that says may decide.
+    ReferenceNotFound,
     /// The workload that an estimate refers to is not there.
     WorkloadNotFound,
     /// It trains what the estimate does not cover.
@@ -187,6 +191,8 @@ impl Reason {
             Self::UnknownAccelerator => "UnknownAccelerator",
             Self::Malformed => "Malformed",
             Self::TooLarge => "TooLarge",
+            Self::NotReadToEnd => "NotReadToEnd",
+            Self::ReferenceNotFound => "ReferenceNotFound",
             Self::WorkloadNotFound => "WorkloadNotFound",
             Self::Unsupported => "Unsupported",
             Self::UnsupportedAccelerator => "UnsupportedAccelerator",
@@ -350,5 +356,13 @@ mod tests {
         assert_eq!(swing(0.0, 42.0).to_string(), "up to 42.0 GiB more");
         assert_eq!(swing(12.5, 0.1).to_string(), "up to 12.5 GiB less");
         assert_eq!(swing(1.0, 2.0).to_string(), "from 1.0 GiB less to 2.0 GiB more");
+    }
+
+    #[test]
+    fn a_swing_of_a_quarter_gibibyte_is_notable() {
+        let less =
+            |mib| Swing { field: "attention", less: Bytes::from_mib(mib), more: Bytes::from_gib(42.0) };
+        assert_eq!(less(255).to_string(), "up to 42.0 GiB more");
+        assert_eq!(less(256).to_string(), "from 0.2 GiB less to 42.0 GiB more");
     }
 }

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::cli::check;
 use crate::config::policy::{Policies, Policy};
-use crate::judge::Ask;
+use crate::judge::{Ask, Quoting};
 use crate::report;
 use crate::server::bodies::{Came, Dropped, Taken};
 use crate::server::{Bodies, Caller};
@@ -160,7 +160,9 @@ fn no_room() -> (StatusCode, String) {
 fn judged(body: Taken, policy: &Policy) -> Result<String, (StatusCode, String)> {
     let objects = documents(body.bytes()).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     drop(body);
-    report::json(&check::entries(&objects, policy, &Ask::default()))
+    // Who asks has brought every object along.
+    let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
+    report::json(&check::entries(&objects, policy, &ask))
         .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned()))
 }
 

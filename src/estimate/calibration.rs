@@ -239,6 +239,8 @@ fn applies(plan: &Plan, framework: &str, accelerators: Option<&[String]>) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::TrainingJob;
 
     #[test]
     fn the_file_is_valid_and_covers_every_framework() {
@@ -249,5 +251,25 @@ mod tests {
             assert!(calibration.spread(Some(*framework), false, false) >= dense, "{framework}");
             assert!(calibration.spread(Some(*framework), true, true) >= dense, "{framework}");
         }
+    }
+
+    #[test]
+    fn a_process_holds_four_communicators_at_most() {
+        let runtime = |degrees: serde_json::Value| {
+            let job: TrainingJob = serde_json::from_value(serde_json::json!({
+                "model": {"layers": 8, "hiddenSize": 512, "experts": 8, "expertsPerToken": 2},
+                "framework": "Megatron", "accelerator": {"type": "H100-80GB"}, "parallelism": degrees,
+            }))
+            .unwrap();
+            let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+            (plan.dimensions(), Calibration::builtin().runtime(&plan))
+        };
+        let three = runtime(serde_json::json!({"data": 2, "pipeline": 2, "expert": 2}));
+        let four = runtime(serde_json::json!({"data": 2, "pipeline": 2, "expert": 2, "tensor": 2}));
+        let five =
+            runtime(serde_json::json!({"data": 2, "pipeline": 2, "expert": 2, "tensor": 2, "context": 2}));
+        assert_eq!([three.0, four.0, five.0], [3, 4, 5]);
+        assert!(four.1 > three.1);
+        assert_eq!(five.1, four.1);
     }
 }

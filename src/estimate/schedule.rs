@@ -70,12 +70,35 @@ pub fn bubble(plan: &Plan) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::microbatch_group;
+    use super::{live_layers, microbatch_group};
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::TrainingJob;
 
     #[test]
     fn groups_are_of_the_pipelines_length_unless_the_last_would_be_too_small() {
         for (p, m, group) in [(4, 8, 4), (4, 5, 5), (4, 10, 5), (4, 7, 7), (4, 12, 4), (8, 3, 8), (4, 9, 5)] {
             assert_eq!(microbatch_group(p, m), group, "{m} microbatches on {p} stages");
+        }
+    }
+
+    /// Layers' worth of activations on the first of four stages of two layers, of eight microbatches.
+    fn live_on_the_first_stage(schedule: &str) -> f64 {
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 8, "hiddenSize": 512},
+            "parallelism": {"pipeline": 4, "data": 1, "schedule": schedule},
+            "batch": {"microBatchSize": 1, "globalBatchSize": 8, "sequenceLength": 64},
+        }))
+        .unwrap();
+        let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+        live_layers(&plan, plan.stage(0))
+    }
+
+    #[test]
+    fn each_schedule_keeps_the_microbatches_of_its_formula() {
+        for (schedule, layers) in
+            [("GPipe", 16.0), ("OneForwardOneBackward", 8.0), ("ZeroBubble", 8.0), ("DualPipe", 10.0)]
+        {
+            assert_eq!(live_on_the_first_stage(schedule).to_bits(), f64::to_bits(layers), "{schedule}");
         }
     }
 }

@@ -198,4 +198,23 @@ mod tests {
             assert_eq!(adam(framework, precision, sharding), expected, "{framework} {precision} {sharding}");
         }
     }
+
+    #[test]
+    fn moments_take_the_bytes_that_their_sources_document() {
+        use Optimizer as O;
+        for (optimizer, moment, bytes) in [
+            (O::AdamW, 4.0, 8.0),
+            (O::AdamW, 2.0, 4.0),
+            // bitsandbytes: a byte, and four bytes for each block of 256.
+            (O::AdamW8bit, 4.0, 2.031_25),
+            // torchao: half a byte, and four bytes for each block of 128.
+            (O::AdamW4bit, 4.0, 1.062_5),
+            (O::Adafactor, 4.0, 0.08),
+            (O::SGD, 4.0, 0.0),
+            (O::Lion, 4.0, 4.0),
+            (O::Muon, 4.0, 4.0),
+        ] {
+            assert_eq!(moments(optimizer, moment).to_bits(), f64::to_bits(bytes), "{optimizer}");
+        }
+    }
 }

@@ -79,7 +79,7 @@ pub(super) fn capacity<'c>(job: &TrainingJob, reading: &Reading, catalogue: &'c 
             bytes: Some(offer.bytes),
             part: offer.part.clone(),
             compute_milli: offer.compute_milli,
-            input: input(offer.bytes, &offer.source),
+            input: input(offer.bytes, &offer.source.to_string()),
             ..known
         };
     }
@@ -102,5 +102,19 @@ fn given(text: &str) -> Result<Bytes, String> {
         }
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_below_a_gibibyte_has_lost_its_unit() {
+        assert_eq!(given("1Gi"), Ok(Bytes::from_mib(1024)));
+        assert_eq!(given(" 80Gi "), Ok(Bytes::from_mib(80 << 10)));
+        let message = |text| given(text).unwrap_err();
+        assert_eq!(message("80"), "\"80\" is less than a GiB: write it with its unit, like 80Gi");
+        assert_eq!(message("1023Mi"), "\"1023Mi\" is less than a GiB: write it with its unit, like 80Gi");
     }
 }

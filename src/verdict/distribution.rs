@@ -165,4 +165,23 @@ mod tests {
         assert!(low < need && need < high);
         assert!((high.as_f64() / need.as_f64()).ln() / 0.05 - 1.645 < 0.01);
     }
+
+    #[test]
+    fn the_plans_carry_a_quarter_three_fifths_and_the_rest_of_the_probability() {
+        let (fits, runs_out, capacity) = (Bytes(GIB), Bytes(1000 * GIB), Bytes(80 * GIB));
+        let above = |lean, likely, heavy| {
+            let share = Distribution::new(lean, likely, heavy, 0.01).probability_above(capacity);
+            (share * 100.0).round()
+        };
+        assert_eq!(above(fits, fits, runs_out).to_bits(), 15f64.to_bits());
+        assert_eq!(above(fits, runs_out, runs_out).to_bits(), 75f64.to_bits());
+        assert_eq!(above(runs_out, runs_out, runs_out).to_bits(), 100f64.to_bits());
+    }
+
+    #[test]
+    fn what_no_tensor_owns_widens_a_need_by_half_of_it_at_most() {
+        let need = Bytes(GIB);
+        let (low, _) = Distribution::new(need, need, need, 1e-6).with_unowned(Bytes(100 * GIB)).bounds();
+        assert!((low.as_f64().ln() - need.as_f64().ln() + 1.645 * 0.5).abs() < 1e-6);
+    }
 }

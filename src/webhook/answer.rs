@@ -4,6 +4,8 @@
 //! head ─► namespace's mode ─► a turn ─► envelope ─► unchanged? ─► objects ─► owner, exemptions ─► judge ─► decide
 //! ```
 //!
+//! A review of a [`scale`] shows no object. The object is read first, and the rest of the way is that of an update.
+//!
 //! What goes wrong admits: a panic, a spent deadline, an object that can't be read, a review for which there was no room or
 //! no turn. Each is told in a warning, noted in the audit log, and counted.
 
@@ -15,19 +17,21 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
-use super::children::{self, Parent};
+use super::children;
 use super::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use super::metrics::{Metrics, Review as Counted};
 use super::mode::{self, Mode, Namespace};
 use super::overrides::{self, Override};
 use super::review::{Cause, Details, Head, Operation, Request, Response, Review, Status, Unanswerable};
-use super::turns::{Size, Tenant, Turn, Turns};
+use super::scale::{self, Scaled};
+use super::turns::{Size, Tenant, Turns};
 use super::untouched::untouched;
 use super::verdicts::{self, Verdicts};
 use super::{message, namespaces, ratchet};
-use crate::cluster::{Cluster, MODE_LABEL};
-use crate::config::policy::{Exempt, Exemptions, Policy};
+use crate::cluster::{Cluster, MODE_LABEL, Standing, Workloads};
+use crate::config::policy::{Exempt, Policy};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
 use crate::judgement::{Judgement, Reason, Verdict};
@@ -47,6 +51,8 @@ pub struct Webhook {
     metrics: Metrics,
     turns: Turns,
     verdicts: Arc<Verdicts>,
+    /// Reads of what is scaled.
+    reads: Semaphore,
     judge: Judge,
 }
 
@@ -56,6 +62,7 @@ enum Failure {
     Unreadable,
     Panicked,
     DeadlineSpent,
+    ScaleUnread,
     /// The review has more bytes than are read.
     TooLarge,
     /// There was no room for it, or too many waited for a turn.
@@ -69,6 +76,7 @@ impl Failure {
             Self::Unreadable => "unreadable",
             Self::Panicked => "panic",
             Self::DeadlineSpent => "deadline",
+            Self::ScaleUnread => "scale",
             Self::TooLarge => "too-large",
             Self::Overloaded => "overloaded",
         }
@@ -79,6 +87,7 @@ impl Failure {
             Self::Unreadable => "weighbridge could not read this object, and admits it unjudged",
             Self::Panicked => "weighbridge failed to judge this object, and admits it unjudged",
             Self::DeadlineSpent => "weighbridge had no time to judge this object, and admits it unjudged",
+            Self::ScaleUnread => "weighbridge could not read what is scaled, and admits the change unjudged",
             Self::TooLarge => "weighbridge does not read an object this large, and admits it unjudged",
             Self::Overloaded => "weighbridge has too much to judge at once, and admits this object unjudged",
         }
@@ -97,13 +106,20 @@ impl Webhook {
     pub fn new(client: Client, cluster: Arc<Cluster>, metrics: Metrics, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = Turns::new(processors, memory);
-        Self { client, cluster, metrics, turns, verdicts: Arc::default(), judge }
+        let reads = Semaphore::new(scale::READS);
+        Self { client, cluster, metrics, turns, verdicts: Arc::default(), reads, judge }
     }
 
     /// With another judge.
     #[cfg(test)]
     pub(super) fn judging_by(self, judge: Judge) -> Self {
         Self { judge, ..self }
+    }
+
+    /// The workloads that it knows.
+    #[cfg(test)]
+    pub(super) fn workloads(&self) -> &Workloads {
+        &self.cluster.workloads
     }
 
     /// What it counts.
@@ -172,7 +188,7 @@ impl Webhook {
         if !head.is_complete() {
             // Not as the apiserver writes it: its fields are all over the body.
             let tenant = Tenant::new(peer, "");
-            let read = move |_: &Turn| coming.take().map(|taken| (whole_head(&taken), taken));
+            let read = move || coming.take().map(|taken| (whole_head(&taken), taken));
             let (whole, taken) = self.blocking(tenant, size, read).await??;
             *head = whole?;
             coming = Coming::Taken(taken);
@@ -180,20 +196,44 @@ impl Webhook {
         let name = head.namespace.clone().unwrap_or_default();
         let policy = self.cluster.policies.current();
         let namespace = self.namespace(&name, allowance / 2).await;
-        let considering = Considering {
+        let considering = Arc::new(Considering {
             namespace: name.clone(),
             found: mode::of(&namespace, policy.mode),
+            around: self.cluster.surroundings(),
             policy,
-            cluster: self.cluster.clone(),
+            workloads: self.cluster.workloads.clone(),
             verdicts: self.verdicts.clone(),
             metrics: self.metrics.clone(),
             judge: self.judge,
-        };
+        });
         // Of an update the old object is read too, and both are compared.
         let objects = if head.operation == Some(Operation::Update) { 3 } else { 1 };
-        let consider = move |_: &Turn| considering.consider(coming.take()?);
-        let considered = self.blocking(Tenant::new(peer, &name), Size { objects, ..size }, consider);
-        Ok(considered.await??)
+        let (tenant, first) = (Tenant::new(peer, &name), considering.clone());
+        let consider = move || first.consider(coming.take()?);
+        match self.blocking(tenant.clone(), Size { objects, ..size }, consider).await?? {
+            Step::Considered(considered) => Ok(considered),
+            Step::Scaled(scaled) => Ok(self.scaled(*scaled, tenant, considering, allowance).await?),
+        }
+    }
+
+    /// A change of a scale, judged as an update of the object.
+    async fn scaled(
+        &self,
+        (scaled, request): (Scaled, Request),
+        tenant: Tenant,
+        considering: Arc<Considering>,
+        allowance: Duration,
+    ) -> Result<Considered, Failure> {
+        let permit = self.reads.acquire().await.map_err(|_| Failure::ScaleUnread)?;
+        let stored = scaled.read(&self.client, allowance / 2).await.ok_or(Failure::ScaleUnread)?;
+        drop(permit);
+        let consider = move || {
+            let mut considered = considering.weigh(scaled.kind, &scaled.whole(&request, stored));
+            let verdict = considered.counted.verdict;
+            scaled.tell(verdict, &mut considered.decided, &mut considered.status);
+            considered
+        };
+        self.blocking(tenant, STORED, consider).await
     }
 
     /// Work for a thread that nobody else waits on, when its turn has come. A panic in it is its own.
@@ -201,11 +241,15 @@ impl Webhook {
         &self,
         tenant: Tenant,
         size: Size,
-        work: impl FnOnce(&Turn) -> T + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
-        // The turn stays with the work when nobody waits for it any more.
-        tokio::task::spawn_blocking(move || work(&turn)).await.map_err(|_| Failure::Panicked)
+        let work = move || {
+            // The turn stays with the work when nobody waits for it any more.
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Panicked)
     }
 
     /// What is known of a namespace; asked of the apiserver once where no cache knows it.
@@ -235,9 +279,6 @@ impl Webhook {
 
     fn unjudged(&self, failure: Failure, head: &Head) -> Considered {
         self.metrics.failed(failure.name());
-        if failure == Failure::Panicked {
-            self.metrics.panicked();
-        }
         tracing::error!(error = failure.name(), uid = head.uid(), "an object is admitted unjudged");
         let kind = head.object_kind.as_ref().and_then(|kind| kinds::find(&kind.group, &kind.kind));
         let mut considered = not_judged(head.operation.unwrap_or(Operation::Other), kind, None);
@@ -297,20 +338,31 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// A stored object, of which nothing is known before it is read.
+const STORED: Size = Size { bytes: 1 << 20, objects: 3 };
+
+/// How far a review is considered.
+enum Step {
+    Considered(Considered),
+    /// What is scaled must be read first.
+    Scaled(Box<(Scaled, Request)>),
+}
+
 /// What considers a review, for a thread of its own.
 struct Considering {
     /// The namespace that the mode is of.
     namespace: String,
     found: mode::Found,
+    around: Arc<Surroundings>,
     policy: Arc<Policy>,
-    cluster: Arc<Cluster>,
+    workloads: Arc<Workloads>,
     verdicts: Arc<Verdicts>,
     metrics: Metrics,
     judge: Judge,
 }
 
 impl Considering {
-    fn consider(self, body: Taken) -> Result<Considered, Failure> {
+    fn consider(&self, body: Taken) -> Result<Step, Failure> {
         let unreadable = |error: String| {
             tracing::warn!(error, "a review can't be read; it is admitted");
             Failure::Unreadable
@@ -327,62 +379,70 @@ impl Considering {
         {
             let request = review.without_objects();
             let kind = weighed(&request);
-            return Ok(passed(&request, kind, None));
+            return Ok(Step::Considered(passed(&request, kind, None)));
         }
         let request = review.request();
         // Its objects are on their own now, and others have a use for the room.
         drop(body);
         match request {
-            Ok(request) => Ok(self.judged(&request)),
+            Ok(request) => Ok(match scale::of(&request) {
+                Some(scaled) => Step::Scaled(Box::new((scaled, request))),
+                None => Step::Considered(self.judged(&request)),
+            }),
             Err(unread) => match unread.why {
-                NotRead::TooLarge => Ok(self.too_large(&unread.request)),
+                NotRead::TooLarge => Ok(Step::Considered(self.too_large(&unread.request))),
                 NotRead::Malformed(error) => Err(unreadable(error)),
             },
         }
     }
 
-    fn judged(self, request: &Request) -> Considered {
+    fn judged(&self, request: &Request) -> Considered {
         if namespaces::is_one(request) {
             return self.relabelled(request);
         }
-        let Some(kind) = weighed(request) else { return passed(request, None, None) };
+        match weighed(request) {
+            Some(kind) => self.weigh(kind, request),
+            None => passed(request, None, None),
+        }
+    }
+
+    /// An object of a kind that is weighed.
+    fn weigh(&self, kind: &'static Kind, request: &Request) -> Considered {
         if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
             return passed(request, Some(kind), None);
         }
-        if let Some(exempt) = exempt(&self.policy.exemptions, request, kind) {
-            let mut passed = passed(request, Some(kind), None);
-            passed.counted.decision = "exempt";
-            passed.decided.notes.insert("exempt", exempt.name().to_owned());
-            return passed;
+        if let Some(spared) = self.spared(kind, request) {
+            return spared;
         }
-        let mode = self.found.mode;
-        if mode == Mode::Off {
-            return passed(request, Some(kind), Some(mode));
-        }
-        match children::parent(kind, &request.namespace, &request.object, &self.cluster.workloads) {
-            Parent::None => {}
-            Parent::Known => return passed(request, Some(kind), Some(mode)),
-            Parent::Unknown => {
-                let mut passed = passed(request, Some(kind), Some(mode));
-                passed.decided.notes.insert("owner", "unknown".to_owned());
-                return passed;
-            }
-        }
-        let problem = self.found.problem.clone();
         let mut considered = self.weighing(kind, request).weigh(request);
-        if let Some(problem) = problem.filter(|_| !considered.decided.notes.is_empty()) {
+        if let Some(problem) = self.found.problem.clone().filter(|_| !considered.decided.notes.is_empty()) {
             considered.decided.warnings.push(message::warning(&problem));
             considered.decided.notes.insert("mode-problem", problem);
         }
         considered
     }
 
+    /// What is exempt, or in a namespace that is off.
+    fn spared(&self, kind: &'static Kind, request: &Request) -> Option<Considered> {
+        if let Some(exempt) = exempt(&self.policy, &self.around, request, kind) {
+            let mut passed = passed(request, Some(kind), None);
+            passed.counted.decision = "exempt";
+            passed.decided.notes.insert("exempt", exempt.name().to_owned());
+            return Some(passed);
+        }
+        let mode = self.found.mode;
+        (mode == Mode::Off).then(|| passed(request, Some(kind), Some(mode)))
+    }
+
     fn weighing(&self, kind: &'static Kind, request: &Request) -> Weighing {
+        let user = &request.user_info;
         Weighing {
+            workloads: self.workloads.clone(),
             kind,
             mode: self.found.mode,
-            may_override: self.policy.overrides.allow(&request.user_info.username, &request.user_info.groups),
-            around: self.cluster.surroundings(),
+            may_override: self.policy.overrides.allow(&user.username, &user.groups),
+            may_place: self.policy.placement.allows(&user.username, &user.groups),
+            around: self.around.clone(),
             policy: self.policy.clone(),
             verdicts: self.verdicts.clone(),
             judge: self.judge,
@@ -390,17 +450,10 @@ impl Considering {
     }
 
     /// An object of more values than are read: unknown, and decided like everything unknown.
-    fn too_large(self, request: &Request) -> Considered {
+    fn too_large(&self, request: &Request) -> Considered {
         let Some(kind) = weighed(request) else { return passed(request, None, None) };
-        // Exempt by its namespace or its user: its pods are not known.
-        if let Some(exempt) = exempt(&self.policy.exemptions, request, kind) {
-            let mut passed = passed(request, Some(kind), None);
-            passed.counted.decision = "exempt";
-            passed.decided.notes.insert("exempt", exempt.name().to_owned());
-            return passed;
-        }
-        if self.found.mode == Mode::Off {
-            return passed(request, Some(kind), Some(Mode::Off));
+        if let Some(spared) = self.spared(kind, request) {
+            return spared;
         }
         self.metrics.failed(Failure::TooLarge.name());
         let judgement = Judgement {
@@ -410,7 +463,7 @@ impl Considering {
         // What is there already must stay editable.
         let ratchet = (request.operation == Operation::Update).then_some(Ratchet::AlreadySo);
         let mut considered =
-            self.weighing(kind, request).decided(request, &judgement, Override::None, ratchet);
+            self.weighing(kind, request).decided(request, &judgement, Override::None, ratchet, None);
         considered.decided.notes.insert("error", Failure::TooLarge.name().to_owned());
         considered
     }
@@ -418,8 +471,7 @@ impl Considering {
     /// Somebody changes a namespace: never refused.
     fn relabelled(&self, request: &Request) -> Considered {
         let mut considered = not_judged(request.operation, None, None);
-        considered.decided.warnings =
-            namespaces::warnings(request, self.policy.mode, &self.cluster.workloads);
+        considered.decided.warnings = namespaces::warnings(request, self.policy.mode, &self.workloads);
         considered.counted.kind = "namespace";
         if !considered.decided.warnings.is_empty() {
             considered.counted.decision = "warned";
@@ -430,9 +482,11 @@ impl Considering {
 
 /// What judges, for a thread of its own.
 struct Weighing {
+    workloads: Arc<Workloads>,
     kind: &'static Kind,
     mode: Mode,
     may_override: bool,
+    may_place: bool,
     around: Arc<Surroundings>,
     policy: Arc<Policy>,
     verdicts: Arc<Verdicts>,
@@ -441,20 +495,36 @@ struct Weighing {
 
 impl Weighing {
     fn weigh(&self, request: &Request) -> Considered {
+        let standing = children::standing(
+            self.kind,
+            &request.namespace,
+            &request.object,
+            &self.workloads,
+            &self.around,
+            &self.policy,
+        );
+        let owner = children::note(&standing);
+        if matches!(standing, Standing::Covered | Standing::Waiting(_)) {
+            let mut passed = passed(request, Some(self.kind), Some(self.mode));
+            passed.decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
+            return passed;
+        }
         let new = self.judged(&request.object, request);
         let old = self.old(&new, request);
         let ratchet = match &old {
             _ if request.operation != Operation::Update || self.fault(&new).is_none() => None,
             None => Some(Ratchet::SameJob),
             Some(old) if self.fault(old).is_some() => Some(Ratchet::AlreadySo),
-            Some(_) => self.only_placement_ruins(request).then_some(Ratchet::SameJob),
+            Some(_) => (self.may_place && self.only_placement_ruins(request)).then_some(Ratchet::SameJob),
         };
         // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
         let given = match ratchet {
             Some(Ratchet::SameJob) => Override::None,
             _ => overrides::of(&new, old.as_deref(), self.may_override),
         };
-        self.decided(request, &new, given, ratchet)
+        let spared = standing == Standing::Differs { spared: true } && self.fault(&new).is_some();
+        let ratchet = ratchet.or(spared.then_some(Ratchet::Owner));
+        self.decided(request, &new, given, ratchet, owner)
     }
 
     /// What follows from a judgement.
@@ -464,9 +534,13 @@ impl Weighing {
         judgement: &Judgement,
         given: Override,
         ratchet: Option<Ratchet>,
+        owner: Option<&str>,
     ) -> Considered {
-        let decided =
+        let mut decided =
             decide(&Case { judgement, mode: self.mode, unknown: self.policy.unknown, given, ratchet });
+        if !decided.notes.is_empty() {
+            decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
+        }
         self.tell(request, judgement, &decided);
         let decision = match (&decided.denied, decided.warnings.is_empty()) {
             (Some(_), _) => "denied",
@@ -492,7 +566,7 @@ impl Weighing {
     fn old(&self, new: &Judgement, request: &Request) -> Option<Arc<Judgement>> {
         let hangs = request.operation == Operation::Update
             && self.fault(new).is_some()
-            && !ratchet::same_job(self.kind, &request.old_object, &request.object);
+            && !ratchet::same_job(self.kind, &request.old_object, &request.object, self.may_place);
         hangs.then(|| self.judged(&request.old_object, request))
     }
 
@@ -549,12 +623,12 @@ impl Weighing {
 }
 
 /// What exempts a request, the cheapest reason first.
-fn exempt(exemptions: &Exemptions, request: &Request, kind: &Kind) -> Option<Exempt> {
-    let user = &request.user_info;
+fn exempt(policy: &Policy, around: &Surroundings, request: &Request, kind: &Kind) -> Option<Exempt> {
+    let (exemptions, user) = (&policy.exemptions, &request.user_info);
     exemptions
         .namespace(&request.namespace)
         .or_else(|| exemptions.user(&user.username, &user.groups))
-        .or_else(|| exemptions.pods(&kind.pod_groups(&request.object)))
+        .or_else(|| exemptions.pods(kind, &request.object, around, &policy.catalogue))
 }
 
 /// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.

@@ -17,7 +17,6 @@ pub struct Metrics {
     errors: Family<OfError, Counter>,
     unanswerable: Counter,
     requests: Family<Request, Counter>,
-    panics: Counter,
     seconds: Family<OfWebhook, Histogram, fn() -> Histogram>,
     in_flight: Family<OfWebhook, Gauge>,
 }
@@ -123,7 +122,6 @@ impl Default for Metrics {
             errors: Family::default(),
             unanswerable: Counter::default(),
             requests: Family::default(),
-            panics: Counter::default(),
             // From a quarter of a millisecond to eight seconds.
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(25e-5, 2.0, 16))),
             in_flight: Family::default(),
@@ -154,11 +152,6 @@ impl Metrics {
             "Requests, by webhook and HTTP code",
             self.requests.clone(),
         );
-        registry.register(
-            "controller_runtime_webhook_panics",
-            "Panics while judging; each admitted",
-            self.panics.clone(),
-        );
         registry.register_with_unit(
             "controller_runtime_webhook_latency",
             "From the whole body read to the answer",
@@ -181,10 +174,6 @@ impl Metrics {
     /// A request has come, and has this HTTP code when what is returned is told one, or dropped.
     pub(super) fn requested(&self) -> Requested {
         Requested { metrics: self.clone(), code: GIVEN_UP }
-    }
-
-    pub(super) fn panicked(&self) {
-        self.panics.inc();
     }
 
     pub(super) fn failed(&self, error: &'static str) {

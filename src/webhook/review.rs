@@ -61,6 +61,8 @@ pub(super) struct Review<'a> {
     pub(super) uid: String,
     pub(super) kind: GroupVersionKind,
     #[serde(default)]
+    resource: GroupVersionResource,
+    #[serde(default)]
     sub_resource: String,
     #[serde(default)]
     name: String,
@@ -114,9 +116,20 @@ impl<'a> Review<'a> {
 
     /// With nothing in place of its objects.
     pub(super) fn without_objects(self) -> Request {
-        let Self { uid, kind, sub_resource, name, namespace, operation, user_info, .. } = self;
+        let Self { uid, kind, resource, sub_resource, name, namespace, operation, user_info, .. } = self;
         let (object, old_object) = (Value::Null, Value::Null);
-        Request { uid, kind, sub_resource, name, namespace, operation, user_info, object, old_object }
+        Request {
+            uid,
+            kind,
+            resource,
+            sub_resource,
+            name,
+            namespace,
+            operation,
+            user_info,
+            object,
+            old_object,
+        }
     }
 }
 
@@ -148,6 +161,9 @@ pub(super) struct Request {
     pub(super) uid: String,
     /// The kind of the object as it was sent to us, which `matchPolicy: Equivalent` may have converted.
     pub(super) kind: GroupVersionKind,
+    /// The resource that is asked for, whose part `sub_resource` is.
+    #[serde(default)]
+    pub(super) resource: GroupVersionResource,
     /// `status`, `scale`, …; empty for the object itself.
     #[serde(default)]
     pub(super) sub_resource: String,
@@ -180,6 +196,17 @@ impl GroupVersionKind {
     pub(super) fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
+}
+
+/// Names a resource.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct GroupVersionResource {
+    #[serde(default)]
+    pub(super) group: String,
+    #[serde(default)]
+    pub(super) version: String,
+    #[serde(default)]
+    pub(super) resource: String,
 }
 
 /// What is to be done to the object.

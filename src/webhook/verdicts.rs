@@ -74,6 +74,7 @@ struct Of {
 impl Of {
     fn is(&self, around: &Surroundings, policy: &Arc<Policy>) -> bool {
         Arc::ptr_eq(&self.policy, policy)
+            && self.around.reads == around.reads
             && Arc::ptr_eq(&self.around.nodes, &around.nodes)
             && Arc::ptr_eq(&self.around.config_maps, &around.config_maps)
             && Arc::ptr_eq(&self.around.documents, &around.documents)

@@ -1,7 +1,7 @@
 //! The policy: what becomes of which workload, as an administrator has decided it, and as it holds now.
 //!
 //! It comes from the arguments, and over these from a versioned [`file`] that is [`follow`]ed: a change takes effect
-//! within seconds, and a file that cannot be read changes nothing.
+//! within some 10 seconds, and a file that cannot be read changes nothing.
 
 mod exemptions;
 mod file;
@@ -14,11 +14,11 @@ use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
 pub use exemptions::{Exempt, Exemptions};
-pub use follow::{Metrics, follow};
+pub use follow::{Follower, Metrics, settled};
 
 use crate::hardware::Catalogue;
 use crate::judge::Rules;
-use crate::webhook::{Mode, Overrides};
+use crate::webhook::{Mode, Overrides, Placement};
 use crate::workload::kinds::further::{self, Further};
 
 /// What an administrator has decided.
@@ -34,6 +34,8 @@ pub struct Policy {
     pub exemptions: Exemptions,
     /// Who may override a refusal.
     pub overrides: Overrides,
+    /// Who may place pods after admission.
+    pub placement: Placement,
     /// The accelerators, by all their names.
     pub catalogue: Arc<Catalogue>,
     /// Kinds of workloads beside those that are known; they cannot change while the process runs.
@@ -62,6 +64,7 @@ impl Default for Policy {
             rules: Rules::default(),
             exemptions: Exemptions::default(),
             overrides: Overrides::default(),
+            placement: Placement::default(),
             catalogue: Arc::new(Catalogue::builtin().clone()),
             workloads: Vec::new(),
             version: 0,
@@ -76,7 +79,15 @@ impl Policy {
     /// Where and why the file cannot be read or cannot hold, in words for the administrator.
     pub fn with_file(&self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        self.with_text(&text).with_context(|| format!("{} is refused as a whole", path.display()))
+        self.with_text_of(path, &text)
+    }
+
+    /// The same of a file that was read already.
+    ///
+    /// # Errors
+    /// As [`with_file`](Self::with_file) has them.
+    pub fn with_text_of(&self, path: &Path, text: &str) -> Result<Self> {
+        self.with_text(text).with_context(|| format!("{} is refused as a whole", path.display()))
     }
 
     /// The policy for a program that ends soon: of the file, where one is given, with its kinds of workloads taken in.

@@ -496,4 +496,27 @@ mod tests {
         assert_eq!(single(Some("5.1"), Learned, Sharding::None), [false, true, true]);
         assert_eq!(single(Some("5.1"), Rotary, Sharding::FSDP), [false, true, true]);
     }
+
+    #[test]
+    fn a_size_alone_gets_the_usual_vocabulary_and_reads_an_eighth_a_token_where_experts_divide_it() {
+        let shapes = |expert: u32| {
+            let job: TrainingJob = serde_json::from_value(serde_json::json!({
+                "model": {"parameters": "80B"}, "parallelism": {"expert": expert}, "accelerator": {"count": 64},
+            }))
+            .unwrap();
+            let assumed = assume(&job, Device { bf16: true }).unwrap();
+            (assumed.likely.shape.vocab, assumed.lean().shape)
+        };
+        let ((vocab, dense), (_, sparse)) = (shapes(1), shapes(8));
+        assert_eq!(vocab, 100_000);
+        let passed = |parameters| Shape::of_size(&Model::default(), parameters, dense.vocab, 1.25);
+        assert_eq!(
+            (dense.layers, dense.hidden),
+            (passed(80_000_000_000).layers, passed(80_000_000_000).hidden)
+        );
+        assert_eq!(
+            (sparse.layers, sparse.hidden),
+            (passed(10_000_000_000).layers, passed(10_000_000_000).hidden)
+        );
+    }
 }

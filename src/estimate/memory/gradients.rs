@@ -50,3 +50,33 @@ pub(super) fn persistent(plan: &Plan) -> bool {
     let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
     buffered || zero || plan.micro_batches > 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::TrainingJob;
+
+    /// Whether gradients persist with so many microbatches.
+    fn persist(framework: &str, sharding: &str, micro_batches: u32) -> bool {
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 2, "hiddenSize": 512}, "framework": framework,
+            "parallelism": {"data": 1, "sharding": sharding},
+            "batch": {"microBatchSize": 1, "globalBatchSize": micro_batches, "sequenceLength": 64},
+        }))
+        .unwrap();
+        persistent(&assume(&job, Device { bf16: true }).unwrap().likely)
+    }
+
+    #[test]
+    fn gradients_persist_from_the_second_microbatch_on() {
+        assert!(!persist("HuggingFace", "None", 1));
+        assert!(persist("HuggingFace", "None", 2));
+    }
+
+    #[test]
+    fn gradient_buffers_of_megatron_and_zero_persist_always() {
+        assert!(persist("Megatron", "None", 1));
+        assert!(persist("HuggingFace", "ZeRO2", 1));
+    }
+}

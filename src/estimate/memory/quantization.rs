@@ -66,3 +66,32 @@ pub(super) fn frozen(plan: &Plan, linear: u64, other: u64, width: f64) -> Frozen
         Frozen { divisible: packed + scales + rest, staying: Bytes::ZERO }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::TrainingJob;
+
+    fn four_bit(framework: &str, sharding: &str) -> Frozen {
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 2, "hiddenSize": 512}, "framework": framework,
+            "parallelism": {"sharding": sharding},
+            "finetuning": {"method": "QLoRA", "rank": 8},
+        }))
+        .unwrap();
+        frozen(&assume(&job, Device { bf16: true }).unwrap().likely, 16_384, 100, 2.0)
+    }
+
+    #[test]
+    fn a_number_takes_half_a_byte_and_its_share_of_a_scale() {
+        // 16,384 numbers: 8,192 bytes and 256 scales of four bytes; the other 100 are kept in two bytes each.
+        let whole = Frozen { divisible: Bytes(8_192 + 1_024 + 200), staying: Bytes::ZERO };
+        assert_eq!(four_bit("HuggingFace", "None"), whole);
+        let sharded = Frozen { divisible: Bytes(8_192 + 200), staying: Bytes(1_024) };
+        assert_eq!(four_bit("HuggingFace", "FSDP"), sharded);
+        // torchtune's scales: a byte each, and four bytes for 256 of them.
+        let torchtune = Frozen { divisible: Bytes(8_192 + 256 + 4 + 200), staying: Bytes::ZERO };
+        assert_eq!(four_bit("Torchtune", "FSDP"), torchtune);
+    }
+}

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Groups that are read of one object, at most; what reads them refuses more.
-pub(super) const MAX_GROUPS: usize = 1_000;
+/// Groups that are read of one object, at most: fewer than a list of the object keeps. Of more the reader says so.
+pub const MAX_GROUPS: usize = 1_000;
 
 /// Pods made from one template.
 #[derive(Clone, Debug)]
@@ -37,6 +37,14 @@ pub enum Pods {
 }
 
 impl Pods {
+    /// JSON pointer of the list, or map, of groups.
+    pub(super) fn list(&self) -> Option<&'static str> {
+        match self {
+            Self::Roles(pointer) | Self::Tasks(pointer) => Some(pointer),
+            Self::None | Self::Single(_) | Self::Job(_) | Self::Own(_) => None,
+        }
+    }
+
     /// The groups of pods that the object asks for.
     pub(super) fn groups<'a>(&self, object: &'a Value) -> Vec<PodGroup<'a>> {
         match self {

@@ -233,3 +233,38 @@ fn fused(mut tape: Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> HeadR
         ..HeadRun::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::TrainingJob;
+
+    fn litgpt(sequence: u32) -> Plan {
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 2, "hiddenSize": 512, "attentionHeads": 8, "vocabSize": 1_000},
+            "framework": "LitGPT", "precision": "BF16", "parameterPrecision": "FP32",
+            "finetuning": {"method": "LoRA", "rank": 1, "targets": ["q_proj"]},
+            "batch": {"microBatchSize": 1, "sequenceLength": sequence},
+        }))
+        .unwrap();
+        assume(&job, Device { bf16: true }).unwrap().likely
+    }
+
+    #[test]
+    fn litgpt_computes_the_loss_of_128_tokens_at_a_time() {
+        assert_eq!(chunk(&litgpt(1_024)), Some(0.125));
+        assert_eq!(chunk(&litgpt(64)), Some(1.0));
+    }
+
+    #[test]
+    fn litgpt_casts_a_frozen_output_layer_once_for_each_chunk() {
+        let casts = |sequence| {
+            let plan = litgpt(sequence);
+            further_casts(&Program::of(&plan, false), &plan)
+        };
+        assert_eq!(casts(128), Bytes::ZERO);
+        // Eight chunks of 128 tokens and one of the rest: all but the first casts of 512 × 1,000 numbers.
+        assert_eq!(casts(1_025), Bytes(8 * 2 * 512 * 1_000));
+    }
+}

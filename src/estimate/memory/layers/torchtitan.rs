@@ -119,3 +119,26 @@ pub(super) fn crowded_token(plan: &Plan) -> f64 {
         _ => 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::workload::TrainingJob;
+
+    #[test]
+    fn the_fullest_rank_holds_more_tokens_the_more_ranks_hold_experts() {
+        let crowded = |expert: u32| {
+            let job: TrainingJob = serde_json::from_value(serde_json::json!({
+                "model": {"layers": 2, "hiddenSize": 512, "experts": 8, "expertsPerToken": 2, "expertFfnHiddenSize": 256},
+                "framework": "Torchtitan", "parallelism": {"expert": expert, "data": 4},
+            }))
+            .unwrap();
+            crowded_token(&assume(&job, Device { bf16: true }).unwrap().likely)
+        };
+        assert!(crowded(1).abs() < 1e-9);
+        // 6 % a rank on 4 ranks, half as much again in the backward pass, 2 experts a token, 12 h + 8 f bytes each.
+        let expected = 1.5 * 0.06 * 4.0 * 2.0 * (12.0 * 512.0 + 8.0 * 256.0);
+        assert!((crowded(4) - expected).abs() < 1e-6);
+    }
+}

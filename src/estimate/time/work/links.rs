@@ -62,3 +62,15 @@ impl Links {
         (bytes / self.link, bytes * outside / (together * self.network))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_no_faster_than_pci_express_passes_the_host() {
+        let passes = |link: f64| Links { link, network: 1.0, node: 8 }.pass_the_host();
+        assert!(passes(32e9));
+        assert!(!passes(33e9));
+    }
+}
