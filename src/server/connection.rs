@@ -91,7 +91,7 @@ impl Service {
 
     async fn speak(&self, stream: TcpStream, peer: Peer, place: &Place, stopping: CancellationToken) {
         let Some(tls) = &self.tls else {
-            let caller = Caller { peer, certified: false, activity: place.activity.clone() };
+            let caller = Caller { peer, certified: false, since: None, activity: place.activity.clone() };
             return self.talk(stream, caller, stopping).await;
         };
         let stream = tokio::select! {
@@ -100,7 +100,7 @@ impl Service {
         };
         let Some(stream) = stream else { return };
         let certified = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
-        let caller = Caller { peer, certified, activity: place.activity.clone() };
+        let caller = Caller { peer, certified, since: None, activity: place.activity.clone() };
         self.talk(stream, caller, stopping).await;
     }
 
@@ -111,9 +111,10 @@ impl Service {
         let activity = caller.activity.clone();
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let since = (!caller.activity.has_begun()).then(|| caller.activity.since());
             let open = caller.activity.begin();
             let whole = request.body().is_end_stream().then(|| caller.activity.whole());
-            request.extensions_mut().insert(caller.clone());
+            request.extensions_mut().insert(Caller { since, ..caller.clone() });
             let answered = router.call(request);
             let activity = caller.activity.clone();
             async move {

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::activity::Activity;
 
 /// A peer: an IPv4 address, or the network of an IPv6 one, since a machine has a whole /64 to choose from.
@@ -29,13 +31,15 @@ pub struct Caller {
     pub peer: Peer,
     /// Whether the handshake proved a client certificate.
     pub certified: bool,
+    /// When it began to wait: when the connection was made, for the first request on it.
+    pub since: Option<Instant>,
     pub(super) activity: Arc<Activity>,
 }
 
 impl Caller {
     /// A caller at this address, on a connection of its own.
     pub fn at(address: IpAddr) -> Self {
-        Self { peer: Peer::of(address), certified: false, activity: Arc::default() }
+        Self { peer: Peer::of(address), certified: false, since: None, activity: Arc::default() }
     }
 }
 

@@ -83,7 +83,7 @@ async fn a_connection_without_a_whole_request_is_closed() {
 
 #[tokio::test]
 async fn a_full_port_answers_a_newcomer() {
-    let patient = Times { first: Duration::from_mins(5), rest: Duration::from_mins(5), ..SHORT };
+    let patient = Times { first: Duration::from_mins(5), rest: Duration::from_mins(5) };
     let (address, _guard) = serving(4, patient);
     let mut hoarded = Vec::new();
     for _ in 0..20 {

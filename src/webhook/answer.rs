@@ -26,7 +26,7 @@ use super::mode::{self, Mode, Namespace};
 use super::overrides::{self, Override};
 use super::review::{Cause, Details, Head, Operation, Request, Response, Review, Status, Unanswerable};
 use super::scale::{self, Scaled};
-use super::turns::{Size, Tenant, Turn, Turns};
+use super::turns::{Size, Tenant, Turns};
 use super::untouched::untouched;
 use super::verdicts::{self, Verdicts};
 use super::{message, namespaces, ratchet};
@@ -62,7 +62,6 @@ enum Failure {
     Unreadable,
     Panicked,
     DeadlineSpent,
-    /// What is scaled could not be read.
     ScaleUnread,
     /// The review has more bytes than are read.
     TooLarge,
@@ -107,15 +106,8 @@ impl Webhook {
     pub fn new(client: Client, cluster: Arc<Cluster>, metrics: Metrics, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = Turns::new(processors, memory);
-        Self {
-            client,
-            cluster,
-            metrics,
-            turns,
-            verdicts: Arc::default(),
-            reads: Semaphore::new(scale::READS),
-            judge,
-        }
+        let reads = Semaphore::new(scale::READS);
+        Self { client, cluster, metrics, turns, verdicts: Arc::default(), reads, judge }
     }
 
     /// With another judge.
@@ -196,7 +188,7 @@ impl Webhook {
         if !head.is_complete() {
             // Not as the apiserver writes it: its fields are all over the body.
             let tenant = Tenant::new(peer, "");
-            let read = move |_: &Turn| coming.take().map(|taken| (whole_head(&taken), taken));
+            let read = move || coming.take().map(|taken| (whole_head(&taken), taken));
             let (whole, taken) = self.blocking(tenant, size, read).await??;
             *head = whole?;
             coming = Coming::Taken(taken);
@@ -204,38 +196,44 @@ impl Webhook {
         let name = head.namespace.clone().unwrap_or_default();
         let policy = self.cluster.policies.current();
         let namespace = self.namespace(&name, allowance / 2).await;
-        let considering = Considering {
+        let considering = Arc::new(Considering {
             namespace: name.clone(),
             found: mode::of(&namespace, policy.mode),
+            around: self.cluster.surroundings(),
             policy,
-            cluster: self.cluster.clone(),
+            workloads: self.cluster.workloads.clone(),
             verdicts: self.verdicts.clone(),
             metrics: self.metrics.clone(),
             judge: self.judge,
-        };
+        });
         // Of an update the old object is read too, and both are compared.
         let objects = if head.operation == Some(Operation::Update) { 3 } else { 1 };
-        let consider = move |_: &Turn| considering.consider(coming.take()?);
-        let considered = self.blocking(Tenant::new(peer, &name), Size { objects, ..size }, consider);
-        match considered.await?? {
-            Step::Done(considered) => Ok(*considered),
-            Step::Scale(scale) => Ok(self.scaled(*scale, Tenant::new(peer, &name), allowance).await?),
+        let (tenant, first) = (Tenant::new(peer, &name), considering.clone());
+        let consider = move || first.consider(coming.take()?);
+        match self.blocking(tenant.clone(), Size { objects, ..size }, consider).await?? {
+            Step::Considered(considered) => Ok(considered),
+            Step::Scaled(scaled) => Ok(self.scaled(*scaled, tenant, considering, allowance).await?),
         }
     }
 
-    /// A change of a scale, judged as an update of the object that is scaled.
-    async fn scaled(&self, scale: Scale, tenant: Tenant, allowance: Duration) -> Result<Considered, Failure> {
-        let Scale { considering, scaled, request } = scale;
+    /// A change of a scale, judged as an update of the object.
+    async fn scaled(
+        &self,
+        (scaled, request): (Scaled, Request),
+        tenant: Tenant,
+        considering: Arc<Considering>,
+        allowance: Duration,
+    ) -> Result<Considered, Failure> {
         let permit = self.reads.acquire().await.map_err(|_| Failure::ScaleUnread)?;
-        let (stored, bytes) = scaled.read(&self.client, allowance / 2).await.ok_or(Failure::ScaleUnread)?;
+        let stored = scaled.read(&self.client, allowance / 2).await.ok_or(Failure::ScaleUnread)?;
         drop(permit);
-        let kind = scaled.kind;
-        let whole = scaled.whole(&request, stored);
-        let judge = move |_: &Turn| considering.judged(kind, whole);
-        let mut considered = self.blocking(tenant, Size { bytes, objects: 3 }, judge).await?;
-        let verdict = considered.counted.verdict;
-        scaled.tell(verdict, &mut considered.decided, &mut considered.status);
-        Ok(considered)
+        let consider = move || {
+            let mut considered = considering.weigh(scaled.kind, &scaled.whole(&request, stored));
+            let verdict = considered.counted.verdict;
+            scaled.tell(verdict, &mut considered.decided, &mut considered.status);
+            considered
+        };
+        self.blocking(tenant, STORED, consider).await
     }
 
     /// Work for a thread that nobody else waits on, when its turn has come. A panic in it is its own.
@@ -243,11 +241,15 @@ impl Webhook {
         &self,
         tenant: Tenant,
         size: Size,
-        work: impl FnOnce(&Turn) -> T + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
-        // The turn stays with the work when nobody waits for it any more.
-        tokio::task::spawn_blocking(move || work(&turn)).await.map_err(|_| Failure::Panicked)
+        let work = move || {
+            // The turn stays with the work when nobody waits for it any more.
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Panicked)
     }
 
     /// What is known of a namespace; asked of the apiserver once where no cache knows it.
@@ -336,39 +338,31 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// A stored object, of which nothing is known before it is read.
+const STORED: Size = Size { bytes: 1 << 20, objects: 3 };
+
+/// How far a review is considered.
+enum Step {
+    Considered(Considered),
+    /// What is scaled must be read first.
+    Scaled(Box<(Scaled, Request)>),
+}
+
 /// What considers a review, for a thread of its own.
 struct Considering {
     /// The namespace that the mode is of.
     namespace: String,
     found: mode::Found,
+    around: Arc<Surroundings>,
     policy: Arc<Policy>,
-    cluster: Arc<Cluster>,
+    workloads: Arc<Workloads>,
     verdicts: Arc<Verdicts>,
     metrics: Metrics,
     judge: Judge,
 }
 
-/// How far a review has come.
-enum Step {
-    Done(Box<Considered>),
-    Scale(Box<Scale>),
-}
-
-impl From<Considered> for Step {
-    fn from(considered: Considered) -> Self {
-        Self::Done(Box::new(considered))
-    }
-}
-
-/// A change of a scale, whose object is to be read.
-struct Scale {
-    considering: Considering,
-    scaled: Scaled,
-    request: Request,
-}
-
 impl Considering {
-    fn consider(self, body: Taken) -> Result<Step, Failure> {
+    fn consider(&self, body: Taken) -> Result<Step, Failure> {
         let unreadable = |error: String| {
             tracing::warn!(error, "a review can't be read; it is admitted");
             Failure::Unreadable
@@ -385,69 +379,70 @@ impl Considering {
         {
             let request = review.without_objects();
             let kind = weighed(&request);
-            return Ok(passed(&request, kind, None).into());
+            return Ok(Step::Considered(passed(&request, kind, None)));
         }
         let request = review.request();
         // Its objects are on their own now, and others have a use for the room.
         drop(body);
         match request {
-            Ok(request) => Ok(self.considered(request)),
-            Err((request, NotRead::TooLarge)) => Ok(self.too_large(&request).into()),
-            Err((_, NotRead::Malformed(error))) => Err(unreadable(error)),
+            Ok(request) => Ok(match scale::of(&request) {
+                Some(scaled) => Step::Scaled(Box::new((scaled, request))),
+                None => Step::Considered(self.judged(&request)),
+            }),
+            Err(unread) => match unread.why {
+                NotRead::TooLarge => Ok(Step::Considered(self.too_large(&unread.request))),
+                NotRead::Malformed(error) => Err(unreadable(error)),
+            },
         }
     }
 
-    fn considered(self, request: Request) -> Step {
-        if namespaces::is_one(&request) {
-            return self.relabelled(&request).into();
+    fn judged(&self, request: &Request) -> Considered {
+        if namespaces::is_one(request) {
+            return self.relabelled(request);
         }
-        if let Some(scaled) = scale::of(&request) {
-            return Step::Scale(Box::new(Scale { considering: self, scaled, request }));
+        match weighed(request) {
+            Some(kind) => self.weigh(kind, request),
+            None => passed(request, None, None),
         }
-        let Some(kind) = weighed(&request) else { return passed(&request, None, None).into() };
-        self.judged(kind, request).into()
     }
 
     /// An object of a kind that is weighed.
-    fn judged(self, kind: &'static Kind, request: Request) -> Considered {
+    fn weigh(&self, kind: &'static Kind, request: &Request) -> Considered {
         if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
-            return passed(&request, Some(kind), None);
+            return passed(request, Some(kind), None);
         }
-        let around = self.cluster.surroundings();
-        let exemptions = &self.policy.exemptions;
-        let by_pods = || exemptions.pods(kind, &request.object, &around, &self.policy.catalogue);
-        if let Some(exempt) = self.exempt(&request).or_else(by_pods) {
-            return exempted(&request, kind, exempt);
+        if let Some(spared) = self.spared(kind, request) {
+            return spared;
         }
-        let mode = self.found.mode;
-        if mode == Mode::Off {
-            return passed(&request, Some(kind), Some(mode));
-        }
-        let problem = self.found.problem.clone();
-        let mut considered = self.weighing(kind, &request, around).weigh(request);
-        if let Some(problem) = problem.filter(|_| !considered.decided.notes.is_empty()) {
+        let mut considered = self.weighing(kind, request).weigh(request);
+        if let Some(problem) = self.found.problem.clone().filter(|_| !considered.decided.notes.is_empty()) {
             considered.decided.warnings.push(message::warning(&problem));
             considered.decided.notes.insert("mode-problem", problem);
         }
         considered
     }
 
-    /// What exempts a request whatever its object, the cheapest reason first.
-    fn exempt(&self, request: &Request) -> Option<Exempt> {
-        let (exemptions, user) = (&self.policy.exemptions, &request.user_info);
-        let by_user = || exemptions.user(&user.username, &user.groups);
-        exemptions.namespace(&request.namespace).or_else(by_user)
+    /// What is exempt, or in a namespace that is off.
+    fn spared(&self, kind: &'static Kind, request: &Request) -> Option<Considered> {
+        if let Some(exempt) = exempt(&self.policy, &self.around, request, kind) {
+            let mut passed = passed(request, Some(kind), None);
+            passed.counted.decision = "exempt";
+            passed.decided.notes.insert("exempt", exempt.name().to_owned());
+            return Some(passed);
+        }
+        let mode = self.found.mode;
+        (mode == Mode::Off).then(|| passed(request, Some(kind), Some(mode)))
     }
 
-    fn weighing(&self, kind: &'static Kind, request: &Request, around: Arc<Surroundings>) -> Weighing {
+    fn weighing(&self, kind: &'static Kind, request: &Request) -> Weighing {
         let user = &request.user_info;
         Weighing {
-            workloads: self.cluster.workloads.clone(),
+            workloads: self.workloads.clone(),
             kind,
             mode: self.found.mode,
             may_override: self.policy.overrides.allow(&user.username, &user.groups),
             may_place: self.policy.placement.allows(&user.username, &user.groups),
-            around,
+            around: self.around.clone(),
             policy: self.policy.clone(),
             verdicts: self.verdicts.clone(),
             judge: self.judge,
@@ -455,14 +450,10 @@ impl Considering {
     }
 
     /// An object of more values than are read: unknown, and decided like everything unknown.
-    fn too_large(self, request: &Request) -> Considered {
+    fn too_large(&self, request: &Request) -> Considered {
         let Some(kind) = weighed(request) else { return passed(request, None, None) };
-        // Its pods are not known.
-        if let Some(exempt) = self.exempt(request) {
-            return exempted(request, kind, exempt);
-        }
-        if self.found.mode == Mode::Off {
-            return passed(request, Some(kind), Some(Mode::Off));
+        if let Some(spared) = self.spared(kind, request) {
+            return spared;
         }
         self.metrics.failed(Failure::TooLarge.name());
         let judgement = Judgement {
@@ -471,12 +462,8 @@ impl Considering {
         };
         // What is there already must stay editable.
         let ratchet = (request.operation == Operation::Update).then_some(Ratchet::AlreadySo);
-        let mut considered = self.weighing(kind, request, self.cluster.surroundings()).decided(
-            request,
-            &judgement,
-            Override::None,
-            ratchet,
-        );
+        let mut considered =
+            self.weighing(kind, request).decided(request, &judgement, Override::None, ratchet, None);
         considered.decided.notes.insert("error", Failure::TooLarge.name().to_owned());
         considered
     }
@@ -484,8 +471,7 @@ impl Considering {
     /// Somebody changes a namespace: never refused.
     fn relabelled(&self, request: &Request) -> Considered {
         let mut considered = not_judged(request.operation, None, None);
-        considered.decided.warnings =
-            namespaces::warnings(request, self.policy.mode, &self.cluster.workloads);
+        considered.decided.warnings = namespaces::warnings(request, self.policy.mode, &self.workloads);
         considered.counted.kind = "namespace";
         if !considered.decided.warnings.is_empty() {
             considered.counted.decision = "warned";
@@ -508,7 +494,7 @@ struct Weighing {
 }
 
 impl Weighing {
-    fn weigh(&self, request: Request) -> Considered {
+    fn weigh(&self, request: &Request) -> Considered {
         let standing = children::standing(
             self.kind,
             &request.namespace,
@@ -517,19 +503,19 @@ impl Weighing {
             &self.around,
             &self.policy,
         );
-        let owner = children::note(&standing).map(|note| ("owner", note.to_owned()));
+        let owner = children::note(&standing);
         if matches!(standing, Standing::Covered | Standing::Waiting(_)) {
-            let mut passed = passed(&request, Some(self.kind), Some(self.mode));
-            passed.decided.notes.extend(owner);
+            let mut passed = passed(request, Some(self.kind), Some(self.mode));
+            passed.decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
             return passed;
         }
-        let new = self.judged(&request.object, &request);
-        let old = self.old(&new, &request);
+        let new = self.judged(&request.object, request);
+        let old = self.old(&new, request);
         let ratchet = match &old {
             _ if request.operation != Operation::Update || self.fault(&new).is_none() => None,
             None => Some(Ratchet::SameJob),
             Some(old) if self.fault(old).is_some() => Some(Ratchet::AlreadySo),
-            Some(_) => (self.may_place && self.only_placement_ruins(&request)).then_some(Ratchet::SameJob),
+            Some(_) => (self.may_place && self.only_placement_ruins(request)).then_some(Ratchet::SameJob),
         };
         // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
         let given = match ratchet {
@@ -538,11 +524,7 @@ impl Weighing {
         };
         let spared = standing == Standing::Differs { spared: true } && self.fault(&new).is_some();
         let ratchet = ratchet.or(spared.then_some(Ratchet::Owner));
-        let mut considered = self.decided(&request, &new, given, ratchet);
-        if !considered.decided.notes.is_empty() {
-            considered.decided.notes.extend(owner);
-        }
-        considered
+        self.decided(request, &new, given, ratchet, owner)
     }
 
     /// What follows from a judgement.
@@ -552,9 +534,13 @@ impl Weighing {
         judgement: &Judgement,
         given: Override,
         ratchet: Option<Ratchet>,
+        owner: Option<&str>,
     ) -> Considered {
-        let decided =
+        let mut decided =
             decide(&Case { judgement, mode: self.mode, unknown: self.policy.unknown, given, ratchet });
+        if !decided.notes.is_empty() {
+            decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
+        }
         self.tell(request, judgement, &decided);
         let decision = match (&decided.denied, decided.warnings.is_empty()) {
             (Some(_), _) => "denied",
@@ -636,12 +622,13 @@ impl Weighing {
     }
 }
 
-/// Admitted, and the reason noted.
-fn exempted(request: &Request, kind: &'static Kind, exempt: Exempt) -> Considered {
-    let mut passed = passed(request, Some(kind), None);
-    passed.counted.decision = "exempt";
-    passed.decided.notes.insert("exempt", exempt.name().to_owned());
-    passed
+/// What exempts a request, the cheapest reason first.
+fn exempt(policy: &Policy, around: &Surroundings, request: &Request, kind: &Kind) -> Option<Exempt> {
+    let (exemptions, user) = (&policy.exemptions, &request.user_info);
+    exemptions
+        .namespace(&request.namespace)
+        .or_else(|| exemptions.user(&user.username, &user.groups))
+        .or_else(|| exemptions.pods(kind, &request.object, around, &policy.catalogue))
 }
 
 /// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.

@@ -102,7 +102,7 @@ impl<'a> Review<'a> {
     }
 
     /// With its objects read; with nothing in their place where one cannot be.
-    pub(super) fn request(self) -> Result<Request, (Request, NotRead)> {
+    pub(super) fn request(self) -> Result<Request, Box<Unread>> {
         let read = |object: Option<&RawValue>| {
             object.map_or(Ok(Value::Null), |object| object::read(object.get().as_bytes()))
         };
@@ -110,7 +110,7 @@ impl<'a> Review<'a> {
             (Ok(object), Ok(old_object)) => Ok(Request { object, old_object, ..self.without_objects() }),
             // An old object that is no longer read was not judged either.
             (Ok(object), Err(NotRead::TooLarge)) => Ok(Request { object, ..self.without_objects() }),
-            (Err(why), _) | (_, Err(why)) => Err((self.without_objects(), why)),
+            (Err(why), _) | (_, Err(why)) => Err(Box::new(Unread { request: self.without_objects(), why })),
         }
     }
 
@@ -131,6 +131,14 @@ impl<'a> Review<'a> {
             old_object,
         }
     }
+}
+
+/// A request with an object that was not read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// Without its objects.
+    pub(super) request: Request,
+    pub(super) why: NotRead,
 }
 
 fn other_kind(api_version: &str, kind: &str) -> Option<Unanswerable> {

@@ -52,10 +52,11 @@ async fn validate(State(route): State<Arc<Route>>, request: Request) -> Response
 }
 
 async fn answered(route: &Route, request: Request) -> Response {
-    let started = Instant::now();
     let Route { webhook, bodies, certified } = route;
     let allowance = deadline::allowance(request.uri().query());
     let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+    // The apiserver's time runs while it connects, too.
+    let started = caller.since.unwrap_or_else(Instant::now);
     if *certified && !caller.certified {
         webhook.metrics().unanswerable();
         return (StatusCode::FORBIDDEN, "show the client certificate of the apiserver").into_response();
@@ -65,7 +66,7 @@ async fn answered(route: &Route, request: Request) -> Response {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json")
             .into_response();
     }
-    let until = started + allowance.min(BODY);
+    let until = (started + allowance).min(Instant::now() + BODY);
     let came = bodies.read(&caller, request.into_body(), LARGEST_BODY, until).await;
     let otherwise = match &came {
         Came::Broken => {

@@ -76,8 +76,8 @@ fn number(value: Option<&Value>) -> i64 {
 }
 
 impl Scaled {
-    /// The stored object, and the bytes of its JSON; none where it cannot be read in time, or is not the one of the review.
-    pub(super) async fn read(&self, client: &Client, within: Duration) -> Option<(Value, usize)> {
+    /// The stored object; none where it cannot be read in time, or is not the one of the review.
+    pub(super) async fn read(&self, client: &Client, within: Duration) -> Option<Value> {
         let request = axum::http::Request::get(&self.path).body(Vec::new()).ok()?;
         let text = match tokio::time::timeout(within, client.request_text(request)).await {
             Ok(Ok(text)) => text,
@@ -91,7 +91,7 @@ impl Scaled {
             }
         };
         let object = crate::workload::object::read(text.as_bytes());
-        object.ok().filter(|object| self.is_of(object)).map(|object| (object, text.len()))
+        object.ok().filter(|object| self.is_of(object))
     }
 
     /// Whether it is the object of the review, and its number is where it is looked for.

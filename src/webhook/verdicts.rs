@@ -74,6 +74,7 @@ struct Of {
 impl Of {
     fn is(&self, around: &Surroundings, policy: &Arc<Policy>) -> bool {
         Arc::ptr_eq(&self.policy, policy)
+            && self.around.reads == around.reads
             && Arc::ptr_eq(&self.around.nodes, &around.nodes)
             && Arc::ptr_eq(&self.around.config_maps, &around.config_maps)
             && Arc::ptr_eq(&self.around.documents, &around.documents)
@@ -205,7 +206,9 @@ fn hash(value: &Value, part: Part, hasher: &mut Sha256) {
         Value::Array(items) => {
             hasher.update(b"[");
             hasher.update(items.len().to_le_bytes());
-            items.iter().for_each(|item| hash(item, Part::Other, hasher));
+            for item in items {
+                hash(item, Part::Other, hasher);
+            }
         }
         Value::String(text) => {
             hasher.update(b"s");
