@@ -12,6 +12,7 @@ mod duration;
 mod figures;
 mod lints;
 mod shown;
+mod trainings;
 mod unknowns;
 mod unsaid;
 mod wording;
@@ -30,9 +31,9 @@ use crate::model::known;
 use crate::surroundings::Surroundings;
 use crate::units::{Bytes, Decimal};
 use crate::verdict::{Decision, Headroom, decide};
-use crate::workload::provenance::Provenance;
+use crate::workload::provenance::{Hidden, Provenance};
 use crate::workload::source::Source;
-use crate::workload::{self, Limit, Reading, TrainingJob, Unread};
+use crate::workload::{self, Limit, Reading, Readings, TrainingJob, Unread};
 
 use capacity::Capacity;
 use shown::Shown;
@@ -110,11 +111,14 @@ pub fn judge(
     rules: &Rules,
     ask: &Ask,
 ) -> Judgement {
-    let judgement = match workload::read(object, around, catalogue, ask) {
-        None => Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining),
-        Some(reading) => Judge { catalogue, rules, ask }.judge(reading),
-    };
-    wording::bounded(judgement)
+    let Readings { trainings, own, hidden } = workload::read(object, around, catalogue, ask);
+    let judge = Judge { catalogue, rules, ask, own: None, hidden: &hidden };
+    let own: Option<Vec<Reading>> =
+        own.map(|own| own.into_iter().map(|reading| judge.completed(reading).reading).collect());
+    let judge = Judge { own: own.as_deref(), ..judge };
+    let judgement = trainings::worst(trainings, &judge);
+    let nothing = || Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining);
+    wording::bounded(judgement.unwrap_or_else(nothing))
 }
 
 /// A reading with what follows from it.
@@ -134,22 +138,40 @@ struct Given<'a, 'c> {
 }
 
 /// What every step of a judgement needs.
+#[derive(Clone, Copy)]
 struct Judge<'a> {
     catalogue: &'a Catalogue,
     rules: &'a Rules,
     ask: &'a Ask,
+    /// What is read of the object by itself; none where everything may be quoted.
+    own: Option<&'a [Reading]>,
+    /// How other objects are named.
+    hidden: &'a Hidden,
 }
 
 impl Judge<'_> {
+    /// The judgement of one training, as far as it is read.
     fn judge(&self, mut reading: Reading) -> Judgement {
-        let own = reading.own.take().map(|own| self.completed(*own));
+        let (gap, certain, perhaps) = (reading.gap.take(), reading.certain, reading.perhaps);
+        let mut judgement = self.of_what_is_read(reading);
+        if perhaps {
+            judgement = trainings::in_a_branch(judgement);
+        }
+        match gap {
+            Some(gap) => trainings::with_gap(judgement, &gap, &shown::gap(&gap, self), certain),
+            None => judgement,
+        }
+    }
+
+    fn of_what_is_read(&self, reading: Reading) -> Judgement {
         let Completed { mut reading, unsaid, model } = self.completed(reading);
-        if let Some(own) = &own {
-            reading.provenance.distinguish(&own.reading.provenance);
+        if let Some(own) = self.own {
+            let own: Vec<_> = own.iter().map(|own| &own.provenance).collect();
+            reading.provenance.distinguish(&own);
         }
         let job = reading.provenance.job();
         let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
-        let mut shown = Shown::of(&mut reading, own.as_ref().map(|own| &own.reading), self, &capacity);
+        let mut shown = Shown::of(&mut reading, self, &capacity);
         let model = model.filter(|_| !shown.hides("model.name"));
         let mut warnings = shown.of_the_reading(&reading.warnings);
         warnings.extend(shown.disagreements());
@@ -190,7 +212,10 @@ impl Judge<'_> {
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
-        let open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        let mut open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        if let Some(at_most) = reading.at_most {
+            open.push(("accelerator.count", at_most.into()));
+        }
         for offered in std::mem::take(&mut reading.defaults) {
             reading.provenance.assume(&offered.field, offered.value, offered.source);
         }

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::follow::Sink;
-use crate::surroundings::{CONFIG_MAP, ConfigMaps, Document, Documents as Known, Opened};
+use crate::surroundings::{self, CONFIG_MAP, ConfigMaps, Document, Documents as Known, Opened};
 
 /// The most that all documents take.
 const MAX_BYTES: usize = 64 << 20;
@@ -54,6 +54,7 @@ pub struct Documents {
     kept: Mutex<Kept>,
     versions: Mutex<Versions>,
     changed: watch::Sender<()>,
+    reads: Reads,
 }
 
 impl Default for Documents {
@@ -64,6 +65,7 @@ impl Default for Documents {
             kept: Mutex::default(),
             versions: Mutex::default(),
             changed: watch::Sender::new(()),
+            reads: Reads::default(),
         }
     }
 }
@@ -140,6 +142,16 @@ struct Versions {
 }
 
 impl Documents {
+    /// None yet, of the kinds that may be read.
+    pub fn of(reads: Reads) -> Self {
+        Self { reads, ..Self::default() }
+    }
+
+    /// The kinds of which an absent one is not there, and not merely unknown.
+    pub fn reads(&self) -> surroundings::Reads {
+        surroundings::Reads { config_maps: self.reads.config_maps, claims: self.reads.claims }
+    }
+
     /// The ConfigMaps; cheap.
     pub fn config_maps(&self) -> Arc<ConfigMaps> {
         self.config_maps.load_full()

@@ -63,7 +63,7 @@ impl Cluster {
         Arc::new(Self {
             namespaces: Arc::default(),
             nodes: Arc::default(),
-            documents: Arc::default(),
+            documents: Arc::new(Documents::of(reads)),
             workloads: Arc::default(),
             readiness,
             metrics: Metrics::default(),
@@ -119,6 +119,7 @@ fn surroundings(nodes: &Nodes, documents: &Documents) -> Arc<Surroundings> {
         nodes: nodes.surroundings().nodes.clone(),
         config_maps: documents.config_maps(),
         documents: documents.others(),
+        reads: documents.reads(),
         ..Surroundings::default()
     })
 }

@@ -5,6 +5,10 @@
 //! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
 //! that ask for no accelerators are not looked at.
 //!
+//! An object may start several trainings, one after the other or side by side. Each is a reading of its own: what is
+//! annotated holds for all. Where something was not read ([`Gap`]), it may train, and the object trains as far as anybody
+//! knows.
+//!
 //! Who submits an object need not be allowed to read what it refers to: ConfigMaps, runtimes, claims. An object that refers
 //! to any is read twice: once with them, once as if none of them were there. What only the first reading says was born
 //! elsewhere, by whatever way it came: an argument's `$(NAME)`, a script, a file, a default. The second reading knows
@@ -12,23 +16,25 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::accelerator::{self, Request};
+use super::accelerator::{self, Participants, Request};
 use super::annotations::Annotations;
-use super::command::{self, Launch};
+use super::command::{self, Commands, Launch};
 use super::deadline::{self, Limit};
-use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
-use super::launch::{self, Offered, Program};
+use super::gap::Gap;
+use super::kinds::{self, Kind, PodGroup, Purpose};
+use super::launch::{self, Offered, Program, Training};
 use super::others::{self, Others};
-use super::provenance::Provenance;
+use super::provenance::{Hidden, Provenance};
 use super::source::Source;
 use super::{Findings, printable, what_if};
 use crate::hardware::{Catalogue, Vendor};
 use crate::judge::{Ask, Quoting};
 use crate::judgement::InputError;
-use crate::surroundings::{ConfigMaps, Documents, Surroundings};
+use crate::surroundings::Surroundings;
 use crate::units::Bytes;
 
 /// Groups of pods, and sets of annotations, that are read at most: people have a handful.
@@ -57,10 +63,16 @@ pub struct Reading {
     pub limit: Option<Limit>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
-    /// The other objects that were read for it.
-    pub(crate) others: Others,
-    /// The same object, read as if none of the others were there; none where none was, or all may be quoted.
-    pub(crate) own: Option<Box<Reading>>,
+    /// What was not read and may decide.
+    pub gap: Option<Gap>,
+    /// Where the training is started: `container trainer`.
+    pub place: String,
+    /// Whether it is started as it is read, whatever was not read.
+    pub(crate) certain: bool,
+    /// Whether a branch may start it beside what is surely started.
+    pub(crate) perhaps: bool,
+    /// How many accelerators it has at most, where it is not known which pods take part.
+    pub(crate) at_most: Option<u64>,
 }
 
 /// What one accelerator offers a process: a partition of it, or the memory that labels tell.
@@ -76,23 +88,15 @@ pub struct Offer {
     pub source: Source,
 }
 
-/// What is read beside the object.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Around<'a> {
-    /// All that is known.
-    pub(super) all: &'a Surroundings,
-    /// Whether other objects that it refers to count as if they were not there.
-    alone: bool,
-}
-
-impl<'a> Around<'a> {
-    fn config_maps(self, others: &'a Others, none: &'a ConfigMaps) -> &'a ConfigMaps {
-        if self.alone { none } else { &others.config_maps }
-    }
-
-    fn documents(self, none: &'a Documents) -> &'a Documents {
-        if self.alone { none } else { &self.all.documents }
-    }
+/// All that was read of an object.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Each training that it starts; none where it does not train.
+    pub trainings: Vec<Reading>,
+    /// The same object's, read as if no other object were there; none where none was read, or all may be quoted.
+    pub(crate) own: Option<Vec<Reading>>,
+    /// How the other objects are named.
+    pub(crate) hidden: Hidden,
 }
 
 /// Why an object that trains was not read.
@@ -113,6 +117,30 @@ impl Reading {
         Self { unread: Some(why), ..Self::default() }
     }
 
+    /// Something was not read. Where a person says all that decides, it is a warning.
+    pub(super) fn leave_out(&mut self, gap: Option<Gap>, by_hand: &Provenance) {
+        let any = |fields: &[&str]| fields.iter().any(|field| by_hand.knows(field));
+        let decided = by_hand.knows_any("model")
+            && any(&["batch.microBatchSize", "batch.globalBatchSize"])
+            && any(&["batch.sequenceLength"]);
+        if decided {
+            self.warnings.extend(gap.as_ref().map(ToString::to_string));
+        } else {
+            self.gap = gap;
+        }
+    }
+
+    /// Whether another reading says the same of everything that decides.
+    fn is_the_same(&self, other: &Self) -> bool {
+        self.provenance.says_the_same(&other.provenance)
+            && self.offer == other.offer
+            && self.defaults == other.defaults
+            && self.accumulation == other.accumulation
+            && self.unsaid == other.unsaid
+            && self.unread == other.unread
+            && (self.certain, self.perhaps, self.at_most) == (other.certain, other.perhaps, other.at_most)
+    }
+
     pub(super) fn take(&mut self, findings: Findings) {
         self.warnings.extend(findings.warnings);
         self.errors.extend(findings.errors);
@@ -120,96 +148,102 @@ impl Reading {
     }
 }
 
-/// Reads an object; nothing where it does not train.
-pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Option<Reading> {
-    let read = |asked, alone| {
-        let around = Around { all: around, alone };
+/// Reads an object: each training that it starts, and nothing where it does not train.
+pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Readings {
+    let read = |around: &Surroundings, asked| {
         if what_if::is_estimate(object) {
-            return Some(what_if::read(object, around, catalogue, ask));
+            return what_if::read(object, around, catalogue, ask);
         }
         of_workload(object, asked, around, catalogue, ask)
     };
-    let mut reading = read(false, false)?;
-    if ask.quoting == Quoting::Request && reading.others.any() {
-        let own = read(true, true).unwrap_or_default();
-        reading.others.named_as_in(&own.others);
-        reading.own = Some(Box::new(own));
+    let (trainings, others) = read(around, false);
+    if ask.quoting == Quoting::Everything || trainings.is_empty() || !others.are_in(around) {
+        return Readings { trainings, ..Readings::default() };
     }
-    Some(reading)
+    // Whether it trains is known by now.
+    let (own, named) = read(&around.without_others(), true);
+    Readings { trainings, own: Some(own), hidden: others.named_as(named).hidden_among(around) }
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
 pub(super) fn read_asked(
     object: &Value,
-    around: Around<'_>,
+    around: &Surroundings,
     catalogue: &Catalogue,
     ask: &Ask,
-) -> Option<Reading> {
+) -> (Vec<Reading>, Others) {
     of_workload(object, true, around, catalogue, ask)
 }
 
 fn of_workload(
     object: &Value,
     asked: bool,
-    around: Around<'_>,
+    around: &Surroundings,
     catalogue: &Catalogue,
     ask: &Ask,
-) -> Option<Reading> {
-    let kind = kinds::of(object)?;
-    let (no_maps, no_documents) = (ConfigMaps::default(), Documents::default());
-    let documents = around.documents(&no_documents);
-    let Completing { object, by, absent } = completed(kind, object, around);
-    let groups = kind.pod_groups(&object);
-    let requests = accelerator::requests(&groups, documents, namespace(&object), catalogue);
-    let inner = kind.inner_objects(&object);
-    let annotations = all_annotations(&object, &inner, &groups, &requests);
-    let purpose = kind.purpose_of(&object);
+) -> (Vec<Reading>, Others) {
+    let nothing = || (Vec::new(), Others::default());
+    let Some(kind) = kinds::of(object) else { return nothing() };
+    let Completed { object, by, absent, is_cut } = completed(kind, object, around);
+    let object = object.as_ref();
+    let groups = kind.pod_groups(object);
+    let requests = accelerator::requests(&groups, &around.documents, namespace(object), catalogue);
+    let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
+    let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, around, namespace(object)));
+    let inner = kind.inner_objects(object);
+    let annotations = all_annotations(object, &inner, &groups, &requests);
+    let purpose = kind.purpose_of(object);
     let said = asked || annotations.iter().any(|annotations| annotations.speak_of_training());
     // What is not known may ask for accelerators.
-    let may_ask = !requests.is_empty() || (absent.is_some() && purpose == Purpose::Training);
+    let absent_pods = absent.is_some() && purpose == Purpose::Training;
     // Most objects ask for none: their commands are not even looked at.
-    if !said && !may_ask {
-        return None;
+    if !said && requests.is_empty() && !absent_pods && pods_gap.is_none() {
+        return nothing();
     }
-    let others = others::of(&groups, by, around.all, namespace(&object));
-    let config_maps = around.config_maps(&others, &no_maps);
-    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(&object));
+    let others = others::of(&groups, by, namespace(object));
+    // No ConfigMap is read but those that are listed.
+    let listed = Surroundings { config_maps: Arc::new(others.config_maps(around)), ..around.shared() };
+    let around = &listed;
+    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = launch::bytes(&groups, entrypoint.as_ref());
-    let launches = command::launches(&groups, entrypoint, &requests, config_maps, namespace(&object));
-    if !said && !requests.is_empty() && !trains(purpose, &launches) {
-        return None;
+    let Commands { launches, gap } =
+        command::launches(&groups, entrypoint, &requests, around, namespace(object));
+    let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
+    let is_open = may_hide || (absent_pods && requests.is_empty());
+    if !said && !is_open && !trains(purpose, &launches) {
+        return nothing();
     }
     let many = annotations.len().max(requests.len()) > MAX_GROUPS;
     let all = annotations.iter().map(|annotations| annotations.bytes()).fold(bytes, usize::saturating_add);
-    let mut reading = if many || all > ask.max_bytes {
-        Reading::unread(Unread::TooLarge)
+    let mut readings = if many || all > ask.max_bytes {
+        vec![Reading::unread(Unread::TooLarge)]
     } else {
-        workload(&object, kind, &requests, &annotations, &launches, around.all, catalogue)
+        let workload = Workload { object, kind, requests: &requests, launches: &launches, pods_gap, gap };
+        workload.trainings(&annotations, around, catalogue)
     };
-    reading.warnings.extend(absent.as_deref().map(not_there));
-    reading.others = others;
-    Some(reading)
+    for reading in &mut readings {
+        reading.warnings.extend(absent.as_deref().map(not_there));
+    }
+    (readings, others)
 }
 
-/// The object with what it takes from its surroundings.
-struct Completing<'a> {
+/// An object with what it takes from its surroundings.
+struct Completed<'a> {
     object: Cow<'a, Value>,
-    /// What it was completed by.
+    /// The runtimes that it was completed by.
     by: Vec<String>,
-    /// What of it is not there.
+    /// What of that is not there.
     absent: Option<String>,
+    /// Whether it has more than is read.
+    is_cut: bool,
 }
 
-fn completed<'a>(kind: &Kind, object: &'a Value, around: Around<'_>) -> Completing<'a> {
+fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> Completed<'a> {
     match kind.complete {
-        None => Completing { object: Cow::Borrowed(object), by: Vec::new(), absent: None },
-        Some(complete) if around.alone => {
-            let Completed { object, by, absent } = complete(object, &Surroundings::default());
-            Completing { object: Cow::Owned(object), by, absent }
-        }
+        None => Completed { object: Cow::Borrowed(object), by: Vec::new(), absent: None, is_cut: false },
         Some(complete) => {
-            let Completed { object, by, absent } = complete(object, around.all);
-            Completing { object: Cow::Owned(object), by, absent }
+            let kinds::Completed { object, by, absent, is_cut } = complete(object, around);
+            Completed { object: Cow::Owned(object), by, absent, is_cut }
         }
     }
 }
@@ -249,15 +283,97 @@ fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
     }
 }
 
-fn workload(
-    object: &Value,
-    kind: &Kind,
-    requests: &[Request<'_>],
-    annotations: &[Annotations<'_>],
-    launches: &[Launch],
-    around: &Surroundings,
-    catalogue: &Catalogue,
-) -> Reading {
+/// A workload, with what was found of it.
+struct Workload<'a> {
+    object: &'a Value,
+    kind: &'a Kind,
+    requests: &'a [Request<'a>],
+    launches: &'a [Launch],
+    /// What was not read of the pods that it asks for.
+    pods_gap: Option<Gap>,
+    /// What was not read of its commands.
+    gap: Option<Gap>,
+}
+
+impl Workload<'_> {
+    /// Every training that it starts, those of the same inputs once.
+    fn trainings(
+        &self,
+        annotations: &[Annotations<'_>],
+        around: &Surroundings,
+        catalogue: &Catalogue,
+    ) -> Vec<Reading> {
+        let annotated = annotated(annotations);
+        let (trainings, more) = launch::trainings(self.launches);
+        let gap = self.pods_gap.clone().or_else(|| self.gap.clone()).or(more.then_some(Gap::Trainings));
+        let mut readings: Vec<Reading> = Vec::new();
+        for training in &trainings {
+            let mut reading = self.training(annotated.clone(), training, around, catalogue);
+            reading.leave_out(gap.clone(), &annotated.provenance);
+            if !readings.iter().any(|known| known.is_the_same(&reading)) {
+                readings.push(reading);
+            }
+        }
+        readings
+    }
+
+    fn training(
+        &self,
+        mut reading: Reading,
+        training: &Training<'_>,
+        around: &Surroundings,
+        catalogue: &Catalogue,
+    ) -> Reading {
+        let mut participants = self.participants(&reading.provenance, training);
+        let mut said = launch::read(training, self.launches, &participants.requests);
+        if participants.are_too_few_for(said.divides_among()) {
+            participants = Participants::all(self.requests);
+            said = launch::read(training, self.launches, &participants.requests);
+        }
+        let requests = participants.requests.as_slice();
+        reading.place.clone_from(&said.place);
+        reading.certain = self.pods_gap.is_none() && training.launch.is_some_and(|launch| !launch.behind_gap);
+        reading.perhaps = training.perhaps;
+        reading.at_most = participants.at_most;
+        reading.accumulation = said.accumulation.take();
+        reading.unsaid = std::mem::take(&mut said.unsaid);
+        if reading.provenance.knows("parallelism.sharding") {
+            // Whoever annotates how the states are kept would annotate that they are kept elsewhere.
+            reading.unsaid.retain(|(field, _)| !field.starts_with("offload."));
+        }
+        let annotated = reading.provenance.knows_any("model");
+        reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
+        reading.warnings.extend(participants.warning);
+        reading.warnings.extend(said.warnings.iter().cloned());
+        reading.defaults = said.offer_to(&mut reading.provenance);
+        if let Some((name, path)) = self.kind.model.and_then(|model| model(self.object))
+            && !reading.provenance.knows("model.name")
+        {
+            reading.provenance.offer(
+                "model.name",
+                printable(&name, 256).into(),
+                Source::Field(path.to_owned()),
+            );
+        }
+        // Neuron's compiler divides models among cores, and keeps what it likes.
+        if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
+            reading.unread = Some(Unread::Accelerator(Vendor::AWS));
+        }
+        reading.limit = deadline::read(self.object, self.kind, &self.kind.pod_groups(self.object));
+        accelerator::read(&mut reading, self.object, requests, around, catalogue);
+        reading
+    }
+
+    /// The pods that take part in a training. Who annotates how it is divided counts all of them.
+    fn participants(&self, annotated: &Provenance, training: &Training<'_>) -> Participants<'_> {
+        let launch = training.launch.filter(|_| !annotated.knows_any("parallelism."));
+        let connects = self.kind.tells_pods_of_each_other(self.object);
+        Participants::of(launch, self.launches, self.requests, connects, self.gap.is_some())
+    }
+}
+
+/// What is annotated.
+fn annotated(annotations: &[Annotations<'_>]) -> Reading {
     let (mut reading, mut findings) = (Reading::default(), Findings::default());
     for annotations in annotations {
         let known = findings.errors.len();
@@ -274,27 +390,5 @@ fn workload(
         findings.admit_from(known, *annotations);
     }
     reading.take(findings);
-    let mut said = launch::read(launches, requests);
-    reading.accumulation = said.accumulation.take();
-    reading.unsaid = std::mem::take(&mut said.unsaid);
-    if reading.provenance.knows("parallelism.sharding") {
-        // Whoever annotates how the states are kept would annotate that they are kept elsewhere.
-        reading.unsaid.retain(|(field, _)| !field.starts_with("offload."));
-    }
-    let annotated = reading.provenance.knows_any("model");
-    reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
-    reading.warnings.extend(said.warnings.iter().cloned());
-    reading.defaults = said.offer_to(&mut reading.provenance);
-    if let Some((name, path)) = kind.model.and_then(|model| model(object))
-        && !reading.provenance.knows("model.name")
-    {
-        reading.provenance.offer("model.name", printable(&name, 256).into(), Source::Field(path.to_owned()));
-    }
-    // Neuron's compiler divides models among cores, and keeps what it likes.
-    if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
-        reading.unread = Some(Unread::Accelerator(Vendor::AWS));
-    }
-    reading.limit = deadline::read(object, kind, &kind.pod_groups(object));
-    accelerator::read(&mut reading, object, requests, around, catalogue);
     reading
 }

@@ -17,11 +17,14 @@
 
 mod claims;
 mod fractions;
+mod participants;
 mod placement;
 mod queues;
 mod requests;
 
-pub use requests::{Limit, Request, requests};
+pub(super) use participants::Participants;
+pub(super) use requests::asked;
+pub use requests::{Limit, Request, gap, requests};
 
 use serde_json::Value;
 
@@ -103,6 +106,9 @@ fn selected<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Vec<Candidat
     let template = request.template;
     if let Some(found) = of_labels(catalogue, |key| placement::selector(template, key)) {
         return vec![candidate(&found, catalogue, field("node selector", &found))];
+    }
+    if placement::is_long(template) {
+        return Vec::new();
     }
     let of_term = |term| {
         let named = placement::allowed(term)

@@ -129,6 +129,13 @@ impl Said {
         self.warnings.push(warning.into());
     }
 
+    /// How many accelerators its parallelism takes, as far as it is said.
+    pub(crate) fn divides_among(&self) -> u64 {
+        let degree = |name: &str| self.get(&format!("parallelism.{name}")).and_then(Value::as_u64);
+        let degrees = ["tensor", "pipeline", "context", "data"].into_iter().filter_map(degree);
+        degrees.fold(1, u64::saturating_mul)
+    }
+
     /// Whether anything has been said of a field.
     pub(crate) fn knows(&self, field: &str) -> bool {
         self.offers.iter().any(|offered| offered.field == field)
