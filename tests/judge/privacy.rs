@@ -443,7 +443,7 @@ fn a_runtimes_values_are_quoted_nowhere() {
     assert!(read > 60, "only {read} of the ways are read");
 }
 
-/// What TrainJobs say of their trainer.
+/// What `TrainJobs` say of their trainer.
 fn trainers() -> [Value; 4] {
     let own = json!([
         "torchrun",
