@@ -4,9 +4,11 @@
 //! controller is told of what changes. What is kept is small: of a workload its digest, of a node what tells its
 //! accelerators; what workloads refer to is bounded.
 
+mod children;
 pub mod discovery;
 mod documents;
 pub mod follow;
+mod likeness;
 mod metrics;
 mod namespaces;
 mod nodes;
@@ -22,7 +24,9 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
+pub use children::{Claim, Standing};
 pub use documents::{Documents, Reads};
+pub use likeness::Likeness;
 pub use metrics::Metrics;
 pub use namespaces::{MODE_LABEL, Namespaces};
 pub use nodes::Nodes;

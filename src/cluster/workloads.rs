@@ -13,6 +13,8 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::children::Standing;
+use super::likeness::Likeness;
 use super::{documents::Documents, follow::Sink, metrics::Metrics, nodes::Nodes};
 use crate::config::policy::Policies;
 use crate::judge::{Ask, Quoting, judge};
@@ -34,8 +36,12 @@ pub struct Digest {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Whether its controlling owner is of a kind that is judged itself and makes objects like this.
+    /// Whether its owner counts, and not the object.
     pub child: bool,
+    /// Whether its owner covers it.
+    pub standing: Standing,
+    /// What its pods run.
+    pub likeness: Likeness,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// A hash of what was judged, the versions of nodes and policy included.
@@ -59,6 +65,8 @@ impl Digest {
             namespace: "team".into(),
             name: "llama".into(),
             child: false,
+            standing: Standing::Own,
+            likeness: Likeness::default(),
             deleting: false,
             judged: 0,
             progress: Progress::default(),
@@ -73,6 +81,8 @@ impl Digest {
 pub struct Workloads {
     digests: RwLock<BTreeMap<String, Arc<Digest>>>,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<Arc<Digest>>>>,
+    /// The slugs of the kinds that the cluster serves; none before that is known.
+    pub(super) served: RwLock<Option<BTreeSet<&'static str>>>,
 }
 
 impl Workloads {
@@ -91,6 +101,16 @@ impl Workloads {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
+    }
+
+    /// Takes note that a child without an owner was judged by itself. What has changed meanwhile is left as it is.
+    pub fn judged_by_itself(&self, child: &Digest, verdict: Verdict, peak: Option<Bytes>) {
+        if self
+            .get(&child.uid)
+            .is_some_and(|now| now.judged == child.judged && now.standing == child.standing)
+        {
+            self.insert(Digest { child: false, standing: Standing::Own, verdict, peak, ..child.clone() });
+        }
     }
 
     pub(crate) fn insert(&self, digest: Digest) {
@@ -162,8 +182,8 @@ impl Sink for WorkloadSink {
         self.seen.insert(digest.uid.clone());
         self.known.insert(digest.uid.clone());
         let same = |before: &Digest| {
-            (before.judged, before.deleting, &before.progress)
-                == (digest.judged, digest.deleting, &digest.progress)
+            (before.judged, before.deleting, &before.progress, &before.standing)
+                == (digest.judged, digest.deleting, &digest.progress, &digest.standing)
         };
         if !self.workloads.get(&digest.uid).is_some_and(|before| same(&before)) {
             self.workloads.insert(digest);
@@ -197,7 +217,7 @@ impl Drop for WorkloadSink {
 impl WorkloadSink {
     fn digest(&self, object: DynamicObject) -> Option<Digest> {
         let owners = object.metadata.owner_references.as_deref().unwrap_or_default();
-        let child = judged_owner(self.kind, owners).is_some();
+        let owners = owners.to_vec();
         let uid = object.metadata.uid.clone()?;
         let identity = (object.metadata.namespace.clone()?, object.metadata.name.clone()?);
         let deleting = object.metadata.deletion_timestamp.is_some();
@@ -210,10 +230,30 @@ impl WorkloadSink {
         }
         let judged = self.hash(&object);
         let before = self.workloads.get(&uid).filter(|before| before.judged == judged);
-        let (verdict, peak) = match before {
-            Some(before) => (before.verdict, before.peak),
-            None if child => (Verdict::NotTraining, None),
-            None => self.judge(&object)?,
+        let likeness = match &before {
+            Some(before) => before.likeness.clone(),
+            None => self.likeness(&object, &owners),
+        };
+        let standing = self.workloads.standing(self.kind, &identity.0, &owners, || likeness.clone());
+        // An owner that was found missing is still missing until a cache knows it.
+        let standing = match (&before, standing) {
+            (Some(before), Standing::Waiting(_)) if before.standing == Standing::Own => Standing::Own,
+            (_, standing) => standing,
+        };
+        let (child, verdict, peak) = match (before, &standing) {
+            (Some(before), standing) if before.standing == *standing => {
+                (before.child, before.verdict, before.peak)
+            }
+            (_, Standing::Covered | Standing::Waiting(_)) => (true, Verdict::NotTraining, None),
+            (_, Standing::Own | Standing::Idle) => {
+                let (verdict, peak) = self.judge(&object)?;
+                (false, verdict, peak)
+            }
+            // Operators make such children too. Only what would be refused is told of.
+            (_, Standing::Differs { .. }) => match self.judge(&object)? {
+                (Verdict::OutOfMemory, peak) => (false, Verdict::OutOfMemory, peak),
+                _ => (true, Verdict::NotTraining, None),
+            },
         };
         let progress = progress(self.kind, &object);
         let (namespace, name) = identity;
@@ -224,12 +264,24 @@ impl WorkloadSink {
             namespace,
             name,
             child,
+            standing,
+            likeness,
             deleting,
             judged,
             progress,
             verdict,
             peak,
         })
+    }
+
+    /// What its pods run; not looked for where nothing is held against it.
+    fn likeness(&self, object: &Value, owners: &[OwnerReference]) -> Likeness {
+        if self.kind.makes.is_empty() && judged_owner(self.kind, owners).is_none() {
+            return Likeness::default();
+        }
+        let around = super::surroundings(&self.nodes, &self.documents);
+        let likeness = || Likeness::of(self.kind, object, &around, &self.policies.current().catalogue);
+        catch_unwind(AssertUnwindSafe(likeness)).unwrap_or_default()
     }
 
     fn judge(&self, object: &Value) -> Option<(Verdict, Option<Bytes>)> {
@@ -256,16 +308,18 @@ impl WorkloadSink {
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         self.documents.version(namespace).hash(&mut hasher);
         self.policies.current().version.hash(&mut hasher);
-        for pointer in ["/metadata/annotations", "/metadata/labels", "/spec"] {
+        for pointer in ["/metadata/annotations", "/metadata/labels", "/metadata/ownerReferences", "/spec"] {
             object.pointer(pointer).map(Value::to_string).hash(&mut hasher);
         }
         hasher.finish()
     }
 }
 
-/// A pod that doesn't train has nothing to say: nobody is its child, and it has no estimate.
+/// A pod that doesn't train has nothing to say: it has no child and no estimate. One whose owner is not known yet is kept
+/// until it is, if it asks for accelerators.
 fn worth_keeping(digest: &Digest) -> bool {
-    !digest.kind.makes.is_empty() || (digest.verdict != Verdict::NotTraining && !digest.child)
+    let waits = matches!(digest.standing, Standing::Waiting(_)) && digest.likeness.asks_for_accelerators();
+    !digest.kind.makes.is_empty() || waits || (digest.verdict != Verdict::NotTraining && !digest.child)
 }
 
 fn api_version(kind: &Kind, object: &Value) -> String {

@@ -35,6 +35,7 @@ mod progress;
 mod readiness;
 mod refusals;
 mod replicas;
+mod scale;
 mod traffic;
 mod updates;
 mod workloads;
