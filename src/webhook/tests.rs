@@ -301,8 +301,11 @@ async fn asked_of(owner: &Value, verdict: Verdict, review: &Value) -> Value {
     let likeness = Likeness::of(kind, owner, &Surroundings::default(), Catalogue::builtin());
     let namespace = "enforced".to_owned();
     webhook.workloads().insert(Digest { namespace, likeness, verdict, ..Digest::example("u") });
-    let body = axum::body::Bytes::from(review.to_string());
-    let answer = webhook.answer(body, std::time::Duration::from_secs(10)).await.unwrap();
+    let (caller, allowance) = (Caller::default(), std::time::Duration::from_secs(10));
+    let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
+    let until = tokio::time::Instant::now() + allowance;
+    let came = bodies.read(&caller, review.to_string().into(), 1 << 20, until).await;
+    let answer = webhook.answer(came, &caller, allowance).await.unwrap();
     answer["response"].clone()
 }
 
