@@ -37,6 +37,8 @@ use crate::units::Bytes;
 const MOST_ACCELERATORS: u64 = 10_000_000;
 /// A label of pods that tells the chip's family.
 const POD_LABEL: &str = "ring-controller.atlas";
+/// How the source begins of what the nodes' labels say.
+pub const FROM_NODES: &str = "nodes' label";
 /// Allowed types that a warning names at most.
 const NAMED: usize = 3;
 
@@ -120,8 +122,8 @@ fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Cata
         .iter()
         .filter(|node| node.allocatable.get(&request.resource).is_some_and(|count| *count > 0))
         .filter(|node| placement::admits(request.template, node))
-        .map(|node| of_labels(catalogue, |key| node.labels.get(key).map(String::as_str)))
-        .map(|found| Some(candidate(&found?, catalogue, "nodes' label")))
+        .map(|node| of_labels(catalogue, |key| node.labels.get(key)))
+        .map(|found| Some(candidate(&found?, catalogue, FROM_NODES)))
         .collect::<Option<_>>()
         .unwrap_or_default()
 }
