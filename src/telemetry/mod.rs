@@ -16,6 +16,8 @@ pub enum LogFormat {
 /// Logs from now on.
 pub fn log(format: LogFormat, filter: &str) -> Result<()> {
     let filter: EnvFilter = filter.parse().with_context(|| format!("--log {filter} is no filter"))?;
+    // It logs whole answers of the apiserver, such as all ConfigMaps, where one cannot be decoded.
+    let filter = filter.add_directive("kube_client::client=error".parse()?);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Plain => logs.with_ansi(false).try_init(),
