@@ -10,6 +10,7 @@
 #[path = "../controlplane/mod.rs"]
 mod controlplane;
 
+mod cgroup;
 mod gate;
 mod jobs;
 
@@ -22,11 +23,14 @@ mod engines;
 mod estimates;
 mod further_kinds;
 mod kinds;
+mod later;
+mod memory;
 mod modes;
 mod nodes;
 mod overrides;
 mod people;
 mod permissions;
+mod poison;
 mod policy;
 mod progress;
 mod refusals;

@@ -33,13 +33,13 @@ const LLAMA: &[(&str, &str)] = &[
     ("gpu-type", "H100-80GB"),
 ];
 
-struct Place {
+pub(crate) struct Place {
     control_plane: &'static ControlPlane,
-    serve: Serve,
+    pub(crate) serve: Serve,
 }
 
 impl Place {
-    async fn shared() -> Result<&'static Self> {
+    pub(crate) async fn shared() -> Result<&'static Self> {
         static CONTROL_PLANE: Shared = Shared::new(|| {
             let mut crds = repository_crds()?;
             crds.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/definitions.yaml"));
@@ -57,7 +57,7 @@ impl Place {
         place.await.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     }
 
-    async fn yard(&self) -> Result<Yard<'_>> {
+    pub(crate) async fn yard(&self) -> Result<Yard<'_>> {
         Yard::new(self.control_plane, &self.serve, self.control_plane.namespace(&[]).await?)
     }
 }
