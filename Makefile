@@ -40,7 +40,7 @@ generate: ## write what is made from the code: the CRD, the chart's table, and t
 	$(CARGO) run --quiet -- kinds > charts/weighbridge/files/new && mv charts/weighbridge/files/new charts/weighbridge/files/kinds.yaml
 	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test chart values::
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib report
-	INSTA_UPDATE=always $(CARGO) test --quiet --test cases
+	INSTA_UPDATE=always $(CARGO) test --quiet --test cases --test accuracy
 
 fit-time: ## write the fitted part of data/time.toml, from the published runs in tests/accuracy/throughput
 	$(CARGO) run --quiet --no-default-features --example fit_time > data/fitted

@@ -82,7 +82,7 @@ fn documents() -> [Document; 5] {
         ("annotated-refused", Verdict::OutOfMemory, example(REFUSED)),
         ("megatron-command", Verdict::Fits, running(MEGATRON)),
         ("not-training", Verdict::NotTraining, running(SERVING)),
-        ("worst-script", Verdict::NotTraining, running(&worst_script())),
+        ("worst-script", Verdict::Unknown, running(&worst_script())),
     ]
     .map(|(name, verdict, object)| Document {
         name,

@@ -11,6 +11,8 @@ mod deadline;
 mod duration;
 mod figures;
 mod lints;
+mod shown;
+mod trainings;
 mod unknowns;
 mod unsaid;
 mod wording;
@@ -30,9 +32,11 @@ use crate::surroundings::Surroundings;
 use crate::units::{Bytes, Decimal};
 use crate::verdict::{Decision, Headroom, decide};
 use crate::workload::provenance::Provenance;
+use crate::workload::source::Source;
 use crate::workload::{self, Limit, Reading, TrainingJob, Unread};
 
 use capacity::Capacity;
+use shown::Shown;
 use unsaid::Unsaid;
 
 /// What an administrator decides: thresholds and defaults.
@@ -73,12 +77,29 @@ pub struct Ask {
     pub max_candidates: usize,
     /// How many bytes of annotations and arguments to read at most.
     pub max_bytes: usize,
+    /// Whose values may be quoted.
+    pub quoting: Quoting,
+}
+
+/// Whose values a judgement may quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quoting {
+    /// The request's own: who asks need not be allowed to read the other objects.
+    Request,
+    /// All: who asks has brought every object along.
+    Everything,
 }
 
 impl Default for Ask {
     fn default() -> Self {
         // The apiserver takes no more annotations, and Linux no longer arguments than half of it each.
-        Self { rank: Rank::Worst, advice: true, max_candidates: 500, max_bytes: 256 << 10 }
+        Self {
+            rank: Rank::Worst,
+            advice: true,
+            max_candidates: 500,
+            max_bytes: 256 << 10,
+            quoting: Quoting::Request,
+        }
     }
 }
 
@@ -90,11 +111,27 @@ pub fn judge(
     rules: &Rules,
     ask: &Ask,
 ) -> Judgement {
-    let judgement = match workload::read(object, around, catalogue, ask) {
-        None => Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining),
-        Some(reading) => Judge { catalogue, rules, ask }.judge(reading),
-    };
-    wording::bounded(judgement)
+    let readings = workload::read(object, around, catalogue, ask);
+    let judgement =
+        trainings::worst(readings, |reading, ask| Judge { catalogue, rules, ask }.judge(reading), ask);
+    let nothing = || Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining);
+    wording::bounded(judgement.unwrap_or_else(nothing))
+}
+
+/// A reading with what follows from it.
+struct Completed {
+    reading: Reading,
+    unsaid: Unsaid,
+    /// The model, where its name is known.
+    model: Option<&'static known::Known>,
+}
+
+/// What a job is judged by beside its own fields.
+#[derive(Clone, Copy)]
+struct Given<'a, 'c> {
+    capacity: &'a Capacity<'c>,
+    device: Device,
+    unsaid: &'a Unsaid,
 }
 
 /// What every step of a judgement needs.
@@ -105,51 +142,98 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    /// The judgement of one training, as far as it is read.
     fn judge(&self, mut reading: Reading) -> Judgement {
+        let (gap, certain, perhaps) = (reading.gap.take(), reading.certain, reading.perhaps);
+        let mut judgement = self.of_what_is_read(reading);
+        if perhaps {
+            judgement = trainings::in_a_branch(judgement);
+        }
+        match gap {
+            Some(gap) => trainings::with_gap(judgement, &gap, certain),
+            None => judgement,
+        }
+    }
+
+    fn of_what_is_read(&self, mut reading: Reading) -> Judgement {
+        let own = reading.own.take().map(|own| self.completed(*own));
+        let Completed { mut reading, unsaid, model } = self.completed(reading);
+        if let Some(own) = &own {
+            reading.provenance.distinguish(&own.reading.provenance);
+        }
+        let job = reading.provenance.job();
+        let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
+        let mut shown = Shown::of(&mut reading, own.as_ref().map(|own| &own.reading), self, &capacity);
+        let model = model.filter(|_| !shown.hides("model.name"));
+        let mut warnings = shown.of_the_reading(&reading.warnings);
+        warnings.extend(shown.disagreements());
+        warnings.extend(wording::ambiguous(&capacity, &shown, self.catalogue));
+        warnings.extend(shown.lines(lints::lints(&job).collect(), |own| lints::lints(own).collect()));
+        let mut errors = std::mem::take(&mut reading.errors);
+        match capacity.error.clone() {
+            // What is wrong with another object is no fault of this one.
+            Some(_) if shown.is_elsewhere("accelerator.memory") => {
+                warnings.push("accelerator.memory cannot be read".to_owned());
+            }
+            error => errors.extend(error),
+        }
+        let judgement = Judgement {
+            inputs: shown.inputs(self.catalogue),
+            warnings,
+            summary: summary(shown.job(&job), model, shown.capacity()),
+            override_reason: reading.override_reason.take(),
+            job,
+            ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
+        };
+        let limit = reading.limit.take();
+        let judgement = if !errors.is_empty() {
+            malformed(judgement, errors)
+        } else if let Some(unread) = reading.unread {
+            not_read(judgement, unread)
+        } else {
+            let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
+            let given = Given { capacity: &capacity, device, unsaid: &unsaid };
+            self.read(judgement, given, limit, &mut shown)
+        };
+        shown.finish(judgement)
+    }
+
+    /// Takes what follows from what was read: a known model's dimensions, defaults, the batch that accumulation makes.
+    fn completed(&self, mut reading: Reading) -> Completed {
         let model = reading.provenance.text("model.name").and_then(known::find);
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
-        let open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        let mut open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        if let Some(at_most) = reading.at_most {
+            open.push(("accelerator.count", at_most.into()));
+        }
         for offered in std::mem::take(&mut reading.defaults) {
-            reading.provenance.assume(&offered.field, offered.value, &offered.source);
+            reading.provenance.assume(&offered.field, offered.value, offered.source);
         }
         if let Some((steps, source)) = &reading.accumulation {
             reading.provenance.accumulate(*steps, source);
         }
         let unsaid = Unsaid::of(open, &reading.provenance);
         if let Some(percent) = self.rules.mfu_percent {
-            reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), "policy");
+            reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), Source::Policy);
         }
-        let job = reading.provenance.job();
-        let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
-        let summary = summary(&job, model, &capacity);
-        let mut warnings = reading.warnings;
-        warnings.extend(reading.provenance.disagreements().iter().cloned());
-        warnings.extend(wording::ambiguous(&capacity, self.catalogue));
-        warnings.extend(lints::lints(&job));
-        let mut errors = reading.errors;
-        errors.extend(capacity.error.clone());
-        let judgement = Judgement {
-            inputs: reading.provenance.inputs(),
-            warnings,
-            summary,
-            override_reason: reading.override_reason,
-            job,
-            ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
+        Completed { reading, unsaid, model }
+    }
+
+    /// The judgement of a job that could be read.
+    fn read(
+        &self,
+        judgement: Judgement,
+        given: Given<'_, '_>,
+        limit: Option<Limit>,
+        shown: &mut Shown<'_>,
+    ) -> Judgement {
+        let Ok(estimate) = estimate_rank(&judgement.job, given.device, self.ask.rank) else {
+            let deadline = deadline::deadline(&judgement.job, limit, None);
+            return without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
         };
-        if !errors.is_empty() {
-            return malformed(judgement, errors);
-        }
-        if let Some(unread) = reading.unread {
-            return not_read(judgement, unread);
-        }
-        let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-        let Ok(estimate) = estimate_rank(&judgement.job, device, self.ask.rank) else {
-            let deadline = deadline::deadline(&judgement.job, reading.limit, None);
-            return without_model(Judgement { deadline, ..judgement }, &capacity);
-        };
-        self.estimated(judgement, &estimate, device, &capacity, &unsaid, reading.limit)
+        self.estimated(judgement, &estimate, given, limit, shown)
     }
 
     /// With how long it takes, whether that is in time, and what it costs.
@@ -159,10 +243,12 @@ impl Judge<'_> {
         estimate: &Estimate,
         capacity: &Capacity<'_>,
         limit: Option<Limit>,
+        shown: &mut Shown<'_>,
     ) -> Judgement {
         let taken = duration::duration(&judgement.job, estimate, capacity);
         judgement.deadline =
             deadline::deadline(&judgement.job, limit, taken.as_ref().map(|taken| &taken.time));
+        judgement.deadline = judgement.deadline.map(|deadline| shown.deadline(deadline));
         if let Some(late) = judgement.deadline.as_ref().filter(|deadline| deadline.outlook.is_late()) {
             judgement.warnings.insert(0, late.message.clone());
         }
@@ -171,9 +257,10 @@ impl Judge<'_> {
         let list = key.and_then(|key| self.catalogue.price(key));
         let price = cost::price(&judgement.job, key, capacity.compute_milli, &self.rules.prices, list);
         judgement.cost = price.and_then(|price| cost::cost(&taken.time, price));
-        judgement.inputs.extend(figures::assumed_utilization(&judgement.job, estimate, capacity));
-        judgement.inputs.extend(taken.inputs());
-        judgement.warnings.extend(taken.amount.and_then(|amount| amount.contradiction));
+        let assumed = figures::assumed_utilization(&judgement.job, estimate, capacity);
+        judgement.inputs.extend(shown.derived(assumed.into_iter().chain(taken.inputs())));
+        let contradiction = taken.amount.and_then(|amount| amount.contradiction);
+        judgement.warnings.extend(shown.lines(contradiction.into_iter().collect(), |_| Vec::new()));
         judgement.goodput = taken.goodput;
         Judgement { time: Some(taken.time), ..judgement }
     }
@@ -183,22 +270,23 @@ impl Judge<'_> {
         &self,
         mut judgement: Judgement,
         estimate: &Estimate,
-        device: Device,
-        capacity: &Capacity<'_>,
-        unsaid: &Unsaid,
+        given: Given<'_, '_>,
         limit: Option<Limit>,
+        shown: &mut Shown<'_>,
     ) -> Judgement {
+        let Given { capacity, device, unsaid } = given;
         let need = estimate.distribution(Figure::Needed);
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
         judgement.missing = judgement.swings.iter().map(|swing| swing.field.to_owned()).collect();
-        judgement.warnings.extend(estimate.assumed.warnings.iter().cloned());
-        judgement.warnings.extend(wording::size_disagrees(&judgement.job, estimate));
-        judgement.inputs.extend(capacity.input.clone());
-        judgement.inputs.extend(estimate.assumed.inputs.iter().cloned());
-        let memory = figures::memory(estimate, &need, capacity.bytes);
-        judgement = self.timed(judgement, estimate, capacity, limit);
+        judgement.warnings.extend(shown.assumed_warnings(&estimate.assumed.warnings, device));
+        let size = wording::size_disagrees(&judgement.job, estimate);
+        judgement.warnings.extend(shown.about("model.", size));
+        judgement.inputs.extend(shown.capacity().input.clone());
+        judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
+        let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
+        judgement = self.timed(judgement, estimate, capacity, limit, shown);
         let Some(bytes) = capacity.bytes else {
-            judgement.message = wording::no_accelerator(&memory, capacity, self.catalogue);
+            judgement.message = wording::no_accelerator(&memory, capacity, shown, self.catalogue);
             judgement.missing.insert(0, capacity.missing().into());
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
             judgement.memory = Some(memory);
@@ -214,10 +302,10 @@ impl Judge<'_> {
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
         }
         if self.ask.advice && matches!(decision.verdict, Verdict::OutOfMemory | Verdict::Tight) {
-            judgement.advice = self.advice(&judgement.job, estimate, device, capacity);
+            judgement.advice = shown.advice(self.advice(&judgement.job, estimate, device, capacity));
         }
-        judgement.message = wording::message(&decision, &memory, capacity, &judgement);
-        if self.ask.advice {
+        judgement.message = wording::message(&decision, &memory, shown, &judgement);
+        if self.ask.advice && !shown.hides("target.days") {
             judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
         }
         judgement.memory = Some(memory);
@@ -330,7 +418,7 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
             return;
         }
     }
-    let source = format!("model {}", model.name);
+    let source = Source::Model(model.name.clone());
     let width = provenance.number("model.hiddenSize");
     let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
     let fields: Vec<_> = model.fields();
@@ -345,7 +433,7 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
         // What belongs to the model's own width says nothing of another one.
         let belongs = !another_width || !WIDTHS.iter().any(|group| field.starts_with(group));
         if belongs && (contradicted <= FEW || !provenance.knows(&field)) {
-            provenance.offer(&field, value, &source);
+            provenance.offer(&field, value, source.clone());
         }
     }
 }
@@ -383,9 +471,10 @@ fn not_read(judgement: Judgement, why: Unread) -> Judgement {
 }
 
 /// The judgement of a job of which not even the model's size is known.
-fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>) -> Judgement {
+fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>, shown: &Shown<'_>) -> Judgement {
     let name = judgement.job.model.as_ref().and_then(|model| model.name.as_deref());
-    judgement.message = wording::no_model(name);
+    judgement.deadline = judgement.deadline.map(|deadline| shown.deadline(deadline));
+    judgement.message = wording::no_model(name, shown);
     let reason = if name.is_some() { Reason::UnknownModel } else { Reason::MissingInputs };
     let wanted: &[&str] = if name.is_some() {
         &["model.parameters", "model.layers", "model.hiddenSize"]
@@ -396,6 +485,6 @@ fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>) -> Judgement
     if capacity.bytes.is_none() {
         judgement.missing.push(capacity.missing().into());
     }
-    judgement.inputs.extend(capacity.input.clone());
+    judgement.inputs.extend(shown.capacity().input.clone());
     Judgement { reason, ..judgement }
 }

@@ -165,6 +165,10 @@ pub enum Reason {
     Malformed,
     /// Reading it would take more work than was asked for.
     TooLarge,
+    /// It was not read to its end, and what was not read may decide.
+    NotReadToEnd,
+    /// It refers to a document that is not there, and what that says may decide.
+    ReferenceNotFound,
     /// The workload that an estimate refers to is not there.
     WorkloadNotFound,
     /// It trains what the estimate does not cover.
@@ -187,6 +191,8 @@ impl Reason {
             Self::UnknownAccelerator => "UnknownAccelerator",
             Self::Malformed => "Malformed",
             Self::TooLarge => "TooLarge",
+            Self::NotReadToEnd => "NotReadToEnd",
+            Self::ReferenceNotFound => "ReferenceNotFound",
             Self::WorkloadNotFound => "WorkloadNotFound",
             Self::Unsupported => "Unsupported",
             Self::UnsupportedAccelerator => "UnsupportedAccelerator",

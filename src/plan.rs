@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::advise::count::{self, Count, Found, Layout};
 use crate::estimate::assume::{Device, assume};
 use crate::hardware::{Accelerator, Catalogue};
-use crate::judge::{Ask, Rules, judge};
+use crate::judge::{Ask, Quoting, Rules, judge};
 use crate::judgement::{Judgement, Verdict};
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
@@ -41,7 +41,7 @@ pub fn plan(
     days: Option<f64>,
     accelerators: &[String],
 ) -> Result<Vec<Planned>, String> {
-    let ask = Ask { advice: false, ..Ask::default() };
+    let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
     let read = judge(object, around, catalogue, rules, &ask);
     if read.verdict == Verdict::NotTraining {
         return Ok(Vec::new());

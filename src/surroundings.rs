@@ -24,6 +24,17 @@ pub struct Surroundings {
     pub config_maps: Arc<ConfigMaps>,
     /// Other objects that workloads refer to.
     pub documents: Arc<Documents>,
+    /// Which kinds of documents are read at all.
+    pub reads: Reads,
+}
+
+/// Kinds of documents that are read. What is absent of them is not there yet; of other kinds nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// ConfigMaps.
+    pub config_maps: bool,
+    /// Claims of devices, and their templates.
+    pub claims: bool,
 }
 
 impl Surroundings {
@@ -56,6 +67,8 @@ impl Surroundings {
             workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
             config_maps: Arc::new(config_maps),
             documents: Arc::new(documents),
+            // A stream is all that there is.
+            reads: Reads { config_maps: true, claims: true },
         }
     }
 }
@@ -217,6 +230,21 @@ impl ConfigMaps {
     /// A `ConfigMap`'s data. An empty namespace stands for one that is not told.
     pub fn get(&self, namespace: &str, name: &str) -> Option<&Keys> {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).map(|data| &**data)
+    }
+
+    /// A `ConfigMap`'s data, shared.
+    pub(crate) fn share(&self, namespace: &str, name: &str) -> Option<Arc<Keys>> {
+        self.maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Adds a `ConfigMap`'s data that is kept elsewhere, too; says whether it is new here.
+    pub(crate) fn put(&mut self, namespace: &str, name: &str, data: Arc<Keys>) -> bool {
+        self.maps.insert((namespace.to_owned(), name.to_owned()), data).is_none()
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.maps.is_empty()
     }
 
     /// The text of a ConfigMap object's keys.

@@ -112,7 +112,7 @@ fn the_deadline_is_whoever_ends_it_first() {
     ] {
         let judgement = judged(&workload(&metadata, &policy));
         let deadline = judgement.deadline.clone().unwrap();
-        assert_eq!((deadline.seconds, deadline.source.as_str()), (seconds, source));
+        assert_eq!((deadline.seconds, deadline.source.as_str()), (Some(seconds), source));
         assert_eq!(deadline.outlook, Outlook::TooSlowAtBest);
         assert_eq!(judgement.verdict, Verdict::Fits, "a deadline is no reason to refuse");
         let said: Vec<_> =

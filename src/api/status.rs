@@ -12,8 +12,8 @@ use super::conditions::{Finding, Holds, merge};
 use super::course::Course;
 use super::display::display;
 use super::v1alpha1::{
-    AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, GoodputStatus, InputStatus, MemoryStatus,
-    TimeStatus, TrainingEstimateStatus,
+    AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, DisplayStatus, GoodputStatus, InputStatus,
+    MemoryStatus, TimeStatus, TrainingEstimateStatus,
 };
 use crate::judgement::{self, Judgement, Outlook, Verdict};
 use crate::units::Bytes;
@@ -74,10 +74,11 @@ pub fn status(
         memory: judgement.memory.as_ref().map(memory),
         time: time.map(time_status),
         goodput: goodput.map(goodput_status),
-        deadline: judgement.deadline.as_ref().map(deadline_status),
+        deadline: judgement.deadline.as_ref().and_then(deadline_status),
         cost: judgement.cost.as_ref().map(cost),
         advice: judgement.advice.iter().take(MAX_ADVICE).map(advice).collect(),
-        display: Some(display(judgement)),
+        // Absent rather than empty: applied by the server, an empty object whose fields are gone becomes null.
+        display: Some(display(judgement)).filter(|display| *display != DisplayStatus::default()),
         start_time: circumstances.start.map(Time),
         expected_completion_time: course.expected.map(Time),
         earliest_completion_time: course.earliest.map(Time),
@@ -144,9 +145,9 @@ fn goodput_status(goodput: &judgement::Goodput) -> GoodputStatus {
     }
 }
 
-fn deadline_status(deadline: &judgement::Deadline) -> DeadlineStatus {
-    let seconds = i64::try_from(deadline.seconds).unwrap_or(i64::MAX);
-    DeadlineStatus { seconds, source: cut(&deadline.source) }
+fn deadline_status(deadline: &judgement::Deadline) -> Option<DeadlineStatus> {
+    let seconds = i64::try_from(deadline.seconds?).unwrap_or(i64::MAX);
+    Some(DeadlineStatus { seconds, source: cut(&deadline.source) })
 }
 
 fn cost(cost: &judgement::Cost) -> CostStatus {
@@ -258,4 +259,60 @@ pub(super) fn seconds(days: f64) -> i64 {
 /// The API keeps whole seconds; a status that was read back must compare equal.
 fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::judgement::Reason;
+
+    /// Where a value holds nothing: an empty object or list, or null.
+    fn empty_parts(path: &str, value: &Value) -> Vec<String> {
+        match value {
+            Value::Null => vec![path.to_owned()],
+            Value::Object(fields) if fields.is_empty() => vec![path.to_owned()],
+            Value::Array(items) if items.is_empty() => vec![path.to_owned()],
+            Value::Object(fields) => fields
+                .iter()
+                .flat_map(|(name, value)| empty_parts(&format!("{path}.{name}"), value))
+                .collect(),
+            Value::Array(items) => items.iter().flat_map(|item| empty_parts(path, item)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_status_holds_an_empty_part() {
+        for (verdict, reason) in
+            [(Verdict::Unknown, Reason::UnknownModel), (Verdict::NotTraining, Reason::NotTraining)]
+        {
+            let judgement = Judgement::without_figures(verdict, reason);
+            let none = TrainingEstimateStatus::default();
+            let said = status(&judgement, &none, &Circumstances::default(), Timestamp::UNIX_EPOCH);
+            let said = serde_json::to_value(said).unwrap();
+            assert_eq!(empty_parts("status", &said), [] as [&str; 0], "{said}");
+        }
+    }
+
+    /// A part of which every field may be absent can become empty. Only `display` is one, and it is left out then.
+    #[test]
+    fn every_part_of_a_status_but_the_display_always_holds_something() {
+        let parts = [
+            json!(InputStatus::default()),
+            json!(MemoryStatus::default()),
+            json!(ComponentStatus::default()),
+            json!(TimeStatus::default()),
+            json!(GoodputStatus::default()),
+            json!(DeadlineStatus::default()),
+            json!(CostStatus::default()),
+            json!(AdviceStatus::default()),
+            json!(crate::api::v1alpha1::ProgressStatus::default()),
+        ];
+        for part in parts {
+            assert!(part.as_object().is_some_and(|fields| !fields.is_empty()), "{part}");
+        }
+        assert_eq!(json!(DisplayStatus::default()), json!({}));
+    }
 }

@@ -18,7 +18,7 @@ use super::input;
 use crate::cluster::judged_owner;
 use crate::config::policy::Policy;
 use crate::estimate::Rank;
-use crate::judge::{Ask, judge};
+use crate::judge::{Ask, Quoting, judge};
 use crate::judgement::{InputError, Judgement, Reason, Verdict};
 use crate::report::{self, Entry, Style};
 use crate::surroundings::Surroundings;
@@ -70,7 +70,7 @@ pub(super) enum Output {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = Policy::of_file(arguments.config.as_deref())?;
     let input = input::read(&arguments.paths);
-    let ask = Ask { rank: arguments.rank, ..Ask::default() };
+    let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, ..Ask::default() };
     let entries = entries(&input.objects, &policy, &ask);
 
     for unreadable in &input.unreadable {

@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
-        Command::Serve(arguments) => serve::run(*arguments).map(|()| ExitCode::SUCCESS),
+        Command::Serve(arguments) => serve::run(*arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
         Command::Kinds(arguments) => kinds::run(&arguments).map(|()| ExitCode::SUCCESS),

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -18,32 +19,44 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::connection;
+use super::{FAILURE, connection};
 use crate::cluster::Cluster;
-use crate::config::policy::{self, Policies};
+use crate::config::policy::{self, Follower, Policies};
 use crate::config::{Arguments, Settings};
 use crate::server::{Health, Port, Stop, health_router};
+use crate::telemetry::Logs;
 use crate::tls::Certificates;
 use crate::webhook::Webhook;
 use crate::{controller, endpoint, telemetry, tls, webhook};
 
 /// Serves until it is told to stop.
-pub(super) fn run(arguments: Arguments) -> Result<()> {
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode> {
     let settings = Settings::try_from(arguments)?;
-    telemetry::log(settings.log_format, &settings.log)?;
-    tls::install_provider();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings))
+    let logs = Logs::start(settings.log_format, &settings.log)?;
+    let ended = until_the_end(settings, &logs);
+    // By the logs: a write to standard error could hang.
+    if let Err(error) = &ended {
+        logs.fatal(error);
+    }
+    logs.finish();
+    Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
-async fn serve(settings: Settings) -> Result<()> {
+fn until_the_end(settings: Settings, logs: &Logs) -> Result<()> {
+    tls::install_provider();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings, logs))
+}
+
+async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut registry = telemetry::registry();
+    logs.register(&mut registry);
     let mut tasks = JoinSet::new();
     // First unready, then stopped: between the two, requests are still taken.
     let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
 
-    let policies = policies(&settings, &mut registry, &mut tasks, &stopped)?;
+    let policies = policies(&settings, &mut registry, &mut tasks, &stopped).await?;
     if let Some(file) = &settings.ready_file {
         // What an earlier process left behind says nothing about this one.
         let _ = fs::remove_file(file);
@@ -124,7 +137,7 @@ async fn run_until_a_server_ends(
 }
 
 /// The policy that holds at first, and what follows its file.
-fn policies(
+async fn policies(
     settings: &Settings,
     registry: &mut prometheus_client::registry::Registry,
     tasks: &mut JoinSet<()>,
@@ -132,13 +145,14 @@ fn policies(
 ) -> Result<Arc<Policies>> {
     let base = settings.policy.clone();
     let Some(file) = settings.policy_file.clone() else { return Ok(Policies::new(base)) };
-    let policy = base.with_file(&file)?;
+    let text = policy::settled(&file).await?;
+    let policy = base.with_text_of(&file, &text)?;
     policy.take_in_workloads()?;
     let policies = Policies::new(policy);
     let metrics = policy::Metrics::default();
     metrics.register(registry);
-    let (followed, stopped) = (policies.clone(), stopped.clone());
-    tasks.spawn(async move { policy::follow(followed, base, &file, metrics, stopped).await });
+    let follower = Follower::new(policies.clone(), base, file, text, metrics);
+    tasks.spawn(follower.run(stopped.clone()));
     Ok(policies)
 }
 

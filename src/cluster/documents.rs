@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::follow::{Sink, Wanted};
-use super::shares::{Id, Rank, Shares};
+use super::shares::{Id, NoRoom, Rank, Shares};
 use super::{Metrics, Object};
-use crate::surroundings::{CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known, Opened};
+use crate::surroundings::{self, CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known, Opened};
 
 /// After all of a kind was listed again because there was room.
 const BETWEEN_LISTS: Duration = Duration::from_mins(1);
@@ -58,11 +58,12 @@ pub struct Documents {
     /// Tells of room for what found none.
     room: watch::Sender<()>,
     metrics: Metrics,
+    reads: Reads,
 }
 
 impl Default for Documents {
     fn default() -> Self {
-        Self::new(Metrics::default())
+        Self::new(Reads::default(), Metrics::default())
     }
 }
 
@@ -84,37 +85,35 @@ impl Kept {
                 return None;
             }
             let bytes = data.iter().map(|(key, text)| key.len() + text.len() + OF_A_KEY).sum();
-            return Some(match self.shares.admit(id, Rank::ConfigMap, bytes) {
-                Ok(displaced) => {
-                    self.config_maps.add(&id.namespace, &id.name, data);
-                    self.take_away(&displaced);
-                    displaced
-                }
-                Err(_) => {
-                    self.take_away(std::slice::from_ref(id));
-                    Vec::new()
-                }
-            });
+            let displaced = self.shares.admit(id, Rank::ConfigMap, bytes);
+            if displaced.is_ok() {
+                self.config_maps.add(&id.namespace, &id.name, data);
+            } else {
+                self.take_away(std::slice::from_ref(id));
+            }
+            return Some(self.displace(displaced));
         }
         let labels = value.pointer("/metadata/labels");
         let object = json!({"metadata": {"labels": labels}, "spec": value.get("spec")});
         if self.others.get(id.kind, &id.namespace, &id.name) == Some(&object) {
             return None;
         }
-        Some(match self.shares.admit(id, Rank::First, weight(&object)) {
-            Ok(displaced) => {
-                self.others.add(id.kind, &id.namespace, &id.name, Arc::new(object));
-                self.take_away(&displaced);
-                displaced
-            }
-            Err(_) => {
-                self.take_away(std::slice::from_ref(id));
-                Vec::new()
-            }
-        })
+        let displaced = self.shares.admit(id, Rank::First, weight(&object));
+        if displaced.is_ok() {
+            self.others.add(id.kind, &id.namespace, &id.name, Arc::new(object));
+        } else {
+            self.take_away(std::slice::from_ref(id));
+        }
+        Some(self.displace(displaced))
     }
 
-    /// What it takes away is not read any more.
+    fn displace(&mut self, displaced: Result<Vec<Id>, NoRoom>) -> Vec<Id> {
+        let displaced = displaced.unwrap_or_default();
+        self.take_away(&displaced);
+        displaced
+    }
+
+    /// What is taken away is not read any more.
     fn take_away(&mut self, gone: &[Id]) {
         for id in gone {
             if id.kind == CONFIG_MAP {
@@ -154,8 +153,8 @@ struct Versions {
 }
 
 impl Documents {
-    /// None yet.
-    pub(super) fn new(metrics: Metrics) -> Self {
+    /// None yet, of the kinds that may be read.
+    pub(super) fn new(reads: Reads, metrics: Metrics) -> Self {
         Self {
             config_maps: ArcSwap::default(),
             others: ArcSwap::default(),
@@ -164,7 +163,13 @@ impl Documents {
             changed: watch::Sender::new(()),
             room: watch::Sender::new(()),
             metrics,
+            reads,
         }
+    }
+
+    /// The kinds of which an absent one is not there, and not merely unknown.
+    pub fn reads(&self) -> surroundings::Reads {
+        surroundings::Reads { config_maps: self.reads.config_maps, claims: self.reads.claims }
     }
 
     /// The ConfigMaps; cheap.

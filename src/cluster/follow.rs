@@ -386,7 +386,7 @@ async fn woken(wakes: &mut Option<watch::Receiver<()>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Why no further change comes.

@@ -27,7 +27,7 @@ pub(super) struct Items {
     in_text: bool,
     after_backslash: bool,
     /// Whether the array of the items is open.
-    in_items: bool,
+    open: bool,
     /// The latest text at the first level: the name of a field, before its value.
     field: Vec<u8>,
     item: Vec<u8>,
@@ -61,10 +61,10 @@ impl Items {
 
     /// Whether an item ends with this byte.
     fn step(&mut self, byte: u8) -> bool {
-        let in_item = self.in_items && (self.depth > LEVEL || (byte == b'{' && !self.in_text));
+        let in_item = self.open && (self.depth > LEVEL || (byte == b'{' && !self.in_text));
         if in_item {
             self.keep(byte);
-        } else if !self.in_items && self.frame.len() < LONGEST_FRAME {
+        } else if !self.open && self.frame.len() < LONGEST_FRAME {
             self.frame.push(byte);
         }
         if self.in_text {
@@ -81,13 +81,13 @@ impl Items {
             b'{' | b'[' => {
                 self.depth += 1;
                 if byte == b'[' && self.depth == LEVEL && self.field == b"items" {
-                    self.in_items = true;
+                    self.open = true;
                 }
             }
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
-                if self.in_items && self.depth < LEVEL {
-                    self.in_items = false;
+                if self.open && self.depth < LEVEL {
+                    self.open = false;
                     self.frame.push(byte);
                 }
                 return in_item && self.depth == LEVEL;

@@ -79,7 +79,7 @@ impl Cluster {
         Arc::new(Self {
             namespaces: Arc::default(),
             nodes: Arc::default(),
-            documents: Arc::new(Documents::new(metrics.clone())),
+            documents: Arc::new(Documents::new(reads, metrics.clone())),
             workloads: Arc::default(),
             readiness,
             metrics,
@@ -137,6 +137,7 @@ fn surroundings(nodes: &Nodes, documents: &Documents) -> Arc<Surroundings> {
         nodes: nodes.all(),
         config_maps: documents.config_maps(),
         documents: documents.others(),
+        reads: documents.reads(),
         ..Surroundings::default()
     })
 }

@@ -32,6 +32,7 @@ impl Object {
     }
 
     /// Lets another large object have its turn. For objects of which little is kept, however long their JSON is.
+    #[must_use]
     pub fn give_up_turn(self) -> Self {
         Self { _turn: None, ..self }
     }
@@ -158,10 +159,9 @@ impl Who {
 /// An object of which only its identity is known.
 impl From<Who> for Object {
     fn from(Who { uid, namespace, name, resource_version }: Who) -> Self {
-        let mut metadata = json!({"uid": uid, "name": name, "resourceVersion": resource_version});
-        if !namespace.is_empty() {
-            metadata["namespace"] = namespace.into();
-        }
+        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+        let metadata =
+            json!({"uid": uid, "namespace": namespace, "name": name, "resourceVersion": resource_version});
         Self { value: json!({"metadata": metadata}), _turn: None }
     }
 }

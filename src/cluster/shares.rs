@@ -41,6 +41,9 @@ struct Share {
     documents: BTreeMap<Id, usize>,
 }
 
+/// What a namespace would have left, and its documents by their size.
+type Left<'a> = (usize, Vec<(&'a Id, usize)>);
+
 /// The documents' shares of the memory.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
@@ -201,7 +204,7 @@ impl Shares {
     /// a namespace would not have more than `own`.
     fn of_the_heaviest(&self, rank: Rank, need: usize, own: Option<usize>) -> Option<Vec<Id>> {
         let (mut freed, mut displaced) = (0, Vec::new());
-        let mut left: BTreeMap<&str, (usize, Vec<(&Id, usize)>)> = BTreeMap::new();
+        let mut left: BTreeMap<&str, Left<'_>> = BTreeMap::new();
         while freed < need {
             if left.is_empty() {
                 let of_namespaces = self.shares(rank).iter().filter(|(namespace, _)| !namespace.is_empty());

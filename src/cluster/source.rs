@@ -28,7 +28,7 @@ const LARGE_AT_ONCE: usize = 2;
 /// For how long the apiserver keeps a watch open, in seconds.
 const WATCH_SECONDS: u32 = 290;
 /// An answer that is silent for so long will not go on.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Why an answer could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,7 @@ impl Source {
     }
 
     /// The same, and only the metadata of each.
+    #[must_use]
     pub fn metadata_only(self) -> Self {
         Self { metadata_only: true, ..self }
     }
@@ -220,10 +221,10 @@ impl Source {
     }
 }
 
-/// Whether a text can be the name of an object, and is no path.
+/// Whether a text may be an object's name, and so a part of a path that means nothing else.
 fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    !matches!(text, "" | "." | "..") && text.len() <= 253 && text.chars().all(allowed)
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
+    !text.is_empty() && text.len() <= 253 && text.bytes().all(plain) && !matches!(text, "." | "..")
 }
 
 type Body = Pin<Box<dyn AsyncBufRead + Send>>;
@@ -406,10 +407,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_no_name() {
-        for text in ["", ".", "..", "a/b", "a?watch=true", "ä", "a b"] {
+    fn what_would_be_another_path_is_no_name() {
+        for name in ["llama2-70b", "a", "a.b-c.d", "UPPER_case:x", &"a".repeat(253)] {
+            assert!(is_name(name), "{name}");
+        }
+        let long = "a".repeat(254);
+        for text in ["", ".", "..", "a/b", "a/../b", "a?watch=true", "a#b", "a%2fb", "a b", "ä", "a\n", &long]
+        {
             assert!(!is_name(text), "{text}");
         }
-        assert!(is_name("kube-root-ca.crt") && is_name("A_1"));
     }
 }

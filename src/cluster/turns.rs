@@ -20,17 +20,16 @@ impl<T> Default for Turns<T> {
 impl<T> Turns<T> {
     /// Adds a piece of work to those of a namespace.
     pub fn push(&mut self, namespace: &str, work: T) {
-        match self.queues.get_mut(namespace) {
-            Some(queue) => queue.push_back(work),
-            None => {
-                self.queues.insert(namespace.to_owned(), VecDeque::from([work]));
-                self.order.push_back(namespace.to_owned());
-            }
+        if let Some(queue) = self.queues.get_mut(namespace) {
+            queue.push_back(work);
+        } else {
+            self.queues.insert(namespace.to_owned(), VecDeque::from([work]));
+            self.order.push_back(namespace.to_owned());
         }
     }
 
     /// Takes the next piece of the namespace whose turn it is.
-    pub fn next(&mut self) -> Option<(String, T)> {
+    pub fn take(&mut self) -> Option<(String, T)> {
         let namespace = self.order.pop_front()?;
         let queue = self.queues.get_mut(&namespace)?;
         let work = queue.pop_front()?;
@@ -60,10 +59,10 @@ mod tests {
         }
         turns.push("bob", 0);
         turns.push("bob", 1);
-        let first: Vec<_> = std::iter::from_fn(|| turns.next()).take(5).collect();
+        let first: Vec<_> = std::iter::from_fn(|| turns.take()).take(5).collect();
         let of = |namespace: &str, number| (namespace.to_owned(), number);
         assert_eq!(first, [of("alice", 0), of("bob", 0), of("alice", 1), of("bob", 1), of("alice", 2)]);
-        assert_eq!(std::iter::from_fn(|| turns.next()).count(), 997);
+        assert_eq!(std::iter::from_fn(|| turns.take()).count(), 997);
         assert!(turns.is_empty());
     }
 }

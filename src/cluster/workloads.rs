@@ -26,11 +26,11 @@ use super::nodes::{Nodes, Version};
 use super::refers::Refers;
 use super::{Cluster, Object, Turns};
 use crate::config::policy::Policies;
-use crate::judge::{Ask, judge};
+use crate::judge::{Ask, Quoting, judge};
 use crate::judgement::{Judgement, Verdict};
 use crate::units::Bytes;
-use crate::workload::accelerator::FROM_NODES;
 use crate::workload::kinds::{self, Kind};
+use crate::workload::source;
 use crate::workload::{Progress, progress};
 
 /// Some write a ConfigMap every second; workloads are read again no more often.
@@ -163,7 +163,7 @@ pub fn judged_owner<'a>(
 pub fn rests_on_nodes(judgement: &Judgement) -> bool {
     let accelerator = judgement.inputs.iter().find(|input| input.field == "accelerator.type");
     judgement.verdict != Verdict::NotTraining
-        && accelerator.is_none_or(|input| input.source.starts_with(FROM_NODES))
+        && accelerator.is_none_or(|input| input.source.starts_with(source::NODES))
 }
 
 /// Fills [`Workloads`] from the watch of one kind, in one namespace or in all.
@@ -383,7 +383,7 @@ impl Sink for WorkloadSink {
             (self.looked, self.look_again) = (version, now + BETWEEN_DOCUMENTS);
             self.look_for_stale();
         }
-        let Some((namespace, name)) = self.stale.next() else { return Wanted::Nothing };
+        let Some((namespace, name)) = self.stale.take() else { return Wanted::Nothing };
         self.waiting.remove(&(namespace.clone(), name.clone()));
         self.read_again = Some((namespace.clone(), name.clone()));
         Wanted::Object(namespace, name)
@@ -409,7 +409,8 @@ impl WorkloadSink {
         let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let around = super::surroundings(&self.nodes, &self.documents);
-        let ask = Ask { advice: false, ..Ask::default() };
+        // Of the judgement nothing is kept but the verdict and the peak.
+        let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
         let policy = self.policies.current();
         let judged = catch_unwind(AssertUnwindSafe(|| {
             let judgement = judge(object, &around, &policy.catalogue, &policy.rules, &ask);

@@ -2,6 +2,8 @@
 //!
 //! A name is at most 253 characters of a DNS subdomain. What is longer is cut, and ends in eight hex digits of the
 //! SHA-256 of the whole. A name that is taken by something else gets five hex digits of the workload's uid.
+//!
+//! The name of the workload that an estimate refers to is its author's text, and becomes part of a path: it must be a name.
 
 use sha2::{Digest as _, Sha256};
 

@@ -204,11 +204,11 @@ impl Waiting {
             return None;
         }
         let key = if self.running_what_ifs == 0 && self.running > 0 {
-            self.what_ifs.next().or_else(|| self.workloads.next())
+            self.what_ifs.take().or_else(|| self.workloads.take())
         } else if self.running_what_ifs + 1 < AT_ONCE {
-            self.workloads.next().or_else(|| self.what_ifs.next())
+            self.workloads.take().or_else(|| self.what_ifs.take())
         } else {
-            self.workloads.next()
+            self.workloads.take()
         };
         let (_, key) = key?;
         let entry = self.keys.get_mut(&key)?;

@@ -34,8 +34,9 @@ enum Error {
     Apiserver(#[from] cluster::Error),
     #[error("both names that its estimate could have are taken: {0} and {1}")]
     NamesTaken(String, String),
+    // What a panic says may quote what was judged, so it goes no further.
     #[error("judging it failed")]
-    Judge(#[from] tokio::task::JoinError),
+    Judge,
 }
 
 impl Error {
@@ -45,7 +46,7 @@ impl Error {
             Self::Apiserver(cluster::Error::Unread(_)) => "Unreadable",
             Self::Apiserver(_) => "Unreachable",
             Self::NamesTaken(..) => "NamesTaken",
-            Self::Judge(_) => "JudgeFailed",
+            Self::Judge => "JudgeFailed",
         }
     }
 
@@ -196,7 +197,7 @@ impl Reconciler {
         let judging = tokio::task::spawn_blocking(move || {
             judge(&estimate, &around, &policy.catalogue, &policy.rules, &Ask::default())
         });
-        Ok(judging.await?)
+        judging.await.map_err(|_| Error::Judge)
     }
 
     /// Whether it exists although the webhook would have refused it.

@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 
 use crate::cli::check;
 use crate::config::policy::Policies;
-use crate::judge::Ask;
+use crate::judge::{Ask, Quoting};
 use crate::report;
 use authentication::{Authentication, Unauthenticated};
 
@@ -122,7 +122,9 @@ impl Endpoint {
         let permit = self.at_once.clone().acquire_owned().await;
         let judging = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let judged = || report::json(&check::entries(&objects, &policy, &Ask::default()));
+            // Who asks has brought every object along.
+            let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
+            let judged = || report::json(&check::entries(&objects, &policy, &ask));
             catch_unwind(AssertUnwindSafe(judged))
         });
         let failed = || (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned());

@@ -79,7 +79,7 @@ pub(super) fn capacity<'c>(job: &TrainingJob, reading: &Reading, catalogue: &'c 
             bytes: Some(offer.bytes),
             part: offer.part.clone(),
             compute_milli: offer.compute_milli,
-            input: input(offer.bytes, &offer.source),
+            input: input(offer.bytes, &offer.source.to_string()),
             ..known
         };
     }

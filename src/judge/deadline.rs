@@ -45,7 +45,7 @@ pub(super) fn deadline(job: &TrainingJob, limit: Option<Limit>, time: Option<&Ti
         (_, Some(took)) => format!("{took}; {allowed}"),
         (_, None) => format!("{allowed}; how long it takes is not known"),
     };
-    Some(Deadline { seconds: limit.seconds, source: limit.source, outlook, message })
+    Some(Deadline { seconds: Some(limit.seconds), source: limit.source, outlook, message })
 }
 
 /// The last words of a path: what a person wrote.

@@ -9,6 +9,7 @@ use crate::workload::annotations::PREFIX;
 use crate::workload::{TrainingJob, printable};
 
 use super::capacity::Capacity;
+use super::shown::Shown;
 use super::unknowns::word;
 
 const MAX_INPUTS: usize = 96;
@@ -24,12 +25,15 @@ const LONGEST: usize = 256;
 pub(super) fn message(
     decision: &Decision,
     memory: &Memory,
-    capacity: &Capacity<'_>,
+    shown: &Shown<'_>,
     judgement: &Judgement,
 ) -> String {
-    let name = capacity.name().unwrap_or_else(|| "accelerator".into());
+    let name = shown.capacity().name().unwrap_or_else(|| "accelerator".into());
     let offered = memory.capacity_bytes.map(|bytes| (name.as_str(), bytes));
-    let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, offered);
+    let mut need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, offered);
+    if offered.is_none() && decision.verdict == Verdict::OutOfMemory {
+        need.push_str(", more than its accelerator offers");
+    }
     match decision.verdict {
         Verdict::Unknown => {
             let missing = judgement.missing.iter().take(3).map(|field| word(field));
@@ -46,11 +50,19 @@ fn changes(judgement: &Judgement) -> Vec<String> {
 }
 
 /// The line where it is not known what the need is compared with.
-pub(super) fn no_accelerator(memory: &Memory, capacity: &Capacity<'_>, catalogue: &Catalogue) -> String {
+pub(super) fn no_accelerator(
+    memory: &Memory,
+    capacity: &Capacity<'_>,
+    shown: &Shown<'_>,
+    catalogue: &Catalogue,
+) -> String {
     let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, None);
     match &capacity.given {
         None => {
             format!("{need}; on which accelerator is not known: add {PREFIX}{}", word(capacity.missing()))
+        }
+        Some(_) if shown.hides("accelerator.type") => {
+            format!("{need}; the accelerator that {} names is not known", shown.named("accelerator.type"))
         }
         Some(given) => {
             let nearest = catalogue.nearest(given).join(", ");
@@ -61,20 +73,29 @@ pub(super) fn no_accelerator(memory: &Memory, capacity: &Capacity<'_>, catalogue
 }
 
 /// What to say of a name that means accelerators of different memory.
-pub(super) fn ambiguous(capacity: &Capacity<'_>, catalogue: &Catalogue) -> Option<String> {
-    let given = capacity.given.as_deref()?;
+pub(super) fn ambiguous(capacity: &Capacity<'_>, shown: &Shown<'_>, catalogue: &Catalogue) -> Option<String> {
+    let given = capacity.given.as_deref().filter(|_| !shown.hides("accelerator.type"))?;
     let variants = catalogue.variants(given);
     if variants.len() < 2 {
         return None;
     }
     let names: Vec<_> = variants.iter().take(3).map(|accelerator| accelerator.name.as_str()).collect();
     let judged = capacity.accelerator?.name.as_str();
-    Some(format!("{} may be {}; judged on {judged}", printable(given, 32), names.join(" or ")))
+    // Of a label of the cluster's nodes, not the label's text.
+    let told = shown.capacity().given.as_deref() == Some(given);
+    let given = if told { printable(given, 32) } else { "the accelerator".to_owned() };
+    Some(format!("{given} may be {}; judged on {judged}", names.join(" or ")))
 }
 
 /// The line where nothing can be estimated.
-pub(super) fn no_model(name: Option<&str>) -> String {
+pub(super) fn no_model(name: Option<&str>, shown: &Shown<'_>) -> String {
     match name {
+        Some(_) if shown.hides("model.name") => {
+            let by = shown.named("model.name");
+            format!(
+                "the model that {by} names is not known: add {PREFIX}parameters, or its layers and hidden-size"
+            )
+        }
         Some(name) => {
             let nearest = known::nearest(name).join(" or ");
             let or = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };

@@ -6,8 +6,8 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deadline {
-    /// From its start.
-    pub seconds: u64,
+    /// From its start; none where only another object says it, which may not be quoted.
+    pub seconds: Option<u64>,
     /// Who says so: `target.days`, `spec.activeDeadlineSeconds`, `label kueue.x-k8s.io/max-exec-time-seconds`.
     pub source: String,
     /// Whether it will be done by then.

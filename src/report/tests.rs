@@ -80,7 +80,7 @@ fn out_of_memory() -> Judgement {
             startup_seconds: 360.0,
         }),
         deadline: Some(Deadline {
-            seconds: 5_184_000,
+            seconds: Some(5_184_000),
             source: "target.days".into(),
             outlook: Outlook::TooSlowAtBest,
             message: "takes about 79 days (63–105), but target.days allows 60 days: too slow even at best"

@@ -1,8 +1,30 @@
-//! What the process says of itself: logs on standard error, and the registry of its metrics.
+//! What the process says of itself: its logs, and the registry of its metrics.
+//!
+//! A line of the log goes through [`escape`] into a [`queue`], which a thread of its own writes to standard error.
+//! Logging costs the caller a copy of the line, whatever standard error does.
+
+mod escape;
+mod filter;
+mod line;
+mod queue;
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use prometheus_client::registry::Registry;
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry as Spans};
+
+use line::Line;
+use queue::{Lines, Queue};
+
+/// How long the end of the process waits for lines that are not written yet.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// For whom logs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -13,17 +35,73 @@ pub enum LogFormat {
     Json,
 }
 
-/// Logs from now on.
-pub fn log(format: LogFormat, filter: &str) -> Result<()> {
-    let filter: EnvFilter = filter.parse().with_context(|| format!("--log {filter} is no filter"))?;
-    // It logs whole answers of the apiserver, such as all ConfigMaps, where one cannot be decoded.
-    let filter = filter.add_directive("kube_client::client=error".parse()?);
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Plain => logs.with_ansi(false).try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+/// The process's logs, on their way to standard error.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    format: LogFormat,
+    queue: Arc<Queue>,
+}
+
+impl Logs {
+    /// Logs from now on; panics too.
+    ///
+    /// # Errors
+    /// The filter cannot be read, or the process logs already.
+    pub fn start(format: LogFormat, filter: &str) -> Result<Self> {
+        let queue = Arc::new(Queue::new(format));
+        let subscriber = subscriber(format, filter, queue.clone())?;
+        queue::write(queue.clone(), queue::standard_error())
+            .context("starting the thread that writes logs")?;
+        subscriber.try_init().context("logging could not be started")?;
+        let logs = Self { format, queue };
+        let hooked = logs.clone();
+        std::panic::set_hook(Box::new(move |panic| hooked.panicked(panic.location())));
+        Ok(logs)
+    }
+
+    /// Makes what is counted readable.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "weighbridge_log_lines_dropped",
+            "Lines of the log that could not be written",
+            self.queue.dropped(),
+        );
+    }
+
+    /// Why the process ends, whatever the filter lets through.
+    pub fn fatal(&self, error: &anyhow::Error) {
+        self.queue.push(Line::new(Level::ERROR, &format!("{error:#}")).written(self.format));
+    }
+
+    /// Waits until every line is written, and not for ever.
+    pub fn finish(self) {
+        self.queue.finish(LAST_LINES);
+    }
+
+    /// The place of a panic. Its message is left out: it may quote what was being read.
+    fn panicked(&self, place: Option<&Location<'_>>) {
+        let place = place.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let line = Line::new(Level::ERROR, "a panic; its message may quote input and is not logged");
+        self.queue.push(line.with("location", place).written(self.format));
+    }
+}
+
+/// What puts the events that the filter lets through into the queue.
+fn subscriber(
+    format: LogFormat,
+    filter: &str,
+    queue: Arc<Queue>,
+) -> Result<impl Subscriber + Send + Sync + 'static> {
+    let layer = layer::<Spans>()
+        .with_writer(Lines::new(queue, format))
+        .with_ansi(false)
+        // A failure is counted by the queue. The library would print it, and panic where it cannot.
+        .log_internal_errors(false);
+    let layer = match format {
+        LogFormat::Plain => layer.boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    started.map_err(|error| anyhow::anyhow!("logging could not be started: {error}"))
+    Ok(tracing_subscriber::registry().with(layer.with_filter(filter::filter(filter)?)))
 }
 
 /// A registry that says which version runs.
@@ -40,4 +118,82 @@ pub fn encode(registry: &Registry) -> String {
     // Writing to a string doesn't fail.
     let _ = prometheus_client::encoding::text::encode(&mut text, registry);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::workload::is_printable;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that something logs.
+    fn logged(format: LogFormat, something: impl FnOnce(&Logs)) -> Vec<String> {
+        let (queue, written) = (Arc::new(Queue::new(format)), Written::default());
+        queue::write(queue.clone(), written.clone()).unwrap();
+        let logs = Logs { format, queue: queue.clone() };
+        let subscriber = subscriber(format, "info", queue).unwrap();
+        tracing::subscriber::with_default(subscriber, || something(&logs));
+        logs.finish();
+        let written = written.0.lock().unwrap().clone();
+        String::from_utf8(written).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_name_that_steers_its_reader_is_escaped_in_both_formats() {
+        let name = "a\u{202e}b\u{200b}c\u{85}d\u{1b}[31m\nforged";
+        let log = |_: &Logs| {
+            let error = io::Error::other(name);
+            tracing::info!(name, %error, "refused {name}");
+        };
+        for format in [LogFormat::Plain, LogFormat::Json] {
+            let lines = logged(format, log);
+            let [line] = lines.as_slice() else { panic!("{lines:?}") };
+            assert!(line.chars().all(is_printable), "{line}");
+            if format == LogFormat::Json {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!((&line["name"], &line["error"]), (&name.into(), &name.into()));
+            } else {
+                assert!(line.contains("\\u{202e}b\\u{200b}c"), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_past_tracing_look_like_those_of_tracing() {
+        let both = |_: &Logs| tracing::error!(target: "weighbridge", "it ends");
+        let shape = |line: &str| line.split_once(' ').map(|(_, rest)| rest.to_owned());
+        let plain = |lines: &[String]| shape(&lines[0]);
+        let ours = logged(LogFormat::Plain, |logs| logs.fatal(&anyhow::anyhow!("it ends")));
+        assert_eq!(plain(&logged(LogFormat::Plain, both)), plain(&ours));
+
+        let fields = |lines: &[String]| {
+            let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+            line.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let ours = logged(LogFormat::Json, |logs| logs.fatal(&anyhow::anyhow!("it ends")));
+        assert_eq!(fields(&logged(LogFormat::Json, both)), fields(&ours));
+    }
+
+    #[test]
+    fn of_a_panic_the_place_is_logged() {
+        for format in [LogFormat::Plain, LogFormat::Json] {
+            let lines = logged(format, |logs| logs.panicked(Some(Location::caller())));
+            assert!(lines[0].contains("a panic") && lines[0].contains("telemetry/mod.rs:"), "{lines:?}");
+        }
+    }
 }

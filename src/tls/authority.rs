@@ -37,12 +37,16 @@ const NAME: &str = "weighbridge ";
 pub(super) const BACKDATE: Duration = Duration::hours(1);
 /// How often a conflict is answered by reading again.
 const ATTEMPTS: usize = 5;
+/// How many CAs stay trusted when one is replaced: those that leaves of other replicas may be of.
+const KEPT: usize = 2;
 
 /// A CA that can sign.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
-    /// The last moment at which it is good.
+    /// The first moment at which it is good.
+    pub(super) not_before: OffsetDateTime,
+    /// The last one.
     pub(super) not_after: OffsetDateTime,
     bundle: Vec<u8>,
     /// The next step of its rotation, and when it is due; none for a CA that somebody else has put there.
@@ -64,9 +68,7 @@ impl Authority {
                 Some(data) => {
                     let unreadable = |reason| Error::NoAuthority(qualified(settings), reason);
                     let authority = Self::read(data, &settings.lifetimes).map_err(unreadable)?;
-                    let Some((step, _)) = authority.next.filter(|(_, due)| *due <= now) else {
-                        return Ok(authority);
-                    };
+                    let Some(step) = authority.due(now) else { return Ok(authority) };
                     tracing::info!(secret = qualified(settings), ?step, "the CA rotates");
                     Some(taken(step, data, now, &settings.lifetimes)?)
                 }
@@ -131,9 +133,15 @@ impl Authority {
             .iter_common_name()
             .any(|name| name.as_str().is_ok_and(|name| name.starts_with(NAME)));
         let next = ours.then(|| rotation::next(current, following, trusted > 1, lifetimes));
-        let not_after = current.not_after;
+        let (not_before, not_after) = (current.born - BACKDATE, current.not_after);
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| error.to_string())?;
-        Ok(Self { issuer, certificate: certificate.into_owned(), not_after, bundle, next })
+        Ok(Self { issuer, certificate: certificate.into_owned(), not_before, not_after, bundle, next })
+    }
+
+    /// The step of the rotation that is to be taken now.
+    fn due(&self, now: OffsetDateTime) -> Option<Step> {
+        let (step, due) = self.next?;
+        if now < self.not_before { Some(Step::Replace) } else { (due <= now).then_some(step) }
     }
 
     /// What clients are to trust, PEM.
@@ -210,6 +218,18 @@ fn taken(step: Step, data: &Data, now: OffsetDateTime, lifetimes: &Lifetimes) ->
         Step::Forget => {
             data.insert(BUNDLE.to_owned(), current);
         }
+        Step::Replace => {
+            let (certificate, key) = new_ca(now, lifetimes)?;
+            let trusted = data.get(BUNDLE).filter(|bundle| !bundle.0.is_empty()).unwrap_or(&current);
+            let all = joined(&certificate, &first(trusted, KEPT));
+            data.remove(NEXT_CERTIFICATE);
+            data.remove(NEXT_KEY);
+            data.extend([
+                (BUNDLE.to_owned(), all),
+                (CERTIFICATE.to_owned(), certificate),
+                (KEY.to_owned(), key),
+            ]);
+        }
     }
     Ok(data)
 }
@@ -217,6 +237,12 @@ fn taken(step: Step, data: &Data, now: OffsetDateTime, lifetimes: &Lifetimes) ->
 fn joined(one: &ByteString, other: &ByteString) -> ByteString {
     let between: &[u8] = if one.0.ends_with(b"\n") { b"" } else { b"\n" };
     ByteString([one.0.as_slice(), between, other.0.as_slice()].concat())
+}
+
+/// The first certificates of a bundle.
+fn first(bundle: &ByteString, count: usize) -> ByteString {
+    let text = String::from_utf8_lossy(&bundle.0);
+    ByteString(text.split_inclusive("-----END CERTIFICATE-----").take(count).collect::<String>().into_bytes())
 }
 
 /// A new CA, as the Secret's data.
@@ -347,5 +373,32 @@ mod tests {
         let forgotten = taken(step, &used, due, &LIFETIMES).unwrap();
         assert_eq!(trusted(&forgotten), [new]);
         assert_eq!(read(&forgotten).next.unwrap().0, Step::Publish);
+    }
+
+    #[test]
+    fn a_ca_that_was_made_while_the_clock_was_ahead_is_replaced_and_trusted_on() {
+        let read = |data: &Data| Authority::read(data, &LIFETIMES).unwrap();
+        let ahead = generate(now() + Duration::days(250), &LIFETIMES).unwrap();
+        assert_eq!(read(&ahead).due(now()), Some(Step::Replace));
+        let mut replaced = ahead.clone();
+        // However often that happens, what is trusted stays small.
+        for _ in 0..5 {
+            replaced = taken(Step::Replace, &replaced, now(), &LIFETIMES).unwrap();
+        }
+        assert_eq!(read(&replaced).due(now()), None);
+        let trusted = CertificateDer::pem_slice_iter(&replaced[BUNDLE].0).map(Result::unwrap);
+        assert_eq!(trusted.count(), 1 + KEPT);
+
+        let once = taken(Step::Replace, &ahead, now(), &LIFETIMES).unwrap();
+        let trusted = CertificateDer::pem_slice_iter(&once[BUNDLE].0).map(|ca| ca.unwrap().to_vec());
+        let both = [read(&once).certificate().to_vec(), read(&ahead).certificate().to_vec()];
+        assert_eq!(trusted.collect::<Vec<_>>(), both);
+    }
+
+    #[test]
+    fn a_ca_of_somebody_else_is_not_replaced() {
+        let mut theirs = Authority::for_test(now() + Duration::days(8));
+        theirs.next = None;
+        assert_eq!(theirs.due(now()), None);
     }
 }

@@ -19,27 +19,47 @@ pub(super) struct Entry {
     pub(super) ca_bundle: Vec<u8>,
 }
 
-/// Gives every entry this bundle, and says what the entries are then.
-pub(super) async fn repair(client: &Client, name: &str, bundle: &[u8]) -> Result<Vec<Entry>, Error> {
-    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-    let read = || async { configurations.get(name).await.map_err(|source| failed("reading", name, source)) };
-    let found = read().await?;
-    let patch = patch(found.webhooks.as_deref().unwrap_or_default(), bundle);
-    let found = if patch.is_empty() {
-        found
-    } else {
-        let patch = Patch::Json::<()>(JsonPatch(patch));
-        configurations
-            .patch(name, &PatchParams::default(), &patch)
-            .await
-            .map_err(|source| failed("writing the caBundle of", name, source))?;
-        tracing::info!(configuration = name, "the caBundle was repaired");
-        read().await?
-    };
-    entries(found, name)
+/// Whose bundle is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repair {
+    /// That of every entry that has another one.
+    Others,
+    /// That of every entry that has none: whether another one is newer than ours is not known.
+    Empty,
 }
 
-/// What the entries trust, where somebody else sees to that.
+/// What the entries trust, as it was read last, and what kept it from being what it should be.
+pub(super) struct Repaired {
+    pub(super) entries: Vec<Entry>,
+    pub(super) error: Option<Error>,
+}
+
+/// Gives the entries this bundle, and says what they are then.
+///
+/// # Errors
+/// What they trust is not known.
+pub(super) async fn repair(
+    client: &Client,
+    name: &str,
+    bundle: &[u8],
+    repair: Repair,
+) -> Result<Repaired, Error> {
+    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+    let found = configurations.get(name).await.map_err(|source| failed("reading", name, source))?;
+    let patch = patch(found.webhooks.as_deref().unwrap_or_default(), bundle, repair);
+    let entries = entries(found, name)?;
+    if patch.is_empty() {
+        return Ok(Repaired { entries, error: None });
+    }
+    let patch = Patch::Json::<()>(JsonPatch(patch));
+    if let Err(source) = configurations.patch(name, &PatchParams::default(), &patch).await {
+        return Ok(Repaired { entries, error: Some(failed("writing the caBundle of", name, source)) });
+    }
+    tracing::info!(configuration = name, "the caBundle was repaired");
+    Ok(Repaired { entries: read(client, name).await?, error: None })
+}
+
+/// What the entries trust.
 pub(super) async fn read(client: &Client, name: &str) -> Result<Vec<Entry>, Error> {
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     let found = configurations.get(name).await.map_err(|source| failed("reading", name, source))?;
@@ -81,11 +101,15 @@ pub(super) async fn ensure(
     }
 }
 
-/// The operations that are needed; none where every entry has the bundle.
-fn patch(webhooks: &[ValidatingWebhook], bundle: &[u8]) -> Vec<PatchOperation> {
+/// The operations that are needed; none where every entry has a bundle that stays.
+fn patch(webhooks: &[ValidatingWebhook], bundle: &[u8], repair: Repair) -> Vec<PatchOperation> {
     let encoded = serde_json::to_value(ByteString(bundle.to_vec())).unwrap_or_default();
     let lacking = |webhook: &&ValidatingWebhook| {
-        webhook.client_config.ca_bundle.as_ref().is_none_or(|given| given.0 != bundle)
+        let given = webhook.client_config.ca_bundle.as_ref().map_or(&[][..], |given| &given.0);
+        match repair {
+            Repair::Others => given != bundle,
+            Repair::Empty => given.is_empty(),
+        }
     };
     let operations = |index: usize, webhook: &ValidatingWebhook| {
         let index = index.to_string();
@@ -128,7 +152,7 @@ mod tests {
             webhook("b.weighbridge.dev", None),
             webhook("c.weighbridge.dev", Some(b"theirs")),
         ];
-        let written = serde_json::to_value(patch(&webhooks, b"ours")).unwrap();
+        let written = serde_json::to_value(patch(&webhooks, b"ours", Repair::Others)).unwrap();
         assert_eq!(
             written,
             json!([
@@ -138,6 +162,23 @@ mod tests {
                 {"op": "add", "path": "/webhooks/2/clientConfig/caBundle", "value": "b3Vycw=="},
             ])
         );
-        assert!(patch(&webhooks[..1], b"ours").is_empty());
+        assert!(patch(&webhooks[..1], b"ours", Repair::Others).is_empty());
+    }
+
+    #[test]
+    fn while_our_own_ca_is_in_doubt_only_an_entry_without_one_is_written() {
+        let webhooks = [webhook("a", Some(b"theirs")), webhook("b", None), webhook("c", Some(b""))];
+        let written = serde_json::to_value(patch(&webhooks, b"ours", Repair::Empty)).unwrap();
+        let paths: Vec<_> = written.as_array().unwrap().iter().map(|operation| &operation["path"]).collect();
+        let of = |index: usize, field: &str| json!(format!("/webhooks/{index}/{field}"));
+        assert_eq!(
+            paths,
+            [
+                &of(1, "name"),
+                &of(1, "clientConfig/caBundle"),
+                &of(2, "name"),
+                &of(2, "clientConfig/caBundle")
+            ]
+        );
     }
 }

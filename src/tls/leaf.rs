@@ -1,7 +1,8 @@
 //! The certificate that a replica serves: its own, signed by the shared CA, kept in memory, good for a week; or one that
 //! somebody else keeps in files.
 //!
-//! Its own is renewed when a third of its life is left, when another CA signs, and never outlives its CA.
+//! Its own is renewed when a third of its life is left, when another CA signs, and when it is not good yet: the clock was
+//! ahead when it was signed. It is never good while its CA is not.
 
 use std::sync::Arc;
 
@@ -23,7 +24,9 @@ pub(super) struct Leaf {
     origin: Vec<u8>,
     /// When another one is wanted.
     pub(super) renew_at: OffsetDateTime,
-    /// The last moment at which it is good.
+    /// The first moment at which it is good.
+    not_before: OffsetDateTime,
+    /// The last one.
     pub(super) not_after: OffsetDateTime,
 }
 
@@ -36,12 +39,13 @@ impl Leaf {
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
+        let not_before = (now - BACKDATE).max(authority.not_before);
         let not_after = (now + lifetime).min(authority.not_after);
         let mut params = CertificateParams::new(names.to_vec())?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "weighbridge webhook");
         params.serial_number = Some(serial(&key));
-        params.not_before = now - BACKDATE;
+        params.not_before = not_before;
         params.not_after = not_after;
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
@@ -57,6 +61,7 @@ impl Leaf {
             certified: Arc::new(CertifiedKey::new(vec![certificate], signing)),
             origin: authority.certificate().to_vec(),
             renew_at: not_after - lifetime / 3,
+            not_before,
             not_after,
         })
     }
@@ -71,13 +76,15 @@ impl Leaf {
         let first = chain.first().ok_or("tls.crt holds no certificate")?;
         let (_, parsed) =
             x509_parser::parse_x509_certificate(first).map_err(|error| format!("tls.crt: {error}"))?;
-        let not_after = parsed.validity().not_after.to_datetime();
+        let validity = parsed.validity();
+        let (not_before, not_after) = (validity.not_before.to_datetime(), validity.not_after.to_datetime());
         let key = PrivateKeyDer::from_pem_slice(&files.key).map_err(|error| format!("tls.key: {error}"))?;
         let signing = rustls::crypto::ring::sign::any_supported_type(&key)
             .map_err(|error| format!("tls.key: {error}"))?;
         let certified = CertifiedKey::new(chain, signing);
         certified.keys_match().map_err(|_| "tls.key is not the key of tls.crt")?;
-        Ok(Self { certified: Arc::new(certified), origin: files.hash(), renew_at: not_after, not_after })
+        let (certified, origin) = (Arc::new(certified), files.hash());
+        Ok(Self { certified, origin, renew_at: not_after, not_before, not_after })
     }
 
     /// Whether it is from these files.
@@ -85,11 +92,17 @@ impl Leaf {
         self.origin == files.hash()
     }
 
-    /// Whether it may be served on: by the same CA, and for a while yet.
+    /// Whether it is good by the clock.
+    pub(super) fn is_good(&self, now: OffsetDateTime) -> bool {
+        self.not_before <= now && now <= self.not_after
+    }
+
+    /// Whether it may be served on: of the same CA, good now, and for a while yet.
     pub(super) fn serves(&self, authority: &Authority, lifetime: Duration, now: OffsetDateTime) -> bool {
         // A CA near its end has nothing longer to give.
         let longest = (now + lifetime).min(authority.not_after);
-        self.origin == authority.certificate().as_ref() && (now < self.renew_at || longest <= self.not_after)
+        let lasts = now < self.renew_at || longest <= self.not_after;
+        self.origin == authority.certificate().as_ref() && self.is_good(now) && lasts
     }
 
     /// As clients see it: the certificate, and those between it and the root.
@@ -118,9 +131,9 @@ mod tests {
         let authority = Authority::for_test(now());
         let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
         for name in names() {
-            trust::verify(leaf.chain(), authority.bundle(), &name).unwrap();
+            trust::verify(leaf.chain(), authority.bundle(), &name, now()).unwrap();
         }
-        let refused = trust::verify(leaf.chain(), authority.bundle(), "other.gpu.svc").unwrap_err();
+        let refused = trust::verify(leaf.chain(), authority.bundle(), "other.gpu.svc", now()).unwrap_err();
         assert!(refused.contains("not valid for name"), "{refused}");
     }
 
@@ -128,7 +141,7 @@ mod tests {
     fn a_foreign_ca_does_not_trust_it() {
         let leaf = Leaf::sign(&Authority::for_test(now()), &names(), WEEK, now()).unwrap();
         let foreign = Authority::for_test(now());
-        let refused = trust::verify(leaf.chain(), foreign.bundle(), "127.0.0.1").unwrap_err();
+        let refused = trust::verify(leaf.chain(), foreign.bundle(), "127.0.0.1", now()).unwrap_err();
         assert!(refused.contains("invalid peer certificate"), "{refused}");
     }
 
@@ -138,7 +151,7 @@ mod tests {
         let both = [old.bundle(), new.bundle()].concat();
         for authority in [&old, &new] {
             let leaf = Leaf::sign(authority, &names(), WEEK, now()).unwrap();
-            trust::verify(leaf.chain(), &both, "127.0.0.1").unwrap();
+            trust::verify(leaf.chain(), &both, "127.0.0.1", now()).unwrap();
         }
     }
 
@@ -150,6 +163,36 @@ mod tests {
         assert!(leaf.serves(&authority, WEEK, now() + Duration::days(4)));
         assert!(!leaf.serves(&authority, WEEK, now() + Duration::days(5)));
         assert!(!leaf.serves(&Authority::for_test(now()), WEEK, now()));
+    }
+
+    #[test]
+    fn a_leaf_that_was_signed_while_the_clock_was_ahead_is_renewed_when_it_is_right_again() {
+        let authority = Authority::for_test(now());
+        let ahead = now() + Duration::days(8);
+        let leaf = Leaf::sign(&authority, &names(), WEEK, ahead).unwrap();
+        assert!(leaf.is_good(ahead) && leaf.serves(&authority, WEEK, ahead));
+        trust::verify(leaf.chain(), authority.bundle(), "127.0.0.1", ahead).unwrap();
+
+        let refused = trust::verify(leaf.chain(), authority.bundle(), "127.0.0.1", now()).unwrap_err();
+        assert!(refused.contains("not valid yet"), "{refused}");
+        assert!(!leaf.is_good(now()) && !leaf.serves(&authority, WEEK, now()));
+        let another = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
+        assert!(another.serves(&authority, WEEK, now()));
+        trust::verify(another.chain(), authority.bundle(), "127.0.0.1", now()).unwrap();
+    }
+
+    #[test]
+    fn a_leaf_of_the_past_is_not_good() {
+        let authority = Authority::for_test(now());
+        let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
+        let later = now() + Duration::days(8);
+        assert!(!leaf.is_good(later) && !leaf.serves(&authority, WEEK, later));
+    }
+
+    #[test]
+    fn a_leaf_is_not_good_before_its_ca_is() {
+        let authority = Authority::for_test(now() + Duration::days(8));
+        assert!(!Leaf::sign(&authority, &names(), WEEK, now()).unwrap().is_good(now()));
     }
 
     #[test]

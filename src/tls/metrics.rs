@@ -27,7 +27,7 @@ impl Metrics {
         );
         registry.register(
             "weighbridge_certificate_failures",
-            "Passes over CA, caBundle and certificate that did not end in a trusted certificate",
+            "Passes over CA, caBundle and certificate that failed",
             self.failures.clone(),
         );
     }

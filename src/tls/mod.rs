@@ -11,6 +11,11 @@
 //! a leaf that needs it is served, so that [`rotation`] comes down to what the Secret holds: its `ca.crt` is what is
 //! trusted (during a rotation two CAs), its `tls.crt` and `tls.key` are what signs.
 //!
+//! Ready means that the served leaf was trusted, that it is good by the clock, and that no caBundle which was read
+//! distrusts it. What cannot be read says nothing: an apiserver that is down or refuses, or a Secret that is gone, takes no
+//! running replica away. Such a replica goes on with the CA that it has in memory. A replica that starts has none, and
+//! is not ready.
+//!
 //! In the mode `files` somebody else keeps certificate and caBundle, cert-manager for one; then a pass reads and checks,
 //! and writes nothing.
 
@@ -24,8 +29,8 @@ pub mod rotation;
 mod trust;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -35,7 +40,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use rustls::ServerConfig;
+use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::Metrics;
@@ -43,7 +50,7 @@ pub use metrics::Metrics;
 use crate::cluster::Patience;
 
 use authority::Authority;
-use ca_bundle::Entry;
+use ca_bundle::{Entry, Repair, Repaired};
 use files::Files;
 use leaf::Leaf;
 use resolver::Resolver;
@@ -53,6 +60,10 @@ use rotation::Lifetimes;
 const INTERVAL: Duration = Duration::from_mins(1);
 /// The pause after a pass that failed.
 const RETRY: Duration = Duration::from_secs(2);
+/// A request that takes longer has failed: a pass must not hang.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How often the clock is looked at between two passes: it may jump.
+const LOOK: Duration = Duration::from_secs(5);
 /// No pause is shorter: dates are in whole seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -85,6 +96,9 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
+    /// The apiserver did not answer in time.
+    #[error("{0}: no answer within {DEADLINE:?}")]
+    Slow(&'static str),
     /// The Secret holds something else than a CA.
     #[error("the Secret {0} holds no CA that can sign: {1}; empty its data, and a new CA is made")]
     NoAuthority(String, String),
@@ -116,6 +130,10 @@ pub struct Certificates {
     resolver: Arc<Resolver>,
     metrics: Metrics,
     ready: watch::Sender<bool>,
+    /// The CA that was adopted last.
+    authority: Mutex<Option<Arc<Authority>>>,
+    /// A caBundle that was read distrusts the served leaf.
+    distrusted: AtomicBool,
     /// When the next pass has something to do, in seconds since 1970.
     due: AtomicI64,
 }
@@ -130,7 +148,17 @@ impl Certificates {
     ) -> Self {
         let resolver = Arc::default();
         let ready = watch::Sender::new(false);
-        Self { client, settings, own_configuration, resolver, metrics, ready, due: AtomicI64::new(i64::MAX) }
+        Self {
+            client,
+            settings,
+            own_configuration,
+            resolver,
+            metrics,
+            ready,
+            authority: Mutex::default(),
+            distrusted: AtomicBool::new(false),
+            due: AtomicI64::new(i64::MAX),
+        }
     }
 
     /// What the listener serves by: always the newest leaf, and no handshake before there is one.
@@ -141,7 +169,7 @@ impl Certificates {
         Arc::new(config)
     }
 
-    /// Whether the served leaf verifies against every entry's caBundle, as it was last read back.
+    /// Whether a leaf is served that was trusted, is good by the clock, and is not known to be distrusted.
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
@@ -155,6 +183,7 @@ impl Certificates {
                 passed = self.pass() => passed,
                 () = shutdown.cancelled() => return,
             };
+            let ready = self.is_ready(OffsetDateTime::now_utc());
             let pause = match passed {
                 Ok(()) => {
                     if !last_error.is_empty() || !*self.ready.borrow() {
@@ -166,55 +195,46 @@ impl Certificates {
                     last_error.clear();
                     self.pause()
                 }
-                Err(ref error) => {
+                Err(error) => {
                     let error = error.to_string();
                     if error != last_error {
-                        tracing::warn!(%error, "the certificate is not trusted yet; it is tried again");
+                        tell(&error, ready);
                     }
                     last_error = error;
                     self.metrics.failed();
                     RETRY
                 }
             };
-            self.ready.send_replace(passed.is_ok());
+            self.ready.send_replace(ready);
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = self.rest(pause) => {}
                 Some(()) = changes.next() => {}
                 () = shutdown.cancelled() => return,
             }
         }
     }
 
-    /// Makes everything as it should be, and checks that it is.
-    async fn pass(&self) -> Result<(), Error> {
-        let (leaf, entries) = match &self.settings.files {
-            None => self.signed().await?,
-            Some(folder) => self.kept(folder).await?,
-        };
-        let name = self.settings.names.first().map_or("", String::as_str);
-        for entry in entries {
-            trust::verify(leaf.chain(), &entry.ca_bundle, name)
-                .map_err(|reason| Error::Untrusted { entry: entry.name, reason })?;
-        }
-        self.metrics.leaf_expires(leaf.not_after);
-        let served = self.resolver.leaf();
-        if !served.is_some_and(|served| Arc::ptr_eq(&served, &leaf)) {
-            tracing::info!(names = ?self.settings.names, until = %leaf.not_after, "a certificate is served");
-            // Not before it is trusted: what was served until now may still be.
-            self.resolver.serve(leaf);
-        }
-        Ok(())
+    /// Whether the served leaf is good, as far as is known.
+    fn is_ready(&self, now: OffsetDateTime) -> bool {
+        // No leaf is served that was never trusted.
+        let good = self.resolver.leaf().is_some_and(|leaf| leaf.is_good(now));
+        good && !self.distrusted.load(Ordering::Relaxed)
     }
 
-    /// A leaf of the CA in the Secret, once its bundle is published.
-    async fn signed(&self) -> Result<(Arc<Leaf>, Vec<Entry>), Error> {
-        let authority = Authority::adopt(&self.client, &self.settings).await?;
-        if let Some(configuration) = &self.own_configuration {
-            ca_bundle::ensure(&self.client, configuration, authority.bundle()).await?;
+    /// Makes everything as it should be, and checks that it is.
+    async fn pass(&self) -> Result<(), Error> {
+        let now = OffsetDateTime::now_utc();
+        match &self.settings.files {
+            None => self.signed(now).await,
+            Some(folder) => self.kept(folder, now).await,
         }
-        let entries =
-            ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle()).await?;
-        let (now, lifetime) = (time::OffsetDateTime::now_utc(), self.settings.lifetimes.leaf);
+    }
+
+    /// Serves a leaf of the CA, once its bundle is published.
+    async fn signed(&self, now: OffsetDateTime) -> Result<(), Error> {
+        let (authority, doubt) = self.authority().await?;
+        let published = in_time("publishing the caBundle", self.publish(&authority, doubt.is_none())).await;
+        let lifetime = self.settings.lifetimes.leaf;
         let leaf = match self.resolver.leaf().filter(|leaf| leaf.serves(&authority, lifetime, now)) {
             Some(leaf) => leaf,
             None => Arc::new(Leaf::sign(&authority, &self.settings.names, lifetime, now)?),
@@ -222,26 +242,120 @@ impl Certificates {
         self.metrics.authority_expires(authority.not_after);
         let due = authority.next.map_or(leaf.renew_at, |(_, due)| due.min(leaf.renew_at));
         self.due.store(due.unix_timestamp(), Ordering::Relaxed);
-        Ok((leaf, entries))
+        let Repaired { entries, error } = published?;
+        // Read, so it counts, whatever else has failed.
+        let trusted = self.serve(leaf, &entries, now);
+        doubt.or(error).map_or(trusted, Err)
     }
 
-    /// The leaf in the files.
-    async fn kept(&self, folder: &Path) -> Result<(Arc<Leaf>, Vec<Entry>), Error> {
-        let files = Files::read(folder).await?;
-        if let Some(configuration) = &self.own_configuration {
-            ca_bundle::ensure(&self.client, configuration, &files.authority).await?;
+    /// The CA of the Secret; or the one that was adopted last, and why it is not known whether that is still the one.
+    async fn authority(&self) -> Result<(Arc<Authority>, Option<Error>), Error> {
+        let adopted =
+            in_time("reading the CA's Secret", Authority::adopt(&self.client, &self.settings)).await;
+        let mut last = self.authority.lock().unwrap_or_else(PoisonError::into_inner);
+        match (adopted, last.clone()) {
+            (Ok(adopted), _) => Ok((last.insert(Arc::new(adopted)).clone(), None)),
+            (Err(error), Some(last)) => Ok((last, Some(error))),
+            (Err(error), None) => Err(error),
         }
+    }
+
+    /// Sees to it that the entries trust this CA. One that is in doubt may be older than what they trust.
+    async fn publish(&self, authority: &Authority, certain: bool) -> Result<Repaired, Error> {
+        if certain && let Err(error) = self.ensure(authority.bundle()).await {
+            let entries = ca_bundle::read(&self.client, &self.settings.configuration).await?;
+            return Ok(Repaired { entries, error: Some(error) });
+        }
+        let which = if certain { Repair::Others } else { Repair::Empty };
+        ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle(), which).await
+    }
+
+    /// Sees to it that a configuration of the process's own is there.
+    async fn ensure(&self, bundle: &[u8]) -> Result<(), Error> {
+        match &self.own_configuration {
+            Some(configuration) => ca_bundle::ensure(&self.client, configuration, bundle).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Serves the leaf in the files.
+    async fn kept(&self, folder: &Path, now: OffsetDateTime) -> Result<(), Error> {
+        let files = Files::read(folder).await;
+        let published = in_time("reading the caBundle", self.read(files.as_ref().ok())).await;
         let unusable = |reason| Error::Files(folder.display().to_string(), reason);
-        let leaf = match self.resolver.leaf().filter(|leaf| leaf.is_from(&files)) {
-            Some(leaf) => leaf,
-            None => Arc::new(Leaf::of_files(&files).map_err(unusable)?),
+        let leaf = files.and_then(|files| match self.resolver.leaf().filter(|leaf| leaf.is_from(&files)) {
+            Some(leaf) => Ok(leaf),
+            None => Ok(Arc::new(Leaf::of_files(&files).map_err(unusable)?)),
+        });
+        let Repaired { entries, error } = published?;
+        let trusted = match leaf {
+            Ok(leaf) => self.serve(leaf, &entries, now),
+            Err(error) => {
+                self.doubt(&entries, now);
+                Err(error)
+            }
         };
-        Ok((leaf, ca_bundle::read(&self.client, &self.settings.configuration).await?))
+        error.map_or(trusted, Err)
+    }
+
+    /// What the entries trust; in the mode `files` somebody else sees to that.
+    async fn read(&self, files: Option<&Files>) -> Result<Repaired, Error> {
+        let ensured = match files {
+            Some(files) => self.ensure(&files.authority).await,
+            None => Ok(()),
+        };
+        let entries = ca_bundle::read(&self.client, &self.settings.configuration).await?;
+        Ok(Repaired { entries, error: ensured.err() })
+    }
+
+    /// Serves a leaf from now on, if every entry trusts it.
+    fn serve(&self, leaf: Arc<Leaf>, entries: &[Entry], now: OffsetDateTime) -> Result<(), Error> {
+        if let Err(error) = self.verify(&leaf, entries, now) {
+            // What was served until now may still be trusted.
+            self.doubt(entries, now);
+            return Err(error);
+        }
+        self.distrusted.store(false, Ordering::Relaxed);
+        self.metrics.leaf_expires(leaf.not_after);
+        let served = self.resolver.leaf();
+        if !served.is_some_and(|served| Arc::ptr_eq(&served, &leaf)) {
+            tracing::info!(names = ?self.settings.names, until = %leaf.not_after, "a certificate is served");
+            self.resolver.serve(leaf);
+        }
+        Ok(())
+    }
+
+    /// Looks whether the entries still trust what is served.
+    fn doubt(&self, entries: &[Entry], now: OffsetDateTime) {
+        let served = self.resolver.leaf();
+        let distrusted = served.is_some_and(|served| self.verify(&served, entries, now).is_err());
+        self.distrusted.store(distrusted, Ordering::Relaxed);
+    }
+
+    fn verify(&self, leaf: &Leaf, entries: &[Entry], now: OffsetDateTime) -> Result<(), Error> {
+        let name = self.settings.names.first().map_or("", String::as_str);
+        for entry in entries {
+            trust::verify(leaf.chain(), &entry.ca_bundle, name, now)
+                .map_err(|reason| Error::Untrusted { entry: entry.name.clone(), reason })?;
+        }
+        Ok(())
+    }
+
+    /// Waits so long, or until the clock has left behind what the served leaf is good for.
+    async fn rest(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while Instant::now() < end {
+            tokio::time::sleep_until(end.min(Instant::now() + LOOK)).await;
+            let now = OffsetDateTime::now_utc();
+            if self.resolver.leaf().is_some_and(|leaf| !leaf.is_good(now)) {
+                return;
+            }
+        }
     }
 
     /// Until the next step of a rotation or the next renewal, and at most the interval.
     fn pause(&self) -> Duration {
-        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let now = OffsetDateTime::now_utc().unix_timestamp();
         let due = self.due.load(Ordering::Relaxed).saturating_sub(now);
         u64::try_from(due).map_or(RETRY, Duration::from_secs).clamp(SHORTEST, INTERVAL)
     }
@@ -265,6 +379,23 @@ impl Certificates {
     }
 }
 
+/// Says why a pass failed, and what that means.
+fn tell(error: &str, ready: bool) {
+    if ready {
+        tracing::warn!(
+            error,
+            "the certificate could not be checked; what is served is still good, and it is tried again"
+        );
+    } else {
+        tracing::warn!(error, "the certificate is not trusted; it is tried again");
+    }
+}
+
+/// What a step of a pass gives, if it does not hang.
+async fn in_time<T>(what: &'static str, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(DEADLINE, step).await.unwrap_or(Err(Error::Slow(what)))
+}
+
 fn changed<K>(event: &watcher::Result<watcher::Event<K>>) -> Option<()> {
     matches!(event, Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_))).then_some(())
 }
@@ -273,4 +404,110 @@ fn changed<K>(event: &watcher::Result<watcher::Event<K>>) -> Option<()> {
 pub fn install_provider() {
     // Fails where one is installed already: then that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificates(client: Client) -> Certificates {
+        let settings = Settings {
+            namespace: "weighbridge".into(),
+            secret: "weighbridge-ca".into(),
+            configuration: "weighbridge".into(),
+            names: vec!["127.0.0.1".into()],
+            lifetimes: Lifetimes::default(),
+            files: None,
+        };
+        Certificates::new(client, settings, None, Metrics::default())
+    }
+
+    /// An apiserver that takes requests and never answers.
+    fn silent() -> Client {
+        install_provider();
+        let never = tower::service_fn(|_: axum::http::Request<kube::client::Body>| {
+            std::future::pending::<Result<axum::http::Response<axum::body::Body>, std::io::Error>>()
+        });
+        Client::new(never, "default")
+    }
+
+    fn entries(bundle: &[u8]) -> Vec<Entry> {
+        vec![Entry { name: "job.weighbridge.dev".into(), ca_bundle: bundle.to_vec() }]
+    }
+
+    fn leaf(authority: &Authority, now: OffsetDateTime) -> Arc<Leaf> {
+        let lifetime = Lifetimes::default().leaf;
+        Arc::new(Leaf::sign(authority, &["127.0.0.1".to_owned()], lifetime, now).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_apiserver_that_does_not_answer_stops_no_pass() {
+        let certificates = certificates(silent());
+        let error = certificates.pass().await.unwrap_err();
+        assert!(matches!(error, Error::Slow("reading the CA's Secret")), "{error}");
+        assert!(!certificates.is_ready(OffsetDateTime::now_utc()), "it starts without a CA");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_running_replica_stays_ready_while_the_apiserver_does_not_answer() {
+        let now = OffsetDateTime::now_utc();
+        let certificates = certificates(silent());
+        let authority = Authority::for_test(now);
+        certificates.serve(leaf(&authority, now), &entries(authority.bundle()), now).unwrap();
+        *certificates.authority.lock().unwrap() = Some(Arc::new(authority));
+        assert!(matches!(certificates.pass().await, Err(Error::Slow("publishing the caBundle"))));
+        assert!(certificates.is_ready(now));
+        // The clock decides, whatever is known of the apiserver.
+        assert!(!certificates.is_ready(now + time::Duration::days(8)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leaf_that_the_clock_leaves_behind_ends_the_rest_before_a_pass() {
+        let (now, certificates) = (OffsetDateTime::now_utc(), certificates(silent()));
+        let authority = Authority::for_test(now);
+        let rested = async |signed: OffsetDateTime| {
+            certificates.resolver.serve(leaf(&authority, signed));
+            let start = Instant::now();
+            certificates.rest(INTERVAL).await;
+            start.elapsed()
+        };
+        assert!(rested(now).await >= INTERVAL);
+        assert!(rested(now + time::Duration::days(8)).await <= LOOK + SHORTEST);
+        assert!(rested(now - time::Duration::days(8)).await <= LOOK + SHORTEST);
+    }
+
+    #[tokio::test]
+    async fn only_a_bundle_that_was_read_makes_a_replica_unready() {
+        let now = OffsetDateTime::now_utc();
+        let certificates = certificates(silent());
+        let (ours, foreign) = (Authority::for_test(now), Authority::for_test(now));
+        assert!(certificates.serve(leaf(&ours, now), &entries(b""), now).is_err());
+        assert!(!certificates.is_ready(now), "it was never trusted");
+        certificates.serve(leaf(&ours, now), &entries(ours.bundle()), now).unwrap();
+        assert!(certificates.is_ready(now));
+
+        // The next CA is not trusted yet; what is served is.
+        assert!(certificates.serve(leaf(&foreign, now), &entries(ours.bundle()), now).is_err());
+        assert!(certificates.is_ready(now));
+        for bundle in [foreign.bundle(), b"", b"no certificate"] {
+            certificates.doubt(&entries(bundle), now);
+            assert!(!certificates.is_ready(now));
+            certificates.doubt(&entries(ours.bundle()), now);
+            assert!(certificates.is_ready(now));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_and_comes_back_leaves_a_replica_ready() {
+        let now = OffsetDateTime::now_utc();
+        let certificates = certificates(silent());
+        let authority = Authority::for_test(now);
+        let lifetime = certificates.settings.lifetimes.leaf;
+        for now in [now, now + time::Duration::days(8), now, now - time::Duration::minutes(30)] {
+            let kept = certificates.resolver.leaf().filter(|leaf| leaf.serves(&authority, lifetime, now));
+            let served = kept.unwrap_or_else(|| leaf(&authority, now));
+            certificates.serve(served, &entries(authority.bundle()), now).unwrap();
+            assert!(certificates.is_ready(now));
+        }
+    }
 }

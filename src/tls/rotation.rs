@@ -10,6 +10,8 @@
 //! 2. **Use.** When it has been trusted for the overlap, in which every replica has published it many times, it signs.
 //! 3. **Forget.** When no leaf of the CA before can be alive, that one is no longer trusted.
 //!
+//! A CA that is not good yet was made while a clock was ahead. No apiserver trusts it, so it is **replaced** at once.
+//!
 //! Each step is decided from the certificates' own dates, so that nothing has to be remembered, and a step that a
 //! replica missed is made up for by the next. Time is the wall clock's.
 
@@ -50,6 +52,8 @@ pub(super) enum Step {
     Use,
     /// Trust nothing but the CA that signs.
     Forget,
+    /// Make a CA that signs at once, since the one that is there is not good yet.
+    Replace,
 }
 
 /// The next step, and when it is due.

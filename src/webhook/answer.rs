@@ -231,9 +231,6 @@ impl Webhook {
 
     fn unjudged(&self, failure: Failure) -> Considered {
         self.metrics.failed(failure.name());
-        if failure == Failure::Panicked {
-            self.metrics.panicked();
-        }
         tracing::error!(error = failure.name(), "an object is admitted unjudged");
         let mut considered = not_judged(Operation::Other, None, None);
         considered.counted.decision = "warned";

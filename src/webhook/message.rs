@@ -1,8 +1,8 @@
 //! What people are told: in a warning, in a refusal, and in the audit log.
 //!
 //! A warning is one line of at most 120 characters without control characters: more is cut by clients, and an escape
-//! sequence would be obeyed by a terminal. Judgements quote nothing but recognised fields' parsed values of the request
-//! itself, so what they say may be passed on.
+//! sequence would be obeyed by a terminal. A judgement for a request quotes no other object than the request, so what it
+//! says may be passed on.
 
 use crate::judgement::{InputError, Judgement};
 use crate::workload::is_printable;
@@ -71,6 +71,7 @@ mod tests {
     fn a_line_is_one_line_whatever_is_in_it() {
         assert_eq!(one_line("a\nb\u{1b}[31mc\u{2028}d", 120), "a b [31mc d");
         assert_eq!(one_line("  \n ", 120), "");
+        assert_eq!(one_line("a\u{200b}b\u{2066}c\u{feff}", 120), "a b c ");
     }
 
     #[test]

@@ -17,7 +17,6 @@ pub struct Metrics {
     errors: Family<OfError, Counter>,
     unanswerable: Counter,
     requests: Family<Request, Counter>,
-    panics: Counter,
     seconds: Family<OfWebhook, Histogram, fn() -> Histogram>,
     in_flight: Family<OfWebhook, Gauge>,
 }
@@ -63,7 +62,6 @@ impl Default for Metrics {
             errors: Family::default(),
             unanswerable: Counter::default(),
             requests: Family::default(),
-            panics: Counter::default(),
             // From a quarter of a millisecond to eight seconds.
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(25e-5, 2.0, 16))),
             in_flight: Family::default(),
@@ -94,11 +92,6 @@ impl Metrics {
             "Requests, by webhook and HTTP code",
             self.requests.clone(),
         );
-        registry.register(
-            "controller_runtime_webhook_panics",
-            "Panics while judging; each admitted",
-            self.panics.clone(),
-        );
         registry.register_with_unit(
             "controller_runtime_webhook_latency",
             "From the whole body read to the answer",
@@ -125,10 +118,6 @@ impl Metrics {
     /// Another review is being answered, or one less.
     pub(super) fn in_flight(&self, by: i64) {
         self.in_flight.get_or_create(&WEBHOOK).inc_by(by);
-    }
-
-    pub(super) fn panicked(&self) {
-        self.panics.inc();
     }
 
     pub(super) fn failed(&self, error: &'static str) {

@@ -13,22 +13,28 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::gap::Gap;
 use super::printable;
-use crate::surroundings::ConfigMaps;
+use super::source::Source;
+use crate::surroundings::Surroundings;
 
 /// Mounts, volumes and files that are looked at, at most.
-const MAX_MOUNTS: usize = 64;
+const MAX_MOUNTS: usize = 256;
 const MAX_VOLUMES: usize = 256;
 const MAX_FILES: usize = 512;
 /// The bytes of all files together: a ConfigMap has no more than a mebibyte.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Files by their absolute paths.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files {
-    files: BTreeMap<String, File>,
+    by_path: BTreeMap<String, File>,
     /// What relative paths are relative to, where that is known.
     directory: Option<String>,
+    /// Where volumes are mounted, each with the ConfigMap that fills it, where one does and ConfigMaps are read.
+    mounts: Arc<[(String, Option<String>)]>,
+    /// Whether there are more than are read.
+    may_have_more: bool,
 }
 
 /// A file.
@@ -37,14 +43,18 @@ pub(crate) struct File {
     /// What it holds.
     pub(crate) text: Arc<str>,
     /// Where that comes from, for provenance: `ConfigMap training-config key config.yaml`.
-    pub(crate) source: String,
+    pub(crate) source: Source,
 }
 
 impl Files {
     /// The files that a container of a pod template finds where its volumes are mounted.
-    pub(crate) fn of(template: &Value, container: &Value, config_maps: &ConfigMaps, namespace: &str) -> Self {
-        let mut files = Self::default();
-        let mut bytes = 0usize;
+    pub(crate) fn of(template: &Value, container: &Value, around: &Surroundings, namespace: &str) -> Self {
+        let mut files = Self {
+            may_have_more: list(container, "/volumeMounts").nth(MAX_MOUNTS).is_some()
+                || list(template, "/spec/volumes").nth(MAX_VOLUMES).is_some(),
+            ..Self::default()
+        };
+        let (mut mounts, mut bytes) = (Vec::new(), 0usize);
         for mount in list(container, "/volumeMounts").take(MAX_MOUNTS) {
             let (Some(volume), Some(at)) = (text(mount, "name"), text(mount, "mountPath")) else { continue };
             let named = |candidate: &&Value| text(candidate, "name") == Some(volume);
@@ -52,44 +62,70 @@ impl Files {
                 continue;
             };
             let part = text(mount, "subPath").map(clean).filter(|part| !part.is_empty());
+            let filled_by = sources(volume).find_map(|source| text(source, "name"));
+            let filled_by = filled_by.filter(|_| around.reads.config_maps);
+            mounts.push((format!("/{}", clean(at)), filled_by.map(|name| printable(name, 80))));
             for source in sources(volume) {
-                for (path, file) in keys(source, config_maps, namespace) {
+                let is_full = bytes > MAX_BYTES || files.by_path.len() >= MAX_FILES;
+                let keys = if is_full { Vec::new() } else { keys(source, around, namespace) };
+                files.may_have_more |= is_full;
+                for (path, file) in keys {
                     let Some(path) = mounted(at, part.as_deref(), &path) else { continue };
                     bytes = bytes.saturating_add(file.text.len());
-                    if bytes > MAX_BYTES || files.files.len() >= MAX_FILES {
-                        return files;
+                    if bytes > MAX_BYTES || files.by_path.len() >= MAX_FILES {
+                        files.may_have_more = true;
+                        break;
                     }
-                    files.files.insert(path, file);
+                    files.by_path.insert(path, file);
                 }
             }
         }
+        files.mounts = mounts.into();
         files
     }
 
+    /// Why a file is not known that a command starts: a ConfigMap is not there, or has no such key, or there are too many
+    /// files. None where nothing can be said of it.
+    pub(crate) fn missing(&self, path: &str) -> Option<Gap> {
+        if self.get(path).is_some() {
+            return None;
+        }
+        let within = |at: &str| {
+            let rest = path.strip_prefix(at.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        // Of mounts within one another the innermost counts.
+        let mount = self.mounts.iter().filter(|(at, _)| within(at)).max_by_key(|(at, _)| at.len());
+        let absent = mount.and_then(|(_, filled_by)| filled_by.as_ref());
+        let absent = absent.map(|name| Gap::Absent(format!("ConfigMap {name}")));
+        let more = || (self.may_have_more && path.starts_with('/')).then_some(Gap::Files);
+        absent.or_else(more)
+    }
+
     /// Adds a file.
-    pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: &str) {
-        self.files.insert(path.to_owned(), File { text, source: source.to_owned() });
+    pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: Source) {
+        self.by_path.insert(path.to_owned(), File { text, source });
     }
 
     /// All files by path.
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &File)> {
-        self.files.iter()
+        self.by_path.iter()
     }
 
     /// Forgets a file.
     pub(crate) fn remove(&mut self, path: &str) {
-        self.files.remove(path);
+        self.by_path.remove(path);
     }
 
     /// The same files, for what is started in a directory.
     pub(crate) fn seen_from(&self, directory: Option<&str>) -> Self {
-        Self { files: self.files.clone(), directory: directory.map(str::to_owned) }
+        Self { directory: directory.map(str::to_owned), ..self.clone() }
     }
 
     /// The file at a path.
     pub(crate) fn get(&self, path: &str) -> Option<&File> {
-        self.files.get(path).or_else(|| self.files.get(&absolute(self.directory.as_deref(), path)))
+        self.by_path.get(path).or_else(|| self.by_path.get(&absolute(self.directory.as_deref(), path)))
     }
 
     /// The file that a program means by a path: that path, or, where it is relative, the only file that ends in it.
@@ -102,7 +138,7 @@ impl Files {
             return None;
         }
         let ends = |known: &str| known.strip_suffix(plain).is_some_and(|folder| folder.ends_with('/'));
-        let mut ending = self.files.iter().filter(|(known, _)| known.as_str() == path || ends(known));
+        let mut ending = self.by_path.iter().filter(|(known, _)| known.as_str() == path || ends(known));
         match (ending.next(), ending.next()) {
             (Some((_, file)), None) => Some(file),
             _ => None,
@@ -134,22 +170,22 @@ fn sources(volume: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// What a ConfigMap puts into a volume: files by their paths in it.
-fn keys(source: &Value, config_maps: &ConfigMaps, namespace: &str) -> Vec<(String, File)> {
+fn keys(source: &Value, around: &Surroundings, namespace: &str) -> Vec<(String, File)> {
     let Some(name) = text(source, "name") else { return Vec::new() };
-    let Some(data) = config_maps.get(namespace, name) else { return Vec::new() };
+    let Some(data) = around.config_maps.get(namespace, name) else { return Vec::new() };
     let file = |key: &str, text: &Arc<str>| File {
         text: text.clone(),
-        source: format!("ConfigMap {} key {}", printable(name, 80), printable(key, 80)),
+        source: Source::ConfigMap { name: printable(name, 80), key: printable(key, 80) },
     };
     match source.get("items").and_then(Value::as_array).filter(|items| !items.is_empty()) {
         Some(items) => {
-            let items = items.iter().take(MAX_FILES).filter_map(|item| {
+            let items = items.iter().take(MAX_FILES + 1).filter_map(|item| {
                 let (key, path) = (text(item, "key")?, text(item, "path")?);
                 Some((clean(path), file(key, data.get(key)?)))
             });
             items.collect()
         }
-        None => data.iter().take(MAX_FILES).map(|(key, text)| (key.clone(), file(key, text))).collect(),
+        None => data.iter().take(MAX_FILES + 1).map(|(key, text)| (key.clone(), file(key, text))).collect(),
     }
 }
 
@@ -176,6 +212,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::surroundings::ConfigMaps;
 
     #[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
     fn paths(volumes: Value, mounts: Value) -> Vec<(String, String, String)> {
@@ -187,8 +224,9 @@ mod tests {
         maps.add("team", "other", data(&[("ds.json", "{}")]));
         maps.add("elsewhere", "train", data(&[("config.yaml", "b: 2")]));
         let (template, container) = (json!({"spec": {"volumes": volumes}}), json!({"volumeMounts": mounts}));
-        let files = Files::of(&template, &container, &maps, "team").files;
-        files.into_iter().map(|(path, file)| (path, file.text.to_string(), file.source)).collect()
+        let around = Surroundings { config_maps: Arc::new(maps), ..Surroundings::default() };
+        let files = Files::of(&template, &container, &around, "team").by_path;
+        files.into_iter().map(|(path, file)| (path, file.text.to_string(), file.source.to_string())).collect()
     }
 
     fn file(path: &str, text: &str, source: &str) -> (String, String, String) {

@@ -11,17 +11,23 @@ mod bounds;
 mod command;
 mod deadline;
 mod files;
+mod gap;
 pub mod kinds;
 mod launch;
 pub mod object;
+mod others;
 mod progress;
 pub mod provenance;
 mod reading;
+pub mod source;
 mod training_job;
 mod what_if;
 
 pub use deadline::Limit;
+pub use gap::Gap;
+pub(crate) use launch::WHICH_BRANCH;
 pub use launch::frameworks;
+pub(crate) use launch::is_about_a_file;
 pub use progress::{End, Progress, progress};
 pub use reading::{Offer, Reading, Unread, read};
 pub use training_job::*;
@@ -71,15 +77,43 @@ pub(crate) fn complaint(text: &str, longest: usize) -> String {
     printable(&cut, longest)
 }
 
-/// Neither a control character nor one that breaks the line or turns the direction of writing.
+/// Whether a character shows itself: it is neither a control character nor one of those that break the line, turn the
+/// direction of writing, or take no place at all.
+///
+/// Source: Unicode 16, the general categories Cc, Cf, Zl and Zp, and the property `Default_Ignorable_Code_Point`.
 pub(crate) fn is_printable(c: char) -> bool {
     !c.is_control()
-        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        && !matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+            | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_show_itself_is_replaced() {
+        for hidden in [
+            '\u{1b}',
+            '\n',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{e0041}',
+            '\u{3164}',
+        ] {
+            assert_eq!(printable(&format!("a{hidden}b"), 9), "a\u{fffd}b", "{hidden:?}");
+        }
+        assert_eq!(printable("模型 é – 70B…", 20), "模型 é – 70B…");
+    }
 
     #[test]
     fn a_complaint_quotes_no_more_of_a_text_than_any_value_shows() {

@@ -4,22 +4,35 @@
 //! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
 //! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
 //! that ask for no accelerators are not looked at.
+//!
+//! An object may start several trainings, one after the other or side by side. Each is a reading of its own: what is
+//! annotated holds for all. Where something was not read ([`Gap`]), it may train, and the object trains as far as anybody
+//! knows.
+//!
+//! Who submits an object need not be allowed to read what it refers to: ConfigMaps, runtimes, claims. An object that refers
+//! to any is read twice: once with them, once as if none of them were there. What only the first reading says was born
+//! elsewhere, by whatever way it came: an argument's `$(NAME)`, a script, a file, a default. The second reading knows
+//! nothing of the others, so what it says can give away nothing of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::accelerator::{self, Request};
+use super::accelerator::{self, Participants, Request};
 use super::annotations::Annotations;
-use super::command::{self, Launch};
+use super::command::{self, Commands, Launch};
 use super::deadline::{self, Limit};
-use super::kinds::{self, Completed, Kind, PodGroup, Purpose};
-use super::launch::{self, Offered, Program};
+use super::gap::Gap;
+use super::kinds::{self, Kind, PodGroup, Purpose};
+use super::launch::{self, Offered, Program, Training};
+use super::others::{self, Others};
 use super::provenance::Provenance;
+use super::source::Source;
 use super::{Findings, printable, what_if};
 use crate::hardware::{Catalogue, Vendor};
-use crate::judge::Ask;
+use crate::judge::{Ask, Quoting};
 use crate::judgement::InputError;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
@@ -43,13 +56,27 @@ pub struct Reading {
     /// What the framework does where nothing is said: weaker than a known model's dimensions.
     pub(crate) defaults: Vec<Offered>,
     /// Microbatches of a step that a rank computes one after the other, and who says so.
-    pub(crate) accumulation: Option<(u64, String)>,
+    pub(crate) accumulation: Option<(u64, Source)>,
     /// What may be so and is not said where it can be read, each field at its leanest.
     pub(crate) unsaid: Vec<(&'static str, Value)>,
     /// How long the workload may run.
     pub limit: Option<Limit>,
     /// Why there is nothing more, where there is not.
     pub unread: Option<Unread>,
+    /// What was not read and may decide.
+    pub gap: Option<Gap>,
+    /// Where the training is started: `container trainer`.
+    pub place: String,
+    /// Whether it is started as it is read, whatever was not read.
+    pub(crate) certain: bool,
+    /// Whether a branch may start it beside what is surely started.
+    pub(crate) perhaps: bool,
+    /// How many accelerators it has at most, where it is not known which pods take part.
+    pub(crate) at_most: Option<u64>,
+    /// The other objects that were read for it.
+    pub(crate) others: Others,
+    /// The same object, read as if none of the others were there; none where none was, or all may be quoted.
+    pub(crate) own: Option<Box<Reading>>,
 }
 
 /// What one accelerator offers a process: a partition of it, or the memory that labels tell.
@@ -62,7 +89,29 @@ pub struct Offer {
     /// Its share of the accelerator's speed, in thousandths, where it is a part whose share is known.
     pub compute_milli: Option<u64>,
     /// Who says so.
-    pub source: String,
+    pub source: Source,
+}
+
+/// What is read beside the object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    /// All that is known.
+    pub(super) all: &'a Surroundings,
+    /// Whether other objects that it refers to count as if they were not there.
+    alone: bool,
+}
+
+impl Around<'_> {
+    /// The ConfigMaps and claims that the object refers to; nothing of them where it counts alone.
+    fn referred(self, others: &Others) -> Surroundings {
+        let nodes = self.all.nodes.clone();
+        if self.alone {
+            return Surroundings { nodes, ..Surroundings::default() };
+        }
+        let config_maps = Arc::new(others.config_maps.clone());
+        let documents = self.all.documents.clone();
+        Surroundings { nodes, config_maps, documents, reads: self.all.reads, workloads: Vec::new() }
+    }
 }
 
 /// Why an object that trains was not read.
@@ -83,6 +132,43 @@ impl Reading {
         Self { unread: Some(why), ..Self::default() }
     }
 
+    /// Something was not read. Where a person says all that decides, it is a warning.
+    pub(super) fn leave_out(&mut self, gap: Option<Gap>, by_hand: &Provenance) {
+        let any = |fields: &[&str]| fields.iter().any(|field| by_hand.knows(field));
+        let decided = by_hand.knows_any("model")
+            && any(&["batch.microBatchSize", "batch.globalBatchSize"])
+            && any(&["batch.sequenceLength"]);
+        if decided {
+            self.warnings.extend(gap.as_ref().map(ToString::to_string));
+        } else {
+            self.gap = gap;
+        }
+    }
+
+    /// Keeps beside it what the request itself says. Names that only other objects give are forgotten.
+    fn is_told_apart_from(&mut self, own: Self) {
+        self.others.named_as_in(&own.others);
+        if own.place != self.place {
+            "one of its containers".clone_into(&mut self.place);
+        }
+        if self.others.names_a_runtime() {
+            let unnamed = |gap: Gap| if gap.names_a_document() { Gap::UnnamedDocument } else { gap };
+            self.gap = self.gap.take().map(unnamed);
+        }
+        self.own = Some(Box::new(own));
+    }
+
+    /// Whether another reading says the same of everything that decides.
+    fn is_the_same(&self, other: &Self) -> bool {
+        self.provenance.says_the_same(&other.provenance)
+            && self.offer == other.offer
+            && self.defaults == other.defaults
+            && self.accumulation == other.accumulation
+            && self.unsaid == other.unsaid
+            && self.unread == other.unread
+            && (self.certain, self.perhaps, self.at_most) == (other.certain, other.perhaps, other.at_most)
+    }
+
     pub(super) fn take(&mut self, findings: Findings) {
         self.warnings.extend(findings.warnings);
         self.errors.extend(findings.errors);
@@ -90,71 +176,105 @@ impl Reading {
     }
 }
 
-/// Reads an object; nothing where it does not train.
-pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Option<Reading> {
-    if what_if::is_estimate(object) {
-        return Some(what_if::read(object, around, catalogue, ask));
+/// Reads an object: each training that it starts, and nothing where it does not train.
+pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Vec<Reading> {
+    let read = |asked, alone| {
+        let around = Around { all: around, alone };
+        if what_if::is_estimate(object) {
+            return what_if::read(object, around, catalogue, ask);
+        }
+        of_workload(object, asked, around, catalogue, ask)
+    };
+    let mut readings = read(false, false);
+    if ask.quoting == Quoting::Request && readings.iter().any(|reading| reading.others.any()) {
+        let own = read(true, true);
+        for reading in &mut readings {
+            let same_place = own.iter().find(|own| own.place == reading.place);
+            reading.is_told_apart_from(same_place.or(own.first()).cloned().unwrap_or_default());
+        }
     }
-    of_workload(object, false, around, catalogue, ask)
+    readings
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
 pub(super) fn read_asked(
     object: &Value,
-    around: &Surroundings,
+    around: Around<'_>,
     catalogue: &Catalogue,
     ask: &Ask,
-) -> Option<Reading> {
+) -> Vec<Reading> {
     of_workload(object, true, around, catalogue, ask)
 }
 
 fn of_workload(
     object: &Value,
     asked: bool,
-    around: &Surroundings,
+    around: Around<'_>,
     catalogue: &Catalogue,
     ask: &Ask,
-) -> Option<Reading> {
-    let kind = kinds::of(object)?;
-    let (object, absent) = completed(kind, object, around);
-    let groups = kind.pod_groups(&object);
-    let requests = accelerator::requests(&groups, &around.documents, namespace(&object), catalogue);
-    let inner = kind.inner_objects(&object);
-    let annotations = all_annotations(&object, &inner, &groups, &requests);
-    let purpose = kind.purpose_of(&object);
+) -> Vec<Reading> {
+    let Some(kind) = kinds::of(object) else { return Vec::new() };
+    let nothing = Surroundings::default();
+    let seen = if around.alone { &nothing } else { around.all };
+    let Completed { object, by, absent, is_cut } = completed(kind, object, seen);
+    let object = object.as_ref();
+    let groups = kind.pod_groups(object);
+    let requests = accelerator::requests(&groups, &seen.documents, namespace(object), catalogue);
+    let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
+    let inner = kind.inner_objects(object);
+    let annotations = all_annotations(object, &inner, &groups, &requests);
+    let purpose = kind.purpose_of(object);
     let said = asked || annotations.iter().any(|annotations| annotations.speak_of_training());
     // What is not known may ask for accelerators.
-    let may_ask = !requests.is_empty() || (absent.is_some() && purpose == Purpose::Training);
+    let absent_pods = absent.is_some() && purpose == Purpose::Training;
+    let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, seen, namespace(object)));
     // Most objects ask for none: their commands are not even looked at.
-    if !said && !may_ask {
-        return None;
+    if !said && requests.is_empty() && !absent_pods && pods_gap.is_none() {
+        return Vec::new();
     }
-    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(&object));
+    let others = others::of(&groups, by, around.all, namespace(object));
+    let referred = around.referred(&others);
+    let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = launch::bytes(&groups, entrypoint.as_ref());
-    let launches = command::launches(&groups, entrypoint, &requests, &around.config_maps, namespace(&object));
-    if !said && !requests.is_empty() && !trains(purpose, &launches) {
-        return None;
+    let Commands { launches, gap } =
+        command::launches(&groups, entrypoint, &requests, &referred, namespace(object));
+    let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
+    let is_open = may_hide || (absent_pods && requests.is_empty());
+    if !said && !is_open && !trains(purpose, &launches) {
+        return Vec::new();
     }
     let many = annotations.len().max(requests.len()) > MAX_GROUPS;
     let all = annotations.iter().map(|annotations| annotations.bytes()).fold(bytes, usize::saturating_add);
-    let mut reading = if many || all > ask.max_bytes {
-        Reading::unread(Unread::TooLarge)
+    let mut readings = if many || all > ask.max_bytes {
+        vec![Reading::unread(Unread::TooLarge)]
     } else {
-        workload(&object, kind, &requests, &annotations, &launches, around, catalogue)
+        let workload = Workload { object, kind, requests: &requests, launches: &launches, pods_gap, gap };
+        workload.trainings(&annotations, around.all, catalogue)
     };
-    reading.warnings.extend(absent.as_deref().map(not_there));
-    Some(reading)
+    for reading in &mut readings {
+        reading.warnings.extend(absent.as_deref().map(not_there));
+        reading.others = others.clone();
+    }
+    readings
 }
 
-/// The object with what it takes from its surroundings, and what of that is not there.
-fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> (Cow<'a, Value>, Option<String>) {
-    match kind.complete {
-        None => (Cow::Borrowed(object), None),
-        Some(complete) => {
-            let Completed { object, absent } = complete(object, around);
-            (Cow::Owned(object), absent)
-        }
-    }
+/// An object with what it takes from its surroundings.
+struct Completed<'a> {
+    object: Cow<'a, Value>,
+    /// What it was completed by.
+    by: Vec<String>,
+    /// What of it is not there.
+    absent: Option<String>,
+    /// Whether it has more than is read.
+    is_cut: bool,
+}
+
+fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> Completed<'a> {
+    let Some(complete) = kind.complete else {
+        return Completed { object: Cow::Borrowed(object), by: Vec::new(), absent: None, is_cut: false };
+    };
+    let kinds::Completed { object, by, absent, is_cut } = complete(object, around);
+    Completed { object: Cow::Owned(object), by, absent, is_cut }
 }
 
 fn namespace(object: &Value) -> &str {
@@ -192,21 +312,106 @@ fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
     }
 }
 
-fn workload(
-    object: &Value,
-    kind: &Kind,
-    requests: &[Request<'_>],
-    annotations: &[Annotations<'_>],
-    launches: &[Launch],
-    around: &Surroundings,
-    catalogue: &Catalogue,
-) -> Reading {
+/// A workload, with what was found of it.
+struct Workload<'a> {
+    object: &'a Value,
+    kind: &'a Kind,
+    requests: &'a [Request<'a>],
+    launches: &'a [Launch],
+    /// What was not read of the pods that it asks for.
+    pods_gap: Option<Gap>,
+    /// What was not read of its commands.
+    gap: Option<Gap>,
+}
+
+impl Workload<'_> {
+    /// Every training that it starts, those of the same inputs once.
+    fn trainings(
+        &self,
+        annotations: &[Annotations<'_>],
+        around: &Surroundings,
+        catalogue: &Catalogue,
+    ) -> Vec<Reading> {
+        let annotated = annotated(annotations);
+        let (trainings, more) = launch::trainings(self.launches);
+        let gap = self.pods_gap.clone().or_else(|| self.gap.clone()).or(more.then_some(Gap::Trainings));
+        let mut readings: Vec<Reading> = Vec::new();
+        for training in &trainings {
+            let mut reading = self.training(annotated.clone(), training, around, catalogue);
+            reading.leave_out(gap.clone(), &annotated.provenance);
+            if !readings.iter().any(|known| known.is_the_same(&reading)) {
+                readings.push(reading);
+            }
+        }
+        readings
+    }
+
+    fn training(
+        &self,
+        mut reading: Reading,
+        training: &Training<'_>,
+        around: &Surroundings,
+        catalogue: &Catalogue,
+    ) -> Reading {
+        let mut participants = self.participants(&reading.provenance, training);
+        let mut said = launch::read(training, self.launches, &participants.requests);
+        if participants.are_too_few_for(said.divides_among()) {
+            participants = Participants::all(self.requests);
+            said = launch::read(training, self.launches, &participants.requests);
+        }
+        let requests = participants.requests.as_slice();
+        reading.place.clone_from(&said.place);
+        reading.certain = self.pods_gap.is_none() && training.launch.is_some_and(|launch| !launch.behind_gap);
+        reading.perhaps = training.perhaps;
+        reading.at_most = participants.at_most;
+        reading.accumulation = said.accumulation.take();
+        reading.unsaid = std::mem::take(&mut said.unsaid);
+        if reading.provenance.knows("parallelism.sharding") {
+            // Whoever annotates how the states are kept would annotate that they are kept elsewhere.
+            reading.unsaid.retain(|(field, _)| !field.starts_with("offload."));
+        }
+        let annotated = reading.provenance.knows_any("model");
+        reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
+        reading.warnings.extend(participants.warning);
+        reading.warnings.extend(said.warnings.iter().cloned());
+        reading.defaults = said.offer_to(&mut reading.provenance);
+        if let Some((name, path)) = self.kind.model.and_then(|model| model(self.object))
+            && !reading.provenance.knows("model.name")
+        {
+            reading.provenance.offer(
+                "model.name",
+                printable(&name, 256).into(),
+                Source::Field(path.to_owned()),
+            );
+        }
+        // Neuron's compiler divides models among cores, and keeps what it likes.
+        if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
+            reading.unread = Some(Unread::Accelerator(Vendor::AWS));
+        }
+        reading.limit = deadline::read(self.object, self.kind, &self.kind.pod_groups(self.object));
+        accelerator::read(&mut reading, self.object, requests, around, catalogue);
+        reading
+    }
+
+    /// The pods that take part in a training. Who annotates how it is divided counts all of them.
+    fn participants(&self, annotated: &Provenance, training: &Training<'_>) -> Participants<'_> {
+        let launch = training.launch.filter(|_| !annotated.knows_any("parallelism."));
+        let connects = self.kind.tells_pods_of_each_other(self.object);
+        Participants::of(launch, self.launches, self.requests, connects, self.gap.is_some())
+    }
+}
+
+/// What is annotated.
+fn annotated(annotations: &[Annotations<'_>]) -> Reading {
     let (mut reading, mut findings) = (Reading::default(), Findings::default());
     for annotations in annotations {
         let known = findings.errors.len();
         annotations.read_keys(&mut reading.provenance, &mut findings);
         findings.admit_from(known, *annotations);
-        annotations.read_override(&mut findings);
+        // Who may override is asked of who submits this object, not of who wrote another.
+        if !annotations.are_elsewhere() {
+            annotations.read_override(&mut findings);
+        }
     }
     for annotations in annotations {
         let known = findings.errors.len();
@@ -214,27 +419,5 @@ fn workload(
         findings.admit_from(known, *annotations);
     }
     reading.take(findings);
-    let mut said = launch::read(launches, requests);
-    reading.accumulation = said.accumulation.take();
-    reading.unsaid = std::mem::take(&mut said.unsaid);
-    if reading.provenance.knows("parallelism.sharding") {
-        // Whoever annotates how the states are kept would annotate that they are kept elsewhere.
-        reading.unsaid.retain(|(field, _)| !field.starts_with("offload."));
-    }
-    let annotated = reading.provenance.knows_any("model");
-    reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
-    reading.warnings.extend(said.warnings.iter().cloned());
-    reading.defaults = said.offer_to(&mut reading.provenance);
-    if let Some((name, path)) = kind.model.and_then(|model| model(object))
-        && !reading.provenance.knows("model.name")
-    {
-        reading.provenance.offer("model.name", printable(&name, 256).into(), path);
-    }
-    // Neuron's compiler divides models among cores, and keeps what it likes.
-    if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
-        reading.unread = Some(Unread::Accelerator(Vendor::AWS));
-    }
-    reading.limit = deadline::read(object, kind, &kind.pod_groups(object));
-    accelerator::read(&mut reading, object, requests, around, catalogue);
     reading
 }

@@ -6,16 +6,15 @@
 
 use serde_json::{Map, Value};
 
+use super::gap::Gap;
 use super::provenance::{for_each_leaf, put};
-use super::reading::{Reading, Unread, read_asked};
+use super::reading::{Around, Reading, Unread, read_asked};
+use super::source::Source;
 use super::{TrainingJob, bounds, complaint, printable};
 use crate::hardware::Catalogue;
 use crate::judge::Ask;
 use crate::judgement::InputError;
-use crate::surroundings::Surroundings;
 
-/// Who says what the spec says.
-const SOURCE: &str = "spec";
 /// Groups of fields within groups of fields, at most, and fields in all.
 const MAX_DEPTH: usize = 4;
 const MAX_FIELDS: usize = 256;
@@ -27,16 +26,16 @@ pub(super) fn is_estimate(object: &Value) -> bool {
         && text("kind") == Some("TrainingEstimate")
 }
 
-/// Reads an estimate, and the workload that it refers to.
-pub(super) fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Reading {
+/// Reads an estimate, and the workload that it refers to: each training that this starts.
+pub(super) fn read(object: &Value, around: Around<'_>, catalogue: &Catalogue, ask: &Ask) -> Vec<Reading> {
     let mut reading = Reading::default();
     let empty = Map::new();
     let spec = object.get("spec").and_then(Value::as_object).unwrap_or(&empty);
     own_fields(spec, &mut reading);
     let Some(reference) = spec.get("workloadRef").filter(|reference| !reference.is_null()) else {
-        return reading;
+        return vec![reading];
     };
-    let Some(workload) = around.workloads.iter().find(|workload| is_meant(reference, object, workload))
+    let Some(workload) = around.all.workloads.iter().find(|workload| is_meant(reference, object, workload))
     else {
         let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
         if reading.provenance.knows_any("model.") {
@@ -45,32 +44,40 @@ pub(super) fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue,
         } else {
             reading.unread = Some(Unread::WorkloadNotFound);
         }
-        return reading;
+        return vec![reading];
     };
-    if let Some(below) = read_asked(workload, around, catalogue, ask) {
-        fill(&mut reading, below);
+    let below = read_asked(workload, around, catalogue, ask);
+    if below.is_empty() {
+        return vec![reading];
     }
-    reading
+    below.into_iter().map(|below| filled(reading.clone(), below)).collect()
 }
 
-/// What the workload says of the fields that the spec leaves open.
-fn fill(reading: &mut Reading, below: Reading) {
+/// With what the workload says of the fields that the spec leaves open.
+fn filled(mut reading: Reading, below: Reading) -> Reading {
+    let own = reading.provenance.clone();
     // Another accelerator than the workload's offers what it offers.
     let other = ["accelerator.type", "accelerator.memory"];
-    if !other.iter().any(|field| reading.provenance.knows(field)) {
+    if !other.iter().any(|field| own.knows(field)) {
         reading.offer = below.offer;
     }
-    let own_model = reading.provenance.knows("model.name");
+    let own_model = own.knows("model.name");
     let defaults = below.defaults.into_iter();
     reading.defaults = defaults.filter(|d| !(own_model && d.field.starts_with("model."))).collect();
     reading.accumulation = below.accumulation;
     reading.unsaid = below.unsaid;
+    reading.at_most = below.at_most.filter(|_| !own.knows("accelerator.count"));
     reading.provenance.fill_from(below.provenance);
     reading.warnings.extend(below.warnings);
     reading.errors.extend(below.errors);
     reading.override_reason = below.override_reason;
     reading.limit = below.limit;
+    reading.others = below.others;
     reading.unread = below.unread;
+    (reading.place, reading.certain, reading.perhaps) = (below.place, below.certain, below.perhaps);
+    let gap = reading.gap.take().or(below.gap);
+    reading.leave_out(gap, &own);
+    reading
 }
 
 /// Whether a workload is the one that a reference means: kind and name, and namespace and uid where both are known.
@@ -102,19 +109,22 @@ fn own_fields(spec: &Map<String, Value>, reading: &mut Reading) {
 fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, reading: &mut Reading) {
     *fields += 1;
     if *fields > MAX_FIELDS {
+        reading.gap = Some(Gap::Fields);
         return;
     }
     match value {
         Value::Null => {}
+        // A group in which nothing is said.
+        Value::Object(group) if group.is_empty() && is_known(path, value) => {}
         Value::Object(group) if !group.is_empty() && depth < MAX_DEPTH => {
             for (name, value) in group {
                 own_field(&format!("{path}.{name}"), value, depth + 1, fields, reading);
             }
         }
         leaf => match field(path, leaf) {
-            Ok(Some(value)) => reading.provenance.offer(path, value, SOURCE),
+            Ok(Some(value)) => reading.provenance.offer(path, value, Source::Spec),
             Ok(None) => {
-                let warning = format!("nobody reads the field spec.{}", printable(path, 64));
+                let warning = format!("the field spec.{} is not known and not read", printable(path, 64));
                 reading.warnings.push(warning);
             }
             Err(problem) => {
@@ -124,6 +134,15 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
             }
         },
     }
+}
+
+/// Whether the spec has such a field, or group of fields.
+fn is_known(path: &str, value: &Value) -> bool {
+    let mut spec = Map::new();
+    put(&mut spec, path, value.clone());
+    let mut known = true;
+    let job: Result<TrainingJob, _> = serde_ignored::deserialize(Value::Object(spec), |_| known = false);
+    known && job.is_ok()
 }
 
 /// A field's value as the spec's type has it; nothing where the spec has no such field.

@@ -10,6 +10,7 @@ use weighbridge::workload::Framework;
 
 use crate::published::{self, Row};
 use crate::score::{Comparison, Scored, score};
+use crate::shown::{Shown, show};
 use crate::table::{self, Line};
 
 #[derive(Deserialize)]
@@ -79,13 +80,14 @@ fn line_of<'a>(scored: impl Iterator<Item = &'a Scored>) -> Line {
 
 #[test]
 fn published_figures_are_met_as_closely_as_before() {
+    let mut shown = Shown::new("published-memory");
     let scored = score(&published::rows());
     let bounds = bounds();
     let by_source = |one: &Scored| format!("{} {} {}", one.source, kind(one), figure(one));
     let stated: Vec<&Scored> = scored.iter().filter(|one| one.stated).collect();
     let dimensions: Vec<&Scored> = scored.iter().filter(|one| one.dimensions).collect();
-    println!("{}", table::accuracy("nothing that decides is unknown, by source", &stated, by_source));
-    println!("{}", table::accuracy("with dimensions, by source", &dimensions, by_source));
+    show!(shown, "{}", table::accuracy("nothing that decides is unknown, by source", &stated, by_source));
+    show!(shown, "{}", table::accuracy("with dimensions, by source", &dimensions, by_source));
 
     let all = line_of(stated.iter().copied());
     assert!(all.specifications >= bounds.stated.specifications_at_least, "{all:?}");
@@ -97,15 +99,17 @@ fn published_figures_are_met_as_closely_as_before() {
         let group = line_of(stated.iter().copied().filter(|o| format!("{} {}", o.source, kind(o)) == *name));
         assert!(group.median <= *median, "{name}: {group:?}");
     }
+    shown.end();
 }
 
 #[test]
 fn the_interval_holds_what_it_promises() {
+    let mut shown = Shown::new("published-intervals");
     let scored = score(&published::rows());
     let bounds = bounds().interval;
     let all: Vec<&Scored> = scored.iter().collect();
     let name = |one: &Scored| format!("{} {}", framework(one), kind(one));
-    println!("{}", table::accuracy("all, by framework and kind", &all, name));
+    show!(shown, "{}", table::accuracy("all, by framework and kind", &all, name));
     let names: std::collections::BTreeSet<String> = scored.iter().map(name).collect();
     for group in names {
         let line = line_of(scored.iter().filter(|one| name(one) == group));
@@ -116,6 +120,7 @@ fn the_interval_holds_what_it_promises() {
             assert!(holds, "{group}: {line:?}");
         }
     }
+    shown.end();
 }
 
 /// One torchtitan run of Llama 3 8B, with all that is published of it and with version and recomputation forgotten.
@@ -138,9 +143,10 @@ fn the_interval_is_far_narrower_where_version_and_recomputation_are_known() {
 
 #[test]
 fn verdicts_are_those_of_the_published_outcomes() {
+    let mut shown = Shown::new("published-verdicts");
     let scored = score(&published::rows());
     let bounds = bounds().verdicts;
-    println!("{}", table::verdicts(&scored));
+    show!(shown, "{}", table::verdicts(&scored));
     let all = table::confusion(scored.iter());
     let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
     assert!(all.fits_denied <= bounds.fits_denied_at_most, "{all:?}");
@@ -148,6 +154,7 @@ fn verdicts_are_those_of_the_published_outcomes() {
     assert!(share(all.ooms_warned, all.ooms) >= bounds.ooms_warned_at_least, "{all:?}");
     assert!(share(all.clear_ooms_denied, all.clear_ooms) >= bounds.clear_ooms_denied_at_least, "{all:?}");
     assert!(table::area(&scored).0 >= bounds.area_at_least);
+    shown.end();
 }
 
 /// `cargo test --test accuracy every_row -- --ignored --nocapture`: every specification, tab-separated.

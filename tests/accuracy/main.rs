@@ -7,7 +7,7 @@
 //! and shows how far off those are then. Figures that a source gives in whole GB are compared with what rounds to them; the
 //! tables end with the same line without that.
 //!
-//! `cargo test --test accuracy -- --nocapture` prints the tables.
+//! `cargo test --test accuracy -- --nocapture` prints the tables. [`shown`] holds each of them as a snapshot.
 
 #![allow(
     clippy::expect_used,
@@ -23,6 +23,7 @@ mod oracle;
 mod published;
 mod rules;
 mod score;
+mod shown;
 mod statistics;
 mod table;
 mod throughput;

@@ -19,6 +19,7 @@ use weighbridge::workload::{Batch, Finetuning, Precision, TrainingJob};
 
 use crate::published::{self, Measured, Outcome};
 use crate::score::{Scored, score_one};
+use crate::shown::{Shown, show};
 use crate::statistics::median;
 use crate::table;
 use crate::throughput::measured::{Run, runs};
@@ -127,6 +128,7 @@ fn throughput(row: &Run) -> (f64, bool) {
 
 #[test]
 fn measured_memory_is_met_as_closely_as_before() {
+    let mut shown = Shown::new("measured-memory");
     let rows = runs();
     let bounds = bounds();
     for (name, kind, column) in FIGURES {
@@ -139,10 +141,10 @@ fn measured_memory_is_met_as_closely_as_before() {
                 .find(|(_, other)| std::ptr::eq(other, one))
                 .map_or_else(String::new, |(g, _)| g.clone())
         };
-        println!("{}", table::accuracy(&format!("measured: {name}"), &all, group));
+        show!(shown, "{}", table::accuracy(&format!("measured: {name}"), &all, group));
         if name == "allocated" {
             let model = |one: &Scored| one.name.split(' ').next().unwrap_or_default().to_owned();
-            println!("{}", table::accuracy("measured: allocated, by model", &all, model));
+            show!(shown, "{}", table::accuracy("measured: allocated, by model", &all, model));
         }
         let line = table::line(all.iter().filter_map(|one| one.figure.as_ref()));
         let bound = &bounds.memory[name];
@@ -150,18 +152,25 @@ fn measured_memory_is_met_as_closely_as_before() {
         assert!(line.worst_under >= bound.worst_under, "{name}: {line:?}");
         assert!(line.coverage >= bound.holds_at_least, "{name}: {line:?}");
     }
+    shown.end();
 }
 
 #[test]
 fn verdicts_are_those_of_the_measured_outcomes() {
+    let mut shown = Shown::new("measured-verdicts");
     let scored: Vec<Scored> = runs().iter().map(|row| row.scored(Measured::Process, "process_gib")).collect();
-    println!("{}", table::verdicts(&scored));
+    show!(shown, "{}", table::verdicts(&scored));
     for one in &scored {
         let judged = one.judged.expect("the device is known");
         if judged.fullness > 0.85 {
-            println!(
+            show!(
+                shown,
                 "{:?} {:?} {:.3} {:.3} {}",
-                one.outcome, judged.verdict, judged.probability, judged.fullness, one.name
+                one.outcome,
+                judged.verdict,
+                judged.probability,
+                judged.fullness,
+                one.name
             );
         }
     }
@@ -169,11 +178,13 @@ fn verdicts_are_those_of_the_measured_outcomes() {
     assert!(all.fits_denied <= bounds.fits_denied_at_most, "{all:?}");
     assert!(all.fits_warned <= bounds.fits_warned_at_most, "{all:?}");
     assert!(all.ooms_warned >= bounds.ooms_warned_at_least, "{all:?}");
+    shown.end();
 }
 
 /// The interval widens with what is not said, and still holds what was measured.
 #[test]
 fn little_said_of_a_measured_run_denies_nothing() {
+    let mut shown = Shown::new("measured-little-said");
     let scored: Vec<Scored> = runs()
         .iter()
         .map(|row| {
@@ -183,13 +194,18 @@ fn little_said_of_a_measured_run_denies_nothing() {
         })
         .collect();
     let all: Vec<&Scored> = scored.iter().collect();
-    println!("{}", table::accuracy("measured, little said: process", &all, |_| "any".to_owned()));
-    println!("{}", table::verdicts(&scored));
+    show!(shown, "{}", table::accuracy("measured, little said: process", &all, |_| "any".to_owned()));
+    show!(shown, "{}", table::verdicts(&scored));
     for one in &scored {
         if let Some(figure) = one.figure.filter(|figure| !figure.is_covered()) {
-            println!(
+            show!(
+                shown,
                 "{} {:.1} {:.1} {:.1}..{:.1}",
-                one.name, figure.measured, figure.estimated, figure.lower, figure.upper
+                one.name,
+                figure.measured,
+                figure.estimated,
+                figure.lower,
+                figure.upper
             );
         }
     }
@@ -197,11 +213,13 @@ fn little_said_of_a_measured_run_denies_nothing() {
     assert!(all.fits_denied <= bounds.fits_denied_at_most, "{all:?}");
     assert!(all.fits_warned <= bounds.fits_warned_of_little_said_at_most, "{all:?}");
     assert!(all.ooms_warned >= bounds.ooms_warned_at_least, "{all:?}");
+    shown.end();
 }
 
 /// The time model has bounds of its own on published rows; this prints what it says of these.
 #[test]
 fn measured_throughput_is_told() {
+    let mut shown = Shown::new("measured-throughput");
     let rows: Vec<Run> = runs().into_iter().filter(Run::fits).collect();
     let mut groups: BTreeMap<String, Vec<(f64, bool)>> = BTreeMap::new();
     for row in &rows {
@@ -209,13 +227,14 @@ fn measured_throughput_is_told() {
             groups.entry(group).or_default().push(throughput(row));
         }
     }
-    println!("tokens a second                                n    MAPE  median    bias  covered");
+    show!(shown, "tokens a second                                n    MAPE  median    bias  covered");
     for (name, of) in &groups {
         let errors: Vec<f64> = of.iter().map(|(left, _)| left.exp() - 1.0).collect();
         let sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
         let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
         let covered = of.iter().filter(|(_, held)| *held).count() as f64 / of.len() as f64;
-        println!(
+        show!(
+            shown,
             "{name:43}{:5}{:6.1} %{:6.1} %{:+6.1} %{:6.0} %",
             of.len(),
             100.0 * mean,
@@ -224,6 +243,7 @@ fn measured_throughput_is_told() {
             100.0 * covered
         );
     }
+    shown.end();
 }
 
 /// `cargo test --test accuracy every_measured_row -- --ignored --nocapture`: every row, tab-separated.

@@ -15,6 +15,7 @@
 //! | `adamw`, `adamw_foreach`, `sgd` | `optimizer`, with `optimizerImplementation: ForLoop` or `Foreach` |
 //! | `lora=r` | `finetuning: {method: LoRA, rank: r, targets: [q_proj, v_proj]}` |
 
+use crate::shown::{Shown, show};
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::memory::{Peak, peak};
@@ -166,17 +167,24 @@ fn worst(errors: &[f64]) -> f64 {
 
 #[test]
 fn allocated_peaks_are_those_that_pytorch_counts() {
+    let mut shown = Shown::new("oracle");
     let rows = rows(include_str!("oracle.csv"));
     let mut groups: Vec<(&str, Vec<f64>)> = Vec::new();
-    println!(
+    show!(
+        shown,
         "{:<22} {:<46} {:>9} {:>9} {:>7}  instant",
-        "model", "setting", "measured", "estimated", "error"
+        "model",
+        "setting",
+        "measured",
+        "estimated",
+        "error"
     );
     for row in &rows {
         let (peak, measured) = (row.peak(), row.measured());
         let estimated = peak.allocated.as_gib();
         let error = estimated / measured - 1.0;
-        println!(
+        show!(
+            shown,
             "{:<22} {:<46} {measured:>9.4} {estimated:>9.4} {:>6.2}%  {}",
             row.get("model"),
             row.setting(),
@@ -190,7 +198,8 @@ fn allocated_peaks_are_those_that_pytorch_counts() {
         }
     }
     for (name, errors) in &groups {
-        println!(
+        show!(
+            shown,
             "{name}: {} rows, median |error| {:.3} %, worst {:.2} %",
             errors.len(),
             median(errors) * 100.0,
@@ -201,4 +210,5 @@ fn allocated_peaks_are_those_that_pytorch_counts() {
         assert!(median(errors) <= MEDIAN, "{name}: median {}", median(errors));
         assert!(worst(errors) <= WORST, "{name}: worst {}", worst(errors));
     }
+    shown.end();
 }

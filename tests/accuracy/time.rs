@@ -20,6 +20,7 @@ use weighbridge::model::{Parameters, Shape};
 use weighbridge::surroundings::Surroundings;
 use weighbridge::workload::{Model, Precision, TrainingJob};
 
+use crate::shown::{Shown, show};
 use crate::statistics::median;
 use crate::throughput::file::{self, Fitting};
 use crate::throughput::fit;
@@ -199,6 +200,7 @@ fn experts(row: &Row) -> bool {
 
 #[test]
 fn published_throughput_is_met_as_closely_as_before() {
+    let mut shown = Shown::new("published-throughput");
     let rows = &FITTING.rows;
     let predictions = predictions();
     let thumb = Predictions {
@@ -215,13 +217,15 @@ fn published_throughput_is_met_as_closely_as_before() {
         ("complete, experts", &|row| published(row) && experts(row)),
         ("measured for this project", &|row| row.source == MEASURED),
     ];
-    println!(
+    show!(
+        shown,
         "held out        rows of                            rows   MAPE  median  balanced  90 % holds: rows, origins"
     );
     for set in predictions.iter().chain([&thumb]) {
         for (kind, keep) in kinds {
             let Line { rows, mape, median, balanced, holds, holds_balanced } = line(rows, set, keep);
-            println!(
+            show!(
+                shown,
                 "{:15} {kind:34} {rows:5} {:5.1}% {:6.1}% {:8.1}% {:10.1}% {:7.1}%",
                 set.name,
                 100.0 * mape,
@@ -232,7 +236,10 @@ fn published_throughput_is_met_as_closely_as_before() {
             );
         }
     }
-    println!("\nMAPE by source   rows  in sample  models  origins  accelerators  6PD at 30 %  vTrain's own");
+    show!(
+        shown,
+        "\nMAPE by source   rows  in sample  models  origins  accelerators  6PD at 30 %  vTrain's own"
+    );
     let origins_of = sources();
     let with_rows: BTreeSet<&str> =
         rows.iter().filter(|row| row.laid_out).map(|row| row.source.as_str()).collect();
@@ -245,20 +252,22 @@ fn published_throughput_is_met_as_closely_as_before() {
         };
         let count = rows.iter().filter(|row| row.laid_out && row.source == source).count();
         let [inside, models, origins, accelerators] = predictions.each_ref().map(of);
-        println!(
+        show!(
+            shown,
             "{source:16} {count:5} {inside:9.1}% {models:6.1}% {origins:7.1}% {accelerators:12.1}% {:11.1}%  {own:7} {}",
             of(&thumb),
             origins_of.source[source].from,
         );
     }
-    println!();
+    show!(shown, "");
     for (rule, left_out) in &origins_of.left_out {
         assert!(rows.iter().all(|row| !left_out.contains(&row.name)), "{rule}");
-        println!("left out: {:3} rows, {rule}", left_out.len());
+        show!(shown, "left out: {:3} rows, {rule}", left_out.len());
     }
     let unknown: Vec<f64> =
         rows.iter().filter(|row| !row.laid_out).map(|row| error(of_product(row))).collect();
-    println!(
+    show!(
+        shown,
         "\ndivision of the work unknown, as a planner's: {} rows, MAPE {:.1}%, median {:.1}%",
         unknown.len(),
         100.0 * mean(&unknown),
@@ -273,6 +282,7 @@ fn published_throughput_is_met_as_closely_as_before() {
         let holds = (bound.holds_at_least..=bound.holds_at_most).contains(&all.holds);
         assert!(holds, "{name}: the interval holds {}", all.holds);
     }
+    shown.end();
 }
 
 /// Run again, the program makes what the file holds.
@@ -311,10 +321,12 @@ fn of_runs(job: fn(&Run) -> TrainingJob) -> Vec<OfRun> {
 
 #[test]
 fn published_hours_are_met_as_closely_as_before() {
+    let mut shown = Shown::new("published-hours");
     let spread = Coefficients::builtin().planner.spread;
     let factor = (NINETY_PERCENT * spread).exp();
     let (named, sized) = (of_runs(Run::named), of_runs(Run::sized));
-    println!(
+    show!(
+        shown,
         "published hours out of model, tokens, accelerators, by a fit without the run | without its publisher's | the same \
          by the model's size alone; 90 % within a factor {factor:.2}"
     );
@@ -323,26 +335,28 @@ fn published_hours_are_met_as_closely_as_before() {
         let of = |set: &[OfRun]| set.iter().position(|known| known.run.name == run.name);
         let percent = |left: f64| 100.0 * (left.exp() - 1.0);
         match (of(&named), run.hours, &run.left_out) {
-            (Some(at), Some(hours), _) => println!(
+            (Some(at), Some(hours), _) => show!(
+                shown,
                 "{name:70} {hours:10.0} h  {:+6.1} % | {:+6.1} % | {:+6.1} % {}",
                 percent(named[at].itself),
                 percent(named[at].publishers),
                 percent(sized[at].itself),
                 if run.derived { "derived from days" } else { "" }
             ),
-            (_, _, Some(rule)) => println!("{name:70} left out: {rule}"),
-            _ => println!("{name:70} left out: no hours"),
+            (_, _, Some(rule)) => show!(shown, "{name:70} left out: {rule}"),
+            _ => show!(shown, "{name:70} left out: no hours"),
         }
     }
     let bound = bounds().hours;
-    let score = |label: &str, set: &[OfRun], keep: fn(&Run) -> bool, of: fn(&OfRun) -> f64| {
+    let mut score = |label: &str, set: &[OfRun], keep: fn(&Run) -> bool, of: fn(&OfRun) -> f64| {
         let left: Vec<f64> = set.iter().filter(|of_run| keep(&of_run.run)).map(of).collect();
         let errors: Vec<f64> = left.iter().map(|left| error(*left)).collect();
         let within = mean(&errors.iter().map(|e| f64::from(u8::from(*e <= 0.25))).collect::<Vec<_>>());
         let holds = mean(
             &left.iter().map(|l| f64::from(u8::from(l.abs() <= NINETY_PERCENT * spread))).collect::<Vec<_>>(),
         );
-        println!(
+        show!(
+            shown,
             "{label:45} {:3} runs: within a quarter {:.0} %, median {:.1} %, the interval holds {:.0} %",
             left.len(),
             100.0 * within,
@@ -366,6 +380,7 @@ fn published_hours_are_met_as_closely_as_before() {
         assert!((bound.holds_at_least..=bound.holds_at_most).contains(&holds), "the interval holds {holds}");
     }
     assert!(factor <= bound.factor_at_most, "a factor of {factor}");
+    shown.end();
 }
 
 /// The product says what the hold-out's formula says: one way through [`time`], with all coefficients.

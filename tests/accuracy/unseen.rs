@@ -20,6 +20,7 @@ use crate::devices;
 use crate::published::{self, Row};
 use crate::rules;
 use crate::score::meant;
+use crate::shown::{Shown, show};
 use crate::statistics::{median, quantile};
 
 /// A constant: table, entry of the table, key.
@@ -202,6 +203,7 @@ fn left_out(rows: &[&Linear], constants: &[Constant], free: &[usize], key: Key) 
 
 #[test]
 fn the_constants_hold_where_they_were_not_measured() {
+    let mut shown = Shown::new("unseen-constants");
     let file = file();
     let constants = constants(&file);
     let changed: Vec<(f64, Calibration)> = constants
@@ -213,7 +215,8 @@ fn the_constants_hold_where_they_were_not_measured() {
         .collect();
     let removed: Vec<Option<Calibration>> = constants.iter().map(|c| without(&file, c)).collect();
     let rows = linear(&published::rows(), &changed, &removed);
-    println!(
+    show!(
+        shown,
         "\n{:<50}{:>4}{:>4}{:>4}{:>9}{:>9}{:>25}{:>25}{:>25}{:>25}",
         "constant",
         "n",
@@ -238,7 +241,8 @@ fn the_constants_hold_where_they_were_not_measured() {
         let unseen = left_out(&moved, &constants, &free, model);
         let elsewhere: Vec<f64> =
             moved.iter().map(|r| r.elsewhere[k] / r.measured - 1.0).filter(|e| e.is_finite()).collect();
-        println!(
+        show!(
+            shown,
             "{:<50}{:>4}{:>4}{:>4}{:>9.2}{:>9.2}{:>25}{:>25}{:>25}{:>25}",
             constant.label,
             moved.len(),
@@ -256,4 +260,5 @@ fn the_constants_hold_where_they_were_not_measured() {
             assert!(median(&sizes) <= MEDIAN_AT_MOST, "{}: {}", constant.label, summary(&unseen));
         }
     }
+    shown.end();
 }

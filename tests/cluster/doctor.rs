@@ -5,9 +5,11 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
+use weighbridge::controller::permissions::permissions;
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
 use crate::gate::{Gate, SOON, weighbridge};
+use crate::permissions::{Grant, grant};
 
 /// What it says, and how it ends.
 async fn examined(control_plane: &ControlPlane, arguments: &[&str]) -> Result<(String, i32)> {
@@ -77,4 +79,25 @@ async fn what_is_broken_is_named_with_what_to_do() -> Result<()> {
         Ok(status == 1 && said.contains("WRONG  the ValidatingWebhookConfiguration doctor is not there"))
     })
     .await
+}
+
+#[tokio::test]
+async fn of_a_release_of_another_name_the_permissions_are_those_of_its_own_secret() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let home = control_plane.namespace(&[]).await?;
+    let user = format!("system:serviceaccount:{}:team-a", home.name());
+    let named = Grant { name: "team-a", home: home.name(), user: &user, secret: "team-a-ca" };
+    grant(control_plane, &named, &permissions()).await?;
+    let names = [
+        ["--namespace", home.name()],
+        ["--configuration-name", "team-a"],
+        ["--service", "team-a"],
+        ["--service-account", "team-a"],
+    ]
+    .concat();
+    let (said, _) = examined(control_plane, &names).await?;
+    ensure!(said.contains("ok     team-a has all "), "{said}");
+    let (said, status) = examined(control_plane, &[&names[..], &["--ca-secret", "another"]].concat()).await?;
+    ensure!(status == 1 && said.contains("WRONG  team-a may not: get secrets"), "{said}");
+    Ok(())
 }

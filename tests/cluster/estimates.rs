@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
@@ -206,6 +206,75 @@ async fn two_kinds_of_one_name_have_an_estimate_each() -> Result<()> {
     yard.estimate("pytorchjob-twins").await?;
     yard.estimate("job-twins").await?;
     Ok(())
+}
+
+/// What only a judgement with figures has.
+const FIGURES: [&str; 6] = ["memory", "time", "cost", "advice", "display", "oomProbabilityMilli"];
+
+fn has_no_figures(status: &Value) -> Result<()> {
+    let left: Vec<_> = FIGURES.iter().filter(|figure| !status[**figure].is_null()).collect();
+    ensure!(left.is_empty(), "{left:?} are left in {status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_estimate_whose_job_is_gone_says_so_and_keeps_no_figure() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = fitting("llama2-70b")?;
+    yard.admitted(&job).await?;
+    // A person's own, which outlives the job.
+    let asked = json!({
+        "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "by-hand"},
+        "spec": {"workloadRef": {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "llama2-70b"}},
+    });
+    yard.create(&asked).await??;
+    let fits = yard.estimate_that("by-hand", "Fits").await?;
+    assert_eq!(fits["status"]["display"]["gpus"], "1024");
+    yard.of_the_kind_of(&job)?.delete("llama2-70b", &DeleteParams::background()).await?;
+    let gone = yard.estimate_that("by-hand", "Unknown").await?;
+    assert_eq!(gone["status"]["reason"], "WorkloadNotFound", "{}", gone["status"]);
+    assert_eq!(condition(&gone, "FitsMemory")["status"], "Unknown");
+    has_no_figures(&gone["status"])?;
+
+    // It comes back, and so do the figures.
+    yard.admitted(&job).await?;
+    let again = yard.estimate_that("by-hand", "Fits").await?;
+    assert_eq!(again["status"]["display"], fits["status"]["display"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_estimate_whose_job_trains_nothing_known_any_more_keeps_no_figure() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = fitting("llama2-70b")?;
+    yard.admitted(&job).await?;
+    yard.estimate_that("pytorchjob-llama2-70b", "Fits").await?;
+    let mut spec = crate::jobs::pod_spec(0);
+    spec["containers"][0]["command"] = json!(["sleep", "infinity"]);
+    spec["nodeSelector"] = Value::Null;
+    let idle = json!({
+        "metadata": {"annotations": null},
+        "spec": {"pytorchReplicaSpecs": {"Worker": null, "Master": {"template": {"spec": spec}}}},
+    });
+    yard.change(&job, &idle).await??;
+    // Whatever a PyTorchJob starts, it says that it trains.
+    let after = yard.estimate_that("pytorchjob-llama2-70b", "Unknown").await?;
+    assert_eq!(condition(&after, "FitsMemory")["status"], "Unknown");
+    has_no_figures(&after["status"])
+}
+
+#[tokio::test]
+async fn a_question_that_no_longer_says_what_is_trained_keeps_no_figure() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let question = example("trainingestimate-what-if.yaml")?;
+    yard.create(&question).await??;
+    yard.estimate_that("llama2-70b-on-512-h100", "Fits").await?;
+    let fields = question["spec"].as_object().context("no spec")?.keys();
+    let nothing: serde_json::Map<String, Value> = fields.map(|field| (field.clone(), Value::Null)).collect();
+    yard.change(&question, &json!({"spec": nothing})).await??;
+    let after = yard.estimate("llama2-70b-on-512-h100").await?;
+    assert_ne!(after["status"]["verdict"], "Fits", "{}", after["status"]);
+    has_no_figures(&after["status"])
 }
 
 /// The catalogue's key tells the form factor, too.

@@ -13,11 +13,22 @@ use crate::controlplane::{ControlPlane, Reach, Serve, Setup, TestNamespace};
 use crate::gate::{Yard, refusal, weighbridge};
 use crate::jobs::{fitting, hopeless};
 
-/// The rule that grants a permission to the one of this name.
-fn rule(permission: &Permission, name: &str) -> PolicyRule {
+/// Who is granted permissions, and for what.
+pub(crate) struct Grant<'a> {
+    /// Of its roles and of the webhook configuration.
+    pub(crate) name: &'a str,
+    pub(crate) home: &'a str,
+    /// The user.
+    pub(crate) user: &'a str,
+    /// The Secret that holds the CA.
+    pub(crate) secret: &'a str,
+}
+
+/// The rule that grants a permission.
+fn rule(permission: &Permission, grant: &Grant<'_>) -> PolicyRule {
     let name = match permission.resource {
-        "secrets" => "weighbridge-ca",
-        _ => name,
+        "secrets" => grant.secret,
+        _ => grant.name,
     };
     PolicyRule {
         api_groups: Some(vec![permission.group.to_owned()]),
@@ -39,14 +50,15 @@ fn outside_a_cluster(group: &str, resource: &str) -> PolicyRule {
 }
 
 /// Starts the one of this name, at home in a namespace of its own, as a user with just these permissions.
-async fn start<'a>(
+pub(crate) async fn start<'a>(
     control_plane: &'a ControlPlane,
     name: &str,
     permissions: &[Permission],
     arguments: &[&str],
 ) -> Result<(Serve, TestNamespace<'a>)> {
     let home = control_plane.namespace(&[]).await?;
-    grant(control_plane, home.name(), name, permissions).await?;
+    let user = Grant { name, home: home.name(), user: name, secret: "weighbridge-ca" };
+    grant(control_plane, &user, permissions).await?;
     let namespace = control_plane.guarded_namespace(home.name(), &[]).await?;
     let setup = Setup {
         home: home.name().to_owned(),
@@ -57,17 +69,17 @@ async fn start<'a>(
     Ok((Serve::start(control_plane, weighbridge(), setup).await?, namespace))
 }
 
-async fn grant(
+pub(crate) async fn grant(
     control_plane: &ControlPlane,
-    home: &str,
-    name: &str,
+    grant: &Grant<'_>,
     permissions: &[Permission],
 ) -> Result<()> {
+    let Grant { name, home, user, .. } = *grant;
     let client = control_plane.admin()?;
     let post = PostParams::default();
     let rules = |own_namespace: bool| {
         let granted = permissions.iter().filter(move |permission| permission.own_namespace == own_namespace);
-        granted.map(|permission| rule(permission, name)).collect::<Vec<_>>()
+        granted.map(|permission| rule(permission, grant)).collect::<Vec<_>>()
     };
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
 
@@ -85,7 +97,7 @@ async fn grant(
         json!({
             "metadata": {"name": name},
             "roleRef": {"apiGroup": group, "kind": kind, "name": name},
-            "subjects": [{"apiGroup": group, "kind": "User", "name": name}],
+            "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
         })
     };
     let everywhere: ClusterRoleBinding = serde_json::from_value(binding("ClusterRole"))?;

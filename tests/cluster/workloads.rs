@@ -33,8 +33,9 @@ const LLAMA: &[(&str, &str)] = &[
     ("gpu-type", "H100-80GB"),
 ];
 
+/// A control plane with the definitions of every kind, and a gate that reads ConfigMaps and claims.
 pub(crate) struct Place {
-    control_plane: &'static ControlPlane,
+    pub(crate) control_plane: &'static ControlPlane,
     pub(crate) serve: Serve,
 }
 
@@ -204,12 +205,43 @@ async fn a_runtime_gives_a_trainjob_its_pods_and_what_changes_of_it_is_judged_ag
 
 #[tokio::test]
 async fn config_maps_are_followed_where_that_is_allowed() -> Result<()> {
-    let place = Place::shared().await?;
+    config_maps_are_watched(Place::shared().await?).await
+}
+
+async fn config_maps_are_watched(place: &Place) -> Result<()> {
     wait_until("the watch of ConfigMaps", SOON, || async {
         let metrics = place.serve.metrics().await?;
         Ok(metrics.sum("weighbridge_watches", &[("resource", "configmaps")]) > 0.5)
     })
     .await
+}
+
+#[tokio::test]
+async fn a_script_that_comes_after_its_job_makes_the_job_unknown_until_then() -> Result<()> {
+    let place = Place::shared().await?;
+    let yard = place.yard().await?;
+    config_maps_are_watched(place).await?;
+    let mut spec = pod_spec(8);
+    spec["nodeSelector"] = json!({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"});
+    spec["containers"][0]["command"] = json!(["bash", "/cfg/run.sh"]);
+    spec["containers"][0]["volumeMounts"] = json!([{"name": "scripts", "mountPath": "/cfg"}]);
+    spec["volumes"] = json!([{"name": "scripts", "configMap": {"name": "launch"}}]);
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "early"}, "spec": {"template": {"spec": spec}},
+    });
+    yard.admitted(&job).await?;
+    let noted = yard.audited("create", &job).await?;
+    ensure!(noted.get("reason").map(String::as_str) == Some("ReferenceNotFound"), "{noted:?}");
+    yard.estimate_that("job-early", "Unknown").await?;
+
+    let script = "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers 80 --hidden-size 8192 \
+        --num-attention-heads 64 --seq-length 4096 --micro-batch-size 1 --bf16 --use-mcore-models";
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "launch"}, "data": {"run.sh": script},
+    });
+    yard.create(&map).await??;
+    yard.estimate_that("job-early", "OutOfMemory").await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -113,6 +113,11 @@ impl Guarded {
     /// Starts the program in a process group of its own, with its output in the log file and nothing on
     /// its standard input. Of `command` the program, arguments, changed variables and folder count.
     pub fn spawn(command: &Command, log: &Path) -> Result<Self> {
+        Self::spawn_with_errors(command, log, None)
+    }
+
+    /// The same with another standard error than the log file.
+    pub fn spawn_with_errors(command: &Command, log: &Path, errors: Option<File>) -> Result<Self> {
         let program = command.get_program();
         let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
         let output = File::create(log).with_context(|| log.display().to_string())?;
@@ -128,7 +133,11 @@ impl Guarded {
         if let Some(folder) = command.get_current_dir() {
             launcher.current_dir(folder);
         }
-        launcher.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output).process_group(0);
+        launcher
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone()?)
+            .stderr(errors.unwrap_or(output))
+            .process_group(0);
 
         let guardian = Guardian::of_this_process()?;
         let mut child = launcher.spawn().with_context(|| format!("cannot start {name}"))?;

@@ -14,14 +14,9 @@ pub struct Metrics(String);
 
 impl Metrics {
     pub async fn read(address: SocketAddr) -> Result<Self> {
-        let mut stream = TcpStream::connect(address).await.with_context(|| address.to_string())?;
-        // Of version 1.0, so that the answer is neither in chunks nor followed by another.
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        ensure!(head.lines().next().is_some_and(|line| line.contains(" 200")), "{head}");
-        Ok(Self(body.to_owned()))
+        let (status, body) = got(address, "/metrics").await?;
+        ensure!(status == 200, "{status}");
+        Ok(Self(body))
     }
 
     /// The sum over the series of this name that have all of these labels.
@@ -33,4 +28,16 @@ impl Metrics {
         });
         wanted.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
     }
+}
+
+/// The status and the body of what a plain port answers.
+pub(super) async fn got(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await.with_context(|| address.to_string())?;
+    // Of version 1.0, so that the answer is neither in chunks nor followed by another.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    let status = head.split(' ').nth(1).context("no HTTP status")?;
+    Ok((status.parse()?, body.to_owned()))
 }

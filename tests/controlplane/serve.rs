@@ -19,7 +19,7 @@ use kube::{Api, api::PostParams};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ControlPlane, Guarded, Metrics, TestNamespace, wait_until};
+use super::{ControlPlane, Guarded, Metrics, TestNamespace, metrics::got, wait_until};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -40,6 +40,8 @@ pub struct Setup {
     pub kubeconfig: Option<PathBuf>,
     /// More of its command line.
     pub arguments: Vec<String>,
+    /// Where its standard error goes: into its log, where none is given.
+    pub errors: Option<fs::File>,
 }
 
 /// What is watched and guarded.
@@ -68,6 +70,7 @@ impl Setup {
             failure_policy: "Fail",
             kubeconfig: None,
             arguments: Vec::new(),
+            errors: None,
         }
     }
 }
@@ -91,7 +94,8 @@ impl Serve {
         let _ = fs::remove_file(&ready);
 
         let command = command(control_plane, program, &setup, &ready);
-        let process = Guarded::spawn(&command, &file("log"))?;
+        let errors = setup.errors.as_ref().map(fs::File::try_clone).transpose()?;
+        let process = Guarded::spawn_with_errors(&command, &file("log"), errors)?;
         let listening = ready_addresses(&process, &ready).await;
         let listening = listening.map_err(|error| with_log(&process, &error))?;
         let Listening { webhook, metrics } = listening;
@@ -132,6 +136,11 @@ impl Serve {
     /// What it has counted so far.
     pub async fn metrics(&self) -> Result<Metrics> {
         Metrics::read(self.metrics).await.map_err(|error| self.with_log(&error))
+    }
+
+    /// What `/readyz` or `/livez` answers: the status, and the gates by name.
+    pub async fn probe(&self, path: &str) -> Result<(u16, String)> {
+        got(self.metrics, path).await.map_err(|error| self.with_log(&error))
     }
 
     /// Ends it without warning, as a node does that loses power. Its webhook configuration stays.

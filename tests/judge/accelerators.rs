@@ -51,7 +51,7 @@ fn the_accelerator_is_found_where_it_is_stated() {
     let judgement = judged_among(&bare(), &around);
     assert_eq!(
         source(&judgement, "accelerator.type"),
-        Some(("NVIDIA-H200", "nodes' label nvidia.com/gpu.product"))
+        Some(("H200-141GB", "nodes' label nvidia.com/gpu.product"))
     );
 
     let mut contradiction = pytorchjob(STATED, 7);

@@ -36,7 +36,10 @@ fn check(object: &Value, around: &Surroundings) -> Result<(), TestCaseError> {
         prop_assert!(!judgement.message.is_empty());
     }
     if judgement.verdict == Verdict::Unknown && judgement.errors.is_empty() {
-        let unread = matches!(judgement.reason, Reason::TooLarge | Reason::WorkloadNotFound);
+        let unread = matches!(
+            judgement.reason,
+            Reason::TooLarge | Reason::NotReadToEnd | Reason::ReferenceNotFound | Reason::WorkloadNotFound
+        );
         prop_assert!(unread || !judgement.missing.is_empty());
     }
     if let Some(memory) = &judgement.memory {

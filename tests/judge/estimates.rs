@@ -69,6 +69,6 @@ fn wrong_fields_of_an_estimate_are_named_each_with_its_path() {
     assert_eq!(judgement.reason, Reason::Malformed);
     let fields: Vec<_> = judgement.errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields, ["spec.model.layers", "spec.precision", "spec.parallelism", "accelerator.memory"]);
-    assert_eq!(judgement.warnings, ["nobody reads the field spec.model.colour"]);
+    assert_eq!(judgement.warnings, ["the field spec.model.colour is not known and not read"]);
     assert!(judgement.errors[3].message.contains("write it with its unit"), "{:?}", judgement.errors);
 }

@@ -10,9 +10,13 @@ mod anything;
 mod bounds;
 mod estimates;
 mod figures;
+mod gaps;
 mod models;
 mod pods;
+mod privacy;
+mod ranges;
 mod training;
+mod trainings;
 
 use serde_json::Value;
 use weighbridge::hardware::Catalogue;

@@ -36,6 +36,9 @@ pub struct Arguments {
     /// The name of its Service
     #[arg(long, env = "WEIGHBRIDGE_SERVICE", default_value = "weighbridge", value_name = "NAME")]
     service: String,
+    /// The name of the Secret that holds its CA [default: the Service's name and "-ca", as the chart has it]
+    #[arg(long, env = "WEIGHBRIDGE_CA_SECRET", value_name = "NAME")]
+    ca_secret: Option<String>,
     /// The name of its Lease
     #[arg(long, env = "WEIGHBRIDGE_LEASE", default_value = "weighbridge", value_name = "NAME")]
     lease: String,
@@ -45,6 +48,12 @@ pub struct Arguments {
     /// The namespace in which the job that must be refused is tried
     #[arg(long, default_value = "default", value_name = "NAME")]
     try_in: String,
+}
+
+impl Arguments {
+    fn ca_secret(&self) -> String {
+        self.ca_secret.clone().unwrap_or_else(|| format!("{}-ca", self.service))
+    }
 }
 
 /// What a check found.

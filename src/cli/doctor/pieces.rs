@@ -165,7 +165,7 @@ async fn allowed(
     };
     // A list or a watch of one object is asked for by its name, too.
     let name = permission.one_object.then(|| match resource {
-        "secrets" => "weighbridge-ca".to_owned(),
+        "secrets" => arguments.ca_secret(),
         _ => arguments.configuration_name.clone(),
     });
     let attributes = Some(ResourceAttributes {

@@ -1,7 +1,7 @@
 //! The policy: what becomes of which workload, as an administrator has decided it, and as it holds now.
 //!
 //! It comes from the arguments, and over these from a versioned [`file`] that is [`follow`]ed: a change takes effect
-//! within seconds, and a file that cannot be read changes nothing.
+//! within some 10 seconds, and a file that cannot be read changes nothing.
 
 mod exemptions;
 mod file;
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
 pub use exemptions::{Exempt, Exemptions};
-pub use follow::{Metrics, follow};
+pub use follow::{Follower, Metrics, settled};
 
 use crate::hardware::Catalogue;
 use crate::judge::Rules;
@@ -76,7 +76,15 @@ impl Policy {
     /// Where and why the file cannot be read or cannot hold, in words for the administrator.
     pub fn with_file(&self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        self.with_text(&text).with_context(|| format!("{} is refused as a whole", path.display()))
+        self.with_text_of(path, &text)
+    }
+
+    /// The same of a file that was read already.
+    ///
+    /// # Errors
+    /// As [`with_file`](Self::with_file) has them.
+    pub fn with_text_of(&self, path: &Path, text: &str) -> Result<Self> {
+        self.with_text(text).with_context(|| format!("{} is refused as a whole", path.display()))
     }
 
     /// The policy for a program that ends soon: of the file, where one is given, with its kinds of workloads taken in.

@@ -8,10 +8,15 @@ use serde_json::Value;
 
 use crate::hardware::resources::{Resource, ResourceKind};
 use crate::hardware::{Catalogue, Vendor, partition};
-use crate::surroundings::Documents;
+use crate::surroundings::{Documents, Surroundings};
+use crate::workload::gap::Gap;
+use crate::workload::printable;
 
 /// Claims and requests that are looked at, at most.
 const MAX: usize = 64;
+/// The kinds that a pod may refer to.
+const TEMPLATE: &str = "ResourceClaimTemplate";
+const CLAIM: &str = "ResourceClaim";
 
 /// Device classes of accelerators.
 const CLASSES: &[(&str, Vendor)] = &[
@@ -33,22 +38,37 @@ pub(super) fn of<'c>(
 ) -> Option<(String, Resource<'c>, u64)> {
     let claims = template.pointer("/spec/resourceClaims").and_then(Value::as_array)?;
     let found = claims.iter().take(MAX).flat_map(|claim| {
-        let name = |field: &str| claim.get(field).and_then(Value::as_str);
-        let requests = match (name("resourceClaimTemplateName"), name("resourceClaimName")) {
-            (Some(name), _) => {
-                let template = documents.get("ResourceClaimTemplate", namespace, name);
-                template.and_then(|template| template.pointer("/spec/spec/devices/requests"))
-            }
-            (None, Some(name)) => {
-                let claim = documents.get("ResourceClaim", namespace, name);
-                claim.and_then(|claim| claim.pointer("/spec/devices/requests"))
-            }
-            (None, None) => None,
-        };
+        let document =
+            named(claim).and_then(|(kind, name)| Some((kind, documents.get(kind, namespace, name)?)));
+        let requests = document.and_then(|(kind, document)| {
+            document.pointer(if kind == TEMPLATE {
+                "/spec/spec/devices/requests"
+            } else {
+                "/spec/devices/requests"
+            })
+        });
         let requests = requests.and_then(Value::as_array).into_iter().flatten().take(MAX);
         requests.filter_map(|request| device(request, catalogue)).collect::<Vec<_>>()
     });
     found.max_by_key(|(_, _, count)| *count)
+}
+
+/// What is not read of a pod's claims: there are too many, or one is not there.
+pub(super) fn gap(template: &Value, around: &Surroundings, namespace: &str) -> Option<Gap> {
+    let claims = template.pointer("/spec/resourceClaims").and_then(Value::as_array)?;
+    let absent = claims.iter().take(MAX).find_map(|claim| {
+        let (kind, name) = named(claim)?;
+        let is_absent = around.reads.claims && around.documents.get(kind, namespace, name).is_none();
+        is_absent.then(|| Gap::Absent(format!("{kind} {}", printable(name, 80))))
+    });
+    absent.or_else(|| (claims.len() > MAX).then_some(Gap::Claims))
+}
+
+/// The kind and the name of what a claim of a pod refers to.
+fn named(claim: &Value) -> Option<(&'static str, &str)> {
+    let name = |field: &str| claim.get(field).and_then(Value::as_str);
+    let template = name("resourceClaimTemplateName").map(|name| (TEMPLATE, name));
+    template.or_else(|| Some((CLAIM, name("resourceClaimName")?)))
 }
 
 fn device<'c>(request: &Value, catalogue: &'c Catalogue) -> Option<(String, Resource<'c>, u64)> {

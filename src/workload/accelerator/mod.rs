@@ -17,15 +17,19 @@
 
 mod claims;
 mod fractions;
+mod participants;
 mod placement;
 mod queues;
 mod requests;
 
-pub use requests::{Limit, Request, requests};
+pub(super) use participants::Participants;
+pub(super) use requests::asked;
+pub use requests::{Limit, Request, gap, requests};
 
 use serde_json::Value;
 
 use super::provenance::Provenance;
+use super::source::Source;
 use super::{Offer, Reading, printable};
 use crate::hardware::labels::{Labelled, of_labels};
 use crate::hardware::resources::ResourceKind;
@@ -37,8 +41,6 @@ use crate::units::Bytes;
 const MOST_ACCELERATORS: u64 = 10_000_000;
 /// A label of pods that tells the chip's family.
 const POD_LABEL: &str = "ring-controller.atlas";
-/// How the source begins of what the nodes' labels say.
-pub const FROM_NODES: &str = "nodes' label";
 /// Allowed types that a warning names at most.
 const NAMED: usize = 3;
 
@@ -50,7 +52,7 @@ struct Candidate<'c> {
     accelerator: Option<&'c Accelerator>,
     /// What it offers a process, where labels tell more than the type.
     offer: Option<Offer>,
-    source: String,
+    source: Source,
 }
 
 /// Reads what the pods ask for, and where they may be placed.
@@ -86,16 +88,16 @@ fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
     let Some(first) = requests.first() else { return };
     let single = requests.len() == 1 && first.pods == Some(1);
     let limits = format!("limits {}", first.resource);
-    let source = if single { limits.clone() } else { format!("{limits} × replicas") };
+    let source = Source::Field(if single { limits.clone() } else { format!("{limits} × replicas") });
     let all =
         requests.iter().try_fold(0u64, |sum, r| Some(sum.saturating_add(r.per_pod.saturating_mul(r.pods?))));
     if let Some(all) = all {
-        provenance.offer("accelerator.count", all.min(MOST_ACCELERATORS).into(), &source);
+        provenance.offer("accelerator.count", all.min(MOST_ACCELERATORS).into(), source);
     }
     // Pods of one accelerator each may share a node; of pods with several, each has its own part of one.
     let most = requests.iter().map(|request| request.per_pod).max().unwrap_or(1);
     if (2..=1024).contains(&most) && !provenance.knows("accelerator.perNode") {
-        provenance.offer("accelerator.perNode", most.into(), &limits);
+        provenance.offer("accelerator.perNode", most.into(), Source::Field(limits));
     }
 }
 
@@ -103,12 +105,15 @@ fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
 fn selected<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Vec<Candidate<'c>> {
     let template = request.template;
     if let Some(found) = of_labels(catalogue, |key| placement::selector(template, key)) {
-        return vec![candidate(&found, catalogue, "node selector")];
+        return vec![candidate(&found, catalogue, field("node selector", &found))];
+    }
+    if placement::is_long(template) {
+        return Vec::new();
     }
     let of_term = |term| {
         let named = placement::allowed(term)
             .filter_map(|(key, value)| of_labels(catalogue, |wanted| (wanted == key).then_some(value)));
-        named.map(|found| candidate(&found, catalogue, "node affinity")).collect::<Vec<_>>()
+        named.map(|found| candidate(&found, catalogue, field("node affinity", &found))).collect::<Vec<_>>()
     };
     let terms: Vec<_> = placement::terms(template).map(of_term).collect();
     if terms.iter().any(Vec::is_empty) { Vec::new() } else { terms.concat() }
@@ -123,13 +128,20 @@ fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Cata
         .filter(|node| node.allocatable.get(&request.resource).is_some_and(|count| *count > 0))
         .filter(|node| placement::admits(request.template, node))
         .map(|node| of_labels(catalogue, |key| node.labels.get(key)))
-        .map(|found| Some(candidate(&found?, catalogue, FROM_NODES)))
+        .map(|found| {
+            let found = found?;
+            Some(candidate(&found, catalogue, Source::Nodes { label: found.label.to_owned() }))
+        })
         .collect::<Option<_>>()
         .unwrap_or_default()
 }
 
-fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, from: &str) -> Candidate<'c> {
-    let source = format!("{from} {}", found.label);
+/// A label that the workload itself asks for, or has.
+fn field(what: &str, found: &Labelled<'_>) -> Source {
+    Source::Field(format!("{what} {}", found.label))
+}
+
+fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, source: Source) -> Candidate<'c> {
     let key = |accelerator: &Accelerator| accelerator.key.clone();
     // The label's value, where it is a name of the accelerator and not of a machine.
     let name = match found.accelerator {
@@ -153,13 +165,13 @@ fn named_by_pod<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Option<C
     let label = request.template.pointer("/metadata/labels")?.get(POD_LABEL)?.as_str()?;
     let found = of_labels(catalogue, |key| (key == POD_LABEL).then_some(label))?;
     let is_huawei = request.what.vendor == Vendor::Huawei;
-    is_huawei.then(|| candidate(&found, catalogue, "pod label"))
+    is_huawei.then(|| candidate(&found, catalogue, field("pod label", &found)))
 }
 
 /// The type that the resource's own name says: `huawei.com/Ascend910B3`.
 fn named_by_resource<'c>(request: &Request<'c>) -> Option<Candidate<'c>> {
     let accelerator = request.what.accelerator?;
-    let source = format!("limits {}", request.resource);
+    let source = Source::Field(format!("limits {}", request.resource));
     let name = accelerator.name.clone();
     Some(Candidate { name, accelerator: Some(accelerator), offer: None, source })
 }
@@ -172,7 +184,7 @@ fn compute_milli(catalogue: &Catalogue, card: Option<&Accelerator>, profile: Opt
 /// What a pod may use of an accelerator, where that is only a part of it, and who says so.
 fn part(request: &Request<'_>, card: Option<&Accelerator>, catalogue: &Catalogue) -> Option<Offer> {
     let whole = card.map(Accelerator::usable);
-    let limits = |resource: &str| format!("limits {resource}");
+    let limits = |resource: &str| Source::Field(format!("limits {resource}"));
     let offer = |bytes, source| Offer { bytes, part: None, compute_milli: None, source };
     match &request.what.kind {
         ResourceKind::Partition(slice) => {
@@ -195,7 +207,7 @@ fn part(request: &Request<'_>, card: Option<&Accelerator>, catalogue: &Catalogue
                 Limit::Bytes(bytes) => whole.map_or(*bytes, |whole| whole.min(*bytes)),
                 Limit::Percent(percent) => whole?.scale(*percent as f64 / 100.0),
             };
-            Some(offer(bytes, source.clone()))
+            Some(offer(bytes, Source::Field(source.clone())))
         }
     }
 }
@@ -243,8 +255,13 @@ fn largest(candidates: Vec<Candidate<'_>>) -> Option<Candidate<'_>> {
 }
 
 impl Candidate<'_> {
+    /// As warnings name it: of what the cluster says, no more than what the catalogue knows.
     fn shown(&self) -> &str {
-        self.accelerator.map_or(self.name.as_str(), |accelerator| &accelerator.name)
+        match self.accelerator {
+            Some(accelerator) => &accelerator.name,
+            None if self.source.is_of_the_cluster() => "an accelerator that is not known",
+            None => &self.name,
+        }
     }
 }
 
@@ -253,7 +270,7 @@ fn offer(reading: &mut Reading, catalogue: &Catalogue, candidate: &Candidate<'_>
     let named = reading.provenance.text("accelerator.type");
     let agrees = named.is_none_or(|named| same(catalogue, named, &candidate.name));
     if named.is_none() || !agrees {
-        reading.provenance.offer("accelerator.type", candidate.name.clone().into(), &candidate.source);
+        reading.provenance.offer("accelerator.type", candidate.name.clone().into(), candidate.source.clone());
     }
     if agrees {
         reading.offer = least(reading.offer.take(), candidate.offer.clone());

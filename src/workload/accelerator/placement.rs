@@ -18,6 +18,10 @@ pub(super) fn selector<'a>(template: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The terms of the required affinity: one of them must hold.
 pub(super) fn terms(template: &Value) -> impl Iterator<Item = &Value> {
+    all_terms(template).take(MAX_TERMS)
+}
+
+fn all_terms(template: &Value) -> impl Iterator<Item = &Value> {
     template
         .pointer(
             "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
@@ -25,7 +29,15 @@ pub(super) fn terms(template: &Value) -> impl Iterator<Item = &Value> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .take(MAX_TERMS)
+}
+
+/// Whether the required affinity has more than is looked at. Then it may allow what is not seen.
+pub(super) fn is_long(template: &Value) -> bool {
+    all_terms(template).nth(MAX_TERMS).is_some() || terms(template).flat_map(expressions).any(has_more_values)
+}
+
+fn has_more_values(expression: &Value) -> bool {
+    expression.get("values").and_then(Value::as_array).is_some_and(|values| values.len() > MAX_VALUES)
 }
 
 fn expressions(term: &Value) -> impl Iterator<Item = &Value> {
@@ -55,6 +67,7 @@ pub(super) fn admits(template: &Value, node: &Node) -> bool {
     let selected = selected.into_iter().all(|(key, value)| node.labels.get(key) == value.as_str());
     let mut terms = terms(template).peekable();
     let term_holds = terms.peek().is_none()
+        || all_terms(template).nth(MAX_TERMS).is_some()
         || terms.any(|term| expressions(term).all(|expression| holds(expression, &node.labels)));
     selected && term_holds
 }
@@ -65,13 +78,14 @@ fn holds(expression: &Value, labels: &Labels) -> bool {
     let number = |text: &str| text.parse::<i64>().ok();
     let bound = values(expression).next().and_then(number);
     match text(expression, "operator") {
+        Some("In" | "NotIn") if has_more_values(expression) => true,
         Some("In") => label.is_some_and(is_listed),
         Some("NotIn") => !label.is_some_and(is_listed),
         Some("Exists") => label.is_some(),
         Some("DoesNotExist") => label.is_none(),
         Some("Gt") => label.and_then(number).zip(bound).is_some_and(|(label, bound)| label > bound),
         Some("Lt") => label.and_then(number).zip(bound).is_some_and(|(label, bound)| label < bound),
-        // An operator of a newer cluster excludes nothing.
+        // Values that are not looked at exclude nothing, nor does an operator of a newer cluster.
         _ => true,
     }
 }

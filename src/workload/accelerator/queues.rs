@@ -14,8 +14,9 @@ use crate::hardware::Catalogue;
 use crate::hardware::labels::of_labels;
 use crate::surroundings::Documents;
 use crate::workload::printable;
+use crate::workload::source::Source;
 
-/// Groups of resources and flavors that are looked at, at most.
+/// Flavors that are looked at, at most.
 const MAX: usize = 64;
 
 /// The accelerators of the flavors by which the object's queue covers a resource.
@@ -38,20 +39,23 @@ fn of_queue<'c>(
     let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
     let queue = documents.get("LocalQueue", namespace, queue)?;
     let queue = documents.get("ClusterQueue", "", queue.pointer("/spec/clusterQueue")?.as_str()?)?;
-    let groups = queue.pointer("/spec/resourceGroups")?.as_array()?.iter().take(MAX);
+    let groups = queue.pointer("/spec/resourceGroups")?.as_array()?.iter();
     let covers = |group: &&Value| {
         let covered = group.get("coveredResources").and_then(Value::as_array);
         covered.is_some_and(|covered| covered.iter().any(|name| name == resource))
     };
-    let flavors =
-        groups.filter(covers).filter_map(|group| group.get("flavors")?.as_array()).flatten().take(MAX);
+    let flavors = groups.filter(covers).filter_map(|group| group.get("flavors")?.as_array()).flatten();
     let of_flavor = |flavor: &Value| {
         let name = flavor.get("name")?.as_str()?;
         let labels = documents.get("ResourceFlavor", "", name)?.pointer("/spec/nodeLabels")?;
         let found = of_labels(catalogue, |key| labels.get(key)?.as_str())?;
-        Some(candidate(&found, catalogue, &format!("ResourceFlavor {}", printable(name, 64))))
+        let source = Source::Flavor { name: printable(name, 64), label: found.label.to_owned() };
+        Some(candidate(&found, catalogue, source))
     };
-    flavors.map(of_flavor).collect()
+    let mut flavors = flavors;
+    let read: Option<Vec<_>> = flavors.by_ref().take(MAX).map(of_flavor).collect();
+    // Of more flavors than are read the largest is not known.
+    read.filter(|_| flavors.next().is_none())
 }
 
 #[cfg(test)]

@@ -16,10 +16,13 @@ use serde_json::Value;
 use super::{claims, fractions};
 use crate::hardware::resources::{Resource, ResourceKind, of_resource};
 use crate::hardware::{Catalogue, Vendor};
-use crate::surroundings::Documents;
+use crate::surroundings::{Documents, Surroundings};
 use crate::units::Bytes;
+use crate::workload::gap::Gap;
 use crate::workload::kinds::PodGroup;
 
+/// Containers of a pod that are counted: fewer than a list of the object keeps.
+const MOST_CONTAINERS: usize = 1_000;
 /// What a fraction is one of.
 const GPU: &str = "nvidia.com/gpu";
 
@@ -84,6 +87,27 @@ pub fn requests<'a>(
     groups.iter().filter(|group| group.replicas != Some(0)).filter_map(request).collect()
 }
 
+/// What is not read of what pods ask for, where they ask for no accelerator that is read.
+pub fn gap(
+    groups: &[PodGroup<'_>],
+    requests: &[Request<'_>],
+    around: &Surroundings,
+    namespace: &str,
+) -> Option<Gap> {
+    let asks = |group: &&PodGroup<'_>| requests.iter().any(|request| request.path == group.path);
+    let silent = groups.iter().filter(|group| group.replicas != Some(0) && !asks(group));
+    let of = |group: &PodGroup<'_>| {
+        let is_long = |pointer: &str| {
+            let list = group.template.pointer(pointer).and_then(Value::as_array);
+            list.is_some_and(|list| list.len() > MOST_CONTAINERS)
+        };
+        let containers = is_long("/spec/containers") || is_long("/spec/initContainers");
+        let containers = containers.then_some(Gap::Containers);
+        containers.or_else(|| claims::gap(group.template, around, namespace))
+    };
+    silent.into_iter().find_map(of)
+}
+
 /// The largest limit of any container.
 fn limit(template: &Value, catalogue: &Catalogue) -> Option<(Limit, String)> {
     let containers = template.pointer("/spec/containers").and_then(Value::as_array)?;
@@ -141,16 +165,23 @@ fn of_container(container: &Value, is_accelerator: &impl Fn(&str) -> bool) -> Co
     counts
 }
 
-/// A whole quantity: extended resources are counted in nothing else.
+/// How many of a resource a container asks for.
+pub(in crate::workload) fn asked(container: &Value, resource: &str) -> u64 {
+    of_container(container, &|name| name == resource).get(resource).copied().unwrap_or_default()
+}
+
+/// A whole quantity: extended resources are counted in nothing else. `8`, `8000m` and `8.0` are the same.
 fn whole(quantity: &Value) -> Option<u64> {
     let text = match quantity {
         Value::Number(number) => return number.as_u64(),
         Value::String(text) => text.trim(),
         _ => return None,
     };
-    match text.strip_suffix('k') {
-        Some(thousands) => thousands.parse::<u64>().ok()?.checked_mul(1_000),
-        None => text.parse().ok(),
+    match text.strip_suffix('m') {
+        Some(thousandths) => {
+            thousandths.parse().ok().filter(|count: &u64| count.is_multiple_of(1_000)).map(|n| n / 1_000)
+        }
+        None => text.parse().ok().or_else(|| Bytes::parse_quantity(text).ok().map(|count| count.0)),
     }
 }
 

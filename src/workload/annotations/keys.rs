@@ -109,11 +109,3 @@ pub static KEYS: &[Key] = &[
 pub fn of_field(field: &str) -> Option<&'static str> {
     KEYS.iter().find(|key| key.field == field).map(|key| key.name)
 }
-
-/// The largest whole number that a field of the spec may be, where its annotation says so.
-pub fn most(field: &str) -> Option<u64> {
-    KEYS.iter().find(|key| key.field == field).and_then(|key| match key.grammar {
-        Whole { most } => Some(most),
-        _ => None,
-    })
-}

@@ -15,11 +15,12 @@ mod keys;
 mod tests;
 
 pub use grammar::Grammar;
-pub use keys::{KEYS, Key, most, of_field};
+pub use keys::{KEYS, Key, of_field};
 
 use serde_json::{Map, Value};
 
 use super::provenance::Provenance;
+use super::source::Source;
 use super::{Findings, bounds, printable};
 use crate::judgement::InputError;
 
@@ -73,9 +74,10 @@ impl<'a> Annotations<'a> {
         self.values?.get(&format!("{PREFIX}{name}"))?.as_str()
     }
 
-    /// Who says it, as inputs name it.
-    fn source(self, what: &str) -> String {
-        if self.path.is_empty() { what.to_owned() } else { format!("{} {what}", self.path) }
+    /// One of our keys as a source.
+    fn source(self, name: &str) -> Source {
+        let (object, key) = (self.path.to_owned(), format!("{PREFIX}{name}"));
+        Source::Annotation { object, key, elsewhere: self.are_elsewhere() }
     }
 
     /// Where a key stands.
@@ -88,11 +90,11 @@ impl<'a> Annotations<'a> {
     pub(super) fn read_keys(self, provenance: &mut Provenance, findings: &mut Findings) {
         for key in KEYS {
             let Some(text) = self.value(key.name) else { continue };
-            let source = self.source(&format!("annotation {PREFIX}{}", key.name));
+            let source = self.source(key.name);
             match key.grammar.read(key.field, text) {
                 Some(fields) => {
                     for (field, value) in fields {
-                        provenance.offer(&field, value, &source);
+                        provenance.offer(&field, value, source.clone());
                     }
                 }
                 None => findings.errors.push(self.unreadable(key.name, text, &key.grammar.complaint())),
@@ -107,19 +109,21 @@ impl<'a> Annotations<'a> {
         let Some(text) = self.value(TRAINING) else { return };
         match block::read(text) {
             Ok(block) => {
-                let source = self.source("training annotation");
+                let source = Source::Block { object: self.path.to_owned(), elsewhere: self.are_elsewhere() };
                 for (field, value) in block.fields {
                     match bounds::out_of_range(&field, &value) {
                         Some(problem) => findings.errors.push(InputError {
                             field: self.place(TRAINING),
                             message: format!("{PREFIX}{TRAINING}: {field}: {problem}"),
                         }),
-                        None => provenance.offer(&field, value, &source),
+                        None => provenance.offer(&field, value, source.clone()),
                     }
                 }
                 for field in block.unknown {
                     let field = printable(&field, 48);
-                    findings.warnings.push(format!("{PREFIX}{TRAINING}: nobody reads the field {field}"));
+                    findings
+                        .warnings
+                        .push(format!("{PREFIX}{TRAINING}: the field {field} is not known and not read"));
                 }
             }
             Err(problem) => findings.errors.push(InputError {

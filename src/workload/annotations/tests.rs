@@ -24,7 +24,7 @@ fn set(key: &str, text: &str) -> Value {
 /// What is said of a value that cannot be read.
 fn complaint(key: &str, text: &str) -> String {
     let (provenance, findings) = read(&json!({ format!("{PREFIX}{key}"): text }));
-    assert!(provenance.inputs().is_empty());
+    assert!(provenance.inputs(None).is_empty());
     match findings.errors.as_slice() {
         [error] => error.message.clone(),
         errors => panic!("{key}: {text} gives {errors:?}"),
@@ -174,7 +174,7 @@ fn a_single_key_beats_the_block_and_the_disagreement_is_named() {
         json!({"parallelism": {"tensor": 8, "pipeline": 4}, "precision": "BF16", "dataset": {"tokens": 500_000_000_000_u64}})
     );
     assert_eq!(
-        provenance.disagreements(),
+        provenance.disagreements(None),
         ["parallelism.tensor is 8 (annotation weighbridge.dev/tensor-parallel), not 2 (training annotation)"]
     );
 }
@@ -193,16 +193,16 @@ fn a_block_that_cannot_be_read_names_the_line_and_what_nobody_reads_is_named() {
         let (provenance, findings) = read(&json!({"weighbridge.dev/training": block}));
         let message = &findings.errors.first().expect(block).message;
         assert!(message.contains(says) && message.starts_with("weighbridge.dev/training: "), "{message}");
-        assert!(!message.chars().any(char::is_control) && provenance.inputs().is_empty());
+        assert!(!message.chars().any(char::is_control) && provenance.inputs(None).is_empty());
     }
     let block = "model: {layers: 2, size: 3}\ncolour: blue\n";
     let (provenance, findings) = read(&json!({"weighbridge.dev/training": block}));
-    assert_eq!(provenance.inputs().len(), 1);
+    assert_eq!(provenance.inputs(None).len(), 1);
     assert_eq!(
         findings.warnings,
         [
-            "weighbridge.dev/training: nobody reads the field model.size",
-            "weighbridge.dev/training: nobody reads the field colour"
+            "weighbridge.dev/training: the field model.size is not known and not read",
+            "weighbridge.dev/training: the field colour is not known and not read"
         ]
     );
     assert!(read(&json!({"weighbridge.dev/training": ""})).1.errors.is_empty());

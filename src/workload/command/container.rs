@@ -1,12 +1,13 @@
 //! Which containers' commands are read, and in which order.
 //!
 //! The one that asks for most accelerators first; of several the one that its operator names so by convention; then all
-//! others, because a command need not stand where the accelerators are (an `MPIJob`'s launcher). Init containers prepare
-//! and are not read.
+//! others, because a command need not stand where the accelerators are (an `MPIJob`'s launcher). Of init containers, and
+//! of sidecars among them, those are read that ask for accelerators: others prepare. They run before the containers or
+//! beside them, so they stand behind them only in this order.
 
 use serde_json::Value;
 
-use crate::workload::accelerator::Request;
+use crate::workload::accelerator::{Request, asked};
 use crate::workload::kinds::PodGroup;
 
 /// Containers that are read at most.
@@ -14,33 +15,41 @@ const MOST_CONTAINERS: usize = 64;
 /// The names that operators give to the container that trains.
 const CONVENTIONAL: &[&str] = &["pytorch", "node", "jax", "ray-worker", "tensorflow", "trainer"];
 
-/// The containers of all groups of pods, each with its group, the likeliest to train first.
+/// A container whose command is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Container<'a> {
+    /// The pods that it is in.
+    pub(super) group: &'a PodGroup<'a>,
+    /// The container.
+    pub(super) spec: &'a Value,
+    /// How many accelerators it asks for itself.
+    pub(super) accelerators: u64,
+    /// Whether it is one of the init containers.
+    pub(super) init: bool,
+}
+
+/// The containers of all groups of pods, the likeliest to train first, and whether there are more than are read.
 pub(super) fn ordered<'a>(
     groups: &'a [PodGroup<'a>],
     requests: &[Request<'_>],
-) -> Vec<(&'a PodGroup<'a>, &'a Value)> {
-    let mut containers: Vec<(u64, bool, &PodGroup<'_>, &Value)> = Vec::new();
+) -> (Vec<Container<'a>>, bool) {
+    let mut containers: Vec<Container<'a>> = Vec::new();
     for group in groups {
         let request = requests.iter().find(|request| request.path == group.path);
-        let list = group.template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-        for container in list.take(MOST_CONTAINERS) {
-            let count = request.map_or(0, |request| asked(container, &request.resource));
-            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-            containers.push((count, CONVENTIONAL.contains(&name), group, container));
-        }
-        if containers.len() >= MOST_CONTAINERS {
-            break;
-        }
+        let list = |pointer| group.template.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        let of = |spec, init| {
+            let accelerators = request.map_or(0, |request| asked(spec, &request.resource));
+            Container { group, spec, accelerators, init }
+        };
+        containers.extend(list("/spec/containers").map(|spec| of(spec, false)));
+        let init = list("/spec/initContainers").map(|spec| of(spec, true));
+        containers.extend(init.filter(|container| container.accelerators > 0));
     }
-    containers.sort_by_key(|(count, conventional, ..)| (u64::MAX - count, !conventional));
-    containers.into_iter().map(|(_, _, group, container)| (group, container)).collect()
-}
-
-/// How many of a resource a container asks for.
-fn asked(container: &Value, resource: &str) -> u64 {
-    let quantity = |list: &str| {
-        let quantity = container.pointer(list)?.get(resource)?;
-        quantity.as_u64().or_else(|| quantity.as_str()?.parse().ok())
+    let conventional = |spec: &Value| {
+        spec.get("name").and_then(Value::as_str).is_some_and(|name| CONVENTIONAL.contains(&name))
     };
-    quantity("/resources/limits").or_else(|| quantity("/resources/requests")).unwrap_or(0)
+    containers.sort_by_cached_key(|c| (c.init, u64::MAX - c.accelerators, !conventional(c.spec)));
+    let more = containers.len() > MOST_CONTAINERS;
+    containers.truncate(MOST_CONTAINERS);
+    (containers, more)
 }

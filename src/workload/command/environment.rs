@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Word;
-use crate::surroundings::ConfigMaps;
+use super::run::Budget;
+use crate::surroundings::Surroundings;
+use crate::workload::gap::Gap;
+use crate::workload::printable;
 
-/// Variables, and bytes of them, that are read at most.
+/// Variables that are read at most; their bytes are those of a command's budget.
 const MOST_VARIABLES: usize = 512;
-const MOST_BYTES: usize = 256 * 1024;
 
 /// The variables of a container; none for one that is there and of which the value is not known (a Secret's).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub(crate) struct Environment {
     variables: BTreeMap<String, Option<String>>,
     /// Whether there may be others: a ConfigMap gives some that is not known.
     pub(super) may_have_more: bool,
+    /// A ConfigMap that gives some and is not there.
+    pub(super) absent: Option<String>,
+    /// What was not read.
+    pub(super) gap: Option<Gap>,
 }
 
 impl Environment {
@@ -29,23 +35,34 @@ impl Environment {
         self.variables.get(name)?.as_deref()
     }
 
+    /// The same, where there may be others than are known.
+    pub(super) fn that_may_have_more(self, may_have_more: bool) -> Self {
+        Self { may_have_more, ..self }
+    }
+
+    /// Whether there may be others than are known.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.may_have_more
+    }
+
     /// All variables by name; none for the value of one that is not known.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
     }
 
     /// The environment of a container.
-    pub(super) fn of(container: &Value, config_maps: &ConfigMaps, namespace: &str) -> Self {
+    pub(super) fn of(container: &Value, around: &Surroundings, namespace: &str) -> Self {
         let mut environment = Self::default();
-        let mut budget = MOST_BYTES;
+        let mut budget = Budget::new();
         for source in list(container, "envFrom").take(MOST_VARIABLES) {
             let prefix = text(source, "/prefix").unwrap_or_default();
             let Some(name) = text(source, "/configMapRef/name") else { continue };
-            let Some(data) = config_maps.get(namespace, name) else {
+            let Some(data) = around.config_maps.get(namespace, name) else {
                 environment.may_have_more = true;
+                environment.misses(name, around);
                 continue;
             };
-            for (key, value) in data.iter().take(MOST_VARIABLES) {
+            for (key, value) in data {
                 environment.set(format!("{prefix}{key}"), Some(value.to_string()), &mut budget);
             }
         }
@@ -57,33 +74,54 @@ impl Environment {
                     word.known.then_some(word.text)
                 }
                 (None, Some(from)) => {
-                    let map =
-                        text(from, "/configMapKeyRef/name").and_then(|name| config_maps.get(namespace, name));
+                    let map = text(from, "/configMapKeyRef/name");
                     let key = text(from, "/configMapKeyRef/key");
-                    map.zip(key).and_then(|(map, key)| map.get(key)).map(ToString::to_string)
+                    let known = map.and_then(|map| around.config_maps.get(namespace, map)).zip(key);
+                    let value = known.and_then(|(map, key)| map.get(key)).map(ToString::to_string);
+                    if let (Some(map), None) = (map, &value) {
+                        environment.misses(map, around);
+                    }
+                    value
                 }
                 (None, None) => Some(String::new()),
             };
             environment.set(name.to_owned(), value, &mut budget);
         }
+        let more =
+            ["env", "envFrom"].iter().any(|list_of| list(container, list_of).nth(MOST_VARIABLES).is_some());
+        if more {
+            environment.leaves_out();
+        }
+        environment.gap = environment.gap.take().or_else(|| budget.into_gap());
         environment
     }
 
-    fn set(&mut self, name: String, value: Option<String>, budget: &mut usize) {
+    fn set(&mut self, name: String, value: Option<String>, budget: &mut Budget) {
         let cost = name.len() + value.as_ref().map_or(0, String::len);
-        if self.variables.len() < MOST_VARIABLES && cost <= *budget {
-            *budget -= cost;
+        if self.variables.len() < MOST_VARIABLES && budget.bytes(cost) {
             self.variables.insert(name, value);
         } else {
-            // Of what is left out nothing may be believed.
-            self.may_have_more = true;
+            self.leaves_out();
             self.variables.remove(&name);
+        }
+    }
+
+    /// Of what is left out nothing may be believed.
+    fn leaves_out(&mut self) {
+        self.may_have_more = true;
+        self.gap.get_or_insert(Gap::Variables);
+    }
+
+    /// A ConfigMap, or a key of it, is not there; where none is read, that says nothing.
+    fn misses(&mut self, config_map: &str, around: &Surroundings) {
+        if around.reads.config_maps {
+            self.absent.get_or_insert_with(|| format!("ConfigMap {}", printable(config_map, 80)));
         }
     }
 
     /// Puts variables into a text, as Kubernetes does in commands, arguments and variables. What is no variable's name
     /// stays as it is.
-    pub(super) fn expand(&self, text: &str, budget: &mut usize) -> Word {
+    pub(super) fn expand(&self, text: &str, budget: &mut Budget) -> Word {
         let mut expanded = String::with_capacity(text.len());
         let (mut known, mut rest) = (true, text);
         while let Some(at) = rest.find('$') {
@@ -98,10 +136,7 @@ impl Environment {
                 }
                 Some((name, rest)) => {
                     match self.variables.get(name) {
-                        Some(Some(value)) if value.len() <= *budget => {
-                            *budget -= value.len();
-                            expanded.push_str(value);
-                        }
+                        Some(Some(value)) if budget.bytes(value.len()) => expanded.push_str(value),
                         Some(_) => {
                             known = false;
                             expanded.extend(["$(", name, ")"]);
@@ -131,7 +166,7 @@ fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
 
 impl FromIterator<(String, Option<String>)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, Option<String>)>>(variables: I) -> Self {
-        Self { variables: variables.into_iter().collect(), may_have_more: false }
+        Self { variables: variables.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -143,6 +178,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::surroundings::ConfigMaps;
 
     #[test]
     fn variables_come_from_where_the_kubelet_takes_them() {
@@ -162,7 +198,8 @@ mod tests {
                 {"name": "URL", "value": "https://$(TOKEN)"},
             ],
         });
-        let environment = Environment::of(&container, &maps, "ml");
+        let around = Surroundings { config_maps: Arc::new(maps), ..Surroundings::default() };
+        let environment = Environment::of(&container, &around, "ml");
         let known = |name| environment.get(name);
         assert_eq!(known("BOTH"), Some("8x4"));
         assert_eq!(known("ESCAPED"), Some("$(M_TP) $(NONE) $x"));
@@ -170,7 +207,7 @@ mod tests {
         assert!(environment.iter().any(|given| given == ("TOKEN", None)));
         assert_eq!(known("URL"), None);
         assert!(!environment.may_have_more);
-        let elsewhere = Environment::of(&container, &maps, "other");
+        let elsewhere = Environment::of(&container, &around, "other");
         assert!(elsewhere.may_have_more && elsewhere.get("KEY").is_none());
     }
 
@@ -179,9 +216,9 @@ mod tests {
         let env: Vec<Value> = (0..60)
             .map(|n| json!({"name": format!("V{n}"), "value": if n == 0 { "x".to_owned() } else { format!("$(V{0})$(V{0})", n - 1) }}))
             .collect();
-        let environment = Environment::of(&json!({ "env": env }), &ConfigMaps::default(), "");
+        let environment = Environment::of(&json!({ "env": env }), &Surroundings::default(), "");
         let bytes: usize = environment.iter().map(|(_, value)| value.map_or(0, str::len)).sum();
-        assert!(bytes <= MOST_BYTES, "{bytes}");
-        assert_eq!(environment.get("V59"), None);
+        assert!(bytes <= Budget::new().bytes, "{bytes}");
+        assert_eq!((environment.get("V59"), &environment.gap), (None, &Some(Gap::Variables)));
     }
 }

@@ -127,7 +127,7 @@ fn bytes(launches: &[Launch]) -> usize {
 fn read(container: &Value) -> Vec<Launch> {
     let template = json!({"spec": {"containers": [container]}});
     let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
-    launches(&groups, None, &[], &ConfigMaps::default(), "")
+    launches(&groups, None, &[], &Surroundings::default(), "").launches
 }
 
 proptest! {

@@ -30,9 +30,10 @@ use serde_json::Value;
 use self::run::{Budget, Run, Start};
 use super::accelerator::Request;
 use super::files::Files;
+use super::gap::Gap;
 use super::kinds::{Entrypoint, PodGroup};
 use super::printable;
-use crate::surroundings::ConfigMaps;
+use crate::surroundings::Surroundings;
 
 /// Programs that are kept at most.
 const MOST_LAUNCHES: usize = 64;
@@ -56,6 +57,21 @@ pub(crate) struct Launch {
     pub(crate) files: Files,
     /// Whether it stands in a branch that may not be taken.
     pub(crate) perhaps: bool,
+    /// Whether something before it was not read: it may start otherwise than it is read.
+    pub(crate) behind_gap: bool,
+    /// How many accelerators its container asks for.
+    pub(crate) accelerators: u64,
+    /// Whether it stands in an init container.
+    pub(crate) init: bool,
+}
+
+/// The programs that the pods run, as far as their commands are read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Commands {
+    /// The programs.
+    pub(crate) launches: Vec<Launch>,
+    /// What was not read.
+    pub(crate) gap: Option<Gap>,
 }
 
 /// A program that starts the target once for each accelerator.
@@ -85,6 +101,25 @@ impl Launch {
     /// The launcher of this name.
     pub(crate) fn launcher(&self, name: &str) -> Option<&Launcher> {
         self.launchers.iter().find(|launcher| launcher.name == name)
+    }
+
+    /// Whether it starts processes in other pods.
+    pub(crate) fn reaches_others(&self) -> bool {
+        const REACHING: &[&str] = &["mpirun", "horovodrun", "srun", "colossalai run", "ray job submit"];
+        let hostfile = |launcher: &Launcher| {
+            ["--hostfile", "-H", "--deepspeed_hostfile"].iter().any(|option| launcher.arguments.has(option))
+        };
+        self.launchers.iter().any(|launcher| REACHING.contains(&launcher.name.as_str()) || hostfile(launcher))
+    }
+
+    /// Whether another launch runs the same program in the same way, whatever it is told.
+    pub(crate) fn runs_the_same(&self, other: &Self) -> bool {
+        let names = |launch: &Self| launch.launchers.iter().map(|l| l.name.clone()).collect::<Vec<_>>();
+        let same_target = match (&self.target, &other.target) {
+            (Target::Script(one), Target::Script(another)) => basename(one) == basename(another),
+            (one, another) => one == another,
+        };
+        same_target && names(self) == names(other)
     }
 
     /// Whether the target is a Python file of one of these names, wherever it lies.
@@ -129,7 +164,7 @@ impl Launch {
     /// A launch that can read a file.
     #[cfg(test)]
     pub(crate) fn with_file(mut self, path: &str, text: &str) -> Self {
-        self.files.add(path, text.into(), "ConfigMap training-config");
+        self.files.add(path, text.into(), "ConfigMap training-config".into());
         self
     }
 }
@@ -141,43 +176,55 @@ pub(crate) fn launches(
     groups: &[PodGroup<'_>],
     entrypoint: Option<Entrypoint<'_>>,
     requests: &[Request<'_>],
-    config_maps: &ConfigMaps,
+    around: &Surroundings,
     namespace: &str,
-) -> Vec<Launch> {
-    let containers = container::ordered(groups, requests);
+) -> Commands {
+    let (containers, more) = container::ordered(groups, requests);
     let mut launches = Vec::new();
     let mut budget = Budget::new();
     if let Some(entrypoint) = entrypoint {
-        let first = containers.first().copied();
+        let first = containers.first();
         let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
-        let environment = first.map(|(_, container)| Environment::of(container, config_maps, namespace));
-        let files =
-            first.map(|(group, container)| Files::of(group.template, container, config_maps, namespace));
-        let environment = shell::with(&environment.unwrap_or_default(), own.collect());
-        let start = Start::of(&environment, None);
+        let environment = first.map(|container| Environment::of(container.spec, around, namespace));
+        let files = first.map(|c| Files::of(c.group.template, c.spec, around, namespace));
+        let environment = environment.unwrap_or_default();
+        let started = shell::with(&environment, own.collect());
         let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut budget);
-        shell::read(entrypoint.script, &[], &start, &mut run);
+        run.starts_in(&environment);
+        entrypoint.gap.into_iter().for_each(|gap| run.budget.leave_out(gap));
+        shell::read(entrypoint.script, &[], &Start::of(&started, None), &mut run);
         launches.append(&mut run.launches);
     }
-    for (group, container) in containers {
-        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-        let place = format!("container {}", printable(name, 63));
-        let environment = Environment::of(container, config_maps, namespace);
-        let directory = container.get("workingDir").and_then(Value::as_str).map(str::to_owned);
-        let start = Start::of(&environment, directory);
-        let files = Files::of(group.template, container, config_maps, namespace);
-        let mut run = Run::new(&place, files, &mut budget);
-        run.container(container, &start);
-        for launch in &mut run.launches {
-            launch.group = Some(group.path.clone());
-        }
-        launches.append(&mut run.launches);
+    for container in containers {
         if launches.len() >= MOST_LAUNCHES {
+            budget.leave_out(Gap::Programs);
             break;
         }
+        let spec = container.spec;
+        let name = spec.get("name").and_then(Value::as_str).unwrap_or_default();
+        let place = format!("container {}", printable(name, 63));
+        let environment = Environment::of(spec, around, namespace);
+        let directory = spec.get("workingDir").and_then(Value::as_str).map(str::to_owned);
+        let start = Start::of(&environment, directory);
+        let files = Files::of(container.group.template, spec, around, namespace);
+        let mut run = Run::new(&place, files, &mut budget);
+        run.starts_in(&environment);
+        run.container(spec, &start);
+        for launch in &mut run.launches {
+            launch.group = Some(container.group.path.clone());
+            launch.accelerators = container.accelerators;
+            launch.init = container.init;
+        }
+        launches.append(&mut run.launches);
     }
-    launches.truncate(MOST_LAUNCHES);
-    launches
+    if more {
+        budget.leave_out(Gap::Containers);
+    }
+    if launches.len() > MOST_LAUNCHES {
+        budget.leave_out(Gap::Programs);
+        launches.truncate(MOST_LAUNCHES);
+    }
+    Commands { launches, gap: budget.into_gap() }
 }
 
 /// A program's name without its path.

@@ -8,9 +8,11 @@ use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, pas
 use super::wrappers::{self, starts_with};
 use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
 use crate::workload::files::{Files, absolute};
+use crate::workload::gap::Gap;
+use crate::workload::source::Source;
 
-/// Words of a command that are read.
-const MOST_WORDS: usize = 4096;
+/// Words of a command that are read: fewer than a list of the object keeps.
+const MOST_WORDS: usize = 4_000;
 /// Commands within one another.
 const DEEPEST: usize = 12;
 
@@ -25,11 +27,44 @@ pub(super) struct Budget {
     scripts: usize,
     /// Tokens of scripts that the parser may still go through.
     tokens: usize,
+    /// The first thing that was not read.
+    gap: Option<Gap>,
+    /// How often something was not read.
+    gaps: usize,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000 }
+        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000, gap: None, gaps: 0 }
+    }
+
+    /// Notes that something is not read.
+    pub(super) fn leave_out(&mut self, gap: Gap) {
+        self.gap.get_or_insert(gap);
+        self.gaps += 1;
+    }
+
+    /// How often something was not read.
+    pub(super) fn gaps(&self) -> usize {
+        self.gaps
+    }
+
+    /// The first thing that was not read.
+    #[cfg(test)]
+    pub(super) fn gap(&self) -> Option<&Gap> {
+        self.gap.as_ref()
+    }
+
+    /// Gives the first thing that was not read.
+    pub(super) fn into_gap(self) -> Option<Gap> {
+        self.gap
+    }
+
+    fn enough(&mut self, enough: bool, gap: Gap) -> bool {
+        if !enough {
+            self.leave_out(gap);
+        }
+        enough
     }
 
     /// Spends a statement, in a shell that has so many variables to copy.
@@ -37,28 +72,28 @@ impl Budget {
         let cost = 1 + variables / 32;
         let enough = cost <= self.statements && self.bytes > 0;
         self.statements = self.statements.saturating_sub(cost);
-        enough
+        self.enough(enough, Gap::Statements)
     }
 
     /// Spends bytes of text.
     pub(super) fn bytes(&mut self, count: usize) -> bool {
         let enough = count <= self.bytes;
         self.bytes = self.bytes.saturating_sub(count);
-        enough
+        self.enough(enough, Gap::Text)
     }
 
     /// Spends tokens of a script, as often as the parser may go through them.
     pub(super) fn tokens(&mut self, count: usize) -> bool {
         let enough = count <= self.tokens;
         self.tokens = self.tokens.saturating_sub(count);
-        enough
+        self.enough(enough, Gap::Script)
     }
 
-    /// Spends bytes of a script.
-    pub(super) fn script(&mut self, bytes: usize) -> bool {
-        let enough = bytes <= self.scripts;
-        self.scripts = self.scripts.saturating_sub(bytes);
-        enough
+    /// Spends bytes of a script, and gives how many of so many may be read.
+    pub(super) fn script(&mut self, bytes: usize) -> usize {
+        let read = bytes.min(self.scripts);
+        self.scripts -= read;
+        read
     }
 }
 
@@ -87,12 +122,25 @@ pub(super) struct Run<'p> {
     pub(super) budget: &'p mut Budget,
     /// Branches, of which any may be taken, that it is in.
     pub(super) branches: usize,
+    /// A ConfigMap that gives variables and is not there.
+    pub(super) absent_variables: Option<String>,
+    /// How many gaps change nothing of what is started here: those of other containers and of other processes.
+    pub(super) harmless: usize,
 }
 
 impl<'p> Run<'p> {
     /// A reading that has found nothing yet.
     pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
-        Self { place, files, launches: Vec::new(), budget, branches: 0 }
+        let harmless = budget.gaps();
+        Self { place, files, launches: Vec::new(), budget, branches: 0, absent_variables: None, harmless }
+    }
+
+    /// Takes up what is missing of the environment that a command starts in.
+    pub(super) fn starts_in(&mut self, environment: &Environment) {
+        self.absent_variables.clone_from(&environment.absent);
+        if let Some(gap) = &environment.gap {
+            self.budget.leave_out(gap.clone());
+        }
     }
 
     /// Whether as many programs have been found as are kept.
@@ -104,9 +152,13 @@ impl<'p> Run<'p> {
     pub(super) fn container(&mut self, container: &Value, start: &Start<'_>) {
         let list = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
         let own = list("command").count();
-        let words = list("command").chain(list("args")).filter_map(Value::as_str).take(MOST_WORDS);
-        let words: Vec<Word> =
-            words.map(|word| start.environment.expand(word, &mut self.budget.bytes)).collect();
+        let mut words = list("command").chain(list("args")).filter_map(Value::as_str);
+        let read = words.by_ref().take(MOST_WORDS);
+        let read: Vec<Word> = read.map(|word| start.environment.expand(word, self.budget)).collect();
+        if words.next().is_some() {
+            self.budget.leave_out(Gap::Words);
+        }
+        let words = read;
         match words.first() {
             // The image's own program is started, which nobody knows here; with options it takes them for itself.
             None => self.found(Target::Unknown, &words, start),
@@ -119,8 +171,11 @@ impl<'p> Run<'p> {
 
     /// Reads a command.
     pub(super) fn command(&mut self, words: &[Word], start: &Start<'_>) {
-        if start.depth > DEEPEST || self.is_full() {
-            return;
+        if start.depth > DEEPEST {
+            return self.budget.leave_out(Gap::Depth);
+        }
+        if self.is_full() {
+            return self.budget.leave_out(Gap::Programs);
         }
         if let Some(wrapped) = wrappers::unwrap(words) {
             let environment = shell::with(start.environment, wrapped.variables);
@@ -159,7 +214,7 @@ impl<'p> Run<'p> {
             return shell::read(&file.text, rest, start, self);
         }
         if !is_aside(name) {
-            self.hand_on(Target::Program(name.to_owned()), rest, start);
+            self.hand_on(&head.text, rest, start);
         }
     }
 
@@ -168,6 +223,7 @@ impl<'p> Run<'p> {
         if handed_on(rest) == Some(0) {
             self.command(rest, &start.deeper(start.environment));
         } else {
+            self.misses_variables();
             self.found(Target::Unknown, words, start);
         }
     }
@@ -287,24 +343,40 @@ impl<'p> Run<'p> {
         match known.filter(|_| file.known) {
             Some(known) => shell::read(&known.text, rest, start, self),
             // `bash torchrun …` is no shell script either.
-            None if file.known => {
-                self.hand_on(Target::Program(basename(&file.text).to_owned()), rest, start);
+            None if file.known => self.hand_on(&file.text, rest, start),
+            None => {
+                self.misses_variables();
+                self.found(Target::Unknown, rest, start);
             }
-            None => self.found(Target::Unknown, rest, start),
         }
     }
 
     /// A program that nobody knows: where it is handed a launcher's command, it runs that.
-    fn hand_on(&mut self, target: Target, words: &[Word], start: &Start<'_>) {
-        match handed_on(words).and_then(|at| words.get(at..)) {
-            Some(command) => self.command(command, &start.deeper(start.environment)),
-            None => self.found(target, words, start),
+    fn hand_on(&mut self, path: &str, words: &[Word], start: &Start<'_>) {
+        if let Some(command) = handed_on(words).and_then(|at| words.get(at..)) {
+            return self.command(command, &start.deeper(start.environment));
+        }
+        self.misses(path, start.directory.as_deref());
+        self.found(Target::Program(basename(path).to_owned()), words, start);
+    }
+
+    /// Notes that a file of a ConfigMap is not there, or that it may be among the files that are not read.
+    pub(super) fn misses(&mut self, path: &str, directory: Option<&str>) {
+        if let Some(gap) = self.files.missing(&absolute(directory, path)) {
+            self.budget.leave_out(gap);
+        }
+    }
+
+    /// Notes that what is started may be named by variables of a ConfigMap that is not there.
+    fn misses_variables(&mut self) {
+        if let Some(document) = &self.absent_variables {
+            self.budget.leave_out(Gap::Absent(document.clone()));
         }
     }
 
     pub(super) fn found(&mut self, target: Target, arguments: &[Word], start: &Start<'_>) {
         if self.is_full() {
-            return;
+            return self.budget.leave_out(Gap::Programs);
         }
         self.launches.push(Launch {
             place: self.place.to_owned(),
@@ -315,19 +387,22 @@ impl<'p> Run<'p> {
             environment: start.environment.clone(),
             files: self.files.seen_from(start.directory.as_deref()),
             perhaps: self.branches > 0,
+            behind_gap: self.budget.gaps() > self.harmless,
+            accelerators: 0,
+            init: false,
         });
     }
 
     /// Keeps what is written into a file; none where nobody knows what.
     pub(super) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
-        let source = format!("{}: heredoc", self.place);
+        let source = Source::Written { place: self.place.to_owned() };
         let before = self.files.get(path);
         let text = match (before, text) {
             (Some(before), Some(text)) if append => Some(format!("{}{text}", before.text)),
             (_, text) => text,
         };
         match text.filter(|text| self.budget.bytes(text.len())) {
-            Some(text) => self.files.add(path, text.into(), &source),
+            Some(text) => self.files.add(path, text.into(), source),
             None => self.files.remove(path),
         }
     }

@@ -1,12 +1,13 @@
 //! Commands as people write them, and what is read of each: place, launchers, target, arguments, environment, files.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::hardware::Catalogue;
-use crate::surroundings::Documents;
+use crate::surroundings::{ConfigMaps, Documents};
 use crate::workload::accelerator;
 
 /// Everything that is read of one container, a line each.
@@ -47,7 +48,7 @@ fn read(container: Value) -> String {
     let template = json!({"spec": {"containers": [container]}});
     let groups =
         [PodGroup { role: "", template: &template, path: "spec.template".into(), replicas: Some(1) }];
-    shown(&launches(&groups, None, &[], &ConfigMaps::default(), "ml"))
+    shown(&launches(&groups, None, &[], &Surroundings::default(), "ml").launches)
 }
 
 fn script(script: &str) -> String {
@@ -156,7 +157,8 @@ fn of_groups(
         })
         .collect();
     let requests = accelerator::requests(&groups, &Documents::default(), "", Catalogue::builtin());
-    shown(&launches(&groups, entrypoint, &requests, config_maps, "ml"))
+    let around = Surroundings { config_maps: Arc::new(config_maps.clone()), ..Surroundings::default() };
+    shown(&launches(&groups, entrypoint, &requests, &around, "ml").launches)
 }
 
 #[test]
@@ -194,6 +196,7 @@ fn an_entrypoint_is_a_shells_script_in_the_first_containers_environment() {
         script: "python train.py --tp $TP --lr ${LR:-1}",
         environment: vec![("LR".into(), "2".into())],
         path: "spec.entrypoint",
+        gap: None,
     };
     let head = json!([{"name": "head", "env": [{"name": "TP", "value": "4"}], "command": ["ray", "start"]}]);
     insta::assert_snapshot!(of_groups(&[("head", head)], Some(entrypoint), &ConfigMaps::default()), @r#"
@@ -211,7 +214,7 @@ fn a_file_is_found_from_where_the_program_is_started() {
     let command = "cd /work && echo 'a: 1' > conf.yaml && python train.py";
     let template = json!({"spec": {"containers": [{"command": ["sh", "-c", command]}]}});
     let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
-    let launches = launches(&groups, None, &[], &ConfigMaps::default(), "");
+    let launches = launches(&groups, None, &[], &Surroundings::default(), "").launches;
     let files = &launches.first().unwrap().files;
     for path in ["conf.yaml", "./conf.yaml", "/work/conf.yaml"] {
         assert_eq!(files.get(path).map(|file| &*file.text), Some("a: 1\n"), "{path}");

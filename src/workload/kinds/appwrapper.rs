@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     suspend: Some("/spec/suspend"),
     placements: &["/spec/components"],
     pods: Pods::Own(pod_groups),
+    lists: &["/spec/components"],
     inner: Some(inner),
     complete: Some(complete),
     entrypoint: Some(entrypoint),
@@ -51,7 +52,7 @@ const MAKES: &[(&str, &str)] = &[
 /// The objects of the components, each with its kind and where it is.
 fn components(object: &Value) -> impl Iterator<Item = (&Value, &'static Kind, String)> {
     let components = object.pointer("/spec/components").and_then(Value::as_array).into_iter().flatten();
-    components.enumerate().take(MAX_GROUPS).filter_map(|(number, component)| {
+    components.take(MAX_GROUPS).enumerate().filter_map(|(number, component)| {
         let inner = component.get("template")?;
         let kind = of(inner).filter(|kind| !std::ptr::eq(kind.makes, MAKES))?;
         Some((inner, kind, format!("spec.components[{number}].template")))
@@ -81,7 +82,7 @@ fn inner(object: &Value) -> Vec<(&Value, String)> {
 }
 
 fn complete(object: &Value, around: &Surroundings) -> Completed {
-    let mut completed = Completed { object: object.clone(), absent: None };
+    let mut completed = Completed { object: object.clone(), by: Vec::new(), absent: None, is_cut: false };
     let namespace = object.pointer("/metadata/namespace").cloned();
     let components = completed.object.pointer_mut("/spec/components").and_then(Value::as_array_mut);
     for component in components.into_iter().flatten().take(MAX_GROUPS) {
@@ -100,7 +101,9 @@ fn complete(object: &Value, around: &Surroundings) -> Completed {
         }
         let made = complete(inner, around);
         *inner = made.object;
+        completed.by.extend(made.by);
         completed.absent = completed.absent.or(made.absent);
+        completed.is_cut |= made.is_cut;
     }
     completed
 }

@@ -81,6 +81,8 @@ impl Further {
             // Of names of others it could be one; with its group it is none.
             slug: keep(&slug(&self.plural, &self.group)),
             purpose: if self.training { Purpose::Training } else { Purpose::General },
+            // What its controller tells the pods is not known.
+            connects: true,
             makes: &[("", "Pod"), ("batch", "Job")],
             pod_specs: PodSpecs::Elsewhere,
             suspend: place(&self.suspend),

@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     pod_specs: PodSpecs::At(&[Place::List("object.?spec.?replicatedJobs", "?template.?spec.?template")]),
     suspend: Some("/spec/suspend"),
     pods: Pods::Own(pod_groups),
+    lists: &["/spec/replicatedJobs"],
     inner: Some(inner),
     ..BLANK
 };

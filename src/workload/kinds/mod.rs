@@ -35,6 +35,7 @@ pub use further::all;
 pub use pods::{PodGroup, Pods};
 
 use crate::surroundings::Surroundings;
+use crate::workload::gap::Gap;
 
 /// A kind of Kubernetes object that people train with.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Kind {
     pub slug: &'static str,
     /// Whether the kind exists for training.
     pub purpose: Purpose,
+    /// Whether its controller tells the pods of each other, so that launchers need not be told. Kinds for training do.
+    pub connects: bool,
     /// The (group, kind) pairs that its controller makes, directly or by way of others.
     pub makes: &'static [(&'static str, &'static str)],
     /// Where the object shows whether it asks for accelerators, for the webhook's matchConditions.
@@ -63,6 +66,8 @@ pub struct Kind {
     pub active_deadline_seconds: Option<&'static str>,
     /// Where the pod templates and their numbers are.
     pub pods: Pods,
+    /// JSON pointers of the lists that groups of pods are made of, where [`pods`](Self::pods) does not tell.
+    pub lists: &'static [&'static str],
     /// The objects inside of it that are made of it as they are, with where they are: their annotations count as its own.
     pub inner: Option<for<'a> fn(&'a Value) -> Vec<Inner<'a>>>,
     /// Completes the object by what it takes from its surroundings.
@@ -87,12 +92,14 @@ const BLANK: Kind = Kind {
     plural: "",
     slug: "",
     purpose: Purpose::General,
+    connects: false,
     makes: &[("", "Pod")],
     pod_specs: PodSpecs::Elsewhere,
     suspend: None,
     placements: &[],
     active_deadline_seconds: None,
     pods: Pods::None,
+    lists: &[],
     inner: None,
     complete: None,
     entrypoint: None,
@@ -104,14 +111,35 @@ const BLANK: Kind = Kind {
 pub struct Completed {
     /// The object, as its kind's other functions read it.
     pub object: Value,
+    /// What it is completed by, as it names it itself: `ClusterTrainingRuntime torch-distributed`.
+    pub by: Vec<String>,
     /// What it refers to that is not there: `ClusterTrainingRuntime torch-distributed`.
     pub absent: Option<String>,
+    /// Whether what it refers to has more than is read.
+    pub is_cut: bool,
 }
 
 impl Kind {
     /// The groups of pods that the (completed) object asks for. Never fails: what is not there is not listed.
     pub fn pod_groups<'a>(&self, object: &'a Value) -> Vec<PodGroup<'a>> {
         self.pods.groups(object)
+    }
+
+    /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists, which are so many.
+    pub(super) fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
+        let is_long = |pointer: &&str| match object.pointer(pointer) {
+            Some(Value::Array(list)) => list.len() > pods::MAX_GROUPS,
+            Some(Value::Object(map)) => map.len() > pods::MAX_GROUPS,
+            _ => false,
+        };
+        let within = |(inner, _): &(&Value, String)| {
+            // A kind that is made of itself would be asked again without end.
+            let kind = of(inner).filter(|kind| !std::ptr::eq(*kind, self));
+            kind.is_some_and(|kind| kind.has_more_groups(inner, 0))
+        };
+        listed >= pods::MAX_GROUPS
+            || self.lists.iter().chain(self.pods.list().as_ref()).any(is_long)
+            || self.inner_objects(object).iter().any(within)
     }
 
     /// Whether the object exists for training: by its kind, or by that of what it holds.
@@ -121,6 +149,17 @@ impl Kind {
             .iter()
             .any(|(inner, _)| of(inner).is_some_and(|kind| kind.purpose == Purpose::Training));
         if training { Purpose::Training } else { self.purpose }
+    }
+
+    /// Whether the pods of the object are told of each other by its controller, or by a plugin of it.
+    pub(super) fn tells_pods_of_each_other(&self, object: &Value) -> bool {
+        const PLUGINS: &[&str] = &["pytorch", "mpi", "ray", "tensorflow"];
+        let plugins = object.pointer("/spec/plugins");
+        let within = |(inner, _): &(&Value, String)| of(inner).is_some_and(|kind| kind.connects);
+        self.connects
+            || self.inner_objects(object).iter().any(within)
+            || self.purpose_of(object) == Purpose::Training
+            || PLUGINS.iter().any(|name| plugins.is_some_and(|plugins| plugins.get(name).is_some()))
     }
 
     /// The objects inside of it that are made of it as they are.
@@ -138,6 +177,8 @@ pub struct Entrypoint<'a> {
     pub environment: Vec<(String, String)>,
     /// Where it is in the object: `spec.entrypoint`.
     pub path: &'static str,
+    /// What of it cannot be read.
+    pub gap: Option<Gap>,
 }
 
 /// Whether a kind exists for training.

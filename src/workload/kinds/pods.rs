@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Groups that are read of one object, at most; what reads them refuses more.
+/// Groups that are read of one object, at most: fewer than a list of the object keeps. Of more the reader says so.
 pub(super) const MAX_GROUPS: usize = 1_000;
 
 /// Pods made from one template.
@@ -37,6 +37,14 @@ pub enum Pods {
 }
 
 impl Pods {
+    /// JSON pointer of the list, or map, of groups.
+    pub(super) fn list(&self) -> Option<&'static str> {
+        match self {
+            Self::Roles(pointer) | Self::Tasks(pointer) => Some(pointer),
+            Self::None | Self::Single(_) | Self::Job(_) | Self::Own(_) => None,
+        }
+    }
+
     /// The groups of pods that the object asks for.
     pub(super) fn groups<'a>(&self, object: &'a Value) -> Vec<PodGroup<'a>> {
         match self {

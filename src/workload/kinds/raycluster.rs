@@ -17,12 +17,14 @@ pub(super) const KIND: Kind = Kind {
     kind: "RayCluster",
     plural: "rayclusters",
     slug: "raycluster",
+    connects: true,
     pod_specs: PodSpecs::At(&[
         Place::Template("object.?spec.?headGroupSpec.?template"),
         Place::List("object.?spec.?workerGroupSpecs", "?template"),
     ]),
     suspend: Some("/spec/suspend"),
     pods: Pods::Own(pod_groups),
+    lists: &["/spec/workerGroupSpecs"],
     ..BLANK
 };
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::raycluster::of_cluster;
 use super::{BLANK, Entrypoint, Kind, PodGroup, Pods, Purpose};
+use crate::workload::gap::Gap;
 
 /// The runtime environment is read up to this size.
 const MAX_BYTES: usize = 64 << 10;
@@ -21,6 +22,7 @@ pub(super) const KIND: Kind = Kind {
     suspend: Some("/spec/suspend"),
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
     pods: Pods::Own(pod_groups),
+    lists: &["/spec/rayClusterSpec/workerGroupSpecs"],
     entrypoint: Some(entrypoint),
     ..BLANK
 };
@@ -33,13 +35,18 @@ fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
 fn entrypoint(object: &Value) -> Option<Entrypoint<'_>> {
     let script = object.pointer("/spec/entrypoint")?.as_str().filter(|script| !script.trim().is_empty())?;
     let environment = object.pointer("/spec/runtimeEnvYAML").and_then(Value::as_str).map(variables);
-    Some(Entrypoint { script, environment: environment.unwrap_or_default(), path: "spec.entrypoint" })
+    let (environment, gap) = match environment {
+        Some(None) => (Vec::new(), Some(Gap::RuntimeEnvironment)),
+        environment => (environment.flatten().unwrap_or_default(), None),
+    };
+    Some(Entrypoint { script, environment, path: "spec.entrypoint", gap })
 }
 
-fn variables(text: &str) -> Vec<(String, String)> {
+/// The variables of a runtime environment; none where it cannot be read.
+fn variables(text: &str) -> Option<Vec<(String, String)>> {
     let read = || serde_saphyr::from_str::<Value>(text).ok();
-    let parsed = (text.len() <= MAX_BYTES).then(read).flatten();
-    let variables = parsed.as_ref().and_then(|env| env.get("env_vars")).and_then(Value::as_object);
+    let parsed = (text.len() <= MAX_BYTES).then(read).flatten()?;
+    let variables = parsed.get("env_vars").and_then(Value::as_object);
     let pairs = variables.into_iter().flatten().filter_map(|(name, value)| {
         let value = match value {
             Value::String(text) => text.clone(),
@@ -49,7 +56,7 @@ fn variables(text: &str) -> Vec<(String, String)> {
         };
         Some((name.clone(), value))
     });
-    pairs.collect()
+    Some(pairs.collect())
 }
 
 #[cfg(test)]
@@ -68,6 +75,7 @@ mod tests {
         assert_eq!(entrypoint.script, "torchrun train.py");
         let expected = [("MODEL", "llama"), ("STEPS", "10")];
         assert_eq!(entrypoint.environment, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
-        assert!(variables("env_vars: [").is_empty());
+        assert_eq!(variables("env_vars: ["), None);
+        assert_eq!(variables("pip: [x]"), Some(Vec::new()));
     }
 }

@@ -40,12 +40,13 @@ pub(super) fn complete(object: &Value, around: &Surroundings) -> Completed {
         Some(runtime) => of_runtime(runtime, trainer, &label),
         None => alone(trainer).into_iter().collect(),
     };
-    for (job, patch) in overrides(object) {
+    let overrides = overrides(object);
+    for (job, patch) in &overrides {
         let meant =
             groups.iter_mut().filter(|group| job.is_empty() || group.get("role") == Some(&json!(job)));
         for group in meant {
             if let Some(template) = group.get_mut("template") {
-                merge(template, &patch);
+                merge(template, patch);
             }
         }
     }
@@ -56,13 +57,17 @@ pub(super) fn complete(object: &Value, around: &Surroundings) -> Completed {
             spec.insert("initializer".into(), json!({"model": {"storageUri": uri}}));
         }
     }
-    Completed { object: completed, absent: runtime.is_none().then_some(label) }
+    let jobs = runtime.and_then(|runtime| runtime.pointer(JOBS)?.as_array());
+    let is_cut = jobs.is_some_and(|jobs| jobs.len() > MAX_GROUPS) || overrides.len() >= MAX_GROUPS;
+    let (by, absent) = if runtime.is_some() { (vec![label], None) } else { (Vec::new(), Some(label)) };
+    Completed { object: completed, by, absent, is_cut }
 }
 
+const JOBS: &str = "/spec/template/spec/replicatedJobs";
 const MODEL: &str = "/spec/initializer/model/storageUri";
 
 fn jobs(runtime: &Value) -> impl Iterator<Item = &Value> {
-    let jobs = runtime.pointer("/spec/template/spec/replicatedJobs").and_then(Value::as_array);
+    let jobs = runtime.pointer(JOBS).and_then(Value::as_array);
     jobs.into_iter().flatten().take(MAX_GROUPS)
 }
 

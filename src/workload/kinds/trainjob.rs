@@ -21,6 +21,7 @@ pub(super) const KIND: Kind = Kind {
     placements: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
     pods: Pods::Own(pod_groups),
+    lists: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
     complete: Some(runtime::complete),
     model: Some(model),
     ..BLANK

@@ -10,6 +10,7 @@ use super::said::Said;
 use crate::workload::command::{Arguments, Launch, basename};
 use crate::workload::files::File;
 use crate::workload::printable;
+use crate::workload::source::Source;
 
 /// What is read of a file at most.
 const MAX_BYTES: usize = 128 << 10;
@@ -23,7 +24,7 @@ const MAX_NODES: usize = 20_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Where it stands: `ConfigMap training-config key config.yaml`.
-    pub(crate) source: String,
+    pub(crate) source: Source,
     /// What it says.
     pub(crate) tree: Value,
 }
@@ -66,7 +67,8 @@ fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) 
 pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> Option<Config> {
     let path = path.trim();
     if path.starts_with('{') {
-        return parsed(path, &format!("{}: {by}", launch.place), said);
+        let source = Source::Argument { place: launch.place.clone(), option: by.to_owned() };
+        return parsed(path, &source, said);
     }
     let Some(file) = launch.files.meant(path) else {
         let warning =
@@ -103,9 +105,9 @@ pub(crate) fn of(file: &File, said: &mut Said) -> Option<Config> {
     parsed(&file.text, &file.source, said)
 }
 
-fn parsed(text: &str, source: &str, said: &mut Said) -> Option<Config> {
+fn parsed(text: &str, source: &Source, said: &mut Said) -> Option<Config> {
     match tree(text) {
-        Ok(tree) => Some(Config { source: source.to_owned(), tree }),
+        Ok(tree) => Some(Config { source: source.clone(), tree }),
         Err(problem) => {
             said.warn(printable(&format!("{source} is not read: {problem}"), 120));
             None
@@ -113,10 +115,24 @@ fn parsed(text: &str, source: &str, said: &mut Said) -> Option<Config> {
     }
 }
 
+/// Why a document is not read. None of it tells anything of what the document holds.
+const TOO_LARGE: &str = "it is too large";
+const NO_KEYS: &str = "it has no keys";
+const NO_DOCUMENT: &str = "it is neither YAML, JSON nor TOML that can be read";
+
+/// Whether a warning says of a ConfigMap among these that a key of it is not read, and why.
+pub(crate) fn is_about_a_file(warning: &str, config_maps: &[String]) -> bool {
+    let of = |name: &String| {
+        warning.strip_prefix("ConfigMap ")?.strip_prefix(name.as_str())?.strip_prefix(" key ")
+    };
+    let told = config_maps.iter().find_map(of).and_then(|rest| rest.split_once(" is not read: "));
+    told.is_some_and(|(_, why)| [TOO_LARGE, NO_KEYS, NO_DOCUMENT].contains(&why))
+}
+
 /// A document as a tree of keys; the problem names nothing of what it holds.
 fn tree(text: &str) -> Result<Value, &'static str> {
     if text.len() > MAX_BYTES {
-        return Err("it is too large");
+        return Err(TOO_LARGE);
     }
     let tree = if text.trim_start().starts_with('{') {
         serde_json::from_str(text).or_else(|_| yaml(text))
@@ -126,7 +142,7 @@ fn tree(text: &str) -> Result<Value, &'static str> {
     // Much of TOML is YAML of another meaning, or none at all.
     let tree =
         if tree.as_ref().is_ok_and(Value::is_object) { tree? } else { toml::from_str(text).or(tree)? };
-    if tree.is_object() { Ok(tree) } else { Err("it has no keys") }
+    if tree.is_object() { Ok(tree) } else { Err(NO_KEYS) }
 }
 
 fn yaml(text: &str) -> Result<Value, &'static str> {
@@ -138,8 +154,7 @@ fn yaml(text: &str) -> Result<Value, &'static str> {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED },
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES, max_documents: 1 },
     };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|_| "it is neither YAML, JSON nor TOML that can be read")
+    serde_saphyr::from_str_with_options(text, options).map_err(|_| NO_DOCUMENT)
 }
 
 #[cfg(test)]

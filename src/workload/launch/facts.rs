@@ -114,6 +114,25 @@ fn innermost(launch: &Launch) -> Option<(&'static Facts, &Launcher)> {
     Some((facts(launcher).filter(|_| outer.iter().all(|outer| facts(outer).is_none()))?, launcher))
 }
 
+/// The nodes that a launch's launcher counts on, where it says how many.
+pub(in crate::workload) fn nodes(launch: &Launch) -> Option<u64> {
+    let mut said = Said::default();
+    read(launch, &mut said);
+    said.nodes
+}
+
+/// Whether the launch's launcher is told of several nodes; none where it is told of no number.
+pub(super) fn several_nodes(launch: &Launch) -> Option<bool> {
+    let (facts, launcher) = innermost(launch)?;
+    let several = |value: Option<&str>| !value.is_some_and(|value| matches!(value.trim(), "1" | "1:1"));
+    if let Some(option) = facts.nodes.iter().find(|option| launcher.arguments.has(option)) {
+        return Some(several(launcher.arguments.value(option)));
+    }
+    let variable = facts.nodes_variable?;
+    let given = launch.environment.iter().find(|(name, _)| *name == variable)?;
+    Some(several(given.1))
+}
+
 /// Reads what the launch's launcher says.
 pub(super) fn read(launch: &Launch, said: &mut Said) {
     let Some((facts, launcher)) = innermost(launch) else { return };
@@ -263,7 +282,7 @@ mod tests {
 
     use super::*;
     use crate::hardware::Catalogue;
-    use crate::surroundings::{ConfigMaps, Documents};
+    use crate::surroundings::{Documents, Surroundings};
     use crate::workload::accelerator;
     use crate::workload::command::launches;
     use crate::workload::kinds::PodGroup;
@@ -291,7 +310,7 @@ mod tests {
             .collect();
         let catalogue = Catalogue::builtin();
         let requests = accelerator::requests(&groups, &Documents::default(), "", catalogue);
-        let launches = launches(&groups, None, &requests, &ConfigMaps::default(), "");
+        let launches = launches(&groups, None, &requests, &Surroundings::default(), "").launches;
         let launch = launches.iter().find(|launch| !launch.launchers.is_empty()).unwrap();
         let mut said = Said::default();
         read(launch, &mut said);

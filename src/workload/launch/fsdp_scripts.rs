@@ -94,14 +94,14 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     match settings.get(&["sharding_strategy"]) {
         Some(hybrid) if hybrid.text().is_some_and(|text| text == "hybrid") => {
             let source = hybrid.source(said);
-            said.assume("parallelism.sharding", "HSDP", &source);
+            said.assume("parallelism.sharding", "HSDP", source);
             said.may("parallelism.sharding", "FSDP");
         }
         _ => settings::read(SHARDING, &settings, said),
     }
     said.may("gradientReductionPrecision", "BF16");
     settings::assume(DEFAULTS, SOURCE, said);
-    said.accumulation = Some((1, SOURCE.to_owned()));
+    said.accumulation = Some((1, SOURCE.into()));
     // A published model's own dimensions replace all that are given.
     let pretrained = &["hf_pretrained_model_name_or_dir"];
     match settings.get(pretrained).and_then(|setting| Some((setting.text()?, setting))) {

@@ -251,7 +251,7 @@ proptest! {
             for offered in &said.offers {
                 let value = crate::workload::what_if::field(&offered.field, &offered.value);
                 prop_assert!(matches!(value, Ok(Some(_))), "{}: {offered:?}", reader.name);
-                prop_assert!(offered.source.chars().count() <= 256);
+                prop_assert!(offered.source.to_string().chars().count() <= 256);
             }
             for (field, value) in &said.unsaid {
                 let value = crate::workload::what_if::field(field, value);

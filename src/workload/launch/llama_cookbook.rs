@@ -63,7 +63,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     settings::assume(DEFAULTS, SOURCE, said);
     said.accumulation = match settings.get(&["gradient_accumulation_steps"]) {
         Some(setting) => setting.number().map(|steps| (steps, setting.source(said))),
-        None => Some((1, SOURCE.to_owned())),
+        None => Some((1, SOURCE.into())),
     };
     if settings.on(&["freeze_layers"]) == Some(true) {
         said.beyond = Some("a part of the layers is frozen");

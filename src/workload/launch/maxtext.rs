@@ -159,7 +159,8 @@ fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, said: &mut Sa
         None => said.assume(FIELD, sequences, SOURCE),
     }
     let steps = settings.get(&["gradient_accumulation_steps"]).and_then(|setting| setting.number());
-    said.accumulation = Some((steps.unwrap_or(1).max(1), format!("{}: per_device_batch_size", said.place)));
+    said.accumulation =
+        Some((steps.unwrap_or(1).max(1), format!("{}: per_device_batch_size", said.place).into()));
 }
 
 /// What the backward pass computes again.

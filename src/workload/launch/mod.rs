@@ -33,6 +33,7 @@ mod neuronx;
 mod openrlhf;
 mod peft;
 mod program;
+mod rendezvous;
 mod said;
 mod settings;
 mod swift;
@@ -43,7 +44,10 @@ mod training_arguments;
 mod uncovered;
 mod variables;
 
-pub(super) use program::{Program, bytes, program};
+pub(crate) use config::is_about_a_file;
+pub(super) use facts::nodes;
+pub(super) use program::{Program, bytes, program, serves};
+pub(super) use rendezvous::Rendezvous;
 pub(crate) use said::{Offered, Said};
 
 use super::accelerator::Request;
@@ -92,35 +96,103 @@ pub fn frameworks() -> impl Iterator<Item = &'static str> {
     READERS.iter().map(|reader| reader.name)
 }
 
-/// What the launches say: the first that any reader recognises (one that is surely started before one that a branch may
-/// start; where branches differ and nothing else is recognised, the estimate covers none), else the first that has a launcher, of which only the
-/// launcher is believed.
-pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
+/// Trainings of one object that are judged, at most.
+const MOST_TRAININGS: usize = 16;
+
+/// One training among the launches.
+#[derive(Clone)]
+pub(super) struct Training<'l> {
+    /// What starts it; none where nothing does that is read.
+    pub(super) launch: Option<&'l Launch>,
+    /// Who reads it.
+    readers: Vec<&'static Reader>,
+    /// Whether it is only one of several branches that differ.
+    alternatives: bool,
+    /// Whether a branch may start it beside what is surely started.
+    pub(super) perhaps: bool,
+}
+
+impl<'l> Training<'l> {
+    const NONE: Self = Self { launch: None, readers: Vec::new(), alternatives: false, perhaps: false };
+
+    fn of(launch: &'l Launch, readers: Vec<&'static Reader>) -> Self {
+        Self { launch: Some(launch), readers, ..Self::NONE }
+    }
+
+    /// Whether another launch is the same, but for where it stands.
+    fn is(&self, other: &Launch) -> bool {
+        self.launch.is_some_and(|launch| {
+            launch.target == other.target
+                && launch.launchers == other.launchers
+                && launch.arguments == other.arguments
+                && launch.accelerators == other.accelerators
+                && launch.perhaps == other.perhaps
+                && launch.behind_gap == other.behind_gap
+                && launch.environment == other.environment
+                && launch.files == other.files
+        })
+    }
+}
+
+/// The trainings among the launches, and whether there are more than are judged.
+///
+/// Each launch that a reader recognises is one, and each that has a launcher. One that is surely started comes before
+/// one that a branch may start. Where only branches start any, and they differ, the estimate covers none. What trains
+/// nothing counts only where nothing else is there; so does a launcher in a branch whose program nobody recognises. A
+/// container that asks for no accelerators counts only where no other starts a training.
+pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
     let readers =
         |launch: &Launch| READERS.iter().filter(|reader| (reader.recognises)(launch)).collect::<Vec<_>>();
-    let mut recognised: Vec<_> = launches
+    let (mut recognised, others): (Vec<_>, Vec<_>) = launches
         .iter()
-        .map(|launch| (launch, readers(launch)))
-        .filter(|(_, readers)| !readers.is_empty())
-        .collect();
+        .map(|launch| Training::of(launch, readers(launch)))
+        .partition(|training| !training.readers.is_empty());
+    let aside = |training: &Training<'_>| training.launch.is_some_and(uncovered::trains_nothing);
+    let perhaps = |training: &Training<'_>| training.launch.is_some_and(|launch| launch.perhaps);
     // What trains comes before what prepares it, and what is surely started before what a branch may start.
-    recognised.sort_by_key(|(launch, _)| (uncovered::trains_nothing(launch), launch.perhaps));
+    recognised.sort_by_key(|training| (aside(training), perhaps(training)));
     // Of a program that nobody knows the launcher is believed, whatever is started beside it.
-    let trains = |launch: &Launch| !launch.launchers.is_empty() && !uncovered::trains_nothing(launch);
-    if launches.iter().any(trains) {
-        recognised.retain(|(launch, _)| !uncovered::trains_nothing(launch));
+    let launched = |launch: &Launch| !launch.launchers.is_empty();
+    if launches.iter().any(|launch| launched(launch) && !uncovered::trains_nothing(launch)) {
+        recognised.retain(|training| !aside(training));
     }
-    let alternatives = recognised.first().is_some_and(|(first, _)| {
-        let differs = |other: &Launch| other.target != first.target || other.arguments != first.arguments;
-        first.perhaps && recognised.iter().any(|(other, _)| differs(other))
-    });
-    let recognised = (!recognised.is_empty()).then(|| recognised.swap_remove(0));
-    let launched =
-        || launches.iter().find(|launch| !launch.launchers.is_empty()).map(|launch| (launch, Vec::new()));
-    let Some((launch, readers)) = recognised.or_else(launched) else { return Said::default() };
+    let mut recognised = recognised.into_iter();
+    let Some(mut first) = recognised.next() else {
+        let launched = launches.iter().find(|launch| launched(launch));
+        return (vec![launched.map_or(Training::NONE, |launch| Training::of(launch, Vec::new()))], false);
+    };
+    let told = |training: &Training<'_>| training.launch.map(|l| (l.target.clone(), l.arguments.clone()));
+    if perhaps(&first) && recognised.clone().any(|other| told(&other) != told(&first)) {
+        first.alternatives = true;
+        return (vec![first], false);
+    }
+    let unknown = others
+        .into_iter()
+        .filter(|training| training.launch.is_some_and(|launch| launched(launch) && !launch.perhaps));
+    let mut all = vec![first];
+    for mut training in recognised.filter(|training| !aside(training)).chain(unknown) {
+        training.perhaps = perhaps(&training);
+        if !all.iter().any(|known| training.launch.is_some_and(|launch| known.is(launch))) {
+            all.push(training);
+        }
+    }
+    let asks = |training: &Training<'_>| {
+        training.launch.is_some_and(|l| l.accelerators > 0 || l.group.is_none() || l.reaches_others())
+    };
+    if all.iter().any(asks) {
+        all.retain(asks);
+    }
+    let more = all.len() > MOST_TRAININGS;
+    all.truncate(MOST_TRAININGS);
+    (all, more)
+}
+
+/// What a training's launch says, among all launches and the requests of the pods that take part.
+pub(super) fn read(training: &Training<'_>, launches: &[Launch], requests: &[Request<'_>]) -> Said {
+    let Some(launch) = training.launch else { return Said::default() };
     let mut said = Said { place: launch.place.clone(), ..Said::default() };
     facts::read(launch, &mut said);
-    for reader in readers {
+    for reader in &training.readers {
         (reader.read)(launch, &mut said);
     }
     said.hybrid_on_a_node();
@@ -132,12 +204,15 @@ pub(super) fn read(launches: &[Launch], requests: &[Request<'_>]) -> Said {
     said.warnings.extend(doubts);
     said.warnings.extend(facts::own_doubts(launch, requests));
     complete::leave_open(&mut said);
-    if alternatives {
-        said.beyond = said.beyond.or(Some("which of several branches is taken is not known"));
+    if training.alternatives {
+        said.beyond = said.beyond.or(Some(WHICH_BRANCH));
     }
     stored_quantized(&mut said);
     said
 }
+
+/// Why a training in a branch is not judged for certain.
+pub(crate) const WHICH_BRANCH: &str = "which of several branches is taken is not known";
 
 /// Endings and middles of names of models whose weights are stored in few bits, in lower case.
 const QUANTIZED: &[&str] = &[
@@ -160,7 +235,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    use crate::surroundings::ConfigMaps;
+    use crate::surroundings::Surroundings;
     use crate::workload::command;
     use crate::workload::kinds::PodGroup;
 
@@ -171,7 +246,9 @@ mod tests {
     fn of_script(script: &str) -> (String, Option<&'static str>) {
         let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
         let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
-        let said = read(&command::launches(&groups, None, &[], &ConfigMaps::default(), ""), &[]);
+        let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;
+        let (trainings, _) = trainings(&launches);
+        let said = read(trainings.first().unwrap(), &launches, &[]);
         let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
         (name.to_owned(), said.beyond)
     }

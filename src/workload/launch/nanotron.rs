@@ -83,7 +83,7 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     {
         said.accumulation = Some((steps, setting.source(said)));
     } else {
-        said.accumulation = Some((1, SOURCE.to_owned()));
+        said.accumulation = Some((1, SOURCE.into()));
     }
     if let Some(setting) = settings.get(&["parallelism.recompute_layer"])
         && let Some(on) = setting.truth()

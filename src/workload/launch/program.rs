@@ -142,6 +142,17 @@ pub(crate) fn program(launches: &[Launch]) -> Program {
     launches.iter().map(of).max().unwrap_or(Program::Other)
 }
 
+/// Whether a launch surely takes part in no training: it is a server or a benchmark.
+pub(crate) fn serves(launch: &Launch) -> bool {
+    let name = match &launch.target {
+        Target::Program(name) | Target::Module(name) => name.as_str(),
+        Target::Script(path) => basename(path),
+        Target::Unknown => "",
+    };
+    let package = name.split(['.', ' ']).next().unwrap_or(name);
+    [name, package].iter().any(|name| SERVERS.contains(name) || BENCHMARKS.contains(name))
+}
+
 fn of(launch: &Launch) -> Program {
     let (name, python) = match &launch.target {
         Target::Program(name) => (name.as_str(), name == "python"),
@@ -153,7 +164,7 @@ fn of(launch: &Launch) -> Program {
     let is_launched = launch.launchers.iter().any(|launcher| LAUNCHERS.contains(&launcher.name.as_str()));
     if SERVERS.contains(&name) || SERVERS.contains(&package) {
         Program::Other
-    } else if BENCHMARKS.contains(&name) {
+    } else if BENCHMARKS.contains(&name) && !launch.init {
         Program::Benchmark
     } else if is_launched
         || TRAINERS.contains(&name)
@@ -190,12 +201,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::surroundings::ConfigMaps;
+    use crate::surroundings::Surroundings;
     use crate::workload::command;
 
     fn of_pods(template: &Value) -> Program {
         let groups = [PodGroup { role: "", template, path: String::new(), replicas: Some(1) }];
-        program(&command::launches(&groups, None, &[], &ConfigMaps::default(), ""))
+        program(&command::launches(&groups, None, &[], &Surroundings::default(), "").launches)
     }
 
     fn of(command: &Value) -> Program {

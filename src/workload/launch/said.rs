@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::workload::provenance::Provenance;
+use crate::workload::source::Source;
 use crate::workload::{complaint, printable, what_if};
 
 /// How strong a source is; the strongest first.
@@ -30,7 +31,7 @@ pub(crate) struct Offered {
     /// Its value, as the spec writes it.
     pub(crate) value: Value,
     /// Who says so.
-    pub(crate) source: String,
+    pub(crate) source: Source,
     /// How strong that is.
     pub(crate) strength: Strength,
 }
@@ -53,7 +54,7 @@ pub(crate) struct Said {
     /// Processes that a launcher starts on all nodes together.
     pub(crate) processes: Option<u64>,
     /// Microbatches of a step that a rank computes one after the other, and who says so.
-    pub(crate) accumulation: Option<(u64, String)>,
+    pub(crate) accumulation: Option<(u64, Source)>,
     /// What may be so and is not said where it can be read, each field at its leanest: a script may train adapters
     /// alone, a file that nobody knows may offload. What would run out only without it is not known to run out.
     pub(crate) unsaid: Vec<(&'static str, Value)>,
@@ -64,18 +65,18 @@ pub(crate) struct Said {
 impl Said {
     /// An argument says so: `--tensor-model-parallel-size`.
     pub(crate) fn argument(&mut self, field: &str, value: impl Into<Value>, argument: &str) {
-        let source = format!("{}: {argument}", self.place);
+        let source = Source::Argument { place: self.place.clone(), option: argument.to_owned() };
         self.offer(field, &value.into(), source, Strength::Argument);
     }
 
     /// A key of a file says so.
-    pub(crate) fn file(&mut self, field: &str, value: impl Into<Value>, file: &str, key: &str) {
-        self.offer(field, &value.into(), format!("{file}: {key}"), Strength::File);
+    pub(crate) fn file(&mut self, field: &str, value: impl Into<Value>, file: &Source, key: &str) {
+        self.offer(field, &value.into(), file.key(key), Strength::File);
     }
 
     /// A variable of the environment says so.
     pub(crate) fn environment(&mut self, field: &str, value: impl Into<Value>, variable: &str) {
-        let source = format!("{}: env {variable}", self.place);
+        let source = Source::Environment { place: self.place.clone(), name: variable.to_owned() };
         self.offer(field, &value.into(), source, Strength::Environment);
     }
 
@@ -85,15 +86,15 @@ impl Said {
     }
 
     /// The framework does so where nothing is said: `Megatron-LM core_v0.12 default`.
-    pub(crate) fn assume(&mut self, field: &str, value: impl Into<Value>, source: &str) {
+    pub(crate) fn assume(&mut self, field: &str, value: impl Into<Value>, source: impl Into<Source>) {
         if !self.unread.contains(&field) {
-            self.offer(field, &value.into(), source.to_owned(), Strength::Default);
+            self.offer(field, &value.into(), source.into(), Strength::Default);
         }
     }
 
     /// A launcher hands on that it is so: weaker than what the program itself is told.
-    pub(crate) fn handed_on(&mut self, field: &str, value: impl Into<Value>, source: String) {
-        self.offer(field, &value.into(), source, Strength::Environment);
+    pub(crate) fn handed_on(&mut self, field: &str, value: impl Into<Value>, source: impl Into<Source>) {
+        self.offer(field, &value.into(), source.into(), Strength::Environment);
     }
 
     /// It may be so, and where it would be said cannot be read.
@@ -128,12 +129,19 @@ impl Said {
         self.warnings.push(warning.into());
     }
 
+    /// How many accelerators its parallelism takes, as far as it is said.
+    pub(crate) fn divides_among(&self) -> u64 {
+        let degree = |name: &str| self.get(&format!("parallelism.{name}")).and_then(Value::as_u64);
+        let degrees = ["tensor", "pipeline", "context", "data"].into_iter().filter_map(degree);
+        degrees.fold(1, u64::saturating_mul)
+    }
+
     /// Whether anything has been said of a field.
     pub(crate) fn knows(&self, field: &str) -> bool {
         self.offers.iter().any(|offered| offered.field == field)
     }
 
-    fn offer(&mut self, field: &str, value: &Value, source: String, strength: Strength) {
+    fn offer(&mut self, field: &str, value: &Value, source: Source, strength: Strength) {
         let problem = match what_if::field(field, value) {
             Ok(Some(value)) => {
                 self.offers.push(Offered { field: field.to_owned(), value, source, strength });
@@ -151,7 +159,7 @@ impl Said {
         let (defaults, said): (Vec<_>, Vec<_>) =
             self.offers.into_iter().partition(|offered| offered.strength == Strength::Default);
         for Offered { field, value, source, .. } in said {
-            provenance.offer(&field, value, &source);
+            provenance.offer(&field, value, source);
         }
         defaults
     }
@@ -172,7 +180,7 @@ mod tests {
         assert_eq!(defaults.len(), 1);
         assert_eq!(provenance.number("parallelism.tensor"), Some(8));
         assert_eq!(
-            provenance.disagreements(),
+            provenance.disagreements(None),
             ["parallelism.tensor is 8 (container a: --tp), not 4 (container a: env TP)"]
         );
     }

@@ -11,6 +11,7 @@ use super::config::Config;
 use super::flags::{Flag, Takes};
 use super::said::Said;
 use crate::workload::command::{Arguments, Environment};
+use crate::workload::source::Source;
 
 /// Where settings stand.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(crate) struct Setting {
 #[derive(Clone, Debug, PartialEq)]
 enum Origin {
     Argument(String),
-    File { source: String, key: String },
+    File { source: Source, key: String },
     Environment(String),
 }
 
@@ -150,11 +151,12 @@ impl Setting {
     }
 
     /// Who says so, for provenance.
-    pub(crate) fn source(&self, said: &Said) -> String {
+    pub(crate) fn source(&self, said: &Said) -> Source {
+        let place = said.place.clone();
         match &self.origin {
-            Origin::Argument(name) => format!("{}: {name}", said.place),
-            Origin::File { source, key } => format!("{source}: {key}"),
-            Origin::Environment(name) => format!("{}: env {name}", said.place),
+            Origin::Argument(name) => Source::Argument { place, option: name.clone() },
+            Origin::File { source, key } => source.key(key),
+            Origin::Environment(name) => Source::Environment { place, name: name.clone() },
         }
     }
 
@@ -227,7 +229,7 @@ mod tests {
         let known = |text: &&str| Word { text: (*text).to_owned(), known: !text.contains('$') };
         let arguments = Arguments::of(words.iter().map(known).collect());
         let tree = serde_json::from_str(file).unwrap();
-        let config = Config { source: "file".to_owned(), tree };
+        let config = Config { source: "file".into(), tree };
         let settings = Settings::of(vec![Place::Options(&arguments), Place::File(config)]);
         let mut said = Said { place: "container a".to_owned(), ..Said::default() };
         read(TABLE, &settings, &mut said);
@@ -235,8 +237,8 @@ mod tests {
         said
     }
 
-    fn offers(said: &Said) -> Vec<(&str, String, &str)> {
-        said.offers.iter().map(|o| (o.field.as_str(), o.value.to_string(), o.source.as_str())).collect()
+    fn offers(said: &Said) -> Vec<(&str, String, String)> {
+        said.offers.iter().map(|o| (o.field.as_str(), o.value.to_string(), o.source.to_string())).collect()
     }
 
     #[test]
@@ -255,6 +257,7 @@ mod tests {
                 ("model.layers", "12".to_owned(), "default"),
                 ("compile", "true".to_owned(), "default"),
             ]
+            .map(|(field, value, source)| (field, value, source.to_owned()))
         );
     }
 

@@ -249,7 +249,7 @@ fn batch(settings: &Settings<'_>, known: bool, said: &mut Said) {
         degree(settings, &["parallelism.pipeline_parallel_degree", "experimental.pipeline_parallel_degree"])
             .is_some_and(|degree| degree > 1);
     let Some(size) = size else { return };
-    let source = local.as_ref().map_or_else(|| SOURCE.to_owned(), |setting| setting.source(said));
+    let source = local.as_ref().map_or_else(|| SOURCE.into(), |setting| setting.source(said));
     if !pipelined {
         match &local {
             Some(setting) => setting.says(said, FIELD, size),

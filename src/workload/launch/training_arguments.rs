@@ -119,7 +119,7 @@ pub(super) fn read(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
 pub(super) fn steps_at_once(settings: &Settings<'_>, said: &mut Said) {
     let told = settings.has(&["gradient_accumulation_steps"]) || said.accumulation.is_some();
     if !told && !said.may_be("offload.parameters") {
-        said.accumulation = Some((1, "transformers 4.57 default".to_owned()));
+        said.accumulation = Some((1, "transformers 4.57 default".into()));
     }
 }
 

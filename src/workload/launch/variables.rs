@@ -98,7 +98,7 @@ fn method(settings: &Settings<'_>, said: &mut Said) {
     };
     if let Some(by) = by {
         let source = by.source(said);
-        said.assume("finetuning.method", "LoRA", &source);
+        said.assume("finetuning.method", "LoRA", source);
     }
 }
 

@@ -7,6 +7,8 @@
 use super::super::text::{Fields, Text};
 use super::arithmetic;
 use super::variables::{State, Value};
+use crate::workload::command::run::Budget;
+use crate::workload::gap::Gap;
 
 /// Expansions within one another.
 const DEEPEST: usize = 6;
@@ -14,8 +16,8 @@ const DEEPEST: usize = 6;
 /// Expands words in a state; counts what it makes.
 pub(super) struct Expander<'s> {
     pub(super) state: &'s mut State,
-    /// Bytes that may still be made.
-    pub(super) budget: &'s mut usize,
+    /// What may still be spent.
+    pub(super) budget: &'s mut Budget,
     depth: usize,
 }
 
@@ -29,7 +31,7 @@ pub(super) enum Quoted {
 }
 
 impl<'s> Expander<'s> {
-    pub(super) fn new(state: &'s mut State, budget: &'s mut usize) -> Self {
+    pub(super) fn new(state: &'s mut State, budget: &'s mut Budget) -> Self {
         Self { state, budget, depth: 0 }
     }
 
@@ -57,6 +59,7 @@ impl<'s> Expander<'s> {
     fn word(&mut self, word: &str, quoted: Quoted, split: bool, fields: &mut Fields) {
         self.depth += 1;
         if self.depth > DEEPEST {
+            self.budget.leave_out(Gap::Depth);
             fields.push_unknown(word);
         } else {
             self.pieces(word, quoted, split, fields);
@@ -108,6 +111,7 @@ impl<'s> Expander<'s> {
     fn pieces_quoted(&mut self, text: &str, split: bool, fields: &mut Fields) {
         self.depth += 1;
         if self.depth > DEEPEST {
+            self.budget.leave_out(Gap::Depth);
             fields.push_unknown(text);
         } else {
             self.pieces(text, Quoted::Double, split, fields);
@@ -210,13 +214,10 @@ impl<'s> Expander<'s> {
     }
 
     pub(super) fn append(&mut self, text: &Text, split: bool, fields: &mut Fields) {
-        let cost = text.cost();
-        if cost > *self.budget {
-            *self.budget = 0;
+        if !self.budget.bytes(text.cost()) {
             fields.push_unknown("$");
             return;
         }
-        *self.budget -= cost;
         if split {
             fields.append_split(text);
         } else {
@@ -225,7 +226,7 @@ impl<'s> Expander<'s> {
     }
 
     pub(super) fn push(&mut self, text: &str, fields: &mut Fields) {
-        *self.budget = self.budget.saturating_sub(text.len());
+        self.budget.bytes(text.len());
         fields.push(text);
     }
 }

@@ -9,13 +9,14 @@
 //! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
 //! - `cat > file <<EOF`, `echo … > file`: the file is known from there on.
 //!
-//! All of it is counted, and stops where the count is at its end.
+//! All of it is counted, and stops where the count is at its end. Then a gap is noted.
 
 mod arithmetic;
 mod builtins;
 mod compound;
 mod documents;
 mod expand;
+mod lines;
 mod parameters;
 mod syntax;
 mod variables;
@@ -37,6 +38,7 @@ use super::run::{Run, Start};
 use super::text::Text;
 use super::wrappers::{self, is_name};
 use super::{Environment, Word, basename};
+use crate::workload::gap::Gap;
 
 /// Scripts and functions within one another.
 const DEEPEST: usize = 6;
@@ -63,18 +65,28 @@ struct Shell<'r, 'f, 's> {
 
 impl Shell<'_, '_, '_> {
     fn script(&mut self, script: &str, state: &mut State) {
-        if self.depth > DEEPEST || !self.run.budget.script(script.len()) {
-            return;
+        if self.depth > DEEPEST {
+            return self.run.budget.leave_out(Gap::Depth);
         }
-        let Some(program) = syntax::parse(script, self.run.budget) else { return };
-        for list in &program.complete_commands {
+        let parsed = syntax::parse(script, self.run.budget);
+        for list in &parsed.commands {
             self.list(list, state);
+        }
+        // Behind `exit` nothing is run.
+        if let Some(gap) = parsed.gap.filter(|_| !state.ended) {
+            self.run.budget.leave_out(gap);
         }
     }
 
     fn list(&mut self, list: &CompoundList, state: &mut State) {
         for item in &list.0 {
-            if state.ended || self.run.is_full() || !self.run.budget.statement(state.size()) {
+            if state.ended {
+                return;
+            }
+            if self.run.is_full() {
+                return self.run.budget.leave_out(Gap::Programs);
+            }
+            if !self.run.budget.statement(state.size()) {
                 return;
             }
             if matches!(item.1, SeparatorOperator::Async) {
@@ -227,7 +239,9 @@ impl Shell<'_, '_, '_> {
         let Some((head, rest)) = words.split_first() else { return };
         let name = head.as_known().unwrap_or("$");
         if let Some(body) = state.functions.get(name).cloned() {
-            if self.depth < DEEPEST && self.run.budget.statement(state.size()) {
+            if self.depth >= DEEPEST {
+                self.run.budget.leave_out(Gap::Depth);
+            } else if self.run.budget.statement(state.size()) {
                 self.depth += 1;
                 let arguments = state.arguments.replace(rest.to_vec());
                 self.compound(&body, state);
@@ -266,11 +280,14 @@ impl Shell<'_, '_, '_> {
             }
             "source" | "." => {
                 let path = rest.first().and_then(Text::as_known).map(|path| state.path(path));
-                let file = path.and_then(|path| self.run.files.get(&path).cloned());
-                if let Some(file) = file {
-                    self.depth += 1;
-                    self.script(&file.text, state);
-                    self.depth -= 1;
+                let Some(path) = path else { return };
+                match self.run.files.get(&path).cloned() {
+                    Some(file) => {
+                        self.depth += 1;
+                        self.script(&file.text, state);
+                        self.depth -= 1;
+                    }
+                    None => self.run.misses(&path, None),
                 }
             }
             // `exec` of a program is the end of the script; of redirections alone it is not.
@@ -287,7 +304,10 @@ impl Shell<'_, '_, '_> {
                     depth: self.depth,
                     input: input.map(Text::shown),
                 };
+                // A program changes nothing of the shell that starts it, whatever of it is not read.
+                let before = self.run.budget.gaps();
                 self.run.command(&words, &start);
+                self.run.harmless += self.run.budget.gaps() - before;
             }
         }
     }
@@ -354,7 +374,7 @@ impl Shell<'_, '_, '_> {
     }
 
     fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
-        Expander::new(state, &mut self.run.budget.bytes)
+        Expander::new(state, self.run.budget)
     }
 }
 

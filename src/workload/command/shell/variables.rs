@@ -148,7 +148,7 @@ impl State {
             Value::Unknown => Some((name.clone(), None)),
             Value::Array(_) | Value::Unset => None,
         });
-        values.collect()
+        values.collect::<Environment>().that_may_have_more(self.may_have_more)
     }
 
     /// A path made absolute, where it is known what it is relative to.

@@ -1,0 +1,97 @@
+//! Several trainings of one object, and what was not read of it.
+//!
+//! ```text
+//! need of the object = the highest of its trainings: they run one after the other, or each on its own accelerators
+//! OutOfMemory > Unknown > Tight > Fits; of the same verdict the one that needs most decides
+//! ```
+//!
+//! A training that a branch may start beside others is never refused. Of an object with a gap only a training decides
+//! that is started as it is read, whatever was not read.
+
+use std::cmp::Reverse;
+
+use super::Ask;
+use crate::judgement::{Judgement, Reason, Verdict};
+use crate::units::Bytes;
+use crate::workload::{Gap, Reading, WHICH_BRANCH};
+
+const ORDINALS: &[&str] = &[
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+];
+
+/// The judgement of the worst of several trainings; none of none.
+pub(super) fn worst(
+    mut readings: Vec<Reading>,
+    judge: impl Fn(Reading, &Ask) -> Judgement,
+    ask: &Ask,
+) -> Option<Judgement> {
+    if readings.len() < 2 {
+        return readings.pop().map(|reading| judge(reading, ask));
+    }
+    // Only of the one that decides anybody wants advice.
+    let brief = Ask { advice: false, ..ask.clone() };
+    let judged = readings.iter().map(|reading| judge(reading.clone(), &brief));
+    let ranks: Vec<_> = judged.map(|judgement| rank(&judgement)).collect();
+    let number = readings.len();
+    let (at, _) = ranks.iter().enumerate().max_by_key(|(at, rank)| (**rank, Reverse(*at)))?;
+    let reading = readings.swap_remove(at);
+    let place = reading.place.clone();
+    let mut judgement = judge(reading, ask);
+    let which = ORDINALS.get(at).copied().unwrap_or("last");
+    judgement.warnings.insert(0, format!("{number} trainings are started; the {which} decides ({place})"));
+    Some(judgement)
+}
+
+fn rank(judgement: &Judgement) -> (u8, Bytes) {
+    let verdict = match judgement.verdict {
+        Verdict::NotTraining => 0,
+        Verdict::Fits => 1,
+        Verdict::Tight => 2,
+        Verdict::Unknown => 3,
+        Verdict::OutOfMemory => 4,
+    };
+    (verdict, judgement.memory.as_ref().map_or(Bytes::ZERO, |memory| memory.peak_bytes))
+}
+
+/// Of a training that may not be started.
+pub(super) fn in_a_branch(judgement: Judgement) -> Judgement {
+    if judgement.verdict != Verdict::OutOfMemory {
+        return judgement;
+    }
+    let message = format!("{WHICH_BRANCH}: one of them {}", judgement.message);
+    let missing = vec!["model.name".to_owned()];
+    Judgement { message, missing, ..undecided(judgement, Reason::Unsupported) }
+}
+
+/// Of an object of which something was not read.
+pub(super) fn with_gap(mut judgement: Judgement, gap: &Gap, certain: bool) -> Judgement {
+    let decided = !judgement.errors.is_empty() || (certain && judgement.verdict == Verdict::OutOfMemory);
+    if decided {
+        judgement.warnings.insert(0, gap.to_string());
+        return judgement;
+    }
+    let message = match &judgement.memory {
+        Some(_) => format!("{gap}; what is read {}", judgement.message),
+        None => gap.to_string(),
+    };
+    Judgement { message, ..undecided(judgement, gap.reason()) }
+}
+
+fn undecided(judgement: Judgement, reason: Reason) -> Judgement {
+    Judgement { verdict: Verdict::Unknown, reason, oom_probability: None, advice: Vec::new(), ..judgement }
+}

@@ -1,0 +1,78 @@
+//! A line of the log without characters that steer its reader.
+//!
+//! Names in a log come from strangers. A control character steers a terminal, a line break forges a line, and a
+//! character that turns the direction of writing or has no width makes one name look like another. Each is written as
+//! its code: `\u{202e}` in plain text, `\u202e` in JSON, where only strings can hold one.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::LogFormat;
+use crate::workload::is_printable;
+
+/// The line with every such character as its code. It ends in one line break.
+pub(super) fn escape(line: &str, format: LogFormat) -> Cow<'_, str> {
+    let content = line.strip_suffix('\n').unwrap_or(line);
+    if content.chars().all(is_printable) && line.len() > content.len() {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = String::with_capacity(line.len() + 16);
+    for c in content.chars() {
+        match (is_printable(c), format) {
+            (true, _) => escaped.push(c),
+            (false, LogFormat::Plain) => escaped.extend(c.escape_default()),
+            (false, LogFormat::Json) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string doesn't fail.
+                    let _ = write!(escaped, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    escaped.push('\n');
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of each kind one: C0, DEL, C1, without width, mark of a file, line separators, bidirectional, a tag.
+    const STEERING: &str = "\u{1b}\n\r\t\u{7f}\u{85}\u{9b}\u{200b}\u{200d}\u{feff}\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}\u{e0041}";
+
+    #[test]
+    fn ordinary_text_of_any_language_stays_as_it_is() {
+        let line = "refused name=\"모델\" 50.2 GiB – fine\n";
+        for format in [LogFormat::Plain, LogFormat::Json] {
+            assert!(matches!(escape(line, format), Cow::Borrowed(same) if same == line));
+        }
+    }
+
+    #[test]
+    fn a_steering_character_is_written_as_its_code_in_both_formats() {
+        for c in STEERING.chars() {
+            let line = format!("{{\"name\":\"a{c}b\"}}\n");
+            for format in [LogFormat::Plain, LogFormat::Json] {
+                let escaped = escape(&line, format);
+                assert!(!escaped.contains(c) || c == '\n', "{c:?} in {escaped:?}");
+                assert_eq!(escaped.matches('\n').count(), 1, "{escaped:?}");
+            }
+        }
+        assert_eq!(escape("a\u{202e}b\n", LogFormat::Plain), "a\\u{202e}b\n");
+    }
+
+    #[test]
+    fn json_says_the_same_as_before() {
+        let said = serde_json::json!({"name": STEERING, "kind": "Job"});
+        let line = format!("{said}\n");
+        let escaped = escape(&line, LogFormat::Json);
+        assert!(escaped.trim_end().chars().all(is_printable), "{escaped}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), said);
+    }
+
+    #[test]
+    fn a_line_break_within_a_line_forges_no_other() {
+        assert_eq!(escape("one\ntwo\n", LogFormat::Plain), "one\\ntwo\n");
+        assert_eq!(escape("no end", LogFormat::Plain), "no end\n");
+    }
+}

@@ -1,0 +1,113 @@
+//! What of an object was not read, and why.
+//!
+//! Every reader counts its work. A reader that stops before the end, or that misses a document, says so by a [`Gap`].
+//! What was not read may train. So an object with a gap that asks for accelerators is `Unknown`, never `NotTraining`.
+//!
+//! The first gap is kept. A gap quotes nothing of the object but the names of the documents that it refers to.
+
+use std::fmt;
+
+use crate::judgement::Reason;
+
+/// What was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Groups of pods.
+    Groups,
+    /// Containers.
+    Containers,
+    /// Variables of a container.
+    Variables,
+    /// Files of a container.
+    Files,
+    /// Claims of devices.
+    Claims,
+    /// The environment of a Ray job, which is a document of its own.
+    RuntimeEnvironment,
+    /// Words of a command.
+    Words,
+    /// Text that variables make.
+    Text,
+    /// Commands within commands.
+    Depth,
+    /// The rest of a long script.
+    Script,
+    /// The rest of a script with an error.
+    Syntax,
+    /// Statements of a command.
+    Statements,
+    /// Programs that a command starts.
+    Programs,
+    /// Fields of an estimate's own spec.
+    Fields,
+    /// Trainings that the object starts.
+    Trainings,
+    /// A document that is not there: `ConfigMap launch-script`.
+    Absent(String),
+    /// A document that is not there and that another object names.
+    UnnamedDocument,
+}
+
+impl Gap {
+    /// Whether it names another document.
+    pub(crate) const fn names_a_document(&self) -> bool {
+        matches!(self, Self::Absent(_))
+    }
+
+    /// The reason of the verdict.
+    pub(crate) const fn reason(&self) -> Reason {
+        match self {
+            Self::Absent(_) | Self::UnnamedDocument => Reason::ReferenceNotFound,
+            _ => Reason::NotReadToEnd,
+        }
+    }
+}
+
+/// `not read to its end: a script is longer than is read`, and the like.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self {
+            Self::Absent(document) => {
+                return write!(f, "{document} is not known yet: what it says is not read");
+            }
+            Self::UnnamedDocument => {
+                return f.write_str(
+                    "an object that its runtime names is not known yet: what it says is not read",
+                );
+            }
+            Self::Groups => "it has more groups of pods than are read",
+            Self::Containers => "it has more containers than are read",
+            Self::Variables => "a container has more variables than are read",
+            Self::Files => "a container has more files than are read",
+            Self::Claims => "a pod has more claims than are read",
+            Self::RuntimeEnvironment => "its runtime environment cannot be read",
+            Self::Words => "a command has more words than are read",
+            Self::Text => "its variables make more text than is read",
+            Self::Depth => "its commands stand within more commands than are read",
+            Self::Script => "a script is longer, or deeper, than is read",
+            Self::Syntax => "a script has an error, and only the lines above it are read",
+            Self::Statements => "a command has more statements than are read",
+            Self::Programs => "a command starts more programs than are read",
+            Self::Fields => "its spec has more fields than are read",
+            Self::Trainings => "it starts more trainings than are judged",
+        };
+        write!(f, "not read to its end: {why}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_told_in_a_line() {
+        let cut = Gap::Script.to_string();
+        assert_eq!(cut, "not read to its end: a script is longer, or deeper, than is read");
+        let absent = Gap::Absent("ConfigMap run".into());
+        assert_eq!(absent.to_string(), "ConfigMap run is not known yet: what it says is not read");
+        assert_eq!(
+            (Gap::Script.reason(), absent.reason()),
+            (Reason::NotReadToEnd, Reason::ReferenceNotFound)
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! Several trainings of one object: the worst decides. And the accelerators that one training has.
+
+use serde_json::{Value, json};
+use weighbridge::judgement::{Judgement, Verdict};
+
+use crate::{judged, source};
+
+/// A 70B model by FSDP, which needs many accelerators to share its states, and a small one.
+const LARGE: &str = "train.py --hidden_width 8192 --num_layers 80 --num_heads 64 --num_key_value_heads 8 \
+    --llama_intermediate_size 28672 --max_context_width 4096 --train_batch_size 1 --model_type llama_v2 \
+    --vocab_size 32000 --sharding_strategy full --activation_checkpointing 1 --offload_activations 0";
+const SMALL: &str = "train.py --hidden_width 1024 --num_layers 12 --num_heads 16 --num_key_value_heads 16 \
+    --llama_intermediate_size 2816 --max_context_width 1024 --train_batch_size 1 --model_type llama_v2 \
+    --vocab_size 32000 --sharding_strategy full --activation_checkpointing 1 --offload_activations 0";
+
+fn gpt(layers: u64, hidden: u64, sequence: u64) -> String {
+    format!(
+        "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers {layers} --hidden-size {hidden} \
+         --num-attention-heads 16 --seq-length {sequence} --max-position-embeddings {sequence} \
+         --micro-batch-size 1 --global-batch-size 64 --bf16 --vocab-size 32000 --use-mcore-models \
+         --attention-backend flash"
+    )
+}
+
+fn container(name: &str, script: &str, gpus: u64) -> Value {
+    json!({
+        "name": name,
+        "image": "trainer",
+        "command": ["bash", "-c", script],
+        "resources": {"limits": {"nvidia.com/gpu": gpus}},
+    })
+}
+
+fn template(containers: Value, init: Value) -> Value {
+    json!({"spec": {
+        "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+        "containers": containers,
+        "initContainers": init,
+    }})
+}
+
+fn job(template: &Value, pods: u64) -> Value {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "job"},
+        "spec": {"parallelism": pods, "template": template},
+    })
+}
+
+fn of_script(script: &str) -> Judgement {
+    judged(&job(&template(json!([container("main", script, 8)]), json!([])), 1))
+}
+
+fn accelerators(judgement: &Judgement) -> Option<&str> {
+    source(judgement, "accelerator.count").map(|(count, _)| count)
+}
+
+#[test]
+fn the_worst_of_several_trainings_of_a_script_decides_wherever_it_stands() {
+    let (small, large) = (gpt(12, 1024, 1024), gpt(80, 8192, 4096));
+    let alone = of_script(&large);
+    assert_eq!(alone.verdict, Verdict::OutOfMemory, "{}", alone.message);
+    assert_eq!(of_script(&small).verdict, Verdict::Fits);
+    for (script, which) in [
+        (format!("{small}\n{large}"), "second"),
+        (format!("{large}; {small}"), "first"),
+        (format!("{small} && {large}"), "second"),
+        (format!("{small} & {large} & wait"), "second"),
+        (format!("{small}; {small} --lr 1; {large}; python convert.py"), "third"),
+        (format!("f() {{ {large}; }}; {small}; f"), "second"),
+        (format!("for i in 1 2; do {small}; done; {large}"), "second"),
+    ] {
+        let judgement = of_script(&script);
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{script}: {}", judgement.message);
+        assert_eq!(judgement.memory, alone.memory, "{script}");
+        assert_eq!(judgement.advice.len(), alone.advice.len(), "{script}");
+        assert!(
+            judgement.warnings[0]
+                .contains(&format!("trainings are started; the {which} decides (container main)"))
+                || script.contains("--lr 1"),
+            "{script}: {:?}",
+            judgement.warnings
+        );
+    }
+    // Stages of one training, of which the last has the longest sequence.
+    let stages = of_script(&format!("{}\n{}", gpt(32, 4096, 1024), gpt(32, 4096, 65_536)));
+    assert_eq!(stages.memory, of_script(&gpt(32, 4096, 65_536)).memory);
+}
+
+#[test]
+fn a_training_that_is_started_twice_alike_is_one() {
+    let small = gpt(12, 1024, 1024);
+    let once = of_script(&small);
+    for script in [format!("{small}\n{small}"), format!("{small} --save /a\n{small} --save /b")] {
+        let twice = of_script(&script);
+        assert_eq!((twice.verdict, &twice.warnings), (once.verdict, &once.warnings), "{script}");
+    }
+}
+
+#[test]
+fn what_evaluates_prepares_or_looks_is_no_second_training() {
+    let small = gpt(12, 1024, 1024);
+    let once = of_script(&small);
+    for script in [
+        format!("python preprocess_data.py --x; {small}; torchrun evaluate.py --num-layers 80"),
+        format!("nvidia-smi; {small}; python export.py"),
+        format!("{small}; {} --skip-train", gpt(80, 8192, 4096)),
+    ] {
+        let judgement = of_script(&script);
+        assert_eq!((judgement.verdict, &judgement.memory), (Verdict::Fits, &once.memory), "{script}");
+    }
+}
+
+#[test]
+fn what_only_a_branch_starts_refuses_nothing_and_does_not_fit_in_silence() {
+    let (small, large) = (gpt(12, 1024, 1024), gpt(80, 8192, 4096));
+    for script in [
+        format!("if [ -f /data/x ]; then {large}; fi\n{small}"),
+        format!("[ -f /data/x ] && {large}; {small}"),
+        format!("if [ -f /data/x ]; then {large}; else {small}; fi"),
+    ] {
+        let judgement = of_script(&script);
+        assert_eq!(judgement.verdict, Verdict::Unknown, "{script}: {}", judgement.message);
+    }
+    assert_eq!(
+        of_script(&format!("if [ -f /data/x ]; then {small} --lr 1; fi\n{small}")).verdict,
+        Verdict::Fits
+    );
+}
+
+#[test]
+fn more_trainings_than_are_judged_are_a_gap() {
+    let many: Vec<String> = (1..=20).map(|n| gpt(n, 1024, 1024)).collect();
+    let judgement = of_script(&many.join("\n"));
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    assert!(judgement.message.contains("more trainings than are judged"), "{}", judgement.message);
+}
+
+#[test]
+fn every_container_that_asks_for_accelerators_is_read() {
+    let (small, large) = (gpt(12, 1024, 1024), gpt(80, 8192, 4096));
+    let alone = of_script(&large);
+    let main = |script: &str| container("main", script, 8);
+    let mut sidecar = container("beside", &large, 8);
+    sidecar["restartPolicy"] = "Always".into();
+    for (what, template) in [
+        ("beside", template(json!([main(&small), container("big", &large, 8)]), json!([]))),
+        ("smaller", template(json!([main(&small), container("big", &large, 4)]), json!([]))),
+        ("init", template(json!([container("main", "sleep inf", 0)]), json!([container("init", &large, 8)]))),
+        ("init beside", template(json!([main(&small)]), json!([container("init", &large, 8)]))),
+        ("sidecar", template(json!([container("main", "sleep inf", 0)]), json!([sidecar]))),
+    ] {
+        for object in [
+            job(&template, 1),
+            json!({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]}),
+            json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {
+                "Master": {"template": template},
+            }}}),
+        ] {
+            let judgement = judged(&object);
+            assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{what}: {}", judgement.message);
+            if what != "smaller" {
+                assert_eq!(judgement.memory, alone.memory, "{what}");
+                assert_eq!(accelerators(&judgement), Some("8"), "{what}");
+            }
+        }
+    }
+    // One that only looks at the hardware makes nothing a benchmark, and nothing a training.
+    let looks = json!([container("check", "nvidia-smi", 8)]);
+    let serves = judged(&job(&template(json!([container("main", "vllm serve x", 8)]), looks.clone()), 1));
+    assert_eq!(serves.verdict, Verdict::NotTraining);
+    let pytorchjob = json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {
+        "Master": {"template": template(json!([container("main", "bash /opt/train.sh", 8)]), looks)},
+    }}});
+    assert_eq!(judged(&pytorchjob).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn pods_whose_launch_meets_no_other_train_each_by_itself() {
+    let of = |launch: &str, pods: u64| {
+        judged(&job(&template(json!([container("main", &format!("{launch} {LARGE}"), 8)]), json!([])), pods))
+    };
+    let alone = of("torchrun --nproc_per_node 8", 1);
+    assert_ne!(alone.verdict, Verdict::Fits, "{}", alone.message);
+    for launch in [
+        "torchrun --nproc_per_node 8",
+        "torchrun --standalone --nproc_per_node=8",
+        "torchrun --nnodes=1 --nproc_per_node=8",
+        "accelerate launch --num_processes 8",
+        "python -m torch.distributed.run --nproc_per_node 8",
+    ] {
+        let each = of(launch, 16);
+        assert_eq!((each.verdict, accelerators(&each)), (alone.verdict, Some("8")), "{launch}");
+        let said = "each of 16 pods trains by itself: the launch is told of no other";
+        assert!(each.warnings.iter().any(|line| line == said), "{launch}: {:?}", each.warnings);
+    }
+    for launch in [
+        "torchrun --nproc_per_node 8 --nnodes 16",
+        "torchrun --nproc_per_node 8 --rdzv_endpoint=head:29500",
+        "PET_NNODES=16 torchrun --nproc_per_node 8",
+        "MASTER_ADDR=head WORLD_SIZE=16 torchrun --nproc_per_node 8",
+        "accelerate launch --num_machines 16 --num_processes 128",
+        "mpirun -np 128 python",
+    ] {
+        let together = of(launch, 16);
+        assert_eq!(accelerators(&together), Some("128"), "{launch}: {}", together.message);
+        assert_eq!(together.verdict, Verdict::Fits, "{launch}: {}", together.message);
+    }
+    // Of a launch that may be told by a file of the image nothing is sure.
+    let perhaps = of("deepspeed", 16);
+    assert!(!matches!(perhaps.verdict, Verdict::OutOfMemory | Verdict::Fits), "{}", perhaps.message);
+}
+
+#[test]
+fn a_kind_that_tells_its_pods_of_each_other_makes_one_training_of_them() {
+    let template = template(
+        json!([container("pytorch", &format!("torchrun --nproc_per_node 8 {LARGE}"), 8)]),
+        json!([]),
+    );
+    let judgement = judged(
+        &json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {
+            "Master": {"replicas": 1, "template": template}, "Worker": {"replicas": 15, "template": template},
+        }}}),
+    );
+    assert_eq!(
+        (judgement.verdict, accelerators(&judgement)),
+        (Verdict::Fits, Some("128")),
+        "{}",
+        judgement.message
+    );
+    assert!(!judgement.warnings.iter().any(|line| line.contains("trainings")), "{:?}", judgement.warnings);
+    let volcano = json!({"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "spec": {
+        "plugins": {"pytorch": ["--master=a"]},
+        "tasks": [{"name": "a", "replicas": 16, "template": template}],
+    }});
+    assert_eq!(accelerators(&judged(&volcano)), Some("128"));
+}
+
+#[test]
+fn only_groups_of_pods_that_run_the_training_count() {
+    let large = format!("torchrun --nproc_per_node 8 {LARGE}");
+    let of = |master: &Value, number: u64| {
+        let worker = template(json!([container("pytorch", &large, 8)]), json!([]));
+        judged(
+            &json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {
+                "Master": {"replicas": number, "template": master}, "Worker": {"replicas": 1, "template": worker},
+            }}}),
+        )
+    };
+    let alone = of(&template(json!([container("pytorch", "true", 0)]), json!([])), 1_000);
+    assert_eq!(accelerators(&alone), Some("8"));
+    assert_ne!(alone.verdict, Verdict::Fits, "{}", alone.message);
+    for idle in ["sleep inf", "tail -f /dev/null", "nvidia-smi -l 5", "vllm serve x"] {
+        let judgement = of(&template(json!([container("pytorch", idle, 8)]), json!([])), 1_000);
+        assert_eq!((judgement.verdict, accelerators(&judgement)), (alone.verdict, Some("8")), "{idle}");
+    }
+    // Of a command that nobody knows it is open whether it takes part.
+    let perhaps = of(&template(json!([container("pytorch", "/opt/start", 8)]), json!([])), 1_000);
+    assert!(!matches!(perhaps.verdict, Verdict::OutOfMemory | Verdict::Fits), "{}", perhaps.message);
+    let both = of(
+        &template(
+            json!([container("pytorch", &format!("torchrun --nproc_per_node 8 {SMALL}"), 8)]),
+            json!([]),
+        ),
+        1,
+    );
+    assert!(both.warnings[0].starts_with("2 trainings are started"), "{:?}", both.warnings);
+}
+
+#[test]
+fn trainings_of_a_wrapper_do_not_share_their_accelerators() {
+    let of = |model: &str, pods: u64| {
+        let template = template(
+            json!([container("pytorch", &format!("torchrun --nproc_per_node 8 {model}"), 8)]),
+            json!([]),
+        );
+        json!({"template": {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {
+            "Worker": {"replicas": pods, "template": template},
+        }}}})
+    };
+    let judgement =
+        judged(&json!({"apiVersion": "workload.codeflare.dev/v1beta2", "kind": "AppWrapper", "spec": {
+            "components": [of(SMALL, 64), of(LARGE, 1)],
+        }}));
+    assert_eq!(accelerators(&judgement), Some("8"), "{}", judgement.message);
+    assert_ne!(judgement.verdict, Verdict::Fits, "{}", judgement.message);
+}
