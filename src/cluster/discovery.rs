@@ -97,6 +97,11 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
     loop {
         watches.retain(|_, handles| !handles.iter().any(AbortHandle::is_finished));
         if let Some(served) = served(&client, cluster.reads).await {
+            let workloads = served.iter().filter_map(|(watched, _)| match watched {
+                Watched::Workload(kind) => Some(kind.slug),
+                Watched::Document(_) => None,
+            });
+            cluster.workloads.serve(workloads.collect());
             let wanted: BTreeSet<_> =
                 served.iter().map(|(watched, version)| (watched.slug(), *version)).collect();
             watches.retain(|watch, handles| {

@@ -7,10 +7,12 @@
 //! Objects come from outside, so each is read by itself and its size is bounded ([`source`], [`object`]). One that cannot
 //! be read hides no other.
 
+mod children;
 pub mod discovery;
 mod documents;
 pub mod follow;
 mod items;
+mod likeness;
 mod metrics;
 mod namespaces;
 mod nodes;
@@ -30,7 +32,9 @@ use kube::Client;
 use kube::api::ApiResource;
 use tokio_util::sync::CancellationToken;
 
+pub use children::{Claim, Standing};
 pub use documents::{Documents, Reads};
+pub use likeness::Likeness;
 pub use metrics::Metrics;
 pub use namespaces::{MODE_LABEL, Namespaces};
 pub use nodes::{Changed, Nodes};

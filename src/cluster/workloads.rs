@@ -19,8 +19,10 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::children::Standing;
 use super::documents::Documents;
 use super::follow::{Sink, Wanted};
+use super::likeness::Likeness;
 use super::metrics::Metrics;
 use super::nodes::{Nodes, Version};
 use super::refers::Refers;
@@ -55,8 +57,12 @@ pub struct Digest {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Whether its controlling owner is of a kind that is judged itself and makes objects like this.
+    /// Whether its owner counts, and not the object.
     pub child: bool,
+    /// Whether its owner covers it.
+    pub standing: Standing,
+    /// What its pods run.
+    pub likeness: Likeness,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// A hash of what was judged, and of the policy.
@@ -84,6 +90,8 @@ impl Digest {
             namespace: "team".into(),
             name: "llama".into(),
             child: false,
+            standing: Standing::Own,
+            likeness: Likeness::default(),
             deleting: false,
             judged: 0,
             documents: None,
@@ -100,6 +108,8 @@ impl Digest {
 pub struct Workloads {
     digests: RwLock<BTreeMap<String, Arc<Digest>>>,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<Arc<Digest>>>>,
+    /// The slugs of the kinds that the cluster serves; none before that is known.
+    pub(super) served: RwLock<Option<BTreeSet<&'static str>>>,
 }
 
 impl Workloads {
@@ -118,6 +128,16 @@ impl Workloads {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
+    }
+
+    /// Takes note that a child without an owner was judged by itself. What has changed meanwhile is left as it is.
+    pub fn judged_by_itself(&self, child: &Digest, verdict: Verdict, peak: Option<Bytes>) {
+        if self
+            .get(&child.uid)
+            .is_some_and(|now| now.judged == child.judged && now.standing == child.standing)
+        {
+            self.insert(Digest { child: false, standing: Standing::Own, verdict, peak, ..child.clone() });
+        }
     }
 
     pub(crate) fn insert(&self, digest: Digest) {
@@ -179,8 +199,8 @@ pub(super) struct WorkloadSink {
     list: u64,
     /// The uids that this watch has put there, and the latest list that had each.
     known: BTreeMap<String, u64>,
-    /// What trains nothing and is not kept: by a hash of the uid, what was judged, and the latest list that had it.
-    idle: BTreeMap<u64, (u64, u64)>,
+    /// What trains nothing and is not kept, by a hash of the uid.
+    idle: BTreeMap<u64, Idle>,
     /// What is to be read again, by namespace and name.
     stale: Turns<String>,
     waiting: BTreeSet<(String, String)>,
@@ -200,6 +220,20 @@ struct Judged {
     verdict: Verdict,
     peak: Option<Bytes>,
     rests_on_nodes: bool,
+}
+
+impl Judged {
+    const NOT_TRAINING: Self = Self { verdict: Verdict::NotTraining, peak: None, rests_on_nodes: false };
+}
+
+/// What is known of an object that trains nothing.
+struct Idle {
+    /// A hash of what was judged.
+    judged: u64,
+    /// How it stood.
+    standing: std::mem::Discriminant<Standing>,
+    /// The latest list that had it.
+    list: u64,
 }
 
 impl WorkloadSink {
@@ -282,27 +316,42 @@ impl Sink for WorkloadSink {
             return;
         };
         let judged = self.hash(object.value());
+        let owners = object.owners();
+        let before = self.workloads.get(uid);
+        let unchanged = before.as_ref().filter(|before| before.judged == judged);
+        let likeness = match unchanged {
+            Some(before) => before.likeness.clone(),
+            None => self.likeness(object.value(), &owners),
+        };
+        let standing = match self.workloads.standing(self.kind, namespace, &owners, || likeness.clone()) {
+            // An owner that was found missing is still missing until a cache knows it.
+            Standing::Waiting(_) if unchanged.is_some_and(|before| before.standing == Standing::Own) => {
+                Standing::Own
+            }
+            standing => standing,
+        };
+        let as_now = Idle { judged, standing: std::mem::discriminant(&standing), list: self.list };
         let idle = hash(&uid);
-        if let Some((as_before, list)) = self.idle.get_mut(&idle)
-            && *as_before == judged
+        if let Some(before) = self.idle.get_mut(&idle)
+            && (before.judged, before.standing) == (judged, as_now.standing)
         {
-            *list = self.list;
+            before.list = self.list;
             return;
         }
-        let child = judged_owner(self.kind, &object.owners()).is_some();
         let refers = Refers::of(object.value());
         let documents = refers.documents.then(|| self.documents.version(namespace));
         let nodes = self.nodes.version(&refers.labels);
-        let before = self.workloads.get(uid);
-        let same = before.as_ref().filter(|before| {
-            (before.judged, before.documents) == (judged, documents)
+        let same = unchanged.filter(|before| {
+            (&before.standing, before.documents) == (&standing, documents)
                 && before.nodes.is_none_or(|version| version == nodes)
         });
-        let found = match same {
+        let covered = matches!(standing, Standing::Covered | Standing::Waiting(_));
+        let (child, found) = match same {
             Some(same) => {
-                Judged { verdict: same.verdict, peak: same.peak, rests_on_nodes: same.nodes.is_some() }
+                let rests_on_nodes = same.nodes.is_some();
+                (same.child, Judged { verdict: same.verdict, peak: same.peak, rests_on_nodes })
             }
-            None if child => Judged { verdict: Verdict::NotTraining, peak: None, rests_on_nodes: false },
+            None if covered => (true, Judged::NOT_TRAINING),
             None => {
                 if self.must_wait(namespace, name) {
                     self.put_off(namespace, name);
@@ -314,9 +363,13 @@ impl Sink for WorkloadSink {
                 }
                 let (found, took) = self.judge(object.value());
                 self.charge(namespace, took);
-                match found {
-                    Some(found) => found,
-                    None => return,
+                match (found, &standing) {
+                    (None, _) => return,
+                    // Operators make such children too. Only what would be refused is told of.
+                    (Some(found), Standing::Differs { .. }) if found.verdict != Verdict::OutOfMemory => {
+                        (true, Judged::NOT_TRAINING)
+                    }
+                    (Some(found), _) => (false, found),
                 }
             }
         };
@@ -327,6 +380,8 @@ impl Sink for WorkloadSink {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             child,
+            standing,
+            likeness,
             deleting: object.is_being_deleted(),
             judged,
             documents,
@@ -336,7 +391,7 @@ impl Sink for WorkloadSink {
             peak: found.peak,
         };
         if !worth_keeping(&digest, &refers) {
-            self.idle.insert(idle, (judged, self.list));
+            self.idle.insert(idle, as_now);
             self.forget(&digest.uid);
             return;
         }
@@ -344,7 +399,8 @@ impl Sink for WorkloadSink {
         self.known.insert(digest.uid.clone(), self.list);
         let told = |digest: &Digest| {
             let Digest { judged, documents, nodes, deleting, verdict, peak, .. } = digest;
-            (*judged, *documents, *nodes, *deleting, *verdict, *peak, digest.progress.clone())
+            let around = (digest.progress.clone(), digest.standing.clone());
+            (*judged, *documents, *nodes, *deleting, *verdict, *peak, around)
         };
         if before.is_none_or(|before| told(&before) != told(&digest)) {
             self.workloads.insert(digest);
@@ -363,7 +419,7 @@ impl Sink for WorkloadSink {
         for uid in gone {
             self.forget(&uid);
         }
-        self.idle.retain(|_, (_, list)| *list == self.list);
+        self.idle.retain(|_, idle| idle.list == self.list);
     }
 
     fn wakes(&self) -> Option<watch::Receiver<()>> {
@@ -404,6 +460,16 @@ impl Drop for WorkloadSink {
 }
 
 impl WorkloadSink {
+    /// What its pods run; not looked for where nothing is held against it.
+    fn likeness(&self, object: &Value, owners: &[OwnerReference]) -> Likeness {
+        if self.kind.makes.is_empty() && judged_owner(self.kind, owners).is_none() {
+            return Likeness::default();
+        }
+        let around = super::surroundings(&self.nodes, &self.documents);
+        let likeness = || Likeness::of(self.kind, object, &around, &self.policies.current().catalogue);
+        catch_unwind(AssertUnwindSafe(likeness)).unwrap_or_default()
+    }
+
     /// What is found, and how long that took.
     fn judge(&self, object: &Value) -> (Option<Judged>, Duration) {
         let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
@@ -445,11 +511,13 @@ fn hash(value: &impl std::hash::Hash) -> u64 {
     hasher.finish()
 }
 
-/// A pod that doesn't train has nothing to say: no object is its child, and it has no estimate. But a document that comes
-/// later may be its script.
+/// A pod that doesn't train has nothing to say: it has no child and no estimate. But one that asks for accelerators is kept
+/// while its owner is not known, and while a document that comes later may be its script.
 fn worth_keeping(digest: &Digest, refers: &Refers) -> bool {
+    let waits = matches!(digest.standing, Standing::Waiting(_)) && digest.likeness.asks_for_accelerators();
     let may_train_later = digest.documents.is_some() && refers.accelerators;
     !digest.kind.makes.is_empty()
+        || waits
         || (!digest.child && (digest.verdict != Verdict::NotTraining || may_train_later))
 }
 

@@ -18,7 +18,9 @@ use crate::api::{
     status::{Circumstances, status},
     v1alpha1::{TrainingEstimate, TrainingEstimateStatus},
 };
-use crate::cluster::{self, Cluster, MODE_LABEL, Object, Refers, Source, discovery, rests_on_nodes};
+use crate::cluster::{
+    self, Claim, Cluster, Digest, MODE_LABEL, Object, Refers, Source, Standing, discovery, rests_on_nodes,
+};
 use crate::judge::{Ask, judge};
 use crate::judgement::{Judgement, Verdict};
 use crate::webhook::Mode;
@@ -101,6 +103,11 @@ impl Reconciler {
     /// Sees to it that a workload has its estimate.
     async fn workload(&self, uid: &str) -> Result<Outcome, Error> {
         let Some(workload) = self.cluster.workloads.get(uid) else { return Ok(Outcome::Done) };
+        if let Standing::Waiting(claim) = &workload.standing
+            && !workload.deleting
+        {
+            return self.child(&workload, claim).await;
+        }
         if !desired::wants_estimate(&workload) {
             return Ok(Outcome::Done);
         }
@@ -123,6 +130,48 @@ impl Reconciler {
         }
         let [first, second] = names;
         Err(Error::NamesTaken(first, second))
+    }
+
+    /// Sees to it that a child whose owner no cache knew is judged by itself, unless an owner covers it after all.
+    async fn child(&self, child: &Digest, claim: &Claim) -> Result<Outcome, Error> {
+        match self.cluster.workloads.standing_again(child) {
+            Standing::Covered => return Ok(Outcome::Done),
+            // A cache will know it soon.
+            Standing::Waiting(_) if self.exists(&child.namespace, claim).await? => {
+                return Ok(Outcome::Waiting);
+            }
+            _ => {}
+        }
+        let resource = discovery::resource(child.kind, version(&child.api_version));
+        let source = self.source(resource, Some(&child.namespace));
+        let Some(object) = source.get(&child.name).await? else { return Ok(Outcome::Done) };
+        if object.uid() != Some(child.uid.as_str()) {
+            return Ok(Outcome::Done);
+        }
+        let around = self.cluster.surroundings();
+        let policy = self.cluster.policies.current();
+        let judging = tokio::task::spawn_blocking(move || {
+            let ask = Ask { advice: false, ..Ask::default() };
+            judge(object.value(), &around, &policy.catalogue, &policy.rules, &ask)
+        });
+        let judgement = judging.await.map_err(|_| Error::Judge)?;
+        let peak = judgement.memory.map(|memory| memory.peak_bytes);
+        // The cache tells of it, and then it gets its estimate like any workload.
+        self.cluster.workloads.judged_by_itself(child, judgement.verdict, peak);
+        Ok(Outcome::Done)
+    }
+
+    /// Whether an owner is there.
+    async fn exists(&self, namespace: &str, claim: &Claim) -> Result<bool, Error> {
+        let Some(kind) = kinds::find(claim.group, claim.kind) else { return Ok(false) };
+        for version in kind.versions {
+            let resource = discovery::resource(kind, version);
+            let source = self.source(resource, Some(namespace)).metadata_only();
+            if let Some(owner) = source.get(&claim.name).await? {
+                return Ok(owner.uid() == Some(claim.uid.as_str()));
+            }
+        }
+        Ok(false)
     }
 
     /// Sees to it that an estimate's status is its judgement.
@@ -214,9 +263,12 @@ impl Reconciler {
             return Ok(false);
         }
         let exempt = policy.exemptions.namespace(namespace).or_else(|| {
-            workload.and_then(|workload| {
-                policy.exemptions.pods(&workload.kind.pod_groups(workload.object.value()))
-            })
+            let around = self.cluster.surroundings();
+            let exempt = |workload: &Workload| {
+                let object = workload.object.value();
+                policy.exemptions.pods(workload.kind, object, &around, &policy.catalogue)
+            };
+            workload.and_then(exempt)
         });
         if exempt.is_some() {
             return Ok(false);
@@ -286,6 +338,11 @@ impl Reconciler {
     fn metrics(&self) -> &Metrics {
         &self.settings.metrics
     }
+}
+
+/// The version of an `apiVersion`.
+fn version(api_version: &str) -> &str {
+    api_version.rsplit('/').next().unwrap_or(api_version)
 }
 
 fn reference(object: &Object, resource: &ApiResource) -> ObjectReference {

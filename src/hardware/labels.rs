@@ -35,6 +35,12 @@ const KEYS: &[Key<'static>] = &[
     Key::machine("beta.kubernetes.io/instance-type"),
 ];
 
+/// The key with NVML's total in MiB.
+pub const MEMORY: &str = "nvidia.com/gpu.memory";
+
+/// How much more than the catalogue knows a reading may be: cards of one name come with more memory than at first.
+const MOST_MORE: f64 = 1.25;
+
 /// Keys with a marketing amount of memory, and the unit of a bare number.
 const MARKETED: &[(&str, Bytes)] = &[
     ("karpenter.k8s.aws/instance-gpu-memory", Bytes::from_mib(1)),
@@ -50,9 +56,6 @@ const COUNTS: &[&str] = &[
     "karpenter.k8s.aws/instance-accelerator-count",
     "gpu.nvidia.com/count",
 ];
-
-/// The key of NVML's total memory in MiB.
-const MEMORY: &str = "nvidia.com/gpu.memory";
 
 /// The key of GKE's MIG profile.
 const PARTITION: &str = "cloud.google.com/gke-gpu-partition-size";
@@ -157,6 +160,14 @@ pub fn of_labels<'a, 'c>(
 }
 
 impl Labelled<'_> {
+    /// Whether the labels tell of much more memory than the accelerator has, or the part of it that they name.
+    pub fn overstates(&self, catalogue: &Catalogue) -> bool {
+        let part =
+            |card| self.partition.as_deref().and_then(|profile| partition::on(catalogue, card, profile));
+        let has = self.accelerator.map(|card| part(card).map_or(card.memory, |slice| slice.memory));
+        self.memory.zip(has).is_some_and(|(told, has)| told > has.scale(MOST_MORE))
+    }
+
     /// What one process can address, as far as labels and catalogue tell. Of a shared accelerator, all of it: how
     /// much of it the others take is not known.
     pub fn usable(&self, catalogue: &Catalogue) -> Option<Bytes> {
@@ -267,6 +278,23 @@ mod tests {
         assert_eq!(labelled.memory, Some(Bytes::from_mib(81_251)));
         assert_eq!(labelled.count, Some(8));
         assert_eq!(labelled.usable(Catalogue::builtin()), Some(Bytes::from_mib(81_048)));
+    }
+
+    #[test]
+    fn a_reading_of_much_more_than_there_is_overstates() {
+        let product = |product| ("nvidia.com/gpu.product", product);
+        for (product, memory, expected) in [
+            (product("NVIDIA-H100-80GB-HBM3"), "999999", true),
+            (product("NVIDIA-H100-80GB-HBM3"), "81559", false),
+            (product("NVIDIA-H100-80GB-HBM3"), "10000", false),
+            (product("NVIDIA-H100"), "65247", false),
+            (product("NVIDIA-A100-SXM4-80GB-MIG-3g.40gb"), "40192", false),
+            (product("NVIDIA-A100-SXM4-80GB-MIG-3g.40gb"), "81251", true),
+            (product("NVIDIA-Z900"), "999999", false),
+        ] {
+            let labelled = read(&[product, (MEMORY, memory)]).unwrap();
+            assert_eq!(labelled.overstates(Catalogue::builtin()), expected, "{product:?} {memory}");
+        }
     }
 
     #[test]

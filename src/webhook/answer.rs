@@ -2,6 +2,8 @@
 //!
 //! What goes wrong admits: a panic, a spent deadline, an object that can't be read. Each is told in a warning, noted in
 //! the audit log, and counted.
+//!
+//! A review of a [`scale`] shows no object. The object is read first, and the rest of the way is that of an update.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,15 +16,16 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::children::{self, Parent};
+use super::children;
 use super::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use super::metrics::{Metrics, Review as Counted};
 use super::mode::{self, Mode, Namespace};
 use super::overrides::{self, Override};
 use super::review::{Cause, Details, Operation, Request, Response, Review, Status, Unanswerable};
+use super::scale::{self, Scaled};
 use super::{message, namespaces, ratchet};
-use crate::cluster::{Cluster, MODE_LABEL};
-use crate::config::policy::{Exempt, Exemptions, Policy};
+use crate::cluster::{Cluster, MODE_LABEL, Standing, Workloads};
+use crate::config::policy::{Exempt, Policy};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
 use crate::judgement::Judgement;
@@ -39,6 +42,8 @@ pub struct Webhook {
     metrics: Metrics,
     /// As many judgements at a time as there are processors: more would only take longer each.
     at_once: Arc<Semaphore>,
+    /// Reads of what is scaled.
+    reads: Semaphore,
     judge: Judge,
 }
 
@@ -48,6 +53,7 @@ enum Failure {
     Unreadable,
     Panicked,
     DeadlineSpent,
+    ScaleUnread,
 }
 
 impl Failure {
@@ -57,6 +63,7 @@ impl Failure {
             Self::Unreadable => "unreadable",
             Self::Panicked => "panic",
             Self::DeadlineSpent => "deadline",
+            Self::ScaleUnread => "scale",
         }
     }
 
@@ -65,6 +72,7 @@ impl Failure {
             Self::Unreadable => "weighbridge could not read this object, and admits it unjudged",
             Self::Panicked => "weighbridge failed to judge this object, and admits it unjudged",
             Self::DeadlineSpent => "weighbridge had no time to judge this object, and admits it unjudged",
+            Self::ScaleUnread => "weighbridge could not read what is scaled, and admits the change unjudged",
         }
     }
 }
@@ -81,13 +89,19 @@ impl Webhook {
     pub fn new(client: Client, cluster: Arc<Cluster>, metrics: Metrics) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let at_once = Arc::new(Semaphore::new(processors));
-        Self { client, cluster, metrics, at_once, judge }
+        Self { client, cluster, metrics, at_once, reads: Semaphore::new(scale::READS), judge }
     }
 
     /// With another judge.
     #[cfg(test)]
     pub(super) fn judging_by(self, judge: Judge) -> Self {
         Self { judge, ..self }
+    }
+
+    /// The workloads that it knows.
+    #[cfg(test)]
+    pub(super) fn workloads(&self) -> &Workloads {
+        &self.cluster.workloads
     }
 
     /// What it counts.
@@ -138,13 +152,43 @@ impl Webhook {
         if namespaces::is_one(&request) {
             return Ok(self.relabelled(&request));
         }
+        if let Some(scaled) = scale::of(&request) {
+            return self.scaled(&scaled, &request, allowance).await;
+        }
         let Some(kind) = weighed(&request) else { return Ok(passed(&request, None, None)) };
+        self.weigh(kind, request, allowance).await
+    }
+
+    /// A change of a scale, judged as an update of the object.
+    async fn scaled(
+        &self,
+        scaled: &Scaled,
+        request: &Request,
+        allowance: Duration,
+    ) -> Result<Considered, Failure> {
+        let permit = self.reads.acquire().await.map_err(|_| Failure::ScaleUnread)?;
+        let stored = scaled.read(&self.client, allowance / 2).await.ok_or(Failure::ScaleUnread)?;
+        drop(permit);
+        let mut considered = self.weigh(scaled.kind, scaled.whole(request, stored), allowance).await?;
+        let verdict = considered.counted.verdict;
+        scaled.tell(verdict, &mut considered.decided, &mut considered.status);
+        Ok(considered)
+    }
+
+    /// An object of a kind that is weighed.
+    async fn weigh(
+        &self,
+        kind: &'static Kind,
+        request: Request,
+        allowance: Duration,
+    ) -> Result<Considered, Failure> {
         if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
             return Ok(passed(&request, Some(kind), None));
         }
 
         let policy = self.cluster.policies.current();
-        if let Some(exempt) = exempt(&policy.exemptions, &request, kind) {
+        let around = self.cluster.surroundings();
+        if let Some(exempt) = exempt(&policy, &around, &request, kind) {
             let mut passed = passed(&request, Some(kind), None);
             passed.counted.decision = "exempt";
             passed.decided.notes.insert("exempt", exempt.name().to_owned());
@@ -155,21 +199,14 @@ impl Webhook {
         if mode == Mode::Off {
             return Ok(passed(&request, Some(kind), Some(mode)));
         }
-        match children::parent(kind, &request.namespace, &request.object, &self.cluster.workloads) {
-            Parent::None => {}
-            Parent::Known => return Ok(passed(&request, Some(kind), Some(mode))),
-            Parent::Unknown => {
-                let mut passed = passed(&request, Some(kind), Some(mode));
-                passed.decided.notes.insert("owner", "unknown".to_owned());
-                return Ok(passed);
-            }
-        }
-
+        let user = &request.user_info;
         let weighing = Weighing {
+            workloads: self.cluster.workloads.clone(),
             kind,
             mode,
-            may_override: policy.overrides.allow(&request.user_info.username, &request.user_info.groups),
-            around: self.cluster.surroundings(),
+            may_override: policy.overrides.allow(&user.username, &user.groups),
+            may_place: policy.placement.allows(&user.username, &user.groups),
+            around,
             policy,
             judge: self.judge,
         };
@@ -242,9 +279,11 @@ impl Webhook {
 
 /// What judges, for a thread of its own.
 struct Weighing {
+    workloads: Arc<Workloads>,
     kind: &'static Kind,
     mode: Mode,
     may_override: bool,
+    may_place: bool,
     around: Arc<Surroundings>,
     policy: Arc<Policy>,
     judge: Judge,
@@ -252,21 +291,40 @@ struct Weighing {
 
 impl Weighing {
     fn weigh(&self, request: Request) -> Considered {
+        let standing = children::standing(
+            self.kind,
+            &request.namespace,
+            &request.object,
+            &self.workloads,
+            &self.around,
+            &self.policy,
+        );
+        let owner = children::note(&standing);
+        if matches!(standing, Standing::Covered | Standing::Waiting(_)) {
+            let mut passed = passed(&request, Some(self.kind), Some(self.mode));
+            passed.decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
+            return passed;
+        }
         let new = self.judged(&request.object, &request);
         let old = self.old(&new, &request);
         let ratchet = match &old {
             _ if request.operation != Operation::Update || self.fault(&new).is_none() => None,
             None => Some(Ratchet::SameJob),
             Some(old) if self.fault(old).is_some() => Some(Ratchet::AlreadySo),
-            Some(_) => self.only_placement_ruins(&request).then_some(Ratchet::SameJob),
+            Some(_) => (self.may_place && self.only_placement_ruins(&request)).then_some(Ratchet::SameJob),
         };
         // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
         let given = match ratchet {
             Some(Ratchet::SameJob) => Override::None,
             _ => overrides::of(&new, old.as_ref(), self.may_override),
         };
-        let decided =
+        let spared = standing == Standing::Differs { spared: true } && self.fault(&new).is_some();
+        let ratchet = ratchet.or(spared.then_some(Ratchet::Owner));
+        let mut decided =
             decide(&Case { judgement: &new, mode: self.mode, unknown: self.policy.unknown, given, ratchet });
+        if !decided.notes.is_empty() {
+            decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
+        }
         self.tell(&request, &new, &decided);
         let decision = match (&decided.denied, decided.warnings.is_empty()) {
             (Some(_), _) => "denied",
@@ -292,7 +350,7 @@ impl Weighing {
     fn old(&self, new: &Judgement, request: &Request) -> Option<Judgement> {
         let hangs = request.operation == Operation::Update
             && self.fault(new).is_some()
-            && !ratchet::same_job(self.kind, &request.old_object, &request.object);
+            && !ratchet::same_job(self.kind, &request.old_object, &request.object, self.may_place);
         hangs.then(|| self.judged(&request.old_object, request))
     }
 
@@ -344,12 +402,12 @@ impl Weighing {
 }
 
 /// What exempts a request, the cheapest reason first.
-fn exempt(exemptions: &Exemptions, request: &Request, kind: &Kind) -> Option<Exempt> {
-    let user = &request.user_info;
+fn exempt(policy: &Policy, around: &Surroundings, request: &Request, kind: &Kind) -> Option<Exempt> {
+    let (exemptions, user) = (&policy.exemptions, &request.user_info);
     exemptions
         .namespace(&request.namespace)
         .or_else(|| exemptions.user(&user.username, &user.groups))
-        .or_else(|| exemptions.pods(&kind.pod_groups(&request.object)))
+        .or_else(|| exemptions.pods(kind, &request.object, around, &policy.catalogue))
 }
 
 /// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.

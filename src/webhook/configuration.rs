@@ -115,11 +115,13 @@ fn bare_entry(settings: &Settings) -> ValidatingWebhook {
 }
 
 fn rule(kind: &Kind) -> RuleWithOperations {
+    let scale = kind.scale.map(|_| format!("{}/scale", kind.plural));
     RuleWithOperations {
         api_groups: Some(vec![kind.group.into()]),
         api_versions: Some(kind.versions.iter().map(|version| (*version).to_owned()).collect()),
         operations: Some(vec!["CREATE".into(), "UPDATE".into()]),
-        resources: Some(vec![kind.plural.into()]),
+        // A definition without the subresource makes the second name harmless.
+        resources: Some(std::iter::once(kind.plural.to_owned()).chain(scale).collect()),
         scope: Some("Namespaced".into()),
     }
 }
@@ -173,7 +175,10 @@ mod tests {
             // The apiserver wants at least three parts.
             assert!(webhook.name.split('.').count() >= 3);
             assert_eq!(webhook.side_effects, "None");
-            assert_eq!(webhook.rules.as_ref().unwrap()[0].resources, Some(vec![kind.plural.to_owned()]));
+            let resources = webhook.rules.as_ref().unwrap()[0].resources.clone().unwrap();
+            let built_in = ["batch", ""].contains(&kind.group);
+            assert_eq!(resources[0], kind.plural);
+            assert_eq!(resources.get(1).cloned(), (!built_in).then(|| format!("{}/scale", kind.plural)));
             assert!(webhook.client_config.ca_bundle.is_none());
         }
     }

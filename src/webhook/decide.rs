@@ -1,7 +1,7 @@
 //! The decision, over plain data.
 //!
 //! ```text
-//! would be refused   mode enforce, no override, not an UPDATE of what already was    denied
+//! would be refused   mode enforce, no override, nothing that forbids a refusal       denied
 //!                    otherwise in enforce or warn                                    a warning
 //!                    in audit                                                        noted
 //! tight, unknown     in enforce or warn                                              a warning, where the policy says so
@@ -30,17 +30,19 @@ pub(super) struct Case<'a> {
     pub(super) unknown: Unknown,
     /// What was made of a reason to override.
     pub(super) given: Override,
-    /// Why this UPDATE may not be refused, where it may not.
+    /// Why it may not be refused, where it may not.
     pub(super) ratchet: Option<Ratchet>,
 }
 
-/// Why an UPDATE may not be refused.
+/// Why an object may not be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ratchet {
     /// Only what queues and controllers write has changed, or is what would be refused.
     SameJob,
     /// The old object would be refused as well.
     AlreadySo,
+    /// It is a child that runs another command than its owner, whose annotations say what it trains.
+    Owner,
 }
 
 /// Why an object would be refused.
@@ -154,7 +156,8 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
     match case.ratchet.filter(|_| fault.is_some()) {
         Some(Ratchet::SameJob) => notes.insert("update", "same-job".to_owned()),
         Some(Ratchet::AlreadySo) => notes.insert("update", "already-so".to_owned()),
-        None => None,
+        // Its note tells how it differs from the owner.
+        Some(Ratchet::Owner) | None => None,
     };
     notes
 }

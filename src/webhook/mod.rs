@@ -5,8 +5,8 @@
 //! ```
 //!
 //! [`router`] is the edge, [`answer`] gathers what a decision needs, and [`decide`] decides over plain data. Nothing is
-//! written here: the side effects are none, and the controller audits what slipped by. The one network call is the
-//! namespace that no cache knows yet ([`mode`]).
+//! written here: the side effects are none, and the controller audits what slipped by. There are two network calls: the
+//! namespace that no cache knows yet ([`mode`]), and the object that a review of its [`scale`] does not show.
 
 mod answer;
 mod children;
@@ -19,9 +19,11 @@ mod metrics;
 mod mode;
 mod namespaces;
 mod overrides;
+mod placement;
 mod ratchet;
 mod review;
 mod router;
+mod scale;
 #[cfg(test)]
 mod tests;
 
@@ -29,4 +31,5 @@ pub use answer::Webhook;
 pub use metrics::Metrics;
 pub use mode::Mode;
 pub use overrides::Overrides;
+pub use placement::Placement;
 pub use router::router;

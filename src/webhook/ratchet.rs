@@ -2,16 +2,19 @@
 //!
 //! An object that is already there must stay editable: queues unsuspend it and choose its nodes, controllers write its
 //! status, and a rule that was tightened later doesn't undo what was admitted before. So an UPDATE is refused only if
-//! the new object would be, the old one would not, and they differ in more than
+//! the new object would be, the old one would not, and they differ in more than what may change freely:
 //!
-//! - `suspend`, wherever the kind has it,
-//! - `status`,
-//! - metadata, of the object and of its templates, other than our annotations,
-//! - where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates; and what
-//!   queues write of that into lists of the kind's own (a TrainJob's overrides, an AppWrapper's `podSetInfos`).
+//! | field | who may change it freely |
+//! | --- | --- |
+//! | `suspend`, wherever the kind has it; `status`; metadata other than labels and annotations | everybody |
+//! | labels, and annotations that are not ours, of the object and of its templates | accounts that may [place](super::placement) pods |
+//! | where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates; what queues write of that into lists of the kind's own (a TrainJob's overrides, an AppWrapper's `podSetInfos`) | the same |
+//!
+//! Labels and foreign annotations are in the second row because some of them choose accelerators: a queue's name, a
+//! chip's family, a share of a GPU. A change of any other label costs a second judgement and is admitted.
 //!
 //! A queue may write the whole object back, with defaults and empty fields that nobody has chosen, and so they may differ
-//! in more than it decided. So an UPDATE isn't refused either if the new object would pass with its pods
+//! in more than it decided. So its UPDATE isn't refused either if the new object would pass with its pods
 //! [placed as before](placed_as_before): then the placement alone is what ruins it.
 //!
 //! What is being deleted passes: removing the last finalizer is an UPDATE.
@@ -35,9 +38,9 @@ pub(super) fn is_being_deleted(old: &Value) -> bool {
     old.pointer("/metadata/deletionTimestamp").is_some_and(|moment| !moment.is_null())
 }
 
-/// Whether the objects differ in nothing that a person decides.
-pub(super) fn same_job(kind: &Kind, old: &Value, new: &Value) -> bool {
-    job(kind, old) == job(kind, new)
+/// Whether the objects differ in nothing but what this account may change freely.
+pub(super) fn same_job(kind: &Kind, old: &Value, new: &Value, may_place: bool) -> bool {
+    job(kind, old, may_place) == job(kind, new, may_place)
 }
 
 /// The new object with its pods placed as the old one's.
@@ -72,13 +75,17 @@ fn place(old: &Value, new: &mut Value) {
 }
 
 /// The object without what may change freely.
-fn job(kind: &Kind, object: &Value) -> Value {
+fn job(kind: &Kind, object: &Value, may_place: bool) -> Value {
     let mut job = object.clone();
     if let Some(fields) = job.as_object_mut() {
         fields.remove("status");
     }
     if let Some(pointer) = kind.suspend {
         remove(&mut job, pointer);
+    }
+    if !may_place {
+        keep_labels_and_annotations(&mut job);
+        return job;
     }
     for pointer in kind.placements {
         if let Some(list) = job.pointer_mut(pointer) {
@@ -90,6 +97,29 @@ fn job(kind: &Kind, object: &Value) -> Value {
     }
     strip(&mut job);
     job
+}
+
+/// Reduces every metadata to its labels and annotations, however deep.
+fn keep_labels_and_annotations(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(keep_labels_and_annotations),
+        Value::Object(fields) => {
+            for (key, field) in fields.iter_mut() {
+                match field {
+                    Value::Object(metadata) if key == "metadata" => {
+                        metadata.retain(|key, value| {
+                            ["annotations", "labels"].contains(&key.as_str()) && !is_empty(value, &[])
+                        });
+                    }
+                    _ => keep_labels_and_annotations(field),
+                }
+            }
+            if fields.get("metadata").is_some_and(|metadata| is_empty(metadata, &[])) {
+                fields.remove("metadata");
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Removes what queues write of placement from a list of the kind's own, and the items that said nothing else.
@@ -206,7 +236,15 @@ mod tests {
         let mut new = pytorchjob();
         change(&mut new);
         assert_ne!(new, pytorchjob(), "the change changes something");
-        !same_job(kind, &pytorchjob(), &new)
+        !same_job(kind, &pytorchjob(), &new, true)
+    }
+
+    /// Whether an account that may not place pods changes the job.
+    fn changed_by_a_tenant(change: impl Fn(&mut Value)) -> bool {
+        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        let mut new = pytorchjob();
+        change(&mut new);
+        !same_job(kind, &pytorchjob(), &new, false)
     }
 
     fn at<'a>(object: &'a mut Value, path: &str) -> &'a mut Value {
@@ -242,6 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_is_no_queue_may_not_choose_where_pods_run() {
+        assert!(!changed_by_a_tenant(|o| *at(o, "/spec/runPolicy/suspend") = json!(false)));
+        assert!(!changed_by_a_tenant(|o| o["status"] = json!({"startTime": "2026-01-01T00:00:00Z"})));
+        assert!(!changed_by_a_tenant(|o| o["metadata"]["finalizers"] = json!(["a/b"])));
+        assert!(!changed_by_a_tenant(|o| o["metadata"]["ownerReferences"] = json!([{"uid": "u"}])));
+        assert!(!changed_by_a_tenant(|o| at(o, TEMPLATE)["metadata"]["labels"] = json!({})));
+        assert!(
+            !changed_by_a_tenant(|o| at(o, "/spec/pytorchReplicaSpecs/Worker")["metadata"] = json!(null))
+        );
+        for (directive, value) in [
+            ("nodeSelector", json!({"nvidia.com/gpu.product": "Tesla-T4"})),
+            ("affinity", json!({"nodeAffinity": {}})),
+            ("tolerations", json!([{"operator": "Exists"}])),
+        ] {
+            let changed = changed_by_a_tenant(|o| at(o, TEMPLATE)["spec"][directive] = value.clone());
+            assert!(changed, "{directive}");
+        }
+        let queue = "kueue.x-k8s.io/queue-name";
+        assert!(changed_by_a_tenant(|o| o["metadata"]["labels"] = json!({queue: "small-gpus"})));
+        assert!(changed_by_a_tenant(|o| at(o, TEMPLATE)["metadata"]["labels"] = json!({"a": "b"})));
+        assert!(changed_by_a_tenant(
+            |o| at(o, TEMPLATE)["metadata"]["annotations"]["gpu-memory"] = json!("4000")
+        ));
+    }
+
+    #[test]
     fn what_a_person_decides_is_a_change_of_the_job() {
         assert!(changed(|o| o["metadata"]["annotations"]["weighbridge.dev/model"] = json!("llama-2-7b")));
         assert!(changed(|o| o["metadata"]["annotations"]["weighbridge.dev/layers"] = json!("96")));
@@ -257,9 +321,10 @@ mod tests {
         let old = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "main"}]}});
         let mut new = old.clone();
         new["spec"]["nodeSelector"] = json!({"zone": "a"});
-        assert!(same_job(kind, &old, &new));
+        assert!(same_job(kind, &old, &new, true));
+        assert!(!same_job(kind, &old, &new, false));
         new["spec"]["containers"][0]["image"] = json!("other");
-        assert!(!same_job(kind, &old, &new));
+        assert!(!same_job(kind, &old, &new, true));
     }
 
     #[test]
@@ -340,7 +405,12 @@ mod tests {
         ] {
             let kind = kinds::find(group, kind).unwrap();
             let object = |spec: &Value| json!({"metadata": {"name": "a"}, "spec": spec});
-            assert_eq!(same_job(kind, &object(&spec), &object(&written)), same, "{} {written}", kind.slug);
+            assert_eq!(
+                same_job(kind, &object(&spec), &object(&written), true),
+                same,
+                "{} {written}",
+                kind.slug
+            );
         }
     }
 }

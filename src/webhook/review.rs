@@ -82,6 +82,9 @@ pub(super) struct Request {
     pub(super) uid: String,
     /// The kind of the object as it was sent to us, which `matchPolicy: Equivalent` may have converted.
     pub(super) kind: GroupVersionKind,
+    /// The resource that is asked for, whose part `sub_resource` is.
+    #[serde(default)]
+    pub(super) resource: GroupVersionResource,
     /// `status`, `scale`, …; empty for the object itself.
     #[serde(default)]
     pub(super) sub_resource: String,
@@ -114,6 +117,17 @@ impl GroupVersionKind {
     pub(super) fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
+}
+
+/// Names a resource.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct GroupVersionResource {
+    #[serde(default)]
+    pub(super) group: String,
+    #[serde(default)]
+    pub(super) version: String,
+    #[serde(default)]
+    pub(super) resource: String,
 }
 
 /// What is to be done to the object.

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{Metrics, Overrides, Webhook, router};
-use crate::cluster::{Cluster, Reads};
+use crate::cluster::{Cluster, Digest, Likeness, Reads};
 use crate::config::policy::{Exemptions, Policies, Policy, Unknown};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules};
 use crate::judgement::{InputError, Judgement, Reason, Verdict};
 use crate::surroundings::Surroundings;
+use crate::workload::kinds;
 
 /// Of something that fits.
 pub(super) fn judgement() -> Judgement {
@@ -263,6 +264,90 @@ async fn a_child_passes_and_an_unknown_owner_is_noted() {
 
     review["request"]["object"]["metadata"]["ownerReferences"][0]["controller"] = json!(false);
     assert_eq!(asked(&review).await["allowed"], false);
+}
+
+/// A review of a pod of this model, which claims to be a child of the `PyTorchJob` `enforced/llama`.
+fn child(model: &str) -> Value {
+    let mut pod = job(Some(model));
+    (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
+    pod["metadata"]["name"] = json!("llama-worker-0");
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob",
+        "name": "llama", "uid": "u", "controller": true}]);
+    pod["spec"] = json!({"containers": [{"name": "main", "command": ["torchrun", "train.py"],
+        "resources": {"limits": {"nvidia.com/gpu": 8}}}]});
+    let mut review = review("enforced", "CREATE", &pod, &Value::Null);
+    review["request"]["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
+    review
+}
+
+/// The answer where this owner is known.
+async fn asked_of(owner: &Value, verdict: Verdict, review: &Value) -> Value {
+    let webhook = webhook();
+    let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+    let likeness = Likeness::of(kind, owner, &Surroundings::default(), Catalogue::builtin());
+    let namespace = "enforced".to_owned();
+    webhook.workloads().insert(Digest { namespace, likeness, verdict, ..Digest::example("u") });
+    let body = axum::body::Bytes::from(review.to_string());
+    let answer = webhook.answer(body, std::time::Duration::from_secs(10)).await.unwrap();
+    answer["response"].clone()
+}
+
+#[tokio::test]
+async fn a_child_passes_only_under_an_owner_that_trains_and_that_it_is_made_of() {
+    let mut owner = job(Some("huge"));
+    owner["spec"]["pytorchReplicaSpecs"]["Worker"]["template"] = child("huge")["request"]["object"].clone();
+    let made = asked_of(&owner, Verdict::Fits, &child("huge")).await;
+    assert_eq!(made, json!({"uid": made["uid"], "allowed": true}));
+    let unknown = asked_of(&owner, Verdict::Unknown, &child("huge")).await;
+    assert_eq!(unknown["allowed"], true);
+
+    let idle = asked_of(&owner, Verdict::NotTraining, &child("huge")).await;
+    assert_eq!(idle["status"]["code"], 403, "{idle}");
+    assert_eq!(idle["auditAnnotations"]["owner"], "does-not-train");
+    let small = asked_of(&owner, Verdict::NotTraining, &child("small")).await;
+    assert_eq!(small["allowed"], true);
+
+    let mut larger = child("huge");
+    larger["request"]["object"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = json!(16);
+    let larger = asked_of(&owner, Verdict::Fits, &larger).await;
+    assert_eq!(larger["status"]["code"], 403, "{larger}");
+    assert_eq!(larger["auditAnnotations"]["owner"], "differs");
+}
+
+#[tokio::test]
+async fn a_child_of_another_command_is_warned_about_where_annotations_of_the_owner_speak_for_it() {
+    let mut other = child("huge");
+    other["request"]["object"]["spec"]["containers"][0]["command"] = json!(["tune", "run"]);
+    let mut owner = job(Some("huge"));
+    owner["spec"]["pytorchReplicaSpecs"]["Worker"]["template"] = child("huge")["request"]["object"].clone();
+    let answer = asked_of(&owner, Verdict::Fits, &other).await;
+    assert_eq!(answer["allowed"], true, "{answer}");
+    assert!(answer["warnings"].is_array(), "{answer}");
+    let notes = &answer["auditAnnotations"];
+    assert_eq!((&notes["owner"], &notes["would-deny"]), (&json!("differs"), &json!("true")));
+
+    // The annotation is that of the template now.
+    owner["metadata"]["annotations"] = Value::Null;
+    let answer = asked_of(&owner, Verdict::Fits, &other).await;
+    assert_eq!(answer["status"]["code"], 403, "{answer}");
+}
+
+#[tokio::test]
+async fn a_scale_of_what_cannot_be_read_is_admitted_and_says_so() {
+    let scale =
+        |replicas: u64| json!({"metadata": {"name": "llama", "uid": "u"}, "spec": {"replicas": replicas}});
+    let mut review = review("enforced", "UPDATE", &scale(1), &scale(8));
+    review["request"]["kind"] = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
+    review["request"]["subResource"] = json!("scale");
+    let response = asked(&review).await;
+    assert_eq!(
+        (&response["allowed"], &response["auditAnnotations"]),
+        (&json!(true), &json!({"error": "scale"}))
+    );
+    assert!(
+        response["warnings"][0].as_str().unwrap().contains("could not read what is scaled"),
+        "{response}"
+    );
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
-//! Pods that the real controllers make for a job: the job was weighed, so its pods pass.
+//! Children. The real controllers make pods for a job that was weighed, and they pass. What only claims to be a child is
+//! judged by itself.
 
-use anyhow::Result;
-use kube::api::ListParams;
+use anyhow::{Context as _, Result};
+use kube::api::{DynamicObject, ListParams, PostParams};
+use serde_json::{Value, json};
 
-use crate::controlplane::wait_until;
-use crate::gate::{Gate, SOON, refusal};
-use crate::jobs::{job, pod};
+use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until};
+use crate::gate::{Gate, SOON, Yard, condition, create, refusal, weighbridge};
+use crate::jobs::{job, pod, pod_spec, pytorchjob};
 
 /// Sharded over 64 GPUs it fits; a pod's eight alone could never hold it.
 const LLAMA: &[(&str, &str)] = &[
@@ -60,4 +62,139 @@ async fn an_owner_that_nobody_judges_leaves_the_pod_to_be_judged_as_one_of_many(
         LLAMA.iter().map(|(key, value)| (*key, if *key == "sharding" { "ddp" } else { *value })).collect();
     assert_eq!(refusal(yard.create(&owned("undivided", true, &undivided)).await?)?.code, 403);
     Ok(())
+}
+
+/// What each replica holds by itself: too much, among however many.
+fn undivided() -> Vec<(&'static str, &'static str)> {
+    LLAMA.iter().map(|(key, value)| (*key, if *key == "sharding" { "ddp" } else { *value })).collect()
+}
+
+fn owned(mut child: Value, owner: &DynamicObject) -> Value {
+    let types = owner.types.clone().unwrap_or_default();
+    child["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": types.api_version, "kind": types.kind, "name": owner.metadata.name,
+        "uid": owner.metadata.uid, "controller": true,
+    }]);
+    child
+}
+
+/// A CronJob that never runs, and runs nothing of ours if it does.
+fn harmless_cron_job() -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "harmless"},
+        "spec": {"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}}}}},
+    })
+}
+
+/// A cache hears of the owner a moment later. Until then the child passes with a note.
+async fn is_refused_soon(yard: &Yard<'_>, child: &Value) -> Result<()> {
+    let children = yard.of_the_kind_of(child)?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    wait_until("the child to be refused", SOON, || async {
+        match children.create(&dry_run, &serde_json::from_value(child.clone())?).await {
+            Err(kube::Error::Api(status)) => Ok(status.code == 403),
+            other => Ok(other.map(|_| false)?),
+        }
+    })
+    .await?;
+    assert_eq!(refusal(yard.create(child).await?)?.code, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_child_of_an_owner_that_does_not_train_is_judged_by_itself() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let cron_job = yard.create(&harmless_cron_job()).await??;
+    is_refused_soon(&yard, &owned(job("of-a-cronjob", 1, &undivided()), &cron_job)).await?;
+
+    let mut without_gpus = pytorchjob("without-gpus", 1, &[]);
+    without_gpus["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"] = pod_spec(0);
+    let without_gpus = yard.create(&without_gpus).await??;
+    is_refused_soon(&yard, &owned(pod("of-a-pytorchjob", &undivided()), &without_gpus)).await?;
+
+    // What fits by itself is admitted whatever it claims.
+    let small = &[
+        ("model", "llama-2-7b"),
+        ("method", "lora"),
+        ("gpu-type", "H100-80GB"),
+        ("micro-batch-size", "1"),
+        ("sequence-length", "1024"),
+    ];
+    yard.admitted(&owned(job("small", 1, small), &cron_job)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_child_that_is_not_made_of_the_owner_it_claims_is_judged_by_itself() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let small = &[
+        ("model", "llama-2-7b"),
+        ("method", "lora"),
+        ("gpu-type", "H100-80GB"),
+        ("micro-batch-size", "1"),
+        ("sequence-length", "1024"),
+    ];
+    let owner = yard.admitted(&pytorchjob("small", 1, small)).await?;
+    is_refused_soon(&yard, &owned(pod("huge", &undivided()), &owner)).await?;
+
+    // Its own pods pass, with what operators and meshes add.
+    let mut made = owned(pod("small-master-0", &[]), &owner);
+    made["spec"]["containers"][0]["env"] = json!([{"name": "MASTER_ADDR", "value": "localhost"}]);
+    made["spec"]["containers"]
+        .as_array_mut()
+        .context("no containers")?
+        .push(json!({"name": "proxy", "image": "none"}));
+    yard.create(&made).await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_owner_of_a_kind_that_is_not_installed_is_none() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let mut orphan = pod("orphan", &undivided());
+    orphan["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "elastic.iml.github.io/v1alpha1", "kind": "ElasticJob", "name": "none",
+        "uid": "0b6ff2a6-6b3a-4a0e-9b59-0b6ff2a66b3a", "controller": true,
+    }]);
+    assert_eq!(refusal(yard.create(&orphan).await?)?.code, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_child_that_slips_by_under_a_harmless_owner_is_marked() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("orphans", &[]).await?;
+    let name = namespace.name().to_owned();
+    let setup = Setup::new("orphans", Reach::Namespaces(vec![name.clone()]));
+    let setup = Setup { failure_policy: "Ignore", ..setup };
+    let setup = Serve::start(control_plane, weighbridge(), setup).await?.kill()?;
+    let client = control_plane.admin()?;
+    let owner = create(&client, &name, &harmless_cron_job()).await??;
+    create(&client, &name, &owned(job("slipped", 1, &undivided()), &owner)).await??;
+
+    let serve = Serve::start(control_plane, weighbridge(), setup).await?;
+    let yard = Yard::new(control_plane, &serve, namespace)?;
+    let estimate = yard.estimate_that("job-slipped", "OutOfMemory").await?;
+    assert_eq!(condition(&estimate, "BypassedAdmission")["status"], "True", "{}", estimate["status"]);
+    serve.stop().await
+}
+
+#[tokio::test]
+async fn a_child_of_an_owner_that_does_not_exist_passes_and_is_marked() -> Result<()> {
+    // Nothing collects garbage here, so the child stays.
+    let control_plane =
+        ControlPlane::start(Options { controller_manager: false, ..Options::standard()? }).await?;
+    let serve = Serve::start(&control_plane, weighbridge(), Setup::new("absent", Reach::Everything)).await?;
+    let yard = Yard::new(&control_plane, &serve, control_plane.namespace(&[]).await?)?;
+    let mut child = pod("child", &undivided());
+    child["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "none",
+        "uid": "0b6ff2a6-6b3a-4a0e-9b59-0b6ff2a66b3a", "controller": true,
+    }]);
+    yard.asked(async { Ok(yard.create(&child).await??) }).await?;
+    assert_eq!(yard.audited("create", &child).await?["owner"], "unknown");
+    let estimate = yard.estimate_that("pod-child", "OutOfMemory").await?;
+    assert_eq!(condition(&estimate, "BypassedAdmission")["status"], "True", "{}", estimate["status"]);
+    serve.stop().await
 }

@@ -23,6 +23,9 @@ pub(crate) const REVIEWS: &str = "weighbridge_admission_reviews_total";
 /// Those who may override a refusal of the shared gate.
 pub(crate) const MAY_OVERRIDE: &str = "release-managers";
 
+/// The account of Kueue, which may place pods after admission.
+pub(crate) const KUEUE: &str = "system:serviceaccount:kueue-system:kueue-controller-manager";
+
 /// `weighbridge serve`, and the control plane that it guards.
 pub(crate) struct Gate {
     pub(crate) control_plane: &'static ControlPlane,
@@ -77,6 +80,11 @@ impl<'a> Yard<'a> {
         namespace: TestNamespace<'a>,
     ) -> Result<Self> {
         Ok(Self { control_plane, serve, namespace, client: control_plane.admin()? })
+    }
+
+    /// The same place, as Kueue comes into it. RBAC is not the subject here, so it may do anything.
+    pub(crate) fn as_kueue(self) -> Result<Self> {
+        Ok(Self { client: self.control_plane.user(KUEUE, &["system:masters"])?, ..self })
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -10,7 +10,6 @@
 #[path = "../controlplane/mod.rs"]
 mod controlplane;
 
-mod cgroup;
 mod gate;
 mod jobs;
 
@@ -39,6 +38,7 @@ mod progress;
 mod readiness;
 mod refusals;
 mod replicas;
+mod scale;
 mod traffic;
 mod updates;
 mod workloads;

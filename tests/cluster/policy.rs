@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_for, wait_until};
 use crate::gate::{Gate, SOON, Yard, refusal, weighbridge};
@@ -90,6 +90,37 @@ async fn an_exempt_namespace_is_not_judged() -> Result<()> {
     assert_eq!(refusal(judged.create(&hopeless("llama")?).await?)?.code, 403);
     free.create(&hopeless("llama")?).await??;
     assert_eq!(free.audited("create", &hopeless("llama")?).await?["exempt"], "namespace");
+    serve.stop().await
+}
+
+#[tokio::test]
+async fn a_priority_class_exempts_only_if_every_template_with_accelerators_names_it() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("class", &[("weighbridge.dev/mode", "enforce")]).await?;
+    let mounted = Mounted::new("exemptions: {priorityClasses: [vip]}\n")?;
+    let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
+    let arguments = vec![format!("--config={}", mounted.file().display())];
+    let setup = Setup { arguments, ..Setup::new("class", reach) };
+    let serve = Serve::start(control_plane, weighbridge(), setup).await?;
+    let yard = Yard::new(control_plane, &serve, namespace)?;
+    let job = |name: &str, roles: [(&str, u64, Option<&str>); 2]| -> Result<Value> {
+        let mut job = named(hopeless(name)?, name);
+        let template = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"].clone();
+        let roles = roles.map(|(role, replicas, class)| {
+            let mut template = template.clone();
+            template["spec"]["priorityClassName"] = json!(class);
+            (role.to_owned(), json!({"replicas": replicas, "template": template}))
+        });
+        job["spec"]["pytorchReplicaSpecs"] = Value::Object(roles.into_iter().collect());
+        Ok(job)
+    };
+    let without_pods = job("without-pods", [("Master", 0, Some("vip")), ("Worker", 8, None)])?;
+    assert_eq!(refusal(yard.create(&without_pods).await?)?.code, 403);
+    let one_of_two = job("one-of-two", [("Master", 1, Some("vip")), ("Worker", 7, Some("research"))])?;
+    assert_eq!(refusal(yard.create(&one_of_two).await?)?.code, 403);
+    let every = job("every", [("Master", 1, Some("vip")), ("Worker", 7, Some("vip"))])?;
+    yard.create(&every).await??;
+    assert_eq!(yard.audited("create", &every).await?["exempt"], "priority-class");
     serve.stop().await
 }
 

@@ -36,7 +36,7 @@ fn of_any_accelerator() -> Value {
 
 #[tokio::test]
 async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?;
+    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
     let mut job = fitting("llama")?;
     job["spec"]["runPolicy"] = json!({"suspend": true});
     yard.admitted(&job).await?;
@@ -49,7 +49,7 @@ async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
 
 #[tokio::test]
 async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?;
+    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
     yard.change_admitted(&job, &node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")])).await?;
@@ -60,8 +60,31 @@ async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_queue_may_write_the_whole_object_back_with_its_node_selector() -> Result<()> {
+async fn a_node_selector_that_ruins_the_job_is_refused_of_anybody_but_a_queue() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
+    let mut job = of_any_accelerator();
+    job["spec"]["runPolicy"] = json!({"suspend": true});
+    yard.admitted(&job).await?;
+    let mut start = node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")]);
+    assert_eq!(refusal(yard.change(&job, &start).await?)?.code, 403, "while it is suspended");
+    start["spec"]["runPolicy"] = json!({"suspend": false});
+    assert_eq!(refusal(yard.change(&job, &start).await?)?.code, 403, "and when it starts");
+
+    // Whatever else chooses a node is judged in the same way, and what it does not ruin is admitted.
+    let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [
+            {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["Tesla-T4"]}]}]}}});
+    let change =
+        json!({"spec": {"pytorchReplicaSpecs": {"Master": {"template": {"spec": {"affinity": affinity}}}}}});
+    assert_eq!(refusal(yard.change(&job, &change).await?)?.code, 403);
+    yard.change_admitted(&job, &node_selector(&[("nvidia.com/gpu.product", "NVIDIA-H200")])).await?;
+    yard.change_admitted(&job, &json!({"spec": {"runPolicy": {"suspend": false}}})).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_may_write_the_whole_object_back_with_its_node_selector() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
     // As a client with Go types of its own writes it: with what it takes for defaults.

@@ -156,7 +156,7 @@ async fn every_kind_is_refused_and_admitted_and_started_and_its_pods_pass() -> R
 
 #[tokio::test]
 async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
-    let yard = Place::shared().await?.yard().await?;
+    let yard = Place::shared().await?.yard().await?.as_kueue()?;
     let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
     job["spec"]["suspend"] = json!(true);
     yard.admitted(&job).await?;
@@ -165,6 +165,206 @@ async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
             "nodeSelector": {"nvidia.com/gpu.product": "Tesla-T4"}}}}}}]}}}});
     let change = json!({"spec": {"suspend": false, "runtimePatches": [patch]}});
     yard.change_admitted(&job, &change).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_no_queue_may_not_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
+    job["metadata"]["annotations"].as_object_mut().unwrap().remove("weighbridge.dev/gpu-type");
+    job["spec"]["suspend"] = json!(true);
+    let place = |product: &str| json!([{"targetJobs": [{"name": "node"}], "spec": {"nodeSelector": {"nvidia.com/gpu.product": product}}}]);
+    job["spec"]["podTemplateOverrides"] = place("NVIDIA-H100-80GB-HBM3");
+    yard.admitted(&job).await?;
+    let change = json!({"spec": {"suspend": false, "podTemplateOverrides": place("Tesla-T4")}});
+    ensure!(refusal(yard.change(&job, &change).await?)?.code == 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_set_of_groups_is_judged_with_its_new_scale() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let kind = kinds::find("leaderworkerset.x-k8s.io", "LeaderWorkerSet").unwrap();
+    let mut set = object(kind, "llama", 1);
+    set["spec"]["replicas"] = json!(8);
+    yard.admitted(&set).await?;
+    let sets = yard.of_the_kind_of(&set)?;
+    let number = |replicas: u64| Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    let said = refusal(sets.patch_scale("llama", &PatchParams::default(), &number(1)).await)?;
+    ensure!(said.message.contains("scaled from 8 to 1, this LeaderWorkerSet runs out"), "{}", said.message);
+    yard.asked(async { Ok(sets.patch_scale("llama", &PatchParams::default(), &number(9)).await?) }).await?;
+    Ok(())
+}
+
+/// As many of an item as make a list that no expression of the configuration could look through.
+fn very_many(item: &Value) -> Value {
+    Value::Array(vec![item.clone(); 90_000])
+}
+
+#[tokio::test]
+async fn a_list_or_map_of_any_length_reaches_the_webhook() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let kind = |group, kind| kinds::find(group, kind).unwrap();
+    let with = |kind: &Kind, name: &str, pointer: &str, many: Value| {
+        let mut object = object(kind, name, 1);
+        *object.pointer_mut(pointer).unwrap() = many;
+        object
+    };
+    let volcano = kind("batch.volcano.sh", "Job");
+    let roles = |number: usize, role: &Value| -> Value {
+        let roles = (0..number).map(|number| (number.to_string(), role.clone()));
+        Value::Object(roles.collect())
+    };
+    let resource = json!(1);
+    let resources: serde_json::Map<_, _> =
+        (0..60_000).map(|number| (format!("smarter-devices/{number}"), resource.clone())).collect();
+    let containers = |container: Value, number: usize| json!({"template": {"spec": {"containers": vec![container; number]}}});
+    let mut nested = Vec::new();
+    for _ in 0..60 {
+        let few: serde_json::Map<_, _> =
+            (0..30).map(|number| (format!("smarter-devices/{number}"), resource.clone())).collect();
+        nested.push(containers(json!({"resources": {"limits": few}}), 30));
+    }
+    for (name, object) in [
+        ("tasks", with(volcano, "tasks", "/spec/tasks", very_many(&json!({})))),
+        ("nested", with(volcano, "nested", "/spec/tasks", Value::Array(nested))),
+        (
+            "containers",
+            with(volcano, "containers", "/spec/tasks/0/template/spec/containers", very_many(&json!({}))),
+        ),
+        (
+            "resources",
+            with(
+                volcano,
+                "resources",
+                "/spec/tasks/0/template/spec/containers/0/resources",
+                json!({"limits": resources}),
+            ),
+        ),
+        (
+            "roles",
+            with(
+                kind("kubeflow.org", "PyTorchJob"),
+                "roles",
+                "/spec/pytorchReplicaSpecs",
+                roles(60_000, &json!({})),
+            ),
+        ),
+        (
+            "jobs",
+            with(kind("jobset.x-k8s.io", "JobSet"), "jobs", "/spec/replicatedJobs", very_many(&json!({}))),
+        ),
+        (
+            "workers",
+            with(kind("ray.io", "RayCluster"), "workers", "/spec/workerGroupSpecs", very_many(&json!({}))),
+        ),
+    ] {
+        let mut object = object;
+        // Nothing but its length speaks for it.
+        object["metadata"]["annotations"] = json!({});
+        let before = yard.requests().await?;
+        let answer = yard.create(&object).await?;
+        ensure!(yard.requests().await? > before, "{name} slipped by: {:?}", answer.err());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_longest_lists_that_are_looked_through_cost_no_expression_its_end() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let many = |number: usize, key: &str| -> Value {
+        let entries = (0..number).map(|number| (format!("{key}{number}"), json!("1")));
+        Value::Object(entries.collect())
+    };
+    let resources = many(16, "smarter-devices/a");
+    let container = json!({"resources": {"limits": resources, "requests": resources}});
+    let containers = Value::Array(vec![container; 16]);
+    let template = json!({
+        "metadata": {"annotations": many(64, "example.com/a")},
+        "spec": {"containers": containers, "initContainers": containers},
+    });
+    for (kind, spec) in [
+        ("batch.volcano.sh", json!({"tasks": vec![json!({"template": template}); 32]})),
+        (
+            "ray.io",
+            json!({"headGroupSpec": {"template": template},
+            "workerGroupSpecs": vec![json!({"template": template}); 32]}),
+        ),
+        (
+            "kubeflow.org",
+            json!({"pytorchReplicaSpecs": (0..32).map(|number| {
+            (number.to_string(), json!({"template": template}))
+        }).collect::<serde_json::Map<_, _>>()}),
+        ),
+    ] {
+        let kind = KINDS.iter().find(|known| known.group == kind).unwrap();
+        let kind = if kind.group == "ray.io" { kinds::find("ray.io", "RayCluster").unwrap() } else { kind };
+        let mut object = object(kind, "longest", 1);
+        object["metadata"]["annotations"] = many(64, "example.com/a");
+        object["spec"] = spec;
+        // An expression that fails refuses here, since the failure policy is Fail.
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        let created = yard.of_the_kind_of(&object)?.create(&dry_run, &serde_json::from_value(object)?).await;
+        ensure!(created.is_ok(), "{}: {:?}", kind.slug, created.err());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_a_list_or_map_reaches_the_webhook() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let mut failed = Vec::new();
+    for odd in
+        [json!("text"), json!(7), json!(true), json!([]), json!({}), json!([[]]), json!([7]), Value::Null]
+    {
+        for (group, name, pointer) in [
+            ("kubeflow.org", "PyTorchJob", "/spec"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs/Odd"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs/Odd/template"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs/Odd/template/spec"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs/Odd/template/spec/containers"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs/Odd/template/spec/resourceClaims"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs/Odd/template/metadata"),
+            ("kubeflow.org", "PyTorchJob", "/spec/pytorchReplicaSpecs/Odd/template/metadata/annotations"),
+            ("batch.volcano.sh", "Job", "/spec/tasks"),
+            ("batch.volcano.sh", "Job", "/spec/tasks/0"),
+            ("batch.volcano.sh", "Job", "/spec/tasks/0/template"),
+            ("batch.volcano.sh", "Job", "/spec/tasks/0/template/spec/containers"),
+            ("batch.volcano.sh", "Job", "/spec/tasks/0/template/spec/containers/0"),
+            ("batch.volcano.sh", "Job", "/spec/tasks/0/template/spec/containers/0/resources"),
+            ("batch.volcano.sh", "Job", "/spec/tasks/0/template/spec/containers/0/resources/limits"),
+            ("jobset.x-k8s.io", "JobSet", "/spec/replicatedJobs/0/template"),
+            ("ray.io", "RayCluster", "/spec/headGroupSpec"),
+            ("ray.io", "RayCluster", "/spec/headGroupSpec/template"),
+            ("leaderworkerset.x-k8s.io", "LeaderWorkerSet", "/spec/leaderWorkerTemplate"),
+        ] {
+            let kind = kinds::find(group, name).unwrap();
+            let mut object = object(kind, "odd", 1);
+            object["metadata"]["annotations"] = json!({});
+            if name == "PyTorchJob" {
+                object["spec"]["pytorchReplicaSpecs"]["Odd"] =
+                    json!({"template": {"metadata": {"annotations": {}}, "spec": {"containers": []}}});
+            }
+            if let Some(place) = object.pointer_mut(pointer) {
+                *place = odd.clone();
+            } else {
+                let (parent, field) = pointer.rsplit_once('/').unwrap();
+                object.pointer_mut(parent).unwrap()[field] = odd.clone();
+            }
+            let api = yard.of_the_kind_of(&object)?;
+            let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+            // An expression that fails refuses here, since the failure policy is Fail.
+            if let Err(error) = api.create(&dry_run, &serde_json::from_value(object)?).await
+                && !error.to_string().contains("accessor error")
+            {
+                failed.push(format!("{name} {pointer} {odd}: {error}"));
+            }
+        }
+    }
+    // The definition's own scale refuses some before any webhook is asked.
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 

@@ -120,3 +120,34 @@ fn a_slice_offers_its_own_memory_and_speed() {
     let speed = |judgement: &Judgement| judgement.time.as_ref().unwrap().tokens_per_second_per_gpu;
     assert!((speed(&slice) / speed(&whole) - 3.0 / 7.0).abs() < 0.01);
 }
+
+#[test]
+fn a_node_selector_for_more_memory_than_the_card_has_is_not_believed() {
+    let labels =
+        json!({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/gpu.memory": "999999"});
+    let mut object = pytorchjob(&without(STATED, &["gpu-type"]), 7);
+    for role in ["Master", "Worker"] {
+        object["spec"]["pytorchReplicaSpecs"][role]["template"]["spec"]["nodeSelector"] = labels.clone();
+    }
+    let capacity =
+        |judgement: &Judgement| judgement.memory.as_ref().unwrap().capacity_bytes.unwrap().as_gib();
+    let doubted = judged(&object);
+    assert!((79.0..80.0).contains(&capacity(&doubted)), "{}", capacity(&doubted));
+    assert!(
+        doubted.warnings.iter().any(|warning| warning.contains("is not believed")),
+        "{:?}",
+        doubted.warnings
+    );
+
+    // A node that has these labels is better evidence than the catalogue.
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": labels},
+        "status": {"allocatable": {"nvidia.com/gpu": "8"}}});
+    let believed = judged_among(&object, &Surroundings::of(&[node]));
+    assert!(capacity(&believed) > 900.0, "{}", capacity(&believed));
+
+    for role in ["Master", "Worker"] {
+        let selector = &mut object["spec"]["pytorchReplicaSpecs"][role]["template"]["spec"]["nodeSelector"];
+        selector["nvidia.com/gpu.memory"] = json!("40000");
+    }
+    assert!(capacity(&judged(&object)) < 40.0, "of two amounts the smaller counts");
+}

@@ -77,7 +77,7 @@ accelerators is not proved beforehand, so all but the first condition of the kno
 {{- $entries := list }}
 {{- range .Values.config.workloads }}
 {{- $slug := regexReplaceAll "-+$" (printf "%s-%s" .plural (replace "." "-" .group) | trunc 40) "" }}
-{{- $rule := dict "apiGroups" (list .group) "apiVersions" (list .version) "resources" (list .plural) }}
+{{- $rule := dict "apiGroups" (list .group) "apiVersions" (list .version) "resources" (list .plural (printf "%s/scale" .plural)) }}
 {{- $rule = merge $rule (dict "operations" (list "CREATE" "UPDATE") "scope" "Namespaced") }}
 {{- $entry := dict "name" (printf "%s.weighbridge.dev" $slug) "alwaysIgnore" false }}
 {{- $entries = append $entries (merge $entry (dict "matchConditions" (list $deletion) "rules" (list $rule))) }}

@@ -3,10 +3,17 @@
 //!
 //! An exempt request is admitted and noted in the audit log with what exempts it. Who may use a priority class is for
 //! the cluster to say: a `ResourceQuota` can keep it to a namespace.
+//!
+//! A priority class exempts an object only if every template that asks for accelerators names an exempt class. A template
+//! without accelerators, or without pods, counts neither for nor against. Where no template is seen to ask for
+//! accelerators, every template that has pods must name one.
 
 use serde_json::Value;
 
-use crate::workload::kinds::PodGroup;
+use crate::hardware::Catalogue;
+use crate::surroundings::Surroundings;
+use crate::workload::accelerator::requests;
+use crate::workload::kinds::{Kind, MAX_GROUPS};
 
 /// Who is not judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -18,7 +25,7 @@ pub struct Exemptions {
     pub users: Vec<String>,
     /// Groups.
     pub groups: Vec<String>,
-    /// Priority classes: where every pod template that names one names one of these.
+    /// Priority classes: where every pod template that asks for accelerators names one of these.
     pub priority_classes: Vec<String>,
 }
 
@@ -65,17 +72,36 @@ impl Exemptions {
         groups.iter().any(|group| self.groups.contains(group)).then_some(Exempt::Group)
     }
 
-    /// Whether pods are exempt by their priority class.
-    pub fn pods(&self, groups: &[PodGroup<'_>]) -> Option<Exempt> {
+    /// Whether an object's pods are exempt by their priority class.
+    pub fn pods(
+        &self,
+        kind: &Kind,
+        object: &Value,
+        around: &Surroundings,
+        catalogue: &Catalogue,
+    ) -> Option<Exempt> {
         if self.priority_classes.is_empty() {
             return None;
         }
-        let class = |group: &PodGroup<'_>| {
-            group.template.pointer("/spec/priorityClassName").and_then(Value::as_str).map(str::to_owned)
+        let completed = kind.complete.map(|complete| complete(object, around).object);
+        let object = completed.as_ref().unwrap_or(object);
+        let groups = kind.pod_groups(object);
+        if groups.len() >= MAX_GROUPS {
+            // There may be more than were read.
+            return None;
+        }
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let asking = requests(&groups, &around.documents, namespace, catalogue);
+        let mut templates: Vec<&Value> = asking.iter().map(|request| request.template).collect();
+        if templates.is_empty() {
+            let with_pods = groups.iter().filter(|group| group.replicas != Some(0));
+            templates = with_pods.map(|group| group.template).collect();
+        }
+        let is_exempt = |template: &&Value| {
+            let class = template.pointer("/spec/priorityClassName").and_then(Value::as_str);
+            class.is_some_and(|class| self.priority_classes.iter().any(|exempt| exempt == class))
         };
-        let mut classes = groups.iter().filter_map(class).filter(|class| !class.is_empty()).peekable();
-        (classes.peek().is_some() && classes.all(|class| self.priority_classes.contains(&class)))
-            .then_some(Exempt::PriorityClass)
+        (!templates.is_empty() && templates.iter().all(is_exempt)).then_some(Exempt::PriorityClass)
     }
 
     /// Whether some are exempt of whom nothing can be told from an object.
@@ -89,6 +115,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::workload::kinds;
 
     #[test]
     fn namespaces_are_exempt_by_name_or_by_their_beginning() {
@@ -107,18 +134,48 @@ mod tests {
         assert_eq!(exempt.user("bob", &["users".into()]), None);
     }
 
-    #[test]
-    fn pods_are_exempt_if_no_template_names_another_class() {
+    fn exempt_by_class(replicas: &Value) -> Option<Exempt> {
         let exempt = Exemptions { priority_classes: vec!["system".into()], ..Exemptions::default() };
-        let named = |class: &str| json!({"spec": {"priorityClassName": class}});
-        let (system, other, none) = (named("system"), named("research"), json!({"spec": {}}));
-        let groups = |templates: &[&Value]| {
-            let exempt = &exempt;
-            let group = |template| PodGroup { role: "", template, path: String::new(), replicas: Some(1) };
-            exempt.pods(&templates.iter().copied().map(group).collect::<Vec<_>>())
-        };
-        assert_eq!(groups(&[&system, &none]), Some(Exempt::PriorityClass));
-        assert_eq!(groups(&[&system, &other]), None);
-        assert_eq!(groups(&[&none]), None);
+        let job = json!({"metadata": {"name": "a"}, "spec": {"pytorchReplicaSpecs": replicas}});
+        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        exempt.pods(kind, &job, &Surroundings::default(), Catalogue::builtin())
+    }
+
+    fn role(replicas: u64, class: Option<&str>, gpus: u64) -> Value {
+        let limits = if gpus > 0 { json!({"nvidia.com/gpu": gpus}) } else { json!({"cpu": "1"}) };
+        let spec = json!({"priorityClassName": class, "containers": [{"name": "a", "resources": {"limits": limits}}]});
+        json!({"replicas": replicas, "template": {"spec": spec}})
+    }
+
+    #[test]
+    fn pods_are_exempt_if_every_template_that_asks_for_accelerators_names_an_exempt_class() {
+        let (system, research) = (Some("system"), Some("research"));
+        let yes = Some(Exempt::PriorityClass);
+        for (master, worker, expected) in [
+            (role(1, system, 8), role(7, system, 8), yes),
+            (role(1, system, 8), role(7, research, 8), None),
+            (role(1, system, 8), role(7, None, 8), None),
+            // A template without pods exempts nothing, and one without accelerators neither exempts nor forbids.
+            (role(0, system, 8), role(7, None, 8), None),
+            (role(0, system, 0), role(7, None, 8), None),
+            (role(1, system, 0), role(7, None, 8), None),
+            (role(0, None, 8), role(7, system, 8), yes),
+            (role(1, None, 0), role(7, system, 8), yes),
+            (role(1, research, 0), role(7, system, 8), yes),
+            // Accelerators that are not recognised: every template with pods counts.
+            (role(1, system, 0), role(7, system, 0), yes),
+            (role(1, system, 0), role(7, None, 0), None),
+            (role(0, system, 0), role(0, system, 0), None),
+        ] {
+            let replicas = json!({"Master": master, "Worker": worker});
+            assert_eq!(exempt_by_class(&replicas), expected, "{replicas}");
+        }
+        assert_eq!(exempt_by_class(&json!({})), None);
+    }
+
+    #[test]
+    fn what_has_more_templates_than_are_read_is_not_exempt() {
+        let roles = (0..2 * MAX_GROUPS).map(|number| (number.to_string(), role(1, Some("system"), 8)));
+        assert_eq!(exempt_by_class(&Value::Object(roles.collect())), None);
     }
 }

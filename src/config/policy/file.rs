@@ -15,6 +15,8 @@
 //!   asOf: 2026-11                 # shown beside every cost
 //! exemptions: {namespaces: [ci-*], users: [], groups: [], priorityClasses: []}
 //! overrides: {users: [], groups: [ml-leads]}
+//! placement:                      # accounts of queues, which may place pods after admission; Kueue's where left out
+//!   users: [system:serviceaccount:kueue-system:kueue-controller-manager]
 //! accelerators:
 //!   labels: [scitix.ai/gpu-type]  # further node labels whose value names an accelerator
 //!   aliases: {h100nvlink80: H100-80GB}
@@ -36,7 +38,7 @@ use crate::hardware::Catalogue;
 use crate::judge::Rules;
 use crate::units::Decimal;
 use crate::verdict::Headroom;
-use crate::webhook::{Mode, Overrides};
+use crate::webhook::{Mode, Overrides, Placement};
 use crate::workload::kinds::further::{self, Further};
 
 /// The version of the file that is read.
@@ -58,6 +60,7 @@ pub(super) struct File {
     mfu_percent: Option<Decimal>,
     exemptions: Option<Exemptions>,
     overrides: Option<Overrides>,
+    placement: Option<Placement>,
     #[serde(default)]
     workloads: Vec<Further>,
     #[serde(default)]
@@ -132,6 +135,7 @@ impl File {
             rules,
             exemptions: self.exemptions.unwrap_or_else(|| base.exemptions.clone()),
             overrides: self.overrides.unwrap_or_else(|| base.overrides.clone()),
+            placement: self.placement.unwrap_or_else(|| base.placement.clone()),
             catalogue,
             workloads: self.workloads,
             version: base.version,
@@ -202,6 +206,7 @@ mod tests {
         assert_eq!((policy.mode, policy.unknown), (Mode::Enforce, Unknown::Warn));
         assert_eq!(policy.rules, Rules::default());
         assert_eq!(policy.exemptions, Exemptions::default());
+        assert_eq!(policy.placement, Placement::default());
     }
 
     #[test]
@@ -209,6 +214,7 @@ mod tests {
         let policy = policy(
             "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nmfuPercent: 38.5\n\
              exemptions: {namespaces: [ci-*], priorityClasses: [system]}\noverrides: {groups: [ml-leads]}\n\
+             placement: {users: [queue], groups: [queues]}\n\
              accelerators: {labels: [scitix.ai/gpu-type], aliases: {h100nvlink80: H100-80GB}}\n\
              prices: {perGpuHour: {h100nvlink80: 2.40}, currency: EUR, asOf: 2026-11}\n",
         )
@@ -219,6 +225,10 @@ mod tests {
         assert_eq!(policy.rules.mfu_percent.map(|mfu| mfu.to_string()).as_deref(), Some("38.5"));
         assert_eq!(policy.exemptions.namespaces, ["ci-*"]);
         assert_eq!(policy.overrides.groups, ["ml-leads"]);
+        assert_eq!(
+            policy.placement,
+            Placement { users: vec!["queue".into()], groups: vec!["queues".into()] }
+        );
         assert_eq!(policy.catalogue.find("h100nvlink80").map(|a| a.name.as_str()), Some("H100-80GB"));
         let prices = &policy.rules.prices;
         assert_eq!(

@@ -18,7 +18,7 @@ pub use follow::{Follower, Metrics, settled};
 
 use crate::hardware::Catalogue;
 use crate::judge::Rules;
-use crate::webhook::{Mode, Overrides};
+use crate::webhook::{Mode, Overrides, Placement};
 use crate::workload::kinds::further::{self, Further};
 
 /// What an administrator has decided.
@@ -34,6 +34,8 @@ pub struct Policy {
     pub exemptions: Exemptions,
     /// Who may override a refusal.
     pub overrides: Overrides,
+    /// Who may place pods after admission.
+    pub placement: Placement,
     /// The accelerators, by all their names.
     pub catalogue: Arc<Catalogue>,
     /// Kinds of workloads beside those that are known; they cannot change while the process runs.
@@ -62,6 +64,7 @@ impl Default for Policy {
             rules: Rules::default(),
             exemptions: Exemptions::default(),
             overrides: Overrides::default(),
+            placement: Placement::default(),
             catalogue: Arc::new(Catalogue::builtin().clone()),
             workloads: Vec::new(),
             version: 0,

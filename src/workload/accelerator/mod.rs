@@ -13,7 +13,9 @@
 //! and where the pods may also run on something that nobody names, no type is assumed.
 //!
 //! Where the resource is a part of an accelerator (a MIG slice, a core, a share with a limit on its memory), or the
-//! nodes' labels tell how much memory there is, that is the capacity, and not what the catalogue says of the type.
+//! nodes' labels tell how much memory there is, that is the capacity, and not what the catalogue says of the type. A node
+//! selector may ask for any amount, also for one that no accelerator of the type has. So an amount far over the
+//! catalogue's counts only if a node of the cluster has these labels.
 
 mod claims;
 mod fractions;
@@ -31,7 +33,7 @@ use serde_json::Value;
 use super::provenance::Provenance;
 use super::source::Source;
 use super::{Offer, Reading, printable};
-use crate::hardware::labels::{Labelled, of_labels};
+use crate::hardware::labels::{Labelled, MEMORY, of_labels};
 use crate::hardware::resources::ResourceKind;
 use crate::hardware::{Accelerator, Catalogue, Vendor, partition};
 use crate::surroundings::Surroundings;
@@ -65,7 +67,7 @@ pub(super) fn read(
 ) {
     count(&mut reading.provenance, requests);
     for request in requests {
-        let mut candidates = selected(request, catalogue);
+        let mut candidates = selected(request, around, catalogue, &mut reading.warnings);
         if candidates.is_empty() && !reading.provenance.knows("accelerator.type") {
             candidates = queues::offered(object, &request.resource, &around.documents, catalogue);
         }
@@ -102,9 +104,25 @@ fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
 }
 
 /// The types that the node selector, or the required affinity, allows.
-fn selected<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Vec<Candidate<'c>> {
+fn selected<'c>(
+    request: &Request<'_>,
+    around: &Surroundings,
+    catalogue: &'c Catalogue,
+    warnings: &mut Vec<String>,
+) -> Vec<Candidate<'c>> {
     let template = request.template;
-    if let Some(found) = of_labels(catalogue, |key| placement::selector(template, key)) {
+    let label = |key: &str| placement::selector(template, key);
+    if let Some(mut found) = of_labels(catalogue, label) {
+        let is_there = || around.nodes.iter().any(|node| placement::admits(template, node));
+        if found.overstates(catalogue)
+            && !is_there()
+            && let Some(believed) = of_labels(catalogue, |key| label(key).filter(|_| key != MEMORY))
+        {
+            let card = believed.accelerator.map_or("accelerator", |card| card.name.as_str());
+            warnings
+                .push(format!("the node selector's {MEMORY} is more than a {card} has: it is not believed"));
+            found = believed;
+        }
         return vec![candidate(&found, catalogue, field("node selector", &found))];
     }
     if placement::is_long(template) {

@@ -10,6 +10,7 @@ pub(super) const KIND: Kind = Kind {
     purpose: Purpose::Training,
     pod_specs: PodSpecs::At(&[Place::Map("object.?spec.?replicaSpecs")]),
     suspend: Some("/spec/runPolicy/suspend"),
+    scale: Some("/spec/replicaSpecs/Worker/replicas"),
     active_deadline_seconds: Some("/spec/runPolicy/activeDeadlineSeconds"),
     pods: Pods::Roles("/spec/replicaSpecs"),
     ..BLANK

@@ -14,6 +14,7 @@ pub(super) const KIND: Kind = Kind {
     makes: &[("batch", "Job"), ("", "Pod")],
     pod_specs: PodSpecs::At(&[Place::Template("object.?spec.?jobTemplate.?spec.?template")]),
     suspend: Some("/spec/suspend"),
+    scale: None,
     active_deadline_seconds: Some("/spec/jobTemplate/spec/activeDeadlineSeconds"),
     pods: Pods::Job("/spec/jobTemplate/spec"),
     inner: Some(inner),

@@ -13,6 +13,7 @@ pub(super) const KIND: Kind = Kind {
     purpose: Purpose::Training,
     pod_specs: PodSpecs::At(&[Place::Map("object.?spec.?replicaSpecs")]),
     suspend: Some("/spec/suspend"),
+    scale: Some("/spec/replicaSpecs/worker/replicas"),
     pods: Pods::Roles("/spec/replicaSpecs"),
     ..BLANK
 };

@@ -36,6 +36,8 @@ pub struct Further {
     pub job: Option<String>,
     /// JSON pointer of the field that queues flip to hold it back.
     pub suspend: Option<String>,
+    /// JSON pointer of the number that the subresource `scale` changes.
+    pub scale: Option<String>,
 }
 
 impl Further {
@@ -57,8 +59,9 @@ impl Further {
         }
         let shapes = [&self.single, &self.roles, &self.tasks, &self.job];
         let given: Vec<&String> = shapes.into_iter().flatten().collect();
+        let mut places = given.iter().copied().chain(&self.suspend).chain(&self.scale);
         match given.as_slice() {
-            [pointer] if pointer.starts_with('/') => None,
+            [_] if places.all(|pointer| pointer.starts_with('/')) => None,
             [_] => Some("a place must be a JSON pointer, like /spec/replicaSpecs".into()),
             _ => Some("give one of single, roles, tasks and job: where its pod templates are".into()),
         }
@@ -86,6 +89,7 @@ impl Further {
             makes: &[("", "Pod"), ("batch", "Job")],
             pod_specs: PodSpecs::Elsewhere,
             suspend: place(&self.suspend),
+            scale: place(&self.scale).or(BLANK.scale),
             pods: pods.unwrap_or(Pods::None),
             ..BLANK
         }
@@ -158,6 +162,9 @@ mod tests {
         let object = json!({"spec": {"roles": {"worker": {"replicas": 3, "template": {"spec": {}}}}}});
         let groups = kind.pod_groups(&object);
         assert_eq!((groups.len(), groups[0].replicas), (1, Some(3)));
+        assert_eq!(kind.scale, Some("/spec/replicas"));
+        let scaled = Further { scale: Some("/spec/roles/worker/replicas".into()), ..run() }.kind();
+        assert_eq!(scaled.scale, Some("/spec/roles/worker/replicas"));
         let single = Further { roles: None, single: Some("/spec".into()), ..run() }.kind();
         let object = json!({"spec": {"replicas": 2, "template": {"spec": {}}}});
         assert_eq!(single.pod_groups(&object)[0].path, "spec.template");
@@ -178,6 +185,7 @@ mod tests {
             (Further { roles: None, ..run() }, "give one of single, roles, tasks and job"),
             (Further { tasks: Some("/spec".into()), ..run() }, "give one of single, roles, tasks and job"),
             (Further { roles: Some("spec.roles".into()), ..run() }, "must be a JSON pointer"),
+            (Further { scale: Some(".spec.replicas".into()), ..run() }, "must be a JSON pointer"),
         ] {
             let refused = check(&[further]).unwrap_err();
             assert!(refused.contains(said), "{refused}");

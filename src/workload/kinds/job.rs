@@ -9,6 +9,7 @@ pub(super) const KIND: Kind = Kind {
     slug: "job",
     pod_specs: PodSpecs::At(&[Place::Template("object.?spec.?template")]),
     suspend: Some("/spec/suspend"),
+    scale: None,
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
     pods: Pods::Job("/spec"),
     ..BLANK

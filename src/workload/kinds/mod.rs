@@ -32,7 +32,7 @@ mod volcanojob;
 use serde_json::Value;
 
 pub use further::all;
-pub use pods::{PodGroup, Pods};
+pub use pods::{MAX_GROUPS, PodGroup, Pods};
 
 use crate::surroundings::Surroundings;
 use crate::workload::gap::Gap;
@@ -62,6 +62,9 @@ pub struct Kind {
     pub suspend: Option<&'static str>,
     /// JSON pointers of lists into which queues write where the pods may be placed.
     pub placements: &'static [&'static str],
+    /// JSON pointer of the number that the subresource `scale` changes: the definition's `specReplicasPath`. None of what
+    /// is built in, which has no such subresource.
+    pub scale: Option<&'static str>,
     /// JSON pointer of the deadline in seconds.
     pub active_deadline_seconds: Option<&'static str>,
     /// Where the pod templates and their numbers are.
@@ -97,6 +100,7 @@ const BLANK: Kind = Kind {
     pod_specs: PodSpecs::Elsewhere,
     suspend: None,
     placements: &[],
+    scale: Some("/spec/replicas"),
     active_deadline_seconds: None,
     pods: Pods::None,
     lists: &[],
@@ -128,8 +132,8 @@ impl Kind {
     /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists, which are so many.
     pub(super) fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
         let is_long = |pointer: &&str| match object.pointer(pointer) {
-            Some(Value::Array(list)) => list.len() > pods::MAX_GROUPS,
-            Some(Value::Object(map)) => map.len() > pods::MAX_GROUPS,
+            Some(Value::Array(list)) => list.len() > MAX_GROUPS,
+            Some(Value::Object(map)) => map.len() > MAX_GROUPS,
             _ => false,
         };
         let within = |(inner, _): &(&Value, String)| {
@@ -137,7 +141,7 @@ impl Kind {
             let kind = of(inner).filter(|kind| !std::ptr::eq(*kind, self));
             kind.is_some_and(|kind| kind.has_more_groups(inner, 0))
         };
-        listed >= pods::MAX_GROUPS
+        listed >= MAX_GROUPS
             || self.lists.iter().chain(self.pods.list().as_ref()).any(is_long)
             || self.inner_objects(object).iter().any(within)
     }

@@ -13,6 +13,7 @@ pub(super) const KIND: Kind = Kind {
     purpose: Purpose::Training,
     pod_specs: PodSpecs::At(&[Place::Map("object.?spec.?mpiReplicaSpecs")]),
     suspend: Some("/spec/runPolicy/suspend"),
+    scale: Some("/spec/mpiReplicaSpecs/Worker/replicas"),
     active_deadline_seconds: Some("/spec/runPolicy/activeDeadlineSeconds"),
     pods: Pods::Roles("/spec/mpiReplicaSpecs"),
     makes: &[("", "Pod"), ("batch", "Job")],

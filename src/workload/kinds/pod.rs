@@ -13,6 +13,7 @@ pub(super) const KIND: Kind = Kind {
     slug: "pod",
     makes: &[],
     pod_specs: PodSpecs::At(&[Place::Template("object")]),
+    scale: None,
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
     pods: Pods::Own(pod_groups),
     ..BLANK

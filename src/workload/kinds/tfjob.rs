@@ -10,6 +10,7 @@ pub(super) const KIND: Kind = Kind {
     purpose: Purpose::Training,
     pod_specs: PodSpecs::At(&[Place::Map("object.?spec.?tfReplicaSpecs")]),
     suspend: Some("/spec/runPolicy/suspend"),
+    scale: Some("/spec/tfReplicaSpecs/Worker/replicas"),
     active_deadline_seconds: Some("/spec/runPolicy/activeDeadlineSeconds"),
     pods: Pods::Roles("/spec/tfReplicaSpecs"),
     ..BLANK
