@@ -24,6 +24,8 @@ pub enum Gap {
     Claims,
     /// The environment of a Ray job, which is a document of its own.
     RuntimeEnvironment,
+    /// A configuration file that a command names.
+    Configuration,
     /// Words of a command.
     Words,
     /// Text that variables make.
@@ -82,6 +84,7 @@ impl fmt::Display for Gap {
             Self::Files => "a container has more files than are read",
             Self::Claims => "a pod has more claims than are read",
             Self::RuntimeEnvironment => "its runtime environment cannot be read",
+            Self::Configuration => "a configuration file cannot be read",
             Self::Words => "a command has more words than are read",
             Self::Text => "its variables make more text than is read",
             Self::Depth => "its commands stand within more commands than are read",

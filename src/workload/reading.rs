@@ -26,7 +26,7 @@ use super::command::{self, Commands, Launch};
 use super::deadline::{self, Limit};
 use super::gap::Gap;
 use super::kinds::{self, Kind, PodGroup, Purpose};
-use super::launch::{self, Offered, Program, Training};
+use super::launch::{self, Offered, Program, Training, Trees};
 use super::others::{self, Others};
 use super::provenance::{Hidden, Provenance};
 use super::source::Source;
@@ -307,9 +307,11 @@ impl Workload<'_> {
         let (trainings, more) = launch::trainings(self.launches);
         let gap = self.pods_gap.clone().or_else(|| self.gap.clone()).or(more.then_some(Gap::Trainings));
         let mut readings: Vec<Reading> = Vec::new();
+        let mut trees = Trees::default();
         for training in &trainings {
-            let mut reading = self.training(annotated.clone(), training, around, catalogue);
-            reading.leave_out(gap.clone(), &annotated.provenance);
+            let mut reading = self.training(annotated.clone(), training, &mut trees, around, catalogue);
+            let of_files = reading.gap.take();
+            reading.leave_out(gap.clone().or(of_files), &annotated.provenance);
             if !readings.iter().any(|known| known.is_the_same(&reading)) {
                 readings.push(reading);
             }
@@ -321,20 +323,22 @@ impl Workload<'_> {
         &self,
         mut reading: Reading,
         training: &Training<'_>,
+        trees: &mut Trees,
         around: &Surroundings,
         catalogue: &Catalogue,
     ) -> Reading {
         let mut participants = self.participants(&reading.provenance, training);
-        let mut said = launch::read(training, self.launches, &participants.requests);
+        let mut said = launch::read(training, self.launches, &participants.requests, trees);
         if participants.are_too_few_for(said.divides_among()) {
             participants = Participants::all(self.requests);
-            said = launch::read(training, self.launches, &participants.requests);
+            said = launch::read(training, self.launches, &participants.requests, trees);
         }
         let requests = participants.requests.as_slice();
         reading.place.clone_from(&said.place);
         reading.certain = self.pods_gap.is_none() && training.launch.is_some_and(|launch| !launch.behind_gap);
         reading.perhaps = training.perhaps;
         reading.at_most = participants.at_most;
+        reading.gap = said.gap.take();
         reading.accumulation = said.accumulation.take();
         reading.unsaid = std::mem::take(&mut said.unsaid);
         if reading.provenance.knows("parallelism.sharding") {
