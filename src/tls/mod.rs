@@ -440,8 +440,10 @@ mod tests {
             names: vec!["127.0.0.1".into()],
             lifetimes: Lifetimes::default(),
             files: None,
+            clients: None,
+            strangers: true,
         };
-        Certificates::new(client, settings, None, Metrics::default())
+        Certificates::new(client, settings, None, Metrics::default()).unwrap()
     }
 
     /// An apiserver that takes requests and never answers.
