@@ -211,7 +211,7 @@ impl Webhook {
         let (tenant, first) = (Tenant::new(peer, &name), considering.clone());
         let consider = move || first.consider(coming.take()?);
         match self.blocking(tenant.clone(), Size { objects, ..size }, consider).await?? {
-            Step::Considered(considered) => Ok(considered),
+            Step::Considered(considered) => Ok(*considered),
             Step::Scaled(scaled) => Ok(self.scaled(*scaled, tenant, considering, allowance).await?),
         }
     }
@@ -343,7 +343,7 @@ const STORED: Size = Size { bytes: 1 << 20, objects: 3 };
 
 /// How far a review is considered.
 enum Step {
-    Considered(Considered),
+    Considered(Box<Considered>),
     /// What is scaled must be read first.
     Scaled(Box<(Scaled, Request)>),
 }
@@ -379,7 +379,7 @@ impl Considering {
         {
             let request = review.without_objects();
             let kind = weighed(&request);
-            return Ok(Step::Considered(passed(&request, kind, None)));
+            return Ok(Step::Considered(Box::new(passed(&request, kind, None))));
         }
         let request = review.request();
         // Its objects are on their own now, and others have a use for the room.
@@ -387,10 +387,10 @@ impl Considering {
         match request {
             Ok(request) => Ok(match scale::of(&request) {
                 Some(scaled) => Step::Scaled(Box::new((scaled, request))),
-                None => Step::Considered(self.judged(&request)),
+                None => Step::Considered(Box::new(self.judged(&request))),
             }),
             Err(unread) => match unread.why {
-                NotRead::TooLarge => Ok(Step::Considered(self.too_large(&unread.request))),
+                NotRead::TooLarge => Ok(Step::Considered(Box::new(self.too_large(&unread.request)))),
                 NotRead::Malformed(error) => Err(unreadable(error)),
             },
         }

@@ -146,6 +146,16 @@ async fn asked(review: &Value) -> Value {
     answer["response"].clone()
 }
 
+/// What the webhook answers to a body.
+async fn answer(webhook: &Webhook, body: axum::body::Bytes, allowance: std::time::Duration) -> Value {
+    let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
+    let caller = Caller::default();
+    let until = tokio::time::Instant::now() + allowance;
+    let came = bodies.read(&caller, body.into(), 1 << 20, until).await;
+    assert!(matches!(came, Came::Whole(_)));
+    webhook.answer(came, &caller, allowance).await.unwrap()
+}
+
 async fn created(namespace: &str, object: &Value) -> Value {
     asked(&review(namespace, "CREATE", object, &Value::Null)).await
 }
@@ -301,11 +311,8 @@ async fn asked_of(owner: &Value, verdict: Verdict, review: &Value) -> Value {
     let likeness = Likeness::of(kind, owner, &Surroundings::default(), Catalogue::builtin());
     let namespace = "enforced".to_owned();
     webhook.workloads().insert(Digest { namespace, likeness, verdict, ..Digest::example("u") });
-    let (caller, allowance) = (Caller::default(), std::time::Duration::from_secs(10));
-    let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
-    let until = tokio::time::Instant::now() + allowance;
-    let came = bodies.read(&caller, review.to_string().into(), 1 << 20, until).await;
-    let answer = webhook.answer(came, &caller, allowance).await.unwrap();
+    let body = axum::body::Bytes::from(review.to_string());
+    let answer = answer(&webhook, body, std::time::Duration::from_secs(10)).await;
     answer["response"].clone()
 }
 
@@ -402,23 +409,18 @@ async fn namespaces_that_take_their_time_hold_up_nobody_else() {
     // It takes connections and answers none.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let webhook = webhook_of(&format!("http://{}", silent.local_addr().unwrap()));
-    let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
-    let caller = Caller::default();
     let answer = async |namespace, allowance| {
         let review = review(namespace, "CREATE", &job(Some("huge")), &Value::Null);
-        let until = tokio::time::Instant::now() + allowance;
-        let came = bodies.read(&caller, review.to_string().into(), 1 << 20, until).await;
-        assert!(matches!(came, Came::Whole(_)));
-        webhook.answer(came, &caller, allowance).await
+        answer(&webhook, review.to_string().into(), allowance).await
     };
     let waiting = (0..64).map(|_| answer("unheard-of", std::time::Duration::from_secs(2)));
     let (waited, ()) = tokio::join!(futures::future::join_all(waiting), async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        let answer = answer("enforced", std::time::Duration::from_millis(500)).await.unwrap();
+        let answer = answer("enforced", std::time::Duration::from_millis(500)).await;
         assert_eq!(answer["response"]["status"]["code"], 403, "{answer}");
     });
     for answer in waited {
-        let notes = answer.unwrap()["response"]["auditAnnotations"].clone();
+        let notes = &answer["response"]["auditAnnotations"];
         assert_eq!((&notes["mode"], &notes["verdict"]), (&json!("warn"), &json!("OutOfMemory")));
     }
 }
