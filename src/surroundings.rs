@@ -73,6 +73,31 @@ impl Surroundings {
     }
 }
 
+impl Surroundings {
+    /// The same without workloads, which alone would be copied.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            nodes: self.nodes.clone(),
+            workloads: Vec::new(),
+            config_maps: self.config_maps.clone(),
+            documents: self.documents.clone(),
+            reads: self.reads,
+        }
+    }
+
+    /// The same without the objects that a workload refers to, as if none were read. Queues stay: they hand out
+    /// accelerators to everybody.
+    pub(crate) fn without_others(&self) -> Self {
+        Self {
+            nodes: self.nodes.clone(),
+            workloads: self.workloads.clone(),
+            config_maps: Arc::default(),
+            documents: Arc::new(self.documents.of_kinds(&["LocalQueue", "ClusterQueue", "ResourceFlavor"])),
+            reads: Reads::default(),
+        }
+    }
+}
+
 /// The namespaces by which an object's neighbours may ask for it.
 fn namespaces(own: Option<&str>) -> Vec<&str> {
     match own {
@@ -201,6 +226,16 @@ impl Documents {
         self.objects.remove(&(kind.to_owned(), namespace.to_owned(), name.to_owned()));
     }
 
+    /// Those of these kinds.
+    fn of_kinds(&self, kinds: &[&str]) -> Self {
+        let of_kind = |kind: &&str| {
+            let first = ((*kind).to_owned(), String::new(), String::new());
+            let objects = self.objects.range(first..).take_while(|((known, ..), _)| known == kind);
+            objects.map(|(id, object)| (id.clone(), object.clone())).collect::<Vec<_>>()
+        };
+        Self { objects: kinds.iter().flat_map(of_kind).collect() }
+    }
+
     /// An object.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
         self.objects.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned())).map(|object| &**object)
@@ -237,14 +272,9 @@ impl ConfigMaps {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Adds a `ConfigMap`'s data that is kept elsewhere, too; says whether it is new here.
-    pub(crate) fn put(&mut self, namespace: &str, name: &str, data: Arc<Keys>) -> bool {
-        self.maps.insert((namespace.to_owned(), name.to_owned()), data).is_none()
-    }
-
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.maps.is_empty()
+    /// Adds a `ConfigMap`'s data that is kept elsewhere, too.
+    pub(crate) fn put(&mut self, namespace: &str, name: &str, data: Arc<Keys>) {
+        self.maps.insert((namespace.to_owned(), name.to_owned()), data);
     }
 
     /// The text of a ConfigMap object's keys.

@@ -12,14 +12,17 @@ mod controlplane;
 
 mod gate;
 mod jobs;
+mod stranger;
 
 mod bypasses;
 mod certificates;
 mod children;
+mod client_certificates;
 mod crd;
 mod doctor;
 mod engines;
 mod estimates;
+mod floods;
 mod further_kinds;
 mod gaps;
 mod kinds;

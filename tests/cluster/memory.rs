@@ -113,12 +113,16 @@ async fn a_large_cluster_and_hostile_objects_fit_into_the_charts_memory_limit() 
     yard.estimate_that("pytorchjob-llama2-70b", "Fits").await?;
     ensure!(refusal(yard.create(&hopeless("hopeless")?).await?)?.code == 403);
 
-    // The watches bring a change of each hostile job, and of some nodes.
-    let jobs = (0..sizes.hostile_jobs)
-        .map(|number| format!("{}/hostile-{number}/status", inside("/apis/batch/v1", "jobs")));
-    change_all(&client, jobs, &json!({"status": {"failed": 1}})).await?;
+    // The watches bring changes of each hostile job, the webhook is asked about one of them, and some nodes change.
+    let hostile = |part: &'static str| {
+        let jobs = inside("/apis/batch/v1", "jobs");
+        (0..sizes.hostile_jobs).map(move |number| format!("{jobs}/hostile-{number}{part}"))
+    };
+    let changed = json!({"metadata": {"labels": {"changed": "yes"}}});
+    change_all(&client, hostile("/status"), &json!({"status": {"failed": 1}})).await?;
+    change_all(&client, hostile(""), &changed).await?;
     let nodes = (0..300).map(|number| format!("/api/v1/nodes/node-{number}"));
-    change_all(&client, nodes, &json!({"metadata": {"labels": {"changed": "yes"}}})).await?;
+    change_all(&client, nodes, &changed).await?;
     yard.admitted(&fitting("later")?).await?;
     yard.estimate_that("pytorchjob-later", "Fits").await?;
     ensure!(refusal(yard.create(&hopeless("hopeless")?).await?)?.code == 403);
