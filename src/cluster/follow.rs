@@ -209,8 +209,11 @@ impl<S: Sink> Run<'_, S> {
                 }
             }
             Err(error) => {
-                self.page = (self.page / 4).max(1);
                 let reason = error.reason();
+                if matches!(reason, "Unreachable" | "Unreadable") {
+                    // The page may have been too long for the time that an answer may take.
+                    self.page = (self.page / 4).max(1);
+                }
                 if reason != "Unreachable" {
                     self.refusals = self.refusals.saturating_add(1);
                 }

@@ -162,7 +162,10 @@ impl Source {
         };
         let (mut json, mut turn) = (Vec::new(), None);
         loop {
-            self.room.take(json.len(), &mut turn).await;
+            // Metadata takes no turn, since it is asked for by who holds one already.
+            if !self.metadata_only {
+                self.room.take(json.len(), &mut turn).await;
+            }
             let piece = next_piece(&mut body).await?;
             if piece.is_empty() {
                 return Ok(Some(Json::new(json, turn)));

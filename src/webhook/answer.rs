@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use kube::{Api, Client, ResourceExt as _};
+use kube::Client;
+use kube::api::ApiResource;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -30,7 +31,7 @@ use super::turns::{Size, Tenant, Turns};
 use super::untouched::untouched;
 use super::verdicts::{self, Verdicts};
 use super::{message, namespaces, ratchet};
-use crate::cluster::{Cluster, MODE_LABEL, Standing, Workloads};
+use crate::cluster::{Cluster, MODE_LABEL, Source, Standing, Workloads};
 use crate::config::policy::{Exempt, Policy};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
@@ -261,9 +262,15 @@ impl Webhook {
         if !is_label(name) {
             return Namespace::Unreadable;
         }
-        let namespaces: Api<NamespaceObject> = Api::all(self.client.clone());
-        match tokio::time::timeout(within, namespaces.get_metadata(name)).await {
-            Ok(Ok(namespace)) => Namespace::Known(namespace.labels().get(MODE_LABEL).cloned()),
+        let (resource, room) = (ApiResource::erase::<NamespaceObject>(&()), self.cluster.room.clone());
+        let namespaces = Source::new(self.client.clone(), resource, None, room).metadata_only();
+        match tokio::time::timeout(within, namespaces.get(name)).await {
+            Ok(Ok(Some(namespace))) => Namespace::Known(namespace.label(MODE_LABEL).map(str::to_owned)),
+            Ok(Ok(None)) => {
+                self.metrics.failed("namespace");
+                tracing::warn!(namespace = name, "the namespace is not there: it only warns");
+                Namespace::Unreadable
+            }
             Ok(Err(error)) => {
                 self.metrics.failed("namespace");
                 tracing::warn!(namespace = name, %error, "the namespace could not be read: it only warns");

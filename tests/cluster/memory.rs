@@ -11,11 +11,24 @@ use crate::jobs::{fitting, hopeless, job};
 
 /// The chart's own limit.
 const LIMIT: u64 = 256 << 20;
-/// Two of these killed a process that held a list whole. Each takes the apiserver a second or two, so there are no more.
-const HOSTILE_JOBS: usize = 8;
-const NODES: usize = 3_000;
-/// As much text as ten thousand small ones.
-const CONFIG_MAPS: usize = 3_000;
+
+/// How much is stored.
+struct Sizes {
+    /// Two of these killed a process that held a list whole.
+    hostile_jobs: usize,
+    nodes: usize,
+    config_maps: usize,
+}
+
+impl Sizes {
+    /// A hostile job takes the apiserver seconds, so there are few, unless `WEIGHBRIDGE_TEST_SIZE` is `full`.
+    fn of_this_run() -> Self {
+        if std::env::var_os("WEIGHBRIDGE_TEST_SIZE").is_some_and(|size| size == "full") {
+            return Self { hostile_jobs: 100, nodes: 3_000, config_maps: 10_000 };
+        }
+        Self { hostile_jobs: 8, nodes: 3_000, config_maps: 3_000 }
+    }
+}
 
 async fn create_all(
     client: &Client,
@@ -81,14 +94,14 @@ fn config_map(number: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_large_cluster_and_hostile_objects_fit_into_the_charts_memory_limit() -> Result<()> {
-    let limit = MemoryGroup::new(LIMIT)?;
+    let (limit, sizes) = (MemoryGroup::new(LIMIT)?, Sizes::of_this_run());
     let options = Options { controller_manager: false, ..Options::standard()? };
     let control_plane = ControlPlane::start(options).await?;
     let (client, namespace) = (control_plane.admin()?, control_plane.namespace(&[]).await?);
     let inside = |group: &str, plural: &str| format!("{group}/namespaces/{}/{plural}", namespace.name());
-    create_all(&client, "/api/v1/nodes", (NODES, 16), node).await?;
-    create_all(&client, &inside("/api/v1", "configmaps"), (CONFIG_MAPS, 16), config_map).await?;
-    create_all(&client, &inside("/apis/batch/v1", "jobs"), (HOSTILE_JOBS, 2), hostile).await?;
+    create_all(&client, "/api/v1/nodes", (sizes.nodes, 16), node).await?;
+    create_all(&client, &inside("/api/v1", "configmaps"), (sizes.config_maps, 16), config_map).await?;
+    create_all(&client, &inside("/apis/batch/v1", "jobs"), (sizes.hostile_jobs, 2), hostile).await?;
 
     let mut setup = Setup::new("memory", Reach::Everything);
     setup.arguments = vec!["--read-config-maps".into()];
@@ -100,12 +113,16 @@ async fn a_large_cluster_and_hostile_objects_fit_into_the_charts_memory_limit() 
     yard.estimate_that("pytorchjob-llama2-70b", "Fits").await?;
     ensure!(refusal(yard.create(&hopeless("hopeless")?).await?)?.code == 403);
 
-    // The watches bring a change of each hostile job, and of some nodes.
-    let jobs = (0..HOSTILE_JOBS)
-        .map(|number| format!("{}/hostile-{number}/status", inside("/apis/batch/v1", "jobs")));
-    change_all(&client, jobs, &json!({"status": {"failed": 1}})).await?;
+    // The watches bring changes of each hostile job, the webhook is asked about one of them, and some nodes change.
+    let hostile = |part: &'static str| {
+        let jobs = inside("/apis/batch/v1", "jobs");
+        (0..sizes.hostile_jobs).map(move |number| format!("{jobs}/hostile-{number}{part}"))
+    };
+    let changed = json!({"metadata": {"labels": {"changed": "yes"}}});
+    change_all(&client, hostile("/status"), &json!({"status": {"failed": 1}})).await?;
+    change_all(&client, hostile(""), &changed).await?;
     let nodes = (0..300).map(|number| format!("/api/v1/nodes/node-{number}"));
-    change_all(&client, nodes, &json!({"metadata": {"labels": {"changed": "yes"}}})).await?;
+    change_all(&client, nodes, &changed).await?;
     yard.admitted(&fitting("later")?).await?;
     yard.estimate_that("pytorchjob-later", "Fits").await?;
     ensure!(refusal(yard.create(&hopeless("hopeless")?).await?)?.code == 403);
