@@ -23,7 +23,7 @@ use crate::hardware::labels::of_labels;
 use crate::hardware::{Catalogue, resources};
 use crate::surroundings::Surroundings;
 use crate::workload::accelerator::requests;
-use crate::workload::kinds::{self, Kind, MAX_GROUPS, PodGroup};
+use crate::workload::kinds::{self, Kind, PodGroup};
 
 /// Our annotations begin with this.
 const OURS: &str = "weighbridge.dev/";
@@ -78,16 +78,17 @@ impl Likeness {
     pub fn of(kind: &Kind, object: &Value, around: &Surroundings, catalogue: &Catalogue) -> Self {
         let completed = kind.complete.map(|complete| complete(object, around));
         let open = completed.as_ref().is_some_and(|completed| completed.absent.is_some());
-        let completed = completed.map(|completed| completed.object);
-        let object = completed.as_ref().unwrap_or(object);
+        let is_cut = completed.as_ref().is_some_and(|completed| completed.is_cut);
+        let object = completed.as_ref().map_or(object, |completed| &completed.object);
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let job = kinds::find("batch", "Job");
         let mut groups = kind.pod_groups(object);
+        let cut = is_cut || kind.has_more_groups(object, groups.len());
         for (inner, _) in kind.inner_objects(object) {
             let inner_kind = kinds::of(inner).or(job);
             groups.extend(inner_kind.map(|kind| kind.pod_groups(inner)).unwrap_or_default());
         }
-        let mut likeness = Self { open, cut: groups.len() >= 2 * MAX_GROUPS, ..Self::default() };
+        let mut likeness = Self { open, cut, ..Self::default() };
         for request in requests(&groups, &around.documents, namespace, catalogue) {
             likeness.accelerators = likeness.accelerators.max(request.per_pod);
             likeness.add_trainers(request.template, request.pods, catalogue);
@@ -177,7 +178,9 @@ impl Likeness {
         }
         match value {
             Value::Array(items) => {
-                items.iter().for_each(|item| self.add_places(item, catalogue, depth + 1));
+                for item in items {
+                    self.add_places(item, catalogue, depth + 1);
+                }
             }
             Value::Object(fields) => {
                 let selector = fields.get("nodeSelector").and_then(Value::as_object).into_iter().flatten();
@@ -193,7 +196,9 @@ impl Likeness {
                         self.add_place(key, value.as_str(), catalogue);
                     }
                 }
-                fields.values().for_each(|field| self.add_places(field, catalogue, depth + 1));
+                for field in fields.values() {
+                    self.add_places(field, catalogue, depth + 1);
+                }
             }
             _ => {}
         }
@@ -373,7 +378,7 @@ mod tests {
     fn nothing_is_like_what_is_too_long_to_keep() {
         let mut owner = owner();
         let template = owner["spec"]["pytorchReplicaSpecs"]["Worker"]["template"].take();
-        let roles = (0..MOST + 1).map(|number| (number.to_string(), json!({"template": template})));
+        let roles = (0..=MOST).map(|number| (number.to_string(), json!({"template": template})));
         owner["spec"]["pytorchReplicaSpecs"] = Value::Object(roles.collect());
         assert_eq!(likeness(&owner).compare(&likeness(&child())), Comparison::Different);
     }

@@ -4,7 +4,7 @@
 //! workload is the queue's affair, so such an UPDATE warns at most. A tenant who does the same is no queue: the UPDATE is
 //! judged like any other. The policy names the queues' accounts; by default they are those of Kueue.
 
-/// Kueue's own account, as its manifests and its chart make it, and that of OpenShift's operator.
+/// Kueue's own account, as its manifests and its chart make it, and the one that the operator of `OpenShift` makes.
 const QUEUES: &[&str] = &[
     "system:serviceaccount:kueue-system:kueue-controller-manager",
     "system:serviceaccount:openshift-kueue-operator:kueue-controller-manager",

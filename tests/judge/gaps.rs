@@ -310,6 +310,19 @@ fn a_script_that_is_not_there_yet_is_unknown_where_config_maps_are_read() {
 }
 
 #[test]
+fn a_configuration_file_that_cannot_be_read_is_a_gap() {
+    let mut around = config_maps_are_read();
+    let mut job = of_volume(&json!({"name": "v", "configMap": {"name": "launch"}}));
+    job["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["axolotl", "train", "/cfg/a.yaml"]);
+    for text in ["base_model: [", &format!("base_model: {}", "x".repeat(200_000))] {
+        let maps = Arc::make_mut(&mut around.config_maps);
+        maps.add("team", "launch", [("a.yaml".to_owned(), text.into())].into());
+        let judgement = judged_among(&job, &around);
+        assert_eq!((judgement.verdict, judgement.reason), (Verdict::Unknown, Reason::NotReadToEnd));
+    }
+}
+
+#[test]
 fn a_command_that_variables_of_a_missing_config_map_name_is_unknown() {
     let mut job = of_every_kind(&script("$START --now")).swap_remove(1);
     job["spec"]["template"]["spec"]["containers"][0]["envFrom"] =

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::hardware::Catalogue;
 use crate::surroundings::Surroundings;
 use crate::workload::accelerator::requests;
-use crate::workload::kinds::{Kind, MAX_GROUPS};
+use crate::workload::kinds::Kind;
 
 /// Who is not judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -83,11 +83,12 @@ impl Exemptions {
         if self.priority_classes.is_empty() {
             return None;
         }
-        let completed = kind.complete.map(|complete| complete(object, around).object);
-        let object = completed.as_ref().unwrap_or(object);
+        let completed = kind.complete.map(|complete| complete(object, around));
+        let is_cut = completed.as_ref().is_some_and(|completed| completed.is_cut);
+        let object = completed.as_ref().map_or(object, |completed| &completed.object);
         let groups = kind.pod_groups(object);
-        if groups.len() >= MAX_GROUPS {
-            // There may be more than were read.
+        if is_cut || kind.has_more_groups(object, groups.len()) {
+            // Those that were not read may name another class.
             return None;
         }
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_has_more_templates_than_are_read_is_not_exempt() {
-        let roles = (0..2 * MAX_GROUPS).map(|number| (number.to_string(), role(1, Some("system"), 8)));
+        let roles = (0..2_000).map(|number| (number.to_string(), role(1, Some("system"), 8)));
         assert_eq!(exempt_by_class(&Value::Object(roles.collect())), None);
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Groups that are read of one object, at most: fewer than a list of the object keeps. Of more the reader says so.
-pub const MAX_GROUPS: usize = 1_000;
+pub(super) const MAX_GROUPS: usize = 1_000;
 
 /// Pods made from one template.
 #[derive(Clone, Debug)]

@@ -44,7 +44,7 @@ mod training_arguments;
 mod uncovered;
 mod variables;
 
-pub(crate) use config::is_about_a_file;
+pub(crate) use config::{Trees, is_about_a_file};
 pub(super) use facts::nodes;
 pub(super) use program::{Program, bytes, program, serves};
 pub(super) use rendezvous::Rendezvous;
@@ -188,9 +188,15 @@ pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
 }
 
 /// What a training's launch says, among all launches and the requests of the pods that take part.
-pub(super) fn read(training: &Training<'_>, launches: &[Launch], requests: &[Request<'_>]) -> Said {
+pub(super) fn read(
+    training: &Training<'_>,
+    launches: &[Launch],
+    requests: &[Request<'_>],
+    trees: &mut Trees,
+) -> Said {
     let Some(launch) = training.launch else { return Said::default() };
-    let mut said = Said { place: launch.place.clone(), ..Said::default() };
+    let trees_of_all = std::mem::take(trees);
+    let mut said = Said { place: launch.place.clone(), trees: trees_of_all, ..Said::default() };
     facts::read(launch, &mut said);
     for reader in &training.readers {
         (reader.read)(launch, &mut said);
@@ -208,6 +214,7 @@ pub(super) fn read(training: &Training<'_>, launches: &[Launch], requests: &[Req
         said.beyond = said.beyond.or(Some(WHICH_BRANCH));
     }
     stored_quantized(&mut said);
+    *trees = std::mem::take(&mut said.trees);
     said
 }
 
@@ -248,7 +255,7 @@ mod tests {
         let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
         let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;
         let (trainings, _) = trainings(&launches);
-        let said = read(trainings.first().unwrap(), &launches, &[]);
+        let said = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
         let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
         (name.to_owned(), said.beyond)
     }
