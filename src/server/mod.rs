@@ -40,7 +40,7 @@ pub use health::{Health, router as health_router};
 pub use metrics::Metrics;
 pub use peer::{Caller, Peer};
 
-const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKE: Duration = Duration::from_secs(10);
 const WEBHOOK: Times = Times {
     first: Duration::from_secs(10),
     // Longer than the apiserver keeps one (90 s), so that it is never closed just as a request is sent on it.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use hyper::body::Bytes;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::PostParams;
@@ -24,6 +24,9 @@ const LIMIT: u64 = 256 << 20;
 const LARGE: usize = 28 << 20;
 /// How many come at once.
 const AT_ONCE: usize = 100;
+
+/// One flood at a time: each takes the whole machine.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A replica in a cgroup of the chart's limit, whose apiserver waits long for it.
 async fn limited(name: &str, namespaces: &[&str]) -> Result<(MemoryGroup, Serve)> {
@@ -94,6 +97,7 @@ async fn all_at_once(stranger: &Stranger, body: &Bytes) -> Result<usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_within_the_charts_limit_outlives_hostile_bodies_and_judges_meanwhile() -> Result<()> {
+    let _alone = ALONE.lock().await;
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("limited", &[]).await?;
     let (group, serve) = limited("limited", &[namespace.name()]).await?;
@@ -164,7 +168,7 @@ async fn times(client: &Client, namespace: &str, count: usize) -> Result<Vec<Dur
     Ok(times)
 }
 
-/// Sends 200 dry runs at once, and waits for their answers.
+/// Sends 200 dry runs at once, and says how many were admitted.
 #[tokio::main(flavor = "current_thread")]
 async fn flood(kubeconfig: &Path, namespace: &str) -> Result<usize> {
     let options = kube::config::KubeConfigOptions::default();
@@ -177,20 +181,15 @@ async fn flood(kubeconfig: &Path, namespace: &str) -> Result<usize> {
         flood.spawn(async move {
             let job: Job = serde_json::from_value(dear(number))?;
             let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-            // Judged or not: what is hers is her affair.
-            match jobs.create(&dry_run, &job).await {
-                Ok(_) => anyhow::Ok(()),
-                Err(kube::Error::Api(status)) if status.code == 403 || status.code == 429 => Ok(()),
-                Err(error) => bail!("the flood: {error}"),
-            }
+            // Judged, unjudged or lost: what is hers is her affair.
+            anyhow::Ok(jobs.create(&dry_run, &job).await.is_ok())
         });
     }
-    let mut sent = 0;
+    let mut admitted = 0;
     while let Some(ended) = flood.join_next().await {
-        ended??;
-        sent += 1;
+        admitted += usize::from(ended??);
     }
-    Ok(sent)
+    Ok(admitted)
 }
 
 fn percentile(times: &[Duration], percent: usize) -> Result<Duration> {
@@ -199,6 +198,7 @@ fn percentile(times: &[Duration], percent: usize) -> Result<Duration> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_neighbour_is_admitted_unjudged_while_a_tenant_floods() -> Result<()> {
+    let _alone = ALONE.lock().await;
     let control_plane = ControlPlane::shared().await?;
     let alice = control_plane.guarded_namespace("flooded", &[]).await?;
     let bob = control_plane.guarded_namespace("flooded", &[]).await?;
@@ -211,14 +211,14 @@ async fn nothing_of_a_neighbour_is_admitted_unjudged_while_a_tenant_floods() -> 
     let flood = std::thread::spawn(move || flood(&kubeconfig, &namespace));
     let flooded = times(&client, bob.name(), 300).await?;
     let still = !flood.is_finished();
-    let sent = flood.join().map_err(|_| anyhow!("the flood panicked"))??;
+    let admitted = flood.join().map_err(|_| anyhow!("the flood panicked"))??;
     for percent in [50, 95, 99] {
         let (alone, flooded) = (percentile(&alone, percent)?, percentile(&flooded, percent)?);
         println!("p{percent} alone {alone:?}, during the flood {flooded:?}");
     }
     println!(
-        "{sent} dry runs, which were {} all answered before the last review",
-        if still { "not" } else { "" }
+        "{admitted} dry runs were admitted; the flood was {}",
+        if still { "still going on" } else { "over" }
     );
     serve.stop().await
 }
