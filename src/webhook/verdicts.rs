@@ -3,14 +3,14 @@
 //! A judgement depends on the object and its namespace, on nodes and documents, on the policy and on what is asked. The
 //! [key](Key) is a hash of the object without what no rule reads: the identity that the apiserver gives it, its name,
 //! its status, and labels that a controller derives from them. Nodes, documents and policy are told by their address,
-//! which does not change as long as they are kept here: when one is replaced, everything is forgotten.
+//! which is not used again as long as it is known here: when one is replaced, everything is forgotten.
 //!
 //! The namespace is part of the key, so that no namespace learns by an answer's speed what another has asked. The hash is
 //! SHA-256: nobody can make two objects that collide. The judgements together take at most [`MOST_BYTES`].
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::review::GroupVersionKind;
 use crate::config::policy::Policy;
 use crate::judgement::Judgement;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{ConfigMaps, Documents, Node, Reads, Surroundings};
 use crate::workload::TrainingJob;
 
 /// What the judgements take together.
@@ -64,21 +64,39 @@ struct Half {
     bytes: usize,
 }
 
-/// What the judgements are of, besides their objects.
+/// What the judgements are of, besides their objects. What is replaced is not kept here: only its address is.
 #[derive(Clone, Debug)]
 struct Of {
-    around: Arc<Surroundings>,
-    policy: Arc<Policy>,
+    nodes: Weak<[Arc<Node>]>,
+    config_maps: Weak<ConfigMaps>,
+    documents: Weak<Documents>,
+    reads: Reads,
+    policy: Weak<Policy>,
 }
 
 impl Of {
-    fn is(&self, around: &Surroundings, policy: &Arc<Policy>) -> bool {
-        Arc::ptr_eq(&self.policy, policy)
-            && self.around.reads == around.reads
-            && Arc::ptr_eq(&self.around.nodes, &around.nodes)
-            && Arc::ptr_eq(&self.around.config_maps, &around.config_maps)
-            && Arc::ptr_eq(&self.around.documents, &around.documents)
+    fn new(around: &Surroundings, policy: &Arc<Policy>) -> Self {
+        Self {
+            nodes: Arc::downgrade(&around.nodes),
+            config_maps: Arc::downgrade(&around.config_maps),
+            documents: Arc::downgrade(&around.documents),
+            reads: around.reads,
+            policy: Arc::downgrade(policy),
+        }
     }
+
+    fn is(&self, around: &Surroundings, policy: &Arc<Policy>) -> bool {
+        self.reads == around.reads
+            && is_same(&self.nodes, &around.nodes)
+            && is_same(&self.config_maps, &around.config_maps)
+            && is_same(&self.documents, &around.documents)
+            && is_same(&self.policy, policy)
+    }
+}
+
+/// Whether it is the same. The weak reference keeps the address from being used again.
+fn is_same<T: ?Sized>(kept: &Weak<T>, current: &Arc<T>) -> bool {
+    std::ptr::addr_eq(kept.as_ptr(), Arc::as_ptr(current))
 }
 
 impl Verdicts {
@@ -86,7 +104,7 @@ impl Verdicts {
     pub(super) fn of(
         &self,
         key: Key,
-        around: &Arc<Surroundings>,
+        around: &Surroundings,
         policy: &Arc<Policy>,
         judge: impl FnOnce() -> Judgement,
     ) -> Arc<Judgement> {
@@ -99,11 +117,10 @@ impl Verdicts {
         judgement
     }
 
-    fn known(&self, key: Key, around: &Arc<Surroundings>, policy: &Arc<Policy>) -> Option<Arc<Judgement>> {
+    fn known(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>) -> Option<Arc<Judgement>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.of.as_ref().is_some_and(|of| of.is(around, policy)) {
-            *kept =
-                Kept { of: Some(Of { around: around.clone(), policy: policy.clone() }), ..Kept::default() };
+            *kept = Kept { of: Some(Of::new(around, policy)), ..Kept::default() };
         }
         let known = kept.young.judgements.get(&key).or_else(|| kept.old.judgements.get(&key)).cloned()?;
         kept.insert(key, known.clone());
@@ -313,7 +330,7 @@ mod tests {
         }
 
         /// How often has been judged after this object.
-        fn after(&self, key: Key, around: &Arc<Surroundings>, policy: &Arc<Policy>, message: &str) -> usize {
+        fn after(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>, message: &str) -> usize {
             self.0.of(key, around, policy, || {
                 self.1.set(self.1.get() + 1);
                 Judgement { message: message.to_owned(), ..judgement() }

@@ -133,7 +133,7 @@ async fn a_replica_within_the_charts_limit_outlives_hostile_bodies_and_judges_me
         }
         Ok(())
     };
-    let ((), judged) = judged_during(&client, namespace.name(), &serve, dry_runs).await?;
+    let ((), judged) = judged_during(&client, namespace.name(), &serve, Box::pin(dry_runs)).await?;
     println!("three dry runs: {judged} reviews judged meanwhile, at most {} MiB", group.most()? >> 20);
 
     wait_until("the memory to be given back", SOON, || async { Ok(group.bytes()? < LIMIT / 2) }).await?;
