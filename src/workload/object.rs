@@ -134,10 +134,10 @@ impl<'de> Visitor<'de> for Keep<'_> {
         self.budget.take(1, 0)?;
         let mut kept = Vec::new();
         while kept.len() < LONGEST_LIST {
-            match items.next_element_seed(self.below(false))? {
-                Some(item) => kept.push(item),
-                None => return Ok(Value::Array(kept)),
-            }
+            let Some(item) = items.next_element_seed(self.below(false))? else {
+                return Ok(Value::Array(kept));
+            };
+            kept.push(item);
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::Array(kept))
