@@ -36,7 +36,7 @@ fn of_any_accelerator() -> Value {
 
 #[tokio::test]
 async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
+    let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let mut job = fitting("llama")?;
     job["spec"]["runPolicy"] = json!({"suspend": true});
     yard.admitted(&job).await?;
@@ -49,7 +49,7 @@ async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
 
 #[tokio::test]
 async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
+    let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
     yard.change_admitted(&job, &node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")])).await?;
@@ -84,7 +84,7 @@ async fn a_node_selector_that_ruins_the_job_is_refused_of_anybody_but_a_queue() 
 
 #[tokio::test]
 async fn a_queue_may_write_the_whole_object_back_with_its_node_selector() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
+    let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
     // As a client with Go types of its own writes it: with what it takes for defaults.
