@@ -190,6 +190,35 @@ fn what_is_read_to_its_end_and_trains_nothing_is_left_alone() {
 }
 
 #[test]
+fn a_shells_options_are_read_as_the_shell_reads_them() {
+    for words in [
+        "bash -euo pipefail -c",
+        "bash -eo pipefail -c",
+        "/bin/bash -euxo pipefail -c",
+        "bash -ceuo pipefail",
+        "bash -ec -o pipefail",
+        "bash -lo pipefail -c",
+        "bash -o pipefail -o errexit -c",
+        "bash -oo pipefail errexit -c",
+        "bash -O extglob +o history -euo pipefail -c",
+        "bash +eo posix -c --",
+        "bash -login -c",
+        "bash --rcfile /x -euo pipefail -c",
+        "env bash -eo pipefail -c",
+        "sh -euo pipefail -c",
+        "zsh -eo pipefail -c",
+    ] {
+        let mut command: Vec<&str> = words.split(' ').collect();
+        command.push(LARGE);
+        let judgement = judged(&of_every_kind(&template(&json!(command))).swap_remove(1));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{words}: {}", judgement.message);
+    }
+    let written = format!("cat > /r.sh <<'EOF'\n{LARGE}\nEOF\nbash -euo pipefail /r.sh");
+    let judgement = judged(&of_every_kind(&script(&written)).swap_remove(1));
+    assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{}", judgement.message);
+}
+
+#[test]
 fn groups_of_pods_behind_a_thousand_others_are_not_overlooked() {
     let empty = json!({"spec": {"containers": []}});
     let train = script(LARGE);
