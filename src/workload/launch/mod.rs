@@ -96,8 +96,8 @@ pub fn frameworks() -> impl Iterator<Item = &'static str> {
     READERS.iter().map(|reader| reader.name)
 }
 
-/// Trainings of one object that are judged, at most.
-const MOST_TRAININGS: usize = 16;
+/// Trainings of one object that are read, at most. Of those fewer are judged: most differ in nothing that decides.
+const MOST_TRAININGS: usize = 64;
 
 /// One training among the launches.
 #[derive(Clone)]
