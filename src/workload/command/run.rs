@@ -9,6 +9,7 @@ use super::wrappers::{self, starts_with};
 use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
 use crate::workload::files::{Files, absolute};
 use crate::workload::gap::Gap;
+use crate::workload::launch::surely_trains_nothing;
 use crate::workload::source::Source;
 
 /// Words of a command that are read: fewer than a list of the object keeps.
@@ -370,7 +371,7 @@ impl<'p> Run<'p> {
         if self.is_full() {
             return self.budget.leave_out(Gap::Programs);
         }
-        self.launches.push(Launch {
+        let launch = Launch {
             place: self.place.to_owned(),
             group: None,
             launchers: start.launchers.clone(),
@@ -382,7 +383,11 @@ impl<'p> Run<'p> {
             behind_gap: self.budget.gaps() > self.harmless,
             accelerators: 0,
             init: false,
-        });
+        };
+        // Half of the places are kept for what may train.
+        if self.launches.len() < MOST_LAUNCHES / 2 || !surely_trains_nothing(&launch) {
+            self.launches.push(launch);
+        }
     }
 
     /// Keeps what is written into a file; none where nobody knows what.

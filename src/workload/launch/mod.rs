@@ -49,6 +49,7 @@ pub(super) use facts::nodes;
 pub(super) use program::{Program, bytes, program, serves};
 pub(super) use rendezvous::Rendezvous;
 pub(crate) use said::{Offered, Said};
+pub(super) use uncovered::surely_trains_nothing;
 
 use super::accelerator::Request;
 use super::command::Launch;
