@@ -133,7 +133,8 @@ pub(crate) fn surely_trains_nothing(launch: &Launch) -> bool {
     let is_off = |option: &str| matches!(arguments.value(option), Some("false" | "False" | "0" | "no"));
     let is_on = |option: &str| arguments.has(option) && !is_off(option);
     let by_name = is_aside(recipe(launch)) && !speaks_of_training(launch);
-    let by_flag = is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
+    let by_flag =
+        is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
     is_asked(launch) || arguments.has("help") || by_name || by_flag
 }
 
