@@ -279,6 +279,26 @@ fn a_script_that_is_written_and_copied_first_is_judged_wherever_it_is_started() 
 }
 
 #[test]
+fn what_bash_takes_and_the_grammar_does_not_is_no_error() {
+    for before in [
+        "ARCH=$(case $(uname -m) in x86_64) echo amd64;; *) echo arm64;; esac)",
+        "ARCH=\"$(case \"$A\" in\n  a|b) echo 1 ;;\n  *) echo 2 ;;\nesac)\"",
+        "for ((;;)); do break; done",
+        "for (( ; ; )); do break; done",
+        "for ((i=0;;i++)); do break; done",
+        "select x in a b; do echo $x; break; done",
+        "coproc P { cat; }",
+        "coproc { cat; }",
+    ] {
+        let judgement = judged(&of_every_kind(&script(&format!("{before}\n{LARGE}"))).swap_remove(1));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{before}: {}", judgement.message);
+        assert!(!judgement.warnings.iter().any(|line| line.starts_with("not read")), "{before}");
+    }
+    let inside = format!("coproc P {{ {LARGE}; }}; wait");
+    assert_eq!(judged(&of_every_kind(&script(&inside)).swap_remove(1)).verdict, Verdict::OutOfMemory);
+}
+
+#[test]
 fn groups_of_pods_behind_a_thousand_others_are_not_overlooked() {
     let empty = json!({"spec": {"containers": []}});
     let train = script(LARGE);

@@ -16,6 +16,7 @@ mod arithmetic;
 mod builtins;
 mod compound;
 mod copies;
+mod dialect;
 mod documents;
 mod expand;
 mod lines;
