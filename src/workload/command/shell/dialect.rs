@@ -85,7 +85,7 @@ fn with_parentheses<'s>(case: &'s str, plain: &mut String) -> &'s str {
 }
 
 /// The tokens, with the last two written so.
-pub(super) fn tokens(tokens: Vec<Token>) -> Vec<Token> {
+pub(super) fn tokens(tokens: &[Token]) -> Vec<Token> {
     let word = |at: usize| match tokens.get(at) {
         Some(Token::Word(word, _)) => word.as_str(),
         _ => "",

@@ -215,15 +215,13 @@ impl<'s> Expander<'s> {
         } else {
             None
         };
-        match said {
-            Some(text) => self.append(&text, split && quoted == Quoted::No, fields),
-            None => {
-                if self.budget.bytes(command.len()) {
-                    self.substitutions.push(command.to_owned());
-                }
-                fields.push_unknown(whole);
-            }
+        if let Some(text) = said {
+            return self.append(&text, split && quoted == Quoted::No, fields);
         }
+        if self.budget.bytes(command.len()) {
+            self.substitutions.push(command.to_owned());
+        }
+        fields.push_unknown(whole);
     }
 
     pub(super) fn append(&mut self, text: &Text, split: bool, fields: &mut Fields) {

@@ -109,7 +109,7 @@ fn tokens(script: &str, gap: &mut Option<Gap>) -> Option<Vec<Token>> {
     let mut script = script;
     for _ in 0..MOST_TRIES {
         let error = match uncached_tokenize_str(script, &tokenizing) {
-            Ok(tokens) => return Some(super::dialect::tokens(tokens)),
+            Ok(tokens) => return Some(super::dialect::tokens(&tokens)),
             Err(error) => error,
         };
         gap.get_or_insert(Gap::Syntax);
