@@ -271,6 +271,8 @@ fn a_script_that_is_written_and_copied_first_is_judged_wherever_it_is_started() 
         format!("echo '{LARGE}' > /s/a.sh; cp /s/* /t/; bash /t/a.sh"),
         format!("tee a.sh <<'EOF' >/dev/null\n{LARGE}\nEOF\nbash ./a.sh"),
         format!("echo '{LARGE}' | tee a.sh; bash a.sh"),
+        format!("sudo tee /a.sh >/dev/null <<'EOF'\n{LARGE}\nEOF\nbash /a.sh"),
+        format!("printf '%s\\n' '#!/bin/bash' '{LARGE}' > a.sh; bash a.sh"),
         format!("echo '#!/bin/bash' > a.sh; echo '{LARGE}' | tee -a a.sh; bash a.sh"),
     ] {
         let judgement = judged(&of_every_kind(&script(&text)).swap_remove(1));

@@ -308,6 +308,9 @@ impl Shell<'_, '_, '_> {
             }
             // `exec` of a program is the end of the script; of redirections alone it is not.
             "exec" if rest.is_empty() => {}
+            "sudo" if matches!(rest.first().and_then(Text::as_known), Some("tee" | "cp" | "mv" | "ln")) => {
+                self.call(rest, input, state);
+            }
             "tee" => self.tee(rest, input, state),
             "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
             _ if is_aside(basename(name)) && !wrappers::is_wrapper(name) => {}
