@@ -113,6 +113,22 @@ impl Files {
         self.by_path.iter()
     }
 
+    /// Where the files of a path lie once they are copied: those of a folder and of `folder/*`, too. A target may be a
+    /// file or a folder, so both are given.
+    pub(crate) fn copies(&self, from: &str, to: &str) -> Vec<(String, File)> {
+        let to = to.trim_end_matches('/');
+        let from = from.trim_end_matches('*').trim_end_matches('/');
+        let name = from.rsplit('/').next().unwrap_or_default();
+        if let Some(file) = self.get(from) {
+            return vec![(to.to_owned(), file.clone()), (format!("{to}/{name}"), file.clone())];
+        }
+        let within = self.by_path.iter().filter_map(|(path, file)| {
+            let rest = path.strip_prefix(from)?.strip_prefix('/')?;
+            Some([(format!("{to}/{rest}"), file.clone()), (format!("{to}/{name}/{rest}"), file.clone())])
+        });
+        within.flatten().collect()
+    }
+
     /// Forgets a file.
     pub(crate) fn remove(&mut self, path: &str) {
         self.by_path.remove(path);

@@ -39,6 +39,8 @@ use crate::units::Bytes;
 
 /// Groups of pods, and sets of annotations, that are read at most: people have a handful.
 const MAX_GROUPS: usize = 256;
+/// Trainings of one object that are judged, at most: those that differ in what decides.
+const MOST_TRAININGS: usize = 16;
 
 /// What was read of an object that trains.
 #[derive(Clone, Debug, Default)]
@@ -304,17 +306,24 @@ impl Workload<'_> {
         catalogue: &Catalogue,
     ) -> Vec<Reading> {
         let annotated = annotated(annotations);
-        let (trainings, more) = launch::trainings(self.launches);
-        let gap = self.pods_gap.clone().or_else(|| self.gap.clone()).or(more.then_some(Gap::Trainings));
+        let (trainings, mut more) = launch::trainings(self.launches);
         let mut readings: Vec<Reading> = Vec::new();
         let mut trees = Trees::default();
         for training in &trainings {
-            let mut reading = self.training(annotated.clone(), training, &mut trees, around, catalogue);
+            let reading = self.training(annotated.clone(), training, &mut trees, around, catalogue);
+            if readings.iter().any(|known| known.is_the_same(&reading)) {
+                continue;
+            }
+            if readings.len() >= MOST_TRAININGS {
+                more = true;
+                break;
+            }
+            readings.push(reading);
+        }
+        let gap = self.pods_gap.clone().or_else(|| self.gap.clone()).or(more.then_some(Gap::Trainings));
+        for reading in &mut readings {
             let of_files = reading.gap.take();
             reading.leave_out(gap.clone().or(of_files), &annotated.provenance);
-            if !readings.iter().any(|known| known.is_the_same(&reading)) {
-                readings.push(reading);
-            }
         }
         readings
     }

@@ -131,6 +131,47 @@ fn what_only_a_branch_starts_refuses_nothing_and_does_not_fit_in_silence() {
 }
 
 #[test]
+fn what_only_evaluates_generates_or_measures_is_no_training_of_a_general_kind() {
+    let evaluations: Vec<String> = (0..70).map(|task| format!("python eval.py --task {task}")).collect();
+    let evaluations = evaluations.join("\n");
+    for script in [
+        "torchrun --nproc_per_node=8 generate.py --ckpt_dir /m/llama-2-70b --max_seq_len 512",
+        "torchrun --nproc_per_node=8 evaluate.py --model /m --tasks mmlu",
+        "accelerate launch -m axolotl.cli.inference cfg.yaml",
+        "accelerate launch -m lm_eval --model hf --tasks mmlu",
+        "torchrun --help",
+        "accelerate launch -h",
+        "torchrun --nproc_per_node=8 -m pytest tests",
+        "torchrun --nproc_per_node=8 all_reduce_bench.py",
+        "torchrun --nproc_per_node=8 example_chat_completion.py --ckpt_dir /m --tokenizer_path /t",
+        "tune run --nproc_per_node 2 eleuther_eval --config eval.yaml",
+        &evaluations,
+    ] {
+        let judgement = of_script(script);
+        assert_eq!(judgement.verdict, Verdict::NotTraining, "{script}: {}", judgement.message);
+    }
+    for script in [
+        "torchrun own.py",
+        "torchrun benchmark.py",
+        "torchrun predict.py --train_batch_size 8",
+        "torchrun train.py --do_predict",
+        "torchrun run_clm.py --do_predict False",
+        "tune run full_finetune_distributed --config a",
+    ] {
+        assert_eq!(of_script(script).verdict, Verdict::Unknown, "{script}");
+    }
+    let behind = of_script(&format!("{evaluations}\n{}", gpt(80, 8192, 4096)));
+    assert_eq!(behind.verdict, Verdict::OutOfMemory, "{}", behind.message);
+}
+
+#[test]
+fn trainings_that_differ_in_nothing_that_decides_are_judged_as_one() {
+    let many: Vec<String> = (1..=40).map(|n| format!("{} --lr 1e-{n}", gpt(12, 1024, 1024))).collect();
+    let judgement = of_script(&many.join("\n"));
+    assert_eq!(judgement.verdict, Verdict::Fits, "{}", judgement.message);
+}
+
+#[test]
 fn more_trainings_than_are_judged_are_a_gap() {
     let many: Vec<String> = (1..=20).map(|n| gpt(n, 1024, 1024)).collect();
     let judgement = of_script(&many.join("\n"));

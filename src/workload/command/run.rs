@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
 use super::options::{has_ending, plain};
-use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
+use super::programs::{PYTHON, SHELL, SHELL_WORDS, SHELLS, handed_on, is_aside, is_python, passed_on};
 use super::wrappers::{self, starts_with};
 use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
 use crate::workload::files::{Files, absolute};
 use crate::workload::gap::Gap;
+use crate::workload::launch::surely_trains_nothing;
 use crate::workload::source::Source;
 
 /// Words of a command that are read: fewer than a list of the object keeps.
@@ -314,27 +315,19 @@ impl<'p> Run<'p> {
     }
 
     fn shell(&mut self, words: &[Word], start: &Start<'_>) {
-        let mut at = 0;
-        while let Some(word) = words.get(at) {
-            let rest = words.get(at + 1..).unwrap_or_default();
-            let option = word.text.strip_prefix(['-', '+']);
-            match option {
-                Some("" | "-") | None => return self.shell_script(word, rest, start),
-                // `-c`, `-lc`, `-exc`: a script behind the options.
-                Some(letters) if !letters.starts_with('-') && letters.contains('c') => {
-                    let (script, arguments) = rest
-                        .split_at_checked(SHELL.operand(rest))
-                        .map_or((None, rest), |(_, r)| (r.first(), r.get(2..).unwrap_or_default()));
-                    if let Some(script) = script {
-                        shell::read(&script.text, arguments, start, self);
-                    }
-                    return;
-                }
-                Some(_) => at += SHELL.width(word).unwrap_or(1),
+        let (letters, rest) = shell_options(words);
+        match rest.split_first() {
+            // `bash -c SCRIPT NAME ARGUMENTS`: the script is the first word behind all options.
+            Some((script, rest)) if letters.contains('c') => {
+                shell::read(&script.text, rest.get(1..).unwrap_or_default(), start, self);
             }
-        }
-        if let Some(input) = &start.input {
-            shell::read(input, &[], start, self);
+            None if letters.contains('c') => {}
+            Some((file, rest)) if !letters.contains('s') => self.shell_script(file, rest, start),
+            _ => {
+                if let Some(input) = &start.input {
+                    shell::read(input, rest, start, self);
+                }
+            }
         }
     }
 
@@ -378,7 +371,7 @@ impl<'p> Run<'p> {
         if self.is_full() {
             return self.budget.leave_out(Gap::Programs);
         }
-        self.launches.push(Launch {
+        let launch = Launch {
             place: self.place.to_owned(),
             group: None,
             launchers: start.launchers.clone(),
@@ -390,7 +383,11 @@ impl<'p> Run<'p> {
             behind_gap: self.budget.gaps() > self.harmless,
             accelerators: 0,
             init: false,
-        });
+        };
+        // Half of the places are kept for what may train.
+        if self.launches.len() < MOST_LAUNCHES / 2 || !surely_trains_nothing(&launch) {
+            self.launches.push(launch);
+        }
     }
 
     /// Keeps what is written into a file; none where nobody knows what.
@@ -406,6 +403,29 @@ impl<'p> Run<'p> {
             None => self.files.remove(path),
         }
     }
+}
+
+/// The letters of a shell's options, and the words behind all of them.
+///
+/// Letters may be joined: `-euo pipefail -c`. Each `o` and each `O` takes an operand from the words behind.
+fn shell_options(words: &[Word]) -> (String, &[Word]) {
+    let (mut letters, mut at) = (String::new(), 0);
+    while let Some(word) = words.get(at) {
+        let Some(given) = word.text.strip_prefix(['-', '+']) else { break };
+        if matches!(given, "" | "-") {
+            at += 1;
+            break;
+        }
+        if given.starts_with('-') || SHELL_WORDS.contains(&given) {
+            at += SHELL.width(word).unwrap_or(1);
+            continue;
+        }
+        if word.text.starts_with('-') {
+            letters.push_str(given);
+        }
+        at += 1 + given.matches(['o', 'O']).count();
+    }
+    (letters, words.get(at..).unwrap_or_default())
 }
 
 impl<'e> Start<'e> {

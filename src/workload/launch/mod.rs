@@ -49,6 +49,7 @@ pub(super) use facts::nodes;
 pub(super) use program::{Program, bytes, program, serves};
 pub(super) use rendezvous::Rendezvous;
 pub(crate) use said::{Offered, Said};
+pub(super) use uncovered::surely_trains_nothing;
 
 use super::accelerator::Request;
 use super::command::Launch;
@@ -96,8 +97,8 @@ pub fn frameworks() -> impl Iterator<Item = &'static str> {
     READERS.iter().map(|reader| reader.name)
 }
 
-/// Trainings of one object that are judged, at most.
-const MOST_TRAININGS: usize = 16;
+/// Trainings of one object that are read, at most. Of those fewer are judged: most differ in nothing that decides.
+const MOST_TRAININGS: usize = 64;
 
 /// One training among the launches.
 #[derive(Clone)]

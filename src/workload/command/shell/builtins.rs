@@ -86,8 +86,14 @@ pub(super) fn printed(words: &[Text], input: Option<&Text>) -> Option<Text> {
             [format] if !format.shown().contains('%') => {
                 Some(Text::known(&format.as_known()?.replace("\\n", "\n")))
             }
-            [format, text] if format.as_known() == Some("%s") || format.as_known() == Some("%s\\n") => {
-                Some(text.clone())
+            // The format is used again for each further text.
+            [format, first, rest @ ..] if matches!(format.as_known(), Some("%s" | "%s\\n")) => {
+                let mut text = first.clone();
+                for more in rest {
+                    text.push(if format.as_known() == Some("%s") { "" } else { "\n" });
+                    text.append(more);
+                }
+                Some(text)
             }
             _ => None,
         },

@@ -48,6 +48,7 @@ impl Shell<'_, '_, '_> {
             CompoundCommand::ForClause(clause) => {
                 let values: Vec<Text> =
                     clause.values.iter().flatten().flat_map(|word| self.fields(&word.value, state)).collect();
+                self.substituted(state);
                 let value = match values.as_slice() {
                     [one] if clause.values.is_some() => Value::Text(one.clone()),
                     _ => Value::Unknown,

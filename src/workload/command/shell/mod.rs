@@ -7,17 +7,21 @@
 //!   different things after them is not known any more. A branch that ends the script decides nothing behind it.
 //! - loops: the body once, with what changes in it unknown.
 //! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
-//! - `cat > file <<EOF`, `echo … > file`: the file is known from there on.
+//! - `cat > file <<EOF`, `echo … > file`, `tee file`, `cp` and `mv`: the file is known from there on.
+//! - `$(…)`: what it starts counts, as in a subshell.
 //!
 //! All of it is counted, and stops where the count is at its end. Then a gap is noted.
 
 mod arithmetic;
 mod builtins;
 mod compound;
+mod copies;
+mod dialect;
 mod documents;
 mod expand;
 mod lines;
 mod parameters;
+mod substitutions;
 mod syntax;
 mod variables;
 
@@ -29,7 +33,7 @@ use brush_parser::ast::{
     SeparatorOperator, SimpleCommand,
 };
 
-use self::builtins::{DECLARE, appended, declare, exports, printed, set, without_tabs};
+use self::builtins::{DECLARE, appended, declare, exports, set, without_tabs};
 use self::compound::join;
 use self::expand::Expander;
 use self::variables::{State, Value};
@@ -49,7 +53,7 @@ const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash"
 pub(super) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
     let mut state = State::of(start.environment, start.directory.clone());
     state.arguments = Some(arguments.iter().map(text).collect());
-    let mut shell = Shell { run, start, depth: start.depth + 1 };
+    let mut shell = Shell { run, start, depth: start.depth + 1, substitutions: Vec::new() };
     shell.script(script, &mut state);
 }
 
@@ -61,6 +65,8 @@ struct Shell<'r, 'f, 's> {
     run: &'r mut Run<'f>,
     start: &'s Start<'s>,
     depth: usize,
+    /// Command substitutions of the words that were expanded last.
+    substitutions: Vec<String>,
 }
 
 impl Shell<'_, '_, '_> {
@@ -131,7 +137,7 @@ impl Shell<'_, '_, '_> {
                         return;
                     }
                     let mut within = state.clone();
-                    let output = self.output(command, &mut within);
+                    let output = self.output(command, input.as_ref(), &mut within);
                     self.command(command, input.take(), &mut within);
                     input = output;
                 }
@@ -168,6 +174,14 @@ impl Shell<'_, '_, '_> {
                 input = Some(if document.remove_tabs { without_tabs(&text) } else { text });
             }
             IoRedirect::HereString(_, word) => input = Some(shell.expander(state).text(&word.value)),
+            IoRedirect::File(
+                None | Some(0),
+                IoFileRedirectKind::Read,
+                IoFileRedirectTarget::Filename(word),
+            ) => {
+                let path = shell.expander(state).text(&word.value);
+                input = shell.file(&path, state);
+            }
             IoRedirect::File(None | Some(1), kind, IoFileRedirectTarget::Filename(word)) => {
                 let path = shell.expander(state).text(&word.value);
                 match kind {
@@ -203,6 +217,7 @@ impl Shell<'_, '_, '_> {
                 CommandPrefixOrSuffixItem::ProcessSubstitution(..) => words.push(Text::unknown("<()")),
             }
         }
+        self.substituted(state);
         if words.is_empty() {
             for assignment in assignments {
                 self.assign(assignment, state);
@@ -218,7 +233,8 @@ impl Shell<'_, '_, '_> {
             }
         }
         if let Some((path, append)) = output {
-            self.write(&words, input.as_ref(), &path, append, state);
+            let text = self.printed(&words, input.as_ref(), state).map(|text| text.shown());
+            self.keep(&path, text, append, state);
         }
         // Variables before a command are those of the command alone.
         if assignments.is_empty() {
@@ -292,6 +308,11 @@ impl Shell<'_, '_, '_> {
             }
             // `exec` of a program is the end of the script; of redirections alone it is not.
             "exec" if rest.is_empty() => {}
+            "sudo" if matches!(rest.first().and_then(Text::as_known), Some("tee" | "cp" | "mv" | "ln")) => {
+                self.call(rest, input, state);
+            }
+            "tee" => self.tee(rest, input, state),
+            "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
             _ if is_aside(basename(name)) && !wrappers::is_wrapper(name) => {}
             _ => {
                 state.ended |= name == "exec";
@@ -313,13 +334,12 @@ impl Shell<'_, '_, '_> {
     }
 
     /// What a command of a pipeline gives to the next, where that is plain.
-    fn output(&mut self, command: &Command, state: &mut State) -> Option<Text> {
+    fn output(&mut self, command: &Command, input: Option<&Text>, state: &mut State) -> Option<Text> {
         let Command::Simple(simple) = command else { return None };
-        let suffix = simple.suffix.as_ref()?;
         let name = simple.word_or_name.as_ref()?.value.as_str();
-        let mut input = None;
+        let mut input = input.cloned();
         let mut words = vec![Text::known(name)];
-        for item in &suffix.0 {
+        for item in simple.suffix.iter().flat_map(|suffix| &suffix.0) {
             match item {
                 CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
                 CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::HereDocument(_, document)) => {
@@ -329,20 +349,21 @@ impl Shell<'_, '_, '_> {
                         Text::known(&document.doc.value)
                     });
                 }
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::File(
+                    None | Some(0),
+                    IoFileRedirectKind::Read,
+                    IoFileRedirectTarget::Filename(word),
+                )) => {
+                    let path = self.expander(state).text(&word.value);
+                    input = self.file(&path, state);
+                }
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::File(Some(2), ..)) => {}
                 _ => return None,
             }
         }
-        printed(&words, input.as_ref())
-    }
-
-    /// Keeps what a command writes into a file.
-    fn write(&mut self, words: &[Text], input: Option<&Text>, path: &Text, append: bool, state: &State) {
-        let Some(path) = path.as_known().map(|path| state.path(path)) else { return };
-        if path.starts_with("/dev/") {
-            return;
-        }
-        let text = printed(words, input).map(|text| text.shown());
-        self.run.write(&path, text, append);
+        // The command itself goes through them.
+        self.substitutions.clear();
+        self.printed(&words, input.as_ref(), state)
     }
 
     fn assign(&mut self, assignment: &Assignment, state: &mut State) -> String {
@@ -358,6 +379,7 @@ impl Shell<'_, '_, '_> {
             }
             AssignmentValue::Array(_) => Value::Unknown,
         };
+        self.substituted(state);
         let value = if assignment.append { appended(state.get(name).as_deref(), value) } else { value };
         let cost = match &value {
             Value::Text(text) => text.cost(),
@@ -374,7 +396,7 @@ impl Shell<'_, '_, '_> {
     }
 
     fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
-        Expander::new(state, self.run.budget)
+        Expander::new(state, self.run.budget, &mut self.substitutions)
     }
 }
 
