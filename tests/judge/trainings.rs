@@ -287,3 +287,44 @@ fn trainings_of_a_wrapper_do_not_share_their_accelerators() {
     assert_eq!(accelerators(&judgement), Some("8"), "{}", judgement.message);
     assert_ne!(judgement.verdict, Verdict::Fits, "{}", judgement.message);
 }
+
+#[test]
+fn branches_that_differ_only_in_their_launcher_refuse_nothing() {
+    let of = |script: &str| judged(&job(&template(json!([container("main", script, 8)]), json!([])), 16));
+    let single = format!("torchrun --standalone --nproc_per_node=8 {LARGE}");
+    let several = format!("torchrun --nnodes=16 --nproc_per_node=8 --node_rank=$R --master_addr=head {LARGE}");
+    assert_eq!(of(&single).verdict, Verdict::OutOfMemory, "{}", of(&single).message);
+    for script in [
+        format!("if [ \"$NNODES\" = 1 ]; then {single}; else {several}; fi"),
+        format!("if [ \"$NNODES\" != 1 ]; then {several}; else {single}; fi"),
+        format!("if [ -z \"$N\" ]; then {single}; else export PET_NNODES=16; torchrun --nproc_per_node=8 {LARGE}; fi"),
+        format!("[ -n \"$MULTI\" ] || {single}\n[ -n \"$MULTI\" ] && {several}"),
+        format!("case $NNODES in 1) {single};; *) {several};; esac"),
+        format!("one() {{ {single}; }}; all() {{ {several}; }}; if [ $N = 1 ]; then one; else all; fi"),
+        format!("if [ \"$NNODES\" != 1 ]; then exec {several}; fi\nexec {single}"),
+        format!("if [ \"$NNODES\" != 1 ]; then {several}; exit 0; fi\n{single}"),
+        format!("if [ \"$NNODES\" = 1 ]; then {single}; else bash /opt/several.sh; fi"),
+        format!("if [ \"$NNODES\" = 1 ]; then {single}; else torchrun --nnodes=16 own.py; fi"),
+    ] {
+        let judgement = of(&script);
+        assert_eq!(judgement.verdict, Verdict::Unknown, "{script}: {}", judgement.message);
+    }
+}
+
+#[test]
+fn branches_that_all_run_out_are_refused_and_those_that_all_fit_are_admitted_in_silence() {
+    let (small, large) = (gpt(12, 1024, 1024), gpt(80, 8192, 4096));
+    for (training, verdict) in [(&small, Verdict::Fits), (&large, Verdict::OutOfMemory)] {
+        for script in [
+            format!("if [ -d /out ]; then {training} --load /out; else {training}; fi"),
+            format!("if [ -d /out ]; then {training} --seq-length 512; else {training}; fi"),
+            format!("[ $RANK = 0 ] && {training} --tensorboard-dir /t || {training}"),
+            format!("if [ -d /out ]; then exec {training} --load /out; fi; {training}"),
+        ] {
+            let judgement = of_script(&script);
+            assert_eq!(judgement.verdict, verdict, "{script}: {}", judgement.message);
+            let says = |word: &str| judgement.warnings.iter().any(|line| line.contains(word));
+            assert!(verdict != Verdict::Fits || !says("trainings"), "{script}: {:?}", judgement.warnings);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
 use super::options::{has_ending, plain};
 use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
 use super::wrappers::{self, starts_with};
-use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
+use super::{Arguments, Branch, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
 use crate::workload::files::{Files, absolute};
 use crate::workload::gap::Gap;
 use crate::workload::source::Source;
@@ -31,17 +31,25 @@ pub(super) struct Budget {
     gap: Option<Gap>,
     /// How often something was not read.
     gaps: usize,
+    /// Decisions of scripts so far.
+    decisions: usize,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000, gap: None, gaps: 0 }
+        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000, gap: None, gaps: 0, decisions: 0 }
     }
 
     /// Notes that something is not read.
     pub(super) fn leave_out(&mut self, gap: Gap) {
         self.gap.get_or_insert(gap);
         self.gaps += 1;
+    }
+
+    /// The number of a decision that is met.
+    pub(super) fn decision(&mut self) -> usize {
+        self.decisions += 1;
+        self.decisions
     }
 
     /// How often something was not read.
@@ -120,8 +128,8 @@ pub(super) struct Run<'p> {
     pub(super) launches: Vec<Launch>,
     /// What may still be spent.
     pub(super) budget: &'p mut Budget,
-    /// Branches, of which any may be taken, that it is in.
-    pub(super) branches: usize,
+    /// The branches that it is in, each of which may not be taken.
+    pub(super) branches: Vec<Branch>,
     /// A ConfigMap that gives variables and is not there.
     pub(super) absent_variables: Option<String>,
     /// How many gaps change nothing of what is started here: those of other containers and of other processes.
@@ -132,7 +140,7 @@ impl<'p> Run<'p> {
     /// A reading that has found nothing yet.
     pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
         let harmless = budget.gaps();
-        Self { place, files, launches: Vec::new(), budget, branches: 0, absent_variables: None, harmless }
+        Self { place, files, launches: Vec::new(), budget, branches: Vec::new(), absent_variables: None, harmless }
     }
 
     /// Takes up what is missing of the environment that a command starts in.
@@ -386,7 +394,7 @@ impl<'p> Run<'p> {
             arguments: Arguments::of(arguments.to_vec()),
             environment: start.environment.clone(),
             files: self.files.seen_from(start.directory.as_deref()),
-            perhaps: self.branches > 0,
+            branches: self.branches.clone(),
             behind_gap: self.budget.gaps() > self.harmless,
             accelerators: 0,
             init: false,

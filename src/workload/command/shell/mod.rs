@@ -4,7 +4,8 @@
 //!
 //! - `a; b`, `a && b`: one after the other. What comes behind a test (`[ … ] && b`) may not come to pass.
 //! - `if`, `case`, `a || b`: every branch may be the one: what any of them starts counts, and a variable that holds
-//!   different things after them is not known any more. A branch that ends the script decides nothing behind it.
+//!   different things after them is not known any more. A branch that ends the script decides nothing behind it; where
+//!   it starts something, what stands behind it is another branch.
 //! - loops: the body once, with what changes in it unknown.
 //! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
 //! - `cat > file <<EOF`, `echo … > file`: the file is known from there on.
@@ -37,7 +38,7 @@ use super::programs::is_aside;
 use super::run::{Run, Start};
 use super::text::Text;
 use super::wrappers::{self, is_name};
-use super::{Environment, Word, basename};
+use super::{Branch, Environment, Word, basename};
 use crate::workload::gap::Gap;
 
 /// Scripts and functions within one another.
@@ -50,7 +51,7 @@ pub(super) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mu
     let mut state = State::of(start.environment, start.directory.clone());
     state.arguments = Some(arguments.iter().map(text).collect());
     let mut shell = Shell { run, start, depth: start.depth + 1 };
-    shell.script(script, &mut state);
+    shell.within(|shell| shell.script(script, &mut state));
 }
 
 fn text(word: &Word) -> Text {
@@ -78,6 +79,34 @@ impl Shell<'_, '_, '_> {
         }
     }
 
+    /// Reads what runs by itself: that it ends changes nothing behind it.
+    fn within(&mut self, read: impl FnOnce(&mut Self)) {
+        let outside = self.run.branches.len();
+        read(self);
+        self.run.branches.truncate(outside);
+    }
+
+    /// Reads a branch that may not be taken. Gives whether it may start something and then end the script.
+    fn branch(
+        &mut self,
+        branch: Branch,
+        state: &mut State,
+        read: impl FnOnce(&mut Self, &mut State),
+    ) -> bool {
+        let (outside, found) = (self.run.branches.len(), self.run.launches.len());
+        self.run.branches.push(branch);
+        read(self, state);
+        let ends = state.ended && self.run.launches.len() > found;
+        let ends = ends || self.run.branches.len() > outside + 1;
+        self.run.branches.truncate(outside);
+        ends
+    }
+
+    /// What follows a decision of which a branch ends the script is a branch itself.
+    fn follows(&mut self, decision: usize) {
+        self.run.branches.push(Branch { decision, number: usize::MAX });
+    }
+
     fn list(&mut self, list: &CompoundList, state: &mut State) {
         for item in &list.0 {
             if state.ended {
@@ -90,7 +119,7 @@ impl Shell<'_, '_, '_> {
                 return;
             }
             if matches!(item.1, SeparatorOperator::Async) {
-                self.and_or(&item.0, &mut state.clone());
+                self.within(|shell| shell.and_or(&item.0, &mut state.clone()));
             } else {
                 self.and_or(&item.0, state);
             }
@@ -100,6 +129,7 @@ impl Shell<'_, '_, '_> {
     fn and_or(&mut self, list: &AndOrList, state: &mut State) {
         self.pipeline(&list.first, state);
         let mut uncertain = is_test(&list.first);
+        let (decision, mut ends) = (self.run.budget.decision(), false);
         for other in &list.additional {
             if state.ended || !self.run.budget.statement(state.size()) {
                 return;
@@ -110,14 +140,18 @@ impl Shell<'_, '_, '_> {
             };
             if perhaps {
                 let mut taken = state.clone();
-                self.run.branches += 1;
-                self.pipeline(pipeline, &mut taken);
-                self.run.branches -= 1;
+                let number = usize::from(matches!(other, AndOr::Or(_)));
+                ends |= self.branch(Branch { decision, number }, &mut taken, |shell, state| {
+                    shell.pipeline(pipeline, state);
+                });
                 join(state, vec![taken, state.clone()]);
             } else {
                 self.pipeline(pipeline, state);
             }
             uncertain |= is_test(pipeline);
+        }
+        if ends {
+            self.follows(decision);
         }
     }
 
@@ -132,7 +166,8 @@ impl Shell<'_, '_, '_> {
                     }
                     let mut within = state.clone();
                     let output = self.output(command, &mut within);
-                    self.command(command, input.take(), &mut within);
+                    let read = input.take();
+                    self.within(|shell| shell.command(command, read, &mut within));
                     input = output;
                 }
             }
@@ -244,7 +279,7 @@ impl Shell<'_, '_, '_> {
             } else if self.run.budget.statement(state.size()) {
                 self.depth += 1;
                 let arguments = state.arguments.replace(rest.to_vec());
-                self.compound(&body, state);
+                self.within(|shell| shell.compound(&body, state));
                 state.arguments = arguments;
                 state.ended = false;
                 self.depth -= 1;
