@@ -328,3 +328,35 @@ fn branches_that_all_run_out_are_refused_and_those_that_all_fit_are_admitted_in_
         }
     }
 }
+
+#[test]
+fn a_file_that_a_branch_writes_decides_nothing_outside_of_it() {
+    let train = "deepspeed --num_gpus 8 run_clm.py --model_name_or_path meta-llama/Llama-2-13b-hf --do_train \
+        --per_device_train_batch_size 1 --gradient_checkpointing --block_size 1024 --bf16 \
+        --attn_implementation flash_attention_2 --output_dir o --deepspeed ds.json";
+    let file = |stage: u64| {
+        format!(
+            "cat > ds.json <<'EOF'\n{{\"zero_optimization\":{{\"stage\":{stage}}},\"bf16\":{{\"enabled\":true}},\
+             \"train_micro_batch_size_per_gpu\":1}}\nEOF"
+        )
+    };
+    let (lean, large) = (file(3), file(0));
+    let expects = |script: String, verdict: Verdict| {
+        let judgement = of_script(&script);
+        assert_eq!(judgement.verdict, verdict, "{script}: {}", judgement.message);
+    };
+    expects(format!("{large}\n{train}"), Verdict::OutOfMemory);
+    expects(format!("if [ $Z = 3 ]; then\n{lean}\nfi\n{large}\n{train}"), Verdict::OutOfMemory);
+    expects(format!("if [ -d /data ]; then\n{large}\n{train}\nfi"), Verdict::OutOfMemory);
+    for script in [
+        format!("if [ $Z = 3 ]; then\n{lean}\nelse\n{large}\nfi\n{train}"),
+        format!("{lean}\nif [ $Z = 0 ]; then\n{large}\nfi\n{train}"),
+        format!("[ -f ds.json ] || {large}\n{train}"),
+        format!("case $Z in 3)\n{lean}\n;; *)\n{large}\n;; esac\n{train}"),
+        format!("if [ $Z = 3 ]; then cp /a/ds.json .; else\n{large}\nfi\n{train}"),
+        format!("{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > run.sh; else echo '{train}' > run.sh; fi\nbash run.sh"),
+        format!("{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > /r.sh; else echo '{train}' > /r.sh; fi\n. /r.sh"),
+    ] {
+        expects(script, Verdict::Unknown);
+    }
+}

@@ -59,6 +59,8 @@ pub(crate) struct Launch {
     pub(crate) branches: Vec<Branch>,
     /// Whether something before it was not read: it may start otherwise than it is read.
     pub(crate) behind_gap: bool,
+    /// Whether it reads a file that only a branch writes.
+    pub(crate) reads_of_branches: bool,
     /// How many accelerators its container asks for.
     pub(crate) accelerators: u64,
     /// Whether it stands in an init container.

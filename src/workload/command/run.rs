@@ -7,7 +7,7 @@ use super::options::{has_ending, plain};
 use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
 use super::wrappers::{self, starts_with};
 use super::{Arguments, Branch, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
-use crate::workload::files::{Files, absolute};
+use crate::workload::files::{File, Files, absolute};
 use crate::workload::gap::Gap;
 use crate::workload::source::Source;
 
@@ -219,7 +219,7 @@ impl<'p> Run<'p> {
             if first.starts_with("#!") && first.contains("python") {
                 return self.found(Target::Script(head.text.clone()), rest, start);
             }
-            return shell::read(&file.text, rest, start, self);
+            return self.known_script(&file, rest, start);
         }
         if !is_aside(name) {
             self.hand_on(&head.text, rest, start);
@@ -349,13 +349,28 @@ impl<'p> Run<'p> {
     fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
         let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
         match known.filter(|_| file.known) {
-            Some(known) => shell::read(&known.text, rest, start, self),
+            Some(known) => self.known_script(&known, rest, start),
             // `bash torchrun …` is no shell script either.
             None if file.known => self.hand_on(&file.text, rest, start),
             None => {
                 self.misses_variables();
                 self.found(Target::Unknown, rest, start);
             }
+        }
+    }
+
+    /// A script that is known. What it starts is open where only a branch writes it.
+    fn known_script(&mut self, file: &File, rest: &[Word], start: &Start<'_>) {
+        let (found, is_certain) = (self.launches.len(), file.is_certain_in(&self.branches));
+        shell::read(&file.text, rest, start, self);
+        self.leave_open(found, is_certain);
+    }
+
+    /// Leaves open what has been found from a place on, unless it is certain.
+    pub(super) fn leave_open(&mut self, found: usize, is_certain: bool) {
+        for launch in self.launches.iter_mut().skip(found).filter(|_| !is_certain) {
+            launch.reads_of_branches = true;
+            launch.behind_gap = true;
         }
     }
 
@@ -386,6 +401,10 @@ impl<'p> Run<'p> {
         if self.is_full() {
             return self.budget.leave_out(Gap::Programs);
         }
+        let own = start.launchers.iter().flat_map(|launcher| launcher.arguments.words());
+        let words = own.chain(arguments).map(|word| word.text.as_str());
+        let files = self.files.seen_from(start.directory.as_deref());
+        let reads_of_branches = files.are_open_in(&self.branches, words);
         self.launches.push(Launch {
             place: self.place.to_owned(),
             group: None,
@@ -393,9 +412,10 @@ impl<'p> Run<'p> {
             target,
             arguments: Arguments::of(arguments.to_vec()),
             environment: start.environment.clone(),
-            files: self.files.seen_from(start.directory.as_deref()),
+            files: files.certain_in(&self.branches),
             branches: self.branches.clone(),
-            behind_gap: self.budget.gaps() > self.harmless,
+            behind_gap: self.budget.gaps() > self.harmless || reads_of_branches,
+            reads_of_branches,
             accelerators: 0,
             init: false,
         });
@@ -405,12 +425,18 @@ impl<'p> Run<'p> {
     pub(super) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
         let source = Source::Written { place: self.place.to_owned() };
         let before = self.files.get(path);
+        let mut branches = self.branches.clone();
         let text = match (before, text) {
-            (Some(before), Some(text)) if append => Some(format!("{}{text}", before.text)),
+            (Some(before), Some(text)) if append => {
+                if before.branches.len() > branches.len() {
+                    branches.clone_from(&before.branches);
+                }
+                Some(format!("{}{text}", before.text))
+            }
             (_, text) => text,
         };
         match text.filter(|text| self.budget.bytes(text.len())) {
-            Some(text) => self.files.add(path, text.into(), source),
+            Some(text) => self.files.add_in(path, text.into(), source, &branches),
             None => self.files.remove(path),
         }
     }

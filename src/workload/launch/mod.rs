@@ -52,6 +52,7 @@ pub(crate) use said::{Offered, Said};
 
 use super::accelerator::Request;
 use super::command::Launch;
+use super::gap::Gap;
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -227,6 +228,9 @@ pub(super) fn read(
     said.warnings.extend(doubts);
     said.warnings.extend(facts::own_doubts(launch, requests));
     complete::leave_open(&mut said);
+    if launch.reads_of_branches {
+        said.gap.get_or_insert(Gap::Branches);
+    }
     stored_quantized(&mut said);
     *trees = std::mem::take(&mut said.trees);
     said

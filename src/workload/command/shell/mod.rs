@@ -318,9 +318,12 @@ impl Shell<'_, '_, '_> {
                 let Some(path) = path else { return };
                 match self.run.files.get(&path).cloned() {
                     Some(file) => {
+                        let is_certain = file.is_certain_in(&self.run.branches);
+                        let found = self.run.launches.len();
                         self.depth += 1;
                         self.script(&file.text, state);
                         self.depth -= 1;
+                        self.run.leave_open(found, is_certain);
                     }
                     None => self.run.misses(&path, None),
                 }
