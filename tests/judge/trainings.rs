@@ -292,12 +292,15 @@ fn trainings_of_a_wrapper_do_not_share_their_accelerators() {
 fn branches_that_differ_only_in_their_launcher_refuse_nothing() {
     let of = |script: &str| judged(&job(&template(json!([container("main", script, 8)]), json!([])), 16));
     let single = format!("torchrun --standalone --nproc_per_node=8 {LARGE}");
-    let several = format!("torchrun --nnodes=16 --nproc_per_node=8 --node_rank=$R --master_addr=head {LARGE}");
+    let several =
+        format!("torchrun --nnodes=16 --nproc_per_node=8 --node_rank=$R --master_addr=head {LARGE}");
     assert_eq!(of(&single).verdict, Verdict::OutOfMemory, "{}", of(&single).message);
     for script in [
         format!("if [ \"$NNODES\" = 1 ]; then {single}; else {several}; fi"),
         format!("if [ \"$NNODES\" != 1 ]; then {several}; else {single}; fi"),
-        format!("if [ -z \"$N\" ]; then {single}; else export PET_NNODES=16; torchrun --nproc_per_node=8 {LARGE}; fi"),
+        format!(
+            "if [ -z \"$N\" ]; then {single}; else export PET_NNODES=16; torchrun --nproc_per_node=8 {LARGE}; fi"
+        ),
         format!("[ -n \"$MULTI\" ] || {single}\n[ -n \"$MULTI\" ] && {several}"),
         format!("case $NNODES in 1) {single};; *) {several};; esac"),
         format!("one() {{ {single}; }}; all() {{ {several}; }}; if [ $N = 1 ]; then one; else all; fi"),
@@ -354,9 +357,65 @@ fn a_file_that_a_branch_writes_decides_nothing_outside_of_it() {
         format!("[ -f ds.json ] || {large}\n{train}"),
         format!("case $Z in 3)\n{lean}\n;; *)\n{large}\n;; esac\n{train}"),
         format!("if [ $Z = 3 ]; then cp /a/ds.json .; else\n{large}\nfi\n{train}"),
-        format!("{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > run.sh; else echo '{train}' > run.sh; fi\nbash run.sh"),
-        format!("{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > /r.sh; else echo '{train}' > /r.sh; fi\n. /r.sh"),
+        format!(
+            "{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > run.sh; else echo '{train}' > run.sh; fi\nbash run.sh"
+        ),
+        format!(
+            "{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > /r.sh; else echo '{train}' > /r.sh; fi\n. /r.sh"
+        ),
     ] {
         expects(script, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn a_launch_may_meet_others_where_what_is_not_read_may_tell_it() {
+    let of = |container: Value| judged(&job(&template(json!([container]), json!([])), 16));
+    let launch = format!("torchrun --nproc_per_node=8 {LARGE}");
+    for before in [
+        ". /shared/env.sh\n",
+        "source /etc/profile.d/dist.sh\n",
+        "source $ENV_FILE\n",
+        "if [ -f /shared/env.sh ]; then . /shared/env.sh; fi\n",
+        "set -a; . /shared/env; set +a\n",
+        "eval $(python get_env.py)\n",
+        "eval \"$(python get_env.py)\"\n",
+        "eval `python get_env.py`\n",
+        "eval export $(cat /shared/env)\n",
+        "export $(cat /shared/env | xargs)\n",
+        "export $(grep -v '^#' .env)\n",
+        "declare -x $(cat /shared/env)\n",
+        "while IFS='=' read -r k v; do export $k=$v; done < /shared/env\n",
+        "for line in $(cat /shared/env); do export \"$line\"; done\n",
+        "env $(cat /shared/env) ",
+        "/workspace/launch.sh ",
+        "bash /opt/dist-entrypoint.sh ",
+        "sh -x ./wrap -- ",
+        "$WRAPPER ",
+        "exec /opt/launch ",
+        "docker-entrypoint.sh ",
+    ] {
+        let script = format!("{before}{launch}");
+        let mut main = container("main", &script, 8);
+        main["env"] = json!([{"name": "WRAPPER", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]);
+        let judgement = of(main);
+        assert_eq!(judgement.verdict, Verdict::Unknown, "{before}: {}", judgement.message);
+    }
+    let mut main = container("main", "", 8);
+    let words: Vec<&str> = launch.split_ascii_whitespace().collect();
+    (main["command"], main["args"]) = (json!(["/workspace/launch.sh"]), json!(words));
+    assert_eq!(of(main).verdict, Verdict::Unknown);
+    // What only sets up software tells nothing.
+    for before in [
+        "source /opt/venv/bin/activate; ",
+        ". /opt/conda/etc/profile.d/conda.sh; conda activate train; ",
+        "eval \"$(conda shell.bash hook)\"; ",
+        "export A=$(date); ",
+        "(. /shared/env.sh); ",
+        "read -r NAME < /shared/name; ",
+        "exec ",
+    ] {
+        let judgement = of(container("main", &format!("{before}{launch}"), 8));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{before}: {}", judgement.message);
     }
 }

@@ -122,7 +122,10 @@ impl Launch {
     /// Whether it is not started where the other one is: they stand in different branches of one decision.
     pub(crate) fn excludes(&self, other: &Self) -> bool {
         let differs = |one: &Branch| {
-            other.branches.iter().any(|another| one.decision == another.decision && one.number != another.number)
+            other
+                .branches
+                .iter()
+                .any(|another| one.decision == another.decision && one.number != another.number)
         };
         self.branches.iter().any(differs)
     }

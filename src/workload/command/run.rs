@@ -37,7 +37,15 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000, gap: None, gaps: 0, decisions: 0 }
+        Self {
+            bytes: 256 * 1024,
+            statements: 4_000,
+            scripts: 96 * 1024,
+            tokens: 100_000,
+            gap: None,
+            gaps: 0,
+            decisions: 0,
+        }
     }
 
     /// Notes that something is not read.
@@ -140,7 +148,15 @@ impl<'p> Run<'p> {
     /// A reading that has found nothing yet.
     pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
         let harmless = budget.gaps();
-        Self { place, files, launches: Vec::new(), budget, branches: Vec::new(), absent_variables: None, harmless }
+        Self {
+            place,
+            files,
+            launches: Vec::new(),
+            budget,
+            branches: Vec::new(),
+            absent_variables: None,
+            harmless,
+        }
     }
 
     /// Takes up what is missing of the environment that a command starts in.
@@ -186,7 +202,8 @@ impl<'p> Run<'p> {
             return self.budget.leave_out(Gap::Programs);
         }
         if let Some(wrapped) = wrappers::unwrap(words) {
-            let environment = shell::with(start.environment, wrapped.variables);
+            let mut environment = shell::with(start.environment, wrapped.variables);
+            environment.may_have_more |= wrapped.may_set_more;
             return self.command(wrapped.words, &start.deeper(&environment));
         }
         let Some((head, rest)) = words.split_first() else { return };
@@ -229,7 +246,7 @@ impl<'p> Run<'p> {
     /// A command whose first word nobody knows: a wrapper perhaps, or nothing.
     fn of_unknown(&mut self, words: &[Word], rest: &[Word], start: &Start<'_>) {
         if handed_on(rest) == Some(0) {
-            self.command(rest, &start.deeper(start.environment));
+            self.wrapped(rest, start);
         } else {
             self.misses_variables();
             self.found(Target::Unknown, words, start);
@@ -377,10 +394,16 @@ impl<'p> Run<'p> {
     /// A program that nobody knows: where it is handed a launcher's command, it runs that.
     fn hand_on(&mut self, path: &str, words: &[Word], start: &Start<'_>) {
         if let Some(command) = handed_on(words).and_then(|at| words.get(at..)) {
-            return self.command(command, &start.deeper(start.environment));
+            return self.wrapped(command, start);
         }
         self.misses(path, start.directory.as_deref());
         self.found(Target::Program(basename(path).to_owned()), words, start);
+    }
+
+    /// A command that a program runs of which nothing is known: it may set variables before.
+    fn wrapped(&mut self, command: &[Word], start: &Start<'_>) {
+        let environment = start.environment.clone().that_may_have_more(true);
+        self.command(command, &start.deeper(&environment));
     }
 
     /// Notes that a file of a ConfigMap is not there, or that it may be among the files that are not read.

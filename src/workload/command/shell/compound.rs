@@ -2,9 +2,9 @@
 
 use brush_parser::ast::{CompoundCommand, CompoundList};
 
+use super::super::Branch;
 use super::super::text::Text;
 use super::super::wrappers::is_name;
-use super::super::Branch;
 use super::Shell;
 use super::variables::{State, Value};
 

@@ -30,7 +30,9 @@ use brush_parser::ast::{
     SeparatorOperator, SimpleCommand,
 };
 
-use self::builtins::{DECLARE, appended, declare, exports, printed, set, without_tabs};
+use self::builtins::{
+    DECLARE, appended, declare, exports, may_declare, may_set_variables, printed, set, without_tabs,
+};
 use self::compound::join;
 use self::expand::Expander;
 use self::variables::{State, Value};
@@ -308,6 +310,9 @@ impl Shell<'_, '_, '_> {
             "let" => rest.iter().for_each(|word| self.let_(&word.shown(), state)),
             "exit" | "return" => state.ended = true,
             "eval" => {
+                if may_declare(rest) {
+                    state.leave_variables_open();
+                }
                 let text = words.iter().skip(1).map(Text::shown).collect::<Vec<_>>().join(" ");
                 self.depth += 1;
                 self.script(&text, state);
@@ -315,7 +320,7 @@ impl Shell<'_, '_, '_> {
             }
             "source" | "." => {
                 let path = rest.first().and_then(Text::as_known).map(|path| state.path(path));
-                let Some(path) = path else { return };
+                let Some(path) = path else { return state.leave_variables_open() };
                 match self.run.files.get(&path).cloned() {
                     Some(file) => {
                         let is_certain = file.is_certain_in(&self.run.branches);
@@ -325,7 +330,12 @@ impl Shell<'_, '_, '_> {
                         self.depth -= 1;
                         self.run.leave_open(found, is_certain);
                     }
-                    None => self.run.misses(&path, None),
+                    None => {
+                        self.run.misses(&path, None);
+                        if may_set_variables(&path) {
+                            state.leave_variables_open();
+                        }
+                    }
                 }
             }
             // `exec` of a program is the end of the script; of redirections alone it is not.
