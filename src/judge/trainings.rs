@@ -61,7 +61,9 @@ pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Jud
     // Which of the branches is taken does not matter where all of them fit.
     if !(alternatives && judgement.verdict == Verdict::Fits) {
         let may_be = if alternatives { "may be" } else { "are" };
-        judgement.warnings.insert(0, format!("{number} trainings {may_be} started; the {which} decides{place}"));
+        judgement
+            .warnings
+            .insert(0, format!("{number} trainings {may_be} started; the {which} decides{place}"));
     }
     Some(judgement)
 }

@@ -333,7 +333,7 @@ impl Workload<'_> {
         let mut participants = self.participants(&reading.provenance, training);
         let mut said = launch::read(training, self.launches, &participants.requests, trees);
         if participants.are_too_few_for(said.divides_among()) {
-            participants = Participants::all(self.requests);
+            participants = Participants { at_most: participants.at_most, ..Participants::all(self.requests) };
             said = launch::read(training, self.launches, &participants.requests, trees);
         }
         let requests = participants.requests.as_slice();

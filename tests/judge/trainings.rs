@@ -419,3 +419,53 @@ fn a_launch_may_meet_others_where_what_is_not_read_may_tell_it() {
         assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{before}: {}", judgement.message);
     }
 }
+
+#[test]
+fn one_pod_of_a_training_of_several_nodes_is_not_refused_for_its_own_accelerators() {
+    let pod = |script: &str| {
+        let template = template(json!([container("main", script, 8)]), json!([]));
+        json!({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]})
+    };
+    let alone = judged(&pod(&format!("torchrun --nproc_per_node=8 {LARGE}")));
+    assert_eq!(alone.verdict, Verdict::OutOfMemory, "{}", alone.message);
+    let several = "torchrun --nproc_per_node=8";
+    for launch in [
+        &format!("{several} --nnodes=16 --node_rank=0 --master_addr=head"),
+        &format!("{several} --nnodes=16 --node_rank=${{HOSTNAME##*-}} --master_addr=p-0.p"),
+        &format!("{several} --nnodes=1:16 --rdzv_endpoint=head:29500"),
+        &format!("{several} --nnodes=$NNODES --node_rank=$RANK --master_addr=p-0.p"),
+        &format!("{several} --nnodes $SKYPILOT_NUM_NODES --master_addr=$MASTER_ADDR"),
+        &format!("{several} --rdzv_backend=c10d --rdzv_endpoint=p-0.p:29500"),
+        &format!("PET_NNODES=16 {several}"),
+        &format!("MASTER_ADDR=head WORLD_SIZE=16 {several}"),
+        &"accelerate launch --num_machines 16 --num_processes 128 --main_process_ip head".to_owned(),
+        &"accelerate launch --num_machines $N --num_processes 128".to_owned(),
+        &"printf 'num_machines: 16\n' > a.yaml; accelerate launch --config_file a.yaml".to_owned(),
+        &"deepspeed --num_nodes 16 --no_ssh --node_rank 0 --master_addr head".to_owned(),
+        &"MASTER_ADDR=head WORLD_SIZE=128 RANK=3 python".to_owned(),
+    ] {
+        let script = format!("{launch} {LARGE}");
+        let template = template(json!([container("main", &script, 8)]), json!([]));
+        for object in [pod(&script), job(&template, 1)] {
+            let judgement = judged(&object);
+            assert_eq!(judgement.verdict, Verdict::Unknown, "{launch}: {}", judgement.message);
+            let said = judgement.warnings.iter().any(|line| line.starts_with("one pod of "));
+            assert!(said && judgement.missing.iter().any(|field| field == "accelerator.count"), "{launch}");
+        }
+    }
+    // Some of the pods, and one node.
+    let nodes = |nodes: u64| format!("{several} --nnodes={nodes} {LARGE}");
+    let some = judged(&job(&template(json!([container("main", &nodes(16), 4)]), json!([])), 2));
+    assert_eq!(some.verdict, Verdict::Unknown, "{}", some.message);
+    let said = "2 pods of 16: the launch counts on 16 nodes";
+    assert!(some.warnings.iter().any(|line| line == said), "{:?}", some.warnings);
+    for script in [
+        nodes(1),
+        format!("{several} --rdzv_endpoint=localhost:0 {LARGE}"),
+        format!("{} --distributed-backend nccl", gpt(80, 8192, 4096))
+            .replace("torchrun", "torchrun --nnodes=4"),
+    ] {
+        let judgement = judged(&pod(&script));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{script}: {}", judgement.message);
+    }
+}

@@ -47,7 +47,7 @@ mod variables;
 pub(crate) use config::{Trees, is_about_a_file};
 pub(super) use facts::nodes;
 pub(super) use program::{Program, bytes, program, serves};
-pub(super) use rendezvous::Rendezvous;
+pub(super) use rendezvous::{Rendezvous, World};
 pub(crate) use said::{Offered, Said};
 
 use super::accelerator::Request;
