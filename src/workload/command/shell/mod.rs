@@ -319,24 +319,7 @@ impl Shell<'_, '_, '_> {
                 self.depth -= 1;
             }
             "source" | "." => {
-                let path = rest.first().and_then(Text::as_known).map(|path| state.path(path));
-                let Some(path) = path else { return state.leave_variables_open() };
-                match self.run.files.get(&path).cloned() {
-                    Some(file) => {
-                        let is_certain = file.is_certain_in(&self.run.branches);
-                        let found = self.run.launches.len();
-                        self.depth += 1;
-                        self.script(&file.text, state);
-                        self.depth -= 1;
-                        self.run.leave_open(found, is_certain);
-                    }
-                    None => {
-                        self.run.misses(&path, None);
-                        if may_set_variables(&path) {
-                            state.leave_variables_open();
-                        }
-                    }
-                }
+                self.source(rest, state);
             }
             // `exec` of a program is the end of the script; of redirections alone it is not.
             "exec" if rest.is_empty() => {}
@@ -357,6 +340,31 @@ impl Shell<'_, '_, '_> {
                 self.run.command(&words, &start);
                 self.run.harmless += self.run.budget.gaps() - before;
             }
+        }
+    }
+
+    /// Runs a file within this shell. One that is not read, or that only a branch writes, may set any variable.
+    fn source(&mut self, words: &[Text], state: &mut State) {
+        let path = words.first().and_then(Text::as_known).map(|path| state.path(path));
+        let Some(path) = path else { return state.leave_variables_open() };
+        let Some(file) = self.run.files.get(&path).cloned() else {
+            self.run.misses(&path, None);
+            if may_set_variables(&path) {
+                state.leave_variables_open();
+            }
+            return;
+        };
+        let (is_certain, found) = (file.is_certain_in(&self.run.branches), self.run.launches.len());
+        let mut read = state.clone();
+        self.depth += 1;
+        self.script(&file.text, &mut read);
+        self.depth -= 1;
+        if is_certain {
+            *state = read;
+        } else {
+            self.run.leave_open(found, is_certain);
+            join(state, vec![read, state.clone()]);
+            state.leave_variables_open();
         }
     }
 
