@@ -45,7 +45,9 @@ pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Jud
         briefly.judge(taken).verdict == Verdict::OutOfMemory
     };
     if alternatives && readings.iter().all(runs_out) {
-        readings.iter_mut().for_each(|reading| reading.perhaps = false);
+        for reading in &mut readings {
+            reading.perhaps = false;
+        }
     }
     if readings.len() < 2 {
         return readings.pop().map(|reading| judge.judge(reading));

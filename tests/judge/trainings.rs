@@ -376,6 +376,7 @@ fn a_launch_may_meet_others_where_what_is_not_read_may_tell_it() {
         ". /shared/env.sh\n",
         "source /etc/profile.d/dist.sh\n",
         "source $ENV_FILE\n",
+        "if [ -z $A ]; then echo export PET_NNODES=16 > /e.sh; else echo export A=1 > /e.sh; fi; . /e.sh\n",
         "if [ -f /shared/env.sh ]; then . /shared/env.sh; fi\n",
         "set -a; . /shared/env; set +a\n",
         "eval $(python get_env.py)\n",
@@ -468,4 +469,12 @@ fn one_pod_of_a_training_of_several_nodes_is_not_refused_for_its_own_accelerator
         let judgement = judged(&pod(&script));
         assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{script}: {}", judgement.message);
     }
+    // A kind that tells its pods of each other has all of them.
+    let template = template(json!([container("pytorch", &nodes(16), 8)]), json!([]));
+    let judgement = judged(
+        &json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {
+            "Worker": {"replicas": 1, "template": template},
+        }}}),
+    );
+    assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{}", judgement.message);
 }

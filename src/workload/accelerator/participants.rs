@@ -13,7 +13,8 @@
 //! beside the other, and nothing is refused that would fit with it.
 //!
 //! An object may be one of many: a Pod, or a Job, for each node. Where a launch counts on more nodes than there are pods,
-//! the others are objects of their own. Then nothing is refused that would fit among all nodes.
+//! the others are objects of their own. Then nothing is refused that would fit among all nodes. A kind that tells its
+//! pods of each other has all of them.
 
 use super::Request;
 use crate::workload::command::{Launch, Target};
@@ -76,11 +77,16 @@ impl<'a> Participants<'a> {
         let pods = self.requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?));
         let Some(pods) = pods.filter(|pods| *pods > 0) else { return self };
         let (nodes, warning) = match World::of(launch) {
+            // A kind that tells its pods of each other has all of them.
+            Some(World::Nodes(nodes)) if connects && nodes > pods => {
+                let doubt = format!("the launch counts on {nodes} nodes, but one pod asks for accelerators");
+                self.warning = self.warning.or((pods == 1).then_some(doubt));
+                return self;
+            }
             Some(World::Nodes(nodes)) if nodes > pods => {
                 let pods = if pods == 1 { "one pod".to_owned() } else { format!("{pods} pods") };
                 (nodes, format!("{pods} of {nodes}: the launch counts on {nodes} nodes"))
             }
-            // A kind that tells its pods of each other counts its own.
             Some(World::Unknown) if pods == 1 && !connects => {
                 (MOST_NODES, "one pod of several, perhaps: the launch counts on other nodes".to_owned())
             }

@@ -121,21 +121,21 @@ pub(in crate::workload) fn nodes(launch: &Launch) -> Option<u64> {
     said.nodes
 }
 
-/// What the launch's launcher is told of the number of nodes, where that is known; none where it is told nothing.
-pub(super) fn told_nodes(launch: &Launch) -> Option<Option<&str>> {
+/// What the launch's launcher is told of the number of nodes, nothing where that is not known; none where it is told of
+/// no number.
+pub(super) fn told_nodes(launch: &Launch) -> Option<&str> {
     let (facts, launcher) = innermost(launch)?;
     if let Some(option) = facts.nodes.iter().find(|option| launcher.arguments.has(option)) {
-        return Some(launcher.arguments.value(option));
+        return Some(launcher.arguments.value(option).unwrap_or_default());
     }
     let variable = facts.nodes_variable?;
     let given = launch.environment.iter().find(|(name, _)| *name == variable)?;
-    Some(given.1)
+    Some(given.1.unwrap_or_default())
 }
 
 /// Whether the launch's launcher is told of several nodes; none where it is told of no number.
 pub(super) fn several_nodes(launch: &Launch) -> Option<bool> {
-    let told = told_nodes(launch)?;
-    Some(!told.is_some_and(|value| matches!(value.trim(), "1" | "1:1")))
+    told_nodes(launch).map(|told| !matches!(told.trim(), "1" | "1:1"))
 }
 
 /// Reads what the launch's launcher says.

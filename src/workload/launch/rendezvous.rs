@@ -43,7 +43,7 @@ impl World {
             facts::told_nodes(launch).or_else(|| program_nodes(launch)).or_else(|| file_nodes(launch));
         if let Some(given) = given {
             // Of a range (`--nnodes=1:4`) the most.
-            let most = given.and_then(|value| value.rsplit(':').next()?.trim().parse::<u64>().ok());
+            let most = given.rsplit(':').next().and_then(|most| most.trim().parse::<u64>().ok());
             return most.map_or(Some(Self::Unknown), |most| (most > 1).then_some(Self::Nodes(most)));
         }
         let processes = launch.environment.get("WORLD_SIZE");
@@ -90,22 +90,23 @@ impl Rendezvous {
 
 /// The program itself is told of nodes.
 fn by_program(launch: &Launch) -> bool {
-    program_nodes(launch).is_some_and(|value| value != Some("1"))
+    program_nodes(launch).is_some_and(|value| value != "1")
 }
 
-/// What the program is told of the number of nodes: where several say it, of more than one.
-fn program_nodes(launch: &Launch) -> Option<Option<&str>> {
+/// What the program is told of the number of nodes, nothing where that is not known. Of several that say it, one that
+/// says more than one node.
+fn program_nodes(launch: &Launch) -> Option<&str> {
     let options = NODES.iter().filter(|option| launch.arguments.has(option));
-    let given = options.map(|option| launch.arguments.value(option));
+    let given = options.map(|option| launch.arguments.value(option).unwrap_or_default());
     let overridden = NODES_OVERRIDDEN.iter().filter_map(|key| launch.arguments.overridden(key));
-    given.chain(overridden.map(Some)).max_by_key(|value| *value != Some("1"))
+    given.chain(overridden).max_by_key(|value| *value != "1")
 }
 
 /// What a configuration file of accelerate's says of the number of machines.
-fn file_nodes(launch: &Launch) -> Option<Option<&str>> {
+fn file_nodes(launch: &Launch) -> Option<&str> {
     let path = launch.launchers.last()?.arguments.value("--config_file")?;
     let mut lines = launch.files.meant(path)?.text.lines();
-    lines.find_map(|line| line.trim().strip_prefix("num_machines:")).map(Some)
+    lines.find_map(|line| line.trim().strip_prefix("num_machines:"))
 }
 
 /// A launcher is told to meet others on another host.
