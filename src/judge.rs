@@ -328,7 +328,8 @@ impl Judge<'_> {
     /// Whether what is not said where it can be read could decide: the job at its leanest is not sure to run out.
     fn hinges(&self, unsaid: &Unsaid, device: Device, bytes: Bytes) -> bool {
         let Some(leanest) = unsaid.leanest() else { return false };
-        estimate_rank(leanest, device, self.ask.rank).is_ok_and(|estimate| {
+        // Of a job that cannot be estimated so it is not known either.
+        estimate_rank(leanest, device, self.ask.rank).ok().is_none_or(|estimate| {
             let need = estimate.distribution(Figure::Needed);
             decide(&need, bytes, self.rules).verdict != Verdict::OutOfMemory
         })

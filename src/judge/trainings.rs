@@ -5,7 +5,7 @@
 //! OutOfMemory > Unknown > Tight > Fits; of the same verdict the one that needs most decides
 //! ```
 //!
-//! A training that a branch may start beside others is never refused. Of an object with a gap only a training decides
+//! A training that a branch may start beside others is never refused, unless all branches run out. Of an object with a gap only a training decides
 //! that is started as it is read, whatever was not read.
 
 use std::cmp::Reverse;
@@ -36,12 +36,22 @@ const ORDINALS: &[&str] = &[
 
 /// The judgement of the worst of several trainings; none of none.
 pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Judgement> {
+    // Only the one that decides needs advice.
+    let brief = Ask { advice: false, ..judge.ask.clone() };
+    let briefly = Judge { ask: &brief, ..*judge };
+    let alternatives = readings.iter().all(|reading| reading.alternative);
+    let runs_out = |reading: &Reading| {
+        let taken = Reading { perhaps: false, ..reading.clone() };
+        briefly.judge(taken).verdict == Verdict::OutOfMemory
+    };
+    if alternatives && readings.iter().all(runs_out) {
+        for reading in &mut readings {
+            reading.perhaps = false;
+        }
+    }
     if readings.len() < 2 {
         return readings.pop().map(|reading| judge.judge(reading));
     }
-    // Only of the one that decides anybody wants advice.
-    let brief = Ask { advice: false, ..judge.ask.clone() };
-    let briefly = Judge { ask: &brief, ..*judge };
     let judged = readings.iter().map(|reading| briefly.judge(reading.clone()));
     let ranks: Vec<_> = judged.map(|judgement| rank(&judgement)).collect();
     let number = readings.len();
@@ -50,7 +60,13 @@ pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Jud
     let place = shown::place(&reading, judge).map(|place| format!(" ({place})")).unwrap_or_default();
     let mut judgement = judge.judge(reading);
     let which = ORDINALS.get(at).copied().unwrap_or("last");
-    judgement.warnings.insert(0, format!("{number} trainings are started; the {which} decides{place}"));
+    // Which of the branches is taken does not matter where all of them fit.
+    if !(alternatives && judgement.verdict == Verdict::Fits) {
+        let may_be = if alternatives { "may be" } else { "are" };
+        judgement
+            .warnings
+            .insert(0, format!("{number} trainings {may_be} started; the {which} decides{place}"));
+    }
     Some(judgement)
 }
 

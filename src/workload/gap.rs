@@ -26,6 +26,8 @@ pub enum Gap {
     RuntimeEnvironment,
     /// A configuration file that a command names.
     Configuration,
+    /// A file that only a branch writes.
+    Branches,
     /// Words of a command.
     Words,
     /// Text that variables make.
@@ -85,6 +87,7 @@ impl fmt::Display for Gap {
             Self::Claims => "a pod has more claims than are read",
             Self::RuntimeEnvironment => "its runtime environment cannot be read",
             Self::Configuration => "a configuration file cannot be read",
+            Self::Branches => "a file is written in a branch that may not be taken",
             Self::Words => "a command has more words than are read",
             Self::Text => "its variables make more text than is read",
             Self::Depth => "its commands stand within more commands than are read",

@@ -71,8 +71,10 @@ pub struct Reading {
     pub place: String,
     /// Whether it is started as it is read, whatever was not read.
     pub(crate) certain: bool,
-    /// Whether a branch may start it beside what is surely started.
+    /// Whether a branch may start it, and what is started otherwise differs.
     pub(crate) perhaps: bool,
+    /// Whether all that the other branches start is judged as well.
+    pub(crate) alternative: bool,
     /// How many accelerators it has at most, where it is not known which pods take part.
     pub(crate) at_most: Option<u64>,
 }
@@ -140,7 +142,8 @@ impl Reading {
             && self.accumulation == other.accumulation
             && self.unsaid == other.unsaid
             && self.unread == other.unread
-            && (self.certain, self.perhaps, self.at_most) == (other.certain, other.perhaps, other.at_most)
+            && (self.certain, self.at_most) == (other.certain, other.at_most)
+            && (self.perhaps, self.alternative) == (other.perhaps, other.alternative)
     }
 
     pub(super) fn take(&mut self, findings: Findings) {
@@ -339,13 +342,14 @@ impl Workload<'_> {
         let mut participants = self.participants(&reading.provenance, training);
         let mut said = launch::read(training, self.launches, &participants.requests, trees);
         if participants.are_too_few_for(said.divides_among()) {
-            participants = Participants::all(self.requests);
+            participants = Participants { at_most: participants.at_most, ..Participants::all(self.requests) };
             said = launch::read(training, self.launches, &participants.requests, trees);
         }
         let requests = participants.requests.as_slice();
         reading.place.clone_from(&said.place);
         reading.certain = self.pods_gap.is_none() && training.launch.is_some_and(|launch| !launch.behind_gap);
         reading.perhaps = training.perhaps;
+        reading.alternative = training.alternative;
         reading.at_most = participants.at_most;
         reading.gap = said.gap.take();
         reading.accumulation = said.accumulation.take();

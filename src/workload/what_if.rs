@@ -80,7 +80,8 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading.override_reason = below.override_reason;
     reading.limit = below.limit;
     reading.unread = below.unread;
-    (reading.place, reading.certain, reading.perhaps) = (below.place, below.certain, below.perhaps);
+    (reading.place, reading.certain) = (below.place, below.certain);
+    (reading.perhaps, reading.alternative) = (below.perhaps, below.alternative);
     let gap = reading.gap.take().or(below.gap);
     reading.leave_out(gap, &own);
     reading

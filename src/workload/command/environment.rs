@@ -21,7 +21,7 @@ const MOST_VARIABLES: usize = 512;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, Option<String>>,
-    /// Whether there may be others: a ConfigMap gives some that is not known.
+    /// Whether there may be others: a ConfigMap gives some that is not known, or a script that is not read.
     pub(super) may_have_more: bool,
     /// A ConfigMap that gives some and is not there.
     pub(super) absent: Option<String>,

@@ -27,6 +27,9 @@ impl Shell<'_, '_, '_> {
     /// What a file holds, where that is known.
     pub(super) fn file(&mut self, path: &Text, state: &State) -> Option<Text> {
         let file = self.run.files.get(&state.path(path.as_known()?))?;
+        if !file.is_certain_in(&self.run.branches) {
+            return None;
+        }
         // Large files are read by programs, too, so a copy is cheap. It is counted all the same.
         self.run.budget.bytes(64 + file.text.len() / 16).then(|| Text::known(&file.text))
     }
@@ -62,7 +65,10 @@ impl Shell<'_, '_, '_> {
                 if !self.run.budget.bytes(64 + path.len()) {
                     return;
                 }
-                self.run.files.add(&path, file.text, file.source);
+                // Known where both the file and its copy are written.
+                let (written, copied) = (&file.branches, &self.run.branches);
+                let branches = if written.len() > copied.len() { written } else { copied }.clone();
+                self.run.files.add_in(&path, file.text, file.source, &branches);
             }
         }
     }

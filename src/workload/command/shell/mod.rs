@@ -4,7 +4,8 @@
 //!
 //! - `a; b`, `a && b`: one after the other. What comes behind a test (`[ … ] && b`) may not come to pass.
 //! - `if`, `case`, `a || b`: every branch may be the one: what any of them starts counts, and a variable that holds
-//!   different things after them is not known any more. A branch that ends the script decides nothing behind it.
+//!   different things after them is not known any more. A branch that ends the script decides nothing behind it; where
+//!   it starts something, what stands behind it is another branch.
 //! - loops: the body once, with what changes in it unknown.
 //! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
 //! - `cat > file <<EOF`, `echo … > file`, `tee file`, `cp` and `mv`: the file is known from there on.
@@ -33,7 +34,9 @@ use brush_parser::ast::{
     SeparatorOperator, SimpleCommand,
 };
 
-use self::builtins::{DECLARE, appended, declare, exports, set, without_tabs};
+use self::builtins::{
+    DECLARE, appended, declare, exports, may_declare, may_set_variables, set, without_tabs,
+};
 use self::compound::join;
 use self::expand::Expander;
 use self::variables::{State, Value};
@@ -41,7 +44,7 @@ use super::programs::is_aside;
 use super::run::{Run, Start};
 use super::text::Text;
 use super::wrappers::{self, is_name};
-use super::{Environment, Word, basename};
+use super::{Branch, Environment, Word, basename};
 use crate::workload::gap::Gap;
 
 /// Scripts and functions within one another.
@@ -54,7 +57,7 @@ pub(super) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mu
     let mut state = State::of(start.environment, start.directory.clone());
     state.arguments = Some(arguments.iter().map(text).collect());
     let mut shell = Shell { run, start, depth: start.depth + 1, substitutions: Vec::new() };
-    shell.script(script, &mut state);
+    shell.within(|shell| shell.script(script, &mut state));
 }
 
 fn text(word: &Word) -> Text {
@@ -84,6 +87,34 @@ impl Shell<'_, '_, '_> {
         }
     }
 
+    /// Reads what runs by itself: that it ends changes nothing behind it.
+    fn within(&mut self, read: impl FnOnce(&mut Self)) {
+        let outside = self.run.branches.len();
+        read(self);
+        self.run.branches.truncate(outside);
+    }
+
+    /// Reads a branch that may not be taken. Gives whether it may start something and then end the script.
+    fn branch(
+        &mut self,
+        branch: Branch,
+        state: &mut State,
+        read: impl FnOnce(&mut Self, &mut State),
+    ) -> bool {
+        let (outside, found) = (self.run.branches.len(), self.run.launches.len());
+        self.run.branches.push(branch);
+        read(self, state);
+        let ends = state.ended && self.run.launches.len() > found;
+        let ends = ends || self.run.branches.len() > outside + 1;
+        self.run.branches.truncate(outside);
+        ends
+    }
+
+    /// What follows a decision of which a branch ends the script is a branch itself.
+    fn follows(&mut self, decision: usize) {
+        self.run.branches.push(Branch { decision, number: usize::MAX });
+    }
+
     fn list(&mut self, list: &CompoundList, state: &mut State) {
         for item in &list.0 {
             if state.ended {
@@ -96,7 +127,7 @@ impl Shell<'_, '_, '_> {
                 return;
             }
             if matches!(item.1, SeparatorOperator::Async) {
-                self.and_or(&item.0, &mut state.clone());
+                self.within(|shell| shell.and_or(&item.0, &mut state.clone()));
             } else {
                 self.and_or(&item.0, state);
             }
@@ -106,6 +137,7 @@ impl Shell<'_, '_, '_> {
     fn and_or(&mut self, list: &AndOrList, state: &mut State) {
         self.pipeline(&list.first, state);
         let mut uncertain = is_test(&list.first);
+        let (decision, mut ends) = (self.run.budget.decision(), false);
         for other in &list.additional {
             if state.ended || !self.run.budget.statement(state.size()) {
                 return;
@@ -116,14 +148,18 @@ impl Shell<'_, '_, '_> {
             };
             if perhaps {
                 let mut taken = state.clone();
-                self.run.branches += 1;
-                self.pipeline(pipeline, &mut taken);
-                self.run.branches -= 1;
+                let number = usize::from(matches!(other, AndOr::Or(_)));
+                ends |= self.branch(Branch { decision, number }, &mut taken, |shell, state| {
+                    shell.pipeline(pipeline, state);
+                });
                 join(state, vec![taken, state.clone()]);
             } else {
                 self.pipeline(pipeline, state);
             }
             uncertain |= is_test(pipeline);
+        }
+        if ends {
+            self.follows(decision);
         }
     }
 
@@ -138,7 +174,8 @@ impl Shell<'_, '_, '_> {
                     }
                     let mut within = state.clone();
                     let output = self.output(command, input.as_ref(), &mut within);
-                    self.command(command, input.take(), &mut within);
+                    let read = input.take();
+                    self.within(|shell| shell.command(command, read, &mut within));
                     input = output;
                 }
             }
@@ -260,7 +297,7 @@ impl Shell<'_, '_, '_> {
             } else if self.run.budget.statement(state.size()) {
                 self.depth += 1;
                 let arguments = state.arguments.replace(rest.to_vec());
-                self.compound(&body, state);
+                self.within(|shell| shell.compound(&body, state));
                 state.arguments = arguments;
                 state.ended = false;
                 self.depth -= 1;
@@ -289,22 +326,16 @@ impl Shell<'_, '_, '_> {
             "let" => rest.iter().for_each(|word| self.let_(&word.shown(), state)),
             "exit" | "return" => state.ended = true,
             "eval" => {
+                if may_declare(rest) {
+                    state.leave_variables_open();
+                }
                 let text = words.iter().skip(1).map(Text::shown).collect::<Vec<_>>().join(" ");
                 self.depth += 1;
                 self.script(&text, state);
                 self.depth -= 1;
             }
             "source" | "." => {
-                let path = rest.first().and_then(Text::as_known).map(|path| state.path(path));
-                let Some(path) = path else { return };
-                match self.run.files.get(&path).cloned() {
-                    Some(file) => {
-                        self.depth += 1;
-                        self.script(&file.text, state);
-                        self.depth -= 1;
-                    }
-                    None => self.run.misses(&path, None),
-                }
+                self.source(rest, state);
             }
             // `exec` of a program is the end of the script; of redirections alone it is not.
             "exec" if rest.is_empty() => {}
@@ -330,6 +361,31 @@ impl Shell<'_, '_, '_> {
                 self.run.command(&words, &start);
                 self.run.harmless += self.run.budget.gaps() - before;
             }
+        }
+    }
+
+    /// Runs a file within this shell. One that is not read, or that only a branch writes, may set any variable.
+    fn source(&mut self, words: &[Text], state: &mut State) {
+        let path = words.first().and_then(Text::as_known).map(|path| state.path(path));
+        let Some(path) = path else { return state.leave_variables_open() };
+        let Some(file) = self.run.files.get(&path).cloned() else {
+            self.run.misses(&path, None);
+            if may_set_variables(&path) {
+                state.leave_variables_open();
+            }
+            return;
+        };
+        let (is_certain, found) = (file.is_certain_in(&self.run.branches), self.run.launches.len());
+        let mut read = state.clone();
+        self.depth += 1;
+        self.script(&file.text, &mut read);
+        self.depth -= 1;
+        if is_certain {
+            *state = read;
+        } else {
+            self.run.leave_open(found, is_certain);
+            join(state, vec![read, state.clone()]);
+            state.leave_variables_open();
         }
     }
 
