@@ -397,7 +397,9 @@ impl Considering {
                 None => Step::Considered(Box::new(self.judged(&request))),
             }),
             Err(unread) => match unread.why {
-                NotRead::TooLarge => Ok(Step::Considered(Box::new(self.too_large(&unread.request)))),
+                NotRead::TooLarge => {
+                    Ok(Step::Considered(Box::new(self.too_large(&unread.request, unread.old_is_read))))
+                }
                 NotRead::Malformed(error) => Err(unreadable(error)),
             },
         }
@@ -457,7 +459,7 @@ impl Considering {
     }
 
     /// An object of more values than are read: unknown, and decided like everything unknown.
-    fn too_large(&self, request: &Request) -> Considered {
+    fn too_large(&self, request: &Request, old_is_read: bool) -> Considered {
         let Some(kind) = weighed(request) else { return passed(request, None, None) };
         if let Some(spared) = self.spared(kind, request) {
             return spared;
@@ -467,10 +469,12 @@ impl Considering {
             message: "the object has more values than are read, so it was not judged".to_owned(),
             ..Judgement::without_figures(Verdict::Unknown, Reason::TooLarge)
         };
-        // What is there already must stay editable.
-        let ratchet = (request.operation == Operation::Update).then_some(Ratchet::AlreadySo);
-        let mut considered =
-            self.weighing(kind, request).decided(request, &judgement, Override::None, ratchet, None);
+        let weighing = self.weighing(kind, request);
+        // What would be refused already must stay editable.
+        let was_refused = || weighing.fault(&weighing.judged(&request.old_object, request)).is_some();
+        let already = request.operation == Operation::Update && (!old_is_read || was_refused());
+        let ratchet = already.then_some(Ratchet::AlreadySo);
+        let mut considered = weighing.decided(request, &judgement, Override::None, ratchet, None);
         considered.decided.notes.insert("error", Failure::TooLarge.name().to_owned());
         considered
     }

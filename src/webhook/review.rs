@@ -9,6 +9,7 @@
 //!
 //! Without a uid there is nobody to answer, and only then is the answer an HTTP error.
 
+mod bounded;
 mod head;
 
 use std::collections::BTreeMap;
@@ -45,9 +46,9 @@ pub(super) enum Unanswerable {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     api_version: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     kind: String,
     #[serde(borrow)]
     request: Option<Review<'a>>,
@@ -57,16 +58,16 @@ struct Envelope<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Review<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) uid: String,
     pub(super) kind: GroupVersionKind,
     #[serde(default)]
     resource: GroupVersionResource,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     sub_resource: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) namespace: String,
     pub(super) operation: Operation,
     #[serde(default)]
@@ -110,7 +111,13 @@ impl<'a> Review<'a> {
             (Ok(object), Ok(old_object)) => Ok(Request { object, old_object, ..self.without_objects() }),
             // An old object that is no longer read was not judged either.
             (Ok(object), Err(NotRead::TooLarge)) => Ok(Request { object, ..self.without_objects() }),
-            (Err(why), _) | (_, Err(why)) => Err(Box::new(Unread { request: self.without_objects(), why })),
+            (Err(why), Ok(old_object)) => {
+                let request = Request { old_object, ..self.without_objects() };
+                Err(Box::new(Unread { request, why, old_is_read: true }))
+            }
+            (Err(why), Err(_)) | (Ok(_), Err(why)) => {
+                Err(Box::new(Unread { request: self.without_objects(), why, old_is_read: false }))
+            }
         }
     }
 
@@ -136,9 +143,11 @@ impl<'a> Review<'a> {
 /// A request with an object that was not read.
 #[derive(Debug)]
 pub(super) struct Unread {
-    /// Without its objects.
+    /// Without the object.
     pub(super) request: Request,
     pub(super) why: NotRead,
+    /// Whether the old object was read.
+    pub(super) old_is_read: bool,
 }
 
 fn other_kind(api_version: &str, kind: &str) -> Option<Unanswerable> {
@@ -184,11 +193,11 @@ pub(super) struct Request {
 /// Names a kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct GroupVersionKind {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) group: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) version: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) kind: String,
 }
 
@@ -201,11 +210,11 @@ impl GroupVersionKind {
 /// Names a resource.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct GroupVersionResource {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) group: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) version: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) resource: String,
 }
 
@@ -234,9 +243,9 @@ impl Operation {
 /// Who asks for it.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct UserInfo {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub(super) username: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::texts")]
     pub(super) groups: Vec<String>,
 }
 

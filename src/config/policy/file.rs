@@ -44,7 +44,7 @@ use crate::workload::kinds::further::{self, Further};
 /// The version of the file that is read.
 const API_VERSION: &str = "config.weighbridge.dev/v1alpha1";
 /// No policy is longer; Kubernetes keeps no larger `ConfigMap`.
-const LONGEST: usize = 1 << 20;
+pub(super) const LONGEST: usize = 1 << 20;
 
 /// The file, as it is written.
 #[derive(Debug, Deserialize)]

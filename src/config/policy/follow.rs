@@ -13,6 +13,7 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use super::file::LONGEST;
 use super::{Policies, Policy};
 
 /// How often it is read.
@@ -92,6 +93,10 @@ pub async fn settled(path: &Path) -> anyhow::Result<String> {
 }
 
 async fn look(path: &Path) -> Content {
+    let metadata = tokio::fs::metadata(path).await.map_err(|error| error.to_string())?;
+    if metadata.len() > LONGEST as u64 {
+        return Err("it is longer than 1 MiB".to_owned());
+    }
     tokio::fs::read_to_string(path).await.map_err(|error| error.to_string())
 }
 
