@@ -53,6 +53,12 @@ fn with_variables(count: usize) -> Value {
     job
 }
 
+/// The review of somebody in very many groups.
+fn with_groups(review: &Bytes, bytes: usize) -> Bytes {
+    let groups = format!("\"mallory\",\"groups\":[{}\"\"]", filled("\"\",", bytes));
+    String::from_utf8_lossy(review).replace("\"mallory\"", &groups).into()
+}
+
 async fn ready(serve: &Serve) -> Result<bool> {
     let mut stream = tokio::net::TcpStream::connect(serve.plain()).await?;
     stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
@@ -108,6 +114,7 @@ async fn a_replica_within_the_charts_limit_outlives_hostile_bodies_and_judges_me
         ("junk", Bytes::from(filled("a", LARGE))),
         ("small objects", review(namespace.name(), &small_objects)),
         ("variables", review(namespace.name(), &with_variables(235_000).to_string())),
+        ("groups", with_groups(&review(namespace.name(), "{}"), LARGE - 1024)),
     ];
     for (what, body) in &bodies {
         let flood = all_at_once(&stranger, body);
