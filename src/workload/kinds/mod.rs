@@ -132,8 +132,8 @@ impl Kind {
     /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists, which are so many.
     pub fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
         let is_long = |pointer: &&str| match object.pointer(pointer) {
-            Some(Value::Array(list)) => list.len() > MAX_GROUPS,
-            Some(Value::Object(map)) => map.len() > MAX_GROUPS,
+            Some(Value::Array(list)) => list.len() > pods::MAX_GROUPS,
+            Some(Value::Object(map)) => map.len() > pods::MAX_GROUPS,
             _ => false,
         };
         let within = |(inner, _): &(&Value, String)| {
@@ -141,7 +141,7 @@ impl Kind {
             let kind = of(inner).filter(|kind| !std::ptr::eq(*kind, self));
             kind.is_some_and(|kind| kind.has_more_groups(inner, 0))
         };
-        listed >= MAX_GROUPS
+        listed >= pods::MAX_GROUPS
             || self.lists.iter().chain(self.pods.list().as_ref()).any(is_long)
             || self.inner_objects(object).iter().any(within)
     }
