@@ -31,9 +31,9 @@ use crate::model::known;
 use crate::surroundings::Surroundings;
 use crate::units::{Bytes, Decimal};
 use crate::verdict::{Decision, Headroom, decide};
-use crate::workload::provenance::Provenance;
+use crate::workload::provenance::{Hidden, Provenance};
 use crate::workload::source::Source;
-use crate::workload::{self, Limit, Reading, TrainingJob, Unread};
+use crate::workload::{self, Limit, Reading, Readings, TrainingJob, Unread};
 
 use capacity::Capacity;
 use shown::Shown;
@@ -111,9 +111,12 @@ pub fn judge(
     rules: &Rules,
     ask: &Ask,
 ) -> Judgement {
-    let readings = workload::read(object, around, catalogue, ask);
-    let judgement =
-        trainings::worst(readings, |reading, ask| Judge { catalogue, rules, ask }.judge(reading), ask);
+    let Readings { trainings, own, hidden } = workload::read(object, around, catalogue, ask);
+    let judge = Judge { catalogue, rules, ask, own: None, hidden: &hidden };
+    let own: Option<Vec<Reading>> =
+        own.map(|own| own.into_iter().map(|reading| judge.completed(reading).reading).collect());
+    let judge = Judge { own: own.as_deref(), ..judge };
+    let judgement = trainings::worst(trainings, &judge);
     let nothing = || Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining);
     wording::bounded(judgement.unwrap_or_else(nothing))
 }
@@ -135,10 +138,15 @@ struct Given<'a, 'c> {
 }
 
 /// What every step of a judgement needs.
+#[derive(Clone, Copy)]
 struct Judge<'a> {
     catalogue: &'a Catalogue,
     rules: &'a Rules,
     ask: &'a Ask,
+    /// What is read of the object by itself; none where everything may be quoted.
+    own: Option<&'a [Reading]>,
+    /// How other objects are named.
+    hidden: &'a Hidden,
 }
 
 impl Judge<'_> {
@@ -150,20 +158,20 @@ impl Judge<'_> {
             judgement = trainings::in_a_branch(judgement);
         }
         match gap {
-            Some(gap) => trainings::with_gap(judgement, &gap, certain),
+            Some(gap) => trainings::with_gap(judgement, &gap, &shown::gap(&gap, self), certain),
             None => judgement,
         }
     }
 
-    fn of_what_is_read(&self, mut reading: Reading) -> Judgement {
-        let own = reading.own.take().map(|own| self.completed(*own));
+    fn of_what_is_read(&self, reading: Reading) -> Judgement {
         let Completed { mut reading, unsaid, model } = self.completed(reading);
-        if let Some(own) = &own {
-            reading.provenance.distinguish(&own.reading.provenance);
+        if let Some(own) = self.own {
+            let own: Vec<_> = own.iter().map(|own| &own.provenance).collect();
+            reading.provenance.distinguish(&own);
         }
         let job = reading.provenance.job();
         let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
-        let mut shown = Shown::of(&mut reading, own.as_ref().map(|own| &own.reading), self, &capacity);
+        let mut shown = Shown::of(&mut reading, self, &capacity);
         let model = model.filter(|_| !shown.hides("model.name"));
         let mut warnings = shown.of_the_reading(&reading.warnings);
         warnings.extend(shown.disagreements());
@@ -320,7 +328,8 @@ impl Judge<'_> {
     /// Whether what is not said where it can be read could decide: the job at its leanest is not sure to run out.
     fn hinges(&self, unsaid: &Unsaid, device: Device, bytes: Bytes) -> bool {
         let Some(leanest) = unsaid.leanest() else { return false };
-        estimate_rank(leanest, device, self.ask.rank).is_ok_and(|estimate| {
+        // Of a job that cannot be estimated so it is not known either.
+        estimate_rank(leanest, device, self.ask.rank).ok().is_none_or(|estimate| {
             let need = estimate.distribution(Figure::Needed);
             decide(&need, bytes, self.rules).verdict != Verdict::OutOfMemory
         })

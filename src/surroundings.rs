@@ -17,7 +17,7 @@ use crate::workload::kinds;
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// The cluster's nodes, as far as they tell which accelerators there are; thousands, and so never copied.
-    pub nodes: Arc<[Node]>,
+    pub nodes: Arc<[Arc<Node>]>,
     /// Workloads that a `TrainingEstimate` may refer to by `workloadRef`.
     pub workloads: Vec<Value>,
     /// `ConfigMaps` whose keys may be files or variables of containers.
@@ -63,12 +63,37 @@ impl Surroundings {
             }
         }
         Self {
-            nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).collect(),
+            nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).map(Arc::new).collect(),
             workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
             config_maps: Arc::new(config_maps),
             documents: Arc::new(documents),
             // A stream is all that there is.
             reads: Reads { config_maps: true, claims: true },
+        }
+    }
+}
+
+impl Surroundings {
+    /// The same without workloads, which alone would be copied.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            nodes: self.nodes.clone(),
+            workloads: Vec::new(),
+            config_maps: self.config_maps.clone(),
+            documents: self.documents.clone(),
+            reads: self.reads,
+        }
+    }
+
+    /// The same without the objects that a workload refers to, as if none were read. Queues stay: they hand out
+    /// accelerators to everybody.
+    pub(crate) fn without_others(&self) -> Self {
+        Self {
+            nodes: self.nodes.clone(),
+            workloads: self.workloads.clone(),
+            config_maps: Arc::default(),
+            documents: Arc::new(self.documents.of_kinds(&["LocalQueue", "ClusterQueue", "ResourceFlavor"])),
+            reads: Reads::default(),
         }
     }
 }
@@ -89,7 +114,7 @@ fn is(object: &Value, api_version: &str, kind: &str) -> bool {
 fn node(object: &Value) -> Node {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
-    let labels = labels.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect();
+    let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect();
     Node::of(object.pointer("/metadata/name").and_then(text).unwrap_or_default(), labels, object)
 }
 
@@ -201,6 +226,16 @@ impl Documents {
         self.objects.remove(&(kind.to_owned(), namespace.to_owned(), name.to_owned()));
     }
 
+    /// Those of these kinds.
+    fn of_kinds(&self, kinds: &[&str]) -> Self {
+        let of_kind = |kind: &&str| {
+            let first = ((*kind).to_owned(), String::new(), String::new());
+            let objects = self.objects.range(first..).take_while(|((known, ..), _)| known == kind);
+            objects.map(|(id, object)| (id.clone(), object.clone())).collect::<Vec<_>>()
+        };
+        Self { objects: kinds.iter().flat_map(of_kind).collect() }
+    }
+
     /// An object.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
         self.objects.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned())).map(|object| &**object)
@@ -237,14 +272,9 @@ impl ConfigMaps {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Adds a `ConfigMap`'s data that is kept elsewhere, too; says whether it is new here.
-    pub(crate) fn put(&mut self, namespace: &str, name: &str, data: Arc<Keys>) -> bool {
-        self.maps.insert((namespace.to_owned(), name.to_owned()), data).is_none()
-    }
-
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.maps.is_empty()
+    /// Adds a `ConfigMap`'s data that is kept elsewhere, too.
+    pub(crate) fn put(&mut self, namespace: &str, name: &str, data: Arc<Keys>) {
+        self.maps.insert((namespace.to_owned(), name.to_owned()), data);
     }
 
     /// The text of a ConfigMap object's keys.
@@ -254,13 +284,45 @@ impl ConfigMaps {
     }
 }
 
+/// The labels of a node, in the order of their keys.
+///
+/// Ten thousand nodes have half a million labels, most of them alike. So a text may be shared by many nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+
+impl Labels {
+    /// The value of a label.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let position = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        self.0.get(position).map(|(_, value)| &**value)
+    }
+
+    /// Keys and values, shared.
+    pub fn shared(&self) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
+        self.0.iter().cloned()
+    }
+}
+
+impl FromIterator<(Arc<str>, Arc<str>)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Arc<str>)>>(labels: I) -> Self {
+        let sorted: BTreeMap<_, _> = labels.into_iter().collect();
+        Self(sorted.into_iter().collect())
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(labels: I) -> Self {
+        labels.into_iter().map(|(key, value)| (Arc::from(key), Arc::from(value))).collect()
+    }
+}
+
 /// A node, as far as it tells which accelerators it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     /// The node's name.
     pub name: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Its allocatable extended resources: name and count.
     pub allocatable: BTreeMap<String, u64>,
     /// Whether pods may be placed on it.
@@ -269,7 +331,7 @@ pub struct Node {
 
 impl Node {
     /// Out of a node's name, its labels, and the object with the rest of it.
-    pub fn of(name: String, labels: BTreeMap<String, String>, object: &Value) -> Self {
+    pub fn of(name: String, labels: Labels, object: &Value) -> Self {
         let count = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
         let allocatable = object.pointer("/status/allocatable").and_then(Value::as_object);
         Self {

@@ -9,9 +9,9 @@
 #![allow(clippy::panic, reason = "a test that says why it fails")]
 #![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
@@ -349,7 +349,7 @@ fn documents(path: &Path) -> Vec<Value> {
 }
 
 /// The judgements of what trains in a stream, in a cluster that has these nodes besides.
-fn judged(documents: &[Value], nodes: &[Node]) -> Vec<Judgement> {
+fn judged(documents: &[Value], nodes: &[Arc<Node>]) -> Vec<Judgement> {
     let mut around = Surroundings::of(documents);
     around.nodes = around.nodes.iter().chain(nodes).cloned().collect();
     let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
@@ -358,14 +358,14 @@ fn judged(documents: &[Value], nodes: &[Node]) -> Vec<Judgement> {
 }
 
 /// A node of eight accelerators of a product.
-fn node(product: &str) -> Node {
+fn node(product: &str) -> Arc<Node> {
     let object = json!({"status": {"allocatable": {"nvidia.com/gpu": "8"}}});
-    let labels = BTreeMap::from([("nvidia.com/gpu.product".to_owned(), product.to_owned())]);
-    Node::of("node".into(), labels, &object)
+    let labels = [("nvidia.com/gpu.product", product)].into_iter().collect();
+    Arc::new(Node::of("node".into(), labels, &object))
 }
 
 /// What is wrong with a case, a line each.
-fn faults(case: &Case, documents: &[Value], nodes: &[Node]) -> Vec<String> {
+fn faults(case: &Case, documents: &[Value], nodes: &[Arc<Node>]) -> Vec<String> {
     let judgements = judged(documents, nodes);
     let mut faults = Vec::new();
     let mut fault = |what: String| faults.push(format!("{}: {what}", case.file));

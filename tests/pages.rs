@@ -1,4 +1,5 @@
-//! The pages that list what the code has, held against it: docs/metrics.md, and the README's table of frameworks.
+//! The pages that list what the code has, held against it: docs/metrics.md, the README's table of frameworks, and the tests that
+//! SECURITY.md names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,4 +67,39 @@ fn the_readme_lists_every_framework_that_is_read() {
         .map(str::to_owned)
         .collect();
     assert_eq!(listed, read);
+}
+
+/// The text of every source file below a folder.
+fn sources(folder: &Path, text: &mut String) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, text)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            text.push_str(&fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_sentence_of_the_security_page_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    for folder in ["src", "tests"] {
+        sources(&root.join(folder), &mut code).unwrap();
+    }
+    let page = include_str!("../SECURITY.md");
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")).collect();
+    let claims: Vec<&str> = rows.into_iter().filter(|row| !row.ends_with("| held by |")).collect();
+    assert!(claims.len() > 20, "{claims:?}");
+    for claim in claims {
+        let held_by = claim.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        let tests: Vec<&str> = held_by.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test holds: {claim}");
+        for test in tests {
+            assert!(code.contains(&format!("fn {test}(")), "there is no test {test}");
+        }
+    }
 }

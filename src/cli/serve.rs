@@ -23,7 +23,7 @@ use super::{FAILURE, connection};
 use crate::cluster::Cluster;
 use crate::config::policy::{self, Follower, Policies};
 use crate::config::{Arguments, Settings};
-use crate::server::{Health, Port, Stop, health_router};
+use crate::server::{self, Bodies, Health, Port, Stop, health_router};
 use crate::telemetry::Logs;
 use crate::tls::Certificates;
 use crate::webhook::Webhook;
@@ -70,7 +70,7 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     cluster.metrics.register(&mut registry);
     tasks.spawn(cluster.clone().run(client.clone(), stopped.clone()));
 
-    let certificates = certificates(&settings, &client, addresses.0, &mut registry);
+    let certificates = certificates(&settings, &client, addresses.0, &mut registry)?;
     let health = Health::new(cluster.clone(), certificates.ready(), stopping.clone());
     let tls_config = certificates.server_config();
     tasks.spawn({
@@ -78,11 +78,17 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
         async move { certificates.run(stopping).await }
     });
 
-    let mut router = webhook::router(Arc::new(webhook(&client, &cluster, &mut registry)));
+    let server_metrics = server::Metrics::default();
+    server_metrics.register(&mut registry);
+    // Half for bodies, half for what is read of them.
+    let memory = settings.request_memory / 2;
+    let bodies = Bodies::new(memory, server_metrics.clone());
+    let webhook = Arc::new(webhook(&client, &cluster, &mut registry, memory));
+    let mut router = webhook::router(webhook, bodies.clone(), settings.clients.is_some());
     if settings.api {
         let metrics = endpoint::Metrics::default();
         metrics.register(&mut registry);
-        router = router.merge(endpoint::router(client.clone(), cluster.policies.clone(), metrics));
+        router = router.merge(endpoint::router(client.clone(), cluster.policies.clone(), bodies, metrics));
     }
     let controller = controller_settings(&settings);
     controller.metrics.register(&mut registry);
@@ -90,8 +96,15 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
 
     let stop = Stop::default();
     let mut servers = JoinSet::new();
-    servers.spawn(webhook_port.serve_tls(tls_config, router, stopping.clone(), stop.clone()));
-    servers.spawn(plain_port.serve_plain(health_router(health.clone(), Arc::new(registry)), stop.clone()));
+    let health_router = health_router(health.clone(), Arc::new(registry));
+    servers.spawn(webhook_port.serve_tls(
+        tls_config,
+        router,
+        server_metrics.clone(),
+        stopping.clone(),
+        stop.clone(),
+    ));
+    servers.spawn(plain_port.serve_plain(health_router, server_metrics, stop.clone()));
     tracing::info!(webhook = %addresses.0, plain = %addresses.1, "listening");
 
     let ended = tokio::select! {
@@ -161,7 +174,7 @@ fn certificates(
     client: &Client,
     bound: SocketAddr,
     registry: &mut prometheus_client::registry::Registry,
-) -> Certificates {
+) -> Result<Certificates> {
     let metrics = tls::Metrics::default();
     metrics.register(registry);
     let own = settings.own_configuration.as_ref().map(|own| {
@@ -181,6 +194,9 @@ fn certificates(
         names: settings.names(),
         lifetimes: settings.lifetimes,
         files: settings.tls_files.clone(),
+        clients: settings.clients.clone(),
+        // An engine has a token instead.
+        strangers: settings.clients.is_none() || settings.api,
     };
     Certificates::new(client.clone(), tls, own, metrics)
 }
@@ -189,10 +205,11 @@ fn webhook(
     client: &Client,
     cluster: &Arc<Cluster>,
     registry: &mut prometheus_client::registry::Registry,
+    memory: usize,
 ) -> Webhook {
     let metrics = webhook::Metrics::default();
     metrics.register(registry);
-    Webhook::new(client.clone(), cluster.clone(), metrics)
+    Webhook::new(client.clone(), cluster.clone(), metrics, memory)
 }
 
 fn controller_settings(settings: &Settings) -> controller::Settings {

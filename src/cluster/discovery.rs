@@ -9,18 +9,15 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{
-    Api, Client,
-    api::{ApiResource, GroupVersionKind},
-};
+use kube::Client;
+use kube::api::{ApiResource, GroupVersionKind};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::documents::{DocumentSink, Reads};
-use super::{Cluster, Patience, follow::Follow, workloads::WorkloadSink};
+use super::follow::{Follow, Sink};
+use super::{Cluster, Object, Source, workloads::WorkloadSink};
 use crate::surroundings::{DOCUMENTS, Document};
 use crate::workload::kinds::{self, Kind};
 
@@ -95,7 +92,7 @@ impl Watched {
 pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
     let mut tasks = JoinSet::new();
     let mut watches: BTreeMap<(&str, &str), Vec<AbortHandle>> = BTreeMap::new();
-    let mut changes = definitions(client.clone());
+    let mut changes = definitions(&mut tasks, &cluster, &client);
     let mut pause = SHORTEST;
     loop {
         watches.retain(|_, handles| !handles.iter().any(AbortHandle::is_finished));
@@ -133,19 +130,51 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST),
-            Some(()) = changes.next() => pause = SHORTEST,
+            Ok(()) = changes.changed() => pause = SHORTEST,
             Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
         }
     }
 }
 
-/// An item whenever a definition changes; the error of a missing permission is left to the polling.
-fn definitions(client: Client) -> futures::stream::BoxStream<'static, ()> {
-    let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client);
-    let events = watcher(api, watcher::Config::default()).backoff(Patience::default());
-    let changed =
-        |event: &watcher::Event<_>| matches!(event, watcher::Event::Apply(_) | watcher::Event::Delete(_));
-    events.filter_map(move |event| std::future::ready(event.ok().filter(changed).map(drop))).boxed()
+/// Tells whenever a definition changes; where the permission is missing, there is the polling.
+fn definitions(tasks: &mut JoinSet<()>, cluster: &Arc<Cluster>, client: &Client) -> watch::Receiver<()> {
+    let (changed, changes) = watch::channel(());
+    let resource = ApiResource::erase::<CustomResourceDefinition>(&());
+    let source = Source::new(client.clone(), resource, None, cluster.room.clone()).metadata_only();
+    let follow =
+        Follow { source, resource: "customresourcedefinitions", cache: "customresourcedefinitions".into() };
+    let cluster = cluster.clone();
+    tasks.spawn(async move {
+        follow.into(DefinitionSink { changed, listing: true }, &cluster.readiness, &cluster.metrics).await;
+    });
+    changes
+}
+
+/// Tells of definitions that change after they were listed.
+struct DefinitionSink {
+    changed: watch::Sender<()>,
+    listing: bool,
+}
+
+impl Sink for DefinitionSink {
+    fn restarted(&mut self) {
+        self.listing = true;
+    }
+
+    fn apply(&mut self, _definition: Object) {
+        if !self.listing {
+            self.changed.send_replace(());
+        }
+    }
+
+    fn delete(&mut self, _definition: Object) {
+        self.changed.send_replace(());
+    }
+
+    fn listed(&mut self) {
+        self.listing = false;
+        self.changed.send_replace(());
+    }
 }
 
 /// What is served of the kinds that are understood; nothing where the apiserver gives no clear answer.
@@ -194,41 +223,26 @@ fn start(
     let resource = watched.resource(version);
     let mut handles = Vec::new();
     for namespace in watched.scopes(cluster) {
-        let api = match &namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
+        let room = cluster.room.clone();
+        let source = Source::new(client.clone(), resource.clone(), namespace.clone(), room);
         let cache = format!("{}/{}", watched.slug(), namespace.as_deref().unwrap_or("*"));
         cluster.readiness.expect(&cache);
         let cluster = cluster.clone();
-        let follow = Follow { api, resource: watched.plural(), cache };
+        let follow = Follow { source, resource: watched.plural(), cache };
         handles.push(tasks.spawn(async move {
             let (readiness, metrics) = (&cluster.readiness, &cluster.metrics);
             match watched {
                 Watched::Workload(kind) => {
-                    follow.into(workload_sink(&cluster, kind), readiness, metrics).await;
+                    follow.into(WorkloadSink::new(&cluster, kind), readiness, metrics).await;
                 }
                 Watched::Document(document) => {
-                    let sink = DocumentSink::new(document, cluster.documents.clone());
+                    let sink = DocumentSink::new(document, namespace, cluster.documents.clone());
                     follow.into(sink, readiness, metrics).await;
                 }
             }
         }));
     }
     handles
-}
-
-fn workload_sink(cluster: &Cluster, kind: &'static Kind) -> WorkloadSink {
-    WorkloadSink {
-        kind,
-        workloads: cluster.workloads.clone(),
-        nodes: cluster.nodes.clone(),
-        documents: cluster.documents.clone(),
-        policies: cluster.policies.clone(),
-        metrics: cluster.metrics.clone(),
-        known: BTreeSet::new(),
-        seen: BTreeSet::new(),
-    }
 }
 
 /// How the apiserver calls the kind.

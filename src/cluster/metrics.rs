@@ -10,6 +10,7 @@ pub struct Metrics {
     watch_errors: Family<WatchError, Counter>,
     unreadable: Family<Resource, Counter>,
     watching: Family<Resource, Gauge>,
+    documents_left_out: Family<Resource, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,8 +34,13 @@ impl Metrics {
         );
         registry.register(
             "weighbridge_unreadable_objects",
-            "Objects that were skipped because judging them failed",
+            "Objects that were left out because reading or judging them failed",
             self.unreadable.clone(),
+        );
+        registry.register(
+            "weighbridge_documents_left_out",
+            "Documents that are not read because they are too large or find no room",
+            self.documents_left_out.clone(),
         );
         registry.register("weighbridge_watches", "Watches that run, by resource", self.watching.clone());
     }
@@ -49,5 +55,10 @@ impl Metrics {
 
     pub(super) fn watches(&self, resource: &'static str, by: i64) {
         self.watching.get_or_create(&Resource { resource }).inc_by(by);
+    }
+
+    pub(super) fn documents_left_out(&self, resource: &'static str, number: usize) {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        self.documents_left_out.get_or_create(&Resource { resource }).set(number);
     }
 }

@@ -3,25 +3,33 @@
 //! Every replica has them. The webhook reads them while it answers, so nothing here waits for the network; the
 //! controller is told of what changes. What is kept is small: of a workload its digest, of a node what tells its
 //! accelerators; what workloads refer to is bounded.
+//!
+//! Objects come from outside, so each is read by itself and its size is bounded ([`source`], [`object`]). One that cannot
+//! be read hides no other.
 
 mod children;
 pub mod discovery;
 mod documents;
 pub mod follow;
+mod items;
 mod likeness;
 mod metrics;
 mod namespaces;
 mod nodes;
+mod object;
 mod patience;
 mod readiness;
+mod refers;
+mod shares;
+mod source;
+mod turns;
 mod workloads;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{Namespace, Node};
-use kube::api::{ApiResource, DynamicObject};
-use kube::core::PartialObjectMeta;
-use kube::{Api, Client};
+use kube::Client;
+use kube::api::ApiResource;
 use tokio_util::sync::CancellationToken;
 
 pub use children::{Claim, Standing};
@@ -29,10 +37,14 @@ pub use documents::{Documents, Reads};
 pub use likeness::Likeness;
 pub use metrics::Metrics;
 pub use namespaces::{MODE_LABEL, Namespaces};
-pub use nodes::Nodes;
+pub use nodes::{Changed, Nodes};
+pub use object::Object;
 pub use patience::Patience;
 pub use readiness::Readiness;
-pub use workloads::{Digest, Workloads, judged_owner};
+pub use refers::{Labels, Refers};
+pub use source::{Error, Room, Source};
+pub use turns::Turns;
+pub use workloads::{Digest, Workloads, judged_owner, rests_on_nodes};
 
 use crate::config::policy::Policies;
 use crate::surroundings::Surroundings;
@@ -54,6 +66,9 @@ pub struct Cluster {
     pub metrics: Metrics,
     /// What an administrator has decided.
     pub policies: Arc<Policies>,
+    /// The turns of large objects.
+    pub room: Room,
+    judging: Arc<Mutex<()>>,
     watch_namespaces: Vec<String>,
     reads: Reads,
 }
@@ -64,14 +79,17 @@ impl Cluster {
         let readiness = Readiness::default();
         readiness.expect("nodes");
         readiness.expect("namespaces");
+        let metrics = Metrics::default();
         Arc::new(Self {
             namespaces: Arc::default(),
             nodes: Arc::default(),
-            documents: Arc::new(Documents::of(reads)),
+            documents: Arc::new(Documents::new(reads, metrics.clone())),
             workloads: Arc::default(),
             readiness,
-            metrics: Metrics::default(),
+            metrics,
             policies,
+            room: Room::default(),
+            judging: Arc::default(),
             watch_namespaces,
             reads,
         })
@@ -79,12 +97,12 @@ impl Cluster {
 
     /// Keeps the caches up to date until it is told to stop.
     pub async fn run(self: Arc<Self>, client: Client, shutdown: CancellationToken) {
-        let node = ApiResource::erase::<Node>(&());
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &node);
-        let follow_nodes = follow::Follow { api, resource: "nodes", cache: "nodes".into() };
-        let node_sink = nodes::NodeSink::new(self.nodes.clone());
+        let source = |resource| Source::new(client.clone(), resource, None, self.room.clone());
+        let (node, namespace) = (ApiResource::erase::<Node>(&()), ApiResource::erase::<Namespace>(&()));
+        let follow_nodes = follow::Follow { source: source(node), resource: "nodes", cache: "nodes".into() };
+        let node_sink = nodes::NodeSink::new(self.nodes.clone(), self.policies.clone());
         let follow_namespaces = follow::Follow {
-            api: Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+            source: source(namespace).metadata_only(),
             resource: "namespaces",
             cache: "namespaces".into(),
         };
@@ -93,7 +111,7 @@ impl Cluster {
             () = shutdown.cancelled() => {}
             () = follow_nodes.into(node_sink, &self.readiness, &self.metrics) => {}
             () = follow_namespaces.into(namespace_sink, &self.readiness, &self.metrics) => {}
-            () = discovery::follow(self.clone(), client) => {}
+            () = discovery::follow(self.clone(), client.clone()) => {}
         }
     }
 
@@ -120,7 +138,7 @@ impl Cluster {
 /// What the caches together say of what surrounds a workload.
 fn surroundings(nodes: &Nodes, documents: &Documents) -> Arc<Surroundings> {
     Arc::new(Surroundings {
-        nodes: nodes.surroundings().nodes.clone(),
+        nodes: nodes.all(),
         config_maps: documents.config_maps(),
         documents: documents.others(),
         reads: documents.reads(),

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::ResourceExt as _;
-use kube::core::PartialObjectMeta;
-
+use super::Object;
 use super::follow::Sink;
 
 /// The label that says what becomes of a workload that would be refused.
@@ -47,20 +44,22 @@ impl NamespaceSink {
     }
 }
 
-impl Sink<PartialObjectMeta<Namespace>> for NamespaceSink {
+impl Sink for NamespaceSink {
     fn restarted(&mut self) {
         self.listing.clear();
     }
 
-    fn apply(&mut self, namespace: PartialObjectMeta<Namespace>) {
-        let label = namespace.labels().get(MODE_LABEL).cloned();
-        self.listing.insert(namespace.name_any(), label.clone());
-        self.namespaces.insert(&namespace.name_any(), label);
+    fn apply(&mut self, namespace: Object) {
+        let Some(name) = namespace.name() else { return };
+        let label = namespace.label(MODE_LABEL).map(str::to_owned);
+        self.listing.insert(name.to_owned(), label.clone());
+        self.namespaces.insert(name, label);
     }
 
-    fn delete(&mut self, namespace: PartialObjectMeta<Namespace>) {
-        self.listing.remove(&namespace.name_any());
-        self.namespaces.write().remove(&namespace.name_any());
+    fn delete(&mut self, namespace: Object) {
+        let Some(name) = namespace.name() else { return };
+        self.listing.remove(name);
+        self.namespaces.write().remove(name);
     }
 
     fn listed(&mut self) {
@@ -72,10 +71,10 @@ impl Sink<PartialObjectMeta<Namespace>> for NamespaceSink {
 mod tests {
     use super::*;
 
-    fn namespace(name: &str, mode: Option<&str>) -> PartialObjectMeta<Namespace> {
+    fn namespace(name: &str, mode: Option<&str>) -> Object {
         let labels = mode.map(|mode| serde_json::json!({MODE_LABEL: mode}));
         let metadata = serde_json::json!({"name": name, "labels": labels});
-        serde_json::from_value(serde_json::json!({"metadata": metadata})).unwrap()
+        serde_json::json!({"metadata": metadata}).into()
     }
 
     #[test]

@@ -1,135 +1,391 @@
 //! The nodes, reduced to what tells which accelerators there are.
+//!
+//! A node without an extended resource is not kept. Of the others all labels are kept, since a workload may name any of
+//! them, and equal texts are kept once: ten thousand nodes take some megabytes.
+//!
+//! A change counts where it can change a judgement. Labels from which an accelerator is read and the names of the
+//! resources that are offered concern every workload that goes by the nodes. Every other label concerns the workloads
+//! that name it. A heartbeat concerns none.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use kube::ResourceExt as _;
-use kube::api::DynamicObject;
 use tokio::sync::watch;
 
+use super::Object;
 use super::follow::Sink;
-use crate::surroundings::{Node, Surroundings};
+use super::refers::Labels as Named;
+use crate::config::policy::Policies;
+use crate::hardware::{Catalogue, labels::is_read};
+use crate::surroundings::{Labels, Node};
 
-/// The cluster's nodes, as surroundings that a judgement takes as they are.
+/// More labels than these that changed count as all.
+const MOST_CHANGED: usize = 1_000;
+
+/// The cluster's nodes, which a judgement takes as they are.
 #[derive(Debug)]
 pub struct Nodes {
-    surroundings: ArcSwap<Surroundings>,
-    version: watch::Sender<u64>,
+    all: ArcSwap<Arc<[Arc<Node>]>>,
+    changed: Mutex<Changed>,
+    version: watch::Sender<Version>,
 }
 
 impl Default for Nodes {
     fn default() -> Self {
-        Self { surroundings: ArcSwap::default(), version: watch::Sender::new(0) }
+        let version = watch::Sender::new(Version::default());
+        Self { all: ArcSwap::default(), changed: Mutex::default(), version }
+    }
+}
+
+/// Counts the changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    accelerators: u64,
+    labels: u64,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The accelerators that there are.
+    pub accelerators: bool,
+    /// Other labels, by their keys.
+    pub labels: BTreeSet<Arc<str>>,
+}
+
+impl Changed {
+    /// Whether a workload that goes by the nodes and names these labels may be judged otherwise now.
+    pub fn concerns(&self, named: &Named) -> bool {
+        self.accelerators || named.has_one_of(&self.labels)
+    }
+
+    fn is_none(&self) -> bool {
+        !self.accelerators && self.labels.is_empty()
+    }
+
+    fn add(&mut self, other: Self) {
+        self.accelerators |= other.accelerators;
+        self.labels.extend(other.labels);
+        if self.labels.len() > MOST_CHANGED {
+            *self = Self { accelerators: true, labels: BTreeSet::new() };
+        }
     }
 }
 
 impl Nodes {
-    /// The surroundings; cheap.
-    pub fn surroundings(&self) -> Arc<Surroundings> {
-        self.surroundings.load_full()
+    /// The nodes; cheap.
+    pub fn all(&self) -> Arc<[Arc<Node>]> {
+        Arc::clone(&self.all.load())
     }
 
-    /// Counts the changes.
-    pub fn version(&self) -> u64 {
-        *self.version.borrow()
+    /// The version that counts for a workload that goes by the nodes and names these labels.
+    pub fn version(&self, named: &Named) -> Version {
+        let version = *self.version.borrow();
+        if named.is_none() { Version { labels: 0, ..version } } else { version }
     }
 
-    /// Tells of changes.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    /// Tells of changes that may change a judgement.
+    pub fn changes(&self) -> watch::Receiver<Version> {
         self.version.subscribe()
     }
 
-    fn publish(&self, nodes: &BTreeMap<String, Node>) {
-        let nodes: Arc<[Node]> = nodes.values().cloned().collect();
-        if self.surroundings.load().nodes != nodes {
-            self.surroundings.store(Arc::new(Surroundings { nodes, ..Surroundings::default() }));
-            self.version.send_modify(|version| *version += 1);
-        }
+    /// What has changed since this was last asked.
+    pub fn take_changed(&self) -> Changed {
+        std::mem::take(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// What of a node tells its accelerators.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shape {
+    labels: Vec<(Arc<str>, Arc<str>)>,
+    resources: Vec<String>,
 }
 
 /// Fills [`Nodes`] from a watch.
 pub(super) struct NodeSink {
     nodes: Arc<Nodes>,
-    known: BTreeMap<String, Node>,
+    policies: Arc<Policies>,
+    /// The policy by which the shapes were made.
+    policy: u64,
+    known: BTreeMap<String, Arc<Node>>,
+    seen: BTreeSet<String>,
+    /// How many nodes have a shape.
+    shapes: BTreeMap<Shape, usize>,
+    /// Each text of a label, once.
+    texts: BTreeSet<Arc<str>>,
+    /// A list is published as a whole.
     listing: bool,
+    changed: Changed,
 }
 
 impl NodeSink {
-    pub(super) fn new(nodes: Arc<Nodes>) -> Self {
-        Self { nodes, known: BTreeMap::new(), listing: true }
+    pub(super) fn new(nodes: Arc<Nodes>, policies: Arc<Policies>) -> Self {
+        let policy = policies.current().version;
+        Self {
+            nodes,
+            policies,
+            policy,
+            known: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            shapes: BTreeMap::new(),
+            texts: BTreeSet::new(),
+            listing: true,
+            changed: Changed::default(),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return known.clone();
+        }
+        let text: Arc<str> = text.into();
+        self.texts.insert(text.clone());
+        text
+    }
+
+    fn node(&mut self, object: &Object) -> Option<Node> {
+        let mut node = Node::of(object.name()?.to_owned(), Labels::default(), object.value());
+        node.allocatable.retain(|_, count| *count > 0);
+        if node.allocatable.is_empty() {
+            return None;
+        }
+        node.labels = object.labels().map(|(key, value)| (self.text(key), self.text(value))).collect();
+        Some(node)
+    }
+
+    fn shape(node: &Node, catalogue: &Catalogue) -> Shape {
+        let labels = node.labels.shared().filter(|(key, _)| is_read(catalogue, key));
+        Shape { labels: labels.collect(), resources: node.allocatable.keys().cloned().collect() }
+    }
+
+    /// Another policy may read other labels. What depends on the policy is looked at again anyway.
+    fn follow_policy(&mut self) {
+        let policy = self.policies.current();
+        if self.policy != policy.version {
+            self.policy = policy.version;
+            self.shapes.clear();
+            for node in self.known.values() {
+                *self.shapes.entry(Self::shape(node, &policy.catalogue)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Puts a node in the place of what is known of it, and notes what changes by that.
+    fn put(&mut self, name: &str, node: Option<Node>) {
+        self.follow_policy();
+        let catalogue = self.policies.current().catalogue.clone();
+        let node = node.map(Arc::new);
+        let before = match &node {
+            Some(node) => self.known.insert(name.to_owned(), node.clone()),
+            None => self.known.remove(name),
+        };
+        let labels = |node: &Option<Arc<Node>>| -> BTreeSet<(Arc<str>, Arc<str>)> {
+            node.iter().flat_map(|node| node.labels.shared()).collect()
+        };
+        let differing = labels(&before).symmetric_difference(&labels(&node)).cloned().collect::<Vec<_>>();
+        let differing = differing.into_iter().map(|(key, _)| key).filter(|key| !is_read(&catalogue, key));
+        self.changed.add(Changed { accelerators: false, labels: differing.collect() });
+
+        let shape = |node: Option<Arc<Node>>| node.map(|node| Self::shape(&node, &catalogue));
+        let (before, after) = (shape(before), shape(node));
+        if before == after {
+            return;
+        }
+        if let Some(shape) = after {
+            let count = self.shapes.entry(shape).or_default();
+            *count += 1;
+            self.changed.accelerators |= *count == 1;
+        }
+        if let Some(shape) = before
+            && let Some(count) = self.shapes.get_mut(&shape)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.shapes.remove(&shape);
+                self.changed.accelerators = true;
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        self.nodes.all.store(Arc::new(self.known.values().cloned().collect()));
+        if changed.is_none() {
+            return;
+        }
+        let accelerators = changed.accelerators;
+        self.nodes.changed.lock().unwrap_or_else(PoisonError::into_inner).add(changed);
+        self.nodes.version.send_modify(|version| {
+            version.labels += 1;
+            version.accelerators += u64::from(accelerators);
+        });
     }
 }
 
 impl Sink for NodeSink {
     fn restarted(&mut self) {
-        self.known.clear();
+        self.seen.clear();
         self.listing = true;
     }
 
-    fn apply(&mut self, object: DynamicObject) {
-        let node = Node::of(object.name_any(), object.labels().clone(), &object.data);
-        // Kubelets report every few seconds; hardly ever does a report change what matters here.
-        if self.known.get(&node.name) != Some(&node) {
-            self.known.insert(node.name.clone(), node);
+    fn apply(&mut self, object: Object) {
+        let Some(name) = object.name() else { return };
+        let node = self.node(&object);
+        if self.listing {
+            self.seen.insert(name.to_owned());
+        }
+        // Kubelets report every few seconds; hardly ever does a report change what is kept.
+        if self.known.get(name).map(|known| &**known) != node.as_ref() {
+            self.put(name, node);
             if !self.listing {
-                self.nodes.publish(&self.known);
+                self.publish();
             }
         }
     }
 
-    fn delete(&mut self, object: DynamicObject) {
-        self.known.remove(&object.name_any());
-        self.nodes.publish(&self.known);
+    fn delete(&mut self, object: Object) {
+        if let Some(name) = object.name().filter(|name| self.known.contains_key(*name)) {
+            self.put(name, None);
+            self.publish();
+        }
     }
 
     fn listed(&mut self) {
+        let gone: Vec<String> =
+            self.known.keys().filter(|name| !self.seen.contains(*name)).cloned().collect();
+        for name in gone {
+            self.put(&name, None);
+        }
+        self.seen.clear();
         self.listing = false;
-        self.nodes.publish(&self.known);
+        self.texts.retain(|text| Arc::strong_count(text) > 1);
+        self.publish();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn node(heartbeat: &str) -> DynamicObject {
-        serde_json::from_value(serde_json::json!({
+    use super::*;
+    use crate::config::policy::Policy;
+
+    fn sink() -> (Arc<Nodes>, NodeSink) {
+        let nodes = Arc::new(Nodes::default());
+        let policies = Policies::new(Policy::default());
+        (nodes.clone(), NodeSink::new(nodes, policies))
+    }
+
+    fn node(name: &str, gpus: &str, heartbeat: &str, labels: &[(&str, &str)]) -> Object {
+        let mut all =
+            json!({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "kubernetes.io/hostname": name});
+        for (key, value) in labels {
+            all[*key] = json!(value);
+        }
+        json!({
             "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": "a", "labels": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}},
+            "metadata": {"name": name, "labels": all},
             "spec": {},
             "status": {
-                "allocatable": {"cpu": "64", "memory": "1Ti", "nvidia.com/gpu": "8", "odd/one": "many"},
+                "allocatable": {"cpu": "64", "memory": "1Ti", "nvidia.com/gpu": gpus, "odd/one": "many"},
                 "conditions": [{"type": "Ready", "lastHeartbeatTime": heartbeat}],
             },
-        }))
-        .unwrap()
+        })
+        .into()
+    }
+
+    fn plain(name: &str) -> Object {
+        node(name, "8", "", &[])
+    }
+
+    fn keys(changed: &Changed) -> Vec<&str> {
+        changed.labels.iter().map(|key| &**key).collect()
     }
 
     #[test]
     fn a_heartbeat_is_no_change() {
-        let nodes = Arc::new(Nodes::default());
-        let mut sink = NodeSink::new(nodes.clone());
+        let (nodes, mut sink) = sink();
         sink.restarted();
-        sink.apply(node("2026-01-01T00:00:00Z"));
-        assert_eq!(nodes.version(), 0, "nothing is published before all nodes are known");
+        sink.apply(node("a", "8", "2026-01-01T00:00:00Z", &[]));
+        assert!(nodes.all().is_empty(), "nothing is published before all nodes are known");
         sink.listed();
-        sink.apply(node("2026-01-01T00:00:10Z"));
-        assert_eq!(nodes.version(), 1);
-        let surroundings = nodes.surroundings();
-        assert_eq!(surroundings.nodes[0].allocatable, BTreeMap::from([("nvidia.com/gpu".to_owned(), 8)]));
-        assert!(surroundings.nodes[0].schedulable);
+        assert!(nodes.take_changed().accelerators);
+        sink.apply(node("a", "8", "2026-01-01T00:00:10Z", &[]));
+        sink.apply(node("a", "7", "2026-01-01T00:00:20Z", &[]));
+        assert_eq!(nodes.take_changed(), Changed::default());
+        let all = nodes.all();
+        assert_eq!(all[0].allocatable, BTreeMap::from([("nvidia.com/gpu".to_owned(), 7)]));
+        assert!(all[0].schedulable);
+    }
+
+    #[test]
+    fn a_label_concerns_only_the_workloads_that_name_it() {
+        let (nodes, mut sink) = sink();
+        sink.apply(plain("a"));
+        sink.listed();
+        nodes.take_changed();
+        let named = Named::These(Arc::new(["pool".to_owned()].into()));
+        let version = |named: &Named| nodes.version(named);
+        let before = (version(&Named::default()), version(&named));
+
+        sink.apply(node("a", "8", "", &[("pool", "x")]));
+        let changed = nodes.take_changed();
+        assert_eq!((changed.accelerators, keys(&changed)), (false, vec!["pool"]));
+        assert!(changed.concerns(&named) && !changed.concerns(&Named::default()));
+        assert!(version(&Named::default()) == before.0 && version(&named) != before.1);
+        assert_eq!(nodes.all()[0].labels.get("pool"), Some("x"), "it is known all the same");
+
+        sink.apply(node("a", "8", "", &[("pool", "x"), ("nvidia.com/gpu.product", "Tesla-T4")]));
+        assert!(nodes.take_changed().concerns(&Named::default()));
+    }
+
+    #[test]
+    fn one_more_node_like_another_changes_no_accelerator() {
+        let (nodes, mut sink) = sink();
+        sink.apply(plain("a"));
+        sink.listed();
+        nodes.take_changed();
+        sink.apply(plain("b"));
+        let changed = nodes.take_changed();
+        assert_eq!((changed.accelerators, keys(&changed)), (false, vec!["kubernetes.io/hostname"]));
+        sink.delete(plain("b"));
+        assert!(!nodes.take_changed().accelerators);
+        sink.delete(plain("a"));
+        assert!(nodes.take_changed().accelerators, "it was the last one of its kind");
+    }
+
+    #[test]
+    fn a_node_without_accelerators_is_not_kept() {
+        let (nodes, mut sink) = sink();
+        sink.apply(plain("a"));
+        sink.apply(node("b", "0", "", &[]));
+        sink.listed();
+        assert_eq!(nodes.all().len(), 1);
+        sink.apply(node("a", "0", "", &[]));
+        assert!(nodes.all().is_empty() && nodes.take_changed().accelerators);
     }
 
     #[test]
     fn a_node_that_went_while_the_watch_was_down_is_gone() {
-        let nodes = Arc::new(Nodes::default());
-        let mut sink = NodeSink::new(nodes.clone());
-        sink.apply(node(""));
+        let (nodes, mut sink) = sink();
+        sink.apply(plain("a"));
         sink.listed();
         sink.restarted();
         sink.listed();
-        assert!(nodes.surroundings().nodes.is_empty());
+        assert!(nodes.all().is_empty());
+    }
+
+    #[test]
+    fn equal_texts_of_many_nodes_are_kept_once() {
+        let (nodes, mut sink) = sink();
+        for number in 0..1_000 {
+            sink.apply(plain(&format!("node-{number}")));
+        }
+        sink.listed();
+        assert_eq!(nodes.all().len(), 1_000);
+        assert_eq!(sink.texts.len(), 1_003, "two keys, one product, and a thousand names");
+        assert_eq!(sink.shapes.len(), 1);
     }
 }

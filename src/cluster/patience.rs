@@ -1,16 +1,22 @@
 //! The pauses between the attempts of a watch that fails: longer each time, up to half a minute.
 //!
-//! A watch begins each attempt by saying that it begins, which kube's own pauses take for a success and start anew. A
-//! permission that is missing would then be asked for every second, for ever. These grow until nothing has failed for
-//! two minutes.
+//! They begin anew after a list that succeeded, and only then. A permission that is missing would otherwise be asked for
+//! every second, for ever, since each attempt begins well.
 
 use std::time::Duration;
 
 use kube::runtime::{utils::Backoff, watcher::DefaultBackoff};
 
-/// For [`backoff`](kube::runtime::WatchStreamExt::backoff).
+/// The pauses, one after the other.
 #[derive(Default)]
 pub struct Patience(DefaultBackoff);
+
+impl Patience {
+    /// The next pause is the shortest again.
+    pub fn begin_anew(&mut self) {
+        self.0.reset();
+    }
+}
 
 impl Iterator for Patience {
     type Item = Duration;
@@ -20,6 +26,7 @@ impl Iterator for Patience {
     }
 }
 
+/// For kube's own watches, which ask for shorter pauses whenever an attempt begins.
 impl Backoff for Patience {
     fn reset(&mut self) {}
 }
@@ -39,5 +46,14 @@ mod tests {
         .collect();
         assert!(pauses[0] < Duration::from_secs(2), "{pauses:?}");
         assert!(pauses[7] > Duration::from_secs(20), "{pauses:?}");
+    }
+
+    #[test]
+    fn the_pauses_begin_anew_when_told_so() {
+        let mut patience = Patience::default();
+        let last = patience.by_ref().take(8).last().unwrap();
+        patience.begin_anew();
+        let first = patience.next().unwrap();
+        assert!(last > Duration::from_secs(20) && first < Duration::from_secs(2), "{last:?}, {first:?}");
     }
 }

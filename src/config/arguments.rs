@@ -34,6 +34,25 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
+/// Bytes as Kubernetes writes them: `256Mi`, `1Gi`, `268435456`.
+fn bytes(text: &str) -> Result<usize, String> {
+    let grammar =
+        || format!("{text} must be a whole number of bytes, or one with Ki, Mi or Gi behind it, like 256Mi");
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(end) => text.split_at_checked(end).ok_or_else(grammar)?,
+        None => (text, ""),
+    };
+    let number: usize = number.parse().map_err(|_| grammar())?;
+    let shift = match unit {
+        "" => 0,
+        "Ki" => 10,
+        "Mi" => 20,
+        "Gi" => 30,
+        _ => return Err(grammar()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(grammar)
+}
+
 /// What is typed behind `serve`.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
@@ -49,6 +68,21 @@ pub struct Arguments {
     /// Answer POST /v1/estimate at the webhook's port, for other policy engines
     #[arg(long, env = "WEIGHBRIDGE_API")]
     pub api: bool,
+    /// The memory that the process may take, such as the container's limit; a third of it is for requests
+    #[arg(long, env = "WEIGHBRIDGE_MEMORY_LIMIT", default_value = "256Mi", value_parser = bytes, value_name = "BYTES")]
+    pub memory_limit: usize,
+    /// A file with the CAs of client certificates: only who shows one is answered at /validate [default: anybody is]
+    #[arg(long, env = "WEIGHBRIDGE_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+    /// The common names that a client certificate may have [default: any]
+    #[arg(
+        long,
+        env = "WEIGHBRIDGE_CLIENT_NAMES",
+        value_delimiter = ',',
+        value_name = "NAMES",
+        requires = "client_ca"
+    )]
+    pub client_names: Vec<String>,
     /// The policy's file, followed while it changes: its fields win over the arguments
     #[arg(long, env = "WEIGHBRIDGE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -14,9 +14,13 @@ use super::policy::Policy;
 use crate::cluster::Reads;
 use crate::judge::Rules;
 use crate::telemetry::LogFormat;
+use crate::tls::Clients;
 use crate::tls::rotation::Lifetimes;
 use crate::webhook::Overrides;
 use crate::webhook::configuration::FailurePolicy;
+
+/// Memory for requests, at most.
+const MOST_FOR_REQUESTS: usize = 1 << 30;
 
 /// What an administrator has decided.
 #[derive(Clone, Debug)]
@@ -29,6 +33,10 @@ pub struct Settings {
     pub namespace: String,
     /// What the arguments say of the policy: what its file is laid over.
     pub policy: Policy,
+    /// The memory that is for requests.
+    pub request_memory: usize,
+    /// Whose client certificates count; anybody is answered where there is none.
+    pub clients: Option<Clients>,
     /// Whether other engines may ask.
     pub api: bool,
     /// The policy's file.
@@ -112,6 +120,10 @@ impl TryFrom<Arguments> for Settings {
                 overrides: Overrides { users: arguments.override_users, groups: arguments.override_groups },
                 ..Policy::default()
             },
+            request_memory: request_memory(arguments.memory_limit)?,
+            clients: arguments
+                .client_ca
+                .map(|authorities| Clients { authorities, names: arguments.client_names }),
             api: arguments.api,
             policy_file: arguments.config,
             watch_namespaces: arguments.watch_namespaces,
@@ -165,6 +177,16 @@ impl OwnConfiguration {
             None => format!("https://{host}{path}"),
         }
     }
+}
+
+/// A third of what there is. The caches and the process itself have the rest.
+fn request_memory(limit: usize) -> Result<usize> {
+    ensure!(
+        limit >= 64 << 20,
+        "--memory-limit {limit} must be at least 64Mi: the process does not run with less"
+    );
+    // Where a container has no limit, the node's memory is told instead: more than this is of no use.
+    Ok((limit / 3).min(MOST_FOR_REQUESTS))
 }
 
 fn rules(deny_at: f64, warn_at: f64) -> Result<Rules> {

@@ -4,11 +4,10 @@
 //! the name but another owner, or none, keeps it, and the estimate takes the next name. What an earlier workload of
 //! the same name has left is waited out, since the garbage collector will take it.
 
-use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::naming::{estimate_name, with_uid};
-use crate::cluster::Digest;
+use crate::cluster::{Digest, Object};
 use crate::judgement::Verdict;
 
 /// Whether the workload should have an estimate.
@@ -37,13 +36,12 @@ pub(super) enum Holder {
 }
 
 /// Who has the name that this object has, as seen from the workload.
-pub(super) fn holder(found: Option<&DynamicObject>, workload: &Digest) -> Holder {
+pub(super) fn holder(found: Option<&Object>, workload: &Digest) -> Holder {
     let Some(found) = found else { return Holder::Nobody };
-    if found.metadata.deletion_timestamp.is_some() {
+    if found.is_being_deleted() {
         return Holder::Leaving;
     }
-    let owners = found.metadata.owner_references.iter().flatten();
-    match owners.into_iter().find(|owner| owner.controller == Some(true)) {
+    match found.controller() {
         Some(owner) if owner.uid == workload.uid => Holder::Ours,
         // No two objects of a kind have a name at once, so that owner is gone.
         Some(owner) if owner.kind == workload.kind.kind && owner.name == workload.name => Holder::Leaving,
@@ -86,10 +84,6 @@ mod tests {
         Digest::example("7f3a9c02")
     }
 
-    fn object(value: Value) -> DynamicObject {
-        serde_json::from_value(value).unwrap()
-    }
-
     #[test]
     fn what_trains_and_is_nobodys_child_has_an_estimate() {
         for (change, wanted) in [
@@ -109,27 +103,26 @@ mod tests {
     #[test]
     fn only_what_the_workload_owns_is_ours() {
         let workload = workload();
-        let made = object(estimate(&workload, "pytorchjob-llama"));
+        let made = estimate(&workload, "pytorchjob-llama");
+        let held = |object: &Value| holder(Some(&object.clone().into()), &workload);
         assert_eq!(holder(None, &workload), Holder::Nobody);
-        assert_eq!(holder(Some(&made), &workload), Holder::Ours);
+        assert_eq!(held(&made), Holder::Ours);
 
         let mut by_hand = made.clone();
-        by_hand.metadata.owner_references = None;
-        assert_eq!(holder(Some(&by_hand), &workload), Holder::Other);
+        by_hand["metadata"]["ownerReferences"] = json!(null);
+        assert_eq!(held(&by_hand), Holder::Other);
 
-        let mut referring = made.clone();
-        referring.metadata.owner_references.as_mut().unwrap()[0].controller = None;
-        assert_eq!(holder(Some(&referring), &workload), Holder::Other);
+        let owner = |field: &str, value: Value| {
+            let mut made = made.clone();
+            made["metadata"]["ownerReferences"][0][field] = value;
+            made
+        };
+        assert_eq!(held(&owner("controller", json!(null))), Holder::Other);
 
-        let mut anothers = made.clone();
-        anothers.metadata.owner_references.as_mut().unwrap()[0].uid = "other".into();
-        assert_eq!(
-            holder(Some(&anothers), &workload),
-            Holder::Leaving,
-            "of an earlier workload of that name"
-        );
-        anothers.metadata.owner_references.as_mut().unwrap()[0].name = "mistral".into();
-        assert_eq!(holder(Some(&anothers), &workload), Holder::Other);
+        let mut anothers = owner("uid", json!("other"));
+        assert_eq!(held(&anothers), Holder::Leaving, "of an earlier workload of that name");
+        anothers["metadata"]["ownerReferences"][0]["name"] = json!("mistral");
+        assert_eq!(held(&anothers), Holder::Other);
     }
 
     #[test]

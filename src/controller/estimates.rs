@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::queue::{Key, Requests};
-use crate::cluster::{Digest, follow::Sink};
+use super::queue::{Key, Lane, Requests};
+use crate::cluster::{Changed, Digest, Labels, Object, follow::Sink};
 
 /// A namespace and a name.
 type Id = (String, String);
@@ -18,7 +17,18 @@ struct Known {
     owner: Option<String>,
     /// The group, kind and name of the workload.
     workload: Option<(String, String, String)>,
+    /// The labels of nodes that its workload names, where its judgement goes by the nodes. Until it is judged, it may.
+    nodes: Option<Labels>,
 }
+
+impl Known {
+    fn lane(&self) -> Lane {
+        if self.owner.is_some() { Lane::Workloads } else { Lane::WhatIfs }
+    }
+}
+
+/// What is asked for: an estimate, and in which lane it waits.
+pub(super) type Request = (Key, Lane);
 
 /// The estimates of the watched namespaces.
 #[derive(Debug, Default)]
@@ -28,21 +38,42 @@ pub(super) struct Estimates {
 
 impl Estimates {
     /// Every estimate.
-    pub(super) fn all(&self) -> Vec<Key> {
-        self.lock().keys().map(key).collect()
+    pub(super) fn all(&self) -> Vec<Request> {
+        self.those(|_, _| true)
+    }
+
+    /// The estimates of these namespaces; the empty one stands for all.
+    pub(super) fn of_namespaces(&self, namespaces: &BTreeSet<String>) -> Vec<Request> {
+        self.those(|namespace, _| namespaces.contains("") || namespaces.contains(namespace))
+    }
+
+    /// The estimates that may be others on the changed nodes.
+    pub(super) fn going_by_nodes(&self, changed: &Changed) -> Vec<Request> {
+        self.those(|_, known| known.nodes.as_ref().is_some_and(|named| changed.concerns(named)))
     }
 
     /// The estimates that refer to a workload.
-    pub(super) fn referring_to(&self, workload: &Digest) -> Vec<Key> {
-        let refers = |known: &Known| {
-            known.workload.as_ref().is_some_and(|(group, kind, name)| {
-                (group.as_str(), kind.as_str(), name)
-                    == (workload.kind.group, workload.kind.kind, &workload.name)
-            })
-        };
+    pub(super) fn referring_to(&self, workload: &Digest) -> Vec<Request> {
+        self.those(|namespace, known| {
+            *namespace == workload.namespace
+                && known.workload.as_ref().is_some_and(|(group, kind, name)| {
+                    (group.as_str(), kind.as_str(), name)
+                        == (workload.kind.group, workload.kind.kind, &workload.name)
+                })
+        })
+    }
+
+    /// Notes whether an estimate's judgement goes by the nodes, and the labels of nodes that its workload names.
+    pub(super) fn judged(&self, namespace: &str, name: &str, nodes: Option<Labels>) {
+        if let Some(known) = self.lock().get_mut(&(namespace.to_owned(), name.to_owned())) {
+            known.nodes = nodes;
+        }
+    }
+
+    fn those(&self, wanted: impl Fn(&String, &Known) -> bool) -> Vec<Request> {
         let known = self.lock();
-        let of_namespace = known.iter().filter(|((namespace, _), _)| *namespace == workload.namespace);
-        of_namespace.filter(|(_, known)| refers(known)).map(|(id, _)| key(id)).collect()
+        let wanted = known.iter().filter(|((namespace, _), known)| wanted(namespace, known));
+        wanted.map(|(id, known)| (key(id), known.lane())).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Id, Known>> {
@@ -73,7 +104,7 @@ impl EstimateSink {
         let known = self.estimates.lock().remove(id);
         // A person may delete an estimate whose workload is still there: then it is made again.
         if let Some(uid) = known.and_then(|known| known.owner) {
-            self.requests.now(Key::Workload { uid });
+            self.requests.now(Key::Workload { namespace: id.0.clone(), uid }, Lane::Workloads);
         }
     }
 }
@@ -83,15 +114,23 @@ impl Sink for EstimateSink {
         self.seen.clear();
     }
 
-    fn apply(&mut self, object: DynamicObject) {
+    fn apply(&mut self, object: Object) {
         let Some(id) = id(&object) else { return };
         self.seen.insert(id.clone());
         self.mine.insert(id.clone());
-        self.requests.now(key(&id));
-        self.estimates.lock().insert(id, known(&object));
+        let mut known = known(&object);
+        let lane = known.lane();
+        {
+            let mut all = self.estimates.lock();
+            if let Some(before) = all.get(&id) {
+                known.nodes.clone_from(&before.nodes);
+            }
+            all.insert(id.clone(), known);
+        }
+        self.requests.now(key(&id), lane);
     }
 
-    fn delete(&mut self, object: DynamicObject) {
+    fn delete(&mut self, object: Object) {
         if let Some(id) = id(&object) {
             self.gone(&id);
         }
@@ -105,20 +144,57 @@ impl Sink for EstimateSink {
     }
 }
 
-fn id(object: &DynamicObject) -> Option<Id> {
-    Some((object.metadata.namespace.clone()?, object.metadata.name.clone()?))
+fn id(object: &Object) -> Option<Id> {
+    Some((object.namespace()?.to_owned(), object.name()?.to_owned()))
 }
 
-fn known(object: &DynamicObject) -> Known {
-    let owners = object.metadata.owner_references.iter().flatten();
+fn known(object: &Object) -> Known {
     let text = |field: &str| {
-        let value = object.data.pointer(&format!("/spec/workloadRef/{field}"));
+        let value = object.value().pointer(&format!("/spec/workloadRef/{field}"));
         value.and_then(Value::as_str).map(str::to_owned)
     };
     let group =
         text("apiVersion").map(|v| v.split_once('/').map_or_else(String::new, |(group, _)| group.into()));
     Known {
-        owner: owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone()),
+        owner: object.controller().map(|owner| owner.uid),
         workload: group.zip(text("kind")).zip(text("name")).map(|((group, kind), name)| (group, kind, name)),
+        nodes: Some(Labels::Any),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::queue;
+
+    #[test]
+    fn a_change_of_nodes_concerns_only_the_estimates_that_go_by_it() {
+        let estimates = Arc::new(Estimates::default());
+        let queue = queue::queue();
+        let mut sink = EstimateSink::new(estimates.clone(), queue.requests());
+        for name in ["stated", "by-nodes", "by-pool", "new"] {
+            sink.apply(json!({"metadata": {"namespace": "team", "name": name}}).into());
+        }
+        let labels =
+            |keys: &[&str]| Labels::These(Arc::new(keys.iter().map(|key| (*key).to_owned()).collect()));
+        estimates.judged("team", "stated", None);
+        estimates.judged("team", "by-nodes", Some(labels(&[])));
+        estimates.judged("team", "by-pool", Some(labels(&["pool"])));
+        // What is judged stays known when its status is written.
+        sink.apply(json!({"metadata": {"namespace": "team", "name": "stated"}, "status": {}}).into());
+        let concerned = |changed: &Changed| {
+            let names = estimates.going_by_nodes(changed).into_iter().map(|(key, _)| match key {
+                Key::Estimate { name, .. } => name,
+                Key::Workload { uid, .. } => uid,
+            });
+            names.collect::<Vec<_>>()
+        };
+        let label = |key: &str| Changed { accelerators: false, labels: [Arc::from(key)].into() };
+        assert_eq!(concerned(&label("heartbeat")), ["new"], "of which nothing is known yet");
+        assert_eq!(concerned(&label("pool")), ["by-pool", "new"]);
+        let accelerators = Changed { accelerators: true, labels: BTreeSet::new() };
+        assert_eq!(concerned(&accelerators), ["by-nodes", "by-pool", "new"]);
     }
 }

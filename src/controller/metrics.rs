@@ -162,14 +162,15 @@ impl Metrics {
         self.leading.get_or_create(&OfLease { name: lease.to_owned() }).set(leads.into());
     }
 
-    /// Something begins to be reconciled.
-    pub(super) fn begins(&self) {
-        self.active.get_or_create(&CONTROLLER).inc();
+    /// Something begins to be reconciled; it is under way until the guard is dropped.
+    pub(super) fn begins(&self) -> UnderWay {
+        let active = self.active.get_or_create_owned(&CONTROLLER);
+        active.inc();
+        UnderWay(active)
     }
 
     /// Something was reconciled.
     pub(super) fn ended(&self, outcome: Outcome, took: Duration) {
-        self.active.get_or_create(&CONTROLLER).dec();
         self.seconds.get_or_create(&CONTROLLER).observe(took.as_secs_f64());
         let result = match outcome {
             Outcome::Done => "success",
@@ -184,5 +185,35 @@ impl Metrics {
 
     pub(super) fn failed(&self, reason: &'static str) {
         self.failures.get_or_create(&OfReason { reason }).inc();
+    }
+}
+
+/// A reconciliation under way. Dropped, it is not any more, however it ended.
+pub(super) struct UnderWay(Gauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reconciliation_that_is_given_up_is_not_under_way_any_more() {
+        let metrics = Metrics::default();
+        let under_way = || metrics.active.get_or_create(&CONTROLLER).get();
+        let reconciling = async {
+            let _under_way = metrics.begins();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = reconciling => {}
+            () = async { assert_eq!(under_way(), 1) } => {}
+        }
+        assert_eq!(under_way(), 0);
     }
 }

@@ -18,9 +18,9 @@ mod reconcile;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{ApiResource, DynamicObject};
+use kube::Client;
+use kube::api::ApiResource;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::{Api, Client};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,10 +28,10 @@ use tokio_util::sync::CancellationToken;
 pub use metrics::Metrics;
 
 use crate::api::v1alpha1::TrainingEstimate;
-use crate::cluster::{Cluster, follow::Follow};
+use crate::cluster::{Cluster, Digest, Source, follow::Follow};
 use estimates::{EstimateSink, Estimates};
 use leader::Candidate;
-use queue::{Key, Requests};
+use queue::{Key, Lane, Requests};
 use reconcile::Reconciler;
 
 /// Everything is looked at again after this time, whether anything was heard of it or not.
@@ -107,31 +107,29 @@ async fn lead(client: &Client, cluster: &Arc<Cluster>, settings: &Arc<Settings>)
     let estimates = Arc::new(Estimates::default());
     let mut tasks = JoinSet::new();
     for namespace in cluster.scopes() {
-        let follow = follow_estimates(client, namespace);
+        let follow = follow_estimates(client, cluster, namespace);
         let sink = EstimateSink::new(estimates.clone(), queue.requests());
         let cluster = cluster.clone();
         tasks.spawn(async move { follow.into(sink, &cluster.readiness, &cluster.metrics).await });
     }
-    tasks.spawn(listen(cluster.clone(), estimates, queue.requests()));
+    tasks.spawn(listen(cluster.clone(), estimates.clone(), queue.requests()));
     let reporter =
         Reporter { controller: "weighbridge.dev/controller".into(), instance: settings.identity.clone() };
     let reconciler = Reconciler {
         client: client.clone(),
         cluster: cluster.clone(),
         settings: settings.clone(),
+        estimates,
         recorder: Recorder::new(client.clone(), reporter),
     };
     queue.run(|key| reconciler.reconcile(key)).await;
 }
 
-fn follow_estimates(client: &Client, namespace: Option<String>) -> Follow {
+fn follow_estimates(client: &Client, cluster: &Cluster, namespace: Option<String>) -> Follow {
     let resource = ApiResource::erase::<TrainingEstimate>(&());
     let cache = format!("estimates/{}", namespace.as_deref().unwrap_or("*"));
-    let api: Api<DynamicObject> = match namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    };
-    Follow { api, resource: "trainingestimates", cache }
+    let source = Source::new(client.clone(), resource, namespace, cluster.room.clone());
+    Follow { source, resource: "trainingestimates", cache }
 }
 
 /// Asks for what the caches say has changed, and from time to time for everything.
@@ -143,41 +141,34 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
     let mut read = Instant::now();
     let mut rested = Instant::now();
     let mut resync = tokio::time::interval(RESYNC);
+    let of = |workload: &Digest| {
+        let (namespace, uid) = (workload.namespace.clone(), workload.uid.clone());
+        (Key::Workload { namespace, uid }, Lane::Workloads)
+    };
     loop {
-        tokio::select! {
+        let wanted = tokio::select! {
             Some(workload) = workloads.recv() => {
-                requests.now(Key::Workload { uid: workload.uid.clone() });
-                for estimate in estimates.referring_to(&workload) {
-                    requests.now(estimate);
-                }
+                let mut wanted = estimates.referring_to(&workload);
+                wanted.push(of(&workload));
+                wanted
             }
             Ok(()) = async { tokio::time::sleep_until(rested).await; nodes.changed().await } => {
                 rested = Instant::now() + BETWEEN_NODES;
-                for estimate in estimates.all() {
-                    requests.now(estimate);
-                }
+                estimates.going_by_nodes(&cluster.nodes.take_changed())
             }
             Ok(()) = async { tokio::time::sleep_until(read).await; documents.changed().await } => {
                 read = Instant::now() + BETWEEN_DOCUMENTS;
-                let concerned = cluster.documents.take_changed();
-                for estimate in estimates.all().into_iter().filter(|key| key.is_in(&concerned)) {
-                    requests.now(estimate);
-                }
+                estimates.of_namespaces(&cluster.documents.take_changed())
             }
-            Ok(()) = policies.changed() => {
-                for estimate in estimates.all() {
-                    requests.now(estimate);
-                }
-            }
+            Ok(()) = policies.changed() => estimates.all(),
             // The first tick is at once: what was there before this replica led.
             _ = resync.tick() => {
-                for workload in cluster.workloads.all() {
-                    requests.now(Key::Workload { uid: workload.uid.clone() });
-                }
-                for estimate in estimates.all() {
-                    requests.now(estimate);
-                }
+                let workloads = cluster.workloads.all();
+                workloads.iter().map(|workload| of(workload)).chain(estimates.all()).collect()
             }
+        };
+        for (key, lane) in wanted {
+            requests.now(key, lane);
         }
     }
 }

@@ -27,12 +27,6 @@ pub(super) fn with_uid(name: &str, uid: &str) -> String {
     ending(name, &digits.to_ascii_lowercase())
 }
 
-/// Whether a text may be an object's name, and so a part of a path that means nothing else.
-pub(super) fn is_name(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
-    !text.is_empty() && text.len() <= MAX_LENGTH && text.bytes().all(plain) && !matches!(text, "." | "..")
-}
-
 /// `name-end`, of which the name is cut as far as it must be. A part never ends in a dot or a dash.
 fn ending(name: &str, end: &str) -> String {
     let room = MAX_LENGTH - end.len() - 1;
@@ -44,18 +38,6 @@ fn ending(name: &str, end: &str) -> String {
 mod tests {
     use super::*;
     use crate::workload::kinds;
-
-    #[test]
-    fn what_would_be_another_path_is_no_name() {
-        for name in ["llama2-70b", "a", "a.b-c.d", "UPPER_case:x", &"a".repeat(253)] {
-            assert!(is_name(name), "{name}");
-        }
-        let long = "a".repeat(254);
-        for text in ["", ".", "..", "a/b", "a/../b", "a?watch=true", "a#b", "a%2fb", "a b", "ä", "a\n", &long]
-        {
-            assert!(!is_name(text), "{text}");
-        }
-    }
 
     #[test]
     fn a_name_is_the_kinds_slug_and_the_workloads_name() {

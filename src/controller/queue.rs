@@ -2,16 +2,20 @@
 //!
 //! A key that is asked for many times runs once; no key runs twice at a time; what fails runs again after a pause that
 //! doubles with each failure, up to [`LONGEST_PAUSE`].
+//!
+//! What concerns workloads comes before questions that people write by hand, and each of the two goes round the
+//! namespaces. So thousands of questions in one namespace make a job in another wait for one of them at most. One question
+//! always runs, so that busy workloads do not hold up all questions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use kube::runtime::scheduler::{ScheduleRequest, debounced_scheduler};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
+
+use crate::cluster::Turns;
 
 /// How many keys run at a time.
 const AT_ONCE: usize = 8;
@@ -25,6 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 pub(super) enum Key {
     /// A workload: whether it has its estimate.
     Workload {
+        /// The workload's namespace.
+        namespace: String,
         /// The workload's uid.
         uid: String,
     },
@@ -38,13 +44,20 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Whether it is an estimate of one of these namespaces; the empty one stands for all.
-    pub(super) fn is_in(&self, namespaces: &BTreeSet<String>) -> bool {
+    fn namespace(&self) -> &str {
         match self {
-            Self::Estimate { namespace, .. } => namespaces.contains("") || namespaces.contains(namespace),
-            Self::Workload { .. } => false,
+            Self::Workload { namespace, .. } | Self::Estimate { namespace, .. } => namespace,
         }
     }
+}
+
+/// Where a key waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Workloads and their estimates.
+    Workloads,
+    /// Estimates that people write by hand.
+    WhatIfs,
 }
 
 /// How it went.
@@ -60,29 +73,25 @@ pub(super) enum Outcome {
 
 /// The end of the queue where keys are put in.
 #[derive(Clone, Debug)]
-pub(super) struct Requests(UnboundedSender<ScheduleRequest<Key>>);
+pub(super) struct Requests(UnboundedSender<(Key, Lane)>);
 
 impl Requests {
     /// Reconciles as soon as possible.
-    pub(super) fn now(&self, key: Key) {
-        self.after(key, Duration::ZERO);
-    }
-
-    fn after(&self, key: Key, pause: Duration) {
-        // Fails when the queue has ended, and then nobody waits for an answer.
-        let _ = self.0.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() + pause });
+    pub(super) fn now(&self, key: Key, lane: Lane) {
+        // Fails when the queue has ended, and then nothing waits for an answer.
+        let _ = self.0.send((key, lane));
     }
 }
 
 /// The other end.
 pub(super) struct Queue {
     requests: Requests,
-    receiver: UnboundedReceiver<ScheduleRequest<Key>>,
+    receiver: UnboundedReceiver<(Key, Lane)>,
 }
 
 /// An empty queue.
 pub(super) fn queue() -> Queue {
-    let (sender, receiver) = unbounded();
+    let (sender, receiver) = unbounded_channel();
     Queue { requests: Requests(sender), receiver }
 }
 
@@ -93,35 +102,138 @@ impl Queue {
     }
 
     /// Runs for ever; ends by being dropped.
-    pub(super) async fn run<F, R>(self, reconcile: F)
+    pub(super) async fn run<F, R>(mut self, reconcile: F)
     where
         F: Fn(Key) -> R,
         R: Future<Output = Outcome>,
     {
-        let mut scheduler = pin!(debounced_scheduler(self.receiver, DEBOUNCE));
+        let mut waiting = Waiting::default();
         let mut running = FuturesUnordered::new();
-        let mut busy = BTreeSet::new();
-        let mut failures: BTreeMap<Key, u32> = BTreeMap::new();
         loop {
-            let free = busy.len() < AT_ONCE;
-            let mut due = scheduler.as_mut().hold_unless(|key| free && !busy.contains(key));
-            tokio::select! {
-                Some(key) = due.next() => {
-                    busy.insert(key.clone());
-                    let run = reconcile(key.clone());
-                    running.push(async move { (key, run.await) });
-                }
-                Some((key, outcome)) = running.next() => {
-                    busy.remove(&key);
-                    if outcome == Outcome::Done {
-                        failures.remove(&key);
-                    } else {
-                        let failures = failures.entry(key.clone()).or_default();
-                        self.requests.after(key, pause(*failures));
-                        *failures = failures.saturating_add(1);
-                    }
-                }
+            waiting.pass_on(Instant::now());
+            while let Some(key) = waiting.next() {
+                let run = reconcile(key.clone());
+                running.push(async move { (key, run.await) });
             }
+            let due = waiting.earliest();
+            tokio::select! {
+                Some((key, lane)) = self.receiver.recv() => waiting.ask(key, lane, Instant::now() + DEBOUNCE),
+                Some((key, outcome)) = running.next() => waiting.ended(&key, outcome, Instant::now()),
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+        }
+    }
+}
+
+/// The keys that wait or run.
+#[derive(Debug, Default)]
+struct Waiting {
+    keys: BTreeMap<Key, Entry>,
+    /// The keys whose moment has not come, in its order.
+    later: BTreeSet<(Instant, Key)>,
+    workloads: Turns<Key>,
+    what_ifs: Turns<Key>,
+    running: usize,
+    running_what_ifs: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    lane: Lane,
+    state: State,
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It waits for this moment.
+    Later(Instant),
+    /// It waits for its turn.
+    Ready,
+    /// It runs, and then again from this moment on, where it was asked for meanwhile.
+    Running(Option<Instant>),
+    /// It does not wait, and its failures are remembered.
+    Idle,
+}
+
+impl Waiting {
+    /// Asks for a key at a moment.
+    fn ask(&mut self, key: Key, lane: Lane, at: Instant) {
+        let entry = self.keys.entry(key.clone()).or_insert(Entry { lane, state: State::Idle, failures: 0 });
+        match &mut entry.state {
+            State::Ready => return,
+            State::Running(again) => {
+                again.get_or_insert(at);
+                return;
+            }
+            State::Later(before) if *before <= at => return,
+            State::Later(before) => {
+                self.later.remove(&(*before, key.clone()));
+            }
+            State::Idle => {}
+        }
+        (entry.lane, entry.state) = (lane, State::Later(at));
+        self.later.insert((at, key));
+    }
+
+    /// When the next key's moment comes.
+    fn earliest(&self) -> Option<Instant> {
+        self.later.first().map(|(at, _)| *at)
+    }
+
+    /// Lets the keys whose moment has come wait for their turn.
+    fn pass_on(&mut self, now: Instant) {
+        while let Some((at, key)) = self.later.pop_first() {
+            if at > now {
+                self.later.insert((at, key));
+                return;
+            }
+            let Some(entry) = self.keys.get_mut(&key) else { continue };
+            entry.state = State::Ready;
+            let namespace = key.namespace().to_owned();
+            match entry.lane {
+                Lane::Workloads => self.workloads.push(&namespace, key),
+                Lane::WhatIfs => self.what_ifs.push(&namespace, key),
+            }
+        }
+    }
+
+    /// The next key to run, where there is a free place for it.
+    fn next(&mut self) -> Option<Key> {
+        if self.running >= AT_ONCE {
+            return None;
+        }
+        let key = if self.running_what_ifs == 0 && self.running > 0 {
+            self.what_ifs.take().or_else(|| self.workloads.take())
+        } else if self.running_what_ifs + 1 < AT_ONCE {
+            self.workloads.take().or_else(|| self.what_ifs.take())
+        } else {
+            self.workloads.take()
+        };
+        let (_, key) = key?;
+        let entry = self.keys.get_mut(&key)?;
+        entry.state = State::Running(None);
+        self.running += 1;
+        self.running_what_ifs += usize::from(entry.lane == Lane::WhatIfs);
+        Some(key)
+    }
+
+    /// A key has run.
+    fn ended(&mut self, key: &Key, outcome: Outcome, now: Instant) {
+        let Some(entry) = self.keys.get_mut(key) else { return };
+        let State::Running(again) = entry.state else { return };
+        entry.state = State::Idle;
+        self.running -= 1;
+        self.running_what_ifs -= usize::from(entry.lane == Lane::WhatIfs);
+        let (lane, failures) = (entry.lane, entry.failures);
+        if outcome == Outcome::Done {
+            self.keys.remove(key);
+        } else {
+            entry.failures = failures.saturating_add(1);
+        }
+        let retry = (outcome != Outcome::Done).then(|| now + pause(failures));
+        if let Some(at) = again.or(retry) {
+            self.ask(key.clone(), lane, at);
         }
     }
 }
@@ -137,7 +249,91 @@ mod tests {
     use super::*;
 
     fn key(uid: &str) -> Key {
-        Key::Workload { uid: uid.to_owned() }
+        Key::Workload { namespace: "team".into(), uid: uid.to_owned() }
+    }
+
+    fn estimate(namespace: &str, name: &str) -> Key {
+        Key::Estimate { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// Which keys run, in their order, where each ends before the next begins beyond the first few.
+    fn runs(waiting: &mut Waiting) -> Vec<Key> {
+        waiting.pass_on(Instant::now() + DEBOUNCE);
+        let (mut running, mut runs) = (std::collections::VecDeque::new(), Vec::new());
+        loop {
+            while let Some(key) = waiting.next() {
+                runs.push(key.clone());
+                running.push_back(key);
+            }
+            let Some(key) = running.pop_front() else { return runs };
+            waiting.ended(&key, Outcome::Done, Instant::now());
+        }
+    }
+
+    #[test]
+    fn thousands_of_questions_in_one_namespace_hold_up_no_other() {
+        let mut waiting = Waiting::default();
+        let now = Instant::now();
+        for number in 0..6_000 {
+            waiting.ask(estimate("alice", &format!("what-if-{number}")), Lane::WhatIfs, now);
+        }
+        waiting.ask(estimate("bob", "what-if"), Lane::WhatIfs, now);
+        waiting.ask(estimate("bob", "job-llama"), Lane::Workloads, now);
+        let runs = runs(&mut waiting);
+        let position = |key| runs.iter().position(|run| *run == key).unwrap();
+        assert!(position(estimate("bob", "job-llama")) < AT_ONCE);
+        assert!(position(estimate("bob", "what-if")) < AT_ONCE);
+        assert_eq!(runs.len(), 6_002);
+    }
+
+    #[test]
+    fn thousands_of_workloads_in_one_namespace_hold_up_no_other_and_no_question() {
+        let mut waiting = Waiting::default();
+        let now = Instant::now();
+        for number in 0..6_000 {
+            waiting.ask(estimate("alice", &format!("job-{number}")), Lane::Workloads, now);
+        }
+        waiting.ask(estimate("bob", "job-llama"), Lane::Workloads, now);
+        waiting.ask(estimate("carol", "what-if"), Lane::WhatIfs, now);
+        let runs = runs(&mut waiting);
+        let position = |key| runs.iter().position(|run| *run == key).unwrap();
+        assert!(position(estimate("bob", "job-llama")) < AT_ONCE);
+        assert!(position(estimate("carol", "what-if")) < AT_ONCE);
+    }
+
+    #[test]
+    fn questions_leave_a_place_for_a_workload_that_comes_later() {
+        let mut waiting = Waiting::default();
+        let now = Instant::now();
+        for number in 0..100 {
+            waiting.ask(estimate("alice", &format!("what-if-{number}")), Lane::WhatIfs, now);
+        }
+        waiting.pass_on(now);
+        while waiting.next().is_some() {}
+        assert_eq!((waiting.running, waiting.running_what_ifs), (AT_ONCE - 1, AT_ONCE - 1));
+        waiting.ask(key("late"), Lane::Workloads, now);
+        waiting.pass_on(now);
+        assert_eq!(waiting.next(), Some(key("late")));
+    }
+
+    #[test]
+    fn a_key_asked_for_while_it_runs_runs_once_more_and_never_twice_at_a_time() {
+        let mut waiting = Waiting::default();
+        let now = Instant::now();
+        waiting.ask(key("a"), Lane::Workloads, now);
+        waiting.pass_on(now);
+        assert_eq!(waiting.next(), Some(key("a")));
+        for _ in 0..3 {
+            waiting.ask(key("a"), Lane::Workloads, now);
+        }
+        waiting.pass_on(now);
+        assert_eq!(waiting.next(), None);
+        waiting.ended(&key("a"), Outcome::Failed, now);
+        waiting.pass_on(now);
+        assert_eq!(waiting.next(), Some(key("a")), "at once, since something has changed");
+        waiting.ended(&key("a"), Outcome::Failed, now);
+        assert_eq!(waiting.earliest(), Some(now + pause(1)), "the second failure in a row");
+        waiting.ended(&key("a"), Outcome::Done, now);
     }
 
     #[test]
@@ -151,9 +347,9 @@ mod tests {
     async fn a_key_asked_for_many_times_runs_once_and_again_after_a_failure() {
         let queue = queue();
         for _ in 0..100 {
-            queue.requests().now(key("a"));
+            queue.requests().now(key("a"), Lane::Workloads);
         }
-        queue.requests().now(key("b"));
+        queue.requests().now(key("b"), Lane::Workloads);
         let runs = RefCell::new(Vec::new());
         let done = Cell::new(0);
         let all = tokio::sync::Notify::new();
@@ -161,8 +357,8 @@ mod tests {
             let (runs, done, all) = (&runs, &done, &all);
             async move {
                 runs.borrow_mut().push(key.clone());
-                let first_of_a = runs.borrow().iter().filter(|run| **run == key).count() == 1
-                    && key == Key::Workload { uid: "a".into() };
+                let first_of_a =
+                    runs.borrow().iter().filter(|run| **run == key).count() == 1 && key == self::key("a");
                 if first_of_a {
                     return Outcome::Failed;
                 }

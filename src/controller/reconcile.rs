@@ -5,20 +5,22 @@ use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::Client;
+use kube::api::{ApiResource, Patch, PatchParams, PostParams};
 use kube::runtime::events::Recorder;
-use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::desired::{self, Holder};
-use super::naming::is_name;
+use super::estimates::Estimates;
 use super::queue::{Key, Outcome};
 use super::{Metrics, Settings, notices, progress};
 use crate::api::{
     status::{Circumstances, status},
     v1alpha1::{TrainingEstimate, TrainingEstimateStatus},
 };
-use crate::cluster::{Claim, Cluster, Digest, MODE_LABEL, Standing, discovery};
+use crate::cluster::{
+    self, Claim, Cluster, Digest, MODE_LABEL, Object, Refers, Source, Standing, discovery, rests_on_nodes,
+};
 use crate::judge::{Ask, judge};
 use crate::judgement::{Judgement, Verdict};
 use crate::webhook::Mode;
@@ -31,30 +33,28 @@ const FIELD_MANAGER: &str = "weighbridge";
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
-    Kube(#[from] kube::Error),
+    Apiserver(#[from] cluster::Error),
     #[error("both names that its estimate could have are taken: {0} and {1}")]
     NamesTaken(String, String),
     // What a panic says may quote what was judged, so it goes no further.
     #[error("judging it failed")]
     Judge,
-    #[error("it can't be read: {0}")]
-    Unreadable(#[from] serde_json::Error),
 }
 
 impl Error {
     const fn reason(&self) -> &'static str {
         match self {
-            Self::Kube(kube::Error::Api(_)) => "Refused",
-            Self::Kube(_) => "Unreachable",
+            Self::Apiserver(cluster::Error::Kube(kube::Error::Api(_))) => "Refused",
+            Self::Apiserver(cluster::Error::Unread(_)) => "Unreadable",
+            Self::Apiserver(_) => "Unreachable",
             Self::NamesTaken(..) => "NamesTaken",
             Self::Judge => "JudgeFailed",
-            Self::Unreadable(_) => "Unreadable",
         }
     }
 
     /// Somebody else was faster; what they did is seen next time.
     fn is_conflict(&self) -> bool {
-        matches!(self, Self::Kube(kube::Error::Api(status)) if status.code == 409)
+        matches!(self, Self::Apiserver(cluster::Error::Kube(kube::Error::Api(status))) if status.code == 409)
     }
 }
 
@@ -63,13 +63,14 @@ pub(super) struct Reconciler {
     pub(super) client: Client,
     pub(super) cluster: Arc<Cluster>,
     pub(super) settings: Arc<Settings>,
+    pub(super) estimates: Arc<Estimates>,
     pub(super) recorder: Recorder,
 }
 
 /// A workload that an estimate refers to, as it is now.
 struct Workload {
     kind: &'static Kind,
-    object: Value,
+    object: Object,
     reference: ObjectReference,
 }
 
@@ -77,7 +78,7 @@ impl Reconciler {
     /// Reconciles; what fails is reported here and tried again by the queue.
     pub(super) async fn reconcile(&self, key: Key) -> Outcome {
         let started = Instant::now();
-        self.metrics().begins();
+        let _under_way = self.metrics().begins();
         let outcome = self.reconciled(&key).await;
         self.metrics().ended(outcome, started.elapsed());
         outcome
@@ -85,7 +86,7 @@ impl Reconciler {
 
     async fn reconciled(&self, key: &Key) -> Outcome {
         let result = match key {
-            Key::Workload { uid } => self.workload(uid).await,
+            Key::Workload { uid, .. } => self.workload(uid).await,
             Key::Estimate { namespace, name } => self.estimate(namespace, name).await,
         };
         match result {
@@ -113,16 +114,15 @@ impl Reconciler {
         let api = self.estimates(&workload.namespace);
         let names = desired::names(&workload);
         for name in &names {
-            let found = api.get_opt(name).await?;
+            let found = api.get(name).await?;
             match desired::holder(found.as_ref(), &workload) {
                 Holder::Ours => return Ok(Outcome::Done),
                 Holder::Leaving => return Ok(Outcome::Waiting),
                 Holder::Other => {}
                 Holder::Nobody => {
-                    let estimate = serde_json::from_value(desired::estimate(&workload, name))?;
                     let ours =
                         PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-                    api.create(&ours, &estimate).await?;
+                    api.create(&ours, &desired::estimate(&workload, name)).await?;
                     self.metrics().created.inc();
                     return Ok(Outcome::Done);
                 }
@@ -143,17 +143,16 @@ impl Reconciler {
             _ => {}
         }
         let resource = discovery::resource(child.kind, version(&child.api_version));
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &child.namespace, &resource);
-        let Some(object) = api.get_opt(&child.name).await? else { return Ok(Outcome::Done) };
-        if object.metadata.uid.as_deref() != Some(child.uid.as_str()) {
+        let source = self.source(resource, Some(&child.namespace));
+        let Some(object) = source.get(&child.name).await? else { return Ok(Outcome::Done) };
+        if object.uid() != Some(child.uid.as_str()) {
             return Ok(Outcome::Done);
         }
-        let object = serde_json::to_value(object)?;
         let around = self.cluster.surroundings();
         let policy = self.cluster.policies.current();
         let judging = tokio::task::spawn_blocking(move || {
             let ask = Ask { advice: false, ..Ask::default() };
-            judge(&object, &around, &policy.catalogue, &policy.rules, &ask)
+            judge(object.value(), &around, &policy.catalogue, &policy.rules, &ask)
         });
         let judgement = judging.await.map_err(|_| Error::Judge)?;
         let peak = judgement.memory.map(|memory| memory.peak_bytes);
@@ -167,9 +166,9 @@ impl Reconciler {
         let Some(kind) = kinds::find(claim.group, claim.kind) else { return Ok(false) };
         for version in kind.versions {
             let resource = discovery::resource(kind, version);
-            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-            if let Some(owner) = api.get_metadata_opt(&claim.name).await? {
-                return Ok(owner.metadata.uid.as_deref() == Some(claim.uid.as_str()));
+            let source = self.source(resource, Some(namespace)).metadata_only();
+            if let Some(owner) = source.get(&claim.name).await? {
+                return Ok(owner.uid() == Some(claim.uid.as_str()));
             }
         }
         Ok(false)
@@ -178,25 +177,29 @@ impl Reconciler {
     /// Sees to it that an estimate's status is its judgement.
     async fn estimate(&self, namespace: &str, name: &str) -> Result<Outcome, Error> {
         let api = self.estimates(namespace);
-        let Some(estimate) = api.get_opt(name).await? else { return Ok(Outcome::Done) };
-        if estimate.metadata.deletion_timestamp.is_some() {
+        let Some(estimate) = api.get(name).await? else { return Ok(Outcome::Done) };
+        // Little of it is kept, and its workload may need a turn.
+        let estimate = estimate.give_up_turn();
+        if estimate.is_being_deleted() {
             return Ok(Outcome::Done);
         }
         let workload = self.referred(&estimate, namespace).await?;
-        let owned = estimate.metadata.owner_references.iter().flatten().any(|o| o.controller == Some(true));
+        let owned = estimate.controller().is_some();
         if owned && workload.is_none() {
             // Its workload is gone, and it will be too: the garbage collector sees to that.
             return Ok(Outcome::Done);
         }
         let judgement = self.judge(&estimate, workload.as_ref()).await?;
+        let named = || Refers::of(workload.as_ref().map_or(&Value::Null, |w| w.object.value())).labels;
+        self.estimates.judged(namespace, name, rests_on_nodes(&judgement).then(named));
 
         // A status that can't be read is as good as none: it is written anew.
-        let previous = estimate.data.get("status").cloned().unwrap_or_default();
+        let previous = estimate.value().get("status").cloned().unwrap_or_default();
         let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap_or_default();
-        let progress = workload.as_ref().map(|w| crate::workload::progress(w.kind, &w.object));
+        let progress = workload.as_ref().map(|w| crate::workload::progress(w.kind, w.object.value()));
         let (start, end) = progress::moments(&progress.unwrap_or_default());
         let circumstances = Circumstances {
-            generation: estimate.metadata.generation,
+            generation: estimate.generation(),
             start,
             end,
             bypassed: owned && self.bypassed(&judgement, workload.as_ref(), namespace).await?,
@@ -211,8 +214,8 @@ impl Reconciler {
     }
 
     /// The workload that an estimate refers to, if it is there and of a kind that is understood.
-    async fn referred(&self, estimate: &DynamicObject, namespace: &str) -> Result<Option<Workload>, Error> {
-        let text = |field| estimate.data.pointer(field).and_then(Value::as_str);
+    async fn referred(&self, estimate: &Object, namespace: &str) -> Result<Option<Workload>, Error> {
+        let text = |field| estimate.value().pointer(field).and_then(Value::as_str);
         let (Some(api_version), Some(kind), Some(name)) = (
             text("/spec/workloadRef/apiVersion"),
             text("/spec/workloadRef/kind"),
@@ -220,28 +223,25 @@ impl Reconciler {
         ) else {
             return Ok(None);
         };
-        if !is_name(name) {
-            return Ok(None);
-        }
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let Some(kind) = kinds::find(group, kind) else { return Ok(None) };
         let Some(version) = kind.versions.iter().find(|v| **v == version) else { return Ok(None) };
         let resource = discovery::resource(kind, version);
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
         // A kind that isn't served answers 404, as an object that isn't there does.
-        let Some(object) = api.get_opt(name).await? else { return Ok(None) };
-        if text("/spec/workloadRef/uid").is_some_and(|uid| object.metadata.uid.as_deref() != Some(uid)) {
+        let source = self.source(resource.clone(), Some(namespace));
+        let Some(object) = source.get(name).await? else { return Ok(None) };
+        if text("/spec/workloadRef/uid").is_some_and(|uid| object.uid() != Some(uid)) {
             return Ok(None);
         }
         let reference = reference(&object, &resource);
-        Ok(Some(Workload { kind, object: serde_json::to_value(object)?, reference }))
+        Ok(Some(Workload { kind, object, reference }))
     }
 
     /// Judges away from the threads that wait for the network: advice takes its time.
-    async fn judge(&self, estimate: &DynamicObject, workload: Option<&Workload>) -> Result<Judgement, Error> {
-        let estimate = serde_json::to_value(estimate)?;
+    async fn judge(&self, estimate: &Object, workload: Option<&Workload>) -> Result<Judgement, Error> {
+        let estimate = estimate.value().clone();
         let mut around = (*self.cluster.surroundings()).clone();
-        around.workloads = workload.map(|w| w.object.clone()).into_iter().collect();
+        around.workloads = workload.map(|w| w.object.value().clone()).into_iter().collect();
         let policy = self.cluster.policies.current();
         let judging = tokio::task::spawn_blocking(move || {
             judge(&estimate, &around, &policy.catalogue, &policy.rules, &Ask::default())
@@ -265,16 +265,17 @@ impl Reconciler {
         let exempt = policy.exemptions.namespace(namespace).or_else(|| {
             let around = self.cluster.surroundings();
             let exempt = |workload: &Workload| {
-                policy.exemptions.pods(workload.kind, &workload.object, &around, &policy.catalogue)
+                let object = workload.object.value();
+                policy.exemptions.pods(workload.kind, object, &around, &policy.catalogue)
             };
             workload.and_then(exempt)
         });
         if exempt.is_some() {
             return Ok(false);
         }
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let Some(namespace) = namespaces.get_metadata_opt(namespace).await? else { return Ok(false) };
-        Ok(match namespace.labels().get(MODE_LABEL) {
+        let namespaces = self.source(ApiResource::erase::<Namespace>(&()), None).metadata_only();
+        let Some(namespace) = namespaces.get(namespace).await? else { return Ok(false) };
+        Ok(match namespace.label(MODE_LABEL) {
             Some(mode) => mode == "enforce",
             None => policy.mode == Mode::Enforce,
         })
@@ -282,20 +283,20 @@ impl Reconciler {
 
     async fn write_status(
         &self,
-        api: &Api<DynamicObject>,
-        estimate: &DynamicObject,
+        api: &Source,
+        estimate: &Object,
         status: &TrainingEstimateStatus,
     ) -> Result<(), Error> {
+        let name = estimate.name().unwrap_or_default();
         let patch = json!({
             "apiVersion": "weighbridge.dev/v1alpha1",
             "kind": "TrainingEstimate",
             // Another object of the same name answers with a conflict.
-            "metadata": {"name": estimate.name_any(), "uid": estimate.metadata.uid},
+            "metadata": {"name": name, "uid": estimate.uid()},
             "status": status,
         });
         let ours = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch_status(&estimate.name_any(), &ours, &Patch::Apply(patch)).await?;
-        Ok(())
+        Ok(api.patch_status(name, &ours, &Patch::Apply(patch)).await?)
     }
 
     async fn tell(
@@ -304,7 +305,7 @@ impl Reconciler {
         previous: &TrainingEstimateStatus,
         next: &TrainingEstimateStatus,
         workload: Option<&Workload>,
-        estimate: &DynamicObject,
+        estimate: &Object,
     ) {
         if notices::bypassed(next) && !notices::bypassed(previous) {
             self.metrics().bypassed.inc();
@@ -325,9 +326,13 @@ impl Reconciler {
         }
     }
 
-    fn estimates(&self, namespace: &str) -> Api<DynamicObject> {
-        let resource = ApiResource::erase::<TrainingEstimate>(&());
-        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    fn estimates(&self, namespace: &str) -> Source {
+        self.source(ApiResource::erase::<TrainingEstimate>(&()), Some(namespace))
+    }
+
+    fn source(&self, resource: ApiResource, namespace: Option<&str>) -> Source {
+        let room = self.cluster.room.clone();
+        Source::new(self.client.clone(), resource, namespace.map(str::to_owned), room)
     }
 
     fn metrics(&self) -> &Metrics {
@@ -340,14 +345,14 @@ fn version(api_version: &str) -> &str {
     api_version.rsplit('/').next().unwrap_or(api_version)
 }
 
-fn reference(object: &DynamicObject, resource: &ApiResource) -> ObjectReference {
+fn reference(object: &Object, resource: &ApiResource) -> ObjectReference {
     ObjectReference {
         api_version: Some(resource.api_version.clone()),
         kind: Some(resource.kind.clone()),
-        name: object.metadata.name.clone(),
-        namespace: object.metadata.namespace.clone(),
-        uid: object.metadata.uid.clone(),
-        resource_version: object.metadata.resource_version.clone(),
+        name: object.name().map(str::to_owned),
+        namespace: object.namespace().map(str::to_owned),
+        uid: object.uid().map(str::to_owned),
+        resource_version: object.resource_version().map(str::to_owned),
         ..ObjectReference::default()
     }
 }

@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -26,11 +25,15 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::cli::check;
-use crate::config::policy::Policies;
+use crate::config::policy::{Policies, Policy};
 use crate::judge::{Ask, Quoting};
 use crate::report;
+use crate::server::bodies::{Came, Dropped, Taken};
+use crate::server::{Bodies, Caller};
+use crate::workload::object::{self, NotRead};
 use authentication::{Authentication, Unauthenticated};
 
 /// No workload is larger; the apiserver takes none over 3 MiB.
@@ -71,26 +74,25 @@ struct Endpoint {
     limits: DefaultKeyedRateLimiter<String>,
     /// One at a time: admission goes first.
     at_once: Arc<Semaphore>,
+    bodies: Bodies,
     metrics: Metrics,
 }
 
 /// The route.
-pub fn router(client: Client, policies: Arc<Policies>, metrics: Metrics) -> Router {
+pub fn router(client: Client, policies: Arc<Policies>, bodies: Bodies, metrics: Metrics) -> Router {
     let endpoint = Endpoint {
         authentication: Authentication::new(client),
         policies,
         limits: RateLimiter::keyed(Quota::per_second(A_SECOND)),
         at_once: Arc::new(Semaphore::new(1)),
+        bodies,
         metrics,
     };
-    Router::new()
-        .route("/v1/estimate", post(estimate))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Arc::new(endpoint))
+    Router::new().route("/v1/estimate", post(estimate)).with_state(Arc::new(endpoint))
 }
 
-async fn estimate(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
-    let answered = tokio::time::timeout(LONGEST, endpoint.answer(&headers, body)).await;
+async fn estimate(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
+    let answered = tokio::time::timeout(LONGEST, endpoint.answer(request)).await;
     let response = match answered {
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Ok(Err((status, why))) => (status, axum::Json(json!({ "error": why }))).into_response(),
@@ -104,11 +106,8 @@ async fn estimate(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, bod
 }
 
 impl Endpoint {
-    async fn answer(&self, headers: &HeaderMap, body: Bytes) -> Result<String, (StatusCode, String)> {
-        let user = self.authentication.user(headers).await.map_err(|error| match error {
-            Unauthenticated::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-            _ => (StatusCode::UNAUTHORIZED, error.to_string()),
-        })?;
+    async fn answer(&self, request: Request) -> Result<String, (StatusCode, String)> {
+        let user = self.user(request.headers()).await?;
         if self.limits.check_key(&user).is_err() {
             let why = format!("more than {A_SECOND} requests a second");
             return Err((StatusCode::TOO_MANY_REQUESTS, why));
@@ -117,28 +116,62 @@ impl Endpoint {
         if self.limits.len() > 1_000 {
             self.limits.retain_recent();
         }
-        let objects = documents(&body).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+        // Only now: a stranger's body is not read.
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+        let until = Instant::now() + LONGEST;
+        let body = match self.bodies.read(&caller, request.into_body(), LARGEST_BODY, until).await {
+            Came::Whole(body) => body,
+            Came::Head(_, Dropped::TooLarge) => {
+                let why = format!("the body is larger than {} MiB", LARGEST_BODY >> 20);
+                return Err((StatusCode::PAYLOAD_TOO_LARGE, why));
+            }
+            Came::Head(_, Dropped::NoRoom) => return Err(no_room()),
+            Came::Broken | Came::Head(_, Dropped::Late) => {
+                return Err((StatusCode::BAD_REQUEST, "the body did not come to its end".to_owned()));
+            }
+        };
         let policy = self.policies.current();
         let permit = self.at_once.clone().acquire_owned().await;
+        let body = body.take().ok_or_else(no_room)?;
         let judging = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            // Who asks has brought every object along.
-            let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
-            let judged = || report::json(&check::entries(&objects, &policy, &ask));
-            catch_unwind(AssertUnwindSafe(judged))
+            catch_unwind(AssertUnwindSafe(|| judged(body, &policy)))
         });
         let failed = || (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned());
         match judging.await {
-            Ok(Ok(Ok(text))) => Ok(text),
+            Ok(Ok(judged)) => judged,
             _ => Err(failed()),
         }
     }
+
+    async fn user(&self, headers: &HeaderMap) -> Result<String, (StatusCode, String)> {
+        self.authentication.user(headers).await.map_err(|error| match error {
+            Unauthenticated::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            _ => (StatusCode::UNAUTHORIZED, error.to_string()),
+        })
+    }
+}
+
+fn no_room() -> (StatusCode, String) {
+    (StatusCode::SERVICE_UNAVAILABLE, "there is too much to judge at once; ask again".to_owned())
+}
+
+/// The report of what a body holds.
+fn judged(body: Taken, policy: &Policy) -> Result<String, (StatusCode, String)> {
+    let objects = documents(body.bytes()).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+    drop(body);
+    // Who asks has brought every object along.
+    let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
+    report::json(&check::entries(&objects, policy, &ask))
+        .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned()))
 }
 
 /// The documents of a body.
 fn documents(body: &[u8]) -> Result<Vec<Value>, String> {
-    let body: Value =
-        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let body = object::read(body).map_err(|error| match error {
+        NotRead::TooLarge => "the body has more values than are read".to_owned(),
+        NotRead::Malformed(why) => format!("the body is not JSON: {why}"),
+    })?;
     let inner = match body {
         Value::Object(mut fields) if !fields.contains_key("kind") => fields.remove("object"),
         object @ Value::Object(_) => Some(object),

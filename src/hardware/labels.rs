@@ -57,6 +57,9 @@ const COUNTS: &[&str] = &[
     "gpu.nvidia.com/count",
 ];
 
+/// The key of GKE's MIG profile.
+const PARTITION: &str = "cloud.google.com/gke-gpu-partition-size";
+
 /// Keys that say that several pods take turns on one accelerator, unless their value is `none`.
 const SHARING: &[&str] = &["nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy"];
 
@@ -114,6 +117,18 @@ pub struct Labelled<'c> {
     pub ambiguous: bool,
 }
 
+/// Whether [`of_labels`] reads the label with this key.
+pub fn is_read(catalogue: &Catalogue, key: &str) -> bool {
+    let marketed = || MARKETED.iter().any(|(known, _)| *known == key);
+    let one_of = |keys: &[&str]| keys.contains(&key);
+    KEYS.iter().any(|known| known.key == key)
+        || one_of(&[MEMORY, PARTITION])
+        || one_of(COUNTS)
+        || one_of(SHARING)
+        || marketed()
+        || catalogue.own_labels().iter().any(|own| own == key)
+}
+
 /// Reads labels; `None` where none names an accelerator.
 pub fn of_labels<'a, 'c>(
     catalogue: &'c Catalogue,
@@ -125,7 +140,7 @@ pub fn of_labels<'a, 'c>(
         own.chain(KEYS.iter().copied()).find_map(|key| named(catalogue, key, &labels))?;
     let memory = labels(MEMORY).and_then(|mib| mib.trim().parse().ok()).map(Bytes::from_mib);
     let product = super::names::Product::of(value);
-    let partition = product.partition.or_else(|| labels("cloud.google.com/gke-gpu-partition-size"));
+    let partition = product.partition.or_else(|| labels(PARTITION));
     let of_card = if partition.is_some() { None } else { memory.or_else(|| marketed(&labels)) };
     let found = accelerator.map(|found| match of_card {
         Some(memory) => catalogue.with_memory(found, memory),
@@ -320,6 +335,22 @@ mod tests {
         assert!(labelled.accelerator.is_none());
         assert_eq!((labelled.name.as_str(), labelled.label), ("NVIDIA-Z900", "nvidia.com/gpu.product"));
         assert_eq!(labelled.usable(Catalogue::builtin()), Some(Bytes::from_mib(99_000)));
+    }
+
+    #[test]
+    fn every_key_that_is_asked_for_is_one_that_is_read() {
+        let unread = std::cell::RefCell::new(Vec::new());
+        let catalogue =
+            Catalogue::builtin().extended(&std::collections::BTreeMap::new(), vec!["own".into()]).unwrap();
+        let all = |key: &str| {
+            if !is_read(&catalogue, key) {
+                unread.borrow_mut().push(key.to_owned());
+            }
+            (key == "accelerator").then_some("h100")
+        };
+        assert!(of_labels(&catalogue, all).is_some());
+        assert!(unread.borrow().is_empty(), "{unread:?}");
+        assert!(is_read(&catalogue, "own") && !is_read(&catalogue, "kubernetes.io/hostname"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::estimate::assume::{Assumed, Device, assume};
 use crate::hardware::Catalogue;
 use crate::judgement::{Advice, Deadline, Input, Judgement, Memory, Outlook};
 use crate::workload::provenance::{Hidden, Provenance, for_each_leaf};
-use crate::workload::{Reading, TrainingJob, is_about_a_file};
+use crate::workload::{Gap, Reading, TrainingJob, is_about_a_file};
 
 use super::capacity::Capacity;
 use super::{Judge, Quoting};
@@ -43,23 +43,20 @@ pub(super) struct Shown<'c> {
 
 impl<'c> Shown<'c> {
     /// Of a reading, whose provenance it takes, and of the same object read without other objects, where there are any.
-    pub(super) fn of(
-        reading: &mut Reading,
-        own: Option<&Reading>,
-        judge: &Judge<'_>,
-        capacity: &Capacity<'c>,
-    ) -> Self {
+    pub(super) fn of(reading: &mut Reading, judge: &Judge<'_>, capacity: &Capacity<'c>) -> Self {
+        let own = judge.own;
+        let is_none_of = |is: &dyn Fn(&Reading) -> bool| own.is_some_and(|own| !own.iter().any(is));
         let mut shown = Self {
-            hidden: (judge.ask.quoting == Quoting::Request).then(|| reading.others.hidden()),
+            hidden: (judge.ask.quoting == Quoting::Request).then(|| judge.hidden.clone()),
             own_job: own.map(|_| reading.provenance.own_job()),
             provenance: std::mem::take(&mut reading.provenance),
-            own_warnings: own.map(|own| own.warnings.clone()),
+            own_warnings: own.map(|own| own.iter().flat_map(|own| own.warnings.clone()).collect()),
             own_assumed: OnceCell::new(),
             capacity: capacity.clone(),
-            limit_is_hidden: own.is_some_and(|own| own.limit != reading.limit),
+            limit_is_hidden: is_none_of(&|own| own.limit == reading.limit),
             left_out: false,
         };
-        let offer_is_hidden = own.is_some_and(|own| own.offer != reading.offer);
+        let offer_is_hidden = is_none_of(&|own| own.offer == reading.offer);
         shown.capacity = shown.named_capacity(capacity, offer_is_hidden);
         if shown.own_job.is_none() && shown.hides(TYPE) {
             shown.own_job = Some(shown.provenance.own_job());
@@ -136,10 +133,12 @@ impl<'c> Shown<'c> {
 
     /// The warnings of a reading that the request itself makes, and which files of others could not be read.
     pub(super) fn of_the_reading(&mut self, warnings: &[String]) -> Vec<String> {
-        let config_maps =
-            self.hidden.as_ref().map(|hidden| hidden.config_maps.as_slice()).unwrap_or_default();
+        let nothing = Hidden::default();
+        let Hidden { config_maps, named, .. } = self.hidden.as_ref().unwrap_or(&nothing);
         let own = self.own_warnings.take().map(|mut own| {
-            own.extend(warnings.iter().filter(|line| is_about_a_file(line, config_maps)).cloned());
+            let tells =
+                |line: &&String| Gap::tells_nothing(line, named) || is_about_a_file(line, config_maps);
+            own.extend(warnings.iter().filter(tells).cloned());
             own
         });
         self.common(warnings.to_vec(), own)
@@ -282,6 +281,21 @@ impl<'c> Shown<'c> {
         }
         judgement
     }
+}
+
+/// What was not read, without the names of objects that only other objects name.
+pub(super) fn gap(gap: &Gap, judge: &Judge<'_>) -> String {
+    let line = gap.to_string();
+    if judge.own.is_none() || Gap::tells_nothing(&line, &judge.hidden.named) {
+        return line;
+    }
+    format!("{} refers to what is not known yet: what that says is not read", judge.hidden.named())
+}
+
+/// Where a training is started, where the request itself says so.
+pub(super) fn place<'r>(reading: &'r Reading, judge: &Judge<'_>) -> Option<&'r str> {
+    let is_own = judge.own.is_none_or(|own| own.iter().any(|own| own.place == reading.place));
+    is_own.then_some(reading.place.as_str())
 }
 
 fn without_value(input: &Input) -> Input {

@@ -5,12 +5,12 @@
 //! OutOfMemory > Unknown > Tight > Fits; of the same verdict the one that needs most decides
 //! ```
 //!
-//! A training that a branch may start beside others is never refused. Of an object with a gap only a training decides
+//! A training that a branch may start beside others is never refused, unless all branches run out. Of an object with a gap only a training decides
 //! that is started as it is read, whatever was not read.
 
 use std::cmp::Reverse;
 
-use super::Ask;
+use super::{Ask, Judge, shown};
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::units::Bytes;
 use crate::workload::{Gap, Reading, WHICH_BRANCH};
@@ -35,25 +35,38 @@ const ORDINALS: &[&str] = &[
 ];
 
 /// The judgement of the worst of several trainings; none of none.
-pub(super) fn worst(
-    mut readings: Vec<Reading>,
-    judge: impl Fn(Reading, &Ask) -> Judgement,
-    ask: &Ask,
-) -> Option<Judgement> {
-    if readings.len() < 2 {
-        return readings.pop().map(|reading| judge(reading, ask));
+pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Judgement> {
+    // Only the one that decides needs advice.
+    let brief = Ask { advice: false, ..judge.ask.clone() };
+    let briefly = Judge { ask: &brief, ..*judge };
+    let alternatives = readings.iter().all(|reading| reading.alternative);
+    let runs_out = |reading: &Reading| {
+        let taken = Reading { perhaps: false, ..reading.clone() };
+        briefly.judge(taken).verdict == Verdict::OutOfMemory
+    };
+    if alternatives && readings.iter().all(runs_out) {
+        for reading in &mut readings {
+            reading.perhaps = false;
+        }
     }
-    // Only of the one that decides anybody wants advice.
-    let brief = Ask { advice: false, ..ask.clone() };
-    let judged = readings.iter().map(|reading| judge(reading.clone(), &brief));
+    if readings.len() < 2 {
+        return readings.pop().map(|reading| judge.judge(reading));
+    }
+    let judged = readings.iter().map(|reading| briefly.judge(reading.clone()));
     let ranks: Vec<_> = judged.map(|judgement| rank(&judgement)).collect();
     let number = readings.len();
     let (at, _) = ranks.iter().enumerate().max_by_key(|(at, rank)| (**rank, Reverse(*at)))?;
     let reading = readings.swap_remove(at);
-    let place = reading.place.clone();
-    let mut judgement = judge(reading, ask);
+    let place = shown::place(&reading, judge).map(|place| format!(" ({place})")).unwrap_or_default();
+    let mut judgement = judge.judge(reading);
     let which = ORDINALS.get(at).copied().unwrap_or("last");
-    judgement.warnings.insert(0, format!("{number} trainings are started; the {which} decides ({place})"));
+    // Which of the branches is taken does not matter where all of them fit.
+    if !(alternatives && judgement.verdict == Verdict::Fits) {
+        let may_be = if alternatives { "may be" } else { "are" };
+        judgement
+            .warnings
+            .insert(0, format!("{number} trainings {may_be} started; the {which} decides{place}"));
+    }
     Some(judgement)
 }
 
@@ -78,16 +91,16 @@ pub(super) fn in_a_branch(judgement: Judgement) -> Judgement {
     Judgement { message, missing, ..undecided(judgement, Reason::Unsupported) }
 }
 
-/// Of an object of which something was not read.
-pub(super) fn with_gap(mut judgement: Judgement, gap: &Gap, certain: bool) -> Judgement {
+/// Of an object of which something was not read, as it is told.
+pub(super) fn with_gap(mut judgement: Judgement, gap: &Gap, told: &str, certain: bool) -> Judgement {
     let decided = !judgement.errors.is_empty() || (certain && judgement.verdict == Verdict::OutOfMemory);
     if decided {
-        judgement.warnings.insert(0, gap.to_string());
+        judgement.warnings.insert(0, told.to_owned());
         return judgement;
     }
     let message = match &judgement.memory {
-        Some(_) => format!("{gap}; what is read {}", judgement.message),
-        None => gap.to_string(),
+        Some(_) => format!("{told}; what is read {}", judgement.message),
+        None => told.to_owned(),
     };
     Judgement { message, ..undecided(judgement, gap.reason()) }
 }

@@ -21,6 +21,7 @@
 
 mod authority;
 mod ca_bundle;
+mod clients;
 mod files;
 mod leaf;
 mod metrics;
@@ -45,12 +46,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use clients::Clients;
 pub use metrics::Metrics;
 
 use crate::cluster::Patience;
 
 use authority::Authority;
 use ca_bundle::{Entry, Repair, Repaired};
+use clients::Verifier;
 use files::Files;
 use leaf::Leaf;
 use resolver::Resolver;
@@ -82,6 +85,10 @@ pub struct Settings {
     pub lifetimes: Lifetimes,
     /// The folder where somebody else keeps the certificate; none where the CA is in the Secret.
     pub files: Option<PathBuf>,
+    /// Whose client certificates count, where any is asked for.
+    pub clients: Option<Clients>,
+    /// Whether a client without a certificate may speak.
+    pub strangers: bool,
 }
 
 /// Why a pass failed.
@@ -128,6 +135,7 @@ pub struct Certificates {
     /// What the process adds to the cluster before the bundle is repaired: its own configuration, in `--webhook-url`.
     own_configuration: Option<ValidatingWebhookConfiguration>,
     resolver: Arc<Resolver>,
+    clients: Option<Arc<Verifier>>,
     metrics: Metrics,
     ready: watch::Sender<bool>,
     /// The CA that was adopted last.
@@ -145,26 +153,30 @@ impl Certificates {
         settings: Settings,
         own_configuration: Option<ValidatingWebhookConfiguration>,
         metrics: Metrics,
-    ) -> Self {
-        let resolver = Arc::default();
-        let ready = watch::Sender::new(false);
-        Self {
+    ) -> anyhow::Result<Self> {
+        let clients = settings.clients.clone();
+        let clients = clients.map(|clients| Verifier::new(clients, settings.strangers)).transpose()?;
+        Ok(Self {
             client,
             settings,
             own_configuration,
-            resolver,
+            resolver: Arc::default(),
+            clients: clients.map(Arc::new),
             metrics,
-            ready,
+            ready: watch::Sender::new(false),
             authority: Mutex::default(),
             distrusted: AtomicBool::new(false),
             due: AtomicI64::new(i64::MAX),
-        }
+        })
     }
 
     /// What the listener serves by: always the newest leaf, and no handshake before there is one.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        let mut config =
-            ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.resolver.clone());
+        let config = match &self.clients {
+            Some(clients) => ServerConfig::builder().with_client_cert_verifier(clients.clone()),
+            None => ServerConfig::builder().with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(self.resolver.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }
@@ -176,6 +188,16 @@ impl Certificates {
 
     /// Passes until it is told to stop.
     pub async fn run(&self, shutdown: CancellationToken) {
+        match &self.clients {
+            Some(clients) => tokio::select! {
+                () = clients.follow() => {}
+                () = self.pass_until(shutdown) => {}
+            },
+            None => self.pass_until(shutdown).await,
+        }
+    }
+
+    async fn pass_until(&self, shutdown: CancellationToken) {
         let mut changes = self.changes();
         let mut last_error = String::new();
         loop {
@@ -418,8 +440,10 @@ mod tests {
             names: vec!["127.0.0.1".into()],
             lifetimes: Lifetimes::default(),
             files: None,
+            clients: None,
+            strangers: true,
         };
-        Certificates::new(client, settings, None, Metrics::default())
+        Certificates::new(client, settings, None, Metrics::default()).unwrap()
     }
 
     /// An apiserver that takes requests and never answers.

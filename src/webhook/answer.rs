@@ -1,18 +1,22 @@
 //! From a review to its answer: gathers what the decision needs, within the deadline, whatever goes wrong.
 //!
-//! What goes wrong admits: a panic, a spent deadline, an object that can't be read. Each is told in a warning, noted in
-//! the audit log, and counted.
+//! ```text
+//! head ─► namespace's mode ─► a turn ─► envelope ─► unchanged? ─► objects ─► owner, exemptions ─► judge ─► decide
+//! ```
 //!
 //! A review of a [`scale`] shows no object. The object is read first, and the rest of the way is that of an update.
+//!
+//! What goes wrong admits: a panic, a spent deadline, an object that can't be read, a review for which there was no room or
+//! no turn. Each is told in a warning, noted in the audit log, and counted.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::body::Bytes;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use kube::{Api, Client, ResourceExt as _};
+use kube::Client;
+use kube::api::ApiResource;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -21,16 +25,22 @@ use super::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use super::metrics::{Metrics, Review as Counted};
 use super::mode::{self, Mode, Namespace};
 use super::overrides::{self, Override};
-use super::review::{Cause, Details, Operation, Request, Response, Review, Status, Unanswerable};
+use super::review::{Cause, Details, Head, Operation, Request, Response, Review, Status, Unanswerable};
 use super::scale::{self, Scaled};
+use super::turns::{Size, Tenant, Turns};
+use super::untouched::untouched;
+use super::verdicts::{self, Verdicts};
 use super::{message, namespaces, ratchet};
-use crate::cluster::{Cluster, MODE_LABEL, Standing, Workloads};
+use crate::cluster::{Cluster, MODE_LABEL, Source, Standing, Workloads};
 use crate::config::policy::{Exempt, Policy};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
-use crate::judgement::Judgement;
+use crate::judgement::{Judgement, Reason, Verdict};
+use crate::server::bodies::{Body, Came, Dropped, Taken};
+use crate::server::{Caller, Peer};
 use crate::surroundings::Surroundings;
 use crate::workload::kinds::{self, Kind};
+use crate::workload::object::NotRead;
 
 /// [`judge`]'s signature: tests put others in its place.
 type Judge = fn(&Value, &Surroundings, &Catalogue, &Rules, &Ask) -> Judgement;
@@ -40,8 +50,8 @@ pub struct Webhook {
     client: Client,
     cluster: Arc<Cluster>,
     metrics: Metrics,
-    /// As many judgements at a time as there are processors: more would only take longer each.
-    at_once: Arc<Semaphore>,
+    turns: Turns,
+    verdicts: Arc<Verdicts>,
     /// Reads of what is scaled.
     reads: Semaphore,
     judge: Judge,
@@ -54,6 +64,10 @@ enum Failure {
     Panicked,
     DeadlineSpent,
     ScaleUnread,
+    /// The review has more bytes than are read.
+    TooLarge,
+    /// There was no room for it, or too many waited for a turn.
+    Overloaded,
 }
 
 impl Failure {
@@ -64,6 +78,8 @@ impl Failure {
             Self::Panicked => "panic",
             Self::DeadlineSpent => "deadline",
             Self::ScaleUnread => "scale",
+            Self::TooLarge => "too-large",
+            Self::Overloaded => "overloaded",
         }
     }
 
@@ -73,6 +89,8 @@ impl Failure {
             Self::Panicked => "weighbridge failed to judge this object, and admits it unjudged",
             Self::DeadlineSpent => "weighbridge had no time to judge this object, and admits it unjudged",
             Self::ScaleUnread => "weighbridge could not read what is scaled, and admits the change unjudged",
+            Self::TooLarge => "weighbridge does not read an object this large, and admits it unjudged",
+            Self::Overloaded => "weighbridge has too much to judge at once, and admits this object unjudged",
         }
     }
 }
@@ -85,11 +103,12 @@ struct Considered {
 }
 
 impl Webhook {
-    /// A webhook over these caches.
-    pub fn new(client: Client, cluster: Arc<Cluster>, metrics: Metrics) -> Self {
+    /// A webhook over these caches. What it reads of reviews takes at most so many bytes.
+    pub fn new(client: Client, cluster: Arc<Cluster>, metrics: Metrics, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let at_once = Arc::new(Semaphore::new(processors));
-        Self { client, cluster, metrics, at_once, reads: Semaphore::new(scale::READS), judge }
+        let turns = Turns::new(processors, memory);
+        let reads = Semaphore::new(scale::READS);
+        Self { client, cluster, metrics, turns, verdicts: Arc::default(), reads, judge }
     }
 
     /// With another judge.
@@ -110,25 +129,29 @@ impl Webhook {
     }
 
     /// Answers within the allowance, if there is a uid to answer under.
-    pub(super) async fn answer(&self, body: Bytes, allowance: Duration) -> Result<Value, Unanswerable> {
-        let started = Instant::now();
-        let uid = match Review::read(&body) {
-            Ok(review) => review.uid,
-            Err(unanswerable) => {
-                self.metrics.unanswerable();
-                return Err(unanswerable);
-            }
-        };
-        self.metrics.in_flight(1);
-        let considering = tokio::time::timeout(allowance, self.consider(body, allowance));
+    pub(super) async fn answer(
+        &self,
+        came: Came,
+        caller: &Caller,
+        allowance: Duration,
+    ) -> Result<Value, Unanswerable> {
+        let answering = self.metrics.answering();
+        let mut head = Head::default();
+        let considering =
+            tokio::time::timeout(allowance, self.consider(came, caller.peer, allowance, &mut head));
         let considered = match AssertUnwindSafe(considering).catch_unwind().await {
-            Ok(Ok(Ok(considered))) => considered,
-            Ok(Ok(Err(failure))) => self.unjudged(failure),
-            Ok(Err(_elapsed)) => self.unjudged(Failure::DeadlineSpent),
-            Err(_panic) => self.unjudged(Failure::Panicked),
+            Ok(Ok(Ok(considered))) => Ok(considered),
+            Ok(Ok(Err(Trouble::Failed(failure)))) => Err((failure, Unanswerable::Unread)),
+            Ok(Ok(Err(Trouble::Unanswerable(why)))) => Err((Failure::Unreadable, why)),
+            Ok(Err(_elapsed)) => Err((Failure::DeadlineSpent, Unanswerable::Unread)),
+            Err(_panic) => Err((Failure::Panicked, Unanswerable::Unread)),
         };
-        self.metrics.in_flight(-1);
-        self.metrics.answered(&considered.counted, started.elapsed());
+        let Some(uid) = head.uid().map(str::to_owned) else {
+            answering.unanswerable();
+            return Err(considered.err().map_or(Unanswerable::NoUid, |(_, why)| why));
+        };
+        let considered = considered.unwrap_or_else(|(failure, _)| self.unjudged(failure, &head));
+        answering.answered(&considered.counted);
         let Considered { decided, status, .. } = considered;
         let response = Response {
             uid,
@@ -140,106 +163,91 @@ impl Webhook {
         Ok(response.to_json())
     }
 
-    async fn consider(&self, body: Bytes, allowance: Duration) -> Result<Considered, Failure> {
-        let read = move || {
-            let review = Review::read(&body).map_err(|_| Failure::Unreadable)?;
-            review.request().map_err(|error| {
-                tracing::warn!(%error, uid = review.uid, "a review can't be read; it is admitted");
-                Failure::Unreadable
-            })
+    /// Considers what came. The head is there as soon as it is known.
+    async fn consider(
+        &self,
+        came: Came,
+        peer: Peer,
+        allowance: Duration,
+        head: &mut Head,
+    ) -> Result<Considered, Trouble> {
+        let body = match came {
+            Came::Whole(body) => body,
+            Came::Head(bytes, why) => {
+                *head = Head::read(&bytes);
+                return Err(Trouble::Failed(match why {
+                    Dropped::TooLarge => Failure::TooLarge,
+                    Dropped::NoRoom => Failure::Overloaded,
+                    Dropped::Late => Failure::DeadlineSpent,
+                }));
+            }
+            Came::Broken => return Err(Trouble::Failed(Failure::Unreadable)),
         };
-        let request = self.blocking(read).await??;
-        if namespaces::is_one(&request) {
-            return Ok(self.relabelled(&request));
+        *head = Head::read(body.head());
+        let size = Size { bytes: body.length(), objects: 1 };
+        let mut coming = Coming::Held(body);
+        if !head.is_complete() {
+            // Not as the apiserver writes it: its fields are all over the body.
+            let tenant = Tenant::new(peer, "");
+            let read = move || coming.take().map(|taken| (whole_head(&taken), taken));
+            let (whole, taken) = self.blocking(tenant, size, read).await??;
+            *head = whole?;
+            coming = Coming::Taken(taken);
         }
-        if let Some(scaled) = scale::of(&request) {
-            return self.scaled(&scaled, &request, allowance).await;
+        let name = head.namespace.clone().unwrap_or_default();
+        let policy = self.cluster.policies.current();
+        let namespace = self.namespace(&name, allowance / 2).await;
+        let considering = Arc::new(Considering {
+            namespace: name.clone(),
+            found: mode::of(&namespace, policy.mode),
+            around: self.cluster.surroundings(),
+            policy,
+            workloads: self.cluster.workloads.clone(),
+            verdicts: self.verdicts.clone(),
+            metrics: self.metrics.clone(),
+            judge: self.judge,
+        });
+        // Of an update the old object is read too, and both are compared.
+        let objects = if head.operation == Some(Operation::Update) { 3 } else { 1 };
+        let (tenant, first) = (Tenant::new(peer, &name), considering.clone());
+        let consider = move || first.consider(coming.take()?);
+        match self.blocking(tenant.clone(), Size { objects, ..size }, consider).await?? {
+            Step::Considered(considered) => Ok(*considered),
+            Step::Scaled(scaled) => Ok(self.scaled(*scaled, tenant, considering, allowance).await?),
         }
-        let Some(kind) = weighed(&request) else { return Ok(passed(&request, None, None)) };
-        self.weigh(kind, request, allowance).await
     }
 
     /// A change of a scale, judged as an update of the object.
     async fn scaled(
         &self,
-        scaled: &Scaled,
-        request: &Request,
+        (scaled, request): (Scaled, Request),
+        tenant: Tenant,
+        considering: Arc<Considering>,
         allowance: Duration,
     ) -> Result<Considered, Failure> {
         let permit = self.reads.acquire().await.map_err(|_| Failure::ScaleUnread)?;
         let stored = scaled.read(&self.client, allowance / 2).await.ok_or(Failure::ScaleUnread)?;
         drop(permit);
-        let mut considered = self.weigh(scaled.kind, scaled.whole(request, stored), allowance).await?;
-        let verdict = considered.counted.verdict;
-        scaled.tell(verdict, &mut considered.decided, &mut considered.status);
-        Ok(considered)
-    }
-
-    /// An object of a kind that is weighed.
-    async fn weigh(
-        &self,
-        kind: &'static Kind,
-        request: Request,
-        allowance: Duration,
-    ) -> Result<Considered, Failure> {
-        if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
-            return Ok(passed(&request, Some(kind), None));
-        }
-
-        let policy = self.cluster.policies.current();
-        let around = self.cluster.surroundings();
-        if let Some(exempt) = exempt(&policy, &around, &request, kind) {
-            let mut passed = passed(&request, Some(kind), None);
-            passed.counted.decision = "exempt";
-            passed.decided.notes.insert("exempt", exempt.name().to_owned());
-            return Ok(passed);
-        }
-        let namespace = self.namespace(&request.namespace, allowance / 2).await;
-        let mode::Found { mode, problem } = mode::of(&namespace, policy.mode);
-        if mode == Mode::Off {
-            return Ok(passed(&request, Some(kind), Some(mode)));
-        }
-        let user = &request.user_info;
-        let weighing = Weighing {
-            workloads: self.cluster.workloads.clone(),
-            kind,
-            mode,
-            may_override: policy.overrides.allow(&user.username, &user.groups),
-            may_place: policy.placement.allows(&user.username, &user.groups),
-            around,
-            policy,
-            judge: self.judge,
+        let consider = move || {
+            let mut considered = considering.weigh(scaled.kind, &scaled.whole(&request, stored));
+            let verdict = considered.counted.verdict;
+            scaled.tell(verdict, &mut considered.decided, &mut considered.status);
+            considered
         };
-        let mut considered = self.blocking(move || weighing.weigh(request)).await?;
-        if let Some(problem) = problem.filter(|_| !considered.decided.notes.is_empty()) {
-            considered.decided.warnings.push(message::warning(&problem));
-            considered.decided.notes.insert("mode-problem", problem);
-        }
-        Ok(considered)
+        self.blocking(tenant, STORED, consider).await
     }
 
-    /// Somebody changes a namespace: never refused.
-    fn relabelled(&self, request: &Request) -> Considered {
-        let default = self.cluster.policies.current().mode;
-        let mut considered = not_judged(request.operation, None, None);
-        considered.decided.warnings = namespaces::warnings(request, default, &self.cluster.workloads);
-        considered.counted.kind = "namespace";
-        if !considered.decided.warnings.is_empty() {
-            considered.counted.decision = "warned";
-        }
-        considered
-    }
-
-    /// Work for a thread that nobody else waits on. A panic in it is its own.
+    /// Work for a thread that nobody else waits on, when its turn has come. A panic in it is its own.
     async fn blocking<T: Send + 'static>(
         &self,
+        tenant: Tenant,
+        size: Size,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        // It is never closed.
-        let permit = self.at_once.clone().acquire_owned().await.map_err(|_| Failure::DeadlineSpent)?;
+        let turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
         let work = move || {
-            // The permit stays with the work when nobody waits for it any more.
-            let _permit = permit;
+            // The turn stays with the work when nobody waits for it any more.
+            let _turn = turn;
             work()
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Panicked)
@@ -250,9 +258,19 @@ impl Webhook {
         if let Some(label) = self.cluster.namespaces.mode_label(name) {
             return Namespace::Known(label);
         }
-        let namespaces: Api<NamespaceObject> = Api::all(self.client.clone());
-        match tokio::time::timeout(within, namespaces.get_metadata(name)).await {
-            Ok(Ok(namespace)) => Namespace::Known(namespace.labels().get(MODE_LABEL).cloned()),
+        // A review may come from anybody, and the name becomes part of a path.
+        if !is_label(name) {
+            return Namespace::Unreadable;
+        }
+        let (resource, room) = (ApiResource::erase::<NamespaceObject>(&()), self.cluster.room.clone());
+        let namespaces = Source::new(self.client.clone(), resource, None, room).metadata_only();
+        match tokio::time::timeout(within, namespaces.get(name)).await {
+            Ok(Ok(Some(namespace))) => Namespace::Known(namespace.label(MODE_LABEL).map(str::to_owned)),
+            Ok(Ok(None)) => {
+                self.metrics.failed("namespace");
+                tracing::warn!(namespace = name, "the namespace is not there: it only warns");
+                Namespace::Unreadable
+            }
             Ok(Err(error)) => {
                 self.metrics.failed("namespace");
                 tracing::warn!(namespace = name, %error, "the namespace could not be read: it only warns");
@@ -266,13 +284,205 @@ impl Webhook {
         }
     }
 
-    fn unjudged(&self, failure: Failure) -> Considered {
+    fn unjudged(&self, failure: Failure, head: &Head) -> Considered {
         self.metrics.failed(failure.name());
-        tracing::error!(error = failure.name(), "an object is admitted unjudged");
-        let mut considered = not_judged(Operation::Other, None, None);
+        tracing::error!(error = failure.name(), uid = head.uid(), "an object is admitted unjudged");
+        let kind = head.object_kind.as_ref().and_then(|kind| kinds::find(&kind.group, &kind.kind));
+        let mut considered = not_judged(head.operation.unwrap_or(Operation::Other), kind, None);
         considered.counted.decision = "warned";
         considered.decided.warnings.push(failure.warning().to_owned());
         considered.decided.notes.insert("error", failure.name().to_owned());
+        considered
+    }
+}
+
+/// Why there is no decision.
+enum Trouble {
+    Failed(Failure),
+    /// It is no review.
+    Unanswerable(Unanswerable),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Unanswerable> for Trouble {
+    fn from(why: Unanswerable) -> Self {
+        Self::Unanswerable(why)
+    }
+}
+
+/// A body on its way to whoever reads it.
+enum Coming {
+    /// It may still be dropped.
+    Held(Body),
+    Taken(Taken),
+}
+
+impl Coming {
+    fn take(self) -> Result<Taken, Failure> {
+        match self {
+            Self::Held(body) => body.take().ok_or(Failure::Overloaded),
+            Self::Taken(taken) => Ok(taken),
+        }
+    }
+}
+
+/// The head, by reading the whole body.
+fn whole_head(taken: &Taken) -> Result<Head, Unanswerable> {
+    Review::read(taken.bytes()).map(|review| review.head())
+}
+
+/// Whether it is a DNS label, as a namespace's name must be.
+fn is_label(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&name.len())
+        && name.chars().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// A stored object, of which nothing is known before it is read.
+const STORED: Size = Size { bytes: 1 << 20, objects: 3 };
+
+/// How far a review is considered.
+enum Step {
+    Considered(Box<Considered>),
+    /// What is scaled must be read first.
+    Scaled(Box<(Scaled, Request)>),
+}
+
+/// What considers a review, for a thread of its own.
+struct Considering {
+    /// The namespace that the mode is of.
+    namespace: String,
+    found: mode::Found,
+    around: Arc<Surroundings>,
+    policy: Arc<Policy>,
+    workloads: Arc<Workloads>,
+    verdicts: Arc<Verdicts>,
+    metrics: Metrics,
+    judge: Judge,
+}
+
+impl Considering {
+    fn consider(&self, body: Taken) -> Result<Step, Failure> {
+        let unreadable = |error: String| {
+            tracing::warn!(error, "a review can't be read; it is admitted");
+            Failure::Unreadable
+        };
+        let review = Review::read(body.bytes()).map_err(|error| unreadable(error.to_string()))?;
+        // The mode and the turn were those of the namespace in the head.
+        if review.namespace != self.namespace {
+            return Err(unreadable("it names two namespaces".to_owned()));
+        }
+        if review.operation == Operation::Update
+            && let (Some(old), Some(new)) = (review.old_object, review.object)
+            && review.kind.kind != namespaces::KIND
+            && untouched(old, new)
+        {
+            let request = review.without_objects();
+            let kind = weighed(&request);
+            return Ok(Step::Considered(Box::new(passed(&request, kind, None))));
+        }
+        let request = review.request();
+        // Its objects are on their own now, and others have a use for the room.
+        drop(body);
+        match request {
+            Ok(request) => Ok(match scale::of(&request) {
+                Some(scaled) => Step::Scaled(Box::new((scaled, request))),
+                None => Step::Considered(Box::new(self.judged(&request))),
+            }),
+            Err(unread) => match unread.why {
+                NotRead::TooLarge => Ok(Step::Considered(Box::new(self.too_large(&unread.request)))),
+                NotRead::Malformed(error) => Err(unreadable(error)),
+            },
+        }
+    }
+
+    fn judged(&self, request: &Request) -> Considered {
+        if namespaces::is_one(request) {
+            return self.relabelled(request);
+        }
+        match weighed(request) {
+            Some(kind) => self.weigh(kind, request),
+            None => passed(request, None, None),
+        }
+    }
+
+    /// An object of a kind that is weighed.
+    fn weigh(&self, kind: &'static Kind, request: &Request) -> Considered {
+        if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
+            return passed(request, Some(kind), None);
+        }
+        if let Some(spared) = self.spared(kind, request) {
+            return spared;
+        }
+        let mut considered = self.weighing(kind, request).weigh(request);
+        if let Some(problem) = self.found.problem.clone().filter(|_| !considered.decided.notes.is_empty()) {
+            considered.decided.warnings.push(message::warning(&problem));
+            considered.decided.notes.insert("mode-problem", problem);
+        }
+        considered
+    }
+
+    /// What is exempt, or in a namespace that is off.
+    fn spared(&self, kind: &'static Kind, request: &Request) -> Option<Considered> {
+        if let Some(exempt) = exempt(&self.policy, &self.around, request, kind) {
+            let mut passed = passed(request, Some(kind), None);
+            passed.counted.decision = "exempt";
+            passed.decided.notes.insert("exempt", exempt.name().to_owned());
+            return Some(passed);
+        }
+        let mode = self.found.mode;
+        (mode == Mode::Off).then(|| passed(request, Some(kind), Some(mode)))
+    }
+
+    fn weighing(&self, kind: &'static Kind, request: &Request) -> Weighing {
+        let user = &request.user_info;
+        Weighing {
+            workloads: self.workloads.clone(),
+            kind,
+            mode: self.found.mode,
+            may_override: self.policy.overrides.allow(&user.username, &user.groups),
+            may_place: self.policy.placement.allows(&user.username, &user.groups),
+            around: self.around.clone(),
+            policy: self.policy.clone(),
+            verdicts: self.verdicts.clone(),
+            judge: self.judge,
+        }
+    }
+
+    /// An object of more values than are read: unknown, and decided like everything unknown.
+    fn too_large(&self, request: &Request) -> Considered {
+        let Some(kind) = weighed(request) else { return passed(request, None, None) };
+        if let Some(spared) = self.spared(kind, request) {
+            return spared;
+        }
+        self.metrics.failed(Failure::TooLarge.name());
+        let judgement = Judgement {
+            message: "the object has more values than are read, so it was not judged".to_owned(),
+            ..Judgement::without_figures(Verdict::Unknown, Reason::TooLarge)
+        };
+        // What is there already must stay editable.
+        let ratchet = (request.operation == Operation::Update).then_some(Ratchet::AlreadySo);
+        let mut considered =
+            self.weighing(kind, request).decided(request, &judgement, Override::None, ratchet, None);
+        considered.decided.notes.insert("error", Failure::TooLarge.name().to_owned());
+        considered
+    }
+
+    /// Somebody changes a namespace: never refused.
+    fn relabelled(&self, request: &Request) -> Considered {
+        let mut considered = not_judged(request.operation, None, None);
+        considered.decided.warnings = namespaces::warnings(request, self.policy.mode, &self.workloads);
+        considered.counted.kind = "namespace";
+        if !considered.decided.warnings.is_empty() {
+            considered.counted.decision = "warned";
+        }
         considered
     }
 }
@@ -286,11 +496,12 @@ struct Weighing {
     may_place: bool,
     around: Arc<Surroundings>,
     policy: Arc<Policy>,
+    verdicts: Arc<Verdicts>,
     judge: Judge,
 }
 
 impl Weighing {
-    fn weigh(&self, request: Request) -> Considered {
+    fn weigh(&self, request: &Request) -> Considered {
         let standing = children::standing(
             self.kind,
             &request.namespace,
@@ -301,31 +512,43 @@ impl Weighing {
         );
         let owner = children::note(&standing);
         if matches!(standing, Standing::Covered | Standing::Waiting(_)) {
-            let mut passed = passed(&request, Some(self.kind), Some(self.mode));
+            let mut passed = passed(request, Some(self.kind), Some(self.mode));
             passed.decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
             return passed;
         }
-        let new = self.judged(&request.object, &request);
-        let old = self.old(&new, &request);
+        let new = self.judged(&request.object, request);
+        let old = self.old(&new, request);
         let ratchet = match &old {
             _ if request.operation != Operation::Update || self.fault(&new).is_none() => None,
             None => Some(Ratchet::SameJob),
             Some(old) if self.fault(old).is_some() => Some(Ratchet::AlreadySo),
-            Some(_) => (self.may_place && self.only_placement_ruins(&request)).then_some(Ratchet::SameJob),
+            Some(_) => (self.may_place && self.only_placement_ruins(request)).then_some(Ratchet::SameJob),
         };
         // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
         let given = match ratchet {
             Some(Ratchet::SameJob) => Override::None,
-            _ => overrides::of(&new, old.as_ref(), self.may_override),
+            _ => overrides::of(&new, old.as_deref(), self.may_override),
         };
         let spared = standing == Standing::Differs { spared: true } && self.fault(&new).is_some();
         let ratchet = ratchet.or(spared.then_some(Ratchet::Owner));
+        self.decided(request, &new, given, ratchet, owner)
+    }
+
+    /// What follows from a judgement.
+    fn decided(
+        &self,
+        request: &Request,
+        judgement: &Judgement,
+        given: Override,
+        ratchet: Option<Ratchet>,
+        owner: Option<&str>,
+    ) -> Considered {
         let mut decided =
-            decide(&Case { judgement: &new, mode: self.mode, unknown: self.policy.unknown, given, ratchet });
+            decide(&Case { judgement, mode: self.mode, unknown: self.policy.unknown, given, ratchet });
         if !decided.notes.is_empty() {
             decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
         }
-        self.tell(&request, &new, &decided);
+        self.tell(request, judgement, &decided);
         let decision = match (&decided.denied, decided.warnings.is_empty()) {
             (Some(_), _) => "denied",
             (None, false) => "warned",
@@ -333,12 +556,12 @@ impl Weighing {
         };
         let counted = Counted {
             decision,
-            verdict: new.verdict.name(),
+            verdict: judgement.verdict.name(),
             mode: self.mode.name(),
             operation: request.operation.name(),
             kind: self.kind.slug,
         };
-        let status = decided.denied.map(|fault| status(fault, &new, self.kind, request.name));
+        let status = decided.denied.map(|fault| status(fault, judgement, self.kind, request.name.clone()));
         Considered { counted, decided, status }
     }
 
@@ -347,7 +570,7 @@ impl Weighing {
     }
 
     /// The old object's judgement, where the decision hangs on it.
-    fn old(&self, new: &Judgement, request: &Request) -> Option<Judgement> {
+    fn old(&self, new: &Judgement, request: &Request) -> Option<Arc<Judgement>> {
         let hangs = request.operation == Operation::Update
             && self.fault(new).is_some()
             && !ratchet::same_job(self.kind, &request.old_object, &request.object, self.may_place);
@@ -360,7 +583,12 @@ impl Weighing {
         placed != request.object && self.fault(&self.judged(&placed, request)).is_none()
     }
 
-    fn judged(&self, object: &Value, request: &Request) -> Judgement {
+    fn judged(&self, object: &Value, request: &Request) -> Arc<Judgement> {
+        let key = verdicts::key(&request.namespace, &request.kind, object);
+        self.verdicts.of(key, &self.around, &self.policy, || self.judged_anew(object, request))
+    }
+
+    fn judged_anew(&self, object: &Value, request: &Request) -> Judgement {
         let ask = Ask::default();
         let judge = |object: &Value| {
             let policy = &self.policy;

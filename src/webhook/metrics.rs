@@ -3,7 +3,7 @@
 //! What any webhook counts has the names that controller-runtime gave it, so that dashboards and alerts for others serve
 //! here too.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -38,7 +38,7 @@ struct Request {
 /// A review that was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Review {
-    /// `allowed`, `warned` or `denied`.
+    /// `allowed`, `warned`, `denied`, `exempt` or `abandoned`.
     pub(super) decision: &'static str,
     /// The verdict's word; `NotJudged` where none was needed.
     pub(super) verdict: &'static str,
@@ -48,6 +48,66 @@ pub(super) struct Review {
     pub(super) operation: &'static str,
     /// The kind's slug.
     pub(super) kind: &'static str,
+}
+
+impl Review {
+    /// A review whose sender gave up before there was an answer.
+    const ABANDONED: Self =
+        Self { decision: "abandoned", verdict: "NotJudged", mode: "none", operation: "other", kind: "other" };
+}
+
+/// A review that is being answered. One that is dropped without an answer is counted as abandoned.
+pub(super) struct Answering {
+    metrics: Metrics,
+    since: Instant,
+    told: bool,
+}
+
+impl Answering {
+    /// It is answered.
+    pub(super) fn answered(mut self, review: &Review) {
+        self.metrics.reviews.get_or_create(review).inc();
+        self.metrics.seconds.get_or_create(&WEBHOOK).observe(self.since.elapsed().as_secs_f64());
+        self.told = true;
+    }
+
+    /// There was no uid to answer under.
+    pub(super) fn unanswerable(mut self) {
+        self.metrics.unanswerable.inc();
+        self.told = true;
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.metrics.in_flight.get_or_create(&WEBHOOK).dec();
+        if !self.told {
+            self.metrics.reviews.get_or_create(&Review::ABANDONED).inc();
+        }
+    }
+}
+
+/// Nginx's code for a request whose client went away.
+const GIVEN_UP: u16 = 499;
+
+/// A request that has come.
+pub(super) struct Requested {
+    metrics: Metrics,
+    code: u16,
+}
+
+impl Requested {
+    /// It is answered with this HTTP code.
+    pub(super) fn answered(mut self, code: u16) {
+        self.code = code;
+    }
+}
+
+impl Drop for Requested {
+    fn drop(&mut self) {
+        let of = Request { webhook: WEBHOOK.webhook, code: self.code };
+        self.metrics.requests.get_or_create(&of).inc();
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -105,19 +165,15 @@ impl Metrics {
         );
     }
 
-    pub(super) fn answered(&self, review: &Review, took: Duration) {
-        self.reviews.get_or_create(review).inc();
-        self.seconds.get_or_create(&WEBHOOK).observe(took.as_secs_f64());
+    /// A review is being answered from now on, until what is returned is told how, or dropped.
+    pub(super) fn answering(&self) -> Answering {
+        self.in_flight.get_or_create(&WEBHOOK).inc();
+        Answering { metrics: self.clone(), since: Instant::now(), told: false }
     }
 
-    /// A request was answered with this HTTP code.
-    pub(super) fn requested(&self, code: u16) {
-        self.requests.get_or_create(&Request { webhook: WEBHOOK.webhook, code }).inc();
-    }
-
-    /// Another review is being answered, or one less.
-    pub(super) fn in_flight(&self, by: i64) {
-        self.in_flight.get_or_create(&WEBHOOK).inc_by(by);
+    /// A request has come, and has this HTTP code when what is returned is told one, or dropped.
+    pub(super) fn requested(&self) -> Requested {
+        Requested { metrics: self.clone(), code: GIVEN_UP }
     }
 
     pub(super) fn failed(&self, error: &'static str) {

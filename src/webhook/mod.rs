@@ -1,7 +1,7 @@
 //! The admission webhook: what the apiserver asks about an object, and what it is told.
 //!
 //! ```text
-//! AdmissionReview ─► review ─► mode, children, overrides, ratchet ─► judge ─► decide ─► review ─► AdmissionReview
+//! AdmissionReview ─► review ─► turns ─► mode, children, overrides, ratchet ─► judge ─► decide ─► review ─► AdmissionReview
 //! ```
 //!
 //! [`router`] is the edge, [`answer`] gathers what a decision needs, and [`decide`] decides over plain data. Nothing is
@@ -26,6 +26,9 @@ mod router;
 mod scale;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod untouched;
+mod verdicts;
 
 pub use answer::Webhook;
 pub use metrics::Metrics;

@@ -15,13 +15,16 @@ use crate::judgement::Verdict;
 /// The webhook entry's name before the domain.
 pub(super) const SLUG: &str = "namespace-mode";
 
+/// The kind.
+pub(super) const KIND: &str = "Namespace";
+
 /// Workloads that are named.
 const NAMED: usize = 8;
 
 /// Whether the request is about a namespace, and not a part of it.
 pub(super) fn is_one(request: &Request) -> bool {
     request.kind.group.is_empty()
-        && request.kind.kind == "Namespace"
+        && request.kind.kind == KIND
         && request.sub_resource.is_empty()
         && request.operation == Operation::Update
 }

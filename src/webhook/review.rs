@@ -1,7 +1,15 @@
 //! `admission.k8s.io/v1` on the wire.
 //!
-//! A review is read from the outside in, and the objects in it last: once the uid is known, whatever else is wrong is
-//! answered under it. Without a uid there is nobody to answer, and only then is the answer an HTTP error.
+//! A review is read in three steps, each at the price of what it needs:
+//!
+//! 1. its [head](Head): the fields before the objects, from the first bytes of the body. It has the uid, and once that is
+//!    known, whatever else is wrong is answered under it;
+//! 2. its [envelope](Review): the body is parsed once, and the objects stay text;
+//! 3. its objects, by a reader that keeps only what is judged ([`object::read`]).
+//!
+//! Without a uid there is nobody to answer, and only then is the answer an HTTP error.
+
+mod head;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +18,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::message::one_line;
+use crate::workload::object::{self, NotRead};
+
+pub(super) use head::Head;
 
 /// The one version that is spoken.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
@@ -26,16 +37,12 @@ pub(super) enum Unanswerable {
     OtherKind(String),
     #[error("the AdmissionReview has no request.uid")]
     NoUid,
+    #[error("the body was not read far enough to know its request.uid")]
+    Unread,
 }
 
-/// A review whose uid is known.
-#[derive(Debug)]
-pub(super) struct Review<'a> {
-    pub(super) uid: String,
-    request: &'a RawValue,
-}
-
-#[derive(Deserialize)]
+/// A review, and nothing of it read.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
     #[serde(default)]
@@ -43,34 +50,106 @@ struct Envelope<'a> {
     #[serde(default)]
     kind: String,
     #[serde(borrow)]
-    request: Option<&'a RawValue>,
+    request: Option<Review<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Uid {
+/// What is asked, and the objects as text.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Review<'a> {
     #[serde(default)]
-    uid: String,
+    pub(super) uid: String,
+    pub(super) kind: GroupVersionKind,
+    #[serde(default)]
+    resource: GroupVersionResource,
+    #[serde(default)]
+    sub_resource: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    pub(super) namespace: String,
+    pub(super) operation: Operation,
+    #[serde(default)]
+    user_info: UserInfo,
+    #[serde(borrow, default)]
+    pub(super) object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) old_object: Option<&'a RawValue>,
 }
 
 impl<'a> Review<'a> {
-    /// Reads as much as it takes to answer.
+    /// Parses a body, and reads neither of its objects.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Unanswerable> {
         let text = std::str::from_utf8(body).map_err(|_| Unanswerable::NotUtf8)?;
-        let not_json = |error: serde_json::Error| Unanswerable::NotJson(error.to_string());
-        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(not_json)?;
-        if (envelope.api_version.as_str(), envelope.kind.as_str()) != (API_VERSION, KIND) {
-            let named = format!("{} {}", envelope.api_version, envelope.kind);
-            return Err(Unanswerable::OtherKind(one_line(&named, 64)));
+        let envelope: Envelope<'a> = match serde_json::from_str(text) {
+            Ok(envelope) => envelope,
+            Err(error) if error.is_data() && Head::read(body).is_map() => {
+                // What it calls itself says more than the field that could not be read.
+                let (api_version, kind) = Head::read(body).calls_itself();
+                return Err(other_kind(&api_version, &kind).unwrap_or(Unanswerable::NoUid));
+            }
+            Err(error) => return Err(not_json(&error)),
+        };
+        if let Some(other) = other_kind(&envelope.api_version, &envelope.kind) {
+            return Err(other);
         }
-        let request = envelope.request.ok_or(Unanswerable::NoUid)?;
-        let Uid { uid } = serde_json::from_str(request.get()).map_err(|_| Unanswerable::NoUid)?;
-        if uid.is_empty() { Err(Unanswerable::NoUid) } else { Ok(Self { uid, request }) }
+        envelope.request.filter(|request| !request.uid.is_empty()).ok_or(Unanswerable::NoUid)
     }
 
-    /// The rest of it.
-    pub(super) fn request(&self) -> Result<Request, serde_json::Error> {
-        serde_json::from_str(self.request.get())
+    /// The head, as the whole review says it.
+    pub(super) fn head(&self) -> Head {
+        Head::of(&self.uid, self.kind.clone(), &self.namespace, self.operation)
     }
+
+    /// With its objects read; with nothing in their place where one cannot be.
+    pub(super) fn request(self) -> Result<Request, Box<Unread>> {
+        let read = |object: Option<&RawValue>| {
+            object.map_or(Ok(Value::Null), |object| object::read(object.get().as_bytes()))
+        };
+        match (read(self.object), read(self.old_object)) {
+            (Ok(object), Ok(old_object)) => Ok(Request { object, old_object, ..self.without_objects() }),
+            // An old object that is no longer read was not judged either.
+            (Ok(object), Err(NotRead::TooLarge)) => Ok(Request { object, ..self.without_objects() }),
+            (Err(why), _) | (_, Err(why)) => Err(Box::new(Unread { request: self.without_objects(), why })),
+        }
+    }
+
+    /// With nothing in place of its objects.
+    pub(super) fn without_objects(self) -> Request {
+        let Self { uid, kind, resource, sub_resource, name, namespace, operation, user_info, .. } = self;
+        let (object, old_object) = (Value::Null, Value::Null);
+        Request {
+            uid,
+            kind,
+            resource,
+            sub_resource,
+            name,
+            namespace,
+            operation,
+            user_info,
+            object,
+            old_object,
+        }
+    }
+}
+
+/// A request with an object that was not read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// Without its objects.
+    pub(super) request: Request,
+    pub(super) why: NotRead,
+}
+
+fn other_kind(api_version: &str, kind: &str) -> Option<Unanswerable> {
+    let is_review = (api_version, kind) == (API_VERSION, KIND);
+    (!is_review).then(|| Unanswerable::OtherKind(one_line(&format!("{api_version} {kind}"), 64)))
+}
+
+/// Why a body is no review, without a word of it.
+fn not_json(error: &serde_json::Error) -> Unanswerable {
+    let what = if error.is_data() { "a field is missing or of another type" } else { "it is no JSON" };
+    Unanswerable::NotJson(format!("{what}, at line {}, column {}", error.line(), error.column()))
 }
 
 /// What is asked.
@@ -239,7 +318,8 @@ mod tests {
         assert!(matches!(read("no json"), Err(Unanswerable::NotJson(_))));
         assert!(matches!(read("[]"), Err(Unanswerable::NotJson(_))));
         assert!(matches!(read("{}"), Err(Unanswerable::OtherKind(_))));
-        let v1beta1 = r#"{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}"#;
+        let v1beta1 =
+            r#"{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview", "request": {}}"#;
         assert!(matches!(read(v1beta1), Err(Unanswerable::OtherKind(_))));
         let review = |request: &str| {
             read(&format!(r#"{{"apiVersion": "{API_VERSION}", "kind": "{KIND}", "request": {request}}}"#))
@@ -247,19 +327,28 @@ mod tests {
         for request in ["null", "{}", r#"{"uid": ""}"#, r#"{"uid": 7}"#, "[]", "17"] {
             assert_eq!(review(request), Err(Unanswerable::NoUid), "{request}");
         }
-        assert_eq!(review(r#"{"uid": "a", "operation": 3}"#).as_deref(), Ok("a"));
     }
 
     #[test]
-    fn an_object_of_any_depth_costs_its_review_no_uid() {
+    fn what_is_said_of_a_broken_body_repeats_nothing_of_it() {
+        for body in [r#"{"password": hunter2}"#, r#"{"kind": ["hunter2"]}"#, "hunter2"] {
+            let said = read(body).unwrap_err().to_string();
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_object_of_any_depth_is_read_as_far_as_it_is_judged() {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         let body = format!(
             r#"{{"apiVersion": "{API_VERSION}", "kind": "{KIND}", "request": {{"uid": "a", "operation": "CREATE",
-                "kind": {{"group": "batch", "version": "v1", "kind": "Job"}}, "object": {deep}}}}}"#
+                "kind": {{"group": "batch", "version": "v1", "kind": "Job"}},
+                "object": {{"metadata": {{"managedFields": {deep}}}, "spec": {deep}}}}}}}"#
         );
         let review = Review::read(body.as_bytes()).unwrap();
         assert_eq!(review.uid, "a");
-        assert!(review.request().is_err());
+        let request = review.request().unwrap();
+        assert_eq!(request.object["metadata"], json!({}));
     }
 
     #[test]

@@ -9,12 +9,14 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{Metrics, Overrides, Webhook, router};
+use super::{Metrics, Overrides, Webhook};
 use crate::cluster::{Cluster, Digest, Likeness, Reads};
 use crate::config::policy::{Exemptions, Policies, Policy, Unknown};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules};
 use crate::judgement::{InputError, Judgement, Reason, Verdict};
+use crate::server::bodies::Came;
+use crate::server::{Bodies, Caller};
 use crate::surroundings::Surroundings;
 use crate::workload::kinds;
 
@@ -83,8 +85,20 @@ fn webhook_under(policy: Policy, apiserver: &str) -> Arc<Webhook> {
     cluster.namespaces.insert("plain", None);
     crate::tls::install_provider();
     let client = Client::try_from(Config::new(apiserver.parse().unwrap())).unwrap();
-    let webhook = Webhook::new(client, cluster, Metrics::default());
+    let webhook = Webhook::new(client, cluster, Metrics::default(), 40 << 20);
     Arc::new(webhook.judging_by(by_the_model))
+}
+
+fn router(webhook: Arc<Webhook>) -> axum::Router {
+    let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
+    super::router(webhook, bodies, false)
+}
+
+/// What the webhook has counted.
+fn counted(webhook: &Webhook) -> String {
+    let mut registry = prometheus_client::registry::Registry::default();
+    webhook.metrics().register(&mut registry);
+    crate::telemetry::encode(&registry)
 }
 
 fn job(model: Option<&str>) -> Value {
@@ -130,6 +144,16 @@ async fn asked(review: &Value) -> Value {
     assert_eq!(answer["kind"], "AdmissionReview");
     assert_eq!(answer["response"]["uid"], review["request"]["uid"]);
     answer["response"].clone()
+}
+
+/// What the webhook answers to a body.
+async fn answer(webhook: &Webhook, body: axum::body::Bytes, allowance: std::time::Duration) -> Value {
+    let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
+    let caller = Caller::default();
+    let until = tokio::time::Instant::now() + allowance;
+    let came = bodies.read(&caller, body.into(), 1 << 20, until).await;
+    assert!(matches!(came, Came::Whole(_)));
+    webhook.answer(came, &caller, allowance).await.unwrap()
 }
 
 async fn created(namespace: &str, object: &Value) -> Value {
@@ -288,7 +312,7 @@ async fn asked_of(owner: &Value, verdict: Verdict, review: &Value) -> Value {
     let namespace = "enforced".to_owned();
     webhook.workloads().insert(Digest { namespace, likeness, verdict, ..Digest::example("u") });
     let body = axum::body::Bytes::from(review.to_string());
-    let answer = webhook.answer(body, std::time::Duration::from_secs(10)).await.unwrap();
+    let answer = answer(&webhook, body, std::time::Duration::from_secs(10)).await;
     answer["response"].clone()
 }
 
@@ -354,12 +378,11 @@ async fn a_scale_of_what_cannot_be_read_is_admitted_and_says_so() {
 async fn what_goes_wrong_admits_and_says_so() {
     let mut nonsense = review("enforced", "CREATE", &Value::Null, &Value::Null);
     nonsense["request"]["namespace"] = json!(["no", "name"]);
-    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
-    let deep =
-        review("enforced", "CREATE", &json!("DEEP"), &Value::Null).to_string().replace("\"DEEP\"", &deep);
+    let broken =
+        review("enforced", "CREATE", &json!("BROKEN"), &Value::Null).to_string().replace("\"BROKEN\"", "{a}");
     let panicking = review("enforced", "CREATE", &job(Some("panic")), &Value::Null);
     for (body, error) in
-        [(nonsense.to_string(), "unreadable"), (deep, "unreadable"), (panicking.to_string(), "panic")]
+        [(nonsense.to_string(), "unreadable"), (broken, "unreadable"), (panicking.to_string(), "panic")]
     {
         let (status, answer) = post("application/json", "/validate", body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
@@ -386,19 +409,18 @@ async fn namespaces_that_take_their_time_hold_up_nobody_else() {
     // It takes connections and answers none.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let webhook = webhook_of(&format!("http://{}", silent.local_addr().unwrap()));
-    let body = |namespace| {
+    let answer = async |namespace, allowance| {
         let review = review(namespace, "CREATE", &job(Some("huge")), &Value::Null);
-        axum::body::Bytes::from(review.to_string())
+        answer(&webhook, review.to_string().into(), allowance).await
     };
-    let allowance = std::time::Duration::from_secs(2);
-    let waiting = (0..64).map(|_| webhook.answer(body("unheard-of"), allowance));
+    let waiting = (0..64).map(|_| answer("unheard-of", std::time::Duration::from_secs(2)));
     let (waited, ()) = tokio::join!(futures::future::join_all(waiting), async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        let answer = webhook.answer(body("enforced"), std::time::Duration::from_millis(500)).await.unwrap();
+        let answer = answer("enforced", std::time::Duration::from_millis(500)).await;
         assert_eq!(answer["response"]["status"]["code"], 403, "{answer}");
     });
     for answer in waited {
-        let notes = answer.unwrap()["response"]["auditAnnotations"].clone();
+        let notes = &answer["response"]["auditAnnotations"];
         assert_eq!((&notes["mode"], &notes["verdict"]), (&json!("warn"), &json!("OutOfMemory")));
     }
 }
@@ -428,6 +450,7 @@ async fn a_body_without_a_uid_gets_a_clear_answer() {
         (deep.into_bytes(), "not an AdmissionReview"),
         (br#"{"kind": "Pod", "apiVersion": "v1"}"#.to_vec(), "v1 Pod"),
         (v1beta1.to_string().into_bytes(), "v1beta1"),
+        (vec![b' '; 3 << 20], "not an AdmissionReview"),
         (br#"{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}"#.to_vec(), "no request.uid"),
     ] {
         let (status, answer) = post("application/json", "/validate", body).await;
@@ -457,22 +480,20 @@ async fn what_is_no_json_or_too_large_is_not_read() {
 #[tokio::test]
 async fn every_answer_is_counted() {
     let webhook = webhook();
-    let mut registry = prometheus_client::registry::Registry::default();
-    webhook.metrics().register(&mut registry);
     for model in ["huge", "huge", "small", "panic"] {
         let review = review("enforced", "CREATE", &job(Some(model)), &Value::Null).to_string();
         let request = Request::post("/validate").header("content-type", "application/json");
         let request = request.body(Body::from(review)).unwrap();
         router(webhook.clone()).oneshot(request).await.unwrap();
     }
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let text = counted(&webhook);
     for line in [
         "weighbridge_admission_reviews_total{decision=\"denied\",verdict=\"OutOfMemory\",mode=\"enforce\",\
          operation=\"create\",kind=\"pytorchjob\"} 2",
         "weighbridge_admission_errors_total{error=\"panic\"} 1",
         "controller_runtime_webhook_latency_seconds_count{webhook=\"/validate\"} 4",
         "controller_runtime_webhook_requests_total{webhook=\"/validate\",code=\"200\"} 4",
+        "controller_runtime_webhook_requests_in_flight{webhook=\"/validate\"} 0",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
@@ -523,5 +544,111 @@ async fn what_cannot_be_judged_is_refused_where_the_policy_says_so() {
                 "the model's size is not known: give weighbridge.dev/model"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_review_that_is_too_large_is_admitted_under_its_uid() {
+    let review = review("enforced", "CREATE", &json!("OBJECT"), &Value::Null).to_string();
+    let large = review.replace("\"OBJECT\"", &format!("[{}0]", "0,".repeat(14 << 20)));
+    let (status, answer) = post("application/json", "/validate", large).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+    assert_eq!(answer["response"]["allowed"], true);
+    assert_eq!(answer["response"]["auditAnnotations"], json!({"error": "too-large"}));
+}
+
+#[tokio::test]
+async fn an_object_of_too_many_values_is_unknown() {
+    let mut job = job(Some("huge"));
+    let list = json!(vec![0; 4_000]);
+    job["spec"]["more"] = json!(vec![list; 30]);
+    let review = review("enforced", "CREATE", &job, &Value::Null);
+    let answer = asked(&review).await;
+    assert_eq!(answer["allowed"], true, "{answer}");
+    assert_eq!(answer["warnings"].as_array().map(Vec::len), Some(1), "{answer}");
+    let notes = &answer["auditAnnotations"];
+    assert_eq!((&notes["verdict"], &notes["reason"]), (&json!("Unknown"), &json!("TooLarge")), "{answer}");
+    assert_eq!(notes["error"], "too-large");
+    let denied = asked_under(Policy { unknown: Unknown::Deny, ..Policy::default() }, &review).await;
+    assert_eq!(denied["status"]["code"], 403, "{denied}");
+}
+
+#[tokio::test]
+async fn an_update_of_metadata_alone_is_answered_before_it_is_read() {
+    let mut labelled = job(Some("panic"));
+    labelled["metadata"]["labels"] = json!({"touched": "now"});
+    let response = updated(&labelled, &job(Some("panic"))).await;
+    assert_eq!(response, json!({"uid": response["uid"], "allowed": true}));
+    let mut queued = job(Some("panic"));
+    queued["metadata"]["labels"] = json!({"kueue.x-k8s.io/queue-name": "now"});
+    let response = updated(&queued, &job(Some("panic"))).await;
+    assert_eq!(response["auditAnnotations"]["error"], "panic");
+}
+
+#[tokio::test]
+async fn fields_in_another_order_are_read_too() {
+    let mut review = review("enforced", "CREATE", &job(Some("huge")), &Value::Null);
+    let request = review["request"].as_object_mut().unwrap();
+    for last in ["uid", "namespace", "kind"] {
+        let value = request.shift_remove(last).unwrap();
+        request.insert(last.to_owned(), value);
+    }
+    assert_eq!(asked(&review).await["status"]["code"], 403);
+}
+
+#[tokio::test]
+async fn a_review_whose_sender_gave_up_is_counted_and_no_longer_in_flight() {
+    let webhook = webhook();
+    let review = review("enforced", "CREATE", &job(Some("slow")), &Value::Null).to_string();
+    let request = Request::post("/validate").header("content-type", "application/json");
+    let answered = router(webhook.clone()).oneshot(request.body(Body::from(review)).unwrap());
+    let in_flight = "controller_runtime_webhook_requests_in_flight{webhook=\"/validate\"}";
+    tokio::select! {
+        _ = answered => panic!("it is slow"),
+        () = async {
+            while !counted(&webhook).contains(&format!("{in_flight} 1")) {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    let text = counted(&webhook);
+    for line in [
+        &format!("{in_flight} 0"),
+        "weighbridge_admission_reviews_total{decision=\"abandoned\",verdict=\"NotJudged\",mode=\"none\",\
+         operation=\"other\",kind=\"other\"} 1",
+        "controller_runtime_webhook_requests_total{webhook=\"/validate\",code=\"499\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_no_label_is_asked_of_nobody() {
+    // It takes connections and answers none, so whoever asks it waits.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let webhook = webhook_of(&format!("http://{}", silent.local_addr().unwrap()));
+    for namespace in ["tb/configmaps/x", "..", "?watch=true", "", "A", "-a"] {
+        let review = review(namespace, "CREATE", &job(Some("huge")), &Value::Null).to_string();
+        let request = Request::post("/validate?timeout=30s").header("content-type", "application/json");
+        let asked = router(webhook.clone()).oneshot(request.body(Body::from(review)).unwrap());
+        let response = tokio::time::timeout(std::time::Duration::from_secs(5), asked).await.expect(namespace);
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_without_a_certificate_is_not_answered_where_one_is_required() {
+    let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
+    let review = review("enforced", "CREATE", &job(Some("huge")), &Value::Null).to_string();
+    for (certified, status) in [(false, StatusCode::FORBIDDEN), (true, StatusCode::OK)] {
+        let request = Request::post("/validate").header("content-type", "application/json");
+        let mut caller = Caller::default();
+        caller.certified = certified;
+        let request = request.extension(caller);
+        let request = request.body(Body::from(review.clone())).unwrap();
+        let answered = super::router(webhook(), bodies.clone(), true).oneshot(request).await.unwrap();
+        assert_eq!(answered.status(), status);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::command::Branch;
 use super::gap::Gap;
 use super::printable;
 use super::source::Source;
@@ -44,6 +45,15 @@ pub(crate) struct File {
     pub(crate) text: Arc<str>,
     /// Where that comes from, for provenance: `ConfigMap training-config key config.yaml`.
     pub(crate) source: Source,
+    /// The branches that write it: elsewhere it is not known what it holds.
+    pub(crate) branches: Vec<Branch>,
+}
+
+impl File {
+    /// Whether it holds this where these branches are taken.
+    pub(crate) fn is_certain_in(&self, branches: &[Branch]) -> bool {
+        branches.starts_with(&self.branches)
+    }
 }
 
 impl Files {
@@ -103,14 +113,56 @@ impl Files {
     }
 
     /// Adds a file.
+    #[cfg(test)]
     pub(crate) fn add(&mut self, path: &str, text: Arc<str>, source: Source) {
-        self.by_path.insert(path.to_owned(), File { text, source });
+        self.add_in(path, text, source, &[]);
+    }
+
+    /// Adds a file that branches write.
+    pub(crate) fn add_in(&mut self, path: &str, text: Arc<str>, source: Source, branches: &[Branch]) {
+        self.by_path.insert(path.to_owned(), File { text, source, branches: branches.to_vec() });
+    }
+
+    /// Whether one of these words names a file that is not certain where these branches are taken.
+    pub(crate) fn are_open_in<'w>(
+        &self,
+        branches: &[Branch],
+        mut words: impl Iterator<Item = &'w str>,
+    ) -> bool {
+        let is_open = |file: &File| !file.is_certain_in(branches);
+        let names_one = |word: &str| {
+            let value = word.split_once('=').map_or(word, |(_, value)| value);
+            self.meant(value).or_else(|| self.meant(word)).is_some_and(is_open)
+        };
+        self.by_path.values().any(is_open) && words.any(names_one)
+    }
+
+    /// Forgets the files that are not certain where these branches are taken.
+    pub(crate) fn certain_in(mut self, branches: &[Branch]) -> Self {
+        self.by_path.retain(|_, file| file.is_certain_in(branches));
+        self
     }
 
     /// All files by path.
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &File)> {
         self.by_path.iter()
+    }
+
+    /// Where the files of a path lie once they are copied: those of a folder and of `folder/*`, too. A target may be a
+    /// file or a folder, so both are given.
+    pub(crate) fn copies(&self, from: &str, to: &str) -> Vec<(String, File)> {
+        let to = to.trim_end_matches('/');
+        let from = from.trim_end_matches('*').trim_end_matches('/');
+        let name = from.rsplit('/').next().unwrap_or_default();
+        if let Some(file) = self.get(from) {
+            return vec![(to.to_owned(), file.clone()), (format!("{to}/{name}"), file.clone())];
+        }
+        let within = self.by_path.iter().filter_map(|(path, file)| {
+            let rest = path.strip_prefix(from)?.strip_prefix('/')?;
+            Some([(format!("{to}/{rest}"), file.clone()), (format!("{to}/{name}/{rest}"), file.clone())])
+        });
+        within.flatten().collect()
     }
 
     /// Forgets a file.
@@ -176,6 +228,7 @@ fn keys(source: &Value, around: &Surroundings, namespace: &str) -> Vec<(String, 
     let file = |key: &str, text: &Arc<str>| File {
         text: text.clone(),
         source: Source::ConfigMap { name: printable(name, 80), key: printable(key, 80) },
+        branches: Vec::new(),
     };
     match source.get("items").and_then(Value::as_array).filter(|items| !items.is_empty()) {
         Some(items) => {

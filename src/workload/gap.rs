@@ -24,6 +24,10 @@ pub enum Gap {
     Claims,
     /// The environment of a Ray job, which is a document of its own.
     RuntimeEnvironment,
+    /// A configuration file that a command names.
+    Configuration,
+    /// A file that only a branch writes.
+    Branches,
     /// Words of a command.
     Words,
     /// Text that variables make.
@@ -44,22 +48,28 @@ pub enum Gap {
     Trainings,
     /// A document that is not there: `ConfigMap launch-script`.
     Absent(String),
-    /// A document that is not there and that another object names.
-    UnnamedDocument,
 }
 
 impl Gap {
-    /// Whether it names another document.
-    pub(crate) const fn names_a_document(&self) -> bool {
-        matches!(self, Self::Absent(_))
-    }
-
     /// The reason of the verdict.
     pub(crate) const fn reason(&self) -> Reason {
         match self {
-            Self::Absent(_) | Self::UnnamedDocument => Reason::ReferenceNotFound,
+            Self::Absent(_) => Reason::ReferenceNotFound,
             _ => Reason::NotReadToEnd,
         }
+    }
+}
+
+/// What begins a line about what was read in part.
+const CUT: &str = "not read to its end: ";
+/// What ends a line about a document that is not there.
+const ABSENT: &str = " is not known yet: what it says is not read";
+
+impl Gap {
+    /// Whether a line is a gap's, and tells no name but one of these documents.
+    pub(crate) fn tells_nothing(line: &str, named: &[String]) -> bool {
+        let document = line.strip_suffix(ABSENT);
+        line.starts_with(CUT) || document.is_some_and(|document| named.iter().any(|known| known == document))
     }
 }
 
@@ -68,12 +78,7 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self {
             Self::Absent(document) => {
-                return write!(f, "{document} is not known yet: what it says is not read");
-            }
-            Self::UnnamedDocument => {
-                return f.write_str(
-                    "an object that its runtime names is not known yet: what it says is not read",
-                );
+                return write!(f, "{document}{ABSENT}");
             }
             Self::Groups => "it has more groups of pods than are read",
             Self::Containers => "it has more containers than are read",
@@ -81,6 +86,8 @@ impl fmt::Display for Gap {
             Self::Files => "a container has more files than are read",
             Self::Claims => "a pod has more claims than are read",
             Self::RuntimeEnvironment => "its runtime environment cannot be read",
+            Self::Configuration => "a configuration file cannot be read",
+            Self::Branches => "a file is written in a branch that may not be taken",
             Self::Words => "a command has more words than are read",
             Self::Text => "its variables make more text than is read",
             Self::Depth => "its commands stand within more commands than are read",
@@ -91,7 +98,7 @@ impl fmt::Display for Gap {
             Self::Fields => "its spec has more fields than are read",
             Self::Trainings => "it starts more trainings than are judged",
         };
-        write!(f, "not read to its end: {why}")
+        write!(f, "{CUT}{why}")
     }
 }
 

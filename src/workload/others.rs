@@ -8,123 +8,122 @@ use serde_json::Value;
 use super::kinds::PodGroup;
 use super::printable;
 use super::provenance::Hidden;
-use crate::surroundings::{ConfigMaps, Surroundings};
+use crate::surroundings::{CONFIG_MAP, ConfigMaps, Surroundings};
 
-/// Groups, containers, and references of each that are looked at, at most: no fewer than what is read of a workload.
-const MAX_GROUPS: usize = 1_000;
-const MAX_CONTAINERS: usize = 128;
-const MAX_REFERENCES: usize = 512;
-/// References to ConfigMaps that are followed in all: what lies behind them is not read.
+/// References that are followed, at most: what lies behind more is not read.
 const MAX_FOLLOWED: usize = 4_096;
 /// The longest name of an object in a message.
 const LONGEST_NAME: usize = 40;
+/// The longest name of an object where it is compared, as readers cut it.
+const LONGEST_COMPARED: usize = 80;
 /// Objects that are named at most.
 const MAX_NAMED: usize = 64;
 
-/// The other objects that were read for a workload.
+/// The other objects that a workload refers to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Others {
-    /// The ConfigMaps, of the workload's namespace alone.
-    pub(crate) config_maps: ConfigMaps,
-    /// The runtimes, as the request names them.
+    /// The namespace in which it refers to them.
+    namespace: String,
+    /// The runtimes that completed it, as the request names them.
     runtimes: Vec<String>,
-    /// ConfigMaps and claims, as the pods name them: `ConfigMap train key model`.
-    referred: Vec<String>,
-    /// The names of the ConfigMaps.
-    map_names: Vec<String>,
-    /// References to ConfigMaps that were followed.
-    followed: usize,
+    /// ConfigMaps and claims that its pods refer to.
+    objects: Vec<Reference>,
+}
+
+/// A reference to another object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reference {
+    kind: &'static str,
+    name: String,
+    /// The key of a ConfigMap, where the reference names one.
+    key: Option<String>,
+}
+
+impl Reference {
+    /// As messages name it: `ConfigMap train key model`.
+    fn shown(&self) -> String {
+        let name = printable(&self.name, LONGEST_NAME);
+        match &self.key {
+            Some(key) => format!("{} {name} key {}", self.kind, printable(key, LONGEST_NAME)),
+            None => format!("{} {name}", self.kind),
+        }
+    }
+
+    fn is_in(&self, around: &Surroundings, namespace: &str) -> bool {
+        match self.kind {
+            CONFIG_MAP => around.config_maps.get(namespace, &self.name).is_some(),
+            kind => around.documents.get(kind, namespace, &self.name).is_some(),
+        }
+    }
 }
 
 impl Others {
-    /// Whether anything was there.
-    pub(crate) fn any(&self) -> bool {
-        !(self.runtimes.is_empty() && self.referred.is_empty())
+    /// Whether any of them is there.
+    pub(super) fn are_in(&self, around: &Surroundings) -> bool {
+        let is_there = |reference: &Reference| reference.is_in(around, &self.namespace);
+        !self.runtimes.is_empty() || self.objects.iter().any(is_there)
     }
 
-    /// Whether a runtime completed the object, whose own names may not be told.
-    pub(super) fn names_a_runtime(&self) -> bool {
-        !self.runtimes.is_empty()
-    }
-
-    /// Takes the names from a reading that has seen nothing of the others: these are in the request.
-    pub(super) fn named_as_in(&mut self, own: &Self) {
-        self.referred.clone_from(&own.referred);
-        self.map_names.clone_from(&own.map_names);
-    }
-
-    /// How their values are named where they may not be shown.
-    pub(crate) fn hidden(&self) -> Hidden {
-        let objects = self.runtimes.iter().chain(&self.referred).cloned().collect();
-        Hidden { objects, config_maps: self.map_names.clone() }
-    }
-
-    fn refer(&mut self, what: String) {
-        if self.referred.len() < MAX_NAMED && !self.referred.contains(&what) {
-            self.referred.push(what);
+    /// The ConfigMaps that it refers to.
+    pub(super) fn config_maps(&self, around: &Surroundings) -> ConfigMaps {
+        let mut config_maps = ConfigMaps::default();
+        for reference in self.objects.iter().filter(|reference| reference.kind == CONFIG_MAP) {
+            if let Some(data) = around.config_maps.share(&self.namespace, &reference.name) {
+                config_maps.put(&self.namespace, &reference.name, data);
+            }
         }
+        config_maps
     }
 
-    fn config_map(&mut self, name: &str, key: Option<&str>, around: &Surroundings, namespace: &str) {
-        self.followed += 1;
-        if self.followed > MAX_FOLLOWED {
-            return;
+    /// With the names that a reading knows which has seen nothing of the others: these are in the request.
+    pub(super) fn named_as(self, own: Self) -> Self {
+        Self { objects: own.objects, ..self }
+    }
+
+    /// How their values are named where they may not be shown: by those of them that are there.
+    pub(super) fn hidden_among(&self, around: &Surroundings) -> Hidden {
+        let there = self.objects.iter().filter(|reference| reference.is_in(around, &self.namespace));
+        let mut objects = self.runtimes.clone();
+        for shown in there.map(Reference::shown).take(MAX_NAMED) {
+            if !objects.contains(&shown) {
+                objects.push(shown);
+            }
         }
-        let Some(data) = around.config_maps.share(namespace, name) else { return };
-        if self.config_maps.put(namespace, name, data) {
-            self.map_names.push(printable(name, 80));
-        }
-        let shown = printable(name, LONGEST_NAME);
-        self.refer(match key {
-            Some(key) => format!("ConfigMap {shown} key {}", printable(key, LONGEST_NAME)),
-            None => format!("ConfigMap {shown}"),
-        });
+        let maps = self.objects.iter().filter(|reference| reference.kind == CONFIG_MAP);
+        let config_maps = maps.map(|reference| printable(&reference.name, LONGEST_COMPARED)).collect();
+        let named = self.objects.iter();
+        let named = named.map(|r| format!("{} {}", r.kind, printable(&r.name, LONGEST_COMPARED))).collect();
+        Hidden { objects, config_maps, named }
+    }
+
+    fn refer(&mut self, kind: &'static str, name: Option<&str>, key: Option<&str>) {
+        let Some(name) = name.filter(|_| self.objects.len() < MAX_FOLLOWED) else { return };
+        self.objects.push(Reference { kind, name: name.to_owned(), key: key.map(str::to_owned) });
     }
 }
 
 /// The others that groups of pods refer to, and the runtimes that completed their object.
-pub(super) fn of(
-    groups: &[PodGroup<'_>],
-    runtimes: Vec<String>,
-    around: &Surroundings,
-    namespace: &str,
-) -> Others {
-    let mut others = Others { runtimes, ..Others::default() };
-    for group in groups.iter().take(MAX_GROUPS) {
-        for claim in list(group.template, "/spec/resourceClaims").take(MAX_REFERENCES) {
-            for (field, kind) in [
-                ("/resourceClaimTemplateName", "ResourceClaimTemplate"),
-                ("/resourceClaimName", "ResourceClaim"),
-            ] {
-                let name = text(claim, field);
-                if let Some(name) = name.filter(|name| around.documents.get(kind, namespace, name).is_some())
-                {
-                    others.refer(format!("{kind} {}", printable(name, LONGEST_NAME)));
-                }
+pub(super) fn of(groups: &[PodGroup<'_>], runtimes: Vec<String>, namespace: &str) -> Others {
+    let mut others = Others { namespace: namespace.to_owned(), runtimes, objects: Vec::new() };
+    for group in groups {
+        for claim in list(group.template, "/spec/resourceClaims") {
+            others.refer("ResourceClaimTemplate", text(claim, "/resourceClaimTemplateName"), None);
+            others.refer("ResourceClaim", text(claim, "/resourceClaimName"), None);
+        }
+        for volume in list(group.template, "/spec/volumes") {
+            for source in std::iter::once(volume).chain(list(volume, "/projected/sources")) {
+                others.refer(CONFIG_MAP, text(source, "/configMap/name"), None);
             }
         }
-        if around.config_maps.is_empty() {
-            continue;
-        }
-        for volume in list(group.template, "/spec/volumes").take(MAX_REFERENCES) {
-            let projected = list(volume, "/projected/sources").take(MAX_REFERENCES);
-            for source in std::iter::once(volume).chain(projected) {
-                if let Some(name) = text(source, "/configMap/name") {
-                    others.config_map(name, None, around, namespace);
-                }
+        let containers = ["/spec/initContainers", "/spec/containers"];
+        for container in containers.iter().flat_map(|at| list(group.template, at)) {
+            for source in list(container, "/envFrom") {
+                others.refer(CONFIG_MAP, text(source, "/configMapRef/name"), None);
             }
-        }
-        let containers = ["/spec/containers", "/spec/initContainers"];
-        for container in containers.iter().flat_map(|at| list(group.template, at).take(MAX_CONTAINERS)) {
-            for source in list(container, "/envFrom").take(MAX_REFERENCES) {
-                if let Some(name) = text(source, "/configMapRef/name") {
-                    others.config_map(name, None, around, namespace);
-                }
-            }
-            for variable in list(container, "/env").take(MAX_REFERENCES) {
-                if let Some(name) = text(variable, "/valueFrom/configMapKeyRef/name") {
-                    let key = text(variable, "/valueFrom/configMapKeyRef/key");
-                    others.config_map(name, key, around, namespace);
+            for variable in list(container, "/env") {
+                let of_map = |field: &str| text(variable, &format!("/valueFrom/configMapKeyRef/{field}"));
+                if variable.get("valueFrom").is_some() {
+                    others.refer(CONFIG_MAP, of_map("name"), of_map("key"));
                 }
             }
         }

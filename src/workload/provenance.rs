@@ -65,8 +65,10 @@ pub struct Provenance {
 pub(crate) struct Hidden {
     /// The objects that the request refers to, as it names them itself: `ConfigMap train key model`.
     pub(crate) objects: Vec<String>,
-    /// The ConfigMaps among them, by name.
+    /// The ConfigMaps that the request names, there or not.
     pub(crate) config_maps: Vec<String>,
+    /// All objects that the request names, there or not: `ConfigMap train`.
+    pub(crate) named: Vec<String>,
 }
 
 impl Hidden {
@@ -145,19 +147,14 @@ impl Provenance {
         self.disagreements.extend(other.disagreements);
     }
 
-    /// Whether another says the same of every field, whoever says so.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        let pairs = self.fields.iter().zip(&other.fields);
-        self.fields.len() == other.fields.len()
-            && pairs.into_iter().all(|(one, another)| (one.0, &one.1.value) == (another.0, &another.1.value))
-    }
-
-    /// Marks what was born elsewhere: all that the same object does not say where other objects are left unread.
-    pub(crate) fn distinguish(&mut self, own: &Self) {
+    /// Marks what was born elsewhere: all that the same object does not say where other objects are left unread. It may
+    /// start several trainings; what any of them says is its own.
+    pub(crate) fn distinguish(&mut self, own: &[&Self]) {
         let mark = |field: &str, sourced: &mut Sourced| {
-            let disagreements = own.disagreements.iter().filter(|known| known.field == field);
-            let said = disagreements.flat_map(|known| [&known.believed, &known.other]);
-            let mut said = own.fields.get(field).into_iter().chain(said);
+            let disagreements = own.iter().flat_map(|own| &own.disagreements);
+            let said = disagreements.filter(|known| known.field == field);
+            let said = said.flat_map(|known| [&known.believed, &known.other]);
+            let mut said = own.iter().filter_map(|own| own.fields.get(field)).chain(said);
             sourced.elsewhere |=
                 !said.any(|said| said.value == sourced.value && said.source == sourced.source);
         };
@@ -166,6 +163,13 @@ impl Provenance {
             mark(field, believed);
             mark(field, other);
         }
+    }
+
+    /// Whether another says the same of every field, whoever says so.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let pairs = self.fields.iter().zip(&other.fields);
+        self.fields.len() == other.fields.len()
+            && pairs.into_iter().all(|(one, another)| (one.0, &one.1.value) == (another.0, &another.1.value))
     }
 
     /// Whether anything is said of a field.
@@ -342,6 +346,7 @@ mod tests {
         Hidden {
             objects: vec!["ConfigMap settings key tp".into()],
             config_maps: vec!["training-config".into()],
+            named: Vec::new(),
         }
     }
 
@@ -386,7 +391,7 @@ mod tests {
         let (mut all, mut own) = (of(77), Provenance::default());
         own.offer("parallelism.pipeline", json!(4), argument("--pp"));
         own.offer("parallelism.tensor", json!(2), block());
-        all.distinguish(&own);
+        all.distinguish(&[&own]);
         assert!(all.is_elsewhere("parallelism.tensor") && !all.is_elsewhere("parallelism.pipeline"));
         let line =
             "parallelism.tensor is what ConfigMap settings key tp says, not what training annotation does";

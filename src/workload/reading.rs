@@ -26,9 +26,9 @@ use super::command::{self, Commands, Launch};
 use super::deadline::{self, Limit};
 use super::gap::Gap;
 use super::kinds::{self, Kind, PodGroup, Purpose};
-use super::launch::{self, Offered, Program, Training};
+use super::launch::{self, Offered, Program, Training, Trees};
 use super::others::{self, Others};
-use super::provenance::Provenance;
+use super::provenance::{Hidden, Provenance};
 use super::source::Source;
 use super::{Findings, printable, what_if};
 use crate::hardware::{Catalogue, Vendor};
@@ -39,6 +39,8 @@ use crate::units::Bytes;
 
 /// Groups of pods, and sets of annotations, that are read at most: people have a handful.
 const MAX_GROUPS: usize = 256;
+/// Trainings of one object that are judged, at most: those that differ in what decides.
+const MOST_TRAININGS: usize = 16;
 
 /// What was read of an object that trains.
 #[derive(Clone, Debug, Default)]
@@ -69,14 +71,12 @@ pub struct Reading {
     pub place: String,
     /// Whether it is started as it is read, whatever was not read.
     pub(crate) certain: bool,
-    /// Whether a branch may start it beside what is surely started.
+    /// Whether a branch may start it, and what is started otherwise differs.
     pub(crate) perhaps: bool,
+    /// Whether all that the other branches start is judged as well.
+    pub(crate) alternative: bool,
     /// How many accelerators it has at most, where it is not known which pods take part.
     pub(crate) at_most: Option<u64>,
-    /// The other objects that were read for it.
-    pub(crate) others: Others,
-    /// The same object, read as if none of the others were there; none where none was, or all may be quoted.
-    pub(crate) own: Option<Box<Reading>>,
 }
 
 /// What one accelerator offers a process: a partition of it, or the memory that labels tell.
@@ -92,26 +92,15 @@ pub struct Offer {
     pub source: Source,
 }
 
-/// What is read beside the object.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Around<'a> {
-    /// All that is known.
-    pub(super) all: &'a Surroundings,
-    /// Whether other objects that it refers to count as if they were not there.
-    alone: bool,
-}
-
-impl Around<'_> {
-    /// The ConfigMaps and claims that the object refers to; nothing of them where it counts alone.
-    fn referred(self, others: &Others) -> Surroundings {
-        let nodes = self.all.nodes.clone();
-        if self.alone {
-            return Surroundings { nodes, ..Surroundings::default() };
-        }
-        let config_maps = Arc::new(others.config_maps.clone());
-        let documents = self.all.documents.clone();
-        Surroundings { nodes, config_maps, documents, reads: self.all.reads, workloads: Vec::new() }
-    }
+/// All that was read of an object.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Each training that it starts; none where it does not train.
+    pub trainings: Vec<Reading>,
+    /// The same object's, read as if no other object were there; none where none was read, or all may be quoted.
+    pub(crate) own: Option<Vec<Reading>>,
+    /// How the other objects are named.
+    pub(crate) hidden: Hidden,
 }
 
 /// Why an object that trains was not read.
@@ -145,19 +134,6 @@ impl Reading {
         }
     }
 
-    /// Keeps beside it what the request itself says. Names that only other objects give are forgotten.
-    fn is_told_apart_from(&mut self, own: Self) {
-        self.others.named_as_in(&own.others);
-        if own.place != self.place {
-            "one of its containers".clone_into(&mut self.place);
-        }
-        if self.others.names_a_runtime() {
-            let unnamed = |gap: Gap| if gap.names_a_document() { Gap::UnnamedDocument } else { gap };
-            self.gap = self.gap.take().map(unnamed);
-        }
-        self.own = Some(Box::new(own));
-    }
-
     /// Whether another reading says the same of everything that decides.
     fn is_the_same(&self, other: &Self) -> bool {
         self.provenance.says_the_same(&other.provenance)
@@ -166,7 +142,8 @@ impl Reading {
             && self.accumulation == other.accumulation
             && self.unsaid == other.unsaid
             && self.unread == other.unread
-            && (self.certain, self.perhaps, self.at_most) == (other.certain, other.perhaps, other.at_most)
+            && (self.certain, self.at_most) == (other.certain, other.at_most)
+            && (self.perhaps, self.alternative) == (other.perhaps, other.alternative)
     }
 
     pub(super) fn take(&mut self, findings: Findings) {
@@ -177,71 +154,69 @@ impl Reading {
 }
 
 /// Reads an object: each training that it starts, and nothing where it does not train.
-pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Vec<Reading> {
-    let read = |asked, alone| {
-        let around = Around { all: around, alone };
+pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Readings {
+    let read = |around: &Surroundings, asked| {
         if what_if::is_estimate(object) {
             return what_if::read(object, around, catalogue, ask);
         }
         of_workload(object, asked, around, catalogue, ask)
     };
-    let mut readings = read(false, false);
-    if ask.quoting == Quoting::Request && readings.iter().any(|reading| reading.others.any()) {
-        let own = read(true, true);
-        for reading in &mut readings {
-            let same_place = own.iter().find(|own| own.place == reading.place);
-            reading.is_told_apart_from(same_place.or(own.first()).cloned().unwrap_or_default());
-        }
+    let (trainings, others) = read(around, false);
+    if ask.quoting == Quoting::Everything || trainings.is_empty() || !others.are_in(around) {
+        return Readings { trainings, ..Readings::default() };
     }
-    readings
+    // Whether it trains is known by now.
+    let (own, named) = read(&around.without_others(), true);
+    Readings { trainings, own: Some(own), hidden: others.named_as(named).hidden_among(around) }
 }
 
 /// Reads a workload that somebody asks about, whether it trains or not.
 pub(super) fn read_asked(
     object: &Value,
-    around: Around<'_>,
+    around: &Surroundings,
     catalogue: &Catalogue,
     ask: &Ask,
-) -> Vec<Reading> {
+) -> (Vec<Reading>, Others) {
     of_workload(object, true, around, catalogue, ask)
 }
 
 fn of_workload(
     object: &Value,
     asked: bool,
-    around: Around<'_>,
+    around: &Surroundings,
     catalogue: &Catalogue,
     ask: &Ask,
-) -> Vec<Reading> {
-    let Some(kind) = kinds::of(object) else { return Vec::new() };
-    let nothing = Surroundings::default();
-    let seen = if around.alone { &nothing } else { around.all };
-    let Completed { object, by, absent, is_cut } = completed(kind, object, seen);
+) -> (Vec<Reading>, Others) {
+    let nothing = || (Vec::new(), Others::default());
+    let Some(kind) = kinds::of(object) else { return nothing() };
+    let Completed { object, by, absent, is_cut } = completed(kind, object, around);
     let object = object.as_ref();
     let groups = kind.pod_groups(object);
-    let requests = accelerator::requests(&groups, &seen.documents, namespace(object), catalogue);
+    let requests = accelerator::requests(&groups, &around.documents, namespace(object), catalogue);
     let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
+    let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, around, namespace(object)));
     let inner = kind.inner_objects(object);
     let annotations = all_annotations(object, &inner, &groups, &requests);
     let purpose = kind.purpose_of(object);
     let said = asked || annotations.iter().any(|annotations| annotations.speak_of_training());
     // What is not known may ask for accelerators.
     let absent_pods = absent.is_some() && purpose == Purpose::Training;
-    let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, seen, namespace(object)));
     // Most objects ask for none: their commands are not even looked at.
     if !said && requests.is_empty() && !absent_pods && pods_gap.is_none() {
-        return Vec::new();
+        return nothing();
     }
-    let others = others::of(&groups, by, around.all, namespace(object));
-    let referred = around.referred(&others);
+    let others = others::of(&groups, by, namespace(object));
+    // No ConfigMap is read but those that are listed.
+    let listed = Surroundings { config_maps: Arc::new(others.config_maps(around)), ..around.shared() };
+    let around = &listed;
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = launch::bytes(&groups, entrypoint.as_ref());
     let Commands { launches, gap } =
-        command::launches(&groups, entrypoint, &requests, &referred, namespace(object));
+        command::launches(&groups, entrypoint, &requests, around, namespace(object));
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
     let is_open = may_hide || (absent_pods && requests.is_empty());
     if !said && !is_open && !trains(purpose, &launches) {
-        return Vec::new();
+        return nothing();
     }
     let many = annotations.len().max(requests.len()) > MAX_GROUPS;
     let all = annotations.iter().map(|annotations| annotations.bytes()).fold(bytes, usize::saturating_add);
@@ -249,32 +224,33 @@ fn of_workload(
         vec![Reading::unread(Unread::TooLarge)]
     } else {
         let workload = Workload { object, kind, requests: &requests, launches: &launches, pods_gap, gap };
-        workload.trainings(&annotations, around.all, catalogue)
+        workload.trainings(&annotations, around, catalogue)
     };
     for reading in &mut readings {
         reading.warnings.extend(absent.as_deref().map(not_there));
-        reading.others = others.clone();
     }
-    readings
+    (readings, others)
 }
 
 /// An object with what it takes from its surroundings.
 struct Completed<'a> {
     object: Cow<'a, Value>,
-    /// What it was completed by.
+    /// The runtimes that it was completed by.
     by: Vec<String>,
-    /// What of it is not there.
+    /// What of that is not there.
     absent: Option<String>,
     /// Whether it has more than is read.
     is_cut: bool,
 }
 
 fn completed<'a>(kind: &Kind, object: &'a Value, around: &Surroundings) -> Completed<'a> {
-    let Some(complete) = kind.complete else {
-        return Completed { object: Cow::Borrowed(object), by: Vec::new(), absent: None, is_cut: false };
-    };
-    let kinds::Completed { object, by, absent, is_cut } = complete(object, around);
-    Completed { object: Cow::Owned(object), by, absent, is_cut }
+    match kind.complete {
+        None => Completed { object: Cow::Borrowed(object), by: Vec::new(), absent: None, is_cut: false },
+        Some(complete) => {
+            let kinds::Completed { object, by, absent, is_cut } = complete(object, around);
+            Completed { object: Cow::Owned(object), by, absent, is_cut }
+        }
+    }
 }
 
 fn namespace(object: &Value) -> &str {
@@ -333,15 +309,24 @@ impl Workload<'_> {
         catalogue: &Catalogue,
     ) -> Vec<Reading> {
         let annotated = annotated(annotations);
-        let (trainings, more) = launch::trainings(self.launches);
-        let gap = self.pods_gap.clone().or_else(|| self.gap.clone()).or(more.then_some(Gap::Trainings));
+        let (trainings, mut more) = launch::trainings(self.launches);
         let mut readings: Vec<Reading> = Vec::new();
+        let mut trees = Trees::default();
         for training in &trainings {
-            let mut reading = self.training(annotated.clone(), training, around, catalogue);
-            reading.leave_out(gap.clone(), &annotated.provenance);
-            if !readings.iter().any(|known| known.is_the_same(&reading)) {
-                readings.push(reading);
+            let reading = self.training(annotated.clone(), training, &mut trees, around, catalogue);
+            if readings.iter().any(|known| known.is_the_same(&reading)) {
+                continue;
             }
+            if readings.len() >= MOST_TRAININGS {
+                more = true;
+                break;
+            }
+            readings.push(reading);
+        }
+        let gap = self.pods_gap.clone().or_else(|| self.gap.clone()).or(more.then_some(Gap::Trainings));
+        for reading in &mut readings {
+            let of_files = reading.gap.take();
+            reading.leave_out(gap.clone().or(of_files), &annotated.provenance);
         }
         readings
     }
@@ -350,20 +335,23 @@ impl Workload<'_> {
         &self,
         mut reading: Reading,
         training: &Training<'_>,
+        trees: &mut Trees,
         around: &Surroundings,
         catalogue: &Catalogue,
     ) -> Reading {
         let mut participants = self.participants(&reading.provenance, training);
-        let mut said = launch::read(training, self.launches, &participants.requests);
+        let mut said = launch::read(training, self.launches, &participants.requests, trees);
         if participants.are_too_few_for(said.divides_among()) {
-            participants = Participants::all(self.requests);
-            said = launch::read(training, self.launches, &participants.requests);
+            participants = Participants { at_most: participants.at_most, ..Participants::all(self.requests) };
+            said = launch::read(training, self.launches, &participants.requests, trees);
         }
         let requests = participants.requests.as_slice();
         reading.place.clone_from(&said.place);
         reading.certain = self.pods_gap.is_none() && training.launch.is_some_and(|launch| !launch.behind_gap);
         reading.perhaps = training.perhaps;
+        reading.alternative = training.alternative;
         reading.at_most = participants.at_most;
+        reading.gap = said.gap.take();
         reading.accumulation = said.accumulation.take();
         reading.unsaid = std::mem::take(&mut said.unsaid);
         if reading.provenance.knows("parallelism.sharding") {

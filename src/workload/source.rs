@@ -86,6 +86,9 @@ pub enum Source {
     Unsaid,
 }
 
+/// How the text begins of what a label of the nodes says.
+pub const NODES: &str = "nodes' label";
+
 impl Source {
     /// A key within this file.
     pub(crate) fn key(&self, key: &str) -> Self {
@@ -133,7 +136,7 @@ impl fmt::Display for Source {
             Self::Spec => f.write_str("spec"),
             Self::Annotation { object, key, .. } => write!(f, "{}annotation {key}", of(object)),
             Self::Block { object, .. } => write!(f, "{}training annotation", of(object)),
-            Self::Nodes { label } => write!(f, "nodes' label {label}"),
+            Self::Nodes { label } => write!(f, "{NODES} {label}"),
             Self::Flavor { name, label } => write!(f, "ResourceFlavor {name} {label}"),
             Self::Argument { place, option } => write!(f, "{place}: {option}"),
             Self::Environment { place, name } => write!(f, "{place}: env {name}"),

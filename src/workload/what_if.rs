@@ -7,13 +7,15 @@
 use serde_json::{Map, Value};
 
 use super::gap::Gap;
+use super::others::Others;
 use super::provenance::{for_each_leaf, put};
-use super::reading::{Around, Reading, Unread, read_asked};
+use super::reading::{Reading, Unread, read_asked};
 use super::source::Source;
 use super::{TrainingJob, bounds, complaint, printable};
 use crate::hardware::Catalogue;
 use crate::judge::Ask;
 use crate::judgement::InputError;
+use crate::surroundings::Surroundings;
 
 /// Groups of fields within groups of fields, at most, and fields in all.
 const MAX_DEPTH: usize = 4;
@@ -27,15 +29,20 @@ pub(super) fn is_estimate(object: &Value) -> bool {
 }
 
 /// Reads an estimate, and the workload that it refers to: each training that this starts.
-pub(super) fn read(object: &Value, around: Around<'_>, catalogue: &Catalogue, ask: &Ask) -> Vec<Reading> {
+pub(super) fn read(
+    object: &Value,
+    around: &Surroundings,
+    catalogue: &Catalogue,
+    ask: &Ask,
+) -> (Vec<Reading>, Others) {
     let mut reading = Reading::default();
     let empty = Map::new();
     let spec = object.get("spec").and_then(Value::as_object).unwrap_or(&empty);
     own_fields(spec, &mut reading);
     let Some(reference) = spec.get("workloadRef").filter(|reference| !reference.is_null()) else {
-        return vec![reading];
+        return (vec![reading], Others::default());
     };
-    let Some(workload) = around.all.workloads.iter().find(|workload| is_meant(reference, object, workload))
+    let Some(workload) = around.workloads.iter().find(|workload| is_meant(reference, object, workload))
     else {
         let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
         if reading.provenance.knows_any("model.") {
@@ -44,13 +51,13 @@ pub(super) fn read(object: &Value, around: Around<'_>, catalogue: &Catalogue, as
         } else {
             reading.unread = Some(Unread::WorkloadNotFound);
         }
-        return vec![reading];
+        return (vec![reading], Others::default());
     };
-    let below = read_asked(workload, around, catalogue, ask);
+    let (below, others) = read_asked(workload, around, catalogue, ask);
     if below.is_empty() {
-        return vec![reading];
+        return (vec![reading], others);
     }
-    below.into_iter().map(|below| filled(reading.clone(), below)).collect()
+    (below.into_iter().map(|below| filled(reading.clone(), below)).collect(), others)
 }
 
 /// With what the workload says of the fields that the spec leaves open.
@@ -72,9 +79,9 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading.errors.extend(below.errors);
     reading.override_reason = below.override_reason;
     reading.limit = below.limit;
-    reading.others = below.others;
     reading.unread = below.unread;
-    (reading.place, reading.certain, reading.perhaps) = (below.place, below.certain, below.perhaps);
+    (reading.place, reading.certain) = (below.place, below.certain);
+    (reading.perhaps, reading.alternative) = (below.perhaps, below.alternative);
     let gap = reading.gap.take().or(below.gap);
     reading.leave_out(gap, &own);
     reading

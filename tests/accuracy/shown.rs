@@ -18,7 +18,10 @@ impl Shown {
 
     /// One line more.
     pub(crate) fn line(&mut self, line: Arguments<'_>) {
-        println!("{line}");
+        #[expect(clippy::print_stdout, reason = "`--nocapture` shows the tables")]
+        {
+            println!("{line}");
+        }
         let _ = writeln!(self.text, "{line}");
     }
 

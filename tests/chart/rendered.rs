@@ -29,6 +29,7 @@ const EVERYTHING: &[&str] = &[
     "--set=commonLabels.team=ml,imagePullSecrets[0].name=pull,extraArgs={--ca-overlap=2h}",
     "--set=extraEnv[0].name=A,extraEnv[0].value=b,extraVolumes[0].name=v,extraVolumeMounts[0].name=v",
     "--set=extraVolumeMounts[0].mountPath=/v",
+    "--set=webhook.clientCA.configMap=apiserver-clients,webhook.clientCA.names={kube-apiserver}",
 ];
 
 fn deployment(objects: &[Value]) -> Result<&Value> {
@@ -92,6 +93,12 @@ async fn a_wrong_value_is_refused_with_what_must_be() -> Result<()> {
         ("certManager.enabled=true", "certManager.enabled needs tls.mode=files"),
         ("tls.mode=files", "tls.mode=files needs tls.secretName"),
         ("drainSeconds=40", "terminationGracePeriodSeconds (30) must be more than"),
+        ("webhook.clientCA.configMap=a,webhook.clientCA.secret=b", "the CAs are read from one"),
+        ("webhook.clientCA.names={a}", "webhook.clientCA.names needs webhook.clientCA.configMap or .secret"),
+        (
+            "hostNetwork=true,networkPolicy.apiServerFrom[0].ipBlock.cidr=10.0.0.0/28",
+            "networkPolicy.apiServerFrom has no effect with hostNetwork=true",
+        ),
         ("metrics.port=9443", "webhook.port and metrics.port are both 9443"),
         (
             "metrics.serviceMonitor.enabled=true,metrics.service.enabled=false",
@@ -289,5 +296,23 @@ async fn alerts_and_dashboard_ask_for_metrics_that_exist() -> Result<()> {
         asked += 1;
     }
     assert!(asked > 15, "{asked}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_those_who_are_named_reach_the_webhook_where_any_are() -> Result<()> {
+    let helm = Helm::offline()?;
+    let rendered = |objects: &[Value]| find(objects, "NetworkPolicy", "weighbridge").ok().cloned();
+    assert!(rendered(&helm.template(&[]).await?).is_none());
+    let from = "--set=networkPolicy.apiServerFrom[0].ipBlock.cidr=10.0.0.0/28";
+    let policy = rendered(&helm.template(&[from]).await?).context("it is not on")?;
+    let webhook = json!({
+        "ports": [{"protocol": "TCP", "port": "https"}],
+        "from": [{"ipBlock": {"cidr": "10.0.0.0/28"}}],
+    });
+    assert_eq!(policy["spec"]["ingress"][0], webhook);
+    let anybody =
+        rendered(&helm.template(&["--set=networkPolicy.enabled=true"]).await?).context("it is off")?;
+    assert_eq!(anybody["spec"]["ingress"][0].get("from"), None);
     Ok(())
 }

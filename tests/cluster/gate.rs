@@ -83,7 +83,7 @@ impl<'a> Yard<'a> {
     }
 
     /// The same place, as Kueue comes into it. RBAC is not the subject here, so it may do anything.
-    pub(crate) fn as_kueue(self) -> Result<Self> {
+    pub(crate) fn by_kueue(self) -> Result<Self> {
         Ok(Self { client: self.control_plane.user(KUEUE, &["system:masters"])?, ..self })
     }
 

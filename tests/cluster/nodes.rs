@@ -1,6 +1,6 @@
 //! Nodes: where a job does not say which accelerator it wants, they do.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api,
@@ -8,9 +8,12 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup};
-use crate::gate::{Yard, refusal, weighbridge};
+use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until};
+use crate::gate::{SOON, Yard, refusal, weighbridge};
 use crate::jobs::pytorchjob;
+
+/// Workloads that say their accelerator.
+const STATED: usize = 40;
 
 #[tokio::test]
 async fn a_job_that_names_no_accelerator_is_judged_on_those_of_the_nodes() -> Result<()> {
@@ -39,4 +42,73 @@ async fn a_job_that_names_no_accelerator_is_judged_on_those_of_the_nodes() -> Re
     let said = refusal(yard.create(&job("late")).await?)?;
     assert!(said.code == 403 && said.message.contains("T4"), "{said}");
     serve.stop().await
+}
+
+#[tokio::test]
+async fn a_label_that_decides_nothing_reconciles_nothing() -> Result<()> {
+    let options = Options { controller_manager: false, ..Options::standard()? };
+    let control_plane = ControlPlane::start(options).await?;
+    let nodes: Api<Node> = Api::all(control_plane.admin()?);
+    let offered = json!({"nvidia.com/gpu": "8"});
+    let node = |name: &str, product: &str| {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"nvidia.com/gpu.product": product}},
+            "status": {"capacity": offered, "allocatable": offered},
+        }))
+    };
+    nodes.create(&PostParams::default(), &node("a", "NVIDIA-H200")?).await?;
+    let serve = Serve::start(&control_plane, weighbridge(), Setup::new("labels", Reach::Everything)).await?;
+    let yard = Yard::new(&control_plane, &serve, control_plane.namespace(&[]).await?)?;
+
+    // Most say their accelerator; one goes by the nodes.
+    for number in 0..STATED {
+        let stated = [("parameters", "13B"), ("tensor-parallel", "8"), ("gpu-type", "H100-80GB")];
+        yard.admitted(&pytorchjob(&format!("stated-{number}"), 1, &stated)).await?;
+    }
+    let by_nodes = |name: &str| pytorchjob(name, 1, &[("parameters", "13B"), ("tensor-parallel", "8")]);
+    yard.admitted(&by_nodes("by-nodes")).await?;
+    yard.estimate("pytorchjob-by-nodes").await?;
+    for number in 0..STATED {
+        yard.estimate(&format!("pytorchjob-stated-{number}")).await?;
+    }
+    let before = when_idle(&serve).await?;
+
+    // A heartbeat in a label, and then a change that decides: once that one is seen, the heartbeats were.
+    for beat in 0..5 {
+        let label = Patch::Merge(json!({"metadata": {"labels": {"heartbeat": beat.to_string()}}}));
+        nodes.patch("a", &PatchParams::default(), &label).await?;
+    }
+    let product = Patch::Merge(json!({"metadata": {"labels": {"nvidia.com/gpu.product": "Tesla-T4"}}}));
+    nodes.patch("a", &PatchParams::default(), &product).await?;
+    yard.estimate_that("pytorchjob-by-nodes", "OutOfMemory").await?;
+    let more = reconciliations(&serve).await? - before;
+    ensure!(more < 20.0, "{more} reconciliations");
+
+    // Where a workload names the label, it counts.
+    let mut choosy = by_nodes("choosy");
+    for role in
+        choosy["spec"]["pytorchReplicaSpecs"].as_object_mut().into_iter().flatten().map(|(_, role)| role)
+    {
+        role["template"]["spec"]["nodeSelector"] = json!({"heartbeat": "4"});
+    }
+    let said = refusal(yard.create(&choosy).await?)?;
+    assert!(said.code == 403 && said.message.contains("T4"), "{said}");
+    serve.stop().await
+}
+
+async fn reconciliations(serve: &Serve) -> Result<f64> {
+    Ok(serve.metrics().await?.sum("controller_runtime_reconcile_total", &[]))
+}
+
+/// The number of reconciliations once it has stood still for a while.
+async fn when_idle(serve: &Serve) -> Result<f64> {
+    let seen = std::cell::Cell::new((0.0, 0));
+    wait_until("the controller to be idle", SOON, || async {
+        let (before, times) = seen.get();
+        let now = reconciliations(serve).await?;
+        seen.set((now, if now > before { 0 } else { times + 1 }));
+        Ok(seen.get().1 > 20)
+    })
+    .await?;
+    Ok(seen.get().0)
 }

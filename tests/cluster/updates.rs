@@ -36,7 +36,7 @@ fn of_any_accelerator() -> Value {
 
 #[tokio::test]
 async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
+    let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let mut job = fitting("llama")?;
     job["spec"]["runPolicy"] = json!({"suspend": true});
     yard.admitted(&job).await?;
@@ -49,7 +49,7 @@ async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
 
 #[tokio::test]
 async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
+    let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
     yard.change_admitted(&job, &node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")])).await?;
@@ -84,7 +84,7 @@ async fn a_node_selector_that_ruins_the_job_is_refused_of_anybody_but_a_queue() 
 
 #[tokio::test]
 async fn a_queue_may_write_the_whole_object_back_with_its_node_selector() -> Result<()> {
-    let yard = Gate::shared().await?.yard().await?.as_kueue()?;
+    let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
     // As a client with Go types of its own writes it: with what it takes for defaults.
@@ -113,7 +113,22 @@ fn node_selector(labels: &[(&str, &str)]) -> Value {
 async fn a_hopeless_job_from_before_may_still_be_changed() -> Result<()> {
     let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
     yard.change_admitted(&job, &json!({"spec": {"runPolicy": {"suspend": true}}})).await?;
-    yard.change_admitted(&job, &json!({"metadata": {"labels": {"team": "research"}}})).await?;
+    yard.change_admitted(&job, &json!({"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "research"}}}))
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_of_metadata_that_no_rule_reads_is_answered_unjudged() -> Result<()> {
+    let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
+    for change in [
+        json!({"metadata": {"labels": {"team": "research"}}}),
+        json!({"metadata": {"annotations": {"note": "ours"}}}),
+    ] {
+        yard.asked(async { Ok(yard.change(&job, &change).await??) }).await?;
+        let noted = yard.audited("patch", &job).await?;
+        assert_eq!(noted, std::collections::BTreeMap::new(), "{change}");
+    }
     Ok(())
 }
 
@@ -161,7 +176,7 @@ async fn a_finalizer_of_a_hopeless_job_can_be_removed() -> Result<()> {
     let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
     let jobs = yard.of_the_kind_of(&job)?;
     let hold = json!({"metadata": {"finalizers": ["test/hold"]}});
-    yard.change_admitted(&job, &hold).await?;
+    yard.asked(async { Ok(yard.change(&job, &hold).await??) }).await?;
     jobs.delete("llama", &DeleteParams::default()).await?;
     yard.change(&job, &json!({"metadata": {"finalizers": null}})).await??;
     wait_until("the job to be gone", SOON, || async { Ok(jobs.get_opt("llama").await?.is_none()) }).await

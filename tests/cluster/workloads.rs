@@ -156,7 +156,7 @@ async fn every_kind_is_refused_and_admitted_and_started_and_its_pods_pass() -> R
 
 #[tokio::test]
 async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
-    let yard = Place::shared().await?.yard().await?.as_kueue()?;
+    let yard = Place::shared().await?.yard().await?.by_kueue()?;
     let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
     job["spec"]["suspend"] = json!(true);
     yard.admitted(&job).await?;

@@ -128,6 +128,11 @@ impl Serve {
         self.webhook
     }
 
+    /// Where it answers for health and metrics.
+    pub fn plain(&self) -> SocketAddr {
+        self.metrics
+    }
+
     /// The file that holds its output.
     pub fn log(&self) -> &Path {
         self.process.log()

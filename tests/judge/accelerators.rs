@@ -1,5 +1,7 @@
 //! On which accelerator: where it is stated, where only nodes tell, and slices of one.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use weighbridge::judgement::{Judgement, Reason, Verdict};
 use weighbridge::surroundings::{Node, Surroundings};
@@ -36,11 +38,13 @@ fn the_accelerator_is_found_where_it_is_stated() {
     assert_eq!(judgement.summary.accelerator_name.as_deref(), Some("A100-80GB"));
     assert!(judgement.warnings.iter().any(|w| w.contains("judged on A100-80GB")), "{:?}", judgement.warnings);
 
-    let node = |product: &str, gpus: u64| Node {
-        name: product.to_lowercase(),
-        labels: [("nvidia.com/gpu.product".to_owned(), product.to_owned())].into(),
-        allocatable: [("nvidia.com/gpu".to_owned(), gpus)].into(),
-        schedulable: true,
+    let node = |product: &str, gpus: u64| {
+        Arc::new(Node {
+            name: product.to_lowercase(),
+            labels: [("nvidia.com/gpu.product", product)].into_iter().collect(),
+            allocatable: [("nvidia.com/gpu".to_owned(), gpus)].into(),
+            schedulable: true,
+        })
     };
     let nodes = vec![node("NVIDIA-H200", 8), node("NVIDIA-GB200", 0)];
     let around = Surroundings { nodes: nodes.into(), ..Surroundings::default() };
@@ -64,14 +68,14 @@ fn the_accelerator_is_found_where_it_is_stated() {
 }
 
 /// A node that offers GPUs, with this product label or none.
-fn gpu_node(name: &str, product: Option<&str>) -> Node {
-    let labels = product.map(|product| ("nvidia.com/gpu.product".to_owned(), product.to_owned()));
-    Node {
+fn gpu_node(name: &str, product: Option<&str>) -> Arc<Node> {
+    let labels = product.map(|product| ("nvidia.com/gpu.product", product));
+    Arc::new(Node {
         name: name.into(),
         labels: labels.into_iter().collect(),
         allocatable: [("nvidia.com/gpu".to_owned(), 8)].into(),
         schedulable: true,
-    }
+    })
 }
 
 #[test]

@@ -190,6 +190,117 @@ fn what_is_read_to_its_end_and_trains_nothing_is_left_alone() {
 }
 
 #[test]
+fn a_shells_options_are_read_as_the_shell_reads_them() {
+    for words in [
+        "bash -euo pipefail -c",
+        "bash -eo pipefail -c",
+        "/bin/bash -euxo pipefail -c",
+        "bash -ceuo pipefail",
+        "bash -ec -o pipefail",
+        "bash -lo pipefail -c",
+        "bash -o pipefail -o errexit -c",
+        "bash -oo pipefail errexit -c",
+        "bash -O extglob +o history -euo pipefail -c",
+        "bash +eo posix -c --",
+        "bash -login -c",
+        "bash --rcfile /x -euo pipefail -c",
+        "env bash -eo pipefail -c",
+        "sh -euo pipefail -c",
+        "zsh -eo pipefail -c",
+    ] {
+        let mut command: Vec<&str> = words.split(' ').collect();
+        command.push(LARGE);
+        let judgement = judged(&of_every_kind(&template(&json!(command))).swap_remove(1));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{words}: {}", judgement.message);
+    }
+    let written = format!("cat > /r.sh <<'EOF'\n{LARGE}\nEOF\nbash -euo pipefail /r.sh");
+    let judgement = judged(&of_every_kind(&script(&written)).swap_remove(1));
+    assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{}", judgement.message);
+}
+
+#[test]
+fn what_a_command_substitution_starts_is_judged() {
+    for text in [
+        format!("OUT=$({LARGE} 2>&1)\necho $OUT"),
+        format!("LOG=$({LARGE} | tail -1)"),
+        format!("LOG=\"$({LARGE} | tail -1)\""),
+        format!("LOG=`{LARGE} | tail -1`"),
+        format!("main() {{ local out; out=$({LARGE}); }}; main"),
+        format!("main() {{ local out=$({LARGE}); }}; main"),
+        format!("export OUT=$({LARGE})"),
+        format!("readonly OUT=\"$({LARGE})\""),
+        format!("echo \"done: $({LARGE})\""),
+        format!("A=(a $({LARGE}))"),
+        format!("for line in $({LARGE}); do echo $line; done"),
+        format!("f() {{ {LARGE}; }}; OUT=$(f)"),
+        format!("OUT=${{X:-$({LARGE})}}"),
+        format!("OUT=$(echo $({LARGE}))"),
+        format!("X=1 OUT=$({LARGE}) true"),
+        format!("cat <<EOF\n$({LARGE})\nEOF"),
+    ] {
+        let judgement = judged(&of_every_kind(&script(&text)).swap_remove(1));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{text}: {}", judgement.message);
+    }
+    // What only looks makes no training, and no benchmark, of what it stands in.
+    for look in
+        ["nvidia-smi -L | wc -l", "python -c 'import torch; print(torch.cuda.device_count())'", "date"]
+    {
+        let looks = script(&format!("N=$({look})\n/opt/start --gpus $N"));
+        let mut of_kinds = of_every_kind(&looks);
+        assert_eq!(judged(&of_kinds[1]).verdict, Verdict::NotTraining, "{look}");
+        assert_eq!(judged(&of_kinds.swap_remove(8)).verdict, Verdict::Unknown, "{look}");
+    }
+}
+
+#[test]
+fn a_script_that_is_written_and_copied_first_is_judged_wherever_it_is_started() {
+    let written = format!("cat > a.sh <<'EOF'\n{LARGE}\nEOF\n");
+    for text in [
+        format!("{written}cat a.sh | bash"),
+        format!("{written}cat a.sh 2>/dev/null | bash -s -- x"),
+        format!("{written}cat < a.sh | tee /tmp/log | bash -e"),
+        format!("{written}cp a.sh /x/b.sh; bash /x/b.sh"),
+        format!("{written}cp -f a.sh /x/; bash /x/a.sh"),
+        format!("{written}cp a.sh /x; bash /x/a.sh"),
+        format!("{written}mv a.sh b.sh; bash b.sh"),
+        format!("{written}ln -s a.sh b.sh && bash ./b.sh"),
+        format!("{written}cat a.sh > b.sh; sh b.sh"),
+        format!("{written}bash < a.sh"),
+        format!("{written}bash -euo pipefail -s -- a b < a.sh"),
+        format!("mkdir /s; echo '{LARGE}' > /s/a.sh; cp -r /s /t; bash /t/a.sh"),
+        format!("echo '{LARGE}' > /s/a.sh; cp /s/* /t/; bash /t/a.sh"),
+        format!("tee a.sh <<'EOF' >/dev/null\n{LARGE}\nEOF\nbash ./a.sh"),
+        format!("echo '{LARGE}' | tee a.sh; bash a.sh"),
+        format!("sudo tee /a.sh >/dev/null <<'EOF'\n{LARGE}\nEOF\nbash /a.sh"),
+        format!("printf '%s\\n' '#!/bin/bash' '{LARGE}' > a.sh; bash a.sh"),
+        format!("echo '#!/bin/bash' > a.sh; echo '{LARGE}' | tee -a a.sh; bash a.sh"),
+    ] {
+        let judgement = judged(&of_every_kind(&script(&text)).swap_remove(1));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{text}: {}", judgement.message);
+    }
+}
+
+#[test]
+fn what_bash_takes_and_the_grammar_does_not_is_no_error() {
+    for before in [
+        "ARCH=$(case $(uname -m) in x86_64) echo amd64;; *) echo arm64;; esac)",
+        "ARCH=\"$(case \"$A\" in\n  a|b) echo 1 ;;\n  *) echo 2 ;;\nesac)\"",
+        "for ((;;)); do break; done",
+        "for (( ; ; )); do break; done",
+        "for ((i=0;;i++)); do break; done",
+        "select x in a b; do echo $x; break; done",
+        "coproc P { cat; }",
+        "coproc { cat; }",
+    ] {
+        let judgement = judged(&of_every_kind(&script(&format!("{before}\n{LARGE}"))).swap_remove(1));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{before}: {}", judgement.message);
+        assert!(!judgement.warnings.iter().any(|line| line.starts_with("not read")), "{before}");
+    }
+    let inside = format!("coproc P {{ {LARGE}; }}; wait");
+    assert_eq!(judged(&of_every_kind(&script(&inside)).swap_remove(1)).verdict, Verdict::OutOfMemory);
+}
+
+#[test]
 fn groups_of_pods_behind_a_thousand_others_are_not_overlooked() {
     let empty = json!({"spec": {"containers": []}});
     let train = script(LARGE);
@@ -307,6 +418,19 @@ fn a_script_that_is_not_there_yet_is_unknown_where_config_maps_are_read() {
     let maps = Arc::make_mut(&mut around.config_maps);
     maps.add("team", "launch", [("run.sh".to_owned(), "vllm serve x".into())].into());
     assert_eq!(judged_among(&mounted, &around).verdict, Verdict::NotTraining);
+}
+
+#[test]
+fn a_configuration_file_that_cannot_be_read_is_a_gap() {
+    let mut around = config_maps_are_read();
+    let mut job = of_volume(&json!({"name": "v", "configMap": {"name": "launch"}}));
+    job["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["axolotl", "train", "/cfg/a.yaml"]);
+    for text in ["base_model: [", &format!("base_model: {}", "x".repeat(200_000))] {
+        let maps = Arc::make_mut(&mut around.config_maps);
+        maps.add("team", "launch", [("a.yaml".to_owned(), text.into())].into());
+        let judgement = judged_among(&job, &around);
+        assert_eq!((judgement.verdict, judgement.reason), (Verdict::Unknown, Reason::NotReadToEnd));
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! Nothing of them may be in anything that a judgement holds. Where all may be quoted, the same canaries are there: so
 //! the ways are read.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -96,6 +98,8 @@ fn config_map() -> Value {
                            "gradient_accumulation_steps": 929}"#,
             "run.sh": script,
             "trainer.sh": trainer,
+            "two.sh": format!("{trainer}\n{script}\n"),
+            "torn.sh": format!("{trainer}\nif canaryword 6151 then (\n"),
             "env.sh": format!("export P={MODEL} SEQ=6151 MBS=613\nstart() {{ {trainer}; }}\n"),
             "titan.toml": "[model]\nname = \"canaryword\"\nflavor = \"canaryword\"\n[training]\nseq_len = 6151\n\
                            local_batch_size = 613\n[parallelism]\ntensor_parallel_degree = 1009\n",
@@ -157,6 +161,10 @@ fn scripts() -> Vec<String> {
         "source /cfg/env.sh; start".to_owned(),
         "bash /cfg/run.sh".to_owned(),
         "cd /cfg && sh ./trainer.sh".to_owned(),
+        "bash /cfg/two.sh".to_owned(),
+        format!("{train} 2 {model} gpt2 --block_size 512; bash /cfg/two.sh"),
+        "bash /cfg/torn.sh".to_owned(),
+        "bash /cfg/canary-less.sh; bash $P.sh".to_owned(),
         "cp /cfg/run.sh /tmp/r.sh; bash /cfg/run.sh --lr 1".to_owned(),
         "bash -c \"$SCRIPT\"".to_owned(),
         "eval \"$SCRIPT\"".to_owned(),
@@ -371,6 +379,27 @@ fn runtimes(kind: &str) -> Vec<(String, Value)> {
             }),
         ),
         (
+            "files that are not there".into(),
+            changed(&|template| {
+                template["spec"]["volumes"] =
+                    json!([{"name": "v", "configMap": {"name": "canaryword-absent"}}]);
+                let container = &mut template["spec"]["containers"][0];
+                container["command"] = json!(["bash", "-c", "bash /canaryword/run.sh"]);
+                container["volumeMounts"] = json!([{"name": "v", "mountPath": "/canaryword"}]);
+            }),
+        ),
+        (
+            "several trainings".into(),
+            changed(&|template| {
+                let second = json!({
+                    "name": "canaryword-2", "resources": {"limits": {"nvidia.com/gpu": 929}},
+                    "command": ["torchrun", "run_clm.py", "--do_train", "--model_name_or_path", "gpt2"],
+                });
+                template["spec"]["initContainers"] = json!([second]);
+                template["spec"]["containers"][1] = second;
+            }),
+        ),
+        (
             "affinity".into(),
             changed(&|template| {
                 let term = json!({"matchExpressions": [{
@@ -414,7 +443,7 @@ fn a_runtimes_values_are_quoted_nowhere() {
     assert!(read > 60, "only {read} of the ways are read");
 }
 
-/// What TrainJobs say of their trainer.
+/// What `TrainJobs` say of their trainer.
 fn trainers() -> [Value; 4] {
     let own = json!([
         "torchrun",

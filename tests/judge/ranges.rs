@@ -1,5 +1,7 @@
 //! A number has the range of the spec's schema, wherever it is said.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
+
 use serde_json::{Map, Value, json};
 use weighbridge::judgement::Reason;
 use weighbridge::surroundings::Surroundings;

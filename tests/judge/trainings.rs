@@ -31,6 +31,7 @@ fn container(name: &str, script: &str, gpus: u64) -> Value {
     })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 fn template(containers: Value, init: Value) -> Value {
     json!({"spec": {
         "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
@@ -127,6 +128,47 @@ fn what_only_a_branch_starts_refuses_nothing_and_does_not_fit_in_silence() {
         of_script(&format!("if [ -f /data/x ]; then {small} --lr 1; fi\n{small}")).verdict,
         Verdict::Fits
     );
+}
+
+#[test]
+fn what_only_evaluates_generates_or_measures_is_no_training_of_a_general_kind() {
+    let evaluations: Vec<String> = (0..70).map(|task| format!("python eval.py --task {task}")).collect();
+    let evaluations = evaluations.join("\n");
+    for script in [
+        "torchrun --nproc_per_node=8 generate.py --ckpt_dir /m/llama-2-70b --max_seq_len 512",
+        "torchrun --nproc_per_node=8 evaluate.py --model /m --tasks mmlu",
+        "accelerate launch -m axolotl.cli.inference cfg.yaml",
+        "accelerate launch -m lm_eval --model hf --tasks mmlu",
+        "torchrun --help",
+        "accelerate launch -h",
+        "torchrun --nproc_per_node=8 -m pytest tests",
+        "torchrun --nproc_per_node=8 all_reduce_bench.py",
+        "torchrun --nproc_per_node=8 example_chat_completion.py --ckpt_dir /m --tokenizer_path /t",
+        "tune run --nproc_per_node 2 eleuther_eval --config eval.yaml",
+        &evaluations,
+    ] {
+        let judgement = of_script(script);
+        assert_eq!(judgement.verdict, Verdict::NotTraining, "{script}: {}", judgement.message);
+    }
+    for script in [
+        "torchrun own.py",
+        "torchrun benchmark.py",
+        "torchrun predict.py --train_batch_size 8",
+        "torchrun train.py --do_predict",
+        "torchrun run_clm.py --do_predict False",
+        "tune run full_finetune_distributed --config a",
+    ] {
+        assert_eq!(of_script(script).verdict, Verdict::Unknown, "{script}");
+    }
+    let behind = of_script(&format!("{evaluations}\n{}", gpt(80, 8192, 4096)));
+    assert_eq!(behind.verdict, Verdict::OutOfMemory, "{}", behind.message);
+}
+
+#[test]
+fn trainings_that_differ_in_nothing_that_decides_are_judged_as_one() {
+    let many: Vec<String> = (1..=40).map(|n| format!("{} --lr 1e-{n}", gpt(12, 1024, 1024))).collect();
+    let judgement = of_script(&many.join("\n"));
+    assert_eq!(judgement.verdict, Verdict::Fits, "{}", judgement.message);
 }
 
 #[test]
@@ -285,4 +327,195 @@ fn trainings_of_a_wrapper_do_not_share_their_accelerators() {
         }}));
     assert_eq!(accelerators(&judgement), Some("8"), "{}", judgement.message);
     assert_ne!(judgement.verdict, Verdict::Fits, "{}", judgement.message);
+}
+
+#[test]
+fn branches_that_differ_only_in_their_launcher_refuse_nothing() {
+    let of = |script: &str| judged(&job(&template(json!([container("main", script, 8)]), json!([])), 16));
+    let single = format!("torchrun --standalone --nproc_per_node=8 {LARGE}");
+    let several =
+        format!("torchrun --nnodes=16 --nproc_per_node=8 --node_rank=$R --master_addr=head {LARGE}");
+    assert_eq!(of(&single).verdict, Verdict::OutOfMemory, "{}", of(&single).message);
+    for script in [
+        format!("if [ \"$NNODES\" = 1 ]; then {single}; else {several}; fi"),
+        format!("if [ \"$NNODES\" != 1 ]; then {several}; else {single}; fi"),
+        format!(
+            "if [ -z \"$N\" ]; then {single}; else export PET_NNODES=16; torchrun --nproc_per_node=8 {LARGE}; fi"
+        ),
+        format!("[ -n \"$MULTI\" ] || {single}\n[ -n \"$MULTI\" ] && {several}"),
+        format!("case $NNODES in 1) {single};; *) {several};; esac"),
+        format!("one() {{ {single}; }}; all() {{ {several}; }}; if [ $N = 1 ]; then one; else all; fi"),
+        format!("if [ \"$NNODES\" != 1 ]; then exec {several}; fi\nexec {single}"),
+        format!("if [ \"$NNODES\" != 1 ]; then {several}; exit 0; fi\n{single}"),
+        format!("if [ \"$NNODES\" = 1 ]; then {single}; else bash /opt/several.sh; fi"),
+        format!("if [ \"$NNODES\" = 1 ]; then {single}; else torchrun --nnodes=16 own.py; fi"),
+    ] {
+        let judgement = of(&script);
+        assert_eq!(judgement.verdict, Verdict::Unknown, "{script}: {}", judgement.message);
+    }
+}
+
+#[test]
+fn branches_that_all_run_out_are_refused_and_those_that_all_fit_are_admitted_in_silence() {
+    let (small, large) = (gpt(12, 1024, 1024), gpt(80, 8192, 4096));
+    for (training, verdict) in [(&small, Verdict::Fits), (&large, Verdict::OutOfMemory)] {
+        for script in [
+            format!("if [ -d /out ]; then {training} --load /out; else {training}; fi"),
+            format!("if [ -d /out ]; then {training} --seq-length 512; else {training}; fi"),
+            format!("[ $RANK = 0 ] && {training} --tensorboard-dir /t || {training}"),
+            format!("if [ -d /out ]; then exec {training} --load /out; fi; {training}"),
+        ] {
+            let judgement = of_script(&script);
+            assert_eq!(judgement.verdict, verdict, "{script}: {}", judgement.message);
+            let says = |word: &str| judgement.warnings.iter().any(|line| line.contains(word));
+            assert!(verdict != Verdict::Fits || !says("trainings"), "{script}: {:?}", judgement.warnings);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_a_branch_writes_decides_nothing_outside_of_it() {
+    let train = "deepspeed --num_gpus 8 run_clm.py --model_name_or_path meta-llama/Llama-2-13b-hf --do_train \
+        --per_device_train_batch_size 1 --gradient_checkpointing --block_size 1024 --bf16 \
+        --attn_implementation flash_attention_2 --output_dir o --deepspeed ds.json";
+    let file = |stage: u64| {
+        format!(
+            "cat > ds.json <<'EOF'\n{{\"zero_optimization\":{{\"stage\":{stage}}},\"bf16\":{{\"enabled\":true}},\
+             \"train_micro_batch_size_per_gpu\":1}}\nEOF"
+        )
+    };
+    let (lean, large) = (file(3), file(0));
+    let expects = |script: String, verdict: Verdict| {
+        let judgement = of_script(&script);
+        assert_eq!(judgement.verdict, verdict, "{script}: {}", judgement.message);
+    };
+    expects(format!("{large}\n{train}"), Verdict::OutOfMemory);
+    expects(format!("if [ $Z = 3 ]; then\n{lean}\nfi\n{large}\n{train}"), Verdict::OutOfMemory);
+    expects(format!("if [ -d /data ]; then\n{large}\n{train}\nfi"), Verdict::OutOfMemory);
+    for script in [
+        format!("if [ $Z = 3 ]; then\n{lean}\nelse\n{large}\nfi\n{train}"),
+        format!("{lean}\nif [ $Z = 0 ]; then\n{large}\nfi\n{train}"),
+        format!("[ -f ds.json ] || {large}\n{train}"),
+        format!("case $Z in 3)\n{lean}\n;; *)\n{large}\n;; esac\n{train}"),
+        format!("if [ $Z = 3 ]; then cp /a/ds.json .; else\n{large}\nfi\n{train}"),
+        format!(
+            "{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > run.sh; else echo '{train}' > run.sh; fi\nbash run.sh"
+        ),
+        format!(
+            "{large}\nif [ $Z = 3 ]; then echo '{train} --lora_r 8' > /r.sh; else echo '{train}' > /r.sh; fi\n. /r.sh"
+        ),
+    ] {
+        expects(script, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn a_launch_may_meet_others_where_what_is_not_read_may_tell_it() {
+    let of = |container: Value| judged(&job(&template(json!([container]), json!([])), 16));
+    let launch = format!("torchrun --nproc_per_node=8 {LARGE}");
+    for before in [
+        ". /shared/env.sh\n",
+        "source /etc/profile.d/dist.sh\n",
+        "source $ENV_FILE\n",
+        "if [ -z $A ]; then echo export PET_NNODES=16 > /e.sh; else echo export A=1 > /e.sh; fi; . /e.sh\n",
+        "if [ -f /shared/env.sh ]; then . /shared/env.sh; fi\n",
+        "set -a; . /shared/env; set +a\n",
+        "eval $(python get_env.py)\n",
+        "eval \"$(python get_env.py)\"\n",
+        "eval `python get_env.py`\n",
+        "eval export $(cat /shared/env)\n",
+        "export $(cat /shared/env | xargs)\n",
+        "export $(grep -v '^#' .env)\n",
+        "declare -x $(cat /shared/env)\n",
+        "while IFS='=' read -r k v; do export $k=$v; done < /shared/env\n",
+        "for line in $(cat /shared/env); do export \"$line\"; done\n",
+        "env $(cat /shared/env) ",
+        "/workspace/launch.sh ",
+        "bash /opt/dist-entrypoint.sh ",
+        "sh -x ./wrap -- ",
+        "$WRAPPER ",
+        "exec /opt/launch ",
+        "docker-entrypoint.sh ",
+    ] {
+        let script = format!("{before}{launch}");
+        let mut main = container("main", &script, 8);
+        main["env"] = json!([{"name": "WRAPPER", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]);
+        let judgement = of(main);
+        assert_eq!(judgement.verdict, Verdict::Unknown, "{before}: {}", judgement.message);
+    }
+    let mut main = container("main", "", 8);
+    let words: Vec<&str> = launch.split_ascii_whitespace().collect();
+    (main["command"], main["args"]) = (json!(["/workspace/launch.sh"]), json!(words));
+    assert_eq!(of(main).verdict, Verdict::Unknown);
+    // What only sets up software tells nothing.
+    for before in [
+        "source /opt/venv/bin/activate; ",
+        ". /opt/conda/etc/profile.d/conda.sh; conda activate train; ",
+        "eval \"$(conda shell.bash hook)\"; ",
+        "export A=$(date); ",
+        "(. /shared/env.sh); ",
+        "read -r NAME < /shared/name; ",
+        "exec ",
+    ] {
+        let judgement = of(container("main", &format!("{before}{launch}"), 8));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{before}: {}", judgement.message);
+    }
+}
+
+#[test]
+fn one_pod_of_a_training_of_several_nodes_is_not_refused_for_its_own_accelerators() {
+    let pod = |script: &str| {
+        let template = template(json!([container("main", script, 8)]), json!([]));
+        json!({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]})
+    };
+    let alone = judged(&pod(&format!("torchrun --nproc_per_node=8 {LARGE}")));
+    assert_eq!(alone.verdict, Verdict::OutOfMemory, "{}", alone.message);
+    let several = "torchrun --nproc_per_node=8";
+    for launch in [
+        &format!("{several} --nnodes=16 --node_rank=0 --master_addr=head"),
+        &format!("{several} --nnodes=16 --node_rank=${{HOSTNAME##*-}} --master_addr=p-0.p"),
+        &format!("{several} --nnodes=1:16 --rdzv_endpoint=head:29500"),
+        &format!("{several} --nnodes=$NNODES --node_rank=$RANK --master_addr=p-0.p"),
+        &format!("{several} --nnodes $SKYPILOT_NUM_NODES --master_addr=$MASTER_ADDR"),
+        &format!("{several} --rdzv_backend=c10d --rdzv_endpoint=p-0.p:29500"),
+        &format!("PET_NNODES=16 {several}"),
+        &format!("MASTER_ADDR=head WORLD_SIZE=16 {several}"),
+        &"accelerate launch --num_machines 16 --num_processes 128 --main_process_ip head".to_owned(),
+        &"accelerate launch --num_machines $N --num_processes 128".to_owned(),
+        &"printf 'num_machines: 16\n' > a.yaml; accelerate launch --config_file a.yaml".to_owned(),
+        &"deepspeed --num_nodes 16 --no_ssh --node_rank 0 --master_addr head".to_owned(),
+        &"MASTER_ADDR=head WORLD_SIZE=128 RANK=3 python".to_owned(),
+    ] {
+        let script = format!("{launch} {LARGE}");
+        let template = template(json!([container("main", &script, 8)]), json!([]));
+        for object in [pod(&script), job(&template, 1)] {
+            let judgement = judged(&object);
+            assert_eq!(judgement.verdict, Verdict::Unknown, "{launch}: {}", judgement.message);
+            let said = judgement.warnings.iter().any(|line| line.starts_with("one pod of "));
+            assert!(said && judgement.missing.iter().any(|field| field == "accelerator.count"), "{launch}");
+        }
+    }
+    // Some of the pods, and one node.
+    let nodes = |nodes: u64| format!("{several} --nnodes={nodes} {LARGE}");
+    let some = judged(&job(&template(json!([container("main", &nodes(16), 4)]), json!([])), 2));
+    assert_eq!(some.verdict, Verdict::Unknown, "{}", some.message);
+    let said = "2 pods of 16: the launch counts on 16 nodes";
+    assert!(some.warnings.iter().any(|line| line == said), "{:?}", some.warnings);
+    for script in [
+        nodes(1),
+        format!("{several} --rdzv_endpoint=localhost:0 {LARGE}"),
+        format!("{} --distributed-backend nccl", gpt(80, 8192, 4096))
+            .replace("torchrun", "torchrun --nnodes=4"),
+    ] {
+        let judgement = judged(&pod(&script));
+        assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{script}: {}", judgement.message);
+    }
+    // A kind that tells its pods of each other has all of them.
+    let template = template(json!([container("pytorch", &nodes(16), 8)]), json!([]));
+    let judgement = judged(
+        &json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {
+            "Worker": {"replicas": 1, "template": template},
+        }}}),
+    );
+    assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{}", judgement.message);
 }

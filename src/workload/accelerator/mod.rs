@@ -145,7 +145,7 @@ fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Cata
         .iter()
         .filter(|node| node.allocatable.get(&request.resource).is_some_and(|count| *count > 0))
         .filter(|node| placement::admits(request.template, node))
-        .map(|node| of_labels(catalogue, |key| node.labels.get(key).map(String::as_str)))
+        .map(|node| of_labels(catalogue, |key| node.labels.get(key)))
         .map(|found| {
             let found = found?;
             Some(candidate(&found, catalogue, Source::Nodes { label: found.label.to_owned() }))

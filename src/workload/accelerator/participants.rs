@@ -11,10 +11,14 @@
 //! A launcher that starts processes in other pods (`mpirun`), and a command outside of any pod, has all of them. So has
 //! Ray. Of a group whose command says nothing it is not known whether it takes part; then the number with it is given
 //! beside the other, and nothing is refused that would fit with it.
+//!
+//! An object may be one of many: a Pod, or a Job, for each node. Where a launch counts on more nodes than there are pods,
+//! the others are objects of their own. Then nothing is refused that would fit among all nodes. A kind that tells its
+//! pods of each other has all of them.
 
 use super::Request;
 use crate::workload::command::{Launch, Target};
-use crate::workload::launch::{Rendezvous, nodes, serves};
+use crate::workload::launch::{Rendezvous, World, nodes, serves};
 
 /// The pods that take part.
 #[derive(Debug, Default)]
@@ -26,6 +30,9 @@ pub(in crate::workload) struct Participants<'a> {
     /// What to say of it.
     pub(in crate::workload) warning: Option<String>,
 }
+
+/// So many nodes a training has at most, where it is not known how many.
+const MOST_NODES: u64 = 1_024;
 
 /// Whether a group of pods takes part.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +55,49 @@ impl<'a> Participants<'a> {
 
     /// Of a training that a launch starts, one of these. All commands are read, or `has_gap`.
     pub(in crate::workload) fn of(
+        launch: Option<&Launch>,
+        launches: &[Launch],
+        requests: &[Request<'a>],
+        connects: bool,
+        has_gap: bool,
+    ) -> Self {
+        let known = Self::of_object(launch, launches, requests, connects, has_gap);
+        match launch.filter(|launch| !launch.reaches_others()) {
+            Some(launch) => known.among_others(launch, connects),
+            None => known,
+        }
+    }
+
+    /// With the pods of other objects that the launch counts on.
+    fn among_others(mut self, launch: &Launch, connects: bool) -> Self {
+        let own = |request: &&Request<'_>| launch.group.as_deref() == Some(request.path);
+        let Some(per_pod) = self.requests.iter().find(own).map(|request| request.per_pod) else {
+            return self;
+        };
+        let pods = self.requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?));
+        let Some(pods) = pods.filter(|pods| *pods > 0) else { return self };
+        let (nodes, warning) = match World::of(launch) {
+            // A kind that tells its pods of each other has all of them.
+            Some(World::Nodes(nodes)) if connects && nodes > pods => {
+                let doubt = format!("the launch counts on {nodes} nodes, but one pod asks for accelerators");
+                self.warning = self.warning.or((pods == 1).then_some(doubt));
+                return self;
+            }
+            Some(World::Nodes(nodes)) if nodes > pods => {
+                let pods = if pods == 1 { "one pod".to_owned() } else { format!("{pods} pods") };
+                (nodes, format!("{pods} of {nodes}: the launch counts on {nodes} nodes"))
+            }
+            Some(World::Unknown) if pods == 1 && !connects => {
+                (MOST_NODES, "one pod of several, perhaps: the launch counts on other nodes".to_owned())
+            }
+            _ => return self,
+        };
+        self.at_most = self.at_most.max(Some(per_pod.saturating_mul(nodes)));
+        self.warning = Some(warning);
+        self
+    }
+
+    fn of_object(
         launch: Option<&Launch>,
         launches: &[Launch],
         requests: &[Request<'a>],

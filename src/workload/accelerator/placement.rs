@@ -3,11 +3,9 @@
 //! A node selector asks for labels; a required node affinity is a list of terms of which one must hold, and a term a
 //! list of expressions that must all hold. Preferences decide nothing, and fields other than labels are not looked at.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use crate::surroundings::Node;
+use crate::surroundings::{Labels, Node};
 
 /// Terms and values that are looked at, at most.
 const MAX_TERMS: usize = 32;
@@ -66,8 +64,7 @@ pub(super) fn allowed(term: &Value) -> impl Iterator<Item = (&str, &str)> {
 /// Whether a pod of this template may be placed on a node, as far as labels decide.
 pub(super) fn admits(template: &Value, node: &Node) -> bool {
     let selected = template.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
-    let selected =
-        selected.into_iter().all(|(key, value)| node.labels.get(key).map(String::as_str) == value.as_str());
+    let selected = selected.into_iter().all(|(key, value)| node.labels.get(key) == value.as_str());
     let mut terms = terms(template).peekable();
     let term_holds = terms.peek().is_none()
         || all_terms(template).nth(MAX_TERMS).is_some()
@@ -75,8 +72,8 @@ pub(super) fn admits(template: &Value, node: &Node) -> bool {
     selected && term_holds
 }
 
-fn holds(expression: &Value, labels: &BTreeMap<String, String>) -> bool {
-    let label = text(expression, "key").and_then(|key| labels.get(key)).map(String::as_str);
+fn holds(expression: &Value, labels: &Labels) -> bool {
+    let label = text(expression, "key").and_then(|key| labels.get(key));
     let is_listed = |label: &str| values(expression).any(|value| value == label);
     let number = |text: &str| text.parse::<i64>().ok();
     let bound = values(expression).next().and_then(number);
@@ -100,8 +97,7 @@ mod tests {
     use super::*;
 
     fn node(labels: &[(&str, &str)]) -> Node {
-        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Node { labels, ..Node::default() }
+        Node { labels: labels.iter().copied().collect(), ..Node::default() }
     }
 
     #[test]

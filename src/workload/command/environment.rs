@@ -21,7 +21,7 @@ const MOST_VARIABLES: usize = 512;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, Option<String>>,
-    /// Whether there may be others: a ConfigMap gives some that is not known.
+    /// Whether there may be others: a ConfigMap gives some that is not known, or a script that is not read.
     pub(super) may_have_more: bool,
     /// A ConfigMap that gives some and is not there.
     pub(super) absent: Option<String>,
@@ -123,12 +123,15 @@ impl Environment {
     /// stays as it is.
     pub(super) fn expand(&self, text: &str, budget: &mut Budget) -> Word {
         let mut expanded = String::with_capacity(text.len());
-        let (mut known, mut rest) = (true, text);
+        let (mut known, mut rest, mut closes) = (true, text, true);
         while let Some(at) = rest.find('$') {
             let (before, dollar) = rest.split_at_checked(at).unwrap_or((rest, ""));
             expanded.push_str(before);
             let behind = dollar.get(1..).unwrap_or_default();
-            let name = behind.strip_prefix('(').and_then(|behind| behind.split_once(')'));
+            let opened = behind.strip_prefix('(').filter(|_| closes);
+            let name = opened.and_then(|behind| behind.split_once(')'));
+            // Where one is not closed, none behind it is. So the text is gone through once.
+            closes &= opened.is_none() || name.is_some();
             rest = match name {
                 _ if behind.starts_with('$') => {
                     expanded.push('$');
@@ -209,6 +212,13 @@ mod tests {
         assert!(!environment.may_have_more);
         let elsewhere = Environment::of(&container, &around, "other");
         assert!(elsewhere.may_have_more && elsewhere.get("KEY").is_none());
+    }
+
+    #[test]
+    fn a_text_of_many_openings_is_gone_through_once() {
+        let text = "$(".repeat(500_000);
+        let word = Environment::default().expand(&text, &mut Budget::new());
+        assert!(word.known && word.text == text);
     }
 
     #[test]

@@ -159,9 +159,13 @@ pub(super) fn doubling() -> Vec<String> {
         "echo x > /f\n".to_owned() + &"A=\"$A$A$A x\"; echo \"$A$A\" >> /f\n".repeat(300) + "python a.py";
     let branches =
         format!("{}torchrun a.py{}", "if a; then b=$b$b; ".repeat(20), "; else python b.py; fi".repeat(20));
-    [&doubling, recursive, &loops, evals, sources, &arrays, &shells, &appended, &branches]
-        .map(ToString::to_string)
-        .into()
+    let (openings, documents) = ("$(".repeat(400_000), "$(cat <<E\n".repeat(100_000));
+    [
+        &doubling, recursive, &loops, evals, sources, &arrays, &shells, &appended, &branches, &openings,
+        &documents,
+    ]
+    .map(ToString::to_string)
+    .into()
 }
 
 #[test]

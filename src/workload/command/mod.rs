@@ -55,10 +55,12 @@ pub(crate) struct Launch {
     pub(crate) environment: Environment,
     /// The files that it can read, as far as they are known.
     pub(crate) files: Files,
-    /// Whether it stands in a branch that may not be taken.
-    pub(crate) perhaps: bool,
+    /// The branches that it stands in, the outermost first: it is started only where all of them are taken.
+    pub(crate) branches: Vec<Branch>,
     /// Whether something before it was not read: it may start otherwise than it is read.
     pub(crate) behind_gap: bool,
+    /// Whether it reads a file that only a branch writes.
+    pub(crate) reads_of_branches: bool,
     /// How many accelerators its container asks for.
     pub(crate) accelerators: u64,
     /// Whether it stands in an init container.
@@ -83,6 +85,15 @@ pub(crate) struct Launcher {
     pub(crate) arguments: Arguments,
 }
 
+/// One of the ways that a script may go on at a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Branch {
+    /// Which decision it is.
+    pub(crate) decision: usize,
+    /// Which of its branches.
+    pub(crate) number: usize,
+}
+
 /// What is started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -101,6 +112,27 @@ impl Launch {
     /// The launcher of this name.
     pub(crate) fn launcher(&self, name: &str) -> Option<&Launcher> {
         self.launchers.iter().find(|launcher| launcher.name == name)
+    }
+
+    /// Whether it stands in a branch that may not be taken.
+    pub(crate) fn perhaps(&self) -> bool {
+        !self.branches.is_empty()
+    }
+
+    /// Whether it is not started where the other one is: they stand in different branches of one decision.
+    pub(crate) fn excludes(&self, other: &Self) -> bool {
+        let differs = |one: &Branch| {
+            other
+                .branches
+                .iter()
+                .any(|another| one.decision == another.decision && one.number != another.number)
+        };
+        self.branches.iter().any(differs)
+    }
+
+    /// Whether one of the two is started wherever the other one is.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        self.branches.starts_with(&other.branches) || other.branches.starts_with(&self.branches)
     }
 
     /// Whether it starts processes in other pods.

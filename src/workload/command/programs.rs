@@ -7,8 +7,11 @@ use super::{Word, basename};
 
 /// The shells.
 pub(super) const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
-/// Options of shells that take a value.
-pub(super) const SHELL: Options = Options::these("o O rcfile init-file startup-file");
+/// Long options of shells that take a value.
+pub(super) const SHELL: Options = Options::these("rcfile init-file startup-file emulate");
+/// Long options that bash also takes with one dash.
+pub(super) const SHELL_WORDS: &[&str] =
+    &["rcfile", "init-file", "login", "noprofile", "norc", "noediting", "posix", "restricted", "verbose"];
 /// Options of Python that take a value.
 pub(super) const PYTHON: Options = Options::these("W X check-hash-based-pycs");
 

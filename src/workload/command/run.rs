@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
 use super::options::{has_ending, plain};
-use super::programs::{PYTHON, SHELL, SHELLS, handed_on, is_aside, is_python, passed_on};
+use super::programs::{PYTHON, SHELL, SHELL_WORDS, SHELLS, handed_on, is_aside, is_python, passed_on};
 use super::wrappers::{self, starts_with};
-use super::{Arguments, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
-use crate::workload::files::{Files, absolute};
+use super::{Arguments, Branch, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell};
+use crate::workload::files::{File, Files, absolute};
 use crate::workload::gap::Gap;
+use crate::workload::launch::surely_trains_nothing;
 use crate::workload::source::Source;
 
 /// Words of a command that are read: fewer than a list of the object keeps.
@@ -31,17 +32,33 @@ pub(super) struct Budget {
     gap: Option<Gap>,
     /// How often something was not read.
     gaps: usize,
+    /// Decisions of scripts so far.
+    decisions: usize,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { bytes: 256 * 1024, statements: 4_000, scripts: 96 * 1024, tokens: 100_000, gap: None, gaps: 0 }
+        Self {
+            bytes: 256 * 1024,
+            statements: 4_000,
+            scripts: 96 * 1024,
+            tokens: 100_000,
+            gap: None,
+            gaps: 0,
+            decisions: 0,
+        }
     }
 
     /// Notes that something is not read.
     pub(super) fn leave_out(&mut self, gap: Gap) {
         self.gap.get_or_insert(gap);
         self.gaps += 1;
+    }
+
+    /// The number of a decision that is met.
+    pub(super) fn decision(&mut self) -> usize {
+        self.decisions += 1;
+        self.decisions
     }
 
     /// How often something was not read.
@@ -120,8 +137,8 @@ pub(super) struct Run<'p> {
     pub(super) launches: Vec<Launch>,
     /// What may still be spent.
     pub(super) budget: &'p mut Budget,
-    /// Branches, of which any may be taken, that it is in.
-    pub(super) branches: usize,
+    /// The branches that it is in, each of which may not be taken.
+    pub(super) branches: Vec<Branch>,
     /// A ConfigMap that gives variables and is not there.
     pub(super) absent_variables: Option<String>,
     /// How many gaps change nothing of what is started here: those of other containers and of other processes.
@@ -132,7 +149,15 @@ impl<'p> Run<'p> {
     /// A reading that has found nothing yet.
     pub(super) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
         let harmless = budget.gaps();
-        Self { place, files, launches: Vec::new(), budget, branches: 0, absent_variables: None, harmless }
+        Self {
+            place,
+            files,
+            launches: Vec::new(),
+            budget,
+            branches: Vec::new(),
+            absent_variables: None,
+            harmless,
+        }
     }
 
     /// Takes up what is missing of the environment that a command starts in.
@@ -178,7 +203,8 @@ impl<'p> Run<'p> {
             return self.budget.leave_out(Gap::Programs);
         }
         if let Some(wrapped) = wrappers::unwrap(words) {
-            let environment = shell::with(start.environment, wrapped.variables);
+            let mut environment = shell::with(start.environment, wrapped.variables);
+            environment.may_have_more |= wrapped.may_set_more;
             return self.command(wrapped.words, &start.deeper(&environment));
         }
         let Some((head, rest)) = words.split_first() else { return };
@@ -211,7 +237,7 @@ impl<'p> Run<'p> {
             if first.starts_with("#!") && first.contains("python") {
                 return self.found(Target::Script(head.text.clone()), rest, start);
             }
-            return shell::read(&file.text, rest, start, self);
+            return self.known_script(&file, rest, start);
         }
         if !is_aside(name) {
             self.hand_on(&head.text, rest, start);
@@ -221,7 +247,7 @@ impl<'p> Run<'p> {
     /// A command whose first word nobody knows: a wrapper perhaps, or nothing.
     fn of_unknown(&mut self, words: &[Word], rest: &[Word], start: &Start<'_>) {
         if handed_on(rest) == Some(0) {
-            self.command(rest, &start.deeper(start.environment));
+            self.wrapped(rest, start);
         } else {
             self.misses_variables();
             self.found(Target::Unknown, words, start);
@@ -314,34 +340,26 @@ impl<'p> Run<'p> {
     }
 
     fn shell(&mut self, words: &[Word], start: &Start<'_>) {
-        let mut at = 0;
-        while let Some(word) = words.get(at) {
-            let rest = words.get(at + 1..).unwrap_or_default();
-            let option = word.text.strip_prefix(['-', '+']);
-            match option {
-                Some("" | "-") | None => return self.shell_script(word, rest, start),
-                // `-c`, `-lc`, `-exc`: a script behind the options.
-                Some(letters) if !letters.starts_with('-') && letters.contains('c') => {
-                    let (script, arguments) = rest
-                        .split_at_checked(SHELL.operand(rest))
-                        .map_or((None, rest), |(_, r)| (r.first(), r.get(2..).unwrap_or_default()));
-                    if let Some(script) = script {
-                        shell::read(&script.text, arguments, start, self);
-                    }
-                    return;
-                }
-                Some(_) => at += SHELL.width(word).unwrap_or(1),
+        let (letters, rest) = shell_options(words);
+        match rest.split_first() {
+            // `bash -c SCRIPT NAME ARGUMENTS`: the script is the first word behind all options.
+            Some((script, rest)) if letters.contains('c') => {
+                shell::read(&script.text, rest.get(1..).unwrap_or_default(), start, self);
             }
-        }
-        if let Some(input) = &start.input {
-            shell::read(input, &[], start, self);
+            None if letters.contains('c') => {}
+            Some((file, rest)) if !letters.contains('s') => self.shell_script(file, rest, start),
+            _ => {
+                if let Some(input) = &start.input {
+                    shell::read(input, rest, start, self);
+                }
+            }
         }
     }
 
     fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
         let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
         match known.filter(|_| file.known) {
-            Some(known) => shell::read(&known.text, rest, start, self),
+            Some(known) => self.known_script(&known, rest, start),
             // `bash torchrun …` is no shell script either.
             None if file.known => self.hand_on(&file.text, rest, start),
             None => {
@@ -351,13 +369,34 @@ impl<'p> Run<'p> {
         }
     }
 
+    /// A script that is known. What it starts is open where only a branch writes it.
+    fn known_script(&mut self, file: &File, rest: &[Word], start: &Start<'_>) {
+        let (found, is_certain) = (self.launches.len(), file.is_certain_in(&self.branches));
+        shell::read(&file.text, rest, start, self);
+        self.leave_open(found, is_certain);
+    }
+
+    /// Leaves open what has been found from a place on, unless it is certain.
+    pub(super) fn leave_open(&mut self, found: usize, is_certain: bool) {
+        for launch in self.launches.iter_mut().skip(found).filter(|_| !is_certain) {
+            launch.reads_of_branches = true;
+            launch.behind_gap = true;
+        }
+    }
+
     /// A program that nobody knows: where it is handed a launcher's command, it runs that.
     fn hand_on(&mut self, path: &str, words: &[Word], start: &Start<'_>) {
         if let Some(command) = handed_on(words).and_then(|at| words.get(at..)) {
-            return self.command(command, &start.deeper(start.environment));
+            return self.wrapped(command, start);
         }
         self.misses(path, start.directory.as_deref());
         self.found(Target::Program(basename(path).to_owned()), words, start);
+    }
+
+    /// A command that a program runs of which nothing is known: it may set variables before.
+    fn wrapped(&mut self, command: &[Word], start: &Start<'_>) {
+        let environment = start.environment.clone().that_may_have_more(true);
+        self.command(command, &start.deeper(&environment));
     }
 
     /// Notes that a file of a ConfigMap is not there, or that it may be among the files that are not read.
@@ -378,34 +417,72 @@ impl<'p> Run<'p> {
         if self.is_full() {
             return self.budget.leave_out(Gap::Programs);
         }
-        self.launches.push(Launch {
+        let own = start.launchers.iter().flat_map(|launcher| launcher.arguments.words());
+        let words = own.chain(arguments).map(|word| word.text.as_str());
+        let files = self.files.seen_from(start.directory.as_deref());
+        let reads_of_branches = files.are_open_in(&self.branches, words);
+        let launch = Launch {
             place: self.place.to_owned(),
             group: None,
             launchers: start.launchers.clone(),
             target,
             arguments: Arguments::of(arguments.to_vec()),
             environment: start.environment.clone(),
-            files: self.files.seen_from(start.directory.as_deref()),
-            perhaps: self.branches > 0,
-            behind_gap: self.budget.gaps() > self.harmless,
+            files: files.certain_in(&self.branches),
+            branches: self.branches.clone(),
+            behind_gap: self.budget.gaps() > self.harmless || reads_of_branches,
+            reads_of_branches,
             accelerators: 0,
             init: false,
-        });
+        };
+        // Half of the places are kept for what may train.
+        if self.launches.len() < MOST_LAUNCHES / 2 || !surely_trains_nothing(&launch) {
+            self.launches.push(launch);
+        }
     }
 
     /// Keeps what is written into a file; none where nobody knows what.
     pub(super) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
         let source = Source::Written { place: self.place.to_owned() };
         let before = self.files.get(path);
+        let mut branches = self.branches.clone();
         let text = match (before, text) {
-            (Some(before), Some(text)) if append => Some(format!("{}{text}", before.text)),
+            (Some(before), Some(text)) if append => {
+                if before.branches.len() > branches.len() {
+                    branches.clone_from(&before.branches);
+                }
+                Some(format!("{}{text}", before.text))
+            }
             (_, text) => text,
         };
         match text.filter(|text| self.budget.bytes(text.len())) {
-            Some(text) => self.files.add(path, text.into(), source),
+            Some(text) => self.files.add_in(path, text.into(), source, &branches),
             None => self.files.remove(path),
         }
     }
+}
+
+/// The letters of a shell's options, and the words behind all of them.
+///
+/// Letters may be joined: `-euo pipefail -c`. Each `o` and each `O` takes an operand from the words behind.
+fn shell_options(words: &[Word]) -> (String, &[Word]) {
+    let (mut letters, mut at) = (String::new(), 0);
+    while let Some(word) = words.get(at) {
+        let Some(given) = word.text.strip_prefix(['-', '+']) else { break };
+        if matches!(given, "" | "-") {
+            at += 1;
+            break;
+        }
+        if given.starts_with('-') || SHELL_WORDS.contains(&given) {
+            at += SHELL.width(word).unwrap_or(1);
+            continue;
+        }
+        if word.text.starts_with('-') {
+            letters.push_str(given);
+        }
+        at += 1 + given.matches(['o', 'O']).count();
+    }
+    (letters, words.get(at..).unwrap_or_default())
 }
 
 impl<'e> Start<'e> {

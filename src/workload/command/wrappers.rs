@@ -99,9 +99,15 @@ static WRAPPERS: &[Wrapper] = &[
 pub(super) struct Wrapped<'w> {
     /// The variables that it sets before.
     pub(super) variables: Vec<(String, Word)>,
+    /// Whether it may set others.
+    pub(super) may_set_more: bool,
     /// The command.
     pub(super) words: &'w [Word],
 }
+
+/// Wrappers that set variables which stand elsewhere: an image's own script, a store of secrets.
+const SET_MORE: &[&str] =
+    &["entrypoint.sh", "docker-entrypoint.sh", "uid_entrypoint.sh", "doppler", "infisical"];
 
 /// What a wrapper runs; none where the command starts with no wrapper.
 pub(super) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
@@ -117,7 +123,12 @@ pub(super) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
     // `taskset -c 0-7 program`: the list of cores is the operand, whether as a mask or behind the switch.
     let rest = rest.get(wrapper.operands..)?;
     let rest = if rest.first().is_some_and(|word| word.text == "--") { rest.get(1..)? } else { rest };
-    Some(Wrapped { variables, words: rest })
+    let head = wrapper.head.first().copied().unwrap_or_default();
+    // `env $(cat file) program`: which variables these are is not known.
+    let before = behind.get(..behind.len() - rest.len()).unwrap_or_default();
+    let mut unknown = before.iter().filter(|word| !word.known && assignment(&word.text).is_none());
+    let may_set_more = SET_MORE.contains(&head) || (head == "env" && unknown.next().is_some());
+    Some(Wrapped { variables, may_set_more, words: rest })
 }
 
 /// Whether a program of this name may only run another one.

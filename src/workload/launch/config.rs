@@ -3,17 +3,23 @@
 //! A file that cannot be read is named in a warning and believed by nobody; one that is not known (it is in the image, on
 //! a volume) leaves open whatever it may say.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use super::said::Said;
 use crate::workload::command::{Arguments, Launch, basename};
 use crate::workload::files::File;
+use crate::workload::gap::Gap;
 use crate::workload::printable;
 use crate::workload::source::Source;
 
 /// What is read of a file at most.
 const MAX_BYTES: usize = 128 << 10;
+/// And of all files of an object.
+const MAX_BYTES_OF_ALL: usize = 384 << 10;
 /// How many words are looked at for a configuration.
 const MAX_POSITION: usize = 64;
 const MAX_ALIASED: usize = 4_000;
@@ -68,7 +74,7 @@ pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> O
     let path = path.trim();
     if path.starts_with('{') {
         let source = Source::Argument { place: launch.place.clone(), option: by.to_owned() };
-        return parsed(path, &source, said);
+        return parsed(&path.into(), &source, said);
     }
     let Some(file) = launch.files.meant(path) else {
         let warning =
@@ -105,18 +111,46 @@ pub(crate) fn of(file: &File, said: &mut Said) -> Option<Config> {
     parsed(&file.text, &file.source, said)
 }
 
-fn parsed(text: &str, source: &Source, said: &mut Said) -> Option<Config> {
-    match tree(text) {
+fn parsed(text: &Arc<str>, source: &Source, said: &mut Said) -> Option<Config> {
+    match said.trees.of(text) {
         Ok(tree) => Some(Config { source: source.clone(), tree }),
         Err(problem) => {
+            said.gap.get_or_insert(Gap::Configuration);
             said.warn(printable(&format!("{source} is not read: {problem}"), 120));
             None
         }
     }
 }
 
+/// The documents of one object's trainings, each read once, and no more bytes of them than these.
+#[derive(Clone, Debug)]
+pub(crate) struct Trees {
+    known: BTreeMap<Arc<str>, Result<Value, &'static str>>,
+    room: usize,
+}
+
+impl Default for Trees {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), room: MAX_BYTES_OF_ALL }
+    }
+}
+
+impl Trees {
+    fn of(&mut self, text: &Arc<str>) -> Result<Value, &'static str> {
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        let is_too_much = text.len() > self.room;
+        let read = if is_too_much { Err(ALL_TOO_LARGE) } else { tree(text) };
+        self.room = self.room.saturating_sub(text.len());
+        self.known.insert(text.clone(), read.clone());
+        read
+    }
+}
+
 /// Why a document is not read. None of it tells anything of what the document holds.
 const TOO_LARGE: &str = "it is too large";
+const ALL_TOO_LARGE: &str = "all files are too large together";
 const NO_KEYS: &str = "it has no keys";
 const NO_DOCUMENT: &str = "it is neither YAML, JSON nor TOML that can be read";
 
@@ -126,7 +160,7 @@ pub(crate) fn is_about_a_file(warning: &str, config_maps: &[String]) -> bool {
         warning.strip_prefix("ConfigMap ")?.strip_prefix(name.as_str())?.strip_prefix(" key ")
     };
     let told = config_maps.iter().find_map(of).and_then(|rest| rest.split_once(" is not read: "));
-    told.is_some_and(|(_, why)| [TOO_LARGE, NO_KEYS, NO_DOCUMENT].contains(&why))
+    told.is_some_and(|(_, why)| [TOO_LARGE, ALL_TOO_LARGE, NO_KEYS, NO_DOCUMENT].contains(&why))
 }
 
 /// A document as a tree of keys; the problem names nothing of what it holds.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::said::Strength;
-use super::{read, trainings};
+use super::{Trees, read, trainings};
 use crate::workload::command::Launch;
 
 /// What all readers together say of a launch: a line a field, with its source; then what is doubtful.
 pub(super) fn told(launch: Launch) -> String {
     let launches = [Launch { place: "container trainer".into(), ..launch }];
     let (trainings, _) = trainings(&launches);
-    let mut said = read(trainings.first().unwrap(), &launches, &[]);
+    let mut said = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
     said.offers.sort_by(|a, b| (&a.field, a.strength).cmp(&(&b.field, b.strength)));
     let mut told = String::new();
     let mut fields = BTreeSet::new();

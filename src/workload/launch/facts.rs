@@ -121,16 +121,21 @@ pub(in crate::workload) fn nodes(launch: &Launch) -> Option<u64> {
     said.nodes
 }
 
-/// Whether the launch's launcher is told of several nodes; none where it is told of no number.
-pub(super) fn several_nodes(launch: &Launch) -> Option<bool> {
+/// What the launch's launcher is told of the number of nodes, nothing where that is not known; none where it is told of
+/// no number.
+pub(super) fn told_nodes(launch: &Launch) -> Option<&str> {
     let (facts, launcher) = innermost(launch)?;
-    let several = |value: Option<&str>| !value.is_some_and(|value| matches!(value.trim(), "1" | "1:1"));
     if let Some(option) = facts.nodes.iter().find(|option| launcher.arguments.has(option)) {
-        return Some(several(launcher.arguments.value(option)));
+        return Some(launcher.arguments.value(option).unwrap_or_default());
     }
     let variable = facts.nodes_variable?;
     let given = launch.environment.iter().find(|(name, _)| *name == variable)?;
-    Some(several(given.1))
+    Some(given.1.unwrap_or_default())
+}
+
+/// Whether the launch's launcher is told of several nodes; none where it is told of no number.
+pub(super) fn several_nodes(launch: &Launch) -> Option<bool> {
+    told_nodes(launch).map(|told| !matches!(told.trim(), "1" | "1:1"))
 }
 
 /// Reads what the launch's launcher says.
@@ -205,7 +210,8 @@ pub(super) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> 
     if let (Some(pods), Some(_), Some(nodes), Some(option)) =
         (pods(requests), of_group, said.nodes, name(facts.nodes))
         && pods != nodes
-        && pods > 0
+        // One pod of several is an object of its own.
+        && pods > 1
     {
         doubts.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
     }

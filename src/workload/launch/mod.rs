@@ -44,14 +44,16 @@ mod training_arguments;
 mod uncovered;
 mod variables;
 
-pub(crate) use config::is_about_a_file;
+pub(crate) use config::{Trees, is_about_a_file};
 pub(super) use facts::nodes;
 pub(super) use program::{Program, bytes, program, serves};
-pub(super) use rendezvous::Rendezvous;
+pub(super) use rendezvous::{Rendezvous, World};
 pub(crate) use said::{Offered, Said};
+pub(super) use uncovered::surely_trains_nothing;
 
 use super::accelerator::Request;
 use super::command::Launch;
+use super::gap::Gap;
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -96,8 +98,8 @@ pub fn frameworks() -> impl Iterator<Item = &'static str> {
     READERS.iter().map(|reader| reader.name)
 }
 
-/// Trainings of one object that are judged, at most.
-const MOST_TRAININGS: usize = 16;
+/// Trainings of one object that are read, at most. Of those fewer are judged: most differ in nothing that decides.
+const MOST_TRAININGS: usize = 64;
 
 /// One training among the launches.
 #[derive(Clone)]
@@ -106,14 +108,14 @@ pub(super) struct Training<'l> {
     pub(super) launch: Option<&'l Launch>,
     /// Who reads it.
     readers: Vec<&'static Reader>,
-    /// Whether it is only one of several branches that differ.
-    alternatives: bool,
-    /// Whether a branch may start it beside what is surely started.
+    /// Whether a branch may start it, and what is started otherwise differs.
     pub(super) perhaps: bool,
+    /// Whether all that the other branches start is judged as well.
+    pub(super) alternative: bool,
 }
 
 impl<'l> Training<'l> {
-    const NONE: Self = Self { launch: None, readers: Vec::new(), alternatives: false, perhaps: false };
+    const NONE: Self = Self { launch: None, readers: Vec::new(), perhaps: false, alternative: false };
 
     fn of(launch: &'l Launch, readers: Vec<&'static Reader>) -> Self {
         Self { launch: Some(launch), readers, ..Self::NONE }
@@ -126,7 +128,7 @@ impl<'l> Training<'l> {
                 && launch.launchers == other.launchers
                 && launch.arguments == other.arguments
                 && launch.accelerators == other.accelerators
-                && launch.perhaps == other.perhaps
+                && launch.perhaps() == other.perhaps()
                 && launch.behind_gap == other.behind_gap
                 && launch.environment == other.environment
                 && launch.files == other.files
@@ -137,7 +139,7 @@ impl<'l> Training<'l> {
 /// The trainings among the launches, and whether there are more than are judged.
 ///
 /// Each launch that a reader recognises is one, and each that has a launcher. One that is surely started comes before
-/// one that a branch may start. Where only branches start any, and they differ, the estimate covers none. What trains
+/// one that a branch may start. Where only branches start any, and they differ, each is one of several. What trains
 /// nothing counts only where nothing else is there; so does a launcher in a branch whose program nobody recognises. A
 /// container that asks for no accelerators counts only where no other starts a training.
 pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
@@ -148,7 +150,7 @@ pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
         .map(|launch| Training::of(launch, readers(launch)))
         .partition(|training| !training.readers.is_empty());
     let aside = |training: &Training<'_>| training.launch.is_some_and(uncovered::trains_nothing);
-    let perhaps = |training: &Training<'_>| training.launch.is_some_and(|launch| launch.perhaps);
+    let perhaps = |training: &Training<'_>| training.launch.is_some_and(Launch::perhaps);
     // What trains comes before what prepares it, and what is surely started before what a branch may start.
     recognised.sort_by_key(|training| (aside(training), perhaps(training)));
     // Of a program that nobody knows the launcher is believed, whatever is started beside it.
@@ -157,18 +159,13 @@ pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
         recognised.retain(|training| !aside(training));
     }
     let mut recognised = recognised.into_iter();
-    let Some(mut first) = recognised.next() else {
+    let Some(first) = recognised.next() else {
         let launched = launches.iter().find(|launch| launched(launch));
         return (vec![launched.map_or(Training::NONE, |launch| Training::of(launch, Vec::new()))], false);
     };
-    let told = |training: &Training<'_>| training.launch.map(|l| (l.target.clone(), l.arguments.clone()));
-    if perhaps(&first) && recognised.clone().any(|other| told(&other) != told(&first)) {
-        first.alternatives = true;
-        return (vec![first], false);
-    }
     let unknown = others
         .into_iter()
-        .filter(|training| training.launch.is_some_and(|launch| launched(launch) && !launch.perhaps));
+        .filter(|training| training.launch.is_some_and(|launch| launched(launch) && !launch.perhaps()));
     let mut all = vec![first];
     for mut training in recognised.filter(|training| !aside(training)).chain(unknown) {
         training.perhaps = perhaps(&training);
@@ -182,15 +179,43 @@ pub(super) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
     if all.iter().any(asks) {
         all.retain(asks);
     }
+    settle_branches(&mut all, launches);
     let more = all.len() > MOST_TRAININGS;
     all.truncate(MOST_TRAININGS);
     (all, more)
 }
 
+/// Decides of trainings that only branches start whether one of them is sure: the only one, where no other branch
+/// starts anything.
+fn settle_branches(trainings: &mut [Training<'_>], launches: &[Launch]) {
+    let known: Vec<&Launch> = trainings.iter().filter_map(|training| training.launch).collect();
+    if !known.first().is_some_and(|first| first.perhaps()) {
+        return;
+    }
+    let is_elsewhere = |other: &Launch| {
+        let differs = |launch: &&Launch| {
+            launch.excludes(other) || (!other.launchers.is_empty() && !launch.is_beside(other))
+        };
+        other.perhaps() && known.iter().all(differs) && !trainings.iter().any(|training| training.is(other))
+    };
+    let elsewhere = launches.iter().any(is_elsewhere);
+    let several = known.len() > 1;
+    for training in trainings {
+        training.perhaps = (elsewhere || several) && training.launch.is_some_and(Launch::perhaps);
+        training.alternative = training.perhaps && !elsewhere;
+    }
+}
+
 /// What a training's launch says, among all launches and the requests of the pods that take part.
-pub(super) fn read(training: &Training<'_>, launches: &[Launch], requests: &[Request<'_>]) -> Said {
+pub(super) fn read(
+    training: &Training<'_>,
+    launches: &[Launch],
+    requests: &[Request<'_>],
+    trees: &mut Trees,
+) -> Said {
     let Some(launch) = training.launch else { return Said::default() };
-    let mut said = Said { place: launch.place.clone(), ..Said::default() };
+    let trees_of_all = std::mem::take(trees);
+    let mut said = Said { place: launch.place.clone(), trees: trees_of_all, ..Said::default() };
     facts::read(launch, &mut said);
     for reader in &training.readers {
         (reader.read)(launch, &mut said);
@@ -204,10 +229,11 @@ pub(super) fn read(training: &Training<'_>, launches: &[Launch], requests: &[Req
     said.warnings.extend(doubts);
     said.warnings.extend(facts::own_doubts(launch, requests));
     complete::leave_open(&mut said);
-    if training.alternatives {
-        said.beyond = said.beyond.or(Some(WHICH_BRANCH));
+    if launch.reads_of_branches {
+        said.gap.get_or_insert(Gap::Branches);
     }
     stored_quantized(&mut said);
+    *trees = std::mem::take(&mut said.trees);
     said
 }
 
@@ -242,13 +268,21 @@ mod tests {
     const LARGE: &str = "torchrun run_clm.py --do_train --model_name_or_path meta-llama/Llama-3.1-70B";
     const SMALL: &str = "torchrun run_clm.py --do_train --model_name_or_path gpt2";
 
+    /// The trainings of a script: whether a branch may start each, and whether the others are judged as well.
+    fn branches(script: &str) -> Vec<(bool, bool)> {
+        let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
+        let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
+        let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;
+        trainings(&launches).0.iter().map(|training| (training.perhaps, training.alternative)).collect()
+    }
+
     /// The model that a script's training is read to have, and why it is not covered.
     fn of_script(script: &str) -> (String, Option<&'static str>) {
         let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
         let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
         let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;
         let (trainings, _) = trainings(&launches);
-        let said = read(trainings.first().unwrap(), &launches, &[]);
+        let said = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
         let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
         (name.to_owned(), said.beyond)
     }
@@ -260,11 +294,24 @@ mod tests {
             format!("case $SIZE in large) {LARGE};; *) {SMALL};; esac"),
             format!("[ -f /data/x ] && {LARGE}; [ -f /data/x ] || {SMALL}"),
         ] {
-            assert_eq!(
-                of_script(&script).1,
-                Some("which of several branches is taken is not known"),
-                "{script}"
-            );
+            assert_eq!(branches(&script), [(true, true), (true, true)], "{script}");
+        }
+    }
+
+    #[test]
+    fn a_training_is_not_sure_where_another_branch_starts_something_else() {
+        for (script, perhaps) in [
+            (format!("if [ -f /data/x ]; then {LARGE}; fi"), false),
+            (format!("if [ -f /data/x ]; then {LARGE}; else {LARGE}; fi"), false),
+            (format!("if [ -f /data/x ]; then python convert.py; {LARGE}; fi"), false),
+            (format!("if [ -f /data/x ]; then echo usage; exit 1; fi; {LARGE}"), false),
+            (format!("if [ -f /data/x ]; then {LARGE}; else /opt/other.sh; fi"), true),
+            (format!("case $A in a) {LARGE};; *) python -m serve;; esac"), true),
+            (format!("if [ -f /data/x ]; then exec /opt/other.sh; fi; {LARGE}"), true),
+            (format!("[ -f /data/x ] && exec torchrun own.py; {LARGE}"), true),
+            (format!("[ -f /data/x ] || {LARGE}; [ -f /data/x ] && torchrun own.py"), true),
+        ] {
+            assert_eq!(branches(&script), [(perhaps, false)], "{script}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether what the pods run is training, a benchmark, or anything else: from the launches that their commands come to.
 //!
 //! A launcher that people start training with says so, a program that does nothing else, and what a framework's reader
-//! recognises. An inference server is none, whatever starts it.
+//! recognises. An inference server is none, whatever starts it; nor is what evaluates, generates or converts.
 //!
 //! Scripts look at the hardware before they train (`nvidia-smi && python train.py`), and pods have containers that watch
 //! it: beside a Python program, a benchmark is none.
@@ -166,9 +166,11 @@ fn of(launch: &Launch) -> Program {
         Program::Other
     } else if BENCHMARKS.contains(&name) && !launch.init {
         Program::Benchmark
-    } else if is_launched
-        || TRAINERS.contains(&name)
-        || (READERS.iter().any(|reader| (reader.recognises)(launch)) && !uncovered::trains_nothing(launch))
+    } else if !uncovered::surely_trains_nothing(launch)
+        && (is_launched
+            || TRAINERS.contains(&name)
+            || (READERS.iter().any(|reader| (reader.recognises)(launch))
+                && !uncovered::trains_nothing(launch)))
     {
         Program::Launcher
     } else if python {
@@ -252,6 +254,8 @@ mod tests {
             json!(["tritonserver", "--model-repository=/m"]),
             json!(["echo", "torchrun"]),
             json!(["accelerate", "config"]),
+            json!(["torchrun", "--help"]),
+            json!(["tune", "run", "eleuther_eval", "--config", "a"]),
             json!([]),
             json!("torchrun"),
         ] {

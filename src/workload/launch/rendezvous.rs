@@ -10,7 +10,8 @@
 //! | the environment | `PET_NNODES`, `PET_RDZV_ENDPOINT`; `MASTER_ADDR` with `WORLD_SIZE` |
 //! | the launcher itself | `mpirun`, `srun` and their like; a hostfile |
 //!
-//! One node is no rendezvous, and neither is this host.
+//! One node is no rendezvous, and neither is this host. Where a script or a wrapper that is not read may set variables,
+//! they may meet.
 
 use super::{facts, settings};
 use crate::workload::command::{Arguments, Launch};
@@ -24,6 +25,32 @@ pub(in crate::workload) enum Rendezvous {
     Perhaps,
     /// They surely do not.
     None,
+}
+
+/// The nodes that a launch counts on, where these may be several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::workload) enum World {
+    /// So many, at most.
+    Nodes(u64),
+    /// How many is not known.
+    Unknown,
+}
+
+impl World {
+    /// What a launch is told; none where it is told of no other node.
+    pub(in crate::workload) fn of(launch: &Launch) -> Option<Self> {
+        let given =
+            facts::told_nodes(launch).or_else(|| program_nodes(launch)).or_else(|| file_nodes(launch));
+        if let Some(given) = given {
+            // Of a range (`--nnodes=1:4`) the most.
+            let most = given.rsplit(':').next().and_then(|most| most.trim().parse::<u64>().ok());
+            return most.map_or(Some(Self::Unknown), |most| (most > 1).then_some(Self::Nodes(most)));
+        }
+        let processes = launch.environment.get("WORLD_SIZE");
+        let is_elsewhere = (by_environment(launch) && processes != Some("1"))
+            || launch.launchers.last().is_some_and(|launcher| meets_elsewhere(&launcher.arguments));
+        is_elsewhere.then_some(Self::Unknown)
+    }
 }
 
 /// Options of launchers that give a place to meet.
@@ -47,7 +74,7 @@ impl Rendezvous {
         }
         // A program that nothing launches finds the others by its own ways, or is one process.
         let Some(launcher) = launch.launchers.last() else { return Self::Given };
-        if PLACES.iter().any(|option| launcher.arguments.value(option).is_some_and(is_elsewhere)) {
+        if meets_elsewhere(&launcher.arguments) {
             return Self::Given;
         }
         let is_known = launcher.arguments.words().iter().all(|word| word.known);
@@ -63,10 +90,28 @@ impl Rendezvous {
 
 /// The program itself is told of nodes.
 fn by_program(launch: &Launch) -> bool {
+    program_nodes(launch).is_some_and(|value| value != "1")
+}
+
+/// What the program is told of the number of nodes, nothing where that is not known. Of several that say it, one that
+/// says more than one node.
+fn program_nodes(launch: &Launch) -> Option<&str> {
     let options = NODES.iter().filter(|option| launch.arguments.has(option));
-    let given = options.map(|option| launch.arguments.value(option));
+    let given = options.map(|option| launch.arguments.value(option).unwrap_or_default());
     let overridden = NODES_OVERRIDDEN.iter().filter_map(|key| launch.arguments.overridden(key));
-    given.chain(overridden.map(Some)).any(|value| value != Some("1"))
+    given.chain(overridden).max_by_key(|value| *value != "1")
+}
+
+/// What a configuration file of accelerate's says of the number of machines.
+fn file_nodes(launch: &Launch) -> Option<&str> {
+    let path = launch.launchers.last()?.arguments.value("--config_file")?;
+    let mut lines = launch.files.meant(path)?.text.lines();
+    lines.find_map(|line| line.trim().strip_prefix("num_machines:"))
+}
+
+/// A launcher is told to meet others on another host.
+fn meets_elsewhere(arguments: &Arguments) -> bool {
+    PLACES.iter().any(|option| arguments.value(option).is_some_and(is_elsewhere))
 }
 
 fn by_environment(launch: &Launch) -> bool {

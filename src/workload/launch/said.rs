@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use super::config::Trees;
+use crate::workload::gap::Gap;
 use crate::workload::provenance::Provenance;
 use crate::workload::source::Source;
 use crate::workload::{complaint, printable, what_if};
@@ -60,6 +62,10 @@ pub(crate) struct Said {
     pub(crate) unsaid: Vec<(&'static str, Value)>,
     /// Fields of which something is said that is not understood: no default holds for them.
     pub(crate) unread: Vec<&'static str>,
+    /// What was not read.
+    pub(crate) gap: Option<Gap>,
+    /// The configuration files that are read already.
+    pub(crate) trees: Trees,
 }
 
 impl Said {

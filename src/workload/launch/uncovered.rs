@@ -48,6 +48,7 @@ const WORDS: &[(&str, &str)] = &[
 
 /// Words of the names of programs that train nothing, unless another word says that they do.
 const ASIDE: &[&str] = &[
+    "completion",
     "convert",
     "eval",
     "evaluate",
@@ -58,8 +59,28 @@ const ASIDE: &[&str] = &[
     "inference",
     "predict",
     "preprocess",
+    "pytest",
     "serve",
     "server",
+];
+/// Words of the names of programs that measure, and of what they measure: of the hardware, no training.
+const MEASURES: &[&str] = &["bench", "benchmark", "benchmarks", "perf", "bandwidth", "latency", "test"];
+const HARDWARE: &[&str] = &[
+    "allgather",
+    "allreduce",
+    "bandwidth",
+    "collective",
+    "collectives",
+    "comm",
+    "comms",
+    "gemm",
+    "hccl",
+    "latency",
+    "matmul",
+    "nccl",
+    "p2p",
+    "rccl",
+    "reduce",
 ];
 const TRAINS: &[&str] =
     &["train", "trainer", "training", "pretrain", "finetune", "finetuning", "sft", "tune"];
@@ -97,26 +118,66 @@ pub(super) fn read(launch: &Launch, said: &mut Said) {
     said.beyond = said.beyond.or_else(|| why(launch));
 }
 
-/// Whether it surely trains nothing.
+/// Whether it trains nothing, as far as its name and its flags tell.
 pub(super) fn trains_nothing(launch: &Launch) -> bool {
     why(launch) == Some(NOTHING)
 }
 
-fn why(launch: &Launch) -> Option<&'static str> {
-    let name = match &launch.target {
+/// Whether it surely trains nothing: its name says so and no option speaks of training, or it is only asked for its help.
+pub(crate) fn surely_trains_nothing(launch: &Launch) -> bool {
+    if !trains_nothing(launch) {
+        return false;
+    }
+    let arguments = &launch.arguments;
+    let name = name(launch);
+    let is_off = |option: &str| matches!(arguments.value(option), Some("false" | "False" | "0" | "no"));
+    let is_on = |option: &str| arguments.has(option) && !is_off(option);
+    let by_name = is_aside(recipe(launch)) && !speaks_of_training(launch);
+    let by_flag =
+        is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
+    is_asked(launch) || arguments.has("help") || by_name || by_flag
+}
+
+/// Whether an option is one of training: `--do_train`, `--train_batch_size`, `--lr`.
+fn speaks_of_training(launch: &Launch) -> bool {
+    let mut words = launch.arguments.words().iter().filter(|word| word.text.starts_with('-'));
+    words.any(|word| {
+        let option = word.text.trim_start_matches('-').split('=').next().unwrap_or_default();
+        let option = option.replace('-', "_");
+        matches!(option.as_str(), "lr" | "learning_rate" | "epochs" | "num_epochs")
+            || option.split(['_', '.']).any(|part| part == "train")
+    })
+}
+
+/// The name of what is started.
+fn name(launch: &Launch) -> &str {
+    match &launch.target {
         Target::Script(path) => basename(path).trim_end_matches(".py"),
         Target::Module(module) => module.rsplit('.').next().unwrap_or_default(),
         Target::Program(program) => program,
         Target::Unknown => "",
-    };
-    let subcommand = match &launch.target {
+    }
+}
+
+/// What stands behind a program's name.
+fn subcommand(launch: &Launch) -> &str {
+    match &launch.target {
         Target::Program(_) => launch.arguments.words().first().map_or("", |word| word.text.as_str()),
         _ => "",
-    };
-    let by_name = [name, subcommand].into_iter().find_map(of_name);
+    }
+}
+
+/// The name that tells what is done: recipes of torchtune stand behind it.
+fn recipe(launch: &Launch) -> &str {
+    if name(launch) == "tune run" { subcommand(launch) } else { name(launch) }
+}
+
+fn why(launch: &Launch) -> Option<&'static str> {
+    let name = name(launch);
+    let by_name = [name, subcommand(launch)].into_iter().find_map(of_name);
     let evaluates = launch.arguments.has("do_predict")
         || (launch.arguments.has("do_eval") && name.starts_with("run_") && !name.contains("sft"));
-    if is_aside(name) || (evaluates && !launch.arguments.has("do_train")) {
+    if is_asked(launch) || is_aside(recipe(launch)) || (evaluates && !launch.arguments.has("do_train")) {
         return Some(NOTHING);
     }
     by_name.or_else(|| FLAGS.iter().find(|(flag, _)| launch.arguments.has(flag)).map(|(_, why)| *why))
@@ -128,13 +189,19 @@ pub(super) fn of_name(name: &str) -> Option<&'static str> {
     words.find_map(|word| WORDS.iter().find(|(told, _)| told.eq_ignore_ascii_case(word)).map(|(_, why)| *why))
 }
 
+/// Whether a launcher starts nothing and is asked for its help or its version.
+fn is_asked(launch: &Launch) -> bool {
+    let asks = |option: &str| launch.launchers.iter().any(|launcher| launcher.arguments.has(option));
+    launch.target == Target::Unknown && ["help", "h", "version"].into_iter().any(asks)
+}
+
 /// Whether a name is that of a program that trains nothing.
 fn is_aside(name: &str) -> bool {
     let has = |told: &[&str]| {
         let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
         words.any(|word| told.iter().any(|told| told.eq_ignore_ascii_case(word)))
     };
-    has(ASIDE) && !has(TRAINS)
+    (has(ASIDE) || (has(MEASURES) && has(HARDWARE))) && !has(TRAINS)
 }
 
 #[cfg(test)]
@@ -162,6 +229,16 @@ mod tests {
             ("llamafactory-cli train --stage sft --do_predict", Some(NOTHING)),
             ("torchrun train.py --help", Some(NOTHING)),
             ("torchrun train_and_eval.py --lr 1", None),
+            ("torchrun --help", Some(NOTHING)),
+            ("accelerate launch -h", Some(NOTHING)),
+            ("torchrun --nproc_per_node 8", None),
+            ("torchrun -m pytest tests", Some(NOTHING)),
+            ("torchrun all_reduce_bench.py", Some(NOTHING)),
+            ("torchrun benchmark.py", None),
+            ("torchrun test_reduce_train.py", None),
+            ("torchrun example_chat_completion.py --ckpt_dir a", Some(NOTHING)),
+            ("tune run eleuther_eval --config a", Some(NOTHING)),
+            ("tune run full_finetune_distributed --config eval", None),
             ("trl sft --model_name_or_path a", None),
         ] {
             let words: Vec<_> = command.split_whitespace().collect();

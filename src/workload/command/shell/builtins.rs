@@ -1,5 +1,6 @@
 //! The shell's own commands that set what it knows, and those whose output is plain.
 
+use super::super::basename;
 use super::super::text::Text;
 use super::super::wrappers::is_name;
 use super::variables::{State, Value};
@@ -20,6 +21,10 @@ pub(super) fn declare(words: &[Text], state: &mut State) {
         let (name, value) =
             shown.split_once('=').map_or((shown.as_str(), None), |(name, value)| (name, Some(value)));
         if !is_name(name) {
+            // `export $(cat file)`: which variables these are is not known.
+            if word.as_known().is_none() {
+                state.leave_variables_open();
+            }
             continue;
         }
         if let Some(value) = value {
@@ -30,6 +35,30 @@ pub(super) fn declare(words: &[Text], state: &mut State) {
             state.export(name);
         }
     }
+}
+
+/// Scripts that set up software, and nothing of a training: those of Python's environments, Conda, Lmod and oneAPI.
+const SETS_UP: &[&str] =
+    &["activate", "conda.sh", "mamba.sh", "micromamba.sh", "modules.sh", "lmod.sh", "setvars.sh"];
+/// Programs of which the output sets up software where a shell evaluates it.
+const PRINTS_SET_UP: &[&str] =
+    &["conda", "mamba", "micromamba", "ssh-agent", "pyenv", "modulecmd", "register-python-argcomplete"];
+
+/// Whether a script of this path that is not read may set variables of a training.
+pub(super) fn may_set_variables(path: &str) -> bool {
+    !SETS_UP.contains(&basename(path))
+}
+
+/// Whether words that a shell evaluates may set variables that are not read.
+pub(super) fn may_declare(words: &[Text]) -> bool {
+    let Some(first) = words.first() else { return false };
+    let is_open = first.as_known().is_none_or(|name| DECLARE.contains(&name));
+    let shown = first.shown();
+    let program = shown.trim_start_matches(['$', '(', '`', ' ']);
+    let program = program.split([' ', ')', '`']).next().unwrap_or_default();
+    is_open
+        && words.iter().any(|word| word.as_known().is_none())
+        && !PRINTS_SET_UP.contains(&basename(program))
 }
 
 pub(super) fn set(words: &[Text], state: &mut State) {
@@ -86,8 +115,14 @@ pub(super) fn printed(words: &[Text], input: Option<&Text>) -> Option<Text> {
             [format] if !format.shown().contains('%') => {
                 Some(Text::known(&format.as_known()?.replace("\\n", "\n")))
             }
-            [format, text] if format.as_known() == Some("%s") || format.as_known() == Some("%s\\n") => {
-                Some(text.clone())
+            // The format is used again for each further text.
+            [format, first, rest @ ..] if matches!(format.as_known(), Some("%s" | "%s\\n")) => {
+                let mut text = first.clone();
+                for more in rest {
+                    text.push(if format.as_known() == Some("%s") { "" } else { "\n" });
+                    text.append(more);
+                }
+                Some(text)
             }
             _ => None,
         },

@@ -2,6 +2,7 @@
 
 use brush_parser::ast::{CompoundCommand, CompoundList};
 
+use super::super::Branch;
 use super::super::text::Text;
 use super::super::wrappers::is_name;
 use super::Shell;
@@ -11,12 +12,15 @@ impl Shell<'_, '_, '_> {
     pub(super) fn compound(&mut self, compound: &CompoundCommand, state: &mut State) {
         match compound {
             CompoundCommand::BraceGroup(group) => self.list(&group.list, state),
-            CompoundCommand::Subshell(subshell) => self.list(&subshell.list, &mut state.clone()),
+            CompoundCommand::Subshell(subshell) => {
+                self.within(|shell| shell.list(&subshell.list, &mut state.clone()));
+            }
             CompoundCommand::IfClause(clause) => {
                 self.list(&clause.condition, state);
                 let mut branches = Vec::new();
+                let (decision, mut ends) = (self.run.budget.decision(), false);
                 let mut taken = state.clone();
-                self.branch(&clause.then, &mut taken);
+                ends |= self.branch_of(decision, branches.len(), &clause.then, &mut taken);
                 branches.push(taken);
                 let mut has_else = false;
                 for other in clause.elses.iter().flatten() {
@@ -26,28 +30,36 @@ impl Shell<'_, '_, '_> {
                         has_else = true;
                     }
                     let mut taken = state.clone();
-                    self.branch(&other.body, &mut taken);
+                    ends |= self.branch_of(decision, branches.len(), &other.body, &mut taken);
                     branches.push(taken);
                 }
                 if !has_else {
                     branches.push(state.clone());
                 }
                 join(state, branches);
+                if ends {
+                    self.follows(decision);
+                }
             }
             CompoundCommand::CaseClause(clause) => {
                 let mut branches = vec![state.clone()];
+                let (decision, mut ends) = (self.run.budget.decision(), false);
                 for case in &clause.cases {
                     let mut taken = state.clone();
                     if let Some(list) = &case.cmd {
-                        self.branch(list, &mut taken);
+                        ends |= self.branch_of(decision, branches.len(), list, &mut taken);
                     }
                     branches.push(taken);
                 }
                 join(state, branches);
+                if ends {
+                    self.follows(decision);
+                }
             }
             CompoundCommand::ForClause(clause) => {
                 let values: Vec<Text> =
                     clause.values.iter().flatten().flat_map(|word| self.fields(&word.value, state)).collect();
+                self.substituted(state);
                 let value = match values.as_slice() {
                     [one] if clause.values.is_some() => Value::Text(one.clone()),
                     _ => Value::Unknown,
@@ -63,11 +75,8 @@ impl Shell<'_, '_, '_> {
         }
     }
 
-    /// A branch that may not be taken.
-    fn branch(&mut self, list: &CompoundList, state: &mut State) {
-        self.run.branches += 1;
-        self.list(list, state);
-        self.run.branches -= 1;
+    fn branch_of(&mut self, decision: usize, number: usize, list: &CompoundList, state: &mut State) -> bool {
+        self.branch(Branch { decision, number }, state, |shell, state| shell.list(list, state))
     }
 
     /// A loop's body: what it changes is not known in it, nor behind it.
@@ -78,7 +87,7 @@ impl Shell<'_, '_, '_> {
         // Once to see what changes, and once more with that unknown.
         let started = self.run.launches.len();
         let mut tried = state.clone();
-        self.list(body, &mut tried);
+        self.within(|shell| shell.list(body, &mut tried));
         tried.ended = state.ended;
         join(state, vec![tried, state.clone()]);
         self.run.launches.truncate(started);

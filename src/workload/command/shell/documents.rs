@@ -13,6 +13,8 @@
 use std::borrow::Cow;
 
 const BEGIN: &str = "$(cat <<";
+/// Such substitutions that are looked at: each may be looked for to the end of the script.
+const MOST: usize = 64;
 
 /// The script, with such substitutions written as their text.
 pub(super) fn plain(script: &str) -> Cow<'_, str> {
@@ -21,7 +23,8 @@ pub(super) fn plain(script: &str) -> Cow<'_, str> {
     }
     let mut plain = String::with_capacity(script.len());
     let mut rest = script;
-    while let Some((before, behind)) = rest.split_once(BEGIN) {
+    for _ in 0..MOST {
+        let Some((before, behind)) = rest.split_once(BEGIN) else { break };
         let line = before.rsplit('\n').next().unwrap_or_default();
         let in_quotes = line.replace("\\\"", "").matches('"').count() % 2 == 1;
         // Among other text in quotes, it stays as it is.

@@ -2,6 +2,7 @@
 //!
 //! The grammar gives words as they are written. What stands for something that nobody knows is kept as it is written
 //! and marked so. Nothing is run: of command substitutions only `expr` of plain arithmetic and `echo` of text are known.
+//! The others are handed on: they may start a training.
 //! Names of files are not matched against patterns, and `{a,b}` stays as it is.
 
 use super::super::text::{Fields, Text};
@@ -18,6 +19,8 @@ pub(super) struct Expander<'s> {
     pub(super) state: &'s mut State,
     /// What may still be spent.
     pub(super) budget: &'s mut Budget,
+    /// The command substitutions that were met, as scripts.
+    substitutions: &'s mut Vec<String>,
     depth: usize,
 }
 
@@ -31,8 +34,12 @@ pub(super) enum Quoted {
 }
 
 impl<'s> Expander<'s> {
-    pub(super) fn new(state: &'s mut State, budget: &'s mut Budget) -> Self {
-        Self { state, budget, depth: 0 }
+    pub(super) fn new(
+        state: &'s mut State,
+        budget: &'s mut Budget,
+        substitutions: &'s mut Vec<String>,
+    ) -> Self {
+        Self { state, budget, substitutions, depth: 0 }
     }
 
     /// The words that a word becomes.
@@ -95,7 +102,8 @@ impl<'s> Expander<'s> {
                     let end = closing(behind, '`');
                     let command = behind.get(..end).unwrap_or_default();
                     let whole = rest.get(..end + 2).unwrap_or(rest);
-                    self.substitute(command, whole, quoted, split, fields);
+                    let plain = command.replace("\\`", "`").replace("\\$", "$");
+                    self.substitute(&plain, whole, quoted, split, fields);
                     behind.get(end + 1..).unwrap_or_default()
                 }
                 _ => {
@@ -207,10 +215,13 @@ impl<'s> Expander<'s> {
         } else {
             None
         };
-        match said {
-            Some(text) => self.append(&text, split && quoted == Quoted::No, fields),
-            None => fields.push_unknown(whole),
+        if let Some(text) = said {
+            return self.append(&text, split && quoted == Quoted::No, fields);
         }
+        if self.budget.bytes(command.len()) {
+            self.substitutions.push(command.to_owned());
+        }
+        fields.push_unknown(whole);
     }
 
     pub(super) fn append(&mut self, text: &Text, split: bool, fields: &mut Fields) {

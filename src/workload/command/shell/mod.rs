@@ -4,20 +4,25 @@
 //!
 //! - `a; b`, `a && b`: one after the other. What comes behind a test (`[ … ] && b`) may not come to pass.
 //! - `if`, `case`, `a || b`: every branch may be the one: what any of them starts counts, and a variable that holds
-//!   different things after them is not known any more. A branch that ends the script decides nothing behind it.
+//!   different things after them is not known any more. A branch that ends the script decides nothing behind it; where
+//!   it starts something, what stands behind it is another branch.
 //! - loops: the body once, with what changes in it unknown.
 //! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
-//! - `cat > file <<EOF`, `echo … > file`: the file is known from there on.
+//! - `cat > file <<EOF`, `echo … > file`, `tee file`, `cp` and `mv`: the file is known from there on.
+//! - `$(…)`: what it starts counts, as in a subshell.
 //!
 //! All of it is counted, and stops where the count is at its end. Then a gap is noted.
 
 mod arithmetic;
 mod builtins;
 mod compound;
+mod copies;
+mod dialect;
 mod documents;
 mod expand;
 mod lines;
 mod parameters;
+mod substitutions;
 mod syntax;
 mod variables;
 
@@ -29,7 +34,9 @@ use brush_parser::ast::{
     SeparatorOperator, SimpleCommand,
 };
 
-use self::builtins::{DECLARE, appended, declare, exports, printed, set, without_tabs};
+use self::builtins::{
+    DECLARE, appended, declare, exports, may_declare, may_set_variables, set, without_tabs,
+};
 use self::compound::join;
 use self::expand::Expander;
 use self::variables::{State, Value};
@@ -37,7 +44,7 @@ use super::programs::is_aside;
 use super::run::{Run, Start};
 use super::text::Text;
 use super::wrappers::{self, is_name};
-use super::{Environment, Word, basename};
+use super::{Branch, Environment, Word, basename};
 use crate::workload::gap::Gap;
 
 /// Scripts and functions within one another.
@@ -49,8 +56,8 @@ const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash"
 pub(super) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
     let mut state = State::of(start.environment, start.directory.clone());
     state.arguments = Some(arguments.iter().map(text).collect());
-    let mut shell = Shell { run, start, depth: start.depth + 1 };
-    shell.script(script, &mut state);
+    let mut shell = Shell { run, start, depth: start.depth + 1, substitutions: Vec::new() };
+    shell.within(|shell| shell.script(script, &mut state));
 }
 
 fn text(word: &Word) -> Text {
@@ -61,6 +68,8 @@ struct Shell<'r, 'f, 's> {
     run: &'r mut Run<'f>,
     start: &'s Start<'s>,
     depth: usize,
+    /// Command substitutions of the words that were expanded last.
+    substitutions: Vec<String>,
 }
 
 impl Shell<'_, '_, '_> {
@@ -78,6 +87,34 @@ impl Shell<'_, '_, '_> {
         }
     }
 
+    /// Reads what runs by itself: that it ends changes nothing behind it.
+    fn within(&mut self, read: impl FnOnce(&mut Self)) {
+        let outside = self.run.branches.len();
+        read(self);
+        self.run.branches.truncate(outside);
+    }
+
+    /// Reads a branch that may not be taken. Gives whether it may start something and then end the script.
+    fn branch(
+        &mut self,
+        branch: Branch,
+        state: &mut State,
+        read: impl FnOnce(&mut Self, &mut State),
+    ) -> bool {
+        let (outside, found) = (self.run.branches.len(), self.run.launches.len());
+        self.run.branches.push(branch);
+        read(self, state);
+        let ends = state.ended && self.run.launches.len() > found;
+        let ends = ends || self.run.branches.len() > outside + 1;
+        self.run.branches.truncate(outside);
+        ends
+    }
+
+    /// What follows a decision of which a branch ends the script is a branch itself.
+    fn follows(&mut self, decision: usize) {
+        self.run.branches.push(Branch { decision, number: usize::MAX });
+    }
+
     fn list(&mut self, list: &CompoundList, state: &mut State) {
         for item in &list.0 {
             if state.ended {
@@ -90,7 +127,7 @@ impl Shell<'_, '_, '_> {
                 return;
             }
             if matches!(item.1, SeparatorOperator::Async) {
-                self.and_or(&item.0, &mut state.clone());
+                self.within(|shell| shell.and_or(&item.0, &mut state.clone()));
             } else {
                 self.and_or(&item.0, state);
             }
@@ -100,6 +137,7 @@ impl Shell<'_, '_, '_> {
     fn and_or(&mut self, list: &AndOrList, state: &mut State) {
         self.pipeline(&list.first, state);
         let mut uncertain = is_test(&list.first);
+        let (decision, mut ends) = (self.run.budget.decision(), false);
         for other in &list.additional {
             if state.ended || !self.run.budget.statement(state.size()) {
                 return;
@@ -110,14 +148,18 @@ impl Shell<'_, '_, '_> {
             };
             if perhaps {
                 let mut taken = state.clone();
-                self.run.branches += 1;
-                self.pipeline(pipeline, &mut taken);
-                self.run.branches -= 1;
+                let number = usize::from(matches!(other, AndOr::Or(_)));
+                ends |= self.branch(Branch { decision, number }, &mut taken, |shell, state| {
+                    shell.pipeline(pipeline, state);
+                });
                 join(state, vec![taken, state.clone()]);
             } else {
                 self.pipeline(pipeline, state);
             }
             uncertain |= is_test(pipeline);
+        }
+        if ends {
+            self.follows(decision);
         }
     }
 
@@ -131,8 +173,9 @@ impl Shell<'_, '_, '_> {
                         return;
                     }
                     let mut within = state.clone();
-                    let output = self.output(command, &mut within);
-                    self.command(command, input.take(), &mut within);
+                    let output = self.output(command, input.as_ref(), &mut within);
+                    let read = input.take();
+                    self.within(|shell| shell.command(command, read, &mut within));
                     input = output;
                 }
             }
@@ -168,6 +211,14 @@ impl Shell<'_, '_, '_> {
                 input = Some(if document.remove_tabs { without_tabs(&text) } else { text });
             }
             IoRedirect::HereString(_, word) => input = Some(shell.expander(state).text(&word.value)),
+            IoRedirect::File(
+                None | Some(0),
+                IoFileRedirectKind::Read,
+                IoFileRedirectTarget::Filename(word),
+            ) => {
+                let path = shell.expander(state).text(&word.value);
+                input = shell.file(&path, state);
+            }
             IoRedirect::File(None | Some(1), kind, IoFileRedirectTarget::Filename(word)) => {
                 let path = shell.expander(state).text(&word.value);
                 match kind {
@@ -203,6 +254,7 @@ impl Shell<'_, '_, '_> {
                 CommandPrefixOrSuffixItem::ProcessSubstitution(..) => words.push(Text::unknown("<()")),
             }
         }
+        self.substituted(state);
         if words.is_empty() {
             for assignment in assignments {
                 self.assign(assignment, state);
@@ -218,7 +270,8 @@ impl Shell<'_, '_, '_> {
             }
         }
         if let Some((path, append)) = output {
-            self.write(&words, input.as_ref(), &path, append, state);
+            let text = self.printed(&words, input.as_ref(), state).map(|text| text.shown());
+            self.keep(&path, text, append, state);
         }
         // Variables before a command are those of the command alone.
         if assignments.is_empty() {
@@ -244,7 +297,7 @@ impl Shell<'_, '_, '_> {
             } else if self.run.budget.statement(state.size()) {
                 self.depth += 1;
                 let arguments = state.arguments.replace(rest.to_vec());
-                self.compound(&body, state);
+                self.within(|shell| shell.compound(&body, state));
                 state.arguments = arguments;
                 state.ended = false;
                 self.depth -= 1;
@@ -273,25 +326,24 @@ impl Shell<'_, '_, '_> {
             "let" => rest.iter().for_each(|word| self.let_(&word.shown(), state)),
             "exit" | "return" => state.ended = true,
             "eval" => {
+                if may_declare(rest) {
+                    state.leave_variables_open();
+                }
                 let text = words.iter().skip(1).map(Text::shown).collect::<Vec<_>>().join(" ");
                 self.depth += 1;
                 self.script(&text, state);
                 self.depth -= 1;
             }
             "source" | "." => {
-                let path = rest.first().and_then(Text::as_known).map(|path| state.path(path));
-                let Some(path) = path else { return };
-                match self.run.files.get(&path).cloned() {
-                    Some(file) => {
-                        self.depth += 1;
-                        self.script(&file.text, state);
-                        self.depth -= 1;
-                    }
-                    None => self.run.misses(&path, None),
-                }
+                self.source(rest, state);
             }
             // `exec` of a program is the end of the script; of redirections alone it is not.
             "exec" if rest.is_empty() => {}
+            "sudo" if matches!(rest.first().and_then(Text::as_known), Some("tee" | "cp" | "mv" | "ln")) => {
+                self.call(rest, input, state);
+            }
+            "tee" => self.tee(rest, input, state),
+            "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
             _ if is_aside(basename(name)) && !wrappers::is_wrapper(name) => {}
             _ => {
                 state.ended |= name == "exec";
@@ -312,14 +364,38 @@ impl Shell<'_, '_, '_> {
         }
     }
 
+    /// Runs a file within this shell. One that is not read, or that only a branch writes, may set any variable.
+    fn source(&mut self, words: &[Text], state: &mut State) {
+        let path = words.first().and_then(Text::as_known).map(|path| state.path(path));
+        let Some(path) = path else { return state.leave_variables_open() };
+        let Some(file) = self.run.files.get(&path).cloned() else {
+            self.run.misses(&path, None);
+            if may_set_variables(&path) {
+                state.leave_variables_open();
+            }
+            return;
+        };
+        let (is_certain, found) = (file.is_certain_in(&self.run.branches), self.run.launches.len());
+        let mut read = state.clone();
+        self.depth += 1;
+        self.script(&file.text, &mut read);
+        self.depth -= 1;
+        if is_certain {
+            *state = read;
+        } else {
+            self.run.leave_open(found, is_certain);
+            join(state, vec![read, state.clone()]);
+            state.leave_variables_open();
+        }
+    }
+
     /// What a command of a pipeline gives to the next, where that is plain.
-    fn output(&mut self, command: &Command, state: &mut State) -> Option<Text> {
+    fn output(&mut self, command: &Command, input: Option<&Text>, state: &mut State) -> Option<Text> {
         let Command::Simple(simple) = command else { return None };
-        let suffix = simple.suffix.as_ref()?;
         let name = simple.word_or_name.as_ref()?.value.as_str();
-        let mut input = None;
+        let mut input = input.cloned();
         let mut words = vec![Text::known(name)];
-        for item in &suffix.0 {
+        for item in simple.suffix.iter().flat_map(|suffix| &suffix.0) {
             match item {
                 CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
                 CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::HereDocument(_, document)) => {
@@ -329,20 +405,21 @@ impl Shell<'_, '_, '_> {
                         Text::known(&document.doc.value)
                     });
                 }
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::File(
+                    None | Some(0),
+                    IoFileRedirectKind::Read,
+                    IoFileRedirectTarget::Filename(word),
+                )) => {
+                    let path = self.expander(state).text(&word.value);
+                    input = self.file(&path, state);
+                }
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::File(Some(2), ..)) => {}
                 _ => return None,
             }
         }
-        printed(&words, input.as_ref())
-    }
-
-    /// Keeps what a command writes into a file.
-    fn write(&mut self, words: &[Text], input: Option<&Text>, path: &Text, append: bool, state: &State) {
-        let Some(path) = path.as_known().map(|path| state.path(path)) else { return };
-        if path.starts_with("/dev/") {
-            return;
-        }
-        let text = printed(words, input).map(|text| text.shown());
-        self.run.write(&path, text, append);
+        // The command itself goes through them.
+        self.substitutions.clear();
+        self.printed(&words, input.as_ref(), state)
     }
 
     fn assign(&mut self, assignment: &Assignment, state: &mut State) -> String {
@@ -358,6 +435,7 @@ impl Shell<'_, '_, '_> {
             }
             AssignmentValue::Array(_) => Value::Unknown,
         };
+        self.substituted(state);
         let value = if assignment.append { appended(state.get(name).as_deref(), value) } else { value };
         let cost = match &value {
             Value::Text(text) => text.cost(),
@@ -374,7 +452,7 @@ impl Shell<'_, '_, '_> {
     }
 
     fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
-        Expander::new(state, self.run.budget)
+        Expander::new(state, self.run.budget, &mut self.substitutions)
     }
 }
 

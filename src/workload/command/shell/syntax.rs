@@ -55,7 +55,8 @@ pub(super) fn parse(script: &str, budget: &mut Budget) -> Parsed {
     let mut parsed = Parsed::default();
     let script = lines::behind_comments(script);
     let read = budget.script(script.len().min(MOST_BYTES));
-    let script = &*super::documents::plain(whole_lines(script, read, &mut parsed.gap));
+    let script = super::documents::plain(whole_lines(script, read, &mut parsed.gap));
+    let script = &*super::dialect::plain(&script);
     let few = few_expansions(script).min(MOST_BYTES);
     let script = whole_lines(script, few, &mut parsed.gap);
     let Some(mut tokens) = tokens(script, &mut parsed.gap) else { return parsed };
@@ -108,7 +109,7 @@ fn tokens(script: &str, gap: &mut Option<Gap>) -> Option<Vec<Token>> {
     let mut script = script;
     for _ in 0..MOST_TRIES {
         let error = match uncached_tokenize_str(script, &tokenizing) {
-            Ok(tokens) => return Some(tokens),
+            Ok(tokens) => return Some(super::dialect::tokens(&tokens)),
             Err(error) => error,
         };
         gap.get_or_insert(Gap::Syntax);

@@ -128,6 +128,11 @@ impl State {
         variable.exported |= exported;
     }
 
+    /// Variables may be set that are not read.
+    pub(super) fn leave_variables_open(&mut self) {
+        self.may_have_more = true;
+    }
+
     /// Makes a variable one of the environment.
     pub(super) fn export(&mut self, name: &str) {
         if let Some(variable) = self.variables.get_mut(name) {
@@ -167,6 +172,7 @@ impl State {
                 }
                 continue;
             }
+            joined.may_have_more |= branch.may_have_more;
             for (name, variable) in &mut joined.variables {
                 match branch.variables.remove(name) {
                     Some(other) if other.value == variable.value => variable.exported |= other.exported,

@@ -1,0 +1,53 @@
+//! TLS handshakes, on a thread of their own.
+//!
+//! A handshake takes more time than an ordinary review. Hundreds of new connections at once would otherwise stand before
+//! every request on the connections that are open.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::task::AbortOnDropHandle;
+
+/// What shakes hands.
+pub(super) struct Handshakes {
+    acceptor: TlsAcceptor,
+    longest: Duration,
+    /// There until this is dropped.
+    thread: Option<Runtime>,
+}
+
+impl Handshakes {
+    pub(super) fn new(tls: Arc<ServerConfig>, longest: Duration) -> io::Result<Self> {
+        let thread = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("handshakes")
+            .enable_all()
+            .build()?;
+        Ok(Self { acceptor: TlsAcceptor::from(tls), longest, thread: Some(thread) })
+    }
+
+    /// The stream, after a handshake in time. What a stranger makes of it otherwise is no news.
+    pub(super) async fn shake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let (acceptor, longest) = (self.acceptor.clone(), self.longest);
+        let shaking = async move { timeout(longest, acceptor.accept(stream)).await };
+        // Aborted where nobody waits for it any more.
+        let shaken = AbortOnDropHandle::new(self.thread.as_ref()?.spawn(shaking)).await;
+        shaken.ok()?.ok()?.ok()
+    }
+}
+
+impl Drop for Handshakes {
+    fn drop(&mut self) {
+        // It is dropped where nothing may wait.
+        if let Some(thread) = self.thread.take() {
+            thread.shutdown_background();
+        }
+    }
+}
