@@ -93,6 +93,14 @@ impl std::fmt::Display for Swing {
 }
 
 impl Judgement {
+    /// Of an object that is too large to be read.
+    pub fn too_large() -> Self {
+        Self {
+            message: "the object has more values than are read, so it was not judged".to_owned(),
+            ..Self::without_figures(Verdict::Unknown, Reason::TooLarge)
+        }
+    }
+
     /// A verdict and its reason, and nothing else yet.
     pub fn without_figures(verdict: Verdict, reason: Reason) -> Self {
         Self {

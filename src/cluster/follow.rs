@@ -1,7 +1,7 @@
 //! Follows the objects of one resource: lists them, watches them, and does both again after an error.
 //!
-//! An object that cannot be read is counted, named in the log and left out; the others are followed all the same. An
-//! error is logged when it first occurs and counted each time. A missing permission fills nothing and blocks nothing, and
+//! An object that cannot be read is counted and named in the log. Its sink is told which object it is, and the others are
+//! followed all the same. An error is logged when it first occurs and counted each time. A missing permission fills nothing and blocks nothing, and
 //! neither does a list that the apiserver refuses again and again.
 //!
 //! Objects are read and judged on threads of their own, one object at a time: what the apiserver sends waits meanwhile.
@@ -34,6 +34,8 @@ pub trait Sink: Send + 'static {
     fn restarted(&mut self);
     /// The object is there, new or changed.
     fn apply(&mut self, object: Object);
+    /// The object is there, new or changed, and too large to be read. Only its identity is known.
+    fn too_large(&mut self, _object: Object) {}
     /// The object is gone.
     fn delete(&mut self, object: Object);
     /// Every object that is there has been applied since `restarted`.
@@ -140,11 +142,19 @@ impl<S: Sink> Hand<S> {
     /// Takes an object in.
     async fn apply(&mut self, found: Found) -> Result<Applied, Ended> {
         let Found::Json(json) = found else {
-            self.left_out(&Unread { who: Who::default(), cause: "it is too long".into() });
+            self.left_out(&Unread { who: Box::default(), too_large: true, cause: "it is too long".into() });
             return Ok(Applied::default());
         };
         let read = move |sink: &mut S| {
-            let object = json.into_object()?;
+            let object = match json.into_object() {
+                Ok(object) => object,
+                Err(unread) => {
+                    if unread.too_large {
+                        sink.too_large(Who::clone(&unread.who).into());
+                    }
+                    return Err(unread);
+                }
+            };
             let version = object.resource_version().map(str::to_owned);
             sink.apply(object);
             Ok(Applied { version, waits: sink.waits() })
@@ -162,7 +172,7 @@ impl<S: Sink> Hand<S> {
     fn left_out(&self, unread: &Unread) {
         self.metrics.unreadable(self.resource);
         let (resource, object, cause) = (self.resource, &unread.who, &unread.cause);
-        tracing::warn!(resource, %object, cause, "an object cannot be read and is left out");
+        tracing::warn!(resource, %object, cause, "an object cannot be read, and its content is left out");
     }
 }
 
@@ -336,7 +346,8 @@ impl<S: Sink> Run<'_, S> {
             Change::Bookmark(json) => Some(Who::of(json.bytes()).resource_version),
             Change::Failed(reason) => return Err(Cut::Error(Error::Watch(reason))),
             Change::Unknown => {
-                self.hand.left_out(&Unread { who: Who::default(), cause: "it is no change".into() });
+                let cause = "it is no change".into();
+                self.hand.left_out(&Unread { who: Box::default(), too_large: false, cause });
                 None
             }
         };

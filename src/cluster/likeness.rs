@@ -100,6 +100,11 @@ impl Likeness {
         likeness
     }
 
+    /// Of an object that was not read: nothing is like it.
+    pub(super) fn unread() -> Self {
+        Self { cut: true, ..Self::default() }
+    }
+
     /// Whether any of its pods asks for accelerators.
     pub fn asks_for_accelerators(&self) -> bool {
         self.accelerators > 0 || self.cut || self.annotated

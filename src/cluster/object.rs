@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::workload::object::read;
+use crate::workload::object::{NotRead, read};
 
 /// An object as the apiserver has it.
 #[derive(Debug)]
@@ -121,7 +121,11 @@ impl Json {
     pub(super) fn into_object(self) -> Result<Object, Unread> {
         match read(&self.bytes) {
             Ok(value) => Ok(Object { value, _turn: self.turn }),
-            Err(cause) => Err(Unread { who: Who::of(&self.bytes), cause: cause.to_string() }),
+            Err(cause) => Err(Unread {
+                who: Box::new(Who::of(&self.bytes)),
+                too_large: cause == NotRead::TooLarge,
+                cause: cause.to_string(),
+            }),
         }
     }
 }
@@ -129,15 +133,20 @@ impl Json {
 /// An object that could not be read: who it is, as far as that can be told, and why.
 #[derive(Debug)]
 pub(super) struct Unread {
-    pub(super) who: Who,
+    pub(super) who: Box<Who>,
+    /// Whether it has more than is read.
+    pub(super) too_large: bool,
     /// Repeats nothing of the object.
     pub(super) cause: String,
 }
 
 /// Which object it is.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Who {
+    /// Empty for the items of some lists.
+    #[serde(skip)]
+    pub(super) api_version: String,
     pub(super) uid: String,
     pub(super) namespace: String,
     pub(super) name: String,
@@ -148,21 +157,24 @@ impl Who {
     /// Of an object's JSON; empty where that says nothing. All other fields are skipped unread, at any depth.
     pub(super) fn of(json: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
-        #[serde(default)]
+        #[serde(default, rename_all = "camelCase")]
         struct Head {
+            api_version: String,
             metadata: Who,
         }
-        serde_json::from_slice(json).map(|head: Head| head.metadata).unwrap_or_default()
+        let Head { api_version, metadata } = serde_json::from_slice(json).unwrap_or_default();
+        Self { api_version, ..metadata }
     }
 }
 
 /// An object of which only its identity is known.
 impl From<Who> for Object {
-    fn from(Who { uid, namespace, name, resource_version }: Who) -> Self {
+    fn from(Who { api_version, uid, namespace, name, resource_version }: Who) -> Self {
+        let api_version = Some(api_version).filter(|api_version| !api_version.is_empty());
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
         let metadata =
             json!({"uid": uid, "namespace": namespace, "name": name, "resourceVersion": resource_version});
-        Self { value: json!({"metadata": metadata}), _turn: None }
+        Self { value: json!({"apiVersion": api_version, "metadata": metadata}), _turn: None }
     }
 }
 
@@ -201,11 +213,14 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named_and_its_content_is_not_repeated() {
         let values = format!("[{}0]", format!("[{}0],", "0,".repeat(1_000)).repeat(200));
-        let json = format!(r#"{{"metadata": {{"namespace": "team", "name": "a"}}, "secret": {values}}}"#);
+        let json = format!(
+            r#"{{"apiVersion": "batch/v1", "metadata": {{"namespace": "team", "name": "a"}}, "secret": {values}}}"#
+        );
         let unread = object(&json).unwrap_err();
-        assert_eq!(unread.who.to_string(), "team/a");
+        assert_eq!((unread.who.to_string().as_str(), unread.too_large), ("team/a", true));
+        assert_eq!(unread.who.api_version, "batch/v1");
         assert!(unread.cause.contains("more than"), "{}", unread.cause);
         let broken = object(r#"{"metadata": {"name": "a"}, "password": hunter2}"#).unwrap_err();
-        assert!(!broken.cause.contains("hunter2"), "{}", broken.cause);
+        assert!(!broken.cause.contains("hunter2") && !broken.too_large, "{}", broken.cause);
     }
 }

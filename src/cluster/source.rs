@@ -51,6 +51,9 @@ pub enum Error {
     /// An object that cannot be read.
     #[error("the object cannot be read: {0}")]
     Unread(String),
+    /// An object that is too large to be read. Only its identity is known.
+    #[error("the object is too large to be read")]
+    TooLarge(Box<Object>),
 }
 
 impl Error {
@@ -60,7 +63,7 @@ impl Error {
             Self::Kube(kube::Error::Api(status)) => reason(status),
             Self::Watch(reason) => reason,
             Self::Kube(_) | Self::Broken(_) | Self::Silent => "Unreachable",
-            Self::NoList | Self::Unread(_) => "Unreadable",
+            Self::NoList | Self::Unread(_) | Self::TooLarge(_) => "Unreadable",
         }
     }
 }
@@ -183,8 +186,11 @@ impl Source {
     pub async fn get(&self, name: &str) -> Result<Option<Object>, Error> {
         let namespace = self.namespace.as_deref().unwrap_or_default();
         let Some(json) = self.json(namespace, name).await? else { return Ok(None) };
-        let object = json.into_object().map_err(|unread: Unread| Error::Unread(unread.cause))?;
-        Ok(Some(object))
+        match json.into_object() {
+            Ok(object) => Ok(Some(object)),
+            Err(Unread { too_large: true, who, .. }) => Err(Error::TooLarge(Box::new((*who).into()))),
+            Err(unread) => Err(Error::Unread(unread.cause)),
+        }
     }
 
     /// Creates an object.

@@ -5,6 +5,10 @@
 //! or changes later, the workloads of its namespace that refer to documents are read from the apiserver again, in turns
 //! by namespace.
 //!
+//! An object that is too large to be read has a digest too, which replaces an older one: so its children are judged by
+//! themselves, and do not wait for it. Nothing is like it. It is unknown where its kind exists for training, or where it was
+//! taken for training before; elsewhere, only its children can say whether they train.
+//!
 //! One object is judged at a time, so that what a tenant stores leaves the other cores to the reviews. Where the objects of
 //! a namespace are dear to judge, they too are put off and read again in turns, so that they hold up no other namespace.
 
@@ -31,7 +35,7 @@ use crate::config::policy::Policies;
 use crate::judge::{Ask, Quoting, judge};
 use crate::judgement::{Judgement, Verdict};
 use crate::units::Bytes;
-use crate::workload::kinds::{self, Kind};
+use crate::workload::kinds::{self, Kind, Purpose};
 use crate::workload::source;
 use crate::workload::{Progress, progress};
 
@@ -407,6 +411,52 @@ impl Sink for WorkloadSink {
         }
     }
 
+    fn too_large(&mut self, object: Object) {
+        let (Some(uid), Some(namespace), Some(name)) = (object.uid(), object.namespace(), object.name())
+        else {
+            return;
+        };
+        if uid.is_empty() {
+            return;
+        }
+        self.idle.remove(&hash(&uid));
+        let before = self.workloads.get(uid);
+        let trained = before.as_ref().is_some_and(|b| !b.child && b.verdict != Verdict::NotTraining);
+        let verdict = if trained || self.kind.purpose == Purpose::Training {
+            Verdict::Unknown
+        } else {
+            Verdict::NotTraining
+        };
+        if self.kind.makes.is_empty() && verdict == Verdict::NotTraining {
+            self.forget(uid);
+            return;
+        }
+        self.known.insert(uid.to_owned(), self.list);
+        // Of no object that can be read: once it can be, it is judged anew.
+        let judged = hash(&"too large to be read");
+        if before.is_some_and(|before| (before.judged, before.verdict) == (judged, verdict)) {
+            return;
+        }
+        self.workloads.insert(Digest {
+            uid: uid.to_owned(),
+            kind: self.kind,
+            api_version: api_version(self.kind, object.value()),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            child: false,
+            // Whether an owner covers it cannot be told.
+            standing: Standing::Own,
+            likeness: Likeness::unread(),
+            deleting: false,
+            judged,
+            documents: None,
+            nodes: None,
+            progress: Progress::default(),
+            verdict,
+            peak: None,
+        });
+    }
+
     fn delete(&mut self, object: Object) {
         let uid = object.uid().unwrap_or_default();
         self.idle.remove(&hash(&uid));
@@ -611,6 +661,74 @@ mod tests {
         sink.apply(of("no-map", &|pod| pod["spec"]["volumes"] = json!([])));
         let kept: Vec<_> = cluster.workloads.all().iter().map(|digest| digest.name.clone()).collect();
         assert!(kept.contains(&"may-train".to_owned()) && !kept.contains(&"no-gpu".to_owned()), "{kept:?}");
+    }
+
+    /// A workload `team/huge` of which only the identity is known.
+    fn too_large() -> Object {
+        json!({"metadata": {"name": "huge", "namespace": "team", "uid": "team/huge"}}).into()
+    }
+
+    /// How a pod of the workload `team/huge` stands.
+    fn standing_of_a_pod(cluster: &Cluster, api_version: &str, kind: &str) -> Standing {
+        let owner = json!([{"apiVersion": api_version, "kind": kind, "name": "huge", "uid": "team/huge",
+                            "controller": true}]);
+        let owners: Vec<OwnerReference> = serde_json::from_value(owner).unwrap();
+        cluster.workloads.standing(kinds::find("", "Pod").unwrap(), "team", &owners, Likeness::default)
+    }
+
+    #[test]
+    fn a_training_job_too_large_to_be_read_is_unknown_and_covers_no_child() {
+        let cluster = cluster();
+        let mut sink = sink(&cluster, "kubeflow.org", "PyTorchJob");
+        let standing = || standing_of_a_pod(&cluster, "kubeflow.org/v1", "PyTorchJob");
+        assert!(matches!(standing(), Standing::Waiting(_)));
+        sink.too_large(too_large());
+        let digest = cluster.workloads.get("team/huge").unwrap();
+        assert_eq!((digest.verdict, digest.child, digest.peak), (Verdict::Unknown, false, None));
+        assert_eq!(standing(), Standing::Differs { spared: false });
+    }
+
+    #[test]
+    fn the_pods_of_a_job_too_large_to_be_read_are_judged_by_themselves() {
+        let cluster = cluster();
+        let mut sink = sink(&cluster, "batch", "Job");
+        sink.too_large(too_large());
+        assert_eq!(cluster.workloads.get("team/huge").unwrap().verdict, Verdict::NotTraining);
+        assert_eq!(standing_of_a_pod(&cluster, "batch/v1", "Job"), Standing::Idle);
+    }
+
+    #[test]
+    fn a_job_that_grows_too_large_loses_its_old_digest() {
+        let cluster = cluster();
+        let mut sink = sink(&cluster, "batch", "Job");
+        write_config_map(&cluster, "team");
+        sink.apply(job("team", "huge"));
+        let before = cluster.workloads.get("team/huge").unwrap();
+        assert_ne!(before.verdict, Verdict::NotTraining);
+        sink.too_large(too_large());
+        let now = cluster.workloads.get("team/huge").unwrap();
+        assert_eq!((now.verdict, now.peak), (Verdict::Unknown, None));
+        assert_eq!(standing_of_a_pod(&cluster, "batch/v1", "Job"), Standing::Differs { spared: false });
+
+        sink.restarted();
+        sink.too_large(too_large());
+        sink.listed();
+        assert_eq!(
+            cluster.workloads.get("team/huge").unwrap().verdict,
+            Verdict::Unknown,
+            "it is still there"
+        );
+        sink.apply(job("team", "huge"));
+        let again = cluster.workloads.get("team/huge").unwrap();
+        assert_eq!((again.verdict, again.peak), (before.verdict, before.peak), "it can be read again");
+    }
+
+    #[test]
+    fn a_pod_too_large_to_be_read_is_not_kept() {
+        let cluster = cluster();
+        let mut sink = sink(&cluster, "", "Pod");
+        sink.too_large(too_large());
+        assert!(cluster.workloads.all().is_empty());
     }
 
     #[test]

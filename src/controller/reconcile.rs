@@ -45,7 +45,7 @@ impl Error {
     const fn reason(&self) -> &'static str {
         match self {
             Self::Apiserver(cluster::Error::Kube(kube::Error::Api(_))) => "Refused",
-            Self::Apiserver(cluster::Error::Unread(_)) => "Unreadable",
+            Self::Apiserver(cluster::Error::Unread(_) | cluster::Error::TooLarge(_)) => "Unreadable",
             Self::Apiserver(_) => "Unreachable",
             Self::NamesTaken(..) => "NamesTaken",
             Self::Judge => "JudgeFailed",
@@ -70,7 +70,9 @@ pub(super) struct Reconciler {
 /// A workload that an estimate refers to, as it is now.
 struct Workload {
     kind: &'static Kind,
+    /// Only its identity, where it is too large to be read.
     object: Object,
+    too_large: bool,
     reference: ObjectReference,
 }
 
@@ -144,7 +146,12 @@ impl Reconciler {
         }
         let resource = discovery::resource(child.kind, version(&child.api_version));
         let source = self.source(resource, Some(&child.namespace));
-        let Some(object) = source.get(&child.name).await? else { return Ok(Outcome::Done) };
+        let object = match source.get(&child.name).await {
+            Ok(Some(object)) => object,
+            // The cache tells of what is too large to be read.
+            Ok(None) | Err(cluster::Error::TooLarge(_)) => return Ok(Outcome::Done),
+            Err(error) => return Err(error.into()),
+        };
         if object.uid() != Some(child.uid.as_str()) {
             return Ok(Outcome::Done);
         }
@@ -167,7 +174,7 @@ impl Reconciler {
         for version in kind.versions {
             let resource = discovery::resource(kind, version);
             let source = self.source(resource, Some(namespace)).metadata_only();
-            if let Some(owner) = source.get(&claim.name).await? {
+            if let Some((owner, _too_large)) = whole_or_identity(source.get(&claim.name).await)? {
                 return Ok(owner.uid() == Some(claim.uid.as_str()));
             }
         }
@@ -191,7 +198,9 @@ impl Reconciler {
         }
         let judgement = self.judge(&estimate, workload.as_ref()).await?;
         let named = || Refers::of(workload.as_ref().map_or(&Value::Null, |w| w.object.value())).labels;
-        self.estimates.judged(namespace, name, rests_on_nodes(&judgement).then(named));
+        let too_large = workload.as_ref().is_some_and(|workload| workload.too_large);
+        let by_nodes = !too_large && rests_on_nodes(&judgement);
+        self.estimates.judged(namespace, name, by_nodes.then(named));
 
         // A status that can't be read is as good as none: it is written anew.
         let previous = estimate.value().get("status").cloned().unwrap_or_default();
@@ -229,16 +238,19 @@ impl Reconciler {
         let resource = discovery::resource(kind, version);
         // A kind that isn't served answers 404, as an object that isn't there does.
         let source = self.source(resource.clone(), Some(namespace));
-        let Some(object) = source.get(name).await? else { return Ok(None) };
+        let Some((object, too_large)) = whole_or_identity(source.get(name).await)? else { return Ok(None) };
         if text("/spec/workloadRef/uid").is_some_and(|uid| object.uid() != Some(uid)) {
             return Ok(None);
         }
         let reference = reference(&object, &resource);
-        Ok(Some(Workload { kind, object, reference }))
+        Ok(Some(Workload { kind, object, too_large, reference }))
     }
 
     /// Judges away from the threads that wait for the network: advice takes its time.
     async fn judge(&self, estimate: &Object, workload: Option<&Workload>) -> Result<Judgement, Error> {
+        if workload.is_some_and(|workload| workload.too_large) {
+            return Ok(Judgement::too_large());
+        }
         let estimate = estimate.value().clone();
         let mut around = (*self.cluster.surroundings()).clone();
         around.workloads = workload.map(|w| w.object.value().clone()).into_iter().collect();
@@ -340,6 +352,17 @@ impl Reconciler {
     }
 }
 
+/// An object, or its identity where it is too large to be read; says whether it is.
+fn whole_or_identity(
+    found: Result<Option<Object>, cluster::Error>,
+) -> Result<Option<(Object, bool)>, cluster::Error> {
+    match found {
+        Ok(found) => Ok(found.map(|object| (object, false))),
+        Err(cluster::Error::TooLarge(object)) => Ok(Some((*object, true))),
+        Err(error) => Err(error),
+    }
+}
+
 /// The version of an `apiVersion`.
 fn version(api_version: &str) -> &str {
     api_version.rsplit('/').next().unwrap_or(api_version)
@@ -354,5 +377,24 @@ fn reference(object: &Object, resource: &ApiResource) -> ObjectReference {
         uid: object.uid().map(str::to_owned),
         resource_version: object.resource_version().map(str::to_owned),
         ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_workload_that_grew_too_large_has_no_old_figures() {
+        let object: Object = json!({"metadata": {"uid": "u"}}).into();
+        let found = whole_or_identity(Err(cluster::Error::TooLarge(Box::new(object)))).unwrap();
+        assert!(found.is_some_and(|(object, too_large)| too_large && object.uid() == Some("u")));
+
+        let previous = json!({"verdict": "Fits", "oomProbabilityMilli": 1, "missing": ["a"]});
+        let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap();
+        let circumstances = Circumstances { generation: Some(1), start: None, end: None, bypassed: false };
+        let next = status(&Judgement::too_large(), &previous, &circumstances, Timestamp::UNIX_EPOCH);
+        assert_eq!((next.verdict.as_deref(), next.reason.as_deref()), (Some("Unknown"), Some("TooLarge")));
+        assert!(next.oom_probability_milli.is_none() && next.missing.is_empty() && next.memory.is_none());
     }
 }

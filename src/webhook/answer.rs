@@ -35,7 +35,7 @@ use crate::cluster::{Cluster, MODE_LABEL, Source, Standing, Workloads};
 use crate::config::policy::{Exempt, Policy};
 use crate::hardware::Catalogue;
 use crate::judge::{Ask, Rules, judge};
-use crate::judgement::{Judgement, Reason, Verdict};
+use crate::judgement::Judgement;
 use crate::server::bodies::{Body, Came, Dropped, Taken};
 use crate::server::{Caller, Peer};
 use crate::surroundings::Surroundings;
@@ -465,10 +465,7 @@ impl Considering {
             return spared;
         }
         self.metrics.failed(Failure::TooLarge.name());
-        let judgement = Judgement {
-            message: "the object has more values than are read, so it was not judged".to_owned(),
-            ..Judgement::without_figures(Verdict::Unknown, Reason::TooLarge)
-        };
+        let judgement = Judgement::too_large();
         let weighing = self.weighing(kind, request);
         // What would be refused already must stay editable.
         let was_refused = || weighing.fault(&weighing.judged(&request.old_object, request)).is_some();
