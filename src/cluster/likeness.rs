@@ -5,7 +5,12 @@
 //!
 //! - none of its pods asks for more accelerators than the owner's largest,
 //! - each container that asks for accelerators runs a command of the owner's containers that do,
+//! - its pod asks for as many accelerators as the owner's pod of that command, unless the operator of the owner's kind
+//!   chooses the number,
 //! - each variable that such a container of the owner has is the same in the child,
+//! - it adds no variable that the command reads, and lacks none, except those that operators set,
+//! - it has the owner's working directory and the owner's `envFrom`,
+//! - each ConfigMap that it mounts is mounted by the owner too, except where operators mount theirs,
 //! - it has as many pods of that command as the owner, or as a Job inside of the owner,
 //! - each annotation of ours is one of the owner's, and
 //! - each label by which it chooses an accelerator is one of the owner's.
@@ -21,8 +26,9 @@ use serde_json::Value;
 
 use crate::hardware::labels::of_labels;
 use crate::hardware::{Catalogue, resources};
-use crate::surroundings::Surroundings;
+use crate::surroundings::{ConfigMaps, Surroundings};
 use crate::workload::accelerator::requests;
+use crate::workload::command::set_by_others;
 use crate::workload::kinds::{self, Kind, PodGroup};
 
 /// Our annotations begin with this.
@@ -31,6 +37,43 @@ const OURS: &str = "weighbridge.dev/";
 const MOST: usize = 256;
 /// How deep an object is searched for places.
 const DEEPEST: usize = 24;
+
+/// Kinds whose operators choose the number of accelerators themselves, by group and kind.
+const CHOOSING: &[(&str, &str)] =
+    &[("elastic.iml.github.io", "ElasticJob"), ("kaiwo.silogen.ai", "KaiwoJob")];
+
+/// Variables that operators set, besides those that the shell's reading knows.
+const SET_BY_OPERATORS: &[&str] = &[
+    "COORDINATOR_ADDRESS",
+    "COORDINATOR_PORT",
+    "FQ_RAY_IP",
+    "NNODES",
+    "NODE_ID",
+    "NODE_NUM",
+    "NPROC_PER_NODE",
+    "NUM_PROCESSES",
+    "POD_IP",
+    "POD_NAME",
+    "PROCESS_ID",
+    "PYTHONUNBUFFERED",
+    "REDIS_PASSWORD",
+    "TASK_INDEX",
+    "WORKER_ADDRS",
+    "WORKER_PORT",
+];
+/// The same, of variables whose names begin so.
+const SET_BY_OPERATORS_BEGIN: &[&str] =
+    &["ASCEND_", "HCCL_", "I_MPI_", "MPI_", "MPICH_", "MS_", "PADDLE_", "PRTE_", "TRAINER_", "VOLCANO_"];
+
+/// Folders in which operators, meshes and the API server mount their own ConfigMaps.
+const MOUNTED_BY_OPERATORS: &[&str] = &[
+    "/etc/istio",
+    "/etc/mpi",
+    "/etc/volcano",
+    "/user/serverid/devindex/config",
+    "/var/run/secrets",
+    "/run/secrets",
+];
 
 /// How a child compares with an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +103,8 @@ pub struct Likeness {
     annotated: bool,
     /// Whether a part of it is elsewhere and not known.
     open: bool,
+    /// Whether its operator may ask for fewer accelerators than its templates.
+    chooses: bool,
     /// Whether it has more than is kept.
     cut: bool,
 }
@@ -67,10 +112,36 @@ pub struct Likeness {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Trainer {
     command: u64,
+    /// How many accelerators its pod asks for.
+    accelerators: u64,
     /// How many pods run it; none where the object is one of a number that it doesn't tell.
     pods: Option<u64>,
-    /// By hash of the name, a hash of name and value.
-    environment: Vec<(u64, u64)>,
+    environment: Vec<Variable>,
+    /// Names that the values of its variables mention beside a `$`, without those that operators set.
+    mentioned: BTreeSet<u64>,
+    /// Its working directory and its `envFrom`.
+    settings: u64,
+    config_maps: Vec<Mount>,
+}
+
+/// A variable of a container, by hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Variable {
+    name: u64,
+    /// Of name and value.
+    pair: u64,
+    /// Whether the command or a mounted script reads it, and operators do not set it.
+    read: bool,
+}
+
+/// A ConfigMap that a container mounts, by hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mount {
+    path: u64,
+    /// Of the path, the ConfigMap's name and the keys that are mounted.
+    what: u64,
+    /// Whether operators mount their own ConfigMaps there.
+    by_operators: bool,
 }
 
 impl Likeness {
@@ -88,10 +159,18 @@ impl Likeness {
             let inner_kind = kinds::of(inner).or(job);
             groups.extend(inner_kind.map(|kind| kind.pod_groups(inner)).unwrap_or_default());
         }
-        let mut likeness = Self { open, cut, ..Self::default() };
+        let chooses = CHOOSING.contains(&(kind.group, kind.kind));
+        let mut likeness = Self { open, chooses, cut, ..Self::default() };
         for request in requests(&groups, &around.documents, namespace, catalogue) {
             likeness.accelerators = likeness.accelerators.max(request.per_pod);
-            likeness.add_trainers(request.template, request.pods, catalogue);
+            let pod = Pod {
+                template: request.template,
+                accelerators: request.per_pod,
+                pods: request.pods,
+                namespace,
+                config_maps: &around.config_maps,
+            };
+            likeness.add_trainers(&pod, catalogue);
         }
         likeness.add_annotations(kind, object, &groups);
         likeness.add_places(object, catalogue, 0);
@@ -128,7 +207,7 @@ impl Likeness {
             let owners = same_command(trainer);
             if owners.is_empty() {
                 comparison = Comparison::OtherCommand;
-            } else if !owners.iter().any(|own| own.makes(trainer)) {
+            } else if !owners.iter().any(|own| self.makes(own, trainer)) {
                 return Comparison::Different;
             }
         }
@@ -138,8 +217,18 @@ impl Likeness {
         }
     }
 
-    fn add_trainers(&mut self, template: &Value, pods: Option<u64>, catalogue: &Catalogue) {
-        let list = |field: &str| template.pointer(field).and_then(Value::as_array).into_iter().flatten();
+    /// Whether a container of a child may be made of one of ours with the same command.
+    fn makes(&self, own: &Trainer, child: &Trainer) -> bool {
+        let as_many = own.pods.is_none() || child.pods.is_none() || own.pods == child.pods;
+        let as_large = self.open || self.chooses || own.accelerators == child.accelerators;
+        as_many
+            && as_large
+            && own.has_environment_of(child, self.open)
+            && (self.open || own.has_files_of(child))
+    }
+
+    fn add_trainers(&mut self, pod: &Pod<'_>, catalogue: &Catalogue) {
+        let list = |field: &str| pod.template.pointer(field).and_then(Value::as_array).into_iter().flatten();
         let containers: Vec<&Value> = list("/spec/containers").chain(list("/spec/initContainers")).collect();
         let asking: Vec<&Value> =
             containers.iter().copied().filter(|container| asks(container, catalogue)).collect();
@@ -148,12 +237,10 @@ impl Likeness {
             if self.trainers.len() >= MOST {
                 return;
             }
-            let variables = container.get("env").and_then(Value::as_array).into_iter().flatten();
-            let pair = |variable: &Value| (hash(&[variable.get("name")]), hash(&[Some(variable)]));
-            let environment: Vec<_> = variables.map(pair).take(MOST).collect();
-            self.cut |= environment.len() >= MOST;
-            let command = hash(&[container.get("command"), container.get("args")]);
-            self.trainers.push(Trainer { command, pods, environment });
+            let trainer = Trainer::of(container, pod);
+            let kept = [trainer.environment.len(), trainer.mentioned.len(), trainer.config_maps.len()];
+            self.cut |= kept.iter().any(|number| *number >= MOST);
+            self.trainers.push(trainer);
         }
     }
 
@@ -222,16 +309,120 @@ impl Likeness {
     }
 }
 
+/// A template whose pods ask for accelerators.
+struct Pod<'a> {
+    template: &'a Value,
+    accelerators: u64,
+    pods: Option<u64>,
+    namespace: &'a str,
+    config_maps: &'a ConfigMaps,
+}
+
 impl Trainer {
-    /// Whether a container with the same command may be made of this one.
-    fn makes(&self, child: &Self) -> bool {
-        let as_many = self.pods.is_none() || child.pods.is_none() || self.pods == child.pods;
-        let same = |(name, pair): &(u64, u64)| {
-            let mut own = self.environment.iter().filter(|(own, _)| own == name).peekable();
-            own.peek().is_none() || own.any(|(_, own)| own == pair)
-        };
-        as_many && child.environment.iter().all(same)
+    fn of(container: &Value, pod: &Pod<'_>) -> Self {
+        let list = |field: &str| container.get(field).and_then(Value::as_array).into_iter().flatten();
+        let name =
+            |variable: &Value| variable.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (config_maps, scripts) = config_maps(container, pod);
+        let names: BTreeSet<String> = list("env").take(MOST).map(name).collect();
+        let texts = list("command").chain(list("args")).filter_map(Value::as_str).chain(scripts);
+        let read: BTreeSet<&str> = texts.flat_map(words).filter(|word| names.contains(*word)).collect();
+        let environment = list("env").take(MOST).map(|variable| {
+            let text = name(variable);
+            Variable {
+                name: hash_of_text(&text),
+                pair: hash(&[Some(variable)]),
+                read: read.contains(text.as_str()) && !set_by_operators(&text),
+            }
+        });
+        let values = list("env").take(MOST).filter_map(|variable| variable.get("value")?.as_str());
+        let mentioned = values.filter(|value| value.contains('$')).flat_map(words);
+        let mentioned = mentioned.filter(|word| !set_by_operators(word)).map(hash_of_text);
+        let sources = list("envFrom").map(Some);
+        let directory = container.get("workingDir").filter(|directory| !directory.is_null());
+        let settings: Vec<_> = std::iter::once(directory).chain(sources).take(MOST).collect();
+        Self {
+            command: hash(&[container.get("command"), container.get("args")]),
+            accelerators: pod.accelerators,
+            pods: pod.pods,
+            environment: environment.collect(),
+            mentioned: mentioned.take(MOST).collect(),
+            settings: hash(&settings),
+            config_maps,
+        }
     }
+
+    /// Whether the child's variables are these. Others may be added that the command does not read.
+    fn has_environment_of(&self, child: &Self, open: bool) -> bool {
+        let last = |trainer: &Self, name: u64| {
+            trainer.environment.iter().rfind(|variable| variable.name == name).map(|variable| variable.pair)
+        };
+        let is_read = |variable: &Variable| variable.read || self.mentioned.contains(&variable.name);
+        let same = child.environment.iter().all(|variable| {
+            let mut own = self.environment.iter().filter(|own| own.name == variable.name).peekable();
+            if own.peek().is_none() {
+                return open || !is_read(variable);
+            }
+            own.any(|own| own.pair == variable.pair)
+                && last(self, variable.name) == last(child, variable.name)
+        });
+        let complete = self.environment.iter().all(|own| !is_read(own) || last(child, own.name).is_some());
+        same && complete && (open || self.settings == child.settings)
+    }
+
+    /// Whether the child mounts no other ConfigMaps. Operators may add theirs where we mount none.
+    fn has_files_of(&self, child: &Self) -> bool {
+        child.config_maps.iter().all(|mount| {
+            let mut there = self.config_maps.iter().filter(|own| own.path == mount.path).peekable();
+            (mount.by_operators && there.peek().is_none()) || there.any(|own| own.what == mount.what)
+        })
+    }
+}
+
+/// The ConfigMaps that a container mounts, and the texts in them.
+fn config_maps<'a>(container: &Value, pod: &Pod<'a>) -> (Vec<Mount>, Vec<&'a str>) {
+    let volumes = pod.template.pointer("/spec/volumes").and_then(Value::as_array);
+    let (mut found, mut texts) = (Vec::new(), Vec::new());
+    for mount in container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten().take(MOST) {
+        let named = |volume: &&Value| volume.get("name").is_some() && volume.get("name") == mount.get("name");
+        let Some(volume) = volumes.into_iter().flatten().find(named) else { continue };
+        let projected = volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten();
+        let path = mount.get("mountPath").and_then(Value::as_str).unwrap_or_default().trim_end_matches('/');
+        let by_operators = MOUNTED_BY_OPERATORS.iter().any(|folder| is_below(path, folder));
+        for source in std::iter::once(volume).chain(projected).filter_map(|source| source.get("configMap")) {
+            if found.len() >= MOST {
+                return (found, texts);
+            }
+            let what = hash(&[
+                Some(&Value::from(path)),
+                mount.get("subPath"),
+                mount.get("subPathExpr"),
+                source.get("name"),
+                source.get("items"),
+            ]);
+            found.push(Mount { path: hash_of_text(path), what, by_operators });
+            let name = source.get("name").and_then(Value::as_str).unwrap_or_default();
+            let data = pod.config_maps.get(pod.namespace, name);
+            texts.extend(data.into_iter().flat_map(|data| data.values()).map(|text| &**text));
+        }
+    }
+    (found, texts)
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder).filter(|_| !path.contains(".."));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What may be a variable's name in a text: `$NAME`, `${NAME:-1}`, `$(NAME)`, `$((NAME))` and `environ["NAME"]`.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+fn set_by_operators(name: &str) -> bool {
+    set_by_others(name)
+        || SET_BY_OPERATORS.contains(&name)
+        || SET_BY_OPERATORS_BEGIN.iter().any(|begin| name.starts_with(begin))
 }
 
 fn asks(container: &Value, catalogue: &Catalogue) -> bool {
@@ -249,6 +440,12 @@ fn asks(container: &Value, catalogue: &Catalogue) -> bool {
 fn hash(values: &[Option<&Value>]) -> u64 {
     let mut hasher = DefaultHasher::new();
     values.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn hash_of_text(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -342,6 +539,157 @@ mod tests {
         assert_eq!(likeness(&owner).compare(&likeness(&child)), Comparison::OtherCommand);
         child["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = json!(9);
         assert_eq!(likeness(&owner).compare(&likeness(&child)), Comparison::Different);
+    }
+
+    const ENV: &str = "/spec/containers/0/env";
+
+    /// How a child whose command is a script compares with its owner, once one of their templates is changed.
+    fn of_script(script: &str, own: impl Fn(&mut Value), change: impl Fn(&mut Value)) -> Comparison {
+        let mut template = json!({"spec": pod_spec(8, &["bash", "-c", script])});
+        template["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/cfg"}]);
+        template["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "small"}}]);
+        own(&mut template);
+        let mut owner = owner();
+        owner["spec"]["pytorchReplicaSpecs"]["Worker"]["template"] = template.clone();
+        template["apiVersion"] = json!("v1");
+        template["kind"] = json!("Pod");
+        template["metadata"] = json!({"name": "a-worker-3", "ownerReferences": [{"controller": true}]});
+        change(&mut template);
+        likeness(&owner).compare(&likeness(&template))
+    }
+
+    fn push(template: &mut Value, pointer: &str, items: &Value) {
+        template
+            .pointer_mut(pointer)
+            .unwrap()
+            .as_array_mut()
+            .unwrap()
+            .extend(items.as_array().unwrap().clone());
+    }
+
+    #[test]
+    fn a_variable_that_the_command_reads_is_the_owners() {
+        for (script, name, expected) in [
+            ("a.py --num-layers ${L:-12}", "L", Comparison::Different),
+            ("a.py --num-layers $L", "L", Comparison::Different),
+            ("a.py --num-layers $(L)", "L", Comparison::Different),
+            ("a.py --num-layers $((L * 2))", "L", Comparison::Different),
+            ("a.py --num-layers ${LAYERS:-12}", "L", Comparison::Same),
+            ("torchrun --nnodes $PET_NNODES --node-rank ${RANK} a.py", "PET_NNODES", Comparison::Same),
+            ("torchrun --nnodes $WORLD_SIZE --node-rank ${RANK} a.py", "RANK", Comparison::Same),
+        ] {
+            let added = json!([{"name": name, "value": "80"}]);
+            assert_eq!(of_script(script, |_| {}, |pod| push(pod, ENV, &added)), expected, "{script} {name}");
+        }
+        let refers = json!([{"name": "ARGS", "value": "--num-layers $(L)"}]);
+        let added = json!([{"name": "L", "value": "80"}]);
+        let by_value = of_script("a.py $ARGS", |own| push(own, ENV, &refers), |pod| push(pod, ENV, &added));
+        assert_eq!(by_value, Comparison::Different, "the value of another variable mentions it");
+        let script = "a.py --size ${SIZE:-70b}";
+        let removed = of_script(script, |_| {}, |pod| *pod.pointer_mut(ENV).unwrap() = json!([]));
+        assert_eq!(removed, Comparison::Different, "a variable is removed");
+    }
+
+    #[test]
+    fn the_last_value_of_a_variable_is_the_owners() {
+        let (first, second) = (json!({"name": "L", "value": "80"}), json!({"name": "L", "value": "12"}));
+        let twice = json!([first, second]);
+        let compare = |env: Value| {
+            of_script(
+                "a.py $L",
+                |own| push(own, ENV, &twice),
+                |pod| *pod.pointer_mut(ENV).unwrap() = env.clone(),
+            )
+        };
+        assert_eq!(compare(json!([{"name": "SIZE", "value": "7b"}, first, second])), Comparison::Same);
+        assert_eq!(compare(json!([{"name": "SIZE", "value": "7b"}, second, first])), Comparison::Different);
+    }
+
+    #[test]
+    fn sources_of_variables_and_the_directory_are_the_owners() {
+        for (field, value) in
+            [("envFrom", json!([{"configMapRef": {"name": "big"}}])), ("workingDir", json!("/other"))]
+        {
+            let set = |pod: &mut Value| pod["spec"]["containers"][0][field] = value.clone();
+            assert_eq!(of_script("a.py", |_| {}, set), Comparison::Different, "{field} added");
+            assert_eq!(of_script("a.py", set, |_| {}), Comparison::Same, "{field} kept");
+        }
+    }
+
+    #[test]
+    fn config_maps_are_the_owners_except_where_operators_mount_theirs() {
+        let volume = "/spec/volumes/0";
+        for source in [
+            json!({"name": "v", "configMap": {"name": "big"}}),
+            json!({"name": "v", "configMap": {"name": "small", "items": [{"key": "big", "path": "run.sh"}]}}),
+            json!({"name": "v", "projected": {"sources": [{"configMap": {"name": "big"}}]}}),
+        ] {
+            let other =
+                of_script("/cfg/run.sh", |_| {}, |pod| *pod.pointer_mut(volume).unwrap() = source.clone());
+            assert_eq!(other, Comparison::Different, "{source}");
+        }
+        for (path, expected) in [
+            ("/var/run/secrets/kubernetes.io/serviceaccount", Comparison::Same),
+            ("/etc/mpi", Comparison::Same),
+            ("/etc/mpi/../../cfg", Comparison::Different),
+            ("/cfg/run.sh", Comparison::Different),
+        ] {
+            let added = of_script(
+                "/cfg/run.sh",
+                |_| {},
+                |pod| {
+                    push(pod, "/spec/containers/0/volumeMounts", &json!([{"name": "w", "mountPath": path}]));
+                    let sources =
+                        json!({"sources": [{"serviceAccountToken": {}}, {"configMap": {"name": "ca"}}]});
+                    push(pod, "/spec/volumes", &json!([{"name": "w", "projected": sources}]));
+                },
+            );
+            assert_eq!(added, expected, "{path}");
+        }
+        let defaulted = of_script(
+            "/cfg/run.sh",
+            |_| {},
+            |pod| {
+                pod.pointer_mut(volume).unwrap()["configMap"]["defaultMode"] = json!(420);
+            },
+        );
+        assert_eq!(defaulted, Comparison::Same, "the API server's defaults");
+    }
+
+    #[test]
+    fn a_variable_that_a_mounted_script_reads_is_the_owners() {
+        let mut around = Surroundings::default();
+        let script = json!({"data": {"run.sh": "a.py --num-layers ${L:-12}"}});
+        let mut config_maps = ConfigMaps::default();
+        config_maps.add("", "small", ConfigMaps::data(&script));
+        around.config_maps = std::sync::Arc::new(config_maps);
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+            "spec": pod_spec(8, &["bash", "/cfg/run.sh"])});
+        pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/cfg"}]);
+        pod["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "small"}}]);
+        let kind = kinds::of(&pod).unwrap();
+        let likeness = |pod: &Value| Likeness::of(kind, pod, &around, Catalogue::builtin());
+        let own = likeness(&pod);
+        push(&mut pod, ENV, &json!([{"name": "OTHER", "value": "80"}]));
+        assert_eq!(own.compare(&likeness(&pod)), Comparison::Same);
+        push(&mut pod, ENV, &json!([{"name": "L", "value": "80"}]));
+        assert_eq!(own.compare(&likeness(&pod)), Comparison::Different);
+    }
+
+    #[test]
+    fn only_an_operator_that_chooses_the_accelerators_asks_for_fewer() {
+        let fewer = json!({"nvidia.com/gpu": 1});
+        let limits = "/spec/containers/0/resources/limits";
+        let differs = compare(|child| *child.pointer_mut(limits).unwrap() = fewer.clone());
+        assert_eq!(differs, Comparison::Different);
+        let template = owner()["spec"]["pytorchReplicaSpecs"]["Worker"]["template"].clone();
+        let elastic = json!({
+            "apiVersion": "elastic.iml.github.io/v1alpha1", "kind": "ElasticJob", "metadata": {"name": "a"},
+            "spec": {"replicaSpecs": {"worker": {"replicas": 4, "template": template}}},
+        });
+        let mut child = child();
+        *child.pointer_mut(limits).unwrap() = fewer;
+        assert_eq!(likeness(&elastic).compare(&likeness(&child)), Comparison::Same);
     }
 
     fn job(pods: u64) -> Value {

@@ -30,6 +30,9 @@ const OURS: &str = "weighbridge.dev/";
 const PLACEMENT: &[&str] =
     &["affinity", "nodeSelector", "schedulingGates", "tolerations", "topologySpreadConstraints"];
 
+/// Fields that hold a whole object: a KaiwoJob's `job` and `ray`.
+const WHOLE_OBJECTS: &[&str] = &["job", "ray"];
+
 /// Fields in which queues, and the controllers that they work with, write besides.
 const WRITTEN: &[&str] = &["podSetInfos", "time"];
 
@@ -53,7 +56,7 @@ pub(super) fn placed_as_before(old: &Value, new: &Value) -> Value {
 fn place(old: &Value, new: &mut Value) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
-            if new.contains_key("containers") {
+            if is_pod_spec(new) {
                 for field in PLACEMENT {
                     match old.get(*field) {
                         Some(before) => new.insert((*field).to_owned(), before.clone()),
@@ -84,34 +87,49 @@ fn job(kind: &Kind, object: &Value, may_place: bool) -> Value {
         remove(&mut job, pointer);
     }
     if !may_place {
-        keep_labels_and_annotations(&mut job);
+        keep_labels_and_annotations(&mut job, true);
         return job;
     }
     for pointer in kind.placements {
         if let Some(list) = job.pointer_mut(pointer) {
-            strip_placements(list);
+            strip_placements(list, false);
             if is_empty(list, &[]) {
                 remove(&mut job, pointer);
             }
         }
     }
-    strip(&mut job);
+    strip(&mut job, true);
     job
 }
 
-/// Reduces every metadata to its labels and annotations, however deep.
-fn keep_labels_and_annotations(value: &mut Value) {
+/// Whether a field is an object or a template with metadata of its own. A role may have such a name too, but it holds
+/// a template.
+fn is_template(key: &str, field: &Value) -> bool {
+    let is_named = key == "template" || key.ends_with("Template") || WHOLE_OBJECTS.contains(&key);
+    is_named && field.get("template").is_none()
+}
+
+/// Whether fields are those of a pod's spec. A role may be named `containers` too.
+fn is_pod_spec(fields: &Map<String, Value>) -> bool {
+    fields.get("containers").is_some_and(Value::is_array)
+}
+
+/// Reduces the metadata of the object and of every template to labels and annotations, however deep.
+fn keep_labels_and_annotations(value: &mut Value, has_metadata: bool) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(keep_labels_and_annotations),
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| keep_labels_and_annotations(item, false));
+        }
         Value::Object(fields) => {
             for (key, field) in fields.iter_mut() {
+                let is_template = is_template(key, field);
                 match field {
-                    Value::Object(metadata) if key == "metadata" => {
+                    Value::Object(metadata) if has_metadata && key == "metadata" => {
                         metadata.retain(|key, value| {
                             ["annotations", "labels"].contains(&key.as_str()) && !is_empty(value, &[])
                         });
                     }
-                    _ => keep_labels_and_annotations(field),
+                    _ => keep_labels_and_annotations(field, is_template),
                 }
             }
             if fields.get("metadata").is_some_and(|metadata| is_empty(metadata, &[])) {
@@ -123,22 +141,27 @@ fn keep_labels_and_annotations(value: &mut Value) {
 }
 
 /// Removes what queues write of placement from a list of the kind's own, and the items that said nothing else.
-fn strip_placements(value: &mut Value) {
+fn strip_placements(value: &mut Value, is_template: bool) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(strip_placements);
+            items.iter_mut().for_each(|item| strip_placements(item, false));
             items.retain(|item| !is_empty(item, &["manager", "targetJobs"]));
         }
         // A pod's own placement is removed with every other's.
-        Value::Object(fields) if !fields.contains_key("containers") || fields.contains_key("targetJobs") => {
+        Value::Object(fields) if !is_pod_spec(fields) || is_override(fields) => {
             fields.retain(|key, _| !PLACEMENT.contains(&key.as_str()) && !WRITTEN.contains(&key.as_str()));
-            if let Some(metadata) = fields.remove("metadata") {
+            let has_metadata = is_template || is_override(fields);
+            let metadata = if has_metadata { fields.remove("metadata") } else { None };
+            if let Some(metadata) = metadata {
                 let ours = our_annotations(metadata);
                 if !ours.is_empty() {
                     fields.insert("metadata".into(), Value::Object(ours));
                 }
             }
-            fields.values_mut().for_each(strip_placements);
+            for (key, field) in fields.iter_mut().filter(|(key, _)| *key != "metadata" || !has_metadata) {
+                let is_template = self::is_template(key, field);
+                strip_placements(field, is_template);
+            }
             if let Some(jobs) = fields.get_mut("replicatedJobs").and_then(Value::as_array_mut) {
                 jobs.retain(|job| !is_empty(job, &["name"]));
             }
@@ -146,6 +169,11 @@ fn strip_placements(value: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// Whether fields are those of an override: a role names no jobs.
+fn is_override(fields: &Map<String, Value>) -> bool {
+    fields.contains_key("targetJobs")
 }
 
 /// Nothing, or nothing but fields that say whom it is meant for.
@@ -170,23 +198,26 @@ fn remove(object: &mut Value, pointer: &str) {
     }
 }
 
-/// Removes placement from every pod spec, and reduces every metadata, however deep.
-fn strip(value: &mut Value) {
+/// Removes placement from every pod spec, and reduces the metadata of the object and of every template, however deep.
+fn strip(value: &mut Value, has_metadata: bool) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(strip),
+        Value::Array(items) => items.iter_mut().for_each(|item| strip(item, false)),
         Value::Object(fields) => {
-            if fields.contains_key("containers") {
+            if is_pod_spec(fields) {
                 fields.retain(|key, _| !PLACEMENT.contains(&key.as_str()));
             }
-            if let Some(metadata) = fields.remove("metadata") {
+            let says_nothing = fields.get("metadata").is_some_and(|metadata| is_empty(metadata, &[]));
+            let metadata = if has_metadata || says_nothing { fields.remove("metadata") } else { None };
+            if let Some(metadata) = metadata {
                 let ours = our_annotations(metadata);
                 if !ours.is_empty() {
                     fields.insert("metadata".into(), Value::Object(ours));
                 }
             }
             for (key, field) in fields.iter_mut() {
-                if key != "metadata" {
-                    strip(field);
+                let is_template = is_template(key, field);
+                if key != "metadata" || !has_metadata {
+                    strip(field, is_template);
                 }
             }
         }
@@ -303,6 +334,47 @@ mod tests {
         assert!(changed_by_a_tenant(
             |o| at(o, TEMPLATE)["metadata"]["annotations"]["gpu-memory"] = json!("4000")
         ));
+    }
+
+    #[test]
+    fn a_role_named_metadata_is_a_part_of_the_job() {
+        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        let wrapper = kinds::find("workload.codeflare.dev", "AppWrapper").unwrap();
+        for role in ["metadata", "template", "podTemplate", "containers"] {
+            let of = |length: u64| {
+                let mut job = pytorchjob();
+                let roles = at(&mut job, "/spec/pytorchReplicaSpecs");
+                let mut worker = roles["Worker"].clone();
+                worker["template"]["spec"]["containers"][0]["args"] =
+                    json!([format!("--seq-length={length}")]);
+                roles[role] = worker;
+                job
+            };
+            let wrapped = |length| json!({"metadata": {"name": "a"}, "spec": {"components": [{"template": of(length)}]}});
+            for may_place in [true, false] {
+                assert!(!same_job(kind, &of(4096), &of(8192), may_place), "{role} {may_place}");
+                assert!(!same_job(wrapper, &wrapped(4096), &wrapped(8192), may_place), "{role} {may_place}");
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_of_an_object_inside_is_no_change_of_the_job() {
+        let kind = kinds::find("workload.codeflare.dev", "AppWrapper").unwrap();
+        let wrapped = |moment: Value| {
+            let mut job = pytorchjob();
+            job["metadata"]["creationTimestamp"] = moment.clone();
+            at(&mut job, TEMPLATE)["metadata"]["creationTimestamp"] = moment;
+            json!({"metadata": {"name": "a"}, "spec": {"components": [{"template": job}]}})
+        };
+        for may_place in [true, false] {
+            assert!(same_job(
+                kind,
+                &wrapped(json!(null)),
+                &wrapped(json!("2026-01-01T00:00:00Z")),
+                may_place
+            ));
+        }
     }
 
     #[test]

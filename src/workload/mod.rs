@@ -8,7 +8,7 @@
 pub mod accelerator;
 pub mod annotations;
 mod bounds;
-mod command;
+pub(crate) mod command;
 mod deadline;
 mod files;
 mod gap;
