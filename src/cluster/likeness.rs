@@ -28,8 +28,8 @@ use crate::hardware::labels::of_labels;
 use crate::hardware::{Catalogue, resources};
 use crate::surroundings::{ConfigMaps, Surroundings};
 use crate::workload::accelerator::requests;
-use crate::workload::command::set_by_others;
 use crate::workload::kinds::{self, Kind, PodGroup};
+use crate::workload::set_by_others;
 
 /// Our annotations begin with this.
 const OURS: &str = "weighbridge.dev/";

@@ -118,7 +118,9 @@ fn is_pod_spec(fields: &Map<String, Value>) -> bool {
 fn keep_labels_and_annotations(value: &mut Value, has_metadata: bool) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| keep_labels_and_annotations(item, false));
+            for item in items {
+                keep_labels_and_annotations(item, false);
+            }
         }
         Value::Object(fields) => {
             for (key, field) in fields.iter_mut() {
@@ -144,7 +146,9 @@ fn keep_labels_and_annotations(value: &mut Value, has_metadata: bool) {
 fn strip_placements(value: &mut Value, is_template: bool) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| strip_placements(item, false));
+            for item in items.iter_mut() {
+                strip_placements(item, false);
+            }
             items.retain(|item| !is_empty(item, &["manager", "targetJobs"]));
         }
         // A pod's own placement is removed with every other's.

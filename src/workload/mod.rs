@@ -8,7 +8,7 @@
 pub mod accelerator;
 pub mod annotations;
 mod bounds;
-pub(crate) mod command;
+mod command;
 mod deadline;
 mod files;
 mod gap;
@@ -23,6 +23,7 @@ pub mod source;
 mod training_job;
 mod what_if;
 
+pub use command::set_by_others;
 pub use deadline::Limit;
 pub use gap::Gap;
 pub(crate) use launch::WHICH_BRANCH;

@@ -24,7 +24,7 @@ mod wrappers;
 
 pub(crate) use arguments::{Arguments, Word};
 pub(crate) use environment::Environment;
-pub(crate) use shell::set_by_others;
+pub use shell::set_by_others;
 
 use serde_json::Value;
 

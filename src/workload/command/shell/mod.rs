@@ -39,7 +39,7 @@ use self::builtins::{
 };
 use self::compound::join;
 use self::expand::Expander;
-pub(crate) use self::variables::set_by_others;
+pub use self::variables::set_by_others;
 use self::variables::{State, Value};
 use super::programs::is_aside;
 use super::run::{Run, Start};

@@ -196,6 +196,6 @@ impl State {
 }
 
 /// Whether operators or the shell itself set a variable.
-pub(crate) fn set_by_others(name: &str) -> bool {
+pub fn set_by_others(name: &str) -> bool {
     SET_BY_OTHERS.contains(&name) || SET_BY_OTHERS_BEGIN.iter().any(|begin| name.starts_with(begin))
 }
