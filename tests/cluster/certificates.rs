@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
+use crate::ca::Ca;
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
 use crate::gate::weighbridge;
 use crate::gate::{SOON, create, refusal};
@@ -50,30 +50,6 @@ async fn a_rotation_of_the_ca_under_load_loses_no_request() -> Result<()> {
     ensure!(requests > 100, "only {requests} requests came during the rotation");
     one.stop().await?;
     other.stop().await
-}
-
-/// A CA of a test's own.
-struct Ca {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Ca {
-    fn new() -> Result<Self> {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate()?;
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { pem, issuer: Issuer::new(params, key) })
-    }
-
-    /// A server's certificate that is good for so many days, and its key.
-    fn signed(&self, days: i64) -> Result<(String, String)> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
-        params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(days);
-        Ok((params.signed_by(&key, &self.issuer)?.pem(), key.serialize_pem()))
-    }
 }
 
 /// Puts files where a kubelet mounts a Secret: behind a link to a folder, which is turned to the next.

@@ -87,6 +87,15 @@ fn harmless_cron_job() -> Value {
     })
 }
 
+/// Of a job that one GPU holds.
+const SMALL: &[(&str, &str)] = &[
+    ("model", "llama-2-7b"),
+    ("method", "lora"),
+    ("gpu-type", "H100-80GB"),
+    ("micro-batch-size", "1"),
+    ("sequence-length", "1024"),
+];
+
 /// A cache hears of the owner a moment later. Until then the child passes with a note.
 async fn is_refused_soon(yard: &Yard<'_>, child: &Value) -> Result<()> {
     let children = yard.of_the_kind_of(child)?;
@@ -114,28 +123,14 @@ async fn a_child_of_an_owner_that_does_not_train_is_judged_by_itself() -> Result
     is_refused_soon(&yard, &owned(pod("of-a-pytorchjob", &undivided()), &without_gpus)).await?;
 
     // What fits by itself is admitted whatever it claims.
-    let small = &[
-        ("model", "llama-2-7b"),
-        ("method", "lora"),
-        ("gpu-type", "H100-80GB"),
-        ("micro-batch-size", "1"),
-        ("sequence-length", "1024"),
-    ];
-    yard.admitted(&owned(job("small", 1, small), &cron_job)).await?;
+    yard.admitted(&owned(job("small", 1, SMALL), &cron_job)).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_child_that_is_not_made_of_the_owner_it_claims_is_judged_by_itself() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    let small = &[
-        ("model", "llama-2-7b"),
-        ("method", "lora"),
-        ("gpu-type", "H100-80GB"),
-        ("micro-batch-size", "1"),
-        ("sequence-length", "1024"),
-    ];
-    let owner = yard.admitted(&pytorchjob("small", 1, small)).await?;
+    let owner = yard.admitted(&pytorchjob("small", 1, SMALL)).await?;
     is_refused_soon(&yard, &owned(pod("huge", &undivided()), &owner)).await?;
 
     // Its own pods pass, with what operators and meshes add.

@@ -3,38 +3,13 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
+use crate::ca::Ca;
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, repository_crds};
 use crate::gate::{create, refusal, weighbridge};
 use crate::jobs::job;
 use crate::stranger::{Stranger, review};
-
-/// A CA of a test's own.
-struct Ca {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Ca {
-    fn new() -> Result<Self> {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate()?;
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { pem, issuer: Issuer::new(params, key) })
-    }
-
-    /// A client's certificate and its key.
-    fn client(&self, name: &str) -> Result<(String, String)> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate()?;
-        Ok((params.signed_by(&key, &self.issuer)?.pem(), key.serialize_pem()))
-    }
-}
 
 #[tokio::test]
 async fn only_the_apiserver_that_shows_its_certificate_is_answered() -> Result<()> {

@@ -97,3 +97,22 @@ pub(crate) fn pod_spec(gpus: u64) -> Value {
 fn ours(annotations: &[(&str, &str)]) -> Map<String, Value> {
     annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), json!(value))).collect()
 }
+
+/// Sharded over all its GPUs. 128 of them hold it, and eight do not.
+pub(crate) fn sharded(pods: u64) -> Value {
+    pytorchjob(
+        "llama",
+        pods,
+        &[
+            ("model", "llama-2-70b"),
+            ("sharding", "fsdp"),
+            ("framework", "fsdp"),
+            ("recompute", "full"),
+            ("attention", "flash"),
+            ("micro-batch-size", "1"),
+            ("sequence-length", "4096"),
+            ("precision", "bf16"),
+            ("gpu-type", "A100-80GB"),
+        ],
+    )
+}

@@ -10,6 +10,7 @@
 #[path = "../controlplane/mod.rs"]
 mod controlplane;
 
+mod ca;
 mod gate;
 mod jobs;
 mod stranger;

@@ -9,26 +9,7 @@ use serde_json::{Value, json};
 
 use crate::controlplane::wait_until_refused;
 use crate::gate::{Gate, Yard, refusal};
-use crate::jobs::{annotated, pytorchjob};
-
-/// Sharded over all its GPUs. 128 of them hold it, and eight do not.
-fn sharded(pods: u64) -> Value {
-    pytorchjob(
-        "llama",
-        pods,
-        &[
-            ("model", "llama-2-70b"),
-            ("sharding", "fsdp"),
-            ("framework", "fsdp"),
-            ("recompute", "full"),
-            ("attention", "flash"),
-            ("micro-batch-size", "1"),
-            ("sequence-length", "4096"),
-            ("precision", "bf16"),
-            ("gpu-type", "A100-80GB"),
-        ],
-    )
-}
+use crate::jobs::{annotated, sharded};
 
 async fn scale(yard: &Yard<'_>, job: &Value, workers: u64) -> Result<kube::Result<Scale>> {
     let number = json!({"spec": {"replicas": workers}});

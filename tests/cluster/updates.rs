@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::controlplane::{wait_until, wait_until_refused};
 use crate::gate::{Gate, SOON, Yard, refusal};
-use crate::jobs::{fitting, hopeless, pytorchjob, ruin};
+use crate::jobs::{fitting, hopeless, pytorchjob, ruin, sharded};
 
 /// A job that would be refused, in a namespace that did not enforce when it came.
 async fn hopeless_from_before(gate: &Gate) -> Result<(Yard<'_>, Value)> {
@@ -185,22 +185,7 @@ async fn a_finalizer_of_a_hopeless_job_can_be_removed() -> Result<()> {
 #[tokio::test]
 async fn taking_away_the_gpus_that_a_sharded_job_needs_is_refused() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    // Sharded over 128 GPUs it fits; over 8 its states alone take more than a card.
-    let job = pytorchjob(
-        "llama",
-        16,
-        &[
-            ("model", "llama-2-70b"),
-            ("sharding", "fsdp"),
-            ("framework", "fsdp"),
-            ("recompute", "full"),
-            ("attention", "flash"),
-            ("micro-batch-size", "1"),
-            ("sequence-length", "4096"),
-            ("precision", "bf16"),
-            ("gpu-type", "A100-80GB"),
-        ],
-    );
+    let job = sharded(16);
     yard.admitted(&job).await?;
     let fewer = json!({"spec": {"pytorchReplicaSpecs": {"Worker": null}}});
     assert_eq!(refusal(yard.change(&job, &fewer).await?)?.code, 403);
