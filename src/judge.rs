@@ -143,7 +143,7 @@ struct Judge<'a> {
     catalogue: &'a Catalogue,
     rules: &'a Rules,
     ask: &'a Ask,
-    /// What is read of the object by itself; none where everything may be quoted.
+    /// The readings of the object alone. None where every value may be shown.
     own: Option<&'a [Reading]>,
     /// How other objects are named.
     hidden: &'a Hidden,

@@ -114,7 +114,7 @@ struct Trainer {
     command: u64,
     /// How many accelerators its pod asks for.
     accelerators: u64,
-    /// How many pods run it; none where the object is one of a number that it doesn't tell.
+    /// How many pods run it. None where the object is one of several, and does not tell how many.
     pods: Option<u64>,
     environment: Vec<Variable>,
     /// Names that the values of its variables mention beside a `$`, without those that operators set.

@@ -49,7 +49,7 @@ type Left<'a> = (usize, Vec<(&'a Id, usize)>);
 pub(super) struct Shares {
     first: BTreeMap<String, Share>,
     config_maps: BTreeMap<String, Share>,
-    /// What is left out, and what it would take; none where it is too large for ever.
+    /// The documents that found no room, each with its rank and its bytes. None for one that is too large at any time.
     left_out: BTreeMap<Id, Option<(Rank, usize)>>,
     /// The kinds of which not all that is left out is remembered.
     forgetful: BTreeSet<&'static str>,
@@ -176,7 +176,7 @@ impl Shares {
         None
     }
 
-    /// What must make room for a document; none where nothing has to.
+    /// The documents that must make room for another. None where the room cannot be made.
     fn displaced(&self, id: &Id, rank: Rank, bytes: usize) -> Option<Vec<Id>> {
         let over = |taken: usize, most: usize| (taken + bytes).saturating_sub(most);
         let own = self.shares(rank).get(&id.namespace).map_or(0, |share| share.bytes) + bytes;

@@ -23,7 +23,7 @@ const TYPE: &str = "accelerator.type";
 
 /// What may be shown of one judgement.
 pub(super) struct Shown<'c> {
-    /// How the other objects are named; none where everything may be quoted.
+    /// How the other objects are named. None where every value may be shown.
     hidden: Option<Hidden>,
     /// What every value came from.
     provenance: Provenance,

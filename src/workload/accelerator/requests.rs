@@ -39,7 +39,7 @@ pub struct Request<'a> {
     pub what: Resource<'a>,
     /// How many of it one pod asks for.
     pub per_pod: u64,
-    /// How many pods; none where the object is one of a number that it doesn't tell.
+    /// How many pods. None where the object is one of several, and does not tell how many.
     pub pods: Option<u64>,
     /// How much of each accelerator's memory a container may use, and who says so.
     pub limit: Option<(Limit, String)>,

@@ -14,7 +14,7 @@ pub struct PodGroup<'a> {
     pub template: &'a Value,
     /// Where the template is in the object, for provenance: `spec.template`.
     pub path: String,
-    /// How many pods; none where the object is one of a number that it doesn't tell.
+    /// How many pods. None where the object is one of several, and does not tell how many.
     pub replicas: Option<u64>,
 }
 
