@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    /// A part of which every field may be absent can become empty. Only `display` is one, and it is left out then.
+    /// A part with optional fields alone can become empty. Only `display` is such a part, and it is left out then.
     #[test]
     fn every_part_of_a_status_but_the_display_always_holds_something() {
         let parts = [

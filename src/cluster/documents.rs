@@ -167,7 +167,7 @@ impl Documents {
         }
     }
 
-    /// The kinds of which an absent one is not there, and not merely unknown.
+    /// The kinds that are read. An object of these kinds that is absent is not there.
     pub fn reads(&self) -> surroundings::Reads {
         surroundings::Reads { config_maps: self.reads.config_maps, claims: self.reads.claims }
     }

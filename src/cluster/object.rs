@@ -31,7 +31,7 @@ impl Object {
         &mut self.value
     }
 
-    /// Lets another large object have its turn. For objects of which little is kept, however long their JSON is.
+    /// Lets another large object have its turn. For an object that keeps little of a long JSON.
     #[must_use]
     pub fn give_up_turn(self) -> Self {
         Self { _turn: None, ..self }
@@ -167,7 +167,7 @@ impl Who {
     }
 }
 
-/// An object of which only its identity is known.
+/// An object with its identity alone.
 impl From<Who> for Object {
     fn from(Who { api_version, uid, namespace, name, resource_version }: Who) -> Self {
         let api_version = Some(api_version).filter(|api_version| !api_version.is_empty());

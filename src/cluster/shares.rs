@@ -51,7 +51,7 @@ pub(super) struct Shares {
     config_maps: BTreeMap<String, Share>,
     /// The documents that found no room, each with its rank and its bytes. None for one that is too large at any time.
     left_out: BTreeMap<Id, Option<(Rank, usize)>>,
-    /// The kinds of which not all that is left out is remembered.
+    /// The kinds with more documents left out than are remembered.
     forgetful: BTreeSet<&'static str>,
 }
 

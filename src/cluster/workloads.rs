@@ -663,7 +663,7 @@ mod tests {
         assert!(kept.contains(&"may-train".to_owned()) && !kept.contains(&"no-gpu".to_owned()), "{kept:?}");
     }
 
-    /// A workload `team/huge` of which only the identity is known.
+    /// The workload `team/huge`, with its identity alone.
     fn too_large() -> Object {
         json!({"metadata": {"name": "huge", "namespace": "team", "uid": "team/huge"}}).into()
     }

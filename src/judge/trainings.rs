@@ -91,7 +91,7 @@ pub(super) fn in_a_branch(judgement: Judgement) -> Judgement {
     Judgement { message, missing, ..undecided(judgement, Reason::Unsupported) }
 }
 
-/// Of an object of which something was not read, as it is told.
+/// The judgement of an object that was not read to its end.
 pub(super) fn with_gap(mut judgement: Judgement, gap: &Gap, told: &str, certain: bool) -> Judgement {
     let decided = !judgement.errors.is_empty() || (certain && judgement.verdict == Verdict::OutOfMemory);
     if decided {

@@ -37,7 +37,7 @@ impl Handshakes {
     pub(super) async fn shake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let (acceptor, longest) = (self.acceptor.clone(), self.longest);
         let shaking = async move { timeout(longest, acceptor.accept(stream)).await };
-        // Aborted where nobody waits for it any more.
+        // Aborted when its caller has gone.
         let shaken = AbortOnDropHandle::new(self.thread.as_ref()?.spawn(shaking)).await;
         shaken.ok()?.ok()?.ok()
     }

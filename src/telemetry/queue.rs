@@ -153,7 +153,7 @@ pub(super) fn write(queue: Arc<Queue>, sink: impl Write + Send + 'static) -> io:
     thread::Builder::new().name("logs".into()).spawn(move || queue.run(sink)).map(drop)
 }
 
-/// Standard error, by a handle without a lock. A process that was started without one has nobody who listens.
+/// Standard error, by a handle without a lock. A process may be started without one; then no line is read.
 pub(super) fn standard_error() -> Box<dyn Write + Send> {
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(handle) => Box::new(File::from(handle)),

@@ -51,7 +51,7 @@ mod tests {
 
     const CAPACITY: Bytes = Bytes::from_mib(80 << 10);
 
-    /// The decision on a need of which all is stated, so many standard deviations above the capacity.
+    /// The verdict of a job with every field stated. Its need is so many standard deviations above the capacity.
     fn at(deviations: f64) -> Verdict {
         const SPREAD: f64 = 0.05;
         let need = CAPACITY.scale((deviations * SPREAD).exp());

@@ -237,7 +237,7 @@ impl Webhook {
         self.blocking(tenant, STORED, consider).await
     }
 
-    /// Work for a thread that nobody else waits on, when its turn has come. A panic in it is its own.
+    /// Work for a thread of its own, when its turn has come. A panic in it is its own.
     async fn blocking<T: Send + 'static>(
         &self,
         tenant: Tenant,
@@ -246,7 +246,7 @@ impl Webhook {
     ) -> Result<T, Failure> {
         let turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
         let work = move || {
-            // The turn stays with the work when nobody waits for it any more.
+            // The turn stays with the work when its caller has gone.
             let _turn = turn;
             work()
         };
@@ -315,7 +315,7 @@ impl From<Unanswerable> for Trouble {
     }
 }
 
-/// A body on its way to whoever reads it.
+/// A body on its way to its reader.
 enum Coming {
     /// It may still be dropped.
     Held(Body),
@@ -345,7 +345,7 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// A stored object, of which nothing is known before it is read.
+/// A stored object. Its size is not known before it is read.
 const STORED: Size = Size { bytes: 1 << 20, objects: 3 };
 
 /// How far a review is considered.

@@ -7,7 +7,7 @@
 //! 2. its [envelope](Review): the body is parsed once, and the objects stay text;
 //! 3. its objects, by a reader that keeps only what is judged ([`object::read`]).
 //!
-//! Without a uid there is nobody to answer, and only then is the answer an HTTP error.
+//! Without a uid there is no review to answer, and only then is the answer an HTTP error.
 
 mod bounded;
 mod head;

@@ -35,7 +35,7 @@ pub(super) struct Scaled {
     path: String,
     /// The object's uid.
     uid: String,
-    /// The object's version, of which `from` was read.
+    /// The version of the object that had `from` replicas.
     version: Option<String>,
     from: i64,
     to: i64,

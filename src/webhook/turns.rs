@@ -7,7 +7,7 @@
 //! A namespace's small reviews and its others count as two, so that an ordinary job does not wait for a long script.
 //! Used is the time that judging took, so that dear work counts for what it is. One that was away begins at what the
 //! least of the others has used: being away saves nothing up. A peer comes before a namespace, since anybody can name a
-//! namespace in a review, and nobody can choose an address.
+//! namespace in a review, and no caller can choose an address.
 //!
 //! As many are judged at a time as there are processors, and one more. Dear work has at most half of the processors, and
 //! work of which nothing is known yet one place more, so that cheap work never waits for either. Work is dear where judging
@@ -177,7 +177,7 @@ impl Turns {
     }
 }
 
-/// Takes a review out of the queue when nobody waits for it any more.
+/// Takes a review out of the queue when its caller has gone.
 struct Leave<'a> {
     shared: &'a Arc<Shared>,
     tenant: Tenant,

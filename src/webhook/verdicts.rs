@@ -6,7 +6,7 @@
 //! which is not used again as long as it is known here: when one is replaced, everything is forgotten.
 //!
 //! The namespace is part of the key, so that no namespace learns by an answer's speed what another has asked. The hash is
-//! SHA-256: nobody can make two objects that collide. The judgements together take at most [`MOST_BYTES`].
+//! SHA-256: no two objects can be made to collide. The judgements together take at most [`MOST_BYTES`].
 
 use std::collections::BTreeMap;
 use std::io;

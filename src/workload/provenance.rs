@@ -165,7 +165,7 @@ impl Provenance {
         }
     }
 
-    /// Whether another says the same of every field, whoever says so.
+    /// Whether another has the same value for every field, from any source.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let pairs = self.fields.iter().zip(&other.fields);
         self.fields.len() == other.fields.len()

@@ -153,7 +153,7 @@ impl Reading {
     }
 }
 
-/// Reads an object: each training that it starts, and nothing where it does not train.
+/// Reads an object: each training that it starts. Empty where it does not train.
 pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Readings {
     let read = |around: &Surroundings, asked| {
         if what_if::is_estimate(object) {
@@ -355,7 +355,7 @@ impl Workload<'_> {
         reading.accumulation = said.accumulation.take();
         reading.unsaid = std::mem::take(&mut said.unsaid);
         if reading.provenance.knows("parallelism.sharding") {
-            // Whoever annotates how the states are kept would annotate that they are kept elsewhere.
+            // An author who annotates how the states are kept would annotate that they are kept elsewhere.
             reading.unsaid.retain(|(field, _)| !field.starts_with("offload."));
         }
         let annotated = reading.provenance.knows_any("model");

@@ -1,4 +1,4 @@
-//! Client certificates: an apiserver that shows one is answered, and nobody else.
+//! Client certificates: only an apiserver that shows one is answered.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ async fn only_the_apiserver_that_shows_its_certificate_is_answered() -> Result<(
     fs::write(path("ca.crt"), &ca.pem)?;
     fs::write(path("apiserver.crt"), &certificate)?;
     fs::write(path("apiserver.key"), &key)?;
-    // As docs/configure.md tells it to whoever runs an apiserver.
+    // As docs/configure.md tells the owner of an apiserver.
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config",
         "users": [{"name": "*", "user": {

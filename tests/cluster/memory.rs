@@ -71,7 +71,7 @@ fn hostile(number: usize) -> Vec<u8> {
     object.to_string().replacen("\"HERE\"", &variables, 1).into_bytes()
 }
 
-/// A node with 41 labels, of which half are like no other node's.
+/// A node with 41 labels. Half of them are like no other node's.
 fn node(number: usize) -> Vec<u8> {
     let mut labels = json!({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"});
     for label in 0..40 {

@@ -1,4 +1,4 @@
-//! Whoever may create a workload, and not read what it refers to, reads nothing of it through the gate.
+//! A person who may create a workload, and not read what it refers to, reads nothing of it through the gate.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;

@@ -84,7 +84,7 @@ fn the_worst_of_several_trainings_of_a_script_decides_wherever_it_stands() {
             judgement.warnings
         );
     }
-    // Stages of one training, of which the last has the longest sequence.
+    // Stages of one training. The last has the longest sequence.
     let stages = of_script(&format!("{}\n{}", gpt(32, 4096, 1024), gpt(32, 4096, 65_536)));
     assert_eq!(stages.memory, of_script(&gpt(32, 4096, 65_536)).memory);
 }
@@ -297,7 +297,7 @@ fn only_groups_of_pods_that_run_the_training_count() {
         let judgement = of(&template(json!([container("pytorch", idle, 8)]), json!([])), 1_000);
         assert_eq!((judgement.verdict, accelerators(&judgement)), (alone.verdict, Some("8")), "{idle}");
     }
-    // Of a command that nobody knows it is open whether it takes part.
+    // An unknown command may take part, or not.
     let perhaps = of(&template(json!([container("pytorch", "/opt/start", 8)]), json!([])), 1_000);
     assert!(!matches!(perhaps.verdict, Verdict::OutOfMemory | Verdict::Fits), "{}", perhaps.message);
     let both = of(

@@ -393,7 +393,7 @@ impl<'p> Run<'p> {
         self.found(Target::Program(basename(path).to_owned()), words, start);
     }
 
-    /// A command that a program runs of which nothing is known: it may set variables before.
+    /// A command that an unknown program runs: the program may set variables before.
     fn wrapped(&mut self, command: &[Word], start: &Start<'_>) {
         let environment = start.environment.clone().that_may_have_more(true);
         self.command(command, &start.deeper(&environment));

@@ -59,7 +59,7 @@ const PLACES: &[&str] = &["--rdzv-endpoint", "--master-addr", "--main-process-ip
 const NODES: &[&str] = &["--num-nodes", "--nnodes", "--num-machines", "--trainer.num-nodes"];
 /// The same as `key=value`.
 const NODES_OVERRIDDEN: &[&str] = &["trainer.num_nodes", "num_nodes"];
-/// Variables of which one is enough.
+/// Variables, each of which is enough by itself.
 const VARIABLES: &[&str] = &["PET_RDZV_ENDPOINT", "PET_MASTER_ADDR"];
 
 impl Rendezvous {

@@ -40,7 +40,7 @@ pub(super) fn declare(words: &[Text], state: &mut State) {
 /// Scripts that set up software, and nothing of a training: those of Python's environments, Conda, Lmod and oneAPI.
 const SETS_UP: &[&str] =
     &["activate", "conda.sh", "mamba.sh", "micromamba.sh", "modules.sh", "lmod.sh", "setvars.sh"];
-/// Programs of which the output sets up software where a shell evaluates it.
+/// Programs whose output sets up software when a shell evaluates it.
 const PRINTS_SET_UP: &[&str] =
     &["conda", "mamba", "micromamba", "ssh-agent", "pyenv", "modulecmd", "register-python-argcomplete"];
 

@@ -111,7 +111,7 @@ impl Shell<'_, '_, '_> {
         ends
     }
 
-    /// What follows a decision of which a branch ends the script is a branch itself.
+    /// Where a branch of a decision ends the script, what follows the decision is a branch itself.
     fn follows(&mut self, decision: usize) {
         self.run.branches.push(Branch { decision, number: usize::MAX });
     }
