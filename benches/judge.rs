@@ -9,8 +9,10 @@ use std::fmt;
 use divan::Bencher;
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::job::Ask;
+use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
 
 const FITS: &str = include_str!("../examples/pytorchjob-llama2-70b.yaml");

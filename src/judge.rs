@@ -14,7 +14,6 @@ mod lints;
 mod shown;
 mod trainings;
 mod unknowns;
-mod unsaid;
 mod wording;
 
 use serde_json::Value;
@@ -22,86 +21,22 @@ use serde_json::Value;
 use crate::advise;
 use crate::advise::count::{self, Found, Layout};
 use crate::estimate::assume::Device;
-use crate::estimate::cost::Prices;
 use crate::estimate::memory::Figure;
-use crate::estimate::{Estimate, Rank, cost, estimate_rank};
+use crate::estimate::{Estimate, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
-use crate::judgement::{Advice, InputError, Judgement, Reason, Summary, Verdict};
+use crate::job::{self, Ask, Hidden, InputError, Provenance, Source, TrainingJob};
+use crate::judgement::{Advice, Judgement, Reason, Summary, Verdict};
+use crate::kinds::deadline::Limit;
 use crate::model::known;
+use crate::policy::Rules;
 use crate::surroundings::Surroundings;
-use crate::units::{Bytes, Decimal};
-use crate::verdict::{Decision, Headroom, decide};
-use crate::workload::provenance::{Hidden, Provenance};
-use crate::workload::source::Source;
-use crate::workload::{self, Limit, Reading, Readings, TrainingJob, Unread};
+use crate::units::Bytes;
+use crate::verdict::{Decision, decide};
+use crate::workload::{self, Reading, Readings, Unread};
 
+use crate::resolve::unsaid::{self, Unsaid};
 use capacity::Capacity;
 use shown::Shown;
-use unsaid::Unsaid;
-
-/// What an administrator decides: thresholds and defaults.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// Deny at this probability of running out of memory, and over.
-    pub deny_at: f64,
-    /// Warn at this probability, and over.
-    pub warn_at: f64,
-    /// What is kept free of every accelerator.
-    pub headroom: Headroom,
-    /// Model FLOPs utilization in percent, where a job gives none.
-    pub mfu_percent: Option<Decimal>,
-    /// What accelerators cost, where a job does not say.
-    pub prices: Prices,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            deny_at: 0.9,
-            warn_at: 0.2,
-            headroom: Headroom::default(),
-            mfu_percent: None,
-            prices: Prices::default(),
-        }
-    }
-}
-
-/// What is wanted of a judgement, and how much work may be spent: counted, never timed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// Whose memory is judged.
-    pub rank: Rank,
-    /// Whether to look for changed configurations that fit.
-    pub advice: bool,
-    /// How many configurations to try at most.
-    pub max_candidates: usize,
-    /// How many bytes of annotations and arguments to read at most.
-    pub max_bytes: usize,
-    /// Whose values may be quoted.
-    pub quoting: Quoting,
-}
-
-/// Whose values a judgement may quote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quoting {
-    /// The request's own: who asks need not be allowed to read the other objects.
-    Request,
-    /// All: who asks has brought every object along.
-    Everything,
-}
-
-impl Default for Ask {
-    fn default() -> Self {
-        // The apiserver takes no more annotations, and Linux no longer arguments than half of it each.
-        Self {
-            rank: Rank::Worst,
-            advice: true,
-            max_candidates: 500,
-            max_bytes: 256 << 10,
-            quoting: Quoting::Request,
-        }
-    }
-}
 
 /// Judges a workload, or a `TrainingEstimate`.
 pub fn judge(
@@ -370,7 +305,7 @@ impl Judge<'_> {
         Some(Advice {
             change: format!("{} accelerators for {days} days", count?),
             spec: TrainingJob {
-                accelerator: Some(workload::Accelerator { count, ..workload::Accelerator::default() }),
+                accelerator: Some(job::Accelerator { count, ..job::Accelerator::default() }),
                 ..TrainingJob::default()
             },
             peak_bytes: estimate.peak.needed,

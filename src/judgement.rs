@@ -11,8 +11,8 @@ use serde::Serialize;
 pub use cost::{Cost, PriceSource};
 pub use deadline::{Deadline, Outlook};
 
+use crate::job::{Input, InputError, TrainingJob};
 use crate::units::{Bytes, Flops};
-use crate::workload::TrainingJob;
 
 /// All that is said of one workload.
 #[derive(Clone, Debug, Serialize)]
@@ -207,26 +207,6 @@ impl Reason {
             Self::NotTraining => "NotTraining",
         }
     }
-}
-
-/// A value and where it came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Input {
-    /// The spec's field path: `model.layers`.
-    pub field: String,
-    /// The value as text, at most 64 characters.
-    pub value: String,
-    /// Where it came from: `annotation weighbridge.dev/layers`, `model llama-2-70b`, `assumed`.
-    pub source: String,
-}
-
-/// A value that could not be read. Complete in itself: says what was wrong, where, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InputError {
-    /// Where in the object: `metadata.annotations[weighbridge.dev/tensor-parallel]`.
-    pub field: String,
-    /// One line naming key, value and grammar.
-    pub message: String,
 }
 
 /// Peak memory per accelerator, of the worst rank.

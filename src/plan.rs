@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use crate::advise::count::{self, Count, Found, Layout};
 use crate::estimate::assume::{Device, assume};
 use crate::hardware::{Accelerator, Catalogue};
-use crate::judge::{Ask, Quoting, Rules, judge};
+use crate::job::{Ask, Quoting, TrainingJob};
+use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
+use crate::policy::Rules;
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
-use crate::workload::TrainingJob;
 
 /// What one type of accelerator would take.
 #[derive(Clone, Debug)]

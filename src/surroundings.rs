@@ -11,8 +11,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::workload::kinds;
-
 /// What else is known besides the workload.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -38,42 +36,6 @@ pub struct Reads {
 }
 
 impl Surroundings {
-    /// What the objects of a stream say about each other: nodes, ConfigMaps, runtimes, queues, claims, and the workloads
-    /// that estimates refer to.
-    pub fn of(objects: &[Value]) -> Self {
-        let (mut config_maps, mut documents) = (ConfigMaps::default(), Documents::default());
-        for object in objects {
-            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-            let name = text("/metadata/name").unwrap_or_default();
-            let namespaces = namespaces(text("/metadata/namespace"));
-            match Document::of(object) {
-                Some(document) if document.kind == CONFIG_MAP => {
-                    for namespace in namespaces {
-                        config_maps.add(namespace, name, ConfigMaps::data(object));
-                    }
-                }
-                Some(document) => {
-                    let object = Arc::new(object.clone());
-                    let namespaces = if document.namespaced { namespaces } else { vec![""] };
-                    for namespace in namespaces {
-                        documents.add(document.kind, namespace, name, object.clone());
-                    }
-                }
-                None => {}
-            }
-        }
-        Self {
-            nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).map(Arc::new).collect(),
-            workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
-            config_maps: Arc::new(config_maps),
-            documents: Arc::new(documents),
-            // A stream is all that there is.
-            reads: Reads { config_maps: true, claims: true },
-        }
-    }
-}
-
-impl Surroundings {
     /// The same without workloads, which alone would be copied.
     pub(crate) fn shared(&self) -> Self {
         Self {
@@ -96,26 +58,6 @@ impl Surroundings {
             reads: Reads::default(),
         }
     }
-}
-
-/// The namespaces by which an object's neighbours may ask for it.
-fn namespaces(own: Option<&str>) -> Vec<&str> {
-    match own {
-        None | Some("" | "default") => vec!["", "default"],
-        Some(namespace) => vec![namespace],
-    }
-}
-
-fn is(object: &Value, api_version: &str, kind: &str) -> bool {
-    let equals = |key: &str, text: &str| object.get(key).and_then(Value::as_str) == Some(text);
-    equals("apiVersion", api_version) && equals("kind", kind)
-}
-
-fn node(object: &Value) -> Node {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
-    let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect();
-    Node::of(object.pointer("/metadata/name").and_then(text).unwrap_or_default(), labels, object)
 }
 
 /// Kinds of objects that workloads refer to.

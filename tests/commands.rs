@@ -4,8 +4,10 @@
 
 use serde_json::{Map, Value, json};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::job::Ask;
+use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
 
 /// A `PyTorchJob` of so many pods of 8 GPUs of this type, which run this command.

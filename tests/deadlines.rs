@@ -5,8 +5,10 @@
 
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::job::Ask;
+use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Outlook, Verdict};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
 
 fn judged(object: &Value) -> Judgement {

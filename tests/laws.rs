@@ -9,12 +9,12 @@ use weighbridge::estimate::memory::{self, Figure, Peak};
 use weighbridge::estimate::plan::Plan;
 use weighbridge::estimate::{estimate, time};
 use weighbridge::hardware::{self, Catalogue};
-use weighbridge::model::Parameters;
-use weighbridge::units::{Bytes, Count, Decimal};
-use weighbridge::workload::{
+use weighbridge::job::{
     Accelerator, Activation, Batch, Dataset, Efficiency, Finetuning, Framework, Method, Model, Parallelism,
     Positions, Recompute, Sharding, TrainingJob,
 };
+use weighbridge::model::Parameters;
+use weighbridge::units::{Bytes, Count, Decimal};
 
 fn peak(plan: &Plan) -> Peak {
     memory::peak(plan, Calibration::builtin())

@@ -15,8 +15,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Quoting, Rules, judge};
+use weighbridge::job::{Ask, Quoting};
+use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::{Node, Surroundings};
 
 /// What becomes of a manifest's workloads.

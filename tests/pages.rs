@@ -62,7 +62,7 @@ fn the_readme_lists_every_framework_that_is_read() {
     let listed = rows(readme, "| framework |");
     // What is not covered, and what is only variables, is told in words.
     let told_in_words = ["not covered", "variables"];
-    let read: BTreeSet<String> = weighbridge::workload::frameworks()
+    let read: BTreeSet<String> = weighbridge::frameworks::names()
         .filter(|name| !told_in_words.contains(name))
         .map(str::to_owned)
         .collect();

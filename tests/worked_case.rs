@@ -9,14 +9,14 @@ use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::plan::Plan;
 use weighbridge::estimate::{memory, time};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::Rules;
-use weighbridge::plan;
-use weighbridge::surroundings::Surroundings;
-use weighbridge::units::{Bytes, Count, Decimal, FlopRate, Flops};
-use weighbridge::workload::{
+use weighbridge::job::{
     Accelerator, Activation, Batch, Dataset, Efficiency, Framework, Model, Parallelism, Precision, Recompute,
     Sharding, TrainingJob,
 };
+use weighbridge::plan;
+use weighbridge::policy::Rules;
+use weighbridge::surroundings::Surroundings;
+use weighbridge::units::{Bytes, Count, Decimal, FlopRate, Flops};
 
 /// Data sheet: 312 TFLOP/s in bf16, dense.
 const A800: f64 = 312.0;

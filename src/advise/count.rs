@@ -13,7 +13,7 @@
 //! answer is checked by the prediction itself, so what is wrong with that assumption makes the answer larger, never late.
 
 use crate::estimate::plan::Plan;
-use crate::workload::TrainingJob;
+use crate::job::TrainingJob;
 
 /// Nobody has more; the spec's schema allows no more either.
 const MOST: u64 = 10_000_000;

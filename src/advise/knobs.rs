@@ -1,7 +1,7 @@
 //! The knobs that advice turns, each with its turns from the smallest to the largest.
 
 use crate::estimate::plan::Plan;
-use crate::workload::{Framework, Recompute, Sharding, TrainingJob};
+use crate::job::{Framework, Recompute, Sharding, TrainingJob};
 
 /// A knob: one thing that can be changed, by how much.
 pub(super) struct Knob {

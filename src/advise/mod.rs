@@ -9,9 +9,9 @@
 pub mod count;
 mod knobs;
 
+use crate::job::TrainingJob;
 use crate::judgement::Advice;
 use crate::units::Bytes;
-use crate::workload::TrainingJob;
 
 use knobs::{Knob, knobs};
 

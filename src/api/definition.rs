@@ -15,7 +15,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::bounds::{MAX_CHARACTERS, MAX_INPUTS};
-use super::{roles, v1alpha1::TrainingEstimate, validations};
+use super::v1alpha1::TrainingEstimate;
+use super::{roles, validations};
 
 /// The columns of `kubectl get trainingestimates`: heading, field, and whether only `-o wide` shows it. They read the
 /// status alone, and only what is made for them, since a column can't compute.
@@ -110,7 +111,7 @@ fn whole_numbers(value: &mut Value) {
 }
 
 const HEADER: &str = "\
-# Generated from the types in src/api/ and src/workload/training_job.rs. Do not edit; run
+# Generated from the types in src/api/ and src/job/training_job.rs. Do not edit; run
 #
 #     cargo run -- crds > crds/weighbridge.dev_trainingestimates.yaml
 #

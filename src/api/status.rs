@@ -101,7 +101,7 @@ fn warnings(judgement: &Judgement) -> Vec<String> {
     errors.chain(judgement.warnings.iter().map(|w| cut(w))).take(MAX_WARNINGS).collect()
 }
 
-fn input(input: &judgement::Input) -> InputStatus {
+fn input(input: &crate::job::Input) -> InputStatus {
     InputStatus { field: cut(&input.field), value: cut(&input.value), source: cut(&input.source) }
 }
 

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_ADVICE, MAX_COMPONENTS, MAX_INPUTS, MAX_WARNINGS};
-use crate::workload::TrainingJob;
+use crate::job::TrainingJob;
 
 /// A training job, written by hand or read from the workload that `workloadRef` names. What is written here wins
 /// over what was read.

@@ -5,24 +5,18 @@
 //!
 //! Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or read, else 0.
 
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use serde_json::Value;
 
 use super::input;
-use crate::cluster::judged_owner;
-use crate::config::policy::Policy;
-use crate::estimate::Rank;
-use crate::judge::{Ask, Quoting, judge};
-use crate::judgement::{InputError, Judgement, Reason, Verdict};
+use crate::batch;
+use crate::job::{Ask, Quoting, Rank};
+use crate::judgement::Verdict;
+use crate::policy::Policy;
 use crate::report::{self, Entry, Style};
-use crate::surroundings::Surroundings;
-use crate::workload::kinds;
 
 /// What is typed behind `check`.
 #[derive(Args, Debug)]
@@ -71,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = Policy::of_file(arguments.config.as_deref())?;
     let input = input::read(&arguments.paths);
     let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, ..Ask::default() };
-    let entries = entries(&input.objects, &policy, &ask);
+    let entries = batch::entries(&input.objects, &policy, &ask);
 
     for unreadable in &input.unreadable {
         tell(&format!("weighbridge: {unreadable}"))?;
@@ -84,52 +78,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Output::Json => report::json(&entries)?,
     })?;
     Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty())))
-}
-
-/// Judges every one of the objects that can be; the others are what surrounds them.
-pub(crate) fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
-    let around = Surroundings::of(objects);
-    let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let judged = objects.iter().filter(|object| !is_child(object, &uids));
-    judged.filter_map(|object| entry(object, &around, policy, ask)).collect()
-}
-
-/// Whether the controller of one of these objects, by their uids, has made it: then that one counts.
-fn is_child(object: &Value, uids: &BTreeSet<&str>) -> bool {
-    let owners: Vec<OwnerReference> = object
-        .pointer("/metadata/ownerReferences")
-        .and_then(|owners| serde_json::from_value(owners.clone()).ok())
-        .unwrap_or_default();
-    let owner = kinds::of(object).and_then(|kind| judged_owner(kind, &owners));
-    owner.is_some_and(|(owner, _)| uids.contains(owner.uid.as_str()))
-}
-
-/// The judgement of an object; nothing where there is nothing to judge.
-fn entry(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Option<Entry> {
-    let judgement = judge(object, around, &policy.catalogue, &policy.rules, ask);
-    if judgement.verdict == Verdict::NotTraining {
-        return None;
-    }
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    Some(Entry {
-        name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
-        kind: text("/kind").unwrap_or_default(),
-        judgement: malformed(judgement, input::annotations::errors(object)),
-    })
-}
-
-/// The apiserver would refuse the object for these errors, so nothing else about it counts.
-fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
-    let Some(first) = errors.first() else { return judgement };
-    Judgement {
-        message: first.message.clone(),
-        errors: errors.into_iter().chain(judgement.errors).collect(),
-        inputs: judgement.inputs,
-        job: judgement.job,
-        summary: judgement.summary,
-        override_reason: judgement.override_reason,
-        ..Judgement::without_figures(Verdict::Unknown, Reason::Malformed)
-    }
 }
 
 fn status(entries: &[Entry], any_unreadable: bool) -> u8 {

@@ -12,12 +12,12 @@ use clap::Args;
 use k8s_openapi::api::admissionregistration::v1::{MatchCondition, RuleWithOperations, ValidatingWebhook};
 use serde::Serialize;
 
-use crate::config::policy::Policy;
 use crate::controller::permissions::{Permission, optional_permissions, permissions};
-use crate::webhook::configuration::{FailurePolicy, Settings, configuration};
+use crate::policy::{FailurePolicy, Policy};
+use crate::webhook::configuration::{Settings, configuration};
 
 const HEADER: &str = "\
-# Generated from the kinds in src/workload/kinds/, the entries in src/webhook/configuration.rs and the permissions in
+# Generated from the kinds in src/kinds/, the entries in src/webhook/configuration.rs and the permissions in
 # src/controller/permissions.rs. Do not edit; run
 #
 #     make generate

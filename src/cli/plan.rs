@@ -11,12 +11,12 @@ use serde_json::{Map, Value, json};
 
 use super::check::{Output, print, style, tell};
 use super::{FAILURE, input};
-use crate::config::policy::Policy;
+use crate::job::keys::PREFIX;
 use crate::plan::plan;
+use crate::policy::Policy;
 use crate::report::{self, PlanEntry};
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
-use crate::workload::annotations::PREFIX;
 
 /// What is typed behind `plan`.
 #[derive(Args, Debug)]

@@ -25,7 +25,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use super::likeness::{Comparison, Likeness};
 use super::workloads::{Digest, Workloads, judged_owner};
 use crate::judgement::Verdict;
-use crate::workload::kinds::Kind;
+use crate::kinds::Kind;
 
 /// Owners of owners that are looked at. The longest chain is TrainJob, JobSet, Job, Pod.
 const DEEPEST: usize = 8;
@@ -135,7 +135,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::workload::kinds;
+    use crate::kinds;
 
     fn owner(api_version: &str, kind: &str, name: &str, uid: &str, controller: bool) -> Vec<OwnerReference> {
         let owner = json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": controller});

@@ -15,11 +15,13 @@ use kube::api::{ApiResource, GroupVersionKind};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::documents::{DocumentSink, Reads};
+use super::documents::DocumentSink;
 use super::follow::{Follow, Sink};
-use super::{Cluster, Object, Source, workloads::WorkloadSink};
+use super::workloads::WorkloadSink;
+use super::{Cluster, Object, Source};
+use crate::kinds::{self, Kind};
+use crate::policy::Reads;
 use crate::surroundings::{DOCUMENTS, Document};
-use crate::workload::kinds::{self, Kind};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);

@@ -16,36 +16,14 @@ use tokio::time::Instant;
 use super::follow::{Sink, Wanted};
 use super::shares::{Id, NoRoom, Rank, Shares};
 use super::{Metrics, Object};
-use crate::surroundings::{self, CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known, Opened};
+use crate::policy::Reads;
+use crate::surroundings::{self, CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known};
 
 /// After all of a kind was listed again because there was room.
 const BETWEEN_LISTS: Duration = Duration::from_mins(1);
 /// Certificates that every namespace has, of which no training reads anything.
 pub(super) const EVERYWHERE: &[&str] =
     &["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
-
-/// What an administrator lets be read beside workloads and nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reads {
-    /// ConfigMaps.
-    pub config_maps: bool,
-    /// Kueue's queues and flavors.
-    pub queues: bool,
-    /// Claims of devices, and their templates.
-    pub claims: bool,
-}
-
-impl Reads {
-    /// Whether this kind may be read.
-    pub fn open(self, document: &Document) -> bool {
-        match document.opened {
-            Opened::Always => true,
-            Opened::ByConfigMaps => self.config_maps,
-            Opened::ByQueues => self.queues,
-            Opened::ByClaims => self.claims,
-        }
-    }
-}
 
 /// The documents.
 #[derive(Debug)]

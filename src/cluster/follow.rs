@@ -12,9 +12,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Readiness;
+use super::metrics::Metrics;
 use super::object::{Object, Unread, Who};
 use super::source::{Change, Changes, Error, Found, Source};
-use super::{Patience, Readiness, metrics::Metrics};
+use crate::patience::Patience;
 
 /// Objects of the first page of a list, and of the largest one.
 const FIRST_PAGE: u32 = 50;

@@ -24,12 +24,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::Value;
 
+use crate::command::set_by_others;
 use crate::hardware::labels::of_labels;
 use crate::hardware::{Catalogue, resources};
+use crate::kinds::requests::requests;
+use crate::kinds::{self, Kind, PodGroup};
 use crate::surroundings::{ConfigMaps, Surroundings};
-use crate::workload::accelerator::requests;
-use crate::workload::kinds::{self, Kind, PodGroup};
-use crate::workload::set_by_others;
 
 /// Our annotations begin with this.
 const OURS: &str = "weighbridge.dev/";

@@ -17,7 +17,6 @@ mod metrics;
 mod namespaces;
 mod nodes;
 mod object;
-mod patience;
 mod readiness;
 mod refers;
 mod shares;
@@ -33,13 +32,12 @@ use kube::api::ApiResource;
 use tokio_util::sync::CancellationToken;
 
 pub use children::{Claim, Standing};
-pub use documents::{Documents, Reads};
+pub use documents::Documents;
 pub use likeness::Likeness;
 pub use metrics::Metrics;
-pub use namespaces::{MODE_LABEL, Namespaces};
+pub use namespaces::Namespaces;
 pub use nodes::{Changed, Nodes};
 pub use object::Object;
-pub use patience::Patience;
 pub use readiness::Readiness;
 pub use refers::{Labels, Refers};
 pub use source::{Error, Room, Source};
@@ -47,6 +45,7 @@ pub use turns::Turns;
 pub use workloads::{Digest, Workloads, judged_owner, rests_on_nodes};
 
 use crate::config::policy::Policies;
+use crate::policy::Reads;
 use crate::surroundings::Surroundings;
 
 /// The caches of one process.

@@ -1,13 +1,11 @@
 //! The namespaces, each reduced to its label `weighbridge.dev/mode`.
 
+use crate::policy::mode::MODE_LABEL;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Object;
 use super::follow::Sink;
-
-/// The label that says what becomes of a workload that would be refused.
-pub const MODE_LABEL: &str = "weighbridge.dev/mode";
 
 /// What the namespaces say.
 #[derive(Debug, Default)]

@@ -17,7 +17,8 @@ use super::Object;
 use super::follow::Sink;
 use super::refers::Labels as Named;
 use crate::config::policy::Policies;
-use crate::hardware::{Catalogue, labels::is_read};
+use crate::hardware::Catalogue;
+use crate::hardware::labels::is_read;
 use crate::surroundings::{Labels, Node};
 
 /// More labels than these that changed count as all.
@@ -270,7 +271,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::policy::Policy;
+    use crate::policy::Policy;
 
     fn sink() -> (Arc<Nodes>, NodeSink) {
         let nodes = Arc::new(Nodes::default());

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::workload::object::{NotRead, read};
+use crate::kinds::object::{NotRead, read};
 
 /// An object as the apiserver has it.
 #[derive(Debug)]

@@ -32,12 +32,12 @@ use super::nodes::{Nodes, Version};
 use super::refers::Refers;
 use super::{Cluster, Object, Turns};
 use crate::config::policy::Policies;
-use crate::judge::{Ask, Quoting, judge};
+use crate::job::{Ask, Quoting, source};
+use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
+use crate::kinds::progress::{self, Progress};
+use crate::kinds::{self, Kind, Purpose};
 use crate::units::Bytes;
-use crate::workload::kinds::{self, Kind, Purpose};
-use crate::workload::source;
-use crate::workload::{Progress, progress};
 
 /// Some write a ConfigMap every second; workloads are read again no more often.
 const BETWEEN_DOCUMENTS: Duration = Duration::from_secs(5);
@@ -390,7 +390,7 @@ impl Sink for WorkloadSink {
             judged,
             documents,
             nodes: found.rests_on_nodes.then_some(nodes),
-            progress: progress(self.kind, object.value()),
+            progress: progress::progress(self.kind, object.value()),
             verdict: found.verdict,
             peak: found.peak,
         };
@@ -584,8 +584,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::Reads;
-    use crate::config::policy::Policy;
+    use crate::policy::{Policy, Reads};
     use crate::surroundings::DOCUMENTS;
 
     fn cluster() -> Arc<Cluster> {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::policy::{FailurePolicy, Mode};
 use crate::telemetry::LogFormat;
-use crate::webhook::Mode;
-use crate::webhook::configuration::FailurePolicy;
 
 /// Who keeps the webhook's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -10,14 +10,10 @@ use axum::http::Uri;
 
 use super::Arguments;
 use super::arguments::TlsMode;
-use super::policy::Policy;
-use crate::cluster::Reads;
-use crate::judge::Rules;
+use crate::policy::{FailurePolicy, Overrides, Policy, Reads, Rules};
 use crate::telemetry::LogFormat;
 use crate::tls::Clients;
 use crate::tls::rotation::Lifetimes;
-use crate::webhook::Overrides;
-use crate::webhook::configuration::FailurePolicy;
 
 /// Memory for requests, at most.
 const MOST_FOR_REQUESTS: usize = 1 << 30;
@@ -237,7 +233,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::webhook::Mode;
+    use crate::policy::Mode;
 
     #[derive(Parser)]
     struct Serve {

@@ -7,7 +7,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::workload::kinds::Kind;
+use crate::kinds::Kind;
 
 const MAX_LENGTH: usize = 253;
 
@@ -37,7 +37,7 @@ fn ending(name: &str, end: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::kinds;
+    use crate::kinds;
 
     #[test]
     fn a_name_is_the_kinds_slug_and_the_workloads_name() {

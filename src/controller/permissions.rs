@@ -2,8 +2,8 @@
 //!
 //! Reading is for every replica, writing for the one that leads. Nothing is ever written to a workload.
 
+use crate::kinds::{self, Kind};
 use crate::surroundings::{DOCUMENTS, Opened};
-use crate::workload::kinds::{self, Kind};
 
 /// One rule of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::status::Ended;
-use crate::workload::Progress;
+use crate::kinds::progress::Progress;
 
 /// When it began to run, and how it ended.
 pub(super) fn moments(progress: &Progress) -> (Option<Timestamp>, Option<Ended>) {

@@ -14,17 +14,17 @@ use super::desired::{self, Holder};
 use super::estimates::Estimates;
 use super::queue::{Key, Outcome};
 use super::{Metrics, Settings, notices, progress};
-use crate::api::{
-    status::{Circumstances, status},
-    v1alpha1::{TrainingEstimate, TrainingEstimateStatus},
-};
+use crate::api::status::{Circumstances, status};
+use crate::api::v1alpha1::{TrainingEstimate, TrainingEstimateStatus};
 use crate::cluster::{
-    self, Claim, Cluster, Digest, MODE_LABEL, Object, Refers, Source, Standing, discovery, rests_on_nodes,
+    self, Claim, Cluster, Digest, Object, Refers, Source, Standing, discovery, rests_on_nodes,
 };
-use crate::judge::{Ask, judge};
+use crate::job::Ask;
+use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
-use crate::webhook::Mode;
-use crate::workload::kinds::{self, Kind};
+use crate::kinds::{self, Kind};
+use crate::policy::Mode;
+use crate::policy::mode::MODE_LABEL;
 
 /// As whom the controller writes.
 const FIELD_MANAGER: &str = "weighbridge";
@@ -205,7 +205,7 @@ impl Reconciler {
         // A status that can't be read is as good as none: it is written anew.
         let previous = estimate.value().get("status").cloned().unwrap_or_default();
         let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap_or_default();
-        let progress = workload.as_ref().map(|w| crate::workload::progress(w.kind, w.object.value()));
+        let progress = workload.as_ref().map(|w| kinds::progress::progress(w.kind, w.object.value()));
         let (start, end) = progress::moments(&progress.unwrap_or_default());
         let circumstances = Circumstances {
             generation: estimate.generation(),

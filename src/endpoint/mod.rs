@@ -27,13 +27,13 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::cli::check;
-use crate::config::policy::{Policies, Policy};
-use crate::judge::{Ask, Quoting};
-use crate::report;
+use crate::config::policy::Policies;
+use crate::job::{Ask, Quoting};
+use crate::kinds::object::{self, NotRead};
+use crate::policy::Policy;
 use crate::server::bodies::{Came, Dropped, Taken};
 use crate::server::{Bodies, Caller};
-use crate::workload::object::{self, NotRead};
+use crate::{batch, report};
 use authentication::{Authentication, Unauthenticated};
 
 /// No workload is larger; the apiserver takes none over 3 MiB.
@@ -162,7 +162,7 @@ fn judged(body: Taken, policy: &Policy) -> Result<String, (StatusCode, String)> 
     drop(body);
     // Who asks has brought every object along.
     let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
-    report::json(&check::entries(&objects, policy, &ask))
+    report::json(&batch::entries(&objects, policy, &ask))
         .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned()))
 }
 

@@ -11,9 +11,8 @@
 //! contradiction.
 
 use super::plan::Plan;
-use crate::judgement::Input;
+use crate::job::{Input, TrainingJob};
 use crate::units::Count;
-use crate::workload::TrainingJob;
 
 /// Two amounts within this of each other are the same, rounded.
 const ROUNDED: f64 = 0.08;
@@ -96,7 +95,7 @@ fn short(tokens: u64) -> String {
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::{Accelerator, Batch, Dataset, Model};
+    use crate::job::{Accelerator, Batch, Dataset, Model};
 
     fn job(dataset: Dataset, batch: Batch) -> TrainingJob {
         TrainingJob {

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::plan::Plan;
+use crate::job::{Dispatcher, Framework};
 use crate::units::Bytes;
-use crate::workload::{Dispatcher, Framework};
 
 /// What is calibrated rather than counted.
 #[derive(Clone, Debug, Deserialize)]
@@ -240,7 +240,7 @@ fn applies(plan: &Plan, framework: &str, accelerators: Option<&[String]>) -> boo
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::TrainingJob;
+    use crate::job::TrainingJob;
 
     #[test]
     fn the_file_is_valid_and_covers_every_framework() {

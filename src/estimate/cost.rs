@@ -9,34 +9,14 @@
 //! A policy's and a catalogue's price is that of a whole accelerator; of a partition, its share of the multiprocessors is
 //! paid. Prices that were not given with the job have a date, which is part of the answer.
 
-use std::collections::BTreeMap;
-
+use crate::hardware::ListPrice;
+use crate::job::TrainingJob;
 use crate::judgement::{Cost, PriceSource, Time};
+use crate::policy::Prices;
 use crate::units::Decimal;
-use crate::workload::TrainingJob;
 
 /// The currency of the catalogue's prices, and of any that is given without one.
 const DOLLARS: &str = "USD";
-
-/// A price of one accelerator for one hour.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListPrice {
-    /// In US dollars.
-    pub per_gpu_hour: Decimal,
-    /// When the list was read: `2026-07-20`.
-    pub as_of: String,
-}
-
-/// What an administrator pays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prices {
-    /// One accelerator, one hour, by its key in the catalogue.
-    pub per_gpu_hour: BTreeMap<String, Decimal>,
-    /// ISO 4217; none for US dollars.
-    pub currency: Option<String>,
-    /// Since when, or when it was last looked at.
-    pub as_of: Option<String>,
-}
 
 /// The price of what one accelerator of a job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +88,10 @@ pub fn cost(time: &Time, price: Price) -> Option<Cost> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::workload;
+    use crate::job;
 
     fn decimal(text: &str) -> Decimal {
         Decimal::parse(text).unwrap()
@@ -135,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_jobs_price_beats_the_policys_and_that_the_catalogues() {
-        let price = workload::Price { per_gpu_hour: Some(decimal("1.8")), currency: None };
+        let price = job::Price { per_gpu_hour: Some(decimal("1.8")), currency: None };
         let job = TrainingJob { price: Some(price), ..TrainingJob::default() };
         let nobody = TrainingJob::default();
         let text = str::to_owned;

@@ -15,8 +15,8 @@ use super::assume::Assumed;
 use super::calibration::Calibration;
 use super::memory;
 use super::plan::Plan;
+use crate::job::{Framework, Recompute};
 use crate::units::Bytes;
-use crate::workload::{Framework, Recompute};
 
 /// How far above the memory the estimate of a changed plan may lie: the estimate's own error.
 const TOLERANCE: f64 = 1.1;
@@ -71,7 +71,7 @@ pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::{Accelerator, Batch, Model, Parallelism, Recompute, Sharding, TrainingJob};
+    use crate::job::{Accelerator, Batch, Model, Parallelism, Recompute, Sharding, TrainingJob};
 
     fn job(layers: u32, hidden: u32, sharding: Option<Sharding>) -> TrainingJob {
         TrainingJob {

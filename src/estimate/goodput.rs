@@ -16,8 +16,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::job::TrainingJob;
 use crate::judgement::{Goodput, Time};
-use crate::workload::TrainingJob;
 
 const LEAST: f64 = 0.05;
 
@@ -108,8 +108,8 @@ pub fn from_start_to_end(time: &mut Time, goodput: &Goodput, accelerators: Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::{Accelerator, Efficiency};
     use crate::units::Decimal;
-    use crate::workload::{Accelerator, Efficiency};
 
     fn of(count: u32) -> Goodput {
         let accelerator = Some(Accelerator { count: Some(count), ..Accelerator::default() });

@@ -16,11 +16,11 @@ pub mod schedule;
 pub mod states;
 pub mod time;
 
+use crate::job::{Rank, TrainingJob};
 use crate::judgement::Swing;
 use crate::model::{Parameters, ShapeError};
 use crate::units::Bytes;
 use crate::verdict::Distribution;
-use crate::workload::TrainingJob;
 
 use assume::{Assumed, Device};
 use calibration::Calibration;
@@ -45,17 +45,6 @@ pub struct Estimate {
     rank: Rank,
     lean_peak: Peak,
     heavy_peak: Peak,
-}
-
-/// Whose memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rank {
-    /// The one that needs the most.
-    Worst,
-    /// One of the last pipeline stage, which loggers usually are.
-    Last,
-    /// One of this pipeline stage, counted from zero.
-    Stage(u64),
 }
 
 /// Estimates a training job: its worst rank.

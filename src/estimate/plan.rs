@@ -2,11 +2,11 @@
 //!
 //! The formulas of [`super::memory`] and [`super::time`] read plans only, so none of them has to ask what is known.
 
-use crate::model::{Parameters, Shape};
-use crate::workload::{
+use crate::job::{
     Attention, Dispatcher, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute,
     Schedule, Sharding,
 };
+use crate::model::{Parameters, Shape};
 
 use super::states::Widths;
 use crate::units::Bytes;

@@ -17,7 +17,7 @@
 //! interleaved case at v = 2, 3 and 8 and at g = 5 of p = 4.
 
 use super::plan::{Plan, Stage};
-use crate::workload::Schedule;
+use crate::job::Schedule;
 
 /// Layers' worth of one microbatch's activations that are alive on a stage, as a real number.
 pub fn live_layers(plan: &Plan, stage: Stage) -> f64 {
@@ -72,7 +72,7 @@ pub fn bubble(plan: &Plan) -> f64 {
 mod tests {
     use super::{live_layers, microbatch_group};
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::TrainingJob;
+    use crate::job::TrainingJob;
 
     #[test]
     fn groups_are_of_the_pipelines_length_unless_the_last_would_be_too_small() {

@@ -19,7 +19,7 @@
 //! parameters by ZeRO 3 and FSDP. Sources: Megatron-LM's distributed optimizer documentation; DeepSpeed's stage
 //! 1, 2 and 3 sources and its corrected estimators; PyTorch FSDP2's mixed precision policy.
 
-use crate::workload::{Framework, Optimizer, Precision, Sharding};
+use crate::job::{Framework, Optimizer, Precision, Sharding};
 
 /// Bytes of each state of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,8 +11,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::job::Precision;
 use crate::units::{ByteRate, Bytes, FlopRate};
-use crate::workload::Precision;
 
 /// One accelerator, as a process sees it: a die where a resource unit is a die.
 #[derive(Clone, Debug, Default)]

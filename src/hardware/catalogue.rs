@@ -14,9 +14,9 @@ use serde::Deserialize;
 use super::accelerator::{Accelerator, Bandwidth, Vendor, near};
 use super::names::{Product, normal};
 use super::partition::Partitions;
-use crate::estimate::cost::ListPrice;
+use crate::hardware::ListPrice;
+use crate::job::Precision;
 use crate::units::{ByteRate, Bytes, Decimal, FlopRate};
-use crate::workload::Precision;
 
 /// All accelerators that are known beforehand.
 #[derive(Clone, Debug, Default)]

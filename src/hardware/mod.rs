@@ -10,7 +10,9 @@ mod catalogue;
 pub mod labels;
 mod names;
 pub mod partition;
+mod price;
 pub mod resources;
 
 pub use accelerator::{Accelerator, Bandwidth, Vendor};
 pub use catalogue::{Catalogue, CatalogueError};
+pub use price::ListPrice;

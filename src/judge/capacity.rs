@@ -3,10 +3,11 @@
 //! In this order: the memory that the job gives, what the pods' resource or the nodes' labels say, and the catalogue.
 
 use crate::hardware::{Accelerator, Catalogue};
-use crate::judgement::{Input, InputError};
+use crate::job::{Input, InputError, TrainingJob};
+use crate::policy::Headroom;
+use crate::printable::printable;
 use crate::units::Bytes;
-use crate::verdict::Headroom;
-use crate::workload::{Reading, TrainingJob, printable};
+use crate::workload::Reading;
 
 /// The accelerator, as far as it is known.
 #[derive(Clone, Debug, Default)]

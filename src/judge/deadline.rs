@@ -1,6 +1,6 @@
 //! Whether it will be done in time.
 //!
-//! What ends the workload ([`workload::Limit`](crate::workload::Limit)) or the person's wish (`target.days`), whichever is
+//! What ends the workload ([`workload::Limit`](crate::kinds::deadline::Limit)) or the person's wish (`target.days`), whichever is
 //! earlier, against the interval of the predicted time:
 //!
 //! ```text
@@ -10,9 +10,10 @@
 //! limit < lower end                    too slow even at best
 //! ```
 
+use crate::job::TrainingJob;
 use crate::judgement::{Deadline, Outlook, Time};
+use crate::kinds::deadline::Limit;
 use crate::units::Decimal;
-use crate::workload::{Limit, TrainingJob};
 
 const SECONDS_A_DAY: f64 = 86_400.0;
 
@@ -84,7 +85,7 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Target;
+    use crate::job::Target;
 
     fn time(low: f64, middle: f64, high: f64) -> Time {
         Time { days: Some(middle), days_low: Some(low), days_high: Some(high), ..Time::default() }

@@ -4,9 +4,9 @@
 use crate::estimate::Estimate;
 use crate::estimate::amount::{Amount, amount};
 use crate::estimate::goodput::{from_start_to_end, goodput};
-use crate::judgement::{Goodput, Input, Time};
+use crate::job::{Input, TrainingJob};
+use crate::judgement::{Goodput, Time};
 use crate::units::{Count, Decimal};
-use crate::workload::TrainingJob;
 
 use super::capacity::Capacity;
 use super::figures;

@@ -2,10 +2,10 @@
 
 use crate::estimate::Estimate;
 use crate::estimate::time::{self, Machine};
-use crate::judgement::{Input, Memory, Time};
+use crate::job::{Input, TrainingJob};
+use crate::judgement::{Memory, Time};
 use crate::units::{Bytes, Decimal};
 use crate::verdict::Distribution;
-use crate::workload::TrainingJob;
 
 use super::capacity::Capacity;
 

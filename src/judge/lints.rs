@@ -4,7 +4,7 @@
 //! assumption. What the estimate finds while it completes a job is said there and not here: degrees against the number of
 //! accelerators, the global batch, heads against tensor parallelism, layers against pipeline stages, experts against
 //! expert parallelism. What needs the launcher's facts, like processes a node or replicas, is for its reader in
-//! `workload::launch`, which warns as all readers do.
+//! [`crate::frameworks`], which warns as all readers do.
 //!
 //! | lint | source |
 //! | --- | --- |
@@ -15,7 +15,7 @@
 //! | accelerators = a multiple of expert × expert tensor × pipeline parallel | Megatron-LM, torchtitan |
 //! | no gradient sharding with pipeline stages | DeepSpeed: ZeRO-2 and 3 refuse `PipelineModule` |
 
-use crate::workload::{Framework, Method, Positions, Sharding, TrainingJob};
+use crate::job::{Framework, Method, Positions, Sharding, TrainingJob};
 
 /// Lints that are said of one job at most.
 const MOST: usize = 5;

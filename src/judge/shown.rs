@@ -10,13 +10,15 @@
 use std::cell::OnceCell;
 
 use crate::estimate::assume::{Assumed, Device, assume};
+use crate::frameworks::is_about_a_file;
 use crate::hardware::Catalogue;
-use crate::judgement::{Advice, Deadline, Input, Judgement, Memory, Outlook};
-use crate::workload::provenance::{Hidden, Provenance, for_each_leaf};
-use crate::workload::{Gap, Reading, TrainingJob, is_about_a_file};
+use crate::job::{Gap, Hidden, Input, Provenance, TrainingJob, for_each_leaf};
+use crate::judgement::{Advice, Deadline, Judgement, Memory, Outlook};
+use crate::workload::Reading;
 
+use super::Judge;
 use super::capacity::Capacity;
-use super::{Judge, Quoting};
+use crate::job::Quoting;
 
 /// The field of the accelerator's name.
 const TYPE: &str = "accelerator.type";
@@ -90,7 +92,7 @@ impl<'c> Shown<'c> {
     }
 
     fn is_of_the_cluster(&self) -> bool {
-        self.provenance.source(TYPE).is_some_and(crate::workload::source::Source::is_of_the_cluster)
+        self.provenance.source(TYPE).is_some_and(crate::job::Source::is_of_the_cluster)
     }
 
     /// One line for each pair of sources that disagree.

@@ -10,10 +10,12 @@
 
 use std::cmp::Reverse;
 
-use super::{Ask, Judge, shown};
+use super::{Judge, shown};
+use crate::frameworks::WHICH_BRANCH;
+use crate::job::{Ask, Gap};
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::units::Bytes;
-use crate::workload::{Gap, Reading, WHICH_BRANCH};
+use crate::workload::Reading;
 
 const ORDINALS: &[&str] = &[
     "first",
@@ -102,9 +104,17 @@ pub(super) fn with_gap(mut judgement: Judgement, gap: &Gap, told: &str, certain:
         Some(_) => format!("{told}; what is read {}", judgement.message),
         None => told.to_owned(),
     };
-    Judgement { message, ..undecided(judgement, gap.reason()) }
+    Judgement { message, ..undecided(judgement, reason(gap)) }
 }
 
 fn undecided(judgement: Judgement, reason: Reason) -> Judgement {
     Judgement { verdict: Verdict::Unknown, reason, oom_probability: None, advice: Vec::new(), ..judgement }
+}
+
+/// The reason of an object with a gap.
+const fn reason(gap: &Gap) -> Reason {
+    match gap {
+        Gap::Absent(_) => Reason::ReferenceNotFound,
+        _ => Reason::NotReadToEnd,
+    }
 }

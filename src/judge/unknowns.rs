@@ -5,11 +5,11 @@
 //! notice is listed, the heaviest first, and the warnings say how much each is worth.
 
 use crate::estimate::Estimate;
-use crate::judge::Rules;
+use crate::job::keys;
 use crate::judgement::Swing;
+use crate::policy::Rules;
 use crate::units::Bytes;
 use crate::verdict::Distribution;
-use crate::workload::annotations;
 
 /// Unknowns that warnings name at most; the rest is in the list.
 const NAMED: usize = 4;
@@ -37,7 +37,7 @@ pub(super) fn warnings(deciding: &[Swing]) -> impl Iterator<Item = String> {
 
 /// A field as a person would write it: its annotation's key, where there is one.
 pub(super) fn word(field: &str) -> &str {
-    annotations::of_field(field).unwrap_or(field)
+    keys::of_field(field).unwrap_or(field)
 }
 
 #[cfg(test)]

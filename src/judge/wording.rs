@@ -2,11 +2,12 @@
 
 use crate::estimate::Estimate;
 use crate::hardware::Catalogue;
+use crate::job::TrainingJob;
+use crate::job::keys::PREFIX;
 use crate::judgement::{Judgement, Memory, Verdict};
 use crate::model::{Parameters, known};
+use crate::printable::printable;
 use crate::verdict::{self, Decision};
-use crate::workload::annotations::PREFIX;
-use crate::workload::{TrainingJob, printable};
 
 use super::capacity::Capacity;
 use super::shown::Shown;

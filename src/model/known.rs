@@ -9,10 +9,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::names;
-use super::{Parameters, Shape};
-use crate::workload::Model;
-use crate::workload::provenance::for_each_leaf;
+use super::{Parameters, Shape, names};
+use crate::job::{Model, for_each_leaf};
 
 /// A model that is known by name.
 #[derive(Clone, Debug)]

@@ -181,7 +181,7 @@ fn feed_forward(shape: &Shape, width: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{Activation, DenseLayers, LatentAttention, Model, Normalization, Positions};
+    use crate::job::{Activation, DenseLayers, LatentAttention, Model, Normalization, Positions};
 
     fn llama(layers: u32, hidden: u32, heads: u32, kv: u32, ffn: u32, vocab: u32) -> Model {
         Model {

@@ -6,8 +6,8 @@
 //! `hidden ≈ 104 × layers` (the published Llama, Qwen, GPT and BLOOM shapes lie between 77 and 139), so that
 //! `P ≈ 12 × layers × hidden²` fixes both. The true shape may be wider or narrower; [`Shape::of_size`] takes the ratio.
 
+use crate::job::{Activation, DenseLayers, Model, Normalization, Positions};
 use crate::units::Count;
-use crate::workload::{Activation, DenseLayers, Model, Normalization, Positions};
 
 /// A transformer's dimensions.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::workload::is_printable;
+use crate::printable::is_printable;
 
 /// The text without characters that steer a terminal: names and values come from whoever wrote the manifest, and an escape sequence
 /// among them would be obeyed by the reader's terminal.

@@ -1,12 +1,12 @@
 //! The reports of judgements made by hand, so that they change only when a report does.
 
 use super::{Entry, Style, json, table};
+use crate::job::{Input, InputError, TrainingJob};
 use crate::judgement::{
-    Advice, Component, Cost, Deadline, Goodput, Input, InputError, Judgement, Memory, Outlook, PriceSource,
-    Reason, Summary, Time, Verdict,
+    Advice, Component, Cost, Deadline, Goodput, Judgement, Memory, Outlook, PriceSource, Reason, Summary,
+    Time, Verdict,
 };
 use crate::units::{Bytes, Decimal};
-use crate::workload::TrainingJob;
 
 fn nothing_known() -> Judgement {
     Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)

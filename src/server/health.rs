@@ -106,7 +106,8 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::config::policy::{Policies, Policy};
+    use crate::config::policy::Policies;
+    use crate::policy::Policy;
 
     async fn readyz(health: &Health) -> (StatusCode, String) {
         let router = router(health.clone(), Arc::default());
@@ -119,7 +120,7 @@ mod tests {
     #[tokio::test]
     async fn it_is_ready_while_every_gate_is_open() {
         let cluster =
-            Cluster::new(Policies::new(Policy::default()), Vec::new(), crate::cluster::Reads::default());
+            Cluster::new(Policies::new(Policy::default()), Vec::new(), crate::policy::Reads::default());
         let (trusted, certificate) = watch::channel(false);
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), certificate, stopping.clone());

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::LogFormat;
-use crate::workload::is_printable;
+use crate::printable::is_printable;
 
 /// The line with every such character as its code. It ends in one line break.
 pub(super) fn escape(line: &str, format: LogFormat) -> Cow<'_, str> {

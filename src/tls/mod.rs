@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 pub use clients::Clients;
 pub use metrics::Metrics;
 
-use crate::cluster::Patience;
+use crate::patience::Patience;
 
 use authority::Authority;
 use ca_bundle::{Entry, Repair, Repaired};

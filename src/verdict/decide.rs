@@ -11,8 +11,8 @@
 //! (`deny_at` and over).
 
 use super::Distribution;
-use crate::judge::Rules;
 use crate::judgement::{Reason, Verdict};
+use crate::policy::Rules;
 use crate::units::Bytes;
 
 /// A verdict, why, and how sure.

@@ -2,10 +2,8 @@
 
 mod decide;
 mod distribution;
-mod headroom;
 mod message;
 
 pub use decide::{Decision, decide};
 pub use distribution::Distribution;
-pub use headroom::Headroom;
 pub use message::{accelerator_with_article, denial, need};

@@ -20,27 +20,28 @@ use kube::api::ApiResource;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::children;
-use super::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use super::metrics::{Metrics, Review as Counted};
-use super::mode::{self, Mode, Namespace};
-use super::overrides::{self, Override};
 use super::review::{Cause, Details, Head, Operation, Request, Response, Review, Status, Unanswerable};
 use super::scale::{self, Scaled};
 use super::turns::{Size, Tenant, Turns};
 use super::untouched::untouched;
 use super::verdicts::{self, Verdicts};
-use super::{message, namespaces, ratchet};
-use crate::cluster::{Cluster, MODE_LABEL, Source, Standing, Workloads};
-use crate::config::policy::{Exempt, Policy};
+use super::{children, namespaces};
+use crate::admission::decide::{Case, Decided, Fault, Ratchet, decide, fault};
+use crate::admission::overrides::{self, Override};
+use crate::admission::{message, ratchet};
+use crate::cluster::{Cluster, Source, Standing, Workloads};
 use crate::hardware::Catalogue;
-use crate::judge::{Ask, Rules, judge};
+use crate::job::Ask;
+use crate::judge::judge;
 use crate::judgement::Judgement;
+use crate::kinds::object::NotRead;
+use crate::kinds::{self, Kind};
+use crate::policy::mode::{self, MODE_LABEL, Namespace};
+use crate::policy::{Exempt, Mode, Policy, Rules};
 use crate::server::bodies::{Body, Came, Dropped, Taken};
 use crate::server::{Caller, Peer};
 use crate::surroundings::Surroundings;
-use crate::workload::kinds::{self, Kind};
-use crate::workload::object::NotRead;
 
 /// [`judge`]'s signature: tests put others in its place.
 type Judge = fn(&Value, &Surroundings, &Catalogue, &Rules, &Ask) -> Judgement;

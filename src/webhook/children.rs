@@ -15,9 +15,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 
 use crate::cluster::{Likeness, Standing, Workloads};
-use crate::config::policy::Policy;
+use crate::kinds::Kind;
+use crate::policy::Policy;
 use crate::surroundings::Surroundings;
-use crate::workload::kinds::Kind;
 
 /// How an object of a request stands to the owner that it claims.
 pub(super) fn standing(

@@ -13,33 +13,14 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::api::ObjectMeta;
 
-use super::conditions;
-use super::mode::Mode;
 use super::namespaces;
-use crate::cluster::MODE_LABEL;
-use crate::workload::kinds::{self, Kind};
+use crate::admission::conditions;
+use crate::kinds::{self, Kind};
+use crate::policy::mode::MODE_LABEL;
+use crate::policy::{FailurePolicy, Mode};
 
 /// Namespaces that must work whatever becomes of the webhook.
 const SYSTEM: &[&str] = &["kube-node-lease", "kube-system"];
-
-/// What becomes of a request when the webhook doesn't answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "PascalCase")]
-pub enum FailurePolicy {
-    /// It is admitted, and the controller notices afterwards.
-    Ignore,
-    /// It is refused.
-    Fail,
-}
-
-impl FailurePolicy {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ignore => "Ignore",
-            Self::Fail => "Fail",
-        }
-    }
-}
 
 /// What an entry needs to know beside its kind.
 #[derive(Clone, Debug)]

@@ -10,17 +10,10 @@
 
 mod answer;
 mod children;
-mod conditions;
 pub mod configuration;
 mod deadline;
-mod decide;
-mod message;
 mod metrics;
-mod mode;
 mod namespaces;
-mod overrides;
-mod placement;
-mod ratchet;
 mod review;
 mod router;
 mod scale;
@@ -32,7 +25,4 @@ mod verdicts;
 
 pub use answer::Webhook;
 pub use metrics::Metrics;
-pub use mode::Mode;
-pub use overrides::Overrides;
-pub use placement::Placement;
 pub use router::router;

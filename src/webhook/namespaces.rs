@@ -6,11 +6,12 @@
 
 use serde_json::Value;
 
-use super::message;
-use super::mode::{self, Mode, Namespace};
 use super::review::{Operation, Request};
-use crate::cluster::{MODE_LABEL, Workloads};
+use crate::admission::message;
+use crate::cluster::Workloads;
 use crate::judgement::Verdict;
+use crate::policy::Mode;
+use crate::policy::mode::{self, MODE_LABEL, Namespace};
 
 /// The webhook entry's name before the domain.
 pub(super) const SLUG: &str = "namespace-mode";

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::message::one_line;
-use crate::workload::object::{self, NotRead};
+use crate::admission::message::one_line;
+use crate::kinds::object::{self, NotRead};
 
 pub(super) use head::Head;
 

@@ -17,11 +17,11 @@ use std::time::Duration;
 use kube::Client;
 use serde_json::{Map, Value, json};
 
-use super::decide::Decided;
-use super::message;
 use super::review::{GroupVersionKind, Operation, Request, Status};
+use crate::admission::decide::Decided;
+use crate::admission::message;
 use crate::judgement::Verdict;
-use crate::workload::kinds::{self, Kind};
+use crate::kinds::{self, Kind, object};
 
 /// Reads that run at once. More wait, as long as their requests have time.
 pub(super) const READS: usize = 4;
@@ -90,7 +90,7 @@ impl Scaled {
                 return None;
             }
         };
-        let object = crate::workload::object::read(text.as_bytes());
+        let object = object::read(text.as_bytes());
         object.ok().filter(|object| self.is_of(object))
     }
 

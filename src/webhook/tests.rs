@@ -9,21 +9,18 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{Metrics, Overrides, Webhook};
-use crate::cluster::{Cluster, Digest, Likeness, Reads};
-use crate::config::policy::{Exemptions, Policies, Policy, Unknown};
+use super::{Metrics, Webhook};
+use crate::admission::judgement;
+use crate::cluster::{Cluster, Digest, Likeness};
+use crate::config::policy::Policies;
 use crate::hardware::Catalogue;
-use crate::judge::{Ask, Rules};
-use crate::judgement::{InputError, Judgement, Reason, Verdict};
+use crate::job::{Ask, InputError};
+use crate::judgement::{Judgement, Reason, Verdict};
+use crate::kinds;
+use crate::policy::{Exemptions, Overrides, Policy, Reads, Rules, Unknown};
 use crate::server::bodies::Came;
 use crate::server::{Bodies, Caller};
 use crate::surroundings::Surroundings;
-use crate::workload::kinds;
-
-/// Of something that fits.
-pub(super) fn judgement() -> Judgement {
-    Judgement::without_figures(Verdict::Fits, Reason::BelowCapacity)
-}
 
 /// Judges by the annotation `weighbridge.dev/model` alone.
 fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &Ask) -> Judgement {

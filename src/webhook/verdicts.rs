@@ -16,10 +16,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::review::GroupVersionKind;
-use crate::config::policy::Policy;
+use crate::job::TrainingJob;
 use crate::judgement::Judgement;
+use crate::policy::Policy;
 use crate::surroundings::{ConfigMaps, Documents, Node, Reads, Surroundings};
-use crate::workload::TrainingJob;
 
 /// What the judgements take together.
 const MOST_BYTES: usize = 4 << 20;
@@ -269,7 +269,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::webhook::tests::judgement;
+    use crate::admission::judgement;
 
     fn key(namespace: &str, object: &Value) -> Key {
         super::key(namespace, &GroupVersionKind::default(), object)

@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use super::kinds::PodGroup;
-use super::printable;
-use super::provenance::Hidden;
+use crate::job::Hidden;
+use crate::kinds::PodGroup;
+use crate::printable::printable;
 use crate::surroundings::{CONFIG_MAP, ConfigMaps, Surroundings};
 
 /// References that are followed, at most: what lies behind more is not read.

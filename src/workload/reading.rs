@@ -20,20 +20,18 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::accelerator::{self, Participants, Request};
+use super::accelerator::{self, Participants};
 use super::annotations::Annotations;
-use super::command::{self, Commands, Launch};
-use super::deadline::{self, Limit};
-use super::gap::Gap;
-use super::kinds::{self, Kind, PodGroup, Purpose};
-use super::launch::{self, Offered, Program, Training, Trees};
 use super::others::{self, Others};
-use super::provenance::{Hidden, Provenance};
-use super::source::Source;
-use super::{Findings, printable, what_if};
+use super::{Findings, what_if};
+use crate::command::{self, Commands, Launch};
+use crate::frameworks::{self, Offered, Program, Training, Trees};
 use crate::hardware::{Catalogue, Vendor};
-use crate::judge::{Ask, Quoting};
-use crate::judgement::InputError;
+use crate::job::{Ask, Gap, Hidden, InputError, Provenance, Quoting, Source};
+use crate::kinds::deadline::{self, Limit};
+use crate::kinds::requests::{self, Request};
+use crate::kinds::{self, Kind, PodGroup, Purpose};
+use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
 
@@ -192,9 +190,9 @@ fn of_workload(
     let Completed { object, by, absent, is_cut } = completed(kind, object, around);
     let object = object.as_ref();
     let groups = kind.pod_groups(object);
-    let requests = accelerator::requests(&groups, &around.documents, namespace(object), catalogue);
+    let requests = requests::requests(&groups, &around.documents, namespace(object), catalogue);
     let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
-    let pods_gap = groups_gap.or_else(|| accelerator::gap(&groups, &requests, around, namespace(object)));
+    let pods_gap = groups_gap.or_else(|| requests::gap(&groups, &requests, around, namespace(object)));
     let inner = kind.inner_objects(object);
     let annotations = all_annotations(object, &inner, &groups, &requests);
     let purpose = kind.purpose_of(object);
@@ -210,7 +208,7 @@ fn of_workload(
     let listed = Surroundings { config_maps: Arc::new(others.config_maps(around)), ..around.shared() };
     let around = &listed;
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
-    let bytes = launch::bytes(&groups, entrypoint.as_ref());
+    let bytes = frameworks::bytes(&groups, entrypoint.as_ref());
     let Commands { launches, gap } =
         command::launches(&groups, entrypoint, &requests, around, namespace(object));
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
@@ -282,7 +280,7 @@ fn all_annotations<'a>(
 
 /// Whether what asks for accelerators trains.
 fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
-    match (purpose, launch::program(launches)) {
+    match (purpose, frameworks::program(launches)) {
         (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
         (_, Program::Benchmark) | (Purpose::General, Program::Python | Program::Other) => false,
     }
@@ -309,7 +307,7 @@ impl Workload<'_> {
         catalogue: &Catalogue,
     ) -> Vec<Reading> {
         let annotated = annotated(annotations);
-        let (trainings, mut more) = launch::trainings(self.launches);
+        let (trainings, mut more) = frameworks::trainings(self.launches);
         let mut readings: Vec<Reading> = Vec::new();
         let mut trees = Trees::default();
         for training in &trainings {
@@ -340,10 +338,10 @@ impl Workload<'_> {
         catalogue: &Catalogue,
     ) -> Reading {
         let mut participants = self.participants(&reading.provenance, training);
-        let mut said = launch::read(training, self.launches, &participants.requests, trees);
+        let mut said = frameworks::read(training, self.launches, &participants.requests, trees);
         if participants.are_too_few_for(said.divides_among()) {
             participants = Participants { at_most: participants.at_most, ..Participants::all(self.requests) };
-            said = launch::read(training, self.launches, &participants.requests, trees);
+            said = frameworks::read(training, self.launches, &participants.requests, trees);
         }
         let requests = participants.requests.as_slice();
         reading.place.clone_from(&said.place);

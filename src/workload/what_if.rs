@@ -6,15 +6,11 @@
 
 use serde_json::{Map, Value};
 
-use super::gap::Gap;
 use super::others::Others;
-use super::provenance::{for_each_leaf, put};
 use super::reading::{Reading, Unread, read_asked};
-use super::source::Source;
-use super::{TrainingJob, bounds, complaint, printable};
 use crate::hardware::Catalogue;
-use crate::judge::Ask;
-use crate::judgement::InputError;
+use crate::job::{Ask, Gap, InputError, Source, is_known, read_field};
+use crate::printable::{complaint, printable};
 use crate::surroundings::Surroundings;
 
 /// Groups of fields within groups of fields, at most, and fields in all.
@@ -128,7 +124,7 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
                 own_field(&format!("{path}.{name}"), value, depth + 1, fields, reading);
             }
         }
-        leaf => match field(path, leaf) {
+        leaf => match read_field(path, leaf) {
             Ok(Some(value)) => reading.provenance.offer(path, value, Source::Spec),
             Ok(None) => {
                 let warning = format!("the field spec.{} is not known and not read", printable(path, 64));
@@ -140,32 +136,5 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
                 reading.errors.push(InputError { field: format!("spec.{path}"), message });
             }
         },
-    }
-}
-
-/// Whether the spec has such a field, or group of fields.
-fn is_known(path: &str, value: &Value) -> bool {
-    let mut spec = Map::new();
-    put(&mut spec, path, value.clone());
-    let mut known = true;
-    let job: Result<TrainingJob, _> = serde_ignored::deserialize(Value::Object(spec), |_| known = false);
-    known && job.is_ok()
-}
-
-/// A field's value as the spec's type has it; nothing where the spec has no such field.
-pub(super) fn field(path: &str, value: &Value) -> Result<Option<Value>, String> {
-    let mut spec = Map::new();
-    put(&mut spec, path, value.clone());
-    let mut unknown = false;
-    let job: TrainingJob = serde_ignored::deserialize(Value::Object(spec), |_| unknown = true)
-        .map_err(|error| error.to_string())?;
-    let mut read = None;
-    if !unknown {
-        let spec = serde_json::to_value(job).unwrap_or_default();
-        for_each_leaf(&spec, &mut |_, value| read = Some(value.clone()));
-    }
-    match read.as_ref().and_then(|value| bounds::out_of_range(path, value)) {
-        Some(problem) => Err(problem),
-        None => Ok(read),
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::estimate_rank;
 use weighbridge::estimate::memory::Figure;
-use weighbridge::estimate::{Rank, estimate_rank};
-use weighbridge::workload::Framework;
+use weighbridge::job::{Framework, Rank};
 
 use crate::published::{self, Row};
 use crate::score::{Comparison, Scored, score};

@@ -1,8 +1,8 @@
 //! What the devices of the published runs offer a process, from the product's own catalogue.
 
 use weighbridge::hardware::{Accelerator, Catalogue};
+use weighbridge::job::TrainingJob;
 use weighbridge::units::Bytes;
-use weighbridge::workload::TrainingJob;
 
 fn accelerator(job: &TrainingJob) -> Option<&'static Accelerator> {
     Catalogue::builtin().find(job.accelerator.as_ref()?.kind.as_ref()?)

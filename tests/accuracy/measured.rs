@@ -15,7 +15,7 @@ use weighbridge::estimate::assume::Device;
 use weighbridge::estimate::estimate;
 use weighbridge::estimate::time::time;
 use weighbridge::hardware::{Accelerator, Catalogue};
-use weighbridge::workload::{Batch, Finetuning, Precision, TrainingJob};
+use weighbridge::job::{Batch, Finetuning, Precision, TrainingJob};
 
 use crate::published::{self, Measured, Outcome};
 use crate::score::{Scored, score_one};

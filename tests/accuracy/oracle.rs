@@ -19,11 +19,11 @@ use crate::shown::{Shown, show};
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::memory::{Peak, peak};
-use weighbridge::units::Decimal;
-use weighbridge::workload::{
+use weighbridge::job::{
     Activation, Batch, Finetuning, Framework, Loss, Method, Model, Normalization, Optimizer,
     OptimizerImplementation, Parallelism, Positions, Precision, Recompute, Sharding, TrainingJob,
 };
+use weighbridge::units::Decimal;
 
 /// The worst error that is let pass.
 const WORST: f64 = 0.03;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::{Table, Value};
-use weighbridge::workload::TrainingJob;
+use weighbridge::job::TrainingJob;
 
 const FILES: &[(&str, &str)] = &[
     ("megatron-core", include_str!("published/megatron-core.toml")),

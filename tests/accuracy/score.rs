@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use weighbridge::estimate::assume::Device;
+use weighbridge::estimate::estimate_rank;
 use weighbridge::estimate::memory::Figure;
-use weighbridge::estimate::{Rank, estimate_rank};
-use weighbridge::judge::Rules;
+use weighbridge::job::{Framework, Rank, TrainingJob};
 use weighbridge::judgement::Verdict;
+use weighbridge::policy::Rules;
 use weighbridge::units::Bytes;
 use weighbridge::verdict::decide;
-use weighbridge::workload::{Framework, TrainingJob};
 
-use crate::devices;
 use crate::published::{Measured, Outcome, Row};
-use crate::rules;
 use crate::statistics::median;
+use crate::{devices, rules};
 
 /// One specification with what it was measured at and what it was estimated at.
 #[derive(Clone, Debug)]

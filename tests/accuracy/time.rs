@@ -15,18 +15,18 @@ use weighbridge::estimate::assume::Device;
 use weighbridge::estimate::estimate;
 use weighbridge::estimate::time::{Coefficients, time};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::job::{Ask, Model, Precision, TrainingJob};
+use weighbridge::judge::judge;
 use weighbridge::model::{Parameters, Shape};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
-use weighbridge::workload::{Model, Precision, TrainingJob};
 
 use crate::shown::{Shown, show};
 use crate::statistics::median;
 use crate::throughput::file::{self, Fitting};
-use crate::throughput::fit;
 use crate::throughput::hours::{self, Run};
 use crate::throughput::rows::{MEASURED, Row, sources};
-use crate::throughput::spread;
+use crate::throughput::{fit, spread};
 
 const NINETY_PERCENT: f64 = 1.645;
 

@@ -11,17 +11,17 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 use weighbridge::estimate::assume::Device;
 use weighbridge::estimate::calibration::Calibration;
+use weighbridge::estimate::estimate_rank;
 use weighbridge::estimate::memory::{self, Peak};
 use weighbridge::estimate::plan::Plan;
-use weighbridge::estimate::{Rank, estimate_rank};
+use weighbridge::job::Rank;
 use weighbridge::model::Parameters;
 
-use crate::devices;
 use crate::published::{self, Row};
-use crate::rules;
 use crate::score::meant;
 use crate::shown::{Shown, show};
 use crate::statistics::{median, quantile};
+use crate::{devices, rules};
 
 /// A constant: table, entry of the table, key.
 #[derive(Clone, Debug, PartialEq)]

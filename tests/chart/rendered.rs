@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use weighbridge::{
     config::{Arguments, Settings},
     controller::permissions::{Permission, optional_permissions, permissions},
-    webhook::configuration::{self, FailurePolicy, configuration},
+    policy::FailurePolicy,
+    webhook::configuration::{self, configuration},
 };
 
 use crate::helm::{CHART, Helm, find};

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use weighbridge::workload::object::read;
+use weighbridge::kinds::object::read;
 
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until};
 use crate::gate::{SOON, Yard, weighbridge};

@@ -11,10 +11,12 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::job::Ask;
+use weighbridge::judge::judge;
 use weighbridge::judgement::Verdict;
+use weighbridge::kinds::{self, KINDS, Kind};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
-use weighbridge::workload::kinds::{self, KINDS, Kind};
 
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, repository_crds, wait_until};
 use crate::gate::{SOON, Yard, refusal, weighbridge};

@@ -191,7 +191,7 @@ proptest! {
 
     #[test]
     fn any_text_may_be_an_annotations_value(key in prop::sample::select(
-        weighbridge::workload::annotations::KEYS.iter().map(|key| key.name).chain(["training", "override"]).collect::<Vec<_>>(),
+        weighbridge::job::keys::KEYS.iter().map(|key| key.name).chain(["training", "override"]).collect::<Vec<_>>(),
     ), text in prop_oneof!["\\PC{0,40}", "[0-9]{1,25}", "[0-9.]{1,6}[KMBT%]?", "(model|batch|parallelism): \\{[a-z]{1,8}: [0-9]{1,12}\\}"]) {
         check(&pytorchjob(&with(STATED, (key, &text)), 7), &Surroundings::default())?;
     }

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::job::Ask;
+use weighbridge::judge::judge;
 use weighbridge::judgement::{Reason, Verdict};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
 
 use crate::stated::{STATED, pytorchjob, with, without};

@@ -21,8 +21,10 @@ mod trainings;
 
 use serde_json::Value;
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Rules, judge};
+use weighbridge::job::Ask;
+use weighbridge::judge::judge;
 use weighbridge::judgement::Judgement;
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
 
 fn judged_among(object: &Value, around: &Surroundings) -> Judgement {

@@ -10,8 +10,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
-use weighbridge::judge::{Ask, Quoting, Rules, judge};
+use weighbridge::job::{Ask, Quoting};
+use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
+use weighbridge::policy::Rules;
 use weighbridge::surroundings::Surroundings;
 
 /// Words and numbers that stand nowhere else.

@@ -3,9 +3,10 @@
 #![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
 
 use serde_json::{Map, Value, json};
+use weighbridge::job::grammar::Grammar;
+use weighbridge::job::keys::KEYS;
 use weighbridge::judgement::Reason;
 use weighbridge::surroundings::Surroundings;
-use weighbridge::workload::annotations::{Grammar, KEYS};
 
 use crate::stated::pytorchjob;
 use crate::{judged, judged_among};

@@ -6,7 +6,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 
 use super::{Finding, Findings, because};
-use crate::workload::kinds;
+use crate::kinds;
 
 /// Fewer days than these, and somebody should look.
 const FEW_DAYS: i64 = 14;

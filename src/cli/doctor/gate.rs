@@ -6,7 +6,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::{Finding, Findings, because};
-use crate::cluster::MODE_LABEL;
+use crate::policy::mode::MODE_LABEL;
 
 pub(super) async fn tried(client: &Client, namespace: &str) -> Findings {
     let namespaces: Api<Namespace> = Api::all(client.clone());

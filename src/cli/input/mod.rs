@@ -3,7 +3,6 @@
 //! Nothing here stops at the first mistake. What cannot be read is listed with its place and what to do about it, and
 //! the rest of the stream is still there to be judged.
 
-pub(super) mod annotations;
 mod objects;
 mod paths;
 mod stream;

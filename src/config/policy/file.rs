@@ -32,14 +32,10 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
-use super::{Exemptions, Policy, Unknown};
-use crate::estimate::cost::Prices;
 use crate::hardware::Catalogue;
-use crate::judge::Rules;
+use crate::kinds::further::{self, Further};
+use crate::policy::{Exemptions, Headroom, Mode, Overrides, Placement, Policy, Prices, Rules, Unknown};
 use crate::units::Decimal;
-use crate::verdict::Headroom;
-use crate::webhook::{Mode, Overrides, Placement};
-use crate::workload::kinds::further::{self, Further};
 
 /// The version of the file that is read.
 const API_VERSION: &str = "config.weighbridge.dev/v1alpha1";

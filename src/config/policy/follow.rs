@@ -13,8 +13,9 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use super::Policies;
 use super::file::LONGEST;
-use super::{Policies, Policy};
+use crate::policy::Policy;
 
 /// How often it is read.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -156,7 +157,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::webhook::Mode;
+    use crate::policy::Mode;
 
     const HEAD: &str = "apiVersion: config.weighbridge.dev/v1alpha1\nkind: Configuration\n";
 

@@ -3,7 +3,6 @@
 //! It comes from the arguments, and over these from a versioned [`file`] that is [`follow`]ed: a change takes effect
 //! within some 10 seconds, and a file that cannot be read changes nothing.
 
-mod exemptions;
 mod file;
 mod follow;
 
@@ -13,64 +12,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
-pub use exemptions::{Exempt, Exemptions};
 pub use follow::{Follower, Metrics, settled};
 
-use crate::hardware::Catalogue;
-use crate::judge::Rules;
-use crate::webhook::{Mode, Overrides, Placement};
-use crate::workload::kinds::further::{self, Further};
-
-/// What an administrator has decided.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// The mode of a namespace without a label.
-    pub mode: Mode,
-    /// What becomes of a training job that cannot be judged.
-    pub unknown: Unknown,
-    /// Thresholds, headroom and defaults.
-    pub rules: Rules,
-    /// Who is not judged at all.
-    pub exemptions: Exemptions,
-    /// Who may override a refusal.
-    pub overrides: Overrides,
-    /// Who may place pods after admission.
-    pub placement: Placement,
-    /// The accelerators, by all their names.
-    pub catalogue: Arc<Catalogue>,
-    /// Kinds of workloads beside those that are known; they cannot change while the process runs.
-    pub workloads: Vec<Further>,
-    /// Counts the policies of this process: another one may judge otherwise.
-    pub version: u64,
-}
-
-/// What becomes of a training job that cannot be judged, where the mode is `enforce`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-pub enum Unknown {
-    /// It is admitted in silence.
-    Admit,
-    /// It is admitted with a warning that lists what to add.
-    #[default]
-    Warn,
-    /// It is refused: whoever trains says what.
-    Deny,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Enforce,
-            unknown: Unknown::default(),
-            rules: Rules::default(),
-            exemptions: Exemptions::default(),
-            overrides: Overrides::default(),
-            placement: Placement::default(),
-            catalogue: Arc::new(Catalogue::builtin().clone()),
-            workloads: Vec::new(),
-            version: 0,
-        }
-    }
-}
+use crate::kinds::further;
+use crate::policy::Policy;
 
 impl Policy {
     /// The policy of a file, over this one.

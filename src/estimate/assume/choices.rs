@@ -2,11 +2,11 @@
 //!
 //! The table in [`super`] is made here. A field that the job gives, or that its framework fixes, is not open.
 
-use crate::model::Shape;
-use crate::workload::{
+use crate::job::{
     Attention, Dispatcher, Framework, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute,
     Sharding, TrainingJob,
 };
+use crate::model::Shape;
 
 use super::super::plan::{Plan, Targets};
 use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF};
@@ -463,7 +463,7 @@ fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 mod tests {
     use super::super::{Device, assume};
     use super::*;
-    use crate::workload::{Accelerator, Model, Positions};
+    use crate::job::{Accelerator, Model, Positions};
 
     /// Whether weights are in fp32 in the leanest, the likeliest and the heaviest plan.
     fn single(version: Option<&str>, positions: Positions, sharding: Sharding) -> [bool; 3] {
@@ -476,10 +476,7 @@ mod tests {
             }),
             framework: Some(Framework::HuggingFace),
             framework_version: version.map(ToOwned::to_owned),
-            parallelism: Some(crate::workload::Parallelism {
-                sharding: Some(sharding),
-                ..Default::default()
-            }),
+            parallelism: Some(crate::job::Parallelism { sharding: Some(sharding), ..Default::default() }),
             accelerator: Some(Accelerator { count: Some(8), ..Accelerator::default() }),
             ..TrainingJob::default()
         };

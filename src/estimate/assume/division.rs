@@ -1,7 +1,7 @@
 //! How the accelerators are divided: what remains for data parallelism, and how many microbatches a step has.
 
 use super::Notes;
-use crate::workload::{Framework, TrainingJob};
+use crate::job::{Framework, TrainingJob};
 
 /// How many ranks must share one replica for the global batch to go round, where nobody says how they do: every replica
 /// computes one microbatch at least. It is taken for context parallelism, which leaves each rank the most to hold.
@@ -68,7 +68,7 @@ pub(super) fn usual_micro_batch(job: &TrainingJob, framework: Framework, data: u
 
 /// Microbatches of one step.
 pub(super) fn micro_batches(
-    batch: &crate::workload::Batch,
+    batch: &crate::job::Batch,
     micro_batch: u64,
     data: u64,
     pipeline: u64,

@@ -14,7 +14,7 @@
 //! Rank 8 where none is given. Sources: PEFT's `autocast_adapter_dtype` and `prepare_model_for_kbit_training`; LitGPT's
 //! config hub (`lora_dropout: 0.05`); torchtune's recipes (`dtype: bf16`, `lora_dropout: 0.0`).
 
-use crate::workload::{Framework, Method, Recompute, TrainingJob};
+use crate::job::{Framework, Method, Recompute, TrainingJob};
 
 use super::super::plan::{Adapters, Targets};
 use super::super::states::Widths;
@@ -92,8 +92,8 @@ pub(super) fn adapters(
 mod tests {
     use super::super::{Device, assume};
     use super::*;
+    use crate::job::{Finetuning, Model};
     use crate::units::Decimal;
-    use crate::workload::{Finetuning, Model};
 
     /// Whether adapters have a dropout in the leanest, the likeliest and the heaviest plan.
     fn dropouts(framework: Framework, percent: Option<f64>) -> [bool; 3] {

@@ -32,12 +32,11 @@ mod division;
 mod finetuning;
 
 use crate::hardware::{Accelerator, Catalogue};
-use crate::judgement::Input;
-use crate::model::{Shape, ShapeError};
-use crate::workload::{
-    Attention, Framework, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
+use crate::job::{
+    Attention, Framework, Input, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
     Sharding, TrainingJob,
 };
+use crate::model::{Shape, ShapeError};
 
 use super::plan::Plan;
 use super::states::{self, PURE_HALF, Widths};

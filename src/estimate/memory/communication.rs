@@ -15,9 +15,9 @@
 
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::pipeline;
+use crate::job::{Framework, Sharding};
 use crate::model::Parameters;
 use crate::units::Bytes;
-use crate::workload::{Framework, Sharding};
 
 /// Elements of DeepSpeed's reduce bucket and of its limit on live parameters.
 const REDUCE_BUCKET: u64 = 500_000_000;

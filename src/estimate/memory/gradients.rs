@@ -11,8 +11,8 @@
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
+use crate::job::{Framework, Sharding};
 use crate::units::Bytes;
-use crate::workload::{Framework, Sharding};
 
 /// Gradients that a rank holds once the backward pass is done.
 pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
@@ -55,7 +55,7 @@ pub(super) fn persistent(plan: &Plan) -> bool {
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::TrainingJob;
+    use crate::job::TrainingJob;
 
     /// Whether gradients persist with so many microbatches.
     fn persist(framework: &str, sharding: &str, micro_batches: u32) -> bool {

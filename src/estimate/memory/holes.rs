@@ -16,8 +16,8 @@
 use super::super::plan::{Plan, RankParameters};
 use super::instants::Instant;
 use super::{eager, gradients};
+use crate::job::{Framework, Loss, Sharding};
 use crate::units::Bytes;
-use crate::workload::{Framework, Loss, Sharding};
 
 /// Whether it is a plan of the kind that was measured.
 fn known(plan: &Plan) -> bool {

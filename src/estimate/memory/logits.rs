@@ -11,8 +11,8 @@
 //! Liger's fused linear cross-entropy.
 
 use super::super::plan::Plan;
+use crate::job::{Framework, Loss};
 use crate::units::Bytes;
-use crate::workload::{Framework, Loss};
 
 /// The loss's working set.
 pub(super) fn logits(plan: &Plan) -> Bytes {

@@ -11,8 +11,8 @@
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
+use crate::job::{Framework, Optimizer, OptimizerImplementation, Sharding};
 use crate::units::Bytes;
-use crate::workload::{Framework, Optimizer, OptimizerImplementation, Sharding};
 
 /// The optimizer's states of a rank.
 pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {

@@ -17,8 +17,8 @@
 
 use super::super::plan::{Plan, Stage};
 use super::super::schedule;
+use crate::job::Framework;
 use crate::units::Bytes;
-use crate::workload::Framework;
 
 /// What lies between the stages.
 pub(super) fn messages(plan: &Plan, stage: Stage) -> Bytes {

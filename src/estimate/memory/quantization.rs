@@ -12,8 +12,8 @@
 //! `plugins/precision/bitsandbytes.py`; torchao's `nf4tensor.py`.
 
 use super::super::plan::Plan;
+use crate::job::{Framework, Sharding};
 use crate::units::Bytes;
-use crate::workload::{Framework, Sharding};
 
 /// Bytes of a number in four bits.
 const PACKED: f64 = 0.5;
@@ -71,7 +71,7 @@ pub(super) fn frozen(plan: &Plan, linear: u64, other: u64, width: f64) -> Frozen
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::TrainingJob;
+    use crate::job::TrainingJob;
 
     fn four_bit(framework: &str, sharding: &str) -> Frozen {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({

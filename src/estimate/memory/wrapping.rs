@@ -14,9 +14,9 @@
 
 use super::super::plan::Plan;
 use super::quantization;
+use crate::job::{Framework, Sharding};
 use crate::model::Parameters;
 use crate::units::Bytes;
-use crate::workload::{Framework, Sharding};
 
 /// The least that is reserved once training runs; zero where it is not FSDP's first version, or where whole models train.
 pub(super) fn wrapped(plan: &Plan, counted: &Parameters, held: Bytes, gathered: Bytes) -> Bytes {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::generation::Generation;
 use super::terms::{Term, Terms};
 use crate::hardware::Accelerator;
-use crate::workload::Framework;
+use crate::job::Framework;
 
 /// All coefficients.
 #[derive(Clone, Debug, Deserialize)]

@@ -27,9 +27,9 @@
 //! parameters that are active are given too, to those, and the core is that of a dense model of so many.
 
 use crate::estimate::plan::{Adapters, Plan};
+use crate::job::{Framework, Model, Recompute};
 use crate::model::{Parameters, Shape};
 use crate::units::Count;
-use crate::workload::{Framework, Model, Recompute};
 
 /// What the counts mean, as reports say it.
 pub const CONVENTION: &str = "model FLOPs: matrix products and attention, forward and backward, causal attention \

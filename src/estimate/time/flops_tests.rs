@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::estimate::assume::{Device, assume};
-use crate::units::Count;
-use crate::workload::{
+use crate::job::{
     Activation, Batch, DenseLayers, Finetuning, Framework, LatentAttention, Method, TrainingJob,
 };
+use crate::units::Count;
 
 fn model(layers: u32, hidden: u32, heads: u32, kv: u32, ffn: u32, vocab: u32) -> Model {
     Model {

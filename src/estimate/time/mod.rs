@@ -31,9 +31,9 @@ pub use work::Work;
 
 use super::plan::Plan;
 use crate::hardware::Accelerator;
+use crate::job::TrainingJob;
 use crate::judgement::Time;
 use crate::units::{FlopRate, Flops};
-use crate::workload::TrainingJob;
 use flops::Forward;
 
 /// The accelerators that a job runs on.

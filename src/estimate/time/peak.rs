@@ -5,8 +5,8 @@
 //! resource unit is a die. A part of an accelerator has its share of the speed.
 
 use crate::hardware::Accelerator;
+use crate::job::Precision;
 use crate::units::FlopRate;
-use crate::workload::Precision;
 
 /// The format that is computed in, and its rate; nothing where no source gives one.
 pub fn peak(accelerator: &Accelerator, precision: Precision) -> Option<(Precision, FlopRate)> {

@@ -17,9 +17,9 @@ use super::coefficients::Planner;
 use super::flops::Forward;
 use super::generation::Generation;
 use crate::estimate::plan::Plan;
+use crate::job::{Framework, Method, Model, Recompute, Sharding, TrainingJob};
 use crate::model::Shape;
 use crate::units::Count;
-use crate::workload::{Framework, Method, Model, Recompute, Sharding, TrainingJob};
 
 /// Whether the division of the work is neither given nor implied: by nothing but a size and accelerators, or by a
 /// framework that leaves it open, on more accelerators than a node has.

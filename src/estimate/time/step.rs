@@ -34,8 +34,8 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
     let efficiency = efficiency.max(1e-3);
     let seconds = |term: Term| of(&work.terms, term) * of(terms, term);
     let narrow = match work.precision {
-        crate::workload::Precision::FP8 => of(terms, Term::Fp8),
-        crate::workload::Precision::FP4 => of(terms, Term::Fp4),
+        crate::job::Precision::FP8 => of(terms, Term::Fp8),
+        crate::job::Precision::FP4 => of(terms, Term::Fp4),
         _ => 1.0,
     };
     let native = if work.native { of(terms, Term::ExpertsNative) } else { 1.0 };

@@ -4,7 +4,7 @@
 //! tokens = tokens of an epoch · epochs,   or   steps · global batch · sequence
 //! ```
 
-use crate::workload::TrainingJob;
+use crate::job::TrainingJob;
 
 /// Tokens of the whole training: given, or steps × global batch × sequence.
 pub fn tokens(job: &TrainingJob) -> Option<u64> {

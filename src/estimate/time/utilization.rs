@@ -12,13 +12,12 @@
 //! Nothing is faster than the generation's largest matrix product. A utilization that is given is taken as it is, with a
 //! fixed spread: days depend on more than it.
 
-use super::Machine;
 use super::coefficients::{Coefficients, Known, framework_name};
-use super::planner;
 use super::step::step;
 use super::work::Work;
+use super::{Machine, planner};
 use crate::estimate::plan::Plan;
-use crate::workload::TrainingJob;
+use crate::job::TrainingJob;
 
 /// Model FLOPs utilization with a 90 % interval, 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,8 +105,8 @@ pub(super) fn predicted(
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
+    use crate::job::{Model, TrainingJob};
     use crate::units::Count;
-    use crate::workload::{Model, TrainingJob};
 
     /// Eight stages of two chunks and 28 microbatches: 7 / (2 · 28) = 1/8 of the work, 1/9 of the step.
     #[test]

@@ -17,25 +17,21 @@
 //! selector may ask for any amount, also for one that no accelerator of the type has. So an amount far over the
 //! catalogue's counts only if a node of the cluster has these labels.
 
-mod claims;
-mod fractions;
 mod participants;
 mod placement;
 mod queues;
-mod requests;
 
 pub(super) use participants::Participants;
-pub(super) use requests::asked;
-pub use requests::{Limit, Request, gap, requests};
 
 use serde_json::Value;
 
-use super::provenance::Provenance;
-use super::source::Source;
-use super::{Offer, Reading, printable};
+use super::{Offer, Reading};
 use crate::hardware::labels::{Labelled, MEMORY, of_labels};
 use crate::hardware::resources::ResourceKind;
 use crate::hardware::{Accelerator, Catalogue, Vendor, partition};
+use crate::job::{Provenance, Source};
+use crate::kinds::requests::{Limit, Request};
+use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
 

@@ -16,9 +16,9 @@
 //! the others are objects of their own. Then nothing is refused that would fit among all nodes. A kind that tells its
 //! pods of each other has all of them.
 
-use super::Request;
-use crate::workload::command::{Launch, Target};
-use crate::workload::launch::{Rendezvous, World, nodes, serves};
+use crate::command::{Launch, Target};
+use crate::frameworks::{Rendezvous, World, nodes, serves};
+use crate::kinds::requests::Request;
 
 /// The pods that take part.
 #[derive(Debug, Default)]

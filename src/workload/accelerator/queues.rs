@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::{Candidate, candidate};
 use crate::hardware::Catalogue;
 use crate::hardware::labels::of_labels;
+use crate::job::Source;
+use crate::printable::printable;
 use crate::surroundings::Documents;
-use crate::workload::printable;
-use crate::workload::source::Source;
 
 /// Flavors that are looked at, at most.
 const MAX: usize = 64;

@@ -6,9 +6,8 @@
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter as _, UserMessageFormatter};
 
-use crate::workload::TrainingJob;
-use crate::workload::complaint;
-use crate::workload::provenance::for_each_leaf;
+use crate::job::{TrainingJob, for_each_leaf};
+use crate::printable::complaint;
 
 const MAX_ALIASED: usize = 1_000;
 const MAX_DEPTH: usize = 16;

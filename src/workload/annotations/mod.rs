@@ -9,23 +9,16 @@
 //! and `override`, the reason why a denial should become a warning; whether it counts is the policy's to say.
 
 mod block;
-mod grammar;
-mod keys;
 #[cfg(test)]
 mod tests;
 
-pub use grammar::Grammar;
-pub use keys::{KEYS, Key, of_field};
-
 use serde_json::{Map, Value};
 
-use super::provenance::Provenance;
-use super::source::Source;
-use super::{Findings, bounds, printable};
-use crate::judgement::InputError;
+use super::Findings;
+use crate::job::keys::{KEYS, PREFIX};
+use crate::job::{InputError, Provenance, Source, ranges};
+use crate::printable::printable;
 
-/// What all keys begin with.
-pub const PREFIX: &str = "weighbridge.dev/";
 /// The key of the YAML block.
 pub const TRAINING: &str = "training";
 /// The key of the reason for an override.
@@ -111,7 +104,7 @@ impl<'a> Annotations<'a> {
             Ok(block) => {
                 let source = Source::Block { object: self.path.to_owned(), elsewhere: self.are_elsewhere() };
                 for (field, value) in block.fields {
-                    match bounds::out_of_range(&field, &value) {
+                    match ranges::out_of_range(&field, &value) {
                         Some(problem) => findings.errors.push(InputError {
                             field: self.place(TRAINING),
                             message: format!("{PREFIX}{TRAINING}: {field}: {problem}"),

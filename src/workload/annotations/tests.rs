@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::job::keys::of_field;
 
 fn read(annotations: &Value) -> (Provenance, Findings) {
     let object = json!({"metadata": {"annotations": annotations}});

@@ -13,12 +13,12 @@
 
 use std::collections::BTreeMap;
 
-use weighbridge::model::known;
-use weighbridge::units::Decimal;
-use weighbridge::workload::{
+use weighbridge::job::{
     Accelerator, Attention, Batch, Finetuning, Framework, Method, Optimizer, OptimizerImplementation,
     Precision, Recompute, TrainingJob,
 };
+use weighbridge::model::known;
+use weighbridge::units::Decimal;
 
 /// A line of the table, by column.
 pub(crate) struct Run {

@@ -17,9 +17,9 @@ use weighbridge::estimate::time::flops::Forward;
 use weighbridge::estimate::time::planner::{Class, alone};
 use weighbridge::estimate::time::{Coefficients, Planner, Work, step};
 use weighbridge::hardware::{Accelerator, Catalogue};
+use weighbridge::job::{Accelerator as Asked, Dataset, Model, Precision, TrainingJob};
 use weighbridge::model::known;
 use weighbridge::units::Count;
-use weighbridge::workload::{Accelerator as Asked, Dataset, Model, Precision, TrainingJob};
 
 use super::fit::{self, Names};
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use weighbridge::estimate::time::planner;
 use weighbridge::hardware::{Accelerator, Catalogue};
-use weighbridge::workload::{
+use weighbridge::job::{
     Accelerator as Asked, Attention, Batch, Dispatcher, Finetuning, Framework, Method, Model, Offload,
     Parallelism, Precision, Recompute, Sharding, TrainingJob,
 };

@@ -24,9 +24,9 @@ mod timeline;
 use self::timeline::{Kind, Timeline};
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::instants::Instant;
+use crate::job::Framework;
 use crate::model::Parameters;
 use crate::units::Bytes;
-use crate::workload::Framework;
 
 /// Whether the plan's layers run as PyTorch's eager modules.
 pub(super) fn is_eager(plan: &Plan) -> bool {

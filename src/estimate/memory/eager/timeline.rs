@@ -16,9 +16,9 @@ use super::super::super::{schedule, states};
 use super::super::layers::head::{HeadRun, head};
 use super::super::layers::{LayerRun, Program};
 use super::super::{communication, gradients, optimizer, quantization};
+use crate::job::{Framework, Recompute, Sharding};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
-use crate::workload::{Framework, Recompute, Sharding};
 
 /// A group of parameters that FSDP gathers and reduces together.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,8 +5,8 @@
 use super::super::tape::{Tape, Tensor};
 use super::Program;
 use super::modules::capped;
+use crate::job::Attention;
 use crate::units::Bytes;
-use crate::workload::Attention;
 
 /// Attention: PyTorch's fused kernel keeps its inputs, its output and an fp32 number a head and token. Where padding is
 /// masked, Transformers copies keys and values to every head, and each layer keeps the mask as a bias of its own.

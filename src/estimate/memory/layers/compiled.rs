@@ -16,8 +16,8 @@
 use super::super::super::plan::Plan;
 use super::super::super::states;
 use super::Program;
+use crate::job::{Framework, Recompute};
 use crate::units::Bytes;
-use crate::workload::{Framework, Recompute};
 
 /// Whether layers and loss run compiled.
 pub(super) fn is_compiled(plan: &Plan) -> bool {

@@ -34,9 +34,9 @@
 use super::super::super::plan::{Plan, Stage};
 use super::super::super::schedule;
 use super::torchtitan;
+use crate::job::{Attention, Dispatcher, Framework, Precision, Recompute};
 use crate::model::Experts;
 use crate::units::Bytes;
-use crate::workload::{Attention, Dispatcher, Framework, Precision, Recompute};
 
 /// Whether the framework's layers run on kernels that fuse norms and activations.
 fn fused_kernels(framework: Framework) -> bool {

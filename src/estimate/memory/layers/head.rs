@@ -16,8 +16,8 @@ use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::modules::{capped, layer_norm, rms_norm};
 use super::{Program, compiled, litgpt};
+use crate::job::{Framework, Loss};
 use crate::units::Bytes;
-use crate::workload::{Framework, Loss};
 
 /// Tokens of a sequence in one of `LitGPT`'s chunks of logits.
 const LITGPT_CHUNK: u64 = 128;
@@ -238,7 +238,7 @@ fn fused(mut tape: Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> HeadR
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::TrainingJob;
+    use crate::job::TrainingJob;
 
     fn litgpt(sequence: u32) -> Plan {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({

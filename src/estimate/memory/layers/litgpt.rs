@@ -186,7 +186,7 @@ fn feed_forward(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
 mod tests {
     use crate::estimate::assume::{Device, assume};
     use crate::estimate::memory::layers::Program;
-    use crate::workload::{Recompute, TrainingJob};
+    use crate::job::{Recompute, TrainingJob};
 
     fn job(heads: u32, keys: u32, method: &str) -> TrainingJob {
         serde_json::from_value(serde_json::json!({

@@ -20,9 +20,9 @@ use super::super::plan::{Adapters, Plan, Stage, Targets};
 use super::super::schedule;
 use super::tape::{Formats, Tape, Tensor};
 use super::{logits, quantization};
+use crate::job::{Attention, Framework, Recompute};
 use crate::model::Shape;
 use crate::units::Bytes;
-use crate::workload::{Attention, Framework, Recompute};
 
 /// What a stage's layers and its head hold, for the frameworks that have no instants of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -249,7 +249,7 @@ pub(super) struct LayerRun {
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::{
+    use crate::job::{
         Activation, Batch, Model, Normalization, Parallelism, Positions, Precision, Sharding, TrainingJob,
     };
 

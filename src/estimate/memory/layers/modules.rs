@@ -4,8 +4,8 @@
 
 use super::super::tape::{Tape, Tensor, Weight};
 use super::Program;
+use crate::job::Framework;
 use crate::units::Bytes;
-use crate::workload::Framework;
 
 /// A linear layer, with its adapter where it has one.
 ///

@@ -25,7 +25,7 @@
 //! and of DeepSeek-V3 16B (rows, six runs).
 
 use super::super::super::plan::Plan;
-use crate::workload::{Framework, Recompute};
+use crate::job::{Framework, Recompute};
 
 /// Bytes a routed row and hidden unit: the row sent, received, put in order, weighted in fp32, and back.
 const ROUTED: f64 = 12.0;
@@ -124,7 +124,7 @@ pub(super) fn crowded_token(plan: &Plan) -> f64 {
 mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
-    use crate::workload::TrainingJob;
+    use crate::job::TrainingJob;
 
     #[test]
     fn the_fullest_rank_holds_more_tokens_the_more_ranks_hold_experts() {

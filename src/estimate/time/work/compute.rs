@@ -20,7 +20,7 @@
 use super::rank::Rank;
 use super::{Machine, Seconds, eager, kernels};
 use crate::estimate::time::terms::Term;
-use crate::workload::{Attention, Framework, Loss, Precision};
+use crate::job::{Attention, Framework, Loss, Precision};
 
 /// Sets the terms of what a microbatch computes.
 pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {

@@ -13,7 +13,7 @@
 use super::rank::Rank;
 use super::{Machine, Seconds, compute};
 use crate::estimate::time::terms::Term;
-use crate::workload::{Dispatcher, Framework};
+use crate::job::{Dispatcher, Framework};
 
 /// Sets the terms of what a microbatch exchanges.
 pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {

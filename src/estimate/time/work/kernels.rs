@@ -26,7 +26,7 @@
 use crate::estimate::plan::Plan;
 use crate::estimate::time::generation::Generation;
 use crate::estimate::time::terms::Term;
-use crate::workload::{Framework, OptimizerImplementation, Sharding, TrainingJob};
+use crate::job::{Framework, OptimizerImplementation, Sharding, TrainingJob};
 
 /// The length at which a fused attention kernel runs at half its rate, in tokens.
 const HALF_LENGTH: f64 = 700.0;

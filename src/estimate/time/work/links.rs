@@ -13,7 +13,7 @@
 
 use crate::estimate::time::generation::Generation;
 use crate::hardware::Accelerator;
-use crate::workload::TrainingJob;
+use crate::job::TrainingJob;
 
 /// The rate of PCI Express 4.0 with 16 lanes, one direction: no link of its own is as slow.
 const HOST_LINK: f64 = 32e9;

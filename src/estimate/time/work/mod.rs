@@ -17,7 +17,7 @@ use super::peak;
 use super::terms::{COUNT, Term};
 use crate::estimate::plan::Plan;
 use crate::hardware::Accelerator;
-use crate::workload::{Framework, Precision, Sharding, TrainingJob};
+use crate::job::{Framework, Precision, Sharding, TrainingJob};
 
 use links::Links;
 use rank::Rank;

@@ -11,7 +11,7 @@
 
 use crate::estimate::plan::Plan;
 use crate::estimate::time::flops::{self, Forward, Recomputed};
-use crate::workload::{Sharding, TrainingJob};
+use crate::job::{Sharding, TrainingJob};
 
 /// The share of a rank.
 pub(super) struct Rank<'a> {

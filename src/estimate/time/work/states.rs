@@ -17,7 +17,7 @@
 use super::rank::Rank;
 use super::{Machine, Seconds, kernels};
 use crate::estimate::time::terms::Term;
-use crate::workload::Sharding;
+use crate::job::Sharding;
 
 /// The rate of a host's link, in bytes a second and direction.
 const HOST: f64 = 12e9;

@@ -1,0 +1,282 @@
+//! The decision, over plain data.
+//!
+//! ```text
+//! would be refused   mode enforce, no override, nothing that forbids a refusal       denied
+//!                    otherwise in enforce or warn                                    a warning
+//!                    in audit                                                        noted
+//! tight, unknown     in enforce or warn                                              a warning, where the policy says so
+//! ```
+//!
+//! Would be refused: the verdict is `OutOfMemory` (403), something could not be read (422), or the verdict is `Unknown`
+//! and the policy refuses that (403). Whatever trains is noted
+//! in the audit log; what doesn't leaves no trace.
+
+use std::collections::BTreeMap;
+
+use crate::admission::message;
+use crate::admission::overrides::Override;
+use crate::judgement::{Judgement, Reason, Verdict};
+use crate::policy::{Mode, Unknown};
+
+/// What is to be decided.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// The object as it would be.
+    pub judgement: &'a Judgement,
+    /// The namespace's mode.
+    pub mode: Mode,
+    /// What the policy makes of what cannot be judged.
+    pub unknown: Unknown,
+    /// What was made of a reason to override.
+    pub given: Override,
+    /// Why it may not be refused, where it may not.
+    pub ratchet: Option<Ratchet>,
+}
+
+/// Why an object may not be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ratchet {
+    /// Only what queues and controllers write has changed, or is what would be refused.
+    SameJob,
+    /// The old object would be refused as well.
+    AlreadySo,
+    /// It is a child that runs another command than its owner, whose annotations say what it trains.
+    Owner,
+}
+
+/// Why an object would be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It would run out of memory.
+    OutOfMemory,
+    /// It could not be read.
+    Malformed,
+    /// It trains and cannot be judged, and the policy refuses that.
+    Unknown,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Why it is refused, where it is.
+    pub denied: Option<Fault>,
+    /// Told to whoever asked.
+    pub warnings: Vec<String>,
+    /// Told to the audit log.
+    pub notes: BTreeMap<&'static str, String>,
+}
+
+/// Why an object would be refused, if it would be.
+pub fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
+    match judgement.verdict {
+        Verdict::NotTraining => None,
+        _ if judgement.reason == Reason::Malformed || !judgement.errors.is_empty() => Some(Fault::Malformed),
+        Verdict::OutOfMemory => Some(Fault::OutOfMemory),
+        Verdict::Unknown if unknown == Unknown::Deny => Some(Fault::Unknown),
+        Verdict::Fits | Verdict::Tight | Verdict::Unknown => None,
+    }
+}
+
+/// Decides.
+pub fn decide(case: &Case<'_>) -> Decided {
+    let judgement = case.judgement;
+    if judgement.verdict == Verdict::NotTraining || case.mode == Mode::Off {
+        return Decided::default();
+    }
+    let fault = fault(judgement, case.unknown);
+    let granted = matches!(case.given, Override::Granted(_));
+    let denied = fault.filter(|_| case.mode == Mode::Enforce && !granted && case.ratchet.is_none());
+    let speaks = matches!(case.mode, Mode::Enforce | Mode::Warn);
+    Decided {
+        denied,
+        warnings: if speaks { warnings(case, fault, denied) } else { Vec::new() },
+        notes: notes(case, fault, denied),
+    }
+}
+
+/// What isn't said by a refusal already, the most important first.
+fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec<String> {
+    let judgement = case.judgement;
+    let mut warnings = Vec::new();
+    let may_not_fit = match judgement.verdict {
+        Verdict::OutOfMemory | Verdict::Tight => true,
+        Verdict::Unknown => case.unknown != Unknown::Admit,
+        Verdict::Fits | Verdict::NotTraining => false,
+    };
+    if denied.is_none() && fault == Some(Fault::Malformed) {
+        warnings.extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));
+    } else if denied.is_none() && may_not_fit {
+        warnings.push(message::warning(&judgement.message));
+    }
+    match (&case.given, fault) {
+        (Override::Granted(reason), Some(_)) => {
+            warnings.push(message::warning_about("admitted by weighbridge.dev/override", reason));
+        }
+        (Override::Refused(why), Some(_)) => warnings.push(message::warning(why)),
+        _ => {}
+    }
+    warnings.extend(message::warnings(judgement));
+    // Two sources may say the same.
+    let mut said = std::collections::BTreeSet::new();
+    warnings.retain(|line| !line.is_empty() && said.insert(line.clone()));
+    warnings
+}
+
+fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeMap<&'static str, String> {
+    let judgement = case.judgement;
+    let mut notes = BTreeMap::from([
+        ("verdict", judgement.verdict.name().to_owned()),
+        ("reason", judgement.reason.name().to_owned()),
+        ("mode", case.mode.name().to_owned()),
+    ]);
+    if let Some(memory) = &judgement.memory {
+        notes.insert("peak-bytes", memory.peak_bytes.0.to_string());
+        if let Some(capacity) = memory.capacity_bytes {
+            notes.insert("capacity-bytes", capacity.0.to_string());
+        }
+    }
+    if fault.is_some() && denied.is_none() {
+        notes.insert("would-deny", "true".to_owned());
+        let message = match fault {
+            Some(Fault::Malformed) => message::malformed(&judgement.errors),
+            _ => message::refusal(judgement),
+        };
+        notes.insert("message", message);
+    }
+    match (fault, &case.given) {
+        (Some(_), Override::Granted(reason)) => {
+            notes.insert("override", reason.clone());
+        }
+        (Some(_), Override::Refused(why)) => {
+            notes.insert("override-refused", (*why).to_owned());
+        }
+        _ => {}
+    }
+    match case.ratchet.filter(|_| fault.is_some()) {
+        Some(Ratchet::SameJob) => notes.insert("update", "same-job".to_owned()),
+        Some(Ratchet::AlreadySo) => notes.insert("update", "already-so".to_owned()),
+        // Its note tells how it differs from the owner.
+        Some(Ratchet::Owner) | None => None,
+    };
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::judgement;
+    use crate::job::InputError;
+
+    fn of(verdict: Verdict, reason: Reason) -> Judgement {
+        Judgement { verdict, reason, message: "needs 96.4 GiB per GPU".into(), ..judgement() }
+    }
+
+    fn out_of_memory() -> Judgement {
+        of(Verdict::OutOfMemory, Reason::AboveCapacity)
+    }
+
+    fn malformed() -> Judgement {
+        let error = |message: &str| InputError { field: "f".into(), message: message.into() };
+        Judgement { errors: vec![error("a"), error("b")], ..of(Verdict::Unknown, Reason::Malformed) }
+    }
+
+    /// Enforced, without an override and not an update.
+    fn enforced(judgement: &Judgement) -> Case<'_> {
+        let mode = Mode::Enforce;
+        Case { judgement, mode, given: Override::None, ratchet: None, unknown: Unknown::Warn }
+    }
+
+    fn decided(judgement: &Judgement, mode: Mode) -> Decided {
+        decide(&Case { mode, ..enforced(judgement) })
+    }
+
+    #[test]
+    fn each_mode_says_what_it_says() {
+        let tight = of(Verdict::Tight, Reason::NearCapacity);
+        let unknown = of(Verdict::Unknown, Reason::UnknownModel);
+        let fits = of(Verdict::Fits, Reason::BelowCapacity);
+        for (judgement, mode, denied, warnings, would_deny) in [
+            (&out_of_memory(), Mode::Enforce, Some(Fault::OutOfMemory), 0, false),
+            (&out_of_memory(), Mode::Warn, None, 1, true),
+            (&out_of_memory(), Mode::Audit, None, 0, true),
+            (&malformed(), Mode::Enforce, Some(Fault::Malformed), 0, false),
+            (&malformed(), Mode::Warn, None, 2, true),
+            (&malformed(), Mode::Audit, None, 0, true),
+            (&tight, Mode::Enforce, None, 1, false),
+            (&tight, Mode::Warn, None, 1, false),
+            (&tight, Mode::Audit, None, 0, false),
+            (&unknown, Mode::Enforce, None, 1, false),
+            (&unknown, Mode::Audit, None, 0, false),
+            (&fits, Mode::Enforce, None, 0, false),
+            (&fits, Mode::Warn, None, 0, false),
+        ] {
+            let decided = decided(judgement, mode);
+            let case = format!("{:?} in {mode:?}", judgement.verdict);
+            assert_eq!(decided.denied, denied, "{case}");
+            assert_eq!(decided.warnings.len(), warnings, "{case}: {:?}", decided.warnings);
+            assert_eq!(decided.notes.contains_key("would-deny"), would_deny, "{case}");
+            assert_eq!(decided.notes["verdict"], judgement.verdict.name(), "{case}");
+            assert_eq!(decided.notes["mode"], mode.name(), "{case}");
+        }
+    }
+
+    #[test]
+    fn no_training_and_no_mode_leave_no_trace() {
+        for mode in [Mode::Enforce, Mode::Warn, Mode::Audit, Mode::Off] {
+            assert_eq!(decided(&of(Verdict::NotTraining, Reason::NotTraining), mode), Decided::default());
+        }
+        assert_eq!(decided(&out_of_memory(), Mode::Off), Decided::default());
+    }
+
+    #[test]
+    fn an_override_admits_and_is_noted() {
+        let judgement = out_of_memory();
+        let given = Override::Granted("measured it".into());
+        let decided = decide(&Case { given, ..enforced(&judgement) });
+        assert_eq!(decided.denied, None);
+        assert_eq!(decided.notes["override"], "measured it");
+        assert_eq!(decided.notes["would-deny"], "true");
+        assert_eq!(
+            decided.warnings,
+            ["needs 96.4 GiB per GPU", "admitted by weighbridge.dev/override: measured it"]
+        );
+    }
+
+    #[test]
+    fn an_override_that_does_not_count_says_why() {
+        let judgement = out_of_memory();
+        let given = Override::Refused("it needs a reason");
+        let decided = decide(&Case { given, ..enforced(&judgement) });
+        assert_eq!(decided.denied, Some(Fault::OutOfMemory));
+        assert_eq!(decided.warnings, ["it needs a reason"]);
+        assert_eq!(decided.notes["override-refused"], "it needs a reason");
+    }
+
+    #[test]
+    fn an_override_of_what_fits_is_not_mentioned() {
+        let judgement = of(Verdict::Fits, Reason::BelowCapacity);
+        let given = Override::Refused("it needs a reason");
+        let decided = decide(&Case { given, ..enforced(&judgement) });
+        assert!(decided.warnings.is_empty() && !decided.notes.contains_key("override-refused"));
+    }
+
+    #[test]
+    fn the_ratchet_warns_at_most() {
+        for judgement in [out_of_memory(), malformed()] {
+            for (ratchet, note) in [(Ratchet::SameJob, "same-job"), (Ratchet::AlreadySo, "already-so")] {
+                let decided = decide(&Case { ratchet: Some(ratchet), ..enforced(&judgement) });
+                assert_eq!(decided.denied, None);
+                assert!(!decided.warnings.is_empty());
+                assert_eq!(decided.notes["update"], note);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_is_not_said_twice() {
+        let mut judgement = of(Verdict::Tight, Reason::NearCapacity);
+        judgement.warnings = vec!["needs 96.4 GiB per GPU".into(), "the arguments say 4".into()];
+        let decided = decided(&judgement, Mode::Warn);
+        assert_eq!(decided.warnings, ["needs 96.4 GiB per GPU", "the arguments say 4"]);
+    }
+}

@@ -1,0 +1,14 @@
+//! What the gate decides, over plain data: nothing here knows a clock, a network or a Kubernetes client.
+
+pub mod conditions;
+pub mod decide;
+pub mod message;
+pub mod overrides;
+pub mod ratchet;
+
+/// A judgement of something that fits.
+#[cfg(test)]
+pub(crate) fn judgement() -> crate::judgement::Judgement {
+    use crate::judgement::{Judgement, Reason, Verdict};
+    Judgement::without_figures(Verdict::Fits, Reason::BelowCapacity)
+}

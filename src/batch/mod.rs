@@ -1,0 +1,63 @@
+//! Judges all objects of a stream: each training one once, with the others as its surroundings.
+
+mod annotations;
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::Value;
+
+use crate::cluster::judged_owner;
+use crate::job::{Ask, InputError};
+use crate::judge::judge;
+use crate::judgement::{Judgement, Reason, Verdict};
+use crate::kinds;
+use crate::policy::Policy;
+use crate::report::Entry;
+use crate::surroundings::Surroundings;
+
+/// Judges every one of the objects that can be; the others are what surrounds them.
+pub fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
+    let around = Surroundings::of(objects);
+    let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
+    let judged = objects.iter().filter(|object| !is_child(object, &uids));
+    judged.filter_map(|object| entry(object, &around, policy, ask)).collect()
+}
+
+/// Whether the controller of one of these objects, by their uids, has made it: then that one counts.
+fn is_child(object: &Value, uids: &BTreeSet<&str>) -> bool {
+    let owners: Vec<OwnerReference> = object
+        .pointer("/metadata/ownerReferences")
+        .and_then(|owners| serde_json::from_value(owners.clone()).ok())
+        .unwrap_or_default();
+    let owner = kinds::of(object).and_then(|kind| judged_owner(kind, &owners));
+    owner.is_some_and(|(owner, _)| uids.contains(owner.uid.as_str()))
+}
+
+/// The judgement of an object; nothing where there is nothing to judge.
+fn entry(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Option<Entry> {
+    let judgement = judge(object, around, &policy.catalogue, &policy.rules, ask);
+    if judgement.verdict == Verdict::NotTraining {
+        return None;
+    }
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    Some(Entry {
+        name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
+        kind: text("/kind").unwrap_or_default(),
+        judgement: malformed(judgement, annotations::errors(object)),
+    })
+}
+
+/// The apiserver would refuse the object for these errors, so nothing else about it counts.
+fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
+    let Some(first) = errors.first() else { return judgement };
+    Judgement {
+        message: first.message.clone(),
+        errors: errors.into_iter().chain(judgement.errors).collect(),
+        inputs: judgement.inputs,
+        job: judgement.job,
+        summary: judgement.summary,
+        override_reason: judgement.override_reason,
+        ..Judgement::without_figures(Verdict::Unknown, Reason::Malformed)
+    }
+}

@@ -1,0 +1,268 @@
+//! The effective command: what a workload's containers run, once shells, wrappers and launchers are looked through.
+//!
+//! ```text
+//! command + args ─► words ─► [shell script ─► statements] ─► wrappers skipped ─► launchers ─► target and its arguments
+//! ```
+//!
+//! Nothing is ever executed. A word whose value depends on something that the object does not say is kept, marked as
+//! incomplete, and believed by nobody.
+
+mod arguments;
+mod container;
+mod environment;
+pub(crate) mod files;
+#[cfg(test)]
+mod hostile;
+mod launchers;
+mod options;
+mod programs;
+pub(crate) mod purpose;
+mod run;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod text;
+mod wrappers;
+
+pub(crate) use arguments::{Arguments, Word};
+pub(crate) use environment::Environment;
+pub use shell::set_by_others;
+
+use serde_json::Value;
+
+use self::run::{Budget, Run, Start};
+use crate::command::files::Files;
+use crate::job::Gap;
+use crate::kinds::requests::Request;
+use crate::kinds::{Entrypoint, PodGroup};
+use crate::printable::printable;
+use crate::surroundings::Surroundings;
+
+/// Programs that are kept at most.
+const MOST_LAUNCHES: usize = 64;
+
+/// One program that trains, as it is started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Launch {
+    /// Where the command stands, for provenance: `container trainer`, `entrypoint`.
+    pub(crate) place: String,
+    /// Where the template of the pods that it runs in is; none for a command outside of any.
+    pub(crate) group: Option<String>,
+    /// What starts it, the outermost first: `mpirun`, `torchrun`, `accelerate launch`.
+    pub(crate) launchers: Vec<Launcher>,
+    /// What is started.
+    pub(crate) target: Target,
+    /// The target's own arguments.
+    pub(crate) arguments: Arguments,
+    /// The environment that it starts in.
+    pub(crate) environment: Environment,
+    /// The files that it can read, as far as they are known.
+    pub(crate) files: Files,
+    /// The branches that it stands in, the outermost first: it is started only where all of them are taken.
+    pub(crate) branches: Vec<Branch>,
+    /// Whether something before it was not read: it may start otherwise than it is read.
+    pub(crate) behind_gap: bool,
+    /// Whether it reads a file that only a branch writes.
+    pub(crate) reads_of_branches: bool,
+    /// How many accelerators its container asks for.
+    pub(crate) accelerators: u64,
+    /// Whether it stands in an init container.
+    pub(crate) init: bool,
+}
+
+/// The programs that the pods run, as far as their commands are read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Commands {
+    /// The programs.
+    pub(crate) launches: Vec<Launch>,
+    /// What was not read.
+    pub(crate) gap: Option<Gap>,
+}
+
+/// A program that starts the target once for each accelerator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Launcher {
+    /// Its name without a path: `torchrun`; with its subcommand where it has one: `accelerate launch`.
+    pub(crate) name: String,
+    /// Its own arguments.
+    pub(crate) arguments: Arguments,
+}
+
+/// One of the ways that a script may go on at a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Branch {
+    /// Which decision it is.
+    pub(crate) decision: usize,
+    /// Which of its branches.
+    pub(crate) number: usize,
+}
+
+/// What is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A Python file, with its path: `/workspace/pretrain_gpt.py`.
+    Script(String),
+    /// A Python module: `axolotl.cli.train`.
+    Module(String),
+    /// A program, without its path, with the subcommands behind it: `llamafactory-cli train`.
+    Program(String),
+    /// Nothing that can be named: an image's own entrypoint, a script from standard input.
+    #[default]
+    Unknown,
+}
+
+impl Launch {
+    /// The launcher of this name.
+    pub(crate) fn launcher(&self, name: &str) -> Option<&Launcher> {
+        self.launchers.iter().find(|launcher| launcher.name == name)
+    }
+
+    /// Whether it stands in a branch that may not be taken.
+    pub(crate) fn perhaps(&self) -> bool {
+        !self.branches.is_empty()
+    }
+
+    /// Whether it is not started where the other one is: they stand in different branches of one decision.
+    pub(crate) fn excludes(&self, other: &Self) -> bool {
+        let differs = |one: &Branch| {
+            other
+                .branches
+                .iter()
+                .any(|another| one.decision == another.decision && one.number != another.number)
+        };
+        self.branches.iter().any(differs)
+    }
+
+    /// Whether one of the two is started wherever the other one is.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        self.branches.starts_with(&other.branches) || other.branches.starts_with(&self.branches)
+    }
+
+    /// Whether it starts processes in other pods.
+    pub(crate) fn reaches_others(&self) -> bool {
+        const REACHING: &[&str] = &["mpirun", "horovodrun", "srun", "colossalai run", "ray job submit"];
+        let hostfile = |launcher: &Launcher| {
+            ["--hostfile", "-H", "--deepspeed_hostfile"].iter().any(|option| launcher.arguments.has(option))
+        };
+        self.launchers.iter().any(|launcher| REACHING.contains(&launcher.name.as_str()) || hostfile(launcher))
+    }
+
+    /// Whether another launch runs the same program in the same way, whatever it is told.
+    pub(crate) fn runs_the_same(&self, other: &Self) -> bool {
+        let names = |launch: &Self| launch.launchers.iter().map(|l| l.name.clone()).collect::<Vec<_>>();
+        let same_target = match (&self.target, &other.target) {
+            (Target::Script(one), Target::Script(another)) => basename(one) == basename(another),
+            (one, another) => one == another,
+        };
+        same_target && names(self) == names(other)
+    }
+
+    /// Whether the target is a Python file of one of these names, wherever it lies.
+    pub(crate) fn runs_script(&self, names: &[&str]) -> bool {
+        matches!(&self.target, Target::Script(path) if names.contains(&basename(path)))
+    }
+
+    /// Whether the target is this module.
+    pub(crate) fn runs_module(&self, module: &str) -> bool {
+        matches!(&self.target, Target::Module(name) if name == module)
+    }
+
+    /// Whether the target is this program, with its subcommand: `trl sft`.
+    pub(crate) fn runs_program(&self, program: &str) -> bool {
+        let Target::Program(name) = &self.target else { return false };
+        let first = self.arguments.words().first().map(|word| word.text.as_str());
+        name == program
+            || program
+                .split_once(' ')
+                .is_some_and(|(own, subcommand)| name == own && first == Some(subcommand))
+    }
+
+    /// A launch out of the words of a command: the first program that it starts.
+    #[cfg(test)]
+    pub(crate) fn of_words(words: &[&str]) -> Self {
+        let words: Vec<Word> = words.iter().map(|word| Word::known(*word)).collect();
+        let environment = Environment::default();
+        let mut budget = Budget::new();
+        let mut run = Run::new("", Files::default(), &mut budget);
+        run.command(&words, &Start::of(&environment, None));
+        run.launches.into_iter().next().unwrap_or_default()
+    }
+
+    /// A launch in an environment.
+    #[cfg(test)]
+    pub(crate) fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment =
+            variables.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect();
+        self
+    }
+
+    /// A launch that can read a file.
+    #[cfg(test)]
+    pub(crate) fn with_file(mut self, path: &str, text: &str) -> Self {
+        self.files.add(path, text.into(), "ConfigMap training-config".into());
+        self
+    }
+}
+
+/// Every program that the pods run, those of containers that ask for accelerators first.
+///
+/// Variables and files come from ConfigMaps of the namespace, where these are known; never from Secrets.
+pub(crate) fn launches(
+    groups: &[PodGroup<'_>],
+    entrypoint: Option<Entrypoint<'_>>,
+    requests: &[Request<'_>],
+    around: &Surroundings,
+    namespace: &str,
+) -> Commands {
+    let (containers, more) = container::ordered(groups, requests);
+    let mut launches = Vec::new();
+    let mut budget = Budget::new();
+    if let Some(entrypoint) = entrypoint {
+        let first = containers.first();
+        let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
+        let environment = first.map(|container| Environment::of(container.spec, around, namespace));
+        let files = first.map(|c| Files::of(c.group.template, c.spec, around, namespace));
+        let environment = environment.unwrap_or_default();
+        let started = shell::with(&environment, own.collect());
+        let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut budget);
+        run.starts_in(&environment);
+        entrypoint.gap.into_iter().for_each(|gap| run.budget.leave_out(gap));
+        shell::read(entrypoint.script, &[], &Start::of(&started, None), &mut run);
+        launches.append(&mut run.launches);
+    }
+    for container in containers {
+        if launches.len() >= MOST_LAUNCHES {
+            budget.leave_out(Gap::Programs);
+            break;
+        }
+        let spec = container.spec;
+        let name = spec.get("name").and_then(Value::as_str).unwrap_or_default();
+        let place = format!("container {}", printable(name, 63));
+        let environment = Environment::of(spec, around, namespace);
+        let directory = spec.get("workingDir").and_then(Value::as_str).map(str::to_owned);
+        let start = Start::of(&environment, directory);
+        let files = Files::of(container.group.template, spec, around, namespace);
+        let mut run = Run::new(&place, files, &mut budget);
+        run.starts_in(&environment);
+        run.container(spec, &start);
+        for launch in &mut run.launches {
+            launch.group = Some(container.group.path.clone());
+            launch.accelerators = container.accelerators;
+            launch.init = container.init;
+        }
+        launches.append(&mut run.launches);
+    }
+    if more {
+        budget.leave_out(Gap::Containers);
+    }
+    if launches.len() > MOST_LAUNCHES {
+        budget.leave_out(Gap::Programs);
+        launches.truncate(MOST_LAUNCHES);
+    }
+    Commands { launches, gap: budget.into_gap() }
+}
+
+/// A program's name without its path.
+pub(crate) fn basename(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

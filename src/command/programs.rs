@@ -1,0 +1,70 @@
+//! What is known of programs by their names: shells, Python, and those that say nothing of what is trained.
+
+use crate::command::launchers::LAUNCHERS;
+use crate::command::options::{Options, plain};
+use crate::command::wrappers::{assignment, starts_with};
+use crate::command::{Word, basename};
+
+/// The shells.
+pub(crate) const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
+/// Long options of shells that take a value.
+pub(crate) const SHELL: Options = Options::these("rcfile init-file startup-file emulate");
+/// Long options that bash also takes with one dash.
+pub(crate) const SHELL_WORDS: &[&str] =
+    &["rcfile", "init-file", "login", "noprofile", "norc", "noediting", "posix", "restricted", "verbose"];
+/// Options of Python that take a value.
+pub(crate) const PYTHON: Options = Options::these("W X check-hash-based-pycs");
+
+/// Programs that prepare, look and wait: they say nothing of what is trained.
+const ASIDE: &str = ": [ test true false echo printf cat tee ls cp mv rm ln mkdir chmod chown touch sleep tail \
+    head wait trap ulimit umask alias grep sed awk cut sort tr wc find xargs date hostname \
+    whoami id uname env printenv which command type hash pip pip3 apt apt-get yum dnf apk conda \
+    mamba git wget curl tar unzip gsutil gcloud aws s3cmd kubectl mount ssh ssh-keygen \
+    ssh-keyscan service nslookup getent ping nc ip ifconfig ldconfig make cmake huggingface-cli \
+    hf wandb df du free lscpu nproc ps kill pkill killall jobs fg bg disown readlink realpath \
+    dirname basename seq expr mktemp sync source . eval shopt history break continue exec pushd \
+    popd cd rsync uv poetry module ray";
+
+/// Whether a program only prepares, looks or waits.
+pub(crate) fn is_aside(name: &str) -> bool {
+    name.is_empty() || ASIDE.split_ascii_whitespace().any(|known| known == name)
+}
+
+/// Variables that an MPI launcher passes on: `-x NAME=value`, `-genv NAME value`.
+pub(crate) fn passed_on(own: &[Word]) -> Vec<(String, Word)> {
+    let behind = own.windows(3).filter_map(|window| match window {
+        [option, first, second] => match plain(&option.text).as_str() {
+            "x" => assignment(&first.text)
+                .map(|(name, value)| (name.to_owned(), Word { text: value.to_owned(), known: first.known })),
+            "genv" | "env" => Some((first.text.clone(), second.clone())),
+            _ => None,
+        },
+        _ => None,
+    });
+    behind.collect()
+}
+
+/// Where in the arguments of an unknown program a command begins that it is handed to run: at their beginning, or behind
+/// `--`.
+pub(crate) fn handed_on(words: &[Word]) -> Option<usize> {
+    let begins = |words: &[Word]| {
+        words.first().is_some_and(|word| {
+            let name = basename(&word.text);
+            word.known
+                && (is_python(name)
+                    || SHELLS.contains(&name)
+                    || LAUNCHERS
+                        .iter()
+                        .any(|launcher| launcher.heads.iter().any(|head| starts_with(words, head))))
+        })
+    };
+    let behind = words.iter().position(|word| word.text == "--").map(|at| at + 1);
+    let at = |at: usize| words.get(at..).is_some_and(begins).then_some(at);
+    at(0).or_else(|| behind.and_then(at))
+}
+
+/// `python3`, `python3.11` and `/usr/bin/python` are all Python.
+pub(crate) fn is_python(name: &str) -> bool {
+    name.strip_prefix("python")
+        .is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+}

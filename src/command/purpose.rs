@@ -1,0 +1,238 @@
+//! Training that the estimate does not cover, told by a program's name or by flags that only it has: several models at
+//! once (distillation, preference optimization, reinforcement learning), diffusion, images beside text; and what trains
+//! nothing, though it takes a training program's options: evaluation, generation, conversion.
+//!
+//! **Recognised** by a whole word of the name (`train_dpo.py`, `main_ppo`, `trl grpo`), or by one of the flags.
+//! `--do_predict`, and `--do_eval` of Transformers' examples (`run_clm.py`), evaluate alone where `--do_train` is not
+//! there.
+
+use super::{Launch, Target, basename};
+
+const DISTILLATION: &str = "distillation holds two models";
+const PREFERENCE: &str = "preference optimization holds a reference model";
+const REINFORCEMENT: &str = "reinforcement learning holds several models";
+const REWARD: &str = "a reward model has another loss";
+const DIFFUSION: &str = "diffusion models are not transformers of text";
+const IMAGES: &str = "images are embedded beside the text";
+const NOTHING: &str = "it trains nothing";
+
+/// Words of a program's name.
+const WORDS: &[(&str, &str)] = &[
+    ("distil", DISTILLATION),
+    ("distill", DISTILLATION),
+    ("distillation", DISTILLATION),
+    ("gkd", DISTILLATION),
+    ("kd", DISTILLATION),
+    ("dpo", PREFERENCE),
+    ("orpo", PREFERENCE),
+    ("kto", PREFERENCE),
+    ("cpo", PREFERENCE),
+    ("simpo", PREFERENCE),
+    ("rlhf", REINFORCEMENT),
+    ("rlvr", REINFORCEMENT),
+    ("ppo", REINFORCEMENT),
+    ("grpo", REINFORCEMENT),
+    ("rloo", REINFORCEMENT),
+    ("gspo", REINFORCEMENT),
+    ("reward", REWARD),
+    ("prm", REWARD),
+    ("dreambooth", DIFFUSION),
+    ("controlnet", DIFFUSION),
+    ("diffusion", DIFFUSION),
+    ("unconditional", DIFFUSION),
+    ("sdxl", DIFFUSION),
+    ("vlm", IMAGES),
+    ("llava", IMAGES),
+];
+
+/// Words of the names of programs that train nothing, unless another word says that they do.
+const ASIDE: &[&str] = &[
+    "completion",
+    "convert",
+    "eval",
+    "evaluate",
+    "evaluation",
+    "export",
+    "generate",
+    "generation",
+    "inference",
+    "predict",
+    "preprocess",
+    "pytest",
+    "serve",
+    "server",
+];
+/// Words of the names of programs that measure, and of what they measure: of the hardware, no training.
+const MEASURES: &[&str] = &["bench", "benchmark", "benchmarks", "perf", "bandwidth", "latency", "test"];
+const HARDWARE: &[&str] = &[
+    "allgather",
+    "allreduce",
+    "bandwidth",
+    "collective",
+    "collectives",
+    "comm",
+    "comms",
+    "gemm",
+    "hccl",
+    "latency",
+    "matmul",
+    "nccl",
+    "p2p",
+    "rccl",
+    "reduce",
+];
+const TRAINS: &[&str] =
+    &["train", "trainer", "training", "pretrain", "finetune", "finetuning", "sft", "tune"];
+
+/// Flags, and keys of configuration files.
+const FLAGS: &[(&str, &str)] = &[
+    ("teacher_model", DISTILLATION),
+    ("teacher_model_name_or_path", DISTILLATION),
+    ("teacher_model_path", DISTILLATION),
+    ("student_model", DISTILLATION),
+    ("ref_model", PREFERENCE),
+    ("ref_model_name_or_path", PREFERENCE),
+    ("reward_model", REINFORCEMENT),
+    ("reward_model_path", REINFORCEMENT),
+    ("reward_funcs", REINFORCEMENT),
+    ("num_generations", REINFORCEMENT),
+    ("actor_model_name_or_path", REINFORCEMENT),
+    ("critic_model_name_or_path", REINFORCEMENT),
+    ("pretrained_vae_model_name_or_path", DIFFUSION),
+    ("instance_prompt", DIFFUSION),
+    ("vision_tower", IMAGES),
+    ("mm_projector_type", IMAGES),
+    ("image_folder", IMAGES),
+    ("help", NOTHING),
+    ("skip_train", NOTHING),
+];
+
+/// Whether it trains nothing, as far as its name and its flags tell.
+pub(crate) fn trains_nothing(launch: &Launch) -> bool {
+    why(launch) == Some(NOTHING)
+}
+
+/// Whether it surely trains nothing: its name says so and no option speaks of training, or it is only asked for its help.
+pub(crate) fn surely_trains_nothing(launch: &Launch) -> bool {
+    if !trains_nothing(launch) {
+        return false;
+    }
+    let arguments = &launch.arguments;
+    let name = name(launch);
+    let is_off = |option: &str| matches!(arguments.value(option), Some("false" | "False" | "0" | "no"));
+    let is_on = |option: &str| arguments.has(option) && !is_off(option);
+    let by_name = is_aside(recipe(launch)) && !speaks_of_training(launch);
+    let by_flag =
+        is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
+    is_asked(launch) || arguments.has("help") || by_name || by_flag
+}
+
+/// Whether an option is one of training: `--do_train`, `--train_batch_size`, `--lr`.
+fn speaks_of_training(launch: &Launch) -> bool {
+    let mut words = launch.arguments.words().iter().filter(|word| word.text.starts_with('-'));
+    words.any(|word| {
+        let option = word.text.trim_start_matches('-').split('=').next().unwrap_or_default();
+        let option = option.replace('-', "_");
+        matches!(option.as_str(), "lr" | "learning_rate" | "epochs" | "num_epochs")
+            || option.split(['_', '.']).any(|part| part == "train")
+    })
+}
+
+/// The name of what is started.
+fn name(launch: &Launch) -> &str {
+    match &launch.target {
+        Target::Script(path) => basename(path).trim_end_matches(".py"),
+        Target::Module(module) => module.rsplit('.').next().unwrap_or_default(),
+        Target::Program(program) => program,
+        Target::Unknown => "",
+    }
+}
+
+/// What stands behind a program's name.
+fn subcommand(launch: &Launch) -> &str {
+    match &launch.target {
+        Target::Program(_) => launch.arguments.words().first().map_or("", |word| word.text.as_str()),
+        _ => "",
+    }
+}
+
+/// The name that tells what is done: recipes of torchtune stand behind it.
+fn recipe(launch: &Launch) -> &str {
+    if name(launch) == "tune run" { subcommand(launch) } else { name(launch) }
+}
+
+/// Why the estimate does not cover it.
+pub(crate) fn why(launch: &Launch) -> Option<&'static str> {
+    let name = name(launch);
+    let by_name = [name, subcommand(launch)].into_iter().find_map(of_name);
+    let evaluates = launch.arguments.has("do_predict")
+        || (launch.arguments.has("do_eval") && name.starts_with("run_") && !name.contains("sft"));
+    if is_asked(launch) || is_aside(recipe(launch)) || (evaluates && !launch.arguments.has("do_train")) {
+        return Some(NOTHING);
+    }
+    by_name.or_else(|| FLAGS.iter().find(|(flag, _)| launch.arguments.has(flag)).map(|(_, why)| *why))
+}
+
+/// What a word of a name tells.
+pub(crate) fn of_name(name: &str) -> Option<&'static str> {
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.find_map(|word| WORDS.iter().find(|(told, _)| told.eq_ignore_ascii_case(word)).map(|(_, why)| *why))
+}
+
+/// Whether a launcher starts nothing and is asked for its help or its version.
+fn is_asked(launch: &Launch) -> bool {
+    let asks = |option: &str| launch.launchers.iter().any(|launcher| launcher.arguments.has(option));
+    launch.target == Target::Unknown && ["help", "h", "version"].into_iter().any(asks)
+}
+
+/// Whether a name is that of a program that trains nothing.
+fn is_aside(name: &str) -> bool {
+    let has = |told: &[&str]| {
+        let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+        words.any(|word| told.iter().any(|told| told.eq_ignore_ascii_case(word)))
+    };
+    (has(ASIDE) || (has(MEASURES) && has(HARDWARE))) && !has(TRAINS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_flags_tell_what_is_not_covered() {
+        for (command, expected) in [
+            (
+                "accelerate launch distil_logits_cli.py --teacher_model=a --student_model=b",
+                Some(DISTILLATION),
+            ),
+            ("torchrun train.py --teacher_model a", Some(DISTILLATION)),
+            ("trl dpo --model_name_or_path a", Some(PREFERENCE)),
+            ("python -m verl.trainer.main_ppo x=1", Some(REINFORCEMENT)),
+            ("accelerate launch train_text_to_image_lora_sdxl.py", Some(DIFFUSION)),
+            ("torchrun llava/train/train_mem.py --vision_tower x", Some(IMAGES)),
+            ("torchrun support.py --images 3", None),
+            ("torchrun tools/run_text_generation_server.py --num-layers 126", Some(NOTHING)),
+            ("torchrun pretrain_gpt.py --num-layers 126 --skip-train", Some(NOTHING)),
+            ("torchrun run_clm.py --model_name_or_path a --do_eval", Some(NOTHING)),
+            ("torchrun run_clm.py --model_name_or_path a --do_train --do_eval", None),
+            ("torchrun run_sft.py --model_name_or_path a --do_eval", None),
+            ("llamafactory-cli train --stage sft --do_predict", Some(NOTHING)),
+            ("torchrun train.py --help", Some(NOTHING)),
+            ("torchrun train_and_eval.py --lr 1", None),
+            ("torchrun --help", Some(NOTHING)),
+            ("accelerate launch -h", Some(NOTHING)),
+            ("torchrun --nproc_per_node 8", None),
+            ("torchrun -m pytest tests", Some(NOTHING)),
+            ("torchrun all_reduce_bench.py", Some(NOTHING)),
+            ("torchrun benchmark.py", None),
+            ("torchrun test_reduce_train.py", None),
+            ("torchrun example_chat_completion.py --ckpt_dir a", Some(NOTHING)),
+            ("tune run eleuther_eval --config a", Some(NOTHING)),
+            ("tune run full_finetune_distributed --config eval", None),
+            ("trl sft --model_name_or_path a", None),
+        ] {
+            let words: Vec<_> = command.split_whitespace().collect();
+            assert_eq!(why(&Launch::of_words(&words)), expected, "{command}");
+        }
+    }
+}

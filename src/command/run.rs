@@ -1,0 +1,509 @@
+//! Goes from the words of a command to the programs that it starts, through wrappers, shells and launchers.
+
+use serde_json::Value;
+
+use super::purpose::surely_trains_nothing;
+use crate::command::files::{File, Files, absolute};
+use crate::command::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
+use crate::command::options::{has_ending, plain};
+use crate::command::programs::{
+    PYTHON, SHELL, SHELL_WORDS, SHELLS, handed_on, is_aside, is_python, passed_on,
+};
+use crate::command::wrappers::{self, starts_with};
+use crate::command::{
+    Arguments, Branch, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell,
+};
+use crate::job::{Gap, Source};
+
+/// Words of a command that are read: fewer than a list of the object keeps.
+const MOST_WORDS: usize = 4_000;
+/// Commands within one another.
+const DEEPEST: usize = 12;
+
+/// Work that may still be spent on a command: a command that needs more is read no further.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Bytes of text that may still be made.
+    pub(crate) bytes: usize,
+    /// Statements that may still be gone through.
+    statements: usize,
+    /// Bytes of scripts that may still be read.
+    scripts: usize,
+    /// Tokens of scripts that the parser may still go through.
+    tokens: usize,
+    /// The first thing that was not read.
+    gap: Option<Gap>,
+    /// How often something was not read.
+    gaps: usize,
+    /// Decisions of scripts so far.
+    decisions: usize,
+}
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: 256 * 1024,
+            statements: 4_000,
+            scripts: 96 * 1024,
+            tokens: 100_000,
+            gap: None,
+            gaps: 0,
+            decisions: 0,
+        }
+    }
+
+    /// Notes that something is not read.
+    pub(crate) fn leave_out(&mut self, gap: Gap) {
+        self.gap.get_or_insert(gap);
+        self.gaps += 1;
+    }
+
+    /// The number of a decision that is met.
+    pub(crate) fn decision(&mut self) -> usize {
+        self.decisions += 1;
+        self.decisions
+    }
+
+    /// How often something was not read.
+    pub(crate) fn gaps(&self) -> usize {
+        self.gaps
+    }
+
+    /// The first thing that was not read.
+    #[cfg(test)]
+    pub(crate) fn gap(&self) -> Option<&Gap> {
+        self.gap.as_ref()
+    }
+
+    /// Gives the first thing that was not read.
+    pub(crate) fn into_gap(self) -> Option<Gap> {
+        self.gap
+    }
+
+    fn enough(&mut self, enough: bool, gap: Gap) -> bool {
+        if !enough {
+            self.leave_out(gap);
+        }
+        enough
+    }
+
+    /// Spends a statement, in a shell that has so many variables to copy.
+    pub(crate) fn statement(&mut self, variables: usize) -> bool {
+        let cost = 1 + variables / 32;
+        let enough = cost <= self.statements && self.bytes > 0;
+        self.statements = self.statements.saturating_sub(cost);
+        self.enough(enough, Gap::Statements)
+    }
+
+    /// Spends bytes of text.
+    pub(crate) fn bytes(&mut self, count: usize) -> bool {
+        let enough = count <= self.bytes;
+        self.bytes = self.bytes.saturating_sub(count);
+        self.enough(enough, Gap::Text)
+    }
+
+    /// Spends tokens of a script, as often as the parser may go through them.
+    pub(crate) fn tokens(&mut self, count: usize) -> bool {
+        let enough = count <= self.tokens;
+        self.tokens = self.tokens.saturating_sub(count);
+        self.enough(enough, Gap::Script)
+    }
+
+    /// Spends bytes of a script, and gives how many of so many may be read.
+    pub(crate) fn script(&mut self, bytes: usize) -> usize {
+        let read = bytes.min(self.scripts);
+        self.scripts -= read;
+        read
+    }
+}
+
+/// How a command is started.
+pub(crate) struct Start<'e> {
+    pub(crate) environment: &'e Environment,
+    /// Where, as far as that is known.
+    pub(crate) directory: Option<String>,
+    /// The launchers before it.
+    pub(crate) launchers: Vec<Launcher>,
+    /// Commands that it stands within.
+    pub(crate) depth: usize,
+    /// What it reads from its standard input, where that is known.
+    pub(crate) input: Option<String>,
+}
+
+/// The reading of one command.
+pub(crate) struct Run<'p> {
+    /// Where it stands.
+    pub(crate) place: &'p str,
+    /// What can be read.
+    pub(crate) files: Files,
+    /// What has been found.
+    pub(crate) launches: Vec<Launch>,
+    /// What may still be spent.
+    pub(crate) budget: &'p mut Budget,
+    /// The branches that it is in, each of which may not be taken.
+    pub(crate) branches: Vec<Branch>,
+    /// A ConfigMap that gives variables and is not there.
+    pub(crate) absent_variables: Option<String>,
+    /// How many gaps change nothing of what is started here: those of other containers and of other processes.
+    pub(crate) harmless: usize,
+}
+
+impl<'p> Run<'p> {
+    /// A reading that has found nothing yet.
+    pub(crate) fn new(place: &'p str, files: Files, budget: &'p mut Budget) -> Self {
+        let harmless = budget.gaps();
+        Self {
+            place,
+            files,
+            launches: Vec::new(),
+            budget,
+            branches: Vec::new(),
+            absent_variables: None,
+            harmless,
+        }
+    }
+
+    /// Takes up what is missing of the environment that a command starts in.
+    pub(crate) fn starts_in(&mut self, environment: &Environment) {
+        self.absent_variables.clone_from(&environment.absent);
+        if let Some(gap) = &environment.gap {
+            self.budget.leave_out(gap.clone());
+        }
+    }
+
+    /// Whether as many programs have been found as are kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.launches.len() >= MOST_LAUNCHES
+    }
+
+    /// Reads a container's command and arguments.
+    pub(crate) fn container(&mut self, container: &Value, start: &Start<'_>) {
+        let list = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
+        let own = list("command").count();
+        let mut words = list("command").chain(list("args")).filter_map(Value::as_str);
+        let read = words.by_ref().take(MOST_WORDS);
+        let read: Vec<Word> = read.map(|word| start.environment.expand(word, self.budget)).collect();
+        if words.next().is_some() {
+            self.budget.leave_out(Gap::Words);
+        }
+        let words = read;
+        match words.first() {
+            // The image's own program is started, which nobody knows here; with options it takes them for itself.
+            None => self.found(Target::Unknown, &words, start),
+            Some(first) if own == 0 && first.text.starts_with('-') => {
+                self.found(Target::Unknown, &words, start);
+            }
+            Some(_) => self.command(&words, start),
+        }
+    }
+
+    /// Reads a command.
+    pub(crate) fn command(&mut self, words: &[Word], start: &Start<'_>) {
+        if start.depth > DEEPEST {
+            return self.budget.leave_out(Gap::Depth);
+        }
+        if self.is_full() {
+            return self.budget.leave_out(Gap::Programs);
+        }
+        if let Some(wrapped) = wrappers::unwrap(words) {
+            let mut environment = shell::with(start.environment, wrapped.variables);
+            environment.may_have_more |= wrapped.may_set_more;
+            return self.command(wrapped.words, &start.deeper(&environment));
+        }
+        let Some((head, rest)) = words.split_first() else { return };
+        if !head.known {
+            return self.of_unknown(words, rest, start);
+        }
+        let name = basename(&head.text);
+        if let Some(launcher) = LAUNCHERS.iter().find(|l| l.heads.iter().any(|head| starts_with(words, head)))
+        {
+            let length =
+                launcher.heads.iter().find(|head| starts_with(words, head)).map_or(1, |head| head.len());
+            return self.launcher(launcher, words.get(length..).unwrap_or_default(), start);
+        }
+        if is_python(name) {
+            return self.python(rest, start);
+        }
+        if SHELLS.contains(&name) {
+            return self.shell(rest, start);
+        }
+        if let Some(program) = PROGRAMS.iter().find(|program| starts_with(words, program)) {
+            let target = Target::Program(program.join(" "));
+            return self.found(target, words.get(program.len()..).unwrap_or_default(), start);
+        }
+        if has_ending(name, "py") {
+            return self.script(head, rest, start);
+        }
+        let file = self.files.get(&absolute(start.directory.as_deref(), &head.text)).cloned();
+        if let Some(file) = file {
+            let first = file.text.lines().next().unwrap_or_default();
+            if first.starts_with("#!") && first.contains("python") {
+                return self.found(Target::Script(head.text.clone()), rest, start);
+            }
+            return self.known_script(&file, rest, start);
+        }
+        if !is_aside(name) {
+            self.hand_on(&head.text, rest, start);
+        }
+    }
+
+    /// A command whose first word nobody knows: a wrapper perhaps, or nothing.
+    fn of_unknown(&mut self, words: &[Word], rest: &[Word], start: &Start<'_>) {
+        if handed_on(rest) == Some(0) {
+            self.wrapped(rest, start);
+        } else {
+            self.misses_variables();
+            self.found(Target::Unknown, words, start);
+        }
+    }
+
+    fn launcher(&mut self, grammar: &Grammar, words: &[Word], start: &Start<'_>) {
+        let has = |names: &[&str], words: &[Word]| {
+            words.iter().any(|word| word.text.starts_with('-') && names.contains(&plain(&word.text).as_str()))
+        };
+        let is_file = match grammar.starts {
+            Starts::Python { module, program } => !has(module, words) && !has(program, words),
+            Starts::Command | Starts::Itself => false,
+        };
+        let at = grammar.options.target(words, is_file);
+        let (own, behind) = words.split_at_checked(at).unwrap_or((words, &[]));
+        let own = own.split_last().filter(|(last, _)| last.text == "--").map_or(own, |(_, own)| own);
+        let mut within = start.deeper(start.environment);
+        within
+            .launchers
+            .push(Launcher { name: grammar.name.to_owned(), arguments: Arguments::of(own.to_vec()) });
+        match grammar.starts {
+            Starts::Command => {
+                let passed = passed_on(own);
+                let environment = shell::with(start.environment, passed);
+                let within = Start { environment: &environment, ..within };
+                if behind.is_empty() {
+                    self.found(Target::Unknown, behind, &within);
+                } else {
+                    self.command(behind, &within);
+                }
+            }
+            Starts::Itself => self.found(Target::Program(grammar.name.to_owned()), behind, &within),
+            Starts::Python { module, program } => match behind.split_first() {
+                None => self.found(Target::Unknown, behind, &within),
+                Some((first, rest)) if has(module, own) => self.module(first, rest, &within),
+                Some(_) if has(program, own) => self.command(behind, &within),
+                Some((first, rest)) => self.script(first, rest, &within),
+            },
+        }
+    }
+
+    fn python(&mut self, words: &[Word], start: &Start<'_>) {
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            let rest = words.get(at + 1..).unwrap_or_default();
+            match word.text.as_str() {
+                "-m" => {
+                    return rest
+                        .split_first()
+                        .into_iter()
+                        .for_each(|(module, rest)| self.module(module, rest, start));
+                }
+                "-c" => return self.code(rest.get(1..).unwrap_or_default(), start),
+                "-" => return self.code(rest, start),
+                _ => match PYTHON.width(word) {
+                    Some(width) => at += width,
+                    None => return self.script(word, rest, start),
+                },
+            }
+        }
+        if start.input.is_some() {
+            self.code(&[], start);
+        }
+    }
+
+    /// Python code, which is not looked at.
+    fn code(&mut self, arguments: &[Word], start: &Start<'_>) {
+        self.found(Target::Program("python".into()), arguments, start);
+    }
+
+    /// A Python file, which may be a launcher itself.
+    fn script(&mut self, file: &Word, words: &[Word], start: &Start<'_>) {
+        let name = basename(&file.text);
+        let launcher = LAUNCHERS.iter().find(|launcher| launcher.heads.iter().any(|head| *head == [name]));
+        match launcher {
+            Some(launcher) => self.launcher(launcher, words, start),
+            None if file.known => self.found(Target::Script(file.text.clone()), words, start),
+            None => self.found(Target::Unknown, words, start),
+        }
+    }
+
+    /// A Python module, which may be a launcher itself.
+    fn module(&mut self, module: &Word, words: &[Word], start: &Start<'_>) {
+        match LAUNCHERS.iter().find(|launcher| launcher.modules.contains(&module.text.as_str())) {
+            Some(launcher) => self.launcher(launcher, words, start),
+            None if module.known => self.found(Target::Module(module.text.clone()), words, start),
+            None => self.found(Target::Unknown, words, start),
+        }
+    }
+
+    fn shell(&mut self, words: &[Word], start: &Start<'_>) {
+        let (letters, rest) = shell_options(words);
+        match rest.split_first() {
+            // `bash -c SCRIPT NAME ARGUMENTS`: the script is the first word behind all options.
+            Some((script, rest)) if letters.contains('c') => {
+                shell::read(&script.text, rest.get(1..).unwrap_or_default(), start, self);
+            }
+            None if letters.contains('c') => {}
+            Some((file, rest)) if !letters.contains('s') => self.shell_script(file, rest, start),
+            _ => {
+                if let Some(input) = &start.input {
+                    shell::read(input, rest, start, self);
+                }
+            }
+        }
+    }
+
+    fn shell_script(&mut self, file: &Word, rest: &[Word], start: &Start<'_>) {
+        let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
+        match known.filter(|_| file.known) {
+            Some(known) => self.known_script(&known, rest, start),
+            // `bash torchrun …` is no shell script either.
+            None if file.known => self.hand_on(&file.text, rest, start),
+            None => {
+                self.misses_variables();
+                self.found(Target::Unknown, rest, start);
+            }
+        }
+    }
+
+    /// A script that is known. What it starts is open where only a branch writes it.
+    fn known_script(&mut self, file: &File, rest: &[Word], start: &Start<'_>) {
+        let (found, is_certain) = (self.launches.len(), file.is_certain_in(&self.branches));
+        shell::read(&file.text, rest, start, self);
+        self.leave_open(found, is_certain);
+    }
+
+    /// Leaves open what has been found from a place on, unless it is certain.
+    pub(crate) fn leave_open(&mut self, found: usize, is_certain: bool) {
+        for launch in self.launches.iter_mut().skip(found).filter(|_| !is_certain) {
+            launch.reads_of_branches = true;
+            launch.behind_gap = true;
+        }
+    }
+
+    /// A program that nobody knows: where it is handed a launcher's command, it runs that.
+    fn hand_on(&mut self, path: &str, words: &[Word], start: &Start<'_>) {
+        if let Some(command) = handed_on(words).and_then(|at| words.get(at..)) {
+            return self.wrapped(command, start);
+        }
+        self.misses(path, start.directory.as_deref());
+        self.found(Target::Program(basename(path).to_owned()), words, start);
+    }
+
+    /// A command that an unknown program runs: the program may set variables before.
+    fn wrapped(&mut self, command: &[Word], start: &Start<'_>) {
+        let environment = start.environment.clone().that_may_have_more(true);
+        self.command(command, &start.deeper(&environment));
+    }
+
+    /// Notes that a file of a ConfigMap is not there, or that it may be among the files that are not read.
+    pub(crate) fn misses(&mut self, path: &str, directory: Option<&str>) {
+        if let Some(gap) = self.files.missing(&absolute(directory, path)) {
+            self.budget.leave_out(gap);
+        }
+    }
+
+    /// Notes that what is started may be named by variables of a ConfigMap that is not there.
+    fn misses_variables(&mut self) {
+        if let Some(document) = &self.absent_variables {
+            self.budget.leave_out(Gap::Absent(document.clone()));
+        }
+    }
+
+    pub(crate) fn found(&mut self, target: Target, arguments: &[Word], start: &Start<'_>) {
+        if self.is_full() {
+            return self.budget.leave_out(Gap::Programs);
+        }
+        let own = start.launchers.iter().flat_map(|launcher| launcher.arguments.words());
+        let words = own.chain(arguments).map(|word| word.text.as_str());
+        let files = self.files.seen_from(start.directory.as_deref());
+        let reads_of_branches = files.are_open_in(&self.branches, words);
+        let launch = Launch {
+            place: self.place.to_owned(),
+            group: None,
+            launchers: start.launchers.clone(),
+            target,
+            arguments: Arguments::of(arguments.to_vec()),
+            environment: start.environment.clone(),
+            files: files.certain_in(&self.branches),
+            branches: self.branches.clone(),
+            behind_gap: self.budget.gaps() > self.harmless || reads_of_branches,
+            reads_of_branches,
+            accelerators: 0,
+            init: false,
+        };
+        // Half of the places are kept for what may train.
+        if self.launches.len() < MOST_LAUNCHES / 2 || !surely_trains_nothing(&launch) {
+            self.launches.push(launch);
+        }
+    }
+
+    /// Keeps what is written into a file; none where nobody knows what.
+    pub(crate) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
+        let source = Source::Written { place: self.place.to_owned() };
+        let before = self.files.get(path);
+        let mut branches = self.branches.clone();
+        let text = match (before, text) {
+            (Some(before), Some(text)) if append => {
+                if before.branches.len() > branches.len() {
+                    branches.clone_from(&before.branches);
+                }
+                Some(format!("{}{text}", before.text))
+            }
+            (_, text) => text,
+        };
+        match text.filter(|text| self.budget.bytes(text.len())) {
+            Some(text) => self.files.add_in(path, text.into(), source, &branches),
+            None => self.files.remove(path),
+        }
+    }
+}
+
+/// The letters of a shell's options, and the words behind all of them.
+///
+/// Letters may be joined: `-euo pipefail -c`. Each `o` and each `O` takes an operand from the words behind.
+fn shell_options(words: &[Word]) -> (String, &[Word]) {
+    let (mut letters, mut at) = (String::new(), 0);
+    while let Some(word) = words.get(at) {
+        let Some(given) = word.text.strip_prefix(['-', '+']) else { break };
+        if matches!(given, "" | "-") {
+            at += 1;
+            break;
+        }
+        if given.starts_with('-') || SHELL_WORDS.contains(&given) {
+            at += SHELL.width(word).unwrap_or(1);
+            continue;
+        }
+        if word.text.starts_with('-') {
+            letters.push_str(given);
+        }
+        at += 1 + given.matches(['o', 'O']).count();
+    }
+    (letters, words.get(at..).unwrap_or_default())
+}
+
+impl<'e> Start<'e> {
+    /// Started by nothing else.
+    pub(crate) fn of(environment: &'e Environment, directory: Option<String>) -> Self {
+        Self { environment, directory, launchers: Vec::new(), depth: 0, input: None }
+    }
+
+    fn deeper<'n>(&self, environment: &'n Environment) -> Start<'n>
+    where
+        'e: 'n,
+    {
+        Start {
+            environment,
+            directory: self.directory.clone(),
+            launchers: self.launchers.clone(),
+            depth: self.depth + 1,
+            input: self.input.clone(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Compound commands: branches, of which any may be the one, and loops, of which the body is gone through once.
+
+use brush_parser::ast::{CompoundCommand, CompoundList};
+
+use crate::command::Branch;
+use crate::command::shell::Shell;
+use crate::command::shell::variables::{State, Value};
+use crate::command::text::Text;
+use crate::command::wrappers::is_name;
+
+impl Shell<'_, '_, '_> {
+    pub(crate) fn compound(&mut self, compound: &CompoundCommand, state: &mut State) {
+        match compound {
+            CompoundCommand::BraceGroup(group) => self.list(&group.list, state),
+            CompoundCommand::Subshell(subshell) => {
+                self.within(|shell| shell.list(&subshell.list, &mut state.clone()));
+            }
+            CompoundCommand::IfClause(clause) => {
+                self.list(&clause.condition, state);
+                let mut branches = Vec::new();
+                let (decision, mut ends) = (self.run.budget.decision(), false);
+                let mut taken = state.clone();
+                ends |= self.branch_of(decision, branches.len(), &clause.then, &mut taken);
+                branches.push(taken);
+                let mut has_else = false;
+                for other in clause.elses.iter().flatten() {
+                    if let Some(condition) = &other.condition {
+                        self.list(condition, state);
+                    } else {
+                        has_else = true;
+                    }
+                    let mut taken = state.clone();
+                    ends |= self.branch_of(decision, branches.len(), &other.body, &mut taken);
+                    branches.push(taken);
+                }
+                if !has_else {
+                    branches.push(state.clone());
+                }
+                join(state, branches);
+                if ends {
+                    self.follows(decision);
+                }
+            }
+            CompoundCommand::CaseClause(clause) => {
+                let mut branches = vec![state.clone()];
+                let (decision, mut ends) = (self.run.budget.decision(), false);
+                for case in &clause.cases {
+                    let mut taken = state.clone();
+                    if let Some(list) = &case.cmd {
+                        ends |= self.branch_of(decision, branches.len(), list, &mut taken);
+                    }
+                    branches.push(taken);
+                }
+                join(state, branches);
+                if ends {
+                    self.follows(decision);
+                }
+            }
+            CompoundCommand::ForClause(clause) => {
+                let values: Vec<Text> =
+                    clause.values.iter().flatten().flat_map(|word| self.fields(&word.value, state)).collect();
+                self.substituted(state);
+                let value = match values.as_slice() {
+                    [one] if clause.values.is_some() => Value::Text(one.clone()),
+                    _ => Value::Unknown,
+                };
+                self.repeat(Some((&clause.variable_name, value)), &clause.body.list, state);
+            }
+            CompoundCommand::WhileClause(clause) | CompoundCommand::UntilClause(clause) => {
+                self.list(&clause.0, state);
+                self.repeat(None, &clause.1.list, state);
+            }
+            CompoundCommand::ArithmeticForClause(clause) => self.repeat(None, &clause.body.list, state),
+            CompoundCommand::Arithmetic(command) => self.let_(&command.expr.value, state),
+        }
+    }
+
+    fn branch_of(&mut self, decision: usize, number: usize, list: &CompoundList, state: &mut State) -> bool {
+        self.branch(Branch { decision, number }, state, |shell, state| shell.list(list, state))
+    }
+
+    /// A loop's body: what it changes is not known in it, nor behind it.
+    fn repeat(&mut self, variable: Option<(&str, Value)>, body: &CompoundList, state: &mut State) {
+        if let Some((name, value)) = variable {
+            state.set(name, value);
+        }
+        // Once to see what changes, and once more with that unknown.
+        let started = self.run.launches.len();
+        let mut tried = state.clone();
+        self.within(|shell| shell.list(body, &mut tried));
+        tried.ended = state.ended;
+        join(state, vec![tried, state.clone()]);
+        self.run.launches.truncate(started);
+        self.list(body, &mut state.clone());
+    }
+
+    /// `(( … ))` and `let`: a plain assignment is known, anything else makes what it names unknown.
+    pub(crate) fn let_(&mut self, expression: &str, state: &mut State) {
+        let name = expression
+            .trim()
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .find(|part| is_name(part));
+        let Some(name) = name else { return };
+        if expression.contains("++") || expression.contains("--") || expression.contains('=') {
+            let value = expression.split_once('=').filter(|(before, _)| before.trim() == name);
+            let value = value.and_then(|(_, value)| self.expander(state).arithmetic(value));
+            let value = value.map_or(Value::Unknown, |value| Value::Text(Text::known(&value.to_string())));
+            state.set(name, value);
+        }
+    }
+}
+
+/// Takes up after branches.
+pub(crate) fn join(state: &mut State, branches: Vec<State>) {
+    if let Some(joined) = State::join(branches) {
+        *state = joined;
+    }
+}

@@ -1,0 +1,74 @@
+//! Commands that print and write files without a redirection: `cat FILE`, `tee FILE`, `cp`, `mv` and `ln`.
+
+use crate::command::shell::variables::State;
+use crate::command::shell::{Shell, builtins};
+use crate::command::text::Text;
+use crate::job::Gap;
+
+/// Files that one command copies, at most.
+const MOST: usize = 256;
+
+impl Shell<'_, '_, '_> {
+    /// What a command prints, where that is plain: also the files that `cat` is told of.
+    pub(crate) fn printed(&mut self, words: &[Text], input: Option<&Text>, state: &State) -> Option<Text> {
+        let operands = words.iter().skip(1).filter(|word| !word.shown().starts_with('-'));
+        let operands: Vec<&Text> = operands.collect();
+        if words.first().and_then(Text::as_known) != Some("cat") || operands.is_empty() {
+            return builtins::printed(words, input);
+        }
+        let mut all = Text::default();
+        for path in operands {
+            all.append(&self.file(path, state)?);
+        }
+        Some(all)
+    }
+
+    /// What a file holds, where that is known.
+    pub(crate) fn file(&mut self, path: &Text, state: &State) -> Option<Text> {
+        let file = self.run.files.get(&state.path(path.as_known()?))?;
+        if !file.is_certain_in(&self.run.branches) {
+            return None;
+        }
+        // Large files are read by programs, too, so a copy is cheap. It is counted all the same.
+        self.run.budget.bytes(64 + file.text.len() / 16).then(|| Text::known(&file.text))
+    }
+
+    /// `tee`: keeps what it reads.
+    pub(crate) fn tee(&mut self, rest: &[Text], input: Option<&Text>, state: &State) {
+        let append = rest.iter().any(|word| matches!(word.as_known(), Some("-a" | "--append")));
+        for path in rest.iter().filter(|word| !word.shown().starts_with('-')) {
+            self.keep(path, input.map(Text::shown), append, state);
+        }
+    }
+
+    /// Keeps what is written into a file.
+    pub(crate) fn keep(&mut self, path: &Text, text: Option<String>, append: bool, state: &State) {
+        let Some(path) = path.as_known().map(|path| state.path(path)) else { return };
+        if !path.starts_with("/dev/") {
+            self.run.write(&path, text, append);
+        }
+    }
+
+    /// `cp`, `mv`, `ln`: the same files at another place. What is moved is also left where it was: who starts it there
+    /// meets an error at once.
+    pub(crate) fn copy(&mut self, rest: &[Text], state: &State) {
+        let operands: Vec<&Text> = rest.iter().filter(|word| !word.shown().starts_with('-')).collect();
+        let Some((to, from)) = operands.split_last() else { return };
+        let Some(to) = to.as_known().map(|to| state.path(to)) else { return };
+        for from in from.iter().filter_map(|from| from.as_known()) {
+            let copies = self.run.files.copies(&state.path(from), &to);
+            if copies.len() > MOST {
+                return self.run.budget.leave_out(Gap::Files);
+            }
+            for (path, file) in copies {
+                if !self.run.budget.bytes(64 + path.len()) {
+                    return;
+                }
+                // Known where both the file and its copy are written.
+                let (written, copied) = (&file.branches, &self.run.branches);
+                let branches = if written.len() > copied.len() { written } else { copied }.clone();
+                self.run.files.add_in(&path, file.text, file.source, &branches);
+            }
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! Shell scripts, read statement by statement and never run.
+//!
+//! What a script would start is found by going through it as a shell does, with what is known of its variables:
+//!
+//! - `a; b`, `a && b`: one after the other. What comes behind a test (`[ … ] && b`) may not come to pass.
+//! - `if`, `case`, `a || b`: every branch may be the one: what any of them starts counts, and a variable that holds
+//!   different things after them is not known any more. A branch that ends the script decides nothing behind it; where
+//!   it starts something, what stands behind it is another branch.
+//! - loops: the body once, with what changes in it unknown.
+//! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
+//! - `cat > file <<EOF`, `echo … > file`, `tee file`, `cp` and `mv`: the file is known from there on.
+//! - `$(…)`: what it starts counts, as in a subshell.
+//!
+//! All of it is counted, and stops where the count is at its end. Then a gap is noted.
+
+mod arithmetic;
+mod builtins;
+mod compound;
+mod copies;
+mod dialect;
+mod documents;
+mod expand;
+mod lines;
+mod parameters;
+mod substitutions;
+mod syntax;
+mod variables;
+
+use std::rc::Rc;
+
+use brush_parser::ast::{
+    AndOr, AndOrList, Assignment, AssignmentName, AssignmentValue, Command, CommandPrefixOrSuffixItem,
+    CompoundCommand, CompoundList, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline,
+    SeparatorOperator, SimpleCommand,
+};
+
+use self::builtins::{
+    DECLARE, appended, declare, exports, may_declare, may_set_variables, set, without_tabs,
+};
+use self::compound::join;
+use self::expand::Expander;
+pub use self::variables::set_by_others;
+use self::variables::{State, Value};
+use crate::command::programs::is_aside;
+use crate::command::run::{Run, Start};
+use crate::command::text::Text;
+use crate::command::wrappers::{self, is_name};
+use crate::command::{Branch, Environment, Word, basename};
+use crate::job::Gap;
+
+/// Scripts and functions within one another.
+const DEEPEST: usize = 6;
+/// Commands that say yes or no: what follows them and `&&` may well not be run.
+const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash", "false", "[["];
+
+/// Reads a script that starts in an environment, with its arguments.
+pub(crate) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
+    let mut state = State::of(start.environment, start.directory.clone());
+    state.arguments = Some(arguments.iter().map(text).collect());
+    let mut shell = Shell { run, start, depth: start.depth + 1, substitutions: Vec::new() };
+    shell.within(|shell| shell.script(script, &mut state));
+}
+
+fn text(word: &Word) -> Text {
+    if word.known { Text::known(&word.text) } else { Text::unknown(&word.text) }
+}
+
+struct Shell<'r, 'f, 's> {
+    run: &'r mut Run<'f>,
+    start: &'s Start<'s>,
+    depth: usize,
+    /// Command substitutions of the words that were expanded last.
+    substitutions: Vec<String>,
+}
+
+impl Shell<'_, '_, '_> {
+    fn script(&mut self, script: &str, state: &mut State) {
+        if self.depth > DEEPEST {
+            return self.run.budget.leave_out(Gap::Depth);
+        }
+        let parsed = syntax::parse(script, self.run.budget);
+        for list in &parsed.commands {
+            self.list(list, state);
+        }
+        // Behind `exit` nothing is run.
+        if let Some(gap) = parsed.gap.filter(|_| !state.ended) {
+            self.run.budget.leave_out(gap);
+        }
+    }
+
+    /// Reads what runs by itself: that it ends changes nothing behind it.
+    fn within(&mut self, read: impl FnOnce(&mut Self)) {
+        let outside = self.run.branches.len();
+        read(self);
+        self.run.branches.truncate(outside);
+    }
+
+    /// Reads a branch that may not be taken. Gives whether it may start something and then end the script.
+    fn branch(
+        &mut self,
+        branch: Branch,
+        state: &mut State,
+        read: impl FnOnce(&mut Self, &mut State),
+    ) -> bool {
+        let (outside, found) = (self.run.branches.len(), self.run.launches.len());
+        self.run.branches.push(branch);
+        read(self, state);
+        let ends = state.ended && self.run.launches.len() > found;
+        let ends = ends || self.run.branches.len() > outside + 1;
+        self.run.branches.truncate(outside);
+        ends
+    }
+
+    /// Where a branch of a decision ends the script, what follows the decision is a branch itself.
+    fn follows(&mut self, decision: usize) {
+        self.run.branches.push(Branch { decision, number: usize::MAX });
+    }
+
+    fn list(&mut self, list: &CompoundList, state: &mut State) {
+        for item in &list.0 {
+            if state.ended {
+                return;
+            }
+            if self.run.is_full() {
+                return self.run.budget.leave_out(Gap::Programs);
+            }
+            if !self.run.budget.statement(state.size()) {
+                return;
+            }
+            if matches!(item.1, SeparatorOperator::Async) {
+                self.within(|shell| shell.and_or(&item.0, &mut state.clone()));
+            } else {
+                self.and_or(&item.0, state);
+            }
+        }
+    }
+
+    fn and_or(&mut self, list: &AndOrList, state: &mut State) {
+        self.pipeline(&list.first, state);
+        let mut uncertain = is_test(&list.first);
+        let (decision, mut ends) = (self.run.budget.decision(), false);
+        for other in &list.additional {
+            if state.ended || !self.run.budget.statement(state.size()) {
+                return;
+            }
+            let (pipeline, perhaps) = match other {
+                AndOr::And(pipeline) => (pipeline, uncertain),
+                AndOr::Or(pipeline) => (pipeline, true),
+            };
+            if perhaps {
+                let mut taken = state.clone();
+                let number = usize::from(matches!(other, AndOr::Or(_)));
+                ends |= self.branch(Branch { decision, number }, &mut taken, |shell, state| {
+                    shell.pipeline(pipeline, state);
+                });
+                join(state, vec![taken, state.clone()]);
+            } else {
+                self.pipeline(pipeline, state);
+            }
+            uncertain |= is_test(pipeline);
+        }
+        if ends {
+            self.follows(decision);
+        }
+    }
+
+    fn pipeline(&mut self, pipeline: &Pipeline, state: &mut State) {
+        match pipeline.seq.as_slice() {
+            [command] => self.command(command, None, state),
+            commands => {
+                let mut input = None;
+                for command in commands {
+                    if !self.run.budget.statement(state.size()) {
+                        return;
+                    }
+                    let mut within = state.clone();
+                    let output = self.output(command, input.as_ref(), &mut within);
+                    let read = input.take();
+                    self.within(|shell| shell.command(command, read, &mut within));
+                    input = output;
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: &Command, input: Option<Text>, state: &mut State) {
+        match command {
+            Command::Simple(simple) => self.simple(simple, input, state),
+            Command::Compound(compound, _) => self.compound(compound, state),
+            Command::Function(function) => {
+                let body = Rc::new(function.body.0.clone());
+                state.functions.insert(function.fname.value.clone(), body);
+            }
+            Command::ExtendedTest(_) => {}
+        }
+    }
+
+    fn simple(&mut self, command: &SimpleCommand, input: Option<Text>, state: &mut State) {
+        let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
+        let suffix = command.suffix.iter().flat_map(|suffix| &suffix.0);
+        let mut words: Vec<Text> = Vec::new();
+        let mut assignments = Vec::new();
+        let (mut input, mut output) = (input, None);
+        let mut take_redirect = |shell: &mut Self, redirect: &IoRedirect, state: &mut State| match redirect {
+            IoRedirect::HereDocument(_, document) => {
+                let body = document.doc.value.as_str();
+                let text = if document.requires_expansion {
+                    shell.expander(state).body(body)
+                } else {
+                    Text::known(body)
+                };
+                input = Some(if document.remove_tabs { without_tabs(&text) } else { text });
+            }
+            IoRedirect::HereString(_, word) => input = Some(shell.expander(state).text(&word.value)),
+            IoRedirect::File(
+                None | Some(0),
+                IoFileRedirectKind::Read,
+                IoFileRedirectTarget::Filename(word),
+            ) => {
+                let path = shell.expander(state).text(&word.value);
+                input = shell.file(&path, state);
+            }
+            IoRedirect::File(None | Some(1), kind, IoFileRedirectTarget::Filename(word)) => {
+                let path = shell.expander(state).text(&word.value);
+                match kind {
+                    IoFileRedirectKind::Write | IoFileRedirectKind::Clobber => output = Some((path, false)),
+                    IoFileRedirectKind::Append => output = Some((path, true)),
+                    _ => {}
+                }
+            }
+            _ => {}
+        };
+        for item in prefix {
+            match item {
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => assignments.push(assignment),
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => take_redirect(self, redirect, state),
+                _ => {}
+            }
+        }
+        if let Some(word) = &command.word_or_name {
+            words.extend(self.fields(&word.value, state));
+        }
+        let declares = words.first().and_then(Text::as_known).is_some_and(|name| DECLARE.contains(&name));
+        let mut declared = Vec::new();
+        for item in suffix {
+            match item {
+                CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) if declares => {
+                    declared.push(assignment);
+                }
+                CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
+                    words.extend(self.fields(&word.value, state));
+                }
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => take_redirect(self, redirect, state),
+                CommandPrefixOrSuffixItem::ProcessSubstitution(..) => words.push(Text::unknown("<()")),
+            }
+        }
+        self.substituted(state);
+        if words.is_empty() {
+            for assignment in assignments {
+                self.assign(assignment, state);
+            }
+            return;
+        }
+        if declares {
+            for assignment in declared {
+                let name = self.assign(assignment, state);
+                if exports(&words) {
+                    state.export(&name);
+                }
+            }
+        }
+        if let Some((path, append)) = output {
+            let text = self.printed(&words, input.as_ref(), state).map(|text| text.shown());
+            self.keep(&path, text, append, state);
+        }
+        // Variables before a command are those of the command alone.
+        if assignments.is_empty() {
+            self.call(&words, input.as_ref(), state);
+        } else {
+            let mut within = state.clone();
+            for assignment in assignments {
+                let name = self.assign(assignment, &mut within);
+                within.export(&name);
+            }
+            self.call(&words, input.as_ref(), &mut within);
+            state.ended |= within.ended;
+        }
+    }
+
+    /// Runs a command of the shell's own, a function or a program.
+    fn call(&mut self, words: &[Text], input: Option<&Text>, state: &mut State) {
+        let Some((head, rest)) = words.split_first() else { return };
+        let name = head.as_known().unwrap_or("$");
+        if let Some(body) = state.functions.get(name).cloned() {
+            if self.depth >= DEEPEST {
+                self.run.budget.leave_out(Gap::Depth);
+            } else if self.run.budget.statement(state.size()) {
+                self.depth += 1;
+                let arguments = state.arguments.replace(rest.to_vec());
+                self.within(|shell| shell.compound(&body, state));
+                state.arguments = arguments;
+                state.ended = false;
+                self.depth -= 1;
+            }
+            return;
+        }
+        match name {
+            _ if DECLARE.contains(&name) => declare(words, state),
+            "unset" => rest.iter().filter_map(Text::as_known).for_each(|name| state.set(name, Value::Unset)),
+            "set" => set(rest, state),
+            "shift" => match rest.first().map_or(Some(1), |count| count.as_known()?.parse().ok()) {
+                Some(count) => {
+                    state.arguments = state.arguments.take().map(|all| all.into_iter().skip(count).collect());
+                }
+                None => state.arguments = None,
+            },
+            "cd" | "pushd" => {
+                let to = rest.iter().find(|word| !word.shown().starts_with("--")).and_then(Text::as_known);
+                state.directory = to.map(|to| state.path(to)).filter(|path| path.starts_with('/'));
+            }
+            "popd" => state.directory = None,
+            "read" | "mapfile" | "readarray" | "getopts" => {
+                let names = rest.iter().filter_map(Text::as_known).filter(|name| is_name(name));
+                names.for_each(|name| state.set(name, Value::Unknown));
+            }
+            "let" => rest.iter().for_each(|word| self.let_(&word.shown(), state)),
+            "exit" | "return" => state.ended = true,
+            "eval" => {
+                if may_declare(rest) {
+                    state.leave_variables_open();
+                }
+                let text = words.iter().skip(1).map(Text::shown).collect::<Vec<_>>().join(" ");
+                self.depth += 1;
+                self.script(&text, state);
+                self.depth -= 1;
+            }
+            "source" | "." => {
+                self.source(rest, state);
+            }
+            // `exec` of a program is the end of the script; of redirections alone it is not.
+            "exec" if rest.is_empty() => {}
+            "sudo" if matches!(rest.first().and_then(Text::as_known), Some("tee" | "cp" | "mv" | "ln")) => {
+                self.call(rest, input, state);
+            }
+            "tee" => self.tee(rest, input, state),
+            "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
+            _ if is_aside(basename(name)) && !wrappers::is_wrapper(name) => {}
+            _ => {
+                state.ended |= name == "exec";
+                let environment = state.environment();
+                let words: Vec<Word> = words.iter().map(Text::word).collect();
+                let start = Start {
+                    environment: &environment,
+                    directory: state.directory.clone(),
+                    launchers: self.start.launchers.clone(),
+                    depth: self.depth,
+                    input: input.map(Text::shown),
+                };
+                // A program changes nothing of the shell that starts it, whatever of it is not read.
+                let before = self.run.budget.gaps();
+                self.run.command(&words, &start);
+                self.run.harmless += self.run.budget.gaps() - before;
+            }
+        }
+    }
+
+    /// Runs a file within this shell. One that is not read, or that only a branch writes, may set any variable.
+    fn source(&mut self, words: &[Text], state: &mut State) {
+        let path = words.first().and_then(Text::as_known).map(|path| state.path(path));
+        let Some(path) = path else { return state.leave_variables_open() };
+        let Some(file) = self.run.files.get(&path).cloned() else {
+            self.run.misses(&path, None);
+            if may_set_variables(&path) {
+                state.leave_variables_open();
+            }
+            return;
+        };
+        let (is_certain, found) = (file.is_certain_in(&self.run.branches), self.run.launches.len());
+        let mut read = state.clone();
+        self.depth += 1;
+        self.script(&file.text, &mut read);
+        self.depth -= 1;
+        if is_certain {
+            *state = read;
+        } else {
+            self.run.leave_open(found, is_certain);
+            join(state, vec![read, state.clone()]);
+            state.leave_variables_open();
+        }
+    }
+
+    /// What a command of a pipeline gives to the next, where that is plain.
+    fn output(&mut self, command: &Command, input: Option<&Text>, state: &mut State) -> Option<Text> {
+        let Command::Simple(simple) = command else { return None };
+        let name = simple.word_or_name.as_ref()?.value.as_str();
+        let mut input = input.cloned();
+        let mut words = vec![Text::known(name)];
+        for item in simple.suffix.iter().flat_map(|suffix| &suffix.0) {
+            match item {
+                CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::HereDocument(_, document)) => {
+                    input = Some(if document.requires_expansion {
+                        self.expander(state).body(&document.doc.value)
+                    } else {
+                        Text::known(&document.doc.value)
+                    });
+                }
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::File(
+                    None | Some(0),
+                    IoFileRedirectKind::Read,
+                    IoFileRedirectTarget::Filename(word),
+                )) => {
+                    let path = self.expander(state).text(&word.value);
+                    input = self.file(&path, state);
+                }
+                CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::File(Some(2), ..)) => {}
+                _ => return None,
+            }
+        }
+        // The command itself goes through them.
+        self.substitutions.clear();
+        self.printed(&words, input.as_ref(), state)
+    }
+
+    fn assign(&mut self, assignment: &Assignment, state: &mut State) -> String {
+        let (name, element) = match &assignment.name {
+            AssignmentName::VariableName(name) => (name, false),
+            AssignmentName::ArrayElementName(name, _) => (name, true),
+        };
+        let value = match &assignment.value {
+            _ if element => Value::Unknown,
+            AssignmentValue::Scalar(word) => Value::Text(self.expander(state).text(&word.value)),
+            AssignmentValue::Array(words) if words.iter().all(|(key, _)| key.is_none()) => {
+                Value::Array(words.iter().flat_map(|(_, word)| self.fields(&word.value, state)).collect())
+            }
+            AssignmentValue::Array(_) => Value::Unknown,
+        };
+        self.substituted(state);
+        let value = if assignment.append { appended(state.get(name).as_deref(), value) } else { value };
+        let cost = match &value {
+            Value::Text(text) => text.cost(),
+            Value::Array(texts) => texts.iter().map(Text::cost).sum(),
+            _ => 0,
+        };
+        let value = if self.run.budget.bytes(cost) { value } else { Value::Unknown };
+        state.set(name, value);
+        name.clone()
+    }
+
+    fn fields(&mut self, word: &str, state: &mut State) -> Vec<Text> {
+        self.expander(state).fields(word)
+    }
+
+    fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
+        Expander::new(state, self.run.budget, &mut self.substitutions)
+    }
+}
+
+/// Whether what follows `&&` may well not be run: a test says so or not.
+fn is_test(pipeline: &Pipeline) -> bool {
+    match pipeline.seq.as_slice() {
+        [Command::Simple(command)] => {
+            let name = command.word_or_name.as_ref().map(|word| word.value.as_str());
+            name.is_some_and(|name| TESTS.contains(&name))
+        }
+        [Command::ExtendedTest(_) | Command::Compound(CompoundCommand::Arithmetic(_), _)] => true,
+        _ => false,
+    }
+}
+
+/// The environment that a program's own variables make of another.
+pub(crate) fn with(environment: &Environment, variables: Vec<(String, Word)>) -> Environment {
+    let inherited_more = environment.may_have_more;
+    let own = variables.into_iter().map(|(name, word)| (name, word.known.then_some(word.text)));
+    let inherited = environment.iter().map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+    let mut environment: Environment = inherited.chain(own).collect();
+    environment.may_have_more = inherited_more;
+    environment
+}

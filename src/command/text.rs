@@ -1,0 +1,178 @@
+//! Text of which parts may be unknown: what a word, a variable or a file is made of.
+
+use crate::command::Word;
+
+/// A piece of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Known(String),
+    /// What nobody knows, as the script writes it: `$TP`, `$(nproc)`.
+    Unknown(String),
+}
+
+/// Text in pieces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    pieces: Vec<Piece>,
+}
+
+impl Text {
+    /// A text all of which is known.
+    pub(crate) fn known(text: &str) -> Self {
+        let mut whole = Self::default();
+        whole.push(text);
+        whole
+    }
+
+    /// A text of which nothing is known.
+    pub(crate) fn unknown(source: &str) -> Self {
+        Self { pieces: vec![Piece::Unknown(source.to_owned())] }
+    }
+
+    /// Adds what is known.
+    pub(crate) fn push(&mut self, text: &str) {
+        match self.pieces.last_mut() {
+            _ if text.is_empty() => {}
+            Some(Piece::Known(last)) => last.push_str(text),
+            _ => self.pieces.push(Piece::Known(text.to_owned())),
+        }
+    }
+
+    /// Adds what nobody knows.
+    pub(crate) fn push_unknown(&mut self, source: &str) {
+        self.pieces.push(Piece::Unknown(source.to_owned()));
+    }
+
+    /// Adds another text.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for piece in &other.pieces {
+            match piece {
+                Piece::Known(text) => self.push(text),
+                Piece::Unknown(source) => self.push_unknown(source),
+            }
+        }
+    }
+
+    /// The whole, where all of it is known.
+    pub(crate) fn as_known(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [] => Some(""),
+            [Piece::Known(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What it costs to keep: bytes, and something for each piece.
+    pub(crate) fn cost(&self) -> usize {
+        let bytes = |piece: &Piece| match piece {
+            Piece::Known(text) | Piece::Unknown(text) => text.len(),
+        };
+        self.pieces.iter().map(bytes).sum::<usize>() + 8 * (1 + self.pieces.len())
+    }
+
+    /// As it is written, what is unknown as the script writes it.
+    pub(crate) fn shown(&self) -> String {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Known(text) | Piece::Unknown(text) => text.as_str(),
+        });
+        pieces.collect()
+    }
+
+    /// As a word of a command.
+    pub(crate) fn word(&self) -> Word {
+        Word { text: self.shown(), known: self.as_known().is_some() }
+    }
+}
+
+/// Fields in the making: the words that one word of a script becomes.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    done: Vec<Text>,
+    current: Option<Text>,
+}
+
+impl Fields {
+    /// Adds known text that is not split.
+    pub(crate) fn push(&mut self, text: &str) {
+        self.current.get_or_insert_default().push(text);
+    }
+
+    /// Adds what nobody knows.
+    pub(crate) fn push_unknown(&mut self, source: &str) {
+        self.current.get_or_insert_default().push_unknown(source);
+    }
+
+    /// Adds text that is not split.
+    pub(crate) fn append(&mut self, text: &Text) {
+        self.current.get_or_insert_default().append(text);
+    }
+
+    /// Adds text, split at blanks as a shell does it outside quotes.
+    pub(crate) fn append_split(&mut self, text: &Text) {
+        for piece in &text.pieces {
+            match piece {
+                Piece::Unknown(source) => self.push_unknown(source),
+                Piece::Known(text) => {
+                    let mut parts = text.split([' ', '\t', '\n']);
+                    let first = parts.next().unwrap_or_default();
+                    if !first.is_empty() {
+                        self.push(first);
+                    }
+                    for part in parts {
+                        self.end();
+                        if !part.is_empty() {
+                            self.push(part);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a field has begun, if only with nothing in it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Ends the field.
+    pub(crate) fn end(&mut self) {
+        self.done.extend(self.current.take());
+    }
+
+    /// Everything as fields.
+    pub(crate) fn into_fields(mut self) -> Vec<Text> {
+        self.end();
+        self.done
+    }
+
+    /// Everything as one text.
+    pub(crate) fn into_text(self) -> Text {
+        let fields = self.into_fields();
+        let mut whole = Text::default();
+        for (at, field) in fields.iter().enumerate() {
+            if at > 0 {
+                whole.push(" ");
+            }
+            whole.append(field);
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_split_at_blanks_and_keeps_what_is_unknown() {
+        let mut text = Text::known("--a 1 --b ");
+        text.push_unknown("$B");
+        text.push("x  --c");
+        let mut fields = Fields::default();
+        fields.append_split(&text);
+        let words: Vec<_> =
+            fields.into_fields().iter().map(|field| (field.shown(), field.as_known().is_some())).collect();
+        let expected = [("--a", true), ("1", true), ("--b", true), ("$Bx", false), ("--c", true)];
+        assert_eq!(words, expected.map(|(text, known)| (text.to_owned(), known)));
+    }
+}

@@ -1,0 +1,223 @@
+//! Hugging Face Accelerate: `accelerate launch --use_fsdp …`, and the YAML that `--config_file` names.
+//!
+//! **Recognised** by the launcher. It hands its settings on through the environment, so whatever the program itself is
+//! told wins. Names and defaults of the releases 1.6.0 and
+//! 1.11.0 (`commands/launch.py`), which agree: FSDP shards fully unless told otherwise, DeepSpeed
+//! runs ZeRO 2; activation checkpointing and offloading are off. `--num_processes` counts
+//! all nodes' processes.
+//!
+//! Without `--use_fsdp`, `--use_deepspeed` or a configuration file that is known, an image's own default configuration
+//! may hold: nothing is said of sharding then.
+
+use serde_json::Value;
+
+use crate::command::Launch;
+use crate::frameworks::deepspeed;
+use crate::frameworks::reading::config::{self, Config};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{Place, Setting, Settings};
+
+const NAME: &str = "accelerate launch";
+const SOURCE: &str = "accelerate 1.6 default";
+
+/// Names of FSDP's strategies, also by number; the sharding, and whether parameters are freed after the forward pass.
+const STRATEGIES: &[(&[&str], &str, Option<bool>)] = &[
+    (&["FULL_SHARD", "1"], "FSDP", None),
+    (&["SHARD_GRAD_OP", "2"], "FSDP", Some(false)),
+    (&["NO_SHARD", "3"], "None", None),
+    (&["HYBRID_SHARD", "4"], "HSDP", None),
+    (&["HYBRID_SHARD_ZERO2", "5"], "HSDP", Some(false)),
+];
+
+/// Whether Accelerate starts it.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    launch.launcher(NAME).is_some()
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let Some(launcher) = launch.launcher(NAME) else { return };
+    let mut settings = Settings::of(vec![Place::Options(&launcher.arguments)]);
+    let mut known = true;
+    if let Some(file) = settings.get(&["config_file"]) {
+        let config = file.text().and_then(|path| config::named(launch, &path, "--config_file", said));
+        known = config.is_some();
+        if let Some(config) = config {
+            settings.add(Place::File(config));
+        }
+    }
+    of(launch, &settings, known, said);
+}
+
+/// What a configuration says that another program starts with: `trl sft --accelerate_config`.
+pub(crate) fn of_file(launch: &Launch, config: Config, said: &mut Said) {
+    of(launch, &Settings::of(vec![Place::File(config)]), true, said);
+}
+
+fn of(launch: &Launch, settings: &Settings<'_>, known: bool, said: &mut Said) {
+    said.assume("framework", "HuggingFace", SOURCE);
+    processes(settings, said);
+    precision(settings, said);
+    let kind = settings.text(&["distributed_type"]).unwrap_or_default().to_ascii_uppercase();
+    if settings.on(&["use_megatron_lm"]) == Some(true) || kind == "MEGATRON_LM" {
+        said.beyond = Some("accelerate's Megatron-LM is not read");
+    } else if settings.on(&["use_deepspeed"]) == Some(true) || kind == "DEEPSPEED" {
+        zero(launch, settings, said);
+    } else if settings.on(&["use_fsdp"]) == Some(true) || kind == "FSDP" {
+        fsdp(settings, said);
+    } else if !known {
+        deepspeed::unknown(said);
+    }
+}
+
+fn hand_on(setting: &Setting, field: &str, value: impl Into<Value>, said: &mut Said) {
+    said.handed_on(field, value, setting.source(said));
+}
+
+/// How many processes there are on how many machines.
+fn processes(settings: &Settings<'_>, said: &mut Said) {
+    let count = |name: &str| settings.get(&[name]).map(|setting| setting.number());
+    let machines = count("num_machines").unwrap_or(Some(1)).filter(|machines| *machines > 0);
+    let Some((total, machines)) = count("num_processes").flatten().zip(machines) else { return };
+    said.nodes = said.nodes.or(Some(machines));
+    said.processes_per_node = said.processes_per_node.or(Some(total / machines).filter(|each| *each > 0));
+}
+
+fn precision(settings: &Settings<'_>, said: &mut Said) {
+    let Some(setting) = settings.get(&["mixed_precision"]) else { return };
+    let precision = match setting.text().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "bf16" => "BF16",
+        "fp16" => "FP16",
+        "fp8" => "FP8",
+        _ => return,
+    };
+    hand_on(&setting, "precision", precision, said);
+}
+
+fn zero(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
+    let file = settings.get(&["deepspeed_config_file", "deepspeed_config.deepspeed_config_file"]);
+    if let Some(file) = file {
+        match file.text() {
+            Some(path) if path != "none" => {
+                deepspeed::named_file(launch, &path, "--deepspeed_config_file", said);
+            }
+            _ => deepspeed::unknown(said),
+        }
+        return;
+    }
+    match settings.get(&["zero_stage", "deepspeed_config.zero_stage"]) {
+        Some(setting) => {
+            if let Some(sharding) = setting.text().and_then(|text| deepspeed::stage(&text)) {
+                hand_on(&setting, "parallelism.sharding", sharding, said);
+            }
+        }
+        None => said.assume("parallelism.sharding", "ZeRO2", SOURCE),
+    }
+    for (name, field) in [("optimizer", "offload.optimizer"), ("param", "offload.parameters")] {
+        let names = [format!("offload_{name}_device"), format!("deepspeed_config.offload_{name}_device")];
+        if let Some(setting) = settings.get(&[names[0].as_str(), names[1].as_str()])
+            && let Some(device) = setting.text()
+        {
+            hand_on(&setting, field, deepspeed::is_moved(&device), said);
+        }
+    }
+    let steps =
+        settings.get(&["gradient_accumulation_steps", "deepspeed_config.gradient_accumulation_steps"]);
+    if let Some((steps, setting)) = steps.and_then(|setting| Some((setting.number()?, setting))) {
+        said.accumulation = Some((steps, setting.source(said)));
+    }
+}
+
+fn fsdp(settings: &Settings<'_>, said: &mut Said) {
+    let get = |name: &str| {
+        let within = format!("fsdp_config.{name}");
+        settings.get(&[name, within.as_str()])
+    };
+    // The second version has a truth where the first had a strategy.
+    let strategy = get("fsdp_sharding_strategy").or_else(|| get("fsdp_reshard_after_forward"));
+    match strategy {
+        None => said.assume("parallelism.sharding", "FSDP", SOURCE),
+        Some(setting) => {
+            let text = setting.text().unwrap_or_default();
+            if let Some((sharding, reshards)) = strategy_of(&text) {
+                hand_on(&setting, "parallelism.sharding", sharding, said);
+                if let Some(reshards) = reshards {
+                    hand_on(&setting, "parallelism.reshardAfterForward", reshards, said);
+                }
+            } else if let Some(reshards) = setting.truth() {
+                said.assume("parallelism.sharding", "FSDP", SOURCE);
+                hand_on(&setting, "parallelism.reshardAfterForward", reshards, said);
+            }
+        }
+    }
+    let version_2 = get("fsdp_version").and_then(|setting| setting.number()) == Some(2);
+    let offloads = get("fsdp_offload_params").or_else(|| get("fsdp_cpu_offload").filter(|_| version_2));
+    if let Some((on, setting)) = offloads.and_then(|setting| Some((setting.truth()?, setting))) {
+        hand_on(&setting, "offload.parameters", on, said);
+    }
+    // Off is no answer: the program may have a checkpointing of its own.
+    if let Some(setting) =
+        get("fsdp_activation_checkpointing").filter(|setting| setting.truth() == Some(true))
+    {
+        hand_on(&setting, "recompute", "Full", said);
+    }
+}
+
+/// What a strategy's name means.
+pub(crate) fn strategy_of(text: &str) -> Option<(&'static str, Option<bool>)> {
+    let named = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
+    STRATEGIES.iter().find(|(names, ..)| named(names)).map(|(_, sharding, reshards)| (*sharding, *reshards))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::command::{Arguments, Launcher, Target, Word};
+    use crate::frameworks::examples::told;
+
+    fn launch(options: &str) -> Launch {
+        let words = options.split_whitespace().map(Word::known).collect();
+        let launcher = Launcher { name: NAME.into(), arguments: Arguments::of(words) };
+        let target = Target::Script("train.py".into());
+        Launch { launchers: vec![launcher], target, ..Launch::default() }
+    }
+
+    #[test]
+    fn flags_say_how_processes_share_the_model() {
+        let mut all = String::new();
+        for options in [
+            "--use_fsdp --fsdp_sharding_strategy=HYBRID_SHARD --fsdp_offload_params=false --mixed_precision=no \
+             --num_machines=1 --num_processes=2",
+            "--use_fsdp --fsdp_sharding_strategy 2 --fsdp_activation_checkpointing true --mixed_precision bf16",
+            "--use_deepspeed --zero_stage 3 --offload_optimizer_device cpu --offload_param_device none",
+            "--use_deepspeed --mixed_precision=bf16 --num_processes=32 --num_machines=4",
+            "--use_deepspeed --deepspeed_config_file /app/ds.json",
+            "--num_processes 16 --parallelism_config_tp_size 4",
+            "--config_file /app/accelerate.yaml",
+            "--multi_gpu --num_processes 0 --num_machines x",
+        ] {
+            let _ = writeln!(all, "$ {options}\n{}", told(launch(options)));
+        }
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_configuration_file_says_the_same() {
+        let mut all = String::new();
+        for text in [
+            "distributed_type: FSDP\nmixed_precision: bf16\nnum_machines: 2\nnum_processes: 16\nfsdp_config:\n  \
+             fsdp_version: 2\n  fsdp_reshard_after_forward: true\n  fsdp_cpu_offload: true\n  \
+             fsdp_activation_checkpointing: true\n",
+            "distributed_type: DEEPSPEED\nnum_processes: 8\ndeepspeed_config:\n  zero_stage: 3\n  \
+             offload_optimizer_device: cpu\n  offload_param_device: cpu\n  gradient_accumulation_steps: 4\n",
+            "distributed_type: MULTI_GPU\nmixed_precision: 'no'\nnum_processes: 4\n",
+        ] {
+            let launch =
+                launch("--config_file acc/a.yaml --num_machines 1").with_file("/etc/acc/a.yaml", text);
+            let _ = writeln!(all, "{text}{}", told(launch));
+        }
+        insta::assert_snapshot!(all);
+    }
+}

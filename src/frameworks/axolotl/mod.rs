@@ -1,0 +1,154 @@
+//! axolotl: `axolotl train config.yaml`, `accelerate launch -m axolotl.cli.train config.yaml`.
+//!
+//! **Recognised** by its program or module. Its YAML says nearly all; options of the same names override it. Read from
+//! `src/axolotl/utils/schemas/{config,training}.py` at 002a637c, of the time of 0.10: 512 tokens, a batch of 1, `AdamW`, no checkpointing, weights loaded in the
+//! format of the computation, all of them trained where no adapter is named, one copy of the model a rank unless DeepSpeed
+//! or FSDP divides it. `rl:` trains with more than one model and is not covered; of a model of images and text the text's
+//! part is estimated, with a warning.
+
+use crate::command::Launch;
+use crate::frameworks::deepspeed;
+use crate::frameworks::hugging_face::{peft, training_arguments};
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::flags::{Flag, Takes, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+
+const SOURCE: &str = "axolotl 0.10 default";
+
+const MODULES: &[&str] = &["axolotl.cli.train", "axolotl.cli.main", "scripts.finetune"];
+
+const KEYS: &[Flag] = &[
+    flag(&["base_model"], "model.name", Takes::Text),
+    flag(&["sequence_len"], "batch.sequenceLength", Takes::Number),
+    flag(&["micro_batch_size", "batch_size_per_gpu"], "batch.microBatchSize", Takes::Number),
+    flag(&["num_epochs"], "dataset.epochs", Takes::Number),
+    flag(&["sample_packing"], "batch.packing", Takes::Switch(true)),
+    flag(&["activation_offloading"], "offload.activations", Takes::Switch(true)),
+    flag(&["flash_attention"], "attention", Takes::Word("Flash")),
+    flag(&["xformers_attention"], "attention", Takes::Word("Fused")),
+    flag(&["sdp_attention"], "attention", Takes::Word("Flash")),
+    flag(&["eager_attention"], "attention", Takes::Word("Unfused")),
+    flag(&["liger_fused_linear_cross_entropy", "cut_cross_entropy"], "loss", Takes::Word("Fused")),
+    flag(&["chunked_cross_entropy"], "loss", Takes::Word("Chunked")),
+    flag(&["tensor_parallel_size"], "parallelism.tensor", Takes::Number),
+    flag(&["context_parallel_size", "sequence_parallel_degree"], "parallelism.context", Takes::Number),
+    flag(
+        &["fsdp_config.fsdp_offload_params", "fsdp_config.offload_params"],
+        "offload.parameters",
+        Takes::Switch(true),
+    ),
+    flag(
+        &["fsdp_config.reshard_after_forward", "fsdp_config.fsdp_reshard_after_forward"],
+        "parallelism.reshardAfterForward",
+        Takes::Switch(true),
+    ),
+];
+
+/// Keys of models that read images, too.
+const IMAGES: &[&str] = &["processor_type", "image_size", "image_resize_algorithm"];
+
+/// Whether it is its launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    launch.runs_program("axolotl train") || MODULES.iter().any(|module| launch.runs_module(module))
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    said.argument("framework", "HuggingFace", "axolotl");
+    let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    let path = config::positional(&launch.arguments);
+    let config = path.and_then(|path| config::named(launch, path, "its argument", said));
+    let known = config.is_some();
+    if let Some(config) = config {
+        settings.add(Place::File(config));
+    }
+    settings::read(KEYS, &settings, said);
+    if settings.has(&["rl"]) || settings.on(&["reward_model"]) == Some(true) {
+        said.beyond = Some("preference optimization holds a reference model");
+    }
+    if settings.has(&["unfrozen_parameters"]) {
+        said.beyond = Some("a part of the model is not trained");
+    }
+    if IMAGES.iter().any(|key| settings.has(&[key])) {
+        said.warn("a model of images and text: only the text's part is estimated");
+    }
+    if let Some(linear) =
+        settings.get(&["lora_target_linear"]).filter(|setting| setting.truth() == Some(true))
+    {
+        linear.says(said, "finetuning.targets", vec!["all-linear"]);
+    }
+    let told = peft::read(&settings, true, said);
+    training_arguments::optimizer(&settings, &["optimizer"], said);
+    training_arguments::read(launch, &settings, said);
+    precision(&settings, said);
+    if !known {
+        // Everything that decides stands in the file.
+        deepspeed::unknown(said);
+        said.may("finetuning.method", "QLoRA");
+        return;
+    }
+    match told {
+        None => said.assume("finetuning.method", "Full", SOURCE),
+        Some(()) if said.get("finetuning.method").is_none_or(|method| method != "Full") => {
+            said.assume("finetuning.dropout", 0, SOURCE);
+        }
+        Some(()) => {}
+    }
+    let launched = launch.launcher("accelerate launch").is_some() || launch.runs_program("axolotl train");
+    if launched && !["deepspeed", "fsdp", "fsdp_config"].iter().any(|key| settings.has(&[key])) {
+        said.assume("parallelism.sharding", "None", SOURCE);
+    }
+    if settings.has(&["fsdp_config"]) {
+        said.assume("parallelism.sharding", "FSDP", SOURCE);
+    }
+    training_arguments::steps_at_once(&settings, said);
+    let defaults = [("batch.sequenceLength", "512"), ("batch.microBatchSize", "1"), ("recompute", "None")];
+    settings::assume(&defaults, SOURCE, said);
+}
+
+/// `bf16: auto` computes in bf16 where the accelerator can, which is what an open precision means.
+fn precision(settings: &Settings<'_>, said: &mut Said) {
+    for (name, precision) in [("bf16", "BF16"), ("fp16", "FP16"), ("bfloat16", "BF16"), ("float16", "FP16")] {
+        let Some(setting) = settings.get(&[name]) else { continue };
+        let full = setting.text().is_some_and(|text| text == "full");
+        if setting.truth() != Some(true) && !full {
+            continue;
+        }
+        setting.says(said, "precision", precision);
+        if precision == "BF16" && training_arguments::stays_as_loaded(!full, said) {
+            setting.says(said, "parameterPrecision", precision);
+        }
+        return;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::frameworks::examples::told;
+
+    #[test]
+    fn its_file_says_nearly_all() {
+        let mut all = String::new();
+        for text in [
+            "base_model: google/gemma-3-4b-it\nprocessor_type: AutoProcessor\nload_in_4bit: true\nadapter: qlora\nlora_r: 32\n\
+             lora_target_modules: 'model.layers.[\\d]+.(mlp|self_attn).(up|down|q|k)_proj'\nsequence_len: 4096\n\
+             optimizer: adamw_torch_fused\ngradient_checkpointing: true\ngradient_accumulation_steps: 4\nmicro_batch_size: 1\n\
+             flash_attention: true\nsample_packing: false\nmax_steps: 1000\n",
+            "base_model: Qwen/Qwen2.5-7B\nbf16: true\nsequence_len: 8192\nsample_packing: true\noptimizer: adamw_bnb_8bit\n\
+             deepspeed: deepspeed_configs/zero3_bf16_cpuoffload_all.json\ngradient_checkpointing: unsloth\n",
+            "base_model: meta-llama/Llama-3.1-8B\nbf16: auto\nadapter: lora\nlora_target_linear: true\nfsdp:\n  - full_shard\n  \
+             - auto_wrap\nfsdp_config:\n  fsdp_offload_params: true\n  fsdp_activation_checkpointing: true\n",
+            "base_model: x/y\nadapter:\nrl: dpo\nsequence_len: twelve\nmicro_batch_size: 0\noptimizer: lion_8bit\n",
+        ] {
+            let launch = Launch::of_words(&["python", "-m", "axolotl.cli.train", "/w/configs/a.yaml"]);
+            let _ = writeln!(all, "{text}{}", told(launch.with_file("/w/configs/a.yaml", text)));
+        }
+        let not_known = ["axolotl", "train", "a.yml", "--micro-batch-size", "4"];
+        let _ = writeln!(all, "not known\n{}", told(Launch::of_words(&not_known)));
+        insta::assert_snapshot!(all);
+    }
+}

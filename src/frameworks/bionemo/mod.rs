@@ -1,0 +1,80 @@
+//! BioNeMo's protein models: `…/esm2nv/pretrain.py --config-name=pretrain_esm2_8M ++model.micro_batch_size=2 …`.
+//!
+//! **Recognised** by a configuration's name that has `esm2` and a size in it. ESM-2 is an encoder of a GPT-2-like shape, and
+//! needs the memory of a decoder of its dimensions: rotary positions, GELU, a normalization and layers with biases, an output layer that shares the
+//! embedding, 33 amino acids and special tokens padded to 128, sequences of 1024. The keys are NeMo's.
+//!
+//! Dimensions: Lin et al. 2023, table S1. Defaults: BioNeMo framework 1.7, examples/protein/esm2nv/conf.
+
+use crate::command::Launch;
+use crate::frameworks::megatron_core;
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{Place, Settings};
+
+const SOURCE: &str = "BioNeMo 1.7 default";
+
+/// Size, layers, width, heads.
+const MODELS: &[(&str, u64, u64, u64)] = &[
+    ("8m", 6, 320, 20),
+    ("35m", 12, 480, 20),
+    ("150m", 30, 640, 20),
+    ("650m", 33, 1280, 20),
+    ("3b", 36, 2560, 40),
+    ("15b", 48, 5120, 40),
+];
+
+const DEFAULTS: &[(&str, &str)] = &[
+    ("model.positions", "Rotary"),
+    ("model.activation", "GELU"),
+    ("model.normalization", "LayerNorm"),
+    ("model.biases", "true"),
+    ("model.tiedEmbeddings", "true"),
+    ("model.paddedVocabSize", "128"),
+    ("batch.sequenceLength", "1024"),
+];
+
+/// The model of a configuration's name.
+fn model(launch: &Launch) -> Option<(&'static str, u64, u64, u64)> {
+    let name = launch.arguments.value("config-name")?.to_lowercase();
+    let size = name.trim_end_matches(".yaml").split("esm2").nth(1)?;
+    let mut parts = size.split(['_', '-']);
+    parts.find_map(|part| MODELS.iter().find(|(known, ..)| *known == part)).copied()
+}
+
+/// Whether it is such a launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    model(launch).is_some()
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let Some((_, layers, width, heads)) = model(launch) else { return };
+    let settings = Settings::of(vec![Place::Words(&launch.arguments)]);
+    said.handed_on("framework", "Megatron", format!("{}: its command", said.place));
+    megatron_core::read(&settings, said);
+    for (field, value) in [
+        ("model.layers", layers),
+        ("model.hiddenSize", width),
+        ("model.attentionHeads", heads),
+        ("model.ffnHiddenSize", width.saturating_mul(4)),
+    ] {
+        said.handed_on(field, value, format!("{}: --config-name", said.place));
+    }
+    crate::frameworks::reading::settings::assume(DEFAULTS, SOURCE, said);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::frameworks::examples::all_told;
+
+    #[test]
+    fn a_configurations_name_is_a_shape() {
+        insta::assert_snapshot!(all_told(&[
+            "python3 -m torch.distributed.run pretrain.py --config-path=/conf --config-name=pretrain_esm2_8M \
+             ++trainer.num_nodes=2 ++trainer.devices=4 ++trainer.precision=16-mixed ++model.micro_batch_size=2 \
+             ++model.tensor_model_parallel_size=1 ++trainer.max_steps=100000",
+            "torchrun pretrain.py --config-name=pretrain_esm2_7B",
+            "torchrun pretrain.py --config-name=base_config",
+        ]));
+    }
+}

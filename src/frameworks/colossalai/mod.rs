@@ -1,0 +1,127 @@
+//! ColossalAI: `colossalai run --nproc_per_node 8 benchmark.py -c 7b --plugin gemini …`, and its trainers' options.
+//!
+//! **Recognised** by the launcher `colossalai run` with `--plugin` among the target's options, or by `--plugin` with one of
+//! these values and an option that goes with it.
+//!
+//! | plugin | divides |
+//! | --- | --- |
+//! | `torch_ddp` | nothing |
+//! | `zero2`, `zero2_cpu` | ZeRO 2; the latter moves the optimizer |
+//! | `gemini`, `gemini_auto`, `gemini_cuda`, `gemini_cpu` | ZeRO 3; all but `gemini` and `gemini_cuda` may move states |
+//! | `fsdp`, `fsdp_cpu` | FSDP; the latter moves parameters |
+//! | `3d`, `3d_cpu` | tensor and pipeline, and ZeRO of `--zero` |
+//!
+//! Read from hpcaitech/ColossalAI 0.4, examples/language/llama/benchmark.py and applications/Colossal-LLaMA/train.py.
+
+use crate::command::Launch;
+use crate::frameworks::reading::flags::Takes::{Number, OneOf, Text, Word};
+use crate::frameworks::reading::flags::{Flag, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+
+const PLUGINS: &[(&str, Option<&str>, Option<&str>)] = &[
+    ("torch_ddp", Some("None"), None),
+    ("ddp", Some("None"), None),
+    ("zero2", Some("ZeRO2"), None),
+    ("zero2_cpu", Some("ZeRO2"), Some("offload.optimizer")),
+    ("gemini", Some("ZeRO3"), None),
+    ("gemini_cuda", Some("ZeRO3"), None),
+    ("gemini_auto", Some("ZeRO3"), None),
+    ("gemini_cpu", Some("ZeRO3"), Some("offload.optimizer")),
+    ("fsdp", Some("FSDP"), None),
+    ("fsdp_cpu", Some("FSDP"), Some("offload.parameters")),
+    ("3d", None, None),
+    ("3d_cpu", None, Some("offload.optimizer")),
+];
+
+/// Options that go with a plugin.
+const BESIDE: &[&str] =
+    &["grad_checkpoint", "use_grad_checkpoint", "mixed_precision", "tp", "zero_stage", "use_flash_attn"];
+
+/// Models of the benchmark.
+const MODELS: &[(&str, &str)] =
+    &[("7b", "llama-2-7b"), ("13b", "llama-2-13b"), ("70b", "llama-2-70b"), ("65b", "llama-65b")];
+
+const TABLE: &[Flag] = &[
+    flag(&["config", "c"], "model.name", OneOf(MODELS)),
+    flag(&["pretrained", "model_name_or_path"], "model.name", Text),
+    flag(&["tp"], "parallelism.tensor", Number),
+    flag(&["pp"], "parallelism.pipeline", Number),
+    flag(&["sp"], "parallelism.context", Number),
+    flag(&["mbs", "microbatch_size"], "batch.microBatchSize", Number),
+    flag(&["max_length", "l"], "batch.sequenceLength", Number),
+    flag(&["num_steps", "s"], "dataset.steps", Number),
+    flag(&["mixed_precision"], "precision", OneOf(&[("bf16", "BF16"), ("fp16", "FP16"), ("fp32", "FP32")])),
+    flag(&["grad_checkpoint", "use_grad_checkpoint", "g"], "recompute", Word("Full")),
+    flag(&["use_flash_attn", "flash_attention", "xformers", "x"], "attention", Word("Flash")),
+];
+
+/// Whether it is ColossalAI's launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let plugin = launch.arguments.value("plugin").or_else(|| launch.arguments.value("p"));
+    let known = plugin.is_some_and(|name| PLUGINS.iter().any(|(plugin, ..)| *plugin == name));
+    let launched = launch.launchers.iter().any(|launcher| launcher.name.starts_with("colossalai"));
+    known && (launched || BESIDE.iter().any(|option| launch.arguments.has(option)))
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    said.handed_on("framework", "ColossalAI", format!("{}: its options", said.place));
+    let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    settings::read(TABLE, &settings, said);
+    let Some(plugin) = settings.get(&["plugin", "p"]) else { return };
+    let name = plugin.text().unwrap_or_default();
+    if let Some((_, sharding, offload)) = PLUGINS.iter().find(|(plugin, ..)| *plugin == name) {
+        if let Some(sharding) = sharding {
+            plugin.says(said, "parallelism.sharding", *sharding);
+        } else if let Some(setting) = settings.get(&["zero", "zero_stage"])
+            && let Some(stage) = setting.number()
+        {
+            let stage = ["None", "ZeRO1", "ZeRO2"].get(usize::try_from(stage).unwrap_or(usize::MAX));
+            if let Some(stage) = stage {
+                setting.says(said, "parallelism.sharding", *stage);
+            }
+        }
+        if let Some(field) = offload {
+            plugin.says(said, field, true);
+        }
+    }
+    // Gemini's automatic placement, and fractions of it, move what does not fit.
+    let fractions = ["offload_optim_frac", "offload_param_frac", "placement_policy"];
+    if name == "gemini_auto" || settings.has(&fractions) {
+        said.may("offload.optimizer", true);
+        said.may("offload.parameters", true);
+    }
+    // The batch of a rank is a microbatch where no pipeline cuts it.
+    let pipelined =
+        settings.get(&["pp"]).and_then(|setting| setting.number()).is_some_and(|degree| degree > 1);
+    if !pipelined
+        && let Some(setting) = settings.get(&["batch_size", "b"])
+        && let Some(size) = setting.number()
+        && !settings.has(&["mbs", "microbatch_size"])
+    {
+        setting.says(said, "batch.microBatchSize", size);
+    }
+    if let Some(setting) = settings.get(&["lora_rank"])
+        && let Some(rank) = setting.number().filter(|rank| *rank > 0)
+    {
+        setting.says(said, "finetuning.method", "LoRA");
+        setting.says(said, "finetuning.rank", rank);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::frameworks::examples::all_told;
+
+    #[test]
+    fn the_plugin_says_what_is_divided() {
+        insta::assert_snapshot!(all_told(&[
+            "torchrun benchmark.py -c 70b --plugin 3d --tp 8 --pp 4 --zero 1 --mbs 1 -b 64 -l 4096 -g -x",
+            "torchrun train.py --pretrained /models/Llama-2-7b-hf --plugin zero2_cpu --batch_size 4 --max_length 4096 \
+             --mixed_precision bf16 --use_grad_checkpoint --use_flash_attn --lora_rank 0",
+            "torchrun benchmark.py --plugin gemini_auto --grad_checkpoint --batch_size -3 --config huge",
+            "torchrun train.py --plugin mine --tp 4",
+        ]));
+    }
+}

@@ -1,0 +1,187 @@
+//! DeepSpeed: `deepspeed train.py --deepspeed_config ds.json`, and the same configuration wherever else it is named.
+//!
+//! **Recognised** by the launcher, or by `--deepspeed`, `--deepspeed_config` or `--ds_config` among the program's
+//! arguments. Keys and defaults of `deepspeed/runtime/zero/config.py`
+//! at 03dc2b92, and as its documentation names them; `auto` says nothing, since whoever fills it in has flags of its own.
+//!
+//! A configuration that is not known may divide and offload all that DeepSpeed can: a job of which only that is known is
+//! not denied unless it runs out then as well.
+
+use serde_json::Value;
+
+use crate::command::Launch;
+use crate::frameworks::reading::config::{self, Config};
+use crate::frameworks::reading::flags::{Flag, Takes, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+
+const SOURCE: &str = "DeepSpeed default";
+
+/// How programs call the argument that names the configuration.
+const NAMES: &[&str] = &["deepspeed", "deepspeed_config", "ds_config", "deepspeed_config_file"];
+
+const STAGES: &[(&str, &str)] = &[("0", "None"), ("1", "ZeRO1"), ("2", "ZeRO2"), ("3", "ZeRO3")];
+/// Where states may be moved to; `none` moves nothing.
+const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
+
+/// Configurations that frameworks bring along: their names, the sharding, whether optimizer and parameters are offloaded.
+/// Those of ms-swift 2.6.1 and 3.5.3 by name, of LLaMA-Factory (at 1d6e8b21) and axolotl (at 1377ccc3) in their folders.
+const BROUGHT: &[(&str, &str, bool, bool)] = &[
+    ("zero0", "None", false, false),
+    ("zero1", "ZeRO1", false, false),
+    ("zero2", "ZeRO2", false, false),
+    ("zero3", "ZeRO3", false, false),
+    ("zero2_offload", "ZeRO2", true, false),
+    ("zero3_offload", "ZeRO3", true, true),
+    ("default-zero2", "ZeRO2", false, false),
+    ("default-zero3", "ZeRO3", false, false),
+    ("examples/deepspeed/ds_z0_config.json", "None", false, false),
+    ("examples/deepspeed/ds_z2_config.json", "ZeRO2", false, false),
+    ("examples/deepspeed/ds_z2_offload_config.json", "ZeRO2", true, false),
+    ("examples/deepspeed/ds_z3_config.json", "ZeRO3", false, false),
+    ("examples/deepspeed/ds_z3_offload_config.json", "ZeRO3", true, true),
+    ("deepspeed_configs/zero1.json", "ZeRO1", false, false),
+    ("deepspeed_configs/zero1_torch_compile.json", "ZeRO1", false, false),
+    ("deepspeed_configs/zero2.json", "ZeRO2", false, false),
+    ("deepspeed_configs/zero2_torch_compile.json", "ZeRO2", false, false),
+    ("deepspeed_configs/zero3.json", "ZeRO3", false, false),
+    ("deepspeed_configs/zero3_bf16.json", "ZeRO3", false, false),
+    ("deepspeed_configs/zero3_bf16_cpuoffload_params.json", "ZeRO3", false, true),
+    ("deepspeed_configs/zero3_bf16_cpuoffload_all.json", "ZeRO3", true, true),
+];
+
+const KEYS: &[Flag] = &[
+    flag(&["zero_optimization.stage"], "parallelism.sharding", Takes::OneOf(STAGES)),
+    flag(&["zero_optimization.cpu_offload"], "offload.optimizer", Takes::Switch(true)),
+    flag(&["zero_optimization.cpu_offload_param"], "offload.parameters", Takes::Switch(true)),
+    flag(&["bf16.enabled", "bfloat16.enabled"], "precision", Takes::Word("BF16")),
+    flag(&["fp16.enabled"], "precision", Takes::Word("FP16")),
+    flag(&["train_micro_batch_size_per_gpu"], "batch.microBatchSize", Takes::Number),
+    flag(&["train_batch_size"], "batch.globalBatchSize", Takes::Number),
+    flag(&["tensor_parallel.autotp_size"], "parallelism.tensor", Takes::Number),
+    flag(
+        &["optimizer.type"],
+        "optimizer",
+        Takes::OneOf(&[
+            ("Adam", "AdamW"),
+            ("AdamW", "AdamW"),
+            ("FusedAdam", "AdamW"),
+            ("Lion", "Lion"),
+            ("FusedLion", "Lion"),
+            ("SGD", "SGD"),
+            ("Muon", "Muon"),
+        ]),
+    ),
+];
+
+/// Whether DeepSpeed runs it.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    launch.launcher("deepspeed").is_some() || NAMES.iter().any(|name| launch.arguments.has(name))
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    said.assume("framework", "DeepSpeed", SOURCE);
+    let named = NAMES.iter().find_map(|name| Some((launch.arguments.value(name)?, *name)));
+    match named {
+        Some((path, name)) => named_file(launch, path, &format!("--{name}"), said),
+        None => unknown(said),
+    }
+}
+
+/// What the configuration says that an argument or a key names: a file that is known, or one that a framework brings.
+pub(crate) fn named_file(launch: &Launch, path: &str, by: &str, said: &mut Said) {
+    let brought = BROUGHT.iter().find(|(name, ..)| path == *name || path.ends_with(&format!("/{name}")));
+    if let Some((_, sharding, optimizer, parameters)) = brought
+        && launch.files.meant(path).is_none()
+    {
+        said.argument("parallelism.sharding", *sharding, by);
+        said.argument("offload.optimizer", *optimizer, by);
+        said.argument("offload.parameters", *parameters, by);
+        return;
+    }
+    match config::named(launch, path, by, said) {
+        Some(config) => of(&config, said),
+        None => unknown(said),
+    }
+}
+
+/// What a configuration says.
+pub(crate) fn of(config: &Config, said: &mut Said) {
+    let settings = Settings::of(vec![Place::File(config.clone())]);
+    settings::read(KEYS, &settings, said);
+    for (key, field) in [("offload_optimizer", "offload.optimizer"), ("offload_param", "offload.parameters")]
+    {
+        if let Some(setting) = settings.get(&[&format!("zero_optimization.{key}.device")])
+            && let Some(device) = setting.text()
+        {
+            setting.says(said, field, is_moved(&device));
+        }
+    }
+    if let Some(setting) = settings.get(&["gradient_accumulation_steps"])
+        && let Some(steps) = setting.number()
+    {
+        said.accumulation = Some((steps, setting.source(said)));
+    }
+    match settings.get(&["zero_optimization"]) {
+        None => said.assume("parallelism.sharding", "None", SOURCE),
+        // What it was before it had stages.
+        Some(old) if old.value == Value::Bool(true) => old.says(said, "parallelism.sharding", "ZeRO1"),
+        Some(object) if object.value.is_object() && !settings.has(&["zero_optimization.stage"]) => {
+            said.assume("parallelism.sharding", "None", SOURCE);
+        }
+        Some(_) => {}
+    }
+    if settings.on(&["zero_optimization.zero_quantized_nontrainable_weights"]) == Some(true) {
+        said.may("finetuning.method", "QLoRA");
+    }
+}
+
+/// Whether states go to a device that is not the accelerator.
+pub(crate) fn is_moved(device: &str) -> bool {
+    DEVICES.iter().any(|(name, _)| name.eq_ignore_ascii_case(device))
+}
+
+/// The sharding of a stage.
+pub(crate) fn stage(text: &str) -> Option<Value> {
+    Takes::OneOf(STAGES).read(text)
+}
+
+/// Whatever a configuration may say that nobody can read.
+pub(crate) fn unknown(said: &mut Said) {
+    said.may("parallelism.sharding", "ZeRO3");
+    said.may("offload.optimizer", true);
+    said.may("offload.parameters", true);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::frameworks::examples::told;
+
+    #[test]
+    fn a_configuration_says_how_states_are_divided_and_kept() {
+        let command = ["deepspeed", "train.py", "--deepspeed", "--deepspeed_config", "conf/ds.json"];
+        let mut all = String::new();
+        for text in [
+            r#"{"bf16": {"enabled": true}, "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"},
+                "offload_param": {"device": "none"}}, "train_micro_batch_size_per_gpu": 2,
+                "gradient_accumulation_steps": 8, "optimizer": {"type": "AdamW"}}"#,
+            r#"{"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 2, "reduce_bucket_size": 2e8},
+                "train_batch_size": "auto", "gradient_accumulation_steps": "auto"}"#,
+            r#"{"train_batch_size": 64, "fp16": {"enabled": true}, "optimizer": {"type": "OneBitAdam"}}"#,
+            r#"{"zero_optimization": true}"#,
+            r#"{"zero_optimization": {"cpu_offload_param": true}}"#,
+            r#"{"zero_optimization": {"stage": 7, "offload_optimizer": 3}, "train_batch_size": -1}"#,
+            r#"{"zero_optimization": "#,
+        ] {
+            let launch = Launch::of_words(&command).with_file("/etc/conf/ds.json", text);
+            let _ = writeln!(all, "{text}\n{}", told(launch));
+        }
+        let _ = writeln!(all, "not known\n{}", told(Launch::of_words(&command)));
+        let _ = writeln!(all, "none named\n{}", told(Launch::of_words(&["deepspeed", "train.py"])));
+        insta::assert_snapshot!(all);
+    }
+}

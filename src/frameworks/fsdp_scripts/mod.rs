@@ -1,0 +1,165 @@
+//! Scripts that build a transformer out of dimensions and train it under PyTorch's FSDP, with the flags that AWS's
+//! examples have: awsome-distributed-training's `3.test_cases/pytorch/FSDP/src` (`model_utils/arguments.py` at 03282a1a,
+//! `train.py` at 016d8f39) and the `SageMaker` model parallel library's, which share them.
+//!
+//! **Recognised** whatever the script is called, by four flags that no other framework has together: `--hidden_width`,
+//! `--num_layers`, `--num_heads` and `--max_context_width`.
+//!
+//! Defaults of `model_utils/arguments.py`: a vocabulary of 50 432, a batch of 2, bf16 and activation checkpointing on,
+//! offloading of activations off. `train.py` shards fp32 parameters, computes in bf16, and steps once a batch. It reduces
+//! in bf16 under FSDP and in fp32 since it took FSDP2, under which `hybrid` shards fully: both stay open.
+//! `--model_type` fixes the rest of the shape: `mixtral` has 8 experts of which 2 see a token; `gpt_neox` a plain
+//! feed-forward network of four times the width.
+
+use crate::command::Launch;
+use crate::frameworks::reading::flags::{Flag, Takes, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+
+const SOURCE: &str = "awsome-distributed-training FSDP default";
+
+/// The flags that tell such a script, all of them.
+const TELLING: &[&str] = &["hidden_width", "num_layers", "num_heads", "max_context_width"];
+
+const DIMENSIONS: &[Flag] = &[
+    flag(&["hidden_width"], "model.hiddenSize", Takes::Number),
+    flag(&["num_layers"], "model.layers", Takes::Number),
+    flag(&["num_heads"], "model.attentionHeads", Takes::Number),
+    flag(&["num_key_value_heads"], "model.keyValueHeads", Takes::Number),
+    flag(&["vocab_size"], "model.vocabSize", Takes::Number),
+];
+
+const FLAGS: &[Flag] = &[
+    flag(&["max_context_width"], "batch.sequenceLength", Takes::Number),
+    flag(&["train_batch_size"], "batch.microBatchSize", Takes::Number),
+    flag(&["max_steps", "max_training_steps"], "dataset.steps", Takes::Number),
+    flag(&["offload_activations"], "offload.activations", Takes::Switch(true)),
+    flag(&["cpu_offload"], "offload.parameters", Takes::Switch(true)),
+    flag(&["tensor_parallel_degree"], "parallelism.tensor", Takes::Number),
+    flag(&["context_parallel_degree"], "parallelism.context", Takes::Number),
+    flag(&["expert_parallel_degree"], "parallelism.expert", Takes::Number),
+    flag(&["hybrid_shard_degree"], "parallelism.shardingDegree", Takes::Number),
+];
+
+const SHARDING: &[Flag] = &[flag(
+    &["sharding_strategy"],
+    "parallelism.sharding",
+    Takes::OneOf(&[
+        ("full", "FSDP"),
+        ("full_shard", "FSDP"),
+        ("shard_grad_op", "FSDP"),
+        ("hybrid_shard", "HSDP"),
+        ("_hybrid_shard_zero2", "HSDP"),
+        ("no_shard", "None"),
+    ]),
+)];
+
+const DEFAULTS: &[(&str, &str)] = &[
+    ("precision", "BF16"),
+    ("recompute", "Full"),
+    ("offload.activations", "false"),
+    ("batch.microBatchSize", "2"),
+    ("parallelism.sharding", "FSDP"),
+];
+
+/// The width of the feed-forward network where `--intermediate_size` is not given.
+const INTERMEDIATE: &str = "11008";
+
+/// Whether the arguments are those of such a script.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    TELLING.iter().all(|name| launch.arguments.has(name))
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    said.argument("framework", "FSDP", "--hidden_width");
+    settings::read(FLAGS, &settings, said);
+    if let Some(setting) = settings.get(&["activation_checkpointing"])
+        && let Some(on) = setting.truth()
+    {
+        setting.says(said, "recompute", if on { "Full" } else { "None" });
+    }
+    match settings.get(&["bf16"]).and_then(|setting| Some((setting.truth()?, setting))) {
+        Some((true, setting)) => setting.says(said, "precision", "BF16"),
+        Some((false, setting)) if !settings.has(&["fp16", "fp8"]) => setting.says(said, "precision", "FP32"),
+        _ => {}
+    }
+    let unsharded = ["shard_grad_op", "_hybrid_shard_zero2"];
+    if let Some(setting) = settings.get(&["sharding_strategy"])
+        && setting.text().is_some_and(|text| unsharded.contains(&text.to_ascii_lowercase().as_str()))
+    {
+        setting.says(said, "parallelism.reshardAfterForward", false);
+    }
+    match settings.get(&["sharding_strategy"]) {
+        Some(hybrid) if hybrid.text().is_some_and(|text| text == "hybrid") => {
+            let source = hybrid.source(said);
+            said.assume("parallelism.sharding", "HSDP", source);
+            said.may("parallelism.sharding", "FSDP");
+        }
+        _ => settings::read(SHARDING, &settings, said),
+    }
+    said.may("gradientReductionPrecision", "BF16");
+    settings::assume(DEFAULTS, SOURCE, said);
+    said.accumulation = Some((1, SOURCE.into()));
+    // A published model's own dimensions replace all that are given.
+    let pretrained = &["hf_pretrained_model_name_or_dir"];
+    match settings.get(pretrained).and_then(|setting| Some((setting.text()?, setting))) {
+        Some((name, setting)) if !name.is_empty() && name != "None" => setting.says(said, "model.name", name),
+        _ => shape(&settings, said),
+    }
+}
+
+fn shape(settings: &Settings<'_>, said: &mut Said) {
+    settings::read(DIMENSIONS, settings, said);
+    settings::assume(&[("model.vocabSize", "50432")], SOURCE, said);
+    let Some(kind) = settings.get(&["model_type"]) else { return };
+    let text = kind.text().unwrap_or_default().to_ascii_lowercase();
+    if text.contains("mixtral") {
+        kind.says(said, "model.experts", 8);
+        kind.says(said, "model.expertsPerToken", 2);
+    }
+    if text.contains("gpt_neox") || text.contains("gpt2") {
+        plain(settings, &kind, said);
+    } else if text.contains("llama") || text.contains("mistral") || text.contains("mixtral") {
+        let width = &["intermediate_size", "llama_intermediate_size"];
+        settings::read(&[flag(width, "model.ffnHiddenSize", Takes::Number)], settings, said);
+        settings::assume(&[("model.ffnHiddenSize", INTERMEDIATE)], SOURCE, said);
+    }
+}
+
+/// A GPT's shape: a plain feed-forward network, layer norms, biases.
+fn plain(settings: &Settings<'_>, kind: &Setting, said: &mut Said) {
+    if let Some(width) = settings.get(&["hidden_width"]).and_then(|setting| setting.number()) {
+        kind.says(said, "model.ffnHiddenSize", width.saturating_mul(4));
+    }
+    kind.says(said, "model.activation", "GELU");
+    kind.says(said, "model.normalization", "LayerNorm");
+    kind.says(said, "model.biases", true);
+    let gpt2 = kind.text().is_some_and(|text| text.contains("gpt2"));
+    kind.says(said, "model.positions", if gpt2 { "Learned" } else { "Rotary" });
+    kind.says(said, "model.tiedEmbeddings", gpt2);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::frameworks::examples::all_told;
+
+    #[test]
+    fn dimensions_are_read_and_the_model_type_fixes_the_rest() {
+        let told = all_told(&[
+            "torchrun --nproc_per_node=8 --nnodes=4 /fsdp/train.py --max_context_width=4096 --num_key_value_heads=8 \
+             --intermediate_size=28672 --hidden_width=8192 --num_layers=80 --num_heads=64 --model_type=llama_v2 \
+             --train_batch_size=1 --max_steps=100 --sharding_strategy=full --offload_activations=1",
+            "torchrun train.py --hidden_width 4096 --num_layers 32 --num_heads 32 --num_key_value_heads 8 \
+             --intermediate_size 14336 --max_context_width 32768 --vocab_size 32000 --model_type mixtral \
+             --train_batch_size 4 --bf16 1 --activation_checkpointing 0 --sharding_strategy hybrid",
+            "torchrun mine.py --hidden_width 2048 --num_layers 24 --num_heads 16 --max_context_width 2048 \
+             --model_type gpt_neox --bf16 0 --sharding_strategy shard_grad_op --cpu_offload 1",
+            "torchrun train.py --hidden_width 1 --num_layers 1 --num_heads 1 --max_context_width 2048 \
+             --hf_pretrained_model_name_or_dir meta-llama/Llama-2-7b-hf --train_batch_size x",
+            "torchrun train.py --hidden_width 4096 --num_layers 32 --num_heads 32",
+        ]);
+        insta::assert_snapshot!(told);
+    }
+}

@@ -1,0 +1,326 @@
+//! Programs on Hugging Face's Trainer: Transformers' examples, TRL, fms-hf-tuning, and scripts of people's own.
+//!
+//! | program | told by | where nothing is said |
+//! | --- | --- | --- |
+//! | Transformers' examples | `run_clm.py`, `run_fim.py` | all weights, no checkpointing |
+//! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 with a dropout of 5 %, 512 tokens |
+//! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
+//! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens, adapters with a dropout of 5 % |
+//! | anybody's script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more of `TrainingArguments`' names | nothing |
+//!
+//! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
+//! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two, so that stays
+//! open, and so do the layers that adapters are put on, which PEFT chooses by architecture. A script of somebody's own may fix in
+//! Python what its arguments do not say: adapters, offloading. What would run out only without them is not denied.
+//!
+//! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each:
+//! that stays open, too.
+
+pub(crate) mod peft;
+pub(crate) mod training_arguments;
+
+use crate::command::{Launch, Target};
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::flags::Takes;
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::{axolotl, deepspeed, llama_factory, swift, torchtune};
+
+const TRAINER: &str = "transformers 4.57 default";
+const TRL: &str = "TRL 0.24 default";
+const FMS: &str = "fms-hf-tuning 3.1 default";
+const HABANA: &str = "optimum-habana default";
+
+/// The variable that names fms-hf-tuning's configuration.
+const FMS_CONFIG: &str = "SFT_TRAINER_CONFIG_JSON_PATH";
+
+const MODEL: &[&str] = &[
+    "model_name_or_path",
+    "model_name",
+    "model_id",
+    "base_model",
+    "model_path",
+    "pretrained_model",
+    "model.name",
+];
+const LENGTH: &[&str] = &[
+    "max_seq_length",
+    "max_length",
+    "block_size",
+    "model_max_length",
+    "max_seq_len",
+    "seq_length",
+    "cutoff_len",
+];
+/// One of which stands beside the batch of a device and the model's name.
+const FURTHER: &[&str] = &[
+    "output_dir",
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "warmup_ratio",
+    "lr_scheduler_type",
+];
+const CONFIGS: &[&str] = &["config", "config_file", "config_path", "cfg"];
+/// What begins the names of flags that keep a part of the model from being trained.
+const FREEZES: &[&str] = &["--freeze", "--unfreeze", "--tune_", "--tune-", "--train_only"];
+
+/// Whose program it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Transformers,
+    Habana,
+    Trl,
+    Fms,
+    Own,
+}
+
+/// Whether it is such a program.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    whose(launch).is_some()
+}
+
+fn whose(launch: &Launch) -> Option<Whose> {
+    let lies_in = |folder: &str, file: &str| match &launch.target {
+        Target::Script(path) => path.ends_with(&format!("{folder}/{file}")),
+        _ => false,
+    };
+    let scripted = matches!(launch.target, Target::Script(_) | Target::Module(_));
+    let fms = launch.runs_module("tuning.sft_trainer")
+        || lies_in("tuning", "sft_trainer.py")
+        || launch.runs_script(&["accelerate_launch.py"]) && launch.environment.get(FMS_CONFIG).is_some()
+        || !scripted && launch.arguments.words().is_empty() && launch.environment.get(FMS_CONFIG).is_some();
+    let trl = launch.runs_program("trl sft")
+        || launch.runs_module("trl.scripts.sft")
+        || lies_in("trl/scripts", "sft.py")
+        || lies_in("trl/examples/scripts", "sft.py")
+        || launch.runs_script(&["run_sft.py"]);
+    if fms {
+        Some(Whose::Fms)
+    } else if trl {
+        Some(Whose::Trl)
+    } else if launch.runs_script(&["run_clm.py", "run_fim.py"]) {
+        Some(Whose::Transformers)
+    } else if launch.runs_script(&["run_lora_clm.py"]) {
+        Some(Whose::Habana)
+    } else {
+        let others =
+            [llama_factory::recognises, axolotl::recognises, swift::recognises, torchtune::recognises];
+        let scripted = scripted && !others.iter().any(|recognises| recognises(launch));
+        let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Said::default()));
+        own.then_some(Whose::Own)
+    }
+}
+
+/// Whether these can only be `TrainingArguments`.
+fn is_trainers(settings: &Settings<'_>) -> bool {
+    settings.has(&["per_device_train_batch_size"])
+        && settings.has(MODEL)
+        && FURTHER.iter().any(|name| settings.has(&[name]))
+}
+
+/// Its arguments, then its configuration.
+fn settings_of<'a>(launch: &'a Launch, whose: Whose, said: &mut Said) -> Settings<'a> {
+    let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    if whose == Whose::Fms {
+        if let Some(path) = launch.environment.get(FMS_CONFIG)
+            && let Some(config) = config::named(launch, path, FMS_CONFIG, said)
+        {
+            settings.add(Place::File(config));
+        }
+        return settings;
+    }
+    let named = settings.get(CONFIGS).and_then(|setting| setting.text());
+    let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
+    if let Some(path) = path.filter(|path| config::is_config(path))
+        && let Some(mut config) = config::named(launch, &path, "--config", said)
+    {
+        if whose == Whose::Own {
+            config.flatten();
+        }
+        settings.add(Place::File(config));
+    }
+    settings
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let Some(whose) = whose(launch) else { return };
+    let settings = settings_of(launch, whose, said);
+    let named = match whose {
+        Whose::Transformers | Whose::Habana => "transformers Trainer",
+        Whose::Trl => "TRL",
+        Whose::Fms => "fms-hf-tuning",
+        Whose::Own => "--per_device_train_batch_size",
+    };
+    said.argument("framework", "HuggingFace", named);
+    settings::read_one(&settings, MODEL, "model.name", Takes::Text, said);
+    settings::read_one(&settings, LENGTH, "batch.sequenceLength", Takes::Number, said);
+    trained(&settings, whose, said);
+    training_arguments::read(launch, &settings, said);
+    sharding(launch, &settings, whose, said);
+    training_arguments::precision(&settings, said);
+    if whose != Whose::Own {
+        said.assume("batch.microBatchSize", 8, TRAINER);
+        training_arguments::steps_at_once(&settings, said);
+    }
+    if matches!(whose, Whose::Transformers | Whose::Trl) {
+        training_arguments::loaded_unasked(&settings, TRAINER, said);
+    }
+    match whose {
+        Whose::Transformers => said.assume("recompute", "None", TRAINER),
+        Whose::Habana => {
+            settings::assume(&[("recompute", "None"), ("batch.sequenceLength", "512")], HABANA, said);
+        }
+        Whose::Trl => said.assume("batch.sequenceLength", 1024, TRL),
+        Whose::Fms => fms(&settings, said),
+        Whose::Own => own(launch, said),
+    }
+}
+
+fn trained(settings: &Settings<'_>, whose: Whose, said: &mut Said) {
+    let told = peft::read(settings, whose == Whose::Trl, said);
+    match (whose, told) {
+        (Whose::Habana, _) => {
+            said.assume("finetuning.method", "LoRA", HABANA);
+            settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "5")], HABANA, said);
+        }
+        (Whose::Trl, Some(())) if adapted(said) => {
+            settings::assume(&[("finetuning.rank", "16"), ("finetuning.dropout", "5")], TRL, said);
+        }
+        (Whose::Fms, Some(())) if adapted(said) => said.assume("finetuning.dropout", 5, FMS),
+        (_, Some(())) | (Whose::Own, None) => {}
+        (Whose::Transformers, None) => said.assume("finetuning.method", "Full", TRAINER),
+        (Whose::Trl, None) => said.assume("finetuning.method", "Full", TRL),
+        (Whose::Fms, None) => said.assume("finetuning.method", "Full", FMS),
+    }
+}
+
+/// Whether adapters are trained, as far as that is said.
+fn adapted(said: &Said) -> bool {
+    said.get("finetuning.method").is_none_or(|method| method != "Full")
+}
+
+/// How the ranks share the model, where neither the program nor its launcher is told.
+fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, said: &mut Said) {
+    if let Some(preset) = settings.text(&["accelerate_config"]) {
+        match preset.as_str() {
+            "fsdp1" | "fsdp2" => said.argument("parallelism.sharding", "FSDP", "--accelerate_config"),
+            "zero1" => said.argument("parallelism.sharding", "ZeRO1", "--accelerate_config"),
+            "zero2" => said.argument("parallelism.sharding", "ZeRO2", "--accelerate_config"),
+            "zero3" => said.argument("parallelism.sharding", "ZeRO3", "--accelerate_config"),
+            "single_gpu" | "multi_gpu" => {
+                said.argument("parallelism.sharding", "None", "--accelerate_config");
+            }
+            path => match config::named(launch, path, "--accelerate_config", said) {
+                Some(config) => crate::frameworks::accelerate::of_file(launch, config, said),
+                None => deepspeed::unknown(said),
+            },
+        }
+    }
+    let decided = said.knows("parallelism.sharding") || said.may_be("parallelism.sharding");
+    let launcher = launch.launchers.last().map(|launcher| launcher.name.as_str());
+    match launcher {
+        _ if decided || whose == Whose::Own => {}
+        Some(name) if name.contains("torchrun") || name.contains("torch.distributed") => {
+            said.assume("parallelism.sharding", "None", TRAINER);
+        }
+        Some("gaudi_spawn.py") if !launch.launchers.iter().any(|l| l.arguments.has("use_deepspeed")) => {
+            said.assume("parallelism.sharding", "None", HABANA);
+        }
+        Some(_) => {}
+        // Its own entrypoint starts fms-hf-tuning under accelerate, with full sharding, wherever there are several.
+        None if whose == Whose::Fms && starts_itself(launch) => {
+            said.assume("parallelism.sharding", "FSDP", FMS);
+        }
+        None => said.may("parallelism.sharding", "FSDP"),
+    }
+}
+
+/// Whether it is fms-hf-tuning's own entrypoint, and not the trainer alone.
+fn starts_itself(launch: &Launch) -> bool {
+    launch.runs_script(&["accelerate_launch.py"])
+        || !matches!(&launch.target, Target::Script(_) | Target::Module(_))
+}
+
+fn fms(settings: &Settings<'_>, said: &mut Said) {
+    if let Some(setting) = settings.get(&["use_flash_attn"]) {
+        match setting.truth() {
+            Some(true) => setting.says(said, "attention", "Flash"),
+            // Which kernel it has instead depends on the model.
+            _ => said.unread("attention"),
+        }
+    }
+    let mixed = said.knows("precision");
+    if !settings.has(&["torch_dtype"]) && training_arguments::stays_as_loaded(mixed, said) {
+        said.assume("parameterPrecision", "BF16", FMS);
+    }
+    let defaults = [("batch.sequenceLength", "4096"), ("attention", "Flash"), ("precision", "BF16")];
+    settings::assume(&defaults, FMS, said);
+    settings::assume(&[("recompute", "None"), ("batch.packing", "false")], FMS, said);
+}
+
+/// What a script of somebody's own may do without a word.
+fn own(launch: &Launch, said: &mut Said) {
+    said.may("finetuning.method", "QLoRA");
+    deepspeed::unknown(said);
+    let freezes = |text: &str| FREEZES.iter().any(|begin| text.starts_with(begin));
+    if launch.arguments.words().iter().any(|word| freezes(&word.text)) {
+        said.beyond = Some("a part of the model is not trained");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::frameworks::examples::{all_told, told};
+
+    #[test]
+    fn programs_are_told_apart_and_their_defaults_are_their_own() {
+        let told = all_told(&[
+            "torchrun --nproc_per_node=8 run_clm.py --model_name_or_path meta-llama/Llama-2-7b-hf --bf16 True \
+             --per_device_train_batch_size 2 --gradient_accumulation_steps 4 --block_size 2048 --optim adamw_torch_fused \
+             --fsdp full_shard auto_wrap offload --torch_dtype bfloat16 --gradient_checkpointing",
+            "torchrun run_clm.py --model_name_or_path gpt2 --fp16 --max_steps 100 --optim galore_adamw",
+            "torchrun run_lora_clm.py --model_name_or_path huggyllama/llama-7b --bf16=True \
+             --per_device_train_batch_size 12 --lora_rank 4 --lora_target_modules q_proj v_proj --max_seq_length=512",
+            "trl sft --model_name_or_path Qwen/Qwen2.5-7B --use_peft --lora_r 32 --lora_target_modules all-linear \
+             --lora_dropout 0.1 --load_in_4bit --packing --max_length 2048 --attn_implementation flash_attention_2 --use_liger_kernel",
+            "trl sft --model_name_or_path Qwen/Qwen2.5-7B --lora_r 32 --accelerate_config zero3",
+            "python -m tuning.sft_trainer --model_name_or_path ibm-granite/granite-8b-code-base-4k --packing False \
+             --per_device_train_batch_size 8 --torch_dtype bfloat16 --max_seq_length 512 --peft_method lora --r 4 \
+             --target_modules q_proj v_proj --use_flash_attn True --gradient_checkpointing True --max_steps -1",
+            "torchrun train.py --model_name_or_path x/y --per_device_train_batch_size 4 --output_dir o --bf16 True \
+             --deepspeed ds.json --model_max_length 4096",
+            "torchrun train.py --model_name_or_path x/y --per_device_train_batch_size 4 --output_dir o --lora_enable True \
+             --bits 4 --lora_r 64 --freeze_backbone True",
+            "torchrun train.py --model_name_or_path x/y --per_device_train_batch_size 4",
+            "python train.py --pretrained_model_name_or_path x/y --train_batch_size 4 --output_dir o",
+        ]);
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn configuration_files_have_the_same_names() {
+        let mut all = String::new();
+        let fms = r#"{"model_name_or_path": "bigscience/bloom-560m", "per_device_train_batch_size": 4,
+            "gradient_accumulation_steps": 4, "num_train_epochs": 10.0, "use_flash_attn": false}"#;
+        let launch = Launch::default().with_environment(&[(FMS_CONFIG, "/etc/c/config.json")]);
+        let _ = writeln!(all, "{fms}\n{}", told(launch.with_file("/etc/c/config.json", fms)));
+        let trl = "model_name_or_path: Qwen/Qwen2.5-14B\ndtype: bfloat16\nbf16: true\nmax_length: 8192\npacking: true\n\
+                   use_peft: true\nlora_r: 16\nlora_target_modules: [q_proj, k_proj]\noptim: paged_adamw_32bit\n";
+        let words = ["trl", "sft", "--config", "recipes/sft.yaml", "--lora_r", "8"];
+        let _ =
+            writeln!(all, "{trl}{}", told(Launch::of_words(&words).with_file("/app/recipes/sft.yaml", trl)));
+        let own = "model:\n  model_name: Qwen/Qwen3-8B\n  max_seq_length: 1536\nqlora:\n  load_in_4bit: true\n  lora_r: 16\n\
+                   training:\n  per_device_train_batch_size: 1\n  gradient_accumulation_steps: 4\n  optim: paged_adamw_8bit\n  \
+                   bf16: true\n";
+        let words = ["torchrun", "/app/src/train.py", "--config_path=/app/c.yaml"];
+        let _ = writeln!(all, "{own}{}", told(Launch::of_words(&words).with_file("/app/c.yaml", own)));
+        let _ = writeln!(all, "not known\n{}", told(Launch::of_words(&words)));
+        insta::assert_snapshot!(all);
+    }
+}

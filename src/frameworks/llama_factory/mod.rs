@@ -1,0 +1,161 @@
+//! LLaMA-Factory: `llamafactory-cli train sft.yaml`, `torchrun src/train.py --stage sft …`.
+//!
+//! **Recognised** by its program, or by `--stage` beside `--finetuning_type`, `--template` or `--cutoff_len`, in arguments or
+//! in the file that they name. Keys are Transformers' and its own; read from the release 0.9.3 (`llamafactory/hparams`):
+//! LoRA of rank 8 without dropout on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
+//! DeepSpeed or FSDP divides it. It trains fp32 copies of what it loads in bf16 unless told `pure_bf16`. Its preference and
+//! reinforcement stages are not covered.
+
+use crate::command::{Launch, Target};
+use crate::frameworks::deepspeed;
+use crate::frameworks::hugging_face::{peft, training_arguments};
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::flags::Takes;
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+
+const SOURCE: &str = "LLaMA-Factory 0.9 default";
+
+const TELLING: &[&str] = &["finetuning_type", "template", "cutoff_len", "lora_target"];
+
+/// Stages that train one model on text.
+const STAGES: &[&str] = &["sft", "pt"];
+
+const FLASH: &[(&str, &str)] =
+    &[("fa2", "Flash"), ("fa3", "Flash"), ("sdpa", "Flash"), ("disabled", "Unfused")];
+
+/// Whether it is its launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    if is_its_program(launch) {
+        return true;
+    }
+    if !matches!(launch.target, Target::Script(_) | Target::Module(_)) {
+        return false;
+    }
+    let settings = settings_of(launch, &mut Said::default());
+    settings.has(&["stage"]) && TELLING.iter().any(|name| settings.has(&[name]))
+}
+
+fn is_its_program(launch: &Launch) -> bool {
+    launch.runs_program("llamafactory-cli train")
+        || launch.runs_program("lmf train")
+        || launch.runs_module("llamafactory.launcher")
+        || launch.runs_script(&["train_bash.py"])
+}
+
+fn settings_of<'a>(launch: &'a Launch, said: &mut Said) -> Settings<'a> {
+    let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
+    if let Some(path) = config::positional(&launch.arguments)
+        && let Some(config) = config::named(launch, path, "its argument", said)
+    {
+        settings.add(Place::File(config));
+    }
+    settings
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let settings = settings_of(launch, said);
+    // A file that is named and not known may say anything.
+    let known = config::positional(&launch.arguments).is_none() || settings.has(&["model_name_or_path"]);
+    said.argument("framework", "HuggingFace", "LLaMA-Factory");
+    if let Some(stage) = settings.text(&["stage"])
+        && !STAGES.contains(&stage.as_str())
+    {
+        said.beyond = Some("its stage trains with more than one model, or another loss");
+    }
+    settings::read_one(&settings, &["model_name_or_path"], "model.name", Takes::Text, said);
+    settings::read_one(&settings, &["cutoff_len"], "batch.sequenceLength", Takes::Number, said);
+    settings::read_one(&settings, &["flash_attn"], "attention", Takes::OneOf(FLASH), said);
+    for other in ["use_galore", "use_badam", "use_apollo"] {
+        if settings.on(&[other]) == Some(true) {
+            said.unread("optimizer");
+            said.may("optimizer", "SGD");
+        }
+    }
+    let told = peft::read(&settings, false, said);
+    training_arguments::read(launch, &settings, said);
+    training_arguments::precision(&settings, said);
+    if let Some(pure) = settings.get(&["pure_bf16"]).filter(|setting| setting.truth() == Some(true)) {
+        pure.says(said, "precision", "BF16");
+        pure.says(said, "parameterPrecision", "BF16");
+    }
+    if let Some(setting) = settings.get(&["disable_gradient_checkpointing"]) {
+        match setting.truth() {
+            Some(off) => setting.says(said, "recompute", if off { "None" } else { "Full" }),
+            None => said.unread("recompute"),
+        }
+    }
+    if known {
+        defaults(launch, &settings, told, said);
+    } else {
+        deepspeed::unknown(said);
+        said.may("finetuning.method", "QLoRA");
+    }
+}
+
+fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, said: &mut Said) {
+    if told.is_none() {
+        said.assume("finetuning.method", "LoRA", SOURCE);
+    }
+    if said.get("finetuning.method").is_some_and(|method| method != "Full") {
+        settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "0")], SOURCE, said);
+        said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
+    }
+    let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));
+    let started = ["accelerate launch", "deepspeed"].iter().any(|name| launch.launcher(name).is_some());
+    if !sharded && !started {
+        said.assume("parallelism.sharding", "None", SOURCE);
+        if said.knows("precision") && said.get("finetuning.method").is_some_and(|method| method == "Full") {
+            said.assume("parameterPrecision", "FP32", SOURCE);
+        }
+    }
+    training_arguments::steps_at_once(settings, said);
+    let own = [("recompute", "Full"), ("batch.sequenceLength", "2048"), ("batch.microBatchSize", "8")];
+    settings::assume(&own, SOURCE, said);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::frameworks::examples::{all_told, told};
+
+    #[test]
+    fn its_arguments_are_read() {
+        let told = all_told(&[
+            "llamafactory-cli train --stage sft --do_train --model_name_or_path meta-llama/Llama-3.1-8B-Instruct \
+             --finetuning_type lora --template llama3 --cutoff_len 4096 --per_device_train_batch_size 2 \
+             --gradient_accumulation_steps 8 --bf16 True --quantization_bit 4 --lora_target q_proj,v_proj",
+            "torchrun src/train.py --stage sft --finetuning_type full --model_name_or_path Qwen/Qwen2.5-7B --pure_bf16 \
+             --deepspeed examples/deepspeed/ds_z3_offload_config.json --flash_attn fa2 --packing true --use_badam",
+            "llamafactory-cli train --stage sft --model_name_or_path x/y --finetuning_type full --template t --bf16 true",
+            "llamafactory-cli train --stage dpo --model_name_or_path x/y --finetuning_type lora",
+            "llamafactory-cli train --stage sft --model_name_or_path x/y --finetuning_type freeze",
+            "llamafactory-cli train /app/not-known.yaml",
+            "torchrun train.py --stage 1 --lr 3",
+        ]);
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn its_file_is_read_and_arguments_override_it() {
+        let text = "model_name_or_path: meta-llama/Llama-3.1-8B-Instruct\nstage: sft\ndo_train: true\nfinetuning_type: lora\n\
+                    lora_rank: 16\nlora_target: all\ntemplate: llama3\ncutoff_len: 2048\nper_device_train_batch_size: 1\n\
+                    gradient_accumulation_steps: 8\nlearning_rate: 1.0e-4\nnum_train_epochs: 3.0\nbf16: true\n";
+        let mut all = String::new();
+        for words in [
+            &["llamafactory-cli", "train", "/etc/c/sft.yaml", "per_device_train_batch_size=4"][..],
+            &["torchrun", "src/train.py", "c/sft.yaml"][..],
+        ] {
+            let _ = writeln!(
+                all,
+                "$ {}\n{}",
+                words.join(" "),
+                told(Launch::of_words(words).with_file("/etc/c/sft.yaml", text))
+            );
+        }
+        insta::assert_snapshot!(all);
+    }
+}

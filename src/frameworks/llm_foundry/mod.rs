@@ -1,0 +1,276 @@
+//! llm-foundry: `composer train.py pretrain/mpt-7b.yaml key=value …`, `llmfoundry train x.yaml`.
+//!
+//! **Recognised** by the launcher `composer`, or `llmfoundry train`, with a YAML file among the arguments. Words beat the
+//! file; a value like `${max_seq_len}` is another key's. Of a file that is not known, the words alone are read.
+//!
+//! `mpt_causal_lm` is built out of dimensions: a plain feed-forward network of `expansion_ratio` times the width, an output
+//! layer that shares the embedding, learned positions unless `alibi` or `rope`. `hf_causal_lm` names a model.
+//! `mixed_precision: PURE` computes and reduces in two bytes and shards fp32. A microbatch of `auto` is found by trying: such a job
+//! does not run out, it makes its batch smaller.
+//!
+//! Read from mosaicml/llm-foundry 0.15, `llmfoundry/models/mpt/configuration_mpt.py` and `scripts/train/yamls`; Composer 0.26.
+
+use serde_json::Value;
+
+use crate::command::{Launch, Target};
+use crate::frameworks::reading::complete::Written;
+use crate::frameworks::reading::config::{self, Config};
+use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Switch, Text};
+use crate::frameworks::reading::flags::{Flag, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+
+const SOURCE: &str = "llm-foundry 0.15 default";
+
+const TABLE: &[Flag] = &[
+    flag(&["model.n_layers"], "model.layers", Number),
+    flag(&["model.d_model"], "model.hiddenSize", Number),
+    flag(&["model.n_heads"], "model.attentionHeads", Number),
+    flag(&["model.attn_config.kv_n_heads"], "model.keyValueHeads", Number),
+    flag(&["model.vocab_size"], "model.vocabSize", Number),
+    flag(&["model.tie_word_embeddings"], "model.tiedEmbeddings", Switch(true)),
+    flag(&["model.pretrained_model_name_or_path"], "model.name", Text),
+    flag(&["model.peft_config.r"], "finetuning.rank", Number),
+    flag(&["model.peft_config.target_modules"], "finetuning.targets", List),
+    flag(&["model.peft_config.lora_dropout"], "finetuning.dropout", Percent),
+    flag(
+        &["model.attn_config.attn_impl"],
+        "attention",
+        OneOf(&[("flash", "Flash"), ("triton", "Flash"), ("torch", "Unfused")]),
+    ),
+    flag(&["max_seq_len"], "batch.sequenceLength", Number),
+    flag(&["global_train_batch_size"], "batch.globalBatchSize", Number),
+    flag(&["device_train_microbatch_size"], "batch.microBatchSize", Number),
+    flag(
+        &["precision"],
+        "precision",
+        OneOf(&[
+            ("amp_bf16", "BF16"),
+            ("bf16", "BF16"),
+            ("amp_fp16", "FP16"),
+            ("amp_fp8", "FP8"),
+            ("fp32", "FP32"),
+        ]),
+    ),
+    flag(
+        &["fsdp_config.sharding_strategy"],
+        "parallelism.sharding",
+        OneOf(&[
+            ("FULL_SHARD", "FSDP"),
+            ("SHARD_GRAD_OP", "FSDP"),
+            ("HYBRID_SHARD", "HSDP"),
+            ("_HYBRID_SHARD_ZERO2", "HSDP"),
+            ("NO_SHARD", "None"),
+        ]),
+    ),
+    flag(&["fsdp_config.activation_cpu_offload"], "offload.activations", Switch(true)),
+    flag(&["fsdp_config.cpu_offload"], "offload.parameters", Switch(true)),
+    flag(
+        &["optimizer.name"],
+        "optimizer",
+        OneOf(&[
+            ("decoupled_adamw", "AdamW"),
+            ("adamw", "AdamW"),
+            ("adam", "AdamW"),
+            ("decoupled_lionw", "Lion"),
+            ("sgd", "SGD"),
+        ]),
+    ),
+];
+
+/// Whether it is llm-foundry's launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let command =
+        matches!(&launch.target, Target::Program(name) if name.split(' ').next() == Some("llmfoundry"));
+    (command || launch.launcher("composer").is_some()) && config::positional(&launch.arguments).is_some()
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    said.handed_on("framework", "LLMFoundry", format!("{}: its command", said.place));
+    let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
+    let path = config::positional(&launch.arguments).unwrap_or_default();
+    let known = match config::named(launch, path, "its argument", said) {
+        Some(mut file) => {
+            resolve(&mut file);
+            settings.add(Place::File(file));
+            true
+        }
+        None => false,
+    };
+    settings::read(TABLE, &settings, said);
+    duration(&settings, said);
+    shape(&settings, said);
+    let on = |name: &str| settings.get(&[name]).and_then(|setting| Some((setting.truth()?, setting)));
+    if let Some((checkpointing, setting)) = on("fsdp_config.activation_checkpointing") {
+        setting.says(said, "recompute", if checkpointing { "Full" } else { "None" });
+    }
+    if settings.text(&["fsdp_config.sharding_strategy"]).is_some_and(|strategy| strategy.contains("GRAD_OP"))
+    {
+        said.handed_on("parallelism.reshardAfterForward", false, SOURCE.to_owned());
+    }
+    if let Some(setting) = settings.get(&["fsdp_config.mixed_precision"])
+        && setting.text().as_deref() == Some("PURE")
+    {
+        setting.says(said, "gradientReductionPrecision", "BF16");
+    }
+    if let Some(setting) = settings.get(&["model.peft_config", "model.peft_config.r"]) {
+        setting.says(said, "finetuning.method", "LoRA");
+    }
+    if settings.text(&["device_train_microbatch_size"]).is_some_and(|size| size == "auto") {
+        said.may("batch.microBatchSize", 1);
+    }
+    if known && !Written::default().may_hold_more(&launch.arguments) {
+        if !settings.has(&["fsdp_config"]) {
+            said.assume("parallelism.sharding", "None", SOURCE);
+        }
+        said.assume("recompute", "None", SOURCE);
+    } else {
+        said.may("recompute", "Full");
+        said.may("finetuning.method", "LoRA");
+        said.may("offload.parameters", true);
+    }
+}
+
+/// What MPT's dimensions leave to its class.
+fn shape(settings: &Settings<'_>, said: &mut Said) {
+    if settings.text(&["model.name"]).as_deref() != Some("mpt_causal_lm") {
+        if settings.text(&["model.name"]).is_some_and(|name| name.contains("t5")) {
+            said.beyond = said.beyond.or(Some("an encoder with a decoder"));
+        }
+        return;
+    }
+    let ratio =
+        settings.text(&["model.expansion_ratio"]).map_or(Some(4.0), |ratio| ratio.parse::<f64>().ok());
+    let width = settings.get(&["model.d_model"]);
+    if let (Some(width), Some(ratio)) = (width, ratio)
+        && let Some(number) = width.number()
+    {
+        width.says(said, "model.ffnHiddenSize", (number as f64 * ratio).round() as u64);
+    }
+    let rotary = ["model.attn_config.alibi", "model.attn_config.rope"]
+        .iter()
+        .any(|name| settings.on(&[name]) == Some(true))
+        || settings.on(&["model.learned_pos_emb"]) == Some(false);
+    let gated = settings.text(&["model.ffn_config.ffn_type"]).is_some_and(|kind| kind.contains("glu"));
+    said.assume("model.positions", if rotary { "Rotary" } else { "Learned" }, SOURCE);
+    said.assume("model.activation", if gated { "SwiGLU" } else { "GELU" }, SOURCE);
+    said.assume("model.normalization", "LayerNorm", SOURCE);
+    said.assume("model.biases", settings.on(&["model.no_bias"]) != Some(true), SOURCE);
+    said.assume("model.tiedEmbeddings", true, SOURCE);
+    if settings.text(&["model.ffn_config.ffn_type"]).is_some_and(|kind| kind.contains("moe")) {
+        said.beyond = said.beyond.or(Some("its mixture of experts is not read"));
+    }
+}
+
+/// `63900ba` are batches, `1ep` passes, `300e9tok` tokens.
+fn duration(settings: &Settings<'_>, said: &mut Said) {
+    let Some(setting) = settings.get(&["max_duration"]) else { return };
+    let Some(text) = setting.text() else { return };
+    let number = |unit: &str| {
+        let number = text.strip_suffix(unit)?.replace('_', "").parse::<f64>().ok()?;
+        (1.0..1e18).contains(&number).then_some(number as u64)
+    };
+    if let Some(steps) = number("ba") {
+        setting.says(said, "dataset.steps", steps);
+    } else if let Some(tokens) = number("tok") {
+        setting.says(said, "dataset.tokens", tokens);
+    } else if let Some(epochs) = number("ep") {
+        setting.says(said, "dataset.epochs", epochs);
+    }
+}
+
+/// Puts the values of other keys in their place, as `OmegaConf` does: `${variables.max_seq_len}`.
+fn resolve(config: &mut Config) {
+    const MAX_DEPTH: usize = 8;
+    let source = config.clone();
+    walk(&mut config.tree, &source, MAX_DEPTH);
+}
+
+fn walk(value: &mut Value, source: &Config, depth: usize) {
+    if depth == 0 {
+        return;
+    }
+    match value {
+        Value::Object(keys) => keys.values_mut().for_each(|value| walk(value, source, depth - 1)),
+        Value::String(text) => {
+            if let Some(key) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+                let meant = source.get(key).filter(|meant| !meant.is_object() && !meant.is_array());
+                *value = meant.cloned().unwrap_or(Value::Null);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::frameworks::examples::told;
+
+    #[test]
+    fn a_file_says_what_is_trained() {
+        let mut all = String::new();
+        for (command, text) in [
+            (
+                "composer train/train.py /conf/mpt.yaml train_loader.dataset.split=train max_duration=100ba",
+                "
+variables: {max_seq_len: 2048}
+max_seq_len: ${variables.max_seq_len}
+model:
+  name: mpt_causal_lm
+  d_model: 4096
+  n_heads: 32
+  n_layers: 32
+  expansion_ratio: 4
+  max_seq_len: ${max_seq_len}
+  vocab_size: 50368
+  attn_config: {attn_impl: flash, alibi: true}
+max_duration: 63900ba
+global_train_batch_size: 1024
+device_train_microbatch_size: auto
+precision: amp_bf16
+optimizer: {name: decoupled_lionw}
+fsdp_config: {sharding_strategy: FULL_SHARD, mixed_precision: PURE, activation_checkpointing: true}
+",
+            ),
+            (
+                "llmfoundry train /conf/mpt.yaml",
+                "
+max_seq_len: 8192
+model:
+  name: hf_causal_lm
+  pretrained_model_name_or_path: meta-llama/Llama-3.1-8B
+  peft_config: {r: 16, peft_type: LORA, target_modules: [q_proj, v_proj]}
+max_duration: 1ep
+device_train_microbatch_size: 1
+global_train_batch_size: ${no.such.key}
+",
+            ),
+        ] {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let _ = writeln!(
+                all,
+                "{command}\n{}",
+                told(Launch::of_words(&words).with_file("/conf/mpt.yaml", text))
+            );
+        }
+        let words = ["composer", "train.py", "mpt-7b.yaml", "max_seq_len=4096", "max_duration=nanba"];
+        let _ = writeln!(all, "not known\n{}", told(Launch::of_words(&words)));
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn composer_alone_is_not_recognised() {
+        let launch = Launch::of_words(&[
+            "composer",
+            "benchmark.py",
+            "--use_ema",
+            "--device_train_microbatch_size",
+            "4",
+        ]);
+        assert!(!recognises(&launch));
+    }
+}

@@ -1,0 +1,99 @@
+//! Megatron-Bridge: `run_script.py --model_recipe_name llama3_70b …` of its performance scripts, and
+//! `run_recipe.py --recipe llama3_8b_pretrain_config key=value …`.
+//!
+//! **Recognised** by `--model_recipe_name`, by its short form under a script of that name, or by `--recipe` of one of its
+//! training scripts. The recipe names the model; what no option and no key gives is the recipe's, by `--gpu` and
+//! `--compute_dtype`, and stays open: **`--gpu` names a preset, not the accelerator** that the job runs on. Recipes divide the
+//! optimizer's states, or all states.
+//!
+//! Read from NVIDIA-NeMo/Megatron-Bridge at 0.2, scripts/performance and scripts/training.
+
+use crate::command::Launch;
+use crate::frameworks::megatron_core;
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{Place, Settings};
+
+const SOURCE: &str = "Megatron-Bridge 0.2 default";
+const SCRIPTS: &[&str] = &["run_script.py", "setup_experiment.py"];
+const RECIPE_SCRIPTS: &[&str] =
+    &["run_recipe.py", "pretrain_gpt.py", "finetune_gpt.py", "pretrain_decoder.py", "finetune_decoder.py"];
+
+/// Whether it is Megatron-Bridge's launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let has = |name: &str| launch.arguments.has(name);
+    has("model_recipe_name")
+        || launch.runs_script(SCRIPTS) && has("mr")
+        || launch.runs_script(RECIPE_SCRIPTS) && has("recipe")
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
+    if let Some(path) = settings.text(&["config-file", "config_file"])
+        && let Some(file) = config::named(launch, &path, "--config-file", said)
+    {
+        settings.add(Place::File(file));
+    }
+    let domain = settings.text(&["domain"]);
+    if domain.is_some_and(|domain| domain != "llm") {
+        said.beyond = said.beyond.or(Some("images beside or instead of text"));
+    }
+    said.handed_on("framework", "Megatron", format!("{}: its options", said.place));
+    let names = ["model_recipe_name", "mr", "recipe"];
+    let recipe = names.iter().find_map(|name| Some((*name, launch.arguments.value(name)?)));
+    if let Some((option, recipe)) = recipe {
+        let option = format!("--{option}");
+        said.argument("model.name", model(recipe), &option);
+        match launch.arguments.value("task").unwrap_or_else(|| task(recipe)) {
+            "lora" => said.argument("finetuning.method", "LoRA", &option),
+            "finetune" => said.may("finetuning.method", "LoRA"),
+            _ => {}
+        }
+    }
+    megatron_core::read(&settings, said);
+    if settings.has(&["model_recipe_name", "mr"]) {
+        said.assume("precision", "BF16", SOURCE);
+    }
+    megatron_core::recipe_may(said);
+}
+
+/// The model that a recipe trains: `llama3_8b_pretrain_config` is `llama3_8b`.
+fn model(recipe: &str) -> &str {
+    ["_config", "_pretrain", "_finetune", "_sft", "_peft", "_lora"]
+        .iter()
+        .fold(recipe, |name, ending| name.strip_suffix(ending).unwrap_or(name))
+}
+
+fn task(recipe: &str) -> &'static str {
+    if recipe.contains("_lora") || recipe.contains("_peft") {
+        "lora"
+    } else if recipe.contains("_finetune") {
+        "finetune"
+    } else {
+        "pretrain"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::frameworks::examples::all_told;
+
+    #[test]
+    fn the_recipe_names_the_model_and_options_divide_it() {
+        insta::assert_snapshot!(all_told(&[
+            "torchrun --nproc-per-node=8 run_script.py --gpu h100 --model_family_name llama --model_recipe_name llama3_70b \
+             --gpus_per_node 8 --num_gpus 64 --global_batch_size 256 --micro_batch_size 1 --seq_length 8192 \
+             --tensor_model_parallel_size 4 --pipeline_model_parallel_size 8 --context_parallel_size 1 \
+             --virtual_pipeline_model_parallel_size 5 --compute_dtype bf16 --max_steps 50",
+            "python run_script.py -g gb200 -mr qwen3_235b_a22b -tp 1 -pp 8 -ep 8 -vp 3 -mb 1 -gb 1024 -c fp8_mx \
+             --cuda_graph_impl transformer_engine --moe_flex_dispatcher_backend hybridep --use_megatron_fsdp false",
+            "torchrun run_recipe.py --recipe llama3_8b_pretrain_config model.tensor_model_parallel_size=2 \
+             train.global_batch_size=512 ++train.micro_batch_size=2 dataset.sequence_length=8192 train.train_iters=1000",
+            "torchrun run_recipe.py --recipe qwen3_8b_finetune_config",
+            "python run_script.py --model_recipe_name flux_12b --domain diffusion",
+            "python run_script.py --model_recipe_name llama3_8b --virtual_pipeline_model_parallel_size None \
+             --recompute_num_layers 5 --tensor_model_parallel_size -3 --seq_length",
+        ]));
+    }
+}

@@ -1,0 +1,353 @@
+//! What a launch says of the training job: one framework a file, each with its arguments, its environment, its
+//! configuration files and its defaults, with the version that they were read from.
+//!
+//! [`READERS`] is the one list. Every reader that recognises a launch reads it, in this order: what starts programs
+//! first (its configuration may hold for whatever it starts), then the program itself.
+
+mod accelerate;
+mod axolotl;
+mod bionemo;
+mod colossalai;
+mod deepspeed;
+#[cfg(test)]
+mod examples;
+mod fsdp_scripts;
+#[cfg(test)]
+mod hostile;
+mod hugging_face;
+mod kubeflow;
+mod litgpt;
+mod llama_cookbook;
+mod llama_factory;
+mod llm_foundry;
+mod maxtext;
+mod megatron_bridge;
+mod megatron_core;
+mod megatron_lm;
+mod nanotron;
+mod nemo;
+mod neuronx;
+mod openrlhf;
+mod program;
+pub(crate) mod reading;
+mod swift;
+mod torchtitan;
+mod torchtune;
+mod uncovered;
+mod variables;
+
+pub(crate) use program::{Program, bytes, program, serves};
+pub(crate) use reading::config::{Trees, is_about_a_file};
+pub(crate) use reading::facts::nodes;
+pub(crate) use reading::rendezvous::{Rendezvous, World};
+pub(crate) use reading::said::{Offered, Said};
+
+use crate::command::{Launch, purpose};
+use crate::job::Gap;
+use crate::kinds::requests::Request;
+use reading::{complete, facts};
+
+/// A framework whose launches are read.
+pub(crate) struct Reader {
+    /// Its name, for the documentation.
+    pub(crate) name: &'static str,
+    /// Whether it is this framework's launch.
+    pub(crate) recognises: fn(&Launch) -> bool,
+    /// What it says.
+    pub(crate) read: fn(&Launch, &mut Said),
+}
+
+/// Every framework that is read.
+pub(crate) static READERS: &[Reader] = &[
+    Reader { name: "DeepSpeed", recognises: deepspeed::recognises, read: deepspeed::read },
+    Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
+    Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
+    Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
+    Reader { name: "BioNeMo (ESM-2)", recognises: bionemo::recognises, read: bionemo::read },
+    Reader { name: "ColossalAI", recognises: colossalai::recognises, read: colossalai::read },
+    Reader { name: "llm-foundry", recognises: llm_foundry::recognises, read: llm_foundry::read },
+    Reader { name: "MaxText", recognises: maxtext::recognises, read: maxtext::read },
+    Reader { name: "Megatron-Bridge", recognises: megatron_bridge::recognises, read: megatron_bridge::read },
+    Reader { name: "Megatron-LM", recognises: megatron_lm::recognises, read: megatron_lm::read },
+    Reader { name: "nanotron", recognises: nanotron::recognises, read: nanotron::read },
+    Reader { name: "NeMo", recognises: nemo::recognises, read: nemo::read },
+    Reader { name: "torchtitan", recognises: torchtitan::recognises, read: torchtitan::read },
+    Reader { name: "LLaMA-Factory", recognises: llama_factory::recognises, read: llama_factory::read },
+    Reader { name: "axolotl", recognises: axolotl::recognises, read: axolotl::read },
+    Reader { name: "torchtune", recognises: torchtune::recognises, read: torchtune::read },
+    Reader { name: "ms-swift", recognises: swift::recognises, read: swift::read },
+    Reader { name: "LitGPT", recognises: litgpt::recognises, read: litgpt::read },
+    Reader { name: "OpenRLHF", recognises: openrlhf::recognises, read: openrlhf::read },
+    Reader { name: "Kubeflow's trainer", recognises: kubeflow::recognises, read: kubeflow::read },
+    Reader { name: "neuronx-distributed", recognises: neuronx::recognises, read: neuronx::read },
+    Reader {
+        name: "Hugging Face Trainer, TRL",
+        recognises: hugging_face::recognises,
+        read: hugging_face::read,
+    },
+    Reader { name: "variables", recognises: variables::recognises, read: variables::read },
+    Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
+];
+
+/// The frameworks that are read, by name.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    READERS.iter().map(|reader| reader.name)
+}
+
+/// Trainings of one object that are read, at most. Of those fewer are judged: most differ in nothing that decides.
+const MOST_TRAININGS: usize = 64;
+
+/// One training among the launches.
+#[derive(Clone)]
+pub(crate) struct Training<'l> {
+    /// What starts it; none where nothing does that is read.
+    pub(crate) launch: Option<&'l Launch>,
+    /// Who reads it.
+    readers: Vec<&'static Reader>,
+    /// Whether a branch may start it, and what is started otherwise differs.
+    pub(crate) perhaps: bool,
+    /// Whether all that the other branches start is judged as well.
+    pub(crate) alternative: bool,
+}
+
+impl<'l> Training<'l> {
+    const NONE: Self = Self { launch: None, readers: Vec::new(), perhaps: false, alternative: false };
+
+    fn of(launch: &'l Launch, readers: Vec<&'static Reader>) -> Self {
+        Self { launch: Some(launch), readers, ..Self::NONE }
+    }
+
+    /// Whether another launch is the same, but for where it stands.
+    fn is(&self, other: &Launch) -> bool {
+        self.launch.is_some_and(|launch| {
+            launch.target == other.target
+                && launch.launchers == other.launchers
+                && launch.arguments == other.arguments
+                && launch.accelerators == other.accelerators
+                && launch.perhaps() == other.perhaps()
+                && launch.behind_gap == other.behind_gap
+                && launch.environment == other.environment
+                && launch.files == other.files
+        })
+    }
+}
+
+/// The trainings among the launches, and whether there are more than are judged.
+///
+/// Each launch that a reader recognises is one, and each that has a launcher. One that is surely started comes before
+/// one that a branch may start. Where only branches start any, and they differ, each is one of several. What trains
+/// nothing counts only where nothing else is there; so does a launcher in a branch whose program nobody recognises. A
+/// container that asks for no accelerators counts only where no other starts a training.
+pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
+    let readers =
+        |launch: &Launch| READERS.iter().filter(|reader| (reader.recognises)(launch)).collect::<Vec<_>>();
+    let (mut recognised, others): (Vec<_>, Vec<_>) = launches
+        .iter()
+        .map(|launch| Training::of(launch, readers(launch)))
+        .partition(|training| !training.readers.is_empty());
+    let aside = |training: &Training<'_>| training.launch.is_some_and(purpose::trains_nothing);
+    let perhaps = |training: &Training<'_>| training.launch.is_some_and(Launch::perhaps);
+    // What trains comes before what prepares it, and what is surely started before what a branch may start.
+    recognised.sort_by_key(|training| (aside(training), perhaps(training)));
+    // Of a program that nobody knows the launcher is believed, whatever is started beside it.
+    let launched = |launch: &Launch| !launch.launchers.is_empty();
+    if launches.iter().any(|launch| launched(launch) && !purpose::trains_nothing(launch)) {
+        recognised.retain(|training| !aside(training));
+    }
+    let mut recognised = recognised.into_iter();
+    let Some(first) = recognised.next() else {
+        let launched = launches.iter().find(|launch| launched(launch));
+        return (vec![launched.map_or(Training::NONE, |launch| Training::of(launch, Vec::new()))], false);
+    };
+    let unknown = others
+        .into_iter()
+        .filter(|training| training.launch.is_some_and(|launch| launched(launch) && !launch.perhaps()));
+    let mut all = vec![first];
+    for mut training in recognised.filter(|training| !aside(training)).chain(unknown) {
+        training.perhaps = perhaps(&training);
+        if !all.iter().any(|known| training.launch.is_some_and(|launch| known.is(launch))) {
+            all.push(training);
+        }
+    }
+    let asks = |training: &Training<'_>| {
+        training.launch.is_some_and(|l| l.accelerators > 0 || l.group.is_none() || l.reaches_others())
+    };
+    if all.iter().any(asks) {
+        all.retain(asks);
+    }
+    settle_branches(&mut all, launches);
+    let more = all.len() > MOST_TRAININGS;
+    all.truncate(MOST_TRAININGS);
+    (all, more)
+}
+
+/// Decides of trainings that only branches start whether one of them is sure: the only one, where no other branch
+/// starts anything.
+fn settle_branches(trainings: &mut [Training<'_>], launches: &[Launch]) {
+    let known: Vec<&Launch> = trainings.iter().filter_map(|training| training.launch).collect();
+    if !known.first().is_some_and(|first| first.perhaps()) {
+        return;
+    }
+    let is_elsewhere = |other: &Launch| {
+        let differs = |launch: &&Launch| {
+            launch.excludes(other) || (!other.launchers.is_empty() && !launch.is_beside(other))
+        };
+        other.perhaps() && known.iter().all(differs) && !trainings.iter().any(|training| training.is(other))
+    };
+    let elsewhere = launches.iter().any(is_elsewhere);
+    let several = known.len() > 1;
+    for training in trainings {
+        training.perhaps = (elsewhere || several) && training.launch.is_some_and(Launch::perhaps);
+        training.alternative = training.perhaps && !elsewhere;
+    }
+}
+
+/// What a training's launch says, among all launches and the requests of the pods that take part.
+pub(crate) fn read(
+    training: &Training<'_>,
+    launches: &[Launch],
+    requests: &[Request<'_>],
+    trees: &mut Trees,
+) -> Said {
+    let Some(launch) = training.launch else { return Said::default() };
+    let trees_of_all = std::mem::take(trees);
+    let mut said = Said { place: launch.place.clone(), trees: trees_of_all, ..Said::default() };
+    facts::read(launch, &mut said);
+    for reader in &training.readers {
+        (reader.read)(launch, &mut said);
+    }
+    said.hybrid_on_a_node();
+    let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
+    if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
+        facts::shrink(launch, requests, &mut said);
+    }
+    let doubts = facts::doubts(launch, requests, &said);
+    said.warnings.extend(doubts);
+    said.warnings.extend(facts::own_doubts(launch, requests));
+    complete::leave_open(&mut said);
+    if launch.reads_of_branches {
+        said.gap.get_or_insert(Gap::Branches);
+    }
+    stored_quantized(&mut said);
+    *trees = std::mem::take(&mut said.trees);
+    said
+}
+
+/// Why a training in a branch is not judged for certain.
+pub(crate) const WHICH_BRANCH: &str = "which of several branches is taken is not known";
+
+/// Endings and middles of names of models whose weights are stored in few bits, in lower case.
+const QUANTIZED: &[&str] = &[
+    "gptq", "awq", "gguf", "aqlm", "hqq", "4bit", "8bit", "int4", "int8", "w4a16", "w8a8", "-fp8", "nf4",
+    "bnb",
+];
+
+/// Leaves alone weights that are stored in few bits, where nothing says that they are trained so.
+fn stored_quantized(said: &mut Said) {
+    let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    let told = said.get("finetuning.method").is_some_and(|method| method == "QLoRA");
+    if !told && QUANTIZED.iter().any(|part| name.contains(part)) {
+        said.beyond = said.beyond.or(Some("its model's weights are stored in few bits"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    use crate::command;
+    use crate::kinds::PodGroup;
+    use crate::surroundings::Surroundings;
+
+    const LARGE: &str = "torchrun run_clm.py --do_train --model_name_or_path meta-llama/Llama-3.1-70B";
+    const SMALL: &str = "torchrun run_clm.py --do_train --model_name_or_path gpt2";
+
+    /// The trainings of a script: whether a branch may start each, and whether the others are judged as well.
+    fn branches(script: &str) -> Vec<(bool, bool)> {
+        let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
+        let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
+        let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;
+        trainings(&launches).0.iter().map(|training| (training.perhaps, training.alternative)).collect()
+    }
+
+    /// The model that a script's training is read to have, and why it is not covered.
+    fn of_script(script: &str) -> (String, Option<&'static str>) {
+        let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
+        let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
+        let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;
+        let (trainings, _) = trainings(&launches);
+        let said = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
+        let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        (name.to_owned(), said.beyond)
+    }
+
+    #[test]
+    fn of_branches_that_differ_none_is_taken_for_the_one() {
+        for script in [
+            format!("if [ -f /data/x ]; then {LARGE}; else {SMALL}; fi"),
+            format!("case $SIZE in large) {LARGE};; *) {SMALL};; esac"),
+            format!("[ -f /data/x ] && {LARGE}; [ -f /data/x ] || {SMALL}"),
+        ] {
+            assert_eq!(branches(&script), [(true, true), (true, true)], "{script}");
+        }
+    }
+
+    #[test]
+    fn a_training_is_not_sure_where_another_branch_starts_something_else() {
+        for (script, perhaps) in [
+            (format!("if [ -f /data/x ]; then {LARGE}; fi"), false),
+            (format!("if [ -f /data/x ]; then {LARGE}; else {LARGE}; fi"), false),
+            (format!("if [ -f /data/x ]; then python convert.py; {LARGE}; fi"), false),
+            (format!("if [ -f /data/x ]; then echo usage; exit 1; fi; {LARGE}"), false),
+            (format!("if [ -f /data/x ]; then {LARGE}; else /opt/other.sh; fi"), true),
+            (format!("case $A in a) {LARGE};; *) python -m serve;; esac"), true),
+            (format!("if [ -f /data/x ]; then exec /opt/other.sh; fi; {LARGE}"), true),
+            (format!("[ -f /data/x ] && exec torchrun own.py; {LARGE}"), true),
+            (format!("[ -f /data/x ] || {LARGE}; [ -f /data/x ] && torchrun own.py"), true),
+        ] {
+            assert_eq!(branches(&script), [(perhaps, false)], "{script}");
+        }
+    }
+
+    #[test]
+    fn what_is_surely_started_is_read_before_what_a_branch_may_start() {
+        for script in [
+            format!("[ -f /data/x ] && {LARGE}; {SMALL}"),
+            format!("if [ -n \"$DEBUG\" ]; then {LARGE}; fi\n{SMALL}"),
+            format!("python convert.py --x 1; {SMALL}"),
+            format!("{LARGE} --do_train --help; {SMALL}"),
+            format!("if [ $RANK = 0 ]; then {SMALL}; else {SMALL}; fi"),
+        ] {
+            assert_eq!(of_script(&script), ("gpt2".to_owned(), None), "{script}");
+        }
+        assert_eq!(of_script("python convert.py; torchrun own.py").1, None);
+        assert!(of_script(&format!("if [ -f /data/x ]; then {LARGE}; fi")).0.contains("70B"));
+    }
+
+    #[test]
+    fn weights_that_are_stored_in_few_bits_are_left_alone() {
+        let of = |model: &str, more: &str| {
+            of_script(&format!(
+                "python sft.py --per_device_train_batch_size 1 --output_dir o --model_name_or_path {model} {more}"
+            ))
+        };
+        assert!(of("unsloth/llama-3-70b-bnb-4bit", "--use_peft").1.is_some());
+        assert!(of("TheBloke/Llama-2-70B-GPTQ", "--use_peft").1.is_some());
+        assert_eq!(of("unsloth/llama-3-8b-bnb-4bit", "--use_peft --load_in_4bit").1, None);
+        assert_eq!(of("meta-llama/Llama-2-70b-hf", "--use_peft").1, None);
+    }
+
+    #[test]
+    fn optimizers_that_never_hold_all_gradients_are_left_alone() {
+        for more in
+            ["--optim galore_adamw_8bit_layerwise", "--optim lomo", "--use_badam true", "--use_apollo"]
+        {
+            assert!(of_script(&format!("{SMALL} {more}")).1.is_some(), "{more}");
+        }
+        for more in ["--optim adamw_torch", "--use_badam false"] {
+            assert_eq!(of_script(&format!("{SMALL} {more}")).1, None, "{more}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! NeMo: `megatron_gpt_pretraining.py` with Hydra's configuration and `key=value` words, and NeMo 2's
+//! `nemo llm pretrain --factory llama3_8b trainer.devices=8 …`.
+//!
+//! **Recognised** by the scripts' names, or by the program `nemo` with `llm`. Hydra's configuration is the file
+//! `--config-path`/`--config-name`.yaml, where it is known; what neither it nor a word gives stays open. NeMo 2's factory
+//! names the model and decides whatever is not said. Fine-tuning factories tune adapters unless they are told otherwise.
+//!
+//! Read from NVIDIA/NeMo 2.0: `examples/nlp/language_modeling`, `nemo/collections/llm/recipes`.
+
+use crate::command::{Launch, Target};
+use crate::frameworks::megatron_core;
+use crate::frameworks::reading::complete::Written;
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{Place, Settings};
+
+const SCRIPTS: &[&str] = &[
+    "megatron_gpt_pretraining.py",
+    "megatron_gpt_continue_training.py",
+    "megatron_gpt_finetuning.py",
+    "megatron_gpt_sft.py",
+    "megatron_gpt_peft_tuning.py",
+];
+const TUNING_SCRIPTS: &[&str] = &["megatron_gpt_finetuning.py", "megatron_gpt_peft_tuning.py"];
+
+/// Whether it is NeMo's launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    launch.runs_script(SCRIPTS) || is_command(launch)
+}
+
+/// Whether it is `nemo llm …`, whose last word says what is done.
+fn is_command(launch: &Launch) -> bool {
+    let Target::Program(program) = &launch.target else { return false };
+    let mut words = program.split(' ').chain(launch.arguments.words().iter().map(|word| word.text.as_str()));
+    words.next() == Some("nemo") && words.next() == Some("llm")
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
+    said.handed_on("framework", "Megatron", format!("{}: its command", said.place));
+    if is_command(launch) {
+        factory(launch, said);
+        megatron_core::recipe_may(said);
+    } else {
+        if let Some(path) = configuration(launch)
+            && let Some(file) = config::named(launch, &path, "--config-name", said)
+        {
+            settings.add(Place::File(file));
+            // The fused optimizers sum in the format of the computation, unless the file says otherwise.
+            said.may("gradientPrecision", "BF16");
+            if Written::default().may_hold_more(&launch.arguments) {
+                megatron_core::recipe_may(said);
+            }
+        } else {
+            megatron_core::recipe_may(said);
+        }
+        adapters(launch, &settings, said);
+    }
+    megatron_core::read(&settings, said);
+}
+
+/// The file that Hydra reads.
+fn configuration(launch: &Launch) -> Option<String> {
+    let name = launch.arguments.value("config-name")?;
+    let name = name.trim_end_matches(".yaml");
+    let folder = launch.arguments.value("config-path").unwrap_or(".");
+    Some(format!("{}/{name}.yaml", folder.trim_end_matches('/')))
+}
+
+fn factory(launch: &Launch, said: &mut Said) {
+    let Some(factory) = launch.arguments.value("factory") else { return };
+    // `llama3_8b(num_nodes=2)`
+    let name = factory.split('(').next().unwrap_or_default();
+    said.argument("model.name", name, "--factory");
+    let Target::Program(program) = &launch.target else { return };
+    let mut words = program.split(' ').chain(launch.arguments.words().iter().map(|word| word.text.as_str()));
+    if words.any(|word| word == "finetune") {
+        match launch.arguments.overridden("peft") {
+            Some("lora" | "dora") => said.argument("finetuning.method", "LoRA", "peft"),
+            Some("none" | "None" | "null") => {}
+            _ => said.may("finetuning.method", "LoRA"),
+        }
+    }
+}
+
+fn adapters(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
+    let scheme = settings.get(&["model.peft.peft_scheme"]);
+    if let Some(setting) = scheme {
+        match setting.text().as_deref() {
+            Some("lora") => setting.says(said, "finetuning.method", "LoRA"),
+            Some("qlora") => setting.says(said, "finetuning.method", "QLoRA"),
+            Some("none" | "null") => {}
+            _ => said.may("finetuning.method", "LoRA"),
+        }
+        if let Some(rank) = settings.get(&["model.peft.lora_tuning.adapter_dim"])
+            && let Some(number) = rank.number()
+        {
+            rank.says(said, "finetuning.rank", number);
+        }
+    } else if launch.runs_script(TUNING_SCRIPTS) {
+        said.may("finetuning.method", "LoRA");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frameworks::examples::{all_told, told};
+
+    #[test]
+    fn words_say_what_is_trained_and_how_it_is_divided() {
+        insta::assert_snapshot!(all_told(&[
+            "nemo llm pretrain --factory llama3_8b(num_nodes=2) trainer.devices=8 trainer.num_nodes=2 \
+             trainer.strategy.tensor_model_parallel_size=2 data.global_batch_size=512 data.micro_batch_size=1 -y",
+            "nemo llm finetune --factory llama3_70b peft=lora trainer.max_steps=100",
+            "python megatron_gpt_finetuning.py model.peft.peft_scheme=lora model.peft.lora_tuning.adapter_dim=16 \
+             model.restore_from_path=/models/a.nemo trainer.precision=bf16",
+        ]));
+    }
+
+    #[test]
+    fn hydras_configuration_says_the_rest() {
+        let words = "python -u megatron_gpt_pretraining.py --config-path=/config --config-name=config.yaml \
+                     model.micro_batch_size=2 trainer.num_nodes=4";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let text = "
+trainer: {devices: 8, num_nodes: 1, precision: bf16, max_steps: 1000}
+model:
+  micro_batch_size: 1
+  global_batch_size: 256
+  tensor_model_parallel_size: 4
+  pipeline_model_parallel_size: 2
+  virtual_pipeline_model_parallel_size: null
+  encoder_seq_length: 4096
+  num_layers: 32
+  hidden_size: 4096
+  ffn_hidden_size: 11008
+  num_attention_heads: 32
+  num_query_groups: 8
+  hidden_dropout: 0.0
+  attention_dropout: 0.0
+  activation: fast-swiglu
+  normalization: rmsnorm
+  position_embedding_type: rope
+  bias: false
+  share_embeddings_and_output_weights: false
+  sequence_parallel: true
+  activations_checkpoint_granularity: selective
+  optim: {name: distributed_fused_adam}
+";
+        insta::assert_snapshot!(told(Launch::of_words(&words).with_file("/config/config.yaml", text)));
+    }
+}

@@ -1,0 +1,60 @@
+//! AWS's scripts for Trainium (neuronx-distributed, optimum-neuron), told by flags that only they have.
+//!
+//! **Recognised** by `--use_zero_1` or `--kv_replicator` beside `--tensor_parallel_size`, or by
+//! `--use_neuron_fused_ops` and their like. What is plain is read and shown (neuronx-distributed 0.10,
+//! `examples/training/llama`); the memory that its compiler lays out is not estimated.
+
+use crate::command::Launch;
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::flags::{Flag, Takes, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+
+const FLAGS: &[Flag] = &[
+    flag(&["tensor_parallel_size"], "parallelism.tensor", Takes::Number),
+    flag(&["pipeline_parallel_size"], "parallelism.pipeline", Takes::Number),
+    flag(&["context_parallel_size"], "parallelism.context", Takes::Number),
+    flag(&["batch_size", "train_batch_size"], "batch.microBatchSize", Takes::Number),
+    flag(&["seq_len", "max_seq_length"], "batch.sequenceLength", Takes::Number),
+    flag(&["max_steps", "steps_this_run"], "dataset.steps", Takes::Number),
+    flag(&["use_zero_1"], "parallelism.sharding", Takes::Word("ZeRO1")),
+    flag(&["sequence_parallel_enabled"], "parallelism.sequence", Takes::Switch(true)),
+    flag(&["selective_checkpoint_enabled"], "recompute", Takes::Word("Selective")),
+];
+
+/// Whether it is such a script.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let has = |name: &str| launch.arguments.has(name);
+    has("tensor_parallel_size")
+        && ["use_zero_1", "kv_replicator", "use_meta_device_init"].iter().any(|name| has(name))
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    settings::read(FLAGS, &settings, said);
+    // A path to a configuration names no model.
+    if settings.text(&["model_path"]).is_some_and(|path| !config::is_config(&path)) {
+        settings::read_one(&settings, &["model_path"], "model.name", Takes::Text, said);
+    }
+    if let Some(setting) = settings.get(&["grad_accum_usteps", "gradient_accumulation_steps"]) {
+        said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
+    }
+    said.beyond = Some("what Trainium's compiler lays out is not estimated");
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::frameworks::examples::all_told;
+
+    #[test]
+    fn what_is_plain_is_shown() {
+        let told = all_told(&[
+            "torchrun run_llama.py --model_path=/w/config.json --tensor_parallel_size=32 --batch_size=1 --seq_len=8192 \
+             --grad_accum_usteps=16 --use_zero_1=1 --sequence_parallel_enabled=1 --selective_checkpoint_enabled=1 \
+             --kv_replicator=4 --max_steps=10000",
+            "torchrun train.py --tensor_parallel_size 2",
+        ]);
+        insta::assert_snapshot!(told);
+    }
+}

@@ -1,0 +1,234 @@
+//! Configuration files that a command names: YAML, JSON or TOML, read within the budgets of a document that people write.
+//!
+//! A file that cannot be read is named in a warning and believed by nobody; one that is not known (it is in the image, on
+//! a volume) leaves open whatever it may say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
+
+use crate::command::files::File;
+use crate::command::{Arguments, Launch, basename};
+use crate::frameworks::reading::said::Said;
+use crate::job::{Gap, Source};
+use crate::printable::printable;
+
+/// What is read of a file at most.
+const MAX_BYTES: usize = 128 << 10;
+/// And of all files of an object.
+const MAX_BYTES_OF_ALL: usize = 384 << 10;
+/// How many words are looked at for a configuration.
+const MAX_POSITION: usize = 64;
+const MAX_ALIASED: usize = 4_000;
+const MAX_DEPTH: usize = 32;
+const MAX_NODES: usize = 20_000;
+
+/// A configuration file.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where it stands: `ConfigMap training-config key config.yaml`.
+    pub(crate) source: Source,
+    /// What it says.
+    pub(crate) tree: Value,
+}
+
+impl Config {
+    /// The value at a path of keys: `zero_optimization.stage`. A key may have dots of its own. Nulls say nothing.
+    pub(crate) fn get(&self, path: &str) -> Option<&Value> {
+        at(self.tree.as_object()?, path).filter(|value| !value.is_null())
+    }
+
+    /// Puts the keys of groups beside the groups, for those who sort their settings as they like. The first one of a name
+    /// counts.
+    pub(crate) fn flatten(&mut self) {
+        const MAX_DEPTH: usize = 3;
+        let mut flat = Map::new();
+        if let Value::Object(keys) = &self.tree {
+            lift(keys, MAX_DEPTH, &mut flat);
+        }
+        self.tree = Value::Object(flat);
+    }
+}
+
+fn at<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    object.get(path).or_else(|| {
+        let (key, rest) = path.split_once('.')?;
+        at(object.get(key)?.as_object()?, rest)
+    })
+}
+
+fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) {
+    for (key, value) in keys.iter().filter(|(_, value)| !value.is_object()) {
+        flat.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    for group in keys.values().filter_map(Value::as_object).filter(|_| depth > 0) {
+        lift(group, depth - 1, flat);
+    }
+}
+
+/// The file that an argument names, or the JSON that stands in its place. None, with a warning, where it cannot be read.
+pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> Option<Config> {
+    let path = path.trim();
+    if path.starts_with('{') {
+        let source = Source::Argument { place: launch.place.clone(), option: by.to_owned() };
+        return parsed(&path.into(), &source, said);
+    }
+    let Some(file) = launch.files.meant(path) else {
+        let warning =
+            format!("{}: the file that {by} names is not known: what it says is not read", launch.place);
+        said.warn(printable(&warning, 120));
+        return None;
+    };
+    of(file, said)
+}
+
+/// The configuration that stands among arguments without a name: `axolotl train config.yaml`.
+pub(crate) fn positional(arguments: &Arguments) -> Option<&str> {
+    let words = arguments.words().iter().take(MAX_POSITION);
+    let mut before = "";
+    for word in words {
+        // What stands behind an option is its value.
+        let free = !before.starts_with('-') || before.contains('=');
+        if free && word.known && is_config(&word.text) {
+            return Some(&word.text);
+        }
+        before = &word.text;
+    }
+    None
+}
+
+/// Whether a path is a configuration's, by its ending.
+pub(crate) fn is_config(path: &str) -> bool {
+    let end = basename(path).rsplit_once('.').map(|(_, end)| end);
+    !path.starts_with('-') && !path.contains('=') && matches!(end, Some("yaml" | "yml" | "json"))
+}
+
+/// What a file says.
+pub(crate) fn of(file: &File, said: &mut Said) -> Option<Config> {
+    parsed(&file.text, &file.source, said)
+}
+
+fn parsed(text: &Arc<str>, source: &Source, said: &mut Said) -> Option<Config> {
+    match said.trees.of(text) {
+        Ok(tree) => Some(Config { source: source.clone(), tree }),
+        Err(problem) => {
+            said.gap.get_or_insert(Gap::Configuration);
+            said.warn(printable(&format!("{source} is not read: {problem}"), 120));
+            None
+        }
+    }
+}
+
+/// The documents of one object's trainings, each read once, and no more bytes of them than these.
+#[derive(Clone, Debug)]
+pub(crate) struct Trees {
+    known: BTreeMap<Arc<str>, Result<Value, &'static str>>,
+    room: usize,
+}
+
+impl Default for Trees {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), room: MAX_BYTES_OF_ALL }
+    }
+}
+
+impl Trees {
+    fn of(&mut self, text: &Arc<str>) -> Result<Value, &'static str> {
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        let is_too_much = text.len() > self.room;
+        let read = if is_too_much { Err(ALL_TOO_LARGE) } else { tree(text) };
+        self.room = self.room.saturating_sub(text.len());
+        self.known.insert(text.clone(), read.clone());
+        read
+    }
+}
+
+/// Why a document is not read. None of it tells anything of what the document holds.
+const TOO_LARGE: &str = "it is too large";
+const ALL_TOO_LARGE: &str = "all files are too large together";
+const NO_KEYS: &str = "it has no keys";
+const NO_DOCUMENT: &str = "it is neither YAML, JSON nor TOML that can be read";
+
+/// Whether a warning says of a ConfigMap among these that a key of it is not read, and why.
+pub(crate) fn is_about_a_file(warning: &str, config_maps: &[String]) -> bool {
+    let of = |name: &String| {
+        warning.strip_prefix("ConfigMap ")?.strip_prefix(name.as_str())?.strip_prefix(" key ")
+    };
+    let told = config_maps.iter().find_map(of).and_then(|rest| rest.split_once(" is not read: "));
+    told.is_some_and(|(_, why)| [TOO_LARGE, ALL_TOO_LARGE, NO_KEYS, NO_DOCUMENT].contains(&why))
+}
+
+/// A document as a tree of keys; the problem names nothing of what it holds.
+fn tree(text: &str) -> Result<Value, &'static str> {
+    if text.len() > MAX_BYTES {
+        return Err(TOO_LARGE);
+    }
+    let tree = if text.trim_start().starts_with('{') {
+        serde_json::from_str(text).or_else(|_| yaml(text))
+    } else {
+        yaml(text)
+    };
+    // Much of TOML is YAML of another meaning, or none at all.
+    let tree =
+        if tree.as_ref().is_ok_and(Value::is_object) { tree? } else { toml::from_str(text).or(tree)? };
+    if tree.is_object() { Ok(tree) } else { Err(NO_KEYS) }
+}
+
+fn yaml(text: &str) -> Result<Value, &'static str> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        merge_keys: MergeKeyPolicy::Merge,
+        strict_booleans: false,
+        with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES, max_documents: 1 },
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|_| NO_DOCUMENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<Config>, Vec<String>) {
+        let mut said = Said::default();
+        let launch = Launch::of_words(&["python", "a.py"]).with_file("/etc/config/a.yaml", text);
+        (named(&launch, "config/a.yaml", "--config", &mut said), said.warnings)
+    }
+
+    #[test]
+    fn keys_are_found_in_yaml_and_json_alike() {
+        for text in ["a:\n  b: 2\nc.d: x\n", r#"{"a": {"b": 2}, "c.d": "x"}"#] {
+            let config = read(text).0.unwrap();
+            assert_eq!(config.get("a.b"), Some(&2.into()), "{text}");
+            assert_eq!(config.get("c.d"), Some(&"x".into()), "{text}");
+            assert_eq!(config.get("a.b.c"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_warning_without_its_text() {
+        let bomb = format!("a: &a [1, 1, 1, 1]\nb: [{}]\n", vec!["*a"; 5_000].join(", "));
+        for text in ["[1, 2]", "a: [", "\u{1b}[2J: &x *x", &bomb, &"x".repeat(MAX_BYTES + 1)] {
+            let (config, warnings) = read(text);
+            assert!(config.is_none(), "{text:.40}");
+            assert_eq!(warnings.len(), 1, "{text:.40}");
+            assert!(warnings[0].starts_with("ConfigMap training-config is not read: "), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_known_is_said() {
+        let mut said = Said { place: "container a".into(), ..Said::default() };
+        let launch = Launch::of_words(&["python", "a.py"]);
+        assert!(named(&launch, "ds.json", "--deepspeed", &mut said).is_none());
+        assert_eq!(
+            said.warnings,
+            [": the file that --deepspeed names is not known: what it says is not read"]
+        );
+    }
+}

@@ -1,0 +1,388 @@
+//! What launchers say of nodes and processes, and where that does not go with what the pods ask for.
+//!
+//! Of a launcher that another one starts (`mpirun … torchrun …`) nothing is said. Numbers are believed where they are written out; a range
+//! (`--nnodes=1:4`), `gpu` and `auto` say nothing. [`doubts`] are only about what surely does not fit together, and they
+//! are warnings: a job that starts too few processes runs, if not as meant.
+//!
+//! Fewer processes than accelerators matter to the estimate in one case: FSDP and ZeRO share the states among the
+//! processes that there are. Where the one launch of the pods says both, that states are sharded and how many processes
+//! there are (two or more: a single process may spread a model over all accelerators that it sees), those count and not
+//! the accelerators. The job needs more memory then than one that uses all of them; it is what it will need. Where a
+//! degree of parallelism is given, or any doubt remains, the accelerators count, for which the job needs least.
+
+use crate::command::{Arguments, Launch, Launcher};
+use crate::hardware::Vendor;
+use crate::hardware::resources::ResourceKind;
+use crate::kinds::requests::Request;
+
+use crate::frameworks::reading::said::Said;
+
+/// How a launcher says how many processes and nodes there are.
+struct Facts {
+    /// Its name.
+    launcher: &'static str,
+    /// Options that give the nodes.
+    nodes: &'static [&'static str],
+    /// Variables that do, where no option does.
+    nodes_variable: Option<&'static str>,
+    /// Options that give the processes on each node.
+    per_node: &'static [&'static str],
+    /// Variables that do, where no option does.
+    per_node_variable: Option<&'static str>,
+    /// Options that give the processes on all nodes together.
+    all: &'static [&'static str],
+    /// Options that give the node's own number.
+    rank: &'static [&'static str],
+}
+
+const NONE: Facts = Facts {
+    launcher: "",
+    nodes: &[],
+    nodes_variable: None,
+    per_node: &[],
+    per_node_variable: None,
+    all: &[],
+    rank: &[],
+};
+const TORCHRUN: Facts = Facts {
+    launcher: "torchrun",
+    nodes: &["--nnodes"],
+    nodes_variable: Some("PET_NNODES"),
+    per_node: &["--nproc-per-node"],
+    per_node_variable: Some("PET_NPROC_PER_NODE"),
+    all: &[],
+    rank: &["--node-rank"],
+};
+
+/// Every launcher that says something. Sources: as of the options themselves, in `command/launchers.rs`.
+static FACTS: &[Facts] = &[
+    TORCHRUN,
+    Facts { launcher: "dlrover-run", ..TORCHRUN },
+    Facts { launcher: "tune run", ..TORCHRUN },
+    Facts {
+        launcher: "accelerate launch",
+        nodes: &["--num-machines"],
+        all: &["--num-processes"],
+        rank: &["--machine-rank"],
+        ..NONE
+    },
+    Facts {
+        launcher: "deepspeed",
+        nodes: &["--num-nodes"],
+        per_node: &["--num-gpus", "--num-accelerators"],
+        rank: &["--node-rank"],
+        ..NONE
+    },
+    Facts {
+        launcher: "composer",
+        per_node: &["--nproc", "-n"],
+        all: &["--world-size"],
+        rank: &["--node-rank"],
+        ..NONE
+    },
+    Facts { launcher: "colossalai run", nodes: &["--num-nodes"], per_node: &["--nproc-per-node"], ..NONE },
+    Facts { launcher: "gaudi_spawn.py", all: &["--world-size"], ..NONE },
+    Facts { launcher: "horovodrun", all: &["--num-proc", "-np"], ..NONE },
+    Facts {
+        launcher: "mpirun",
+        per_node: &["-N", "--npernode", "-ppn", "-perhost"],
+        all: &["-np", "-n", "-c"],
+        ..NONE
+    },
+    Facts {
+        launcher: "srun",
+        nodes: &["--nodes", "-N"],
+        per_node: &["--ntasks-per-node"],
+        all: &["--ntasks", "-n"],
+        ..NONE
+    },
+];
+
+/// The option among these that is given, and its value.
+fn given<'l>(arguments: &'l Arguments, options: &[&'static str]) -> Option<(&'static str, &'l str)> {
+    options.iter().find_map(|option| Some((*option, arguments.value(option)?)))
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.trim().trim_matches('"').parse().ok().filter(|number| *number > 0)
+}
+
+fn innermost(launch: &Launch) -> Option<(&'static Facts, &Launcher)> {
+    let (launcher, outer) = launch.launchers.split_last()?;
+    let facts = |launcher: &Launcher| FACTS.iter().find(|facts| facts.launcher == launcher.name);
+    // What others start several times over is so many times what it says.
+    Some((facts(launcher).filter(|_| outer.iter().all(|outer| facts(outer).is_none()))?, launcher))
+}
+
+/// The nodes that a launch's launcher counts on, where it says how many.
+pub(crate) fn nodes(launch: &Launch) -> Option<u64> {
+    let mut said = Said::default();
+    read(launch, &mut said);
+    said.nodes
+}
+
+/// What the launch's launcher is told of the number of nodes, nothing where that is not known; none where it is told of
+/// no number.
+pub(crate) fn told_nodes(launch: &Launch) -> Option<&str> {
+    let (facts, launcher) = innermost(launch)?;
+    if let Some(option) = facts.nodes.iter().find(|option| launcher.arguments.has(option)) {
+        return Some(launcher.arguments.value(option).unwrap_or_default());
+    }
+    let variable = facts.nodes_variable?;
+    let given = launch.environment.iter().find(|(name, _)| *name == variable)?;
+    Some(given.1.unwrap_or_default())
+}
+
+/// Whether the launch's launcher is told of several nodes; none where it is told of no number.
+pub(crate) fn several_nodes(launch: &Launch) -> Option<bool> {
+    told_nodes(launch).map(|told| !matches!(told.trim(), "1" | "1:1"))
+}
+
+/// Reads what the launch's launcher says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let Some((facts, launcher)) = innermost(launch) else { return };
+    let count = |options: &[&'static str], variable: Option<&str>| match given(&launcher.arguments, options) {
+        Some((_, value)) => number(value),
+        None if options.iter().any(|option| launcher.arguments.has(option)) => None,
+        None => variable.and_then(|variable| number(launch.environment.get(variable)?)),
+    };
+    said.nodes = count(facts.nodes, facts.nodes_variable);
+    said.processes_per_node = count(facts.per_node, facts.per_node_variable);
+    said.processes = count(facts.all, None);
+    if said.processes.is_none() {
+        said.processes =
+            said.nodes.zip(said.processes_per_node).and_then(|(nodes, each)| nodes.checked_mul(each));
+    }
+    if said.processes_per_node.is_none() && said.nodes == Some(1) {
+        said.processes_per_node = said.processes;
+    }
+}
+
+/// Takes the processes for what shards, where they are surely fewer than the accelerators.
+pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], said: &mut Said) {
+    let (Some(processes), Some(all)) = (said.processes, accelerators(requests)) else { return };
+    let shards = said.offers.iter().any(|offered| {
+        let sharding = offered.value.as_str();
+        offered.field == "parallelism.sharding"
+            && matches!(sharding, Some("FSDP" | "HSDP" | "ZeRO2" | "ZeRO3"))
+    });
+    let degrees = ["tensor", "pipeline", "context", "data", "expert"];
+    let is_divided = degrees.iter().any(|degree| said.knows(&format!("parallelism.{degree}")));
+    let is_plain =
+        requests.iter().all(is_plain) && requests.iter().any(|r| launch.group.as_deref() == Some(r.path));
+    let pods = pods(requests);
+    let is_divided = is_divided || said.nodes.is_some_and(|nodes| pods != Some(nodes));
+    if !shards || is_divided || !is_plain || processes < 2 || processes >= all || all % processes != 0 {
+        return;
+    }
+    let option = innermost(launch).and_then(|(facts, launcher)| {
+        given(&launcher.arguments, facts.all).or_else(|| given(&launcher.arguments, facts.per_node))
+    });
+    if let Some((option, _)) = option {
+        said.argument("parallelism.data", processes, option);
+    }
+}
+
+/// What does not go with what the pods ask for, a line each.
+pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> Vec<String> {
+    let Some((facts, launcher)) = innermost(launch) else { return Vec::new() };
+    let mut doubts = Vec::new();
+    let plain = requests.iter().all(is_plain);
+    let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
+    let name = |options: &[&'static str]| given(&launcher.arguments, options).map(|(option, _)| option);
+    // Where the launcher runs in the pods that have the accelerators, it starts a pod's processes.
+    if let Some(request) = of_group.filter(|_| plain) {
+        let (each, per_pod) = (said.processes_per_node, request.per_pod);
+        let source = name(facts.per_node).or(name(facts.all)).unwrap_or(facts.launcher);
+        match each {
+            Some(each) if each > per_pod => doubts.push(format!(
+                "{source} starts {each} processes in each pod, which asks for {}",
+                counted(per_pod)
+            )),
+            Some(each) if each < per_pod => doubts.push(format!(
+                "{} of each pod's {per_pod} accelerators stay idle: {source} starts {}",
+                per_pod - each,
+                if each == 1 { "1 process".to_owned() } else { format!("{each} processes") }
+            )),
+            _ => {}
+        }
+    }
+    if let (Some(pods), Some(_), Some(nodes), Some(option)) =
+        (pods(requests), of_group, said.nodes, name(facts.nodes))
+        && pods != nodes
+        // One pod of several is an object of its own.
+        && pods > 1
+    {
+        doubts.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
+    }
+    let judged = !doubts.is_empty();
+    if let (Some(processes), Some(all), Some(option)) =
+        (said.processes, accelerators(requests), name(facts.all))
+    {
+        if plain && !judged && processes < all {
+            doubts.push(format!(
+                "{} of {all} accelerators stay idle: {option} is {processes}",
+                all - processes
+            ));
+        } else if plain && !judged && processes > all {
+            doubts.push(format!("{option} is {processes}, but the pods ask for {}", counted(all)));
+        }
+    }
+    let rank = given(&launcher.arguments, facts.rank)
+        .and_then(|(option, value)| Some((option, value.parse::<u64>().ok()?)));
+    if let (Some((option, rank)), Some(pods)) =
+        (rank, of_group.and_then(|request| request.pods).filter(|pods| *pods > 1))
+    {
+        doubts.push(format!("{option} is {rank} in each of {pods} pods, which need a number of their own"));
+    }
+    doubts
+}
+
+/// What a program of Lightning's is told of nodes and devices (`trainer.num_nodes=2`), and does not go with the pods.
+pub(crate) fn own_doubts(launch: &Launch, requests: &[Request<'_>]) -> Vec<String> {
+    let told = |name: &str| launch.arguments.overridden(name).and_then(number);
+    let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
+    let Some(request) = of_group.filter(|_| requests.iter().all(is_plain)) else { return Vec::new() };
+    let mut doubts = Vec::new();
+    if let Some((nodes, pods)) = told("trainer.num_nodes").zip(pods(requests))
+        && nodes != pods
+    {
+        doubts.push(format!("trainer.num_nodes is {nodes}, but {pods} pods ask for accelerators"));
+    }
+    if let Some(devices) = told("trainer.devices").filter(|devices| *devices != request.per_pod) {
+        doubts.push(format!(
+            "trainer.devices is {devices}, but each pod asks for {}",
+            counted(request.per_pod)
+        ));
+    }
+    doubts
+}
+
+/// Whether a process has one unit of the resource: of chips whose cores are devices it has another number.
+fn is_plain(request: &Request<'_>) -> bool {
+    let one_device = !matches!(request.what.vendor, Vendor::AWS | Vendor::Google | Vendor::Intel);
+    one_device && matches!(request.what.kind, ResourceKind::Whole | ResourceKind::Partition(_))
+}
+
+/// All pods that ask for accelerators, where their number is known.
+fn pods(requests: &[Request<'_>]) -> Option<u64> {
+    requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?))
+}
+
+/// All accelerators, where the number of pods is known.
+fn accelerators(requests: &[Request<'_>]) -> Option<u64> {
+    let counts = requests.iter().map(|request| request.per_pod.checked_mul(request.pods?));
+    counts
+        .collect::<Option<Vec<u64>>>()
+        .map(|counts| counts.into_iter().fold(0, u64::saturating_add))
+        .filter(|all| *all > 0)
+}
+
+fn counted(accelerators: u64) -> String {
+    format!("{accelerators} accelerator{}", if accelerators == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::command::launches;
+    use crate::hardware::Catalogue;
+    use crate::kinds::{PodGroup, requests};
+    use crate::surroundings::{Documents, Surroundings};
+
+    /// What is said of groups of pods, each of so many with so many accelerators and a command.
+    fn said(groups: &[(u64, u64, &str)], resource: &str, sharding: Option<&str>) -> Said {
+        let templates: Vec<Value> = groups
+            .iter()
+            .map(|(_, count, script)| {
+                json!({"spec": {"containers": [{
+                    "name": "a", "command": ["sh", "-c", script], "resources": {"limits": {resource: count}},
+                }]}})
+            })
+            .collect();
+        let groups: Vec<PodGroup<'_>> = groups
+            .iter()
+            .zip(&templates)
+            .enumerate()
+            .map(|(at, ((pods, ..), template))| PodGroup {
+                role: "",
+                template,
+                path: format!("g{at}"),
+                replicas: Some(*pods),
+            })
+            .collect();
+        let catalogue = Catalogue::builtin();
+        let requests = requests::requests(&groups, &Documents::default(), "", catalogue);
+        let launches = launches(&groups, None, &requests, &Surroundings::default(), "").launches;
+        let launch = launches.iter().find(|launch| !launch.launchers.is_empty()).unwrap();
+        let mut said = Said::default();
+        read(launch, &mut said);
+        if let Some(sharding) = sharding {
+            said.argument("parallelism.sharding", sharding, "--fsdp");
+        }
+        shrink(launch, &requests, &mut said);
+        said.warnings = doubts(launch, &requests, &said);
+        said.warnings.extend(own_doubts(launch, &requests));
+        said
+    }
+
+    #[test]
+    fn what_does_not_go_with_what_the_pods_ask_for_is_said_in_a_line() {
+        let gpu = "nvidia.com/gpu";
+        let mut all: Vec<String> = Vec::new();
+        for groups in [
+            &[(2, 8, "torchrun --nnodes=2 --nproc_per_node=8 --node_rank=$RANK a.py")][..],
+            &[(2, 8, "torchrun --nnodes=1:2 --nproc_per_node=gpu a.py")],
+            &[(8, 1, "torchrun --nnodes=2 --nproc_per_node=4 a.py")],
+            &[(2, 8, "torchrun --nnodes 2 --nproc-per-node 1 --node_rank=0 a.py")],
+            &[(1, 8, "accelerate launch --num_processes=\"2\" --num_machines=$WORLD_SIZE a.py")],
+            &[(4, 8, "accelerate launch --num_processes 32 --num_machines 4 --machine_rank=0 a.py")],
+            &[(1, 8, "accelerate launch --num_machines 1 --num_processes 16 a.py")],
+            &[(1, 8, "deepspeed --num_gpus 4 a.py"), (1, 8, "deepspeed --num_gpus 4 a.py")],
+            &[
+                (1, 8, "torchrun --node_rank=0 --nproc_per_node 8 a.py"),
+                (3, 8, "torchrun --node_rank=$N a.py"),
+            ],
+            &[(1, 0, "mpirun -np 8 python a.py"), (2, 8, "sshd")],
+            &[(2, 8, "mpirun -np 16 numactl -m 0 torchrun --nproc_per_node=1 a.py")],
+            &[(2, 8, "PET_NNODES=3 torchrun a.py")],
+            &[(8, 1, "torchrun a.py ++trainer.num_nodes=2 ++trainer.devices=4")],
+            &[(2, 8, "torchrun a.py trainer.num_nodes=2 trainer.devices=8")],
+            &[(2, 8, "torchrun a.py trainer.num_nodes=$N trainer.devices=-1")],
+        ] {
+            let said = said(groups, gpu, None);
+            let facts = (said.nodes, said.processes_per_node, said.processes);
+            assert!(said.warnings.iter().all(|line| line.chars().count() <= 120), "{:?}", said.warnings);
+            all.push(format!("{groups:?}\n  {facts:?}\n  {}\n", said.warnings.join("\n  ")));
+        }
+        insta::assert_snapshot!(all.concat());
+    }
+
+    #[test]
+    fn chips_whose_cores_are_devices_have_more_processes_than_chips() {
+        let said = said(&[(1, 16, "torchrun --nproc_per_node=32 a.py")], "aws.amazon.com/neuron", None);
+        assert_eq!((said.processes_per_node, said.warnings.len()), (Some(32), 0));
+    }
+
+    #[test]
+    fn fewer_processes_count_only_where_states_are_surely_shared_among_them() {
+        let data = |groups: &[(u64, u64, &str)], sharding| {
+            let said = said(groups, "nvidia.com/gpu", sharding);
+            said.offers
+                .iter()
+                .find(|offered| offered.field == "parallelism.data")
+                .map(|o| o.value.to_string())
+        };
+        let two = "accelerate launch --num_processes=2 a.py";
+        assert_eq!(data(&[(1, 8, two)], Some("HSDP")).as_deref(), Some("2"));
+        assert_eq!(data(&[(1, 8, two)], None), None);
+        assert_eq!(data(&[(1, 2, two)], Some("FSDP")), None);
+        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=1 a.py")], Some("FSDP")), None);
+        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=$N a.py")], Some("FSDP")), None);
+        assert_eq!(data(&[(8, 1, "torchrun --nnodes 2 --nproc_per_node 1 a.py")], Some("FSDP")), None);
+        let half = "torchrun --nnodes 2 --nproc_per_node 4 a.py";
+        assert_eq!(data(&[(2, 8, half)], Some("FSDP")).as_deref(), Some("8"));
+    }
+}

@@ -1,0 +1,174 @@
+//! Whether the processes that a launch starts meet those of other pods.
+//!
+//! A launcher that is told of no other node starts processes of one node: in each pod a training of its own. Only a
+//! number of nodes, or a place to meet, makes one training of several pods. Some kinds give these to every pod; the
+//! caller knows them.
+//!
+//! | given by | where |
+//! | --- | --- |
+//! | an argument | `--nnodes`, `--num_machines`, `--num_nodes`; `--rdzv_endpoint`, `--master_addr` of another host |
+//! | the environment | `PET_NNODES`, `PET_RDZV_ENDPOINT`; `MASTER_ADDR` with `WORLD_SIZE` |
+//! | the launcher itself | `mpirun`, `srun` and their like; a hostfile |
+//!
+//! One node is no rendezvous, and neither is this host. Where a script or a wrapper that is not read may set variables,
+//! they may meet.
+
+use crate::command::{Arguments, Launch};
+use crate::frameworks::reading::{facts, settings};
+
+/// Whether processes of several pods meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rendezvous {
+    /// They do.
+    Given,
+    /// They may: something that would say so is not known.
+    Perhaps,
+    /// They surely do not.
+    None,
+}
+
+/// The nodes that a launch counts on, where these may be several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum World {
+    /// So many, at most.
+    Nodes(u64),
+    /// How many is not known.
+    Unknown,
+}
+
+impl World {
+    /// What a launch is told; none where it is told of no other node.
+    pub(crate) fn of(launch: &Launch) -> Option<Self> {
+        let given =
+            facts::told_nodes(launch).or_else(|| program_nodes(launch)).or_else(|| file_nodes(launch));
+        if let Some(given) = given {
+            // Of a range (`--nnodes=1:4`) the most.
+            let most = given.rsplit(':').next().and_then(|most| most.trim().parse::<u64>().ok());
+            return most.map_or(Some(Self::Unknown), |most| (most > 1).then_some(Self::Nodes(most)));
+        }
+        let processes = launch.environment.get("WORLD_SIZE");
+        let is_elsewhere = (by_environment(launch) && processes != Some("1"))
+            || launch.launchers.last().is_some_and(|launcher| meets_elsewhere(&launcher.arguments));
+        is_elsewhere.then_some(Self::Unknown)
+    }
+}
+
+/// Options of launchers that give a place to meet.
+const PLACES: &[&str] = &["--rdzv-endpoint", "--master-addr", "--main-process-ip"];
+/// A program's own options that give the number of nodes.
+const NODES: &[&str] = &["--num-nodes", "--nnodes", "--num-machines", "--trainer.num-nodes"];
+/// The same as `key=value`.
+const NODES_OVERRIDDEN: &[&str] = &["trainer.num_nodes", "num_nodes"];
+/// Variables, each of which is enough by itself.
+const VARIABLES: &[&str] = &["PET_RDZV_ENDPOINT", "PET_MASTER_ADDR"];
+
+impl Rendezvous {
+    /// What a launch is told.
+    pub(crate) fn of(launch: &Launch) -> Self {
+        if launch.reaches_others() || by_program(launch) || by_environment(launch) {
+            return Self::Given;
+        }
+        let told = facts::several_nodes(launch);
+        if let Some(several) = told {
+            return if several { Self::Given } else { Self::None };
+        }
+        // A program that nothing launches finds the others by its own ways, or is one process.
+        let Some(launcher) = launch.launchers.last() else { return Self::Given };
+        if meets_elsewhere(&launcher.arguments) {
+            return Self::Given;
+        }
+        let is_known = launcher.arguments.words().iter().all(|word| word.known);
+        let may_be_given = !is_known
+            || launch.environment.may_have_more()
+            || launch.launchers.len() > 1
+            // Its list of hosts lies where an image or a volume may have it.
+            || launcher.name == "deepspeed"
+            || configured(launch, &launcher.arguments);
+        if may_be_given { Self::Perhaps } else { Self::None }
+    }
+}
+
+/// The program itself is told of nodes.
+fn by_program(launch: &Launch) -> bool {
+    program_nodes(launch).is_some_and(|value| value != "1")
+}
+
+/// What the program is told of the number of nodes, nothing where that is not known. Of several that say it, one that
+/// says more than one node.
+fn program_nodes(launch: &Launch) -> Option<&str> {
+    let options = NODES.iter().filter(|option| launch.arguments.has(option));
+    let given = options.map(|option| launch.arguments.value(option).unwrap_or_default());
+    let overridden = NODES_OVERRIDDEN.iter().filter_map(|key| launch.arguments.overridden(key));
+    given.chain(overridden).max_by_key(|value| *value != "1")
+}
+
+/// What a configuration file of accelerate's says of the number of machines.
+fn file_nodes(launch: &Launch) -> Option<&str> {
+    let path = launch.launchers.last()?.arguments.value("--config_file")?;
+    let mut lines = launch.files.meant(path)?.text.lines();
+    lines.find_map(|line| line.trim().strip_prefix("num_machines:"))
+}
+
+/// A launcher is told to meet others on another host.
+fn meets_elsewhere(arguments: &Arguments) -> bool {
+    PLACES.iter().any(|option| arguments.value(option).is_some_and(is_elsewhere))
+}
+
+fn by_environment(launch: &Launch) -> bool {
+    let environment = &launch.environment;
+    let has = |wanted: &str| environment.iter().any(|(name, _)| name == wanted);
+    let meets = |name: &str| has(name) && environment.get(name).is_none_or(is_elsewhere);
+    VARIABLES.iter().any(|name| meets(name)) || (meets("MASTER_ADDR") && has("WORLD_SIZE"))
+}
+
+/// Whether a place is on another host than this one, as far as that is known.
+fn is_elsewhere(place: &str) -> bool {
+    !["localhost", "127.0.0.1", "0.0.0.0", "[::1]"].iter().any(|host| place.starts_with(host))
+}
+
+/// A configuration file of accelerate's may give the number of machines.
+fn configured(launch: &Launch, arguments: &Arguments) -> bool {
+    let Some(path) = arguments.value("--config_file") else { return arguments.has("--config_file") };
+    let Some(file) = launch.files.meant(path) else { return true };
+    file.text.lines().any(|line| {
+        let number = line.trim().strip_prefix("num_machines:").map(str::trim);
+        number.is_some_and(|number| settings::word(number) != 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_meets_others_only_where_it_is_told_of_them() {
+        for (command, variables, expected) in [
+            ("torchrun --nproc_per_node 8 a.py", &[][..], Rendezvous::None),
+            ("torchrun --standalone a.py", &[], Rendezvous::None),
+            ("torchrun --nnodes=1 a.py", &[], Rendezvous::None),
+            ("torchrun --nnodes=1:1 a.py", &[], Rendezvous::None),
+            ("torchrun --nnodes 2 a.py", &[], Rendezvous::Given),
+            ("torchrun --nnodes=1:4 a.py", &[], Rendezvous::Given),
+            ("torchrun --rdzv-endpoint=localhost:0 a.py", &[], Rendezvous::None),
+            ("torchrun --rdzv_endpoint=head:29500 a.py", &[], Rendezvous::Given),
+            ("torchrun a.py", &[("PET_NNODES", "4")], Rendezvous::Given),
+            ("torchrun a.py", &[("PET_NNODES", "1")], Rendezvous::None),
+            ("torchrun a.py", &[("MASTER_ADDR", "head"), ("WORLD_SIZE", "16")], Rendezvous::Given),
+            ("torchrun a.py", &[("MASTER_ADDR", "head")], Rendezvous::None),
+            ("accelerate launch --num_processes 8 a.py", &[], Rendezvous::None),
+            ("accelerate launch --num_machines 2 a.py", &[], Rendezvous::Given),
+            ("accelerate launch --config_file /image/a.yaml a.py", &[], Rendezvous::Perhaps),
+            ("deepspeed a.py", &[], Rendezvous::Perhaps),
+            ("deepspeed --hostfile=/etc/hosts a.py", &[], Rendezvous::Given),
+            ("deepspeed --num_nodes 1 a.py", &[], Rendezvous::None),
+            ("mpirun -np 8 python a.py", &[], Rendezvous::Given),
+            ("python a.py", &[], Rendezvous::Given),
+            ("torchrun a.py trainer.num_nodes=4", &[], Rendezvous::Given),
+            ("torchrun a.py --num_nodes 1", &[], Rendezvous::None),
+        ] {
+            let words: Vec<&str> = command.split(' ').collect();
+            let launch = Launch::of_words(&words).with_environment(variables);
+            assert_eq!(Rendezvous::of(&launch), expected, "{command} {variables:?}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What a program is told under its own names, wherever that stands: options, `key=value` words, configuration files,
+//! variables of the environment.
+//!
+//! The first place that has a name counts, as it does for the program: a configuration that an option overrides is no
+//! contradiction. A value that nobody knows (a variable of a Secret) is found and says nothing: what the program does
+//! then is not what it does where nothing is given.
+
+use serde_json::Value;
+
+use crate::command::{Arguments, Environment};
+use crate::frameworks::reading::config::Config;
+use crate::frameworks::reading::flags::{Flag, Takes};
+use crate::frameworks::reading::said::Said;
+use crate::job::Source;
+
+/// Where settings stand.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    /// `--name value`.
+    Options(&'a Arguments),
+    /// `name=value`.
+    Words(&'a Arguments),
+    /// A key of a file.
+    File(Config),
+    /// A variable, under the same name in capitals, or as it is.
+    Environment(&'a Environment),
+}
+
+/// All settings of a program, the strongest place first.
+#[derive(Debug, Default)]
+pub(crate) struct Settings<'a> {
+    places: Vec<Place<'a>>,
+}
+
+/// What stands somewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Setting {
+    /// Its value: null where it is not known, true where an option stands alone.
+    pub(crate) value: Value,
+    origin: Origin,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Origin {
+    Argument(String),
+    File { source: Source, key: String },
+    Environment(String),
+}
+
+impl<'a> Settings<'a> {
+    /// Settings of these places.
+    pub(crate) fn of(places: Vec<Place<'a>>) -> Self {
+        Self { places }
+    }
+
+    /// Adds a place that is weaker than all before.
+    pub(crate) fn add(&mut self, place: Place<'a>) {
+        self.places.push(place);
+    }
+
+    /// The setting of the first of these names, in the strongest place that has any.
+    pub(crate) fn get(&self, names: &[&str]) -> Option<Setting> {
+        self.places.iter().find_map(|place| names.iter().find_map(|name| place.get(name)))
+    }
+
+    /// Whether any place has a setting of these names.
+    pub(crate) fn has(&self, names: &[&str]) -> bool {
+        self.get(names).is_some()
+    }
+
+    /// A setting's text.
+    pub(crate) fn text(&self, names: &[&str]) -> Option<String> {
+        self.get(names).and_then(|setting| setting.text())
+    }
+
+    /// Whether a setting is on; none where it is not there, or is no such thing.
+    pub(crate) fn on(&self, names: &[&str]) -> Option<bool> {
+        self.get(names).and_then(|setting| setting.truth())
+    }
+}
+
+impl Place<'_> {
+    fn get(&self, name: &str) -> Option<Setting> {
+        match self {
+            Self::Options(arguments) => {
+                let behind = arguments.behind(name)?;
+                // `key=value` is a word of its own, but for the first, which may be a value.
+                let own = behind.iter().skip(1).position(|word| word.is_some_and(|word| word.contains('=')));
+                let value = match behind.get(..own.map_or(behind.len(), |at| at + 1)).unwrap_or_default() {
+                    [] => Value::Bool(true),
+                    [one] => one.map_or(Value::Null, Value::from),
+                    several => several
+                        .iter()
+                        .copied()
+                        .collect::<Option<Vec<&str>>>()
+                        .map_or(Value::Null, Value::from),
+                };
+                Some(Setting { value, origin: Origin::Argument(format!("--{name}")) })
+            }
+            Self::Words(arguments) => arguments
+                .overridden(name)
+                .map(|text| Setting { value: text.into(), origin: Origin::Argument(name.to_owned()) }),
+            Self::File(config) => config.get(name).map(|value| Setting {
+                value: value.clone(),
+                origin: Origin::File { source: config.source.clone(), key: name.to_owned() },
+            }),
+            Self::Environment(environment) => {
+                let capitals = name.to_uppercase();
+                [capitals.as_str(), name].iter().find_map(|variable| {
+                    let value = environment.get(variable)?;
+                    Some(Setting { value: value.into(), origin: Origin::Environment((*variable).to_owned()) })
+                })
+            }
+        }
+    }
+}
+
+impl Setting {
+    /// Its value as a text; none for a group of keys, for several values and where it is not known.
+    pub(crate) fn text(&self) -> Option<String> {
+        match &self.value {
+            Value::String(text) => Some(text.trim().trim_matches(['"', '\'']).to_owned()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Its value as a whole number.
+    pub(crate) fn number(&self) -> Option<u64> {
+        Takes::Number.read(&self.text()?)?.as_u64()
+    }
+
+    /// Whether it is on.
+    pub(crate) fn truth(&self) -> Option<bool> {
+        let text = self.text()?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" | "t" | "y" => Some(true),
+            "false" | "no" | "off" | "0" | "f" | "n" | "none" | "null" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Says a field's value on this setting's behalf.
+    pub(crate) fn says(&self, said: &mut Said, field: &str, value: impl Into<Value>) {
+        match &self.origin {
+            Origin::Argument(name) => said.argument(field, value, name),
+            Origin::File { source, key } => said.file(field, value, source, key),
+            Origin::Environment(name) => said.environment(field, value, name),
+        }
+    }
+
+    /// Who says so, for provenance.
+    pub(crate) fn source(&self, said: &Said) -> Source {
+        let place = said.place.clone();
+        match &self.origin {
+            Origin::Argument(name) => Source::Argument { place, option: name.clone() },
+            Origin::File { source, key } => source.key(key),
+            Origin::Environment(name) => Source::Environment { place, name: name.clone() },
+        }
+    }
+
+    /// Its value as a flag of this kind takes it; none where it says nothing.
+    fn taken(&self, takes: Takes) -> Option<Value> {
+        match takes {
+            Takes::Word(word) => self.truth()?.then(|| word.into()),
+            Takes::Switch(value) => self.truth().map(|on| (on == value).into()),
+            Takes::List if self.value.is_array() => {
+                let words = self.value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+                Takes::List.read(&words.join(" "))
+            }
+            _ => takes.read(&self.text()?),
+        }
+    }
+}
+
+/// Says what every flag of a table says that is set somewhere.
+pub(crate) fn read(table: &[Flag], settings: &Settings<'_>, said: &mut Said) {
+    for flag in table {
+        read_one(settings, flag.names, flag.field, flag.takes, said);
+    }
+}
+
+/// Says what the setting of these names says. One that is there and not understood leaves the field open.
+pub(crate) fn read_one(
+    settings: &Settings<'_>,
+    names: &[&str],
+    field: &'static str,
+    takes: Takes,
+    said: &mut Said,
+) {
+    let Some(setting) = settings.get(names) else { return };
+    match setting.taken(takes) {
+        Some(value) => setting.says(said, field, value),
+        None => said.unread(field),
+    }
+}
+
+/// What a framework does where nothing is said: `defaults` by field, with the version they were read from.
+pub(crate) fn assume(defaults: &[(&str, &str)], source: &str, said: &mut Said) {
+    for (field, value) in defaults {
+        said.assume(field, word(value), source);
+    }
+}
+
+/// A table's value: a number, a truth, or a word.
+pub(crate) fn word(value: &str) -> Value {
+    match value.parse::<u64>() {
+        Ok(number) => number.into(),
+        Err(_) if ["true", "false"].contains(&value) => (value == "true").into(),
+        Err(_) => value.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Word;
+    use crate::frameworks::reading::flags::flag;
+
+    const TABLE: &[Flag] = &[
+        flag(&["layers", "num_layers"], "model.layers", Takes::Number),
+        flag(&["bf16"], "precision", Takes::Word("BF16")),
+        flag(&["compile"], "compile", Takes::Switch(true)),
+        flag(&["targets"], "finetuning.targets", Takes::List),
+    ];
+
+    fn said(words: &[&str], file: &str) -> Said {
+        let known = |text: &&str| Word { text: (*text).to_owned(), known: !text.contains('$') };
+        let arguments = Arguments::of(words.iter().map(known).collect());
+        let tree = serde_json::from_str(file).unwrap();
+        let config = Config { source: "file".into(), tree };
+        let settings = Settings::of(vec![Place::Options(&arguments), Place::File(config)]);
+        let mut said = Said { place: "container a".to_owned(), ..Said::default() };
+        read(TABLE, &settings, &mut said);
+        assume(&[("model.layers", "12"), ("compile", "true")], "default", &mut said);
+        said
+    }
+
+    fn offers(said: &Said) -> Vec<(&str, String, String)> {
+        said.offers.iter().map(|o| (o.field.as_str(), o.value.to_string(), o.source.to_string())).collect()
+    }
+
+    #[test]
+    fn the_first_place_counts_and_the_rest_is_no_contradiction() {
+        let said = said(
+            &["--num-layers", "4_0", "--bf16", "--targets", "q", "v", "x=1"],
+            r#"{"num_layers": 80, "compile": false, "targets": "k"}"#,
+        );
+        assert_eq!(
+            offers(&said),
+            [
+                ("model.layers", "40".to_owned(), "container a: --num_layers"),
+                ("precision", "\"BF16\"".to_owned(), "container a: --bf16"),
+                ("compile", "false".to_owned(), "file: compile"),
+                ("finetuning.targets", "[\"q\",\"v\"]".to_owned(), "container a: --targets"),
+                ("model.layers", "12".to_owned(), "default"),
+                ("compile", "true".to_owned(), "default"),
+            ]
+            .map(|(field, value, source)| (field, value, source.to_owned()))
+        );
+    }
+
+    #[test]
+    fn no_default_holds_for_what_is_set_and_not_understood() {
+        let said = said(&["--layers=$LAYERS", "--bf16", "False"], r#"{"compile": "perhaps"}"#);
+        assert_eq!(offers(&said), []);
+    }
+}

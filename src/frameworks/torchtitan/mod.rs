@@ -1,0 +1,364 @@
+//! torchtitan: `torchrun -m torchtitan.train --job.config_file x.toml --training.local_batch_size 4`, and `run_train.sh`
+//! with the same file in `CONFIG_FILE`.
+//!
+//! **Recognised** by the module, by `run_train.sh` with `CONFIG_FILE`, or by options that only it has. Options beat the
+//! file. Names of the versions before 0.1 are read as well, and tell the version: `training.batch_size`,
+//! `experimental.pipeline_parallel_degree`.
+//!
+//! | what | how |
+//! | --- | --- |
+//! | sharding | FSDP over `data_parallel_shard_degree`, -1 being all that is left; HSDP beside `data_parallel_replicate_degree`; replicas alone are DDP |
+//! | a rank's batch | `local_batch_size`, in a pipeline cut into microbatches of `pipeline_parallel_microbatch_size` |
+//! | formats | fp32 shards, computed in `mixed_precision_param` |
+//!
+//! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. A file of the image's own
+//! (`train_configs/…`) is not known: its name may be a model's, and the rest stays open.
+
+use crate::command::{Launch, Target, basename};
+use crate::frameworks::reading::complete::Written;
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};
+use crate::frameworks::reading::flags::{Flag, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::model::known;
+
+const SOURCE: &str = "torchtitan 0.2 default";
+
+/// Options of which one tells it.
+const TELLING: &[&str] = &[
+    "job.config_file",
+    "model.flavor",
+    "training.local_batch_size",
+    "parallelism.data_parallel_shard_degree",
+];
+
+const TABLE: &[Flag] = &[
+    flag(&["training.seq_len"], "batch.sequenceLength", Number),
+    flag(&["training.global_batch_size"], "batch.globalBatchSize", Number),
+    flag(&["training.steps"], "dataset.steps", Number),
+    flag(
+        &["parallelism.tensor_parallel_degree", "training.tensor_parallel_degree"],
+        "parallelism.tensor",
+        Number,
+    ),
+    flag(
+        &["parallelism.pipeline_parallel_degree", "experimental.pipeline_parallel_degree"],
+        "parallelism.pipeline",
+        Number,
+    ),
+    flag(
+        &["parallelism.context_parallel_degree", "experimental.context_parallel_degree"],
+        "parallelism.context",
+        Number,
+    ),
+    flag(&["parallelism.expert_parallel_degree"], "parallelism.expert", Number),
+    flag(&["parallelism.expert_tensor_parallel_degree"], "parallelism.expertTensor", Number),
+    flag(
+        &["parallelism.pipeline_parallel_schedule", "experimental.pipeline_parallel_schedule"],
+        "parallelism.schedule",
+        OneOf(&[
+            ("1F1B", "OneForwardOneBackward"),
+            ("Interleaved1F1B", "Interleaved"),
+            ("GPipe", "GPipe"),
+            ("InterleavedZeroBubble", "ZeroBubble"),
+            ("ZBVZeroBubble", "ZeroBubble"),
+            ("DualPipeV", "DualPipe"),
+        ]),
+    ),
+    flag(
+        &["activation_checkpoint.mode"],
+        "recompute",
+        OneOf(&[("none", "None"), ("selective", "Selective"), ("full", "Full")]),
+    ),
+    flag(&["compile.enable", "training.compile"], "compile", Switch(true)),
+    flag(&["training.enable_cpu_offload"], "offload.parameters", Switch(true)),
+    flag(
+        &["training.mixed_precision_param"],
+        "precision",
+        OneOf(&[("bfloat16", "BF16"), ("float16", "FP16"), ("float32", "FP32")]),
+    ),
+    flag(
+        &["training.mixed_precision_reduce"],
+        "gradientReductionPrecision",
+        OneOf(&[("bfloat16", "BF16"), ("float32", "FP32")]),
+    ),
+    flag(&["training.dtype"], "parameterPrecision", OneOf(&[("bfloat16", "BF16"), ("float32", "FP32")])),
+    flag(&["optimizer.name"], "optimizer", OneOf(&[("AdamW", "AdamW"), ("Adam", "AdamW"), ("Muon", "Muon")])),
+    flag(
+        &["optimizer.implementation"],
+        "optimizerImplementation",
+        OneOf(&[("fused", "Fused"), ("foreach", "Foreach"), ("for-loop", "ForLoop")]),
+    ),
+];
+
+/// What it does where nothing is said.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("batch.sequenceLength", "2048"),
+    ("dataset.steps", "10000"),
+    ("parallelism.tensor", "1"),
+    ("parallelism.pipeline", "1"),
+    ("parallelism.context", "1"),
+    ("parallelism.expert", "1"),
+    ("parallelism.sequence", "true"),
+    ("recompute", "Selective"),
+    ("compile", "false"),
+    ("precision", "BF16"),
+    ("optimizer", "AdamW"),
+    ("optimizerImplementation", "Fused"),
+];
+
+/// Names and flavors, with the model of ours.
+const MODELS: &[(&str, &str, &str)] = &[
+    ("llama3", "8B", "llama-3-8b"),
+    ("llama3", "70B", "llama-3-70b"),
+    ("llama3", "405B", "llama-3.1-405b"),
+    ("llama2", "7B", "llama-2-7b"),
+    ("llama2", "13B", "llama-2-13b"),
+    ("llama2", "70B", "llama-2-70b"),
+    ("deepseek_v3", "16B", "deepseek-v2-lite"),
+    ("deepseek_v3", "236B", "deepseek-v2"),
+    ("deepseek_v3", "671B", "deepseek-v3"),
+    ("llama4", "17bx16e", "llama-4-scout-17b-16e"),
+    ("llama4", "17bx128e", "llama-4-maverick-17b-128e"),
+];
+
+/// Whether it is torchtitan's launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let script = match &launch.target {
+        Target::Script(path) | Target::Program(path) => basename(path),
+        Target::Module(_) | Target::Unknown => "",
+    };
+    launch.runs_module("torchtitan.train")
+        || script == "run_train.sh" && launch.environment.get("CONFIG_FILE").is_some()
+        || TELLING.iter().any(|option| launch.arguments.has(option))
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    said.handed_on("framework", "Torchtitan", format!("{}: its options", said.place));
+    let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    let path = launch.arguments.value("job.config_file").map(|path| (path, "--job.config_file"));
+    let path = path.or_else(|| Some((launch.environment.get("CONFIG_FILE")?, "env CONFIG_FILE")));
+    let known = match path {
+        Some((path, by)) => {
+            let file = config::named(launch, path, by, said);
+            let known = file.is_some();
+            match file {
+                Some(file) => settings.add(Place::File(file)),
+                None => name_of_file(path, by, said),
+            }
+            known
+        }
+        // A file whose path nobody knows; a recipe of Python.
+        None => {
+            !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
+                && launch.environment.get("CONFIG").is_none()
+        }
+    };
+    let known = known && !Written::default().may_hold_more(&launch.arguments);
+    settings::read(TABLE, &settings, said);
+    model(&settings, said);
+    sharding(&settings, known, said);
+    batch(&settings, known, said);
+    recomputed(&settings, said);
+    version(&settings, said);
+    if known {
+        settings::assume(DEFAULTS, SOURCE, said);
+    } else {
+        for (field, leanest) in [("recompute", "Full"), ("precision", "BF16")] {
+            said.may(field, leanest);
+        }
+        for field in ["parallelism.tensor", "parallelism.pipeline", "parallelism.context"] {
+            said.may(field, 8);
+        }
+        said.may("offload.parameters", true);
+        said.may("compile", true);
+    }
+}
+
+/// Files of torchtitan's own are called after what they train: `llama3_8b.toml`.
+fn name_of_file(path: &str, by: &str, said: &mut Said) {
+    let name = basename(path).trim_end_matches(".toml");
+    if known::find(name).is_some() {
+        said.handed_on("model.name", name, format!("{}: {by}", said.place));
+    }
+}
+
+fn model(settings: &Settings<'_>, said: &mut Said) {
+    let name = settings.text(&["model.name"]).unwrap_or_else(|| "llama3".to_owned());
+    let Some(flavor) = settings.get(&["model.flavor"]) else { return };
+    let Some(text) = flavor.text() else { return };
+    if name.starts_with("flux") {
+        said.beyond = said.beyond.or(Some("a diffusion model"));
+    } else if let Some((.., known)) = MODELS.iter().find(|(model, kind, _)| *model == name && *kind == text) {
+        flavor.says(said, "model.name", *known);
+    } else if text.starts_with("debugmodel") {
+        for (field, value) in
+            [("layers", 6), ("hiddenSize", 256), ("attentionHeads", 16), ("vocabSize", 2048)]
+        {
+            flavor.says(said, &format!("model.{field}"), value);
+        }
+    } else {
+        flavor.says(said, "model.name", format!("{name}-{text}"));
+    }
+}
+
+/// A degree; -1, what is left, is none.
+fn degree(settings: &Settings<'_>, names: &[&str]) -> Option<u64> {
+    settings.get(names)?.number().filter(|degree| *degree > 0)
+}
+
+fn sharding(settings: &Settings<'_>, known: bool, said: &mut Said) {
+    const FIELD: &str = "parallelism.sharding";
+    let shard = ["parallelism.data_parallel_shard_degree", "training.data_parallel_shard_degree"];
+    let replicate = ["parallelism.data_parallel_replicate_degree", "training.data_parallel_replicate_degree"];
+    let context = ["parallelism.context_parallel_degree", "experimental.context_parallel_degree"];
+    let (shards, replicas) = (degree(settings, &shard), degree(settings, &replicate).unwrap_or(1));
+    match (settings.get(&shard), settings.get(&replicate)) {
+        (Some(setting), _) if shards == Some(1) => setting.says(said, FIELD, "None"),
+        (_, Some(setting)) if replicas > 1 => {
+            setting.says(said, FIELD, "HSDP");
+            if let (Some(shards), Some(setting)) = (shards, settings.get(&shard)) {
+                let context = degree(settings, &context).unwrap_or(1);
+                setting.says(said, "parallelism.shardingDegree", shards.saturating_mul(context));
+            }
+        }
+        (Some(setting), _) => setting.says(said, FIELD, "FSDP"),
+        (None, _) if known => said.assume(FIELD, "FSDP", SOURCE),
+        (None, _) => {}
+    }
+    if let Some(setting) = settings.get(&["parallelism.fsdp_reshard_after_forward"]) {
+        match setting.text().as_deref() {
+            Some("always") => setting.says(said, "parallelism.reshardAfterForward", true),
+            Some("never") => setting.says(said, "parallelism.reshardAfterForward", false),
+            _ => {}
+        }
+    }
+}
+
+/// A rank's batch is a microbatch, unless a pipeline cuts it.
+fn batch(settings: &Settings<'_>, known: bool, said: &mut Said) {
+    const FIELD: &str = "batch.microBatchSize";
+    let local = settings.get(&["training.local_batch_size", "training.batch_size"]);
+    let size = match &local {
+        Some(setting) => setting.number(),
+        None => known.then_some(8),
+    };
+    let pipelined =
+        degree(settings, &["parallelism.pipeline_parallel_degree", "experimental.pipeline_parallel_degree"])
+            .is_some_and(|degree| degree > 1);
+    let Some(size) = size else { return };
+    let source = local.as_ref().map_or_else(|| SOURCE.into(), |setting| setting.source(said));
+    if !pipelined {
+        match &local {
+            Some(setting) => setting.says(said, FIELD, size),
+            None => said.assume(FIELD, size, SOURCE),
+        }
+        said.accumulation = Some((1, source));
+        return;
+    }
+    // Before 0.1, the batch was cut by the number of stages instead.
+    if settings.has(&["training.batch_size", "experimental.pipeline_parallel_degree"]) {
+        return;
+    }
+    let cut = settings.get(&["parallelism.pipeline_parallel_microbatch_size"]);
+    let micro = cut.as_ref().and_then(settings::Setting::number).unwrap_or(1).max(1);
+    match &cut {
+        Some(setting) => setting.says(said, FIELD, micro),
+        None => said.assume(FIELD, micro, SOURCE),
+    }
+    said.accumulation = Some(((size / micro).max(1), source));
+}
+
+/// Selective recomputation takes every n-th layer, or chosen operations.
+fn recomputed(settings: &Settings<'_>, said: &mut Said) {
+    if let Some(setting) = settings.get(&["activation_checkpoint.selective_ac_option"])
+        && let Some(text) = setting.text()
+    {
+        let module = if text == "op" { "op" } else { "layer" };
+        setting.says(said, "recomputeModules", vec![module]);
+    }
+    let converted = settings.get(&["model.converters"]);
+    if let Some(setting) = converted
+        && setting.value.to_string().contains("float8")
+    {
+        setting.says(said, "precision", "FP8");
+    }
+}
+
+fn version(settings: &Settings<'_>, said: &mut Said) {
+    let new = ["training.local_batch_size", "compile.enable", "parallelism.tensor_parallel_degree"];
+    let old =
+        ["training.batch_size", "training.tensor_parallel_degree", "experimental.pipeline_parallel_degree"];
+    if settings.has(&new) {
+        said.assume("frameworkVersion", "0.1", "torchtitan has these names since 0.1");
+    } else if settings.has(&old) {
+        said.assume("frameworkVersion", "0.0", "torchtitan had these names before 0.1");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::frameworks::examples::{all_told, told};
+
+    const FILE: &str = r#"
+[job]
+dump_folder = "./outputs"
+
+[model]
+name = "llama3"
+flavor = "70B"
+converters = ["float8"]
+
+[training]
+local_batch_size = 8
+seq_len = 8192
+steps = 1000
+
+[parallelism]
+data_parallel_shard_degree = -1
+tensor_parallel_degree = 8
+pipeline_parallel_degree = 1
+
+[activation_checkpoint]
+mode = "selective"
+selective_ac_option = "op"
+
+[compile]
+enable = true
+"#;
+
+    #[test]
+    fn a_file_says_most_and_options_beat_it() {
+        let mut all = String::new();
+        let command = "torchrun --nproc_per_node=8 -m torchtitan.train --job.config_file ./llama3_70b.toml \
+                       --training.local_batch_size 4 --parallelism.pipeline_parallel_degree 4";
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let _ = writeln!(
+            all,
+            "{command}\n{}",
+            told(Launch::of_words(&words).with_file("/etc/llama3_70b.toml", FILE))
+        );
+        let launch =
+            Launch::of_words(&["./run_train.sh"]).with_environment(&[("CONFIG_FILE", "/etc/a.toml")]);
+        let _ = writeln!(all, "env CONFIG_FILE\n{}", told(launch.with_file("/etc/a.toml", FILE)));
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn options_alone_say_the_rest_by_default() {
+        insta::assert_snapshot!(all_told(&[
+            "torchrun -m torchtitan.train --model.name qwen3 --model.flavor 32B \
+             --parallelism.data_parallel_replicate_degree 2 --parallelism.data_parallel_shard_degree 16 \
+             --activation_checkpoint.mode full",
+            "torchrun train.py --job.config_file ./train_configs/llama3_8b.toml --training.batch_size 2 \
+             --experimental.pipeline_parallel_degree 2",
+            "torchrun train.py --training.local_batch_size -1 --model.flavor debugmodel \
+             --parallelism.data_parallel_shard_degree 1 --training.seq_len",
+        ]));
+    }
+}

@@ -1,0 +1,138 @@
+//! Images that are told what to fine-tune by variables of their environment alone, without a command:
+//! `MODEL_NAME=google/gemma-2b LORA_R=8 TRAIN_BATCH_SIZE=1 MAX_SEQ_LENGTH=512`.
+//!
+//! **Recognised** where there is no command, a variable names a model, and two more have names that only fine-tuning has. The
+//! names are conventions, no documentation: what is not said stays open, adapters and their quantization included, and
+//! what would run out only without them is not denied. A rank beside a scale (`LORA_R`, `LORA_ALPHA`), or a switch that is
+//! on (`USE_LORA`), means LoRA; its base model may be quantized still. One process may split the model over its
+//! accelerators.
+
+use crate::command::{Launch, Target};
+use crate::frameworks::deepspeed;
+use crate::frameworks::reading::flags::{Flag, Takes, flag};
+use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::settings::{self, Place, Settings};
+
+const MODEL: &[&str] = &[
+    "MODEL_NAME",
+    "MODEL_ID",
+    "MODEL_NAME_OR_PATH",
+    "BASE_MODEL",
+    "BASE_MODEL_ID",
+    "HF_MODEL",
+    "HF_MODEL_ID",
+];
+
+const VARIABLES: &[Flag] = &[
+    flag(
+        &["PER_DEVICE_TRAIN_BATCH_SIZE", "TRAIN_BATCH_SIZE", "MICRO_BATCH_SIZE"],
+        "batch.microBatchSize",
+        Takes::Number,
+    ),
+    flag(&["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH"], "batch.sequenceLength", Takes::Number),
+    flag(RANK, "finetuning.rank", Takes::Number),
+    flag(&["LORA_TARGET_MODULES"], "finetuning.targets", Takes::List),
+    flag(&["LORA_DROPOUT"], "finetuning.dropout", Takes::Percent),
+    flag(&["NUM_TRAIN_EPOCHS", "NUM_EPOCHS"], "dataset.epochs", Takes::Number),
+    flag(&["MAX_STEPS"], "dataset.steps", Takes::Number),
+    flag(&["BF16"], "precision", Takes::Word("BF16")),
+    flag(&["FP16"], "precision", Takes::Word("FP16")),
+];
+
+const RANK: &[&str] = &["LORA_R", "LORA_RANK"];
+const SCALE: &[&str] = &["LORA_ALPHA"];
+const SWITCH: &[&str] = &["USE_LORA", "USE_PEFT", "ENABLE_LORA"];
+const QUANTIZED: &[&str] = &["LOAD_IN_4BIT", "USE_4BIT", "USE_QLORA"];
+
+/// Names that nothing but fine-tuning has, two of which must stand there.
+const TELLING: &[&str] = &[
+    "LORA_R",
+    "LORA_RANK",
+    "LORA_ALPHA",
+    "LORA_DROPOUT",
+    "TRAIN_BATCH_SIZE",
+    "PER_DEVICE_TRAIN_BATCH_SIZE",
+    "GRADIENT_ACCUMULATION_STEPS",
+    "NUM_TRAIN_EPOCHS",
+    "LEARNING_RATE",
+    "WARMUP_RATIO",
+];
+
+/// Whether variables tell an image what to train.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let no_command = match &launch.target {
+        Target::Unknown => launch.arguments.words().is_empty(),
+        Target::Program(name) => name.is_empty(),
+        _ => false,
+    };
+    let has = |name: &&&str| launch.environment.get(name).is_some();
+    no_command && MODEL.iter().any(|name| has(&name)) && TELLING.iter().filter(has).count() >= 2
+}
+
+/// What they say.
+pub(crate) fn read(launch: &Launch, said: &mut Said) {
+    let settings = Settings::of(vec![Place::Environment(&launch.environment)]);
+    said.assume("framework", "HuggingFace", "variables of fine-tuning images");
+    settings::read_one(&settings, MODEL, "model.name", Takes::Text, said);
+    settings::read(VARIABLES, &settings, said);
+    if let Some(setting) = settings.get(&["GRADIENT_ACCUMULATION_STEPS"]) {
+        said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
+    }
+    method(&settings, said);
+    said.may("finetuning.method", "QLoRA");
+    deepspeed::unknown(said);
+}
+
+/// LoRA, or QLoRA, where the variables say so together; a switch that is off says nothing of what is trained instead.
+fn method(settings: &Settings<'_>, said: &mut Said) {
+    if let Some(setting) = settings.get(QUANTIZED).filter(|setting| setting.truth() == Some(true)) {
+        setting.says(said, "finetuning.method", "QLoRA");
+        return;
+    }
+    let switch = settings.get(SWITCH).map(|setting| (setting.truth(), setting));
+    let rank = settings.get(RANK).filter(|setting| setting.number().is_some_and(|rank| rank > 0));
+    let by = match switch {
+        Some((Some(true), setting)) => Some(setting),
+        Some(_) => None,
+        None => rank.filter(|_| settings.has(SCALE)),
+    };
+    if let Some(by) = by {
+        let source = by.source(said);
+        said.assume("finetuning.method", "LoRA", source);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::frameworks::examples::told;
+
+    #[test]
+    fn variables_are_believed_only_where_together_they_cannot_be_mistaken() {
+        let mut all = String::new();
+        for variables in [
+            &[
+                ("MODEL_NAME", "google/gemma-2b"),
+                ("LORA_R", "8"),
+                ("LORA_ALPHA", "16"),
+                ("TRAIN_BATCH_SIZE", "1"),
+                ("GRADIENT_ACCUMULATION_STEPS", "2"),
+                ("MAX_SEQ_LENGTH", "512"),
+            ][..],
+            &[("MODEL_ID", "x/y"), ("MAX_LENGTH", "4096"), ("LEARNING_RATE", "1e-4")][..],
+            &[("LORA_R", "8"), ("TRAIN_BATCH_SIZE", "1")][..],
+            &[("MODEL_ID", "x/y"), ("LORA_R", "8"), ("LORA_ALPHA", "16"), ("USE_LORA", "false")][..],
+            &[("MODEL_ID", "x/y"), ("LORA_R", "8"), ("LORA_ALPHA", "16"), ("LOAD_IN_4BIT", "true")][..],
+            &[("MODEL_ID", "x/y"), ("LORA_R", "8"), ("LEARNING_RATE", "1e-4")][..],
+        ] {
+            let launch = Launch::default().with_environment(variables);
+            let _ = writeln!(all, "{variables:?}\n{}", told(launch));
+        }
+        let served = Launch::of_words(&["vllm", "serve"]);
+        let served = served.with_environment(&[("MODEL_NAME", "x/y"), ("LORA_R", "8"), ("LORA_ALPHA", "16")]);
+        let _ = writeln!(all, "with a command\n{}", told(served));
+        insta::assert_snapshot!(all);
+    }
+}

@@ -1,0 +1,23 @@
+//! A value that was used, and a value that could not be read.
+
+use serde::Serialize;
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Input {
+    /// The spec's field path: `model.layers`.
+    pub field: String,
+    /// The value as text, at most 64 characters.
+    pub value: String,
+    /// Where it came from: `annotation weighbridge.dev/layers`, `model llama-2-70b`, `assumed`.
+    pub source: String,
+}
+
+/// A value that could not be read. Complete in itself: says what was wrong, where, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InputError {
+    /// Where in the object: `metadata.annotations[weighbridge.dev/tensor-parallel]`.
+    pub field: String,
+    /// One line naming key, value and grammar.
+    pub message: String,
+}

@@ -1,0 +1,418 @@
+//! Where each value came from.
+//!
+//! Every source offers what it says of the spec's fields, the stronger sources first: an annotation of the workload, one
+//! of a pod template, the `training` block, what the pods ask for, a known model's dimensions. The first to say
+//! something of a field is believed, and who says something else later is named in a warning: two sources that disagree
+//! are a mistake of one of them.
+//!
+//! Values are kept as the JSON of the spec, by field path (`parallelism.tensor`), so that all sources speak one
+//! language and a [`TrainingJob`] is made of them once.
+//!
+//! Of each value it is kept whether it was born in another object. Where that may not be shown, [`Hidden`] names the
+//! object and the field in the value's place.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::job::{Input, Source, TrainingJob};
+use crate::units::Count;
+
+/// Fields that people read short: `70B`, `2T`.
+const COUNTS: &[&str] = &["model.parameters", "model.activeParameters", "dataset.tokens"];
+/// The largest global batch that the spec takes.
+const MAX_GLOBAL_BATCH: u64 = 2_147_483_647;
+/// The longest value that is shown.
+const LONGEST_VALUE: usize = 64;
+
+/// A value, and who says so.
+#[derive(Clone, Debug, PartialEq)]
+struct Sourced {
+    value: Value,
+    source: Source,
+    /// Whether it was born in another object than the request's.
+    elsewhere: bool,
+}
+
+impl Sourced {
+    fn new(value: Value, source: Source) -> Self {
+        let elsewhere = source.is_elsewhere();
+        Self { value, source, elsewhere }
+    }
+}
+
+/// What two sources say of one field.
+#[derive(Clone, Debug)]
+struct Disagreement {
+    field: String,
+    believed: Sourced,
+    other: Sourced,
+}
+
+/// What all sources together say.
+#[derive(Clone, Debug, Default)]
+pub struct Provenance {
+    /// What is believed of each field.
+    fields: BTreeMap<String, Sourced>,
+    /// What is said of a field beside what is believed.
+    disagreements: Vec<Disagreement>,
+}
+
+/// How the values of other objects are named where they may not be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    /// The objects that the request refers to, as it names them itself: `ConfigMap train key model`.
+    pub(crate) objects: Vec<String>,
+    /// The ConfigMaps that the request names, there or not.
+    pub(crate) config_maps: Vec<String>,
+    /// All objects that the request names, there or not: `ConfigMap train`.
+    pub(crate) named: Vec<String>,
+}
+
+impl Hidden {
+    /// The objects in a few words.
+    pub(crate) fn named(&self) -> String {
+        match self.objects.as_slice() {
+            [] => "another object".to_owned(),
+            [one] => one.clone(),
+            [one, other] => format!("{one} or {other}"),
+            [one, others @ ..] => format!("{one} or {} others", others.len()),
+        }
+    }
+
+    /// A source of another object, by what the request itself names.
+    pub(crate) fn source(&self, source: &Source) -> String {
+        let names_it = |name: &str| self.config_maps.iter().any(|known| known == name);
+        if source.is_of_the_cluster() || source.config_map().is_some_and(names_it) {
+            source.to_string()
+        } else {
+            self.named()
+        }
+    }
+}
+
+impl Provenance {
+    /// Takes what a source says of a field, unless a stronger one has spoken; notes where they disagree.
+    pub(crate) fn offer(&mut self, field: &str, value: Value, source: impl Into<Source>) {
+        match self.fields.get(field) {
+            None => {
+                self.fields.insert(field.to_owned(), Sourced::new(value, source.into()));
+            }
+            Some(believed) if believed.value == value => {}
+            Some(believed) => {
+                let (believed, other) = (believed.clone(), Sourced::new(value, source.into()));
+                self.disagreements.push(Disagreement { field: field.to_owned(), believed, other });
+            }
+        }
+    }
+
+    /// Takes a default of a field of which nothing is said; what it would have been is no disagreement.
+    pub(crate) fn assume(&mut self, field: &str, value: Value, source: impl Into<Source>) {
+        if !self.knows(field) {
+            self.offer(field, value, source);
+        }
+    }
+
+    /// Takes a value instead of whatever is said of a field: for a job as it may be, too.
+    pub(crate) fn suppose(&mut self, field: &str, value: Value) {
+        self.fields.insert(field.to_owned(), Sourced::new(value, Source::Unsaid));
+    }
+
+    /// Takes the global batch that follows from gradient accumulation, where the batch of each rank and their number are
+    /// known and no global batch is.
+    pub(crate) fn accumulate(&mut self, steps: u64, source: &Source) {
+        let number = |field: &str| self.number(&format!("parallelism.{field}")).unwrap_or(1).max(1);
+        let model = number("tensor").saturating_mul(number("pipeline")).saturating_mul(number("context"));
+        let count = self.number("accelerator.count").filter(|count| count.is_multiple_of(model));
+        let data = self.number("parallelism.data").or_else(|| Some(count? / model));
+        let global = data.zip(self.number("batch.microBatchSize"));
+        let global = global.and_then(|(data, micro)| data.checked_mul(micro)?.checked_mul(steps));
+        if let Some(global) = global.filter(|global| (1..=MAX_GLOBAL_BATCH).contains(global)) {
+            self.assume("batch.globalBatchSize", global.into(), source);
+        }
+    }
+
+    /// Takes what another reading says of the fields of which nothing is said yet, without a word where they disagree:
+    /// for a what-if, to differ is its purpose. Another model brings its own dimensions.
+    pub(crate) fn fill_from(&mut self, other: Self) {
+        let name = "model.name";
+        let another_model = self.knows(name) && self.text(name) != other.text(name);
+        for (field, sourced) in other.fields {
+            if !(another_model && field.starts_with("model.")) {
+                self.fields.entry(field).or_insert(sourced);
+            }
+        }
+        self.disagreements.extend(other.disagreements);
+    }
+
+    /// Marks what was born elsewhere: all that the same object does not say where other objects are left unread. It may
+    /// start several trainings; what any of them says is its own.
+    pub(crate) fn distinguish(&mut self, own: &[&Self]) {
+        let mark = |field: &str, sourced: &mut Sourced| {
+            let disagreements = own.iter().flat_map(|own| &own.disagreements);
+            let said = disagreements.filter(|known| known.field == field);
+            let said = said.flat_map(|known| [&known.believed, &known.other]);
+            let mut said = own.iter().filter_map(|own| own.fields.get(field)).chain(said);
+            sourced.elsewhere |=
+                !said.any(|said| said.value == sourced.value && said.source == sourced.source);
+        };
+        self.fields.iter_mut().for_each(|(field, sourced)| mark(field, sourced));
+        for Disagreement { field, believed, other } in &mut self.disagreements {
+            mark(field, believed);
+            mark(field, other);
+        }
+    }
+
+    /// Whether another has the same value for every field, from any source.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let pairs = self.fields.iter().zip(&other.fields);
+        self.fields.len() == other.fields.len()
+            && pairs.into_iter().all(|(one, another)| (one.0, &one.1.value) == (another.0, &another.1.value))
+    }
+
+    /// Whether anything is said of a field.
+    pub(crate) fn knows(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// Whether what is believed of a field was born elsewhere.
+    pub(crate) fn is_elsewhere(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|believed| believed.elsewhere)
+    }
+
+    /// Whether what is believed of any field of a group was born elsewhere.
+    pub(crate) fn any_is_elsewhere(&self, group: &str) -> bool {
+        self.fields.iter().any(|(field, believed)| field.starts_with(group) && believed.elsewhere)
+    }
+
+    /// Who is believed of a field.
+    pub(crate) fn source(&self, field: &str) -> Option<&Source> {
+        self.fields.get(field).map(|believed| &believed.source)
+    }
+
+    /// Whether something else is said of a field.
+    pub(crate) fn contradicts(&self, field: &str, value: &Value) -> bool {
+        self.fields.get(field).is_some_and(|believed| believed.value != *value)
+    }
+
+    /// Whether anything is said of a group of fields.
+    pub(crate) fn knows_any(&self, group: &str) -> bool {
+        self.fields.keys().any(|field| field.starts_with(group))
+    }
+
+    /// What is said of a field, where that is a text.
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.value.as_str()
+    }
+
+    /// What is said of a field, where that is a number.
+    pub(crate) fn number(&self, field: &str) -> Option<u64> {
+        self.fields.get(field)?.value.as_u64()
+    }
+
+    /// One line for each pair of sources that disagree. What was born elsewhere is named and not quoted.
+    pub(crate) fn disagreements(&self, hidden: Option<&Hidden>) -> Vec<String> {
+        let named = |sourced: &Sourced| match hidden.filter(|_| sourced.elsewhere) {
+            Some(hidden) => hidden.source(&sourced.source),
+            None => sourced.source.to_string(),
+        };
+        let line = |Disagreement { field, believed, other }: &Disagreement| {
+            let (source, another) = (named(believed), named(other));
+            let value = |sourced: &Sourced| shown(field, &sourced.value, 24);
+            match (believed.elsewhere, other.elsewhere) {
+                (false, false) => {
+                    format!("{field} is {} ({source}), not {} ({another})", value(believed), value(other))
+                }
+                (false, true) => {
+                    format!("{field} is {} ({source}), not what {another} says", value(believed))
+                }
+                (true, _) => format!("{field} is what {source} says, not what {another} does"),
+            }
+        };
+        self.disagreements.iter().map(line).collect()
+    }
+
+    /// The training job that the sources describe.
+    pub(crate) fn job(&self) -> TrainingJob {
+        self.job_of(|_| true)
+    }
+
+    /// The training job that the request itself describes: nothing in it was born elsewhere.
+    pub(crate) fn own_job(&self) -> TrainingJob {
+        self.job_of(|believed| !believed.elsewhere)
+    }
+
+    fn job_of(&self, counts: impl Fn(&Sourced) -> bool) -> TrainingJob {
+        let mut spec = Map::new();
+        for (field, believed) in self.fields.iter().filter(|(_, believed)| counts(believed)) {
+            put(&mut spec, field, believed.value.clone());
+        }
+        // Every value was read as its field's type before it was offered.
+        serde_json::from_value(Value::Object(spec)).unwrap_or_default()
+    }
+
+    /// Every value with its source, in the order of the spec. Of a value that was born elsewhere and may not be shown only
+    /// the source is there.
+    pub(crate) fn inputs(&self, hidden: Option<&Hidden>) -> Vec<Input> {
+        let spec = serde_json::to_value(self.job()).unwrap_or_default();
+        let mut inputs = Vec::new();
+        for_each_leaf(&spec, &mut |field, value| {
+            if let Some(believed) = self.fields.get(field) {
+                let (value, source) = match hidden.filter(|_| believed.elsewhere) {
+                    Some(hidden) => (String::new(), format!("from {}", hidden.source(&believed.source))),
+                    None => (shown(field, value, LONGEST_VALUE), believed.source.to_string()),
+                };
+                inputs.push(Input { field: field.to_owned(), value, source });
+            }
+        });
+        inputs
+    }
+}
+
+/// Puts a value at a path of fields.
+pub(crate) fn put(object: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            object.insert(path.to_owned(), value);
+        }
+        Some((group, rest)) => {
+            let group = object.entry(group).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(group) = group {
+                put(group, rest, value);
+            }
+        }
+    }
+}
+
+/// Visits every value of a spec that is no group of fields, with its path. Nulls say nothing and are left out.
+pub(crate) fn for_each_leaf(spec: &Value, visit: &mut impl FnMut(&str, &Value)) {
+    fn walk(value: &Value, path: &mut String, visit: &mut impl FnMut(&str, &Value)) {
+        match value {
+            Value::Null => {}
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let length = path.len();
+                    if length > 0 {
+                        path.push('.');
+                    }
+                    path.push_str(name);
+                    walk(value, path, visit);
+                    path.truncate(length);
+                }
+            }
+            leaf => visit(path, leaf),
+        }
+    }
+    walk(spec, &mut String::new(), visit);
+}
+
+/// A value as people read it, cut to `longest` characters.
+fn shown(field: &str, value: &Value, longest: usize) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_u64() {
+            Some(count) if COUNTS.contains(&field) => Count(count).to_string(),
+            _ => number.to_string(),
+        },
+        Value::Array(items) => {
+            items.iter().map(|item| shown("", item, longest)).collect::<Vec<_>>().join(",")
+        }
+        other => other.to_string(),
+    };
+    crate::printable::printable(&text, longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn argument(option: &str) -> Source {
+        Source::Argument { place: "container a".into(), option: option.into() }
+    }
+
+    fn block() -> Source {
+        Source::Block { object: String::new(), elsewhere: false }
+    }
+
+    fn file() -> Source {
+        Source::ConfigMap { name: "training-config".into(), key: "config.yaml".into() }.key("sequence_len")
+    }
+
+    fn hidden() -> Hidden {
+        Hidden {
+            objects: vec!["ConfigMap settings key tp".into()],
+            config_maps: vec!["training-config".into()],
+            named: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_first_source_is_believed_and_a_second_opinion_is_named() {
+        let mut provenance = Provenance::default();
+        provenance.offer("parallelism.tensor", json!(8), argument("--tp"));
+        provenance.offer("parallelism.tensor", json!(8), block());
+        assert!(provenance.disagreements(None).is_empty());
+        provenance.offer("parallelism.tensor", json!(2), block());
+        let lines = provenance.disagreements(None);
+        assert_eq!(lines, ["parallelism.tensor is 8 (container a: --tp), not 2 (training annotation)"]);
+        assert_eq!(provenance.job().parallelism.unwrap().tensor, Some(8));
+    }
+
+    #[test]
+    fn what_another_object_says_is_named_and_not_quoted() {
+        let mut provenance = Provenance::default();
+        provenance.offer("batch.sequenceLength", json!(4096), argument("--seq-length"));
+        provenance.offer("batch.sequenceLength", json!(777), file());
+        provenance.offer("batch.microBatchSize", json!(777), file());
+        provenance.offer("batch.microBatchSize", json!(2), argument("--mbs"));
+        let named = "ConfigMap training-config key config.yaml: sequence_len";
+        assert_eq!(
+            provenance.disagreements(Some(&hidden())),
+            [
+                format!("batch.sequenceLength is 4096 (container a: --seq-length), not what {named} says"),
+                format!("batch.microBatchSize is what {named} says, not what container a: --mbs does"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_came_by_way_of_an_argument_is_named_by_the_object_that_the_request_names() {
+        let of = |tensor: u32| {
+            let mut provenance = Provenance::default();
+            provenance.offer("parallelism.tensor", json!(tensor), argument("--tp"));
+            provenance.offer("parallelism.pipeline", json!(4), argument("--pp"));
+            provenance.offer("parallelism.tensor", json!(2), block());
+            provenance
+        };
+        let (mut all, mut own) = (of(77), Provenance::default());
+        own.offer("parallelism.pipeline", json!(4), argument("--pp"));
+        own.offer("parallelism.tensor", json!(2), block());
+        all.distinguish(&[&own]);
+        assert!(all.is_elsewhere("parallelism.tensor") && !all.is_elsewhere("parallelism.pipeline"));
+        let line =
+            "parallelism.tensor is what ConfigMap settings key tp says, not what training annotation does";
+        assert_eq!(all.disagreements(Some(&hidden())), [line]);
+        let inputs: Vec<_> = all.inputs(Some(&hidden())).into_iter().map(|i| (i.value, i.source)).collect();
+        let expected = [("", "from ConfigMap settings key tp"), ("4", "container a: --pp")];
+        assert_eq!(inputs, expected.map(|(value, source)| (value.to_owned(), source.to_owned())));
+        assert_eq!(all.own_job().parallelism.unwrap().tensor, None);
+    }
+
+    #[test]
+    fn inputs_come_in_the_order_of_the_spec_and_counts_are_short() {
+        let mut provenance = Provenance::default();
+        provenance.offer("dataset.tokens", json!(2_000_000_000_000_u64), "a");
+        provenance.offer("model.latentAttention.queryRank", json!(1536), "b");
+        provenance.offer("model.layers", json!(61), "c");
+        let inputs: Vec<_> =
+            provenance.inputs(None).into_iter().map(|i| (i.field, i.value, i.source)).collect();
+        let expected = [
+            ("model.layers", "61", "c"),
+            ("model.latentAttention.queryRank", "1536", "b"),
+            ("dataset.tokens", "2T", "a"),
+        ];
+        assert_eq!(inputs, expected.map(|(f, v, s)| (f.to_owned(), v.to_owned(), s.to_owned())));
+    }
+}

@@ -1,0 +1,117 @@
+//! workload.codeflare.dev/v1beta2 AppWrapper: other objects, in a list of components.
+//!
+//! Each component is read as the kind that it is; a wrapper in a wrapper holds nothing. It exists for training where
+//! one of its components does.
+
+use serde_json::{Value, json};
+
+use crate::kinds::pods::MAX_GROUPS;
+use crate::kinds::{BLANK, Completed, Entrypoint, Kind, PodGroup, Pods, of};
+use crate::surroundings::Surroundings;
+
+pub(crate) const KIND: Kind = Kind {
+    group: "workload.codeflare.dev",
+    versions: &["v1beta2"],
+    kind: "AppWrapper",
+    plural: "appwrappers",
+    slug: "appwrapper",
+    makes: MAKES,
+    suspend: Some("/spec/suspend"),
+    placements: &["/spec/components"],
+    pods: Pods::Own(pod_groups),
+    lists: &["/spec/components"],
+    inner: Some(inner),
+    complete: Some(complete),
+    entrypoint: Some(entrypoint),
+    model: Some(model),
+    ..BLANK
+};
+
+/// Every kind that is judged, and what those make.
+const MAKES: &[(&str, &str)] = &[
+    ("kubeflow.org", "PyTorchJob"),
+    ("kubeflow.org", "TFJob"),
+    ("kubeflow.org", "PaddleJob"),
+    ("kubeflow.org", "JAXJob"),
+    ("kubeflow.org", "MPIJob"),
+    ("trainer.kubeflow.org", "TrainJob"),
+    ("jobset.x-k8s.io", "JobSet"),
+    ("ray.io", "RayJob"),
+    ("ray.io", "RayCluster"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+    ("batch.volcano.sh", "Job"),
+    ("leaderworkerset.x-k8s.io", "LeaderWorkerSet"),
+    ("sagemaker.amazonaws.com", "HyperPodPyTorchJob"),
+    ("mindxdl.gitee.com", "AscendJob"),
+    ("elastic.iml.github.io", "ElasticJob"),
+    ("kaiwo.silogen.ai", "KaiwoJob"),
+    ("", "Pod"),
+];
+
+/// The objects of the components, each with its kind and where it is.
+fn components(object: &Value) -> impl Iterator<Item = (&Value, &'static Kind, String)> {
+    let components = object.pointer("/spec/components").and_then(Value::as_array).into_iter().flatten();
+    components.take(MAX_GROUPS).enumerate().filter_map(|(number, component)| {
+        let inner = component.get("template")?;
+        let kind = of(inner).filter(|kind| !std::ptr::eq(kind.makes, MAKES))?;
+        Some((inner, kind, format!("spec.components[{number}].template")))
+    })
+}
+
+fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
+    let groups = components(object).flat_map(|(inner, kind, at)| {
+        kind.pod_groups(inner).into_iter().map(move |group| {
+            // A pod is its own template.
+            let path = if group.path.is_empty() { at.clone() } else { format!("{at}.{}", group.path) };
+            PodGroup { path, ..group }
+        })
+    });
+    groups.take(MAX_GROUPS).collect()
+}
+
+fn inner(object: &Value) -> Vec<(&Value, String)> {
+    let inner = components(object).flat_map(|(inner, kind, at)| {
+        let within = kind.inner_objects(inner).into_iter().map({
+            let at = at.clone();
+            move |(object, path)| (object, format!("{at}.{path}"))
+        });
+        std::iter::once((inner, at)).chain(within.collect::<Vec<_>>())
+    });
+    inner.take(MAX_GROUPS).collect()
+}
+
+fn complete(object: &Value, around: &Surroundings) -> Completed {
+    let mut completed = Completed { object: object.clone(), by: Vec::new(), absent: None, is_cut: false };
+    let namespace = object.pointer("/metadata/namespace").cloned();
+    let components = completed.object.pointer_mut("/spec/components").and_then(Value::as_array_mut);
+    for component in components.into_iter().flatten().take(MAX_GROUPS) {
+        let Some(inner) = component.get_mut("template") else { continue };
+        let Some(complete) = of(inner).and_then(|kind| kind.complete) else { continue };
+        if std::ptr::fn_addr_eq(complete, self::complete as fn(&Value, &Surroundings) -> Completed) {
+            continue;
+        }
+        // What is made of it is made beside it.
+        if let (Some(namespace), Some(metadata)) = (
+            &namespace,
+            inner.as_object_mut().map(|fields| fields.entry("metadata").or_insert_with(|| json!({}))),
+        ) && let Some(metadata) = metadata.as_object_mut()
+        {
+            metadata.insert("namespace".into(), namespace.clone());
+        }
+        let made = complete(inner, around);
+        *inner = made.object;
+        completed.by.extend(made.by);
+        completed.absent = completed.absent.or(made.absent);
+        completed.is_cut |= made.is_cut;
+    }
+    completed
+}
+
+fn entrypoint(object: &Value) -> Option<Entrypoint<'_>> {
+    components(object).find_map(|(inner, kind, _)| kind.entrypoint.and_then(|entrypoint| entrypoint(inner)))
+}
+
+fn model(object: &Value) -> Option<(String, &'static str)> {
+    components(object).find_map(|(inner, kind, _)| kind.model.and_then(|model| model(inner)))
+}

@@ -1,0 +1,26 @@
+//! batch/v1 CronJob: a Job's spec, of which a Job is made each time.
+//!
+//! Weighed once, when it is created: its Jobs are its children, and pass.
+
+use serde_json::Value;
+
+use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods};
+
+pub(crate) const KIND: Kind = Kind {
+    group: "batch",
+    kind: "CronJob",
+    plural: "cronjobs",
+    slug: "cronjob",
+    makes: &[("batch", "Job"), ("", "Pod")],
+    pod_specs: PodSpecs::At(&[Place::Template("object.?spec.?jobTemplate.?spec.?template")]),
+    suspend: Some("/spec/suspend"),
+    scale: None,
+    active_deadline_seconds: Some("/spec/jobTemplate/spec/activeDeadlineSeconds"),
+    pods: Pods::Job("/spec/jobTemplate/spec"),
+    inner: Some(inner),
+    ..BLANK
+};
+
+fn inner(object: &Value) -> Vec<(&Value, String)> {
+    object.pointer("/spec/jobTemplate").map(|job| (job, "spec.jobTemplate".to_owned())).into_iter().collect()
+}

@@ -1,0 +1,14 @@
+//! kaiwo.silogen.ai/v1alpha1 KaiwoJob: a Job's spec, or a RayJob's, of which one is made.
+
+use crate::kinds::{BLANK, Kind, Pods};
+
+pub(crate) const KIND: Kind = Kind {
+    group: "kaiwo.silogen.ai",
+    versions: &["v1alpha1"],
+    kind: "KaiwoJob",
+    plural: "kaiwojobs",
+    slug: "kaiwojob",
+    makes: &[("batch", "Job"), ("ray.io", "RayJob"), ("ray.io", "RayCluster"), ("", "Pod")],
+    pods: Pods::Job("/spec/job/spec"),
+    ..BLANK
+};

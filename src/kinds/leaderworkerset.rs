@@ -1,0 +1,41 @@
+//! leaderworkerset.x-k8s.io/v1 LeaderWorkerSet: groups of pods, each a leader and its workers.
+//!
+//! `replicas` groups of `size` pods; the leader is made of the workers' template where it has none of its own.
+//! Its pods are made by way of StatefulSets, which nobody judges: each is judged as one of many.
+
+use serde_json::Value;
+
+use crate::kinds::pods::replicas;
+use crate::kinds::{BLANK, Kind, Place, PodGroup, PodSpecs, Pods};
+
+pub(crate) const KIND: Kind = Kind {
+    group: "leaderworkerset.x-k8s.io",
+    kind: "LeaderWorkerSet",
+    plural: "leaderworkersets",
+    slug: "leaderworkerset",
+    pod_specs: PodSpecs::At(&[
+        Place::Template("object.?spec.?leaderWorkerTemplate.?leaderTemplate"),
+        Place::Template("object.?spec.?leaderWorkerTemplate.?workerTemplate"),
+    ]),
+    pods: Pods::Own(pod_groups),
+    ..BLANK
+};
+
+fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
+    let Some(spec) = object.pointer("/spec/leaderWorkerTemplate") else { return Vec::new() };
+    let groups = replicas(object.pointer("/spec/replicas"));
+    let size = replicas(spec.get("size"));
+    let group = |role: &'static str, field: &str, of_each: u64| {
+        let path = format!("spec.leaderWorkerTemplate.{field}");
+        let replicas = Some(groups.saturating_mul(of_each));
+        spec.get(field).filter(|template| template.is_object()).map(|template| PodGroup {
+            role,
+            template,
+            path,
+            replicas,
+        })
+    };
+    let leader = group("leader", "leaderTemplate", 1);
+    let workers = if leader.is_some() { size.saturating_sub(1) } else { size };
+    leader.into_iter().chain(group("worker", "workerTemplate", workers)).collect()
+}

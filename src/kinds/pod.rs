@@ -1,0 +1,28 @@
+//! v1 Pod: the object is its own template. A pod that a judged workload's controller made is passed by the webhook.
+//!
+//! A pod that any other controller made (of an `MPIJob`, a `StatefulSet`) is one of a number that only the controller
+//! knows: to judge what is shared among all pods as if there were one would turn away what fits.
+
+use serde_json::Value;
+
+use crate::kinds::{BLANK, Kind, Place, PodGroup, PodSpecs, Pods};
+
+pub(crate) const KIND: Kind = Kind {
+    kind: "Pod",
+    plural: "pods",
+    slug: "pod",
+    makes: &[],
+    pod_specs: PodSpecs::At(&[Place::Template("object")]),
+    scale: None,
+    active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
+    pods: Pods::Own(pod_groups),
+    ..BLANK
+};
+
+fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controlled =
+        owners.into_iter().flatten().any(|owner| owner.get("controller") == Some(&Value::Bool(true)));
+    let replicas = if controlled { None } else { Some(1) };
+    vec![PodGroup { role: "", template: object, path: String::new(), replicas }]
+}

@@ -1,0 +1,230 @@
+//! How many accelerators the pods ask for, and by which resource.
+//!
+//! As the kubelet counts for one pod: containers and sidecars run together and are added; an init container runs alone
+//! beside the sidecars that started before it; the larger of the two is what the pod takes.
+//!
+//! ```text
+//! pod = max(Σ containers + Σ sidecars, max over init containers (own + Σ sidecars before it))
+//! ```
+//!
+//! Limits count, requests where there are none: for extended resources the apiserver wants both to be the same.
+
+mod claims;
+mod fractions;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::hardware::resources::{Resource, ResourceKind, of_resource};
+use crate::hardware::{Catalogue, Vendor};
+use crate::job::Gap;
+use crate::kinds::PodGroup;
+use crate::surroundings::{Documents, Surroundings};
+use crate::units::Bytes;
+
+/// Containers of a pod that are counted: fewer than a list of the object keeps.
+const MOST_CONTAINERS: usize = 1_000;
+/// What a fraction is one of.
+const GPU: &str = "nvidia.com/gpu";
+
+/// What the pods of one group ask for.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Where the group's template is.
+    pub path: &'a str,
+    /// The template.
+    pub template: &'a Value,
+    /// The resource's name: `nvidia.com/gpu`.
+    pub resource: String,
+    /// What the resource is.
+    pub what: Resource<'a>,
+    /// How many of it one pod asks for.
+    pub per_pod: u64,
+    /// How many pods. None where the object is one of several, and does not tell how many.
+    pub pods: Option<u64>,
+    /// How much of each accelerator's memory a container may use, and who says so.
+    pub limit: Option<(Limit, String)>,
+}
+
+/// How much of an accelerator's memory may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So many bytes.
+    Bytes(Bytes),
+    /// So many percent.
+    Percent(u64),
+}
+
+/// The groups whose pods ask for accelerators. A pod that asks for several kinds counts by the one it has most of; one
+/// that asks for none by a resource may claim them, or ask for a part of one by annotation.
+pub fn requests<'a>(
+    groups: &'a [PodGroup<'a>],
+    documents: &Documents,
+    namespace: &str,
+    catalogue: &'a Catalogue,
+) -> Vec<Request<'a>> {
+    let request = |group: &'a PodGroup<'a>| {
+        let counts = of_pod(group.template, &|name| {
+            of_resource(catalogue, name).is_some_and(|resource| resource.kind.counts_accelerators())
+        });
+        let by_resource = || {
+            let (resource, per_pod) = counts.iter().rev().max_by_key(|(_, count)| **count)?;
+            let what = of_resource(catalogue, resource)?;
+            (*per_pod > 0).then(|| (resource.clone(), what, *per_pod, limit(group.template, catalogue)))
+        };
+        let by_claim = || {
+            let (class, what, count) = claims::of(group.template, documents, namespace, catalogue)?;
+            (count > 0).then_some((class, what, count, None))
+        };
+        let by_fraction = || {
+            let (cards, limit, source) = fractions::of(group.template)?;
+            let what = Resource { vendor: Vendor::NVIDIA, kind: ResourceKind::Virtual, accelerator: None };
+            (cards > 0).then(|| (GPU.to_owned(), what, cards, Some((limit, source.to_owned()))))
+        };
+        let (resource, what, per_pod, limit) = by_resource().or_else(by_claim).or_else(by_fraction)?;
+        let pods = group.replicas;
+        Some(Request { path: &group.path, template: group.template, resource, what, per_pod, pods, limit })
+    };
+    groups.iter().filter(|group| group.replicas != Some(0)).filter_map(request).collect()
+}
+
+/// What is not read of what pods ask for, where they ask for no accelerator that is read.
+pub fn gap(
+    groups: &[PodGroup<'_>],
+    requests: &[Request<'_>],
+    around: &Surroundings,
+    namespace: &str,
+) -> Option<Gap> {
+    let asks = |group: &&PodGroup<'_>| requests.iter().any(|request| request.path == group.path);
+    let silent = groups.iter().filter(|group| group.replicas != Some(0) && !asks(group));
+    let of = |group: &PodGroup<'_>| {
+        let is_long = |pointer: &str| {
+            let list = group.template.pointer(pointer).and_then(Value::as_array);
+            list.is_some_and(|list| list.len() > MOST_CONTAINERS)
+        };
+        let containers = is_long("/spec/containers") || is_long("/spec/initContainers");
+        let containers = containers.then_some(Gap::Containers);
+        containers.or_else(|| claims::gap(group.template, around, namespace))
+    };
+    silent.into_iter().find_map(of)
+}
+
+/// The largest limit of any container.
+fn limit(template: &Value, catalogue: &Catalogue) -> Option<(Limit, String)> {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array)?;
+    let counts = containers.iter().flat_map(|container| of_container(container, &|_| true));
+    let limits = counts.filter_map(|(name, count)| {
+        let limit = match of_resource(catalogue, &name)?.kind {
+            ResourceKind::Memory(unit) => Limit::Bytes(unit * count),
+            ResourceKind::MemoryPercent => Limit::Percent(count.min(100)),
+            _ => return None,
+        };
+        (count > 0).then(|| (limit, format!("limits {name}")))
+    });
+    limits.max_by_key(|(limit, _)| match limit {
+        Limit::Bytes(bytes) => bytes.0,
+        Limit::Percent(percent) => *percent,
+    })
+}
+
+type Counts = BTreeMap<String, u64>;
+
+fn of_pod(template: &Value, is_accelerator: &impl Fn(&str) -> bool) -> Counts {
+    let list = |pointer| template.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let mut together = Counts::new();
+    let mut alone = Counts::new();
+    for container in list("/spec/initContainers") {
+        let own = of_container(container, is_accelerator);
+        if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
+            add(&mut together, &own);
+        } else {
+            // Of what it doesn't ask for, those beside it have no more than all sidecars at last.
+            for (name, count) in own {
+                let beside = together.get(&name).copied().unwrap_or_default();
+                larger(&mut alone, name, beside.saturating_add(count));
+            }
+        }
+    }
+    for container in list("/spec/containers") {
+        add(&mut together, &of_container(container, is_accelerator));
+    }
+    for (name, count) in alone {
+        larger(&mut together, name, count);
+    }
+    together
+}
+
+fn of_container(container: &Value, is_accelerator: &impl Fn(&str) -> bool) -> Counts {
+    let mut counts = Counts::new();
+    for pointer in ["/resources/limits", "/resources/requests"] {
+        for (name, quantity) in container.pointer(pointer).and_then(Value::as_object).into_iter().flatten() {
+            if let Some(count) = whole(quantity).filter(|_| name.contains('/') && is_accelerator(name)) {
+                counts.entry(name.clone()).or_insert(count);
+            }
+        }
+    }
+    counts
+}
+
+/// How many of a resource a container asks for.
+pub(crate) fn asked(container: &Value, resource: &str) -> u64 {
+    of_container(container, &|name| name == resource).get(resource).copied().unwrap_or_default()
+}
+
+/// A whole quantity: extended resources are counted in nothing else. `8`, `8000m` and `8.0` are the same.
+fn whole(quantity: &Value) -> Option<u64> {
+    let text = match quantity {
+        Value::Number(number) => return number.as_u64(),
+        Value::String(text) => text.trim(),
+        _ => return None,
+    };
+    match text.strip_suffix('m') {
+        Some(thousandths) => {
+            thousandths.parse().ok().filter(|count: &u64| count.is_multiple_of(1_000)).map(|n| n / 1_000)
+        }
+        None => text.parse().ok().or_else(|| Bytes::parse_quantity(text).ok().map(|count| count.0)),
+    }
+}
+
+fn add(sum: &mut Counts, other: &Counts) {
+    for (name, count) in other {
+        let entry = sum.entry(name.clone()).or_default();
+        *entry = entry.saturating_add(*count);
+    }
+}
+
+fn larger(most: &mut Counts, name: String, count: u64) {
+    let entry = most.entry(name).or_default();
+    *entry = count.max(*entry);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn gpus(spec: &Value) -> Option<u64> {
+        of_pod(&json!({ "spec": spec }), &|name| name == "nvidia.com/gpu").get("nvidia.com/gpu").copied()
+    }
+
+    #[test]
+    fn containers_add_up_and_init_containers_do_not() {
+        let gpu = |count: Value| json!({"resources": {"limits": {"nvidia.com/gpu": count, "rdma/hca": 8, "cpu": "4"}}});
+        assert_eq!(gpus(&json!({"containers": [gpu(json!(4)), gpu(json!("4"))]})), Some(8));
+        assert_eq!(gpus(&json!({"containers": [gpu(json!(4))], "initContainers": [gpu(json!(8))]})), Some(8));
+        let mut sidecar = gpu(json!(1));
+        sidecar["restartPolicy"] = json!("Always");
+        assert_eq!(
+            gpus(&json!({"containers": [gpu(json!(4))], "initContainers": [sidecar, gpu(json!(2))]})),
+            Some(5)
+        );
+        assert_eq!(gpus(&json!({"containers": [gpu(json!(null))]})), None);
+        assert_eq!(
+            gpus(&json!({"containers": [{"resources": {"requests": {"nvidia.com/gpu": 2}}}]})),
+            Some(2)
+        );
+        assert_eq!(gpus(&json!({"containers": "none"})), None);
+    }
+}

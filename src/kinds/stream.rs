@@ -1,0 +1,67 @@
+//! The [`Surroundings`] of a stream of objects: what they say about each other.
+//!
+//! A document without a namespace is taken for one of the namespace that its neighbours without one are in. One of the
+//! namespace `default` is, too: that is where it would be applied.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::kinds;
+use crate::surroundings::{CONFIG_MAP, ConfigMaps, Document, Documents, Node, Reads, Surroundings};
+
+impl Surroundings {
+    /// What the objects of a stream say about each other: nodes, ConfigMaps, runtimes, queues, claims, and the workloads
+    /// that estimates refer to.
+    pub fn of(objects: &[Value]) -> Self {
+        let (mut config_maps, mut documents) = (ConfigMaps::default(), Documents::default());
+        for object in objects {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+            let name = text("/metadata/name").unwrap_or_default();
+            let namespaces = namespaces(text("/metadata/namespace"));
+            match Document::of(object) {
+                Some(document) if document.kind == CONFIG_MAP => {
+                    for namespace in namespaces {
+                        config_maps.add(namespace, name, ConfigMaps::data(object));
+                    }
+                }
+                Some(document) => {
+                    let object = Arc::new(object.clone());
+                    let namespaces = if document.namespaced { namespaces } else { vec![""] };
+                    for namespace in namespaces {
+                        documents.add(document.kind, namespace, name, object.clone());
+                    }
+                }
+                None => {}
+            }
+        }
+        Self {
+            nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).map(Arc::new).collect(),
+            workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
+            config_maps: Arc::new(config_maps),
+            documents: Arc::new(documents),
+            // A stream is all that there is.
+            reads: Reads { config_maps: true, claims: true },
+        }
+    }
+}
+
+/// The namespaces by which an object's neighbours may ask for it.
+fn namespaces(own: Option<&str>) -> Vec<&str> {
+    match own {
+        None | Some("" | "default") => vec!["", "default"],
+        Some(namespace) => vec![namespace],
+    }
+}
+
+fn is(object: &Value, api_version: &str, kind: &str) -> bool {
+    let equals = |key: &str, text: &str| object.get(key).and_then(Value::as_str) == Some(text);
+    equals("apiVersion", api_version) && equals("kind", kind)
+}
+
+fn node(object: &Value) -> Node {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect();
+    Node::of(object.pointer("/metadata/name").and_then(text).unwrap_or_default(), labels, object)
+}

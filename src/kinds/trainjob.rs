@@ -1,0 +1,53 @@
+//! trainer.kubeflow.org/v1alpha1 TrainJob: a runtime's pods, with what the job changes of them.
+//!
+//! The runtime is another object, a TrainingRuntime of the namespace or a ClusterTrainingRuntime; [`runtime`] puts the
+//! two together, as `spec.groups` of the completed object. Without the runtime, what the job itself says of its
+//! trainer is all there is, and a job that exists for training is judged to ask for something that nobody knows.
+
+use serde_json::Value;
+
+use crate::kinds::pods::MAX_GROUPS;
+use crate::kinds::{BLANK, Kind, PodGroup, Pods, Purpose, runtime};
+
+pub(crate) const KIND: Kind = Kind {
+    group: "trainer.kubeflow.org",
+    versions: &["v1alpha1"],
+    kind: "TrainJob",
+    plural: "trainjobs",
+    slug: "trainjob",
+    purpose: Purpose::Training,
+    makes: &[("jobset.x-k8s.io", "JobSet"), ("batch", "Job"), ("", "Pod")],
+    suspend: Some("/spec/suspend"),
+    placements: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
+    active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
+    pods: Pods::Own(pod_groups),
+    lists: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
+    complete: Some(runtime::complete),
+    model: Some(model),
+    ..BLANK
+};
+
+/// The groups of pods that the completion has put there.
+fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
+    let groups = object.pointer("/spec/groups").and_then(Value::as_array).into_iter().flatten();
+    groups.take(MAX_GROUPS).filter_map(of).collect()
+}
+
+fn of(group: &Value) -> Option<PodGroup<'_>> {
+    let text = |field: &str| group.get(field).and_then(Value::as_str).unwrap_or_default();
+    Some(PodGroup {
+        role: text("role"),
+        template: group.get("template")?,
+        path: text("path").to_owned(),
+        replicas: group.get("pods").and_then(Value::as_u64),
+    })
+}
+
+/// The model that the initializer fetches.
+fn model(object: &Value) -> Option<(String, &'static str)> {
+    let uri = object.pointer("/spec/initializer/model/storageUri")?.as_str()?;
+    // hf://owner/name, and perhaps a branch behind @.
+    let name = uri.strip_prefix("hf://")?;
+    let name = name.split('@').next().unwrap_or(name).trim_end_matches('/');
+    (!name.is_empty()).then(|| (name.to_owned(), "spec.initializer.model.storageUri"))
+}

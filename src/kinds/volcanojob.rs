@@ -1,0 +1,17 @@
+//! batch.volcano.sh/v1alpha1 Job: a list of tasks, each a template and a number of pods.
+//!
+//! Where a task starts the program of the others (by `mpirun`), the command is in one template and the accelerators are
+//! in another.
+
+use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods};
+
+pub(crate) const KIND: Kind = Kind {
+    group: "batch.volcano.sh",
+    versions: &["v1alpha1"],
+    kind: "Job",
+    plural: "jobs",
+    slug: "volcano-job",
+    pod_specs: PodSpecs::At(&[Place::List("object.?spec.?tasks", "?template")]),
+    pods: Pods::Tasks("/spec/tasks"),
+    ..BLANK
+};

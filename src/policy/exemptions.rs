@@ -1,0 +1,182 @@
+//! Who is not judged at all: whole namespaces, users and groups (a queue's or an operator's service account), and
+//! pods of a priority class.
+//!
+//! An exempt request is admitted and noted in the audit log with what exempts it. Who may use a priority class is for
+//! the cluster to say: a `ResourceQuota` can keep it to a namespace.
+//!
+//! A priority class exempts an object only if every template that asks for accelerators names an exempt class. A template
+//! without accelerators, or without pods, counts neither for nor against. Where no template is seen to ask for
+//! accelerators, every template that has pods must name one.
+
+use serde_json::Value;
+
+use crate::hardware::Catalogue;
+use crate::kinds::Kind;
+use crate::kinds::requests::requests;
+use crate::surroundings::Surroundings;
+
+/// Who is not judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Exemptions {
+    /// Namespaces, by name; a star at the end stands for any end.
+    pub namespaces: Vec<String>,
+    /// User names.
+    pub users: Vec<String>,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// Priority classes: where every pod template that asks for accelerators names one of these.
+    pub priority_classes: Vec<String>,
+}
+
+/// What exempts a request. Closed: metrics and the audit log use its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exempt {
+    /// Its namespace.
+    Namespace,
+    /// Its user.
+    User,
+    /// One of its user's groups.
+    Group,
+    /// The priority class of its pods.
+    PriorityClass,
+}
+
+impl Exempt {
+    /// For the audit log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::User => "user",
+            Self::Group => "group",
+            Self::PriorityClass => "priority-class",
+        }
+    }
+}
+
+impl Exemptions {
+    /// Whether a namespace is exempt.
+    pub fn namespace(&self, name: &str) -> Option<Exempt> {
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        };
+        self.namespaces.iter().any(matches).then_some(Exempt::Namespace)
+    }
+
+    /// Whether a user is exempt.
+    pub fn user(&self, name: &str, groups: &[String]) -> Option<Exempt> {
+        if self.users.iter().any(|user| user == name) {
+            return Some(Exempt::User);
+        }
+        groups.iter().any(|group| self.groups.contains(group)).then_some(Exempt::Group)
+    }
+
+    /// Whether an object's pods are exempt by their priority class.
+    pub fn pods(
+        &self,
+        kind: &Kind,
+        object: &Value,
+        around: &Surroundings,
+        catalogue: &Catalogue,
+    ) -> Option<Exempt> {
+        if self.priority_classes.is_empty() {
+            return None;
+        }
+        let completed = kind.complete.map(|complete| complete(object, around));
+        let is_cut = completed.as_ref().is_some_and(|completed| completed.is_cut);
+        let object = completed.as_ref().map_or(object, |completed| &completed.object);
+        let groups = kind.pod_groups(object);
+        if is_cut || kind.has_more_groups(object, groups.len()) {
+            // Those that were not read may name another class.
+            return None;
+        }
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let asking = requests(&groups, &around.documents, namespace, catalogue);
+        let mut templates: Vec<&Value> = asking.iter().map(|request| request.template).collect();
+        if templates.is_empty() {
+            let with_pods = groups.iter().filter(|group| group.replicas != Some(0));
+            templates = with_pods.map(|group| group.template).collect();
+        }
+        let is_exempt = |template: &&Value| {
+            let class = template.pointer("/spec/priorityClassName").and_then(Value::as_str);
+            class.is_some_and(|class| self.priority_classes.iter().any(|exempt| exempt == class))
+        };
+        (!templates.is_empty() && templates.iter().all(is_exempt)).then_some(Exempt::PriorityClass)
+    }
+
+    /// Whether some are exempt of whom nothing can be told from an object.
+    pub fn name_people(&self) -> bool {
+        !(self.users.is_empty() && self.groups.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds;
+
+    #[test]
+    fn namespaces_are_exempt_by_name_or_by_their_beginning() {
+        let exempt = Exemptions { namespaces: vec!["infra".into(), "ci-*".into()], ..Exemptions::default() };
+        for (name, expected) in [("infra", true), ("infra2", false), ("ci-7", true), ("ci", false)] {
+            assert_eq!(exempt.namespace(name).is_some(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn people_are_exempt_by_name_or_by_group() {
+        let exempt =
+            Exemptions { users: vec!["ada".into()], groups: vec!["sre".into()], ..Exemptions::default() };
+        assert_eq!(exempt.user("ada", &[]), Some(Exempt::User));
+        assert_eq!(exempt.user("bob", &["users".into(), "sre".into()]), Some(Exempt::Group));
+        assert_eq!(exempt.user("bob", &["users".into()]), None);
+    }
+
+    fn exempt_by_class(replicas: &Value) -> Option<Exempt> {
+        let exempt = Exemptions { priority_classes: vec!["system".into()], ..Exemptions::default() };
+        let job = json!({"metadata": {"name": "a"}, "spec": {"pytorchReplicaSpecs": replicas}});
+        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        exempt.pods(kind, &job, &Surroundings::default(), Catalogue::builtin())
+    }
+
+    fn role(replicas: u64, class: Option<&str>, gpus: u64) -> Value {
+        let limits = if gpus > 0 { json!({"nvidia.com/gpu": gpus}) } else { json!({"cpu": "1"}) };
+        let spec = json!({"priorityClassName": class, "containers": [{"name": "a", "resources": {"limits": limits}}]});
+        json!({"replicas": replicas, "template": {"spec": spec}})
+    }
+
+    #[test]
+    fn pods_are_exempt_if_every_template_that_asks_for_accelerators_names_an_exempt_class() {
+        let (system, research) = (Some("system"), Some("research"));
+        let yes = Some(Exempt::PriorityClass);
+        for (master, worker, expected) in [
+            (role(1, system, 8), role(7, system, 8), yes),
+            (role(1, system, 8), role(7, research, 8), None),
+            (role(1, system, 8), role(7, None, 8), None),
+            // A template without pods exempts nothing, and one without accelerators neither exempts nor forbids.
+            (role(0, system, 8), role(7, None, 8), None),
+            (role(0, system, 0), role(7, None, 8), None),
+            (role(1, system, 0), role(7, None, 8), None),
+            (role(0, None, 8), role(7, system, 8), yes),
+            (role(1, None, 0), role(7, system, 8), yes),
+            (role(1, research, 0), role(7, system, 8), yes),
+            // Accelerators that are not recognised: every template with pods counts.
+            (role(1, system, 0), role(7, system, 0), yes),
+            (role(1, system, 0), role(7, None, 0), None),
+            (role(0, system, 0), role(0, system, 0), None),
+        ] {
+            let replicas = json!({"Master": master, "Worker": worker});
+            assert_eq!(exempt_by_class(&replicas), expected, "{replicas}");
+        }
+        assert_eq!(exempt_by_class(&json!({})), None);
+    }
+
+    #[test]
+    fn what_has_more_templates_than_are_read_is_not_exempt() {
+        let roles = (0..2_000).map(|number| (number.to_string(), role(1, Some("system"), 8)));
+        assert_eq!(exempt_by_class(&Value::Object(roles.collect())), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! What becomes of a job that would be refused: the namespace's label `weighbridge.dev/mode`, over a default.
+//!
+//! | mode | would run out of memory, or malformed | tight, or unknown |
+//! | --- | --- | --- |
+//! | `enforce` | refused | a warning |
+//! | `warn` | a warning | a warning |
+//! | `audit` | noted in the audit log | noted |
+//! | `off` | nothing | nothing |
+//!
+//! A namespace that can't be read, or whose label says none of these, warns: nobody is refused on a guess.
+
+/// The label of namespaces that gives their mode.
+pub const MODE_LABEL: &str = "weighbridge.dev/mode";
+
+/// What becomes of a job that would be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[cfg_attr(feature = "operator", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It is refused.
+    Enforce,
+    /// It is admitted with a warning.
+    Warn,
+    /// It is admitted and noted in the audit log.
+    Audit,
+    /// Nothing is said about it.
+    Off,
+}
+
+impl Mode {
+    /// As the label says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Warn => "warn",
+            Self::Audit => "audit",
+            Self::Off => "off",
+        }
+    }
+
+    fn parse(label: &str) -> Option<Self> {
+        [Self::Enforce, Self::Warn, Self::Audit, Self::Off].into_iter().find(|mode| mode.name() == label)
+    }
+}
+
+/// What is known of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    /// It is there, with this label.
+    Known(Option<String>),
+    /// It could not be read.
+    Unreadable,
+}
+
+/// A mode, and what is to be said about how it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) mode: Mode,
+    /// Why it isn't what somebody may have meant.
+    pub(crate) problem: Option<String>,
+}
+
+/// The mode of a namespace. A label's value isn't repeated: it is not the request's.
+pub(crate) fn of(namespace: &Namespace, default: Mode) -> Found {
+    let warn = |problem: String| Found { mode: Mode::Warn, problem: Some(problem) };
+    match namespace {
+        Namespace::Known(None) => Found { mode: default, problem: None },
+        Namespace::Known(Some(label)) => match Mode::parse(label) {
+            Some(mode) => Found { mode, problem: None },
+            None => warn(format!("the namespace's label {MODE_LABEL} must be enforce, warn, audit or off")),
+        },
+        Namespace::Unreadable => warn("the namespace could not be read, so nothing is refused".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_label_wins_over_the_default() {
+        for (label, default, expected) in [
+            (None, Mode::Enforce, Mode::Enforce),
+            (None, Mode::Off, Mode::Off),
+            (Some("enforce"), Mode::Warn, Mode::Enforce),
+            (Some("warn"), Mode::Enforce, Mode::Warn),
+            (Some("audit"), Mode::Enforce, Mode::Audit),
+            (Some("off"), Mode::Enforce, Mode::Off),
+        ] {
+            let found = of(&Namespace::Known(label.map(str::to_owned)), default);
+            assert_eq!(found, Found { mode: expected, problem: None }, "{label:?} over {default:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_refused_on_a_guess() {
+        for namespace in [
+            Namespace::Unreadable,
+            Namespace::Known(Some(String::new())),
+            Namespace::Known(Some("Enforce".into())),
+        ] {
+            let found = of(&namespace, Mode::Enforce);
+            assert_eq!(found.mode, Mode::Warn, "{namespace:?}");
+            assert!(found.problem.is_some_and(|problem| problem.chars().count() <= 120));
+        }
+    }
+}

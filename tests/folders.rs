@@ -1,0 +1,139 @@
+//! The folders of `src/` in one order: no folder uses one that uses it, directly or by way of others.
+//!
+//! A use is any path that begins with `crate::` and a folder's name, outside comments and tests.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each folder uses, with a file that does so.
+type Uses = BTreeMap<String, BTreeMap<String, PathBuf>>;
+
+#[test]
+fn no_folder_uses_one_that_uses_it() {
+    let uses = uses(Path::new("src"));
+    assert!(uses.len() > 20, "the folders were read: {:?}", uses.keys());
+    let circles: Vec<String> = uses.keys().filter_map(|folder| circle(&uses, folder)).collect();
+    assert!(circles.is_empty(), "folders in a circle:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn a_circle_is_found_with_the_files_that_make_it() {
+    let file = PathBuf::from("src/a.rs");
+    let uses_one = |folder: &str| BTreeMap::from([(folder.to_owned(), file.clone())]);
+    let uses =
+        Uses::from([("a".into(), uses_one("b")), ("b".into(), uses_one("c")), ("c".into(), uses_one("a"))]);
+    assert_eq!(
+        circle(&uses, "a").unwrap(),
+        "a uses b (src/a.rs), which uses c (src/a.rs), which uses a (src/a.rs)"
+    );
+}
+
+#[test]
+fn every_way_of_writing_a_use_counts() {
+    let source = "use crate::job::{\n    Ask, // crate::tls\n};\nuse crate::{units, report::Style};\n\
+                  fn f() { crate::kinds::of(); }\n#[cfg(test)]\nmod tests { use crate::webhook; }\n";
+    let found: Vec<_> = folders_of(source).into_iter().collect();
+    assert_eq!(found, ["job", "kinds", "report", "units"]);
+}
+
+/// A way from a folder back to itself, in words.
+fn circle(uses: &Uses, start: &str) -> Option<String> {
+    let mut ways = vec![vec![start.to_owned()]];
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop() {
+        let Some(used) = way.last().and_then(|last| uses.get(last)) else { continue };
+        for folder in used.keys() {
+            let longer: Vec<String> = way.iter().chain([folder]).cloned().collect();
+            if folder == start {
+                let steps = longer.windows(2).map(|pair| match pair {
+                    [from, to] => format!("uses {to} ({})", uses[from][to].display()),
+                    _ => String::new(),
+                });
+                return Some(format!("{start} {}", steps.collect::<Vec<_>>().join(", which ")));
+            }
+            if seen.insert(folder.clone()) {
+                ways.push(longer);
+            }
+        }
+    }
+    None
+}
+
+fn uses(root: &Path) -> Uses {
+    let mut files = Vec::new();
+    collect(root, &mut files);
+    let folder = |path: &Path| {
+        let inside = path.strip_prefix(root).ok()?.components().next()?;
+        let name = Path::new(inside.as_os_str()).file_stem()?.to_str()?.to_owned();
+        (!matches!(name.as_str(), "lib" | "main")).then_some(name)
+    };
+    let folders: BTreeSet<String> = files.iter().filter_map(|path| folder(path)).collect();
+    let mut uses = Uses::new();
+    for path in files.iter().filter(|path| !is_of_tests(path)) {
+        let Some(own) = folder(path) else { continue };
+        let used = uses.entry(own.clone()).or_default();
+        for other in folders_of(&fs::read_to_string(path).unwrap()) {
+            if other != own && folders.contains(&other) {
+                used.entry(other).or_insert_with(|| path.clone());
+            }
+        }
+    }
+    uses
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Whether a whole file is one of tests.
+fn is_of_tests(path: &Path) -> bool {
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    matches!(name, "tests" | "hostile" | "examples") || name.ends_with("_tests")
+}
+
+/// The first names behind `crate::`, outside comments and the tests at the file's end.
+fn folders_of(source: &str) -> BTreeSet<String> {
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let mut found = BTreeSet::new();
+    for behind in code.split("crate::").skip(1) {
+        if let Some(group) = behind.strip_prefix('{') {
+            found.extend(first_names(group));
+        } else {
+            found.insert(name(behind));
+        }
+    }
+    found
+}
+
+/// The first name of each path of a group: `units, report::Style};` has two.
+fn first_names(group: &str) -> Vec<String> {
+    let (mut names, mut depth) = (vec![name(group)], 0_u32);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(name(group[at + 1..].trim_start())),
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn name(text: &str) -> String {
+    text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+}
