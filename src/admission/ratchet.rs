@@ -7,7 +7,7 @@
 //! | field | who may change it freely |
 //! | --- | --- |
 //! | `suspend`, wherever the kind has it; `status`; metadata other than labels and annotations | everybody |
-//! | labels, and annotations that are not ours, of the object and of its templates | accounts that may [place](crate::policy::placement) pods |
+//! | labels, and annotations that are not ours, of the object and of its templates | accounts that may [place](crate::policy::Placement) pods |
 //! | where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates; what queues write of that into lists of the kind's own (a TrainJob's overrides, an AppWrapper's `podSetInfos`) | the same |
 //!
 //! Labels and foreign annotations are in the second row because some of them choose accelerators: a queue's name, a

@@ -45,7 +45,7 @@ impl Mode {
 
 /// What is known of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Namespace {
+pub enum Namespace {
     /// It is there, with this label.
     Known(Option<String>),
     /// It could not be read.
@@ -54,14 +54,14 @@ pub(crate) enum Namespace {
 
 /// A mode, and what is to be said about how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) mode: Mode,
+pub struct Found {
+    pub mode: Mode,
     /// Why it isn't what somebody may have meant.
-    pub(crate) problem: Option<String>,
+    pub problem: Option<String>,
 }
 
 /// The mode of a namespace. A label's value isn't repeated: it is not the request's.
-pub(crate) fn of(namespace: &Namespace, default: Mode) -> Found {
+pub fn of(namespace: &Namespace, default: Mode) -> Found {
     let warn = |problem: String| Found { mode: Mode::Warn, problem: Some(problem) };
     match namespace {
         Namespace::Known(None) => Found { mode: default, problem: None },

@@ -17,7 +17,7 @@ impl Overrides {
     }
 
     /// Whether this user may.
-    pub(crate) fn allow(&self, username: &str, groups: &[String]) -> bool {
+    pub fn allow(&self, username: &str, groups: &[String]) -> bool {
         self.users.iter().any(|user| user == username)
             || groups.iter().any(|group| self.groups.contains(group))
     }

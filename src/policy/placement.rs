@@ -28,7 +28,7 @@ impl Default for Placement {
 
 impl Placement {
     /// Whether this account may.
-    pub(crate) fn allows(&self, username: &str, groups: &[String]) -> bool {
+    pub fn allows(&self, username: &str, groups: &[String]) -> bool {
         self.users.iter().any(|user| user == username)
             || groups.iter().any(|group| self.groups.contains(group))
     }
