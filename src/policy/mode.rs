@@ -55,6 +55,7 @@ pub enum Namespace {
 /// A mode, and what is to be said about how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
+    /// The mode.
     pub mode: Mode,
     /// Why it isn't what somebody may have meant.
     pub problem: Option<String>,
