@@ -8,11 +8,10 @@ use std::fmt;
 
 use divan::Bencher;
 use serde_json::{Value, json};
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::policy::{Rules, World};
 use weighbridge::surroundings::Surroundings;
 
 const FITS: &str = include_str!("../examples/pytorchjob-llama2-70b.yaml");
@@ -128,7 +127,7 @@ fn deserialized(bencher: Bencher<'_, '_>, document: &Document) {
 fn judged(bencher: Bencher<'_, '_>, document: &Document) {
     let object: Value = serde_json::from_slice(&document.bytes).unwrap();
     let (around, rules, ask) = (Surroundings::default(), Rules::default(), Ask::default());
-    let judged = || -> Judgement { judge(&object, &around, Catalogue::builtin(), &rules, &ask) };
+    let judged = || -> Judgement { judge(&object, &around, &World::built_in().under(&rules), &ask) };
     assert_eq!(judged().verdict, document.verdict, "{document}");
     bencher.bench(judged);
 }

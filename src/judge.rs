@@ -28,7 +28,7 @@ use crate::job::{self, Ask, Hidden, InputError, Provenance, Source, TrainingJob}
 use crate::judgement::{Advice, Judgement, Reason, Summary, Verdict};
 use crate::kinds::deadline::Limit;
 use crate::model::known;
-use crate::policy::Rules;
+use crate::policy::{Rules, World};
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
 use crate::verdict::{Decision, decide};
@@ -39,14 +39,9 @@ use capacity::Capacity;
 use shown::Shown;
 
 /// Judges a workload, or a `TrainingEstimate`.
-pub fn judge(
-    object: &Value,
-    around: &Surroundings,
-    catalogue: &Catalogue,
-    rules: &Rules,
-    ask: &Ask,
-) -> Judgement {
-    let Readings { trainings, own, hidden } = workload::read(object, around, catalogue, ask);
+pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask) -> Judgement {
+    let World { catalogue, kinds, rules } = *world;
+    let Readings { trainings, own, hidden } = workload::read(object, around, catalogue, kinds, ask);
     let judge = Judge { catalogue, rules, ask, own: None, hidden: &hidden };
     let own: Option<Vec<Reading>> =
         own.map(|own| own.into_iter().map(|reading| judge.completed(reading).reading).collect());

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::advise::count::{self, Count, Found, Layout};
 use crate::estimate::assume::{Device, assume};
-use crate::hardware::{Accelerator, Catalogue};
+use crate::hardware::Accelerator;
 use crate::job::{Ask, Quoting, TrainingJob};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
-use crate::policy::Rules;
+use crate::policy::World;
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
 
@@ -37,13 +37,12 @@ pub struct Planned {
 pub fn plan(
     object: &Value,
     around: &Surroundings,
-    catalogue: &Catalogue,
-    rules: &Rules,
+    world: &World<'_>,
     days: Option<f64>,
     accelerators: &[String],
 ) -> Result<Vec<Planned>, String> {
     let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
-    let read = judge(object, around, catalogue, rules, &ask);
+    let read = judge(object, around, world, &ask);
     if read.verdict == Verdict::NotTraining {
         return Ok(Vec::new());
     }
@@ -58,21 +57,20 @@ pub fn plan(
     if names.is_empty() {
         return Err("on which accelerators is not said: give --accelerator, or accelerator.type".into());
     }
-    let planner = Planner { job: &read.job, catalogue, rules, ask };
+    let planner = Planner { job: &read.job, world: *world, ask };
     names.iter().map(|name| planner.on(name, days)).collect()
 }
 
 struct Planner<'a> {
     job: &'a TrainingJob,
-    catalogue: &'a Catalogue,
-    rules: &'a Rules,
+    world: World<'a>,
     ask: Ask,
 }
 
 impl Planner<'_> {
     fn on(&self, name: &str, days: f64) -> Result<Planned, String> {
-        let Some(accelerator) = self.catalogue.find(name) else {
-            let nearest = self.catalogue.nearest(name).join(", ");
+        let Some(accelerator) = self.world.catalogue.find(name) else {
+            let nearest = self.world.catalogue.nearest(name).join(", ");
             let or = if nearest.is_empty() { String::new() } else { format!("; like it are: {nearest}") };
             return Err(format!("nobody knows the accelerator {name}{or}"));
         };
@@ -111,7 +109,7 @@ impl Planner<'_> {
     fn without_number(&self, accelerator: &Accelerator) -> TrainingJob {
         let mut job = self.job.clone();
         let own = job.accelerator.get_or_insert_default();
-        let same = own.kind.as_deref().and_then(|kind| self.catalogue.find(kind)).map(|a| &a.key);
+        let same = own.kind.as_deref().and_then(|kind| self.world.catalogue.find(kind)).map(|a| &a.key);
         if same != Some(&accelerator.key) {
             own.memory = None;
             own.per_node = None;
@@ -133,6 +131,6 @@ impl Planner<'_> {
         job.accelerator.get_or_insert_default().count = number.and_then(|number| u32::try_from(number).ok());
         let question =
             json!({"apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "spec": job});
-        judge(&question, &Surroundings::default(), self.catalogue, self.rules, &self.ask)
+        judge(&question, &Surroundings::default(), &self.world, &self.ask)
     }
 }

@@ -3,11 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use serde_json::{Map, Value, json};
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 /// A `PyTorchJob` of so many pods of 8 GPUs of this type, which run this command.
@@ -29,7 +28,7 @@ fn judged(command: &str, annotations: &[(&str, &str)], pods: u64) -> Judgement {
             "resources": {"limits": {"nvidia.com/gpu": 8}},
         }]}}}}},
     });
-    judge(&object, &Surroundings::default(), Catalogue::builtin(), &Rules::default(), &Ask::default())
+    judge(&object, &Surroundings::default(), &World::built_in(), &Ask::default())
 }
 
 const FSDP_70B: &str = "torchrun --nproc_per_node=8 train.py --max_context_width=4096 --num_key_value_heads=8 \

@@ -8,11 +8,11 @@ use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Outlook, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::policy::{Rules, World};
 use weighbridge::surroundings::Surroundings;
 
 fn judged(object: &Value) -> Judgement {
-    judge(object, &Surroundings::default(), Catalogue::builtin(), &Rules::default(), &Ask::default())
+    judge(object, &Surroundings::default(), &World::built_in(), &Ask::default())
 }
 
 /// Llama-2-7B on 64 H100 at 40 %.
@@ -166,7 +166,8 @@ fn the_cost_is_the_hours_at_a_price_and_a_policy_may_set_that() {
     rules.prices.currency = Some("EUR".into());
     let question =
         json!({"apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "spec": spec()});
-    let judgement = judge(&question, &Surroundings::default(), Catalogue::builtin(), &rules, &Ask::default());
+    let judgement =
+        judge(&question, &Surroundings::default(), &World::built_in().under(&rules), &Ask::default());
     let cost = judgement.cost.unwrap();
     assert_eq!((cost.per_gpu_hour.to_string().as_str(), cost.currency.as_str()), ("2.4", "EUR"));
 }

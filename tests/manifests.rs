@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::{Ask, Quoting};
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::kinds::Kinds;
+use weighbridge::policy::World;
 use weighbridge::surroundings::{Node, Surroundings};
 
 /// What becomes of a manifest's workloads.
@@ -352,10 +352,10 @@ fn documents(path: &Path) -> Vec<Value> {
 
 /// The judgements of what trains in a stream, in a cluster that has these nodes besides.
 fn judged(documents: &[Value], nodes: &[Arc<Node>]) -> Vec<Judgement> {
-    let mut around = Surroundings::of(documents);
+    let mut around = Surroundings::of(documents, Kinds::built_in());
     around.nodes = around.nodes.iter().chain(nodes).cloned().collect();
     let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
-    let judge = |object| judge(object, &around, Catalogue::builtin(), &Rules::default(), &ask);
+    let judge = |object| judge(object, &around, &World::built_in(), &ask);
     documents.iter().map(judge).filter(|judgement| judgement.verdict != Verdict::NotTraining).collect()
 }
 

@@ -3,11 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails the test")]
 
 use serde_json::{Value, json};
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 /// A `PyTorchJob` of nodes of eight H100, that runs a command, or is annotated.
@@ -34,7 +33,7 @@ fn job(command: &str, training: Option<&str>, nodes: u64) -> Value {
 }
 
 fn judged(job: &Value) -> Judgement {
-    judge(job, &Surroundings::default(), Catalogue::builtin(), &Rules::default(), &Ask::default())
+    judge(job, &Surroundings::default(), &World::built_in(), &Ask::default())
 }
 
 struct Case {

@@ -14,7 +14,7 @@ use weighbridge::job::{
     Sharding, TrainingJob,
 };
 use weighbridge::plan;
-use weighbridge::policy::Rules;
+use weighbridge::policy::{Rules, World};
 use weighbridge::surroundings::Surroundings;
 use weighbridge::units::{Bytes, Count, Decimal, FlopRate, Flops};
 
@@ -173,7 +173,7 @@ fn ninety_days_are_planned_for_a800_and_ascend_910b() {
         });
         let types = ["A800-80GB", "Ascend-910B3"].map(str::to_owned);
         let (around, rules) = (Surroundings::default(), Rules::default());
-        plan::plan(&question, &around, Catalogue::builtin(), &rules, Some(90.0), &types).unwrap()
+        plan::plan(&question, &around, &World::built_in().under(&rules), Some(90.0), &types).unwrap()
     };
     job.accelerator = None;
     for batch in [None, Some(1024)] {

@@ -244,7 +244,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds;
+    use crate::kinds::Kinds;
 
     fn pytorchjob() -> Value {
         json!({
@@ -267,7 +267,7 @@ mod tests {
     const TEMPLATE: &str = "/spec/pytorchReplicaSpecs/Worker/template";
 
     fn changed(change: impl Fn(&mut Value)) -> bool {
-        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
         let mut new = pytorchjob();
         change(&mut new);
         assert_ne!(new, pytorchjob(), "the change changes something");
@@ -276,7 +276,7 @@ mod tests {
 
     /// Whether an account that may not place pods changes the job.
     fn changed_by_a_tenant(change: impl Fn(&mut Value)) -> bool {
-        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
         let mut new = pytorchjob();
         change(&mut new);
         !same_job(kind, &pytorchjob(), &new, false)
@@ -342,8 +342,8 @@ mod tests {
 
     #[test]
     fn a_role_named_metadata_is_a_part_of_the_job() {
-        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
-        let wrapper = kinds::find("workload.codeflare.dev", "AppWrapper").unwrap();
+        let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
+        let wrapper = Kinds::built_in().find("workload.codeflare.dev", "AppWrapper").unwrap();
         for role in ["metadata", "template", "podTemplate", "containers"] {
             let of = |length: u64| {
                 let mut job = pytorchjob();
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn metadata_of_an_object_inside_is_no_change_of_the_job() {
-        let kind = kinds::find("workload.codeflare.dev", "AppWrapper").unwrap();
+        let kind = Kinds::built_in().find("workload.codeflare.dev", "AppWrapper").unwrap();
         let wrapped = |moment: Value| {
             let mut job = pytorchjob();
             job["metadata"]["creationTimestamp"] = moment.clone();
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_pods_own_placement_is_no_change() {
-        let kind = kinds::find("", "Pod").unwrap();
+        let kind = Kinds::built_in().find("", "Pod").unwrap();
         let old = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "main"}]}});
         let mut new = old.clone();
         new["spec"]["nodeSelector"] = json!({"zone": "a"});
@@ -479,7 +479,7 @@ mod tests {
                 false,
             ),
         ] {
-            let kind = kinds::find(group, kind).unwrap();
+            let kind = Kinds::built_in().find(group, kind).unwrap();
             let object = |spec: &Value| json!({"metadata": {"name": "a"}, "spec": spec});
             assert_eq!(
                 same_job(kind, &object(&spec), &object(&written), true),

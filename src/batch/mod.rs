@@ -11,32 +11,32 @@ use crate::cluster::judged_owner;
 use crate::job::{Ask, InputError};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Reason, Verdict};
-use crate::kinds;
+use crate::kinds::Kinds;
 use crate::policy::Policy;
 use crate::report::Entry;
 use crate::surroundings::Surroundings;
 
 /// Judges every one of the objects that can be; the others are what surrounds them.
 pub fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
-    let around = Surroundings::of(objects);
+    let around = Surroundings::of(objects, &policy.kinds);
     let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let judged = objects.iter().filter(|object| !is_child(object, &uids));
+    let judged = objects.iter().filter(|object| !is_child(object, &uids, &policy.kinds));
     judged.filter_map(|object| entry(object, &around, policy, ask)).collect()
 }
 
 /// Whether the controller of one of these objects, by their uids, has made it: then that one counts.
-fn is_child(object: &Value, uids: &BTreeSet<&str>) -> bool {
+fn is_child(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
     let owners: Vec<OwnerReference> = object
         .pointer("/metadata/ownerReferences")
         .and_then(|owners| serde_json::from_value(owners.clone()).ok())
         .unwrap_or_default();
-    let owner = kinds::of(object).and_then(|kind| judged_owner(kind, &owners));
+    let owner = kinds.of(object).and_then(|kind| judged_owner(kinds, kind, &owners));
     owner.is_some_and(|(owner, _)| uids.contains(owner.uid.as_str()))
 }
 
 /// The judgement of an object; nothing where there is nothing to judge.
 fn entry(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Option<Entry> {
-    let judgement = judge(object, around, &policy.catalogue, &policy.rules, ask);
+    let judgement = judge(object, around, &policy.world(), ask);
     if judgement.verdict == Verdict::NotTraining {
         return None;
     }

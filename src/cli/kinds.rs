@@ -13,6 +13,7 @@ use k8s_openapi::api::admissionregistration::v1::{MatchCondition, RuleWithOperat
 use serde::Serialize;
 
 use crate::controller::permissions::{Permission, optional_permissions, permissions};
+use crate::kinds::Kinds;
 use crate::policy::{FailurePolicy, Policy};
 use crate::webhook::configuration::{Settings, configuration};
 
@@ -97,26 +98,27 @@ impl From<Permission> for Rule {
 ///
 /// # Errors
 /// When it can't be written as YAML, which the tests rule out.
-pub fn yaml() -> anyhow::Result<String> {
-    let own = configuration(&Settings {
+pub fn yaml(kinds: &Kinds) -> anyhow::Result<String> {
+    let settings = Settings {
         name: String::new(),
         url: String::new(),
         failure_policy: FailurePolicy::Fail,
         timeout_seconds: 5,
         own_namespace: String::new(),
         namespace_labels: BTreeMap::new(),
-    });
+    };
+    let own = configuration(&settings, kinds);
     let webhooks = own.webhooks.into_iter().flatten().map(Entry::from).collect();
     let rules = |permissions: Vec<Permission>| permissions.into_iter().map(Rule::from).collect();
     let optional = optional_permissions().into_iter();
     let optional = optional.map(|(flag, more)| Optional { flag, permissions: rules(more) }).collect();
-    let table = Table { webhooks, permissions: rules(permissions()), optional };
+    let table = Table { webhooks, permissions: rules(permissions(kinds)), optional };
     Ok(format!("{HEADER}{}\n", serde_saphyr::to_string(&table)?.trim_end()))
 }
 
 /// Prints it.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    Policy::of_file(arguments.config.as_deref())?.take_in_workloads()?;
-    std::io::stdout().lock().write_all(yaml()?.as_bytes())?;
+    let policy = Policy::of_file(arguments.config.as_deref())?;
+    std::io::stdout().lock().write_all(yaml(&policy.kinds)?.as_bytes())?;
     Ok(())
 }

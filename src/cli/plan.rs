@@ -67,13 +67,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         (vec![described(&arguments.set)], Vec::new())
     };
-    let around = Surroundings::of(&objects);
+    let around = Surroundings::of(&objects, &policy.kinds);
     let mut entries = Vec::new();
     for object in &objects {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let name = text("/metadata/name").or_else(|| text("/metadata/generateName"));
-        let found =
-            plan(object, &around, &policy.catalogue, &policy.rules, arguments.days, &arguments.accelerator);
+        let found = plan(object, &around, &policy.world(), arguments.days, &arguments.accelerator);
         match found {
             Ok(plans) => {
                 entries.extend(plans.into_iter().map(|planned| PlanEntry { name: name.clone(), planned }));

@@ -23,11 +23,13 @@ use super::{FAILURE, connection};
 use crate::cluster::Cluster;
 use crate::config::policy::{self, Follower, Policies};
 use crate::config::{Arguments, Settings};
+use crate::kinds::Kinds;
+use crate::policy::Policy;
 use crate::server::{self, Bodies, Health, Port, Stop, health_router};
-use crate::telemetry::Logs;
-use crate::tls::Certificates;
-use crate::webhook::Webhook;
-use crate::{controller, endpoint, telemetry, tls, webhook};
+use crate::telemetry::{self, Logs};
+use crate::tls::{self, Certificates};
+use crate::webhook::{self, Webhook};
+use crate::{controller, endpoint};
 
 /// Serves until it is told to stop.
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -70,7 +72,7 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     cluster.metrics.register(&mut registry);
     tasks.spawn(cluster.clone().run(client.clone(), stopped.clone()));
 
-    let certificates = certificates(&settings, &client, addresses.0, &mut registry)?;
+    let certificates = certificates(&settings, cluster.kinds(), &client, addresses.0, &mut registry)?;
     let health = Health::new(cluster.clone(), certificates.ready(), stopping.clone());
     let tls_config = certificates.server_config();
     tasks.spawn({
@@ -160,7 +162,8 @@ async fn policies(
     let Some(file) = settings.policy_file.clone() else { return Ok(Policies::new(base)) };
     let text = policy::settled(&file).await?;
     let policy = base.with_text_of(&file, &text)?;
-    policy.take_in_workloads()?;
+    // The kinds of workloads stay those of the start.
+    let base = Policy { kinds: policy.kinds.clone(), ..base };
     let policies = Policies::new(policy);
     let metrics = policy::Metrics::default();
     metrics.register(registry);
@@ -171,6 +174,7 @@ async fn policies(
 
 fn certificates(
     settings: &Settings,
+    kinds: &Kinds,
     client: &Client,
     bound: SocketAddr,
     registry: &mut prometheus_client::registry::Registry,
@@ -178,14 +182,15 @@ fn certificates(
     let metrics = tls::Metrics::default();
     metrics.register(registry);
     let own = settings.own_configuration.as_ref().map(|own| {
-        webhook::configuration::configuration(&webhook::configuration::Settings {
+        let own = webhook::configuration::Settings {
             name: settings.configuration_name.clone(),
             url: own.url(bound),
             failure_policy: own.failure_policy,
             timeout_seconds: own.timeout_seconds,
             own_namespace: settings.namespace.clone(),
             namespace_labels: own.namespace_labels.clone(),
-        })
+        };
+        webhook::configuration::configuration(&own, kinds)
     });
     let tls = tls::Settings {
         namespace: settings.namespace.clone(),

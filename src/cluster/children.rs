@@ -70,7 +70,9 @@ impl Workloads {
         owners: &[OwnerReference],
         likeness: impl FnOnce() -> Likeness,
     ) -> Standing {
-        let Some((reference, owner_kind)) = judged_owner(kind, owners) else { return Standing::Own };
+        let Some((reference, owner_kind)) = judged_owner(&self.kinds, kind, owners) else {
+            return Standing::Own;
+        };
         if !self.is_served(owner_kind) {
             return Standing::Own;
         }
@@ -135,7 +137,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::kinds;
+    use crate::kinds::Kinds;
 
     fn owner(api_version: &str, kind: &str, name: &str, uid: &str, controller: bool) -> Vec<OwnerReference> {
         let owner = json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": controller});
@@ -144,7 +146,7 @@ mod tests {
 
     /// Of a pod that asks for nothing, and so is like any owner.
     fn of(workloads: &Workloads, namespace: &str, owners: &[OwnerReference]) -> Standing {
-        workloads.standing(kinds::find("", "Pod").unwrap(), namespace, owners, Likeness::default)
+        workloads.standing(Kinds::built_in().find("", "Pod").unwrap(), namespace, owners, Likeness::default)
     }
 
     fn workloads() -> Workloads {
@@ -202,7 +204,7 @@ mod tests {
         let workloads = workloads();
         let pod = owner("batch/v1", "Job", "a", "j", true);
         let job = |standing: Standing| Digest {
-            kind: kinds::find("batch", "Job").unwrap(),
+            kind: Kinds::built_in().find("batch", "Job").unwrap(),
             name: "a".into(),
             verdict: Verdict::NotTraining,
             standing,
@@ -216,7 +218,7 @@ mod tests {
         let waiting = Standing::Waiting(Arc::new(claim));
         workloads.insert(job(waiting.clone()));
         assert_eq!(of(&workloads, "team", &pod), waiting);
-        let cron_job = kinds::find("batch", "CronJob").unwrap();
+        let cron_job = Kinds::built_in().find("batch", "CronJob").unwrap();
         workloads.insert(Digest { kind: cron_job, name: "b".into(), ..Digest::example("c") });
         assert_eq!(of(&workloads, "team", &pod), Standing::Covered);
     }

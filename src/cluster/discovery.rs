@@ -19,7 +19,7 @@ use super::documents::DocumentSink;
 use super::follow::{Follow, Sink};
 use super::workloads::WorkloadSink;
 use super::{Cluster, Object, Source};
-use crate::kinds::{self, Kind};
+use crate::kinds::{Kind, Kinds};
 use crate::policy::Reads;
 use crate::surroundings::{DOCUMENTS, Document};
 
@@ -37,9 +37,9 @@ enum Watched {
 }
 
 impl Watched {
-    fn all(reads: Reads) -> impl Iterator<Item = Self> {
+    fn all(kinds: &Kinds, reads: Reads) -> impl Iterator<Item = Self> {
         let documents = DOCUMENTS.iter().filter(move |document| reads.open(document));
-        kinds::all().map(Self::Workload).chain(documents.map(Self::Document))
+        kinds.all().map(Self::Workload).chain(documents.map(Self::Document))
     }
 
     /// Names its watch.
@@ -98,7 +98,7 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
     let mut pause = SHORTEST;
     loop {
         watches.retain(|_, handles| !handles.iter().any(AbortHandle::is_finished));
-        if let Some(served) = served(&client, cluster.reads).await {
+        if let Some(served) = served(&client, cluster.kinds(), cluster.reads).await {
             let workloads = served.iter().filter_map(|(watched, _)| match watched {
                 Watched::Workload(kind) => Some(kind.slug),
                 Watched::Document(_) => None,
@@ -180,9 +180,9 @@ impl Sink for DefinitionSink {
 }
 
 /// What is served of the kinds that are understood; nothing where the apiserver gives no clear answer.
-async fn served(client: &Client, reads: Reads) -> Option<Served> {
+async fn served(client: &Client, kinds: &Kinds, reads: Reads) -> Option<Served> {
     let mut resources: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
-    for watched in Watched::all(reads) {
+    for watched in Watched::all(kinds, reads) {
         for version in watched.versions() {
             if let Entry::Vacant(unasked) = resources.entry((watched.group(), *version)) {
                 unasked.insert(plurals(client, watched.group(), version).await?);
@@ -196,7 +196,7 @@ async fn served(client: &Client, reads: Reads) -> Option<Served> {
         };
         watched.versions().iter().find(served).map(|version| (watched, *version))
     };
-    Some(Watched::all(reads).filter_map(version_of).collect())
+    Some(Watched::all(kinds, reads).filter_map(version_of).collect())
 }
 
 async fn plurals(client: &Client, group: &str, version: &str) -> Option<BTreeSet<String>> {

@@ -28,7 +28,7 @@ use crate::command::set_by_others;
 use crate::hardware::labels::of_labels;
 use crate::hardware::{Catalogue, resources};
 use crate::kinds::requests::requests;
-use crate::kinds::{self, Kind, PodGroup};
+use crate::kinds::{self, KINDS, Kind, PodGroup};
 use crate::surroundings::{ConfigMaps, Surroundings};
 
 /// Our annotations begin with this.
@@ -152,11 +152,11 @@ impl Likeness {
         let is_cut = completed.as_ref().is_some_and(|completed| completed.is_cut);
         let object = completed.as_ref().map_or(object, |completed| &completed.object);
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        let job = kinds::find("batch", "Job");
+        let job = KINDS.iter().find(|kind| (kind.group, kind.kind) == ("batch", "Job"));
         let mut groups = kind.pod_groups(object);
         let cut = is_cut || kind.has_more_groups(object, groups.len());
         for (inner, _) in kind.inner_objects(object) {
-            let inner_kind = kinds::of(inner).or(job);
+            let inner_kind = kinds::built_in(inner).or(job);
             groups.extend(inner_kind.map(|kind| kind.pod_groups(inner)).unwrap_or_default());
         }
         let chooses = CHOOSING.contains(&(kind.group, kind.kind));
@@ -454,9 +454,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kinds::Kinds;
 
     fn likeness(object: &Value) -> Likeness {
-        let kind = kinds::of(object).unwrap();
+        let kind = Kinds::built_in().of(object).unwrap();
         Likeness::of(kind, object, &Surroundings::default(), Catalogue::builtin())
     }
 
@@ -667,7 +668,7 @@ mod tests {
             "spec": pod_spec(8, &["bash", "/cfg/run.sh"])});
         pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/cfg"}]);
         pod["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "small"}}]);
-        let kind = kinds::of(&pod).unwrap();
+        let kind = Kinds::built_in().of(&pod).unwrap();
         let likeness = |pod: &Value| Likeness::of(kind, pod, &around, Catalogue::builtin());
         let own = likeness(&pod);
         push(&mut pod, ENV, &json!([{"name": "OTHER", "value": "80"}]));

@@ -45,6 +45,7 @@ pub use turns::Turns;
 pub use workloads::{Digest, Workloads, judged_owner, rests_on_nodes};
 
 use crate::config::policy::Policies;
+use crate::kinds::Kinds;
 use crate::policy::Reads;
 use crate::surroundings::Surroundings;
 
@@ -76,6 +77,7 @@ impl Cluster {
     /// Empty caches; restricted to these namespaces, where any are given.
     pub fn new(policies: Arc<Policies>, watch_namespaces: Vec<String>, reads: Reads) -> Arc<Self> {
         let readiness = Readiness::default();
+        let kinds = policies.current().kinds.clone();
         readiness.expect("nodes");
         readiness.expect("namespaces");
         let metrics = Metrics::default();
@@ -83,7 +85,7 @@ impl Cluster {
             namespaces: Arc::default(),
             nodes: Arc::default(),
             documents: Arc::new(Documents::new(reads, metrics.clone())),
-            workloads: Arc::default(),
+            workloads: Arc::new(Workloads::of(kinds)),
             readiness,
             metrics,
             policies,
@@ -112,6 +114,11 @@ impl Cluster {
             () = follow_namespaces.into(namespace_sink, &self.readiness, &self.metrics) => {}
             () = discovery::follow(self.clone(), client.clone()) => {}
         }
+    }
+
+    /// The kinds of workloads.
+    pub fn kinds(&self) -> &Kinds {
+        &self.workloads.kinds
     }
 
     /// What surrounds a workload; cheap.

@@ -36,7 +36,7 @@ use crate::job::{Ask, Quoting, source};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
 use crate::kinds::progress::{self, Progress};
-use crate::kinds::{self, Kind, Purpose};
+use crate::kinds::{Kind, Kinds, Purpose};
 use crate::units::Bytes;
 
 /// Some write a ConfigMap every second; workloads are read again no more often.
@@ -89,7 +89,7 @@ impl Digest {
     pub(crate) fn example(uid: &str) -> Self {
         Self {
             uid: uid.into(),
-            kind: kinds::find("kubeflow.org", "PyTorchJob").unwrap(),
+            kind: Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap(),
             api_version: "kubeflow.org/v1".into(),
             namespace: "team".into(),
             name: "llama".into(),
@@ -110,6 +110,8 @@ impl Digest {
 /// The workloads of all watched kinds, by uid.
 #[derive(Debug, Default)]
 pub struct Workloads {
+    /// The kinds that objects can be of.
+    pub(super) kinds: Arc<Kinds>,
     digests: RwLock<BTreeMap<String, Arc<Digest>>>,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<Arc<Digest>>>>,
     /// The slugs of the kinds that the cluster serves; none before that is known.
@@ -117,6 +119,11 @@ pub struct Workloads {
 }
 
 impl Workloads {
+    /// None yet, of these kinds.
+    pub(super) fn of(kinds: Arc<Kinds>) -> Self {
+        Self { kinds, ..Self::default() }
+    }
+
     /// The workload with this uid.
     pub fn get(&self, uid: &str) -> Option<Arc<Digest>> {
         self.read().get(uid).cloned()
@@ -174,12 +181,13 @@ impl Workloads {
 /// The controlling owner of an object of this kind, if the owner's kind is judged itself and makes such objects. Then
 /// the owner counts, and not the object.
 pub fn judged_owner<'a>(
+    kinds: &Kinds,
     kind: &Kind,
     owners: &'a [OwnerReference],
 ) -> Option<(&'a OwnerReference, &'static Kind)> {
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-    let owner_kind = kinds::find(group, &owner.kind)?;
+    let owner_kind = kinds.find(group, &owner.kind)?;
     owner_kind.makes.contains(&(kind.group, kind.kind)).then_some((owner, owner_kind))
 }
 
@@ -512,7 +520,7 @@ impl Drop for WorkloadSink {
 impl WorkloadSink {
     /// What its pods run; not looked for where nothing is held against it.
     fn likeness(&self, object: &Value, owners: &[OwnerReference]) -> Likeness {
-        if self.kind.makes.is_empty() && judged_owner(self.kind, owners).is_none() {
+        if self.kind.makes.is_empty() && judged_owner(&self.workloads.kinds, self.kind, owners).is_none() {
             return Likeness::default();
         }
         let around = super::surroundings(&self.nodes, &self.documents);
@@ -529,7 +537,7 @@ impl WorkloadSink {
         let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
         let policy = self.policies.current();
         let judged = catch_unwind(AssertUnwindSafe(|| {
-            let judgement = judge(object, &around, &policy.catalogue, &policy.rules, &ask);
+            let judgement = judge(object, &around, &policy.world(), &ask);
             Judged {
                 verdict: judgement.verdict,
                 peak: judgement.memory.as_ref().map(|memory| memory.peak_bytes),
@@ -592,7 +600,7 @@ mod tests {
     }
 
     fn sink(cluster: &Cluster, group: &str, kind: &str) -> WorkloadSink {
-        let mut sink = WorkloadSink::new(cluster, kinds::find(group, kind).unwrap());
+        let mut sink = WorkloadSink::new(cluster, Kinds::built_in().find(group, kind).unwrap());
         sink.restarted();
         sink.listed();
         sink
@@ -672,7 +680,12 @@ mod tests {
         let owner = json!([{"apiVersion": api_version, "kind": kind, "name": "huge", "uid": "team/huge",
                             "controller": true}]);
         let owners: Vec<OwnerReference> = serde_json::from_value(owner).unwrap();
-        cluster.workloads.standing(kinds::find("", "Pod").unwrap(), "team", &owners, Likeness::default)
+        cluster.workloads.standing(
+            Kinds::built_in().find("", "Pod").unwrap(),
+            "team",
+            &owners,
+            Likeness::default,
+        )
     }
 
     #[test]

@@ -37,11 +37,11 @@ fn ending(name: &str, end: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds;
+    use crate::kinds::Kinds;
 
     #[test]
     fn a_name_is_the_kinds_slug_and_the_workloads_name() {
-        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
         assert_eq!(estimate_name(kind, "llama2-70b"), "pytorchjob-llama2-70b");
         assert_eq!(
             with_uid("pytorchjob-llama2-70b", "7F3a9c02-1111-4222-8333-444455556666"),
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn long_names_stay_apart_and_within_the_limit() {
-        let kind = kinds::find("batch", "Job").unwrap();
+        let kind = Kinds::built_in().find("batch", "Job").unwrap();
         let long = |last: &str| estimate_name(kind, &format!("{}{last}", "a".repeat(252)));
         assert_eq!(long("b").len(), MAX_LENGTH);
         assert_ne!(long("b"), long("c"));
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_cut_never_leaves_a_dot_before_the_dash() {
-        let kind = kinds::find("batch", "Job").unwrap();
+        let kind = Kinds::built_in().find("batch", "Job").unwrap();
         let name = estimate_name(kind, &format!("{}.{}", "a".repeat(239), "b".repeat(13)));
         assert!(!name.contains(".-"), "{name}");
     }

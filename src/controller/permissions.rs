@@ -2,7 +2,7 @@
 //!
 //! Reading is for every replica, writing for the one that leads. Nothing is ever written to a workload.
 
-use crate::kinds::{self, Kind};
+use crate::kinds::{Kind, Kinds};
 use crate::surroundings::{DOCUMENTS, Opened};
 
 /// One rule of a role.
@@ -62,10 +62,10 @@ const OWN: &[Permission] = &[
 ];
 
 /// Every permission that a replica needs, the kinds' included.
-pub fn permissions() -> Vec<Permission> {
+pub fn permissions(kinds: &Kinds) -> Vec<Permission> {
     let read = |kind: &Kind| everywhere(kind.group, kind.plural, READ);
     let always = documents(Opened::Always);
-    OWN.iter().cloned().chain(kinds::all().map(read)).chain(always).collect()
+    OWN.iter().cloned().chain(kinds.all().map(read)).chain(always).collect()
 }
 
 /// The permissions that a replica needs besides where an administrator lets these be read, by the flag that does.

@@ -159,7 +159,7 @@ impl Reconciler {
         let policy = self.cluster.policies.current();
         let judging = tokio::task::spawn_blocking(move || {
             let ask = Ask { advice: false, ..Ask::default() };
-            judge(object.value(), &around, &policy.catalogue, &policy.rules, &ask)
+            judge(object.value(), &around, &policy.world(), &ask)
         });
         let judgement = judging.await.map_err(|_| Error::Judge)?;
         let peak = judgement.memory.map(|memory| memory.peak_bytes);
@@ -170,7 +170,7 @@ impl Reconciler {
 
     /// Whether an owner is there.
     async fn exists(&self, namespace: &str, claim: &Claim) -> Result<bool, Error> {
-        let Some(kind) = kinds::find(claim.group, claim.kind) else { return Ok(false) };
+        let Some(kind) = self.cluster.kinds().find(claim.group, claim.kind) else { return Ok(false) };
         for version in kind.versions {
             let resource = discovery::resource(kind, version);
             let source = self.source(resource, Some(namespace)).metadata_only();
@@ -233,7 +233,7 @@ impl Reconciler {
             return Ok(None);
         };
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let Some(kind) = kinds::find(group, kind) else { return Ok(None) };
+        let Some(kind) = self.cluster.kinds().find(group, kind) else { return Ok(None) };
         let Some(version) = kind.versions.iter().find(|v| **v == version) else { return Ok(None) };
         let resource = discovery::resource(kind, version);
         // A kind that isn't served answers 404, as an object that isn't there does.
@@ -255,9 +255,8 @@ impl Reconciler {
         let mut around = (*self.cluster.surroundings()).clone();
         around.workloads = workload.map(|w| w.object.value().clone()).into_iter().collect();
         let policy = self.cluster.policies.current();
-        let judging = tokio::task::spawn_blocking(move || {
-            judge(&estimate, &around, &policy.catalogue, &policy.rules, &Ask::default())
-        });
+        let judging =
+            tokio::task::spawn_blocking(move || judge(&estimate, &around, &policy.world(), &Ask::default()));
         judging.await.map_err(|_| Error::Judge)
     }
 

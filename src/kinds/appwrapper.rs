@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::kinds::pods::MAX_GROUPS;
-use crate::kinds::{BLANK, Completed, Entrypoint, Kind, PodGroup, Pods, of};
+use crate::kinds::{BLANK, Completed, Entrypoint, Kind, PodGroup, Pods, built_in};
 use crate::surroundings::Surroundings;
 
 pub(crate) const KIND: Kind = Kind {
@@ -54,7 +54,7 @@ fn components(object: &Value) -> impl Iterator<Item = (&Value, &'static Kind, St
     let components = object.pointer("/spec/components").and_then(Value::as_array).into_iter().flatten();
     components.take(MAX_GROUPS).enumerate().filter_map(|(number, component)| {
         let inner = component.get("template")?;
-        let kind = of(inner).filter(|kind| !std::ptr::eq(kind.makes, MAKES))?;
+        let kind = built_in(inner).filter(|kind| !std::ptr::eq(kind.makes, MAKES))?;
         Some((inner, kind, format!("spec.components[{number}].template")))
     })
 }
@@ -87,7 +87,7 @@ fn complete(object: &Value, around: &Surroundings) -> Completed {
     let components = completed.object.pointer_mut("/spec/components").and_then(Value::as_array_mut);
     for component in components.into_iter().flatten().take(MAX_GROUPS) {
         let Some(inner) = component.get_mut("template") else { continue };
-        let Some(complete) = of(inner).and_then(|kind| kind.complete) else { continue };
+        let Some(complete) = built_in(inner).and_then(|kind| kind.complete) else { continue };
         if std::ptr::fn_addr_eq(complete, self::complete as fn(&Value, &Surroundings) -> Completed) {
             continue;
         }

@@ -71,10 +71,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds;
+    use crate::kinds::Kinds;
 
     fn of(object: &Value) -> Option<(u64, String)> {
-        let kind = kinds::of(object).unwrap();
+        let kind = Kinds::built_in().of(object).unwrap();
         read(object, kind, &kind.pod_groups(object)).map(|limit| (limit.seconds, limit.source))
     }
 

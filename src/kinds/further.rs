@@ -1,16 +1,12 @@
 //! Kinds of an administrator's own, beside those that are known: a company's training operator, for one.
 //!
 //! Their shape is one of the known [shapes](crate::kinds::Pods). Whether they ask for accelerators is not proved beforehand: the
-//! webhook is asked about each. They are taken in once, before anything is read, so that whoever looks at the kinds sees
-//! the same ones for as long as the process runs.
-
-use std::sync::OnceLock;
+//! webhook is asked about each. [`Kinds`] holds them beside the known ones.
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::kinds::{BLANK, KINDS, Kind, PodSpecs, Pods, Purpose};
-
-static FURTHER: OnceLock<Vec<Kind>> = OnceLock::new();
+use crate::kinds::{BLANK, KINDS, Kind, PodSpecs, Pods, Purpose, group_and_kind};
 
 /// A kind, as a policy names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -119,21 +115,50 @@ pub fn check(kinds: &[Further]) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes kinds in; what was taken in before stays.
-///
-/// # Errors
-/// As [`check`] gives them.
-pub fn take_in(kinds: &[Further]) -> Result<(), String> {
-    check(kinds)?;
-    if !kinds.is_empty() {
-        FURTHER.get_or_init(|| kinds.iter().map(Further::kind).collect());
-    }
-    Ok(())
+/// Every kind that is understood: [`KINDS`], and an administrator's own.
+#[derive(Debug, Default)]
+pub struct Kinds {
+    named: Vec<Further>,
+    further: Vec<&'static Kind>,
 }
 
-/// Every kind that is understood, those of an administrator's own last.
-pub fn all() -> impl Iterator<Item = &'static Kind> {
-    KINDS.iter().chain(FURTHER.get().into_iter().flatten())
+impl Kinds {
+    /// Those that are built in, and no other.
+    pub fn built_in() -> &'static Self {
+        static BUILT_IN: Kinds = Kinds { named: Vec::new(), further: Vec::new() };
+        &BUILT_IN
+    }
+
+    /// With these besides. They live as long as the process: to be made once.
+    ///
+    /// # Errors
+    /// As [`check`] gives them.
+    pub fn with(named: Vec<Further>) -> Result<Self, String> {
+        check(&named)?;
+        let further = named.iter().map(|further| -> &'static Kind { Box::leak(Box::new(further.kind())) });
+        Ok(Self { further: further.collect(), named })
+    }
+
+    /// Those that are an administrator's own, as the policy names them.
+    pub fn named(&self) -> &[Further] {
+        &self.named
+    }
+
+    /// Every kind, those of an administrator's own last.
+    pub fn all(&self) -> impl Iterator<Item = &'static Kind> {
+        KINDS.iter().chain(self.further.iter().copied())
+    }
+
+    /// The kind of an object, by group and kind; any of its versions.
+    pub fn find(&self, group: &str, kind: &str) -> Option<&'static Kind> {
+        self.all().find(|known| (known.group, known.kind) == (group, kind))
+    }
+
+    /// The kind of an object, by its `apiVersion` and `kind`.
+    pub fn of(&self, object: &Value) -> Option<&'static Kind> {
+        let (group, kind) = group_and_kind(object)?;
+        self.find(group, kind)
+    }
 }
 
 #[cfg(test)]

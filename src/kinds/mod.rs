@@ -36,7 +36,7 @@ mod volcanojob;
 
 use serde_json::Value;
 
-pub use further::all;
+pub use further::Kinds;
 pub use pods::{PodGroup, Pods};
 
 use crate::job::Gap;
@@ -143,7 +143,7 @@ impl Kind {
         };
         let within = |(inner, _): &(&Value, String)| {
             // A kind that is made of itself would be asked again without end.
-            let kind = of(inner).filter(|kind| !std::ptr::eq(*kind, self));
+            let kind = built_in(inner).filter(|kind| !std::ptr::eq(*kind, self));
             kind.is_some_and(|kind| kind.has_more_groups(inner, 0))
         };
         listed >= pods::MAX_GROUPS
@@ -156,7 +156,7 @@ impl Kind {
         let training = self
             .inner_objects(object)
             .iter()
-            .any(|(inner, _)| of(inner).is_some_and(|kind| kind.purpose == Purpose::Training));
+            .any(|(inner, _)| built_in(inner).is_some_and(|kind| kind.purpose == Purpose::Training));
         if training { Purpose::Training } else { self.purpose }
     }
 
@@ -164,7 +164,7 @@ impl Kind {
     pub(crate) fn tells_pods_of_each_other(&self, object: &Value) -> bool {
         const PLUGINS: &[&str] = &["pytorch", "mpi", "ray", "tensorflow"];
         let plugins = object.pointer("/spec/plugins");
-        let within = |(inner, _): &(&Value, String)| of(inner).is_some_and(|kind| kind.connects);
+        let within = |(inner, _): &(&Value, String)| built_in(inner).is_some_and(|kind| kind.connects);
         self.connects
             || self.inner_objects(object).iter().any(within)
             || self.purpose_of(object) == Purpose::Training
@@ -242,14 +242,15 @@ pub static KINDS: &[Kind] = &[
     cronjob::KIND,
 ];
 
-/// The kind of an object, by group and kind; any of its versions.
-pub fn find(group: &str, kind: &str) -> Option<&'static Kind> {
-    all().find(|k| k.group == group && k.kind == kind)
+/// The kind of an object, where it is one of [`KINDS`]: what another object holds is none of an administrator's own.
+pub(crate) fn built_in(object: &Value) -> Option<&'static Kind> {
+    let (group, kind) = group_and_kind(object)?;
+    KINDS.iter().find(|known| (known.group, known.kind) == (group, kind))
 }
 
-/// The kind of an object, by its `apiVersion` and `kind`.
-pub fn of(object: &Value) -> Option<&'static Kind> {
+/// The group and the kind of an object, by its `apiVersion` and `kind`.
+fn group_and_kind(object: &Value) -> Option<(&str, &str)> {
     let api_version = object.get("apiVersion")?.as_str()?;
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    find(group, object.get("kind")?.as_str()?)
+    Some((group, object.get("kind")?.as_str()?))
 }

@@ -89,10 +89,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds;
+    use crate::kinds::Kinds;
 
     fn of(group: &str, kind: &str, object: &Value) -> Progress {
-        progress(kinds::find(group, kind).unwrap(), object)
+        progress(Kinds::built_in().find(group, kind).unwrap(), object)
     }
 
     fn end(succeeded: bool, at: &str) -> End {

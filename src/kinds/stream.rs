@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::kinds;
+use crate::kinds::Kinds;
 use crate::surroundings::{CONFIG_MAP, ConfigMaps, Document, Documents, Node, Reads, Surroundings};
 
 impl Surroundings {
     /// What the objects of a stream say about each other: nodes, ConfigMaps, runtimes, queues, claims, and the workloads
     /// that estimates refer to.
-    pub fn of(objects: &[Value]) -> Self {
+    pub fn of(objects: &[Value], kinds: &Kinds) -> Self {
         let (mut config_maps, mut documents) = (ConfigMaps::default(), Documents::default());
         for object in objects {
             let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
@@ -37,7 +37,7 @@ impl Surroundings {
         }
         Self {
             nodes: objects.iter().filter(|object| is(object, "v1", "Node")).map(node).map(Arc::new).collect(),
-            workloads: objects.iter().filter(|object| kinds::of(object).is_some()).cloned().collect(),
+            workloads: objects.iter().filter(|object| kinds.of(object).is_some()).cloned().collect(),
             config_maps: Arc::new(config_maps),
             documents: Arc::new(documents),
             // A stream is all that there is.

@@ -12,7 +12,7 @@ use crate::surroundings::Documents;
 
 /// The groups of an object as `path × pods`, and what it refers to that is not there.
 fn groups(object: &Value, around: &Surroundings) -> (Vec<String>, Option<String>) {
-    let kind = of(object).expect("a kind that is understood");
+    let kind = Kinds::built_in().of(object).expect("a kind that is understood");
     let completed = kind.complete.map(|complete| complete(object, around));
     let (object, absent) = completed.map_or((object.clone(), None), |made| (made.object, made.absent));
     let groups = kind.pod_groups(&object).into_iter();
@@ -182,16 +182,16 @@ fn slugs_are_unique_and_fit_a_name() {
 #[test]
 fn a_kind_is_found_whatever_its_version() {
     let object = json!({"apiVersion": "batch/v1", "kind": "Job"});
-    assert_eq!(of(&object).map(|k| k.slug), Some("job"));
+    assert_eq!(Kinds::built_in().of(&object).map(|k| k.slug), Some("job"));
     let volcano = json!({"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job"});
-    assert_eq!(of(&volcano).map(|k| k.slug), Some("volcano-job"));
-    assert!(of(&json!({"apiVersion": "apps/v1", "kind": "Job"})).is_none());
-    assert!(of(&json!({"apiVersion": 1, "kind": []})).is_none());
+    assert_eq!(Kinds::built_in().of(&volcano).map(|k| k.slug), Some("volcano-job"));
+    assert!(Kinds::built_in().of(&json!({"apiVersion": "apps/v1", "kind": "Job"})).is_none());
+    assert!(Kinds::built_in().of(&json!({"apiVersion": 1, "kind": []})).is_none());
 }
 
 #[test]
 fn a_wrapper_may_make_every_other_kind() {
-    let wrapper = find("workload.codeflare.dev", "AppWrapper").unwrap();
+    let wrapper = Kinds::built_in().find("workload.codeflare.dev", "AppWrapper").unwrap();
     for kind in KINDS.iter().filter(|kind| !std::ptr::eq(*kind, wrapper)) {
         assert!(wrapper.makes.contains(&(kind.group, kind.kind)), "{}", kind.slug);
     }
@@ -204,7 +204,7 @@ fn a_wrapper_trains_if_what_it_holds_does() {
         json!({"apiVersion": "workload.codeflare.dev/v1beta2", "kind": "AppWrapper",
                "spec": {"components": [{"template": inner}]}})
     };
-    let purpose = |object: &Value| of(object).unwrap().purpose_of(object);
+    let purpose = |object: &Value| Kinds::built_in().of(object).unwrap().purpose_of(object);
     assert_eq!(purpose(&wrapper("kubeflow.org/v1", "PyTorchJob")), Purpose::Training);
     assert_eq!(purpose(&wrapper("batch/v1", "Job")), Purpose::General);
 }
@@ -244,7 +244,7 @@ fn torch() -> Surroundings {
 }
 
 fn completed(object: &Value, around: &Surroundings) -> Value {
-    (of(object).unwrap().complete.unwrap())(object, around).object
+    (Kinds::built_in().of(object).unwrap().complete.unwrap())(object, around).object
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_trainjob_is_its_runtime_with_what_it_changes() {
                "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "3"}],
                "args": ["--tp=8"], "resources": {"limits": {"nvidia.com/gpu": 8}}})
     );
-    let model = of(&made).unwrap().model.unwrap();
+    let model = Kinds::built_in().of(&made).unwrap().model.unwrap();
     assert_eq!(model(&made).map(|(name, _)| name).as_deref(), Some("org/model"));
     // As many as the runtime says where the job says nothing.
     assert_eq!(groups(&trainjob(json!({})), &torch()).0[1], "ClusterTrainingRuntime torch job node × 2");

@@ -116,7 +116,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds;
+    use crate::kinds::Kinds;
 
     #[test]
     fn namespaces_are_exempt_by_name_or_by_their_beginning() {
@@ -138,7 +138,7 @@ mod tests {
     fn exempt_by_class(replicas: &Value) -> Option<Exempt> {
         let exempt = Exemptions { priority_classes: vec!["system".into()], ..Exemptions::default() };
         let job = json!({"metadata": {"name": "a"}, "spec": {"pytorchReplicaSpecs": replicas}});
-        let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+        let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
         exempt.pods(kind, &job, &Surroundings::default(), Catalogue::builtin())
     }
 

@@ -11,6 +11,7 @@ mod placement;
 mod prices;
 mod reads;
 mod rules;
+mod world;
 
 use std::sync::Arc;
 
@@ -23,9 +24,10 @@ pub use placement::Placement;
 pub use prices::Prices;
 pub use reads::Reads;
 pub use rules::Rules;
+pub use world::World;
 
 use crate::hardware::Catalogue;
-use crate::kinds::further::Further;
+use crate::kinds::Kinds;
 
 /// What an administrator has decided.
 #[derive(Clone, Debug)]
@@ -44,8 +46,8 @@ pub struct Policy {
     pub placement: Placement,
     /// The accelerators, by all their names.
     pub catalogue: Arc<Catalogue>,
-    /// Kinds of workloads beside those that are known; they cannot change while the process runs.
-    pub workloads: Vec<Further>,
+    /// The kinds of workloads; they cannot change while the process runs.
+    pub kinds: Arc<Kinds>,
     /// Counts the policies of this process: another one may judge otherwise.
     pub version: u64,
 }
@@ -72,8 +74,15 @@ impl Default for Policy {
             overrides: Overrides::default(),
             placement: Placement::default(),
             catalogue: Arc::new(Catalogue::builtin().clone()),
-            workloads: Vec::new(),
+            kinds: Arc::default(),
             version: 0,
         }
+    }
+}
+
+impl Policy {
+    /// What a workload is judged by.
+    pub fn world(&self) -> World<'_> {
+        World { catalogue: &self.catalogue, kinds: &self.kinds, rules: &self.rules }
     }
 }

@@ -31,20 +31,19 @@ use crate::admission::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use crate::admission::overrides::{self, Override};
 use crate::admission::{message, ratchet};
 use crate::cluster::{Cluster, Source, Standing, Workloads};
-use crate::hardware::Catalogue;
 use crate::job::Ask;
 use crate::judge::judge;
 use crate::judgement::Judgement;
 use crate::kinds::object::NotRead;
-use crate::kinds::{self, Kind};
+use crate::kinds::{Kind, Kinds};
 use crate::policy::mode::{self, MODE_LABEL, Namespace};
-use crate::policy::{Exempt, Mode, Policy, Rules};
+use crate::policy::{Exempt, Mode, Policy, World};
 use crate::server::bodies::{Body, Came, Dropped, Taken};
 use crate::server::{Caller, Peer};
 use crate::surroundings::Surroundings;
 
 /// [`judge`]'s signature: tests put others in its place.
-type Judge = fn(&Value, &Surroundings, &Catalogue, &Rules, &Ask) -> Judgement;
+type Judge = fn(&Value, &Surroundings, &World<'_>, &Ask) -> Judgement;
 
 /// What it takes to answer.
 pub struct Webhook {
@@ -288,7 +287,8 @@ impl Webhook {
     fn unjudged(&self, failure: Failure, head: &Head) -> Considered {
         self.metrics.failed(failure.name());
         tracing::error!(error = failure.name(), uid = head.uid(), "an object is admitted unjudged");
-        let kind = head.object_kind.as_ref().and_then(|kind| kinds::find(&kind.group, &kind.kind));
+        let kind =
+            head.object_kind.as_ref().and_then(|kind| self.cluster.kinds().find(&kind.group, &kind.kind));
         let mut considered = not_judged(head.operation.unwrap_or(Operation::Other), kind, None);
         considered.counted.decision = "warned";
         considered.decided.warnings.push(failure.warning().to_owned());
@@ -386,14 +386,14 @@ impl Considering {
             && untouched(old, new)
         {
             let request = review.without_objects();
-            let kind = weighed(&request);
+            let kind = weighed(&request, &self.policy.kinds);
             return Ok(Step::Considered(Box::new(passed(&request, kind, None))));
         }
         let request = review.request();
         // Its objects are on their own now, and others have a use for the room.
         drop(body);
         match request {
-            Ok(request) => Ok(match scale::of(&request) {
+            Ok(request) => Ok(match scale::of(&request, &self.policy.kinds) {
                 Some(scaled) => Step::Scaled(Box::new((scaled, request))),
                 None => Step::Considered(Box::new(self.judged(&request))),
             }),
@@ -410,7 +410,7 @@ impl Considering {
         if namespaces::is_one(request) {
             return self.relabelled(request);
         }
-        match weighed(request) {
+        match weighed(request, &self.policy.kinds) {
             Some(kind) => self.weigh(kind, request),
             None => passed(request, None, None),
         }
@@ -461,7 +461,7 @@ impl Considering {
 
     /// An object of more values than are read: unknown, and decided like everything unknown.
     fn too_large(&self, request: &Request, old_is_read: bool) -> Considered {
-        let Some(kind) = weighed(request) else { return passed(request, None, None) };
+        let Some(kind) = weighed(request, &self.policy.kinds) else { return passed(request, None, None) };
         if let Some(spared) = self.spared(kind, request) {
             return spared;
         }
@@ -594,7 +594,7 @@ impl Weighing {
         let ask = Ask::default();
         let judge = |object: &Value| {
             let policy = &self.policy;
-            (self.judge)(object, &self.around, &policy.catalogue, &policy.rules, &ask)
+            (self.judge)(object, &self.around, &policy.world(), &ask)
         };
         if object.get("kind").is_some() && object.get("apiVersion").is_some() {
             return judge(object);
@@ -641,9 +641,9 @@ fn exempt(policy: &Policy, around: &Surroundings, request: &Request, kind: &Kind
 }
 
 /// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.
-fn weighed(request: &Request) -> Option<&'static Kind> {
+fn weighed(request: &Request, kinds: &Kinds) -> Option<&'static Kind> {
     let whole = request.sub_resource.is_empty() && request.operation != Operation::Other;
-    kinds::find(&request.kind.group, &request.kind.kind).filter(|_| whole)
+    kinds.find(&request.kind.group, &request.kind.kind).filter(|_| whole)
 }
 
 /// Admitted without being judged, and without a word.

@@ -15,7 +15,7 @@ use kube::api::ObjectMeta;
 
 use super::namespaces;
 use crate::admission::conditions;
-use crate::kinds::{self, Kind};
+use crate::kinds::{Kind, Kinds};
 use crate::policy::mode::MODE_LABEL;
 use crate::policy::{FailurePolicy, Mode};
 
@@ -40,9 +40,9 @@ pub struct Settings {
 }
 
 /// The configuration, without any caBundle.
-pub fn configuration(settings: &Settings) -> ValidatingWebhookConfiguration {
+pub fn configuration(settings: &Settings, kinds: &Kinds) -> ValidatingWebhookConfiguration {
     let metadata = ObjectMeta { name: Some(settings.name.clone()), ..ObjectMeta::default() };
-    let kinds = kinds::all().map(|kind| entry(kind, settings));
+    let kinds = kinds.all().map(|kind| entry(kind, settings));
     let webhooks = kinds.chain([namespace_entry(settings)]).collect();
     ValidatingWebhookConfiguration { metadata, webhooks: Some(webhooks) }
 }
@@ -137,22 +137,25 @@ mod tests {
     use super::*;
 
     fn made() -> ValidatingWebhookConfiguration {
-        configuration(&Settings {
-            name: "test".into(),
-            url: "https://127.0.0.1:9443/validate".into(),
-            failure_policy: FailurePolicy::Fail,
-            timeout_seconds: 5,
-            own_namespace: "weighbridge".into(),
-            namespace_labels: BTreeMap::from([("team".into(), "a".into())]),
-        })
+        configuration(
+            &Settings {
+                name: "test".into(),
+                url: "https://127.0.0.1:9443/validate".into(),
+                failure_policy: FailurePolicy::Fail,
+                timeout_seconds: 5,
+                own_namespace: "weighbridge".into(),
+                namespace_labels: BTreeMap::from([("team".into(), "a".into())]),
+            },
+            Kinds::built_in(),
+        )
     }
 
     #[test]
     fn every_kind_has_an_entry_of_its_own() {
         let webhooks = made().webhooks.unwrap();
         let names: BTreeSet<_> = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
-        assert_eq!(names.len(), kinds::all().count() + 1, "and one for namespaces");
-        for (webhook, kind) in webhooks.iter().zip(kinds::all()) {
+        assert_eq!(names.len(), Kinds::built_in().all().count() + 1, "and one for namespaces");
+        for (webhook, kind) in webhooks.iter().zip(Kinds::built_in().all()) {
             // The apiserver wants at least three parts.
             assert!(webhook.name.split('.').count() >= 3);
             assert_eq!(webhook.side_effects, "None");

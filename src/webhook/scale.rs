@@ -21,7 +21,7 @@ use super::review::{GroupVersionKind, Operation, Request, Status};
 use crate::admission::decide::Decided;
 use crate::admission::message;
 use crate::judgement::Verdict;
-use crate::kinds::{self, Kind, object};
+use crate::kinds::{Kind, Kinds, object};
 
 /// Reads that run at once. More wait, as long as their requests have time.
 pub(super) const READS: usize = 4;
@@ -42,7 +42,7 @@ pub(super) struct Scaled {
 }
 
 /// The change of a scale that a request is about, if it is about one.
-pub(super) fn of(request: &Request) -> Option<Scaled> {
+pub(super) fn of(request: &Request, kinds: &Kinds) -> Option<Scaled> {
     let is_scale = (request.kind.group.as_str(), request.kind.kind.as_str()) == ("autoscaling", "Scale")
         && request.sub_resource == "scale"
         && request.operation == Operation::Update;
@@ -50,7 +50,7 @@ pub(super) fn of(request: &Request) -> Option<Scaled> {
         return None;
     }
     let resource = &request.resource;
-    let kind = kinds::all().find(|kind| kind.group == resource.group && kind.plural == resource.resource)?;
+    let kind = kinds.all().find(|kind| kind.group == resource.group && kind.plural == resource.resource)?;
     let version = kind.versions.iter().find(|version| **version == resource.version)?;
     let (namespace, name) = (&request.namespace, &request.name);
     let text = |pointer: &str| request.old_object.pointer(pointer).and_then(Value::as_str);
@@ -180,18 +180,21 @@ mod tests {
 
     #[test]
     fn a_review_of_a_scale_names_its_object() {
-        let scaled = of(&review("pytorchjobs", "llama")).unwrap();
+        let scaled = of(&review("pytorchjobs", "llama"), Kinds::built_in()).unwrap();
         assert_eq!(scaled.path, "/apis/kubeflow.org/v1/namespaces/team/pytorchjobs/llama");
         assert_eq!((scaled.from, scaled.to, scaled.uid.as_str()), (31, 1, "u"));
-        assert!(of(&review("experiments", "llama")).is_none(), "a kind that is not judged");
+        assert!(
+            of(&review("experiments", "llama"), Kinds::built_in()).is_none(),
+            "a kind that is not judged"
+        );
         for name in ["../../secrets/a", "a/b", "a?watch=true", "a%2fb", "..", ""] {
-            assert!(of(&review("pytorchjobs", name)).is_none(), "{name}");
+            assert!(of(&review("pytorchjobs", name), Kinds::built_in()).is_none(), "{name}");
         }
     }
 
     #[test]
     fn only_the_object_of_the_review_is_judged() {
-        let scaled = of(&review("pytorchjobs", "llama")).unwrap();
+        let scaled = of(&review("pytorchjobs", "llama"), Kinds::built_in()).unwrap();
         assert!(scaled.is_of(&stored("u", "7", 31)));
         assert!(scaled.is_of(&stored("u", "8", 30)), "it has changed since");
         assert!(!scaled.is_of(&stored("other", "7", 31)));
@@ -201,7 +204,7 @@ mod tests {
     #[test]
     fn the_new_number_stands_where_the_definition_puts_it() {
         let request = review("pytorchjobs", "llama");
-        let whole = of(&request).unwrap().whole(&request, stored("u", "7", 31));
+        let whole = of(&request, Kinds::built_in()).unwrap().whole(&request, stored("u", "7", 31));
         assert_eq!(whole.object, stored("u", "7", 1));
         assert_eq!((whole.old_object, whole.kind.kind.as_str()), (stored("u", "7", 31), "PyTorchJob"));
         let mut object = json!({"spec": {"pytorchReplicaSpecs": {"Master": {}}}});

@@ -16,14 +16,14 @@ use crate::config::policy::Policies;
 use crate::hardware::Catalogue;
 use crate::job::{Ask, InputError};
 use crate::judgement::{Judgement, Reason, Verdict};
-use crate::kinds;
-use crate::policy::{Exemptions, Overrides, Policy, Reads, Rules, Unknown};
+use crate::kinds::Kinds;
+use crate::policy::{Exemptions, Overrides, Policy, Reads, Unknown, World};
 use crate::server::bodies::Came;
 use crate::server::{Bodies, Caller};
 use crate::surroundings::Surroundings;
 
 /// Judges by the annotation `weighbridge.dev/model` alone.
-fn by_the_model(object: &Value, _: &Surroundings, _: &Catalogue, _: &Rules, _: &Ask) -> Judgement {
+fn by_the_model(object: &Value, _: &Surroundings, _: &World<'_>, _: &Ask) -> Judgement {
     let annotation = |key: &str| object["metadata"]["annotations"][key].as_str().map(str::to_owned);
     let judgement = Judgement { override_reason: annotation("weighbridge.dev/override"), ..judgement() };
     let message = "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB".to_owned();
@@ -304,7 +304,7 @@ fn child(model: &str) -> Value {
 /// The answer where this owner is known.
 async fn asked_of(owner: &Value, verdict: Verdict, review: &Value) -> Value {
     let webhook = webhook();
-    let kind = kinds::find("kubeflow.org", "PyTorchJob").unwrap();
+    let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
     let likeness = Likeness::of(kind, owner, &Surroundings::default(), Catalogue::builtin());
     let namespace = "enforced".to_owned();
     webhook.workloads().insert(Digest { namespace, likeness, verdict, ..Digest::example("u") });

@@ -30,7 +30,7 @@ use crate::hardware::{Catalogue, Vendor};
 use crate::job::{Ask, Gap, Hidden, InputError, Provenance, Quoting, Source};
 use crate::kinds::deadline::{self, Limit};
 use crate::kinds::requests::{self, Request};
-use crate::kinds::{self, Kind, PodGroup, Purpose};
+use crate::kinds::{self, Kind, Kinds, PodGroup, Purpose};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
@@ -152,12 +152,18 @@ impl Reading {
 }
 
 /// Reads an object: each training that it starts. Empty where it does not train.
-pub fn read(object: &Value, around: &Surroundings, catalogue: &Catalogue, ask: &Ask) -> Readings {
+pub fn read(
+    object: &Value,
+    around: &Surroundings,
+    catalogue: &Catalogue,
+    kinds: &Kinds,
+    ask: &Ask,
+) -> Readings {
     let read = |around: &Surroundings, asked| {
         if what_if::is_estimate(object) {
-            return what_if::read(object, around, catalogue, ask);
+            return what_if::read(object, around, catalogue, kinds, ask);
         }
-        of_workload(object, asked, around, catalogue, ask)
+        of_workload(object, asked, around, catalogue, kinds, ask)
     };
     let (trainings, others) = read(around, false);
     if ask.quoting == Quoting::Everything || trainings.is_empty() || !others.are_in(around) {
@@ -173,9 +179,10 @@ pub(super) fn read_asked(
     object: &Value,
     around: &Surroundings,
     catalogue: &Catalogue,
+    kinds: &Kinds,
     ask: &Ask,
 ) -> (Vec<Reading>, Others) {
-    of_workload(object, true, around, catalogue, ask)
+    of_workload(object, true, around, catalogue, kinds, ask)
 }
 
 fn of_workload(
@@ -183,10 +190,11 @@ fn of_workload(
     asked: bool,
     around: &Surroundings,
     catalogue: &Catalogue,
+    kinds: &Kinds,
     ask: &Ask,
 ) -> (Vec<Reading>, Others) {
     let nothing = || (Vec::new(), Others::default());
-    let Some(kind) = kinds::of(object) else { return nothing() };
+    let Some(kind) = kinds.of(object) else { return nothing() };
     let Completed { object, by, absent, is_cut } = completed(kind, object, around);
     let object = object.as_ref();
     let groups = kind.pod_groups(object);

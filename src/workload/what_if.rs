@@ -10,6 +10,7 @@ use super::others::Others;
 use super::reading::{Reading, Unread, read_asked};
 use crate::hardware::Catalogue;
 use crate::job::{Ask, Gap, InputError, Source, is_known, read_field};
+use crate::kinds::Kinds;
 use crate::printable::{complaint, printable};
 use crate::surroundings::Surroundings;
 
@@ -29,6 +30,7 @@ pub(super) fn read(
     object: &Value,
     around: &Surroundings,
     catalogue: &Catalogue,
+    kinds: &Kinds,
     ask: &Ask,
 ) -> (Vec<Reading>, Others) {
     let mut reading = Reading::default();
@@ -49,7 +51,7 @@ pub(super) fn read(
         }
         return (vec![reading], Others::default());
     };
-    let (below, others) = read_asked(workload, around, catalogue, ask);
+    let (below, others) = read_asked(workload, around, catalogue, kinds, ask);
     if below.is_empty() {
         return (vec![reading], others);
     }

@@ -14,11 +14,10 @@ use serde_json::json;
 use weighbridge::estimate::assume::Device;
 use weighbridge::estimate::estimate;
 use weighbridge::estimate::time::{Coefficients, time};
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::{Ask, Model, Precision, TrainingJob};
 use weighbridge::judge::judge;
 use weighbridge::model::{Parameters, Shape};
-use weighbridge::policy::Rules;
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 use crate::shown::{Shown, show};
@@ -408,13 +407,7 @@ fn the_product_answers_the_hours_that_the_tables_score() {
             "metadata": {"name": run.name},
             "spec": job,
         });
-        let judgement = judge(
-            &object,
-            &Surroundings::default(),
-            Catalogue::builtin(),
-            &Rules::default(),
-            &Ask::default(),
-        );
+        let judgement = judge(&object, &Surroundings::default(), &World::built_in(), &Ask::default());
         let answered = judgement.time.as_ref().and_then(|time| time.gpu_hours);
         let answered = answered.unwrap_or_else(|| panic!("{}: {:?}", run.name, judgement.errors));
         let scored = hours::point(&run, &run.named(), &FITTING.names, &FITTING.fitted).left(planner);

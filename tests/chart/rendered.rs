@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use weighbridge::{
     config::{Arguments, Settings},
     controller::permissions::{Permission, optional_permissions, permissions},
+    kinds::Kinds,
     policy::FailurePolicy,
     webhook::configuration::{self, configuration},
 };
@@ -178,14 +179,17 @@ async fn the_entries_are_those_that_the_binary_makes_for_itself() -> Result<()> 
     let objects = Helm::offline()?.template(&["--set", "webhook.failurePolicy=Fail"]).await?;
     let rendered = find(&objects, "ValidatingWebhookConfiguration", "weighbridge")?;
     let mut rendered = rendered["webhooks"].clone();
-    let own = configuration(&configuration::Settings {
-        name: "weighbridge".to_owned(),
-        url: "https://here/validate".to_owned(),
-        failure_policy: FailurePolicy::Fail,
-        timeout_seconds: 5,
-        own_namespace: "weighbridge".to_owned(),
-        namespace_labels: BTreeMap::new(),
-    });
+    let own = configuration(
+        &configuration::Settings {
+            name: "weighbridge".to_owned(),
+            url: "https://here/validate".to_owned(),
+            failure_policy: FailurePolicy::Fail,
+            timeout_seconds: 5,
+            own_namespace: "weighbridge".to_owned(),
+            namespace_labels: BTreeMap::new(),
+        },
+        Kinds::built_in(),
+    );
     let mut own = serde_json::to_value(own.webhooks)?;
     for entry in rendered.as_array_mut().into_iter().flatten() {
         let service =
@@ -225,7 +229,11 @@ async fn the_roles_allow_what_the_binary_lists_and_no_more() -> Result<()> {
     for (value, more) in values.iter().zip(opened) {
         let value = Some(value.as_str()).filter(|value| !value.is_empty());
         let objects = helm.template(value.as_slice()).await?;
-        assert_eq!(all_rules(&objects)?, expected(permissions().into_iter().chain(more)), "{value:?}");
+        assert_eq!(
+            all_rules(&objects)?,
+            expected(permissions(Kinds::built_in()).into_iter().chain(more)),
+            "{value:?}"
+        );
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 use weighbridge::controller::permissions::permissions;
+use weighbridge::kinds::Kinds;
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
 use crate::gate::{Gate, SOON, weighbridge};
@@ -87,7 +88,7 @@ async fn of_a_release_of_another_name_the_permissions_are_those_of_its_own_secre
     let home = control_plane.namespace(&[]).await?;
     let user = format!("system:serviceaccount:{}:team-a", home.name());
     let named = Grant { name: "team-a", home: home.name(), user: &user, secret: "team-a-ca" };
-    grant(control_plane, &named, &permissions()).await?;
+    grant(control_plane, &named, &permissions(Kinds::built_in())).await?;
     let names = [
         ["--namespace", home.name()],
         ["--configuration-name", "team-a"],

@@ -8,6 +8,7 @@ use kube::{
 };
 use serde_json::json;
 use weighbridge::controller::permissions::{Permission, optional_permissions, permissions};
+use weighbridge::kinds::Kinds;
 
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, TestNamespace};
 use crate::gate::{Yard, refusal, weighbridge};
@@ -110,7 +111,7 @@ pub(crate) async fn grant(
 #[tokio::test]
 async fn the_permissions_that_are_listed_suffice() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
-    let (mut all, mut flags) = (permissions(), Vec::new());
+    let (mut all, mut flags) = (permissions(Kinds::built_in()), Vec::new());
     for (flag, more) in optional_permissions() {
         all.extend(more);
         flags.push(flag);
@@ -134,7 +135,7 @@ async fn the_permissions_that_are_listed_suffice() -> Result<()> {
 async fn a_permission_that_is_missing_is_reported_and_blocks_nothing_else() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let missing = ["nodes", "jobs", "customresourcedefinitions", "events"];
-    let mut others = permissions();
+    let mut others = permissions(Kinds::built_in());
     others.retain(|permission| !missing.contains(&permission.resource));
     let (serve, namespace) = start(control_plane, "forgotten", &others, &["--read-config-maps"]).await?;
     let yard = Yard::new(control_plane, &serve, namespace)?;

@@ -9,6 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use weighbridge::controller::permissions::permissions;
+use weighbridge::kinds::Kinds;
 
 use crate::controlplane::{ControlPlane, Serve, TestNamespace, wait_for, wait_until};
 use crate::gate::{SOON, create, refusal};
@@ -25,7 +26,7 @@ struct Test<'a> {
 
 impl<'a> Test<'a> {
     async fn start(control_plane: &'a ControlPlane, name: &'static str) -> Result<Self> {
-        let (serve, namespace) = start(control_plane, name, &permissions(), &[]).await?;
+        let (serve, namespace) = start(control_plane, name, &permissions(Kinds::built_in()), &[]).await?;
         Ok(Self { serve, namespace, client: control_plane.admin()?, name })
     }
 

@@ -10,12 +10,11 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::Verdict;
-use weighbridge::kinds::{self, KINDS, Kind};
-use weighbridge::policy::Rules;
+use weighbridge::kinds::{KINDS, Kind, Kinds};
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, repository_crds, wait_until};
@@ -159,7 +158,7 @@ async fn every_kind_is_refused_and_admitted_and_started_and_its_pods_pass() -> R
 #[tokio::test]
 async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
     let yard = Place::shared().await?.yard().await?.by_kueue()?;
-    let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
+    let mut job = object(Kinds::built_in().find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
     job["spec"]["suspend"] = json!(true);
     yard.admitted(&job).await?;
     let patch = json!({"manager": "kueue.x-k8s.io/manager", "trainingRuntimeSpec": {"template": {"spec": {
@@ -173,7 +172,7 @@ async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
 #[tokio::test]
 async fn whoever_is_no_queue_may_not_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
-    let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
+    let mut job = object(Kinds::built_in().find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
     job["metadata"]["annotations"].as_object_mut().unwrap().remove("weighbridge.dev/gpu-type");
     job["spec"]["suspend"] = json!(true);
     let place = |product: &str| json!([{"targetJobs": [{"name": "node"}], "spec": {"nodeSelector": {"nvidia.com/gpu.product": product}}}]);
@@ -187,7 +186,7 @@ async fn whoever_is_no_queue_may_not_write_into_a_trainjob_where_its_pods_go() -
 #[tokio::test]
 async fn a_set_of_groups_is_judged_with_its_new_scale() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
-    let kind = kinds::find("leaderworkerset.x-k8s.io", "LeaderWorkerSet").unwrap();
+    let kind = Kinds::built_in().find("leaderworkerset.x-k8s.io", "LeaderWorkerSet").unwrap();
     let mut set = object(kind, "llama", 1);
     set["spec"]["replicas"] = json!(8);
     yard.admitted(&set).await?;
@@ -207,7 +206,7 @@ fn very_many(item: &Value) -> Value {
 #[tokio::test]
 async fn a_list_or_map_of_any_length_reaches_the_webhook() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
-    let kind = |group, kind| kinds::find(group, kind).unwrap();
+    let kind = |group, kind| Kinds::built_in().find(group, kind).unwrap();
     let with = |kind: &Kind, name: &str, pointer: &str, many: Value| {
         let mut object = object(kind, name, 1);
         *object.pointer_mut(pointer).unwrap() = many;
@@ -301,7 +300,11 @@ async fn the_longest_lists_that_are_looked_through_cost_no_expression_its_end() 
         ),
     ] {
         let kind = KINDS.iter().find(|known| known.group == kind).unwrap();
-        let kind = if kind.group == "ray.io" { kinds::find("ray.io", "RayCluster").unwrap() } else { kind };
+        let kind = if kind.group == "ray.io" {
+            Kinds::built_in().find("ray.io", "RayCluster").unwrap()
+        } else {
+            kind
+        };
         let mut object = object(kind, "longest", 1);
         object["metadata"]["annotations"] = many(64, "example.com/a");
         object["spec"] = spec;
@@ -342,7 +345,7 @@ async fn what_stands_in_the_place_of_a_list_or_map_reaches_the_webhook() -> Resu
             ("ray.io", "RayCluster", "/spec/headGroupSpec/template"),
             ("leaderworkerset.x-k8s.io", "LeaderWorkerSet", "/spec/leaderWorkerTemplate"),
         ] {
-            let kind = kinds::find(group, name).unwrap();
+            let kind = Kinds::built_in().find(group, name).unwrap();
             let mut object = object(kind, "odd", 1);
             object["metadata"]["annotations"] = json!({});
             if name == "PyTorchJob" {
@@ -391,7 +394,7 @@ async fn a_runtime_gives_a_trainjob_its_pods_and_what_changes_of_it_is_judged_ag
     });
     runtimes.create(&PostParams::default(), &serde_json::from_value(runtime)?).await?;
 
-    let mut job = object(kinds::find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
+    let mut job = object(Kinds::built_in().find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
     job["spec"] = json!({"runtimeRef": {"kind": "TrainingRuntime", "name": "own"}});
     yard.admitted(&job).await?;
     let fits = yard.estimate_that("trainjob-llama", "Fits").await?;
@@ -452,11 +455,10 @@ async fn every_manifest_that_trains_reaches_the_webhook() -> Result<()> {
     for file in files()? {
         let text = std::fs::read_to_string(&file)?;
         let documents = serde_saphyr::from_multiple::<Value>(&text)?;
-        let around = Surroundings::of(&documents);
-        for mut object in documents.into_iter().filter(|object| kinds::of(object).is_some()) {
+        let around = Surroundings::of(&documents, Kinds::built_in());
+        for mut object in documents.into_iter().filter(|object| Kinds::built_in().of(object).is_some()) {
             let what = format!("{} {}", file.display(), object["kind"]);
-            let judge =
-                |object| judge(object, &around, Catalogue::builtin(), &Rules::default(), &Ask::default());
+            let judge = |object| judge(object, &around, &World::built_in(), &Ask::default());
             let trains = judge(&object).verdict != Verdict::NotTraining;
             object["metadata"]["namespace"] = json!(yard.name());
             let before = yard.requests().await?;

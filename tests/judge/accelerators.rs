@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weighbridge::judgement::{Judgement, Reason, Verdict};
+use weighbridge::kinds::Kinds;
 use weighbridge::surroundings::{Node, Surroundings};
 
 use crate::stated::{STATED, pytorchjob, without};
@@ -142,7 +143,7 @@ fn a_node_selector_for_more_memory_than_the_card_has_is_not_believed() {
     // A node that has these labels is better evidence than the catalogue.
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": labels},
         "status": {"allocatable": {"nvidia.com/gpu": "8"}}});
-    let believed = judged_among(&object, &Surroundings::of(&[node]));
+    let believed = judged_among(&object, &Surroundings::of(&[node], Kinds::built_in()));
     assert!(capacity(&believed) > 900.0, "{}", capacity(&believed));
 
     for role in ["Master", "Worker"] {

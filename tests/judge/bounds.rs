@@ -1,11 +1,10 @@
 //! What is too large to be read.
 
 use serde_json::json;
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Reason, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 use crate::judged;
@@ -27,7 +26,7 @@ fn more_than_was_asked_for_is_not_read() {
     let mut object = pytorchjob(STATED, 7);
     object["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0]["args"] =
         json!(["x".repeat(1001)]);
-    let judgement = judge(&object, &Surroundings::default(), Catalogue::builtin(), &Rules::default(), &ask);
+    let judgement = judge(&object, &Surroundings::default(), &World::built_in(), &ask);
     assert_eq!((judgement.verdict, judgement.reason), (Verdict::Unknown, Reason::TooLarge));
     assert!(judgement.inputs.is_empty());
 }

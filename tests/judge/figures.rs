@@ -1,11 +1,10 @@
 //! How much is said: of a job that states everything, of one that does not fit, of one that leaves something open.
 
 use serde_json::json;
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Reason, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 use crate::stated::{STATED, pytorchjob, with, without};
@@ -48,7 +47,7 @@ fn a_denial_says_what_is_needed_what_there_is_and_what_would_fit() {
     );
     let ask = Ask { advice: false, ..Ask::default() };
     let object = pytorchjob(&with(STATED, ("sharding", "ddp")), 7);
-    let quick = judge(&object, &Surroundings::default(), Catalogue::builtin(), &Rules::default(), &ask);
+    let quick = judge(&object, &Surroundings::default(), &World::built_in(), &ask);
     assert!(quick.advice.is_empty() && quick.verdict == Verdict::OutOfMemory);
 }
 

@@ -20,15 +20,14 @@ mod training;
 mod trainings;
 
 use serde_json::Value;
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::Judgement;
-use weighbridge::policy::Rules;
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 fn judged_among(object: &Value, around: &Surroundings) -> Judgement {
-    judge(object, around, Catalogue::builtin(), &Rules::default(), &Ask::default())
+    judge(object, around, &World::built_in(), &Ask::default())
 }
 
 fn judged(object: &Value) -> Judgement {

@@ -9,11 +9,11 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use weighbridge::hardware::Catalogue;
 use weighbridge::job::{Ask, Quoting};
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
-use weighbridge::policy::Rules;
+use weighbridge::kinds::Kinds;
+use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
 /// Words and numbers that stand nowhere else.
@@ -25,7 +25,7 @@ const NUMBERS: &[u64] =
 fn judged(object: &Value, around: &Surroundings, quoting: Quoting) -> Judgement {
     // A little advice is advice.
     let ask = Ask { quoting, max_candidates: 24, ..Ask::default() };
-    judge(object, around, Catalogue::builtin(), &Rules::default(), &ask)
+    judge(object, around, &World::built_in(), &ask)
 }
 
 /// Everything that a judgement holds, in writing.
@@ -276,7 +276,7 @@ fn a_config_maps_values_are_quoted_nowhere_by_whatever_way_they_came() {
             if !(number + shift).is_multiple_of(2) {
                 continue;
             }
-            let around = Surroundings::of(&[config_map(), object.clone()]);
+            let around = Surroundings::of(&[config_map(), object.clone()], Kinds::built_in());
             let quiet = assert_silent(&way, &object, &around);
             assert_silent(&format!("an estimate of {way}"), &estimate_of(&object), &around);
             read += usize::from(says_the_same(&way, &quiet, &object, &around));
@@ -435,7 +435,7 @@ fn a_runtimes_values_are_quoted_nowhere() {
                 "metadata": {"name": "job", "namespace": "team", "annotations": annotations},
                 "spec": {"runtimeRef": {"kind": kind, "name": "torch"}, "trainer": trainer},
             });
-            let around = Surroundings::of(&[runtime.clone(), map.clone(), object.clone()]);
+            let around = Surroundings::of(&[runtime.clone(), map.clone(), object.clone()], Kinds::built_in());
             let way = format!("{kind}, {way}, {trainer}, {annotations}");
             let quiet = assert_silent(&way, &object, &around);
             assert_silent(&way, &estimate_of(&object), &around);
@@ -478,7 +478,7 @@ fn a_claims_values_are_quoted_nowhere() {
     let spec = object.pointer_mut("/spec/pytorchReplicaSpecs/Worker/template/spec").unwrap();
     spec["containers"][0]["resources"] = json!({});
     spec["resourceClaims"] = json!([{"name": "g", "resourceClaimTemplateName": "gpus"}]);
-    let around = Surroundings::of(&[claim, object.clone()]);
+    let around = Surroundings::of(&[claim, object.clone()], Kinds::built_in());
     let judgement = assert_silent("a claim", &object, &around);
     let count = judgement.inputs.iter().find(|input| input.field == "accelerator.count").unwrap();
     assert_eq!((count.value.as_str(), count.source.as_str()), ("", "from ResourceClaimTemplate gpus"));
@@ -506,7 +506,8 @@ fn a_contradiction_names_the_object_and_what_it_says_and_quotes_the_request() {
     container.as_object_mut().unwrap().remove("envFrom");
     container.as_object_mut().unwrap().remove("volumeMounts");
     object.pointer_mut("/spec/pytorchReplicaSpecs/Worker/template/spec").unwrap()["volumes"] = json!([]);
-    let judgement = assert_silent("a contradiction", &object, &Surroundings::of(&[config_map()]));
+    let judgement =
+        assert_silent("a contradiction", &object, &Surroundings::of(&[config_map()], Kinds::built_in()));
     let says = |line: &str| judgement.warnings.iter().any(|warning| warning == line);
     assert!(
         says(
@@ -527,7 +528,8 @@ fn a_contradiction_names_the_object_and_what_it_says_and_quotes_the_request() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let object = script("axolotl train /cfg/broken.yaml", &annotated()[1]);
-    let judgement = assert_silent("a broken file", &object, &Surroundings::of(&[config_map()]));
+    let judgement =
+        assert_silent("a broken file", &object, &Surroundings::of(&[config_map()], Kinds::built_in()));
     let line =
         "ConfigMap settings key broken.yaml is not read: it is neither YAML, JSON nor TOML that can be read";
     assert!(judgement.warnings.iter().any(|warning| warning == line), "{:?}", judgement.warnings);
@@ -537,7 +539,7 @@ fn a_file_that_cannot_be_read_is_named() {
 fn a_model_that_another_object_names_is_named_by_that_object_where_it_is_not_known() {
     let object =
         script("torchrun run_clm.py --do_train --model_name_or_path $A --block_size 512", &annotated()[1]);
-    let judgement = assert_silent("a model", &object, &Surroundings::of(&[config_map()]));
+    let judgement = assert_silent("a model", &object, &Surroundings::of(&[config_map()], Kinds::built_in()));
     assert_eq!(judgement.verdict, Verdict::Unknown);
     assert!(judgement.message.starts_with("the model that ConfigMap settings"), "{}", judgement.message);
     let input = |field: &str| judgement.inputs.iter().find(|input| input.field == field).unwrap();
@@ -557,9 +559,14 @@ fn a_label_of_the_clusters_nodes_is_told_in_the_catalogues_words_or_not_at_all()
     };
     let own = json!({"weighbridge.dev/model": "llama-2-70b"});
     let object = with_command(&json!(["torchrun", "train.py"]), &own);
-    let known = judged(&object, &Surroundings::of(&[node("NVIDIA-H100-80GB-HBM3")]), Quoting::Request);
+    let known = judged(
+        &object,
+        &Surroundings::of(&[node("NVIDIA-H100-80GB-HBM3")], Kinds::built_in()),
+        Quoting::Request,
+    );
     assert!(known.message.contains("H100-80GB"), "{}", known.message);
-    let unknown = assert_silent("a node", &object, &Surroundings::of(&[node("canaryword-gpu")]));
+    let unknown =
+        assert_silent("a node", &object, &Surroundings::of(&[node("canaryword-gpu")], Kinds::built_in()));
     assert!(
         unknown
             .message
@@ -568,5 +575,5 @@ fn a_label_of_the_clusters_nodes_is_told_in_the_catalogues_words_or_not_at_all()
         unknown.message
     );
     let nodes = [node("canaryword-gpu"), node("NVIDIA-H100-80GB-HBM3"), node("canaryword-other")];
-    assert_silent("several nodes", &object, &Surroundings::of(&nodes));
+    assert_silent("several nodes", &object, &Surroundings::of(&nodes, Kinds::built_in()));
 }

@@ -6,7 +6,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 
 use super::{Finding, Findings, because};
-use crate::kinds;
+use crate::kinds::{Kind, Kinds};
 
 /// Fewer days than these, and somebody should look.
 const FEW_DAYS: i64 = 14;
@@ -33,17 +33,18 @@ pub(super) async fn configuration(client: &Client, name: &str) -> Findings {
 }
 
 fn kinds(name: &str, entries: &[ValidatingWebhook]) -> Finding {
-    let covered = |kind: &&kinds::Kind| {
+    let covered = |kind: &&Kind| {
         entries.iter().flat_map(|entry| entry.rules.iter().flatten()).any(|rule| {
             rule.api_groups.iter().flatten().any(|group| group == kind.group)
                 && rule.resources.iter().flatten().any(|resource| resource == kind.plural)
         })
     };
-    let missing: Vec<_> = kinds::all().filter(|kind| !covered(kind)).map(|kind| kind.kind).collect();
+    let kinds = Kinds::built_in();
+    let missing: Vec<_> = kinds.all().filter(|kind| !covered(kind)).map(|kind| kind.kind).collect();
     if missing.is_empty() {
         Finding::Well(format!(
             "the configuration {name} has an entry for each of {} kinds",
-            kinds::all().count()
+            kinds.all().count()
         ))
     } else {
         let what = format!("the configuration {name} has no entry for {}", missing.join(", "));

@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use super::{Arguments, Finding, Findings, because};
 use crate::api;
 use crate::controller::permissions::{self, Permission};
+use crate::kinds::Kinds;
 
 /// The oldest minor version of Kubernetes whose matchConditions are enough.
 const OLDEST: u32 = 30;
@@ -120,7 +121,7 @@ pub(super) async fn leader(client: &Client, namespace: &str, lease: &str) -> Fin
 pub(super) async fn permissions(client: &Client, arguments: &Arguments) -> Findings {
     let mut lacking = Vec::new();
     let mut asked = 0;
-    for permission in permissions::permissions() {
+    for permission in permissions::permissions(Kinds::built_in()) {
         for verb in permission.verbs {
             asked += 1;
             match allowed(client, arguments, &permission, verb).await {

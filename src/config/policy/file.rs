@@ -33,7 +33,8 @@ use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::hardware::Catalogue;
-use crate::kinds::further::{self, Further};
+use crate::kinds::Kinds;
+use crate::kinds::further::Further;
 use crate::policy::{Exemptions, Headroom, Mode, Overrides, Placement, Policy, Prices, Rules, Unknown};
 use crate::units::Decimal;
 
@@ -114,7 +115,11 @@ impl File {
             prices: base.rules.prices.clone(),
         };
         thresholds(&rules)?;
-        further::check(&self.workloads).map_err(anyhow::Error::msg)?;
+        let kinds = if self.workloads == base.kinds.named() {
+            base.kinds.clone()
+        } else {
+            Arc::new(Kinds::with(self.workloads).map_err(anyhow::Error::msg)?)
+        };
         let Accelerators { labels, aliases } = self.accelerators;
         let catalogue = if labels.is_empty() && aliases.is_empty() {
             base.catalogue.clone()
@@ -133,7 +138,7 @@ impl File {
             overrides: self.overrides.unwrap_or_else(|| base.overrides.clone()),
             placement: self.placement.unwrap_or_else(|| base.placement.clone()),
             catalogue,
-            workloads: self.workloads,
+            kinds,
             version: base.version,
         })
     }

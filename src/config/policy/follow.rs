@@ -133,7 +133,7 @@ impl Follower {
         let Some(content) = self.looks.look(look(&self.path).await) else { return };
         let file = self.path.display();
         match content.map_err(anyhow::Error::msg).and_then(|text| self.base.with_text(&text)) {
-            Ok(policy) if policy.workloads != self.policies.current().workloads => {
+            Ok(policy) if policy.kinds.named() != self.policies.current().kinds.named() => {
                 tracing::error!(%file, "the policy is refused: its workloads change with a restart only");
                 self.metrics.refused.set(1);
             }

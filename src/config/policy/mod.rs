@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 pub use follow::{Follower, Metrics, settled};
 
-use crate::kinds::further;
 use crate::policy::Policy;
 
 impl Policy {
@@ -35,23 +34,12 @@ impl Policy {
         self.with_text(text).with_context(|| format!("{} is refused as a whole", path.display()))
     }
 
-    /// The policy for a program that ends soon: of the file, where one is given, with its kinds of workloads taken in.
+    /// The policy of a file, where one is given.
     ///
     /// # Errors
     /// As [`with_file`](Self::with_file) has them.
     pub fn of_file(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        let policy = Self::default().with_file(path)?;
-        policy.take_in_workloads()?;
-        Ok(policy)
-    }
-
-    /// Takes the policy's kinds of workloads in: to be called once, before anything is read.
-    ///
-    /// # Errors
-    /// Which of them cannot be taken in, and why.
-    pub fn take_in_workloads(&self) -> Result<()> {
-        further::take_in(&self.workloads).map_err(anyhow::Error::msg)
+        path.map_or_else(|| Ok(Self::default()), |path| Self::default().with_file(path))
     }
 
     fn with_text(&self, text: &str) -> Result<Self> {
