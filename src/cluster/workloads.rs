@@ -36,7 +36,7 @@ use crate::job::{Ask, Quoting, source};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
 use crate::kinds::progress::{self, Progress};
-use crate::kinds::{Kind, Kinds, Purpose};
+use crate::kinds::{Kind, Kinds, Makes, Purpose};
 use crate::units::Bytes;
 
 /// Some write a ConfigMap every second; workloads are read again no more often.
@@ -188,7 +188,7 @@ pub fn judged_owner<'a>(
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
     let owner_kind = kinds.find(group, &owner.kind)?;
-    owner_kind.makes.contains(&(kind.group, kind.kind)).then_some((owner, owner_kind))
+    owner_kind.makes.include(kind).then_some((owner, owner_kind))
 }
 
 /// Whether a judgement would be another one on other nodes.
@@ -435,7 +435,7 @@ impl Sink for WorkloadSink {
         } else {
             Verdict::NotTraining
         };
-        if self.kind.makes.is_empty() && verdict == Verdict::NotTraining {
+        if self.kind.makes == Makes::Nothing && verdict == Verdict::NotTraining {
             self.forget(uid);
             return;
         }
@@ -520,7 +520,9 @@ impl Drop for WorkloadSink {
 impl WorkloadSink {
     /// What its pods run; not looked for where nothing is held against it.
     fn likeness(&self, object: &Value, owners: &[OwnerReference]) -> Likeness {
-        if self.kind.makes.is_empty() && judged_owner(&self.workloads.kinds, self.kind, owners).is_none() {
+        if self.kind.makes == Makes::Nothing
+            && judged_owner(&self.workloads.kinds, self.kind, owners).is_none()
+        {
             return Likeness::default();
         }
         let around = super::surroundings(&self.nodes, &self.documents);
@@ -574,7 +576,7 @@ fn hash(value: &impl std::hash::Hash) -> u64 {
 fn worth_keeping(digest: &Digest, refers: &Refers) -> bool {
     let waits = matches!(digest.standing, Standing::Waiting(_)) && digest.likeness.asks_for_accelerators();
     let may_train_later = digest.documents.is_some() && refers.accelerators;
-    !digest.kind.makes.is_empty()
+    digest.kind.makes != Makes::Nothing
         || waits
         || (!digest.child && (digest.verdict != Verdict::NotTraining || may_train_later))
 }

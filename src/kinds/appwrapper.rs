@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::kinds::pods::MAX_GROUPS;
-use crate::kinds::{BLANK, Completed, Entrypoint, Kind, PodGroup, Pods, built_in};
+use crate::kinds::{BLANK, Completed, Entrypoint, Kind, Makes, PodGroup, Pods, built_in};
 use crate::surroundings::Surroundings;
 
 pub(crate) const KIND: Kind = Kind {
@@ -15,7 +15,7 @@ pub(crate) const KIND: Kind = Kind {
     kind: "AppWrapper",
     plural: "appwrappers",
     slug: "appwrapper",
-    makes: MAKES,
+    makes: Makes::Every,
     suspend: Some("/spec/suspend"),
     placements: &["/spec/components"],
     pods: Pods::Own(pod_groups),
@@ -27,34 +27,12 @@ pub(crate) const KIND: Kind = Kind {
     ..BLANK
 };
 
-/// Every kind that is judged, and what those make.
-const MAKES: &[(&str, &str)] = &[
-    ("kubeflow.org", "PyTorchJob"),
-    ("kubeflow.org", "TFJob"),
-    ("kubeflow.org", "PaddleJob"),
-    ("kubeflow.org", "JAXJob"),
-    ("kubeflow.org", "MPIJob"),
-    ("trainer.kubeflow.org", "TrainJob"),
-    ("jobset.x-k8s.io", "JobSet"),
-    ("ray.io", "RayJob"),
-    ("ray.io", "RayCluster"),
-    ("batch", "Job"),
-    ("batch", "CronJob"),
-    ("batch.volcano.sh", "Job"),
-    ("leaderworkerset.x-k8s.io", "LeaderWorkerSet"),
-    ("sagemaker.amazonaws.com", "HyperPodPyTorchJob"),
-    ("mindxdl.gitee.com", "AscendJob"),
-    ("elastic.iml.github.io", "ElasticJob"),
-    ("kaiwo.silogen.ai", "KaiwoJob"),
-    ("", "Pod"),
-];
-
 /// The objects of the components, each with its kind and where it is.
 fn components(object: &Value) -> impl Iterator<Item = (&Value, &'static Kind, String)> {
     let components = object.pointer("/spec/components").and_then(Value::as_array).into_iter().flatten();
     components.take(MAX_GROUPS).enumerate().filter_map(|(number, component)| {
         let inner = component.get("template")?;
-        let kind = built_in(inner).filter(|kind| !std::ptr::eq(kind.makes, MAKES))?;
+        let kind = built_in(inner).filter(|kind| kind.slug != KIND.slug)?;
         Some((inner, kind, format!("spec.components[{number}].template")))
     })
 }

@@ -4,14 +4,14 @@
 
 use serde_json::Value;
 
-use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods};
+use crate::kinds::{BLANK, Kind, Makes, Place, PodSpecs, Pods};
 
 pub(crate) const KIND: Kind = Kind {
     group: "batch",
     kind: "CronJob",
     plural: "cronjobs",
     slug: "cronjob",
-    makes: &[("batch", "Job"), ("", "Pod")],
+    makes: Makes::These(&[("batch", "Job"), ("", "Pod")]),
     pod_specs: PodSpecs::At(&[Place::Template("object.?spec.?jobTemplate.?spec.?template")]),
     suspend: Some("/spec/suspend"),
     scale: None,

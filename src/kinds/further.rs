@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::kinds::{BLANK, KINDS, Kind, PodSpecs, Pods, Purpose, group_and_kind};
+use crate::kinds::{BLANK, KINDS, Kind, Makes, PodSpecs, Pods, Purpose, group_and_kind};
 
 /// A kind, as a policy names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -82,7 +82,7 @@ impl Further {
             purpose: if self.training { Purpose::Training } else { Purpose::General },
             // What its controller tells the pods is not known.
             connects: true,
-            makes: &[("", "Pod"), ("batch", "Job")],
+            makes: Makes::These(&[("", "Pod"), ("batch", "Job")]),
             pod_specs: PodSpecs::Elsewhere,
             suspend: place(&self.suspend),
             scale: place(&self.scale).or(BLANK.scale),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::kinds::pods::{MAX_GROUPS, of_job, replicas};
-use crate::kinds::{BLANK, Kind, Place, PodGroup, PodSpecs, Pods};
+use crate::kinds::{BLANK, Kind, Makes, Place, PodGroup, PodSpecs, Pods};
 
 pub(crate) const KIND: Kind = Kind {
     group: "jobset.x-k8s.io",
@@ -11,7 +11,7 @@ pub(crate) const KIND: Kind = Kind {
     kind: "JobSet",
     plural: "jobsets",
     slug: "jobset",
-    makes: &[("batch", "Job"), ("", "Pod")],
+    makes: Makes::These(&[("batch", "Job"), ("", "Pod")]),
     pod_specs: PodSpecs::At(&[Place::List("object.?spec.?replicatedJobs", "?template.?spec.?template")]),
     suspend: Some("/spec/suspend"),
     pods: Pods::Own(pod_groups),

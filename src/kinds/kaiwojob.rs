@@ -1,6 +1,6 @@
 //! kaiwo.silogen.ai/v1alpha1 KaiwoJob: a Job's spec, or a RayJob's, of which one is made.
 
-use crate::kinds::{BLANK, Kind, Pods};
+use crate::kinds::{BLANK, Kind, Makes, Pods};
 
 pub(crate) const KIND: Kind = Kind {
     group: "kaiwo.silogen.ai",
@@ -8,7 +8,7 @@ pub(crate) const KIND: Kind = Kind {
     kind: "KaiwoJob",
     plural: "kaiwojobs",
     slug: "kaiwojob",
-    makes: &[("batch", "Job"), ("ray.io", "RayJob"), ("ray.io", "RayCluster"), ("", "Pod")],
+    makes: Makes::These(&[("batch", "Job"), ("ray.io", "RayJob"), ("ray.io", "RayCluster"), ("", "Pod")]),
     pods: Pods::Job("/spec/job/spec"),
     ..BLANK
 };

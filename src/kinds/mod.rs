@@ -59,8 +59,8 @@ pub struct Kind {
     pub purpose: Purpose,
     /// Whether its controller tells the pods of each other, so that launchers need not be told. Kinds for training do.
     pub connects: bool,
-    /// The (group, kind) pairs that its controller makes, directly or by way of others.
-    pub makes: &'static [(&'static str, &'static str)],
+    /// The objects that its controller makes, directly or by way of others.
+    pub makes: Makes,
     /// Where the object shows whether it asks for accelerators, for the webhook's matchConditions.
     pub pod_specs: PodSpecs,
     /// JSON pointer of the field that queues flip to hold the workload back.
@@ -86,6 +86,28 @@ pub struct Kind {
     pub model: Option<fn(&Value) -> Option<Named>>,
 }
 
+/// The objects that a kind's controller makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Makes {
+    /// None.
+    Nothing,
+    /// Objects of these kinds, each by group and kind.
+    These(&'static [(&'static str, &'static str)]),
+    /// Objects of every kind that is built in, but for its own: it holds them as they are.
+    Every,
+}
+
+impl Makes {
+    /// Whether objects of this kind are among them.
+    pub fn include(self, kind: &Kind) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::These(kinds) => kinds.contains(&(kind.group, kind.kind)),
+            Self::Every => kind.makes != Self::Every && KINDS.iter().any(|known| known.slug == kind.slug),
+        }
+    }
+}
+
 /// An object inside of another, and where it is.
 pub type Inner<'a> = (&'a Value, String);
 
@@ -101,7 +123,7 @@ const BLANK: Kind = Kind {
     slug: "",
     purpose: Purpose::General,
     connects: false,
-    makes: &[("", "Pod")],
+    makes: Makes::These(&[("", "Pod")]),
     pod_specs: PodSpecs::Elsewhere,
     suspend: None,
     placements: &[],

@@ -2,7 +2,7 @@
 //!
 //! The command is the `Launcher`'s, the accelerators are the `Worker`s'. In v2beta1 the launcher is a Job.
 
-use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods, Purpose};
+use crate::kinds::{BLANK, Kind, Makes, Place, PodSpecs, Pods, Purpose};
 
 pub(crate) const KIND: Kind = Kind {
     group: "kubeflow.org",
@@ -16,6 +16,6 @@ pub(crate) const KIND: Kind = Kind {
     scale: Some("/spec/mpiReplicaSpecs/Worker/replicas"),
     active_deadline_seconds: Some("/spec/runPolicy/activeDeadlineSeconds"),
     pods: Pods::Roles("/spec/mpiReplicaSpecs"),
-    makes: &[("", "Pod"), ("batch", "Job")],
+    makes: Makes::These(&[("", "Pod"), ("batch", "Job")]),
     ..BLANK
 };

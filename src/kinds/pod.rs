@@ -5,13 +5,13 @@
 
 use serde_json::Value;
 
-use crate::kinds::{BLANK, Kind, Place, PodGroup, PodSpecs, Pods};
+use crate::kinds::{BLANK, Kind, Makes, Place, PodGroup, PodSpecs, Pods};
 
 pub(crate) const KIND: Kind = Kind {
     kind: "Pod",
     plural: "pods",
     slug: "pod",
-    makes: &[],
+    makes: Makes::Nothing,
     pod_specs: PodSpecs::At(&[Place::Template("object")]),
     scale: None,
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),

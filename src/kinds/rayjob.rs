@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::job::Gap;
 use crate::kinds::raycluster::of_cluster;
-use crate::kinds::{BLANK, Entrypoint, Kind, PodGroup, Pods, Purpose};
+use crate::kinds::{BLANK, Entrypoint, Kind, Makes, PodGroup, Pods, Purpose};
 
 /// The runtime environment is read up to this size.
 const MAX_BYTES: usize = 64 << 10;
@@ -18,7 +18,7 @@ pub(crate) const KIND: Kind = Kind {
     plural: "rayjobs",
     slug: "rayjob",
     purpose: Purpose::Training,
-    makes: &[("ray.io", "RayCluster"), ("batch", "Job"), ("", "Pod")],
+    makes: Makes::These(&[("ray.io", "RayCluster"), ("batch", "Job"), ("", "Pod")]),
     suspend: Some("/spec/suspend"),
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
     pods: Pods::Own(pod_groups),

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::kinds::pods::MAX_GROUPS;
-use crate::kinds::{BLANK, Kind, PodGroup, Pods, Purpose, runtime};
+use crate::kinds::{BLANK, Kind, Makes, PodGroup, Pods, Purpose, runtime};
 
 pub(crate) const KIND: Kind = Kind {
     group: "trainer.kubeflow.org",
@@ -16,7 +16,7 @@ pub(crate) const KIND: Kind = Kind {
     plural: "trainjobs",
     slug: "trainjob",
     purpose: Purpose::Training,
-    makes: &[("jobset.x-k8s.io", "JobSet"), ("batch", "Job"), ("", "Pod")],
+    makes: Makes::These(&[("jobset.x-k8s.io", "JobSet"), ("batch", "Job"), ("", "Pod")]),
     suspend: Some("/spec/suspend"),
     placements: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
