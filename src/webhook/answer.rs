@@ -20,6 +20,7 @@ use kube::api::ApiResource;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::background::Background;
 use super::metrics::{Metrics, Review as Counted};
 use super::review::{Cause, Details, Head, Operation, Request, Response, Review, Status, Unanswerable};
 use super::scale::{self, Scaled};
@@ -51,6 +52,7 @@ pub struct Webhook {
     cluster: Arc<Cluster>,
     metrics: Metrics,
     turns: Turns,
+    background: Background,
     verdicts: Arc<Verdicts>,
     /// Reads of what is scaled.
     reads: Semaphore,
@@ -108,7 +110,8 @@ impl Webhook {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = Turns::new(processors, memory);
         let reads = Semaphore::new(scale::READS);
-        Self { client, cluster, metrics, turns, verdicts: Arc::default(), reads, judge }
+        let background = Background::new(processors);
+        Self { client, cluster, metrics, turns, background, verdicts: Arc::default(), reads, judge }
     }
 
     /// With another judge.
@@ -245,12 +248,14 @@ impl Webhook {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
+        let is_dear = turn.is_dear();
         let work = move || {
             // The turn stays with the work when its caller has gone.
             let _turn = turn;
             work()
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Panicked)
+        let working = if is_dear { self.background.spawn(work) } else { tokio::task::spawn_blocking(work) };
+        working.await.map_err(|_| Failure::Panicked)
     }
 
     /// What is known of a namespace; asked of the apiserver once where no cache knows it.

@@ -9,6 +9,7 @@
 //! namespace that no cache knows yet ([`mode`]), and the object that a review of its [`scale`] does not show.
 
 mod answer;
+mod background;
 mod children;
 pub mod configuration;
 mod deadline;

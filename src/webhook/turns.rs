@@ -9,7 +9,7 @@
 //! least of the others has used: being away saves nothing up. A peer comes before a namespace, since anybody can name a
 //! namespace in a review, and no caller can choose an address.
 //!
-//! As many are judged at a time as there are processors, and one more. Dear work has at most half of the processors, and
+//! As many are judged at a time as there are processors, and one more. Dear work has at most half of the processors, on threads of [low priority](super::background), and
 //! work of which nothing is known yet one place more, so that cheap work never waits for either. Work is dear where judging
 //! took [`DEAR`] or more in that namespace lately, and [much longer](FACTOR) than in another. It is unknown where nothing
 //! was judged in that namespace lately, and the review is not small. Of [large](LARGE) bodies one is judged at a time, and
@@ -370,6 +370,11 @@ impl Account {
 }
 
 impl Turn {
+    /// Whether its namespace is known for dear work.
+    pub(super) fn is_dear(&self) -> bool {
+        self.price == Price::Dear
+    }
+
     fn end(&mut self, state: &mut State, took: Duration) {
         self.over = true;
         state.running.all -= 1;
