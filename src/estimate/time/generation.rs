@@ -42,3 +42,27 @@ impl Generation {
         self.accelerators.iter().any(|beginning| key.starts_with(beginning.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use crate::estimate::time::coefficients::Coefficients;
+    use crate::hardware::Catalogue;
+
+    /// A new accelerator shows here: under `other` it has the rates of no generation in particular.
+    #[test]
+    fn every_accelerator_is_of_the_generation_that_its_key_begins_like() {
+        let coefficients = Coefficients::builtin();
+        let mut table = String::new();
+        for generation in coefficients.generations() {
+            let of_it = Catalogue::builtin()
+                .all()
+                .iter()
+                .filter(|accelerator| coefficients.generation(accelerator).name == generation.name);
+            let keys: Vec<_> = of_it.map(|accelerator| accelerator.key.as_str()).collect();
+            writeln!(table, "{}: {}", generation.name, keys.join(" ")).unwrap();
+        }
+        insta::assert_snapshot!(table);
+    }
+}
