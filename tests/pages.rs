@@ -69,6 +69,16 @@ fn the_readme_lists_every_framework_that_is_read() {
     assert_eq!(listed, read);
 }
 
+#[test]
+fn the_readme_names_every_kind() {
+    let readme = include_str!("../README.md");
+    let paragraph = readme.split("**Kinds.**").nth(1).and_then(|behind| behind.split("\n\n").next()).unwrap();
+    let words: BTreeSet<&str> = paragraph.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    for kind in weighbridge::kinds::KINDS {
+        assert!(words.contains(kind.kind), "the README does not name {}", kind.kind);
+    }
+}
+
 /// The text of every source file below a folder.
 fn sources(folder: &Path, text: &mut String) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
