@@ -38,6 +38,7 @@ pub mod plan;
 pub mod policy;
 pub mod printable;
 pub mod resolve;
+pub mod score;
 pub mod surroundings;
 pub mod units;
 pub mod verdict;

@@ -10,6 +10,7 @@ pub mod doctor;
 mod input;
 pub mod kinds;
 mod plan;
+mod score;
 mod serve;
 
 use std::io::Write as _;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Arguments),
     /// Say how many accelerators finish a training in so many days, and what that takes
     Plan(plan::Arguments),
+    /// Score measured runs: how close the estimates come, and what the gate would have done
+    Score(score::Arguments),
     /// Serve the admission webhook, and keep the estimates up to date
     Serve(Box<crate::config::Arguments>),
     /// Check an installation from inside or outside the cluster, and say what to do
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),

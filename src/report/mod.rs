@@ -6,6 +6,7 @@ pub(crate) mod figures;
 mod json;
 mod plan;
 mod printable;
+mod score;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 pub use json::json;
 pub use plan::{PlanEntry, plan_json, plan_table};
 pub use printable::printable;
+pub use score::{score_json, score_table};
 pub use table::table;
 
 use crate::judgement::{Judgement, Verdict};

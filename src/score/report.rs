@@ -1,0 +1,234 @@
+//! Many runs summed up: the accuracy by source, what the gate did, and how far its probabilities can be believed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::statistics::{median, quantile};
+use super::{Comparison, Outcome, Scored};
+use crate::judgement::Verdict;
+
+/// The edges of the bins of predicted probability.
+const EDGES: [f64; 8] = [0.0, 0.05, 0.2, 0.5, 0.8, 0.9, 0.95, 1.0];
+
+/// All runs, summed up.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The memory, by source, and of all.
+    pub memory: Vec<Group>,
+    /// The speed, by source, and of all.
+    pub tokens_per_second_per_gpu: Vec<Group>,
+    /// The hours, by source, and of all.
+    pub gpu_hours: Vec<Group>,
+    /// What the gate did, by source, and of all.
+    pub gate: Vec<Gate>,
+    /// Predicted probability against what happened.
+    pub reliability: Vec<Bin>,
+    /// Every run.
+    pub runs: Vec<Scored>,
+}
+
+/// The comparisons of one source. Ratios, not percent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    /// The source; `all` for all together.
+    pub source: String,
+    /// Runs.
+    pub runs: usize,
+    /// The middle of the errors' sizes.
+    pub median: f64,
+    /// The size that 95 % of the errors stay below.
+    pub p95: f64,
+    /// The middle of the errors: negative is under.
+    pub bias: f64,
+    /// The lowest error, 0 where none is under.
+    pub worst_under: f64,
+    /// The share of runs that the 90 % interval holds, where there is one.
+    pub covered: Option<f64>,
+}
+
+/// What the gate did with the runs of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gate {
+    /// The source; `all` for all together.
+    pub source: String,
+    /// Runs that ran.
+    pub fits: usize,
+    /// Of those, refused: each is a mistake.
+    pub fits_refused: usize,
+    /// Of those, admitted with a warning.
+    pub fits_warned: usize,
+    /// Of those, not judged for what is missing.
+    pub fits_unknown: usize,
+    /// Runs that ran out.
+    pub ooms: usize,
+    /// Of those, refused.
+    pub ooms_refused: usize,
+    /// Of those, admitted with a warning.
+    pub ooms_warned: usize,
+    /// Of those, not judged for what is missing.
+    pub ooms_unknown: usize,
+}
+
+/// Runs whose probability lies in one range.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bin {
+    /// From this probability.
+    pub from: f64,
+    /// Up to this one.
+    pub to: f64,
+    /// Runs.
+    pub runs: usize,
+    /// The mean of the probabilities.
+    pub predicted: f64,
+    /// The share that ran out.
+    pub ran_out: f64,
+}
+
+impl Report {
+    /// Of these runs.
+    pub fn of(runs: Vec<Scored>) -> Self {
+        Self {
+            memory: groups(&runs, |run| run.memory),
+            tokens_per_second_per_gpu: groups(&runs, |run| run.tokens_per_second_per_gpu),
+            gpu_hours: groups(&runs, |run| run.gpu_hours),
+            gate: gate(&runs),
+            reliability: reliability(&runs),
+            runs,
+        }
+    }
+}
+
+fn groups(runs: &[Scored], figure: impl Fn(&Scored) -> Option<Comparison>) -> Vec<Group> {
+    let mut by_source: BTreeMap<&str, Vec<Comparison>> = BTreeMap::new();
+    for run in runs {
+        if let Some(comparison) = figure(run) {
+            by_source.entry(&run.source).or_default().push(comparison);
+        }
+    }
+    let all: Vec<Comparison> = by_source.values().flatten().copied().collect();
+    let sources = by_source.iter().map(|(source, comparisons)| (*source, comparisons.as_slice()));
+    sources
+        .chain([("all", all.as_slice())])
+        .filter_map(|(source, comparisons)| group(source, comparisons))
+        .collect()
+}
+
+fn group(source: &str, comparisons: &[Comparison]) -> Option<Group> {
+    let errors: Vec<f64> = comparisons.iter().map(|comparison| comparison.error()).collect();
+    let sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
+    let held: Vec<bool> = comparisons.iter().filter_map(|comparison| comparison.is_covered()).collect();
+    let covered = held.iter().filter(|held| **held).count() as f64 / held.len().max(1) as f64;
+    Some(Group {
+        source: source.to_owned(),
+        runs: comparisons.len(),
+        median: median(&sizes)?,
+        p95: quantile(&sizes, 0.95)?,
+        bias: median(&errors)?,
+        worst_under: errors.iter().copied().fold(0.0, f64::min),
+        covered: (!held.is_empty()).then_some(covered),
+    })
+}
+
+fn gate(runs: &[Scored]) -> Vec<Gate> {
+    let mut by_source: BTreeMap<&str, Gate> = BTreeMap::new();
+    let mut all = Gate { source: "all".to_owned(), ..Gate::default() };
+    for run in runs {
+        let Some(outcome) = run.outcome else { continue };
+        let own = by_source.entry(&run.source).or_default();
+        own.source.clone_from(&run.source);
+        own.count(outcome, run.verdict);
+        all.count(outcome, run.verdict);
+    }
+    if by_source.is_empty() { Vec::new() } else { by_source.into_values().chain([all]).collect() }
+}
+
+impl Gate {
+    fn count(&mut self, outcome: Outcome, verdict: Verdict) {
+        let (runs, refused, warned, unknown) = match outcome {
+            Outcome::Fits => {
+                (&mut self.fits, &mut self.fits_refused, &mut self.fits_warned, &mut self.fits_unknown)
+            }
+            Outcome::Oom => {
+                (&mut self.ooms, &mut self.ooms_refused, &mut self.ooms_warned, &mut self.ooms_unknown)
+            }
+        };
+        *runs += 1;
+        match verdict {
+            Verdict::OutOfMemory => *refused += 1,
+            Verdict::Tight => *warned += 1,
+            Verdict::Unknown | Verdict::NotTraining => *unknown += 1,
+            Verdict::Fits => {}
+        }
+    }
+}
+
+fn reliability(runs: &[Scored]) -> Vec<Bin> {
+    let told: Vec<(f64, Outcome)> =
+        runs.iter().filter_map(|run| Some((run.oom_probability?, run.outcome?))).collect();
+    let bins = EDGES.iter().zip(EDGES.iter().skip(1)).map(|(from, to)| {
+        // The last bin has its upper edge too.
+        let inside: Vec<_> = told
+            .iter()
+            .filter(|(probability, _)| {
+                probability >= from && (probability < to || (*to >= 1.0 && *probability >= 1.0))
+            })
+            .collect();
+        let share = |sum: f64| sum / inside.len().max(1) as f64;
+        Bin {
+            from: *from,
+            to: *to,
+            runs: inside.len(),
+            predicted: share(inside.iter().map(|(probability, _)| probability).sum()),
+            ran_out: share(inside.iter().filter(|(_, outcome)| *outcome == Outcome::Oom).count() as f64),
+        }
+    });
+    bins.filter(|bin| bin.runs > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(source: &str, outcome: Outcome, verdict: Verdict, probability: f64, estimated: f64) -> Scored {
+        let memory = Comparison { measured: 10.0, estimated, lower: Some(8.0), upper: Some(11.0) };
+        Scored {
+            source: source.to_owned(),
+            name: None,
+            outcome: Some(outcome),
+            verdict,
+            oom_probability: Some(probability),
+            memory: Some(memory),
+            tokens_per_second_per_gpu: None,
+            gpu_hours: None,
+            missing: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn runs_are_summed_up_by_source_and_together() {
+        let report = Report::of(vec![
+            run("a", Outcome::Fits, Verdict::Fits, 0.01, 9.0),
+            run("a", Outcome::Fits, Verdict::OutOfMemory, 1.0, 20.0),
+            run("b", Outcome::Oom, Verdict::Tight, 0.96, 10.0),
+        ]);
+        let lines: Vec<_> = report.memory.iter().map(|group| (group.source.as_str(), group.runs)).collect();
+        assert_eq!(lines, [("a", 2), ("b", 1), ("all", 3)]);
+        assert!((report.memory[0].median - 0.55).abs() < 1e-12);
+        assert!((report.memory[0].worst_under + 0.1).abs() < 1e-12);
+        let all = report.gate.last().unwrap();
+        assert_eq!((all.fits, all.fits_refused, all.ooms, all.ooms_warned), (2, 1, 1, 1));
+        let bins: Vec<_> = report.reliability.iter().map(|bin| (bin.from, bin.runs, bin.ran_out)).collect();
+        assert_eq!(bins, [(0.0, 1, 0.0), (0.95, 2, 0.5)]);
+    }
+
+    #[test]
+    fn no_runs_make_no_lines() {
+        let report = Report::of(Vec::new());
+        assert!(report.memory.is_empty() && report.gate.is_empty() && report.reliability.is_empty());
+    }
+}
