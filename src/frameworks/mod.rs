@@ -11,10 +11,12 @@ mod colossalai;
 mod deepspeed;
 #[cfg(test)]
 mod examples;
+mod fsdp;
 mod fsdp_scripts;
 #[cfg(test)]
 mod hostile;
 mod hugging_face;
+mod internevo;
 mod kubeflow;
 mod litgpt;
 mod llama_cookbook;
@@ -23,11 +25,13 @@ mod llm_foundry;
 mod maxtext;
 mod megatron_bridge;
 mod megatron_core;
+mod megatron_deepspeed;
 mod megatron_lm;
 mod nanotron;
 mod nemo;
 mod neuronx;
 mod openrlhf;
+pub mod profile;
 mod program;
 pub(crate) mod reading;
 mod swift;
@@ -36,6 +40,7 @@ mod torchtune;
 mod uncovered;
 mod variables;
 
+pub use profile::{Profile, profile};
 pub(crate) use program::{Program, bytes, program, serves};
 pub(crate) use reading::config::{Trees, is_about_a_file};
 pub(crate) use reading::facts::nodes;

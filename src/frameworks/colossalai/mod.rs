@@ -13,6 +13,8 @@
 //!
 //! Read from hpcaitech/ColossalAI 0.4, examples/language/llama/benchmark.py and applications/Colossal-LLaMA/train.py.
 
+pub(super) mod profile;
+
 use crate::command::Launch;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Text, Word};
 use crate::frameworks::reading::flags::{Flag, flag};

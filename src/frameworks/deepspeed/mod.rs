@@ -7,6 +7,8 @@
 //! A configuration that is not known may divide and offload all that DeepSpeed can: a job of which only that is known is
 //! not denied unless it runs out then as well.
 
+pub(super) mod profile;
+
 use serde_json::Value;
 
 use crate::command::Launch;

@@ -17,6 +17,7 @@
 //! that stays open, too.
 
 pub(crate) mod peft;
+pub(super) mod profile;
 pub(crate) mod training_arguments;
 
 use crate::command::{Launch, Target};

@@ -5,6 +5,8 @@
 //! devices; pretraining takes all devices, a batch of 4 within 512, and shards within each node. Both mix bf16 with fp32
 //! weights, but configurations that it brings say `bf16-true`: the precision stays open where it is not said. Adapters other than LoRA are not covered.
 
+pub(super) mod profile;
+
 use crate::command::Launch;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Flag, Takes, flag};

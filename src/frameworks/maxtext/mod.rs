@@ -8,6 +8,8 @@
 //!
 //! Read from AI-Hypercomputer/maxtext's `MaxText/configs/base.yml` at 000e9355 and later.
 
+pub(super) mod profile;
+
 use crate::command::{Launch, Target};
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;

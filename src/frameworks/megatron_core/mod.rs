@@ -5,6 +5,8 @@
 //! Names as NVIDIA/NeMo 2.0's `megatron_gpt_config.yaml` and `nemo/collections/llm`, and NVIDIA-NeMo/Megatron-Bridge's
 //! `scripts/performance/argument_parser.py` and configuration container have them.
 
+pub(super) mod profile;
+
 use serde_json::Value;
 
 use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Switch};

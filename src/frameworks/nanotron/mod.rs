@@ -6,6 +6,8 @@
 //!
 //! Read from huggingface/nanotron 0.4, src/nanotron/config.
 
+pub(super) mod profile;
+
 use crate::command::Launch;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};

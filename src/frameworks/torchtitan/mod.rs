@@ -14,6 +14,8 @@
 //! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. A file of the image's own
 //! (`train_configs/…`) is not known: its name may be a model's, and the rest stays open.
 
+pub(super) mod profile;
+
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;

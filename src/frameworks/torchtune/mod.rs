@@ -11,6 +11,8 @@
 //!
 //! Recipes for preferences, distillation and reinforcement hold further models and are not covered.
 
+pub(super) mod profile;
+
 use crate::command::{Launch, Target, basename, purpose};
 use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::config;

@@ -1,0 +1,83 @@
+//! What DeepSpeed's engine does around a model of Transformers' modules.
+//!
+//! States: DeepSpeed's stage 1, 2 and 3 sources and its corrected estimators.
+
+use crate::frameworks::profile::Profile;
+use crate::frameworks::profile::defaults::{
+    Batches, Ends, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
+    UsualLoss, UsualRecompute,
+};
+use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::memory::{
+    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+};
+use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::widths;
+use crate::job::{Dispatcher, Sharding};
+
+/// The facts.
+pub(crate) static PROFILE: Profile = Profile {
+    name: "DeepSpeed",
+    earlier_name: None,
+    widths: widths::DEEPSPEED,
+    weights: TrainedWeights::Made,
+    autocast: false,
+    sharding: ShardingDefaults {
+        usual: Sharding::ZeRO2,
+        open: Some(Ends { lean: Sharding::ZeRO3, heavy: Sharding::ZeRO1 }),
+        next: &[
+            (Sharding::None, &[Sharding::ZeRO2, Sharding::ZeRO3]),
+            (Sharding::ZeRO1, &[Sharding::ZeRO2, Sharding::ZeRO3]),
+            (Sharding::ZeRO2, &[Sharding::ZeRO3]),
+        ],
+        pipeline_refuses_zero_2: true,
+    },
+    loss: UsualLoss::Eager,
+    recompute: UsualRecompute::Undocumented,
+    batches: Batches {
+        lengths: SampleLengths::Full,
+        tunes: false,
+        cut_over_stages: Versions::Never,
+        imply_division: false,
+        logits_stay: Versions::Never,
+    },
+    experts: Experts {
+        dispatcher: Dispatcher::AllToAll,
+        sent_singly: false,
+        uneven_rows_stay: false,
+        joined: None,
+    },
+    fine_tuning: FineTuning {
+        rest_in_fp32: false,
+        adapters_as_weights: false,
+        adapters_apart: true,
+        dropout: None,
+        four_bits: FourBits::Bitsandbytes,
+        unties_embedding: false,
+    },
+    open_versions: None,
+    remedies: Remedies::RecomputeOrShard,
+    layers: Layers::Transformers { run_by: Loop::Engine, copies_logits: Versions::Within((4, 45)) },
+    gradients: Gradients { buffer: GradientBuffer::Once, cast_by_zero: true, flattened_by_zero_1: false },
+    optimizer: OptimizerStep {
+        by: Stepper::Own,
+        copies_gradients: false,
+        in_backward: false,
+        fused: Versions::Never,
+    },
+    fsdp: Fsdp {
+        delays_reduction: false,
+        flattens_frozen: false,
+        wraps_output: false,
+        first: Versions::Never,
+    },
+    pipeline: Pipeline::Messages,
+    kernels: Kernels {
+        attention: AttentionKernel::FlashAttention2,
+        may_run_unfused: true,
+        between: Between::OneByOne,
+        launches: Launches::Early,
+        native: false,
+        selective: Selective::Attention,
+    },
+};

@@ -1,0 +1,81 @@
+//! What PyTorch's FSDP does around Transformers' modules, in a training loop of the user's own. [`super::fsdp_scripts`] and
+//! [`super::llama_cookbook`] read such loops.
+//!
+//! Its version is that of Transformers, whose modules it runs. A job that gives none has most likely FSDP's first version,
+//! or a model of its own.
+
+use crate::frameworks::profile::Profile;
+use crate::frameworks::profile::defaults::{
+    Batches, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
+    TrainedWeights, UsualLoss, UsualRecompute,
+};
+use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::memory::{
+    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+};
+use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::widths;
+use crate::job::{Dispatcher, Sharding};
+
+/// The facts.
+pub(crate) static PROFILE: Profile = Profile {
+    name: "FSDP",
+    earlier_name: None,
+    widths: widths::SINGLE_SHARDS,
+    weights: TrainedWeights::Made,
+    autocast: false,
+    sharding: ShardingDefaults {
+        usual: Sharding::FSDP,
+        open: None,
+        next: &[(Sharding::None, &[Sharding::FSDP])],
+        pipeline_refuses_zero_2: false,
+    },
+    loss: UsualLoss::Eager,
+    recompute: UsualRecompute::Undocumented,
+    batches: Batches {
+        lengths: SampleLengths::Full,
+        tunes: false,
+        cut_over_stages: Versions::Never,
+        imply_division: true,
+        logits_stay: Versions::Never,
+    },
+    experts: Experts {
+        dispatcher: Dispatcher::AllToAll,
+        sent_singly: false,
+        uneven_rows_stay: false,
+        joined: Some(JoinedExperts { versions: Versions::Since((5, 0)), last_apart: "4.57", first: "5.0" }),
+    },
+    fine_tuning: FineTuning {
+        rest_in_fp32: false,
+        adapters_as_weights: true,
+        adapters_apart: false,
+        dropout: None,
+        four_bits: FourBits::Bitsandbytes,
+        unties_embedding: false,
+    },
+    open_versions: None,
+    remedies: Remedies::RecomputeOrShard,
+    layers: Layers::Transformers { run_by: Loop::Own, copies_logits: Versions::Within((4, 45)) },
+    gradients: Gradients { buffer: GradientBuffer::Lazy, cast_by_zero: false, flattened_by_zero_1: false },
+    optimizer: OptimizerStep {
+        by: Stepper::PyTorch,
+        copies_gradients: false,
+        in_backward: false,
+        fused: Versions::Never,
+    },
+    fsdp: Fsdp {
+        delays_reduction: false,
+        flattens_frozen: false,
+        wraps_output: false,
+        first: Versions::BeforeOrUnstated((5, 0)),
+    },
+    pipeline: Pipeline::Messages,
+    kernels: Kernels {
+        attention: AttentionKernel::FlashAttention2,
+        may_run_unfused: false,
+        between: Between::OneByOne,
+        launches: Launches::Few,
+        native: false,
+        selective: Selective::Attention,
+    },
+};

@@ -1,0 +1,99 @@
+//! What Transformers' Trainer does, PEFT's adapters included.
+//!
+//! | since | what |
+//! | --- | --- |
+//! | 4.45 | the logits are copied in fp32 once less, and batches of different lengths leave less behind |
+//! | 4.55 | PyTorch's fused step is the default where PyTorch is of 2.8 or later |
+//! | 5.0 | weights are loaded in the format that they were saved in, as most programs asked for before; a layer's experts are one tensor |
+//!
+//! The Trainer copies the model to every rank unless it is told to shard, puts off FSDP's reduction to the last
+//! microbatch, and pads to the longest sample of a batch. Accelerate's mixed precision policy reduces in the format of
+//! the computation. PEFT makes fp32 what is left of a quantized model.
+
+use crate::frameworks::profile::Profile;
+use crate::frameworks::profile::defaults::{
+    Batches, Ends, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
+    TrainedWeights, UsualLoss, UsualRecompute,
+};
+use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::memory::{
+    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+};
+use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::widths::{
+    BySharding, HALF_WITH_PARTITIONED_GRADIENT, HALF_WITH_SINGLE_COPIES, MIXED_ON_SINGLE, StateWidths, Widths,
+};
+use crate::job::{Dispatcher, Sharding};
+
+/// The facts.
+pub(crate) static PROFILE: Profile = Profile {
+    name: "HuggingFace",
+    earlier_name: None,
+    widths: StateWidths::of(BySharding {
+        none: MIXED_ON_SINGLE,
+        zero_1: HALF_WITH_SINGLE_COPIES,
+        zero_2: HALF_WITH_SINGLE_COPIES,
+        zero_3: HALF_WITH_PARTITIONED_GRADIENT,
+        fsdp: Widths { reduction: 2.0, ..MIXED_ON_SINGLE },
+    }),
+    weights: TrainedWeights::Loaded { as_saved: Versions::SinceOrUnstated((5, 0)) },
+    autocast: true,
+    sharding: ShardingDefaults {
+        usual: Sharding::None,
+        open: Some(Ends { lean: Sharding::FSDP, heavy: Sharding::None }),
+        next: &[(Sharding::None, &[Sharding::FSDP])],
+        pipeline_refuses_zero_2: false,
+    },
+    loss: UsualLoss::Eager,
+    recompute: UsualRecompute::Undocumented,
+    batches: Batches {
+        lengths: SampleLengths::Varying,
+        tunes: false,
+        cut_over_stages: Versions::Never,
+        imply_division: true,
+        logits_stay: Versions::Before((4, 45)),
+    },
+    experts: Experts {
+        dispatcher: Dispatcher::AllToAll,
+        sent_singly: false,
+        uneven_rows_stay: false,
+        joined: Some(JoinedExperts {
+            versions: Versions::SinceOrUnstated((5, 0)),
+            last_apart: "4.57",
+            first: "5.0",
+        }),
+    },
+    fine_tuning: FineTuning {
+        rest_in_fp32: true,
+        adapters_as_weights: false,
+        adapters_apart: true,
+        dropout: None,
+        four_bits: FourBits::Bitsandbytes,
+        unties_embedding: false,
+    },
+    open_versions: Some(Ends { lean: "5.0", heavy: "4.38" }),
+    remedies: Remedies::RecomputeOrShard,
+    layers: Layers::Transformers { run_by: Loop::Trainer, copies_logits: Versions::Within((4, 45)) },
+    gradients: Gradients { buffer: GradientBuffer::Lazy, cast_by_zero: false, flattened_by_zero_1: false },
+    optimizer: OptimizerStep {
+        by: Stepper::PyTorch,
+        copies_gradients: false,
+        in_backward: false,
+        fused: Versions::SinceOrUnstated((4, 55)),
+    },
+    fsdp: Fsdp {
+        delays_reduction: true,
+        flattens_frozen: false,
+        wraps_output: false,
+        first: Versions::Never,
+    },
+    pipeline: Pipeline::Messages,
+    kernels: Kernels {
+        attention: AttentionKernel::Vendors,
+        may_run_unfused: true,
+        between: Between::OneByOne,
+        launches: Launches::OneByOne,
+        native: false,
+        selective: Selective::Attention,
+    },
+};

@@ -1,0 +1,76 @@
+//! What LitGPT does.
+//!
+//! Its scripts checkpoint activations with FSDP, and only then; Fabric puts off FSDP's reduction to the last microbatch,
+//! and FSDP flattens a layer's frozen and trained parameters together. Fine-tuning begins with the longest sample, has a
+//! dropout of 5 % before adapters (its config hub), and copies a tied embedding into an output layer of its own.
+
+use crate::frameworks::profile::Profile;
+use crate::frameworks::profile::defaults::{
+    Batches, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
+    UsualLoss, UsualRecompute,
+};
+use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::memory::{
+    Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
+};
+use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::widths::{BySharding, PURE_HALF, StateWidths};
+use crate::job::{Dispatcher, Sharding};
+
+/// The facts.
+pub(crate) static PROFILE: Profile = Profile {
+    name: "LitGPT",
+    earlier_name: None,
+    widths: StateWidths::of(BySharding::same(PURE_HALF)),
+    weights: TrainedWeights::Made,
+    autocast: false,
+    sharding: ShardingDefaults {
+        usual: Sharding::FSDP,
+        open: None,
+        next: &[],
+        pipeline_refuses_zero_2: false,
+    },
+    loss: UsualLoss::Eager,
+    recompute: UsualRecompute::FullWhereSharded,
+    batches: Batches {
+        lengths: SampleLengths::Full,
+        tunes: true,
+        cut_over_stages: Versions::Never,
+        imply_division: true,
+        logits_stay: Versions::Never,
+    },
+    experts: Experts {
+        dispatcher: Dispatcher::AllToAll,
+        sent_singly: false,
+        uneven_rows_stay: false,
+        joined: None,
+    },
+    fine_tuning: FineTuning {
+        rest_in_fp32: false,
+        adapters_as_weights: true,
+        adapters_apart: false,
+        dropout: Some(true),
+        four_bits: FourBits::Lightning,
+        unties_embedding: true,
+    },
+    open_versions: None,
+    remedies: Remedies::RecomputeOrShard,
+    layers: Layers::LitGPT,
+    gradients: Gradients { buffer: GradientBuffer::Lazy, cast_by_zero: false, flattened_by_zero_1: false },
+    optimizer: OptimizerStep {
+        by: Stepper::PyTorch,
+        copies_gradients: false,
+        in_backward: false,
+        fused: Versions::Never,
+    },
+    fsdp: Fsdp { delays_reduction: true, flattens_frozen: true, wraps_output: false, first: Versions::Never },
+    pipeline: Pipeline::Messages,
+    kernels: Kernels {
+        attention: AttentionKernel::FlashAttention2,
+        may_run_unfused: false,
+        between: Between::OneByOne,
+        launches: Launches::Few,
+        native: false,
+        selective: Selective::Attention,
+    },
+};

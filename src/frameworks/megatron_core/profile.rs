@@ -1,0 +1,90 @@
+//! What Megatron Core does, under every front end: Megatron-LM, NeMo, Megatron-Bridge.
+//!
+//! States, buffers and losses: Megatron-LM's distributed optimizer documentation, `param_and_grad_buffer.py` and
+//! `cross_entropy.py`. Its guides replace the default dispatcher, which gathers all tokens, by one that sends them. On
+//! accelerators before Hopper, published runs are of an earlier Megatron-LM.
+
+use crate::frameworks::profile::Profile;
+use crate::frameworks::profile::defaults::{
+    Batches, Ends, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
+    UsualLoss, UsualRecompute,
+};
+use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::memory::{
+    Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
+};
+use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::widths::{
+    BySharding, HALF_WITH_SINGLE_COPIES, HALF_WITH_SINGLE_GRADIENT, StateWidths,
+};
+use crate::job::{Dispatcher, Sharding};
+
+/// The facts.
+pub(crate) static PROFILE: Profile = Profile {
+    name: "Megatron",
+    earlier_name: Some("Megatron-early"),
+    widths: StateWidths {
+        usual: BySharding::same(HALF_WITH_SINGLE_GRADIENT),
+        fp16: BySharding::same(HALF_WITH_SINGLE_COPIES),
+    },
+    weights: TrainedWeights::Made,
+    autocast: false,
+    sharding: ShardingDefaults {
+        usual: Sharding::DistributedOptimizer,
+        open: Some(Ends { lean: Sharding::DistributedOptimizer, heavy: Sharding::None }),
+        next: &[(Sharding::None, &[Sharding::DistributedOptimizer])],
+        pipeline_refuses_zero_2: false,
+    },
+    loss: UsualLoss::VocabParallel,
+    recompute: UsualRecompute::Undocumented,
+    batches: Batches {
+        lengths: SampleLengths::Full,
+        tunes: false,
+        cut_over_stages: Versions::Never,
+        imply_division: false,
+        logits_stay: Versions::Never,
+    },
+    experts: Experts {
+        dispatcher: Dispatcher::AllGather,
+        sent_singly: false,
+        uneven_rows_stay: true,
+        joined: None,
+    },
+    fine_tuning: FineTuning {
+        rest_in_fp32: false,
+        adapters_as_weights: false,
+        adapters_apart: false,
+        dropout: None,
+        four_bits: FourBits::Bitsandbytes,
+        unties_embedding: false,
+    },
+    open_versions: None,
+    remedies: Remedies::Many,
+    layers: Layers::Fused,
+    gradients: Gradients {
+        buffer: GradientBuffer::Megatrons,
+        cast_by_zero: false,
+        flattened_by_zero_1: false,
+    },
+    optimizer: OptimizerStep {
+        by: Stepper::Own,
+        copies_gradients: true,
+        in_backward: false,
+        fused: Versions::Never,
+    },
+    fsdp: Fsdp {
+        delays_reduction: false,
+        flattens_frozen: false,
+        wraps_output: false,
+        first: Versions::Never,
+    },
+    pipeline: Pipeline::Messages,
+    kernels: Kernels {
+        attention: AttentionKernel::Vendors,
+        may_run_unfused: false,
+        between: Between::Fused,
+        launches: Launches::FewWithFusedAttention,
+        native: false,
+        selective: Selective::Attention,
+    },
+};

@@ -1,0 +1,109 @@
+//! A job that names no framework, and what is taken for it.
+//!
+//! A plan always has a framework: [`assumed`] picks one by what only some can do. So a profile of none is read only for
+//! what a job itself leaves open; its other facts are those of Transformers' Trainer, the usual one of a single rank.
+
+use crate::frameworks::profile::Profile;
+use crate::frameworks::profile::defaults::{
+    Batches, Ends, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
+    TrainedWeights, UsualLoss, UsualRecompute,
+};
+use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::memory::{
+    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+};
+use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::widths::{
+    BySharding, HALF_WITH_PARTITIONED_GRADIENT, HALF_WITH_SINGLE_COPIES, MIXED_ON_SINGLE, StateWidths, Widths,
+};
+use crate::job::{Dispatcher, Framework, Sharding};
+
+/// The facts of a job that names no framework.
+pub static PROFILE: Profile = Profile {
+    name: "any",
+    earlier_name: None,
+    widths: StateWidths::of(BySharding {
+        none: MIXED_ON_SINGLE,
+        zero_1: HALF_WITH_SINGLE_COPIES,
+        zero_2: HALF_WITH_SINGLE_COPIES,
+        zero_3: HALF_WITH_PARTITIONED_GRADIENT,
+        fsdp: Widths { reduction: 2.0, ..MIXED_ON_SINGLE },
+    }),
+    weights: TrainedWeights::Made,
+    autocast: true,
+    sharding: ShardingDefaults {
+        usual: Sharding::None,
+        open: Some(Ends { lean: Sharding::FSDP, heavy: Sharding::None }),
+        next: &[(Sharding::None, &[Sharding::FSDP])],
+        pipeline_refuses_zero_2: true,
+    },
+    loss: UsualLoss::Eager,
+    recompute: UsualRecompute::Undocumented,
+    batches: Batches {
+        lengths: SampleLengths::Varying,
+        tunes: false,
+        cut_over_stages: Versions::Never,
+        imply_division: false,
+        logits_stay: Versions::Before((4, 45)),
+    },
+    experts: Experts {
+        dispatcher: Dispatcher::AllToAll,
+        sent_singly: false,
+        uneven_rows_stay: false,
+        joined: Some(JoinedExperts {
+            versions: Versions::SinceOrUnstated((5, 0)),
+            last_apart: "4.57",
+            first: "5.0",
+        }),
+    },
+    fine_tuning: FineTuning {
+        rest_in_fp32: true,
+        adapters_as_weights: false,
+        adapters_apart: true,
+        dropout: None,
+        four_bits: FourBits::Bitsandbytes,
+        unties_embedding: false,
+    },
+    open_versions: None,
+    remedies: Remedies::RecomputeOrShard,
+    layers: Layers::Transformers { run_by: Loop::Trainer, copies_logits: Versions::Within((4, 45)) },
+    gradients: Gradients { buffer: GradientBuffer::Lazy, cast_by_zero: false, flattened_by_zero_1: false },
+    optimizer: OptimizerStep {
+        by: Stepper::PyTorch,
+        copies_gradients: false,
+        in_backward: false,
+        fused: Versions::Never,
+    },
+    fsdp: Fsdp {
+        delays_reduction: true,
+        flattens_frozen: false,
+        wraps_output: false,
+        first: Versions::Never,
+    },
+    pipeline: Pipeline::Messages,
+    kernels: Kernels {
+        attention: AttentionKernel::Vendors,
+        may_run_unfused: true,
+        between: Between::OneByOne,
+        launches: Launches::OneByOne,
+        native: false,
+        selective: Selective::Attention,
+    },
+};
+
+/// The framework that a job most likely runs on, from what only some can do.
+pub fn assumed(sharding: Option<Sharding>, model_parallel: bool) -> Framework {
+    match sharding {
+        Some(Sharding::DistributedOptimizer) => Framework::Megatron,
+        Some(Sharding::FSDP | Sharding::HSDP) => Framework::FSDP,
+        Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) if !model_parallel => Framework::DeepSpeed,
+        Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) => Framework::MegatronDeepSpeed,
+        _ if model_parallel => Framework::Megatron,
+        _ => Framework::HuggingFace,
+    }
+}
+
+/// The framework of a competent team that has not chosen one yet: fused kernels and the vendor's attention.
+pub fn planned() -> &'static Profile {
+    super::profile(Some(Framework::Megatron))
+}
