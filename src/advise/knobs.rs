@@ -1,7 +1,7 @@
 //! The knobs that advice turns, each with its turns from the smallest to the largest.
 
 use crate::estimate::plan::Plan;
-use crate::job::{Framework, Recompute, Sharding, TrainingJob};
+use crate::job::{Recompute, Sharding, TrainingJob};
 
 /// A knob: one thing that can be changed, by how much.
 pub(super) struct Knob {
@@ -42,17 +42,8 @@ fn sharding(plan: &Plan) -> Knob {
     if plan.shard_group() <= 1 || plan.adapters.is_some() {
         return Knob { turns: Vec::new() };
     }
-    let next: &[Sharding] = match (plan.framework, plan.sharding) {
-        (Framework::Megatron, Sharding::None) => &[Sharding::DistributedOptimizer],
-        (Framework::MegatronDeepSpeed | Framework::Nanotron, Sharding::None) => &[Sharding::ZeRO1],
-        (Framework::DeepSpeed, Sharding::None | Sharding::ZeRO1) => &[Sharding::ZeRO2, Sharding::ZeRO3],
-        (Framework::DeepSpeed, Sharding::ZeRO2) => &[Sharding::ZeRO3],
-        (Framework::FSDP | Framework::HuggingFace | Framework::Torchtitan, Sharding::None) => {
-            &[Sharding::FSDP]
-        }
-        _ => &[],
-    };
-    let turns = next.iter().map(|sharding| {
+    let next = plan.profile.sharding.next.iter().find(|(from, _)| *from == plan.sharding);
+    let turns = next.into_iter().flat_map(|(_, next)| *next).map(|sharding| {
         let sharding = *sharding;
         turn(format!("sharding={}", word(sharding)), move |job| {
             job.parallelism.get_or_insert_default().sharding = Some(sharding);

@@ -5,6 +5,9 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::plan::Plan;
+use crate::frameworks::profile;
+use crate::frameworks::profile::unknown;
+use crate::frameworks::profile::versions::Versions;
 use crate::job::{Dispatcher, Framework};
 use crate::units::Bytes;
 
@@ -135,9 +138,7 @@ impl Calibration {
 
     fn runtime_of(&self, plan: &Plan) -> Option<&Runtime> {
         self.runtime.iter().find(|r| {
-            let newer = r.before.is_some_and(|[major, minor]| {
-                plan.framework_version.is_some() && !plan.is_before(plan.framework, major, minor)
-            });
+            let newer = r.before.is_some_and(|[major, minor]| plan.is_of(Versions::Since((major, minor))));
             !newer && applies(plan, &r.framework, r.accelerators.as_deref())
         })
     }
@@ -164,7 +165,7 @@ impl Calibration {
 
     /// Logits of typical batches leave blocks that the longest batch finds too small.
     pub fn length_slack(&self, plan: &Plan) -> Bytes {
-        if !plan.varying_lengths || !plan.is_before(Framework::HuggingFace, 4, 45) {
+        if !plan.varying_lengths || !plan.is_of(plan.profile.batches.logits_stay) {
             return Bytes::ZERO;
         }
         let logits = plan.micro_batch.saturating_mul(plan.typical_sequence).saturating_mul(plan.shape.vocab);
@@ -185,7 +186,7 @@ impl Calibration {
     fn dispatch_slack(&self, plan: &Plan) -> Bytes {
         match &plan.shape.experts {
             Some(experts)
-                if plan.framework == Framework::Megatron
+                if plan.profile.experts.uneven_rows_stay
                     && plan.expert > 1
                     && plan.dispatcher == Dispatcher::AllToAll =>
             {
@@ -217,7 +218,7 @@ impl Calibration {
     }
 
     fn spread_of(&self, framework: Option<Framework>) -> Option<&Spread> {
-        let name = framework.map_or("any", Framework::name);
+        let name = profile(framework).name;
         let named = self.spread.iter().find(|s| s.framework == name);
         named.or_else(|| self.spread.iter().find(|s| s.framework == "any"))
     }
@@ -228,7 +229,7 @@ const COMMUNICATORS_AT_MOST: u64 = 4;
 
 /// Whether an entry is about the plan: its framework's, or any's; and its accelerator's, where the entry names some.
 fn applies(plan: &Plan, framework: &str, accelerators: Option<&[String]>) -> bool {
-    let framework_fits = framework == "any" || framework == plan.framework.name();
+    let framework_fits = framework == unknown::PROFILE.name || framework == plan.profile.name;
     let accelerator_fits = accelerators.is_none_or(|names| {
         let own = plan.accelerator.as_deref().unwrap_or_default().to_ascii_lowercase();
         names.iter().any(|name| own.contains(name))

@@ -15,7 +15,8 @@ use super::assume::Assumed;
 use super::calibration::Calibration;
 use super::memory;
 use super::plan::Plan;
-use crate::job::{Framework, Recompute};
+use crate::frameworks::profile::defaults::Remedies;
+use crate::job::Recompute;
 use crate::units::Bytes;
 
 /// How far above the memory the estimate of a changed plan may lie: the estimate's own error.
@@ -33,15 +34,11 @@ const SHARD: Change = Change { recompute: None, shard: true };
 const BOTH: Change = Change { recompute: Some(Recompute::Full), shard: true };
 
 /// What a framework's users do, in the order in which they try it.
-fn changes(framework: Framework) -> &'static [Change] {
-    match framework {
-        Framework::Megatron
-        | Framework::MegatronDeepSpeed
-        | Framework::Nanotron
-        | Framework::InternEvo
-        | Framework::MaxText => &[],
-        Framework::Torchtitan => &[SELECTIVE, ALL],
-        _ => &[ALL, SHARD, BOTH],
+fn changes(remedies: Remedies) -> &'static [Change] {
+    match remedies {
+        Remedies::Many => &[],
+        Remedies::Recompute => &[SELECTIVE, ALL],
+        Remedies::RecomputeOrShard => &[ALL, SHARD, BOTH],
     }
 }
 
@@ -53,7 +50,7 @@ pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
         return None;
     }
     let open = |field: &str| assumed.choices.iter().find(|choice| choice.field == field);
-    changes(likely.framework).iter().find_map(|change| {
+    changes(likely.profile.remedies).iter().find_map(|change| {
         let mut plan = likely.clone();
         if let Some(recompute) = change.recompute {
             open("recompute")?;

@@ -2,13 +2,13 @@
 //!
 //! The formulas of [`super::memory`] and [`super::time`] read plans only, so none of them has to ask what is known.
 
+use crate::frameworks::Profile;
+use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::widths::Widths;
 use crate::job::{
-    Attention, Dispatcher, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Schedule, Sharding,
+    Attention, Dispatcher, Loss, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule, Sharding,
 };
 use crate::model::{Parameters, Shape};
-
-use super::states::Widths;
 use crate::units::Bytes;
 
 /// A complete plan of a training job.
@@ -89,9 +89,9 @@ pub struct Plan {
     pub hidden_dropout: bool,
     /// The cross-entropy.
     pub loss: Loss,
-    /// The framework.
-    pub framework: Framework,
-    /// Its version, as it calls itself.
+    /// What its framework does.
+    pub profile: &'static Profile,
+    /// The framework's version, as it calls itself.
     pub framework_version: Option<String>,
     /// The accelerator's key in the catalogue, or, where it is not there, the name that the job gives.
     pub accelerator: Option<String>,
@@ -240,24 +240,17 @@ impl Plan {
         self.mixed || self.autocast()
     }
 
-    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Hugging Face's Trainer and
-    /// LitGPT's Fabric put off FSDP's reduction to the last microbatch (`no_sync`), so that until then every rank holds
-    /// all gradients.
+    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Where the framework puts off
+    /// FSDP's reduction to the last microbatch, every rank holds all gradients until then.
     pub fn accumulates_whole(&self) -> bool {
         let divided = super::states::divided(self.sharding).1;
-        self.micro_batches > 1
-            && (!divided || matches!(self.framework, Framework::HuggingFace | Framework::LitGPT))
+        self.micro_batches > 1 && (!divided || self.profile.fsdp.delays_reduction)
     }
 
     /// By how much FSDP2 pads what ranks hold of a layer's experts: it deals whole experts, so that with fewer experts
-    /// than ranks, some ranks hold padding only. Transformers keeps all experts of a layer in one tensor since 5.0;
-    /// whoever says no more than FSDP has most likely its first version or a model of his own.
+    /// than ranks, some ranks hold padding only.
     pub fn expert_padding(&self) -> f64 {
-        let joined = match self.framework {
-            Framework::HuggingFace => !self.is_before(Framework::HuggingFace, 5, 0),
-            Framework::FSDP => self.framework_version.is_some() && !self.is_before(Framework::FSDP, 5, 0),
-            _ => false,
-        };
+        let joined = self.profile.experts.joined.is_some_and(|joined| self.is_of(joined.versions));
         let padded = joined && matches!(self.sharding, Sharding::FSDP | Sharding::HSDP);
         match &self.shape.experts {
             Some(experts) if padded => {
@@ -285,14 +278,9 @@ impl Plan {
         if self.sequence_parallel { self.tensor } else { 1 }
     }
 
-    /// Whether the framework is older than a version, in the words of its own numbering; no where neither is known.
-    pub fn is_before(&self, framework: Framework, major: u32, minor: u32) -> bool {
-        let parse = |text: &str| {
-            let mut parts = text.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().ok());
-            Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
-        };
-        self.framework == framework
-            && self.framework_version.as_deref().and_then(parse).is_some_and(|own| own < (major, minor))
+    /// Whether the framework's version is among some.
+    pub fn is_of(&self, versions: Versions) -> bool {
+        versions.hold(self.framework_version.as_deref())
     }
 
     /// Whether selective recomputation covers a module.

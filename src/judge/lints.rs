@@ -15,7 +15,8 @@
 //! | accelerators = a multiple of expert × expert tensor × pipeline parallel | Megatron-LM, torchtitan |
 //! | no gradient sharding with pipeline stages | DeepSpeed: ZeRO-2 and 3 refuse `PipelineModule` |
 
-use crate::job::{Framework, Method, Positions, Sharding, TrainingJob};
+use crate::frameworks::profile;
+use crate::job::{Method, Positions, Sharding, TrainingJob};
 
 /// Lints that are said of one job at most.
 const MOST: usize = 5;
@@ -40,7 +41,7 @@ struct Facts {
     sequence_parallel: bool,
     sharding: Option<Sharding>,
     sharding_degree: Option<u64>,
-    framework: Option<Framework>,
+    pipeline_refuses_zero_2: bool,
     uneven_stages: bool,
     layers: Option<u64>,
     hidden: Option<u64>,
@@ -82,7 +83,7 @@ impl Facts {
             sequence_parallel: parallelism.sequence == Some(true),
             sharding: parallelism.sharding,
             sharding_degree: known(parallelism.sharding_degree),
-            framework: job.framework,
+            pipeline_refuses_zero_2: profile(job.framework).sharding.pipeline_refuses_zero_2,
             uneven_stages: parallelism.first_stage_layers.or(parallelism.last_stage_layers).is_some()
                 || parallelism.embedding_as_layer == Some(true)
                 || parallelism.loss_as_layer == Some(true),
@@ -181,10 +182,8 @@ fn layers_and_virtual_pipeline(facts: &Facts) -> Option<String> {
 }
 
 fn sharding_and_pipeline(facts: &Facts) -> Option<String> {
-    let deepspeed =
-        matches!(facts.framework, None | Some(Framework::DeepSpeed | Framework::MegatronDeepSpeed));
     let gradients = matches!(facts.sharding?, Sharding::ZeRO2 | Sharding::ZeRO3);
-    (deepspeed && gradients && facts.pipeline > 1)
+    (facts.pipeline_refuses_zero_2 && gradients && facts.pipeline > 1)
         .then(|| "DeepSpeed's pipeline takes ZeRO-1 at most: ZeRO-2 and ZeRO-3 are refused".to_owned())
 }
 

@@ -2,44 +2,31 @@
 //!
 //! The table in [`super`] is made here. A field that the job gives, or that its framework fixes, is not open.
 
+use crate::frameworks::profile::defaults::{SampleLengths, TrainedWeights, UsualLoss};
+use crate::frameworks::profile::memory::Layers;
+use crate::frameworks::profile::widths::{HALF_WITH_SINGLE_COPIES, MIXED_ON_SINGLE, PURE_HALF};
+use crate::frameworks::{Profile, profile};
 use crate::job::{
-    Attention, Dispatcher, Framework, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Sharding, TrainingJob,
+    Attention, Dispatcher, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute, Sharding,
+    TrainingJob,
 };
 use crate::model::Shape;
 
 use super::super::plan::{Plan, Targets};
-use super::super::states::{self, MIXED_ON_SINGLE, PURE_HALF};
 use super::{Choice, finetuning};
 
-/// Whether the framework computes its loss on divided logits.
-pub(super) fn vocab_parallel(framework: Framework) -> bool {
-    matches!(
-        framework,
-        Framework::Megatron | Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo
-    )
-}
-
-/// The loss that a framework computes unless told otherwise. Torchtitan compiles its loss with the model since 0.1,
-/// which holds the logits no longer than chunks do.
-pub(super) fn usual_loss(job: &TrainingJob, framework: Framework) -> Loss {
-    let compiled = framework == Framework::Torchtitan
-        && job.compile == Some(true)
-        && !job.framework_version.as_deref().is_some_and(|version| version.starts_with("0.0"));
-    match framework {
-        _ if vocab_parallel(framework) => Loss::VocabParallel,
-        _ if compiled => Loss::Chunked,
-        Framework::Torchtune if !before_chunks(job) => Loss::Chunked,
-        Framework::LLMFoundry => Loss::Fused,
-        _ => Loss::Eager,
+/// The loss that a framework computes unless told otherwise.
+pub(super) fn usual_loss(job: &TrainingJob, profile: &Profile) -> Loss {
+    let version = job.framework_version.as_deref();
+    match profile.loss {
+        UsualLoss::VocabParallel => Loss::VocabParallel,
+        UsualLoss::FusedInPlace => Loss::Fused,
+        UsualLoss::Chunked { eager } if !eager.hold(version) => Loss::Chunked,
+        UsualLoss::CompiledWithModel { eager, .. } if job.compile == Some(true) && !eager.hold(version) => {
+            Loss::Chunked
+        }
+        UsualLoss::Eager | UsualLoss::Chunked { .. } | UsualLoss::CompiledWithModel { .. } => Loss::Eager,
     }
-}
-
-/// Torchtune's recipes compute their loss in chunks since 0.3.
-fn before_chunks(job: &TrainingJob) -> bool {
-    job.framework_version
-        .as_deref()
-        .is_some_and(|version| ["0.0", "0.1", "0.2"].iter().any(|old| version.starts_with(old)))
 }
 
 fn choice(
@@ -125,16 +112,11 @@ fn division(job: &TrainingJob) -> Option<Choice> {
     ))
 }
 
-/// The dispatcher that a framework has unless told otherwise.
-pub(super) fn usual_dispatcher(framework: Framework) -> Dispatcher {
-    if framework == Framework::Megatron { Dispatcher::AllGather } else { Dispatcher::AllToAll }
-}
-
-/// Megatron's guides replace its default, which gathers all tokens, by one that sends them.
+/// Guides replace a default that gathers all tokens by one that sends them.
 fn dispatcher(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let given = job.parallelism.as_ref().and_then(|p| p.dispatcher).is_some();
     if given
-        || likely.framework != Framework::Megatron
+        || likely.profile.experts.dispatcher != Dispatcher::AllGather
         || likely.expert <= 1
         || likely.shape.experts.is_none()
     {
@@ -159,7 +141,7 @@ fn accelerators(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     // Unstated sharding is whatever the framework has, were there more than one rank.
     let unstated = job.parallelism.as_ref().and_then(|p| p.sharding).is_none();
-    let sharding = super::usual_sharding(likely.framework, 2);
+    let sharding = likely.profile.sharding.usual;
     Some(choice(
         "accelerator.count",
         move |plan| {
@@ -177,19 +159,18 @@ fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     let lean = if likely.tensor > 1 || likely.pipeline > 1 { MIXED_ON_SINGLE } else { PURE_HALF };
-    let heaviest = states::widths(Framework::Megatron, Precision::FP16, Sharding::None);
     let (job_lean, job_heavy) = (job.clone(), job.clone());
     Some(choice(
         "framework",
         move |plan| plan.widths = super::own_widths(&job_lean, lean),
-        move |plan| plan.widths = super::own_widths(&job_heavy, heaviest),
+        move |plan| plan.widths = super::own_widths(&job_heavy, HALF_WITH_SINGLE_COPIES),
     ))
 }
 
-/// Hugging Face trains what it loaded: two-byte weights, or fp32 weights under autocast.
+/// A framework that trains what it loaded has two-byte weights, or fp32 weights under autocast.
 fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    let wide = states::widths(likely.framework, likely.precision, likely.sharding);
-    if job.framework != Some(Framework::HuggingFace)
+    let wide = likely.profile.widths.widths(likely.precision, likely.sharding);
+    if profile(job.framework).weights == TrainedWeights::Made
         || job.parameter_precision.is_some()
         || likely.adapters.is_some()
         || wide.parameter <= wide.compute
@@ -201,22 +182,20 @@ fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     Some(choice("parameterPrecision", move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
 }
 
-/// Whether weights most likely have the two bytes a number that they were saved in. Transformers loads them so since 5.0,
-/// and most programs ask for it before, so that only a version under 5.0 means fp32, the default until then. Models with
-/// learned positions were saved in fp32; what divides the parameters makes fp32 of them.
+/// Whether weights most likely have the two bytes a number that they were saved in, as the framework's version loads them.
+/// Models with learned positions were saved in fp32; what divides the parameters makes fp32 of them.
 pub(super) fn loaded_as_saved(job: &TrainingJob, likely: &Plan) -> bool {
+    let TrainedWeights::Loaded { as_saved } = likely.profile.weights else { return false };
     stored_precision(job, likely).is_some()
         && likely.sharding == Sharding::None
         && likely.shape.learned_positions == 0
-        && !likely.is_before(Framework::HuggingFace, 5, 0)
+        && likely.is_of(as_saved)
 }
 
-/// The Trainer's default is PyTorch's fused step where PyTorch is of 2.8 or later, since a late version of Transformers 4.
+/// PyTorch's fused step, where a version of the framework has it by default and PyTorch may.
 fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    const LAST_WITHOUT: (u32, u32) = (4, 55);
-    let trainer = job.framework == Some(Framework::HuggingFace) && likely.optimizer == Optimizer::AdamW;
-    let older = likely.is_before(Framework::HuggingFace, LAST_WITHOUT.0, LAST_WITHOUT.1);
-    if !trainer || older || job.optimizer_implementation.is_some() {
+    let fused = likely.is_of(profile(job.framework).optimizer.fused);
+    if !fused || likely.optimizer != Optimizer::AdamW || job.optimizer_implementation.is_some() {
         return None;
     }
     let set = |plan: &mut Plan, implementation| plan.implementation = implementation;
@@ -227,16 +206,11 @@ fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// Whether Hugging Face's Trainer runs the model under autocast (`bf16=True`): where a format is asked for to compute in,
+/// Whether the framework runs the model under autocast (the Trainer's `bf16=True`): where a format is asked for to compute in,
 /// not only one to load the weights in. What divides the parameters casts them itself.
-pub(super) fn mixed(
-    job: &TrainingJob,
-    framework: Framework,
-    sharding: Sharding,
-    precision: Precision,
-) -> bool {
+pub(super) fn mixed(job: &TrainingJob, profile: &Profile, sharding: Sharding, precision: Precision) -> bool {
     let asked = job.precision.is_some() || job.parameter_precision.is_none();
-    framework == Framework::HuggingFace && sharding == Sharding::None && !single(precision) && asked
+    profile.autocast && sharding == Sharding::None && !single(precision) && asked
 }
 
 /// Where neither format is given, adapters may compute in their own: fp32.
@@ -257,21 +231,11 @@ fn sharding(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     if given || likely.data * likely.context <= 1 {
         return None;
     }
-    let (lean, heavy) = match likely.framework {
-        Framework::Megatron => (Sharding::DistributedOptimizer, Sharding::None),
-        Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo => {
-            (Sharding::ZeRO1, Sharding::None)
-        }
-        Framework::DeepSpeed | Framework::ColossalAI => (Sharding::ZeRO3, Sharding::ZeRO1),
-        Framework::HuggingFace => (Sharding::FSDP, Sharding::None),
-        _ => return None,
-    };
+    let ends = likely.profile.sharding.open?;
     // A model-parallel job of an unknown framework may shard everything, as torchtitan does.
-    let lean = if job.framework.is_none() && likely.framework == Framework::Megatron {
-        Sharding::FSDP
-    } else {
-        lean
-    };
+    let model_parallel = likely.tensor > 1 || likely.pipeline > 1;
+    let lean = if job.framework.is_none() && model_parallel { Sharding::FSDP } else { ends.lean };
+    let heavy = ends.heavy;
     Some(choice("parallelism.sharding", move |plan| plan.sharding = lean, move |plan| plan.sharding = heavy))
 }
 
@@ -317,7 +281,7 @@ fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 }
 
 fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    let documented = finetuning::recompute(likely.framework, likely.data).is_some();
+    let documented = finetuning::recompute(likely.profile, likely.data).is_some();
     if job.recompute.is_some() || documented && job.framework.is_some() {
         return None;
     }
@@ -330,11 +294,7 @@ fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 
 /// Only frameworks without a fused kernel of their own may run unfused, and nobody does so on long sequences.
 fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    let may = job.framework.is_none()
-        || matches!(
-            likely.framework,
-            Framework::HuggingFace | Framework::DeepSpeed | Framework::MegatronDeepSpeed
-        );
+    let may = profile(job.framework).kernels.may_run_unfused;
     if job.attention.is_some() || !may || likely.sequence > 8192 {
         return None;
     }
@@ -345,53 +305,51 @@ fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// A framework that is stated computes the loss that it documents, unless told otherwise; torchtitan's depends on its
-/// version and on what is compiled.
+/// A framework that is stated computes the loss that it documents, unless told otherwise; one that compiles it with the
+/// model documents it for some versions, by what is compiled.
 fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    if job.loss.is_some() || vocab_parallel(likely.framework) {
+    if job.loss.is_some() || likely.profile.loss == UsualLoss::VocabParallel {
         return None;
     }
-    match job.framework {
-        None => Some(choice("loss", |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager)),
-        Some(Framework::Torchtitan) if !torchtitan_documents(job) => {
-            Some(choice("loss", |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
-        }
-        Some(_) => None,
+    if job.framework.is_none() {
+        return Some(choice("loss", |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager));
     }
-}
-
-/// Whether torchtitan's version and compilation fix what its loss and its selective recomputation hold.
-fn torchtitan_documents(job: &TrainingJob) -> bool {
-    job.framework_version.as_deref().is_some_and(|version| match job.compile {
-        Some(true) => version.starts_with("0."),
-        Some(false) => version.starts_with("0.0"),
+    let UsualLoss::CompiledWithModel { eager, documented } = likely.profile.loss else { return None };
+    let fixed = match job.compile {
+        Some(true) => likely.is_of(documented),
+        Some(false) => likely.is_of(eager),
         None => false,
-    })
+    };
+    (!fixed).then(|| choice("loss", |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
 }
 
-/// Whether the model is compiled decides what torchtitan's layers keep.
+/// Whether the model is compiled decides what torchtitan's layers keep, by their formula.
 fn compile(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let kept = !matches!(likely.recompute, Recompute::Full);
-    if job.compile.is_some() || likely.framework != Framework::Torchtitan || !kept {
+    if job.compile.is_some() || likely.profile.layers != Layers::Torchtitan || !kept {
         return None;
     }
     Some(choice("compile", |plan| plan.compile = true, |plan| plan.compile = false))
 }
 
-/// Transformers before 4.45 held the logits once more, and batches of different lengths left more behind; since 5.0 it
-/// keeps a layer's experts in one tensor, which FSDP2 pads where there are fewer experts than ranks.
+/// A version that is not stated matters where it decides whether FSDP2 pads a layer's experts, which it does where there are
+/// fewer experts than ranks, or how often the logits are held.
 fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
-    let joined = Plan { framework_version: Some("5.0".to_owned()), ..likely.clone() };
-    if job.framework_version.is_none() && joined.expert_padding() > 1.0 {
-        let set = |plan: &mut Plan, version: &str| plan.framework_version = Some(version.to_owned());
-        return Some(choice("frameworkVersion", move |plan| set(plan, "4.57"), move |plan| set(plan, "5.0")));
-    }
-    let open = job.framework == Some(Framework::HuggingFace) && job.framework_version.is_none();
-    if !open || likely.loss != Loss::Eager {
+    if job.framework_version.is_some() {
         return None;
     }
     let set = |plan: &mut Plan, version: &str| plan.framework_version = Some(version.to_owned());
-    Some(choice("frameworkVersion", move |plan| set(plan, "5.0"), move |plan| set(plan, "4.38")))
+    let of = |lean: &'static str, heavy: &'static str| {
+        choice("frameworkVersion", move |plan| set(plan, lean), move |plan| set(plan, heavy))
+    };
+    if let Some(experts) = likely.profile.experts.joined {
+        let joined = Plan { framework_version: Some(experts.first.to_owned()), ..likely.clone() };
+        if joined.expert_padding() > 1.0 {
+            return Some(of(experts.last_apart, experts.first));
+        }
+    }
+    let open = profile(job.framework).open_versions.filter(|_| likely.loss == Loss::Eager);
+    open.map(|ends| of(ends.lean, ends.heavy))
 }
 
 /// Samples that are neither packed nor of a stated length are shorter than the longest allowed, most of them.
@@ -399,9 +357,8 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let batch = job.batch.as_ref()?;
     batch.sequence_length?;
     let tuning = likely.adapters.is_some() || job.finetuning.as_ref().is_some_and(|f| f.method.is_some());
-    // LitGPT begins with the longest sample.
-    let padded = matches!(likely.framework, Framework::HuggingFace | Framework::Torchtune);
-    if batch.packing == Some(true) || batch.typical_sequence_length.is_some() || !tuning || !padded {
+    let full = likely.profile.batches.lengths == SampleLengths::Full;
+    if batch.packing == Some(true) || batch.typical_sequence_length.is_some() || !tuning || full {
         return None;
     }
     let half = (likely.sequence / 2).max(1);
@@ -447,7 +404,7 @@ fn targets(job: &TrainingJob) -> Option<Choice> {
 /// Every second configuration has a dropout before the adapters, unless the framework says what it does.
 fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let given = job.finetuning.as_ref().and_then(|finetuning| finetuning.dropout).is_some();
-    let documented = job.framework.is_some() && finetuning::dropout(likely.framework).is_some();
+    let documented = job.framework.is_some() && likely.profile.fine_tuning.dropout.is_some();
     if given || documented || likely.adapters.is_none() {
         return None;
     }
@@ -463,7 +420,7 @@ fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 mod tests {
     use super::super::{Device, assume};
     use super::*;
-    use crate::job::{Accelerator, Model, Positions};
+    use crate::job::{Accelerator, Framework, Model, Positions};
 
     /// Whether weights are in fp32 in the leanest, the likeliest and the heaviest plan.
     fn single(version: Option<&str>, positions: Positions, sharding: Sharding) -> [bool; 3] {

@@ -1,7 +1,8 @@
 //! How the accelerators are divided: what remains for data parallelism, and how many microbatches a step has.
 
 use super::Notes;
-use crate::job::{Framework, TrainingJob};
+use crate::frameworks::Profile;
+use crate::job::TrainingJob;
 
 /// How many ranks must share one replica for the global batch to go round, where nobody says how they do: every replica
 /// computes one microbatch at least. It is taken for context parallelism, which leaves each rank the most to hold.
@@ -53,13 +54,13 @@ pub(super) fn data_parallel(
     }
 }
 
-/// The micro-batch of a job that gives none. Torchtitan before 0.1 cuts a rank's batch into as many microbatches as the
-/// pipeline has stages (`pipeline_parallel_microbatches`).
-pub(super) fn usual_micro_batch(job: &TrainingJob, framework: Framework, data: u64, pipeline: u64) -> u64 {
-    let early = job.framework_version.as_deref().is_some_and(|version| version.starts_with("0.0"));
+/// The micro-batch of a job that gives none: 1, unless the framework's version cuts a rank's batch into as many
+/// microbatches as the pipeline has stages.
+pub(super) fn usual_micro_batch(job: &TrainingJob, profile: &Profile, data: u64, pipeline: u64) -> u64 {
+    let cut = profile.batches.cut_over_stages.hold(job.framework_version.as_deref());
     let global = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
     match global {
-        Some(global) if framework == Framework::Torchtitan && early && pipeline > 1 => {
+        Some(global) if cut && pipeline > 1 => {
             (u64::from(global) / data.saturating_mul(pipeline).max(1)).max(1)
         }
         _ => 1,

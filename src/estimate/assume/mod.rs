@@ -31,15 +31,20 @@ mod choices;
 mod division;
 mod finetuning;
 
+use crate::frameworks::profile;
+use crate::frameworks::profile::defaults::{SampleLengths, UsualLoss};
+use crate::frameworks::profile::memory::Pipeline;
+use crate::frameworks::profile::unknown;
+use crate::frameworks::profile::widths::{PURE_HALF, Widths};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{
-    Attention, Framework, Input, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
-    Sharding, TrainingJob,
+    Attention, Input, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule, Sharding,
+    TrainingJob,
 };
 use crate::model::{Shape, ShapeError};
 
 use super::plan::Plan;
-use super::states::{self, PURE_HALF, Widths};
+use super::states;
 
 /// A field that is open, and what it may be.
 pub struct Choice {
@@ -107,7 +112,7 @@ const LIKELY_SEQUENCE: u64 = 4096;
 
 /// Fine-tuning data are shorter: the longest of a few Alpaca samples.
 fn usual_sequence(job: &TrainingJob) -> u64 {
-    let fine_tunes = matches!(job.framework, Some(Framework::LitGPT | Framework::Torchtune))
+    let fine_tunes = profile(job.framework).batches.tunes
         || job.finetuning.as_ref().is_some_and(|finetuning| finetuning.rank.is_some());
     if fine_tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE }
 }
@@ -145,12 +150,13 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     }
     let model_parallel = tensor > 1 || pipeline > 1;
     let framework = job.framework.unwrap_or_else(|| {
-        let framework = usual_framework(parallelism.sharding, model_parallel);
+        let framework = unknown::assumed(parallelism.sharding, model_parallel);
         notes.assume("framework", framework);
         framework
     });
+    let profile = profile(Some(framework));
     let sharding = parallelism.sharding.unwrap_or_else(|| {
-        let sharding = usual_sharding(framework, data * context);
+        let sharding = if data * context > 1 { profile.sharding.usual } else { Sharding::None };
         notes.assume("parallelism.sharding", sharding);
         sharding
     });
@@ -167,7 +173,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     });
     let micro_batch = batch.micro_batch_size.map_or_else(
         || {
-            let usual = division::usual_micro_batch(job, framework, data, pipeline);
+            let usual = division::usual_micro_batch(job, profile, data, pipeline);
             notes.assume("batch.microBatchSize", usual);
             usual
         },
@@ -178,7 +184,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     }
     let micro_batches = division::micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
     let recompute = job.recompute.unwrap_or_else(|| {
-        let recompute = finetuning::recompute(framework, data).unwrap_or(Recompute::None);
+        let recompute = finetuning::recompute(profile, data).unwrap_or(Recompute::None);
         notes.assume("recompute", recompute);
         recompute
     });
@@ -187,7 +193,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         Attention::Flash
     });
     let loss = job.loss.unwrap_or_else(|| {
-        let loss = choices::usual_loss(job, framework);
+        let loss = choices::usual_loss(job, profile);
         notes.assume("loss", loss);
         loss
     });
@@ -207,13 +213,12 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
     let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
     let mut shape = shape;
-    // LitGPT's fine-tuning copies a tied embedding into an output layer of its own.
-    shape.tied &= framework != Framework::LitGPT;
-    if choices::vocab_parallel(framework) && model.padded_vocab_size.is_none() {
+    shape.tied &= !profile.fine_tuning.unties_embedding;
+    if profile.loss == UsualLoss::VocabParallel && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
-    let widths = states::widths(framework, precision, sharding);
-    let widths = own_widths(job, finetuning::stored(method, adapted, framework, widths));
+    let widths = profile.widths.widths(precision, sharding);
+    let widths = own_widths(job, finetuning::stored(method, adapted, profile, widths));
     let mut likely = Plan {
         shape,
         tensor,
@@ -228,21 +233,20 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         context,
         expert,
         expert_tensor: parallelism.expert_tensor.map_or(tensor, |t| u64::from(t).max(1)),
-        dispatcher: parallelism.dispatcher.unwrap_or_else(|| choices::usual_dispatcher(framework)),
+        dispatcher: parallelism.dispatcher.unwrap_or(profile.experts.dispatcher),
         data,
         sharding,
         sharding_degree: parallelism.sharding_degree.map(u64::from),
         reshard_after_forward: parallelism
             .reshard_after_forward
-            .unwrap_or_else(|| usually_reshards(framework, pipeline)),
+            .unwrap_or_else(|| pipeline == 1 || profile.pipeline == Pipeline::Messages),
         micro_batch,
         sequence,
         typical_sequence: batch.typical_sequence_length.map_or(sequence, u64::from).clamp(1, sequence),
-        // The Trainer pads to the longest sample of a batch, unless samples are packed.
-        varying_lengths: framework == Framework::HuggingFace && batch.packing != Some(true),
+        varying_lengths: profile.batches.lengths == SampleLengths::Varying && batch.packing != Some(true),
         micro_batches,
         precision,
-        mixed: choices::mixed(job, framework, sharding, precision),
+        mixed: choices::mixed(job, profile, sharding, precision),
         widths,
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
@@ -255,12 +259,12 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         attention_dropout: positive(model.attention_dropout),
         hidden_dropout: positive(model.hidden_dropout),
         loss,
-        framework,
+        profile,
         framework_version: job.framework_version.clone(),
         accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
         accelerator_memory: accelerator.map(Accelerator::usable),
-        adapters: finetuning::adapters(job, method, framework, widths),
-        step_in_backward: finetuning::steps_in_backward(framework, adapted, data),
+        adapters: finetuning::adapters(job, method, profile, widths),
+        step_in_backward: finetuning::steps_in_backward(profile, adapted, data),
         // FSDP steps where its shards are: `CPUOffloadPolicy` takes parameters, gradients and states along.
         offload_optimizer: offload.optimizer.unwrap_or(false)
             || offload.parameters.unwrap_or(false) && matches!(sharding, Sharding::FSDP | Sharding::HSDP),
@@ -274,38 +278,6 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     lint(&likely, &mut notes);
     let choices = choices::open(job, &model, &likely);
     Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })
-}
-
-/// The framework that a job most likely runs on, from what only some can do.
-fn usual_framework(sharding: Option<Sharding>, model_parallel: bool) -> Framework {
-    match sharding {
-        Some(Sharding::DistributedOptimizer) => Framework::Megatron,
-        Some(Sharding::FSDP | Sharding::HSDP) => Framework::FSDP,
-        Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) if !model_parallel => Framework::DeepSpeed,
-        Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) => Framework::MegatronDeepSpeed,
-        _ if model_parallel => Framework::Megatron,
-        _ => Framework::HuggingFace,
-    }
-}
-
-/// The sharding that is usual with a framework.
-fn usual_sharding(framework: Framework, ranks: u64) -> Sharding {
-    if ranks <= 1 {
-        return Sharding::None;
-    }
-    match framework {
-        Framework::Megatron => Sharding::DistributedOptimizer,
-        Framework::MegatronDeepSpeed | Framework::Nanotron | Framework::InternEvo => Sharding::ZeRO1,
-        Framework::DeepSpeed | Framework::ColossalAI => Sharding::ZeRO2,
-        // The Trainer copies the model to every rank unless it is told to shard.
-        Framework::HuggingFace => Sharding::None,
-        _ => Sharding::FSDP,
-    }
-}
-
-/// Torchtitan keeps gathered parameters from one microbatch of a pipeline to the next.
-fn usually_reshards(framework: Framework, pipeline: u64) -> bool {
-    framework != Framework::Torchtitan || pipeline == 1
 }
 
 /// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,

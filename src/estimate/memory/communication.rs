@@ -15,7 +15,8 @@
 
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::pipeline;
-use crate::job::{Framework, Sharding};
+use crate::frameworks::profile::memory::{GradientBuffer, Pipeline};
+use crate::job::Sharding;
 use crate::model::Parameters;
 use crate::units::Bytes;
 
@@ -72,7 +73,7 @@ pub(super) fn communication(
     let c = plan.widths.compute;
     let gradients = if plan.adapters.is_some() { 0.0 } else { 2.0 + plan.widths.reduction };
     let shared = plan.shard_group() > 1;
-    let own_buffers = matches!(plan.framework, Framework::Megatron | Framework::MegatronDeepSpeed);
+    let own_buffers = plan.profile.gradients.buffer == GradientBuffer::Megatrons;
     let mut buffers = match plan.sharding {
         Sharding::None if shared && !own_buffers => {
             let buckets =
@@ -80,7 +81,7 @@ pub(super) fn communication(
             Buffers { loss: Bytes::ZERO, backward: buckets, step: buckets }
         }
         // Without a pipeline the engine flattens all gradients to reduce them, and gathers into a second copy.
-        Sharding::ZeRO1 if plan.framework == Framework::MegatronDeepSpeed => {
+        Sharding::ZeRO1 if plan.profile.gradients.flattened_by_zero_1 => {
             let width = match (plan.pipeline, shared) {
                 (2.., _) => 0.0,
                 (_, true) => 4.0,
@@ -100,8 +101,8 @@ pub(super) fn communication(
         }
         Sharding::FSDP | Sharding::HSDP if shared => {
             let root = Bytes::of(outer, c);
-            // Under a pipeline torchtitan sums whole gradients over its microbatches and divides them at the end.
-            let pipelined = plan.framework == Framework::Torchtitan && plan.pipeline > 1;
+            // PyTorch's pipelines sum whole gradients over their microbatches and divide them at the end.
+            let pipelined = plan.profile.pipeline != Pipeline::Messages && plan.pipeline > 1;
             let summed = if pipelined { Bytes::of(parameters, plan.widths.reduction) } else { Bytes::ZERO };
             if plan.reshard_after_forward {
                 Buffers {

@@ -11,7 +11,8 @@
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
-use crate::job::{Framework, Sharding};
+use crate::frameworks::profile::memory::GradientBuffer;
+use crate::job::Sharding;
 use crate::units::Bytes;
 
 /// Gradients that a rank holds once the backward pass is done.
@@ -38,15 +39,7 @@ pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
 
 /// Whether gradients are there before the backward pass begins.
 pub(super) fn persistent(plan: &Plan) -> bool {
-    let buffered = matches!(
-        plan.framework,
-        Framework::Megatron
-            | Framework::MegatronDeepSpeed
-            | Framework::DeepSpeed
-            | Framework::Nanotron
-            | Framework::InternEvo
-            | Framework::ColossalAI
-    );
+    let buffered = plan.profile.gradients.buffer != GradientBuffer::Lazy;
     let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
     buffered || zero || plan.micro_batches > 1
 }

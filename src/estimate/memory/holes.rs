@@ -16,12 +16,13 @@
 use super::super::plan::{Plan, RankParameters};
 use super::instants::Instant;
 use super::{eager, gradients};
-use crate::job::{Framework, Loss, Sharding};
+use crate::frameworks::profile::memory::{Layers, Loop};
+use crate::job::{Loss, Sharding};
 use crate::units::Bytes;
 
 /// Whether it is a plan of the kind that was measured.
 fn known(plan: &Plan) -> bool {
-    plan.framework == Framework::HuggingFace
+    matches!(plan.profile.layers, Layers::Transformers { run_by: Loop::Trainer, .. })
         && plan.sharding == Sharding::None
         && !plan.varying_lengths
         && plan.loss == Loss::Eager

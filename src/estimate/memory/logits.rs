@@ -11,7 +11,8 @@
 //! Liger's fused linear cross-entropy.
 
 use super::super::plan::Plan;
-use crate::job::{Framework, Loss};
+use crate::frameworks::profile::defaults::UsualLoss;
+use crate::job::Loss;
 use crate::units::Bytes;
 
 /// The loss's working set.
@@ -24,7 +25,7 @@ pub(super) fn logits(plan: &Plan) -> Bytes {
         Loss::Eager => 14.0 * elements / t,
         Loss::Chunked => 6.5 * elements / t,
         // A kernel that replaces the logits by their gradient.
-        Loss::Fused if plan.framework == Framework::LLMFoundry => 4.0 * elements / t,
+        Loss::Fused if plan.profile.loss == UsualLoss::FusedInPlace => 4.0 * elements / t,
         Loss::Fused => 4.0 * tokens * plan.shape.hidden as f64,
     })
 }

@@ -11,7 +11,8 @@
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
-use crate::job::{Framework, Optimizer, OptimizerImplementation, Sharding};
+use crate::frameworks::profile::memory::Stepper;
+use crate::job::{Optimizer, OptimizerImplementation, Sharding};
 use crate::units::Bytes;
 
 /// The optimizer's states of a rank.
@@ -35,16 +36,13 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
 /// Megatron, and DeepSpeed where it divides parameters, make the fp32 copy of the gradients when they step, and free it
 /// after.
 fn copies_gradients_at_step(plan: &Plan) -> bool {
-    let at_step = plan.framework == Framework::Megatron || plan.sharding == Sharding::ZeRO3;
+    let at_step = plan.profile.optimizer.copies_gradients || plan.sharding == Sharding::ZeRO3;
     at_step && plan.adapters.is_none() && !plan.offload_optimizer
 }
 
 /// What the step takes for a moment.
 pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
-    let own_step = matches!(
-        plan.framework,
-        Framework::Megatron | Framework::MegatronDeepSpeed | Framework::DeepSpeed | Framework::ColossalAI
-    );
+    let own_step = plan.profile.optimizer.by == Stepper::Own;
     if copies_gradients_at_step(plan) {
         let (_, _, divided) = states::divided(plan.sharding);
         let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };

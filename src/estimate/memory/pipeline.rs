@@ -17,7 +17,7 @@
 
 use super::super::plan::{Plan, Stage};
 use super::super::schedule;
-use crate::job::Framework;
+use crate::frameworks::profile::memory::Pipeline;
 use crate::units::Bytes;
 
 /// What lies between the stages.
@@ -27,9 +27,9 @@ pub(super) fn messages(plan: &Plan, stage: Stage) -> Bytes {
     }
     let tokens = plan.tokens() as f64;
     let message = 2.0 * tokens * plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
-    if plan.framework != Framework::Torchtitan {
+    let Pipeline::PyTorch { keeps_outputs, keeps_logits } = plan.profile.pipeline else {
         return Bytes::from_f64(4.0 * message);
-    }
+    };
     let (microbatches, chunks) = (plan.micro_batches.max(1) as f64, plan.virtual_pipeline.max(1) as f64);
     let all = microbatches * chunks;
     let alive = schedule::live_layers(plan, stage) * chunks / stage.layers().max(1) as f64;
@@ -37,8 +37,8 @@ pub(super) fn messages(plan: &Plan, stage: Stage) -> Bytes {
     let (received, sent) = (all - at(stage.embedding), all - at(stage.output));
     // An input that is alive is an activation, and has no gradient yet.
     let waiting = (received - alive).max(0.0);
-    let kept = if plan.is_before(Framework::Torchtitan, 0, 1) { waiting + sent } else { alive.min(sent) };
-    let logits = if stage.output && plan.is_before(Framework::Torchtitan, 0, 2) {
+    let kept = if plan.is_of(keeps_outputs) { waiting + sent } else { alive.min(sent) };
+    let logits = if stage.output && plan.is_of(keeps_logits) {
         2.0 * tokens * plan.shape.vocab as f64 / plan.tensor.max(1) as f64
     } else {
         0.0

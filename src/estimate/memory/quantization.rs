@@ -12,7 +12,8 @@
 //! `plugins/precision/bitsandbytes.py`; torchao's `nf4tensor.py`.
 
 use super::super::plan::Plan;
-use crate::job::{Framework, Sharding};
+use crate::frameworks::profile::defaults::FourBits;
+use crate::job::Sharding;
 use crate::units::Bytes;
 
 /// Bytes of a number in four bits.
@@ -20,12 +21,16 @@ const PACKED: f64 = 0.5;
 
 /// Bytes of scales for each number.
 fn scale(plan: &Plan) -> f64 {
-    if plan.framework == Framework::Torchtune { 1.0 / 64.0 + 4.0 / (64.0 * 256.0) } else { 4.0 / 64.0 }
+    match plan.profile.fine_tuning.four_bits {
+        FourBits::Bitsandbytes | FourBits::Lightning => 4.0 / 64.0,
+        FourBits::Torchao => 1.0 / 64.0 + 4.0 / (64.0 * 256.0),
+    }
 }
 
 /// Whether the scales stay with every rank.
 fn scales_stay(plan: &Plan) -> bool {
-    plan.framework != Framework::Torchtune && matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP)
+    plan.profile.fine_tuning.four_bits != FourBits::Torchao
+        && matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP)
 }
 
 /// Whether the frozen weights are quantized.
@@ -35,13 +40,16 @@ pub(super) fn is_quantized(plan: &Plan) -> bool {
 
 /// Whether the output layer is quantized with the others.
 pub(super) fn covers_output(plan: &Plan) -> bool {
-    is_quantized(plan) && plan.framework == Framework::LitGPT
+    is_quantized(plan) && plan.profile.fine_tuning.four_bits == FourBits::Lightning
 }
 
 /// Bytes that unpacking one number takes while its matrix is in use.
 pub(super) fn unpacked(plan: &Plan) -> u64 {
     let compute = plan.widths.compute.round().max(1.0) as u64;
-    if plan.framework == Framework::LitGPT { compute.saturating_add(2) } else { compute }
+    match plan.profile.fine_tuning.four_bits {
+        FourBits::Lightning => compute.saturating_add(2),
+        FourBits::Bitsandbytes | FourBits::Torchao => compute,
+    }
 }
 
 /// Frozen weights: what ranks divide or offload, and what each keeps.

@@ -14,14 +14,13 @@
 
 use super::super::plan::Plan;
 use super::quantization;
-use crate::job::{Framework, Sharding};
+use crate::job::Sharding;
 use crate::model::Parameters;
 use crate::units::Bytes;
 
 /// The least that is reserved once training runs; zero where it is not FSDP's first version, or where whole models train.
 pub(super) fn wrapped(plan: &Plan, counted: &Parameters, held: Bytes, gathered: Bytes) -> Bytes {
-    let first_version = plan.framework == Framework::FSDP
-        && (plan.framework_version.is_none() || plan.is_before(Framework::FSDP, 5, 0));
+    let first_version = plan.is_of(plan.profile.fsdp.first);
     let shards = matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP) && plan.shard_group() > 1;
     if !first_version || !shards || plan.offload_parameters || plan.adapters.is_none() {
         return Bytes::ZERO;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::generation::Generation;
 use super::terms::{Term, Terms};
+use crate::frameworks::profile;
 use crate::hardware::Accelerator;
 use crate::job::Framework;
 
@@ -155,10 +156,9 @@ impl Coefficients {
     }
 }
 
-/// A framework by the name that coefficients have: Megatron-LM on accelerators before Hopper is an earlier one.
+/// A framework by the name that coefficients have of it on a generation of accelerators.
 pub fn framework_name(framework: Framework, generation: &Generation) -> String {
-    if framework == Framework::Megatron && generation.early {
-        return "Megatron-early".to_owned();
-    }
-    framework.name().to_owned()
+    let profile = profile(Some(framework));
+    let earlier = profile.earlier_name.filter(|_| generation.early);
+    earlier.unwrap_or(profile.name).to_owned()
 }

@@ -27,7 +27,8 @@
 //! parameters that are active are given too, to those, and the core is that of a dense model of so many.
 
 use crate::estimate::plan::{Adapters, Plan};
-use crate::job::{Framework, Model, Recompute};
+use crate::frameworks::profile::kernels::Selective;
+use crate::job::{Model, Recompute};
 use crate::model::{Parameters, Shape};
 use crate::units::Count;
 
@@ -102,14 +103,16 @@ pub struct Recomputed {
 }
 
 impl Recomputed {
-    /// Those of a plan. Torchtitan's selective recomputation keeps every second product and the attention's output.
+    /// Those of a plan.
     pub fn of(plan: &Plan) -> Self {
         let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1) as f64;
         let covered = plan.recompute_layers.map_or(1.0, |covered| (covered as f64 / layers).min(1.0));
         let (products, core) = match plan.recompute {
             Recompute::None => (0.0, 0.0),
-            Recompute::Selective if plan.framework == Framework::Torchtitan => (0.5, 0.0),
-            Recompute::Selective => (0.0, 1.0),
+            Recompute::Selective => match plan.profile.kernels.selective {
+                Selective::Products => (0.5, 0.0),
+                Selective::Attention => (0.0, 1.0),
+            },
             Recompute::Full => (1.0, 1.0),
         };
         Self { products: products * covered, core: core * covered }

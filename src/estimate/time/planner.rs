@@ -17,7 +17,9 @@ use super::coefficients::Planner;
 use super::flops::Forward;
 use super::generation::Generation;
 use crate::estimate::plan::Plan;
-use crate::job::{Framework, Method, Model, Recompute, Sharding, TrainingJob};
+use crate::frameworks::profile;
+use crate::frameworks::profile::unknown;
+use crate::job::{Method, Model, Recompute, Sharding, TrainingJob};
 use crate::model::Shape;
 use crate::units::Count;
 
@@ -35,17 +37,7 @@ pub fn knows_little(job: &TrainingJob) -> bool {
         .as_ref()
         .is_some_and(|f| f.rank.is_some() || f.method.is_some_and(|method| method != Method::Full));
     let many = job.accelerator.as_ref().and_then(|a| a.count).is_some_and(|count| count > 8);
-    let implied = matches!(
-        job.framework,
-        Some(
-            Framework::FSDP
-                | Framework::LLMFoundry
-                | Framework::Torchtitan
-                | Framework::HuggingFace
-                | Framework::Torchtune
-                | Framework::LitGPT
-        )
-    );
+    let implied = profile(job.framework).batches.imply_division;
     !divided && !adapted && (!batched || many && !implied)
 }
 
@@ -106,8 +98,7 @@ pub fn alone(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
     };
     let plan = Plan {
         shape,
-        // Fused kernels and the vendor's attention, as a competent team has them.
-        framework: Framework::Megatron,
+        profile: unknown::planned(),
         tensor: 1,
         sequence_parallel: false,
         pipeline: 1,

@@ -24,15 +24,15 @@ mod timeline;
 use self::timeline::{Kind, Timeline};
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::instants::Instant;
-use crate::job::Framework;
+use crate::frameworks::profile::memory::{Layers, Loop};
 use crate::model::Parameters;
 use crate::units::Bytes;
 
 /// Whether the plan's layers run as PyTorch's eager modules.
 pub(super) fn is_eager(plan: &Plan) -> bool {
     matches!(
-        plan.framework,
-        Framework::HuggingFace | Framework::FSDP | Framework::LitGPT | Framework::Torchtune
+        plan.profile.layers,
+        Layers::Transformers { run_by: Loop::Trainer | Loop::Own, .. } | Layers::LitGPT | Layers::Torchtune
     ) && plan.shape.latent.is_none()
         && !plan.offload_activations
 }

@@ -16,7 +16,7 @@ use super::super::super::{schedule, states};
 use super::super::layers::head::{HeadRun, head};
 use super::super::layers::{LayerRun, Program};
 use super::super::{communication, gradients, optimizer, quantization};
-use crate::job::{Framework, Recompute, Sharding};
+use crate::job::{Recompute, Sharding};
 use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
 
@@ -164,8 +164,7 @@ impl<'a> Timeline<'a> {
             first,
             head,
             root: group(embedding.saturating_add(output), true, 0, root_gradients),
-            // torchtune wraps embedding and output layer apart (`custom_sharded_layers`).
-            output: (plan.framework == Framework::Torchtune).then(|| group(output, true, 0, head.gradients)),
+            output: plan.profile.fsdp.wraps_output.then(|| group(output, true, 0, head.gradients)),
             embedding_gradient,
             stream,
             shared: program.shared()
@@ -274,8 +273,7 @@ fn standing(plan: &Plan, rank: RankParameters, kept: Bytes, sharded: bool) -> By
         return kept;
     }
     match &plan.adapters {
-        // LitGPT's FSDP flattens a layer's frozen and trained parameters together, and so their gradients.
-        Some(adapters) if plan.framework != Framework::LitGPT => {
+        Some(adapters) if !plan.profile.fsdp.flattens_frozen => {
             Bytes(rank.adapters.saturating_mul(adapters.width))
         }
         _ => {

@@ -16,12 +16,14 @@
 use super::super::super::plan::Plan;
 use super::super::super::states;
 use super::Program;
-use crate::job::{Framework, Recompute};
+use crate::frameworks::profile::memory::{Layers, Loop};
+use crate::job::Recompute;
 use crate::units::Bytes;
 
 /// Whether layers and loss run compiled.
 pub(super) fn is_compiled(plan: &Plan) -> bool {
-    plan.compile && plan.framework == Framework::HuggingFace && !states::divided(plan.sharding).0
+    let trainer = matches!(plan.profile.layers, Layers::Transformers { run_by: Loop::Trainer, .. });
+    plan.compile && trainer && !states::divided(plan.sharding).0
 }
 
 /// Whether what a layer keeps is known of it compiled.

@@ -34,23 +34,10 @@
 use super::super::super::plan::{Plan, Stage};
 use super::super::super::schedule;
 use super::torchtitan;
-use crate::job::{Attention, Dispatcher, Framework, Precision, Recompute};
+use crate::frameworks::profile::memory::Layers;
+use crate::job::{Attention, Dispatcher, Precision, Recompute};
 use crate::model::Experts;
 use crate::units::Bytes;
-
-/// Whether the framework's layers run on kernels that fuse norms and activations.
-fn fused_kernels(framework: Framework) -> bool {
-    matches!(
-        framework,
-        Framework::Megatron
-            | Framework::MegatronDeepSpeed
-            | Framework::Nanotron
-            | Framework::InternEvo
-            | Framework::ColossalAI
-            | Framework::LLMFoundry
-            | Framework::MaxText
-    )
-}
 
 /// Bytes of one activation, relative to the two of bf16.
 fn scale(plan: &Plan) -> f64 {
@@ -113,7 +100,7 @@ fn attention_token(plan: &Plan) -> f64 {
 
 /// What a dense feed-forward network of width `f` saves besides its input, bytes a token, undivided.
 fn ffn_width(plan: &Plan, f: f64, activation_again: bool) -> f64 {
-    let each = match (plan.shape.gated, fused_kernels(plan.framework), &plan.adapters) {
+    let each = match (plan.shape.gated, plan.profile.layers == Layers::Fused, &plan.adapters) {
         (true, true, Some(adapters)) if !adapters.targets.down => 4.0,
         (false, true, Some(adapters)) if !adapters.targets.down => 2.0,
         (true, _, Some(_)) | (true, true, None) => 6.0,
@@ -167,28 +154,28 @@ fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
 
 /// What one layer saves without its attention's matrices, bytes a token.
 fn layer_token(plan: &Plan, experts: bool) -> f64 {
-    if plan.framework == Framework::Torchtitan {
+    if plan.profile.layers == Layers::Torchtitan {
         return torchtitan::layer_token(plan, experts) * scale(plan);
     }
     let ffn = match &plan.shape.experts {
         Some(shape) if experts => experts_token(plan, shape),
         _ => dense_token(plan),
     };
-    let eager = if fused_kernels(plan.framework) { 0.0 } else { 8.0 * plan.shape.hidden as f64 };
+    let eager = if plan.profile.layers == Layers::Fused { 0.0 } else { 8.0 * plan.shape.hidden as f64 };
     (attention_token(plan) + ffn + eager) * scale(plan)
 }
 
 /// What one layer keeps until its backward pass, bytes a token.
 fn kept_token(plan: &Plan, experts: bool) -> f64 {
     let input = 2.0 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
-    if plan.framework == Framework::Torchtitan {
+    if plan.profile.layers == Layers::Torchtitan {
         return torchtitan::kept_token(plan, experts);
     }
     let whole = layer_token(plan, experts);
     match plan.recompute {
         Recompute::None | Recompute::Selective if plan.offload_activations => NOT_OFFLOADED * whole,
         Recompute::None => whole + attention_matrices(plan),
-        Recompute::Selective if fused_kernels(plan.framework) => {
+        Recompute::Selective if plan.profile.layers == Layers::Fused => {
             let core = plan.recompute_modules.is_empty() || plan.recomputes("core_attn");
             whole + if core { 0.0 } else { attention_matrices(plan) }
         }
@@ -251,7 +238,7 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
     };
     let h = plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
     let ffn = match &plan.shape.experts {
-        _ if plan.framework == Framework::Torchtitan => 0.5 * whole,
+        _ if plan.profile.layers == Layers::Torchtitan => 0.5 * whole,
         Some(_) if experts => layer_token(plan, experts) - attention_token(plan) * scale(plan),
         // The gradients of what is inside the feed-forward network, and of what comes out of it.
         _ => (2.0 * h + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64) * scale(plan),
@@ -273,7 +260,7 @@ fn dispatch_token(plan: &Plan, experts: &Experts) -> f64 {
         Dispatcher::AllGather => 12.0 * plan.expert as f64,
         Dispatcher::AllToAll | Dispatcher::DeepEP | Dispatcher::HybridEP => 0.0,
     };
-    if plan.expert <= 1 || plan.framework == Framework::Torchtitan {
+    if plan.expert <= 1 || plan.profile.layers == Layers::Torchtitan {
         0.0
     } else {
         h * (gathered + 10.0 * routed_rows(plan, experts))

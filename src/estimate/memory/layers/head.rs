@@ -16,7 +16,8 @@ use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::modules::{capped, layer_norm, rms_norm};
 use super::{Program, compiled, litgpt};
-use crate::job::{Framework, Loss};
+use crate::frameworks::profile::memory::{Layers, Loop};
+use crate::job::Loss;
 use crate::units::Bytes;
 
 /// Tokens of a sequence in one of `LitGPT`'s chunks of logits.
@@ -44,9 +45,9 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let h = program.shape.hidden;
     let mut tape = Tape::new(program.formats, program.tokens);
     let x = tape.input(h, program.formats.parameter, true);
-    let normed = match (program.library, program.shape.layer_norm) {
+    let normed = match (program.layers, program.shape.layer_norm) {
         (_, true) => layer_norm(&mut tape, x, h, program.trained),
-        (Framework::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
+        (Layers::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
         (_, false) => rms_norm(&mut tape, x, h, program.trained),
     };
     tape.free(x);
@@ -57,7 +58,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let mut logits = if program.shape.capped_logits { capped(&mut tape, logits) } else { logits };
     let casts = further_casts(program, plan);
     // Where the model computes the loss itself, it still holds the norm's output.
-    let computes_loss = !matches!(program.library, Framework::LitGPT | Framework::Torchtune);
+    let computes_loss = !matches!(program.layers, Layers::LitGPT | Layers::Torchtune);
     if !computes_loss {
         tape.free(normed);
     }
@@ -136,8 +137,7 @@ fn weight(program: &Program<'_>) -> Weight {
 /// frozen one for each: all but the first of these casts, which the chunks' backward passes need.
 fn further_casts(program: &Program<'_>, plan: &Plan) -> Bytes {
     let narrow = program.formats.compute < program.formats.parameter;
-    if program.library != Framework::LitGPT || program.trained || !narrow || quantization::covers_output(plan)
-    {
+    if program.layers != Layers::LitGPT || program.trained || !narrow || quantization::covers_output(plan) {
         return Bytes::ZERO;
     }
     let further = plan.sequence.div_ceil(LITGPT_CHUNK).saturating_sub(1);
@@ -171,28 +171,23 @@ struct Copies {
 }
 
 fn copies(plan: &Plan) -> Copies {
-    let old = before_4_45(plan.framework_version.as_deref());
-    match plan.framework {
-        Framework::LitGPT => Copies { upcast: true, shifted: false, held: true },
+    match plan.profile.layers {
+        Layers::LitGPT => Copies { upcast: true, shifted: false, held: true },
         _ if plan.loss == Loss::Chunked => Copies { upcast: false, shifted: false, held: true },
-        Framework::Torchtune => Copies { upcast: true, shifted: true, held: true },
-        Framework::FSDP => Copies { upcast: old, shifted: old, held: old },
-        _ => Copies { upcast: old, shifted: old, held: false },
+        Layers::Torchtune => Copies { upcast: true, shifted: true, held: true },
+        Layers::Transformers { run_by, copies_logits } => {
+            let old = plan.is_of(copies_logits);
+            Copies { upcast: old, shifted: old, held: old && run_by == Loop::Own }
+        }
+        Layers::Fused | Layers::Torchtitan => Copies { upcast: false, shifted: false, held: false },
     }
-}
-
-/// Whether a version of Transformers is older than 4.45.
-fn before_4_45(version: Option<&str>) -> bool {
-    let minor =
-        version.and_then(|version| version.strip_prefix("4.")).and_then(|rest| rest.split('.').next());
-    minor.and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor < 45)
 }
 
 /// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128
 /// tokens, torchtune's recipes have eight.
 fn chunk(plan: &Plan) -> Option<f64> {
-    match plan.framework {
-        Framework::LitGPT => Some((LITGPT_CHUNK as f64 / plan.sequence as f64).min(1.0)),
+    match plan.profile.layers {
+        Layers::LitGPT => Some((LITGPT_CHUNK as f64 / plan.sequence as f64).min(1.0)),
         _ if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
         _ => None,
     }
@@ -200,7 +195,7 @@ fn chunk(plan: &Plan) -> Option<f64> {
 
 /// Whether the loss is compiled with the model.
 fn compiled(plan: &Plan) -> bool {
-    plan.framework == Framework::Torchtune && plan.compile && plan.loss == Loss::Chunked
+    plan.profile.layers == Layers::Torchtune && plan.compile && plan.loss == Loss::Chunked
 }
 
 /// The backward pass in chunks: first each chunk's loss, which makes two gradients of its logits; then each chunk's

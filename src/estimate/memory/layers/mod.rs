@@ -20,7 +20,8 @@ use super::super::plan::{Adapters, Plan, Stage, Targets};
 use super::super::schedule;
 use super::tape::{Formats, Tape, Tensor};
 use super::{logits, quantization};
-use crate::job::{Attention, Framework, Recompute};
+use crate::frameworks::profile::memory::Layers;
+use crate::job::{Attention, Recompute};
 use crate::model::Shape;
 use crate::units::Bytes;
 
@@ -69,8 +70,7 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
 
 /// Whether the framework runs Hugging Face's modules.
 pub(super) fn written_out(plan: &Plan) -> bool {
-    matches!(plan.framework, Framework::HuggingFace | Framework::FSDP | Framework::DeepSpeed)
-        && plan.shape.latent.is_none()
+    matches!(plan.profile.layers, Layers::Transformers { .. }) && plan.shape.latent.is_none()
 }
 
 /// What a program of layers depends on.
@@ -88,7 +88,7 @@ pub(super) struct Program<'a> {
     sequence: u64,
     tokens: u64,
     tensor: u64,
-    library: Framework,
+    layers: Layers,
     /// What unpacking a number of a quantized linear layer takes.
     unpacked: Option<u64>,
     /// Whether the model is compiled.
@@ -124,7 +124,7 @@ impl<'a> Program<'a> {
             sequence: plan.sequence,
             tokens: plan.tokens(),
             tensor: plan.tensor.max(1),
-            library: plan.framework,
+            layers: plan.profile.layers,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
             compiled: compiled::is_compiled(plan),
             recomputed: recomputed(plan),
@@ -171,8 +171,8 @@ impl<'a> Program<'a> {
     }
 
     fn layer(&self, tape: &mut Tape, x: Tensor) -> Tensor {
-        match (self.library, self.shape.layer_norm) {
-            (Framework::LitGPT, _) => litgpt::layer(tape, self, x),
+        match (self.layers, self.shape.layer_norm) {
+            (Layers::LitGPT, _) => litgpt::layer(tape, self, x),
             (_, true) => gpt2::layer(tape, self, x),
             (_, false) => llama::layer(tape, self, x),
         }
@@ -250,7 +250,8 @@ mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
     use crate::job::{
-        Activation, Batch, Model, Normalization, Parallelism, Positions, Precision, Sharding, TrainingJob,
+        Activation, Batch, Framework, Model, Normalization, Parallelism, Positions, Precision, Sharding,
+        TrainingJob,
     };
 
     const TOKENS: u64 = 64;

@@ -4,7 +4,7 @@
 
 use super::super::tape::{Tape, Tensor, Weight};
 use super::Program;
-use crate::job::Framework;
+use crate::frameworks::profile::memory::Layers;
 use crate::units::Bytes;
 
 /// A linear layer, with its adapter where it has one.
@@ -54,7 +54,7 @@ pub(super) fn base(
     let elements = inputs.saturating_mul(outputs);
     if let Some(unpacked) = program.unpacked {
         let matrix = Bytes(elements.saturating_mul(unpacked));
-        return tape.unpacked_linear(x, outputs, matrix, program.library == Framework::LitGPT);
+        return tape.unpacked_linear(x, outputs, matrix, program.layers == Layers::LitGPT);
     }
     let weight = Weight {
         elements,

@@ -25,7 +25,8 @@
 //! and of DeepSeek-V3 16B (rows, six runs).
 
 use super::super::super::plan::Plan;
-use crate::job::{Framework, Recompute};
+use crate::frameworks::profile::memory::Layers;
+use crate::job::Recompute;
 
 /// Bytes a routed row and hidden unit: the row sent, received, put in order, weighted in fp32, and back.
 const ROUTED: f64 = 12.0;
@@ -100,7 +101,7 @@ pub(super) fn kept_token(plan: &Plan, experts: bool) -> f64 {
 
 /// All ranks' keys and values of one layer, bytes a token of this rank.
 pub(super) fn gathered_token(plan: &Plan) -> f64 {
-    if plan.framework != Framework::Torchtitan || plan.context <= 1 {
+    if plan.profile.layers != Layers::Torchtitan || plan.context <= 1 {
         return 0.0;
     }
     4.0 * plan.shape.query_width() as f64 * plan.context as f64 / plan.tensor.max(1) as f64
@@ -112,7 +113,7 @@ const CROWDED: f64 = 0.06;
 /// What the fullest layer's backward pass holds more than an even one's, bytes a token.
 pub(super) fn crowded_token(plan: &Plan) -> f64 {
     match &plan.shape.experts {
-        Some(e) if plan.framework == Framework::Torchtitan && plan.expert > 1 => {
+        Some(e) if plan.profile.layers == Layers::Torchtitan && plan.expert > 1 => {
             let row = ROUTED * plan.shape.hidden as f64 + 8.0 * e.ffn as f64;
             1.5 * CROWDED * plan.expert as f64 * e.per_token as f64 * row
         }

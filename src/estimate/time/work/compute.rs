@@ -20,7 +20,8 @@
 use super::rank::Rank;
 use super::{Machine, Seconds, eager, kernels};
 use crate::estimate::time::terms::Term;
-use crate::job::{Attention, Framework, Loss, Precision};
+use crate::frameworks::profile::kernels::AttentionKernel;
+use crate::job::{Attention, Loss, Precision};
 
 /// Sets the terms of what a microbatch computes.
 pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {
@@ -50,7 +51,10 @@ pub(super) fn head(rank: &Rank<'_>, half: f64) -> f64 {
 fn is_unfused(rank: &Rank<'_>, machine: &Machine<'_>) -> bool {
     match rank.job.attention {
         Some(attention) => matches!(attention, Attention::Unfused),
-        None => rank.plan.framework == Framework::MegatronDeepSpeed || machine.generation.attention.is_none(),
+        None => {
+            rank.plan.profile.kernels.attention == AttentionKernel::Unfused
+                || machine.generation.attention.is_none()
+        }
     }
 }
 
@@ -117,7 +121,7 @@ fn between(rank: &Rank<'_>, machine: &Machine<'_>, fused: bool, seconds: &mut Se
 
 /// What adapters add that are cast, scaled and added by themselves; returns how many a layer has of those.
 fn adapt(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) -> f64 {
-    let adapters = rank.plan.adapters.as_ref().filter(|_| kernels::casts_adapters(rank.plan));
+    let adapters = rank.plan.adapters.as_ref().filter(|_| rank.plan.profile.fine_tuning.adapters_apart);
     adapters.map_or(0.0, |adapters| {
         let bytes = eager::adapters(rank.plan, adapters).passes(rank.again.products) / rank.tensor;
         seconds.set(Term::Adapters, rank.tokens * rank.layers * bytes / machine.memory);

@@ -13,7 +13,7 @@
 use super::rank::Rank;
 use super::{Machine, Seconds, compute};
 use crate::estimate::time::terms::Term;
-use crate::job::{Dispatcher, Framework};
+use crate::job::Dispatcher;
 
 /// Sets the terms of what a microbatch exchanges.
 pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {
@@ -71,10 +71,10 @@ fn dispatcher(rank: &Rank<'_>) -> Option<Dispatcher> {
 
 /// Whether tokens are sent by a plain all-to-all and not by one that knows of nodes. Between nodes such a one has been
 /// measured to grow with the number of ranks, as if each received every token, since the rank with the experts most in
-/// demand ends last. Torchtitan knows no other unless a job says so.
+/// demand ends last.
 fn is_sent_singly(rank: &Rank<'_>) -> bool {
     match dispatcher(rank) {
         Some(dispatcher) => dispatcher == Dispatcher::AllToAll,
-        None => rank.plan.framework == Framework::Torchtitan,
+        None => rank.plan.profile.experts.sent_singly,
     }
 }

@@ -17,7 +17,7 @@ use super::peak;
 use super::terms::{COUNT, Term};
 use crate::estimate::plan::Plan;
 use crate::hardware::Accelerator;
-use crate::job::{Framework, Precision, Sharding, TrainingJob};
+use crate::job::{Precision, Sharding, TrainingJob};
 
 use links::Links;
 use rank::Rank;
@@ -56,7 +56,7 @@ pub struct Work {
     pub zero_three: bool,
     /// Whether parameters are gathered, or gradients summed, through the host.
     pub through_host: bool,
-    /// Whether torchtitan computes it.
+    /// Whether experts and sharded optimizer steps are PyTorch's own.
     pub native: bool,
     /// Whether parameters are gathered.
     pub sharded: bool,
@@ -129,7 +129,7 @@ impl Work {
             far: experts && machine.links.together(plan.expert, plan.tensor) < plan.expert,
             zero_three: plan.sharding == Sharding::ZeRO3,
             through_host: machine.links.pass_the_host(),
-            native: plan.framework == Framework::Torchtitan,
+            native: plan.profile.kernels.native,
             sharded: rank.gathers && rank.group > 1,
         })
     }
