@@ -1,6 +1,7 @@
 //! The folders of `src/` in one order: no folder uses one that uses it, directly or by way of others.
 //!
-//! A use is any path that begins with `crate::` and a folder's name, outside comments and tests.
+//! A use is any path that begins with `crate::` and a folder's name, outside comments and tests. And what a framework does
+//! is in `src/frameworks`, so that no folder but that and `job`, which has the words, names a framework.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
@@ -17,6 +18,37 @@ fn no_folder_uses_one_that_uses_it() {
     assert!(uses.len() > 20, "the folders were read: {:?}", uses.keys());
     let circles: Vec<String> = uses.keys().filter_map(|folder| circle(&uses, folder)).collect();
     assert!(circles.is_empty(), "folders in a circle:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn only_frameworks_and_the_jobs_words_name_a_framework() {
+    let mut files = Vec::new();
+    collect(Path::new("src"), &mut files);
+    files.retain(|path| !path.starts_with("src/frameworks") && !path.starts_with("src/job"));
+    assert!(files.len() > 100, "{} files were read", files.len());
+    let naming: Vec<String> = files
+        .iter()
+        .filter(|path| !is_of_tests(path))
+        .filter(|path| names_a_framework(&fs::read_to_string(path).unwrap()))
+        .map(|path| path.display().to_string())
+        .collect();
+    assert!(naming.is_empty(), "a fact for `src/frameworks/*/profile.rs`:\n{}", naming.join("\n"));
+}
+
+#[test]
+fn every_way_of_naming_a_framework_counts() {
+    for source in
+        ["if f == Framework::FSDP {", "use crate::job::Framework as F;", "use crate::job::Framework::*;"]
+    {
+        assert!(names_a_framework(source), "{source}");
+    }
+    for source in [
+        "fn f(framework: Framework) {",
+        "x; // Framework::FSDP",
+        "#[cfg(test)]\nmod tests { Framework::FSDP }",
+    ] {
+        assert!(!names_a_framework(source), "{source}");
+    }
 }
 
 #[test]
@@ -103,10 +135,21 @@ fn is_of_tests(path: &Path) -> bool {
     matches!(name, "tests" | "hostile" | "examples") || name.ends_with("_tests")
 }
 
+/// Whether the code names a value of `Framework`, or gives it another name to do so.
+fn names_a_framework(source: &str) -> bool {
+    let code = code(source);
+    code.contains("Framework::") || code.contains("Framework as ")
+}
+
+/// The code of a source, without comments and the tests at the file's end.
+fn code(source: &str) -> String {
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect()
+}
+
 /// The first names behind `crate::`, outside comments and the tests at the file's end.
 fn folders_of(source: &str) -> BTreeSet<String> {
-    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let code = code(source);
     let mut found = BTreeSet::new();
     for behind in code.split("crate::").skip(1) {
         if let Some(group) = behind.strip_prefix('{') {
