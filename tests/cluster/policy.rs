@@ -147,7 +147,7 @@ async fn letting_a_namespace_enforce_tells_what_in_it_would_be_refused() -> Resu
         Ok(Some(said))
     })
     .await?;
-    assert!(said.contains("1 would be refused if created now"), "{said}");
+    assert!(said.contains("1 of the workloads in this namespace would be refused"), "{said}");
 
     let namespaces: Api<Namespace> = Api::all(yard.client.clone());
     let enforce = json!({"metadata": {"labels": {"weighbridge.dev/mode": "enforce"}}});
