@@ -1,49 +1,50 @@
-//! The entries' matchConditions, in CEL: what never needs to reach the webhook.
+//! The matchConditions of the webhook's entries, in CEL. Objects that cannot use accelerators never reach the
+//! webhook.
 //!
-//! Only where the absence of accelerators can be proved from the object: no container asks for an extended resource by
-//! limits or requests, nothing claims a device, and no annotation asks for a fraction of a GPU or is one of ours. Every
-//! accelerator is an extended resource, whoever makes it, and an extended resource has a domain in its name; those few
-//! that are common and known to be something else are left out. So a new accelerator needs no change here.
+//! A condition skips an object only if the object proves that it uses no accelerator: no container requests an
+//! extended resource in limits or requests, no device is claimed, and no annotation requests a fraction of a GPU or
+//! is one of ours. Every accelerator is an extended resource, and the name of an extended resource has a domain. A
+//! few common resources that are no accelerators are excluded by prefix. So a new accelerator needs no change here.
 //!
-//! An error in a condition would be a silent bypass under `failurePolicy: Ignore`, and a wrong refusal under `Fail`. So
-//! every expression is total:
+//! An error in a condition silently admits the object under `failurePolicy: Ignore`, and wrongly refuses it under
+//! `Fail`. So no expression can fail:
 //!
 //! - A field that may be absent is read as an optional with a default.
-//! - A list or map is looked through only if it is one, and a field is read of no list. A definition without a schema lets
-//!   anything stand in a field's place, and then the webhook is asked: `true || error` is true in CEL, in either order.
-//! - A list or map is looked through only up to a [length](GROUPS). The apiserver stops an expression that costs too
-//!   much, and that stop is an error too. What is longer comes to the webhook.
+//! - A list or map is searched only if it has that type, and no field of a list is read. Without a schema, any value
+//!   may stand in place of a field. Then the webhook is called: `true || error` is true in CEL, in either order.
+//! - A list or map is searched only up to a [length](GROUPS). The apiserver stops an expression that costs too much,
+//!   and that is an error too. A longer list or map reaches the webhook.
 //!
-//! A review of a [`Scale`](crate::webhook::scale) shows no templates, so it always comes to the webhook.
+//! A review of a [`Scale`](crate::webhook::scale) contains no templates, so it always reaches the webhook.
 
 use crate::kinds::{Kind, Place, PodSpecs};
 
-/// Prefixes of resources that have a domain in their name and hold no memory to train in.
+/// Prefixes of resources that are no accelerators.
 const NO_ACCELERATORS: &[&str] =
     &["kubernetes.io/", "vpc.amazonaws.com/", "rdma/", "devices.kubevirt.io/", "smarter-devices/"];
 
-/// Annotations that ask for a part of a GPU without any resource: KAI's and Run:ai's.
+/// Annotations that request a part of a GPU without a resource: KAI's and Run:ai's.
 const FRACTIONS: &[&str] = &["gpu-fraction", "gpu-memory"];
 
-/// Templates that are looked through, at most. A test on the apiserver holds that the longest lists together stay within
-/// what an expression may cost.
+/// The most templates that are searched. A test with a real apiserver checks that lists of the longest lengths stay
+/// within the cost limit.
 const GROUPS: usize = 32;
-/// Containers of a pod that are looked through, at most; as many again of its init containers.
+/// The most containers of a pod that are searched, and the most init containers.
 const CONTAINERS: usize = 16;
-/// Resources of a container that are looked through, at most; limits and requests each.
+/// The most resources of a container that are searched, in limits and in requests.
 const RESOURCES: usize = 16;
-/// Annotations of an object or of a template that are looked through, at most.
+/// The most annotations of an object or template that are searched.
 const ANNOTATIONS: usize = 64;
 
-/// A condition, by name.
+/// A condition of an entry.
 pub struct Condition {
     /// Its name, unique within the webhook.
     pub name: &'static str,
-    /// In CEL.
+    /// The expression, in CEL.
     pub expression: String,
 }
 
-/// What must hold before the webhook is asked about an object of this kind.
+/// The conditions for calling the webhook about an object of this kind.
 pub fn of(kind: &Kind) -> Vec<Condition> {
     let mut conditions = vec![Condition {
         name: "is-not-being-deleted",
@@ -81,37 +82,37 @@ fn asks_for_accelerators(pod_specs: PodSpecs) -> Option<String> {
     Some(format!("request.?subResource.orValue('') == 'scale' || {asks}"))
 }
 
-/// Whether a predicate holds of any item of a list or key of a map; true of what is longer, or something else.
-fn any(many: &str, what: &str, longest: usize, variable: &str, predicate: &str) -> String {
-    // A list of one, to name a value that is needed three times.
+/// Whether a predicate is true for any item of a list or key of a map. True if it is too long or of another type.
+fn any(many: &str, type_name: &str, longest: usize, variable: &str, predicate: &str) -> String {
+    // The list with one item names a value that is used three times.
     format!(
-        "[{many}].exists(m, type(m) != {what} || m.size() > {longest} || m.exists({variable}, {predicate}))"
+        "[{many}].exists(m, type(m) != {type_name} || m.size() > {longest} || m.exists({variable}, {predicate}))"
     )
 }
 
-/// Alternatives, without those that are empty.
+/// Joins the alternatives that are not empty.
 fn or<const N: usize>(alternatives: [String; N]) -> String {
     alternatives.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" || ")
 }
 
-/// Whether a list stands where an object should: to read a field of it is an error.
+/// Whether a list stands in place of an object: reading a field of it would be an error.
 fn is_list(path: &str) -> String {
     format!("type({path}.orValue(0)) == list")
 }
 
-/// Whether a list stands anywhere on the way to a field, or in its place.
+/// Whether a list stands in place of a field or of any of its parents.
 fn lists_on(path: &str) -> String {
     let ends = path.match_indices(".?").map(|(at, _)| at).skip(1).chain([path.len()]);
     let prefixes = ends.filter_map(|end| path.get(..end)).filter(|prefix| prefix.contains(".?"));
     prefixes.map(is_list).collect::<Vec<_>>().join(" || ")
 }
 
-/// Whether a list stands on the way to a field.
+/// Whether a list stands in place of a parent of a field.
 fn lists_before(path: &str) -> String {
     path.rsplit_once(".?").map(|(parent, _)| lists_on(parent)).unwrap_or_default()
 }
 
-/// Whether pods of this template ask.
+/// Whether the pods of a template ask for accelerators.
 fn asks(template: &str) -> String {
     let containers = |field: &str| {
         let containers = format!("{template}.?spec.?{field}.orValue([])");
@@ -140,7 +141,7 @@ fn container_asks() -> String {
     ])
 }
 
-/// Whether there is a list of claims that is not empty, or something else in its place.
+/// Whether there are claims, or a value that is not a list.
 fn claims(path: &str) -> String {
     format!("{path}.orValue([]) != []")
 }
@@ -166,13 +167,13 @@ mod tests {
     fn every_field_that_may_be_absent_is_optional() {
         for condition in KINDS.iter().flat_map(of) {
             let text = &condition.expression;
-            // What is read of an object is read with `.?`, and each such chain ends in a default or a test.
+            // A field of an object is read with `.?`, and each such chain ends with a default or a test.
             for root in ["object.", "oldObject."] {
                 for (at, _) in text.match_indices(root) {
                     assert!(text[at + root.len()..].starts_with('?'), "{root} in {text}");
                 }
             }
-            // `m` is what has its default already.
+            // `m` is a value that has its default already.
             assert_eq!(text.matches(".exists(m,").count(), text.matches("m.exists(").count(), "{text}");
             assert_eq!(text.matches("m.size() > ").count(), text.matches("m.exists(").count(), "{text}");
             assert_eq!(text.matches("type(m) != ").count(), text.matches("m.exists(").count(), "{text}");
@@ -190,12 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn kinds_whose_pods_are_elsewhere_always_call() {
+    fn kinds_whose_pods_are_elsewhere_always_reach_the_webhook() {
         assert!(asks_for_accelerators(PodSpecs::Elsewhere).is_none());
     }
 
     #[test]
-    fn no_field_is_read_of_what_may_be_a_list() {
+    fn no_field_is_read_of_a_value_that_may_be_a_list() {
         assert_eq!(lists_on("object"), "");
         assert_eq!(lists_on("object.?spec"), "type(object.?spec.orValue(0)) == list");
         assert_eq!(
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_stay_readable_in_size() {
+    fn expressions_stay_short() {
         for kind in KINDS {
             for condition in of(kind) {
                 assert!(condition.expression.len() < 6000, "{}: {}", kind.slug, condition.expression.len());

@@ -1,15 +1,15 @@
 //! The decision, over plain data.
 //!
 //! ```text
-//! would be refused   mode enforce, no override, nothing that forbids a refusal       denied
-//!                    otherwise in enforce or warn                                    a warning
-//!                    in audit                                                        noted
-//! tight, unknown     in enforce or warn                                              a warning, where the policy says so
+//! would be refused   in enforce, without an override or a reason to admit            denied
+//!                    otherwise, in enforce or warn                                   a warning
+//!                    in audit                                                        a note
+//! tight, unknown     in enforce or warn                                              a warning (unknown: as the policy says)
 //! ```
 //!
-//! Would be refused: the verdict is `OutOfMemory` (403), something could not be read (422), or the verdict is `Unknown`
-//! and the policy refuses that (403). Whatever trains is noted
-//! in the audit log; what doesn't leaves no trace.
+//! An object would be refused if its verdict is `OutOfMemory` (403), if a part of it could not be read (422), or if
+//! its verdict is `Unknown` and the policy denies unknown jobs (403). Every training job is noted in the audit log.
+//! An object that does not train gets no note.
 
 use std::collections::BTreeMap;
 
@@ -18,29 +18,29 @@ use crate::admission::overrides::Override;
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::policy::{Mode, Unknown};
 
-/// What is to be decided.
+/// The input of a decision.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
-    /// The object as it would be.
+    /// The judgement of the new object.
     pub judgement: &'a Judgement,
     /// The namespace's mode.
     pub mode: Mode,
-    /// What the policy makes of what cannot be judged.
+    /// How the policy handles unknown jobs.
     pub unknown: Unknown,
-    /// What was made of a reason to override.
-    pub given: Override,
-    /// Why it may not be refused, where it may not.
+    /// The override of the request.
+    pub override_given: Override,
+    /// Why it may not be refused, if there is a reason.
     pub ratchet: Option<Ratchet>,
 }
 
 /// Why an object may not be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ratchet {
-    /// Only what queues and controllers write has changed, or is what would be refused.
+    /// The update changes only fields that may change freely, or its placement alone is the fault.
     SameJob,
     /// The old object would be refused as well.
     AlreadySo,
-    /// It is a child that runs another command than its owner, whose annotations say what it trains.
+    /// It is a child with another command than its owner's, and the owner has annotations about the training.
     Owner,
 }
 
@@ -51,22 +51,22 @@ pub enum Fault {
     OutOfMemory,
     /// It could not be read.
     Malformed,
-    /// It trains and cannot be judged, and the policy refuses that.
+    /// It trains, but cannot be judged, and the policy denies unknown jobs.
     Unknown,
 }
 
-/// What was decided.
+/// A decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// Why it is refused, where it is.
+    /// Why it is refused, if it is.
     pub denied: Option<Fault>,
-    /// Told to whoever asked.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// Told to the audit log.
+    /// Notes for the audit log.
     pub notes: BTreeMap<&'static str, String>,
 }
 
-/// Why an object would be refused, if it would be.
+/// Why an object would be refused in the mode `enforce`, if it would be.
 pub fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
     match judgement.verdict {
         Verdict::NotTraining => None,
@@ -84,17 +84,17 @@ pub fn decide(case: &Case<'_>) -> Decided {
         return Decided::default();
     }
     let fault = fault(judgement, case.unknown);
-    let granted = matches!(case.given, Override::Granted(_));
+    let granted = matches!(case.override_given, Override::Granted(_));
     let denied = fault.filter(|_| case.mode == Mode::Enforce && !granted && case.ratchet.is_none());
-    let speaks = matches!(case.mode, Mode::Enforce | Mode::Warn);
+    let warns = matches!(case.mode, Mode::Enforce | Mode::Warn);
     Decided {
         denied,
-        warnings: if speaks { warnings(case, fault, denied) } else { Vec::new() },
+        warnings: if warns { warnings(case, fault, denied) } else { Vec::new() },
         notes: notes(case, fault, denied),
     }
 }
 
-/// What isn't said by a refusal already, the most important first.
+/// Warnings, the most important first. They do not repeat a refusal.
 fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec<String> {
     let judgement = case.judgement;
     let mut warnings = Vec::new();
@@ -108,7 +108,7 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
     } else if denied.is_none() && may_not_fit {
         warnings.push(message::warning(&judgement.message));
     }
-    match (&case.given, fault) {
+    match (&case.override_given, fault) {
         (Override::Granted(reason), Some(_)) => {
             warnings.push(message::warning_about("admitted by weighbridge.dev/override", reason));
         }
@@ -116,9 +116,9 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
         _ => {}
     }
     warnings.extend(message::warnings(judgement));
-    // Two sources may say the same.
-    let mut said = std::collections::BTreeSet::new();
-    warnings.retain(|line| !line.is_empty() && said.insert(line.clone()));
+    // Two sources may give the same warning.
+    let mut seen = std::collections::BTreeSet::new();
+    warnings.retain(|line| !line.is_empty() && seen.insert(line.clone()));
     warnings
 }
 
@@ -143,7 +143,7 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
         };
         notes.insert("message", message);
     }
-    match (fault, &case.given) {
+    match (fault, &case.override_given) {
         (Some(_), Override::Granted(reason)) => {
             notes.insert("override", reason.clone());
         }
@@ -155,7 +155,7 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
     match case.ratchet.filter(|_| fault.is_some()) {
         Some(Ratchet::SameJob) => notes.insert("update", "same-job".to_owned()),
         Some(Ratchet::AlreadySo) => notes.insert("update", "already-so".to_owned()),
-        // Its note tells how it differs from the owner.
+        // The note `owner` is added elsewhere.
         Some(Ratchet::Owner) | None => None,
     };
     notes
@@ -167,23 +167,26 @@ mod tests {
     use crate::admission::judgement;
     use crate::job::InputError;
 
-    fn of(verdict: Verdict, reason: Reason) -> Judgement {
+    fn judgement_of(verdict: Verdict, reason: Reason) -> Judgement {
         Judgement { verdict, reason, message: "needs 96.4 GiB per GPU".into(), ..judgement() }
     }
 
     fn out_of_memory() -> Judgement {
-        of(Verdict::OutOfMemory, Reason::AboveCapacity)
+        judgement_of(Verdict::OutOfMemory, Reason::AboveCapacity)
     }
 
     fn malformed() -> Judgement {
         let error = |message: &str| InputError { field: "f".into(), message: message.into() };
-        Judgement { errors: vec![error("a"), error("b")], ..of(Verdict::Unknown, Reason::Malformed) }
+        Judgement {
+            errors: vec![error("a"), error("b")],
+            ..judgement_of(Verdict::Unknown, Reason::Malformed)
+        }
     }
 
-    /// Enforced, without an override and not an update.
+    /// A case in the mode `enforce`, of a new object without an override.
     fn enforced(judgement: &Judgement) -> Case<'_> {
         let mode = Mode::Enforce;
-        Case { judgement, mode, given: Override::None, ratchet: None, unknown: Unknown::Warn }
+        Case { judgement, mode, override_given: Override::None, ratchet: None, unknown: Unknown::Warn }
     }
 
     fn decided(judgement: &Judgement, mode: Mode) -> Decided {
@@ -191,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn each_mode_says_what_it_says() {
-        let tight = of(Verdict::Tight, Reason::NearCapacity);
-        let unknown = of(Verdict::Unknown, Reason::UnknownModel);
-        let fits = of(Verdict::Fits, Reason::BelowCapacity);
+    fn each_mode_denies_warns_or_notes() {
+        let tight = judgement_of(Verdict::Tight, Reason::NearCapacity);
+        let unknown = judgement_of(Verdict::Unknown, Reason::UnknownModel);
+        let fits = judgement_of(Verdict::Fits, Reason::BelowCapacity);
         for (judgement, mode, denied, warnings, would_deny) in [
             (&out_of_memory(), Mode::Enforce, Some(Fault::OutOfMemory), 0, false),
             (&out_of_memory(), Mode::Warn, None, 1, true),
@@ -221,9 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn no_training_and_no_mode_leave_no_trace() {
+    fn no_training_and_mode_off_give_no_warning_and_no_note() {
         for mode in [Mode::Enforce, Mode::Warn, Mode::Audit, Mode::Off] {
-            assert_eq!(decided(&of(Verdict::NotTraining, Reason::NotTraining), mode), Decided::default());
+            assert_eq!(
+                decided(&judgement_of(Verdict::NotTraining, Reason::NotTraining), mode),
+                Decided::default()
+            );
         }
         assert_eq!(decided(&out_of_memory(), Mode::Off), Decided::default());
     }
@@ -231,8 +237,8 @@ mod tests {
     #[test]
     fn an_override_admits_and_is_noted() {
         let judgement = out_of_memory();
-        let given = Override::Granted("measured it".into());
-        let decided = decide(&Case { given, ..enforced(&judgement) });
+        let override_given = Override::Granted("measured it".into());
+        let decided = decide(&Case { override_given, ..enforced(&judgement) });
         assert_eq!(decided.denied, None);
         assert_eq!(decided.notes["override"], "measured it");
         assert_eq!(decided.notes["would-deny"], "true");
@@ -243,25 +249,25 @@ mod tests {
     }
 
     #[test]
-    fn an_override_that_does_not_count_says_why() {
+    fn a_refused_override_gives_its_reason() {
         let judgement = out_of_memory();
-        let given = Override::Refused("it needs a reason");
-        let decided = decide(&Case { given, ..enforced(&judgement) });
+        let override_given = Override::Refused("it needs a reason");
+        let decided = decide(&Case { override_given, ..enforced(&judgement) });
         assert_eq!(decided.denied, Some(Fault::OutOfMemory));
         assert_eq!(decided.warnings, ["it needs a reason"]);
         assert_eq!(decided.notes["override-refused"], "it needs a reason");
     }
 
     #[test]
-    fn an_override_of_what_fits_is_not_mentioned() {
-        let judgement = of(Verdict::Fits, Reason::BelowCapacity);
-        let given = Override::Refused("it needs a reason");
-        let decided = decide(&Case { given, ..enforced(&judgement) });
+    fn an_override_of_a_job_that_fits_is_not_mentioned() {
+        let judgement = judgement_of(Verdict::Fits, Reason::BelowCapacity);
+        let override_given = Override::Refused("it needs a reason");
+        let decided = decide(&Case { override_given, ..enforced(&judgement) });
         assert!(decided.warnings.is_empty() && !decided.notes.contains_key("override-refused"));
     }
 
     #[test]
-    fn the_ratchet_warns_at_most() {
+    fn a_ratchet_admits_with_a_warning() {
         for judgement in [out_of_memory(), malformed()] {
             for (ratchet, note) in [(Ratchet::SameJob, "same-job"), (Ratchet::AlreadySo, "already-so")] {
                 let decided = decide(&Case { ratchet: Some(ratchet), ..enforced(&judgement) });
@@ -273,8 +279,8 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_not_said_twice() {
-        let mut judgement = of(Verdict::Tight, Reason::NearCapacity);
+    fn a_warning_is_not_repeated() {
+        let mut judgement = judgement_of(Verdict::Tight, Reason::NearCapacity);
         judgement.warnings = vec!["needs 96.4 GiB per GPU".into(), "the arguments say 4".into()];
         let decided = decided(&judgement, Mode::Warn);
         assert_eq!(decided.warnings, ["needs 96.4 GiB per GPU", "the arguments say 4"]);

@@ -1,4 +1,4 @@
-//! What the gate decides, over plain data: nothing here knows a clock, a network or a Kubernetes client.
+//! The gate's decisions, over plain data, without a clock, a network or a Kubernetes client.
 
 pub mod conditions;
 pub mod decide;
@@ -6,7 +6,7 @@ pub mod message;
 pub mod overrides;
 pub mod ratchet;
 
-/// A judgement of something that fits.
+/// A judgement with the verdict `Fits`.
 #[cfg(test)]
 pub(crate) fn judgement() -> crate::judgement::Judgement {
     use crate::judgement::{Judgement, Reason, Verdict};

@@ -1,32 +1,32 @@
-//! Who may override a refusal, and when that counts.
+//! When an override of a refusal counts.
 //!
 //! The annotation `weighbridge.dev/override` turns a refusal into an audited warning, if
 //!
 //! - it gives a reason,
-//! - the policy names the user or one of their groups (by default nobody), and
-//! - it was there from the beginning: an UPDATE that adds it, or gives another reason, adds nothing.
+//! - the policy names the user or one of their groups (by default it names none), and
+//! - the object had it from the beginning: an UPDATE cannot add it or change its reason.
 
 use crate::judgement::Judgement;
 
-/// What a request makes of a reason to override.
+/// The override of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Override {
-    /// None is given.
+    /// The object has none.
     None,
     /// It counts.
     Granted(String),
-    /// It is given and doesn't count, for this reason.
+    /// It does not count, for this reason.
     Refused(&'static str),
 }
 
-/// Whether the reason counts. `old` is the object before an UPDATE, as it was judged.
+/// The override of a request. `old` is the judgement of the object before an UPDATE.
 pub fn of(new: &Judgement, old: Option<&Judgement>, allowed: bool) -> Override {
     let Some(given) = &new.override_reason else { return Override::None };
     let reason = given.trim();
     if reason.is_empty() {
         Override::Refused("weighbridge.dev/override needs a reason")
     } else if !allowed {
-        Override::Refused("weighbridge.dev/override does not count for you: the policy doesn't name you")
+        Override::Refused("weighbridge.dev/override does not count: the policy does not name you")
     } else if old.is_some_and(|old| old.override_reason.as_deref().map(str::trim) != Some(reason)) {
         Override::Refused("weighbridge.dev/override does not count when an update adds it")
     } else {
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_of_who_may_counts_from_the_beginning() {
+    fn a_reason_counts_on_creation_if_the_policy_names_the_user() {
         assert_eq!(of(&with(None), None, true), Override::None);
         assert_eq!(of(&with(Some(" measured it ")), None, true), Override::Granted("measured it".into()));
         assert!(matches!(of(&with(Some("measured it")), None, false), Override::Refused(_)));

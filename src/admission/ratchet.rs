@@ -1,59 +1,60 @@
-//! Whether an UPDATE may be refused at all.
+//! Whether an UPDATE may be refused.
 //!
-//! An object that is already there must stay editable: queues unsuspend it and choose its nodes, controllers write its
-//! status, and a rule that was tightened later doesn't undo what was admitted before. So an UPDATE is refused only if
-//! the new object would be, the old one would not, and they differ in more than what may change freely:
+//! An existing object must stay editable: queues unsuspend it and choose its nodes, controllers write its status, and
+//! a stricter policy must not undo an earlier admission. So an UPDATE is refused only if the new object would be
+//! refused, the old one would not, and they differ in a field that may not change freely:
 //!
 //! | field | who may change it freely |
 //! | --- | --- |
-//! | `suspend`, wherever the kind has it; `status`; metadata other than labels and annotations | everybody |
+//! | `suspend`, wherever the kind has it; `status`; metadata other than labels and annotations | every account |
 //! | labels, and annotations that are not ours, of the object and of its templates | accounts that may [place](crate::policy::Placement) pods |
-//! | where a template's pods may be placed: node selector, affinity, tolerations, spread, scheduling gates; what queues write of that into lists of the kind's own (a TrainJob's overrides, an AppWrapper's `podSetInfos`) | the same |
+//! | placement of a template's pods: node selector, affinity, tolerations, spread, scheduling gates; the same in lists that queues write (a TrainJob's overrides, an AppWrapper's `podSetInfos`) | the same |
 //!
-//! Labels and foreign annotations are in the second row because some of them choose accelerators: a queue's name, a
-//! chip's family, a share of a GPU. A change of any other label costs a second judgement and is admitted.
+//! Labels and foreign annotations are in the second row, because some of them choose accelerators: the name of a
+//! queue, the family of a chip, a share of a GPU. A change of any other label costs a second judgement, and is
+//! admitted.
 //!
-//! A queue may write the whole object back, with defaults and empty fields that nobody has chosen, and so they may differ
-//! in more than it decided. So its UPDATE isn't refused either if the new object would pass with its pods
-//! [placed as before](placed_as_before): then the placement alone is what ruins it.
+//! A queue may write back the whole object, with defaults and empty fields. So old and new object may differ in more
+//! than the queue decided. Its UPDATE is not refused either if the new object would pass with its pods [placed as
+//! before](placed_as_before): then only the placement is at fault.
 //!
-//! What is being deleted passes: removing the last finalizer is an UPDATE.
+//! An object that is being deleted passes: removing the last finalizer is an UPDATE.
 
 use serde_json::{Map, Value};
 
 use crate::kinds::Kind;
 
-/// Our annotations begin with this.
-const OURS: &str = "weighbridge.dev/";
+/// The prefix of our annotations.
+const ANNOTATION_PREFIX: &str = "weighbridge.dev/";
 
-/// Where pods may be placed, which queues inject after admission.
+/// Fields of a pod that control its placement. Queues write them after admission.
 const PLACEMENT: &[&str] =
     &["affinity", "nodeSelector", "schedulingGates", "tolerations", "topologySpreadConstraints"];
 
 /// Fields that hold a whole object: a KaiwoJob's `job` and `ray`.
 const WHOLE_OBJECTS: &[&str] = &["job", "ray"];
 
-/// Fields in which queues, and the controllers that they work with, write besides.
-const WRITTEN: &[&str] = &["podSetInfos", "time"];
+/// Further fields that queues and their controllers write.
+const WRITTEN_BY_QUEUES: &[&str] = &["podSetInfos", "time"];
 
 /// Whether the old object is being deleted.
 pub fn is_being_deleted(old: &Value) -> bool {
     old.pointer("/metadata/deletionTimestamp").is_some_and(|moment| !moment.is_null())
 }
 
-/// Whether the objects differ in nothing but what this account may change freely.
+/// Whether the objects differ only in fields that this account may change freely.
 pub fn same_job(kind: &Kind, old: &Value, new: &Value, may_place: bool) -> bool {
     job(kind, old, may_place) == job(kind, new, may_place)
 }
 
-/// The new object with its pods placed as the old one's.
+/// The new object with its pods placed like the old object's.
 pub fn placed_as_before(old: &Value, new: &Value) -> Value {
     let mut placed = new.clone();
-    place(old, &mut placed);
+    copy_placement(old, &mut placed);
     placed
 }
 
-fn place(old: &Value, new: &mut Value) {
+fn copy_placement(old: &Value, new: &mut Value) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
             if is_pod_spec(new) {
@@ -66,18 +67,18 @@ fn place(old: &Value, new: &mut Value) {
             }
             for (key, new) in new.iter_mut() {
                 if let Some(old) = old.get(key) {
-                    place(old, new);
+                    copy_placement(old, new);
                 }
             }
         }
         (Value::Array(old), Value::Array(new)) => {
-            old.iter().zip(new).for_each(|(old, new)| place(old, new));
+            old.iter().zip(new).for_each(|(old, new)| copy_placement(old, new));
         }
         _ => {}
     }
 }
 
-/// The object without what may change freely.
+/// The object without the fields that may change freely.
 fn job(kind: &Kind, object: &Value, may_place: bool) -> Value {
     let mut job = object.clone();
     if let Some(fields) = job.as_object_mut() {
@@ -102,19 +103,19 @@ fn job(kind: &Kind, object: &Value, may_place: bool) -> Value {
     job
 }
 
-/// Whether a field is an object or a template with metadata of its own. A role may have such a name too, but it holds
-/// a template.
+/// Whether a field is an object or template with its own metadata. A role may have such a name too, but a role
+/// contains a template.
 fn is_template(key: &str, field: &Value) -> bool {
     let is_named = key == "template" || key.ends_with("Template") || WHOLE_OBJECTS.contains(&key);
     is_named && field.get("template").is_none()
 }
 
-/// Whether fields are those of a pod's spec. A role may be named `containers` too.
+/// Whether these are the fields of a pod's spec. A role may be named `containers` too.
 fn is_pod_spec(fields: &Map<String, Value>) -> bool {
     fields.get("containers").is_some_and(Value::is_array)
 }
 
-/// Reduces the metadata of the object and of every template to labels and annotations, however deep.
+/// Reduces the metadata of the object and of every template to labels and annotations, at any depth.
 fn keep_labels_and_annotations(value: &mut Value, has_metadata: bool) {
     match value {
         Value::Array(items) => {
@@ -142,7 +143,7 @@ fn keep_labels_and_annotations(value: &mut Value, has_metadata: bool) {
     }
 }
 
-/// Removes what queues write of placement from a list of the kind's own, and the items that said nothing else.
+/// Removes the placement that queues write from a list of the kind, and then the empty items.
 fn strip_placements(value: &mut Value, is_template: bool) {
     match value {
         Value::Array(items) => {
@@ -151,9 +152,11 @@ fn strip_placements(value: &mut Value, is_template: bool) {
             }
             items.retain(|item| !is_empty(item, &["manager", "targetJobs"]));
         }
-        // A pod's own placement is removed with every other's.
+        // The placement of a pod is removed by `strip`.
         Value::Object(fields) if !is_pod_spec(fields) || is_override(fields) => {
-            fields.retain(|key, _| !PLACEMENT.contains(&key.as_str()) && !WRITTEN.contains(&key.as_str()));
+            fields.retain(|key, _| {
+                !PLACEMENT.contains(&key.as_str()) && !WRITTEN_BY_QUEUES.contains(&key.as_str())
+            });
             let has_metadata = is_template || is_override(fields);
             let metadata = if has_metadata { fields.remove("metadata") } else { None };
             if let Some(metadata) = metadata {
@@ -175,12 +178,12 @@ fn strip_placements(value: &mut Value, is_template: bool) {
     }
 }
 
-/// Whether fields are those of an override: a role names no jobs.
+/// Whether these are the fields of an override: a role has no target jobs.
 fn is_override(fields: &Map<String, Value>) -> bool {
     fields.contains_key("targetJobs")
 }
 
-/// Nothing, or nothing but fields that say whom it is meant for.
+/// Whether a value is empty, except for fields in `address`, which only name its target.
 fn is_empty(value: &Value, address: &[&str]) -> bool {
     match value {
         Value::Null => true,
@@ -192,7 +195,7 @@ fn is_empty(value: &Value, address: &[&str]) -> bool {
     }
 }
 
-/// Removes a field, and what held nothing else.
+/// Removes a field, and then its empty parents.
 fn remove(object: &mut Value, pointer: &str) {
     let Some((parent, field)) = pointer.rsplit_once('/') else { return };
     let Some(fields) = object.pointer_mut(parent).and_then(Value::as_object_mut) else { return };
@@ -202,7 +205,7 @@ fn remove(object: &mut Value, pointer: &str) {
     }
 }
 
-/// Removes placement from every pod spec, and reduces the metadata of the object and of every template, however deep.
+/// Removes placement from every pod spec, and reduces the metadata of the object and of every template, at any depth.
 fn strip(value: &mut Value, has_metadata: bool) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| strip(item, false)),
@@ -210,8 +213,8 @@ fn strip(value: &mut Value, has_metadata: bool) {
             if is_pod_spec(fields) {
                 fields.retain(|key, _| !PLACEMENT.contains(&key.as_str()));
             }
-            let says_nothing = fields.get("metadata").is_some_and(|metadata| is_empty(metadata, &[]));
-            let metadata = if has_metadata || says_nothing { fields.remove("metadata") } else { None };
+            let is_empty_metadata = fields.get("metadata").is_some_and(|metadata| is_empty(metadata, &[]));
+            let metadata = if has_metadata || is_empty_metadata { fields.remove("metadata") } else { None };
             if let Some(metadata) = metadata {
                 let ours = our_annotations(metadata);
                 if !ours.is_empty() {
@@ -232,7 +235,7 @@ fn strip(value: &mut Value, has_metadata: bool) {
 fn our_annotations(mut metadata: Value) -> Map<String, Value> {
     match metadata.get_mut("annotations").map(Value::take) {
         Some(Value::Object(mut annotations)) => {
-            annotations.retain(|key, _| key.starts_with(OURS));
+            annotations.retain(|key, _| key.starts_with(ANNOTATION_PREFIX));
             annotations
         }
         _ => Map::new(),
@@ -274,7 +277,7 @@ mod tests {
         !same_job(kind, &pytorchjob(), &new, true)
     }
 
-    /// Whether an account that may not place pods changes the job.
+    /// Whether the job changes for an account that may not place pods.
     fn changed_by_a_tenant(change: impl Fn(&mut Value)) -> bool {
         let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
         let mut new = pytorchjob();
@@ -287,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_queues_and_controllers_write_is_no_change_of_the_job() {
+    fn fields_of_queues_and_controllers_do_not_change_the_job() {
         assert!(!changed(|o| *at(o, "/spec/runPolicy/suspend") = json!(false)));
         assert!(!changed(|o| {
             at(o, "/spec/runPolicy").as_object_mut().unwrap().remove("suspend");
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_no_queue_may_not_choose_where_pods_run() {
+    fn an_account_that_is_not_a_queue_may_not_place_pods() {
         assert!(!changed_by_a_tenant(|o| *at(o, "/spec/runPolicy/suspend") = json!(false)));
         assert!(!changed_by_a_tenant(|o| o["status"] = json!({"startTime": "2026-01-01T00:00:00Z"})));
         assert!(!changed_by_a_tenant(|o| o["metadata"]["finalizers"] = json!(["a/b"])));
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_of_an_object_inside_is_no_change_of_the_job() {
+    fn metadata_of_an_inner_object_does_not_change_the_job() {
         let kind = Kinds::built_in().find("workload.codeflare.dev", "AppWrapper").unwrap();
         let wrapped = |moment: Value| {
             let mut job = pytorchjob();
@@ -382,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_decides_is_a_change_of_the_job() {
+    fn annotations_arguments_and_replicas_change_the_job() {
         assert!(changed(|o| o["metadata"]["annotations"]["weighbridge.dev/model"] = json!("llama-2-7b")));
         assert!(changed(|o| o["metadata"]["annotations"]["weighbridge.dev/layers"] = json!("96")));
         assert!(changed(|o| o["metadata"] = json!({})));
@@ -392,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pods_own_placement_is_no_change() {
+    fn the_placement_of_a_pod_does_not_change_the_job() {
         let kind = Kinds::built_in().find("", "Pod").unwrap();
         let old = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "main"}]}});
         let mut new = old.clone();
@@ -404,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_placed_as_before_and_all_else_is_kept() {
+    fn placed_as_before_changes_only_the_placement() {
         let mut old = pytorchjob();
         at(&mut old, TEMPLATE)["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
         let mut new = pytorchjob();
@@ -417,14 +420,14 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_is_told_by_the_old_object() {
+    fn the_old_object_shows_whether_it_is_being_deleted() {
         assert!(is_being_deleted(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})));
         assert!(!is_being_deleted(&json!({"metadata": {"deletionTimestamp": null}})));
         assert!(!is_being_deleted(&Value::Null));
     }
 
     #[test]
-    fn what_a_queue_writes_into_a_kinds_own_lists_is_no_change_of_the_job() {
+    fn placement_in_a_list_of_the_kind_does_not_change_the_job() {
         let patch = |field: &str, value: Value| {
             let replicated =
                 json!({"name": "node", "template": {"spec": {"template": {"spec": {field: value}}}}});

@@ -1,13 +1,13 @@
 //! Annotation values that are not strings.
 //!
-//! In YAML `weighbridge.dev/tensor-parallel: 4` is a number, and the apiserver takes only strings: kubectl's own
-//! message is about a Go type. Found on the object and on every template in it.
+//! In YAML, `weighbridge.dev/tensor-parallel: 4` is a number. The apiserver accepts only strings, and kubectl's error
+//! names a Go type. This check searches the object and every template in it.
 
 use serde_json::Value;
 
 use crate::job::InputError;
 
-/// Every annotation value of the object that is not a string.
+/// One error for each annotation value that is not a string.
 pub(super) fn errors(object: &Value) -> Vec<InputError> {
     let mut errors = Vec::new();
     search(object, &mut Vec::new(), &mut errors);
@@ -37,23 +37,23 @@ fn check(annotations: &Value, path: &str, errors: &mut Vec<InputError>) {
         Value::Object(annotations) => annotations,
         Value::Null => return,
         _ => {
-            let message = format!("{path} is {}; write a mapping of keys to strings", described(annotations));
+            let message = format!("{path} is {}; write a mapping of keys to strings", describe(annotations));
             return errors.push(InputError { field: path.to_owned(), message });
         }
     };
     for (key, value) in annotations {
         if !value.is_string() {
-            let quoted = match value {
+            let advice = match value {
                 Value::Bool(_) | Value::Number(_) => format!("quote it, {key}: \"{value}\""),
                 _ => format!("write a quoted string, {key}: \"…\""),
             };
-            let message = format!("{key} is {}, and annotations are strings: {quoted}", described(value));
+            let message = format!("{key} is {}, and annotations are strings: {advice}", describe(value));
             errors.push(InputError { field: format!("{path}[{key}]"), message });
         }
     }
 }
 
-fn described(value: &Value) -> String {
+fn describe(value: &Value) -> String {
     match value {
         Value::Null => "empty".to_owned(),
         Value::Bool(value) => format!("the boolean {value} (as yes, no, on and off are too)"),
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_are_not_strings_are_found_wherever_annotations_are() {
+    fn values_that_are_not_strings_are_found_in_every_template() {
         let object = json!({
             "metadata": {"annotations": {"weighbridge.dev/tensor-parallel": 4, "note": "fine"}},
             "spec": {"groups": [{"template": {"metadata": {"annotations": {"on": true}}}}]},

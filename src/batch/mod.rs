@@ -1,4 +1,4 @@
-//! Judges all objects of a stream: each training one once, with the others as its surroundings.
+//! Judges the objects of a stream: each training job once, with the other objects as its surroundings.
 
 mod annotations;
 
@@ -16,16 +16,16 @@ use crate::policy::Policy;
 use crate::report::Entry;
 use crate::surroundings::Surroundings;
 
-/// Judges every one of the objects that can be; the others are what surrounds them.
+/// Judges the objects that can be judged. All objects are also surroundings.
 pub fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
     let around = Surroundings::of(objects, &policy.kinds);
     let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let judged = objects.iter().filter(|object| !is_child(object, &uids, &policy.kinds));
-    judged.filter_map(|object| entry(object, &around, policy, ask)).collect()
+    let judged = objects.iter().filter(|object| !is_child_of(object, &uids, &policy.kinds));
+    judged.filter_map(|object| judge_object(object, &around, policy, ask)).collect()
 }
 
-/// Whether the controller of one of these objects, by their uids, has made it: then that one counts.
-fn is_child(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
+/// Whether the object is a child of one of these objects, by their uids. Then only the owner is judged.
+fn is_child_of(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
     let owners: Vec<OwnerReference> = object
         .pointer("/metadata/ownerReferences")
         .and_then(|owners| serde_json::from_value(owners.clone()).ok())
@@ -34,8 +34,8 @@ fn is_child(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
     owner.is_some_and(|(owner, _)| uids.contains(owner.uid.as_str()))
 }
 
-/// The judgement of an object; nothing where there is nothing to judge.
-fn entry(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Option<Entry> {
+/// The judgement of an object. `None` if it does not train.
+fn judge_object(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Option<Entry> {
     let judgement = judge(object, around, &policy.world(), ask);
     if judgement.verdict == Verdict::NotTraining {
         return None;

@@ -1,21 +1,22 @@
-//! Whose child an object is, and whether its owner covers it.
+//! Whether an object is the child of another one, and whether its owner covers it.
 //!
-//! A reference to an owner is only a claim, which anybody may write. A child passes because its owner was judged, so an
-//! owner covers a child only if it was judged as training and the child is [like it](super::likeness). In all other cases
-//! the child is judged by itself, as it would be without an owner:
+//! A reference to an owner is only a claim: anyone may write it. A child passes because its owner was judged. So an
+//! owner covers a child only if the owner was judged as training and the child is [like it](super::likeness). In all
+//! other cases the child is judged by itself, as if it had no owner:
 //!
 //! | owner | standing of the child |
 //! | --- | --- |
-//! | none, of a kind that does not make such children, or of a kind that is not served | [`Own`](Standing::Own) |
-//! | another object than the reference says | `Own` |
+//! | no owner, an owner of a kind that does not make such children, or of a kind that is not served | [`Own`](Standing::Own) |
+//! | an object whose kind, namespace or name differs from the reference | `Own` |
 //! | judged, and does not train | [`Idle`](Standing::Idle) |
-//! | trains, and is like the child | [`Covered`](Standing::Covered) |
-//! | trains, and differs | [`Differs`](Standing::Differs) |
-//! | known to no cache yet | [`Waiting`](Standing::Waiting) |
+//! | trains, and the child is like it | [`Covered`](Standing::Covered) |
+//! | trains, and the child differs | [`Differs`](Standing::Differs) |
+//! | not in the cache yet | [`Waiting`](Standing::Waiting) |
 //!
-//! The garbage collector never removes the child of a kind that is not served: it cannot find out that the owner is absent.
-//! So such an owner is none. A controller is often faster than a watch, so a child whose owner is not known yet passes, and
-//! the controller looks at it again: it is judged once the owner turns out not to exist or not to cover it.
+//! The garbage collector never removes the child of a kind that is not served, because it cannot find out that the
+//! owner is absent. So such an owner does not count. A controller is often faster than a watch. So a child whose
+//! owner is not in the cache yet passes, and the controller checks it later: it judges the child if the owner does
+//! not exist or does not cover it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -27,7 +28,7 @@ use super::workloads::{Digest, Workloads, judged_owner};
 use crate::judgement::Verdict;
 use crate::kinds::Kind;
 
-/// Owners of owners that are looked at. The longest chain is TrainJob, JobSet, Job, Pod.
+/// How many owners of owners are followed. The longest chain is TrainJob, JobSet, Job, Pod.
 const DEEPEST: usize = 8;
 
 /// Whether an object is judged by itself, or covered by an owner.
@@ -39,12 +40,12 @@ pub enum Standing {
     Idle,
     /// Its owner covers it.
     Covered,
-    /// Its owner trains, and it is not made of it.
+    /// Its owner trains, but the child differs from the owner's templates.
     Differs {
-        /// Whether it must not be refused: only its command differs, and the owner's annotations say what it trains.
-        spared: bool,
+        /// Whether only its command differs and the owner's annotations describe the training. Then it is not refused.
+        command_only: bool,
     },
-    /// No cache knows its owner yet.
+    /// Its owner is not in the cache yet.
     Waiting(Arc<Claim>),
 }
 
@@ -62,7 +63,7 @@ pub struct Claim {
 }
 
 impl Workloads {
-    /// How an object with these owners stands. Its likeness is only asked for where it counts.
+    /// The standing of an object with these owners. Its likeness is computed only if an owner counts.
     pub fn standing(
         &self,
         kind: &Kind,
@@ -85,37 +86,37 @@ impl Workloads {
             let claim = Claim { uid, kind: owner_kind.kind, group: owner_kind.group, name };
             return Standing::Waiting(Arc::new(claim));
         };
-        let is_it = std::ptr::eq(owner.kind, owner_kind)
+        let matches_claim = std::ptr::eq(owner.kind, owner_kind)
             && owner.namespace == namespace
             && owner.name == reference.name;
-        if is_it { self.under(&owner, likeness, 0) } else { Standing::Own }
+        if matches_claim { self.child_of(&owner, likeness, 0) } else { Standing::Own }
     }
 
-    /// How a child that was kept stands now.
+    /// The standing of a cached child, by the owners in the cache now.
     pub fn standing_again(&self, child: &Digest) -> Standing {
-        self.again(child, 0)
+        self.resolve(child, 0)
     }
 
-    fn again(&self, child: &Digest, depth: usize) -> Standing {
+    fn resolve(&self, child: &Digest, depth: usize) -> Standing {
         let Standing::Waiting(claim) = &child.standing else { return child.standing.clone() };
         let Some(owner) = self.get(&claim.uid).filter(|_| depth < DEEPEST) else {
             return child.standing.clone();
         };
-        let is_it = (owner.kind.group, owner.kind.kind) == (claim.group, claim.kind)
+        let matches_claim = (owner.kind.group, owner.kind.kind) == (claim.group, claim.kind)
             && owner.namespace == child.namespace
             && owner.name == claim.name;
-        if is_it { self.under(&owner, || child.likeness.clone(), depth) } else { Standing::Own }
+        if matches_claim { self.child_of(&owner, || child.likeness.clone(), depth) } else { Standing::Own }
     }
 
-    /// How a child of a known owner stands.
-    fn under(&self, owner: &Digest, likeness: impl FnOnce() -> Likeness, depth: usize) -> Standing {
-        match self.again(owner, depth + 1) {
+    /// The standing of a child whose owner is in the cache.
+    fn child_of(&self, owner: &Digest, likeness: impl FnOnce() -> Likeness, depth: usize) -> Standing {
+        match self.resolve(owner, depth + 1) {
             Standing::Waiting(claim) => Standing::Waiting(claim),
             Standing::Own | Standing::Idle if owner.verdict == Verdict::NotTraining => Standing::Idle,
             _ => match owner.likeness.compare(&likeness()) {
                 Comparison::Same => Standing::Covered,
-                Comparison::OtherCommand => Standing::Differs { spared: true },
-                Comparison::Different => Standing::Differs { spared: false },
+                Comparison::OtherCommand => Standing::Differs { command_only: true },
+                Comparison::Different => Standing::Differs { command_only: false },
             },
         }
     }
@@ -125,7 +126,7 @@ impl Workloads {
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(slugs);
     }
 
-    /// Whether the cluster serves a kind, as far as that is known.
+    /// Whether the cluster serves a kind. `true` before discovery has answered.
     pub fn is_served(&self, kind: &Kind) -> bool {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
         served.as_ref().is_none_or(|slugs| slugs.contains(kind.slug))
@@ -144,8 +145,8 @@ mod tests {
         serde_json::from_value(Value::Array(vec![owner])).unwrap()
     }
 
-    /// Of a pod that asks for nothing, and so is like any owner.
-    fn of(workloads: &Workloads, namespace: &str, owners: &[OwnerReference]) -> Standing {
+    /// The standing of a pod that asks for no accelerators, and so is like any owner.
+    fn standing_of_pod(workloads: &Workloads, namespace: &str, owners: &[OwnerReference]) -> Standing {
         workloads.standing(Kinds::built_in().find("", "Pod").unwrap(), namespace, owners, Likeness::default)
     }
 
@@ -159,44 +160,47 @@ mod tests {
     fn a_pod_of_a_job_that_trains_is_covered() {
         let (workloads, pytorchjob) =
             (workloads(), owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", true));
-        assert_eq!(of(&workloads, "team", &pytorchjob), Standing::Covered);
+        assert_eq!(standing_of_pod(&workloads, "team", &pytorchjob), Standing::Covered);
         workloads.insert(Digest { verdict: Verdict::Unknown, ..Digest::example("u1") });
-        assert_eq!(of(&workloads, "team", &pytorchjob), Standing::Covered);
+        assert_eq!(standing_of_pod(&workloads, "team", &pytorchjob), Standing::Covered);
         workloads.insert(Digest { verdict: Verdict::NotTraining, ..Digest::example("u1") });
-        assert_eq!(of(&workloads, "team", &pytorchjob), Standing::Idle);
+        assert_eq!(standing_of_pod(&workloads, "team", &pytorchjob), Standing::Idle);
     }
 
     #[test]
-    fn an_owner_that_makes_no_pods_or_does_not_control_counts_for_nothing() {
+    fn an_owner_that_makes_no_pods_or_is_no_controller_does_not_count() {
         for owners in [
             owner("apps/v1", "ReplicaSet", "web", "u2", true),
             owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", false),
             Vec::new(),
         ] {
-            assert_eq!(of(&workloads(), "team", &owners), Standing::Own, "{owners:?}");
+            assert_eq!(standing_of_pod(&workloads(), "team", &owners), Standing::Own, "{owners:?}");
         }
     }
 
     #[test]
-    fn a_false_claim_to_a_known_owner_counts_for_nothing() {
+    fn a_false_claim_to_a_cached_owner_does_not_count() {
         let workloads = workloads();
         let pytorchjob = owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", true);
-        assert_eq!(of(&workloads, "other", &pytorchjob), Standing::Own);
+        assert_eq!(standing_of_pod(&workloads, "other", &pytorchjob), Standing::Own);
         let other_name = owner("kubeflow.org/v1", "PyTorchJob", "mistral", "u1", true);
-        assert_eq!(of(&workloads, "team", &other_name), Standing::Own);
-        assert_eq!(of(&workloads, "team", &owner("batch/v1", "Job", "llama", "u1", true)), Standing::Own);
+        assert_eq!(standing_of_pod(&workloads, "team", &other_name), Standing::Own);
+        assert_eq!(
+            standing_of_pod(&workloads, "team", &owner("batch/v1", "Job", "llama", "u1", true)),
+            Standing::Own
+        );
     }
 
     #[test]
-    fn an_owner_of_a_kind_that_is_not_served_is_none() {
+    fn an_owner_of_a_kind_that_is_not_served_does_not_count() {
         let (workloads, unknown) = (workloads(), owner("kubeflow.org/v1", "PyTorchJob", "new", "u2", true));
-        assert!(matches!(of(&workloads, "team", &unknown), Standing::Waiting(_)));
+        assert!(matches!(standing_of_pod(&workloads, "team", &unknown), Standing::Waiting(_)));
         workloads.serve(BTreeSet::from(["job"]));
-        assert_eq!(of(&workloads, "team", &unknown), Standing::Own);
+        assert_eq!(standing_of_pod(&workloads, "team", &unknown), Standing::Own);
         workloads.serve(BTreeSet::from(["job", "pytorchjob"]));
-        assert!(matches!(of(&workloads, "team", &unknown), Standing::Waiting(_)));
+        assert!(matches!(standing_of_pod(&workloads, "team", &unknown), Standing::Waiting(_)));
         let no_version = owner("kubeflow.org/v9", "PyTorchJob", "new", "u2", true);
-        assert_eq!(of(&workloads, "team", &no_version), Standing::Own);
+        assert_eq!(standing_of_pod(&workloads, "team", &no_version), Standing::Own);
     }
 
     #[test]
@@ -211,15 +215,15 @@ mod tests {
             ..Digest::example("j")
         };
         workloads.insert(job(Standing::Covered));
-        assert_eq!(of(&workloads, "team", &pod), Standing::Covered);
+        assert_eq!(standing_of_pod(&workloads, "team", &pod), Standing::Covered);
         workloads.insert(job(Standing::Idle));
-        assert_eq!(of(&workloads, "team", &pod), Standing::Idle);
+        assert_eq!(standing_of_pod(&workloads, "team", &pod), Standing::Idle);
         let claim = Claim { uid: "c".into(), kind: "CronJob", group: "batch", name: "b".into() };
         let waiting = Standing::Waiting(Arc::new(claim));
         workloads.insert(job(waiting.clone()));
-        assert_eq!(of(&workloads, "team", &pod), waiting);
+        assert_eq!(standing_of_pod(&workloads, "team", &pod), waiting);
         let cron_job = Kinds::built_in().find("batch", "CronJob").unwrap();
         workloads.insert(Digest { kind: cron_job, name: "b".into(), ..Digest::example("c") });
-        assert_eq!(of(&workloads, "team", &pod), Standing::Covered);
+        assert_eq!(standing_of_pod(&workloads, "team", &pod), Standing::Covered);
     }
 }

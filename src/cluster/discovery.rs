@@ -1,8 +1,8 @@
-//! Which workload kinds, and which that they refer to, the cluster serves, and a watch for each that it does.
+//! Asks the apiserver which kinds of workloads and documents it serves, and starts a watch for each.
 //!
-//! Level-triggered: discovery is asked again whenever a `CustomResourceDefinition` changes, and at least once a minute.
-//! Between the definition and the first answered request lies a moment, so after each change it is asked after a
-//! second, two, four, and so on. An answer that doesn't come changes nothing.
+//! Level-triggered: discovery runs after every change of a `CustomResourceDefinition`, and at least once a minute. A
+//! definition exists a moment before the apiserver serves it. So after a change, discovery runs again after one
+//! second, two, four, and so on. If discovery fails, the watches stay as they are.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -26,10 +26,10 @@ use crate::surroundings::{DOCUMENTS, Document};
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// What is served, with the version.
+/// The kinds that are served, each with its version.
 type Served = Vec<(Watched, &'static str)>;
 
-/// What is watched.
+/// A kind to watch.
 #[derive(Clone, Copy)]
 enum Watched {
     Workload(&'static Kind),
@@ -42,7 +42,7 @@ impl Watched {
         kinds.all().map(Self::Workload).chain(documents.map(Self::Document))
     }
 
-    /// Names its watch.
+    /// The name of its watch.
     const fn slug(self) -> &'static str {
         match self {
             Self::Workload(kind) => kind.slug,
@@ -81,7 +81,7 @@ impl Watched {
         }
     }
 
-    /// The namespaces to watch it in, or all at once.
+    /// The namespaces to watch it in. `None` means all at once.
     fn scopes(self, cluster: &Cluster) -> Vec<Option<String>> {
         match self {
             Self::Document(document) if !document.namespaced => vec![None],
@@ -90,7 +90,7 @@ impl Watched {
     }
 }
 
-/// Follows discovery for ever; ends by being dropped, and its watches with it.
+/// Follows discovery until it is dropped. Its watches end with it.
 pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
     let mut tasks = JoinSet::new();
     let mut watches: BTreeMap<(&str, &str), Vec<AbortHandle>> = BTreeMap::new();
@@ -138,7 +138,7 @@ pub(super) async fn follow(cluster: Arc<Cluster>, client: Client) {
     }
 }
 
-/// Tells whenever a definition changes; where the permission is missing, there is the polling.
+/// Reports every change of a definition. Without the permission to watch definitions, the timer remains.
 fn definitions(tasks: &mut JoinSet<()>, cluster: &Arc<Cluster>, client: &Client) -> watch::Receiver<()> {
     let (changed, changes) = watch::channel(());
     let resource = ApiResource::erase::<CustomResourceDefinition>(&());
@@ -152,7 +152,7 @@ fn definitions(tasks: &mut JoinSet<()>, cluster: &Arc<Cluster>, client: &Client)
     changes
 }
 
-/// Tells of definitions that change after they were listed.
+/// Reports definitions that change after they were listed.
 struct DefinitionSink {
     changed: watch::Sender<()>,
     listing: bool,
@@ -179,7 +179,7 @@ impl Sink for DefinitionSink {
     }
 }
 
-/// What is served of the kinds that are understood; nothing where the apiserver gives no clear answer.
+/// The kinds that the apiserver serves, of those that we understand. `None` if the apiserver gives no clear answer.
 async fn served(client: &Client, kinds: &Kinds, reads: Reads) -> Option<Served> {
     let mut resources: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
     for watched in Watched::all(kinds, reads) {
@@ -247,7 +247,7 @@ fn start(
     handles
 }
 
-/// How the apiserver calls the kind.
+/// The kind as a resource of the apiserver.
 pub fn resource(kind: &Kind, version: &str) -> ApiResource {
     let gvk = GroupVersionKind::gvk(kind.group, version, kind.kind);
     ApiResource::from_gvk_with_plural(&gvk, kind.plural)

@@ -1,8 +1,9 @@
-//! The objects that workloads refer to: ConfigMaps, where an administrator lets them be read, runtimes, queues, claims.
+//! The objects that workloads refer to: runtimes, and ConfigMaps, queues and claims if an administrator allows them.
 //!
-//! Unlike workloads they are kept themselves, since what they say depends on who refers to them: of a ConfigMap its
-//! text, of another object its spec. [`Shares`] bounds what they take. What finds no room is as if it were not there; it
-//! is remembered, and read again when there is room. Every namespace counts the changes that concern it.
+//! Unlike workloads, these objects are cached themselves, because their meaning depends on the workload that refers
+//! to them: a ConfigMap with its text, any other object with its spec. [`Shares`] bounds the memory. A document
+//! without room counts as absent; it is remembered, and read again when there is room. Each namespace has a version,
+//! which counts the changes of its documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,10 +20,10 @@ use super::{Metrics, Object};
 use crate::policy::Reads;
 use crate::surroundings::{self, CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known};
 
-/// After all of a kind was listed again because there was room.
+/// How long to wait before a kind is listed again because there is room.
 const BETWEEN_LISTS: Duration = Duration::from_mins(1);
-/// Certificates that every namespace has, of which no training reads anything.
-pub(super) const EVERYWHERE: &[&str] =
+/// Certificates that every namespace has. No training reads them.
+pub(super) const IN_EVERY_NAMESPACE: &[&str] =
     &["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
 
 /// The documents.
@@ -33,7 +34,7 @@ pub struct Documents {
     kept: Mutex<Kept>,
     versions: Mutex<Versions>,
     changed: watch::Sender<()>,
-    /// Tells of room for what found none.
+    /// Notifies the watches that left-out documents may have room now.
     room: watch::Sender<()>,
     metrics: Metrics,
     reads: Reads,
@@ -45,7 +46,7 @@ impl Default for Documents {
     }
 }
 
-/// What the watches have told, from which what is read is made.
+/// The documents as the watches report them. Readers get a copy when they are published.
 #[derive(Debug, Default)]
 struct Kept {
     config_maps: ConfigMaps,
@@ -54,7 +55,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// Keeps an object; none where it is as before, else the objects whose place it has taken.
+    /// Stores an object. `None` if it is unchanged, else the documents that were evicted for it.
     fn keep(&mut self, document: &Document, id: &Id, object: &Object) -> Option<Vec<Id>> {
         let value = object.value();
         if document.kind == CONFIG_MAP {
@@ -62,37 +63,36 @@ impl Kept {
             if self.config_maps.get(&id.namespace, &id.name) == Some(&data) {
                 return None;
             }
-            let bytes = data.iter().map(|(key, text)| key.len() + text.len() + OF_A_KEY).sum();
-            let displaced = self.shares.admit(id, Rank::ConfigMap, bytes);
-            if displaced.is_ok() {
+            let bytes = data.iter().map(|(key, text)| key.len() + text.len() + BYTES_PER_KEY).sum();
+            let evicted = self.shares.admit(id, Rank::ConfigMap, bytes);
+            if evicted.is_ok() {
                 self.config_maps.add(&id.namespace, &id.name, data);
             } else {
-                self.take_away(std::slice::from_ref(id));
+                self.remove_values(std::slice::from_ref(id));
             }
-            return Some(self.displace(displaced));
+            return Some(self.evict(evicted));
         }
         let labels = value.pointer("/metadata/labels");
         let object = json!({"metadata": {"labels": labels}, "spec": value.get("spec")});
         if self.others.get(id.kind, &id.namespace, &id.name) == Some(&object) {
             return None;
         }
-        let displaced = self.shares.admit(id, Rank::First, weight(&object));
-        if displaced.is_ok() {
+        let evicted = self.shares.admit(id, Rank::First, weight(&object));
+        if evicted.is_ok() {
             self.others.add(id.kind, &id.namespace, &id.name, Arc::new(object));
         } else {
-            self.take_away(std::slice::from_ref(id));
+            self.remove_values(std::slice::from_ref(id));
         }
-        Some(self.displace(displaced))
+        Some(self.evict(evicted))
     }
 
-    fn displace(&mut self, displaced: Result<Vec<Id>, NoRoom>) -> Vec<Id> {
-        let displaced = displaced.unwrap_or_default();
-        self.take_away(&displaced);
-        displaced
+    fn evict(&mut self, evicted: Result<Vec<Id>, NoRoom>) -> Vec<Id> {
+        let evicted = evicted.unwrap_or_default();
+        self.remove_values(&evicted);
+        evicted
     }
 
-    /// What is taken away is not read any more.
-    fn take_away(&mut self, gone: &[Id]) {
+    fn remove_values(&mut self, gone: &[Id]) {
         for id in gone {
             if id.kind == CONFIG_MAP {
                 self.config_maps.remove(&id.namespace, &id.name);
@@ -103,20 +103,23 @@ impl Kept {
     }
 }
 
-/// What a key of a ConfigMap takes besides its text.
-const OF_A_KEY: usize = 96;
+/// The memory that a key of a ConfigMap takes besides its text, in bytes.
+const BYTES_PER_KEY: usize = 96;
 
-/// About the memory that a value takes, in bytes.
+/// The approximate memory of a value, in bytes.
 fn weight(value: &Value) -> usize {
-    const OF_A_FIELD: usize = 96;
-    const OF_A_VALUE: usize = 32;
-    OF_A_VALUE
+    const BYTES_PER_FIELD: usize = 96;
+    const BYTES_PER_VALUE: usize = 32;
+    BYTES_PER_VALUE
         + match value {
             Value::String(text) => text.len(),
             Value::Array(items) => items.iter().map(weight).sum(),
             Value::Object(fields) => {
-                OF_A_FIELD
-                    + fields.iter().map(|(key, value)| key.len() + OF_A_FIELD + weight(value)).sum::<usize>()
+                BYTES_PER_FIELD
+                    + fields
+                        .iter()
+                        .map(|(key, value)| key.len() + BYTES_PER_FIELD + weight(value))
+                        .sum::<usize>()
             }
             _ => 0,
         }
@@ -126,12 +129,12 @@ fn weight(value: &Value) -> usize {
 struct Versions {
     by_namespace: BTreeMap<String, u64>,
     all: u64,
-    /// Namespaces of which nobody has asked since they changed.
+    /// Namespaces that changed since they were last asked for.
     pending: BTreeSet<String>,
 }
 
 impl Documents {
-    /// None yet, of the kinds that may be read.
+    /// Empty caches of the kinds that may be read.
     pub(super) fn new(reads: Reads, metrics: Metrics) -> Self {
         Self {
             config_maps: ArcSwap::default(),
@@ -145,39 +148,39 @@ impl Documents {
         }
     }
 
-    /// The kinds that are read. An object of these kinds that is absent is not there.
+    /// The kinds that are read. An object of these kinds that is not in the cache does not exist.
     pub fn reads(&self) -> surroundings::Reads {
         surroundings::Reads { config_maps: self.reads.config_maps, claims: self.reads.claims }
     }
 
-    /// The ConfigMaps; cheap.
+    /// The ConfigMaps. A cheap copy of a pointer.
     pub fn config_maps(&self) -> Arc<ConfigMaps> {
         self.config_maps.load_full()
     }
 
-    /// The others; cheap.
+    /// The other documents. A cheap copy of a pointer.
     pub fn others(&self) -> Arc<Known> {
         self.others.load_full()
     }
 
-    /// Counts the changes that concern a namespace.
+    /// The number of changes that concern a namespace.
     pub fn version(&self, namespace: &str) -> u64 {
         let versions = self.versions();
-        let of = |namespace| versions.by_namespace.get(namespace).copied().unwrap_or_default();
-        of(namespace).wrapping_add(of(""))
+        let changes = |namespace| versions.by_namespace.get(namespace).copied().unwrap_or_default();
+        changes(namespace).wrapping_add(changes(""))
     }
 
-    /// Counts all changes.
+    /// The number of all changes.
     pub fn version_of_all(&self) -> u64 {
         self.versions().all
     }
 
-    /// Tells of changes.
+    /// Notifies of changes.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// The namespaces that changes have concerned since this was last asked; the empty one stands for all.
+    /// The namespaces that have changed since the last call. The empty name stands for all.
     pub fn take_changed(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.versions().pending)
     }
@@ -186,18 +189,18 @@ impl Documents {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn concerns(&self, namespace: &str) {
+    fn mark_changed(&self, namespace: &str) {
         let mut versions = self.versions();
         *versions.by_namespace.entry(namespace.to_owned()).or_default() += 1;
         versions.all += 1;
         versions.pending.insert(namespace.to_owned());
     }
 
-    /// Keeps an object; says which kinds have changed.
+    /// Stores an object. Returns which kinds have changed.
     fn keep(&self, document: &Document, id: &Id, object: &Object) -> Changed {
         let mut kept = self.kept();
         let before = kept.shares.left_out(id);
-        let displaced = kept.keep(document, id, object);
+        let evicted = kept.keep(document, id, object);
         let first = kept.shares.left_out(id) && !before;
         self.count(&kept, document);
         let has_room = kept.shares.has_room();
@@ -208,32 +211,32 @@ impl Documents {
                 kind,
                 namespace,
                 name,
-                "it is too large, or its namespace has many, and is not read"
+                "the document is too large, or its namespace has too many, and it is not read"
             );
         }
-        let Some(displaced) = displaced else { return Changed::default() };
-        self.concerns(&id.namespace);
-        for other in &displaced {
-            self.concerns(&other.namespace);
+        let Some(evicted) = evicted else { return Changed::default() };
+        self.mark_changed(&id.namespace);
+        for other in &evicted {
+            self.mark_changed(&other.namespace);
         }
         if has_room {
             self.room.send_replace(());
         }
         let is = |config_map: bool| move |id: &Id| (id.kind == CONFIG_MAP) == config_map;
         Changed {
-            config_maps: is(true)(id) || displaced.iter().any(is(true)),
-            others: is(false)(id) || displaced.iter().any(is(false)),
+            config_maps: is(true)(id) || evicted.iter().any(is(true)),
+            others: is(false)(id) || evicted.iter().any(is(false)),
         }
     }
 
     fn forget(&self, document: &Document, id: &Id) {
         let mut kept = self.kept();
         kept.shares.remove(id);
-        kept.take_away(std::slice::from_ref(id));
+        kept.remove_values(std::slice::from_ref(id));
         self.count(&kept, document);
         let has_room = kept.shares.has_room();
         drop(kept);
-        self.concerns(&id.namespace);
+        self.mark_changed(&id.namespace);
         if has_room {
             self.room.send_replace(());
         }
@@ -248,7 +251,7 @@ impl Documents {
         }
     }
 
-    /// Lets what was told be read.
+    /// Publishes the stored documents to the readers.
     fn publish(&self, changed: Changed) {
         let kept = self.kept();
         if changed.config_maps {
@@ -302,10 +305,10 @@ pub(super) struct DocumentSink {
     document: &'static Document,
     namespace: Option<String>,
     documents: Arc<Documents>,
-    /// Those that this watch knows, in the latest list or in an earlier one.
+    /// The documents that this watch has reported, each with the number of the latest list that contained it.
     known: BTreeMap<Id, u64>,
     list: u64,
-    /// A list is published as a whole.
+    /// Whether a list is in progress. A list is published as a whole.
     listing: bool,
     changed: Changed,
     listed_again: Option<Instant>,
@@ -343,7 +346,7 @@ impl Sink for DocumentSink {
     }
 
     fn apply(&mut self, object: Object) {
-        if object.name().is_some_and(|name| EVERYWHERE.contains(&name)) {
+        if object.name().is_some_and(|name| IN_EVERY_NAMESPACE.contains(&name)) {
             return;
         }
         let id = id(self.document, &object);
@@ -364,7 +367,7 @@ impl Sink for DocumentSink {
             self.forget(&id);
         }
         self.listing = false;
-        // What waits for the list is told even of an empty one.
+        // Readers that wait for the first list are notified of an empty list too.
         self.changed.add(Changed::of(self.document));
         self.publish();
     }
@@ -375,10 +378,10 @@ impl Sink for DocumentSink {
 
     fn wanted(&mut self) -> Wanted {
         let mut kept = self.documents.kept();
-        if let Some(id) = kept.shares.next_left_out(self.document.kind, self.namespace.as_deref()) {
+        if let Some(id) = kept.shares.next_with_room(self.document.kind, self.namespace.as_deref()) {
             return Wanted::Object(id.namespace, id.name);
         }
-        if !kept.shares.is_forgetful(self.document.kind) {
+        if !kept.shares.has_overflowed(self.document.kind) {
             return Wanted::Nothing;
         }
         let now = Instant::now();
@@ -386,7 +389,7 @@ impl Sink for DocumentSink {
             Some(earliest) if earliest > now => Wanted::Later(earliest),
             _ => {
                 self.listed_again = Some(now);
-                kept.shares.remember(self.document.kind);
+                kept.shares.clear_overflow(self.document.kind);
                 Wanted::Everything
             }
         }
@@ -398,7 +401,7 @@ impl Sink for DocumentSink {
     }
 }
 
-/// A watch that ends takes what it knew with it: its kind is no longer served.
+/// A watch that ends removes its documents: their kind is no longer served.
 impl Drop for DocumentSink {
     fn drop(&mut self) {
         for id in self.known.keys() {
@@ -422,17 +425,17 @@ mod tests {
     }
 
     fn config_map(name: &str, text: &str) -> Object {
-        of_namespace("team", name, text)
+        config_map_in("team", name, text)
     }
 
-    fn of_namespace(namespace: &str, name: &str, text: &str) -> Object {
+    fn config_map_in(namespace: &str, name: &str, text: &str) -> Object {
         json!({"apiVersion": "v1", "kind": "ConfigMap",
                "metadata": {"name": name, "namespace": namespace}, "data": {"a": text}})
         .into()
     }
 
     #[test]
-    fn a_change_concerns_its_namespace_and_no_change_concerns_nobody() {
+    fn a_change_concerns_only_its_namespace() {
         let (documents, mut sink) = sink("ConfigMap");
         sink.apply(config_map("train", "1"));
         assert_eq!(documents.take_changed().into_iter().collect::<Vec<_>>(), ["team"]);
@@ -447,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten_and_what_a_watch_knew_goes_with_it() {
+    fn deleted_and_unlisted_documents_are_removed_and_so_are_those_of_an_ended_watch() {
         let (documents, mut sink) = sink("ConfigMap");
         for name in ["a", "b", "c"] {
             sink.apply(config_map(name, "1"));
@@ -456,53 +459,54 @@ mod tests {
         sink.restarted();
         sink.apply(config_map("c", "1"));
         sink.listed();
-        let there = |name: &str| documents.config_maps().get("team", name).is_some();
-        assert_eq!(["a", "b", "c"].map(there), [false, false, true]);
+        let is_cached = |name: &str| documents.config_maps().get("team", name).is_some();
+        assert_eq!(["a", "b", "c"].map(is_cached), [false, false, true]);
         drop(sink);
-        assert!(!there("c"));
+        assert!(!is_cached("c"));
         assert_eq!(documents.kept().shares.bytes(), 0);
     }
 
     #[test]
-    fn what_is_too_large_is_as_if_it_were_not_there() {
+    fn a_document_that_is_too_large_counts_as_absent() {
         let (documents, mut sink) = sink("ConfigMap");
         sink.apply(config_map("a", "1"));
         sink.apply(config_map("a", &"x".repeat(MAX_BYTES_OF_ONE + 1)));
         assert!(documents.config_maps().get("team", "a").is_none());
-        assert_eq!(sink.wanted(), Wanted::Nothing, "it would find no room at any time");
+        assert_eq!(sink.wanted(), Wanted::Nothing, "it never has room");
     }
 
     #[test]
-    fn a_namespace_that_fills_everything_makes_room_for_another_and_gets_it_back() {
+    fn a_namespace_that_fills_the_memory_makes_room_for_another_and_gets_it_back() {
         let (documents, mut sink) = sink("ConfigMap");
         let large = "x".repeat(MAX_BYTES_OF_ONE - 1_000);
         let all = MAX_BYTES / MAX_BYTES_OF_ONE + 4;
         for number in 0..all {
-            sink.apply(of_namespace("alice", &format!("m{number:03}"), &large));
+            sink.apply(config_map_in("alice", &format!("m{number:03}"), &large));
         }
-        let there = |namespace: &str, name: &str| documents.config_maps().get(namespace, name).is_some();
-        let of_alice = || (0..all).filter(|number| there("alice", &format!("m{number:03}"))).count();
-        assert!(of_alice() < all, "there is a limit");
+        let is_cached = |namespace: &str, name: &str| documents.config_maps().get(namespace, name).is_some();
+        let cached_of_alice =
+            || (0..all).filter(|number| is_cached("alice", &format!("m{number:03}"))).count();
+        assert!(cached_of_alice() < all, "there is a limit");
         assert_eq!(sink.wanted(), Wanted::Nothing, "there is no room");
         let before = documents.version("alice");
-        sink.apply(of_namespace("bob", "code", &large));
-        assert!(there("bob", "code") && documents.version("alice") > before, "whose ConfigMap made room");
+        sink.apply(config_map_in("bob", "code", &large));
+        assert!(is_cached("bob", "code") && documents.version("alice") > before, "her ConfigMap made room");
 
         let mut rooms = sink.wakes().unwrap();
-        let gone = (0..all).map(|number| format!("m{number:03}")).filter(|name| there("alice", name));
+        let gone = (0..all).map(|number| format!("m{number:03}")).filter(|name| is_cached("alice", name));
         for name in gone.take(6).collect::<Vec<_>>() {
-            sink.delete(of_namespace("alice", &name, ""));
+            sink.delete(config_map_in("alice", &name, ""));
         }
         assert!(rooms.has_changed().unwrap());
         rooms.mark_unchanged();
         let mut read_again = Vec::new();
         while let Wanted::Object(namespace, name) = sink.wanted() {
-            sink.apply(of_namespace(&namespace, &name, &large));
-            assert!(there(&namespace, &name), "there was room for {name}");
+            sink.apply(config_map_in(&namespace, &name, &large));
+            assert!(is_cached(&namespace, &name), "there was room for {name}");
             read_again.push(name);
         }
         assert_eq!(read_again.len(), 5, "{read_again:?}");
-        assert_eq!(of_alice(), all - 6);
+        assert_eq!(cached_of_alice(), all - 6);
     }
 
     #[test]
@@ -522,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_of_the_cluster_concerns_every_namespace() {
+    fn a_cluster_runtime_concerns_every_namespace() {
         let (documents, mut sink) = sink("ClusterTrainingRuntime");
         let runtime = json!({"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "ClusterTrainingRuntime",
                              "metadata": {"name": "torch"}, "spec": {"mlPolicy": {"numNodes": 2}}});

@@ -1,10 +1,11 @@
-//! Follows the objects of one resource: lists them, watches them, and does both again after an error.
+//! Follows the objects of one resource: lists and watches them, and starts again after an error.
 //!
-//! An object that cannot be read is counted and named in the log. Its sink is told which object it is, and the others are
-//! followed all the same. An error is logged when it first occurs and counted each time. A missing permission fills nothing and blocks nothing, and
-//! neither does a list that the apiserver refuses again and again.
+//! An object that cannot be read is counted, named in the log and reported to the sink. The other objects are
+//! followed as usual. An error is counted each time and logged when it first occurs. If a permission is missing, or
+//! the apiserver refuses a list again and again, the cache stays empty and readiness does not wait for it.
 //!
-//! Objects are read and judged on threads of their own, one object at a time: what the apiserver sends waits meanwhile.
+//! Objects are read and judged on threads of their own, one object at a time. The apiserver's next objects wait
+//! meanwhile.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -14,60 +15,60 @@ use tokio::time::Instant;
 
 use super::Readiness;
 use super::metrics::Metrics;
-use super::object::{Object, Unread, Who};
+use super::object::{Identity, Object, Unread};
 use super::source::{Change, Changes, Error, Found, Source};
 use crate::patience::Patience;
 
-/// Objects of the first page of a list, and of the largest one.
+/// The number of objects in the first page of a list, and in the largest.
 const FIRST_PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 500;
-/// The apiserver ends an answer after a minute. So a page is no longer than what is read in a few seconds.
+/// The apiserver ends an answer after a minute. So a page must be readable in a few seconds.
 const TIME_OF_A_PAGE: Duration = Duration::from_secs(2);
-/// After so many refusals in a row, readiness no longer waits for a list.
+/// After this many refusals in a row, readiness no longer waits for the list.
 const REFUSALS: u32 = 5;
-/// Between two objects that are read again: a hundred a second at most.
+/// The pause between two objects that are read again: at most a hundred objects a second.
 const BETWEEN_READS: Duration = Duration::from_millis(10);
-/// After an object that could not be read again.
+/// The pause after an object could not be read again.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(30);
 
-/// What a watch fills.
+/// Receives the objects of a watch.
 pub trait Sink: Send + 'static {
-    /// The objects are listed from the beginning: `restarted`, then `apply` for each, then `listed`.
+    /// A new list begins. The calls are `restarted`, then `apply` for each object, then `listed`.
     fn restarted(&mut self);
-    /// The object is there, new or changed.
+    /// The object is new or has changed.
     fn apply(&mut self, object: Object);
-    /// The object is there, new or changed, and too large to be read. Only its identity is known.
+    /// The object is new or has changed, but it is too large to be read. Only its identity is known.
     fn too_large(&mut self, _object: Object) {}
-    /// The object is gone.
+    /// The object was deleted.
     fn delete(&mut self, object: Object);
-    /// Every object that is there has been applied since `restarted`.
+    /// Every existing object has been applied since `restarted`.
     fn listed(&mut self);
-    /// Says when [`Sink::wanted`] may have another answer.
+    /// Notifies when [`Sink::wanted`] may give a new answer.
     fn wakes(&self) -> Option<watch::Receiver<()>> {
         None
     }
-    /// What is to be read again though it has not changed.
+    /// The object to read again, though it has not changed.
     fn wanted(&mut self) -> Wanted {
         Wanted::Nothing
     }
-    /// Whether something is wanted since an object was applied.
+    /// Whether an object that was applied must be read again.
     fn waits(&self) -> bool {
         false
     }
-    /// An object that was wanted is not there.
+    /// An object that was wanted does not exist.
     fn missing(&mut self, _namespace: &str, _name: &str) {}
 }
 
-/// What is to be read again.
+/// The next object to read again.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Nothing, until it wakes.
+    /// Nothing, until the sink notifies.
     Nothing,
     /// Nothing before this moment.
     Later(Instant),
     /// An object, by its namespace and name.
     Object(String, String),
-    /// All.
+    /// All objects.
     Everything,
 }
 
@@ -77,20 +78,20 @@ pub struct Follow {
     pub source: Source,
     /// Its plural name, for logs and metrics.
     pub resource: &'static str,
-    /// What readiness calls this cache.
+    /// The name of this cache for readiness.
     pub cache: String,
 }
 
 impl Follow {
-    /// Fills the sink for ever; ends by being dropped.
+    /// Fills the sink until it is dropped.
     pub async fn into(self, sink: impl Sink, readiness: &Readiness, metrics: &Metrics) {
         let _counted = Counted::new(metrics, self.resource);
         let wakes = sink.wakes();
         let mut run = Run {
-            hand: Hand { sink: Some(sink), metrics: metrics.clone(), resource: self.resource },
+            worker: Worker { sink: Some(sink), metrics: metrics.clone(), resource: self.resource },
             follow: self,
             wakes,
-            again: None,
+            next_read: None,
             page: FIRST_PAGE,
             patience: Patience::default(),
             last_reason: "",
@@ -103,48 +104,52 @@ impl Follow {
 }
 
 /// The process ends.
-struct Ended;
+struct Shutdown;
 
-/// What comes of an object that was taken in.
+/// The result of applying an object.
 #[derive(Default)]
 struct Applied {
     /// The object's version.
     version: Option<String>,
-    /// Whether something is to be read again.
+    /// Whether an object must be read again.
     waits: bool,
 }
 
-/// A sink, on threads where it may take its time.
-struct Hand<S> {
+/// Runs the sink on threads that may block.
+struct Worker<S> {
     sink: Option<S>,
     metrics: Metrics,
     resource: &'static str,
 }
 
-impl<S: Sink> Hand<S> {
-    /// Lets the sink do something. A fault of ours in it costs the one object.
+impl<S: Sink> Worker<S> {
+    /// Calls the sink. A panic in it costs only this object.
     async fn with<R: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut S) -> R + Send + 'static,
-    ) -> Result<Option<R>, Ended> {
-        let mut sink = self.sink.take().ok_or(Ended)?;
+    ) -> Result<Option<R>, Shutdown> {
+        let mut sink = self.sink.take().ok_or(Shutdown)?;
         let working = tokio::task::spawn_blocking(move || {
             let done = catch_unwind(AssertUnwindSafe(|| work(&mut sink)));
             (sink, done.ok())
         });
-        let (sink, done) = working.await.map_err(|_| Ended)?;
+        let (sink, done) = working.await.map_err(|_| Shutdown)?;
         self.sink = Some(sink);
         if done.is_none() {
             self.metrics.unreadable(self.resource);
-            tracing::error!(resource = self.resource, "a fault in reading an object; the object is left out");
+            tracing::error!(resource = self.resource, "reading an object panicked; the object is left out");
         }
         Ok(done)
     }
 
-    /// Takes an object in.
-    async fn apply(&mut self, found: Found) -> Result<Applied, Ended> {
+    /// Gives an object to the sink.
+    async fn apply(&mut self, found: Found) -> Result<Applied, Shutdown> {
         let Found::Json(json) = found else {
-            self.left_out(&Unread { who: Box::default(), too_large: true, cause: "it is too long".into() });
+            self.report_unread(&Unread {
+                identity: Box::default(),
+                too_large: true,
+                cause: "it is too long".into(),
+            });
             return Ok(Applied::default());
         };
         let read = move |sink: &mut S| {
@@ -152,7 +157,7 @@ impl<S: Sink> Hand<S> {
                 Ok(object) => object,
                 Err(unread) => {
                     if unread.too_large {
-                        sink.too_large(Who::clone(&unread.who).into());
+                        sink.too_large(Identity::clone(&unread.identity).into());
                     }
                     return Err(unread);
                 }
@@ -164,32 +169,32 @@ impl<S: Sink> Hand<S> {
         Ok(match self.with(read).await? {
             Some(Ok(applied)) => applied,
             Some(Err(unread)) => {
-                self.left_out(&unread);
-                Applied { version: Some(unread.who.resource_version), waits: false }
+                self.report_unread(&unread);
+                Applied { version: Some(unread.identity.resource_version), waits: false }
             }
             None => Applied::default(),
         })
     }
 
-    fn left_out(&self, unread: &Unread) {
+    fn report_unread(&self, unread: &Unread) {
         self.metrics.unreadable(self.resource);
-        let (resource, object, cause) = (self.resource, &unread.who, &unread.cause);
-        tracing::warn!(resource, %object, cause, "an object cannot be read, and its content is left out");
+        let (resource, object, cause) = (self.resource, &unread.identity, &unread.cause);
+        tracing::warn!(resource, %object, cause, "an object cannot be read and is left out");
     }
 }
 
 /// A resource that is being followed.
 struct Run<'a, S> {
     follow: Follow,
-    hand: Hand<S>,
+    worker: Worker<S>,
     wakes: Option<watch::Receiver<()>>,
-    /// When an object that the sink wants is read again.
-    again: Option<Instant>,
-    /// How many objects the next page has.
+    /// When to read the next object that the sink wants.
+    next_read: Option<Instant>,
+    /// The number of objects in the next page.
     page: u32,
     patience: Patience,
     last_reason: &'static str,
-    /// Lists that failed in a row though the apiserver answered.
+    /// How many lists in a row the apiserver refused.
     refusals: u32,
     readiness: &'a Readiness,
     metrics: &'a Metrics,
@@ -202,14 +207,14 @@ enum End {
     Process,
 }
 
-impl From<Ended> for End {
-    fn from(_: Ended) -> Self {
+impl From<Shutdown> for End {
+    fn from(_: Shutdown) -> Self {
         Self::Process
     }
 }
 
 impl<S: Sink> Run<'_, S> {
-    async fn list_and_watch(&mut self) -> Result<(), Ended> {
+    async fn list_and_watch(&mut self) -> Result<(), Shutdown> {
         match self.list().await? {
             Ok(version) => {
                 self.patience.begin_anew();
@@ -217,13 +222,13 @@ impl<S: Sink> Run<'_, S> {
                 self.readiness.reached(&self.follow.cache);
                 match self.watch(version).await {
                     End::Relist => Ok(()),
-                    End::Process => Err(Ended),
+                    End::Process => Err(Shutdown),
                 }
             }
             Err(error) => {
                 let reason = error.reason();
                 if matches!(reason, "Unreachable" | "Unreadable") {
-                    // The page may have been too long for the time that an answer may take.
+                    // The page may have been too long for one answer.
                     self.page = (self.page / 4).max(1);
                 }
                 if reason != "Unreachable" {
@@ -238,19 +243,19 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    /// Counts an error, tells of it once, and pauses.
+    /// Counts an error, logs a new one, and pauses.
     async fn failed(&mut self, reason: &'static str, error: &Error) {
         self.metrics.watch_error(self.follow.resource, reason);
         if reason != self.last_reason {
-            tracing::warn!(cache = self.follow.cache, reason, %error, "a watch failed and is tried again");
+            tracing::warn!(cache = self.follow.cache, reason, %error, "a watch failed; it is tried again");
         }
         self.last_reason = reason;
         tokio::time::sleep(self.patience.next().unwrap_or(AFTER_A_FAILURE)).await;
     }
 
-    /// Lists everything, page by page; says from which version on changes can be watched.
-    async fn list(&mut self) -> Result<Result<String, Error>, Ended> {
-        self.hand.with(S::restarted).await?;
+    /// Lists everything, page by page. Returns the version from which to watch.
+    async fn list(&mut self) -> Result<Result<String, Error>, Shutdown> {
+        self.worker.with(S::restarted).await?;
         let mut token = None;
         loop {
             let started = Instant::now();
@@ -272,7 +277,7 @@ impl<S: Sink> Run<'_, S> {
                 Err(error) => return Ok(Err(error)),
             };
             if frame.r#continue.is_empty() {
-                self.hand.with(S::listed).await?;
+                self.worker.with(S::listed).await?;
                 return Ok(Ok(frame.resource_version));
             }
             self.page = next_page(self.page, started.elapsed());
@@ -280,7 +285,7 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    /// Watches from a version on, as long as the apiserver knows that version.
+    /// Watches from a version on, while the apiserver knows that version.
     async fn watch(&mut self, mut version: String) -> End {
         loop {
             let opened = Instant::now();
@@ -289,15 +294,15 @@ impl<S: Sink> Run<'_, S> {
                     match self.next(&mut changes, &mut version).await {
                         Ok(Some(())) => {}
                         Ok(None) => break Ok(()),
-                        Err(Cut::End(end)) => return end,
-                        Err(Cut::Error(error)) => break Err(error),
+                        Err(Stop::End(end)) => return end,
+                        Err(Stop::Error(error)) => break Err(error),
                     }
                 },
                 Err(error) => Err(error),
             };
             match ended {
                 Ok(()) if opened.elapsed() > TIME_OF_A_PAGE => {}
-                // A watch that ends at once would otherwise be opened without a pause.
+                // A watch that ends at once is not opened again without a pause.
                 Ok(()) => tokio::time::sleep(TIME_OF_A_PAGE).await,
                 Err(error) if error.reason() == "Expired" => {
                     self.failed("Expired", &error).await;
@@ -308,88 +313,88 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    /// Takes the next change in, or reads an object again; none at the watch's end.
-    async fn next(&mut self, changes: &mut Changes, version: &mut String) -> Result<Option<()>, Cut> {
-        let again = self.again;
+    /// Applies the next change, or reads an object again. `None` when the watch ends.
+    async fn next(&mut self, changes: &mut Changes, version: &mut String) -> Result<Option<()>, Stop> {
+        let next_read = self.next_read;
         tokio::select! {
-            change = changes.next() => match change.map_err(Cut::Error)? {
-                Some(change) => self.take_in(change, version).await.map(Some),
+            change = changes.next() => match change.map_err(Stop::Error)? {
+                Some(change) => self.apply_change(change, version).await.map(Some),
                 None => Ok(None),
             },
             () = woken(&mut self.wakes) => {
-                self.again = again.or_else(|| Some(Instant::now()));
+                self.next_read = next_read.or_else(|| Some(Instant::now()));
                 Ok(Some(()))
             }
-            () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+            () = tokio::time::sleep_until(next_read.unwrap_or_else(Instant::now)), if next_read.is_some() => {
                 self.read_again().await.map(Some)
             }
         }
     }
 
-    /// Takes an object in; says its version.
-    async fn apply(&mut self, found: Found) -> Result<Option<String>, Ended> {
-        let applied = self.hand.apply(found).await?;
+    /// Applies an object. Returns its version.
+    async fn apply(&mut self, found: Found) -> Result<Option<String>, Shutdown> {
+        let applied = self.worker.apply(found).await?;
         if applied.waits {
-            self.again = self.again.or_else(|| Some(Instant::now()));
+            self.next_read = self.next_read.or_else(|| Some(Instant::now()));
         }
         Ok(applied.version)
     }
 
-    async fn take_in(&mut self, change: Change, version: &mut String) -> Result<(), Cut> {
+    async fn apply_change(&mut self, change: Change, version: &mut String) -> Result<(), Stop> {
         self.last_reason = "";
         let reached = match change {
             Change::Applied(found) => self.apply(found).await?,
             Change::Deleted(json) => {
-                let who = Who::of(json.bytes());
-                let reached = who.resource_version.clone();
-                self.hand.with(move |sink: &mut S| sink.delete(who.into())).await?;
+                let identity = Identity::of(json.bytes());
+                let reached = identity.resource_version.clone();
+                self.worker.with(move |sink: &mut S| sink.delete(identity.into())).await?;
                 Some(reached)
             }
-            Change::Bookmark(json) => Some(Who::of(json.bytes()).resource_version),
-            Change::Failed(reason) => return Err(Cut::Error(Error::Watch(reason))),
+            Change::Bookmark(json) => Some(Identity::of(json.bytes()).resource_version),
+            Change::Failed(reason) => return Err(Stop::Error(Error::Watch(reason))),
             Change::Unknown => {
-                let cause = "it is no change".into();
-                self.hand.left_out(&Unread { who: Box::default(), too_large: false, cause });
+                let cause = "it is not a change".into();
+                self.worker.report_unread(&Unread { identity: Box::default(), too_large: false, cause });
                 None
             }
         };
-        // From where the watch goes on after a break.
+        // The watch continues from this version after a break.
         if let Some(reached) = reached.filter(|reached| !reached.is_empty()) {
             *version = reached;
         }
         Ok(())
     }
 
-    /// Reads an object again that the sink wants. What comes later in the watch is at least as new, or is followed by
-    /// what is.
-    async fn read_again(&mut self) -> Result<(), Cut> {
-        let wanted = self.hand.with(S::wanted).await?.unwrap_or(Wanted::Nothing);
+    /// Reads an object again that the sink wants. A later change of the watch may be older than this object, but a
+    /// newer one then follows.
+    async fn read_again(&mut self) -> Result<(), Stop> {
+        let wanted = self.worker.with(S::wanted).await?.unwrap_or(Wanted::Nothing);
         let (namespace, name) = match wanted {
             Wanted::Object(namespace, name) => (namespace, name),
             Wanted::Nothing => {
-                self.again = None;
+                self.next_read = None;
                 return Ok(());
             }
             Wanted::Later(moment) => {
-                self.again = Some(moment);
+                self.next_read = Some(moment);
                 return Ok(());
             }
-            Wanted::Everything => return Err(Cut::End(End::Relist)),
+            Wanted::Everything => return Err(Stop::End(End::Relist)),
         };
-        self.again = Some(Instant::now() + BETWEEN_READS);
+        self.next_read = Some(Instant::now() + BETWEEN_READS);
         match self.follow.source.json(&namespace, &name).await {
             Ok(Some(json)) => {
                 let started = Instant::now();
                 self.apply(Found::Json(json)).await?;
-                // What is dear to judge takes half of the time at most.
-                self.again = Some(Instant::now() + started.elapsed().max(BETWEEN_READS));
+                // Objects that are expensive to judge take at most half of the time.
+                self.next_read = Some(Instant::now() + started.elapsed().max(BETWEEN_READS));
             }
             Ok(None) => {
-                self.hand.with(move |sink: &mut S| sink.missing(&namespace, &name)).await?;
+                self.worker.with(move |sink: &mut S| sink.missing(&namespace, &name)).await?;
             }
             Err(error) => {
                 self.metrics.watch_error(self.follow.resource, error.reason());
-                self.again = Some(Instant::now() + AFTER_A_FAILURE);
+                self.next_read = Some(Instant::now() + AFTER_A_FAILURE);
             }
         }
         Ok(())
@@ -405,19 +410,19 @@ async fn woken(wakes: &mut Option<watch::Receiver<()>>) {
     std::future::pending::<()>().await;
 }
 
-/// Why no further change comes.
-enum Cut {
+/// Why the changes of a watch stop.
+enum Stop {
     End(End),
     Error(Error),
 }
 
-impl From<Ended> for Cut {
-    fn from(_: Ended) -> Self {
+impl From<Shutdown> for Stop {
+    fn from(_: Shutdown) -> Self {
         Self::End(End::Process)
     }
 }
 
-/// Counts a watch while it runs, however it ends.
+/// Counts a watch while it runs.
 struct Counted<'a> {
     metrics: &'a Metrics,
     resource: &'static str,
@@ -436,7 +441,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// How many objects the next page has, after one of so many that took so long.
+/// The size of the next page, so that it is read in [`TIME_OF_A_PAGE`].
 fn next_page(page: u32, took: Duration) -> u32 {
     let share = TIME_OF_A_PAGE.as_secs_f64() / took.as_secs_f64().max(1e-3);
     let next = (f64::from(page) * share.min(4.0)) as u32;

@@ -1,17 +1,17 @@
-//! The items of a list, one after the other, out of the pieces in which the list arrives.
+//! Splits a list into its items while the list arrives in pieces.
 //!
-//! A list of large objects does not fit into memory, and one item alone does. So only the frame of the list is followed
-//! here: where an item begins and ends. What an item holds is read later, by itself.
+//! A list of large objects does not fit into memory, but one item does. So this parser follows only where an item
+//! begins and ends. The content of an item is read later.
 
-/// The longest item that is kept, in bytes. The apiserver keeps an object of 1.5 MB at most, and writes one character as
-/// six at most.
+/// The longest item that is kept, in bytes. The apiserver keeps objects of at most 1.5 MB, and JSON may escape one
+/// byte as six.
 pub(super) const LONGEST: usize = 16 << 20;
-/// The longest frame that is kept: versions and a token.
+/// The longest frame that is kept. It holds versions and a token.
 const LONGEST_FRAME: usize = 64 << 10;
-/// How deep an item lies in its list.
+/// The nesting depth of an item in its list.
 const LEVEL: usize = 2;
 
-/// What was found.
+/// An item of the list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// The JSON of an item.
@@ -28,7 +28,7 @@ pub(super) struct Items {
     after_backslash: bool,
     /// Whether the array of the items is open.
     open: bool,
-    /// The latest text at the first level: the name of a field, before its value.
+    /// The latest string at the first level. Before a value, it is the name of the field.
     field: Vec<u8>,
     item: Vec<u8>,
     too_long: bool,
@@ -36,7 +36,7 @@ pub(super) struct Items {
 }
 
 impl Items {
-    /// Reads on, up to the end of the next item; says how many bytes were read.
+    /// Reads up to the end of the next item. Returns how many bytes were read.
     pub(super) fn read(&mut self, bytes: &[u8]) -> (usize, Option<Item>) {
         for (position, byte) in bytes.iter().enumerate() {
             if self.step(*byte) {
@@ -48,18 +48,18 @@ impl Items {
         (bytes.len(), None)
     }
 
-    /// The bytes of the item that is being read.
+    /// How many bytes of the current item are held.
     pub(super) fn held(&self) -> usize {
         self.item.len()
     }
 
-    /// The list without its items, where the list has ended.
+    /// The list without its items, once the list has ended.
     pub(super) fn frame(&self) -> Option<&[u8]> {
         (self.depth == 0 && !self.frame.is_empty() && self.frame.len() < LONGEST_FRAME)
             .then_some(self.frame.as_slice())
     }
 
-    /// Whether an item ends with this byte.
+    /// Reads one byte. Returns whether an item ends with it.
     fn step(&mut self, byte: u8) -> bool {
         let in_item = self.open && (self.depth > LEVEL || (byte == b'{' && !self.in_text));
         if in_item {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_may_be_nested_to_any_depth_and_no_longer_than_the_limit() {
+    fn an_item_may_have_any_depth_up_to_the_longest_length() {
         let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(LONGEST));
         let (found, frame) = items(&format!(r#"{{"items": [{deep}, {long}, {{}}]}}"#), 1_000);
@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_serde_writes_is_taken_apart(texts in prop::collection::vec(".*", 0..8), piece in 1usize..64) {
+        fn a_list_that_serde_writes_is_split_into_its_items(texts in prop::collection::vec(".*", 0..8), piece in 1usize..64) {
             let written: Vec<Value> = texts.iter().map(|text| json!({text.clone(): [text, {"b": text}]})).collect();
             let (found, frame) = items(&json!({"items": written, "metadata": {}}).to_string(), piece);
             let found: Vec<Value> = found.iter().map(|item| serde_json::from_str(item).unwrap()).collect();

@@ -1,23 +1,25 @@
-//! What an object's pods run, by hashes: by this a child is held against its owner, which is not kept.
+//! Hashes of the commands, variables and mounts of an object's pods. They compare a child with its owner, which is
+//! not cached.
 //!
-//! A controller makes its children of the owner's templates. It adds variables, volumes, containers, labels and places; it
-//! hardly ever changes what a container runs or how many accelerators a pod asks for. So a child is like its owner if
+//! A controller makes its children from the owner's templates. It adds variables, volumes, containers, labels and
+//! node selectors. It rarely changes the command of a container or the number of accelerators of a pod. So a child is
+//! like its owner if
 //!
-//! - none of its pods asks for more accelerators than the owner's largest,
-//! - each container that asks for accelerators runs a command of the owner's containers that do,
-//! - its pod asks for as many accelerators as the owner's pod of that command, unless the operator of the owner's kind
-//!   chooses the number,
-//! - each variable that such a container of the owner has is the same in the child,
-//! - it adds no variable that the command reads, and lacks none, except those that operators set,
+//! - none of its pods asks for more accelerators than the largest pod of the owner,
+//! - each container that asks for accelerators has the command of such a container of the owner,
+//! - its pod asks for as many accelerators as the owner's pod with that command, unless the operator of the owner's
+//!   kind chooses the number,
+//! - each variable of such a container has the owner's value if the owner has the variable,
+//! - it adds and lacks no variable that the command reads, except those that operators set,
 //! - it has the owner's working directory and the owner's `envFrom`,
-//! - each ConfigMap that it mounts is mounted by the owner too, except where operators mount theirs,
-//! - it has as many pods of that command as the owner, or as a Job inside of the owner,
-//! - each annotation of ours is one of the owner's, and
-//! - each label by which it chooses an accelerator is one of the owner's.
+//! - each ConfigMap that it mounts is mounted by the owner too, except in the folders of operators,
+//! - it has as many pods with that command as the owner, or as a Job inside the owner,
+//! - each of its weighbridge annotations is one of the owner's, and
+//! - each of its labels that chooses an accelerator is one of the owner's.
 //!
-//! Some controllers do change the command: Ray's pods run `ray start`, MPI's workers `sshd`, and a runtime may complete a
-//! `tune run`. A child that differs is therefore judged by itself and not refused for that alone. Where the command is all
-//! that differs and annotations of the owner say what it trains, they speak for its children too.
+//! Some controllers do change the command: Ray's pods run `ray start`, MPI's workers `sshd`, and a runtime may
+//! complete a `tune run`. So a child that differs is judged by itself, and is not refused for the difference alone.
+//! If only the command differs and the owner has annotations about the training, they count for its children too.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -31,18 +33,18 @@ use crate::kinds::requests::requests;
 use crate::kinds::{self, KINDS, Kind, PodGroup};
 use crate::surroundings::{ConfigMaps, Surroundings};
 
-/// Our annotations begin with this.
-const OURS: &str = "weighbridge.dev/";
-/// Containers, variables and pairs that are kept of one object, at most. Of one with more, nothing is like it.
-const MOST: usize = 256;
-/// How deep an object is searched for places.
+/// The prefix of our annotations.
+const ANNOTATION_PREFIX: &str = "weighbridge.dev/";
+/// The most containers, variables and pairs that are kept of one object. An object with more is like no other.
+const LIMIT: usize = 256;
+/// How deep an object is searched for node labels.
 const DEEPEST: usize = 24;
 
-/// Kinds whose operators choose the number of accelerators themselves, by group and kind.
-const CHOOSING: &[(&str, &str)] =
+/// Kinds whose operators choose the number of accelerators, by group and kind.
+const CHOOSES_ACCELERATORS: &[(&str, &str)] =
     &[("elastic.iml.github.io", "ElasticJob"), ("kaiwo.silogen.ai", "KaiwoJob")];
 
-/// Variables that operators set, besides those that the shell's reading knows.
+/// Variables that operators set, besides those that `command` knows.
 const SET_BY_OPERATORS: &[&str] = &[
     "COORDINATOR_ADDRESS",
     "COORDINATOR_PORT",
@@ -61,11 +63,11 @@ const SET_BY_OPERATORS: &[&str] = &[
     "WORKER_ADDRS",
     "WORKER_PORT",
 ];
-/// The same, of variables whose names begin so.
-const SET_BY_OPERATORS_BEGIN: &[&str] =
+/// Prefixes of further variables that operators set.
+const SET_BY_OPERATORS_PREFIXES: &[&str] =
     &["ASCEND_", "HCCL_", "I_MPI_", "MPI_", "MPICH_", "MS_", "PADDLE_", "PRTE_", "TRAINER_", "VOLCANO_"];
 
-/// Folders in which operators, meshes and the API server mount their own ConfigMaps.
+/// Folders where operators, meshes and the apiserver mount their own ConfigMaps.
 const MOUNTED_BY_OPERATORS: &[&str] = &[
     "/etc/istio",
     "/etc/mpi",
@@ -78,35 +80,35 @@ const MOUNTED_BY_OPERATORS: &[&str] = &[
 /// How a child compares with an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// It is made of the owner.
+    /// The owner's template may have made it.
     Same,
-    /// It runs another command, and the owner's annotations say what it trains.
+    /// Only its command differs, and the owner's annotations describe the training.
     OtherCommand,
-    /// It differs.
+    /// Anything else differs.
     Different,
 }
 
-/// What an object's pods run.
+/// Hashes of an object's pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Likeness {
     /// The most accelerators that one pod asks for.
     accelerators: u64,
-    /// The containers that ask for them.
+    /// The containers that ask for accelerators.
     trainers: Vec<Trainer>,
-    /// Annotations of ours, anywhere in the object.
+    /// Our annotations, anywhere in the object.
     annotations: BTreeSet<u64>,
-    /// Labels that nodes must have, anywhere in the object.
-    places: BTreeSet<u64>,
-    /// Those of them that name an accelerator.
+    /// Node labels that the object requires, anywhere in it.
+    node_labels: BTreeSet<u64>,
+    /// Those of `node_labels` that name an accelerator.
     accelerator_labels: BTreeSet<u64>,
-    /// Whether the object itself has annotations of ours, beside those of its templates.
+    /// Whether the object itself has our annotations, besides those of its templates.
     annotated: bool,
-    /// Whether a part of it is elsewhere and not known.
-    open: bool,
+    /// Whether a part of it is in another object that is not known.
+    incomplete: bool,
     /// Whether its operator may ask for fewer accelerators than its templates.
     chooses: bool,
-    /// Whether it has more than is kept.
-    cut: bool,
+    /// Whether it has more than the limit.
+    truncated: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,10 +116,10 @@ struct Trainer {
     command: u64,
     /// How many accelerators its pod asks for.
     accelerators: u64,
-    /// How many pods run it. None where the object is one of several, and does not tell how many.
+    /// How many pods run it. `None` if the object does not tell.
     pods: Option<u64>,
     environment: Vec<Variable>,
-    /// Names that the values of its variables mention beside a `$`, without those that operators set.
+    /// Names that the values of its variables may refer to with a `$`, except those that operators set.
     mentioned: BTreeSet<u64>,
     /// Its working directory and its `envFrom`.
     settings: u64,
@@ -128,9 +130,9 @@ struct Trainer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Variable {
     name: u64,
-    /// Of name and value.
+    /// The hash of name and value.
     pair: u64,
-    /// Whether the command or a mounted script reads it, and operators do not set it.
+    /// Whether the command or a mounted script reads it, and no operator sets it.
     read: bool,
 }
 
@@ -138,29 +140,29 @@ struct Variable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mount {
     path: u64,
-    /// Of the path, the ConfigMap's name and the keys that are mounted.
-    what: u64,
-    /// Whether operators mount their own ConfigMaps there.
+    /// The hash of the path, the ConfigMap's name and the mounted keys.
+    source_hash: u64,
+    /// Whether operators mount their own ConfigMaps at this path.
     by_operators: bool,
 }
 
 impl Likeness {
-    /// Of an object of this kind.
+    /// The likeness of an object of this kind.
     pub fn of(kind: &Kind, object: &Value, around: &Surroundings, catalogue: &Catalogue) -> Self {
         let completed = kind.complete.map(|complete| complete(object, around));
-        let open = completed.as_ref().is_some_and(|completed| completed.absent.is_some());
+        let incomplete = completed.as_ref().is_some_and(|completed| completed.absent.is_some());
         let is_cut = completed.as_ref().is_some_and(|completed| completed.is_cut);
         let object = completed.as_ref().map_or(object, |completed| &completed.object);
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let job = KINDS.iter().find(|kind| (kind.group, kind.kind) == ("batch", "Job"));
         let mut groups = kind.pod_groups(object);
-        let cut = is_cut || kind.has_more_groups(object, groups.len());
+        let truncated = is_cut || kind.has_more_groups(object, groups.len());
         for (inner, _) in kind.inner_objects(object) {
             let inner_kind = kinds::built_in(inner).or(job);
             groups.extend(inner_kind.map(|kind| kind.pod_groups(inner)).unwrap_or_default());
         }
-        let chooses = CHOOSING.contains(&(kind.group, kind.kind));
-        let mut likeness = Self { open, chooses, cut, ..Self::default() };
+        let chooses = CHOOSES_ACCELERATORS.contains(&(kind.group, kind.kind));
+        let mut likeness = Self { incomplete, chooses, truncated, ..Self::default() };
         for request in requests(&groups, &around.documents, namespace, catalogue) {
             likeness.accelerators = likeness.accelerators.max(request.per_pod);
             let pod = Pod {
@@ -173,29 +175,29 @@ impl Likeness {
             likeness.add_trainers(&pod, catalogue);
         }
         likeness.add_annotations(kind, object, &groups);
-        likeness.add_places(object, catalogue, 0);
-        let kept = [likeness.trainers.len(), likeness.annotations.len(), likeness.places.len()];
-        likeness.cut |= kept.iter().any(|number| *number >= MOST);
+        likeness.add_node_labels(object, catalogue, 0);
+        let kept = [likeness.trainers.len(), likeness.annotations.len(), likeness.node_labels.len()];
+        likeness.truncated |= kept.iter().any(|number| *number >= LIMIT);
         likeness
     }
 
-    /// Of an object that was not read: nothing is like it.
+    /// The likeness of an object that was not read. No object is like it.
     pub(super) fn unread() -> Self {
-        Self { cut: true, ..Self::default() }
+        Self { truncated: true, ..Self::default() }
     }
 
-    /// Whether any of its pods asks for accelerators.
+    /// Whether one of its pods asks for accelerators.
     pub fn asks_for_accelerators(&self) -> bool {
-        self.accelerators > 0 || self.cut || self.annotated
+        self.accelerators > 0 || self.truncated || self.annotated
     }
 
-    /// How an object that claims to be a child of this one compares with it.
+    /// Compares an object that claims to be a child with this owner.
     pub fn compare(&self, child: &Self) -> Comparison {
-        let like = !self.cut
-            && !child.cut
+        let like = !self.truncated
+            && !child.truncated
             && child.annotations.is_subset(&self.annotations)
-            && child.accelerator_labels.is_subset(&self.places)
-            && (self.open || child.accelerators <= self.accelerators);
+            && child.accelerator_labels.is_subset(&self.node_labels)
+            && (self.incomplete || child.accelerators <= self.accelerators);
         if !like {
             return Comparison::Different;
         }
@@ -207,39 +209,42 @@ impl Likeness {
             let owners = same_command(trainer);
             if owners.is_empty() {
                 comparison = Comparison::OtherCommand;
-            } else if !owners.iter().any(|own| self.makes(own, trainer)) {
+            } else if !owners.iter().any(|own| self.may_make(own, trainer)) {
                 return Comparison::Different;
             }
         }
         match comparison {
-            Comparison::OtherCommand if !(self.annotated || self.open) => Comparison::Different,
+            Comparison::OtherCommand if !(self.annotated || self.incomplete) => Comparison::Different,
             other => other,
         }
     }
 
-    /// Whether a container of a child may be made of one of ours with the same command.
-    fn makes(&self, own: &Trainer, child: &Trainer) -> bool {
+    /// Whether the owner's container may have made the child's container with the same command.
+    fn may_make(&self, own: &Trainer, child: &Trainer) -> bool {
         let as_many = own.pods.is_none() || child.pods.is_none() || own.pods == child.pods;
-        let as_large = self.open || self.chooses || own.accelerators == child.accelerators;
+        let as_large = self.incomplete || self.chooses || own.accelerators == child.accelerators;
         as_many
             && as_large
-            && own.has_environment_of(child, self.open)
-            && (self.open || own.has_files_of(child))
+            && own.has_environment_of(child, self.incomplete)
+            && (self.incomplete || own.has_files_of(child))
     }
 
     fn add_trainers(&mut self, pod: &Pod<'_>, catalogue: &Catalogue) {
         let list = |field: &str| pod.template.pointer(field).and_then(Value::as_array).into_iter().flatten();
         let containers: Vec<&Value> = list("/spec/containers").chain(list("/spec/initContainers")).collect();
-        let asking: Vec<&Value> =
-            containers.iter().copied().filter(|container| asks(container, catalogue)).collect();
-        // Claims and shares of a GPU are the pod's, and not one container's.
+        let asking: Vec<&Value> = containers
+            .iter()
+            .copied()
+            .filter(|container| asks_for_accelerators(container, catalogue))
+            .collect();
+        // A pod's claims and GPU shares belong to all its containers.
         for container in if asking.is_empty() { containers } else { asking } {
-            if self.trainers.len() >= MOST {
+            if self.trainers.len() >= LIMIT {
                 return;
             }
             let trainer = Trainer::of(container, pod);
             let kept = [trainer.environment.len(), trainer.mentioned.len(), trainer.config_maps.len()];
-            self.cut |= kept.iter().any(|number| *number >= MOST);
+            self.truncated |= kept.iter().any(|number| *number >= LIMIT);
             self.trainers.push(trainer);
         }
     }
@@ -247,9 +252,10 @@ impl Likeness {
     fn add_annotations(&mut self, kind: &Kind, object: &Value, groups: &[PodGroup<'_>]) {
         let ours = |object: &Value| {
             let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-            let ours = annotations.into_iter().flatten().filter(|(key, _)| key.starts_with(OURS));
+            let ours =
+                annotations.into_iter().flatten().filter(|(key, _)| key.starts_with(ANNOTATION_PREFIX));
             ours.map(|(key, value)| hash(&[Some(&Value::from(key.as_str())), Some(value)]))
-                .take(MOST)
+                .take(LIMIT)
                 .collect::<Vec<_>>()
         };
         let own = ours(object);
@@ -263,21 +269,21 @@ impl Likeness {
         }
     }
 
-    /// Node selectors and terms of affinity, wherever they are: queues write them into lists of the kind's own.
-    fn add_places(&mut self, value: &Value, catalogue: &Catalogue, depth: usize) {
-        if depth > DEEPEST || self.places.len() >= MOST {
+    /// Node selectors and affinity terms at any depth: queues write them into lists of the kind.
+    fn add_node_labels(&mut self, value: &Value, catalogue: &Catalogue, depth: usize) {
+        if depth > DEEPEST || self.node_labels.len() >= LIMIT {
             return;
         }
         match value {
             Value::Array(items) => {
                 for item in items {
-                    self.add_places(item, catalogue, depth + 1);
+                    self.add_node_labels(item, catalogue, depth + 1);
                 }
             }
             Value::Object(fields) => {
                 let selector = fields.get("nodeSelector").and_then(Value::as_object).into_iter().flatten();
                 for (key, value) in selector {
-                    self.add_place(key, value.as_str(), catalogue);
+                    self.add_node_label(key, value.as_str(), catalogue);
                 }
                 if let (Some(key), Some("In")) = (
                     fields.get("key").and_then(Value::as_str),
@@ -285,26 +291,26 @@ impl Likeness {
                 ) {
                     let values = fields.get("values").and_then(Value::as_array).into_iter().flatten();
                     for value in values {
-                        self.add_place(key, value.as_str(), catalogue);
+                        self.add_node_label(key, value.as_str(), catalogue);
                     }
                 }
                 for field in fields.values() {
-                    self.add_places(field, catalogue, depth + 1);
+                    self.add_node_labels(field, catalogue, depth + 1);
                 }
             }
             _ => {}
         }
     }
 
-    fn add_place(&mut self, key: &str, value: Option<&str>, catalogue: &Catalogue) {
+    fn add_node_label(&mut self, key: &str, value: Option<&str>, catalogue: &Catalogue) {
         let Some(value) = value else { return };
-        if self.places.len() >= MOST {
+        if self.node_labels.len() >= LIMIT {
             return;
         }
-        let place = hash(&[Some(&Value::from(key)), Some(&Value::from(value))]);
-        self.places.insert(place);
+        let label = hash(&[Some(&Value::from(key)), Some(&Value::from(value))]);
+        self.node_labels.insert(label);
         if of_labels(catalogue, |wanted| (wanted == key).then_some(value)).is_some() {
-            self.accelerator_labels.insert(place);
+            self.accelerator_labels.insert(label);
         }
     }
 }
@@ -324,10 +330,10 @@ impl Trainer {
         let name =
             |variable: &Value| variable.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let (config_maps, scripts) = config_maps(container, pod);
-        let names: BTreeSet<String> = list("env").take(MOST).map(name).collect();
+        let names: BTreeSet<String> = list("env").take(LIMIT).map(name).collect();
         let texts = list("command").chain(list("args")).filter_map(Value::as_str).chain(scripts);
-        let read: BTreeSet<&str> = texts.flat_map(words).filter(|word| names.contains(*word)).collect();
-        let environment = list("env").take(MOST).map(|variable| {
+        let read: BTreeSet<&str> = texts.flat_map(names_in).filter(|word| names.contains(*word)).collect();
+        let environment = list("env").take(LIMIT).map(|variable| {
             let text = name(variable);
             Variable {
                 name: hash_of_text(&text),
@@ -335,25 +341,25 @@ impl Trainer {
                 read: read.contains(text.as_str()) && !set_by_operators(&text),
             }
         });
-        let values = list("env").take(MOST).filter_map(|variable| variable.get("value")?.as_str());
-        let mentioned = values.filter(|value| value.contains('$')).flat_map(words);
+        let values = list("env").take(LIMIT).filter_map(|variable| variable.get("value")?.as_str());
+        let mentioned = values.filter(|value| value.contains('$')).flat_map(names_in);
         let mentioned = mentioned.filter(|word| !set_by_operators(word)).map(hash_of_text);
         let sources = list("envFrom").map(Some);
         let directory = container.get("workingDir").filter(|directory| !directory.is_null());
-        let settings: Vec<_> = std::iter::once(directory).chain(sources).take(MOST).collect();
+        let settings: Vec<_> = std::iter::once(directory).chain(sources).take(LIMIT).collect();
         Self {
             command: hash(&[container.get("command"), container.get("args")]),
             accelerators: pod.accelerators,
             pods: pod.pods,
             environment: environment.collect(),
-            mentioned: mentioned.take(MOST).collect(),
+            mentioned: mentioned.take(LIMIT).collect(),
             settings: hash(&settings),
             config_maps,
         }
     }
 
-    /// Whether the child's variables are these. Others may be added that the command does not read.
-    fn has_environment_of(&self, child: &Self, open: bool) -> bool {
+    /// Whether the child has these variables. It may add variables that the command does not read.
+    fn has_environment_of(&self, child: &Self, incomplete: bool) -> bool {
         let last = |trainer: &Self, name: u64| {
             trainer.environment.iter().rfind(|variable| variable.name == name).map(|variable| variable.pair)
         };
@@ -361,46 +367,47 @@ impl Trainer {
         let same = child.environment.iter().all(|variable| {
             let mut own = self.environment.iter().filter(|own| own.name == variable.name).peekable();
             if own.peek().is_none() {
-                return open || !is_read(variable);
+                return incomplete || !is_read(variable);
             }
             own.any(|own| own.pair == variable.pair)
                 && last(self, variable.name) == last(child, variable.name)
         });
         let complete = self.environment.iter().all(|own| !is_read(own) || last(child, own.name).is_some());
-        same && complete && (open || self.settings == child.settings)
+        same && complete && (incomplete || self.settings == child.settings)
     }
 
-    /// Whether the child mounts no other ConfigMaps. Operators may add theirs where we mount none.
+    /// Whether the child mounts no other ConfigMaps. Operators may mount theirs at paths that the owner does not use.
     fn has_files_of(&self, child: &Self) -> bool {
         child.config_maps.iter().all(|mount| {
-            let mut there = self.config_maps.iter().filter(|own| own.path == mount.path).peekable();
-            (mount.by_operators && there.peek().is_none()) || there.any(|own| own.what == mount.what)
+            let mut own_mounts = self.config_maps.iter().filter(|own| own.path == mount.path).peekable();
+            (mount.by_operators && own_mounts.peek().is_none())
+                || own_mounts.any(|own| own.source_hash == mount.source_hash)
         })
     }
 }
 
-/// The ConfigMaps that a container mounts, and the texts in them.
+/// The ConfigMaps that a container mounts, and their texts.
 fn config_maps<'a>(container: &Value, pod: &Pod<'a>) -> (Vec<Mount>, Vec<&'a str>) {
     let volumes = pod.template.pointer("/spec/volumes").and_then(Value::as_array);
     let (mut found, mut texts) = (Vec::new(), Vec::new());
-    for mount in container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten().take(MOST) {
+    for mount in container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten().take(LIMIT) {
         let named = |volume: &&Value| volume.get("name").is_some() && volume.get("name") == mount.get("name");
         let Some(volume) = volumes.into_iter().flatten().find(named) else { continue };
         let projected = volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten();
         let path = mount.get("mountPath").and_then(Value::as_str).unwrap_or_default().trim_end_matches('/');
         let by_operators = MOUNTED_BY_OPERATORS.iter().any(|folder| is_below(path, folder));
         for source in std::iter::once(volume).chain(projected).filter_map(|source| source.get("configMap")) {
-            if found.len() >= MOST {
+            if found.len() >= LIMIT {
                 return (found, texts);
             }
-            let what = hash(&[
+            let source_hash = hash(&[
                 Some(&Value::from(path)),
                 mount.get("subPath"),
                 mount.get("subPathExpr"),
                 source.get("name"),
                 source.get("items"),
             ]);
-            found.push(Mount { path: hash_of_text(path), what, by_operators });
+            found.push(Mount { path: hash_of_text(path), source_hash, by_operators });
             let name = source.get("name").and_then(Value::as_str).unwrap_or_default();
             let data = pod.config_maps.get(pod.namespace, name);
             texts.extend(data.into_iter().flat_map(|data| data.values()).map(|text| &**text));
@@ -414,18 +421,19 @@ fn is_below(path: &str, folder: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What may be a variable's name in a text: `$NAME`, `${NAME:-1}`, `$(NAME)`, `$((NAME))` and `environ["NAME"]`.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+/// Words of a text that may be a variable's name: `$NAME`, `${NAME:-1}`, `$(NAME)`, `$((NAME))` and
+/// `environ["NAME"]`.
+fn names_in(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 fn set_by_operators(name: &str) -> bool {
     set_by_others(name)
         || SET_BY_OPERATORS.contains(&name)
-        || SET_BY_OPERATORS_BEGIN.iter().any(|begin| name.starts_with(begin))
+        || SET_BY_OPERATORS_PREFIXES.iter().any(|begin| name.starts_with(begin))
 }
 
-fn asks(container: &Value, catalogue: &Catalogue) -> bool {
+fn asks_for_accelerators(container: &Value, catalogue: &Catalogue) -> bool {
     let counts = |name: &String| {
         resources::of_resource(catalogue, name).is_some_and(|resource| resource.kind.counts_accelerators())
     };
@@ -478,7 +486,7 @@ mod tests {
         })
     }
 
-    /// A pod as an operator makes it of that template.
+    /// A pod as an operator makes it from that template.
     fn child() -> Value {
         let mut spec = pod_spec(8, &["torchrun", "train.py"]);
         spec["containers"][0]["env"] =
@@ -500,12 +508,12 @@ mod tests {
     }
 
     #[test]
-    fn what_operators_and_meshes_add_leaves_a_child_like_its_owner() {
+    fn a_child_with_the_additions_of_operators_and_meshes_is_like_its_owner() {
         assert_eq!(compare(|_| {}), Comparison::Same);
     }
 
     #[test]
-    fn a_child_that_asks_for_something_else_differs() {
+    fn a_child_with_another_command_size_or_annotation_differs() {
         let container = "/spec/containers/0";
         for (pointer, value) in [
             ("/spec/containers/0/command", json!(["torchrun", "huge.py"])),
@@ -532,7 +540,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_of_the_owner_speak_for_another_command() {
+    fn a_child_of_an_annotated_owner_may_have_another_command() {
         let mut owner = owner();
         owner["metadata"]["annotations"] = json!({"weighbridge.dev/model": "llama-2-7b"});
         let mut child = child();
@@ -544,7 +552,7 @@ mod tests {
 
     const ENV: &str = "/spec/containers/0/env";
 
-    /// How a child whose command is a script compares with its owner, once one of their templates is changed.
+    /// Compares a child whose command is a script with its owner, after one of their templates is changed.
     fn of_script(script: &str, own: impl Fn(&mut Value), change: impl Fn(&mut Value)) -> Comparison {
         let mut template = json!({"spec": pod_spec(8, &["bash", "-c", script])});
         template["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/cfg"}]);
@@ -569,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_the_command_reads_is_the_owners() {
+    fn a_variable_that_the_command_reads_must_be_the_owners() {
         for (script, name, expected) in [
             ("a.py --num-layers ${L:-12}", "L", Comparison::Different),
             ("a.py --num-layers $L", "L", Comparison::Different),
@@ -592,7 +600,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_of_a_variable_is_the_owners() {
+    fn the_last_value_of_a_variable_must_be_the_owners() {
         let (first, second) = (json!({"name": "L", "value": "80"}), json!({"name": "L", "value": "12"}));
         let twice = json!([first, second]);
         let compare = |env: Value| {
@@ -607,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_of_variables_and_the_directory_are_the_owners() {
+    fn sources_of_variables_and_the_directory_must_be_the_owners() {
         for (field, value) in
             [("envFrom", json!([{"configMapRef": {"name": "big"}}])), ("workingDir", json!("/other"))]
         {
@@ -618,7 +626,7 @@ mod tests {
     }
 
     #[test]
-    fn config_maps_are_the_owners_except_where_operators_mount_theirs() {
+    fn config_maps_must_be_the_owners_except_in_the_folders_of_operators() {
         let volume = "/spec/volumes/0";
         for source in [
             json!({"name": "v", "configMap": {"name": "big"}}),
@@ -658,7 +666,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_a_mounted_script_reads_is_the_owners() {
+    fn a_variable_that_a_mounted_script_reads_must_be_the_owners() {
         let mut around = Surroundings::default();
         let script = json!({"data": {"run.sh": "a.py --num-layers ${L:-12}"}});
         let mut config_maps = ConfigMaps::default();
@@ -678,7 +686,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_operator_that_chooses_the_accelerators_asks_for_fewer() {
+    fn only_the_kinds_that_choose_accelerators_may_ask_for_fewer() {
         let fewer = json!({"nvidia.com/gpu": 1});
         let limits = "/spec/containers/0/resources/limits";
         let differs = compare(|child| *child.pointer_mut(limits).unwrap() = fewer.clone());
@@ -706,7 +714,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_as_large_as_its_owner_makes_it() {
+    fn a_job_must_have_as_many_pods_as_the_owners_template() {
         let set = json!({"spec": {"replicatedJobs": [{"name": "w", "replicas": 4, "template": job(2)}]}});
         let cron = json!({"spec": {"jobTemplate": job(2)}});
         let wrapper = json!({"spec": {"components": [{"template": named(job(2), "batch/v1", "Job")}]}});
@@ -722,17 +730,17 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_no_accelerators_is_like_any_owner() {
+    fn a_pod_without_accelerators_is_like_any_owner() {
         let launcher = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
             "spec": {"containers": [{"name": "main", "command": ["mpirun", "train.py"]}]}});
         assert_eq!(likeness(&owner()).compare(&likeness(&launcher)), Comparison::Same);
     }
 
     #[test]
-    fn nothing_is_like_what_is_too_long_to_keep() {
+    fn an_owner_with_too_many_containers_is_like_no_child() {
         let mut owner = owner();
         let template = owner["spec"]["pytorchReplicaSpecs"]["Worker"]["template"].take();
-        let roles = (0..=MOST).map(|number| (number.to_string(), json!({"template": template})));
+        let roles = (0..=LIMIT).map(|number| (number.to_string(), json!({"template": template})));
         owner["spec"]["pytorchReplicaSpecs"] = Value::Object(roles.collect());
         assert_eq!(likeness(&owner).compare(&likeness(&child())), Comparison::Different);
     }

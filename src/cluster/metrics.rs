@@ -1,10 +1,10 @@
-//! What the caches count.
+//! The metrics of the caches.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
 
-/// The caches' counters; a clone counts into the same.
+/// The counters of the caches. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     watch_errors: Family<WatchError, Counter>,
@@ -25,7 +25,7 @@ struct WatchError {
 }
 
 impl Metrics {
-    /// Makes them readable.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "weighbridge_watch_errors",
@@ -34,12 +34,12 @@ impl Metrics {
         );
         registry.register(
             "weighbridge_unreadable_objects",
-            "Objects that were left out because reading or judging them failed",
+            "Objects that are left out because reading or judging them failed",
             self.unreadable.clone(),
         );
         registry.register(
             "weighbridge_documents_left_out",
-            "Documents that are not read because they are too large or find no room",
+            "Documents that are not read because they are too large or have no room",
             self.documents_left_out.clone(),
         );
         registry.register("weighbridge_watches", "Watches that run, by resource", self.watching.clone());

@@ -1,11 +1,11 @@
-//! What a process knows of the cluster: caches that watches keep up to date.
+//! The caches of the cluster, which watches keep up to date.
 //!
-//! Every replica has them. The webhook reads them while it answers, so nothing here waits for the network; the
-//! controller is told of what changes. What is kept is small: of a workload its digest, of a node what tells its
-//! accelerators; what workloads refer to is bounded.
+//! Every replica has them. The webhook reads them while it answers, so no read waits for the network. The controller
+//! receives their changes. The caches are small: a digest of each workload, and the accelerators and labels of each
+//! node. The size of the objects that workloads refer to is bounded.
 //!
-//! Objects come from outside, so each is read by itself and its size is bounded ([`source`], [`object`]). One that cannot
-//! be read hides no other.
+//! Objects come from outside. Each is read by itself, and its size is bounded ([`source`], [`object`]). An object
+//! that cannot be read hides no other.
 
 mod children;
 pub mod discovery;
@@ -56,17 +56,17 @@ pub struct Cluster {
     pub namespaces: Arc<Namespaces>,
     /// The nodes.
     pub nodes: Arc<Nodes>,
-    /// What workloads refer to.
+    /// The objects that workloads refer to.
     pub documents: Arc<Documents>,
     /// The workloads.
     pub workloads: Arc<Workloads>,
     /// Whether the caches are filled.
     pub readiness: Readiness,
-    /// What the caches count.
+    /// The counters of the caches.
     pub metrics: Metrics,
-    /// What an administrator has decided.
+    /// The administrator's policy.
     pub policies: Arc<Policies>,
-    /// The turns of large objects.
+    /// The permits for large objects.
     pub room: Room,
     judging: Arc<Mutex<()>>,
     watch_namespaces: Vec<String>,
@@ -74,7 +74,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Empty caches; restricted to these namespaces, where any are given.
+    /// Empty caches. An empty list of namespaces means all of them.
     pub fn new(policies: Arc<Policies>, watch_namespaces: Vec<String>, reads: Reads) -> Arc<Self> {
         let readiness = Readiness::default();
         let kinds = policies.current().kinds.clone();
@@ -96,7 +96,7 @@ impl Cluster {
         })
     }
 
-    /// Keeps the caches up to date until it is told to stop.
+    /// Keeps the caches up to date until shutdown.
     pub async fn run(self: Arc<Self>, client: Client, shutdown: CancellationToken) {
         let source = |resource| Source::new(client.clone(), resource, None, self.room.clone());
         let (node, namespace) = (ApiResource::erase::<Node>(&()), ApiResource::erase::<Namespace>(&()));
@@ -121,7 +121,7 @@ impl Cluster {
         &self.workloads.kinds
     }
 
-    /// What surrounds a workload; cheap.
+    /// The objects around a workload. A cheap copy of pointers.
     pub fn surroundings(&self) -> Arc<Surroundings> {
         surroundings(&self.nodes, &self.documents)
     }
@@ -131,7 +131,7 @@ impl Cluster {
         self.watch_namespaces.is_empty() || self.watch_namespaces.iter().any(|n| n == namespace)
     }
 
-    /// The namespaces to watch, or all of them at once.
+    /// The namespaces to watch. `None` means all at once.
     pub fn scopes(&self) -> Vec<Option<String>> {
         if self.watch_namespaces.is_empty() {
             vec![None]
@@ -141,7 +141,7 @@ impl Cluster {
     }
 }
 
-/// What the caches together say of what surrounds a workload.
+/// Reads the surroundings of a workload from the caches.
 fn surroundings(nodes: &Nodes, documents: &Documents) -> Arc<Surroundings> {
     Arc::new(Surroundings {
         nodes: nodes.all(),

@@ -7,19 +7,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::Object;
 use super::follow::Sink;
 
-/// What the namespaces say.
+/// The mode labels of the namespaces.
 #[derive(Debug, Default)]
 pub struct Namespaces {
     labels: RwLock<BTreeMap<String, Option<String>>>,
 }
 
 impl Namespaces {
-    /// The namespace's mode label, which it may lack; nothing where the namespace isn't known (yet).
+    /// The namespace's mode label, if it has one. The outer `None` means that the namespace is not in the cache
+    /// (yet).
     pub fn mode_label(&self, name: &str) -> Option<Option<String>> {
         self.labels.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Takes a namespace and its label in.
+    /// Stores a namespace's label.
     pub(crate) fn insert(&self, name: &str, label: Option<String>) {
         self.write().insert(name.to_owned(), label);
     }
@@ -32,7 +33,7 @@ impl Namespaces {
 /// Fills [`Namespaces`] from a watch of their metadata.
 pub(super) struct NamespaceSink {
     namespaces: Arc<Namespaces>,
-    /// What the list in progress has told so far.
+    /// The namespaces of the list in progress.
     listing: BTreeMap<String, Option<String>>,
 }
 
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_without_the_label_is_known_all_the_same() {
+    fn a_namespace_without_the_label_is_cached() {
         let namespaces = Arc::new(Namespaces::default());
         let mut sink = NamespaceSink::new(namespaces.clone());
         sink.apply(namespace("a", None));
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_while_the_watch_was_down_is_gone() {
+    fn a_namespace_that_is_deleted_while_the_watch_is_down_is_removed() {
         let namespaces = Arc::new(Namespaces::default());
         let mut sink = NamespaceSink::new(namespaces.clone());
         sink.apply(namespace("a", None));

@@ -1,11 +1,11 @@
-//! The nodes, reduced to what tells which accelerators there are.
+//! The nodes, reduced to their labels and extended resources.
 //!
-//! A node without an extended resource is not kept. Of the others all labels are kept, since a workload may name any of
-//! them, and equal texts are kept once: ten thousand nodes take some megabytes.
+//! A node without an extended resource is not cached. Of the others all labels are cached, because a workload may
+//! name any of them. Equal strings are stored once: ten thousand nodes take some megabytes.
 //!
-//! A change counts where it can change a judgement. Labels from which an accelerator is read and the names of the
-//! resources that are offered concern every workload that goes by the nodes. Every other label concerns the workloads
-//! that name it. A heartbeat concerns none.
+//! Only a change that can change a judgement counts. Labels that tell the accelerator, and the names of the offered
+//! resources, concern every workload that depends on the nodes. Any other label concerns the workloads that name it.
+//! A heartbeat concerns none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +21,10 @@ use crate::hardware::Catalogue;
 use crate::hardware::labels::is_read;
 use crate::surroundings::{Labels, Node};
 
-/// More labels than these that changed count as all.
+/// More changed labels than this count as a change of everything.
 const MOST_CHANGED: usize = 1_000;
 
-/// The cluster's nodes, which a judgement takes as they are.
+/// The cluster's nodes.
 #[derive(Debug)]
 pub struct Nodes {
     all: ArcSwap<Arc<[Arc<Node>]>>,
@@ -46,17 +46,17 @@ pub struct Version {
     labels: u64,
 }
 
-/// What has changed.
+/// The changes of the nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// The accelerators that there are.
+    /// Whether the accelerators of the cluster have changed.
     pub accelerators: bool,
-    /// Other labels, by their keys.
+    /// The keys of the other labels that have changed.
     pub labels: BTreeSet<Arc<str>>,
 }
 
 impl Changed {
-    /// Whether a workload that goes by the nodes and names these labels may be judged otherwise now.
+    /// Whether the judgement of a workload that depends on the nodes and names these labels may change.
     pub fn concerns(&self, named: &Named) -> bool {
         self.accelerators || named.has_one_of(&self.labels)
     }
@@ -75,29 +75,29 @@ impl Changed {
 }
 
 impl Nodes {
-    /// The nodes; cheap.
+    /// The nodes. A cheap copy of a pointer.
     pub fn all(&self) -> Arc<[Arc<Node>]> {
         Arc::clone(&self.all.load())
     }
 
-    /// The version that counts for a workload that goes by the nodes and names these labels.
+    /// The version for a workload that depends on the nodes and names these labels.
     pub fn version(&self, named: &Named) -> Version {
         let version = *self.version.borrow();
         if named.is_none() { Version { labels: 0, ..version } } else { version }
     }
 
-    /// Tells of changes that may change a judgement.
+    /// Notifies of changes that may change a judgement.
     pub fn changes(&self) -> watch::Receiver<Version> {
         self.version.subscribe()
     }
 
-    /// What has changed since this was last asked.
+    /// The changes since the last call.
     pub fn take_changed(&self) -> Changed {
         std::mem::take(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What of a node tells its accelerators.
+/// The facts of a node that tell its accelerators.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Shape {
     labels: Vec<(Arc<str>, Arc<str>)>,
@@ -108,15 +108,15 @@ struct Shape {
 pub(super) struct NodeSink {
     nodes: Arc<Nodes>,
     policies: Arc<Policies>,
-    /// The policy by which the shapes were made.
+    /// The version of the policy with which the shapes were made.
     policy: u64,
     known: BTreeMap<String, Arc<Node>>,
     seen: BTreeSet<String>,
-    /// How many nodes have a shape.
+    /// How many nodes have each shape.
     shapes: BTreeMap<Shape, usize>,
-    /// Each text of a label, once.
+    /// Each string of a label, once.
     texts: BTreeSet<Arc<str>>,
-    /// A list is published as a whole.
+    /// Whether a list is in progress. A list is published as a whole.
     listing: bool,
     changed: Changed,
 }
@@ -161,7 +161,7 @@ impl NodeSink {
         Shape { labels: labels.collect(), resources: node.allocatable.keys().cloned().collect() }
     }
 
-    /// Another policy may read other labels. What depends on the policy is looked at again anyway.
+    /// Another policy may read other labels. It has all workloads judged again, so no change is noted here.
     fn follow_policy(&mut self) {
         let policy = self.policies.current();
         if self.policy != policy.version {
@@ -173,7 +173,7 @@ impl NodeSink {
         }
     }
 
-    /// Puts a node in the place of what is known of it, and notes what changes by that.
+    /// Replaces a node, and notes what has changed.
     fn put(&mut self, name: &str, node: Option<Node>) {
         self.follow_policy();
         let catalogue = self.policies.current().catalogue.clone();
@@ -237,7 +237,7 @@ impl Sink for NodeSink {
         if self.listing {
             self.seen.insert(name.to_owned());
         }
-        // Kubelets report every few seconds; hardly ever does a report change what is kept.
+        // Kubelets report every few seconds, and a report rarely changes these facts.
         if self.known.get(name).map(|known| &**known) != node.as_ref() {
             self.put(name, node);
             if !self.listing {
@@ -336,14 +336,14 @@ mod tests {
         assert_eq!((changed.accelerators, keys(&changed)), (false, vec!["pool"]));
         assert!(changed.concerns(&named) && !changed.concerns(&Named::default()));
         assert!(version(&Named::default()) == before.0 && version(&named) != before.1);
-        assert_eq!(nodes.all()[0].labels.get("pool"), Some("x"), "it is known all the same");
+        assert_eq!(nodes.all()[0].labels.get("pool"), Some("x"), "the label is cached");
 
         sink.apply(node("a", "8", "", &[("pool", "x"), ("nvidia.com/gpu.product", "Tesla-T4")]));
         assert!(nodes.take_changed().concerns(&Named::default()));
     }
 
     #[test]
-    fn one_more_node_like_another_changes_no_accelerator() {
+    fn a_second_node_of_the_same_shape_changes_no_accelerator() {
         let (nodes, mut sink) = sink();
         sink.apply(plain("a"));
         sink.listed();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_went_while_the_watch_was_down_is_gone() {
+    fn a_node_that_is_deleted_while_the_watch_is_down_is_removed() {
         let (nodes, mut sink) = sink();
         sink.apply(plain("a"));
         sink.listed();
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_texts_of_many_nodes_are_kept_once() {
+    fn equal_strings_of_many_nodes_are_stored_once() {
         let (nodes, mut sink) = sink();
         for number in 0..1_000 {
             sink.apply(plain(&format!("node-{number}")));

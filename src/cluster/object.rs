@@ -1,7 +1,7 @@
-//! An object of the cluster: its JSON without what no rule reads, and the fields of its metadata by name.
+//! An object of the cluster: its JSON without the fields that no rule reads, and its metadata by name.
 //!
-//! The fields are read as plain text. A typed reading fails on a time that the apiserver keeps and a client refuses, and
-//! one such object would then hide all others of its list.
+//! The metadata is read as plain strings. A typed reader fails on a time that the apiserver stores and a client
+//! refuses, and one such object would then hide all others of its list.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::kinds::object::{NotRead, read};
 
-/// An object as the apiserver has it.
+/// An object as the apiserver stores it.
 #[derive(Debug)]
 pub struct Object {
     value: Value,
     /// Held while a large object is in memory.
-    _turn: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Object {
@@ -31,18 +31,18 @@ impl Object {
         &mut self.value
     }
 
-    /// Lets another large object have its turn. For an object that keeps little of a long JSON.
+    /// Releases the permit, for an object that keeps little of a long JSON.
     #[must_use]
     pub fn give_up_turn(self) -> Self {
-        Self { _turn: None, ..self }
+        Self { _permit: None, ..self }
     }
 
-    /// The object's identity, which lasts as long as the object.
+    /// The uid.
     pub fn uid(&self) -> Option<&str> {
         self.text("/metadata/uid")
     }
 
-    /// The namespace; none for an object of the cluster.
+    /// The namespace. `None` for an object of the cluster.
     pub fn namespace(&self) -> Option<&str> {
         self.text("/metadata/namespace")
     }
@@ -78,7 +78,7 @@ impl Object {
         labels.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
     }
 
-    /// The references to owners, without those that are none.
+    /// The references to owners. Malformed ones are left out.
     pub fn owners(&self) -> Vec<OwnerReference> {
         let owners = self.value.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         let owners = owners.into_iter().flatten();
@@ -98,31 +98,31 @@ impl Object {
 #[cfg(test)]
 impl From<Value> for Object {
     fn from(value: Value) -> Self {
-        Self { value, _turn: None }
+        Self { value, _permit: None }
     }
 }
 
-/// The JSON of one object, unread.
+/// The JSON of one object, not parsed yet.
 pub(super) struct Json {
     bytes: Vec<u8>,
-    turn: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Json {
-    pub(super) fn new(bytes: Vec<u8>, turn: Option<OwnedSemaphorePermit>) -> Self {
-        Self { bytes, turn }
+    pub(super) fn new(bytes: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { bytes, permit }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The object, which keeps the turn of its JSON.
+    /// Parses the object, which keeps the permit of its JSON.
     pub(super) fn into_object(self) -> Result<Object, Unread> {
         match read(&self.bytes) {
-            Ok(value) => Ok(Object { value, _turn: self.turn }),
+            Ok(value) => Ok(Object { value, _permit: self.permit }),
             Err(cause) => Err(Unread {
-                who: Box::new(Who::of(&self.bytes)),
+                identity: Box::new(Identity::of(&self.bytes)),
                 too_large: cause == NotRead::TooLarge,
                 cause: cause.to_string(),
             }),
@@ -130,20 +130,20 @@ impl Json {
     }
 }
 
-/// An object that could not be read: who it is, as far as that can be told, and why.
+/// An object that could not be read: its identity as far as it is known, and the cause.
 #[derive(Debug)]
 pub(super) struct Unread {
-    pub(super) who: Box<Who>,
-    /// Whether it has more than is read.
+    pub(super) identity: Box<Identity>,
+    /// Whether it exceeds the limits of the reader.
     pub(super) too_large: bool,
-    /// Repeats nothing of the object.
+    /// The cause, without any value of the object.
     pub(super) cause: String,
 }
 
-/// Which object it is.
+/// The identity of an object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Who {
+pub(super) struct Identity {
     /// Empty for the items of some lists.
     #[serde(skip)]
     pub(super) api_version: String,
@@ -153,32 +153,32 @@ pub(super) struct Who {
     pub(super) resource_version: String,
 }
 
-impl Who {
-    /// Of an object's JSON; empty where that says nothing. All other fields are skipped unread, at any depth.
+impl Identity {
+    /// The identity in an object's JSON, or empty strings. All other fields are skipped, at any depth.
     pub(super) fn of(json: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
         #[serde(default, rename_all = "camelCase")]
         struct Head {
             api_version: String,
-            metadata: Who,
+            metadata: Identity,
         }
         let Head { api_version, metadata } = serde_json::from_slice(json).unwrap_or_default();
         Self { api_version, ..metadata }
     }
 }
 
-/// An object with its identity alone.
-impl From<Who> for Object {
-    fn from(Who { api_version, uid, namespace, name, resource_version }: Who) -> Self {
+/// An object with nothing but its identity.
+impl From<Identity> for Object {
+    fn from(Identity { api_version, uid, namespace, name, resource_version }: Identity) -> Self {
         let api_version = Some(api_version).filter(|api_version| !api_version.is_empty());
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
         let metadata =
             json!({"uid": uid, "namespace": namespace, "name": name, "resourceVersion": resource_version});
-        Self { value: json!({"apiVersion": api_version, "metadata": metadata}), _turn: None }
+        Self { value: json!({"apiVersion": api_version, "metadata": metadata}), _permit: None }
     }
 }
 
-impl fmt::Display for Who {
+impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.namespace.as_str(), self.name.as_str()) {
             ("", "") => write!(f, "an object without a name"),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_depths_that_a_typed_reading_refuses_are_read() {
+    fn times_and_depths_that_a_typed_reader_refuses_are_read() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let json = format!(
             r#"{{"metadata": {{"name": "a", "uid": "u", "creationTimestamp": "10000-01-01T00:00:00Z",
@@ -207,18 +207,18 @@ mod tests {
         let read = object(&json).unwrap();
         assert_eq!((read.name(), read.uid(), read.label("a")), (Some("a"), Some("u"), Some("b")));
         assert!(read.is_being_deleted());
-        assert_eq!(Who::of(json.as_bytes()).name, "a");
+        assert_eq!(Identity::of(json.as_bytes()).name, "a");
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_its_content_is_not_repeated() {
+    fn an_unreadable_object_is_named_and_its_content_is_not_repeated() {
         let values = format!("[{}0]", format!("[{}0],", "0,".repeat(1_000)).repeat(200));
         let json = format!(
             r#"{{"apiVersion": "batch/v1", "metadata": {{"namespace": "team", "name": "a"}}, "secret": {values}}}"#
         );
         let unread = object(&json).unwrap_err();
-        assert_eq!((unread.who.to_string().as_str(), unread.too_large), ("team/a", true));
-        assert_eq!(unread.who.api_version, "batch/v1");
+        assert_eq!((unread.identity.to_string().as_str(), unread.too_large), ("team/a", true));
+        assert_eq!(unread.identity.api_version, "batch/v1");
         assert!(unread.cause.contains("more than"), "{}", unread.cause);
         let broken = object(r#"{"metadata": {"name": "a"}, "password": hunter2}"#).unwrap_err();
         assert!(!broken.cause.contains("hunter2") && !broken.too_large, "{}", broken.cause);

@@ -1,14 +1,14 @@
 //! Which caches are filled.
 //!
-//! Ready once everything that was there at the start has been read, or was refused: a permission that is missing, or
-//! a kind that is installed later, must not keep the webhook from answering. Of our own definition it is waited for once:
-//! a replica without it would judge and keep no estimates.
+//! A replica is ready once every cache of the start is filled or refused. A missing permission, or a kind that is
+//! installed later, must not stop the webhook from answering. The definition of `TrainingEstimate` is waited for
+//! once: without it, a replica would judge and write no estimates.
 
 use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
-/// What is still being waited for; nothing is known before the first discovery.
+/// The state that readiness waits for. Nothing is expected before the first discovery.
 #[derive(Debug)]
 pub struct Readiness {
     waiting: watch::Sender<Waiting>,
@@ -34,39 +34,39 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// Waits for this cache too, if the start isn't over yet.
+    /// Waits for this cache too, unless the start is over.
     pub fn expect(&self, cache: &str) {
         self.waiting
             .send_if_modified(|waiting| !waiting.discovered && waiting.caches.insert(cache.to_owned()));
     }
 
-    /// This cache is filled, or never will be.
+    /// The cache is filled, or never will be.
     pub fn reached(&self, cache: &str) {
         self.waiting.send_if_modified(|waiting| waiting.caches.remove(cache));
     }
 
-    /// What was there at the start is known: nothing more is expected.
+    /// Discovery has answered: no further cache is expected.
     pub fn discovered(&self) {
         self.waiting.send_if_modified(|waiting| !std::mem::replace(&mut waiting.discovered, true));
     }
 
-    /// Our own definition is served.
+    /// The definition of `TrainingEstimate` is served.
     pub fn defined(&self) {
         self.waiting.send_if_modified(|waiting| !std::mem::replace(&mut waiting.defined, true));
     }
 
-    /// Whether our own definition has been seen.
+    /// Whether the definition of `TrainingEstimate` has been served.
     pub fn is_defined(&self) -> bool {
         self.waiting.borrow().defined
     }
 
-    /// Whether what was there at the start is known, and every expected cache filled.
+    /// Whether discovery has answered and every expected cache is filled.
     pub fn is_filled(&self) -> bool {
         let waiting = self.waiting.borrow();
         waiting.discovered && waiting.caches.is_empty()
     }
 
-    /// Whether nothing more is waited for.
+    /// Whether the replica is ready.
     pub fn is_ready(&self) -> bool {
         self.waiting.borrow().is_over()
     }
@@ -76,7 +76,7 @@ impl Readiness {
         self.waiting.borrow().caches.iter().cloned().collect()
     }
 
-    /// Waits until nothing more is waited for.
+    /// Waits until the replica is ready.
     pub async fn ready(&self) {
         // The sender lives as long as self, so there is always an answer.
         let _ = self.waiting.subscribe().wait_for(Waiting::is_over).await;
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_later_is_not_waited_for() {
+    fn a_cache_that_is_added_later_is_not_waited_for() {
         let readiness = Readiness::default();
         assert!(!readiness.is_ready());
         readiness.expect("nodes");

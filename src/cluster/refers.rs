@@ -1,33 +1,33 @@
-//! What a judgement of a workload may depend on besides the workload: documents, and labels of nodes.
+//! The dependencies of a workload's judgement besides the workload: documents, and labels of nodes.
 //!
-//! The answer is read off the object's fields, wherever they are, and errs on the side of yes. So a change around a
-//! workload that cannot concern it costs nothing.
+//! The answer is read from the object's fields at any depth. In doubt it says yes. So a change around a workload
+//! costs nothing if it cannot concern the workload.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::documents::EVERYWHERE;
+use super::documents::IN_EVERY_NAMESPACE;
 
-/// A workload that names more labels of nodes than these may depend on any.
+/// A workload that names more node labels than this may depend on any label.
 const MOST_LABELS: usize = 64;
 
-/// What a workload refers to.
+/// The references of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refers {
     /// Whether it refers to ConfigMaps, runtimes, queues or claims.
     pub documents: bool,
-    /// Whether it asks for accelerators, or may get them from what it refers to.
+    /// Whether it asks for accelerators, or may get them from an object that it refers to.
     pub accelerators: bool,
-    /// The labels of nodes that it names.
+    /// The node labels that it names.
     pub labels: Labels,
 }
 
-/// Labels of nodes by their keys.
+/// Node labels, by their keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Labels {
-    /// These.
+    /// Exactly these.
     These(Arc<BTreeSet<String>>),
     /// Perhaps any.
     Any,
@@ -45,7 +45,7 @@ impl Labels {
         matches!(self, Self::These(keys) if keys.is_empty())
     }
 
-    /// Whether one of these is named.
+    /// Whether one of the changed labels is named.
     pub fn has_one_of(&self, changed: &BTreeSet<Arc<str>>) -> bool {
         match self {
             Self::These(keys) => keys.iter().any(|key| changed.contains(key.as_str())),
@@ -55,7 +55,7 @@ impl Labels {
 }
 
 impl Refers {
-    /// What an object refers to.
+    /// The references of an object.
     pub fn of(object: &Value) -> Self {
         let mut found = Found::default();
         found.read(object, false);
@@ -73,7 +73,7 @@ struct Found {
 }
 
 impl Found {
-    /// Objects are read to a depth of 64 levels, so this ends.
+    /// Reads a value at any depth. Objects have at most 64 levels, so this ends.
     fn read(&mut self, value: &Value, in_terms: bool) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.read(item, in_terms)),
@@ -92,7 +92,7 @@ impl Found {
         match key {
             "configMap" | "configMapRef" | "configMapKeyRef" => {
                 let name = value.get("name").and_then(Value::as_str);
-                self.documents |= !name.is_some_and(|name| EVERYWHERE.contains(&name));
+                self.documents |= !name.is_some_and(|name| IN_EVERY_NAMESPACE.contains(&name));
             }
             "runtimeRef" => {
                 (self.documents, self.accelerators, self.any_label) = (true, true, true);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pod_refers_to_is_found_wherever_it_is() {
+    fn the_references_of_a_pod_are_found_at_any_depth() {
         let pod = json!({"spec": {"template": {"spec": {
             "volumes": [{"projected": {"sources": [{"configMap": {"name": "kube-root-ca.crt"}}]}}],
             "containers": [{"resources": {"limits": {"nvidia.com/gpu": "8", "cpu": 1}}}],
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_labels_any_may_count() {
+    fn a_workload_with_too_many_labels_may_depend_on_any_label() {
         let selector: Map<String, Value> = (0..100).map(|n| (format!("k{n}"), json!("v"))).collect();
         assert_eq!(Refers::of(&json!({"nodeSelector": selector})).labels, Labels::Any);
     }

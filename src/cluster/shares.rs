@@ -1,19 +1,20 @@
-//! Who gets how much of the memory for documents.
+//! How the namespaces share the memory for documents.
 //!
-//! Namespaces share it: while there is room, each takes what it needs. When there is none, the namespace that takes most
-//! makes room for one that takes less. So no namespace can fill it for all. ConfigMaps make room for everything else,
-//! and what belongs to the cluster never makes room. What is left out is remembered, up to a number.
+//! While there is room, each namespace takes as much as it needs. When the memory is full, the namespace with the
+//! largest share gives way to one with a smaller share. So no namespace can fill the memory for all. ConfigMaps give
+//! way to all other documents. Documents of the cluster never give way. Documents that are left out are remembered,
+//! up to a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most that all documents take, in bytes.
+/// The most bytes of all documents together.
 pub(super) const MAX_BYTES: usize = 64 << 20;
-/// The most that all but ConfigMaps take.
+/// The most bytes of all documents but ConfigMaps.
 const MAX_BYTES_OF_FIRST: usize = 32 << 20;
-/// The most that one takes. A ConfigMap has a mebibyte of text at most.
+/// The most bytes of one document. A ConfigMap has at most a mebibyte of text.
 pub(super) const MAX_BYTES_OF_ONE: usize = 2 << 20;
-/// The documents that are remembered though they are left out.
-const MOST_LEFT_OUT: usize = 4_096;
+/// The most left-out documents that are remembered.
+const MAX_LEFT_OUT: usize = 4_096;
 
 /// A document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +24,7 @@ pub(super) struct Id {
     pub(super) name: String,
 }
 
-/// Whether a document makes room for others.
+/// Which documents give way: a ConfigMap gives way to the first rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     First,
@@ -34,14 +35,14 @@ pub(super) enum Rank {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
-/// The documents of a namespace that are kept, and their bytes.
+/// The cached documents of a namespace, and their bytes.
 #[derive(Debug, Default)]
 struct Share {
     bytes: usize,
     documents: BTreeMap<Id, usize>,
 }
 
-/// What a namespace would have left, and its documents by their size.
+/// The bytes that a namespace would keep, and its documents by size.
 type Left<'a> = (usize, Vec<(&'a Id, usize)>);
 
 /// The documents' shares of the memory.
@@ -49,19 +50,19 @@ type Left<'a> = (usize, Vec<(&'a Id, usize)>);
 pub(super) struct Shares {
     first: BTreeMap<String, Share>,
     config_maps: BTreeMap<String, Share>,
-    /// The documents that found no room, each with its rank and its bytes. None for one that is too large at any time.
+    /// The documents without room, each with its rank and bytes. `None` for one that is too large at any time.
     left_out: BTreeMap<Id, Option<(Rank, usize)>>,
-    /// The kinds with more documents left out than are remembered.
-    forgetful: BTreeSet<&'static str>,
+    /// The kinds with more left-out documents than are remembered.
+    overflowed: BTreeSet<&'static str>,
 }
 
 impl Shares {
-    /// The bytes of all documents that are kept.
+    /// The bytes of all documents in the cache.
     pub(super) fn bytes(&self) -> usize {
-        self.of(Rank::First) + self.of(Rank::ConfigMap)
+        self.bytes_of_rank(Rank::First) + self.bytes_of_rank(Rank::ConfigMap)
     }
 
-    fn of(&self, rank: Rank) -> usize {
+    fn bytes_of_rank(&self, rank: Rank) -> usize {
         self.shares(rank).values().map(|share| share.bytes).sum()
     }
 
@@ -72,18 +73,18 @@ impl Shares {
         }
     }
 
-    /// Gives a document of so many bytes its place; says which documents lose theirs.
+    /// Gives a document its room. Returns the documents that were evicted for it.
     pub(super) fn admit(&mut self, id: &Id, rank: Rank, bytes: usize) -> Result<Vec<Id>, NoRoom> {
         self.remove(id);
         if bytes > MAX_BYTES_OF_ONE {
             self.leave_out(id.clone(), None);
             return Err(NoRoom);
         }
-        let Some(displaced) = self.displaced(id, rank, bytes) else {
+        let Some(evicted) = self.to_evict(id, rank, bytes) else {
             self.leave_out(id.clone(), Some((rank, bytes)));
             return Err(NoRoom);
         };
-        for other in &displaced {
+        for other in &evicted {
             let lost = self.take(other);
             self.leave_out(other.clone(), lost);
         }
@@ -94,10 +95,10 @@ impl Shares {
         let share = shares.entry(id.namespace.clone()).or_default();
         share.bytes += bytes;
         share.documents.insert(id.clone(), bytes);
-        Ok(displaced)
+        Ok(evicted)
     }
 
-    /// The document is gone.
+    /// Removes a document that is deleted.
     pub(super) fn remove(&mut self, id: &Id) {
         self.left_out.remove(id);
         self.take(id);
@@ -108,20 +109,19 @@ impl Shares {
         self.left_out.contains_key(id)
     }
 
-    /// How many documents of a kind are left out, as far as they are remembered.
+    /// How many left-out documents of a kind are remembered.
     pub(super) fn number_left_out(&self, kind: &str) -> usize {
         self.left_out.keys().filter(|id| id.kind == kind).count()
     }
 
-    /// Whether there is room for something that was left out.
+    /// Whether a document that was left out has room now.
     pub(super) fn has_room(&self) -> bool {
         self.left_out.values().flatten().any(|left_out| self.fits(*left_out))
-            || self.forgetful.iter().any(|kind| self.is_forgetful(kind))
+            || self.overflowed.iter().any(|kind| self.has_overflowed(kind))
     }
 
-    /// A document of this kind that was left out and for which there is room now; first one of the namespace that has
-    /// least.
-    pub(super) fn next_left_out(&self, kind: &str, namespace: Option<&str>) -> Option<Id> {
+    /// A left-out document of this kind that has room now. The namespace with the smallest share comes first.
+    pub(super) fn next_with_room(&self, kind: &str, namespace: Option<&str>) -> Option<Id> {
         let wanted = |id: &Id| id.kind == kind && namespace.is_none_or(|namespace| id.namespace == namespace);
         let fitting = self.left_out.iter().filter_map(|(id, left_out)| {
             let (rank, bytes) = (*left_out)?;
@@ -132,33 +132,33 @@ impl Shares {
         fitting.min_by_key(bytes).map(|(_, id)| id.clone())
     }
 
-    /// Whether more of a kind was left out than is remembered, and there is room.
-    pub(super) fn is_forgetful(&self, kind: &str) -> bool {
-        self.forgetful.contains(kind) && self.bytes() + MAX_BYTES_OF_ONE <= MAX_BYTES
+    /// Whether this kind had more left-out documents than are remembered, and there is room now.
+    pub(super) fn has_overflowed(&self, kind: &str) -> bool {
+        self.overflowed.contains(kind) && self.bytes() + MAX_BYTES_OF_ONE <= MAX_BYTES
     }
 
-    /// All of a kind are listed again.
-    pub(super) fn remember(&mut self, kind: &str) {
-        self.forgetful.remove(kind);
+    /// Called before all of a kind are listed again.
+    pub(super) fn clear_overflow(&mut self, kind: &str) {
+        self.overflowed.remove(kind);
     }
 
     fn fits(&self, (rank, bytes): (Rank, usize)) -> bool {
         let of_rank = match rank {
-            Rank::First => self.of(Rank::First) + bytes <= MAX_BYTES_OF_FIRST,
+            Rank::First => self.bytes_of_rank(Rank::First) + bytes <= MAX_BYTES_OF_FIRST,
             Rank::ConfigMap => true,
         };
         of_rank && self.bytes() + bytes <= MAX_BYTES
     }
 
     fn leave_out(&mut self, id: Id, bytes: Option<(Rank, usize)>) {
-        if self.left_out.len() < MOST_LEFT_OUT {
+        if self.left_out.len() < MAX_LEFT_OUT {
             self.left_out.insert(id, bytes);
         } else if bytes.is_some() {
-            self.forgetful.insert(id.kind);
+            self.overflowed.insert(id.kind);
         }
     }
 
-    /// Takes a document's place away; says what it took.
+    /// Removes a cached document. Returns its rank and bytes.
     fn take(&mut self, id: &Id) -> Option<(Rank, usize)> {
         for rank in [Rank::First, Rank::ConfigMap] {
             let shares = match rank {
@@ -176,22 +176,24 @@ impl Shares {
         None
     }
 
-    /// The documents that must make room for another. None where the room cannot be made.
-    fn displaced(&self, id: &Id, rank: Rank, bytes: usize) -> Option<Vec<Id>> {
+    /// The documents to evict for another one. `None` if there is no way to make room.
+    fn to_evict(&self, id: &Id, rank: Rank, bytes: usize) -> Option<Vec<Id>> {
         let over = |taken: usize, most: usize| (taken + bytes).saturating_sub(most);
         let own = self.shares(rank).get(&id.namespace).map_or(0, |share| share.bytes) + bytes;
-        // What belongs to the cluster comes before all namespaces.
+        // Documents of the cluster come before those of all namespaces.
         let own = if id.namespace.is_empty() { 0 } else { own };
         match rank {
-            Rank::ConfigMap => self.of_the_heaviest(rank, over(self.bytes(), MAX_BYTES), Some(own)),
+            Rank::ConfigMap => {
+                self.largest_of_the_largest_shares(rank, over(self.bytes(), MAX_BYTES), Some(own))
+            }
             Rank::First => {
-                let need = over(self.of(rank), MAX_BYTES_OF_FIRST);
-                let mut displaced = self.of_the_heaviest(rank, need, Some(own))?;
-                let first: usize =
-                    self.of(rank) - displaced.iter().filter_map(|id| self.bytes_of(rank, id)).sum::<usize>();
-                let need = over(self.of(Rank::ConfigMap) + first, MAX_BYTES);
-                displaced.extend(self.of_the_heaviest(Rank::ConfigMap, need, None)?);
-                Some(displaced)
+                let need = over(self.bytes_of_rank(rank), MAX_BYTES_OF_FIRST);
+                let mut evicted = self.largest_of_the_largest_shares(rank, need, Some(own))?;
+                let first: usize = self.bytes_of_rank(rank)
+                    - evicted.iter().filter_map(|id| self.bytes_of(rank, id)).sum::<usize>();
+                let need = over(self.bytes_of_rank(Rank::ConfigMap) + first, MAX_BYTES);
+                evicted.extend(self.largest_of_the_largest_shares(Rank::ConfigMap, need, None)?);
+                Some(evicted)
             }
         }
     }
@@ -200,10 +202,10 @@ impl Shares {
         self.shares(rank).get(&id.namespace)?.documents.get(id).copied()
     }
 
-    /// Documents of so many bytes together, each of the namespace that then has most; the largest first. None where such
-    /// a namespace would not have more than `own`.
-    fn of_the_heaviest(&self, rank: Rank, need: usize, own: Option<usize>) -> Option<Vec<Id>> {
-        let (mut freed, mut displaced) = (0, Vec::new());
+    /// Documents to evict until `need` bytes are free: each time the largest document of the namespace with the
+    /// largest share. `None` if that share would not be larger than `own`.
+    fn largest_of_the_largest_shares(&self, rank: Rank, need: usize, own: Option<usize>) -> Option<Vec<Id>> {
+        let (mut freed, mut evicted) = (0, Vec::new());
         let mut left: BTreeMap<&str, Left<'_>> = BTreeMap::new();
         while freed < need {
             if left.is_empty() {
@@ -222,9 +224,9 @@ impl Shares {
             let (id, of_one) = documents.pop()?;
             *bytes = bytes.saturating_sub(of_one);
             freed += of_one;
-            displaced.push(id.clone());
+            evicted.push(id.clone());
         }
-        Some(displaced)
+        Some(evicted)
     }
 }
 
@@ -238,7 +240,7 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    /// The memory, full of a mebibyte each of `alice`.
+    /// A memory that is full of documents of one mebibyte, all of `alice`.
     fn full_of_alice() -> Shares {
         let mut shares = Shares::default();
         for number in 0..64 {
@@ -248,44 +250,44 @@ mod tests {
     }
 
     #[test]
-    fn one_namespace_may_take_all_that_no_other_needs() {
+    fn one_namespace_may_take_all_the_room_that_no_other_needs() {
         let mut shares = full_of_alice();
         assert_eq!(shares.admit(&id("alice", "more"), Rank::ConfigMap, 1), Err(NoRoom));
         assert!(shares.left_out(&id("alice", "more")) && !shares.has_room());
     }
 
     #[test]
-    fn the_namespace_that_takes_most_makes_room_until_all_have_equal_shares() {
+    fn the_largest_share_makes_room_until_all_shares_are_equal() {
         let mut shares = full_of_alice();
         let admitted =
             (0..64).filter(|n| shares.admit(&id("bob", &n.to_string()), Rank::ConfigMap, MIB).is_ok());
         assert_eq!(admitted.count(), 32);
         assert_eq!(shares.bytes(), MAX_BYTES);
         let crumb = shares.admit(&id("carol", "crumb"), Rank::ConfigMap, 10);
-        assert_eq!(crumb.map(|displaced| displaced.len()), Ok(1));
+        assert_eq!(crumb.map(|evicted| evicted.len()), Ok(1));
     }
 
     #[test]
-    fn what_was_left_out_is_wanted_when_there_is_room_for_it() {
+    fn a_left_out_document_is_read_again_when_there_is_room() {
         let mut shares = full_of_alice();
         assert!(shares.admit(&id("alice", "more"), Rank::ConfigMap, MIB).is_err());
-        assert_eq!(shares.next_left_out("ConfigMap", None), None);
+        assert_eq!(shares.next_with_room("ConfigMap", None), None);
         shares.remove(&id("alice", "7"));
         assert!(shares.has_room());
-        assert_eq!(shares.next_left_out("ConfigMap", Some("bob")), None);
-        assert_eq!(shares.next_left_out("ConfigMap", None), Some(id("alice", "more")));
+        assert_eq!(shares.next_with_room("ConfigMap", Some("bob")), None);
+        assert_eq!(shares.next_with_room("ConfigMap", None), Some(id("alice", "more")));
         assert!(shares.admit(&id("alice", "more"), Rank::ConfigMap, MIB).is_ok());
         assert!(!shares.has_room() && shares.number_left_out("ConfigMap") == 0);
     }
 
     #[test]
-    fn what_belongs_to_the_cluster_comes_first_and_stays() {
+    fn documents_of_the_cluster_come_first_and_stay() {
         let mut shares = full_of_alice();
         let runtime = |namespace: &str, name: &str| Id { kind: "Runtime", ..id(namespace, name) };
         for number in 0..32 {
             assert!(shares.admit(&runtime("alice", &number.to_string()), Rank::First, MIB).is_ok());
         }
-        assert_eq!(shares.of(Rank::ConfigMap), MAX_BYTES - MAX_BYTES_OF_FIRST);
+        assert_eq!(shares.bytes_of_rank(Rank::ConfigMap), MAX_BYTES - MAX_BYTES_OF_FIRST);
         assert!(shares.admit(&runtime("alice", "more"), Rank::First, MIB).is_err());
         for number in 0..40 {
             let admitted = shares.admit(&runtime("", &number.to_string()), Rank::First, MIB);
@@ -295,16 +297,16 @@ mod tests {
     }
 
     #[test]
-    fn more_left_out_than_is_remembered_is_listed_again() {
+    fn a_kind_with_more_left_out_than_is_remembered_is_listed_again() {
         let mut shares = full_of_alice();
-        for number in 0..=MOST_LEFT_OUT {
+        for number in 0..=MAX_LEFT_OUT {
             assert!(shares.admit(&id("alice", &format!("x{number}")), Rank::ConfigMap, MIB).is_err());
         }
-        assert!(!shares.is_forgetful("ConfigMap"), "there is no room");
+        assert!(!shares.has_overflowed("ConfigMap"), "there is no room");
         shares.remove(&id("alice", "1"));
         shares.remove(&id("alice", "2"));
-        assert!(shares.is_forgetful("ConfigMap"));
-        shares.remember("ConfigMap");
-        assert!(!shares.is_forgetful("ConfigMap"));
+        assert!(shares.has_overflowed("ConfigMap"));
+        shares.clear_overflow("ConfigMap");
+        assert!(!shares.has_overflowed("ConfigMap"));
     }
 }

@@ -1,7 +1,8 @@
-//! Asks the apiserver for the objects of one resource, and reads its answers piece by piece.
+//! Requests the objects of one resource, and reads the answers piece by piece.
 //!
-//! Only one object of an answer is in memory at a time. What is larger than [`LARGE`] takes turns in the whole process,
-//! from its first bytes until it has been judged: so a hundred large objects cost what two of them cost.
+//! Only one object of an answer is in memory at a time. An object larger than [`LARGE`] holds one of a few permits of
+//! the process, from its first bytes until it has been judged. So a hundred large objects take no more memory than
+//! two.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,19 +22,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::items::{Item, Items, LONGEST};
 use super::object::{Json, Object, Unread};
 
-/// An object with a longer JSON waits for its turn.
+/// An object with a longer JSON needs a permit.
 const LARGE: usize = 128 << 10;
-/// How many large objects are in memory at a time. A second one goes on while the network holds the first one up.
+/// How many large objects are in memory at a time. With two, one goes on while the network delays the other.
 const LARGE_AT_ONCE: usize = 2;
-/// For how long the apiserver keeps a watch open, in seconds.
+/// How long the apiserver keeps a watch open, in seconds.
 const WATCH_SECONDS: u32 = 290;
-/// An answer that is silent for so long will not go on.
+/// An answer that is silent for this long is given up.
 const SILENCE: Duration = Duration::from_mins(1);
 
 /// Why an answer could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The apiserver or the way to it refused.
+    /// The apiserver refused, or could not be reached.
     #[error(transparent)]
     Kube(#[from] kube::Error),
     /// The connection broke.
@@ -42,13 +43,13 @@ pub enum Error {
     /// The connection is silent.
     #[error("the answer did not go on within {} seconds", SILENCE.as_secs())]
     Silent,
-    /// A list without an end, or without a version.
-    #[error("the answer is no whole list")]
+    /// A list that is incomplete or has no version.
+    #[error("the answer is not a complete list")]
     NoList,
-    /// The apiserver ends a watch, for this reason.
-    #[error("the apiserver ends the watch: {0}")]
+    /// The apiserver ended the watch, for this reason.
+    #[error("the apiserver ended the watch: {0}")]
     Watch(&'static str),
-    /// An object that cannot be read.
+    /// An object that could not be read.
     #[error("the object cannot be read: {0}")]
     Unread(String),
     /// An object that is too large to be read. Only its identity is known.
@@ -68,7 +69,7 @@ impl Error {
     }
 }
 
-/// The kind of an answer that refuses.
+/// The reason of a refusal, for metrics and logs.
 fn reason(status: &Status) -> &'static str {
     match status.code {
         403 => "Forbidden",
@@ -79,7 +80,7 @@ fn reason(status: &Status) -> &'static str {
     }
 }
 
-/// The turns of large objects; a clone gives the same turns.
+/// The permits for large objects. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Room(Arc<Semaphore>);
 
@@ -90,11 +91,11 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Takes a turn as soon as so many bytes are held.
-    async fn take(&self, held: usize, turn: &mut Option<OwnedSemaphorePermit>) {
-        if held > LARGE && turn.is_none() {
+    /// Takes a permit once more than [`LARGE`] bytes are held.
+    async fn take(&self, held: usize, permit: &mut Option<OwnedSemaphorePermit>) {
+        if held > LARGE && permit.is_none() {
             // The semaphore is never closed.
-            *turn = self.0.clone().acquire_owned().await.ok();
+            *permit = self.0.clone().acquire_owned().await.ok();
         }
     }
 }
@@ -115,7 +116,7 @@ impl Source {
         Self { client, resource, namespace, metadata_only: false, room }
     }
 
-    /// The same, and only the metadata of each.
+    /// The same source, but only with the metadata of each object.
     #[must_use]
     pub fn metadata_only(self) -> Self {
         Self { metadata_only: true, ..self }
@@ -132,10 +133,10 @@ impl Source {
         let request =
             if self.metadata_only { request.list_metadata(&parameters) } else { request.list(&parameters) };
         let body = self.send(request.map_err(kube::Error::BuildRequest)?).await?;
-        Ok(Page { body, items: Items::default(), room: self.room.clone(), turn: None })
+        Ok(Page { body, items: Items::default(), room: self.room.clone(), permit: None })
     }
 
-    /// What changes after a version.
+    /// The changes after a version.
     pub(super) async fn watch(&self, version: &str) -> Result<Changes, Error> {
         let parameters = WatchParams::default().timeout(WATCH_SECONDS);
         let request = self.request(self.namespace.as_deref());
@@ -145,10 +146,10 @@ impl Source {
             request.watch(&parameters, version)
         };
         let body = self.send(request.map_err(kube::Error::BuildRequest)?).await?;
-        Ok(Changes { body, line: Vec::new(), too_long: false, room: self.room.clone(), turn: None })
+        Ok(Changes { body, line: Vec::new(), too_long: false, room: self.room.clone(), permit: None })
     }
 
-    /// An object's JSON, if the object is there.
+    /// An object's JSON, if the object exists.
     pub(super) async fn json(&self, namespace: &str, name: &str) -> Result<Option<Json>, Error> {
         if !is_name(name) || !(namespace.is_empty() || is_name(namespace)) {
             return Ok(None);
@@ -163,15 +164,15 @@ impl Source {
             Err(Error::Kube(kube::Error::Api(status))) if status.code == 404 => return Ok(None),
             other => other?,
         };
-        let (mut json, mut turn) = (Vec::new(), None);
+        let (mut json, mut permit) = (Vec::new(), None);
         loop {
-            // Metadata takes no turn, since it is asked for by who holds one already.
+            // Metadata needs no permit: its reader may already hold one.
             if !self.metadata_only {
-                self.room.take(json.len(), &mut turn).await;
+                self.room.take(json.len(), &mut permit).await;
             }
             let piece = next_piece(&mut body).await?;
             if piece.is_empty() {
-                return Ok(Some(Json::new(json, turn)));
+                return Ok(Some(Json::new(json, permit)));
             }
             if json.len() + piece.len() > LONGEST {
                 return Err(Error::Unread(format!("it is longer than {} MiB", LONGEST >> 20)));
@@ -182,13 +183,15 @@ impl Source {
         }
     }
 
-    /// An object of the source's namespace, if it is there.
+    /// An object of the source's namespace, if it exists.
     pub async fn get(&self, name: &str) -> Result<Option<Object>, Error> {
         let namespace = self.namespace.as_deref().unwrap_or_default();
         let Some(json) = self.json(namespace, name).await? else { return Ok(None) };
         match json.into_object() {
             Ok(object) => Ok(Some(object)),
-            Err(Unread { too_large: true, who, .. }) => Err(Error::TooLarge(Box::new((*who).into()))),
+            Err(Unread { too_large: true, identity, .. }) => {
+                Err(Error::TooLarge(Box::new((*identity).into())))
+            }
             Err(unread) => Err(Error::Unread(unread.cause)),
         }
     }
@@ -212,10 +215,10 @@ impl Source {
         self.done(request.map_err(kube::Error::BuildRequest)?).await
     }
 
-    /// Sends a request whose answer says nothing that is needed.
+    /// Sends a request whose answer is not needed.
     async fn done(&self, request: axum::http::Request<Vec<u8>>) -> Result<(), Error> {
         let mut body = self.send(request).await?;
-        // Read to its end, so that the connection can be used again.
+        // Reads to the end, so that the connection can be used again.
         loop {
             let read = next_piece(&mut body).await?.len();
             if read == 0 {
@@ -230,7 +233,7 @@ impl Source {
     }
 }
 
-/// Whether a text may be an object's name, and so a part of a path that means nothing else.
+/// Whether a text may be an object's name. Then it cannot lead to another path of the apiserver.
 fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
     !text.is_empty() && text.len() <= 253 && text.bytes().all(plain) && !matches!(text, "." | "..")
@@ -238,7 +241,7 @@ fn is_name(text: &str) -> bool {
 
 type Body = Pin<Box<dyn AsyncBufRead + Send>>;
 
-/// The next piece of an answer; empty at its end. Nothing is lost where this is given up.
+/// The next piece of an answer, empty at its end. No data is lost if this future is dropped.
 async fn next_piece(body: &mut Body) -> Result<&[u8], Error> {
     match tokio::time::timeout(SILENCE, body.fill_buf()).await {
         Ok(piece) => Ok(piece?),
@@ -246,22 +249,22 @@ async fn next_piece(body: &mut Body) -> Result<&[u8], Error> {
     }
 }
 
-/// A page of a list, which is being read.
+/// A page of a list that is being read.
 pub(super) struct Page {
     body: Body,
     items: Items,
     room: Room,
-    turn: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-/// An object of a list or a change.
+/// An object in a list or a change.
 pub(super) enum Found {
     Json(Json),
-    /// It is longer than is kept.
+    /// It is longer than [`LONGEST`].
     TooLong,
 }
 
-/// What a page says besides its objects.
+/// A page without its objects.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Frame {
@@ -272,10 +275,10 @@ pub(super) struct Frame {
 }
 
 impl Page {
-    /// The next object; none at the end of the page.
+    /// The next object. `None` at the end of the page.
     pub(super) async fn next(&mut self) -> Result<Option<Found>, Error> {
         loop {
-            self.room.take(self.items.held(), &mut self.turn).await;
+            self.room.take(self.items.held(), &mut self.permit).await;
             let piece = next_piece(&mut self.body).await?;
             if piece.is_empty() {
                 return Ok(None);
@@ -283,9 +286,9 @@ impl Page {
             let (read, item) = self.items.read(piece);
             self.body.as_mut().consume(read);
             match item {
-                Some(Item::Whole(json)) => return Ok(Some(Found::Json(Json::new(json, self.turn.take())))),
+                Some(Item::Whole(json)) => return Ok(Some(Found::Json(Json::new(json, self.permit.take())))),
                 Some(Item::TooLong) => {
-                    self.turn = None;
+                    self.permit = None;
                     return Ok(Some(Found::TooLong));
                 }
                 None => {}
@@ -293,7 +296,7 @@ impl Page {
         }
     }
 
-    /// What the page says besides its objects, once they are read.
+    /// The page without its objects, once all of them are read.
     pub(super) fn frame(&self) -> Result<Frame, Error> {
         #[derive(Deserialize)]
         struct List {
@@ -310,10 +313,10 @@ pub(super) struct Changes {
     line: Vec<u8>,
     too_long: bool,
     room: Room,
-    turn: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A change.
+/// A change that a watch reports.
 pub(super) enum Change {
     Applied(Found),
     Deleted(Json),
@@ -321,16 +324,16 @@ pub(super) enum Change {
     Bookmark(Json),
     /// The watch cannot go on.
     Failed(&'static str),
-    /// A line that tells of no change.
+    /// A line that is not a change.
     Unknown,
 }
 
 impl Changes {
-    /// The next change; none at the watch's end. Nothing is lost where this is given up.
+    /// The next change. `None` at the end of the watch. No data is lost if this future is dropped.
     pub(super) async fn next(&mut self) -> Result<Option<Change>, Error> {
         loop {
-            self.room.take(self.line.len(), &mut self.turn).await;
-            // A watch may be silent, and the apiserver ends it in time.
+            self.room.take(self.line.len(), &mut self.permit).await;
+            // A watch may be silent until the apiserver ends it.
             let patience = Duration::from_secs(u64::from(WATCH_SECONDS)) + SILENCE;
             let piece = match tokio::time::timeout(patience, self.body.fill_buf()).await {
                 Ok(piece) => piece?,
@@ -351,17 +354,17 @@ impl Changes {
             let read = part.len() + usize::from(end.is_some());
             self.body.as_mut().consume(read);
             if end.is_some() {
-                let (line, turn) = (std::mem::take(&mut self.line), self.turn.take());
+                let (line, permit) = (std::mem::take(&mut self.line), self.permit.take());
                 if std::mem::take(&mut self.too_long) {
                     return Ok(Some(Change::Applied(Found::TooLong)));
                 }
-                return Ok(Some(change(line, turn)));
+                return Ok(Some(change(line, permit)));
             }
         }
     }
 }
 
-fn change(mut line: Vec<u8>, turn: Option<OwnedSemaphorePermit>) -> Change {
+fn change(mut line: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> Change {
     #[derive(Deserialize)]
     struct Event<'a> {
         r#type: &'a str,
@@ -375,12 +378,12 @@ fn change(mut line: Vec<u8>, turn: Option<OwnedSemaphorePermit>) -> Change {
         let status: Status = serde_json::from_str(object.get()).unwrap_or_default();
         return Change::Failed(reason(&status));
     }
-    // Where the object is in the line: a copy would need the memory twice.
+    // Cuts the object out of the line in place: a copy would need the memory twice.
     let start = object.get().as_ptr().addr().saturating_sub(line.as_ptr().addr());
     let end = start + object.get().len();
     line.truncate(end);
     line.drain(..start);
-    let json = Json::new(line, turn);
+    let json = Json::new(line, permit);
     match () {
         () if applied => Change::Applied(Found::Json(json)),
         () if deleted => Change::Deleted(json),
@@ -392,7 +395,7 @@ fn change(mut line: Vec<u8>, turn: Option<OwnedSemaphorePermit>) -> Change {
 mod tests {
     use super::*;
 
-    fn told(line: &str) -> String {
+    fn describe(line: &str) -> String {
         let json = |json: Json| String::from_utf8(json.bytes().to_vec()).unwrap();
         match change(line.as_bytes().to_vec(), None) {
             Change::Applied(Found::Json(object)) => format!("applied {}", json(object)),
@@ -405,18 +408,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_watch_is_one_change_and_its_object_may_be_nested_to_any_depth() {
+    fn a_line_of_a_watch_is_one_change_with_an_object_of_any_depth() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(told(&format!(r#"{{"type":"ADDED","object":{deep}}}"#)), format!("applied {deep}"));
-        assert_eq!(told(r#"{"object": {"a": 1}, "type": "MODIFIED"}"#), r#"applied {"a": 1}"#);
-        assert_eq!(told(r#"{"type":"DELETED","object":{}}"#), "deleted {}");
-        assert_eq!(told(r#"{"type":"BOOKMARK","object":{}}"#), "bookmark {}");
-        assert_eq!(told(r#"{"type":"ERROR","object":{"kind":"Status","code":410}}"#), "failed Expired");
-        assert_eq!(told(r#"{"type":"ADDED","#), "unknown");
+        assert_eq!(describe(&format!(r#"{{"type":"ADDED","object":{deep}}}"#)), format!("applied {deep}"));
+        assert_eq!(describe(r#"{"object": {"a": 1}, "type": "MODIFIED"}"#), r#"applied {"a": 1}"#);
+        assert_eq!(describe(r#"{"type":"DELETED","object":{}}"#), "deleted {}");
+        assert_eq!(describe(r#"{"type":"BOOKMARK","object":{}}"#), "bookmark {}");
+        assert_eq!(describe(r#"{"type":"ERROR","object":{"kind":"Status","code":410}}"#), "failed Expired");
+        assert_eq!(describe(r#"{"type":"ADDED","#), "unknown");
     }
 
     #[test]
-    fn what_would_be_another_path_is_no_name() {
+    fn a_text_that_leads_to_another_path_is_not_a_name() {
         for name in ["llama2-70b", "a", "a.b-c.d", "UPPER_case:x", &"a".repeat(253)] {
             assert!(is_name(name), "{name}");
         }

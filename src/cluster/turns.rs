@@ -1,5 +1,5 @@
-//! Work in turns: one piece of each namespace, then the next piece of each. So a namespace with much work makes another
-//! one wait for one piece, and not for all.
+//! Work in turns: one piece from each namespace, then the next piece from each. So a namespace with much work delays
+//! another one by one piece only.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,7 +18,7 @@ impl<T> Default for Turns<T> {
 }
 
 impl<T> Turns<T> {
-    /// Adds a piece of work to those of a namespace.
+    /// Adds a piece of work to a namespace's queue.
     pub fn push(&mut self, namespace: &str, work: T) {
         if let Some(queue) = self.queues.get_mut(namespace) {
             queue.push_back(work);
@@ -28,7 +28,7 @@ impl<T> Turns<T> {
         }
     }
 
-    /// Takes the next piece of the namespace whose turn it is.
+    /// Takes the next piece from the namespace whose turn it is.
     pub fn take(&mut self) -> Option<(String, T)> {
         let namespace = self.order.pop_front()?;
         let queue = self.queues.get_mut(&namespace)?;

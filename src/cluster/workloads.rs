@@ -1,16 +1,17 @@
-//! The workloads, each as a digest: who it is, whose child it is, and how it was judged.
+//! The workloads, each as a digest: its identity, its owner and its judgement.
 //!
-//! The objects themselves are not kept. An object is judged again when what was judged of it changed, or something around
-//! it that it depends on: nodes, documents, the policy. A change of its status alone costs a hash. When a document comes
-//! or changes later, the workloads of its namespace that refer to documents are read from the apiserver again, in turns
-//! by namespace.
+//! The objects themselves are not cached. An object is judged again when its judged fields change, or when the nodes,
+//! documents or policy that it depends on change. A change of its status alone costs one hash. When a document
+//! appears or changes, the workloads of its namespace that refer to documents are read from the apiserver again, in
+//! turns by namespace.
 //!
-//! An object that is too large to be read has a digest too, which replaces an older one: so its children are judged by
-//! themselves, and do not wait for it. Nothing is like it. It is unknown where its kind exists for training, or where it was
-//! taken for training before; elsewhere, only its children can say whether they train.
+//! An object that is too large to be read has a digest too, which replaces an older one. So its children do not wait
+//! for it, but are judged by themselves. No child is like it. Its verdict is `Unknown` if its kind exists for
+//! training or if it was judged as training before. Otherwise only its children can show whether they train.
 //!
-//! One object is judged at a time, so that what a tenant stores leaves the other cores to the reviews. Where the objects of
-//! a namespace are dear to judge, they too are put off and read again in turns, so that they hold up no other namespace.
+//! One object is judged at a time. So the stored objects of a tenant leave the other cores to the reviews. If the
+//! objects of a namespace are expensive to judge, they are postponed and read again in turns, so that they delay no
+//! other namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -39,47 +40,47 @@ use crate::kinds::progress::{self, Progress};
 use crate::kinds::{Kind, Kinds, Makes, Purpose};
 use crate::units::Bytes;
 
-/// Some write a ConfigMap every second; workloads are read again no more often.
+/// Some programs write a ConfigMap every second. Workloads are not read again more often than this.
 const BETWEEN_DOCUMENTS: Duration = Duration::from_secs(5);
 
-/// A judgement that takes so long is dear.
-const DEAR: Duration = Duration::from_millis(20);
-/// What a namespace's dear judgements may take in a window of time, before its objects are put off.
+/// A judgement that takes this long is expensive.
+const EXPENSIVE: Duration = Duration::from_millis(20);
+/// How long the expensive judgements of a namespace may take in a window. Above that, its objects are postponed.
 const BUDGET: Duration = Duration::from_secs(2);
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What is remembered of a workload.
+/// The cached facts of a workload.
 #[derive(Clone, Debug)]
 pub struct Digest {
     /// The workload's uid.
     pub uid: String,
     /// Its kind.
     pub kind: &'static Kind,
-    /// The version by which it was read.
+    /// The API version with which it was read.
     pub api_version: String,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Whether its owner counts, and not the object.
+    /// Whether the object is left to its owner, and has no estimate of its own.
     pub child: bool,
     /// Whether its owner covers it.
     pub standing: Standing,
-    /// What its pods run.
+    /// Hashes of its pods' commands, variables and mounts.
     pub likeness: Likeness,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// A hash of what was judged, and of the policy.
+    /// A hash of the judged fields and the policy.
     pub judged: u64,
-    /// The version of the documents by which it was judged, where it refers to any.
+    /// The version of the documents when it was judged, if it refers to any.
     pub documents: Option<u64>,
-    /// The version of the nodes by which it was judged, where they decided.
+    /// The version of the nodes when it was judged, if the judgement depends on them.
     pub nodes: Option<Version>,
-    /// When it began to run and when it ended, as its status says.
+    /// When it started and ended, by its status.
     pub progress: Progress,
-    /// The decision.
+    /// Its verdict.
     pub verdict: Verdict,
-    /// What must fit, where that could be estimated.
+    /// The memory that must fit, if it could be estimated.
     pub peak: Option<Bytes>,
 }
 
@@ -110,16 +111,16 @@ impl Digest {
 /// The workloads of all watched kinds, by uid.
 #[derive(Debug, Default)]
 pub struct Workloads {
-    /// The kinds that objects can be of.
+    /// The kinds of workloads.
     pub(super) kinds: Arc<Kinds>,
     digests: RwLock<BTreeMap<String, Arc<Digest>>>,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<Arc<Digest>>>>,
-    /// The slugs of the kinds that the cluster serves; none before that is known.
+    /// The slugs of the kinds that the cluster serves. `None` until discovery has answered.
     pub(super) served: RwLock<Option<BTreeSet<&'static str>>>,
 }
 
 impl Workloads {
-    /// None yet, of these kinds.
+    /// An empty cache for these kinds.
     pub(super) fn of(kinds: Arc<Kinds>) -> Self {
         Self { kinds, ..Self::default() }
     }
@@ -134,14 +135,15 @@ impl Workloads {
         self.read().values().cloned().collect()
     }
 
-    /// Every workload that is new, changed or gone from now on; of one that is gone, the last digest.
+    /// Every change from now on: a new or changed workload, or the last digest of a deleted one.
     pub fn changes(&self) -> mpsc::UnboundedReceiver<Arc<Digest>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
     }
 
-    /// Takes note that a child without an owner was judged by itself. What has changed meanwhile is left as it is.
+    /// Records that a child without an owner was judged by itself. A digest that has changed meanwhile stays as it
+    /// is.
     pub fn judged_by_itself(&self, child: &Digest, verdict: Verdict, peak: Option<Bytes>) {
         if self
             .get(&child.uid)
@@ -154,17 +156,17 @@ impl Workloads {
     pub(crate) fn insert(&self, digest: Digest) {
         let digest = Arc::new(digest);
         self.write().insert(digest.uid.clone(), digest.clone());
-        self.tell(&digest);
+        self.notify(&digest);
     }
 
     fn remove(&self, uid: &str) {
         let removed = self.write().remove(uid);
         if let Some(digest) = removed {
-            self.tell(&digest);
+            self.notify(&digest);
         }
     }
 
-    fn tell(&self, digest: &Arc<Digest>) {
+    fn notify(&self, digest: &Arc<Digest>) {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| subscriber.send(digest.clone()).is_ok());
     }
@@ -178,8 +180,8 @@ impl Workloads {
     }
 }
 
-/// The controlling owner of an object of this kind, if the owner's kind is judged itself and makes such objects. Then
-/// the owner counts, and not the object.
+/// The controlling owner of an object, if the owner's kind is judged and makes objects of this kind. Then the owner
+/// is judged instead of the object.
 pub fn judged_owner<'a>(
     kinds: &Kinds,
     kind: &Kind,
@@ -191,7 +193,7 @@ pub fn judged_owner<'a>(
     owner_kind.makes.include(kind).then_some((owner, owner_kind))
 }
 
-/// Whether a judgement would be another one on other nodes.
+/// Whether the judgement depends on the nodes.
 pub fn rests_on_nodes(judgement: &Judgement) -> bool {
     let accelerator = judgement.inputs.iter().find(|input| input.field == "accelerator.type");
     judgement.verdict != Verdict::NotTraining
@@ -207,26 +209,26 @@ pub(super) struct WorkloadSink {
     policies: Arc<Policies>,
     metrics: Metrics,
     judging: Arc<Mutex<()>>,
-    /// Counts the lists.
+    /// The number of lists so far.
     list: u64,
-    /// The uids that this watch has put there, and the latest list that had each.
+    /// The uids that this watch has cached, each with the number of the latest list that contained it.
     known: BTreeMap<String, u64>,
-    /// What trains nothing and is not kept, by a hash of the uid.
+    /// Objects that train nothing and have no digest, by a hash of the uid.
     idle: BTreeMap<u64, Idle>,
-    /// What is to be read again, by namespace and name.
+    /// The names of objects to read again, by namespace.
     stale: Turns<String>,
     waiting: BTreeSet<(String, String)>,
-    /// What is being read again.
+    /// The object that is being read again.
     read_again: Option<(String, String)>,
-    /// What dear judgements took in this window, by namespace.
+    /// How long the expensive judgements of this window took, by namespace.
     spent: BTreeMap<String, Duration>,
     window: Instant,
-    /// The version of all documents when it was last looked for stale workloads.
-    looked: u64,
-    look_again: Instant,
+    /// The version of all documents at the latest search for stale workloads.
+    searched_version: u64,
+    next_search: Instant,
 }
 
-/// What was found by judging.
+/// The result of a judgement.
 #[derive(Clone, Copy)]
 struct Judged {
     verdict: Verdict,
@@ -238,13 +240,13 @@ impl Judged {
     const NOT_TRAINING: Self = Self { verdict: Verdict::NotTraining, peak: None, rests_on_nodes: false };
 }
 
-/// What is known of an object that trains nothing.
+/// The known facts of an object that trains nothing.
 struct Idle {
-    /// A hash of what was judged.
+    /// A hash of the judged fields.
     judged: u64,
-    /// How it stood.
+    /// Its standing.
     standing: std::mem::Discriminant<Standing>,
-    /// The latest list that had it.
+    /// The number of the latest list that contained it.
     list: u64,
 }
 
@@ -266,8 +268,8 @@ impl WorkloadSink {
             read_again: None,
             spent: BTreeMap::new(),
             window: Instant::now(),
-            looked: 0,
-            look_again: Instant::now(),
+            searched_version: 0,
+            next_search: Instant::now(),
         }
     }
 
@@ -277,7 +279,7 @@ impl WorkloadSink {
         }
     }
 
-    fn put_off(&mut self, namespace: &str, name: &str) {
+    fn postpone(&mut self, namespace: &str, name: &str) {
         if self.waiting.insert((namespace.to_owned(), name.to_owned())) {
             self.stale.push(namespace, name.to_owned());
         }
@@ -294,18 +296,18 @@ impl WorkloadSink {
     }
 
     fn charge(&mut self, namespace: &str, took: Duration) {
-        if took >= DEAR {
+        if took >= EXPENSIVE {
             *self.spent.entry(namespace.to_owned()).or_default() += took;
         }
     }
 
-    /// The workloads that refer to documents, where these have changed since.
-    fn look_for_stale(&mut self) {
+    /// Postpones the workloads whose documents have changed since they were judged.
+    fn find_stale(&mut self) {
         let known: Vec<_> = self.known.keys().filter_map(|uid| self.workloads.get(uid)).collect();
         for digest in known {
             let judged_by = digest.documents.filter(|_| !digest.deleting && !digest.child);
             if judged_by.is_some_and(|version| version != self.documents.version(&digest.namespace)) {
-                self.put_off(&digest.namespace, &digest.name);
+                self.postpone(&digest.namespace, &digest.name);
             }
         }
     }
@@ -317,7 +319,7 @@ impl Sink for WorkloadSink {
     }
 
     fn apply(&mut self, mut object: Object) {
-        // Lists leave the items' type out.
+        // Items of lists lack their kind and version.
         let api_version = api_version(self.kind, object.value());
         if let Some(fields) = object.value_mut().as_object_mut() {
             fields.insert("apiVersion".into(), Value::from(api_version.clone()));
@@ -336,16 +338,16 @@ impl Sink for WorkloadSink {
             None => self.likeness(object.value(), &owners),
         };
         let standing = match self.workloads.standing(self.kind, namespace, &owners, || likeness.clone()) {
-            // An owner that was found missing is still missing until a cache knows it.
+            // An owner that was found missing stays missing until it is in the cache.
             Standing::Waiting(_) if unchanged.is_some_and(|before| before.standing == Standing::Own) => {
                 Standing::Own
             }
             standing => standing,
         };
-        let as_now = Idle { judged, standing: std::mem::discriminant(&standing), list: self.list };
+        let now_idle = Idle { judged, standing: std::mem::discriminant(&standing), list: self.list };
         let idle = hash(&uid);
         if let Some(before) = self.idle.get_mut(&idle)
-            && (before.judged, before.standing) == (judged, as_now.standing)
+            && (before.judged, before.standing) == (judged, now_idle.standing)
         {
             before.list = self.list;
             return;
@@ -366,8 +368,8 @@ impl Sink for WorkloadSink {
             None if covered => (true, Judged::NOT_TRAINING),
             None => {
                 if self.must_wait(namespace, name) {
-                    self.put_off(namespace, name);
-                    // What was known of it holds until then.
+                    self.postpone(namespace, name);
+                    // Its old digest stays until then.
                     if let Some(list) = self.known.get_mut(uid) {
                         *list = self.list;
                     }
@@ -377,7 +379,8 @@ impl Sink for WorkloadSink {
                 self.charge(namespace, took);
                 match (found, &standing) {
                     (None, _) => return,
-                    // Operators make such children too. Only what would be refused is told of.
+                    // Operators make children that differ, too. Only one that would be refused has an estimate of its
+                    // own.
                     (Some(found), Standing::Differs { .. }) if found.verdict != Verdict::OutOfMemory => {
                         (true, Judged::NOT_TRAINING)
                     }
@@ -403,18 +406,18 @@ impl Sink for WorkloadSink {
             peak: found.peak,
         };
         if !worth_keeping(&digest, &refers) {
-            self.idle.insert(idle, as_now);
+            self.idle.insert(idle, now_idle);
             self.forget(&digest.uid);
             return;
         }
         self.idle.remove(&idle);
         self.known.insert(digest.uid.clone(), self.list);
-        let told = |digest: &Digest| {
+        let compared = |digest: &Digest| {
             let Digest { judged, documents, nodes, deleting, verdict, peak, .. } = digest;
             let around = (digest.progress.clone(), digest.standing.clone());
             (*judged, *documents, *nodes, *deleting, *verdict, *peak, around)
         };
-        if before.is_none_or(|before| told(&before) != told(&digest)) {
+        if before.is_none_or(|before| compared(&before) != compared(&digest)) {
             self.workloads.insert(digest);
         }
     }
@@ -440,7 +443,7 @@ impl Sink for WorkloadSink {
             return;
         }
         self.known.insert(uid.to_owned(), self.list);
-        // Of no object that can be read: once it can be, it is judged anew.
+        // No readable object has this hash. So the object is judged again once it can be read.
         let judged = hash(&"too large to be read");
         if before.is_some_and(|before| (before.judged, before.verdict) == (judged, verdict)) {
             return;
@@ -452,7 +455,7 @@ impl Sink for WorkloadSink {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             child: false,
-            // Whether an owner covers it cannot be told.
+            // Its owners are unknown.
             standing: Standing::Own,
             likeness: Likeness::unread(),
             deleting: false,
@@ -487,15 +490,15 @@ impl Sink for WorkloadSink {
     fn wanted(&mut self) -> Wanted {
         if self.stale.is_empty() {
             let version = self.documents.version_of_all();
-            if version == self.looked {
+            if version == self.searched_version {
                 return Wanted::Nothing;
             }
             let now = Instant::now();
-            if now < self.look_again {
-                return Wanted::Later(self.look_again);
+            if now < self.next_search {
+                return Wanted::Later(self.next_search);
             }
-            (self.looked, self.look_again) = (version, now + BETWEEN_DOCUMENTS);
-            self.look_for_stale();
+            (self.searched_version, self.next_search) = (version, now + BETWEEN_DOCUMENTS);
+            self.find_stale();
         }
         let Some((namespace, name)) = self.stale.take() else { return Wanted::Nothing };
         self.waiting.remove(&(namespace.clone(), name.clone()));
@@ -508,7 +511,7 @@ impl Sink for WorkloadSink {
     }
 }
 
-/// A watch that ends takes what it knew with it: its kind is no longer served.
+/// A watch that ends removes its workloads: their kind is no longer served.
 impl Drop for WorkloadSink {
     fn drop(&mut self) {
         for uid in self.known.keys() {
@@ -518,7 +521,7 @@ impl Drop for WorkloadSink {
 }
 
 impl WorkloadSink {
-    /// What its pods run; not looked for where nothing is held against it.
+    /// The likeness of an object. Empty if the object can be neither an owner nor a child.
     fn likeness(&self, object: &Value, owners: &[OwnerReference]) -> Likeness {
         if self.kind.makes == Makes::Nothing
             && judged_owner(&self.workloads.kinds, self.kind, owners).is_none()
@@ -530,12 +533,12 @@ impl WorkloadSink {
         catch_unwind(AssertUnwindSafe(likeness)).unwrap_or_default()
     }
 
-    /// What is found, and how long that took.
+    /// Judges an object. Returns how long that took, too.
     fn judge(&self, object: &Value) -> (Option<Judged>, Duration) {
         let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let around = super::surroundings(&self.nodes, &self.documents);
-        // Of the judgement nothing is kept but the verdict and the peak.
+        // Only the verdict and the peak are kept.
         let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
         let policy = self.policies.current();
         let judged = catch_unwind(AssertUnwindSafe(|| {
@@ -550,7 +553,12 @@ impl WorkloadSink {
             self.metrics.unreadable(self.kind.plural);
             let name = object.pointer("/metadata/name").and_then(Value::as_str);
             let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
-            tracing::error!(kind = self.kind.kind, namespace, name, "judging failed; the object is left out");
+            tracing::error!(
+                kind = self.kind.kind,
+                namespace,
+                name,
+                "judging panicked; the object is left out"
+            );
         }
         (judged.ok(), started.elapsed())
     }
@@ -571,8 +579,8 @@ fn hash(value: &impl std::hash::Hash) -> u64 {
     hasher.finish()
 }
 
-/// A pod that doesn't train has nothing to say: it has no child and no estimate. But one that asks for accelerators is kept
-/// while its owner is not known, and while a document that comes later may be its script.
+/// A pod that does not train is not kept: it has no child and no estimate. A pod that asks for accelerators is kept
+/// while its owner is not in the cache, and while a later document may be its script.
 fn worth_keeping(digest: &Digest, refers: &Refers) -> bool {
     let waits = matches!(digest.standing, Standing::Waiting(_)) && digest.likeness.asks_for_accelerators();
     let may_train_later = digest.documents.is_some() && refers.accelerators;
@@ -633,12 +641,12 @@ mod tests {
         let object =
             json!({"metadata": {"name": "code", "namespace": namespace}, "data": {"run.sh": script}});
         sink.apply(object.into());
-        // Dropped, it would take what it knew with it.
+        // Dropping the sink would remove its documents.
         std::mem::forget(sink);
     }
 
     #[test]
-    fn a_document_that_comes_later_brings_the_workloads_of_its_namespace_back() {
+    fn a_new_document_has_the_workloads_of_its_namespace_read_again() {
         let cluster = cluster();
         let mut sink = sink(&cluster, "batch", "Job");
         sink.apply(job("team", "a"));
@@ -655,7 +663,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_a_later_document_may_make_train_is_kept() {
+    fn a_pod_that_may_train_with_a_later_document_is_kept() {
         let cluster = cluster();
         let mut sink = sink(&cluster, "", "Pod");
         let of = |name: &str, change: &dyn Fn(&mut Value)| {
@@ -672,12 +680,12 @@ mod tests {
         assert!(kept.contains(&"may-train".to_owned()) && !kept.contains(&"no-gpu".to_owned()), "{kept:?}");
     }
 
-    /// The workload `team/huge`, with its identity alone.
+    /// The workload `team/huge`, by its identity alone.
     fn too_large() -> Object {
         json!({"metadata": {"name": "huge", "namespace": "team", "uid": "team/huge"}}).into()
     }
 
-    /// How a pod of the workload `team/huge` stands.
+    /// The standing of a pod of the workload `team/huge`.
     fn standing_of_a_pod(cluster: &Cluster, api_version: &str, kind: &str) -> Standing {
         let owner = json!([{"apiVersion": api_version, "kind": kind, "name": "huge", "uid": "team/huge",
                             "controller": true}]);
@@ -699,7 +707,7 @@ mod tests {
         sink.too_large(too_large());
         let digest = cluster.workloads.get("team/huge").unwrap();
         assert_eq!((digest.verdict, digest.child, digest.peak), (Verdict::Unknown, false, None));
-        assert_eq!(standing(), Standing::Differs { spared: false });
+        assert_eq!(standing(), Standing::Differs { command_only: false });
     }
 
     #[test]
@@ -722,7 +730,7 @@ mod tests {
         sink.too_large(too_large());
         let now = cluster.workloads.get("team/huge").unwrap();
         assert_eq!((now.verdict, now.peak), (Verdict::Unknown, None));
-        assert_eq!(standing_of_a_pod(&cluster, "batch/v1", "Job"), Standing::Differs { spared: false });
+        assert_eq!(standing_of_a_pod(&cluster, "batch/v1", "Job"), Standing::Differs { command_only: false });
 
         sink.restarted();
         sink.too_large(too_large());
@@ -746,11 +754,11 @@ mod tests {
     }
 
     #[test]
-    fn the_dear_objects_of_one_namespace_hold_up_no_other() {
+    fn the_expensive_objects_of_a_namespace_delay_no_other() {
         let cluster = cluster();
         let mut sink = sink(&cluster, "batch", "Job");
-        sink.charge("alice", BUDGET + DEAR);
-        sink.charge("bob", DEAR / 2);
+        sink.charge("alice", BUDGET + EXPENSIVE);
+        sink.charge("bob", EXPENSIVE / 2);
         for name in ["a", "b", "a"] {
             sink.apply(job("alice", name));
         }
@@ -766,7 +774,7 @@ mod tests {
     }
 
     #[test]
-    fn what_trains_nothing_is_judged_once() {
+    fn an_object_that_trains_nothing_is_judged_once() {
         let cluster = cluster();
         let mut sink = sink(&cluster, "", "Pod");
         let pod = |phase: &str, image: &str| -> Object {
@@ -775,8 +783,8 @@ mod tests {
             .into()
         };
         sink.apply(pod("Pending", "a"));
-        // From now on, each judgement would have to wait.
-        sink.charge("team", BUDGET + DEAR);
+        // From now on, a judgement would have to wait.
+        sink.charge("team", BUDGET + EXPENSIVE);
         sink.apply(pod("Running", "a"));
         assert!(!sink.waits(), "only its status has changed");
         sink.apply(pod("Running", "b"));

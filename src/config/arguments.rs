@@ -1,4 +1,4 @@
-//! The arguments of `weighbridge serve`, as they are typed.
+//! The arguments of `weighbridge serve`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use clap::Args;
 use crate::policy::{FailurePolicy, Mode};
 use crate::telemetry::LogFormat;
 
-/// Who keeps the webhook's certificate.
+/// Where the webhook's certificate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum TlsMode {
-    /// The process: a CA in a Secret, and a certificate of each replica's own.
+    /// The process: it keeps a CA in a Secret, and each replica issues its own certificate.
     Internal,
-    /// Somebody else, in files; the caBundle too.
+    /// Another program, in files. It maintains the caBundle too.
     Files,
 }
 
-/// A time as people write it: `90s`, `1h`, `365d`.
+/// Parses a time: `90s`, `1h`, `365d`.
 fn duration(text: &str) -> Result<Duration, String> {
     let grammar = || format!("{text} must be a whole number with s, m, h or d behind it, like 365d");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(grammar)?;
@@ -33,7 +33,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
-/// Bytes as Kubernetes writes them: `256Mi`, `1Gi`, `268435456`.
+/// Parses a number of bytes: `256Mi`, `1Gi`, `268435456`.
 fn bytes(text: &str) -> Result<usize, String> {
     let grammar =
         || format!("{text} must be a whole number of bytes, or one with Ki, Mi or Gi behind it, like 256Mi");
@@ -52,25 +52,25 @@ fn bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(1 << shift).ok_or_else(grammar)
 }
 
-/// What is typed behind `serve`.
+/// The arguments of `weighbridge serve`.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Where the apiserver reaches the webhook
+    /// The address on which the apiserver reaches the webhook
     #[arg(long, env = "WEIGHBRIDGE_LISTEN", default_value = "[::]:9443", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Where /livez, /readyz and /metrics are served, in plain HTTP
+    /// The address of /livez, /readyz and /metrics, in plain HTTP
     #[arg(long, env = "WEIGHBRIDGE_METRICS_LISTEN", default_value = "[::]:8080", value_name = "ADDRESS")]
     pub metrics_listen: SocketAddr,
     /// The namespace of weighbridge's own Secret and Lease
     #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", default_value = "weighbridge", value_name = "NAME")]
     pub namespace: String,
-    /// Answer POST /v1/estimate at the webhook's port, for other policy engines
+    /// Answer POST /v1/estimate on the webhook's port, for other policy engines
     #[arg(long, env = "WEIGHBRIDGE_API")]
     pub api: bool,
-    /// The memory that the process may take, such as the container's limit; a third of it is for requests
+    /// The memory that the process may use, such as the container's limit; a third of it is for requests
     #[arg(long, env = "WEIGHBRIDGE_MEMORY_LIMIT", default_value = "256Mi", value_parser = bytes, value_name = "BYTES")]
     pub memory_limit: usize,
-    /// A file with the CAs of client certificates: only who shows one is answered at /validate [default: anybody is]
+    /// A file with the CAs of client certificates; callers must then show one at /validate [default: none is needed]
     #[arg(long, env = "WEIGHBRIDGE_CLIENT_CA", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
     /// The common names that a client certificate may have [default: any]
@@ -82,16 +82,16 @@ pub struct Arguments {
         requires = "client_ca"
     )]
     pub client_names: Vec<String>,
-    /// The policy's file, followed while it changes: its fields win over the arguments
+    /// The policy's file; its fields override the arguments, and changes take effect while the process runs
     #[arg(long, env = "WEIGHBRIDGE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What becomes of a job that would run out of memory, in a namespace without the label weighbridge.dev/mode
+    /// What to do with a job that would run out of memory, in a namespace without the label weighbridge.dev/mode
     #[arg(long, env = "WEIGHBRIDGE_MODE", value_enum, default_value_t = Mode::Enforce)]
     pub mode: Mode,
-    /// Refuse at this probability of running out of memory, and over
+    /// Refuse at this probability of running out of memory or above
     #[arg(long, env = "WEIGHBRIDGE_DENY_AT", default_value_t = 0.9, value_name = "PROBABILITY")]
     pub deny_at: f64,
-    /// Warn at this probability of running out of memory, and over
+    /// Warn at this probability of running out of memory or above
     #[arg(long, env = "WEIGHBRIDGE_WARN_AT", default_value_t = 0.2, value_name = "PROBABILITY")]
     pub warn_at: f64,
     /// Users who may override a refusal with the annotation weighbridge.dev/override
@@ -106,10 +106,10 @@ pub struct Arguments {
     /// Read ConfigMaps too: configuration files and variables of the jobs that mount them
     #[arg(long, env = "WEIGHBRIDGE_READ_CONFIG_MAPS")]
     pub read_config_maps: bool,
-    /// Read Kueue's queues and flavors too: the accelerator that a queue hands out
+    /// Read Kueue's queues and flavors too: the accelerators that a queue assigns
     #[arg(long, env = "WEIGHBRIDGE_READ_QUEUES")]
     pub read_queues: bool,
-    /// Read claims of devices and their templates too: the accelerator that a pod claims
+    /// Read device claims and their templates too: the accelerators that a pod claims
     #[arg(long, env = "WEIGHBRIDGE_READ_CLAIMS")]
     pub read_claims: bool,
     /// The ValidatingWebhookConfiguration whose caBundle is kept up to date
@@ -121,19 +121,20 @@ pub struct Arguments {
     /// The Secret that holds the CA
     #[arg(long, env = "WEIGHBRIDGE_CA_SECRET", default_value = "weighbridge-ca", value_name = "NAME")]
     pub ca_secret: String,
-    /// For how long a CA is good; the next one is published when a third of that is left
+    /// How long a CA is valid; the next one is published when a third of that time is left
     #[arg(long, env = "WEIGHBRIDGE_CA_LIFETIME", default_value = "365d", value_parser = duration, value_name = "TIME")]
     pub ca_lifetime: Duration,
-    /// For how long a replica's certificate is good
+    /// How long a replica's certificate is valid
     #[arg(long, env = "WEIGHBRIDGE_CERTIFICATE_LIFETIME", default_value = "7d", value_parser = duration, value_name = "TIME")]
     pub certificate_lifetime: Duration,
     /// How long the next CA is trusted before it signs
     #[arg(long, env = "WEIGHBRIDGE_CA_OVERLAP", default_value = "1h", value_parser = duration, value_name = "TIME")]
     pub ca_overlap: Duration,
-    /// Whether the process keeps a CA in the Secret, or somebody else (cert-manager) the certificate in files
+    /// Keep a CA in the Secret (internal), or read the certificate from files that another program maintains, such as
+    /// cert-manager (files)
     #[arg(long, env = "WEIGHBRIDGE_TLS_MODE", value_enum, default_value_t = TlsMode::Internal)]
     pub tls_mode: TlsMode,
-    /// The folder with tls.crt, tls.key and ca.crt, in the mode files
+    /// The folder with tls.crt, tls.key and ca.crt, for the TLS mode files
     #[arg(
         long,
         env = "WEIGHBRIDGE_TLS_DIRECTORY",
@@ -141,33 +142,33 @@ pub struct Arguments {
         value_name = "FOLDER"
     )]
     pub tls_directory: PathBuf,
-    /// The Lease by which one replica is elected to write
+    /// The Lease that elects the replica that writes
     #[arg(long, env = "WEIGHBRIDGE_LEASE", default_value = "weighbridge", value_name = "NAME")]
     pub lease: String,
-    /// Who this replica is in the election [default: random]
+    /// The name of this replica in the election [default: random]
     #[arg(long, env = "WEIGHBRIDGE_IDENTITY", value_name = "NAME")]
     pub identity: Option<String>,
-    /// The file that says how to reach the cluster [default: the pod's service account, or kubectl's]
+    /// The file with the access to the cluster [default: the pod's service account, or kubectl's]
     #[arg(long, env = "WEIGHBRIDGE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Whether logs are for people or for machines
+    /// The format of the logs, for people or for machines
     #[arg(long, env = "WEIGHBRIDGE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Plain)]
     pub log_format: LogFormat,
-    /// What is logged: a level, or levels by module
+    /// The log filter: a level, or levels by module
     #[arg(long, env = "WEIGHBRIDGE_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
-    /// How long requests are still taken after the signal to stop [default: 5, and 1 with --webhook-url]
+    /// How long requests are still answered after the signal to stop [default: 5, and 1 with --webhook-url]
     #[arg(long, env = "WEIGHBRIDGE_DRAIN_SECONDS", value_name = "SECONDS")]
     pub drain_seconds: Option<u16>,
     /// A file that exists while this process is ready; it holds the two addresses as JSON
     #[arg(long, env = "WEIGHBRIDGE_READY_FILE", value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 
-    /// Make a ValidatingWebhookConfiguration of its own that calls this URL, and remove it in the end; port 0 stands
-    /// for the port that is listened at
+    /// Create a ValidatingWebhookConfiguration that calls this URL, and remove it at the end; port 0 stands for the
+    /// port of --listen
     #[arg(long, env = "WEIGHBRIDGE_WEBHOOK_URL", value_name = "URL", help_heading = "Outside a cluster")]
     pub webhook_url: Option<String>,
-    /// What becomes of requests when the webhook doesn't answer, in that configuration
+    /// What the apiserver does while the webhook does not answer, in that configuration
     #[arg(
         long,
         env = "WEIGHBRIDGE_FAILURE_POLICY",

@@ -1,7 +1,7 @@
-//! What an administrator decides: [`Arguments`] as they are typed, [`Settings`] as they hold together, and
-//! the [`policy`], which a file may change while the process runs.
+//! The administrator's configuration: [`Arguments`] of the command line, [`Settings`] after they are checked
+//! together, and the [`policy`], whose file may change while the process runs.
 //!
-//! Every argument can be given in the environment too, as `WEIGHBRIDGE_` and its name in capitals.
+//! Every argument has an environment variable too: `WEIGHBRIDGE_` and its name in capitals.
 
 mod arguments;
 pub mod policy;

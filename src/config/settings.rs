@@ -1,4 +1,4 @@
-//! The arguments, as they hold together: what can't work is refused here, before anything is started.
+//! The arguments after they are checked together. Wrong combinations are refused before anything starts.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,68 +15,68 @@ use crate::telemetry::LogFormat;
 use crate::tls::Clients;
 use crate::tls::rotation::Lifetimes;
 
-/// Memory for requests, at most.
+/// The most memory for requests, in bytes.
 const MOST_FOR_REQUESTS: usize = 1 << 30;
 
-/// What an administrator has decided.
+/// The administrator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the webhook listens.
+    /// The address of the webhook.
     pub listen: SocketAddr,
-    /// Where health and metrics are served.
+    /// The address of health and metrics.
     pub metrics_listen: SocketAddr,
-    /// The process's own namespace.
+    /// The namespace of the process.
     pub namespace: String,
-    /// What the arguments say of the policy: what its file is laid over.
+    /// The policy of the arguments. The policy's file overrides it.
     pub policy: Policy,
-    /// The memory that is for requests.
+    /// The memory for requests, in bytes.
     pub request_memory: usize,
-    /// Whose client certificates count; anybody is answered where there is none.
+    /// The client certificates that are accepted. `None` means that callers need none.
     pub clients: Option<Clients>,
-    /// Whether other engines may ask.
+    /// Whether `POST /v1/estimate` is served.
     pub api: bool,
     /// The policy's file.
     pub policy_file: Option<PathBuf>,
-    /// The namespaces to watch; all where there are none.
+    /// The namespaces to watch. An empty list means all.
     pub watch_namespaces: Vec<String>,
-    /// What may be read beside workloads and nodes.
+    /// The kinds that may be read, besides workloads and nodes.
     pub reads: Reads,
     /// The name of the `ValidatingWebhookConfiguration`.
     pub configuration_name: String,
-    /// The configuration to make, where it is to be one of the process's own.
+    /// The configuration that this process creates, if it does.
     pub own_configuration: Option<OwnConfiguration>,
     /// The Service's name.
     pub service: String,
     /// The Secret that holds the CA.
     pub ca_secret: String,
-    /// For how long certificates are good.
+    /// How long certificates are valid.
     pub lifetimes: Lifetimes,
-    /// Where somebody else keeps the certificate.
+    /// The folder of certificate files that another program maintains.
     pub tls_files: Option<PathBuf>,
     /// The Lease's name.
     pub lease: String,
-    /// Who this replica is.
+    /// The name of this replica in the election.
     pub identity: Option<String>,
-    /// How to reach the cluster.
+    /// The file with the access to the cluster.
     pub kubeconfig: Option<PathBuf>,
-    /// For whom logs are.
+    /// The format of the logs.
     pub log_format: LogFormat,
-    /// What is logged.
+    /// The log filter.
     pub log: String,
-    /// How long requests are still taken after the signal to stop.
+    /// How long requests are still answered after the signal to stop.
     pub drain: Duration,
-    /// What exists while the process is ready.
+    /// A file that exists while the process is ready.
     pub ready_file: Option<PathBuf>,
 }
 
-/// A configuration of the process's own, for the demo and for tests.
+/// A configuration that this process creates, for the demo and for tests.
 #[derive(Clone, Debug)]
 pub struct OwnConfiguration {
-    /// What the apiserver calls; port 0 stands for the one that is listened at.
+    /// The URL that the apiserver calls. Port 0 stands for the port on which the process listens.
     pub url: Uri,
-    /// What becomes of requests when the webhook doesn't answer.
+    /// What the apiserver does while the webhook does not answer.
     pub failure_policy: FailurePolicy,
-    /// How long the apiserver waits.
+    /// How long the apiserver waits for an answer.
     pub timeout_seconds: u8,
     /// Labels that a namespace must have.
     pub namespace_labels: BTreeMap<String, String>,
@@ -98,12 +98,12 @@ impl TryFrom<Arguments> for Settings {
             }),
             None if !arguments.namespace_selector.is_empty() => {
                 bail!(
-                    "--namespace-selector says whom a configuration of its own judges: it needs --webhook-url"
+                    "--namespace-selector belongs to the configuration of --webhook-url: it needs --webhook-url"
                 )
             }
             None => None,
         };
-        // Nothing but the configuration leads to a process outside a cluster, and that is gone first.
+        // Outside a cluster, requests come only through this configuration, which is removed first.
         let default_drain = if own_configuration.is_some() { 1 } else { 5 };
         let drain = Duration::from_secs(arguments.drain_seconds.unwrap_or(default_drain).into());
         Ok(Self {
@@ -146,7 +146,7 @@ impl TryFrom<Arguments> for Settings {
 }
 
 impl Settings {
-    /// The names by which the apiserver calls this process, the one that it uses first.
+    /// The host names of this process for the apiserver. The preferred one comes first.
     pub fn names(&self) -> Vec<String> {
         let (service, namespace) = (&self.service, &self.namespace);
         let of_service = [
@@ -155,7 +155,7 @@ impl Settings {
             format!("{service}.{namespace}"),
             service.clone(),
         ];
-        // An IPv6 address has brackets in a URL, and none in a certificate.
+        // An IPv6 address has brackets in a URL, but not in a certificate.
         let host = self.own_configuration.as_ref().and_then(|own| own.url.host());
         let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
         host.into_iter().chain(of_service).collect()
@@ -163,7 +163,7 @@ impl Settings {
 }
 
 impl OwnConfiguration {
-    /// The URL, with the port that is really listened at.
+    /// The URL with the port on which the process listens.
     pub fn url(&self, bound: SocketAddr) -> String {
         let host = self.url.host().unwrap_or_default();
         let path = self.url.path_and_query().map_or("/validate", |path| path.as_str());
@@ -175,13 +175,10 @@ impl OwnConfiguration {
     }
 }
 
-/// A third of what there is. The caches and the process itself have the rest.
+/// A third of the memory. The caches and the process itself use the rest.
 fn request_memory(limit: usize) -> Result<usize> {
-    ensure!(
-        limit >= 64 << 20,
-        "--memory-limit {limit} must be at least 64Mi: the process does not run with less"
-    );
-    // Where a container has no limit, the node's memory is told instead: more than this is of no use.
+    ensure!(limit >= 64 << 20, "--memory-limit {limit} must be at least 64Mi: the process needs that much");
+    // Without a limit of the container, this is the node's memory. Requests do not need more than this.
     Ok((limit / 3).min(MOST_FOR_REQUESTS))
 }
 
@@ -196,7 +193,8 @@ fn rules(deny_at: f64, warn_at: f64) -> Result<Rules> {
 fn lifetimes(authority: Duration, leaf: Duration, overlap: Duration) -> Result<Lifetimes> {
     let least = Duration::from_secs(3);
     ensure!(overlap >= least && leaf >= least, "--ca-overlap and --certificate-lifetime must be at least 3s");
-    // The next CA is published at two thirds, and must have signed for a leaf's life before the one after it.
+    // The next CA is published at two thirds of the lifetime. It must sign for a leaf's lifetime before the CA after
+    // it.
     ensure!(
         authority / 3 >= (overlap + leaf) * 2,
         "--ca-lifetime must be at least six times --ca-overlap and --certificate-lifetime together"
@@ -206,12 +204,12 @@ fn lifetimes(authority: Duration, leaf: Duration, overlap: Duration) -> Result<L
 }
 
 fn webhook_url(url: &str) -> Result<Uri> {
-    let uri: Uri = url.parse().with_context(|| format!("--webhook-url {url} is no URL"))?;
+    let uri: Uri = url.parse().with_context(|| format!("--webhook-url {url} is not a URL"))?;
     ensure!(
         uri.scheme_str() == Some("https"),
-        "--webhook-url {url} must begin with https://: Kubernetes calls no other"
+        "--webhook-url {url} must begin with https://: Kubernetes calls only https"
     );
-    ensure!(uri.host().is_some_and(|host| !host.is_empty()), "--webhook-url {url} names no host");
+    ensure!(uri.host().is_some_and(|host| !host.is_empty()), "--webhook-url {url} must name a host");
     ensure!(
         uri.path() == "/validate",
         "--webhook-url {url} must end in /validate, where the webhook answers"
@@ -251,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn without_arguments_it_enforces_in_a_cluster() {
+    fn the_defaults_enforce_in_a_cluster() {
         let settings = settings(&[]).unwrap();
         assert_eq!(settings.policy.mode, Mode::Enforce);
         assert_eq!(settings.policy.rules, Rules::default());
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_with_what_must_hold() {
+    fn a_wrong_argument_is_refused_with_its_rule() {
         assert!(refused(&["--warn-at=0.95"]).contains("must be at most --deny-at 0.9"));
         assert!(refused(&["--ca-lifetime=30d"]).contains("six times"));
         assert!(refused(&["--ca-lifetime=year"]).contains("like 365d"));
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_of_its_own_calls_the_port_that_is_listened_at() {
+    fn an_own_configuration_calls_the_port_of_the_process() {
         let bound = "127.0.0.1:4711".parse().unwrap();
         for (given, called, name) in [
             ("https://127.0.0.1:0/validate", "https://127.0.0.1:4711/validate", "127.0.0.1"),

@@ -1,7 +1,7 @@
-//! Who asks: a bearer token that the apiserver vouches for, by a `TokenReview`.
+//! Authentication by a bearer token, which the apiserver checks in a `TokenReview`.
 //!
-//! An answer is kept for a minute, by the token's hash, so that an engine that asks about every request costs the
-//! apiserver little. A token that is revoked is good for a minute more; it opens nothing but arithmetic.
+//! An answer is cached for a minute by the token's hash, so that an engine that sends many requests costs the
+//! apiserver little. So a revoked token works for one more minute. It gives access to nothing but arithmetic.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,41 +13,41 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use sha2::{Digest as _, Sha256};
 
-const KEPT: Duration = Duration::from_mins(1);
-/// Answers that are kept; more are asked for again.
+const LIFETIME: Duration = Duration::from_mins(1);
+/// The most answers that are cached. Other tokens are reviewed each time.
 const MOST: usize = 256;
-/// No token of a cluster is longer.
+/// The longest token. Tokens of a cluster are shorter.
 const LONGEST_TOKEN: usize = 16 << 10;
 
-/// Why nobody is known.
+/// Why the user is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unauthenticated {
-    #[error("show a token of this cluster: Authorization: Bearer …")]
+    #[error("a token of this cluster is needed: Authorization: Bearer …")]
     NoToken,
     #[error("the cluster does not know this token")]
     Unknown,
-    #[error("the token could not be reviewed; ask again")]
+    #[error("the token could not be reviewed; try again")]
     Unreachable,
 }
 
 type Hash = [u8; 32];
 
-/// What asks the apiserver.
+/// Asks the apiserver for the users of tokens.
 pub(super) struct Authentication {
     client: Client,
-    known: Mutex<BTreeMap<Hash, (Instant, String)>>,
+    cached: Mutex<BTreeMap<Hash, (Instant, String)>>,
 }
 
 impl Authentication {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, known: Mutex::default() }
+        Self { client, cached: Mutex::default() }
     }
 
-    /// The user's name.
+    /// The name of the user.
     pub(super) async fn user(&self, headers: &HeaderMap) -> Result<String, Unauthenticated> {
         let token = bearer(headers).ok_or(Unauthenticated::NoToken)?;
         let hash: Hash = Sha256::digest(token).into();
-        if let Some(user) = self.known(&hash) {
+        if let Some(user) = self.cached(&hash) {
             return Ok(user);
         }
         let spec = TokenReviewSpec { token: token.to_owned(), ..TokenReviewSpec::default() };
@@ -60,20 +60,20 @@ impl Authentication {
         let status = reviewed.status.unwrap_or_default();
         let user = status.user.and_then(|user| user.username).filter(|_| status.authenticated == Some(true));
         let user = user.ok_or(Unauthenticated::Unknown)?;
-        self.keep(hash, &user);
+        self.cache(hash, &user);
         Ok(user)
     }
 
-    fn known(&self, hash: &Hash) -> Option<String> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(hash).filter(|(since, _)| since.elapsed() < KEPT).map(|(_, user)| user.clone())
+    fn cached(&self, hash: &Hash) -> Option<String> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.get(hash).filter(|(since, _)| since.elapsed() < LIFETIME).map(|(_, user)| user.clone())
     }
 
-    fn keep(&self, hash: Hash, user: &str) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, (since, _)| since.elapsed() < KEPT);
-        if known.len() < MOST {
-            known.insert(hash, (Instant::now(), user.to_owned()));
+    fn cache(&self, hash: Hash, user: &str) {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|_, (since, _)| since.elapsed() < LIFETIME);
+        if cached.len() < MOST {
+            cached.insert(hash, (Instant::now(), user.to_owned()));
         }
     }
 }

@@ -1,10 +1,12 @@
-//! `POST /v1/estimate`: judgements for other engines, Kyverno and Gatekeeper for two. Off, unless `serve --api`.
+//! `POST /v1/estimate`: judgements for other policy engines, such as Kyverno and Gatekeeper. Off, unless `serve
+//! --api`.
 //!
-//! JSON in: a workload, a `TrainingEstimate`, a `List` of these and of documents that inform (`ConfigMap`, `Node`), or
-//! `{"object": …}` around one, as Kyverno sends it. JSON out: the array that `check -o json` prints. Nothing is resolved
-//! from the cluster, so that nobody learns through us what they may not read; only the policy is this cluster's.
+//! The request is JSON: a workload, a `TrainingEstimate`, a `List` of these and of their documents (`ConfigMap`,
+//! `Node`), or one of these in `{"object": …}`, as Kyverno sends it. The answer is the array of `check -o json`. The
+//! endpoint reads no object of the cluster, so that callers cannot learn about objects that they may not read. Only
+//! the policy is the cluster's.
 //!
-//! Who asks shows a token of the cluster ([`authentication`]), and asks no more than ten times a second.
+//! Callers need a token of the cluster ([`authentication`]), and may send ten requests a second.
 
 mod authentication;
 
@@ -36,28 +38,28 @@ use crate::server::{Bodies, Caller};
 use crate::{batch, report};
 use authentication::{Authentication, Unauthenticated};
 
-/// No workload is larger; the apiserver takes none over 3 MiB.
+/// The largest body. The apiserver accepts no request over 3 MiB.
 const LARGEST_BODY: usize = 3 << 20;
-/// Documents of one request.
+/// The most documents of a request.
 const MOST_DOCUMENTS: usize = 256;
-/// How often one user may ask.
-const A_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// How long a request may take, waiting included.
+/// How many requests a user may send in a second.
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// The longest time for a request, including its wait.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What is counted.
+/// The metrics of the endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    requests: Family<OfCode, Counter>,
+    requests: Family<CodeLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCode {
+struct CodeLabels {
     code: u16,
 }
 
 impl Metrics {
-    /// Makes them readable.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "weighbridge_estimate_requests",
@@ -67,13 +69,13 @@ impl Metrics {
     }
 }
 
-/// What it takes to answer.
+/// The state of the endpoint.
 struct Endpoint {
     authentication: Authentication,
     policies: Arc<Policies>,
     limits: DefaultKeyedRateLimiter<String>,
-    /// One at a time: admission goes first.
-    at_once: Arc<Semaphore>,
+    /// One request is judged at a time, so that admission has the other processors.
+    judging: Arc<Semaphore>,
     bodies: Bodies,
     metrics: Metrics,
 }
@@ -83,8 +85,8 @@ pub fn router(client: Client, policies: Arc<Policies>, bodies: Bodies, metrics: 
     let endpoint = Endpoint {
         authentication: Authentication::new(client),
         policies,
-        limits: RateLimiter::keyed(Quota::per_second(A_SECOND)),
-        at_once: Arc::new(Semaphore::new(1)),
+        limits: RateLimiter::keyed(Quota::per_second(REQUESTS_PER_SECOND)),
+        judging: Arc::new(Semaphore::new(1)),
         bodies,
         metrics,
     };
@@ -97,11 +99,11 @@ async fn estimate(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Re
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Ok(Err((status, why))) => (status, axum::Json(json!({ "error": why }))).into_response(),
         Err(_elapsed) => {
-            let why = json!({"error": "there was no time to judge it; ask again"});
+            let why = json!({"error": "there was no time to judge the request; try again"});
             (StatusCode::SERVICE_UNAVAILABLE, axum::Json(why)).into_response()
         }
     };
-    endpoint.metrics.requests.get_or_create(&OfCode { code: response.status().as_u16() }).inc();
+    endpoint.metrics.requests.get_or_create(&CodeLabels { code: response.status().as_u16() }).inc();
     response
 }
 
@@ -109,14 +111,14 @@ impl Endpoint {
     async fn answer(&self, request: Request) -> Result<String, (StatusCode, String)> {
         let user = self.user(request.headers()).await?;
         if self.limits.check_key(&user).is_err() {
-            let why = format!("more than {A_SECOND} requests a second");
+            let why = format!("more than {REQUESTS_PER_SECOND} requests a second");
             return Err((StatusCode::TOO_MANY_REQUESTS, why));
         }
-        // Who has not asked for a while is forgotten.
+        // Users without recent requests are removed.
         if self.limits.len() > 1_000 {
             self.limits.retain_recent();
         }
-        // Only now: a stranger's body is not read.
+        // The body is read only after authentication.
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
         let until = Instant::now() + LONGEST;
         let body = match self.bodies.read(&caller, request.into_body(), LARGEST_BODY, until).await {
@@ -127,17 +129,17 @@ impl Endpoint {
             }
             Came::Head(_, Dropped::NoRoom) => return Err(no_room()),
             Came::Broken | Came::Head(_, Dropped::Late) => {
-                return Err((StatusCode::BAD_REQUEST, "the body did not come to its end".to_owned()));
+                return Err((StatusCode::BAD_REQUEST, "the body is incomplete".to_owned()));
             }
         };
         let policy = self.policies.current();
-        let permit = self.at_once.clone().acquire_owned().await;
+        let permit = self.judging.clone().acquire_owned().await;
         let body = body.take().ok_or_else(no_room)?;
         let judging = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             catch_unwind(AssertUnwindSafe(|| judged(body, &policy)))
         });
-        let failed = || (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned());
+        let failed = || (StatusCode::INTERNAL_SERVER_ERROR, "judging the request failed".to_owned());
         match judging.await {
             Ok(Ok(judged)) => judged,
             _ => Err(failed()),
@@ -153,23 +155,23 @@ impl Endpoint {
 }
 
 fn no_room() -> (StatusCode, String) {
-    (StatusCode::SERVICE_UNAVAILABLE, "there is too much to judge at once; ask again".to_owned())
+    (StatusCode::SERVICE_UNAVAILABLE, "weighbridge is overloaded; try again".to_owned())
 }
 
-/// The report of what a body holds.
+/// The report about the objects of a body.
 fn judged(body: Taken, policy: &Policy) -> Result<String, (StatusCode, String)> {
     let objects = documents(body.bytes()).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     drop(body);
-    // Who asks has brought every object along.
+    // The caller has sent every object, so all values may be quoted.
     let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
     report::json(&batch::entries(&objects, policy, &ask))
-        .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "judging it failed".to_owned()))
+        .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "judging the request failed".to_owned()))
 }
 
-/// The documents of a body.
+/// The documents in a body.
 fn documents(body: &[u8]) -> Result<Vec<Value>, String> {
     let body = object::read(body).map_err(|error| match error {
-        NotRead::TooLarge => "the body has more values than are read".to_owned(),
+        NotRead::TooLarge => "the body has too many values".to_owned(),
         NotRead::Malformed(why) => format!("the body is not JSON: {why}"),
     })?;
     let inner = match body {
@@ -196,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_comes_bare_or_wrapped_or_in_a_list() {
+    fn an_object_may_be_bare_wrapped_or_in_a_list() {
         let job = json!({"apiVersion": "batch/v1", "kind": "Job"});
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [job, job]});
         for (body, count) in
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told_what_it_must_be() {
+    fn another_body_is_refused_with_the_expected_form() {
         for body in ["", "[]", "{}", "7", "{\"object\": 7}", "{\"object\": {}}"] {
             let why = documents(body.as_bytes()).unwrap_err();
             assert!(why.contains("not JSON") || why.contains("must be a Kubernetes object"), "{body}: {why}");

@@ -1,12 +1,12 @@
-//! Who is not judged at all: whole namespaces, users and groups (a queue's or an operator's service account), and
-//! pods of a priority class.
+//! Requests that are not judged: those of whole namespaces, of users and groups (such as the service account of a
+//! queue or operator), and those for pods of a priority class.
 //!
-//! An exempt request is admitted and noted in the audit log with what exempts it. Who may use a priority class is for
-//! the cluster to say: a `ResourceQuota` can keep it to a namespace.
+//! An exempt request is admitted, and the audit log notes the exemption. The cluster must control who may use a
+//! priority class: a `ResourceQuota` can restrict it to a namespace.
 //!
-//! A priority class exempts an object only if every template that asks for accelerators names an exempt class. A template
-//! without accelerators, or without pods, counts neither for nor against. Where no template is seen to ask for
-//! accelerators, every template that has pods must name one.
+//! A priority class exempts an object only if every template that asks for accelerators names an exempt class.
+//! Templates without accelerators or without pods do not matter. If no template visibly asks for accelerators, every
+//! template that has pods must name an exempt class.
 
 use serde_json::Value;
 
@@ -15,21 +15,21 @@ use crate::kinds::Kind;
 use crate::kinds::requests::requests;
 use crate::surroundings::Surroundings;
 
-/// Who is not judged.
+/// The requests that are not judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Exemptions {
-    /// Namespaces, by name; a star at the end stands for any end.
+    /// Namespaces by name. A star at the end matches any ending.
     pub namespaces: Vec<String>,
     /// User names.
     pub users: Vec<String>,
     /// Groups.
     pub groups: Vec<String>,
-    /// Priority classes: where every pod template that asks for accelerators names one of these.
+    /// Priority classes that every pod template with accelerators must name one of.
     pub priority_classes: Vec<String>,
 }
 
-/// What exempts a request. Closed: metrics and the audit log use its word.
+/// The reason of an exemption. Metrics and the audit log use its word, so the list is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {
     /// Its namespace.
@@ -43,7 +43,7 @@ pub enum Exempt {
 }
 
 impl Exempt {
-    /// For the audit log.
+    /// The word for the audit log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Namespace => "namespace",
@@ -88,7 +88,7 @@ impl Exemptions {
         let object = completed.as_ref().map_or(object, |completed| &completed.object);
         let groups = kind.pod_groups(object);
         if is_cut || kind.has_more_groups(object, groups.len()) {
-            // Those that were not read may name another class.
+            // The templates that were not read may name another class.
             return None;
         }
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Exemptions {
         (!templates.is_empty() && templates.iter().all(is_exempt)).then_some(Exempt::PriorityClass)
     }
 
-    /// Whether some are exempt of whom nothing can be told from an object.
+    /// Whether users or groups are exempt. An object alone does not show them.
     pub fn name_people(&self) -> bool {
         !(self.users.is_empty() && self.groups.is_empty())
     }
@@ -119,7 +119,7 @@ mod tests {
     use crate::kinds::Kinds;
 
     #[test]
-    fn namespaces_are_exempt_by_name_or_by_their_beginning() {
+    fn namespaces_are_exempt_by_name_or_prefix() {
         let exempt = Exemptions { namespaces: vec!["infra".into(), "ci-*".into()], ..Exemptions::default() };
         for (name, expected) in [("infra", true), ("infra2", false), ("ci-7", true), ("ci", false)] {
             assert_eq!(exempt.namespace(name).is_some(), expected, "{name}");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_exempt_by_name_or_by_group() {
+    fn users_are_exempt_by_name_or_group() {
         let exempt =
             Exemptions { users: vec!["ada".into()], groups: vec!["sre".into()], ..Exemptions::default() };
         assert_eq!(exempt.user("ada", &[]), Some(Exempt::User));
@@ -149,21 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_exempt_if_every_template_that_asks_for_accelerators_names_an_exempt_class() {
+    fn pods_are_exempt_if_every_template_with_accelerators_names_an_exempt_class() {
         let (system, research) = (Some("system"), Some("research"));
         let yes = Some(Exempt::PriorityClass);
         for (master, worker, expected) in [
             (role(1, system, 8), role(7, system, 8), yes),
             (role(1, system, 8), role(7, research, 8), None),
             (role(1, system, 8), role(7, None, 8), None),
-            // A template without pods exempts nothing, and one without accelerators neither exempts nor forbids.
+            // A template without pods does not matter, nor does one without accelerators.
             (role(0, system, 8), role(7, None, 8), None),
             (role(0, system, 0), role(7, None, 8), None),
             (role(1, system, 0), role(7, None, 8), None),
             (role(0, None, 8), role(7, system, 8), yes),
             (role(1, None, 0), role(7, system, 8), yes),
             (role(1, research, 0), role(7, system, 8), yes),
-            // Accelerators that are not recognised: every template with pods counts.
+            // Without recognised accelerators, every template with pods matters.
             (role(1, system, 0), role(7, system, 0), yes),
             (role(1, system, 0), role(7, None, 0), None),
             (role(0, system, 0), role(0, system, 0), None),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_more_templates_than_are_read_is_not_exempt() {
+    fn an_object_with_more_templates_than_the_limit_is_not_exempt() {
         let roles = (0..2_000).map(|number| (number.to_string(), role(1, Some("system"), 8)));
         assert_eq!(exempt_by_class(&Value::Object(roles.collect())), None);
     }

@@ -1,18 +1,18 @@
-//! Headroom: memory of every accelerator that an administrator wants to see free, for what no job says: a monitoring
-//! agent's context, a profiler, a margin of their own.
+//! Headroom: memory that an administrator keeps free on every accelerator, for uses that no job declares: the context
+//! of a monitoring agent, a profiler, a safety margin.
 //!
 //! ```text
-//! capacity = what the accelerator offers a process − headroom
+//! capacity = memory that the accelerator offers a process − headroom
 //! ```
 
 use crate::units::Bytes;
 
-/// What is kept free of every accelerator.
+/// The memory to keep free on every accelerator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Headroom {
-    /// This much.
+    /// An amount.
     Bytes(Bytes),
-    /// This share of what it offers, from 0 and below 1.
+    /// A share of the offered memory, from 0 to below 1.
     Share(f64),
 }
 
@@ -23,7 +23,7 @@ impl Default for Headroom {
 }
 
 impl Headroom {
-    /// Reads an amount (`2Gi`) or a share below all of it (`5%`).
+    /// Parses an amount (`2Gi`) or a share below 100 % (`5%`).
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         match text.strip_suffix('%') {
@@ -35,12 +35,12 @@ impl Headroom {
         }
     }
 
-    /// Whether nothing is kept free.
+    /// Whether it is zero.
     pub fn is_none(self) -> bool {
         matches!(self, Self::Bytes(Bytes(0))) || self == Self::Share(0.0)
     }
 
-    /// What is left for a job.
+    /// The memory that is left for a job.
     pub fn below(self, offered: Bytes) -> Bytes {
         match self {
             Self::Bytes(kept) => Bytes(offered.0.saturating_sub(kept.0)),

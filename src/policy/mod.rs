@@ -1,6 +1,6 @@
-//! What an administrator decides, as plain types: modes, thresholds, exemptions, prices.
+//! The administrator's decisions as plain types: modes, thresholds, exemptions, prices.
 //!
-//! Whatever reads a policy (arguments, a file) lies above, in `config`.
+//! The code that reads a policy from arguments or a file is in `config`, above this folder.
 
 mod exemptions;
 mod failure_policy;
@@ -29,38 +29,38 @@ pub use world::World;
 use crate::hardware::Catalogue;
 use crate::kinds::Kinds;
 
-/// What an administrator has decided.
+/// The administrator's policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The mode of a namespace without a label.
     pub mode: Mode,
-    /// What becomes of a training job that cannot be judged.
+    /// How a training job is handled that cannot be judged.
     pub unknown: Unknown,
     /// Thresholds, headroom and defaults.
     pub rules: Rules,
-    /// Who is not judged at all.
+    /// The requests that are not judged.
     pub exemptions: Exemptions,
     /// Who may override a refusal.
     pub overrides: Overrides,
     /// Who may place pods after admission.
     pub placement: Placement,
-    /// The accelerators, by all their names.
+    /// The accelerators, by all their names and aliases.
     pub catalogue: Arc<Catalogue>,
-    /// The kinds of workloads; they cannot change while the process runs.
+    /// The kinds of workloads. They do not change while the process runs.
     pub kinds: Arc<Kinds>,
-    /// Counts the policies of this process: another one may judge otherwise.
+    /// The number of this policy in the process. Another policy may judge differently.
     pub version: u64,
 }
 
-/// What becomes of a training job that cannot be judged, where the mode is `enforce`.
+/// How a training job is handled that cannot be judged, in the mode `enforce`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Unknown {
-    /// It is admitted in silence.
+    /// It is admitted without a warning.
     Admit,
     /// It is admitted with a warning that lists what to add.
     #[default]
     Warn,
-    /// It is refused: whoever trains says what.
+    /// It is refused until its missing values are given.
     Deny,
 }
 
@@ -81,7 +81,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// What a workload is judged by.
+    /// The part of the policy that a judgement uses.
     pub fn world(&self) -> World<'_> {
         World { catalogue: &self.catalogue, kinds: &self.kinds, rules: &self.rules }
     }

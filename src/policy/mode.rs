@@ -1,4 +1,4 @@
-//! What becomes of a job that would be refused: the namespace's label `weighbridge.dev/mode`, over a default.
+//! What the gate does with a job that would be refused: the namespace's label `weighbridge.dev/mode`, else a default.
 //!
 //! | mode | would run out of memory, or malformed | tight, or unknown |
 //! | --- | --- | --- |
@@ -7,12 +7,12 @@
 //! | `audit` | noted in the audit log | noted |
 //! | `off` | nothing | nothing |
 //!
-//! A namespace that can't be read, or whose label says none of these, warns: nobody is refused on a guess.
+//! A namespace that cannot be read, or whose label has another value, gets `warn`: no job is refused on a guess.
 
 /// The label of namespaces that gives their mode.
 pub const MODE_LABEL: &str = "weighbridge.dev/mode";
 
-/// What becomes of a job that would be refused.
+/// What the gate does with a job that would be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[cfg_attr(feature = "operator", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
@@ -23,12 +23,12 @@ pub enum Mode {
     Warn,
     /// It is admitted and noted in the audit log.
     Audit,
-    /// Nothing is said about it.
+    /// Nothing happens.
     Off,
 }
 
 impl Mode {
-    /// As the label says it.
+    /// The word in the label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
@@ -43,25 +43,25 @@ impl Mode {
     }
 }
 
-/// What is known of a namespace.
+/// A namespace and its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Namespace {
-    /// It is there, with this label.
+    /// It exists, with this label.
     Known(Option<String>),
     /// It could not be read.
     Unreadable,
 }
 
-/// A mode, and what is to be said about how it was found.
+/// A mode, and a problem with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The mode.
     pub mode: Mode,
-    /// Why it isn't what somebody may have meant.
+    /// Why the mode may differ from the intended one.
     pub problem: Option<String>,
 }
 
-/// The mode of a namespace. A label's value isn't repeated: it is not the request's.
+/// The mode of a namespace. The problem does not quote the label, because the label is not part of the request.
 pub fn of(namespace: &Namespace, default: Mode) -> Found {
     let warn = |problem: String| Found { mode: Mode::Warn, problem: Some(problem) };
     match namespace {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_refused_on_a_guess() {
+    fn a_namespace_without_a_valid_mode_only_warns() {
         for namespace in [
             Namespace::Unreadable,
             Namespace::Known(Some(String::new())),

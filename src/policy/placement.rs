@@ -1,10 +1,10 @@
-//! Who may place pods after admission.
+//! The accounts that may place pods after admission.
 //!
-//! A queue admits a suspended workload and then writes into it on which nodes its pods may run. What that does to the
-//! workload is the queue's affair, so such an UPDATE warns at most. A tenant who does the same is no queue: the UPDATE is
-//! judged like any other. The policy names the queues' accounts; by default they are those of Kueue.
+//! A queue admits a suspended workload and then chooses the nodes for its pods. The queue is responsible for the
+//! effect, so such an UPDATE gets a warning at most. The same UPDATE by a tenant is judged like any other. The policy
+//! names the accounts of queues; by default they are Kueue's.
 
-/// Kueue's own account, as its manifests and its chart make it, and the one that the operator of `OpenShift` makes.
+/// The account of Kueue in its manifests and chart, and the account that the operator of `OpenShift` creates.
 const QUEUES: &[&str] = &[
     "system:serviceaccount:kueue-system:kueue-controller-manager",
     "system:serviceaccount:openshift-kueue-operator:kueue-controller-manager",
@@ -27,7 +27,7 @@ impl Default for Placement {
 }
 
 impl Placement {
-    /// Whether this account may.
+    /// Whether this account may place pods.
     pub fn allows(&self, username: &str, groups: &[String]) -> bool {
         self.users.iter().any(|user| user == username)
             || groups.iter().any(|group| self.groups.contains(group))
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_accounts_that_are_named_may_place() {
+    fn only_named_accounts_may_place_pods() {
         let kueue = "system:serviceaccount:kueue-system:kueue-controller-manager";
         let queues = Placement::default();
         assert!(queues.allows(kueue, &[]));

@@ -1,16 +1,16 @@
-//! What an administrator pays.
+//! The prices of accelerators.
 
 use std::collections::BTreeMap;
 
 use crate::units::Decimal;
 
-/// What an administrator pays.
+/// The prices of accelerators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prices {
-    /// One accelerator, one hour, by its key in the catalogue.
+    /// The price of one accelerator for one hour, by its key in the catalogue.
     pub per_gpu_hour: BTreeMap<String, Decimal>,
-    /// ISO 4217; none for US dollars.
+    /// The currency's ISO 4217 code. `None` means US dollars.
     pub currency: Option<String>,
-    /// Since when, or when it was last looked at.
+    /// The date of the prices.
     pub as_of: Option<String>,
 }

@@ -1,15 +1,15 @@
-//! What may be read of a cluster beside workloads and nodes.
+//! The kinds of objects that the administrator allows us to read, besides workloads and nodes.
 
 use crate::surroundings::{Document, Opened};
 
-/// What an administrator lets be read beside workloads and nodes.
+/// The kinds that may be read, besides workloads and nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// ConfigMaps.
     pub config_maps: bool,
     /// Kueue's queues and flavors.
     pub queues: bool,
-    /// Claims of devices, and their templates.
+    /// Device claims and their templates.
     pub claims: bool,
 }
 

@@ -1,20 +1,20 @@
-//! Thresholds and defaults.
+//! Thresholds and defaults of a judgement.
 
 use super::{Headroom, Prices};
 use crate::units::Decimal;
 
-/// What an administrator decides: thresholds and defaults.
+/// Thresholds and defaults of a judgement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// Deny at this probability of running out of memory, and over.
+    /// Deny at this probability of running out of memory or above.
     pub deny_at: f64,
-    /// Warn at this probability, and over.
+    /// Warn at this probability or above.
     pub warn_at: f64,
-    /// What is kept free of every accelerator.
+    /// The memory to keep free on every accelerator.
     pub headroom: Headroom,
-    /// Model FLOPs utilization in percent, where a job gives none.
+    /// Model FLOPs utilization in percent, for jobs that give none.
     pub mfu_percent: Option<Decimal>,
-    /// What accelerators cost, where a job does not say.
+    /// Prices of accelerators, for jobs that give none.
     pub prices: Prices,
 }
 

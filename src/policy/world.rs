@@ -1,4 +1,4 @@
-//! What every workload of a cluster is judged by.
+//! The part of a policy that a judgement uses.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use crate::kinds::Kinds;
 /// The accelerators, the kinds of workloads and the rules.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
-    /// The accelerators, by all their names.
+    /// The accelerators, by all their names and aliases.
     pub catalogue: &'a Catalogue,
     /// The kinds of workloads.
     pub kinds: &'a Kinds,
@@ -18,7 +18,7 @@ pub struct World<'a> {
 }
 
 impl World<'static> {
-    /// Without anything of an administrator's own.
+    /// The built-in accelerators, kinds and rules.
     pub fn built_in() -> Self {
         static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
         Self { catalogue: Catalogue::builtin(), kinds: Kinds::built_in(), rules: &RULES }
@@ -26,7 +26,7 @@ impl World<'static> {
 }
 
 impl<'a> World<'a> {
-    /// The same under other rules.
+    /// The same world with other rules.
     #[must_use]
     pub const fn under(self, rules: &'a Rules) -> Self {
         Self { rules, ..self }

@@ -1,13 +1,14 @@
-//! From a review to its answer: gathers what the decision needs, within the deadline, whatever goes wrong.
+//! From a review to its answer, within the deadline and in spite of errors.
 //!
 //! ```text
 //! head ─► namespace's mode ─► a turn ─► envelope ─► unchanged? ─► objects ─► owner, exemptions ─► judge ─► decide
 //! ```
 //!
-//! A review of a [`scale`] shows no object. The object is read first, and the rest of the way is that of an update.
+//! A review of a [`scale`] does not contain the object. The object is read first; the remaining steps are those of an
+//! update.
 //!
-//! What goes wrong admits: a panic, a spent deadline, an object that can't be read, a review for which there was no room or
-//! no turn. Each is told in a warning, noted in the audit log, and counted.
+//! An error admits the object: a panic, a spent deadline, an object that cannot be read, a review for which there is
+//! no memory or no turn. Each is reported in a warning, in the audit log and in a metric.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -43,10 +44,10 @@ use crate::server::bodies::{Body, Came, Dropped, Taken};
 use crate::server::{Caller, Peer};
 use crate::surroundings::Surroundings;
 
-/// [`judge`]'s signature: tests put others in its place.
+/// The signature of [`judge`]. Tests pass another function.
 type Judge = fn(&Value, &Surroundings, &World<'_>, &Ask) -> Judgement;
 
-/// What it takes to answer.
+/// Answers reviews.
 pub struct Webhook {
     client: Client,
     cluster: Arc<Cluster>,
@@ -54,7 +55,7 @@ pub struct Webhook {
     turns: Turns,
     background: Background,
     verdicts: Arc<Verdicts>,
-    /// Reads of what is scaled.
+    /// Limits the reads of scaled objects.
     reads: Semaphore,
     judge: Judge,
 }
@@ -66,14 +67,14 @@ enum Failure {
     Panicked,
     DeadlineSpent,
     ScaleUnread,
-    /// The review has more bytes than are read.
+    /// The review is larger than the limit.
     TooLarge,
-    /// There was no room for it, or too many waited for a turn.
+    /// There was no memory for the review, or the queue was full.
     Overloaded,
 }
 
 impl Failure {
-    /// For the audit log and the metric.
+    /// The word for the audit log and the metric.
     const fn name(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
@@ -90,22 +91,24 @@ impl Failure {
             Self::Unreadable => "weighbridge could not read this object, and admits it unjudged",
             Self::Panicked => "weighbridge failed to judge this object, and admits it unjudged",
             Self::DeadlineSpent => "weighbridge had no time to judge this object, and admits it unjudged",
-            Self::ScaleUnread => "weighbridge could not read what is scaled, and admits the change unjudged",
-            Self::TooLarge => "weighbridge does not read an object this large, and admits it unjudged",
-            Self::Overloaded => "weighbridge has too much to judge at once, and admits this object unjudged",
+            Self::ScaleUnread => {
+                "weighbridge could not read the object to scale, and admits the change unjudged"
+            }
+            Self::TooLarge => "weighbridge does not read such a large object, and admits it unjudged",
+            Self::Overloaded => "weighbridge is overloaded, and admits this object unjudged",
         }
     }
 }
 
-/// A decision on its way to the wire.
-struct Considered {
+/// A decision, with what the metrics and the response need.
+struct Outcome {
     counted: Counted,
     decided: Decided,
     status: Option<Status>,
 }
 
 impl Webhook {
-    /// A webhook over these caches. What it reads of reviews takes at most so many bytes.
+    /// A webhook over these caches. `memory` bounds the bytes that the reviews take.
     pub fn new(client: Client, cluster: Arc<Cluster>, metrics: Metrics, memory: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = Turns::new(processors, memory);
@@ -114,48 +117,48 @@ impl Webhook {
         Self { client, cluster, metrics, turns, background, verdicts: Arc::default(), reads, judge }
     }
 
-    /// With another judge.
+    /// The webhook with another judge.
     #[cfg(test)]
     pub(super) fn judging_by(self, judge: Judge) -> Self {
         Self { judge, ..self }
     }
 
-    /// The workloads that it knows.
+    /// The cached workloads.
     #[cfg(test)]
     pub(super) fn workloads(&self) -> &Workloads {
         &self.cluster.workloads
     }
 
-    /// What it counts.
+    /// The webhook's metrics.
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Answers within the allowance, if there is a uid to answer under.
+    /// Answers within the allowance. Without a uid there is no answer.
     pub(super) async fn answer(
         &self,
-        came: Came,
+        received: Came,
         caller: &Caller,
         allowance: Duration,
     ) -> Result<Value, Unanswerable> {
         let answering = self.metrics.answering();
         let mut head = Head::default();
-        let considering =
-            tokio::time::timeout(allowance, self.consider(came, caller.peer, allowance, &mut head));
-        let considered = match AssertUnwindSafe(considering).catch_unwind().await {
-            Ok(Ok(Ok(considered))) => Ok(considered),
-            Ok(Ok(Err(Trouble::Failed(failure)))) => Err((failure, Unanswerable::Unread)),
-            Ok(Ok(Err(Trouble::Unanswerable(why)))) => Err((Failure::Unreadable, why)),
+        let reviewing =
+            tokio::time::timeout(allowance, self.review(received, caller.peer, allowance, &mut head));
+        let outcome = match AssertUnwindSafe(reviewing).catch_unwind().await {
+            Ok(Ok(Ok(outcome))) => Ok(outcome),
+            Ok(Ok(Err(NoDecision::Failed(failure)))) => Err((failure, Unanswerable::Unread)),
+            Ok(Ok(Err(NoDecision::Unanswerable(why)))) => Err((Failure::Unreadable, why)),
             Ok(Err(_elapsed)) => Err((Failure::DeadlineSpent, Unanswerable::Unread)),
             Err(_panic) => Err((Failure::Panicked, Unanswerable::Unread)),
         };
         let Some(uid) = head.uid().map(str::to_owned) else {
             answering.unanswerable();
-            return Err(considered.err().map_or(Unanswerable::NoUid, |(_, why)| why));
+            return Err(outcome.err().map_or(Unanswerable::NoUid, |(_, why)| why));
         };
-        let considered = considered.unwrap_or_else(|(failure, _)| self.unjudged(failure, &head));
-        answering.answered(&considered.counted);
-        let Considered { decided, status, .. } = considered;
+        let outcome = outcome.unwrap_or_else(|(failure, _)| self.unjudged(failure, &head));
+        answering.answered(&outcome.counted);
+        let Outcome { decided, status, .. } = outcome;
         let response = Response {
             uid,
             allowed: status.is_none(),
@@ -166,41 +169,41 @@ impl Webhook {
         Ok(response.to_json())
     }
 
-    /// Considers what came. The head is there as soon as it is known.
-    async fn consider(
+    /// Reviews a request. Fills the head as soon as it is known, for the answer to an error.
+    async fn review(
         &self,
-        came: Came,
+        received: Came,
         peer: Peer,
         allowance: Duration,
         head: &mut Head,
-    ) -> Result<Considered, Trouble> {
-        let body = match came {
+    ) -> Result<Outcome, NoDecision> {
+        let body = match received {
             Came::Whole(body) => body,
             Came::Head(bytes, why) => {
                 *head = Head::read(&bytes);
-                return Err(Trouble::Failed(match why {
+                return Err(NoDecision::Failed(match why {
                     Dropped::TooLarge => Failure::TooLarge,
                     Dropped::NoRoom => Failure::Overloaded,
                     Dropped::Late => Failure::DeadlineSpent,
                 }));
             }
-            Came::Broken => return Err(Trouble::Failed(Failure::Unreadable)),
+            Came::Broken => return Err(NoDecision::Failed(Failure::Unreadable)),
         };
         *head = Head::read(body.head());
         let size = Size { bytes: body.length(), objects: 1 };
-        let mut coming = Coming::Held(body);
+        let mut body = PendingBody::Held(body);
         if !head.is_complete() {
-            // Not as the apiserver writes it: its fields are all over the body.
+            // The apiserver never writes a review like this: a field of the head comes after the objects.
             let tenant = Tenant::new(peer, "");
-            let read = move || coming.take().map(|taken| (whole_head(&taken), taken));
+            let read = move || body.take().map(|taken| (whole_head(&taken), taken));
             let (whole, taken) = self.blocking(tenant, size, read).await??;
             *head = whole?;
-            coming = Coming::Taken(taken);
+            body = PendingBody::Taken(taken);
         }
         let name = head.namespace.clone().unwrap_or_default();
         let policy = self.cluster.policies.current();
         let namespace = self.namespace(&name, allowance / 2).await;
-        let considering = Arc::new(Considering {
+        let reviewer = Arc::new(Reviewer {
             namespace: name.clone(),
             found: mode::of(&namespace, policy.mode),
             around: self.cluster.surroundings(),
@@ -210,37 +213,37 @@ impl Webhook {
             metrics: self.metrics.clone(),
             judge: self.judge,
         });
-        // Of an update the old object is read too, and both are compared.
+        // An update has an old object too, and the comparison needs a third one.
         let objects = if head.operation == Some(Operation::Update) { 3 } else { 1 };
-        let (tenant, first) = (Tenant::new(peer, &name), considering.clone());
-        let consider = move || first.consider(coming.take()?);
-        match self.blocking(tenant.clone(), Size { objects, ..size }, consider).await?? {
-            Step::Considered(considered) => Ok(*considered),
-            Step::Scaled(scaled) => Ok(self.scaled(*scaled, tenant, considering, allowance).await?),
+        let (tenant, first) = (Tenant::new(peer, &name), reviewer.clone());
+        let review = move || first.review(body.take()?);
+        match self.blocking(tenant.clone(), Size { objects, ..size }, review).await?? {
+            Step::Outcome(outcome) => Ok(*outcome),
+            Step::Scaled(scaled) => Ok(self.scaled(*scaled, tenant, reviewer, allowance).await?),
         }
     }
 
-    /// A change of a scale, judged as an update of the object.
+    /// Reviews the change of a scale as an update of the object.
     async fn scaled(
         &self,
         (scaled, request): (Scaled, Request),
         tenant: Tenant,
-        considering: Arc<Considering>,
+        reviewer: Arc<Reviewer>,
         allowance: Duration,
-    ) -> Result<Considered, Failure> {
+    ) -> Result<Outcome, Failure> {
         let permit = self.reads.acquire().await.map_err(|_| Failure::ScaleUnread)?;
         let stored = scaled.read(&self.client, allowance / 2).await.ok_or(Failure::ScaleUnread)?;
         drop(permit);
-        let consider = move || {
-            let mut considered = considering.weigh(scaled.kind, &scaled.whole(&request, stored));
-            let verdict = considered.counted.verdict;
-            scaled.tell(verdict, &mut considered.decided, &mut considered.status);
-            considered
+        let review = move || {
+            let mut outcome = reviewer.evaluate(scaled.kind, &scaled.whole(&request, stored));
+            let verdict = outcome.counted.verdict;
+            scaled.hide_values(verdict, &mut outcome.decided, &mut outcome.status);
+            outcome
         };
-        self.blocking(tenant, STORED, consider).await
+        self.blocking(tenant, STORED, review).await
     }
 
-    /// Work for a thread of its own, when its turn has come. A panic in it is its own.
+    /// Runs work on a thread of its own when its turn comes. A panic there is reported as a failure.
     async fn blocking<T: Send + 'static>(
         &self,
         tenant: Tenant,
@@ -248,22 +251,23 @@ impl Webhook {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
-        let is_dear = turn.is_dear();
+        let is_expensive = turn.is_expensive();
         let work = move || {
-            // The turn stays with the work when its caller has gone.
+            // The work keeps its turn even if the caller goes away.
             let _turn = turn;
             work()
         };
-        let working = if is_dear { self.background.spawn(work) } else { tokio::task::spawn_blocking(work) };
+        let working =
+            if is_expensive { self.background.spawn(work) } else { tokio::task::spawn_blocking(work) };
         working.await.map_err(|_| Failure::Panicked)
     }
 
-    /// What is known of a namespace; asked of the apiserver once where no cache knows it.
+    /// A namespace and its mode label. The apiserver is asked if the namespace is not in the cache.
     async fn namespace(&self, name: &str, within: Duration) -> Namespace {
         if let Some(label) = self.cluster.namespaces.mode_label(name) {
             return Namespace::Known(label);
         }
-        // A review may come from anybody, and the name becomes part of a path.
+        // Anyone may send a review, and the name becomes part of a path.
         if !is_label(name) {
             return Namespace::Unreadable;
         }
@@ -273,62 +277,65 @@ impl Webhook {
             Ok(Ok(Some(namespace))) => Namespace::Known(namespace.label(MODE_LABEL).map(str::to_owned)),
             Ok(Ok(None)) => {
                 self.metrics.failed("namespace");
-                tracing::warn!(namespace = name, "the namespace is not there: it only warns");
+                tracing::warn!(namespace = name, "the namespace does not exist; the mode is at most warn");
                 Namespace::Unreadable
             }
             Ok(Err(error)) => {
                 self.metrics.failed("namespace");
-                tracing::warn!(namespace = name, %error, "the namespace could not be read: it only warns");
+                tracing::warn!(namespace = name, %error, "the namespace could not be read; the mode is at most warn");
                 Namespace::Unreadable
             }
             Err(_elapsed) => {
                 self.metrics.failed("namespace");
-                tracing::warn!(namespace = name, "the namespace was not read in time: it only warns");
+                tracing::warn!(
+                    namespace = name,
+                    "the namespace was not read in time; the mode is at most warn"
+                );
                 Namespace::Unreadable
             }
         }
     }
 
-    fn unjudged(&self, failure: Failure, head: &Head) -> Considered {
+    fn unjudged(&self, failure: Failure, head: &Head) -> Outcome {
         self.metrics.failed(failure.name());
         tracing::error!(error = failure.name(), uid = head.uid(), "an object is admitted unjudged");
         let kind =
             head.object_kind.as_ref().and_then(|kind| self.cluster.kinds().find(&kind.group, &kind.kind));
-        let mut considered = not_judged(head.operation.unwrap_or(Operation::Other), kind, None);
-        considered.counted.decision = "warned";
-        considered.decided.warnings.push(failure.warning().to_owned());
-        considered.decided.notes.insert("error", failure.name().to_owned());
-        considered
+        let mut outcome = not_judged(head.operation.unwrap_or(Operation::Other), kind, None);
+        outcome.counted.decision = "warned";
+        outcome.decided.warnings.push(failure.warning().to_owned());
+        outcome.decided.notes.insert("error", failure.name().to_owned());
+        outcome
     }
 }
 
-/// Why there is no decision.
-enum Trouble {
+/// Why a review has no decision.
+enum NoDecision {
     Failed(Failure),
-    /// It is no review.
+    /// The body is not a review.
     Unanswerable(Unanswerable),
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for NoDecision {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<Unanswerable> for Trouble {
+impl From<Unanswerable> for NoDecision {
     fn from(why: Unanswerable) -> Self {
         Self::Unanswerable(why)
     }
 }
 
-/// A body on its way to its reader.
-enum Coming {
-    /// It may still be dropped.
+/// A body, before or after it is taken for reading.
+enum PendingBody {
+    /// It may still be dropped to make room.
     Held(Body),
     Taken(Taken),
 }
 
-impl Coming {
+impl PendingBody {
     fn take(self) -> Result<Taken, Failure> {
         match self {
             Self::Held(body) => body.take().ok_or(Failure::Overloaded),
@@ -337,12 +344,12 @@ impl Coming {
     }
 }
 
-/// The head, by reading the whole body.
+/// Reads the head from the whole body.
 fn whole_head(taken: &Taken) -> Result<Head, Unanswerable> {
     Review::read(taken.bytes()).map(|review| review.head())
 }
 
-/// Whether it is a DNS label, as a namespace's name must be.
+/// Whether the name is a DNS label, as names of namespaces must be.
 fn is_label(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&name.len())
@@ -351,19 +358,19 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// A stored object. Its size is not known before it is read.
+/// The size of a stored object, assumed because it is not known before the object is read.
 const STORED: Size = Size { bytes: 1 << 20, objects: 3 };
 
-/// How far a review is considered.
+/// The result of the first step of a review.
 enum Step {
-    Considered(Box<Considered>),
-    /// What is scaled must be read first.
+    Outcome(Box<Outcome>),
+    /// The object to scale must be read next.
     Scaled(Box<(Scaled, Request)>),
 }
 
-/// What considers a review, for a thread of its own.
-struct Considering {
-    /// The namespace that the mode is of.
+/// Reviews one request, on a thread of its own.
+struct Reviewer {
+    /// The namespace whose mode applies.
     namespace: String,
     found: mode::Found,
     around: Arc<Surroundings>,
@@ -374,14 +381,14 @@ struct Considering {
     judge: Judge,
 }
 
-impl Considering {
-    fn consider(&self, body: Taken) -> Result<Step, Failure> {
+impl Reviewer {
+    fn review(&self, body: Taken) -> Result<Step, Failure> {
         let unreadable = |error: String| {
-            tracing::warn!(error, "a review can't be read; it is admitted");
+            tracing::warn!(error, "a review cannot be read and is admitted");
             Failure::Unreadable
         };
         let review = Review::read(body.bytes()).map_err(|error| unreadable(error.to_string()))?;
-        // The mode and the turn were those of the namespace in the head.
+        // The mode and the turn are those of the namespace in the head.
         if review.namespace != self.namespace {
             return Err(unreadable("it names two namespaces".to_owned()));
         }
@@ -391,67 +398,67 @@ impl Considering {
             && untouched(old, new)
         {
             let request = review.without_objects();
-            let kind = weighed(&request, &self.policy.kinds);
-            return Ok(Step::Considered(Box::new(passed(&request, kind, None))));
+            let kind = judged_kind(&request, &self.policy.kinds);
+            return Ok(Step::Outcome(Box::new(admitted(&request, kind, None))));
         }
         let request = review.request();
-        // Its objects are on their own now, and others have a use for the room.
+        // The objects no longer borrow from the body, so its memory is free for other reviews.
         drop(body);
         match request {
             Ok(request) => Ok(match scale::of(&request, &self.policy.kinds) {
                 Some(scaled) => Step::Scaled(Box::new((scaled, request))),
-                None => Step::Considered(Box::new(self.judged(&request))),
+                None => Step::Outcome(Box::new(self.judged(&request))),
             }),
             Err(unread) => match unread.why {
                 NotRead::TooLarge => {
-                    Ok(Step::Considered(Box::new(self.too_large(&unread.request, unread.old_is_read))))
+                    Ok(Step::Outcome(Box::new(self.too_large(&unread.request, unread.old_is_read))))
                 }
                 NotRead::Malformed(error) => Err(unreadable(error)),
             },
         }
     }
 
-    fn judged(&self, request: &Request) -> Considered {
+    fn judged(&self, request: &Request) -> Outcome {
         if namespaces::is_one(request) {
-            return self.relabelled(request);
+            return self.namespace_outcome(request);
         }
-        match weighed(request, &self.policy.kinds) {
-            Some(kind) => self.weigh(kind, request),
-            None => passed(request, None, None),
+        match judged_kind(request, &self.policy.kinds) {
+            Some(kind) => self.evaluate(kind, request),
+            None => admitted(request, None, None),
         }
     }
 
-    /// An object of a kind that is weighed.
-    fn weigh(&self, kind: &'static Kind, request: &Request) -> Considered {
+    /// Reviews an object of a kind that is judged.
+    fn evaluate(&self, kind: &'static Kind, request: &Request) -> Outcome {
         if request.operation == Operation::Update && ratchet::is_being_deleted(&request.old_object) {
-            return passed(request, Some(kind), None);
+            return admitted(request, Some(kind), None);
         }
-        if let Some(spared) = self.spared(kind, request) {
-            return spared;
+        if let Some(outcome) = self.passed_by_policy(kind, request) {
+            return outcome;
         }
-        let mut considered = self.weighing(kind, request).weigh(request);
-        if let Some(problem) = self.found.problem.clone().filter(|_| !considered.decided.notes.is_empty()) {
-            considered.decided.warnings.push(message::warning(&problem));
-            considered.decided.notes.insert("mode-problem", problem);
+        let mut outcome = self.evaluation(kind, request).evaluate(request);
+        if let Some(problem) = self.found.problem.clone().filter(|_| !outcome.decided.notes.is_empty()) {
+            outcome.decided.warnings.push(message::warning(&problem));
+            outcome.decided.notes.insert("mode-problem", problem);
         }
-        considered
+        outcome
     }
 
-    /// What is exempt, or in a namespace that is off.
-    fn spared(&self, kind: &'static Kind, request: &Request) -> Option<Considered> {
+    /// Admits a request that is exempt, or whose namespace is off.
+    fn passed_by_policy(&self, kind: &'static Kind, request: &Request) -> Option<Outcome> {
         if let Some(exempt) = exempt(&self.policy, &self.around, request, kind) {
-            let mut passed = passed(request, Some(kind), None);
-            passed.counted.decision = "exempt";
-            passed.decided.notes.insert("exempt", exempt.name().to_owned());
-            return Some(passed);
+            let mut admitted = admitted(request, Some(kind), None);
+            admitted.counted.decision = "exempt";
+            admitted.decided.notes.insert("exempt", exempt.name().to_owned());
+            return Some(admitted);
         }
         let mode = self.found.mode;
-        (mode == Mode::Off).then(|| passed(request, Some(kind), Some(mode)))
+        (mode == Mode::Off).then(|| admitted(request, Some(kind), Some(mode)))
     }
 
-    fn weighing(&self, kind: &'static Kind, request: &Request) -> Weighing {
+    fn evaluation(&self, kind: &'static Kind, request: &Request) -> Evaluation {
         let user = &request.user_info;
-        Weighing {
+        Evaluation {
             workloads: self.workloads.clone(),
             kind,
             mode: self.found.mode,
@@ -464,38 +471,40 @@ impl Considering {
         }
     }
 
-    /// An object of more values than are read: unknown, and decided like everything unknown.
-    fn too_large(&self, request: &Request, old_is_read: bool) -> Considered {
-        let Some(kind) = weighed(request, &self.policy.kinds) else { return passed(request, None, None) };
-        if let Some(spared) = self.spared(kind, request) {
-            return spared;
+    /// Reviews an object that exceeds the limits of the reader. Its verdict is `Unknown`.
+    fn too_large(&self, request: &Request, old_is_read: bool) -> Outcome {
+        let Some(kind) = judged_kind(request, &self.policy.kinds) else {
+            return admitted(request, None, None);
+        };
+        if let Some(outcome) = self.passed_by_policy(kind, request) {
+            return outcome;
         }
         self.metrics.failed(Failure::TooLarge.name());
         let judgement = Judgement::too_large();
-        let weighing = self.weighing(kind, request);
-        // What would be refused already must stay editable.
-        let was_refused = || weighing.fault(&weighing.judged(&request.old_object, request)).is_some();
+        let evaluation = self.evaluation(kind, request);
+        // An object that would be refused before the update must stay editable.
+        let was_refused = || evaluation.fault(&evaluation.judged(&request.old_object, request)).is_some();
         let already = request.operation == Operation::Update && (!old_is_read || was_refused());
         let ratchet = already.then_some(Ratchet::AlreadySo);
-        let mut considered = weighing.decided(request, &judgement, Override::None, ratchet, None);
-        considered.decided.notes.insert("error", Failure::TooLarge.name().to_owned());
-        considered
+        let mut outcome = evaluation.decided(request, &judgement, Override::None, ratchet, None);
+        outcome.decided.notes.insert("error", Failure::TooLarge.name().to_owned());
+        outcome
     }
 
-    /// Somebody changes a namespace: never refused.
-    fn relabelled(&self, request: &Request) -> Considered {
-        let mut considered = not_judged(request.operation, None, None);
-        considered.decided.warnings = namespaces::warnings(request, self.policy.mode, &self.workloads);
-        considered.counted.kind = "namespace";
-        if !considered.decided.warnings.is_empty() {
-            considered.counted.decision = "warned";
+    /// Reviews a change of a namespace. It is never refused.
+    fn namespace_outcome(&self, request: &Request) -> Outcome {
+        let mut outcome = not_judged(request.operation, None, None);
+        outcome.decided.warnings = namespaces::warnings(request, self.policy.mode, &self.workloads);
+        outcome.counted.kind = "namespace";
+        if !outcome.decided.warnings.is_empty() {
+            outcome.counted.decision = "warned";
         }
-        considered
+        outcome
     }
 }
 
-/// What judges, for a thread of its own.
-struct Weighing {
+/// Judges the object of a request and decides, on a thread of its own.
+struct Evaluation {
     workloads: Arc<Workloads>,
     kind: &'static Kind,
     mode: Mode,
@@ -507,8 +516,8 @@ struct Weighing {
     judge: Judge,
 }
 
-impl Weighing {
-    fn weigh(&self, request: &Request) -> Considered {
+impl Evaluation {
+    fn evaluate(&self, request: &Request) -> Outcome {
         let standing = children::standing(
             self.kind,
             &request.namespace,
@@ -519,9 +528,9 @@ impl Weighing {
         );
         let owner = children::note(&standing);
         if matches!(standing, Standing::Covered | Standing::Waiting(_)) {
-            let mut passed = passed(request, Some(self.kind), Some(self.mode));
-            passed.decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
-            return passed;
+            let mut admitted = admitted(request, Some(self.kind), Some(self.mode));
+            admitted.decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
+            return admitted;
         }
         let new = self.judged(&request.object, request);
         let old = self.old(&new, request);
@@ -531,31 +540,36 @@ impl Weighing {
             Some(old) if self.fault(old).is_some() => Some(Ratchet::AlreadySo),
             Some(_) => (self.may_place && self.only_placement_ruins(request)).then_some(Ratchet::SameJob),
         };
-        // Of an unchanged job the reason was weighed before, and nothing is refused anyway.
-        let given = match ratchet {
+        // The same job keeps its earlier decision, so its override does not matter.
+        let override_given = match ratchet {
             Some(Ratchet::SameJob) => Override::None,
             _ => overrides::of(&new, old.as_deref(), self.may_override),
         };
-        let spared = standing == Standing::Differs { spared: true } && self.fault(&new).is_some();
-        let ratchet = ratchet.or(spared.then_some(Ratchet::Owner));
-        self.decided(request, &new, given, ratchet, owner)
+        let command_only = standing == Standing::Differs { command_only: true } && self.fault(&new).is_some();
+        let ratchet = ratchet.or(command_only.then_some(Ratchet::Owner));
+        self.decided(request, &new, override_given, ratchet, owner)
     }
 
-    /// What follows from a judgement.
+    /// Decides by a judgement.
     fn decided(
         &self,
         request: &Request,
         judgement: &Judgement,
-        given: Override,
+        override_given: Override,
         ratchet: Option<Ratchet>,
         owner: Option<&str>,
-    ) -> Considered {
-        let mut decided =
-            decide(&Case { judgement, mode: self.mode, unknown: self.policy.unknown, given, ratchet });
+    ) -> Outcome {
+        let mut decided = decide(&Case {
+            judgement,
+            mode: self.mode,
+            unknown: self.policy.unknown,
+            override_given,
+            ratchet,
+        });
         if !decided.notes.is_empty() {
             decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
         }
-        self.tell(request, judgement, &decided);
+        self.log(request, judgement, &decided);
         let decision = match (&decided.denied, decided.warnings.is_empty()) {
             (Some(_), _) => "denied",
             (None, false) => "warned",
@@ -569,22 +583,22 @@ impl Weighing {
             kind: self.kind.slug,
         };
         let status = decided.denied.map(|fault| status(fault, judgement, self.kind, request.name.clone()));
-        Considered { counted, decided, status }
+        Outcome { counted, decided, status }
     }
 
     fn fault(&self, judgement: &Judgement) -> Option<Fault> {
         fault(judgement, self.policy.unknown)
     }
 
-    /// The old object's judgement, where the decision hangs on it.
+    /// The judgement of the old object, if the decision depends on it.
     fn old(&self, new: &Judgement, request: &Request) -> Option<Arc<Judgement>> {
-        let hangs = request.operation == Operation::Update
+        let decisive = request.operation == Operation::Update
             && self.fault(new).is_some()
             && !ratchet::same_job(self.kind, &request.old_object, &request.object, self.may_place);
-        hangs.then(|| self.judged(&request.old_object, request))
+        decisive.then(|| self.judged(&request.old_object, request))
     }
 
-    /// Whether the object would not be refused if its pods were placed as before.
+    /// Whether the object would be admitted if its pods were placed as before.
     fn only_placement_ruins(&self, request: &Request) -> bool {
         let placed = ratchet::placed_as_before(&request.old_object, &request.object);
         placed != request.object && self.fault(&self.judged(&placed, request)).is_none()
@@ -592,10 +606,10 @@ impl Weighing {
 
     fn judged(&self, object: &Value, request: &Request) -> Arc<Judgement> {
         let key = verdicts::key(&request.namespace, &request.kind, object);
-        self.verdicts.of(key, &self.around, &self.policy, || self.judged_anew(object, request))
+        self.verdicts.get_or_judge(key, &self.around, &self.policy, || self.judge_now(object, request))
     }
 
-    fn judged_anew(&self, object: &Value, request: &Request) -> Judgement {
+    fn judge_now(&self, object: &Value, request: &Request) -> Judgement {
         let ask = Ask::default();
         let judge = |object: &Value| {
             let policy = &self.policy;
@@ -604,7 +618,7 @@ impl Weighing {
         if object.get("kind").is_some() && object.get("apiVersion").is_some() {
             return judge(object);
         }
-        // Only the judge goes by what the object says of itself.
+        // Reviews carry the kind outside of the object, but the judge reads it from the object.
         let mut named = object.clone();
         if let Some(fields) = named.as_object_mut() {
             fields.insert("apiVersion".into(), request.kind.api_version().into());
@@ -613,7 +627,7 @@ impl Weighing {
         judge(&named)
     }
 
-    fn tell(&self, request: &Request, judgement: &Judgement, decided: &Decided) {
+    fn log(&self, request: &Request, judgement: &Judgement, decided: &Decided) {
         let Request { uid, namespace, name, user_info, .. } = request;
         let user = user_info.username.as_str();
         let (kind, verdict, mode) = (self.kind.kind, judgement.verdict.name(), self.mode.name());
@@ -628,7 +642,7 @@ impl Weighing {
                 user,
                 verdict,
                 mode,
-                "admitted, though it would be refused"
+                "admitted, but enforce would refuse it"
             );
         } else {
             tracing::debug!(uid, kind, namespace, name, verdict, mode, "admitted");
@@ -636,7 +650,7 @@ impl Weighing {
     }
 }
 
-/// What exempts a request, the cheapest reason first.
+/// The exemption of a request. The cheapest check comes first.
 fn exempt(policy: &Policy, around: &Surroundings, request: &Request, kind: &Kind) -> Option<Exempt> {
     let (exemptions, user) = (&policy.exemptions, &request.user_info);
     exemptions
@@ -645,18 +659,18 @@ fn exempt(policy: &Policy, around: &Surroundings, request: &Request, kind: &Kind
         .or_else(|| exemptions.pods(kind, &request.object, around, &policy.catalogue))
 }
 
-/// The kind, if the request is about an object of a kind that is weighed, and not about a part of it.
-fn weighed(request: &Request, kinds: &Kinds) -> Option<&'static Kind> {
+/// The kind, if the request is about a whole object of a kind that is judged.
+fn judged_kind(request: &Request, kinds: &Kinds) -> Option<&'static Kind> {
     let whole = request.sub_resource.is_empty() && request.operation != Operation::Other;
     kinds.find(&request.kind.group, &request.kind.kind).filter(|_| whole)
 }
 
-/// Admitted without being judged, and without a word.
-fn passed(request: &Request, kind: Option<&'static Kind>, mode: Option<Mode>) -> Considered {
+/// An admission without a judgement, a warning or a note.
+fn admitted(request: &Request, kind: Option<&'static Kind>, mode: Option<Mode>) -> Outcome {
     not_judged(request.operation, kind, mode)
 }
 
-fn not_judged(operation: Operation, kind: Option<&'static Kind>, mode: Option<Mode>) -> Considered {
+fn not_judged(operation: Operation, kind: Option<&'static Kind>, mode: Option<Mode>) -> Outcome {
     let counted = Counted {
         decision: "allowed",
         verdict: "NotJudged",
@@ -664,10 +678,10 @@ fn not_judged(operation: Operation, kind: Option<&'static Kind>, mode: Option<Mo
         operation: operation.name(),
         kind: kind.map_or("other", |kind| kind.slug),
     };
-    Considered { counted, decided: Decided::default(), status: None }
+    Outcome { counted, decided: Decided::default(), status: None }
 }
 
-/// What a refusal says: 403 as any policy does, 422 as any validation does.
+/// The status of a refusal: 403 as for any policy, 422 as for any validation.
 fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Status {
     let details =
         Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };

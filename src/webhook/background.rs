@@ -1,22 +1,23 @@
-//! Threads of low priority for dear judgements.
+//! Threads of low priority for expensive judgements.
 //!
-//! A judgement cannot be interrupted, and a dear one takes a processor for up to 75 ms. On a thread of low priority it
-//! gives the processor away as soon as another thread wants it, so that a neighbour's small review does not wait for it.
-//! Only work that is known to be [dear](super::turns) runs here: a first review never waits for a flood of small ones.
+//! A judgement cannot be interrupted, and an expensive one takes a processor for up to 75 ms. On a thread of low
+//! priority it gives up the processor when another thread needs it, so that a small review of another tenant does not
+//! wait. Only work that is known to be [expensive](super::turns) runs here, so a first review never waits for a flood
+//! of small ones.
 
 use std::fmt;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-/// The nice value of the threads: about a tenth of the share of an ordinary thread, where both want the same processor.
+/// The nice value of the threads. It gives about a tenth of the share of an ordinary thread on the same processor.
 const NICE: i32 = 10;
 
-/// The threads. None where the system gives none: then the work runs as any other does.
+/// The threads. `None` if they could not be created: then the work runs on ordinary threads.
 pub(super) struct Background(Option<Runtime>);
 
 impl Background {
-    /// So many threads at most.
+    /// Creates the pool. `threads` is the most threads.
     pub(super) fn new(threads: usize) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -25,12 +26,12 @@ impl Background {
             .on_thread_start(lower_priority)
             .build();
         if let Err(error) = &runtime {
-            tracing::warn!(%error, "there are no threads of low priority: dear judgements run as all others do");
+            tracing::warn!(%error, "no threads of low priority; expensive judgements run on ordinary threads");
         }
         Self(runtime.ok())
     }
 
-    /// Runs work that blocks.
+    /// Runs blocking work.
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -44,7 +45,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // The caller may be asynchronous, where waiting for threads is forbidden.
+        // An asynchronous caller must not wait for threads.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -57,11 +58,11 @@ impl fmt::Debug for Background {
     }
 }
 
-/// Lowers the priority of the calling thread. Linux keeps it by thread.
+/// Lowers the priority of the calling thread. On Linux, each thread has its own.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::warn!(%error, "a thread keeps its priority");
+        tracing::warn!(%error, "the priority of a thread could not be lowered");
     }
 }
 
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn its_threads_have_a_low_priority_and_others_keep_theirs() {
+    async fn only_background_threads_have_a_low_priority() {
         let priority = || rustix::process::getpriority_process(None).unwrap();
         let own = priority();
         assert_eq!(Background::new(1).spawn(priority).await.unwrap(), NICE.max(own));

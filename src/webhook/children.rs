@@ -1,15 +1,15 @@
-//! Whether a child of a judged workload passes, or is judged by itself.
+//! How a child of a judged workload is reviewed.
 //!
-//! A child passes unjudged where its [owner covers it](crate::cluster::Standing), and where no cache knows its owner yet. In
-//! the second case the audit log gets a note, and the controller looks at the child again.
+//! A child passes unjudged if its [owner covers it](crate::cluster::Standing), or if its owner is not in the cache
+//! yet. In the second case the audit log gets a note, and the controller checks the child later.
 //!
-//! In all other cases the child is judged by itself, and refused like any object. There is one exception: the child's
-//! command alone differs from its owner's, and the owner's own annotations say what it trains. Controllers do complete
-//! commands, and the annotations are not on their children, so a refusal could be wrong. Such a child is warned about at
-//! most. The controller gives it an estimate and marks it (`BypassedAdmission`).
+//! In all other cases the child is judged by itself, and refused like any object. There is one exception: only the
+//! child's command differs from its owner's, and the owner has annotations about the training. Controllers do
+//! complete commands, and the children do not carry the owner's annotations, so a refusal could be wrong. Such a
+//! child gets a warning at most. The controller gives it an estimate and marks it (`BypassedAdmission`).
 //!
-//! A child of another controller is one of a number of pods that only the controller knows. Judged by itself, nothing is
-//! assumed of that number: what is divided among the pods is unknown, and a refusal rests on what each pod needs alone.
+//! Only the controller knows how many pods such a child belongs to. When the child is judged by itself, the number is
+//! unknown, and so is every size that is divided by it. A refusal then rests on the memory that each pod needs alone.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
@@ -19,7 +19,7 @@ use crate::kinds::Kind;
 use crate::policy::Policy;
 use crate::surroundings::Surroundings;
 
-/// How an object of a request stands to the owner that it claims.
+/// The standing of a request's object with the owner that it claims.
 pub(super) fn standing(
     kind: &Kind,
     namespace: &str,
@@ -35,7 +35,7 @@ pub(super) fn standing(
     workloads.standing(kind, namespace, &owners, || Likeness::of(kind, object, around, &policy.catalogue))
 }
 
-/// What the audit log is told of a child that does not pass by a covering owner.
+/// The audit note of a child without a covering owner.
 pub(super) const fn note(standing: &Standing) -> Option<&'static str> {
     match standing {
         Standing::Own | Standing::Covered => None,

@@ -1,8 +1,7 @@
-//! The `ValidatingWebhookConfiguration`: one entry a kind, made from the one list of kinds, and one for the
-//! labels of namespaces.
+//! The `ValidatingWebhookConfiguration`: one entry for each kind, and one for the labels of namespaces.
 //!
-//! The chart renders it for a cluster; `serve --webhook-url` makes one of its own, for the demo and for tests. Every
-//! field is spelled out, defaults too, so that what the apiserver keeps is what was written.
+//! The chart renders it for a cluster; `serve --webhook-url` creates one for the demo and for tests. Every field is
+//! written, even a default, so that the apiserver stores exactly this object.
 
 use std::collections::BTreeMap;
 
@@ -19,23 +18,23 @@ use crate::kinds::{Kind, Kinds};
 use crate::policy::mode::MODE_LABEL;
 use crate::policy::{FailurePolicy, Mode};
 
-/// Namespaces that must work whatever becomes of the webhook.
+/// Namespaces that must work even if the webhook is down.
 const SYSTEM: &[&str] = &["kube-node-lease", "kube-system"];
 
-/// What an entry needs to know beside its kind.
+/// The settings of all entries.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The configuration's name.
     pub name: String,
-    /// Where the apiserver reaches the webhook.
+    /// The URL where the apiserver reaches the webhook.
     pub url: String,
-    /// What becomes of a request when the webhook doesn't answer.
+    /// Whether the apiserver admits or refuses requests while the webhook does not answer.
     pub failure_policy: FailurePolicy,
     /// How long the apiserver waits for an answer.
     pub timeout_seconds: u8,
-    /// The webhook's own namespace, in which nothing may hang on it.
+    /// The webhook's own namespace. It is exempt, so that the webhook can start.
     pub own_namespace: String,
-    /// Labels that a namespace must have besides.
+    /// Further labels that a namespace must have.
     pub namespace_labels: BTreeMap<String, String>,
 }
 
@@ -57,7 +56,8 @@ fn entry(kind: &Kind, settings: &Settings) -> ValidatingWebhook {
     }
 }
 
-/// The entry that is told of a namespace's new label. It refuses nothing, and nothing may hang on it.
+/// The entry for changes of a namespace's mode label. The webhook never refuses them, so its failure policy is
+/// `Ignore`.
 fn namespace_entry(settings: &Settings) -> ValidatingWebhook {
     let label = |object: &str| format!("{object}.?metadata.?labels[?'{MODE_LABEL}'].orValue('')");
     ValidatingWebhook {
@@ -78,7 +78,7 @@ fn namespace_entry(settings: &Settings) -> ValidatingWebhook {
     }
 }
 
-/// What all entries have in common.
+/// The fields that all entries have in common.
 fn bare_entry(settings: &Settings) -> ValidatingWebhook {
     ValidatingWebhook {
         admission_review_versions: vec!["v1".into()],
@@ -101,7 +101,7 @@ fn rule(kind: &Kind) -> RuleWithOperations {
         api_groups: Some(vec![kind.group.into()]),
         api_versions: Some(kind.versions.iter().map(|version| (*version).to_owned()).collect()),
         operations: Some(vec!["CREATE".into(), "UPDATE".into()]),
-        // A definition without the subresource makes the second name harmless.
+        // The second name does no harm if the definition has no scale subresource.
         resources: Some(std::iter::once(kind.plural.to_owned()).chain(scale).collect()),
         scope: Some("Namespaced".into()),
     }
@@ -156,7 +156,7 @@ mod tests {
         let names: BTreeSet<_> = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
         assert_eq!(names.len(), Kinds::built_in().all().count() + 1, "and one for namespaces");
         for (webhook, kind) in webhooks.iter().zip(Kinds::built_in().all()) {
-            // The apiserver wants at least three parts.
+            // The apiserver requires at least three parts.
             assert!(webhook.name.split('.').count() >= 3);
             assert_eq!(webhook.side_effects, "None");
             let resources = webhook.rules.as_ref().unwrap()[0].resources.clone().unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_the_cluster_nor_the_webhook_hangs_on_it() {
+    fn the_system_and_own_namespaces_are_exempt() {
         let selector = made().webhooks.unwrap().remove(0).namespace_selector.unwrap();
         let expressions = selector.match_expressions.unwrap();
         assert_eq!(expressions[0].values, Some(vec!["off".into()]));

@@ -1,18 +1,18 @@
-//! Until when an answer is of use: the apiserver says in `?timeout=10s` how long it waits.
+//! The deadline of an answer. The apiserver sends its timeout as `?timeout=10s`.
 //!
-//! A tenth of that, and at least 200 ms, is left for the way back.
+//! A tenth of it, and at least 200 ms, is left for the way back.
 
 use std::time::Duration;
 
 use crate::units::GoDuration;
 
-/// The apiserver's own default.
+/// The apiserver's default.
 const DEFAULT: Duration = Duration::from_secs(10);
-/// The apiserver's own maximum.
+/// The apiserver's maximum.
 const LONGEST: Duration = Duration::from_secs(30);
 const WAY_BACK: Duration = Duration::from_millis(200);
 
-/// How long an answer may take. What can't be read counts as if it were not there.
+/// The time for an answer. A timeout that cannot be read counts as absent.
 pub(super) fn allowance(query: Option<&str>) -> Duration {
     let given = query
         .into_iter()
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_that_cannot_be_read_is_as_none() {
+    fn a_timeout_that_cannot_be_read_counts_as_absent() {
         let given = |text: &str| allowance(Some(&format!("timeout={text}")));
         for text in ["", "soon", "10", "s", "-1s", "1d", "1..5s", " 1s", "99999999999999999999999999h"] {
             assert_eq!(given(text), allowance(None), "{text}");

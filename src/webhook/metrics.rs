@@ -1,7 +1,6 @@
-//! What the webhook counts. Every label's values are few and known beforehand.
+//! The webhook's metrics. Every label has few values, and all of them are known beforehand.
 //!
-//! What any webhook counts has the names that controller-runtime gave it, so that dashboards and alerts for others serve
-//! here too.
+//! Metrics that every webhook has use the names of controller-runtime, so that existing dashboards and alerts work.
 
 use std::time::Instant;
 
@@ -10,22 +9,22 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
-/// The webhook's counters; a clone counts into the same.
+/// The webhook's counters. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     reviews: Family<Review, Counter>,
-    errors: Family<OfError, Counter>,
+    errors: Family<ErrorLabels, Counter>,
     unanswerable: Counter,
     requests: Family<Request, Counter>,
-    seconds: Family<OfWebhook, Histogram, fn() -> Histogram>,
-    in_flight: Family<OfWebhook, Gauge>,
+    seconds: Family<WebhookLabels, Histogram, fn() -> Histogram>,
+    in_flight: Family<WebhookLabels, Gauge>,
 }
 
-/// The path of the one webhook, as controller-runtime labels it.
-const WEBHOOK: OfWebhook = OfWebhook { webhook: "/validate" };
+/// The path of the webhook, as controller-runtime labels it.
+const WEBHOOK: WebhookLabels = WebhookLabels { webhook: "/validate" };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfWebhook {
+struct WebhookLabels {
     webhook: &'static str,
 }
 
@@ -40,7 +39,7 @@ struct Request {
 pub(super) struct Review {
     /// `allowed`, `warned`, `denied`, `exempt` or `abandoned`.
     pub(super) decision: &'static str,
-    /// The verdict's word; `NotJudged` where none was needed.
+    /// The verdict's word; `NotJudged` if the object was not judged.
     pub(super) verdict: &'static str,
     /// The mode's word.
     pub(super) mode: &'static str,
@@ -51,53 +50,53 @@ pub(super) struct Review {
 }
 
 impl Review {
-    /// A review whose sender gave up before there was an answer.
+    /// A review whose sender gave up before the answer.
     const ABANDONED: Self =
         Self { decision: "abandoned", verdict: "NotJudged", mode: "none", operation: "other", kind: "other" };
 }
 
-/// A review that is being answered. One that is dropped without an answer is counted as abandoned.
+/// A review that is being answered. If it is dropped without an answer, it counts as abandoned.
 pub(super) struct Answering {
     metrics: Metrics,
     since: Instant,
-    told: bool,
+    is_counted: bool,
 }
 
 impl Answering {
-    /// It is answered.
+    /// Counts the answer.
     pub(super) fn answered(mut self, review: &Review) {
         self.metrics.reviews.get_or_create(review).inc();
         self.metrics.seconds.get_or_create(&WEBHOOK).observe(self.since.elapsed().as_secs_f64());
-        self.told = true;
+        self.is_counted = true;
     }
 
-    /// There was no uid to answer under.
+    /// Counts a request without a uid.
     pub(super) fn unanswerable(mut self) {
         self.metrics.unanswerable.inc();
-        self.told = true;
+        self.is_counted = true;
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         self.metrics.in_flight.get_or_create(&WEBHOOK).dec();
-        if !self.told {
+        if !self.is_counted {
             self.metrics.reviews.get_or_create(&Review::ABANDONED).inc();
         }
     }
 }
 
-/// Nginx's code for a request whose client went away.
+/// Nginx's code for a request whose client closed the connection.
 const GIVEN_UP: u16 = 499;
 
-/// A request that has come.
+/// A request whose answer is not sent yet.
 pub(super) struct Requested {
     metrics: Metrics,
     code: u16,
 }
 
 impl Requested {
-    /// It is answered with this HTTP code.
+    /// Sets the HTTP code of the answer.
     pub(super) fn answered(mut self, code: u16) {
         self.code = code;
     }
@@ -105,13 +104,13 @@ impl Requested {
 
 impl Drop for Requested {
     fn drop(&mut self) {
-        let of = Request { webhook: WEBHOOK.webhook, code: self.code };
-        self.metrics.requests.get_or_create(&of).inc();
+        let labels = Request { webhook: WEBHOOK.webhook, code: self.code };
+        self.metrics.requests.get_or_create(&labels).inc();
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfError {
+struct ErrorLabels {
     error: &'static str,
 }
 
@@ -130,7 +129,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Makes them readable.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "weighbridge_admission_reviews",
@@ -144,7 +143,7 @@ impl Metrics {
         );
         registry.register(
             "weighbridge_admission_unanswerable",
-            "Requests without a uid to answer under",
+            "Requests without a review's uid, answered with an HTTP error",
             self.unanswerable.clone(),
         );
         registry.register(
@@ -154,7 +153,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "controller_runtime_webhook_latency",
-            "From the whole body read to the answer",
+            "Time from the body of a review to its answer",
             Unit::Seconds,
             self.seconds.clone(),
         );
@@ -165,19 +164,19 @@ impl Metrics {
         );
     }
 
-    /// A review is being answered from now on, until what is returned is told how, or dropped.
+    /// Counts a review as in flight until the result is answered or dropped.
     pub(super) fn answering(&self) -> Answering {
         self.in_flight.get_or_create(&WEBHOOK).inc();
-        Answering { metrics: self.clone(), since: Instant::now(), told: false }
+        Answering { metrics: self.clone(), since: Instant::now(), is_counted: false }
     }
 
-    /// A request has come, and has this HTTP code when what is returned is told one, or dropped.
+    /// Counts a request when the result is dropped, with the code of its answer.
     pub(super) fn requested(&self) -> Requested {
         Requested { metrics: self.clone(), code: GIVEN_UP }
     }
 
     pub(super) fn failed(&self, error: &'static str) {
-        self.errors.get_or_create(&OfError { error }).inc();
+        self.errors.get_or_create(&ErrorLabels { error }).inc();
     }
 
     pub(super) fn unanswerable(&self) {

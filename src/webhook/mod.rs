@@ -1,12 +1,13 @@
-//! The admission webhook: what the apiserver asks about an object, and what it is told.
+//! The admission webhook: it answers the apiserver's reviews.
 //!
 //! ```text
 //! AdmissionReview ─► review ─► turns ─► mode, children, overrides, ratchet ─► judge ─► decide ─► review ─► AdmissionReview
 //! ```
 //!
-//! [`router`] is the edge, [`answer`] gathers what a decision needs, and [`decide`] decides over plain data. Nothing is
-//! written here: the side effects are none, and the controller audits what slipped by. There are two network calls: the
-//! namespace that no cache knows yet ([`mode`]), and the object that a review of its [`scale`] does not show.
+//! [`router`] receives requests, [`answer`] gathers the input of a decision, and [`decide`](crate::admission::decide)
+//! decides over plain data. The webhook writes nothing; the controller audits workloads that were admitted unjudged.
+//! It makes two kinds of network calls: it reads a namespace that is not in the cache
+//! ([`mode`](crate::policy::mode)), and the object of a [`scale`] review, which shows only the number of replicas.
 
 mod answer;
 mod background;

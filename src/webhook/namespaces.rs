@@ -1,8 +1,8 @@
-//! Labels of namespaces: whoever lets one enforce is told of the workloads in it that would be refused, as Pod Security
-//! Admission does. With `kubectl label --dry-run=server` they are told beforehand.
+//! Warnings about changed mode labels. A person who sets a namespace to enforce learns which of its workloads would
+//! be refused, as in Pod Security Admission. With `kubectl label --dry-run=server` they learn it beforehand.
 //!
-//! Nothing is refused, and nothing is judged: the caches know how each workload was judged last. Only names are said,
-//! and of a namespace with many only some.
+//! Nothing is refused or judged here: the cache knows each workload's latest verdict. The warnings contain only
+//! names, and at most [`NAMED`] of them.
 
 use serde_json::Value;
 
@@ -16,13 +16,13 @@ use crate::policy::mode::{self, MODE_LABEL, Namespace};
 /// The webhook entry's name before the domain.
 pub(super) const SLUG: &str = "namespace-mode";
 
-/// The kind.
+/// The kind of namespaces.
 pub(super) const KIND: &str = "Namespace";
 
-/// Workloads that are named.
+/// The most workloads that are named.
 const NAMED: usize = 8;
 
-/// Whether the request is about a namespace, and not a part of it.
+/// Whether the request is an update of a namespace itself.
 pub(super) fn is_one(request: &Request) -> bool {
     request.kind.group.is_empty()
         && request.kind.kind == KIND
@@ -30,7 +30,7 @@ pub(super) fn is_one(request: &Request) -> bool {
         && request.operation == Operation::Update
 }
 
-/// What is to be said about a changed namespace.
+/// The warnings about a changed namespace.
 pub(super) fn warnings(request: &Request, default: Mode, workloads: &Workloads) -> Vec<String> {
     let mode = |namespace: &Value| {
         let labels = namespace.pointer("/metadata/labels").and_then(Value::as_object);
@@ -54,7 +54,7 @@ pub(super) fn warnings(request: &Request, default: Mode, workloads: &Workloads) 
     refused.truncate(NAMED);
     if !refused.is_empty() {
         let count = refused.len() + more;
-        let line = format!("of the workloads in this namespace, {count} would be refused if created now:");
+        let line = format!("{count} of the workloads in this namespace would be refused if created now:");
         warnings.push(message::warning(&line));
         warnings.extend(refused.iter().map(|name| message::warning(name)));
     }
@@ -82,23 +82,24 @@ mod tests {
     }
 
     #[test]
-    fn who_lets_a_namespace_enforce_is_told_what_would_be_refused() {
+    fn a_change_to_enforce_lists_the_workloads_that_would_be_refused() {
         let workloads = Workloads::default();
         for (uid, verdict) in [("a", Verdict::OutOfMemory), ("b", Verdict::Fits)] {
             workloads.insert(Digest { verdict, name: uid.into(), ..Digest::example(uid) });
         }
-        let said = |before, after, default| warnings(&relabelled(before, after), default, &workloads);
-        let told = ["of the workloads in this namespace, 1 would be refused if created now:", "pytorchjob/a"];
+        let warned = |before, after, default| warnings(&relabelled(before, after), default, &workloads);
+        let expected =
+            ["1 of the workloads in this namespace would be refused if created now:", "pytorchjob/a"];
         assert!(is_one(&relabelled(None, None)));
-        assert_eq!(said(Some("warn"), Some("enforce"), Mode::Enforce), told);
-        assert_eq!(said(Some("off"), None, Mode::Enforce), told);
-        assert!(said(Some("enforce"), Some("warn"), Mode::Enforce).is_empty());
-        assert!(said(None, Some("enforce"), Mode::Enforce).is_empty(), "it did before");
-        assert_eq!(said(Some("warn"), Some("Enforce"), Mode::Warn).len(), 1, "a label that says nothing");
+        assert_eq!(warned(Some("warn"), Some("enforce"), Mode::Enforce), expected);
+        assert_eq!(warned(Some("off"), None, Mode::Enforce), expected);
+        assert!(warned(Some("enforce"), Some("warn"), Mode::Enforce).is_empty());
+        assert!(warned(None, Some("enforce"), Mode::Enforce).is_empty(), "it did before");
+        assert_eq!(warned(Some("warn"), Some("Enforce"), Mode::Warn).len(), 1, "a label that says nothing");
     }
 
     #[test]
-    fn of_many_only_some_are_named() {
+    fn at_most_eight_workloads_are_named() {
         let workloads = Workloads::default();
         for number in 10..40 {
             let name = format!("job-{number}");
@@ -108,7 +109,7 @@ mod tests {
                 ..Digest::example(&name)
             });
         }
-        let said = warnings(&relabelled(Some("warn"), Some("enforce")), Mode::Enforce, &workloads);
-        assert_eq!((said.len(), said.last().map(String::as_str)), (NAMED + 2, Some("and 22 more")));
+        let warned = warnings(&relabelled(Some("warn"), Some("enforce")), Mode::Enforce, &workloads);
+        assert_eq!((warned.len(), warned.last().map(String::as_str)), (NAMED + 2, Some("and 22 more")));
     }
 }

@@ -1,13 +1,15 @@
 //! `admission.k8s.io/v1` on the wire.
 //!
-//! A review is read in three steps, each at the price of what it needs:
+//! A review is read in three steps. Each step reads no more than it needs:
 //!
-//! 1. its [head](Head): the fields before the objects, from the first bytes of the body. It has the uid, and once that is
-//!    known, whatever else is wrong is answered under it;
-//! 2. its [envelope](Review): the body is parsed once, and the objects stay text;
-//! 3. its objects, by a reader that keeps only what is judged ([`object::read`]).
+//! 1. the [head](Head): the fields before the objects, from the first bytes of the body. It contains the uid. Once
+//!    the uid is known, every later error is answered under it;
 //!
-//! Without a uid there is no review to answer, and only then is the answer an HTTP error.
+//! 2. the [envelope](Review): the body is parsed once, and the objects stay text;
+//!
+//! 3. the objects: the reader keeps only what is judged ([`object::read`]).
+//!
+//! Only a body without a uid is answered with an HTTP error.
 
 mod bounded;
 mod head;
@@ -23,26 +25,26 @@ use crate::kinds::object::{self, NotRead};
 
 pub(super) use head::Head;
 
-/// The one version that is spoken.
+/// The only supported version.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
-/// Why nobody can be answered; each is said to whoever sent it.
+/// Why a body cannot be answered as a review. The caller gets the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Unanswerable {
     #[error("the body is not UTF-8")]
     NotUtf8,
     #[error("the body is not an AdmissionReview: {0}")]
     NotJson(String),
-    #[error("the body must be an {API_VERSION} {KIND}, and calls itself {0:?}")]
+    #[error("the body must be an {API_VERSION} {KIND}, but it is {0:?}")]
     OtherKind(String),
     #[error("the AdmissionReview has no request.uid")]
     NoUid,
-    #[error("the body was not read far enough to know its request.uid")]
+    #[error("the request.uid could not be read")]
     Unread,
 }
 
-/// A review, and nothing of it read.
+/// A review before its request is checked.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
@@ -54,7 +56,7 @@ struct Envelope<'a> {
     request: Option<Review<'a>>,
 }
 
-/// What is asked, and the objects as text.
+/// A request, with its objects as text.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Review<'a> {
@@ -79,37 +81,37 @@ pub(super) struct Review<'a> {
 }
 
 impl<'a> Review<'a> {
-    /// Parses a body, and reads neither of its objects.
+    /// Parses a body, but not its objects.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Unanswerable> {
         let text = std::str::from_utf8(body).map_err(|_| Unanswerable::NotUtf8)?;
         let envelope: Envelope<'a> = match serde_json::from_str(text) {
             Ok(envelope) => envelope,
             Err(error) if error.is_data() && Head::read(body).is_map() => {
-                // What it calls itself says more than the field that could not be read.
+                // A wrong apiVersion or kind explains more than the field that could not be read.
                 let (api_version, kind) = Head::read(body).calls_itself();
-                return Err(other_kind(&api_version, &kind).unwrap_or(Unanswerable::NoUid));
+                return Err(check_kind(&api_version, &kind).unwrap_or(Unanswerable::NoUid));
             }
-            Err(error) => return Err(not_json(&error)),
+            Err(error) => return Err(parse_error(&error)),
         };
-        if let Some(other) = other_kind(&envelope.api_version, &envelope.kind) {
+        if let Some(other) = check_kind(&envelope.api_version, &envelope.kind) {
             return Err(other);
         }
         envelope.request.filter(|request| !request.uid.is_empty()).ok_or(Unanswerable::NoUid)
     }
 
-    /// The head, as the whole review says it.
+    /// The head of a review that was read to its end.
     pub(super) fn head(&self) -> Head {
         Head::of(&self.uid, self.kind.clone(), &self.namespace, self.operation)
     }
 
-    /// With its objects read; with nothing in their place where one cannot be.
+    /// Parses the objects. An old object that is too large becomes null.
     pub(super) fn request(self) -> Result<Request, Box<Unread>> {
         let read = |object: Option<&RawValue>| {
             object.map_or(Ok(Value::Null), |object| object::read(object.get().as_bytes()))
         };
         match (read(self.object), read(self.old_object)) {
             (Ok(object), Ok(old_object)) => Ok(Request { object, old_object, ..self.without_objects() }),
-            // An old object that is no longer read was not judged either.
+            // An old object that is too large was not judged either.
             (Ok(object), Err(NotRead::TooLarge)) => Ok(Request { object, ..self.without_objects() }),
             (Err(why), Ok(old_object)) => {
                 let request = Request { old_object, ..self.without_objects() };
@@ -121,7 +123,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// With nothing in place of its objects.
+    /// The request with null for both objects.
     pub(super) fn without_objects(self) -> Request {
         let Self { uid, kind, resource, sub_resource, name, namespace, operation, user_info, .. } = self;
         let (object, old_object) = (Value::Null, Value::Null);
@@ -140,43 +142,43 @@ impl<'a> Review<'a> {
     }
 }
 
-/// A request with an object that was not read.
+/// A request with an object that cannot be parsed.
 #[derive(Debug)]
 pub(super) struct Unread {
-    /// Without the object.
+    /// The request without that object.
     pub(super) request: Request,
     pub(super) why: NotRead,
     /// Whether the old object was read.
     pub(super) old_is_read: bool,
 }
 
-fn other_kind(api_version: &str, kind: &str) -> Option<Unanswerable> {
+fn check_kind(api_version: &str, kind: &str) -> Option<Unanswerable> {
     let is_review = (api_version, kind) == (API_VERSION, KIND);
     (!is_review).then(|| Unanswerable::OtherKind(one_line(&format!("{api_version} {kind}"), 64)))
 }
 
-/// Why a body is no review, without a word of it.
-fn not_json(error: &serde_json::Error) -> Unanswerable {
-    let what = if error.is_data() { "a field is missing or of another type" } else { "it is no JSON" };
-    Unanswerable::NotJson(format!("{what}, at line {}, column {}", error.line(), error.column()))
+/// Why a body is not a review. The text quotes nothing of the body.
+fn parse_error(error: &serde_json::Error) -> Unanswerable {
+    let cause = if error.is_data() { "a field is missing or of another type" } else { "it is not JSON" };
+    Unanswerable::NotJson(format!("{cause}, at line {}, column {}", error.line(), error.column()))
 }
 
-/// What is asked.
+/// A request to create or update an object.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Request {
-    /// The review's uid, by which the apiserver's own log and ours are told together.
+    /// The uid of the review. It connects the apiserver's log with ours.
     #[serde(default)]
     pub(super) uid: String,
-    /// The kind of the object as it was sent to us, which `matchPolicy: Equivalent` may have converted.
+    /// The kind of the object in the review. `matchPolicy: Equivalent` may have converted the object to it.
     pub(super) kind: GroupVersionKind,
-    /// The resource that is asked for, whose part `sub_resource` is.
+    /// The resource of the request. `sub_resource` is a part of it.
     #[serde(default)]
     pub(super) resource: GroupVersionResource,
-    /// `status`, `scale`, …; empty for the object itself.
+    /// `status`, `scale`, …, or empty for the object itself.
     #[serde(default)]
     pub(super) sub_resource: String,
-    /// Empty where the apiserver is to make one of `generateName`.
+    /// Empty if the apiserver will make a name from `generateName`.
     #[serde(default)]
     pub(super) name: String,
     #[serde(default)]
@@ -190,7 +192,7 @@ pub(super) struct Request {
     pub(super) old_object: Value,
 }
 
-/// Names a kind.
+/// A kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct GroupVersionKind {
     #[serde(default, deserialize_with = "bounded::text")]
@@ -207,7 +209,7 @@ impl GroupVersionKind {
     }
 }
 
-/// Names a resource.
+/// A resource.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct GroupVersionResource {
     #[serde(default, deserialize_with = "bounded::text")]
@@ -218,19 +220,19 @@ pub(super) struct GroupVersionResource {
     pub(super) resource: String,
 }
 
-/// What is to be done to the object.
+/// The operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(super) enum Operation {
     Create,
     Update,
-    /// Nothing that we ask to be told of.
+    /// An operation that the configuration does not send us.
     #[serde(other)]
     Other,
 }
 
 impl Operation {
-    /// For labels of metrics.
+    /// The word for labels of metrics.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -240,7 +242,7 @@ impl Operation {
     }
 }
 
-/// Who asks for it.
+/// The user of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct UserInfo {
     #[serde(default, deserialize_with = "bounded::text")]
@@ -249,7 +251,7 @@ pub(super) struct UserInfo {
     pub(super) groups: Vec<String>,
 }
 
-/// What is answered.
+/// The answer to a review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Response {
@@ -263,7 +265,7 @@ pub(super) struct Response {
     pub(super) audit_annotations: BTreeMap<&'static str, String>,
 }
 
-/// Why not.
+/// The reason of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Status {
     #[serde(rename = "status")]
@@ -274,7 +276,7 @@ pub(super) struct Status {
     pub(super) details: Details,
 }
 
-/// What kubectl names in its first words, and each cause by itself.
+/// The object, which kubectl names first, and each cause of the refusal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Details {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -286,7 +288,7 @@ pub(super) struct Details {
     pub(super) causes: Vec<Cause>,
 }
 
-/// One thing that is wrong, complete in itself.
+/// One cause, complete in itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Cause {
     pub(super) reason: &'static str,
@@ -303,10 +305,10 @@ struct Answer<'a> {
 }
 
 impl Response {
-    /// As it is sent.
+    /// The answer on the wire.
     pub(super) fn to_json(&self) -> Value {
         let answer = Answer { api_version: API_VERSION, kind: KIND, response: self };
-        // Strings, numbers and lists of them: there is nothing in it that JSON can't hold.
+        // It holds only strings, numbers and lists of them, so this cannot fail.
         serde_json::to_value(answer).unwrap_or_default()
     }
 }
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_uid_there_is_nobody_to_answer() {
+    fn a_review_without_a_uid_is_an_error() {
         assert_eq!(Review::read(b"\xff\xfe").err(), Some(Unanswerable::NotUtf8));
         assert!(matches!(read("no json"), Err(Unanswerable::NotJson(_))));
         assert!(matches!(read("[]"), Err(Unanswerable::NotJson(_))));
@@ -339,15 +341,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_broken_body_repeats_nothing_of_it() {
+    fn the_error_of_a_broken_body_quotes_nothing_of_it() {
         for body in [r#"{"password": hunter2}"#, r#"{"kind": ["hunter2"]}"#, "hunter2"] {
-            let said = read(body).unwrap_err().to_string();
-            assert!(!said.contains("hunter2"), "{said}");
+            let text = read(body).unwrap_err().to_string();
+            assert!(!text.contains("hunter2"), "{text}");
         }
     }
 
     #[test]
-    fn an_object_of_any_depth_is_read_as_far_as_it_is_judged() {
+    fn an_object_of_any_depth_is_read_up_to_the_judged_depth() {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         let body = format!(
             r#"{{"apiVersion": "{API_VERSION}", "kind": "{KIND}", "request": {{"uid": "a", "operation": "CREATE",
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_leaves_out_what_it_does_not_say() {
+    fn an_answer_leaves_out_empty_fields() {
         let response = Response { uid: "a".into(), allowed: true, ..Response::default() };
         assert_eq!(
             response.to_json(),

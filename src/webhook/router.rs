@@ -1,8 +1,9 @@
-//! The webhook's one route, `POST /validate`, and what it takes from strangers: JSON, in time, within the replica's budget.
+//! The webhook's only route, `POST /validate`. It accepts JSON that arrives in time and fits into the replica's
+//! budget.
 //!
-//! Whatever has a uid is answered with 200, since the apiserver takes any other code for a webhook that failed, and that
-//! refuses under `failurePolicy: Fail`. So a review that is too large, that does not come in time, or for which there is no
-//! room, is read up to its uid and admitted with a warning.
+//! Every review with a uid is answered with 200: the apiserver takes any other code for a failure of the webhook,
+//! and then refuses the object under `failurePolicy: Fail`. So a review that is too large or too late, or for which there is
+//! no room, is read up to its uid and admitted with a warning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,47 +20,48 @@ use super::{Webhook, deadline};
 use crate::server::bodies::{Came, Dropped};
 use crate::server::{Bodies, Caller};
 
-/// The apiserver reads at most 3 MiB of a request (`MaxRequestBodyBytes` of its generic server), stores at most 1.5 MiB of
-/// an object (etcd's `--max-request-bytes`), and writes JSON with Go's encoder, which takes six characters for `<`, `>`,
-/// `&` and control characters. So an ordinary review has at most 18 MiB of a new object, 9 MiB of the old one, and what is
-/// around them. More comes only of a request in protobuf that is written to swell; it is admitted unjudged.
+/// The apiserver reads at most 3 MiB of a request (`MaxRequestBodyBytes` of its generic server) and stores at most
+/// 1.5 MiB of an object (etcd's `--max-request-bytes`). Go's JSON encoder writes `<`, `>`, `&` and control characters
+/// as six characters. So an ordinary review has at most 18 MiB of a new object and 9 MiB of the old one, plus its
+/// other fields. Only a protobuf request that is written to grow becomes larger; it is admitted unjudged.
 const LARGEST_BODY: usize = 28 << 20;
-/// How long a body may take to come. The apiserver has it whole before it sends it.
+/// The longest time for a body to arrive. The apiserver sends only complete bodies.
 const BODY: Duration = Duration::from_secs(10);
 
-/// What the route needs besides the webhook.
+/// The state of the route.
 struct Route {
     webhook: Arc<Webhook>,
     bodies: Bodies,
-    /// Whether a caller must have shown a client certificate.
+    /// Whether callers must show a client certificate.
     certified: bool,
 }
 
-/// The route. Only callers with a client certificate are answered, where `certified` says so.
+/// The route. If `certified` is true, only callers with a client certificate are answered.
 pub fn router(webhook: Arc<Webhook>, bodies: Bodies, certified: bool) -> Router {
     Router::new()
         .route("/validate", post(validate))
-        // The last resort: judging has its own. What the panic says is not repeated, since it may quote a review.
+        // The last resort: judging catches its own panics. The panic's message is not sent, because it may quote a
+        // review.
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
         .with_state(Arc::new(Route { webhook, bodies, certified }))
 }
 
 async fn validate(State(route): State<Arc<Route>>, request: Request) -> Response {
     let requested = route.webhook.metrics().requested();
-    let response = answered(&route, request).await;
+    let response = answer(&route, request).await;
     requested.answered(response.status().as_u16());
     response
 }
 
-async fn answered(route: &Route, request: Request) -> Response {
+async fn answer(route: &Route, request: Request) -> Response {
     let Route { webhook, bodies, certified } = route;
     let allowance = deadline::allowance(request.uri().query());
     let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
-    // The apiserver's time runs while it connects, too.
+    // The apiserver's timeout includes the time to connect.
     let started = caller.since.unwrap_or_else(Instant::now);
     if *certified && !caller.certified {
         webhook.metrics().unanswerable();
-        return (StatusCode::FORBIDDEN, "show the client certificate of the apiserver").into_response();
+        return (StatusCode::FORBIDDEN, "a client certificate of the apiserver is required").into_response();
     }
     if !is_json(request.headers()) {
         webhook.metrics().unanswerable();
@@ -67,24 +69,24 @@ async fn answered(route: &Route, request: Request) -> Response {
             .into_response();
     }
     let until = (started + allowance).min(Instant::now() + BODY);
-    let came = bodies.read(&caller, request.into_body(), LARGEST_BODY, until).await;
-    let otherwise = match &came {
+    let received = bodies.read(&caller, request.into_body(), LARGEST_BODY, until).await;
+    let code_without_uid = match &received {
         Came::Broken => {
             webhook.metrics().unanswerable();
-            return (StatusCode::BAD_REQUEST, "the body did not come to its end").into_response();
+            return (StatusCode::BAD_REQUEST, "the body is incomplete").into_response();
         }
         Came::Head(_, Dropped::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
         Came::Head(_, Dropped::NoRoom) => StatusCode::SERVICE_UNAVAILABLE,
         Came::Head(_, Dropped::Late) => StatusCode::REQUEST_TIMEOUT,
         Came::Whole(_) => StatusCode::BAD_REQUEST,
     };
-    match webhook.answer(came, &caller, allowance.saturating_sub(started.elapsed())).await {
+    match webhook.answer(received, &caller, allowance.saturating_sub(started.elapsed())).await {
         Ok(answer) => axum::Json(answer).into_response(),
-        Err(unanswerable) => (otherwise, unanswerable.to_string()).into_response(),
+        Err(unanswerable) => (code_without_uid, unanswerable.to_string()).into_response(),
     }
 }
 
-/// `application/json`, whatever its parameters.
+/// Whether the content type is `application/json`, with any parameters.
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -1,16 +1,17 @@
-//! `/scale`: one number of an object changes, and the review shows nothing but that number.
+//! `/scale`: the number of replicas changes, and the review shows only that number.
 //!
-//! `kubectl scale` and autoscalers write a `Scale` of autoscaling/v1. It holds the new number and the object's name and uid.
-//! So the object is read from the apiserver, and what is judged is an UPDATE of it: as stored, and with the new number
-//! where the definition's `specReplicasPath` puts it ([`Kind::scale`]). The rules of updates hold: what makes a job run out
-//! of memory is refused, and what would be refused already is not refused again.
+//! `kubectl scale` and autoscalers write a `Scale` of autoscaling/v1. It contains the new number and the object's
+//! name and uid. So the webhook reads the object from the apiserver and judges an UPDATE of it: the object as stored,
+//! and the object with the new number in the field of the definition's `specReplicasPath` ([`Kind::scale`]). The
+//! rules of updates apply: a change that makes a job run out of memory is refused, and a job that would have been
+//! refused before is not refused again.
 //!
-//! - The read takes at most half of the request's time, and only a few run at once. Such reviews are rare.
-//! - What cannot be read is admitted with a warning and a note, like everything that goes wrong.
-//! - The uid must be that of the review. The apiserver tells it in each `Scale`, and nobody can guess it: without it, a
-//!   caller on the network would learn of objects that he may not read.
-//! - Who may scale an object may perhaps not read it. So the answer quotes no value of it. It names the two numbers, which
-//!   are the request's own.
+//! - The read takes at most half of the request's time, and few reads run at once. Such reviews are rare.
+//! - If the object cannot be read, the change is admitted with a warning and a note, as for every error.
+//! - The uid must be the review's. The apiserver writes it into each `Scale`, and it cannot be guessed. Without this
+//!   check, a caller on the network could learn about objects that they may not read.
+//! - A user who may scale an object may lack the permission to read it. So the answer quotes no value of the object,
+//!   only the two numbers of the request.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::admission::message;
 use crate::judgement::Verdict;
 use crate::kinds::{Kind, Kinds, object};
 
-/// Reads that run at once. More wait, as long as their requests have time.
+/// How many reads run at once. Others wait while their requests have time.
 pub(super) const READS: usize = 4;
 
 /// A change of a scale.
@@ -31,17 +32,17 @@ pub(super) const READS: usize = 4;
 pub(super) struct Scaled {
     /// The kind of the object.
     pub(super) kind: &'static Kind,
-    /// Where the object is.
+    /// The path of the object.
     path: String,
     /// The object's uid.
     uid: String,
-    /// The version of the object that had `from` replicas.
+    /// The version of the object that has `from` replicas.
     version: Option<String>,
     from: i64,
     to: i64,
 }
 
-/// The change of a scale that a request is about, if it is about one.
+/// The change of a scale in a request, if it is one.
 pub(super) fn of(request: &Request, kinds: &Kinds) -> Option<Scaled> {
     let is_scale = (request.kind.group.as_str(), request.kind.kind.as_str()) == ("autoscaling", "Scale")
         && request.sub_resource == "scale"
@@ -64,29 +65,32 @@ pub(super) fn of(request: &Request, kinds: &Kinds) -> Option<Scaled> {
     })
 }
 
-/// Whether it can be a part of a URL: the letters of a DNS name, and nothing that leads elsewhere.
+/// Whether a text can be part of a path: the characters of a DNS name, without a leading dot.
 fn is_name(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     (1..=253).contains(&text.len()) && text.bytes().all(letter) && !text.starts_with('.')
 }
 
-/// A number of replicas; the apiserver takes what is absent for none.
+/// A number of replicas. The apiserver counts an absent number as 0.
 fn number(value: Option<&Value>) -> i64 {
     value.and_then(Value::as_i64).unwrap_or(0)
 }
 
 impl Scaled {
-    /// The stored object; none where it cannot be read in time, or is not the one of the review.
+    /// Reads the stored object. `None` if it cannot be read in time, or is not the object of the review.
     pub(super) async fn read(&self, client: &Client, within: Duration) -> Option<Value> {
         let request = axum::http::Request::get(&self.path).body(Vec::new()).ok()?;
         let text = match tokio::time::timeout(within, client.request_text(request)).await {
             Ok(Ok(text)) => text,
             Ok(Err(error)) => {
-                tracing::warn!(path = self.path, %error, "what is scaled could not be read; it is admitted");
+                tracing::warn!(path = self.path, %error, "the object to scale could not be read; the change is admitted");
                 return None;
             }
             Err(_elapsed) => {
-                tracing::warn!(path = self.path, "what is scaled was not read in time; it is admitted");
+                tracing::warn!(
+                    path = self.path,
+                    "the object to scale was not read in time; the change is admitted"
+                );
                 return None;
             }
         };
@@ -94,19 +98,19 @@ impl Scaled {
         object.ok().filter(|object| self.is_of(object))
     }
 
-    /// Whether it is the object of the review, and its number is where it is looked for.
+    /// Whether the object has the review's uid, and the review's number at the path of its kind.
     fn is_of(&self, object: &Value) -> bool {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         if text("/metadata/uid") != Some(self.uid.as_str()) {
             return false;
         }
-        // Another version may have another number.
+        // Another version of the object may have another number.
         let same_version = text("/metadata/resourceVersion") == self.version.as_deref();
         let now = self.kind.scale.and_then(|pointer| object.pointer(pointer));
         !same_version || number(now) == self.from
     }
 
-    /// The request as if the whole object were updated.
+    /// The request as an update of the whole object.
     pub(super) fn whole(&self, request: &Request, stored: Value) -> Request {
         let kind = GroupVersionKind {
             group: self.kind.group.to_owned(),
@@ -120,18 +124,16 @@ impl Scaled {
         Request { kind, sub_resource: String::new(), object, old_object: stored, ..request.clone() }
     }
 
-    /// Says what was decided in words that quote nothing of the stored object.
-    pub(super) fn tell(&self, verdict: &str, decided: &mut Decided, status: &mut Option<Status>) {
+    /// Replaces the texts of a decision by texts that quote nothing of the stored object.
+    pub(super) fn hide_values(&self, verdict: &str, decided: &mut Decided, status: &mut Option<Status>) {
         let Self { kind, from, to, .. } = self;
         let outcome = match verdict {
             word if word == Verdict::OutOfMemory.name() => "runs out of GPU memory",
             word if word == Verdict::Tight.name() => "may run out of GPU memory",
             _ => "cannot be judged",
         };
-        let line = format!(
-            "scaled from {from} to {to}, this {} {outcome}; its TrainingEstimate says more",
-            kind.kind
-        );
+        let line =
+            format!("scaled from {from} to {to}, this {} {outcome}; see its TrainingEstimate", kind.kind);
         if let Some(status) = status {
             status.message.clone_from(&line);
             status.details.causes.clear();
@@ -146,7 +148,7 @@ impl Scaled {
     }
 }
 
-/// Puts a value where the pointer says, as the apiserver does: what is missing on the way is made.
+/// Sets the value at a pointer. Like the apiserver, it creates the missing objects on the way.
 fn set(object: &mut Value, pointer: &str, value: Value) {
     let mut place = object;
     for field in pointer.split('/').skip(1) {
@@ -193,16 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_object_of_the_review_is_judged() {
+    fn only_the_object_with_the_uid_of_the_review_is_judged() {
         let scaled = of(&review("pytorchjobs", "llama"), Kinds::built_in()).unwrap();
         assert!(scaled.is_of(&stored("u", "7", 31)));
-        assert!(scaled.is_of(&stored("u", "8", 30)), "it has changed since");
+        assert!(scaled.is_of(&stored("u", "8", 30)), "the object has changed since");
         assert!(!scaled.is_of(&stored("other", "7", 31)));
-        assert!(!scaled.is_of(&stored("u", "7", 30)), "the number is somewhere else");
+        assert!(!scaled.is_of(&stored("u", "7", 30)), "the number is in another field");
     }
 
     #[test]
-    fn the_new_number_stands_where_the_definition_puts_it() {
+    fn the_new_number_is_set_at_the_path_of_the_kind() {
         let request = review("pytorchjobs", "llama");
         let whole = of(&request, Kinds::built_in()).unwrap().whole(&request, stored("u", "7", 31));
         assert_eq!(whole.object, stored("u", "7", 1));

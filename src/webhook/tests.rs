@@ -1,4 +1,4 @@
-//! The router with real reviews and hostile bodies, and a judge of the tests' own.
+//! The router with real reviews and hostile bodies, and with a judge for tests.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use crate::server::bodies::Came;
 use crate::server::{Bodies, Caller};
 use crate::surroundings::Surroundings;
 
-/// Judges by the annotation `weighbridge.dev/model` alone.
-fn by_the_model(object: &Value, _: &Surroundings, _: &World<'_>, _: &Ask) -> Judgement {
+/// Judges by the annotation `weighbridge.dev/model` only.
+fn judge_by_model(object: &Value, _: &Surroundings, _: &World<'_>, _: &Ask) -> Judgement {
     let annotation = |key: &str| object["metadata"]["annotations"][key].as_str().map(str::to_owned);
     let judgement = Judgement { override_reason: annotation("weighbridge.dev/override"), ..judgement() };
     let message = "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB".to_owned();
@@ -56,8 +56,8 @@ fn by_the_model(object: &Value, _: &Surroundings, _: &World<'_>, _: &Ask) -> Jud
     }
 }
 
-/// A webhook over empty caches, that knows the namespaces `enforced`, `warned`, `audited` and `offed`, and whose
-/// apiserver answers nobody.
+/// A webhook over empty caches. It knows the namespaces `enforced`, `warned`, `audited` and `offed`; its apiserver
+/// does not answer.
 fn webhook() -> Arc<Webhook> {
     webhook_of("http://127.0.0.1:1")
 }
@@ -83,7 +83,7 @@ fn webhook_under(policy: Policy, apiserver: &str) -> Arc<Webhook> {
     crate::tls::install_provider();
     let client = Client::try_from(Config::new(apiserver.parse().unwrap())).unwrap();
     let webhook = Webhook::new(client, cluster, Metrics::default(), 40 << 20);
-    Arc::new(webhook.judging_by(by_the_model))
+    Arc::new(webhook.judging_by(judge_by_model))
 }
 
 fn router(webhook: Arc<Webhook>) -> axum::Router {
@@ -91,8 +91,8 @@ fn router(webhook: Arc<Webhook>) -> axum::Router {
     super::router(webhook, bodies, false)
 }
 
-/// What the webhook has counted.
-fn counted(webhook: &Webhook) -> String {
+/// The webhook's metrics as text.
+fn metrics_text(webhook: &Webhook) -> String {
     let mut registry = prometheus_client::registry::Registry::default();
     webhook.metrics().register(&mut registry);
     crate::telemetry::encode(&registry)
@@ -133,7 +133,7 @@ async fn post(content_type: &str, path: &str, body: impl Into<Body>) -> (StatusC
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-async fn asked(review: &Value) -> Value {
+async fn response_to(review: &Value) -> Value {
     let (status, body) = post("application/json", "/validate?timeout=10s", review.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let answer: Value = serde_json::from_str(&body).unwrap();
@@ -143,7 +143,7 @@ async fn asked(review: &Value) -> Value {
     answer["response"].clone()
 }
 
-/// What the webhook answers to a body.
+/// The webhook's answer to a body.
 async fn answer(webhook: &Webhook, body: axum::body::Bytes, allowance: std::time::Duration) -> Value {
     let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
     let caller = Caller::default();
@@ -154,15 +154,15 @@ async fn answer(webhook: &Webhook, body: axum::body::Bytes, allowance: std::time
 }
 
 async fn created(namespace: &str, object: &Value) -> Value {
-    asked(&review(namespace, "CREATE", object, &Value::Null)).await
+    response_to(&review(namespace, "CREATE", object, &Value::Null)).await
 }
 
 async fn updated(object: &Value, old: &Value) -> Value {
-    asked(&review("enforced", "UPDATE", object, old)).await
+    response_to(&review("enforced", "UPDATE", object, old)).await
 }
 
 #[tokio::test]
-async fn what_would_run_out_is_refused_with_one_line() {
+async fn a_job_that_would_run_out_of_memory_is_refused_with_one_line() {
     let response = created("plain", &job(Some("huge"))).await;
     assert_eq!(response["allowed"], false);
     let status = &response["status"];
@@ -175,7 +175,7 @@ async fn what_would_run_out_is_refused_with_one_line() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_with_its_causes() {
+async fn a_malformed_annotation_is_refused_with_its_cause() {
     let response = created("plain", &job(Some("broken"))).await;
     assert_eq!(response["status"]["code"], 422);
     assert_eq!(response["status"]["reason"], "Invalid");
@@ -212,7 +212,7 @@ async fn each_namespace_has_its_mode() {
 }
 
 #[tokio::test]
-async fn what_does_not_train_leaves_no_trace_whatever_the_namespace() {
+async fn an_object_that_does_not_train_gets_no_note_in_any_namespace() {
     for namespace in ["enforced", "odd", "unreadable"] {
         let response = created(namespace, &job(None)).await;
         assert_eq!(response, json!({"uid": response["uid"], "allowed": true}), "{namespace}");
@@ -220,7 +220,7 @@ async fn what_does_not_train_leaves_no_trace_whatever_the_namespace() {
 }
 
 #[tokio::test]
-async fn an_update_is_a_ratchet() {
+async fn an_update_is_refused_only_if_it_makes_a_job_worse() {
     let (fits, huge) = (job(Some("small")), job(Some("huge")));
     assert_eq!(updated(&huge, &fits).await["allowed"], false);
     assert_eq!(updated(&fits, &huge).await["allowed"], true);
@@ -250,19 +250,19 @@ async fn an_update_is_a_ratchet() {
 }
 
 #[tokio::test]
-async fn an_override_counts_for_whom_the_policy_names() {
+async fn an_override_counts_only_for_users_that_the_policy_names() {
     let mut overridden = job(Some("huge"));
     overridden["metadata"]["annotations"]["weighbridge.dev/override"] = json!("measured it");
     let mut review = review("enforced", "CREATE", &overridden, &Value::Null);
-    assert_eq!(asked(&review).await["allowed"], false);
+    assert_eq!(response_to(&review).await["allowed"], false);
     review["request"]["userInfo"]["username"] = json!("ada");
-    let response = asked(&review).await;
+    let response = response_to(&review).await;
     assert_eq!(response["allowed"], true);
     assert_eq!(response["auditAnnotations"]["override"], "measured it");
 
     let mut added = self::review("enforced", "UPDATE", &overridden, &job(Some("small")));
     added["request"]["userInfo"]["username"] = json!("ada");
-    assert_eq!(asked(&added).await["allowed"], false);
+    assert_eq!(response_to(&added).await["allowed"], false);
 }
 
 #[tokio::test]
@@ -279,12 +279,12 @@ async fn a_child_passes_and_an_unknown_owner_is_noted() {
         },
         "spec": {"containers": []},
     });
-    let response = asked(&review).await;
+    let response = response_to(&review).await;
     assert_eq!(response["allowed"], true);
     assert_eq!(response["auditAnnotations"], json!({"owner": "unknown"}));
 
     review["request"]["object"]["metadata"]["ownerReferences"][0]["controller"] = json!(false);
-    assert_eq!(asked(&review).await["allowed"], false);
+    assert_eq!(response_to(&review).await["allowed"], false);
 }
 
 /// A review of a pod of this model, which claims to be a child of the `PyTorchJob` `enforced/llama`.
@@ -301,8 +301,8 @@ fn child(model: &str) -> Value {
     review
 }
 
-/// The answer where this owner is known.
-async fn asked_of(owner: &Value, verdict: Verdict, review: &Value) -> Value {
+/// The answer to a review of a child whose owner is in the cache.
+async fn response_to_child(owner: &Value, verdict: Verdict, review: &Value) -> Value {
     let webhook = webhook();
     let kind = Kinds::built_in().find("kubeflow.org", "PyTorchJob").unwrap();
     let likeness = Likeness::of(kind, owner, &Surroundings::default(), Catalogue::builtin());
@@ -314,65 +314,65 @@ async fn asked_of(owner: &Value, verdict: Verdict, review: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_child_passes_only_under_an_owner_that_trains_and_that_it_is_made_of() {
+async fn a_child_passes_only_if_its_owner_trains_and_made_it() {
     let mut owner = job(Some("huge"));
     owner["spec"]["pytorchReplicaSpecs"]["Worker"]["template"] = child("huge")["request"]["object"].clone();
-    let made = asked_of(&owner, Verdict::Fits, &child("huge")).await;
+    let made = response_to_child(&owner, Verdict::Fits, &child("huge")).await;
     assert_eq!(made, json!({"uid": made["uid"], "allowed": true}));
-    let unknown = asked_of(&owner, Verdict::Unknown, &child("huge")).await;
+    let unknown = response_to_child(&owner, Verdict::Unknown, &child("huge")).await;
     assert_eq!(unknown["allowed"], true);
 
-    let idle = asked_of(&owner, Verdict::NotTraining, &child("huge")).await;
+    let idle = response_to_child(&owner, Verdict::NotTraining, &child("huge")).await;
     assert_eq!(idle["status"]["code"], 403, "{idle}");
     assert_eq!(idle["auditAnnotations"]["owner"], "does-not-train");
-    let small = asked_of(&owner, Verdict::NotTraining, &child("small")).await;
+    let small = response_to_child(&owner, Verdict::NotTraining, &child("small")).await;
     assert_eq!(small["allowed"], true);
 
     let mut larger = child("huge");
     larger["request"]["object"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = json!(16);
-    let larger = asked_of(&owner, Verdict::Fits, &larger).await;
+    let larger = response_to_child(&owner, Verdict::Fits, &larger).await;
     assert_eq!(larger["status"]["code"], 403, "{larger}");
     assert_eq!(larger["auditAnnotations"]["owner"], "differs");
 }
 
 #[tokio::test]
-async fn a_child_of_another_command_is_warned_about_where_annotations_of_the_owner_speak_for_it() {
+async fn a_child_with_another_command_of_an_annotated_owner_is_only_warned_about() {
     let mut other = child("huge");
     other["request"]["object"]["spec"]["containers"][0]["command"] = json!(["tune", "run"]);
     let mut owner = job(Some("huge"));
     owner["spec"]["pytorchReplicaSpecs"]["Worker"]["template"] = child("huge")["request"]["object"].clone();
-    let answer = asked_of(&owner, Verdict::Fits, &other).await;
+    let answer = response_to_child(&owner, Verdict::Fits, &other).await;
     assert_eq!(answer["allowed"], true, "{answer}");
     assert!(answer["warnings"].is_array(), "{answer}");
     let notes = &answer["auditAnnotations"];
     assert_eq!((&notes["owner"], &notes["would-deny"]), (&json!("differs"), &json!("true")));
 
-    // The annotation is that of the template now.
+    // Now only the template has the annotation.
     owner["metadata"]["annotations"] = Value::Null;
-    let answer = asked_of(&owner, Verdict::Fits, &other).await;
+    let answer = response_to_child(&owner, Verdict::Fits, &other).await;
     assert_eq!(answer["status"]["code"], 403, "{answer}");
 }
 
 #[tokio::test]
-async fn a_scale_of_what_cannot_be_read_is_admitted_and_says_so() {
+async fn a_scale_of_an_unreadable_object_is_admitted_with_a_warning() {
     let scale =
         |replicas: u64| json!({"metadata": {"name": "llama", "uid": "u"}, "spec": {"replicas": replicas}});
     let mut review = review("enforced", "UPDATE", &scale(1), &scale(8));
     review["request"]["kind"] = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
     review["request"]["subResource"] = json!("scale");
-    let response = asked(&review).await;
+    let response = response_to(&review).await;
     assert_eq!(
         (&response["allowed"], &response["auditAnnotations"]),
         (&json!(true), &json!({"error": "scale"}))
     );
     assert!(
-        response["warnings"][0].as_str().unwrap().contains("could not read what is scaled"),
+        response["warnings"][0].as_str().unwrap().contains("could not read the object to scale"),
         "{response}"
     );
 }
 
 #[tokio::test]
-async fn what_goes_wrong_admits_and_says_so() {
+async fn an_error_admits_with_a_warning_and_a_note() {
     let mut nonsense = review("enforced", "CREATE", &Value::Null, &Value::Null);
     nonsense["request"]["namespace"] = json!(["no", "name"]);
     let broken =
@@ -392,7 +392,7 @@ async fn what_goes_wrong_admits_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_spent_deadline_admits_and_says_so() {
+async fn a_spent_deadline_admits_with_a_note() {
     let body = review("enforced", "CREATE", &job(Some("slow")), &Value::Null).to_string();
     let (status, answer) = post("application/json", "/validate?timeout=300ms", body).await;
     assert_eq!(status, StatusCode::OK);
@@ -402,8 +402,8 @@ async fn a_spent_deadline_admits_and_says_so() {
 }
 
 #[tokio::test]
-async fn namespaces_that_take_their_time_hold_up_nobody_else() {
-    // It takes connections and answers none.
+async fn namespaces_that_are_slow_to_read_delay_no_other_review() {
+    // It accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let webhook = webhook_of(&format!("http://{}", silent.local_addr().unwrap()));
     let answer = async |namespace, allowance| {
@@ -423,7 +423,7 @@ async fn namespaces_that_take_their_time_hold_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_part_of_an_object_and_a_strange_kind_are_none_of_our_business() {
+async fn a_subresource_and_an_unknown_kind_are_admitted_unjudged() {
     let mut status = review("enforced", "UPDATE", &job(Some("huge")), &job(Some("small")));
     status["request"]["subResource"] = json!("status");
     let mut strange = review("enforced", "CREATE", &job(Some("huge")), &Value::Null);
@@ -431,16 +431,16 @@ async fn a_part_of_an_object_and_a_strange_kind_are_none_of_our_business() {
     let mut connect = review("enforced", "CONNECT", &job(Some("huge")), &Value::Null);
     connect["request"]["object"] = Value::Null;
     for review in [status, strange, connect] {
-        let response = asked(&review).await;
+        let response = response_to(&review).await;
         assert_eq!(response, json!({"uid": response["uid"], "allowed": true}));
     }
 }
 
 #[tokio::test]
-async fn a_body_without_a_uid_gets_a_clear_answer() {
+async fn a_body_without_a_uid_is_a_bad_request_with_its_reason() {
     let deep = "[".repeat(100_000);
     let v1beta1 = json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview", "request": {}});
-    for (body, says) in [
+    for (body, expected) in [
         (Vec::new(), "not an AdmissionReview"),
         (b"no json".to_vec(), "not an AdmissionReview"),
         (b"\xff\xfe".to_vec(), "not UTF-8"),
@@ -452,12 +452,12 @@ async fn a_body_without_a_uid_gets_a_clear_answer() {
     ] {
         let (status, answer) = post("application/json", "/validate", body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
-        assert!(answer.contains(says), "{answer} should say {says}");
+        assert!(answer.contains(expected), "{answer} should say {expected}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_json_or_too_large_is_not_read() {
+async fn a_body_that_is_not_json_or_too_large_is_not_read() {
     let review = review("enforced", "CREATE", &job(Some("huge")), &Value::Null).to_string();
     for content_type in ["text/plain", "application/yaml", ""] {
         let (status, _) = post(content_type, "/validate", review.clone()).await;
@@ -483,7 +483,7 @@ async fn every_answer_is_counted() {
         let request = request.body(Body::from(review)).unwrap();
         router(webhook.clone()).oneshot(request).await.unwrap();
     }
-    let text = counted(&webhook);
+    let text = metrics_text(&webhook);
     for line in [
         "weighbridge_admission_reviews_total{decision=\"denied\",verdict=\"OutOfMemory\",mode=\"enforce\",\
          operation=\"create\",kind=\"pytorchjob\"} 2",
@@ -496,8 +496,8 @@ async fn every_answer_is_counted() {
     }
 }
 
-/// What is answered under another policy.
-async fn asked_under(policy: Policy, review: &Value) -> Value {
+/// The answer under another policy.
+async fn response_under(policy: Policy, review: &Value) -> Value {
     let request = Request::post("/validate").header("content-type", "application/json");
     let request = request.body(Body::from(review.to_string())).unwrap();
     let response = router(webhook_under(policy, "http://127.0.0.1:1")).oneshot(request).await.unwrap();
@@ -506,32 +506,32 @@ async fn asked_under(policy: Policy, review: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn who_is_exempt_passes_and_is_noted() {
+async fn an_exempt_request_is_admitted_with_a_note() {
     let by = |exemptions| Policy { exemptions, ..Policy::default() };
     let list = |name: &str| vec![name.to_owned()];
     let mut job = job(Some("huge"));
     job["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"]["priorityClassName"] = "system".into();
     let review = review("enforced", "CREATE", &job, &Value::Null);
-    for (exemptions, noted) in [
+    for (exemptions, expected_note) in [
         (Exemptions { namespaces: list("enf*"), ..Exemptions::default() }, Some("namespace")),
         (Exemptions { users: list("bob"), ..Exemptions::default() }, Some("user")),
         (Exemptions { groups: list("system:authenticated"), ..Exemptions::default() }, Some("group")),
         (Exemptions { priority_classes: list("system"), ..Exemptions::default() }, Some("priority-class")),
         (Exemptions { users: list("eve"), ..Exemptions::default() }, None),
     ] {
-        let answer = asked_under(by(exemptions), &review).await;
-        assert_eq!(answer["allowed"], noted.is_some(), "{answer}");
-        assert_eq!(answer["auditAnnotations"]["exempt"].as_str(), noted, "{answer}");
+        let answer = response_under(by(exemptions), &review).await;
+        assert_eq!(answer["allowed"], expected_note.is_some(), "{answer}");
+        assert_eq!(answer["auditAnnotations"]["exempt"].as_str(), expected_note, "{answer}");
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_judged_is_refused_where_the_policy_says_so() {
+async fn an_unknown_verdict_is_handled_as_the_policy_says() {
     let review = review("enforced", "CREATE", &job(Some("odd")), &Value::Null);
     for (unknown, allowed, warnings) in
         [(Unknown::Admit, true, 0), (Unknown::Warn, true, 1), (Unknown::Deny, false, 0)]
     {
-        let answer = asked_under(Policy { unknown, ..Policy::default() }, &review).await;
+        let answer = response_under(Policy { unknown, ..Policy::default() }, &review).await;
         assert_eq!(answer["allowed"], allowed, "{answer}");
         assert_eq!(answer["warnings"].as_array().map_or(0, Vec::len), warnings, "{answer}");
         if !allowed {
@@ -562,18 +562,18 @@ async fn an_object_of_too_many_values_is_unknown() {
     let list = json!(vec![0; 4_000]);
     job["spec"]["more"] = json!(vec![list; 30]);
     let review = review("enforced", "CREATE", &job, &Value::Null);
-    let answer = asked(&review).await;
+    let answer = response_to(&review).await;
     assert_eq!(answer["allowed"], true, "{answer}");
     assert_eq!(answer["warnings"].as_array().map(Vec::len), Some(1), "{answer}");
     let notes = &answer["auditAnnotations"];
     assert_eq!((&notes["verdict"], &notes["reason"]), (&json!("Unknown"), &json!("TooLarge")), "{answer}");
     assert_eq!(notes["error"], "too-large");
-    let denied = asked_under(Policy { unknown: Unknown::Deny, ..Policy::default() }, &review).await;
+    let denied = response_under(Policy { unknown: Unknown::Deny, ..Policy::default() }, &review).await;
     assert_eq!(denied["status"]["code"], 403, "{denied}");
 }
 
 #[tokio::test]
-async fn an_update_of_metadata_alone_is_answered_before_it_is_read() {
+async fn an_update_of_metadata_alone_is_answered_before_its_objects_are_parsed() {
     let mut labelled = job(Some("panic"));
     labelled["metadata"]["labels"] = json!({"touched": "now"});
     let response = updated(&labelled, &job(Some("panic"))).await;
@@ -592,11 +592,11 @@ async fn fields_in_another_order_are_read_too() {
         let value = request.shift_remove(last).unwrap();
         request.insert(last.to_owned(), value);
     }
-    assert_eq!(asked(&review).await["status"]["code"], 403);
+    assert_eq!(response_to(&review).await["status"]["code"], 403);
 }
 
 #[tokio::test]
-async fn a_review_whose_sender_gave_up_is_counted_and_no_longer_in_flight() {
+async fn an_abandoned_review_is_counted_and_no_longer_in_flight() {
     let webhook = webhook();
     let review = review("enforced", "CREATE", &job(Some("slow")), &Value::Null).to_string();
     let request = Request::post("/validate").header("content-type", "application/json");
@@ -605,12 +605,12 @@ async fn a_review_whose_sender_gave_up_is_counted_and_no_longer_in_flight() {
     tokio::select! {
         _ = answered => panic!("it is slow"),
         () = async {
-            while !counted(&webhook).contains(&format!("{in_flight} 1")) {
+            while !metrics_text(&webhook).contains(&format!("{in_flight} 1")) {
                 tokio::task::yield_now().await;
             }
         } => {}
     }
-    let text = counted(&webhook);
+    let text = metrics_text(&webhook);
     for line in [
         &format!("{in_flight} 0"),
         "weighbridge_admission_reviews_total{decision=\"abandoned\",verdict=\"NotJudged\",mode=\"none\",\
@@ -622,21 +622,22 @@ async fn a_review_whose_sender_gave_up_is_counted_and_no_longer_in_flight() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_no_label_is_asked_of_nobody() {
-    // It takes connections and answers none, so whoever asks it waits.
+async fn a_namespace_that_is_not_a_dns_label_is_not_looked_up() {
+    // It accepts connections and never answers, so a look-up would time out.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let webhook = webhook_of(&format!("http://{}", silent.local_addr().unwrap()));
     for namespace in ["tb/configmaps/x", "..", "?watch=true", "", "A", "-a"] {
         let review = review(namespace, "CREATE", &job(Some("huge")), &Value::Null).to_string();
         let request = Request::post("/validate?timeout=30s").header("content-type", "application/json");
-        let asked = router(webhook.clone()).oneshot(request.body(Body::from(review)).unwrap());
-        let response = tokio::time::timeout(std::time::Duration::from_secs(5), asked).await.expect(namespace);
+        let answering = router(webhook.clone()).oneshot(request.body(Body::from(review)).unwrap());
+        let response =
+            tokio::time::timeout(std::time::Duration::from_secs(5), answering).await.expect(namespace);
         assert_eq!(response.unwrap().status(), StatusCode::OK);
     }
 }
 
 #[tokio::test]
-async fn a_caller_without_a_certificate_is_not_answered_where_one_is_required() {
+async fn a_caller_without_a_required_certificate_is_forbidden() {
     let bodies = Bodies::new(40 << 20, crate::server::Metrics::default());
     let review = review("enforced", "CREATE", &job(Some("huge")), &Value::Null).to_string();
     for (certified, status) in [(false, StatusCode::FORBIDDEN), (true, StatusCode::OK)] {

@@ -1,22 +1,22 @@
-//! Who is judged next: work is shared by peer and by namespace, and not first come, first served.
+//! Which review is judged next. Time is shared by peer and by namespace, not first come, first served.
 //!
 //! ```text
-//! next = the peer that has used the least time ─► of it, the namespace that has used the least
+//! next = the peer that has used the least time ─► its namespace that has used the least time
 //! ```
 //!
-//! A namespace's small reviews and its others count as two, so that an ordinary job does not wait for a long script.
-//! Used is the time that judging took, so that dear work counts for what it is. One that was away begins at what the
-//! least of the others has used: being away saves nothing up. A peer comes before a namespace, since anybody can name a
-//! namespace in a review, and no caller can choose an address.
+//! A namespace's small reviews and its other reviews count as two tenants, so that an ordinary job does not wait for
+//! a long script. Each tenant is charged the time that judging took, so expensive work costs more. A tenant that
+//! returns starts at the least time of the active ones: it cannot save up time while it is away. The peer comes
+//! before the namespace, because a caller can put any namespace into a review, but cannot choose its address.
 //!
-//! As many are judged at a time as there are processors, and one more. Dear work has at most half of the processors, on threads of [low priority](super::background), and
-//! work of which nothing is known yet one place more, so that cheap work never waits for either. Work is dear where judging
-//! took [`DEAR`] or more in that namespace lately, and [much longer](FACTOR) than in another. It is unknown where nothing
-//! was judged in that namespace lately, and the review is not small. Of [large](LARGE) bodies one is judged at a time, and
-//! what the objects of all may take in memory is bounded.
+//! One more review is judged at a time than there are processors. Expensive work gets at most half of the processors,
+//! on threads of [low priority](super::background). Unknown work gets one slot more, so that cheap work waits for
+//! neither. Work is expensive if judging lately took [`EXPENSIVE`] or more in that namespace, and [much
+//! longer](FACTOR) than in the cheapest. It is unknown if nothing was judged in that namespace lately and the review
+//! is not small. One [large](LARGE) body is judged at a time, and the memory of all parsed objects is bounded.
 //!
-//! A namespace with more than [`MOST_WAITING`] reviews in the queue, and everybody's last ones where the whole queue is
-//! full, are told so at once.
+//! A review is rejected at once if its namespace has [`MAX_WAITING`] reviews in the queue. If the whole queue is
+//! full, the last review of the longest queue is rejected.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,33 +27,33 @@ use tokio::time::Instant;
 
 use crate::server::Peer;
 
-/// Judging that takes this long is dear. An ordinary object takes under a millisecond, the dearest script some 75.
-const DEAR: Duration = Duration::from_millis(20);
-/// As many times as long as in the cheapest namespace is dear.
+/// Judging that takes this long is expensive. An ordinary object takes under 1 ms, the slowest script about 75 ms.
+const EXPENSIVE: Duration = Duration::from_millis(20);
+/// Expensive work takes at least this many times the time of the cheapest namespace.
 const FACTOR: u32 = 4;
-/// A review of up to this many bytes is small: whatever is in it is judged in less.
+/// A review of up to this many bytes is small: any content is judged in less than [`EXPENSIVE`].
 const SMALL: usize = 8 << 10;
 /// A body of more bytes is large.
 const LARGE: usize = 1 << 20;
-/// Reviews of one namespace that may wait.
-const MOST_WAITING: usize = 256;
-/// Reviews that may wait in all.
-const MOST_WAITING_IN_ALL: usize = 2_048;
-/// Namespaces that are remembered.
-const MOST_TENANTS: usize = 4_096;
-/// For how long the time that a namespace used is remembered.
-const MEMORY: Duration = Duration::from_secs(10);
-/// A parsed object takes at most this many times its text, and this much in all.
-const SWELLING: usize = 96;
+/// The most reviews of one namespace that wait.
+const MAX_WAITING: usize = 256;
+/// The most reviews that wait in all.
+const MAX_WAITING_IN_ALL: usize = 2_048;
+/// The most tenants that are remembered.
+const MAX_TENANTS: usize = 4_096;
+/// How long the used time of a tenant is remembered.
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// A parsed object takes at most this many times the bytes of its text, and at most [`LARGEST_OBJECT`] bytes.
+const MEMORY_PER_BYTE: usize = 96;
 const LARGEST_OBJECT: usize = 18 << 20;
 
-/// Whose work it is.
+/// Whose time the work uses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tenant {
     peer: Peer,
-    /// As the review names it; empty where it names none.
+    /// The namespace in the review, or empty.
     namespace: String,
-    /// Small reviews have a share of their own, which large ones of the same namespace do not use up.
+    /// Small reviews have a share of their own, which larger ones of the same namespace cannot use up.
     small: bool,
 }
 
@@ -63,19 +63,19 @@ impl Tenant {
     }
 }
 
-/// How much work it is.
+/// The size of the work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     /// The bytes of the review.
     pub(super) bytes: usize,
-    /// The objects that are held parsed.
+    /// How many parsed objects are held.
     pub(super) objects: usize,
 }
 
 impl Size {
-    /// The memory that its objects may take.
+    /// The most memory that its parsed objects take.
     fn memory(self) -> usize {
-        self.bytes.saturating_mul(SWELLING).min(LARGEST_OBJECT).saturating_mul(self.objects)
+        self.bytes.saturating_mul(MEMORY_PER_BYTE).min(LARGEST_OBJECT).saturating_mul(self.objects)
     }
 }
 
@@ -85,8 +85,8 @@ pub(super) struct Turns(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    at_once: usize,
-    dear_at_once: usize,
+    slots: usize,
+    expensive_slots: usize,
     memory: usize,
     state: Mutex<State>,
 }
@@ -100,21 +100,21 @@ struct State {
     tenants: BTreeMap<Tenant, Account>,
 }
 
-/// What is being judged.
+/// The work in progress.
 #[derive(Debug, Default)]
 struct Running {
     all: usize,
-    dear: usize,
+    expensive: usize,
     unknown: usize,
     large: usize,
     memory: usize,
 }
 
-/// What a peer or a namespace has used, and what waits.
+/// The used time and the queue of a peer or a tenant.
 #[derive(Debug)]
 struct Account {
     used: Duration,
-    /// The mean of the last times.
+    /// The mean of the latest times.
     mean: Option<Duration>,
     running: usize,
     seen: Instant,
@@ -128,7 +128,7 @@ struct Waiting {
     start: oneshot::Sender<Turn>,
 }
 
-/// A turn at judging, until it is dropped.
+/// A turn to judge. It ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     shared: Arc<Shared>,
@@ -137,47 +137,47 @@ pub(super) struct Turn {
     price: Price,
     size: Size,
     memory: usize,
-    /// What the tenant was charged beforehand.
+    /// The time that the tenant was charged in advance.
     charged: Duration,
-    over: bool,
+    ended: bool,
 }
 
-/// What judging costs, by what is known of the namespace.
+/// The cost of judging, estimated from the latest times of the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Price {
     Cheap,
-    Dear,
+    Expensive,
     Unknown,
 }
 
-/// Too many wait already.
+/// The queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Crowded;
+pub(super) struct QueueFull;
 
 impl Turns {
-    /// For so many processors, and so many bytes of parsed objects.
+    /// A queue for a number of processors and a memory for parsed objects, in bytes.
     pub(super) fn new(processors: usize, memory: usize) -> Self {
-        // On a large machine memory is what is scarce.
+        // On a large machine the memory is the limit, not the processors.
         let processors = processors.clamp(1, 16);
         Self(Arc::new(Shared {
-            at_once: processors + 1,
-            dear_at_once: (processors / 2).max(1),
+            slots: processors + 1,
+            expensive_slots: (processors / 2).max(1),
             memory,
             state: Mutex::default(),
         }))
     }
 
-    /// A turn, when it comes. Given up where this is dropped before.
-    pub(super) async fn turn(&self, tenant: Tenant, size: Size) -> Result<Turn, Crowded> {
+    /// Waits for a turn. Dropping the future leaves the queue.
+    pub(super) async fn turn(&self, tenant: Tenant, size: Size) -> Result<Turn, QueueFull> {
         let tenant = Tenant { small: size.bytes <= SMALL, ..tenant };
         let (start, turn) = oneshot::channel();
-        let number = self.0.enter(&tenant, size, start)?;
+        let number = self.0.enqueue(&tenant, size, start)?;
         let _leave = Leave { shared: &self.0, tenant, number };
-        turn.await.map_err(|_| Crowded)
+        turn.await.map_err(|_| QueueFull)
     }
 }
 
-/// Takes a review out of the queue when its caller has gone.
+/// Removes a review from the queue when its caller goes away.
 struct Leave<'a> {
     shared: &'a Arc<Shared>,
     tenant: Tenant,
@@ -199,39 +199,39 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(
+    fn enqueue(
         self: &Arc<Self>,
         tenant: &Tenant,
         size: Size,
         start: oneshot::Sender<Turn>,
-    ) -> Result<u64, Crowded> {
+    ) -> Result<u64, QueueFull> {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
         state.admit(tenant);
-        let account = state.tenants.get_mut(tenant).ok_or(Crowded)?;
-        if account.waiting.len() >= MOST_WAITING {
-            return Err(Crowded);
+        let account = state.tenants.get_mut(tenant).ok_or(QueueFull)?;
+        if account.waiting.len() >= MAX_WAITING {
+            return Err(QueueFull);
         }
         account.waiting.push_back(Waiting { number, size, start });
         state.waiting += 1;
-        if state.waiting > MOST_WAITING_IN_ALL {
-            state.shed();
+        if state.waiting > MAX_WAITING_IN_ALL {
+            state.reject_last();
         }
         self.dispatch(&mut state);
         Ok(number)
     }
 
-    /// Starts what may be started.
+    /// Starts all work that may start.
     fn dispatch(self: &Arc<Self>, state: &mut State) {
         while let Some((tenant, price)) = self.next(state) {
             let Some(account) = state.tenants.get_mut(&tenant) else { return };
             let Some(Waiting { size, start, .. }) = account.waiting.pop_front() else { return };
             state.waiting -= 1;
-            let memory = self.weight(size);
+            let memory = self.memory_charge(size);
             let charged = account.mean.unwrap_or_default();
             state.running.all += 1;
-            state.running.dear += usize::from(price == Price::Dear);
+            state.running.expensive += usize::from(price == Price::Expensive);
             state.running.unknown += usize::from(price == Price::Unknown);
             state.running.large += usize::from(size.bytes > LARGE);
             state.running.memory += memory;
@@ -240,17 +240,17 @@ impl Shared {
                 account.start(charged);
             }
             let (shared, started) = (self.clone(), Instant::now());
-            let turn = Turn { shared, tenant, started, price, size, memory, charged, over: false };
-            // Where it was given up meanwhile, its turn is over.
+            let turn = Turn { shared, tenant, started, price, size, memory, charged, ended: false };
+            // The caller went away meanwhile, so the turn ends.
             if let Err(mut turn) = start.send(turn) {
                 turn.end(state, Duration::ZERO);
             }
         }
     }
 
-    /// Whose turn it is, and what it costs.
+    /// The tenant whose turn it is, and the cost of its work.
     fn next(&self, state: &State) -> Option<(Tenant, Price)> {
-        if state.running.all >= self.at_once {
+        if state.running.all >= self.slots {
             return None;
         }
         let cheapest = state.tenants.values().filter_map(|account| account.mean).min().unwrap_or_default();
@@ -267,44 +267,44 @@ impl Shared {
     fn may_start(&self, state: &State, account: &Account, price: Price) -> bool {
         let Some(Waiting { size, .. }) = account.waiting.front() else { return false };
         let running = &state.running;
-        let uncertain = running.dear + running.unknown <= self.dear_at_once;
+        let uncertain = running.expensive + running.unknown <= self.expensive_slots;
         let affordable = match price {
             Price::Cheap => true,
-            Price::Dear => uncertain && running.dear < self.dear_at_once,
+            Price::Expensive => uncertain && running.expensive < self.expensive_slots,
             Price::Unknown => uncertain,
         };
-        // One place is always another namespace's.
-        account.running + 1 < self.at_once
+        // One slot is always left for another tenant.
+        account.running + 1 < self.slots
             && affordable
             && (size.bytes <= LARGE || running.large == 0)
-            && running.memory + self.weight(*size) <= self.memory
+            && running.memory + self.memory_charge(*size) <= self.memory
     }
 
-    /// What its objects are charged: the largest leave half of the memory to others.
-    fn weight(&self, size: Size) -> usize {
+    /// The memory that a review is charged. The largest leave half of the memory to others.
+    fn memory_charge(&self, size: Size) -> usize {
         size.memory().min(self.memory / 2)
     }
 }
 
 impl State {
-    /// Makes the accounts of a tenant that has none, or was away.
+    /// Makes the accounts of a tenant that has none or was away.
     fn admit(&mut self, tenant: &Tenant) {
         let now = Instant::now();
-        if self.tenants.len() >= MOST_TENANTS {
-            self.forget(now);
+        if self.tenants.len() >= MAX_TENANTS {
+            self.remove_idle(now);
         }
         let busy = |account: &&Account| account.running > 0 || !account.waiting.is_empty();
-        let least = |accounts: &mut dyn Iterator<Item = &Account>| {
+        let least_used = |accounts: &mut dyn Iterator<Item = &Account>| {
             accounts.filter(busy).map(|account| account.used).min().unwrap_or_default()
         };
-        let of_peers = least(&mut self.busy_peers());
-        let of_peer = self.tenants.iter().filter(|(other, _)| other.peer == tenant.peer);
-        let of_tenants = least(&mut of_peer.map(|(_, account)| account));
-        self.peers.entry(tenant.peer).or_insert_with(|| Account::new(now)).seen(now, of_peers);
-        self.tenants.entry(tenant.clone()).or_insert_with(|| Account::new(now)).seen(now, of_tenants);
+        let of_peers = least_used(&mut self.busy_peers());
+        let of_same_peer = self.tenants.iter().filter(|(other, _)| other.peer == tenant.peer);
+        let of_tenants = least_used(&mut of_same_peer.map(|(_, account)| account));
+        self.peers.entry(tenant.peer).or_insert_with(|| Account::new(now)).resume(now, of_peers);
+        self.tenants.entry(tenant.clone()).or_insert_with(|| Account::new(now)).resume(now, of_tenants);
     }
 
-    /// The peers' accounts that have something to do.
+    /// The accounts of peers with waiting work.
     fn busy_peers(&self) -> impl Iterator<Item = &Account> {
         let waits = |peer: &Peer| {
             self.tenants.iter().any(|(tenant, account)| tenant.peer == *peer && !account.waiting.is_empty())
@@ -312,19 +312,19 @@ impl State {
         self.peers.iter().filter(move |(peer, _)| waits(peer)).map(|(_, account)| account)
     }
 
-    /// Forgets those that were away, and, of too many, all that do nothing.
-    fn forget(&mut self, now: Instant) {
+    /// Removes accounts that are idle for long. If there are too many, removes all idle ones.
+    fn remove_idle(&mut self, now: Instant) {
         let idle = |account: &Account| account.running == 0 && account.waiting.is_empty();
-        self.tenants.retain(|_, account| !idle(account) || now - account.seen < MEMORY);
-        if self.tenants.len() >= MOST_TENANTS {
+        self.tenants.retain(|_, account| !idle(account) || now - account.seen < REMEMBERED);
+        if self.tenants.len() >= MAX_TENANTS {
             self.tenants.retain(|_, account| !idle(account));
         }
         let kept: std::collections::BTreeSet<Peer> = self.tenants.keys().map(|tenant| tenant.peer).collect();
         self.peers.retain(|peer, _| kept.contains(peer));
     }
 
-    /// Sends away the last of the longest queue.
-    fn shed(&mut self) {
+    /// Rejects the last review of the longest queue.
+    fn reject_last(&mut self) {
         let longest = self.tenants.values_mut().max_by_key(|account| account.waiting.len());
         if longest.is_some_and(|account| account.waiting.pop_back().is_some()) {
             self.waiting -= 1;
@@ -337,14 +337,14 @@ impl Account {
         Self { used: Duration::ZERO, mean: None, running: 0, seen: now, waiting: VecDeque::new() }
     }
 
-    /// It comes again: what it used long ago no longer counts, and being away saves nothing up.
-    fn seen(&mut self, now: Instant, least: Duration) {
+    /// The tenant returns. Its old time no longer counts, and it starts at the least time of the active ones.
+    fn resume(&mut self, now: Instant, least_used: Duration) {
         let idle = self.running == 0 && self.waiting.is_empty();
         if idle {
-            if now - self.seen > MEMORY {
+            if now - self.seen > REMEMBERED {
                 (self.used, self.mean) = (Duration::ZERO, None);
             }
-            self.used = self.used.max(least);
+            self.used = self.used.max(least_used);
         }
         self.seen = now;
     }
@@ -362,7 +362,7 @@ impl Account {
 
     fn price(&self, size: Size, cheapest: Duration) -> Price {
         match self.mean {
-            Some(mean) if mean >= DEAR && mean >= cheapest * FACTOR => Price::Dear,
+            Some(mean) if mean >= EXPENSIVE && mean >= cheapest * FACTOR => Price::Expensive,
             None if size.bytes > SMALL => Price::Unknown,
             _ => Price::Cheap,
         }
@@ -370,15 +370,15 @@ impl Account {
 }
 
 impl Turn {
-    /// Whether its namespace is known for dear work.
-    pub(super) fn is_dear(&self) -> bool {
-        self.price == Price::Dear
+    /// Whether its tenant's work has been expensive.
+    pub(super) fn is_expensive(&self) -> bool {
+        self.price == Price::Expensive
     }
 
     fn end(&mut self, state: &mut State, took: Duration) {
-        self.over = true;
+        self.ended = true;
         state.running.all -= 1;
-        state.running.dear -= usize::from(self.price == Price::Dear);
+        state.running.expensive -= usize::from(self.price == Price::Expensive);
         state.running.unknown -= usize::from(self.price == Price::Unknown);
         state.running.large -= usize::from(self.size.bytes > LARGE);
         state.running.memory -= self.memory;
@@ -396,7 +396,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.over {
+        if self.ended {
             return;
         }
         let shared = self.shared.clone();
@@ -413,17 +413,17 @@ mod tests {
     use super::*;
 
     const SIZE: Size = Size { bytes: 20 << 10, objects: 1 };
-    const LITTLE: Size = Size { bytes: 2 << 10, objects: 1 };
+    const SMALL_SIZE: Size = Size { bytes: 2 << 10, objects: 1 };
 
     fn tenant(peer: &str, namespace: &str) -> Tenant {
         Tenant::new(Peer::of(peer.parse().unwrap()), namespace)
     }
 
-    fn at_work(turns: &Turns) -> usize {
+    fn running_turns(turns: &Turns) -> usize {
         turns.0.state().running.all
     }
 
-    /// Judges for so long, again and again, and tells when each was done.
+    /// Judges one review after the other, and returns how long each took in all.
     async fn judge(
         turns: &Turns,
         tenant: &Tenant,
@@ -443,29 +443,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn cheap_work_does_not_wait_for_another_namespaces_dear_work() {
+    async fn cheap_work_does_not_wait_for_the_expensive_work_of_another_namespace() {
         let turns = Turns::new(2, 64 << 20);
         let (alice, bob) = (tenant("10.0.0.1", "ta"), tenant("10.0.0.1", "tb"));
-        let dear = (0..200).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
+        let expensive = (0..200).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
         let cheap = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            judge(&turns, &bob, LITTLE, Duration::from_millis(1), 100).await
+            judge(&turns, &bob, SMALL_SIZE, Duration::from_millis(1), 100).await
         };
-        let (_, waited) = tokio::join!(futures::future::join_all(dear), cheap);
+        let (_, waited) = tokio::join!(futures::future::join_all(expensive), cheap);
         let longest = waited.into_iter().max().unwrap();
         assert!(longest <= Duration::from_millis(3), "{longest:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_namespace_that_is_new_does_not_wait_for_anothers_dear_work() {
+    async fn a_new_namespace_does_not_wait_for_the_expensive_work_of_another() {
         let turns = Turns::new(2, 64 << 20);
         let (alice, bob) = (tenant("10.0.0.1", "ta"), tenant("10.0.0.1", "tb"));
-        let dear = (0..20).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
+        let expensive = (0..20).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
         let cheap = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             judge(&turns, &bob, SIZE, Duration::from_millis(1), 1).await
         };
-        let (_, waited) = tokio::join!(futures::future::join_all(dear), cheap);
+        let (_, waited) = tokio::join!(futures::future::join_all(expensive), cheap);
         assert_eq!(waited, [Duration::from_millis(1)]);
     }
 
@@ -473,12 +473,12 @@ mod tests {
     async fn small_reviews_do_not_wait_for_long_scripts_of_the_same_namespace() {
         let turns = Turns::new(2, 64 << 20);
         let alice = tenant("10.0.0.1", "ta");
-        let dear = (0..200).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
+        let expensive = (0..200).map(|_| judge(&turns, &alice, SIZE, Duration::from_millis(75), 1));
         let cheap = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            judge(&turns, &alice, LITTLE, Duration::from_millis(1), 100).await
+            judge(&turns, &alice, SMALL_SIZE, Duration::from_millis(1), 100).await
         };
-        let (_, waited) = tokio::join!(futures::future::join_all(dear), cheap);
+        let (_, waited) = tokio::join!(futures::future::join_all(expensive), cheap);
         let longest = waited.into_iter().max().unwrap();
         assert!(longest <= Duration::from_millis(3), "{longest:?}");
     }
@@ -491,7 +491,7 @@ mod tests {
         let many = (0..100).map(|_| judge(&turns, &alice, SIZE, takes, 1));
         let one = judge(&turns, &bob, SIZE, takes, 10);
         let (_, waited) = tokio::join!(futures::future::join_all(many), one);
-        // One of the other's comes in between, and one may be under way.
+        // One review of alice comes in between, and one may be running.
         assert!(waited.iter().all(|waited| *waited <= takes * 3), "{waited:?}");
     }
 
@@ -518,27 +518,27 @@ mod tests {
         }
         assert_eq!(running.len(), 2);
         drop(running);
-        assert_eq!(at_work(&turns), 0);
+        assert_eq!(running_turns(&turns), 0);
         let large = Size { bytes: 28 << 20, objects: 3 };
         let first = turns.turn(tenants[0].clone(), large).now_or_never();
         assert!(first.is_some());
         assert!(turns.turn(tenants[1].clone(), large).now_or_never().is_none());
-        assert!(turns.turn(tenants[2].clone(), LITTLE).now_or_never().is_some());
+        assert!(turns.turn(tenants[2].clone(), SMALL_SIZE).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_namespace_with_too_many_waiting_is_told_so() {
+    async fn a_review_of_a_namespace_with_a_full_queue_is_rejected() {
         let turns = Turns::new(1, 64 << 20);
         let (alice, bob) = (tenant("10.0.0.1", "ta"), tenant("10.0.0.1", "tb"));
         let _running = turns.turn(alice.clone(), SIZE).await.unwrap();
         let mut waiting: Vec<_> =
-            (0..MOST_WAITING).map(|_| Box::pin(turns.turn(alice.clone(), SIZE))).collect();
+            (0..MAX_WAITING).map(|_| Box::pin(turns.turn(alice.clone(), SIZE))).collect();
         for waiting in &mut waiting {
             assert!(waiting.now_or_never().is_none());
         }
-        assert!(matches!(turns.turn(alice.clone(), SIZE).now_or_never(), Some(Err(Crowded))));
-        assert!(turns.turn(bob, LITTLE).now_or_never().is_some());
-        // Who gives up makes room.
+        assert!(matches!(turns.turn(alice.clone(), SIZE).now_or_never(), Some(Err(QueueFull))));
+        assert!(turns.turn(bob, SMALL_SIZE).now_or_never().is_some());
+        // A caller that goes away makes room.
         waiting.pop();
         assert!(turns.turn(alice, SIZE).now_or_never().is_none());
         drop(waiting);

@@ -1,28 +1,28 @@
-//! Whether an UPDATE changes nothing that is judged: then it is answered before its objects are read.
+//! Whether an UPDATE changes no judged field. Then it is answered before its objects are parsed.
 //!
-//! Controllers patch labels, finalizers and status of running pods all the time. The two objects are compared as text,
-//! field by field: everything but `metadata` and `status` must be the same, and in `metadata` everything but what
-//! nothing here reads. Of labels and annotations those count that a rule may read: ours, Kueue's, and those by which pods
-//! ask for accelerators. The apiserver writes both objects in the same way, so the same field is the same text; where it
-//! is not, the update is judged.
+//! Controllers patch labels, finalizers and status of running pods all the time. The two objects are compared as
+//! text, field by field. All fields but `metadata` and `status` must be the same. In `metadata`, the fields that no
+//! rule reads are skipped. Of the labels and annotations only those count that a rule may read: ours, Kueue's, and
+//! those by which pods request accelerators. The apiserver writes both objects in the same way, so equal fields have
+//! equal text. If the text differs, the update is judged.
 
 use std::fmt;
 
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Fields of the metadata that nothing here reads.
+/// Fields of the metadata that no rule reads.
 const UNREAD: &[&str] = &["finalizers", "generation", "managedFields", "resourceVersion", "selfLink"];
-/// Labels and annotations that have one of these in their key are read.
+/// A label or annotation is read if its key contains one of these.
 const READ: &[&str] =
     &["weighbridge.dev/", "kueue.x-k8s.io/", "trainer.kubeflow.org/", "ring-controller.atlas", "gpu"];
-/// An object, its metadata or its labels with more fields than this is judged.
-const MOST_FIELDS: usize = 1_024;
+/// An object, metadata or labels with more fields than this are judged.
+const MAX_FIELDS: usize = 1_024;
 
-/// Whether what is judged is the same in both objects.
+/// Whether the judged fields of both objects are the same.
 pub(super) fn untouched(old: &RawValue, new: &RawValue) -> bool {
     same(old, new, &|field| match field {
-        "status" => Compared::Not,
+        "status" => Compared::Ignored,
         "metadata" => Compared::By(same_metadata),
         _ => Compared::AsText,
     })
@@ -31,30 +31,30 @@ pub(super) fn untouched(old: &RawValue, new: &RawValue) -> bool {
 fn same_metadata(old: &RawValue, new: &RawValue) -> bool {
     same(old, new, &|field| match field {
         "labels" | "annotations" => Compared::By(same_keys),
-        _ if UNREAD.contains(&field) => Compared::Not,
+        _ if UNREAD.contains(&field) => Compared::Ignored,
         _ => Compared::AsText,
     })
 }
 
 fn same_keys(old: &RawValue, new: &RawValue) -> bool {
     same(old, new, &|key| {
-        if READ.iter().any(|read| key.contains(read)) { Compared::AsText } else { Compared::Not }
+        if READ.iter().any(|read| key.contains(read)) { Compared::AsText } else { Compared::Ignored }
     })
 }
 
-/// How a field is compared.
+/// How two fields are compared.
 enum Compared {
-    Not,
+    Ignored,
     AsText,
     By(fn(&RawValue, &RawValue) -> bool),
 }
 
-/// Whether the fields that are compared are the same, one after the other.
+/// Whether two maps have the same fields in the same order, of those that are compared.
 fn same(old: &RawValue, new: &RawValue, compared: &dyn Fn(&str) -> Compared) -> bool {
     let (Some(old), Some(new)) = (Fields::of(old), Fields::of(new)) else { return old.get() == new.get() };
-    // An absent map is an empty one.
+    // An absent map equals an empty one.
     let counts = |(key, value): &&(String, &RawValue)| match compared(key) {
-        Compared::Not => false,
+        Compared::Ignored => false,
         Compared::By(by) => !by(value, RawValue::NULL),
         Compared::AsText => true,
     };
@@ -65,27 +65,27 @@ fn same(old: &RawValue, new: &RawValue, compared: &dyn Fn(&str) -> Compared) -> 
             key == other
                 && match compared(key) {
                     Compared::By(by) => by(old, new),
-                    Compared::AsText | Compared::Not => old.get() == new.get(),
+                    Compared::AsText | Compared::Ignored => old.get() == new.get(),
                 }
         })
 }
 
-/// The fields of a map, as text.
+/// The fields of a map, with their values as text.
 struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// None of what is no map, or has too many.
+    /// `None` if the value is not a map, or has too many fields.
     fn of(value: &'a RawValue) -> Option<Self> {
         if value.get() == "null" {
             return Some(Self(Vec::new()));
         }
-        serde_json::Deserializer::from_str(value.get()).deserialize_map(Few).ok()
+        serde_json::Deserializer::from_str(value.get()).deserialize_map(FieldsVisitor).ok()
     }
 }
 
-struct Few;
+struct FieldsVisitor;
 
-impl<'de> Visitor<'de> for Few {
+impl<'de> Visitor<'de> for FieldsVisitor {
     type Value = Fields<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for Few {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Vec::new();
         while let Some(field) = map.next_entry::<String, &RawValue>()? {
-            if fields.len() == MOST_FIELDS {
+            if fields.len() == MAX_FIELDS {
                 return Err(A::Error::custom("too many fields"));
             }
             fields.push(field);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_reads_may_change() {
+    fn fields_that_no_rule_reads_may_change() {
         assert!(is_untouched(&job(), &job()));
         for (pointer, value) in [
             ("/metadata/labels/team", json!("y")),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_read_counts() {
+    fn every_field_that_a_rule_reads_counts() {
         for (pointer, value) in [
             ("/spec", json!({"suspend": false})),
             ("/kind", json!("Pod")),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_too_many_fields_is_judged() {
+    fn an_object_with_too_many_fields_is_judged() {
         let many: serde_json::Map<_, _> = (0..2_000).map(|number| (number.to_string(), json!(0))).collect();
         let (mut old, mut new) = (job(), job());
         old["metadata"]["labels"] = Value::Object(many);

@@ -1,12 +1,13 @@
-//! Judgements that were reached before: the same object in the same surroundings is not judged twice.
+//! A cache of judgements: the same object in the same surroundings is judged once.
 //!
-//! A judgement depends on the object and its namespace, on nodes and documents, on the policy and on what is asked. The
-//! [key](Key) is a hash of the object without what no rule reads: the identity that the apiserver gives it, its name,
-//! its status, and labels that a controller derives from them. Nodes, documents and policy are told by their address,
-//! which is not used again as long as it is known here: when one is replaced, everything is forgotten.
+//! A judgement depends on the object and its namespace, on nodes and documents, on the policy and on the question.
+//! The [key](Key) is a hash of the object without the fields that no rule reads: its name, the identity that the
+//! apiserver gives it, its status, and labels that a controller derives from them. Nodes, documents and policy are
+//! compared by address. A weak pointer keeps the address from being used again. When one of them is replaced, the
+//! cache is emptied.
 //!
-//! The namespace is part of the key, so that no namespace learns by an answer's speed what another has asked. The hash is
-//! SHA-256: no two objects can be made to collide. The judgements together take at most [`MOST_BYTES`].
+//! The namespace is part of the key, so that response times tell no namespace about the reviews of another. The hash
+//! is SHA-256, so that a collision cannot be made. All judgements together take at most [`MOST_BYTES`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,12 +22,12 @@ use crate::judgement::Judgement;
 use crate::policy::Policy;
 use crate::surroundings::{ConfigMaps, Documents, Node, Reads, Surroundings};
 
-/// What the judgements take together.
+/// The most bytes of all judgements together.
 const MOST_BYTES: usize = 4 << 20;
-/// A judgement that takes more is not kept.
+/// The most bytes of one judgement. A larger one is not cached.
 const LARGEST: usize = 64 << 10;
 
-/// What no rule reads of an object's metadata.
+/// Fields of an object's metadata that no rule reads.
 const IDENTITY: &[&str] = &[
     "creationTimestamp",
     "finalizers",
@@ -38,24 +39,24 @@ const IDENTITY: &[&str] = &[
     "selfLink",
     "uid",
 ];
-/// Labels by which a Job knows its pods: its uid and its name.
+/// Labels that a Job gives its pods: its uid and its name.
 const DERIVED: &[&str] =
     &["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
 
-/// Tells one question from another.
+/// A hash of everything that the judgement of an object depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key([u8; 32]);
 
-/// The judgements.
+/// The cache of judgements.
 #[derive(Debug, Default)]
-pub(super) struct Verdicts(Mutex<Kept>);
+pub(super) struct Verdicts(Mutex<Cache>);
 
-/// The younger half, and the older: what is asked for again becomes young again.
+/// The newer and the older half of the judgements. A judgement that is used moves to the newer half.
 #[derive(Debug, Default)]
-struct Kept {
-    of: Option<Of>,
-    young: Half,
-    old: Half,
+struct Cache {
+    world: Option<World>,
+    newer: Half,
+    older: Half,
 }
 
 #[derive(Debug, Default)]
@@ -64,9 +65,9 @@ struct Half {
     bytes: usize,
 }
 
-/// What the judgements are of, besides their objects. What is replaced is not kept here: only its address is.
+/// The surroundings and the policy of all cached judgements. Weak pointers, because only the addresses are compared.
 #[derive(Clone, Debug)]
-struct Of {
+struct World {
     nodes: Weak<[Arc<Node>]>,
     config_maps: Weak<ConfigMaps>,
     documents: Weak<Documents>,
@@ -74,7 +75,7 @@ struct Of {
     policy: Weak<Policy>,
 }
 
-impl Of {
+impl World {
     fn new(around: &Surroundings, policy: &Arc<Policy>) -> Self {
         Self {
             nodes: Arc::downgrade(&around.nodes),
@@ -85,7 +86,7 @@ impl Of {
         }
     }
 
-    fn is(&self, around: &Surroundings, policy: &Arc<Policy>) -> bool {
+    fn matches(&self, around: &Surroundings, policy: &Arc<Policy>) -> bool {
         self.reads == around.reads
             && is_same(&self.nodes, &around.nodes)
             && is_same(&self.config_maps, &around.config_maps)
@@ -94,64 +95,65 @@ impl Of {
     }
 }
 
-/// Whether it is the same. The weak reference keeps the address from being used again.
-fn is_same<T: ?Sized>(kept: &Weak<T>, current: &Arc<T>) -> bool {
-    std::ptr::addr_eq(kept.as_ptr(), Arc::as_ptr(current))
+/// Whether both are the same object. The weak pointer keeps the address from being used again.
+fn is_same<T: ?Sized>(weak: &Weak<T>, current: &Arc<T>) -> bool {
+    std::ptr::addr_eq(weak.as_ptr(), Arc::as_ptr(current))
 }
 
 impl Verdicts {
-    /// The judgement of the object, reached now if it was not before.
-    pub(super) fn of(
+    /// The cached judgement of an object, or a new one.
+    pub(super) fn get_or_judge(
         &self,
         key: Key,
         around: &Surroundings,
         policy: &Arc<Policy>,
         judge: impl FnOnce() -> Judgement,
     ) -> Arc<Judgement> {
-        if let Some(known) = self.known(key, around, policy) {
-            return known;
+        if let Some(judgement) = self.find(key, around, policy) {
+            return judgement;
         }
-        // Without the lock: who judges the same meanwhile does so for themselves.
-        let judgement = Arc::new(told(judge()));
-        self.keep(key, around, policy, judgement.clone());
+        // Without the lock: two reviews of the same object may both judge it.
+        let judgement = Arc::new(for_an_answer(judge()));
+        self.store(key, around, policy, judgement.clone());
         judgement
     }
 
-    fn known(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>) -> Option<Arc<Judgement>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.of.as_ref().is_some_and(|of| of.is(around, policy)) {
-            *kept = Kept { of: Some(Of::new(around, policy)), ..Kept::default() };
+    fn find(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>) -> Option<Arc<Judgement>> {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !cache.world.as_ref().is_some_and(|world| world.matches(around, policy)) {
+            *cache = Cache { world: Some(World::new(around, policy)), ..Cache::default() };
         }
-        let known = kept.young.judgements.get(&key).or_else(|| kept.old.judgements.get(&key)).cloned()?;
-        kept.insert(key, known.clone());
-        Some(known)
+        let judgement =
+            cache.newer.judgements.get(&key).or_else(|| cache.older.judgements.get(&key)).cloned()?;
+        cache.insert(key, judgement.clone());
+        Some(judgement)
     }
 
-    fn keep(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>, judgement: Arc<Judgement>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The world may have changed meanwhile.
-        if kept.of.as_ref().is_some_and(|of| of.is(around, policy)) {
-            kept.insert(key, judgement);
+    fn store(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>, judgement: Arc<Judgement>) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The surroundings may have changed meanwhile.
+        if cache.world.as_ref().is_some_and(|world| world.matches(around, policy)) {
+            cache.insert(key, judgement);
         }
     }
 }
 
-impl Kept {
+impl Cache {
     fn insert(&mut self, key: Key, judgement: Arc<Judgement>) {
         let bytes = size(&judgement);
-        if bytes > LARGEST || self.young.judgements.contains_key(&key) {
+        if bytes > LARGEST || self.newer.judgements.contains_key(&key) {
             return;
         }
-        if self.young.bytes + bytes > MOST_BYTES / 2 {
-            self.old = std::mem::take(&mut self.young);
+        if self.newer.bytes + bytes > MOST_BYTES / 2 {
+            self.older = std::mem::take(&mut self.newer);
         }
-        self.young.bytes += bytes;
-        self.young.judgements.insert(key, judgement);
+        self.newer.bytes += bytes;
+        self.newer.judgements.insert(key, judgement);
     }
 }
 
-/// What an answer is made from; the rest is for estimates.
-fn told(judgement: Judgement) -> Judgement {
+/// Drops the parts that only estimates need.
+fn for_an_answer(judgement: Judgement) -> Judgement {
     Judgement {
         inputs: Vec::new(),
         advice: Vec::new(),
@@ -161,7 +163,7 @@ fn told(judgement: Judgement) -> Judgement {
     }
 }
 
-/// About what it takes.
+/// The approximate size of a judgement, in bytes.
 fn size(judgement: &Judgement) -> usize {
     let texts = judgement.warnings.iter().chain(&judgement.missing).map(String::capacity);
     let errors = judgement.errors.iter().map(|error| error.field.capacity() + error.message.capacity());
@@ -182,20 +184,20 @@ pub(super) fn key(namespace: &str, kind: &GroupVersionKind, object: &Value) -> K
     Key(hasher.finalize().into())
 }
 
-/// Where in an object a value is.
+/// The place of a value in an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// It is the object.
+    /// The object itself.
     Object,
-    /// It is the object's metadata.
+    /// The object's metadata.
     Metadata,
-    /// It is a map of labels, of the object or of a template or selector in it.
+    /// A map of labels, of the object or of a template or selector in it.
     Labels,
     Other,
 }
 
 impl Part {
-    /// Where the value of a key is.
+    /// The place of the value at a key.
     fn below(self, key: &str) -> Self {
         match (self, key) {
             (Self::Object, "metadata") => Self::Metadata,
@@ -205,7 +207,7 @@ impl Part {
         }
     }
 
-    /// Whether no rule reads it.
+    /// Whether no rule reads the value at a key.
     fn leaves_out(self, key: &str) -> bool {
         match self {
             Self::Object => key == "status",
@@ -216,7 +218,7 @@ impl Part {
     }
 }
 
-/// Feeds the hasher what tells the value from every other; the order of a map's keys counts, as it does to the judge.
+/// Hashes a value. The order of a map's keys counts, because it counts for the judge.
 fn hash(value: &Value, part: Part, hasher: &mut Sha256) {
     match value {
         Value::Object(fields) => hash_map(fields, part, hasher),
@@ -233,7 +235,7 @@ fn hash(value: &Value, part: Part, hasher: &mut Sha256) {
             hasher.update(text);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {
-            // Ends itself: no number goes on with a semicolon.
+            // A semicolon ends the value: no number contains one.
             let _ = serde_json::to_writer(Feed(hasher), value);
             hasher.update(b";");
         }
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rule_reads_leaves_the_key_as_it_is() {
+    fn fields_that_no_rule_reads_do_not_change_the_key() {
         let before = key("team", &job());
         for (pointer, value) in [
             ("/metadata/name", json!("b")),
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_rule_reads_changes_the_key() {
+    fn every_field_that_a_rule_reads_changes_the_key() {
         let before = key("team", &job());
         assert_ne!(key("other", &job()), before, "the namespace");
         for (pointer, value) in [
@@ -329,9 +331,9 @@ mod tests {
             Self(Verdicts::default(), std::cell::Cell::new(0))
         }
 
-        /// How often has been judged after this object.
+        /// Looks up this object, and returns how many judgements were made so far.
         fn after(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>, message: &str) -> usize {
-            self.0.of(key, around, policy, || {
+            self.0.get_or_judge(key, around, policy, || {
                 self.1.set(self.1.get() + 1);
                 Judgement { message: message.to_owned(), ..judgement() }
             });
@@ -343,29 +345,29 @@ mod tests {
     fn the_same_object_is_judged_once_until_its_surroundings_or_the_policy_change() {
         let judged = Judged::new();
         let (around, policy) = (Arc::new(Surroundings::default()), Arc::new(Policy::default()));
-        let of = key("team", &job());
-        assert_eq!(judged.after(of, &around, &policy, ""), 1);
-        assert_eq!(judged.after(of, &around, &policy, ""), 1);
+        let job_key = key("team", &job());
+        assert_eq!(judged.after(job_key, &around, &policy, ""), 1);
+        assert_eq!(judged.after(job_key, &around, &policy, ""), 1);
         assert_eq!(judged.after(key("other", &job()), &around, &policy, ""), 2);
-        // Surroundings are put together anew for each review, of the same parts.
+        // Each review builds its own surroundings from the same parts.
         let again = Arc::new(Surroundings::clone(&around));
-        assert_eq!(judged.after(of, &again, &policy, ""), 2);
+        assert_eq!(judged.after(job_key, &again, &policy, ""), 2);
         let nodes = Arc::new(Surroundings { nodes: Arc::from(Vec::new()), ..Surroundings::clone(&around) });
-        assert_eq!(judged.after(of, &nodes, &policy, ""), 3);
-        assert_eq!(judged.after(of, &nodes, &Arc::new(Policy::default()), ""), 4);
+        assert_eq!(judged.after(job_key, &nodes, &policy, ""), 3);
+        assert_eq!(judged.after(job_key, &nodes, &Arc::new(Policy::default()), ""), 4);
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_size_of_the_cache_is_bounded() {
         let judged = Judged::new();
         let (around, policy) = (Arc::new(Surroundings::default()), Arc::new(Policy::default()));
         let long = "x".repeat(32 << 10);
         for number in 0..1_000 {
             judged.after(key(&number.to_string(), &job()), &around, &policy, &long);
         }
-        let kept = judged.0.0.lock().unwrap();
-        assert!(kept.young.bytes + kept.old.bytes <= MOST_BYTES);
-        drop(kept);
+        let cache = judged.0.0.lock().unwrap();
+        assert!(cache.newer.bytes + cache.older.bytes <= MOST_BYTES);
+        drop(cache);
         let too_long = "x".repeat(LARGEST);
         let one = key("one", &job());
         let before = judged.after(one, &around, &policy, &too_long);

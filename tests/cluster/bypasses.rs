@@ -1,5 +1,5 @@
-//! What happens while nobody answers. Where the webhook fails closed, only what it would have weighed waits; where it
-//! fails open, the controller finds afterwards what slipped by.
+//! The cluster while the webhook does not answer. With `failurePolicy: Fail`, only objects that the webhook would
+//! judge are refused. With `Ignore`, the controller finds the jobs that were admitted unjudged.
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::events::v1::Event;
@@ -10,7 +10,7 @@ use crate::gate::{SOON, Yard, condition, create, refusal, weighbridge};
 use crate::jobs::{annotated, fitting, hopeless, job, pod_spec};
 
 #[tokio::test]
-async fn a_gate_that_fails_closed_holds_back_only_what_asks_for_accelerators() -> Result<()> {
+async fn a_gate_that_fails_closed_refuses_only_objects_with_accelerators() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("closed", &[]).await?;
     let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
@@ -18,8 +18,8 @@ async fn a_gate_that_fails_closed_holds_back_only_what_asks_for_accelerators() -
     let setup = Serve::start(control_plane, weighbridge(), setup).await?.kill()?;
 
     let client = control_plane.admin()?;
-    let said = refusal(create(&client, namespace.name(), &fitting("llama")?).await?)?;
-    assert!(said.message.contains("failed calling webhook"), "{}", said.message);
+    let status = refusal(create(&client, namespace.name(), &fitting("llama")?).await?)?;
+    assert!(status.message.contains("failed calling webhook"), "{}", status.message);
     let mut plain = job("plain", 1, &[]);
     plain["spec"]["template"]["spec"] = pod_spec(0);
     create(&client, namespace.name(), &plain).await??;
@@ -30,19 +30,19 @@ async fn a_gate_that_fails_closed_holds_back_only_what_asks_for_accelerators() -
 }
 
 #[tokio::test]
-async fn a_job_that_slips_by_while_nobody_answers_is_marked_told_of_and_counted() -> Result<()> {
+async fn a_job_that_is_created_while_no_replica_answers_is_marked_and_counted() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("bypass", &[]).await?;
     let name = namespace.name().to_owned();
     let setup = Setup::new("bypass", Reach::Namespaces(vec![name.clone()]));
     let setup = Setup { failure_policy: "Ignore", ..setup };
     let serve = Serve::start(control_plane, weighbridge(), setup).await?;
-    // The node loses power, and two jobs come.
+    // The gate is killed, and two jobs are created.
     let setup = serve.kill()?;
     let client = control_plane.admin()?;
     create(&client, &name, &hopeless("slipped")?).await?.context("the apiserver fails closed")?;
     create(&client, &name, &fitting("honest")?).await??;
-    // A reason that can't count for anybody hides nothing.
+    // An override counts for no user here, so it changes nothing.
     let excused = annotated(hopeless("excused")?, &[("override", "because")]);
     create(&client, &name, &excused).await??;
 
@@ -55,21 +55,21 @@ async fn a_job_that_slips_by_while_nobody_answers_is_marked_told_of_and_counted(
     let estimate = yard.estimate("pytorchjob-excused").await?;
     assert_eq!(condition(&estimate, "BypassedAdmission")["status"], "True");
     let estimate = yard.estimate("pytorchjob-honest").await?;
-    assert!(condition(&estimate, "BypassedAdmission").is_null(), "it would have been admitted");
+    assert!(condition(&estimate, "BypassedAdmission").is_null(), "the gate would have admitted it");
 
     let events: Api<Event> = Api::namespaced(yard.client.clone(), &name);
-    wait_until("an event about what slipped by", SOON, || async {
-        let told = events.list(&ListParams::default()).await?.items.into_iter().any(|event| {
+    wait_until("an event about the unjudged job", SOON, || async {
+        let reported = events.list(&ListParams::default()).await?.items.into_iter().any(|event| {
             event.reason.as_deref() == Some("BypassedAdmission")
                 && event.regarding.is_some_and(|object| object.name.as_deref() == Some("slipped"))
         });
-        Ok(told)
+        Ok(reported)
     })
     .await?;
     let counted = serve.metrics().await?.sum("weighbridge_bypassed_admissions_total", &[]);
     assert!((counted - 2.0).abs() < 0.5, "{counted}");
 
-    // And the gate is closed again.
+    // The gate refuses again.
     wait_until_refused(control_plane, &name).await?;
     assert_eq!(refusal(yard.create(&hopeless("late")?).await?)?.code, 403);
     serve.stop().await

@@ -1,9 +1,9 @@
-//! A certificate authority of a test's own, and what it signs.
+//! A certificate authority for tests, and the certificates that it signs.
 
 use anyhow::Result;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 
-/// A CA of a test's own.
+/// A CA for tests.
 pub(crate) struct Ca {
     pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -18,7 +18,7 @@ impl Ca {
         Ok(Self { pem, issuer: Issuer::new(params, key) })
     }
 
-    /// A server's certificate that is good for so many days, and its key.
+    /// A server's certificate that is valid for a number of days, and its key.
     pub(crate) fn signed(&self, days: i64) -> Result<(String, String)> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;

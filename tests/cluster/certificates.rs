@@ -1,4 +1,4 @@
-//! Certificates that change while requests come: the CA by rotation, and files that somebody else renews.
+//! Certificates that change under load: the CA by rotation, and files that another program renews.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::gate::weighbridge;
 use crate::gate::{SOON, create, refusal};
 use crate::jobs::hopeless;
 
-/// The CA that signs.
+/// The certificate of the CA that signs.
 async fn signing(client: &Client, home: &str) -> Result<Vec<u8>> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), home);
     let data = secrets.get("weighbridge-ca").await?.data.context("it is empty")?;
@@ -25,7 +25,7 @@ async fn a_rotation_of_the_ca_under_load_loses_no_request() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("rotating", &[]).await?;
     let client = control_plane.admin()?;
-    // A year in a minute: the next CA is published after 40 s, and signs after 43.
+    // A year in a minute: the next CA is published after 40 s, and signs after 43 s.
     let lives = ["--ca-lifetime=60s", "--certificate-lifetime=7s", "--ca-overlap=3s"];
     let setup = |name: &str| Setup {
         home: "rotating".to_owned(),
@@ -39,9 +39,9 @@ async fn a_rotation_of_the_ca_under_load_loses_no_request() -> Result<()> {
     let first = signing(&client, "rotating").await?;
     let (mut requests, mut after) = (0, 0);
     while after < 50 {
-        // Both are asked about each, and a webhook that isn't trusted fails with 500.
-        let said = refusal(create(&client, namespace.name(), &hopeless("llama")?).await?)?;
-        ensure!(said.code == 403, "request {requests}: {}", one.with_log(&anyhow::anyhow!(said.message)));
+        // The apiserver calls both webhooks, and one that it does not trust would fail with 500.
+        let status = refusal(create(&client, namespace.name(), &hopeless("llama")?).await?)?;
+        ensure!(status.code == 403, "request {requests}: {}", one.with_log(&anyhow::anyhow!(status.message)));
         requests += 1;
         if requests % 10 == 0 && signing(&client, "rotating").await? != first || after > 0 {
             after += 1;
@@ -52,7 +52,7 @@ async fn a_rotation_of_the_ca_under_load_loses_no_request() -> Result<()> {
     other.stop().await
 }
 
-/// Puts files where a kubelet mounts a Secret: behind a link to a folder, which is turned to the next.
+/// Mounts files like a kubelet mounts a Secret: behind a link to a folder, which is replaced by the next.
 fn mount(folder: &Path, version: usize, (certificate, key): &(String, String), trusted: &str) -> Result<()> {
     let next = format!("..version-{version}");
     fs::create_dir(folder.join(&next))?;
@@ -85,13 +85,13 @@ async fn files_that_are_renewed_are_served_without_a_restart() -> Result<()> {
         Ok(serve.metrics().await?.sum("weighbridge_certificate_expires_seconds", &[]))
     };
     let refused = async || -> Result<()> {
-        let said = refusal(create(&client, namespace.name(), &hopeless("llama")?).await?)?;
-        ensure!(said.code == 403, "{}", said.message);
+        let status = refusal(create(&client, namespace.name(), &hopeless("llama")?).await?)?;
+        ensure!(status.code == 403, "{}", status.message);
         Ok(())
     };
     let before = expires().await?;
 
-    // The next CA is trusted first, and its certificate comes after.
+    // The next CA is trusted first, and then signs.
     let both = format!("{}{}", ca.pem, next_ca.pem);
     mount(folder.path(), 2, &next_ca.signed(60)?, &both)?;
     wait_until("the next certificate to be served", SOON, || async {
@@ -101,7 +101,7 @@ async fn files_that_are_renewed_are_served_without_a_restart() -> Result<()> {
     .map_err(|error| serve.with_log(&error))?;
     refused().await?;
 
-    // Of two renewals, the key of another certificate: what is served stays.
+    // The second renewal has a key that does not match the certificate. The old certificate stays in use.
     let torn = (next_ca.signed(90)?.0, next_ca.signed(90)?.1);
     mount(folder.path(), 3, &torn, &both)?;
     wait_until("the mistake to be counted", SOON, || async {
@@ -110,8 +110,8 @@ async fn files_that_are_renewed_are_served_without_a_restart() -> Result<()> {
     .await?;
     refused().await?;
 
-    // Nothing of that is in a Secret.
+    // These files never reach a Secret.
     let secrets: Api<Secret> = Api::namespaced(client.clone(), serve.home());
-    ensure!(secrets.get_opt("weighbridge-ca").await?.is_none(), "it made a CA of its own");
+    ensure!(secrets.get_opt("weighbridge-ca").await?.is_none(), "it created a CA Secret");
     serve.stop().await
 }

@@ -1,5 +1,5 @@
-//! Children. The real controllers make pods for a job that was weighed, and they pass. What only claims to be a child is
-//! judged by itself.
+//! Children of workloads. The real controllers make pods for a judged job, and they pass. An object that only claims
+//! to be a child is judged by itself.
 
 use anyhow::{Context as _, Result};
 use kube::api::{DynamicObject, ListParams, PostParams};
@@ -9,7 +9,7 @@ use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until
 use crate::gate::{Gate, SOON, Yard, condition, create, refusal, weighbridge};
 use crate::jobs::{job, pod, pod_spec, pytorchjob};
 
-/// Sharded over 64 GPUs it fits; a pod's eight alone could never hold it.
+/// A job that fits when it is sharded over 64 GPUs. The eight GPUs of one pod would not suffice.
 const LLAMA: &[(&str, &str)] = &[
     ("model", "llama-2-70b"),
     ("sharding", "fsdp"),
@@ -23,7 +23,7 @@ const LLAMA: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn the_pods_of_an_admitted_job_pass_though_one_alone_would_not() -> Result<()> {
+async fn the_pods_of_an_admitted_job_pass_although_one_alone_would_be_refused() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let alone = pod("alone", LLAMA);
     assert_eq!(refusal(yard.create(&alone).await?)?.code, 403);
@@ -42,7 +42,7 @@ async fn the_pods_of_an_admitted_job_pass_though_one_alone_would_not() -> Result
 }
 
 #[tokio::test]
-async fn an_owner_that_nobody_judges_leaves_the_pod_to_be_judged_as_one_of_many() -> Result<()> {
+async fn a_pod_with_an_owner_of_an_unjudged_kind_is_judged_as_one_of_many() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let owned = |name: &str, controller: bool, annotations: &[(&str, &str)]| {
         let mut pod = pod(name, annotations);
@@ -54,7 +54,7 @@ async fn an_owner_that_nobody_judges_leaves_the_pod_to_be_judged_as_one_of_many(
     };
     assert_eq!(refusal(yard.create(&owned("not-controlled", false, LLAMA)).await?)?.code, 403);
 
-    // Among how many pods the states are divided is not known; whether one replica of them fits, is.
+    // The number of pods that divide the states is not known. But each replica must fit into its pod.
     let one_of_many = owned("one-of-many", true, LLAMA);
     yard.admitted(&one_of_many).await?;
     assert_eq!(yard.audited("create", &one_of_many).await?["verdict"], "Unknown");
@@ -64,7 +64,7 @@ async fn an_owner_that_nobody_judges_leaves_the_pod_to_be_judged_as_one_of_many(
     Ok(())
 }
 
-/// What each replica holds by itself: too much, among however many.
+/// A job whose replicas are too large for any number of pods, because nothing is divided.
 fn undivided() -> Vec<(&'static str, &'static str)> {
     LLAMA.iter().map(|(key, value)| (*key, if *key == "sharding" { "ddp" } else { *value })).collect()
 }
@@ -78,7 +78,7 @@ fn owned(mut child: Value, owner: &DynamicObject) -> Value {
     child
 }
 
-/// A CronJob that never runs, and runs nothing of ours if it does.
+/// A CronJob that never runs and does not train.
 fn harmless_cron_job() -> Value {
     json!({
         "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "harmless"},
@@ -87,7 +87,7 @@ fn harmless_cron_job() -> Value {
     })
 }
 
-/// Of a job that one GPU holds.
+/// A job that fits on one GPU.
 const SMALL: &[(&str, &str)] = &[
     ("model", "llama-2-7b"),
     ("method", "lora"),
@@ -96,7 +96,7 @@ const SMALL: &[(&str, &str)] = &[
     ("sequence-length", "1024"),
 ];
 
-/// A cache hears of the owner a moment later. Until then the child passes with a note.
+/// Waits until the owner is in the cache. Until then, the child passes with a note.
 async fn is_refused_soon(yard: &Yard<'_>, child: &Value) -> Result<()> {
     let children = yard.of_the_kind_of(child)?;
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
@@ -122,18 +122,18 @@ async fn a_child_of_an_owner_that_does_not_train_is_judged_by_itself() -> Result
     let without_gpus = yard.create(&without_gpus).await??;
     is_refused_soon(&yard, &owned(pod("of-a-pytorchjob", &undivided()), &without_gpus)).await?;
 
-    // What fits by itself is admitted whatever it claims.
+    // A child that fits by itself is admitted with any owner.
     yard.admitted(&owned(job("small", 1, SMALL), &cron_job)).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_child_that_is_not_made_of_the_owner_it_claims_is_judged_by_itself() -> Result<()> {
+async fn a_child_that_its_claimed_owner_did_not_make_is_judged_by_itself() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let owner = yard.admitted(&pytorchjob("small", 1, SMALL)).await?;
     is_refused_soon(&yard, &owned(pod("huge", &undivided()), &owner)).await?;
 
-    // Its own pods pass, with what operators and meshes add.
+    // Its own pods pass, even with the additions of operators and meshes.
     let mut made = owned(pod("small-master-0", &[]), &owner);
     made["spec"]["containers"][0]["env"] = json!([{"name": "MASTER_ADDR", "value": "localhost"}]);
     made["spec"]["containers"]
@@ -145,7 +145,7 @@ async fn a_child_that_is_not_made_of_the_owner_it_claims_is_judged_by_itself() -
 }
 
 #[tokio::test]
-async fn an_owner_of_a_kind_that_is_not_installed_is_none() -> Result<()> {
+async fn an_owner_of_a_kind_that_is_not_installed_does_not_count() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let mut orphan = pod("orphan", &undivided());
     orphan["metadata"]["ownerReferences"] = json!([{
@@ -157,7 +157,7 @@ async fn an_owner_of_a_kind_that_is_not_installed_is_none() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_child_that_slips_by_under_a_harmless_owner_is_marked() -> Result<()> {
+async fn a_child_that_is_created_without_a_gate_under_an_idle_owner_is_marked() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("orphans", &[]).await?;
     let name = namespace.name().to_owned();
@@ -177,7 +177,7 @@ async fn a_child_that_slips_by_under_a_harmless_owner_is_marked() -> Result<()> 
 
 #[tokio::test]
 async fn a_child_of_an_owner_that_does_not_exist_passes_and_is_marked() -> Result<()> {
-    // Nothing collects garbage here, so the child stays.
+    // No garbage collector runs here, so the child stays.
     let control_plane =
         ControlPlane::start(Options { controller_manager: false, ..Options::standard()? }).await?;
     let serve = Serve::start(&control_plane, weighbridge(), Setup::new("absent", Reach::Everything)).await?;

@@ -1,4 +1,4 @@
-//! Client certificates: only an apiserver that shows one is answered.
+//! Client certificates: with `clientCA`, only an apiserver that shows one gets an answer.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ async fn only_the_apiserver_that_shows_its_certificate_is_answered() -> Result<(
     fs::write(path("ca.crt"), &ca.pem)?;
     fs::write(path("apiserver.crt"), &certificate)?;
     fs::write(path("apiserver.key"), &key)?;
-    // As docs/configure.md tells the owner of an apiserver.
+    // Like docs/configure.md tells the administrator of an apiserver.
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config",
         "users": [{"name": "*", "user": {
@@ -46,22 +46,22 @@ async fn only_the_apiserver_that_shows_its_certificate_is_answered() -> Result<(
     let arguments =
         vec![format!("--client-ca={}", path("ca.crt")), "--client-names=weighbridge-apiserver".to_owned()];
     let setup = Setup { arguments, ..Setup::new("certified", Reach::Everything) };
-    // It is ready when the apiserver was answered, and refused a job that must run out.
+    // The apiserver is ready once the webhook has refused a job that must run out of memory.
     let serve = Serve::start(&control_plane, weighbridge(), setup).await?;
     let client = control_plane.admin()?;
     let huge = job("huge", 1, &[("parameters", "70B"), ("gpu-type", "T4"), ("sharding", "ddp")]);
-    let said = refusal(create(&client, "default", &huge).await?)?;
-    ensure!(said.code == 403, "{}", said.message);
+    let refusal_status = refusal(create(&client, "default", &huge).await?)?;
+    ensure!(refusal_status.code == 403, "{}", refusal_status.message);
 
     let body = review("default", &huge.to_string());
     let (of_foreign, of_other) = (foreign.client("weighbridge-apiserver")?, ca.client("kubelet")?);
-    for (who, shows) in
-        [("nobody", None), ("a foreign CA", Some(&of_foreign)), ("another name", Some(&of_other))]
+    for (certificate_of, shows) in
+        [("no certificate", None), ("a foreign CA", Some(&of_foreign)), ("another name", Some(&of_other))]
     {
         let shows = shows.map(|(certificate, key)| (certificate.as_str(), key.as_str()));
         let stranger = Stranger::new(&client, &serve, shows).await?;
         let answer = stranger.post(body.clone()).await;
-        ensure!(answer.is_err(), "{who}: {answer:?}");
+        ensure!(answer.is_err(), "{certificate_of}: {answer:?}");
     }
     let apiserver = Stranger::new(&client, &serve, Some((&certificate, &key))).await?;
     let (status, answer) = apiserver.post(body).await?;

@@ -1,4 +1,4 @@
-//! The definition on a real apiserver: what it refuses, with which words, and what it keeps.
+//! The CRD on a real apiserver: the specs that it refuses, its messages, and the objects that it stores.
 
 use anyhow::{Context as _, Result};
 use kube::{
@@ -10,7 +10,7 @@ use weighbridge::api::v1alpha1::TrainingEstimate;
 
 use crate::controlplane::{ControlPlane, TestNamespace};
 
-/// A spec, and a part of what the apiserver says of it.
+/// A spec, and a part of the apiserver's message about it.
 type Wrong = (Value, &'static str);
 
 fn wrong_specs() -> Vec<Wrong> {
@@ -68,7 +68,7 @@ fn wrong_specs() -> Vec<Wrong> {
     ]
 }
 
-/// One of everything, in the range of the field.
+/// A spec with every field in its range.
 fn right_spec() -> Value {
     json!({
         "workloadRef": {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "llama"},
@@ -105,14 +105,14 @@ fn estimate(name: &str, spec: &Value) -> Result<DynamicObject> {
     }))?)
 }
 
-/// Objects as people write them, whatever the Rust types can hold.
+/// Untyped objects, so that they can hold values that the Rust types cannot.
 fn estimates(control_plane: &ControlPlane, namespace: &TestNamespace<'_>) -> Result<Api<DynamicObject>> {
     let resource = ApiResource::erase::<TrainingEstimate>(&());
     Ok(Api::namespaced_with(control_plane.admin()?, namespace.name(), &resource))
 }
 
 #[tokio::test]
-async fn a_spec_that_contradicts_itself_is_refused_with_what_must_hold() -> Result<()> {
+async fn a_spec_that_contradicts_itself_is_refused_with_the_rule() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.namespace(&[]).await?;
     let api = estimates(control_plane, &namespace)?;
@@ -121,12 +121,12 @@ async fn a_spec_that_contradicts_itself_is_refused_with_what_must_hold() -> Resu
     let mut surprises = Vec::new();
     for (number, (spec, expected)) in wrong_specs().into_iter().enumerate() {
         let name = format!("wrong-{number}");
-        let said = match api.patch(&name, &strict, &Patch::Apply(estimate(&name, &spec)?)).await {
+        let answer = match api.patch(&name, &strict, &Patch::Apply(estimate(&name, &spec)?)).await {
             Ok(_) => "nothing: it was kept".to_owned(),
             Err(error) => error.to_string(),
         };
-        if !said.contains(expected) {
-            surprises.push(format!("{spec}\n  expected: {expected}\n  said: {said}"));
+        if !answer.contains(expected) {
+            surprises.push(format!("{spec}\n  expected: {expected}\n  answer: {answer}"));
         }
     }
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
@@ -134,7 +134,7 @@ async fn a_spec_that_contradicts_itself_is_refused_with_what_must_hold() -> Resu
 }
 
 #[tokio::test]
-async fn a_right_spec_is_kept_as_it_was_written() -> Result<()> {
+async fn a_valid_spec_is_stored_as_it_was_written() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.namespace(&[]).await?;
     let api = estimates(control_plane, &namespace)?;
@@ -165,14 +165,14 @@ async fn a_reference_to_a_workload_never_changes() -> Result<()> {
         [json!({"spec": {"workloadRef": {"name": "other"}}}), json!({"spec": {"workloadRef": null}})]
     {
         let refused = api.patch("fixed", &PatchParams::default(), &Patch::Merge(&change)).await;
-        let said = refused.err().context("the change was kept")?.to_string();
-        assert!(said.contains("must not be changed or removed"), "{said}");
+        let answer = refused.err().context("the change was kept")?.to_string();
+        assert!(answer.contains("must not be changed or removed"), "{answer}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_columns_are_those_of_the_status() -> Result<()> {
+async fn the_columns_show_the_status() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.namespace(&[]).await?;
     let api = estimates(control_plane, &namespace)?;

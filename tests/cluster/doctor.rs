@@ -1,4 +1,4 @@
-//! `weighbridge doctor`, on an installation that works and on some that don't.
+//! `weighbridge doctor` on installations that work and on broken ones.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
@@ -12,7 +12,7 @@ use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
 use crate::gate::{Gate, SOON, weighbridge};
 use crate::permissions::{Grant, grant};
 
-/// What it says, and how it ends.
+/// The output of `doctor`, and its exit code.
 async fn examined(control_plane: &ControlPlane, arguments: &[&str]) -> Result<(String, i32)> {
     let kubeconfig = control_plane.kubeconfig();
     let output = tokio::process::Command::new(weighbridge())
@@ -27,12 +27,12 @@ async fn examined(control_plane: &ControlPlane, arguments: &[&str]) -> Result<(S
 }
 
 #[tokio::test]
-async fn of_what_works_it_says_so_piece_by_piece() -> Result<()> {
+async fn each_part_that_works_is_reported() -> Result<()> {
     let gate = Gate::shared().await?;
     let yard = gate.yard().await?;
     let names = ["--namespace", "gate", "--configuration-name", "gate", "--try-in", yard.name()];
-    // The lease may be without a holder while another test stops a replica.
-    let (said, _) = examined(gate.control_plane, &names).await?;
+    // The Lease may have no holder while another test stops a replica.
+    let (output, _) = examined(gate.control_plane, &names).await?;
     for line in [
         "ok     the apiserver answers, v1.",
         "ok     the CRD trainingestimates.weighbridge.dev is this version's",
@@ -41,15 +41,15 @@ async fn of_what_works_it_says_so_piece_by_piece() -> Result<()> {
         "ok     whoever runs this has all ",
         "ok     a job that must run out of memory is refused in ",
     ] {
-        ensure!(said.contains(line), "{line} in\n{said}");
+        ensure!(output.contains(line), "{line} in\n{output}");
     }
-    // Beside a control plane, no Service leads to it.
-    ensure!(said.contains("WRONG  no replica behind the Service gate/weighbridge is ready"), "{said}");
+    // The process runs outside of the cluster, so no Service leads to it.
+    ensure!(output.contains("WRONG  no replica behind the Service gate/weighbridge is ready"), "{output}");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_broken_is_named_with_what_to_do() -> Result<()> {
+async fn each_broken_part_is_reported_with_its_fix() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("doctor", &[]).await?;
     let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
@@ -58,11 +58,11 @@ async fn what_is_broken_is_named_with_what_to_do() -> Result<()> {
     let names = ["--namespace", "doctor", "--configuration-name", "doctor", "--try-in", namespace.name()];
     serve.kill()?;
 
-    // Killed, it leaves its configuration behind, and nobody answers.
+    // A killed process leaves its configuration behind, and no process answers.
     let client: Client = control_plane.admin()?;
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client);
-    let (said, status) = examined(control_plane, &names).await?;
-    ensure!(said.contains("WRONG  a job that must run out of memory is admitted"), "{said}");
+    let (output, status) = examined(control_plane, &names).await?;
+    ensure!(output.contains("WRONG  a job that must run out of memory is admitted"), "{output}");
     ensure!(status == 1, "it ended with {status}");
 
     let mut emptied = configurations.get("doctor").await?;
@@ -71,19 +71,19 @@ async fn what_is_broken_is_named_with_what_to_do() -> Result<()> {
     }
     let emptied = json!({"webhooks": emptied.webhooks});
     configurations.patch("doctor", &PatchParams::default(), &Patch::Merge(&emptied)).await?;
-    let (said, _) = examined(control_plane, &names).await?;
-    ensure!(said.contains("entries of doctor trust no CA"), "{said}");
+    let (output, _) = examined(control_plane, &names).await?;
+    ensure!(output.contains("entries of doctor trust no CA"), "{output}");
 
     configurations.delete("doctor", &kube::api::DeleteParams::default()).await?;
-    wait_until("the configuration to be missed", SOON, || async {
-        let (said, status) = examined(control_plane, &names).await?;
-        Ok(status == 1 && said.contains("WRONG  the ValidatingWebhookConfiguration doctor is not there"))
+    wait_until("the configuration to be reported missing", SOON, || async {
+        let (output, status) = examined(control_plane, &names).await?;
+        Ok(status == 1 && output.contains("WRONG  the ValidatingWebhookConfiguration doctor is not there"))
     })
     .await
 }
 
 #[tokio::test]
-async fn of_a_release_of_another_name_the_permissions_are_those_of_its_own_secret() -> Result<()> {
+async fn the_permissions_of_a_renamed_release_are_checked_for_its_own_secret() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let home = control_plane.namespace(&[]).await?;
     let user = format!("system:serviceaccount:{}:team-a", home.name());
@@ -96,9 +96,10 @@ async fn of_a_release_of_another_name_the_permissions_are_those_of_its_own_secre
         ["--service-account", "team-a"],
     ]
     .concat();
-    let (said, _) = examined(control_plane, &names).await?;
-    ensure!(said.contains("ok     team-a has all "), "{said}");
-    let (said, status) = examined(control_plane, &[&names[..], &["--ca-secret", "another"]].concat()).await?;
-    ensure!(status == 1 && said.contains("WRONG  team-a may not: get secrets"), "{said}");
+    let (output, _) = examined(control_plane, &names).await?;
+    ensure!(output.contains("ok     team-a has all "), "{output}");
+    let (output, status) =
+        examined(control_plane, &[&names[..], &["--ca-secret", "another"]].concat()).await?;
+    ensure!(status == 1 && output.contains("WRONG  team-a may not: get secrets"), "{output}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Other policy engines: `POST /v1/estimate` for those that can ask, and a policy that only requires the annotations.
+//! Other policy engines: `POST /v1/estimate` for engines that can send requests, and a policy that only requires the
+//! annotations.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ async fn token(client: &Client, namespace: &str) -> Result<String> {
     granted.status.and_then(|status| status.token).context("no token")
 }
 
-/// Asks the port itself, trusting the CA that the replica has made.
+/// Sends a request to the port, trusting the CA of the replica.
 async fn ask(
     client: &Client,
     serve: &Serve,
@@ -76,16 +77,16 @@ async fn another_engine_asks_with_a_token_and_gets_the_report() -> Result<()> {
     let (status, body) = ask(&client, &serve, Some("made-up"), &job).await?;
     assert_eq!(status, StatusCode::UNAUTHORIZED, "{body}");
 
-    // As Kyverno sends it, and as it is.
+    // Wrapped, as Kyverno sends it, and bare.
     for body in [json!({"object": job}), job] {
         let (status, report) = ask(&client, &serve, Some(&token), &body).await?;
         assert_eq!(status, StatusCode::OK, "{report}");
         assert_eq!(report[0]["verdict"], "OutOfMemory", "{report}");
         assert!(report[0]["memory"]["peakBytes"].as_u64() > report[0]["memory"]["capacityBytes"].as_u64());
     }
-    let (status, said) = ask(&client, &serve, Some(&token), &json!([1])).await?;
+    let (status, body) = ask(&client, &serve, Some(&token), &json!([1])).await?;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(said["error"].as_str().is_some_and(|why| why.contains("must be a Kubernetes object")), "{said}");
+    assert!(body["error"].as_str().is_some_and(|why| why.contains("must be a Kubernetes object")), "{body}");
 
     let nothing = json!({"kind": "Job"});
     let asked = (0..30).map(|_| ask(&client, &serve, Some(&token), &nothing));
@@ -96,7 +97,7 @@ async fn another_engine_asks_with_a_token_and_gets_the_report() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_the_flag_nobody_answers_other_engines() -> Result<()> {
+async fn without_the_flag_the_endpoint_is_not_served() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("no-engine", &[]).await?;
     let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
@@ -135,15 +136,15 @@ async fn a_policy_of_the_apiserver_can_require_the_annotations() -> Result<()> {
             answer @ Err(_) => Ok(Some(refusal(answer)?.message)),
         }
     };
-    // The apiserver learns of a policy a moment later.
+    // The apiserver applies a new policy a moment later.
     wait_until("a job without annotations to be refused", SOON, || async { Ok(refused().await?.is_some()) })
         .await?;
-    let said = refused().await?.context("admitted")?;
-    assert!(said.contains("weighbridge.dev/model or weighbridge.dev/parameters"), "{said}");
+    let message = refused().await?.context("admitted")?;
+    assert!(message.contains("weighbridge.dev/model or weighbridge.dev/parameters"), "{message}");
 
-    let told = pytorchjob("told", 1, &[("model", "llama-2-7b"), ("gpu-type", "H100")]);
-    create(&client, namespace.name(), &told).await??;
-    // It is silent about what asks for no GPU.
+    let complete = pytorchjob("complete", 1, &[("model", "llama-2-7b"), ("gpu-type", "H100")]);
+    create(&client, namespace.name(), &complete).await??;
+    // The policy ignores objects without GPUs.
     let mut without = example("job-llama3-8b-lora.yaml")?;
     without["metadata"]["annotations"] = json!({});
     without["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({});

@@ -1,4 +1,4 @@
-//! The estimates of admitted jobs, and of questions without a job.
+//! The estimates of admitted jobs, and of specs without a job.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use crate::jobs::{example, fitting, hopeless, named, pytorchjob};
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 #[tokio::test]
-async fn the_estimate_of_a_fitting_job_says_what_it_will_take() -> Result<()> {
+async fn the_estimate_of_a_fitting_job_shows_memory_and_time() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let created = yard.admitted(&fitting("llama2-70b")?).await?;
     let estimate = yard.estimate("pytorchjob-llama2-70b").await?;
@@ -46,20 +46,20 @@ async fn the_estimate_of_a_fitting_job_says_what_it_will_take() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_estimate_says_what_check_says_of_the_same_file() -> Result<()> {
+async fn the_estimate_has_the_figures_of_check_for_the_same_file() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     for (file, name) in [
         ("pytorchjob-llama2-70b.yaml", "pytorchjob-llama2-70b"),
         ("job-llama3-8b-lora.yaml", "job-llama3-8b-lora"),
     ] {
         let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
-        let said = Command::new(weighbridge()).args(["check", "-o", "json", &path]).output()?;
-        let said: Value = serde_json::from_slice(&said.stdout)?;
+        let output = Command::new(weighbridge()).args(["check", "-o", "json", &path]).output()?;
+        let output: Value = serde_json::from_slice(&output.stdout)?;
         yard.admitted(&example(file)?).await?;
         let status = yard.estimate(name).await?["status"].take();
-        assert_eq!(status["verdict"], said[0]["verdict"], "{file}");
+        assert_eq!(status["verdict"], output[0]["verdict"], "{file}");
         for figure in ["peakBytes", "lowerBytes", "upperBytes", "capacityBytes"] {
-            assert_eq!(status["memory"][figure], said[0]["memory"][figure], "{figure} of {file}");
+            assert_eq!(status["memory"][figure], output[0]["memory"][figure], "{figure} of {file}");
         }
     }
     Ok(())
@@ -84,7 +84,7 @@ async fn kubectl_shows_the_figures_in_columns() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unknown_model_is_admitted_and_its_estimate_lists_what_is_missing() -> Result<()> {
+async fn an_unknown_model_is_admitted_and_its_estimate_lists_the_missing_fields() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     yard.admitted(&pytorchjob("mystery", 2, &[("model", "acme/frontier-x"), ("gpu-type", "H100-80GB")]))
         .await?;
@@ -102,11 +102,11 @@ async fn an_unknown_model_is_admitted_and_its_estimate_lists_what_is_missing() -
 }
 
 #[tokio::test]
-async fn a_job_too_large_to_read_is_admitted_and_says_so() -> Result<()> {
+async fn a_job_that_is_too_large_to_read_is_admitted_with_a_warning() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let mut job = fitting("huge")?;
     let arguments = vec![format!("--name={}", "x".repeat(1000)); 1200];
-    // More than etcd takes, if both had them.
+    // Both annotations together would be too large for etcd.
     let replicas = &mut job["spec"]["pytorchReplicaSpecs"];
     replicas["Worker"] = json!(null);
     replicas["Master"]["template"]["spec"]["containers"][0]["args"] = json!(arguments);
@@ -118,9 +118,9 @@ async fn a_job_too_large_to_read_is_admitted_and_says_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_job_that_go_writes_at_six_times_its_length_is_weighed_too() -> Result<()> {
+async fn a_job_whose_json_is_six_times_its_length_is_judged() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    // No argument of ours: what is judged stays small.
+    // An argument that no reader knows, so that the judged part stays small.
     let mut job = hopeless("escaped")?;
     job["metadata"]["annotations"]["note"] = json!("&".repeat(250_000));
     let env = json!([{"name": "TEXT", "value": "<".repeat(1_000_000)}]);
@@ -135,7 +135,7 @@ async fn a_job_that_does_not_train_has_no_estimate() -> Result<()> {
     let mut server = crate::jobs::job("server", 1, &[]);
     server["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["vllm", "serve", "llama"]);
     yard.asked(async { Ok(yard.create(&server).await??) }).await?;
-    // Whatever the controller does, it has done for the job before when it is done for a later one.
+    // The controller handles workloads in order, so the estimate of a later job proves that it has handled this one.
     yard.admitted(&fitting("later")?).await?;
     yard.estimate("pytorchjob-later").await?;
     assert_eq!(yard.estimates().list(&ListParams::default()).await?.items.len(), 1);
@@ -143,14 +143,14 @@ async fn a_job_that_does_not_train_has_no_estimate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_question_without_a_job_is_answered() -> Result<()> {
+async fn an_estimate_without_a_job_gets_a_status() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     yard.create(&example("trainingestimate-what-if.yaml")?).await??;
     let estimate = yard.estimate("llama2-70b-on-512-h100").await?;
     assert_eq!(estimate["status"]["verdict"], "Fits", "{}", estimate["status"]);
     assert_eq!(estimate["status"]["display"]["gpus"], "512");
 
-    // Another question by the same object: the answer follows the spec.
+    // Another spec in the same object: the status follows the spec.
     let four = json!({"spec": {"parallelism": {"tensor": 1, "pipeline": 1, "sequence": null}}});
     yard.change(&example("trainingestimate-what-if.yaml")?, &four).await??;
     let estimate = yard.estimate("llama2-70b-on-512-h100").await?;
@@ -160,7 +160,7 @@ async fn a_question_without_a_job_is_answered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_person_adds_to_a_jobs_estimate_wins_over_what_was_read() -> Result<()> {
+async fn fields_that_a_user_adds_to_an_estimate_override_the_job() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     yard.admitted(&fitting("llama2-70b")?).await?;
     let before = yard.estimate("pytorchjob-llama2-70b").await?;
@@ -186,7 +186,7 @@ async fn deleting_a_job_deletes_its_estimate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_estimate_that_is_deleted_is_made_again_while_its_job_is_there() -> Result<()> {
+async fn a_deleted_estimate_is_created_again_while_its_job_exists() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     yard.admitted(&fitting("llama2-70b")?).await?;
     let first = yard.estimate("pytorchjob-llama2-70b").await?;
@@ -199,7 +199,7 @@ async fn an_estimate_that_is_deleted_is_made_again_while_its_job_is_there() -> R
 }
 
 #[tokio::test]
-async fn two_kinds_of_one_name_have_an_estimate_each() -> Result<()> {
+async fn two_kinds_with_the_same_name_have_an_estimate_each() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     yard.admitted(&named(fitting("")?, "twins")).await?;
     yard.admitted(&named(example("job-llama3-8b-lora.yaml")?, "twins")).await?;
@@ -208,7 +208,7 @@ async fn two_kinds_of_one_name_have_an_estimate_each() -> Result<()> {
     Ok(())
 }
 
-/// What only a judgement with figures has.
+/// Fields that only a judgement with figures has.
 const FIGURES: [&str; 6] = ["memory", "time", "cost", "advice", "display", "oomProbabilityMilli"];
 
 fn has_no_figures(status: &Value) -> Result<()> {
@@ -218,11 +218,11 @@ fn has_no_figures(status: &Value) -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_estimate_whose_job_is_gone_says_so_and_keeps_no_figure() -> Result<()> {
+async fn an_estimate_whose_job_is_deleted_reports_it_and_keeps_no_figure() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = fitting("llama2-70b")?;
     yard.admitted(&job).await?;
-    // A person's own, which outlives the job.
+    // An estimate that a user created, which outlives the job.
     let asked = json!({
         "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "by-hand"},
         "spec": {"workloadRef": {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "llama2-70b"}},
@@ -236,7 +236,7 @@ async fn an_estimate_whose_job_is_gone_says_so_and_keeps_no_figure() -> Result<(
     assert_eq!(condition(&gone, "FitsMemory")["status"], "Unknown");
     has_no_figures(&gone["status"])?;
 
-    // It comes back, and so do the figures.
+    // The job is created again, and the figures return.
     yard.admitted(&job).await?;
     let again = yard.estimate_that("by-hand", "Fits").await?;
     assert_eq!(again["status"]["display"], fits["status"]["display"]);
@@ -244,7 +244,7 @@ async fn an_estimate_whose_job_is_gone_says_so_and_keeps_no_figure() -> Result<(
 }
 
 #[tokio::test]
-async fn an_estimate_whose_job_trains_nothing_known_any_more_keeps_no_figure() -> Result<()> {
+async fn an_estimate_whose_job_becomes_unknown_keeps_no_figure() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = fitting("llama2-70b")?;
     yard.admitted(&job).await?;
@@ -257,14 +257,14 @@ async fn an_estimate_whose_job_trains_nothing_known_any_more_keeps_no_figure() -
         "spec": {"pytorchReplicaSpecs": {"Worker": null, "Master": {"template": {"spec": spec}}}},
     });
     yard.change(&job, &idle).await??;
-    // Whatever a PyTorchJob starts, it says that it trains.
+    // A PyTorchJob counts as training with any command.
     let after = yard.estimate_that("pytorchjob-llama2-70b", "Unknown").await?;
     assert_eq!(condition(&after, "FitsMemory")["status"], "Unknown");
     has_no_figures(&after["status"])
 }
 
 #[tokio::test]
-async fn a_question_that_no_longer_says_what_is_trained_keeps_no_figure() -> Result<()> {
+async fn an_estimate_that_loses_its_spec_keeps_no_figure() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let question = example("trainingestimate-what-if.yaml")?;
     yard.create(&question).await??;
@@ -277,7 +277,7 @@ async fn a_question_that_no_longer_says_what_is_trained_keeps_no_figure() -> Res
     has_no_figures(&after["status"])
 }
 
-/// The catalogue's key tells the form factor, too.
+/// The catalogue's key includes the form factor.
 fn is_an_a800(key: &str) -> bool {
     key.starts_with("a800-") && key.ends_with("80gb")
 }

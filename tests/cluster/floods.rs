@@ -1,4 +1,4 @@
-//! Floods: bodies that would fill the memory, and reviews that would take all of the time.
+//! Floods: bodies that would fill the memory, and reviews that would take all processor time.
 
 use std::future::Future;
 use std::path::Path;
@@ -18,34 +18,34 @@ use crate::gate::{REVIEWS, SOON, create, refusal, weighbridge};
 use crate::jobs::{hopeless, job};
 use crate::stranger::{Stranger, review};
 
-/// The chart's limit.
+/// The memory limit of the chart.
 const LIMIT: u64 = 256 << 20;
-/// What one of the hostile bodies has.
+/// The bytes of each hostile body.
 const LARGE: usize = 28 << 20;
-/// How many come at once.
+/// How many bodies are sent at once.
 const AT_ONCE: usize = 100;
 
-/// One flood at a time: each takes the whole machine.
+/// Only one flood runs at a time, because each takes the whole machine.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// A replica in a cgroup of the chart's limit, whose apiserver waits long for it.
+/// A replica in a cgroup with the chart's limit, and an apiserver that waits long for it.
 async fn limited(name: &str, namespaces: &[&str]) -> Result<(MemoryGroup, Serve)> {
     let control_plane = ControlPlane::shared().await?;
     let group = MemoryGroup::new(LIMIT)?;
     let program = group.program(weighbridge(), control_plane.folder())?;
     let reach = Reach::Namespaces(namespaces.iter().map(|name| (*name).to_owned()).collect());
-    // The machine compiles meanwhile, and the binary may be a slow one.
+    // The machine may be compiling, and the binary may be a slow debug build.
     let arguments = vec!["--timeout-seconds=30".to_owned()];
     let serve = Serve::start(control_plane, &program, Setup { arguments, ..Setup::new(name, reach) }).await?;
     Ok((group, serve))
 }
 
-/// Repeats a piece of text up to so many bytes.
+/// Repeats a text up to a number of bytes.
 fn filled(piece: &str, bytes: usize) -> String {
     piece.repeat(bytes / piece.len())
 }
 
-/// A Job with so many variables in its container.
+/// A Job with a number of variables in its container.
 fn with_variables(count: usize) -> Value {
     let mut job = job("variables", 1, &[]);
     let variables: Vec<_> = (0..count).map(|_| json!({"name": "A"})).collect();
@@ -53,7 +53,7 @@ fn with_variables(count: usize) -> Value {
     job
 }
 
-/// The review of somebody in very many groups.
+/// A review of a user in very many groups.
 fn with_groups(review: &Bytes, bytes: usize) -> Bytes {
     let groups = format!("\"mallory\",\"groups\":[{}\"\"]", filled("\"\",", bytes));
     String::from_utf8_lossy(review).replace("\"mallory\"", &groups).into()
@@ -67,7 +67,7 @@ async fn ready(serve: &Serve) -> Result<bool> {
     Ok(answer.lines().next().is_some_and(|line| line.contains(" 200")))
 }
 
-/// Reviews until the future is done, each of which must end in a refusal by a replica that is ready; and how many.
+/// Sends reviews until the future is done, and returns how many. A ready replica must refuse each.
 async fn judged_during<T>(
     client: &Client,
     namespace: &str,
@@ -78,8 +78,8 @@ async fn judged_during<T>(
     let mut judged = 0;
     loop {
         let asked = async {
-            let said = refusal(create(client, namespace, &hopeless("llama")?).await?)?;
-            ensure!(said.code == 403, "{}", said.message);
+            let status = refusal(create(client, namespace, &hopeless("llama")?).await?)?;
+            ensure!(status.code == 403, "{}", status.message);
             ensure!(ready(serve).await?, "it is not ready");
             anyhow::Ok(())
         };
@@ -95,14 +95,14 @@ async fn all_at_once(stranger: &Stranger, body: &Bytes) -> Result<usize> {
     let mut senders = JoinSet::new();
     for _ in 0..AT_ONCE {
         let (stranger, body) = (stranger.clone(), body.clone());
-        // A sender who is cut off is no failure of the replica.
+        // A sender that is cut off is not a failure of the replica.
         senders.spawn(async move { stranger.post(body).await.is_ok() });
     }
     Ok(senders.join_all().await.into_iter().filter(|answered| *answered).count())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_within_the_charts_limit_outlives_hostile_bodies_and_judges_meanwhile() -> Result<()> {
+async fn a_replica_within_the_charts_limit_survives_hostile_bodies_and_judges_meanwhile() -> Result<()> {
     let _alone = ALONE.lock().await;
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("limited", &[]).await?;
@@ -124,7 +124,7 @@ async fn a_replica_within_the_charts_limit_outlives_hostile_bodies_and_judges_me
             group.most()? >> 20
         );
     }
-    // And as a tenant may send it, whom the apiserver lets through.
+    // The same as a tenant may send it through the apiserver.
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace.name());
     let large: Job = serde_json::from_value(with_variables(180_000))?;
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
@@ -150,8 +150,8 @@ async fn a_replica_within_the_charts_limit_outlives_hostile_bodies_and_judges_me
     serve.stop().await
 }
 
-/// The dearest script that is known, and no other's.
-fn dear(number: usize) -> Value {
+/// The slowest script that is known. No other object has the same.
+fn slowest_script(number: usize) -> Value {
     let cases = "case x in x) ".repeat(2) + &"if a; then ".repeat(16);
     let ends = "; ".to_owned() + &"fi; ".repeat(16) + &";; esac; ".repeat(2);
     let script = format!("bash -c '{cases}{}{ends}'\n", "a;".repeat(3800)).repeat(3);
@@ -162,20 +162,20 @@ fn dear(number: usize) -> Value {
     job
 }
 
-/// How long each of so many reviews took, all of which were refused.
+/// Sends a number of reviews that must be refused, and returns how long each took.
 async fn times(client: &Client, namespace: &str, count: usize) -> Result<Vec<Duration>> {
     let mut times = Vec::new();
     for _ in 0..count {
         let asked = Instant::now();
-        let said = refusal(create(client, namespace, &hopeless("llama")?).await?)?;
-        ensure!(said.code == 403, "{}", said.message);
+        let status = refusal(create(client, namespace, &hopeless("llama")?).await?)?;
+        ensure!(status.code == 403, "{}", status.message);
         times.push(asked.elapsed());
     }
     times.sort();
     Ok(times)
 }
 
-/// Sends 200 dry runs at once, and says how many were admitted.
+/// Sends 200 dry runs at once, and returns how many were admitted.
 #[tokio::main(flavor = "current_thread")]
 async fn flood(kubeconfig: &Path, namespace: &str) -> Result<usize> {
     let options = kube::config::KubeConfigOptions::default();
@@ -186,9 +186,9 @@ async fn flood(kubeconfig: &Path, namespace: &str) -> Result<usize> {
     for number in 0..200 {
         let jobs = jobs.clone();
         flood.spawn(async move {
-            let job: Job = serde_json::from_value(dear(number))?;
+            let job: Job = serde_json::from_value(slowest_script(number))?;
             let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-            // Judged, unjudged or lost: what is hers is her affair.
+            // The flood's own results do not matter.
             anyhow::Ok(jobs.create(&dry_run, &job).await.is_ok())
         });
     }
@@ -213,7 +213,7 @@ async fn nothing_of_a_neighbour_is_admitted_unjudged_while_a_tenant_floods() -> 
     let client = control_plane.admin()?;
     let alone = times(&client, bob.name(), 300).await?;
 
-    // With a runtime of its own: what is timed must not wait for the flood's own side.
+    // A runtime of its own, so that the timed reviews do not wait for the sending of the flood.
     let (kubeconfig, namespace) = (control_plane.kubeconfig(), alice.name().to_owned());
     let flood = std::thread::spawn(move || flood(&kubeconfig, &namespace));
     let flooded = times(&client, bob.name(), 300).await?;

@@ -1,4 +1,4 @@
-//! A kind of an administrator's own, named in the policy's file, is weighed as those are that everybody knows.
+//! A kind that the administrator adds in the policy's file is judged like the built-in kinds.
 
 use std::fs;
 
@@ -44,7 +44,7 @@ fn run(name: &str, parameters: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_kind_of_ones_own_is_weighed_and_has_its_estimate() -> Result<()> {
+async fn a_kind_of_the_policy_is_judged_and_has_an_estimate() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let folder = tempfile::tempdir()?;
     let (definition, policy) = (folder.path().join("crd.yaml"), folder.path().join("policy.yaml"));
@@ -60,8 +60,8 @@ async fn a_kind_of_ones_own_is_weighed_and_has_its_estimate() -> Result<()> {
         Serve::start(control_plane, weighbridge(), Setup { arguments, ..Setup::new("further", reach) })
             .await?;
     let yard = Yard::new(control_plane, &serve, namespace)?;
-    let said = refusal(yard.create(&run("too-large", "400B")).await?)?;
-    assert_eq!(said.code, 403, "{}", said.message);
+    let status = refusal(yard.create(&run("too-large", "400B")).await?)?;
+    assert_eq!(status.code, 403, "{}", status.message);
     yard.admitted(&run("small", "1B")).await?;
     let estimate = yard.estimate("trainruns-train-example-com-small").await?;
     assert_eq!(estimate["status"]["display"]["gpus"], "8", "{estimate}");

@@ -1,4 +1,4 @@
-//! What was not read to its end, and several trainings of one object, on the way from the gate to the estimate.
+//! Objects that were not read to their end, and objects with several trainings, from the gate to the estimate.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -22,14 +22,14 @@ fn job(name: &str, script: &str) -> Value {
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": {"spec": spec}}})
 }
 
-/// The same as a Pod.
+/// The same script in a Pod.
 fn pod(name: &str, script: &str) -> Value {
     let spec = job(name, script)["spec"]["template"]["spec"].clone();
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 }
 
 #[tokio::test]
-async fn what_is_not_read_to_its_end_is_warned_of_and_has_an_estimate() -> Result<()> {
+async fn an_object_that_is_not_read_to_its_end_gets_a_warning_and_an_estimate() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let comment = format!("echo '{}'\n", "# words\n".repeat(7_000));
     for (name, script) in [
@@ -73,8 +73,8 @@ async fn the_lines_above_an_error_and_the_worst_of_several_trainings_are_refused
         pod("second", &format!("{SMALL} && {LARGE}")),
         init,
     ] {
-        let said = refusal(yard.create(&object).await?)?;
-        ensure!(said.code == 403 && said.message.contains(" GiB per GPU ("), "{}", said.message);
+        let status = refusal(yard.create(&object).await?)?;
+        ensure!(status.code == 403 && status.message.contains(" GiB per GPU ("), "{}", status.message);
     }
     yard.admitted(&job("small", &format!("{SMALL}\npython export.py"))).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The gate that most tests share, and a test's own place behind one.
+//! The gate that most tests share, and a namespace behind it for each test.
 
 use std::{collections::BTreeMap, future::Future, path::Path, time::Duration};
 
@@ -14,16 +14,16 @@ use weighbridge::api::v1alpha1::TrainingEstimate;
 
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, TestNamespace, wait_for};
 
-/// Longer than a lease whose holder was killed, on a machine that compiles meanwhile.
+/// Longer than the lease of a killed holder, on a machine that may be compiling.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 
-/// What the webhook counts its answers by.
+/// The metric that counts the webhook's answers.
 pub(crate) const REVIEWS: &str = "weighbridge_admission_reviews_total";
 
-/// Those who may override a refusal of the shared gate.
+/// The group that may override refusals of the shared gate.
 pub(crate) const MAY_OVERRIDE: &str = "release-managers";
 
-/// The account of Kueue, which may place pods after admission.
+/// Kueue's account, which may place pods after admission.
 pub(crate) const KUEUE: &str = "system:serviceaccount:kueue-system:kueue-controller-manager";
 
 /// `weighbridge serve`, and the control plane that it guards.
@@ -38,7 +38,7 @@ pub(crate) fn weighbridge() -> &'static Path {
 }
 
 impl Gate {
-    /// The one that guards all of a control plane of its own, as an installed one does, and enforces by default.
+    /// The gate of a whole control plane. It enforces by default, like an installed one.
     pub(crate) async fn shared() -> Result<&'static Self> {
         static CONTROL_PLANE: Shared = Shared::new(Options::standard);
         static GATE: OnceCell<Result<Gate, String>> = OnceCell::const_new();
@@ -53,19 +53,19 @@ impl Gate {
         gate.await.as_ref().map_err(|error| anyhow!("the shared gate: {error}"))
     }
 
-    /// A namespace without a label of ours.
+    /// A namespace without a mode label.
     pub(crate) async fn yard(&self) -> Result<Yard<'_>> {
         self.yard_in_mode(None).await
     }
 
-    /// A namespace that says what becomes of a job that would run out of memory.
+    /// A namespace with a mode label.
     pub(crate) async fn yard_in_mode(&self, mode: Option<&str>) -> Result<Yard<'_>> {
         let labels: Vec<_> = mode.map(|mode| ("weighbridge.dev/mode", mode)).into_iter().collect();
         Yard::new(self.control_plane, &self.serve, self.control_plane.namespace(&labels).await?)
     }
 }
 
-/// A namespace behind a gate, and an administrator's way into it.
+/// A namespace behind a gate, with an administrator's client.
 pub(crate) struct Yard<'a> {
     pub(crate) control_plane: &'a ControlPlane,
     pub(crate) serve: &'a Serve,
@@ -82,7 +82,7 @@ impl<'a> Yard<'a> {
         Ok(Self { control_plane, serve, namespace, client: control_plane.admin()? })
     }
 
-    /// The same place, as Kueue comes into it. RBAC is not the subject here, so it may do anything.
+    /// The same namespace with a client for Kueue's account. It may do anything, because RBAC is not tested here.
     pub(crate) fn by_kueue(self) -> Result<Self> {
         Ok(Self { client: self.control_plane.user(KUEUE, &["system:masters"])?, ..self })
     }
@@ -91,7 +91,7 @@ impl<'a> Yard<'a> {
         self.namespace.name()
     }
 
-    /// The objects here that are of the same kind.
+    /// The API for objects of the same kind in this namespace.
     pub(crate) fn of_the_kind_of(&self, object: &Value) -> Result<Api<DynamicObject>> {
         Ok(Api::namespaced_with(self.client.clone(), self.name(), &resource(object)?))
     }
@@ -100,12 +100,12 @@ impl<'a> Yard<'a> {
         Api::namespaced_with(self.client.clone(), self.name(), &ApiResource::erase::<TrainingEstimate>(&()))
     }
 
-    /// Asks the apiserver to create it.
+    /// Creates an object.
     pub(crate) async fn create(&self, object: &Value) -> Result<kube::Result<DynamicObject>> {
         create(&self.client, self.name(), object).await
     }
 
-    /// Creates it, and sees to it that it was judged: an object that merely slips by would look admitted too.
+    /// Creates an object, and checks that it was judged: an object that was not judged looks admitted too.
     pub(crate) async fn admitted(&self, object: &Value) -> Result<DynamicObject> {
         let created = self.asked(async { Ok(self.create(object).await??) }).await?;
         self.judged("create", object).await?;
@@ -119,13 +119,13 @@ impl<'a> Yard<'a> {
         Ok(changed)
     }
 
-    /// Asks the apiserver to change it by a merge patch.
+    /// Changes an object by a merge patch.
     pub(crate) async fn change(&self, object: &Value, change: &Value) -> Result<kube::Result<DynamicObject>> {
         let api = self.of_the_kind_of(object)?;
         Ok(api.patch(name(object)?, &PatchParams::default(), &Patch::Merge(change)).await)
     }
 
-    /// Makes a request, and sees to it that the webhook was asked and said yes.
+    /// Makes a request, and checks that the webhook admitted it.
     pub(crate) async fn asked<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         let before = self.admissions().await?;
         let answer = request.await?;
@@ -150,7 +150,7 @@ impl<'a> Yard<'a> {
         Ok(self.serve.metrics().await?.sum(REVIEWS, &[]))
     }
 
-    /// What our webhook noted in the audit log about the latest request of this kind, by the key after our name.
+    /// The webhook's notes in the audit log about the latest request of this kind, by key without our prefix.
     pub(crate) async fn audited(&self, verb: &str, object: &Value) -> Result<BTreeMap<String, String>> {
         let plural = resource(object)?.plural;
         let noted = self.control_plane.audit_annotations(verb, &plural, self.name(), name(object)?).await?;
@@ -161,7 +161,7 @@ impl<'a> Yard<'a> {
         Ok(ours.collect())
     }
 
-    /// The estimate of this name, as soon as it is Ready for its latest spec.
+    /// The estimate of this name, once it is Ready for its latest spec.
     pub(crate) async fn estimate(&self, name: &str) -> Result<Value> {
         self.estimate_when(name, |_| true).await
     }
@@ -185,7 +185,7 @@ impl<'a> Yard<'a> {
     }
 }
 
-/// Asks the apiserver to create an object in a namespace, whoever guards it.
+/// Creates an object in a namespace behind any gate.
 pub(crate) async fn create(
     client: &Client,
     namespace: &str,
@@ -202,7 +202,7 @@ fn resource(object: &Value) -> Result<ApiResource> {
     Ok(ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind)))
 }
 
-/// What the apiserver said when it refused.
+/// The status of a refusal.
 pub(crate) fn refusal<T>(answer: kube::Result<T>) -> Result<Status> {
     match answer {
         Err(kube::Error::Api(status)) => Ok(*status),
@@ -211,7 +211,7 @@ pub(crate) fn refusal<T>(answer: kube::Result<T>) -> Result<Status> {
     }
 }
 
-/// A condition of an estimate; null where it has none of that type.
+/// A condition of an estimate, or null if it has none of this type.
 pub(crate) fn condition<'v>(estimate: &'v Value, kind: &str) -> &'v Value {
     let conditions = estimate["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     conditions.iter().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)

@@ -1,4 +1,4 @@
-//! The jobs that are weighed: the examples that people are shown, and small ones that say only what a test is about.
+//! Jobs for the tests: the examples of the documentation, and small jobs with only the fields that a test needs.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
@@ -22,23 +22,23 @@ pub(crate) fn hopeless(name: &str) -> Result<Value> {
     Ok(named(example("pytorchjob-llama2-70b-oom.yaml")?, name))
 }
 
-/// The change that makes the fitting one hopeless.
+/// The change that makes the fitting job hopeless.
 pub(crate) fn ruin() -> Value {
     annotate(&[("sharding", "ddp"), ("recompute", "none"), ("micro-batch-size", "4")])
 }
 
-/// A merge patch that sets these annotations of ours.
+/// A merge patch that sets some of our annotations.
 pub(crate) fn annotate(annotations: &[(&str, &str)]) -> Value {
     json!({"metadata": {"annotations": ours(annotations)}})
 }
 
-/// The object under another name.
+/// The object with another name.
 pub(crate) fn named(mut object: Value, name: &str) -> Value {
     object["metadata"]["name"] = json!(name);
     object
 }
 
-/// The object with these annotations of ours besides.
+/// The object with further annotations of ours.
 pub(crate) fn annotated(mut object: Value, annotations: &[(&str, &str)]) -> Value {
     for (key, value) in ours(annotations) {
         object["metadata"]["annotations"][key] = Value::String(value.as_str().unwrap_or_default().to_owned());
@@ -46,7 +46,7 @@ pub(crate) fn annotated(mut object: Value, annotations: &[(&str, &str)]) -> Valu
     object
 }
 
-/// A PyTorchJob of so many pods with eight GPUs each, which says no more than these annotations of ours.
+/// A PyTorchJob with a number of pods of eight GPUs each, and these annotations.
 pub(crate) fn pytorchjob(name: &str, pods: u64, annotations: &[(&str, &str)]) -> Value {
     let template = json!({"spec": pod_spec(8)});
     let mut replicas = json!({"Master": {"replicas": 1, "template": template}});
@@ -61,7 +61,7 @@ pub(crate) fn pytorchjob(name: &str, pods: u64, annotations: &[(&str, &str)]) ->
     })
 }
 
-/// A Job of so many pods with eight GPUs each, whose annotations of ours are those of its pods.
+/// A Job with a number of pods of eight GPUs each, and these annotations on its pods.
 pub(crate) fn job(name: &str, pods: u64, annotations: &[(&str, &str)]) -> Value {
     json!({
         "apiVersion": "batch/v1",
@@ -75,7 +75,7 @@ pub(crate) fn job(name: &str, pods: u64, annotations: &[(&str, &str)]) -> Value 
     })
 }
 
-/// One of its pods, made by a person.
+/// A pod of such a Job, created by a user.
 pub(crate) fn pod(name: &str, annotations: &[(&str, &str)]) -> Value {
     json!({
         "apiVersion": "v1",
@@ -85,7 +85,7 @@ pub(crate) fn pod(name: &str, annotations: &[(&str, &str)]) -> Value {
     })
 }
 
-/// A pod that starts a trainer on so many GPUs, or on none.
+/// A pod that starts a trainer on a number of GPUs, or on none.
 pub(crate) fn pod_spec(gpus: u64) -> Value {
     let mut container = json!({"name": "pytorch", "image": "none", "command": ["torchrun", "train.py"]});
     if gpus > 0 {
@@ -98,7 +98,7 @@ fn ours(annotations: &[(&str, &str)]) -> Map<String, Value> {
     annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), json!(value))).collect()
 }
 
-/// Sharded over all its GPUs. 128 of them hold it, and eight do not.
+/// A job that is sharded over all its GPUs. It fits on 128 of them, but not on eight.
 pub(crate) fn sharded(pods: u64) -> Value {
     pytorchjob(
         "llama",

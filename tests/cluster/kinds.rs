@@ -1,4 +1,4 @@
-//! Kinds that come and go while the webhook runs.
+//! Kinds that are installed and removed while the webhook runs.
 
 use std::process::Command;
 
@@ -13,20 +13,24 @@ use crate::jobs::{fitting, hopeless};
 const DEFINITION: &str = "pytorchjobs.kubeflow.org";
 
 #[tokio::test]
-async fn a_kind_that_is_installed_later_is_followed_until_it_is_removed() -> Result<()> {
+async fn a_kind_that_is_installed_later_is_watched_until_it_is_removed() -> Result<()> {
     let control_plane = ControlPlane::start(Options::bare()).await?;
-    // As a person does, and they will do it again after an upgrade.
+    // Applied with kubectl, like a user does. They will do it again after an upgrade.
     let printed = Command::new(weighbridge()).arg("crds").output()?;
     for expected in ["created", "unchanged"] {
         let input = std::str::from_utf8(&printed.stdout)?;
-        let said = control_plane.kubectl()?.run_with_input(&["apply", "-f", "-"], input).await?.success()?;
-        assert!(said.lines().count() == 3 && said.lines().all(|line| line.ends_with(expected)), "{said}");
+        let output =
+            control_plane.kubectl()?.run_with_input(&["apply", "-f", "-"], input).await?.success()?;
+        assert!(
+            output.lines().count() == 3 && output.lines().all(|line| line.ends_with(expected)),
+            "{output}"
+        );
     }
     let serve = Serve::start(&control_plane, weighbridge(), Setup::new("kinds", Reach::Everything)).await?;
     let watches = async || -> Result<f64> {
         Ok(serve.metrics().await?.sum("weighbridge_watches", &[("resource", "pytorchjobs")]))
     };
-    assert!(watches().await? < 0.5, "it watches what is not there");
+    assert!(watches().await? < 0.5, "it watches a kind that is not installed");
 
     let mut definitions = kubeflow_crds()?;
     definitions.retain(|path| path.to_string_lossy().contains("pytorchjobs"));
@@ -36,7 +40,7 @@ async fn a_kind_that_is_installed_later_is_followed_until_it_is_removed() -> Res
     yard.admitted(&fitting("llama")?).await?;
     yard.estimate("pytorchjob-llama").await?;
     assert_eq!(refusal(yard.create(&hopeless("late")?).await?)?.code, 403);
-    assert!(watches().await? > 0.5, "it does not say that it watches");
+    assert!(watches().await? > 0.5, "the metric counts no watch");
 
     let api: Api<CustomResourceDefinition> = Api::all(control_plane.admin()?);
     api.delete(DEFINITION, &DeleteParams::default()).await?;

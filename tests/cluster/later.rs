@@ -1,4 +1,4 @@
-//! What a workload refers to may come after it: the workload is judged again then.
+//! An object that a workload refers to may be created later. Then the workload is judged again.
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -9,7 +9,7 @@ use crate::controlplane::wait_until;
 use crate::gate::{SOON, Yard, refusal};
 use crate::workloads::Place;
 
-/// Seventy billion parameters on eight GPUs, which run out of memory.
+/// A 70B model on eight GPUs, which runs out of memory.
 const SCRIPT: &str = "torchrun --nproc_per_node=8 pretrain_gpt.py --num-layers 80 --hidden-size 8192 \
                       --num-attention-heads 64 --ffn-hidden-size 28672 --seq-length 4096 \
                       --max-position-embeddings 4096 --micro-batch-size 4 --bf16\n";
@@ -18,7 +18,7 @@ fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"run.sh": SCRIPT}})
 }
 
-/// A job or a pod of eight GPUs that runs a script of a ConfigMap.
+/// A job or pod with eight GPUs that runs a script of a ConfigMap.
 fn scripted(kind: &str, name: &str, config_map: &str) -> Value {
     let pod = json!({
         "restartPolicy": "Never",
@@ -38,7 +38,7 @@ fn scripted(kind: &str, name: &str, config_map: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_config_map_that_comes_after_its_workloads_has_them_judged_again() -> Result<()> {
+async fn a_config_map_that_is_created_later_has_its_workloads_judged_again() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     for kind in ["Job", "Pod"] {
         yard.create(&scripted(kind, "early", "code")).await??;
@@ -50,7 +50,7 @@ async fn a_config_map_that_comes_after_its_workloads_has_them_judged_again() -> 
 }
 
 #[tokio::test]
-async fn a_claim_that_comes_after_its_workload_has_it_judged_again() -> Result<()> {
+async fn a_claim_that_is_created_later_has_its_workload_judged_again() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     let mut job = scripted("Job", "early", "code");
     let pod = &mut job["spec"]["template"]["spec"];
@@ -71,7 +71,7 @@ async fn a_claim_that_comes_after_its_workload_has_it_judged_again() -> Result<(
 }
 
 #[tokio::test]
-async fn the_config_maps_of_one_namespace_cannot_take_the_place_of_anothers() -> Result<()> {
+async fn the_config_maps_of_one_namespace_cannot_take_the_room_of_another() -> Result<()> {
     let place = Place::shared().await?;
     let (alice, bob) = (place.yard().await?, place.yard().await?);
     let left_out = || async {
@@ -88,7 +88,7 @@ async fn the_config_maps_of_one_namespace_cannot_take_the_place_of_anothers() ->
     })
     .await?;
 
-    // What found no room is read again when there is room.
+    // A document that had no room is read again when there is room.
     let maps = alice.of_the_kind_of(&config_map("a"))?;
     let some = ListParams::default().limit(1);
     while left_out().await? > 0.5 {
@@ -101,7 +101,7 @@ async fn the_config_maps_of_one_namespace_cannot_take_the_place_of_anothers() ->
     Ok(())
 }
 
-/// Creates ConfigMaps of a mebibyte each.
+/// Creates a number of ConfigMaps of one mebibyte each.
 async fn fill(yard: &Yard<'_>, number: usize) -> Result<()> {
     let maps = yard.of_the_kind_of(&config_map("a"))?;
     let text = "x".repeat((1 << 20) - 1_000);

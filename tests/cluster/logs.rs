@@ -1,4 +1,4 @@
-//! Logs that cannot be written change nothing but the logs.
+//! A log that cannot be written loses lines, and changes nothing else.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, ErrorKind, PipeReader, Write as _};
@@ -14,7 +14,7 @@ use crate::jobs::{hopeless, named};
 
 const DROPPED: &str = "weighbridge_log_lines_dropped_total";
 
-/// A gate of its own, whose standard error is this.
+/// A gate whose standard error goes to this file.
 async fn start<'a>(
     control_plane: &'a ControlPlane,
     name: &str,
@@ -30,7 +30,7 @@ async fn start<'a>(
     Ok((Serve::start(control_plane, weighbridge(), setup).await?, namespace))
 }
 
-/// Twenty jobs that must be refused are, and the probes are answered.
+/// Checks that twenty hopeless jobs are refused and the probes are answered.
 async fn works(control_plane: &ControlPlane, serve: &Serve, namespace: &TestNamespace<'_>) -> Result<()> {
     let client = control_plane.admin()?;
     for number in 0..20 {
@@ -39,8 +39,8 @@ async fn works(control_plane: &ControlPlane, serve: &Serve, namespace: &TestName
         ensure!(refused.code == 403, "{}", refused.message);
     }
     for path in ["/readyz", "/livez"] {
-        let (status, said) = serve.probe(path).await?;
-        ensure!(status == 200, "{path}: {said}");
+        let (status, body) = serve.probe(path).await?;
+        ensure!(status == 200, "{path}: {body}");
     }
     let failed = serve.metrics().await?.sum("weighbridge_admission_errors_total", &[]);
     ensure!(failed < 0.5, "{failed} reviews were not judged");
@@ -51,13 +51,13 @@ async fn dropped(serve: &Serve) -> Result<f64> {
     Ok(serve.metrics().await?.sum(DROPPED, &[]))
 }
 
-/// The two ends of a pipe; the one for writing may be given to another process.
+/// The two ends of a pipe. The writing end may be given to another process.
 fn pipe() -> Result<(PipeReader, File)> {
     let (reader, writer) = std::io::pipe()?;
     Ok((reader, File::from(OwnedFd::from(writer))))
 }
 
-/// Writes until the pipe takes no more.
+/// Fills the pipe.
 fn fill(pipe: &File) -> Result<()> {
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     let mut end = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path)?;
@@ -71,7 +71,7 @@ fn fill(pipe: &File) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_full_disk_below_the_log_lets_nothing_by() -> Result<()> {
+async fn a_full_disk_below_the_log_changes_no_answer() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let full = OpenOptions::new().write(true).open("/dev/full")?;
     let (serve, namespace) = start(control_plane, "logs-full", full, "info").await?;
@@ -81,7 +81,7 @@ async fn a_full_disk_below_the_log_lets_nothing_by() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_log_whose_reader_has_gone_lets_nothing_by() -> Result<()> {
+async fn a_log_whose_reader_has_closed_it_changes_no_answer() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let (reader, writer) = pipe()?;
     drop(reader);
@@ -92,11 +92,11 @@ async fn a_log_whose_reader_has_gone_lets_nothing_by() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_lets_nothing_by_and_tells_later_what_was_dropped() -> Result<()> {
+async fn a_log_that_is_not_read_changes_no_answer_and_later_counts_its_lost_lines() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let (reader, writer) = pipe()?;
     fill(&writer)?;
-    // Every frame of every connection: the queue is full soon.
+    // The filter logs every frame of every connection, so the queue is full soon.
     let (serve, namespace) = start(control_plane, "logs-stalled", writer, "trace").await?;
     wait_until("a line to be dropped", SOON, || async {
         works(control_plane, &serve, &namespace).await?;
@@ -104,22 +104,22 @@ async fn a_log_that_nobody_reads_lets_nothing_by_and_tells_later_what_was_droppe
     })
     .await?;
 
-    let told = tokio::task::spawn_blocking(move || {
+    let line = tokio::task::spawn_blocking(move || {
         let mut lines = BufReader::new(reader).lines();
-        let told =
+        let line =
             lines.find_map(|line| line.ok().filter(|line| line.contains("lines of the log were dropped")));
-        // What comes later is read, too, or the end would wait.
+        // The rest is read too, because the process waits for it at its end.
         std::thread::spawn(move || lines.for_each(drop));
-        told
+        line
     });
-    let told = tokio::time::timeout(SOON, told).await??.context("the log has ended")?;
-    ensure!(told.contains("WARN weighbridge: ") && told.contains(" lines="), "{told}");
+    let line = tokio::time::timeout(SOON, line).await??.context("the log has ended")?;
+    ensure!(line.contains("WARN weighbridge: ") && line.contains(" lines="), "{line}");
     works(control_plane, &serve, &namespace).await?;
     serve.stop().await
 }
 
 #[tokio::test]
-async fn a_log_that_is_never_read_does_not_keep_the_process_from_ending() -> Result<()> {
+async fn a_log_that_is_never_read_does_not_stop_the_process_from_ending() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let (_reader, writer) = pipe()?;
     fill(&writer)?;
@@ -129,7 +129,7 @@ async fn a_log_that_is_never_read_does_not_keep_the_process_from_ending() -> Res
 }
 
 #[test]
-fn a_start_that_fails_ends_with_its_status_though_it_cannot_be_said() -> Result<()> {
+fn a_failing_start_ends_with_its_status_without_a_log() -> Result<()> {
     for arguments in [
         &["serve", "--no-such-flag"][..],
         &["serve", "--deny-at=90"],

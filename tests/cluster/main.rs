@@ -1,7 +1,7 @@
-//! Weighbridge on a real control plane, one subject a file.
+//! Weighbridge on a real control plane, one subject in each file.
 //!
-//! failurePolicy is Fail wherever the test is not about Ignore, and who is said to be admitted was counted by the
-//! webhook: what merely slips by never passes for admitted.
+//! failurePolicy is Fail, except in tests about Ignore. A test that checks an admission also checks the webhook's
+//! count, so that an object that was not judged never counts as admitted.
 
 #![cfg(feature = "operator")]
 #![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]

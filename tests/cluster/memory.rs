@@ -1,4 +1,4 @@
-//! What is stored in a large cluster, and by a tenant who means harm, within the chart's own memory limit.
+//! A large cluster and hostile stored objects, within the chart's memory limit.
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -9,19 +9,19 @@ use crate::controlplane::{ControlPlane, MemoryGroup, Options, Reach, Serve, Setu
 use crate::gate::{Yard, refusal, weighbridge};
 use crate::jobs::{fitting, hopeless, job};
 
-/// The chart's own limit.
+/// The memory limit of the chart.
 const LIMIT: u64 = 256 << 20;
 
-/// How much is stored.
+/// The number of stored objects.
 struct Sizes {
-    /// Two of these killed a process that held a list whole.
+    /// Two of these killed a process that held a whole list.
     hostile_jobs: usize,
     nodes: usize,
     config_maps: usize,
 }
 
 impl Sizes {
-    /// A hostile job takes the apiserver seconds, so there are few, unless `WEIGHBRIDGE_TEST_SIZE` is `full`.
+    /// A hostile job takes the apiserver seconds. So there are few, unless `WEIGHBRIDGE_TEST_SIZE` is `full`.
     fn of_this_run() -> Self {
         if std::env::var_os("WEIGHBRIDGE_TEST_SIZE").is_some_and(|size| size == "full") {
             return Self { hostile_jobs: 100, nodes: 3_000, config_maps: 10_000 };
@@ -41,7 +41,7 @@ async fn create_all(
             hyper::Request::post(path).header("content-type", "application/json").body(body(number));
         async move {
             match client.request_text(request?).await {
-                // The client has asked again, since the apiserver was busy.
+                // The apiserver was busy, and the client has repeated the request.
                 Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
                 other => Ok::<_, anyhow::Error>(other.map(drop)?),
             }
@@ -71,7 +71,7 @@ fn hostile(number: usize) -> Vec<u8> {
     object.to_string().replacen("\"HERE\"", &variables, 1).into_bytes()
 }
 
-/// A node with 41 labels. Half of them are like no other node's.
+/// A node with 41 labels. Half of them are unique to the node.
 fn node(number: usize) -> Vec<u8> {
     let mut labels = json!({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"});
     for label in 0..40 {
@@ -113,7 +113,7 @@ async fn a_large_cluster_and_hostile_objects_fit_into_the_charts_memory_limit() 
     yard.estimate_that("pytorchjob-llama2-70b", "Fits").await?;
     ensure!(refusal(yard.create(&hopeless("hopeless")?).await?)?.code == 403);
 
-    // The watches bring changes of each hostile job, the webhook is asked about one of them, and some nodes change.
+    // The watches receive changes of every hostile job, the webhook reviews one of them, and some nodes change.
     let hostile = |part: &'static str| {
         let jobs = inside("/apis/batch/v1", "jobs");
         (0..sizes.hostile_jobs).map(move |number| format!("{jobs}/hostile-{number}{part}"))

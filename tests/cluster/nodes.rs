@@ -1,4 +1,4 @@
-//! Nodes: where a job does not say which accelerator it wants, they do.
+//! Nodes: if a job names no accelerator, the nodes' accelerators count.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Node;
@@ -12,12 +12,12 @@ use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until
 use crate::gate::{SOON, Yard, refusal, weighbridge};
 use crate::jobs::pytorchjob;
 
-/// Workloads that say their accelerator.
+/// Workloads that name their accelerator.
 const STATED: usize = 40;
 
 #[tokio::test]
-async fn a_job_that_names_no_accelerator_is_judged_on_those_of_the_nodes() -> Result<()> {
-    // Of its own, since nodes are everybody's.
+async fn a_job_that_names_no_accelerator_is_judged_by_the_nodes() -> Result<()> {
+    // A control plane of its own, because all tests of one share its nodes.
     let options = Options { controller_manager: false, ..Options::standard()? };
     let control_plane = ControlPlane::start(options).await?;
     let serve = Serve::start(&control_plane, weighbridge(), Setup::new("nodes", Reach::Everything)).await?;
@@ -28,7 +28,7 @@ async fn a_job_that_names_no_accelerator_is_judged_on_those_of_the_nodes() -> Re
     let estimate = yard.estimate_that("pytorchjob-early", "Unknown").await?;
     assert_eq!(estimate["status"]["reason"], "UnknownAccelerator", "{}", estimate["status"]);
 
-    // As GPU feature discovery labels a node, and the device plugin offers its GPUs.
+    // A node with the labels of GPU feature discovery and the resources of the device plugin.
     let labels = json!({"nvidia.com/gpu.product": "Tesla-T4", "nvidia.com/gpu.memory": "15360", "nvidia.com/gpu.count": "8"});
     let node = serde_json::from_value(json!({"metadata": {"name": "t4", "labels": labels}}))?;
     let nodes: Api<Node> = Api::all(control_plane.admin()?);
@@ -37,15 +37,15 @@ async fn a_job_that_names_no_accelerator_is_judged_on_those_of_the_nodes() -> Re
     let status = Patch::Merge(json!({"status": {"capacity": offered, "allocatable": offered}}));
     nodes.patch_status("t4", &PatchParams::default(), &status).await?;
 
-    // What was judged before is judged again, and what comes now is refused.
+    // The old job is judged again, and a new one is refused.
     yard.estimate_that("pytorchjob-early", "OutOfMemory").await?;
-    let said = refusal(yard.create(&job("late")).await?)?;
-    assert!(said.code == 403 && said.message.contains("T4"), "{said}");
+    let refusal_status = refusal(yard.create(&job("late")).await?)?;
+    assert!(refusal_status.code == 403 && refusal_status.message.contains("T4"), "{refusal_status}");
     serve.stop().await
 }
 
 #[tokio::test]
-async fn a_label_that_decides_nothing_reconciles_nothing() -> Result<()> {
+async fn a_label_that_changes_no_judgement_reconciles_nothing() -> Result<()> {
     let options = Options { controller_manager: false, ..Options::standard()? };
     let control_plane = ControlPlane::start(options).await?;
     let nodes: Api<Node> = Api::all(control_plane.admin()?);
@@ -60,7 +60,7 @@ async fn a_label_that_decides_nothing_reconciles_nothing() -> Result<()> {
     let serve = Serve::start(&control_plane, weighbridge(), Setup::new("labels", Reach::Everything)).await?;
     let yard = Yard::new(&control_plane, &serve, control_plane.namespace(&[]).await?)?;
 
-    // Most say their accelerator; one goes by the nodes.
+    // Most workloads name their accelerator; one depends on the nodes.
     for number in 0..STATED {
         let stated = [("parameters", "13B"), ("tensor-parallel", "8"), ("gpu-type", "H100-80GB")];
         yard.admitted(&pytorchjob(&format!("stated-{number}"), 1, &stated)).await?;
@@ -73,7 +73,7 @@ async fn a_label_that_decides_nothing_reconciles_nothing() -> Result<()> {
     }
     let before = when_idle(&serve).await?;
 
-    // A heartbeat in a label, and then a change that decides: once that one is seen, the heartbeats were.
+    // Heartbeats in a label, then a change that matters. When it is seen, the heartbeats were seen too.
     for beat in 0..5 {
         let label = Patch::Merge(json!({"metadata": {"labels": {"heartbeat": beat.to_string()}}}));
         nodes.patch("a", &PatchParams::default(), &label).await?;
@@ -84,15 +84,15 @@ async fn a_label_that_decides_nothing_reconciles_nothing() -> Result<()> {
     let more = reconciliations(&serve).await? - before;
     ensure!(more < 20.0, "{more} reconciliations");
 
-    // Where a workload names the label, it counts.
+    // For a workload that names the label, the label matters.
     let mut choosy = by_nodes("choosy");
     for role in
         choosy["spec"]["pytorchReplicaSpecs"].as_object_mut().into_iter().flatten().map(|(_, role)| role)
     {
         role["template"]["spec"]["nodeSelector"] = json!({"heartbeat": "4"});
     }
-    let said = refusal(yard.create(&choosy).await?)?;
-    assert!(said.code == 403 && said.message.contains("T4"), "{said}");
+    let status = refusal(yard.create(&choosy).await?)?;
+    assert!(status.code == 403 && status.message.contains("T4"), "{status}");
     serve.stop().await
 }
 
@@ -100,7 +100,7 @@ async fn reconciliations(serve: &Serve) -> Result<f64> {
     Ok(serve.metrics().await?.sum("controller_runtime_reconcile_total", &[]))
 }
 
-/// The number of reconciliations once it has stood still for a while.
+/// The number of reconciliations, once it has not changed for a while.
 async fn when_idle(serve: &Serve) -> Result<f64> {
     let seen = std::cell::Cell::new((0.0, 0));
     wait_until("the controller to be idle", SOON, || async {

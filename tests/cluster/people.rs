@@ -1,4 +1,4 @@
-//! Who may see and ask: the built-in roles of a namespace cover estimates too.
+//! Users: the built-in roles of a namespace include its estimates.
 
 use anyhow::Result;
 use kube::{
@@ -16,7 +16,7 @@ fn estimates(client: Client, yard: &Yard<'_>) -> Api<DynamicObject> {
 }
 
 #[tokio::test]
-async fn who_may_view_a_namespace_reads_its_estimates() -> Result<()> {
+async fn a_viewer_of_a_namespace_reads_its_estimates() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     yard.admitted(&fitting("llama2-70b")?).await?;
     yard.estimate("pytorchjob-llama2-70b").await?;
@@ -30,7 +30,7 @@ async fn who_may_view_a_namespace_reads_its_estimates() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_may_edit_a_namespace_asks_questions_but_writes_no_answers() -> Result<()> {
+async fn an_editor_of_a_namespace_writes_specs_but_no_statuses() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let edited = estimates(yard.namespace.edit_user().await?, &yard);
     let question = serde_json::from_value(example("trainingestimate-what-if.yaml")?)?;
@@ -44,7 +44,7 @@ async fn who_may_edit_a_namespace_asks_questions_but_writes_no_answers() -> Resu
 }
 
 #[tokio::test]
-async fn nobody_reads_the_estimates_of_another_namespace() -> Result<()> {
+async fn a_user_cannot_read_the_estimates_of_another_namespace() -> Result<()> {
     let gate = Gate::shared().await?;
     let (mine, theirs) = (gate.yard().await?, gate.yard().await?);
     let user = mine.namespace.view_user().await?;

@@ -1,4 +1,4 @@
-//! The process may do what its list of permissions says, and needs no more.
+//! The listed permissions suffice, and the process needs no others.
 
 use anyhow::Result;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
@@ -14,9 +14,9 @@ use crate::controlplane::{ControlPlane, Reach, Serve, Setup, TestNamespace};
 use crate::gate::{Yard, refusal, weighbridge};
 use crate::jobs::{fitting, hopeless};
 
-/// Who is granted permissions, and for what.
+/// The user who gets permissions, and the objects that they are for.
 pub(crate) struct Grant<'a> {
-    /// Of its roles and of the webhook configuration.
+    /// The name of its roles and of the webhook configuration.
     pub(crate) name: &'a str,
     pub(crate) home: &'a str,
     /// The user.
@@ -40,7 +40,7 @@ fn rule(permission: &Permission, grant: &Grant<'_>) -> PolicyRule {
     }
 }
 
-/// What the chart makes in a cluster, and the process for itself outside one.
+/// Permissions that the chart needs in a cluster, and the process outside of one.
 fn outside_a_cluster(group: &str, resource: &str) -> PolicyRule {
     PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
@@ -50,7 +50,7 @@ fn outside_a_cluster(group: &str, resource: &str) -> PolicyRule {
     }
 }
 
-/// Starts the one of this name, at home in a namespace of its own, as a user with just these permissions.
+/// Starts a process in a namespace of its own, as a user with just these permissions.
 pub(crate) async fn start<'a>(
     control_plane: &'a ControlPlane,
     name: &str,
@@ -109,7 +109,7 @@ pub(crate) async fn grant(
 }
 
 #[tokio::test]
-async fn the_permissions_that_are_listed_suffice() -> Result<()> {
+async fn the_listed_permissions_suffice() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let (mut all, mut flags) = (permissions(Kinds::built_in()), Vec::new());
     for (flag, more) in optional_permissions() {
@@ -126,13 +126,13 @@ async fn the_permissions_that_are_listed_suffice() -> Result<()> {
     for failures in ["weighbridge_watch_errors_total", "weighbridge_reconcile_failures_total"] {
         assert!(metrics.sum(failures, &[]) < 0.5, "{failures}: {metrics:?}");
     }
-    let said = std::fs::read_to_string(serve.log())?;
-    assert!(!said.to_lowercase().contains("forbidden"), "{said}");
+    let log = std::fs::read_to_string(serve.log())?;
+    assert!(!log.to_lowercase().contains("forbidden"), "{log}");
     serve.stop().await
 }
 
 #[tokio::test]
-async fn a_permission_that_is_missing_is_reported_and_blocks_nothing_else() -> Result<()> {
+async fn a_missing_permission_is_reported_and_blocks_nothing_else() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let missing = ["nodes", "jobs", "customresourcedefinitions", "events"];
     let mut others = permissions(Kinds::built_in());

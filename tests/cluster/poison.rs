@@ -1,7 +1,7 @@
-//! Objects that a client cannot decode: the apiserver keeps them, and they hide no other object.
+//! Objects that a client cannot decode. The apiserver stores them, and they must not hide other objects.
 //!
-//! Any creator may write `metadata.managedFields`. A time there may become one of the year 10000, and fields may be nested
-//! to any depth.
+//! Every user who may create an object may write its `metadata.managedFields`. A time there may have the year 10000,
+//! and fields may be nested to any depth.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::jobs::{example, fitting, job, named};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 
-/// The poisons of one object. What the apiserver stores as JSON keeps no time of the year 10000, and any depth.
+/// Poisons an object. An object that is stored as JSON keeps any depth, but no time of the year 10000.
 fn poisoned(mut object: Value) -> Value {
     let entry = |manager: &str, time: &str, fields: &Value| {
         json!({"manager": manager, "operation": "Update", "apiVersion": object["apiVersion"], "time": time,
@@ -36,16 +36,16 @@ fn is_stored_as_json(object: &Value) -> bool {
     stored_as_json.iter().any(|api_version| object["apiVersion"] == *api_version)
 }
 
-/// Creates an object without decoding it again.
+/// Creates an object without decoding the answer.
 async fn create(yard: &Yard<'_>, path: &str, object: &Value) -> Result<()> {
     let request = hyper::Request::post(path).header("content-type", "application/json");
     let kept = yard.client.request_text(request.body(object.to_string().into_bytes())?).await?;
     let is_late = is_stored_as_json(object) || kept.contains(r#""time":"10000-"#);
-    ensure!(is_late && kept.matches(r#""f:a""#).count() == 200, "the apiserver keeps no poison: {kept}");
+    ensure!(is_late && kept.matches(r#""f:a""#).count() == 200, "the apiserver stored no poison: {kept}");
     Ok(())
 }
 
-/// An object of each kind that is watched, in the yard or in the cluster.
+/// Creates a poisoned object of each watched kind, in the namespace or in the cluster.
 async fn poison_everything(yard: &Yard<'_>) -> Result<()> {
     let namespace = yard.name();
     let inside = |group: &str, plural: &str| format!("{group}/namespaces/{namespace}/{plural}");
@@ -81,7 +81,7 @@ async fn poison_everything(yard: &Yard<'_>) -> Result<()> {
 
 #[tokio::test]
 async fn an_object_that_a_client_cannot_decode_hides_no_other() -> Result<()> {
-    // Of its own, since it poisons what belongs to the whole cluster.
+    // A control plane of its own, because some poisoned objects belong to the whole cluster.
     let options = Options { controller_manager: false, ..Options::standard()? };
     let control_plane = ControlPlane::start(options).await?;
     let setup = || {
@@ -96,7 +96,7 @@ async fn an_object_that_a_client_cannot_decode_hides_no_other() -> Result<()> {
     }
     serve.stop().await?;
 
-    // What starts now finds everything poisoned, and is ready all the same.
+    // A process that starts now finds poisoned objects of every kind, and still becomes ready.
     let serve = Serve::start(&control_plane, weighbridge(), setup()).await?;
     let yard = Yard::new(&control_plane, &serve, control_plane.namespace(&[]).await?)?;
     yard.admitted(&fitting("llama2-70b")?).await?;
@@ -104,7 +104,7 @@ async fn an_object_that_a_client_cannot_decode_hides_no_other() -> Result<()> {
     yard.create(&example("trainingestimate-what-if.yaml")?).await??;
     yard.estimate_that("llama2-70b-on-512-h100", "Fits").await?;
 
-    // The same while it watches. What comes after the poison is seen, and nothing is listed anew.
+    // The same during a watch. A later object is seen, and nothing is listed again.
     let path = format!("/apis/kubeflow.org/v1/namespaces/{}/pytorchjobs", yard.name());
     create(&yard, &path, &poisoned(fitting("poison")?)).await?;
     yard.admitted(&fitting("later")?).await?;
@@ -114,14 +114,14 @@ async fn an_object_that_a_client_cannot_decode_hides_no_other() -> Result<()> {
     let metrics = serve.metrics().await?;
     ensure!(metrics.sum("weighbridge_watch_errors_total", &[]) < 0.5, "a watch has failed");
     let log = std::fs::read_to_string(serve.log())?;
-    ensure!(!log.contains(PASSWORD), "the log tells a password");
+    ensure!(!log.contains(PASSWORD), "the log contains a password");
     serve.stop().await
 }
 
-/// The poisoned workload and the poisoned question are judged like others.
+/// The poisoned job and the poisoned estimate are judged like others.
 async fn poisoned_estimates_have_a_status(yard: &Yard<'_>) -> Result<()> {
     let path = "/apis/weighbridge.dev/v1alpha1/trainingestimates";
-    wait_until("the estimates of what is poisoned", SOON, || async {
+    wait_until("the estimates of the poisoned objects", SOON, || async {
         let request = hyper::Request::get(path).body(Vec::new())?;
         let text = yard.client.request_text(request).await?;
         let list = read(text.as_bytes())?;

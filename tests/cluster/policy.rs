@@ -1,4 +1,4 @@
-//! The policy's file: what it decides, that a change takes effect, and that a mistake in it changes nothing.
+//! The policy's file: its fields, its changes, and its mistakes, which change nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::jobs::{hopeless, named, pytorchjob};
 
 const HEAD: &str = "apiVersion: config.weighbridge.dev/v1alpha1\nkind: Configuration\n";
 
-/// The file as a mounted ConfigMap has it: behind a link to a folder, which a change turns to another.
+/// The file of a mounted ConfigMap: behind a link to a folder, which each change replaces.
 struct Mounted {
     folder: tempfile::TempDir,
     versions: usize,
@@ -54,25 +54,25 @@ async fn a_changed_policy_takes_effect_and_a_broken_one_changes_nothing() -> Res
     let arguments = vec![format!("--config={}", mounted.file().display())];
     let serve = Serve::start(control_plane, weighbridge(), Setup { arguments, ..setup }).await?;
     let yard = Yard::new(control_plane, &serve, namespace)?;
-    let unknown = || pytorchjob("nobody-knows", 1, &[("precision", "bf16")]);
+    let unknown = || pytorchjob("unknown-model", 1, &[("precision", "bf16")]);
     yard.admitted(&unknown()).await?;
 
     mounted.change("unknown: Deny\n")?;
-    let other = named(unknown(), "nobody-knows-2");
-    wait_until("what nobody knows is refused", SOON, || async {
+    let other = named(unknown(), "unknown-model-2");
+    wait_until("an unknown job to be refused", SOON, || async {
         let arguments = ["create", "--dry-run=server", "-n", yard.name(), "-f", "-"];
-        let said = control_plane.kubectl()?.run_with_input(&arguments, &other.to_string()).await?;
-        Ok(!said.status.success())
+        let output = control_plane.kubectl()?.run_with_input(&arguments, &other.to_string()).await?;
+        Ok(!output.status.success())
     })
     .await?;
     assert_eq!(refusal(yard.create(&other).await?)?.code, 403);
 
     mounted.change("unknown: Never\n")?;
-    wait_until("the mistake is seen", SOON, || async {
+    wait_until("the mistake to be counted", SOON, || async {
         Ok(serve.metrics().await?.sum("weighbridge_policy_refused", &[]) > 0.5)
     })
     .await?;
-    assert_eq!(refusal(yard.create(&other).await?)?.code, 403, "the last good one holds");
+    assert_eq!(refusal(yard.create(&other).await?)?.code, 403, "the last valid policy stays in effect");
     serve.stop().await
 }
 
@@ -125,29 +125,29 @@ async fn a_priority_class_exempts_only_if_every_template_with_accelerators_names
 }
 
 #[tokio::test]
-async fn a_policy_that_cannot_hold_ends_the_start_with_what_must() -> Result<()> {
+async fn an_invalid_policy_ends_the_start_with_its_rule() -> Result<()> {
     let mounted = Mounted::new("denyAt: 90\n")?;
     let file = format!("--config={}", mounted.file().display());
-    let said = tokio::process::Command::new(weighbridge()).args(["serve", &file]).output().await?;
-    let said = String::from_utf8(said.stderr)?;
-    assert!(said.contains("denyAt: 90 must be a probability"), "{said}");
+    let output = tokio::process::Command::new(weighbridge()).args(["serve", &file]).output().await?;
+    let output = String::from_utf8(output.stderr)?;
+    assert!(output.contains("denyAt: 90 must be a probability"), "{output}");
     Ok(())
 }
 
 #[tokio::test]
-async fn letting_a_namespace_enforce_tells_what_in_it_would_be_refused() -> Result<()> {
+async fn a_change_to_enforce_lists_the_jobs_that_would_be_refused() -> Result<()> {
     let yard = Gate::shared().await?.yard_in_mode(Some("warn")).await?;
     yard.admitted(&hopeless("too-large")?).await?;
     let label = ["label", "namespace", yard.name(), "weighbridge.dev/mode=enforce", "--overwrite"];
-    // The cache hears of the job a moment later.
-    let said = wait_for("the warning", SOON, || async {
+    // The cache learns of the job a moment later.
+    let output = wait_for("the warning", SOON, || async {
         let dry_run = [&label[..], &["--dry-run=server"]].concat();
-        let said = yard.control_plane.kubectl()?.run(&dry_run).await?.stderr;
-        ensure!(said.contains("pytorchjob/too-large"), "kubectl says: {said}");
-        Ok(Some(said))
+        let output = yard.control_plane.kubectl()?.run(&dry_run).await?.stderr;
+        ensure!(output.contains("pytorchjob/too-large"), "kubectl says: {output}");
+        Ok(Some(output))
     })
     .await?;
-    assert!(said.contains("1 would be refused if created now"), "{said}");
+    assert!(output.contains("1 of the workloads in this namespace would be refused"), "{output}");
 
     let namespaces: Api<Namespace> = Api::all(yard.client.clone());
     let enforce = json!({"metadata": {"labels": {"weighbridge.dev/mode": "enforce"}}});

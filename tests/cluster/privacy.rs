@@ -1,4 +1,5 @@
-//! A person who may create a workload, and not read what it refers to, reads nothing of it through the gate.
+//! A user who may create a workload, but may not read the objects that it refers to, learns nothing of them through
+//! the gate.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -12,11 +13,11 @@ use crate::gate::{SOON, Yard};
 use crate::jobs::pytorchjob;
 use crate::workloads::Place;
 
-/// Words and numbers that stand in the other objects alone.
+/// Words and numbers that occur only in the other objects.
 const CANARIES: &[&str] = &["canaryword", "6151", "929"];
 
-/// A user who may create training jobs and see what became of them, and nothing else.
-async fn carol(yard: &Yard<'_>) -> Result<String> {
+/// A user who may create training jobs and read their estimates and events, and nothing else.
+async fn create_carol(yard: &Yard<'_>) -> Result<String> {
     let name = format!("{}-carol", yard.name());
     let metadata = json!({"name": "trains"});
     let role = json!({"metadata": metadata, "rules": [
@@ -43,14 +44,14 @@ fn quiet(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Asks as a user, with kubectl, for a dry run of an object.
+/// Creates an object as a user, with kubectl, in a dry run.
 async fn dry_run(yard: &Yard<'_>, user: &str, object: &Value) -> Result<KubectlOutput> {
     let kubectl = yard.control_plane.kubectl_as(user, &[])?;
     let arguments = ["create", "--dry-run=server", "-n", yard.name(), "-f", "-"];
     kubectl.run_with_input(&arguments, &object.to_string()).await
 }
 
-/// A job whose container has every way to the ConfigMap.
+/// A job whose container reads the ConfigMap in every way.
 fn job(name: &str, command: &Value, annotations: &[(&str, &str)]) -> Value {
     let mut job = pytorchjob(name, 1, annotations);
     let spec = &mut job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"];
@@ -90,7 +91,7 @@ fn commands() -> Vec<Value> {
     ]
 }
 
-/// Asserts that nothing that is kept of the canaries can be read: answers, estimates, events, notes, log and metrics.
+/// Asserts that no output quotes the canaries: answers, estimates, events, audit notes, log and metrics.
 async fn assert_quiet(yard: &Yard<'_>, job: &Value) -> Result<()> {
     let estimates = yard.estimates().list(&ListParams::default()).await?;
     ensure!(!estimates.items.is_empty(), "there is no estimate");
@@ -107,14 +108,14 @@ async fn assert_quiet(yard: &Yard<'_>, job: &Value) -> Result<()> {
     }
     quiet("the audit log", &format!("{:?}", yard.audited("create", job).await?))?;
     let log = std::fs::read_to_string(yard.serve.log())?;
-    ensure!(!log.to_lowercase().contains("canaryword"), "the log tells it");
+    ensure!(!log.to_lowercase().contains("canaryword"), "the log quotes it");
     let metrics = format!("{:?}", yard.serve.metrics().await?);
-    ensure!(!metrics.contains("canaryword"), "the metrics tell it");
+    ensure!(!metrics.contains("canaryword"), "the metrics quote it");
     Ok(())
 }
 
 #[tokio::test]
-async fn who_may_not_read_config_maps_reads_none_through_the_gate() -> Result<()> {
+async fn a_user_who_may_not_read_config_maps_reads_none_through_the_gate() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     let train = "torchrun run_clm.py --do_train --model_name_or_path canaryword/x --block_size 6151";
     let data = json!({
@@ -126,16 +127,16 @@ async fn who_may_not_read_config_maps_reads_none_through_the_gate() -> Result<()
     let maps: Api<ConfigMap> = Api::namespaced(yard.client.clone(), yard.name());
     maps.create(&PostParams::default(), &serde_json::from_value(map)?).await?;
 
-    let user = carol(&yard).await?;
+    let user = create_carol(&yard).await?;
     let client: Client = yard.control_plane.user(&user, &[])?;
     let hers: Api<ConfigMap> = Api::namespaced(client, yard.name());
     ensure!(hers.get("secrets").await.is_err(), "she may read it anyway");
 
-    // As soon as the gate has read it, and she may create.
+    // Waits until the gate has read the ConfigMap and the user may create jobs.
     let first = job("llama", &commands()[0], &[]);
     wait_until("the gate to have read the ConfigMap", SOON, || async {
-        let said = dry_run(&yard, &user, &first).await?;
-        Ok(said.status.success() && said.stderr.contains("the model that ConfigMap secrets"))
+        let output = dry_run(&yard, &user, &first).await?;
+        Ok(output.status.success() && output.stderr.contains("the model that ConfigMap secrets"))
     })
     .await?;
 
@@ -149,18 +150,18 @@ async fn who_may_not_read_config_maps_reads_none_through_the_gate() -> Result<()
     let mut refused = 0;
     for command in commands() {
         for annotations in [&[], hopeless, by_size] {
-            let said = dry_run(&yard, &user, &job("llama", &command, annotations)).await?;
-            quiet(&format!("{command} with {annotations:?}"), &said.stderr)?;
-            refused += usize::from(said.stderr.contains(" GiB per GPU ("));
+            let output = dry_run(&yard, &user, &job("llama", &command, annotations)).await?;
+            quiet(&format!("{command} with {annotations:?}"), &output.stderr)?;
+            refused += usize::from(output.stderr.contains(" GiB per GPU ("));
         }
     }
     ensure!(refused > 0, "nothing was judged");
 
     let contradicting = job("llama", &commands()[0], &[("model", "llama-2-7b"), ("gpu-type", "H100-80GB")]);
-    let said = dry_run(&yard, &user, &contradicting).await?;
+    let output = dry_run(&yard, &user, &contradicting).await?;
     ensure!(
-        said.stderr.contains("(annotation weighbridge.dev/model), not what ConfigMap secrets"),
-        "{said:?}"
+        output.stderr.contains("(annotation weighbridge.dev/model), not what ConfigMap secrets"),
+        "{output:?}"
     );
 
     yard.admitted(&first).await?;
@@ -175,7 +176,7 @@ async fn who_may_not_read_config_maps_reads_none_through_the_gate() -> Result<()
 }
 
 #[tokio::test]
-async fn who_may_not_read_a_runtime_reads_none_through_the_gate() -> Result<()> {
+async fn a_user_who_may_not_read_a_runtime_reads_none_through_the_gate() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     let container = json!({
         "name": "node", "image": "none", "resources": {"limits": {"nvidia.com/gpu": 8}},
@@ -201,7 +202,7 @@ async fn who_may_not_read_a_runtime_reads_none_through_the_gate() -> Result<()> 
         Api::namespaced_with(yard.client.clone(), yard.name(), &ApiResource::from_gvk(&kind));
     runtimes.create(&PostParams::default(), &serde_json::from_value(runtime)?).await?;
 
-    let user = carol(&yard).await?;
+    let user = create_carol(&yard).await?;
     let job = |annotations: &[(&str, &str)]| {
         let mut job = pytorchjob("llama", 1, annotations);
         job["apiVersion"] = json!("trainer.kubeflow.org/v1alpha1");
@@ -210,8 +211,8 @@ async fn who_may_not_read_a_runtime_reads_none_through_the_gate() -> Result<()> 
         job
     };
     wait_until("the gate to have read the runtime", SOON, || async {
-        let said = dry_run(&yard, &user, &job(&[])).await?;
-        Ok(said.status.success() && said.stderr.contains("the model that TrainingRuntime hidden names"))
+        let output = dry_run(&yard, &user, &job(&[])).await?;
+        Ok(output.status.success() && output.stderr.contains("the model that TrainingRuntime hidden names"))
     })
     .await?;
     let sets: [&[(&str, &str)]; 3] = [
@@ -220,8 +221,8 @@ async fn who_may_not_read_a_runtime_reads_none_through_the_gate() -> Result<()> 
         &[("parameters", "7B"), ("sequence-length", "4096")],
     ];
     for annotations in sets {
-        let said = dry_run(&yard, &user, &job(annotations)).await?;
-        quiet(&format!("{annotations:?}"), &said.stderr)?;
+        let output = dry_run(&yard, &user, &job(annotations)).await?;
+        quiet(&format!("{annotations:?}"), &output.stderr)?;
     }
     yard.admitted(&job(&[])).await?;
     yard.estimate("trainjob-llama").await?;

@@ -1,5 +1,5 @@
-//! The course of a job: when it should be done while it runs, how far that was from the truth when it has ended, and
-//! whether it is in time.
+//! The progress of a job: its expected end while it runs, the error of the estimate after it ended, and whether it
+//! meets its deadline.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::events::v1::Event;
@@ -13,7 +13,7 @@ use crate::jobs::{example, fitting};
 
 const DAY: i64 = 86_400;
 
-/// Sets the status that the job's own controller would.
+/// Sets a status, as the job's own controller would.
 async fn report(yard: &Yard<'_>, job: &Value, status: Value) -> Result<()> {
     let name = job["metadata"]["name"].as_str().context("no name")?;
     let patch = Patch::Merge(json!({"status": status}));
@@ -27,7 +27,7 @@ fn second(moment: &Value) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn a_running_job_has_an_expected_end_and_an_ended_one_a_departure() -> Result<()> {
+async fn a_running_job_has_an_expected_end_and_an_ended_job_has_the_error_of_it() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = fitting("llama2-70b")?;
     yard.admitted(&job).await?;
@@ -63,7 +63,7 @@ async fn a_running_job_has_an_expected_end_and_an_ended_one_a_departure() -> Res
     assert_eq!(progress["departureMilli"].as_f64(), Some(departure), "{progress}");
 
     let events: Api<Event> = Api::namespaced(yard.client.clone(), yard.name());
-    wait_until("the event that compares", SOON, || async {
+    wait_until("the event about the end of the job", SOON, || async {
         let all = events.list(&ListParams::default()).await?.items;
         Ok(all.iter().any(|event| event.reason.as_deref() == Some("EstimateCompared")))
     })
@@ -74,7 +74,7 @@ async fn a_running_job_has_an_expected_end_and_an_ended_one_a_departure() -> Res
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_done_in_time_is_warned_of_and_admitted() -> Result<()> {
+async fn a_job_that_cannot_meet_its_deadline_is_admitted_with_a_warning() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let mut job = fitting("hurried")?;
     job["spec"]["runPolicy"] = json!({"activeDeadlineSeconds": 10 * DAY});
@@ -99,7 +99,7 @@ async fn a_job_that_cannot_be_done_in_time_is_warned_of_and_admitted() -> Result
 }
 
 #[tokio::test]
-async fn a_wish_in_the_estimate_is_in_time_or_not() -> Result<()> {
+async fn the_deadline_of_an_estimate_is_met_or_not() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let question = example("trainingestimate-what-if.yaml")?;
     yard.create(&question).await??;

@@ -1,4 +1,5 @@
-//! A replica that runs stays ready while nothing is known to distrust its certificate, whatever the apiserver refuses.
+//! A running replica stays ready whatever the apiserver refuses, unless a caBundle is known that does not trust its
+//! certificate.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::ByteString;
@@ -16,7 +17,7 @@ use crate::gate::{SOON, create, refusal};
 use crate::jobs::hopeless;
 use crate::permissions::start;
 
-/// A gate of its own with the permissions that the chart gives, and what a test does to it.
+/// A gate with the permissions of the chart, which a test can restrict.
 struct Test<'a> {
     serve: Serve,
     namespace: TestNamespace<'a>,
@@ -34,7 +35,7 @@ impl<'a> Test<'a> {
         Api::namespaced(self.client.clone(), self.serve.home())
     }
 
-    /// From now on it may only do to one resource what is said here.
+    /// Restricts the verbs for one resource to these.
     async fn may_only(&self, resource: &str, verbs: &[&str]) -> Result<()> {
         let narrowed = |rules: Option<Vec<k8s_openapi::api::rbac::v1::PolicyRule>>| {
             let mut rules = rules.unwrap_or_default();
@@ -60,20 +61,20 @@ impl<'a> Test<'a> {
             Ok(self.serve.metrics().await?.sum("weighbridge_certificate_failures_total", &[]))
         };
         let before = failures().await?;
-        // A change of the configuration begins a pass.
+        // A change of the configuration starts a pass.
         let configurations: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
         let touched = json!({"metadata": {"annotations": {"test/touched": before.to_string()}}});
         configurations.patch(self.name, &PatchParams::default(), &Patch::Merge(touched)).await?;
-        // Two, since the first may have begun before.
+        // Two failures, because the first pass may have begun before.
         wait_until("two passes to fail", SOON, || async { Ok(failures().await? > before + 1.5) })
             .await
             .map_err(|error| self.serve.with_log(&error))
     }
 
-    /// It is ready, and refuses what must be refused.
+    /// Checks that it is ready and refuses a hopeless job.
     async fn works(&self) -> Result<()> {
-        let (status, said) = self.serve.probe("/readyz").await?;
-        ensure!(status == 200, "{said}");
+        let (status, body) = self.serve.probe("/readyz").await?;
+        ensure!(status == 200, "{body}");
         let refused = refusal(create(&self.client, self.namespace.name(), &hopeless("llama")?).await?)?;
         ensure!(refused.code == 403, "{}", refused.message);
         Ok(())
@@ -88,16 +89,16 @@ async fn without_its_role_binding_a_replica_stays_ready() -> Result<()> {
     bindings.delete(test.name, &DeleteParams::default()).await?;
     test.fails().await?;
     test.works().await?;
-    let said = std::fs::read_to_string(test.serve.log())?;
-    ensure!(said.contains("what is served is still good"), "{said}");
+    let log = std::fs::read_to_string(test.serve.log())?;
+    ensure!(log.contains("what is served is still good"), "{log}");
     test.serve.stop().await
 }
 
 #[tokio::test]
-async fn a_ca_secret_that_is_deleted_garbled_and_emptied_leaves_a_replica_ready() -> Result<()> {
+async fn a_deleted_garbled_or_empty_ca_secret_leaves_a_replica_ready() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let test = Test::start(control_plane, "no-secret").await?;
-    // As with the chart, which alone creates the Secret.
+    // Under the chart's permissions the process cannot create the Secret.
     test.may_only("secrets", &["get", "list", "update", "watch"]).await?;
     let name = "weighbridge-ca";
     let secret = test.secrets().get(name).await?;
@@ -105,7 +106,7 @@ async fn a_ca_secret_that_is_deleted_garbled_and_emptied_leaves_a_replica_ready(
     test.fails().await?;
     test.works().await?;
 
-    // An entry without a caBundle gets the one that the replica has in memory.
+    // An entry without a caBundle gets the CA that the replica holds in memory.
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(test.client.clone());
     let mut emptied = configurations.get(test.name).await?;
     for entry in emptied.webhooks.iter_mut().flatten() {
@@ -121,7 +122,7 @@ async fn a_ca_secret_that_is_deleted_garbled_and_emptied_leaves_a_replica_ready(
     })
     .await
     .map_err(|error| test.serve.with_log(&error))?;
-    wait_until("the gate to be closed", SOON, || async { test.works().await.map(|()| true) }).await?;
+    wait_until("the gate to refuse", SOON, || async { test.works().await.map(|()| true) }).await?;
 
     let garbled = ByteString(b"no certificate".to_vec());
     let data = [("tls.crt".to_owned(), garbled.clone()), ("tls.key".to_owned(), garbled)];
@@ -131,7 +132,7 @@ async fn a_ca_secret_that_is_deleted_garbled_and_emptied_leaves_a_replica_ready(
     test.fails().await?;
     test.works().await?;
 
-    // What the chart renders: a replica fills it, and is trusted by the new CA.
+    // The chart renders an empty Secret. A replica fills it, and the new CA is trusted.
     let empty = json!({"data": null});
     test.secrets().patch(name, &PatchParams::default(), &Patch::Merge(empty)).await?;
     wait_for("the Secret to be filled", SOON, || async {
@@ -139,12 +140,12 @@ async fn a_ca_secret_that_is_deleted_garbled_and_emptied_leaves_a_replica_ready(
         Ok(data.contains_key("tls.crt").then_some(()))
     })
     .await?;
-    wait_until("the gate to be closed", SOON, || async { test.works().await.map(|()| true) }).await?;
+    wait_until("the gate to refuse", SOON, || async { test.works().await.map(|()| true) }).await?;
     test.serve.stop().await
 }
 
 #[tokio::test]
-async fn a_ca_bundle_that_is_known_to_distrust_it_makes_a_replica_unready() -> Result<()> {
+async fn a_ca_bundle_that_does_not_trust_a_replica_makes_it_unready() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let test = Test::start(control_plane, "distrusted").await?;
     test.may_only("validatingwebhookconfigurations", &["get", "list", "watch"]).await?;
@@ -157,11 +158,11 @@ async fn a_ca_bundle_that_is_known_to_distrust_it_makes_a_replica_unready() -> R
     }
     configurations.replace(&found.name_any(), &PostParams::default(), &found).await?;
     wait_until("the replica to be unready", SOON, || async {
-        let (status, said) = test.serve.probe("/readyz").await?;
-        Ok(status == 503 && said.contains("certificate: "))
+        let (status, body) = test.serve.probe("/readyz").await?;
+        Ok(status == 503 && body.contains("certificate: "))
     })
     .await?;
-    // Fail, and nobody who is trusted: the configuration would outlive the test.
+    // With Fail and without a trusted replica, the configuration would disturb later tests.
     configurations.delete(test.name, &DeleteParams::default()).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What is refused at the gate, and in which words.
+//! Refusals at the gate, and their texts.
 
 use anyhow::{Context as _, Result};
 use kube::api::{ListParams, PostParams};
@@ -7,18 +7,18 @@ use crate::gate::{Gate, refusal};
 use crate::jobs::{fitting, hopeless, pytorchjob};
 
 #[tokio::test]
-async fn a_pytorchjob_that_would_run_out_is_refused_with_the_numbers_and_does_not_exist() -> Result<()> {
+async fn a_pytorchjob_that_would_run_out_of_memory_is_refused_with_figures() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = hopeless("llama")?;
 
-    let said = refusal(yard.create(&job).await?)?;
-    assert_eq!((said.code, said.reason.as_str()), (403, "Forbidden"));
-    let line = said.message.lines().next().unwrap_or_default();
+    let status = refusal(yard.create(&job).await?)?;
+    assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"));
+    let line = status.message.lines().next().unwrap_or_default();
     for part in ["denied the request: needs ", " GiB per GPU (", "an A800-80GB offers 79.", " GiB; ", " fits"]
     {
         assert!(line.contains(part), "no {part:?} in: {line}");
     }
-    assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it exists all the same");
+    assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it was created");
     Ok(())
 }
 
@@ -26,11 +26,11 @@ async fn a_pytorchjob_that_would_run_out_is_refused_with_the_numbers_and_does_no
 async fn kubectl_shows_a_refusal_in_one_line() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let arguments = ["create", "-n", yard.name(), "-f", "-"];
-    let said =
+    let output =
         yard.control_plane.kubectl()?.run_with_input(&arguments, &hopeless("llama")?.to_string()).await?;
-    assert_eq!(said.status.code(), Some(1));
-    assert_eq!(said.stdout, "");
-    let line = said.stderr.trim_end();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, "");
+    let line = output.stderr.trim_end();
     assert!(
         line.starts_with("Error from server (Forbidden): error when creating \"STDIN\": admission webhook ")
     );
@@ -39,9 +39,9 @@ async fn kubectl_shows_a_refusal_in_one_line() -> Result<()> {
 }
 
 #[tokio::test]
-async fn size_parallelism_and_gpu_type_suffice_to_refuse_what_cannot_fit() -> Result<()> {
+async fn size_parallelism_and_gpu_type_suffice_for_a_refusal() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    // 70e9 parameters over 8 GPUs: their states alone take 130 GiB of each.
+    // 70e9 parameters over 8 GPUs: the states alone take 130 GiB on each.
     let job = pytorchjob(
         "llama",
         1,
@@ -52,15 +52,14 @@ async fn size_parallelism_and_gpu_type_suffice_to_refuse_what_cannot_fit() -> Re
             ("gpu-type", "A800-80GB"),
         ],
     );
-    let said = refusal(yard.create(&job).await?)?;
-    assert_eq!(said.code, 403);
-    assert!(said.message.contains("offers 79."), "{}", said.message);
+    let status = refusal(yard.create(&job).await?)?;
+    assert_eq!(status.code, 403);
+    assert!(status.message.contains("offers 79."), "{}", status.message);
     Ok(())
 }
 
 #[tokio::test]
-async fn size_parallelism_and_gpu_type_alone_are_admitted_with_a_wide_interval_where_it_may_fit() -> Result<()>
-{
+async fn a_job_with_only_size_parallelism_and_gpu_type_has_a_wide_interval() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = pytorchjob(
         "llama",
@@ -78,12 +77,12 @@ async fn size_parallelism_and_gpu_type_alone_are_admitted_with_a_wide_interval_w
     let (Some(lower), Some(upper)) = (memory["lowerBytes"].as_f64(), memory["upperBytes"].as_f64()) else {
         anyhow::bail!("no interval in {memory}");
     };
-    assert!(upper > 1.5 * lower, "from {lower} to {upper} is no wide interval");
+    assert!(upper > 1.5 * lower, "from {lower} to {upper} is not a wide interval");
     Ok(())
 }
 
 #[tokio::test]
-async fn values_that_cannot_be_read_are_refused_with_a_cause_for_each() -> Result<()> {
+async fn malformed_values_are_refused_with_a_cause_for_each() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = pytorchjob(
         "llama",
@@ -95,18 +94,18 @@ async fn values_that_cannot_be_read_are_refused_with_a_cause_for_each() -> Resul
             ("gpu-type", "H100-80GB"),
         ],
     );
-    let said = refusal(yard.create(&job).await?)?;
-    assert_eq!((said.code, said.reason.as_str()), (422, "Invalid"), "{}", said.message);
-    let causes = said.details.context("no details")?.causes;
+    let status = refusal(yard.create(&job).await?)?;
+    assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"), "{}", status.message);
+    let causes = status.details.context("no details")?.causes;
     assert_eq!(causes.len(), 2, "{causes:?}");
     for (key, value) in
         [("weighbridge.dev/tensor-parallel", "four"), ("weighbridge.dev/tokens", "2 trillion")]
     {
         let of_key = causes.iter().find(|cause| cause.field.contains(key));
         let message = &of_key.with_context(|| format!("no cause for {key} in {causes:?}"))?.message;
-        assert!(message.contains(key) && message.contains(value), "incomplete in itself: {message}");
+        assert!(message.contains(key) && message.contains(value), "the message is incomplete: {message}");
     }
-    assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it exists all the same");
+    assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it was created");
     Ok(())
 }
 
@@ -121,7 +120,7 @@ async fn a_dry_run_is_judged_and_changes_nothing() -> Result<()> {
     yard.asked(async { Ok(jobs.create(&dry_run, &good).await?) }).await?;
     assert_eq!(refusal(jobs.create(&dry_run, &serde_json::from_value(bad)?).await)?.code, 403);
 
-    // What the controller would have done by now, it has done for a job that came later.
+    // The controller handles workloads in order, so a later job shows that it is done.
     let later = fitting("later")?;
     yard.admitted(&later).await?;
     yard.estimate("pytorchjob-later").await?;

@@ -1,4 +1,4 @@
-//! Several replicas, and the certificate that the apiserver trusts them by.
+//! Several replicas, and the CA by which the apiserver trusts them.
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::ByteString;
@@ -14,7 +14,7 @@ use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until, wait_un
 use crate::gate::{REVIEWS, SOON, Yard, create, refusal, weighbridge};
 use crate::jobs::{fitting, hopeless};
 
-/// The CA of every entry of the configuration.
+/// The caBundle of every entry of the configuration.
 async fn trusted(client: &Client, configuration: &str) -> Result<Vec<Vec<u8>>> {
     let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     let entries = api.get(configuration).await?.webhooks.context("no entries")?;
@@ -22,11 +22,11 @@ async fn trusted(client: &Client, configuration: &str) -> Result<Vec<Vec<u8>>> {
 }
 
 #[tokio::test]
-async fn two_replicas_share_a_ca_and_both_judge_and_one_writes_after_the_other() -> Result<()> {
+async fn two_replicas_share_a_ca_and_both_judge_and_one_at_a_time_writes() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("replicas", &[]).await?;
     let reach = || Reach::Namespaces(vec![namespace.name().to_owned()]);
-    // By configurations of their own, so that both are asked about every request.
+    // Each has its own configuration, so that the apiserver calls both for every request.
     let setup = |name: &str| Setup { home: "replicas".to_owned(), ..Setup::new(name, reach()) };
     let (one, other) = tokio::try_join!(
         Serve::start(control_plane, weighbridge(), setup("replica-one")),
@@ -42,7 +42,7 @@ async fn two_replicas_share_a_ca_and_both_judge_and_one_writes_after_the_other()
     let before = (counted(&one).await?, counted(&other).await?);
     create(&client, namespace.name(), &fitting("llama")?).await??;
     let after = (counted(&one).await?, counted(&other).await?);
-    assert!(after.0 > before.0 && after.1 > before.1, "one was not asked: {before:?}, then {after:?}");
+    assert!(after.0 > before.0 && after.1 > before.1, "one was not called: {before:?}, then {after:?}");
 
     let leads = async |serve: &Serve| -> Result<bool> {
         Ok(serve.metrics().await?.sum("leader_election_master_status", &[]) > 0.5)
@@ -53,8 +53,8 @@ async fn two_replicas_share_a_ca_and_both_judge_and_one_writes_after_the_other()
     let configuration = leader.configuration().to_owned();
     leader.stop().await?;
     let left = Api::<ValidatingWebhookConfiguration>::all(client).get_opt(&configuration).await?;
-    assert!(left.is_none(), "what it made for itself outlives it");
-    // Neither the gate nor the estimates depend on the one that has gone.
+    assert!(left.is_none(), "its configuration was not removed");
+    // The gate and the estimates do not depend on the stopped replica.
     let yard = Yard::new(control_plane, &follower, namespace)?;
     assert_eq!(refusal(yard.create(&hopeless("late")?).await?)?.code, 403);
     yard.admitted(&fitting("later")?).await?;
@@ -64,7 +64,7 @@ async fn two_replicas_share_a_ca_and_both_judge_and_one_writes_after_the_other()
 }
 
 #[tokio::test]
-async fn a_ca_bundle_that_somebody_empties_is_repaired() -> Result<()> {
+async fn an_emptied_ca_bundle_is_repaired() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("repair", &[]).await?;
     let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
@@ -80,7 +80,7 @@ async fn a_ca_bundle_that_somebody_empties_is_repaired() -> Result<()> {
     let webhooks = json!({"webhooks": emptied.webhooks});
     api.patch(serve.configuration(), &PatchParams::default(), &Patch::Merge(&webhooks)).await?;
 
-    wait_until("the CA to be back", SOON, || async {
+    wait_until("the CA to be restored", SOON, || async {
         Ok(trusted(&client, serve.configuration()).await? == before)
     })
     .await
@@ -89,7 +89,7 @@ async fn a_ca_bundle_that_somebody_empties_is_repaired() -> Result<()> {
     serve.stop().await
 }
 
-/// A CA of somebody else's, certificate and key in PEM.
+/// Another CA: certificate and key in PEM.
 fn another_ca() -> Result<(String, String)> {
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -98,14 +98,14 @@ fn another_ca() -> Result<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_nobody_trusts_yet_is_not_served_whatever_the_secret_holds() -> Result<()> {
+async fn a_certificate_that_is_not_trusted_yet_is_not_served() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("rotation", &[]).await?;
     let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
     let serve = Serve::start(control_plane, weighbridge(), Setup::new("rotation", reach)).await?;
     let client = control_plane.admin()?;
 
-    // A rotation done wrong: the new CA signs, and what is trusted is changed too, but to something else.
+    // A wrong rotation: the new CA signs, and the trusted bundle changes to another CA.
     let secrets: Api<Secret> = Api::namespaced(client.clone(), serve.home());
     let trusted_before = trusted(&client, serve.configuration()).await?;
     let (signs, trusts) = (another_ca()?, another_ca()?.0);
@@ -121,13 +121,13 @@ async fn what_nobody_trusts_yet_is_not_served_whatever_the_secret_holds() -> Res
         Ok(serve.metrics().await?.sum("weighbridge_certificate_failures_total", &[]))
     };
     wait_until("the mistake to be counted", SOON, || async { Ok(failures().await? > 1.0) }).await?;
-    // The apiserver shakes hands anew, since what it trusts has changed.
+    // The apiserver opens a new connection, because its trusted CA has changed.
     for _ in 0..3 {
-        let said = refusal(create(&client, namespace.name(), &hopeless("llama")?).await?)?;
-        assert_eq!(said.code, 403, "{}", said.message);
+        let status = refusal(create(&client, namespace.name(), &hopeless("llama")?).await?)?;
+        assert_eq!(status.code, 403, "{}", status.message);
     }
 
-    // Put right, the new CA's certificate is served.
+    // After the Secret is corrected, the certificate of the new CA is served.
     let bundle = ByteString([trusted_before[0].as_slice(), signs.0.as_bytes()].concat());
     let before = failures().await?;
     secrets

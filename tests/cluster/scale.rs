@@ -18,27 +18,30 @@ async fn scale(yard: &Yard<'_>, job: &Value, workers: u64) -> Result<kube::Resul
 }
 
 #[tokio::test]
-async fn a_job_that_is_scaled_below_what_it_needs_is_refused() -> Result<()> {
+async fn a_job_that_is_scaled_below_its_need_is_refused() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = sharded(16);
     yard.admitted(&job).await?;
 
-    let said = refusal(scale(&yard, &job, 0).await?)?;
-    assert_eq!(said.code, 403);
-    assert!(said.message.contains("scaled from 15 to 0, this PyTorchJob runs out of GPU memory"), "{said:?}");
-    // Who may scale a job may perhaps not read it.
-    assert!(!said.message.contains("GiB"), "{}", said.message);
+    let status = refusal(scale(&yard, &job, 0).await?)?;
+    assert_eq!(status.code, 403);
+    assert!(
+        status.message.contains("scaled from 15 to 0, this PyTorchJob runs out of GPU memory"),
+        "{status:?}"
+    );
+    // A user who may scale a job may lack the permission to read it.
+    assert!(!status.message.contains("GiB"), "{}", status.message);
     let kept = yard.of_the_kind_of(&job)?.get("llama").await?;
     assert_eq!(kept.data["spec"]["pytorchReplicaSpecs"]["Worker"]["replicas"], 15);
 
     let typed = ["scale", "pytorchjob/llama", "--replicas=0", "-n", yard.name()];
-    let said = yard.control_plane.kubectl()?.run(&typed).await?;
-    assert!(!said.status.success() && said.stderr.contains("scaled from 15 to 0"), "{}", said.stderr);
+    let output = yard.control_plane.kubectl()?.run(&typed).await?;
+    assert!(!output.status.success() && output.stderr.contains("scaled from 15 to 0"), "{}", output.stderr);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_job_that_is_scaled_within_what_it_needs_is_admitted() -> Result<()> {
+async fn a_job_that_is_scaled_and_still_fits_is_admitted() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = sharded(16);
     yard.admitted(&job).await?;
@@ -51,7 +54,7 @@ async fn a_job_that_is_scaled_within_what_it_needs_is_admitted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hopeless_job_from_before_may_still_be_scaled() -> Result<()> {
+async fn a_job_that_was_hopeless_before_may_be_scaled() -> Result<()> {
     let yard = Gate::shared().await?.yard_in_mode(Some("warn")).await?;
     let job = annotated(sharded(2), &[("sharding", "ddp")]);
     yard.admitted(&job).await?;

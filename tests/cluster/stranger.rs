@@ -1,4 +1,4 @@
-//! Somebody on the network: talks to the webhook's port itself.
+//! A caller on the network that connects to the webhook's port directly.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::controlplane::Serve;
 
-/// Somebody on the network.
+/// A caller on the network.
 #[derive(Clone)]
 pub(crate) struct Stranger {
     address: SocketAddr,
@@ -24,7 +24,7 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    /// One who trusts the CA that the replica has made, and shows this certificate with its key, PEM.
+    /// A caller that trusts the CA of the replica, and shows this certificate with its key, in PEM.
     pub(crate) async fn new(client: &Client, serve: &Serve, shows: Option<(&str, &str)>) -> Result<Self> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), serve.home());
         let data = secrets.get("weighbridge-ca").await?.data.context("no CA")?;
@@ -44,7 +44,7 @@ impl Stranger {
         Ok(Self { address: serve.webhook(), config: Arc::new(config) })
     }
 
-    /// What is answered to a body at `/validate`.
+    /// The answer to a body at `/validate`.
     pub(crate) async fn post(&self, body: Bytes) -> Result<(StatusCode, Value)> {
         let stream = tokio::net::TcpStream::connect(self.address).await?;
         let connector = tokio_rustls::TlsConnector::from(self.config.clone());
@@ -62,7 +62,7 @@ impl Stranger {
     }
 }
 
-/// A review of a Job's creation, around the object's text.
+/// A review of the creation of a Job, with this text as the object.
 pub(crate) fn review(namespace: &str, object: &str) -> Bytes {
     let review = json!({
         "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",

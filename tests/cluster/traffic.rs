@@ -1,4 +1,4 @@
-//! What the apiserver never asks about, since the object itself shows that no accelerator is wanted.
+//! Objects that never reach the webhook, because they show that they use no accelerator.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::controlplane::{ControlPlane, Reach, Serve, Setup};
 use crate::gate::{Yard, weighbridge};
 use crate::jobs::{job, pod_spec, pytorchjob};
 
-/// Objects that ask for no accelerator, though one of them trains.
+/// Objects that ask for no accelerator. One of them trains.
 fn without_gpus() -> Vec<Value> {
     let mut trains = pytorchjob("trains", 2, &[]);
     for role in ["Master", "Worker"] {
@@ -15,10 +15,10 @@ fn without_gpus() -> Vec<Value> {
     }
     let mut plain = job("plain", 1, &[]);
     plain["spec"]["template"]["spec"] = pod_spec(0);
-    // Its pod is made only when it may start.
+    // The pod is created only when it may start.
     plain["spec"]["suspend"] = json!(true);
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": pod_spec(0)});
-    // As empty as their definition lets them be: an expression that fails on one refuses it.
+    // As empty as the CRDs allow. An expression that fails on one of them would refuse it.
     let mut nothing = pytorchjob("nothing", 1, &[]);
     nothing["spec"]["pytorchReplicaSpecs"] = json!({});
     let mut no_template = pytorchjob("no-template", 1, &[]);
@@ -40,7 +40,7 @@ fn without_gpus() -> Vec<Value> {
     vec![trains, plain, pod, nothing, no_template, nulls, odd_role]
 }
 
-/// One way each of asking for an accelerator.
+/// One object for each way to ask for an accelerator.
 fn with_gpus() -> Vec<Value> {
     let container = |resources: Value| {
         let mut spec = pod_spec(0);
@@ -65,7 +65,7 @@ fn with_gpus() -> Vec<Value> {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     });
     let jobs = [
-        // The definition of the kind does not ask for limits.
+        // The CRD of this kind does not require limits.
         json!({"spec": container(json!({"requests": {"nvidia.com/gpu": 1}}))}),
         json!({"metadata": {"annotations": {"gpu-fraction": "0.5"}}, "spec": pod_spec(0)}),
         json!({"metadata": {"annotations": {"weighbridge.dev/model": "llama-2-7b"}}, "spec": pod_spec(0)}),
@@ -79,7 +79,7 @@ fn with_gpus() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn only_what_asks_for_an_accelerator_reaches_the_webhook() -> Result<()> {
+async fn only_objects_that_ask_for_an_accelerator_reach_the_webhook() -> Result<()> {
     let control_plane = ControlPlane::shared().await?;
     let namespace = control_plane.guarded_namespace("traffic", &[]).await?;
     let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
@@ -90,7 +90,7 @@ async fn only_what_asks_for_an_accelerator_reaches_the_webhook() -> Result<()> {
     for object in without_gpus() {
         yard.create(&object).await??;
         let asked = yard.requests().await? - before;
-        assert!(asked < 0.5, "asked about {object}");
+        assert!(asked < 0.5, "the webhook was called for {object}");
     }
     for (number, object) in (1_u32..).zip(with_gpus()) {
         yard.create(&object).await??;

@@ -1,4 +1,4 @@
-//! Changes of a job that is there: a ratchet, which only refuses what makes a job hopeless that was not.
+//! Updates of an existing job. Only an update that makes a job hopeless is refused.
 
 use anyhow::Result;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -8,7 +8,7 @@ use crate::controlplane::{wait_until, wait_until_refused};
 use crate::gate::{Gate, SOON, Yard, refusal};
 use crate::jobs::{fitting, hopeless, pytorchjob, ruin, sharded};
 
-/// A job that would be refused, in a namespace that did not enforce when it came.
+/// A hopeless job that was admitted before its namespace enforced.
 async fn hopeless_from_before(gate: &Gate) -> Result<(Yard<'_>, Value)> {
     let yard = gate.yard_in_mode(Some("warn")).await?;
     let job = hopeless("llama")?;
@@ -20,7 +20,7 @@ async fn hopeless_from_before(gate: &Gate) -> Result<(Yard<'_>, Value)> {
     Ok((yard, job))
 }
 
-/// A job that leaves to the queue which accelerator it will get.
+/// A job that leaves the choice of its accelerator to the queue.
 fn of_any_accelerator() -> Value {
     pytorchjob(
         "llama",
@@ -35,7 +35,7 @@ fn of_any_accelerator() -> Value {
 }
 
 #[tokio::test]
-async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
+async fn a_queue_may_change_suspend_and_add_a_node_selector() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let mut job = fitting("llama")?;
     job["spec"]["runPolicy"] = json!({"suspend": true});
@@ -48,7 +48,7 @@ async fn a_queue_may_flip_suspend_and_add_a_node_selector() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()> {
+async fn a_queue_may_set_a_node_selector_that_makes_the_job_hopeless() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
@@ -60,7 +60,7 @@ async fn a_node_selector_that_ruins_the_job_is_the_queues_affair() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_node_selector_that_ruins_the_job_is_refused_of_anybody_but_a_queue() -> Result<()> {
+async fn only_a_queue_may_set_a_node_selector_that_makes_a_job_hopeless() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let mut job = of_any_accelerator();
     job["spec"]["runPolicy"] = json!({"suspend": true});
@@ -70,7 +70,7 @@ async fn a_node_selector_that_ruins_the_job_is_refused_of_anybody_but_a_queue() 
     start["spec"]["runPolicy"] = json!({"suspend": false});
     assert_eq!(refusal(yard.change(&job, &start).await?)?.code, 403, "and when it starts");
 
-    // Whatever else chooses a node is judged in the same way, and what it does not ruin is admitted.
+    // Every other way to choose a node is judged the same, and admitted if the job still fits.
     let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
         "nodeSelectorTerms": [{"matchExpressions": [
             {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["Tesla-T4"]}]}]}}});
@@ -83,18 +83,18 @@ async fn a_node_selector_that_ruins_the_job_is_refused_of_anybody_but_a_queue() 
 }
 
 #[tokio::test]
-async fn a_queue_may_write_the_whole_object_back_with_its_node_selector() -> Result<()> {
+async fn a_queue_may_write_back_the_whole_object_with_its_node_selector() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?.by_kueue()?;
     let job = of_any_accelerator();
     yard.admitted(&job).await?;
-    // As a client with Go types of its own writes it: with what it takes for defaults.
+    // Like a client with Go types writes it: with default values.
     let mut change = node_selector(&[("nvidia.com/gpu.product", "Tesla-T4")]);
     change["spec"]["runPolicy"] = json!({"cleanPodPolicy": "None", "schedulingPolicy": {}});
     change["spec"]["pytorchReplicaSpecs"]["Master"]["restartPolicy"] = json!("OnFailure");
     yard.change_admitted(&job, &change).await?;
     assert_eq!(yard.audited("patch", &job).await?["update"], "same-job");
 
-    // Who changes the job itself at the same time is not a queue.
+    // An account that also changes the job itself is judged.
     let mut both = ruin();
     both["spec"] = node_selector(&[("nvidia.com/gpu.product", "Tesla-V100-SXM2-16GB")])["spec"].clone();
     let other = fitting("mistral")?;
@@ -110,7 +110,7 @@ fn node_selector(labels: &[(&str, &str)]) -> Value {
 }
 
 #[tokio::test]
-async fn a_hopeless_job_from_before_may_still_be_changed() -> Result<()> {
+async fn a_job_that_was_hopeless_before_may_be_changed() -> Result<()> {
     let (yard, job) = hopeless_from_before(Gate::shared().await?).await?;
     yard.change_admitted(&job, &json!({"spec": {"runPolicy": {"suspend": true}}})).await?;
     yard.change_admitted(&job, &json!({"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "research"}}}))
@@ -138,9 +138,9 @@ async fn a_change_that_makes_a_fitting_job_hopeless_is_refused() -> Result<()> {
     let job = fitting("llama")?;
     let created = yard.admitted(&job).await?;
 
-    let said = refusal(yard.change(&job, &ruin()).await?)?;
-    assert_eq!(said.code, 403);
-    assert!(said.message.contains(" GiB per GPU ("), "{}", said.message);
+    let status = refusal(yard.change(&job, &ruin()).await?)?;
+    assert_eq!(status.code, 403);
+    assert!(status.message.contains(" GiB per GPU ("), "{}", status.message);
     let kept = yard.of_the_kind_of(&job)?.get("llama").await?;
     assert_eq!(kept.metadata.annotations, created.metadata.annotations);
     Ok(())
@@ -156,7 +156,7 @@ async fn a_change_that_makes_a_hopeless_job_fit_is_admitted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_being_deleted_may_lose_its_finalizer_whatever_it_is() -> Result<()> {
+async fn an_object_that_is_being_deleted_may_always_lose_its_finalizer() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let mut job = fitting("llama")?;
     job["metadata"]["finalizers"] = json!(["test/hold"]);
@@ -164,7 +164,7 @@ async fn what_is_being_deleted_may_lose_its_finalizer_whatever_it_is() -> Result
     let jobs = yard.of_the_kind_of(&job)?;
     jobs.delete("llama", &DeleteParams::default()).await?;
 
-    // Hopeless by the same change, which would be refused of a job that stays.
+    // The same change makes it hopeless. It would be refused for a job that is not being deleted.
     let mut change = ruin();
     change["metadata"]["finalizers"] = Value::Null;
     yard.change(&job, &change).await??;
@@ -183,7 +183,7 @@ async fn a_finalizer_of_a_hopeless_job_can_be_removed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn taking_away_the_gpus_that_a_sharded_job_needs_is_refused() -> Result<()> {
+async fn removing_gpus_that_a_sharded_job_needs_is_refused() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     let job = sharded(16);
     yard.admitted(&job).await?;

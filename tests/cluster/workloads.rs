@@ -1,7 +1,7 @@
-//! Every kind that people train with, on the real apiserver: refused, admitted, started by a queue, and its pods passed.
+//! Every supported kind on the real apiserver: refused, admitted and started by a queue, and its pods pass.
 //!
-//! The definitions are reduced to the names of the kinds, so that whatever is written reaches the conditions of the
-//! webhook's configuration: an expression that fails would refuse what it should have let by.
+//! The CRDs here contain only the names of the kinds, so that every object reaches the conditions of the webhook's
+//! configuration. An expression that fails would refuse an object that it should skip.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, re
 use crate::gate::{SOON, Yard, refusal, weighbridge};
 use crate::jobs::{annotate, pod, pod_spec};
 
-/// Sharded over 64 GPUs it fits; eight alone could never hold it.
+/// A job that fits when it is sharded over 64 GPUs, but not on eight.
 const LLAMA: &[(&str, &str)] = &[
     ("model", "llama-2-70b"),
     ("sharding", "fsdp"),
@@ -34,7 +34,7 @@ const LLAMA: &[(&str, &str)] = &[
     ("gpu-type", "H100-80GB"),
 ];
 
-/// A control plane with the definitions of every kind, and a gate that reads ConfigMaps and claims.
+/// A control plane with the CRDs of every kind, and a gate that reads ConfigMaps and claims.
 pub(crate) struct Place {
     pub(crate) control_plane: &'static ControlPlane,
     pub(crate) serve: Serve,
@@ -64,7 +64,7 @@ impl Place {
     }
 }
 
-/// The spec of a kind, of so many pods of a template.
+/// The spec of a kind, with a number of pods of a template.
 fn spec(kind: &Kind, pods: u64, template: &Value) -> Value {
     let of_job = json!({"parallelism": pods, "completions": pods, "template": template});
     let replicated = json!({"replicas": pods, "template": template});
@@ -89,7 +89,7 @@ fn spec(kind: &Kind, pods: u64, template: &Value) -> Value {
             "numNodes": pods, "resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}}}),
         "appwrapper" => json!({"components": [{"template": {
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "inner"}, "spec": of_job}}]}),
-        // Whatever is new asks for nothing, and is missed when it should be refused.
+        // A new kind gets no pods here, and so fails the test that it must be refused.
         _ => Value::Null,
     }
 }
@@ -120,16 +120,16 @@ fn with_suspend(kind: &Kind, object: &mut Value, held: bool) {
 }
 
 #[tokio::test]
-async fn every_kind_is_refused_and_admitted_and_started_and_its_pods_pass() -> Result<()> {
+async fn every_kind_is_refused_or_admitted_and_started_and_its_pods_pass() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     for kind in KINDS.iter().filter(|kind| kind.slug != "pod") {
-        let said = refusal(yard.create(&object(kind, "hopeless", 1)).await?);
-        let said = said.map_err(|error| error.context(kind.slug))?;
+        let status = refusal(yard.create(&object(kind, "hopeless", 1)).await?);
+        let status = status.map_err(|error| error.context(kind.slug))?;
         ensure!(
-            said.code == 403 && said.message.contains(" GiB per GPU ("),
+            status.code == 403 && status.message.contains(" GiB per GPU ("),
             "{}: {}",
             kind.slug,
-            said.message
+            status.message
         );
 
         let mut fitting = object(kind, &format!("fitting-{}", kind.slug), 8);
@@ -156,7 +156,7 @@ async fn every_kind_is_refused_and_admitted_and_started_and_its_pods_pass() -> R
 }
 
 #[tokio::test]
-async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
+async fn a_queue_may_place_the_pods_of_a_trainjob() -> Result<()> {
     let yard = Place::shared().await?.yard().await?.by_kueue()?;
     let mut job = object(Kinds::built_in().find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
     job["spec"]["suspend"] = json!(true);
@@ -170,7 +170,7 @@ async fn a_queue_may_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whoever_is_no_queue_may_not_write_into_a_trainjob_where_its_pods_go() -> Result<()> {
+async fn an_account_that_is_not_a_queue_may_not_place_the_pods_of_a_trainjob() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     let mut job = object(Kinds::built_in().find("trainer.kubeflow.org", "TrainJob").unwrap(), "llama", 8);
     job["metadata"]["annotations"].as_object_mut().unwrap().remove("weighbridge.dev/gpu-type");
@@ -192,13 +192,17 @@ async fn a_set_of_groups_is_judged_with_its_new_scale() -> Result<()> {
     yard.admitted(&set).await?;
     let sets = yard.of_the_kind_of(&set)?;
     let number = |replicas: u64| Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    let said = refusal(sets.patch_scale("llama", &PatchParams::default(), &number(1)).await)?;
-    ensure!(said.message.contains("scaled from 8 to 1, this LeaderWorkerSet runs out"), "{}", said.message);
+    let status = refusal(sets.patch_scale("llama", &PatchParams::default(), &number(1)).await)?;
+    ensure!(
+        status.message.contains("scaled from 8 to 1, this LeaderWorkerSet runs out"),
+        "{}",
+        status.message
+    );
     yard.asked(async { Ok(sets.patch_scale("llama", &PatchParams::default(), &number(9)).await?) }).await?;
     Ok(())
 }
 
-/// As many of an item as make a list that no expression of the configuration could look through.
+/// A list of an item that is too long for any expression of the configuration.
 fn very_many(item: &Value) -> Value {
     Value::Array(vec![item.clone(); 90_000])
 }
@@ -262,7 +266,7 @@ async fn a_list_or_map_of_any_length_reaches_the_webhook() -> Result<()> {
         ),
     ] {
         let mut object = object;
-        // Nothing but its length speaks for it.
+        // Only the length of the list makes this object reach the webhook.
         object["metadata"]["annotations"] = json!({});
         let before = yard.requests().await?;
         let answer = yard.create(&object).await?;
@@ -272,7 +276,7 @@ async fn a_list_or_map_of_any_length_reaches_the_webhook() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_longest_lists_that_are_looked_through_cost_no_expression_its_end() -> Result<()> {
+async fn the_longest_searched_lists_stay_within_the_cost_of_an_expression() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     let many = |number: usize, key: &str| -> Value {
         let entries = (0..number).map(|number| (format!("{key}{number}"), json!("1")));
@@ -308,7 +312,7 @@ async fn the_longest_lists_that_are_looked_through_cost_no_expression_its_end() 
         let mut object = object(kind, "longest", 1);
         object["metadata"]["annotations"] = many(64, "example.com/a");
         object["spec"] = spec;
-        // An expression that fails refuses here, since the failure policy is Fail.
+        // An expression that fails would refuse here, because the failure policy is Fail.
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         let created = yard.of_the_kind_of(&object)?.create(&dry_run, &serde_json::from_value(object)?).await;
         ensure!(created.is_ok(), "{}: {:?}", kind.slug, created.err());
@@ -317,7 +321,7 @@ async fn the_longest_lists_that_are_looked_through_cost_no_expression_its_end() 
 }
 
 #[tokio::test]
-async fn what_stands_in_the_place_of_a_list_or_map_reaches_the_webhook() -> Result<()> {
+async fn a_value_in_place_of_a_list_or_map_reaches_the_webhook() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     let mut failed = Vec::new();
     for odd in
@@ -360,7 +364,7 @@ async fn what_stands_in_the_place_of_a_list_or_map_reaches_the_webhook() -> Resu
             }
             let api = yard.of_the_kind_of(&object)?;
             let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-            // An expression that fails refuses here, since the failure policy is Fail.
+            // An expression that fails would refuse here, because the failure policy is Fail.
             if let Err(error) = api.create(&dry_run, &serde_json::from_value(object)?).await
                 && !error.to_string().contains("accessor error")
             {
@@ -368,13 +372,13 @@ async fn what_stands_in_the_place_of_a_list_or_map_reaches_the_webhook() -> Resu
             }
         }
     }
-    // The definition's own scale refuses some before any webhook is asked.
+    // For some of these values, the scale of the CRD refuses before the webhook is called.
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_runtime_gives_a_trainjob_its_pods_and_what_changes_of_it_is_judged_again() -> Result<()> {
+async fn a_trainjob_is_judged_with_its_runtime_and_again_when_it_changes() -> Result<()> {
     let yard = Place::shared().await?.yard().await?;
     let runtimes: Api<DynamicObject> = Api::namespaced_with(
         yard.client.clone(),
@@ -409,7 +413,7 @@ async fn a_runtime_gives_a_trainjob_its_pods_and_what_changes_of_it_is_judged_ag
 }
 
 #[tokio::test]
-async fn config_maps_are_followed_where_that_is_allowed() -> Result<()> {
+async fn config_maps_are_watched_if_the_policy_allows_it() -> Result<()> {
     config_maps_are_watched(Place::shared().await?).await
 }
 
@@ -422,7 +426,7 @@ async fn config_maps_are_watched(place: &Place) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_script_that_comes_after_its_job_makes_the_job_unknown_until_then() -> Result<()> {
+async fn a_job_is_unknown_until_its_script_is_created() -> Result<()> {
     let place = Place::shared().await?;
     let yard = place.yard().await?;
     config_maps_are_watched(place).await?;
@@ -464,7 +468,7 @@ async fn every_manifest_that_trains_reaches_the_webhook() -> Result<()> {
             let before = yard.requests().await?;
             match yard.create(&object).await? {
                 Ok(_) => {}
-                // Without an error in a condition, only its need can be why it is refused.
+                // Conditions must not fail, so the only allowed refusal is the webhook's, about memory.
                 Err(kube::Error::Api(status)) => {
                     ensure!(status.message.contains(" GiB per GPU ("), "{what}: {}", status.message);
                 }

@@ -1,30 +1,30 @@
-//! The policy's file: YAML, versioned, every field optional.
+//! The policy's file. It is versioned YAML, and every field is optional.
 //!
 //! ```yaml
 //! apiVersion: config.weighbridge.dev/v1alpha1
 //! kind: Configuration
-//! mode: warn                      # of a namespace without the label: enforce, warn, audit, off
-//! denyAt: 0.9                     # P(OOM) from which a job is refused
-//! warnAt: 0.2                     # and from which it is warned about
-//! headroom: 2Gi                   # kept free of every accelerator: an amount, or a share like 5%
+//! mode: warn                      # for namespaces without the label: enforce, warn, audit, off
+//! denyAt: 0.9                     # P(OOM) at which a job is refused
+//! warnAt: 0.2                     # P(OOM) at which a job gets a warning
+//! headroom: 2Gi                   # memory to keep free on every accelerator: an amount, or a share like 5%
 //! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
-//! mfuPercent: 38                  # where a job gives none
-//! prices:                         # of one accelerator for one hour, where a job gives none
+//! mfuPercent: 38                  # for jobs that give none
+//! prices:                         # of one accelerator for one hour, for jobs that give none
 //!   perGpuHour: {H100-80GB: "2.40", A800-80GB: "1.10"}
-//!   currency: EUR                 # USD where it is left out
+//!   currency: EUR                 # default: USD
 //!   asOf: 2026-11                 # shown beside every cost
 //! exemptions: {namespaces: [ci-*], users: [], groups: [], priorityClasses: []}
 //! overrides: {users: [], groups: [ml-leads]}
-//! placement:                      # accounts of queues, which may place pods after admission; Kueue's where left out
+//! placement:                      # accounts of queues, which may place pods after admission; default: Kueue's
 //!   users: [system:serviceaccount:kueue-system:kueue-controller-manager]
 //! accelerators:
 //!   labels: [scitix.ai/gpu-type]  # further node labels whose value names an accelerator
 //!   aliases: {h100nvlink80: H100-80GB}
-//! workloads:                      # further kinds, with where their pod templates are: single, roles, tasks or job
+//! workloads:                      # further kinds, with the place of their pod templates: single, roles, tasks or job
 //!   - {group: train.example.com, version: v1, kind: TrainRun, plural: trainruns, training: true, roles: /spec/roles}
 //! ```
 //!
-//! A field that nobody reads is refused: in a policy, a typo that is ignored is a hole.
+//! An unknown field is an error: a policy with an ignored typo would be a security hole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,12 +38,12 @@ use crate::kinds::further::Further;
 use crate::policy::{Exemptions, Headroom, Mode, Overrides, Placement, Policy, Prices, Rules, Unknown};
 use crate::units::Decimal;
 
-/// The version of the file that is read.
+/// The supported version of the file.
 const API_VERSION: &str = "config.weighbridge.dev/v1alpha1";
-/// No policy is longer; Kubernetes keeps no larger `ConfigMap`.
+/// The longest file. A `ConfigMap` cannot be larger.
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// The file, as it is written.
+/// The fields of the file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct File {
@@ -80,7 +80,7 @@ struct Accelerators {
     aliases: BTreeMap<String, String>,
 }
 
-/// Reads a file's text.
+/// Parses the text of a file.
 pub(super) fn read(text: &str) -> Result<File> {
     ensure!(text.len() <= LONGEST, "it is longer than 1 MiB");
     let file: File = serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!(first_line(&error)))?;
@@ -91,15 +91,15 @@ pub(super) fn read(text: &str) -> Result<File> {
     Ok(file)
 }
 
-/// A parser's complaint without the excerpt that it draws.
+/// The first line of the parser's error, without the excerpt.
 fn first_line(error: &serde_saphyr::Error) -> String {
-    let said = error.to_string();
-    let line = said.lines().next().unwrap_or_default();
+    let message = error.to_string();
+    let line = message.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 impl File {
-    /// The policy that the file makes of another.
+    /// The base policy with the fields of the file.
     pub(super) fn over(self, base: &Policy) -> Result<Policy> {
         let mut rules = Rules {
             deny_at: self.deny_at.unwrap_or(base.rules.deny_at),
@@ -144,7 +144,7 @@ impl File {
     }
 }
 
-/// The prices by the catalogue's keys.
+/// The prices, by the keys of the catalogue.
 fn prices(list: PriceList, catalogue: &Catalogue) -> Result<Prices> {
     let code = |currency: &String| currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_uppercase());
     ensure!(
@@ -157,7 +157,7 @@ fn prices(list: PriceList, catalogue: &Catalogue) -> Result<Prices> {
     for (name, price) in list.per_gpu_hour {
         let Some(accelerator) = catalogue.find(&name) else {
             let nearest = catalogue.nearest(&name).join(", ");
-            bail!("prices.perGpuHour.{name}: nobody knows the accelerator; like it are: {nearest}")
+            bail!("prices.perGpuHour.{name}: this accelerator is not known; similar names are {nearest}")
         };
         per_gpu_hour.insert(accelerator.key.clone(), price);
     }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_stays_as_it_was() {
+    fn a_field_that_is_left_out_keeps_the_base_value() {
         let policy = policy("").unwrap();
         assert_eq!((policy.mode, policy.unknown), (Mode::Enforce, Unknown::Warn));
         assert_eq!(policy.rules, Rules::default());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_taken() {
+    fn every_field_is_read() {
         let policy = policy(
             "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nmfuPercent: 38.5\n\
              exemptions: {namespaces: [ci-*], priorityClasses: [system]}\noverrides: {groups: [ml-leads]}\n\
@@ -240,8 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_hold_is_refused_with_what_must() {
-        for (body, said) in [
+    fn a_wrong_value_is_refused_with_its_rule() {
+        for (body, message) in [
             ("mood: warn", "mood"),
             ("mode: Warn", "expected one of enforce, warn, audit, off"),
             ("denyAt: 90", "denyAt: 90 must be a probability"),
@@ -252,20 +252,20 @@ mod tests {
             ("exemptions: {everybody: []}", "everybody"),
             ("accelerators: {aliases: {x: H999}}", "aliases.x: nobody knows the accelerator H999"),
             ("accelerators: {aliases: {H100-80GB: A100-80GB}}", "aliases.H100-80GB"),
-            ("prices: {perGpuHour: {H999: 1}}", "prices.perGpuHour.H999: nobody knows the accelerator"),
+            ("prices: {perGpuHour: {H999: 1}}", "prices.perGpuHour.H999: this accelerator is not known"),
             ("prices: {perGpuHour: {}, currency: euro}", "prices.currency must be three capital letters"),
             ("mode: warn\nmode: audit", "duplicate"),
             ("workloads: [{group: a.b, version: v1, kind: X, plural: xs}]", "workloads[0] (X): give one of"),
         ] {
             let complaint = refused(body);
-            assert!(complaint.contains(said), "{body}: {complaint}");
+            assert!(complaint.contains(message), "{body}: {complaint}");
         }
         let other = read("apiVersion: config.weighbridge.dev/v2\nkind: Configuration\n").unwrap_err();
         assert!(other.to_string().contains("apiVersion must be config.weighbridge.dev/v1alpha1"));
     }
 
     #[test]
-    fn the_documentation_shows_a_file_that_holds() {
+    fn the_file_in_the_documentation_is_valid() {
         let page = include_str!("../../../docs/configure.md");
         let shown = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let policy = read(shown).unwrap().over(&Policy::default()).unwrap();

@@ -1,9 +1,10 @@
-//! Follows the policy's file: read again every few seconds, by content.
+//! Follows the policy's file: reads it again every few seconds and compares the content.
 //!
-//! A `ConfigMap` that is mounted changes by a link that is turned. Watching files misses that on some file systems, and
-//! reading a few KiB costs nothing. A file that is being written may be cut at a line's end, and a policy that lacks its
-//! last lines is valid. So a content counts when two looks in a row have found it. A file that is refused changes nothing:
-//! the last good one is kept, the log says why, once, and a metric stays up until it is mended.
+//! A mounted `ConfigMap` changes when a link is replaced. File watches miss that on some file systems, and reading a
+//! few KiB costs nothing. A file that is still being written may be cut at the end of a line, and without its last
+//! lines it may be valid. So a new content takes effect only after two equal reads in a row. A file that is refused
+//! changes nothing: the last valid policy stays, the log gives the reason once, and a metric shows the fault until it
+//! is fixed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,14 +18,14 @@ use super::Policies;
 use super::file::LONGEST;
 use crate::policy::Policy;
 
-/// How often it is read.
+/// The time between two reads.
 const INTERVAL: Duration = Duration::from_secs(3);
-/// The time between two looks at the start, which waits for them.
+/// The time between two reads at the start of the process, which waits for them.
 const AT_START: Duration = Duration::from_millis(200);
-/// A file that changes with each look is taken as it is after this many.
-const LOOKS: usize = 10;
+/// The most reads at the start. After that, the latest content is used even if it still changes.
+const MOST_READS: usize = 10;
 
-/// What is counted of the file.
+/// The metrics of the policy's file.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     reloads: Counter,
@@ -32,7 +33,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes them readable.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "weighbridge_policy_reloads",
@@ -41,50 +42,50 @@ impl Metrics {
         );
         registry.register(
             "weighbridge_policy_refused",
-            "1 while the policy's file is refused and the last good one holds",
+            "1 while the policy's file is refused and the last valid one stays in effect",
             self.refused.clone(),
         );
     }
 }
 
-/// What two looks in a row have found: a content, or why there is none.
+/// The content of the file, or why it cannot be read.
 type Content = Result<String, String>;
 
-/// Which content counts.
+/// Decides which content is in effect.
 #[derive(Debug)]
-struct Looks {
-    /// The content that counted last.
-    counted: Content,
-    /// Another one, which was seen once.
-    seen: Option<Content>,
+struct Reads {
+    /// The content in effect.
+    effective: Content,
+    /// Another content, which was read once.
+    pending: Option<Content>,
 }
 
-impl Looks {
-    /// The content, if this look makes it count.
-    fn look(&mut self, found: Content) -> Option<Content> {
-        if found == self.counted {
-            self.seen = None;
+impl Reads {
+    /// Takes the content of a read. Returns it if it takes effect now.
+    fn read(&mut self, found: Content) -> Option<Content> {
+        if found == self.effective {
+            self.pending = None;
             return None;
         }
-        if self.seen.as_ref() != Some(&found) {
-            self.seen = Some(found);
+        if self.pending.as_ref() != Some(&found) {
+            self.pending = Some(found);
             return None;
         }
-        self.seen = None;
-        self.counted.clone_from(&found);
+        self.pending = None;
+        self.effective.clone_from(&found);
         Some(found)
     }
 }
 
-/// The file's content at the start, whole as far as a few looks can tell.
+/// The content at the start of the process, after two equal reads in a row, or after [`MOST_READS`] reads.
 ///
 /// # Errors
 /// The file cannot be read.
 pub async fn settled(path: &Path) -> anyhow::Result<String> {
-    let mut last = look(path).await;
-    for _ in 1..LOOKS {
+    let mut last = read(path).await;
+    for _ in 1..MOST_READS {
         tokio::time::sleep(AT_START).await;
-        let found = look(path).await;
+        let found = read(path).await;
         if found == last {
             break;
         }
@@ -93,7 +94,7 @@ pub async fn settled(path: &Path) -> anyhow::Result<String> {
     last.map_err(|error| anyhow::anyhow!("reading {}: {error}", path.display()))
 }
 
-async fn look(path: &Path) -> Content {
+async fn read(path: &Path) -> Content {
     let metadata = tokio::fs::metadata(path).await.map_err(|error| error.to_string())?;
     if metadata.len() > LONGEST as u64 {
         return Err("it is longer than 1 MiB".to_owned());
@@ -101,40 +102,40 @@ async fn look(path: &Path) -> Content {
     tokio::fs::read_to_string(path).await.map_err(|error| error.to_string())
 }
 
-/// What follows the file.
+/// Follows the policy's file.
 pub struct Follower {
     policies: Arc<Policies>,
-    /// What the file is laid over.
+    /// The policy that the file overrides.
     base: Policy,
     path: PathBuf,
-    looks: Looks,
+    reads: Reads,
     metrics: Metrics,
 }
 
 impl Follower {
-    /// Of a file whose content is `text`, which holds now.
+    /// Follows a file whose content `text` is in effect.
     pub fn new(policies: Arc<Policies>, base: Policy, path: PathBuf, text: String, metrics: Metrics) -> Self {
-        Self { policies, base, path, looks: Looks { counted: Ok(text), seen: None }, metrics }
+        Self { policies, base, path, reads: Reads { effective: Ok(text), pending: None }, metrics }
     }
 
-    /// Looks every few seconds until it is told to stop.
+    /// Reads the file every few seconds until shutdown.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = shutdown.cancelled() => return,
             }
-            self.look().await;
+            self.read().await;
         }
     }
 
-    /// Looks once, and acts on a content that counts now.
-    async fn look(&mut self) {
-        let Some(content) = self.looks.look(look(&self.path).await) else { return };
+    /// Reads the file once. A content that takes effect becomes the policy.
+    async fn read(&mut self) {
+        let Some(content) = self.reads.read(read(&self.path).await) else { return };
         let file = self.path.display();
         match content.map_err(anyhow::Error::msg).and_then(|text| self.base.with_text(&text)) {
             Ok(policy) if policy.kinds.named() != self.policies.current().kinds.named() => {
-                tracing::error!(%file, "the policy is refused: its workloads change with a restart only");
+                tracing::error!(%file, "the policy is refused: a change of its workloads needs a restart");
                 self.metrics.refused.set(1);
             }
             Ok(policy) => {
@@ -145,7 +146,7 @@ impl Follower {
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::error!(%file, error, "the policy is refused; the last good one holds");
+                tracing::error!(%file, error, "the policy is refused; the last valid one stays in effect");
                 self.metrics.refused.set(1);
             }
         }
@@ -166,26 +167,26 @@ mod tests {
     }
 
     #[test]
-    fn a_content_counts_when_two_looks_in_a_row_have_found_it() {
-        let mut looks = Looks { counted: content("mode: warn\n"), seen: None };
+    fn a_content_takes_effect_after_two_equal_reads_in_a_row() {
+        let mut reads = Reads { effective: content("mode: warn\n"), pending: None };
         let torn =
             [content(""), content("mode: warn\nunknown: Deny\n"), content("mode: warn\n"), content("")];
         for found in torn {
-            assert_eq!(looks.look(found), None);
+            assert_eq!(reads.read(found), None);
         }
-        assert_eq!(looks.look(content("")), Some(content("")));
-        assert_eq!(looks.look(content("")), None, "it counts once");
-        assert_eq!(looks.look(content("mode: warn\n")), None);
-        assert_eq!(looks.look(content("mode: warn\n")), Some(content("mode: warn\n")));
+        assert_eq!(reads.read(content("")), Some(content("")));
+        assert_eq!(reads.read(content("")), None, "it takes effect once");
+        assert_eq!(reads.read(content("mode: warn\n")), None);
+        assert_eq!(reads.read(content("mode: warn\n")), Some(content("mode: warn\n")));
     }
 
     #[test]
-    fn a_file_that_is_gone_for_one_look_changes_nothing() {
-        let mut looks = Looks { counted: content("a"), seen: None };
-        assert_eq!(looks.look(Err("no such file".into())), None);
-        assert_eq!(looks.look(content("a")), None);
-        assert_eq!(looks.look(Err("no such file".into())), None);
-        assert_eq!(looks.look(Err("no such file".into())), Some(Err("no such file".into())));
+    fn a_file_that_is_missing_once_changes_nothing() {
+        let mut reads = Reads { effective: content("a"), pending: None };
+        assert_eq!(reads.read(Err("no such file".into())), None);
+        assert_eq!(reads.read(content("a")), None);
+        assert_eq!(reads.read(Err("no such file".into())), None);
+        assert_eq!(reads.read(Err("no such file".into())), Some(Err("no such file".into())));
     }
 
     #[tokio::test]
@@ -200,17 +201,17 @@ mod tests {
         let policies = Policies::new(base.with_text(&whole).unwrap());
         let mut follower =
             Follower::new(policies.clone(), base, path.clone(), whole.clone(), Metrics::default());
-        let mut holds = async |text: &str| {
+        let mut policy_after = async |text: &str| {
             fs::write(&path, text).unwrap();
-            follower.look().await;
+            follower.read().await;
             let policy = policies.current();
             (policy.mode, policy.version)
         };
-        assert_eq!(holds(HEAD).await, (Mode::Warn, 0), "its last line is not written yet");
+        assert_eq!(policy_after(HEAD).await, (Mode::Warn, 0), "its last line is not written yet");
         let longer = format!("{whole}unknown: Deny\n");
-        assert_eq!(holds(&longer).await, (Mode::Warn, 0));
-        assert_eq!(holds(&longer).await, (Mode::Warn, 1));
-        assert_eq!(holds(HEAD).await, (Mode::Warn, 1));
-        assert_eq!(holds(HEAD).await, (Mode::Enforce, 2), "it was meant so");
+        assert_eq!(policy_after(&longer).await, (Mode::Warn, 0));
+        assert_eq!(policy_after(&longer).await, (Mode::Warn, 1));
+        assert_eq!(policy_after(HEAD).await, (Mode::Warn, 1));
+        assert_eq!(policy_after(HEAD).await, (Mode::Enforce, 2), "the file stays without the line");
     }
 }

@@ -1,7 +1,7 @@
-//! The policy: what becomes of which workload, as an administrator has decided it, and as it holds now.
+//! The policy in effect.
 //!
-//! It comes from the arguments, and over these from a versioned [`file`] that is [`follow`]ed: a change takes effect
-//! within some 10 seconds, and a file that cannot be read changes nothing.
+//! It comes from the arguments, and from a versioned [`file`] that overrides them and is [`follow`]ed. A change takes
+//! effect within about 10 seconds. A file that cannot be read changes nothing.
 
 mod file;
 mod follow;
@@ -17,27 +17,27 @@ pub use follow::{Follower, Metrics, settled};
 use crate::policy::Policy;
 
 impl Policy {
-    /// The policy of a file, over this one.
+    /// The policy of a file, based on this one.
     ///
     /// # Errors
-    /// Where and why the file cannot be read or cannot hold, in words for the administrator.
+    /// The reason why the file cannot be read or is not valid, for the administrator.
     pub fn with_file(&self, path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         self.with_text_of(path, &text)
     }
 
-    /// The same of a file that was read already.
+    /// The policy of a file that was read already, based on this one.
     ///
     /// # Errors
-    /// As [`with_file`](Self::with_file) has them.
+    /// See [`with_file`](Self::with_file).
     pub fn with_text_of(&self, path: &Path, text: &str) -> Result<Self> {
-        self.with_text(text).with_context(|| format!("{} is refused as a whole", path.display()))
+        self.with_text(text).with_context(|| format!("{} is refused", path.display()))
     }
 
-    /// The policy of a file, where one is given.
+    /// The policy of a file, or the default policy without a file.
     ///
     /// # Errors
-    /// As [`with_file`](Self::with_file) has them.
+    /// See [`with_file`](Self::with_file).
     pub fn of_file(path: Option<&Path>) -> Result<Self> {
         path.map_or_else(|| Ok(Self::default()), |path| Self::default().with_file(path))
     }
@@ -47,29 +47,29 @@ impl Policy {
     }
 }
 
-/// The policy that holds now; a change is told to whoever waits for one.
+/// The policy in effect. Its changes can be watched.
 #[derive(Debug)]
 pub struct Policies {
     current: watch::Sender<Arc<Policy>>,
 }
 
 impl Policies {
-    /// With this one to begin with.
+    /// Starts with this policy.
     pub fn new(policy: Policy) -> Arc<Self> {
         Arc::new(Self { current: watch::Sender::new(Arc::new(policy)) })
     }
 
-    /// The one that holds now; cheap.
+    /// The policy in effect. A cheap copy of a pointer.
     pub fn current(&self) -> Arc<Policy> {
         self.current.borrow().clone()
     }
 
-    /// Tells of changes.
+    /// Notifies of changes.
     pub fn changes(&self) -> watch::Receiver<Arc<Policy>> {
         self.current.subscribe()
     }
 
-    /// Puts another in its place.
+    /// Replaces the policy.
     fn replace(&self, policy: Policy) {
         self.current.send_modify(|current| {
             let version = current.version + 1;

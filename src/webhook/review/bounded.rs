@@ -1,25 +1,25 @@
-//! Texts and lists of a review, as long as the apiserver writes them.
+//! Strings and lists of a review, with the apiserver's limits.
 //!
-//! A body may come from anybody, and a list of empty texts takes ten times its JSON. So a text that is too long is an
-//! error, and of a list only so many texts are kept.
+//! Anyone may send a body, and a list of empty strings takes ten times the memory of its JSON. So a string that is
+//! too long is an error, and a list keeps only its first strings.
 
 use std::fmt;
 
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-/// The longest text, in bytes. Names of objects have 253; names of users and groups are mostly shorter.
+/// The longest string, in bytes. Names of objects have at most 253; names of users and groups are mostly shorter.
 const LONGEST: usize = 4_096;
-/// The texts of a list that are kept.
+/// The most strings that are kept of a list.
 const MOST: usize = 4_096;
-/// The bytes of a list's texts that are kept.
+/// The most bytes that are kept of a list's strings.
 const MOST_BYTES: usize = 256 << 10;
 
-/// A text of at most [`LONGEST`] bytes.
+/// Reads a string of at most [`LONGEST`] bytes.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_str(Text)
 }
 
-/// The first texts of a list.
+/// Reads the first strings of a list.
 pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     deserializer.deserialize_seq(Texts)
 }
@@ -30,7 +30,7 @@ impl Visitor<'_> for Text {
     type Value = String;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "a text of at most {LONGEST} bytes")
+        write!(formatter, "a string of at most {LONGEST} bytes")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
@@ -44,7 +44,7 @@ impl<'de> Visitor<'de> for Texts {
     type Value = Vec<String>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of texts")
+        formatter.write_str("a list of strings")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_keeps_its_first_texts() {
+    fn a_long_list_keeps_its_first_strings() {
         assert_eq!(read(r#"["a", "b"]"#).unwrap(), ["a", "b"]);
         assert_eq!(read(&format!("[{}\"\"]", "\"\",".repeat(1_000_000))).unwrap().len(), MOST);
         let long = format!("\"{}\"", "a".repeat(LONGEST));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_too_long_is_an_error() {
+    fn a_string_that_is_too_long_is_an_error() {
         let long = format!("\"{}\"", "a".repeat(LONGEST + 1));
         assert!(text(&mut serde_json::Deserializer::from_str(&long)).is_err());
         assert!(read(&format!("[{long}]")).is_err());

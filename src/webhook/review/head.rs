@@ -1,6 +1,7 @@
-//! The head of a review: the fields that the apiserver writes before the objects, from the first bytes of a body.
+//! The head of a review: the fields that the apiserver writes before the objects, read from the first bytes of a
+//! body.
 //!
-//! The bytes may end anywhere. What was read until then counts.
+//! The bytes may end anywhere. The fields before that point count.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::{API_VERSION, GroupVersionKind, KIND, Operation};
 
-/// The fields before the objects, as far as they were read.
+/// The fields before the objects. `None` for a field that was not read.
 #[derive(Clone, Debug, Default)]
 pub(in crate::webhook) struct Head {
     is_map: bool,
@@ -21,15 +22,15 @@ pub(in crate::webhook) struct Head {
 }
 
 impl Head {
-    /// Reads what the bytes have.
+    /// Reads the fields that the bytes contain.
     pub(in crate::webhook) fn read(bytes: &[u8]) -> Self {
         let mut head = Self::default();
-        // It ends in an error, at an object or at the end of the bytes.
+        // Parsing ends with an error at an object or at the end of the bytes.
         let _ = Envelope(&mut head).deserialize(&mut serde_json::Deserializer::from_slice(bytes));
         head
     }
 
-    /// The head of a review that was read whole.
+    /// The head of a review that was read to its end.
     pub(super) fn of(uid: &str, kind: GroupVersionKind, namespace: &str, operation: Operation) -> Self {
         Self {
             is_map: true,
@@ -42,24 +43,24 @@ impl Head {
         }
     }
 
-    /// The uid, if there is one and the review is one.
+    /// The uid, if the body is a review and has one.
     pub(in crate::webhook) fn uid(&self) -> Option<&str> {
         let is_review =
             self.api_version.as_deref() == Some(API_VERSION) && self.kind.as_deref() == Some(KIND);
         self.uid.as_deref().filter(|uid| is_review && !uid.is_empty())
     }
 
-    /// Whether the bytes are a map at all.
+    /// Whether the body is a map.
     pub(super) fn is_map(&self) -> bool {
         self.is_map
     }
 
-    /// What the map calls itself: `apiVersion` and `kind`.
+    /// The `apiVersion` and `kind` of the body.
     pub(super) fn calls_itself(self) -> (String, String) {
         (self.api_version.unwrap_or_default(), self.kind.unwrap_or_default())
     }
 
-    /// Whether it says all that is needed before the objects are read.
+    /// Whether it has all fields that are needed before the objects are read.
     pub(in crate::webhook) fn is_complete(&self) -> bool {
         self.uid().is_some()
             && self.object_kind.is_some()
@@ -125,7 +126,7 @@ impl<'de> Visitor<'de> for Request<'_> {
                 "kind" => self.0.object_kind = Some(fields.next_value()?),
                 "namespace" => self.0.namespace = Some(fields.next_value()?),
                 "operation" => self.0.operation = Some(fields.next_value()?),
-                // The rest may be long, and nothing of the head comes after it.
+                // An object may be long, and no field of the head comes after it.
                 "object" | "oldObject" => return Err(A::Error::custom("the head ends here")),
                 _ => drop(fields.next_value::<IgnoredAny>()?),
             }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_review_has_no_uid() {
+    fn a_body_that_is_not_a_review_has_no_uid() {
         for (from, to) in [("AdmissionReview", "Pod"), ("admission.k8s.io/v1", "v1"), ("705a", "")] {
             assert_eq!(Head::read(REVIEW.replace(from, to).as_bytes()).uid(), None, "{to}");
         }
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_type_costs_its_review_no_uid() {
+    fn a_field_of_a_wrong_type_does_not_hide_the_uid() {
         let head = Head::read(REVIEW.replace("\"team\"", "[\"team\"]").as_bytes());
         assert_eq!((head.uid(), head.is_complete()), (Some("705a"), false));
     }
