@@ -128,16 +128,24 @@ fn tokens(script: &str, gap: &mut Option<Gap>) -> Option<Vec<Token>> {
 
 /// How many bytes of a script have no more expansions than are parsed.
 fn few_expansions(script: &str) -> usize {
-    let (mut all, mut depth) = (0, 0usize);
+    let mut all = 0;
+    let mut open: Vec<char> = Vec::new();
     let mut before = ' ';
     for (at, c) in script.char_indices() {
         match (before, c) {
-            ('$' | '<' | '>', '(') | ('$', '{') => (all, depth) = (all + 1, depth + 1),
+            ('$' | '<' | '>', '(') | ('$', '{') => {
+                all += 1;
+                open.push(c);
+            }
             (_, '`') => all += 1,
-            (_, ')' | '}') => depth = depth.saturating_sub(1),
+            (_, ')' | '}') => {
+                open.pop();
+            }
+            // The tokenizer panics at some here-documents within `${`.
+            ('<', '<') if open.contains(&'{') => return at,
             _ => {}
         }
-        if all > MOST_EXPANSIONS || depth > DEEPEST_EXPANSION {
+        if all > MOST_EXPANSIONS || open.len() > DEEPEST_EXPANSION {
             return at;
         }
         before = c;
@@ -206,6 +214,7 @@ mod tests {
             format!("echo {}{}", "$(echo ".repeat(20), ")".repeat(20)),
             "${'}'".repeat(2000),
             "echo 99999999999999999999>x".to_owned(),
+            "${A:-)${A:-<<EOF\n}\nEOF\n$`".to_owned(),
             "(".repeat(60_000),
             "a ".repeat(MOST_TOKENS + 1),
             format!("echo '{}'", " ".repeat(MOST_BYTES)),
