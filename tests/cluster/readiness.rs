@@ -89,7 +89,7 @@ async fn without_its_role_binding_a_replica_stays_ready() -> Result<()> {
     test.fails().await?;
     test.works().await?;
     let said = std::fs::read_to_string(test.serve.log())?;
-    ensure!(said.contains("what is served is still good"), "{said}");
+    ensure!(said.contains("the served one is still good"), "{said}");
     test.serve.stop().await
 }
 
