@@ -35,16 +35,16 @@ async fn of_what_works_it_says_so_piece_by_piece() -> Result<()> {
     let (said, _) = examined(gate.control_plane, &names).await?;
     for line in [
         "ok     the apiserver answers, v1.",
-        "ok     the CRD trainingestimates.weighbridge.dev is this version's",
+        "ok     the CRD trainingestimates.weighbridge.dev is from this version",
         "ok     the configuration gate has an entry for each of ",
-        "ok     the entries of gate trust a CA that is good for 36",
-        "ok     whoever runs this has all ",
-        "ok     a job that must run out of memory is refused in ",
+        "ok     the entries of gate trust a CA that is valid for 36",
+        "ok     the current user has all ",
+        "ok     a job that must run out of memory is denied in ",
     ] {
         ensure!(said.contains(line), "{line} in\n{said}");
     }
     // Beside a control plane, no Service leads to it.
-    ensure!(said.contains("WRONG  no replica behind the Service gate/weighbridge is ready"), "{said}");
+    ensure!(said.contains("WRONG  no replica of the Service gate/weighbridge is ready"), "{said}");
     Ok(())
 }
 
@@ -77,7 +77,7 @@ async fn what_is_broken_is_named_with_what_to_do() -> Result<()> {
     configurations.delete("doctor", &kube::api::DeleteParams::default()).await?;
     wait_until("the configuration to be missed", SOON, || async {
         let (said, status) = examined(control_plane, &names).await?;
-        Ok(status == 1 && said.contains("WRONG  the ValidatingWebhookConfiguration doctor is not there"))
+        Ok(status == 1 && said.contains("WRONG  the ValidatingWebhookConfiguration doctor does not exist"))
     })
     .await
 }
