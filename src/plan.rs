@@ -1,7 +1,8 @@
-//! The question in reverse: how many accelerators of each type finish a training in so many days, and what that takes.
+//! The reverse question: how many accelerators of each type finish a training in a number of days, and their memory
+//! and cost.
 //!
-//! The job is read as it always is, its accelerators replaced, and judged with every number that the search of
-//! [`count`] asks for; so what is said of a number here is what `check` says of it.
+//! The job is read as always, its accelerators are replaced, and it is judged with every number that the search of
+//! [`count`] tries. So the judgement of a number here is the judgement of `check`.
 
 use serde_json::{Value, json};
 
@@ -15,25 +16,26 @@ use crate::policy::World;
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
 
-/// What one type of accelerator would take.
+/// The plan for one type of accelerator.
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// The accelerator, as messages name it.
     pub accelerator: String,
-    /// The days that were asked for.
+    /// The requested days.
     pub days: f64,
-    /// How many are needed; none where it cannot be done, or said.
+    /// The number of accelerators. None if there is no such number, or it is unknown.
     pub count: Option<Count>,
     /// Why there is no number, in one line.
     pub reason: Option<String>,
-    /// What so many take; of as many as can be used, where even those are too slow.
+    /// The judgement with that number. If even the most usable accelerators are too slow, the judgement with those.
     pub judgement: Judgement,
 }
 
-/// Plans a training on each type of accelerator; on the job's own where none is named. Nothing for what does not train.
+/// Plans a training on each type of accelerator, or on the job's own if none is given. Empty if the object does not
+/// train.
 ///
 /// # Errors
-/// What must be given before it can be planned, in one line.
+/// The input that the plan lacks, in one line.
 pub fn plan(
     object: &Value,
     around: &Surroundings,
@@ -51,11 +53,11 @@ pub fn plan(
     }
     let wish = read.job.target.as_ref().and_then(|target| target.days).map(Decimal::as_f64);
     let days = days.or(wish).filter(|days| *days > 0.0);
-    let days = days.ok_or("in how many days is not said: give --days, or target.days")?;
+    let days = days.ok_or("the number of days is missing: set --days, or target.days")?;
     let own = read.job.accelerator.as_ref().and_then(|accelerator| accelerator.kind.clone());
     let names = if accelerators.is_empty() { own.into_iter().collect() } else { accelerators.to_vec() };
     if names.is_empty() {
-        return Err("on which accelerators is not said: give --accelerator, or accelerator.type".into());
+        return Err("the type of accelerator is missing: set --accelerator, or accelerator.type".into());
     }
     let planner = Planner { job: &read.job, world: *world, ask };
     names.iter().map(|name| planner.on(name, days)).collect()
@@ -71,8 +73,8 @@ impl Planner<'_> {
     fn on(&self, name: &str, days: f64) -> Result<Planned, String> {
         let Some(accelerator) = self.world.catalogue.find(name) else {
             let nearest = self.world.catalogue.nearest(name).join(", ");
-            let or = if nearest.is_empty() { String::new() } else { format!("; like it are: {nearest}") };
-            return Err(format!("nobody knows the accelerator {name}{or}"));
+            let or = if nearest.is_empty() { String::new() } else { format!("; similar names: {nearest}") };
+            return Err(format!("unknown accelerator {name}{or}"));
         };
         let job = self.without_number(accelerator);
         let device = Device { bf16: accelerator.computes_in_bf16() };
@@ -84,28 +86,29 @@ impl Planner<'_> {
             judgement,
         };
         let Ok(assumed) = assume(&job, device) else {
-            return Ok(planned(None, Some("the model's size is not known".into()), self.judged(&job, None)));
+            return Ok(planned(None, Some("the model's size is unknown".into()), self.judged(&job, None)));
         };
         let taken = |number| self.judged(&job, Some(number)).time?.days;
         Ok(match count::count(&Layout::of(&job, &assumed.likely), days, taken) {
             Some(Found::Count(count)) => planned(Some(count), None, self.judged(&job, Some(count.usable))),
             Some(Found::TooSlow(most)) => {
                 let judgement = self.judged(&job, Some(most));
-                let reason = format!("even {most}, the most that layout and batch can use, take longer");
+                let reason =
+                    format!("even {most} accelerators, the most that layout and batch can use, take longer");
                 planned(None, Some(reason), judgement)
             }
             None => {
                 let judgement = self.judged(&job, None);
                 let reason = match judgement.time {
-                    Some(_) => "how much is trained is not known: give tokens, or steps and batch",
-                    None => "the accelerator's speed is not known",
+                    Some(_) => "the number of tokens is unknown: set tokens, or steps and batch",
+                    None => "the accelerator's speed is unknown",
                 };
                 planned(None, Some(reason.into()), judgement)
             }
         })
     }
 
-    /// The job on another type of accelerator, of which it is open how many.
+    /// The job on another type of accelerator, without a number of accelerators.
     fn without_number(&self, accelerator: &Accelerator) -> TrainingJob {
         let mut job = self.job.clone();
         let own = job.accelerator.get_or_insert_default();
@@ -113,7 +116,7 @@ impl Planner<'_> {
         if same != Some(&accelerator.key) {
             own.memory = None;
             own.per_node = None;
-            // What another accelerator costs is another price.
+            // The price was for the other accelerator.
             job.price = None;
         }
         let own = job.accelerator.get_or_insert_default();

@@ -1,6 +1,6 @@
-//! Texts of other people, made safe to print: one line, bounded, without characters that a terminal would obey.
+//! Makes users' texts safe to print: one line, bounded, without characters that a terminal would obey.
 
-/// A text of somebody else's as one line that is safe to print, of at most `longest` characters.
+/// A user's text as one safe line of at most `longest` characters.
 pub(crate) fn printable(text: &str, longest: usize) -> String {
     let mut line: String =
         text.chars().take(longest + 1).map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect();
@@ -10,14 +10,14 @@ pub(crate) fn printable(text: &str, longest: usize) -> String {
     line
 }
 
-/// A parser's complaint in one line: of what it quotes of somebody else's text, at most so much as of any value.
+/// A parser's error as one line. Each quote of a user's text is cut like any other value.
 pub(crate) fn complaint(text: &str, longest: usize) -> String {
     const LONGEST_QUOTED: usize = 64;
     let first_line = text.lines().next().unwrap_or_default();
     let parts = first_line.split_inclusive(['`', '"']).enumerate();
     let cut: String = parts
         .map(|(number, part)| match part.char_indices().nth(LONGEST_QUOTED) {
-            // What comes before the first quote is the parser's own.
+            // The text before the first quote is the parser's own.
             Some((end, _)) if number > 0 => format!("{}…", part.get(..end).unwrap_or_default()),
             _ => part.to_owned(),
         })
@@ -25,8 +25,8 @@ pub(crate) fn complaint(text: &str, longest: usize) -> String {
     printable(&cut, longest)
 }
 
-/// Neither a control character, nor one that breaks the line, turns the direction of writing or shows nothing: Unicode's
-/// classes `Cc`, `Zl`, `Zp`, `Cf` and `Default_Ignorable_Code_Point`.
+/// Whether a character is visible and harmless. Control characters, line breaks, changes of direction and invisible
+/// characters are not: Unicode's classes `Cc`, `Zl`, `Zp`, `Cf` and `Default_Ignorable_Code_Point`.
 pub(crate) fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_not_printable() {
+    fn invisible_characters_are_not_printable() {
         for c in "\n\u{85}\u{ad}\u{61c}\u{200b}\u{200d}\u{200e}\u{2028}\u{202e}\u{2060}\u{2066}\u{3164}\u{feff}\u{e0041}".chars() {
             assert!(!is_printable(c), "{c:?}");
         }
@@ -51,10 +51,10 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_quotes_no_more_of_a_text_than_any_value_shows() {
+    fn a_complaint_cuts_its_quotes_like_any_value() {
         let long = "ü".repeat(150);
-        let said = complaint(&format!("unknown variant `{long}`, expected one of `None`, `Full`"), 200);
-        assert_eq!(said, format!("unknown variant `{}…, expected one of `None`, `Full`", "ü".repeat(64)));
+        let line = complaint(&format!("unknown variant `{long}`, expected one of `None`, `Full`"), 200);
+        assert_eq!(line, format!("unknown variant `{}…, expected one of `None`, `Full`", "ü".repeat(64)));
         assert_eq!(complaint("line one\nline two", 200), "line one");
         assert_eq!(complaint(&"word ".repeat(20), 99), "word ".repeat(20)[..98].to_owned() + "…");
     }

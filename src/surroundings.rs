@@ -1,20 +1,21 @@
-//! What else is known besides the workload, as plain data.
+//! The objects around a workload, as plain data.
 //!
-//! In a cluster the surroundings are filled from caches; `check` fills them from the other documents of its stream.
-//! The core never looks anything up by itself.
+//! In a cluster caches fill the surroundings; `check` fills them from the other documents of its stream. The core
+//! never looks an object up by itself.
 //!
-//! In a stream, a document without a namespace is taken for one of the namespace that its neighbours without one are in.
-//! One of the namespace `default` is, too: that is where it would be applied.
+//! In a stream, a document without a namespace counts as a neighbour of the others without one. So does a document of
+//! the namespace `default`, for the others would be applied there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-/// What else is known besides the workload.
+/// The objects around a workload.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// The cluster's nodes, as far as they tell which accelerators there are; thousands, and so never copied.
+    /// The cluster's nodes, with the fields that show their accelerators. There may be thousands, so they are never
+    /// copied.
     pub nodes: Arc<[Arc<Node>]>,
     /// Workloads that a `TrainingEstimate` may refer to by `workloadRef`.
     pub workloads: Vec<Value>,
@@ -22,11 +23,12 @@ pub struct Surroundings {
     pub config_maps: Arc<ConfigMaps>,
     /// Other objects that workloads refer to.
     pub documents: Arc<Documents>,
-    /// Which kinds of documents are read at all.
+    /// The kinds of documents that are read at all.
     pub reads: Reads,
 }
 
-/// Kinds of documents that are read. What is absent of them is not there yet; of other kinds nothing is known.
+/// The kinds of documents that are read. If such a document is missing, it does not exist yet. Documents of other
+/// kinds are unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// ConfigMaps.
@@ -36,7 +38,7 @@ pub struct Reads {
 }
 
 impl Surroundings {
-    /// The same without workloads, which alone would be copied.
+    /// The same without workloads. Only they would be copied.
     pub(crate) fn shared(&self) -> Self {
         Self {
             nodes: self.nodes.clone(),
@@ -47,8 +49,8 @@ impl Surroundings {
         }
     }
 
-    /// The same without the objects that a workload refers to, as if none were read. Queues stay: they hand out
-    /// accelerators to everybody.
+    /// The same without the objects that a workload refers to, as if none were read. Queues stay: they serve all
+    /// namespaces.
     pub(crate) fn without_others(&self) -> Self {
         Self {
             nodes: self.nodes.clone(),
@@ -100,27 +102,27 @@ const KUEUE_VERSIONS: &[&str] = &["v1beta2", "v1beta1"];
 const DRA: &str = "resource.k8s.io";
 const DRA_VERSIONS: &[&str] = &["v1", "v1beta2", "v1beta1"];
 
-/// A kind of object that only informs.
+/// A kind of object that is only read.
 #[derive(Clone, Copy, Debug)]
 pub struct Document {
     /// Its API group.
     pub group: &'static str,
-    /// The versions by which it is asked for in a cluster, the preferred one first.
+    /// The versions to ask the apiserver for, the preferred one first.
     pub versions: &'static [&'static str],
     /// Its kind.
     pub kind: &'static str,
     /// Its resource.
     pub plural: &'static str,
-    /// Whether it lives in a namespace.
+    /// Whether its objects have a namespace.
     pub namespaced: bool,
-    /// What lets it be read in a cluster.
+    /// The condition for reading it in a cluster.
     pub opened: Opened,
 }
 
-/// What lets a kind of document be read in a cluster; in a stream each is read.
+/// The condition for reading a kind of document in a cluster. In a stream every kind is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// That it is installed.
+    /// Its kind is installed.
     Always,
     /// `--read-config-maps`.
     ByConfigMaps,
@@ -142,7 +144,7 @@ impl Document {
         Self { group, versions, kind, plural, namespaced, opened }
     }
 
-    /// The document that an object is, whatever its version.
+    /// The document kind of an object, in any version.
     pub fn of(object: &Value) -> Option<&'static Self> {
         let api_version = object.get("apiVersion")?.as_str()?;
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -151,7 +153,7 @@ impl Document {
     }
 }
 
-/// Objects that only inform, by kind, namespace and name; those of no namespace under the empty one.
+/// Documents by kind, namespace and name. The namespace is empty for those without one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Documents {
     objects: BTreeMap<(String, String, String), Arc<Value>>,
@@ -163,12 +165,12 @@ impl Documents {
         self.objects.insert((kind.to_owned(), namespace.to_owned(), name.to_owned()), object);
     }
 
-    /// Takes an object away.
+    /// Removes an object.
     pub fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
         self.objects.remove(&(kind.to_owned(), namespace.to_owned(), name.to_owned()));
     }
 
-    /// Those of these kinds.
+    /// The objects of these kinds.
     fn of_kinds(&self, kinds: &[&str]) -> Self {
         let of_kind = |kind: &&str| {
             let first = ((*kind).to_owned(), String::new(), String::new());
@@ -199,12 +201,12 @@ impl ConfigMaps {
         self.maps.insert((namespace.to_owned(), name.to_owned()), Arc::new(data));
     }
 
-    /// Takes a ConfigMap away.
+    /// Removes a ConfigMap.
     pub fn remove(&mut self, namespace: &str, name: &str) {
         self.maps.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    /// A `ConfigMap`'s data. An empty namespace stands for one that is not told.
+    /// A `ConfigMap`'s data. The namespace is empty if it is not given.
     pub fn get(&self, namespace: &str, name: &str) -> Option<&Keys> {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).map(|data| &**data)
     }
@@ -214,12 +216,12 @@ impl ConfigMaps {
         self.maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Adds a `ConfigMap`'s data that is kept elsewhere, too.
+    /// Adds a `ConfigMap`'s data that is shared with others.
     pub(crate) fn put(&mut self, namespace: &str, name: &str, data: Arc<Keys>) {
         self.maps.insert((namespace.to_owned(), name.to_owned()), data);
     }
 
-    /// The text of a ConfigMap object's keys.
+    /// The texts of a ConfigMap object.
     pub fn data(object: &Value) -> Keys {
         let data = object.get("data").and_then(Value::as_object).into_iter().flatten();
         data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.into()))).collect()
@@ -228,7 +230,7 @@ impl ConfigMaps {
 
 /// The labels of a node, in the order of their keys.
 ///
-/// Ten thousand nodes have half a million labels, most of them alike. So a text may be shared by many nodes.
+/// Ten thousand nodes have half a million labels, most of them equal. So nodes can share a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
 
@@ -258,7 +260,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Labels {
     }
 }
 
-/// A node, as far as it tells which accelerators it has.
+/// A node, with the fields that show its accelerators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     /// The node's name.
@@ -272,14 +274,14 @@ pub struct Node {
 }
 
 impl Node {
-    /// Out of a node's name, its labels, and the object with the rest of it.
+    /// A node from its name, its labels, and the rest of its object.
     pub fn of(name: String, labels: Labels, object: &Value) -> Self {
         let count = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
         let allocatable = object.pointer("/status/allocatable").and_then(Value::as_object);
         Self {
             name,
             labels,
-            // Extended resources have a domain in their name; cpu, memory and hugepages have none.
+            // Extended resources have a domain in their name; cpu, memory and hugepages do not.
             allocatable: allocatable
                 .into_iter()
                 .flatten()

@@ -1,8 +1,8 @@
 //! Quantities with their units: bytes, floating-point operations, operations per second, money, durations.
 //!
 //! Bytes are bytes; people read GiB (2^30). A count of operations and a rate of operations are different types, so
-//! neither can be used as the other. Arithmetic saturates: a sum that would overflow is larger than any capacity,
-//! which is the right answer for a judgement and never a panic.
+//! that one cannot be used for the other. Arithmetic saturates: a sum that would overflow is larger than any
+//! capacity. This gives the right judgement, and never a panic.
 
 mod duration;
 
@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 pub struct Bytes(pub u64);
 
 impl Bytes {
-    /// No bytes at all.
+    /// Zero bytes.
     pub const ZERO: Self = Self(0);
-    /// The largest number there is; sums saturate here.
+    /// The largest number. Sums saturate here.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// `mib` × 2^20 bytes, as device labels give it.
+    /// `mib` × 2^20 bytes, the unit of device labels.
     pub const fn from_mib(mib: u64) -> Self {
         Self(mib.saturating_mul(1 << 20))
     }
@@ -35,7 +35,7 @@ impl Bytes {
         Self((gib * GIB).round() as u64)
     }
 
-    /// A real number of bytes, rounded up: half a byte still takes one. Negative and NaN are zero.
+    /// A real number of bytes, rounded up. Negative numbers and NaN are zero.
     pub fn from_f64(bytes: f64) -> Self {
         Self(bytes.ceil() as u64)
     }
@@ -59,7 +59,7 @@ impl Bytes {
         self.0 as f64 / GIB
     }
 
-    /// This share of the bytes when `parts` hold them evenly, the last one padded: rounded up.
+    /// The share of one of `parts` equal parts, rounded up.
     #[must_use]
     pub fn share(self, parts: u64) -> Self {
         Self(self.0.div_ceil(parts.max(1)))
@@ -74,7 +74,7 @@ impl Bytes {
     /// Reads a Kubernetes quantity of memory: `80Gi`, `81559Mi`, `64G`, `1.5Gi`, `85520809984`.
     ///
     /// # Errors
-    /// Says what a quantity looks like when the text is none.
+    /// The text is not a quantity. The message gives the format.
     pub fn parse_quantity(text: &str) -> Result<Self, QuantityError> {
         let bad = || QuantityError { text: text.chars().take(64).collect() };
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -105,14 +105,14 @@ impl Bytes {
 
 const GIB: f64 = 1_073_741_824.0;
 
-/// A text that is no Kubernetes quantity of memory.
+/// A text that is not a Kubernetes quantity of memory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a quantity of memory: write a number with Ki, Mi, Gi, Ti, k, M, G or T, like 80Gi")]
 pub struct QuantityError {
     text: String,
 }
 
-/// One decimal of GiB, as people read it: `96.4 GiB`.
+/// GiB with one decimal: `96.4 GiB`.
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.1} GiB", self.as_gib())
@@ -157,7 +157,7 @@ impl Sum for Bytes {
 pub struct Flops(pub u128);
 
 impl Flops {
-    /// Seconds that these operations take at a rate; infinite at no rate.
+    /// The seconds of these operations at a rate. Infinite at a rate of zero.
     pub fn seconds_at(self, rate: FlopRate) -> f64 {
         if rate.0 == 0 { f64::INFINITY } else { self.0 as f64 / rate.0 as f64 }
     }
@@ -170,7 +170,7 @@ impl Mul<u64> for Flops {
     }
 }
 
-/// Three significant digits, as papers write it: `8.40e23`.
+/// Three significant digits, as in papers: `8.40e23`.
 impl fmt::Display for Flops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2e}", self.0 as f64)
@@ -205,7 +205,7 @@ impl ByteRate {
     }
 }
 
-/// A whole number that people write short: `70B`, `2T`, `1.5M`, `4096`, `70_000_000_000`.
+/// A whole number in short form: `70B`, `2T`, `1.5M`, `4096`, `70_000_000_000`.
 ///
 /// Grammar: digits, an optional decimal part, and K, M, B or T (10^3, 10^6, 10^9, 10^12; upper or lower case).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -213,13 +213,13 @@ impl ByteRate {
 pub struct Count(pub u64);
 
 impl Count {
-    /// What a count looks like, for error messages.
+    /// The format of a count, for error messages.
     pub const GRAMMAR: &'static str = "a whole number, or a number with K, M, B or T, like 70B or 2T";
 
     /// Reads a count.
     ///
     /// # Errors
-    /// The grammar, when the text does not follow it, is negative or larger than 2^63 − 1.
+    /// The text does not follow the grammar, is negative, or is larger than 2^63 − 1.
     pub fn parse(text: &str) -> Result<Self, CountError> {
         let text = text.trim();
         let bad = || CountError { text: text.chars().take(64).collect() };
@@ -259,14 +259,14 @@ impl Count {
     }
 }
 
-/// A text that is no count.
+/// A text that is not a count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {}", Count::GRAMMAR)]
 pub struct CountError {
     text: String,
 }
 
-/// Short where that is exact (`70B`, `1.94M`), else in full.
+/// The short form if it is exact (`70B`, `1.94M`), else all digits.
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (scale, suffix) in [(1_000_000_000_000, "T"), (1_000_000_000, "B"), (1_000_000, "M")] {
@@ -297,7 +297,7 @@ impl<'de> Deserialize<'de> for Count {
                 }
             }
             fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Count, E> {
-                u64::try_from(value).map(Count).map_err(|_| E::custom("a count is never negative"))
+                u64::try_from(value).map(Count).map_err(|_| E::custom("a count cannot be negative"))
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Count, E> {
                 Count::parse(text).map_err(E::custom)
@@ -315,13 +315,13 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// What a decimal looks like, for error messages.
+    /// The format of a decimal, for error messages.
     pub const GRAMMAR: &'static str = "a decimal number like 2.5, with at most six places";
 
     /// Reads a decimal.
     ///
     /// # Errors
-    /// The grammar, when the text does not follow it.
+    /// The text does not follow the grammar.
     pub fn parse(text: &str) -> Result<Self, DecimalError> {
         let text = text.trim();
         let bad = || DecimalError { text: text.chars().take(64).collect() };
@@ -336,7 +336,7 @@ impl Decimal {
         Ok(Self { micros })
     }
 
-    /// From a float, to the nearest millionth.
+    /// A float, to the nearest millionth.
     pub fn from_f64(value: f64) -> Self {
         Self { micros: (value * 1e6).round() as u64 }
     }
@@ -347,7 +347,7 @@ impl Decimal {
     }
 }
 
-/// A text that is no decimal.
+/// A text that is not a decimal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {}", Decimal::GRAMMAR)]
 pub struct DecimalError {
@@ -368,7 +368,7 @@ impl Serialize for Decimal {
     }
 }
 
-/// From a quoted decimal, and from a bare number where a person wrote one in a file.
+/// Reads a quoted decimal, or a bare number in a file.
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct DecimalVisitor;
@@ -453,7 +453,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_read_as_people_write_them() {
+    fn counts_are_read_in_short_form() {
         for (text, value) in [
             ("70B", 70_000_000_000),
             ("2T", 2_000_000_000_000),
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_shown_short_only_where_that_is_exact() {
+    fn counts_are_shown_short_only_if_exact() {
         assert_eq!(Count(70_000_000_000).to_string(), "70B");
         assert_eq!(Count(6_738_415_616).to_string(), "6738415616");
         assert_eq!(Count(1_500_000_000_000).to_string(), "1.5T");
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_keep_binary_and_decimal_units_apart() {
+    fn quantities_distinguish_binary_and_decimal_units() {
         assert_eq!(Bytes::parse_quantity("80Gi"), Ok(Bytes(80 << 30)));
         assert_eq!(Bytes::parse_quantity("80G"), Ok(Bytes(80_000_000_000)));
         assert_eq!(Bytes::parse_quantity("1.5Gi"), Ok(Bytes(1_610_612_736)));

@@ -260,9 +260,9 @@ fn a_job_counts_and_not_the_pods_that_its_controller_made() -> Result<()> {
 }
 
 #[test]
-fn a_list_whose_items_are_no_list_is_a_mistake() -> Result<()> {
+fn a_list_whose_items_are_not_a_list_is_an_error() -> Result<()> {
     let said = check(&["-"], "apiVersion: v1\nkind: List\nitems: 3\n")?;
-    assert!(said.status == Some(2) && said.stderr.contains("items are no list"), "{}", said.stderr);
+    assert!(said.status == Some(2) && said.stderr.contains("items are not a list"), "{}", said.stderr);
     Ok(())
 }
 

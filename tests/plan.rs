@@ -71,13 +71,13 @@ fn the_table_says_what_was_rounded() -> Result<()> {
 #[test]
 fn what_cannot_be_planned_says_why_and_fails() -> Result<()> {
     for (arguments, said) in [
-        (&[JOB][..], "in how many days is not said: give --days, or target.days"),
-        (&[JOB, "--days", "90", "--accelerator", "H999"], "nobody knows the accelerator H999"),
+        (&[JOB][..], "the number of days is missing: set --days, or target.days"),
+        (&[JOB, "--days", "90", "--accelerator", "H999"], "unknown accelerator H999"),
         (
             &["--set", "model=llama-2-7b", "--days", "9", "--accelerator", "H100"],
-            "how much is trained is not known",
+            "the number of tokens is unknown",
         ),
-        (&["--set", "tokens=1T", "--days", "9", "--accelerator", "H100"], "the model's size is not known"),
+        (&["--set", "tokens=1T", "--days", "9", "--accelerator", "H100"], "the model's size is unknown"),
         (&["--set", "model=llama-2-7b", "--set", "tokens=lots", "--days", "9"], "is no count"),
         (&[JOB, "--days", "1"], "the most that layout and batch can use"),
     ] {

@@ -1,7 +1,6 @@
-//! Conditions: merged, so that `lastTransitionTime` is the moment at which a condition's status changed.
+//! Merges conditions, so that `lastTransitionTime` is the time at which a condition's status changed.
 //!
-//! The clock is the caller's. A condition that says the same as before is kept byte for byte, so that a status that
-//! hasn't changed compares equal.
+//! The caller gives the time. An equal condition is kept byte for byte, so that an unchanged status compares equal.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -9,16 +8,16 @@ use k8s_openapi::jiff::Timestamp;
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// It does.
+    /// It holds.
     True,
-    /// It doesn't.
+    /// It does not hold.
     False,
-    /// Nobody can tell.
+    /// Not known.
     Unknown,
 }
 
 impl Holds {
-    /// As the API writes it.
+    /// The API's word.
     pub const fn name(self) -> &'static str {
         match self {
             Self::True => "True",
@@ -28,7 +27,7 @@ impl Holds {
     }
 }
 
-/// What is to be said of one condition; when it changed is for [`merge`] to find out.
+/// A condition without its time. [`merge`] finds the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The condition's type: `FitsMemory`.
@@ -37,12 +36,12 @@ pub struct Finding {
     pub holds: Holds,
     /// Why, in one CamelCase word.
     pub reason: &'static str,
-    /// Why, for a person.
+    /// The reason, for people.
     pub message: String,
 }
 
-/// The conditions after these findings: those of `previous` keep their moment where the status is the same, and those
-/// that nothing was found about are gone.
+/// The conditions of these findings. A condition of `previous` with the same status keeps its time, and one without a
+/// finding is removed.
 pub fn merge(
     previous: &[Condition],
     findings: Vec<Finding>,
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_moment_stays_while_the_status_is_the_same() {
+    fn the_time_stays_while_the_status_is_the_same() {
         let first = merge(&[], fits(Holds::True, "50.2 GiB"), Some(1), at(100));
         let second = merge(&first, fits(Holds::True, "51.0 GiB"), Some(2), at(200));
         assert_eq!(second[0].last_transition_time, Time(at(100)));
@@ -85,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_status_has_a_new_moment() {
+    fn a_changed_status_has_a_new_time() {
         let first = merge(&[], fits(Holds::True, ""), Some(1), at(100));
         let second = merge(&first, fits(Holds::False, ""), Some(1), at(200));
         assert_eq!(second[0].last_transition_time, Time(at(200)));
     }
 
     #[test]
-    fn nothing_found_leaves_nothing() {
+    fn without_findings_there_are_no_conditions() {
         let first = merge(&[], fits(Holds::True, ""), Some(1), at(100));
         assert!(merge(&first, Vec::new(), Some(1), at(200)).is_empty());
     }

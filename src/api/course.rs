@@ -1,13 +1,13 @@
-//! The course of a workload: when it should be done while it runs, and how far reality departed once it has ended.
+//! The course of a workload: its expected end while it runs, and after its end the departure from the prediction.
 //!
 //! ```text
-//! expected completion = start + predicted time        the interval's ends alike
+//! expected completion = start + predicted time        (the same for both ends of the interval)
 //! departure           = (end − start) / predicted time
 //! ```
 //!
-//! How long it has been running is never told: that changes every second, and a status that is written every second is
-//! a burden. What was predicted is what this very status says. A workload that failed has no departure, and nothing is
-//! expected of it any more.
+//! The time that it has run so far is not recorded: it changes every second, and a status that is written every
+//! second is a burden. The prediction is that of the same status. A workload that failed has no departure and no
+//! expected end.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,7 @@ use super::status::{Circumstances, milli, seconds};
 use super::v1alpha1::ProgressStatus;
 use crate::judgement::Judgement;
 
-/// The moments of a workload.
+/// The times of a workload.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Course {
     pub(super) expected: Option<Timestamp>,
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_should_be_done_at_the_predicted_moment() {
+    fn a_running_workload_has_an_expected_end() {
         let course = course(None);
         let moments = [course.earliest, course.expected, course.latest];
         assert_eq!(moments.map(|at| at.unwrap().as_second()), [8 * DAY, 10 * DAY, 13 * DAY]);
@@ -90,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_is_compared_with_what_was_predicted() {
+    fn a_finished_workload_is_compared_with_its_prediction() {
         let progress = course(Some((true, 12 * DAY))).progress.unwrap();
         assert_eq!((progress.actual_seconds, progress.departure_milli), (Some(12 * DAY), Some(1200)));
         assert_eq!(progress.outcome, "Succeeded");
     }
 
     #[test]
-    fn of_what_failed_nothing_is_expected_or_compared() {
+    fn a_failed_workload_has_no_expected_end_and_no_departure() {
         let course = course(Some((false, DAY)));
         assert_eq!(course.expected, None);
         let progress = course.progress.unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_before_the_start_is_no_time() {
+    fn an_end_before_the_start_gives_no_time() {
         assert_eq!(course(Some((true, -5))).progress.unwrap().actual_seconds, None);
     }
 }

@@ -1,9 +1,9 @@
-//! The `CustomResourceDefinition` of the `TrainingEstimate`, as the apiserver accepts it.
+//! The `CustomResourceDefinition` of the `TrainingEstimate`, in the form that the apiserver accepts.
 //!
-//! kube's derive makes it from the Rust types. Three things remain: a structural schema knows no unsigned formats,
-//! the apiserver refuses rules over lists and strings without bounds (their cost can't be estimated), and a rule
-//! over several fields belongs to no type. [`Structural`] does the first two, the table in
-//! [`validations`](super::validations) is the third.
+//! kube's derive makes it from the Rust types. Three things are added: a structural schema has no unsigned formats;
+//! the apiserver refuses rules over unbounded lists and strings, for it cannot estimate their cost; and a rule over
+//! several fields belongs to no type. [`Structural`] does the first two, the table in
+//! [`validations`](super::validations) the third.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -18,8 +18,8 @@ use super::bounds::{MAX_CHARACTERS, MAX_INPUTS};
 use super::v1alpha1::TrainingEstimate;
 use super::{roles, validations};
 
-/// The columns of `kubectl get trainingestimates`: heading, field, and whether only `-o wide` shows it. They read the
-/// status alone, and only what is made for them, since a column can't compute.
+/// The columns of `kubectl get trainingestimates`: heading, field, and whether only `-o wide` shows it. A column
+/// cannot compute, so they show the fields of the status that are made for them.
 const COLUMNS: &[(&str, &str, bool)] = &[
     ("Model", ".status.display.model", false),
     ("GPUs", ".status.display.gpus", false),
@@ -36,21 +36,21 @@ const COLUMNS: &[(&str, &str, bool)] = &[
     ("Reason", ".status.reason", true),
 ];
 
-/// Why there is no definition: the types and the rules contradict each other, which the tests rule out.
+/// Why there is no definition: the types and the rules contradict each other. The tests rule this out.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
-    /// A rule is for a field that the types don't have.
-    #[error("a validation is for {0}, which is no field of the schema")]
+    /// A rule is for a field that the types do not have.
+    #[error("a validation is for {0}, which is not a field of the schema")]
     NoSuchField(&'static str),
-    /// The definition can't be written as JSON or YAML.
-    #[error("the definition can't be serialized: {0}")]
+    /// The definition cannot be written as JSON or YAML.
+    #[error("the definition cannot be serialized: {0}")]
     Serialize(String),
 }
 
 /// The definition, with bounds and rules.
 ///
 /// # Errors
-/// When a rule names a field that isn't there; a test makes sure that none does.
+/// A rule names a field that does not exist. A test rules this out.
 pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
     let failed = |error: serde_json::Error| DefinitionError::Serialize(error.to_string());
     let mut value = serde_json::to_value(TrainingEstimate::crd()).map_err(failed)?;
@@ -75,10 +75,10 @@ fn column((name, field, wide): &(&str, &str, bool)) -> Value {
     column
 }
 
-/// The definition, and the roles of those who may use it, as the file under `crds/` holds them.
+/// The definition, and the roles of its users, as in the file under `crds/`.
 ///
 /// # Errors
-/// As [`definition`].
+/// The errors of [`definition`].
 pub fn yaml() -> Result<String, DefinitionError> {
     let mut yaml = HEADER.to_owned();
     yaml.push_str(&document(definition()?)?);
@@ -96,7 +96,7 @@ fn document(object: impl Serialize) -> Result<String, DefinitionError> {
     Ok(format!("---\n{}\n", body.trim_end()))
 }
 
-/// The API's type holds every bound as a float; `maximum: 65536.0` is not what a person would write.
+/// The API's type holds every bound as a float, and a person would not write `maximum: 65536.0`.
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) => {
@@ -117,8 +117,8 @@ const HEADER: &str = "\
 #
 ";
 
-/// Rewrites a schema into one that a `CustomResourceDefinition` may hold: unsigned formats become int32 and int64,
-/// every string and list is bounded, and null is no value.
+/// Rewrites a schema for a `CustomResourceDefinition`: unsigned formats become int32 and int64, every string and list
+/// is bounded, and null is not allowed.
 #[derive(Clone, Debug)]
 struct Structural;
 
@@ -126,12 +126,12 @@ impl Transform for Structural {
     fn transform(&mut self, schema: &mut Schema) {
         transform_subschemas(self, schema);
         if let Some(schema) = schema.as_object_mut() {
-            // An absent field and a null one would need two rules each; absent is enough.
+            // An absent field and a null one would need a rule each. Absent is enough.
             schema.remove("nullable");
             if let Some(Value::Array(values)) = schema.get_mut("enum") {
                 values.retain(|value| !value.is_null());
             }
-            // Defaults are for reading what an older version wrote; the apiserver should not write them.
+            // Defaults are for reading an object of an older version. The apiserver should not write them.
             schema.remove("default");
             signed(schema);
             bounded(schema);
@@ -156,14 +156,14 @@ fn bounded(schema: &mut Map<String, Value>) {
         }
         Some("array") => {
             schema.entry("maxItems").or_insert(json!(MAX_INPUTS));
-            // Replaced as a whole: fewer managed fields, and no merging of lists whose order means something.
+            // Replaced as a whole: this has fewer managed fields, and does not merge lists whose order matters.
             schema.entry("x-kubernetes-list-type").or_insert(json!("atomic"));
         }
         _ => {}
     }
 }
 
-/// A doc comment's line breaks are the source's, not the reader's.
+/// The line breaks of a doc comment are for the source, not for the reader.
 fn one_line(schema: &mut Map<String, Value>) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = text.split_whitespace().collect::<Vec<_>>().join(" ");

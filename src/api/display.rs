@@ -1,4 +1,4 @@
-//! Figures as the columns of `kubectl get trainingestimates` show them: as short as those of the reports' tables.
+//! Figures for the columns of `kubectl get trainingestimates`, as short as in the tables of the reports.
 
 use crate::judgement::{Judgement, Verdict};
 use crate::report::figures;
@@ -25,7 +25,7 @@ pub(super) fn display(judgement: &Judgement) -> DisplayStatus {
     }
 }
 
-/// Never a certainty: an estimate that says 0 % or 100 % says more than it knows.
+/// Never 0 % or 100 %, for an estimate is never certain.
 fn percent(probability: f64) -> String {
     let percent = probability * 100.0;
     if percent < 1.0 {

@@ -1,8 +1,8 @@
-//! The `TrainingEstimate`: the resource in which a judgement is kept, and in which a what-if is asked.
+//! The `TrainingEstimate`: a resource that holds a judgement, or asks for a what-if.
 //!
-//! [`v1alpha1`] holds the types; [`definition`] makes the `CustomResourceDefinition` of them, with the bounds and the
-//! rules that types can't express; [`status`] turns a judgement into the status, and [`conditions`] keeps the
-//! moments at which its conditions changed. [`roles`] says who may read and write it.
+//! [`v1alpha1`] holds the types. [`definition`] makes the `CustomResourceDefinition` from them, with the bounds and
+//! the rules that types cannot express. [`status`] turns a judgement into the status, and [`conditions`] keeps the
+//! times at which its conditions changed. [`roles`] are the roles to read and write it.
 
 mod bounds;
 pub mod conditions;

@@ -1,18 +1,18 @@
-//! Who may read estimates and ask questions: whoever may view or edit a namespace.
+//! The roles to read estimates and ask questions. A user who may view or edit a namespace has them.
 //!
-//! The built-in roles `view`, `edit` and `admin` take in the rules of every `ClusterRole` with their label, and each the
-//! rules of the one before. Nobody is given the status: the controller alone answers.
+//! The built-in roles `view`, `edit` and `admin` collect the rules of every `ClusterRole` with their label, and each
+//! has the rules of the one before. No role includes the status: only the controller writes it.
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::api::ObjectMeta;
 
-/// The built-in role, and what it adds to the one before.
+/// The built-in role, and the verbs that it adds to the one before.
 const ADDED: &[(&str, &[&str])] = &[
     ("view", &["get", "list", "watch"]),
     ("edit", &["create", "delete", "deletecollection", "patch", "update"]),
 ];
 
-/// One role for each built-in role that is added to.
+/// A role for each of these built-in roles.
 pub fn roles() -> impl Iterator<Item = ClusterRole> {
     ADDED.iter().map(|(role, verbs)| ClusterRole {
         metadata: ObjectMeta {

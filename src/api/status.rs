@@ -1,8 +1,8 @@
 //! The status of a `TrainingEstimate`, made from a judgement.
 //!
-//! Pure: the clock is the caller's, and the same judgement over the same previous status gives the same bytes, so
-//! that a status is written only when it differs. Nothing in it grows with the workload: lists and strings are cut at
-//! the schema's bounds, and what the inputs take is cut again until the whole is within [`MAX_BYTES`].
+//! Pure: the caller gives the time, and the same judgement over the same previous status gives the same bytes. So a
+//! status is written only when it changes. Its size does not grow with the workload: lists and strings are cut at the
+//! schema's bounds, and the inputs are cut again until the whole is within [`MAX_BYTES`].
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -18,20 +18,20 @@ use super::v1alpha1::{
 use crate::judgement::{self, Judgement, Outlook, Verdict};
 use crate::units::Bytes;
 
-/// The whole status, as JSON, at most.
+/// The most bytes of the whole status, as JSON.
 pub const MAX_BYTES: usize = 32 << 10;
 const SECONDS_A_DAY: f64 = 86_400.0;
 
-/// The condition that says whether there is a judgement.
+/// The condition that is true if there is a judgement.
 pub const READY: &str = "Ready";
-/// The condition that says whether it fits.
+/// The condition that is true if the workload fits.
 pub const FITS_MEMORY: &str = "FitsMemory";
-/// The condition that says whether it will be done in time.
+/// The condition that is true if the training ends in time.
 pub const WITHIN_DEADLINE: &str = "WithinDeadline";
-/// The condition that says that a workload exists which the webhook would have refused.
+/// The condition of a workload that exists although the webhook would deny it.
 pub const BYPASSED_ADMISSION: &str = "BypassedAdmission";
 
-/// What is known besides the judgement.
+/// The facts besides the judgement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Circumstances {
     /// The generation of the spec that was judged.
@@ -40,20 +40,20 @@ pub struct Circumstances {
     pub start: Option<Timestamp>,
     /// How the workload ended.
     pub end: Option<Ended>,
-    /// Whether the workload runs out of memory in a namespace that enforces: the webhook never saw it.
+    /// Whether the workload runs out of memory in a namespace that enforces. Then it bypassed the webhook.
     pub bypassed: bool,
 }
 
 /// The end of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Whether it has done what it should.
+    /// Whether it succeeded.
     pub succeeded: bool,
-    /// When; none where nothing says so.
+    /// The time. None if it is not recorded.
     pub at: Option<Timestamp>,
 }
 
-/// The status after a judgement.
+/// The status for a judgement.
 pub fn status(
     judgement: &Judgement,
     previous: &TrainingEstimateStatus,
@@ -77,7 +77,7 @@ pub fn status(
         deadline: judgement.deadline.as_ref().and_then(deadline_status),
         cost: judgement.cost.as_ref().map(cost),
         advice: judgement.advice.iter().take(MAX_ADVICE).map(advice).collect(),
-        // Absent rather than empty: applied by the server, an empty object whose fields are gone becomes null.
+        // Absent if empty. Server-side apply turns an empty object with removed fields into null.
         display: Some(display(judgement)).filter(|display| *display != DisplayStatus::default()),
         start_time: circumstances.start.map(Time),
         expected_completion_time: course.expected.map(Time),
@@ -95,7 +95,7 @@ pub fn status(
     status
 }
 
-/// What a person must know first: what could not be read comes before what is doubtful.
+/// The most important first: errors come before doubts.
 fn warnings(judgement: &Judgement) -> Vec<String> {
     let errors = judgement.errors.iter().map(|e| cut(&format!("{}: {}", e.field, e.message)));
     errors.chain(judgement.warnings.iter().map(|w| cut(w))).take(MAX_WARNINGS).collect()
@@ -186,8 +186,8 @@ fn findings(judgement: &Judgement, circumstances: &Circumstances) -> Vec<Finding
             kind: BYPASSED_ADMISSION,
             holds: Holds::True,
             reason: "NotRefused",
-            message: "It would be refused if it were created now: it came while the webhook could not answer, or before \
-                      the namespace enforced, or what is not refused has changed since (its placement, the nodes)."
+            message: "The webhook would deny it now. It was created while the webhook could not answer, or before the \
+                      namespace enforced, or its placement or the nodes have changed since."
                 .into(),
         });
     }
@@ -209,7 +209,7 @@ fn fits_memory(judgement: &Judgement) -> Finding {
 
 fn within_deadline(judgement: &Judgement) -> Finding {
     let Some(deadline) = &judgement.deadline else {
-        let message = "Neither target.days nor anything that ends the workload is given.".into();
+        let message = "Neither target.days nor a time limit of the workload is set.".into();
         return Finding { kind: WITHIN_DEADLINE, holds: Holds::Unknown, reason: "NoDeadline", message };
     };
     let holds = match deadline.outlook {
@@ -221,7 +221,8 @@ fn within_deadline(judgement: &Judgement) -> Finding {
     Finding { kind: WITHIN_DEADLINE, holds, reason: deadline.outlook.name(), message }
 }
 
-/// Drops inputs, then warnings, until the status is small enough; the figures and conditions always remain.
+/// Drops inputs, then missing fields, then warnings, until the status is small enough. Figures and conditions always
+/// stay.
 fn shorten(status: &mut TrainingEstimateStatus) {
     while serde_json::to_vec(status).map_or(0, |json| json.len()) > MAX_BYTES {
         let halved = |length: usize| length / 2;
@@ -256,7 +257,7 @@ pub(super) fn seconds(days: f64) -> i64 {
     (days * SECONDS_A_DAY).round() as i64
 }
 
-/// The API keeps whole seconds; a status that was read back must compare equal.
+/// The API keeps whole seconds, and a status that was read back must compare equal.
 fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
@@ -268,7 +269,7 @@ mod tests {
     use super::*;
     use crate::judgement::Reason;
 
-    /// Where a value holds nothing: an empty object or list, or null.
+    /// The paths of empty values: an empty object or list, or null.
     fn empty_parts(path: &str, value: &Value) -> Vec<String> {
         match value {
             Value::Null => vec![path.to_owned()],
@@ -290,9 +291,9 @@ mod tests {
         {
             let judgement = Judgement::without_figures(verdict, reason);
             let none = TrainingEstimateStatus::default();
-            let said = status(&judgement, &none, &Circumstances::default(), Timestamp::UNIX_EPOCH);
-            let said = serde_json::to_value(said).unwrap();
-            assert_eq!(empty_parts("status", &said), [] as [&str; 0], "{said}");
+            let status = status(&judgement, &none, &Circumstances::default(), Timestamp::UNIX_EPOCH);
+            let status = serde_json::to_value(status).unwrap();
+            assert_eq!(empty_parts("status", &status), [] as [&str; 0], "{status}");
         }
     }
 

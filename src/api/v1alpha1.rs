@@ -1,8 +1,8 @@
 //! `weighbridge.dev/v1alpha1`: the fields of a `TrainingEstimate`.
 //!
-//! The spec is the core's [`TrainingJob`] with `workloadRef` beside it. The status holds no floats and no unsigned
-//! numbers: bytes and seconds are int64, ratios are in thousandths, FLOPs and money are strings, and `display` is
-//! made for the columns, which can't compute.
+//! The spec is the core's [`TrainingJob`] and `workloadRef`. The status holds no floats and no unsigned numbers:
+//! bytes and seconds are int64, ratios are in thousandths, FLOPs and money are strings, and `display` is for the
+//! columns, which cannot compute.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;

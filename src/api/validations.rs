@@ -1,13 +1,13 @@
-//! Rules over several fields of the spec, which the apiserver checks when an object is written.
+//! Rules over several fields of the spec. The apiserver checks them when an object is written.
 //!
-//! A rule refuses only what contradicts itself whatever else is known: fields that are not given may still be read
-//! from the workload, so no rule asks for a field to be there. Every message says what must hold.
+//! A rule refuses only a contradiction. A field that is not given may still come from the workload, so no rule
+//! requires a field. Every message states the requirement.
 
 use serde_json::{Value, json};
 
-/// A rule in the Common Expression Language, true where the object is right.
+/// A rule in the Common Expression Language. It is true for a valid object.
 struct Validation {
-    /// The object that `self` is: a path of fields, the empty one being the spec.
+    /// The object that is `self`, as a path of fields. The empty path is the spec.
     at: &'static [&'static str],
     rule: &'static str,
     message: &'static str,
@@ -134,7 +134,7 @@ const VALIDATIONS: &[Validation] = &[
     },
 ];
 
-/// Adds each rule to the schema of the object that it is for; the path of the first that is for none.
+/// Adds each rule to the schema of its object. The error is the path of a rule without an object.
 pub(super) fn add_to(schema: &mut Value) -> Result<(), &'static str> {
     for validation in VALIDATIONS {
         let mut at = schema.pointer_mut("/properties/spec");

@@ -1,7 +1,8 @@
-//! `weighbridge check`: judges manifests before anybody applies them.
+//! `weighbridge check`: judges manifests before they are applied.
 //!
-//! Every document is judged, whatever is wrong with its neighbours. What could not be read is said on standard error,
-//! in both output formats, and shows in the exit status; what was read but could not be judged is part of the report.
+//! Every document is judged, even if another one has an error. Documents that cannot be read are listed on standard
+//! error, in both output formats, and change the exit status. Documents that can be read but not judged are part of
+//! the report.
 //!
 //! Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or read, else 0.
 
@@ -18,7 +19,7 @@ use crate::judgement::Verdict;
 use crate::policy::Policy;
 use crate::report::{self, Entry, Style};
 
-/// What is typed behind `check`.
+/// The arguments of `check`.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or \
@@ -30,10 +31,11 @@ pub(super) struct Arguments {
     /// Files, folders (searched for *.yaml, *.yml and *.json) and - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// How the report is written
+    /// The format of the report
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// Whose memory is judged: the worst rank's, or that of the ranks of a pipeline stage, counted from 0, or of the last
+    /// The ranks whose memory is judged: the worst rank, the ranks of a pipeline stage, counted from 0, or of the
+    /// last stage
     #[arg(long, value_name = "worst|last|STAGE", default_value = "worst", value_parser = rank)]
     rank: Rank,
     /// The policy's file, as `serve --config` takes it: thresholds, headroom, accelerators
@@ -54,13 +56,13 @@ fn rank(text: &str) -> Result<Rank, String> {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Output {
-    /// A table, and what stands behind each of its lines
+    /// A table, and the explanation of each of its lines
     Table,
     /// One array, an element a training workload
     Json,
 }
 
-/// Judges what the arguments name, and prints the report.
+/// Judges the manifests, and prints the report.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = Policy::of_file(arguments.config.as_deref())?;
     let input = input::read(&arguments.paths);
@@ -68,10 +70,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let entries = batch::entries(&input.objects, &policy, &ask);
 
     for unreadable in &input.unreadable {
-        tell(&format!("weighbridge: {unreadable}"))?;
+        print_error(&format!("weighbridge: {unreadable}"))?;
     }
     if entries.is_empty() && input.unreadable.is_empty() {
-        tell("weighbridge: nothing here trains on accelerators")?;
+        print_error("weighbridge: nothing here trains on accelerators")?;
     }
     print(&match arguments.output {
         Output::Table => report::table(&entries, style()),
@@ -91,7 +93,7 @@ fn status(entries: &[Entry], any_unreadable: bool) -> u8 {
     }
 }
 
-/// Colour is for people: not for files, pipes, or those who set `NO_COLOR`.
+/// Only a terminal gets colours, unless `NO_COLOR` is set.
 pub(super) fn style() -> Style {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted && io::stdout().is_terminal() { Style::Coloured } else { Style::Plain }
@@ -102,12 +104,12 @@ pub(super) fn print(report: &str) -> io::Result<()> {
     forgiving(out.write_all(report.as_bytes()).and_then(|()| out.flush()))
 }
 
-pub(super) fn tell(line: &str) -> io::Result<()> {
+pub(super) fn print_error(line: &str) -> io::Result<()> {
     let line = report::printable(line);
     forgiving(writeln!(io::stderr().lock(), "{line}"))
 }
 
-/// A reader that has seen enough (`head`) is no failure.
+/// If the reader has closed the pipe (`head`), this is no failure.
 fn forgiving(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

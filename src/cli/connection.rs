@@ -1,4 +1,4 @@
-//! How a command reaches the cluster: by the file that it is given, else as a pod's service account or as kubectl would.
+//! A command's connection to the cluster: by the given file, else as a pod's service account or as kubectl connects.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
             let kubeconfig = Kubeconfig::read_from(file)?;
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
         }
-        None => Config::infer().await.context("no cluster is known: give --kubeconfig")?,
+        None => Config::infer().await.context("no cluster is configured: set --kubeconfig")?,
     };
     Ok(Client::try_from(config)?)
 }

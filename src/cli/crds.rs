@@ -1,4 +1,4 @@
-//! `weighbridge crds`: the CustomResourceDefinition, and the roles of those who may use it, as YAML.
+//! `weighbridge crds`: the CustomResourceDefinition, and the roles to read and write its objects, as YAML.
 
 use std::io::Write as _;
 

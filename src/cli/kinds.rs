@@ -1,8 +1,8 @@
-//! `weighbridge kinds`: the webhook's entries and the permissions, as the chart reads them.
+//! `weighbridge kinds`: the webhook's entries and the permissions, as input for the chart.
 //!
-//! The chart renders its `ValidatingWebhookConfiguration` and its roles from `charts/weighbridge/files/kinds.yaml`, which
-//! this prints: what a cluster is told to send and to allow is what this code understands and does. With a policy's file
-//! the kinds that it names are among them, which the chart renders from its value `config`.
+//! The chart renders its `ValidatingWebhookConfiguration` and its roles from `charts/weighbridge/files/kinds.yaml`,
+//! which this command prints. So the cluster sends and allows exactly the kinds and verbs that this code knows. With
+//! a policy's file the table has its further kinds, too; the chart renders those from its value `config`.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ const HEADER: &str = "\
 ---
 ";
 
-/// What is typed behind `kinds`.
+/// The arguments of `kinds`.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// The policy's file, whose further kinds are in the table too
@@ -41,20 +41,20 @@ struct Table {
     optional: Vec<Optional>,
 }
 
-/// What is only needed where an administrator lets it be read.
+/// Permissions that only an optional flag needs.
 #[derive(Serialize)]
 struct Optional {
-    /// The argument of `serve` that has it read.
+    /// The flag of `serve`.
     flag: &'static str,
     permissions: Vec<Rule>,
 }
 
-/// What is not the chart's to decide of an entry.
+/// The fields of an entry that the chart may not change.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     name: String,
-    /// Whether nothing may ever hang on it, whatever the failure policy of the others.
+    /// Whether its failure policy is always `Ignore`, whatever the chart sets for the others.
     always_ignore: bool,
     match_conditions: Option<Vec<MatchCondition>>,
     rules: Option<Vec<RuleWithOperations>>,
@@ -74,7 +74,7 @@ impl From<ValidatingWebhook> for Entry {
     fn from(webhook: ValidatingWebhook) -> Self {
         Self {
             name: webhook.name,
-            // The entries are asked for with `Fail`.
+            // The entries are made with `Fail`.
             always_ignore: webhook.failure_policy.as_deref() == Some("Ignore"),
             match_conditions: webhook.match_conditions,
             rules: webhook.rules,
@@ -94,10 +94,10 @@ impl From<Permission> for Rule {
     }
 }
 
-/// The table, as the chart's file holds it.
+/// The table, as in the chart's file.
 ///
 /// # Errors
-/// When it can't be written as YAML, which the tests rule out.
+/// It cannot be written as YAML. The tests rule this out.
 pub fn yaml(kinds: &Kinds) -> anyhow::Result<String> {
     let settings = Settings {
         name: String::new(),
@@ -116,7 +116,7 @@ pub fn yaml(kinds: &Kinds) -> anyhow::Result<String> {
     Ok(format!("{HEADER}{}\n", serde_saphyr::to_string(&table)?.trim_end()))
 }
 
-/// Prints it.
+/// Prints the table.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let policy = Policy::of_file(arguments.config.as_deref())?;
     std::io::stdout().lock().write_all(yaml(&policy.kinds)?.as_bytes())?;

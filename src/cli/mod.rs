@@ -1,7 +1,7 @@
-//! The command line: what a person types, and the exit status they get.
+//! The command line: the subcommands and their exit status.
 //!
 //! One subcommand a file. A subcommand that fails as a whole ends with status 2, as clap does for arguments that it
-//! cannot read; status 1 is kept for `check`'s answer that something would run out of memory.
+//! cannot read. Status 1 is for `check`'s finding that a job would run out of memory.
 
 pub mod check;
 mod connection;
@@ -18,10 +18,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What could not be done at all.
+/// The exit status of a command that failed as a whole.
 const FAILURE: u8 = 2;
 
-/// Weighs a training job before it may enter the cluster.
+/// Judges training jobs before they enter the cluster.
 #[derive(Debug, Parser)]
 #[command(name = "weighbridge", version, max_term_width = 110)]
 struct Arguments {
@@ -31,15 +31,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Judge manifests: what would run out of GPU memory, and what the others will take
+    /// Judge manifests: which jobs would run out of GPU memory, and the memory and time of the others
     Check(check::Arguments),
-    /// Say how many accelerators finish a training in so many days, and what that takes
+    /// Plan how many accelerators finish a training in a number of days, and their memory and cost
     Plan(plan::Arguments),
     /// Score measured runs: how close the estimates come, and what the gate would have done
     Score(score::Arguments),
     /// Serve the admission webhook, and keep the estimates up to date
     Serve(Box<crate::config::Arguments>),
-    /// Check an installation from inside or outside the cluster, and say what to do
+    /// Check an installation from inside or outside the cluster, and suggest remedies
     Doctor(doctor::Arguments),
     /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
     Crds,
@@ -48,7 +48,7 @@ enum Command {
     Kinds(kinds::Arguments),
 }
 
-/// Reads the command line, does what it says, and gives the exit status.
+/// Runs the command line, and gives the exit status.
 pub fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         Command::Kinds(arguments) => kinds::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
-        // Nobody is left to be told when standard error is closed too.
+        // If standard error is closed too, the message is lost.
         let _ = writeln!(std::io::stderr(), "weighbridge: {error:#}");
         ExitCode::from(FAILURE)
     })

@@ -1,6 +1,6 @@
-//! `weighbridge plan`: how many accelerators of each type finish a training in so many days.
+//! `weighbridge plan`: how many accelerators of each type finish a training in a number of days.
 //!
-//! The training comes from manifests, as `check` reads them, or from the command line, in the words of the annotations
+//! The training comes from manifests, as in `check`, or from the command line, with the keys of the annotations
 //! (`--set model=llama-2-70b --set tokens=2T`). Exit status: 2 if anything could not be read or planned, else 0.
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::check::{Output, print, style, tell};
+use super::check::{Output, print, print_error, style};
 use super::{FAILURE, input};
 use crate::job::keys::PREFIX;
 use crate::plan::plan;
@@ -18,7 +18,7 @@ use crate::report::{self, PlanEntry};
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
 
-/// What is typed behind `plan`.
+/// The arguments of `plan`.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit status: 2 if anything could not be read or planned, else 0.\n\nExamples:\n  weighbridge plan \
@@ -27,22 +27,22 @@ use crate::units::Decimal;
                   --accelerator H100"
 )]
 pub(super) struct Arguments {
-    /// Files, folders and - for standard input, whose trainings are planned
+    /// The manifests to plan: files, folders, and - for standard input
     #[arg(value_name = "PATH", required_unless_present = "set", conflicts_with = "set")]
     paths: Vec<PathBuf>,
     /// An annotation's key without its prefix, and its value, for a training without a manifest; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
-    /// In how many days it should be done; target.days where left out
+    /// The number of days [default: target.days]
     #[arg(long, value_parser = days)]
     days: Option<f64>,
-    /// A type of accelerator to plan on, like A800-80GB; repeatable; the training's own where left out
+    /// A type of accelerator to plan with, like A800-80GB; repeatable [default: the training's own]
     #[arg(long, value_name = "TYPE")]
     accelerator: Vec<String>,
     /// The policy's file, as `serve --config` takes it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How the plan is written
+    /// The format of the plan
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -54,10 +54,10 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 fn days(text: &str) -> Result<f64, String> {
     let days = Decimal::parse(text).map_err(|error| error.to_string())?;
-    if days.micros == 0 { Err("no days are too few".into()) } else { Ok(days.as_f64()) }
+    if days.micros == 0 { Err("the number of days must be more than zero".into()) } else { Ok(days.as_f64()) }
 }
 
-/// Plans what the arguments name, and prints it.
+/// Plans the trainings, and prints the plans.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = Policy::of_file(arguments.config.as_deref())?;
     let (objects, mut complaints) = if arguments.set.is_empty() {
@@ -84,10 +84,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     for complaint in &complaints {
-        tell(&format!("weighbridge: {complaint}"))?;
+        print_error(&format!("weighbridge: {complaint}"))?;
     }
     if entries.is_empty() && complaints.is_empty() {
-        tell("weighbridge: nothing here trains on accelerators")?;
+        print_error("weighbridge: nothing here trains on accelerators")?;
     }
     print(&match arguments.output {
         Output::Table => report::plan_table(&entries, style()),
@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if unplanned || !complaints.is_empty() { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS })
 }
 
-/// A Job without pods, of which annotations say all there is.
+/// A Job without pods. The annotations describe all of it.
 fn described(settings: &[(String, String)]) -> Value {
     let annotations: Map<String, Value> =
         settings.iter().map(|(key, value)| (format!("{PREFIX}{key}"), value.as_str().into())).collect();

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::FAILURE;
-use super::check::{Output, print, style, tell};
+use super::check::{Output, print, print_error, style};
 use crate::policy::Policy;
 use crate::report;
 use crate::score::{Report, Run, score};
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 Ok(run) => runs.push(score(&run, &policy.world())),
                 Err(problem) => {
                     all_read = false;
-                    tell(&format!("weighbridge: {} line {}: {problem}", file.display(), number + 1))?;
+                    print_error(&format!("weighbridge: {} line {}: {problem}", file.display(), number + 1))?;
                 }
             }
         }

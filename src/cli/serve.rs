@@ -1,7 +1,7 @@
 //! `weighbridge serve`: the webhook and the controller, in one process; any number of replicas.
 //!
-//! The start: ports, client, caches, certificates, webhook, controller. The end, on SIGTERM or Ctrl-C: unready, then a
-//! while in which requests are still taken, then no more of them, then the rest.
+//! Start: ports, client, caches, certificates, webhook, controller. End, on SIGTERM or Ctrl-C: first unready, then a
+//! time in which requests are still accepted, then no more requests, then the rest.
 
 use std::fs;
 use std::io::Write as _;
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode> {
     let settings = Settings::try_from(arguments)?;
     let logs = Logs::start(settings.log_format, &settings.log)?;
     let ended = until_the_end(settings, &logs);
-    // By the logs: a write to standard error could hang.
+    // Through the logs, for a write to standard error could hang.
     if let Err(error) = &ended {
         logs.fatal(error);
     }
@@ -55,12 +55,12 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     let mut registry = telemetry::registry();
     logs.register(&mut registry);
     let mut tasks = JoinSet::new();
-    // First unready, then stopped: between the two, requests are still taken.
+    // First unready, then stopped. Requests between the two are still accepted.
     let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
 
     let policies = policies(&settings, &mut registry, &mut tasks, &stopped).await?;
     if let Some(file) = &settings.ready_file {
-        // What an earlier process left behind says nothing about this one.
+        // The file of an earlier process would be wrong.
         let _ = fs::remove_file(file);
     }
     let webhook_port = Port::bind(settings.listen)?;
@@ -82,7 +82,7 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
 
     let server_metrics = server::Metrics::default();
     server_metrics.register(&mut registry);
-    // Half for bodies, half for what is read of them.
+    // Half for bodies, half for the objects read from them.
     let memory = settings.request_memory / 2;
     let bodies = Bodies::new(memory, server_metrics.clone());
     let webhook = Arc::new(webhook(&client, &cluster, &mut registry, memory));
@@ -116,7 +116,7 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     };
     tracing::info!("stopping");
     stopping.cancel();
-    unpublish(&settings, &client).await;
+    remove_traces(&settings, &client).await;
     tokio::time::sleep(settings.drain).await;
     stop.gracefully();
     while servers.join_next().await.is_some() {}
@@ -126,7 +126,7 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     ended
 }
 
-/// Says when it is ready, and then waits for what shouldn't happen.
+/// Reports when the process is ready. Then waits for a server to end, which is a fault.
 async fn run_until_a_server_ends(
     settings: &Settings,
     health: &Health,
@@ -137,21 +137,23 @@ async fn run_until_a_server_ends(
         health.ready().await;
         tracing::info!("ready");
         match &settings.ready_file {
-            Some(file) => say_ready(file, addresses).with_context(|| format!("writing {}", file.display())),
+            Some(file) => {
+                write_ready_file(file, addresses).with_context(|| format!("writing {}", file.display()))
+            }
             None => Ok(()),
         }
     };
     tokio::select! {
-        said = ready => said?,
-        Some(ended) = servers.join_next() => return ended?.context("a port is closed"),
+        written = ready => written?,
+        Some(ended) = servers.join_next() => return ended?.context("a server ended"),
     }
     match servers.join_next().await {
-        Some(ended) => ended?.context("a port is closed"),
+        Some(ended) => ended?.context("a server ended"),
         None => Ok(()),
     }
 }
 
-/// The policy that holds at first, and what follows its file.
+/// The first policy, and the task that follows its file.
 async fn policies(
     settings: &Settings,
     registry: &mut prometheus_client::registry::Registry,
@@ -200,7 +202,7 @@ fn certificates(
         lifetimes: settings.lifetimes,
         files: settings.tls_files.clone(),
         clients: settings.clients.clone(),
-        // An engine has a token instead.
+        // A policy engine has a token instead.
         strangers: settings.clients.is_none() || settings.api,
     };
     Certificates::new(client.clone(), tls, own, metrics)
@@ -226,8 +228,8 @@ fn controller_settings(settings: &Settings) -> controller::Settings {
     }
 }
 
-/// The file appears whole: whoever sees it can read it.
-fn say_ready(file: &Path, (webhook, metrics): (SocketAddr, SocketAddr)) -> Result<()> {
+/// The file appears complete, so a reader never sees a part of it.
+fn write_ready_file(file: &Path, (webhook, metrics): (SocketAddr, SocketAddr)) -> Result<()> {
     let unfinished = file.with_extension("unfinished");
     let mut out = fs::File::create(&unfinished)?;
     writeln!(out, "{}", json!({"webhook": webhook.to_string(), "metrics": metrics.to_string()}))?;
@@ -235,17 +237,17 @@ fn say_ready(file: &Path, (webhook, metrics): (SocketAddr, SocketAddr)) -> Resul
     Ok(())
 }
 
-/// Takes back what says that this process is there.
-async fn unpublish(settings: &Settings, client: &Client) {
+/// Removes the ready file and the webhook configuration of this process.
+async fn remove_traces(settings: &Settings, client: &Client) {
     if let Some(file) = &settings.ready_file {
-        // It may never have been written.
+        // It may not exist.
         let _ = fs::remove_file(file);
     }
     if settings.own_configuration.is_some() {
         let name = &settings.configuration_name;
         let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
         if let Err(error) = configurations.delete(name, &DeleteParams::default()).await {
-            tracing::warn!(configuration = name, %error, "it could not be removed: with the policy Fail it refuses everything");
+            tracing::warn!(configuration = name, %error, "the configuration was not removed: with failurePolicy Fail it denies all workloads");
         }
     }
 }

@@ -1,31 +1,31 @@
 //! A program's arguments, asked by name: `--name value`, `--name=value`, `-name value`, `key=value`.
 //!
-//! As argparse does it: `-` and `_` within a name are the same, and the last one of several counts.
+//! As in argparse, `-` and `_` in a name are the same, and the last of several values counts.
 
 /// A word of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Word {
     /// Its text, quotes removed and variables expanded.
     pub(crate) text: String,
-    /// Whether all of it is known: no variable is left whose value nobody knows.
+    /// Whether all of it is known: no unknown variable is left in it.
     pub(crate) known: bool,
 }
 
 impl Word {
-    /// A word all of which is known.
+    /// A fully known word.
     pub(crate) fn known(text: impl Into<String>) -> Self {
         Self { text: text.into(), known: true }
     }
 }
 
-/// The arguments behind a program.
+/// The arguments of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
     words: Vec<Word>,
 }
 
 impl Arguments {
-    /// Arguments out of words.
+    /// The arguments that these words are.
     pub(crate) fn of(words: Vec<Word>) -> Self {
         Self { words }
     }
@@ -35,12 +35,12 @@ impl Arguments {
         &self.words
     }
 
-    /// Whether an option of this name stands there, with a value or without.
+    /// Whether an option of this name is given, with a value or without.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.words.iter().any(|word| is_named(&word.text, name))
     }
 
-    /// The value of an option; none where it is not there, has no value, or a value that nobody knows.
+    /// The value of an option. None if the option is absent, has no value, or has an unknown value.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let at = self.words.iter().rposition(|word| is_named(&word.text, name))?;
         let word = self.words.get(at)?;
@@ -54,8 +54,7 @@ impl Arguments {
         }
     }
 
-    /// What stands behind an option, each value that nobody knows as none: nothing where it stands alone, none where it
-    /// is not there.
+    /// The words after an option; an unknown word is None. Empty if the option stands alone; None if it is absent.
     pub(crate) fn behind(&self, name: &str) -> Option<Vec<Option<&str>>> {
         let at = self.words.iter().rposition(|word| is_named(&word.text, name))?;
         let word = self.words.get(at)?;
@@ -66,12 +65,12 @@ impl Arguments {
         Some(behind.map(|word| word.known.then_some(word.text.as_str())).collect())
     }
 
-    /// The value of a `key=value` word, as Hydra and its like take them; `++key=value` and `+key=value`, too.
+    /// The value of a `key=value` word, as Hydra takes them; also of `++key=value` and `+key=value`.
     pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
         self.overrides().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
     }
 
-    /// All `key=value` words that are known, without the leading `+`.
+    /// All known `key=value` words, without the leading `+`.
     pub(crate) fn overrides(&self) -> impl Iterator<Item = (&str, &str)> {
         let words = self.words.iter().filter(|word| word.known && !word.text.starts_with('-'));
         words.filter_map(|word| word.text.trim_start_matches('+').split_once('='))
@@ -94,7 +93,7 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// Whether a word is the option of a name. Asked of every word by every reader, so it looks at the letters first.
+/// Whether a word is the option of a name. Every reader asks this of every word, so the letters are compared first.
 fn is_named(text: &str, name: &str) -> bool {
     if !text.starts_with('-') {
         return false;
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_is_found_however_it_is_written() {
+    fn an_option_is_found_in_every_spelling() {
         let given = arguments(&[
             "--tensor_model_parallel_size",
             "8",
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_nobody_knows_is_none() {
+    fn an_unknown_value_is_none() {
         let unknown = Word { text: "$TP".into(), known: false };
         assert_eq!(Arguments::of(vec![Word::known("--tp"), unknown]).value("--tp"), None);
     }

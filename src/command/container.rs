@@ -1,16 +1,16 @@
 //! Which containers' commands are read, and in which order.
 //!
-//! The one that asks for most accelerators first; of several the one that its operator names so by convention; then all
-//! others, because a command need not stand where the accelerators are (an `MPIJob`'s launcher). Of init containers, and
-//! of sidecars among them, those are read that ask for accelerators: others prepare. They run before the containers or
-//! beside them, so they stand behind them only in this order.
+//! First the container that asks for most accelerators; among equals, the one with the name that its operator gives
+//! to the training container. Then all others: a command need not stand where the accelerators are (an `MPIJob`'s
+//! launcher). Init containers, and sidecars among them, are read only if they ask for accelerators; others only
+//! prepare. They run before the containers or beside them, and are last only in this order.
 
 use serde_json::Value;
 
 use crate::kinds::PodGroup;
 use crate::kinds::requests::{Request, asked};
 
-/// Containers that are read at most.
+/// The most containers that are read.
 const MOST_CONTAINERS: usize = 64;
 /// The names that operators give to the container that trains.
 const CONVENTIONAL: &[&str] = &["pytorch", "node", "jax", "ray-worker", "tensorflow", "trainer"];
@@ -18,17 +18,17 @@ const CONVENTIONAL: &[&str] = &["pytorch", "node", "jax", "ray-worker", "tensorf
 /// A container whose command is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Container<'a> {
-    /// The pods that it is in.
+    /// The pods that hold it.
     pub(crate) group: &'a PodGroup<'a>,
     /// The container.
     pub(crate) spec: &'a Value,
-    /// How many accelerators it asks for itself.
+    /// How many accelerators the container itself asks for.
     pub(crate) accelerators: u64,
     /// Whether it is one of the init containers.
     pub(crate) init: bool,
 }
 
-/// The containers of all groups of pods, the likeliest to train first, and whether there are more than are read.
+/// The containers of all groups of pods, the likeliest to train first, and whether some are left out.
 pub(crate) fn ordered<'a>(
     groups: &'a [PodGroup<'a>],
     requests: &[Request<'_>],

@@ -1,8 +1,8 @@
-//! A container's environment: what is known of each variable.
+//! The variables of a container's environment, as far as they are known.
 //!
-//! As the kubelet makes it: what `envFrom` gives, then `env` in its order, each value with `$(NAME)` of those before it
-//! put in and `$$` for a dollar. Keys of ConfigMaps are known where the ConfigMap is; a Secret's, and what is only known
-//! once a pod is placed, are there and unknown.
+//! The order is the kubelet's: first `envFrom`, then `env` in its order. In each value `$(NAME)` is replaced by the
+//! variables before it, and `$$` by a dollar. A key of a ConfigMap is known if the ConfigMap is. A key of a Secret,
+//! and a value that exists only once a pod is placed, are set and unknown.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use crate::job::Gap;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
-/// Variables that are read at most; their bytes are those of a command's budget.
+/// The most variables that are read. Their bytes come from the command's budget.
 const MOST_VARIABLES: usize = 512;
 
-/// The variables of a container; none for one that is there and of which the value is not known (a Secret's).
+/// The variables of a container. A variable with an unknown value (of a Secret) is None.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, Option<String>>,
-    /// Whether there may be others: a ConfigMap gives some that is not known, or a script that is not read.
+    /// Whether other variables may be set: by a ConfigMap that is not known, or a script that is not read.
     pub(crate) may_have_more: bool,
-    /// A ConfigMap that gives some and is not there.
+    /// A ConfigMap that sets some variables and is absent.
     pub(crate) absent: Option<String>,
     /// What was not read.
     pub(crate) gap: Option<Gap>,
@@ -35,17 +35,17 @@ impl Environment {
         self.variables.get(name)?.as_deref()
     }
 
-    /// The same, where there may be others than are known.
+    /// The same, with other variables that are not known, or without.
     pub(crate) fn that_may_have_more(self, may_have_more: bool) -> Self {
         Self { may_have_more, ..self }
     }
 
-    /// Whether there may be others than are known.
+    /// Whether other variables may be set than are known.
     pub(crate) fn may_have_more(&self) -> bool {
         self.may_have_more
     }
 
-    /// All variables by name; none for the value of one that is not known.
+    /// All variables by name. An unknown value is None.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
     }
@@ -59,7 +59,7 @@ impl Environment {
             let Some(name) = text(source, "/configMapRef/name") else { continue };
             let Some(data) = around.config_maps.get(namespace, name) else {
                 environment.may_have_more = true;
-                environment.misses(name, around);
+                environment.note_absent(name, around);
                 continue;
             };
             for (key, value) in data {
@@ -79,7 +79,7 @@ impl Environment {
                     let known = map.and_then(|map| around.config_maps.get(namespace, map)).zip(key);
                     let value = known.and_then(|(map, key)| map.get(key)).map(ToString::to_string);
                     if let (Some(map), None) = (map, &value) {
-                        environment.misses(map, around);
+                        environment.note_absent(map, around);
                     }
                     value
                 }
@@ -90,7 +90,7 @@ impl Environment {
         let more =
             ["env", "envFrom"].iter().any(|list_of| list(container, list_of).nth(MOST_VARIABLES).is_some());
         if more {
-            environment.leaves_out();
+            environment.mark_incomplete();
         }
         environment.gap = environment.gap.take().or_else(|| budget.into_gap());
         environment
@@ -101,26 +101,26 @@ impl Environment {
         if self.variables.len() < MOST_VARIABLES && budget.bytes(cost) {
             self.variables.insert(name, value);
         } else {
-            self.leaves_out();
+            self.mark_incomplete();
             self.variables.remove(&name);
         }
     }
 
-    /// Of what is left out nothing may be believed.
-    fn leaves_out(&mut self) {
+    /// Marks that variables are left out: from then on an absent variable may be set.
+    fn mark_incomplete(&mut self) {
         self.may_have_more = true;
         self.gap.get_or_insert(Gap::Variables);
     }
 
-    /// A ConfigMap, or a key of it, is not there; where none is read, that says nothing.
-    fn misses(&mut self, config_map: &str, around: &Surroundings) {
+    /// Notes that a ConfigMap, or a key of it, is absent. Does nothing if no ConfigMaps are read.
+    fn note_absent(&mut self, config_map: &str, around: &Surroundings) {
         if around.reads.config_maps {
             self.absent.get_or_insert_with(|| format!("ConfigMap {}", printable(config_map, 80)));
         }
     }
 
-    /// Puts variables into a text, as Kubernetes does in commands, arguments and variables. What is no variable's name
-    /// stays as it is.
+    /// Puts variables into a text, as Kubernetes does in commands, arguments and variables. Other text stays as it
+    /// is.
     pub(crate) fn expand(&self, text: &str, budget: &mut Budget) -> Word {
         let mut expanded = String::with_capacity(text.len());
         let (mut known, mut rest, mut closes) = (true, text, true);
@@ -130,7 +130,7 @@ impl Environment {
             let behind = dollar.get(1..).unwrap_or_default();
             let opened = behind.strip_prefix('(').filter(|_| closes);
             let name = opened.and_then(|behind| behind.split_once(')'));
-            // Where one is not closed, none behind it is. So the text is gone through once.
+            // If one opening has no end, no later one has. So the text is gone through once.
             closes &= opened.is_none() || name.is_some();
             rest = match name {
                 _ if behind.starts_with('$') => {
@@ -184,7 +184,7 @@ mod tests {
     use crate::surroundings::ConfigMaps;
 
     #[test]
-    fn variables_come_from_where_the_kubelet_takes_them() {
+    fn variables_come_from_the_kubelets_sources() {
         let mut maps = ConfigMaps::default();
         let data = |pairs: &[(&str, &str)]| -> BTreeMap<String, Arc<str>> {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), Arc::from(*value))).collect()

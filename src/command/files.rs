@@ -1,12 +1,12 @@
-//! The files that a container can read, as far as they are known: keys of ConfigMaps at the paths where they are
-//! mounted, and what a script writes before it starts training.
+//! The files that a container can read, as far as they are known: keys of mounted ConfigMaps, and files that a script
+//! writes before it starts the training.
 //!
 //! ```text
 //! volumes[].configMap | volumes[].projected.sources[].configMap ─► volumeMounts[] (mountPath, subPath) ─► path ─► text
 //! ```
 //!
-//! Without `items` every key of a ConfigMap is a file of its name; with them, only those that are listed, at their paths.
-//! What any other volume holds (an emptyDir, a claim, a Secret) is not known.
+//! Without `items` every key of a ConfigMap is a file of its name. With `items` only the listed keys are files, at
+//! their paths. The files of any other volume (an emptyDir, a claim, a Secret) are not known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,45 +18,45 @@ use crate::job::{Gap, Source};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
-/// Mounts, volumes and files that are looked at, at most.
+/// The most mounts, volumes and files that are read.
 const MAX_MOUNTS: usize = 256;
 const MAX_VOLUMES: usize = 256;
 const MAX_FILES: usize = 512;
-/// The bytes of all files together: a ConfigMap has no more than a mebibyte.
+/// The most bytes of all files together. One ConfigMap has a mebibyte at most.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Files by their absolute paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files {
     by_path: BTreeMap<String, File>,
-    /// What relative paths are relative to, where that is known.
+    /// The working directory, if it is known.
     directory: Option<String>,
-    /// Where volumes are mounted, each with the ConfigMap that fills it, where one does and ConfigMaps are read.
+    /// The mounts of volumes, each with the ConfigMap that fills it, if one does and ConfigMaps are read.
     mounts: Arc<[(String, Option<String>)]>,
-    /// Whether there are more than are read.
+    /// Whether some files are left out.
     may_have_more: bool,
 }
 
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
-    /// What it holds.
+    /// Its text.
     pub(crate) text: Arc<str>,
-    /// Where that comes from, for provenance: `ConfigMap training-config key config.yaml`.
+    /// The source of the text, for provenance: `ConfigMap training-config key config.yaml`.
     pub(crate) source: Source,
-    /// The branches that write it: elsewhere it is not known what it holds.
+    /// The branches that write it. Outside of them its text is not known.
     pub(crate) branches: Vec<Branch>,
 }
 
 impl File {
-    /// Whether it holds this where these branches are taken.
+    /// Whether the file has this text in these branches.
     pub(crate) fn is_certain_in(&self, branches: &[Branch]) -> bool {
         branches.starts_with(&self.branches)
     }
 }
 
 impl Files {
-    /// The files that a container of a pod template finds where its volumes are mounted.
+    /// The files that a container of a pod template finds in its mounts.
     pub(crate) fn of(template: &Value, container: &Value, around: &Surroundings, namespace: &str) -> Self {
         let mut files = Self {
             may_have_more: list(container, "/volumeMounts").nth(MAX_MOUNTS).is_some()
@@ -93,8 +93,8 @@ impl Files {
         files
     }
 
-    /// Why a file is not known that a command starts: a ConfigMap is not there, or has no such key, or there are too many
-    /// files. None where nothing can be said of it.
+    /// Why a file that a command starts is not known: its ConfigMap is absent, or has no such key, or there are too
+    /// many files. None if there is no such reason.
     pub(crate) fn missing(&self, path: &str) -> Option<Gap> {
         if self.get(path).is_some() {
             return None;
@@ -103,7 +103,7 @@ impl Files {
             let rest = path.strip_prefix(at.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        // Of mounts within one another the innermost counts.
+        // The innermost of nested mounts counts.
         let mount = self.mounts.iter().filter(|(at, _)| within(at)).max_by_key(|(at, _)| at.len());
         let absent = mount.and_then(|(_, filled_by)| filled_by.as_ref());
         let absent = absent.map(|name| Gap::Absent(format!("ConfigMap {name}")));
@@ -117,13 +117,13 @@ impl Files {
         self.add_in(path, text, source, &[]);
     }
 
-    /// Adds a file that branches write.
+    /// Adds a file that is written in branches.
     pub(crate) fn add_in(&mut self, path: &str, text: Arc<str>, source: Source, branches: &[Branch]) {
         self.by_path.insert(path.to_owned(), File { text, source, branches: branches.to_vec() });
     }
 
-    /// Whether one of these words names a file that is not certain where these branches are taken.
-    pub(crate) fn are_open_in<'w>(
+    /// Whether one of these words names a file that is not certain in these branches.
+    pub(crate) fn any_uncertain_in<'w>(
         &self,
         branches: &[Branch],
         mut words: impl Iterator<Item = &'w str>,
@@ -136,7 +136,7 @@ impl Files {
         self.by_path.values().any(is_open) && words.any(names_one)
     }
 
-    /// Forgets the files that are not certain where these branches are taken.
+    /// Drops the files that are not certain in these branches.
     pub(crate) fn certain_in(mut self, branches: &[Branch]) -> Self {
         self.by_path.retain(|_, file| file.is_certain_in(branches));
         self
@@ -148,8 +148,8 @@ impl Files {
         self.by_path.iter()
     }
 
-    /// Where the files of a path lie once they are copied: those of a folder and of `folder/*`, too. A target may be a
-    /// file or a folder, so both are given.
+    /// The files at a path, or in a folder, or under `folder/*`, each with its path after a copy. A target may be a
+    /// file or a folder, so both paths are given.
     pub(crate) fn copies(&self, from: &str, to: &str) -> Vec<(String, File)> {
         let to = to.trim_end_matches('/');
         let from = from.trim_end_matches('*').trim_end_matches('/');
@@ -164,12 +164,12 @@ impl Files {
         within.flatten().collect()
     }
 
-    /// Forgets a file.
+    /// Drops a file.
     pub(crate) fn remove(&mut self, path: &str) {
         self.by_path.remove(path);
     }
 
-    /// The same files, for what is started in a directory.
+    /// The same files, seen from a working directory.
     pub(crate) fn seen_from(&self, directory: Option<&str>) -> Self {
         Self { directory: directory.map(str::to_owned), ..self.clone() }
     }
@@ -179,7 +179,8 @@ impl Files {
         self.by_path.get(path).or_else(|| self.by_path.get(&absolute(self.directory.as_deref(), path)))
     }
 
-    /// The file that a program means by a path: that path, or, where it is relative, the only file that ends in it.
+    /// The file that a program means by a path: the file at that path, or, for a relative path, the only file that
+    /// ends in it.
     pub(crate) fn meant(&self, path: &str) -> Option<&File> {
         if let Some(file) = self.get(path) {
             return Some(file);
@@ -205,7 +206,7 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 
-/// A path made absolute, where it is known what it is relative to.
+/// Makes a path absolute, if the working directory is known.
 pub(crate) fn absolute(directory: Option<&str>, path: &str) -> String {
     let path = path.strip_prefix("./").unwrap_or(path);
     match directory {
@@ -214,13 +215,13 @@ pub(crate) fn absolute(directory: Option<&str>, path: &str) -> String {
     }
 }
 
-/// A volume's ConfigMaps, as far as it has any.
+/// The ConfigMaps of a volume.
 fn sources(volume: &Value) -> impl Iterator<Item = &Value> {
     let projected = list(volume, "/projected/sources").take(MAX_VOLUMES);
     volume.get("configMap").into_iter().chain(projected.filter_map(|source| source.get("configMap")))
 }
 
-/// What a ConfigMap puts into a volume: files by their paths in it.
+/// The files that a ConfigMap puts into a volume, by their paths in it.
 fn keys(source: &Value, around: &Surroundings, namespace: &str) -> Vec<(String, File)> {
     let Some(name) = text(source, "name") else { return Vec::new() };
     let Some(data) = around.config_maps.get(namespace, name) else { return Vec::new() };
@@ -241,12 +242,12 @@ fn keys(source: &Value, around: &Surroundings, namespace: &str) -> Vec<(String, 
     }
 }
 
-/// The absolute path of a volume's file, where the mount shows it.
+/// The absolute path of a volume's file, if the mount shows it.
 fn mounted(at: &str, part: Option<&str>, path: &str) -> Option<String> {
     let at = format!("/{}", clean(at));
     let within = match part {
         None => path,
-        // One file of the volume, at the mount's own path.
+        // `subPath` is a file: it lies at the mount's own path.
         Some(part) if part == path => return Some(at),
         Some(part) => path.strip_prefix(part)?.strip_prefix('/')?,
     };

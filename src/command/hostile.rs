@@ -1,11 +1,11 @@
-//! Commands that nobody means well: whatever is written, reading it ends, and what it makes is bounded.
+//! Hostile commands: reading any script ends, and its result is bounded.
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use crate::command::*;
 
-/// Pieces of scripts, from which hostile ones are made.
+/// Pieces of scripts. Hostile scripts are made of them.
 const PIECES: &[&str] = &[
     "$",
     "$(",
@@ -169,7 +169,7 @@ pub(crate) fn doubling() -> Vec<String> {
 }
 
 #[test]
-fn what_doubles_at_every_step_is_cut() {
+fn text_that_doubles_at_every_step_is_cut() {
     for script in doubling() {
         let launches = read(&json!({"command": ["bash", "-c", script]}));
         assert!(launches.len() <= MOST_LAUNCHES && bytes(&launches) <= 2 << 20, "{script:.60}");

@@ -1,34 +1,34 @@
-//! Programs that start a target once for each accelerator: how each begins, its options, and what it starts.
+//! Programs that start a target once for each accelerator: the words that start each, its options, and its target.
 //!
-//! Names of options are as each one's documentation has them: torchrun of PyTorch 2.9, accelerate 1.10, DeepSpeed 0.17,
-//! Open MPI 5, MPICH 4, Horovod 0.28, Slurm 24, Composer 0.31, ColossalAI 0.5, Optimum Habana 1.18, DLRover 0.5,
-//! Ray 2.49, torchtune 0.6.
+//! Names of options are those of each program's documentation: torchrun of PyTorch 2.9, accelerate 1.10, DeepSpeed
+//! 0.17, Open MPI 5, MPICH 4, Horovod 0.28, Slurm 24, Composer 0.31, ColossalAI 0.5, Optimum Habana 1.18, DLRover
+//! 0.5, Ray 2.49, torchtune 0.6.
 
 use crate::command::options::{Options, Takes};
 
 /// A program that starts a target once for each accelerator.
 #[derive(Debug)]
 pub(crate) struct Grammar {
-    /// Its name, as a [`Launcher`](crate::command::Launcher) has it.
+    /// Its name, the same as in a [`Launcher`](crate::command::Launcher).
     pub(crate) name: &'static str,
     /// The words that start it.
     pub(crate) heads: &'static [&'static [&'static str]],
-    /// The Python modules that are it.
+    /// Its Python modules.
     pub(crate) modules: &'static [&'static str],
     /// Its options.
     pub(crate) options: Options,
-    /// What it starts.
+    /// Its target.
     pub(crate) starts: Starts,
 }
 
-/// What a launcher starts.
+/// The target of a launcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Starts {
-    /// A Python file; a module behind a switch of these names; a program behind one of those.
+    /// A Python file; a module after a switch of `module`; a program after a switch of `program`.
     Python { module: &'static [&'static str], program: &'static [&'static str] },
     /// Any command.
     Command,
-    /// Something of its own: the launcher itself is the target.
+    /// The launcher itself is the target.
     Itself,
 }
 
@@ -160,7 +160,7 @@ pub(crate) static LAUNCHERS: &[Grammar] = &[
     },
 ];
 
-/// Programs whose first words say together what they do, beside the launchers.
+/// Programs that are named by several words, beside the launchers.
 pub(crate) const PROGRAMS: &[&[&str]] = &[
     &["axolotl", "train"],
     &["axolotl", "preprocess"],

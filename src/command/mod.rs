@@ -1,11 +1,11 @@
-//! The effective command: what a workload's containers run, once shells, wrappers and launchers are looked through.
+//! The effective command: the programs that a workload's containers run, behind their shells, wrappers and launchers.
 //!
 //! ```text
 //! command + args ─► words ─► [shell script ─► statements] ─► wrappers skipped ─► launchers ─► target and its arguments
 //! ```
 //!
-//! Nothing is ever executed. A word whose value depends on something that the object does not say is kept, marked as
-//! incomplete, and believed by nobody.
+//! Nothing is ever executed. A word that depends on an unknown value is kept and marked as incomplete, and no reader
+//! uses it.
 
 mod arguments;
 mod container;
@@ -38,29 +38,29 @@ use crate::kinds::{Entrypoint, PodGroup};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
-/// Programs that are kept at most.
+/// The most programs that are kept.
 const MOST_LAUNCHES: usize = 64;
 
 /// One program that trains, as it is started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Launch {
-    /// Where the command stands, for provenance: `container trainer`, `entrypoint`.
+    /// The place of the command, for provenance: `container trainer`, `entrypoint`.
     pub(crate) place: String,
-    /// Where the template of the pods that it runs in is; none for a command outside of any.
+    /// The path of the template of its pods. None for a command that no pod template holds.
     pub(crate) group: Option<String>,
-    /// What starts it, the outermost first: `mpirun`, `torchrun`, `accelerate launch`.
+    /// Its launchers, the outermost first: `mpirun`, `torchrun`, `accelerate launch`.
     pub(crate) launchers: Vec<Launcher>,
-    /// What is started.
+    /// The program that is started.
     pub(crate) target: Target,
     /// The target's own arguments.
     pub(crate) arguments: Arguments,
-    /// The environment that it starts in.
+    /// Its environment.
     pub(crate) environment: Environment,
     /// The files that it can read, as far as they are known.
     pub(crate) files: Files,
-    /// The branches that it stands in, the outermost first: it is started only where all of them are taken.
+    /// The branches around it, the outermost first. It is started only if all of them are taken.
     pub(crate) branches: Vec<Branch>,
-    /// Whether something before it was not read: it may start otherwise than it is read.
+    /// Whether something before it was not read. It may then start in another way than it was read.
     pub(crate) behind_gap: bool,
     /// Whether it reads a file that only a branch writes.
     pub(crate) reads_of_branches: bool,
@@ -70,43 +70,43 @@ pub(crate) struct Launch {
     pub(crate) init: bool,
 }
 
-/// The programs that the pods run, as far as their commands are read.
+/// The programs that the pods run, as far as their commands can be read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commands {
     /// The programs.
     pub(crate) launches: Vec<Launch>,
-    /// What was not read.
+    /// The first part that was not read.
     pub(crate) gap: Option<Gap>,
 }
 
 /// A program that starts the target once for each accelerator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Launcher {
-    /// Its name without a path: `torchrun`; with its subcommand where it has one: `accelerate launch`.
+    /// Its name without a path: `torchrun`. A subcommand belongs to the name: `accelerate launch`.
     pub(crate) name: String,
     /// Its own arguments.
     pub(crate) arguments: Arguments,
 }
 
-/// One of the ways that a script may go on at a decision.
+/// One branch of a decision in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Branch {
-    /// Which decision it is.
+    /// The number of the decision.
     pub(crate) decision: usize,
-    /// Which of its branches.
+    /// The number of the branch.
     pub(crate) number: usize,
 }
 
-/// What is started.
+/// The program that a launch starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A Python file, with its path: `/workspace/pretrain_gpt.py`.
     Script(String),
     /// A Python module: `axolotl.cli.train`.
     Module(String),
-    /// A program, without its path, with the subcommands behind it: `llamafactory-cli train`.
+    /// A program, without its path, with its subcommands: `llamafactory-cli train`.
     Program(String),
-    /// Nothing that can be named: an image's own entrypoint, a script from standard input.
+    /// A program without a name: an image's own entrypoint, a script from standard input.
     #[default]
     Unknown,
 }
@@ -122,7 +122,7 @@ impl Launch {
         !self.branches.is_empty()
     }
 
-    /// Whether it is not started where the other one is: they stand in different branches of one decision.
+    /// Whether only one of the two can be started: they stand in different branches of one decision.
     pub(crate) fn excludes(&self, other: &Self) -> bool {
         let differs = |one: &Branch| {
             other
@@ -133,7 +133,7 @@ impl Launch {
         self.branches.iter().any(differs)
     }
 
-    /// Whether one of the two is started wherever the other one is.
+    /// Whether each run that starts the one in more branches also starts the other.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         self.branches.starts_with(&other.branches) || other.branches.starts_with(&self.branches)
     }
@@ -147,7 +147,7 @@ impl Launch {
         self.launchers.iter().any(|launcher| REACHING.contains(&launcher.name.as_str()) || hostfile(launcher))
     }
 
-    /// Whether another launch runs the same program in the same way, whatever it is told.
+    /// Whether another launch runs the same program in the same way, with any arguments.
     pub(crate) fn runs_the_same(&self, other: &Self) -> bool {
         let names = |launch: &Self| launch.launchers.iter().map(|l| l.name.clone()).collect::<Vec<_>>();
         let same_target = match (&self.target, &other.target) {
@@ -157,7 +157,7 @@ impl Launch {
         same_target && names(self) == names(other)
     }
 
-    /// Whether the target is a Python file of one of these names, wherever it lies.
+    /// Whether the target is a Python file of one of these names, in any folder.
     pub(crate) fn runs_script(&self, names: &[&str]) -> bool {
         matches!(&self.target, Target::Script(path) if names.contains(&basename(path)))
     }
@@ -177,7 +177,7 @@ impl Launch {
                 .is_some_and(|(own, subcommand)| name == own && first == Some(subcommand))
     }
 
-    /// A launch out of the words of a command: the first program that it starts.
+    /// The first program that these words start.
     #[cfg(test)]
     pub(crate) fn of_words(words: &[&str]) -> Self {
         let words: Vec<Word> = words.iter().map(|word| Word::known(*word)).collect();
@@ -204,9 +204,9 @@ impl Launch {
     }
 }
 
-/// Every program that the pods run, those of containers that ask for accelerators first.
+/// Every program that the pods run. Containers that ask for accelerators come first.
 ///
-/// Variables and files come from ConfigMaps of the namespace, where these are known; never from Secrets.
+/// Variables and files come from known ConfigMaps of the namespace, and never from Secrets.
 pub(crate) fn launches(
     groups: &[PodGroup<'_>],
     entrypoint: Option<Entrypoint<'_>>,

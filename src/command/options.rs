@@ -1,4 +1,4 @@
-//! The options of a program that starts another one: which of them take a value, so that the program behind them is found.
+//! The options of a program that starts another one. Which of them take a value decides where that program begins.
 
 use crate::command::Word;
 
@@ -11,7 +11,7 @@ pub(crate) struct Options {
     pub(crate) pairs: &'static str,
 }
 
-/// Which options take a value: their names, apart by blanks.
+/// Which options take a value: their names, separated by blanks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Takes {
     /// These do, the others are switches.
@@ -21,17 +21,17 @@ pub(crate) enum Takes {
 }
 
 impl Options {
-    /// Options of which these take a value.
+    /// These options take a value, and no others.
     pub(crate) const fn these(names: &'static str) -> Self {
         Self { takes: Takes::These(names), pairs: "" }
     }
 
-    /// Options all of which take a value but these.
+    /// These options take no value, and all others do.
     pub(crate) const fn all_but(names: &'static str) -> Self {
         Self { takes: Takes::AllBut(names), pairs: "" }
     }
 
-    /// How many words an option takes, itself counted; none where the word is no option.
+    /// How many words an option takes, its name included. None if the word is no option.
     pub(crate) fn width(&self, word: &Word) -> Option<usize> {
         let name = word.text.strip_prefix('-').filter(|rest| !rest.is_empty())?;
         let long = name.starts_with('-');
@@ -40,7 +40,7 @@ impl Options {
         }
         let name = plain(name);
         let listed = |names: &str| names.split_ascii_whitespace().any(|known| known == name);
-        // argparse takes an unambiguous beginning of a long option's name for the whole.
+        // argparse accepts an unambiguous beginning of a long option's name.
         let begins = |names: &str| {
             long && name.len() > 3 && names.split_ascii_whitespace().any(|known| known.starts_with(&name))
         };
@@ -50,7 +50,7 @@ impl Options {
         let valued = match self.takes {
             Takes::These(names) => listed(names) || begins(names),
             Takes::AllBut(names) => {
-                // `-n8` has its value within.
+                // `-n8` contains its value.
                 let within = !long && name.len() > 1;
                 !(listed(names) || begins(names) || within)
             }
@@ -58,7 +58,7 @@ impl Options {
         Some(if valued { 2 } else { 1 })
     }
 
-    /// Where what a launcher starts is: a Python file, or any command.
+    /// The index of a launcher's target: of a Python file, or of any command.
     pub(crate) fn target(&self, words: &[Word], python: bool) -> usize {
         let mut at = self.operand(words);
         while is_unlisted_value(words, at, python) {
@@ -68,10 +68,10 @@ impl Options {
         at
     }
 
-    /// Where the first word is that is no option.
+    /// The index of the first word that is no option.
     ///
-    /// A word that nobody knows may be options or what is started: where what is started is seen behind it, by its
-    /// ending or by `-m`, it is passed over.
+    /// An unknown word may be options, or the target itself. It is skipped if the target is seen behind it: a word
+    /// with the right ending, or `-m`.
     pub(crate) fn operand(&self, words: &[Word]) -> usize {
         let mut at = 0;
         while let Some(word) = words.get(at) {
@@ -97,8 +97,8 @@ impl Options {
     }
 }
 
-/// Whether a word is rather the value of the option before it, which no list knows to take one: where it is a number, or
-/// where a Python file should stand and one is still to come.
+/// Whether a word is rather the value of an option that our lists do not know. It is if it is a number, or if a
+/// Python file is expected here and comes later.
 fn is_unlisted_value(words: &[Word], at: usize, python: bool) -> bool {
     let before = at.checked_sub(1).and_then(|before| words.get(before));
     let is_option = |word: &Word| word.text.starts_with('-') && !word.text.contains('=') && word.text != "-m";
@@ -112,7 +112,7 @@ fn is_unlisted_value(words: &[Word], at: usize, python: bool) -> bool {
     !behind.is_empty() && (is_number || is_to_come)
 }
 
-/// Whether a path ends like this.
+/// Whether a path has this ending.
 pub(crate) fn has_ending(path: &str, ending: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, given)| given == ending)
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_an_option_that_no_list_knows_is_not_what_is_started() {
+    fn the_value_of_an_unlisted_option_is_not_the_target() {
         assert_eq!(LISTED.target(&known(&["--new", "x", "a.py", "b"]), true), 2);
         assert_eq!(LISTED.target(&known(&["--new", "python", "a.py"]), false), 1);
         assert_eq!(LISTED.target(&known(&["--new", "7", "--n", "2", "python", "a.py"]), false), 4);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_started_is_the_first_word_that_belongs_to_no_option() {
+    fn the_target_is_the_first_word_that_belongs_to_no_option() {
         assert_eq!(operand(&LISTED, &["--nnodes", "2", "--nproc_per_node=8", "a"]), 3);
         assert_eq!(operand(&LISTED, &["--standalone", "--nproc", "8", "a"]), 3);
         assert_eq!(operand(&LISTED, &["-mca", "btl", "self", "-n", "4", "--", "a"]), 6);

@@ -1,4 +1,4 @@
-//! What is known of programs by their names: shells, Python, and those that say nothing of what is trained.
+//! Programs known by their names: shells, Python, and programs that are not part of a training.
 
 use crate::command::launchers::LAUNCHERS;
 use crate::command::options::{Options, plain};
@@ -9,14 +9,14 @@ use crate::command::{Word, basename};
 pub(crate) const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
 /// Long options of shells that take a value.
 pub(crate) const SHELL: Options = Options::these("rcfile init-file startup-file emulate");
-/// Long options that bash also takes with one dash.
+/// Long options that bash also accepts with one dash.
 pub(crate) const SHELL_WORDS: &[&str] =
     &["rcfile", "init-file", "login", "noprofile", "norc", "noediting", "posix", "restricted", "verbose"];
 /// Options of Python that take a value.
 pub(crate) const PYTHON: Options = Options::these("W X check-hash-based-pycs");
 
-/// Programs that prepare, look and wait: they say nothing of what is trained.
-const ASIDE: &str = ": [ test true false echo printf cat tee ls cp mv rm ln mkdir chmod chown touch sleep tail \
+/// Programs that prepare, look or wait. They are not part of a training.
+const AUXILIARY: &str = ": [ test true false echo printf cat tee ls cp mv rm ln mkdir chmod chown touch sleep tail \
     head wait trap ulimit umask alias grep sed awk cut sort tr wc find xargs date hostname \
     whoami id uname env printenv which command type hash pip pip3 apt apt-get yum dnf apk conda \
     mamba git wget curl tar unzip gsutil gcloud aws s3cmd kubectl mount ssh ssh-keygen \
@@ -26,11 +26,11 @@ const ASIDE: &str = ": [ test true false echo printf cat tee ls cp mv rm ln mkdi
     popd cd rsync uv poetry module ray";
 
 /// Whether a program only prepares, looks or waits.
-pub(crate) fn is_aside(name: &str) -> bool {
-    name.is_empty() || ASIDE.split_ascii_whitespace().any(|known| known == name)
+pub(crate) fn is_auxiliary(name: &str) -> bool {
+    name.is_empty() || AUXILIARY.split_ascii_whitespace().any(|known| known == name)
 }
 
-/// Variables that an MPI launcher passes on: `-x NAME=value`, `-genv NAME value`.
+/// Variables that an MPI launcher passes to its processes: `-x NAME=value`, `-genv NAME value`.
 pub(crate) fn passed_on(own: &[Word]) -> Vec<(String, Word)> {
     let behind = own.windows(3).filter_map(|window| match window {
         [option, first, second] => match plain(&option.text).as_str() {
@@ -44,9 +44,8 @@ pub(crate) fn passed_on(own: &[Word]) -> Vec<(String, Word)> {
     behind.collect()
 }
 
-/// Where in the arguments of an unknown program a command begins that it is handed to run: at their beginning, or behind
-/// `--`.
-pub(crate) fn handed_on(words: &[Word]) -> Option<usize> {
+/// Where a command begins in the arguments of an unknown program: at their start, or after `--`.
+pub(crate) fn inner_command(words: &[Word]) -> Option<usize> {
     let begins = |words: &[Word]| {
         words.first().is_some_and(|word| {
             let name = basename(&word.text);

@@ -1,10 +1,11 @@
-//! Training that the estimate does not cover, told by a program's name or by flags that only it has: several models at
-//! once (distillation, preference optimization, reinforcement learning), diffusion, images beside text; and what trains
-//! nothing, though it takes a training program's options: evaluation, generation, conversion.
+//! Programs that the estimate does not cover, known by their names or by flags that only they have. They train
+//! several models at once (distillation, preference optimization, reinforcement learning), diffusion models, or
+//! models of images and text. Or they train nothing, though they take a training program's options: evaluation,
+//! generation, conversion.
 //!
 //! **Recognised** by a whole word of the name (`train_dpo.py`, `main_ppo`, `trl grpo`), or by one of the flags.
-//! `--do_predict`, and `--do_eval` of Transformers' examples (`run_clm.py`), evaluate alone where `--do_train` is not
-//! there.
+//! `--do_predict`, and `--do_eval` of Transformers' examples (`run_clm.py`), mean evaluation alone if `--do_train` is
+//! absent.
 
 use super::{Launch, Target, basename};
 
@@ -45,8 +46,8 @@ const WORDS: &[(&str, &str)] = &[
     ("llava", IMAGES),
 ];
 
-/// Words of the names of programs that train nothing, unless another word says that they do.
-const ASIDE: &[&str] = &[
+/// Names of programs that train nothing contain one of these words and no word of `TRAINS`.
+const NOT_TRAINING: &[&str] = &[
     "completion",
     "convert",
     "eval",
@@ -62,7 +63,7 @@ const ASIDE: &[&str] = &[
     "serve",
     "server",
 ];
-/// Words of the names of programs that measure, and of what they measure: of the hardware, no training.
+/// Names of benchmarks of the hardware contain a word of both lists.
 const MEASURES: &[&str] = &["bench", "benchmark", "benchmarks", "perf", "bandwidth", "latency", "test"];
 const HARDWARE: &[&str] = &[
     "allgather",
@@ -107,12 +108,12 @@ const FLAGS: &[(&str, &str)] = &[
     ("skip_train", NOTHING),
 ];
 
-/// Whether it trains nothing, as far as its name and its flags tell.
+/// Whether it trains nothing, by its name and its flags.
 pub(crate) fn trains_nothing(launch: &Launch) -> bool {
     why(launch) == Some(NOTHING)
 }
 
-/// Whether it surely trains nothing: its name says so and no option speaks of training, or it is only asked for its help.
+/// Whether it certainly trains nothing: its name says so and it has no training option, or it only prints its help.
 pub(crate) fn surely_trains_nothing(launch: &Launch) -> bool {
     if !trains_nothing(launch) {
         return false;
@@ -121,14 +122,14 @@ pub(crate) fn surely_trains_nothing(launch: &Launch) -> bool {
     let name = name(launch);
     let is_off = |option: &str| matches!(arguments.value(option), Some("false" | "False" | "0" | "no"));
     let is_on = |option: &str| arguments.has(option) && !is_off(option);
-    let by_name = is_aside(recipe(launch)) && !speaks_of_training(launch);
+    let by_name = is_not_training(recipe(launch)) && !has_training_option(launch);
     let by_flag =
         is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
-    is_asked(launch) || arguments.has("help") || by_name || by_flag
+    only_prints_help(launch) || arguments.has("help") || by_name || by_flag
 }
 
-/// Whether an option is one of training: `--do_train`, `--train_batch_size`, `--lr`.
-fn speaks_of_training(launch: &Launch) -> bool {
+/// Whether an option is one of a training: `--do_train`, `--train_batch_size`, `--lr`.
+fn has_training_option(launch: &Launch) -> bool {
     let mut words = launch.arguments.words().iter().filter(|word| word.text.starts_with('-'));
     words.any(|word| {
         let option = word.text.trim_start_matches('-').split('=').next().unwrap_or_default();
@@ -138,7 +139,7 @@ fn speaks_of_training(launch: &Launch) -> bool {
     })
 }
 
-/// The name of what is started.
+/// The name of the target.
 fn name(launch: &Launch) -> &str {
     match &launch.target {
         Target::Script(path) => basename(path).trim_end_matches(".py"),
@@ -148,7 +149,7 @@ fn name(launch: &Launch) -> &str {
     }
 }
 
-/// What stands behind a program's name.
+/// The word after a program's name.
 fn subcommand(launch: &Launch) -> &str {
     match &launch.target {
         Target::Program(_) => launch.arguments.words().first().map_or("", |word| word.text.as_str()),
@@ -156,42 +157,47 @@ fn subcommand(launch: &Launch) -> &str {
     }
 }
 
-/// The name that tells what is done: recipes of torchtune stand behind it.
+/// The name of the task. torchtune has it as a recipe, after the program's name.
 fn recipe(launch: &Launch) -> &str {
     if name(launch) == "tune run" { subcommand(launch) } else { name(launch) }
 }
 
-/// Why the estimate does not cover it.
+/// The reason why the estimate does not cover it.
 pub(crate) fn why(launch: &Launch) -> Option<&'static str> {
     let name = name(launch);
     let by_name = [name, subcommand(launch)].into_iter().find_map(of_name);
     let evaluates = launch.arguments.has("do_predict")
         || (launch.arguments.has("do_eval") && name.starts_with("run_") && !name.contains("sft"));
-    if is_asked(launch) || is_aside(recipe(launch)) || (evaluates && !launch.arguments.has("do_train")) {
+    if only_prints_help(launch)
+        || is_not_training(recipe(launch))
+        || (evaluates && !launch.arguments.has("do_train"))
+    {
         return Some(NOTHING);
     }
     by_name.or_else(|| FLAGS.iter().find(|(flag, _)| launch.arguments.has(flag)).map(|(_, why)| *why))
 }
 
-/// What a word of a name tells.
+/// The reason in a word of a name.
 pub(crate) fn of_name(name: &str) -> Option<&'static str> {
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
-    words.find_map(|word| WORDS.iter().find(|(told, _)| told.eq_ignore_ascii_case(word)).map(|(_, why)| *why))
+    words.find_map(|word| {
+        WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, why)| *why)
+    })
 }
 
-/// Whether a launcher starts nothing and is asked for its help or its version.
-fn is_asked(launch: &Launch) -> bool {
+/// Whether a launcher has no target and is asked for its help or its version.
+fn only_prints_help(launch: &Launch) -> bool {
     let asks = |option: &str| launch.launchers.iter().any(|launcher| launcher.arguments.has(option));
     launch.target == Target::Unknown && ["help", "h", "version"].into_iter().any(asks)
 }
 
-/// Whether a name is that of a program that trains nothing.
-fn is_aside(name: &str) -> bool {
-    let has = |told: &[&str]| {
+/// Whether this is the name of a program that trains nothing.
+fn is_not_training(name: &str) -> bool {
+    let has = |known: &[&str]| {
         let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
-        words.any(|word| told.iter().any(|told| told.eq_ignore_ascii_case(word)))
+        words.any(|word| known.iter().any(|known| known.eq_ignore_ascii_case(word)))
     };
-    (has(ASIDE) || (has(MEASURES) && has(HARDWARE))) && !has(TRAINS)
+    (has(NOT_TRAINING) || (has(MEASURES) && has(HARDWARE))) && !has(TRAINS)
 }
 
 #[cfg(test)]
@@ -199,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_flags_tell_what_is_not_covered() {
+    fn names_and_flags_show_programs_that_are_not_covered() {
         for (command, expected) in [
             (
                 "accelerate launch distil_logits_cli.py --teacher_model=a --student_model=b",

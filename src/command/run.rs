@@ -1,4 +1,4 @@
-//! Goes from the words of a command to the programs that it starts, through wrappers, shells and launchers.
+//! Finds the programs that the words of a command start, through wrappers, shells and launchers.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::command::files::{File, Files, absolute};
 use crate::command::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
 use crate::command::options::{has_ending, plain};
 use crate::command::programs::{
-    PYTHON, SHELL, SHELL_WORDS, SHELLS, handed_on, is_aside, is_python, passed_on,
+    PYTHON, SHELL, SHELL_WORDS, SHELLS, inner_command, is_auxiliary, is_python, passed_on,
 };
 use crate::command::wrappers::{self, starts_with};
 use crate::command::{
@@ -15,27 +15,27 @@ use crate::command::{
 };
 use crate::job::{Gap, Source};
 
-/// Words of a command that are read: fewer than a list of the object keeps.
+/// The most words of a command that are read. It is less than the bound of a list in an object.
 const MOST_WORDS: usize = 4_000;
-/// Commands within one another.
+/// The deepest nesting of commands.
 const DEEPEST: usize = 12;
 
-/// Work that may still be spent on a command: a command that needs more is read no further.
+/// The work that may still be spent on a command. When it is spent, the rest of the command is not read.
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// Bytes of text that may still be made.
     pub(crate) bytes: usize,
-    /// Statements that may still be gone through.
+    /// Statements that may still be read.
     statements: usize,
     /// Bytes of scripts that may still be read.
     scripts: usize,
     /// Tokens of scripts that the parser may still go through.
     tokens: usize,
-    /// The first thing that was not read.
+    /// The first part that was not read.
     gap: Option<Gap>,
-    /// How often something was not read.
+    /// How many parts were not read.
     gaps: usize,
-    /// Decisions of scripts so far.
+    /// How many decisions the scripts have had so far.
     decisions: usize,
 }
 
@@ -52,30 +52,30 @@ impl Budget {
         }
     }
 
-    /// Notes that something is not read.
+    /// Notes a part that is not read.
     pub(crate) fn leave_out(&mut self, gap: Gap) {
         self.gap.get_or_insert(gap);
         self.gaps += 1;
     }
 
-    /// The number of a decision that is met.
+    /// The number of the next decision.
     pub(crate) fn decision(&mut self) -> usize {
         self.decisions += 1;
         self.decisions
     }
 
-    /// How often something was not read.
+    /// How many parts were not read.
     pub(crate) fn gaps(&self) -> usize {
         self.gaps
     }
 
-    /// The first thing that was not read.
+    /// The first part that was not read.
     #[cfg(test)]
     pub(crate) fn gap(&self) -> Option<&Gap> {
         self.gap.as_ref()
     }
 
-    /// Gives the first thing that was not read.
+    /// The first part that was not read.
     pub(crate) fn into_gap(self) -> Option<Gap> {
         self.gap
     }
@@ -87,7 +87,7 @@ impl Budget {
         enough
     }
 
-    /// Spends a statement, in a shell that has so many variables to copy.
+    /// Spends a statement. It costs more in a shell that has many variables to copy.
     pub(crate) fn statement(&mut self, variables: usize) -> bool {
         let cost = 1 + variables / 32;
         let enough = cost <= self.statements && self.bytes > 0;
@@ -102,14 +102,14 @@ impl Budget {
         self.enough(enough, Gap::Text)
     }
 
-    /// Spends tokens of a script, as often as the parser may go through them.
+    /// Spends tokens of a script, as often as the parser may read them.
     pub(crate) fn tokens(&mut self, count: usize) -> bool {
         let enough = count <= self.tokens;
         self.tokens = self.tokens.saturating_sub(count);
         self.enough(enough, Gap::Script)
     }
 
-    /// Spends bytes of a script, and gives how many of so many may be read.
+    /// Spends bytes of a script. Gives how many of these bytes may be read.
     pub(crate) fn script(&mut self, bytes: usize) -> usize {
         let read = bytes.min(self.scripts);
         self.scripts -= read;
@@ -120,31 +120,31 @@ impl Budget {
 /// How a command is started.
 pub(crate) struct Start<'e> {
     pub(crate) environment: &'e Environment,
-    /// Where, as far as that is known.
+    /// The working directory, as far as it is known.
     pub(crate) directory: Option<String>,
     /// The launchers before it.
     pub(crate) launchers: Vec<Launcher>,
-    /// Commands that it stands within.
+    /// The nesting of commands around it.
     pub(crate) depth: usize,
-    /// What it reads from its standard input, where that is known.
+    /// Its standard input, if it is known.
     pub(crate) input: Option<String>,
 }
 
 /// The reading of one command.
 pub(crate) struct Run<'p> {
-    /// Where it stands.
+    /// The place of the command.
     pub(crate) place: &'p str,
-    /// What can be read.
+    /// The files that it can read.
     pub(crate) files: Files,
-    /// What has been found.
+    /// The programs found so far.
     pub(crate) launches: Vec<Launch>,
-    /// What may still be spent.
+    /// The work that may still be spent.
     pub(crate) budget: &'p mut Budget,
-    /// The branches that it is in, each of which may not be taken.
+    /// The branches around it. Each of them may not be taken.
     pub(crate) branches: Vec<Branch>,
-    /// A ConfigMap that gives variables and is not there.
+    /// A ConfigMap that sets variables and is absent.
     pub(crate) absent_variables: Option<String>,
-    /// How many gaps change nothing of what is started here: those of other containers and of other processes.
+    /// How many gaps do not concern the programs here: gaps of other containers and of other processes.
     pub(crate) harmless: usize,
 }
 
@@ -163,7 +163,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Takes up what is missing of the environment that a command starts in.
+    /// Notes the gaps of the environment that a command starts in.
     pub(crate) fn starts_in(&mut self, environment: &Environment) {
         self.absent_variables.clone_from(&environment.absent);
         if let Some(gap) = &environment.gap {
@@ -171,7 +171,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Whether as many programs have been found as are kept.
+    /// Whether the most programs that are kept have been found.
     pub(crate) fn is_full(&self) -> bool {
         self.launches.len() >= MOST_LAUNCHES
     }
@@ -188,7 +188,7 @@ impl<'p> Run<'p> {
         }
         let words = read;
         match words.first() {
-            // The image's own program is started, which nobody knows here; with options it takes them for itself.
+            // The image's own program is started, and it is unknown here. Options are its arguments.
             None => self.found(Target::Unknown, &words, start),
             Some(first) if own == 0 && first.text.starts_with('-') => {
                 self.found(Target::Unknown, &words, start);
@@ -212,7 +212,7 @@ impl<'p> Run<'p> {
         }
         let Some((head, rest)) = words.split_first() else { return };
         if !head.known {
-            return self.of_unknown(words, rest, start);
+            return self.unknown_word(words, rest, start);
         }
         let name = basename(&head.text);
         if let Some(launcher) = LAUNCHERS.iter().find(|l| l.heads.iter().any(|head| starts_with(words, head)))
@@ -242,17 +242,17 @@ impl<'p> Run<'p> {
             }
             return self.known_script(&file, rest, start);
         }
-        if !is_aside(name) {
-            self.hand_on(&head.text, rest, start);
+        if !is_auxiliary(name) {
+            self.unknown_program(&head.text, rest, start);
         }
     }
 
-    /// A command whose first word nobody knows: a wrapper perhaps, or nothing.
-    fn of_unknown(&mut self, words: &[Word], rest: &[Word], start: &Start<'_>) {
-        if handed_on(rest) == Some(0) {
+    /// A command with an unknown first word: it may be a wrapper, or empty.
+    fn unknown_word(&mut self, words: &[Word], rest: &[Word], start: &Start<'_>) {
+        if inner_command(rest) == Some(0) {
             self.wrapped(rest, start);
         } else {
-            self.misses_variables();
+            self.note_absent_variables();
             self.found(Target::Unknown, words, start);
         }
     }
@@ -317,7 +317,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Python code, which is not looked at.
+    /// Python code. It is not read.
     fn code(&mut self, arguments: &[Word], start: &Start<'_>) {
         self.found(Target::Program("python".into()), arguments, start);
     }
@@ -345,7 +345,7 @@ impl<'p> Run<'p> {
     fn shell(&mut self, words: &[Word], start: &Start<'_>) {
         let (letters, rest) = shell_options(words);
         match rest.split_first() {
-            // `bash -c SCRIPT NAME ARGUMENTS`: the script is the first word behind all options.
+            // `bash -c SCRIPT NAME ARGUMENTS`: the script is the first word after all options.
             Some((script, rest)) if letters.contains('c') => {
                 shell::read(&script.text, rest.get(1..).unwrap_or_default(), start, self);
             }
@@ -363,54 +363,54 @@ impl<'p> Run<'p> {
         let known = self.files.get(&absolute(start.directory.as_deref(), &file.text)).cloned();
         match known.filter(|_| file.known) {
             Some(known) => self.known_script(&known, rest, start),
-            // `bash torchrun …` is no shell script either.
-            None if file.known => self.hand_on(&file.text, rest, start),
+            // `bash torchrun …` is not a shell script.
+            None if file.known => self.unknown_program(&file.text, rest, start),
             None => {
-                self.misses_variables();
+                self.note_absent_variables();
                 self.found(Target::Unknown, rest, start);
             }
         }
     }
 
-    /// A script that is known. What it starts is open where only a branch writes it.
+    /// A known script. If only a branch writes it, the programs that it starts are uncertain.
     fn known_script(&mut self, file: &File, rest: &[Word], start: &Start<'_>) {
         let (found, is_certain) = (self.launches.len(), file.is_certain_in(&self.branches));
         shell::read(&file.text, rest, start, self);
-        self.leave_open(found, is_certain);
+        self.mark_uncertain(found, is_certain);
     }
 
-    /// Leaves open what has been found from a place on, unless it is certain.
-    pub(crate) fn leave_open(&mut self, found: usize, is_certain: bool) {
+    /// Marks the programs found from an index on as uncertain, unless the file is certain.
+    pub(crate) fn mark_uncertain(&mut self, found: usize, is_certain: bool) {
         for launch in self.launches.iter_mut().skip(found).filter(|_| !is_certain) {
             launch.reads_of_branches = true;
             launch.behind_gap = true;
         }
     }
 
-    /// A program that nobody knows: where it is handed a launcher's command, it runs that.
-    fn hand_on(&mut self, path: &str, words: &[Word], start: &Start<'_>) {
-        if let Some(command) = handed_on(words).and_then(|at| words.get(at..)) {
+    /// An unknown program. If its arguments hold a launcher's command, it runs that.
+    fn unknown_program(&mut self, path: &str, words: &[Word], start: &Start<'_>) {
+        if let Some(command) = inner_command(words).and_then(|at| words.get(at..)) {
             return self.wrapped(command, start);
         }
-        self.misses(path, start.directory.as_deref());
+        self.note_missing(path, start.directory.as_deref());
         self.found(Target::Program(basename(path).to_owned()), words, start);
     }
 
-    /// A command that an unknown program runs: the program may set variables before.
+    /// A command that an unknown program runs. That program may set variables first.
     fn wrapped(&mut self, command: &[Word], start: &Start<'_>) {
         let environment = start.environment.clone().that_may_have_more(true);
         self.command(command, &start.deeper(&environment));
     }
 
-    /// Notes that a file of a ConfigMap is not there, or that it may be among the files that are not read.
-    pub(crate) fn misses(&mut self, path: &str, directory: Option<&str>) {
+    /// Notes that a file of a ConfigMap is absent, or may be among the files that are not read.
+    pub(crate) fn note_missing(&mut self, path: &str, directory: Option<&str>) {
         if let Some(gap) = self.files.missing(&absolute(directory, path)) {
             self.budget.leave_out(gap);
         }
     }
 
-    /// Notes that what is started may be named by variables of a ConfigMap that is not there.
-    fn misses_variables(&mut self) {
+    /// Notes that variables of an absent ConfigMap may name the target.
+    fn note_absent_variables(&mut self) {
         if let Some(document) = &self.absent_variables {
             self.budget.leave_out(Gap::Absent(document.clone()));
         }
@@ -423,7 +423,7 @@ impl<'p> Run<'p> {
         let own = start.launchers.iter().flat_map(|launcher| launcher.arguments.words());
         let words = own.chain(arguments).map(|word| word.text.as_str());
         let files = self.files.seen_from(start.directory.as_deref());
-        let reads_of_branches = files.are_open_in(&self.branches, words);
+        let reads_of_branches = files.any_uncertain_in(&self.branches, words);
         let launch = Launch {
             place: self.place.to_owned(),
             group: None,
@@ -438,13 +438,13 @@ impl<'p> Run<'p> {
             accelerators: 0,
             init: false,
         };
-        // Half of the places are kept for what may train.
+        // Half of the places are kept for programs that may train.
         if self.launches.len() < MOST_LAUNCHES / 2 || !surely_trains_nothing(&launch) {
             self.launches.push(launch);
         }
     }
 
-    /// Keeps what is written into a file; none where nobody knows what.
+    /// Keeps the text that is written into a file. None for unknown text.
     pub(crate) fn write(&mut self, path: &str, text: Option<String>, append: bool) {
         let source = Source::Written { place: self.place.to_owned() };
         let before = self.files.get(path);
@@ -465,7 +465,7 @@ impl<'p> Run<'p> {
     }
 }
 
-/// The letters of a shell's options, and the words behind all of them.
+/// The letters of a shell's options, and the words after all of them.
 ///
 /// Letters may be joined: `-euo pipefail -c`. Each `o` and each `O` takes an operand from the words behind.
 fn shell_options(words: &[Word]) -> (String, &[Word]) {
@@ -489,7 +489,7 @@ fn shell_options(words: &[Word]) -> (String, &[Word]) {
 }
 
 impl<'e> Start<'e> {
-    /// Started by nothing else.
+    /// A start without launchers before it.
     pub(crate) fn of(environment: &'e Environment, directory: Option<String>) -> Self {
         Self { environment, directory, launchers: Vec::new(), depth: 0, input: None }
     }

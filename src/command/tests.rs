@@ -1,4 +1,4 @@
-//! Commands as people write them, and what is read of each: place, launchers, target, arguments, environment, files.
+//! Commands as people write them, and the reading of each: place, launchers, target, arguments, environment, files.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::hardware::Catalogue;
 use crate::kinds::requests;
 use crate::surroundings::{ConfigMaps, Documents};
 
-/// Everything that is read of one container, a line each.
+/// All that is read of one container, one item a line.
 fn shown(launches: &[Launch]) -> String {
     let words = |arguments: &Arguments| {
         let shown = arguments.words().iter().map(|word| {
@@ -105,7 +105,7 @@ fn commands_given_as_words() {
 }
 
 #[test]
-fn a_shells_script_is_read_as_the_shell_would() {
+fn a_script_is_read_as_its_shell_reads_it() {
     let scripts = [
         r#"export TP=8 PP=2; torchrun --nproc_per_node=$TP train.py --tp ${TP} --pp "$PP""#,
         "A=1 B=2 python train.py $A $B",
@@ -138,7 +138,7 @@ fn a_shells_script_is_read_as_the_shell_would() {
     insta::assert_snapshot!(all.concat());
 }
 
-/// Launches of pods, as groups of a role, a number of accelerators and containers.
+/// The launches of groups of pods. A group is a role, a number of accelerators and its containers.
 fn of_groups(
     groups: &[(&str, Value)],
     entrypoint: Option<Entrypoint<'_>>,
@@ -162,7 +162,7 @@ fn of_groups(
 }
 
 #[test]
-fn the_container_that_asks_for_most_is_read_first_and_the_others_behind_it() {
+fn containers_are_read_in_the_order_of_their_accelerators() {
     let gpus = |count: u64| json!({"limits": {"nvidia.com/gpu": count}});
     let pods = of_groups(
         &[
@@ -191,7 +191,7 @@ fn the_container_that_asks_for_most_is_read_first_and_the_others_behind_it() {
 }
 
 #[test]
-fn an_entrypoint_is_a_shells_script_in_the_first_containers_environment() {
+fn an_entrypoint_is_a_shell_script_in_the_first_containers_environment() {
     let entrypoint = Entrypoint {
         script: "python train.py --tp $TP --lr ${LR:-1}",
         environment: vec![("LR".into(), "2".into())],
@@ -210,7 +210,7 @@ fn an_entrypoint_is_a_shells_script_in_the_first_containers_environment() {
 }
 
 #[test]
-fn a_file_is_found_from_where_the_program_is_started() {
+fn a_file_is_found_from_the_programs_working_directory() {
     let command = "cd /work && echo 'a: 1' > conf.yaml && python train.py";
     let template = json!({"spec": {"containers": [{"command": ["sh", "-c", command]}]}});
     let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
@@ -242,12 +242,12 @@ fn variables_of_a_container_are_put_in_by_kubernetes_and_by_the_shell() {
     };
     let script = "torchrun --nnodes=$(N) --x=$((8 * NNODES)) train.py $1 $2 $3 $TOKEN $(TOKEN) ${Q:-none}";
     let known = of_groups(&[("", containers(script))], None, &maps);
-    // Variables may come from a ConfigMap that nobody knows: then no default holds.
+    // Variables may come from an unknown ConfigMap. Then no default holds.
     let unknown = of_groups(&[("", containers(script))], None, &ConfigMaps::default());
     insta::assert_snapshot!(format!("{known}\n{unknown}"));
 }
 
-/// A script as the examples of Megatron-LM are written, 40 lines of it.
+/// A script in the style of Megatron-LM's examples, of 40 lines.
 pub(crate) const MEGATRON: &str = r#"
 set -euo pipefail
 export CUDA_DEVICE_MAX_CONNECTIONS=1
@@ -286,6 +286,6 @@ numactl --membind=0 nsys profile -t cuda,nvtx -o /tmp/trace   torchrun ${DISTRIB
 "#;
 
 #[test]
-fn a_script_as_megatrons_examples_are_is_read_whole() {
+fn a_script_like_megatrons_examples_is_read_whole() {
     insta::assert_snapshot!(script(MEGATRON));
 }

@@ -1,4 +1,4 @@
-//! Text of which parts may be unknown: what a word, a variable or a file is made of.
+//! Text with parts that may be unknown. Words, variables and files are made of it.
 
 use crate::command::Word;
 
@@ -6,7 +6,7 @@ use crate::command::Word;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Known(String),
-    /// What nobody knows, as the script writes it: `$TP`, `$(nproc)`.
+    /// An unknown part, as the script writes it: `$TP`, `$(nproc)`.
     Unknown(String),
 }
 
@@ -17,19 +17,19 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// A text all of which is known.
+    /// A fully known text.
     pub(crate) fn known(text: &str) -> Self {
         let mut whole = Self::default();
         whole.push(text);
         whole
     }
 
-    /// A text of which nothing is known.
+    /// A fully unknown text.
     pub(crate) fn unknown(source: &str) -> Self {
         Self { pieces: vec![Piece::Unknown(source.to_owned())] }
     }
 
-    /// Adds what is known.
+    /// Adds a known part.
     pub(crate) fn push(&mut self, text: &str) {
         match self.pieces.last_mut() {
             _ if text.is_empty() => {}
@@ -38,7 +38,7 @@ impl Text {
         }
     }
 
-    /// Adds what nobody knows.
+    /// Adds an unknown part, as the script writes it.
     pub(crate) fn push_unknown(&mut self, source: &str) {
         self.pieces.push(Piece::Unknown(source.to_owned()));
     }
@@ -53,7 +53,7 @@ impl Text {
         }
     }
 
-    /// The whole, where all of it is known.
+    /// The whole text, if all of it is known.
     pub(crate) fn as_known(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [] => Some(""),
@@ -62,7 +62,7 @@ impl Text {
         }
     }
 
-    /// What it costs to keep: bytes, and something for each piece.
+    /// The cost of keeping it: its bytes, and a fixed cost for each piece.
     pub(crate) fn cost(&self) -> usize {
         let bytes = |piece: &Piece| match piece {
             Piece::Known(text) | Piece::Unknown(text) => text.len(),
@@ -70,7 +70,7 @@ impl Text {
         self.pieces.iter().map(bytes).sum::<usize>() + 8 * (1 + self.pieces.len())
     }
 
-    /// As it is written, what is unknown as the script writes it.
+    /// The text. Unknown parts are shown as the script writes them.
     pub(crate) fn shown(&self) -> String {
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Known(text) | Piece::Unknown(text) => text.as_str(),
@@ -84,7 +84,7 @@ impl Text {
     }
 }
 
-/// Fields in the making: the words that one word of a script becomes.
+/// Fields in the making: the words that one word of a script expands to.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     done: Vec<Text>,
@@ -97,7 +97,7 @@ impl Fields {
         self.current.get_or_insert_default().push(text);
     }
 
-    /// Adds what nobody knows.
+    /// Adds an unknown part.
     pub(crate) fn push_unknown(&mut self, source: &str) {
         self.current.get_or_insert_default().push_unknown(source);
     }
@@ -129,7 +129,7 @@ impl Fields {
         }
     }
 
-    /// Whether a field has begun, if only with nothing in it.
+    /// Whether a field has begun. It may be empty.
     pub(crate) fn has_begun(&self) -> bool {
         self.current.is_some()
     }
@@ -139,13 +139,13 @@ impl Fields {
         self.done.extend(self.current.take());
     }
 
-    /// Everything as fields.
+    /// All text, as fields.
     pub(crate) fn into_fields(mut self) -> Vec<Text> {
         self.end();
         self.done
     }
 
-    /// Everything as one text.
+    /// All text, as one.
     pub(crate) fn into_text(self) -> Text {
         let fields = self.into_fields();
         let mut whole = Text::default();
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_split_at_blanks_and_keeps_what_is_unknown() {
+    fn text_is_split_at_blanks_and_keeps_its_unknown_parts() {
         let mut text = Text::known("--a 1 --b ");
         text.push_unknown("$B");
         text.push("x  --c");

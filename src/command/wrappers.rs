@@ -1,4 +1,4 @@
-//! Programs that only run another one, and so are looked through: each with its options.
+//! Programs that only run another one, each with its options. Reading goes on with the program that they run.
 
 use crate::command::options::Options;
 use crate::command::{Word, basename};
@@ -9,7 +9,7 @@ struct Wrapper {
     head: &'static [&'static str],
     /// Its options.
     options: Options,
-    /// How many words stand between its options and what it runs.
+    /// How many words stand between its options and the program that it runs.
     operands: usize,
 }
 
@@ -33,7 +33,7 @@ const UV: &str = "with with-editable with-requirements p python extra group no-g
     directory project index default-index index-url extra-index-url i f find-links package \
     config-file cache-dir link-mode resolution prerelease index-strategy color";
 
-/// Every one that is looked through. Sources: their manual pages.
+/// All wrappers. Sources: their manual pages.
 static WRAPPERS: &[Wrapper] = &[
     wrapper(&["exec"], "a"),
     wrapper(&["command"], ""),
@@ -95,21 +95,21 @@ static WRAPPERS: &[Wrapper] = &[
     wrapper(&["infisical", "run"], "env path token"),
 ];
 
-/// What a wrapper runs.
+/// The command that a wrapper runs.
 pub(crate) struct Wrapped<'w> {
-    /// The variables that it sets before.
+    /// The variables that the wrapper sets first.
     pub(crate) variables: Vec<(String, Word)>,
-    /// Whether it may set others.
+    /// Whether it may set other variables.
     pub(crate) may_set_more: bool,
     /// The command.
     pub(crate) words: &'w [Word],
 }
 
-/// Wrappers that set variables which stand elsewhere: an image's own script, a store of secrets.
+/// Wrappers that set variables which the object does not show: an image's own script, a store of secrets.
 const SET_MORE: &[&str] =
     &["entrypoint.sh", "docker-entrypoint.sh", "uid_entrypoint.sh", "doppler", "infisical"];
 
-/// What a wrapper runs; none where the command starts with no wrapper.
+/// The command that a wrapper runs. None if the command starts with no wrapper.
 pub(crate) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
     let wrapper = WRAPPERS.iter().find(|wrapper| starts_with(words, wrapper.head))?;
     let behind = words.get(wrapper.head.len()..)?;
@@ -120,11 +120,11 @@ pub(crate) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
         variables.push((name.to_owned(), Word { text: value.to_owned(), known: first.known }));
         rest = others;
     }
-    // `taskset -c 0-7 program`: the list of cores is the operand, whether as a mask or behind the switch.
+    // `taskset -c 0-7 program`: the list of cores is the operand, as a mask or after the switch.
     let rest = rest.get(wrapper.operands..)?;
     let rest = if rest.first().is_some_and(|word| word.text == "--") { rest.get(1..)? } else { rest };
     let head = wrapper.head.first().copied().unwrap_or_default();
-    // `env $(cat file) program`: which variables these are is not known.
+    // `env $(cat file) program`: it sets unknown variables.
     let before = behind.get(..behind.len() - rest.len()).unwrap_or_default();
     let mut unknown = before.iter().filter(|word| !word.known && assignment(&word.text).is_none());
     let may_set_more = SET_MORE.contains(&head) || (head == "env" && unknown.next().is_some());
@@ -136,7 +136,7 @@ pub(crate) fn is_wrapper(name: &str) -> bool {
     WRAPPERS.iter().any(|wrapper| wrapper.head.first() == Some(&basename(name)))
 }
 
-/// Whether a command begins with these words; the first of them without its path.
+/// Whether a command begins with these words. The path of its first word is ignored.
 pub(crate) fn starts_with(words: &[Word], head: &[&str]) -> bool {
     let mut pairs = head.iter().zip(words).enumerate();
     words.len() >= head.len()
@@ -150,7 +150,7 @@ pub(crate) fn assignment(text: &str) -> Option<(&str, &str)> {
     text.split_once('=').filter(|(name, _)| is_name(name))
 }
 
-/// Whether this may be a variable's name.
+/// Whether this can be the name of a variable.
 pub(crate) fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
@@ -164,16 +164,16 @@ mod tests {
     fn unwrapped(words: &str) -> String {
         let words: Vec<Word> = words.split(' ').map(Word::known).collect();
         let mut words = words.as_slice();
-        let mut said = String::new();
+        let mut shown = String::new();
         while let Some(wrapped) = unwrap(words) {
-            said.extend(wrapped.variables.iter().map(|(name, value)| format!("{name}={} ", value.text)));
+            shown.extend(wrapped.variables.iter().map(|(name, value)| format!("{name}={} ", value.text)));
             words = wrapped.words;
         }
-        said + &words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
+        shown + &words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn what_is_run_is_found_behind_every_wrapper() {
+    fn the_command_is_found_behind_every_wrapper() {
         for (command, expected) in [
             ("exec torchrun a.py", "torchrun a.py"),
             ("/usr/bin/env -u X A=1 B=2 python a.py", "A=1 B=2 python a.py"),

@@ -1,8 +1,9 @@
-//! What should exist for a workload, decided over plain data; [`reconcile`](super::reconcile) acts on it.
+//! The estimate that should exist for a workload, decided over plain data; [`reconcile`](super::reconcile) acts on
+//! it.
 //!
-//! Every workload that trains has one estimate, which the workload owns. Nothing is ever adopted: an object that has
-//! the name but another owner, or none, keeps it, and the estimate takes the next name. What an earlier workload of
-//! the same name has left is waited out, since the garbage collector will take it.
+//! Every workload that trains has one estimate, which the workload owns. No other object is ever adopted: an object
+//! with the name but another owner, or none, keeps it, and the estimate takes the next name. The estimate of an
+//! earlier workload with the same name is waited for, since the garbage collector will delete it.
 
 use serde_json::{Value, json};
 
@@ -22,22 +23,22 @@ pub(super) fn names(workload: &Digest) -> [String; 2] {
     [name, other]
 }
 
-/// Who has a name.
+/// The holder of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// Nobody.
-    Nobody,
+    /// The name is free.
+    Free,
     /// The workload's own estimate.
     Ours,
-    /// Something that will soon be gone.
+    /// An object that will soon be deleted.
     Leaving,
-    /// Something else, which keeps it.
+    /// Another object, which keeps the name.
     Other,
 }
 
 /// Who has the name that this object has, as seen from the workload.
 pub(super) fn holder(found: Option<&Object>, workload: &Digest) -> Holder {
-    let Some(found) = found else { return Holder::Nobody };
+    let Some(found) = found else { return Holder::Free };
     if found.is_being_deleted() {
         return Holder::Leaving;
     }
@@ -49,7 +50,7 @@ pub(super) fn holder(found: Option<&Object>, workload: &Digest) -> Holder {
     }
 }
 
-/// The estimate to create: nothing but its owner and the reference to it.
+/// The estimate to create: only its owner and the reference to it.
 pub(super) fn estimate(workload: &Digest, name: &str) -> Value {
     json!({
         "apiVersion": "weighbridge.dev/v1alpha1",
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_trains_and_is_nobodys_child_has_an_estimate() {
+    fn a_workload_that_trains_and_is_no_child_has_an_estimate() {
         for (change, wanted) in [
             (Box::new(|_: &mut Digest| {}) as Box<dyn Fn(&mut Digest)>, true),
             (Box::new(|w| w.verdict = Verdict::Unknown), true),
@@ -101,11 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_workload_owns_is_ours() {
+    fn only_an_estimate_that_the_workload_owns_is_ours() {
         let workload = workload();
         let made = estimate(&workload, "pytorchjob-llama");
         let held = |object: &Value| holder(Some(&object.clone().into()), &workload);
-        assert_eq!(holder(None, &workload), Holder::Nobody);
+        assert_eq!(holder(None, &workload), Holder::Free);
         assert_eq!(held(&made), Holder::Ours);
 
         let mut by_hand = made.clone();
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_blocks_no_deletion_and_says_nothing_of_the_job() {
+    fn an_estimate_blocks_no_deletion_and_repeats_nothing_of_the_job() {
         let estimate = estimate(&workload(), "pytorchjob-llama");
         assert_eq!(estimate.pointer("/metadata/ownerReferences/0/controller"), Some(&json!(true)));
         assert_eq!(estimate.pointer("/metadata/ownerReferences/0/blockOwnerDeletion"), None);

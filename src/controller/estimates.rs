@@ -1,4 +1,5 @@
-//! The estimates that exist, each as what is needed to find it: its name, its owner, and the workload it refers to.
+//! The estimates that exist, each with the keys to find it by: its name, its owner, and the workload that it refers
+//! to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,8 @@ struct Known {
     owner: Option<String>,
     /// The group, kind and name of the workload.
     workload: Option<(String, String, String)>,
-    /// The labels of nodes that its workload names, where its judgement goes by the nodes. Until it is judged, it may.
+    /// The labels of nodes that its workload names, if its judgement depends on the nodes. Until it is judged, it
+    /// may.
     nodes: Option<Labels>,
 }
 
@@ -27,7 +29,7 @@ impl Known {
     }
 }
 
-/// What is asked for: an estimate, and in which lane it waits.
+/// A request: an estimate, and its lane.
 pub(super) type Request = (Key, Lane);
 
 /// The estimates of the watched namespaces.
@@ -42,13 +44,13 @@ impl Estimates {
         self.those(|_, _| true)
     }
 
-    /// The estimates of these namespaces; the empty one stands for all.
+    /// The estimates of these namespaces. The empty name means all.
     pub(super) fn of_namespaces(&self, namespaces: &BTreeSet<String>) -> Vec<Request> {
         self.those(|namespace, _| namespaces.contains("") || namespaces.contains(namespace))
     }
 
-    /// The estimates that may be others on the changed nodes.
-    pub(super) fn going_by_nodes(&self, changed: &Changed) -> Vec<Request> {
+    /// The estimates that a change of the nodes may change.
+    pub(super) fn depending_on_nodes(&self, changed: &Changed) -> Vec<Request> {
         self.those(|_, known| known.nodes.as_ref().is_some_and(|named| changed.concerns(named)))
     }
 
@@ -63,7 +65,7 @@ impl Estimates {
         })
     }
 
-    /// Notes whether an estimate's judgement goes by the nodes, and the labels of nodes that its workload names.
+    /// Notes whether an estimate's judgement depends on the nodes, and the labels of nodes that its workload names.
     pub(super) fn judged(&self, namespace: &str, name: &str, nodes: Option<Labels>) {
         if let Some(known) = self.lock().get_mut(&(namespace.to_owned(), name.to_owned())) {
             known.nodes = nodes;
@@ -85,12 +87,12 @@ fn key((namespace, name): &Id) -> Key {
     Key::Estimate { namespace: namespace.clone(), name: name.clone() }
 }
 
-/// Fills [`Estimates`] from a watch, and asks for what changed to be reconciled.
+/// Fills [`Estimates`] from a watch, and requests a run for each change.
 pub(super) struct EstimateSink {
     estimates: Arc<Estimates>,
     requests: Requests,
     seen: BTreeSet<Id>,
-    /// Those that this watch has put there.
+    /// The estimates from this watch.
     mine: BTreeSet<Id>,
 }
 
@@ -102,7 +104,7 @@ impl EstimateSink {
     fn gone(&mut self, id: &Id) {
         self.mine.remove(id);
         let known = self.estimates.lock().remove(id);
-        // A person may delete an estimate whose workload is still there: then it is made again.
+        // A person may delete the estimate of a workload that exists. Then it is created again.
         if let Some(uid) = known.and_then(|known| known.owner) {
             self.requests.now(Key::Workload { namespace: id.0.clone(), uid }, Lane::Workloads);
         }
@@ -170,7 +172,7 @@ mod tests {
     use crate::controller::queue;
 
     #[test]
-    fn a_change_of_nodes_concerns_only_the_estimates_that_go_by_it() {
+    fn a_change_of_nodes_concerns_only_the_estimates_that_depend_on_it() {
         let estimates = Arc::new(Estimates::default());
         let queue = queue::queue();
         let mut sink = EstimateSink::new(estimates.clone(), queue.requests());
@@ -182,17 +184,17 @@ mod tests {
         estimates.judged("team", "stated", None);
         estimates.judged("team", "by-nodes", Some(labels(&[])));
         estimates.judged("team", "by-pool", Some(labels(&["pool"])));
-        // What is judged stays known when its status is written.
+        // The label stays known when the status is written.
         sink.apply(json!({"metadata": {"namespace": "team", "name": "stated"}, "status": {}}).into());
         let concerned = |changed: &Changed| {
-            let names = estimates.going_by_nodes(changed).into_iter().map(|(key, _)| match key {
+            let names = estimates.depending_on_nodes(changed).into_iter().map(|(key, _)| match key {
                 Key::Estimate { name, .. } => name,
                 Key::Workload { uid, .. } => uid,
             });
             names.collect::<Vec<_>>()
         };
         let label = |key: &str| Changed { accelerators: false, labels: [Arc::from(key)].into() };
-        assert_eq!(concerned(&label("heartbeat")), ["new"], "of which nothing is known yet");
+        assert_eq!(concerned(&label("heartbeat")), ["new"], "not judged yet");
         assert_eq!(concerned(&label("pool")), ["by-pool", "new"]);
         let accelerators = Changed { accelerators: true, labels: BTreeSet::new() };
         assert_eq!(concerned(&accelerators), ["by-nodes", "by-pool", "new"]);

@@ -1,6 +1,6 @@
 //! Leader election: of several replicas, one writes.
 //!
-//! The lease saves work and is no lock: every write is idempotent, so that two leaders for a moment are only wasteful.
+//! The lease only saves work; it is not a lock. Every write is idempotent, so two leaders for a moment do no harm.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use super::Settings;
 
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// A place among the candidates. Dropped without [`leave`](Self::leave), the lease runs out by itself.
+/// A candidate. If it is dropped without [`leave`](Self::leave), the lease expires.
 pub(super) struct Candidate {
     leads: watch::Receiver<bool>,
     task: JoinHandle<kube_lease_manager::Result<LeaseManager>>,
 }
 
 impl Candidate {
-    /// Joins the candidates; nothing when it is told to stop first.
+    /// Joins the candidates. None if it is told to stop first.
     pub(super) async fn join(client: &Client, settings: &Settings, stop: &CancellationToken) -> Option<Self> {
         loop {
             match build(client, settings).await {
@@ -30,7 +30,7 @@ impl Candidate {
                     return Some(Self { leads, task });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, lease = settings.lease, "no lease yet; it is tried again");
+                    tracing::warn!(%error, lease = settings.lease, "no lease yet; trying again");
                 }
             }
             tokio::select! {
@@ -40,17 +40,17 @@ impl Candidate {
         }
     }
 
-    /// Waits until this replica leads, or doesn't any more. False when the election has ended.
+    /// Waits until this replica leads, or no longer leads. False if the election has ended.
     pub(super) async fn wait_for(&mut self, leading: bool) -> bool {
         self.leads.wait_for(|leads| *leads == leading).await.is_ok()
     }
 
-    /// Makes room for another replica at once.
+    /// Gives the lease up, so that another replica can lead at once.
     pub(super) async fn leave(self) {
         drop(self.leads);
         match self.task.await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the lease was not released and will run out"),
+            Ok(Err(error)) => tracing::warn!(%error, "the lease was not released and will expire"),
             Err(error) => tracing::error!(%error, "the election ended unexpectedly"),
         }
     }

@@ -1,4 +1,4 @@
-//! What the controller counts. What any controller counts has the names that controller-runtime gave it.
+//! The controller's metrics. Those that every controller has are named as in controller-runtime.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::queue::Outcome;
 use crate::api::v1alpha1::{ProgressStatus, TimeStatus};
 use crate::judgement::Verdict;
 
-/// The controller's counters; a clone counts into the same.
+/// The metrics. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     leading: Family<OfLease, Gauge>,
@@ -19,7 +19,7 @@ pub struct Metrics {
     pub(super) bypassed: Counter,
     written: Family<OfVerdict, Counter>,
     failures: Family<OfReason, Counter>,
-    /// The time that workloads took over the time that was predicted.
+    /// The measured times of workloads over the predicted ones.
     ratios: Family<OfInterval, Histogram, fn() -> Histogram>,
     reconciled: Family<Reconciled, Counter>,
     errors: Family<OfController, Counter>,
@@ -46,7 +46,7 @@ struct OfLease {
     name: String,
 }
 
-/// Whether the time that a workload took was within the predicted interval.
+/// Whether a workload's measured time was within the predicted interval.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfInterval {
     /// `below`, `within` or `above`.
@@ -71,7 +71,7 @@ impl Default for Metrics {
             bypassed: Counter::default(),
             written: Family::default(),
             failures: Family::default(),
-            // Fine around one, where predictions should be.
+            // Fine steps around one, where the ratio should be.
             ratios: Family::new_with_constructor(|| {
                 Histogram::new([0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4, 2.0, 4.0])
             }),
@@ -85,7 +85,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Makes them readable.
+    /// Registers them.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "leader_election_master_status",
@@ -95,7 +95,7 @@ impl Metrics {
         registry.register("weighbridge_estimates_created", "Estimates created", self.created.clone());
         registry.register(
             "weighbridge_bypassed_admissions",
-            "Workloads found that run out of memory where that is refused",
+            "Workloads that exist although the webhook would deny them for memory",
             self.bypassed.clone(),
         );
         registry.register(
@@ -105,7 +105,7 @@ impl Metrics {
         );
         registry.register(
             "weighbridge_time_ratio",
-            "Time that workloads took over the time predicted, by whether it was within the interval",
+            "Measured time of workloads over the predicted time, by its place in the predicted interval",
             self.ratios.clone(),
         );
         registry.register(
@@ -140,7 +140,7 @@ impl Metrics {
         self.written.get_or_create(&OfVerdict { verdict: verdict.name() }).inc();
     }
 
-    /// A workload has ended; counts where its time was predicted.
+    /// Counts the end of a workload, if its time was predicted.
     pub(super) fn departed(&self, progress: &ProgressStatus, time: Option<&TimeStatus>) {
         let (Some(actual), Some(milli), Some(time)) =
             (progress.actual_seconds, progress.departure_milli, time)
@@ -162,14 +162,14 @@ impl Metrics {
         self.leading.get_or_create(&OfLease { name: lease.to_owned() }).set(leads.into());
     }
 
-    /// Something begins to be reconciled; it is under way until the guard is dropped.
+    /// Counts a reconciliation as under way until the guard is dropped.
     pub(super) fn begins(&self) -> UnderWay {
         let active = self.active.get_or_create_owned(&CONTROLLER);
         active.inc();
         UnderWay(active)
     }
 
-    /// Something was reconciled.
+    /// Counts a finished reconciliation.
     pub(super) fn ended(&self, outcome: Outcome, took: Duration) {
         self.seconds.get_or_create(&CONTROLLER).observe(took.as_secs_f64());
         let result = match outcome {
@@ -188,7 +188,7 @@ impl Metrics {
     }
 }
 
-/// A reconciliation under way. Dropped, it is not any more, however it ended.
+/// A reconciliation under way. It ends when this is dropped.
 pub(super) struct UnderWay(Gauge);
 
 impl Drop for UnderWay {
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_reconciliation_that_is_given_up_is_not_under_way_any_more() {
+    async fn a_dropped_reconciliation_is_no_longer_under_way() {
         let metrics = Metrics::default();
         let under_way = || metrics.active.get_or_create(&CONTROLLER).get();
         let reconciling = async {

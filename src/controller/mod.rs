@@ -1,8 +1,8 @@
 //! The controller: an estimate for every workload that trains, and a judgement in every estimate's status.
 //!
-//! One replica leads and writes. What should exist is decided over plain data ([`desired`]), and a thin writer acts on
-//! it ([`reconcile`]); a [`queue`] sees to it that what changes is looked at once, and what fails again. Nothing is
-//! remembered between two runs but what the cluster holds, so that a restart changes nothing.
+//! One replica leads and writes. [`desired`] decides over plain data what should exist, and a thin writer acts on it
+//! ([`reconcile`]). The [`queue`] runs each change soon, and each failure again. All state is in the cluster, so a
+//! restart changes nothing.
 
 mod desired;
 mod estimates;
@@ -34,27 +34,28 @@ use leader::Candidate;
 use queue::{Key, Lane, Requests};
 use reconcile::Reconciler;
 
-/// Everything is looked at again after this time, whether anything was heard of it or not.
+/// All objects are reconciled again after this time, even without a change.
 const RESYNC: Duration = Duration::from_mins(10);
 
-/// Nodes come and go all the time in a large cluster; what depends on them is looked at again no more often.
+/// In a large cluster nodes come and go all the time. Estimates that depend on them are reconciled no more often than
+/// this.
 const BETWEEN_NODES: Duration = Duration::from_secs(10);
 
-/// Some write a ConfigMap every second; what depends on it is looked at again no more often.
+/// Some programs write a ConfigMap every second. Estimates that depend on it are reconciled no more often than this.
 const BETWEEN_DOCUMENTS: Duration = Duration::from_secs(5);
 
-/// What an administrator decides.
+/// The settings of an administrator.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The namespace of the lease.
     pub namespace: String,
     /// The lease's name.
     pub lease: String,
-    /// For how long a leader that isn't heard of still leads.
+    /// How long a leader without a sign of life still leads.
     pub lease_seconds: u64,
-    /// Who this replica is; random where it isn't given.
+    /// The name of this replica. Random if it is not set.
     pub identity: Option<String>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
 }
 
@@ -70,7 +71,7 @@ impl Default for Settings {
     }
 }
 
-/// Leads whenever it may, until it is told to stop. The caches are kept up to date by [`Cluster::run`].
+/// Leads when it can, until it is told to stop. [`Cluster::run`] keeps the caches up to date.
 pub async fn run(client: Client, cluster: Arc<Cluster>, settings: Settings, shutdown: CancellationToken) {
     let settings = Arc::new(settings);
     tokio::select! {
@@ -86,10 +87,10 @@ pub async fn run(client: Client, cluster: Arc<Cluster>, settings: Settings, shut
         if !elected {
             break;
         }
-        tracing::info!(lease = settings.lease, "this replica leads");
+        tracing::info!(lease = settings.lease, "this replica is the leader");
         settings.metrics.leads(&settings.lease, true);
         tokio::select! {
-            _ = candidate.wait_for(false) => tracing::warn!("this replica no longer leads"),
+            _ = candidate.wait_for(false) => tracing::warn!("this replica is no longer the leader"),
             () = lead(&client, &cluster, &settings) => {}
             () = shutdown.cancelled() => {}
         }
@@ -101,7 +102,7 @@ pub async fn run(client: Client, cluster: Arc<Cluster>, settings: Settings, shut
     candidate.leave().await;
 }
 
-/// Reconciles everything for ever; ends by being dropped.
+/// Reconciles until it is dropped.
 async fn lead(client: &Client, cluster: &Arc<Cluster>, settings: &Arc<Settings>) {
     let queue = queue::queue();
     let estimates = Arc::new(Estimates::default());
@@ -132,7 +133,7 @@ fn follow_estimates(client: &Client, cluster: &Cluster, namespace: Option<String
     Follow { source, resource: "trainingestimates", cache }
 }
 
-/// Asks for what the caches say has changed, and from time to time for everything.
+/// Requests a run for each change in the caches, and for everything from time to time.
 async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requests) {
     let mut workloads = cluster.workloads.changes();
     let mut nodes = cluster.nodes.changes();
@@ -154,14 +155,14 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
             }
             Ok(()) = async { tokio::time::sleep_until(rested).await; nodes.changed().await } => {
                 rested = Instant::now() + BETWEEN_NODES;
-                estimates.going_by_nodes(&cluster.nodes.take_changed())
+                estimates.depending_on_nodes(&cluster.nodes.take_changed())
             }
             Ok(()) = async { tokio::time::sleep_until(read).await; documents.changed().await } => {
                 read = Instant::now() + BETWEEN_DOCUMENTS;
                 estimates.of_namespaces(&cluster.documents.take_changed())
             }
             Ok(()) = policies.changed() => estimates.all(),
-            // The first tick is at once: what was there before this replica led.
+            // The first tick is at once: for all that existed before this replica led.
             _ = resync.tick() => {
                 let workloads = cluster.workloads.all();
                 workloads.iter().map(|workload| of(workload)).chain(estimates.all()).collect()

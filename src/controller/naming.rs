@@ -1,9 +1,10 @@
 //! The names of estimates: the kind's slug and the workload's name, `pytorchjob-llama2-70b`.
 //!
-//! A name is at most 253 characters of a DNS subdomain. What is longer is cut, and ends in eight hex digits of the
-//! SHA-256 of the whole. A name that is taken by something else gets five hex digits of the workload's uid.
+//! A name has at most 253 characters, as a DNS subdomain. A longer one is cut, and ends in eight hex digits of the
+//! SHA-256 of the whole. If another object has the name, five hex digits of the workload's uid are added.
 //!
-//! The name of the workload that an estimate refers to is its author's text, and becomes part of a path: it must be a name.
+//! An estimate's author chooses the name of the workload that it refers to. The name becomes part of a path, so it
+//! must be a valid name.
 
 use sha2::{Digest as _, Sha256};
 
@@ -21,13 +22,13 @@ pub(super) fn estimate_name(kind: &Kind, workload: &str) -> String {
     ending(&whole, hash.get(..8).unwrap_or_default())
 }
 
-/// The name where that one is taken.
+/// The name to use if that one is taken.
 pub(super) fn with_uid(name: &str, uid: &str) -> String {
     let digits: String = uid.chars().filter(char::is_ascii_hexdigit).take(5).collect();
     ending(name, &digits.to_ascii_lowercase())
 }
 
-/// `name-end`, of which the name is cut as far as it must be. A part never ends in a dot or a dash.
+/// `name-end`, with the name cut if it is too long. No part ends in a dot or a dash.
 fn ending(name: &str, end: &str) -> String {
     let room = MAX_LENGTH - end.len() - 1;
     let cut: String = name.chars().take(room).collect();

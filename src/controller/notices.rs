@@ -1,14 +1,14 @@
-//! Events: told once, when a verdict is reached, to who looks at the workload.
+//! Events on a workload: one for each new verdict.
 
 use kube::runtime::events::{Event, EventType};
 
 use crate::api::{status, v1alpha1::TrainingEstimateStatus};
 use crate::judgement::{Judgement, Verdict};
 
-/// An event's note is at most a kilobyte.
+/// An event's note has at most a kilobyte.
 const MAX_NOTE: usize = 1000;
 
-/// What is new between two statuses, as far as it matters to anybody.
+/// The events for the changes between two statuses.
 pub(super) fn notices(
     judgement: &Judgement,
     previous: &TrainingEstimateStatus,
@@ -33,21 +33,21 @@ pub(super) fn notices(
         }
     }
     if bypassed(next) && !bypassed(previous) {
-        let note = format!("Exists although it would be refused: {}", judgement.message);
+        let note = format!("Exists although the webhook would deny it: {}", judgement.message);
         events.push(event(EventType::Warning, status::BYPASSED_ADMISSION, note));
     }
     events.extend(ended(previous, next));
     events
 }
 
-/// What is said once when a workload has ended, where its time was predicted.
+/// The event at the end of a workload whose time was predicted.
 fn ended(previous: &TrainingEstimateStatus, next: &TrainingEstimateStatus) -> Option<Event> {
     let progress = next.progress.as_ref().filter(|_| previous.progress.is_none())?;
     let (actual, milli) = (progress.actual_seconds?, progress.departure_milli?);
     let predicted = next.time.as_ref()?.seconds?;
     let days = |seconds: i64| seconds as f64 / 86_400.0;
     let note = format!(
-        "It took {:.2} days where {:.2} were predicted: {:.2} times as long",
+        "It took {:.2} days; {:.2} were predicted ({:.2} times as long)",
         days(actual),
         days(predicted),
         milli as f64 / 1000.0
@@ -55,7 +55,7 @@ fn ended(previous: &TrainingEstimateStatus, next: &TrainingEstimateStatus) -> Op
     Some(event(EventType::Normal, "EstimateCompared", note))
 }
 
-/// Whether the status says that the workload was never weighed.
+/// Whether the status says that the workload bypassed admission.
 pub(super) fn bypassed(status: &TrainingEstimateStatus) -> bool {
     status.conditions.iter().any(|c| c.type_ == status::BYPASSED_ADMISSION && c.status == "True")
 }

@@ -1,6 +1,6 @@
-//! The permissions that the process needs, from which the chart's roles are made.
+//! The permissions that the process needs. The chart's roles are made from them.
 //!
-//! Reading is for every replica, writing for the one that leads. Nothing is ever written to a workload.
+//! Every replica reads; only the leader writes. No write ever touches a workload.
 
 use crate::kinds::{Kind, Kinds};
 use crate::surroundings::{DOCUMENTS, Opened};
@@ -12,17 +12,17 @@ pub struct Permission {
     pub group: &'static str,
     /// The resource, with its subresource.
     pub resource: &'static str,
-    /// What is done to it.
+    /// The verbs.
     pub verbs: &'static [&'static str],
-    /// Whether it is only needed in the process's own namespace.
+    /// Whether only the process's own namespace needs it.
     pub own_namespace: bool,
-    /// Whether it is only needed for the one object that the settings name.
+    /// Whether only the one object in the settings needs it.
     pub one_object: bool,
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
 
-/// In every namespace, or in none.
+/// For every namespace, or for an object without one.
 const fn everywhere(
     group: &'static str,
     resource: &'static str,
@@ -44,7 +44,7 @@ const OWN: &[Permission] = &[
         own_namespace: true,
         ..everywhere("coordination.k8s.io", "leases", &["create", "get", "patch"])
     },
-    // The CA, which the first replica puts into an empty Secret.
+    // The CA. The first replica writes it into an empty Secret.
     Permission {
         own_namespace: true,
         one_object: true,
@@ -61,14 +61,14 @@ const OWN: &[Permission] = &[
     },
 ];
 
-/// Every permission that a replica needs, the kinds' included.
+/// Every permission that a replica needs, those for the kinds included.
 pub fn permissions(kinds: &Kinds) -> Vec<Permission> {
     let read = |kind: &Kind| everywhere(kind.group, kind.plural, READ);
     let always = documents(Opened::Always);
     OWN.iter().cloned().chain(kinds.all().map(read)).chain(always).collect()
 }
 
-/// The permissions that a replica needs besides where an administrator lets these be read, by the flag that does.
+/// The permissions that optional reads need, by the flag that allows each.
 pub fn optional_permissions() -> Vec<(&'static str, Vec<Permission>)> {
     [
         ("--read-config-maps", Opened::ByConfigMaps),

@@ -1,4 +1,4 @@
-//! What a workload's own status says of its start and its end, as moments.
+//! The start and the end in a workload's own status, as timestamps.
 
 use k8s_openapi::jiff::Timestamp;
 

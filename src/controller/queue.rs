@@ -1,11 +1,11 @@
-//! The queue of what is to be reconciled.
+//! The queue of objects to reconcile.
 //!
-//! A key that is asked for many times runs once; no key runs twice at a time; what fails runs again after a pause that
-//! doubles with each failure, up to [`LONGEST_PAUSE`].
+//! A key that is requested many times runs once, and never twice at a time. A failed key runs again after a pause,
+//! which doubles with each failure up to [`LONGEST_PAUSE`].
 //!
-//! What concerns workloads comes before questions that people write by hand, and each of the two goes round the
-//! namespaces. So thousands of questions in one namespace make a job in another wait for one of them at most. One question
-//! always runs, so that busy workloads do not hold up all questions.
+//! Workloads and their estimates come before what-if estimates, which people write by hand. Each of the two lanes
+//! takes the namespaces in turn. So thousands of what-ifs in one namespace delay a job in another by one of them at
+//! most. One what-if can always run, so that busy workloads do not delay all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -19,22 +19,22 @@ use crate::cluster::Turns;
 
 /// How many keys run at a time.
 const AT_ONCE: usize = 8;
-/// Changes come in groups; the group is reconciled once.
+/// Changes come in groups. A group is reconciled once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
-/// What is reconciled.
+/// An object to reconcile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Key {
-    /// A workload: whether it has its estimate.
+    /// A workload: its estimate must exist.
     Workload {
         /// The workload's namespace.
         namespace: String,
         /// The workload's uid.
         uid: String,
     },
-    /// An estimate: whether its status is the judgement.
+    /// An estimate: its status must be the judgement.
     Estimate {
         /// Its namespace.
         namespace: String,
@@ -51,39 +51,39 @@ impl Key {
     }
 }
 
-/// Where a key waits.
+/// The lane that a key waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Workloads and their estimates.
     Workloads,
-    /// Estimates that people write by hand.
+    /// What-if estimates, which people write by hand.
     WhatIfs,
 }
 
-/// How it went.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Nothing is left to do until something changes.
+    /// Done until something changes.
     Done,
-    /// Something is being waited for.
+    /// It waits for something.
     Waiting,
-    /// It failed, and was reported.
+    /// It failed, and the failure was logged.
     Failed,
 }
 
-/// The end of the queue where keys are put in.
+/// The sending end of the queue.
 #[derive(Clone, Debug)]
 pub(super) struct Requests(UnboundedSender<(Key, Lane)>);
 
 impl Requests {
-    /// Reconciles as soon as possible.
+    /// Requests a run as soon as possible.
     pub(super) fn now(&self, key: Key, lane: Lane) {
-        // Fails when the queue has ended, and then nothing waits for an answer.
+        // Fails when the queue has ended. Then no reconciliation is wanted.
         let _ = self.0.send((key, lane));
     }
 }
 
-/// The other end.
+/// The receiving end of the queue.
 pub(super) struct Queue {
     requests: Requests,
     receiver: UnboundedReceiver<(Key, Lane)>,
@@ -96,12 +96,12 @@ pub(super) fn queue() -> Queue {
 }
 
 impl Queue {
-    /// Where keys are put in.
+    /// The sending end.
     pub(super) fn requests(&self) -> Requests {
         self.requests.clone()
     }
 
-    /// Runs for ever; ends by being dropped.
+    /// Runs until it is dropped.
     pub(super) async fn run<F, R>(mut self, reconcile: F)
     where
         F: Fn(Key) -> R,
@@ -110,7 +110,7 @@ impl Queue {
         let mut waiting = Waiting::default();
         let mut running = FuturesUnordered::new();
         loop {
-            waiting.pass_on(Instant::now());
+            waiting.make_ready(Instant::now());
             while let Some(key) = waiting.next() {
                 let run = reconcile(key.clone());
                 running.push(async move { (key, run.await) });
@@ -129,7 +129,7 @@ impl Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     keys: BTreeMap<Key, Entry>,
-    /// The keys whose moment has not come, in its order.
+    /// The keys that wait for their time, in that order.
     later: BTreeSet<(Instant, Key)>,
     workloads: Turns<Key>,
     what_ifs: Turns<Key>,
@@ -146,18 +146,18 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    /// It waits for this moment.
+    /// It waits for this time.
     Later(Instant),
     /// It waits for its turn.
     Ready,
-    /// It runs, and then again from this moment on, where it was asked for meanwhile.
+    /// It runs. If it was requested in the meantime, it runs again from this time on.
     Running(Option<Instant>),
-    /// It does not wait, and its failures are remembered.
+    /// It does not wait. Its failures are remembered.
     Idle,
 }
 
 impl Waiting {
-    /// Asks for a key at a moment.
+    /// Requests a key at a time.
     fn ask(&mut self, key: Key, lane: Lane, at: Instant) {
         let entry = self.keys.entry(key.clone()).or_insert(Entry { lane, state: State::Idle, failures: 0 });
         match &mut entry.state {
@@ -176,13 +176,13 @@ impl Waiting {
         self.later.insert((at, key));
     }
 
-    /// When the next key's moment comes.
+    /// When the next key is due.
     fn earliest(&self) -> Option<Instant> {
         self.later.first().map(|(at, _)| *at)
     }
 
-    /// Lets the keys whose moment has come wait for their turn.
-    fn pass_on(&mut self, now: Instant) {
+    /// Lets the keys that are due wait for their turn.
+    fn make_ready(&mut self, now: Instant) {
         while let Some((at, key)) = self.later.pop_first() {
             if at > now {
                 self.later.insert((at, key));
@@ -198,7 +198,7 @@ impl Waiting {
         }
     }
 
-    /// The next key to run, where there is a free place for it.
+    /// The next key to run, if there is a free place for it.
     fn next(&mut self) -> Option<Key> {
         if self.running >= AT_ONCE {
             return None;
@@ -218,7 +218,7 @@ impl Waiting {
         Some(key)
     }
 
-    /// A key has run.
+    /// Notes that a key has run.
     fn ended(&mut self, key: &Key, outcome: Outcome, now: Instant) {
         let Some(entry) = self.keys.get_mut(key) else { return };
         let State::Running(again) = entry.state else { return };
@@ -256,9 +256,9 @@ mod tests {
         Key::Estimate { namespace: namespace.into(), name: name.into() }
     }
 
-    /// Which keys run, in their order, where each ends before the next begins beyond the first few.
+    /// The keys in the order that they run. Each ends before another begins, after the first few.
     fn runs(waiting: &mut Waiting) -> Vec<Key> {
-        waiting.pass_on(Instant::now() + DEBOUNCE);
+        waiting.make_ready(Instant::now() + DEBOUNCE);
         let (mut running, mut runs) = (std::collections::VecDeque::new(), Vec::new());
         loop {
             while let Some(key) = waiting.next() {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_questions_in_one_namespace_hold_up_no_other() {
+    fn thousands_of_what_ifs_in_one_namespace_delay_no_other() {
         let mut waiting = Waiting::default();
         let now = Instant::now();
         for number in 0..6_000 {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_workloads_in_one_namespace_hold_up_no_other_and_no_question() {
+    fn thousands_of_workloads_in_one_namespace_delay_no_other_and_no_what_if() {
         let mut waiting = Waiting::default();
         let now = Instant::now();
         for number in 0..6_000 {
@@ -302,34 +302,34 @@ mod tests {
     }
 
     #[test]
-    fn questions_leave_a_place_for_a_workload_that_comes_later() {
+    fn what_ifs_leave_a_place_for_a_later_workload() {
         let mut waiting = Waiting::default();
         let now = Instant::now();
         for number in 0..100 {
             waiting.ask(estimate("alice", &format!("what-if-{number}")), Lane::WhatIfs, now);
         }
-        waiting.pass_on(now);
+        waiting.make_ready(now);
         while waiting.next().is_some() {}
         assert_eq!((waiting.running, waiting.running_what_ifs), (AT_ONCE - 1, AT_ONCE - 1));
         waiting.ask(key("late"), Lane::Workloads, now);
-        waiting.pass_on(now);
+        waiting.make_ready(now);
         assert_eq!(waiting.next(), Some(key("late")));
     }
 
     #[test]
-    fn a_key_asked_for_while_it_runs_runs_once_more_and_never_twice_at_a_time() {
+    fn a_key_requested_while_it_runs_runs_once_more_afterwards() {
         let mut waiting = Waiting::default();
         let now = Instant::now();
         waiting.ask(key("a"), Lane::Workloads, now);
-        waiting.pass_on(now);
+        waiting.make_ready(now);
         assert_eq!(waiting.next(), Some(key("a")));
         for _ in 0..3 {
             waiting.ask(key("a"), Lane::Workloads, now);
         }
-        waiting.pass_on(now);
+        waiting.make_ready(now);
         assert_eq!(waiting.next(), None);
         waiting.ended(&key("a"), Outcome::Failed, now);
-        waiting.pass_on(now);
+        waiting.make_ready(now);
         assert_eq!(waiting.next(), Some(key("a")), "at once, since something has changed");
         waiting.ended(&key("a"), Outcome::Failed, now);
         assert_eq!(waiting.earliest(), Some(now + pause(1)), "the second failure in a row");
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_asked_for_many_times_runs_once_and_again_after_a_failure() {
+    async fn a_key_requested_many_times_runs_once_and_again_after_a_failure() {
         let queue = queue();
         for _ in 0..100 {
             queue.requests().now(key("a"), Lane::Workloads);

@@ -1,4 +1,4 @@
-//! Acting on what was decided: reads, writes and their errors.
+//! Reconciles: reads, writes, and their errors.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,17 +26,17 @@ use crate::kinds::{self, Kind};
 use crate::policy::Mode;
 use crate::policy::mode::MODE_LABEL;
 
-/// As whom the controller writes.
+/// The field manager of the controller's writes.
 const FIELD_MANAGER: &str = "weighbridge";
 
-/// Why something could not be reconciled.
+/// Why an object could not be reconciled.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
     Apiserver(#[from] cluster::Error),
-    #[error("both names that its estimate could have are taken: {0} and {1}")]
+    #[error("both possible names of its estimate are taken: {0} and {1}")]
     NamesTaken(String, String),
-    // What a panic says may quote what was judged, so it goes no further.
+    // The message of a panic may quote the object, so it is left out.
     #[error("judging it failed")]
     Judge,
 }
@@ -52,13 +52,13 @@ impl Error {
         }
     }
 
-    /// Somebody else was faster; what they did is seen next time.
+    /// Another writer was faster. Its change is read on the next run.
     fn is_conflict(&self) -> bool {
         matches!(self, Self::Apiserver(cluster::Error::Kube(kube::Error::Api(status))) if status.code == 409)
     }
 }
 
-/// What it takes to reconcile.
+/// The means of a reconciliation.
 pub(super) struct Reconciler {
     pub(super) client: Client,
     pub(super) cluster: Arc<Cluster>,
@@ -67,17 +67,17 @@ pub(super) struct Reconciler {
     pub(super) recorder: Recorder,
 }
 
-/// A workload that an estimate refers to, as it is now.
+/// A workload that an estimate refers to, in its present state.
 struct Workload {
     kind: &'static Kind,
-    /// Only its identity, where it is too large to be read.
+    /// Only its identity, if it is too large to be read.
     object: Object,
     too_large: bool,
     reference: ObjectReference,
 }
 
 impl Reconciler {
-    /// Reconciles; what fails is reported here and tried again by the queue.
+    /// Reconciles a key. A failure is logged here, and the queue runs the key again.
     pub(super) async fn reconcile(&self, key: Key) -> Outcome {
         let started = Instant::now();
         let _under_way = self.metrics().begins();
@@ -96,13 +96,13 @@ impl Reconciler {
             Err(error) if error.is_conflict() => Outcome::Waiting,
             Err(error) => {
                 self.metrics().failed(error.reason());
-                tracing::warn!(?key, reason = error.reason(), %error, "reconciling failed and is tried again");
+                tracing::warn!(?key, reason = error.reason(), %error, "reconciling failed; trying again");
                 Outcome::Failed
             }
         }
     }
 
-    /// Sees to it that a workload has its estimate.
+    /// Creates the estimate that a workload lacks.
     async fn workload(&self, uid: &str) -> Result<Outcome, Error> {
         let Some(workload) = self.cluster.workloads.get(uid) else { return Ok(Outcome::Done) };
         if let Standing::Waiting(claim) = &workload.standing
@@ -121,7 +121,7 @@ impl Reconciler {
                 Holder::Ours => return Ok(Outcome::Done),
                 Holder::Leaving => return Ok(Outcome::Waiting),
                 Holder::Other => {}
-                Holder::Nobody => {
+                Holder::Free => {
                     let ours =
                         PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
                     api.create(&ours, &desired::estimate(&workload, name)).await?;
@@ -134,11 +134,11 @@ impl Reconciler {
         Err(Error::NamesTaken(first, second))
     }
 
-    /// Sees to it that a child whose owner no cache knew is judged by itself, unless an owner covers it after all.
+    /// Judges a child whose owner no cache has by itself, unless an owner covers it after all.
     async fn child(&self, child: &Digest, claim: &Claim) -> Result<Outcome, Error> {
         match self.cluster.workloads.standing_again(child) {
             Standing::Covered => return Ok(Outcome::Done),
-            // A cache will know it soon.
+            // A cache will have it soon.
             Standing::Waiting(_) if self.exists(&child.namespace, claim).await? => {
                 return Ok(Outcome::Waiting);
             }
@@ -148,7 +148,7 @@ impl Reconciler {
         let source = self.source(resource, Some(&child.namespace));
         let object = match source.get(&child.name).await {
             Ok(Some(object)) => object,
-            // The cache tells of what is too large to be read.
+            // The cache reports objects that are too large to be read.
             Ok(None) | Err(cluster::Error::TooLarge(_)) => return Ok(Outcome::Done),
             Err(error) => return Err(error.into()),
         };
@@ -163,12 +163,12 @@ impl Reconciler {
         });
         let judgement = judging.await.map_err(|_| Error::Judge)?;
         let peak = judgement.memory.map(|memory| memory.peak_bytes);
-        // The cache tells of it, and then it gets its estimate like any workload.
+        // The cache reports it, and then it gets its estimate like any workload.
         self.cluster.workloads.judged_by_itself(child, judgement.verdict, peak);
         Ok(Outcome::Done)
     }
 
-    /// Whether an owner is there.
+    /// Whether an owner exists.
     async fn exists(&self, namespace: &str, claim: &Claim) -> Result<bool, Error> {
         let Some(kind) = self.cluster.kinds().find(claim.group, claim.kind) else { return Ok(false) };
         for version in kind.versions {
@@ -181,7 +181,7 @@ impl Reconciler {
         Ok(false)
     }
 
-    /// Sees to it that an estimate's status is its judgement.
+    /// Writes the judgement into an estimate's status.
     async fn estimate(&self, namespace: &str, name: &str) -> Result<Outcome, Error> {
         let api = self.estimates(namespace);
         let Some(estimate) = api.get(name).await? else { return Ok(Outcome::Done) };
@@ -193,7 +193,7 @@ impl Reconciler {
         let workload = self.referred(&estimate, namespace).await?;
         let owned = estimate.controller().is_some();
         if owned && workload.is_none() {
-            // Its workload is gone, and it will be too: the garbage collector sees to that.
+            // Its workload is gone, so the garbage collector will delete the estimate.
             return Ok(Outcome::Done);
         }
         let judgement = self.judge(&estimate, workload.as_ref()).await?;
@@ -202,7 +202,7 @@ impl Reconciler {
         let by_nodes = !too_large && rests_on_nodes(&judgement);
         self.estimates.judged(namespace, name, by_nodes.then(named));
 
-        // A status that can't be read is as good as none: it is written anew.
+        // A status that cannot be read is ignored, and written again.
         let previous = estimate.value().get("status").cloned().unwrap_or_default();
         let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap_or_default();
         let progress = workload.as_ref().map(|w| kinds::progress::progress(w.kind, w.object.value()));
@@ -217,12 +217,12 @@ impl Reconciler {
         if next != previous {
             self.write_status(&api, &estimate, &next).await?;
             self.metrics().written(judgement.verdict);
-            self.tell(&judgement, &previous, &next, workload.as_ref(), &estimate).await;
+            self.record_events(&judgement, &previous, &next, workload.as_ref(), &estimate).await;
         }
         Ok(Outcome::Done)
     }
 
-    /// The workload that an estimate refers to, if it is there and of a kind that is understood.
+    /// The workload that an estimate refers to, if it exists and has a known kind.
     async fn referred(&self, estimate: &Object, namespace: &str) -> Result<Option<Workload>, Error> {
         let text = |field| estimate.value().pointer(field).and_then(Value::as_str);
         let (Some(api_version), Some(kind), Some(name)) = (
@@ -236,7 +236,7 @@ impl Reconciler {
         let Some(kind) = self.cluster.kinds().find(group, kind) else { return Ok(None) };
         let Some(version) = kind.versions.iter().find(|v| **v == version) else { return Ok(None) };
         let resource = discovery::resource(kind, version);
-        // A kind that isn't served answers 404, as an object that isn't there does.
+        // A kind that is not served answers 404, just as an absent object does.
         let source = self.source(resource.clone(), Some(namespace));
         let Some((object, too_large)) = whole_or_identity(source.get(name).await)? else { return Ok(None) };
         if text("/spec/workloadRef/uid").is_some_and(|uid| object.uid() != Some(uid)) {
@@ -246,7 +246,7 @@ impl Reconciler {
         Ok(Some(Workload { kind, object, too_large, reference }))
     }
 
-    /// Judges away from the threads that wait for the network: advice takes its time.
+    /// Judges on a thread for blocking work, since advice takes time.
     async fn judge(&self, estimate: &Object, workload: Option<&Workload>) -> Result<Judgement, Error> {
         if workload.is_some_and(|workload| workload.too_large) {
             return Ok(Judgement::too_large());
@@ -260,7 +260,7 @@ impl Reconciler {
         judging.await.map_err(|_| Error::Judge)
     }
 
-    /// Whether it exists although the webhook would have refused it.
+    /// Whether the workload exists although the webhook would have denied it.
     async fn bypassed(
         &self,
         judgement: &Judgement,
@@ -268,7 +268,7 @@ impl Reconciler {
         namespace: &str,
     ) -> Result<bool, Error> {
         let policy = self.cluster.policies.current();
-        // Who gave the reason is not known any more; but where nobody may, it didn't count.
+        // The author of the reason is no longer known. But if no one may override, the reason did not count.
         let overridden = judgement.override_reason.is_some() && policy.overrides.name_anybody();
         if judgement.verdict != Verdict::OutOfMemory || overridden {
             return Ok(false);
@@ -302,7 +302,7 @@ impl Reconciler {
         let patch = json!({
             "apiVersion": "weighbridge.dev/v1alpha1",
             "kind": "TrainingEstimate",
-            // Another object of the same name answers with a conflict.
+            // Another object with the same name gives a conflict.
             "metadata": {"name": name, "uid": estimate.uid()},
             "status": status,
         });
@@ -310,7 +310,7 @@ impl Reconciler {
         Ok(api.patch_status(name, &ours, &Patch::Apply(patch)).await?)
     }
 
-    async fn tell(
+    async fn record_events(
         &self,
         judgement: &Judgement,
         previous: &TrainingEstimateStatus,
@@ -332,7 +332,7 @@ impl Reconciler {
         };
         for event in notices::notices(judgement, previous, next) {
             if let Err(error) = self.recorder.publish(&event, &regarding).await {
-                tracing::warn!(%error, reason = event.reason, "an event was not recorded");
+                tracing::warn!(%error, reason = event.reason, "could not record an event");
             }
         }
     }
@@ -351,7 +351,7 @@ impl Reconciler {
     }
 }
 
-/// An object, or its identity where it is too large to be read; says whether it is.
+/// An object, or its identity if it is too large to be read, and whether it is.
 fn whole_or_identity(
     found: Result<Option<Object>, cluster::Error>,
 ) -> Result<Option<(Object, bool)>, cluster::Error> {
@@ -384,7 +384,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_of_a_workload_that_grew_too_large_has_no_old_figures() {
+    fn the_status_of_a_workload_that_grew_too_large_keeps_no_figures() {
         let object: Object = json!({"metadata": {"uid": "u"}}).into();
         let found = whole_or_identity(Err(cluster::Error::TooLarge(Box::new(object)))).unwrap();
         assert!(found.is_some_and(|(object, too_large)| too_large && object.uid() == Some("u")));

@@ -1,11 +1,11 @@
-//! One accelerator, as a process sees it.
+//! One accelerator, as a process uses it.
 //!
 //! ```text
-//! usable = total memory as the driver reports it − what driver and firmware keep
+//! usable = total memory as the driver reports it − memory that driver and firmware keep
 //! ```
 //!
-//! which is what `torch.cuda` calls the total capacity: 81 559 MiB of an "80 GB" H100 leave 79.1 GiB. The context of
-//! a process is not taken off here; the estimate counts it.
+//! This is the total capacity of `torch.cuda`: 81 559 MiB of an "80 GB" H100 leave 79.1 GiB. The context of a process
+//! is not subtracted here; the estimate counts it.
 
 use std::fmt;
 
@@ -14,32 +14,32 @@ use serde::Deserialize;
 use crate::job::Precision;
 use crate::units::{ByteRate, Bytes, FlopRate};
 
-/// One accelerator, as a process sees it: a die where a resource unit is a die.
+/// One accelerator, as a process uses it. If a resource unit is a die, this is one die.
 #[derive(Clone, Debug, Default)]
 pub struct Accelerator {
     /// The catalogue's key: `a800-sxm4-80gb`.
     pub key: String,
-    /// As messages name it: `A800-80GB`.
+    /// Its name in messages: `A800-80GB`.
     pub name: String,
-    /// The bare name that its variants share: `A800`; none where there are no variants.
+    /// The bare name of all its variants: `A800`. None if it has no variants.
     pub chip: Option<String>,
-    /// Whether the bare name is hardly ever meant to be this variant.
+    /// Whether people hardly ever mean this variant by the bare name.
     pub rare: bool,
-    /// Who makes it.
+    /// The maker.
     pub vendor: Vendor,
     /// The device's total memory, as the driver reports it.
     pub memory: Bytes,
-    /// What driver and firmware keep of it.
+    /// The part of the memory that driver and firmware keep.
     pub reserve: Bytes,
-    /// The formats that it multiplies natively.
+    /// The formats that it multiplies in hardware.
     pub computes_in: Vec<Precision>,
-    /// Dense peak rates by precision; none where the format is not supported, or where no source gives its rate.
+    /// Dense peak rates by precision. None if the format is not supported, or no source gives the rate.
     pub peak: Vec<(Precision, FlopRate)>,
-    /// How fast its memory and links are.
+    /// The bandwidth of its memory and links.
     pub bandwidth: Bandwidth,
 }
 
-/// How fast a device's memory and links are; none where no source says so.
+/// The bandwidth of a device's memory and links. None if no source gives it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bandwidth {
     /// Of the device's own memory.
@@ -49,17 +49,16 @@ pub struct Bandwidth {
 }
 
 impl Accelerator {
-    /// What one process can address: memory less the driver's reserve.
+    /// The memory that one process can address: the total minus the driver's reserve.
     pub fn usable(&self) -> Bytes {
         self.memory - self.reserve
     }
 
-    /// What one process can address where the node says how much memory the device has, and the catalogue does not
-    /// know better.
+    /// The memory that one process can address of a device whose total a node reports.
     ///
-    /// Within 5 % of the catalogue's total it is the same device, read by another driver (those before R510 left
-    /// their reserve out of the total) or rounded by a cloud: the smaller of both holds. Otherwise it is a part of
-    /// the device or a variant that is not listed, and loses the same share to the driver.
+    /// A total within 5 % of the catalogue's is the same device, read by another driver (those before R510 left their
+    /// reserve out of the total) or rounded by a cloud. Then the smaller figure holds. Any other total is a part of
+    /// the device or an unlisted variant, and the driver keeps the same share of it.
     pub fn usable_of(&self, reported: Bytes) -> Bytes {
         if near(reported, self.memory) {
             return self.usable().min(reported);
@@ -68,34 +67,34 @@ impl Accelerator {
         reported.scale((1.0 - kept).max(0.0))
     }
 
-    /// The dense peak rate of a precision; none where the format is not supported.
+    /// The dense peak rate of a precision. None if the format is not supported.
     pub fn peak(&self, precision: Precision) -> Option<FlopRate> {
         self.peak.iter().find(|(p, _)| *p == precision).map(|(_, rate)| *rate)
     }
 
-    /// Whether it multiplies in a format natively.
+    /// Whether it multiplies a format in hardware.
     pub fn computes(&self, precision: Precision) -> bool {
         self.computes_in.contains(&precision)
     }
 
-    /// Whether it multiplies in bf16; before Ampere, NVIDIA's do not.
+    /// Whether it multiplies bf16. NVIDIA's devices before Ampere do not.
     pub fn computes_in_bf16(&self) -> bool {
         self.computes(Precision::BF16)
     }
 
-    /// Whether it multiplies in fp8.
+    /// Whether it multiplies fp8.
     pub fn computes_in_fp8(&self) -> bool {
         self.computes(Precision::FP8)
     }
 }
 
-/// Whether two totals are readings of the same memory: within 5 % of the larger.
+/// Whether two totals may be readings of the same memory: within 5 % of the larger.
 pub(super) fn near(one: Bytes, other: Bytes) -> bool {
     let (small, large) = if one < other { (one, other) } else { (other, one) };
     large - small <= large.scale(0.05)
 }
 
-/// Who makes an accelerator.
+/// The maker of an accelerator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[allow(missing_docs, reason = "the makers' own names")]
 pub enum Vendor {

@@ -1,10 +1,10 @@
-//! The accelerators that are known, by every name that is known for them.
+//! The known accelerators, by every known name.
 //!
-//! Read from `data/accelerators.toml` and `data/mig.toml`, which say where each figure is from. A name is looked up
-//! first as a node label's value, to the letter but for case, since `nvidia-tesla-a100` is a cloud's word for the one
-//! with 40 GB; then by its normal form; then as the bare name of a chip with variants. A bare name that may mean
-//! several amounts of memory means the largest, the one least likely to turn away a job that fits;
-//! [`Catalogue::variants`] lists them, so that whoever asks can say so.
+//! Read from `data/accelerators.toml` and `data/mig.toml`, which give the source of each figure. A name is looked up
+//! first as the exact value of a node label, ignoring case, since `nvidia-tesla-a100` is a cloud's name for the one
+//! with 40 GB; then by its normal form; then as the bare name of a chip with variants. If variants have different
+//! memory, a bare name means the largest: it is least likely to deny a job that fits. [`Catalogue::variants`] lists
+//! them for the message.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ use crate::hardware::ListPrice;
 use crate::job::Precision;
 use crate::units::{ByteRate, Bytes, Decimal, FlopRate};
 
-/// All accelerators that are known beforehand.
+/// All known accelerators.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     accelerators: Vec<Accelerator>,
@@ -30,7 +30,7 @@ pub struct Catalogue {
     /// Instance types in lower case, with a star for any end, and positions.
     instances: Vec<(String, usize)>,
     partitions: Partitions,
-    /// Labels of somebody's own whose value names an accelerator.
+    /// An administrator's node labels, whose values name accelerators.
     own_labels: Vec<String>,
     failure: Option<CatalogueError>,
 }
@@ -39,9 +39,9 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file} cannot be read: {reason}")]
 pub struct CatalogueError {
-    /// Which file.
+    /// The file.
     pub file: &'static str,
-    /// Where and why.
+    /// The place and the reason.
     pub reason: String,
 }
 
@@ -51,7 +51,7 @@ struct File {
     accelerator: Vec<Entry>,
 }
 
-/// One `[[accelerator]]` of the file, whose head explains the fields.
+/// One `[[accelerator]]` of the file. The head of the file explains the fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -101,7 +101,7 @@ struct Price {
 }
 
 impl Catalogue {
-    /// The catalogue that is compiled in; empty, with a [`failure`](Self::failure), if its files were broken.
+    /// The built-in catalogue. If its files are broken, it is empty and has a [`failure`](Self::failure).
     pub fn builtin() -> &'static Self {
         static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| {
             let accelerators = include_str!("../../data/accelerators.toml");
@@ -114,7 +114,7 @@ impl Catalogue {
     /// Reads a catalogue from the text of its two files.
     ///
     /// # Errors
-    /// The file, and where and why it cannot be read.
+    /// The file that cannot be read, and why.
     pub fn parse(accelerators: &str, partitions: &str) -> Result<Self, CatalogueError> {
         let unreadable = |file| move |e: toml::de::Error| CatalogueError { file, reason: e.to_string() };
         let file: File = toml::from_str(accelerators).map_err(unreadable("data/accelerators.toml"))?;
@@ -155,10 +155,10 @@ impl Catalogue {
         });
     }
 
-    /// This catalogue with names and node labels of somebody's own.
+    /// This catalogue with an administrator's names and node labels.
     ///
     /// # Errors
-    /// The alias that means nothing, or something else already.
+    /// An alias of an unknown accelerator, or one that already means another.
     pub fn extended(
         &self,
         aliases: &BTreeMap<String, String>,
@@ -169,12 +169,10 @@ impl Catalogue {
             let meant = self.find(name).map(|accelerator| accelerator.key.clone());
             let Some(key) = meant else {
                 let nearest = self.nearest(name).join(", ");
-                return Err(format!(
-                    "aliases.{alias}: nobody knows the accelerator {name}; like it are: {nearest}"
-                ));
+                return Err(format!("aliases.{alias}: unknown accelerator {name}; similar names: {nearest}"));
             };
             if let Some(other) = self.find(alias).filter(|other| other.key != key) {
-                return Err(format!("aliases.{alias}: it means {} already", other.name));
+                return Err(format!("aliases.{alias}: it already means {}", other.name));
             }
             if let Some(position) = self.accelerators.iter().position(|accelerator| accelerator.key == key) {
                 extended.labels.insert(alias.to_lowercase(), position);
@@ -184,12 +182,12 @@ impl Catalogue {
         Ok(extended)
     }
 
-    /// Labels of somebody's own whose value names an accelerator.
+    /// An administrator's node labels, whose values name accelerators.
     pub(super) fn own_labels(&self) -> &[String] {
         &self.own_labels
     }
 
-    /// Why the catalogue is empty, when it could not be read.
+    /// Why the catalogue is empty, if it could not be read.
     pub fn failure(&self) -> Option<&CatalogueError> {
         self.failure.as_ref()
     }
@@ -199,9 +197,9 @@ impl Catalogue {
         &self.accelerators
     }
 
-    /// The accelerator of any spelling that people, labels or clouds write; none for what is in no table.
+    /// The accelerator with this name, in any spelling of people, labels or clouds. None if it is in no table.
     ///
-    /// The parts that GPU Feature Discovery appends for slices and sharing do not matter here.
+    /// The suffixes that GPU Feature Discovery adds for slices and sharing are ignored.
     pub fn find(&self, name: &str) -> Option<&Accelerator> {
         let card = Product::of(name).card;
         self.labelled(card)
@@ -213,8 +211,8 @@ impl Catalogue {
             .or_else(|| self.of_chip(card).into_iter().next())
     }
 
-    /// What a bare name may mean, one for each amount of memory, first what [`find`](Self::find) takes it for. Fewer
-    /// than two for a name that is not ambiguous.
+    /// The accelerators that a bare name may mean, one for each amount of memory. The first is that of
+    /// [`find`](Self::find). Fewer than two if the name is not ambiguous.
     pub fn variants(&self, name: &str) -> Vec<&Accelerator> {
         let card = Product::of(name).card;
         if self.labelled(card).is_some() {
@@ -223,7 +221,7 @@ impl Catalogue {
         self.of_chip(card)
     }
 
-    /// The accelerator that a node label's value names to the letter, but for case.
+    /// The accelerator with exactly this label value, ignoring case.
     pub(super) fn labelled(&self, value: &str) -> Option<&Accelerator> {
         self.labels.get(&value.to_lowercase()).and_then(|position| self.accelerators.get(*position))
     }
@@ -240,7 +238,7 @@ impl Catalogue {
         self.accelerators.get(*position)
     }
 
-    /// The variant of an accelerator that has about this much memory; the accelerator itself where none has.
+    /// The variant of an accelerator with about this much memory. If there is none, the accelerator itself.
     ///
     /// For labels that give a bare name and a size: Karpenter's `a100` with 40 960 MiB, or `NVIDIA-H100` with 65 247.
     pub fn with_memory<'c>(&'c self, accelerator: &'c Accelerator, memory: Bytes) -> &'c Accelerator {
@@ -261,9 +259,10 @@ impl Catalogue {
         variants
     }
 
-    /// Up to three names that are like an unknown one, the likest first.
+    /// Up to three names similar to an unknown one, the most similar first.
     ///
-    /// Likeness is Jaro and Winkler's on normal forms, 0.8 and over: they weigh the beginning, where chips differ.
+    /// Similarity is Jaro and Winkler's on normal forms, 0.8 and over. It gives weight to the beginning, where chips
+    /// differ.
     pub fn nearest(&self, name: &str) -> Vec<&str> {
         let form = normal(name);
         if form.is_empty() {
@@ -285,7 +284,7 @@ impl Catalogue {
         self.prices.get(key).cloned()
     }
 
-    /// The MIG profiles that are known.
+    /// The known MIG profiles.
     pub(super) fn partitions(&self) -> &Partitions {
         &self.partitions
     }

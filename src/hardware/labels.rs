@@ -1,21 +1,20 @@
-//! What node labels say of the accelerator.
+//! The accelerator that node labels name.
 //!
-//! A node selector is a set of label requirements, so the same reading serves for nodes and for selectors. The keys
-//! are asked in the order of [`KEYS`]: first those that a vendor's own discovery sets from the device, then those
-//! that a cloud or a provisioner sets, last the machine type. A label that is somebody's own (`accelerator`) counts
-//! only if its value is a known accelerator.
+//! A node selector is a set of required labels, so nodes and selectors are read in the same way. The keys are read in
+//! the order of [`KEYS`]: first those that a vendor's own discovery sets from the device, then those of a cloud or a
+//! provisioner, last the machine type. A general key (`accelerator`) counts only if its value is a known accelerator.
 //!
-//! `nvidia.com/gpu.memory` is NVML's total in MiB, the card's, or the slice's where the node offers MIG slices under
-//! the whole card's resource name. What clouds say of memory (`karpenter.k8s.aws/instance-gpu-memory`,
-//! `gpu.nvidia.com/vram`) is marketing, not a reading: it only tells variants apart. Sources: the device plugins and
-//! labellers NVIDIA/k8s-device-plugin and ROCm/k8s-device-plugin, aws/karpenter-provider-aws, and the documentation
-//! of GKE, of `CoreWeave` and of Huawei's `MindCluster`.
+//! `nvidia.com/gpu.memory` is NVML's total in MiB: the card's, or the slice's if the node offers MIG slices under the
+//! whole card's resource name. The memory in labels of clouds (`karpenter.k8s.aws/instance-gpu-memory`,
+//! `gpu.nvidia.com/vram`) is a marketing figure and not a reading, so it only selects a variant. Sources: the device
+//! plugins and labellers NVIDIA/k8s-device-plugin and ROCm/k8s-device-plugin, aws/karpenter-provider-aws, and the
+//! documentation of GKE, of `CoreWeave` and of Huawei's `MindCluster`.
 
 use super::partition::{self, Slice};
 use super::{Accelerator, Catalogue};
 use crate::units::Bytes;
 
-/// Keys whose value names an accelerator, the most reliable first.
+/// Keys whose values name an accelerator, the most reliable first.
 const KEYS: &[Key<'static>] = &[
     Key::name("nvidia.com/gpu.product"),
     Key::name("amd.com/gpu.product-name"),
@@ -38,7 +37,7 @@ const KEYS: &[Key<'static>] = &[
 /// The key with NVML's total in MiB.
 pub const MEMORY: &str = "nvidia.com/gpu.memory";
 
-/// How much more than the catalogue knows a reading may be: cards of one name come with more memory than at first.
+/// How far a reading may exceed the catalogue: cards of one name come with more memory later.
 const MOST_MORE: f64 = 1.25;
 
 /// Keys with a marketing amount of memory, and the unit of a bare number.
@@ -60,64 +59,64 @@ const COUNTS: &[&str] = &[
 /// The key of GKE's MIG profile.
 const PARTITION: &str = "cloud.google.com/gke-gpu-partition-size";
 
-/// Keys that say that several pods take turns on one accelerator, unless their value is `none`.
+/// Keys that show that several pods take turns on one accelerator, unless the value is `none`.
 const SHARING: &[&str] = &["nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy"];
 
-/// What the driver keeps of memory that only a label knows: 1 %, about the share of the cards of the catalogue.
+/// The share that the driver keeps of memory that only a label gives: 1 %, about that of the cards in the catalogue.
 const KEPT_OF_UNKNOWN: f64 = 0.01;
 
 #[derive(Clone, Copy)]
 struct Key<'k> {
     key: &'k str,
-    says: Says,
+    names: Names,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Says {
-    /// An accelerator, known to the catalogue or not.
+enum Names {
+    /// An accelerator, even if the catalogue does not know it.
     Accelerator,
-    /// Perhaps an accelerator: the key is in general use.
-    Perhaps,
+    /// An accelerator only if the catalogue knows it: the key is in general use.
+    IfKnown,
     /// A cloud's machine type.
     Machine,
 }
 
 impl<'k> Key<'k> {
     const fn name(key: &'k str) -> Self {
-        Self { key, says: Says::Accelerator }
+        Self { key, names: Names::Accelerator }
     }
 
     const fn custom(key: &'k str) -> Self {
-        Self { key, says: Says::Perhaps }
+        Self { key, names: Names::IfKnown }
     }
 
     const fn machine(key: &'k str) -> Self {
-        Self { key, says: Says::Machine }
+        Self { key, names: Names::Machine }
     }
 }
 
-/// What labels say of the accelerator.
+/// The accelerator that labels name.
 #[derive(Clone, Debug)]
 pub struct Labelled<'c> {
-    /// The accelerator; none where the catalogue does not know the name.
+    /// The accelerator. None if the catalogue does not know the name.
     pub accelerator: Option<&'c Accelerator>,
     /// The label's value.
     pub name: String,
     /// The label's key.
     pub label: &'c str,
-    /// The memory that the driver reports, of the card or, with a partition, of the slice.
+    /// The memory that the driver reports: of the card or, with a partition, of the slice.
     pub memory: Option<Bytes>,
     /// How many accelerators the node has.
     pub count: Option<u64>,
-    /// The MIG profile, where what the node offers as a whole accelerator is a slice.
+    /// The MIG profile, if the node offers a slice as a whole accelerator.
     pub partition: Option<String>,
     /// Whether several pods take turns on one accelerator, in the same memory.
     pub shared: bool,
-    /// Whether the label's value may mean accelerators of different memory; the largest is taken.
+    /// Whether the label's value may mean accelerators with different memory. The largest is used.
     pub ambiguous: bool,
 }
 
-/// Whether [`of_labels`] reads the label with this key.
+/// Whether [`of_labels`] reads this key.
 pub fn is_read(catalogue: &Catalogue, key: &str) -> bool {
     let marketed = || MARKETED.iter().any(|(known, _)| *known == key);
     let one_of = |keys: &[&str]| keys.contains(&key);
@@ -129,12 +128,12 @@ pub fn is_read(catalogue: &Catalogue, key: &str) -> bool {
         || catalogue.own_labels().iter().any(|own| own == key)
 }
 
-/// Reads labels; `None` where none names an accelerator.
+/// Reads labels. None if no label names an accelerator.
 pub fn of_labels<'a, 'c>(
     catalogue: &'c Catalogue,
     labels: impl Fn(&str) -> Option<&'a str>,
 ) -> Option<Labelled<'c>> {
-    // A label that an administrator has named says what it says.
+    // A label from the administrator always names an accelerator.
     let own = catalogue.own_labels().iter().map(|key| Key::name(key));
     let (key, value, accelerator) =
         own.chain(KEYS.iter().copied()).find_map(|key| named(catalogue, key, &labels))?;
@@ -155,21 +154,21 @@ pub fn of_labels<'a, 'c>(
         count: COUNTS.iter().find_map(|key| labels(key)?.trim().parse().ok()),
         partition: partition.map(str::to_owned),
         shared: product.shared || SHARING.iter().any(shares),
-        ambiguous: key.says != Says::Machine && of_card.is_none() && catalogue.variants(value).len() > 1,
+        ambiguous: key.names != Names::Machine && of_card.is_none() && catalogue.variants(value).len() > 1,
     })
 }
 
 impl Labelled<'_> {
-    /// Whether the labels tell of much more memory than the accelerator has, or the part of it that they name.
+    /// Whether the labels give much more memory than the accelerator, or the named part of it, has.
     pub fn overstates(&self, catalogue: &Catalogue) -> bool {
         let part =
             |card| self.partition.as_deref().and_then(|profile| partition::on(catalogue, card, profile));
         let has = self.accelerator.map(|card| part(card).map_or(card.memory, |slice| slice.memory));
-        self.memory.zip(has).is_some_and(|(told, has)| told > has.scale(MOST_MORE))
+        self.memory.zip(has).is_some_and(|(labelled, has)| labelled > has.scale(MOST_MORE))
     }
 
-    /// What one process can address, as far as labels and catalogue tell. Of a shared accelerator, all of it: how
-    /// much of it the others take is not known.
+    /// The memory that one process can address, by labels and catalogue. All of a shared accelerator, since the use
+    /// of the others is unknown.
     pub fn usable(&self, catalogue: &Catalogue) -> Option<Bytes> {
         if let (Some(profile), None) = (&self.partition, self.memory) {
             let on_card = self.accelerator.and_then(|card| partition::on(catalogue, card, profile));
@@ -177,7 +176,7 @@ impl Labelled<'_> {
             return slice.map(|slice| slice.memory);
         }
         match (self.accelerator, self.memory) {
-            // A slice's reading is what nvidia-smi lists for the slice.
+            // The reading of a slice is nvidia-smi's figure for the slice.
             (_, Some(slice)) if self.partition.is_some() => Some(slice),
             (Some(card), Some(reported)) => Some(card.usable_of(reported)),
             (Some(card), None) => Some(card.usable()),
@@ -188,19 +187,19 @@ impl Labelled<'_> {
 
 type Named<'a, 'c> = (Key<'c>, &'a str, Option<&'c Accelerator>);
 
-/// What one key says; none where it is absent, or says nothing of accelerators.
+/// The accelerator of one key. None if the key is absent or names none.
 fn named<'a, 'c>(
     catalogue: &'c Catalogue,
     key: Key<'c>,
     labels: &impl Fn(&str) -> Option<&'a str>,
 ) -> Option<Named<'a, 'c>> {
     let value = labels(key.key).map(str::trim).filter(|value| !value.is_empty())?;
-    if key.says == Says::Machine {
+    if key.names == Names::Machine {
         return Some((key, value, Some(catalogue.of_instance_type(value)?)));
     }
     let to_the_letter = catalogue.labelled(&format!("{}={value}", key.key));
     let accelerator = to_the_letter.or_else(|| catalogue.find(value));
-    (accelerator.is_some() || key.says == Says::Accelerator).then_some((key, value, accelerator))
+    (accelerator.is_some() || key.names == Names::Accelerator).then_some((key, value, accelerator))
 }
 
 fn marketed<'a>(labels: &impl Fn(&str) -> Option<&'a str>) -> Option<Bytes> {
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_tells_cards_of_one_name_apart() {
+    fn memory_distinguishes_cards_of_one_name() {
         let karpenter = |memory| {
             name(&[
                 ("karpenter.k8s.aws/instance-gpu-name", "a100"),
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_own_reading_is_what_counts() {
+    fn the_nodes_own_reading_counts() {
         let labels = [
             ("nvidia.com/gpu.product", "NVIDIA-A800-SXM4-80GB"),
             ("nvidia.com/gpu.memory", "81251"),
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_of_much_more_than_there_is_overstates() {
+    fn a_reading_of_much_more_memory_overstates() {
         let product = |product| ("nvidia.com/gpu.product", product);
         for (product, memory, expected) in [
             (product("NVIDIA-H100-80GB-HBM3"), "999999", true),
@@ -317,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn sharing_is_told() {
+    fn sharing_is_read() {
         assert!(read(&[("nvidia.com/gpu.product", "Tesla-T4-SHARED")]).unwrap().shared);
         let strategy = |s| {
             read(&[("nvidia.com/gpu.product", "Tesla-T4"), ("nvidia.com/gpu.sharing-strategy", s)])
@@ -329,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_product_is_told_with_its_memory() {
+    fn an_unknown_product_keeps_its_memory() {
         let labelled =
             read(&[("nvidia.com/gpu.product", "NVIDIA-Z900"), ("nvidia.com/gpu.memory", "100000")]).unwrap();
         assert!(labelled.accelerator.is_none());
@@ -338,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_is_asked_for_is_one_that_is_read() {
+    fn is_read_covers_every_key_that_of_labels_reads() {
         let unread = std::cell::RefCell::new(Vec::new());
         let catalogue =
             Catalogue::builtin().extended(&std::collections::BTreeMap::new(), vec!["own".into()]).unwrap();

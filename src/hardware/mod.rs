@@ -1,9 +1,9 @@
-//! 3. What is there: accelerators, and what one of them offers a process.
+//! 3. The accelerators, and the memory and speed that one of them offers a process.
 //!
-//! [`Catalogue`] knows the devices by every name that people, node labels and clouds give them. [`labels`] reads the
-//! labels of a node, or the node selector that demands them; [`resources`] reads the name of an extended resource;
-//! [`partition`] knows how much of a card's memory a MIG instance has. A name that is in no table means nothing here:
-//! a wrong capacity would turn away a job that fits.
+//! [`Catalogue`] finds a device by every name that people, node labels and clouds use. [`labels`] reads the labels of
+//! a node, or the node selector that requires them; [`resources`] reads the name of an extended resource;
+//! [`partition`] gives the memory of a MIG instance. A name that is in no table gives no accelerator: a wrong
+//! capacity would deny a job that fits.
 
 mod accelerator;
 mod catalogue;

@@ -1,8 +1,8 @@
 //! The names of accelerators, as people, node labels and clouds write them.
 //!
-//! Two names are the same when their normal forms are. The normal form is lower case, without separators, vendors'
-//! and product lines' words, the SXM form (a card is an SXM card unless it says `PCIe` or `NVL`) and the kind of
-//! memory; the amount of memory stands last, as digits and `g`:
+//! Two names are equal if their normal forms are. The normal form is in lower case, without separators, without the
+//! words of vendors and product lines, without the SXM form (a card is an SXM card unless its name has `PCIe` or
+//! `NVL`) and without the kind of memory. The amount of memory is last, as digits and `g`:
 //!
 //! ```text
 //! NVIDIA-A100-SXM4-80GB, A100 80G, a100_80gb, A100-80 → a10080g
@@ -10,26 +10,26 @@
 //! Ascend-910B3, Ascend910B3, 910b3                    → 910b3
 //! ```
 //!
-//! Nothing is ever guessed: the normal form must be in the table.
+//! No name is ever guessed: the normal form must be in the table.
 
-/// Words that tell nothing that another word of the name does not.
+/// Words that do not distinguish cards.
 const NOISE: &[&str] = &[
     "nvidia", "amd", "huawei", "intel", "habana", "google", "aws", "tesla", "geforce", "instinct", "ascend",
     "hgx", "dgx", "gpu", "npu", "oam", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "sxm6", "nvlink", "hbm2",
     "hbm2e", "hbm3", "hbm3e",
 ];
 
-/// Vendors' words that people write without a separator before the rest.
+/// Words of vendors that people write without a separator.
 const JOINED: &[&str] = &["nvidia", "tesla", "geforce", "instinct", "ascend", "habana"];
 
 /// Amounts of memory that people write without a unit, in GB.
 const SIZES: &[&str] =
     &["16", "24", "32", "40", "48", "64", "80", "94", "96", "128", "141", "144", "180", "192", "256", "288"];
 
-/// No name is longer; node labels are at most 63 characters.
+/// The longest name. A node label has at most 63 characters.
 const LONGEST: usize = 128;
 
-/// The normal form of a name; empty for what is no name.
+/// The normal form of a name. Empty if the text is not a name.
 pub(super) fn normal(name: &str) -> String {
     if name.len() > LONGEST {
         return String::new();
@@ -49,7 +49,7 @@ pub(super) fn normal(name: &str) -> String {
     rest + &memory
 }
 
-/// A word without a vendor's word joined to its front or a form joined to its end: `ascend910b3`, `h100sxm5`.
+/// A word without a vendor's word at its front or a form at its end: `ascend910b3`, `h100sxm5`.
 fn stem(word: &str) -> &str {
     let front = JOINED.iter().find_map(|joined| word.strip_prefix(joined).filter(|rest| !rest.is_empty()));
     let word = front.unwrap_or(word);
@@ -68,19 +68,19 @@ fn amount(word: &str) -> Option<&str> {
     (number && stated).then_some(digits)
 }
 
-/// A node label's product, taken apart: `NVIDIA-A100-SXM4-80GB-MIG-3g.40gb-SHARED`.
+/// A node label's product in parts: `NVIDIA-A100-SXM4-80GB-MIG-3g.40gb-SHARED`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Product<'a> {
     /// The card.
     pub(super) card: &'a str,
-    /// The MIG profile of the part that the node offers.
+    /// The MIG profile, if the node offers parts of the card.
     pub(super) partition: Option<&'a str>,
     /// Whether several processes take turns on it, in the same memory.
     pub(super) shared: bool,
 }
 
 impl<'a> Product<'a> {
-    /// Takes off what GPU Feature Discovery appends.
+    /// Splits off the suffixes of GPU Feature Discovery.
     pub(super) fn of(label: &'a str) -> Self {
         let label = label.trim();
         let (label, shared) = match label.len().checked_sub("-shared".len()) {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_cards_apart_stays() {
+    fn words_that_distinguish_cards_stay() {
         assert_ne!(normal("H100-PCIe"), normal("H100-SXM5"));
         assert_ne!(normal("H100-NVL"), normal("H100-NVLINK"));
         assert_ne!(normal("A100-40GB"), normal("A100-80GB"));
@@ -128,13 +128,13 @@ mod tests {
     fn odd_texts_have_a_normal_form_too() {
         assert_eq!(normal(""), "");
         assert_eq!(normal("-- . --"), "");
-        assert_eq!(normal("80gb"), "80gb", "an amount alone is no card");
+        assert_eq!(normal("80gb"), "80gb", "an amount alone is not a card");
         assert_eq!(normal(&"a".repeat(4096)), "");
         assert_eq!(normal("昆仑芯P800"), "昆仑芯p800");
     }
 
     #[test]
-    fn a_product_label_says_the_part_and_the_sharing() {
+    fn a_product_label_gives_the_partition_and_the_sharing() {
         let product = Product::of("NVIDIA-A100-SXM4-80GB-MIG-3g.40gb-SHARED");
         assert_eq!(product.card, "NVIDIA-A100-SXM4-80GB");
         assert_eq!((product.partition, product.shared), (Some("3g.40gb"), true));

@@ -1,25 +1,25 @@
-//! How much of a card's memory a MIG instance has.
+//! The memory of a MIG instance.
 //!
-//! A card's memory is cut in 8 slices (4 on A30 and RTX PRO), and a profile takes some of them. The instance offers
-//! less than its share, because each keeps some for itself:
+//! A card's memory has 8 slices (4 on A30 and RTX PRO), and a profile takes some of them. The instance offers less
+//! than its slices, because it keeps some memory for itself:
 //!
 //! ```text
-//! bytes = what nvidia-smi reports for the profile on that card, where a listing is known
+//! bytes = the figure of nvidia-smi for the profile on that card, if a listing is known
 //!       = the card's usable memory, for a profile of all slices
 //!       = total memory × slices of the profile ÷ slices of the card − 512 MiB, otherwise
 //! ```
 //!
 //! 512 MiB: 1g and 2g on an A100-80GB report 9.50 of 10 and 19.50 of 20 GiB; on an A100-40GB a 1g reports 4.75 of 5.
-//! The name's number is GiB, rounded. Source: NVIDIA MIG user guide; listings named in `data/mig.toml`.
-//! An H200's profiles give up more (32.50 of 35.1 GiB for 2g) and have their readings there; a GH200 with 144 GB may be
-//! like it, and no listing of one is known.
+//! The number in the name is GiB, rounded. Source: NVIDIA MIG user guide; listings named in `data/mig.toml`. An
+//! H200's profiles keep more (32.50 of 35.1 GiB for 2g), and the file has their readings. A GH200 with 144 GB may be
+//! similar, but no listing of one is known.
 
 use serde::Deserialize;
 
 use super::{Accelerator, Catalogue};
 use crate::units::Bytes;
 
-/// What an instance keeps of its slices' memory for itself, where no reading is known.
+/// The memory that an instance keeps for itself, if no reading is known.
 const KEPT: Bytes = Bytes::from_mib(512);
 
 /// A part of a card.
@@ -27,13 +27,13 @@ const KEPT: Bytes = Bytes::from_mib(512);
 pub struct Slice {
     /// The profile: `3g.40gb`.
     pub profile: String,
-    /// What a process in it can address.
+    /// The memory that a process in it can address.
     pub memory: Bytes,
-    /// Its share of the card's multiprocessors, in thousandths; none where the card is not known.
+    /// Its share of the card's multiprocessors, in thousandths. None if the card is not known.
     pub compute_milli: Option<u64>,
 }
 
-/// The instance of a profile on a card; none where the card has no such profile.
+/// The instance of a profile on a card. None if the card has no such profile.
 pub fn on(catalogue: &Catalogue, accelerator: &Accelerator, profile: &str) -> Option<Slice> {
     let profile = plain(profile)?;
     let partitions = catalogue.partitions();
@@ -46,8 +46,8 @@ pub fn on(catalogue: &Catalogue, accelerator: &Accelerator, profile: &str) -> Op
     })
 }
 
-/// The instance of a profile on whichever card has it: the largest memory that any gives it, since a smaller one could
-/// turn away a job that fits. For a profile of no known card, the size that its name says, less 512 MiB.
+/// The instance of a profile on an unknown card: the largest memory on any card that has it, since a smaller one
+/// could deny a job that fits. If no known card has the profile, the size in its name, less 512 MiB.
 pub fn anywhere(catalogue: &Catalogue, profile: &str) -> Option<Slice> {
     let named = plain(profile)?;
     let largest = catalogue.all().iter().filter_map(|a| on(catalogue, a, &named)).max_by_key(|s| s.memory);
@@ -57,8 +57,8 @@ pub fn anywhere(catalogue: &Catalogue, profile: &str) -> Option<Slice> {
     }
 }
 
-/// A profile without what does not change its memory: media engines (`+me`, in resource names `.me`), graphics. None
-/// for what has not the shape `3g.40gb`.
+/// A profile without suffixes that do not change its memory: media engines (`+me`, in resource names `.me`),
+/// graphics. None if the text is not like `3g.40gb`.
 fn plain(profile: &str) -> Option<String> {
     let profile = profile.trim().to_lowercase();
     let end = profile.find("gb")?.checked_add(2)?;
@@ -67,7 +67,7 @@ fn plain(profile: &str) -> Option<String> {
     matches!(rest.chars().next(), None | Some('+' | '.' | '-')).then(|| name.to_owned())
 }
 
-/// The memory that a profile's name says, in GiB.
+/// The memory in a profile's name, in GiB.
 fn nominal(profile: &str) -> Option<Bytes> {
     let (compute, memory) = profile.split_once("g.")?;
     let gib: u64 = memory.strip_suffix("gb")?.parse().ok()?;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_a100_is_a_bit_less_than_half() {
+    fn half_an_a100_has_slightly_less_than_half_the_memory() {
         assert_eq!(gib("A100-80GB", "3g.40gb"), Some(39.25));
         assert_eq!(gib("A100-40GB", "3g.20gb"), Some(19.5));
         let slice =
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_card_the_largest_holds() {
+    fn on_an_unknown_card_the_largest_memory_holds() {
         let memory = |profile: &str| anywhere(Catalogue::builtin(), profile).map(|s| s.memory.as_gib());
         assert_eq!(memory("3g.40gb"), Some(39.25));
         assert_eq!(memory("1g.10gb"), Some(9.75), "an H100's; an A100's are smaller");

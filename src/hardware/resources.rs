@@ -1,52 +1,52 @@
-//! What the name of an extended resource means.
+//! The meaning of an extended resource's name.
 //!
-//! Most resources count accelerators; some count parts of one, and some say how much of one a container may use. A
-//! resource that is in no table is none of ours: network cards and the like are extended resources too. Sources: the
-//! device plugins of NVIDIA, AMD, Huawei, Intel, Google and AWS; Project-HAMi/HAMi values.yaml; Volcano's and
-//! Alibaba's GPU sharing.
+//! Most resources count accelerators. Some count parts of one, and some limit the memory that a container may use. A
+//! resource that is in no table is ignored: network cards and others are extended resources, too. Sources: the device
+//! plugins of NVIDIA, AMD, Huawei, Intel, Google and AWS; Project-HAMi/HAMi values.yaml; Volcano's and Alibaba's GPU
+//! sharing.
 
 use super::partition::{self, Slice};
 use super::{Accelerator, Catalogue, Vendor};
 use crate::units::Bytes;
 
-/// What a resource is.
+/// The meaning of a resource.
 #[derive(Clone, Debug)]
 pub struct Resource<'c> {
-    /// Who makes the accelerator.
+    /// The maker of the accelerator.
     pub vendor: Vendor,
-    /// What one unit of it is.
+    /// The kind of one unit.
     pub kind: ResourceKind,
-    /// The accelerator, where the resource's name says it.
+    /// The accelerator, if the resource's name gives it.
     pub accelerator: Option<&'c Accelerator>,
 }
 
-/// What one unit of a resource is.
+/// The kind of one unit of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResourceKind {
-    /// A whole accelerator: a card, or a die or chip where those are offered singly.
+    /// A whole accelerator: a card, or a die or chip if those are offered one by one.
     Whole,
-    /// A part of an accelerator with memory of its own. The memory is the largest that any card gives the profile;
-    /// [`partition::on`] knows it for a card.
+    /// A part of an accelerator with memory of its own. The memory is the largest on any card with the profile;
+    /// [`partition::on`] gives it for one card.
     Partition(Slice),
     /// A core of a chip, with its share of the chip's memory.
     Core {
         /// How many such cores a chip has.
         per_chip: u64,
     },
-    /// A turn on an accelerator whose memory others use too.
+    /// A time share of an accelerator. Others use the same memory.
     Shared,
-    /// A virtual accelerator, whose memory another resource of the container says.
+    /// A virtual accelerator. Another resource of the container gives its memory.
     Virtual,
-    /// Memory that the container may use of each of its accelerators, so many bytes a unit.
+    /// A limit on the container's memory on each of its accelerators, as bytes a unit.
     Memory(Bytes),
-    /// Memory that the container may use, in percent of an accelerator's.
+    /// A limit on the container's memory, in percent of an accelerator's.
     MemoryPercent,
-    /// Computing time or cores of an accelerator; says nothing of memory, and counts no accelerators.
+    /// Computing time or cores of an accelerator. It limits no memory, and counts no accelerators.
     Compute,
 }
 
 impl ResourceKind {
-    /// Whether a unit is an accelerator to the container that asks for it, whole or in part.
+    /// Whether a unit is an accelerator, whole or in part, for the container that asks for it.
     pub fn counts_accelerators(&self) -> bool {
         !matches!(self, Self::Memory(_) | Self::MemoryPercent | Self::Compute)
     }
@@ -66,7 +66,7 @@ const NAMES: &[(&str, Vendor, ResourceKind)] = {
         ("nvidia.com/gpu", NVIDIA, Whole),
         ("nvidia.com/pgpu", NVIDIA, Whole),
         ("nvidia.com/gpu.shared", NVIDIA, Shared),
-        // HAMi: nvidia.com/gpu counts virtual ones where these stand beside it.
+        // HAMi: beside one of these, nvidia.com/gpu counts virtual accelerators.
         ("nvidia.com/gpumem", NVIDIA, MIB),
         ("nvidia.com/gpumem-percentage", NVIDIA, MemoryPercent),
         ("nvidia.com/gpucores", NVIDIA, Compute),
@@ -87,7 +87,7 @@ const NAMES: &[(&str, Vendor, ResourceKind)] = {
         ("habana.ai/gaudi", Habana, Whole),
         ("aws.amazon.com/neuron", AWS, Whole),
         ("aws.amazon.com/neurondevice", AWS, Whole),
-        // Trn1's chip, on which neuroncore is in use, has two; later chips have more.
+        // The chip of Trn1, where neuroncore is in use, has two. Later chips have more.
         ("aws.amazon.com/neuroncore", AWS, Core { per_chip: 2 }),
         ("gpu.intel.com/i915", Intel, Whole),
         ("gpu.intel.com/xe", Intel, Whole),
@@ -119,7 +119,7 @@ const NAMES: &[(&str, Vendor, ResourceKind)] = {
     ]
 };
 
-/// Reads the name of a resource, with or without `requests.` before it, as quotas write it.
+/// Reads the name of a resource, with or without the prefix `requests.` of quotas.
 pub fn of_resource<'c>(catalogue: &'c Catalogue, name: &str) -> Option<Resource<'c>> {
     let name = name.strip_prefix("requests.").unwrap_or(name);
     if let Some((_, vendor, kind)) = NAMES.iter().find(|(known, _, _)| *known == name) {
@@ -132,8 +132,8 @@ pub fn of_resource<'c>(catalogue: &'c Catalogue, name: &str) -> Option<Resource<
     ascend(catalogue, name.strip_prefix("huawei.com/Ascend")?)
 }
 
-/// Huawei's: `Ascend910` for any 910, `HAMi`'s `Ascend910B3`, `Ascend910B4-memory`, and parts of a chip of so many
-/// cores, `Ascend910-8c`, whose memory is not said.
+/// Huawei's: `Ascend910` for any 910, `HAMi`'s `Ascend910B3`, `Ascend910B4-memory`, and parts of a chip by their
+/// cores, `Ascend910-8c`, whose memory is not given.
 fn ascend<'c>(catalogue: &'c Catalogue, rest: &str) -> Option<Resource<'c>> {
     let resource = |kind, chip: &str| Resource {
         vendor: Vendor::Huawei,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn some_names_alone_say_the_accelerator() {
+    fn some_names_give_the_accelerator() {
         let accelerator = |name: &str| read(name).unwrap().accelerator.map(|a| a.name.as_str());
         assert_eq!(accelerator("huawei.com/Ascend910B3"), Some("Ascend-910B3"));
         assert_eq!(accelerator("huawei.com/Ascend910B4-1"), Some("Ascend-910B4-1"));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_limits_memory_counts_no_accelerators() {
+    fn a_limit_of_memory_counts_no_accelerators() {
         assert_eq!(read("nvidia.com/gpumem").unwrap().kind, MIB);
         assert_eq!(read("huawei.com/Ascend910B2-memory").unwrap().kind, MIB);
         for name in
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn other_extended_resources_are_none_of_ours() {
+    fn other_extended_resources_are_ignored() {
         for name in [
             "cpu",
             "memory",

@@ -1,4 +1,4 @@
-//! The tests of the catalogue and of the file behind it.
+//! Tests of the catalogue and of its file.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn the_compiled_in_files_are_valid() {
 }
 
 #[test]
-fn a_broken_file_is_told_and_leaves_nothing() {
+fn a_broken_file_is_an_error_and_the_catalogue_is_empty() {
     let error = Catalogue::parse("[[accelerator]]\nkey = 3", "").unwrap_err();
     assert_eq!(error.file, "data/accelerators.toml");
     assert!(error.to_string().contains("line 2"), "{error}");
@@ -80,11 +80,11 @@ fn no_name_is_given_twice() {
         for label in &entry.labels {
             assert_eq!(labels.insert(label.to_lowercase(), entry.key.clone()), None, "{label}");
         }
-        // Of one entry the key, the name and an alias may have one normal form; two aliases would be one too many.
+        // The key, the name and one alias of an entry may have the same normal form. A second such alias is useless.
         let mut own: Vec<String> = [&entry.key, &entry.name].map(|n| normal(n)).to_vec();
         own.dedup();
         for alias in &entry.aliases {
-            assert!(!own.contains(&normal(alias)), "{alias} says nothing new");
+            assert!(!own.contains(&normal(alias)), "{alias} is redundant");
             own.push(normal(alias));
         }
         for form in own {
@@ -157,7 +157,7 @@ fn spellings_that_people_write_are_found() {
 }
 
 #[test]
-fn an_ambiguous_name_means_the_largest_and_says_so() {
+fn an_ambiguous_name_means_the_largest_and_lists_its_variants() {
     let variants = |spelling: &str| -> Vec<&str> {
         Catalogue::builtin().variants(spelling).iter().map(|a| a.name.as_str()).collect()
     };
@@ -167,7 +167,7 @@ fn an_ambiguous_name_means_the_largest_and_says_so() {
     assert_eq!(variants("V100"), ["V100-32GB", "V100-16GB"]);
     assert_eq!(variants("A100-PCIe"), ["A100-PCIe-80GB", "A100-PCIe-40GB"]);
     assert_eq!(variants("910B"), ["Ascend-910B3", "Ascend-910B4"]);
-    assert!(variants("H100").len() < 2, "whoever writes H100 means the one with 80 GB");
+    assert!(variants("H100").len() < 2, "a bare H100 is the one with 80 GB");
     assert!(variants("A100-80GB").is_empty());
     assert!(variants("nvidia-tesla-a100").is_empty(), "to GKE that is the one with 40 GB");
     for a in Catalogue::builtin().all() {
@@ -178,7 +178,7 @@ fn an_ambiguous_name_means_the_largest_and_says_so() {
 }
 
 #[test]
-fn nothing_is_guessed() {
+fn unlisted_names_are_not_guessed() {
     for spelling in
         ["", " ", "gpu", "nvidia", "A", "A1", "Z900-80GB", "80GB", "A100-12GB", "H1000", "Ascend910", "v4"]
     {
@@ -187,7 +187,7 @@ fn nothing_is_guessed() {
 }
 
 #[test]
-fn an_unknown_name_has_near_ones() {
+fn an_unknown_name_has_similar_names() {
     let nearest = |spelling: &str| Catalogue::builtin().nearest(spelling);
     assert!(nearest("A10O-80GB").contains(&"A100-80GB"), "{:?}", nearest("A10O-80GB"));
     assert!(nearest("H100-85GB").contains(&"H100-80GB"), "{:?}", nearest("H100-85GB"));
@@ -204,7 +204,7 @@ fn prices_have_a_date() {
 }
 
 #[test]
-fn before_ampere_there_is_no_bf16() {
+fn devices_before_ampere_have_no_bf16() {
     let bf16 = |spelling: &str| Catalogue::builtin().find(spelling).unwrap().computes_in_bf16();
     assert!(!bf16("V100") && !bf16("T4") && !bf16("Ascend-910A"));
     assert!(bf16("A100") && bf16("MI250X") && bf16("Ascend-910B3") && bf16("TPU-v5e"));

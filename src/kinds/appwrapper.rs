@@ -1,7 +1,7 @@
 //! workload.codeflare.dev/v1beta2 AppWrapper: other objects, in a list of components.
 //!
-//! Each component is read as the kind that it is; a wrapper in a wrapper holds nothing. It exists for training where
-//! one of its components does.
+//! Each component is read as an object of its own kind. A wrapper in a wrapper is not read. A wrapper is for training
+//! if one of its components is.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub(crate) const KIND: Kind = Kind {
     ..BLANK
 };
 
-/// The objects of the components, each with its kind and where it is.
+/// The objects of the components, each with its kind and its path.
 fn components(object: &Value) -> impl Iterator<Item = (&Value, &'static Kind, String)> {
     let components = object.pointer("/spec/components").and_then(Value::as_array).into_iter().flatten();
     components.take(MAX_GROUPS).enumerate().filter_map(|(number, component)| {
@@ -69,7 +69,7 @@ fn complete(object: &Value, around: &Surroundings) -> Completed {
         if std::ptr::fn_addr_eq(complete, self::complete as fn(&Value, &Surroundings) -> Completed) {
             continue;
         }
-        // What is made of it is made beside it.
+        // Its controller makes the objects in the wrapper's own namespace.
         if let (Some(namespace), Some(metadata)) = (
             &namespace,
             inner.as_object_mut().map(|fields| fields.entry("metadata").or_insert_with(|| json!({}))),

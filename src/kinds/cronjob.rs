@@ -1,6 +1,6 @@
-//! batch/v1 CronJob: a Job's spec, of which a Job is made each time.
+//! batch/v1 CronJob: the spec of the Job that it makes each time.
 //!
-//! Weighed once, when it is created: its Jobs are its children, and pass.
+//! Judged once, when it is created. Its Jobs are its children, and pass.
 
 use serde_json::Value;
 

@@ -1,14 +1,14 @@
-//! How long the workload may run: the earliest of what it, its queue and its pods say.
+//! How long the workload may run: the earliest limit of the workload, its queue and its pods.
 //!
-//! | who ends it | where |
+//! | the workload is ended by | the limit is in |
 //! | --- | --- |
 //! | the kind's controller | the kind's `activeDeadlineSeconds` |
 //! | the kubelet | `activeDeadlineSeconds` of a pod template |
 //! | Kueue | label `kueue.x-k8s.io/max-exec-time-seconds` |
 //! | the provisioner, by way of Kueue | annotation `provreq.kueue.x-k8s.io/maxRunDurationSeconds` |
-//! | nobody; Volcano plans with it | `spec.runningEstimate`, a Go duration |
+//! | no controller; Volcano plans with it | `spec.runningEstimate`, a Go duration |
 //!
-//! A person's own wish, `target.days`, is a field of the training job and joins them in the judgement.
+//! The user's own deadline, `target.days`, is a field of the training job and joins these limits in the judgement.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ const VOLCANO: &str = "batch.volcano.sh";
 pub struct Limit {
     /// From its start to its end.
     pub seconds: u64,
-    /// Who says so: `spec.activeDeadlineSeconds`.
+    /// The field that sets it: `spec.activeDeadlineSeconds`.
     pub source: String,
 }
 
@@ -56,12 +56,12 @@ pub(crate) fn read(object: &Value, kind: &Kind, groups: &[PodGroup<'_>]) -> Opti
     limits.min_by_key(|limit| limit.seconds)
 }
 
-/// Seconds that a label or an annotation gives, as a text of digits.
+/// The seconds in a label or an annotation, a text of digits.
 fn written(object: &Value, group: &str, key: &str) -> Option<u64> {
     object.pointer("/metadata")?.get(group)?.get(key)?.as_str()?.trim().parse().ok()
 }
 
-/// The whole seconds of a duration as Go writes it; none of one that goes back.
+/// The whole seconds of a Go duration. None for a negative one.
 fn go_duration(text: &str) -> Option<u64> {
     Some(GoDuration::parse(text).ok()?.forward()?.as_secs())
 }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_limit_says_nothing() {
+    fn a_field_without_a_whole_number_of_seconds_is_no_limit() {
         let pod = |seconds: Value| {
             json!({
                 "apiVersion": "v1",
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_counts_in_whole_seconds_that_lie_ahead() {
+    fn an_estimate_counts_in_whole_positive_seconds() {
         let of_estimate = |text: &str| {
             let job = json!({
                 "apiVersion": "batch.volcano.sh/v1alpha1",

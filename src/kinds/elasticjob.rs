@@ -1,6 +1,6 @@
 //! elastic.iml.github.io/v1alpha1 ElasticJob (`DLRover`): a template a replica type (`worker`).
 //!
-//! Its master makes more of its pods than it does; it is judged as it is asked for, by `replicas`.
+//! Its master pod creates pods, too. The job is judged by its `replicas`.
 
 use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods, Purpose};
 

@@ -1,7 +1,7 @@
-//! Kinds of an administrator's own, beside those that are known: a company's training operator, for one.
+//! Kinds that an administrator adds to the built-in ones, such as a company's own training operator.
 //!
-//! Their shape is one of the known [shapes](crate::kinds::Pods). Whether they ask for accelerators is not proved beforehand: the
-//! webhook is asked about each. [`Kinds`] holds them beside the known ones.
+//! Each has one of the known [shapes](crate::kinds::Pods). No condition tells beforehand whether an object asks for
+//! accelerators, so the webhook is called for each. [`Kinds`] holds them beside the built-in ones.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,13 +14,14 @@ use crate::kinds::{BLANK, KINDS, Kind, Makes, PodSpecs, Pods, Purpose, group_and
 pub struct Further {
     /// API group.
     pub group: String,
-    /// The version whose shape this is.
+    /// The version that has this shape.
     pub version: String,
     /// The kind, as in `kind: TrainRun`.
     pub kind: String,
     /// The resource, as in RBAC rules.
     pub plural: String,
-    /// Whether the kind exists for training; otherwise a recognised launcher or an annotation has to say so.
+    /// Whether the kind exists for training. If not, an object trains only if it has a known launcher or an
+    /// annotation of ours.
     pub training: bool,
     /// JSON pointer of the object that holds `template` and `replicas`.
     pub single: Option<String>,
@@ -30,14 +31,14 @@ pub struct Further {
     pub tasks: Option<String>,
     /// JSON pointer of a Job's spec.
     pub job: Option<String>,
-    /// JSON pointer of the field that queues flip to hold it back.
+    /// JSON pointer of the field that a queue sets to hold the workload back.
     pub suspend: Option<String>,
     /// JSON pointer of the number that the subresource `scale` changes.
     pub scale: Option<String>,
 }
 
 impl Further {
-    /// What is wrong with it, if anything is.
+    /// Why the kind cannot be used, if it cannot.
     fn problem(&self) -> Option<String> {
         let label = |text: &str| {
             !text.is_empty()
@@ -51,19 +52,19 @@ impl Further {
             );
         }
         if KINDS.iter().any(|known| known.group == self.group && known.kind == self.kind) {
-            return Some("this kind is known already".into());
+            return Some("this kind is built in".into());
         }
         let shapes = [&self.single, &self.roles, &self.tasks, &self.job];
         let given: Vec<&String> = shapes.into_iter().flatten().collect();
         let mut places = given.iter().copied().chain(&self.suspend).chain(&self.scale);
         match given.as_slice() {
             [_] if places.all(|pointer| pointer.starts_with('/')) => None,
-            [_] => Some("a place must be a JSON pointer, like /spec/replicaSpecs".into()),
-            _ => Some("give one of single, roles, tasks and job: where its pod templates are".into()),
+            [_] => Some("each path must be a JSON pointer, like /spec/replicaSpecs".into()),
+            _ => Some("give one of single, roles, tasks and job: the path of its pod templates".into()),
         }
     }
 
-    /// The kind. Its words live as long as the process.
+    /// The kind. Its strings live as long as the process.
     fn kind(&self) -> Kind {
         let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
         let place = |pointer: &Option<String>| pointer.as_deref().map(keep);
@@ -77,10 +78,10 @@ impl Further {
             versions: Box::leak(Box::new([keep(&self.version)])),
             kind: keep(&self.kind),
             plural: keep(&self.plural),
-            // Of names of others it could be one; with its group it is none.
+            // The name alone could be that of another kind; with its group it is unique.
             slug: keep(&slug(&self.plural, &self.group)),
             purpose: if self.training { Purpose::Training } else { Purpose::General },
-            // What its controller tells the pods is not known.
+            // Whether its controller tells the pods of each other is unknown.
             connects: true,
             makes: Makes::These(&[("", "Pod"), ("batch", "Job")]),
             pod_specs: PodSpecs::Elsewhere,
@@ -97,14 +98,14 @@ fn slug(plural: &str, group: &str) -> String {
     slug.trim_end_matches('-').to_owned()
 }
 
-/// Whether these kinds can be taken in.
+/// Whether all of these kinds can be used.
 ///
 /// # Errors
-/// Which of them cannot, and why.
+/// The first kind that cannot be used, and why.
 pub fn check(kinds: &[Further]) -> Result<(), String> {
     for (number, further) in kinds.iter().enumerate() {
         let twice = kinds.iter().take(number).any(|k| (&k.group, &k.kind) == (&further.group, &further.kind));
-        let problem = further.problem().or_else(|| twice.then(|| "it is there twice".to_owned()));
+        let problem = further.problem().or_else(|| twice.then(|| "it is listed twice".to_owned()));
         if let Some(problem) = problem {
             return Err(format!(
                 "workloads[{number}] ({}): {problem}",
@@ -115,7 +116,7 @@ pub fn check(kinds: &[Further]) -> Result<(), String> {
     Ok(())
 }
 
-/// Every kind that is understood: [`KINDS`], and an administrator's own.
+/// Every kind that is read: [`KINDS`], and those that an administrator adds.
 #[derive(Debug, Default)]
 pub struct Kinds {
     named: Vec<Further>,
@@ -123,33 +124,33 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// Those that are built in, and no other.
+    /// The built-in kinds alone.
     pub fn built_in() -> &'static Self {
         static BUILT_IN: Kinds = Kinds { named: Vec::new(), further: Vec::new() };
         &BUILT_IN
     }
 
-    /// With these besides. They live as long as the process: to be made once.
+    /// The built-in kinds and these. They live as long as the process, so call it once.
     ///
     /// # Errors
-    /// As [`check`] gives them.
+    /// The errors of [`check`].
     pub fn with(named: Vec<Further>) -> Result<Self, String> {
         check(&named)?;
         let further = named.iter().map(|further| -> &'static Kind { Box::leak(Box::new(further.kind())) });
         Ok(Self { further: further.collect(), named })
     }
 
-    /// Those that are an administrator's own, as the policy names them.
+    /// The added kinds, as the policy has them.
     pub fn named(&self) -> &[Further] {
         &self.named
     }
 
-    /// Every kind, those of an administrator's own last.
+    /// Every kind, the added ones last.
     pub fn all(&self) -> impl Iterator<Item = &'static Kind> {
         KINDS.iter().chain(self.further.iter().copied())
     }
 
-    /// The kind of an object, by group and kind; any of its versions.
+    /// The kind with this group and name, in any version.
     pub fn find(&self, group: &str, kind: &str) -> Option<&'static Kind> {
         self.all().find(|known| (known.group, known.kind) == (group, kind))
     }
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_of_ones_own_has_one_of_the_known_shapes() {
+    fn an_added_kind_has_one_of_the_known_shapes() {
         assert_eq!(check(&[run()]), Ok(()));
         let kind = run().kind();
         assert_eq!((kind.slug, kind.purpose), ("trainruns-train-example-com", Purpose::Training));
@@ -196,25 +197,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_kind_is_refused_with_what_it_must_be() {
-        for (further, said) in [
+    fn a_kind_that_cannot_be_used_is_refused_with_the_reason() {
+        for (further, expected) in [
             (Further { group: "example".into(), ..run() }, "must be those of the CustomResourceDefinition"),
             (
                 Further { plural: "TrainRuns".into(), ..run() },
                 "must be those of the CustomResourceDefinition",
             ),
-            (
-                Further { group: "kubeflow.org".into(), kind: "PyTorchJob".into(), ..run() },
-                "is known already",
-            ),
+            (Further { group: "kubeflow.org".into(), kind: "PyTorchJob".into(), ..run() }, "is built in"),
             (Further { roles: None, ..run() }, "give one of single, roles, tasks and job"),
             (Further { tasks: Some("/spec".into()), ..run() }, "give one of single, roles, tasks and job"),
             (Further { roles: Some("spec.roles".into()), ..run() }, "must be a JSON pointer"),
             (Further { scale: Some(".spec.replicas".into()), ..run() }, "must be a JSON pointer"),
         ] {
             let refused = check(&[further]).unwrap_err();
-            assert!(refused.contains(said), "{refused}");
+            assert!(refused.contains(expected), "{refused}");
         }
-        assert!(check(&[run(), run()]).unwrap_err().contains("there twice"));
+        assert!(check(&[run(), run()]).unwrap_err().contains("listed twice"));
     }
 }

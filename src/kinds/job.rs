@@ -1,4 +1,4 @@
-//! batch/v1 Job: one template; as many pods at once as `parallelism`, but no more than `completions`.
+//! batch/v1 Job: one template, and `parallelism` pods at once, but no more than `completions`.
 
 use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods};
 

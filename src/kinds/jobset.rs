@@ -1,4 +1,4 @@
-//! jobset.x-k8s.io/v1alpha2 JobSet: a list of Jobs, each `replicas` times.
+//! jobset.x-k8s.io/v1alpha2 JobSet: a list of Jobs, each repeated `replicas` times.
 
 use serde_json::Value;
 

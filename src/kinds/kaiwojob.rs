@@ -1,4 +1,4 @@
-//! kaiwo.silogen.ai/v1alpha1 KaiwoJob: a Job's spec, or a RayJob's, of which one is made.
+//! kaiwo.silogen.ai/v1alpha1 KaiwoJob: the spec of the Job or the RayJob that it makes.
 
 use crate::kinds::{BLANK, Kind, Makes, Pods};
 

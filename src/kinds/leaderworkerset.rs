@@ -1,7 +1,7 @@
 //! leaderworkerset.x-k8s.io/v1 LeaderWorkerSet: groups of pods, each a leader and its workers.
 //!
-//! `replicas` groups of `size` pods; the leader is made of the workers' template where it has none of its own.
-//! Its pods are made by way of StatefulSets, which nobody judges: each is judged as one of many.
+//! It has `replicas` groups of `size` pods. A leader without a template of its own has the workers' template.
+//! StatefulSets make its pods, and a StatefulSet is not judged. So each pod is judged as one of an unknown number.
 
 use serde_json::Value;
 

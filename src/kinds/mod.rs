@@ -1,8 +1,8 @@
 //! The workload kinds: where each keeps its pod templates and replica counts.
 //!
 //! One kind a file; [`KINDS`] is the one list. The webhook's rules and conditions, the controller's watches and the
-//! chart's permissions are all made from it, so a kind is added here and nowhere else. Most kinds keep their templates
-//! in one of a few [shapes](Pods); the others read themselves. An administrator can add [further] ones.
+//! chart's permissions are all made from it, so a kind is added here alone. Most kinds keep their templates in one of
+//! a few [shapes](Pods); the others have a function of their own. An administrator can add [further] ones.
 
 mod appwrapper;
 mod ascendjob;
@@ -47,42 +47,44 @@ use crate::surroundings::Surroundings;
 pub struct Kind {
     /// API group; empty for the core group.
     pub group: &'static str,
-    /// The versions whose shape is understood, the preferred one first.
+    /// The versions with this shape, the preferred one first.
     pub versions: &'static [&'static str],
     /// The kind, as in `kind: PyTorchJob`.
     pub kind: &'static str,
     /// The resource, as in RBAC rules and admission requests.
     pub plural: &'static str,
-    /// Begins the names of its estimates; unique among kinds.
+    /// Begins the names of its estimates. Unique among kinds.
     pub slug: &'static str,
     /// Whether the kind exists for training.
     pub purpose: Purpose,
-    /// Whether its controller tells the pods of each other, so that launchers need not be told. Kinds for training do.
+    /// Whether its controller tells the pods of each other, so that launchers need no options for it. Kinds for
+    /// training do.
     pub connects: bool,
-    /// The objects that its controller makes, directly or by way of others.
+    /// The objects that its controller makes, directly or through others.
     pub makes: Makes,
-    /// Where the object shows whether it asks for accelerators, for the webhook's matchConditions.
+    /// The fields of the object that show whether it asks for accelerators, for the webhook's matchConditions.
     pub pod_specs: PodSpecs,
-    /// JSON pointer of the field that queues flip to hold the workload back.
+    /// JSON pointer of the field that a queue sets to hold the workload back.
     pub suspend: Option<&'static str>,
-    /// JSON pointers of lists into which queues write where the pods may be placed.
+    /// JSON pointers of lists into which a queue writes the placement of the pods.
     pub placements: &'static [&'static str],
-    /// JSON pointer of the number that the subresource `scale` changes: the definition's `specReplicasPath`. None of what
-    /// is built in, which has no such subresource.
+    /// JSON pointer of the number that the subresource `scale` changes: the definition's `specReplicasPath`. None for
+    /// every built-in kind, for they have no such subresource.
     pub scale: Option<&'static str>,
     /// JSON pointer of the deadline in seconds.
     pub active_deadline_seconds: Option<&'static str>,
-    /// Where the pod templates and their numbers are.
+    /// The paths of the pod templates and of their numbers of pods.
     pub pods: Pods,
-    /// JSON pointers of the lists that groups of pods are made of, where [`pods`](Self::pods) does not tell.
+    /// JSON pointers of the lists that hold groups of pods, if [`pods`](Self::pods) does not give them.
     pub lists: &'static [&'static str],
-    /// The objects inside of it that are made of it as they are, with where they are: their annotations count as its own.
+    /// The objects in it that its controller creates unchanged, each with its path. Their annotations count as its
+    /// own.
     pub inner: Option<for<'a> fn(&'a Value) -> Vec<Inner<'a>>>,
-    /// Completes the object by what it takes from its surroundings.
+    /// Completes the object with parts of other objects.
     pub complete: Option<fn(&Value, &Surroundings) -> Completed>,
-    /// The command that the object gives outside of its containers (`RayJob`'s `entrypoint`).
+    /// A command outside of the object's containers (`RayJob`'s `entrypoint`).
     pub entrypoint: Option<for<'a> fn(&'a Value) -> Option<Entrypoint<'a>>>,
-    /// The model that the object names outside of its commands, with where it does.
+    /// A model that is named outside of the object's commands, with the path of the name.
     pub model: Option<fn(&Value) -> Option<Named>>,
 }
 
@@ -108,13 +110,13 @@ impl Makes {
     }
 }
 
-/// An object inside of another, and where it is.
+/// An object in another object, and its path.
 pub type Inner<'a> = (&'a Value, String);
 
-/// A model's name, and where it is.
+/// A model's name, and its path.
 pub type Named = (String, &'static str);
 
-/// What a kind's file leaves out.
+/// The fields that a kind's file leaves out.
 const BLANK: Kind = Kind {
     group: "",
     versions: &["v1"],
@@ -137,26 +139,26 @@ const BLANK: Kind = Kind {
     model: None,
 };
 
-/// An object, completed by what it takes from its surroundings.
+/// An object, completed with parts of other objects.
 #[derive(Clone, Debug)]
 pub struct Completed {
-    /// The object, as its kind's other functions read it.
+    /// The object, in the form that its kind's other functions read.
     pub object: Value,
-    /// What it is completed by, as it names it itself: `ClusterTrainingRuntime torch-distributed`.
+    /// The objects that complete it, as it names them: `ClusterTrainingRuntime torch-distributed`.
     pub by: Vec<String>,
-    /// What it refers to that is not there: `ClusterTrainingRuntime torch-distributed`.
+    /// An object that it refers to and that is absent: `ClusterTrainingRuntime torch-distributed`.
     pub absent: Option<String>,
-    /// Whether what it refers to has more than is read.
+    /// Whether a part of such an object is left out.
     pub is_cut: bool,
 }
 
 impl Kind {
-    /// The groups of pods that the (completed) object asks for. Never fails: what is not there is not listed.
+    /// The groups of pods of the (completed) object. Never fails: an absent field gives no group.
     pub fn pod_groups<'a>(&self, object: &'a Value) -> Vec<PodGroup<'a>> {
         self.pods.groups(object)
     }
 
-    /// Whether the object has more groups of pods than [`pod_groups`](Self::pod_groups) lists, which are so many.
+    /// Whether the object has more groups of pods than the ones that [`pod_groups`](Self::pod_groups) lists.
     pub fn has_more_groups(&self, object: &Value, listed: usize) -> bool {
         let is_long = |pointer: &&str| match object.pointer(pointer) {
             Some(Value::Array(list)) => list.len() > pods::MAX_GROUPS,
@@ -164,7 +166,7 @@ impl Kind {
             _ => false,
         };
         let within = |(inner, _): &(&Value, String)| {
-            // A kind that is made of itself would be asked again without end.
+            // A kind that can hold itself would recurse without end.
             let kind = built_in(inner).filter(|kind| !std::ptr::eq(*kind, self));
             kind.is_some_and(|kind| kind.has_more_groups(inner, 0))
         };
@@ -173,7 +175,7 @@ impl Kind {
             || self.inner_objects(object).iter().any(within)
     }
 
-    /// Whether the object exists for training: by its kind, or by that of what it holds.
+    /// Whether the object is for training: by its own kind, or by the kind of an object in it.
     pub fn purpose_of(&self, object: &Value) -> Purpose {
         let training = self
             .inner_objects(object)
@@ -182,7 +184,7 @@ impl Kind {
         if training { Purpose::Training } else { self.purpose }
     }
 
-    /// Whether the pods of the object are told of each other by its controller, or by a plugin of it.
+    /// Whether the object's controller, or a plugin of it, tells the pods of each other.
     pub(crate) fn tells_pods_of_each_other(&self, object: &Value) -> bool {
         const PLUGINS: &[&str] = &["pytorch", "mpi", "ray", "tensorflow"];
         let plugins = object.pointer("/spec/plugins");
@@ -193,44 +195,44 @@ impl Kind {
             || PLUGINS.iter().any(|name| plugins.is_some_and(|plugins| plugins.get(name).is_some()))
     }
 
-    /// The objects inside of it that are made of it as they are.
+    /// The objects in it that its controller creates unchanged.
     pub fn inner_objects<'a>(&self, object: &'a Value) -> Vec<(&'a Value, String)> {
         self.inner.map(|inner| inner(object)).unwrap_or_default()
     }
 }
 
-/// A command that an object gives outside of its containers.
+/// A command outside of an object's containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entrypoint<'a> {
     /// The command, as a shell reads it.
     pub script: &'a str,
-    /// The variables that it is given beside those of the container that it runs in.
+    /// Its own variables, beside those of the container that it runs in.
     pub environment: Vec<(String, String)>,
-    /// Where it is in the object: `spec.entrypoint`.
+    /// Its path in the object: `spec.entrypoint`.
     pub path: &'static str,
-    /// What of it cannot be read.
+    /// The part that cannot be read.
     pub gap: Option<Gap>,
 }
 
 /// Whether a kind exists for training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Training, unless the command is a known benchmark.
+    /// It is, unless the command is a known benchmark.
     Training,
-    /// Anything: training only when an annotation of ours or a recognised training launcher says so.
+    /// It is for anything. An object trains only if it has an annotation of ours or a known training launcher.
     General,
 }
 
-/// Where a kind's pod specs are, as far as an expression over the object alone can tell.
+/// The paths of a kind's pod specs, as far as an expression over the object alone can know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodSpecs {
-    /// At these places; absence of accelerators is provable.
+    /// At these places: an expression can prove that the object asks for no accelerators.
     At(&'static [Place]),
-    /// Somewhere else (a runtime, a cluster selector): the webhook is always called.
+    /// In another object (a runtime, a cluster by selector): the webhook is always called.
     Elsewhere,
 }
 
-/// Where pod templates are, in CEL's optional syntax.
+/// A place of pod templates, in CEL's optional syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// One template, at this path.
@@ -241,7 +243,7 @@ pub enum Place {
     List(&'static str, &'static str),
 }
 
-/// Every kind that is known.
+/// Every built-in kind.
 pub static KINDS: &[Kind] = &[
     pytorchjob::KIND,
     job::KIND,
@@ -264,7 +266,7 @@ pub static KINDS: &[Kind] = &[
     cronjob::KIND,
 ];
 
-/// The kind of an object, where it is one of [`KINDS`]: what another object holds is none of an administrator's own.
+/// The kind of an object, if it is one of [`KINDS`]. An object in another object can only be of these.
 pub(crate) fn built_in(object: &Value) -> Option<&'static Kind> {
     let (group, kind) = group_and_kind(object)?;
     KINDS.iter().find(|known| (known.group, known.kind) == (group, kind))

@@ -1,6 +1,6 @@
 //! kubeflow.org MPIJob, v2beta1 (mpi-operator) and v1 (training-operator): a template a replica type.
 //!
-//! The command is the `Launcher`'s, the accelerators are the `Worker`s'. In v2beta1 the launcher is a Job.
+//! The `Launcher` has the command, the `Worker`s have the accelerators. In v2beta1 the launcher is a Job.
 
 use crate::kinds::{BLANK, Kind, Makes, Place, PodSpecs, Pods, Purpose};
 

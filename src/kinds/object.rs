@@ -1,10 +1,10 @@
-//! Reads the JSON of an object from outside, and keeps only what can be judged.
+//! Reads the JSON of an object from outside, and keeps only the values that rules read.
 //!
-//! Anybody who may create an object chooses its JSON, and a parsed value takes up to a hundred times its text. So the
-//! reader builds nothing that no rule reads:
+//! Any user who may create an object chooses its JSON, and a parsed value takes up to a hundred times its text. So
+//! the reader keeps no more than the rules need:
 //!
-//! - `metadata.managedFields` is skipped. The apiserver's users may write any depth and any time into it.
-//! - What lies deeper than [`DEEPEST`] levels becomes `null`. The skipped text may be nested without a limit.
+//! - `metadata.managedFields` is skipped. Users of the apiserver may write it nested to any depth, at any time.
+//! - A value deeper than [`DEEPEST`] levels becomes `null`. The skipped text may be nested without a limit.
 //! - A list keeps its first [`LONGEST_LIST`] items. Every rule that walks a list has a lower limit of its own, and so
 //!   notices a list that is too long.
 //! - An object that still has too many values or too much text is not read at all.
@@ -16,13 +16,13 @@ use serde_json::{Map, Value};
 
 /// The deepest level that is kept. A `CronJob`'s resource limits lie 11 levels deep, an `AppWrapper`'s 16.
 const DEEPEST: usize = 64;
-/// The items of a list that are kept.
+/// The most items of a list that are kept.
 const LONGEST_LIST: usize = 4_096;
-/// The values of an object that are kept. A job of 256 pod templates has about 40,000.
+/// The most values of an object that are kept. A job of 256 pod templates has about 40,000.
 const MOST_VALUES: usize = 100_000;
-/// An object costs as much memory as this many other values.
+/// A map costs the memory of this many other values.
 const VALUES_OF_A_MAP: usize = 4;
-/// The text of an object that is kept, in bytes: twice what the apiserver takes in a request.
+/// The most text of an object that is kept, in bytes: twice the apiserver's limit of a request.
 const MOST_TEXT: usize = 6 << 20;
 
 /// Why an object was not read.
@@ -31,7 +31,7 @@ pub enum NotRead {
     /// It has more values or more text than are kept.
     #[error("the object has more than {MOST_VALUES} values or {} MiB of text", MOST_TEXT >> 20)]
     TooLarge,
-    /// It is no JSON. The message says where, and repeats none of the text.
+    /// It is not JSON. The message gives the line and the column, and repeats none of the text.
     #[error("the object is not valid JSON: {0}")]
     Malformed(String),
 }
@@ -48,13 +48,13 @@ pub fn read(json: &[u8]) -> Result<Value, NotRead> {
     read.map_err(|error| if budget.spent { NotRead::TooLarge } else { NotRead::Malformed(place(&error)) })
 }
 
-/// Where the JSON breaks, without the text there.
+/// The line and column of the error, without the text there.
 fn place(error: &serde_json::Error) -> String {
     let what = if error.is_eof() { "it ends too early" } else { "there is an error" };
     format!("{what} at line {}, column {}", error.line(), error.column())
 }
 
-/// What may still be kept of an object.
+/// How much of an object may still be kept.
 struct Budget {
     values: usize,
     text: usize,
@@ -81,7 +81,7 @@ struct Keep<'a> {
 }
 
 impl Keep<'_> {
-    /// For a value one level below.
+    /// The same, for a value one level below.
     fn below(&mut self, in_metadata: bool) -> Keep<'_> {
         Keep { budget: &mut *self.budget, depth: self.depth + 1, in_metadata }
     }
@@ -92,7 +92,7 @@ impl<'de> DeserializeSeed<'de> for Keep<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         if self.depth > DEEPEST {
-            // Unlike a value that is kept, an ignored one may be nested to any depth.
+            // Unlike a kept value, an ignored one may be nested to any depth.
             return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| Value::Null);
         }
         deserializer.deserialize_any(self)
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_about_broken_json_repeats_nothing_of_it() {
+    fn a_message_about_broken_json_repeats_none_of_it() {
         let error = read(br#"{"password": hunter2}"#).unwrap_err().to_string();
         assert_eq!(error, "the object is not valid JSON: there is an error at line 1, column 14");
         let error = read(br#"{"password": "hunter2"#).unwrap_err().to_string();

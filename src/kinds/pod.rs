@@ -1,7 +1,7 @@
-//! v1 Pod: the object is its own template. A pod that a judged workload's controller made is passed by the webhook.
+//! v1 Pod: the object is its own template. The webhook passes a pod that the controller of a judged workload made.
 //!
-//! A pod that any other controller made (of an `MPIJob`, a `StatefulSet`) is one of a number that only the controller
-//! knows: to judge what is shared among all pods as if there were one would turn away what fits.
+//! A pod of any other controller (of an `MPIJob`, a `StatefulSet`) is one of several, and only the controller knows
+//! how many. To judge it as one pod alone, with all that the pods share, would deny jobs that fit.
 
 use serde_json::Value;
 

@@ -2,26 +2,27 @@
 
 use serde_json::Value;
 
-/// Groups that are read of one object, at most: fewer than a list of the object keeps. Of more the reader says so.
+/// The most groups that are read of one object: fewer than the items that a list keeps. The reader notes if there are
+/// more.
 pub(crate) const MAX_GROUPS: usize = 1_000;
 
 /// Pods made from one template.
 #[derive(Clone, Debug)]
 pub struct PodGroup<'a> {
-    /// The group's role, as the kind names it (`Master`, `Worker`); empty where there is only one.
+    /// The group's role, as the kind names it (`Master`, `Worker`). Empty if there is only one group.
     pub role: &'a str,
     /// The pod template: `metadata` and `spec`.
     pub template: &'a Value,
-    /// Where the template is in the object, for provenance: `spec.template`.
+    /// The template's path in the object, for provenance: `spec.template`.
     pub path: String,
-    /// How many pods. None where the object is one of several, and does not tell how many.
+    /// The number of pods. None if the object is one of several and does not tell how many.
     pub replicas: Option<u64>,
 }
 
-/// Where a kind keeps its pod templates and the numbers of their pods.
+/// The paths of a kind's pod templates and of their numbers of pods.
 #[derive(Clone, Copy, Debug)]
 pub enum Pods {
-    /// Nowhere.
+    /// No pods.
     None,
     /// In an object at this JSON pointer: `replicas` and `template`.
     Single(&'static str),
@@ -29,7 +30,7 @@ pub enum Pods {
     Roles(&'static str),
     /// In a list at this JSON pointer: `name`, `replicas` and `template` each.
     Tasks(&'static str),
-    /// In a Job's spec at this JSON pointer: `template`, as many pods at once as `parallelism`, but no more than
+    /// In a Job's spec at this JSON pointer: `template`, and `parallelism` pods at once, but no more than
     /// `completions`.
     Job(&'static str),
     /// In a shape of its own.
@@ -81,7 +82,7 @@ fn task<'a>(role: &'a str, spec: &'a Value, path: &str) -> Option<PodGroup<'a>> 
     Some(PodGroup { role, template: spec.get("template")?, path: format!("{path}.template"), replicas })
 }
 
-/// The pods of so many Jobs of one spec.
+/// The pods of this many Jobs with one spec.
 pub(crate) fn of_job<'a>(role: &'a str, spec: &'a Value, path: &str, jobs: u64) -> Option<PodGroup<'a>> {
     let parallelism = replicas(spec.get("parallelism"));
     let pods = match spec.get("completions").and_then(Value::as_u64) {
@@ -92,7 +93,7 @@ pub(crate) fn of_job<'a>(role: &'a str, spec: &'a Value, path: &str, jobs: u64) 
     Some(PodGroup { role, template: spec.get("template")?, path: format!("{path}.template"), replicas })
 }
 
-/// A count of replicas, or of completions, as the API gives it: absent is one, negative is none.
+/// A count of replicas or of completions. An absent one counts as one, a negative one as zero.
 pub(crate) fn replicas(value: Option<&Value>) -> u64 {
     match value.and_then(Value::as_i64) {
         None => 1,
@@ -100,7 +101,7 @@ pub(crate) fn replicas(value: Option<&Value>) -> u64 {
     }
 }
 
-/// A JSON pointer as people write it: `spec.tasks`.
+/// A JSON pointer as people write a path: `spec.tasks`.
 fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }

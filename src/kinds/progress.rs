@@ -1,19 +1,19 @@
-//! How far a workload is, as its own status says: when it began to run, when it ended, and how.
+//! The progress of a workload, by its own status: when it began to run, when it ended, and its outcome.
 //!
-//! | what | where, the first that is there |
+//! | what | field, the first that is set |
 //! | --- | --- |
 //! | start | `status.startTime`; none while the workload is held back (a Job's is cleared then, a Kubeflow kind's isn't) |
 //! | end | `status.completionTime`, `status.endTime` (`RayJob`); when the condition that tells the outcome became true; when the last container of a pod ended |
 //! | outcome | a condition that is true: `Complete`, `Completed`, `Succeeded` or `Failed`; `status.jobStatus`, `status.phase`, `status.state.phase` |
 //!
-//! Read by these pointers whatever the kind: the fields are the same in batch/v1, Kubeflow's kinds, `MPIJob`, `JobSet`,
-//! `TrainJob`, Volcano's Job, `RayJob` and Pod, or absent.
+//! The same pointers are read for every kind: these fields are equal in batch/v1, Kubeflow's kinds, `MPIJob`,
+//! `JobSet`, `TrainJob`, Volcano's Job, `RayJob` and Pod, or absent.
 
 use serde_json::Value;
 
 use crate::kinds::Kind;
 
-/// How far a workload is. Moments are as the API writes them.
+/// The progress of a workload. Times are in the API's format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// When it began to run.
@@ -25,13 +25,13 @@ pub struct Progress {
 /// The end of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// Whether it has done what it should.
+    /// Whether it succeeded.
     pub succeeded: bool,
-    /// When; none where nothing says so.
+    /// The time. None if it is not recorded.
     pub at: Option<String>,
 }
 
-/// How far a workload is.
+/// The progress of a workload.
 pub fn progress(kind: &Kind, workload: &Value) -> Progress {
     let text = |pointer: &str| workload.pointer(pointer).and_then(Value::as_str);
     let outcome = outcome(workload);
@@ -48,7 +48,7 @@ pub fn progress(kind: &Kind, workload: &Value) -> Progress {
     Progress { started: started.map(str::to_owned), ended }
 }
 
-/// Whether it succeeded, and since when a condition says so; none while it has not ended.
+/// Whether it succeeded, and when the condition that says so became true. None while it has not ended.
 fn outcome(workload: &Value) -> Option<(bool, Option<&str>)> {
     let conditions = workload.pointer("/status/conditions").and_then(Value::as_array);
     let text =
@@ -59,7 +59,7 @@ fn outcome(workload: &Value) -> Option<(bool, Option<&str>)> {
         holds.then(|| (succeeded, condition.get("lastTransitionTime").and_then(Value::as_str)))
     });
     of_condition.or_else(|| {
-        // A pod's conditions tell nothing of its end, its phase does.
+        // A pod's conditions do not show its end. Its phase does.
         ["/status/jobStatus", "/status/phase", "/status/state/phase"].into_iter().find_map(|pointer| {
             let word = workload.pointer(pointer).and_then(Value::as_str)?;
             Some((result(word)?, None))
@@ -67,7 +67,7 @@ fn outcome(workload: &Value) -> Option<(bool, Option<&str>)> {
     })
 }
 
-/// What a condition's type or a phase says of the outcome: nothing, of most.
+/// The outcome that a condition's type or a phase means. Most mean none.
 fn result(word: &str) -> Option<bool> {
     match word {
         "Complete" | "Completed" | "Succeeded" | "SUCCEEDED" => Some(true),
@@ -76,7 +76,7 @@ fn result(word: &str) -> Option<bool> {
     }
 }
 
-/// When the last container of a pod ended. Moments in UTC sort as texts.
+/// When the last container of a pod ended. UTC times sort as texts.
 fn last_container(pod: &Value) -> Option<&str> {
     let containers = pod.pointer("/status/containerStatuses").and_then(Value::as_array)?;
     let ends =
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_read_of_conditions_times_and_phases() {
+    fn the_end_is_read_from_conditions_times_and_phases() {
         let condition = |kind: &str| {
             json!([
                 {"type": "Created", "status": "True", "lastTransitionTime": START},

@@ -1,7 +1,7 @@
 //! kubeflow.org/v1 PyTorchJob: a template a replica type (`Master`, `Worker`).
 //!
-//! An elastic job is judged as it is asked for, by `replicas`. At its smallest, sharded states are larger; but it may
-//! never shrink, and to turn away what would have fitted is the worst mistake.
+//! An elastic job is judged by its `replicas`. With the fewest pods its sharded states are larger. But it may never
+//! shrink, and the worst mistake is to deny a job that fits.
 
 use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods, Purpose};
 

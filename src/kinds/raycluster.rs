@@ -4,8 +4,8 @@
 //! pods of a group = replicas, at least minReplicas and at most maxReplicas, × numOfHosts
 //! ```
 //!
-//! Where Ray scales the groups itself, their number is not told. A cluster has no command: what it will be given by
-//! Ray's own ways is out of reach unless it is annotated.
+//! If Ray scales the groups itself, their number of pods is unknown. A cluster has no command. Commands that reach it
+//! later, through Ray, cannot be read; annotations can.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
     object.get("spec").map(|spec| of_cluster(spec, "spec")).unwrap_or_default()
 }
 
-/// The pods of a cluster's spec, which is at this path.
+/// The pods of a cluster's spec at this path.
 pub(crate) fn of_cluster<'a>(spec: &'a Value, path: &str) -> Vec<PodGroup<'a>> {
     let scales = spec.get("enableInTreeAutoscaling").and_then(Value::as_bool) == Some(true);
     let head = spec.pointer("/headGroupSpec/template").map(|template| PodGroup {
@@ -63,7 +63,7 @@ fn workers(group: &Value, scales: bool) -> Option<u64> {
     if scales && least != most {
         return None;
     }
-    // The operator takes the lower bound first.
+    // The operator applies the lower bound first.
     let groups = count("replicas", 0).max(least).min(most);
     Some(groups.saturating_mul(count("numOfHosts", 1)))
 }

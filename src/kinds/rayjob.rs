@@ -1,7 +1,7 @@
-//! ray.io/v1 RayJob: a cluster, and the `entrypoint` that is run on it.
+//! ray.io/v1 RayJob: a cluster, and the `entrypoint` that runs on it.
 //!
-//! With a `clusterSelector` the cluster is another object, and nothing is known of its pods. The entrypoint's
-//! environment is `runtimeEnvYAML`'s `env_vars`; it runs on the head.
+//! With a `clusterSelector` the cluster is another object, and its pods are unknown. The entrypoint runs on the head,
+//! with the variables `env_vars` of `runtimeEnvYAML`.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::job::Gap;
 use crate::kinds::raycluster::of_cluster;
 use crate::kinds::{BLANK, Entrypoint, Kind, Makes, PodGroup, Pods, Purpose};
 
-/// The runtime environment is read up to this size.
+/// The most bytes of the runtime environment that are read.
 const MAX_BYTES: usize = 64 << 10;
 
 pub(crate) const KIND: Kind = Kind {
@@ -42,7 +42,7 @@ fn entrypoint(object: &Value) -> Option<Entrypoint<'_>> {
     Some(Entrypoint { script, environment, path: "spec.entrypoint", gap })
 }
 
-/// The variables of a runtime environment; none where it cannot be read.
+/// The variables of a runtime environment. None if it cannot be read.
 fn variables(text: &str) -> Option<Vec<(String, String)>> {
     let read = || serde_saphyr::from_str::<Value>(text).ok();
     let parsed = (text.len() <= MAX_BYTES).then(read).flatten()?;

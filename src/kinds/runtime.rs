@@ -1,17 +1,17 @@
-//! A TrainJob put together with its runtime: the pods that the trainer's operator will make of the two.
+//! A TrainJob joined with its runtime: the pods that the trainer's operator makes of the two.
 //!
 //! ```text
 //! runtime.spec.template.spec.replicatedJobs ─► trainer.* over the container `node` ─► overrides ─► groups of pods
-//! pods = trainer.numNodes, else runtime.spec.mlPolicy.numNodes, for the jobs that train
+//! pods = trainer.numNodes, else runtime.spec.mlPolicy.numNodes, for the training jobs
 //! ```
 //!
-//! The jobs that train have the label `trainer.kubeflow.org/trainjob-ancestor-step: trainer`, or are named `node`. With
-//! MPI the launcher is one of the nodes where `runLauncherAsNode` says so. What `trainer` changes it changes in the
-//! container `node` alone: of a runtime whose container has another name the arguments do nothing, and that is what is
-//! read.
+//! The training jobs have the label `trainer.kubeflow.org/trainjob-ancestor-step: trainer`, or the name `node`. With
+//! MPI the launcher is one of the nodes if `runLauncherAsNode` is set. `trainer` changes only the container `node`.
+//! If the runtime's container has another name, the operator ignores the trainer's arguments, and so does this
+//! reader.
 //!
-//! Three schemas of overrides exist under one version: `podSpecOverrides` (2.0), `podTemplateOverrides` (2.1) and
-//! `runtimePatches` (2.2 and later). All are read; each gives, by the job's name, a part of a pod's spec. Source:
+//! There are three schemas of overrides under one version: `podSpecOverrides` (2.0), `podTemplateOverrides` (2.1) and
+//! `runtimePatches` (2.2 and later). All are read. Each gives, by the job's name, a part of a pod's spec. Source:
 //! kubeflow/trainer, pkg/apis/trainer/v1alpha1.
 
 use serde_json::{Map, Value, json};
@@ -20,11 +20,11 @@ use crate::kinds::Completed;
 use crate::kinds::pods::{MAX_GROUPS, of_job, replicas};
 use crate::surroundings::Surroundings;
 
-/// The label of the jobs that are steps of a TrainJob.
+/// The label of jobs that are steps of a TrainJob.
 const STEP: &str = "/template/metadata/labels/trainer.kubeflow.org~1trainjob-ancestor-step";
 /// The container that trains.
 const NODE: &str = "node";
-/// A runtime without `kind` is one of the cluster's.
+/// A runtime without `kind` is a ClusterTrainingRuntime.
 const DEFAULT_KIND: &str = "ClusterTrainingRuntime";
 
 /// Puts the TrainJob's pods into `spec.groups`.
@@ -72,7 +72,7 @@ fn jobs(runtime: &Value) -> impl Iterator<Item = &Value> {
     jobs.into_iter().flatten().take(MAX_GROUPS)
 }
 
-/// Where the runtime's own initializer fetches the model from.
+/// The source of the model in the runtime's own initializer.
 fn initialized(runtime: &Value) -> Option<String> {
     let job =
         jobs(runtime).find(|job| job.pointer(STEP).and_then(Value::as_str) == Some("model-initializer"))?;
@@ -123,9 +123,9 @@ fn of_runtime(runtime: &Value, trainer: Option<&Value>, label: &str) -> Vec<Valu
     groups
 }
 
-/// What the job says of its trainer, over the container `node`.
+/// Puts the job's trainer over the container `node`.
 ///
-/// A launcher that is no node gets no accelerators; nodes that MPI starts get no command.
+/// A launcher that is not a node gets no accelerators. Nodes that MPI starts get no command.
 fn overlay(template: &mut Value, trainer: Option<&Value>, no_resources: bool, no_command: bool) {
     let Some(trainer) = trainer else { return };
     let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
@@ -146,7 +146,7 @@ fn overlay(template: &mut Value, trainer: Option<&Value>, no_resources: bool, no
     }
 }
 
-/// The trainer's pods where the runtime is not known: what it says itself, and as many as it says.
+/// The trainer's pods without a known runtime: its own fields and its own number of nodes.
 fn alone(trainer: Option<&Value>) -> Option<Value> {
     let trainer = trainer?;
     let mut template = json!({"spec": {"containers": [{"name": NODE}]}});
@@ -155,7 +155,7 @@ fn alone(trainer: Option<&Value>) -> Option<Value> {
     Some(json!({"role": NODE, "path": "spec.trainer", "pods": pods, "template": template}))
 }
 
-/// Every override: the name of the job that is meant, and a pod template with what it changes.
+/// Every override: the name of its job, and a pod template with its changes.
 fn overrides(object: &Value) -> Vec<(String, Value)> {
     let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let name = |value: &Value| value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -180,8 +180,8 @@ fn overrides(object: &Value) -> Vec<(String, Value)> {
     overrides
 }
 
-/// Merges what an override gives of a template: labels and annotations, placement, volumes, and of containers that are
-/// there already, by name, their environment and mounts.
+/// Merges an override into a template: labels and annotations, placement, volumes, and the environment and mounts of
+/// containers that exist, by name.
 fn merge(template: &mut Value, patch: &Value) {
     let Some(template) = template.as_object_mut() else { return };
     for (group, fields) in [

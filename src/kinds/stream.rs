@@ -1,7 +1,7 @@
-//! The [`Surroundings`] of a stream of objects: what they say about each other.
+//! The [`Surroundings`] that a stream of objects gives to each of them.
 //!
-//! A document without a namespace is taken for one of the namespace that its neighbours without one are in. One of the
-//! namespace `default` is, too: that is where it would be applied.
+//! A document without a namespace counts as a neighbour of the others without one. So does a document of the
+//! namespace `default`, for the others would be applied there.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::kinds::Kinds;
 use crate::surroundings::{CONFIG_MAP, ConfigMaps, Document, Documents, Node, Reads, Surroundings};
 
 impl Surroundings {
-    /// What the objects of a stream say about each other: nodes, ConfigMaps, runtimes, queues, claims, and the workloads
-    /// that estimates refer to.
+    /// The surroundings in a stream: its nodes, ConfigMaps, runtimes, queues, claims, and the workloads that
+    /// estimates refer to.
     pub fn of(objects: &[Value], kinds: &Kinds) -> Self {
         let (mut config_maps, mut documents) = (ConfigMaps::default(), Documents::default());
         for object in objects {
@@ -40,13 +40,13 @@ impl Surroundings {
             workloads: objects.iter().filter(|object| kinds.of(object).is_some()).cloned().collect(),
             config_maps: Arc::new(config_maps),
             documents: Arc::new(documents),
-            // A stream is all that there is.
+            // The stream is complete: an object that is not in it is absent.
             reads: Reads { config_maps: true, claims: true },
         }
     }
 }
 
-/// The namespaces by which an object's neighbours may ask for it.
+/// The namespaces under which other objects of the stream find this one.
 fn namespaces(own: Option<&str>) -> Vec<&str> {
     match own {
         None | Some("" | "default") => vec!["", "default"],

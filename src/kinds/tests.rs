@@ -1,4 +1,4 @@
-//! Every kind, by an object of it: which pods it asks for, where their templates are, and how many they are.
+//! An object of every kind: its groups of pods, the paths of their templates, and their numbers.
 
 #![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 #![allow(clippy::too_many_lines, reason = "a table with a row a kind")]
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::kinds::*;
 use crate::surroundings::Documents;
 
-/// The groups of an object as `path × pods`, and what it refers to that is not there.
+/// The groups of an object as `path × pods`, and the absent object that it refers to.
 fn groups(object: &Value, around: &Surroundings) -> (Vec<String>, Option<String>) {
-    let kind = Kinds::built_in().of(object).expect("a kind that is understood");
+    let kind = Kinds::built_in().of(object).expect("a known kind");
     let completed = kind.complete.map(|complete| complete(object, around));
     let (object, absent) = completed.map_or((object.clone(), None), |made| (made.object, made.absent));
     let groups = kind.pod_groups(&object).into_iter();
@@ -161,7 +161,7 @@ fn every_kind_finds_its_templates_and_counts_its_pods() {
 }
 
 #[test]
-fn nothing_is_listed_of_what_is_not_there() {
+fn an_empty_spec_has_no_groups() {
     for kind in KINDS.iter().filter(|kind| kind.slug != "pod") {
         for spec in [json!(null), json!([]), json!({}), json!("text")] {
             let version = kind.versions[0];
@@ -180,7 +180,7 @@ fn slugs_are_unique_and_fit_a_name() {
 }
 
 #[test]
-fn a_kind_is_found_whatever_its_version() {
+fn a_kind_is_found_in_any_version() {
     let object = json!({"apiVersion": "batch/v1", "kind": "Job"});
     assert_eq!(Kinds::built_in().of(&object).map(|k| k.slug), Some("job"));
     let volcano = json!({"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job"});
@@ -190,7 +190,7 @@ fn a_kind_is_found_whatever_its_version() {
 }
 
 #[test]
-fn a_wrapper_trains_if_what_it_holds_does() {
+fn a_wrapper_trains_if_one_of_its_components_does() {
     let wrapper = |api_version: &str, kind: &str| {
         let inner = json!({"apiVersion": api_version, "kind": kind, "metadata": {"annotations": {}}});
         json!({"apiVersion": "workload.codeflare.dev/v1beta2", "kind": "AppWrapper",
@@ -240,7 +240,7 @@ fn completed(object: &Value, around: &Surroundings) -> Value {
 }
 
 #[test]
-fn a_trainjob_is_its_runtime_with_what_it_changes() {
+fn a_trainjob_is_its_runtime_with_its_changes() {
     let object = trainjob(json!({"trainer": {
         "numNodes": 4, "args": ["--tp=8"], "env": [{"name": "B", "value": "3"}],
         "resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}},
@@ -260,7 +260,7 @@ fn a_trainjob_is_its_runtime_with_what_it_changes() {
     );
     let model = Kinds::built_in().of(&made).unwrap().model.unwrap();
     assert_eq!(model(&made).map(|(name, _)| name).as_deref(), Some("org/model"));
-    // As many as the runtime says where the job says nothing.
+    // The job gives no number of nodes, so the runtime's number counts.
     assert_eq!(groups(&trainjob(json!({})), &torch()).0[1], "ClusterTrainingRuntime torch job node × 2");
 }
 
@@ -275,7 +275,7 @@ fn a_container_of_another_name_keeps_its_own_command() {
 }
 
 #[test]
-fn a_runtime_that_is_not_there_leaves_the_trainer_and_is_named() {
+fn an_absent_runtime_is_named_and_the_trainer_is_read() {
     let gpus = json!({"limits": {"nvidia.com/gpu": 8}});
     for (trainer, expected) in [
         (json!({"numNodes": 4, "resourcesPerNode": gpus}), vec!["spec.trainer × 4"]),

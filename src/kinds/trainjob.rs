@@ -1,8 +1,8 @@
-//! trainer.kubeflow.org/v1alpha1 TrainJob: a runtime's pods, with what the job changes of them.
+//! trainer.kubeflow.org/v1alpha1 TrainJob: the pods of a runtime, with the job's changes.
 //!
-//! The runtime is another object, a TrainingRuntime of the namespace or a ClusterTrainingRuntime; [`runtime`] puts the
-//! two together, as `spec.groups` of the completed object. Without the runtime, what the job itself says of its
-//! trainer is all there is, and a job that exists for training is judged to ask for something that nobody knows.
+//! The runtime is another object: a TrainingRuntime of the namespace, or a ClusterTrainingRuntime. [`runtime`] joins
+//! the two, as `spec.groups` of the completed object. Without the runtime only the job's own trainer is known, and
+//! the job is judged as one that asks for unknown accelerators.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub(crate) const KIND: Kind = Kind {
     ..BLANK
 };
 
-/// The groups of pods that the completion has put there.
+/// The groups of pods in the completed object.
 fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
     let groups = object.pointer("/spec/groups").and_then(Value::as_array).into_iter().flatten();
     groups.take(MAX_GROUPS).filter_map(of).collect()
@@ -46,7 +46,7 @@ fn of(group: &Value) -> Option<PodGroup<'_>> {
 /// The model that the initializer fetches.
 fn model(object: &Value) -> Option<(String, &'static str)> {
     let uri = object.pointer("/spec/initializer/model/storageUri")?.as_str()?;
-    // hf://owner/name, and perhaps a branch behind @.
+    // hf://owner/name, with an optional branch after @.
     let name = uri.strip_prefix("hf://")?;
     let name = name.split('@').next().unwrap_or(name).trim_end_matches('/');
     (!name.is_empty()).then(|| (name.to_owned(), "spec.initializer.model.storageUri"))

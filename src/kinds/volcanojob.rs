@@ -1,7 +1,7 @@
 //! batch.volcano.sh/v1alpha1 Job: a list of tasks, each a template and a number of pods.
 //!
-//! Where a task starts the program of the others (by `mpirun`), the command is in one template and the accelerators are
-//! in another.
+//! If a task starts the program of the other tasks (by `mpirun`), one template has the command and another has the
+//! accelerators.
 
 use crate::kinds::{BLANK, Kind, Place, PodSpecs, Pods};
 

@@ -1,7 +1,7 @@
-//! Models that are known by name: dimensions as the published `config.json` has them.
+//! Models known by name, with the dimensions of their published `config.json`.
 //!
-//! The table is `data/models.toml`, and a test counts the parameters of every model in it. Names are found as people
-//! write them; `names` has the rules. What is no model's name in that way is nobody's: a wrong shape is worse than none.
+//! The table is `data/models.toml`, and a test counts the parameters of every model in it. Names are found in the
+//! spellings that people use; `names` has the rules. Any other name finds no model: a wrong shape is worse than none.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,19 +12,19 @@ use serde_json::Value;
 use super::{Parameters, Shape, names};
 use crate::job::{Model, for_each_leaf};
 
-/// A model that is known by name.
+/// A model known by name.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// As we call it: `llama-2-70b`.
+    /// The name in the table: `llama-2-70b`.
     pub name: String,
     /// Its dimensions.
     pub model: Model,
 }
 
-/// A model in the table's file. What else stands there is for the tests, and for the readers of the file.
+/// A model in the table's file. Its other fields are for the tests, and for readers of the file.
 #[derive(Debug, Deserialize)]
 struct Entry {
-    /// Other names that are not found by the rules.
+    /// Other names, which the rules do not find.
     #[serde(default)]
     also: Vec<String>,
     #[serde(flatten)]
@@ -35,7 +35,7 @@ const FILE: &str = include_str!("../../data/models.toml");
 /// The longest name that is looked up.
 const LONGEST: usize = 253;
 
-/// The models, and which of them is meant by a plain name.
+/// The models, and the model of each plain name.
 struct Table {
     models: Vec<Known>,
     names: BTreeMap<String, usize>,
@@ -53,15 +53,15 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         }
         table.models.push(Known { name, model: entry.model });
     }
-    // Never in the place of a name that stands there as it is.
+    // A name that is in the file always wins.
     for (name, position) in squeezed {
         table.names.entry(name).or_insert(position);
     }
     table
 });
 
-/// The model of this name: an id, a path, a recipe, or a family and a size with a slash or a space between them, like
-/// torchtitan's `llama3` and `8B`.
+/// The model with this name: an id, a path, a recipe, or a family and a size with a slash or a space between them,
+/// like torchtitan's `llama3` and `8B`.
 pub fn find(name: &str) -> Option<&'static Known> {
     if name.len() > LONGEST {
         return None;
@@ -70,32 +70,32 @@ pub fn find(name: &str) -> Option<&'static Known> {
     TABLE.models.get(*position)
 }
 
-/// Up to two models whose names are so like an unknown one that it may be a slip of the pen, the likest first.
+/// Up to two models that a misspelt name may mean, the most similar first.
 pub fn nearest(name: &str) -> Vec<&'static str> {
-    /// So many letters for each slip.
+    /// A name may have one misspelling for each of so many letters.
     const LETTERS: usize = 5;
     if name.len() > LONGEST {
         return Vec::new();
     }
     let form = names::probable(name);
     let slips = (form.chars().count() / LETTERS).min(2);
-    let mut likest: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut nearest: BTreeMap<usize, usize> = BTreeMap::new();
     for (other, position) in &TABLE.names {
         if other.len().abs_diff(form.len()) <= slips {
             let distance = strsim::damerau_levenshtein(&form, other);
             if distance <= slips {
-                let least = likest.entry(*position).or_insert(distance);
+                let least = nearest.entry(*position).or_insert(distance);
                 *least = distance.min(*least);
             }
         }
     }
-    let mut likest: Vec<_> = likest.into_iter().map(|(position, distance)| (distance, position)).collect();
-    likest.sort_unstable();
-    likest.iter().take(2).filter_map(|(_, at)| Some(TABLE.models.get(*at)?.name.as_str())).collect()
+    let mut nearest: Vec<_> = nearest.into_iter().map(|(position, distance)| (distance, position)).collect();
+    nearest.sort_unstable();
+    nearest.iter().take(2).filter_map(|(_, at)| Some(TABLE.models.get(*at)?.name.as_str())).collect()
 }
 
 impl Known {
-    /// The fields of the spec that are known of it.
+    /// The model's fields, as fields of the spec.
     pub fn fields(&self) -> Vec<(String, Value)> {
         let model = serde_json::to_value(&self.model).unwrap_or_default();
         let mut fields = Vec::new();
@@ -103,7 +103,7 @@ impl Known {
         fields
     }
 
-    /// How many parameters it has.
+    /// The number of parameters.
     pub fn count(&self) -> u64 {
         Shape::complete(&self.model, 2048, 32_000, 1.0).map_or(0, |shape| Parameters::of(&shape).total)
     }
@@ -147,13 +147,13 @@ mod tests {
             }
             let also = table.get("also").and_then(|also| also.as_array()).into_iter().flatten();
             for name in also.filter_map(|name| name.as_str()).chain([name.as_str()]) {
-                assert!(seen.insert(names::plain(name)), "{name} is there twice");
+                assert!(seen.insert(names::plain(name)), "{name} is listed twice");
             }
         }
     }
 
     #[test]
-    fn names_are_found_as_people_write_them() {
+    fn names_are_found_in_the_spellings_of_people() {
         for (written, name) in [
             ("llama-2-70b", "llama-2-70b"),
             ("meta-llama/Llama-2-70b-hf", "llama-2-70b"),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_as_frameworks_write_them() {
+    fn names_are_found_in_the_spellings_of_frameworks() {
         for (written, name) in [
             // torchtune: configurations and builders.
             ("llama3_2/1B_full", "llama-3.2-1b"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_models_name_is_nobodys() {
+    fn other_names_find_no_model() {
         for unknown in [
             "",
             "/",
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_has_a_nearest_name_and_a_strangers_has_none() {
+    fn only_a_misspelt_name_has_a_nearest_name() {
         for (written, first) in [
             ("meta-llama/Lama-2-70b-hf", "llama-2-70b"),
             ("mistrall-7b-instruct", "mistral-7b"),
@@ -352,7 +352,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_name_is_too_strange_to_be_looked_up(name in "\\PC{0,80}") {
+        fn looking_up_any_name_ends(name in "\\PC{0,80}") {
             let _ = (find(&name), nearest(&name));
         }
 

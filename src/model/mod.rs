@@ -1,4 +1,4 @@
-//! Transformer shapes: dimensions, exact parameter counts, and what can be said of a model that only has a size.
+//! Transformer shapes: dimensions, exact parameter counts, and the usual shape of a model with a known size alone.
 
 pub mod known;
 mod names;

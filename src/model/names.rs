@@ -1,16 +1,16 @@
-//! Names of models as people write them, brought to one form.
+//! Names of models, brought from the spellings of people to one form.
 //!
-//! What is looked at is the last part of a path or an id: `meta-llama/Llama-2-70b-hf`, `/mnt/llama-2-70b-hf`,
-//! `s3://models/Llama-2-7b-hf`, and in the Hugging Face cache the part behind `models--`. A part that is a size alone takes
-//! its family from the part before it, as torchtune's configurations and torchtitan's flavours have it: `llama3_2/1B_full`,
-//! `llama3/8B`. Of a Python path the function counts: `torchtune.models.llama3_1.lora_llama3_1_8b`,
+//! The last part of a path or an id counts: `meta-llama/Llama-2-70b-hf`, `/mnt/llama-2-70b-hf`,
+//! `s3://models/Llama-2-7b-hf`, and in the Hugging Face cache the part after `models--`. If that part is only a size,
+//! the family is the part before it, as in torchtune's configurations and torchtitan's flavours: `llama3_2/1B_full`,
+//! `llama3/8B`. In a Python path the function counts: `torchtune.models.llama3_1.lora_llama3_1_8b`,
 //! `llm.llama3_8b.pretrain_recipe`.
 //!
-//! One form: lower case; a separator is left, as a point, between two digits only, so that `qwen2_5-7b`, `Qwen2.5-7B` and
-//! `qwen2p5_7b` are one, and `llama-2-7b` and `llama-27b` are two. In front and behind may stand what does not change the
-//! shape.
+//! The form is in lower case. A separator stays, as a point, only between two digits. So `qwen2_5-7b`, `Qwen2.5-7B`
+//! and `qwen2p5_7b` are equal, and `llama-2-7b` and `llama-27b` are not. Words that do not change the shape may stand
+//! before the name and after it.
 
-/// Words that may stand before a name: who published it, and what is trained of it.
+/// Words that may stand before a name: the publisher, or the part that is trained.
 const PREFIXES: &[&str] = &[
     "ai",
     "bigcode",
@@ -37,7 +37,7 @@ const PREFIXES: &[&str] = &[
     "unsloth",
 ];
 
-/// Words that may stand behind a name without changing the shape.
+/// Words that may stand after a name and do not change the shape.
 const SUFFIXES: &[&str] = &[
     // Formats.
     "bnb",
@@ -55,7 +55,7 @@ const SUFFIXES: &[&str] = &[
     "hf",
     "pt",
     "unsloth",
-    // What it was trained for, and which try.
+    // Its purpose, and its version.
     "instruct",
     "chat",
     "base",
@@ -69,14 +69,14 @@ const SUFFIXES: &[&str] = &[
     "v0.2",
     "v1.0",
     "2507",
-    // The sequence's length.
+    // The length of the sequence.
     "4k",
     "8k",
     "16k",
     "32k",
     "64k",
     "128k",
-    // Recipes: how it is trained.
+    // The recipe of the training.
     "full",
     "lora",
     "qlora",
@@ -96,20 +96,20 @@ const SUFFIXES: &[&str] = &[
     "recipe",
 ];
 
-/// Words around a name that are looked at, at each end.
+/// The most words around a name that are skipped, at each end.
 const AROUND: usize = 8;
 
-/// Parts at a path's end that say nothing of the model.
-const ASIDE: &[&str] = &["snapshots", "main", "original", "hf"];
+/// Parts at the end of a path that do not name the model.
+const SUBFOLDERS: &[&str] = &["snapshots", "main", "original", "hf"];
 
-/// What stands between the words of a name; a point does not.
+/// The separators of words in a name. A point is not one.
 const SEPARATORS: [char; 4] = ['-', '_', ' ', ':'];
 
-/// Functions of a module that is called like a model.
+/// Functions of a module that is named like a model.
 const FUNCTIONS: &[&str] =
     &["pretrain_recipe", "finetune_recipe", "pretrain_config", "finetune_config", "model"];
 
-/// The first model that one of the name's forms is called by.
+/// The first model with one of the name's forms.
 pub(super) fn look_up<T>(name: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {
     written_forms(name).into_iter().find_map(|form| {
         let words: Vec<&str> = form.split(SEPARATORS).collect();
@@ -120,7 +120,7 @@ pub(super) fn look_up<T>(name: &str, known: impl Fn(&str) -> Option<T>) -> Optio
     })
 }
 
-/// The one form of a name that may be misspelt, without what stands around it.
+/// The form of a name that may be misspelt, without the words around it.
 pub(super) fn probable(name: &str) -> String {
     let form = written_forms(name).into_iter().next().unwrap_or_default();
     let words: Vec<&str> = form.split(SEPARATORS).collect();
@@ -129,7 +129,7 @@ pub(super) fn probable(name: &str) -> String {
     plain(&inner.join("-"))
 }
 
-/// How many words before a name and behind it are not its own.
+/// How many words before a name and after it do not belong to it.
 fn around(words: &[&str]) -> (usize, usize) {
     let is_in = |list: &[&str], word: &str| list.iter().any(|known| known.eq_ignore_ascii_case(word));
     let before = words.iter().take(AROUND).take_while(|word| is_in(PREFIXES, word)).count();
@@ -137,7 +137,7 @@ fn around(words: &[&str]) -> (usize, usize) {
     (before, behind)
 }
 
-/// What a written name may mean, the likeliest first.
+/// The names that a written name may mean, the likeliest first.
 fn written_forms(written: &str) -> Vec<String> {
     let written = written.trim();
     let path = written.split_once("://").map_or(written, |(_, path)| path);
@@ -145,11 +145,11 @@ fn written_forms(written: &str) -> Vec<String> {
     if let Some(cached) = parts.iter().rev().find_map(|part| part.strip_prefix("models--")) {
         return vec![cached.rsplit("--").next().unwrap_or(cached).to_owned()];
     }
-    while parts.len() > 1 && parts.last().is_some_and(|part| is_aside(part)) {
+    while parts.len() > 1 && parts.last().is_some_and(|part| is_subfolder(part)) {
         parts.pop();
     }
     let Some(last) = parts.pop() else { return Vec::new() };
-    // A revision belongs to no name, nor does an organisation that stands before it as in the cache.
+    // A revision does not belong to the name, nor does the organisation before it in the cache.
     let last = last.split_once('@').map_or(last, |(name, _)| name);
     let last = last.rsplit("--").next().unwrap_or(last);
     let mut forms = vec![last.to_owned()];
@@ -161,15 +161,15 @@ fn written_forms(written: &str) -> Vec<String> {
     forms
 }
 
-/// A part of a path that stands behind a model's folder: a revision, a checkpoint, a format.
-fn is_aside(part: &str) -> bool {
+/// Whether a part of a path stands after a model's folder: a revision, a checkpoint, a format.
+fn is_subfolder(part: &str) -> bool {
     const HASH: usize = 40;
     let step = part.strip_prefix("checkpoint-").is_some_and(|step| step.bytes().all(|b| b.is_ascii_digit()));
     let hash = part.len() == HASH && part.bytes().all(|b| b.is_ascii_hexdigit());
-    step || hash || ASIDE.contains(&part)
+    step || hash || SUBFOLDERS.contains(&part)
 }
 
-/// Whether a name is a size of some family, and no name of its own: `8B_lora`, `30B-A3B`, `17bx16e`, `mini_full`.
+/// Whether a name is only the size of a family: `8B_lora`, `30B-A3B`, `17bx16e`, `mini_full`.
 fn is_size(name: &str) -> bool {
     let unit = name.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '_'));
     let sized = unit.len() < name.len() && unit.starts_with(['b', 'B', 'm', 'M', 'x', 'X']);
@@ -210,7 +210,7 @@ pub(super) fn plain(name: &str) -> String {
     plain
 }
 
-/// The name with its version in one number, as NeMo and Megatron-Bridge write it: `llama31-8b`.
+/// The name with its version as one number, as in NeMo and Megatron-Bridge: `llama31-8b`.
 pub(super) fn squeezed(name: &str) -> Option<String> {
     let (at, _) = name.match_indices('.').find(|(at, _)| {
         let around = (name.get(..*at).and_then(|s| s.chars().last()), name.get(at + 1..));
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_form_and_versions_are_no_sizes() {
+    fn a_name_has_one_form_and_versions_are_not_sizes() {
         for (written, form) in [
             ("Qwen2.5-7B", "qwen2.5.7b"),
             ("qwen2_5_7b", "qwen2.5.7b"),

@@ -12,14 +12,16 @@
 //!
 //! Symbols: `h` hidden, `q` width of all queries, `κ` of all keys, `f` feed-forward, `E` experts, `V` vocabulary,
 //! `S` positions, `r` ranks, `d_n`, `d_r`, `d_v` head sizes without positions, rotary, of values.
-//! Source: the published model definitions; checked to the parameter against published counts in the tests below.
+//! Source: the published model definitions. The tests below check the counts against published ones, to the last
+//! parameter.
 //!
-//! What tensor parallelism divides is kept apart from what every rank holds: column- and row-parallel matrices and
-//! the biases of column-parallel ones are divided; norms, routers and the biases of row-parallel ones are not.
+//! Parameters that tensor parallelism divides are counted apart from those that every rank holds. Column- and
+//! row-parallel matrices and the biases of column-parallel ones are divided; norms, routers and the biases of
+//! row-parallel ones are not.
 
 use super::Shape;
 
-/// A layer's parameters, by how they are divided.
+/// A layer's parameters, by their division.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayerParameters {
     /// Divided by tensor parallelism.
@@ -31,28 +33,28 @@ pub struct LayerParameters {
 }
 
 impl LayerParameters {
-    /// All of them.
+    /// The total.
     pub fn total(self) -> u64 {
         self.tensor_sharded.saturating_add(self.replicated).saturating_add(self.experts)
     }
 }
 
-/// A model's parameters, by where they are.
+/// A model's parameters, by their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// A layer without experts.
     pub dense_layer: LayerParameters,
-    /// A layer with experts; equal to the dense one where there are none.
+    /// A layer with experts. Equal to the dense one if there are none.
     pub expert_layer: LayerParameters,
     /// The embedding's matrix, and the learned positions.
     pub embedding: u64,
-    /// The output layer's matrix; zero where it is tied.
+    /// The output layer's matrix. Zero if it is tied.
     pub output: u64,
     /// The final normalization.
     pub final_norm: u64,
-    /// All of them.
+    /// The total.
     pub total: u64,
-    /// Those that one token passes through.
+    /// The parameters that process one token.
     pub active: u64,
 }
 
@@ -87,7 +89,7 @@ impl Parameters {
         let matrix = shape.vocab.saturating_mul(h);
         let embedding = matrix.saturating_add(shape.learned_positions.saturating_mul(h));
         let output = if shape.tied { 0 } else { matrix };
-        // A prediction layer is one more layer, a projection of two hidden states to one, and three norms.
+        // A prediction layer has one ordinary layer, a projection of two hidden states to one, and three norms.
         let last = if expert_layers > 0 { expert_layer } else { dense_layer };
         let prediction = shape.prediction_layers.saturating_mul(sum(&[last.total(), 2 * h * h, 3 * norm]));
         let total = sum(&[
@@ -113,9 +115,9 @@ impl Parameters {
         }
     }
 
-    /// The same proportions with another total, for a model of which only the size is known.
+    /// The same proportions with another total, for a model with a known size alone.
     fn scaled_to(self, declared: u64) -> Self {
-        // Embedding and head are as large as the vocabulary says; the layers take what remains.
+        // The vocabulary gives the size of embedding and head. The layers take the rest.
         let fixed = sum(&[self.embedding, self.output, self.final_norm]).min(declared / 2);
         let layers = self.total.saturating_sub(sum(&[self.embedding, self.output, self.final_norm])).max(1);
         let ratio = (declared - fixed) as f64 / layers as f64;
@@ -200,9 +202,9 @@ mod tests {
         Parameters::of(&Shape::complete(model, 1024, 0, 1.0).unwrap()).total
     }
 
-    /// Published counts: the sum over the tensors of the published checkpoints, as listed by their model cards.
+    /// Published counts: the sum over the tensors of the published checkpoints, from their model cards.
     #[test]
-    fn published_counts_are_met_to_the_parameter() {
+    fn counts_equal_the_published_ones() {
         let qwen25 = Model { qkv_biases: Some(true), ..llama(28, 3584, 28, 4, 18944, 152_064) };
         let qwen3 = Model {
             head_size: Some(128),
@@ -251,7 +253,7 @@ mod tests {
             ("Qwen3-8B", qwen3, 8_190_735_360),
             ("Qwen3-30B-A3B", qwen3_moe, 30_532_122_624),
             ("Mixtral-8x7B", mixtral, 46_702_792_704),
-            // The score-correction bias of the router, E a layer, is a buffer of the checkpoint: 58 × 256.
+            // The router's score-correction bias, E a layer, is a buffer of the checkpoint: 58 × 256.
             ("DeepSeek-V3", deepseek_v3, 671_026_419_200 - 58 * 256),
             ("GPT-2", gpt2, 124_439_808),
         ] {

@@ -1,10 +1,11 @@
 //! A transformer's dimensions, complete: every one given, derived, or assumed.
 //!
-//! What a person leaves out follows from what is given, by the rules of the field: head size = hidden size / heads,
+//! A dimension that is not given follows from the others, by the rules of the field: head size = hidden size / heads,
 //! key-value heads = heads, feed-forward width = 4 × hidden for GELU and 8/3 × hidden (rounded up to 256) for SwiGLU.
-//! Where only the number of parameters `P` is given, the shape is the family's usual one: width grows with depth,
+//! If only the number of parameters `P` is given, the family's usual shape is taken: width grows with depth,
 //! `hidden ≈ 104 × layers` (the published Llama, Qwen, GPT and BLOOM shapes lie between 77 and 139), so that
-//! `P ≈ 12 × layers × hidden²` fixes both. The true shape may be wider or narrower; [`Shape::of_size`] takes the ratio.
+//! `P ≈ 12 × layers × hidden²` fixes both. The true shape may be wider or narrower; [`Shape::of_size`] takes the
+//! ratio.
 
 use crate::job::{Activation, DenseLayers, Model, Normalization, Positions};
 use crate::units::Count;
@@ -30,7 +31,7 @@ pub struct Shape {
     pub gated: bool,
     /// Whether the output layer shares the embedding's weights.
     pub tied: bool,
-    /// Rows of the learned position table; none with rotary positions.
+    /// Rows of the learned position table. Zero with rotary positions.
     pub learned_positions: u64,
     /// Whether all linear layers have biases.
     pub biases: bool,
@@ -38,19 +39,19 @@ pub struct Shape {
     pub qkv_biases: bool,
     /// Whether queries and keys are normalized.
     pub query_key_norm: bool,
-    /// Whether what attention and feed-forward put out is normalized before it is added.
+    /// Whether the outputs of attention and feed-forward are normalized before they are added.
     pub output_norm: bool,
     /// Whether logits are capped by a tanh.
     pub capped_logits: bool,
     /// Whether normalization layers have biases beside their weights.
     pub layer_norm: bool,
-    /// The mixture of experts, where there is one.
+    /// The mixture of experts, if there is one.
     pub experts: Option<Experts>,
-    /// Multi-head latent attention, where it is used.
+    /// Multi-head latent attention, if it is used.
     pub latent: Option<LatentAttention>,
     /// Extra layers that predict further tokens.
     pub prediction_layers: u64,
-    /// The number of parameters that was given, where the dimensions were not: sizes are scaled to it.
+    /// The given number of parameters, if the dimensions were not given. Sizes are scaled to it.
     pub declared: Option<u64>,
 }
 
@@ -59,11 +60,11 @@ pub struct Shape {
 pub struct Experts {
     /// Routed experts a layer, `E`.
     pub count: u64,
-    /// Experts that a token is sent to, `K`.
+    /// Experts for each token, `K`.
     pub per_token: u64,
     /// An expert's width.
     pub ffn: u64,
-    /// Experts that every token passes.
+    /// Experts for all tokens.
     pub shared: u64,
     /// Layers without experts.
     pub dense_layers: u64,
@@ -72,7 +73,7 @@ pub struct Experts {
 /// Multi-head latent attention's ranks and sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatentAttention {
-    /// The queries' rank; zero where queries are projected directly.
+    /// The queries' rank. Zero if queries are projected directly.
     pub query_rank: u64,
     /// The keys' and values' rank.
     pub key_value_rank: u64,
@@ -87,31 +88,32 @@ pub struct LatentAttention {
 /// Why a shape cannot be completed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// Neither a size nor enough dimensions.
+    /// Neither a size nor enough dimensions are known.
     #[error("neither the number of parameters nor layers and hidden size are known")]
     Unknown,
 }
 
-/// A rounded-up multiple.
+/// The next multiple that is not smaller.
 fn up_to(value: u64, multiple: u64) -> u64 {
     value.div_ceil(multiple.max(1)).saturating_mul(multiple.max(1))
 }
 
-/// The widest dimension that counting takes literally; a wider one is counted as this, which is above any capacity.
+/// The widest dimension that is counted. A wider one counts as this, which is above any capacity.
 const WIDEST: u64 = 1 << 24;
 
-/// A given dimension, within what can be counted.
+/// A given dimension, within the bound.
 fn bounded(value: u32) -> u64 {
     u64::from(value).clamp(1, WIDEST)
 }
 
 impl Shape {
-    /// The shape that explicit dimensions give, or, without them, the usual one of the given size.
+    /// The shape with the given dimensions, or, without them, the usual shape of the given size.
     ///
-    /// `sequence` stands in for the length of a learned position table; `vocab` for a vocabulary that nobody gave.
+    /// `sequence` is the length of a learned position table, and `vocab` the size of the vocabulary, if these are not
+    /// given.
     ///
     /// # Errors
-    /// [`ShapeError::Unknown`] where neither `parameters` nor `layers` and `hiddenSize` are given.
+    /// [`ShapeError::Unknown`] if neither `parameters` nor `layers` and `hiddenSize` are given.
     pub fn complete(model: &Model, sequence: u64, vocab: u64, aspect: f64) -> Result<Self, ShapeError> {
         let (Some(layers), Some(hidden)) = (model.layers, model.hidden_size) else {
             let Some(Count(parameters)) = model.parameters else { return Err(ShapeError::Unknown) };
@@ -121,7 +123,7 @@ impl Shape {
         let heads = model.attention_heads.map_or_else(|| (hidden / 128).max(1), bounded);
         let head_size = model.head_size.map_or_else(|| (hidden / heads).max(1), bounded);
         let learned = model.positions == Some(Positions::Learned);
-        // Learned positions, biases, LayerNorm and GELU came together in GPT-style models.
+        // GPT-style models have learned positions, biases, LayerNorm and GELU together.
         let gated = match model.activation {
             Some(activation) => activation == Activation::SwiGLU,
             None => !learned && model.biases != Some(true),
@@ -181,7 +183,7 @@ impl Shape {
         })
     }
 
-    /// The usual dense shape of `parameters`, its width `aspect` times the family's middle.
+    /// The usual dense shape of `parameters`. Its width is `aspect` times the middle of the family.
     pub fn of_size(model: &Model, parameters: u64, vocab: u64, aspect: f64) -> Self {
         const WIDTH_PER_LAYER: f64 = 104.0;
         let middle = (parameters as f64 * WIDTH_PER_LAYER / 12.0).cbrt();
@@ -231,7 +233,7 @@ impl Shape {
         }
     }
 
-    /// Input matrices and output matrix of the feed-forward network: 3 gated, 2 plain.
+    /// The matrices of the feed-forward network, inputs and output: 3 if gated, else 2.
     pub fn ffn_matrices(&self) -> u64 {
         if self.gated { 3 } else { 2 }
     }

@@ -1,5 +1,5 @@
-//! What stands behind a line of the table: the sentence, the parts of the peak, time and cost, and every input with
-//! where it came from.
+//! The explanation of a line of the table: the message, the parts of the peak, time and cost, and every input with
+//! its source.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     let judgement = &entry.judgement;
     let name = style.heading(&printable(entry.name.as_deref().unwrap_or("(no name)")));
     let kind = printable(&entry.kind);
-    // Writing to a string cannot fail.
+    // Writing to a string does not fail.
     let _ = writeln!(text, "{name} ({kind}): {}", table::coloured(judgement.verdict, style));
     line(text, 2, &judgement.message);
 
@@ -32,7 +32,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
         line(text, 2, &cost_sentence(cost));
     }
     list(text, "Would fit:", judgement.advice.iter().map(advised));
-    // A single error is the sentence above already.
+    // A single error is already the message above.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
     list(text, "Cannot be read:", further.map(|error| vec![error.message.clone()]));
     list(text, "Missing:", judgement.missing.iter().map(|field| missing(judgement, field)));
@@ -123,7 +123,7 @@ fn advised(advice: &Advice) -> Vec<String> {
     [Some(advice.change.clone()), Some(advice.peak_bytes.to_string()), days].into_iter().flatten().collect()
 }
 
-/// A missing field, and how much memory hangs on it.
+/// A missing field, and how much memory depends on it.
 fn missing(judgement: &Judgement, field: &str) -> Vec<String> {
     let swing = judgement.swings.iter().find(|swing| swing.field == field);
     [Some(field.to_owned()), swing.map(ToString::to_string)].into_iter().flatten().collect()

@@ -8,14 +8,14 @@ use crate::judgement::Verdict;
 /// The heading of the column that is coloured.
 const VERDICT: &str = "VERDICT";
 
-/// A judgement's line of a table: a cell for every heading, none where it is not known.
+/// A judgement's line of a table: a cell for every heading. None for an unknown value.
 pub(super) struct Line<const COLUMNS: usize> {
     /// Gives the line's verdict its colour.
     pub(super) verdict: Verdict,
     pub(super) cells: [Option<String>; COLUMNS],
 }
 
-/// The lines under their headings; nothing at all for no lines.
+/// The lines under their headings. Empty if there are no lines.
 pub(super) fn table<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     lines: impl IntoIterator<Item = Line<COLUMNS>>,
@@ -25,7 +25,7 @@ pub(super) fn table<const COLUMNS: usize>(
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
     let mut verdicts = Vec::new();
     for Line { verdict, cells } in lines {
-        // A word in every column, so that the line can be cut by spaces.
+        // Every column has a word, so that a program can split the line at spaces.
         let word =
             |cell: Option<String>| cell.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
         rows.push(cells.map(word).to_vec());
@@ -61,7 +61,7 @@ pub(super) fn align(
         let mut line = " ".repeat(indent);
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let gap = if column + 1 < row.len() { width - cell.chars().count() + 2 } else { 0 };
-            // Writing to a string cannot fail.
+            // Writing to a string does not fail.
             let _ = write!(line, "{}{}", paint(number, column, cell), " ".repeat(gap));
         }
         text.push_str(line.trim_end());
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn no_lines_are_no_headings() {
+    fn without_lines_there_are_no_headings() {
         assert_eq!(table(HEADINGS, [], Style::Plain), "");
     }
 }

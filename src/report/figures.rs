@@ -1,5 +1,5 @@
-//! Figures as short as a column: memory in GiB with one decimal (`50.2Gi`), days with one decimal below 30 (`12.4`,
-//! `79`), hours and money with three significant digits (`1.94M`, `812`, `0.5`).
+//! Short figures: memory in GiB with one decimal (`50.2Gi`), days with one decimal below 30 (`12.4`, `79`), hours and
+//! money with three significant digits (`1.94M`, `812`, `0.5`).
 
 use crate::units::Bytes;
 
@@ -15,7 +15,7 @@ pub(crate) fn days(days: f64) -> String {
 
 /// `1.94M`, `812`, `0.5`.
 pub(crate) fn count(value: f64) -> String {
-    // The next scale from 999.5 on: what rounds to a thousand is no three digits.
+    // The next scale begins at 999.5, since a number that rounds to a thousand has four digits.
     let scales = [(1.0, ""), (1e3, "K"), (1e6, "M"), (1e9, "B")];
     let (scale, suffix) = scales.into_iter().find(|(scale, _)| value / scale < 999.5).unwrap_or((1e12, "T"));
     let scaled = value / scale;
@@ -29,7 +29,7 @@ pub(crate) fn count(value: f64) -> String {
     format!("{text}{suffix}")
 }
 
-/// `21 %`. Never a certainty: an estimate that says 0 % or 100 % says more than it knows.
+/// `21 %`. Never 0 % or 100 %, for an estimate is never certain.
 pub(super) fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent < 1.0 => "under 1 %".to_owned(),

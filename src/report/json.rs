@@ -1,11 +1,11 @@
-//! One array, an element a judged document: its name and kind, then the judgement as it is.
+//! One array, an element a judged document: its name and kind, then the whole judgement.
 
 use serde::Serialize;
 
 use super::Entry;
 use crate::judgement::Judgement;
 
-/// Every key is always there, null where its value is not known.
+/// Every key is always present. A value that is not known is null.
 #[derive(Serialize)]
 struct Element<'a> {
     name: Option<&'a str>,
@@ -17,7 +17,7 @@ struct Element<'a> {
 /// The entries as JSON, with a newline at the end.
 ///
 /// # Errors
-/// What the serializer says; judgements hold nothing that JSON cannot.
+/// The serializer's error. A judgement holds nothing that JSON cannot.
 pub fn json(entries: &[Entry]) -> serde_json::Result<String> {
     let elements: Vec<_> = entries
         .iter()

@@ -1,4 +1,4 @@
-//! Judgements for people and programs: a table with its explanations, and JSON. Pure: judgements in, text out.
+//! Judgements as text for people and programs: a table with its explanations, and JSON. Pure functions.
 
 mod block;
 mod columns;
@@ -22,11 +22,11 @@ use crate::judgement::{Judgement, Verdict};
 /// A judged document.
 #[derive(Debug)]
 pub struct Entry {
-    /// The object's name, where it has one.
+    /// The object's name, if it has one.
     pub name: Option<String>,
     /// The object's kind.
     pub kind: String,
-    /// What is said of it.
+    /// The judgement.
     pub judgement: Judgement,
 }
 
@@ -54,7 +54,7 @@ impl Style {
         }
     }
 
-    /// The text made to stand out.
+    /// The text as a heading.
     fn heading(self, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),

@@ -1,4 +1,4 @@
-//! How many accelerators of each type: a line each, and below it what was rounded, and why where there is no number.
+//! The number of accelerators of each type: a line each, and below it how it was rounded, or why there is none.
 
 use serde::Serialize;
 
@@ -13,13 +13,13 @@ const HEADINGS: [&str; 10] =
 /// The plans of a named job.
 #[derive(Debug)]
 pub struct PlanEntry {
-    /// The object's name, where it has one.
+    /// The object's name, if it has one.
     pub name: Option<String>,
-    /// What one type of accelerator would take.
+    /// The plan for one type of accelerator.
     pub planned: Planned,
 }
 
-/// The entries as a table with explanations; nothing at all for no entries.
+/// The entries as a table with explanations. Empty if there are no entries.
 pub fn plan_table(entries: &[PlanEntry], style: Style) -> String {
     if entries.is_empty() {
         return String::new();
@@ -74,7 +74,7 @@ fn explained(planned: &Planned) -> String {
     }
 }
 
-/// Every key is always there, null where its value is not known.
+/// Every key is always present. A value that is not known is null.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Element<'a> {
@@ -92,7 +92,7 @@ struct Element<'a> {
 /// The entries as JSON, with a newline at the end.
 ///
 /// # Errors
-/// What the serializer says; judgements hold nothing that JSON cannot.
+/// The serializer's error. A judgement holds nothing that JSON cannot.
 pub fn plan_json(entries: &[PlanEntry]) -> serde_json::Result<String> {
     let element = |entry: &'_ PlanEntry| -> serde_json::Result<serde_json::Value> {
         let planned = &entry.planned;

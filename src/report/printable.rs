@@ -1,11 +1,11 @@
-//! Text that a terminal may show.
+//! Text that is safe to show in a terminal.
 
 use std::borrow::Cow;
 
 use crate::printable::is_printable;
 
-/// The text without characters that steer a terminal: names and values come from whoever wrote the manifest, and an escape sequence
-/// among them would be obeyed by the reader's terminal.
+/// The text without control characters. The manifest's author chooses names and values, and the reader's terminal
+/// would obey an escape sequence among them.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let steers = |c: char| !is_printable(c);
     if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { Cow::Borrowed(text) }

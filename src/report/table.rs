@@ -1,4 +1,4 @@
-//! The table that `check` prints: a line a judged document, and below it what stands behind each line.
+//! The table that `check` prints: a line a judged document, and below it the explanation of each line.
 
 use super::columns::{self, Line};
 use super::{Entry, Style, block, figures};
@@ -7,7 +7,7 @@ use crate::judgement::Verdict;
 const HEADINGS: [&str; 10] =
     ["NAME", "KIND", "MODEL", "GPUS", "ACCELERATOR", "PEAK", "OF", "VERDICT", "DAYS", "GPU-HOURS"];
 
-/// The entries as a table with explanations; nothing at all for no entries.
+/// The entries as a table with explanations. Empty if there are no entries.
 pub fn table(entries: &[Entry], style: Style) -> String {
     let mut text = columns::table(HEADINGS, entries.iter().map(line), style);
     for entry in entries {
@@ -37,7 +37,7 @@ fn line(entry: &Entry) -> Line<10> {
     Line { verdict: judgement.verdict, cells }
 }
 
-/// The verdict as a heading shows it.
+/// The verdict as it stands in a heading.
 pub(super) fn coloured(verdict: Verdict, style: Style) -> String {
     style.verdict(verdict, verdict.name())
 }

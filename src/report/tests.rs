@@ -1,4 +1,4 @@
-//! The reports of judgements made by hand, so that they change only when a report does.
+//! Reports of fixed judgements, so that the snapshots change only when a report does.
 
 use super::{Entry, Style, json, table};
 use crate::job::{Input, InputError, TrainingJob};
@@ -8,7 +8,7 @@ use crate::judgement::{
 };
 use crate::units::{Bytes, Decimal};
 
-fn nothing_known() -> Judgement {
+fn unknown() -> Judgement {
     Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
 }
 
@@ -98,7 +98,7 @@ fn out_of_memory() -> Judgement {
             accelerator_name: Some("A800-80GB".into()),
             accelerators: Some(1024),
         },
-        ..nothing_known()
+        ..unknown()
     }
 }
 
@@ -108,11 +108,11 @@ fn entries() -> Vec<Entry> {
         missing: vec!["model.layers".into(), "model.hiddenSize".into()],
         reason: Reason::UnknownModel,
         summary: Summary { model: Some("frontier-x".into()), ..Summary::default() },
-        ..nothing_known()
+        ..unknown()
     };
     let message = "weighbridge.dev/tensor-parallel is \"four\"; write a whole number";
     let error = InputError { field: "metadata.annotations".into(), message: message.into() };
-    let malformed = Judgement { message: message.into(), errors: vec![error], ..nothing_known() };
+    let malformed = Judgement { message: message.into(), errors: vec![error], ..unknown() };
     let entry = |name: Option<&str>, kind: &str, judgement| Entry {
         name: name.map(str::to_owned),
         kind: kind.to_owned(),
@@ -131,7 +131,7 @@ fn the_table_explains_every_line() {
 }
 
 #[test]
-fn colours_change_nothing_but_the_colour() {
+fn colours_do_not_change_the_text() {
     let coloured = table(&entries(), Style::Coloured);
     assert!(coloured.contains("\u{1b}[31mOutOfMemory\u{1b}[0m"));
     let mut plain = coloured;
@@ -148,7 +148,7 @@ fn json_holds_every_key_of_every_judgement() -> serde_json::Result<()> {
 }
 
 #[test]
-fn no_judgements_are_no_table_and_an_empty_array() -> serde_json::Result<()> {
+fn no_judgements_give_no_table_and_an_empty_array() -> serde_json::Result<()> {
     assert_eq!((table(&[], Style::Plain), json(&[])?), (String::new(), "[]\n".to_owned()));
     Ok(())
 }

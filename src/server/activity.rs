@@ -1,22 +1,22 @@
-//! What a connection is busy with: how many requests it has open, and since when it has been at rest.
+//! The activity of a connection: how many requests it has open, and since when it is at rest.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-/// What a connection is busy with.
+/// The activity of a connection.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// Requests that have begun and are not answered.
+    /// Requests that have begun and have no answer yet.
     open: AtomicUsize,
-    /// Those whose whole body is here.
+    /// Those that have been read whole.
     whole: AtomicUsize,
     /// Whether a request has begun.
     begun: AtomicBool,
     /// Whether a request was answered with success.
     proven: AtomicBool,
-    /// When the connection was made, or when the last request was answered.
+    /// When the connection was made, or the last request was answered.
     since: Mutex<Instant>,
 }
 
@@ -33,14 +33,14 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// A request begins; it ends when what is returned is dropped.
+    /// A request begins. It ends when the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.begun.store(true, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         OpenRequest(self.clone())
     }
 
-    /// The whole of a request is here: the connection is not closed for another until it is answered.
+    /// A request has been read whole. Until it is answered, the connection is not closed for another.
     pub(super) fn whole(self: &Arc<Self>) -> WholeRequest {
         self.whole.fetch_add(1, Ordering::Relaxed);
         WholeRequest(self.clone())
@@ -64,7 +64,7 @@ impl Activity {
         self.open.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether it may be closed for another connection.
+    /// Whether it may be closed to let another in.
     pub(super) fn may_be_closed(&self) -> bool {
         self.whole.load(Ordering::Relaxed) == 0
     }
@@ -74,7 +74,7 @@ impl Activity {
     }
 }
 
-/// A request that is open.
+/// An open request.
 #[derive(Debug)]
 pub(super) struct OpenRequest(Arc<Activity>);
 
@@ -85,7 +85,7 @@ impl Drop for OpenRequest {
     }
 }
 
-/// A request whose whole body is here.
+/// A request that has been read whole.
 #[derive(Debug)]
 pub(super) struct WholeRequest(Arc<Activity>);
 

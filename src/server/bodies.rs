@@ -1,15 +1,15 @@
-//! The bytes of bodies that a replica holds for requests, against one budget.
+//! The request bodies that a replica holds, within one budget of bytes.
 //!
-//! Each body is charged as it comes in, before its bytes are kept. Nothing waits for the budget: where it is spent, a
-//! body that is held is dropped to make room, in this order:
+//! Each body is charged as it arrives, before its bytes are kept. No body waits for the budget. When it is spent,
+//! bodies are dropped in this order:
 //!
-//! 1. the oldest of those that have not come in within [`SLOW`],
+//! 1. the oldest of those that have not arrived within [`SLOW`],
 //! 2. of the peer that holds the most: its largest body over [`LIGHT`] bytes,
-//! 3. of that peer, a small body that is still coming in, and then any.
+//! 3. of that peer, a small body that is still arriving, and then any.
 //!
-//! So a flood of large or slow bodies costs those who send it, and an ordinary review, which is small and comes at once,
-//! always has its place. Of a dropped body the [head](HEAD) stays, so that its sender is answered under the review's uid.
-//! A body that is being judged is [taken](Body::take): it is charged, and no longer dropped.
+//! So a flood of large or slow bodies harms only its senders. An ordinary review is small and arrives at once, so it
+//! always has room. The [head](HEAD) of a dropped body stays, so that its sender gets an answer with the review's
+//! uid. A body that is being judged is [taken](Body::take): it is charged, and can no longer be dropped.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,18 +25,18 @@ use super::buffer::Buffer;
 use super::metrics::Metrics;
 use super::peer::{Caller, Peer};
 
-/// What stays of a body that is dropped. A review's uid, kind and namespace are in its first thousand bytes.
+/// The part that stays of a dropped body. A review's uid, kind and namespace are in its first thousand bytes.
 const HEAD: usize = 4 << 10;
-/// What a request takes besides its body.
+/// The cost of a request without its body.
 const OVERHEAD: usize = 8 << 10;
-/// Up to here a body is small.
+/// The largest small body.
 const LIGHT: usize = 64 << 10;
 /// A body that takes longer is dropped before others.
 const SLOW: Duration = Duration::from_secs(1);
-/// More of a body than this is not even thrown away.
+/// The most bytes that are read of a dropped body.
 const MOST_THROWN_AWAY: usize = 64 << 20;
 
-/// The budget, and what is held against it.
+/// The budget, and the bodies charged to it.
 #[derive(Clone, Debug)]
 pub struct Bodies(Arc<Shared>);
 
@@ -61,27 +61,27 @@ struct Entry {
     since: Instant,
     whole: bool,
     bytes: Buffer,
-    /// What it is charged: its bytes' room, and the overhead.
+    /// Its charge: the room of its bytes, and the overhead.
     charge: usize,
-    /// Takes the head, when it is dropped.
+    /// Gets the head when the body is dropped.
     dropped: oneshot::Sender<Vec<u8>>,
 }
 
 /// Why a body is not held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// It is larger than a body may be.
+    /// It is larger than the limit.
     TooLarge,
     /// The budget is spent.
     NoRoom,
-    /// It did not come in time.
+    /// It did not arrive in time.
     Late,
 }
 
-/// What came of a body.
+/// The end of reading a body.
 #[derive(Debug)]
 pub enum Came {
-    /// It is here.
+    /// It has arrived.
     Whole(Body),
     /// It was dropped, and this is its head.
     Head(Vec<u8>, Dropped),
@@ -93,13 +93,13 @@ pub enum Came {
 #[derive(Debug)]
 pub struct Body {
     place: Place,
-    /// Its first bytes.
+    /// The first bytes.
     head: Vec<u8>,
     length: usize,
     _whole: WholeRequest,
 }
 
-/// A body that is charged, and no longer dropped.
+/// A body that is charged and can no longer be dropped.
 #[derive(Debug)]
 pub struct Taken {
     bytes: Buffer,
@@ -116,12 +116,12 @@ struct Place {
 }
 
 impl Bodies {
-    /// Nothing yet, against this budget.
+    /// An empty table with this budget.
     pub fn new(budget: usize, metrics: Metrics) -> Self {
         Self(Arc::new(Shared { budget, held: Mutex::default(), metrics }))
     }
 
-    /// Reads a body of at most so many bytes, until the moment.
+    /// Reads a body of at most so many bytes, until the deadline.
     pub async fn read(
         &self,
         caller: &Caller,
@@ -133,7 +133,7 @@ impl Bodies {
             Coming { bodies: self, largest, head: Vec::new(), why: None, place: self.place(caller.peer) };
         let read = timeout_at(until, coming.read(body)).await;
         if read.is_err() && coming.why.is_none() {
-            coming.let_go(Dropped::Late);
+            coming.discard(Dropped::Late);
         }
         match (read, coming.why) {
             (Ok(Err(Broken)), _) => Came::Broken,
@@ -162,23 +162,24 @@ impl Bodies {
 /// The sender gave up.
 struct Broken;
 
-/// A body on its way in.
+/// A body that is arriving.
 struct Coming<'a> {
     bodies: &'a Bodies,
     largest: usize,
-    /// Of a body that was dropped: its head, and why.
+    /// The head of a dropped body, and why it was dropped.
     head: Vec<u8>,
     why: Option<Dropped>,
     place: Place,
 }
 
 impl Coming<'_> {
-    /// Reads to the end. A dropped body is read on and thrown away, since a sender hears no answer before its end.
+    /// Reads to the end. The rest of a dropped body is read and discarded, since a sender reads no answer before it
+    /// has sent all.
     async fn read(&mut self, mut body: axum::body::Body) -> Result<(), Broken> {
         let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let mut length = 0_usize;
         if declared > self.largest {
-            self.let_go(Dropped::TooLarge);
+            self.discard(Dropped::TooLarge);
         }
         loop {
             let frame = tokio::select! {
@@ -187,7 +188,7 @@ impl Coming<'_> {
                     self.why = Some(Dropped::NoRoom);
                     self.head = head.unwrap_or_default();
                     if self.head.len() < HEAD {
-                        // Hardly anything has come: a slow sender, who is not waited for.
+                        // So little has arrived that the sender is slow. It is not waited for.
                         return Ok(());
                     }
                     continue;
@@ -200,7 +201,7 @@ impl Coming<'_> {
                 return Err(Broken);
             }
             if length > self.largest && self.why.is_none() {
-                self.let_go(Dropped::TooLarge);
+                self.discard(Dropped::TooLarge);
             }
             if self.why.is_none() {
                 self.place.append(&data, declared, self.largest);
@@ -212,14 +213,14 @@ impl Coming<'_> {
         Ok(())
     }
 
-    fn let_go(&mut self, why: Dropped) {
+    fn discard(&mut self, why: Dropped) {
         self.bodies.0.metrics.dropped_body(match why {
             Dropped::TooLarge => "too-large",
             Dropped::NoRoom => "no-room",
             Dropped::Late => "late",
         });
         self.why = Some(why);
-        self.head = self.place.shared.held().let_go(self.place.number);
+        self.head = self.place.shared.held().discard(self.place.number);
     }
 }
 
@@ -230,18 +231,18 @@ impl Place {
         let Some(entry) = held.entries.get_mut(&self.number) else { return };
         let length = entry.bytes.bytes().len() + data.len();
         let more = (OVERHEAD + entry.bytes.taking(length, declared)).saturating_sub(entry.charge);
-        // Charged first, so that there is room when it is taken.
+        // Charged first, so that there is room when the bytes are kept.
         entry.charge += more;
         held.bytes += more;
         held.make_room(&self.shared);
         let Some(entry) = held.entries.get_mut(&self.number) else { return };
         if entry.bytes.append(data, declared, largest).is_err() {
-            // The system has no more.
+            // The system has no memory left.
             held.drop_for_room(self.number, &self.shared);
         }
     }
 
-    /// The body is here; its head, where it was dropped.
+    /// The body has arrived. If it was dropped, its head.
     fn whole(mut self, caller: &Caller) -> Result<Body, Vec<u8>> {
         let mut held = self.shared.held();
         let Some(entry) = held.entries.get_mut(&self.number) else {
@@ -258,29 +259,29 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.held().let_go(self.number);
+        self.shared.held().discard(self.number);
         self.shared.metrics.holds(self.shared.held().bytes);
     }
 }
 
 impl Body {
-    /// Its first bytes.
+    /// The first bytes.
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// How many bytes it has.
+    /// The number of bytes.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// All of it; none where it was dropped meanwhile.
+    /// The whole body. None if it was dropped in the meantime.
     pub fn take(self) -> Option<Taken> {
         let shared = self.place.shared.clone();
         let mut held = shared.held();
         let entry = held.entries.remove(&self.place.number)?;
         drop(held);
-        // The charge goes along.
+        // The charge moves with it.
         Some(Taken { bytes: entry.bytes, shared, charge: entry.charge })
     }
 }
@@ -308,7 +309,7 @@ impl Shared {
 }
 
 impl Held {
-    /// Drops bodies until the budget holds.
+    /// Drops bodies until the rest is within the budget.
     fn make_room(&mut self, shared: &Shared) {
         while self.bytes > shared.budget {
             let Some(number) = self.dispensable(Instant::now()) else { break };
@@ -324,7 +325,7 @@ impl Held {
         let _ = entry.dropped.send(entry.bytes.head(HEAD));
     }
 
-    /// The body that is dropped first.
+    /// The body to drop first.
     fn dispensable(&self, now: Instant) -> Option<u64> {
         let slow = self.entries.iter().filter(|(_, entry)| !entry.whole && now - entry.since > SLOW);
         if let Some((number, _)) = slow.min_by_key(|(_, entry)| entry.since) {
@@ -351,7 +352,7 @@ impl Held {
     }
 
     /// The head of a body that is no longer held.
-    fn let_go(&mut self, number: u64) -> Vec<u8> {
+    fn discard(&mut self, number: u64) -> Vec<u8> {
         self.remove(number).map(|entry| entry.bytes.head(HEAD)).unwrap_or_default()
     }
 }
@@ -379,12 +380,12 @@ mod tests {
         Instant::now() + Duration::from_mins(1)
     }
 
-    /// A body that comes at once.
+    /// A body that arrives at once.
     fn of(bytes: usize) -> axum::body::Body {
         axum::body::Body::from(vec![b'a'; bytes])
     }
 
-    /// A body whose first bytes come, and no more.
+    /// A body that stops after its first bytes.
     fn stuck(bytes: usize) -> axum::body::Body {
         let first = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b'a'; bytes]))]);
         axum::body::Body::from_stream(first.chain(stream::pending()))
@@ -402,7 +403,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_is_charged_until_it_is_dropped() {
+    async fn a_held_body_is_charged_until_it_is_dropped() {
         let bodies = bodies(8 * MIB);
         let body = whole(&bodies, &Caller::default(), MIB).await;
         assert_eq!((body.length(), body.head().len()), (MIB, HEAD));
@@ -441,7 +442,7 @@ mod tests {
         let dropped = flood.iter().filter(|came| matches!(came, Came::Head(..))).count();
         assert!(held(&bodies) <= 9 * MIB);
         assert!(small.take().is_some());
-        // What came first may have been dropped after it was whole.
+        // The first ones may have been dropped after they had arrived.
         let kept = flood.into_iter().filter_map(|came| match came {
             Came::Whole(body) => body.take(),
             _ => None,
@@ -460,7 +461,7 @@ mod tests {
         let large = whole(&bodies, &other, 5 * MIB).await;
         let _next = whole(&bodies, &other, MIB).await;
         assert!(large.take().is_some());
-        // It is read on, and its head is kept.
+        // The rest is read, and the head is kept.
         assert!((&mut slow).now_or_never().is_none());
     }
 
@@ -475,7 +476,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_body_that_is_too_large_the_head_is_kept() {
+    async fn the_head_of_a_body_that_is_too_large_is_kept() {
         let bodies = bodies(8 * MIB);
         let undeclared = stream::iter((0..4).map(|_| Ok::<_, Infallible>(Bytes::from(vec![b'a'; MIB]))));
         for body in [of(4 * MIB), axum::body::Body::from_stream(undeclared)] {
@@ -487,7 +488,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_without_a_body_costs_something_too() {
+    async fn a_request_without_a_body_is_charged_too() {
         let bodies = bodies(8 * MIB);
         let body = whole(&bodies, &Caller::default(), 0).await;
         assert_eq!(held(&bodies), OVERHEAD);

@@ -1,24 +1,24 @@
-//! A body's bytes: in the heap while they are few, and in pages of their own beyond.
+//! A body's bytes: in the heap if they are few, and else in pages of their own.
 //!
-//! The heap keeps what was freed, in as many parts as there are threads, so a flood of large bodies would leave hundreds
-//! of MiB behind. Pages of their own go back to the system at once, and grow without being copied.
+//! The heap keeps freed memory, with a part for each thread, so a flood of large bodies would leave hundreds of MiB
+//! behind. Pages of their own go back to the system at once, and grow without a copy.
 
 use std::io;
 
 use memmap2::MmapMut;
 
-/// From here on a body has its own pages.
+/// A body from this size on has its own pages.
 const HEAP: usize = 1 << 20;
-/// The largest page that the system may give at once.
+/// The largest page of the system.
 const PAGE: usize = 2 << 20;
-/// What a body takes at first, at most: it is given more as it comes in.
+/// The most that a body is charged at first. It is charged more as it arrives.
 const FIRST: usize = 16 << 10;
 
 /// A body's bytes.
 #[derive(Debug)]
 pub(super) enum Buffer {
     Heap(Vec<u8>),
-    /// So many bytes of them.
+    /// The pages, and how many of their bytes are used.
     Pages(MmapMut, usize),
 }
 
@@ -34,7 +34,7 @@ impl Buffer {
         }
     }
 
-    /// What it takes when it has grown to so many bytes, of those that were declared.
+    /// The bytes that it takes when it has grown to this length, by its declared length.
     pub(super) fn taking(&self, length: usize, declared: usize) -> usize {
         match self {
             _ if length > HEAP => length.next_multiple_of(PAGE),
@@ -47,12 +47,12 @@ impl Buffer {
         }
     }
 
-    /// Adds more. A body has at most so many bytes.
+    /// Adds bytes. `largest` is the limit of the whole body.
     pub(super) fn append(&mut self, data: &[u8], declared: usize, largest: usize) -> io::Result<()> {
         let (before, length) = (self.bytes().len(), self.bytes().len() + data.len());
         let taking = self.taking(length, declared);
         if length > HEAP && matches!(self, Self::Heap(_)) {
-            // Addresses, and no memory until something is written there.
+            // This reserves addresses. Memory is used when bytes are written.
             let mut pages = MmapMut::map_anon(largest.max(length))?;
             pages.get_mut(..before).into_iter().for_each(|to| to.copy_from_slice(self.bytes()));
             *self = Self::Pages(pages, before);
@@ -73,7 +73,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// Its first bytes.
+    /// The first bytes.
     pub(super) fn head(&self, longest: usize) -> Vec<u8> {
         self.bytes().iter().take(longest).copied().collect()
     }

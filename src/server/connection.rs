@@ -1,7 +1,8 @@
-//! One connection, from its handshake to its end.
+//! One connection, from its handshake to its close.
 //!
-//! It is closed when it does not get on: the handshake, the first request and each rest between two requests have their
-//! time, whichever protocol it speaks. What a request may take by itself (headers, streams, buffers) is bounded too.
+//! A connection that makes no progress is closed, in any protocol: there are limits on the time of the handshake, of
+//! the first request, and at rest between two requests. The headers, streams and buffers of a request have limits,
+//! too.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -25,30 +26,30 @@ use super::connections::Place;
 use super::handshakes::Handshakes;
 use super::peer::{Caller, Peer};
 
-/// The longest request line and header of HTTP/1, and what is read of a body at a time.
+/// The longest request line and header of HTTP/1, and the most of a body that is read at a time.
 const BUFFER: usize = 32 << 10;
-/// The longest header of HTTP/2. The apiserver sends some hundred bytes, an engine a token.
+/// The longest header of HTTP/2. The apiserver sends some hundred bytes; a policy engine also sends a token.
 const HEADERS: u32 = 24 << 10;
-/// Requests that one HTTP/2 connection may have open. The apiserver speaks HTTP/1.1, one request a connection.
+/// The most open requests of one HTTP/2 connection. The apiserver speaks HTTP/1.1, with one request a connection.
 const STREAMS: u32 = 16;
-/// What HTTP/2 may send before it is read: the smallest that the protocol begins with.
+/// The most that an HTTP/2 client may send before it is read: the protocol's default, and its least.
 const WINDOW: u32 = (64 << 10) - 1;
-/// How often an HTTP/2 client must show that it is still there, and how long it may take to.
+/// How often an HTTP/2 client is asked for a sign of life, and how long its answer may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(10);
-/// How long a connection that was told to end may go on.
+/// How long a connection may go on after it was told to end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// How long a connection may take.
+/// Limits on the time of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// Until its first request has begun.
+    /// Until the first request has begun.
     pub(super) first: Duration,
     /// Between two requests.
     pub(super) rest: Duration,
 }
 
-/// What every connection of a port shares.
+/// The shared state of a port's connections.
 pub(super) struct Service {
     router: Router,
     tls: Option<Handshakes>,
@@ -80,7 +81,7 @@ impl Service {
         place: Place,
         stopping: CancellationToken,
     ) {
-        // Answers are short and wait for no more.
+        // Answers are short, so waiting for more bytes does not help.
         let _ = stream.set_nodelay(true);
         let close = place.close.clone();
         tokio::select! {
@@ -133,7 +134,7 @@ impl Service {
             let looked_at = Instant::now();
             let look = if activity.is_at_rest() { activity.since() + limit } else { looked_at + limit };
             tokio::select! {
-                // An error is the client's affair.
+                // An error is the client's. It is not logged.
                 _ = connection.as_mut() => return,
                 () = at(until) => return,
                 () = stopping.cancelled(), if until.is_none() => {

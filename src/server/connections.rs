@@ -1,8 +1,8 @@
-//! The connections that a port has open: how many there may be, and which is closed for another.
+//! The open connections of a port: how many there may be, and which one is closed to let another in.
 //!
-//! A full port lets a newcomer in by closing one connection of the peer that has the most: the oldest that has never had
-//! an answer, or else the one that has been at rest the longest. A connection whose request is being answered is not
-//! closed. Where there is no other, the newcomer waits.
+//! A full port lets a new connection in by closing one connection of the peer that has the most: the oldest that
+//! never had an answer, or else the one that has been at rest for longest. A connection whose request is being
+//! answered is not closed. If no connection can be closed, the new one waits.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,14 +40,14 @@ struct Entry {
     close: CancellationToken,
 }
 
-/// A connection's place among the others, until it is dropped.
+/// A connection's place in the table, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     connections: Connections,
     number: u64,
-    /// What it is busy with.
+    /// Its activity.
     pub(super) activity: Arc<Activity>,
-    /// Cancelled when it is closed for another.
+    /// Cancelled to close it for another connection.
     pub(super) close: CancellationToken,
 }
 
@@ -56,10 +56,10 @@ impl Connections {
         Self(Arc::new(Shared { port, most, table: Mutex::default(), freed: Notify::new(), metrics }))
     }
 
-    /// A place for a newcomer, as soon as there is one.
+    /// A place for a new connection, as soon as there is one.
     pub(super) async fn place(&self, peer: Peer) -> Place {
         loop {
-            // Before the look, or a place that is freed in between would be missed.
+            // Before the try, or a place that is freed in between would be missed.
             let freed = self.0.freed.notified();
             if let Some(place) = self.try_place(peer) {
                 return place;
@@ -68,11 +68,11 @@ impl Connections {
         }
     }
 
-    /// A place, if one is free; otherwise one is freed, if any may be.
+    /// A free place. If there is none, one connection is asked to close.
     fn try_place(&self, peer: Peer) -> Option<Place> {
         let mut table = self.table();
         if table.open.len() >= self.0.most {
-            // It may have been told before, and not be gone yet.
+            // It may have been asked before and still be open.
             if let Some(entry) = table.dispensable(peer).filter(|entry| !entry.close.is_cancelled()) {
                 entry.close.cancel();
                 self.0.metrics.displaced(self.0.port);
@@ -93,14 +93,14 @@ impl Connections {
 }
 
 impl Table {
-    /// The connection that is closed first for one of this peer.
+    /// The connection that is closed first for this peer.
     fn dispensable(&self, newcomer: Peer) -> Option<&Entry> {
         let mut counts: BTreeMap<Peer, usize> = BTreeMap::new();
         for entry in self.open.values() {
             *counts.entry(entry.peer).or_default() += 1;
         }
         let count = |peer: Peer| counts.get(&peer).copied().unwrap_or_default();
-        // A peer makes no room at the cost of one that has less.
+        // A peer gets no place from a peer that has fewer.
         let may_be_closed = self
             .open
             .values()
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_fullest_peer_makes_room_for_a_newcomer() {
+    async fn the_fullest_peer_makes_room_for_a_new_connection() {
         let (connections, mut places) = full(&["10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.3"]).await;
         assert!(connections.place(peer("10.0.0.4")).now_or_never().is_none());
         assert_eq!(closed(&places), [1]);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_had_an_answer_is_closed_after_those_that_had_none() {
+    async fn a_connection_without_an_answer_is_closed_first() {
         let (connections, places) = full(&["10.0.0.1", "10.0.0.1"]).await;
         places[0].activity.proved();
         assert!(connections.place(peer("10.0.0.1")).now_or_never().is_none());
@@ -170,7 +170,7 @@ mod tests {
         assert!(connections.place(peer("10.0.0.2")).now_or_never().is_none());
         assert_eq!(closed(&places), [0; 0]);
         drop(requests);
-        // The newcomer waits for a place, and gets the first that is free.
+        // The new connection waits for the first free place.
         let waiting = connections.place(peer("10.0.0.2"));
         let (place, ()) = tokio::join!(waiting, async { drop(places.pop()) });
         drop(place);

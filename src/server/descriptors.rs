@@ -1,16 +1,16 @@
-//! How many connections the webhook's port may have, by the number of files that the system lets the process open.
+//! How many connections the webhook's port may have, within the process's limit of open files.
 //!
-//! The rest stays for health and metrics, the apiserver's connections, certificates and the policy's file: a flood at the
-//! webhook's port never takes the last descriptor.
+//! The other descriptors are kept for health and metrics, the apiserver's connections, certificates and the policy's
+//! file. So a flood at the webhook's port never takes the last descriptor.
 
 use std::fs;
 
-/// What the process opens besides the ports' connections.
+/// The descriptors of the process besides those of the ports' connections.
 const OWN: usize = 96;
-/// With less than this nothing works.
+/// With fewer connections the webhook cannot work.
 const LEAST: usize = 16;
 
-/// How many descriptors are left beside the process's own, and those of the plain port.
+/// How many descriptors remain after the process's own and the plain port's.
 pub(super) fn beside(plain: usize) -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     soft_limit(&limits).map_or(usize::MAX, |limit| left(limit, plain))
@@ -20,7 +20,7 @@ fn left(limit: usize, plain: usize) -> usize {
     limit.saturating_sub(OWN + plain).max(LEAST)
 }
 
-/// The soft limit, as `/proc/self/limits` says it; none where it is unlimited or not told.
+/// The soft limit in `/proc/self/limits`. None if there is no limit.
 fn soft_limit(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_limit_leaves_descriptors_for_everything_else() {
+    fn a_small_limit_keeps_descriptors_for_the_rest() {
         let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max open files            256                  524288               files     \n";
         assert_eq!(soft_limit(limits), Some(256));

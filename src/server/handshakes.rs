@@ -1,7 +1,7 @@
 //! TLS handshakes, on a thread of their own.
 //!
-//! A handshake takes more time than an ordinary review. Hundreds of new connections at once would otherwise stand before
-//! every request on the connections that are open.
+//! A handshake takes more time than an ordinary review. Without a thread of their own, hundreds of handshakes would
+//! delay the requests on open connections.
 
 use std::io;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What shakes hands.
+/// The thread of the handshakes.
 pub(super) struct Handshakes {
     acceptor: TlsAcceptor,
     longest: Duration,
-    /// There until this is dropped.
+    /// Some until this is dropped.
     thread: Option<Runtime>,
 }
 
@@ -33,7 +33,7 @@ impl Handshakes {
         Ok(Self { acceptor: TlsAcceptor::from(tls), longest, thread: Some(thread) })
     }
 
-    /// The stream, after a handshake in time. What a stranger makes of it otherwise is no news.
+    /// The stream, after a handshake in time. A failed handshake is not logged: any client can cause one.
     pub(super) async fn shake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let (acceptor, longest) = (self.acceptor.clone(), self.longest);
         let shaking = async move { timeout(longest, acceptor.accept(stream)).await };
@@ -45,7 +45,7 @@ impl Handshakes {
 
 impl Drop for Handshakes {
     fn drop(&mut self) {
-        // It is dropped where nothing may wait.
+        // Dropping a runtime waits for its thread, and a drop must not wait.
         if let Some(thread) = self.thread.take() {
             thread.shutdown_background();
         }

@@ -1,7 +1,8 @@
 //! Alive and ready are two things.
 //!
-//! Alive is a process that answers at all: a restart would help nothing else. Ready is one whose [gates](Gate) are all
-//! open: caches filled, our definition served, certificate trusted, not stopping. `/readyz` names those that are shut.
+//! A process is alive if it answers at all; a restart would not help in any other case. It is ready if all its
+//! [gates](Gate) are open: caches filled, our definition served, certificate trusted, not stopping. `/readyz` names
+//! the closed gates.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::telemetry;
 
-/// What readiness depends on.
+/// The sources of readiness.
 #[derive(Clone)]
 pub struct Health {
     cluster: Arc<Cluster>,
@@ -25,16 +26,16 @@ pub struct Health {
     stopping: CancellationToken,
 }
 
-/// Something that must be so before the process is ready.
+/// A condition of readiness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Gate {
     name: &'static str,
-    /// Why it is shut, if it is.
+    /// Why it is closed. None while it is open.
     shut: Option<String>,
 }
 
 impl Health {
-    /// Of these caches, this certificate, and until this signal.
+    /// Readiness by these caches and this certificate, until the process is told to stop.
     pub fn new(
         cluster: Arc<Cluster>,
         certificate: watch::Receiver<bool>,
@@ -43,10 +44,10 @@ impl Health {
         Self { cluster, certificate, stopping }
     }
 
-    /// Waits until it is ready; for ever, where it is stopped before.
+    /// Waits until the process is ready. Never returns if it is stopped first.
     pub async fn ready(&self) {
         self.cluster.readiness.ready().await;
-        // An error means that the certificates have ended, and then it never will be.
+        // An error means that the certificates have ended. Then it never becomes ready.
         if self.certificate.clone().wait_for(|trusted| *trusted).await.is_err()
             || self.stopping.is_cancelled()
         {
@@ -58,13 +59,13 @@ impl Health {
         let missing = self.cluster.readiness.missing();
         let caches = match (self.cluster.readiness.is_filled(), missing.is_empty()) {
             (true, _) => None,
-            (false, true) => Some("discovery is not over".to_owned()),
+            (false, true) => Some("discovery has not ended".to_owned()),
             (false, false) => Some(format!("still reading {}", missing.join(", "))),
         };
         let undefined = "trainingestimates.weighbridge.dev is not served: weighbridge crds | kubectl apply --server-side -f -";
         let definition = (!self.cluster.readiness.is_defined()).then(|| undefined.to_owned());
         let certificate = (!*self.certificate.borrow()).then(|| "not trusted yet".to_owned());
-        let stopping = self.stopping.is_cancelled().then(|| "it was told to stop".to_owned());
+        let stopping = self.stopping.is_cancelled().then(|| "the process was told to stop".to_owned());
         [
             Gate { name: "caches", shut: caches },
             Gate { name: "definition", shut: definition },
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_ready_while_every_gate_is_open() {
+    async fn the_process_is_ready_while_every_gate_is_open() {
         let cluster =
             Cluster::new(Policies::new(Policy::default()), Vec::new(), crate::policy::Reads::default());
         let (trusted, certificate) = watch::channel(false);
@@ -141,6 +142,6 @@ mod tests {
         stopping.cancel();
         let (status, gates) = readyz(&health).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(gates.contains("running: it was told to stop"), "{gates}");
+        assert!(gates.contains("running: the process was told to stop"), "{gates}");
     }
 }

@@ -1,10 +1,10 @@
-//! What the ports count.
+//! The metrics of the ports.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
 
-/// The counters; a clone counts into the same.
+/// The counters. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     connections: Family<OfPort, Gauge>,
@@ -25,31 +25,27 @@ struct OfReason {
 }
 
 impl Metrics {
-    /// Makes them readable.
+    /// Registers them.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "weighbridge_connections",
-            "Connections that are open, by port",
-            self.connections.clone(),
-        );
+        registry.register("weighbridge_connections", "Open connections, by port", self.connections.clone());
         registry.register(
             "weighbridge_connections_displaced",
-            "Connections that were closed to let others in, by port",
+            "Connections closed to let others in, by port",
             self.displaced.clone(),
         );
         registry.register(
             "weighbridge_accept_errors",
-            "Connections that the system could not hand over, by port",
+            "Connections that the system could not accept, by port",
             self.accept_errors.clone(),
         );
         registry.register(
             "weighbridge_request_bytes",
-            "Bytes of bodies that are held",
+            "Bytes of request bodies held",
             self.request_bytes.clone(),
         );
         registry.register(
             "weighbridge_request_bodies_dropped",
-            "Bodies that were let go before they were read, by reason",
+            "Request bodies dropped before they were read, by reason",
             self.dropped_bodies.clone(),
         );
     }

@@ -1,8 +1,8 @@
 //! The two ports: the webhook's, in TLS, and a plain one for health and metrics.
 //!
-//! Both are bound before anything else is started, so that a port that is taken ends the process at once. Each has a
-//! number of [connections] of its own, so that a flood at one leaves the other alone, and [`connection`] closes what does
-//! not get on. What requests bring is held against one budget of [`bodies`].
+//! Both are bound before the rest starts, so that a port in use ends the process at once. Each has its own limit of
+//! [connections], so that a flood at one does not harm the other. [`connection`] closes connections that make no
+//! progress. All request bodies share one budget of [`bodies`].
 
 mod activity;
 pub mod bodies;
@@ -43,20 +43,22 @@ pub use peer::{Caller, Peer};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const WEBHOOK: Times = Times {
     first: Duration::from_secs(10),
-    // Longer than the apiserver keeps one (90 s), so that it is never closed just as a request is sent on it.
+    // Longer than the apiserver keeps a connection (90 s). So none is closed just as the apiserver sends a request on
+    // it.
     rest: Duration::from_secs(100),
 };
 const PLAIN: Times = Times { first: Duration::from_secs(10), rest: Duration::from_secs(10) };
-/// Connections of the webhook's port. An apiserver has one for each request that it waits for; each takes some 40 KiB.
+/// The most connections of the webhook's port. An apiserver has one for each request in flight; each takes some 40
+/// KiB.
 const MOST: usize = 512;
-/// Connections of the plain port: the kubelet's, Prometheus's, and a person's.
+/// The most connections of the plain port: of the kubelet, Prometheus, and an administrator.
 const MOST_PLAIN: usize = 32;
-/// How long requests that are being answered may take after the listener closed.
+/// How long open requests may take after the listener has closed.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
-/// The pause after the system could not hand over a connection, for want of descriptors or memory.
+/// The pause after the system could not accept a connection, for lack of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound port, at which nobody answers yet.
+/// A bound port that does not answer yet.
 #[derive(Debug)]
 pub struct Port {
     listener: TcpListener,
@@ -72,7 +74,7 @@ impl Port {
         Ok(Self { listener, address })
     }
 
-    /// Where it really is.
+    /// The address that it is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -86,7 +88,7 @@ impl Port {
         stopping: CancellationToken,
         stop: Stop,
     ) -> Result<()> {
-        let router = router.layer(axum::middleware::from_fn_with_state(stopping, farewell));
+        let router = router.layer(axum::middleware::from_fn_with_state(stopping, ask_to_close));
         let connections =
             Connections::new("webhook", descriptors::beside(MOST_PLAIN).min(MOST), metrics.clone());
         let service = Service::new(router, Some(Handshakes::new(tls, HANDSHAKE)?), WEBHOOK);
@@ -114,7 +116,7 @@ impl Port {
         loop {
             while open.try_join_next().is_some() {}
             let (stream, address) = tokio::select! {
-                () = stop.told.cancelled() => break,
+                () = stop.token.cancelled() => break,
                 accepted = listener.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -127,23 +129,23 @@ impl Port {
             };
             let peer = Peer::of(address.ip());
             let place = tokio::select! {
-                () = stop.told.cancelled() => break,
+                () = stop.token.cancelled() => break,
                 place = connections.place(peer) => place,
             };
-            let (service, told) = (service.clone(), stop.told.clone());
-            open.spawn(async move { service.serve(stream, peer, place, told).await });
+            let (service, token) = (service.clone(), stop.token.clone());
+            open.spawn(async move { service.serve(stream, peer, place, token).await });
         }
         drop(listener);
         let answered = async { while open.join_next().await.is_some() {} };
-        // What is not answered by then is dropped with the connection.
+        // Requests that are still open are dropped with their connections.
         let _ = tokio::time::timeout(LAST_ANSWERS, answered).await;
         Ok(())
     }
 }
 
-/// Once it is to stop, each answer asks the client to connect anew, and so to another replica.
-async fn farewell(State(stopping): State<CancellationToken>, request: Request, next: Next) -> Response {
-    // HTTP/2 has a frame for that, which is sent when the port stops.
+/// While the port stops, each answer asks the client to close its connection, and so to find another replica.
+async fn ask_to_close(State(stopping): State<CancellationToken>, request: Request, next: Next) -> Response {
+    // HTTP/2 has a frame for that. It is sent when the port stops.
     let may_say = request.version() < Version::HTTP_2;
     let mut response = next.run(request).await;
     if may_say && stopping.is_cancelled() {
@@ -155,12 +157,12 @@ async fn farewell(State(stopping): State<CancellationToken>, request: Request, n
 /// Stops a port.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
-    told: CancellationToken,
+    token: CancellationToken,
 }
 
 impl Stop {
-    /// Takes no more connections, and lets those that are open answer what they were asked.
+    /// Refuses new connections, and lets open requests end.
     pub fn gracefully(&self) {
-        self.told.cancel();
+        self.token.cancel();
     }
 }

@@ -1,4 +1,4 @@
-//! Where a request comes from: the address that connections, bytes and turns are shared out by.
+//! The sender of a request: connections, bytes and turns are shared among peers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::activity::Activity;
 
-/// A peer: an IPv4 address, or the network of an IPv6 one, since a machine has a whole /64 to choose from.
+/// A peer: an IPv4 address, or an IPv6 network, for a machine can choose any address of its /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer(IpAddr);
 
@@ -24,14 +24,14 @@ impl Peer {
     }
 }
 
-/// Who sends a request, as the connection tells it. Each request carries one in its extensions.
+/// The sender of a request, as its connection shows it. Each request carries one in its extensions.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The address.
     pub peer: Peer,
     /// Whether the handshake proved a client certificate.
     pub certified: bool,
-    /// When it began to wait: when the connection was made, for the first request on it.
+    /// When its wait began. For the first request on a connection: when the connection was made.
     pub since: Option<Instant>,
     pub(super) activity: Arc<Activity>,
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_network_is_one_peer_and_an_ipv4_address_is_the_same_in_both_notations() {
+    fn a_peer_is_an_ipv6_network_or_an_ipv4_address_in_any_notation() {
         let peer = |text: &str| Peer::of(text.parse().unwrap());
         assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:2"));
         assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));

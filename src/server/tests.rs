@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 use super::*;
 
 const SHORT: Times = Times { first: Duration::from_millis(200), rest: Duration::from_millis(300) };
-/// Bounds a wait for what happens at once.
+/// Bounds a wait for an event that happens at once.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A port that takes so many connections, until it is dropped.
+/// A port for at most so many connections, until the guard is dropped.
 fn serving(most: usize, times: Times) -> (SocketAddr, tokio_util::sync::DropGuard) {
     let port = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = port.address();
@@ -30,7 +30,7 @@ fn serving(most: usize, times: Times) -> (SocketAddr, tokio_util::sync::DropGuar
         }),
     );
     let stop = Stop::default();
-    let guard = stop.told.clone().drop_guard();
+    let guard = stop.token.clone().drop_guard();
     tokio::spawn(port.serve(Service::new(router, None, times), connections, ("test", metrics), stop));
     (address, guard)
 }
@@ -43,10 +43,10 @@ fn to(path: &str) -> hyper::Request<Empty<Bytes>> {
     hyper::Request::get(format!("http://localhost{path}")).body(Empty::new()).unwrap()
 }
 
-/// Until the server has closed the connection.
+/// Waits until the server has closed the connection.
 async fn closed(mut stream: TcpStream) {
     let mut rest = Vec::new();
-    // Closed with a reset is closed as well.
+    // A reset closes it, too.
     let _ = soon("the server to close", stream.read_to_end(&mut rest)).await;
 }
 
@@ -57,7 +57,7 @@ async fn an_http2_connection_at_rest_is_closed() {
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
     let ended = tokio::spawn(connection);
-    // Longer than a rest: what is being answered is no rest.
+    // Longer than the time at rest: a connection with an open request is not at rest.
     let answer = sender.send_request(to("/slow")).await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "slow");
     let _ = soon("the connection to end", ended).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_connection_without_a_whole_request_is_closed() {
 }
 
 #[tokio::test]
-async fn a_full_port_answers_a_newcomer() {
+async fn a_full_port_answers_a_new_connection() {
     let patient = Times { first: Duration::from_mins(5), rest: Duration::from_mins(5) };
     let (address, _guard) = serving(4, patient);
     let mut hoarded = Vec::new();
@@ -98,7 +98,7 @@ async fn a_full_port_answers_a_newcomer() {
         stream.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    let answer = soon("the newcomer's answer", asked).await;
+    let answer = soon("the new connection's answer", asked).await;
     assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
 }
 
@@ -107,7 +107,7 @@ async fn headers_that_are_too_long_are_refused() {
     let (address, _guard) = serving(8, SHORT);
     let mut stream = TcpStream::connect(address).await.unwrap();
     let long = format!("GET / HTTP/1.0\r\na: {}\r\n\r\n", "a".repeat(64 << 10));
-    // It may be refused before it is sent.
+    // It may be refused before all of it is sent.
     let _ = stream.write_all(long.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = soon("the answer", stream.read_to_end(&mut answer)).await;

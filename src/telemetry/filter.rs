@@ -1,7 +1,8 @@
-//! What is logged: what `--log` asks for, without what would print other people's objects or a panic's message.
+//! The filter of the logs: the one of `--log`, without messages that would print users' objects or the text of a
+//! panic.
 //!
-//! kube's client logs a whole answer of the apiserver where it cannot read it, at `WARN`, and answers are lists of Jobs
-//! and `ConfigMap`s. So of that module only errors are logged, whatever level is asked for. Who needs more names the module
+//! If kube's client cannot read an answer of the apiserver, it logs the whole answer at `WARN`, and answers are lists
+//! of Jobs and `ConfigMap`s. So only errors of that module are logged, at any level. To see more, name the module
 //! itself: `--log info,kube_client::client=warn`.
 
 use anyhow::{Context as _, Result};
@@ -11,26 +12,26 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Whose messages hold whole answers of the apiserver.
+/// The module whose messages hold whole answers of the apiserver.
 const ANSWERS: &str = "kube_client::client";
 
-/// Repeats the message of a panic, which may quote input. The panic itself is logged with its place.
+/// The module that repeats the message of a panic, which may quote input. The panic itself is logged with its place.
 const PANICS: &str = "tower_http::catch_panic";
 
 /// The filter of `--log`.
 ///
 /// # Errors
-/// It is no filter.
+/// The text is not a filter.
 pub(super) fn filter<S>(text: &str) -> Result<impl Filter<S> + Send + Sync + 'static>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
-    let asked: EnvFilter = text.parse().with_context(|| format!("--log {text} is no filter"))?;
+    let asked: EnvFilter = text.parse().with_context(|| format!("--log {text} is not a filter"))?;
     let names_it = |directive: &str| directive.split(['=', '[']).next().map(str::trim) == Some(ANSWERS);
     let answers_too = text.split(',').any(names_it);
     let harmless =
         move |metadata: &Metadata<'_>| is_harmless(metadata.target(), *metadata.level(), answers_too);
-    // Without a hint, every event would be asked about in vain.
+    // Without a hint, tracing would ask this filter about every event.
     Ok(asked.and(filter_fn(harmless).with_max_level_hint(LevelFilter::TRACE)))
 }
 
@@ -48,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    /// What a filter lets through of three messages.
+    /// Which of three messages a filter passes.
     fn logged(directives: &str) -> String {
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = written.clone();
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn no_level_logs_what_the_apiserver_answered() {
+    fn no_level_logs_the_apiservers_answers() {
         for directives in
             ["info", "trace", "kube_client=trace", "warn,kube=debug", "[HTTP]=trace", "info,[{x}]=trace"]
         {
@@ -96,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn who_names_the_clients_module_sees_its_messages() {
+    fn a_filter_that_names_the_clients_module_passes_its_messages() {
         let logged = logged("info,kube_client::client=warn");
         assert!(logged.contains("hunter2") && !logged.contains("Status from"), "{logged}");
     }
 
     #[test]
-    fn what_is_no_filter_is_refused() {
+    fn an_invalid_filter_is_refused() {
         assert!(filter::<tracing_subscriber::Registry>("weighbridge=loud").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! A line that is logged past tracing, because tracing may be what fails: in the same two formats.
+//! A line that is logged without tracing, for tracing may be what fails. It has the same two formats.
 
 use std::fmt::Write as _;
 
@@ -27,10 +27,10 @@ impl<'a> Line<'a> {
         self
     }
 
-    /// As it is written.
+    /// The bytes of the line.
     pub(super) fn written(&self, format: LogFormat) -> Vec<u8> {
         let mut now = String::new();
-        // Writing to a string doesn't fail.
+        // Writing to a string does not fail.
         let _ = SystemTime.format_time(&mut Writer::new(&mut now));
         let mut line = match format {
             LogFormat::Plain => self.plain(&now),
@@ -43,7 +43,7 @@ impl<'a> Line<'a> {
     fn plain(&self, now: &str) -> String {
         let mut line = format!("{now} {:>5} weighbridge: {}", self.level, self.message);
         for (name, value) in &self.fields {
-            // Writing to a string doesn't fail.
+            // Writing to a string does not fail.
             let _ = write!(line, " {name}={value}");
         }
         line

@@ -1,7 +1,7 @@
-//! What the process says of itself: its logs, and the registry of its metrics.
+//! The process's logs, and the registry of its metrics.
 //!
-//! A line of the log goes through [`escape`] into a [`queue`], which a thread of its own writes to standard error.
-//! Logging costs the caller a copy of the line, whatever standard error does.
+//! A line of the log goes through [`escape`] into a [`queue`], and a thread of its own writes it to standard error.
+//! Logging costs the caller only a copy of the line, in any state of standard error.
 
 mod escape;
 mod filter;
@@ -26,7 +26,7 @@ use queue::{Lines, Queue};
 /// How long the end of the process waits for lines that are not written yet.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// For whom logs are.
+/// The reader of the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// One line of text an event, for people.
@@ -43,7 +43,7 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Logs from now on; panics too.
+    /// Starts logging, also of panics.
     ///
     /// # Errors
     /// The filter cannot be read, or the process logs already.
@@ -59,7 +59,7 @@ impl Logs {
         Ok(logs)
     }
 
-    /// Makes what is counted readable.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "weighbridge_log_lines_dropped",
@@ -68,17 +68,17 @@ impl Logs {
         );
     }
 
-    /// Why the process ends, whatever the filter lets through.
+    /// Logs why the process ends, past the filter.
     pub fn fatal(&self, error: &anyhow::Error) {
         self.queue.push(Line::new(Level::ERROR, &format!("{error:#}")).written(self.format));
     }
 
-    /// Waits until every line is written, and not for ever.
+    /// Waits until every line is written, but not for ever.
     pub fn finish(self) {
         self.queue.finish(LAST_LINES);
     }
 
-    /// The place of a panic. Its message is left out: it may quote what was being read.
+    /// Logs the place of a panic. Its message is left out, for it may quote an object.
     fn panicked(&self, place: Option<&Location<'_>>) {
         let place = place.map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let line = Line::new(Level::ERROR, "a panic; its message may quote input and is not logged");
@@ -86,7 +86,7 @@ impl Logs {
     }
 }
 
-/// What puts the events that the filter lets through into the queue.
+/// The subscriber that puts the filtered events into the queue.
 fn subscriber(
     format: LogFormat,
     filter: &str,
@@ -95,7 +95,7 @@ fn subscriber(
     let layer = layer::<Spans>()
         .with_writer(Lines::new(queue, format))
         .with_ansi(false)
-        // A failure is counted by the queue. The library would print it, and panic where it cannot.
+        // The queue counts a failure. The library would print it, and panic if it cannot.
         .log_internal_errors(false);
     let layer = match format {
         LogFormat::Plain => layer.boxed(),
@@ -104,7 +104,7 @@ fn subscriber(
     Ok(tracing_subscriber::registry().with(layer.with_filter(filter::filter(filter)?)))
 }
 
-/// A registry that says which version runs.
+/// A registry with the running version.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
@@ -115,7 +115,7 @@ pub fn registry() -> Registry {
 /// The metrics in the text format of OpenMetrics.
 pub fn encode(registry: &Registry) -> String {
     let mut text = String::new();
-    // Writing to a string doesn't fail.
+    // Writing to a string does not fail.
     let _ = prometheus_client::encoding::text::encode(&mut text, registry);
     text
 }
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    /// The lines that something logs.
+    /// The lines that this logs.
     fn logged(format: LogFormat, something: impl FnOnce(&Logs)) -> Vec<String> {
         let (queue, written) = (Arc::new(Queue::new(format)), Written::default());
         queue::write(queue.clone(), written.clone()).unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_steers_its_reader_is_escaped_in_both_formats() {
+    fn a_name_with_control_characters_is_escaped_in_both_formats() {
         let name = "a\u{202e}b\u{200b}c\u{85}d\u{1b}[31m\nforged";
         let log = |_: &Logs| {
             let error = io::Error::other(name);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_past_tracing_look_like_those_of_tracing() {
+    fn lines_past_tracing_have_tracings_format() {
         let both = |_: &Logs| tracing::error!(target: "weighbridge", "it ends");
         let shape = |line: &str| line.split_once(' ').map(|(_, rest)| rest.to_owned());
         let plain = |lines: &[String]| shape(&lines[0]);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_panic_the_place_is_logged() {
+    fn only_the_place_of_a_panic_is_logged() {
         for format in [LogFormat::Plain, LogFormat::Json] {
             let lines = logged(format, |logs| logs.panicked(Some(Location::caller())));
             assert!(lines[0].contains("a panic") && lines[0].contains("telemetry/mod.rs:"), "{lines:?}");

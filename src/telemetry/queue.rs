@@ -1,14 +1,14 @@
-//! Lines of the log on their way out: a queue of bounded size, and the thread that writes them.
+//! The lines of the log that are not written yet: a queue of bounded size, and the thread that writes them.
 //!
 //! ```text
-//! who logs ──► queue ──► thread ──► standard error
+//! caller ──► queue ──► thread ──► standard error
 //!                │          │
-//!                └─ full ───┴─ failed ──► dropped: counted, and told in one line as soon as writing works
+//!                └─ full ───┴─ failed ──► dropped: counted, and reported in one line when writing works again
 //! ```
 //!
-//! Only the thread ever waits for standard error. A disk may be full, a reader gone or asleep: then lines are dropped,
-//! and nothing else happens. The thread writes past the standard library's own handle, whose lock would be held by a
-//! write that hangs.
+//! Only the thread ever waits for standard error. If a disk is full, or a reader is gone or asleep, lines are dropped
+//! and nothing else happens. The thread does not use the standard library's own handle, for a write that hangs would
+//! hold its lock.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -26,15 +26,15 @@ use super::LogFormat;
 use super::escape::escape;
 use super::line::Line;
 
-/// What the lines that are not written yet may take.
+/// The most memory of the lines that are not written yet.
 const MAX_BYTES: usize = 1 << 20;
-/// A longer line is dropped: a name in it is a stranger's.
+/// A longer line is dropped: it holds a name that a user chose.
 const MAX_LINE: usize = 64 << 10;
-/// What a line takes besides its bytes.
+/// The memory of a line besides its bytes.
 const OF_A_LINE: usize = 64;
-/// After this time it is tried again to tell of dropped lines.
+/// How long until the report of dropped lines is tried again.
 const RETRY: Duration = Duration::from_secs(2);
-/// A sink that does not block is tried again after this time.
+/// How long until a write to a non-blocking sink is tried again.
 const NOT_NOW: Duration = Duration::from_millis(20);
 
 /// The queue.
@@ -49,13 +49,13 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     lines: VecDeque<Vec<u8>>,
-    /// What the lines that are not written yet take, those in the thread's hands included.
+    /// The memory of the lines that are not written yet, those of the running write included.
     bytes: usize,
-    /// How many were dropped since that was told.
-    untold: u64,
-    /// No line comes any more.
+    /// How many lines were dropped since the last report.
+    unreported: u64,
+    /// Whether the queue accepts no more lines.
     closed: bool,
-    /// The thread has ended.
+    /// Whether the thread has ended.
     ended: bool,
 }
 
@@ -64,17 +64,17 @@ impl Queue {
         Self { format, state: Mutex::default(), changed: Condvar::new(), dropped: Counter::default() }
     }
 
-    /// Lines that were dropped.
+    /// The number of dropped lines.
     pub(super) fn dropped(&self) -> Counter {
         self.dropped.clone()
     }
 
-    /// Takes a line in, or drops it. Never waits for a write.
+    /// Accepts a line, or drops it. Never waits for a write.
     pub(super) fn push(&self, line: Vec<u8>) {
         let takes = line.len() + OF_A_LINE;
         let mut state = self.lock();
         if state.closed || line.len() > MAX_LINE || state.bytes + takes > MAX_BYTES {
-            state.untold += 1;
+            state.unreported += 1;
             self.dropped.inc();
         } else {
             state.bytes += takes;
@@ -84,7 +84,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes no more lines, and waits until those that are here are written or dropped: so long and no longer.
+    /// Accepts no more lines, and waits until the present ones are written or dropped, at most for this time.
     pub(super) fn finish(&self, patience: Duration) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -101,11 +101,11 @@ impl Queue {
                 let mut state = self.lock();
                 state.bytes = state.bytes.saturating_sub(line.len() + OF_A_LINE);
                 if !written {
-                    state.untold += 1;
+                    state.unreported += 1;
                     self.dropped.inc();
                 }
             }
-            self.tell(&mut sink);
+            self.report(&mut sink);
             let mut state = self.lock();
             if closed && state.lines.is_empty() {
                 state.ended = true;
@@ -116,29 +116,30 @@ impl Queue {
         }
     }
 
-    /// The lines that are there, as soon as there are any or something else is to be done.
+    /// The lines, as soon as there are any or there is other work.
     fn next(&self) -> (VecDeque<Vec<u8>>, bool) {
         let state = self.lock();
-        let told = state.untold;
-        let idle = |state: &mut State| state.lines.is_empty() && state.untold == told && !state.closed;
-        let mut state = if told == 0 {
+        let unreported = state.unreported;
+        let idle =
+            |state: &mut State| state.lines.is_empty() && state.unreported == unreported && !state.closed;
+        let mut state = if unreported == 0 {
             self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner)
         } else {
-            // They could not be told of.
+            // The last report of dropped lines failed.
             self.changed.wait_timeout_while(state, RETRY, idle).unwrap_or_else(PoisonError::into_inner).0
         };
         (std::mem::take(&mut state.lines), state.closed)
     }
 
-    /// Tells how many lines were dropped, if any were and it can be written.
-    fn tell(&self, sink: &mut Sink<impl Write>) {
-        let untold = self.lock().untold;
-        if untold == 0 {
+    /// Writes a line with the number of dropped lines, if there are any.
+    fn report(&self, sink: &mut Sink<impl Write>) {
+        let unreported = self.lock().unreported;
+        if unreported == 0 {
             return;
         }
         let line = Line::new(Level::WARN, "lines of the log were dropped, because they could not be written");
-        if sink.write(&line.with("lines", untold).written(self.format)) {
-            self.lock().untold -= untold;
+        if sink.write(&line.with("lines", unreported).written(self.format)) {
+            self.lock().unreported -= unreported;
         }
     }
 
@@ -161,10 +162,10 @@ pub(super) fn standard_error() -> Box<dyn Write + Send> {
     }
 }
 
-/// Where lines go, whole or not at all.
+/// The destination of lines. A line is written whole or counts as dropped.
 struct Sink<W> {
     sink: W,
-    /// The last line was written in part.
+    /// Whether the last line was written only in part.
     torn: bool,
 }
 
@@ -187,7 +188,7 @@ impl<W: Write> Sink<W> {
                 Ok(0) => break,
                 Ok(more) => written += more,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Another process that shares the pipe has made it so.
+                // Another process that shares the pipe has made it non-blocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(NOT_NOW),
                 Err(_) => break,
             }
@@ -196,7 +197,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// Puts what tracing writes into the queue: each write is one line.
+/// Puts the output of tracing into the queue. Each write is one line.
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
     queue: Arc<Queue>,
@@ -237,7 +238,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_mins(1);
 
-    /// A sink whose every write asks the test what becomes of it.
+    /// A sink that asks the test about the result of each write.
     struct Asking {
         asks: Sender<Vec<u8>>,
         answers: Receiver<io::Result<usize>>,
@@ -272,7 +273,7 @@ mod tests {
             self.queue.push(line.as_bytes().to_vec());
         }
 
-        /// What is written next, which ends so.
+        /// The next line that is written, with this result.
         fn writes(&self, answer: io::Result<usize>) -> String {
             let bytes = self.asks.recv_timeout(LONG).unwrap();
             self.answers.send(answer).unwrap();
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_drops_the_line_and_one_line_tells_of_it_when_writing_works() {
+    fn a_failed_write_drops_the_line_and_a_later_line_reports_it() {
         let test = start();
         test.push("one\n");
         assert_eq!(test.writes(full()), "one\n");
@@ -302,17 +303,17 @@ mod tests {
         test.push("two\n");
         assert_eq!(test.writes(Err(ErrorKind::BrokenPipe.into())), "two\n");
         assert!(test.writes(full()).contains("lines=2"));
-        // Nothing else is logged: it is told all the same.
-        let told = test.asks.recv_timeout(LONG).unwrap();
-        test.answers.send(Ok(told.len())).unwrap();
-        assert!(String::from_utf8(told).unwrap().contains("lines=2"));
+        // No other line is logged, and the report is still written.
+        let report = test.asks.recv_timeout(LONG).unwrap();
+        test.answers.send(Ok(report.len())).unwrap();
+        assert!(String::from_utf8(report).unwrap().contains("lines=2"));
         test.push("three\n");
         assert_eq!(test.writes(Ok(6)), "three\n");
         assert_eq!(test.queue.dropped().get(), 2);
     }
 
     #[test]
-    fn while_a_write_hangs_the_queue_stays_within_its_bound() {
+    fn the_queue_stays_within_its_bound_while_a_write_hangs() {
         let test = start();
         test.push("hangs\n");
         assert_eq!(test.asks.recv_timeout(LONG).unwrap(), b"hangs\n");
@@ -322,25 +323,25 @@ mod tests {
         let dropped = test.queue.dropped().get();
         assert!((20..40).contains(&dropped), "{dropped}");
         assert!(test.queue.lock().bytes <= MAX_BYTES);
-        // The end waits no longer than it was told to.
+        // The end waits no longer than it may.
         test.queue.finish(Duration::from_millis(10));
         assert!(!test.queue.lock().ended);
 
         drop(test.answers);
-        let told = test.asks.iter().filter_map(|line| String::from_utf8(line).ok());
-        let told: Vec<_> = told.filter(|line| line.contains("were dropped")).collect();
-        assert!(told.len() == 1 && told[0].contains(&format!("lines={dropped}")), "{told:?}");
+        let reports = test.asks.iter().filter_map(|line| String::from_utf8(line).ok());
+        let reports: Vec<_> = reports.filter(|line| line.contains("were dropped")).collect();
+        assert!(reports.len() == 1 && reports[0].contains(&format!("lines={dropped}")), "{reports:?}");
     }
 
     #[test]
-    fn a_longer_line_than_any_that_is_ours_is_dropped() {
+    fn a_line_that_is_too_long_is_dropped() {
         let test = start();
         test.push(&"x".repeat(MAX_LINE + 1));
         assert_eq!(test.queue.dropped().get(), 1);
     }
 
     #[test]
-    fn what_follows_a_torn_line_begins_anew() {
+    fn the_line_after_a_torn_one_begins_on_its_own() {
         let test = start();
         test.push("torn in two\n");
         assert_eq!(test.writes(Ok(4)), "torn in two\n");

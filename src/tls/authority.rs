@@ -1,14 +1,15 @@
-//! The CA that all replicas share, in one Secret.
+//! The CA of all replicas, in one Secret.
 //!
-//! | key | what |
+//! | key | content |
 //! | --- | --- |
 //! | `tls.crt`, `tls.key` | the CA that signs |
 //! | `next.crt`, `next.key` | during a [rotation](super::rotation): the CA that will sign |
-//! | `ca.crt` | the CAs to trust: all of these, and the one before for a while; absent, `tls.crt` alone |
+//! | `ca.crt` | the trusted CAs: all of these, and for a while the one before. If absent, `tls.crt` alone |
 //!
-//! The Secret that the chart renders is empty, and one that isn't there is created. Whoever comes first fills it, by an
-//! update with the resourceVersion that it read; whoever is refused reads again and adopts what is there. So is each
-//! step of a rotation taken: by one replica, and seen by all. A CA that somebody else puts there is theirs to rotate.
+//! The chart renders the Secret empty, and an absent one is created. The first replica fills it, by an update with
+//! the resourceVersion that it read. A replica whose update is refused reads again and adopts that CA. Each step of a
+//! rotation is taken in the same way: by one replica, and seen by all. A CA that another person or tool put there is
+//! not rotated here.
 
 use std::collections::BTreeMap;
 
@@ -30,33 +31,33 @@ const KEY: &str = "tls.key";
 const NEXT_CERTIFICATE: &str = "next.crt";
 const NEXT_KEY: &str = "next.key";
 const BUNDLE: &str = "ca.crt";
-/// Begins the common name of a CA that we made: no other is rotated.
+/// The common name of a CA that we made begins with this. Only such a CA is rotated.
 const NAME: &str = "weighbridge ";
 
-/// Clocks differ; what is signed was good a little before.
+/// Clocks differ, so a certificate is valid from a little earlier on.
 pub(super) const BACKDATE: Duration = Duration::hours(1);
-/// How often a conflict is answered by reading again.
+/// How often an update is tried again after a conflict.
 const ATTEMPTS: usize = 5;
-/// How many CAs stay trusted when one is replaced: those that leaves of other replicas may be of.
+/// How many CAs stay trusted when one is replaced. Leaves of other replicas may be signed by them.
 const KEPT: usize = 2;
 
 /// A CA that can sign.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
-    /// The first moment at which it is good.
+    /// The start of its validity.
     pub(super) not_before: OffsetDateTime,
-    /// The last one.
+    /// The end of its validity.
     pub(super) not_after: OffsetDateTime,
     bundle: Vec<u8>,
-    /// The next step of its rotation, and when it is due; none for a CA that somebody else has put there.
+    /// The next step of its rotation, and when it is due. None for a CA that is not ours.
     pub(super) next: Option<(Step, OffsetDateTime)>,
 }
 
 type Data = BTreeMap<String, ByteString>;
 
 impl Authority {
-    /// The cluster's CA; made and put there where there is none.
+    /// The cluster's CA. If there is none, one is created.
     pub(super) async fn adopt(client: &Client, settings: &Settings) -> Result<Self, Error> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
         let name = settings.secret.as_str();
@@ -69,7 +70,7 @@ impl Authority {
                     let unreadable = |reason| Error::NoAuthority(qualified(settings), reason);
                     let authority = Self::read(data, &settings.lifetimes).map_err(unreadable)?;
                     let Some(step) = authority.due(now) else { return Ok(authority) };
-                    tracing::info!(secret = qualified(settings), ?step, "the CA rotates");
+                    tracing::info!(secret = qualified(settings), ?step, "CA rotation step");
                     Some(taken(step, data, now, &settings.lifetimes)?)
                 }
                 None => Some(generate(now, &settings.lifetimes)?),
@@ -80,22 +81,24 @@ impl Authority {
                 None => secrets.create(&post, &secret(settings, new)).await,
             };
             match written {
-                Ok(_) => tracing::info!(secret = qualified(settings), "the CA's Secret is written"),
-                // Another replica was faster: its CA is adopted.
+                Ok(_) => tracing::info!(secret = qualified(settings), "CA Secret written"),
+                // Another replica was faster. Its CA is adopted.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     last = Some(kube::Error::Api(status));
                 }
                 Err(source) => return Err(failed("filling", settings, source)),
             }
         }
-        // Five conflicts, or a Secret that is emptied as soon as it is filled.
+        // Five conflicts, or a Secret that is emptied again and again.
         match last {
             Some(source) => Err(failed("filling", settings, source)),
-            None => Err(Error::NoAuthority(qualified(settings), "it does not keep its data".into())),
+            None => {
+                Err(Error::NoAuthority(qualified(settings), "its data is emptied again and again".into()))
+            }
         }
     }
 
-    /// From the Secret's data.
+    /// Reads the Secret's data.
     fn read(data: &Data, lifetimes: &Lifetimes) -> Result<Self, String> {
         let text = |key: &str| {
             let bytes = data.get(key).map(|bytes| bytes.0.as_slice()).unwrap_or_default();
@@ -109,7 +112,7 @@ impl Authority {
         if !parsed.is_ca() {
             return Err(format!("{CERTIFICATE} is not a CA"));
         }
-        // The point itself follows one byte of "no unused bits", which x509-parser leaves out.
+        // The point follows one byte ("no unused bits"), which x509-parser leaves out.
         if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
             return Err(format!("{KEY} is not the key of {CERTIFICATE}"));
         }
@@ -138,13 +141,13 @@ impl Authority {
         Ok(Self { issuer, certificate: certificate.into_owned(), not_before, not_after, bundle, next })
     }
 
-    /// The step of the rotation that is to be taken now.
+    /// The step of the rotation that is due now.
     fn due(&self, now: OffsetDateTime) -> Option<Step> {
         let (step, due) = self.next?;
         if now < self.not_before { Some(Step::Replace) } else { (due <= now).then_some(step) }
     }
 
-    /// What clients are to trust, PEM.
+    /// The CAs to trust, PEM.
     pub(super) fn bundle(&self) -> &[u8] {
         &self.bundle
     }
@@ -154,12 +157,12 @@ impl Authority {
         &self.certificate
     }
 
-    /// What signs.
+    /// Its signer.
     pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.issuer
     }
 
-    /// A CA of a test's own.
+    /// A CA for tests.
     #[cfg(test)]
     pub(super) fn for_test(now: OffsetDateTime) -> Self {
         let lifetimes = Lifetimes::default();
@@ -167,7 +170,7 @@ impl Authority {
     }
 }
 
-/// The data, where somebody has filled it.
+/// The data, if the Secret is filled.
 fn filled(secret: &Secret) -> Option<&BTreeMap<String, ByteString>> {
     let has =
         |data: &BTreeMap<String, ByteString>, key| data.get(key).is_some_and(|bytes| !bytes.0.is_empty());
@@ -183,7 +186,7 @@ fn secret(settings: &Settings, data: Option<BTreeMap<String, ByteString>>) -> Se
     Secret { metadata, data, type_: Some("Opaque".into()), ..Secret::default() }
 }
 
-/// When a CA was made, and until when it is good.
+/// When a CA was made, and when it ends.
 fn dates(certificate: &CertificateDer<'_>) -> Result<Dates, String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
     let validity = parsed.validity();
@@ -259,7 +262,7 @@ fn generate(now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<Data, rcgen::E
 fn new_ca(now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<(ByteString, ByteString), rcgen::Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
-    // Two CAs of one name would be hard to tell apart during a rotation.
+    // Two CAs with one name would be hard to tell apart during a rotation.
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, format!("{NAME}{}", now.unix_timestamp()));
     params.not_before = now - BACKDATE;
@@ -272,11 +275,11 @@ fn new_ca(now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<(ByteString, Byt
     Ok((bytes(&certificate), bytes(&key.serialize_pem())))
 }
 
-/// Unique to the key, and so to the certificate: no key is certified twice.
+/// A serial number derived from the key. No key has two certificates.
 pub(super) fn serial(key: &KeyPair) -> SerialNumber {
     use sha2::Digest as _;
     let digest = sha2::Sha256::digest(key.public_key_raw());
-    // Sixteen bytes of a positive number.
+    // Sixteen bytes, as a positive number.
     let mut bytes: Vec<u8> = digest.iter().copied().take(16).collect();
     if let Some(first) = bytes.first_mut() {
         *first &= 0x7f;
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_generated_is_read_back() {
+    fn a_generated_ca_is_read_back() {
         let data = generate(now(), &LIFETIMES).unwrap();
         let authority = Authority::read(&data, &LIFETIMES).unwrap();
         assert_eq!(authority.bundle(), data[CERTIFICATE].0);
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_sign_is_refused_with_the_key_that_is_wrong() {
+    fn a_secret_that_cannot_sign_is_refused_with_its_wrong_key() {
         let good = generate(now(), &LIFETIMES).unwrap();
         let other = generate(now(), &LIFETIMES).unwrap();
         let with = |key: &str, value: &[u8]| {
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn during_a_rotation_both_are_trusted() {
+    fn both_cas_are_trusted_during_a_rotation() {
         let mut data = generate(now(), &LIFETIMES).unwrap();
         let both = [data[BUNDLE].0.clone(), generate(now(), &LIFETIMES).unwrap()[BUNDLE].0.clone()].concat();
         data.insert(BUNDLE.to_owned(), ByteString(both.clone()));
@@ -343,9 +346,9 @@ mod tests {
         assert_eq!(Authority::read(&data, &LIFETIMES).unwrap().bundle(), data[CERTIFICATE].0);
     }
 
-    /// What each step leaves signing and trusted, by the serial numbers of the CAs.
+    /// The CA that signs and the CAs that are trusted after each step, by their serial numbers.
     #[test]
-    fn a_rotation_publishes_before_it_uses_and_forgets_in_the_end() {
+    fn a_rotation_publishes_before_it_signs_and_forgets_last() {
         let read = |data: &Data| Authority::read(data, &LIFETIMES).unwrap();
         let trusted = |data: &Data| {
             let pem = CertificateDer::pem_slice_iter(&data[BUNDLE].0);
@@ -358,7 +361,7 @@ mod tests {
         let (step, due) = read(&first).next.unwrap();
         assert_eq!(step, Step::Publish);
         let published = taken(step, &first, due, &LIFETIMES).unwrap();
-        assert_eq!(read(&published).certificate().to_vec(), old, "nothing is signed by the next one yet");
+        assert_eq!(read(&published).certificate().to_vec(), old, "the next one does not sign yet");
         assert_eq!(trusted(&published).len(), 2);
 
         let (step, due) = read(&published).next.unwrap();
@@ -376,12 +379,12 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_that_was_made_while_the_clock_was_ahead_is_replaced_and_trusted_on() {
+    fn a_ca_made_with_a_clock_ahead_is_replaced_and_stays_trusted() {
         let read = |data: &Data| Authority::read(data, &LIFETIMES).unwrap();
         let ahead = generate(now() + Duration::days(250), &LIFETIMES).unwrap();
         assert_eq!(read(&ahead).due(now()), Some(Step::Replace));
         let mut replaced = ahead.clone();
-        // However often that happens, what is trusted stays small.
+        // The trusted set stays small if it happens often.
         for _ in 0..5 {
             replaced = taken(Step::Replace, &replaced, now(), &LIFETIMES).unwrap();
         }
@@ -396,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_of_somebody_else_is_not_replaced() {
+    fn a_ca_that_is_not_ours_is_not_replaced() {
         let mut theirs = Authority::for_test(now() + Duration::days(8));
         theirs.next = None;
         assert_eq!(theirs.due(now()), None);

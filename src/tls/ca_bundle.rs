@@ -1,8 +1,8 @@
 //! The caBundle of every entry of the `ValidatingWebhookConfiguration`.
 //!
-//! The chart owns the configuration; of it, the binary writes only the entries' caBundle, by a JSON patch that tests
-//! each entry's name first: entries that moved in the meantime are never given to each other. `serve --webhook-url` has
-//! a configuration of its own, which it makes and removes.
+//! The chart owns the configuration. The binary writes only the caBundle of its entries, by a JSON patch that tests
+//! each entry's name first. So an entry that has moved in the meantime never gets another entry's bundle.
+//! `serve --webhook-url` has a configuration of its own, which it creates and removes.
 
 use json_patch::{AddOperation, Patch as JsonPatch, PatchOperation, TestOperation, jsonptr::PointerBuf};
 use k8s_openapi::ByteString;
@@ -13,31 +13,31 @@ use serde_json::Value;
 
 use super::Error;
 
-/// An entry, as it was read back.
+/// An entry, as it was read.
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) ca_bundle: Vec<u8>,
 }
 
-/// Whose bundle is written.
+/// Which entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repair {
-    /// That of every entry that has another one.
+    /// Every entry with another bundle.
     Others,
-    /// That of every entry that has none: whether another one is newer than ours is not known.
+    /// Every entry without a bundle. An entry with another bundle may have a newer one than ours.
     Empty,
 }
 
-/// What the entries trust, as it was read last, and what kept it from being what it should be.
+/// The entries' bundles, as they were read last, and why they are not repaired, if they are not.
 pub(super) struct Repaired {
     pub(super) entries: Vec<Entry>,
     pub(super) error: Option<Error>,
 }
 
-/// Gives the entries this bundle, and says what they are then.
+/// Writes this bundle into the entries. Gives the entries after that.
 ///
 /// # Errors
-/// What they trust is not known.
+/// The entries could not be read.
 pub(super) async fn repair(
     client: &Client,
     name: &str,
@@ -55,11 +55,11 @@ pub(super) async fn repair(
     if let Err(source) = configurations.patch(name, &PatchParams::default(), &patch).await {
         return Ok(Repaired { entries, error: Some(failed("writing the caBundle of", name, source)) });
     }
-    tracing::info!(configuration = name, "the caBundle was repaired");
+    tracing::info!(configuration = name, "caBundle repaired");
     Ok(Repaired { entries: read(client, name).await?, error: None })
 }
 
-/// What the entries trust.
+/// The entries' bundles.
 pub(super) async fn read(client: &Client, name: &str) -> Result<Vec<Entry>, Error> {
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     let found = configurations.get(name).await.map_err(|source| failed("reading", name, source))?;
@@ -71,7 +71,7 @@ fn entries(found: ValidatingWebhookConfiguration, name: &str) -> Result<Vec<Entr
     if entries.is_empty() { Err(Error::NoEntries(name.to_owned())) } else { Ok(entries) }
 }
 
-/// Sees to it that a configuration of the process's own is there; its caBundle is not empty for a moment.
+/// Creates the process's own configuration if it is absent, with its caBundle from the start.
 pub(super) async fn ensure(
     client: &Client,
     wanted: &ValidatingWebhookConfiguration,
@@ -95,13 +95,13 @@ pub(super) async fn ensure(
     };
     match written {
         Ok(_) => Ok(()),
-        // Another process was faster; the next pass looks again.
+        // Another process was faster. The next pass reads its result.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(source) => Err(failed("making", name, source)),
     }
 }
 
-/// The operations that are needed; none where every entry has a bundle that stays.
+/// The operations that are needed. Empty if no entry needs another bundle.
 fn patch(webhooks: &[ValidatingWebhook], bundle: &[u8], repair: Repair) -> Vec<PatchOperation> {
     let encoded = serde_json::to_value(ByteString(bundle.to_vec())).unwrap_or_default();
     let lacking = |webhook: &&ValidatingWebhook| {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lacks_the_bundle_is_written_and_only_under_its_name() {
+    fn only_entries_without_the_bundle_are_written_and_each_by_its_name() {
         let webhooks = [
             webhook("a.weighbridge.dev", Some(b"ours")),
             webhook("b.weighbridge.dev", None),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn while_our_own_ca_is_in_doubt_only_an_entry_without_one_is_written() {
+    fn a_ca_in_doubt_is_written_only_into_entries_without_one() {
         let webhooks = [webhook("a", Some(b"theirs")), webhook("b", None), webhook("c", Some(b""))];
         let written = serde_json::to_value(patch(&webhooks, b"ours", Repair::Empty)).unwrap();
         let paths: Vec<_> = written.as_array().unwrap().iter().map(|operation| &operation["path"]).collect();

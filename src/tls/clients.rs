@@ -1,8 +1,8 @@
-//! Client certificates: who must show one at the webhook's port, and whose count.
+//! Client certificates: which clients must show one at the webhook's port, and which certificates are accepted.
 //!
-//! An apiserver that is told to ([`AdmissionConfiguration`]) shows one of its own, and then nobody else on the network is
-//! answered. The CAs are in a file, which is read again while it changes. A file that cannot be read or has no
-//! certificate leaves the last good one in force: a mistake there must not open the port, nor close it to everybody.
+//! An apiserver that is configured for it ([`AdmissionConfiguration`]) shows a certificate of its own. Then no other
+//! client on the network is answered. The CAs are in a file, which is followed. If the file cannot be read or has no
+//! certificate, the last good CAs stay in force: a mistake there must neither open the port nor close it to all.
 //!
 //! [`AdmissionConfiguration`]: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
 
@@ -21,23 +21,23 @@ use rustls::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-/// How often the file is looked at.
+/// How often the file is read.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Whose client certificates count.
+/// Which client certificates are accepted.
 #[derive(Clone, Debug)]
 pub struct Clients {
     /// The file with the CAs, PEM.
     pub authorities: PathBuf,
-    /// The common names that a certificate may have; any where there are none.
+    /// The common names that a certificate may have. Any name, if the list is empty.
     pub names: Vec<String>,
 }
 
-/// Checks client certificates, by the newest CAs.
+/// Checks client certificates against the newest CAs.
 #[derive(Debug)]
 pub(super) struct Verifier {
     clients: Clients,
-    /// Whether a client without a certificate may speak, for what asks for none.
+    /// Whether a client without a certificate may connect, for paths that need none.
     strangers: bool,
     current: ArcSwap<Current>,
 }
@@ -49,7 +49,7 @@ struct Current {
 }
 
 impl Verifier {
-    /// By the CAs that are in the file now.
+    /// A verifier with the CAs that are in the file now.
     pub(super) fn new(clients: Clients, strangers: bool) -> Result<Self> {
         let file = clients.authorities.display().to_string();
         let pem = std::fs::read(&clients.authorities).with_context(|| format!("--client-ca {file}"))?;
@@ -63,7 +63,10 @@ impl Verifier {
             tokio::time::sleep(INTERVAL).await;
             if let Err(error) = self.look(&self.clients.authorities).await {
                 let error = format!("{error:#}");
-                tracing::warn!(error, "the CAs of client certificates cannot be read; the last ones hold");
+                tracing::warn!(
+                    error,
+                    "the CAs of client certificates cannot be read; the last good ones stay in force"
+                );
             }
         }
     }
@@ -72,7 +75,7 @@ impl Verifier {
         let pem = tokio::fs::read(file).await?;
         if pem != self.current.load().pem {
             self.current.store(Arc::new(Current::of(pem)?));
-            tracing::info!("the CAs of client certificates have changed");
+            tracing::info!("CAs of client certificates changed");
         }
         Ok(())
     }
@@ -84,7 +87,7 @@ impl Current {
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             roots.add(certificate.context("a certificate that cannot be read")?)?;
         }
-        ensure!(!roots.is_empty(), "there is no certificate in it");
+        ensure!(!roots.is_empty(), "the file has no certificate");
         let by = WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
         Ok(Self { pem, by })
     }
@@ -96,7 +99,7 @@ impl ClientCertVerifier for Verifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // They change, and a client that has one certificate needs no hint.
+        // The CAs change, and a client with one certificate needs no hint.
         &[]
     }
 
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_good_authorities_hold_until_there_are_others() {
+    async fn the_last_good_authorities_stay_until_there_are_new_ones() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ca.crt");
         let (first, second) = (Ca::new(), Ca::new());

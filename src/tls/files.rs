@@ -1,9 +1,9 @@
-//! A certificate that somebody else renews, cert-manager for one: `tls.crt` and `tls.key` in a folder, and `ca.crt` where
-//! the issuer tells it.
+//! A certificate that another controller renews, such as cert-manager: `tls.crt` and `tls.key` in a folder, and
+//! `ca.crt` if the issuer gives it.
 //!
-//! Read again every few seconds, by content: what is mounted changes by a link that is turned, which watching misses on
-//! some file systems. The two files may be of two renewals for a moment; then they don't belong together, and the next
-//! look is the right one. What is served is never taken back for something that cannot be served.
+//! The files are read every few seconds and compared by content. Mounted files change by a symbolic link, and watches
+//! miss that on some file systems. For a moment the files may be of two renewals. Then they don't match, and the next
+//! read is right. A certificate that cannot be served never replaces one that can.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,22 +13,22 @@ use sha2::{Digest as _, Sha256};
 
 use super::Error;
 
-/// How often they are looked at.
+/// How often the files are read.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// The files' content, PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Files {
-    /// The certificate, and those between it and the root.
+    /// The certificate, and the intermediate ones.
     pub(super) chain: Vec<u8>,
     /// Its key.
     pub(super) key: Vec<u8>,
-    /// Who signs; empty where that is not told.
+    /// The CA's certificate. Empty if the issuer does not give it.
     pub(super) authority: Vec<u8>,
 }
 
 impl Files {
-    /// Reads them.
+    /// Reads the files.
     pub(super) async fn read(folder: &Path) -> Result<Self, Error> {
         let file = async |name: &str| {
             let path = folder.join(name);
@@ -42,7 +42,7 @@ impl Files {
         Ok(Self { chain, key, authority })
     }
 
-    /// Tells one content from another.
+    /// The hash of the content.
     pub(super) fn hash(&self) -> Vec<u8> {
         let mut hasher = Sha256::new();
         for part in [&self.chain, &self.key, &self.authority] {
@@ -53,7 +53,7 @@ impl Files {
     }
 }
 
-/// An item whenever the content has changed.
+/// An item for each change of the content.
 pub(super) fn changes(folder: PathBuf) -> BoxStream<'static, ()> {
     let looked = async |folder: &Path| Files::read(folder).await.ok().map(|files| files.hash());
     stream::unfold((folder, None), move |(folder, before)| async move {

@@ -1,8 +1,8 @@
-//! The certificate that a replica serves: its own, signed by the shared CA, kept in memory, good for a week; or one that
-//! somebody else keeps in files.
+//! The certificate that a replica serves. It is signed by the shared CA, kept in memory and valid for a week; or
+//! another controller keeps it in files.
 //!
-//! Its own is renewed when a third of its life is left, when another CA signs, and when it is not good yet: the clock was
-//! ahead when it was signed. It is never good while its CA is not.
+//! A replica renews its own when a third of its life is left, when another CA signs, or when it is not valid yet
+//! because it was signed with a clock ahead. It is never valid outside of its CA's validity.
 
 use std::sync::Arc;
 
@@ -18,20 +18,20 @@ use super::files::Files;
 /// A certificate with its key.
 #[derive(Debug)]
 pub(super) struct Leaf {
-    /// As rustls serves it.
+    /// In the form that rustls serves.
     pub(super) certified: Arc<CertifiedKey>,
-    /// Its CA's certificate, or the hash of the files that it is from.
+    /// Its CA's certificate, or the hash of its files.
     origin: Vec<u8>,
-    /// When another one is wanted.
+    /// When it is due for renewal.
     pub(super) renew_at: OffsetDateTime,
-    /// The first moment at which it is good.
+    /// The start of its validity.
     not_before: OffsetDateTime,
-    /// The last one.
+    /// The end of its validity.
     pub(super) not_after: OffsetDateTime,
 }
 
 impl Leaf {
-    /// A new one, for these names and addresses.
+    /// A new one, with these names and addresses.
     pub(super) fn sign(
         authority: &Authority,
         names: &[String],
@@ -54,7 +54,7 @@ impl Leaf {
         let certificate = params.signed_by(&key, authority.issuer())?.der().clone();
 
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        // rcgen has made the key, so rustls can read it.
+        // rcgen made the key, so rustls can read it.
         let signing = rustls::crypto::ring::sign::any_supported_type(&der)
             .map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
         Ok(Self {
@@ -66,10 +66,10 @@ impl Leaf {
         })
     }
 
-    /// The one in the files.
+    /// The leaf in the files.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Why the files cannot be used.
     pub(super) fn of_files(files: &Files) -> Result<Self, String> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files.chain).collect();
         let chain = chain.map_err(|error| format!("tls.crt: {error}"))?;
@@ -92,20 +92,20 @@ impl Leaf {
         self.origin == files.hash()
     }
 
-    /// Whether it is good by the clock.
+    /// Whether it is valid by the clock.
     pub(super) fn is_good(&self, now: OffsetDateTime) -> bool {
         self.not_before <= now && now <= self.not_after
     }
 
-    /// Whether it may be served on: of the same CA, good now, and for a while yet.
+    /// Whether it can still be served: it is of the same CA, valid now, and not due for renewal.
     pub(super) fn serves(&self, authority: &Authority, lifetime: Duration, now: OffsetDateTime) -> bool {
-        // A CA near its end has nothing longer to give.
+        // A leaf cannot outlive its CA.
         let longest = (now + lifetime).min(authority.not_after);
         let lasts = now < self.renew_at || longest <= self.not_after;
         self.origin == authority.certificate().as_ref() && self.is_good(now) && lasts
     }
 
-    /// As clients see it: the certificate, and those between it and the root.
+    /// As clients see it: the certificate, and the intermediate ones.
     pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
         &self.certified.cert
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn it_verifies_against_its_ca_for_each_of_its_names() {
+    fn a_leaf_verifies_against_its_ca_for_each_of_its_names() {
         let authority = Authority::for_test(now());
         let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
         for name in names() {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_trusted_while_the_ca_rotates() {
+    fn a_leaf_is_trusted_while_the_ca_rotates() {
         let (old, new) = (Authority::for_test(now()), Authority::for_test(now()));
         let both = [old.bundle(), new.bundle()].concat();
         for authority in [&old, &new] {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_renewed_in_time_and_when_another_ca_signs() {
+    fn a_leaf_is_renewed_in_time_and_when_another_ca_signs() {
         let authority = Authority::for_test(now());
         let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
         assert!(leaf.serves(&authority, WEEK, now()));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_that_was_signed_while_the_clock_was_ahead_is_renewed_when_it_is_right_again() {
+    fn a_leaf_signed_with_a_clock_ahead_is_renewed_later() {
         let authority = Authority::for_test(now());
         let ahead = now() + Duration::days(8);
         let leaf = Leaf::sign(&authority, &names(), WEEK, ahead).unwrap();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_of_the_past_is_not_good() {
+    fn an_expired_leaf_is_not_good() {
         let authority = Authority::for_test(now());
         let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
         let later = now() + Duration::days(8);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_outlives_its_ca_and_is_not_renewed_in_vain() {
+    fn a_leaf_never_outlives_its_ca_and_is_not_renewed_in_vain() {
         let authority = Authority::for_test(now() - Duration::days(364));
         let leaf = Leaf::sign(&authority, &names(), WEEK, now()).unwrap();
         assert!(leaf.not_after <= authority.not_after);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_belong_together_are_refused() {
+    fn files_that_do_not_match_are_refused() {
         let made = |names: &str| {
             let key = KeyPair::generate().unwrap();
             let certificate =
@@ -219,13 +219,13 @@ mod tests {
         };
         let good = Leaf::of_files(&files(&chain, &key)).unwrap();
         assert!(good.is_from(&files(&chain, &key)) && !good.is_from(&files(&other.0, &other.1)));
-        for (files, said) in [
+        for (files, expected) in [
             (files(&chain, &other.1), "tls.key is not the key of tls.crt"),
             (files(b"", &key), "tls.crt holds no certificate"),
             (files(&chain, b"no key"), "tls.key: "),
         ] {
             let refused = Leaf::of_files(&files).unwrap_err();
-            assert!(refused.contains(said), "{refused}");
+            assert!(refused.contains(expected), "{refused}");
         }
     }
 }

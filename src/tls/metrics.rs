@@ -1,10 +1,10 @@
-//! What the certificates count.
+//! The metrics of the certificates.
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use prometheus_client::registry::Registry;
 use time::OffsetDateTime;
 
-/// The certificates' figures; a clone counts into the same.
+/// The metrics. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     leaf_expires: Gauge,
@@ -13,7 +13,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes them readable.
+    /// Registers them.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "weighbridge_certificate_expires_seconds",
@@ -22,12 +22,12 @@ impl Metrics {
         );
         registry.register(
             "weighbridge_ca_expires_seconds",
-            "When the CA that signs expires, in seconds since 1970; 0 where somebody else keeps it",
+            "When the CA that signs expires, in seconds since 1970; 0 if another controller keeps it",
             self.authority_expires.clone(),
         );
         registry.register(
             "weighbridge_certificate_failures",
-            "Passes over CA, caBundle and certificate that failed",
+            "Failed passes over CA, caBundle and certificate",
             self.failures.clone(),
         );
     }

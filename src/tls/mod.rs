@@ -1,23 +1,22 @@
-//! The webhook's certificates: who signs them, who trusts them, and when they are ready to be served.
+//! The webhook's certificates: how they are signed, who trusts them, and when they may be served.
 //!
 //! ```text
 //! Secret (CA) ──► authority ──► leaf ──► resolver ──► TLS handshakes
 //!      └────────► caBundle of every webhook entry ──► read back ──► the leaf verifies: ready
 //! ```
 //!
-//! All replicas share the CA of one Secret, and each signs its own short leaf in memory. Everything is level-triggered:
-//! each [pass](Certificates::pass) makes the world as it should be, whatever it was before, and runs when the Secret or
-//! the configuration changes, and at least once a minute by the wall clock. In a pass the bundle is published before
-//! a leaf that needs it is served, so that [`rotation`] comes down to what the Secret holds: its `ca.crt` is what is
-//! trusted (during a rotation two CAs), its `tls.crt` and `tls.key` are what signs.
+//! All replicas share the CA of one Secret, and each signs its own short-lived leaf in memory. Everything is
+//! level-triggered: each [pass](Certificates::pass) brings the cluster to the wanted state from any other. It runs
+//! when the Secret or the configuration changes, and at least once a minute by the wall clock. A pass publishes the
+//! bundle before it serves a leaf that needs it. So [`rotation`] is only a matter of the Secret's data: `ca.crt` is
+//! trusted (two CAs during a rotation), `tls.crt` and `tls.key` sign.
 //!
-//! Ready means that the served leaf was trusted, that it is good by the clock, and that no caBundle which was read
-//! distrusts it. What cannot be read says nothing: an apiserver that is down or refuses, or a Secret that is gone, takes no
-//! running replica away. Such a replica goes on with the CA that it has in memory. A replica that starts has none, and
-//! is not ready.
+//! A replica is ready if its leaf was trusted, is valid by the clock, and no caBundle that was read distrusts it. A
+//! failed read changes nothing: if the apiserver is down or refuses, or the Secret is gone, running replicas stay
+//! ready and keep the CA in memory. A replica that starts has no CA in memory, and is not ready.
 //!
-//! In the mode `files` somebody else keeps certificate and caBundle, cert-manager for one; then a pass reads and checks,
-//! and writes nothing.
+//! In the mode `files` another controller, such as cert-manager, keeps the certificate and the caBundle. Then a pass
+//! reads and checks, and writes nothing.
 
 mod authority;
 mod ca_bundle;
@@ -59,18 +58,18 @@ use leaf::Leaf;
 use resolver::Resolver;
 use rotation::Lifetimes;
 
-/// A pass at least this often: a clock that stood still in a sleeping machine is caught up with, too.
+/// A pass runs at least this often. So a clock that stood still while the machine slept is noticed, too.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// The pause after a pass that failed.
+/// The pause after a failed pass.
 const RETRY: Duration = Duration::from_secs(2);
-/// A request that takes longer has failed: a pass must not hang.
+/// A request that takes longer counts as failed, so that a pass cannot hang.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How often the clock is looked at between two passes: it may jump.
+/// How often the clock is read between two passes, for it may jump.
 const LOOK: Duration = Duration::from_secs(5);
-/// No pause is shorter: dates are in whole seconds.
+/// The shortest pause, for dates are in whole seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// Where the CA is, and for which names leaves are signed.
+/// The place of the CA, and the names of the leaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The namespace of the Secret.
@@ -79,51 +78,51 @@ pub struct Settings {
     pub secret: String,
     /// The `ValidatingWebhookConfiguration` whose entries trust the CA.
     pub configuration: String,
-    /// The names that clients connect to; the first is the one that readiness checks.
+    /// The names that clients connect to. Readiness checks the first.
     pub names: Vec<String>,
-    /// For how long things are good.
+    /// The lifetimes of the CA and the leaves.
     pub lifetimes: Lifetimes,
-    /// The folder where somebody else keeps the certificate; none where the CA is in the Secret.
+    /// The folder with a certificate that another controller keeps. None if the CA is in the Secret.
     pub files: Option<PathBuf>,
-    /// Whose client certificates count, where any is asked for.
+    /// Which client certificates are accepted. None if no client needs one.
     pub clients: Option<Clients>,
-    /// Whether a client without a certificate may speak.
+    /// Whether a client without a certificate may connect.
     pub strangers: bool,
 }
 
 /// Why a pass failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The apiserver refused, or wasn't reached.
+    /// The apiserver refused, or was not reached.
     #[error("{what}: {source}")]
     Kube {
-        /// What was tried.
+        /// The request that failed.
         what: String,
-        /// What the apiserver said.
+        /// The apiserver's error.
         #[source]
         source: kube::Error,
     },
     /// The apiserver did not answer in time.
     #[error("{0}: no answer within {DEADLINE:?}")]
     Slow(&'static str),
-    /// The Secret holds something else than a CA.
-    #[error("the Secret {0} holds no CA that can sign: {1}; empty its data, and a new CA is made")]
+    /// The Secret holds no CA.
+    #[error("the Secret {0} holds no CA that can sign: {1}; empty its data to get a new CA")]
     NoAuthority(String, String),
     /// A certificate could not be made.
     #[error("signing a certificate: {0}")]
     Sign(#[from] rcgen::Error),
-    /// The served certificate isn't trusted by what was read back.
+    /// The served certificate is not trusted by a caBundle that was read.
     #[error("the certificate does not verify against the caBundle of {entry}: {reason}")]
     Untrusted {
         /// The webhook entry's name.
         entry: String,
-        /// What rustls says.
+        /// The reason from rustls.
         reason: String,
     },
-    /// The certificate's files can't be read, or served.
+    /// The certificate's files cannot be read or served.
     #[error("the certificate's file {0}: {1}")]
     Files(String, String),
-    /// There is nothing that would trust it.
+    /// No entry could trust the certificate.
     #[error("the ValidatingWebhookConfiguration {0} has no entries")]
     NoEntries(String),
 }
@@ -132,7 +131,7 @@ pub enum Error {
 pub struct Certificates {
     client: Client,
     settings: Settings,
-    /// What the process adds to the cluster before the bundle is repaired: its own configuration, in `--webhook-url`.
+    /// The process's own configuration, in `--webhook-url`. It is created before the bundle is repaired.
     own_configuration: Option<ValidatingWebhookConfiguration>,
     resolver: Arc<Resolver>,
     clients: Option<Arc<Verifier>>,
@@ -140,14 +139,14 @@ pub struct Certificates {
     ready: watch::Sender<bool>,
     /// The CA that was adopted last.
     authority: Mutex<Option<Arc<Authority>>>,
-    /// A caBundle that was read distrusts the served leaf.
+    /// Whether a caBundle that was read distrusts the served leaf.
     distrusted: AtomicBool,
-    /// When the next pass has something to do, in seconds since 1970.
+    /// When the next pass is due, in seconds since 1970.
     due: AtomicI64,
 }
 
 impl Certificates {
-    /// Certificates that don't exist yet: [`run`](Self::run) makes them.
+    /// Without a certificate yet: [`run`](Self::run) makes one.
     pub fn new(
         client: Client,
         settings: Settings,
@@ -170,7 +169,7 @@ impl Certificates {
         })
     }
 
-    /// What the listener serves by: always the newest leaf, and no handshake before there is one.
+    /// The listener's configuration: it always serves the newest leaf, and allows no handshake before there is one.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         let config = match &self.clients {
             Some(clients) => ServerConfig::builder().with_client_cert_verifier(clients.clone()),
@@ -181,12 +180,12 @@ impl Certificates {
         Arc::new(config)
     }
 
-    /// Whether a leaf is served that was trusted, is good by the clock, and is not known to be distrusted.
+    /// Whether the served leaf was trusted, is valid by the clock, and is not known to be distrusted.
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
 
-    /// Passes until it is told to stop.
+    /// Runs passes until it is told to stop.
     pub async fn run(&self, shutdown: CancellationToken) {
         match &self.clients {
             Some(clients) => tokio::select! {
@@ -220,7 +219,7 @@ impl Certificates {
                 Err(error) => {
                     let error = error.to_string();
                     if error != last_error {
-                        tell(&error, ready);
+                        log_failure(&error, ready);
                     }
                     last_error = error;
                     self.metrics.failed();
@@ -238,21 +237,21 @@ impl Certificates {
 
     /// Whether the served leaf is good, as far as is known.
     fn is_ready(&self, now: OffsetDateTime) -> bool {
-        // No leaf is served that was never trusted.
+        // A leaf that was never trusted is not served.
         let good = self.resolver.leaf().is_some_and(|leaf| leaf.is_good(now));
         good && !self.distrusted.load(Ordering::Relaxed)
     }
 
-    /// Makes everything as it should be, and checks that it is.
+    /// Brings everything to the wanted state, and checks it.
     async fn pass(&self) -> Result<(), Error> {
         let now = OffsetDateTime::now_utc();
         match &self.settings.files {
             None => self.signed(now).await,
-            Some(folder) => self.kept(folder, now).await,
+            Some(folder) => self.serve_files(folder, now).await,
         }
     }
 
-    /// Serves a leaf of the CA, once its bundle is published.
+    /// Publishes the bundle of the CA, then serves a leaf of it.
     async fn signed(&self, now: OffsetDateTime) -> Result<(), Error> {
         let (authority, doubt) = self.authority().await?;
         let published = in_time("publishing the caBundle", self.publish(&authority, doubt.is_none())).await;
@@ -265,12 +264,12 @@ impl Certificates {
         let due = authority.next.map_or(leaf.renew_at, |(_, due)| due.min(leaf.renew_at));
         self.due.store(due.unix_timestamp(), Ordering::Relaxed);
         let Repaired { entries, error } = published?;
-        // Read, so it counts, whatever else has failed.
+        // It was read, so it counts even after another error.
         let trusted = self.serve(leaf, &entries, now);
         doubt.or(error).map_or(trusted, Err)
     }
 
-    /// The CA of the Secret; or the one that was adopted last, and why it is not known whether that is still the one.
+    /// The Secret's CA. If it cannot be read, the CA that was adopted last, with the error.
     async fn authority(&self) -> Result<(Arc<Authority>, Option<Error>), Error> {
         let adopted =
             in_time("reading the CA's Secret", Authority::adopt(&self.client, &self.settings)).await;
@@ -282,7 +281,7 @@ impl Certificates {
         }
     }
 
-    /// Sees to it that the entries trust this CA. One that is in doubt may be older than what they trust.
+    /// Writes this CA into the entries. If it is in doubt, it may be older than the CA that they trust.
     async fn publish(&self, authority: &Authority, certain: bool) -> Result<Repaired, Error> {
         if certain && let Err(error) = self.ensure(authority.bundle()).await {
             let entries = ca_bundle::read(&self.client, &self.settings.configuration).await?;
@@ -292,7 +291,7 @@ impl Certificates {
         ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle(), which).await
     }
 
-    /// Sees to it that a configuration of the process's own is there.
+    /// Creates the process's own configuration if it is absent.
     async fn ensure(&self, bundle: &[u8]) -> Result<(), Error> {
         match &self.own_configuration {
             Some(configuration) => ca_bundle::ensure(&self.client, configuration, bundle).await,
@@ -300,8 +299,8 @@ impl Certificates {
         }
     }
 
-    /// Serves the leaf in the files.
-    async fn kept(&self, folder: &Path, now: OffsetDateTime) -> Result<(), Error> {
+    /// Serves the leaf from the files.
+    async fn serve_files(&self, folder: &Path, now: OffsetDateTime) -> Result<(), Error> {
         let files = Files::read(folder).await;
         let published = in_time("reading the caBundle", self.read(files.as_ref().ok())).await;
         let unusable = |reason| Error::Files(folder.display().to_string(), reason);
@@ -320,7 +319,7 @@ impl Certificates {
         error.map_or(trusted, Err)
     }
 
-    /// What the entries trust; in the mode `files` somebody else sees to that.
+    /// The entries' bundles. In the mode `files` another controller writes them.
     async fn read(&self, files: Option<&Files>) -> Result<Repaired, Error> {
         let ensured = match files {
             Some(files) => self.ensure(&files.authority).await,
@@ -333,7 +332,7 @@ impl Certificates {
     /// Serves a leaf from now on, if every entry trusts it.
     fn serve(&self, leaf: Arc<Leaf>, entries: &[Entry], now: OffsetDateTime) -> Result<(), Error> {
         if let Err(error) = self.verify(&leaf, entries, now) {
-            // What was served until now may still be trusted.
+            // The leaf served until now may still be trusted.
             self.doubt(entries, now);
             return Err(error);
         }
@@ -347,7 +346,7 @@ impl Certificates {
         Ok(())
     }
 
-    /// Looks whether the entries still trust what is served.
+    /// Checks whether the entries still trust the served leaf.
     fn doubt(&self, entries: &[Entry], now: OffsetDateTime) {
         let served = self.resolver.leaf();
         let distrusted = served.is_some_and(|served| self.verify(&served, entries, now).is_err());
@@ -363,7 +362,7 @@ impl Certificates {
         Ok(())
     }
 
-    /// Waits so long, or until the clock has left behind what the served leaf is good for.
+    /// Waits for the pause, or until the clock passes the end of the served leaf.
     async fn rest(&self, pause: Duration) {
         let end = Instant::now() + pause;
         while Instant::now() < end {
@@ -375,14 +374,15 @@ impl Certificates {
         }
     }
 
-    /// Until the next step of a rotation or the next renewal, and at most the interval.
+    /// The time until the next step of a rotation or the next renewal, and at most the interval.
     fn pause(&self) -> Duration {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let due = self.due.load(Ordering::Relaxed).saturating_sub(now);
         u64::try_from(due).map_or(RETRY, Duration::from_secs).clamp(SHORTEST, INTERVAL)
     }
 
-    /// An item whenever the Secret (or the files) or the configuration changes. Where watching isn't permitted, the interval remains.
+    /// An item for each change of the Secret (or the files) or the configuration. Without permission to watch, only
+    /// the interval remains.
     fn changes(&self) -> futures::stream::BoxStream<'static, ()> {
         let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         let configurations: Api<PartialObjectMeta<ValidatingWebhookConfiguration>> =
@@ -401,19 +401,19 @@ impl Certificates {
     }
 }
 
-/// Says why a pass failed, and what that means.
-fn tell(error: &str, ready: bool) {
+/// Logs why a pass failed, and its effect.
+fn log_failure(error: &str, ready: bool) {
     if ready {
         tracing::warn!(
             error,
-            "the certificate could not be checked; what is served is still good, and it is tried again"
+            "the certificate could not be checked; the served one is still good, and the check is repeated"
         );
     } else {
-        tracing::warn!(error, "the certificate is not trusted; it is tried again");
+        tracing::warn!(error, "the certificate is not trusted; the check is repeated");
     }
 }
 
-/// What a step of a pass gives, if it does not hang.
+/// Bounds the time of a step.
 async fn in_time<T>(what: &'static str, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(DEADLINE, step).await.unwrap_or(Err(Error::Slow(what)))
 }
@@ -422,9 +422,9 @@ fn changed<K>(event: &watcher::Result<watcher::Event<K>>) -> Option<()> {
     matches!(event, Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_))).then_some(())
 }
 
-/// The one crypto provider of the process. To be called once, before anything else speaks TLS.
+/// Installs the one crypto provider of the process. Call it once, before any TLS.
 pub fn install_provider() {
-    // Fails where one is installed already: then that one is used.
+    // If a provider is installed already, that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -446,7 +446,7 @@ mod tests {
         Certificates::new(client, settings, None, Metrics::default()).unwrap()
     }
 
-    /// An apiserver that takes requests and never answers.
+    /// An apiserver that accepts requests and never answers.
     fn silent() -> Client {
         install_provider();
         let never = tower::service_fn(|_: axum::http::Request<kube::client::Body>| {
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_apiserver_that_does_not_answer_stops_no_pass() {
+    async fn a_silent_apiserver_does_not_stop_a_pass() {
         let certificates = certificates(silent());
         let error = certificates.pass().await.unwrap_err();
         assert!(matches!(error, Error::Slow("reading the CA's Secret")), "{error}");
@@ -481,12 +481,12 @@ mod tests {
         *certificates.authority.lock().unwrap() = Some(Arc::new(authority));
         assert!(matches!(certificates.pass().await, Err(Error::Slow("publishing the caBundle"))));
         assert!(certificates.is_ready(now));
-        // The clock decides, whatever is known of the apiserver.
+        // The clock decides, in any state of the apiserver.
         assert!(!certificates.is_ready(now + time::Duration::days(8)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_leaf_that_the_clock_leaves_behind_ends_the_rest_before_a_pass() {
+    async fn the_end_of_a_leaf_ends_the_pause_before_a_pass() {
         let (now, certificates) = (OffsetDateTime::now_utc(), certificates(silent()));
         let authority = Authority::for_test(now);
         let rested = async |signed: OffsetDateTime| {
@@ -510,7 +510,7 @@ mod tests {
         certificates.serve(leaf(&ours, now), &entries(ours.bundle()), now).unwrap();
         assert!(certificates.is_ready(now));
 
-        // The next CA is not trusted yet; what is served is.
+        // The next CA is not trusted yet; the served leaf is.
         assert!(certificates.serve(leaf(&foreign, now), &entries(ours.bundle()), now).is_err());
         assert!(certificates.is_ready(now));
         for bundle in [foreign.bundle(), b"", b"no certificate"] {

@@ -1,4 +1,4 @@
-//! Which certificate a handshake gets: the newest. Connections that are open keep theirs.
+//! The certificate of a handshake: the newest. Open connections keep theirs.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustls::sign::CertifiedKey;
 
 use super::leaf::Leaf;
 
-/// The leaf that is served.
+/// The served leaf.
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
     leaf: ArcSwapOption<Leaf>,
@@ -20,7 +20,7 @@ impl Resolver {
         self.leaf.store(Some(leaf));
     }
 
-    /// The leaf that is served.
+    /// The served leaf.
     pub(super) fn leaf(&self) -> Option<Arc<Leaf>> {
         self.leaf.load_full()
     }
@@ -56,7 +56,7 @@ mod tests {
         ClientConnection::new(Arc::new(config), ServerName::try_from("127.0.0.1").unwrap()).unwrap()
     }
 
-    /// A handshake without a network; the certificate that the client got.
+    /// A handshake without a network. Gives the certificate that the client got.
     fn handshake(
         client: &mut ClientConnection,
         server: &mut ServerConnection,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn before_there_is_a_leaf_there_is_no_handshake() {
+    fn a_handshake_fails_before_there_is_a_leaf() {
         let authority = Authority::for_test(OffsetDateTime::now_utc());
         assert!(handshake(&mut client(&authority), &mut server(&Arc::default())).is_err());
     }

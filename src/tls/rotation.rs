@@ -1,4 +1,4 @@
-//! When a CA is followed by the next one: a rule over the Secret's data and the time, the same for every replica.
+//! When the next CA follows: a rule over the Secret's data and the time, equal for all replicas.
 //!
 //! ```text
 //!            born            2/3 of its life        + overlap        + overlap + a leaf's life, twice
@@ -6,23 +6,23 @@
 //! trusted     A ───────────── A and B ──────────────── B and A ────────── B ───────────────────────► B
 //! ```
 //!
-//! 1. **Publish.** When a third of its life is left, the next CA is made and trusted; nothing is signed by it yet.
-//! 2. **Use.** When it has been trusted for the overlap, in which every replica has published it many times, it signs.
-//! 3. **Forget.** When no leaf of the CA before can be alive, that one is no longer trusted.
+//! 1. **Publish.** When a third of its life is left, the next CA is created and trusted. It does not sign yet.
+//! 2. **Use.** When it has been trusted for the overlap, it signs. Every replica has published it many times by then.
+//! 3. **Forget.** When no leaf of the old CA can still be valid, the old CA is no longer trusted.
 //!
-//! A CA that is not good yet was made while a clock was ahead. No apiserver trusts it, so it is **replaced** at once.
+//! A CA that is not valid yet was made with a clock ahead. No apiserver trusts it, so it is **replaced** at once.
 //!
-//! Each step is decided from the certificates' own dates, so that nothing has to be remembered, and a step that a
-//! replica missed is made up for by the next. Time is the wall clock's.
+//! Each step follows from the certificates' own dates, so there is no other state. If a replica misses a step, the
+//! next pass takes it. Time is the wall clock's.
 
 use time::{Duration, OffsetDateTime};
 
-/// For how long things are good.
+/// The lifetimes of certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// A CA.
+    /// Of a CA.
     pub authority: Duration,
-    /// A replica's own certificate.
+    /// Of a replica's own certificate.
     pub leaf: Duration,
     /// How long a CA is trusted before it signs.
     pub overlap: Duration,
@@ -39,26 +39,26 @@ impl Default for Lifetimes {
 pub(super) struct Dates {
     /// When it was made.
     pub(super) born: OffsetDateTime,
-    /// The last moment at which it is good.
+    /// The end of its validity.
     pub(super) not_after: OffsetDateTime,
 }
 
-/// What is to be done.
+/// A step of the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Make the next CA, and have it trusted.
+    /// Create the next CA, and let it be trusted.
     Publish,
     /// Let the next CA sign.
     Use,
-    /// Trust nothing but the CA that signs.
+    /// Trust only the CA that signs.
     Forget,
-    /// Make a CA that signs at once, since the one that is there is not good yet.
+    /// Create a CA that signs at once, since the present one is not valid yet.
     Replace,
 }
 
 /// The next step, and when it is due.
 ///
-/// `others` says whether anything else is trusted than the CA that signs and the next one.
+/// `others` says whether CAs are trusted besides the one that signs and the next one.
 pub(super) fn next(
     current: Dates,
     following: Option<Dates>,
@@ -66,11 +66,11 @@ pub(super) fn next(
     lifetimes: &Lifetimes,
 ) -> (Step, OffsetDateTime) {
     if let Some(following) = following {
-        // Earlier than planned where the CA at hand ends before the overlap does.
+        // Earlier than planned if the present CA ends before the overlap does.
         return (Step::Use, (following.born + lifetimes.overlap).min(current.not_after));
     }
     let publish = current.not_after - (current.not_after - current.born) / 3;
-    // It signs since its overlap, as far as its dates tell; a replica that was slow has as long again.
+    // By its dates, it has signed since its overlap ended. A slow replica has the same time again.
     let forget = current.born + (lifetimes.overlap + lifetimes.leaf) * 2;
     if others && forget < publish { (Step::Forget, forget) } else { (Step::Publish, publish) }
 }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_is_published_used_and_the_one_before_forgotten() {
+    fn a_ca_is_published_then_used_then_the_old_one_forgotten() {
         assert_eq!(next(born(0), None, false, &LIFETIMES), (Step::Publish, at(200)));
         let following = Some(born(200));
         let used = at(200) + Duration::hours(1);
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_slept_through_is_made_up_for() {
-        // Long after its end: whatever is due is due in the past.
+    fn a_missed_step_is_taken_later() {
+        // Long after its end: the step was due in the past.
         let (step, due) = next(born(0), None, true, &LIFETIMES);
         assert!(step == Step::Forget && due < at(1000));
         let late = Some(born(299));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn short_lives_never_forget_what_still_signs() {
+    fn with_short_lives_a_ca_that_signs_is_never_forgotten() {
         let lifetimes = Lifetimes { leaf: Duration::days(299), ..LIFETIMES };
         assert_eq!(next(born(0), None, true, &lifetimes).0, Step::Publish);
     }

@@ -1,4 +1,4 @@
-//! Whether a client that trusts a bundle would accept a certificate: asked of rustls, as a client asks it.
+//! Whether a client that trusts a bundle would accept a certificate, as rustls decides it for a client.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use rustls::client::{WebPkiServerVerifier, danger::ServerCertVerifier as _};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 use time::OffsetDateTime;
 
-/// Verifies a chain of certificates that a server of this name presents now, its own first. The error is rustls's reason.
+/// Verifies the chain of a server with this name, at this time. The leaf comes first. The error is rustls's reason.
 pub(super) fn verify(
     chain: &[CertificateDer<'_>],
     bundle: &[u8],
@@ -24,7 +24,7 @@ pub(super) fn verify(
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|error| error.to_string())?;
-    let name = ServerName::try_from(name).map_err(|_| format!("{name:?} is no name of a server"))?;
+    let name = ServerName::try_from(name).map_err(|_| format!("{name:?} is not a server name"))?;
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
     verifier.verify_server_cert(leaf, between, &name, &[], now).map(drop).map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! Durations as Go's `time.ParseDuration` reads them: `36h`, `1m30s`, `-1.5h`, `500ms`.
+//! Durations in the format of Go's `time.ParseDuration`: `36h`, `1m30s`, `-1.5h`, `500ms`.
 //!
 //! ```text
 //! duration = [ "+" | "-" ] ( "0" | part { part } )
@@ -6,20 +6,19 @@
 //! unit     = "ns" | "us" | "µs" | "μs" | "ms" | "s" | "m" | "h"
 //! ```
 //!
-//! Nothing stands between, before or behind: no spaces, no days. Parts come in any order and add up. What a duration
-//! holds is a whole number of nanoseconds from −2^63 to 2^63 − 1 (292 years); what is beyond that is an error, not a
-//! limit. A fraction is exact, and what is left of it below a nanosecond is dropped, part by part; its digits behind
-//! the 24th, of which no unit has a nanosecond left, are not read. Go multiplies a fraction of more than 15 digits in
-//! floating point, so that it may be a nanosecond off.
+//! Nothing else is allowed: no spaces, no days. Parts come in any order and add up. A duration is a whole number of
+//! nanoseconds from −2^63 to 2^63 − 1 (292 years); a value beyond that is an error. A fraction is exact, and each
+//! part is cut below a nanosecond. Digits after the 24th are not read, for they are below a nanosecond in every unit.
+//! Go multiplies a fraction of more than 15 digits in floating point, so it may differ by a nanosecond.
 //!
 //! Source: Go's `src/time/format.go`, `ParseDuration`.
 
 use std::time::Duration;
 
-/// A span of time as Go's `time.Duration` holds it.
+/// A span of time, like Go's `time.Duration`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GoDuration {
-    /// Whole nanoseconds, negative for a span that goes back.
+    /// Whole nanoseconds. May be negative.
     pub nanoseconds: i64,
 }
 
@@ -34,30 +33,30 @@ const UNITS: [(&str, u128); 8] = [
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
 ];
-/// Digits of a fraction that are read: 10^24 hours in nanoseconds are below 2^128.
+/// The most digits of a fraction that are read: 10^24 hours in nanoseconds are below 2^128.
 const MOST_DIGITS: usize = 24;
 
 impl GoDuration {
-    /// What a duration looks like, for error messages.
+    /// The format of a duration, for error messages.
     pub const GRAMMAR: &'static str = "a duration like 36h, 1m30s or 500ms";
 
     /// Reads a duration.
     ///
     /// # Errors
-    /// The grammar, when the text does not follow it or is beyond what a duration holds.
+    /// The text does not follow the grammar, or is out of range.
     pub fn parse(text: &str) -> Result<Self, GoDurationError> {
         parse(text)
             .map(|nanoseconds| Self { nanoseconds })
             .ok_or_else(|| GoDurationError { text: text.chars().take(64).collect() })
     }
 
-    /// As the standard library holds it; none for a span that goes back.
+    /// The same as the standard library's duration. None if it is negative.
     pub fn forward(self) -> Option<Duration> {
         u64::try_from(self.nanoseconds).ok().map(Duration::from_nanos)
     }
 }
 
-/// A text that is no duration.
+/// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {}", GoDuration::GRAMMAR)]
 pub struct GoDurationError {
@@ -84,7 +83,7 @@ fn parse(text: &str) -> Option<i64> {
     i64::try_from(sign * total).ok()
 }
 
-/// The nanoseconds of the first part, and what is behind it.
+/// The nanoseconds of the first part, and the rest of the text.
 fn part(text: &str) -> Option<(u128, &str)> {
     let (whole, rest) = digits(text);
     let (fraction, rest) = rest.strip_prefix('.').map_or(("", rest), digits);
@@ -121,7 +120,7 @@ mod tests {
         GoDuration::parse(text).ok().map(|duration| duration.nanoseconds)
     }
 
-    /// As Go's `Duration.String` prints it.
+    /// The text that Go's `Duration.String` prints.
     fn printed(nanoseconds: i64) -> String {
         let sign = if nanoseconds < 0 { "-" } else { "" };
         let all = nanoseconds.unsigned_abs();
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_as_go_reads_them() {
+    fn durations_are_read_as_in_go() {
         for (text, nanoseconds) in [
             ("0", 0),
             ("+0", 0),
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_range_is_an_error() {
+    fn a_value_out_of_range_is_an_error() {
         assert_eq!(read("9223372036854775807ns"), Some(i64::MAX));
         assert_eq!(read("-9223372036854775808ns"), Some(i64::MIN));
         assert_eq!(read("-9223372036854775.808us"), Some(i64::MIN));
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_an_error_that_quotes_it() {
+    fn the_error_of_an_invalid_duration_quotes_it() {
         for text in [
             "", "+", "-", "s", "3", "10", "00", ".", "-.", ".s", "+.s", "1d", "1w", "1S", "h", "1h 30m",
             " 1h", "1h ", "1..5s", "1.5.s", "+-1s", "--1s", "1s-2s", "1e3s", "0x1s", "NaNs", "infs", "1٣s",
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_goes_forward_is_a_span_of_the_standard_library() {
+    fn only_a_positive_duration_has_a_standard_one() {
         let forward = |text| GoDuration::parse(text).unwrap().forward();
         assert_eq!(forward("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(forward("-0s"), Some(Duration::ZERO));
@@ -245,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_go_prints_is_read_back(
+        fn a_duration_that_go_prints_is_read_back(
             nanoseconds in prop_oneof![any::<i64>(), (0u32..63, any::<i64>()).prop_map(|(by, n)| n >> by)],
         ) {
             let text = printed(nanoseconds);
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tests_print_as_go_prints() {
+    fn the_tests_print_durations_like_go() {
         for (nanoseconds, text) in [
             (0, "0s"),
             (1, "1ns"),

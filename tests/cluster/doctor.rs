@@ -35,16 +35,16 @@ async fn each_part_that_works_is_reported() -> Result<()> {
     let (output, _) = examined(gate.control_plane, &names).await?;
     for line in [
         "ok     the apiserver answers, v1.",
-        "ok     the CRD trainingestimates.weighbridge.dev is this version's",
+        "ok     the CRD trainingestimates.weighbridge.dev is from this version",
         "ok     the configuration gate has an entry for each of ",
-        "ok     the entries of gate trust a CA that is good for 36",
-        "ok     whoever runs this has all ",
-        "ok     a job that must run out of memory is refused in ",
+        "ok     the entries of gate trust a CA that is valid for 36",
+        "ok     the current user has all ",
+        "ok     a job that must run out of memory is denied in ",
     ] {
         ensure!(output.contains(line), "{line} in\n{output}");
     }
     // The process runs outside of the cluster, so no Service leads to it.
-    ensure!(output.contains("WRONG  no replica behind the Service gate/weighbridge is ready"), "{output}");
+    ensure!(output.contains("WRONG  no replica of the Service gate/weighbridge is ready"), "{output}");
     Ok(())
 }
 
@@ -77,7 +77,7 @@ async fn each_broken_part_is_reported_with_its_fix() -> Result<()> {
     configurations.delete("doctor", &kube::api::DeleteParams::default()).await?;
     wait_until("the configuration to be reported missing", SOON, || async {
         let (output, status) = examined(control_plane, &names).await?;
-        Ok(status == 1 && output.contains("WRONG  the ValidatingWebhookConfiguration doctor is not there"))
+        Ok(status == 1 && output.contains("WRONG  the ValidatingWebhookConfiguration doctor does not exist"))
     })
     .await
 }

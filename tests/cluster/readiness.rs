@@ -90,7 +90,7 @@ async fn without_its_role_binding_a_replica_stays_ready() -> Result<()> {
     test.fails().await?;
     test.works().await?;
     let log = std::fs::read_to_string(test.serve.log())?;
-    ensure!(log.contains("what is served is still good"), "{log}");
+    ensure!(log.contains("the served one is still good"), "{log}");
     test.serve.stop().await
 }
 

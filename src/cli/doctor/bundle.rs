@@ -1,4 +1,4 @@
-//! The webhook configuration: that every kind has its entry, what they trust, and for how long.
+//! The webhook configuration: an entry for every kind, and the CAs of the entries with their end.
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
 use kube::{Api, Client};
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::{Finding, Findings, because};
 use crate::kinds::{Kind, Kinds};
 
-/// Fewer days than these, and somebody should look.
+/// With fewer days left, an administrator should look.
 const FEW_DAYS: i64 = 14;
 
 pub(super) async fn configuration(client: &Client, name: &str) -> Findings {
@@ -16,10 +16,10 @@ pub(super) async fn configuration(client: &Client, name: &str) -> Findings {
     let entries = match configurations.get_opt(name).await {
         Ok(Some(found)) => found.webhooks.unwrap_or_default(),
         Ok(None) => {
-            let what = format!("the ValidatingWebhookConfiguration {name} is not there: nobody is weighed");
+            let what = format!("the ValidatingWebhookConfiguration {name} does not exist: no job is judged");
             return vec![Finding::Wrong(
                 what,
-                "helm upgrade renders it; --configuration-name names another".into(),
+                "helm upgrade renders it; or choose another with --configuration-name".into(),
             )];
         }
         Err(error) => {
@@ -48,7 +48,7 @@ fn kinds(name: &str, entries: &[ValidatingWebhook]) -> Finding {
         ))
     } else {
         let what = format!("the configuration {name} has no entry for {}", missing.join(", "));
-        Finding::Wrong(what, "it is of another version: helm upgrade".into())
+        Finding::Wrong(what, "it is from another version of weighbridge: run helm upgrade".into())
     }
 }
 
@@ -56,7 +56,7 @@ fn policies(entries: &[ValidatingWebhook]) -> Option<Finding> {
     let closed = entries.iter().filter(|entry| entry.failure_policy.as_deref() == Some("Fail")).count();
     (closed > 0).then(|| {
         let what = format!(
-            "{closed} entries have failurePolicy Fail: while no replica answers, their kinds are refused"
+            "{closed} entries have failurePolicy Fail: while no replica answers, objects of their kinds are denied"
         );
         Finding::Note(what)
     })
@@ -74,24 +74,26 @@ fn trusted(name: &str, entries: &[ValidatingWebhook]) -> Finding {
         let what = format!("{empty} of {} entries of {name} trust no CA", entries.len());
         return Finding::Wrong(
             what,
-            "a ready replica repairs them, and cert-manager does in the mode files".into(),
+            "a ready replica repairs them; in the mode files cert-manager does".into(),
         );
     }
     let shortest = bundles.iter().map(|bundle| longest_lived(bundle)).min().flatten();
     match shortest.map(|until| (until - OffsetDateTime::now_utc()).whole_days()) {
         None => Finding::Wrong(
-            format!("the caBundle of {name} holds no certificate that can be read"),
+            format!("the caBundle of {name} has no readable certificate"),
             "empty it: a ready replica repairs it".into(),
         ),
         Some(days) if days < FEW_DAYS => Finding::Wrong(
-            format!("what the entries of {name} trust is good for {days} more days only"),
-            "the CA should have rotated: see the logs of a replica".into(),
+            format!("the entries of {name} trust a CA that is valid for only {days} more days"),
+            "the CA should have rotated: check the logs of a replica".into(),
         ),
-        Some(days) => Finding::Well(format!("the entries of {name} trust a CA that is good for {days} days")),
+        Some(days) => {
+            Finding::Well(format!("the entries of {name} trust a CA that is valid for {days} days"))
+        }
     }
 }
 
-/// The last moment at which any of the bundle's certificates is good.
+/// When the last certificate of the bundle ends.
 fn longest_lived(bundle: &[u8]) -> Option<OffsetDateTime> {
     let certificates = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
     certificates

@@ -1,4 +1,4 @@
-//! The proof: a job that must run out of memory, by a server-side dry run.
+//! The proof: a server-side dry run of a job that must run out of memory.
 
 use axum::http::{HeaderMap, Request, StatusCode};
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,56 +13,56 @@ pub(super) async fn tried(client: &Client, namespace: &str) -> Findings {
     let label = match namespaces.get_metadata_opt(namespace).await {
         Ok(Some(found)) => found.labels().get(MODE_LABEL).cloned(),
         Ok(None) => {
-            let what = format!("the namespace {namespace} is not there");
-            return vec![Finding::Wrong(what, "--try-in names another".into())];
+            let what = format!("the namespace {namespace} does not exist");
+            return vec![Finding::Wrong(what, "choose another with --try-in".into())];
         }
         Err(error) => return vec![Finding::Note(format!("{namespace} cannot be read: {}", because(&error)))],
     };
-    let said = match created(client, namespace).await {
-        Ok(said) => said,
-        Err(error) => return vec![Finding::Note(format!("a job cannot be tried: {error:#}"))],
+    let answer = match created(client, namespace).await {
+        Ok(answer) => answer,
+        Err(error) => return vec![Finding::Note(format!("the dry run of a job failed: {error:#}"))],
     };
-    vec![judged(&said, namespace, label.as_deref())]
+    vec![judge(&answer, namespace, label.as_deref())]
 }
 
-/// What the apiserver said.
-struct Said {
+/// The apiserver's answer.
+struct Answer {
     status: StatusCode,
     message: String,
     warnings: Vec<String>,
 }
 
-fn judged(said: &Said, namespace: &str, label: Option<&str>) -> Finding {
+fn judge(answer: &Answer, namespace: &str, label: Option<&str>) -> Finding {
     let ours = |text: &str| text.contains("needs ") && text.contains(" GiB per GPU");
-    let warned = said.warnings.iter().any(|warning| ours(warning));
-    match said.status {
-        StatusCode::FORBIDDEN if ours(&said.message) => {
-            Finding::Well(format!("a job that must run out of memory is refused in {namespace}"))
+    let warned = answer.warnings.iter().any(|warning| ours(warning));
+    match answer.status {
+        StatusCode::FORBIDDEN if ours(&answer.message) => {
+            Finding::Well(format!("a job that must run out of memory is denied in {namespace}"))
         }
         status if status.is_success() && warned => {
-            Finding::Well(format!("a job that must run out of memory is warned about in {namespace}, whose mode is warn"))
+            Finding::Well(format!("a job that must run out of memory gets a warning in {namespace}, whose mode is warn"))
         }
         status if status.is_success() => match label {
             Some(mode @ ("off" | "audit")) => Finding::Note(format!(
-                "nothing can be seen from {namespace}, whose mode is {mode}: --try-in names another namespace"
+                "the dry run shows nothing in {namespace}, whose mode is {mode}: choose another namespace with --try-in"
             )),
             _ => Finding::Wrong(
-                format!("a job that must run out of memory is admitted in {namespace} without a word"),
-                "the webhook was not asked or did not answer (failurePolicy Ignore), or the policy exempts you or \
+                format!("a job that must run out of memory is admitted in {namespace} without a warning"),
+                "the webhook was not called or did not answer (failurePolicy Ignore), or the policy exempts you or \
                  {namespace}: see apiserver_admission_webhook_fail_open_count"
                     .replace("{namespace}", namespace),
             ),
         },
-        StatusCode::FORBIDDEN => Finding::Note(format!("you may not create jobs in {namespace}: {}", said.message)),
+        StatusCode::FORBIDDEN => Finding::Note(format!("you may not create jobs in {namespace}: {}", answer.message)),
         _ => Finding::Wrong(
-            format!("the apiserver does not get an answer: {}", said.message),
-            "is the Service reached from the control plane (firewall, hostNetwork), and is its port right?".into(),
+            format!("the apiserver gets no answer from the webhook: {}", answer.message),
+            "check that the control plane reaches the Service (firewall, hostNetwork), and the Service's port".into(),
         ),
     }
 }
 
-/// By a request of our own: the client keeps no warnings.
-async fn created(client: &Client, namespace: &str) -> anyhow::Result<Said> {
+/// A request of our own, for the client drops warnings.
+async fn created(client: &Client, namespace: &str) -> anyhow::Result<Answer> {
     let uri = format!("/apis/batch/v1/namespaces/{namespace}/jobs?dryRun=All");
     let request = Request::post(uri)
         .header("content-type", "application/json")
@@ -72,14 +72,14 @@ async fn created(client: &Client, namespace: &str) -> anyhow::Result<Said> {
     let bytes = body.collect_bytes().await?;
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let message = body.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(Said { status: parts.status, message, warnings: warnings(&parts.headers) })
+    Ok(Answer { status: parts.status, message, warnings: warnings(&parts.headers) })
 }
 
 fn warnings(headers: &HeaderMap) -> Vec<String> {
     headers.get_all("warning").iter().filter_map(|value| Some(value.to_str().ok()?.to_owned())).collect()
 }
 
-/// Seventy billion parameters, trained whole on one GPU.
+/// Seventy billion parameters, fully trained on one GPU.
 fn job() -> Value {
     json!({
         "apiVersion": "batch/v1",
@@ -104,11 +104,11 @@ mod tests {
     fn found(status: u16, message: &str, warnings: &[&str], label: Option<&str>) -> Finding {
         let warnings = warnings.iter().map(|warning| (*warning).to_owned()).collect();
         let status = StatusCode::from_u16(status).unwrap();
-        judged(&Said { status, message: message.into(), warnings }, "default", label)
+        judge(&Answer { status, message: message.into(), warnings }, "default", label)
     }
 
     #[test]
-    fn what_the_apiserver_says_shows_where_it_fails() {
+    fn the_apiservers_answer_shows_the_fault() {
         let needs = "needs 900.0 GiB per GPU (800.0–1000.0), an A100-80GB offers 79.1 GiB";
         assert!(matches!(found(403, needs, &[], None), Finding::Well(_)));
         assert!(matches!(found(201, "", &[needs], Some("warn")), Finding::Well(_)));

@@ -1,10 +1,10 @@
-//! `weighbridge doctor`: checks an installation, from inside a pod or from an administrator's desk.
+//! `weighbridge doctor`: checks an installation, from a pod or from an administrator's machine.
 //!
-//! What only reading shows comes first: version, definition, configuration, caBundle, replicas, lease, permissions. Then
-//! the proof: a job that must run out of memory is created by a server-side dry run, and what the apiserver says shows
-//! whether the webhook is reached, trusted and asked. Nothing is changed.
+//! First the checks that only read: version, definition, configuration, caBundle, replicas, lease, permissions. Then
+//! the proof: a server-side dry run creates a job that must run out of memory, and the apiserver's answer shows
+//! whether the webhook is reached and trusted. Nothing in the cluster changes.
 //!
-//! Exit status: 1 if anything is wrong, else 0.
+//! Exit status: 1 if there is a fault, else 0.
 
 mod bundle;
 mod gate;
@@ -21,10 +21,10 @@ use clap::Args;
 use super::connection;
 use crate::tls;
 
-/// What is typed behind `doctor`.
+/// The arguments of `doctor`.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// The file that says how to reach the cluster [default: the pod's service account, or kubectl's]
+    /// The kubeconfig file of the cluster [default: the pod's service account, or kubectl's]
     #[arg(long, env = "WEIGHBRIDGE_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// The namespace that weighbridge is installed in
@@ -42,10 +42,10 @@ pub struct Arguments {
     /// The name of its Lease
     #[arg(long, env = "WEIGHBRIDGE_LEASE", default_value = "weighbridge", value_name = "NAME")]
     lease: String,
-    /// The service account whose permissions are checked [default: who runs this]
+    /// The service account whose permissions are checked [default: the current user]
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
-    /// The namespace in which the job that must be refused is tried
+    /// The namespace of the dry run
     #[arg(long, default_value = "default", value_name = "NAME")]
     try_in: String,
 }
@@ -56,26 +56,26 @@ impl Arguments {
     }
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Finding {
-    /// All is well.
+    /// Correct.
     Well(String),
-    /// It works, and somebody should know this.
+    /// It works, but the administrator should know this.
     Note(String),
-    /// It does not work: what is wrong, and what to do.
+    /// A fault, and its remedy.
     Wrong(String, String),
 }
 
-/// The findings of one subject.
+/// The findings of one check.
 type Findings = Vec<Finding>;
 
-/// Checks, and says what it found.
+/// Runs the checks, and prints the findings.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     tls::install_provider();
     let findings =
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(examine(arguments))?;
-    std::io::stdout().write_all(told(&findings).as_bytes())?;
+    std::io::stdout().write_all(text_of(&findings).as_bytes())?;
     let wrong = findings.iter().any(|finding| matches!(finding, Finding::Wrong(..)));
     Ok(ExitCode::from(u8::from(wrong)))
 }
@@ -85,7 +85,7 @@ async fn examine(arguments: &Arguments) -> Result<Findings> {
     let mut findings = Findings::new();
     findings.extend(pieces::apiserver(&client).await);
     if findings.iter().any(|finding| matches!(finding, Finding::Wrong(..))) {
-        // Nothing else can be asked.
+        // No other check can work.
         return Ok(findings);
     }
     findings.extend(pieces::definition(&client).await);
@@ -97,10 +97,10 @@ async fn examine(arguments: &Arguments) -> Result<Findings> {
     Ok(findings)
 }
 
-fn told(findings: &[Finding]) -> String {
+fn text_of(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
-        // Writing to a string doesn't fail.
+        // Writing to a string does not fail.
         let _ = match finding {
             Finding::Well(what) => writeln!(text, "ok     {what}"),
             Finding::Note(what) => writeln!(text, "note   {what}"),
@@ -110,7 +110,7 @@ fn told(findings: &[Finding]) -> String {
     text
 }
 
-/// What the apiserver said, in words.
+/// The apiserver's error, as text.
 fn because(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),

@@ -1,4 +1,4 @@
-//! The pieces of an installation, each by itself: apiserver, definition, replicas, lease, permissions.
+//! The parts of an installation, one check each: apiserver, definition, replicas, lease, permissions.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
@@ -16,7 +16,7 @@ use crate::api;
 use crate::controller::permissions::{self, Permission};
 use crate::kinds::Kinds;
 
-/// The oldest minor version of Kubernetes whose matchConditions are enough.
+/// The oldest minor version of Kubernetes with stable matchConditions.
 const OLDEST: u32 = 30;
 
 /// Whether the apiserver answers, and is new enough.
@@ -34,24 +34,24 @@ pub(super) async fn apiserver(client: &Client) -> Findings {
         Finding::Well(format!("the apiserver answers, {name}"))
     } else {
         let what = format!("the apiserver is {name}, older than 1.{OLDEST}");
-        Finding::Wrong(what, "matchConditions are not stable there: upgrade Kubernetes".into())
+        Finding::Wrong(what, "matchConditions are not stable in this version: upgrade Kubernetes".into())
     }]
 }
 
-/// Whether the definition is there, served, and this program's.
+/// Whether the definition exists, is served, and is this program's.
 pub(super) async fn definition(client: &Client) -> Findings {
     const NAME: &str = "trainingestimates.weighbridge.dev";
     let apply = || "weighbridge crds | kubectl apply --server-side -f -, or helm upgrade".to_owned();
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let found = match definitions.get_opt(NAME).await {
         Ok(Some(found)) => found,
-        Ok(None) => return vec![Finding::Wrong(format!("the CRD {NAME} is not there"), apply())],
+        Ok(None) => return vec![Finding::Wrong(format!("the CRD {NAME} does not exist"), apply())],
         Err(error) => return vec![Finding::Note(format!("the CRD cannot be read: {}", because(&error)))],
     };
     let conditions = found.status.unwrap_or_default().conditions.unwrap_or_default();
     let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
     let own = api::definition::definition().ok().map(|own| own.spec.versions);
-    // The apiserver fills in defaults, so only the schemas are compared.
+    // The apiserver adds defaults, so only the schemas are compared.
     let schema = |versions: &[k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionVersion]| {
         versions.iter().map(|version| serde_json::to_value(&version.schema).ok()).collect::<Vec<_>>()
     };
@@ -59,13 +59,13 @@ pub(super) async fn definition(client: &Client) -> Findings {
     vec![match (established, same) {
         (false, _) => Finding::Wrong(format!("the CRD {NAME} is not established"), apply()),
         (true, false) => {
-            Finding::Wrong(format!("the CRD {NAME} is another version's than this program"), apply())
+            Finding::Wrong(format!("the CRD {NAME} is from another version of weighbridge"), apply())
         }
-        (true, true) => Finding::Well(format!("the CRD {NAME} is this version's")),
+        (true, true) => Finding::Well(format!("the CRD {NAME} is from this version")),
     }]
 }
 
-/// Whether anybody stands behind the Service.
+/// Whether the Service has ready replicas.
 pub(super) async fn replicas(client: &Client, namespace: &str, service: &str) -> Findings {
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
     let named = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
@@ -82,24 +82,27 @@ pub(super) async fn replicas(client: &Client, namespace: &str, service: &str) ->
     });
     vec![match (ready.count(), endpoints.len()) {
         (0, _) => Finding::Wrong(
-            format!("no replica behind the Service {namespace}/{service} is ready"),
-            format!("kubectl -n {namespace} get pods; /readyz of a pod names the gate that is shut"),
+            format!("no replica of the Service {namespace}/{service} is ready"),
+            format!("kubectl -n {namespace} get pods; /readyz of a pod names the closed gates"),
         ),
         (1, all) => {
-            Finding::Note(format!("1 of {all} replicas is ready: while it restarts, nobody is weighed"))
+            Finding::Note(format!("1 of {all} replicas is ready: while it restarts, no job is judged"))
         }
         (ready, all) => Finding::Well(format!("{ready} of {all} replicas are ready")),
     }]
 }
 
-/// Whether anybody writes estimates.
+/// Whether a replica writes estimates.
 pub(super) async fn leader(client: &Client, namespace: &str, lease: &str) -> Findings {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let spec = match leases.get_opt(lease).await {
         Ok(Some(found)) => found.spec.unwrap_or_default(),
         Ok(None) => {
-            let what = format!("nobody holds the Lease {namespace}/{lease}: no estimates are written");
-            return vec![Finding::Wrong(what, "is any replica ready, and may it create leases?".into())];
+            let what = format!("no replica holds the Lease {namespace}/{lease}: no estimates are written");
+            return vec![Finding::Wrong(
+                what,
+                "check that a replica is ready, and that it may create leases".into(),
+            )];
         }
         Err(error) => return vec![Finding::Note(format!("the lease cannot be read: {}", because(&error)))],
     };
@@ -111,13 +114,15 @@ pub(super) async fn leader(client: &Client, namespace: &str, lease: &str) -> Fin
             Finding::Well(format!("{holder} leads and writes estimates"))
         }
         _ => Finding::Wrong(
-            format!("nobody has renewed the Lease {namespace}/{lease} for {age} s: no estimates are written"),
+            format!(
+                "no replica has renewed the Lease {namespace}/{lease} for {age} s: no estimates are written"
+            ),
             format!("kubectl -n {namespace} logs -l app.kubernetes.io/name=weighbridge"),
         ),
     }]
 }
 
-/// Whether whoever runs this, or the service account, may do what a replica does.
+/// Whether the current user, or the service account, has a replica's permissions.
 pub(super) async fn permissions(client: &Client, arguments: &Arguments) -> Findings {
     let mut lacking = Vec::new();
     let mut asked = 0;
@@ -136,14 +141,16 @@ pub(super) async fn permissions(client: &Client, arguments: &Arguments) -> Findi
             }
         }
     }
-    let whose = arguments.service_account.as_deref().unwrap_or("whoever runs this");
+    let whose = arguments.service_account.as_deref().unwrap_or("the current user");
     if lacking.is_empty() {
         return vec![Finding::Well(format!("{whose} has all {asked} permissions of a replica"))];
     }
     let what = format!("{whose} may not: {}", lacking.join(", "));
     vec![match &arguments.service_account {
-        Some(_) => Finding::Wrong(what, "helm upgrade renders the roles; is rbac.create off?".into()),
-        None => Finding::Note(format!("{what}; --service-account checks a replica's")),
+        Some(_) => {
+            Finding::Wrong(what, "helm upgrade renders the roles; check that rbac.create is on".into())
+        }
+        None => Finding::Note(format!("{what}; --service-account checks a replica's permissions")),
     }]
 }
 
@@ -164,7 +171,7 @@ async fn allowed(
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
         None => (permission.resource, None),
     };
-    // A list or a watch of one object is asked for by its name, too.
+    // A list or a watch of one object is checked with its name, too.
     let name = permission.one_object.then(|| match resource {
         "secrets" => arguments.ca_secret(),
         _ => arguments.configuration_name.clone(),

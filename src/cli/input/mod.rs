@@ -1,7 +1,7 @@
-//! The manifests that a person hands over: files, folders and standard input, read as kubectl reads them.
+//! The manifests on the command line: files, folders and standard input, read as kubectl reads them.
 //!
-//! Nothing here stops at the first mistake. What cannot be read is listed with its place and what to do about it, and
-//! the rest of the stream is still there to be judged.
+//! Reading does not stop at the first error. Each error is listed with its place and its remedy, and the rest of the
+//! stream is still judged.
 
 mod objects;
 mod paths;
@@ -13,12 +13,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// Everything that was handed over.
+/// All that was read.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     /// The objects, lists flattened, in the order of the stream.
     pub(super) objects: Vec<Value>,
-    /// What could not be read, in the same order.
+    /// The errors, in the same order.
     pub(super) unreadable: Vec<Unreadable>,
 }
 
@@ -52,12 +52,12 @@ impl Input {
     }
 }
 
-/// Where something stands in the input.
+/// A place in the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The file's path, or `standard input`.
     file: String,
-    /// The number of the document in the file and of the line, both from one; none for the file as a whole.
+    /// The numbers of the document in the file and of the line, both from one. None for the whole file.
     document: Option<(usize, usize)>,
 }
 
@@ -70,7 +70,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What could not be read: where it is, what is wrong with it, and what to do.
+/// An error: its place, the fault, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}")]
 pub(super) struct Unreadable {

@@ -1,4 +1,4 @@
-//! Objects out of a document: lists are flattened, and what is no Kubernetes object is a mistake.
+//! The objects of a document: lists are flattened, and anything else than a Kubernetes object is an error.
 
 use serde_json::{Map, Value};
 
@@ -7,14 +7,14 @@ use super::{Place, Unreadable};
 /// The objects of a document: itself, or the items of a `List` and of typed lists like `JobList`, in their order.
 pub(super) fn flatten(place: &Place, document: Value) -> Vec<Result<Value, Unreadable>> {
     let mut objects = Vec::new();
-    // Lists may hold lists; a stack, since how deep is the writer's choice.
+    // Lists may hold lists. A stack is safe: the manifest decides how deep they are.
     let mut waiting = vec![document];
     while let Some(value) = waiting.pop() {
         match object(value) {
             Ok(mut object) => match items(&mut object) {
                 Some(items) => waiting.extend(items.into_iter().rev()),
                 None if object.get("kind").is_some_and(|kind| kind == "List") => {
-                    let problem = "is a List whose items are no list; write one below items".to_owned();
+                    let problem = "is a List whose items are not a list; write a list below items".to_owned();
                     objects.push(Err(Unreadable { place: place.clone(), problem }));
                 }
                 None => objects.push(Ok(Value::Object(object))),
@@ -25,18 +25,18 @@ pub(super) fn flatten(place: &Place, document: Value) -> Vec<Result<Value, Unrea
     objects
 }
 
-/// An object with the two keys that say what it is.
+/// An object with the two keys that identify its kind.
 fn object(value: Value) -> Result<Map<String, Value>, String> {
     let Value::Object(object) = value else {
-        return Err("is no mapping; a Kubernetes object has apiVersion, kind and metadata".to_owned());
+        return Err("is not a mapping; a Kubernetes object has apiVersion, kind and metadata".to_owned());
     };
     for key in ["apiVersion", "kind"] {
         match object.get(key) {
             Some(Value::String(text)) if !text.is_empty() => {}
-            Some(_) => return Err(format!("{key} is not a word; write it as a string")),
+            Some(_) => return Err(format!("{key} is not a string; write it as a string")),
             None => {
                 return Err(format!(
-                    "has no {key}, so it is no Kubernetes object; add it, or leave the document out"
+                    "has no {key}, so it is not a Kubernetes object; add it, or remove the document"
                 ));
             }
         }
@@ -44,21 +44,21 @@ fn object(value: Value) -> Result<Map<String, Value>, String> {
     Ok(object)
 }
 
-/// The items, where the object is a list.
+/// The items, if the object is a list.
 fn items(object: &mut Map<String, Value>) -> Option<Vec<Value>> {
     let kind = object.get("kind")?.as_str()?.strip_suffix("List")?.to_owned();
     let api_version = object.get("apiVersion")?.clone();
     match object.get_mut("items")? {
         Value::Array(items) => {
             let mut items = std::mem::take(items);
-            // The apiserver leaves kind and version out of the items of typed lists.
+            // The apiserver omits kind and version in the items of typed lists.
             for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| !kind.is_empty()) {
                 item.entry("apiVersion").or_insert_with(|| api_version.clone());
                 item.entry("kind").or_insert_with(|| kind.clone().into());
             }
             Some(items)
         }
-        // As Go writes a list of nothing.
+        // Go writes an empty list as null.
         Value::Null => Some(Vec::new()),
         _ => None,
     }

@@ -1,8 +1,8 @@
-//! Which files a path stands for.
+//! The files that a path names.
 //!
-//! `-` is standard input. A file is read whatever its name. A folder is searched through all its folders for *.yaml,
-//! *.yml and *.json, in the order of their names, so that the same tree always gives the same report. Of what is no file
-//! there (a pipe, a socket), nothing is awaited.
+//! `-` is standard input. A file is read with any name. A folder is searched with all its subfolders for *.yaml,
+//! *.yml and *.json, in the order of their names, so that the same tree always gives the same report. Pipes and
+//! sockets in it are skipped, since reading them could block.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -11,24 +11,24 @@ use std::path::{Path, PathBuf};
 
 use super::{Place, Unreadable};
 
-/// More than any cluster's dump; a device file that never ends stops here.
+/// More than the dump of any cluster. Reading a device file without an end stops here.
 const MAX_BYTES: u64 = 256 << 20;
 
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
-/// Something to read.
+/// A source to read.
 pub(super) enum Source {
     StandardInput,
     File(PathBuf),
 }
 
-/// What was read.
+/// The text of a source.
 pub(super) struct Text {
     pub(super) name: String,
     pub(super) content: String,
 }
 
-/// The sources that a path stands for.
+/// The sources that a path names.
 pub(super) fn sources(path: &Path) -> Vec<Result<Source, Unreadable>> {
     if path == Path::new("-") {
         return vec![Ok(Source::StandardInput)];
@@ -53,11 +53,11 @@ fn search(folder: &Path, found: &mut Vec<Result<Source, Unreadable>>) {
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
-        // A link to a folder may lead back up; a link to a file is as good as the file.
+        // A link to a folder may lead back up. A link to a file counts as the file.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             search(&path, found);
         } else if path.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e == *known))
-            // What isn't there is a link to nowhere, and is said to be.
+            // A missing file is a broken link. Reading it reports that.
             && fs::metadata(&path).map_or(true, |found| found.is_file())
         {
             found.push(Ok(Source::File(path)));
@@ -66,7 +66,7 @@ fn search(folder: &Path, found: &mut Vec<Result<Source, Unreadable>>) {
 }
 
 impl Source {
-    /// Reads all of it.
+    /// Reads the whole source.
     pub(super) fn read(self) -> Result<Text, Unreadable> {
         let (name, bytes) = match self {
             Self::StandardInput => ("standard input".to_owned(), all_of(io::stdin().lock())),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_awaited_from_what_is_no_file() -> io::Result<()> {
+    fn pipes_and_sockets_in_a_folder_are_skipped() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("socket.yaml"))?;
         std::os::unix::fs::symlink(".", folder.path().join("loop.yaml"))?;
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_manifests_is_a_mistake() -> io::Result<()> {
+    fn a_folder_without_manifests_is_an_error() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let found = sources(folder.path());
         assert!(matches!(found.as_slice(), [Err(_)]));

@@ -1,11 +1,11 @@
-//! A text's documents, YAML or JSON, any number of them.
+//! The documents of a text, in YAML or JSON.
 //!
 //! As kubectl does, the text is cut at lines that begin with `---` before any of it is parsed. So a document that
-//! cannot be read (a template, a mistake) does not take its neighbours along, and every mistake has its own line
-//! number. A document that begins with `{` is read as a series of JSON values first, then as YAML.
+//! cannot be read (a template, an error) does not hide its neighbours, and every error has its own line number. A
+//! document that begins with `{` is first read as a series of JSON values, then as YAML.
 //!
 //! YAML is read as version 1.1, like kubectl: `yes`, `no`, `on` and `off` are booleans, `0777` is octal, `1_000` is a
-//! thousand, and `<<` merges. Aliases are expanded within a budget, so a small file cannot become a large one.
+//! thousand, and `<<` merges. Aliases are expanded within a limit, so that a small file cannot become a large one.
 
 use serde_saphyr::{
     DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter, NonFiniteFloatPolicy, UserMessageFormatter,
@@ -14,16 +14,16 @@ use serde_saphyr::{
 use super::value::Manifest;
 use super::{Place, Unreadable};
 
-/// Values that aliases may copy, all copies together: far above what manifests need, far below what memory holds.
+/// The most values that aliases may copy in total: far more than manifests need, far less than memory holds.
 const MAX_ALIASED: usize = 200_000;
-/// As deep as `serde_json` goes.
+/// The limit of `serde_json`.
 const MAX_DEPTH: usize = 128;
-/// A dump of a large cluster in a single document; 24 bytes of YAML a node is what such dumps have.
+/// The dump of a large cluster in one document. Such dumps have 24 bytes of YAML a node.
 const MAX_NODES: usize = 20_000_000;
 
 type Document = Result<(Place, serde_json::Value), Unreadable>;
 
-/// Reads every document of a text. Documents without content are left out.
+/// Reads every document of a text. Empty documents are left out.
 pub(super) fn documents(file: &str, text: &str) -> Vec<Document> {
     let mut reader = Reader { file, number: 0, documents: Vec::new() };
     for part in parts(text.strip_prefix('\u{feff}').unwrap_or(text)) {
@@ -36,9 +36,9 @@ pub(super) fn documents(file: &str, text: &str) -> Vec<Document> {
 #[derive(Debug, PartialEq)]
 struct Part<'a> {
     text: &'a str,
-    /// The number of its first line, from one.
+    /// The number of the first line, from one.
     line: usize,
-    /// What stands behind the separator and is no comment: a mistake.
+    /// Text after the separator that is not a comment: an error.
     behind_separator: Option<&'a str>,
 }
 
@@ -75,7 +75,7 @@ impl Reader<'_> {
     fn read(&mut self, part: &Part<'_>) {
         if let Some(behind) = part.behind_separator {
             let problem = format!(
-                "{:?} stands behind the separator; put it on a line of its own below ---",
+                "{:?} is on the line of the separator; put it on a line of its own below ---",
                 behind.chars().take(64).collect::<String>()
             );
             return self.fail(part.line.saturating_sub(1), problem);
@@ -135,14 +135,14 @@ impl Reader<'_> {
     }
 }
 
-/// The YAML values of a part, or the line and the description of the first mistake.
+/// The YAML values of a part, or the line and the text of the first error.
 fn yaml(part: &Part<'_>) -> Result<Vec<serde_json::Value>, (usize, String)> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Merge,
         strict_booleans: false,
         legacy_octal_numbers: true,
-        // A commit like 7e12345 is a number too large for a float, and for kubectl a string.
+        // A commit like 7e12345 is too large for a float. kubectl reads it as a string.
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED },
@@ -151,7 +151,7 @@ fn yaml(part: &Part<'_>) -> Result<Vec<serde_json::Value>, (usize, String)> {
             max_nodes: MAX_NODES,
             max_events: 2 * MAX_NODES,
             max_total_scalar_bytes: 256 << 20,
-            // A template's labels are often one anchor and hundreds of aliases; the limit above is on what they copy.
+            // A template's labels are often one anchor and hundreds of aliases. The limit above bounds their copies.
             enforce_alias_anchor_ratio: false,
         },
     };
@@ -165,7 +165,7 @@ fn yaml(part: &Part<'_>) -> Result<Vec<serde_json::Value>, (usize, String)> {
     }
 }
 
-/// What is wrong, and what to do: a template is the usual reason why a manifest is no YAML.
+/// The error and its remedy. The usual reason is that the manifest is a template.
 fn problem(text: &str, message: &str) -> String {
     let message = message.lines().next().unwrap_or("it cannot be read");
     if text.contains("{{") {
@@ -237,25 +237,25 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_cannot_be_read_leaves_its_neighbours_alone() {
+    fn a_document_that_cannot_be_read_does_not_hide_its_neighbours() {
         let text = "# a comment\n---\na: 1\n---\nb: [\n--- # another\nc: 3\n...\n---\n";
         assert_eq!(values(text), [json!({"a": 1}), json!({"c": 3})]);
         assert!(matches!(problems(text).as_slice(), [one] if one.starts_with("f: document 2, line ")));
     }
 
     #[test]
-    fn mistakes_are_named_with_their_line_and_what_to_do() {
-        for (text, line, says) in [
+    fn errors_name_their_line_and_their_remedy() {
+        for (text, line, expected) in [
             ("a: 1\n---\nb: 1\nc: 2\nb: 3\n", "f: document 2, line 5: ", "duplicate"),
             ("{\"a\": 1,\n\"a\": 2}", "f: document 1, line 2: ", "twice"),
             ("replicas: {{ .Values.replicas }}\n", "f: document 1, line 1: ", "helm template"),
-            ("--- kind: Job\n", "f: document 1, line 1: ", "behind the separator"),
+            ("--- kind: Job\n", "f: document 1, line 1: ", "line of the separator"),
             ("a: *missing\n", "f: document 1, line 1: ", "unknown"),
             ("{\"a\": 1}\n{\"b\"", "f: document 2, line 2: ", "EOF"),
         ] {
             let found = problems(text);
             assert_eq!(found.len(), 1, "{text:?} gives {found:?}");
-            assert!(found.iter().all(|p| p.starts_with(line) && p.contains(says)), "{found:?}");
+            assert!(found.iter().all(|p| p.starts_with(line) && p.contains(expected)), "{found:?}");
         }
     }
 
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_could_mean_is_a_mistake_and_no_crash() {
+    fn nonsense_is_an_error_and_not_a_crash() {
         let deep = "[".repeat(100_000);
         let deep_json = format!("{{\"a\": {deep}");
         for text in ["\0", "a: \u{1}", "a:\n\t b", deep.as_str(), deep_json.as_str(), "&a [*a]", "? [a]: b"] {

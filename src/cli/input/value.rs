@@ -1,8 +1,8 @@
-//! A document's value, as the apiserver would get it from kubectl.
+//! A document's value, as kubectl would send it to the apiserver.
 //!
-//! kubectl turns YAML into JSON before it sends anything. Two things follow from that, and both are done here for YAML
-//! and JSON alike: a whole number that is written as a float (`1e3`, `8.0`) arrives as a whole number, and a mapping
-//! has each key once. What YAML 1.1 makes of plain scalars is the reader's part; see [`super::stream`].
+//! kubectl converts YAML to JSON before it sends it. This has two effects, and both are done here for YAML and JSON:
+//! a whole number written as a float (`1e3`, `8.0`) arrives as a whole number, and a mapping has each key once. The
+//! reader interprets plain scalars by YAML 1.1; see [`super::stream`].
 
 use std::fmt;
 
@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for ManifestVisitor {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key {key:?} stands here twice; remove one")));
+                return Err(A::Error::custom(format!("the key {key:?} appears twice; remove one")));
             }
             let Manifest(value) = entries.next_value()?;
             map.insert(key, value);

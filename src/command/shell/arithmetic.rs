@@ -1,9 +1,9 @@
-//! Plain arithmetic of whole numbers, as `$(( ))` and `expr` do it: `+ - * / %`, parentheses, names of variables.
+//! Arithmetic of whole numbers, as in `$(( ))` and `expr`: `+ - * / %`, parentheses, names of variables.
 
 /// The deepest nesting of parentheses.
 const DEEPEST: usize = 16;
 
-/// The value of an expression; none where it is not plain, or a variable in it is not known.
+/// The value of an expression. None if the expression is not plain, or a variable in it is unknown.
 pub(crate) fn evaluate(expression: &str, variable: &impl Fn(&str) -> Option<i64>) -> Option<i64> {
     let mut reader = Reader { rest: expression, variable, depth: 0 };
     let value = reader.sum()?;
@@ -21,7 +21,7 @@ impl<F: Fn(&str) -> Option<i64>> Reader<'_, F> {
         let rest = self.rest.trim_start();
         let operator = rest.chars().next().filter(|c| operators.contains(c))?;
         let behind = rest.get(operator.len_utf8()..)?;
-        // `**`, `+=` and the like are other operators.
+        // `**`, `+=` and similar are other operators.
         if behind.starts_with(['=', '*', '+', '-']) && operator != '(' && !behind.starts_with('-') {
             return None;
         }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_arithmetic_has_a_value_and_other_has_none() {
+    fn only_plain_arithmetic_has_a_value() {
         for (expression, expected) in [
             ("8 * NNODES", Some(32)),
             ("$NNODES*${NNODES} - 2", Some(14)),

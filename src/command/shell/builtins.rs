@@ -1,11 +1,11 @@
-//! The shell's own commands that set what it knows, and those whose output is plain.
+//! Builtins that set the state of the shell, and commands whose output is known.
 
 use crate::command::basename;
 use crate::command::shell::variables::{State, Value};
 use crate::command::text::Text;
 use crate::command::wrappers::is_name;
 
-/// The shell's own commands that declare variables.
+/// Builtins that declare variables.
 pub(crate) const DECLARE: &[&str] = &["export", "declare", "typeset", "local", "readonly"];
 
 pub(crate) fn exports(words: &[Text]) -> bool {
@@ -13,7 +13,7 @@ pub(crate) fn exports(words: &[Text]) -> bool {
     (has("export") && !has("-n")) || has("-x")
 }
 
-/// `export NAME`, and `export NAME=value` where quotes hid what it is.
+/// `export NAME`, and `export NAME=value` if quotes hide the assignment.
 pub(crate) fn declare(words: &[Text], state: &mut State) {
     let exported = exports(words);
     for word in words.iter().skip(1) {
@@ -21,7 +21,7 @@ pub(crate) fn declare(words: &[Text], state: &mut State) {
         let (name, value) =
             shown.split_once('=').map_or((shown.as_str(), None), |(name, value)| (name, Some(value)));
         if !is_name(name) {
-            // `export $(cat file)`: which variables these are is not known.
+            // `export $(cat file)`: it sets unknown variables.
             if word.as_known().is_none() {
                 state.leave_variables_open();
             }
@@ -37,19 +37,19 @@ pub(crate) fn declare(words: &[Text], state: &mut State) {
     }
 }
 
-/// Scripts that set up software, and nothing of a training: those of Python's environments, Conda, Lmod and oneAPI.
+/// Scripts that set up software and no training: of Python's environments, Conda, Lmod and oneAPI.
 const SETS_UP: &[&str] =
     &["activate", "conda.sh", "mamba.sh", "micromamba.sh", "modules.sh", "lmod.sh", "setvars.sh"];
 /// Programs whose output sets up software when a shell evaluates it.
 const PRINTS_SET_UP: &[&str] =
     &["conda", "mamba", "micromamba", "ssh-agent", "pyenv", "modulecmd", "register-python-argcomplete"];
 
-/// Whether a script of this path that is not read may set variables of a training.
+/// Whether a script at this path that is not read may set variables of a training.
 pub(crate) fn may_set_variables(path: &str) -> bool {
     !SETS_UP.contains(&basename(path))
 }
 
-/// Whether words that a shell evaluates may set variables that are not read.
+/// Whether words that a shell evaluates may set unknown variables.
 pub(crate) fn may_declare(words: &[Text]) -> bool {
     let Some(first) = words.first() else { return false };
     let is_open = first.as_known().is_none_or(|name| DECLARE.contains(&name));
@@ -94,7 +94,7 @@ pub(crate) fn appended(value: Option<&Value>, more: Value) -> Value {
     }
 }
 
-/// What `cat`, `echo` and `printf` print; none of others.
+/// The output of `cat`, `echo` and `printf`. None for other commands.
 pub(crate) fn printed(words: &[Text], input: Option<&Text>) -> Option<Text> {
     let (name, rest) = words.split_first()?;
     match name.as_known()? {
@@ -115,7 +115,7 @@ pub(crate) fn printed(words: &[Text], input: Option<&Text>) -> Option<Text> {
             [format] if !format.shown().contains('%') => {
                 Some(Text::known(&format.as_known()?.replace("\\n", "\n")))
             }
-            // The format is used again for each further text.
+            // The format is used again for each further argument.
             [format, first, rest @ ..] if matches!(format.as_known(), Some("%s" | "%s\\n")) => {
                 let mut text = first.clone();
                 for more in rest {

@@ -1,4 +1,4 @@
-//! Compound commands: branches, of which any may be the one, and loops, of which the body is gone through once.
+//! Compound commands: any branch may be taken, and the body of a loop is read once.
 
 use brush_parser::ast::{CompoundCommand, CompoundList};
 
@@ -38,7 +38,7 @@ impl Shell<'_, '_, '_> {
                 }
                 join(state, branches);
                 if ends {
-                    self.follows(decision);
+                    self.enter_rest(decision);
                 }
             }
             CompoundCommand::CaseClause(clause) => {
@@ -53,7 +53,7 @@ impl Shell<'_, '_, '_> {
                 }
                 join(state, branches);
                 if ends {
-                    self.follows(decision);
+                    self.enter_rest(decision);
                 }
             }
             CompoundCommand::ForClause(clause) => {
@@ -79,12 +79,12 @@ impl Shell<'_, '_, '_> {
         self.branch(Branch { decision, number }, state, |shell, state| shell.list(list, state))
     }
 
-    /// A loop's body: what it changes is not known in it, nor behind it.
+    /// Reads the body of a loop. Variables that it changes are unknown in it and after it.
     fn repeat(&mut self, variable: Option<(&str, Value)>, body: &CompoundList, state: &mut State) {
         if let Some((name, value)) = variable {
             state.set(name, value);
         }
-        // Once to see what changes, and once more with that unknown.
+        // Once to find the changed variables, and once more with these unknown.
         let started = self.run.launches.len();
         let mut tried = state.clone();
         self.within(|shell| shell.list(body, &mut tried));
@@ -94,7 +94,7 @@ impl Shell<'_, '_, '_> {
         self.list(body, &mut state.clone());
     }
 
-    /// `(( … ))` and `let`: a plain assignment is known, anything else makes what it names unknown.
+    /// `(( … ))` and `let`: a plain assignment is known; anything else makes the variables in it unknown.
     pub(crate) fn let_(&mut self, expression: &str, state: &mut State) {
         let name = expression
             .trim()
@@ -110,7 +110,7 @@ impl Shell<'_, '_, '_> {
     }
 }
 
-/// Takes up after branches.
+/// Joins the states after branches.
 pub(crate) fn join(state: &mut State, branches: Vec<State>) {
     if let Some(joined) = State::join(branches) {
         *state = joined;

@@ -5,11 +5,11 @@ use crate::command::shell::{Shell, builtins};
 use crate::command::text::Text;
 use crate::job::Gap;
 
-/// Files that one command copies, at most.
+/// The most files that one command copies.
 const MOST: usize = 256;
 
 impl Shell<'_, '_, '_> {
-    /// What a command prints, where that is plain: also the files that `cat` is told of.
+    /// The output of a command, if it is known. `cat` with known files counts.
     pub(crate) fn printed(&mut self, words: &[Text], input: Option<&Text>, state: &State) -> Option<Text> {
         let operands = words.iter().skip(1).filter(|word| !word.shown().starts_with('-'));
         let operands: Vec<&Text> = operands.collect();
@@ -23,17 +23,17 @@ impl Shell<'_, '_, '_> {
         Some(all)
     }
 
-    /// What a file holds, where that is known.
+    /// The text of a file, if it is known.
     pub(crate) fn file(&mut self, path: &Text, state: &State) -> Option<Text> {
         let file = self.run.files.get(&state.path(path.as_known()?))?;
         if !file.is_certain_in(&self.run.branches) {
             return None;
         }
-        // Large files are read by programs, too, so a copy is cheap. It is counted all the same.
+        // Programs may read large files, too, so a copy must be cheap. It still counts.
         self.run.budget.bytes(64 + file.text.len() / 16).then(|| Text::known(&file.text))
     }
 
-    /// `tee`: keeps what it reads.
+    /// `tee`: writes its input into files.
     pub(crate) fn tee(&mut self, rest: &[Text], input: Option<&Text>, state: &State) {
         let append = rest.iter().any(|word| matches!(word.as_known(), Some("-a" | "--append")));
         for path in rest.iter().filter(|word| !word.shown().starts_with('-')) {
@@ -41,7 +41,7 @@ impl Shell<'_, '_, '_> {
         }
     }
 
-    /// Keeps what is written into a file.
+    /// Writes text into a file.
     pub(crate) fn keep(&mut self, path: &Text, text: Option<String>, append: bool, state: &State) {
         let Some(path) = path.as_known().map(|path| state.path(path)) else { return };
         if !path.starts_with("/dev/") {
@@ -49,8 +49,8 @@ impl Shell<'_, '_, '_> {
         }
     }
 
-    /// `cp`, `mv`, `ln`: the same files at another place. What is moved is also left where it was: who starts it there
-    /// meets an error at once.
+    /// `cp`, `mv`, `ln`: the same files at another path. A moved file also stays at its old path: a script that
+    /// starts it there would fail at once.
     pub(crate) fn copy(&mut self, rest: &[Text], state: &State) {
         let operands: Vec<&Text> = rest.iter().filter(|word| !word.shown().starts_with('-')).collect();
         let Some((to, from)) = operands.split_last() else { return };
@@ -64,7 +64,7 @@ impl Shell<'_, '_, '_> {
                 if !self.run.budget.bytes(64 + path.len()) {
                     return;
                 }
-                // Known where both the file and its copy are written.
+                // Known in the branches that write the file and copy it.
                 let (written, copied) = (&file.branches, &self.run.branches);
                 let branches = if written.len() > copied.len() { written } else { copied }.clone();
                 self.run.files.add_in(&path, file.text, file.source, &branches);

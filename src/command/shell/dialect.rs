@@ -1,4 +1,4 @@
-//! Constructs of bash that the grammar does not take, written as ones that it takes and that start the same.
+//! Rewrites constructs of bash that the grammar does not parse into equal ones that it does.
 //!
 //! ```text
 //! $(case $A in a) b;; esac)   ─►   $(case $A in (a) b;; esac)
@@ -11,10 +11,10 @@ use std::borrow::Cow;
 
 use brush_parser::Token;
 
-/// Such places of a script that are looked at.
+/// The most such constructs of a script that are rewritten.
 const MOST: usize = 64;
 
-/// The script, with the first two written so.
+/// The script, with the first two constructs rewritten.
 pub(crate) fn plain(script: &str) -> Cow<'_, str> {
     let (cases, loops) = (next_case(script).is_some(), script.contains("(("));
     if !cases && !loops {
@@ -62,7 +62,7 @@ fn next_case(script: &str) -> Option<(&str, &str)> {
     script.split_at_checked(at + 2)
 }
 
-/// Writes one `case` with a parenthesis before each pattern; gives what is behind it.
+/// Writes one `case` with a parenthesis before each pattern. Gives the rest of the script.
 fn with_parentheses<'s>(case: &'s str, plain: &mut String) -> &'s str {
     let Some(end) = case.find("esac") else { return case };
     let (whole, behind) = case.split_at_checked(end).unwrap_or((case, ""));
@@ -84,7 +84,7 @@ fn with_parentheses<'s>(case: &'s str, plain: &mut String) -> &'s str {
     behind
 }
 
-/// The tokens, with the last two written so.
+/// The tokens, with the last two constructs rewritten.
 pub(crate) fn tokens(tokens: &[Token]) -> Vec<Token> {
     let word = |at: usize| match tokens.get(at) {
         Some(Token::Word(word, _)) => word.as_str(),
@@ -108,7 +108,7 @@ pub(crate) fn tokens(tokens: &[Token]) -> Vec<Token> {
     plain
 }
 
-/// Whether a command begins behind a token.
+/// Whether a command begins after this token.
 fn begins_a_command(token: &Token) -> bool {
     match token {
         Token::Operator(operator, _) => !operator.starts_with(['<', '>']),

@@ -1,4 +1,4 @@
-//! Here-documents within command substitutions, as people keep a worker's script in a variable:
+//! Here-documents in command substitutions. People keep a worker's script in a variable in this way:
 //!
 //! ```text
 //! worker=$(cat <<- EOM            worker="
@@ -7,16 +7,16 @@
 //! )
 //! ```
 //!
-//! What `cat` prints of a here-document is its body, so the body is written in quotes instead: the grammar takes any
-//! text there, and not all of it within a substitution. A body that has substitutions of its own stays as it is.
+//! The output of `cat` is the document's body, so the body is written in quotes instead. The grammar accepts any text
+//! in quotes, but not all text in a substitution. A body with substitutions of its own stays as it is.
 
 use std::borrow::Cow;
 
 const BEGIN: &str = "$(cat <<";
-/// Such substitutions that are looked at: each may be looked for to the end of the script.
+/// The most such substitutions that are read. The search for the end of each may reach the end of the script.
 const MOST: usize = 64;
 
-/// The script, with such substitutions written as their text.
+/// The script, with such substitutions replaced by their text.
 pub(crate) fn plain(script: &str) -> Cow<'_, str> {
     if !script.contains(BEGIN) {
         return Cow::Borrowed(script);
@@ -27,7 +27,7 @@ pub(crate) fn plain(script: &str) -> Cow<'_, str> {
         let Some((before, behind)) = rest.split_once(BEGIN) else { break };
         let line = before.rsplit('\n').next().unwrap_or_default();
         let in_quotes = line.replace("\\\"", "").matches('"').count() % 2 == 1;
-        // Among other text in quotes, it stays as it is.
+        // If other text stands in the same quotes, it stays as it is.
         let alone = |behind: &str| !in_quotes || line.ends_with('"') && behind.starts_with('"');
         if let Some((text, behind)) = document(behind).filter(|(_, behind)| alone(behind)) {
             plain.push_str(if in_quotes { before.strip_suffix('"').unwrap_or(before) } else { before });
@@ -43,7 +43,7 @@ pub(crate) fn plain(script: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// The body in quotes, and what is behind the substitution.
+/// The body in quotes, and the text after the substitution.
 fn document(text: &str) -> Option<(String, &str)> {
     let (head, mut rest) = text.split_once('\n')?;
     let (without_tabs, head) = head.strip_prefix('-').map_or((false, head), |head| (true, head));
@@ -64,7 +64,7 @@ fn document(text: &str) -> Option<(String, &str)> {
         lines.push(line);
     }
     let behind = rest.trim_start().strip_prefix(')')?;
-    // A substitution takes the ends of the last lines away.
+    // A substitution removes the line ends at the end of its output.
     let body = lines.join("\n");
     let body = body.trim_end_matches('\n');
     if word.len() < mark.len() {
@@ -73,7 +73,7 @@ fn document(text: &str) -> Option<(String, &str)> {
     Some((format!("\"{}\"", quoted(body)?), behind))
 }
 
-/// A body as it stands between double quotes, where other characters are escaped; none where it has substitutions.
+/// A body between double quotes, where other characters need a backslash. None if it has substitutions.
 fn quoted(body: &str) -> Option<String> {
     let mut quoted = String::with_capacity(body.len());
     let mut characters = body.chars().peekable();
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_stands_in_quotes_and_all_else_as_it_was() {
+    fn the_body_is_put_in_quotes_and_other_text_stays() {
         for (script, expected) in [
             (
                 "a=$(cat <<- EOM\n\tx \"$Y\" \\$((Z/4)) \\\n  -o \\\"\n\tEOM\n)\nb",

@@ -1,9 +1,9 @@
-//! What a word of a script becomes: quotes removed, variables and plain arithmetic put in, split at blanks.
+//! Expands a word of a script: removes quotes, puts in variables and plain arithmetic, splits at blanks.
 //!
-//! The grammar gives words as they are written. What stands for something that nobody knows is kept as it is written
-//! and marked so. Nothing is run: of command substitutions only `expr` of plain arithmetic and `echo` of text are known.
-//! The others are handed on: they may start a training.
-//! Names of files are not matched against patterns, and `{a,b}` stays as it is.
+//! The grammar gives words as they are written. A part with an unknown value is kept as it is written, and marked.
+//! Nothing is run. Of command substitutions only `expr` of plain arithmetic and `echo` of text have a known value.
+//! The others are passed on, for they may start a training. File patterns are not matched, and `{a,b}` stays as it
+//! is.
 
 use crate::command::run::Budget;
 use crate::command::shell::arithmetic;
@@ -11,20 +11,20 @@ use crate::command::shell::variables::{State, Value};
 use crate::command::text::{Fields, Text};
 use crate::job::Gap;
 
-/// Expansions within one another.
+/// The deepest nesting of expansions.
 const DEEPEST: usize = 6;
 
-/// Expands words in a state; counts what it makes.
+/// Expands words in a state, within the budget.
 pub(crate) struct Expander<'s> {
     pub(crate) state: &'s mut State,
-    /// What may still be spent.
+    /// The work that may still be spent.
     pub(crate) budget: &'s mut Budget,
     /// The command substitutions that were met, as scripts.
     substitutions: &'s mut Vec<String>,
     depth: usize,
 }
 
-/// How a piece of a word stands.
+/// The quotes around a piece of a word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quoted {
     No,
@@ -42,21 +42,21 @@ impl<'s> Expander<'s> {
         Self { state, budget, substitutions, depth: 0 }
     }
 
-    /// The words that a word becomes.
+    /// The fields that a word expands to.
     pub(crate) fn fields(&mut self, word: &str) -> Vec<Text> {
         let mut fields = Fields::default();
         self.word(word, Quoted::No, true, &mut fields);
         fields.into_fields()
     }
 
-    /// The text that a word becomes where it is not split: in assignments.
+    /// The text that a word expands to without splitting, as in assignments.
     pub(crate) fn text(&mut self, word: &str) -> Text {
         let mut fields = Fields::default();
         self.word(word, Quoted::No, false, &mut fields);
         fields.into_text()
     }
 
-    /// The text that the body of a here-document becomes.
+    /// The text that the body of a here-document expands to.
     pub(crate) fn body(&mut self, body: &str) -> Text {
         let mut fields = Fields::default();
         self.word(body, Quoted::Body, false, &mut fields);
@@ -91,7 +91,7 @@ impl<'s> Expander<'s> {
                     let end = closing(behind, '"');
                     let text = behind.get(..end).unwrap_or_default();
                     self.pieces_quoted(text, split, fields);
-                    // `""` is a word of no letters; `"$@"` of no arguments is no word.
+                    // `""` is an empty word; `"$@"` without arguments is no word.
                     if !(fields.has_begun() || text.starts_with('$') && text.contains('@')) {
                         fields.push("");
                     }
@@ -127,7 +127,7 @@ impl<'s> Expander<'s> {
         self.depth -= 1;
     }
 
-    /// What `$` begins; gives what is behind it.
+    /// Expands what `$` begins. Gives the rest of the word.
     fn dollar<'w>(&mut self, text: &'w str, quoted: Quoted, split: bool, fields: &mut Fields) -> &'w str {
         let behind = text.get(1..).unwrap_or_default();
         let upto = |end: usize| (text.get(..end).unwrap_or(text), text.get(end..).unwrap_or_default());
@@ -186,7 +186,7 @@ impl<'s> Expander<'s> {
 
     /// The value of an arithmetic expression.
     pub(crate) fn arithmetic(&mut self, expression: &str) -> Option<i64> {
-        // `${X:-8}` and `$(…)` within it are put in first.
+        // `${X:-8}` and `$(…)` in it are expanded first.
         let text = if expression.contains(['{', '(']) && expression.contains('$') {
             self.text(expression)
         } else {
@@ -201,7 +201,7 @@ impl<'s> Expander<'s> {
 
     fn substitute(&mut self, command: &str, whole: &str, quoted: Quoted, split: bool, fields: &mut Fields) {
         let command = command.trim();
-        let said = if let Some(expression) = command.strip_prefix("expr ") {
+        let known = if let Some(expression) = command.strip_prefix("expr ") {
             let text = self.text(&expression.replace("\\*", "*").replace("'*'", "*"));
             let number = text.as_known().and_then(|text| arithmetic::evaluate(text, &|_| None));
             number.map(|number| Text::known(&number.to_string()))
@@ -215,7 +215,7 @@ impl<'s> Expander<'s> {
         } else {
             None
         };
-        if let Some(text) = said {
+        if let Some(text) = known {
             return self.append(&text, split && quoted == Quoted::No, fields);
         }
         if self.budget.bytes(command.len()) {
@@ -242,7 +242,7 @@ impl<'s> Expander<'s> {
     }
 }
 
-/// Takes the character behind a backslash; which of them the backslash makes plain depends on where it stands.
+/// Takes the character after a backslash. Which characters a backslash escapes depends on the quotes.
 fn escaped<'w>(behind: &'w str, fields: &mut Fields, is_special: impl Fn(char) -> bool) -> &'w str {
     let mut chars = behind.chars();
     match chars.next() {
@@ -257,7 +257,7 @@ fn escaped<'w>(behind: &'w str, fields: &mut Fields, is_special: impl Fn(char) -
     chars.as_str()
 }
 
-/// Where what has been opened is closed, or the end.
+/// The index of the closing character, or the end.
 fn closing(text: &str, close: char) -> usize {
     let mut open = vec![close];
     let mut characters = text.char_indices().peekable();

@@ -1,11 +1,11 @@
-//! The lines of a script, so that those above a place can be read without the rest.
+//! The lines of a script, so that the lines above a place can be read without the rest.
 //!
-//! A line ends a command where no compound command, no group and no subshell is open. That is told from the words that
-//! open and close them, where a command begins. It need not be told rightly: what is above is parsed afterwards.
+//! A line ends a command if no compound command, group or subshell is open. The words that open and close them show
+//! this, wherever a command can begin. A wrong guess does no harm: the lines are parsed afterwards.
 
 use brush_parser::Token;
 
-/// The script without the comments and the empty lines that it begins with.
+/// The script without its leading comments and empty lines.
 pub(crate) fn behind_comments(script: &str) -> &str {
     let mut rest = script;
     while let Some((line, behind)) = rest.split_once('\n') {
@@ -18,19 +18,19 @@ pub(crate) fn behind_comments(script: &str) -> &str {
     rest
 }
 
-/// The whole lines among so many bytes.
+/// The whole lines within these bytes.
 pub(crate) fn before(script: &str, bytes: usize) -> &str {
     let head = script.get(..script.floor_char_boundary(bytes)).unwrap_or_default();
     head.rfind('\n').and_then(|end| head.get(..=end)).unwrap_or_default()
 }
 
-/// So many lines.
+/// The first lines, as many as asked for.
 pub(crate) fn first(script: &str, lines: usize) -> &str {
     let end = script.match_indices('\n').nth(lines.wrapping_sub(1)).map(|(at, _)| at + 1);
     end.filter(|_| lines > 0).and_then(|end| script.get(..end)).unwrap_or_default()
 }
 
-/// How many tokens are in the commands that end above one.
+/// How many tokens the commands have that end above this token.
 pub(crate) fn above(tokens: &[Token], upto: usize) -> usize {
     let mut open: Vec<&str> = Vec::new();
     let (mut begins, mut end) = (true, 0);
@@ -62,7 +62,7 @@ pub(crate) fn above(tokens: &[Token], upto: usize) -> usize {
                     "if" | "then" | "elif" | "else" | "while" | "until" | "do" | "{" | "!" | "time"
                 );
             }
-            // `for x in a; do`, `case x in`: no command, and `do` begins one all the same.
+            // `for x in a; do`, `case x in`: no command begins here. After `do` one does.
             Token::Word(..) => {}
         }
     }

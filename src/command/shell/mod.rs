@@ -1,17 +1,17 @@
 //! Shell scripts, read statement by statement and never run.
 //!
-//! What a script would start is found by going through it as a shell does, with what is known of its variables:
+//! A script is read as a shell runs it, with the variables that are known:
 //!
-//! - `a; b`, `a && b`: one after the other. What comes behind a test (`[ … ] && b`) may not come to pass.
-//! - `if`, `case`, `a || b`: every branch may be the one: what any of them starts counts, and a variable that holds
-//!   different things after them is not known any more. A branch that ends the script decides nothing behind it; where
-//!   it starts something, what stands behind it is another branch.
-//! - loops: the body once, with what changes in it unknown.
-//! - functions: where they are called. `(…)`, pipelines and `&`: changes within stay within.
+//! - `a; b`, `a && b`: one after the other. A command after a test (`[ … ] && b`) may not be run.
+//! - `if`, `case`, `a || b`: any branch may be taken. The programs of all branches count. A variable with different
+//!   values after them is unknown. A branch that ends the script changes nothing after it. If such a branch starts a
+//!   program, the rest of the script is another branch.
+//! - loops: the body once, and the variables that it changes are unknown.
+//! - functions: at each call. `(…)`, pipelines and `&`: their changes stay inside.
 //! - `cat > file <<EOF`, `echo … > file`, `tee file`, `cp` and `mv`: the file is known from there on.
-//! - `$(…)`: what it starts counts, as in a subshell.
+//! - `$(…)`: the programs that it starts count, as in a subshell.
 //!
-//! All of it is counted, and stops where the count is at its end. Then a gap is noted.
+//! All of this work is counted. Where the budget ends, reading stops and a gap is noted.
 
 mod arithmetic;
 mod builtins;
@@ -41,19 +41,19 @@ use self::compound::join;
 use self::expand::Expander;
 pub use self::variables::set_by_others;
 use self::variables::{State, Value};
-use crate::command::programs::is_aside;
+use crate::command::programs::is_auxiliary;
 use crate::command::run::{Run, Start};
 use crate::command::text::Text;
 use crate::command::wrappers::{self, is_name};
 use crate::command::{Branch, Environment, Word, basename};
 use crate::job::Gap;
 
-/// Scripts and functions within one another.
+/// The deepest nesting of scripts and functions.
 const DEEPEST: usize = 6;
-/// Commands that say yes or no: what follows them and `&&` may well not be run.
+/// Commands that answer yes or no. A command after them and `&&` may not be run.
 const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash", "false", "[["];
 
-/// Reads a script that starts in an environment, with its arguments.
+/// Reads a script with its arguments, in an environment.
 pub(crate) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
     let mut state = State::of(start.environment, start.directory.clone());
     state.arguments = Some(arguments.iter().map(text).collect());
@@ -82,20 +82,20 @@ impl Shell<'_, '_, '_> {
         for list in &parsed.commands {
             self.list(list, state);
         }
-        // Behind `exit` nothing is run.
+        // No line after `exit` runs.
         if let Some(gap) = parsed.gap.filter(|_| !state.ended) {
             self.run.budget.leave_out(gap);
         }
     }
 
-    /// Reads what runs by itself: that it ends changes nothing behind it.
+    /// Reads a process of its own: if it ends, the script around it goes on.
     fn within(&mut self, read: impl FnOnce(&mut Self)) {
         let outside = self.run.branches.len();
         read(self);
         self.run.branches.truncate(outside);
     }
 
-    /// Reads a branch that may not be taken. Gives whether it may start something and then end the script.
+    /// Reads a branch that may not be taken. Gives whether it may start a program and then end the script.
     fn branch(
         &mut self,
         branch: Branch,
@@ -111,8 +111,8 @@ impl Shell<'_, '_, '_> {
         ends
     }
 
-    /// Where a branch of a decision ends the script, what follows the decision is a branch itself.
-    fn follows(&mut self, decision: usize) {
+    /// Enters the branch that follows a decision, after a branch of that decision has ended the script.
+    fn enter_rest(&mut self, decision: usize) {
         self.run.branches.push(Branch { decision, number: usize::MAX });
     }
 
@@ -160,7 +160,7 @@ impl Shell<'_, '_, '_> {
             uncertain |= is_test(pipeline);
         }
         if ends {
-            self.follows(decision);
+            self.enter_rest(decision);
         }
     }
 
@@ -274,7 +274,7 @@ impl Shell<'_, '_, '_> {
             let text = self.printed(&words, input.as_ref(), state).map(|text| text.shown());
             self.keep(&path, text, append, state);
         }
-        // Variables before a command are those of the command alone.
+        // Variables before a command are set for that command alone.
         if assignments.is_empty() {
             self.call(&words, input.as_ref(), state);
         } else {
@@ -288,7 +288,7 @@ impl Shell<'_, '_, '_> {
         }
     }
 
-    /// Runs a command of the shell's own, a function or a program.
+    /// Runs a builtin of the shell, a function or a program.
     fn call(&mut self, words: &[Text], input: Option<&Text>, state: &mut State) {
         let Some((head, rest)) = words.split_first() else { return };
         let name = head.as_known().unwrap_or("$");
@@ -338,14 +338,14 @@ impl Shell<'_, '_, '_> {
             "source" | "." => {
                 self.source(rest, state);
             }
-            // `exec` of a program is the end of the script; of redirections alone it is not.
+            // `exec` of a program ends the script; `exec` with redirections alone does not.
             "exec" if rest.is_empty() => {}
             "sudo" if matches!(rest.first().and_then(Text::as_known), Some("tee" | "cp" | "mv" | "ln")) => {
                 self.call(rest, input, state);
             }
             "tee" => self.tee(rest, input, state),
             "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
-            _ if is_aside(basename(name)) && !wrappers::is_wrapper(name) => {}
+            _ if is_auxiliary(basename(name)) && !wrappers::is_wrapper(name) => {}
             _ => {
                 state.ended |= name == "exec";
                 let environment = state.environment();
@@ -357,7 +357,7 @@ impl Shell<'_, '_, '_> {
                     depth: self.depth,
                     input: input.map(Text::shown),
                 };
-                // A program changes nothing of the shell that starts it, whatever of it is not read.
+                // A program cannot change the shell that starts it, even if a part of it is not read.
                 let before = self.run.budget.gaps();
                 self.run.command(&words, &start);
                 self.run.harmless += self.run.budget.gaps() - before;
@@ -365,12 +365,12 @@ impl Shell<'_, '_, '_> {
         }
     }
 
-    /// Runs a file within this shell. One that is not read, or that only a branch writes, may set any variable.
+    /// Runs a file in this shell. A file that is not read, or that only a branch writes, may set any variable.
     fn source(&mut self, words: &[Text], state: &mut State) {
         let path = words.first().and_then(Text::as_known).map(|path| state.path(path));
         let Some(path) = path else { return state.leave_variables_open() };
         let Some(file) = self.run.files.get(&path).cloned() else {
-            self.run.misses(&path, None);
+            self.run.note_missing(&path, None);
             if may_set_variables(&path) {
                 state.leave_variables_open();
             }
@@ -384,13 +384,13 @@ impl Shell<'_, '_, '_> {
         if is_certain {
             *state = read;
         } else {
-            self.run.leave_open(found, is_certain);
+            self.run.mark_uncertain(found, is_certain);
             join(state, vec![read, state.clone()]);
             state.leave_variables_open();
         }
     }
 
-    /// What a command of a pipeline gives to the next, where that is plain.
+    /// The text that a command of a pipeline gives to the next, if it is known.
     fn output(&mut self, command: &Command, input: Option<&Text>, state: &mut State) -> Option<Text> {
         let Command::Simple(simple) = command else { return None };
         let name = simple.word_or_name.as_ref()?.value.as_str();
@@ -418,7 +418,7 @@ impl Shell<'_, '_, '_> {
                 _ => return None,
             }
         }
-        // The command itself goes through them.
+        // They are read when the command itself is.
         self.substitutions.clear();
         self.printed(&words, input.as_ref(), state)
     }
@@ -457,7 +457,7 @@ impl Shell<'_, '_, '_> {
     }
 }
 
-/// Whether what follows `&&` may well not be run: a test says so or not.
+/// Whether a command after `&&` may not be run: this one is a test.
 fn is_test(pipeline: &Pipeline) -> bool {
     match pipeline.seq.as_slice() {
         [Command::Simple(command)] => {
@@ -469,7 +469,7 @@ fn is_test(pipeline: &Pipeline) -> bool {
     }
 }
 
-/// The environment that a program's own variables make of another.
+/// An environment with a program's own variables added.
 pub(crate) fn with(environment: &Environment, variables: Vec<(String, Word)>) -> Environment {
     let inherited_more = environment.may_have_more;
     let own = variables.into_iter().map(|(name, word)| (name, word.known.then_some(word.text)));

@@ -1,6 +1,6 @@
-//! Parameters within words: `$name`, `${name}`, `${name[@]}`, `$1`, `$@`, and what may stand behind a name: a default
-//! (`:-`, `-`, `:=`, `=`), what stands for it (`:+`, `+`), a part that is cut off (`%`, `#`), a slice of several (`:`).
-//! Anything else makes a text that nobody knows.
+//! Parameters in words: `$name`, `${name}`, `${name[@]}`, `$1`, `$@`. An operator may follow the name: a default
+//! (`:-`, `-`, `:=`, `=`), an alternative (`:+`, `+`), a prefix or suffix to cut (`%`, `#`), a slice (`:`). Any other
+//! operator makes the text unknown.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use crate::command::text::{Fields, Text};
 use crate::command::wrappers::is_name;
 
 impl Expander<'_> {
-    /// `${…}`, of which this is what stands between the braces.
+    /// `${…}`, given the text between the braces.
     pub(crate) fn parameter(
         &mut self,
         inner: &str,
@@ -23,7 +23,7 @@ impl Expander<'_> {
         let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
         let (name, rest) = inner.split_at_checked(end).unwrap_or((inner, ""));
         let (name, rest) = match name {
-            // `$@` and its like.
+            // `$@` and similar.
             "" => inner.split_at_checked(1).unwrap_or((inner, "")),
             _ => (name, rest),
         };
@@ -59,7 +59,7 @@ impl Expander<'_> {
         }
     }
 
-    /// What a parameter holds: none where nothing says anything of it.
+    /// The value of a parameter. None if it is not set.
     fn value(&self, name: &str, index: Option<&str>) -> Option<Rc<Value>> {
         let arguments = self.state.arguments.as_ref();
         let value = match name {
@@ -79,7 +79,7 @@ impl Expander<'_> {
         };
         let whole = |index: Option<&str>| matches!(index, Some("@" | "*"));
         match (value.as_deref(), index) {
-            // A text is an array of one; an array's first is what its name alone gives.
+            // A text is an array of one. The name of an array alone means its first element.
             (Some(Value::Array(texts)), index) if !matches!(name, "@" | "*") && !whole(index) => {
                 let at = index.map_or(Some(0), |index| index.parse::<usize>().ok());
                 let text = at.and_then(|at| texts.get(at));
@@ -92,7 +92,7 @@ impl Expander<'_> {
         }
     }
 
-    /// `${name:-word}` and its like.
+    /// `${name:-word}` and similar.
     fn operate(&mut self, name: &str, value: Option<&Value>, operator: &str) -> Option<Text> {
         let (colon, operator) = operator.strip_prefix(':').map_or((false, operator), |rest| (true, rest));
         let mut chars = operator.chars();
@@ -129,7 +129,7 @@ impl Expander<'_> {
     }
 }
 
-/// `${@:first}` and `${@:first:count}`, and the same of an array, whose first is the zeroth.
+/// `${@:first}` and `${@:first:count}`, and the same of an array, which counts from zero.
 fn sliced(name: &str, texts: &[Text], slice: &str) -> Value {
     let (first, count) = slice.split_once(':').map_or((slice, None), |(first, count)| (first, Some(count)));
     let number = |text: &str| text.trim().parse::<usize>().ok();
@@ -143,7 +143,7 @@ fn sliced(name: &str, texts: &[Text], slice: &str) -> Value {
     }
 }
 
-/// `${name%pattern}` and its like, for patterns that are plain but for one `*` at an end.
+/// `${name%pattern}` and similar, for plain patterns with at most one `*`, at an end.
 fn cut<'t>(text: &'t str, sign: char, longest: bool, pattern: &str) -> Option<&'t str> {
     let plain = |text: &str| !text.contains(['*', '?', '[', '\\']);
     let cut = match sign {

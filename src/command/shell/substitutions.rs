@@ -1,7 +1,8 @@
 //! Command substitutions that may start a training: `LOG=$(torchrun train.py | tail -1)`.
 //!
-//! A substitution is a subshell. What it starts counts. What it prints stays unknown. Most substitutions only look:
-//! `$(date)`, `$(nvidia-smi -L | wc -l)`. These are not gone through, and no look at the hardware is kept.
+//! A substitution is a subshell. The programs that it starts count. The text that it prints stays unknown. Most
+//! substitutions only look: `$(date)`, `$(nvidia-smi -L | wc -l)`. These are not read, and a look at the hardware is
+//! not kept.
 
 use crate::command::launchers::{LAUNCHERS, PROGRAMS};
 use crate::command::options::has_ending;
@@ -11,7 +12,7 @@ use crate::command::shell::variables::State;
 use crate::command::{Launch, Target, basename};
 
 impl Shell<'_, '_, '_> {
-    /// Goes through the substitutions of the words that were expanded last.
+    /// Reads the substitutions of the words that were expanded last.
     pub(crate) fn substituted(&mut self, state: &State) {
         for script in std::mem::take(&mut self.substitutions) {
             if !may_start(&script, state) || !self.run.budget.statement(state.size()) {
@@ -21,7 +22,7 @@ impl Shell<'_, '_, '_> {
             self.depth += 1;
             self.script(&script, &mut state.clone());
             self.depth -= 1;
-            // A subshell changes nothing of the shell around it, whatever of it is not read.
+            // A subshell cannot change the shell around it, even if a part of it is not read.
             self.run.harmless += self.run.budget.gaps() - gaps;
             let started = self.run.launches.split_off(found.min(self.run.launches.len()));
             self.run.launches.extend(started.into_iter().filter(may_train));
@@ -46,7 +47,7 @@ fn may_start(script: &str, state: &State) -> bool {
         })
 }
 
-/// Whether it is more than a look at something: a launcher, a Python file, a program with its subcommand.
+/// Whether it is more than a look: a launcher, a Python file, a program with its subcommand.
 fn may_train(launch: &Launch) -> bool {
     let is_named = match &launch.target {
         Target::Script(_) | Target::Module(_) => true,

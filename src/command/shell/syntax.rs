@@ -1,21 +1,20 @@
 //! A script's syntax, as brush-parser reads it.
 //!
-//! The parser recurses and backtracks, and some input makes it do so without end: what is nested deeper, or is longer,
-//! than anything that people write is not given to it. Measured on 2 MiB of stack: 250 compound commands and 1000
-//! expansions within one another are safe, however cleverly their ends are hidden in quotes; so are 8 `case`s.
+//! The parser recurses and backtracks, and on some input without end. So a script that is nested deeper, or is
+//! longer, than people write is not given to it. Measured on 2 MiB of stack: 250 compound commands and 1000 nested
+//! expansions are safe, with any tricks of quoting. So are 8 `case`s.
 //!
-//! A shell runs the lines above an error before it meets the error. So of a script with an error, and of one that is too
-//! long or too deep, the [lines](crate::command::shell::lines) above that place are parsed, and a gap is noted.
+//! A shell runs the lines above an error before it meets the error. So if a script has an error, or is too long or
+//! too deep, only the [lines](crate::command::shell::lines) above that place are parsed, and a gap is noted.
 //!
-//! Where a script has an error, each `case` around it doubles the work: what is within is parsed as an item that ends
+//! In a script with an error, each `case` around the error doubles the work: its body is parsed as an item that ends
 //! with `;;`, and again as one that does not.
 //!
 //! ```text
 //! tokens gone through ≤ tokens × 2^cases
 //! ```
 //!
-//! So much is taken from the command's budget each time before the parser starts. 100,000 tokens take it 0.2 s at the
-//! most.
+//! The command's budget pays this much before the parser starts. 100,000 tokens take the parser 0.2 s at most.
 
 use brush_parser::ast::CompleteCommand;
 use brush_parser::{
@@ -27,30 +26,30 @@ use crate::command::run::Budget;
 use crate::command::shell::lines;
 use crate::job::Gap;
 
-/// Bytes of a script, and its tokens.
+/// The most bytes of a script, and the most tokens.
 const MOST_BYTES: usize = 48 * 1024;
 const MOST_TOKENS: usize = 8_000;
-/// Expansions (`$(`, `${`, backquotes) in a script, and within one another.
+/// Expansions (`$(`, `${`, backquotes): the most in a script, and the deepest nesting.
 const MOST_EXPANSIONS: usize = 1000;
 const DEEPEST_EXPANSION: usize = 12;
-/// Compound commands in a script, and within one another.
+/// Compound commands: the most in a script, and the deepest nesting.
 const MOST_COMPOUNDS: usize = 200;
 const DEEPEST_COMPOUND: usize = 24;
-/// Subshells within one another, and `case`s in a script.
+/// The deepest nesting of subshells, and the most `case`s in a script.
 const DEEPEST_SUBSHELL: usize = 8;
 const MOST_CASES: usize = 8;
 
-/// How often the lines above an error are tried.
+/// How often the lines above an error are parsed again.
 const MOST_TRIES: usize = 4;
 
-/// A script's commands, and what of it is not among them.
+/// A script's commands, and the gap if some are not parsed.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub(crate) commands: Vec<CompleteCommand>,
     pub(crate) gap: Option<Gap>,
 }
 
-/// A script's syntax, as far as it can be parsed.
+/// A script's commands, as far as it can be parsed.
 pub(crate) fn parse(script: &str, budget: &mut Budget) -> Parsed {
     let mut parsed = Parsed::default();
     let script = lines::behind_comments(script);
@@ -82,14 +81,14 @@ pub(crate) fn parse(script: &str, budget: &mut Budget) -> Parsed {
             }
             _ => tokens.len(),
         };
-        // Above the last line, in any case.
+        // Above the last line at least.
         let above = lines::above(&tokens, at.min(tokens.len().saturating_sub(1)));
         tokens.truncate(above);
     }
     parsed
 }
 
-/// The script, or of a longer one the lines among so many bytes.
+/// The script. Of a script that is too long, its whole lines within the bound.
 fn whole_lines<'s>(script: &'s str, bytes: usize, gap: &mut Option<Gap>) -> &'s str {
     if script.len() <= bytes {
         return script;
@@ -98,7 +97,7 @@ fn whole_lines<'s>(script: &'s str, bytes: usize, gap: &mut Option<Gap>) -> &'s 
     lines::before(script, bytes)
 }
 
-/// The tokens of a script; where there is an error, those of the lines above it.
+/// The tokens of a script. If it has an error, those of the lines above the error.
 fn tokens(script: &str, gap: &mut Option<Gap>) -> Option<Vec<Token>> {
     let options = ParserOptions::default();
     let tokenizing = TokenizerOptions {
@@ -126,7 +125,7 @@ fn tokens(script: &str, gap: &mut Option<Gap>) -> Option<Vec<Token>> {
     None
 }
 
-/// How many bytes of a script have no more expansions than are parsed.
+/// How many bytes of a script stay within the bounds of expansions.
 fn few_expansions(script: &str) -> usize {
     let mut all = 0;
     let mut open: Vec<char> = Vec::new();
@@ -138,7 +137,10 @@ fn few_expansions(script: &str) -> usize {
                 open.push(c);
             }
             (_, '`') => all += 1,
-            (_, ')' | '}') => {
+            (_, ')') if open.last() == Some(&'(') => {
+                open.pop();
+            }
+            (_, '}') if open.last() == Some(&'{') => {
                 open.pop();
             }
             // The tokenizer panics at some here-documents within `${`.
@@ -153,7 +155,7 @@ fn few_expansions(script: &str) -> usize {
     script.len()
 }
 
-/// How many tokens have no more compounds, and are no more, than are parsed; and how many cases are among all.
+/// How many tokens stay within the bounds of tokens and compounds; and the number of cases in all tokens.
 fn few_compounds(tokens: &[Token]) -> (usize, usize) {
     let (mut all, mut depth, mut subshells, mut cases) = (0, 0usize, 0usize, 0);
     for (at, token) in tokens.iter().enumerate() {
@@ -161,7 +163,7 @@ fn few_compounds(tokens: &[Token]) -> (usize, usize) {
             Token::Operator(operator, _) => match operator.as_str() {
                 "(" => (all, subshells) = (all + 1, subshells + 1),
                 ")" => subshells = subshells.saturating_sub(1),
-                // The parser takes the digits before a redirection for a number of 32 bits, whatever they are.
+                // The parser reads the digits before a redirection as a 32-bit number without a check.
                 redirection if redirection.starts_with(['<', '>']) => {
                     let before = at.checked_sub(1).and_then(|before| tokens.get(before));
                     if matches!(before, Some(Token::Word(word, _)) if word.len() > 9 && is_number(word)) {
@@ -200,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_exhaust_the_parser_is_not_given_to_it() {
+    fn a_script_that_would_exhaust_the_parser_is_not_parsed() {
         let within = |open: &str, close: &str, times: usize| {
             format!("{}true; {}", open.repeat(times), close.repeat(times))
         };
@@ -215,6 +217,7 @@ mod tests {
             "${'}'".repeat(2000),
             "echo 99999999999999999999>x".to_owned(),
             "${A:-)${A:-<<EOF\n}\nEOF\n$`".to_owned(),
+            "``${A:-${A:-))<<EOF\n}${A:-\nEOF\n<<<".to_owned(),
             "(".repeat(60_000),
             "a ".repeat(MOST_TOKENS + 1),
             format!("echo '{}'", " ".repeat(MOST_BYTES)),
@@ -222,7 +225,7 @@ mod tests {
             let parsed = parse(&script);
             assert!(parsed.commands.is_empty(), "{}", script.get(..30).unwrap_or(&script));
             assert!(parsed.gap.is_some(), "{}", script.get(..30).unwrap_or(&script));
-            // The lines above are read all the same.
+            // The lines above are still read.
             let above = parse(&format!("echo 1\necho 2\n{script}"));
             assert_eq!(above.commands.len(), 2, "{}", script.get(..30).unwrap_or(&script));
             assert!(above.gap.is_some());
@@ -249,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn comments_above_a_script_cost_nothing() {
+    fn comments_above_a_script_are_free() {
         let script =
             format!("#!/bin/bash\n\n{}torchrun train.py", format!("# {}\n", "x".repeat(98)).repeat(1_000));
         assert_eq!(parse(&script, &mut Budget::new()).gap, None);
     }
 
     #[test]
-    fn cases_are_charged_for_what_they_may_cost_the_parser() {
+    fn a_case_is_charged_for_the_parsers_worst_work() {
         let nested = |cases: usize, statements: usize| {
             format!(
                 "{}{}{}",
@@ -271,7 +274,7 @@ mod tests {
         };
         assert!(read(&nested(2, 3900)) && read(&nested(4, 3000)) && read(&nested(8, 100)));
         assert!(!read(&nested(5, 3000)) && !read(&nested(8, 200)));
-        // Each takes more than half of what a command may; behind one that is too dear nothing is read.
+        // Each spends more than half of a command's budget. A script after one that is too expensive is not read.
         let mut budget = Budget::new();
         assert_eq!(parse(&nested(8, 100), &mut budget).gap, None);
         for script in [&nested(8, 100), "torchrun train.py"] {

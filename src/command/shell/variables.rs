@@ -1,4 +1,4 @@
-//! A shell's state: what is known of its variables, functions, arguments and directory.
+//! The state of a shell: its variables, functions, arguments and directory, as far as they are known.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use crate::command::Environment;
 use crate::command::files::absolute;
 use crate::command::text::Text;
 
-/// Variables that what runs the pods, or the shell itself, sets: what the object does not say of them is not known, and
-/// no default holds in their place.
+/// Variables that the operator of the pods or the shell itself sets. If the object does not set one, its value is
+/// unknown and a default does not hold.
 const SET_BY_OTHERS: &[&str] = &[
     "RANK",
     "WORLD_SIZE",
@@ -40,7 +40,7 @@ const SET_BY_OTHERS: &[&str] = &[
     "IFS",
     "BASH_SOURCE",
 ];
-/// The same, of variables whose names begin so.
+/// The same, for variables with these prefixes.
 const SET_BY_OTHERS_BEGIN: &[&str] = &[
     "PET_",
     "VC_",
@@ -62,16 +62,16 @@ const SET_BY_OTHERS_BEGIN: &[&str] = &[
     "DLROVER_",
 ];
 
-/// What a variable holds.
+/// The value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     /// A text.
     Text(Text),
-    /// Several.
+    /// An array.
     Array(Vec<Text>),
-    /// Nothing: it was unset.
+    /// None: the variable was unset.
     Unset,
-    /// Nobody knows.
+    /// Not known.
     Unknown,
 }
 
@@ -86,22 +86,22 @@ struct Variable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     variables: BTreeMap<String, Variable>,
-    /// Whether there may be variables that nobody knows of.
+    /// Whether variables may be set that are not known.
     may_have_more: bool,
     /// Functions by name.
     pub(crate) functions: BTreeMap<String, Rc<CompoundCommand>>,
-    /// `$1` and the following, where they are known.
+    /// `$1` and the following, if they are known.
     pub(crate) arguments: Option<Vec<Text>>,
-    /// Where it is, as far as that is known.
+    /// The working directory, as far as it is known.
     pub(crate) directory: Option<String>,
     /// Whether every assignment is exported (`set -a`).
     pub(crate) exports_all: bool,
-    /// Whether nothing more is run: `exit`, `return`, `exec` of a program.
+    /// Whether the script has ended: `exit`, `return`, `exec` of a program.
     pub(crate) ended: bool,
 }
 
 impl State {
-    /// A shell that starts in an environment.
+    /// A shell with an environment.
     pub(crate) fn of(environment: &Environment, directory: Option<String>) -> Self {
         let variables = environment.iter().map(|(name, value)| {
             let value = value.map_or(Value::Unknown, |value| Value::Text(Text::known(value)));
@@ -111,7 +111,7 @@ impl State {
         Self { variables: variables.collect(), may_have_more, directory, ..Self::default() }
     }
 
-    /// What is known of a variable; none where nothing says anything of it.
+    /// The value of a variable. None if the variable is not set.
     pub(crate) fn get(&self, name: &str) -> Option<Rc<Value>> {
         match self.variables.get(name) {
             Some(variable) => Some(Rc::clone(&variable.value)),
@@ -128,12 +128,12 @@ impl State {
         variable.exported |= exported;
     }
 
-    /// Variables may be set that are not read.
+    /// Notes that variables may be set that are not read.
     pub(crate) fn leave_variables_open(&mut self) {
         self.may_have_more = true;
     }
 
-    /// Makes a variable one of the environment.
+    /// Exports a variable.
     pub(crate) fn export(&mut self, name: &str) {
         if let Some(variable) = self.variables.get_mut(name) {
             variable.exported = true;
@@ -145,7 +145,7 @@ impl State {
         self.variables.len()
     }
 
-    /// The environment of what is started.
+    /// The environment of a program that the shell starts.
     pub(crate) fn environment(&self) -> Environment {
         let exported = self.variables.iter().filter(|(_, variable)| variable.exported);
         let values = exported.filter_map(|(name, variable)| match variable.value.as_ref() {
@@ -156,12 +156,12 @@ impl State {
         values.collect::<Environment>().that_may_have_more(self.may_have_more)
     }
 
-    /// A path made absolute, where it is known what it is relative to.
+    /// Makes a path absolute, if the directory is known.
     pub(crate) fn path(&self, path: &str) -> String {
         absolute(self.directory.as_deref(), path)
     }
 
-    /// What holds after one of several branches was run: what differs between them is not known.
+    /// The state after one of several branches was run. Values that differ between the branches are unknown.
     pub(crate) fn join(branches: Vec<Self>) -> Option<Self> {
         let mut branches = branches.into_iter();
         let mut joined = branches.next()?;
@@ -195,7 +195,7 @@ impl State {
     }
 }
 
-/// Whether operators or the shell itself set a variable.
+/// Whether an operator or the shell itself sets a variable.
 pub fn set_by_others(name: &str) -> bool {
     SET_BY_OTHERS.contains(&name) || SET_BY_OTHERS_BEGIN.iter().any(|begin| name.starts_with(begin))
 }

@@ -250,7 +250,7 @@ mod tests {
             ("headroom: 100%", "below 100 %"),
             ("mfuPercent: 0", "mfuPercent: 0 must be a share over 0"),
             ("exemptions: {everybody: []}", "everybody"),
-            ("accelerators: {aliases: {x: H999}}", "aliases.x: nobody knows the accelerator H999"),
+            ("accelerators: {aliases: {x: H999}}", "aliases.x: unknown accelerator H999"),
             ("accelerators: {aliases: {H100-80GB: A100-80GB}}", "aliases.H100-80GB"),
             ("prices: {perGpuHour: {H999: 1}}", "prices.perGpuHour.H999: this accelerator is not known"),
             ("prices: {perGpuHour: {}, currency: euro}", "prices.currency must be three capital letters"),

@@ -1,8 +1,9 @@
-//! Accelerators that pods claim (dynamic resource allocation): `resourceClaims` of the pod, claims or templates of them.
+//! Accelerators that pods claim (dynamic resource allocation): `resourceClaims` of the pod, which name claims or
+//! templates of claims.
 //!
-//! A claim may be for a network card: only device classes of accelerators count. The product, or the profile of a part,
-//! is what the selectors name in quotes; anything else that they ask for is not read. Of alternatives the first is
-//! judged, which is what the scheduler prefers. Sources: kubernetes/api resource/v1; NVIDIA/k8s-dra-driver-gpu.
+//! A claim may be for a network card, so only device classes of accelerators count. The selectors name the product,
+//! or the profile of a partition, in quotes; their other conditions are not read. Of alternatives the first is
+//! judged, for the scheduler prefers it. Sources: kubernetes/api resource/v1; NVIDIA/k8s-dra-driver-gpu.
 
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::job::Gap;
 use crate::printable::printable;
 use crate::surroundings::{Documents, Surroundings};
 
-/// Claims and requests that are looked at, at most.
+/// The most claims, and the most requests, that are read.
 const MAX: usize = 64;
 /// The kinds that a pod may refer to.
 const TEMPLATE: &str = "ResourceClaimTemplate";
@@ -29,7 +30,8 @@ const CLASSES: &[(&str, Vendor)] = &[
     ("tpu.google.com", Vendor::Google),
 ];
 
-/// What a pod of a template claims: the class as a name, what it is, and how many; of several classes the most.
+/// The accelerators that a pod of a template claims: the class, the device, and how many. If there are several
+/// classes, the one with most devices.
 pub(crate) fn of<'c>(
     template: &Value,
     documents: &Documents,
@@ -53,7 +55,7 @@ pub(crate) fn of<'c>(
     found.max_by_key(|(_, _, count)| *count)
 }
 
-/// What is not read of a pod's claims: there are too many, or one is not there.
+/// Why some of a pod's claims are not read: there are too many, or one is absent.
 pub(crate) fn gap(template: &Value, around: &Surroundings, namespace: &str) -> Option<Gap> {
     let claims = template.pointer("/spec/resourceClaims").and_then(Value::as_array)?;
     let absent = claims.iter().take(MAX).find_map(|claim| {
@@ -64,7 +66,7 @@ pub(crate) fn gap(template: &Value, around: &Surroundings, namespace: &str) -> O
     absent.or_else(|| (claims.len() > MAX).then_some(Gap::Claims))
 }
 
-/// The kind and the name of what a claim of a pod refers to.
+/// The kind and the name of the object that a pod's claim refers to.
 fn named(claim: &Value) -> Option<(&'static str, &str)> {
     let name = |field: &str| claim.get(field).and_then(Value::as_str);
     let template = name("resourceClaimTemplateName").map(|name| (TEMPLATE, name));
@@ -72,7 +74,7 @@ fn named(claim: &Value) -> Option<(&'static str, &str)> {
 }
 
 fn device<'c>(request: &Value, catalogue: &'c Catalogue) -> Option<(String, Resource<'c>, u64)> {
-    // v1 and v1beta2 nest what v1beta1 has at the request itself.
+    // v1 and v1beta2 nest these fields; v1beta1 has them in the request itself.
     let exact = request.get("exactly").or_else(|| request.pointer("/firstAvailable/0")).unwrap_or(request);
     let class = exact.get("deviceClassName")?.as_str()?;
     let (_, vendor) = CLASSES.iter().find(|(known, _)| *known == class)?;
@@ -87,7 +89,7 @@ fn device<'c>(request: &Value, catalogue: &'c Catalogue) -> Option<(String, Reso
     let profile = quoted(".profile").into_iter().find_map(|profile| partition::anywhere(catalogue, &profile));
     let products = quoted(".productName");
     let accelerator = match products.as_slice() {
-        // One product, and nothing negated: what is asked for.
+        // One product, and no negation: this product is asked for.
         [product] if !expressions.iter().any(|e| e.contains('!')) => {
             let plain = product.trim_matches(|c: char| !c.is_ascii_alphanumeric());
             catalogue.find(plain).or_else(|| catalogue.find(&plain.replace(' ', "-")))
@@ -98,7 +100,7 @@ fn device<'c>(request: &Value, catalogue: &'c Catalogue) -> Option<(String, Reso
     Some((class.to_owned(), Resource { vendor: *vendor, kind, accelerator }, count))
 }
 
-/// What stands in quotes next behind each mention of an attribute.
+/// The quoted text after each mention of an attribute.
 fn quoted_after(expression: &str, attribute: &str) -> Vec<String> {
     let behind =
         expression.match_indices(attribute).filter_map(|(at, found)| expression.get(at + found.len()..));
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_gpus_counts_and_one_of_a_network_card_does_not() {
+    fn only_claims_of_accelerators_count() {
         let gpu = json!({"name": "gpu", "exactly": {"deviceClassName": "gpu.nvidia.com", "count": 8}});
         assert_eq!(claimed(gpu), Some(("gpu.nvidia.com".into(), ResourceKind::Whole, None, 8)));
         let old = json!({"name": "gpu", "deviceClassName": "gpu.nvidia.com"});

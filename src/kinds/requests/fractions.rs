@@ -1,15 +1,15 @@
 //! Parts of a GPU that pods ask for by annotation: KAI's and Run:ai's.
 //!
-//! `gpu-fraction` is a share of a card's memory (`"0.5"`), `gpu-memory` an amount of it in MiB; `gpu-fraction-num-devices`
-//! says of how many cards. No resource is asked for besides. Nothing enforces the share; it is what the pod may count
-//! on. Source: NVIDIA/KAI-Scheduler, pkg/common/constants.
+//! `gpu-fraction` is a share of a card's memory (`"0.5"`), `gpu-memory` an amount of it in MiB;
+//! `gpu-fraction-num-devices` is the number of cards. The pod asks for no resource beside them. No mechanism enforces
+//! the share; the pod is meant to stay within it. Source: NVIDIA/KAI-Scheduler, pkg/common/constants.
 
 use serde_json::Value;
 
 use crate::kinds::requests::Limit;
 use crate::units::Bytes;
 
-/// What a template asks for: how many cards, how much of each, and who says so.
+/// A template's request: the number of cards, the share of each, and the annotation.
 pub(crate) fn of(template: &Value) -> Option<(u64, Limit, &'static str)> {
     let text = |key: &str| template.pointer("/metadata/annotations")?.get(key)?.as_str();
     let cards = text("gpu-fraction-num-devices").and_then(|count| count.trim().parse().ok()).unwrap_or(1);
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_and_an_amount_are_read_and_nonsense_is_not() {
+    fn only_a_valid_share_or_amount_is_read() {
         for (annotations, expected) in [
             (json!({"gpu-fraction": "0.5"}), Some((1, Limit::Percent(50), "annotation gpu-fraction"))),
             (

@@ -1,13 +1,13 @@
-//! How many accelerators the pods ask for, and by which resource.
+//! The accelerators that the pods ask for: their number and their resource.
 //!
-//! As the kubelet counts for one pod: containers and sidecars run together and are added; an init container runs alone
-//! beside the sidecars that started before it; the larger of the two is what the pod takes.
+//! One pod is counted as the kubelet counts it. Containers and sidecars run together, so they are added. An init
+//! container runs alone, beside the sidecars that started before it. The pod takes the larger of the two.
 //!
 //! ```text
 //! pod = max(Σ containers + Σ sidecars, max over init containers (own + Σ sidecars before it))
 //! ```
 //!
-//! Limits count, requests where there are none: for extended resources the apiserver wants both to be the same.
+//! Limits count; requests count only without limits. For extended resources the apiserver requires them to be equal.
 
 mod claims;
 mod fractions;
@@ -23,41 +23,41 @@ use crate::kinds::PodGroup;
 use crate::surroundings::{Documents, Surroundings};
 use crate::units::Bytes;
 
-/// Containers of a pod that are counted: fewer than a list of the object keeps.
+/// The most containers of a pod that are counted: fewer than the items that a list keeps.
 const MOST_CONTAINERS: usize = 1_000;
-/// What a fraction is one of.
+/// The resource that a fraction is a part of.
 const GPU: &str = "nvidia.com/gpu";
 
-/// What the pods of one group ask for.
+/// The request of the pods of one group.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Where the group's template is.
+    /// The path of the group's template.
     pub path: &'a str,
     /// The template.
     pub template: &'a Value,
     /// The resource's name: `nvidia.com/gpu`.
     pub resource: String,
-    /// What the resource is.
+    /// The resource itself.
     pub what: Resource<'a>,
-    /// How many of it one pod asks for.
+    /// How many one pod asks for.
     pub per_pod: u64,
-    /// How many pods. None where the object is one of several, and does not tell how many.
+    /// The number of pods. None if the object is one of several and does not tell how many.
     pub pods: Option<u64>,
-    /// How much of each accelerator's memory a container may use, and who says so.
+    /// The limit of a container's memory on each accelerator, and the field or annotation that sets it.
     pub limit: Option<(Limit, String)>,
 }
 
-/// How much of an accelerator's memory may be used.
+/// A limit on the memory of an accelerator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// So many bytes.
+    /// In bytes.
     Bytes(Bytes),
-    /// So many percent.
+    /// In percent.
     Percent(u64),
 }
 
-/// The groups whose pods ask for accelerators. A pod that asks for several kinds counts by the one it has most of; one
-/// that asks for none by a resource may claim them, or ask for a part of one by annotation.
+/// The groups whose pods ask for accelerators. If a pod asks for several resources, the one with most devices counts.
+/// A pod without such a resource may claim accelerators, or ask for a part of one by annotation.
 pub fn requests<'a>(
     groups: &'a [PodGroup<'a>],
     documents: &Documents,
@@ -89,7 +89,7 @@ pub fn requests<'a>(
     groups.iter().filter(|group| group.replicas != Some(0)).filter_map(request).collect()
 }
 
-/// What is not read of what pods ask for, where they ask for no accelerator that is read.
+/// The part of the pods that was not read, if they ask for no accelerator that was read.
 pub fn gap(
     groups: &[PodGroup<'_>],
     requests: &[Request<'_>],
@@ -139,7 +139,8 @@ fn of_pod(template: &Value, is_accelerator: &impl Fn(&str) -> bool) -> Counts {
         if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
             add(&mut together, &own);
         } else {
-            // Of what it doesn't ask for, those beside it have no more than all sidecars at last.
+            // A resource that it doesn't ask for needs no entry: the sidecars before it have at most what all
+            // sidecars have.
             for (name, count) in own {
                 let beside = together.get(&name).copied().unwrap_or_default();
                 larger(&mut alone, name, beside.saturating_add(count));
@@ -172,7 +173,7 @@ pub(crate) fn asked(container: &Value, resource: &str) -> u64 {
     of_container(container, &|name| name == resource).get(resource).copied().unwrap_or_default()
 }
 
-/// A whole quantity: extended resources are counted in nothing else. `8`, `8000m` and `8.0` are the same.
+/// A whole quantity, for extended resources have no others. `8`, `8000m` and `8.0` are the same.
 fn whole(quantity: &Value) -> Option<u64> {
     let text = match quantity {
         Value::Number(number) => return number.as_u64(),
