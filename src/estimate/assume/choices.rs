@@ -3,8 +3,8 @@
 //! The table in [`super`] is made here. A field that the job gives, or that its framework fixes, is not open.
 
 use crate::job::{
-    Attention, Dispatcher, Framework, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Sharding, TrainingJob,
+    AnyField, Attention, Dispatcher, Framework, Loss, Model, Optimizer, OptimizerImplementation, Precision,
+    Recompute, Sharding, TrainingJob, field,
 };
 use crate::model::Shape;
 
@@ -43,11 +43,11 @@ fn before_chunks(job: &TrainingJob) -> bool {
 }
 
 fn choice(
-    field: &'static str,
+    field: impl Into<AnyField>,
     lean: impl Fn(&mut Plan) + 'static,
     heavy: impl Fn(&mut Plan) + 'static,
 ) -> Choice {
-    Choice { field, lean: Box::new(lean), heavy: Box::new(heavy) }
+    Choice { field: field.into(), lean: Box::new(lean), heavy: Box::new(heavy) }
 }
 
 /// The open fields, those that others depend on first.
@@ -94,7 +94,7 @@ fn dimensions(model: &Model, likely: &Plan) -> Option<Choice> {
     let sparse = likely.expert > 1 && model.experts.is_none();
     let (wide, narrow) = (model.clone(), model.clone());
     Some(choice(
-        "model.layers",
+        field::model::LAYERS,
         move |plan| {
             let passed = if sparse { parameters / SPARSE } else { parameters };
             plan.shape = Shape::of_size(&wide, passed, plan.shape.vocab, WIDE);
@@ -108,14 +108,18 @@ fn vocabulary(model: &Model) -> Option<Choice> {
     if model.vocab_size.is_some() || model.padded_vocab_size.is_some() {
         return None;
     }
-    Some(choice("model.vocabSize", |plan| plan.shape.vocab = 32_000, |plan| plan.shape.vocab = 152_064))
+    Some(choice(
+        field::model::VOCAB_SIZE,
+        |plan| plan.shape.vocab = 32_000,
+        |plan| plan.shape.vocab = 152_064,
+    ))
 }
 
 /// Ranks that must share a replica may share its weights too.
 fn division(job: &TrainingJob) -> Option<Choice> {
     let implied = super::division::implied(job)?;
     Some(choice(
-        "parallelism.tensor",
+        field::parallelism::TENSOR,
         move |plan| {
             plan.context = 1;
             plan.tensor = implied;
@@ -144,7 +148,7 @@ fn dispatcher(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let many = likely.expert >= 8;
     let (lean, heavy) = if many { (send, gather) } else { (gather, send) };
     Some(choice(
-        "parallelism.dispatcher",
+        field::parallelism::DISPATCHER,
         move |plan| plan.dispatcher = lean,
         move |plan| plan.dispatcher = heavy,
     ))
@@ -161,7 +165,7 @@ fn accelerators(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let unstated = job.parallelism.as_ref().and_then(|p| p.sharding).is_none();
     let sharding = super::usual_sharding(likely.framework, 2);
     Some(choice(
-        "accelerator.count",
+        field::accelerator::COUNT,
         move |plan| {
             plan.data = 1024;
             if unstated {
@@ -180,7 +184,7 @@ fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let heaviest = states::widths(Framework::Megatron, Precision::FP16, Sharding::None);
     let (job_lean, job_heavy) = (job.clone(), job.clone());
     Some(choice(
-        "framework",
+        field::FRAMEWORK,
         move |plan| plan.widths = super::own_widths(&job_lean, lean),
         move |plan| plan.widths = super::own_widths(&job_heavy, heaviest),
     ))
@@ -198,7 +202,7 @@ fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     let (lean, heavy) = (super::own_widths(job, PURE_HALF), super::own_widths(job, wide));
-    Some(choice("parameterPrecision", move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
+    Some(choice(field::PARAMETER_PRECISION, move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
 }
 
 /// Whether weights most likely have the two bytes a number that they were saved in. Transformers loads them so since 5.0,
@@ -221,7 +225,7 @@ fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let set = |plan: &mut Plan, implementation| plan.implementation = implementation;
     Some(choice(
-        "optimizerImplementation",
+        field::OPTIMIZER_IMPLEMENTATION,
         move |plan| set(plan, OptimizerImplementation::Fused),
         move |plan| set(plan, OptimizerImplementation::Foreach),
     ))
@@ -245,7 +249,7 @@ fn autocast(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     if given || !likely.mixed || likely.adapters.as_ref().is_none_or(|adapters| adapters.quantized) {
         return None;
     }
-    Some(choice("precision", |_| {}, |plan| plan.mixed = false))
+    Some(choice(field::PRECISION, |_| {}, |plan| plan.mixed = false))
 }
 
 fn single(precision: Precision) -> bool {
@@ -272,14 +276,18 @@ fn sharding(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     } else {
         lean
     };
-    Some(choice("parallelism.sharding", move |plan| plan.sharding = lean, move |plan| plan.sharding = heavy))
+    Some(choice(
+        field::parallelism::SHARDING,
+        move |plan| plan.sharding = lean,
+        move |plan| plan.sharding = heavy,
+    ))
 }
 
 fn sequence(job: &TrainingJob) -> Option<Choice> {
     if job.batch.as_ref().and_then(|b| b.sequence_length).is_some() {
         return None;
     }
-    Some(choice("batch.sequenceLength", |plan| plan.sequence = 512, |plan| plan.sequence = 8192))
+    Some(choice(field::batch::SEQUENCE_LENGTH, |plan| plan.sequence = 512, |plan| plan.sequence = 8192))
 }
 
 /// A larger microbatch leaves fewer of them: each end takes what of both needs the least or the most.
@@ -292,7 +300,7 @@ fn micro_batch(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let per_rank = batch.global_batch_size.map(|global| (u64::from(global) / likely.data.max(1)).max(1));
     let most = per_rank.map_or(MOST, |sequences| sequences.clamp(1, MOST));
     Some(choice(
-        "batch.microBatchSize",
+        field::batch::MICRO_BATCH_SIZE,
         move |plan| {
             plan.micro_batch = 1;
             plan.micro_batches = per_rank.map_or(plan.micro_batches, |sequences| sequences / most);
@@ -310,7 +318,7 @@ fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let most = likely.pipeline.saturating_mul(4).max(2);
     Some(choice(
-        "batch.globalBatchSize",
+        field::batch::GLOBAL_BATCH_SIZE,
         |plan| plan.micro_batches = 1,
         move |plan| plan.micro_batches = most,
     ))
@@ -322,7 +330,7 @@ fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     Some(choice(
-        "recompute",
+        field::RECOMPUTE,
         |plan| plan.recompute = Recompute::Full,
         |plan| plan.recompute = Recompute::None,
     ))
@@ -339,7 +347,7 @@ fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     Some(choice(
-        "attention",
+        field::ATTENTION,
         |plan| plan.attention = Attention::Flash,
         |plan| plan.attention = Attention::Unfused,
     ))
@@ -352,9 +360,9 @@ fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     match job.framework {
-        None => Some(choice("loss", |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager)),
+        None => Some(choice(field::LOSS, |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager)),
         Some(Framework::Torchtitan) if !torchtitan_documents(job) => {
-            Some(choice("loss", |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
+            Some(choice(field::LOSS, |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
         }
         Some(_) => None,
     }
@@ -375,7 +383,7 @@ fn compile(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     if job.compile.is_some() || likely.framework != Framework::Torchtitan || !kept {
         return None;
     }
-    Some(choice("compile", |plan| plan.compile = true, |plan| plan.compile = false))
+    Some(choice(field::COMPILE, |plan| plan.compile = true, |plan| plan.compile = false))
 }
 
 /// Transformers before 4.45 held the logits once more, and batches of different lengths left more behind; since 5.0 it
@@ -384,14 +392,18 @@ fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let joined = Plan { framework_version: Some("5.0".to_owned()), ..likely.clone() };
     if job.framework_version.is_none() && joined.expert_padding() > 1.0 {
         let set = |plan: &mut Plan, version: &str| plan.framework_version = Some(version.to_owned());
-        return Some(choice("frameworkVersion", move |plan| set(plan, "4.57"), move |plan| set(plan, "5.0")));
+        return Some(choice(
+            field::FRAMEWORK_VERSION,
+            move |plan| set(plan, "4.57"),
+            move |plan| set(plan, "5.0"),
+        ));
     }
     let open = job.framework == Some(Framework::HuggingFace) && job.framework_version.is_none();
     if !open || likely.loss != Loss::Eager {
         return None;
     }
     let set = |plan: &mut Plan, version: &str| plan.framework_version = Some(version.to_owned());
-    Some(choice("frameworkVersion", move |plan| set(plan, "5.0"), move |plan| set(plan, "4.38")))
+    Some(choice(field::FRAMEWORK_VERSION, move |plan| set(plan, "5.0"), move |plan| set(plan, "4.38")))
 }
 
 /// Samples that are neither packed nor of a stated length are shorter than the longest allowed, most of them.
@@ -406,7 +418,7 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let half = (likely.sequence / 2).max(1);
     Some(choice(
-        "batch.typicalSequenceLength",
+        field::batch::TYPICAL_SEQUENCE_LENGTH,
         move |plan| {
             plan.sequence = half;
             plan.typical_sequence = half;
@@ -421,7 +433,7 @@ fn sequence_parallel(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     Some(choice(
-        "parallelism.sequence",
+        field::parallelism::SEQUENCE,
         |plan| plan.sequence_parallel = true,
         |plan| plan.sequence_parallel = false,
     ))
@@ -438,7 +450,7 @@ fn targets(job: &TrainingJob) -> Option<Choice> {
         }
     };
     Some(choice(
-        "finetuning.targets",
+        field::finetuning::TARGETS,
         move |plan| set(plan, Targets::QUERY_VALUE),
         move |plan| set(plan, Targets::ALL),
     ))
@@ -456,7 +468,7 @@ fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
             adapters.dropout = dropout;
         }
     };
-    Some(choice("finetuning.dropout", move |plan| set(plan, false), move |plan| set(plan, true)))
+    Some(choice(field::finetuning::DROPOUT, move |plan| set(plan, false), move |plan| set(plan, true)))
 }
 
 #[cfg(test)]
