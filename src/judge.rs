@@ -24,7 +24,7 @@ use crate::estimate::assume::Device;
 use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
-use crate::job::{self, Ask, Hidden, InputError, Provenance, Source, TrainingJob};
+use crate::job::{self, AnyField, Ask, Hidden, InputError, Provenance, Source, TrainingJob, field};
 use crate::judgement::{Advice, Judgement, Reason, Summary, Verdict};
 use crate::kinds::deadline::Limit;
 use crate::model::known;
@@ -34,7 +34,7 @@ use crate::units::Bytes;
 use crate::verdict::{Decision, decide};
 use crate::workload::{self, Reading, Readings, Unread};
 
-use crate::resolve::unsaid::{self, Unsaid};
+use crate::resolve::open::{Open, still_open};
 use capacity::Capacity;
 use shown::Shown;
 
@@ -54,7 +54,7 @@ pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask
 /// A reading with what follows from it.
 struct Completed {
     reading: Reading,
-    unsaid: Unsaid,
+    open: Open,
     /// The model, where its name is known.
     model: Option<&'static known::Known>,
 }
@@ -64,7 +64,7 @@ struct Completed {
 struct Given<'a, 'c> {
     capacity: &'a Capacity<'c>,
     device: Device,
-    unsaid: &'a Unsaid,
+    open: &'a Open,
 }
 
 /// What every step of a judgement needs.
@@ -94,7 +94,7 @@ impl Judge<'_> {
     }
 
     fn of_what_is_read(&self, reading: Reading) -> Judgement {
-        let Completed { mut reading, unsaid, model } = self.completed(reading);
+        let Completed { mut reading, open, model } = self.completed(reading);
         if let Some(own) = self.own {
             let own: Vec<_> = own.iter().map(|own| &own.provenance).collect();
             reading.provenance.distinguish(&own);
@@ -102,7 +102,7 @@ impl Judge<'_> {
         let job = reading.provenance.job();
         let capacity = capacity::capacity(&job, &reading, self.catalogue).below(self.rules.headroom);
         let mut shown = Shown::of(&mut reading, self, &capacity);
-        let model = model.filter(|_| !shown.hides("model.name"));
+        let model = model.filter(|_| !shown.hides(field::model::NAME));
         let mut warnings = shown.of_the_reading(&reading.warnings);
         warnings.extend(shown.disagreements());
         warnings.extend(wording::ambiguous(&capacity, &shown, self.catalogue));
@@ -110,8 +110,8 @@ impl Judge<'_> {
         let mut errors = std::mem::take(&mut reading.errors);
         match capacity.error.clone() {
             // What is wrong with another object is no fault of this one.
-            Some(_) if shown.is_elsewhere("accelerator.memory") => {
-                warnings.push("accelerator.memory cannot be read".to_owned());
+            Some(_) if shown.is_elsewhere(field::accelerator::MEMORY) => {
+                warnings.push(format!("{} cannot be read", field::accelerator::MEMORY));
             }
             error => errors.extend(error),
         }
@@ -130,7 +130,7 @@ impl Judge<'_> {
             not_read(judgement, unread)
         } else {
             let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-            let given = Given { capacity: &capacity, device, unsaid: &unsaid };
+            let given = Given { capacity: &capacity, device, open: &open };
             self.read(judgement, given, limit, &mut shown)
         };
         shown.finish(judgement)
@@ -138,25 +138,25 @@ impl Judge<'_> {
 
     /// Takes what follows from what was read: a known model's dimensions, defaults, the batch that accumulation makes.
     fn completed(&self, mut reading: Reading) -> Completed {
-        let model = reading.provenance.text("model.name").and_then(known::find);
+        let model = reading.provenance.text(field::model::NAME).and_then(known::find);
         if let Some(model) = model {
             fill_model(&mut reading.provenance, model, &mut reading.warnings);
         }
-        let mut open = unsaid::open(std::mem::take(&mut reading.unsaid), &reading.provenance);
+        let mut open = still_open(std::mem::take(&mut reading.open), &reading.provenance);
         if let Some(at_most) = reading.at_most {
-            open.push(("accelerator.count", at_most.into()));
+            open.push((field::accelerator::COUNT.erased(), at_most.into()));
         }
-        for offered in std::mem::take(&mut reading.defaults) {
-            reading.provenance.assume(&offered.field, offered.value, offered.source);
+        for claim in std::mem::take(&mut reading.defaults) {
+            reading.provenance.assume(claim.field, claim.value, claim.source);
         }
         if let Some((steps, source)) = &reading.accumulation {
             reading.provenance.accumulate(*steps, source);
         }
-        let unsaid = Unsaid::of(open, &reading.provenance);
+        let open = Open::of(open, &reading.provenance);
         if let Some(percent) = self.rules.mfu_percent {
-            reading.provenance.assume("efficiency.mfuPercent", percent.to_string().into(), Source::Policy);
+            reading.provenance.assume(field::efficiency::MFU_PERCENT, percent, Source::Policy);
         }
-        Completed { reading, unsaid, model }
+        Completed { reading, open, model }
     }
 
     /// The judgement of a job that could be read.
@@ -212,28 +212,28 @@ impl Judge<'_> {
         limit: Option<Limit>,
         shown: &mut Shown<'_>,
     ) -> Judgement {
-        let Given { capacity, device, unsaid } = given;
+        let Given { capacity, device, open } = given;
         let need = estimate.distribution(Figure::Needed);
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
-        judgement.missing = judgement.swings.iter().map(|swing| swing.field.to_owned()).collect();
+        judgement.missing = judgement.swings.iter().map(|swing| swing.field).collect();
         judgement.warnings.extend(shown.assumed_warnings(&estimate.assumed.warnings, device));
         let size = wording::size_disagrees(&judgement.job, estimate);
-        judgement.warnings.extend(shown.about("model.", size));
+        judgement.warnings.extend(shown.about(field::MODEL, size));
         judgement.inputs.extend(shown.capacity().input.clone());
         judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
         let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
         judgement = self.timed(judgement, estimate, capacity, limit, shown);
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, shown, self.catalogue);
-            judgement.missing.insert(0, capacity.missing().into());
+            judgement.missing.insert(0, capacity.missing());
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
         let mut decision = decide(&need, bytes, self.rules);
-        if decision.verdict == Verdict::OutOfMemory && self.hinges(unsaid, device, bytes) {
+        if decision.verdict == Verdict::OutOfMemory && self.hinges(open, device, bytes) {
             decision = Decision { verdict: Verdict::Unknown, reason: Reason::MissingInputs, ..decision };
-            judgement.missing = unsaid.fields().chain(std::mem::take(&mut judgement.missing)).collect();
+            judgement.missing = open.fields().chain(std::mem::take(&mut judgement.missing)).collect();
         }
         // What could still turn a job that fits is in the report; nobody is warned of it.
         if decision.verdict != Verdict::Fits {
@@ -243,7 +243,7 @@ impl Judge<'_> {
             judgement.advice = shown.advice(self.advice(&judgement.job, estimate, device, capacity));
         }
         judgement.message = wording::message(&decision, &memory, shown, &judgement);
-        if self.ask.advice && !shown.hides("target.days") {
+        if self.ask.advice && !shown.hides(field::target::DAYS) {
             judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
         }
         judgement.memory = Some(memory);
@@ -255,9 +255,9 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether what is not said where it can be read could decide: the job at its leanest is not sure to run out.
-    fn hinges(&self, unsaid: &Unsaid, device: Device, bytes: Bytes) -> bool {
-        let Some(leanest) = unsaid.leanest() else { return false };
+    /// Whether fields that we cannot read could decide: the job with them at their leanest is not sure to run out.
+    fn hinges(&self, open: &Open, device: Device, bytes: Bytes) -> bool {
+        let Some(leanest) = open.leanest() else { return false };
         // Of a job that cannot be estimated so it is not known either.
         estimate_rank(leanest, device, self.ask.rank).ok().is_none_or(|estimate| {
             let need = estimate.distribution(Figure::Needed);
@@ -330,13 +330,12 @@ impl Judge<'_> {
 }
 
 /// Dimensions that go with a model's hidden size.
-const WIDTHS: &[&str] = &[
-    "model.attentionHeads",
-    "model.keyValueHeads",
-    "model.headSize",
-    "model.ffnHiddenSize",
-    "model.expertFfnHiddenSize",
-    "model.latentAttention",
+const WIDTHS: &[AnyField] = &[
+    field::model::ATTENTION_HEADS.erased(),
+    field::model::KEY_VALUE_HEADS.erased(),
+    field::model::HEAD_SIZE.erased(),
+    field::model::FFN_HIDDEN_SIZE.erased(),
+    field::model::EXPERT_FFN_HIDDEN_SIZE.erased(),
 ];
 
 /// Takes the dimensions of a known model, unless the size that was given contradicts them.
@@ -345,8 +344,8 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
     const ROUNDED: f64 = 0.15;
     /// So many contradictions are named one by one; more mean that another model is trained.
     const FEW: usize = 2;
-    let dimensions = ["model.layers", "model.hiddenSize"].map(|field| provenance.knows(field));
-    if let (Some(given), [false, false]) = (provenance.number("model.parameters"), dimensions) {
+    let dimensions = [field::model::LAYERS, field::model::HIDDEN_SIZE].map(|field| provenance.knows(field));
+    if let (Some(given), [false, false]) = (provenance.number(field::model::PARAMETERS), dimensions) {
         let own = model.count();
         if (given as f64 / own as f64 - 1.0).abs() > ROUNDED {
             let (given, own) = (wording::billions(given), wording::billions(own));
@@ -358,10 +357,10 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
         }
     }
     let source = Source::Model(model.name.clone());
-    let width = provenance.number("model.hiddenSize");
+    let width = provenance.number(field::model::HIDDEN_SIZE);
     let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
     let fields: Vec<_> = model.fields();
-    let contradicted = fields.iter().filter(|(field, value)| provenance.contradicts(field, value)).count();
+    let contradicted = fields.iter().filter(|(field, value)| provenance.contradicts(*field, value)).count();
     if contradicted > FEW {
         warnings.push(format!(
             "{contradicted} dimensions that are given are not {}'s: those given are used",
@@ -370,9 +369,10 @@ fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut 
     }
     for (field, value) in fields {
         // What belongs to the model's own width says nothing of another one.
-        let belongs = !another_width || !WIDTHS.iter().any(|group| field.starts_with(group));
-        if belongs && (contradicted <= FEW || !provenance.knows(&field)) {
-            provenance.offer(&field, value, source.clone());
+        let is_width = WIDTHS.contains(&field) || field::model::LATENT_ATTENTION.has(field);
+        let belongs = !another_width || !is_width;
+        if belongs && (contradicted <= FEW || !provenance.knows(field)) {
+            provenance.offer(field, value, source.clone());
         }
     }
 }
@@ -415,14 +415,18 @@ fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>, shown: &Show
     judgement.deadline = judgement.deadline.map(|deadline| shown.deadline(deadline));
     judgement.message = wording::no_model(name, shown);
     let reason = if name.is_some() { Reason::UnknownModel } else { Reason::MissingInputs };
-    let wanted: &[&str] = if name.is_some() {
-        &["model.parameters", "model.layers", "model.hiddenSize"]
+    let wanted: &[AnyField] = if name.is_some() {
+        &[
+            field::model::PARAMETERS.erased(),
+            field::model::LAYERS.erased(),
+            field::model::HIDDEN_SIZE.erased(),
+        ]
     } else {
-        &["model.name"]
+        &[field::model::NAME.erased()]
     };
-    judgement.missing = wanted.iter().map(|field| (*field).to_owned()).collect();
+    judgement.missing = wanted.to_vec();
     if capacity.bytes.is_none() {
-        judgement.missing.push(capacity.missing().into());
+        judgement.missing.push(capacity.missing());
     }
     judgement.inputs.extend(shown.capacity().input.clone());
     Judgement { reason, ..judgement }

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub use cost::{Cost, PriceSource};
 pub use deadline::{Deadline, Outlook};
 
-use crate::job::{Input, InputError, TrainingJob};
+use crate::job::{AnyField, Input, InputError, TrainingJob};
 use crate::units::{Bytes, Flops};
 
 /// All that is said of one workload.
@@ -27,7 +27,7 @@ pub struct Judgement {
     /// The probability that the job runs out of memory; none where nothing can be said.
     pub oom_probability: Option<f64>,
     /// What would have to be added before more can be said: the spec's field paths, like `batch.sequenceLength`.
-    pub missing: Vec<String>,
+    pub missing: Vec<AnyField>,
     /// One line each, at most 120 characters: disagreements, assumptions that could decide, unknown keys.
     pub warnings: Vec<String>,
     /// What could not be read: not empty means malformed, and the verdict is `Unknown`.
@@ -63,8 +63,8 @@ pub struct Judgement {
 /// What hangs on an open field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swing {
-    /// The spec's field path.
-    pub field: &'static str,
+    /// The field.
+    pub field: AnyField,
     /// How much less than estimated is needed at its leanest.
     pub less: Bytes,
     /// How much more is needed at its heaviest.
@@ -333,11 +333,12 @@ pub struct Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::field;
 
     #[test]
     fn a_swing_says_in_which_direction_it_could_go() {
         let swing = |less, more| Swing {
-            field: "attention",
+            field: field::ATTENTION.into(),
             less: Bytes::from_gib(less),
             more: Bytes::from_gib(more),
         };
@@ -348,8 +349,11 @@ mod tests {
 
     #[test]
     fn a_swing_of_a_quarter_gibibyte_is_notable() {
-        let less =
-            |mib| Swing { field: "attention", less: Bytes::from_mib(mib), more: Bytes::from_gib(42.0) };
+        let less = |mib| Swing {
+            field: field::ATTENTION.into(),
+            less: Bytes::from_mib(mib),
+            more: Bytes::from_gib(42.0),
+        };
         assert_eq!(less(255).to_string(), "up to 42.0 GiB more");
         assert_eq!(less(256).to_string(), "from 0.2 GiB less to 42.0 GiB more");
     }

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 use weighbridge::job::Ask;
+use weighbridge::job::field;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
 use weighbridge::policy::World;
@@ -115,7 +116,7 @@ fn what_a_script_may_do_without_a_word_is_never_denied_for() {
         --per_device_train_batch_size 1 --output_dir o --gradient_checkpointing True --max_seq_length 1024";
     let judgement = commanded(own, 1, "A100-80GB");
     assert_eq!(judgement.verdict, Verdict::Unknown, "{}", judgement.message);
-    assert!(judgement.missing.contains(&"finetuning.method".to_owned()), "{:?}", judgement.missing);
+    assert!(judgement.missing.contains(&field::finetuning::METHOD.erased()), "{:?}", judgement.missing);
     // Told what the script trains and keeps on its GPUs, the same job is known to run out.
     let told = [("gpu-type", "A100-80GB"), ("method", "full"), ("sharding", "fsdp"), ("offload", "none")];
     let judgement = judged(own, &told, 1);

@@ -70,7 +70,8 @@ fn the_goodput_is_a_factor_and_loading_is_added_once() {
     assert!(goodput.assumed && goodput.share > 0.98 && goodput.share < 1.0, "{goodput:?}");
     let expected = days(&given) / goodput.share + goodput.startup_seconds / 86_400.0;
     assert!((days(&assumed) - expected).abs() < 1e-4, "{} and {expected}", days(&assumed));
-    let input = assumed.inputs.iter().find(|input| input.field == "efficiency.goodputPercent").unwrap();
+    let input =
+        assumed.inputs.iter().find(|input| input.field.path() == "efficiency.goodputPercent").unwrap();
     assert!(input.source.starts_with("assumed: a failure every"), "{input:?}");
     // A minute of training takes six more to load and to save.
     let short = estimate(|spec| spec["dataset"]["tokens"] = json!("10M"));
@@ -92,7 +93,10 @@ fn tokens_epochs_and_steps_say_the_same() {
     });
     assert!((days(&derived) / days(&by_steps) - 1.0).abs() < 1e-9);
     assert!(
-        derived.inputs.iter().any(|i| i.field == "batch.globalBatchSize" && i.source.starts_with("assumed"))
+        derived
+            .inputs
+            .iter()
+            .any(|i| i.field.path() == "batch.globalBatchSize" && i.source.starts_with("assumed"))
     );
     let contradiction = estimate(|spec| spec["dataset"]["steps"] = json!(1000));
     assert!(

@@ -386,7 +386,7 @@ fn faults(case: &Case, documents: &[Value], nodes: &[Arc<Node>]) -> Vec<String> 
             fault(format!("{verdict:?}, not {:?}: {}", case.expected, judgement.message));
         }
         for (field, value) in case.fields {
-            let read = judgement.inputs.iter().find(|input| input.field == *field);
+            let read = judgement.inputs.iter().find(|input| input.field.path() == *field);
             match read.map(|input| input.value.as_str()) {
                 Some(read) if read == *value => {}
                 read => fault(format!("{field} is {}, not {value}", read.unwrap_or("unknown"))),

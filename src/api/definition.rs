@@ -111,7 +111,7 @@ fn whole_numbers(value: &mut Value) {
 }
 
 const HEADER: &str = "\
-# Generated from the types in src/api/ and src/job/training_job.rs. Do not edit; run
+# Generated from the types in src/api/ and src/job/field.rs. Do not edit; run
 #
 #     cargo run -- crds > crds/weighbridge.dev_trainingestimates.yaml
 #

@@ -68,7 +68,7 @@ pub fn status(
         verdict: Some(judgement.verdict.name().to_owned()),
         reason: Some(judgement.reason.name().to_owned()),
         oom_probability_milli: judgement.oom_probability.map(|p| milli(p.clamp(0.0, 1.0))),
-        missing: judgement.missing.iter().take(MAX_INPUTS).map(|m| cut(m)).collect(),
+        missing: judgement.missing.iter().take(MAX_INPUTS).map(|field| cut(field.path())).collect(),
         warnings: warnings(judgement),
         inputs: judgement.inputs.iter().take(MAX_INPUTS).map(input).collect(),
         memory: judgement.memory.as_ref().map(memory),
@@ -102,7 +102,7 @@ fn warnings(judgement: &Judgement) -> Vec<String> {
 }
 
 fn input(input: &crate::job::Input) -> InputStatus {
-    InputStatus { field: cut(&input.field), value: cut(&input.value), source: cut(&input.source) }
+    InputStatus { field: cut(input.field.path()), value: cut(&input.value), source: cut(&input.source) }
 }
 
 fn memory(memory: &judgement::Memory) -> MemoryStatus {

@@ -33,7 +33,7 @@ use super::nodes::{Nodes, Version};
 use super::refers::Refers;
 use super::{Cluster, Object, Turns};
 use crate::config::policy::Policies;
-use crate::job::{Ask, Quoting, source};
+use crate::job::{Ask, Quoting, field, source};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
 use crate::kinds::progress::{self, Progress};
@@ -195,7 +195,7 @@ pub fn judged_owner<'a>(
 
 /// Whether the judgement depends on the nodes.
 pub fn rests_on_nodes(judgement: &Judgement) -> bool {
-    let accelerator = judgement.inputs.iter().find(|input| input.field == "accelerator.type");
+    let accelerator = judgement.inputs.iter().find(|input| input.field == field::accelerator::KIND);
     judgement.verdict != Verdict::NotTraining
         && accelerator.is_none_or(|input| input.source.starts_with(source::NODES))
 }

@@ -21,7 +21,8 @@ pub(super) fn notices(
                 events.push(event(EventType::Warning, "EstimateExceedsMemory", judgement.message.clone()));
             }
             Verdict::Unknown => {
-                let missing = judgement.missing.join(", ");
+                let missing: Vec<_> = judgement.missing.iter().map(|field| field.path()).collect();
+                let missing = missing.join(", ");
                 let note = if missing.is_empty() {
                     judgement.message.clone()
                 } else {

@@ -11,7 +11,7 @@
 //! contradiction.
 
 use super::plan::Plan;
-use crate::job::{Input, TrainingJob};
+use crate::job::{Input, TrainingJob, field};
 use crate::units::Count;
 
 /// Two amounts within this of each other are the same, rounded.
@@ -78,7 +78,8 @@ fn step(job: &TrainingJob, plan: &Plan) -> Option<Step> {
     let global = micro.saturating_mul(plan.data).saturating_mul(plan.micro_batches);
     let source =
         format!("assumed: micro-batch {micro} × data parallel {} × {}", plan.data, plan.micro_batches);
-    let assumed = Some(Input { field: "batch.globalBatchSize".into(), value: global.to_string(), source });
+    let assumed =
+        Some(Input { field: field::batch::GLOBAL_BATCH_SIZE.into(), value: global.to_string(), source });
     Some(Step { tokens: global.saturating_mul(sequence), guessed: true, assumed })
 }
 

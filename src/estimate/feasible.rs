@@ -16,7 +16,7 @@ use super::calibration::Calibration;
 use super::memory;
 use super::plan::Plan;
 use crate::frameworks::profile::defaults::Remedies;
-use crate::job::Recompute;
+use crate::job::{AnyField, Recompute, field};
 use crate::units::Bytes;
 
 /// How far above the memory the estimate of a changed plan may lie: the estimate's own error.
@@ -49,15 +49,15 @@ pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
     if needed.as_gib() <= room {
         return None;
     }
-    let open = |field: &str| assumed.choices.iter().find(|choice| choice.field == field);
+    let open = |field: AnyField| assumed.choices.iter().find(|choice| choice.field == field);
     changes(likely.profile.remedies).iter().find_map(|change| {
         let mut plan = likely.clone();
         if let Some(recompute) = change.recompute {
-            open("recompute")?;
+            open(field::RECOMPUTE.erased())?;
             plan.recompute = recompute;
         }
         if change.shard {
-            (open("parallelism.sharding")?.lean)(&mut plan);
+            (open(field::parallelism::SHARDING.erased())?.lean)(&mut plan);
         }
         let needed = memory::peak(&plan, Calibration::builtin()).needed;
         (needed.as_gib() <= TOLERANCE * room).then_some(plan)

@@ -4,37 +4,37 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::command::Launch;
-use crate::frameworks::reading::said::Strength;
+use crate::frameworks::reading::claims::Strength;
 use crate::frameworks::{Trees, read, trainings};
 
 /// What all readers together say of a launch: a line a field, with its source; then what is doubtful.
 pub(crate) fn told(launch: Launch) -> String {
     let launches = [Launch { place: "container trainer".into(), ..launch }];
     let (trainings, _) = trainings(&launches);
-    let mut said = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
-    said.offers.sort_by(|a, b| (&a.field, a.strength).cmp(&(&b.field, b.strength)));
+    let mut claims = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
+    claims.all.sort_by(|a, b| (&a.field, a.strength).cmp(&(&b.field, b.strength)));
     let mut told = String::new();
     let mut fields = BTreeSet::new();
-    for offered in &said.offers {
-        let first = fields.insert(&offered.field);
-        if !first && offered.strength == Strength::Default {
+    for claim in &claims.all {
+        let first = fields.insert(&claim.field);
+        if !first && claim.strength == Strength::Default {
             continue;
         }
-        let _ = writeln!(told, "{} = {}  ({})", offered.field, offered.value, offered.source);
+        let _ = writeln!(told, "{} = {}  ({})", claim.field, claim.value, claim.source);
     }
-    if let Some((steps, source)) = &said.accumulation {
+    if let Some((steps, source)) = &claims.accumulation {
         let _ = writeln!(told, "accumulates {steps}  ({source})");
     }
-    if let (Some(nodes), Some(processes)) = (said.nodes, said.processes_per_node) {
+    if let (Some(nodes), Some(processes)) = (claims.nodes, claims.processes_per_node) {
         let _ = writeln!(told, "runs {nodes} × {processes} processes");
     }
-    for (field, value) in &said.unsaid {
+    for (field, value) in &claims.open {
         let _ = writeln!(told, "may be: {field} = {value}");
     }
-    if let Some(beyond) = said.beyond {
+    if let Some(beyond) = claims.beyond {
         let _ = writeln!(told, "beyond: {beyond}");
     }
-    for warning in &said.warnings {
+    for warning in &claims.warnings {
         assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control), "{warning:?}");
         let _ = writeln!(told, "warning: {warning}");
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::command::{Arguments, Environment, Launch, Launcher, Target, Word};
 use crate::frameworks::READERS;
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
 
 /// Programs and launchers that readers know, and others.
 const TARGETS: &[&str] = &[
@@ -245,19 +245,17 @@ proptest! {
     fn no_launch_makes_a_reader_panic_or_say_what_no_field_takes(launch in launch()) {
         for reader in READERS {
             let _ = (reader.recognises)(&launch);
-            let mut said = Said { place: launch.place.clone(), ..Said::default() };
-            (reader.read)(&launch, &mut said);
-            prop_assert!(said.offers.len() < 96, "{}", reader.name);
-            for offered in &said.offers {
-                let value = crate::job::read_field(&offered.field, &offered.value);
-                prop_assert!(matches!(value, Ok(Some(_))), "{}: {offered:?}", reader.name);
-                prop_assert!(offered.source.to_string().chars().count() <= 256);
+            let mut claims = Claims { place: launch.place.clone(), ..Claims::default() };
+            (reader.read)(&launch, &mut claims);
+            prop_assert!(claims.all.len() < 96, "{}", reader.name);
+            for claim in &claims.all {
+                prop_assert!(claim.field.read(&claim.value).is_ok(), "{}: {claim:?}", reader.name);
+                prop_assert!(claim.source.to_string().chars().count() <= 256);
             }
-            for (field, value) in &said.unsaid {
-                let value = crate::job::read_field(field, value);
-                prop_assert!(matches!(value, Ok(Some(_))), "{}: {field}", reader.name);
+            for (field, value) in &claims.open {
+                prop_assert!(field.read(value).is_ok(), "{}: {field}", reader.name);
             }
-            for warning in &said.warnings {
+            for warning in &claims.warnings {
                 prop_assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control), "{warning:?}");
             }
         }

@@ -42,13 +42,13 @@ mod variables;
 
 pub use profile::{Profile, profile};
 pub(crate) use program::{Program, bytes, program, serves};
+pub(crate) use reading::claims::{Claim, Claims};
 pub(crate) use reading::config::{Trees, is_about_a_file};
 pub(crate) use reading::facts::nodes;
 pub(crate) use reading::rendezvous::{Rendezvous, World};
-pub(crate) use reading::said::{Offered, Said};
 
 use crate::command::{Launch, purpose};
-use crate::job::Gap;
+use crate::job::{Gap, Method, field};
 use crate::kinds::requests::Request;
 use reading::{complete, facts};
 
@@ -59,7 +59,7 @@ pub(crate) struct Reader {
     /// Whether it is this framework's launch.
     pub(crate) recognises: fn(&Launch) -> bool,
     /// What it says.
-    pub(crate) read: fn(&Launch, &mut Said),
+    pub(crate) read: fn(&Launch, &mut Claims),
 }
 
 /// Every framework that is read.
@@ -213,29 +213,29 @@ pub(crate) fn read(
     launches: &[Launch],
     requests: &[Request<'_>],
     trees: &mut Trees,
-) -> Said {
-    let Some(launch) = training.launch else { return Said::default() };
+) -> Claims {
+    let Some(launch) = training.launch else { return Claims::default() };
     let trees_of_all = std::mem::take(trees);
-    let mut said = Said { place: launch.place.clone(), trees: trees_of_all, ..Said::default() };
-    facts::read(launch, &mut said);
+    let mut claims = Claims { place: launch.place.clone(), trees: trees_of_all, ..Claims::default() };
+    facts::read(launch, &mut claims);
     for reader in &training.readers {
-        (reader.read)(launch, &mut said);
+        (reader.read)(launch, &mut claims);
     }
-    said.hybrid_on_a_node();
+    claims.hybrid_on_a_node();
     let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
     if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
-        facts::shrink(launch, requests, &mut said);
+        facts::shrink(launch, requests, &mut claims);
     }
-    let doubts = facts::doubts(launch, requests, &said);
-    said.warnings.extend(doubts);
-    said.warnings.extend(facts::own_doubts(launch, requests));
-    complete::leave_open(&mut said);
+    let doubts = facts::doubts(launch, requests, &claims);
+    claims.warnings.extend(doubts);
+    claims.warnings.extend(facts::own_doubts(launch, requests));
+    complete::leave_open(&mut claims);
     if launch.reads_of_branches {
-        said.gap.get_or_insert(Gap::Branches);
+        claims.gap.get_or_insert(Gap::Branches);
     }
-    stored_quantized(&mut said);
-    *trees = std::mem::take(&mut said.trees);
-    said
+    stored_quantized(&mut claims);
+    *trees = std::mem::take(&mut claims.trees);
+    claims
 }
 
 /// Why a training in a branch is not judged for certain.
@@ -248,12 +248,11 @@ const QUANTIZED: &[&str] = &[
 ];
 
 /// Leaves alone weights that are stored in few bits, where nothing says that they are trained so.
-fn stored_quantized(said: &mut Said) {
-    let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
-    let name = name.to_ascii_lowercase();
-    let told = said.get("finetuning.method").is_some_and(|method| method == "QLoRA");
+fn stored_quantized(claims: &mut Claims) {
+    let name = claims.get(field::model::NAME).unwrap_or_default().to_ascii_lowercase();
+    let told = claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::QLoRA);
     if !told && QUANTIZED.iter().any(|part| name.contains(part)) {
-        said.beyond = said.beyond.or(Some("its model's weights are stored in few bits"));
+        claims.beyond = claims.beyond.or(Some("its model's weights are stored in few bits"));
     }
 }
 
@@ -283,9 +282,9 @@ mod tests {
         let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
         let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;
         let (trainings, _) = trainings(&launches);
-        let said = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
-        let name = said.get("model.name").and_then(serde_json::Value::as_str).unwrap_or_default();
-        (name.to_owned(), said.beyond)
+        let claims = read(trainings.first().unwrap(), &launches, &[], &mut Trees::default());
+        let name = claims.get(field::model::NAME).unwrap_or_default();
+        (name, claims.beyond)
     }
 
     #[test]

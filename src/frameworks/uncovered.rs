@@ -2,7 +2,7 @@
 //! it is admitted.
 
 use crate::command::{Launch, purpose};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
 
 /// Whether it is such training.
 pub(super) fn recognises(launch: &Launch) -> bool {
@@ -10,6 +10,6 @@ pub(super) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says: why it is not covered.
-pub(super) fn read(launch: &Launch, said: &mut Said) {
-    said.beyond = said.beyond.or_else(|| purpose::why(launch));
+pub(super) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.beyond = claims.beyond.or_else(|| purpose::why(launch));
 }

@@ -9,9 +9,10 @@
 
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Framework, Method, Precision, field};
 
 const MODEL: &[&str] = &[
     "MODEL_NAME",
@@ -23,20 +24,20 @@ const MODEL: &[&str] = &[
     "HF_MODEL_ID",
 ];
 
-const VARIABLES: &[Flag] = &[
-    flag(
+const VARIABLES: Table = &[
+    &flag(
         &["PER_DEVICE_TRAIN_BATCH_SIZE", "TRAIN_BATCH_SIZE", "MICRO_BATCH_SIZE"],
-        "batch.microBatchSize",
+        field::batch::MICRO_BATCH_SIZE,
         Takes::Number,
     ),
-    flag(&["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH"], "batch.sequenceLength", Takes::Number),
-    flag(RANK, "finetuning.rank", Takes::Number),
-    flag(&["LORA_TARGET_MODULES"], "finetuning.targets", Takes::List),
-    flag(&["LORA_DROPOUT"], "finetuning.dropout", Takes::Percent),
-    flag(&["NUM_TRAIN_EPOCHS", "NUM_EPOCHS"], "dataset.epochs", Takes::Number),
-    flag(&["MAX_STEPS"], "dataset.steps", Takes::Number),
-    flag(&["BF16"], "precision", Takes::Word("BF16")),
-    flag(&["FP16"], "precision", Takes::Word("FP16")),
+    &flag(&["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(RANK, field::finetuning::RANK, Takes::Number),
+    &flag(&["LORA_TARGET_MODULES"], field::finetuning::TARGETS, Takes::List),
+    &flag(&["LORA_DROPOUT"], field::finetuning::DROPOUT, Takes::Percent),
+    &flag(&["NUM_TRAIN_EPOCHS", "NUM_EPOCHS"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["MAX_STEPS"], field::dataset::STEPS, Takes::Number),
+    &flag(&["BF16"], field::PRECISION, Takes::Word(Precision::BF16)),
+    &flag(&["FP16"], field::PRECISION, Takes::Word(Precision::FP16)),
 ];
 
 const RANK: &[&str] = &["LORA_R", "LORA_RANK"];
@@ -70,23 +71,23 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What they say.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Environment(&launch.environment)]);
-    said.assume("framework", "HuggingFace", "variables of fine-tuning images");
-    settings::read_one(&settings, MODEL, "model.name", Takes::Text, said);
-    settings::read(VARIABLES, &settings, said);
+    claims.assume(field::FRAMEWORK, Framework::HuggingFace, "variables of fine-tuning images");
+    settings::read_one(&settings, MODEL, field::model::NAME, Takes::Text, claims);
+    settings::read(VARIABLES, &settings, claims);
     if let Some(setting) = settings.get(&["GRADIENT_ACCUMULATION_STEPS"]) {
-        said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
+        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
-    method(&settings, said);
-    said.may("finetuning.method", "QLoRA");
-    deepspeed::unknown(said);
+    method(&settings, claims);
+    claims.open(field::finetuning::METHOD, Method::QLoRA);
+    deepspeed::unknown(claims);
 }
 
 /// LoRA, or QLoRA, where the variables say so together; a switch that is off says nothing of what is trained instead.
-fn method(settings: &Settings<'_>, said: &mut Said) {
+fn method(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(QUANTIZED).filter(|setting| setting.truth() == Some(true)) {
-        setting.says(said, "finetuning.method", "QLoRA");
+        setting.says(claims, field::finetuning::METHOD, Method::QLoRA);
         return;
     }
     let switch = settings.get(SWITCH).map(|setting| (setting.truth(), setting));
@@ -97,8 +98,8 @@ fn method(settings: &Settings<'_>, said: &mut Said) {
         None => rank.filter(|_| settings.has(SCALE)),
     };
     if let Some(by) = by {
-        let source = by.source(said);
-        said.assume("finetuning.method", "LoRA", source);
+        let source = by.source(claims);
+        claims.assume(field::finetuning::METHOD, Method::LoRA, source);
     }
 }
 

@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use crate::job::field;
+use crate::job::handle::{AnyField, Field, Member};
 use crate::units::{self, Decimal};
 
 /// How a value is written.
@@ -23,8 +25,8 @@ pub enum Grammar {
     Word {
         /// Reads a word as the spec's value.
         read: fn(&str) -> Option<&'static str>,
-        /// The words.
-        words: &'static str,
+        /// The words, each value's own.
+        words: &'static [&'static str],
     },
     /// A name; what of, in words.
     Name(&'static str),
@@ -45,10 +47,10 @@ const MOST_NAMES: usize = 32;
 const LONGEST_LISTED: usize = 64;
 
 impl Grammar {
-    /// Reads a value: the fields that it sets, those of a group with their names behind it.
-    pub(crate) fn read(self, field: &str, text: &str) -> Option<Vec<(String, Value)>> {
+    /// Reads a value: what it sets, and how. A value of a group sets fields of it, whichever it is read for.
+    pub(crate) fn read(self, sets: Member, text: &str) -> Option<Vec<(AnyField, Value)>> {
         let text = text.trim();
-        let one = |value: Value| Some(vec![(field.to_owned(), value)]);
+        let one = |value: Value| Some(vec![(sets.field()?, value)]);
         match self {
             Self::Whole { most } => one(whole(text, most)?.into()),
             Self::Count => one(units::Count::parse(text).ok().filter(|count| count.0 > 0)?.0.into()),
@@ -56,9 +58,9 @@ impl Grammar {
             Self::Word { read, .. } => one(read(text)?.into()),
             Self::Name(_) => one(name(text, LONGEST_NAME)?.into()),
             Self::List => one(list(text)?),
-            Self::Offload => offload(field, text),
+            Self::Offload => offload(text),
             Self::Percent => one(percent(text)?.to_string().into()),
-            Self::Price => price(field, text),
+            Self::Price => price(text),
         }
     }
 
@@ -68,7 +70,7 @@ impl Grammar {
             Self::Whole { most } => format!("is no whole number from 1 to {most}: write digits, like 8"),
             Self::Count => format!("is no count: write {}", units::Count::GRAMMAR),
             Self::Boolean => "is neither true nor false: write \"true\" or \"false\"".into(),
-            Self::Word { words, .. } => format!("is no value of it: write {words}"),
+            Self::Word { words, .. } => format!("is no value of it: write {}", alternatives(words)),
             Self::Name(what) => format!("is no name: write {what}"),
             Self::List => "is no list of names: write names separated by commas, like q_proj,v_proj".into(),
             Self::Offload => {
@@ -79,6 +81,14 @@ impl Grammar {
             Self::Percent => "is no percentage from 0 to 100: write a number like 40 or 42.5".into(),
             Self::Price => format!("is no price: write {}, or with a currency, like 2.5 EUR", Decimal::GRAMMAR),
         }
+    }
+}
+
+/// `full, lora or qlora`.
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
     }
 }
 
@@ -108,20 +118,22 @@ fn list(text: &str) -> Option<Value> {
     (names.len() <= MOST_NAMES).then(|| json!(names))
 }
 
-fn offload(field: &str, text: &str) -> Option<Vec<(String, Value)>> {
-    const PARTS: [(&str, &str); 3] =
-        [("optimizer", "optimizer"), ("parameters", "params"), ("activations", "activation")];
+fn offload(text: &str) -> Option<Vec<(AnyField, Value)>> {
+    const PARTS: [(&str, &str, Field<bool>); 3] = [
+        ("optimizer", "optimizer", field::offload::OPTIMIZER),
+        ("parameters", "params", field::offload::PARAMETERS),
+        ("activations", "activation", field::offload::ACTIVATIONS),
+    ];
     let mut offloaded = [false; 3];
     if !text.eq_ignore_ascii_case("none") {
         for part in text.split(',').map(str::trim) {
-            let which = PARTS.iter().position(|(word, other)| {
+            let which = PARTS.iter().position(|(word, other, _)| {
                 part.eq_ignore_ascii_case(word) || part.eq_ignore_ascii_case(other)
             })?;
             *offloaded.get_mut(which)? = true;
         }
     }
-    let fields = PARTS.iter().zip(offloaded);
-    Some(fields.map(|((part, _), on)| (format!("{field}.{part}"), on.into())).collect())
+    Some(PARTS.iter().zip(offloaded).map(|((.., part), on)| (part.erased(), on.into())).collect())
 }
 
 /// `40`, `40%`, `42.5 %`; a number of at most 1 is a ratio, since nobody means one percent of the peak.
@@ -136,7 +148,7 @@ fn percent(text: &str) -> Option<Decimal> {
 }
 
 /// `2.5`, `2.5 EUR`, `$2.5`.
-fn price(field: &str, text: &str) -> Option<Vec<(String, Value)>> {
+fn price(text: &str) -> Option<Vec<(AnyField, Value)>> {
     let (number, currency) = match text.strip_prefix('$') {
         Some(number) => (number, Some("USD")),
         None => match text.split_once(' ') {
@@ -145,10 +157,10 @@ fn price(field: &str, text: &str) -> Option<Vec<(String, Value)>> {
         },
     };
     let price = Decimal::parse(number).ok()?;
-    let mut fields = vec![(format!("{field}.perGpuHour"), price.to_string().into())];
+    let mut fields = vec![(field::price::PER_GPU_HOUR.erased(), price.to_string().into())];
     if let Some(currency) = currency {
         let code = currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_alphabetic());
-        fields.push((format!("{field}.currency"), code.then(|| currency.to_ascii_uppercase())?.into()));
+        fields.push((field::price::CURRENCY.erased(), code.then(|| currency.to_ascii_uppercase())?.into()));
     }
     Some(fields)
 }

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
+use super::handle::AnyField;
+
 /// A value and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// The spec's field path: `model.layers`.
-    pub field: String,
+    /// The field: `model.layers`.
+    pub field: AnyField,
     /// The value as text, at most 64 characters.
     pub value: String,
     /// Where it came from: `annotation weighbridge.dev/layers`, `model llama-2-70b`, `assumed`.

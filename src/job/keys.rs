@@ -1,7 +1,9 @@
 //! The keys of the contract: which field of the spec each means, and how its value is written.
 
-use crate::job::grammar::Grammar::{self, Boolean, Count, List, Name, Offload, Percent, Price, Whole, Word};
-use crate::job::{Attention, Framework, Method, Optimizer, Precision, Recompute, Sharding};
+use crate::job::field;
+use crate::job::grammar::Grammar;
+use crate::job::handle::{AnyField, Field, Member, Range, Word};
+use crate::units::Count;
 
 /// What all keys begin with.
 pub const PREFIX: &str = "weighbridge.dev/";
@@ -11,104 +13,92 @@ pub const PREFIX: &str = "weighbridge.dev/";
 pub struct Key {
     /// Behind the prefix: `tensor-parallel`.
     pub name: &'static str,
-    /// The spec's field that it sets: `parallelism.tensor`. Where a value sets several, the group of them.
-    pub field: &'static str,
+    /// The field of the spec that it sets, or the group of which it sets several.
+    pub sets: Member,
     /// How its value is written.
     pub grammar: Grammar,
 }
 
-const fn key(name: &'static str, field: &'static str, grammar: Grammar) -> Key {
-    Key { name, field, grammar }
+impl Key {
+    /// The path of what it sets: `parallelism.tensor`.
+    pub fn path(&self) -> &'static str {
+        match self.sets {
+            Member::Field(field) => field.path(),
+            Member::Group(group) => group.path(),
+        }
+    }
+}
+
+const fn key(name: &'static str, sets: Member, grammar: Grammar) -> Key {
+    Key { name, sets, grammar }
+}
+
+/// A whole number, within its field's range.
+const fn whole(name: &'static str, field: Field<u32>) -> Key {
+    let most = match field.erased().range() {
+        Range::Whole { most, .. } => most,
+        Range::Any | Range::Percent { .. } => u64::MAX,
+    };
+    key(name, field.member(), Grammar::Whole { most })
+}
+
+/// A count as people write it: `70B`.
+const fn count(name: &'static str, field: Field<Count>) -> Key {
+    key(name, field.member(), Grammar::Count)
+}
+
+/// One of the words of the field's type.
+const fn word<T: Word>(name: &'static str, field: Field<T>) -> Key {
+    key(name, field.member(), Grammar::Word { read: T::read, words: T::OWN })
+}
+
+/// A name, and what of.
+const fn named(name: &'static str, field: Field<String>, what: &'static str) -> Key {
+    key(name, field.member(), Grammar::Name(what))
 }
 
 /// Every annotation that sets fields of the spec, in the order of the documentation. `training` and `override` are the
 /// two others.
 pub static KEYS: &[Key] = &[
-    key("model", "model.name", Name("the name of a model, like llama-2-70b or meta-llama/Llama-2-70b-hf")),
-    key("parameters", "model.parameters", Count),
-    key("layers", "model.layers", Whole { most: 10_000 }),
-    key("hidden-size", "model.hiddenSize", Whole { most: 1_048_576 }),
-    key("attention-heads", "model.attentionHeads", Whole { most: 65_536 }),
-    key("kv-heads", "model.keyValueHeads", Whole { most: 65_536 }),
-    key("ffn-hidden-size", "model.ffnHiddenSize", Whole { most: 4_194_304 }),
-    key("vocab-size", "model.vocabSize", Whole { most: 16_777_216 }),
-    key("experts", "model.experts", Whole { most: 65_536 }),
-    key("experts-per-token", "model.expertsPerToken", Whole { most: 65_536 }),
-    key("sequence-length", "batch.sequenceLength", Whole { most: 134_217_728 }),
-    key("micro-batch-size", "batch.microBatchSize", Whole { most: 1_048_576 }),
-    key("global-batch-size", "batch.globalBatchSize", Whole { most: 2_147_483_647 }),
-    key("tensor-parallel", "parallelism.tensor", Whole { most: 65_536 }),
-    key("pipeline-parallel", "parallelism.pipeline", Whole { most: 65_536 }),
-    key("context-parallel", "parallelism.context", Whole { most: 65_536 }),
-    key("expert-parallel", "parallelism.expert", Whole { most: 65_536 }),
-    key("data-parallel", "parallelism.data", Whole { most: 10_000_000 }),
-    key("virtual-pipeline", "parallelism.virtualPipeline", Whole { most: 1_024 }),
-    key("sequence-parallel", "parallelism.sequence", Boolean),
-    key(
-        "sharding",
-        "parallelism.sharding",
-        Word {
-            read: |word| Sharding::from_word(word).map(Sharding::name),
-            words: "ddp, zero1, zero2, zero3, fsdp, hsdp or distributed-optimizer",
-        },
-    ),
-    key(
-        "method",
-        "finetuning.method",
-        Word { read: |word| Method::from_word(word).map(Method::name), words: "full, lora or qlora" },
-    ),
-    key("lora-rank", "finetuning.rank", Whole { most: 65_536 }),
-    key("lora-targets", "finetuning.targets", List),
-    key(
-        "precision",
-        "precision",
-        Word {
-            read: |word| Precision::from_word(word).map(Precision::name),
-            words: "fp32, tf32, fp16, bf16, fp8 or fp4",
-        },
-    ),
-    key(
-        "optimizer",
-        "optimizer",
-        Word {
-            read: |word| Optimizer::from_word(word).map(Optimizer::name),
-            words: "adamw, adamw-8bit, adamw-4bit, adafactor, sgd, lion or muon",
-        },
-    ),
-    key(
-        "recompute",
-        "recompute",
-        Word {
-            read: |word| Recompute::from_word(word).map(Recompute::name),
-            words: "none, selective or full",
-        },
-    ),
-    key(
-        "attention",
-        "attention",
-        Word {
-            read: |word| Attention::from_word(word).map(Attention::name),
-            words: "flash, fused, unfused or masked",
-        },
-    ),
-    key("offload", "offload", Offload),
-    key(
-        "framework",
-        "framework",
-        Word {
-            read: |word| Framework::from_word(word).map(Framework::name),
-            words: "megatron, deepspeed, megatron-deepspeed, fsdp, torchtitan, huggingface, torchtune, litgpt, nanotron, \
-                    llm-foundry, internevo, colossalai or maxtext",
-        },
-    ),
-    key("gpu-type", "accelerator.type", Name("the name of an accelerator, like A100-80GB")),
-    key("tokens", "dataset.tokens", Count),
-    key("steps", "dataset.steps", Count),
-    key("mfu", "efficiency.mfuPercent", Percent),
-    key("price-per-gpu-hour", "price", Price),
+    named("model", field::model::NAME, "the name of a model, like llama-2-70b or meta-llama/Llama-2-70b-hf"),
+    count("parameters", field::model::PARAMETERS),
+    whole("layers", field::model::LAYERS),
+    whole("hidden-size", field::model::HIDDEN_SIZE),
+    whole("attention-heads", field::model::ATTENTION_HEADS),
+    whole("kv-heads", field::model::KEY_VALUE_HEADS),
+    whole("ffn-hidden-size", field::model::FFN_HIDDEN_SIZE),
+    whole("vocab-size", field::model::VOCAB_SIZE),
+    whole("experts", field::model::EXPERTS),
+    whole("experts-per-token", field::model::EXPERTS_PER_TOKEN),
+    whole("sequence-length", field::batch::SEQUENCE_LENGTH),
+    whole("micro-batch-size", field::batch::MICRO_BATCH_SIZE),
+    whole("global-batch-size", field::batch::GLOBAL_BATCH_SIZE),
+    whole("tensor-parallel", field::parallelism::TENSOR),
+    whole("pipeline-parallel", field::parallelism::PIPELINE),
+    whole("context-parallel", field::parallelism::CONTEXT),
+    whole("expert-parallel", field::parallelism::EXPERT),
+    whole("data-parallel", field::parallelism::DATA),
+    whole("virtual-pipeline", field::parallelism::VIRTUAL_PIPELINE),
+    key("sequence-parallel", field::parallelism::SEQUENCE.member(), Grammar::Boolean),
+    word("sharding", field::parallelism::SHARDING),
+    word("method", field::finetuning::METHOD),
+    whole("lora-rank", field::finetuning::RANK),
+    key("lora-targets", field::finetuning::TARGETS.member(), Grammar::List),
+    word("precision", field::PRECISION),
+    word("optimizer", field::OPTIMIZER),
+    word("recompute", field::RECOMPUTE),
+    word("attention", field::ATTENTION),
+    key("offload", field::OFFLOAD.member(), Grammar::Offload),
+    word("framework", field::FRAMEWORK),
+    named("gpu-type", field::accelerator::KIND, "the name of an accelerator, like A100-80GB"),
+    count("tokens", field::dataset::TOKENS),
+    key("steps", field::dataset::STEPS.member(), Grammar::Count),
+    key("mfu", field::efficiency::MFU_PERCENT.member(), Grammar::Percent),
+    key("price-per-gpu-hour", field::PRICE.member(), Grammar::Price),
 ];
 
 /// The key of a field of the spec: what to write on a workload to give it.
-pub fn of_field(field: &str) -> Option<&'static str> {
-    KEYS.iter().find(|key| key.field == field).map(|key| key.name)
+pub fn of_field(field: impl Into<AnyField>) -> Option<&'static str> {
+    let field = field.into().member();
+    KEYS.iter().find(|key| key.sets == field).map(|key| key.name)
 }

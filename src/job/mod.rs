@@ -1,24 +1,35 @@
 //! The vocabulary under everything: what a training job is, and where each of its values came from.
 //!
-//! A [`TrainingJob`] is what was asked. [`Provenance`] holds it value by value, each with its [`Source`]. [`keys`] are the
-//! annotations that set its fields, [`ranges`] the numbers that each field takes.
+//! A [`TrainingJob`] is what was asked. Each of its fields is declared once, in [`mod@field`], and named by its
+//! [handle](Field). [`Provenance`] holds the job value by value, each with its [`Source`]. [`keys`] are the annotations
+//! that set its fields.
 
 mod ask;
+mod dense_layers;
+pub mod field;
 mod gap;
 pub mod grammar;
+mod handle;
 mod input;
 pub mod keys;
 pub mod provenance;
-pub(crate) mod ranges;
+mod ranges;
 pub mod source;
-mod training_job;
-mod value;
+mod values;
+mod words;
 
 pub use ask::{Ask, Quoting, Rank};
+pub use dense_layers::DenseLayers;
+pub use field::{
+    Accelerator, Batch, Dataset, Efficiency, Finetuning, LatentAttention, Model, Offload, Parallelism, Price,
+    Target, TrainingJob,
+};
 pub use gap::Gap;
+pub(crate) use handle::Assignment;
+pub use handle::{AnyField, Field, FieldType, Group, Member, Range, ValueOf, Word};
 pub use input::{Input, InputError};
+pub(crate) use provenance::Hidden;
 pub use provenance::Provenance;
-pub(crate) use provenance::{Hidden, for_each_leaf};
+pub(crate) use ranges::out_of_range;
 pub use source::Source;
-pub use training_job::*;
-pub(crate) use value::{is_known, read_field};
+pub use words::*;

@@ -5,21 +5,20 @@
 //! something of a field is believed, and who says something else later is named in a warning: two sources that disagree
 //! are a mistake of one of them.
 //!
-//! Values are kept as the JSON of the spec, by field path (`parallelism.tensor`), so that all sources speak one
-//! language and a [`TrainingJob`] is made of them once.
+//! Values are kept by field, as the JSON of the spec, so that all sources speak one language and a [`TrainingJob`] is made
+//! of them once.
 //!
 //! Of each value it is kept whether it was born in another object. Where that may not be shown, [`Hidden`] names the
 //! object and the field in the value's place.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::job::{Input, Source, TrainingJob};
+use crate::job::handle::{AnyField, Field, FieldType, Group, ValueOf};
+use crate::job::{Input, Source, TrainingJob, field};
 use crate::units::Count;
 
-/// Fields that people read short: `70B`, `2T`.
-const COUNTS: &[&str] = &["model.parameters", "model.activeParameters", "dataset.tokens"];
 /// The largest global batch that the spec takes.
 const MAX_GLOBAL_BATCH: u64 = 2_147_483_647;
 /// The longest value that is shown.
@@ -44,7 +43,7 @@ impl Sourced {
 /// What two sources say of one field.
 #[derive(Clone, Debug)]
 struct Disagreement {
-    field: String,
+    field: AnyField,
     believed: Sourced,
     other: Sourced,
 }
@@ -53,7 +52,7 @@ struct Disagreement {
 #[derive(Clone, Debug, Default)]
 pub struct Provenance {
     /// What is believed of each field.
-    fields: BTreeMap<String, Sourced>,
+    fields: BTreeMap<AnyField, Sourced>,
     /// What is said of a field beside what is believed.
     disagreements: Vec<Disagreement>,
 }
@@ -93,52 +92,64 @@ impl Hidden {
 
 impl Provenance {
     /// Takes what a source says of a field, unless a stronger one has spoken; notes where they disagree.
-    pub(crate) fn offer(&mut self, field: &str, value: Value, source: impl Into<Source>) {
-        match self.fields.get(field) {
+    pub(crate) fn offer<F: Into<AnyField>>(
+        &mut self,
+        field: F,
+        value: impl ValueOf<F>,
+        source: impl Into<Source>,
+    ) {
+        let (field, value) = (field.into(), value.json());
+        match self.fields.get(&field) {
             None => {
-                self.fields.insert(field.to_owned(), Sourced::new(value, source.into()));
+                self.fields.insert(field, Sourced::new(value, source.into()));
             }
             Some(believed) if believed.value == value => {}
             Some(believed) => {
                 let (believed, other) = (believed.clone(), Sourced::new(value, source.into()));
-                self.disagreements.push(Disagreement { field: field.to_owned(), believed, other });
+                self.disagreements.push(Disagreement { field, believed, other });
             }
         }
     }
 
     /// Takes a default of a field of which nothing is said; what it would have been is no disagreement.
-    pub(crate) fn assume(&mut self, field: &str, value: Value, source: impl Into<Source>) {
+    pub(crate) fn assume<F: Into<AnyField> + Copy>(
+        &mut self,
+        field: F,
+        value: impl ValueOf<F>,
+        source: impl Into<Source>,
+    ) {
         if !self.knows(field) {
             self.offer(field, value, source);
         }
     }
 
-    /// Takes a value instead of whatever is said of a field: for a job as it may be, too.
-    pub(crate) fn suppose(&mut self, field: &str, value: Value) {
-        self.fields.insert(field.to_owned(), Sourced::new(value, Source::Unsaid));
+    /// Takes a value in place of every other value of a field: for the job with its open fields at their leanest.
+    pub(crate) fn override_with<F: Into<AnyField>>(&mut self, field: F, value: impl ValueOf<F>) {
+        self.fields.insert(field.into(), Sourced::new(value.json(), Source::Open));
     }
 
     /// Takes the global batch that follows from gradient accumulation, where the batch of each rank and their number are
     /// known and no global batch is.
     pub(crate) fn accumulate(&mut self, steps: u64, source: &Source) {
-        let number = |field: &str| self.number(&format!("parallelism.{field}")).unwrap_or(1).max(1);
-        let model = number("tensor").saturating_mul(number("pipeline")).saturating_mul(number("context"));
-        let count = self.number("accelerator.count").filter(|count| count.is_multiple_of(model));
-        let data = self.number("parallelism.data").or_else(|| Some(count? / model));
-        let global = data.zip(self.number("batch.microBatchSize"));
+        let degrees = [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT];
+        let degrees = degrees.map(|degree| self.number(degree).unwrap_or(1).max(1));
+        let model = degrees.into_iter().fold(1, u64::saturating_mul);
+        let count = self.number(field::accelerator::COUNT).filter(|count| count.is_multiple_of(model));
+        let data = self.number(field::parallelism::DATA).or_else(|| Some(count? / model));
+        let global = data.zip(self.number(field::batch::MICRO_BATCH_SIZE));
         let global = global.and_then(|(data, micro)| data.checked_mul(micro)?.checked_mul(steps));
         if let Some(global) = global.filter(|global| (1..=MAX_GLOBAL_BATCH).contains(global)) {
-            self.assume("batch.globalBatchSize", global.into(), source);
+            self.assume(field::batch::GLOBAL_BATCH_SIZE, global, source);
         }
     }
 
     /// Takes what another reading says of the fields of which nothing is said yet, without a word where they disagree:
     /// for a what-if, to differ is its purpose. Another model brings its own dimensions.
     pub(crate) fn fill_from(&mut self, other: Self) {
-        let name = "model.name";
+        let name = field::model::NAME;
         let another_model = self.knows(name) && self.text(name) != other.text(name);
         for (field, sourced) in other.fields {
-            if !(another_model && field.starts_with("model.")) {
+            if !(another_model && field::MODEL.has(field)) {
                 self.fields.entry(field).or_insert(sourced);
             }
         }
@@ -148,18 +159,18 @@ impl Provenance {
     /// Marks what was born elsewhere: all that the same object does not say where other objects are left unread. It may
     /// start several trainings; what any of them says is its own.
     pub(crate) fn distinguish(&mut self, own: &[&Self]) {
-        let mark = |field: &str, sourced: &mut Sourced| {
+        let mark = |field: AnyField, sourced: &mut Sourced| {
             let disagreements = own.iter().flat_map(|own| &own.disagreements);
             let said = disagreements.filter(|known| known.field == field);
             let said = said.flat_map(|known| [&known.believed, &known.other]);
-            let mut said = own.iter().filter_map(|own| own.fields.get(field)).chain(said);
+            let mut said = own.iter().filter_map(|own| own.fields.get(&field)).chain(said);
             sourced.elsewhere |=
                 !said.any(|said| said.value == sourced.value && said.source == sourced.source);
         };
-        self.fields.iter_mut().for_each(|(field, sourced)| mark(field, sourced));
+        self.fields.iter_mut().for_each(|(field, sourced)| mark(*field, sourced));
         for Disagreement { field, believed, other } in &mut self.disagreements {
-            mark(field, believed);
-            mark(field, other);
+            mark(*field, believed);
+            mark(*field, other);
         }
     }
 
@@ -171,43 +182,46 @@ impl Provenance {
     }
 
     /// Whether anything is said of a field.
-    pub(crate) fn knows(&self, field: &str) -> bool {
-        self.fields.contains_key(field)
-    }
-
-    /// Whether what is believed of a field was born elsewhere.
-    pub(crate) fn is_elsewhere(&self, field: &str) -> bool {
-        self.fields.get(field).is_some_and(|believed| believed.elsewhere)
-    }
-
-    /// Whether what is believed of any field of a group was born elsewhere.
-    pub(crate) fn any_is_elsewhere(&self, group: &str) -> bool {
-        self.fields.iter().any(|(field, believed)| field.starts_with(group) && believed.elsewhere)
-    }
-
-    /// Who is believed of a field.
-    pub(crate) fn source(&self, field: &str) -> Option<&Source> {
-        self.fields.get(field).map(|believed| &believed.source)
-    }
-
-    /// Whether something else is said of a field.
-    pub(crate) fn contradicts(&self, field: &str, value: &Value) -> bool {
-        self.fields.get(field).is_some_and(|believed| believed.value != *value)
+    pub(crate) fn knows(&self, field: impl Into<AnyField>) -> bool {
+        self.fields.contains_key(&field.into())
     }
 
     /// Whether anything is said of a group of fields.
-    pub(crate) fn knows_any(&self, group: &str) -> bool {
-        self.fields.keys().any(|field| field.starts_with(group))
+    pub(crate) fn knows_any(&self, group: Group) -> bool {
+        self.fields.keys().any(|field| group.has(*field))
     }
 
-    /// What is said of a field, where that is a text.
-    pub(crate) fn text(&self, field: &str) -> Option<&str> {
-        self.fields.get(field)?.value.as_str()
+    /// Whether what is believed of a field was born elsewhere.
+    pub(crate) fn is_elsewhere(&self, field: impl Into<AnyField>) -> bool {
+        self.fields.get(&field.into()).is_some_and(|believed| believed.elsewhere)
     }
 
-    /// What is said of a field, where that is a number.
-    pub(crate) fn number(&self, field: &str) -> Option<u64> {
-        self.fields.get(field)?.value.as_u64()
+    /// Whether what is believed of any field of a group was born elsewhere.
+    pub(crate) fn any_is_elsewhere(&self, group: Group) -> bool {
+        self.fields.iter().any(|(field, believed)| group.has(*field) && believed.elsewhere)
+    }
+
+    /// Who is believed of a field.
+    pub(crate) fn source(&self, field: impl Into<AnyField>) -> Option<&Source> {
+        self.fields.get(&field.into()).map(|believed| &believed.source)
+    }
+
+    /// Whether something else is said of a field.
+    pub(crate) fn contradicts(&self, field: AnyField, value: &Value) -> bool {
+        self.fields.get(&field).is_some_and(|believed| believed.value != *value)
+    }
+
+    /// What is said of a field that is a text.
+    pub(crate) fn text(&self, field: Field<String>) -> Option<&str> {
+        self.fields.get(&field.erased())?.value.as_str()
+    }
+
+    /// What is said of a field that is a number.
+    pub(crate) fn number<T: FieldType>(&self, field: Field<T>) -> Option<u64>
+    where
+        u64: ValueOf<Field<T>>,
+    {
+        self.fields.get(&field.erased())?.value.as_u64()
     }
 
     /// One line for each pair of sources that disagree. What was born elsewhere is named and not quoted.
@@ -218,7 +232,7 @@ impl Provenance {
         };
         let line = |Disagreement { field, believed, other }: &Disagreement| {
             let (source, another) = (named(believed), named(other));
-            let value = |sourced: &Sourced| shown(field, &sourced.value, 24);
+            let value = |sourced: &Sourced| shown(*field, &sourced.value, 24);
             match (believed.elsewhere, other.elsewhere) {
                 (false, false) => {
                     format!("{field} is {} ({source}), not {} ({another})", value(believed), value(other))
@@ -243,80 +257,37 @@ impl Provenance {
     }
 
     fn job_of(&self, counts: impl Fn(&Sourced) -> bool) -> TrainingJob {
-        let mut spec = Map::new();
-        for (field, believed) in self.fields.iter().filter(|(_, believed)| counts(believed)) {
-            put(&mut spec, field, believed.value.clone());
-        }
-        // Every value was read as its field's type before it was offered.
-        serde_json::from_value(Value::Object(spec)).unwrap_or_default()
+        let believed = self.fields.iter().filter(|(_, believed)| counts(believed));
+        TrainingJob::of_values(believed.map(|(field, believed)| (*field, &believed.value)))
     }
 
     /// Every value with its source, in the order of the spec. Of a value that was born elsewhere and may not be shown only
     /// the source is there.
     pub(crate) fn inputs(&self, hidden: Option<&Hidden>) -> Vec<Input> {
-        let spec = serde_json::to_value(self.job()).unwrap_or_default();
-        let mut inputs = Vec::new();
-        for_each_leaf(&spec, &mut |field, value| {
-            if let Some(believed) = self.fields.get(field) {
-                let (value, source) = match hidden.filter(|_| believed.elsewhere) {
-                    Some(hidden) => (String::new(), format!("from {}", hidden.source(&believed.source))),
-                    None => (shown(field, value, LONGEST_VALUE), believed.source.to_string()),
-                };
-                inputs.push(Input { field: field.to_owned(), value, source });
-            }
-        });
-        inputs
+        let input = |(field, value): (AnyField, Value)| {
+            let believed = self.fields.get(&field)?;
+            let (value, source) = match hidden.filter(|_| believed.elsewhere) {
+                Some(hidden) => (String::new(), format!("from {}", hidden.source(&believed.source))),
+                None => (shown(field, &value, LONGEST_VALUE), believed.source.to_string()),
+            };
+            Some(Input { field, value, source })
+        };
+        self.job().values().into_iter().filter_map(input).collect()
     }
-}
-
-/// Puts a value at a path of fields.
-pub(crate) fn put(object: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            object.insert(path.to_owned(), value);
-        }
-        Some((group, rest)) => {
-            let group = object.entry(group).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(group) = group {
-                put(group, rest, value);
-            }
-        }
-    }
-}
-
-/// Visits every value of a spec that is no group of fields, with its path. Nulls say nothing and are left out.
-pub(crate) fn for_each_leaf(spec: &Value, visit: &mut impl FnMut(&str, &Value)) {
-    fn walk(value: &Value, path: &mut String, visit: &mut impl FnMut(&str, &Value)) {
-        match value {
-            Value::Null => {}
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    let length = path.len();
-                    if length > 0 {
-                        path.push('.');
-                    }
-                    path.push_str(name);
-                    walk(value, path, visit);
-                    path.truncate(length);
-                }
-            }
-            leaf => visit(path, leaf),
-        }
-    }
-    walk(spec, &mut String::new(), visit);
 }
 
 /// A value as people read it, cut to `longest` characters.
-fn shown(field: &str, value: &Value, longest: usize) -> String {
+fn shown(field: AnyField, value: &Value, longest: usize) -> String {
     let text = match value {
-        Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_u64() {
-            Some(count) if COUNTS.contains(&field) => Count(count).to_string(),
+            Some(count) if field.is_count() => Count(count).to_string(),
             _ => number.to_string(),
         },
         Value::Array(items) => {
-            items.iter().map(|item| shown("", item, longest)).collect::<Vec<_>>().join(",")
+            let items: Vec<_> = items.iter().map(|item| shown(field, item, longest)).collect();
+            items.join(",")
         }
+        Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     crate::printable::printable(&text, longest)
@@ -324,8 +295,6 @@ fn shown(field: &str, value: &Value, longest: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn argument(option: &str) -> Source {
@@ -351,10 +320,10 @@ mod tests {
     #[test]
     fn the_first_source_is_believed_and_a_second_opinion_is_named() {
         let mut provenance = Provenance::default();
-        provenance.offer("parallelism.tensor", json!(8), argument("--tp"));
-        provenance.offer("parallelism.tensor", json!(8), block());
+        provenance.offer(field::parallelism::TENSOR, 8, argument("--tp"));
+        provenance.offer(field::parallelism::TENSOR, 8, block());
         assert!(provenance.disagreements(None).is_empty());
-        provenance.offer("parallelism.tensor", json!(2), block());
+        provenance.offer(field::parallelism::TENSOR, 2, block());
         let lines = provenance.disagreements(None);
         assert_eq!(lines, ["parallelism.tensor is 8 (container a: --tp), not 2 (training annotation)"]);
         assert_eq!(provenance.job().parallelism.unwrap().tensor, Some(8));
@@ -363,10 +332,10 @@ mod tests {
     #[test]
     fn what_another_object_says_is_named_and_not_quoted() {
         let mut provenance = Provenance::default();
-        provenance.offer("batch.sequenceLength", json!(4096), argument("--seq-length"));
-        provenance.offer("batch.sequenceLength", json!(777), file());
-        provenance.offer("batch.microBatchSize", json!(777), file());
-        provenance.offer("batch.microBatchSize", json!(2), argument("--mbs"));
+        provenance.offer(field::batch::SEQUENCE_LENGTH, 4096, argument("--seq-length"));
+        provenance.offer(field::batch::SEQUENCE_LENGTH, 777, file());
+        provenance.offer(field::batch::MICRO_BATCH_SIZE, 777, file());
+        provenance.offer(field::batch::MICRO_BATCH_SIZE, 2, argument("--mbs"));
         let named = "ConfigMap training-config key config.yaml: sequence_len";
         assert_eq!(
             provenance.disagreements(Some(&hidden())),
@@ -379,18 +348,20 @@ mod tests {
 
     #[test]
     fn what_came_by_way_of_an_argument_is_named_by_the_object_that_the_request_names() {
-        let of = |tensor: u32| {
+        let of = |tensor: u64| {
             let mut provenance = Provenance::default();
-            provenance.offer("parallelism.tensor", json!(tensor), argument("--tp"));
-            provenance.offer("parallelism.pipeline", json!(4), argument("--pp"));
-            provenance.offer("parallelism.tensor", json!(2), block());
+            provenance.offer(field::parallelism::TENSOR, tensor, argument("--tp"));
+            provenance.offer(field::parallelism::PIPELINE, 4, argument("--pp"));
+            provenance.offer(field::parallelism::TENSOR, 2, block());
             provenance
         };
         let (mut all, mut own) = (of(77), Provenance::default());
-        own.offer("parallelism.pipeline", json!(4), argument("--pp"));
-        own.offer("parallelism.tensor", json!(2), block());
+        own.offer(field::parallelism::PIPELINE, 4, argument("--pp"));
+        own.offer(field::parallelism::TENSOR, 2, block());
         all.distinguish(&[&own]);
-        assert!(all.is_elsewhere("parallelism.tensor") && !all.is_elsewhere("parallelism.pipeline"));
+        assert!(
+            all.is_elsewhere(field::parallelism::TENSOR) && !all.is_elsewhere(field::parallelism::PIPELINE)
+        );
         let line =
             "parallelism.tensor is what ConfigMap settings key tp says, not what training annotation does";
         assert_eq!(all.disagreements(Some(&hidden())), [line]);
@@ -403,11 +374,11 @@ mod tests {
     #[test]
     fn inputs_come_in_the_order_of_the_spec_and_counts_are_short() {
         let mut provenance = Provenance::default();
-        provenance.offer("dataset.tokens", json!(2_000_000_000_000_u64), "a");
-        provenance.offer("model.latentAttention.queryRank", json!(1536), "b");
-        provenance.offer("model.layers", json!(61), "c");
+        provenance.offer(field::dataset::TOKENS, 2_000_000_000_000, "a");
+        provenance.offer(field::latent_attention::QUERY_RANK, 1536, "b");
+        provenance.offer(field::model::LAYERS, 61, "c");
         let inputs: Vec<_> =
-            provenance.inputs(None).into_iter().map(|i| (i.field, i.value, i.source)).collect();
+            provenance.inputs(None).into_iter().map(|i| (i.field.to_string(), i.value, i.source)).collect();
         let expected = [
             ("model.layers", "61", "c"),
             ("model.latentAttention.queryRank", "1536", "b"),

@@ -82,8 +82,8 @@ pub enum Source {
     Default(String),
     /// The administrator's policy.
     Policy,
-    /// Nothing says it, and it may be so.
-    Unsaid,
+    /// Open: the job may set the field where we cannot read it.
+    Open,
 }
 
 /// How the text begins of what a label of the nodes says.
@@ -110,7 +110,7 @@ impl Source {
             | Self::Model(_)
             | Self::Default(_)
             | Self::Policy
-            | Self::Unsaid => false,
+            | Self::Open => false,
         }
     }
 
@@ -146,7 +146,7 @@ impl fmt::Display for Source {
             Self::Model(name) => write!(f, "model {name}"),
             Self::Field(text) | Self::Command(text) | Self::Default(text) => f.write_str(text),
             Self::Policy => f.write_str("policy"),
-            Self::Unsaid => f.write_str("unsaid"),
+            Self::Open => f.write_str("open"),
         }
     }
 }

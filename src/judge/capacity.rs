@@ -3,7 +3,7 @@
 //! In this order: the memory that the job gives, what the pods' resource or the nodes' labels say, and the catalogue.
 
 use crate::hardware::{Accelerator, Catalogue};
-use crate::job::{Input, InputError, TrainingJob};
+use crate::job::{AnyField, Input, InputError, TrainingJob, field};
 use crate::policy::Headroom;
 use crate::printable::printable;
 use crate::units::Bytes;
@@ -52,8 +52,8 @@ impl Capacity<'_> {
     }
 
     /// What to add where it is not known: the type, or the memory of a type that nobody knows.
-    pub(super) fn missing(&self) -> &'static str {
-        if self.given.is_some() { "accelerator.memory" } else { "accelerator.type" }
+    pub(super) fn missing(&self) -> AnyField {
+        if self.given.is_some() { field::accelerator::MEMORY.into() } else { field::accelerator::KIND.into() }
     }
 }
 
@@ -63,14 +63,18 @@ pub(super) fn capacity<'c>(job: &TrainingJob, reading: &Reading, catalogue: &'c 
     let accelerator = asked.kind.as_deref().and_then(|name| catalogue.find(name));
     let known = Capacity { accelerator, given: asked.kind, ..Capacity::default() };
     let input = |bytes: Bytes, source: &str| {
-        Some(Input { field: "accelerator.memory".into(), value: bytes.to_string(), source: source.into() })
+        Some(Input {
+            field: field::accelerator::MEMORY.into(),
+            value: bytes.to_string(),
+            source: source.into(),
+        })
     };
     if let Some(memory) = asked.memory {
         return match given(&memory) {
             Ok(bytes) => Capacity { bytes: Some(bytes), ..known },
             Err(problem) => {
-                let message = format!("accelerator.memory: {problem}");
-                let field = "accelerator.memory".into();
+                let field = field::accelerator::MEMORY.to_string();
+                let message = format!("{field}: {problem}");
                 Capacity { error: Some(InputError { field, message }), ..known }
             }
         };

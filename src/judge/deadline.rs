@@ -10,7 +10,7 @@
 //! limit < lower end                    too slow even at best
 //! ```
 
-use crate::job::TrainingJob;
+use crate::job::{TrainingJob, field};
 use crate::judgement::{Deadline, Outlook, Time};
 use crate::kinds::deadline::Limit;
 use crate::units::Decimal;
@@ -19,11 +19,10 @@ const SECONDS_A_DAY: f64 = 86_400.0;
 
 /// The deadline that binds, and how it looks.
 pub(super) fn deadline(job: &TrainingJob, limit: Option<Limit>, time: Option<&Time>) -> Option<Deadline> {
-    let wish = job
-        .target
-        .as_ref()
-        .and_then(|target| target.days)
-        .map(|days| Limit { seconds: (days.as_f64() * SECONDS_A_DAY) as u64, source: "target.days".into() });
+    let wish = job.target.as_ref().and_then(|target| target.days).map(|days| Limit {
+        seconds: (days.as_f64() * SECONDS_A_DAY) as u64,
+        source: field::target::DAYS.to_string(),
+    });
     let limit = [limit, wish].into_iter().flatten().min_by_key(|limit| limit.seconds)?;
     let days = limit.seconds as f64 / SECONDS_A_DAY;
     let taken = time.and_then(|time| Some((time.days_low?, time.days?, time.days_high?)));

@@ -4,7 +4,7 @@
 use crate::estimate::Estimate;
 use crate::estimate::amount::{Amount, amount};
 use crate::estimate::goodput::{from_start_to_end, goodput};
-use crate::job::{Input, TrainingJob};
+use crate::job::{Input, TrainingJob, field};
 use crate::judgement::{Goodput, Time};
 use crate::units::{Count, Decimal};
 
@@ -51,7 +51,7 @@ impl Duration {
             let every =
                 if hours < 72.0 { format!("{hours:.0} hours") } else { format!("{:.0} days", hours / 24.0) };
             let source = format!("assumed: a failure every {every}");
-            Input { field: "efficiency.goodputPercent".into(), value, source }
+            Input { field: field::efficiency::GOODPUT_PERCENT.into(), value, source }
         });
         self.amount.as_ref().and_then(|amount| amount.assumed.clone()).into_iter().chain(goodput)
     }

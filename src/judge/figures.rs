@@ -2,7 +2,7 @@
 
 use crate::estimate::Estimate;
 use crate::estimate::time::{self, Machine};
-use crate::job::{Input, TrainingJob};
+use crate::job::{Input, TrainingJob, field};
 use crate::judgement::{Memory, Time};
 use crate::units::{Bytes, Decimal};
 use crate::verdict::Distribution;
@@ -52,7 +52,7 @@ pub(super) fn assumed_utilization(
         (false, false) => ", recomputing activations and sharding states to fit",
     };
     let source = utilization.predicted_from? + to_fit;
-    Some(Input { field: "efficiency.mfuPercent".into(), value, source })
+    Some(Input { field: field::efficiency::MFU_PERCENT.into(), value, source })
 }
 
 /// The accelerator, or the part of it that the job has.

@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 use crate::estimate::assume::{Assumed, Device, assume};
 use crate::frameworks::is_about_a_file;
 use crate::hardware::Catalogue;
-use crate::job::{Gap, Hidden, Input, Provenance, TrainingJob, for_each_leaf};
+use crate::job::{AnyField, Field, Gap, Group, Hidden, Input, Provenance, TrainingJob, field};
 use crate::judgement::{Advice, Deadline, Judgement, Memory, Outlook};
 use crate::workload::Reading;
 
@@ -21,7 +21,7 @@ use super::capacity::Capacity;
 use crate::job::Quoting;
 
 /// The field of the accelerator's name.
-const TYPE: &str = "accelerator.type";
+const TYPE: Field<String> = field::accelerator::KIND;
 
 /// What may be shown of one judgement.
 pub(super) struct Shown<'c> {
@@ -85,7 +85,7 @@ impl<'c> Shown<'c> {
             // A part that no table knows is a label's text.
             named.part = named.part.filter(|_| capacity.compute_milli.is_some());
         }
-        if offer_is_hidden || self.hides("accelerator.memory") {
+        if offer_is_hidden || self.hides(field::accelerator::MEMORY) {
             (named.bytes, named.part, named.input) = (None, None, None);
         }
         named
@@ -101,22 +101,23 @@ impl<'c> Shown<'c> {
     }
 
     /// Whether a field's value was born in another object, may it be shown or not.
-    pub(super) fn is_elsewhere(&self, field: &str) -> bool {
+    pub(super) fn is_elsewhere(&self, field: impl Into<AnyField>) -> bool {
         self.provenance.is_elsewhere(field)
     }
 
     /// Whether a field's value may not be shown.
-    pub(super) fn hides(&self, field: &str) -> bool {
+    pub(super) fn hides(&self, field: impl Into<AnyField>) -> bool {
+        let field = field.into();
         let by_the_cluster = field == TYPE && self.is_of_the_cluster() && self.capacity.accelerator.is_some();
         self.hidden.is_some() && self.provenance.is_elsewhere(field) && !by_the_cluster
     }
 
-    fn hides_any(&self, group: &str) -> bool {
+    fn hides_any(&self, group: Group) -> bool {
         self.hidden.is_some() && self.provenance.any_is_elsewhere(group)
     }
 
     /// The object that says what a field is.
-    pub(super) fn named(&self, field: &str) -> String {
+    pub(super) fn named(&self, field: impl Into<AnyField>) -> String {
         match (&self.hidden, self.provenance.source(field)) {
             (Some(hidden), Some(source)) => hidden.source(source),
             _ => "another object".to_owned(),
@@ -157,7 +158,7 @@ impl<'c> Shown<'c> {
     }
 
     /// A line that quotes fields of a group alone.
-    pub(super) fn about(&mut self, group: &str, line: Option<String>) -> Option<String> {
+    pub(super) fn about(&mut self, group: Group, line: Option<String>) -> Option<String> {
         let hides = self.hides_any(group);
         self.left_out |= hides && line.is_some();
         line.filter(|_| !hides)
@@ -213,13 +214,13 @@ impl<'c> Shown<'c> {
     }
 
     fn hides_anything(&self) -> bool {
-        self.own_job.is_some() && self.hides_any("")
+        self.own_job.is_some() && self.hides_any(field::SPEC)
     }
 
     /// The peak, without the names and the capacity that are hidden.
     pub(super) fn memory(&self, memory: Memory) -> Memory {
         let mut memory = Memory { capacity_bytes: self.capacity.bytes, ..memory };
-        if self.hides("parallelism.pipeline") {
+        if self.hides(field::parallelism::PIPELINE) {
             memory.worst_rank = "one of the ranks".into();
         }
         memory
@@ -227,9 +228,9 @@ impl<'c> Shown<'c> {
 
     /// The deadline, without its length where that is hidden.
     pub(super) fn deadline(&self, deadline: Deadline) -> Deadline {
-        let wish = "target.days";
+        let wish = field::target::DAYS;
         let (hides, by) = match deadline.source.as_str() {
-            source if source == wish => (self.hides(wish), self.named(wish)),
+            source if source == wish.path() => (self.hides(wish), self.named(wish)),
             _ => (self.limit_is_hidden, self.hidden.as_ref().map(Hidden::named).unwrap_or_default()),
         };
         if !hides {
@@ -247,10 +248,7 @@ impl<'c> Shown<'c> {
     /// The advice: what a hidden value would be changed to is not said, since that tells what it is.
     pub(super) fn advice(&self, advice: Vec<Advice>) -> Vec<Advice> {
         let covered = |advice: Advice| {
-            let spec = serde_json::to_value(&advice.spec).unwrap_or_default();
-            let mut hides = false;
-            for_each_leaf(&spec, &mut |field, _| hides |= self.hides(field));
-            if !hides {
+            if !advice.spec.values().into_iter().any(|(field, _)| self.hides(field)) {
                 return advice;
             }
             let change = |change: &str| match change.split_once(' ') {
@@ -269,13 +267,13 @@ impl<'c> Shown<'c> {
             let named = self.hidden.as_ref().map(Hidden::named).unwrap_or_default();
             judgement.warnings.push(format!("{named}: more is doubtful; `weighbridge check` shows it"));
         }
-        if self.hides_any("efficiency.mfu") {
+        if self.hides(field::efficiency::MFU_PERCENT) {
             (judgement.time, judgement.cost) = (None, None);
         }
-        if self.hides_any("efficiency.goodput") {
+        if self.hides(field::efficiency::GOODPUT_PERCENT) {
             judgement.goodput = None;
         }
-        if self.hides_any("price") {
+        if self.hides_any(field::PRICE) {
             judgement.cost = None;
         }
         if let Some(own) = self.own_job {
@@ -301,5 +299,5 @@ pub(super) fn place<'r>(reading: &'r Reading, judge: &Judge<'_>) -> Option<&'r s
 }
 
 fn without_value(input: &Input) -> Input {
-    Input { field: input.field.clone(), value: String::new(), source: "assumed".into() }
+    Input { field: input.field, value: String::new(), source: "assumed".into() }
 }

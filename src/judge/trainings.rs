@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 
 use super::{Judge, shown};
 use crate::frameworks::WHICH_BRANCH;
-use crate::job::{Ask, Gap};
+use crate::job::{Ask, Gap, field};
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::units::Bytes;
 use crate::workload::Reading;
@@ -89,7 +89,7 @@ pub(super) fn in_a_branch(judgement: Judgement) -> Judgement {
         return judgement;
     }
     let message = format!("{WHICH_BRANCH}: one of them {}", judgement.message);
-    let missing = vec!["model.name".to_owned()];
+    let missing = vec![field::model::NAME.into()];
     Judgement { message, missing, ..undecided(judgement, Reason::Unsupported) }
 }
 

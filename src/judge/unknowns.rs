@@ -5,7 +5,7 @@
 //! notice is listed, the heaviest first, and the warnings say how much each is worth.
 
 use crate::estimate::Estimate;
-use crate::job::keys;
+use crate::job::{AnyField, keys};
 use crate::judgement::Swing;
 use crate::policy::Rules;
 use crate::units::Bytes;
@@ -36,17 +36,18 @@ pub(super) fn warnings(deciding: &[Swing]) -> impl Iterator<Item = String> {
 }
 
 /// A field as a person would write it: its annotation's key, where there is one.
-pub(super) fn word(field: &str) -> &str {
-    keys::of_field(field).unwrap_or(field)
+pub(super) fn word(field: AnyField) -> &'static str {
+    keys::of_field(field).unwrap_or(field.path())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::field;
 
     #[test]
     fn fields_are_named_by_their_annotations_where_there_is_one() {
-        assert_eq!(word("batch.sequenceLength"), "sequence-length");
-        assert_eq!(word("loss"), "loss");
+        assert_eq!(word(field::batch::SEQUENCE_LENGTH.into()), "sequence-length");
+        assert_eq!(word(field::LOSS.into()), "loss");
     }
 }

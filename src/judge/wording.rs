@@ -2,8 +2,8 @@
 
 use crate::estimate::Estimate;
 use crate::hardware::Catalogue;
-use crate::job::TrainingJob;
 use crate::job::keys::PREFIX;
+use crate::job::{TrainingJob, field};
 use crate::judgement::{Judgement, Memory, Verdict};
 use crate::model::{Parameters, known};
 use crate::printable::printable;
@@ -37,7 +37,7 @@ pub(super) fn message(
     }
     match decision.verdict {
         Verdict::Unknown => {
-            let missing = judgement.missing.iter().take(3).map(|field| word(field));
+            let missing = judgement.missing.iter().take(3).map(|field| word(*field));
             format!("{need}; what is missing decides: {}", missing.collect::<Vec<_>>().join(", "))
         }
         Verdict::OutOfMemory => verdict::denial(&need, &changes(judgement)),
@@ -62,8 +62,11 @@ pub(super) fn no_accelerator(
         None => {
             format!("{need}; on which accelerator is not known: add {PREFIX}{}", word(capacity.missing()))
         }
-        Some(_) if shown.hides("accelerator.type") => {
-            format!("{need}; the accelerator that {} names is not known", shown.named("accelerator.type"))
+        Some(_) if shown.hides(field::accelerator::KIND) => {
+            format!(
+                "{need}; the accelerator that {} names is not known",
+                shown.named(field::accelerator::KIND)
+            )
         }
         Some(given) => {
             let nearest = catalogue.nearest(given).join(", ");
@@ -75,7 +78,7 @@ pub(super) fn no_accelerator(
 
 /// What to say of a name that means accelerators of different memory.
 pub(super) fn ambiguous(capacity: &Capacity<'_>, shown: &Shown<'_>, catalogue: &Catalogue) -> Option<String> {
-    let given = capacity.given.as_deref().filter(|_| !shown.hides("accelerator.type"))?;
+    let given = capacity.given.as_deref().filter(|_| !shown.hides(field::accelerator::KIND))?;
     let variants = catalogue.variants(given);
     if variants.len() < 2 {
         return None;
@@ -91,8 +94,8 @@ pub(super) fn ambiguous(capacity: &Capacity<'_>, shown: &Shown<'_>, catalogue: &
 /// The line where nothing can be estimated.
 pub(super) fn no_model(name: Option<&str>, shown: &Shown<'_>) -> String {
     match name {
-        Some(_) if shown.hides("model.name") => {
-            let by = shown.named("model.name");
+        Some(_) if shown.hides(field::model::NAME) => {
+            let by = shown.named(field::model::NAME);
             format!(
                 "the model that {by} names is not known: add {PREFIX}parameters, or its layers and hidden-size"
             )

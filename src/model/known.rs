@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Parameters, Shape, names};
-use crate::job::{Model, for_each_leaf};
+use crate::job::{AnyField, Model, TrainingJob};
 
 /// A model known by name.
 #[derive(Clone, Debug)]
@@ -96,11 +96,8 @@ pub fn nearest(name: &str) -> Vec<&'static str> {
 
 impl Known {
     /// The model's fields, as fields of the spec.
-    pub fn fields(&self) -> Vec<(String, Value)> {
-        let model = serde_json::to_value(&self.model).unwrap_or_default();
-        let mut fields = Vec::new();
-        for_each_leaf(&model, &mut |field, value| fields.push((format!("model.{field}"), value.clone())));
-        fields
+    pub fn fields(&self) -> Vec<(AnyField, Value)> {
+        TrainingJob { model: Some(self.model.clone()), ..TrainingJob::default() }.values()
     }
 
     /// The number of parameters.

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, printable, table};
+use crate::job::AnyField;
 use crate::judgement::{Advice, Cost, Goodput, Judgement, Memory, PriceSource, Time};
 
 /// Appends the explanation of one entry.
@@ -35,7 +36,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     // A single error is already the message above.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
     list(text, "Cannot be read:", further.map(|error| vec![error.message.clone()]));
-    list(text, "Missing:", judgement.missing.iter().map(|field| missing(judgement, field)));
+    list(text, "Missing:", judgement.missing.iter().map(|field| missing(judgement, *field)));
     list(text, "Warnings:", judgement.warnings.iter().map(|warning| vec![warning.clone()]));
     list(text, "Inputs:", inputs(judgement));
 }
@@ -123,14 +124,17 @@ fn advised(advice: &Advice) -> Vec<String> {
     [Some(advice.change.clone()), Some(advice.peak_bytes.to_string()), days].into_iter().flatten().collect()
 }
 
-/// A missing field, and how much memory depends on it.
-fn missing(judgement: &Judgement, field: &str) -> Vec<String> {
+/// A missing field, and how much memory hangs on it.
+fn missing(judgement: &Judgement, field: AnyField) -> Vec<String> {
     let swing = judgement.swings.iter().find(|swing| swing.field == field);
-    [Some(field.to_owned()), swing.map(ToString::to_string)].into_iter().flatten().collect()
+    [Some(field.to_string()), swing.map(ToString::to_string)].into_iter().flatten().collect()
 }
 
 fn inputs(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
-    judgement.inputs.iter().map(|input| vec![input.field.clone(), input.value.clone(), input.source.clone()])
+    judgement
+        .inputs
+        .iter()
+        .map(|input| vec![input.field.to_string(), input.value.clone(), input.source.clone()])
 }
 
 fn list(text: &mut String, heading: &str, rows: impl Iterator<Item = Vec<String>>) {

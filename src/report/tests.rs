@@ -1,7 +1,7 @@
 //! Reports of fixed judgements, so that the snapshots change only when a report does.
 
 use super::{Entry, Style, json, table};
-use crate::job::{Input, InputError, TrainingJob};
+use crate::job::{AnyField, Input, InputError, TrainingJob, field};
 use crate::judgement::{
     Advice, Component, Cost, Deadline, Goodput, Judgement, Memory, Outlook, PriceSource, Reason, Summary,
     Time, Verdict,
@@ -15,8 +15,8 @@ fn unknown() -> Judgement {
 fn out_of_memory() -> Judgement {
     let gib = Bytes::from_gib;
     let component = |name, size| Component { name, bytes: gib(size) };
-    let input = |field: &str, value: &str, source: &str| Input {
-        field: field.into(),
+    let input = |field: AnyField, value: &str, source: &str| Input {
+        field,
         value: value.into(),
         source: source.into(),
     };
@@ -28,8 +28,8 @@ fn out_of_memory() -> Judgement {
         oom_probability: Some(0.997),
         warnings: vec!["attention is not stated: up to 42 GiB more".into()],
         inputs: vec![
-            input("model.name", "llama-2-70b", "annotation weighbridge.dev/model"),
-            input("batch.microBatchSize", "1", "assumed"),
+            input(field::model::NAME.into(), "llama-2-70b", "annotation weighbridge.dev/model"),
+            input(field::batch::MICRO_BATCH_SIZE.into(), "1", "assumed"),
         ],
         memory: Some(Memory {
             peak_bytes: gib(96.4),
@@ -105,7 +105,7 @@ fn out_of_memory() -> Judgement {
 fn entries() -> Vec<Entry> {
     let missing = Judgement {
         message: "the model frontier-x is not known".into(),
-        missing: vec!["model.layers".into(), "model.hiddenSize".into()],
+        missing: vec![field::model::LAYERS.into(), field::model::HIDDEN_SIZE.into()],
         reason: Reason::UnknownModel,
         summary: Summary { model: Some("frontier-x".into()), ..Summary::default() },
         ..unknown()

@@ -1,3 +1,3 @@
 //! 2. From what was read to a job: a known model's dimensions, defaults, accumulation, what stays open.
 
-pub(crate) mod unsaid;
+pub(crate) mod open;

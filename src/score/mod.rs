@@ -23,7 +23,7 @@ use crate::estimate::assume::Device;
 use crate::estimate::estimate_rank;
 use crate::estimate::memory::Figure;
 use crate::hardware::Accelerator;
-use crate::job::{Ask, Quoting, Rank};
+use crate::job::{AnyField, Ask, Quoting, Rank};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
 use crate::policy::World;
@@ -50,7 +50,7 @@ pub struct Scored {
     /// GPU-hours.
     pub gpu_hours: Option<Comparison>,
     /// What would have to be added before more can be said.
-    pub missing: Vec<String>,
+    pub missing: Vec<AnyField>,
 }
 
 /// A figure that was measured, beside its estimate.

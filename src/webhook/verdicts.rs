@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::review::GroupVersionKind;
-use crate::job::TrainingJob;
+use crate::job::{AnyField, TrainingJob};
 use crate::judgement::Judgement;
 use crate::policy::Policy;
 use crate::surroundings::{ConfigMaps, Documents, Node, Reads, Surroundings};
@@ -165,10 +165,11 @@ fn for_an_answer(judgement: Judgement) -> Judgement {
 
 /// The approximate size of a judgement, in bytes.
 fn size(judgement: &Judgement) -> usize {
-    let texts = judgement.warnings.iter().chain(&judgement.missing).map(String::capacity);
+    let texts = judgement.warnings.iter().map(String::capacity);
     let errors = judgement.errors.iter().map(|error| error.field.capacity() + error.message.capacity());
     let alone = judgement.message.capacity()
         + judgement.override_reason.as_ref().map_or(0, String::capacity)
+        + judgement.missing.capacity() * size_of::<AnyField>()
         + 2 * size_of::<Judgement>();
     texts.chain(errors).map(|bytes| bytes + 64).sum::<usize>() + alone
 }

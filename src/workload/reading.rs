@@ -25,9 +25,9 @@ use super::annotations::Annotations;
 use super::others::{self, Others};
 use super::{Findings, what_if};
 use crate::command::{self, Commands, Launch};
-use crate::frameworks::{self, Offered, Program, Training, Trees};
+use crate::frameworks::{self, Claim, Program, Training, Trees};
 use crate::hardware::{Catalogue, Vendor};
-use crate::job::{Ask, Gap, Hidden, InputError, Provenance, Quoting, Source};
+use crate::job::{AnyField, Ask, Field, Gap, Hidden, InputError, Provenance, Quoting, Source, field};
 use crate::kinds::deadline::{self, Limit};
 use crate::kinds::requests::{self, Request};
 use crate::kinds::{self, Kind, Kinds, PodGroup, Purpose};
@@ -54,11 +54,11 @@ pub struct Reading {
     /// What one accelerator offers, where the object or its nodes say more of that than the accelerator's name.
     pub offer: Option<Offer>,
     /// What the framework does where nothing is said: weaker than a known model's dimensions.
-    pub(crate) defaults: Vec<Offered>,
+    pub(crate) defaults: Vec<Claim>,
     /// Microbatches of a step that a rank computes one after the other, and who says so.
     pub(crate) accumulation: Option<(u64, Source)>,
-    /// What may be so and is not said where it can be read, each field at its leanest.
-    pub(crate) unsaid: Vec<(&'static str, Value)>,
+    /// Fields that we cannot read, each with the value that needs the least memory.
+    pub(crate) open: Vec<(AnyField, Value)>,
     /// How long the workload may run.
     pub limit: Option<Limit>,
     /// Why there is nothing more, where there is not.
@@ -121,10 +121,10 @@ impl Reading {
 
     /// Something was not read. Where a person says all that decides, it is a warning.
     pub(super) fn leave_out(&mut self, gap: Option<Gap>, by_hand: &Provenance) {
-        let any = |fields: &[&str]| fields.iter().any(|field| by_hand.knows(field));
-        let decided = by_hand.knows_any("model")
-            && any(&["batch.microBatchSize", "batch.globalBatchSize"])
-            && any(&["batch.sequenceLength"]);
+        let any = |fields: &[Field<u32>]| fields.iter().any(|field| by_hand.knows(*field));
+        let decided = by_hand.knows_any(field::MODEL)
+            && any(&[field::batch::MICRO_BATCH_SIZE, field::batch::GLOBAL_BATCH_SIZE])
+            && any(&[field::batch::SEQUENCE_LENGTH]);
         if decided {
             self.warnings.extend(gap.as_ref().map(ToString::to_string));
         } else {
@@ -138,7 +138,7 @@ impl Reading {
             && self.offer == other.offer
             && self.defaults == other.defaults
             && self.accumulation == other.accumulation
-            && self.unsaid == other.unsaid
+            && self.open == other.open
             && self.unread == other.unread
             && (self.certain, self.at_most) == (other.certain, other.at_most)
             && (self.perhaps, self.alternative) == (other.perhaps, other.alternative)
@@ -359,22 +359,22 @@ impl Workload<'_> {
         reading.at_most = participants.at_most;
         reading.gap = said.gap.take();
         reading.accumulation = said.accumulation.take();
-        reading.unsaid = std::mem::take(&mut said.unsaid);
-        if reading.provenance.knows("parallelism.sharding") {
+        reading.open = std::mem::take(&mut said.open);
+        if reading.provenance.knows(field::parallelism::SHARDING) {
             // An author who annotates how the states are kept would annotate that they are kept elsewhere.
-            reading.unsaid.retain(|(field, _)| !field.starts_with("offload."));
+            reading.open.retain(|(field, _)| !field::OFFLOAD.has(*field));
         }
-        let annotated = reading.provenance.knows_any("model");
+        let annotated = reading.provenance.knows_any(field::MODEL);
         reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
         reading.warnings.extend(participants.warning);
         reading.warnings.extend(said.warnings.iter().cloned());
         reading.defaults = said.offer_to(&mut reading.provenance);
         if let Some((name, path)) = self.kind.model.and_then(|model| model(self.object))
-            && !reading.provenance.knows("model.name")
+            && !reading.provenance.knows(field::model::NAME)
         {
             reading.provenance.offer(
-                "model.name",
-                printable(&name, 256).into(),
+                field::model::NAME,
+                printable(&name, 256),
                 Source::Field(path.to_owned()),
             );
         }
@@ -389,7 +389,7 @@ impl Workload<'_> {
 
     /// The pods that take part in a training. Who annotates how it is divided counts all of them.
     fn participants(&self, annotated: &Provenance, training: &Training<'_>) -> Participants<'_> {
-        let launch = training.launch.filter(|_| !annotated.knows_any("parallelism."));
+        let launch = training.launch.filter(|_| !annotated.knows_any(field::PARALLELISM));
         let connects = self.kind.tells_pods_of_each_other(self.object);
         Participants::of(launch, self.launches, self.requests, connects, self.gap.is_some())
     }

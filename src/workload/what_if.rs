@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::others::Others;
 use super::reading::{Reading, Unread, read_asked};
 use crate::hardware::Catalogue;
-use crate::job::{Ask, Gap, InputError, Source, is_known, read_field};
+use crate::job::{Ask, Gap, InputError, Member, Source, field};
 use crate::kinds::Kinds;
 use crate::printable::{complaint, printable};
 use crate::surroundings::Surroundings;
@@ -43,7 +43,7 @@ pub(super) fn read(
     let Some(workload) = around.workloads.iter().find(|workload| is_meant(reference, object, workload))
     else {
         let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
-        if reading.provenance.knows_any("model.") {
+        if reading.provenance.knows_any(field::MODEL) {
             let name = printable(name, 48);
             reading.warnings.push(format!("the workload {name} is not there; only the spec is read"));
         } else {
@@ -62,16 +62,16 @@ pub(super) fn read(
 fn filled(mut reading: Reading, below: Reading) -> Reading {
     let own = reading.provenance.clone();
     // Another accelerator than the workload's offers what it offers.
-    let other = ["accelerator.type", "accelerator.memory"];
-    if !other.iter().any(|field| own.knows(field)) {
+    let other = [field::accelerator::KIND, field::accelerator::MEMORY];
+    if !other.iter().any(|field| own.knows(*field)) {
         reading.offer = below.offer;
     }
-    let own_model = own.knows("model.name");
+    let own_model = own.knows(field::model::NAME);
     let defaults = below.defaults.into_iter();
-    reading.defaults = defaults.filter(|d| !(own_model && d.field.starts_with("model."))).collect();
+    reading.defaults = defaults.filter(|d| !(own_model && field::MODEL.has(d.field))).collect();
     reading.accumulation = below.accumulation;
-    reading.unsaid = below.unsaid;
-    reading.at_most = below.at_most.filter(|_| !own.knows("accelerator.count"));
+    reading.open = below.open;
+    reading.at_most = below.at_most.filter(|_| !own.knows(field::accelerator::COUNT));
     reading.provenance.fill_from(below.provenance);
     reading.warnings.extend(below.warnings);
     reading.errors.extend(below.errors);
@@ -117,26 +117,25 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
         reading.gap = Some(Gap::Fields);
         return;
     }
-    match value {
-        Value::Null => {}
-        // A group in which nothing is said.
-        Value::Object(group) if group.is_empty() && is_known(path, value) => {}
-        Value::Object(group) if !group.is_empty() && depth < MAX_DEPTH => {
+    let member = field::find(path);
+    let problem = match (member, value) {
+        (_, Value::Null) => return,
+        (Some(Member::Field(field)), value) => match field.read(value) {
+            Ok(value) => return reading.provenance.offer(field, value, Source::Spec),
+            Err(problem) => problem,
+        },
+        (member, Value::Object(group)) if depth < MAX_DEPTH && (member.is_some() || !group.is_empty()) => {
             for (name, value) in group {
                 own_field(&format!("{path}.{name}"), value, depth + 1, fields, reading);
             }
+            return;
         }
-        leaf => match read_field(path, leaf) {
-            Ok(Some(value)) => reading.provenance.offer(path, value, Source::Spec),
-            Ok(None) => {
-                let warning = format!("the field spec.{} is not known and not read", printable(path, 64));
-                reading.warnings.push(warning);
-            }
-            Err(problem) => {
-                let path = printable(path, 64);
-                let message = format!("spec.{path}: {}", complaint(&problem, 160));
-                reading.errors.push(InputError { field: format!("spec.{path}"), message });
-            }
-        },
-    }
+        (Some(Member::Group(group)), value) => group.complaint(value),
+        (None, _) => {
+            let warning = format!("the field spec.{} is not known and not read", printable(path, 64));
+            return reading.warnings.push(warning);
+        }
+    };
+    let message = format!("spec.{path}: {}", complaint(&problem, 160));
+    reading.errors.push(InputError { field: format!("spec.{path}"), message });
 }

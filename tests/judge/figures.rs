@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use weighbridge::job::Ask;
+use weighbridge::job::field;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Reason, Verdict};
 use weighbridge::policy::World;
@@ -69,10 +70,10 @@ fn what_can_be_said_is_said() {
     let accelerator_unknown = judged(&pytorchjob(&without(STATED, &["gpu-type"]), 7));
     assert_eq!(accelerator_unknown.verdict, Verdict::Unknown);
     assert_eq!(accelerator_unknown.reason, Reason::UnknownAccelerator);
-    assert_eq!(accelerator_unknown.missing.first().map(String::as_str), Some("accelerator.type"));
+    assert_eq!(accelerator_unknown.missing.first(), Some(&field::accelerator::KIND.erased()));
     assert_eq!(accelerator_unknown.memory.unwrap().capacity_bytes, None);
 
     let of_nobody = judged(&pytorchjob(&with(STATED, ("gpu-type", "H9000-640GB")), 7));
     assert_eq!((of_nobody.reason, of_nobody.memory.is_some()), (Reason::UnknownAccelerator, true));
-    assert_eq!(of_nobody.missing.first().map(String::as_str), Some("accelerator.memory"));
+    assert_eq!(of_nobody.missing.first(), Some(&field::accelerator::MEMORY.erased()));
 }

@@ -35,6 +35,6 @@ fn judged(object: &Value) -> Judgement {
 }
 
 fn source<'a>(judgement: &'a Judgement, field: &str) -> Option<(&'a str, &'a str)> {
-    let input = judgement.inputs.iter().find(|input| input.field == field)?;
+    let input = judgement.inputs.iter().find(|input| input.field.path() == field)?;
     Some((input.value.as_str(), input.source.as_str()))
 }

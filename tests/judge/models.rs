@@ -9,7 +9,8 @@ use crate::{judged, source};
 fn an_unknown_model_says_what_to_add_and_does_no_harm_where_dimensions_are_given() {
     let unknown = judged(&pytorchjob(&with(STATED, ("model", "acme/frontier-x")), 7));
     assert_eq!((unknown.verdict, unknown.reason), (Verdict::Unknown, Reason::UnknownModel));
-    assert_eq!(unknown.missing, ["model.parameters", "model.layers", "model.hiddenSize"]);
+    let missing: Vec<_> = unknown.missing.iter().map(|field| field.path()).collect();
+    assert_eq!(missing, ["model.parameters", "model.layers", "model.hiddenSize"]);
     let with_size = with(STATED, ("model", "acme/frontier-x"));
     let with_size = with(&with_size, ("parameters", "7B"));
     assert_eq!(judged(&pytorchjob(&with_size, 7)).verdict, Verdict::Fits);

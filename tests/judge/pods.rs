@@ -1,6 +1,7 @@
 //! How many pods: one of many, and a number that changes.
 
 use serde_json::json;
+use weighbridge::job::field;
 use weighbridge::judgement::Verdict;
 
 use crate::judged;
@@ -27,7 +28,7 @@ fn one_pod_of_many_is_not_judged_as_if_it_were_alone() {
     pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "kubeflow.org/v2beta1", "kind": "MPIJob", "name": "a", "uid": "b", "controller": true}]);
     let judgement = judged(&pod);
     assert_eq!(judgement.verdict, Verdict::Unknown, "{}", judgement.message);
-    assert!(judgement.missing.contains(&"accelerator.count".to_owned()), "{:?}", judgement.missing);
+    assert!(judgement.missing.contains(&field::accelerator::COUNT.erased()), "{:?}", judgement.missing);
 }
 
 #[test]

@@ -480,7 +480,7 @@ fn a_claims_values_are_quoted_nowhere() {
     spec["resourceClaims"] = json!([{"name": "g", "resourceClaimTemplateName": "gpus"}]);
     let around = Surroundings::of(&[claim, object.clone()], Kinds::built_in());
     let judgement = assert_silent("a claim", &object, &around);
-    let count = judgement.inputs.iter().find(|input| input.field == "accelerator.count").unwrap();
+    let count = judgement.inputs.iter().find(|input| input.field.path() == "accelerator.count").unwrap();
     assert_eq!((count.value.as_str(), count.source.as_str()), ("", "from ResourceClaimTemplate gpus"));
 }
 
@@ -542,7 +542,7 @@ fn a_model_that_another_object_names_is_named_by_that_object_where_it_is_not_kno
     let judgement = assert_silent("a model", &object, &Surroundings::of(&[config_map()], Kinds::built_in()));
     assert_eq!(judgement.verdict, Verdict::Unknown);
     assert!(judgement.message.starts_with("the model that ConfigMap settings"), "{}", judgement.message);
-    let input = |field: &str| judgement.inputs.iter().find(|input| input.field == field).unwrap();
+    let input = |field: &str| judgement.inputs.iter().find(|input| input.field.path() == field).unwrap();
     assert_eq!(input("model.name").value, "");
     assert!(input("model.name").source.starts_with("from ConfigMap settings"));
     assert_eq!(input("batch.sequenceLength").value, "512");

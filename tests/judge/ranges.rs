@@ -52,7 +52,7 @@ fn a_number_beyond_its_range_is_refused_through_every_door() {
             let spec = spec(&field, wrong);
             let block = pytorchjob(&[("training", &spec.to_string())], 7);
             let mut doors = vec![("the training annotation", block), ("a spec", estimate(&spec))];
-            for key in KEYS.iter().filter(|key| key.field == field) {
+            for key in KEYS.iter().filter(|key| key.path() == field) {
                 if matches!(key.grammar, Grammar::Whole { .. }) {
                     doors.push(("its annotation", pytorchjob(&[(key.name, &wrong.to_string())], 7)));
                 }

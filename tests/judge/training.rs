@@ -39,7 +39,7 @@ fn what_does_not_train_is_left_alone() {
             assert!(judgement.warnings.is_empty() && judgement.message.is_empty());
         } else {
             assert_eq!(
-                (judgement.reason, judgement.missing[0].as_str()),
+                (judgement.reason, judgement.missing[0].path()),
                 (Reason::MissingInputs, "model.name")
             );
         }

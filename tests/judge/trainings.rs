@@ -492,7 +492,10 @@ fn one_pod_of_a_training_of_several_nodes_is_not_refused_for_its_own_accelerator
             let judgement = judged(&object);
             assert_eq!(judgement.verdict, Verdict::Unknown, "{launch}: {}", judgement.message);
             let said = judgement.warnings.iter().any(|line| line.starts_with("one pod of "));
-            assert!(said && judgement.missing.iter().any(|field| field == "accelerator.count"), "{launch}");
+            assert!(
+                said && judgement.missing.iter().any(|field| field.path() == "accelerator.count"),
+                "{launch}"
+            );
         }
     }
     // Some of the pods, and one node.

@@ -7,8 +7,8 @@ use crate::frameworks::profile::memory::Layers;
 use crate::frameworks::profile::widths::{HALF_WITH_SINGLE_COPIES, MIXED_ON_SINGLE, PURE_HALF};
 use crate::frameworks::{Profile, profile};
 use crate::job::{
-    Attention, Dispatcher, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute, Sharding,
-    TrainingJob,
+    AnyField, Attention, Dispatcher, Loss, Model, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Sharding, TrainingJob, field,
 };
 use crate::model::Shape;
 
@@ -30,11 +30,11 @@ pub(super) fn usual_loss(job: &TrainingJob, profile: &Profile) -> Loss {
 }
 
 fn choice(
-    field: &'static str,
+    field: impl Into<AnyField>,
     lean: impl Fn(&mut Plan) + 'static,
     heavy: impl Fn(&mut Plan) + 'static,
 ) -> Choice {
-    Choice { field, lean: Box::new(lean), heavy: Box::new(heavy) }
+    Choice { field: field.into(), lean: Box::new(lean), heavy: Box::new(heavy) }
 }
 
 /// The open fields, those that others depend on first.
@@ -81,7 +81,7 @@ fn dimensions(model: &Model, likely: &Plan) -> Option<Choice> {
     let sparse = likely.expert > 1 && model.experts.is_none();
     let (wide, narrow) = (model.clone(), model.clone());
     Some(choice(
-        "model.layers",
+        field::model::LAYERS,
         move |plan| {
             let passed = if sparse { parameters / SPARSE } else { parameters };
             plan.shape = Shape::of_size(&wide, passed, plan.shape.vocab, WIDE);
@@ -95,14 +95,18 @@ fn vocabulary(model: &Model) -> Option<Choice> {
     if model.vocab_size.is_some() || model.padded_vocab_size.is_some() {
         return None;
     }
-    Some(choice("model.vocabSize", |plan| plan.shape.vocab = 32_000, |plan| plan.shape.vocab = 152_064))
+    Some(choice(
+        field::model::VOCAB_SIZE,
+        |plan| plan.shape.vocab = 32_000,
+        |plan| plan.shape.vocab = 152_064,
+    ))
 }
 
 /// Ranks that must share a replica may share its weights too.
 fn division(job: &TrainingJob) -> Option<Choice> {
     let implied = super::division::implied(job)?;
     Some(choice(
-        "parallelism.tensor",
+        field::parallelism::TENSOR,
         move |plan| {
             plan.context = 1;
             plan.tensor = implied;
@@ -126,7 +130,7 @@ fn dispatcher(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let many = likely.expert >= 8;
     let (lean, heavy) = if many { (send, gather) } else { (gather, send) };
     Some(choice(
-        "parallelism.dispatcher",
+        field::parallelism::DISPATCHER,
         move |plan| plan.dispatcher = lean,
         move |plan| plan.dispatcher = heavy,
     ))
@@ -143,7 +147,7 @@ fn accelerators(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let unstated = job.parallelism.as_ref().and_then(|p| p.sharding).is_none();
     let sharding = likely.profile.sharding.usual;
     Some(choice(
-        "accelerator.count",
+        field::accelerator::COUNT,
         move |plan| {
             plan.data = 1024;
             if unstated {
@@ -161,7 +165,7 @@ fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let lean = if likely.tensor > 1 || likely.pipeline > 1 { MIXED_ON_SINGLE } else { PURE_HALF };
     let (job_lean, job_heavy) = (job.clone(), job.clone());
     Some(choice(
-        "framework",
+        field::FRAMEWORK,
         move |plan| plan.widths = super::own_widths(&job_lean, lean),
         move |plan| plan.widths = super::own_widths(&job_heavy, HALF_WITH_SINGLE_COPIES),
     ))
@@ -179,7 +183,7 @@ fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     let (lean, heavy) = (super::own_widths(job, PURE_HALF), super::own_widths(job, wide));
-    Some(choice("parameterPrecision", move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
+    Some(choice(field::PARAMETER_PRECISION, move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
 }
 
 /// Whether weights most likely have the two bytes a number that they were saved in, as the framework's version loads them.
@@ -200,7 +204,7 @@ fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let set = |plan: &mut Plan, implementation| plan.implementation = implementation;
     Some(choice(
-        "optimizerImplementation",
+        field::OPTIMIZER_IMPLEMENTATION,
         move |plan| set(plan, OptimizerImplementation::Fused),
         move |plan| set(plan, OptimizerImplementation::Foreach),
     ))
@@ -219,7 +223,7 @@ fn autocast(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     if given || !likely.mixed || likely.adapters.as_ref().is_none_or(|adapters| adapters.quantized) {
         return None;
     }
-    Some(choice("precision", |_| {}, |plan| plan.mixed = false))
+    Some(choice(field::PRECISION, |_| {}, |plan| plan.mixed = false))
 }
 
 fn single(precision: Precision) -> bool {
@@ -236,14 +240,18 @@ fn sharding(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let model_parallel = likely.tensor > 1 || likely.pipeline > 1;
     let lean = if job.framework.is_none() && model_parallel { Sharding::FSDP } else { ends.lean };
     let heavy = ends.heavy;
-    Some(choice("parallelism.sharding", move |plan| plan.sharding = lean, move |plan| plan.sharding = heavy))
+    Some(choice(
+        field::parallelism::SHARDING,
+        move |plan| plan.sharding = lean,
+        move |plan| plan.sharding = heavy,
+    ))
 }
 
 fn sequence(job: &TrainingJob) -> Option<Choice> {
     if job.batch.as_ref().and_then(|b| b.sequence_length).is_some() {
         return None;
     }
-    Some(choice("batch.sequenceLength", |plan| plan.sequence = 512, |plan| plan.sequence = 8192))
+    Some(choice(field::batch::SEQUENCE_LENGTH, |plan| plan.sequence = 512, |plan| plan.sequence = 8192))
 }
 
 /// A larger microbatch leaves fewer of them: each end takes what of both needs the least or the most.
@@ -256,7 +264,7 @@ fn micro_batch(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let per_rank = batch.global_batch_size.map(|global| (u64::from(global) / likely.data.max(1)).max(1));
     let most = per_rank.map_or(MOST, |sequences| sequences.clamp(1, MOST));
     Some(choice(
-        "batch.microBatchSize",
+        field::batch::MICRO_BATCH_SIZE,
         move |plan| {
             plan.micro_batch = 1;
             plan.micro_batches = per_rank.map_or(plan.micro_batches, |sequences| sequences / most);
@@ -274,7 +282,7 @@ fn micro_batches(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let most = likely.pipeline.saturating_mul(4).max(2);
     Some(choice(
-        "batch.globalBatchSize",
+        field::batch::GLOBAL_BATCH_SIZE,
         |plan| plan.micro_batches = 1,
         move |plan| plan.micro_batches = most,
     ))
@@ -286,7 +294,7 @@ fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     Some(choice(
-        "recompute",
+        field::RECOMPUTE,
         |plan| plan.recompute = Recompute::Full,
         |plan| plan.recompute = Recompute::None,
     ))
@@ -299,7 +307,7 @@ fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     Some(choice(
-        "attention",
+        field::ATTENTION,
         |plan| plan.attention = Attention::Flash,
         |plan| plan.attention = Attention::Unfused,
     ))
@@ -312,7 +320,7 @@ fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     if job.framework.is_none() {
-        return Some(choice("loss", |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager));
+        return Some(choice(field::LOSS, |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager));
     }
     let UsualLoss::CompiledWithModel { eager, documented } = likely.profile.loss else { return None };
     let fixed = match job.compile {
@@ -320,7 +328,7 @@ fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         Some(false) => likely.is_of(eager),
         None => false,
     };
-    (!fixed).then(|| choice("loss", |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
+    (!fixed).then(|| choice(field::LOSS, |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
 }
 
 /// Whether the model is compiled decides what torchtitan's layers keep, by their formula.
@@ -329,7 +337,7 @@ fn compile(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     if job.compile.is_some() || likely.profile.layers != Layers::Torchtitan || !kept {
         return None;
     }
-    Some(choice("compile", |plan| plan.compile = true, |plan| plan.compile = false))
+    Some(choice(field::COMPILE, |plan| plan.compile = true, |plan| plan.compile = false))
 }
 
 /// A version that is not stated matters where it decides whether FSDP2 pads a layer's experts, which it does where there are
@@ -340,7 +348,7 @@ fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let set = |plan: &mut Plan, version: &str| plan.framework_version = Some(version.to_owned());
     let of = |lean: &'static str, heavy: &'static str| {
-        choice("frameworkVersion", move |plan| set(plan, lean), move |plan| set(plan, heavy))
+        choice(field::FRAMEWORK_VERSION, move |plan| set(plan, lean), move |plan| set(plan, heavy))
     };
     if let Some(experts) = likely.profile.experts.joined {
         let joined = Plan { framework_version: Some(experts.first.to_owned()), ..likely.clone() };
@@ -363,7 +371,7 @@ fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     }
     let half = (likely.sequence / 2).max(1);
     Some(choice(
-        "batch.typicalSequenceLength",
+        field::batch::TYPICAL_SEQUENCE_LENGTH,
         move |plan| {
             plan.sequence = half;
             plan.typical_sequence = half;
@@ -378,7 +386,7 @@ fn sequence_parallel(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     Some(choice(
-        "parallelism.sequence",
+        field::parallelism::SEQUENCE,
         |plan| plan.sequence_parallel = true,
         |plan| plan.sequence_parallel = false,
     ))
@@ -395,7 +403,7 @@ fn targets(job: &TrainingJob) -> Option<Choice> {
         }
     };
     Some(choice(
-        "finetuning.targets",
+        field::finetuning::TARGETS,
         move |plan| set(plan, Targets::QUERY_VALUE),
         move |plan| set(plan, Targets::ALL),
     ))
@@ -413,7 +421,7 @@ fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
             adapters.dropout = dropout;
         }
     };
-    Some(choice("finetuning.dropout", move |plan| set(plan, false), move |plan| set(plan, true)))
+    Some(choice(field::finetuning::DROPOUT, move |plan| set(plan, false), move |plan| set(plan, true)))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ mod choices;
 mod division;
 mod finetuning;
 
+use serde_json::Value;
+
 use crate::frameworks::profile;
 use crate::frameworks::profile::defaults::{SampleLengths, UsualLoss};
 use crate::frameworks::profile::memory::Pipeline;
@@ -38,8 +40,8 @@ use crate::frameworks::profile::unknown;
 use crate::frameworks::profile::widths::{PURE_HALF, Widths};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{
-    Attention, Input, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule, Sharding,
-    TrainingJob,
+    AnyField, Attention, Input, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
+    Sharding, TrainingJob, ValueOf, field,
 };
 use crate::model::{Shape, ShapeError};
 
@@ -48,8 +50,8 @@ use super::states;
 
 /// A field that is open, and what it may be.
 pub struct Choice {
-    /// The spec's field path.
-    pub field: &'static str,
+    /// The field.
+    pub field: AnyField,
     /// Sets the value that needs the least memory.
     pub lean: Box<dyn Fn(&mut Plan)>,
     /// Sets the value that needs the most.
@@ -100,8 +102,12 @@ struct Notes {
 }
 
 impl Notes {
-    fn assume(&mut self, field: &str, value: impl std::fmt::Display) {
-        self.inputs.push(Input { field: field.into(), value: value.to_string(), source: "assumed".into() });
+    fn assume<F: Into<AnyField>>(&mut self, field: F, value: impl ValueOf<F>) {
+        let value = match value.json() {
+            Value::String(word) => word,
+            other => other.to_string(),
+        };
+        self.inputs.push(Input { field: field.into(), value, source: "assumed".into() });
     }
 }
 
@@ -135,7 +141,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let (tensor, pipeline) = (degree(parallelism.tensor), degree(parallelism.pipeline));
     let context = match division::implied(job) {
         Some(implied) => {
-            notes.assume("parallelism.context", implied);
+            notes.assume(field::parallelism::CONTEXT, implied);
             implied
         }
         None => degree(parallelism.context),
@@ -146,60 +152,60 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     let method = job.finetuning.as_ref().and_then(|f| f.method);
     let adapted = finetuning::is_adapted(job, method);
     if method.is_none() && !adapted {
-        notes.assume("finetuning.method", Method::Full);
+        notes.assume(field::finetuning::METHOD, Method::Full);
     }
     let model_parallel = tensor > 1 || pipeline > 1;
     let framework = job.framework.unwrap_or_else(|| {
         let framework = unknown::assumed(parallelism.sharding, model_parallel);
-        notes.assume("framework", framework);
+        notes.assume(field::FRAMEWORK, framework);
         framework
     });
     let profile = profile(Some(framework));
     let sharding = parallelism.sharding.unwrap_or_else(|| {
         let sharding = if data * context > 1 { profile.sharding.usual } else { Sharding::None };
-        notes.assume("parallelism.sharding", sharding);
+        notes.assume(field::parallelism::SHARDING, sharding);
         sharding
     });
     // Nothing else said, a model computes in the format that its weights are in.
     let stored = job.parameter_precision.filter(|stored| !matches!(stored, Precision::FP8 | Precision::FP4));
     let precision = job.precision.or(stored).unwrap_or_else(|| {
         let precision = if device.bf16 { Precision::BF16 } else { Precision::FP16 };
-        notes.assume("precision", precision);
+        notes.assume(field::PRECISION, precision);
         precision
     });
     let optimizer = job.optimizer.unwrap_or_else(|| {
-        notes.assume("optimizer", Optimizer::AdamW);
+        notes.assume(field::OPTIMIZER, Optimizer::AdamW);
         Optimizer::AdamW
     });
     let micro_batch = batch.micro_batch_size.map_or_else(
         || {
             let usual = division::usual_micro_batch(job, profile, data, pipeline);
-            notes.assume("batch.microBatchSize", usual);
+            notes.assume(field::batch::MICRO_BATCH_SIZE, usual);
             usual
         },
         |b| u64::from(b).max(1),
     );
     if batch.sequence_length.is_none() {
-        notes.assume("batch.sequenceLength", sequence);
+        notes.assume(field::batch::SEQUENCE_LENGTH, sequence);
     }
     let micro_batches = division::micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
     let recompute = job.recompute.unwrap_or_else(|| {
         let recompute = finetuning::recompute(profile, data).unwrap_or(Recompute::None);
-        notes.assume("recompute", recompute);
+        notes.assume(field::RECOMPUTE, recompute);
         recompute
     });
     let attention = job.attention.unwrap_or_else(|| {
-        notes.assume("attention", Attention::Flash);
+        notes.assume(field::ATTENTION, Attention::Flash);
         Attention::Flash
     });
     let loss = job.loss.unwrap_or_else(|| {
         let loss = choices::usual_loss(job, profile);
-        notes.assume("loss", loss);
+        notes.assume(field::LOSS, loss);
         loss
     });
     let sequence_parallel = parallelism.sequence.unwrap_or_else(|| {
         if tensor > 1 {
-            notes.assume("parallelism.sequence", true);
+            notes.assume(field::parallelism::SEQUENCE, true);
         }
         tensor > 1
     });
@@ -273,7 +279,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     };
     if choices::loaded_as_saved(job, &likely) {
         likely.widths = own_widths(job, PURE_HALF);
-        notes.assume("parameterPrecision", precision);
+        notes.assume(field::PARAMETER_PRECISION, precision);
     }
     lint(&likely, &mut notes);
     let choices = choices::open(job, &model, &likely);

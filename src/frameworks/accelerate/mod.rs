@@ -9,24 +9,23 @@
 //! Without `--use_fsdp`, `--use_deepspeed` or a configuration file that is known, an image's own default configuration
 //! may hold: nothing is said of sharding then.
 
-use serde_json::Value;
-
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
-use crate::frameworks::reading::said::Said;
 use crate::frameworks::reading::settings::{Place, Setting, Settings};
+use crate::job::{AnyField, Framework, Precision, Recompute, Sharding, ValueOf, field};
 
 const NAME: &str = "accelerate launch";
 const SOURCE: &str = "accelerate 1.6 default";
 
 /// Names of FSDP's strategies, also by number; the sharding, and whether parameters are freed after the forward pass.
-const STRATEGIES: &[(&[&str], &str, Option<bool>)] = &[
-    (&["FULL_SHARD", "1"], "FSDP", None),
-    (&["SHARD_GRAD_OP", "2"], "FSDP", Some(false)),
-    (&["NO_SHARD", "3"], "None", None),
-    (&["HYBRID_SHARD", "4"], "HSDP", None),
-    (&["HYBRID_SHARD_ZERO2", "5"], "HSDP", Some(false)),
+const STRATEGIES: &[(&[&str], Sharding, Option<bool>)] = &[
+    (&["FULL_SHARD", "1"], Sharding::FSDP, None),
+    (&["SHARD_GRAD_OP", "2"], Sharding::FSDP, Some(false)),
+    (&["NO_SHARD", "3"], Sharding::None, None),
+    (&["HYBRID_SHARD", "4"], Sharding::HSDP, None),
+    (&["HYBRID_SHARD_ZERO2", "5"], Sharding::HSDP, Some(false)),
 ];
 
 /// Whether Accelerate starts it.
@@ -35,100 +34,100 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(launcher) = launch.launcher(NAME) else { return };
     let mut settings = Settings::of(vec![Place::Options(&launcher.arguments)]);
     let mut known = true;
     if let Some(file) = settings.get(&["config_file"]) {
-        let config = file.text().and_then(|path| config::named(launch, &path, "--config_file", said));
+        let config = file.text().and_then(|path| config::named(launch, &path, "--config_file", claims));
         known = config.is_some();
         if let Some(config) = config {
             settings.add(Place::File(config));
         }
     }
-    of(launch, &settings, known, said);
+    of(launch, &settings, known, claims);
 }
 
 /// What a configuration says that another program starts with: `trl sft --accelerate_config`.
-pub(crate) fn of_file(launch: &Launch, config: Config, said: &mut Said) {
-    of(launch, &Settings::of(vec![Place::File(config)]), true, said);
+pub(crate) fn of_file(launch: &Launch, config: Config, claims: &mut Claims) {
+    of(launch, &Settings::of(vec![Place::File(config)]), true, claims);
 }
 
-fn of(launch: &Launch, settings: &Settings<'_>, known: bool, said: &mut Said) {
-    said.assume("framework", "HuggingFace", SOURCE);
-    processes(settings, said);
-    precision(settings, said);
+fn of(launch: &Launch, settings: &Settings<'_>, known: bool, claims: &mut Claims) {
+    claims.assume(field::FRAMEWORK, Framework::HuggingFace, SOURCE);
+    processes(settings, claims);
+    precision(settings, claims);
     let kind = settings.text(&["distributed_type"]).unwrap_or_default().to_ascii_uppercase();
     if settings.on(&["use_megatron_lm"]) == Some(true) || kind == "MEGATRON_LM" {
-        said.beyond = Some("accelerate's Megatron-LM is not read");
+        claims.beyond = Some("accelerate's Megatron-LM is not read");
     } else if settings.on(&["use_deepspeed"]) == Some(true) || kind == "DEEPSPEED" {
-        zero(launch, settings, said);
+        zero(launch, settings, claims);
     } else if settings.on(&["use_fsdp"]) == Some(true) || kind == "FSDP" {
-        fsdp(settings, said);
+        fsdp(settings, claims);
     } else if !known {
-        deepspeed::unknown(said);
+        deepspeed::unknown(claims);
     }
 }
 
-fn hand_on(setting: &Setting, field: &str, value: impl Into<Value>, said: &mut Said) {
-    said.handed_on(field, value, setting.source(said));
+fn hand_on<F: Into<AnyField>>(setting: &Setting, field: F, value: impl ValueOf<F>, claims: &mut Claims) {
+    claims.handed_on(field, value, setting.source(claims));
 }
 
 /// How many processes there are on how many machines.
-fn processes(settings: &Settings<'_>, said: &mut Said) {
+fn processes(settings: &Settings<'_>, claims: &mut Claims) {
     let count = |name: &str| settings.get(&[name]).map(|setting| setting.number());
     let machines = count("num_machines").unwrap_or(Some(1)).filter(|machines| *machines > 0);
     let Some((total, machines)) = count("num_processes").flatten().zip(machines) else { return };
-    said.nodes = said.nodes.or(Some(machines));
-    said.processes_per_node = said.processes_per_node.or(Some(total / machines).filter(|each| *each > 0));
+    claims.nodes = claims.nodes.or(Some(machines));
+    claims.processes_per_node = claims.processes_per_node.or(Some(total / machines).filter(|each| *each > 0));
 }
 
-fn precision(settings: &Settings<'_>, said: &mut Said) {
+fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["mixed_precision"]) else { return };
     let precision = match setting.text().unwrap_or_default().to_ascii_lowercase().as_str() {
-        "bf16" => "BF16",
-        "fp16" => "FP16",
-        "fp8" => "FP8",
+        "bf16" => Precision::BF16,
+        "fp16" => Precision::FP16,
+        "fp8" => Precision::FP8,
         _ => return,
     };
-    hand_on(&setting, "precision", precision, said);
+    hand_on(&setting, field::PRECISION, precision, claims);
 }
 
-fn zero(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
+fn zero(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     let file = settings.get(&["deepspeed_config_file", "deepspeed_config.deepspeed_config_file"]);
     if let Some(file) = file {
         match file.text() {
             Some(path) if path != "none" => {
-                deepspeed::named_file(launch, &path, "--deepspeed_config_file", said);
+                deepspeed::named_file(launch, &path, "--deepspeed_config_file", claims);
             }
-            _ => deepspeed::unknown(said),
+            _ => deepspeed::unknown(claims),
         }
         return;
     }
     match settings.get(&["zero_stage", "deepspeed_config.zero_stage"]) {
         Some(setting) => {
             if let Some(sharding) = setting.text().and_then(|text| deepspeed::stage(&text)) {
-                hand_on(&setting, "parallelism.sharding", sharding, said);
+                hand_on(&setting, field::parallelism::SHARDING, sharding, claims);
             }
         }
-        None => said.assume("parallelism.sharding", "ZeRO2", SOURCE),
+        None => claims.assume(field::parallelism::SHARDING, Sharding::ZeRO2, SOURCE),
     }
-    for (name, field) in [("optimizer", "offload.optimizer"), ("param", "offload.parameters")] {
+    for (name, field) in [("optimizer", field::offload::OPTIMIZER), ("param", field::offload::PARAMETERS)] {
         let names = [format!("offload_{name}_device"), format!("deepspeed_config.offload_{name}_device")];
         if let Some(setting) = settings.get(&[names[0].as_str(), names[1].as_str()])
             && let Some(device) = setting.text()
         {
-            hand_on(&setting, field, deepspeed::is_moved(&device), said);
+            hand_on(&setting, field, deepspeed::is_moved(&device), claims);
         }
     }
     let steps =
         settings.get(&["gradient_accumulation_steps", "deepspeed_config.gradient_accumulation_steps"]);
     if let Some((steps, setting)) = steps.and_then(|setting| Some((setting.number()?, setting))) {
-        said.accumulation = Some((steps, setting.source(said)));
+        claims.accumulation = Some((steps, setting.source(claims)));
     }
 }
 
-fn fsdp(settings: &Settings<'_>, said: &mut Said) {
+fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
     let get = |name: &str| {
         let within = format!("fsdp_config.{name}");
         settings.get(&[name, within.as_str()])
@@ -136,35 +135,35 @@ fn fsdp(settings: &Settings<'_>, said: &mut Said) {
     // The second version has a truth where the first had a strategy.
     let strategy = get("fsdp_sharding_strategy").or_else(|| get("fsdp_reshard_after_forward"));
     match strategy {
-        None => said.assume("parallelism.sharding", "FSDP", SOURCE),
+        None => claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE),
         Some(setting) => {
             let text = setting.text().unwrap_or_default();
             if let Some((sharding, reshards)) = strategy_of(&text) {
-                hand_on(&setting, "parallelism.sharding", sharding, said);
+                hand_on(&setting, field::parallelism::SHARDING, sharding, claims);
                 if let Some(reshards) = reshards {
-                    hand_on(&setting, "parallelism.reshardAfterForward", reshards, said);
+                    hand_on(&setting, field::parallelism::RESHARD_AFTER_FORWARD, reshards, claims);
                 }
             } else if let Some(reshards) = setting.truth() {
-                said.assume("parallelism.sharding", "FSDP", SOURCE);
-                hand_on(&setting, "parallelism.reshardAfterForward", reshards, said);
+                claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
+                hand_on(&setting, field::parallelism::RESHARD_AFTER_FORWARD, reshards, claims);
             }
         }
     }
     let version_2 = get("fsdp_version").and_then(|setting| setting.number()) == Some(2);
     let offloads = get("fsdp_offload_params").or_else(|| get("fsdp_cpu_offload").filter(|_| version_2));
     if let Some((on, setting)) = offloads.and_then(|setting| Some((setting.truth()?, setting))) {
-        hand_on(&setting, "offload.parameters", on, said);
+        hand_on(&setting, field::offload::PARAMETERS, on, claims);
     }
     // Off is no answer: the program may have a checkpointing of its own.
     if let Some(setting) =
         get("fsdp_activation_checkpointing").filter(|setting| setting.truth() == Some(true))
     {
-        hand_on(&setting, "recompute", "Full", said);
+        hand_on(&setting, field::RECOMPUTE, Recompute::Full, claims);
     }
 }
 
 /// What a strategy's name means.
-pub(crate) fn strategy_of(text: &str) -> Option<(&'static str, Option<bool>)> {
+pub(crate) fn strategy_of(text: &str) -> Option<(Sharding, Option<bool>)> {
     let named = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
     STRATEGIES.iter().find(|(names, ..)| named(names)).map(|(_, sharding, reshards)| (*sharding, *reshards))
 }

@@ -9,38 +9,39 @@
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{peft, training_arguments};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "axolotl 0.10 default";
 
 const MODULES: &[&str] = &["axolotl.cli.train", "axolotl.cli.main", "scripts.finetune"];
 
-const KEYS: &[Flag] = &[
-    flag(&["base_model"], "model.name", Takes::Text),
-    flag(&["sequence_len"], "batch.sequenceLength", Takes::Number),
-    flag(&["micro_batch_size", "batch_size_per_gpu"], "batch.microBatchSize", Takes::Number),
-    flag(&["num_epochs"], "dataset.epochs", Takes::Number),
-    flag(&["sample_packing"], "batch.packing", Takes::Switch(true)),
-    flag(&["activation_offloading"], "offload.activations", Takes::Switch(true)),
-    flag(&["flash_attention"], "attention", Takes::Word("Flash")),
-    flag(&["xformers_attention"], "attention", Takes::Word("Fused")),
-    flag(&["sdp_attention"], "attention", Takes::Word("Flash")),
-    flag(&["eager_attention"], "attention", Takes::Word("Unfused")),
-    flag(&["liger_fused_linear_cross_entropy", "cut_cross_entropy"], "loss", Takes::Word("Fused")),
-    flag(&["chunked_cross_entropy"], "loss", Takes::Word("Chunked")),
-    flag(&["tensor_parallel_size"], "parallelism.tensor", Takes::Number),
-    flag(&["context_parallel_size", "sequence_parallel_degree"], "parallelism.context", Takes::Number),
-    flag(
+const KEYS: Table = &[
+    &flag(&["base_model"], field::model::NAME, Takes::Text),
+    &flag(&["sequence_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["micro_batch_size", "batch_size_per_gpu"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["num_epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["sample_packing"], field::batch::PACKING, Takes::Switch(true)),
+    &flag(&["activation_offloading"], field::offload::ACTIVATIONS, Takes::Switch(true)),
+    &flag(&["flash_attention"], field::ATTENTION, Takes::Word(Attention::Flash)),
+    &flag(&["xformers_attention"], field::ATTENTION, Takes::Word(Attention::Fused)),
+    &flag(&["sdp_attention"], field::ATTENTION, Takes::Word(Attention::Flash)),
+    &flag(&["eager_attention"], field::ATTENTION, Takes::Word(Attention::Unfused)),
+    &flag(&["liger_fused_linear_cross_entropy", "cut_cross_entropy"], field::LOSS, Takes::Word(Loss::Fused)),
+    &flag(&["chunked_cross_entropy"], field::LOSS, Takes::Word(Loss::Chunked)),
+    &flag(&["tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["context_parallel_size", "sequence_parallel_degree"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(
         &["fsdp_config.fsdp_offload_params", "fsdp_config.offload_params"],
-        "offload.parameters",
+        field::offload::PARAMETERS,
         Takes::Switch(true),
     ),
-    flag(
+    &flag(
         &["fsdp_config.reshard_after_forward", "fsdp_config.fsdp_reshard_after_forward"],
-        "parallelism.reshardAfterForward",
+        field::parallelism::RESHARD_AFTER_FORWARD,
         Takes::Switch(true),
     ),
 ];
@@ -54,70 +55,79 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.argument("framework", "HuggingFace", "axolotl");
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.argument(field::FRAMEWORK, Framework::HuggingFace, "axolotl");
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let path = config::positional(&launch.arguments);
-    let config = path.and_then(|path| config::named(launch, path, "its argument", said));
+    let config = path.and_then(|path| config::named(launch, path, "its argument", claims));
     let known = config.is_some();
     if let Some(config) = config {
         settings.add(Place::File(config));
     }
-    settings::read(KEYS, &settings, said);
+    settings::read(KEYS, &settings, claims);
     if settings.has(&["rl"]) || settings.on(&["reward_model"]) == Some(true) {
-        said.beyond = Some("preference optimization holds a reference model");
+        claims.beyond = Some("preference optimization holds a reference model");
     }
     if settings.has(&["unfrozen_parameters"]) {
-        said.beyond = Some("a part of the model is not trained");
+        claims.beyond = Some("a part of the model is not trained");
     }
     if IMAGES.iter().any(|key| settings.has(&[key])) {
-        said.warn("a model of images and text: only the text's part is estimated");
+        claims.warn("a model of images and text: only the text's part is estimated");
     }
     if let Some(linear) =
         settings.get(&["lora_target_linear"]).filter(|setting| setting.truth() == Some(true))
     {
-        linear.says(said, "finetuning.targets", vec!["all-linear"]);
+        linear.says(claims, field::finetuning::TARGETS, vec!["all-linear"]);
     }
-    let told = peft::read(&settings, true, said);
-    training_arguments::optimizer(&settings, &["optimizer"], said);
-    training_arguments::read(launch, &settings, said);
-    precision(&settings, said);
+    let told = peft::read(&settings, true, claims);
+    training_arguments::optimizer(&settings, &["optimizer"], claims);
+    training_arguments::read(launch, &settings, claims);
+    precision(&settings, claims);
     if !known {
         // Everything that decides stands in the file.
-        deepspeed::unknown(said);
-        said.may("finetuning.method", "QLoRA");
+        deepspeed::unknown(claims);
+        claims.open(field::finetuning::METHOD, Method::QLoRA);
         return;
     }
     match told {
-        None => said.assume("finetuning.method", "Full", SOURCE),
-        Some(()) if said.get("finetuning.method").is_none_or(|method| method != "Full") => {
-            said.assume("finetuning.dropout", 0, SOURCE);
+        None => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
+        Some(()) if claims.get(field::finetuning::METHOD).is_none_or(|method| method != Method::Full) => {
+            claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
         }
         Some(()) => {}
     }
     let launched = launch.launcher("accelerate launch").is_some() || launch.runs_program("axolotl train");
     if launched && !["deepspeed", "fsdp", "fsdp_config"].iter().any(|key| settings.has(&[key])) {
-        said.assume("parallelism.sharding", "None", SOURCE);
+        claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
     }
     if settings.has(&["fsdp_config"]) {
-        said.assume("parallelism.sharding", "FSDP", SOURCE);
+        claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
     }
-    training_arguments::steps_at_once(&settings, said);
-    let defaults = [("batch.sequenceLength", "512"), ("batch.microBatchSize", "1"), ("recompute", "None")];
-    settings::assume(&defaults, SOURCE, said);
+    training_arguments::steps_at_once(&settings, claims);
+    let defaults = [
+        field::batch::SEQUENCE_LENGTH.is(512),
+        field::batch::MICRO_BATCH_SIZE.is(1),
+        field::RECOMPUTE.is(Recompute::None),
+    ];
+    settings::assume(&defaults, SOURCE, claims);
 }
 
 /// `bf16: auto` computes in bf16 where the accelerator can, which is what an open precision means.
-fn precision(settings: &Settings<'_>, said: &mut Said) {
-    for (name, precision) in [("bf16", "BF16"), ("fp16", "FP16"), ("bfloat16", "BF16"), ("float16", "FP16")] {
+fn precision(settings: &Settings<'_>, claims: &mut Claims) {
+    for (name, precision) in [
+        ("bf16", Precision::BF16),
+        ("fp16", Precision::FP16),
+        ("bfloat16", Precision::BF16),
+        ("float16", Precision::FP16),
+    ] {
         let Some(setting) = settings.get(&[name]) else { continue };
         let full = setting.text().is_some_and(|text| text == "full");
         if setting.truth() != Some(true) && !full {
             continue;
         }
-        setting.says(said, "precision", precision);
-        if precision == "BF16" && training_arguments::stays_as_loaded(!full, said) {
-            setting.says(said, "parameterPrecision", precision);
+        setting.says(claims, field::PRECISION, precision);
+        if precision == Precision::BF16 && training_arguments::stays_as_loaded(!full, claims) {
+            setting.says(claims, field::PARAMETER_PRECISION, precision);
         }
         return;
     }

@@ -8,8 +8,9 @@
 
 use crate::command::Launch;
 use crate::frameworks::megatron_core;
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{Place, Settings};
+use crate::job::{Activation, Assignment, Framework, Normalization, Positions, field};
 
 const SOURCE: &str = "BioNeMo 1.7 default";
 
@@ -23,14 +24,14 @@ const MODELS: &[(&str, u64, u64, u64)] = &[
     ("15b", 48, 5120, 40),
 ];
 
-const DEFAULTS: &[(&str, &str)] = &[
-    ("model.positions", "Rotary"),
-    ("model.activation", "GELU"),
-    ("model.normalization", "LayerNorm"),
-    ("model.biases", "true"),
-    ("model.tiedEmbeddings", "true"),
-    ("model.paddedVocabSize", "128"),
-    ("batch.sequenceLength", "1024"),
+const DEFAULTS: &[Assignment] = &[
+    field::model::POSITIONS.is(Positions::Rotary),
+    field::model::ACTIVATION.is(Activation::GELU),
+    field::model::NORMALIZATION.is(Normalization::LayerNorm),
+    field::model::BIASES.is(true),
+    field::model::TIED_EMBEDDINGS.is(true),
+    field::model::PADDED_VOCAB_SIZE.is(128),
+    field::batch::SEQUENCE_LENGTH.is(1024),
 ];
 
 /// The model of a configuration's name.
@@ -47,20 +48,20 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some((_, layers, width, heads)) = model(launch) else { return };
     let settings = Settings::of(vec![Place::Words(&launch.arguments)]);
-    said.handed_on("framework", "Megatron", format!("{}: its command", said.place));
-    megatron_core::read(&settings, said);
+    claims.handed_on(field::FRAMEWORK, Framework::Megatron, format!("{}: its command", claims.place));
+    megatron_core::read(&settings, claims);
     for (field, value) in [
-        ("model.layers", layers),
-        ("model.hiddenSize", width),
-        ("model.attentionHeads", heads),
-        ("model.ffnHiddenSize", width.saturating_mul(4)),
+        (field::model::LAYERS, layers),
+        (field::model::HIDDEN_SIZE, width),
+        (field::model::ATTENTION_HEADS, heads),
+        (field::model::FFN_HIDDEN_SIZE, width.saturating_mul(4)),
     ] {
-        said.handed_on(field, value, format!("{}: --config-name", said.place));
+        claims.handed_on(field, value, format!("{}: --config-name", claims.place));
     }
-    crate::frameworks::reading::settings::assume(DEFAULTS, SOURCE, said);
+    crate::frameworks::reading::settings::assume(DEFAULTS, SOURCE, claims);
 }
 
 #[cfg(test)]

@@ -16,24 +16,28 @@
 pub(super) mod profile;
 
 use crate::command::Launch;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Text, Word};
-use crate::frameworks::reading::flags::{Flag, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Attention, Field, Framework, Method, Precision, Recompute, Sharding, field};
 
-const PLUGINS: &[(&str, Option<&str>, Option<&str>)] = &[
-    ("torch_ddp", Some("None"), None),
-    ("ddp", Some("None"), None),
-    ("zero2", Some("ZeRO2"), None),
-    ("zero2_cpu", Some("ZeRO2"), Some("offload.optimizer")),
-    ("gemini", Some("ZeRO3"), None),
-    ("gemini_cuda", Some("ZeRO3"), None),
-    ("gemini_auto", Some("ZeRO3"), None),
-    ("gemini_cpu", Some("ZeRO3"), Some("offload.optimizer")),
-    ("fsdp", Some("FSDP"), None),
-    ("fsdp_cpu", Some("FSDP"), Some("offload.parameters")),
+/// A plugin's name, the sharding that it means, and what it moves to the host's memory.
+type Plugin = (&'static str, Option<Sharding>, Option<Field<bool>>);
+
+const PLUGINS: &[Plugin] = &[
+    ("torch_ddp", Some(Sharding::None), None),
+    ("ddp", Some(Sharding::None), None),
+    ("zero2", Some(Sharding::ZeRO2), None),
+    ("zero2_cpu", Some(Sharding::ZeRO2), Some(field::offload::OPTIMIZER)),
+    ("gemini", Some(Sharding::ZeRO3), None),
+    ("gemini_cuda", Some(Sharding::ZeRO3), None),
+    ("gemini_auto", Some(Sharding::ZeRO3), None),
+    ("gemini_cpu", Some(Sharding::ZeRO3), Some(field::offload::OPTIMIZER)),
+    ("fsdp", Some(Sharding::FSDP), None),
+    ("fsdp_cpu", Some(Sharding::FSDP), Some(field::offload::PARAMETERS)),
     ("3d", None, None),
-    ("3d_cpu", None, Some("offload.optimizer")),
+    ("3d_cpu", None, Some(field::offload::OPTIMIZER)),
 ];
 
 /// Options that go with a plugin.
@@ -44,18 +48,22 @@ const BESIDE: &[&str] =
 const MODELS: &[(&str, &str)] =
     &[("7b", "llama-2-7b"), ("13b", "llama-2-13b"), ("70b", "llama-2-70b"), ("65b", "llama-65b")];
 
-const TABLE: &[Flag] = &[
-    flag(&["config", "c"], "model.name", OneOf(MODELS)),
-    flag(&["pretrained", "model_name_or_path"], "model.name", Text),
-    flag(&["tp"], "parallelism.tensor", Number),
-    flag(&["pp"], "parallelism.pipeline", Number),
-    flag(&["sp"], "parallelism.context", Number),
-    flag(&["mbs", "microbatch_size"], "batch.microBatchSize", Number),
-    flag(&["max_length", "l"], "batch.sequenceLength", Number),
-    flag(&["num_steps", "s"], "dataset.steps", Number),
-    flag(&["mixed_precision"], "precision", OneOf(&[("bf16", "BF16"), ("fp16", "FP16"), ("fp32", "FP32")])),
-    flag(&["grad_checkpoint", "use_grad_checkpoint", "g"], "recompute", Word("Full")),
-    flag(&["use_flash_attn", "flash_attention", "xformers", "x"], "attention", Word("Flash")),
+const TABLE: Table = &[
+    &flag(&["config", "c"], field::model::NAME, OneOf(MODELS)),
+    &flag(&["pretrained", "model_name_or_path"], field::model::NAME, Text),
+    &flag(&["tp"], field::parallelism::TENSOR, Number),
+    &flag(&["pp"], field::parallelism::PIPELINE, Number),
+    &flag(&["sp"], field::parallelism::CONTEXT, Number),
+    &flag(&["mbs", "microbatch_size"], field::batch::MICRO_BATCH_SIZE, Number),
+    &flag(&["max_length", "l"], field::batch::SEQUENCE_LENGTH, Number),
+    &flag(&["num_steps", "s"], field::dataset::STEPS, Number),
+    &flag(
+        &["mixed_precision"],
+        field::PRECISION,
+        OneOf(&[("bf16", Precision::BF16), ("fp16", Precision::FP16), ("fp32", Precision::FP32)]),
+    ),
+    &flag(&["grad_checkpoint", "use_grad_checkpoint", "g"], field::RECOMPUTE, Word(Recompute::Full)),
+    &flag(&["use_flash_attn", "flash_attention", "xformers", "x"], field::ATTENTION, Word(Attention::Flash)),
 ];
 
 /// Whether it is ColossalAI's launch.
@@ -67,32 +75,33 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.handed_on("framework", "ColossalAI", format!("{}: its options", said.place));
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.handed_on(field::FRAMEWORK, Framework::ColossalAI, format!("{}: its options", claims.place));
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
-    settings::read(TABLE, &settings, said);
+    settings::read(TABLE, &settings, claims);
     let Some(plugin) = settings.get(&["plugin", "p"]) else { return };
     let name = plugin.text().unwrap_or_default();
     if let Some((_, sharding, offload)) = PLUGINS.iter().find(|(plugin, ..)| *plugin == name) {
         if let Some(sharding) = sharding {
-            plugin.says(said, "parallelism.sharding", *sharding);
+            plugin.says(claims, field::parallelism::SHARDING, *sharding);
         } else if let Some(setting) = settings.get(&["zero", "zero_stage"])
             && let Some(stage) = setting.number()
         {
-            let stage = ["None", "ZeRO1", "ZeRO2"].get(usize::try_from(stage).unwrap_or(usize::MAX));
+            let stage = [Sharding::None, Sharding::ZeRO1, Sharding::ZeRO2]
+                .get(usize::try_from(stage).unwrap_or(usize::MAX));
             if let Some(stage) = stage {
-                setting.says(said, "parallelism.sharding", *stage);
+                setting.says(claims, field::parallelism::SHARDING, *stage);
             }
         }
         if let Some(field) = offload {
-            plugin.says(said, field, true);
+            plugin.says(claims, *field, true);
         }
     }
     // Gemini's automatic placement, and fractions of it, move what does not fit.
     let fractions = ["offload_optim_frac", "offload_param_frac", "placement_policy"];
     if name == "gemini_auto" || settings.has(&fractions) {
-        said.may("offload.optimizer", true);
-        said.may("offload.parameters", true);
+        claims.open(field::offload::OPTIMIZER, true);
+        claims.open(field::offload::PARAMETERS, true);
     }
     // The batch of a rank is a microbatch where no pipeline cuts it.
     let pipelined =
@@ -102,13 +111,13 @@ pub(crate) fn read(launch: &Launch, said: &mut Said) {
         && let Some(size) = setting.number()
         && !settings.has(&["mbs", "microbatch_size"])
     {
-        setting.says(said, "batch.microBatchSize", size);
+        setting.says(claims, field::batch::MICRO_BATCH_SIZE, size);
     }
     if let Some(setting) = settings.get(&["lora_rank"])
         && let Some(rank) = setting.number().filter(|rank| *rank > 0)
     {
-        setting.says(said, "finetuning.method", "LoRA");
-        setting.says(said, "finetuning.rank", rank);
+        setting.says(claims, field::finetuning::METHOD, Method::LoRA);
+        setting.says(claims, field::finetuning::RANK, rank);
     }
 }
 

@@ -12,66 +12,68 @@ pub(super) mod profile;
 use serde_json::Value;
 
 use crate::command::Launch;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Framework, Method, Optimizer, Precision, Sharding, field};
 
 const SOURCE: &str = "DeepSpeed default";
 
 /// How programs call the argument that names the configuration.
 const NAMES: &[&str] = &["deepspeed", "deepspeed_config", "ds_config", "deepspeed_config_file"];
 
-const STAGES: &[(&str, &str)] = &[("0", "None"), ("1", "ZeRO1"), ("2", "ZeRO2"), ("3", "ZeRO3")];
+const STAGES: &[(&str, Sharding)] =
+    &[("0", Sharding::None), ("1", Sharding::ZeRO1), ("2", Sharding::ZeRO2), ("3", Sharding::ZeRO3)];
 /// Where states may be moved to; `none` moves nothing.
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
 /// Configurations that frameworks bring along: their names, the sharding, whether optimizer and parameters are offloaded.
 /// Those of ms-swift 2.6.1 and 3.5.3 by name, of LLaMA-Factory (at 1d6e8b21) and axolotl (at 1377ccc3) in their folders.
-const BROUGHT: &[(&str, &str, bool, bool)] = &[
-    ("zero0", "None", false, false),
-    ("zero1", "ZeRO1", false, false),
-    ("zero2", "ZeRO2", false, false),
-    ("zero3", "ZeRO3", false, false),
-    ("zero2_offload", "ZeRO2", true, false),
-    ("zero3_offload", "ZeRO3", true, true),
-    ("default-zero2", "ZeRO2", false, false),
-    ("default-zero3", "ZeRO3", false, false),
-    ("examples/deepspeed/ds_z0_config.json", "None", false, false),
-    ("examples/deepspeed/ds_z2_config.json", "ZeRO2", false, false),
-    ("examples/deepspeed/ds_z2_offload_config.json", "ZeRO2", true, false),
-    ("examples/deepspeed/ds_z3_config.json", "ZeRO3", false, false),
-    ("examples/deepspeed/ds_z3_offload_config.json", "ZeRO3", true, true),
-    ("deepspeed_configs/zero1.json", "ZeRO1", false, false),
-    ("deepspeed_configs/zero1_torch_compile.json", "ZeRO1", false, false),
-    ("deepspeed_configs/zero2.json", "ZeRO2", false, false),
-    ("deepspeed_configs/zero2_torch_compile.json", "ZeRO2", false, false),
-    ("deepspeed_configs/zero3.json", "ZeRO3", false, false),
-    ("deepspeed_configs/zero3_bf16.json", "ZeRO3", false, false),
-    ("deepspeed_configs/zero3_bf16_cpuoffload_params.json", "ZeRO3", false, true),
-    ("deepspeed_configs/zero3_bf16_cpuoffload_all.json", "ZeRO3", true, true),
+const BROUGHT: &[(&str, Sharding, bool, bool)] = &[
+    ("zero0", Sharding::None, false, false),
+    ("zero1", Sharding::ZeRO1, false, false),
+    ("zero2", Sharding::ZeRO2, false, false),
+    ("zero3", Sharding::ZeRO3, false, false),
+    ("zero2_offload", Sharding::ZeRO2, true, false),
+    ("zero3_offload", Sharding::ZeRO3, true, true),
+    ("default-zero2", Sharding::ZeRO2, false, false),
+    ("default-zero3", Sharding::ZeRO3, false, false),
+    ("examples/deepspeed/ds_z0_config.json", Sharding::None, false, false),
+    ("examples/deepspeed/ds_z2_config.json", Sharding::ZeRO2, false, false),
+    ("examples/deepspeed/ds_z2_offload_config.json", Sharding::ZeRO2, true, false),
+    ("examples/deepspeed/ds_z3_config.json", Sharding::ZeRO3, false, false),
+    ("examples/deepspeed/ds_z3_offload_config.json", Sharding::ZeRO3, true, true),
+    ("deepspeed_configs/zero1.json", Sharding::ZeRO1, false, false),
+    ("deepspeed_configs/zero1_torch_compile.json", Sharding::ZeRO1, false, false),
+    ("deepspeed_configs/zero2.json", Sharding::ZeRO2, false, false),
+    ("deepspeed_configs/zero2_torch_compile.json", Sharding::ZeRO2, false, false),
+    ("deepspeed_configs/zero3.json", Sharding::ZeRO3, false, false),
+    ("deepspeed_configs/zero3_bf16.json", Sharding::ZeRO3, false, false),
+    ("deepspeed_configs/zero3_bf16_cpuoffload_params.json", Sharding::ZeRO3, false, true),
+    ("deepspeed_configs/zero3_bf16_cpuoffload_all.json", Sharding::ZeRO3, true, true),
 ];
 
-const KEYS: &[Flag] = &[
-    flag(&["zero_optimization.stage"], "parallelism.sharding", Takes::OneOf(STAGES)),
-    flag(&["zero_optimization.cpu_offload"], "offload.optimizer", Takes::Switch(true)),
-    flag(&["zero_optimization.cpu_offload_param"], "offload.parameters", Takes::Switch(true)),
-    flag(&["bf16.enabled", "bfloat16.enabled"], "precision", Takes::Word("BF16")),
-    flag(&["fp16.enabled"], "precision", Takes::Word("FP16")),
-    flag(&["train_micro_batch_size_per_gpu"], "batch.microBatchSize", Takes::Number),
-    flag(&["train_batch_size"], "batch.globalBatchSize", Takes::Number),
-    flag(&["tensor_parallel.autotp_size"], "parallelism.tensor", Takes::Number),
-    flag(
+const KEYS: Table = &[
+    &flag(&["zero_optimization.stage"], field::parallelism::SHARDING, Takes::OneOf(STAGES)),
+    &flag(&["zero_optimization.cpu_offload"], field::offload::OPTIMIZER, Takes::Switch(true)),
+    &flag(&["zero_optimization.cpu_offload_param"], field::offload::PARAMETERS, Takes::Switch(true)),
+    &flag(&["bf16.enabled", "bfloat16.enabled"], field::PRECISION, Takes::Word(Precision::BF16)),
+    &flag(&["fp16.enabled"], field::PRECISION, Takes::Word(Precision::FP16)),
+    &flag(&["train_micro_batch_size_per_gpu"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["train_batch_size"], field::batch::GLOBAL_BATCH_SIZE, Takes::Number),
+    &flag(&["tensor_parallel.autotp_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(
         &["optimizer.type"],
-        "optimizer",
+        field::OPTIMIZER,
         Takes::OneOf(&[
-            ("Adam", "AdamW"),
-            ("AdamW", "AdamW"),
-            ("FusedAdam", "AdamW"),
-            ("Lion", "Lion"),
-            ("FusedLion", "Lion"),
-            ("SGD", "SGD"),
-            ("Muon", "Muon"),
+            ("Adam", Optimizer::AdamW),
+            ("AdamW", Optimizer::AdamW),
+            ("FusedAdam", Optimizer::AdamW),
+            ("Lion", Optimizer::Lion),
+            ("FusedLion", Optimizer::Lion),
+            ("SGD", Optimizer::SGD),
+            ("Muon", Optimizer::Muon),
         ]),
     ),
 ];
@@ -82,60 +84,63 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.assume("framework", "DeepSpeed", SOURCE);
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.assume(field::FRAMEWORK, Framework::DeepSpeed, SOURCE);
     let named = NAMES.iter().find_map(|name| Some((launch.arguments.value(name)?, *name)));
     match named {
-        Some((path, name)) => named_file(launch, path, &format!("--{name}"), said),
-        None => unknown(said),
+        Some((path, name)) => named_file(launch, path, &format!("--{name}"), claims),
+        None => unknown(claims),
     }
 }
 
 /// What the configuration says that an argument or a key names: a file that is known, or one that a framework brings.
-pub(crate) fn named_file(launch: &Launch, path: &str, by: &str, said: &mut Said) {
+pub(crate) fn named_file(launch: &Launch, path: &str, by: &str, claims: &mut Claims) {
     let brought = BROUGHT.iter().find(|(name, ..)| path == *name || path.ends_with(&format!("/{name}")));
     if let Some((_, sharding, optimizer, parameters)) = brought
         && launch.files.meant(path).is_none()
     {
-        said.argument("parallelism.sharding", *sharding, by);
-        said.argument("offload.optimizer", *optimizer, by);
-        said.argument("offload.parameters", *parameters, by);
+        claims.argument(field::parallelism::SHARDING, *sharding, by);
+        claims.argument(field::offload::OPTIMIZER, *optimizer, by);
+        claims.argument(field::offload::PARAMETERS, *parameters, by);
         return;
     }
-    match config::named(launch, path, by, said) {
-        Some(config) => of(&config, said),
-        None => unknown(said),
+    match config::named(launch, path, by, claims) {
+        Some(config) => of(&config, claims),
+        None => unknown(claims),
     }
 }
 
 /// What a configuration says.
-pub(crate) fn of(config: &Config, said: &mut Said) {
+pub(crate) fn of(config: &Config, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::File(config.clone())]);
-    settings::read(KEYS, &settings, said);
-    for (key, field) in [("offload_optimizer", "offload.optimizer"), ("offload_param", "offload.parameters")]
+    settings::read(KEYS, &settings, claims);
+    for (key, field) in
+        [("offload_optimizer", field::offload::OPTIMIZER), ("offload_param", field::offload::PARAMETERS)]
     {
         if let Some(setting) = settings.get(&[&format!("zero_optimization.{key}.device")])
             && let Some(device) = setting.text()
         {
-            setting.says(said, field, is_moved(&device));
+            setting.says(claims, field, is_moved(&device));
         }
     }
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"])
         && let Some(steps) = setting.number()
     {
-        said.accumulation = Some((steps, setting.source(said)));
+        claims.accumulation = Some((steps, setting.source(claims)));
     }
     match settings.get(&["zero_optimization"]) {
-        None => said.assume("parallelism.sharding", "None", SOURCE),
+        None => claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE),
         // What it was before it had stages.
-        Some(old) if old.value == Value::Bool(true) => old.says(said, "parallelism.sharding", "ZeRO1"),
+        Some(old) if old.value == Value::Bool(true) => {
+            old.says(claims, field::parallelism::SHARDING, Sharding::ZeRO1);
+        }
         Some(object) if object.value.is_object() && !settings.has(&["zero_optimization.stage"]) => {
-            said.assume("parallelism.sharding", "None", SOURCE);
+            claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
         }
         Some(_) => {}
     }
     if settings.on(&["zero_optimization.zero_quantized_nontrainable_weights"]) == Some(true) {
-        said.may("finetuning.method", "QLoRA");
+        claims.open(field::finetuning::METHOD, Method::QLoRA);
     }
 }
 
@@ -145,15 +150,15 @@ pub(crate) fn is_moved(device: &str) -> bool {
 }
 
 /// The sharding of a stage.
-pub(crate) fn stage(text: &str) -> Option<Value> {
-    Takes::OneOf(STAGES).read(text)
+pub(crate) fn stage(text: &str) -> Option<Sharding> {
+    flags::one_of(STAGES, text)
 }
 
 /// Whatever a configuration may say that nobody can read.
-pub(crate) fn unknown(said: &mut Said) {
-    said.may("parallelism.sharding", "ZeRO3");
-    said.may("offload.optimizer", true);
-    said.may("offload.parameters", true);
+pub(crate) fn unknown(claims: &mut Claims) {
+    claims.open(field::parallelism::SHARDING, Sharding::ZeRO3);
+    claims.open(field::offload::OPTIMIZER, true);
+    claims.open(field::offload::PARAMETERS, true);
 }
 
 #[cfg(test)]

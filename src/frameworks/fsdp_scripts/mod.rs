@@ -12,58 +12,61 @@
 //! feed-forward network of four times the width.
 
 use crate::command::Launch;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::job::{
+    Activation, Assignment, Framework, Normalization, Positions, Precision, Recompute, Sharding, field,
+};
 
 const SOURCE: &str = "awsome-distributed-training FSDP default";
 
 /// The flags that tell such a script, all of them.
 const TELLING: &[&str] = &["hidden_width", "num_layers", "num_heads", "max_context_width"];
 
-const DIMENSIONS: &[Flag] = &[
-    flag(&["hidden_width"], "model.hiddenSize", Takes::Number),
-    flag(&["num_layers"], "model.layers", Takes::Number),
-    flag(&["num_heads"], "model.attentionHeads", Takes::Number),
-    flag(&["num_key_value_heads"], "model.keyValueHeads", Takes::Number),
-    flag(&["vocab_size"], "model.vocabSize", Takes::Number),
+const DIMENSIONS: Table = &[
+    &flag(&["hidden_width"], field::model::HIDDEN_SIZE, Takes::Number),
+    &flag(&["num_layers"], field::model::LAYERS, Takes::Number),
+    &flag(&["num_heads"], field::model::ATTENTION_HEADS, Takes::Number),
+    &flag(&["num_key_value_heads"], field::model::KEY_VALUE_HEADS, Takes::Number),
+    &flag(&["vocab_size"], field::model::VOCAB_SIZE, Takes::Number),
 ];
 
-const FLAGS: &[Flag] = &[
-    flag(&["max_context_width"], "batch.sequenceLength", Takes::Number),
-    flag(&["train_batch_size"], "batch.microBatchSize", Takes::Number),
-    flag(&["max_steps", "max_training_steps"], "dataset.steps", Takes::Number),
-    flag(&["offload_activations"], "offload.activations", Takes::Switch(true)),
-    flag(&["cpu_offload"], "offload.parameters", Takes::Switch(true)),
-    flag(&["tensor_parallel_degree"], "parallelism.tensor", Takes::Number),
-    flag(&["context_parallel_degree"], "parallelism.context", Takes::Number),
-    flag(&["expert_parallel_degree"], "parallelism.expert", Takes::Number),
-    flag(&["hybrid_shard_degree"], "parallelism.shardingDegree", Takes::Number),
+const FLAGS: Table = &[
+    &flag(&["max_context_width"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["train_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["max_steps", "max_training_steps"], field::dataset::STEPS, Takes::Number),
+    &flag(&["offload_activations"], field::offload::ACTIVATIONS, Takes::Switch(true)),
+    &flag(&["cpu_offload"], field::offload::PARAMETERS, Takes::Switch(true)),
+    &flag(&["tensor_parallel_degree"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["context_parallel_degree"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(&["expert_parallel_degree"], field::parallelism::EXPERT, Takes::Number),
+    &flag(&["hybrid_shard_degree"], field::parallelism::SHARDING_DEGREE, Takes::Number),
 ];
 
-const SHARDING: &[Flag] = &[flag(
+const SHARDING: Table = &[&flag(
     &["sharding_strategy"],
-    "parallelism.sharding",
+    field::parallelism::SHARDING,
     Takes::OneOf(&[
-        ("full", "FSDP"),
-        ("full_shard", "FSDP"),
-        ("shard_grad_op", "FSDP"),
-        ("hybrid_shard", "HSDP"),
-        ("_hybrid_shard_zero2", "HSDP"),
-        ("no_shard", "None"),
+        ("full", Sharding::FSDP),
+        ("full_shard", Sharding::FSDP),
+        ("shard_grad_op", Sharding::FSDP),
+        ("hybrid_shard", Sharding::HSDP),
+        ("_hybrid_shard_zero2", Sharding::HSDP),
+        ("no_shard", Sharding::None),
     ]),
 )];
 
-const DEFAULTS: &[(&str, &str)] = &[
-    ("precision", "BF16"),
-    ("recompute", "Full"),
-    ("offload.activations", "false"),
-    ("batch.microBatchSize", "2"),
-    ("parallelism.sharding", "FSDP"),
+const DEFAULTS: &[Assignment] = &[
+    field::PRECISION.is(Precision::BF16),
+    field::RECOMPUTE.is(Recompute::Full),
+    field::offload::ACTIVATIONS.is(false),
+    field::batch::MICRO_BATCH_SIZE.is(2),
+    field::parallelism::SHARDING.is(Sharding::FSDP),
 ];
 
 /// The width of the feed-forward network where `--intermediate_size` is not given.
-const INTERMEDIATE: &str = "11008";
+const INTERMEDIATE: u64 = 11_008;
 
 /// Whether the arguments are those of such a script.
 pub(crate) fn recognises(launch: &Launch) -> bool {
@@ -71,74 +74,78 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
-    said.argument("framework", "FSDP", "--hidden_width");
-    settings::read(FLAGS, &settings, said);
+    claims.argument(field::FRAMEWORK, Framework::FSDP, "--hidden_width");
+    settings::read(FLAGS, &settings, claims);
     if let Some(setting) = settings.get(&["activation_checkpointing"])
         && let Some(on) = setting.truth()
     {
-        setting.says(said, "recompute", if on { "Full" } else { "None" });
+        setting.says(claims, field::RECOMPUTE, if on { Recompute::Full } else { Recompute::None });
     }
     match settings.get(&["bf16"]).and_then(|setting| Some((setting.truth()?, setting))) {
-        Some((true, setting)) => setting.says(said, "precision", "BF16"),
-        Some((false, setting)) if !settings.has(&["fp16", "fp8"]) => setting.says(said, "precision", "FP32"),
+        Some((true, setting)) => setting.says(claims, field::PRECISION, Precision::BF16),
+        Some((false, setting)) if !settings.has(&["fp16", "fp8"]) => {
+            setting.says(claims, field::PRECISION, Precision::FP32);
+        }
         _ => {}
     }
     let unsharded = ["shard_grad_op", "_hybrid_shard_zero2"];
     if let Some(setting) = settings.get(&["sharding_strategy"])
         && setting.text().is_some_and(|text| unsharded.contains(&text.to_ascii_lowercase().as_str()))
     {
-        setting.says(said, "parallelism.reshardAfterForward", false);
+        setting.says(claims, field::parallelism::RESHARD_AFTER_FORWARD, false);
     }
     match settings.get(&["sharding_strategy"]) {
         Some(hybrid) if hybrid.text().is_some_and(|text| text == "hybrid") => {
-            let source = hybrid.source(said);
-            said.assume("parallelism.sharding", "HSDP", source);
-            said.may("parallelism.sharding", "FSDP");
+            let source = hybrid.source(claims);
+            claims.assume(field::parallelism::SHARDING, Sharding::HSDP, source);
+            claims.open(field::parallelism::SHARDING, Sharding::FSDP);
         }
-        _ => settings::read(SHARDING, &settings, said),
+        _ => settings::read(SHARDING, &settings, claims),
     }
-    said.may("gradientReductionPrecision", "BF16");
-    settings::assume(DEFAULTS, SOURCE, said);
-    said.accumulation = Some((1, SOURCE.into()));
+    claims.open(field::GRADIENT_REDUCTION_PRECISION, Precision::BF16);
+    settings::assume(DEFAULTS, SOURCE, claims);
+    claims.accumulation = Some((1, SOURCE.into()));
     // A published model's own dimensions replace all that are given.
     let pretrained = &["hf_pretrained_model_name_or_dir"];
     match settings.get(pretrained).and_then(|setting| Some((setting.text()?, setting))) {
-        Some((name, setting)) if !name.is_empty() && name != "None" => setting.says(said, "model.name", name),
-        _ => shape(&settings, said),
+        Some((name, setting)) if !name.is_empty() && name != "None" => {
+            setting.says(claims, field::model::NAME, name);
+        }
+        _ => shape(&settings, claims),
     }
 }
 
-fn shape(settings: &Settings<'_>, said: &mut Said) {
-    settings::read(DIMENSIONS, settings, said);
-    settings::assume(&[("model.vocabSize", "50432")], SOURCE, said);
+fn shape(settings: &Settings<'_>, claims: &mut Claims) {
+    settings::read(DIMENSIONS, settings, claims);
+    settings::assume(&[field::model::VOCAB_SIZE.is(50_432)], SOURCE, claims);
     let Some(kind) = settings.get(&["model_type"]) else { return };
     let text = kind.text().unwrap_or_default().to_ascii_lowercase();
     if text.contains("mixtral") {
-        kind.says(said, "model.experts", 8);
-        kind.says(said, "model.expertsPerToken", 2);
+        kind.says(claims, field::model::EXPERTS, 8);
+        kind.says(claims, field::model::EXPERTS_PER_TOKEN, 2);
     }
     if text.contains("gpt_neox") || text.contains("gpt2") {
-        plain(settings, &kind, said);
+        plain(settings, &kind, claims);
     } else if text.contains("llama") || text.contains("mistral") || text.contains("mixtral") {
         let width = &["intermediate_size", "llama_intermediate_size"];
-        settings::read(&[flag(width, "model.ffnHiddenSize", Takes::Number)], settings, said);
-        settings::assume(&[("model.ffnHiddenSize", INTERMEDIATE)], SOURCE, said);
+        settings::read_one(settings, width, field::model::FFN_HIDDEN_SIZE, Takes::Number, claims);
+        claims.assume(field::model::FFN_HIDDEN_SIZE, INTERMEDIATE, SOURCE);
     }
 }
 
 /// A GPT's shape: a plain feed-forward network, layer norms, biases.
-fn plain(settings: &Settings<'_>, kind: &Setting, said: &mut Said) {
+fn plain(settings: &Settings<'_>, kind: &Setting, claims: &mut Claims) {
     if let Some(width) = settings.get(&["hidden_width"]).and_then(|setting| setting.number()) {
-        kind.says(said, "model.ffnHiddenSize", width.saturating_mul(4));
+        kind.says(claims, field::model::FFN_HIDDEN_SIZE, width.saturating_mul(4));
     }
-    kind.says(said, "model.activation", "GELU");
-    kind.says(said, "model.normalization", "LayerNorm");
-    kind.says(said, "model.biases", true);
+    kind.says(claims, field::model::ACTIVATION, Activation::GELU);
+    kind.says(claims, field::model::NORMALIZATION, Normalization::LayerNorm);
+    kind.says(claims, field::model::BIASES, true);
     let gpt2 = kind.text().is_some_and(|text| text.contains("gpt2"));
-    kind.says(said, "model.positions", if gpt2 { "Learned" } else { "Rotary" });
-    kind.says(said, "model.tiedEmbeddings", gpt2);
+    kind.says(claims, field::model::POSITIONS, if gpt2 { Positions::Learned } else { Positions::Rotary });
+    kind.says(claims, field::model::TIED_EMBEDDINGS, gpt2);
 }
 
 #[cfg(test)]

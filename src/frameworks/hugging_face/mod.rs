@@ -21,11 +21,12 @@ pub(super) mod profile;
 pub(crate) mod training_arguments;
 
 use crate::command::{Launch, Target};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes;
-use crate::frameworks::reading::said::Said;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::{axolotl, deepspeed, llama_factory, swift, torchtune};
+use crate::job::{Attention, Framework, Method, Precision, Recompute, Sharding, field};
 
 const TRAINER: &str = "transformers 4.57 default";
 const TRL: &str = "TRL 0.24 default";
@@ -109,7 +110,7 @@ fn whose(launch: &Launch) -> Option<Whose> {
         let others =
             [llama_factory::recognises, axolotl::recognises, swift::recognises, torchtune::recognises];
         let scripted = scripted && !others.iter().any(|recognises| recognises(launch));
-        let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Said::default()));
+        let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Claims::default()));
         own.then_some(Whose::Own)
     }
 }
@@ -122,11 +123,11 @@ fn is_trainers(settings: &Settings<'_>) -> bool {
 }
 
 /// Its arguments, then its configuration.
-fn settings_of<'a>(launch: &'a Launch, whose: Whose, said: &mut Said) -> Settings<'a> {
+fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Settings<'a> {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     if whose == Whose::Fms {
         if let Some(path) = launch.environment.get(FMS_CONFIG)
-            && let Some(config) = config::named(launch, path, FMS_CONFIG, said)
+            && let Some(config) = config::named(launch, path, FMS_CONFIG, claims)
         {
             settings.add(Place::File(config));
         }
@@ -135,7 +136,7 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, said: &mut Said) -> Setting
     let named = settings.get(CONFIGS).and_then(|setting| setting.text());
     let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
     if let Some(path) = path.filter(|path| config::is_config(path))
-        && let Some(mut config) = config::named(launch, &path, "--config", said)
+        && let Some(mut config) = config::named(launch, &path, "--config", claims)
     {
         if whose == Whose::Own {
             config.flatten();
@@ -146,96 +147,110 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, said: &mut Said) -> Setting
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(whose) = whose(launch) else { return };
-    let settings = settings_of(launch, whose, said);
+    let settings = settings_of(launch, whose, claims);
     let named = match whose {
         Whose::Transformers | Whose::Habana => "transformers Trainer",
         Whose::Trl => "TRL",
         Whose::Fms => "fms-hf-tuning",
         Whose::Own => "--per_device_train_batch_size",
     };
-    said.argument("framework", "HuggingFace", named);
-    settings::read_one(&settings, MODEL, "model.name", Takes::Text, said);
-    settings::read_one(&settings, LENGTH, "batch.sequenceLength", Takes::Number, said);
-    trained(&settings, whose, said);
-    training_arguments::read(launch, &settings, said);
-    sharding(launch, &settings, whose, said);
-    training_arguments::precision(&settings, said);
+    claims.argument(field::FRAMEWORK, Framework::HuggingFace, named);
+    settings::read_one(&settings, MODEL, field::model::NAME, Takes::Text, claims);
+    settings::read_one(&settings, LENGTH, field::batch::SEQUENCE_LENGTH, Takes::Number, claims);
+    trained(&settings, whose, claims);
+    training_arguments::read(launch, &settings, claims);
+    sharding(launch, &settings, whose, claims);
+    training_arguments::precision(&settings, claims);
     if whose != Whose::Own {
-        said.assume("batch.microBatchSize", 8, TRAINER);
-        training_arguments::steps_at_once(&settings, said);
+        claims.assume(field::batch::MICRO_BATCH_SIZE, 8, TRAINER);
+        training_arguments::steps_at_once(&settings, claims);
     }
     if matches!(whose, Whose::Transformers | Whose::Trl) {
-        training_arguments::loaded_unasked(&settings, TRAINER, said);
+        training_arguments::loaded_unasked(&settings, TRAINER, claims);
     }
     match whose {
-        Whose::Transformers => said.assume("recompute", "None", TRAINER),
+        Whose::Transformers => claims.assume(field::RECOMPUTE, Recompute::None, TRAINER),
         Whose::Habana => {
-            settings::assume(&[("recompute", "None"), ("batch.sequenceLength", "512")], HABANA, said);
+            settings::assume(
+                &[field::RECOMPUTE.is(Recompute::None), field::batch::SEQUENCE_LENGTH.is(512)],
+                HABANA,
+                claims,
+            );
         }
-        Whose::Trl => said.assume("batch.sequenceLength", 1024, TRL),
-        Whose::Fms => fms(&settings, said),
-        Whose::Own => own(launch, said),
+        Whose::Trl => claims.assume(field::batch::SEQUENCE_LENGTH, 1024, TRL),
+        Whose::Fms => fms(&settings, claims),
+        Whose::Own => own(launch, claims),
     }
 }
 
-fn trained(settings: &Settings<'_>, whose: Whose, said: &mut Said) {
-    let told = peft::read(settings, whose == Whose::Trl, said);
+fn trained(settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
+    let told = peft::read(settings, whose == Whose::Trl, claims);
     match (whose, told) {
         (Whose::Habana, _) => {
-            said.assume("finetuning.method", "LoRA", HABANA);
-            settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "5")], HABANA, said);
+            claims.assume(field::finetuning::METHOD, Method::LoRA, HABANA);
+            settings::assume(
+                &[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(5)],
+                HABANA,
+                claims,
+            );
         }
-        (Whose::Trl, Some(())) if adapted(said) => {
-            settings::assume(&[("finetuning.rank", "16"), ("finetuning.dropout", "5")], TRL, said);
+        (Whose::Trl, Some(())) if adapted(claims) => {
+            settings::assume(
+                &[field::finetuning::RANK.is(16), field::finetuning::DROPOUT.is(5)],
+                TRL,
+                claims,
+            );
         }
-        (Whose::Fms, Some(())) if adapted(said) => said.assume("finetuning.dropout", 5, FMS),
+        (Whose::Fms, Some(())) if adapted(claims) => claims.assume(field::finetuning::DROPOUT, 5, FMS),
         (_, Some(())) | (Whose::Own, None) => {}
-        (Whose::Transformers, None) => said.assume("finetuning.method", "Full", TRAINER),
-        (Whose::Trl, None) => said.assume("finetuning.method", "Full", TRL),
-        (Whose::Fms, None) => said.assume("finetuning.method", "Full", FMS),
+        (Whose::Transformers, None) => claims.assume(field::finetuning::METHOD, Method::Full, TRAINER),
+        (Whose::Trl, None) => claims.assume(field::finetuning::METHOD, Method::Full, TRL),
+        (Whose::Fms, None) => claims.assume(field::finetuning::METHOD, Method::Full, FMS),
     }
 }
 
 /// Whether adapters are trained, as far as that is said.
-fn adapted(said: &Said) -> bool {
-    said.get("finetuning.method").is_none_or(|method| method != "Full")
+fn adapted(claims: &Claims) -> bool {
+    claims.get(field::finetuning::METHOD).is_none_or(|method| method != Method::Full)
 }
 
 /// How the ranks share the model, where neither the program nor its launcher is told.
-fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, said: &mut Said) {
+fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
     if let Some(preset) = settings.text(&["accelerate_config"]) {
         match preset.as_str() {
-            "fsdp1" | "fsdp2" => said.argument("parallelism.sharding", "FSDP", "--accelerate_config"),
-            "zero1" => said.argument("parallelism.sharding", "ZeRO1", "--accelerate_config"),
-            "zero2" => said.argument("parallelism.sharding", "ZeRO2", "--accelerate_config"),
-            "zero3" => said.argument("parallelism.sharding", "ZeRO3", "--accelerate_config"),
-            "single_gpu" | "multi_gpu" => {
-                said.argument("parallelism.sharding", "None", "--accelerate_config");
+            "fsdp1" | "fsdp2" => {
+                claims.argument(field::parallelism::SHARDING, Sharding::FSDP, "--accelerate_config");
             }
-            path => match config::named(launch, path, "--accelerate_config", said) {
-                Some(config) => crate::frameworks::accelerate::of_file(launch, config, said),
-                None => deepspeed::unknown(said),
+            "zero1" => claims.argument(field::parallelism::SHARDING, Sharding::ZeRO1, "--accelerate_config"),
+            "zero2" => claims.argument(field::parallelism::SHARDING, Sharding::ZeRO2, "--accelerate_config"),
+            "zero3" => claims.argument(field::parallelism::SHARDING, Sharding::ZeRO3, "--accelerate_config"),
+            "single_gpu" | "multi_gpu" => {
+                claims.argument(field::parallelism::SHARDING, Sharding::None, "--accelerate_config");
+            }
+            path => match config::named(launch, path, "--accelerate_config", claims) {
+                Some(config) => crate::frameworks::accelerate::of_file(launch, config, claims),
+                None => deepspeed::unknown(claims),
             },
         }
     }
-    let decided = said.knows("parallelism.sharding") || said.may_be("parallelism.sharding");
+    let decided = claims.knows(field::parallelism::SHARDING) || claims.is_open(field::parallelism::SHARDING);
     let launcher = launch.launchers.last().map(|launcher| launcher.name.as_str());
     match launcher {
         _ if decided || whose == Whose::Own => {}
         Some(name) if name.contains("torchrun") || name.contains("torch.distributed") => {
-            said.assume("parallelism.sharding", "None", TRAINER);
+            claims.assume(field::parallelism::SHARDING, Sharding::None, TRAINER);
         }
         Some("gaudi_spawn.py") if !launch.launchers.iter().any(|l| l.arguments.has("use_deepspeed")) => {
-            said.assume("parallelism.sharding", "None", HABANA);
+            claims.assume(field::parallelism::SHARDING, Sharding::None, HABANA);
         }
         Some(_) => {}
         // Its own entrypoint starts fms-hf-tuning under accelerate, with full sharding, wherever there are several.
         None if whose == Whose::Fms && starts_itself(launch) => {
-            said.assume("parallelism.sharding", "FSDP", FMS);
+            claims.assume(field::parallelism::SHARDING, Sharding::FSDP, FMS);
         }
-        None => said.may("parallelism.sharding", "FSDP"),
+        None => claims.open(field::parallelism::SHARDING, Sharding::FSDP),
     }
 }
 
@@ -245,30 +260,34 @@ fn starts_itself(launch: &Launch) -> bool {
         || !matches!(&launch.target, Target::Script(_) | Target::Module(_))
 }
 
-fn fms(settings: &Settings<'_>, said: &mut Said) {
+fn fms(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["use_flash_attn"]) {
         match setting.truth() {
-            Some(true) => setting.says(said, "attention", "Flash"),
+            Some(true) => setting.says(claims, field::ATTENTION, Attention::Flash),
             // Which kernel it has instead depends on the model.
-            _ => said.unread("attention"),
+            _ => claims.unparsed(field::ATTENTION),
         }
     }
-    let mixed = said.knows("precision");
-    if !settings.has(&["torch_dtype"]) && training_arguments::stays_as_loaded(mixed, said) {
-        said.assume("parameterPrecision", "BF16", FMS);
+    let mixed = claims.knows(field::PRECISION);
+    if !settings.has(&["torch_dtype"]) && training_arguments::stays_as_loaded(mixed, claims) {
+        claims.assume(field::PARAMETER_PRECISION, Precision::BF16, FMS);
     }
-    let defaults = [("batch.sequenceLength", "4096"), ("attention", "Flash"), ("precision", "BF16")];
-    settings::assume(&defaults, FMS, said);
-    settings::assume(&[("recompute", "None"), ("batch.packing", "false")], FMS, said);
+    let defaults = [
+        field::batch::SEQUENCE_LENGTH.is(4096),
+        field::ATTENTION.is(Attention::Flash),
+        field::PRECISION.is(Precision::BF16),
+    ];
+    settings::assume(&defaults, FMS, claims);
+    settings::assume(&[field::RECOMPUTE.is(Recompute::None), field::batch::PACKING.is(false)], FMS, claims);
 }
 
 /// What a script of somebody's own may do without a word.
-fn own(launch: &Launch, said: &mut Said) {
-    said.may("finetuning.method", "QLoRA");
-    deepspeed::unknown(said);
+fn own(launch: &Launch, claims: &mut Claims) {
+    claims.open(field::finetuning::METHOD, Method::QLoRA);
+    deepspeed::unknown(claims);
     let freezes = |text: &str| FREEZES.iter().any(|begin| text.starts_with(begin));
     if launch.arguments.words().iter().any(|word| freezes(&word.text)) {
-        said.beyond = Some("a part of the model is not trained");
+        claims.beyond = Some("a part of the model is not trained");
     }
 }
 

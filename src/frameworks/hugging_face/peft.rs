@@ -4,9 +4,10 @@
 //! mean adapters, unless the program wants its switch. Weights in four bits mean QLoRA. Eight bits lie between LoRA and
 //! QLoRA, and the spec has no word for them: the method stays open then.
 
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Setting, Settings};
+use crate::job::{Method, field};
 
 const METHODS: &[&str] =
     &["peft_method", "peft_type", "adapter", "finetuning_type", "tuner_type", "train_type", "sft_type"];
@@ -22,63 +23,67 @@ const FULL: &[&str] = &["full", "none", "false", "no", ""];
 
 const DROPOUT: &[&str] = &["lora_dropout", "lora_dropout_p", "lora_config.lora_dropout"];
 
-const ADAPTERS: &[Flag] =
-    &[flag(RANK, "finetuning.rank", Takes::Number), flag(DROPOUT, "finetuning.dropout", Takes::Percent)];
+const ADAPTERS: Table = &[
+    &flag(RANK, field::finetuning::RANK, Takes::Number),
+    &flag(DROPOUT, field::finetuning::DROPOUT, Takes::Percent),
+];
 
 /// Says what is trained, where that is said: whether it is all weights, or adapters. With `switched`, nothing but a
 /// method or a switch turns adapters on.
-pub(crate) fn read(settings: &Settings<'_>, switched: bool, said: &mut Said) -> Option<()> {
+pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims) -> Option<()> {
     if let Some((word, setting)) = settings.get(METHODS).and_then(|s| Some((s.text()?.to_lowercase(), s))) {
         if word.contains("lora") {
-            adapters(settings, &setting, word.contains("qlora"), said);
+            adapters(settings, &setting, word.contains("qlora"), claims);
         } else if FULL.contains(&word.as_str()) {
-            setting.says(said, "finetuning.method", "Full");
+            setting.says(claims, field::finetuning::METHOD, Method::Full);
         } else {
-            said.beyond = Some("it trains neither all weights nor LoRA adapters");
+            claims.beyond = Some("it trains neither all weights nor LoRA adapters");
         }
         return Some(());
     }
     if let Some(setting) = settings.get(SWITCHES) {
         match setting.truth() {
-            Some(true) => adapters(settings, &setting, false, said),
-            Some(false) => setting.says(said, "finetuning.method", "Full"),
+            Some(true) => adapters(settings, &setting, false, claims),
+            Some(false) => setting.says(claims, field::finetuning::METHOD, Method::Full),
             // Nobody knows where the switch stands.
-            None => said.may("finetuning.method", "QLoRA"),
+            None => claims.open(field::finetuning::METHOD, Method::QLoRA),
         }
         return Some(());
     }
     let telling = || settings.get(&["lora_r", "lora_rank", "lora_dim", "lora_target_modules"]);
     let quantized = || settings.get(FOUR_BITS).filter(|setting| setting.truth() == Some(true));
     let setting = (!switched).then(|| telling().or_else(quantized)).flatten()?;
-    adapters(settings, &setting, false, said);
+    adapters(settings, &setting, false, claims);
     Some(())
 }
 
 /// Says what adapters there are, on behalf of the setting that turns them on.
-pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, said: &mut Said) {
-    settings::read(ADAPTERS, settings, said);
-    targets(settings, said);
+pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, claims: &mut Claims) {
+    settings::read(ADAPTERS, settings, claims);
+    targets(settings, claims);
     let four = settings.get(FOUR_BITS);
     let bits = settings.get(BITS).and_then(|setting| Some((setting.number()?, setting)));
     match (four, bits) {
-        _ if quantized => by.says(said, "finetuning.method", "QLoRA"),
-        (Some(four), _) if four.truth() == Some(true) => four.says(said, "finetuning.method", "QLoRA"),
-        (_, Some((4, bits))) => bits.says(said, "finetuning.method", "QLoRA"),
+        _ if quantized => by.says(claims, field::finetuning::METHOD, Method::QLoRA),
+        (Some(four), _) if four.truth() == Some(true) => {
+            four.says(claims, field::finetuning::METHOD, Method::QLoRA);
+        }
+        (_, Some((4, bits))) => bits.says(claims, field::finetuning::METHOD, Method::QLoRA),
         (four, bits) => {
             let eight = settings.get(EIGHT_BITS).is_some_and(|setting| setting.truth() != Some(false));
             let unknown = four.is_some_and(|setting| setting.truth().is_none());
             if eight || unknown || bits.is_some_and(|(bits, _)| bits < 16) {
-                said.assume("finetuning.rank", 8, "PEFT 0.17 default");
-                said.may("finetuning.method", "QLoRA");
+                claims.assume(field::finetuning::RANK, 8, "PEFT 0.17 default");
+                claims.open(field::finetuning::METHOD, Method::QLoRA);
             } else {
-                by.says(said, "finetuning.method", "LoRA");
+                by.says(claims, field::finetuning::METHOD, Method::LoRA);
             }
         }
     }
 }
 
 /// The layers that have adapters: names, or all of them; a pattern stays open.
-fn targets(settings: &Settings<'_>, said: &mut Said) {
+fn targets(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(TARGETS) else { return };
     let words = match &setting.value {
         serde_json::Value::Array(words) => {
@@ -87,11 +92,11 @@ fn targets(settings: &Settings<'_>, said: &mut Said) {
         _ => setting.text().unwrap_or_default(),
     };
     let named = words.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-., []'\"".contains(&b));
-    match Takes::List.read(&words).filter(|_| named) {
+    match flags::list(&words).filter(|_| named) {
         Some(_) if ["all", "all-linear", "all_linear", "ALL"].contains(&words.trim()) => {
-            setting.says(said, "finetuning.targets", vec!["all-linear"]);
+            setting.says(claims, field::finetuning::TARGETS, vec!["all-linear"]);
         }
-        Some(names) => setting.says(said, "finetuning.targets", names),
-        None => said.unread("finetuning.targets"),
+        Some(names) => setting.says(claims, field::finetuning::TARGETS, names),
+        None => claims.unparsed(field::finetuning::TARGETS),
     }
 }

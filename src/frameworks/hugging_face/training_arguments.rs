@@ -15,151 +15,164 @@
 use serde_json::Value;
 
 use crate::command::Launch;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::frameworks::{accelerate, deepspeed};
+use crate::job::{
+    Attention, Field, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Sharding, field,
+};
 
 /// The arguments that mean the same wherever they stand.
-pub(crate) const ARGUMENTS: &[Flag] = &[
-    flag(&["per_device_train_batch_size", "per_gpu_train_batch_size"], "batch.microBatchSize", Takes::Number),
-    flag(&["num_train_epochs"], "dataset.epochs", Takes::Number),
-    flag(&["torch_compile"], "compile", Takes::Switch(true)),
-    flag(
-        &["use_liger_kernel", "use_liger", "enable_liger_kernel", "use_liger_loss"],
-        "loss",
-        Takes::Word("Fused"),
+pub(crate) const ARGUMENTS: Table = &[
+    &flag(
+        &["per_device_train_batch_size", "per_gpu_train_batch_size"],
+        field::batch::MICRO_BATCH_SIZE,
+        Takes::Number,
     ),
-    flag(&["attn_implementation", "attn_impl"], "attention", Takes::OneOf(ATTENTION)),
+    &flag(&["num_train_epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["torch_compile"], field::COMPILE, Takes::Switch(true)),
+    &flag(
+        &["use_liger_kernel", "use_liger", "enable_liger_kernel", "use_liger_loss"],
+        field::LOSS,
+        Takes::Word(Loss::Fused),
+    ),
+    &flag(&["attn_implementation", "attn_impl"], field::ATTENTION, Takes::OneOf(ATTENTION)),
 ];
 
 /// Attention kernels by Transformers' names for them.
-pub(crate) const ATTENTION: &[(&str, &str)] = &[
-    ("flash_attention_2", "Flash"),
-    ("flash_attention_3", "Flash"),
-    ("flash_attn", "Flash"),
-    ("kernels-community/flash-attn", "Flash"),
-    ("kernels-community/flash-attn2", "Flash"),
-    ("kernels-community/flash-attn3", "Flash"),
-    ("kernels-community/vllm-flash-attn3", "Flash"),
-    ("sdpa", "Flash"),
-    ("eager", "Unfused"),
+pub(crate) const ATTENTION: &[(&str, Attention)] = &[
+    ("flash_attention_2", Attention::Flash),
+    ("flash_attention_3", Attention::Flash),
+    ("flash_attn", Attention::Flash),
+    ("kernels-community/flash-attn", Attention::Flash),
+    ("kernels-community/flash-attn2", Attention::Flash),
+    ("kernels-community/flash-attn3", Attention::Flash),
+    ("kernels-community/vllm-flash-attn3", Attention::Flash),
+    ("sdpa", Attention::Flash),
+    ("eager", Attention::Unfused),
 ];
 
-const OPTIMIZERS: &[(&str, &str)] = &[
-    ("adamw_torch", "AdamW"),
-    ("adamw_torch_fused", "AdamW"),
-    ("adamw_torch_xla", "AdamW"),
-    ("adamw_torch_npu_fused", "AdamW"),
-    ("adamw_apex_fused", "AdamW"),
-    ("adamw_hf", "AdamW"),
-    ("adamw", "AdamW"),
-    ("paged_adamw", "AdamW"),
-    ("paged_adamw_32bit", "AdamW"),
-    ("adamw_bnb_8bit", "AdamW8bit"),
-    ("adamw_8bit", "AdamW8bit"),
-    ("paged_adamw_8bit", "AdamW8bit"),
-    ("adamw_torch_8bit", "AdamW8bit"),
-    ("ao_adamw_8bit", "AdamW8bit"),
-    ("adamw_torch_4bit", "AdamW4bit"),
-    ("ao_adamw_4bit", "AdamW4bit"),
-    ("adam", "AdamW"),
-    ("fusedadam", "AdamW"),
-    ("pagedadamw", "AdamW"),
-    ("adamw8bit", "AdamW8bit"),
-    ("adam8bit", "AdamW8bit"),
-    ("pagedadamw8bit", "AdamW8bit"),
-    ("adamw4bit", "AdamW4bit"),
-    ("adafactor", "Adafactor"),
-    ("sgd", "SGD"),
-    ("lion", "Lion"),
-    ("lion_32bit", "Lion"),
-    ("lion_pytorch", "Lion"),
-    ("paged_lion", "Lion"),
-    ("paged_lion_32bit", "Lion"),
-    ("muon", "Muon"),
+const OPTIMIZERS: &[(&str, Optimizer)] = &[
+    ("adamw_torch", Optimizer::AdamW),
+    ("adamw_torch_fused", Optimizer::AdamW),
+    ("adamw_torch_xla", Optimizer::AdamW),
+    ("adamw_torch_npu_fused", Optimizer::AdamW),
+    ("adamw_apex_fused", Optimizer::AdamW),
+    ("adamw_hf", Optimizer::AdamW),
+    ("adamw", Optimizer::AdamW),
+    ("paged_adamw", Optimizer::AdamW),
+    ("paged_adamw_32bit", Optimizer::AdamW),
+    ("adamw_bnb_8bit", Optimizer::AdamW8bit),
+    ("adamw_8bit", Optimizer::AdamW8bit),
+    ("paged_adamw_8bit", Optimizer::AdamW8bit),
+    ("adamw_torch_8bit", Optimizer::AdamW8bit),
+    ("ao_adamw_8bit", Optimizer::AdamW8bit),
+    ("adamw_torch_4bit", Optimizer::AdamW4bit),
+    ("ao_adamw_4bit", Optimizer::AdamW4bit),
+    ("adam", Optimizer::AdamW),
+    ("fusedadam", Optimizer::AdamW),
+    ("pagedadamw", Optimizer::AdamW),
+    ("adamw8bit", Optimizer::AdamW8bit),
+    ("adam8bit", Optimizer::AdamW8bit),
+    ("pagedadamw8bit", Optimizer::AdamW8bit),
+    ("adamw4bit", Optimizer::AdamW4bit),
+    ("adafactor", Optimizer::Adafactor),
+    ("sgd", Optimizer::SGD),
+    ("lion", Optimizer::Lion),
+    ("lion_32bit", Optimizer::Lion),
+    ("lion_pytorch", Optimizer::Lion),
+    ("paged_lion", Optimizer::Lion),
+    ("paged_lion_32bit", Optimizer::Lion),
+    ("muon", Optimizer::Muon),
 ];
 
 /// Number formats by PyTorch's names for them.
-pub(crate) const FORMATS: &[(&str, &str)] = &[
-    ("bfloat16", "BF16"),
-    ("torch.bfloat16", "BF16"),
-    ("bf16", "BF16"),
-    ("float16", "FP16"),
-    ("torch.float16", "FP16"),
-    ("fp16", "FP16"),
-    ("half", "FP16"),
-    ("float32", "FP32"),
-    ("torch.float32", "FP32"),
-    ("fp32", "FP32"),
-    ("float", "FP32"),
+pub(crate) const FORMATS: &[(&str, Precision)] = &[
+    ("bfloat16", Precision::BF16),
+    ("torch.bfloat16", Precision::BF16),
+    ("bf16", Precision::BF16),
+    ("float16", Precision::FP16),
+    ("torch.float16", Precision::FP16),
+    ("fp16", Precision::FP16),
+    ("half", Precision::FP16),
+    ("float32", Precision::FP32),
+    ("torch.float32", Precision::FP32),
+    ("fp32", Precision::FP32),
+    ("float", Precision::FP32),
 ];
 
 /// Says what the arguments say, but for method and precision.
-pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
-    settings::read(ARGUMENTS, settings, said);
+pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
+    settings::read(ARGUMENTS, settings, claims);
     if let Some((steps, setting)) = settings.get(&["max_steps"]).and_then(|s| Some((s.number()?, s)))
         && steps > 0
     {
-        setting.says(said, "dataset.steps", steps);
+        setting.says(claims, field::dataset::STEPS, steps);
     }
-    switched(settings, &["packing"], "batch.packing", said);
-    recompute(settings, &["gradient_checkpointing"], said);
-    optimizer(settings, &["optim"], said);
-    by_pieces(settings, said);
+    switched(settings, &["packing"], field::batch::PACKING, claims);
+    recompute(settings, &["gradient_checkpointing"], claims);
+    optimizer(settings, &["optim"], claims);
+    by_pieces(settings, claims);
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
+        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
-    fsdp(launch, settings, said);
+    fsdp(launch, settings, claims);
 }
 
 /// The Trainer steps once a batch, where neither it nor DeepSpeed's configuration is told otherwise.
-pub(crate) fn steps_at_once(settings: &Settings<'_>, said: &mut Said) {
-    let told = settings.has(&["gradient_accumulation_steps"]) || said.accumulation.is_some();
-    if !told && !said.may_be("offload.parameters") {
-        said.accumulation = Some((1, "transformers 4.57 default".into()));
+pub(crate) fn steps_at_once(settings: &Settings<'_>, claims: &mut Claims) {
+    let told = settings.has(&["gradient_accumulation_steps"]) || claims.accumulation.is_some();
+    if !told && !claims.is_open(field::offload::PARAMETERS) {
+        claims.accumulation = Some((1, "transformers 4.57 default".into()));
     }
 }
 
 /// A truth as it stands.
-pub(crate) fn switched(settings: &Settings<'_>, names: &[&str], field: &'static str, said: &mut Said) {
-    settings::read_one(settings, names, field, Takes::Switch(true), said);
+pub(crate) fn switched(settings: &Settings<'_>, names: &[&str], field: Field<bool>, claims: &mut Claims) {
+    settings::read_one(settings, names, field, Takes::Switch(true), claims);
 }
 
 /// Gradient checkpointing, on or off.
-pub(crate) fn recompute(settings: &Settings<'_>, names: &[&str], said: &mut Said) {
+pub(crate) fn recompute(settings: &Settings<'_>, names: &[&str], claims: &mut Claims) {
     let Some(setting) = settings.get(names) else { return };
     match setting.truth() {
-        Some(on) => setting.says(said, "recompute", if on { "Full" } else { "None" }),
+        Some(on) => {
+            setting.says(claims, field::RECOMPUTE, if on { Recompute::Full } else { Recompute::None });
+        }
         // `unsloth` and `offload`: what is kept of each layer may lie on the host.
         None if setting.text().is_some() => {
-            setting.says(said, "recompute", "Full");
-            said.may("offload.activations", true);
+            setting.says(claims, field::RECOMPUTE, Recompute::Full);
+            claims.open(field::offload::ACTIVATIONS, true);
         }
-        None => said.unread("recompute"),
+        None => claims.unparsed(field::RECOMPUTE),
     }
 }
 
 /// The optimizer, and how its step runs. One that the spec has no word for may hold less than any that it has.
-pub(crate) fn optimizer(settings: &Settings<'_>, names: &[&str], said: &mut Said) {
+pub(crate) fn optimizer(settings: &Settings<'_>, names: &[&str], claims: &mut Claims) {
     let Some(setting) = settings.get(names) else { return };
     let text = setting.text().unwrap_or_default().to_ascii_lowercase();
     let text = text.rsplit('.').next().unwrap_or_default();
     if PIECEWISE.iter().any(|piecewise| text.contains(piecewise)) {
-        said.beyond = said.beyond.or(Some(BY_PIECES));
+        claims.beyond = claims.beyond.or(Some(BY_PIECES));
     }
-    let Some(optimizer) = Takes::OneOf(OPTIMIZERS).read(text) else {
-        said.unread("optimizer");
-        said.may("optimizer", "SGD");
+    let Some(optimizer) = flags::one_of(OPTIMIZERS, text) else {
+        claims.unparsed(field::OPTIMIZER);
+        claims.open(field::OPTIMIZER, Optimizer::SGD);
         return;
     };
-    setting.says(said, "optimizer", optimizer);
+    setting.says(claims, field::OPTIMIZER, optimizer);
     match text {
-        "adamw_torch_fused" => setting.says(said, "optimizerImplementation", "Fused"),
-        "adamw_torch" => setting.says(said, "optimizerImplementation", "Foreach"),
+        "adamw_torch_fused" => {
+            setting.says(claims, field::OPTIMIZER_IMPLEMENTATION, OptimizerImplementation::Fused);
+        }
+        "adamw_torch" => {
+            setting.says(claims, field::OPTIMIZER_IMPLEMENTATION, OptimizerImplementation::Foreach);
+        }
         // Paged states leave for the host where they do not fit.
-        paged if paged.starts_with("paged") => said.may("offload.optimizer", true),
+        paged if paged.starts_with("paged") => claims.open(field::offload::OPTIMIZER, true),
         _ => {}
     }
 }
@@ -170,18 +183,18 @@ const PIECEWISE_SWITCHES: &[&str] = &["use_galore", "use_apollo", "use_badam", "
 const BY_PIECES: &str = "its optimizer never holds all gradients and moments";
 
 /// Leaves alone what is trained piece by piece: `use_badam`, axolotl's `lisa_n_layers`.
-fn by_pieces(settings: &Settings<'_>, said: &mut Said) {
+fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {
     let switched = PIECEWISE_SWITCHES
         .iter()
         .any(|switch| settings.get(&[switch]).is_some_and(|setting| setting.truth() != Some(false)));
     if switched || settings.has(&["lisa_n_layers"]) {
-        said.beyond = said.beyond.or(Some(BY_PIECES));
+        claims.beyond = claims.beyond.or(Some(BY_PIECES));
     }
 }
 
 /// `--fsdp "full_shard auto_wrap offload"`, with `--fsdp_config`; `--deepspeed` has a reader of its own where it is an
 /// argument, and is read here where it is a key of a file.
-fn fsdp(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
+fn fsdp(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["fsdp"]) {
         let words = match &setting.value {
             Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
@@ -190,43 +203,43 @@ fn fsdp(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
         let words = words.split([' ', ',']).filter(|word| !word.is_empty());
         for word in words {
             if let Some((sharding, reshards)) = accelerate::strategy_of(word) {
-                setting.says(said, "parallelism.sharding", sharding);
+                setting.says(claims, field::parallelism::SHARDING, sharding);
                 if let Some(reshards) = reshards {
-                    setting.says(said, "parallelism.reshardAfterForward", reshards);
+                    setting.says(claims, field::parallelism::RESHARD_AFTER_FORWARD, reshards);
                 }
             } else if word.eq_ignore_ascii_case("offload") {
-                setting.says(said, "offload.parameters", true);
+                setting.says(claims, field::offload::PARAMETERS, true);
             } else if word.eq_ignore_ascii_case("true") {
-                setting.says(said, "parallelism.sharding", "FSDP");
+                setting.says(claims, field::parallelism::SHARDING, Sharding::FSDP);
             }
         }
         if setting.value.is_null() {
-            deepspeed::unknown(said);
+            deepspeed::unknown(claims);
         }
     }
     let checkpointing = ["fsdp_config.activation_checkpointing", "fsdp_config.fsdp_activation_checkpointing"];
     if let Some(setting) = settings.get(&checkpointing).filter(|setting| setting.truth() == Some(true)) {
-        setting.says(said, "recompute", "Full");
+        setting.says(claims, field::RECOMPUTE, Recompute::Full);
     } else if let Some(file) = settings.text(&["fsdp_config"])
-        && let Some(config) = config::named(launch, &file, "--fsdp_config", said)
+        && let Some(config) = config::named(launch, &file, "--fsdp_config", claims)
         && checkpointing
             .iter()
             .filter_map(|key| key.strip_prefix("fsdp_config."))
             .any(|key| config.get(key).is_some_and(|value| value == &Value::Bool(true) || value == "true"))
     {
-        said.file("recompute", "Full", &config.source, "activation_checkpointing");
+        claims.file(field::RECOMPUTE, Recompute::Full, &config.source, "activation_checkpointing");
     }
     if !launch.arguments.has("deepspeed")
         && let Some(setting) = settings.get(&["deepspeed"])
     {
         match &setting.value {
             Value::Object(_) => {
-                let source = setting.source(said);
-                deepspeed::of(&config::Config { source, tree: setting.value.clone() }, said);
+                let source = setting.source(claims);
+                deepspeed::of(&config::Config { source, tree: setting.value.clone() }, claims);
             }
             _ => match setting.text() {
-                Some(path) => deepspeed::named_file(launch, &path, "deepspeed", said),
-                None => deepspeed::unknown(said),
+                Some(path) => deepspeed::named_file(launch, &path, "deepspeed", claims),
+                None => deepspeed::unknown(claims),
             },
         }
     }
@@ -236,46 +249,50 @@ fn fsdp(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
 const LOADED: &[&str] = &["torch_dtype", "dtype", "model_dtype"];
 
 /// The format that is computed in, and the one that is loaded.
-pub(crate) fn precision(settings: &Settings<'_>, said: &mut Said) {
-    for (name, precision) in [("bf16", "BF16"), ("fp16", "FP16")] {
+pub(crate) fn precision(settings: &Settings<'_>, claims: &mut Claims) {
+    for (name, precision) in [("bf16", Precision::BF16), ("fp16", Precision::FP16)] {
         if let Some(setting) = settings.get(&[name]).filter(|setting| setting.truth() == Some(true)) {
-            setting.says(said, "precision", precision);
+            setting.says(claims, field::PRECISION, precision);
             break;
         }
     }
-    loaded(settings, LOADED, said);
+    loaded(settings, LOADED, claims);
 }
 
 /// What a program of Transformers' loads that asks for no format: fp32 before 5.0, what was saved since, and nobody knows
 /// which version runs.
-pub(crate) fn loaded_unasked(settings: &Settings<'_>, source: &str, said: &mut Said) {
-    let is = |field: &str, word: &str| said.get(field).is_none_or(|value| value == word);
-    if is("parallelism.sharding", "None") && is("finetuning.method", "Full") && !settings.has(LOADED) {
-        said.assume("parameterPrecision", "FP32", source);
-        said.may("parameterPrecision", "BF16");
+pub(crate) fn loaded_unasked(settings: &Settings<'_>, source: &str, claims: &mut Claims) {
+    let copied = claims.get(field::parallelism::SHARDING).is_none_or(|sharding| sharding == Sharding::None);
+    let full = claims.get(field::finetuning::METHOD).is_none_or(|method| method == Method::Full);
+    if copied && full && !settings.has(LOADED) {
+        claims.assume(field::PARAMETER_PRECISION, Precision::FP32, source);
+        claims.open(field::PARAMETER_PRECISION, Precision::BF16);
     }
 }
 
 /// The format that the weights are loaded in: the stored one unless something casts them again, and then what is computed
 /// in where nothing else is said. A stored format alone means that no autocast is asked for.
-pub(crate) fn loaded(settings: &Settings<'_>, names: &[&str], said: &mut Said) {
-    let mixed = said.knows("precision");
+pub(crate) fn loaded(settings: &Settings<'_>, names: &[&str], claims: &mut Claims) {
+    let mixed = claims.knows(field::PRECISION);
     let Some(setting) = settings.get(names) else { return };
-    let Some(format) = setting.text().and_then(|text| Takes::OneOf(FORMATS).read(&text)) else { return };
-    let stays = stays_as_loaded(mixed, said);
-    if !mixed && (!stays || format == "FP32") {
-        setting.says(said, "precision", format.clone());
+    let Some(format) = setting.text().and_then(|text| flags::one_of(FORMATS, &text)) else { return };
+    let stays = stays_as_loaded(mixed, claims);
+    if !mixed && (!stays || format == Precision::FP32) {
+        setting.says(claims, field::PRECISION, format);
     }
     if stays {
-        setting.says(said, "parameterPrecision", format);
+        setting.says(claims, field::PARAMETER_PRECISION, format);
     }
 }
 
 /// Whether nothing casts the weights after they are loaded.
-pub(crate) fn stays_as_loaded(mixed: bool, said: &Said) -> bool {
-    let sharding = said.get("parallelism.sharding").and_then(Value::as_str).unwrap_or_default();
-    let recast = sharding.starts_with("ZeRO") || matches!(sharding, "FSDP" | "HSDP") && mixed;
-    let quantized = said.get("finetuning.method").is_some_and(|method| method == "QLoRA");
-    let undecided = said.may_be("parallelism.sharding");
+pub(crate) fn stays_as_loaded(mixed: bool, claims: &Claims) -> bool {
+    let recast = match claims.get(field::parallelism::SHARDING) {
+        Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) => true,
+        Some(Sharding::FSDP | Sharding::HSDP) => mixed,
+        _ => false,
+    };
+    let quantized = claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::QLoRA);
+    let undecided = claims.is_open(field::parallelism::SHARDING);
     !recast && !quantized && !undecided
 }

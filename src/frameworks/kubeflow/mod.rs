@@ -7,10 +7,11 @@
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes;
-use crate::frameworks::reading::said::Said;
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Framework, Method, Sharding, field};
 
 const SOURCE: &str = "Kubeflow SDK default";
 
@@ -20,19 +21,19 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.argument("framework", "HuggingFace", "--training_parameters");
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.argument(field::FRAMEWORK, Framework::HuggingFace, "--training_parameters");
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let uri = settings.get(&["model_uri"]);
     if let Some((model, setting)) = uri.and_then(|setting| Some((setting.text()?, setting))) {
-        setting.says(said, "model.name", model.trim_start_matches("hf://"));
+        setting.says(claims, field::model::NAME, model.trim_start_matches("hf://"));
     }
     if settings.text(&["transformer_type"]).is_some_and(|kind| kind != "AutoModelForCausalLM") {
-        said.beyond = Some("it is no model of causal language");
+        claims.beyond = Some("it is no model of causal language");
     }
     for name in ["training_parameters", "lora_config"] {
         if let Some(text) = settings.text(&[name])
-            && let Some(config) = config::named(launch, &text, &format!("--{name}"), said)
+            && let Some(config) = config::named(launch, &text, &format!("--{name}"), claims)
         {
             settings.add(Place::File(config));
         }
@@ -40,22 +41,32 @@ pub(crate) fn read(launch: &Launch, said: &mut Said) {
     match settings.get(&["lora_config"]) {
         Some(setting) => {
             if settings.has(&["quantization_config"]) {
-                said.may("finetuning.method", "QLoRA");
-                settings::read_one(&settings, &["r"], "finetuning.rank", Takes::Number, said);
-                settings::read_one(&settings, &["lora_dropout"], "finetuning.dropout", Takes::Percent, said);
+                claims.open(field::finetuning::METHOD, Method::QLoRA);
+                settings::read_one(&settings, &["r"], field::finetuning::RANK, Takes::Number, claims);
+                settings::read_one(
+                    &settings,
+                    &["lora_dropout"],
+                    field::finetuning::DROPOUT,
+                    Takes::Percent,
+                    claims,
+                );
             } else {
-                peft::adapters(&settings, &setting, false, said);
+                peft::adapters(&settings, &setting, false, claims);
             }
-            settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "0")], SOURCE, said);
+            settings::assume(
+                &[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(0)],
+                SOURCE,
+                claims,
+            );
         }
-        None => said.may("finetuning.method", "QLoRA"),
+        None => claims.open(field::finetuning::METHOD, Method::QLoRA),
     }
-    training_arguments::read(launch, &settings, said);
-    training_arguments::precision(&settings, said);
-    training_arguments::loaded_unasked(&settings, SOURCE, said);
-    training_arguments::steps_at_once(&settings, said);
-    said.may("parallelism.sharding", "FSDP");
-    settings::assume(&[("batch.microBatchSize", "8")], SOURCE, said);
+    training_arguments::read(launch, &settings, claims);
+    training_arguments::precision(&settings, claims);
+    training_arguments::loaded_unasked(&settings, SOURCE, claims);
+    training_arguments::steps_at_once(&settings, claims);
+    claims.open(field::parallelism::SHARDING, Sharding::FSDP);
+    settings::assume(&[field::batch::MICRO_BATCH_SIZE.is(8)], SOURCE, claims);
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@
 pub(super) mod profile;
 
 use crate::command::Launch;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Framework, Method, Precision, Sharding, field};
 
 const SOURCE: &str = "LitGPT 0.5 default";
 
@@ -25,23 +26,23 @@ const COMMANDS: &[(&str, &str)] = &[
     ("litgpt finetune_adapter_v2", ""),
 ];
 
-const FLAGS: &[Flag] = &[
-    flag(&["train.micro_batch_size"], "batch.microBatchSize", Takes::Number),
-    flag(&["train.global_batch_size"], "batch.globalBatchSize", Takes::Number),
-    flag(&["train.max_seq_length"], "batch.sequenceLength", Takes::Number),
-    flag(&["train.max_steps"], "dataset.steps", Takes::Number),
-    flag(&["train.epochs"], "dataset.epochs", Takes::Number),
-    flag(&["train.max_tokens"], "dataset.tokens", Takes::Number),
+const FLAGS: Table = &[
+    &flag(&["train.micro_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["train.global_batch_size"], field::batch::GLOBAL_BATCH_SIZE, Takes::Number),
+    &flag(&["train.max_seq_length"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["train.max_steps"], field::dataset::STEPS, Takes::Number),
+    &flag(&["train.epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["train.max_tokens"], field::dataset::TOKENS, Takes::Number),
 ];
 
 /// Precisions: what is computed in, and whether weights are stored in it, too.
-const PRECISIONS: &[(&str, &str, bool)] = &[
-    ("bf16-true", "BF16", true),
-    ("16-true", "FP16", true),
-    ("bf16-mixed", "BF16", false),
-    ("16-mixed", "FP16", false),
-    ("32-true", "FP32", true),
-    ("32", "FP32", true),
+const PRECISIONS: &[(&str, Precision, bool)] = &[
+    ("bf16-true", Precision::BF16, true),
+    ("16-true", Precision::FP16, true),
+    ("bf16-mixed", Precision::BF16, false),
+    ("16-mixed", Precision::FP16, false),
+    ("32-true", Precision::FP32, true),
+    ("32", Precision::FP32, true),
 ];
 
 /// Switches of LoRA's layers, whether they are on where nothing is said, and the layers.
@@ -63,50 +64,54 @@ fn command(launch: &Launch) -> Option<&'static (&'static str, &'static str)> {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some((command, method)) = command(launch) else { return };
-    said.argument("framework", "LitGPT", command);
+    claims.argument(field::FRAMEWORK, Framework::LitGPT, command);
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     if let Some(path) = settings.text(&["config"]).filter(|path| config::is_config(path))
-        && let Some(config) = config::named(launch, &path, "--config", said)
+        && let Some(config) = config::named(launch, &path, "--config", claims)
     {
         settings.add(Place::File(config));
     }
-    model(launch, &settings, said);
-    settings::read(FLAGS, &settings, said);
-    devices(&settings, command, said);
-    precision(&settings, said);
+    model(launch, &settings, claims);
+    settings::read(FLAGS, &settings, claims);
+    devices(&settings, command, claims);
+    precision(&settings, claims);
     match *method {
-        "" => said.beyond = Some("it trains neither all weights nor LoRA adapters"),
-        "LoRA" => lora(&settings, command, said),
-        _ => said.argument("finetuning.method", "Full", command),
+        "" => claims.beyond = Some("it trains neither all weights nor LoRA adapters"),
+        "LoRA" => lora(&settings, command, claims),
+        _ => claims.argument(field::finetuning::METHOD, Method::Full, command),
     }
     let batches = match *command {
-        "litgpt pretrain" => [("batch.microBatchSize", "4"), ("batch.globalBatchSize", "512")],
-        _ => [("batch.microBatchSize", "1"), ("batch.globalBatchSize", "16")],
+        "litgpt pretrain" => [field::batch::MICRO_BATCH_SIZE.is(4), field::batch::GLOBAL_BATCH_SIZE.is(512)],
+        _ => [field::batch::MICRO_BATCH_SIZE.is(1), field::batch::GLOBAL_BATCH_SIZE.is(16)],
     };
-    settings::assume(&batches, SOURCE, said);
+    settings::assume(&batches, SOURCE, claims);
 }
 
-fn model(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
+fn model(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     let names = &["checkpoint_dir", "model_name"];
-    settings::read_one(settings, names, "model.name", Takes::Text, said);
+    settings::read_one(settings, names, field::model::NAME, Takes::Text, claims);
     // The first word that is no option's, behind the subcommand where that was not split off.
     let words = launch.arguments.words().iter();
     let first = words
         .take(2)
         .find(|word| word.known && !word.text.starts_with("finetune") && word.text != "pretrain");
     if let Some(first) = first.filter(|word| !word.text.starts_with('-') && !settings.has(names)) {
-        said.argument("model.name", first.text.clone(), "checkpoint_dir");
+        claims.argument(field::model::NAME, first.text.clone(), "checkpoint_dir");
     }
 }
 
-fn devices(settings: &Settings<'_>, command: &str, said: &mut Said) {
+fn devices(settings: &Settings<'_>, command: &str, claims: &mut Claims) {
     if command == "litgpt pretrain" {
         // Over one node, to shard within a node is to shard fully.
         let one = settings.get(&["num_nodes"]).is_none_or(|setting| setting.number() == Some(1));
-        said.assume("parallelism.sharding", if one { "FSDP" } else { "HSDP" }, SOURCE);
-        said.may("parallelism.sharding", "FSDP");
+        claims.assume(
+            field::parallelism::SHARDING,
+            if one { Sharding::FSDP } else { Sharding::HSDP },
+            SOURCE,
+        );
+        claims.open(field::parallelism::SHARDING, Sharding::FSDP);
         // It takes all devices that there are.
         if !settings.has(&["devices"]) {
             return;
@@ -116,38 +121,42 @@ fn devices(settings: &Settings<'_>, command: &str, said: &mut Said) {
     let Some((devices, nodes)) = count("devices").zip(count("num_nodes")) else { return };
     let Some(ranks) = devices.checked_mul(nodes).filter(|ranks| *ranks > 0) else { return };
     if let Some(setting) = settings.get(&["devices"]) {
-        setting.says(said, "parallelism.data", ranks);
+        setting.says(claims, field::parallelism::DATA, ranks);
     } else {
-        said.assume("parallelism.data", ranks, SOURCE);
+        claims.assume(field::parallelism::DATA, ranks, SOURCE);
     }
-    said.assume("parallelism.sharding", if ranks > 1 { "FSDP" } else { "None" }, SOURCE);
+    claims.assume(
+        field::parallelism::SHARDING,
+        if ranks > 1 { Sharding::FSDP } else { Sharding::None },
+        SOURCE,
+    );
 }
 
-fn precision(settings: &Settings<'_>, said: &mut Said) {
+fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["precision"]) else { return };
     let text = setting.text().unwrap_or_default();
     let Some((_, format, stored)) = PRECISIONS.iter().find(|(name, ..)| *name == text) else { return };
-    setting.says(said, "precision", *format);
-    setting.says(said, "parameterPrecision", if *stored { format } else { "FP32" });
+    setting.says(claims, field::PRECISION, *format);
+    setting.says(claims, field::PARAMETER_PRECISION, if *stored { *format } else { Precision::FP32 });
 }
 
-fn lora(settings: &Settings<'_>, command: &str, said: &mut Said) {
+fn lora(settings: &Settings<'_>, command: &str, claims: &mut Claims) {
     match settings.get(&["quantize"]) {
         Some(setting) if setting.text().is_some_and(|text| text.contains('4') || text.contains("nf")) => {
-            setting.says(said, "finetuning.method", "QLoRA");
+            setting.says(claims, field::finetuning::METHOD, Method::QLoRA);
         }
-        Some(_) => said.may("finetuning.method", "QLoRA"),
-        None => said.argument("finetuning.method", "LoRA", command),
+        Some(_) => claims.open(field::finetuning::METHOD, Method::QLoRA),
+        None => claims.argument(field::finetuning::METHOD, Method::LoRA, command),
     }
-    settings::read_one(settings, &["lora_r"], "finetuning.rank", Takes::Number, said);
-    settings::read_one(settings, &["lora_dropout"], "finetuning.dropout", Takes::Percent, said);
-    settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "5")], SOURCE, said);
+    settings::read_one(settings, &["lora_r"], field::finetuning::RANK, Takes::Number, claims);
+    settings::read_one(settings, &["lora_dropout"], field::finetuning::DROPOUT, Takes::Percent, claims);
+    settings::assume(&[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(5)], SOURCE, claims);
     let on = |name: &str, usual: bool| settings.on(&[name]).unwrap_or(usual);
     let targets = LAYERS.iter().filter(|(name, usual, _)| on(name, *usual)).flat_map(|(.., layers)| *layers);
     let targets: Vec<&str> = targets.copied().collect();
     match LAYERS.iter().find_map(|(name, ..)| settings.get(&[name])) {
-        Some(setting) => setting.says(said, "finetuning.targets", targets),
-        None => said.assume("finetuning.targets", targets, SOURCE),
+        Some(setting) => setting.says(claims, field::finetuning::TARGETS, targets),
+        None => claims.assume(field::finetuning::TARGETS, targets, SOURCE),
     }
 }
 

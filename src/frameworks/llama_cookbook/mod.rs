@@ -9,9 +9,12 @@
 //! open. Of an 8-bit base model the spec has no word; it lies between LoRA's and QLoRA's.
 
 use crate::command::Launch;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::job::{
+    Assignment, Attention, Framework, Method, Optimizer, Precision, Recompute, Sharding, field,
+};
 
 const SOURCE: &str = "llama-cookbook 0.0.5 default";
 
@@ -21,28 +24,28 @@ const MODULES: &[&str] = &["llama_recipes.finetuning", "llama_cookbook.finetunin
 const TELLING: &[&str] =
     &["enable_fsdp", "batch_size_training", "fsdp_config.pure_bf16", "peft_method", "batching_strategy"];
 
-const FLAGS: &[Flag] = &[
-    flag(&["model_name"], "model.name", Takes::Text),
-    flag(&["batch_size_training"], "batch.microBatchSize", Takes::Number),
-    flag(&["context_length"], "batch.sequenceLength", Takes::Number),
-    flag(&["max_train_step"], "dataset.steps", Takes::Number),
-    flag(&["num_epochs"], "dataset.epochs", Takes::Number),
-    flag(&["use_fast_kernels"], "attention", Takes::Word("Flash")),
-    flag(&["fsdp_config.fsdp_cpu_offload"], "offload.parameters", Takes::Switch(true)),
-    flag(&["fsdp_config.sharding_group_size"], "parallelism.shardingDegree", Takes::Number),
+const FLAGS: Table = &[
+    &flag(&["model_name"], field::model::NAME, Takes::Text),
+    &flag(&["batch_size_training"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["context_length"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["max_train_step"], field::dataset::STEPS, Takes::Number),
+    &flag(&["num_epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["use_fast_kernels"], field::ATTENTION, Takes::Word(Attention::Flash)),
+    &flag(&["fsdp_config.fsdp_cpu_offload"], field::offload::PARAMETERS, Takes::Switch(true)),
+    &flag(&["fsdp_config.sharding_group_size"], field::parallelism::SHARDING_DEGREE, Takes::Number),
 ];
 
-const LORA: &[Flag] = &[
-    flag(&["lora_config.r", "r"], "finetuning.rank", Takes::Number),
-    flag(&["lora_config.target_modules", "target_modules"], "finetuning.targets", Takes::List),
-    flag(&["lora_config.lora_dropout", "lora_dropout"], "finetuning.dropout", Takes::Percent),
+const LORA: Table = &[
+    &flag(&["lora_config.r", "r"], field::finetuning::RANK, Takes::Number),
+    &flag(&["lora_config.target_modules", "target_modules"], field::finetuning::TARGETS, Takes::List),
+    &flag(&["lora_config.lora_dropout", "lora_dropout"], field::finetuning::DROPOUT, Takes::Percent),
 ];
 
-const DEFAULTS: &[(&str, &str)] = &[
-    ("batch.microBatchSize", "4"),
-    ("batch.sequenceLength", "4096"),
-    ("precision", "BF16"),
-    ("optimizer", "AdamW"),
+const DEFAULTS: &[Assignment] = &[
+    field::batch::MICRO_BATCH_SIZE.is(4),
+    field::batch::SEQUENCE_LENGTH.is(4096),
+    field::PRECISION.is(Precision::BF16),
+    field::OPTIMIZER.is(Optimizer::AdamW),
 ];
 
 /// Whether it is its launch.
@@ -52,56 +55,56 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
-    said.argument("framework", "FSDP", "--model_name");
-    settings::read(FLAGS, &settings, said);
-    packing(&settings, said);
-    method(&settings, said);
-    sharding(&settings, said);
-    precision(&settings, said);
-    settings::assume(DEFAULTS, SOURCE, said);
-    said.accumulation = match settings.get(&["gradient_accumulation_steps"]) {
-        Some(setting) => setting.number().map(|steps| (steps, setting.source(said))),
+    claims.argument(field::FRAMEWORK, Framework::FSDP, "--model_name");
+    settings::read(FLAGS, &settings, claims);
+    packing(&settings, claims);
+    method(&settings, claims);
+    sharding(&settings, claims);
+    precision(&settings, claims);
+    settings::assume(DEFAULTS, SOURCE, claims);
+    claims.accumulation = match settings.get(&["gradient_accumulation_steps"]) {
+        Some(setting) => setting.number().map(|steps| (steps, setting.source(claims))),
         None => Some((1, SOURCE.into())),
     };
     if settings.on(&["freeze_layers"]) == Some(true) {
-        said.beyond = Some("a part of the layers is frozen");
+        claims.beyond = Some("a part of the layers is frozen");
     }
 }
 
-fn packing(settings: &Settings<'_>, said: &mut Said) {
+fn packing(settings: &Settings<'_>, claims: &mut Claims) {
     match settings.get(&["batching_strategy"]) {
         Some(setting) => {
             if let Some(text) = setting.text() {
-                setting.says(said, "batch.packing", text == "packing");
+                setting.says(claims, field::batch::PACKING, text == "packing");
             }
         }
-        None => said.assume("batch.packing", true, SOURCE),
+        None => claims.assume(field::batch::PACKING, true, SOURCE),
     }
 }
 
-fn method(settings: &Settings<'_>, said: &mut Said) {
+fn method(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(peft) = settings.get(&["use_peft"]) else {
-        said.assume("finetuning.method", "Full", SOURCE);
+        claims.assume(field::finetuning::METHOD, Method::Full, SOURCE);
         return;
     };
     if peft.truth() != Some(true) {
         return;
     }
-    settings::read(LORA, settings, said);
-    settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "5")], SOURCE, said);
-    said.assume("finetuning.targets", vec!["q_proj", "v_proj"], SOURCE);
+    settings::read(LORA, settings, claims);
+    settings::assume(&[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(5)], SOURCE, claims);
+    claims.assume(field::finetuning::TARGETS, vec!["q_proj", "v_proj"], SOURCE);
     match settings.get(&["quantization"]) {
-        None => peft.says(said, "finetuning.method", "LoRA"),
+        None => peft.says(claims, field::finetuning::METHOD, Method::LoRA),
         Some(bits) if bits.text().is_some_and(|text| text.contains('4')) => {
-            bits.says(said, "finetuning.method", "QLoRA");
+            bits.says(claims, field::finetuning::METHOD, Method::QLoRA);
         }
-        Some(_) => said.may("finetuning.method", "QLoRA"),
+        Some(_) => claims.open(field::finetuning::METHOD, Method::QLoRA),
     }
 }
 
-fn sharding(settings: &Settings<'_>, said: &mut Said) {
+fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(fsdp) = settings.get(&["enable_fsdp"]) else { return };
     if fsdp.truth() != Some(true) {
         return;
@@ -111,32 +114,34 @@ fn sharding(settings: &Settings<'_>, said: &mut Said) {
     let hybrid = settings.on(&["fsdp_config.hsdp"]) == Some(true) || text.contains("HYBRID");
     let by = strategy.unwrap_or_else(|| fsdp.clone());
     match text.as_str() {
-        "NO_SHARD" => by.says(said, "parallelism.sharding", "None"),
-        _ if hybrid => by.says(said, "parallelism.sharding", "HSDP"),
-        _ => by.says(said, "parallelism.sharding", "FSDP"),
+        "NO_SHARD" => by.says(claims, field::parallelism::SHARDING, Sharding::None),
+        _ if hybrid => by.says(claims, field::parallelism::SHARDING, Sharding::HSDP),
+        _ => by.says(claims, field::parallelism::SHARDING, Sharding::FSDP),
     }
     if text == "SHARD_GRAD_OP" {
-        by.says(said, "parallelism.reshardAfterForward", false);
+        by.says(claims, field::parallelism::RESHARD_AFTER_FORWARD, false);
     }
     let checkpointing = settings.get(&["fsdp_config.fsdp_activation_checkpointing"]);
     match checkpointing.and_then(|setting| Some((setting.truth()?, setting))) {
-        Some((on, setting)) => setting.says(said, "recompute", if on { "Full" } else { "None" }),
-        None => said.assume("recompute", "Full", SOURCE),
+        Some((on, setting)) => {
+            setting.says(claims, field::RECOMPUTE, if on { Recompute::Full } else { Recompute::None });
+        }
+        None => claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE),
     }
 }
 
-fn precision(settings: &Settings<'_>, said: &mut Said) {
+fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     let pure = settings.get(&["fsdp_config.pure_bf16", "pure_bf16"]);
     let half = settings.get(&["use_fp16", "fsdp_config.use_fp16"]);
     if let Some(pure) = pure.filter(|setting| setting.truth() == Some(true)) {
-        pure.says(said, "precision", "BF16");
-        pure.says(said, "parameterPrecision", "BF16");
+        pure.says(claims, field::PRECISION, Precision::BF16);
+        pure.says(claims, field::PARAMETER_PRECISION, Precision::BF16);
         return;
     }
     if let Some(half) = half.filter(|setting| setting.truth() == Some(true)) {
-        half.says(said, "precision", "FP16");
+        half.says(claims, field::PRECISION, Precision::FP16);
     }
-    said.may("parameterPrecision", "BF16");
+    claims.open(field::PARAMETER_PRECISION, Precision::BF16);
 }
 
 #[cfg(test)]

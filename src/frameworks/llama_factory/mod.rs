@@ -9,10 +9,11 @@
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{peft, training_arguments};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes;
-use crate::frameworks::reading::said::Said;
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Attention, Framework, Method, Optimizer, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "LLaMA-Factory 0.9 default";
 
@@ -21,8 +22,12 @@ const TELLING: &[&str] = &["finetuning_type", "template", "cutoff_len", "lora_ta
 /// Stages that train one model on text.
 const STAGES: &[&str] = &["sft", "pt"];
 
-const FLASH: &[(&str, &str)] =
-    &[("fa2", "Flash"), ("fa3", "Flash"), ("sdpa", "Flash"), ("disabled", "Unfused")];
+const FLASH: &[(&str, Attention)] = &[
+    ("fa2", Attention::Flash),
+    ("fa3", Attention::Flash),
+    ("sdpa", Attention::Flash),
+    ("disabled", Attention::Unfused),
+];
 
 /// Whether it is its launch.
 pub(crate) fn recognises(launch: &Launch) -> bool {
@@ -32,7 +37,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     if !matches!(launch.target, Target::Script(_) | Target::Module(_)) {
         return false;
     }
-    let settings = settings_of(launch, &mut Said::default());
+    let settings = settings_of(launch, &mut Claims::default());
     settings.has(&["stage"]) && TELLING.iter().any(|name| settings.has(&[name]))
 }
 
@@ -43,10 +48,10 @@ fn is_its_program(launch: &Launch) -> bool {
         || launch.runs_script(&["train_bash.py"])
 }
 
-fn settings_of<'a>(launch: &'a Launch, said: &mut Said) -> Settings<'a> {
+fn settings_of<'a>(launch: &'a Launch, claims: &mut Claims) -> Settings<'a> {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
     if let Some(path) = config::positional(&launch.arguments)
-        && let Some(config) = config::named(launch, path, "its argument", said)
+        && let Some(config) = config::named(launch, path, "its argument", claims)
     {
         settings.add(Place::File(config));
     }
@@ -54,65 +59,73 @@ fn settings_of<'a>(launch: &'a Launch, said: &mut Said) -> Settings<'a> {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    let settings = settings_of(launch, said);
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let settings = settings_of(launch, claims);
     // A file that is named and not known may say anything.
     let known = config::positional(&launch.arguments).is_none() || settings.has(&["model_name_or_path"]);
-    said.argument("framework", "HuggingFace", "LLaMA-Factory");
+    claims.argument(field::FRAMEWORK, Framework::HuggingFace, "LLaMA-Factory");
     if let Some(stage) = settings.text(&["stage"])
         && !STAGES.contains(&stage.as_str())
     {
-        said.beyond = Some("its stage trains with more than one model, or another loss");
+        claims.beyond = Some("its stage trains with more than one model, or another loss");
     }
-    settings::read_one(&settings, &["model_name_or_path"], "model.name", Takes::Text, said);
-    settings::read_one(&settings, &["cutoff_len"], "batch.sequenceLength", Takes::Number, said);
-    settings::read_one(&settings, &["flash_attn"], "attention", Takes::OneOf(FLASH), said);
+    settings::read_one(&settings, &["model_name_or_path"], field::model::NAME, Takes::Text, claims);
+    settings::read_one(&settings, &["cutoff_len"], field::batch::SEQUENCE_LENGTH, Takes::Number, claims);
+    settings::read_one(&settings, &["flash_attn"], field::ATTENTION, Takes::OneOf(FLASH), claims);
     for other in ["use_galore", "use_badam", "use_apollo"] {
         if settings.on(&[other]) == Some(true) {
-            said.unread("optimizer");
-            said.may("optimizer", "SGD");
+            claims.unparsed(field::OPTIMIZER);
+            claims.open(field::OPTIMIZER, Optimizer::SGD);
         }
     }
-    let told = peft::read(&settings, false, said);
-    training_arguments::read(launch, &settings, said);
-    training_arguments::precision(&settings, said);
+    let told = peft::read(&settings, false, claims);
+    training_arguments::read(launch, &settings, claims);
+    training_arguments::precision(&settings, claims);
     if let Some(pure) = settings.get(&["pure_bf16"]).filter(|setting| setting.truth() == Some(true)) {
-        pure.says(said, "precision", "BF16");
-        pure.says(said, "parameterPrecision", "BF16");
+        pure.says(claims, field::PRECISION, Precision::BF16);
+        pure.says(claims, field::PARAMETER_PRECISION, Precision::BF16);
     }
     if let Some(setting) = settings.get(&["disable_gradient_checkpointing"]) {
         match setting.truth() {
-            Some(off) => setting.says(said, "recompute", if off { "None" } else { "Full" }),
-            None => said.unread("recompute"),
+            Some(off) => {
+                setting.says(claims, field::RECOMPUTE, if off { Recompute::None } else { Recompute::Full });
+            }
+            None => claims.unparsed(field::RECOMPUTE),
         }
     }
     if known {
-        defaults(launch, &settings, told, said);
+        defaults(launch, &settings, told, claims);
     } else {
-        deepspeed::unknown(said);
-        said.may("finetuning.method", "QLoRA");
+        deepspeed::unknown(claims);
+        claims.open(field::finetuning::METHOD, Method::QLoRA);
     }
 }
 
-fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, said: &mut Said) {
+fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: &mut Claims) {
     if told.is_none() {
-        said.assume("finetuning.method", "LoRA", SOURCE);
+        claims.assume(field::finetuning::METHOD, Method::LoRA, SOURCE);
     }
-    if said.get("finetuning.method").is_some_and(|method| method != "Full") {
-        settings::assume(&[("finetuning.rank", "8"), ("finetuning.dropout", "0")], SOURCE, said);
-        said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
+    if claims.get(field::finetuning::METHOD).is_some_and(|method| method != Method::Full) {
+        settings::assume(&[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(0)], SOURCE, claims);
+        claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
     }
     let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));
     let started = ["accelerate launch", "deepspeed"].iter().any(|name| launch.launcher(name).is_some());
     if !sharded && !started {
-        said.assume("parallelism.sharding", "None", SOURCE);
-        if said.knows("precision") && said.get("finetuning.method").is_some_and(|method| method == "Full") {
-            said.assume("parameterPrecision", "FP32", SOURCE);
+        claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
+        if claims.knows(field::PRECISION)
+            && claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::Full)
+        {
+            claims.assume(field::PARAMETER_PRECISION, Precision::FP32, SOURCE);
         }
     }
-    training_arguments::steps_at_once(settings, said);
-    let own = [("recompute", "Full"), ("batch.sequenceLength", "2048"), ("batch.microBatchSize", "8")];
-    settings::assume(&own, SOURCE, said);
+    training_arguments::steps_at_once(settings, claims);
+    let own = [
+        field::RECOMPUTE.is(Recompute::Full),
+        field::batch::SEQUENCE_LENGTH.is(2048),
+        field::batch::MICRO_BATCH_SIZE.is(8),
+    ];
+    settings::assume(&own, SOURCE, claims);
 }
 
 #[cfg(test)]

@@ -15,67 +15,71 @@ pub(super) mod profile;
 use serde_json::Value;
 
 use crate::command::{Launch, Target};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Switch, Text};
-use crate::frameworks::reading::flags::{Flag, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{
+    Activation, Attention, Framework, Method, Normalization, Optimizer, Positions, Precision, Recompute,
+    Sharding, field,
+};
 
 const SOURCE: &str = "llm-foundry 0.15 default";
 
-const TABLE: &[Flag] = &[
-    flag(&["model.n_layers"], "model.layers", Number),
-    flag(&["model.d_model"], "model.hiddenSize", Number),
-    flag(&["model.n_heads"], "model.attentionHeads", Number),
-    flag(&["model.attn_config.kv_n_heads"], "model.keyValueHeads", Number),
-    flag(&["model.vocab_size"], "model.vocabSize", Number),
-    flag(&["model.tie_word_embeddings"], "model.tiedEmbeddings", Switch(true)),
-    flag(&["model.pretrained_model_name_or_path"], "model.name", Text),
-    flag(&["model.peft_config.r"], "finetuning.rank", Number),
-    flag(&["model.peft_config.target_modules"], "finetuning.targets", List),
-    flag(&["model.peft_config.lora_dropout"], "finetuning.dropout", Percent),
-    flag(
+const TABLE: Table = &[
+    &flag(&["model.n_layers"], field::model::LAYERS, Number),
+    &flag(&["model.d_model"], field::model::HIDDEN_SIZE, Number),
+    &flag(&["model.n_heads"], field::model::ATTENTION_HEADS, Number),
+    &flag(&["model.attn_config.kv_n_heads"], field::model::KEY_VALUE_HEADS, Number),
+    &flag(&["model.vocab_size"], field::model::VOCAB_SIZE, Number),
+    &flag(&["model.tie_word_embeddings"], field::model::TIED_EMBEDDINGS, Switch(true)),
+    &flag(&["model.pretrained_model_name_or_path"], field::model::NAME, Text),
+    &flag(&["model.peft_config.r"], field::finetuning::RANK, Number),
+    &flag(&["model.peft_config.target_modules"], field::finetuning::TARGETS, List),
+    &flag(&["model.peft_config.lora_dropout"], field::finetuning::DROPOUT, Percent),
+    &flag(
         &["model.attn_config.attn_impl"],
-        "attention",
-        OneOf(&[("flash", "Flash"), ("triton", "Flash"), ("torch", "Unfused")]),
+        field::ATTENTION,
+        OneOf(&[("flash", Attention::Flash), ("triton", Attention::Flash), ("torch", Attention::Unfused)]),
     ),
-    flag(&["max_seq_len"], "batch.sequenceLength", Number),
-    flag(&["global_train_batch_size"], "batch.globalBatchSize", Number),
-    flag(&["device_train_microbatch_size"], "batch.microBatchSize", Number),
-    flag(
+    &flag(&["max_seq_len"], field::batch::SEQUENCE_LENGTH, Number),
+    &flag(&["global_train_batch_size"], field::batch::GLOBAL_BATCH_SIZE, Number),
+    &flag(&["device_train_microbatch_size"], field::batch::MICRO_BATCH_SIZE, Number),
+    &flag(
         &["precision"],
-        "precision",
+        field::PRECISION,
         OneOf(&[
-            ("amp_bf16", "BF16"),
-            ("bf16", "BF16"),
-            ("amp_fp16", "FP16"),
-            ("amp_fp8", "FP8"),
-            ("fp32", "FP32"),
+            ("amp_bf16", Precision::BF16),
+            ("bf16", Precision::BF16),
+            ("amp_fp16", Precision::FP16),
+            ("amp_fp8", Precision::FP8),
+            ("fp32", Precision::FP32),
         ]),
     ),
-    flag(
+    &flag(
         &["fsdp_config.sharding_strategy"],
-        "parallelism.sharding",
+        field::parallelism::SHARDING,
         OneOf(&[
-            ("FULL_SHARD", "FSDP"),
-            ("SHARD_GRAD_OP", "FSDP"),
-            ("HYBRID_SHARD", "HSDP"),
-            ("_HYBRID_SHARD_ZERO2", "HSDP"),
-            ("NO_SHARD", "None"),
+            ("FULL_SHARD", Sharding::FSDP),
+            ("SHARD_GRAD_OP", Sharding::FSDP),
+            ("HYBRID_SHARD", Sharding::HSDP),
+            ("_HYBRID_SHARD_ZERO2", Sharding::HSDP),
+            ("NO_SHARD", Sharding::None),
         ]),
     ),
-    flag(&["fsdp_config.activation_cpu_offload"], "offload.activations", Switch(true)),
-    flag(&["fsdp_config.cpu_offload"], "offload.parameters", Switch(true)),
-    flag(
+    &flag(&["fsdp_config.activation_cpu_offload"], field::offload::ACTIVATIONS, Switch(true)),
+    &flag(&["fsdp_config.cpu_offload"], field::offload::PARAMETERS, Switch(true)),
+    &flag(
         &["optimizer.name"],
-        "optimizer",
+        field::OPTIMIZER,
         OneOf(&[
-            ("decoupled_adamw", "AdamW"),
-            ("adamw", "AdamW"),
-            ("adam", "AdamW"),
-            ("decoupled_lionw", "Lion"),
-            ("sgd", "SGD"),
+            ("decoupled_adamw", Optimizer::AdamW),
+            ("adamw", Optimizer::AdamW),
+            ("adam", Optimizer::AdamW),
+            ("decoupled_lionw", Optimizer::Lion),
+            ("sgd", Optimizer::SGD),
         ]),
     ),
 ];
@@ -88,11 +92,11 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.handed_on("framework", "LLMFoundry", format!("{}: its command", said.place));
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.handed_on(field::FRAMEWORK, Framework::LLMFoundry, format!("{}: its command", claims.place));
     let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
     let path = config::positional(&launch.arguments).unwrap_or_default();
-    let known = match config::named(launch, path, "its argument", said) {
+    let known = match config::named(launch, path, "its argument", claims) {
         Some(mut file) => {
             resolve(&mut file);
             settings.add(Place::File(file));
@@ -100,45 +104,45 @@ pub(crate) fn read(launch: &Launch, said: &mut Said) {
         }
         None => false,
     };
-    settings::read(TABLE, &settings, said);
-    duration(&settings, said);
-    shape(&settings, said);
+    settings::read(TABLE, &settings, claims);
+    duration(&settings, claims);
+    shape(&settings, claims);
     let on = |name: &str| settings.get(&[name]).and_then(|setting| Some((setting.truth()?, setting)));
     if let Some((checkpointing, setting)) = on("fsdp_config.activation_checkpointing") {
-        setting.says(said, "recompute", if checkpointing { "Full" } else { "None" });
+        setting.says(claims, field::RECOMPUTE, if checkpointing { Recompute::Full } else { Recompute::None });
     }
     if settings.text(&["fsdp_config.sharding_strategy"]).is_some_and(|strategy| strategy.contains("GRAD_OP"))
     {
-        said.handed_on("parallelism.reshardAfterForward", false, SOURCE.to_owned());
+        claims.handed_on(field::parallelism::RESHARD_AFTER_FORWARD, false, SOURCE.to_owned());
     }
     if let Some(setting) = settings.get(&["fsdp_config.mixed_precision"])
         && setting.text().as_deref() == Some("PURE")
     {
-        setting.says(said, "gradientReductionPrecision", "BF16");
+        setting.says(claims, field::GRADIENT_REDUCTION_PRECISION, Precision::BF16);
     }
     if let Some(setting) = settings.get(&["model.peft_config", "model.peft_config.r"]) {
-        setting.says(said, "finetuning.method", "LoRA");
+        setting.says(claims, field::finetuning::METHOD, Method::LoRA);
     }
     if settings.text(&["device_train_microbatch_size"]).is_some_and(|size| size == "auto") {
-        said.may("batch.microBatchSize", 1);
+        claims.open(field::batch::MICRO_BATCH_SIZE, 1);
     }
     if known && !Written::default().may_hold_more(&launch.arguments) {
         if !settings.has(&["fsdp_config"]) {
-            said.assume("parallelism.sharding", "None", SOURCE);
+            claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
         }
-        said.assume("recompute", "None", SOURCE);
+        claims.assume(field::RECOMPUTE, Recompute::None, SOURCE);
     } else {
-        said.may("recompute", "Full");
-        said.may("finetuning.method", "LoRA");
-        said.may("offload.parameters", true);
+        claims.open(field::RECOMPUTE, Recompute::Full);
+        claims.open(field::finetuning::METHOD, Method::LoRA);
+        claims.open(field::offload::PARAMETERS, true);
     }
 }
 
 /// What MPT's dimensions leave to its class.
-fn shape(settings: &Settings<'_>, said: &mut Said) {
+fn shape(settings: &Settings<'_>, claims: &mut Claims) {
     if settings.text(&["model.name"]).as_deref() != Some("mpt_causal_lm") {
         if settings.text(&["model.name"]).is_some_and(|name| name.contains("t5")) {
-            said.beyond = said.beyond.or(Some("an encoder with a decoder"));
+            claims.beyond = claims.beyond.or(Some("an encoder with a decoder"));
         }
         return;
     }
@@ -148,25 +152,33 @@ fn shape(settings: &Settings<'_>, said: &mut Said) {
     if let (Some(width), Some(ratio)) = (width, ratio)
         && let Some(number) = width.number()
     {
-        width.says(said, "model.ffnHiddenSize", (number as f64 * ratio).round() as u64);
+        width.says(claims, field::model::FFN_HIDDEN_SIZE, (number as f64 * ratio).round() as u64);
     }
     let rotary = ["model.attn_config.alibi", "model.attn_config.rope"]
         .iter()
         .any(|name| settings.on(&[name]) == Some(true))
         || settings.on(&["model.learned_pos_emb"]) == Some(false);
     let gated = settings.text(&["model.ffn_config.ffn_type"]).is_some_and(|kind| kind.contains("glu"));
-    said.assume("model.positions", if rotary { "Rotary" } else { "Learned" }, SOURCE);
-    said.assume("model.activation", if gated { "SwiGLU" } else { "GELU" }, SOURCE);
-    said.assume("model.normalization", "LayerNorm", SOURCE);
-    said.assume("model.biases", settings.on(&["model.no_bias"]) != Some(true), SOURCE);
-    said.assume("model.tiedEmbeddings", true, SOURCE);
+    claims.assume(
+        field::model::POSITIONS,
+        if rotary { Positions::Rotary } else { Positions::Learned },
+        SOURCE,
+    );
+    claims.assume(
+        field::model::ACTIVATION,
+        if gated { Activation::SwiGLU } else { Activation::GELU },
+        SOURCE,
+    );
+    claims.assume(field::model::NORMALIZATION, Normalization::LayerNorm, SOURCE);
+    claims.assume(field::model::BIASES, settings.on(&["model.no_bias"]) != Some(true), SOURCE);
+    claims.assume(field::model::TIED_EMBEDDINGS, true, SOURCE);
     if settings.text(&["model.ffn_config.ffn_type"]).is_some_and(|kind| kind.contains("moe")) {
-        said.beyond = said.beyond.or(Some("its mixture of experts is not read"));
+        claims.beyond = claims.beyond.or(Some("its mixture of experts is not read"));
     }
 }
 
 /// `63900ba` are batches, `1ep` passes, `300e9tok` tokens.
-fn duration(settings: &Settings<'_>, said: &mut Said) {
+fn duration(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["max_duration"]) else { return };
     let Some(text) = setting.text() else { return };
     let number = |unit: &str| {
@@ -174,11 +186,11 @@ fn duration(settings: &Settings<'_>, said: &mut Said) {
         (1.0..1e18).contains(&number).then_some(number as u64)
     };
     if let Some(steps) = number("ba") {
-        setting.says(said, "dataset.steps", steps);
+        setting.says(claims, field::dataset::STEPS, steps);
     } else if let Some(tokens) = number("tok") {
-        setting.says(said, "dataset.tokens", tokens);
+        setting.says(claims, field::dataset::TOKENS, tokens);
     } else if let Some(epochs) = number("ep") {
-        setting.says(said, "dataset.epochs", epochs);
+        setting.says(claims, field::dataset::EPOCHS, epochs);
     }
 }
 

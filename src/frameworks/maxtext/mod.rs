@@ -11,60 +11,82 @@
 pub(super) mod profile;
 
 use crate::command::{Launch, Target};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Text};
-use crate::frameworks::reading::flags::{Flag, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Assignment, Attention, Field, Framework, Optimizer, Precision, Recompute, field};
 
 const SOURCE: &str = "MaxText base.yml";
 const MODULES: &[&str] =
     &["MaxText.train", "maxtext.train", "maxtext.trainers.pre_train.train", "MaxText.sft_trainer"];
 
-const TABLE: &[Flag] = &[
-    flag(&["base_num_decoder_layers"], "model.layers", Number),
-    flag(&["base_emb_dim"], "model.hiddenSize", Number),
-    flag(&["base_num_query_heads"], "model.attentionHeads", Number),
-    flag(&["base_num_kv_heads"], "model.keyValueHeads", Number),
-    flag(&["base_mlp_dim"], "model.ffnHiddenSize", Number),
-    flag(&["head_dim"], "model.headSize", Number),
-    flag(&["vocab_size"], "model.vocabSize", Number),
-    flag(&["max_target_length"], "batch.sequenceLength", Number),
-    flag(&["steps"], "dataset.steps", Number),
-    flag(&["dtype"], "precision", OneOf(&[("bfloat16", "BF16"), ("float16", "FP16"), ("float32", "FP32")])),
-    flag(&["weight_dtype"], "parameterPrecision", OneOf(&[("bfloat16", "BF16"), ("float32", "FP32")])),
-    flag(
+const TABLE: Table = &[
+    &flag(&["base_num_decoder_layers"], field::model::LAYERS, Number),
+    &flag(&["base_emb_dim"], field::model::HIDDEN_SIZE, Number),
+    &flag(&["base_num_query_heads"], field::model::ATTENTION_HEADS, Number),
+    &flag(&["base_num_kv_heads"], field::model::KEY_VALUE_HEADS, Number),
+    &flag(&["base_mlp_dim"], field::model::FFN_HIDDEN_SIZE, Number),
+    &flag(&["head_dim"], field::model::HEAD_SIZE, Number),
+    &flag(&["vocab_size"], field::model::VOCAB_SIZE, Number),
+    &flag(&["max_target_length"], field::batch::SEQUENCE_LENGTH, Number),
+    &flag(&["steps"], field::dataset::STEPS, Number),
+    &flag(
+        &["dtype"],
+        field::PRECISION,
+        OneOf(&[("bfloat16", Precision::BF16), ("float16", Precision::FP16), ("float32", Precision::FP32)]),
+    ),
+    &flag(
+        &["weight_dtype"],
+        field::PARAMETER_PRECISION,
+        OneOf(&[("bfloat16", Precision::BF16), ("float32", Precision::FP32)]),
+    ),
+    &flag(
         &["opt_type"],
-        "optimizer",
-        OneOf(&[("adamw", "AdamW"), ("adam_pax", "AdamW"), ("sgd", "SGD"), ("muon", "Muon")]),
+        field::OPTIMIZER,
+        OneOf(&[
+            ("adamw", Optimizer::AdamW),
+            ("adam_pax", Optimizer::AdamW),
+            ("sgd", Optimizer::SGD),
+            ("muon", Optimizer::Muon),
+        ]),
     ),
-    flag(
+    &flag(
         &["attention"],
-        "attention",
-        OneOf(&[("flash", "Flash"), ("cudnn_flash_te", "Flash"), ("dot_product", "Unfused")]),
+        field::ATTENTION,
+        OneOf(&[
+            ("flash", Attention::Flash),
+            ("cudnn_flash_te", Attention::Flash),
+            ("dot_product", Attention::Unfused),
+        ]),
     ),
-    flag(&["model_name"], "model.name", Text),
+    &flag(&["model_name"], field::model::NAME, Text),
 ];
 
 /// Defaults of the shape, where no model is named.
-const SHAPE: &[(&str, &str)] = &[
-    ("model.layers", "16"),
-    ("model.hiddenSize", "2048"),
-    ("model.attentionHeads", "16"),
-    ("model.keyValueHeads", "16"),
-    ("model.ffnHiddenSize", "7168"),
-    ("model.vocabSize", "32000"),
+const SHAPE: &[Assignment] = &[
+    field::model::LAYERS.is(16),
+    field::model::HIDDEN_SIZE.is(2048),
+    field::model::ATTENTION_HEADS.is(16),
+    field::model::KEY_VALUE_HEADS.is(16),
+    field::model::FFN_HIDDEN_SIZE.is(7168),
+    field::model::VOCAB_SIZE.is(32_000),
 ];
-const DEFAULTS: &[(&str, &str)] =
-    &[("batch.sequenceLength", "2048"), ("precision", "BF16"), ("recompute", "Full"), ("optimizer", "AdamW")];
+const DEFAULTS: &[Assignment] = &[
+    field::batch::SEQUENCE_LENGTH.is(2048),
+    field::PRECISION.is(Precision::BF16),
+    field::RECOMPUTE.is(Recompute::Full),
+    field::OPTIMIZER.is(Optimizer::AdamW),
+];
 
 /// Axes of the mesh, and what they are called here.
-const AXES: &[(&[&str], &str)] = &[
-    (&["tensor", "tensor_transpose"], "parallelism.tensor"),
-    (&["pipeline"], "parallelism.pipeline"),
-    (&["context", "sequence"], "parallelism.context"),
-    (&["expert"], "parallelism.expert"),
+const AXES: &[(&[&str], Field<u32>)] = &[
+    (&["tensor", "tensor_transpose"], field::parallelism::TENSOR),
+    (&["pipeline"], field::parallelism::PIPELINE),
+    (&["context", "sequence"], field::parallelism::CONTEXT),
+    (&["expert"], field::parallelism::EXPERT),
 ];
 
 /// Whether it is MaxText's launch.
@@ -80,42 +102,46 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.handed_on("framework", "MaxText", format!("{}: its command", said.place));
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.handed_on(field::FRAMEWORK, Framework::MaxText, format!("{}: its command", claims.place));
     let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
     let path = config::positional(&launch.arguments).unwrap_or_default();
     let own = path.ends_with("configs/base.yml") || path.ends_with("configs/base.yaml");
     let known = launch.files.meant(path).is_some();
-    if known && let Some(file) = config::named(launch, path, "its argument", said) {
+    if known && let Some(file) = config::named(launch, path, "its argument", claims) {
         settings.add(Place::File(file));
     }
-    settings::read(TABLE, &settings, said);
+    settings::read(TABLE, &settings, claims);
     let complete = (own || known) && !Written::default().may_hold_more(&launch.arguments);
-    let replica = mesh(&settings, complete, said);
-    batch(&settings, replica, own && complete, said);
-    remat(&settings, said);
+    let replica = mesh(&settings, complete, claims);
+    batch(&settings, replica, own && complete, claims);
+    remat(&settings, claims);
     if settings.text(&["quantization"]).is_some_and(|format| format.contains("fp8")) {
-        said.handed_on("precision", "FP8", format!("{}: quantization", said.place));
+        claims.handed_on(field::PRECISION, Precision::FP8, format!("{}: quantization", claims.place));
     }
     if complete {
-        settings::assume(DEFAULTS, SOURCE, said);
+        settings::assume(DEFAULTS, SOURCE, claims);
         if settings.text(&["model_name"]).is_none_or(|name| name == "default") {
-            settings::assume(SHAPE, SOURCE, said);
+            settings::assume(SHAPE, SOURCE, claims);
         }
     } else {
-        said.may("recompute", "Full");
-        said.may("offload.optimizer", true);
-        for field in ["parallelism.tensor", "parallelism.context"] {
-            said.may(field, 8);
+        claims.open(field::RECOMPUTE, Recompute::Full);
+        claims.open(field::offload::OPTIMIZER, true);
+        for field in [field::parallelism::TENSOR, field::parallelism::CONTEXT] {
+            claims.open(field, 8);
         }
     }
     if settings.on(&["optimizer_memory_host_offload"]) == Some(true) {
-        said.handed_on("offload.optimizer", true, format!("{}: optimizer_memory_host_offload", said.place));
+        claims.handed_on(
+            field::offload::OPTIMIZER,
+            true,
+            format!("{}: optimizer_memory_host_offload", claims.place),
+        );
     }
 }
 
 /// The degrees of the mesh; how many devices compute a replica, where all of them are known.
-fn mesh(settings: &Settings<'_>, complete: bool, said: &mut Said) -> Option<u64> {
+fn mesh(settings: &Settings<'_>, complete: bool, claims: &mut Claims) -> Option<u64> {
     let mut replica = Some(1_u64);
     for (axes, field) in AXES {
         let names: Vec<_> = axes
@@ -128,13 +154,13 @@ fn mesh(settings: &Settings<'_>, complete: bool, said: &mut Said) -> Option<u64>
             .iter()
             .try_fold(1_u64, |all, setting| all.checked_mul(setting.number().filter(|n| *n > 0)?));
         match (degree, given.first()) {
-            (Some(degree), Some(setting)) => setting.says(said, field, degree),
-            (Some(degree), None) if complete => said.assume(field, degree, SOURCE),
+            (Some(degree), Some(setting)) => setting.says(claims, *field, degree),
+            (Some(degree), None) if complete => claims.assume(*field, degree, SOURCE),
             (Some(_), None) => {}
-            (None, _) => said.unread(field),
+            (None, _) => claims.unparsed(*field),
         }
         let sure = degree.filter(|_| complete || !given.is_empty());
-        if *field != "parallelism.expert" {
+        if field.erased() != field::parallelism::EXPERT {
             replica = replica.zip(sure).and_then(|(all, one)| all.checked_mul(one));
         }
     }
@@ -142,8 +168,8 @@ fn mesh(settings: &Settings<'_>, complete: bool, said: &mut Said) -> Option<u64>
 }
 
 /// Sequences that a replica computes at once.
-fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, said: &mut Said) {
-    const FIELD: &str = "batch.microBatchSize";
+fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, claims: &mut Claims) {
+    const FIELD: Field<u32> = field::batch::MICRO_BATCH_SIZE;
     let setting = settings.get(&["per_device_batch_size"]);
     let each = match &setting {
         Some(setting) => setting.text().and_then(|text| text.parse::<f64>().ok()),
@@ -157,25 +183,25 @@ fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, said: &mut Sa
     }
     let sequences = sequences.round() as u64;
     match setting {
-        Some(setting) => setting.says(said, FIELD, sequences),
-        None => said.assume(FIELD, sequences, SOURCE),
+        Some(setting) => setting.says(claims, FIELD, sequences),
+        None => claims.assume(FIELD, sequences, SOURCE),
     }
     let steps = settings.get(&["gradient_accumulation_steps"]).and_then(|setting| setting.number());
-    said.accumulation =
-        Some((steps.unwrap_or(1).max(1), format!("{}: per_device_batch_size", said.place).into()));
+    claims.accumulation =
+        Some((steps.unwrap_or(1).max(1), format!("{}: per_device_batch_size", claims.place).into()));
 }
 
 /// What the backward pass computes again.
-fn remat(settings: &Settings<'_>, said: &mut Said) {
+fn remat(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["remat_policy"]) else { return };
     let Some(policy) = setting.text() else { return };
     match policy.as_str() {
-        "full" => setting.says(said, "recompute", "Full"),
-        "none" => setting.says(said, "recompute", "None"),
-        _ => setting.says(said, "recompute", "Selective"),
+        "full" => setting.says(claims, field::RECOMPUTE, Recompute::Full),
+        "none" => setting.says(claims, field::RECOMPUTE, Recompute::None),
+        _ => setting.says(claims, field::RECOMPUTE, Recompute::Selective),
     }
     if policy.contains("offload") {
-        setting.says(said, "offload.activations", true);
+        setting.says(claims, field::offload::ACTIVATIONS, true);
     }
 }
 

@@ -10,9 +10,10 @@
 
 use crate::command::Launch;
 use crate::frameworks::megatron_core;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::said::Said;
 use crate::frameworks::reading::settings::{Place, Settings};
+use crate::job::{Framework, Method, Precision, field};
 
 const SOURCE: &str = "Megatron-Bridge 0.2 default";
 const SCRIPTS: &[&str] = &["run_script.py", "setup_experiment.py"];
@@ -28,34 +29,34 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
     if let Some(path) = settings.text(&["config-file", "config_file"])
-        && let Some(file) = config::named(launch, &path, "--config-file", said)
+        && let Some(file) = config::named(launch, &path, "--config-file", claims)
     {
         settings.add(Place::File(file));
     }
     let domain = settings.text(&["domain"]);
     if domain.is_some_and(|domain| domain != "llm") {
-        said.beyond = said.beyond.or(Some("images beside or instead of text"));
+        claims.beyond = claims.beyond.or(Some("images beside or instead of text"));
     }
-    said.handed_on("framework", "Megatron", format!("{}: its options", said.place));
+    claims.handed_on(field::FRAMEWORK, Framework::Megatron, format!("{}: its options", claims.place));
     let names = ["model_recipe_name", "mr", "recipe"];
     let recipe = names.iter().find_map(|name| Some((*name, launch.arguments.value(name)?)));
     if let Some((option, recipe)) = recipe {
         let option = format!("--{option}");
-        said.argument("model.name", model(recipe), &option);
+        claims.argument(field::model::NAME, model(recipe), &option);
         match launch.arguments.value("task").unwrap_or_else(|| task(recipe)) {
-            "lora" => said.argument("finetuning.method", "LoRA", &option),
-            "finetune" => said.may("finetuning.method", "LoRA"),
+            "lora" => claims.argument(field::finetuning::METHOD, Method::LoRA, &option),
+            "finetune" => claims.open(field::finetuning::METHOD, Method::LoRA),
             _ => {}
         }
     }
-    megatron_core::read(&settings, said);
+    megatron_core::read(&settings, claims);
     if settings.has(&["model_recipe_name", "mr"]) {
-        said.assume("precision", "BF16", SOURCE);
+        claims.assume(field::PRECISION, Precision::BF16, SOURCE);
     }
-    megatron_core::recipe_may(said);
+    megatron_core::recipe_may(claims);
 }
 
 /// The model that a recipe trains: `llama3_8b_pretrain_config` is `llama3_8b`.

@@ -7,132 +7,149 @@
 
 pub(super) mod profile;
 
-use serde_json::Value;
-
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Switch};
-use crate::frameworks::reading::flags::{Flag, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Settings};
+use crate::job::{
+    Activation, Dispatcher, Normalization, Optimizer, Positions, Precision, Recompute, Sharding, field,
+};
 
 /// Settings that say one field each.
-const TABLE: &[Flag] = &[
-    flag(&["num_layers", "model.num_layers", "model.config.num_layers"], "model.layers", Number),
-    flag(&["hidden_size", "model.hidden_size", "model.config.hidden_size"], "model.hiddenSize", Number),
-    flag(&["model.num_attention_heads", "model.config.num_attention_heads"], "model.attentionHeads", Number),
-    flag(&["model.num_query_groups", "model.config.num_query_groups"], "model.keyValueHeads", Number),
-    flag(&["model.kv_channels", "model.config.kv_channels"], "model.headSize", Number),
-    flag(&["model.ffn_hidden_size", "model.config.ffn_hidden_size"], "model.ffnHiddenSize", Number),
-    flag(&["model.vocab_size", "model.override_vocab_size"], "model.vocabSize", Number),
-    flag(&["model.max_position_embeddings"], "model.maxPositions", Number),
-    flag(&["model.share_embeddings_and_output_weights"], "model.tiedEmbeddings", Switch(true)),
-    flag(&["model.bias", "model.add_bias_linear"], "model.biases", Switch(true)),
-    flag(&["model.qkv_bias", "model.add_qkv_bias"], "model.qkvBiases", Switch(true)),
-    flag(&["model.hidden_dropout"], "model.hiddenDropout", Percent),
-    flag(&["model.attention_dropout"], "model.attentionDropout", Percent),
-    flag(
+const TABLE: Table = &[
+    &flag(&["num_layers", "model.num_layers", "model.config.num_layers"], field::model::LAYERS, Number),
+    &flag(
+        &["hidden_size", "model.hidden_size", "model.config.hidden_size"],
+        field::model::HIDDEN_SIZE,
+        Number,
+    ),
+    &flag(
+        &["model.num_attention_heads", "model.config.num_attention_heads"],
+        field::model::ATTENTION_HEADS,
+        Number,
+    ),
+    &flag(
+        &["model.num_query_groups", "model.config.num_query_groups"],
+        field::model::KEY_VALUE_HEADS,
+        Number,
+    ),
+    &flag(&["model.kv_channels", "model.config.kv_channels"], field::model::HEAD_SIZE, Number),
+    &flag(&["model.ffn_hidden_size", "model.config.ffn_hidden_size"], field::model::FFN_HIDDEN_SIZE, Number),
+    &flag(&["model.vocab_size", "model.override_vocab_size"], field::model::VOCAB_SIZE, Number),
+    &flag(&["model.max_position_embeddings"], field::model::MAX_POSITIONS, Number),
+    &flag(&["model.share_embeddings_and_output_weights"], field::model::TIED_EMBEDDINGS, Switch(true)),
+    &flag(&["model.bias", "model.add_bias_linear"], field::model::BIASES, Switch(true)),
+    &flag(&["model.qkv_bias", "model.add_qkv_bias"], field::model::QKV_BIASES, Switch(true)),
+    &flag(&["model.hidden_dropout"], field::model::HIDDEN_DROPOUT, Percent),
+    &flag(&["model.attention_dropout"], field::model::ATTENTION_DROPOUT, Percent),
+    &flag(
         &["model.activation"],
-        "model.activation",
+        field::model::ACTIVATION,
         OneOf(&[
-            ("gelu", "GELU"),
-            ("squared-relu", "GELU"),
-            ("relu", "GELU"),
-            ("swiglu", "SwiGLU"),
-            ("fast-swiglu", "SwiGLU"),
-            ("geglu", "SwiGLU"),
-            ("fast-geglu", "SwiGLU"),
-            ("reglu", "SwiGLU"),
+            ("gelu", Activation::GELU),
+            ("squared-relu", Activation::GELU),
+            ("relu", Activation::GELU),
+            ("swiglu", Activation::SwiGLU),
+            ("fast-swiglu", Activation::SwiGLU),
+            ("geglu", Activation::SwiGLU),
+            ("fast-geglu", Activation::SwiGLU),
+            ("reglu", Activation::SwiGLU),
         ]),
     ),
-    flag(
+    &flag(
         &["model.normalization"],
-        "model.normalization",
+        field::model::NORMALIZATION,
         OneOf(&[
-            ("layernorm", "LayerNorm"),
-            ("layernorm1p", "LayerNorm"),
-            ("low_precision_layernorm", "LayerNorm"),
-            ("rmsnorm", "RMSNorm"),
+            ("layernorm", Normalization::LayerNorm),
+            ("layernorm1p", Normalization::LayerNorm),
+            ("low_precision_layernorm", Normalization::LayerNorm),
+            ("rmsnorm", Normalization::RMSNorm),
         ]),
     ),
-    flag(
+    &flag(
         &["model.position_embedding_type"],
-        "model.positions",
+        field::model::POSITIONS,
         OneOf(&[
-            ("learned_absolute", "Learned"),
-            ("rope", "Rotary"),
-            ("alibi", "Rotary"),
-            ("none", "Rotary"),
+            ("learned_absolute", Positions::Learned),
+            ("rope", Positions::Rotary),
+            ("alibi", Positions::Rotary),
+            ("none", Positions::Rotary),
         ]),
     ),
-    flag(&["model.num_moe_experts", "model.num_experts"], "model.experts", Number),
-    flag(&["model.moe_router_topk"], "model.expertsPerToken", Number),
-    flag(&["model.moe_ffn_hidden_size"], "model.expertFfnHiddenSize", Number),
-    flag(&["first_k_dense_replace"], "model.denseLayers", Number),
-    flag(
+    &flag(&["model.num_moe_experts", "model.num_experts"], field::model::EXPERTS, Number),
+    &flag(&["model.moe_router_topk"], field::model::EXPERTS_PER_TOKEN, Number),
+    &flag(&["model.moe_ffn_hidden_size"], field::model::EXPERT_FFN_HIDDEN_SIZE, Number),
+    &flag(&["first_k_dense_replace"], field::model::DENSE_LAYERS, Number),
+    &flag(
         &[
             "tensor_model_parallel_size",
             "tp",
             "model.tensor_model_parallel_size",
             "trainer.strategy.tensor_model_parallel_size",
         ],
-        "parallelism.tensor",
+        field::parallelism::TENSOR,
         Number,
     ),
-    flag(
+    &flag(
         &[
             "pipeline_model_parallel_size",
             "pp",
             "model.pipeline_model_parallel_size",
             "trainer.strategy.pipeline_model_parallel_size",
         ],
-        "parallelism.pipeline",
+        field::parallelism::PIPELINE,
         Number,
     ),
-    flag(
+    &flag(
         &[
             "context_parallel_size",
             "cp",
             "model.context_parallel_size",
             "trainer.strategy.context_parallel_size",
         ],
-        "parallelism.context",
+        field::parallelism::CONTEXT,
         Number,
     ),
-    flag(
+    &flag(
         &[
             "expert_model_parallel_size",
             "ep",
             "model.expert_model_parallel_size",
             "trainer.strategy.expert_model_parallel_size",
         ],
-        "parallelism.expert",
+        field::parallelism::EXPERT,
         Number,
     ),
-    flag(
+    &flag(
         &[
             "expert_tensor_parallel_size",
             "et",
             "model.expert_tensor_parallel_size",
             "trainer.strategy.expert_tensor_parallel_size",
         ],
-        "parallelism.expertTensor",
+        field::parallelism::EXPERT_TENSOR,
         Number,
     ),
-    flag(
+    &flag(
         &["model.sequence_parallel", "trainer.strategy.sequence_parallel"],
-        "parallelism.sequence",
+        field::parallelism::SEQUENCE,
         Switch(true),
     ),
-    flag(
+    &flag(
         &["moe_flex_dispatcher_backend", "model.moe_flex_dispatcher_backend"],
-        "parallelism.dispatcher",
-        OneOf(&[("deepep", "DeepEP"), ("hybridep", "HybridEP"), ("None", "AllToAll")]),
+        field::parallelism::DISPATCHER,
+        OneOf(&[
+            ("deepep", Dispatcher::DeepEP),
+            ("hybridep", Dispatcher::HybridEP),
+            ("None", Dispatcher::AllToAll),
+        ]),
     ),
-    flag(
+    &flag(
         &["model.moe_token_dispatcher_type"],
-        "parallelism.dispatcher",
-        OneOf(&[("allgather", "AllGather"), ("alltoall", "AllToAll")]),
+        field::parallelism::DISPATCHER,
+        OneOf(&[("allgather", Dispatcher::AllGather), ("alltoall", Dispatcher::AllToAll)]),
     ),
-    flag(
+    &flag(
         &[
             "micro_batch_size",
             "mb",
@@ -140,10 +157,10 @@ const TABLE: &[Flag] = &[
             "train.micro_batch_size",
             "data.micro_batch_size",
         ],
-        "batch.microBatchSize",
+        field::batch::MICRO_BATCH_SIZE,
         Number,
     ),
-    flag(
+    &flag(
         &[
             "global_batch_size",
             "gb",
@@ -151,10 +168,10 @@ const TABLE: &[Flag] = &[
             "train.global_batch_size",
             "data.global_batch_size",
         ],
-        "batch.globalBatchSize",
+        field::batch::GLOBAL_BATCH_SIZE,
         Number,
     ),
-    flag(
+    &flag(
         &[
             "seq_length",
             "sl",
@@ -164,96 +181,105 @@ const TABLE: &[Flag] = &[
             "data.seq_length",
             "model.data.seq_length",
         ],
-        "batch.sequenceLength",
+        field::batch::SEQUENCE_LENGTH,
         Number,
     ),
-    flag(&["max_steps", "ms", "trainer.max_steps", "train.train_iters"], "dataset.steps", Number),
-    flag(
+    &flag(&["max_steps", "ms", "trainer.max_steps", "train.train_iters"], field::dataset::STEPS, Number),
+    &flag(
         &[
             "model.activations_checkpoint_granularity",
             "model.recompute_granularity",
             "model.config.recompute_granularity",
         ],
-        "recompute",
-        OneOf(&[("full", "Full"), ("selective", "Selective"), ("null", "None"), ("none", "None")]),
+        field::RECOMPUTE,
+        OneOf(&[
+            ("full", Recompute::Full),
+            ("selective", Recompute::Selective),
+            ("null", Recompute::None),
+            ("none", Recompute::None),
+        ]),
     ),
-    flag(&["recompute_modules", "model.recompute_modules"], "recomputeModules", List),
-    flag(&["model.use_flash_attention"], "attention", Switch(true)),
-    flag(
+    &flag(&["recompute_modules", "model.recompute_modules"], field::RECOMPUTE_MODULES, List),
+    &flag(&["model.use_flash_attention"], field::ATTENTION, Switch(true)),
+    &flag(
         &["use_megatron_fsdp", "ddp.use_megatron_fsdp"],
-        "parallelism.sharding",
-        crate::frameworks::reading::flags::Takes::Word("FSDP"),
+        field::parallelism::SHARDING,
+        crate::frameworks::reading::flags::Takes::Word(Sharding::FSDP),
     ),
-    flag(
+    &flag(
         &["ddp.use_distributed_optimizer", "optimizer.use_distributed_optimizer"],
-        "parallelism.sharding",
-        crate::frameworks::reading::flags::Takes::Word("DistributedOptimizer"),
+        field::parallelism::SHARDING,
+        crate::frameworks::reading::flags::Takes::Word(Sharding::DistributedOptimizer),
     ),
-    flag(&["optimizer.optimizer_cpu_offload"], "offload.optimizer", Switch(true)),
-    flag(&["model.cpu_offloading"], "offload.activations", Switch(true)),
-    flag(&["ddp.grad_reduce_in_fp32"], "gradientPrecision", OneOf(&[("true", "FP32"), ("false", "BF16")])),
-    flag(
+    &flag(&["optimizer.optimizer_cpu_offload"], field::offload::OPTIMIZER, Switch(true)),
+    &flag(&["model.cpu_offloading"], field::offload::ACTIVATIONS, Switch(true)),
+    &flag(
+        &["ddp.grad_reduce_in_fp32"],
+        field::GRADIENT_PRECISION,
+        OneOf(&[("true", Precision::FP32), ("false", Precision::BF16)]),
+    ),
+    &flag(
         &["model.fp8", "trainer.plugins.fp8"],
-        "precision",
-        OneOf(&[("true", "FP8"), ("hybrid", "FP8"), ("e4m3", "FP8")]),
+        field::PRECISION,
+        OneOf(&[("true", Precision::FP8), ("hybrid", Precision::FP8), ("e4m3", Precision::FP8)]),
     ),
 ];
 
 /// Formats of the computation, as Lightning and Megatron-Bridge call them.
-const PRECISIONS: &[(&str, &str)] = &[
-    ("bf16", "BF16"),
-    ("bf16-mixed", "BF16"),
-    ("bf16_mixed", "BF16"),
-    ("16", "FP16"),
-    ("16-mixed", "FP16"),
-    ("fp16", "FP16"),
-    ("32", "FP32"),
-    ("32-true", "FP32"),
-    ("fp8", "FP8"),
-    ("fp8_cs", "FP8"),
-    ("fp8_mx", "FP8"),
-    ("fp8_sc", "FP8"),
-    ("fp8_ds", "FP8"),
-    ("nvfp4", "FP4"),
+const PRECISIONS: &[(&str, Precision)] = &[
+    ("bf16", Precision::BF16),
+    ("bf16-mixed", Precision::BF16),
+    ("bf16_mixed", Precision::BF16),
+    ("16", Precision::FP16),
+    ("16-mixed", Precision::FP16),
+    ("fp16", Precision::FP16),
+    ("32", Precision::FP32),
+    ("32-true", Precision::FP32),
+    ("fp8", Precision::FP8),
+    ("fp8_cs", Precision::FP8),
+    ("fp8_mx", Precision::FP8),
+    ("fp8_sc", Precision::FP8),
+    ("fp8_ds", Precision::FP8),
+    ("nvfp4", Precision::FP4),
 ];
 
 /// Says what a frontend's settings say.
-pub(crate) fn read(settings: &Settings<'_>, said: &mut Said) {
-    settings::read(TABLE, settings, said);
-    chunks(settings, said);
-    precision(settings, said);
-    recomputed_layers(settings, said);
+pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
+    settings::read(TABLE, settings, claims);
+    chunks(settings, claims);
+    precision(settings, claims);
+    recomputed_layers(settings, claims);
     if let Some(setting) = settings.get(&["cuda_graph_impl", "model.cuda_graph_impl"])
         && let Some(text) = setting.text()
     {
-        setting.says(said, "cudaGraphs", text != "none");
+        setting.says(claims, field::CUDA_GRAPHS, text != "none");
     }
     if let Some(setting) =
         settings.get(&["activation_offload_layers", "ol", "model.cpu_offloading_num_layers"])
         && setting.number().is_some_and(|layers| layers > 0)
     {
-        setting.says(said, "offload.activations", true);
+        setting.says(claims, field::offload::ACTIVATIONS, true);
     }
     if let Some(setting) = settings.get(&["model.optim.name", "optim.name"]) {
         match setting.text().as_deref() {
             Some("distributed_fused_adam" | "mcore_distributed_optim") => {
-                setting.says(said, "optimizer", "AdamW");
-                setting.says(said, "parallelism.sharding", "DistributedOptimizer");
+                setting.says(claims, field::OPTIMIZER, Optimizer::AdamW);
+                setting.says(claims, field::parallelism::SHARDING, Sharding::DistributedOptimizer);
             }
             Some("fused_adam" | "adam" | "adamw") => {
-                setting.says(said, "optimizer", "AdamW");
-                setting.says(said, "parallelism.sharding", "None");
+                setting.says(claims, field::OPTIMIZER, Optimizer::AdamW);
+                setting.says(claims, field::parallelism::SHARDING, Sharding::None);
             }
             _ => {}
         }
     }
-    said.nodes = settings.get(&["trainer.num_nodes"]).and_then(|setting| setting.number()).or(said.nodes);
+    claims.nodes = settings.get(&["trainer.num_nodes"]).and_then(|setting| setting.number()).or(claims.nodes);
     let devices = settings.get(&["trainer.devices"]).and_then(|setting| setting.number());
-    said.processes_per_node = devices.or(said.processes_per_node);
+    claims.processes_per_node = devices.or(claims.processes_per_node);
 }
 
 /// Chunks a stage; none of them, or -1, is one.
-fn chunks(settings: &Settings<'_>, said: &mut Said) {
+fn chunks(settings: &Settings<'_>, claims: &mut Claims) {
     let names = [
         "virtual_pipeline_model_parallel_size",
         "vp",
@@ -264,13 +290,13 @@ fn chunks(settings: &Settings<'_>, said: &mut Said) {
         let none =
             setting.text().is_some_and(|text| ["none", "null", "-1"].contains(&text.to_lowercase().as_str()));
         if let Some(number) = setting.number().or(none.then_some(1)) {
-            setting.says(said, "parallelism.virtualPipeline", number);
+            setting.says(claims, field::parallelism::VIRTUAL_PIPELINE, number);
         }
     }
 }
 
-fn precision(settings: &Settings<'_>, said: &mut Said) {
-    if said.get("precision").is_some() {
+fn precision(settings: &Settings<'_>, claims: &mut Claims) {
+    if claims.get(field::PRECISION).is_some() {
         return;
     }
     let names = [
@@ -285,12 +311,12 @@ fn precision(settings: &Settings<'_>, said: &mut Said) {
         && let Some(text) = setting.text()
         && let Some((_, precision)) = PRECISIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text))
     {
-        setting.says(said, "precision", *precision);
+        setting.says(claims, field::PRECISION, *precision);
     }
 }
 
 /// Under the method `block`, so many layers of each of a stage's chunks are recomputed; uniformly, all of them.
-fn recomputed_layers(settings: &Settings<'_>, said: &mut Said) {
+fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
     let names = [
         "recompute_num_layers",
         "rl",
@@ -305,24 +331,24 @@ fn recomputed_layers(settings: &Settings<'_>, said: &mut Said) {
         && let Some(setting) = settings.get(&names)
         && let Some(layers) = setting.number()
     {
-        let chunks = said.get("parallelism.virtualPipeline").and_then(Value::as_u64).unwrap_or(1);
-        setting.says(said, "recomputeLayers", layers.saturating_mul(chunks));
-        if option && said.get("recompute").is_none() {
-            setting.says(said, "recompute", "Full");
+        let chunks = claims.get(field::parallelism::VIRTUAL_PIPELINE).map_or(1, u64::from);
+        setting.says(claims, field::RECOMPUTE_LAYERS, layers.saturating_mul(chunks));
+        if option && claims.get(field::RECOMPUTE).is_none() {
+            setting.says(claims, field::RECOMPUTE, Recompute::Full);
         }
     }
 }
 
 /// What a recipe decides that nobody can read here: it may divide and move all that Megatron Core can.
-pub(crate) fn recipe_may(said: &mut Said) {
-    said.may("parallelism.sharding", "FSDP");
-    said.may("parallelism.tensor", 8);
-    said.may("parallelism.pipeline", 8);
-    said.may("parallelism.expert", 64);
-    said.may("parallelism.sequence", true);
-    said.may("gradientPrecision", "BF16");
-    said.may("optimizerPrecision", "BF16");
-    said.may("recompute", "Full");
-    said.may("offload.activations", true);
-    said.may("offload.optimizer", true);
+pub(crate) fn recipe_may(claims: &mut Claims) {
+    claims.open(field::parallelism::SHARDING, Sharding::FSDP);
+    claims.open(field::parallelism::TENSOR, 8);
+    claims.open(field::parallelism::PIPELINE, 8);
+    claims.open(field::parallelism::EXPERT, 64);
+    claims.open(field::parallelism::SEQUENCE, true);
+    claims.open(field::GRADIENT_PRECISION, Precision::BF16);
+    claims.open(field::OPTIMIZER_PRECISION, Precision::BF16);
+    claims.open(field::RECOMPUTE, Recompute::Full);
+    claims.open(field::offload::ACTIVATIONS, true);
+    claims.open(field::offload::OPTIMIZER, true);
 }

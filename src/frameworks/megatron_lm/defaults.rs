@@ -4,9 +4,13 @@
 //! from a checkpoint or another file, and none of whose words may hold further options.
 
 use crate::command::Arguments;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
-use crate::frameworks::reading::said::Said;
 use crate::frameworks::reading::settings::Settings;
+use crate::job::{
+    Activation, Assignment, Dispatcher, Normalization, Optimizer, Positions, Precision, Recompute, Sharding,
+    field,
+};
 
 const SOURCE: &str = "Megatron-LM core_v0.12 default";
 const DEEPSPEED_SOURCE: &str = "Megatron-DeepSpeed default";
@@ -43,19 +47,25 @@ const SHAPE: Written = Written {
 };
 
 /// What each default is, and the options that give another value.
-const DEFAULTS: &[(&[&str], &str, &str)] = &[
-    (&["bf16", "fp16", "fp8-format", "fp8-hybrid", "fp8-e4m3", "fp4-format"], "precision", "FP32"),
-    (&["swiglu", "quick-geglu", "squared-relu", "openai-gelu", "glu-activation"], "model.activation", "GELU"),
-    (&["normalization", "apply-layernorm-rms"], "model.normalization", "LayerNorm"),
-    (&["untie-embeddings-and-output-weights"], "model.tiedEmbeddings", "true"),
-    (&["disable-bias-linear"], "model.biases", "true"),
-    (&["hidden-dropout"], "model.hiddenDropout", "10"),
-    (&["attention-dropout"], "model.attentionDropout", "10"),
-    (&["tensor-model-parallel-size", "model-parallel-size"], "parallelism.tensor", "1"),
-    (&["pipeline-model-parallel-size"], "parallelism.pipeline", "1"),
-    (&["context-parallel-size", "ds-sequence-parallel-size"], "parallelism.context", "1"),
-    (&["sequence-parallel"], "parallelism.sequence", "false"),
-    (&["optimizer", "cpu-optimizer"], "optimizer", "AdamW"),
+const DEFAULTS: &[(&[&str], Assignment)] = &[
+    (
+        &["bf16", "fp16", "fp8-format", "fp8-hybrid", "fp8-e4m3", "fp4-format"],
+        field::PRECISION.is(Precision::FP32),
+    ),
+    (
+        &["swiglu", "quick-geglu", "squared-relu", "openai-gelu", "glu-activation"],
+        field::model::ACTIVATION.is(Activation::GELU),
+    ),
+    (&["normalization", "apply-layernorm-rms"], field::model::NORMALIZATION.is(Normalization::LayerNorm)),
+    (&["untie-embeddings-and-output-weights"], field::model::TIED_EMBEDDINGS.is(true)),
+    (&["disable-bias-linear"], field::model::BIASES.is(true)),
+    (&["hidden-dropout"], field::model::HIDDEN_DROPOUT.is(10)),
+    (&["attention-dropout"], field::model::ATTENTION_DROPOUT.is(10)),
+    (&["tensor-model-parallel-size", "model-parallel-size"], field::parallelism::TENSOR.is(1)),
+    (&["pipeline-model-parallel-size"], field::parallelism::PIPELINE.is(1)),
+    (&["context-parallel-size", "ds-sequence-parallel-size"], field::parallelism::CONTEXT.is(1)),
+    (&["sequence-parallel"], field::parallelism::SEQUENCE.is(false)),
+    (&["optimizer", "cpu-optimizer"], field::OPTIMIZER.is(Optimizer::AdamW)),
 ];
 
 /// Options that give the positions.
@@ -91,52 +101,52 @@ pub(crate) fn hold(arguments: &Arguments, settings: &Settings<'_>) -> bool {
 }
 
 /// Says the defaults of what is not given.
-pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, said: &mut Said) {
+pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims) {
     let source = if deepspeed { DEEPSPEED_SOURCE } else { SOURCE };
-    let open: Vec<_> = DEFAULTS.iter().filter(|(options, _, _)| !settings.has(options)).collect();
-    let defaults: Vec<_> = open.iter().map(|(_, field, value)| (*field, *value)).collect();
-    crate::frameworks::reading::settings::assume(&defaults, source, said);
+    let open = DEFAULTS.iter().filter(|(options, _)| !settings.has(options));
+    let defaults: Vec<_> = open.map(|(_, default)| *default).collect();
+    crate::frameworks::reading::settings::assume(&defaults, source, claims);
     if !settings.has(POSITIONS) {
-        said.assume("model.positions", "Learned", source);
+        claims.assume(field::model::POSITIONS, Positions::Learned, source);
     }
     if !settings.has(RECOMPUTING) {
-        said.assume("recompute", "None", source);
+        claims.assume(field::RECOMPUTE, Recompute::None, source);
     }
     if !deepspeed && !settings.has(DIVIDING) {
-        said.assume("parallelism.sharding", "None", source);
+        claims.assume(field::parallelism::SHARDING, Sharding::None, source);
     }
     let hidden = settings.get(&["hidden-size"]).and_then(|setting| setting.number()).unwrap_or_default();
     let width = hidden.saturating_mul(4);
     if settings.has(&["swiglu"]) {
-        said.assume("model.ffnHiddenSize", width.saturating_mul(2) / 3 / 64 * 64, source);
+        claims.assume(field::model::FFN_HIDDEN_SIZE, width.saturating_mul(2) / 3 / 64 * 64, source);
     } else if !settings.has(&["quick-geglu", "glu-activation"]) {
-        said.assume("model.ffnHiddenSize", width, source);
+        claims.assume(field::model::FFN_HIDDEN_SIZE, width, source);
     }
     if settings.has(&["group-query-attention"]) && !settings.has(&["num-query-groups"]) {
-        said.assume("model.keyValueHeads", 1, source);
+        claims.assume(field::model::KEY_VALUE_HEADS, 1, source);
     }
     if settings.has(&["num-experts"]) {
-        said.assume("model.expertsPerToken", 2, source);
+        claims.assume(field::model::EXPERTS_PER_TOKEN, 2, source);
         if !deepspeed {
-            said.assume("parallelism.dispatcher", "AllGather", source);
+            claims.assume(field::parallelism::DISPATCHER, Dispatcher::AllGather, source);
         }
     }
     if settings.has(&["multi-latent-attention"]) {
         let latent = [
-            ("queryRank", 0),
-            ("keyValueRank", 32),
-            ("ropeHeadSize", 64),
-            ("nopeHeadSize", 128),
-            ("valueHeadSize", 128),
+            (field::latent_attention::QUERY_RANK, 0),
+            (field::latent_attention::KEY_VALUE_RANK, 32),
+            (field::latent_attention::ROPE_HEAD_SIZE, 64),
+            (field::latent_attention::NOPE_HEAD_SIZE, 128),
+            (field::latent_attention::VALUE_HEAD_SIZE, 128),
         ];
         for (field, value) in latent {
-            said.assume(&format!("model.latentAttention.{field}"), value, source);
+            claims.assume(field, value, source);
         }
     }
     let tokenizer = settings.text(&["tokenizer-type"]);
     let gpt2 = tokenizer.as_deref() == Some("GPT2BPETokenizer")
         || tokenizer.is_none() && ["pretrain_gpt", "pretrain_llama"].contains(&program);
     if gpt2 && !settings.has(&["vocab-size", "padded-vocab-size"]) {
-        said.assume("model.vocabSize", 50_257, "Megatron-LM's GPT2BPETokenizer");
+        claims.assume(field::model::VOCAB_SIZE, 50_257, "Megatron-LM's GPT2BPETokenizer");
     }
 }

@@ -30,11 +30,10 @@ mod sharding;
 #[cfg(test)]
 mod tests;
 
-use serde_json::Value;
-
 use crate::command::{Launch, Target, basename};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::job::{Attention, Dispatcher, Framework, Method, Positions, Precision, Recompute, field};
 use crate::model::known;
 
 /// Scripts of Megatron-LM that train a transformer that the estimate covers.
@@ -102,27 +101,27 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let program = program(launch);
     let other = BEYOND_OPTIONS.iter().find(|(option, _)| settings.has(&[option]));
     let what = BEYOND_SCRIPTS.iter().find(|(script, _)| *script == program).or(other);
-    said.beyond = said.beyond.or(what.map(|(_, what)| *what));
-    if said.beyond.is_some() {
+    claims.beyond = claims.beyond.or(what.map(|(_, what)| *what));
+    if claims.beyond.is_some() {
         return;
     }
     let deepspeed = sharding::is_deepspeed(launch);
-    let framework = if deepspeed { "MegatronDeepSpeed" } else { "Megatron" };
-    said.handed_on("framework", framework, format!("{}: its options", said.place));
-    settings::read(options::TABLE, &settings, said);
+    let framework = if deepspeed { Framework::MegatronDeepSpeed } else { Framework::Megatron };
+    claims.handed_on(field::FRAMEWORK, framework, format!("{}: its options", claims.place));
+    settings::read(options::TABLE, &settings, claims);
     let together = Together { settings: &settings };
-    together.read(said);
-    sharding::read(&settings, deepspeed, said);
+    together.read(claims);
+    sharding::read(&settings, deepspeed, claims);
     if defaults::hold(&launch.arguments, &settings) {
-        defaults::assume(program, &settings, deepspeed, said);
+        defaults::assume(program, &settings, deepspeed, claims);
     } else {
-        said.may("offload.optimizer", true);
-        said.may("offload.activations", true);
+        claims.open(field::offload::OPTIMIZER, true);
+        claims.open(field::offload::ACTIVATIONS, true);
     }
 }
 
@@ -140,63 +139,63 @@ impl Together<'_> {
         self.get(name)?.number().filter(|number| *number > 0)
     }
 
-    fn read(&self, said: &mut Said) {
-        self.attention(said);
-        self.positions(said);
-        self.vocabulary(said);
-        self.experts(said);
-        self.latent_attention(said);
-        self.stages(said);
-        self.formats(said);
-        self.recomputation(said);
-        self.offload(said);
-        self.graphs(said);
-        self.tokens(said);
+    fn read(&self, claims: &mut Claims) {
+        self.attention(claims);
+        self.positions(claims);
+        self.vocabulary(claims);
+        self.experts(claims);
+        self.latent_attention(claims);
+        self.stages(claims);
+        self.formats(claims);
+        self.recomputation(claims);
+        self.offload(claims);
+        self.graphs(claims);
+        self.tokens(claims);
         if let Some(setting) = self.settings.get(&["lora-r", "lora-target-modules"]) {
-            setting.says(said, "finetuning.method", "LoRA");
+            setting.says(claims, field::finetuning::METHOD, Method::LoRA);
         }
     }
 
-    fn attention(&self, said: &mut Said) {
+    fn attention(&self, claims: &mut Claims) {
         if let (Some(groups), Some(_)) = (self.get("num-query-groups"), self.get("group-query-attention"))
             && let Some(number) = groups.number()
         {
-            groups.says(said, "model.keyValueHeads", number);
+            groups.says(claims, field::model::KEY_VALUE_HEADS, number);
         }
         let flash = ["use-flash-attn", "use-flash-attn-v2", "attention-backend"];
         if let Some(setting) = self.get("transformer-impl")
             && setting.text().as_deref() == Some("local")
             && !self.settings.has(&flash)
         {
-            setting.says(said, "attention", "Unfused");
+            setting.says(claims, field::ATTENTION, Attention::Unfused);
         }
     }
 
-    fn positions(&self, said: &mut Said) {
+    fn positions(&self, claims: &mut Claims) {
         if let Some(setting) = self.settings.get(&["use-rotary-position-embeddings", "use-rotary-emb"]) {
-            setting.says(said, "model.positions", "Rotary");
+            setting.says(claims, field::model::POSITIONS, Positions::Rotary);
         } else if let Some(setting) = self.get("position-embedding-type") {
             match setting.text().as_deref() {
                 // None of these has a table.
                 Some("rope" | "mrope" | "yarn" | "alibi" | "none") => {
-                    setting.says(said, "model.positions", "Rotary");
+                    setting.says(claims, field::model::POSITIONS, Positions::Rotary);
                 }
-                Some("learned_absolute") => setting.says(said, "model.positions", "Learned"),
+                Some("learned_absolute") => setting.says(claims, field::model::POSITIONS, Positions::Learned),
                 _ => {}
             }
         }
         if let Some(setting) = self.settings.get(&["no-position-embedding", "use-alibi-position-embeddings"])
         {
-            setting.says(said, "model.positions", "Rotary");
+            setting.says(claims, field::model::POSITIONS, Positions::Rotary);
         }
     }
 
     /// A tokenizer has the vocabulary of the model whose name it has.
-    fn vocabulary(&self, said: &mut Said) {
+    fn vocabulary(&self, claims: &mut Claims) {
         let size = self.number("vocab-size").or_else(|| {
             let setting = self.settings.get(&["tokenizer-model", "tokenizer-name-or-path"])?;
             let size = u64::from(known::find(&setting.text()?)?.model.vocab_size?);
-            setting.says(said, "model.vocabSize", size);
+            setting.says(claims, field::model::VOCAB_SIZE, size);
             Some(size)
         });
         let tensor = self.get("tensor-model-parallel-size").map_or(Some(1), |setting| setting.number());
@@ -207,16 +206,16 @@ impl Together<'_> {
             && let Some(padded) = size.div_ceil(multiple).checked_mul(multiple)
             && !self.settings.has(&["padded-vocab-size"])
         {
-            divisor.says(said, "model.paddedVocabSize", padded);
+            divisor.says(claims, field::model::PADDED_VOCAB_SIZE, padded);
         }
     }
 
-    fn experts(&self, said: &mut Said) {
+    fn experts(&self, claims: &mut Claims) {
         let width = self.number("moe-ffn-hidden-size").or_else(|| self.number("ffn-hidden-size"));
         if let Some(setting) = self.get("moe-shared-expert-intermediate-size")
             && let (Some(shared), Some(width)) = (setting.number(), width)
         {
-            setting.says(said, "model.sharedExperts", shared.saturating_add(width / 2) / width);
+            setting.says(claims, field::model::SHARED_EXPERTS, shared.saturating_add(width / 2) / width);
         }
         if let Some(setting) = self.get("moe-layer-freq")
             && let Some(dense) =
@@ -224,45 +223,48 @@ impl Together<'_> {
             && !dense.is_empty()
         {
             let first = dense.iter().zip(0..).all(|(layer, number)| *layer == number);
-            let value = if first { Value::from(dense.len()) } else { Value::from(dense) };
-            setting.says(said, "model.denseLayers", value);
+            if first {
+                setting.says(claims, field::model::DENSE_LAYERS, dense.len() as u64);
+            } else {
+                setting.says(claims, field::model::DENSE_LAYERS, dense);
+            }
         }
         if let Some(setting) = self.get("moe-token-dispatcher-type") {
             let backend = self.get("moe-flex-dispatcher-backend").and_then(|setting| setting.text());
             let dispatcher = match (setting.text().as_deref(), backend.as_deref()) {
-                (Some("allgather"), _) => Some("AllGather"),
-                (Some("alltoall" | "alltoall_seq"), _) => Some("AllToAll"),
-                (Some("flex"), Some("hybridep")) => Some("HybridEP"),
-                (Some("flex"), _) => Some("DeepEP"),
+                (Some("allgather"), _) => Some(Dispatcher::AllGather),
+                (Some("alltoall" | "alltoall_seq"), _) => Some(Dispatcher::AllToAll),
+                (Some("flex"), Some("hybridep")) => Some(Dispatcher::HybridEP),
+                (Some("flex"), _) => Some(Dispatcher::DeepEP),
                 _ => None,
             };
             if let Some(dispatcher) = dispatcher {
-                setting.says(said, "parallelism.dispatcher", dispatcher);
+                setting.says(claims, field::parallelism::DISPATCHER, dispatcher);
             }
         }
     }
 
-    fn latent_attention(&self, said: &mut Said) {
+    fn latent_attention(&self, claims: &mut Claims) {
         if !self.settings.has(&["multi-latent-attention"]) {
             return;
         }
         for (name, field) in [
-            ("q-lora-rank", "queryRank"),
-            ("kv-lora-rank", "keyValueRank"),
-            ("qk-pos-emb-head-dim", "ropeHeadSize"),
-            ("qk-head-dim", "nopeHeadSize"),
-            ("v-head-dim", "valueHeadSize"),
+            ("q-lora-rank", field::latent_attention::QUERY_RANK),
+            ("kv-lora-rank", field::latent_attention::KEY_VALUE_RANK),
+            ("qk-pos-emb-head-dim", field::latent_attention::ROPE_HEAD_SIZE),
+            ("qk-head-dim", field::latent_attention::NOPE_HEAD_SIZE),
+            ("v-head-dim", field::latent_attention::VALUE_HEAD_SIZE),
         ] {
             if let Some(setting) = self.get(name)
                 && let Some(number) = setting.number()
             {
-                setting.says(said, &format!("model.latentAttention.{field}"), number);
+                setting.says(claims, field, number);
             }
         }
     }
 
     /// What the chunks of the stages are.
-    fn stages(&self, said: &mut Said) {
+    fn stages(&self, claims: &mut Claims) {
         let pipeline = self.number("pipeline-model-parallel-size").unwrap_or(1);
         if let Some(setting) = self.get("num-layers-per-virtual-pipeline-stage")
             && let (Some(chunk), Some(layers)) = (setting.number(), self.number("num-layers"))
@@ -271,7 +273,7 @@ impl Together<'_> {
             let counted = counted.iter().filter(|name| self.settings.has(&[name])).count() as u64;
             let chunks = (layers.saturating_add(counted) / pipeline).checked_div(chunk);
             if let Some(chunks) = chunks.filter(|chunks| *chunks > 0) {
-                setting.says(said, "parallelism.virtualPipeline", chunks);
+                setting.says(claims, field::parallelism::VIRTUAL_PIPELINE, chunks);
             }
         }
         if let Some(setting) = self.get("pipeline-model-parallel-layout")
@@ -281,36 +283,36 @@ impl Together<'_> {
             && stages.len().is_multiple_of(ranks)
         {
             let of_rank = |rank: usize| stages.iter().skip(rank).step_by(ranks).sum::<u64>();
-            setting.says(said, "parallelism.virtualPipeline", stages.len() / ranks);
+            setting.says(claims, field::parallelism::VIRTUAL_PIPELINE, (stages.len() / ranks) as u64);
             if ranks > 1 {
-                setting.says(said, "parallelism.firstStageLayers", of_rank(0));
-                setting.says(said, "parallelism.lastStageLayers", of_rank(ranks - 1));
+                setting.says(claims, field::parallelism::FIRST_STAGE_LAYERS, of_rank(0));
+                setting.says(claims, field::parallelism::LAST_STAGE_LAYERS, of_rank(ranks - 1));
             }
         }
     }
 
-    fn formats(&self, said: &mut Said) {
+    fn formats(&self, claims: &mut Claims) {
         let precisions = [
-            (["fp4-format", "fp4-format", "fp4-format"], "FP4"),
-            (["fp8-format", "fp8-hybrid", "fp8-e4m3"], "FP8"),
-            (["bf16", "bf16", "bf16"], "BF16"),
-            (["fp16", "fp16", "fp16"], "FP16"),
+            (["fp4-format", "fp4-format", "fp4-format"], Precision::FP4),
+            (["fp8-format", "fp8-hybrid", "fp8-e4m3"], Precision::FP8),
+            (["bf16", "bf16", "bf16"], Precision::BF16),
+            (["fp16", "fp16", "fp16"], Precision::FP16),
         ];
         if let Some((setting, precision)) =
             precisions.iter().find_map(|(names, precision)| Some((self.settings.get(names)?, *precision)))
         {
-            setting.says(said, "precision", precision);
+            setting.says(claims, field::PRECISION, precision);
         }
         let format = |setting: &Setting| {
             let text = setting.text()?;
             options::PRECISIONS.iter().find(|(word, _)| *word == text).map(|(_, format)| *format)
         };
         if let Some(setting) = self.get("grad-reduce-in-bf16") {
-            setting.says(said, "gradientPrecision", "BF16");
+            setting.says(claims, field::GRADIENT_PRECISION, Precision::BF16);
         } else if let Some(setting) = self.get("main-grads-dtype")
             && let Some(format) = format(&setting)
         {
-            setting.says(said, "gradientPrecision", format);
+            setting.says(claims, field::GRADIENT_PRECISION, format);
         }
         if !self.settings.has(&["use-precision-aware-optimizer"]) {
             return;
@@ -318,13 +320,13 @@ impl Together<'_> {
         let moments = ["exp-avg-dtype", "exp-avg-sq-dtype"].map(|name| self.get(name));
         let [Some(first), Some(second)] = &moments else { return };
         if let (Some(one), Some(other)) = (format(first), format(second)) {
-            let wide = |format: &str| options::PRECISIONS.iter().position(|(_, name)| *name == format);
+            let wide = |format: Precision| options::PRECISIONS.iter().position(|(_, name)| *name == format);
             let (setting, wider) = if wide(one) <= wide(other) { (first, one) } else { (second, other) };
-            setting.says(said, "optimizerPrecision", wider);
+            setting.says(claims, field::OPTIMIZER_PRECISION, wider);
         }
     }
 
-    fn recomputation(&self, said: &mut Said) {
+    fn recomputation(&self, claims: &mut Claims) {
         let text = |name: &str| self.get(name).and_then(|setting| setting.text());
         let full = text("recompute-granularity").as_deref() == Some("full");
         if full
@@ -332,47 +334,47 @@ impl Together<'_> {
             && let Some(setting) = self.get("recompute-num-layers")
             && let Some(layers) = setting.number()
         {
-            let chunks = said.get("parallelism.virtualPipeline").and_then(Value::as_u64).unwrap_or(1);
-            setting.says(said, "recomputeLayers", layers.saturating_mul(chunks));
+            let chunks = claims.get(field::parallelism::VIRTUAL_PIPELINE).map_or(1, u64::from);
+            setting.says(claims, field::RECOMPUTE_LAYERS, layers.saturating_mul(chunks));
         }
         let granularity = ["recompute-granularity", "recompute-activations"];
         if let Some(setting) = self.get("moe-layer-recompute")
             && !self.settings.has(&granularity)
         {
-            setting.says(said, "recompute", "Selective");
-            setting.says(said, "recomputeModules", vec!["moe"]);
+            setting.says(claims, field::RECOMPUTE, Recompute::Selective);
+            setting.says(claims, field::RECOMPUTE_MODULES, vec!["moe"]);
         }
     }
 
-    fn offload(&self, said: &mut Said) {
+    fn offload(&self, claims: &mut Claims) {
         let fraction = self.get("optimizer-offload-fraction").and_then(|setting| setting.text());
         let some = fraction.and_then(|text| text.parse::<f64>().ok()).is_none_or(|fraction| fraction > 0.0);
         if let Some(setting) = self.get("optimizer-cpu-offload")
             && some
         {
-            setting.says(said, "offload.optimizer", true);
+            setting.says(claims, field::offload::OPTIMIZER, true);
         }
         if let Some(setting) = self.get("cpu-offloading-num-layers")
             && setting.number().is_some_and(|layers| layers > 0)
         {
-            setting.says(said, "offload.activations", true);
+            setting.says(claims, field::offload::ACTIVATIONS, true);
         }
     }
 
-    fn graphs(&self, said: &mut Said) {
+    fn graphs(&self, claims: &mut Claims) {
         if let Some(setting) = self.get("cuda-graph-impl")
             && let Some(text) = setting.text()
         {
-            setting.says(said, "cudaGraphs", text != "none");
+            setting.says(claims, field::CUDA_GRAPHS, text != "none");
         }
     }
 
-    fn tokens(&self, said: &mut Said) {
+    fn tokens(&self, claims: &mut Claims) {
         if let Some(setting) = self.get("train-samples")
             && let (Some(samples), Some(length)) = (setting.number(), self.number("seq-length"))
             && let Some(tokens) = samples.checked_mul(length)
         {
-            setting.says(said, "dataset.tokens", tokens);
+            setting.says(claims, field::dataset::TOKENS, tokens);
         }
     }
 }

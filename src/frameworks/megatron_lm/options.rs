@@ -3,99 +3,121 @@
 //! What an option sets by itself stands in [`TABLE`]; what several decide together is in [`super`].
 
 use crate::frameworks::reading::flags::Takes::{Decimal, List, Number, OneOf, Percent, Switch, Word};
-use crate::frameworks::reading::flags::{Flag, flag};
+use crate::frameworks::reading::flags::{Table, flag};
+use crate::job::{Activation, Attention, Loss, Normalization, Optimizer, Precision, Recompute, field};
 
 /// Number formats as options write them.
-pub(crate) const PRECISIONS: &[(&str, &str)] =
-    &[("fp32", "FP32"), ("bf16", "BF16"), ("fp16", "FP16"), ("fp8", "FP8")];
+pub(crate) const PRECISIONS: &[(&str, Precision)] = &[
+    ("fp32", Precision::FP32),
+    ("bf16", Precision::BF16),
+    ("fp16", Precision::FP16),
+    ("fp8", Precision::FP8),
+];
 
 /// Options that say one field each.
-pub(crate) const TABLE: &[Flag] = &[
+pub(crate) const TABLE: Table = &[
     // The model.
-    flag(&["num-layers", "encoder-num-layers"], "model.layers", Number),
-    flag(&["hidden-size"], "model.hiddenSize", Number),
-    flag(&["num-attention-heads"], "model.attentionHeads", Number),
-    flag(&["kv-channels"], "model.headSize", Number),
-    flag(&["ffn-hidden-size"], "model.ffnHiddenSize", Number),
-    flag(&["vocab-size"], "model.vocabSize", Number),
-    flag(&["padded-vocab-size"], "model.paddedVocabSize", Number),
-    flag(&["max-position-embeddings"], "model.maxPositions", Number),
-    flag(&["untie-embeddings-and-output-weights"], "model.tiedEmbeddings", Switch(false)),
-    flag(&["swiglu", "quick-geglu"], "model.activation", Word("SwiGLU")),
-    flag(&["squared-relu", "openai-gelu"], "model.activation", Word("GELU")),
-    flag(
+    &flag(&["num-layers", "encoder-num-layers"], field::model::LAYERS, Number),
+    &flag(&["hidden-size"], field::model::HIDDEN_SIZE, Number),
+    &flag(&["num-attention-heads"], field::model::ATTENTION_HEADS, Number),
+    &flag(&["kv-channels"], field::model::HEAD_SIZE, Number),
+    &flag(&["ffn-hidden-size"], field::model::FFN_HIDDEN_SIZE, Number),
+    &flag(&["vocab-size"], field::model::VOCAB_SIZE, Number),
+    &flag(&["padded-vocab-size"], field::model::PADDED_VOCAB_SIZE, Number),
+    &flag(&["max-position-embeddings"], field::model::MAX_POSITIONS, Number),
+    &flag(&["untie-embeddings-and-output-weights"], field::model::TIED_EMBEDDINGS, Switch(false)),
+    &flag(&["swiglu", "quick-geglu"], field::model::ACTIVATION, Word(Activation::SwiGLU)),
+    &flag(&["squared-relu", "openai-gelu"], field::model::ACTIVATION, Word(Activation::GELU)),
+    &flag(
         &["normalization"],
-        "model.normalization",
-        OneOf(&[("RMSNorm", "RMSNorm"), ("LayerNorm", "LayerNorm")]),
+        field::model::NORMALIZATION,
+        OneOf(&[("RMSNorm", Normalization::RMSNorm), ("LayerNorm", Normalization::LayerNorm)]),
     ),
-    flag(&["disable-bias-linear"], "model.biases", Switch(false)),
-    flag(&["add-qkv-bias"], "model.qkvBiases", Switch(true)),
-    flag(&["qk-layernorm"], "model.queryKeyNormalization", Switch(true)),
-    flag(&["hidden-dropout"], "model.hiddenDropout", Percent),
-    flag(&["attention-dropout"], "model.attentionDropout", Percent),
+    &flag(&["disable-bias-linear"], field::model::BIASES, Switch(false)),
+    &flag(&["add-qkv-bias"], field::model::QKV_BIASES, Switch(true)),
+    &flag(&["qk-layernorm"], field::model::QUERY_KEY_NORMALIZATION, Switch(true)),
+    &flag(&["hidden-dropout"], field::model::HIDDEN_DROPOUT, Percent),
+    &flag(&["attention-dropout"], field::model::ATTENTION_DROPOUT, Percent),
     // The experts.
-    flag(&["num-experts"], "model.experts", Number),
-    flag(&["moe-router-topk", "topk"], "model.expertsPerToken", Number),
-    flag(&["moe-ffn-hidden-size"], "model.expertFfnHiddenSize", Number),
-    flag(&["mtp-num-layers"], "model.multiTokenPredictionLayers", Number),
-    flag(&["moe-expert-capacity-factor"], "parallelism.capacityFactor", Decimal),
+    &flag(&["num-experts"], field::model::EXPERTS, Number),
+    &flag(&["moe-router-topk", "topk"], field::model::EXPERTS_PER_TOKEN, Number),
+    &flag(&["moe-ffn-hidden-size"], field::model::EXPERT_FFN_HIDDEN_SIZE, Number),
+    &flag(&["mtp-num-layers"], field::model::MULTI_TOKEN_PREDICTION_LAYERS, Number),
+    &flag(&["moe-expert-capacity-factor"], field::parallelism::CAPACITY_FACTOR, Decimal),
     // The division.
-    flag(&["tensor-model-parallel-size"], "parallelism.tensor", Number),
-    flag(&["sequence-parallel"], "parallelism.sequence", Switch(true)),
-    flag(&["pipeline-model-parallel-size"], "parallelism.pipeline", Number),
-    flag(&["num-virtual-stages-per-pipeline-rank"], "parallelism.virtualPipeline", Number),
-    flag(&["decoder-first-pipeline-num-layers"], "parallelism.firstStageLayers", Number),
-    flag(&["decoder-last-pipeline-num-layers"], "parallelism.lastStageLayers", Number),
-    flag(&["account-for-embedding-in-pipeline-split"], "parallelism.embeddingAsLayer", Switch(true)),
-    flag(&["account-for-loss-in-pipeline-split"], "parallelism.lossAsLayer", Switch(true)),
-    flag(&["context-parallel-size", "ds-sequence-parallel-size"], "parallelism.context", Number),
-    flag(&["expert-model-parallel-size"], "parallelism.expert", Number),
-    flag(&["expert-tensor-parallel-size"], "parallelism.expertTensor", Number),
+    &flag(&["tensor-model-parallel-size"], field::parallelism::TENSOR, Number),
+    &flag(&["sequence-parallel"], field::parallelism::SEQUENCE, Switch(true)),
+    &flag(&["pipeline-model-parallel-size"], field::parallelism::PIPELINE, Number),
+    &flag(&["num-virtual-stages-per-pipeline-rank"], field::parallelism::VIRTUAL_PIPELINE, Number),
+    &flag(&["decoder-first-pipeline-num-layers"], field::parallelism::FIRST_STAGE_LAYERS, Number),
+    &flag(&["decoder-last-pipeline-num-layers"], field::parallelism::LAST_STAGE_LAYERS, Number),
+    &flag(&["account-for-embedding-in-pipeline-split"], field::parallelism::EMBEDDING_AS_LAYER, Switch(true)),
+    &flag(&["account-for-loss-in-pipeline-split"], field::parallelism::LOSS_AS_LAYER, Switch(true)),
+    &flag(&["context-parallel-size", "ds-sequence-parallel-size"], field::parallelism::CONTEXT, Number),
+    &flag(&["expert-model-parallel-size"], field::parallelism::EXPERT, Number),
+    &flag(&["expert-tensor-parallel-size"], field::parallelism::EXPERT_TENSOR, Number),
     // The batch.
-    flag(&["micro-batch-size"], "batch.microBatchSize", Number),
-    flag(&["global-batch-size"], "batch.globalBatchSize", Number),
-    flag(&["seq-length", "encoder-seq-length"], "batch.sequenceLength", Number),
-    flag(&["train-iters"], "dataset.steps", Number),
-    flag(&["train-tokens"], "dataset.tokens", Number),
+    &flag(&["micro-batch-size"], field::batch::MICRO_BATCH_SIZE, Number),
+    &flag(&["global-batch-size"], field::batch::GLOBAL_BATCH_SIZE, Number),
+    &flag(&["seq-length", "encoder-seq-length"], field::batch::SEQUENCE_LENGTH, Number),
+    &flag(&["train-iters"], field::dataset::STEPS, Number),
+    &flag(&["train-tokens"], field::dataset::TOKENS, Number),
     // What is computed and stored in which format.
-    flag(&["fp8-param-gather"], "parameterPrecision", Word("FP8")),
-    flag(&["main-params-dtype"], "mainParameterPrecision", OneOf(PRECISIONS)),
+    &flag(&["fp8-param-gather"], field::PARAMETER_PRECISION, Word(Precision::FP8)),
+    &flag(&["main-params-dtype"], field::MAIN_PARAMETER_PRECISION, OneOf(PRECISIONS)),
     // MindSpeed keeps the other half of an fp32 parameter beside its bf16 half.
-    flag(&["reuse-fp32-param"], "mainParameterPrecision", Word("BF16")),
-    flag(
+    &flag(&["reuse-fp32-param"], field::MAIN_PARAMETER_PRECISION, Word(Precision::BF16)),
+    &flag(
         &["optimizer"],
-        "optimizer",
+        field::OPTIMIZER,
         OneOf(&[
-            ("adam", "AdamW"),
-            ("adamw", "AdamW"),
-            ("sgd", "SGD"),
-            ("muon", "Muon"),
-            ("dist_muon", "Muon"),
-            ("lion", "Lion"),
-            ("adafactor", "Adafactor"),
+            ("adam", Optimizer::AdamW),
+            ("adamw", Optimizer::AdamW),
+            ("sgd", Optimizer::SGD),
+            ("muon", Optimizer::Muon),
+            ("dist_muon", Optimizer::Muon),
+            ("lion", Optimizer::Lion),
+            ("adafactor", Optimizer::Adafactor),
         ]),
     ),
     // What is kept, and where.
-    flag(&["recompute-granularity"], "recompute", OneOf(&[("full", "Full"), ("selective", "Selective")])),
-    flag(&["recompute-activations"], "recompute", Word("Selective")),
-    flag(&["checkpoint-activations", "deepspeed-activation-checkpointing"], "recompute", Word("Full")),
-    flag(&["recompute-modules"], "recomputeModules", List),
-    flag(
-        &["attention-backend"],
-        "attention",
-        OneOf(&[("flash", "Flash"), ("fused", "Fused"), ("unfused", "Unfused"), ("local", "Unfused")]),
+    &flag(
+        &["recompute-granularity"],
+        field::RECOMPUTE,
+        OneOf(&[("full", Recompute::Full), ("selective", Recompute::Selective)]),
     ),
-    flag(
+    &flag(&["recompute-activations"], field::RECOMPUTE, Word(Recompute::Selective)),
+    &flag(
+        &["checkpoint-activations", "deepspeed-activation-checkpointing"],
+        field::RECOMPUTE,
+        Word(Recompute::Full),
+    ),
+    &flag(&["recompute-modules"], field::RECOMPUTE_MODULES, List),
+    &flag(
+        &["attention-backend"],
+        field::ATTENTION,
+        OneOf(&[
+            ("flash", Attention::Flash),
+            ("fused", Attention::Fused),
+            ("unfused", Attention::Unfused),
+            ("local", Attention::Unfused),
+        ]),
+    ),
+    &flag(
         &["use-flash-attn", "use-flash-attn-v2", "use-flash-attn-triton", "use-flash-attn-builder"],
-        "attention",
-        Word("Flash"),
+        field::ATTENTION,
+        Word(Attention::Flash),
     ),
     // The other implementations hold the logits as the unfused one does.
-    flag(&["cross-entropy-fusion-impl"], "loss", OneOf(&[("linear", "Fused")])),
-    flag(&["enable-cuda-graph", "external-cuda-graph"], "cudaGraphs", Switch(true)),
-    flag(&["fine-grained-activation-offloading", "swap-attention"], "offload.activations", Switch(true)),
-    flag(&["swap-optimizer", "cpu-optimizer"], "offload.optimizer", Switch(true)),
+    &flag(&["cross-entropy-fusion-impl"], field::LOSS, OneOf(&[("linear", Loss::Fused)])),
+    &flag(&["enable-cuda-graph", "external-cuda-graph"], field::CUDA_GRAPHS, Switch(true)),
+    &flag(
+        &["fine-grained-activation-offloading", "swap-attention"],
+        field::offload::ACTIVATIONS,
+        Switch(true),
+    ),
+    &flag(&["swap-optimizer", "cpu-optimizer"], field::offload::OPTIMIZER, Switch(true)),
     // MindSpeed-LLM's adapters.
-    flag(&["lora-r"], "finetuning.rank", Number),
-    flag(&["lora-target-modules"], "finetuning.targets", List),
+    &flag(&["lora-r"], field::finetuning::RANK, Number),
+    &flag(&["lora-target-modules"], field::finetuning::TARGETS, List),
 ];

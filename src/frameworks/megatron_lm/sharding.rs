@@ -12,8 +12,9 @@
 //! that take it write the configuration from it.
 
 use crate::command::Launch;
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings;
+use crate::job::{Field, Sharding, field};
 
 /// Whether DeepSpeed is below it.
 pub(crate) fn is_deepspeed(launch: &Launch) -> bool {
@@ -22,37 +23,39 @@ pub(crate) fn is_deepspeed(launch: &Launch) -> bool {
 }
 
 /// Says what is divided.
-pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, said: &mut Said) {
-    const FIELD: &str = "parallelism.sharding";
+pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims) {
+    const FIELD: Field<Sharding> = field::parallelism::SHARDING;
     if deepspeed {
-        return zero(settings, said);
+        return zero(settings, claims);
     }
     if let Some(setting) = settings.get(&["use-torch-fsdp2"]) {
-        setting.says(said, FIELD, "FSDP");
+        setting.says(claims, FIELD, Sharding::FSDP);
     } else if settings.has(&["use-megatron-fsdp", "use-custom-fsdp"]) {
         let Some(setting) = settings.get(&["data-parallel-sharding-strategy"]) else { return };
         let sharding = match setting.text().as_deref() {
-            Some("optim") => "ZeRO1",
-            Some("optim_grads") => "ZeRO2",
-            Some("optim_grads_params") => "FSDP",
+            Some("optim") => Sharding::ZeRO1,
+            Some("optim_grads") => Sharding::ZeRO2,
+            Some("optim_grads_params") => Sharding::FSDP,
             _ => return,
         };
-        setting.says(said, FIELD, sharding);
+        setting.says(claims, FIELD, sharding);
     } else if let Some(setting) = settings.get(&["use-distributed-optimizer"]) {
-        setting.says(said, FIELD, "DistributedOptimizer");
+        setting.says(claims, FIELD, Sharding::DistributedOptimizer);
     }
 }
 
 /// What DeepSpeed's own reader found in the configuration comes before the option.
-fn zero(settings: &Settings<'_>, said: &mut Said) {
-    if said.get("parallelism.sharding").is_none()
+fn zero(settings: &Settings<'_>, claims: &mut Claims) {
+    if claims.get(field::parallelism::SHARDING).is_none()
         && let Some(setting) = settings.get(&["zero-stage"])
-        && let Some(sharding) = setting.number().and_then(stage_name)
+        && let Some(sharding) = setting.number().and_then(of_stage)
     {
-        setting.says(said, "parallelism.sharding", sharding);
+        setting.says(claims, field::parallelism::SHARDING, sharding);
     }
 }
 
-fn stage_name(stage: u64) -> Option<&'static str> {
-    ["None", "ZeRO1", "ZeRO2", "ZeRO3"].get(usize::try_from(stage).ok()?).copied()
+fn of_stage(stage: u64) -> Option<Sharding> {
+    [Sharding::None, Sharding::ZeRO1, Sharding::ZeRO2, Sharding::ZeRO3]
+        .get(usize::try_from(stage).ok()?)
+        .copied()
 }

@@ -130,9 +130,12 @@ fn a_value_that_nobody_can_take_says_nothing() {
         ("--hidden-dropout inf", "model.hiddenDropout"),
         ("--hidden-dropout -0.1", "model.hiddenDropout"),
         ("--train-samples 18446744073709551615 --seq-length 4096", "dataset.tokens"),
-        ("--num-layers-per-virtual-pipeline-stage 0", "virtualPipeline"),
-        ("--moe-shared-expert-intermediate-size 10 --moe-ffn-hidden-size 0", "sharedExperts"),
-        ("--pipeline-model-parallel-layout t|t|t --pipeline-model-parallel-size 2", "virtualPipeline"),
+        ("--num-layers-per-virtual-pipeline-stage 0", "parallelism.virtualPipeline"),
+        ("--moe-shared-expert-intermediate-size 10 --moe-ffn-hidden-size 0", "model.sharedExperts"),
+        (
+            "--pipeline-model-parallel-layout t|t|t --pipeline-model-parallel-size 2",
+            "parallelism.virtualPipeline",
+        ),
     ] {
         let said = told_words(&format!("{shape} {options}"));
         let values = said.lines().filter(|line| !line.starts_with("warning: "));
@@ -147,7 +150,7 @@ proptest! {
     fn no_words_panic(words in proptest::collection::vec(
         prop_oneof![
             "[ -~]{0,24}",
-            proptest::sample::select(options::TABLE.iter().flat_map(|flag| flag.names).copied().collect::<Vec<_>>())
+            proptest::sample::select(options::TABLE.iter().flat_map(|flag| flag.names()).copied().collect::<Vec<_>>())
                 .prop_map(|name| format!("--{name}")),
             any::<i64>().prop_map(|number| number.to_string()),
         ],

@@ -9,100 +9,122 @@
 pub(super) mod profile;
 
 use crate::command::Launch;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};
-use crate::frameworks::reading::flags::{Flag, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{
+    Activation, Framework, Normalization, Optimizer, Positions, Precision, Recompute, Schedule, Sharding,
+    field,
+};
 
 const SOURCE: &str = "nanotron 0.4 default";
 const OPTION: &str = "config-file";
 
-const TABLE: &[Flag] = &[
-    flag(&["model.model_config.num_hidden_layers"], "model.layers", Number),
-    flag(&["model.model_config.hidden_size"], "model.hiddenSize", Number),
-    flag(&["model.model_config.num_attention_heads"], "model.attentionHeads", Number),
-    flag(&["model.model_config.num_key_value_heads"], "model.keyValueHeads", Number),
-    flag(&["model.model_config.intermediate_size"], "model.ffnHiddenSize", Number),
-    flag(&["model.model_config.vocab_size"], "model.vocabSize", Number),
-    flag(&["model.model_config.tie_word_embeddings"], "model.tiedEmbeddings", Switch(true)),
-    flag(&["model.model_config.moe_config.num_experts"], "model.experts", Number),
-    flag(&["model.model_config.moe_config.top_k"], "model.expertsPerToken", Number),
-    flag(&["model.model_config.moe_config.moe_intermediate_size"], "model.expertFfnHiddenSize", Number),
-    flag(
+const TABLE: Table = &[
+    &flag(&["model.model_config.num_hidden_layers"], field::model::LAYERS, Number),
+    &flag(&["model.model_config.hidden_size"], field::model::HIDDEN_SIZE, Number),
+    &flag(&["model.model_config.num_attention_heads"], field::model::ATTENTION_HEADS, Number),
+    &flag(&["model.model_config.num_key_value_heads"], field::model::KEY_VALUE_HEADS, Number),
+    &flag(&["model.model_config.intermediate_size"], field::model::FFN_HIDDEN_SIZE, Number),
+    &flag(&["model.model_config.vocab_size"], field::model::VOCAB_SIZE, Number),
+    &flag(&["model.model_config.tie_word_embeddings"], field::model::TIED_EMBEDDINGS, Switch(true)),
+    &flag(&["model.model_config.moe_config.num_experts"], field::model::EXPERTS, Number),
+    &flag(&["model.model_config.moe_config.top_k"], field::model::EXPERTS_PER_TOKEN, Number),
+    &flag(
+        &["model.model_config.moe_config.moe_intermediate_size"],
+        field::model::EXPERT_FFN_HIDDEN_SIZE,
+        Number,
+    ),
+    &flag(
         &["model.dtype"],
-        "precision",
-        OneOf(&[("bfloat16", "BF16"), ("float16", "FP16"), ("float32", "FP32"), ("float", "FP32")]),
+        field::PRECISION,
+        OneOf(&[
+            ("bfloat16", Precision::BF16),
+            ("float16", Precision::FP16),
+            ("float32", Precision::FP32),
+            ("float", Precision::FP32),
+        ]),
     ),
-    flag(&["parallelism.tp"], "parallelism.tensor", Number),
-    flag(&["parallelism.pp"], "parallelism.pipeline", Number),
-    flag(&["parallelism.dp"], "parallelism.data", Number),
-    flag(&["parallelism.context_parallel_size"], "parallelism.context", Number),
-    flag(&["parallelism.expert_parallel_size"], "parallelism.expert", Number),
-    flag(
+    &flag(&["parallelism.tp"], field::parallelism::TENSOR, Number),
+    &flag(&["parallelism.pp"], field::parallelism::PIPELINE, Number),
+    &flag(&["parallelism.dp"], field::parallelism::DATA, Number),
+    &flag(&["parallelism.context_parallel_size"], field::parallelism::CONTEXT, Number),
+    &flag(&["parallelism.expert_parallel_size"], field::parallelism::EXPERT, Number),
+    &flag(
         &["parallelism.pp_engine"],
-        "parallelism.schedule",
-        OneOf(&[("1f1b", "OneForwardOneBackward"), ("afab", "GPipe")]),
+        field::parallelism::SCHEDULE,
+        OneOf(&[("1f1b", Schedule::OneForwardOneBackward), ("afab", Schedule::GPipe)]),
     ),
-    flag(
+    &flag(
         &["optimizer.zero_stage"],
-        "parallelism.sharding",
-        OneOf(&[("0", "None"), ("1", "ZeRO1"), ("2", "ZeRO2"), ("3", "ZeRO3")]),
+        field::parallelism::SHARDING,
+        OneOf(&[
+            ("0", Sharding::None),
+            ("1", Sharding::ZeRO1),
+            ("2", Sharding::ZeRO2),
+            ("3", Sharding::ZeRO3),
+        ]),
     ),
-    flag(
+    &flag(
         &["optimizer.optimizer_factory.name"],
-        "optimizer",
-        OneOf(&[("adamW", "AdamW"), ("adam", "AdamW"), ("sgd", "SGD")]),
+        field::OPTIMIZER,
+        OneOf(&[("adamW", Optimizer::AdamW), ("adam", Optimizer::AdamW), ("sgd", Optimizer::SGD)]),
     ),
-    flag(&["tokens.micro_batch_size"], "batch.microBatchSize", Number),
-    flag(&["tokens.sequence_length"], "batch.sequenceLength", Number),
-    flag(&["tokens.train_steps"], "dataset.steps", Number),
+    &flag(&["tokens.micro_batch_size"], field::batch::MICRO_BATCH_SIZE, Number),
+    &flag(&["tokens.sequence_length"], field::batch::SEQUENCE_LENGTH, Number),
+    &flag(&["tokens.train_steps"], field::dataset::STEPS, Number),
 ];
 
 /// Whether it is nanotron's launch.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let Some(path) = launch.arguments.value(OPTION) else { return false };
-    match config::named(launch, path, OPTION, &mut Said::default()) {
+    match config::named(launch, path, OPTION, &mut Claims::default()) {
         Some(file) => file.get("tokens").is_some() && file.get("parallelism").is_some(),
         None => launch.runs_script(&["run_train.py"]),
     }
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.handed_on("framework", "Nanotron", format!("{}: its options", said.place));
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.handed_on(field::FRAMEWORK, Framework::Nanotron, format!("{}: its options", claims.place));
     let path = launch.arguments.value(OPTION).unwrap_or_default();
-    let Some(file) = config::named(launch, path, "--config-file", said) else { return };
+    let Some(file) = config::named(launch, path, "--config-file", claims) else { return };
     let settings = Settings::of(vec![Place::File(file)]);
-    settings::read(TABLE, &settings, said);
+    settings::read(TABLE, &settings, claims);
     if let Some(setting) = settings.get(&["parallelism.tp_mode"])
         && let Some(mode) = setting.text()
     {
-        setting.says(said, "parallelism.sequence", mode == "REDUCE_SCATTER");
+        setting.says(claims, field::parallelism::SEQUENCE, mode == "REDUCE_SCATTER");
     }
     if let Some(setting) = settings.get(&["tokens.batch_accumulation_per_replica"])
         && let Some(steps) = setting.number().filter(|steps| *steps > 0)
     {
-        said.accumulation = Some((steps, setting.source(said)));
+        claims.accumulation = Some((steps, setting.source(claims)));
     } else {
-        said.accumulation = Some((1, SOURCE.into()));
+        claims.accumulation = Some((1, SOURCE.into()));
     }
     if let Some(setting) = settings.get(&["parallelism.recompute_layer"])
         && let Some(on) = setting.truth()
     {
-        setting.says(said, "recompute", if on { "Full" } else { "None" });
+        setting.says(claims, field::RECOMPUTE, if on { Recompute::Full } else { Recompute::None });
     }
-    let defaults =
-        [("parallelism.context", "1"), ("recompute", "None"), ("optimizer", "AdamW"), ("precision", "BF16")];
-    settings::assume(&defaults, SOURCE, said);
+    let defaults = [
+        field::parallelism::CONTEXT.is(1),
+        field::RECOMPUTE.is(Recompute::None),
+        field::OPTIMIZER.is(Optimizer::AdamW),
+        field::PRECISION.is(Precision::BF16),
+    ];
+    settings::assume(&defaults, SOURCE, claims);
     if settings.on(&["model.model_config.is_llama_config"]) == Some(true) {
         let llama = [
-            ("model.activation", "SwiGLU"),
-            ("model.normalization", "RMSNorm"),
-            ("model.positions", "Rotary"),
+            field::model::ACTIVATION.is(Activation::SwiGLU),
+            field::model::NORMALIZATION.is(Normalization::RMSNorm),
+            field::model::POSITIONS.is(Positions::Rotary),
         ];
-        settings::assume(&llama, SOURCE, said);
-        said.assume("model.biases", false, SOURCE);
+        settings::assume(&llama, SOURCE, claims);
+        claims.assume(field::model::BIASES, false, SOURCE);
     }
 }
 

@@ -9,10 +9,11 @@
 
 use crate::command::{Launch, Target};
 use crate::frameworks::megatron_core;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::said::Said;
 use crate::frameworks::reading::settings::{Place, Settings};
+use crate::job::{Framework, Method, Precision, field};
 
 const SCRIPTS: &[&str] = &[
     "megatron_gpt_pretraining.py",
@@ -36,28 +37,28 @@ fn is_command(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
-    said.handed_on("framework", "Megatron", format!("{}: its command", said.place));
+    claims.handed_on(field::FRAMEWORK, Framework::Megatron, format!("{}: its command", claims.place));
     if is_command(launch) {
-        factory(launch, said);
-        megatron_core::recipe_may(said);
+        factory(launch, claims);
+        megatron_core::recipe_may(claims);
     } else {
         if let Some(path) = configuration(launch)
-            && let Some(file) = config::named(launch, &path, "--config-name", said)
+            && let Some(file) = config::named(launch, &path, "--config-name", claims)
         {
             settings.add(Place::File(file));
             // The fused optimizers sum in the format of the computation, unless the file says otherwise.
-            said.may("gradientPrecision", "BF16");
+            claims.open(field::GRADIENT_PRECISION, Precision::BF16);
             if Written::default().may_hold_more(&launch.arguments) {
-                megatron_core::recipe_may(said);
+                megatron_core::recipe_may(claims);
             }
         } else {
-            megatron_core::recipe_may(said);
+            megatron_core::recipe_may(claims);
         }
-        adapters(launch, &settings, said);
+        adapters(launch, &settings, claims);
     }
-    megatron_core::read(&settings, said);
+    megatron_core::read(&settings, claims);
 }
 
 /// The file that Hydra reads.
@@ -68,38 +69,38 @@ fn configuration(launch: &Launch) -> Option<String> {
     Some(format!("{}/{name}.yaml", folder.trim_end_matches('/')))
 }
 
-fn factory(launch: &Launch, said: &mut Said) {
+fn factory(launch: &Launch, claims: &mut Claims) {
     let Some(factory) = launch.arguments.value("factory") else { return };
     // `llama3_8b(num_nodes=2)`
     let name = factory.split('(').next().unwrap_or_default();
-    said.argument("model.name", name, "--factory");
+    claims.argument(field::model::NAME, name, "--factory");
     let Target::Program(program) = &launch.target else { return };
     let mut words = program.split(' ').chain(launch.arguments.words().iter().map(|word| word.text.as_str()));
     if words.any(|word| word == "finetune") {
         match launch.arguments.overridden("peft") {
-            Some("lora" | "dora") => said.argument("finetuning.method", "LoRA", "peft"),
+            Some("lora" | "dora") => claims.argument(field::finetuning::METHOD, Method::LoRA, "peft"),
             Some("none" | "None" | "null") => {}
-            _ => said.may("finetuning.method", "LoRA"),
+            _ => claims.open(field::finetuning::METHOD, Method::LoRA),
         }
     }
 }
 
-fn adapters(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
+fn adapters(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     let scheme = settings.get(&["model.peft.peft_scheme"]);
     if let Some(setting) = scheme {
         match setting.text().as_deref() {
-            Some("lora") => setting.says(said, "finetuning.method", "LoRA"),
-            Some("qlora") => setting.says(said, "finetuning.method", "QLoRA"),
+            Some("lora") => setting.says(claims, field::finetuning::METHOD, Method::LoRA),
+            Some("qlora") => setting.says(claims, field::finetuning::METHOD, Method::QLoRA),
             Some("none" | "null") => {}
-            _ => said.may("finetuning.method", "LoRA"),
+            _ => claims.open(field::finetuning::METHOD, Method::LoRA),
         }
         if let Some(rank) = settings.get(&["model.peft.lora_tuning.adapter_dim"])
             && let Some(number) = rank.number()
         {
-            rank.says(said, "finetuning.rank", number);
+            rank.says(claims, field::finetuning::RANK, number);
         }
     } else if launch.runs_script(TUNING_SCRIPTS) {
-        said.may("finetuning.method", "LoRA");
+        claims.open(field::finetuning::METHOD, Method::LoRA);
     }
 }
 

@@ -5,21 +5,22 @@
 //! `examples/training/llama`); the memory that its compiler lays out is not estimated.
 
 use crate::command::Launch;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Recompute, Sharding, field};
 
-const FLAGS: &[Flag] = &[
-    flag(&["tensor_parallel_size"], "parallelism.tensor", Takes::Number),
-    flag(&["pipeline_parallel_size"], "parallelism.pipeline", Takes::Number),
-    flag(&["context_parallel_size"], "parallelism.context", Takes::Number),
-    flag(&["batch_size", "train_batch_size"], "batch.microBatchSize", Takes::Number),
-    flag(&["seq_len", "max_seq_length"], "batch.sequenceLength", Takes::Number),
-    flag(&["max_steps", "steps_this_run"], "dataset.steps", Takes::Number),
-    flag(&["use_zero_1"], "parallelism.sharding", Takes::Word("ZeRO1")),
-    flag(&["sequence_parallel_enabled"], "parallelism.sequence", Takes::Switch(true)),
-    flag(&["selective_checkpoint_enabled"], "recompute", Takes::Word("Selective")),
+const FLAGS: Table = &[
+    &flag(&["tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["pipeline_parallel_size"], field::parallelism::PIPELINE, Takes::Number),
+    &flag(&["context_parallel_size"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(&["batch_size", "train_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["seq_len", "max_seq_length"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["max_steps", "steps_this_run"], field::dataset::STEPS, Takes::Number),
+    &flag(&["use_zero_1"], field::parallelism::SHARDING, Takes::Word(Sharding::ZeRO1)),
+    &flag(&["sequence_parallel_enabled"], field::parallelism::SEQUENCE, Takes::Switch(true)),
+    &flag(&["selective_checkpoint_enabled"], field::RECOMPUTE, Takes::Word(Recompute::Selective)),
 ];
 
 /// Whether it is such a script.
@@ -30,17 +31,17 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
-    settings::read(FLAGS, &settings, said);
+    settings::read(FLAGS, &settings, claims);
     // A path to a configuration names no model.
     if settings.text(&["model_path"]).is_some_and(|path| !config::is_config(&path)) {
-        settings::read_one(&settings, &["model_path"], "model.name", Takes::Text, said);
+        settings::read_one(&settings, &["model_path"], field::model::NAME, Takes::Text, claims);
     }
     if let Some(setting) = settings.get(&["grad_accum_usteps", "gradient_accumulation_steps"]) {
-        said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
+        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
-    said.beyond = Some("what Trainium's compiler lays out is not estimated");
+    claims.beyond = Some("what Trainium's compiler lays out is not estimated");
 }
 
 #[cfg(test)]

@@ -6,42 +6,48 @@
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Assignment, Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "OpenRLHF 0.8 default";
 
-const FLAGS: &[Flag] = &[
-    flag(&["pretrain"], "model.name", Takes::Text),
-    flag(&["max_len"], "batch.sequenceLength", Takes::Number),
-    flag(&["micro_train_batch_size"], "batch.microBatchSize", Takes::Number),
-    flag(&["train_batch_size"], "batch.globalBatchSize", Takes::Number),
-    flag(&["max_epochs"], "dataset.epochs", Takes::Number),
-    flag(&["bf16"], "precision", Takes::Word("BF16")),
-    flag(&["param_dtype"], "precision", Takes::OneOf(training_arguments::FORMATS)),
-    flag(&["flash_attn"], "attention", Takes::Word("Flash")),
-    flag(&["attn_implementation"], "attention", Takes::OneOf(training_arguments::ATTENTION)),
-    flag(&["packing_samples"], "batch.packing", Takes::Switch(true)),
-    flag(&["adam_offload"], "offload.optimizer", Takes::Switch(true)),
-    flag(&["ring_attn_size"], "parallelism.context", Takes::Number),
-    flag(&["ds_tensor_parallel_size"], "parallelism.tensor", Takes::Number),
-    flag(&["use_liger_kernel"], "loss", Takes::Word("Fused")),
-    flag(
+const FLAGS: Table = &[
+    &flag(&["pretrain"], field::model::NAME, Takes::Text),
+    &flag(&["max_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["micro_train_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["train_batch_size"], field::batch::GLOBAL_BATCH_SIZE, Takes::Number),
+    &flag(&["max_epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["bf16"], field::PRECISION, Takes::Word(Precision::BF16)),
+    &flag(&["param_dtype"], field::PRECISION, Takes::OneOf(training_arguments::FORMATS)),
+    &flag(&["flash_attn"], field::ATTENTION, Takes::Word(Attention::Flash)),
+    &flag(&["attn_implementation"], field::ATTENTION, Takes::OneOf(training_arguments::ATTENTION)),
+    &flag(&["packing_samples"], field::batch::PACKING, Takes::Switch(true)),
+    &flag(&["adam_offload"], field::offload::OPTIMIZER, Takes::Switch(true)),
+    &flag(&["ring_attn_size"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(&["ds_tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["use_liger_kernel"], field::LOSS, Takes::Word(Loss::Fused)),
+    &flag(
         &["zero_stage"],
-        "parallelism.sharding",
-        Takes::OneOf(&[("0", "None"), ("1", "ZeRO1"), ("2", "ZeRO2"), ("3", "ZeRO3")]),
+        field::parallelism::SHARDING,
+        Takes::OneOf(&[
+            ("0", Sharding::None),
+            ("1", Sharding::ZeRO1),
+            ("2", Sharding::ZeRO2),
+            ("3", Sharding::ZeRO3),
+        ]),
     ),
 ];
 
-const DEFAULTS: &[(&str, &str)] = &[
-    ("parallelism.sharding", "ZeRO2"),
-    ("offload.optimizer", "false"),
-    ("offload.parameters", "false"),
-    ("batch.microBatchSize", "8"),
-    ("batch.globalBatchSize", "128"),
-    ("batch.sequenceLength", "2048"),
-    ("recompute", "None"),
+const DEFAULTS: &[Assignment] = &[
+    field::parallelism::SHARDING.is(Sharding::ZeRO2),
+    field::offload::OPTIMIZER.is(false),
+    field::offload::PARAMETERS.is(false),
+    field::batch::MICRO_BATCH_SIZE.is(8),
+    field::batch::GLOBAL_BATCH_SIZE.is(128),
+    field::batch::SEQUENCE_LENGTH.is(2048),
+    field::RECOMPUTE.is(Recompute::None),
 ];
 
 /// Whether it is its launch.
@@ -52,25 +58,25 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
-    said.argument("framework", "DeepSpeed", "OpenRLHF");
-    settings::read(FLAGS, &settings, said);
-    training_arguments::recompute(&settings, &["gradient_checkpointing"], said);
+    claims.argument(field::FRAMEWORK, Framework::DeepSpeed, "OpenRLHF");
+    settings::read(FLAGS, &settings, claims);
+    training_arguments::recompute(&settings, &["gradient_checkpointing"], claims);
     // A rank of zero, its default, means no adapters.
     let rank = settings.get(&["lora_rank"]).map(|setting| setting.number());
     match rank {
-        None | Some(Some(0)) => said.assume("finetuning.method", "Full", SOURCE),
+        None | Some(Some(0)) => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
         Some(Some(_)) => {
-            peft::read(&settings, false, said);
-            said.assume("finetuning.dropout", 0, SOURCE);
+            peft::read(&settings, false, claims);
+            claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
             if !settings.has(&["target_modules"]) {
-                said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
+                claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
             }
         }
-        Some(None) => said.may("finetuning.method", "QLoRA"),
+        Some(None) => claims.open(field::finetuning::METHOD, Method::QLoRA),
     }
-    settings::assume(DEFAULTS, SOURCE, said);
+    settings::assume(DEFAULTS, SOURCE, claims);
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! itself, it may be any further options, and what a program does where nothing is given is no longer what it does.
 
 use crate::command::Arguments;
-use crate::frameworks::reading::said::Said;
-use crate::frameworks::reading::settings;
+use crate::frameworks::reading::claims::Claims;
+use crate::job::{Assignment, Method, Optimizer, Precision, Recompute, Sharding, field};
 
 /// How a program's options are written.
 #[derive(Debug, Default)]
@@ -45,30 +45,30 @@ impl Written {
 }
 
 /// The leanest that a field may be, where what is said of it is not understood; batches and lengths are open anyway.
-const LEANEST: &[(&str, &str)] = &[
-    ("finetuning.method", "LoRA"),
-    ("gradientPrecision", "BF16"),
-    ("mainParameterPrecision", "BF16"),
-    ("offload.activations", "true"),
-    ("offload.optimizer", "true"),
-    ("offload.parameters", "true"),
-    ("optimizer", "SGD"),
-    ("optimizerPrecision", "BF16"),
-    ("parallelism.context", "8"),
-    ("parallelism.expert", "64"),
-    ("parallelism.expertTensor", "8"),
-    ("parallelism.pipeline", "16"),
-    ("parallelism.sharding", "FSDP"),
-    ("parallelism.tensor", "8"),
-    ("parameterPrecision", "BF16"),
-    ("recompute", "Full"),
+const LEANEST: &[Assignment] = &[
+    field::finetuning::METHOD.is(Method::LoRA),
+    field::GRADIENT_PRECISION.is(Precision::BF16),
+    field::MAIN_PARAMETER_PRECISION.is(Precision::BF16),
+    field::offload::ACTIVATIONS.is(true),
+    field::offload::OPTIMIZER.is(true),
+    field::offload::PARAMETERS.is(true),
+    field::OPTIMIZER.is(Optimizer::SGD),
+    field::OPTIMIZER_PRECISION.is(Precision::BF16),
+    field::parallelism::CONTEXT.is(8),
+    field::parallelism::EXPERT.is(64),
+    field::parallelism::EXPERT_TENSOR.is(8),
+    field::parallelism::PIPELINE.is(16),
+    field::parallelism::SHARDING.is(Sharding::FSDP),
+    field::parallelism::TENSOR.is(8),
+    field::PARAMETER_PRECISION.is(Precision::BF16),
+    field::RECOMPUTE.is(Recompute::Full),
 ];
 
-/// Leaves open what is said and not understood: `--tensor-model-parallel-size $TP` may divide by eight.
-pub(crate) fn leave_open(said: &mut Said) {
-    for field in said.unread.clone() {
-        if let Some((field, leanest)) = LEANEST.iter().find(|(known, _)| *known == field) {
-            said.may(field, settings::word(leanest));
+/// Leaves open what is given and not understood: `--tensor-model-parallel-size $TP` may divide by eight.
+pub(crate) fn leave_open(claims: &mut Claims) {
+    for field in claims.unparsed.clone() {
+        if let Some(leanest) = LEANEST.iter().find(|leanest| leanest.field == field) {
+            claims.open_as(*leanest);
         }
     }
 }
@@ -77,6 +77,7 @@ pub(crate) fn leave_open(said: &mut Said) {
 mod tests {
     use super::*;
     use crate::command::Word;
+    use crate::job::ValueOf as _;
 
     #[test]
     fn a_word_that_stands_by_itself_may_be_anything() {
@@ -101,14 +102,13 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_may_be_at_its_leanest() {
-        let mut said = Said::default();
-        said.unread("parallelism.tensor");
-        said.unread("model.layers");
-        leave_open(&mut said);
-        assert_eq!(said.unsaid, [("parallelism.tensor", 8.into())]);
-        for (field, leanest) in LEANEST {
-            let value = crate::job::read_field(field, &settings::word(leanest));
-            assert!(matches!(value, Ok(Some(_))), "{field}");
+        let mut claims = Claims::default();
+        claims.unparsed(field::parallelism::TENSOR);
+        claims.unparsed(field::model::LAYERS);
+        leave_open(&mut claims);
+        assert_eq!(claims.open, [(field::parallelism::TENSOR.erased(), 8.into())]);
+        for leanest in LEANEST {
+            assert!(leanest.field.read(&leanest.value.json()).is_ok(), "{leanest:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use crate::command::files::File;
 use crate::command::{Arguments, Launch, basename};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
 use crate::job::{Gap, Source};
 use crate::printable::printable;
 
@@ -69,19 +69,19 @@ fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) 
 }
 
 /// The file that an argument names, or the JSON that stands in its place. None, with a warning, where it cannot be read.
-pub(crate) fn named(launch: &Launch, path: &str, by: &str, said: &mut Said) -> Option<Config> {
+pub(crate) fn named(launch: &Launch, path: &str, by: &str, claims: &mut Claims) -> Option<Config> {
     let path = path.trim();
     if path.starts_with('{') {
         let source = Source::Argument { place: launch.place.clone(), option: by.to_owned() };
-        return parsed(&path.into(), &source, said);
+        return parsed(&path.into(), &source, claims);
     }
     let Some(file) = launch.files.meant(path) else {
         let warning =
             format!("{}: the file that {by} names is not known: what it says is not read", launch.place);
-        said.warn(printable(&warning, 120));
+        claims.warn(printable(&warning, 120));
         return None;
     };
-    of(file, said)
+    of(file, claims)
 }
 
 /// The configuration that stands among arguments without a name: `axolotl train config.yaml`.
@@ -106,16 +106,16 @@ pub(crate) fn is_config(path: &str) -> bool {
 }
 
 /// What a file says.
-pub(crate) fn of(file: &File, said: &mut Said) -> Option<Config> {
-    parsed(&file.text, &file.source, said)
+pub(crate) fn of(file: &File, claims: &mut Claims) -> Option<Config> {
+    parsed(&file.text, &file.source, claims)
 }
 
-fn parsed(text: &Arc<str>, source: &Source, said: &mut Said) -> Option<Config> {
-    match said.trees.of(text) {
+fn parsed(text: &Arc<str>, source: &Source, claims: &mut Claims) -> Option<Config> {
+    match claims.trees.of(text) {
         Ok(tree) => Some(Config { source: source.clone(), tree }),
         Err(problem) => {
-            said.gap.get_or_insert(Gap::Configuration);
-            said.warn(printable(&format!("{source} is not read: {problem}"), 120));
+            claims.gap.get_or_insert(Gap::Configuration);
+            claims.warn(printable(&format!("{source} is not read: {problem}"), 120));
             None
         }
     }
@@ -195,9 +195,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Option<Config>, Vec<String>) {
-        let mut said = Said::default();
+        let mut claims = Claims::default();
         let launch = Launch::of_words(&["python", "a.py"]).with_file("/etc/config/a.yaml", text);
-        (named(&launch, "config/a.yaml", "--config", &mut said), said.warnings)
+        (named(&launch, "config/a.yaml", "--config", &mut claims), claims.warnings)
     }
 
     #[test]
@@ -223,11 +223,11 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_known_is_said() {
-        let mut said = Said { place: "container a".into(), ..Said::default() };
+        let mut claims = Claims { place: "container a".into(), ..Claims::default() };
         let launch = Launch::of_words(&["python", "a.py"]);
-        assert!(named(&launch, "ds.json", "--deepspeed", &mut said).is_none());
+        assert!(named(&launch, "ds.json", "--deepspeed", &mut claims).is_none());
         assert_eq!(
-            said.warnings,
+            claims.warnings,
             [": the file that --deepspeed names is not known: what it says is not read"]
         );
     }

@@ -13,9 +13,10 @@
 use crate::command::{Arguments, Launch, Launcher};
 use crate::hardware::Vendor;
 use crate::hardware::resources::ResourceKind;
+use crate::job::{Sharding, field};
 use crate::kinds::requests::Request;
 
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
 
 /// How a launcher says how many processes and nodes there are.
 struct Facts {
@@ -116,9 +117,9 @@ fn innermost(launch: &Launch) -> Option<(&'static Facts, &Launcher)> {
 
 /// The nodes that a launch's launcher counts on, where it says how many.
 pub(crate) fn nodes(launch: &Launch) -> Option<u64> {
-    let mut said = Said::default();
-    read(launch, &mut said);
-    said.nodes
+    let mut claims = Claims::default();
+    read(launch, &mut claims);
+    claims.nodes
 }
 
 /// What the launch's launcher is told of the number of nodes, nothing where that is not known; none where it is told of
@@ -139,39 +140,37 @@ pub(crate) fn several_nodes(launch: &Launch) -> Option<bool> {
 }
 
 /// Reads what the launch's launcher says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some((facts, launcher)) = innermost(launch) else { return };
     let count = |options: &[&'static str], variable: Option<&str>| match given(&launcher.arguments, options) {
         Some((_, value)) => number(value),
         None if options.iter().any(|option| launcher.arguments.has(option)) => None,
         None => variable.and_then(|variable| number(launch.environment.get(variable)?)),
     };
-    said.nodes = count(facts.nodes, facts.nodes_variable);
-    said.processes_per_node = count(facts.per_node, facts.per_node_variable);
-    said.processes = count(facts.all, None);
-    if said.processes.is_none() {
-        said.processes =
-            said.nodes.zip(said.processes_per_node).and_then(|(nodes, each)| nodes.checked_mul(each));
+    claims.nodes = count(facts.nodes, facts.nodes_variable);
+    claims.processes_per_node = count(facts.per_node, facts.per_node_variable);
+    claims.processes = count(facts.all, None);
+    if claims.processes.is_none() {
+        claims.processes =
+            claims.nodes.zip(claims.processes_per_node).and_then(|(nodes, each)| nodes.checked_mul(each));
     }
-    if said.processes_per_node.is_none() && said.nodes == Some(1) {
-        said.processes_per_node = said.processes;
+    if claims.processes_per_node.is_none() && claims.nodes == Some(1) {
+        claims.processes_per_node = claims.processes;
     }
 }
 
 /// Takes the processes for what shards, where they are surely fewer than the accelerators.
-pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], said: &mut Said) {
-    let (Some(processes), Some(all)) = (said.processes, accelerators(requests)) else { return };
-    let shards = said.offers.iter().any(|offered| {
-        let sharding = offered.value.as_str();
-        offered.field == "parallelism.sharding"
-            && matches!(sharding, Some("FSDP" | "HSDP" | "ZeRO2" | "ZeRO3"))
+pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Claims) {
+    use field::parallelism::{CONTEXT, DATA, EXPERT, PIPELINE, TENSOR};
+    let (Some(processes), Some(all)) = (claims.processes, accelerators(requests)) else { return };
+    let shards = claims.values(field::parallelism::SHARDING).any(|sharding| {
+        matches!(sharding, Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO2 | Sharding::ZeRO3)
     });
-    let degrees = ["tensor", "pipeline", "context", "data", "expert"];
-    let is_divided = degrees.iter().any(|degree| said.knows(&format!("parallelism.{degree}")));
+    let is_divided = [TENSOR, PIPELINE, CONTEXT, DATA, EXPERT].iter().any(|degree| claims.knows(*degree));
     let is_plain =
         requests.iter().all(is_plain) && requests.iter().any(|r| launch.group.as_deref() == Some(r.path));
     let pods = pods(requests);
-    let is_divided = is_divided || said.nodes.is_some_and(|nodes| pods != Some(nodes));
+    let is_divided = is_divided || claims.nodes.is_some_and(|nodes| pods != Some(nodes));
     if !shards || is_divided || !is_plain || processes < 2 || processes >= all || all % processes != 0 {
         return;
     }
@@ -179,12 +178,12 @@ pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], said: &mut Said)
         given(&launcher.arguments, facts.all).or_else(|| given(&launcher.arguments, facts.per_node))
     });
     if let Some((option, _)) = option {
-        said.argument("parallelism.data", processes, option);
+        claims.argument(DATA, processes, option);
     }
 }
 
 /// What does not go with what the pods ask for, a line each.
-pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> Vec<String> {
+pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims) -> Vec<String> {
     let Some((facts, launcher)) = innermost(launch) else { return Vec::new() };
     let mut doubts = Vec::new();
     let plain = requests.iter().all(is_plain);
@@ -192,7 +191,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> 
     let name = |options: &[&'static str]| given(&launcher.arguments, options).map(|(option, _)| option);
     // Where the launcher runs in the pods that have the accelerators, it starts a pod's processes.
     if let Some(request) = of_group.filter(|_| plain) {
-        let (each, per_pod) = (said.processes_per_node, request.per_pod);
+        let (each, per_pod) = (claims.processes_per_node, request.per_pod);
         let source = name(facts.per_node).or(name(facts.all)).unwrap_or(facts.launcher);
         match each {
             Some(each) if each > per_pod => doubts.push(format!(
@@ -208,7 +207,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> 
         }
     }
     if let (Some(pods), Some(_), Some(nodes), Some(option)) =
-        (pods(requests), of_group, said.nodes, name(facts.nodes))
+        (pods(requests), of_group, claims.nodes, name(facts.nodes))
         && pods != nodes
         // One pod of several is an object of its own.
         && pods > 1
@@ -217,7 +216,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], said: &Said) -> 
     }
     let judged = !doubts.is_empty();
     if let (Some(processes), Some(all), Some(option)) =
-        (said.processes, accelerators(requests), name(facts.all))
+        (claims.processes, accelerators(requests), name(facts.all))
     {
         if plain && !judged && processes < all {
             doubts.push(format!(
@@ -293,7 +292,7 @@ mod tests {
     use crate::surroundings::{Documents, Surroundings};
 
     /// What is said of groups of pods, each of so many with so many accelerators and a command.
-    fn said(groups: &[(u64, u64, &str)], resource: &str, sharding: Option<&str>) -> Said {
+    fn claims(groups: &[(u64, u64, &str)], resource: &str, sharding: Option<Sharding>) -> Claims {
         let templates: Vec<Value> = groups
             .iter()
             .map(|(_, count, script)| {
@@ -317,15 +316,15 @@ mod tests {
         let requests = requests::requests(&groups, &Documents::default(), "", catalogue);
         let launches = launches(&groups, None, &requests, &Surroundings::default(), "").launches;
         let launch = launches.iter().find(|launch| !launch.launchers.is_empty()).unwrap();
-        let mut said = Said::default();
-        read(launch, &mut said);
+        let mut claims = Claims::default();
+        read(launch, &mut claims);
         if let Some(sharding) = sharding {
-            said.argument("parallelism.sharding", sharding, "--fsdp");
+            claims.argument(field::parallelism::SHARDING, sharding, "--fsdp");
         }
-        shrink(launch, &requests, &mut said);
-        said.warnings = doubts(launch, &requests, &said);
-        said.warnings.extend(own_doubts(launch, &requests));
-        said
+        shrink(launch, &requests, &mut claims);
+        claims.warnings = doubts(launch, &requests, &claims);
+        claims.warnings.extend(own_doubts(launch, &requests));
+        claims
     }
 
     #[test]
@@ -352,37 +351,41 @@ mod tests {
             &[(2, 8, "torchrun a.py trainer.num_nodes=2 trainer.devices=8")],
             &[(2, 8, "torchrun a.py trainer.num_nodes=$N trainer.devices=-1")],
         ] {
-            let said = said(groups, gpu, None);
-            let facts = (said.nodes, said.processes_per_node, said.processes);
-            assert!(said.warnings.iter().all(|line| line.chars().count() <= 120), "{:?}", said.warnings);
-            all.push(format!("{groups:?}\n  {facts:?}\n  {}\n", said.warnings.join("\n  ")));
+            let claims = claims(groups, gpu, None);
+            let facts = (claims.nodes, claims.processes_per_node, claims.processes);
+            assert!(claims.warnings.iter().all(|line| line.chars().count() <= 120), "{:?}", claims.warnings);
+            all.push(format!("{groups:?}\n  {facts:?}\n  {}\n", claims.warnings.join("\n  ")));
         }
         insta::assert_snapshot!(all.concat());
     }
 
     #[test]
     fn chips_whose_cores_are_devices_have_more_processes_than_chips() {
-        let said = said(&[(1, 16, "torchrun --nproc_per_node=32 a.py")], "aws.amazon.com/neuron", None);
-        assert_eq!((said.processes_per_node, said.warnings.len()), (Some(32), 0));
+        let claims = claims(&[(1, 16, "torchrun --nproc_per_node=32 a.py")], "aws.amazon.com/neuron", None);
+        assert_eq!((claims.processes_per_node, claims.warnings.len()), (Some(32), 0));
     }
 
     #[test]
     fn fewer_processes_count_only_where_states_are_surely_shared_among_them() {
         let data = |groups: &[(u64, u64, &str)], sharding| {
-            let said = said(groups, "nvidia.com/gpu", sharding);
-            said.offers
+            let claims = claims(groups, "nvidia.com/gpu", sharding);
+            claims
+                .all
                 .iter()
-                .find(|offered| offered.field == "parallelism.data")
+                .find(|claim| claim.field == field::parallelism::DATA)
                 .map(|o| o.value.to_string())
         };
         let two = "accelerate launch --num_processes=2 a.py";
-        assert_eq!(data(&[(1, 8, two)], Some("HSDP")).as_deref(), Some("2"));
+        assert_eq!(data(&[(1, 8, two)], Some(Sharding::HSDP)).as_deref(), Some("2"));
         assert_eq!(data(&[(1, 8, two)], None), None);
-        assert_eq!(data(&[(1, 2, two)], Some("FSDP")), None);
-        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=1 a.py")], Some("FSDP")), None);
-        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=$N a.py")], Some("FSDP")), None);
-        assert_eq!(data(&[(8, 1, "torchrun --nnodes 2 --nproc_per_node 1 a.py")], Some("FSDP")), None);
+        assert_eq!(data(&[(1, 2, two)], Some(Sharding::FSDP)), None);
+        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=1 a.py")], Some(Sharding::FSDP)), None);
+        assert_eq!(data(&[(1, 8, "accelerate launch --num_processes=$N a.py")], Some(Sharding::FSDP)), None);
+        assert_eq!(
+            data(&[(8, 1, "torchrun --nnodes 2 --nproc_per_node 1 a.py")], Some(Sharding::FSDP)),
+            None
+        );
         let half = "torchrun --nnodes 2 --nproc_per_node 4 a.py";
-        assert_eq!(data(&[(2, 8, half)], Some("FSDP")).as_deref(), Some("8"));
+        assert_eq!(data(&[(2, 8, half)], Some(Sharding::FSDP)).as_deref(), Some("8"));
     }
 }

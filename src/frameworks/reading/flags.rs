@@ -2,25 +2,31 @@
 
 use serde_json::Value;
 
-use crate::units::Count;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::settings::{self, Settings};
+use crate::job::{Field, FieldType, ValueOf};
+use crate::units::{Count, Decimal};
 
 /// Words of a list that are read at most.
 const MAX_WORDS: usize = 32;
 
+/// Flags of a program, of fields of any type.
+pub(crate) type Table = &'static [&'static dyn AnyFlag];
+
 /// A flag of a program.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Flag {
+#[derive(Debug)]
+pub(crate) struct Flag<T: FieldType> {
     /// Its names, as the documentation writes them; the first is the one that is shown.
-    pub(crate) names: &'static [&'static str],
+    names: &'static [&'static str],
     /// The spec's field.
-    pub(crate) field: &'static str,
+    field: Field<T>,
     /// What it takes.
-    pub(crate) takes: Takes,
+    takes: Takes<T>,
 }
 
-/// What a flag takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Takes {
+/// What a flag takes, that sets a field of this type.
+#[derive(Debug)]
+pub(crate) enum Takes<T: FieldType> {
     /// A whole number.
     Number,
     /// A decimal number, kept as the spec's quoted decimal.
@@ -29,49 +35,92 @@ pub(crate) enum Takes {
     Percent,
     /// Any text.
     Text,
-    /// Nothing: that it stands there means this value of the spec.
-    Word(&'static str),
-    /// Nothing: that it stands there means true, or false.
+    /// No value: where the flag stands, the field has this one.
+    Word(T::Constant),
+    /// No value: where the flag stands, the field is true, or false.
     Switch(bool),
     /// Several words, with commas or spaces between them.
     List,
-    /// One of these words, each with the spec's value; others say nothing.
-    OneOf(&'static [(&'static str, &'static str)]),
+    /// One of these words, each with the field's value; others say nothing.
+    OneOf(&'static [(&'static str, T::Constant)]),
 }
 
-/// A flag of one name.
-pub(crate) const fn flag(names: &'static [&'static str], field: &'static str, takes: Takes) -> Flag {
+impl<T: FieldType> Clone for Takes<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: FieldType> Copy for Takes<T> {}
+
+/// A flag of one field.
+pub(crate) const fn flag<T: FieldType>(
+    names: &'static [&'static str],
+    field: Field<T>,
+    takes: Takes<T>,
+) -> Flag<T> {
     Flag { names, field, takes }
 }
 
-impl Takes {
-    /// Reads a value as the spec's; none where it says nothing.
+/// A flag, whatever the type of its field.
+pub(crate) trait AnyFlag: Sync {
+    /// Claims what the flag sets.
+    fn read(&self, settings: &Settings<'_>, claims: &mut Claims);
+
+    /// Its names.
+    #[cfg(test)]
+    fn names(&self) -> &'static [&'static str];
+}
+
+impl<T: FieldType> AnyFlag for Flag<T> {
+    fn read(&self, settings: &Settings<'_>, claims: &mut Claims) {
+        settings::read_one(settings, self.names, self.field, self.takes, claims);
+    }
+
+    #[cfg(test)]
+    fn names(&self) -> &'static [&'static str] {
+        self.names
+    }
+}
+
+impl<T: FieldType> Takes<T> {
+    /// Reads a value as the field's; none where it says nothing.
     pub(crate) fn read(self, text: &str) -> Option<Value> {
-        let text = text.trim().trim_matches(['"', '\'']);
+        let text = unquoted(text);
         match self {
             Self::Number => number(text).map(Value::from),
             Self::Decimal => text.parse::<f64>().ok().filter(|n| n.is_finite()).map(|_| text.into()),
             Self::Percent => {
                 let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share))?;
-                Some(crate::units::Decimal::from_f64(share * 100.0).to_string().into())
+                Some(Decimal::from_f64(share * 100.0).to_string().into())
             }
             Self::Text => (!text.is_empty()).then(|| text.into()),
             Self::Word(_) | Self::Switch(_) => None,
-            Self::List => {
-                let words = text.split([',', ' ', '[', ']', '"', '\'']).filter(|word| !word.is_empty());
-                let words: Vec<Value> = words.take(MAX_WORDS).map(Value::from).collect();
-                (!words.is_empty()).then(|| words.into())
-            }
-            Self::OneOf(words) => words
-                .iter()
-                .find(|(word, _)| word.eq_ignore_ascii_case(text))
-                .map(|(_, value)| (*value).into()),
+            Self::List => list(text).map(Value::from),
+            Self::OneOf(words) => one_of(words, text).map(ValueOf::json),
         }
     }
 }
 
+fn unquoted(text: &str) -> &str {
+    text.trim().trim_matches(['"', '\''])
+}
+
+/// What a word of a table means.
+pub(crate) fn one_of<V: Copy>(words: &[(&str, V)], text: &str) -> Option<V> {
+    let text = unquoted(text);
+    words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+}
+
+/// Several words, with commas or spaces between them.
+pub(crate) fn list(text: &str) -> Option<Vec<String>> {
+    let words = text.split([',', ' ', '[', ']', '"', '\'']).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.take(MAX_WORDS).map(str::to_owned).collect();
+    (!words.is_empty()).then_some(words)
+}
+
 /// A whole number, as Python and people write it: `4096`, `4_096`, `4096.0`, `70B`.
-fn number(text: &str) -> Option<u64> {
-    let plain = text.replace('_', "");
+pub(crate) fn number(text: &str) -> Option<u64> {
+    let plain = unquoted(text).replace('_', "");
     plain.parse().ok().or_else(|| Count::parse(&plain).ok().map(|count| count.0))
 }

@@ -14,7 +14,7 @@
 //! they may meet.
 
 use crate::command::{Arguments, Launch};
-use crate::frameworks::reading::{facts, settings};
+use crate::frameworks::reading::facts;
 
 /// Whether processes of several pods meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ fn configured(launch: &Launch, arguments: &Arguments) -> bool {
     let Some(file) = launch.files.meant(path) else { return true };
     file.text.lines().any(|line| {
         let number = line.trim().strip_prefix("num_machines:").map(str::trim);
-        number.is_some_and(|number| settings::word(number) != 1)
+        number.is_some_and(|number| number.parse() != Ok(1_u64))
     })
 }
 

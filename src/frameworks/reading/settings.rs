@@ -8,10 +8,10 @@
 use serde_json::Value;
 
 use crate::command::{Arguments, Environment};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::Config;
-use crate::frameworks::reading::flags::{Flag, Takes};
-use crate::frameworks::reading::said::Said;
-use crate::job::Source;
+use crate::frameworks::reading::flags::{self, Table, Takes};
+use crate::job::{AnyField, Assignment, Field, FieldType, Source, ValueOf};
 
 /// Where settings stand.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Setting {
 
     /// Its value as a whole number.
     pub(crate) fn number(&self) -> Option<u64> {
-        Takes::Number.read(&self.text()?)?.as_u64()
+        flags::number(&self.text()?)
     }
 
     /// Whether it is on.
@@ -142,17 +142,17 @@ impl Setting {
     }
 
     /// Says a field's value on this setting's behalf.
-    pub(crate) fn says(&self, said: &mut Said, field: &str, value: impl Into<Value>) {
+    pub(crate) fn says<F: Into<AnyField>>(&self, claims: &mut Claims, field: F, value: impl ValueOf<F>) {
         match &self.origin {
-            Origin::Argument(name) => said.argument(field, value, name),
-            Origin::File { source, key } => said.file(field, value, source, key),
-            Origin::Environment(name) => said.environment(field, value, name),
+            Origin::Argument(name) => claims.argument(field, value, name),
+            Origin::File { source, key } => claims.file(field, value, source, key),
+            Origin::Environment(name) => claims.environment(field, value, name),
         }
     }
 
     /// Who says so, for provenance.
-    pub(crate) fn source(&self, said: &Said) -> Source {
-        let place = said.place.clone();
+    pub(crate) fn source(&self, claims: &Claims) -> Source {
+        let place = claims.place.clone();
         match &self.origin {
             Origin::Argument(name) => Source::Argument { place, option: name.clone() },
             Origin::File { source, key } => source.key(key),
@@ -161,54 +161,45 @@ impl Setting {
     }
 
     /// Its value as a flag of this kind takes it; none where it says nothing.
-    fn taken(&self, takes: Takes) -> Option<Value> {
+    fn taken<T: FieldType>(&self, takes: Takes<T>) -> Option<Value> {
         match takes {
-            Takes::Word(word) => self.truth()?.then(|| word.into()),
+            Takes::Word(word) => self.truth()?.then(|| word.json()),
             Takes::Switch(value) => self.truth().map(|on| (on == value).into()),
             Takes::List if self.value.is_array() => {
                 let words = self.value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
-                Takes::List.read(&words.join(" "))
+                flags::list(&words.join(" ")).map(Value::from)
             }
             _ => takes.read(&self.text()?),
         }
     }
 }
 
-/// Says what every flag of a table says that is set somewhere.
-pub(crate) fn read(table: &[Flag], settings: &Settings<'_>, said: &mut Said) {
+/// Claims what every flag of a table sets that is given somewhere.
+pub(crate) fn read(table: Table, settings: &Settings<'_>, claims: &mut Claims) {
     for flag in table {
-        read_one(settings, flag.names, flag.field, flag.takes, said);
+        flag.read(settings, claims);
     }
 }
 
-/// Says what the setting of these names says. One that is there and not understood leaves the field open.
-pub(crate) fn read_one(
+/// Claims what the setting of these names says. One that is there and not understood leaves the field open.
+pub(crate) fn read_one<T: FieldType>(
     settings: &Settings<'_>,
     names: &[&str],
-    field: &'static str,
-    takes: Takes,
-    said: &mut Said,
+    field: Field<T>,
+    takes: Takes<T>,
+    claims: &mut Claims,
 ) {
     let Some(setting) = settings.get(names) else { return };
     match setting.taken(takes) {
-        Some(value) => setting.says(said, field, value),
-        None => said.unread(field),
+        Some(value) => setting.says(claims, field.erased(), value),
+        None => claims.unparsed(field),
     }
 }
 
-/// What a framework does where nothing is said: `defaults` by field, with the version they were read from.
-pub(crate) fn assume(defaults: &[(&str, &str)], source: &str, said: &mut Said) {
-    for (field, value) in defaults {
-        said.assume(field, word(value), source);
-    }
-}
-
-/// A table's value: a number, a truth, or a word.
-pub(crate) fn word(value: &str) -> Value {
-    match value.parse::<u64>() {
-        Ok(number) => number.into(),
-        Err(_) if ["true", "false"].contains(&value) => (value == "true").into(),
-        Err(_) => value.into(),
+/// What a framework does by default, with the version that the defaults were read from.
+pub(crate) fn assume(defaults: &[Assignment], source: &str, claims: &mut Claims) {
+    for default in defaults {
+        claims.assume(default.field, default.value, source);
     }
 }
 
@@ -217,38 +208,39 @@ mod tests {
     use super::*;
     use crate::command::Word;
     use crate::frameworks::reading::flags::flag;
+    use crate::job::{Precision, field};
 
-    const TABLE: &[Flag] = &[
-        flag(&["layers", "num_layers"], "model.layers", Takes::Number),
-        flag(&["bf16"], "precision", Takes::Word("BF16")),
-        flag(&["compile"], "compile", Takes::Switch(true)),
-        flag(&["targets"], "finetuning.targets", Takes::List),
+    const TABLE: Table = &[
+        &flag(&["layers", "num_layers"], field::model::LAYERS, Takes::Number),
+        &flag(&["bf16"], field::PRECISION, Takes::Word(Precision::BF16)),
+        &flag(&["compile"], field::COMPILE, Takes::Switch(true)),
+        &flag(&["targets"], field::finetuning::TARGETS, Takes::List),
     ];
 
-    fn said(words: &[&str], file: &str) -> Said {
+    fn claims(words: &[&str], file: &str) -> Claims {
         let known = |text: &&str| Word { text: (*text).to_owned(), known: !text.contains('$') };
         let arguments = Arguments::of(words.iter().map(known).collect());
         let tree = serde_json::from_str(file).unwrap();
         let config = Config { source: "file".into(), tree };
         let settings = Settings::of(vec![Place::Options(&arguments), Place::File(config)]);
-        let mut said = Said { place: "container a".to_owned(), ..Said::default() };
-        read(TABLE, &settings, &mut said);
-        assume(&[("model.layers", "12"), ("compile", "true")], "default", &mut said);
-        said
+        let mut claims = Claims { place: "container a".to_owned(), ..Claims::default() };
+        read(TABLE, &settings, &mut claims);
+        assume(&[field::model::LAYERS.is(12), field::COMPILE.is(true)], "default", &mut claims);
+        claims
     }
 
-    fn offers(said: &Said) -> Vec<(&str, String, String)> {
-        said.offers.iter().map(|o| (o.field.as_str(), o.value.to_string(), o.source.to_string())).collect()
+    fn offers(claims: &Claims) -> Vec<(&str, String, String)> {
+        claims.all.iter().map(|o| (o.field.path(), o.value.to_string(), o.source.to_string())).collect()
     }
 
     #[test]
     fn the_first_place_counts_and_the_rest_is_no_contradiction() {
-        let said = said(
+        let claims = claims(
             &["--num-layers", "4_0", "--bf16", "--targets", "q", "v", "x=1"],
             r#"{"num_layers": 80, "compile": false, "targets": "k"}"#,
         );
         assert_eq!(
-            offers(&said),
+            offers(&claims),
             [
                 ("model.layers", "40".to_owned(), "container a: --num_layers"),
                 ("precision", "\"BF16\"".to_owned(), "container a: --bf16"),
@@ -263,7 +255,7 @@ mod tests {
 
     #[test]
     fn no_default_holds_for_what_is_set_and_not_understood() {
-        let said = said(&["--layers=$LAYERS", "--bf16", "False"], r#"{"compile": "perhaps"}"#);
-        assert_eq!(offers(&said), []);
+        let claims = claims(&["--layers=$LAYERS", "--bf16", "False"], r#"{"compile": "perhaps"}"#);
+        assert_eq!(offers(&claims), []);
     }
 }

@@ -7,9 +7,10 @@
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Assignment, Attention, Framework, Method, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "ms-swift 3.5 default";
 const SECOND: &str = "ms-swift 2.6 default";
@@ -17,20 +18,24 @@ const SECOND: &str = "ms-swift 2.6 default";
 const PROGRAMS: &[&str] = &["swift sft", "swift pt", "megatron sft", "megatron pt"];
 const MODULES: &[&str] = &["swift.cli.sft", "swift.cli.pt"];
 
-const FLAGS: &[Flag] = &[
-    flag(&["model", "model_id_or_path", "model_type", "model_name_or_path"], "model.name", Takes::Text),
-    flag(&["max_length"], "batch.sequenceLength", Takes::Number),
+const FLAGS: Table = &[
+    &flag(
+        &["model", "model_id_or_path", "model_type", "model_name_or_path"],
+        field::model::NAME,
+        Takes::Text,
+    ),
+    &flag(&["max_length"], field::batch::SEQUENCE_LENGTH, Takes::Number),
     // Its names before 3.0.
-    flag(&["batch_size"], "batch.microBatchSize", Takes::Number),
-    flag(&["use_flash_attn"], "attention", Takes::Word("Flash")),
+    &flag(&["batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["use_flash_attn"], field::ATTENTION, Takes::Word(Attention::Flash)),
 ];
 
-const DEFAULTS: &[(&str, &str)] = &[
-    ("batch.microBatchSize", "1"),
-    ("recompute", "Full"),
-    ("precision", "BF16"),
-    ("finetuning.rank", "8"),
-    ("finetuning.dropout", "5"),
+const DEFAULTS: &[Assignment] = &[
+    field::batch::MICRO_BATCH_SIZE.is(1),
+    field::RECOMPUTE.is(Recompute::Full),
+    field::PRECISION.is(Precision::BF16),
+    field::finetuning::RANK.is(8),
+    field::finetuning::DROPOUT.is(5),
 ];
 
 /// Whether it is its launch.
@@ -41,44 +46,44 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.argument("framework", "HuggingFace", "swift");
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.argument(field::FRAMEWORK, Framework::HuggingFace, "swift");
     if launch.runs_program("swift rlhf") {
-        said.beyond = Some("preference optimization holds a reference model");
+        claims.beyond = Some("preference optimization holds a reference model");
     }
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
-    settings::read(FLAGS, &settings, said);
+    settings::read(FLAGS, &settings, claims);
     let continued = launch.runs_program("swift pt") || launch.runs_module("swift.cli.pt");
-    if peft::read(&settings, true, said).is_none() {
+    if peft::read(&settings, true, claims).is_none() {
         // What continued pretraining does where nothing is said depends on the version.
         if continued {
-            said.may("finetuning.method", "LoRA");
+            claims.open(field::finetuning::METHOD, Method::LoRA);
         } else {
-            said.assume("finetuning.method", "LoRA", SOURCE);
+            claims.assume(field::finetuning::METHOD, Method::LoRA, SOURCE);
         }
     }
-    let adapted = said.get("finetuning.method").is_some_and(|method| method != "Full");
-    training_arguments::read(launch, &settings, said);
+    let adapted = claims.get(field::finetuning::METHOD).is_some_and(|method| method != Method::Full);
+    training_arguments::read(launch, &settings, claims);
     let parallel = launch.environment.get("NPROC_PER_NODE").is_some() || !launch.launchers.is_empty();
-    if !said.knows("parallelism.sharding") && !said.may_be("parallelism.sharding") {
+    if !claims.knows(field::parallelism::SHARDING) && !claims.is_open(field::parallelism::SHARDING) {
         if parallel {
-            said.assume("parallelism.sharding", "None", SOURCE);
+            claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
         } else {
-            said.may("parallelism.sharding", "FSDP");
+            claims.open(field::parallelism::SHARDING, Sharding::FSDP);
         }
     }
-    training_arguments::precision(&settings, said);
+    training_arguments::precision(&settings, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
     if frozen {
-        said.beyond = Some("a part of the model is not trained");
+        claims.beyond = Some("a part of the model is not trained");
     }
-    let defaults = DEFAULTS.iter().filter(|(field, _)| adapted || !field.starts_with("finetuning"));
-    settings::assume(&defaults.copied().collect::<Vec<_>>(), SOURCE, said);
+    let defaults = DEFAULTS.iter().filter(|default| adapted || !field::FINETUNING.has(default.field));
+    settings::assume(&defaults.copied().collect::<Vec<_>>(), SOURCE, claims);
     let second = settings.has(&["sft_type", "model_id_or_path"]);
     if second {
-        said.assume("batch.sequenceLength", 2048, SECOND);
+        claims.assume(field::batch::SEQUENCE_LENGTH, 2048, SECOND);
     } else if adapted && !settings.has(&["target_modules", "lora_target_modules"]) {
-        said.assume("finetuning.targets", vec!["all-linear"], SOURCE);
+        claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
     }
 }
 

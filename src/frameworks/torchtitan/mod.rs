@@ -17,12 +17,16 @@
 pub(super) mod profile;
 
 use crate::command::{Launch, Target, basename};
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};
-use crate::frameworks::reading::flags::{Flag, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{
+    Assignment, Field, Framework, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
+    Sharding, field,
+};
 use crate::model::known;
 
 const SOURCE: &str = "torchtitan 0.2 default";
@@ -35,79 +39,91 @@ const TELLING: &[&str] = &[
     "parallelism.data_parallel_shard_degree",
 ];
 
-const TABLE: &[Flag] = &[
-    flag(&["training.seq_len"], "batch.sequenceLength", Number),
-    flag(&["training.global_batch_size"], "batch.globalBatchSize", Number),
-    flag(&["training.steps"], "dataset.steps", Number),
-    flag(
+const TABLE: Table = &[
+    &flag(&["training.seq_len"], field::batch::SEQUENCE_LENGTH, Number),
+    &flag(&["training.global_batch_size"], field::batch::GLOBAL_BATCH_SIZE, Number),
+    &flag(&["training.steps"], field::dataset::STEPS, Number),
+    &flag(
         &["parallelism.tensor_parallel_degree", "training.tensor_parallel_degree"],
-        "parallelism.tensor",
+        field::parallelism::TENSOR,
         Number,
     ),
-    flag(
+    &flag(
         &["parallelism.pipeline_parallel_degree", "experimental.pipeline_parallel_degree"],
-        "parallelism.pipeline",
+        field::parallelism::PIPELINE,
         Number,
     ),
-    flag(
+    &flag(
         &["parallelism.context_parallel_degree", "experimental.context_parallel_degree"],
-        "parallelism.context",
+        field::parallelism::CONTEXT,
         Number,
     ),
-    flag(&["parallelism.expert_parallel_degree"], "parallelism.expert", Number),
-    flag(&["parallelism.expert_tensor_parallel_degree"], "parallelism.expertTensor", Number),
-    flag(
+    &flag(&["parallelism.expert_parallel_degree"], field::parallelism::EXPERT, Number),
+    &flag(&["parallelism.expert_tensor_parallel_degree"], field::parallelism::EXPERT_TENSOR, Number),
+    &flag(
         &["parallelism.pipeline_parallel_schedule", "experimental.pipeline_parallel_schedule"],
-        "parallelism.schedule",
+        field::parallelism::SCHEDULE,
         OneOf(&[
-            ("1F1B", "OneForwardOneBackward"),
-            ("Interleaved1F1B", "Interleaved"),
-            ("GPipe", "GPipe"),
-            ("InterleavedZeroBubble", "ZeroBubble"),
-            ("ZBVZeroBubble", "ZeroBubble"),
-            ("DualPipeV", "DualPipe"),
+            ("1F1B", Schedule::OneForwardOneBackward),
+            ("Interleaved1F1B", Schedule::Interleaved),
+            ("GPipe", Schedule::GPipe),
+            ("InterleavedZeroBubble", Schedule::ZeroBubble),
+            ("ZBVZeroBubble", Schedule::ZeroBubble),
+            ("DualPipeV", Schedule::DualPipe),
         ]),
     ),
-    flag(
+    &flag(
         &["activation_checkpoint.mode"],
-        "recompute",
-        OneOf(&[("none", "None"), ("selective", "Selective"), ("full", "Full")]),
+        field::RECOMPUTE,
+        OneOf(&[("none", Recompute::None), ("selective", Recompute::Selective), ("full", Recompute::Full)]),
     ),
-    flag(&["compile.enable", "training.compile"], "compile", Switch(true)),
-    flag(&["training.enable_cpu_offload"], "offload.parameters", Switch(true)),
-    flag(
+    &flag(&["compile.enable", "training.compile"], field::COMPILE, Switch(true)),
+    &flag(&["training.enable_cpu_offload"], field::offload::PARAMETERS, Switch(true)),
+    &flag(
         &["training.mixed_precision_param"],
-        "precision",
-        OneOf(&[("bfloat16", "BF16"), ("float16", "FP16"), ("float32", "FP32")]),
+        field::PRECISION,
+        OneOf(&[("bfloat16", Precision::BF16), ("float16", Precision::FP16), ("float32", Precision::FP32)]),
     ),
-    flag(
+    &flag(
         &["training.mixed_precision_reduce"],
-        "gradientReductionPrecision",
-        OneOf(&[("bfloat16", "BF16"), ("float32", "FP32")]),
+        field::GRADIENT_REDUCTION_PRECISION,
+        OneOf(&[("bfloat16", Precision::BF16), ("float32", Precision::FP32)]),
     ),
-    flag(&["training.dtype"], "parameterPrecision", OneOf(&[("bfloat16", "BF16"), ("float32", "FP32")])),
-    flag(&["optimizer.name"], "optimizer", OneOf(&[("AdamW", "AdamW"), ("Adam", "AdamW"), ("Muon", "Muon")])),
-    flag(
+    &flag(
+        &["training.dtype"],
+        field::PARAMETER_PRECISION,
+        OneOf(&[("bfloat16", Precision::BF16), ("float32", Precision::FP32)]),
+    ),
+    &flag(
+        &["optimizer.name"],
+        field::OPTIMIZER,
+        OneOf(&[("AdamW", Optimizer::AdamW), ("Adam", Optimizer::AdamW), ("Muon", Optimizer::Muon)]),
+    ),
+    &flag(
         &["optimizer.implementation"],
-        "optimizerImplementation",
-        OneOf(&[("fused", "Fused"), ("foreach", "Foreach"), ("for-loop", "ForLoop")]),
+        field::OPTIMIZER_IMPLEMENTATION,
+        OneOf(&[
+            ("fused", OptimizerImplementation::Fused),
+            ("foreach", OptimizerImplementation::Foreach),
+            ("for-loop", OptimizerImplementation::ForLoop),
+        ]),
     ),
 ];
 
 /// What it does where nothing is said.
-const DEFAULTS: &[(&str, &str)] = &[
-    ("batch.sequenceLength", "2048"),
-    ("dataset.steps", "10000"),
-    ("parallelism.tensor", "1"),
-    ("parallelism.pipeline", "1"),
-    ("parallelism.context", "1"),
-    ("parallelism.expert", "1"),
-    ("parallelism.sequence", "true"),
-    ("recompute", "Selective"),
-    ("compile", "false"),
-    ("precision", "BF16"),
-    ("optimizer", "AdamW"),
-    ("optimizerImplementation", "Fused"),
+const DEFAULTS: &[Assignment] = &[
+    field::batch::SEQUENCE_LENGTH.is(2048),
+    field::dataset::STEPS.is(10_000),
+    field::parallelism::TENSOR.is(1),
+    field::parallelism::PIPELINE.is(1),
+    field::parallelism::CONTEXT.is(1),
+    field::parallelism::EXPERT.is(1),
+    field::parallelism::SEQUENCE.is(true),
+    field::RECOMPUTE.is(Recompute::Selective),
+    field::COMPILE.is(false),
+    field::PRECISION.is(Precision::BF16),
+    field::OPTIMIZER.is(Optimizer::AdamW),
+    field::OPTIMIZER_IMPLEMENTATION.is(OptimizerImplementation::Fused),
 ];
 
 /// Names and flavors, with the model of ours.
@@ -137,18 +153,18 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.handed_on("framework", "Torchtitan", format!("{}: its options", said.place));
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.handed_on(field::FRAMEWORK, Framework::Torchtitan, format!("{}: its options", claims.place));
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let path = launch.arguments.value("job.config_file").map(|path| (path, "--job.config_file"));
     let path = path.or_else(|| Some((launch.environment.get("CONFIG_FILE")?, "env CONFIG_FILE")));
     let known = match path {
         Some((path, by)) => {
-            let file = config::named(launch, path, by, said);
+            let file = config::named(launch, path, by, claims);
             let known = file.is_some();
             match file {
                 Some(file) => settings.add(Place::File(file)),
-                None => name_of_file(path, by, said),
+                None => name_of_file(path, by, claims),
             }
             known
         }
@@ -159,50 +175,52 @@ pub(crate) fn read(launch: &Launch, said: &mut Said) {
         }
     };
     let known = known && !Written::default().may_hold_more(&launch.arguments);
-    settings::read(TABLE, &settings, said);
-    model(&settings, said);
-    sharding(&settings, known, said);
-    batch(&settings, known, said);
-    recomputed(&settings, said);
-    version(&settings, said);
+    settings::read(TABLE, &settings, claims);
+    model(&settings, claims);
+    sharding(&settings, known, claims);
+    batch(&settings, known, claims);
+    recomputed(&settings, claims);
+    version(&settings, claims);
     if known {
-        settings::assume(DEFAULTS, SOURCE, said);
+        settings::assume(DEFAULTS, SOURCE, claims);
     } else {
-        for (field, leanest) in [("recompute", "Full"), ("precision", "BF16")] {
-            said.may(field, leanest);
+        claims.open(field::RECOMPUTE, Recompute::Full);
+        claims.open(field::PRECISION, Precision::BF16);
+        for field in [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT] {
+            claims.open(field, 8);
         }
-        for field in ["parallelism.tensor", "parallelism.pipeline", "parallelism.context"] {
-            said.may(field, 8);
-        }
-        said.may("offload.parameters", true);
-        said.may("compile", true);
+        claims.open(field::offload::PARAMETERS, true);
+        claims.open(field::COMPILE, true);
     }
 }
 
 /// Files of torchtitan's own are called after what they train: `llama3_8b.toml`.
-fn name_of_file(path: &str, by: &str, said: &mut Said) {
+fn name_of_file(path: &str, by: &str, claims: &mut Claims) {
     let name = basename(path).trim_end_matches(".toml");
     if known::find(name).is_some() {
-        said.handed_on("model.name", name, format!("{}: {by}", said.place));
+        claims.handed_on(field::model::NAME, name, format!("{}: {by}", claims.place));
     }
 }
 
-fn model(settings: &Settings<'_>, said: &mut Said) {
+fn model(settings: &Settings<'_>, claims: &mut Claims) {
     let name = settings.text(&["model.name"]).unwrap_or_else(|| "llama3".to_owned());
     let Some(flavor) = settings.get(&["model.flavor"]) else { return };
     let Some(text) = flavor.text() else { return };
     if name.starts_with("flux") {
-        said.beyond = said.beyond.or(Some("a diffusion model"));
+        claims.beyond = claims.beyond.or(Some("a diffusion model"));
     } else if let Some((.., known)) = MODELS.iter().find(|(model, kind, _)| *model == name && *kind == text) {
-        flavor.says(said, "model.name", *known);
+        flavor.says(claims, field::model::NAME, *known);
     } else if text.starts_with("debugmodel") {
-        for (field, value) in
-            [("layers", 6), ("hiddenSize", 256), ("attentionHeads", 16), ("vocabSize", 2048)]
-        {
-            flavor.says(said, &format!("model.{field}"), value);
+        for (field, value) in [
+            (field::model::LAYERS, 6),
+            (field::model::HIDDEN_SIZE, 256),
+            (field::model::ATTENTION_HEADS, 16),
+            (field::model::VOCAB_SIZE, 2048),
+        ] {
+            flavor.says(claims, field, value);
         }
     } else {
-        flavor.says(said, "model.name", format!("{name}-{text}"));
+        flavor.says(claims, field::model::NAME, format!("{name}-{text}"));
     }
 }
 
@@ -211,37 +229,37 @@ fn degree(settings: &Settings<'_>, names: &[&str]) -> Option<u64> {
     settings.get(names)?.number().filter(|degree| *degree > 0)
 }
 
-fn sharding(settings: &Settings<'_>, known: bool, said: &mut Said) {
-    const FIELD: &str = "parallelism.sharding";
+fn sharding(settings: &Settings<'_>, known: bool, claims: &mut Claims) {
+    const FIELD: Field<Sharding> = field::parallelism::SHARDING;
     let shard = ["parallelism.data_parallel_shard_degree", "training.data_parallel_shard_degree"];
     let replicate = ["parallelism.data_parallel_replicate_degree", "training.data_parallel_replicate_degree"];
     let context = ["parallelism.context_parallel_degree", "experimental.context_parallel_degree"];
     let (shards, replicas) = (degree(settings, &shard), degree(settings, &replicate).unwrap_or(1));
     match (settings.get(&shard), settings.get(&replicate)) {
-        (Some(setting), _) if shards == Some(1) => setting.says(said, FIELD, "None"),
+        (Some(setting), _) if shards == Some(1) => setting.says(claims, FIELD, Sharding::None),
         (_, Some(setting)) if replicas > 1 => {
-            setting.says(said, FIELD, "HSDP");
+            setting.says(claims, FIELD, Sharding::HSDP);
             if let (Some(shards), Some(setting)) = (shards, settings.get(&shard)) {
                 let context = degree(settings, &context).unwrap_or(1);
-                setting.says(said, "parallelism.shardingDegree", shards.saturating_mul(context));
+                setting.says(claims, field::parallelism::SHARDING_DEGREE, shards.saturating_mul(context));
             }
         }
-        (Some(setting), _) => setting.says(said, FIELD, "FSDP"),
-        (None, _) if known => said.assume(FIELD, "FSDP", SOURCE),
+        (Some(setting), _) => setting.says(claims, FIELD, Sharding::FSDP),
+        (None, _) if known => claims.assume(FIELD, Sharding::FSDP, SOURCE),
         (None, _) => {}
     }
     if let Some(setting) = settings.get(&["parallelism.fsdp_reshard_after_forward"]) {
         match setting.text().as_deref() {
-            Some("always") => setting.says(said, "parallelism.reshardAfterForward", true),
-            Some("never") => setting.says(said, "parallelism.reshardAfterForward", false),
+            Some("always") => setting.says(claims, field::parallelism::RESHARD_AFTER_FORWARD, true),
+            Some("never") => setting.says(claims, field::parallelism::RESHARD_AFTER_FORWARD, false),
             _ => {}
         }
     }
 }
 
 /// A rank's batch is a microbatch, unless a pipeline cuts it.
-fn batch(settings: &Settings<'_>, known: bool, said: &mut Said) {
-    const FIELD: &str = "batch.microBatchSize";
+fn batch(settings: &Settings<'_>, known: bool, claims: &mut Claims) {
+    const FIELD: Field<u32> = field::batch::MICRO_BATCH_SIZE;
     let local = settings.get(&["training.local_batch_size", "training.batch_size"]);
     let size = match &local {
         Some(setting) => setting.number(),
@@ -251,13 +269,13 @@ fn batch(settings: &Settings<'_>, known: bool, said: &mut Said) {
         degree(settings, &["parallelism.pipeline_parallel_degree", "experimental.pipeline_parallel_degree"])
             .is_some_and(|degree| degree > 1);
     let Some(size) = size else { return };
-    let source = local.as_ref().map_or_else(|| SOURCE.into(), |setting| setting.source(said));
+    let source = local.as_ref().map_or_else(|| SOURCE.into(), |setting| setting.source(claims));
     if !pipelined {
         match &local {
-            Some(setting) => setting.says(said, FIELD, size),
-            None => said.assume(FIELD, size, SOURCE),
+            Some(setting) => setting.says(claims, FIELD, size),
+            None => claims.assume(FIELD, size, SOURCE),
         }
-        said.accumulation = Some((1, source));
+        claims.accumulation = Some((1, source));
         return;
     }
     // Before 0.1, the batch was cut by the number of stages instead.
@@ -267,36 +285,36 @@ fn batch(settings: &Settings<'_>, known: bool, said: &mut Said) {
     let cut = settings.get(&["parallelism.pipeline_parallel_microbatch_size"]);
     let micro = cut.as_ref().and_then(settings::Setting::number).unwrap_or(1).max(1);
     match &cut {
-        Some(setting) => setting.says(said, FIELD, micro),
-        None => said.assume(FIELD, micro, SOURCE),
+        Some(setting) => setting.says(claims, FIELD, micro),
+        None => claims.assume(FIELD, micro, SOURCE),
     }
-    said.accumulation = Some(((size / micro).max(1), source));
+    claims.accumulation = Some(((size / micro).max(1), source));
 }
 
 /// Selective recomputation takes every n-th layer, or chosen operations.
-fn recomputed(settings: &Settings<'_>, said: &mut Said) {
+fn recomputed(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["activation_checkpoint.selective_ac_option"])
         && let Some(text) = setting.text()
     {
         let module = if text == "op" { "op" } else { "layer" };
-        setting.says(said, "recomputeModules", vec![module]);
+        setting.says(claims, field::RECOMPUTE_MODULES, vec![module]);
     }
     let converted = settings.get(&["model.converters"]);
     if let Some(setting) = converted
         && setting.value.to_string().contains("float8")
     {
-        setting.says(said, "precision", "FP8");
+        setting.says(claims, field::PRECISION, Precision::FP8);
     }
 }
 
-fn version(settings: &Settings<'_>, said: &mut Said) {
+fn version(settings: &Settings<'_>, claims: &mut Claims) {
     let new = ["training.local_batch_size", "compile.enable", "parallelism.tensor_parallel_degree"];
     let old =
         ["training.batch_size", "training.tensor_parallel_degree", "experimental.pipeline_parallel_degree"];
     if settings.has(&new) {
-        said.assume("frameworkVersion", "0.1", "torchtitan has these names since 0.1");
+        claims.assume(field::FRAMEWORK_VERSION, "0.1", "torchtitan has these names since 0.1");
     } else if settings.has(&old) {
-        said.assume("frameworkVersion", "0.0", "torchtitan had these names before 0.1");
+        claims.assume(field::FRAMEWORK_VERSION, "0.0", "torchtitan had these names before 0.1");
     }
 }
 

@@ -15,10 +15,11 @@ pub(super) mod profile;
 
 use crate::command::{Launch, Target, basename, purpose};
 use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::{Flag, Takes, flag};
-use crate::frameworks::reading::said::Said;
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::job::{Framework, Method, Optimizer, OptimizerImplementation, Precision, Sharding, field};
 
 const SOURCE: &str = "torchtune 0.6 default";
 
@@ -80,20 +81,20 @@ const RANKS: &[(&str, u64)] = &[
 /// Configurations that offload parameters where nothing else is said.
 const OFFLOADS: &[&str] = &["llama3/70B_full", "llama3_1/70B_full", "llama3_3/70B_full"];
 
-const KEYS: &[Flag] = &[
-    flag(&["batch_size"], "batch.microBatchSize", Takes::Number),
-    flag(&["tokenizer.max_seq_len"], "batch.sequenceLength", Takes::Number),
-    flag(&["dataset.packed"], "batch.packing", Takes::Switch(true)),
-    flag(&["dtype"], "precision", Takes::OneOf(training_arguments::FORMATS)),
-    flag(&["compile"], "compile", Takes::Switch(true)),
-    flag(&["epochs"], "dataset.epochs", Takes::Number),
-    flag(&["max_steps_per_epoch"], "dataset.steps", Takes::Number),
-    flag(&["fsdp_cpu_offload"], "offload.parameters", Takes::Switch(true)),
-    flag(&["enable_activation_offloading"], "offload.activations", Takes::Switch(true)),
-    flag(&["tensor_parallel_dim"], "parallelism.tensor", Takes::Number),
-    flag(&["context_parallel_dim"], "parallelism.context", Takes::Number),
-    flag(&["data_parallel_shard_dim"], "parallelism.shardingDegree", Takes::Number),
-    flag(&["fsdp_reshard_after_forward"], "parallelism.reshardAfterForward", Takes::Switch(true)),
+const KEYS: Table = &[
+    &flag(&["batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["tokenizer.max_seq_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["dataset.packed"], field::batch::PACKING, Takes::Switch(true)),
+    &flag(&["dtype"], field::PRECISION, Takes::OneOf(training_arguments::FORMATS)),
+    &flag(&["compile"], field::COMPILE, Takes::Switch(true)),
+    &flag(&["epochs"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["max_steps_per_epoch"], field::dataset::STEPS, Takes::Number),
+    &flag(&["fsdp_cpu_offload"], field::offload::PARAMETERS, Takes::Switch(true)),
+    &flag(&["enable_activation_offloading"], field::offload::ACTIVATIONS, Takes::Switch(true)),
+    &flag(&["tensor_parallel_dim"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["context_parallel_dim"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(&["data_parallel_shard_dim"], field::parallelism::SHARDING_DEGREE, Takes::Number),
+    &flag(&["fsdp_reshard_after_forward"], field::parallelism::RESHARD_AFTER_FORWARD, Takes::Switch(true)),
 ];
 
 /// Whether it is its launch.
@@ -117,106 +118,106 @@ fn recipe(launch: &Launch) -> Option<&str> {
 }
 
 /// What it says.
-pub(crate) fn read(launch: &Launch, said: &mut Said) {
-    said.argument("framework", "Torchtune", "tune run");
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    claims.argument(field::FRAMEWORK, Framework::Torchtune, "tune run");
     let recipe = recipe(launch);
     let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
     let options = Settings::of(vec![Place::Options(&launch.arguments)]);
     let named = options.get(&["config"]);
     let name = named.as_ref().and_then(Setting::text).unwrap_or_default();
     if config::is_config(&name)
-        && let Some(config) = config::named(launch, &name, "--config", said)
+        && let Some(config) = config::named(launch, &name, "--config", claims)
     {
         settings.add(Place::File(config));
     }
     let known = RECIPES.iter().find(|(known, ..)| recipe == Some(*known));
     if let Some((_, method, sharded)) = known {
-        of_recipe(method, *sharded, &name, &settings, said);
+        of_recipe(method, *sharded, &name, &settings, claims);
     } else {
         let other = OTHERS.iter().find(|(known, _)| recipe == Some(*known)).map(|(_, why)| *why);
         let words = launch.arguments.words().iter();
         let by_name = words.take(8).find_map(|word| purpose::of_name(&word.text));
-        said.beyond = other.or(by_name).or(Some("a recipe that is not known"));
+        claims.beyond = other.or(by_name).or(Some("a recipe that is not known"));
     }
     if let Some(named) = &named {
-        model(&name, named, &settings, said);
+        model(&name, named, &settings, claims);
     }
-    settings::read(KEYS, &settings, said);
-    training_arguments::optimizer(&settings, &["optimizer._component_", "optimizer"], said);
+    settings::read(KEYS, &settings, claims);
+    training_arguments::optimizer(&settings, &["optimizer._component_", "optimizer"], claims);
     if let Some(fused) = settings.get(&["optimizer.fused"]).filter(|setting| setting.truth() == Some(true)) {
-        fused.says(said, "optimizerImplementation", "Fused");
+        fused.says(claims, field::OPTIMIZER_IMPLEMENTATION, OptimizerImplementation::Fused);
     }
-    training_arguments::recompute(&settings, &["enable_activation_checkpointing"], said);
+    training_arguments::recompute(&settings, &["enable_activation_checkpointing"], claims);
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
-        said.accumulation = setting.number().map(|steps| (steps, setting.source(said)));
+        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
-    settings::assume(&[("precision", "BF16")], SOURCE, said);
+    settings::assume(&[field::PRECISION.is(Precision::BF16)], SOURCE, claims);
 }
 
-fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, said: &mut Said) {
+fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, claims: &mut Claims) {
     let component = settings.text(&["model._component_"]).unwrap_or_default();
     let quantized = name.contains("qlora") || component.contains("qlora");
     let unknown = settings.has(&["model"]) || !config::is_config(name);
     if method == "Full" {
-        said.argument("finetuning.method", "Full", "recipe");
+        claims.argument(field::finetuning::METHOD, Method::Full, "recipe");
         // Most configurations for one device step each weight as soon as it has its gradient.
         let stepwise = settings.on(&["optimizer_in_bwd"]);
         if stepwise.unwrap_or(!sharded) {
-            said.beyond = said.beyond.or(Some("its optimizer steps during the backward pass"));
+            claims.beyond = claims.beyond.or(Some("its optimizer steps during the backward pass"));
         }
         if !sharded && !settings.has(&["optimizer", "optimizer._component_"]) {
             // Most configurations for one device have a paged optimizer, whose states leave for the host, or one of eight
             // bits, that steps within the backward pass.
-            said.may("optimizer", "AdamW8bit");
-            said.may("offload.optimizer", true);
+            claims.open(field::OPTIMIZER, Optimizer::AdamW8bit);
+            claims.open(field::offload::OPTIMIZER, true);
         }
     } else if quantized {
-        said.argument("finetuning.method", "QLoRA", "--config");
+        claims.argument(field::finetuning::METHOD, Method::QLoRA, "--config");
     } else if unknown {
-        said.argument("finetuning.method", "LoRA", "recipe");
+        claims.argument(field::finetuning::METHOD, Method::LoRA, "recipe");
     } else {
-        said.may("finetuning.method", "QLoRA");
+        claims.open(field::finetuning::METHOD, Method::QLoRA);
     }
     if method != "Full" {
-        adapters(name, settings, said);
+        adapters(name, settings, claims);
     }
     if sharded {
-        said.argument("parallelism.sharding", "FSDP", "recipe");
+        claims.argument(field::parallelism::SHARDING, Sharding::FSDP, "recipe");
         if OFFLOADS.contains(&name) {
-            said.assume("offload.parameters", true, SOURCE);
+            claims.assume(field::offload::PARAMETERS, true, SOURCE);
         }
         if settings.on(&["optimizer_in_bwd"]) == Some(true) {
             // Gradients are gone as soon as they are there, of which the spec has no word.
-            said.may("offload.parameters", true);
+            claims.open(field::offload::PARAMETERS, true);
         }
     } else {
-        said.argument("parallelism.sharding", "None", "recipe");
-        said.argument("parallelism.data", 1, "recipe");
+        claims.argument(field::parallelism::SHARDING, Sharding::None, "recipe");
+        claims.argument(field::parallelism::DATA, 1, "recipe");
     }
 }
 
-fn adapters(name: &str, settings: &Settings<'_>, said: &mut Said) {
+fn adapters(name: &str, settings: &Settings<'_>, claims: &mut Claims) {
     let rank = &["model.lora_rank", "lora_rank"];
-    settings::read_one(settings, rank, "finetuning.rank", Takes::Number, said);
+    settings::read_one(settings, rank, field::finetuning::RANK, Takes::Number, claims);
     let dropout = &["model.lora_dropout", "lora_dropout"];
-    settings::read_one(settings, dropout, "finetuning.dropout", Takes::Percent, said);
+    settings::read_one(settings, dropout, field::finetuning::DROPOUT, Takes::Percent, claims);
     let modules = settings.get(&["model.lora_attn_modules", "lora_attn_modules"]);
     let mlp = settings.on(&["model.apply_lora_to_mlp", "apply_lora_to_mlp"]) == Some(true);
-    match modules.and_then(|setting| Some((Takes::List.read(&words_of(&setting))?, setting))) {
-        Some((serde_json::Value::Array(mut names), setting)) => {
+    match modules.and_then(|setting| Some((flags::list(&words_of(&setting))?, setting))) {
+        Some((mut names, setting)) => {
             // The output projection is called so.
             names.iter_mut().filter(|name| *name == "output_proj").for_each(|name| *name = "o_proj".into());
             if mlp {
                 names.extend(["gate_proj", "up_proj", "down_proj"].map(Into::into));
             }
-            setting.says(said, "finetuning.targets", names);
+            setting.says(claims, field::finetuning::TARGETS, names);
         }
-        _ if mlp => said.unread("finetuning.targets"),
+        _ if mlp => claims.unparsed(field::finetuning::TARGETS),
         _ => {}
     }
     let rank = RANKS.iter().find(|(begin, _)| name.starts_with(begin)).map_or(8, |(_, rank)| *rank);
-    said.assume("finetuning.rank", rank, SOURCE);
-    settings::assume(&[("finetuning.dropout", "0")], SOURCE, said);
+    claims.assume(field::finetuning::RANK, rank, SOURCE);
+    settings::assume(&[field::finetuning::DROPOUT.is(0)], SOURCE, claims);
 }
 
 fn words_of(setting: &Setting) -> String {
@@ -229,17 +230,17 @@ fn words_of(setting: &Setting) -> String {
 }
 
 /// The model of a configuration's name, or of a file's builder.
-fn model(name: &str, by: &Setting, settings: &Settings<'_>, said: &mut Said) {
+fn model(name: &str, by: &Setting, settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(component) = settings.get(&["model._component_"])
         && let Some(model) = component.text().and_then(|path| of_builder(&path))
     {
-        component.says(said, "model.name", model);
+        component.says(claims, field::model::NAME, model);
         return;
     }
     let Some((family, rest)) = name.rsplit_once('/') else { return };
     let family = basename(family);
     if family.contains("vision") || family.contains("multimodal") {
-        said.beyond = Some("images are embedded beside the text");
+        claims.beyond = Some("images are embedded beside the text");
     }
     // Sizes have a dot, or, in older versions, an underscore: 0.5B, 1_5B.
     let size: String = match rest.split_once("B_") {
@@ -247,7 +248,7 @@ fn model(name: &str, by: &Setting, settings: &Settings<'_>, said: &mut Said) {
         None => String::new(),
     };
     if let Some(model) = of_size(family, &size) {
-        by.says(said, "model.name", model);
+        by.says(claims, field::model::NAME, model);
     }
 }
 

@@ -29,7 +29,7 @@ use super::{Offer, Reading};
 use crate::hardware::labels::{Labelled, MEMORY, of_labels};
 use crate::hardware::resources::ResourceKind;
 use crate::hardware::{Accelerator, Catalogue, Vendor, partition};
-use crate::job::{Provenance, Source};
+use crate::job::{Provenance, Source, field};
 use crate::kinds::requests::{Limit, Request};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
@@ -64,10 +64,10 @@ pub(super) fn read(
     count(&mut reading.provenance, requests);
     for request in requests {
         let mut candidates = selected(request, around, catalogue, &mut reading.warnings);
-        if candidates.is_empty() && !reading.provenance.knows("accelerator.type") {
+        if candidates.is_empty() && !reading.provenance.knows(field::accelerator::KIND) {
             candidates = queues::offered(object, &request.resource, &around.documents, catalogue);
         }
-        if candidates.is_empty() && !reading.provenance.knows("accelerator.type") {
+        if candidates.is_empty() && !reading.provenance.knows(field::accelerator::KIND) {
             candidates = offered(request, around, catalogue);
         }
         reading.warnings.extend(several(&candidates));
@@ -75,7 +75,7 @@ pub(super) fn read(
         if let Some(largest) = largest.or_else(|| named_by_resource(request)) {
             offer(reading, catalogue, &largest);
         }
-        let card = reading.provenance.text("accelerator.type").and_then(|name| catalogue.find(name));
+        let card = reading.provenance.text(field::accelerator::KIND).and_then(|name| catalogue.find(name));
         reading.warnings.extend(doubts(request, card));
         // All ranks need the same; the pod with the least decides.
         reading.offer = least(reading.offer.take(), part(request, card, catalogue));
@@ -90,12 +90,12 @@ fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
     let all =
         requests.iter().try_fold(0u64, |sum, r| Some(sum.saturating_add(r.per_pod.saturating_mul(r.pods?))));
     if let Some(all) = all {
-        provenance.offer("accelerator.count", all.min(MOST_ACCELERATORS).into(), source);
+        provenance.offer(field::accelerator::COUNT, all.min(MOST_ACCELERATORS), source);
     }
     // Pods of one accelerator each may share a node; of pods with several, each has its own part of one.
     let most = requests.iter().map(|request| request.per_pod).max().unwrap_or(1);
-    if (2..=1024).contains(&most) && !provenance.knows("accelerator.perNode") {
-        provenance.offer("accelerator.perNode", most.into(), Source::Field(limits));
+    if (2..=1024).contains(&most) && !provenance.knows(field::accelerator::PER_NODE) {
+        provenance.offer(field::accelerator::PER_NODE, most, Source::Field(limits));
     }
 }
 
@@ -281,10 +281,10 @@ impl Candidate<'_> {
 
 /// Takes a type, unless a stronger source has named it already, perhaps in other words.
 fn offer(reading: &mut Reading, catalogue: &Catalogue, candidate: &Candidate<'_>) {
-    let named = reading.provenance.text("accelerator.type");
+    let named = reading.provenance.text(field::accelerator::KIND);
     let agrees = named.is_none_or(|named| same(catalogue, named, &candidate.name));
     if named.is_none() || !agrees {
-        reading.provenance.offer("accelerator.type", candidate.name.clone().into(), candidate.source.clone());
+        reading.provenance.offer(field::accelerator::KIND, candidate.name.clone(), candidate.source.clone());
     }
     if agrees {
         reading.offer = least(reading.offer.take(), candidate.offer.clone());

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter as _, UserMessageFormatter};
 
-use crate::job::{TrainingJob, for_each_leaf};
+use crate::job::{AnyField, TrainingJob};
 use crate::printable::complaint;
 
 const MAX_ALIASED: usize = 1_000;
@@ -19,7 +19,7 @@ const MAX_UNKNOWN: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Block {
     /// The fields that it gives.
-    pub(super) fields: Vec<(String, Value)>,
+    pub(super) fields: Vec<(AnyField, Value)>,
     /// The fields that nobody reads.
     pub(super) unknown: Vec<String>,
 }
@@ -52,8 +52,5 @@ pub(super) fn read(text: &str) -> Result<Block, String> {
                 None => problem,
             }
         })?;
-    let spec = serde_json::to_value(job.unwrap_or_default()).unwrap_or_default();
-    let mut fields = Vec::new();
-    for_each_leaf(&spec, &mut |field, value| fields.push((field.to_owned(), value.clone())));
-    Ok(Block { fields, unknown })
+    Ok(Block { fields: job.unwrap_or_default().values(), unknown })
 }

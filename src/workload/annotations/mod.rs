@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::Findings;
 use crate::job::keys::{KEYS, PREFIX};
-use crate::job::{InputError, Provenance, Source, ranges};
+use crate::job::{InputError, Provenance, Source, out_of_range};
 use crate::printable::printable;
 
 /// The key of the YAML block.
@@ -84,10 +84,10 @@ impl<'a> Annotations<'a> {
         for key in KEYS {
             let Some(text) = self.value(key.name) else { continue };
             let source = self.source(key.name);
-            match key.grammar.read(key.field, text) {
+            match key.grammar.read(key.sets, text) {
                 Some(fields) => {
                     for (field, value) in fields {
-                        provenance.offer(&field, value, source.clone());
+                        provenance.offer(field, value, source.clone());
                     }
                 }
                 None => findings.errors.push(self.unreadable(key.name, text, &key.grammar.complaint())),
@@ -104,12 +104,12 @@ impl<'a> Annotations<'a> {
             Ok(block) => {
                 let source = Source::Block { object: self.path.to_owned(), elsewhere: self.are_elsewhere() };
                 for (field, value) in block.fields {
-                    match ranges::out_of_range(&field, &value) {
+                    match out_of_range(field, &value) {
                         Some(problem) => findings.errors.push(InputError {
                             field: self.place(TRAINING),
                             message: format!("{PREFIX}{TRAINING}: {field}: {problem}"),
                         }),
-                        None => provenance.offer(&field, value, source.clone()),
+                        None => provenance.offer(field, value, source.clone()),
                     }
                 }
                 for field in block.unknown {

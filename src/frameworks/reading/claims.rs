@@ -1,0 +1,245 @@
+//! What a launch claims of the training job: values by field of the spec, each with its place and its strength.
+//!
+//! A reader makes its claims in any order; they are offered to the [`Provenance`] by strength. A value that its field does
+//! not take (a number out of range) is not believed, and a warning says so: a command line is no contract, and no job is
+//! refused for a flag that we misread.
+
+use serde_json::Value;
+
+use crate::frameworks::reading::config::Trees;
+use crate::job::{AnyField, Assignment, Field, FieldType, Gap, Provenance, Sharding, Source, ValueOf, field};
+use crate::printable::{complaint, printable};
+
+/// How strong a source is; the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Strength {
+    /// An argument of the command.
+    Argument,
+    /// A configuration file that the command names.
+    File,
+    /// A variable of the environment.
+    Environment,
+    /// What the framework does where the launch gives no value; after a known model's dimensions.
+    Default,
+}
+
+/// One value of one field.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Claim {
+    /// The field.
+    pub(crate) field: AnyField,
+    /// Its value, as the spec writes it.
+    pub(crate) value: Value,
+    /// Where it comes from.
+    pub(crate) source: Source,
+    /// How strong that is.
+    pub(crate) strength: Strength,
+}
+
+/// What a launch claims.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    /// Where the launch stands: `container trainer`.
+    pub(crate) place: String,
+    /// Values.
+    pub(crate) all: Vec<Claim>,
+    /// One line each, at most 120 characters.
+    pub(crate) warnings: Vec<String>,
+    /// Why the estimate does not cover this job, in a few words: `reinforcement learning holds several models`.
+    pub(crate) beyond: Option<&'static str>,
+    /// Processes that a launcher starts on each node, where it gives their number.
+    pub(crate) processes_per_node: Option<u64>,
+    /// Nodes that a launcher counts on.
+    pub(crate) nodes: Option<u64>,
+    /// Processes that a launcher starts on all nodes together.
+    pub(crate) processes: Option<u64>,
+    /// Microbatches of a step that a rank computes one after the other, and the source of their number.
+    pub(crate) accumulation: Option<(u64, Source)>,
+    /// Fields that we cannot read, each with the value that needs the least memory: a script may train adapters alone, a
+    /// file that is not known may offload. A job that runs out only without them may not run out.
+    pub(crate) open: Vec<(AnyField, Value)>,
+    /// Fields that are given in a way that we do not understand: no default holds for them.
+    pub(crate) unparsed: Vec<AnyField>,
+    /// What was not read.
+    pub(crate) gap: Option<Gap>,
+    /// The configuration files that are read already.
+    pub(crate) trees: Trees,
+}
+
+impl Claims {
+    /// An argument gives the value: `--tensor-model-parallel-size`.
+    pub(crate) fn argument<F: Into<AnyField>>(&mut self, field: F, value: impl ValueOf<F>, argument: &str) {
+        let source = Source::Argument { place: self.place.clone(), option: argument.to_owned() };
+        self.claim(field, value, source, Strength::Argument);
+    }
+
+    /// A key of a file gives the value.
+    pub(crate) fn file<F: Into<AnyField>>(
+        &mut self,
+        field: F,
+        value: impl ValueOf<F>,
+        file: &Source,
+        key: &str,
+    ) {
+        self.claim(field, value, file.key(key), Strength::File);
+    }
+
+    /// A variable of the environment gives the value.
+    pub(crate) fn environment<F: Into<AnyField>>(
+        &mut self,
+        field: F,
+        value: impl ValueOf<F>,
+        variable: &str,
+    ) {
+        let source = Source::Environment { place: self.place.clone(), name: variable.to_owned() };
+        self.claim(field, value, source, Strength::Environment);
+    }
+
+    /// A launcher hands the value on: weaker than what the program itself is given.
+    pub(crate) fn handed_on<F: Into<AnyField>>(
+        &mut self,
+        field: F,
+        value: impl ValueOf<F>,
+        source: impl Into<Source>,
+    ) {
+        self.claim(field, value, source.into(), Strength::Environment);
+    }
+
+    /// The framework does so by default: `Megatron-LM core_v0.12 default`.
+    pub(crate) fn assume<F: Into<AnyField>>(
+        &mut self,
+        field: F,
+        value: impl ValueOf<F>,
+        source: impl Into<Source>,
+    ) {
+        let field = field.into();
+        if !self.unparsed.contains(&field) {
+            self.claim(field, value.json(), source.into(), Strength::Default);
+        }
+    }
+
+    /// A field is given in a way that we do not understand: it stays open.
+    pub(crate) fn unparsed(&mut self, field: impl Into<AnyField>) {
+        self.unparsed.push(field.into());
+    }
+
+    /// The job may set a field where we cannot read it; this value needs the least memory.
+    pub(crate) fn open<F: Into<AnyField>>(&mut self, field: F, leanest: impl ValueOf<F>) {
+        let field = field.into();
+        if !self.is_open(field) {
+            self.open.push((field, leanest.json()));
+        }
+    }
+
+    /// The same, as a table has it.
+    pub(crate) fn open_as(&mut self, leanest: Assignment) {
+        self.open(leanest.field, leanest.value);
+    }
+
+    /// Whether the job may set a field where we cannot read it.
+    pub(crate) fn is_open(&self, field: impl Into<AnyField>) -> bool {
+        let field = field.into();
+        self.open.iter().any(|(open, _)| *open == field)
+    }
+
+    /// The strongest value of a field.
+    pub(crate) fn get<T: FieldType>(&self, field: Field<T>) -> Option<T> {
+        let claims = self.all.iter().filter(|claim| claim.field == field);
+        T::deserialize(&claims.min_by_key(|claim| claim.strength)?.value).ok()
+    }
+
+    /// Every value of a field.
+    pub(crate) fn values<T: FieldType>(&self, field: Field<T>) -> impl Iterator<Item = T> {
+        let claims = self.all.iter().filter(move |claim| claim.field == field);
+        claims.filter_map(|claim| T::deserialize(&claim.value).ok())
+    }
+
+    /// Whether a field has a value.
+    pub(crate) fn knows(&self, field: impl Into<AnyField>) -> bool {
+        let field = field.into();
+        self.all.iter().any(|claim| claim.field == field)
+    }
+
+    /// Hybrid sharding divides among a node's processes, unless told otherwise.
+    pub(crate) fn hybrid_on_a_node(&mut self) {
+        let degree = field::parallelism::SHARDING_DEGREE;
+        let hybrid = self.get(field::parallelism::SHARDING) == Some(Sharding::HSDP);
+        if let Some(processes) = self.processes_per_node.filter(|_| hybrid && !self.knows(degree)) {
+            self.assume(degree, processes, "PyTorch 2.9 default");
+        }
+    }
+
+    /// Something is doubtful.
+    pub(crate) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// How many accelerators its parallelism takes, as far as its degrees are known.
+    pub(crate) fn divides_among(&self) -> u64 {
+        use field::parallelism::{CONTEXT, DATA, PIPELINE, TENSOR};
+        let degrees = [TENSOR, PIPELINE, CONTEXT, DATA].into_iter().filter_map(|degree| self.get(degree));
+        degrees.map(u64::from).fold(1, u64::saturating_mul)
+    }
+
+    fn claim<F: Into<AnyField>>(
+        &mut self,
+        field: F,
+        value: impl ValueOf<F>,
+        source: Source,
+        strength: Strength,
+    ) {
+        let field = field.into();
+        match field.read(&value.json()) {
+            Ok(value) => self.all.push(Claim { field, value, source, strength }),
+            Err(problem) => {
+                let problem = complaint(&problem, 80);
+                let warning = format!("{source} is not believed: {field}: {problem}");
+                self.warnings.push(printable(&warning, 120));
+            }
+        }
+    }
+
+    /// Offers all claims but the framework's defaults, the strongest first; gives back the defaults.
+    pub(crate) fn offer_to(mut self, provenance: &mut Provenance) -> Vec<Claim> {
+        self.all.sort_by_key(|claim| claim.strength);
+        let (defaults, given): (Vec<_>, Vec<_>) =
+            self.all.into_iter().partition(|claim| claim.strength == Strength::Default);
+        for Claim { field, value, source, .. } in given {
+            provenance.offer(field, value, source);
+        }
+        defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::job::Precision;
+
+    #[test]
+    fn the_stronger_source_is_offered_first_and_defaults_are_given_back() {
+        let mut claims = Claims { place: "container a".into(), ..Claims::default() };
+        claims.assume(field::PRECISION, Precision::BF16, "torchtitan default");
+        claims.environment(field::parallelism::TENSOR, 4, "TP");
+        claims.argument(field::parallelism::TENSOR, 8, "--tp");
+        let mut provenance = Provenance::default();
+        let defaults = claims.offer_to(&mut provenance);
+        assert_eq!(defaults.len(), 1);
+        assert_eq!(provenance.number(field::parallelism::TENSOR), Some(8));
+        assert_eq!(
+            provenance.disagreements(None),
+            ["parallelism.tensor is 8 (container a: --tp), not 4 (container a: env TP)"]
+        );
+    }
+
+    #[test]
+    fn a_value_that_its_field_does_not_take_is_not_believed() {
+        let mut claims = Claims::default();
+        claims.argument(field::parallelism::TENSOR, 0, "--tp");
+        claims.argument(field::PRECISION.erased(), json!("int7"), "--precision");
+        assert!(claims.all.is_empty());
+        assert_eq!(claims.warnings.len(), 2);
+    }
+}

@@ -1,0 +1,410 @@
+//! Handles of the spec's fields: a field is named by its handle, and takes the values of its type.
+//!
+//! A misspelt field, and a value that a field's type has not, are errors of the compiler. Where fields of several types
+//! stand together, each is an [`AnyField`]. That takes any JSON value, which is read as the field's type when it is
+//! offered: the one door for values that were read from text.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::{DenseLayers, ranges};
+use crate::units::{Count, Decimal};
+
+/// What the values of a field may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// All that the type takes; of a count, from one.
+    Any,
+    /// Whole numbers.
+    Whole {
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// A percentage up to 100.
+    Percent {
+        /// Whether it may be zero.
+        zero: bool,
+    },
+}
+
+/// A type that fields have.
+pub trait FieldType: Serialize + DeserializeOwned + 'static {
+    /// How a table holds a value of it.
+    type Constant: ValueOf<Field<Self>> + Copy + fmt::Debug + Sync;
+    /// Whether people read it short: `70B`.
+    const IS_COUNT: bool = false;
+}
+
+impl FieldType for u32 {
+    type Constant = u64;
+}
+impl FieldType for u64 {
+    type Constant = u64;
+}
+impl FieldType for bool {
+    type Constant = bool;
+}
+impl FieldType for String {
+    type Constant = &'static str;
+}
+impl FieldType for Vec<String> {
+    type Constant = &'static [&'static str];
+}
+impl FieldType for DenseLayers {
+    type Constant = u64;
+}
+impl FieldType for Decimal {
+    type Constant = u64;
+}
+impl FieldType for Count {
+    type Constant = u64;
+    const IS_COUNT: bool = true;
+}
+
+/// An enumeration of words that people write.
+pub trait Word: FieldType {
+    /// Each value's own word, in the order of the documentation.
+    const OWN: &'static [&'static str];
+
+    /// The value that a person's word means, as the spec writes it; none for a word that means none.
+    fn read(word: &str) -> Option<&'static str>;
+}
+
+/// What the declaration of a field, or of a group of fields, says.
+pub(super) struct Declared<Of> {
+    path: &'static str,
+    of: Of,
+}
+
+/// What is declared of a field.
+pub(super) struct OfField {
+    range: Range,
+    is_count: bool,
+    /// Reads a value as the field's type has it.
+    read: fn(&Value) -> Result<Value, String>,
+}
+
+/// What is declared of a group.
+pub(super) struct OfGroup {
+    members: &'static [Member],
+    /// What is wrong with a value that is no group of fields.
+    complaint: fn(&Value) -> String,
+}
+
+impl Declared<OfField> {
+    pub(super) const fn of<T: FieldType>(path: &'static str, range: Range) -> Self {
+        let read = |value: &Value| {
+            let typed = T::deserialize(value).map_err(|error| error.to_string())?;
+            serde_json::to_value(typed).map_err(|error| error.to_string())
+        };
+        Self { path, of: OfField { range, is_count: T::IS_COUNT, read } }
+    }
+}
+
+impl Declared<OfGroup> {
+    pub(super) const fn of_group<T: DeserializeOwned>(
+        path: &'static str,
+        members: &'static [Member],
+    ) -> Self {
+        let complaint = |value: &Value| match T::deserialize(value) {
+            Err(error) => error.to_string(),
+            Ok(_) => "invalid type: write the group's fields by name".to_owned(),
+        };
+        Self { path, of: OfGroup { members, complaint } }
+    }
+}
+
+/// A field of the spec, whatever its type.
+#[derive(Clone, Copy)]
+pub struct AnyField(&'static Declared<OfField>);
+
+impl AnyField {
+    /// Where it stands in the spec: `parallelism.tensor`.
+    pub const fn path(self) -> &'static str {
+        self.0.path
+    }
+
+    /// What its values may be.
+    pub const fn range(self) -> Range {
+        self.0.of.range
+    }
+
+    /// Whether people read its values short: `70B`.
+    pub(crate) const fn is_count(self) -> bool {
+        self.0.of.is_count
+    }
+
+    /// A value as the field's type has it; what is wrong with one that the field does not take.
+    pub(crate) fn read(self, value: &Value) -> Result<Value, String> {
+        let read = (self.0.of.read)(value)?;
+        match ranges::out_of_range(self, &read) {
+            Some(problem) => Err(problem),
+            None => Ok(read),
+        }
+    }
+
+    pub(crate) const fn member(self) -> Member {
+        Member::Field(self)
+    }
+}
+
+/// A group of fields: `parallelism`.
+#[derive(Clone, Copy)]
+pub struct Group(&'static Declared<OfGroup>);
+
+impl Group {
+    pub(super) const fn declare(declared: &'static Declared<OfGroup>) -> Self {
+        Self(declared)
+    }
+
+    /// Where it stands in the spec; empty for the spec itself.
+    pub const fn path(self) -> &'static str {
+        self.0.path
+    }
+
+    /// Its fields, and the groups in it.
+    pub fn members(self) -> &'static [Member] {
+        self.0.of.members
+    }
+
+    /// Whether a field stands in it, or in a group in it.
+    pub(crate) fn has(self, field: impl Into<AnyField>) -> bool {
+        let rest = field.into().path().strip_prefix(self.path());
+        rest.is_some_and(|rest| self.path().is_empty() || rest.starts_with('.'))
+    }
+
+    /// What is wrong with a value that is no group of fields.
+    pub(crate) fn complaint(self, value: &Value) -> String {
+        (self.0.of.complaint)(value)
+    }
+
+    pub(crate) const fn member(self) -> Member {
+        Member::Group(self)
+    }
+}
+
+/// What stands in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// A field.
+    Field(AnyField),
+    /// A group of fields.
+    Group(Group),
+}
+
+impl Member {
+    /// The last part of its path: `tensor`.
+    pub fn name(self) -> &'static str {
+        let path = match self {
+            Self::Field(field) => field.path(),
+            Self::Group(group) => group.path(),
+        };
+        path.rsplit('.').next().unwrap_or(path)
+    }
+
+    /// The field, where it is one.
+    pub fn field(self) -> Option<AnyField> {
+        match self {
+            Self::Field(field) => Some(field),
+            Self::Group(_) => None,
+        }
+    }
+}
+
+/// A field of the spec whose values have this type.
+pub struct Field<T> {
+    any: AnyField,
+    values: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Field<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Field<T> {}
+
+impl<T> Field<T> {
+    pub(super) const fn declare(declared: &'static Declared<OfField>) -> Self {
+        Self { any: AnyField(declared), values: PhantomData }
+    }
+
+    /// The field without its type. It takes any JSON value.
+    pub const fn erased(self) -> AnyField {
+        self.any
+    }
+
+    /// Where it stands in the spec: `parallelism.tensor`.
+    pub const fn path(self) -> &'static str {
+        self.any.path()
+    }
+
+    pub(crate) const fn member(self) -> Member {
+        Member::Field(self.any)
+    }
+}
+
+impl<T> From<Field<T>> for AnyField {
+    fn from(field: Field<T>) -> Self {
+        field.any
+    }
+}
+
+/// A value that a field takes: of the field's type, or as code computes it.
+pub trait ValueOf<F> {
+    /// The value as the spec writes it.
+    fn json(self) -> Value;
+}
+
+/// `impl ValueOf<Field<T>> for V`, where the JSON of the value is the field's.
+macro_rules! takes {
+    ($($type:ty: $($value:ty),+);+ $(;)?) => { $($(
+        impl ValueOf<Field<$type>> for $value {
+            fn json(self) -> Value {
+                Value::from(self)
+            }
+        }
+    )+)+ };
+}
+
+takes! {
+    u32: u64;
+    u64: u64;
+    Count: u64;
+    Decimal: u64;
+    DenseLayers: u64, Vec<u32>;
+    bool: bool;
+    String: &str, String;
+    Vec<String>: &[&str], Vec<&str>, Vec<String>;
+}
+
+impl ValueOf<Field<Self>> for Decimal {
+    fn json(self) -> Value {
+        self.to_string().into()
+    }
+}
+
+impl ValueOf<AnyField> for Value {
+    fn json(self) -> Value {
+        self
+    }
+}
+
+/// A field with a value, for tables: `field::RECOMPUTE.is(Recompute::Full)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    /// The field.
+    pub(crate) field: AnyField,
+    /// Its value.
+    pub(crate) value: Constant,
+}
+
+/// A value that a table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Constant {
+    /// A number.
+    Number(u64),
+    /// A truth.
+    Truth(bool),
+    /// A word of an enumeration, or a text.
+    Word(&'static str),
+}
+
+impl ValueOf<AnyField> for Constant {
+    fn json(self) -> Value {
+        match self {
+            Self::Number(number) => number.into(),
+            Self::Truth(truth) => truth.into(),
+            Self::Word(word) => word.into(),
+        }
+    }
+}
+
+/// `Field::is`, for tables of constants, which no trait's method can make.
+macro_rules! is {
+    ($($type:ty: $value:ty => $constant:ident;)+) => { $(
+        impl Field<$type> {
+            /// The field with this value.
+            pub(crate) const fn is(self, value: $value) -> Assignment {
+                Assignment { field: self.any, value: Constant::$constant(value) }
+            }
+        }
+    )+ };
+}
+
+is! {
+    u32: u64 => Number;
+    u64: u64 => Number;
+    Decimal: u64 => Number;
+    bool: bool => Truth;
+}
+
+/// What a field and a group have in common: they are what their paths are.
+macro_rules! by_path {
+    ($($handle:ident),+) => { $(
+        impl PartialEq for $handle {
+            fn eq(&self, other: &Self) -> bool {
+                self.path() == other.path()
+            }
+        }
+
+        impl Eq for $handle {}
+
+        impl fmt::Display for $handle {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.path())
+            }
+        }
+
+        impl fmt::Debug for $handle {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.path(), f)
+            }
+        }
+    )+ };
+}
+
+by_path!(AnyField, Group);
+
+impl PartialOrd for AnyField {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for AnyField {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.path().cmp(other.path())
+    }
+}
+
+impl<T> PartialEq<Field<T>> for AnyField {
+    fn eq(&self, other: &Field<T>) -> bool {
+        *self == other.any
+    }
+}
+
+impl Serialize for AnyField {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.path())
+    }
+}
+
+impl<T> fmt::Display for Field<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+impl<T> fmt::Debug for Field<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.path(), f)
+    }
+}

@@ -1,0 +1,54 @@
+//! A training job as a list of values, field by field, and back.
+
+use serde_json::{Map, Value};
+
+use super::field::{self, TrainingJob};
+use super::handle::{AnyField, Member};
+
+impl TrainingJob {
+    /// Every value that it gives, in the order of the spec.
+    pub(crate) fn values(&self) -> Vec<(AnyField, Value)> {
+        let mut values = Vec::new();
+        for (name, value) in serde_json::to_value(self).iter().filter_map(Value::as_object).flatten() {
+            walk(name, value, &mut values);
+        }
+        values
+    }
+
+    /// The job of these values, each of which was read as its field's type.
+    pub(crate) fn of_values<'v>(values: impl Iterator<Item = (AnyField, &'v Value)>) -> Self {
+        let mut spec = Map::new();
+        for (field, value) in values {
+            put(&mut spec, field.path(), value.clone());
+        }
+        serde_json::from_value(Value::Object(spec)).unwrap_or_default()
+    }
+}
+
+/// Takes the values at a path. Nulls say nothing.
+fn walk(path: &str, value: &Value, values: &mut Vec<(AnyField, Value)>) {
+    match (field::find(path), value) {
+        (Some(Member::Field(field)), value) if !value.is_null() => values.push((field, value.clone())),
+        (Some(Member::Group(_)), Value::Object(group)) => {
+            for (name, value) in group {
+                walk(&format!("{path}.{name}"), value, values);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts a value at a path of fields.
+fn put(object: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            object.insert(path.to_owned(), value);
+        }
+        Some((group, rest)) => {
+            let group = object.entry(group).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(group) = group {
+                put(group, rest, value);
+            }
+        }
+    }
+}
