@@ -25,13 +25,13 @@ use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{self, Ask, Hidden, InputError, Provenance, Source, TrainingJob};
-use crate::judgement::{Advice, Judgement, Reason, Summary, Verdict};
+use crate::judgement::{Advice, Judgement, Reason, Summary, Swing, Verdict};
 use crate::kinds::deadline::Limit;
 use crate::model::known;
 use crate::policy::Rules;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
-use crate::verdict::{Decision, decide};
+use crate::verdict::{Distribution, decide};
 use crate::workload::{self, Reading, Readings, Unread};
 
 use crate::resolve::unsaid::{self, Unsaid};
@@ -218,8 +218,10 @@ impl Judge<'_> {
         shown: &mut Shown<'_>,
     ) -> Judgement {
         let Given { capacity, device, unsaid } = given;
-        let need = estimate.distribution(Figure::Needed);
-        judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
+        let need = self.readings(estimate, unsaid, device);
+        judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules, || {
+            self.unsaid_swings(estimate, unsaid, device)
+        });
         judgement.missing = judgement.swings.iter().map(|swing| swing.field.to_owned()).collect();
         judgement.warnings.extend(shown.assumed_warnings(&estimate.assumed.warnings, device));
         let size = wording::size_disagrees(&judgement.job, estimate);
@@ -235,16 +237,17 @@ impl Judge<'_> {
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
-        let mut decision = decide(&need, bytes, self.rules);
-        if decision.verdict == Verdict::OutOfMemory && self.hinges(unsaid, device, bytes) {
-            decision = Decision { verdict: Verdict::Unknown, reason: Reason::MissingInputs, ..decision };
-            judgement.missing = unsaid.fields().chain(std::mem::take(&mut judgement.missing)).collect();
-        }
+        let decision = decide(&need, bytes, self.rules);
         // What could still turn a job that fits is in the report; nobody is warned of it.
         if decision.verdict != Verdict::Fits {
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
         }
-        if self.ask.advice && matches!(decision.verdict, Verdict::OutOfMemory | Verdict::Tight) {
+        let likeliest = || decide(&need.likeliest(), bytes, self.rules).verdict;
+        let may_not_fit = match decision.verdict {
+            Verdict::OutOfMemory | Verdict::Tight => true,
+            _ => likeliest() == Verdict::OutOfMemory,
+        };
+        if self.ask.advice && may_not_fit {
             judgement.advice = shown.advice(self.advice(&judgement.job, estimate, device, capacity));
         }
         judgement.message = wording::message(&decision, &memory, shown, &judgement);
@@ -260,14 +263,25 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether what is not said where it can be read could decide: the job at its leanest is not sure to run out.
-    fn hinges(&self, unsaid: &Unsaid, device: Device, bytes: Bytes) -> bool {
-        let Some(leanest) = unsaid.leanest() else { return false };
-        // Of a job that cannot be estimated so it is not known either.
-        estimate_rank(leanest, device, self.ask.rank).ok().is_none_or(|estimate| {
-            let need = estimate.distribution(Figure::Needed);
-            decide(&need, bytes, self.rules).verdict != Verdict::OutOfMemory
-        })
+    /// What every reading of the job needs. What is not said where it can be read may make the leanest leaner.
+    fn readings(&self, estimate: &Estimate, unsaid: &Unsaid, device: Device) -> Distribution {
+        let need = estimate.distribution(Figure::Needed);
+        match unsaid.leanest() {
+            // Of a job that cannot be estimated so, no lower bound is known.
+            Some(leanest) => need.down_to(
+                estimate_rank(&leanest, device, self.ask.rank).map_or(Bytes::ZERO, |leanest| leanest.lean),
+            ),
+            None => need,
+        }
+    }
+
+    /// How much less is needed with each field that is not said where it can be read at its leanest.
+    fn unsaid_swings(&self, estimate: &Estimate, unsaid: &Unsaid, device: Device) -> Vec<Swing> {
+        let swing = |(field, job): (&'static str, TrainingJob)| {
+            let least = estimate_rank(&job, device, self.ask.rank).map_or(Bytes::ZERO, |at| at.peak.needed);
+            Swing { field, less: estimate.peak.needed - least, more: Bytes::ZERO }
+        };
+        unsaid.each().map(swing).collect()
     }
 
     /// How many accelerators are done within `target.days`, where a job gives the one and not the other.

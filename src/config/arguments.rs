@@ -88,7 +88,7 @@ pub struct Arguments {
     /// What becomes of a job that would run out of memory, in a namespace without the label weighbridge.dev/mode
     #[arg(long, env = "WEIGHBRIDGE_MODE", value_enum, default_value_t = Mode::Enforce)]
     pub mode: Mode,
-    /// Refuse at this probability of running out of memory, and over
+    /// Refuse at this probability of running out of memory, and over, where the lower bound is above the capacity
     #[arg(long, env = "WEIGHBRIDGE_DENY_AT", default_value_t = 0.9, value_name = "PROBABILITY")]
     pub deny_at: f64,
     /// Warn at this probability of running out of memory, and over

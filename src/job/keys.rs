@@ -108,7 +108,8 @@ pub static KEYS: &[Key] = &[
     key("price-per-gpu-hour", "price", Price),
 ];
 
-/// The key of a field of the spec: what to write on a workload to give it.
+/// The key of a field of the spec, or of the group that it belongs to: what to write on a workload to give it.
 pub fn of_field(field: &str) -> Option<&'static str> {
-    KEYS.iter().find(|key| key.field == field).map(|key| key.name)
+    let of = |field: &str| KEYS.iter().find(|key| key.field == field).map(|key| key.name);
+    of(field).or_else(|| of(field.rsplit_once('.')?.0))
 }

@@ -6,7 +6,7 @@ use crate::units::Decimal;
 /// What an administrator decides: thresholds and defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// Deny at this probability of running out of memory, and over.
+    /// Deny at this probability of running out of memory, and over, where the lower bound is above the capacity.
     pub deny_at: f64,
     /// Warn at this probability, and over.
     pub warn_at: f64,

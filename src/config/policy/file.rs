@@ -4,7 +4,7 @@
 //! apiVersion: config.weighbridge.dev/v1alpha1
 //! kind: Configuration
 //! mode: warn                      # of a namespace without the label: enforce, warn, audit, off
-//! denyAt: 0.9                     # P(OOM) from which a job is refused
+//! denyAt: 0.9                     # P(OOM) from which a job is refused, where its lower bound is above the capacity
 //! warnAt: 0.2                     # and from which it is warned about
 //! headroom: 2Gi                   # kept free of every accelerator: an amount, or a share like 5%
 //! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
