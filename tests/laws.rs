@@ -320,7 +320,7 @@ proptest! {
         let open = forget(&job, forgotten);
         let mut stated = open.clone();
         let (batch, parallelism) = (stated.batch.get_or_insert_default(), stated.parallelism.get_or_insert_default());
-        batch.sequence_length.get_or_insert(512);
+        batch.sequence_length.get_or_insert(64);
         batch.micro_batch_size.get_or_insert(1);
         parallelism.sequence.get_or_insert(parallelism.tensor.is_some_and(|tensor| tensor > 1));
         stated.recompute.get_or_insert(Recompute::Full);
