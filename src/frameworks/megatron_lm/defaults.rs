@@ -25,6 +25,7 @@ const SHAPE: Written = Written {
         "group-query-attention",
         "untie-embeddings-and-output-weights",
         "multi-latent-attention",
+        "multi-head-latent-attention",
         "qk-layernorm",
         "add-qkv-bias",
         "mock-data",
@@ -69,6 +70,8 @@ const POSITIONS: &[&str] = &[
 /// Options that divide the optimizer's states.
 const DIVIDING: &[&str] =
     &["use-distributed-optimizer", "use-megatron-fsdp", "use-custom-fsdp", "use-torch-fsdp2"];
+/// Options that make the attention latent: Megatron-LM's, and `MindSpeed`'s before.
+pub(crate) const LATENT: &[&str] = &["multi-latent-attention", "multi-head-latent-attention"];
 /// Options that recompute.
 const RECOMPUTING: &[&str] = &[
     "recompute-granularity",
@@ -121,7 +124,7 @@ pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, sa
             said.assume("parallelism.dispatcher", "AllGather", source);
         }
     }
-    if settings.has(&["multi-latent-attention"]) {
+    if settings.has(LATENT) {
         let latent = [
             ("queryRank", 0),
             ("keyValueRank", 32),

@@ -15,12 +15,16 @@
 //! | virtual pipeline | layers of a stage / `--num-layers-per-virtual-pipeline-stage`, or the layout's stages / pipeline |
 //! | recomputed layers | under `--recompute-method block`, `--recompute-num-layers` of each of a stage's chunks |
 //! | shared experts | `--moe-shared-expert-intermediate-size` / an expert's width |
+//! | layers without experts | by `--moe-layer-freq`; `MindSpeed`'s `--first-k-dense-replace` says how many come first |
 //! | tokens | `--train-samples` × `--seq-length` |
+//! | packing | none under `--variable-seq-lengths` or `--no-pad-to-seq-lengths`, unless `--neat-pack` |
 //! | padded vocabulary | the tokenizer's, up to a multiple of `--make-vocab-size-divisible-by` × tensor parallel |
 //! | moments | the wider one of `--exp-avg-dtype` and `--exp-avg-sq-dtype`, the optimizer being precision-aware |
 //!
 //! Read from NVIDIA/Megatron-LM's `megatron/training/arguments.py`, `validate_args` and the parsers, `core_v0.12` to
-//! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`.
+//! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`. MindSpeed-LLM
+//! has names of its own for experts and latent attention, before it took Megatron-LM's: `--moe-intermediate-size`,
+//! `--n-shared-experts`, `--multi-head-latent-attention`, `--qk-nope-head-dim`, `--qk-rope-head-dim`.
 
 mod defaults;
 mod options;
@@ -152,8 +156,17 @@ impl Together<'_> {
         self.offload(said);
         self.graphs(said);
         self.tokens(said);
+        self.lengths(said);
         if let Some(setting) = self.settings.get(&["lora-r", "lora-target-modules"]) {
             setting.says(said, "finetuning.method", "LoRA");
+        }
+    }
+
+    /// MindSpeed-LLM's instruction data: each batch is as long as its longest sample, and `--seq-length` is a cap.
+    fn lengths(&self, said: &mut Said) {
+        let varying = self.settings.get(&["variable-seq-lengths", "no-pad-to-seq-lengths"]);
+        if let Some(setting) = varying.filter(|_| !self.settings.has(&["neat-pack"])) {
+            setting.says(said, "batch.packing", false);
         }
     }
 
@@ -212,7 +225,8 @@ impl Together<'_> {
     }
 
     fn experts(&self, said: &mut Said) {
-        let width = self.number("moe-ffn-hidden-size").or_else(|| self.number("ffn-hidden-size"));
+        let widths = ["moe-ffn-hidden-size", "moe-intermediate-size", "ffn-hidden-size"];
+        let width = widths.iter().find_map(|name| self.number(name));
         if let Some(setting) = self.get("moe-shared-expert-intermediate-size")
             && let (Some(shared), Some(width)) = (setting.number(), width)
         {
@@ -226,6 +240,11 @@ impl Together<'_> {
             let first = dense.iter().zip(0..).all(|(layer, number)| *layer == number);
             let value = if first { Value::from(dense.len()) } else { Value::from(dense) };
             setting.says(said, "model.denseLayers", value);
+        }
+        if let Some(setting) = self.get("first-k-dense-replace")
+            && let Some(first) = setting.number().filter(|first| *first > 0)
+        {
+            setting.says(said, "model.denseLayers", first);
         }
         if let Some(setting) = self.get("moe-token-dispatcher-type") {
             let backend = self.get("moe-flex-dispatcher-backend").and_then(|setting| setting.text());
@@ -243,17 +262,18 @@ impl Together<'_> {
     }
 
     fn latent_attention(&self, said: &mut Said) {
-        if !self.settings.has(&["multi-latent-attention"]) {
+        if !self.settings.has(defaults::LATENT) {
             return;
         }
-        for (name, field) in [
-            ("q-lora-rank", "queryRank"),
-            ("kv-lora-rank", "keyValueRank"),
-            ("qk-pos-emb-head-dim", "ropeHeadSize"),
-            ("qk-head-dim", "nopeHeadSize"),
-            ("v-head-dim", "valueHeadSize"),
-        ] {
-            if let Some(setting) = self.get(name)
+        let names: [(&[&str], &str); 5] = [
+            (&["q-lora-rank"], "queryRank"),
+            (&["kv-lora-rank"], "keyValueRank"),
+            (&["qk-pos-emb-head-dim", "qk-rope-head-dim"], "ropeHeadSize"),
+            (&["qk-head-dim", "qk-nope-head-dim"], "nopeHeadSize"),
+            (&["v-head-dim"], "valueHeadSize"),
+        ];
+        for (names, field) in names {
+            if let Some(setting) = self.settings.get(names)
                 && let Some(number) = setting.number()
             {
                 setting.says(said, &format!("model.latentAttention.{field}"), number);

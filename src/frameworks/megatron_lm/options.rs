@@ -36,7 +36,8 @@ pub(crate) const TABLE: &[Flag] = &[
     // The experts.
     flag(&["num-experts"], "model.experts", Number),
     flag(&["moe-router-topk", "topk"], "model.expertsPerToken", Number),
-    flag(&["moe-ffn-hidden-size"], "model.expertFfnHiddenSize", Number),
+    flag(&["moe-ffn-hidden-size", "moe-intermediate-size"], "model.expertFfnHiddenSize", Number),
+    flag(&["n-shared-experts"], "model.sharedExperts", Number),
     flag(&["mtp-num-layers"], "model.multiTokenPredictionLayers", Number),
     flag(&["moe-expert-capacity-factor"], "parallelism.capacityFactor", Decimal),
     // The division.
