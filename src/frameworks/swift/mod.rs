@@ -20,6 +20,7 @@ const MODULES: &[&str] = &["swift.cli.sft", "swift.cli.pt"];
 const FLAGS: &[Flag] = &[
     flag(&["model", "model_id_or_path", "model_type", "model_name_or_path"], "model.name", Takes::Text),
     flag(&["max_length"], "batch.sequenceLength", Takes::Number),
+    flag(&["sequence_parallel_size"], "parallelism.context", Takes::Number),
     // Its names before 3.0.
     flag(&["batch_size"], "batch.microBatchSize", Takes::Number),
     flag(&["use_flash_attn"], "attention", Takes::Word("Flash")),
@@ -92,7 +93,7 @@ mod tests {
         let mut all = all_told(&[
             "swift sft --model Qwen/Qwen2.5-7B-Instruct --train_type lora --lora_rank 16 --target_modules all-linear \
              --torch_dtype bfloat16 --per_device_train_batch_size 2 --gradient_accumulation_steps 16 --max_length 2048 \
-             --deepspeed zero3_offload --attn_impl flash_attn --quant_bits 4",
+             --deepspeed zero3_offload --attn_impl flash_attn --quant_bits 4 --sequence_parallel_size 4",
             "swift sft --model_type qwen1half-7b-chat --sft_type full --batch_size 4 --max_length 4096 --deepspeed default-zero3",
             "swift pt --model Qwen/Qwen2.5-72B",
             "swift rlhf --rlhf_type dpo --model Qwen/Qwen2.5-7B-Instruct",
