@@ -105,7 +105,8 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, said: &mut Said) {
         setting.says(said, "dataset.steps", steps);
     }
     switched(settings, &["packing"], "batch.packing", said);
-    recompute(settings, &["gradient_checkpointing"], said);
+    // The second is its name since Transformers 5.24.
+    recompute(settings, &["gradient_checkpointing", "activation_checkpointing"], said);
     optimizer(settings, &["optim"], said);
     by_pieces(settings, said);
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {
