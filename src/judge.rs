@@ -25,13 +25,13 @@ use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{self, AnyField, Ask, Hidden, InputError, Provenance, Source, TrainingJob, field};
-use crate::judgement::{Advice, Judgement, Reason, Summary, Verdict};
+use crate::judgement::{Advice, Judgement, Reason, Summary, Swing, Verdict};
 use crate::kinds::deadline::Limit;
 use crate::model::known;
 use crate::policy::{Rules, World};
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
-use crate::verdict::{Decision, decide};
+use crate::verdict::{Distribution, decide};
 use crate::workload::{self, Reading, Readings, Unread};
 
 use crate::resolve::open::{Open, still_open};
@@ -213,8 +213,10 @@ impl Judge<'_> {
         shown: &mut Shown<'_>,
     ) -> Judgement {
         let Given { capacity, device, open } = given;
-        let need = estimate.distribution(Figure::Needed);
-        judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules);
+        let need = self.readings(estimate, open, device);
+        judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules, || {
+            self.open_swings(estimate, open, device)
+        });
         judgement.missing = judgement.swings.iter().map(|swing| swing.field).collect();
         judgement.warnings.extend(shown.assumed_warnings(&estimate.assumed.warnings, device));
         let size = wording::size_disagrees(&judgement.job, estimate);
@@ -230,16 +232,17 @@ impl Judge<'_> {
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
-        let mut decision = decide(&need, bytes, self.rules);
-        if decision.verdict == Verdict::OutOfMemory && self.hinges(open, device, bytes) {
-            decision = Decision { verdict: Verdict::Unknown, reason: Reason::MissingInputs, ..decision };
-            judgement.missing = open.fields().chain(std::mem::take(&mut judgement.missing)).collect();
-        }
+        let decision = decide(&need, bytes, self.rules);
         // What could still turn a job that fits is in the report; nobody is warned of it.
         if decision.verdict != Verdict::Fits {
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
         }
-        if self.ask.advice && matches!(decision.verdict, Verdict::OutOfMemory | Verdict::Tight) {
+        let likeliest = || decide(&need.likeliest(), bytes, self.rules).verdict;
+        let may_not_fit = match decision.verdict {
+            Verdict::OutOfMemory | Verdict::Tight => true,
+            _ => likeliest() == Verdict::OutOfMemory,
+        };
+        if self.ask.advice && may_not_fit {
             judgement.advice = shown.advice(self.advice(&judgement.job, estimate, device, capacity));
         }
         judgement.message = wording::message(&decision, &memory, shown, &judgement);
@@ -255,14 +258,25 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether fields that we cannot read could decide: the job with them at their leanest is not sure to run out.
-    fn hinges(&self, open: &Open, device: Device, bytes: Bytes) -> bool {
-        let Some(leanest) = open.leanest() else { return false };
-        // Of a job that cannot be estimated so it is not known either.
-        estimate_rank(leanest, device, self.ask.rank).ok().is_none_or(|estimate| {
-            let need = estimate.distribution(Figure::Needed);
-            decide(&need, bytes, self.rules).verdict != Verdict::OutOfMemory
-        })
+    /// The need of every reading of the job. Fields that we cannot read may make the leanest reading leaner.
+    fn readings(&self, estimate: &Estimate, open: &Open, device: Device) -> Distribution {
+        let need = estimate.distribution(Figure::Needed);
+        match open.leanest() {
+            // A reading that cannot be estimated has no lower bound.
+            Some(leanest) => need.down_to(
+                estimate_rank(&leanest, device, self.ask.rank).map_or(Bytes::ZERO, |leanest| leanest.lean),
+            ),
+            None => need,
+        }
+    }
+
+    /// How much less the job needs with each of the fields that we cannot read at its leanest.
+    fn open_swings(&self, estimate: &Estimate, open: &Open, device: Device) -> Vec<Swing> {
+        let swing = |(field, job): (AnyField, TrainingJob)| {
+            let least = estimate_rank(&job, device, self.ask.rank).map_or(Bytes::ZERO, |at| at.peak.needed);
+            Swing { field, less: estimate.peak.needed - least, more: Bytes::ZERO }
+        };
+        open.each().map(swing).collect()
     }
 
     /// How many accelerators are done within `target.days`, where a job gives the one and not the other.

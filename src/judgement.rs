@@ -22,7 +22,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, in one CamelCase word.
     pub reason: Reason,
-    /// Why, in one line for a person: `needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB; …`.
+    /// Why, in one line for a person: `needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; …`.
     pub message: String,
     /// The probability that the job runs out of memory; none where nothing can be said.
     pub oom_probability: Option<f64>,
@@ -131,9 +131,9 @@ impl Judgement {
 pub enum Verdict {
     /// P(OOM) is under the warning threshold.
     Fits,
-    /// Between the thresholds: it may run out.
+    /// P(OOM) is at the warning threshold or over, and the lower bound is not above the capacity.
     Tight,
-    /// P(OOM) is at the denial threshold or over.
+    /// P(OOM) is at the denial threshold or over, and the lower bound is above the capacity.
     OutOfMemory,
     /// Training, but what is missing decides.
     Unknown,

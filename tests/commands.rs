@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use weighbridge::job::Ask;
 use weighbridge::job::field;
 use weighbridge::judge::judge;
-use weighbridge::judgement::{Judgement, Verdict};
+use weighbridge::judgement::{Judgement, Memory, Verdict};
 use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
@@ -98,9 +98,13 @@ fn a_command_is_judged_as_the_annotations_that_say_the_same() {
     ] {
         let annotations: Vec<_> = annotations.iter().copied().chain([("gpu-type", "A100-80GB")]).collect();
         let (said, stated) = (commanded(command, 4, "A100-80GB"), judged("torchrun x.py", &annotations, 4));
-        assert_eq!(said.memory, stated.memory, "{command}\n{:?}\n{:?}", said.job, stated.job);
+        let (said_memory, stated_memory) = (said.memory.unwrap(), stated.memory.unwrap());
+        // A command may do more than its options say, which lowers the lower bound.
+        let lower_bytes = said_memory.lower_bytes.min(stated_memory.lower_bytes);
+        let stated_memory = Memory { lower_bytes, ..stated_memory };
+        assert_eq!(said_memory, stated_memory, "{command}\n{:?}\n{:?}", said.job, stated.job);
         assert_eq!(said.verdict, stated.verdict, "{command}");
-        assert!(said.memory.is_some() && said.warnings.is_empty(), "{:?}", said.warnings);
+        assert!(said.warnings.is_empty(), "{:?}", said.warnings);
     }
 }
 

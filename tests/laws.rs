@@ -10,10 +10,14 @@ use weighbridge::estimate::plan::Plan;
 use weighbridge::estimate::{estimate, time};
 use weighbridge::hardware::{self, Catalogue};
 use weighbridge::job::{
-    Accelerator, Activation, Batch, Dataset, Efficiency, Finetuning, Framework, Method, Model, Parallelism,
-    Positions, Recompute, Sharding, TrainingJob,
+    Accelerator, Activation, Ask, Batch, Dataset, Efficiency, Finetuning, Framework, Method, Model,
+    Parallelism, Positions, Recompute, Sharding, TrainingJob,
 };
+use weighbridge::judge::judge;
+use weighbridge::judgement::{Judgement, Verdict};
 use weighbridge::model::Parameters;
+use weighbridge::policy::World;
+use weighbridge::surroundings::Surroundings;
 use weighbridge::units::{Bytes, Count, Decimal};
 
 fn peak(plan: &Plan) -> Peak {
@@ -168,6 +172,21 @@ fn forget(job: &TrainingJob, mask: u8) -> TrainingJob {
     job
 }
 
+/// The judgement of a job on accelerators of so much memory.
+fn judged(job: &TrainingJob, gib: u32) -> Judgement {
+    let mut job = job.clone();
+    job.accelerator = Some(Accelerator {
+        kind: Some("H100-80GB".into()),
+        memory: Some(format!("{gib}Gi")),
+        ..Accelerator::default()
+    });
+    let object = serde_json::json!({
+        "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "a"}, "spec": job,
+    });
+    let ask = Ask { advice: false, ..Ask::default() };
+    judge(&object, &Surroundings::default(), &World::built_in(), &ask)
+}
+
 proptest! {
     #[test]
     fn components_add_up_to_the_peak(job in any_job()) {
@@ -293,6 +312,44 @@ proptest! {
         };
         let (more, less) = (width(&more), width(&less));
         prop_assert!(more <= less + 1e-6, "{more} {less}");
+    }
+
+    /// Of a job within what is usual, one that writes an open field at its leanest value.
+    #[test]
+    fn stating_the_lean_reading_never_widens_the_interval(job in usual_job(), forgotten in any::<u8>()) {
+        let open = forget(&job, forgotten);
+        let mut stated = open.clone();
+        let (batch, parallelism) = (stated.batch.get_or_insert_default(), stated.parallelism.get_or_insert_default());
+        batch.sequence_length.get_or_insert(64);
+        batch.micro_batch_size.get_or_insert(1);
+        parallelism.sequence.get_or_insert(parallelism.tensor.is_some_and(|tensor| tensor > 1));
+        stated.recompute.get_or_insert(Recompute::Full);
+        let bounds = |job: &TrainingJob| {
+            estimate(job, Device { bf16: true }).unwrap().distribution(Figure::Needed).bounds()
+        };
+        let (stated, open) = (bounds(&stated), bounds(&open));
+        prop_assert!(stated.1 <= open.1, "{stated:?} {open:?}");
+        prop_assert!(stated.1 - stated.0 <= open.1 - open.0, "{stated:?} {open:?}");
+    }
+
+    #[test]
+    fn no_job_is_refused_whose_lower_bound_is_within_the_capacity(
+        job in any_job(), forgotten in any::<u8>(), gib in 8u32..400,
+    ) {
+        let judgement = judged(&forget(&job, forgotten), gib);
+        let memory = judgement.memory.unwrap();
+        let above = memory.lower_bytes > memory.capacity_bytes.unwrap();
+        prop_assert!(judgement.verdict != Verdict::OutOfMemory || above, "{}", judgement.message);
+        prop_assert!(judgement.verdict != Verdict::Unknown || !judgement.missing.is_empty());
+    }
+
+    #[test]
+    fn more_memory_never_turns_an_admission_into_a_refusal(
+        job in any_job(), forgotten in any::<u8>(), gib in 8u32..200, more in 1u32..200,
+    ) {
+        let job = forget(&job, forgotten);
+        let refused = |gib| judged(&job, gib).verdict == Verdict::OutOfMemory;
+        prop_assert!(!refused(gib + more) || refused(gib));
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub struct Arguments {
     /// What to do with a job that would run out of memory, in a namespace without the label weighbridge.dev/mode
     #[arg(long, env = "WEIGHBRIDGE_MODE", value_enum, default_value_t = Mode::Enforce)]
     pub mode: Mode,
-    /// Refuse at this probability of running out of memory or above
+    /// Refuse at this probability of running out of memory or above, if the lower bound is above the capacity
     #[arg(long, env = "WEIGHBRIDGE_DENY_AT", default_value_t = 0.9, value_name = "PROBABILITY")]
     pub deny_at: f64,
     /// Warn at this probability of running out of memory or above

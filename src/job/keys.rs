@@ -97,8 +97,10 @@ pub static KEYS: &[Key] = &[
     key("price-per-gpu-hour", field::PRICE.member(), Grammar::Price),
 ];
 
-/// The key of a field of the spec: what to write on a workload to give it.
+/// The key of a field of the spec, or of the group that it belongs to: the annotation that gives it.
 pub fn of_field(field: impl Into<AnyField>) -> Option<&'static str> {
-    let field = field.into().member();
-    KEYS.iter().find(|key| key.sets == field).map(|key| key.name)
+    let field = field.into();
+    let own = KEYS.iter().find(|key| key.sets == field.member());
+    let of_group = || KEYS.iter().find(|key| matches!(key.sets, Member::Group(group) if group.has(field)));
+    own.or_else(of_group).map(|key| key.name)
 }

@@ -1,38 +1,85 @@
-//! What is missing, and what hangs on it.
+//! The open fields that could decide, and the memory that depends on each.
 //!
-//! A field that nobody gave matters where it could decide: the accelerator is not known, or the leanest reading of the
-//! job is not sure to run out and the heaviest is not sure to fit. Then every open field with a swing that people would
-//! notice is listed, the heaviest first, and the warnings say how much each is worth.
+//! A field that is not written matters where it could turn the verdict: the accelerator is not known, or the readings of
+//! the job do not all run out and do not all fit. Every such field with a notable swing is listed, the heaviest first. The
+//! warnings say how much each is worth and which annotation to add.
+//!
+//! Only the direction that decides counts. Where the likeliest reading runs out, it is how much less a field may mean;
+//! where it fits, how much more; between the two, both together.
 
 use crate::estimate::Estimate;
-use crate::job::{AnyField, keys};
-use crate::judgement::Swing;
+use crate::job::AnyField;
+use crate::job::keys::{self, PREFIX};
+use crate::judgement::{Swing, Verdict};
 use crate::policy::Rules;
 use crate::units::Bytes;
-use crate::verdict::Distribution;
+use crate::verdict::{Distribution, decide};
 
 /// Unknowns that warnings name at most; the rest is in the list.
 const NAMED: usize = 4;
 
-/// The open fields that could decide, the heaviest first, with what hangs on each.
+/// The open fields that could decide, the heaviest first, with the memory that depends on each: those that the estimate
+/// leaves open, and those that we cannot read. The second are asked for only where they count.
 pub(super) fn deciding(
     estimate: &Estimate,
     need: &Distribution,
     capacity: Option<Bytes>,
     rules: &Rules,
+    unreadable: impl FnOnce() -> Vec<Swing>,
 ) -> Vec<Swing> {
+    let verdict = |need: &Distribution, capacity| decide(need, capacity, rules).verdict;
+    let mut decides = false;
+    let mut measure: fn(&Swing) -> Bytes = |swing| swing.total();
     if let Some(capacity) = capacity {
-        let (lean, heavy) = need.extremes_above(capacity);
-        if lean >= rules.deny_at || heavy < rules.warn_at {
+        let (_, heavy) = need.extremes_above(capacity);
+        let all = verdict(need, capacity);
+        if all == Verdict::OutOfMemory || heavy < rules.warn_at {
             return Vec::new();
         }
+        decides = all == Verdict::Unknown;
+        measure = match verdict(&need.likeliest(), capacity) {
+            Verdict::OutOfMemory => |swing| swing.less,
+            Verdict::Fits => |swing| swing.more,
+            _ => measure,
+        };
     }
-    estimate.swings().into_iter().filter(|swing| swing.total() >= Swing::NOTABLE).collect()
+    let mut swings = unreadable();
+    swings.extend(estimate.swings());
+    swings.sort_by_key(|swing| std::cmp::Reverse(measure(swing)));
+    let notable = swings.iter().filter(|swing| measure(swing) >= Swing::NOTABLE).copied().collect::<Vec<_>>();
+    // Several small fields may decide together.
+    if decides && notable.is_empty() { swings } else { notable }
 }
 
-/// One line for each of the heaviest: `attention unstated: up to 42.0 GiB more`.
-pub(super) fn warnings(deciding: &[Swing]) -> impl Iterator<Item = String> {
-    deciding.iter().take(NAMED).map(|swing| format!("{} unstated: {swing}", word(swing.field)))
+/// One line for each of the heaviest: `attention unstated: up to 42.0 GiB more; add weighbridge.dev/attention`.
+pub(super) fn warnings(deciding: &[Swing]) -> Vec<String> {
+    let line = |(word, swing): &(&str, &Swing)| {
+        let to_write = match keys::of_field(swing.field) {
+            Some(key) => format!("add {PREFIX}{key}"),
+            None => format!("add {word} to {PREFIX}training"),
+        };
+        format!("{word} unstated: {swing}; {to_write}")
+    };
+    heaviest(deciding, NAMED).iter().map(line).collect()
+}
+
+/// The heaviest that a message names: `attention (up to 42.0 GiB more), method (up to 30.1 GiB less)`.
+pub(super) fn named(deciding: &[Swing]) -> String {
+    const NAMED: usize = 3;
+    let named = heaviest(deciding, NAMED).into_iter().map(|(word, swing)| format!("{word} ({swing})"));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// The first of each word: one annotation may say several fields.
+fn heaviest(deciding: &[Swing], at_most: usize) -> Vec<(&'static str, &Swing)> {
+    let mut heaviest: Vec<(&str, &Swing)> = Vec::new();
+    for swing in deciding {
+        let word = word(swing.field);
+        if heaviest.len() < at_most && heaviest.iter().all(|(other, _)| *other != word) {
+            heaviest.push((word, swing));
+        }
+    }
+    heaviest
 }
 
 /// A field as a person would write it: its annotation's key, where there is one.
@@ -48,6 +95,27 @@ mod tests {
     #[test]
     fn fields_are_named_by_their_annotations_where_there_is_one() {
         assert_eq!(word(field::batch::SEQUENCE_LENGTH.into()), "sequence-length");
+        assert_eq!(word(field::offload::OPTIMIZER.into()), "offload");
         assert_eq!(word(field::LOSS.into()), "loss");
+    }
+
+    #[test]
+    fn a_warning_says_what_to_write() {
+        let swing = |field: AnyField| Swing { field, less: Bytes::ZERO, more: Bytes::from_gib(42.0) };
+        let fields = [
+            field::ATTENTION.into(),
+            field::offload::OPTIMIZER.into(),
+            field::offload::PARAMETERS.into(),
+            field::LOSS.into(),
+        ];
+        let swings = fields.map(swing);
+        assert_eq!(
+            warnings(&swings),
+            [
+                "attention unstated: up to 42.0 GiB more; add weighbridge.dev/attention",
+                "offload unstated: up to 42.0 GiB more; add weighbridge.dev/offload",
+                "loss unstated: up to 42.0 GiB more; add loss to weighbridge.dev/training",
+            ]
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::verdict::{self, Decision};
 
 use super::capacity::Capacity;
 use super::shown::Shown;
-use super::unknowns::word;
+use super::unknowns::{self, word};
 
 const MAX_INPUTS: usize = 96;
 const MAX_MISSING: usize = 32;
@@ -31,16 +31,19 @@ pub(super) fn message(
 ) -> String {
     let name = shown.capacity().name().unwrap_or_else(|| "accelerator".into());
     let offered = memory.capacity_bytes.map(|bytes| (name.as_str(), bytes));
-    let mut need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, offered);
-    if offered.is_none() && decision.verdict == Verdict::OutOfMemory {
-        need.push_str(", more than its accelerator offers");
-    }
+    let (peak, lower) = (memory.peak_bytes, memory.lower_bytes);
+    let need = verdict::need(peak, lower, memory.upper_bytes, offered);
     match decision.verdict {
         Verdict::Unknown => {
-            let missing = judgement.missing.iter().take(3).map(|field| word(*field));
-            format!("{need}; what is missing decides: {}", missing.collect::<Vec<_>>().join(", "))
+            format!("{need}; what is missing decides: {}", unknowns::named(&judgement.swings))
         }
-        Verdict::OutOfMemory => verdict::denial(&need, &changes(judgement)),
+        Verdict::OutOfMemory => {
+            let mut need = verdict::refused_need(peak, lower, offered);
+            if offered.is_none() {
+                need.push_str(", more than its accelerator offers");
+            }
+            verdict::denial(&need, &changes(judgement))
+        }
         Verdict::Tight => format!("may run out: {}", verdict::denial(&need, &changes(judgement))),
         Verdict::Fits | Verdict::NotTraining => need,
     }

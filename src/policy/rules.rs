@@ -6,7 +6,7 @@ use crate::units::Decimal;
 /// Thresholds and defaults of a judgement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// Deny at this probability of running out of memory or above.
+    /// Deny at this probability of running out of memory or above, if the lower bound is above the capacity.
     pub deny_at: f64,
     /// Warn at this probability or above.
     pub warn_at: f64,

@@ -23,7 +23,7 @@ fn out_of_memory() -> Judgement {
     Judgement {
         verdict: Verdict::OutOfMemory,
         reason: Reason::AboveCapacity,
-        message: "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB; recompute=full fits"
+        message: "needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; recompute=full fits"
             .into(),
         oom_probability: Some(0.997),
         warnings: vec!["attention is not stated: up to 42 GiB more".into()],

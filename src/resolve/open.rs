@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::job::{AnyField, Provenance, TrainingJob};
 
-/// The open fields, and the job with all of them at their leanest.
+/// The open fields, each with its leanest value.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
-    fields: Vec<AnyField>,
-    leanest: Option<Box<TrainingJob>>,
+    fields: Vec<(AnyField, Value)>,
+    provenance: Option<Box<Provenance>>,
 }
 
 /// Of the fields that the job may set, those that no source gives: to be asked before defaults are taken.
@@ -22,26 +22,34 @@ pub(crate) fn still_open(open: Vec<(AnyField, Value)>, provenance: &Provenance) 
 }
 
 impl Open {
-    /// The job with these fields at their leanest, and all else as it is known.
-    pub(crate) fn of(open: Vec<(AnyField, Value)>, provenance: &Provenance) -> Self {
-        let mut leanest = None;
-        let mut fields = Vec::new();
-        for (field, value) in open {
-            if !fields.contains(&field) {
-                leanest.get_or_insert_with(|| provenance.clone()).override_with(field, value);
-                fields.push(field);
-            }
+    /// These fields, beside all else that is known of the job. Of a field that is open twice, the first value counts.
+    pub(crate) fn of(mut open: Vec<(AnyField, Value)>, provenance: &Provenance) -> Self {
+        let mut known = Vec::new();
+        open.retain(|(field, _)| {
+            let first = !known.contains(field);
+            known.push(*field);
+            first
+        });
+        let provenance = (!open.is_empty()).then(|| Box::new(provenance.clone()));
+        Self { fields: open, provenance }
+    }
+
+    /// The job with every open field at its leanest. `None` if no field is open.
+    pub(crate) fn leanest(&self) -> Option<TrainingJob> {
+        self.with(&self.fields)
+    }
+
+    /// Each open field, and the job with that field alone at its leanest.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (AnyField, TrainingJob)> {
+        let alone = |open: &(AnyField, Value)| Some((open.0, self.with(std::slice::from_ref(open))?));
+        self.fields.iter().filter_map(alone)
+    }
+
+    fn with(&self, fields: &[(AnyField, Value)]) -> Option<TrainingJob> {
+        let mut provenance = self.provenance.as_deref()?.clone();
+        for (field, value) in fields {
+            provenance.override_with(*field, value.clone());
         }
-        Self { fields, leanest: leanest.map(|provenance| Box::new(provenance.job())) }
-    }
-
-    /// The fields.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = AnyField> {
-        self.fields.iter().copied()
-    }
-
-    /// The job at its leanest; none where no field is open.
-    pub(crate) fn leanest(&self) -> Option<&TrainingJob> {
-        self.leanest.as_deref()
+        Some(provenance.job())
     }
 }

@@ -1,14 +1,27 @@
-//! From a probability to a verdict.
+//! From a need to a verdict. A job is refused on the bound, never on the point.
 //!
 //! ```text
-//! P(OOM) ≥ deny_at                               OutOfMemory
-//! P(OOM) ≥ warn_at, and what is missing decides  Unknown
-//! P(OOM) ≥ warn_at                               Tight
-//! otherwise                                      Fits
+//! a reading runs out   P(OOM) ≥ deny_at, and its lower bound is above the capacity
+//! a reading fits       P(OOM) < warn_at
+//!
+//! OutOfMemory          every reading of the open fields runs out
+//! Fits                 the readings together fit
+//! Unknown              the open fields decide
+//! Tight                otherwise
 //! ```
 //!
-//! What is missing decides when the leanest reading surely fits (under `warn_at`) and the heaviest surely does not
-//! (`deny_at` and over).
+//! The lower bound of all readings is that of the leanest, and it is the one that is printed: no job whose printed
+//! interval reaches below the capacity is refused. With the default thresholds the bound is the stricter test, since a
+//! plan whose lower bound is above the capacity runs out with a probability of 0.95 or over.
+//!
+//! The open fields decide in two cases:
+//!
+//! - The leanest reading fits, and the heaviest has P(OOM) ≥ `deny_at`.
+//! - The likeliest reading alone runs out, and the leanest doesn't. Writing the fields makes it a refusal or an admission.
+//!
+//! A job whose fields are all written has one reading. Where its P(OOM) is at `deny_at` or over and its interval reaches
+//! below the capacity, it is `Tight`: what is uncertain is the estimate, and no field that a person could add changes
+//! that.
 
 use super::Distribution;
 use crate::judgement::{Reason, Verdict};
@@ -24,30 +37,37 @@ pub struct Decision {
     pub reason: Reason,
     /// The probability of running out.
     pub probability: f64,
-    /// Whether the leanest and the heaviest reading fall on different sides.
-    pub missing_decides: bool,
 }
 
 /// Decides.
 pub fn decide(need: &Distribution, capacity: Bytes, rules: &Rules) -> Decision {
     let probability = need.probability_above(capacity);
-    let (lean, heavy) = need.extremes_above(capacity);
-    let missing_decides = lean < rules.warn_at && heavy >= rules.deny_at;
-    let (verdict, reason) = if probability >= rules.deny_at {
+    let (verdict, reason) = if runs_out(need, capacity, rules) {
         (Verdict::OutOfMemory, Reason::AboveCapacity)
     } else if probability < rules.warn_at {
         (Verdict::Fits, Reason::BelowCapacity)
-    } else if missing_decides {
+    } else if open_fields_decide(need, capacity, rules) {
         (Verdict::Unknown, Reason::MissingInputs)
     } else {
         (Verdict::Tight, Reason::NearCapacity)
     };
-    Decision { verdict, reason, probability, missing_decides }
+    Decision { verdict, reason, probability }
+}
+
+fn runs_out(need: &Distribution, capacity: Bytes, rules: &Rules) -> bool {
+    let (lower, _) = need.bounds();
+    need.probability_above(capacity) >= rules.deny_at && lower > capacity
+}
+
+fn open_fields_decide(need: &Distribution, capacity: Bytes, rules: &Rules) -> bool {
+    let (lean, heavy) = need.extremes_above(capacity);
+    lean < rules.warn_at && heavy >= rules.deny_at || runs_out(&need.likeliest(), capacity, rules)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const CAPACITY: Bytes = Bytes::from_mib(80 << 10);
 
@@ -58,10 +78,25 @@ mod tests {
         decide(&Distribution::new(need, need, need, SPREAD), CAPACITY, &Rules::default()).verdict
     }
 
+    fn decided(lean: f64, likely: f64, heavy: f64) -> Verdict {
+        let need = |share: f64| CAPACITY.scale(share);
+        let need = Distribution::new(need(lean), need(likely), need(heavy), 0.05);
+        decide(&need, CAPACITY, &Rules::default()).verdict
+    }
+
     #[test]
-    fn a_job_is_refused_from_a_probability_of_nine_tenths_on() {
-        // Φ(1.28) = 0.8997, Φ(1.29) = 0.9015
-        assert_eq!((at(1.28), at(1.29)), (Verdict::Tight, Verdict::OutOfMemory));
+    fn a_job_is_refused_where_its_lower_bound_is_above_the_capacity() {
+        // The bounds are 1.645 standard deviations from the need. The probability is 0.9 from 1.282 on.
+        assert_eq!((at(1.64), at(1.65)), (Verdict::Tight, Verdict::OutOfMemory));
+        assert_eq!((at(1.28), at(1.29)), (Verdict::Tight, Verdict::Tight));
+    }
+
+    #[test]
+    fn a_probability_that_the_bound_does_not_reach_is_still_asked_for() {
+        let need = CAPACITY.scale((1.7f64 * 0.05).exp());
+        let need = Distribution::new(need, need, need, 0.05);
+        let rules = Rules { deny_at: 0.99, ..Rules::default() };
+        assert_eq!(decide(&need, CAPACITY, &rules).verdict, Verdict::Tight);
     }
 
     #[test]
@@ -71,16 +106,52 @@ mod tests {
     }
 
     #[test]
-    fn missing_fields_decide_only_where_the_leanest_plan_fits_and_the_heaviest_does_not() {
-        let decided = |lean: f64, likely: f64, heavy: f64| {
-            let need = |share: f64| CAPACITY.scale(share);
-            let need = Distribution::new(need(lean), need(likely), need(heavy), 0.05);
-            decide(&need, CAPACITY, &Rules::default()).verdict
-        };
+    fn open_fields_decide_where_the_leanest_plan_fits_and_the_heaviest_does_not() {
         assert_eq!(decided(0.5, 1.0, 1.5), Verdict::Unknown);
         // The heaviest plan is likely to run out (P = 0.84), and not sure to.
         assert_eq!(decided(0.5, 1.0, 1.05), Verdict::Tight);
         assert_eq!(decided(1.0, 1.0, 1.5), Verdict::Tight);
         assert_eq!(decided(0.5, 0.6, 1.5), Verdict::Fits);
+    }
+
+    #[test]
+    fn open_fields_decide_where_the_likeliest_plan_runs_out_and_the_leanest_may_not() {
+        // P = 0.99, and the leanest plan's lower bound is 0.995 of the capacity.
+        assert_eq!(decided(1.08, 1.5, 1.5), Verdict::Unknown);
+        assert_eq!(decided(1.09, 1.5, 1.5), Verdict::OutOfMemory);
+        // The spread alone reaches below the capacity, whatever is written.
+        assert_eq!(decided(1.07, 1.08, 1.5), Verdict::Tight);
+    }
+
+    prop_compose! {
+        fn any_need()(
+            needs in prop::array::uniform3(1u64..400), spread in 0.001f64..1.0, unowned in 0u64..20,
+        ) -> Distribution {
+            let [lean, likely, heavy] = needs.map(|gib| Bytes::from_mib(gib << 10));
+            Distribution::new(lean, likely, heavy, spread).with_unowned(Bytes::from_mib(unowned << 10))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_job_is_refused_whose_lower_bound_is_within_the_capacity(
+            need in any_need(), capacity in 0u64..400, deny_at in 0.2f64..1.0,
+        ) {
+            let rules = Rules { deny_at, ..Rules::default() };
+            let capacity = Bytes::from_mib(capacity << 10);
+            let refused = decide(&need, capacity, &rules).verdict == Verdict::OutOfMemory;
+            prop_assert!(!refused || need.bounds().0 > capacity);
+        }
+
+        #[test]
+        fn more_memory_never_turns_an_admission_into_a_refusal(
+            need in any_need(), capacity in 0u64..400, more in 0u64..400,
+        ) {
+            let refused = |gib: u64| {
+                let capacity = Bytes::from_mib(gib << 10);
+                decide(&need, capacity, &Rules::default()).verdict == Verdict::OutOfMemory
+            };
+            prop_assert!(!refused(capacity + more) || refused(capacity));
+        }
     }
 }

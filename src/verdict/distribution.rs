@@ -13,9 +13,9 @@
 //! heaviest: `need_lean · exp(−1.645 σ_lean)` to `need_heavy · exp(1.645 σ_heavy)`. Both grow with the need. Whoever
 //! states more leaves fewer plans between the two, and so never widens the interval.
 //!
-//! The weights are chosen for what follows from them: a job is denied (at 0.9) only when even its leanest plan is more
-//! likely than not (at least 60 %) to run out, so never on a guess; and a job that runs out only in its heaviest
-//! reading (15 %) is not warned about. Where everything is stated the three are one.
+//! The weights are chosen for what follows from them: a job whose probability is 0.9 runs out even in its leanest plan
+//! with a probability of 60 % at least; and a job that runs out only in its heaviest reading (15 %) is not warned about.
+//! Where everything is stated the three are one.
 
 use crate::units::Bytes;
 
@@ -44,6 +44,20 @@ impl Distribution {
     #[must_use]
     pub fn with_unowned(self, unowned: Bytes) -> Self {
         Self { unowned, ..self }
+    }
+
+    /// With a leanest plan that needs no more than this.
+    #[must_use]
+    pub fn down_to(self, least: Bytes) -> Self {
+        let [lean, likely, heavy] = self.needs;
+        Self { needs: [lean.min(least), likely, heavy], ..self }
+    }
+
+    /// The likeliest plan alone.
+    #[must_use]
+    pub fn likeliest(&self) -> Self {
+        let [_, likely, _] = self.needs;
+        Self { needs: [likely; 3], ..*self }
     }
 
     fn spread_of(&self, need: Bytes) -> f64 {
@@ -116,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_denied_only_when_its_leanest_plan_is_likelier_than_not_to_run_out() {
+    fn a_probability_of_nine_tenths_needs_a_leanest_plan_that_is_likelier_than_not_to_run_out() {
         let capacity = Bytes(80 * GIB);
         let lean_fits = Distribution::new(Bytes(70 * GIB), Bytes(200 * GIB), Bytes(400 * GIB), 0.1);
         assert!(lean_fits.probability_above(capacity) < 0.9);

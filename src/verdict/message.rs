@@ -5,9 +5,19 @@
 
 use crate::units::Bytes;
 
-/// `needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB`.
+/// `needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB`.
 pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, capacity: Option<(&str, Bytes)>) -> String {
-    let need = format!("needs {peak} per GPU ({:.1}–{:.1})", lower.as_gib(), upper.as_gib());
+    let interval = format!("{:.1}–{:.1}", lower.as_gib(), upper.as_gib());
+    compared(peak, &interval, capacity)
+}
+
+/// `needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB`: a refusal says the bound that it rests on.
+pub fn refused_need(peak: Bytes, lower: Bytes, capacity: Option<(&str, Bytes)>) -> String {
+    compared(peak, &format!("at least {:.1}", lower.as_gib()), capacity)
+}
+
+fn compared(peak: Bytes, within: &str, capacity: Option<(&str, Bytes)>) -> String {
+    let need = format!("needs {peak} per GPU ({within})");
     match capacity {
         Some((name, capacity)) => format!("{need}, {} offers {capacity}", accelerator_with_article(name)),
         None => need,
@@ -38,16 +48,16 @@ mod tests {
 
     #[test]
     fn the_line_says_it_all() {
-        let need = need(
-            Bytes::from_gib(96.4),
-            Bytes::from_gib(88.1),
-            Bytes::from_gib(104.9),
-            Some(("A800-80GB", Bytes::from_gib(79.1))),
+        let offered = Some(("A800-80GB", Bytes::from_gib(79.1)));
+        assert_eq!(
+            need(Bytes::from_gib(76.4), Bytes::from_gib(68.1), Bytes::from_gib(84.9), offered),
+            "needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB"
         );
+        let need = refused_need(Bytes::from_gib(97.4), Bytes::from_gib(92.5), offered);
         let advice = ["pipeline-parallel 4 → 8".to_owned(), "recompute=full".to_owned()];
         assert_eq!(
             denial(&need, &advice),
-            "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB; \
+            "needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB; \
              pipeline-parallel 4 → 8, or recompute=full, fits"
         );
     }

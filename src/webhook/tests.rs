@@ -26,7 +26,7 @@ use crate::surroundings::Surroundings;
 fn judge_by_model(object: &Value, _: &Surroundings, _: &World<'_>, _: &Ask) -> Judgement {
     let annotation = |key: &str| object["metadata"]["annotations"][key].as_str().map(str::to_owned);
     let judgement = Judgement { override_reason: annotation("weighbridge.dev/override"), ..judgement() };
-    let message = "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB".to_owned();
+    let message = "needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB".to_owned();
     match annotation("weighbridge.dev/model").as_deref() {
         Some("huge") => {
             Judgement { verdict: Verdict::OutOfMemory, reason: Reason::AboveCapacity, message, ..judgement }
@@ -167,7 +167,7 @@ async fn a_job_that_would_run_out_of_memory_is_refused_with_one_line() {
     assert_eq!(response["allowed"], false);
     let status = &response["status"];
     assert_eq!((status["code"].as_u64(), status["reason"].as_str()), (Some(403), Some("Forbidden")));
-    let message = "needs 96.4 GiB per GPU (88.1–104.9), an A800-80GB offers 79.1 GiB";
+    let message = "needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB";
     assert_eq!(status["message"], message);
     assert_eq!(status["details"], json!({"name": "llama", "group": "kubeflow.org", "kind": "PyTorchJob"}));
     assert_eq!(response["auditAnnotations"]["verdict"], "OutOfMemory");

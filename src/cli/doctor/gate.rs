@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_apiservers_answer_shows_the_fault() {
-        let needs = "needs 900.0 GiB per GPU (800.0–1000.0), an A100-80GB offers 79.1 GiB";
+        let needs = "needs 900.0 GiB per GPU (at least 800.0), an A100-80GB offers 79.1 GiB";
         assert!(matches!(found(403, needs, &[], None), Finding::Well(_)));
         assert!(matches!(found(201, "", &[needs], Some("warn")), Finding::Well(_)));
         assert!(matches!(found(201, "", &[], Some("off")), Finding::Note(_)));

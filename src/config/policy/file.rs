@@ -4,8 +4,8 @@
 //! apiVersion: config.weighbridge.dev/v1alpha1
 //! kind: Configuration
 //! mode: warn                      # for namespaces without the label: enforce, warn, audit, off
-//! denyAt: 0.9                     # P(OOM) at which a job is refused
-//! warnAt: 0.2                     # P(OOM) at which a job gets a warning
+//! denyAt: 0.9                     # P(OOM) from which a job is refused, if its lower bound is above the capacity
+//! warnAt: 0.2                     # P(OOM) from which a job gets a warning
 //! headroom: 2Gi                   # memory to keep free on every accelerator: an amount, or a share like 5%
 //! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
 //! mfuPercent: 38                  # for jobs that give none

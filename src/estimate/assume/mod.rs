@@ -12,7 +12,8 @@
 //! | recompute | full | none | none |
 //! | attention | flash | flash | unfused, where the framework may |
 //! | micro-batch | 1 | 1; torchtitan's pipelines before 0.1: a rank's batch over the stages | 4, within the global batch |
-//! | sequence length | 512 | 4096, 1024 in fine-tuning | 8192 |
+//! | sequence length | 64 | 4096, 1024 in fine-tuning | 8192 |
+//! | longest sample, of a stated cap without packing | 64; 4 × the typical length | the cap | the cap |
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
 //! | sequence parallel | on | on | off |

@@ -3,7 +3,7 @@
 //! **Recognised** by its program or module. Its YAML says nearly all; options of the same names override it. Read from
 //! `src/axolotl/utils/schemas/{config,training}.py` at 002a637c, of the time of 0.10: 512 tokens, a batch of 1, `AdamW`, no checkpointing, weights loaded in the
 //! format of the computation, all of them trained where no adapter is named, one copy of the model a rank unless DeepSpeed
-//! or FSDP divides it. `rl:` trains with more than one model and is not covered; of a model of images and text the text's
+//! or FSDP divides it. `CutCrossEntropyPlugin` among its plugins fuses the loss unless `cut_cross_entropy` is off. `rl:` trains with more than one model and is not covered; of a model of images and text the text's
 //! part is estimated, with a warning.
 
 use crate::command::Launch;
@@ -33,6 +33,7 @@ const KEYS: Table = &[
     &flag(&["liger_fused_linear_cross_entropy", "cut_cross_entropy"], field::LOSS, Takes::Word(Loss::Fused)),
     &flag(&["chunked_cross_entropy"], field::LOSS, Takes::Word(Loss::Chunked)),
     &flag(&["tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["expert_parallel_size"], field::parallelism::EXPERT, Takes::Number),
     &flag(&["context_parallel_size", "sequence_parallel_degree"], field::parallelism::CONTEXT, Takes::Number),
     &flag(
         &["fsdp_config.fsdp_offload_params", "fsdp_config.offload_params"],
@@ -65,6 +66,12 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         settings.add(Place::File(config));
     }
     settings::read(KEYS, &settings, claims);
+    if let Some(plugins) = settings.get(&["plugins"])
+        && plugins.texts().any(|plugin| plugin.ends_with(".CutCrossEntropyPlugin"))
+        && !settings.has(&["cut_cross_entropy"])
+    {
+        plugins.says(claims, field::LOSS, Loss::Fused);
+    }
     if settings.has(&["rl"]) || settings.on(&["reward_model"]) == Some(true) {
         claims.beyond = Some("preference optimization holds a reference model");
     }
@@ -152,6 +159,10 @@ mod tests {
              deepspeed: deepspeed_configs/zero3_bf16_cpuoffload_all.json\ngradient_checkpointing: unsloth\n",
             "base_model: meta-llama/Llama-3.1-8B\nbf16: auto\nadapter: lora\nlora_target_linear: true\nfsdp:\n  - full_shard\n  \
              - auto_wrap\nfsdp_config:\n  fsdp_offload_params: true\n  fsdp_activation_checkpointing: true\n",
+            "base_model: Qwen/Qwen3-30B-A3B\nbf16: true\nsequence_len: 2048\nexpert_parallel_size: 4\nplugins:\n\
+             - axolotl.integrations.liger.LigerPlugin\n\
+             - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin\n",
+            "base_model: x/y\nplugins: [axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin]\ncut_cross_entropy: false\n",
             "base_model: x/y\nadapter:\nrl: dpo\nsequence_len: twelve\nmicro_batch_size: 0\noptimizer: lion_8bit\n",
         ] {
             let launch = Launch::of_words(&["python", "-m", "axolotl.cli.train", "/w/configs/a.yaml"]);

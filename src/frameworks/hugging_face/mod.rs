@@ -10,7 +10,8 @@
 //!
 //! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
 //! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two, so that stays
-//! open, and so do the layers that adapters are put on, which PEFT chooses by architecture. A script of somebody's own may fix in
+//! open, and so do the layers that adapters are put on, which PEFT chooses by architecture. The file of fms-acceleration,
+//! which may fuse the loss and quantize the weights, is not read: both stay open. A script of somebody's own may fix in
 //! Python what its arguments do not say: adapters, offloading. What would run out only without them is not denied.
 //!
 //! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each:
@@ -26,7 +27,7 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::{axolotl, deepspeed, llama_factory, swift, torchtune};
-use crate::job::{Attention, Framework, Method, Precision, Recompute, Sharding, field};
+use crate::job::{Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const TRAINER: &str = "transformers 4.57 default";
 const TRL: &str = "TRL 0.24 default";
@@ -268,6 +269,9 @@ fn fms(settings: &Settings<'_>, claims: &mut Claims) {
             _ => claims.unparsed(field::ATTENTION),
         }
     }
+    if settings.has(&[peft::ACCELERATION]) {
+        claims.open(field::LOSS, Loss::Fused);
+    }
     let mixed = claims.knows(field::PRECISION);
     if !settings.has(&["torch_dtype"]) && training_arguments::stays_as_loaded(mixed, claims) {
         claims.assume(field::PARAMETER_PRECISION, Precision::BF16, FMS);
@@ -313,6 +317,8 @@ mod tests {
             "python -m tuning.sft_trainer --model_name_or_path ibm-granite/granite-8b-code-base-4k --packing False \
              --per_device_train_batch_size 8 --torch_dtype bfloat16 --max_seq_length 512 --peft_method lora --r 4 \
              --target_modules q_proj v_proj --use_flash_attn True --gradient_checkpointing True --max_steps -1",
+            "python -m tuning.sft_trainer --model_name_or_path x/y --per_device_train_batch_size 8 --peft_method lora --r 16 \
+             --acceleration_framework_config_file accelerated-peft-bnb-foak.yaml",
             "torchrun train.py --model_name_or_path x/y --per_device_train_batch_size 4 --output_dir o --bf16 True \
              --deepspeed ds.json --model_max_length 4096",
             "torchrun train.py --model_name_or_path x/y --per_device_train_batch_size 4 --output_dir o --lora_enable True \

@@ -16,6 +16,8 @@ const RANK: &[&str] = &["lora_r", "lora_rank", "lora_dim", "lora_config.r", "r"]
 const TARGETS: &[&str] = &["lora_target_modules", "target_modules", "lora_target"];
 const FOUR_BITS: &[&str] = &["load_in_4bit", "use_4bit", "use_qlora", "qlora", "q_lora"];
 const EIGHT_BITS: &[&str] = &["load_in_8bit", "use_8bit"];
+/// The file of fms-acceleration, which may load the weights in four bits and fuse the loss.
+pub(crate) const ACCELERATION: &str = "acceleration_framework_config_file";
 const BITS: &[&str] = &["bits", "quantization_bit", "quant_bits"];
 
 /// Words that mean all weights.
@@ -71,7 +73,8 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
         (_, Some((4, bits))) => bits.says(claims, field::finetuning::METHOD, Method::QLoRA),
         (four, bits) => {
             let eight = settings.get(EIGHT_BITS).is_some_and(|setting| setting.truth() != Some(false));
-            let unknown = four.is_some_and(|setting| setting.truth().is_none());
+            let unknown =
+                four.is_some_and(|setting| setting.truth().is_none()) || settings.has(&[ACCELERATION]);
             if eight || unknown || bits.is_some_and(|(bits, _)| bits < 16) {
                 claims.assume(field::finetuning::RANK, 8, "PEFT 0.17 default");
                 claims.open(field::finetuning::METHOD, Method::QLoRA);

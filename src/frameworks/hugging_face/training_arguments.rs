@@ -112,7 +112,8 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
         setting.says(claims, field::dataset::STEPS, steps);
     }
     switched(settings, &["packing"], field::batch::PACKING, claims);
-    recompute(settings, &["gradient_checkpointing"], claims);
+    // The second is its name since Transformers 5.24.
+    recompute(settings, &["gradient_checkpointing", "activation_checkpointing"], claims);
     optimizer(settings, &["optim"], claims);
     by_pieces(settings, claims);
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"]) {

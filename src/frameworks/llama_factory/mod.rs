@@ -4,7 +4,7 @@
 //! in the file that they name. Keys are Transformers' and its own; read from the release 0.9.3 (`llamafactory/hparams`):
 //! LoRA of rank 8 without dropout on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
 //! DeepSpeed or FSDP divides it. It trains fp32 copies of what it loads in bf16 unless told `pure_bf16`. Its preference and
-//! reinforcement stages are not covered.
+//! reinforcement stages are not covered, nor its other backends: Megatron-Core (`USE_MCA=1`) and `KTransformers` (`use_kt`).
 
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
@@ -68,6 +68,16 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         && !STAGES.contains(&stage.as_str())
     {
         claims.beyond = Some("its stage trains with more than one model, or another loss");
+    }
+    let megatron = launch
+        .environment
+        .get("USE_MCA")
+        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
+    if megatron {
+        claims.beyond = Some("Megatron-Core trains in place of Transformers' Trainer");
+    }
+    if settings.on(&["use_kt"]) == Some(true) {
+        claims.beyond = Some("experts are computed by the CPU");
     }
     settings::read_one(&settings, &["model_name_or_path"], field::model::NAME, Takes::Text, claims);
     settings::read_one(&settings, &["cutoff_len"], field::batch::SEQUENCE_LENGTH, Takes::Number, claims);
@@ -150,6 +160,16 @@ mod tests {
             "torchrun train.py --stage 1 --lr 3",
         ]);
         insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn its_other_backends_are_not_covered() {
+        let words =
+            ["llamafactory-cli", "train", "--stage", "sft", "--model_name_or_path", "x/y", "--template", "t"];
+        let launch = Launch::of_words(&words).with_environment(&[("USE_MCA", "1")]);
+        assert!(told(launch).contains("beyond: Megatron-Core"));
+        let launch = Launch::of_words(&[&words[..], &["--use_kt", "true"]].concat());
+        assert!(told(launch).contains("beyond: experts"));
     }
 
     #[test]

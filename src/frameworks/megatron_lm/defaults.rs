@@ -29,6 +29,7 @@ const SHAPE: Written = Written {
         "group-query-attention",
         "untie-embeddings-and-output-weights",
         "multi-latent-attention",
+        "multi-head-latent-attention",
         "qk-layernorm",
         "add-qkv-bias",
         "mock-data",
@@ -79,6 +80,8 @@ const POSITIONS: &[&str] = &[
 /// Options that divide the optimizer's states.
 const DIVIDING: &[&str] =
     &["use-distributed-optimizer", "use-megatron-fsdp", "use-custom-fsdp", "use-torch-fsdp2"];
+/// Options that make the attention latent: Megatron-LM's, and `MindSpeed`'s before.
+pub(crate) const LATENT: &[&str] = &["multi-latent-attention", "multi-head-latent-attention"];
 /// Options that recompute.
 const RECOMPUTING: &[&str] = &[
     "recompute-granularity",
@@ -131,7 +134,7 @@ pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, cl
             claims.assume(field::parallelism::DISPATCHER, Dispatcher::AllGather, source);
         }
     }
-    if settings.has(&["multi-latent-attention"]) {
+    if settings.has(LATENT) {
         let latent = [
             (field::latent_attention::QUERY_RANK, 0),
             (field::latent_attention::KEY_VALUE_RANK, 32),

@@ -15,12 +15,16 @@
 //! | virtual pipeline | layers of a stage / `--num-layers-per-virtual-pipeline-stage`, or the layout's stages / pipeline |
 //! | recomputed layers | under `--recompute-method block`, `--recompute-num-layers` of each of a stage's chunks |
 //! | shared experts | `--moe-shared-expert-intermediate-size` / an expert's width |
+//! | layers without experts | by `--moe-layer-freq`; `MindSpeed`'s `--first-k-dense-replace` says how many come first |
 //! | tokens | `--train-samples` × `--seq-length` |
+//! | packing | none under `--variable-seq-lengths` or `--no-pad-to-seq-lengths`, unless `--neat-pack` |
 //! | padded vocabulary | the tokenizer's, up to a multiple of `--make-vocab-size-divisible-by` × tensor parallel |
 //! | moments | the wider one of `--exp-avg-dtype` and `--exp-avg-sq-dtype`, the optimizer being precision-aware |
 //!
 //! Read from NVIDIA/Megatron-LM's `megatron/training/arguments.py`, `validate_args` and the parsers, `core_v0.12` to
-//! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`.
+//! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`. MindSpeed-LLM
+//! has names of its own for experts and latent attention, before it took Megatron-LM's: `--moe-intermediate-size`,
+//! `--n-shared-experts`, `--multi-head-latent-attention`, `--qk-nope-head-dim`, `--qk-rope-head-dim`.
 
 mod defaults;
 mod options;
@@ -33,7 +37,7 @@ mod tests;
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{Attention, Dispatcher, Framework, Method, Positions, Precision, Recompute, field};
+use crate::job::{Attention, Dispatcher, Field, Framework, Method, Positions, Precision, Recompute, field};
 use crate::model::known;
 
 /// Scripts of Megatron-LM that train a transformer that the estimate covers.
@@ -151,8 +155,17 @@ impl Together<'_> {
         self.offload(claims);
         self.graphs(claims);
         self.tokens(claims);
+        self.lengths(claims);
         if let Some(setting) = self.settings.get(&["lora-r", "lora-target-modules"]) {
             setting.says(claims, field::finetuning::METHOD, Method::LoRA);
+        }
+    }
+
+    /// MindSpeed-LLM's instruction data: each batch is as long as its longest sample, and `--seq-length` is a cap.
+    fn lengths(&self, claims: &mut Claims) {
+        let varying = self.settings.get(&["variable-seq-lengths", "no-pad-to-seq-lengths"]);
+        if let Some(setting) = varying.filter(|_| !self.settings.has(&["neat-pack"])) {
+            setting.says(claims, field::batch::PACKING, false);
         }
     }
 
@@ -211,7 +224,8 @@ impl Together<'_> {
     }
 
     fn experts(&self, claims: &mut Claims) {
-        let width = self.number("moe-ffn-hidden-size").or_else(|| self.number("ffn-hidden-size"));
+        let widths = ["moe-ffn-hidden-size", "moe-intermediate-size", "ffn-hidden-size"];
+        let width = widths.iter().find_map(|name| self.number(name));
         if let Some(setting) = self.get("moe-shared-expert-intermediate-size")
             && let (Some(shared), Some(width)) = (setting.number(), width)
         {
@@ -229,6 +243,11 @@ impl Together<'_> {
                 setting.says(claims, field::model::DENSE_LAYERS, dense);
             }
         }
+        if let Some(setting) = self.get("first-k-dense-replace")
+            && let Some(first) = setting.number().filter(|first| *first > 0)
+        {
+            setting.says(claims, field::model::DENSE_LAYERS, first);
+        }
         if let Some(setting) = self.get("moe-token-dispatcher-type") {
             let backend = self.get("moe-flex-dispatcher-backend").and_then(|setting| setting.text());
             let dispatcher = match (setting.text().as_deref(), backend.as_deref()) {
@@ -245,17 +264,18 @@ impl Together<'_> {
     }
 
     fn latent_attention(&self, claims: &mut Claims) {
-        if !self.settings.has(&["multi-latent-attention"]) {
+        if !self.settings.has(defaults::LATENT) {
             return;
         }
-        for (name, field) in [
-            ("q-lora-rank", field::latent_attention::QUERY_RANK),
-            ("kv-lora-rank", field::latent_attention::KEY_VALUE_RANK),
-            ("qk-pos-emb-head-dim", field::latent_attention::ROPE_HEAD_SIZE),
-            ("qk-head-dim", field::latent_attention::NOPE_HEAD_SIZE),
-            ("v-head-dim", field::latent_attention::VALUE_HEAD_SIZE),
-        ] {
-            if let Some(setting) = self.get(name)
+        let names: [(&[&str], Field<u32>); 5] = [
+            (&["q-lora-rank"], field::latent_attention::QUERY_RANK),
+            (&["kv-lora-rank"], field::latent_attention::KEY_VALUE_RANK),
+            (&["qk-pos-emb-head-dim", "qk-rope-head-dim"], field::latent_attention::ROPE_HEAD_SIZE),
+            (&["qk-head-dim", "qk-nope-head-dim"], field::latent_attention::NOPE_HEAD_SIZE),
+            (&["v-head-dim"], field::latent_attention::VALUE_HEAD_SIZE),
+        ];
+        for (names, field) in names {
+            if let Some(setting) = self.settings.get(names)
                 && let Some(number) = setting.number()
             {
                 setting.says(claims, field, number);

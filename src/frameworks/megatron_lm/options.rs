@@ -41,7 +41,8 @@ pub(crate) const TABLE: Table = &[
     // The experts.
     &flag(&["num-experts"], field::model::EXPERTS, Number),
     &flag(&["moe-router-topk", "topk"], field::model::EXPERTS_PER_TOKEN, Number),
-    &flag(&["moe-ffn-hidden-size"], field::model::EXPERT_FFN_HIDDEN_SIZE, Number),
+    &flag(&["moe-ffn-hidden-size", "moe-intermediate-size"], field::model::EXPERT_FFN_HIDDEN_SIZE, Number),
+    &flag(&["n-shared-experts"], field::model::SHARED_EXPERTS, Number),
     &flag(&["mtp-num-layers"], field::model::MULTI_TOKEN_PREDICTION_LAYERS, Number),
     &flag(&["moe-expert-capacity-factor"], field::parallelism::CAPACITY_FACTOR, Decimal),
     // The division.

@@ -63,6 +63,33 @@ fn a_deepseek_says_its_experts_and_its_latent_attention() {
 }
 
 #[test]
+fn mindspeed_has_names_of_its_own_for_experts_and_latent_attention() {
+    let own = DEEPSEEK
+        .replace("--multi-latent-attention", "--multi-head-latent-attention")
+        .replace("--qk-head-dim", "--qk-nope-head-dim")
+        .replace("--qk-pos-emb-head-dim", "--qk-rope-head-dim")
+        .replace("--moe-ffn-hidden-size", "--moe-intermediate-size")
+        .replace("--moe-shared-expert-intermediate-size 2048", "--n-shared-experts 1")
+        .replace("--moe-layer-freq ([0]*3+[1]*58)", "--first-k-dense-replace 3");
+    let values = |command: &str| -> Vec<String> {
+        let told = told_words(command);
+        let mut values: Vec<_> =
+            told.lines().filter_map(|line| Some(line.split_once("  (")?.0.to_owned())).collect();
+        values.sort();
+        values
+    };
+    assert_eq!(values(&own), values(DEEPSEEK));
+}
+
+#[test]
+fn instruction_data_is_as_long_as_its_samples_unless_it_is_packed() {
+    let told = |more: &str| told_words(&format!("{LLAMA_2_70B} {more}"));
+    assert!(told("--variable-seq-lengths").contains("batch.packing = false"));
+    assert!(told("--no-pad-to-seq-lengths").contains("batch.packing = false"));
+    assert!(!told("--variable-seq-lengths --neat-pack").contains("batch.packing"));
+}
+
+#[test]
 fn deepspeeds_configuration_decides_the_stage() {
     let words: Vec<&str> = DEEPSPEED.split_whitespace().collect();
     let launch = Launch::of_words(&words);

@@ -126,6 +126,11 @@ impl Setting {
         }
     }
 
+    /// Its value as texts, where it is a list.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.value.as_array().into_iter().flatten().filter_map(Value::as_str)
+    }
+
     /// Its value as a whole number.
     pub(crate) fn number(&self) -> Option<u64> {
         flags::number(&self.text()?)

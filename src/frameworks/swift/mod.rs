@@ -25,6 +25,7 @@ const FLAGS: Table = &[
         Takes::Text,
     ),
     &flag(&["max_length"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["sequence_parallel_size"], field::parallelism::CONTEXT, Takes::Number),
     // Its names before 3.0.
     &flag(&["batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
     &flag(&["use_flash_attn"], field::ATTENTION, Takes::Word(Attention::Flash)),
@@ -97,7 +98,7 @@ mod tests {
         let mut all = all_told(&[
             "swift sft --model Qwen/Qwen2.5-7B-Instruct --train_type lora --lora_rank 16 --target_modules all-linear \
              --torch_dtype bfloat16 --per_device_train_batch_size 2 --gradient_accumulation_steps 16 --max_length 2048 \
-             --deepspeed zero3_offload --attn_impl flash_attn --quant_bits 4",
+             --deepspeed zero3_offload --attn_impl flash_attn --quant_bits 4 --sequence_parallel_size 4",
             "swift sft --model_type qwen1half-7b-chat --sft_type full --batch_size 4 --max_length 4096 --deepspeed default-zero3",
             "swift pt --model Qwen/Qwen2.5-72B",
             "swift rlhf --rlhf_type dpo --model Qwen/Qwen2.5-7B-Instruct",
