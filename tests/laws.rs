@@ -1,4 +1,4 @@
-//! Laws that hold whatever the training job: physics does not depend on the case.
+//! Laws that hold for every training job, because physics does not depend on the case.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
@@ -32,7 +32,7 @@ fn component(peak: &Peak, names: &[&str]) -> Bytes {
     peak.components.iter().filter(|c| names.contains(&c.name)).map(|c| c.bytes).sum()
 }
 
-/// The most that any stage has of these components. The worst stage of one plan need not be that of another.
+/// The most memory of these components on any stage. Two plans may have different worst stages.
 fn most(plan: &Plan, names: &[&str]) -> Bytes {
     let counted = Parameters::of(&plan.shape);
     (0..plan.pipeline)
@@ -94,7 +94,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// A stated training job within what assumptions reach: the usual lengths, batches and vocabularies.
+    /// A stated training job in the range of the assumptions: usual lengths, batches and vocabularies.
     fn usual_job()(
         layers in 2u32..100, heads in 8u32..100, vocab in 32_000u32..152_000,
         data in 0u32..6, micro in 1u32..=4, sequence in 512u32..=8192, tensor in 0u32..3,
@@ -136,36 +136,36 @@ prop_compose! {
 }
 
 /// The job without the fields of a mask.
-fn forget(job: &TrainingJob, mask: u8) -> TrainingJob {
+fn clear(job: &TrainingJob, mask: u8) -> TrainingJob {
     let mut job = job.clone();
-    let forgotten = |bit: u8| mask & (1 << bit) != 0;
-    if forgotten(0) {
+    let cleared = |bit: u8| mask & (1 << bit) != 0;
+    if cleared(0) {
         job.recompute = None;
     }
-    if forgotten(1) {
+    if cleared(1) {
         job.framework_version = None;
     }
-    if forgotten(2) {
+    if cleared(2) {
         job.compile = None;
     }
     if let Some(model) = &mut job.model
-        && forgotten(3)
+        && cleared(3)
     {
         model.vocab_size = None;
     }
     if let Some(batch) = &mut job.batch {
-        if forgotten(4) {
+        if cleared(4) {
             batch.micro_batch_size = None;
         }
-        if forgotten(5) {
+        if cleared(5) {
             batch.sequence_length = None;
         }
     }
     if let Some(parallelism) = &mut job.parallelism {
-        if forgotten(6) {
+        if cleared(6) {
             parallelism.sharding = None;
         }
-        if forgotten(7) {
+        if cleared(7) {
             parallelism.sequence = None;
         }
     }
@@ -236,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn more_ranks_that_share_never_need_more_states(job in any_job()) {
+    fn more_ranks_never_need_more_states(job in any_job()) {
         let few = likely(&job);
         let many = Plan { data: few.data * 2, ..few.clone() };
         prop_assert!(states(&many) <= states(&few));
@@ -255,10 +255,10 @@ proptest! {
     fn more_recomputation_never_keeps_more_activations(job in any_job()) {
         let plan = likely(&job);
         let needed = |recompute| peak(&Plan { recompute, ..plan.clone() }).needed;
-        // The checkpoint of the layer that runs backwards holds its input, which is freed early without.
+        // A checkpoint holds the input of the layer during its backward pass. Without a checkpoint it is freed early.
         let input = Bytes(plan.tokens() * plan.shape.hidden * 4);
         prop_assert!(needed(Recompute::Full) <= needed(Recompute::None) + input);
-        // A byte more for each sum that is rounded up.
+        // One more byte for each sum that is rounded up.
         prop_assert!(needed(Recompute::Selective) <= needed(Recompute::None) + Bytes(16));
     }
 
@@ -276,35 +276,35 @@ proptest! {
     fn adapters_never_have_more_states_than_full_training(mut job in any_job()) {
         prop_assume!(job.model.as_ref().and_then(|m| m.hidden_size).is_some_and(|hidden| hidden >= 512));
         let full = states(&likely(&job));
-        // Adapters are not divided where only the optimizer is, so that at a high rank they would have more.
+        // Adapters stay undivided if only the optimizer is divided, so at a high rank they would have more states.
         let rank = job.model.as_ref().and_then(|m| m.hidden_size).map(|hidden| (hidden / 2048).max(1));
         job.finetuning = Some(Finetuning { method: Some(Method::LoRA), rank, ..Finetuning::default() });
         prop_assert!(states(&likely(&job)) <= full);
     }
 
     #[test]
-    fn the_leanest_plan_needs_no_more_than_the_heaviest(job in any_job(), forget in any::<u8>()) {
+    fn the_leanest_plan_needs_no_more_than_the_heaviest(job in any_job(), clear in any::<u8>()) {
         let mut job = job;
-        let forgotten = |bit: u8| forget & (1 << bit) != 0;
-        if forgotten(0) { job.recompute = None; }
-        if forgotten(1) { job.framework = None; }
+        let cleared = |bit: u8| clear & (1 << bit) != 0;
+        if cleared(0) { job.recompute = None; }
+        if cleared(1) { job.framework = None; }
         if let Some(batch) = &mut job.batch {
-            if forgotten(2) { batch.micro_batch_size = None; }
-            if forgotten(3) { batch.sequence_length = None; }
-            if forgotten(4) { batch.global_batch_size = None; }
+            if cleared(2) { batch.micro_batch_size = None; }
+            if cleared(3) { batch.sequence_length = None; }
+            if cleared(4) { batch.global_batch_size = None; }
         }
         if let Some(parallelism) = &mut job.parallelism {
-            if forgotten(5) { parallelism.sharding = None; }
-            if forgotten(6) { parallelism.data = None; }
+            if cleared(5) { parallelism.sharding = None; }
+            if cleared(6) { parallelism.data = None; }
         }
         let estimate = estimate(&job, Device { bf16: true }).unwrap();
         prop_assert!(estimate.lean <= estimate.peak.needed && estimate.peak.needed <= estimate.heavy);
     }
 
-    /// Of a job within what is usual, one that says more has bounds that are no further apart.
+    /// Of two jobs in the usual range, the one with more stated fields has no wider interval.
     #[test]
-    fn knowing_more_never_widens_the_interval(job in usual_job(), kept in any::<u8>(), forgotten in any::<u8>()) {
-        let (more, less) = (forget(&job, forgotten & !kept), forget(&job, forgotten));
+    fn more_stated_fields_never_widen_the_interval(job in usual_job(), kept in any::<u8>(), cleared in any::<u8>()) {
+        let (more, less) = (clear(&job, cleared & !kept), clear(&job, cleared));
         let width = |job: &TrainingJob| {
             let estimate = estimate(job, Device { bf16: true }).unwrap();
             let (lower, upper) = estimate.distribution(Figure::Needed).bounds();
@@ -317,7 +317,7 @@ proptest! {
     /// Of a job within what is usual, one that writes an open field at its leanest value.
     #[test]
     fn stating_the_lean_reading_never_widens_the_interval(job in usual_job(), forgotten in any::<u8>()) {
-        let open = forget(&job, forgotten);
+        let open = clear(&job, forgotten);
         let mut stated = open.clone();
         let (batch, parallelism) = (stated.batch.get_or_insert_default(), stated.parallelism.get_or_insert_default());
         batch.sequence_length.get_or_insert(64);
@@ -336,7 +336,7 @@ proptest! {
     fn no_job_is_refused_whose_lower_bound_is_within_the_capacity(
         job in any_job(), forgotten in any::<u8>(), gib in 8u32..400,
     ) {
-        let judgement = judged(&forget(&job, forgotten), gib);
+        let judgement = judged(&clear(&job, forgotten), gib);
         let memory = judgement.memory.unwrap();
         let above = memory.lower_bytes > memory.capacity_bytes.unwrap();
         prop_assert!(judgement.verdict != Verdict::OutOfMemory || above, "{}", judgement.message);
@@ -347,7 +347,7 @@ proptest! {
     fn more_memory_never_turns_an_admission_into_a_refusal(
         job in any_job(), forgotten in any::<u8>(), gib in 8u32..200, more in 1u32..200,
     ) {
-        let job = forget(&job, forgotten);
+        let job = clear(&job, forgotten);
         let refused = |gib| judged(&job, gib).verdict == Verdict::OutOfMemory;
         prop_assert!(!refused(gib + more) || refused(gib));
     }
@@ -381,7 +381,7 @@ proptest! {
     }
 }
 
-/// Tokens a second on an accelerator.
+/// Tokens per second on an accelerator.
 fn speed(job: &TrainingJob, plan: &Plan, accelerator: &hardware::Accelerator) -> f64 {
     time::time(job, plan, accelerator.into()).unwrap().tokens_per_second_per_gpu
 }
@@ -402,7 +402,7 @@ proptest! {
     }
 
     #[test]
-    fn recomputation_is_never_faster_and_no_work_of_the_model(job in any_job()) {
+    fn recomputation_is_never_faster_and_adds_no_model_flops(job in any_job()) {
         let plan = likely(&job);
         let with = |recompute| {
             let plan = Plan { recompute, ..plan.clone() };
@@ -431,7 +431,7 @@ proptest! {
         prop_assert!(taken.mfu_high <= 1.0);
     }
 
-    /// At a utilization that is given, accelerators divide the time and leave the hours as they are.
+    /// At a given utilization, accelerators divide the time and do not change the accelerator-hours.
     #[test]
     fn more_accelerators_never_take_longer(job in any_job(), count in 1u32..100_000, more in 1u32..100_000) {
         let mut job = job;

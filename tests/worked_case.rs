@@ -1,6 +1,6 @@
-//! The worked case that the science began with: 70B parameters, 2T tokens, 90 days, on A800s or Ascend 910Bs.
+//! The first worked case of this project: 70B parameters, 2T tokens, 90 days, on A800s or Ascend 910Bs.
 //!
-//! The chapter's figures are kept where they are right and corrected where they are not; each test says which.
+//! The tests keep the chapter's correct figures and correct the wrong ones. Each test says which.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
@@ -23,7 +23,7 @@ const A800: f64 = 312.0;
 /// The chapter's figure for an Ascend 910B; SKUs differ, from 280 to about 400.
 const ASCEND_910B: f64 = 320.0;
 
-/// 80 layers, 8192 wide, 64 heads, as Llama-2-70B has them, on 1024 accelerators with TP=4 and PP=4.
+/// 80 layers, width 8192, 64 heads, as in Llama-2-70B, on 1024 accelerators with TP=4 and PP=4.
 fn job(sharding: Sharding, recompute: Recompute) -> TrainingJob {
     TrainingJob {
         model: Some(Model {
@@ -84,15 +84,15 @@ fn six_times_parameters_times_tokens_is_8_4e23_operations() {
     assert_eq!(six_p_d().0, 840_000_000_000_000_000_000_000);
 }
 
-/// 8.4e23 / (90 · 86400 s) is 108 025 TFLOP/s, and at 40 % of 312 that is 865.6 GPUs: 866. The chapter's 861 comes
-/// from a figure rounded on the way, 107.5e3 TFLOP/s; 861 GPUs would take 90.5 days.
+/// 8.4e23 / (90 · 86400 s) is 108 025 TFLOP/s, and at 40 % of 312 that is 865.6 GPUs: 866. The chapter's 861 comes from
+/// an intermediate rounding, 107.5e3 TFLOP/s; 861 GPUs would take 90.5 days.
 #[test]
 fn ninety_days_take_866_gpus_at_40_percent() {
     let peak = FlopRate::from_tera(A800);
     assert_eq!(time::accelerators_for(six_p_d(), 90.0, peak, 0.4), 866);
     let with_861 = six_p_d().seconds_at(peak.at_utilization(0.4)) / 861.0 / 86_400.0;
     assert!((with_861 - 90.5).abs() < 0.05, "{with_861}");
-    // Neither is a multiple of TP × PP = 16; the smallest that is, is 880.
+    // Neither is a multiple of TP × PP = 16. The next multiple is 880.
     assert_eq!(866u64.next_multiple_of(16), 880);
 }
 
@@ -107,10 +107,10 @@ fn a_thousand_and_twenty_four_gpus_take_76_days() {
     assert!((seconds / 86_400.0 - 76.08).abs() < 0.01);
 }
 
-/// 6PD leaves out attention, which adds 3.9 % at a sequence of 4096, counted causally; and the model of these
-/// dimensions has 68.98e9 parameters, not 70e9, of which the embedding's 0.26e9 are looked up, not multiplied.
+/// 6PD omits attention, which adds 3.9 % at a sequence of 4096, counted causally. And the model of these dimensions has
+/// 68.98e9 parameters, not 70e9; the 0.26e9 of the embedding are a look-up, not a product.
 #[test]
-fn counted_exactly_it_takes_77_6_days() {
+fn an_exact_count_gives_77_6_days() {
     let job = job(Sharding::DistributedOptimizer, Recompute::None);
     let a800 = Catalogue::builtin().find("A800-80GB").unwrap();
     let taken = time::time(&job, &likely(&job), a800.into()).unwrap();
@@ -121,8 +121,8 @@ fn counted_exactly_it_takes_77_6_days() {
     assert!((taken.gpu_hours.unwrap() / 1024.0 / 24.0 - days).abs() < 1e-6);
 }
 
-/// The chapter divides 14 bytes a parameter by TP × PP = 16 and gets 61 GB, "which fits". Megatron's fp32 main
-/// gradient and main parameter make it 18 bytes: 78 GB before the first activation, on a card that offers 79 GiB.
+/// The chapter divides 14 bytes per parameter by TP × PP = 16 and gets 61 GB, "which fits". With Megatron's fp32 main
+/// gradient and main parameter it is 18 bytes: 78 GB before the first activation, on a card with 79 GiB.
 #[test]
 fn without_the_distributed_optimizer_the_states_alone_fill_the_card() {
     let peak = peak(Sharding::None, Recompute::Full);
@@ -131,14 +131,13 @@ fn without_the_distributed_optimizer_the_states_alone_fill_the_card() {
     // Llama-2-70B has 69.0B parameters; the last stage holds the output layer, the first the embedding.
     assert!((71.0..75.0).contains(&states.as_gib()), "{states}");
     assert!(peak.needed > Bytes::from_gib(76.0), "{}", peak.needed);
-    // Without recomputation there is no question.
+    // Without recomputation it clearly does not fit.
     assert!(self::peak(Sharding::None, Recompute::None).needed > Bytes::from_gib(90.0));
 }
 
-/// 6 + 12/64 bytes a parameter: what makes the chapter's plan feasible is the distributed optimizer, which it leaves
-/// out.
+/// 6 + 12/64 bytes per parameter: the chapter's plan fits only with the distributed optimizer, which the chapter omits.
 #[test]
-fn the_distributed_optimizer_is_what_makes_it_fit() {
+fn the_job_fits_with_the_distributed_optimizer() {
     let peak = peak(Sharding::DistributedOptimizer, Recompute::None);
     let states =
         component(&peak, "weights") + component(&peak, "gradients") + component(&peak, "optimizer states");
@@ -149,7 +148,7 @@ fn the_distributed_optimizer_is_what_makes_it_fit() {
 }
 
 /// With sequence parallelism stage 0 of 4 keeps four microbatches of 20 layers: 80 layers' worth, `(12h + 4κ + 6f)/t`
-/// bytes a token.
+/// bytes per token.
 #[test]
 fn stage_zero_keeps_as_many_layers_as_the_model_has() {
     let peak = peak(Sharding::DistributedOptimizer, Recompute::None);
@@ -160,8 +159,9 @@ fn stage_zero_keeps_as_many_layers_as_the_model_has() {
     assert!((activations - expected).abs() < 0.01, "{activations} against {expected}");
 }
 
-/// The question in reverse, as `weighbridge plan` answers it: attention and goodput make the chapter's 866 a good 900,
-/// which 16 accelerators a replica and 8 a node round up, and a batch of 1024 that replicas share evenly to 1024.
+/// The reverse question, as `weighbridge plan` answers it. Attention and goodput raise the chapter's 866 to a little
+/// over 900. This is rounded up for 16 accelerators per replica and 8 per node, and to 1024 for a batch of 1024 that
+/// replicas share evenly.
 #[test]
 fn ninety_days_are_planned_for_a800_and_ascend_910b() {
     let mut job = job(Sharding::DistributedOptimizer, Recompute::Full);
@@ -190,7 +190,7 @@ fn ninety_days_are_planned_for_a800_and_ascend_910b() {
             assert_eq!(planned.judgement.summary.accelerators, Some(count.usable));
             assert!(planned.judgement.memory.is_some());
         }
-        // 312 and 295 TFLOP/s in bf16: the faster one needs fewer.
+        // 312 and 295 TFLOP/s in bf16: the faster accelerator needs fewer.
         let [a800, ascend] = [0, 1].map(|at| planned[at].count.unwrap().least);
         assert!(a800 < ascend, "{a800} and {ascend}");
     }

@@ -1,4 +1,4 @@
-//! How many accelerators finish in so many days: as few as the layout can use.
+//! The smallest usable number of accelerators that finishes within a number of days.
 //!
 //! ```text
 //! replica  = tensor · pipeline · context parallel          accelerators that hold the model once
@@ -6,39 +6,39 @@
 //!            fill whole nodes                              or divide one evenly
 //!            hold every expert equally often               expert · expert tensor divides tensor · context · d
 //!            share the global batch evenly                 micro-batch · d divides the global batch
-//! least    = accelerator-hours / (24 · days), rounded up   what arithmetic alone says
+//! least    = accelerator-hours / (24 · days), rounded up   by arithmetic alone
 //! ```
 //!
-//! Of the usable numbers the first that is done in time is found by halving, since more accelerators take less time; the
-//! answer is checked by the prediction itself, so what is wrong with that assumption makes the answer larger, never late.
+//! A binary search finds the first usable number that is fast enough, because more accelerators take less time. The
+//! prediction itself checks the answer. So if that assumption is wrong, the answer is larger but never late.
 
 use crate::estimate::plan::Plan;
 use crate::job::TrainingJob;
 
-/// Nobody has more; the spec's schema allows no more either.
+/// More than any job has; the spec's schema allows no more either.
 const MOST: u64 = 10_000_000;
-/// The accelerators of a node, where nobody says how many.
+/// The accelerators of a node, if not stated.
 const PER_NODE: u64 = 8;
 
-/// A number of accelerators, and what it was rounded up from.
+/// A number of accelerators, and the numbers from which it was rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// What arithmetic alone says.
+    /// By arithmetic alone.
     pub least: u64,
     /// In whole replicas and nodes.
     pub whole: u64,
-    /// What the layout and the batch can use, and is done in time.
+    /// Usable for the layout and the batch, and fast enough.
     pub usable: u64,
 }
 
-/// What a number of accelerators must divide into.
+/// The units into which a number of accelerators must divide.
 #[derive(Clone, Debug)]
 pub struct Layout {
     replica: u64,
     per_node: u64,
     experts: u64,
     expert_ranks: u64,
-    /// Microbatches of a global batch, where that is given.
+    /// Microbatches of a global batch, if it is given.
     shares: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ impl Layout {
         }
     }
 
-    /// The numbers that can be used, in ascending order.
+    /// The usable numbers of replicas, in ascending order.
     fn sizes(&self) -> Sizes {
         let usable = |replicas: &u64| self.is_usable(*replicas);
         let within = MOST / self.replica.min(MOST);
@@ -65,7 +65,7 @@ impl Layout {
             let few = divisors(shares).filter(usable).filter(|replicas| *replicas <= within);
             return Sizes { few: few.collect(), unit: 0 };
         }
-        // Below a node, whatever divides it; above, whole multiples of all that must be whole.
+        // Below a node: the numbers that divide it. Above: multiples of the smallest whole unit.
         let unit = self.replicas_of_a_whole();
         Sizes { few: (1..unit.min(self.per_node)).filter(usable).collect(), unit }
     }
@@ -84,7 +84,7 @@ impl Layout {
     }
 }
 
-/// Numbers of replicas: a few, then every multiple of a unit where there is one.
+/// Numbers of replicas: a few, then every multiple of `unit` unless it is 0.
 struct Sizes {
     few: Vec<u64>,
     unit: u64,
@@ -102,22 +102,22 @@ impl Sizes {
     }
 }
 
-/// What was found: the number, or the largest that can be used and still is too slow.
+/// The result: a number, or the largest usable one, which is still too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// So many are done in time.
+    /// This number is fast enough.
     Count(Count),
-    /// Even so many, the most that can be used, are not.
+    /// Even this largest usable number is too slow.
     TooSlow(u64),
 }
 
-/// How many finish within `days`; `taken` says how many days so many take, none where that is not known.
+/// The number that finishes within `days`. `taken` gives the days of a number of accelerators, or `None` if unknown.
 pub fn count(layout: &Layout, days: f64, taken: impl Fn(u64) -> Option<f64>) -> Option<Found> {
     let sizes = layout.sizes();
     let all = |index: u64| sizes.get(index).saturating_mul(layout.replica);
     let (mut low, mut high) = (0, sizes.len(MOST / layout.replica.min(MOST)));
     let last = high.checked_sub(1)?;
-    // Failures make very many accelerators no faster, so the search begins with few and doubles.
+    // Because of failures, very many accelerators are not faster. So the search begins small and doubles.
     let mut reach = 1;
     while reach < high && taken(all(reach - 1))? > days {
         low = reach;
@@ -168,7 +168,7 @@ mod tests {
         count(layout, days, |n| Some(gpu_days / n as f64))
     }
 
-    /// The chapter's case: 866 by arithmetic, 880 in whole replicas, 1024 where they share a batch of 1024.
+    /// The chapter's case: 866 by arithmetic, 880 in whole replicas, 1024 if they share a batch of 1024.
     #[test]
     fn it_is_rounded_up_to_replicas_and_to_the_batch() {
         let gpu_days = 865.6 * 90.0;

@@ -1,9 +1,9 @@
-//! The knobs that advice turns, each with its turns from the smallest to the largest.
+//! The knobs of the advice, each with its turns from the smallest to the largest.
 
 use crate::estimate::plan::Plan;
 use crate::job::{Recompute, Sharding, TrainingJob};
 
-/// A knob: one thing that can be changed, by how much.
+/// A knob: one setting that can change, with its possible values.
 pub(super) struct Knob {
     /// From the smallest change to the largest.
     pub(super) turns: Vec<Turn>,
@@ -11,7 +11,7 @@ pub(super) struct Knob {
 
 /// One change.
 pub(super) struct Turn {
-    /// As a person would say it.
+    /// The change in words.
     pub(super) change: String,
     /// Makes the change.
     pub(super) apply: Box<dyn Fn(&mut TrainingJob)>,
@@ -21,7 +21,7 @@ fn turn(change: String, apply: impl Fn(&mut TrainingJob) + 'static) -> Turn {
     Turn { change, apply: Box::new(apply) }
 }
 
-/// The knobs of a job, those that cost the least speed first.
+/// The knobs of a job. Those that cost least speed come first.
 pub(super) fn knobs(job: &TrainingJob, plan: &Plan) -> Vec<Knob> {
     [sharding(plan), pipeline(plan), tensor(job, plan), micro_batch(plan), recompute(plan)]
         .into_iter()
@@ -37,7 +37,7 @@ fn recompute(plan: &Plan) -> Knob {
     Knob { turns }
 }
 
-/// The next states to divide, as the framework can.
+/// The next states that the framework can divide.
 fn sharding(plan: &Plan) -> Knob {
     if plan.shard_group() <= 1 || plan.adapters.is_some() {
         return Knob { turns: Vec::new() };
@@ -52,7 +52,7 @@ fn sharding(plan: &Plan) -> Knob {
     Knob { turns: turns.collect() }
 }
 
-/// The annotation's word of a sharding.
+/// The annotation's word for a sharding.
 fn word(sharding: Sharding) -> &'static str {
     match sharding {
         Sharding::None => "ddp",
@@ -65,7 +65,7 @@ fn word(sharding: Sharding) -> &'static str {
     }
 }
 
-/// Doubled until layers or accelerators no longer divide.
+/// Doubled as long as it divides layers and accelerators.
 fn pipeline(plan: &Plan) -> Knob {
     let model_parallel = plan.tensor > 1 || plan.pipeline > 1;
     let turns = doublings(plan.pipeline, 64)

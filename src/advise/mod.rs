@@ -1,10 +1,10 @@
-//! 5. What would fit: the nearest changed configurations.
+//! 5. Advice: the nearest changed configurations that would fit.
 //!
-//! A change is one knob turned to a value that people use: recomputation on, states divided among the data-parallel
-//! ranks, a smaller micro-batch, a larger tensor or pipeline parallel degree. Single changes are tried first, then
-//! pairs; of each knob only the smallest turn that fits is kept. Nothing is proposed that the layout forbids: degrees
-//! divide the accelerators, heads and layers, and tensor parallelism stays inside a node. What is trained is never
-//! changed. The work is bounded by the number of candidates, counted, not timed.
+//! A change turns one knob to a usual value: recomputation on, states divided among the data-parallel ranks, a smaller
+//! micro-batch, a larger tensor or pipeline parallel degree. Single changes are tried first, then pairs. Of each knob
+//! only the smallest turn that fits is kept. All proposals respect the layout: degrees divide the accelerators, heads
+//! and layers, and tensor parallelism stays inside a node. The trained model and data never change. The work is bounded
+//! by the number of candidates, not by time.
 
 pub mod count;
 mod knobs;
@@ -15,17 +15,17 @@ use crate::units::Bytes;
 
 use knobs::{Knob, knobs};
 
-/// Pieces of advice at most.
+/// The most pieces of advice.
 const AT_MOST: usize = 5;
 
-/// What a candidate would need and take.
+/// The prediction for a candidate.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
     /// The needed memory.
     pub peak: Bytes,
-    /// Whether it surely fits.
+    /// Whether it certainly fits.
     pub fits: bool,
-    /// Days.
+    /// The duration in days.
     pub days: Option<f64>,
 }
 

@@ -1,34 +1,34 @@
-//! How much is trained: tokens of the whole training.
+//! The amount of training: the tokens of the whole training.
 //!
 //! ```text
-//! tokens = tokens of an epoch · epochs                      where tokens are given
-//!        = steps · global batch · sequence                  where not
-//! global batch, where not given = micro-batch · data parallel · microbatches      where micro-batch and ranks are
+//! tokens = tokens of an epoch · epochs            if tokens are given
+//!        = steps · global batch · sequence        otherwise
+//! global batch = micro-batch · data parallel · microbatches      if not given, and micro-batch and ranks are known
 //! ```
 //!
-//! The number of microbatches that nobody gives is an assumption, and is listed as one. Where tokens and steps are both
-//! given and make different amounts, tokens are believed and a warning says so; rounding (2T for 1.9T) is no
-//! contradiction.
+//! If the number of microbatches is not given, it is an assumption and is listed as one. If tokens and steps are both
+//! given and contradict each other, the tokens are used and a warning says so. A difference from rounding (2T for 1.9T)
+//! is no contradiction.
 
 use super::plan::Plan;
 use crate::job::{Input, TrainingJob, field};
 use crate::units::Count;
 
-/// Two amounts within this of each other are the same, rounded.
+/// Two amounts that differ by no more than this share are equal up to rounding.
 const ROUNDED: f64 = 0.08;
 
-/// How much is trained.
+/// The amount of training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {
-    /// Tokens that pass the model, over all epochs.
+    /// Tokens that pass through the model, over all epochs.
     pub tokens: u64,
-    /// What was assumed for it.
+    /// The assumption behind the amount, if there is one.
     pub assumed: Option<Input>,
-    /// Where two sources contradict each other.
+    /// A warning, if two sources contradict each other.
     pub contradiction: Option<String>,
 }
 
-/// How much a job trains; nothing where that is not known.
+/// The amount that a job trains. `None` if it is not known.
 pub fn amount(job: &TrainingJob, plan: &Plan) -> Option<Amount> {
     let dataset = job.dataset.as_ref()?;
     let epochs = dataset.epochs.map_or(1, |epochs| u64::from(epochs).max(1));
@@ -83,11 +83,11 @@ fn step(job: &TrainingJob, plan: &Plan) -> Option<Step> {
     Some(Step { tokens: global.saturating_mul(sequence), guessed: true, assumed })
 }
 
-/// An amount in three digits: `1.05T`.
+/// The amount with three digits: `1.05T`.
 fn short(tokens: u64) -> String {
     let unit = [1_000_000_000_000, 1_000_000_000, 1_000_000, 1].into_iter().find(|unit| tokens >= *unit);
     let unit: u64 = unit.unwrap_or(1);
-    // Rounded to a hundredth of the unit, which is how people write them.
+    // Rounded to a hundredth of the unit, as people write amounts.
     let hundredth = (unit / 100).max(1);
     Count(tokens.saturating_add(hundredth / 2) / hundredth * hundredth).to_string()
 }
@@ -124,17 +124,17 @@ mod tests {
     }
 
     #[test]
-    fn an_epochs_tokens_are_passed_in_every_epoch() {
+    fn tokens_of_an_epoch_count_once_an_epoch() {
         let dataset = Dataset { tokens: Some(Count(1_000_000)), epochs: Some(3), steps: None };
         assert_eq!(of(dataset, Batch::default()).unwrap().tokens, 3_000_000);
     }
 
     #[test]
-    fn steps_are_worth_a_global_batch_each() {
+    fn a_step_trains_one_global_batch() {
         let dataset = Dataset { steps: Some(100), ..Dataset::default() };
         let amount = of(dataset.clone(), batch(Some(64))).unwrap();
         assert_eq!((amount.tokens, amount.assumed), (100 * 64 * 4096, None));
-        // Two sequences on each of eight ranks.
+        // Two sequences on each of the eight ranks.
         let amount = of(dataset.clone(), batch(None)).unwrap();
         assert_eq!(amount.tokens, 100 * 16 * 4096);
         assert_eq!(amount.assumed.unwrap().source, "assumed: micro-batch 2 × data parallel 8 × 1");
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_is_named_and_rounding_is_none() {
-        let said = |tokens| {
+    fn a_contradiction_is_reported_but_rounding_is_not() {
+        let warning = |tokens| {
             let dataset = Dataset { tokens: Some(Count(tokens)), epochs: None, steps: Some(1_000_000) };
             of(dataset, batch(Some(512))).unwrap().contradiction
         };
-        assert_eq!(said(2_000_000_000_000), None);
+        assert_eq!(warning(2_000_000_000_000), None);
         assert_eq!(
-            said(1_000_000_000_000).unwrap(),
+            warning(1_000_000_000_000).unwrap(),
             "steps × batch × sequence make 2.1T tokens, not 1T: tokens are believed"
         );
     }

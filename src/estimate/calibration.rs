@@ -1,4 +1,4 @@
-//! Constants that physics cannot give, read from `data/calibration.toml`, where each has its evidence.
+//! Constants that physics cannot give. They are in `data/calibration.toml`, each with its evidence.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use crate::frameworks::profile::versions::Versions;
 use crate::job::{Dispatcher, Framework};
 use crate::units::Bytes;
 
-/// What is calibrated rather than counted.
+/// The calibrated constants.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -24,17 +24,17 @@ pub struct Calibration {
     spread: Vec<Spread>,
 }
 
-/// What no tensor owns: context, kernels, library handles, and a communicator for each parallel dimension.
+/// Memory outside all tensors: context, kernels, library handles, and a communicator for each parallel dimension.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Runtime {
     framework: String,
     accelerators: Option<Vec<String>>,
-    /// The first version that it does not hold for, where that is known.
+    /// The first version for which the entry no longer holds, if known.
     before: Option<[u32; 2]>,
     base_mib: u64,
     communicator_mib: u64,
-    /// The standard deviation of the sum, between containers, drivers and networks.
+    /// The standard deviation of the sum, across containers, drivers and networks.
     spread_mib: u64,
 }
 
@@ -59,41 +59,41 @@ impl Dispatchers {
     }
 }
 
-/// Blocks that batches of other lengths leave.
+/// Blocks that batches of other lengths leave behind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VaryingLengths {
     logit_bytes: f64,
 }
 
-/// The block of logits that lies idle at the peak.
+/// The block of logits that is idle at the peak.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdleLogits {
-    /// The share of it that lies idle.
+    /// The share of the block that is idle.
     idle: f64,
-    /// The share of it that cannot be given back when the device is full.
+    /// The share of the block that cannot be released when the device is full.
     stays: f64,
 }
 
-/// Scratch memory that libraries take from the framework's allocator.
+/// Workspaces that libraries allocate from the framework's allocator.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Workspaces {
     framework: String,
     accelerators: Option<Vec<String>>,
     mib: u64,
-    /// And for grouped products of experts.
+    /// More, if grouped products of experts run.
     #[serde(default)]
     grouped_mib: u64,
 }
 
-/// What the allocator keeps beside live tensors, as shares of what comes and goes.
+/// Memory that the allocator keeps besides live tensors, as shares of the transient tensors.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Allocator {
     framework: String,
-    /// The largest device that it holds for.
+    /// The largest device for which the entry holds.
     device_gib_at_most: Option<f64>,
     slack: f64,
     fragmentation: f64,
@@ -105,13 +105,13 @@ struct Spread {
     framework: String,
     dense: f64,
     experts: f64,
-    /// What an unstated version adds, where versions differ: in quadrature.
+    /// The spread that an unknown version adds in quadrature, if versions differ.
     #[serde(default)]
     unversioned: f64,
 }
 
 impl Calibration {
-    /// The calibration that is compiled in.
+    /// The compiled-in calibration.
     #[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
     pub fn builtin() -> &'static Self {
         static BUILTIN: LazyLock<Calibration> = LazyLock::new(|| {
@@ -121,7 +121,7 @@ impl Calibration {
         &BUILTIN
     }
 
-    /// What a process holds that no tensor owns.
+    /// The memory of a process outside all tensors.
     pub fn runtime(&self, plan: &Plan) -> Bytes {
         self.runtime_of(plan).map_or(Bytes::ZERO, |runtime| {
             let communicators = plan.dimensions().min(COMMUNICATORS_AT_MOST);
@@ -131,7 +131,7 @@ impl Calibration {
         })
     }
 
-    /// The standard deviation of what a process holds that no tensor owns.
+    /// The standard deviation of [`Self::runtime`].
     pub fn runtime_spread(&self, plan: &Plan) -> Bytes {
         self.runtime_of(plan).map_or(Bytes::ZERO, |runtime| Bytes::from_mib(runtime.spread_mib))
     }
@@ -143,27 +143,28 @@ impl Calibration {
         })
     }
 
-    /// Scratch memory inside the framework's allocator.
+    /// Library workspaces inside the framework's allocator.
     pub fn workspaces(&self, plan: &Plan) -> Bytes {
         let fits = |w: &&Workspaces| applies(plan, &w.framework, w.accelerators.as_deref());
-        // Megatron groups them where tokens are sent to their experts; where all are gathered, experts run one by one.
+        // Megatron runs grouped products if it sends tokens to experts. If it gathers all tokens, experts run one by
+        // one.
         let grouped = plan.shape.experts.is_some() && plan.dispatcher != Dispatcher::AllGather;
         let of = |w: &Workspaces| Bytes::from_mib(w.mib + if grouped { w.grouped_mib } else { 0 });
         self.workspaces.iter().find(fits).map_or(Bytes::ZERO, of)
     }
 
-    /// The allocator's holes that cannot be given back when the device is full.
+    /// Holes in the allocator that cannot be released when the device is full.
     pub fn fragmentation(&self, plan: &Plan, transient: Bytes) -> Bytes {
         transient.scale(self.allocator(plan).map_or(0.0, |a| a.fragmentation))
             + self.dispatch_slack(plan).scale(self.dispatchers.alltoall_stays)
     }
 
-    /// What the allocator keeps beside live tensors while there is room.
+    /// Memory that the allocator keeps besides live tensors while the device has room.
     pub fn slack(&self, plan: &Plan, transient: Bytes) -> Bytes {
         transient.scale(self.allocator(plan).map_or(0.0, |a| a.slack)) + self.dispatch_slack(plan)
     }
 
-    /// Logits of typical batches leave blocks that the longest batch finds too small.
+    /// The blocks of a typical batch's logits, which are too small for the longest batch.
     pub fn length_slack(&self, plan: &Plan) -> Bytes {
         if !plan.varying_lengths || !plan.is_of(plan.profile.batches.logits_stay) {
             return Bytes::ZERO;
@@ -172,17 +173,17 @@ impl Calibration {
         Bytes::of(logits, self.varying_lengths.logit_bytes)
     }
 
-    /// Of a block of logits, what lies idle while there is room.
+    /// The idle part of a block of logits while the device has room.
     pub fn idle_logits_at_the_peak(&self, block: Bytes) -> Bytes {
         block.scale(self.idle_logits.idle)
     }
 
-    /// Of an idle block of logits, what cannot be given back when the device is full.
+    /// The part of an idle block of logits that cannot be released when the device is full.
     pub fn idle_logits_that_stay(&self, block: Bytes) -> Bytes {
         block.scale(self.idle_logits.stays)
     }
 
-    /// Rows whose number changes with every step leave blocks that fit no later one.
+    /// The number of routed rows changes every step. Old blocks then fit no later rows.
     fn dispatch_slack(&self, plan: &Plan) -> Bytes {
         match &plan.shape.experts {
             Some(experts)
@@ -205,14 +206,14 @@ impl Calibration {
             .find(|a| a.device_gib_at_most.is_none_or(smaller) && applies(plan, &a.framework, None))
     }
 
-    /// The standard deviation of ln(measured / estimated) for a framework, stated or not, and kind of model.
+    /// The standard deviation of ln(measured / estimated), by framework and kind of model.
     pub fn spread(&self, framework: Option<Framework>, experts: bool, versioned: bool) -> f64 {
         let Some(entry) = self.spread_of(framework) else { return 0.25 };
         let own = if experts { entry.experts } else { entry.dense };
         own.hypot(if versioned { 0.0 } else { entry.unversioned })
     }
 
-    /// Whether a framework's versions differ so much that an unstated one decides.
+    /// Whether the framework's versions differ so much that an unknown version matters.
     pub fn version_decides(&self, framework: Option<Framework>) -> bool {
         self.spread_of(framework).is_some_and(|entry| entry.unversioned > 0.0)
     }
@@ -224,10 +225,10 @@ impl Calibration {
     }
 }
 
-/// Communicators that still take memory of their own; further ones share.
+/// Each communicator up to this number has its own memory; further ones share it.
 const COMMUNICATORS_AT_MOST: u64 = 4;
 
-/// Whether an entry is about the plan: its framework's, or any's; and its accelerator's, where the entry names some.
+/// Whether an entry covers the plan's framework (or any), and the plan's accelerator if the entry names some.
 fn applies(plan: &Plan, framework: &str, accelerators: Option<&[String]>) -> bool {
     let framework_fits = framework == unknown::PROFILE.name || framework == plan.profile.name;
     let accelerator_fits = accelerators.is_none_or(|names| {

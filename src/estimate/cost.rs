@@ -1,13 +1,13 @@
-//! What training costs: accelerator-hours × the price of one, to the cent, with the interval of the hours.
+//! The cost of training: accelerator-hours × the price of one, to the cent, with the interval of the hours.
 //!
 //! ```text
-//! price = the job's, where given              of what the job asks for, be that a part of an accelerator
-//!       = the policy's × the part's share     where an administrator has set one
-//!       = the list's × the part's share       the catalogue's, else
+//! price = the job's, if given                 of the accelerator, or of the part of one, that the job asks for
+//!       = the policy's × the part's share     if an administrator has set one
+//!       = the list's × the part's share       otherwise, from the catalogue
 //! ```
 //!
-//! A policy's and a catalogue's price is that of a whole accelerator; of a partition, its share of the multiprocessors is
-//! paid. Prices that were not given with the job have a date, which is part of the answer.
+//! Policy and catalogue give the price of a whole accelerator. A partition costs its share of the multiprocessors. A
+//! price that the job does not give has a date, and the answer shows it.
 
 use crate::hardware::ListPrice;
 use crate::job::TrainingJob;
@@ -15,23 +15,23 @@ use crate::judgement::{Cost, PriceSource, Time};
 use crate::policy::Prices;
 use crate::units::Decimal;
 
-/// The currency of the catalogue's prices, and of any that is given without one.
+/// The currency of the catalogue's prices, and the default.
 const DOLLARS: &str = "USD";
 
-/// The price of what one accelerator of a job is.
+/// The price of one accelerator of a job, or of the part that the job asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// One accelerator, or the part of it that the job asks for, for one hour.
+    /// The price for one hour.
     pub per_gpu_hour: Decimal,
-    /// ISO 4217.
+    /// The ISO 4217 code.
     pub currency: String,
-    /// Its date, where it was not given.
+    /// The date of the price, unless the job gave it.
     pub as_of: Option<String>,
-    /// Who gave it.
+    /// The source of the price.
     pub source: PriceSource,
 }
 
-/// The price that holds: of the accelerator with this key, or of this many thousandths of it.
+/// The price that applies to the accelerator with this key, or to `share_milli` thousandths of it.
 pub fn price(
     job: &TrainingJob,
     key: Option<&str>,
@@ -63,12 +63,12 @@ pub fn price(
     })
 }
 
-/// So many thousandths, rounded to four places.
+/// `share_milli` thousandths of a price, rounded to four decimal places.
 fn part(micros: u64, share_milli: u64) -> u64 {
     micros.saturating_mul(share_milli).saturating_add(50_000) / 100_000 * 100
 }
 
-/// The cost of a time at a price; none where the accelerator-hours are not known.
+/// The cost of a time at a price. `None` if the accelerator-hours are not known.
 pub fn cost(time: &Time, price: Price) -> Option<Cost> {
     let of = |hours: f64| {
         let cents = (hours * price.per_gpu_hour.as_f64() * 100.0).round();
@@ -106,7 +106,7 @@ mod tests {
         Prices { per_gpu_hour, currency: Some("EUR".into()), as_of: Some("2026-11".into()) }
     }
 
-    fn said(
+    fn found(
         job: &TrainingJob,
         key: &str,
         share: Option<u64>,
@@ -116,21 +116,27 @@ mod tests {
     }
 
     #[test]
-    fn the_jobs_price_beats_the_policys_and_that_the_catalogues() {
+    fn the_order_of_prices_is_job_policy_catalogue() {
         let price = job::Price { per_gpu_hour: Some(decimal("1.8")), currency: None };
         let job = TrainingJob { price: Some(price), ..TrainingJob::default() };
-        let nobody = TrainingJob::default();
+        let without_price = TrainingJob::default();
         let text = str::to_owned;
-        assert_eq!(said(&job, "h100", Some(428)), (text("1.8"), text("USD"), None, PriceSource::Given));
+        assert_eq!(found(&job, "h100", Some(428)), (text("1.8"), text("USD"), None, PriceSource::Given));
         let date = Some(text("2026-11"));
-        assert_eq!(said(&nobody, "h100", None), (text("2.5"), text("EUR"), date, PriceSource::Policy));
+        assert_eq!(
+            found(&without_price, "h100", None),
+            (text("2.5"), text("EUR"), date, PriceSource::Policy)
+        );
         let date = Some(text("2026-07-20"));
-        assert_eq!(said(&nobody, "h200", None), (text("6.88"), text("USD"), date, PriceSource::Catalogue));
+        assert_eq!(
+            found(&without_price, "h200", None),
+            (text("6.88"), text("USD"), date, PriceSource::Catalogue)
+        );
     }
 
     #[test]
     fn a_partition_costs_its_share() {
-        assert_eq!(said(&TrainingJob::default(), "h200", Some(428)).0, "2.9446");
+        assert_eq!(found(&TrainingJob::default(), "h200", Some(428)).0, "2.9446");
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! The plan that a job runs at, where the likeliest would not fit.
+//! The plan that a job runs with if the likeliest plan would not fit.
 //!
-//! A job that leaves recomputation or sharding open and does not fit without them will have them: its time is that of the
-//! first plan that fits, and the likeliest plan's where none does or where the memory is not known.
+//! A job may leave recomputation or sharding open. If it does not fit without them, we expect it to use them. Its time
+//! is then the time of the first plan that fits. If no plan fits, or the memory is not known, its time is the likeliest
+//! plan's.
 //!
 //! ```text
-//! torchtitan     recomputes selectively, as its recipes do; recomputes all
-//! most others    recompute all; shard all; both
-//! Megatron's     no change: of its many means (single modules, offloading) those are chosen that cost the least time
+//! torchtitan     selective recomputation, as in its recipes; full recomputation
+//! most others    full recomputation; full sharding; both
+//! Megatron       no change: it has many means (single modules, offloading), and users choose those that cost least time
 //! ```
 //!
-//! The estimate of memory stays the likeliest plan's: what a job says is judged, not what it would need.
+//! The memory estimate stays the likeliest plan's, because the job is judged as it is written.
 
 use super::assume::Assumed;
 use super::calibration::Calibration;
@@ -19,10 +20,10 @@ use crate::frameworks::profile::defaults::Remedies;
 use crate::job::{AnyField, Recompute, field};
 use crate::units::Bytes;
 
-/// How far above the memory the estimate of a changed plan may lie: the estimate's own error.
+/// How far the estimate of a changed plan may exceed the memory: the estimate's own error.
 const TOLERANCE: f64 = 1.1;
 
-/// A change of fields that are open, which costs time and saves memory.
+/// A change of open fields that costs time and saves memory.
 struct Change {
     recompute: Option<Recompute>,
     shard: bool,
@@ -33,7 +34,7 @@ const ALL: Change = Change { recompute: Some(Recompute::Full), shard: false };
 const SHARD: Change = Change { recompute: None, shard: true };
 const BOTH: Change = Change { recompute: Some(Recompute::Full), shard: true };
 
-/// What a framework's users do, in the order in which they try it.
+/// The changes that a framework's users try, in their order.
 fn changes(remedies: Remedies) -> &'static [Change] {
     match remedies {
         Remedies::Many => &[],
@@ -42,7 +43,7 @@ fn changes(remedies: Remedies) -> &'static [Change] {
     }
 }
 
-/// The plan that runs, where the likeliest, which needs `needed`, does not fit and another does.
+/// The plan that runs instead, if the likeliest plan (which needs `needed`) does not fit and another one does.
 pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
     let likely = &assumed.likely;
     let room = likely.accelerator_memory?.as_gib();
@@ -97,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_runs_as_it_is_and_what_does_not_recomputes() {
+    fn a_job_that_does_not_fit_recomputes() {
         assert!(feasible_of(&job(16, 2048, Some(Sharding::FSDP))).is_none());
         let plan = feasible_of(&job(32, 4096, Some(Sharding::FSDP))).unwrap();
         assert_eq!(plan.recompute, Recompute::Full);
-        let said = TrainingJob { recompute: Some(Recompute::None), ..job(32, 4096, Some(Sharding::FSDP)) };
-        assert!(feasible_of(&said).is_none(), "what a job says stands");
+        let stated = TrainingJob { recompute: Some(Recompute::None), ..job(32, 4096, Some(Sharding::FSDP)) };
+        assert!(feasible_of(&stated).is_none(), "a stated field stays as it is");
     }
 }

@@ -1,16 +1,16 @@
-//! Goodput: the share of the time that is spent training, not failing, restarting or saving.
+//! Goodput: the share of the time that goes into training, not into failures, restarts or checkpoints.
 //!
 //! ```text
-//! η  = 1 − C/τ − τ/(2M) − R/M        C checkpoint's stall, τ interval between checkpoints, R loading again, in seconds
+//! η  = 1 − C/τ − τ/(2M) − R/M        C checkpoint's stall, τ interval between checkpoints, R time to load one, in seconds
 //! M  = H · 3600 / N                  H hours of one accelerator between failures, N accelerators
-//! τ* = √(2·C·M)                      the interval that loses least (Young, CACM 1974), which is taken to be used
-//! from start to end = T/η + R + C    T computed; it loads once, and saves at the end
+//! τ* = √(2·C·M)                      the interval that loses least (Young, CACM 1974); jobs are assumed to use it
+//! from start to end = T/η + R + C    T computed; the job loads once, and saves at the end
 //! ```
 //!
-//! Every job is taken to restart by itself from its last checkpoint. A goodput that the user gives is all there is: no
-//! loading is added to it. Without a number of accelerators there is none, since failures grow with them. The constants
-//! and their sources are in `data/goodput.toml`. Validity: τ ≪ M, so up to some 30,000 accelerators; η is never taken to be
-//! below 5 %.
+//! Every job is assumed to restart by itself from its last checkpoint. If the user gives a goodput, no loading time is
+//! added to it. Failures grow with the number of accelerators, so an unknown number means an unknown goodput. The
+//! constants and their sources are in `data/goodput.toml`. Validity: τ ≪ M, so up to some 30,000 accelerators. η is at
+//! least 5 %.
 
 use std::sync::LazyLock;
 
@@ -33,7 +33,7 @@ struct Constants {
 }
 
 impl Constants {
-    /// What is compiled in; a test sees to it that it can be read.
+    /// The compiled-in constants. A test checks that the file can be read.
     fn builtin() -> Self {
         static BUILTIN: LazyLock<Constants> =
             LazyLock::new(|| toml::from_str(include_str!("../../data/goodput.toml")).unwrap_or_default());
@@ -45,7 +45,7 @@ impl Constants {
         self.accelerator_hours_between_failures * 3600.0 / accelerators
     }
 
-    /// η where failures are so far apart, in seconds, and a checkpoint stalls for so long.
+    /// η for a time between failures and a checkpoint's stall, both in seconds.
     fn share(self, between_failures: f64, checkpoint: f64) -> f64 {
         let interval = best_interval(between_failures, checkpoint);
         let saving = checkpoint / interval;
@@ -58,7 +58,7 @@ fn best_interval(between_failures: f64, checkpoint: f64) -> f64 {
     (2.0 * checkpoint * between_failures).sqrt()
 }
 
-/// The goodput of a job: the user's, else the usual one of so many accelerators.
+/// The goodput of a job: the user's, otherwise the usual one for its number of accelerators.
 pub fn goodput(job: &TrainingJob) -> Option<Goodput> {
     let given = job.efficiency.as_ref().and_then(|efficiency| efficiency.goodput_percent);
     if let Some(percent) = given {
@@ -88,8 +88,8 @@ pub fn goodput(job: &TrainingJob) -> Option<Goodput> {
     })
 }
 
-/// Widens the interval of a time that has the middle of the goodput in it by the goodput's own, and adds what is spent
-/// once.
+/// Widens a time's interval by the goodput's interval, and adds the time that is spent once. The time already includes
+/// the middle of the goodput.
 pub fn from_start_to_end(time: &mut Time, goodput: &Goodput, accelerators: Option<u32>) {
     let hours = goodput.startup_seconds / 3600.0;
     let all = accelerators.map_or(0.0, |count| hours * f64::from(count.max(1)));
@@ -130,7 +130,7 @@ mod tests {
 
     /// Llama 3 reports over 90 % of effective time on 16,384 H100.
     #[test]
-    fn what_llama_3_reports_is_within_the_interval() {
+    fn the_goodput_of_llama_3_is_within_the_interval() {
         let goodput = of(16_384);
         assert!((0.86..0.88).contains(&goodput.share), "{goodput:?}");
         assert!(goodput.share_low < 0.90 && goodput.share_high > 0.90, "{goodput:?}");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_goodput_is_all_there_is() {
+    fn a_given_goodput_has_no_startup_time() {
         let efficiency = Efficiency { goodput_percent: Decimal::parse("92.5").ok(), ..Efficiency::default() };
         let job = TrainingJob { efficiency: Some(efficiency), ..TrainingJob::default() };
         let goodput = goodput(&job).unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_number_of_accelerators_there_is_none() {
+    fn an_unknown_number_of_accelerators_has_no_goodput() {
         assert_eq!(goodput(&TrainingJob::default()), None);
     }
 }

@@ -1,8 +1,8 @@
-//! 2. What it takes: memory per accelerator by component, time, accelerator-hours, cost, each with its interval.
+//! 2. The estimate: memory per accelerator by component, time, accelerator-hours and cost, each with its interval.
 //!
-//! A training job that leaves things open becomes three complete [`plan::Plan`]s ([`assume`]): the leanest that the
-//! words allow, the likeliest, and the heaviest. [`memory`] computes the peak of each, [`time`] how long the likeliest
-//! takes.
+//! A training job that leaves fields open becomes three complete [`plan::Plan`]s ([`assume`]): the leanest that its
+//! fields allow, the likeliest, and the heaviest. [`memory`] computes the peak of each, [`time`] the duration of the
+//! likeliest.
 
 pub mod amount;
 pub mod assume;
@@ -27,15 +27,15 @@ use calibration::Calibration;
 use memory::{Figure, Peak};
 use plan::Plan;
 
-/// What a training job takes, as far as memory goes.
+/// The memory estimate of a training job.
 pub struct Estimate {
-    /// The plans, and what was assumed for them.
+    /// The plans and their assumptions.
     pub assumed: Assumed,
     /// The likeliest plan's peak.
     pub peak: Peak,
-    /// What the leanest plan needs.
+    /// The memory that the leanest plan needs.
     pub lean: Bytes,
-    /// What the heaviest plan needs.
+    /// The memory that the heaviest plan needs.
     pub heavy: Bytes,
     /// The standard deviation of ln(measured / estimated) of the needed figure.
     pub spread: f64,
@@ -47,10 +47,10 @@ pub struct Estimate {
     heavy_peak: Peak,
 }
 
-/// Estimates a training job: its worst rank.
+/// Estimates the worst rank of a training job.
 ///
 /// # Errors
-/// [`ShapeError::Unknown`] where not even the model's size is known.
+/// [`ShapeError::Unknown`] if not even the model's size is known.
 pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeError> {
     estimate_rank(job, device, Rank::Worst)
 }
@@ -58,7 +58,7 @@ pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeErro
 /// Estimates one rank of a training job.
 ///
 /// # Errors
-/// [`ShapeError::Unknown`] where not even the model's size is known.
+/// [`ShapeError::Unknown`] if not even the model's size is known.
 pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Estimate, ShapeError> {
     let calibration = Calibration::builtin();
     let assumed = assume::assume(job, device)?;
@@ -68,8 +68,8 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
     let experts = assumed.likely.shape.experts.is_some();
     let versioned = job.framework_version.is_some();
     let spread = calibration.spread(job.framework, experts, versioned);
-    // What a planner leaves open is nobody's choice yet.
-    let planned = time::planner::knows_little(job);
+    // In a planner's question, an open field is not a choice yet.
+    let planned = time::planner::lacks_layout(job);
     let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed) };
     Ok(Estimate {
         feasible,
@@ -95,13 +95,13 @@ fn rank_peak(plan: &Plan, rank: Rank) -> Peak {
     memory::stage_peak(plan, &Parameters::of(&plan.shape), calibration, plan.stage(stage))
 }
 
-/// What is allocated at each instant on the stage of a plan's peak.
+/// The allocated memory at each instant, on the stage of the plan's peak.
 fn instants(plan: &Plan, peak: &Peak) -> Vec<(&'static str, Bytes)> {
     memory::instants(plan, Calibration::builtin(), plan.stage(peak.stage))
 }
 
 impl Estimate {
-    /// The plan that the job's time is of: the likeliest, or one that [fits](feasible).
+    /// The plan whose time is the job's: the likeliest, or one that [fits](feasible).
     pub fn running(&self) -> &Plan {
         self.feasible.as_ref().unwrap_or(&self.assumed.likely)
     }
@@ -119,23 +119,23 @@ impl Estimate {
         }
     }
 
-    /// The open fields with what hangs on each, the heaviest first: the need at its heaviest less that at its leanest,
-    /// all else likely.
+    /// The open fields, each with its effect on the need: the heaviest value's need less the leanest value's, with all
+    /// other fields at their likeliest. The largest effect is first.
     pub fn swings(&self) -> Vec<Swing> {
         self.swings_of(Figure::Needed)
     }
 
-    /// The same of another figure.
+    /// The same effects on another figure.
     pub fn swings_of(&self, figure: Figure) -> Vec<Swing> {
         self.swings_by(&|_, peak| peak.figure(figure))
     }
 
-    /// What is allocated at each of the likeliest plan's instants.
+    /// The allocated memory at each instant of the likeliest plan.
     pub fn instants(&self) -> Vec<(&'static str, Bytes)> {
         instants(&self.assumed.likely, &self.peak)
     }
 
-    /// The same of what is allocated at one of the likeliest plan's instants.
+    /// The same effects on the allocated memory at one instant of the likeliest plan.
     pub fn swings_at(&self, instant: &str) -> Vec<Swing> {
         let at = |plan: &Plan, peak: &Peak| {
             instants(plan, peak).into_iter().find(|(name, _)| *name == instant).map(|(_, live)| live)

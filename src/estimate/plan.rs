@@ -1,6 +1,6 @@
-//! A complete plan of a training job: every choice made, by the user or by an assumption.
+//! A complete plan of a training job: the user or an assumption has made every choice.
 //!
-//! The formulas of [`super::memory`] and [`super::time`] read plans only, so none of them has to ask what is known.
+//! The formulas of [`super::memory`] and [`super::time`] read only plans, so they never meet an unknown field.
 
 use crate::frameworks::Profile;
 use crate::frameworks::profile::versions::Versions;
@@ -19,21 +19,21 @@ pub struct Plan {
     pub shape: Shape,
     /// Tensor parallel degree, `t`.
     pub tensor: u64,
-    /// Whether activations between matrix products are divided by `t` too.
+    /// Whether `t` also divides the activations between matrix products.
     pub sequence_parallel: bool,
     /// Pipeline parallel degree, `p`.
     pub pipeline: u64,
-    /// Model chunks a stage, `v`.
+    /// Model chunks per stage, `v`.
     pub virtual_pipeline: u64,
     /// Order of microbatches.
     pub schedule: Schedule,
-    /// Layers of the first stage, where they are not an even share.
+    /// Layers of the first stage, if not an even share.
     pub first_stage_layers: Option<u64>,
-    /// Layers of the last stage.
+    /// Layers of the last stage, if not an even share.
     pub last_stage_layers: Option<u64>,
-    /// Whether the embedding counts as a layer when stages are cut.
+    /// Whether the embedding counts as a layer when the layers are divided into stages.
     pub embedding_as_layer: bool,
-    /// Whether the loss counts as a layer when stages are cut.
+    /// Whether the loss counts as a layer when the layers are divided into stages.
     pub loss_as_layer: bool,
     /// Context parallel degree, `c`.
     pub context: u64,
@@ -45,37 +45,38 @@ pub struct Plan {
     pub dispatcher: Dispatcher,
     /// Data parallel degree.
     pub data: u64,
-    /// What the data-parallel ranks divide.
+    /// The states that the data-parallel ranks divide.
     pub sharding: Sharding,
-    /// How many ranks divide it, where that is fewer than data × context.
+    /// How many ranks divide them, if fewer than data × context.
     pub sharding_degree: Option<u64>,
     /// Whether gathered parameters are freed after the forward pass.
     pub reshard_after_forward: bool,
-    /// Sequences at once, `b`.
+    /// Sequences per microbatch, `b`.
     pub micro_batch: u64,
-    /// Tokens a sequence, `s`.
+    /// Tokens per sequence, `s`.
     pub sequence: u64,
-    /// Tokens of a typical sequence, `s` where that is not known.
+    /// Tokens of a typical sequence, or `s` if that is not known.
     pub typical_sequence: u64,
     /// Whether sequences differ in length from step to step.
     pub varying_lengths: bool,
-    /// Microbatches a step, `m`.
+    /// Microbatches per step, `m`.
     pub micro_batches: u64,
     /// The computation's number format.
     pub precision: Precision,
-    /// Whether PyTorch's autocast picks each operation's format, whatever the weights have: Hugging Face's `bf16=True`.
+    /// Whether PyTorch's autocast picks the format of each operation, whatever the format of the weights: Hugging
+    /// Face's `bf16=True`.
     pub mixed: bool,
-    /// Bytes of each state of a parameter.
+    /// Bytes of each state per parameter.
     pub widths: Widths,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// How its step runs.
+    /// The implementation of the optimizer's step.
     pub implementation: OptimizerImplementation,
-    /// What is computed again.
+    /// The recomputation.
     pub recompute: Recompute,
-    /// How many layers of a stage are recomputed, where not all are.
+    /// How many layers of a stage are recomputed, if not all.
     pub recompute_layers: Option<u64>,
-    /// The modules that selective recomputation covers, as the framework names them.
+    /// The modules that selective recomputation covers, by the framework's names.
     pub recompute_modules: Vec<String>,
     /// Whether torch.compile is on.
     pub compile: bool,
@@ -83,29 +84,29 @@ pub struct Plan {
     pub cuda_graphs: bool,
     /// The attention kernel.
     pub attention: Attention,
-    /// Whether the attention's weights have dropout.
+    /// Whether the attention weights have dropout.
     pub attention_dropout: bool,
     /// Whether attention and feed-forward outputs have dropout.
     pub hidden_dropout: bool,
     /// The cross-entropy.
     pub loss: Loss,
-    /// What its framework does.
+    /// The behaviour of its framework.
     pub profile: &'static Profile,
-    /// The framework's version, as it calls itself.
+    /// The framework's version, in the framework's own notation.
     pub framework_version: Option<String>,
-    /// The accelerator's key in the catalogue, or, where it is not there, the name that the job gives.
+    /// The accelerator's key in the catalogue. If it is not there, the name that the job gives.
     pub accelerator: Option<String>,
-    /// What a process can address on it, where it is in the catalogue.
+    /// The memory that a process can address on the accelerator, if it is in the catalogue.
     pub accelerator_memory: Option<Bytes>,
-    /// The adapters, where not every weight is trained.
+    /// The adapters, if not all weights are trained.
     pub adapters: Option<Adapters>,
-    /// Each tensor's step runs inside the backward pass, which so never holds all gradients.
+    /// Whether each tensor's step runs inside the backward pass, so that all gradients are never alive at once.
     pub step_in_backward: bool,
-    /// Optimizer states are on the host.
+    /// Whether optimizer states are on the host.
     pub offload_optimizer: bool,
-    /// Parameters are on the host.
+    /// Whether parameters are on the host.
     pub offload_parameters: bool,
-    /// Saved activations are on the host.
+    /// Whether saved activations are on the host.
     pub offload_activations: bool,
 }
 
@@ -114,13 +115,13 @@ pub struct Plan {
 pub struct Adapters {
     /// Their rank, `r`.
     pub rank: u64,
-    /// The linear layers that have one.
+    /// The linear layers that have an adapter.
     pub targets: Targets,
     /// Whether the frozen linear layers are quantized to four bits.
     pub quantized: bool,
-    /// Bytes of one of their numbers; gradients and moments have the same format.
+    /// Bytes per adapter parameter; gradients and moments have the same format.
     pub width: u64,
-    /// Whether their inputs pass a dropout.
+    /// Whether the adapters' inputs pass a dropout.
     pub dropout: bool,
 }
 
@@ -147,14 +148,14 @@ impl Targets {
     /// Queries and values: PEFT's default for Llama-like models.
     pub const QUERY_VALUE: Self =
         Self { query: true, key: false, value: true, output: false, gate: false, up: false, down: false };
-    /// None.
+    /// No linear layer.
     pub const NONE: Self =
         Self { query: false, key: false, value: false, output: false, gate: false, up: false, down: false };
     /// Every linear layer.
     pub const ALL: Self =
         Self { query: true, key: true, value: true, output: true, gate: true, up: true, down: true };
 
-    /// How many linear layers have one.
+    /// How many linear layers have an adapter.
     pub fn count(self) -> u64 {
         [self.query, self.key, self.value, self.output, self.gate, self.up, self.down]
             .map(u64::from)
@@ -162,7 +163,7 @@ impl Targets {
             .sum()
     }
 
-    /// Reads target names as PEFT and others write them; an unknown name counts as every layer, the heaviest case.
+    /// Reads the target names of PEFT and others. An unknown name means all layers, the heaviest case.
     pub fn named(names: &[String]) -> Self {
         names.iter().fold(Self::NONE, |mut targets, name| {
             match name.trim() {
@@ -184,10 +185,10 @@ impl Targets {
     }
 }
 
-/// What one pipeline stage holds.
+/// The contents of one pipeline stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Counted from zero.
+    /// The index, from zero.
     pub index: u64,
     /// Layers without experts.
     pub dense_layers: u64,
@@ -218,37 +219,37 @@ impl Plan {
         self.sharding_degree.map_or(all, |degree| degree.clamp(1, all))
     }
 
-    /// How many ranks divide the sharded states of experts: those that hold the same experts.
+    /// How many ranks divide the sharded states of experts: the ranks that hold the same experts.
     pub fn expert_shard_group(&self) -> u64 {
         let ranks = self.data.saturating_mul(self.context).saturating_mul(self.tensor);
         let all = ranks / self.expert.saturating_mul(self.expert_tensor).max(1);
-        // Where groups smaller than all ranks shard, there are as many groups of experts' ranks.
+        // If groups smaller than all ranks shard, the experts have as many groups of ranks.
         let groups = (self.data.saturating_mul(self.context) / self.shard_group()).max(1);
         (all / groups).max(1)
     }
 
-    /// Whether matrix products run in a narrower format than the modules' parameters have: PyTorch's autocast. FSDP and
-    /// `DeepSpeed` cast the parameters themselves.
+    /// Whether matrix products run in a narrower format than the parameters of the modules: PyTorch's autocast. FSDP
+    /// and `DeepSpeed` cast the parameters themselves.
     pub fn autocast(&self) -> bool {
         self.widths.compute < self.widths.parameter
             && !super::states::divided(self.sharding).0
             && self.widths.main == 0.0
     }
 
-    /// Whether autocast is on, with something narrower to cast or not.
+    /// Whether autocast is on, even if it has nothing to narrow.
     pub fn picks_formats(&self) -> bool {
         self.mixed || self.autocast()
     }
 
-    /// Whether the backward pass adds to whole gradients that earlier microbatches left. Where the framework puts off
-    /// FSDP's reduction to the last microbatch, every rank holds all gradients until then.
+    /// Whether the backward pass adds to the whole gradients of earlier microbatches. If the framework delays FSDP's
+    /// reduction to the last microbatch, every rank holds all gradients until then.
     pub fn accumulates_whole(&self) -> bool {
         let divided = super::states::divided(self.sharding).1;
         self.micro_batches > 1 && (!divided || self.profile.fsdp.delays_reduction)
     }
 
-    /// By how much FSDP2 pads what ranks hold of a layer's experts: it deals whole experts, so that with fewer experts
-    /// than ranks, some ranks hold padding only.
+    /// The factor by which FSDP2 pads the experts that a rank holds. It distributes whole experts, so with fewer
+    /// experts than ranks some ranks hold only padding.
     pub fn expert_padding(&self) -> f64 {
         let joined = self.profile.experts.joined.is_some_and(|joined| self.is_of(joined.versions));
         let padded = joined && matches!(self.sharding, Sharding::FSDP | Sharding::HSDP);
@@ -262,12 +263,12 @@ impl Plan {
         }
     }
 
-    /// All accelerators.
+    /// The number of accelerators.
     pub fn world(&self) -> u64 {
         self.tensor.saturating_mul(self.pipeline).saturating_mul(self.context).saturating_mul(self.data)
     }
 
-    /// Parallel dimensions that need a communicator of their own.
+    /// Parallel dimensions that need their own communicator.
     pub fn dimensions(&self) -> u64 {
         [self.tensor, self.pipeline, self.context, self.data, self.expert].iter().filter(|d| **d > 1).count()
             as u64
@@ -278,7 +279,7 @@ impl Plan {
         if self.sequence_parallel { self.tensor } else { 1 }
     }
 
-    /// Whether the framework's version is among some.
+    /// Whether the framework's version is in this range.
     pub fn is_of(&self, versions: Versions) -> bool {
         versions.hold(self.framework_version.as_deref())
     }
@@ -288,11 +289,11 @@ impl Plan {
         self.recompute == Recompute::Selective && self.recompute_modules.iter().any(|m| m == module)
     }
 
-    /// What a stage holds. Layers are dealt evenly, the first stages taking one more where they do not divide.
+    /// The contents of a stage. Layers are divided evenly; the first stages take one more each for the remainder.
     pub fn stage(&self, index: u64) -> Stage {
         let layers = self.stage_layers(index);
         let before = self.layers_before(index);
-        // Dense layers of a mixture of experts are the first ones.
+        // The dense layers of a mixture of experts come first.
         let dense_in_all = self.shape.layers - self.shape.expert_layers().min(self.shape.layers);
         let dense_layers = dense_in_all.saturating_sub(before).min(layers);
         Stage {
@@ -304,8 +305,8 @@ impl Plan {
         }
     }
 
-    /// Layers of the stages before `index`: the first stage's own number, then an even share each, the remainder dealt
-    /// to the first of them. Closed, so that an absurd number of stages costs nothing.
+    /// Layers of the stages before `index`: the first stage's own number, then an even share for each stage, with the
+    /// remainder on the first of them. The formula is closed, so an absurd number of stages costs no time.
     fn layers_before(&self, index: u64) -> u64 {
         let all = self.shape.layers;
         if index == 0 {
@@ -330,21 +331,21 @@ impl Plan {
     }
 }
 
-/// Parameters that one rank of a stage holds, by how their states are divided.
+/// The parameters on one rank of a stage, by how their states are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RankParameters {
-    /// Everything but routed experts.
+    /// All parameters except routed experts.
     pub dense: u64,
     /// Routed experts.
     pub experts: u64,
-    /// Of `dense` and `experts`, the matrices of linear layers inside transformer layers.
+    /// Matrices of linear layers inside transformer layers, a part of `dense` and `experts`.
     pub linear: u64,
     /// Adapters.
     pub adapters: u64,
 }
 
 impl RankParameters {
-    /// Counts what a rank of `stage` holds.
+    /// Counts the parameters on a rank of `stage`.
     pub fn of(plan: &Plan, counted: &Parameters, stage: Stage) -> Self {
         let t = plan.tensor.max(1);
         let layer =
@@ -354,11 +355,11 @@ impl RankParameters {
             .saturating_add(layer(counted.expert_layer).saturating_mul(stage.expert_layers));
         let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
         let experts = counted.expert_layer.experts.div_ceil(expert_ranks).saturating_mul(stage.expert_layers);
-        // A tied embedding is stored on the first and on the last stage.
+        // The first and the last stage each store a tied embedding.
         let output = if plan.shape.tied && plan.pipeline > 1 { counted.embedding } else { counted.output };
         let outer = if stage.embedding { counted.embedding } else { 0 }
             + if stage.output { output + counted.final_norm } else { 0 };
-        // A prediction layer is one more layer, and a projection of two hidden states to one, on the last stage.
+        // A prediction layer is on the last stage: one more layer, and a projection from two hidden states to one.
         let prediction_layers = if stage.output { plan.shape.prediction_layers } else { 0 };
         let projection = plan.shape.hidden.saturating_mul(2 * plan.shape.hidden).div_ceil(t);
         let last = if plan.shape.experts.is_some() { counted.expert_layer } else { counted.dense_layer };
@@ -375,7 +376,7 @@ impl RankParameters {
     }
 }
 
-/// Adapter parameters of one layer on one rank: `Σ r·(d_in + d_out)`, the divided side of each matrix by `t`.
+/// Adapter parameters of one layer on one rank: `Σ r·(d_in + d_out)`. `t` divides one side of each matrix.
 fn adapters_of_layer(shape: &Shape, adapters: &Adapters, t: u64) -> u64 {
     let (h, q, k) = (shape.hidden, shape.query_width(), shape.key_width());
     let f = shape.experts.as_ref().map_or(shape.ffn, |e| e.ffn.saturating_mul(e.count));

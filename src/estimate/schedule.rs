@@ -5,21 +5,21 @@
 //! ```text
 //! GPipe          m · L_i
 //! 1F1B           min(m, p − i) · L_i
-//! interleaved    min(m·v, 2(p − i − 1) + (v − 1)·g + 1) chunks, dealt g microbatches to a chunk at a time
+//! interleaved    min(m·v, 2(p − i − 1) + (v − 1)·g + 1) chunks, assigned g microbatches per chunk at a time
 //! zero bubble    as 1F1B
 //! DualPipe       (p + 1) · L_i
 //! ```
 //!
-//! `g`, the microbatches that pass one chunk before the next begins, is `p`, or, where `p` leaves a remainder that is
-//! too small to fill the pipeline, the least that does not. Where the embedding or the loss counts as a layer, its
-//! chunk has one layer less.
-//! Source: Megatron-LM's schedules (warm-up is p − i − 1 microbatches, and one more is computed), checked for the
-//! interleaved case at v = 2, 3 and 8 and at g = 5 of p = 4.
+//! `g` is the number of microbatches that pass one chunk before the next chunk begins. It is `p`. If `p` leaves a last
+//! group too small to fill the pipeline, `g` is the smallest number that does not. If the embedding or the loss counts
+//! as a layer, its chunk has one layer fewer.
+//! Source: Megatron-LM's schedules (the warm-up is p − i − 1 microbatches, then one more is computed). The interleaved
+//! case was checked at v = 2, 3 and 8, and at g = 5 with p = 4.
 
 use super::plan::{Plan, Stage};
 use crate::job::Schedule;
 
-/// Layers' worth of one microbatch's activations that are alive on a stage, as a real number.
+/// The activations of one microbatch that are alive on a stage, in layers' worth, as a real number.
 pub fn live_layers(plan: &Plan, stage: Stage) -> f64 {
     let (p, i, m, v) = (plan.pipeline, stage.index, plan.micro_batches.max(1), plan.virtual_pipeline.max(1));
     let layers = stage.layers() as f64;
@@ -42,8 +42,8 @@ pub fn live_layers(plan: &Plan, stage: Stage) -> f64 {
     }
 }
 
-/// Microbatches that pass one chunk before the next begins: the least that cuts `m` into groups of which none is smaller
-/// than `p`. With `q` groups that is `⌈m/q⌉`, so the largest `q` that leaves the last one enough is looked for.
+/// Microbatches that pass one chunk before the next begins: the smallest number that divides `m` into groups of at
+/// least `p`. With `q` groups it is `⌈m/q⌉`. So we look for the largest `q` whose last group is large enough.
 fn microbatch_group(p: u64, m: u64) -> u64 {
     const TRIES: u64 = 64;
     let most = m / p.max(1);
@@ -54,14 +54,14 @@ fn microbatch_group(p: u64, m: u64) -> u64 {
         .map_or(p, |(_, group)| group)
 }
 
-/// Of `alive` microbatches, how many are in one chunk.
+/// How many of the `alive` microbatches are in one chunk.
 fn alive_of_chunk(alive: u64, chunk: u64, group: u64, v: u64) -> u64 {
     let round = group.saturating_mul(v).max(1);
     let rest = (alive % round).saturating_sub(chunk.saturating_mul(group)).min(group);
     (alive / round).saturating_mul(group) + rest
 }
 
-/// The share of a step that a stage waits in the pipeline's bubble, relative to the work: `(p − 1)/(m·v)`.
+/// The time that a stage waits in the pipeline's bubble, as a share of the work: `(p − 1)/(m·v)`.
 pub fn bubble(plan: &Plan) -> f64 {
     let chunks = if plan.schedule == Schedule::Interleaved { plan.virtual_pipeline.max(1) } else { 1 };
     let work = plan.micro_batches.max(1).saturating_mul(chunks);
@@ -75,13 +75,13 @@ mod tests {
     use crate::job::TrainingJob;
 
     #[test]
-    fn groups_are_of_the_pipelines_length_unless_the_last_would_be_too_small() {
+    fn a_group_is_as_long_as_the_pipeline_unless_the_last_is_too_small() {
         for (p, m, group) in [(4, 8, 4), (4, 5, 5), (4, 10, 5), (4, 7, 7), (4, 12, 4), (8, 3, 8), (4, 9, 5)] {
             assert_eq!(microbatch_group(p, m), group, "{m} microbatches on {p} stages");
         }
     }
 
-    /// Layers' worth of activations on the first of four stages of two layers, of eight microbatches.
+    /// Layers' worth of activations on the first of four stages, with two layers per stage and eight microbatches.
     fn live_on_the_first_stage(schedule: &str) -> f64 {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({
             "model": {"layers": 8, "hiddenSize": 512},

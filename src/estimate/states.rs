@@ -1,11 +1,11 @@
-//! What the states of a parameter take: formats, the optimizer's moments, and which states ranks divide.
+//! The states of a parameter: formats, the optimizer's moments, and the states that ranks divide.
 //!
-//! Main parameters, main gradients and moments are divided by ZeRO 1 and the distributed optimizer; gradients by ZeRO 2;
-//! parameters by ZeRO 3 and FSDP. How wide each state is, by framework: [`crate::frameworks::profile::widths`].
+//! ZeRO 1 and the distributed optimizer divide main parameters, main gradients and moments; ZeRO 2 also gradients; ZeRO
+//! 3 and FSDP also parameters. The width of each state, by framework: [`crate::frameworks::profile::widths`].
 
 use crate::job::{Optimizer, Precision, Sharding};
 
-/// Bytes of one number of a format as it is stored.
+/// Bytes of one stored number of a format.
 pub fn width(precision: Precision) -> f64 {
     match precision {
         Precision::FP32 | Precision::TF32 => 4.0,
@@ -15,10 +15,11 @@ pub fn width(precision: Precision) -> f64 {
     }
 }
 
-/// Moments that the optimizer keeps: bytes a parameter, `moment` being the bytes of one full moment.
+/// The optimizer's moments, in bytes per parameter; `moment` is the bytes of one full moment.
 ///
-/// Eight-bit states have a scale of four bytes for each block of 256 and so take 1.016 bytes a moment; four-bit ones
-/// of 128, 0.53. Adafactor keeps a row and a column in place of a matrix. Muon keeps one momentum.
+/// An eight-bit state has a scale of four bytes for each block of 256, so a moment takes 1.016 bytes. A four-bit state
+/// has one for each block of 128: 0.53 bytes. Adafactor keeps a row and a column instead of a matrix. Muon keeps one
+/// momentum.
 /// Source: the optimizers' published sources (bitsandbytes' block size is 256, torchao's four-bit 128).
 pub fn moments(optimizer: Optimizer, moment: f64) -> f64 {
     match optimizer {
@@ -31,7 +32,7 @@ pub fn moments(optimizer: Optimizer, moment: f64) -> f64 {
     }
 }
 
-/// Which states the data-parallel ranks divide: parameters, gradients, the optimizer's.
+/// The states that the data-parallel ranks divide: parameters, gradients, optimizer states.
 pub fn divided(sharding: Sharding) -> (bool, bool, bool) {
     match sharding {
         Sharding::None => (false, false, false),
@@ -47,7 +48,7 @@ mod tests {
     use crate::frameworks::profile;
     use crate::job::Framework;
 
-    /// Bytes a parameter with Adam: what is not divided, and what is.
+    /// Bytes per parameter with Adam: whole, and divided.
     fn adam(framework: Framework, precision: Precision, sharding: Sharding) -> (f64, f64) {
         let w = profile(Some(framework)).widths.widths(precision, sharding);
         let states =
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_a_parameter_are_those_that_the_frameworks_document() {
+    fn bytes_per_parameter_match_the_frameworks_documents() {
         use Framework as F;
         use Precision as P;
         use Sharding as S;
@@ -81,12 +82,12 @@ mod tests {
     }
 
     #[test]
-    fn moments_take_the_bytes_that_their_sources_document() {
+    fn moments_match_the_optimizers_sources() {
         use Optimizer as O;
         for (optimizer, moment, bytes) in [
             (O::AdamW, 4.0, 8.0),
             (O::AdamW, 2.0, 4.0),
-            // bitsandbytes: a byte, and four bytes for each block of 256.
+            // bitsandbytes: one byte, and four bytes for each block of 256.
             (O::AdamW8bit, 4.0, 2.031_25),
             // torchao: half a byte, and four bytes for each block of 128.
             (O::AdamW4bit, 4.0, 1.062_5),

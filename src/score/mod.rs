@@ -1,11 +1,11 @@
-//! How close the estimates come to runs that were measured.
+//! The accuracy of the estimates on measured runs.
 //!
-//! A run is one line of JSON ([`Run`]): what was trained, as the spec of a `TrainingEstimate` or as manifests, and what was
-//! seen: how it ended, one figure of memory, its speed, its hours. [`score`] judges the run as any workload is judged, and
-//! puts what was seen beside what is estimated. [`Report`] sums up many runs by source.
+//! A run is one line of JSON ([`Run`]). It has the training, as the spec of a `TrainingEstimate` or as manifests, and
+//! the measurements: outcome, one figure of memory, speed, hours. [`score`] judges the run like any workload, and
+//! compares the measurements with the estimates. [`Report`] summarizes many runs by source.
 //!
 //! ```text
-//! error     = estimated / measured − 1            negative is under
+//! error     = estimated / measured − 1            negative: underestimated
 //! covered   = lower ≤ measured ≤ upper            the 90 % interval of the same figure
 //! ```
 
@@ -29,57 +29,57 @@ use crate::judgement::{Judgement, Verdict};
 use crate::policy::World;
 use crate::surroundings::Surroundings;
 
-/// A run, beside what is estimated of it.
+/// A run with its estimates.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scored {
-    /// Who measured it.
+    /// The party that measured it.
     pub source: String,
-    /// What the source calls it.
+    /// The source's name for the run.
     pub name: Option<String>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Option<Outcome>,
-    /// What the gate says of it.
+    /// The gate's verdict.
     pub verdict: Verdict,
-    /// The probability of running out, where there is one.
+    /// The probability of running out of memory, if known.
     pub oom_probability: Option<f64>,
-    /// The memory that was measured, in GiB per GPU.
+    /// The measured memory, in GiB per GPU.
     pub memory: Option<Comparison>,
-    /// Tokens a second and GPU.
+    /// Tokens per second and GPU.
     pub tokens_per_second_per_gpu: Option<Comparison>,
     /// GPU-hours.
     pub gpu_hours: Option<Comparison>,
-    /// What would have to be added before more can be said.
+    /// The fields that are missing for a better judgement.
     pub missing: Vec<AnyField>,
 }
 
-/// A figure that was measured, beside its estimate.
+/// A measured figure with its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Comparison {
-    /// What was measured.
+    /// The measured value.
     pub measured: f64,
-    /// What is estimated.
+    /// The estimated value.
     pub estimated: f64,
-    /// The lower end of the 90 % interval, where there is one.
+    /// The lower end of the 90 % interval, if there is one.
     pub lower: Option<f64>,
-    /// Its upper end.
+    /// The upper end.
     pub upper: Option<f64>,
 }
 
 impl Comparison {
-    /// Estimated over measured, less one: negative is under.
+    /// Estimated / measured − 1. Negative means underestimated.
     pub fn error(self) -> f64 {
         self.estimated / self.measured - 1.0
     }
 
-    /// Whether the interval holds what was measured. None where there is no interval.
+    /// Whether the interval contains the measured value. `None` without an interval.
     pub fn is_covered(self) -> Option<bool> {
         Some((self.lower?..=self.upper?).contains(&self.measured))
     }
 }
 
-/// Judges a run, and compares.
+/// Judges a run and compares it with its measurements.
 pub fn score(run: &Run, world: &World<'_>) -> Scored {
     let judgement = judged(run, world);
     let time = judgement.time.as_ref();
@@ -103,7 +103,7 @@ pub fn score(run: &Run, world: &World<'_>) -> Scored {
     }
 }
 
-/// The judgement of what was trained: of several objects, the first that trains.
+/// The judgement of the training: of several objects, the first one that trains.
 fn judged(run: &Run, world: &World<'_>) -> Judgement {
     let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
     let objects = match (&run.spec, &run.manifest) {
@@ -121,7 +121,7 @@ fn judged(run: &Run, world: &World<'_>) -> Judgement {
     })
 }
 
-/// The figure that the counter reads, of the worst rank.
+/// The worst rank's figure that the counter measures.
 fn memory(measured: Measured, judgement: &Judgement, world: &World<'_>) -> Option<Comparison> {
     let kind = judgement.job.accelerator.as_ref().and_then(|accelerator| accelerator.kind.as_deref());
     let accelerator = kind.and_then(|kind| world.catalogue.find(kind));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_compared_by_the_counter_that_was_read() {
+    fn a_run_is_compared_by_its_counter() {
         let line = |counter: &str| {
             format!(
                 r#"{{"source": "a", "outcome": "fits", "memory": {{"gib": 40, "counter": "{counter}"}},
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_judged_as_the_gate_judges_it() {
+    fn a_manifest_is_judged_as_at_the_gate() {
         let line = r#"{"source": "a", "outcome": "oom", "manifest": [{"apiVersion": "v1", "kind": "Service"},
             {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"annotations": {"weighbridge.dev/parameters": "70B",
             "weighbridge.dev/sharding": "ddp", "weighbridge.dev/gpu-type": "A100-80GB"}}, "spec": {"template": {"spec": {

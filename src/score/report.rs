@@ -1,4 +1,4 @@
-//! Many runs summed up: the accuracy by source, what the gate did, and how far its probabilities can be believed.
+//! The summary of many runs: the accuracy by source, the gate's decisions, and the reliability of its probabilities.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use crate::judgement::Verdict;
 /// The edges of the bins of predicted probability.
 const EDGES: [f64; 8] = [0.0, 0.05, 0.2, 0.5, 0.8, 0.9, 0.95, 1.0];
 
-/// All runs, summed up.
+/// The summary of all runs.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The memory, by source, and of all.
+    /// The memory, by source and of all.
     pub memory: Vec<Group>,
-    /// The speed, by source, and of all.
+    /// The speed, by source and of all.
     pub tokens_per_second_per_gpu: Vec<Group>,
-    /// The hours, by source, and of all.
+    /// The hours, by source and of all.
     pub gpu_hours: Vec<Group>,
-    /// What the gate did, by source, and of all.
+    /// The gate's decisions, by source and of all.
     pub gate: Vec<Gate>,
-    /// Predicted probability against what happened.
+    /// Predicted probabilities against outcomes.
     pub reliability: Vec<Bin>,
     /// Every run.
     pub runs: Vec<Scored>,
@@ -33,64 +33,64 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
-    /// The source; `all` for all together.
+    /// The source, or `all`.
     pub source: String,
-    /// Runs.
+    /// The number of runs.
     pub runs: usize,
-    /// The middle of the errors' sizes.
+    /// The median of the absolute errors.
     pub median: f64,
-    /// The size that 95 % of the errors stay below.
+    /// The 95 % quantile of the absolute errors.
     pub p95: f64,
-    /// The middle of the errors: negative is under.
+    /// The median of the errors. Negative means underestimated.
     pub bias: f64,
-    /// The lowest error, 0 where none is under.
+    /// The lowest error, at most 0.
     pub worst_under: f64,
-    /// The share of runs that the 90 % interval holds, where there is one.
+    /// The share of runs within the 90 % interval, if there are intervals.
     pub covered: Option<f64>,
 }
 
-/// What the gate did with the runs of one source.
+/// The gate's decisions on the runs of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
-    /// The source; `all` for all together.
+    /// The source, or `all`.
     pub source: String,
-    /// Runs that ran.
+    /// Runs that fit.
     pub fits: usize,
-    /// Of those, refused: each is a mistake.
+    /// Runs that fit but were refused: each is a mistake.
     pub fits_refused: usize,
-    /// Of those, admitted with a warning.
+    /// Runs that fit and were admitted with a warning.
     pub fits_warned: usize,
-    /// Of those, not judged for what is missing.
+    /// Runs that fit and were not judged, because fields are missing.
     pub fits_unknown: usize,
-    /// Runs that ran out.
+    /// Runs that ran out of memory.
     pub ooms: usize,
-    /// Of those, refused.
+    /// Runs that ran out of memory and were refused.
     pub ooms_refused: usize,
-    /// Of those, admitted with a warning.
+    /// Runs that ran out of memory and were admitted with a warning.
     pub ooms_warned: usize,
-    /// Of those, not judged for what is missing.
+    /// Runs that ran out of memory and were not judged, because fields are missing.
     pub ooms_unknown: usize,
 }
 
-/// Runs whose probability lies in one range.
+/// Runs whose probability is in one range.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bin {
-    /// From this probability.
+    /// The lower end of the range.
     pub from: f64,
-    /// Up to this one.
+    /// The upper end of the range.
     pub to: f64,
-    /// Runs.
+    /// The number of runs.
     pub runs: usize,
     /// The mean of the probabilities.
     pub predicted: f64,
-    /// The share that ran out.
+    /// The share of runs that ran out of memory.
     pub ran_out: f64,
 }
 
 impl Report {
-    /// Of these runs.
+    /// Summarizes these runs.
     pub fn of(runs: Vec<Scored>) -> Self {
         Self {
             memory: groups(&runs, |run| run.memory),
@@ -168,11 +168,11 @@ impl Gate {
 }
 
 fn reliability(runs: &[Scored]) -> Vec<Bin> {
-    let told: Vec<(f64, Outcome)> =
+    let judged: Vec<(f64, Outcome)> =
         runs.iter().filter_map(|run| Some((run.oom_probability?, run.outcome?))).collect();
     let bins = EDGES.iter().zip(EDGES.iter().skip(1)).map(|(from, to)| {
-        // The last bin has its upper edge too.
-        let inside: Vec<_> = told
+        // The last bin includes its upper edge.
+        let inside: Vec<_> = judged
             .iter()
             .filter(|(probability, _)| {
                 probability >= from && (probability < to || (*to >= 1.0 && *probability >= 1.0))
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_summed_up_by_source_and_together() {
+    fn runs_are_summarized_by_source_and_together() {
         let report = Report::of(vec![
             run("a", Outcome::Fits, Verdict::Fits, 0.01, 9.0),
             run("a", Outcome::Fits, Verdict::OutOfMemory, 1.0, 20.0),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn no_runs_make_no_lines() {
+    fn an_empty_report_has_no_lines() {
         let report = Report::of(Vec::new());
         assert!(report.memory.is_empty() && report.gate.is_empty() && report.reliability.is_empty());
     }

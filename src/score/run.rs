@@ -1,4 +1,4 @@
-//! A run that was measured, as one line of JSON. The format is stable: fields are added and never renamed.
+//! A measured run, as one line of JSON. The format is stable: fields are added and never renamed.
 //!
 //! ```json
 //! {"source": "team-a", "name": "llama-8b-lora", "spec": {"model": {"name": "llama-3-8b"}}, "outcome": "fits",
@@ -8,31 +8,31 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The longest line that is read.
+/// The longest allowed line.
 const LONGEST: usize = 4 << 20;
 
-/// A run that was measured.
+/// A measured run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Run {
-    /// Who measured it. Runs of one source are summed up together.
+    /// The party that measured it. Runs of one source are summarized together.
     pub source: String,
-    /// What the source calls it.
+    /// The source's name for the run.
     #[serde(default)]
     pub name: Option<String>,
-    /// What was trained, in the fields of a `TrainingEstimate`'s spec.
+    /// The training, in the fields of a `TrainingEstimate`'s spec.
     #[serde(default)]
     pub spec: Option<Value>,
-    /// Or the manifest that was submitted: an object, or a list with the objects that it refers to.
+    /// Or the submitted manifest: an object, or a list with the objects to which it refers.
     #[serde(default)]
     pub manifest: Option<Value>,
-    /// How it ended.
+    /// The outcome.
     #[serde(default)]
     pub outcome: Option<Outcome>,
-    /// The most memory that one GPU took.
+    /// The peak memory of one GPU.
     #[serde(default)]
     pub memory: Option<Measured>,
-    /// Tokens a second and GPU.
+    /// Tokens per second and GPU.
     #[serde(default)]
     pub tokens_per_second_per_gpu: Option<f64>,
     /// GPU-hours of the whole training.
@@ -40,23 +40,23 @@ pub struct Run {
     pub gpu_hours: Option<f64>,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// It ran.
+    /// It fit.
     Fits,
     /// It ran out of GPU memory.
     Oom,
 }
 
-/// Memory that was measured.
+/// Measured memory.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
     /// In GiB, per GPU.
     pub gib: f64,
-    /// The counter that was read.
+    /// The counter of the measurement.
     pub counter: Counter,
 }
 
@@ -68,15 +68,15 @@ pub enum Counter {
     Allocated,
     /// PyTorch's `max_memory_reserved`.
     Reserved,
-    /// What nvidia-smi shows of the process.
+    /// The process's memory in nvidia-smi.
     Process,
 }
 
 impl Run {
-    /// Reads a line.
+    /// Parses a line.
     ///
     /// # Errors
-    /// What is wrong with it, in one line.
+    /// The problem of the line, in one line.
     pub fn parse(line: &str) -> Result<Self, String> {
         if line.len() > LONGEST {
             return Err("the line is longer than 4 MiB".to_owned());
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_no_run_is_told_what_it_lacks() {
+    fn an_invalid_line_is_refused_with_its_problem() {
         for (line, problem) in [
             ("{}", "missing field `source`"),
             (r#"{"source": "a", "outcome": "fits"}"#, "give one of spec and manifest"),

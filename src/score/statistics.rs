@@ -1,6 +1,6 @@
-//! The few statistics that the tables show.
+//! The statistics of the tables.
 
-/// The value that a share of the others lies below, between neighbours. None for no values.
+/// The value below which a share of the values lies, interpolated. `None` without values.
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -9,7 +9,7 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(low + (high - low) * at.fract())
 }
 
-/// The middle value. None for no values.
+/// The median. `None` without values.
 pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }

@@ -1,4 +1,4 @@
-//! What has been reached, and must not be lost: `bounds.toml`.
+//! The accuracy reached so far, in `bounds.toml`. It must not get worse.
 
 use std::collections::BTreeMap;
 
@@ -79,7 +79,7 @@ fn line_of<'a>(scored: impl Iterator<Item = &'a Scored>) -> Line {
 }
 
 #[test]
-fn published_figures_are_met_as_closely_as_before() {
+fn errors_on_published_memory_do_not_grow() {
     let mut shown = Shown::new("published-memory");
     let scored = score(&published::rows());
     let bounds = bounds();
@@ -103,7 +103,7 @@ fn published_figures_are_met_as_closely_as_before() {
 }
 
 #[test]
-fn the_interval_holds_what_it_promises() {
+fn the_interval_covers_its_share_of_published_runs() {
     let mut shown = Shown::new("published-intervals");
     let scored = score(&published::rows());
     let bounds = bounds().interval;
@@ -114,7 +114,7 @@ fn the_interval_holds_what_it_promises() {
     for group in names {
         let line = line_of(scored.iter().filter(|one| name(one) == group));
         if line.specifications >= bounds.specifications_at_least {
-            // Among two dozen, one specification more inside is chance, and no sign of an interval that is too wide.
+            // Among two dozen specifications, one more inside is chance, not a sign that the interval is too wide.
             let most = bounds.holds_at_most + 1.0 / line.specifications as f64;
             let holds = (bounds.holds_at_least..=most).contains(&line.coverage);
             assert!(holds, "{group}: {line:?}");
@@ -123,9 +123,9 @@ fn the_interval_holds_what_it_promises() {
     shown.end();
 }
 
-/// One torchtitan run of Llama 3 8B, with all that is published of it and with version and recomputation forgotten.
+/// One torchtitan run of Llama 3 8B: with all published facts, and without version and recomputation.
 #[test]
-fn the_interval_is_far_narrower_where_version_and_recomputation_are_known() {
+fn version_and_recomputation_narrow_the_interval() {
     let rows = published::rows();
     let known: &Row = rows.iter().find(|row| row.name == "torchtitan-0051").expect("it is published");
     let mut unknown = known.job.clone();
@@ -142,7 +142,7 @@ fn the_interval_is_far_narrower_where_version_and_recomputation_are_known() {
 }
 
 #[test]
-fn verdicts_are_those_of_the_published_outcomes() {
+fn verdicts_match_published_outcomes() {
     let mut shown = Shown::new("published-verdicts");
     let scored = score(&published::rows());
     let bounds = bounds().verdicts;

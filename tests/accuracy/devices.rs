@@ -1,4 +1,4 @@
-//! What the devices of the published runs offer a process, from the product's own catalogue.
+//! The memory of the published runs' devices, from the product's own catalogue.
 
 use weighbridge::hardware::{Accelerator, Catalogue};
 use weighbridge::job::TrainingJob;
@@ -8,7 +8,7 @@ fn accelerator(job: &TrainingJob) -> Option<&'static Accelerator> {
     Catalogue::builtin().find(job.accelerator.as_ref()?.kind.as_ref()?)
 }
 
-/// What a process can address on the job's device; nothing where the device is not given.
+/// The memory that a process can address on the job's device. `None` if the device is not given.
 pub(crate) fn capacity(job: &TrainingJob) -> Option<Bytes> {
     accelerator(job).map(Accelerator::usable)
 }

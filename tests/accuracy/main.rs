@@ -1,13 +1,13 @@
-//! How close the estimates come to runs that others measured and published, and to what PyTorch itself counts.
+//! The accuracy of the estimates on runs that others published, on runs of this project, and on PyTorch's own counts.
 //!
-//! `published/` holds the figures, one file a source, with what the source says of the run in the words of a training
-//! job, and beside them the rows that are left out, by rule. Every row goes the way that a user's job goes: estimate,
-//! distribution, decision. [`rules`] says which rows count as stated; `bounds.toml` holds what has been reached, and the
-//! tests fail when it is lost. [`unseen`] takes every calibrated constant again without one model's or one source's rows,
-//! and shows how far off those are then. Figures that a source gives in whole GB are compared with what rounds to them; the
-//! tables end with the same line without that.
+//! `published/` holds the figures, one file per source. Each row has the source's facts in the fields of a training
+//! job; rows that a rule excludes are listed too. Every row takes the path of a user's job: estimate, distribution,
+//! decision. [`rules`] decides which rows count as stated. `bounds.toml` holds the accuracy reached so far, and the
+//! tests fail if it gets worse. [`unseen`] fits every calibrated constant again without the rows of one model or one
+//! source, and shows the errors on those rows. A figure that a source gives in whole GB is compared with the values
+//! that round to it; the last line of each table compares it exactly.
 //!
-//! `cargo test --test accuracy -- --nocapture` prints the tables. [`shown`] holds each of them as a snapshot.
+//! `cargo test --test accuracy -- --nocapture` prints the tables. [`shown`] keeps each of them as a snapshot.
 
 #![allow(
     clippy::expect_used,

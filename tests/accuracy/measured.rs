@@ -1,11 +1,11 @@
-//! Training steps that were measured for this project on one device, against what the product says of them.
+//! Training steps of this project on one device, against the product's predictions.
 //!
-//! `measured/measure.py` runs Hugging Face's Trainer, `measured/h200.csv` is what it printed. [`run`](crate::throughput::measured)
-//! turns a row into the training job that a person would write. Of the memory model, what compiled layers keep, the
-//! context, the workspace and the holes of the allocator on this device were taken from these runs; the coefficients of
-//! the time are fitted on them beside the published ones.
+//! `measured/measure.py` runs Hugging Face's Trainer; `measured/h200.csv` is its output.
+//! [`run`](crate::throughput::measured) turns a row into the training job that a person would write. Parts of the
+//! memory model come from these runs: the activations of compiled layers, the context, the workspace and the
+//! allocator's holes on this device. The coefficients of the time are fitted on them and on the published runs.
 //!
-//! Runs that ran out of memory count for the verdicts alone. Bounds: `measured/bounds.toml`.
+//! Runs that ran out of memory count only for the verdicts. Bounds: `measured/bounds.toml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,7 +50,7 @@ struct Verdicts {
 }
 
 impl Run {
-    /// Rows of one group differ in size alone.
+    /// Rows of one group differ only in size.
     fn group(&self) -> String {
         let method = if self.get("method") == "full" { "full" } else { "LoRA" };
         let recompute = if self.get("recompute") == "full" { "recomputed" } else { "kept" };
@@ -66,8 +66,8 @@ impl Run {
             + &format!("x{} {}", self.get("accumulation"), self.get("options"))
     }
 
-    /// What is left where a person says no more than model, method, batch and device, and that the weights are in fp32, for
-    /// which Transformers has to be asked since 5.0.
+    /// The job of a person who gives only model, method, batch and device, and that the weights are in fp32, which
+    /// Transformers since 5.0 does only on request.
     fn short_job(&self) -> TrainingJob {
         let job = self.job();
         let finetuning =
@@ -84,7 +84,7 @@ impl Run {
         }
     }
 
-    /// The row as a published one, for one of its figures.
+    /// One figure of the row, as a published row.
     fn published(&self, kind: Measured, column: &str) -> published::Row {
         published::Row {
             source: "measured",
@@ -116,7 +116,7 @@ fn h200() -> &'static Accelerator {
     Catalogue::builtin().find("H200").expect("it is in the catalogue")
 }
 
-/// ln predicted − ln measured tokens a second, and whether the interval holds the measured.
+/// ln predicted − ln measured tokens per second, and whether the interval covers the measured value.
 fn throughput(row: &Run) -> (f64, bool) {
     let job = row.job();
     let estimate = estimate(&job, Device { bf16: true }).expect("a shape");
@@ -127,7 +127,7 @@ fn throughput(row: &Run) -> (f64, bool) {
 }
 
 #[test]
-fn measured_memory_is_met_as_closely_as_before() {
+fn errors_on_measured_memory_do_not_grow() {
     let mut shown = Shown::new("measured-memory");
     let rows = runs();
     let bounds = bounds();
@@ -156,7 +156,7 @@ fn measured_memory_is_met_as_closely_as_before() {
 }
 
 #[test]
-fn verdicts_are_those_of_the_measured_outcomes() {
+fn verdicts_match_measured_outcomes() {
     let mut shown = Shown::new("measured-verdicts");
     let scored: Vec<Scored> = runs().iter().map(|row| row.scored(Measured::Process, "process_gib")).collect();
     show!(shown, "{}", table::verdicts(&scored));
@@ -181,9 +181,9 @@ fn verdicts_are_those_of_the_measured_outcomes() {
     shown.end();
 }
 
-/// The interval widens with what is not said, and still holds what was measured.
+/// Fewer stated fields widen the interval, and it still covers the measured value.
 #[test]
-fn little_said_of_a_measured_run_denies_nothing() {
+fn a_measured_run_with_few_stated_fields_is_not_denied() {
     let mut shown = Shown::new("measured-little-said");
     let scored: Vec<Scored> = runs()
         .iter()
@@ -216,9 +216,9 @@ fn little_said_of_a_measured_run_denies_nothing() {
     shown.end();
 }
 
-/// The time model has bounds of its own on published rows; this prints what it says of these.
+/// The time model has its own bounds on published rows; this test only prints its errors on these.
 #[test]
-fn measured_throughput_is_told() {
+fn the_errors_on_measured_throughput_are_shown() {
     let mut shown = Shown::new("measured-throughput");
     let rows: Vec<Run> = runs().into_iter().filter(Run::fits).collect();
     let mut groups: BTreeMap<String, Vec<(f64, bool)>> = BTreeMap::new();

@@ -1,12 +1,12 @@
-//! Allocated peaks that PyTorch counted itself, against the estimate's allocated figure.
+//! PyTorch's own counts of allocated peaks, against the estimate's allocated figure.
 //!
-//! `oracle.csv` holds one training step a row: a Hugging Face causal language model, run eagerly on fake tensors, alone
-//! or sharded by FSDP2; the peak is what PyTorch's `MemTracker` counted tensor by tensor in the second step. A row is
-//! turned into the training job that a person would write for it:
+//! `oracle.csv` holds one training step per row: a Hugging Face causal language model, run eagerly on fake tensors,
+//! alone or sharded by FSDP2. The peak is the count of PyTorch's `MemTracker`, tensor by tensor, in the second step. A
+//! row becomes the training job that a person would write for it:
 //!
 //! | row | training job |
 //! | --- | --- |
-//! | `dtype=bf16` | `parameterPrecision: BF16` alone (the model is loaded in bf16, and nothing casts it) |
+//! | `dtype=bf16` | `parameterPrecision: BF16` alone (the model is loaded in bf16 without casts) |
 //! | `dtype=fp32` | `precision: FP32` |
 //! | `dtype=fp32, autocast` | `precision: BF16`, `parameterPrecision: FP32` (`bf16=True` of the Trainer) |
 //! | `dtype=fp32, mixed=bf16` | the same with `sharding: FSDP`, `gradientReductionPrecision: FP32` (FSDP2's policy) |
@@ -25,9 +25,9 @@ use weighbridge::job::{
 };
 use weighbridge::units::Decimal;
 
-/// The worst error that is let pass.
+/// The largest allowed error.
 const WORST: f64 = 0.03;
-/// The median of all errors that is let pass.
+/// The largest allowed median of the errors.
 const MEDIAN: f64 = 0.003;
 
 struct Row<'a> {
@@ -43,7 +43,7 @@ impl<'a> Row<'a> {
         self.get(name).parse().expect(name)
     }
 
-    /// A number that may be left out.
+    /// A number that may be absent.
     fn optional(&self, name: &str) -> Option<u32> {
         self.get(name).parse().ok()
     }
@@ -56,7 +56,7 @@ impl<'a> Row<'a> {
         self.get("peak_gib").parse().expect("peak_gib")
     }
 
-    /// What sets the row apart, in few words.
+    /// The settings of the row, in short.
     fn setting(&self) -> String {
         let mut words =
             vec![format!("{}x{}", self.get("mbs"), self.get("seq")), self.get("dtype").to_owned()];
@@ -121,7 +121,7 @@ impl<'a> Row<'a> {
                 sequence_length: Some(self.number("seq")),
                 ..Batch::default()
             }),
-            // Loaded in bf16 and nothing more: autocast is off.
+            // bf16 weights alone do not turn autocast on.
             precision: (!half).then_some(if mixed { Precision::BF16 } else { Precision::FP32 }),
             parameter_precision: Some(if half { Precision::BF16 } else { Precision::FP32 }),
             gradient_reduction_precision: (!half && mixed).then_some(Precision::FP32),
@@ -166,7 +166,7 @@ fn worst(errors: &[f64]) -> f64 {
 }
 
 #[test]
-fn allocated_peaks_are_those_that_pytorch_counts() {
+fn allocated_peaks_match_pytorchs_counts() {
     let mut shown = Shown::new("oracle");
     let rows = rows(include_str!("oracle.csv"));
     let mut groups: Vec<(&str, Vec<f64>)> = Vec::new();

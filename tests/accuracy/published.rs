@@ -1,15 +1,16 @@
-//! The published figures, as they are kept in `published/*.toml`.
+//! The published figures in `published/*.toml`.
 //!
 //! ```text
-//! [job]       what all runs of the source share, as fields of a training job
-//! [models]    the shapes that the rows refer to
-//! [left_out]  rows of the source that are not scored: the rule, and which
-//! reading     the step of the source's figures in GiB, where they are rounded coarsely: 1.0 for whole GB
+//! [job]       the common facts of the source's runs, as fields of a training job
+//! [models]    the shapes to which the rows refer
+//! [left_out]  rows of the source that are not scored: the rule, and their names
+//! reading     the step of the source's figures in GiB, if they are rounded coarsely: 1.0 for whole GB
 //! [rows]      name = { figure, gib, outcome, rank, model, rows, job = { … } }
 //! ```
 //!
-//! `figure` is what was measured: `allocated`, `reserved`, `process` (all that the device has in use) or `unstated`.
-//! `rank` is whose: the worst one's, unless the source logged the last. `rows` counts equal rows of the source.
+//! `figure` is the kind of the measurement: `allocated`, `reserved`, `process` (all memory in use on the device) or
+//! `unstated`. `rank` is the measured rank: the worst, unless the source logged the last. `rows` counts equal rows of
+//! the source.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,7 @@ const FILES: &[(&str, &str)] = &[
     ("papers", include_str!("published/papers.toml")),
 ];
 
-/// What a source measured.
+/// The kind of a source's measurement.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Measured {
@@ -45,7 +46,7 @@ pub(crate) enum Measured {
     Unstated,
 }
 
-/// Whether the run fitted.
+/// Whether the run fit.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
@@ -61,7 +62,7 @@ pub(crate) struct Row {
     pub(crate) figure: Option<(Measured, f64)>,
     pub(crate) outcome: Outcome,
     pub(crate) last_rank: bool,
-    /// The step that the figure is rounded to, in GiB.
+    /// The step to which the figure is rounded, in GiB.
     pub(crate) reading: f64,
     pub(crate) job: TrainingJob,
 }

@@ -1,23 +1,24 @@
-//! Which rows count as stated.
+//! The rule for stated rows.
 
 use weighbridge::estimate::Estimate;
 use weighbridge::estimate::memory::Figure;
 use weighbridge::judgement::Swing;
 
-/// The share of a figure that an open field may move without deciding.
+/// The largest share of a figure that an open field may move.
 const DECIDES: f64 = 0.05;
 
-/// Nothing deciding is unknown: no single field that the source and the framework's documentation leave open moves the
-/// figure, or the need, by more than 5 %, from its leanest value to its heaviest, and the framework's version is known
-/// where versions differ. Where batches vary in length, what one instant frees is seldom of the size that another asks
-/// for: there, no such field may move what any instant holds by more, except of what is allocated. A figure whose kind
-/// the source does not say is compared with none that means the same, and so never counts.
+/// Whether all fields that matter are known. Then no single field that the source and the framework's documentation
+/// leave open moves the figure, or the need, by more than 5 % between its leanest and its heaviest value. The
+/// framework's version is known if versions differ. If batches vary in length, the blocks that one instant frees seldom
+/// fit the tensors of another. Then no such field may move the allocated memory of any instant by more either, unless
+/// the figure is the allocated one. A figure of unstated kind cannot be compared with the right one, so it never
+/// counts.
 pub(crate) fn is_stated(estimate: &Estimate, figure: Figure) -> bool {
     let moves = |swings: Vec<Swing>, figure| {
         let whole = estimate.peak.figure(figure).as_f64();
         swings.iter().any(|swing| swing.total().as_f64() > DECIDES * whole)
     };
-    // What the allocator keeps may hide what a field moves.
+    // The allocator's reserve may hide the effect of a field.
     let hidden = moves(estimate.swings_of(Figure::Needed), Figure::Needed)
         || figure != Figure::Allocated
             && estimate.assumed.likely.varying_lengths

@@ -1,4 +1,4 @@
-//! Every row, estimated and judged as a user's job is.
+//! Estimates and judges every row like a user's job.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::published::{Measured, Outcome, Row};
 use crate::statistics::median;
 use crate::{devices, rules};
 
-/// One specification with what it was measured at and what it was estimated at.
+/// One specification with its measured and its estimated figure.
 #[derive(Clone, Debug)]
 pub(crate) struct Scored {
     pub(crate) source: &'static str,
@@ -24,7 +24,7 @@ pub(crate) struct Scored {
     pub(crate) experts: bool,
     /// Whether the dimensions are given, not only a size.
     pub(crate) dimensions: bool,
-    /// Whether nothing that decides is unknown.
+    /// Whether all fields that matter are known.
     pub(crate) stated: bool,
     pub(crate) device: String,
     pub(crate) outcome: Outcome,
@@ -32,12 +32,12 @@ pub(crate) struct Scored {
     pub(crate) judged: Option<Judged>,
 }
 
-/// A figure that was measured, beside the estimate of the same figure of the same rank, in GiB.
+/// A measured figure with the estimate of the same figure of the same rank, in GiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Comparison {
     pub(crate) kind: Measured,
     pub(crate) measured: f64,
-    /// The step that the measured figure is rounded to.
+    /// The step to which the measured figure is rounded.
     pub(crate) reading: f64,
     pub(crate) estimated: f64,
     pub(crate) lower: f64,
@@ -45,14 +45,14 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Estimated over measured, less one: negative is under. A reading in whole GB says no more than that the truth
-    /// rounds to it, so an estimate is compared with the nearest such value.
+    /// Estimated / measured − 1; negative means underestimated. A reading in whole GB stands for all values that round
+    /// to it, so the estimate is compared with the nearest of them.
     pub(crate) fn error(&self) -> f64 {
         let half = self.reading / 2.0;
         self.estimated / self.estimated.clamp(self.measured - half, self.measured + half) - 1.0
     }
 
-    /// The same of the reading as it is printed.
+    /// The same for the exact reading.
     pub(crate) fn error_as_read(&self) -> f64 {
         self.estimated / self.measured - 1.0
     }
@@ -62,16 +62,16 @@ impl Comparison {
     }
 }
 
-/// What the product would have said of the run.
+/// The product's judgement of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     pub(crate) probability: f64,
-    /// The need over what the device offers.
+    /// The need over the device's memory.
     pub(crate) fullness: f64,
 }
 
-/// Scores rows, equal specifications as one: the middle of what they were measured at.
+/// Scores rows. Equal specifications count once, with the median of their measurements.
 pub(crate) fn score(rows: &[Row]) -> Vec<Scored> {
     let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
     for row in rows {
@@ -119,8 +119,8 @@ pub(crate) fn score_one(group: &[&Row]) -> Option<Scored> {
     })
 }
 
-/// The estimated figure that means what was measured. Whoever does not say what was read has read what the device shows,
-/// but for torchtune, which logs PyTorch's counters alone.
+/// The estimated figure that corresponds to the measurement. A source that does not name its counter read the device's
+/// memory, except torchtune, which logs only PyTorch's counters.
 pub(crate) fn meant(row: &Row, kind: Measured) -> Figure {
     match kind {
         Measured::Allocated => Figure::Allocated,
@@ -130,7 +130,7 @@ pub(crate) fn meant(row: &Row, kind: Measured) -> Figure {
     }
 }
 
-/// The worst rank decides, whoever logged.
+/// The worst rank decides, whichever rank the source logged.
 fn judge(job: &TrainingJob, device: Device, capacity: Bytes) -> Judged {
     let estimate = estimate_rank(job, device, Rank::Worst).expect("it was estimated before");
     let decision = decide(&estimate.distribution(Figure::Needed), capacity, &Rules::default());

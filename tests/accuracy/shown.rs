@@ -1,22 +1,22 @@
-//! A test's tables, printed and held by a snapshot: a figure that moves at all shows in the diff.
+//! A test's tables, printed and kept in a snapshot. Every change of a figure appears in the diff.
 //!
-//! The bounds say what must not be lost. A change for the better moves no bound, and may be a mistake all the same.
+//! The bounds only detect losses. A better figure violates no bound, but it may still be a mistake.
 
 use std::fmt::{Arguments, Write as _};
 
-/// Lines that a test shows.
+/// The lines of a test's table.
 pub(crate) struct Shown {
     name: &'static str,
     text: String,
 }
 
 impl Shown {
-    /// No lines yet; the name is the snapshot's.
+    /// A table without lines; `name` is the snapshot's.
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, text: String::new() }
     }
 
-    /// One line more.
+    /// Adds a line.
     pub(crate) fn line(&mut self, line: Arguments<'_>) {
         #[expect(clippy::print_stdout, reason = "`--nocapture` shows the tables")]
         {

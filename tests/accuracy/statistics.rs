@@ -1,6 +1,6 @@
-//! The few statistics that the tables show.
+//! The statistics of the tables.
 
-/// The value that a share of the others lies below, between neighbours; NaN of nothing.
+/// The value below which a share of the values lies, interpolated. NaN without values.
 pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -10,12 +10,12 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
 }
 
-/// The middle value.
+/// The median.
 pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The area under the curve of pairs of a positive and a negative of the same group, its 95 % interval by Hanley and
+/// The area under the curve over pairs of a positive and a negative of the same group, its 95 % interval by Hanley and
 /// `McNeil`, and the number of pairs.
 pub(crate) fn area_within(groups: &[(Vec<f64>, Vec<f64>)]) -> (f64, f64, f64, usize) {
     let (mut wins, mut pairs, mut positives, mut negatives) = (0.0, 0usize, 0usize, 0usize);

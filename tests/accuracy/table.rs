@@ -7,7 +7,7 @@ use crate::score::{Comparison, Scored};
 use crate::statistics::{area_within, median, quantile};
 use weighbridge::judgement::Verdict;
 
-/// What a line of a table says of a group of comparisons.
+/// A table's line for a group of comparisons.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
     pub(crate) specifications: usize,
@@ -16,7 +16,7 @@ pub(crate) struct Line {
     pub(crate) worst_under: f64,
     pub(crate) bias: f64,
     pub(crate) coverage: f64,
-    /// The interval's width, as a ratio to the estimate, in the middle.
+    /// The median width of the interval, relative to the estimate.
     pub(crate) width: f64,
 }
 
@@ -44,7 +44,7 @@ fn line_by<'a>(comparisons: impl Iterator<Item = &'a Comparison>, error: fn(&Com
 
 const HEAD: &str = "group                                          n   median |e|    p95   worst under    bias  covered   width";
 
-/// The accuracy of every group that `key` makes.
+/// The accuracy by groups of `key`.
 pub(crate) fn accuracy(title: &str, scored: &[&Scored], key: impl Fn(&Scored) -> String) -> String {
     let mut groups: std::collections::BTreeMap<String, Vec<Comparison>> = std::collections::BTreeMap::new();
     for one in scored {
@@ -87,7 +87,7 @@ pub(crate) struct Confusion {
     pub(crate) clear_ooms_denied: usize,
 }
 
-/// The need over capacity from which an out-of-memory run should be denied.
+/// The need over capacity at which an out-of-memory run should be denied.
 const CLEAR: f64 = 1.15;
 
 pub(crate) fn confusion<'a>(scored: impl Iterator<Item = &'a Scored>) -> Confusion {
@@ -106,7 +106,7 @@ pub(crate) fn confusion<'a>(scored: impl Iterator<Item = &'a Scored>) -> Confusi
                 c.ooms += 1;
                 c.ooms_warned += warned;
                 c.ooms_denied += denied;
-                // Where something that decides is open, the likeliest need is no need that the run is known to have had.
+                // If a field that matters is open, the real need of the run is unknown.
                 if judged.fullness >= CLEAR && one.stated {
                     c.clear_ooms += 1;
                     c.clear_ooms_denied += denied;
@@ -142,14 +142,14 @@ pub(crate) fn verdicts(scored: &[Scored]) -> String {
     text
 }
 
-/// The area under the curve within a publication and a device, by probability and, where that ties, by fullness.
+/// The area under the curve within a publication and a device, by probability, then by fullness.
 pub(crate) fn area(scored: &[Scored]) -> (f64, f64, f64, usize) {
     let mut groups: std::collections::BTreeMap<String, (Vec<f64>, Vec<f64>)> =
         std::collections::BTreeMap::new();
     for one in scored {
         let Some(judged) = one.judged else { continue };
         let rank = judged.probability + 1e-6 * judged.fullness;
-        // A row's name begins with its publication, of which a file may hold several.
+        // A row's name begins with its publication. A file may hold several publications.
         let publication = one.name.split('-').next().unwrap_or_default();
         let group = groups.entry(format!("{publication} {}", one.device)).or_default();
         match one.outcome {

@@ -1,10 +1,10 @@
-//! How close predicted throughput and accelerator-hours come to published ones, on models, origins and accelerators that
-//! the coefficients were not fitted on.
+//! The accuracy of predicted throughput and accelerator-hours on models, origins and accelerators that the coefficients
+//! were not fitted on.
 //!
-//! `complete` are rows that state the model's dimensions, the division of the work, microbatch, batch and sequence.
-//! `balanced` is the mean of the origins' means. The baseline is the rule of thumb that the science began with: six
-//! operations a parameter and token at 30 % of the half-precision peak. vTrain's own errors on its rows are those that it
-//! publishes, for rows of one node and of several.
+//! `complete` rows state the model's dimensions, the division of the work, microbatch, batch and sequence. `balanced`
+//! is the mean of the origins' means. The baseline is the first rule of thumb of this project: six operations per
+//! parameter and token at 30 % of the half-precision peak. vTrain's own errors on its rows are those that it publishes,
+//! for one node and for several.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -78,14 +78,14 @@ struct Predictions {
     spreads: Vec<f64>,
 }
 
-/// Errors, and whether each lies inside its interval.
+/// The errors of one origin, and whether each is inside its interval.
 #[derive(Default)]
 struct OfOrigin {
     errors: Vec<f64>,
     held: Vec<f64>,
 }
 
-/// Which rows a line is of.
+/// The rows of a line.
 type Keep<'a> = &'a dyn Fn(&Row) -> bool;
 
 /// A line of a table.
@@ -94,7 +94,7 @@ struct Line {
     mape: f64,
     median: f64,
     balanced: f64,
-    /// The share that the interval holds, by row and by origin.
+    /// The share of rows inside the interval, by row and by origin.
     holds: f64,
     holds_balanced: f64,
 }
@@ -125,7 +125,7 @@ fn line(rows: &[Row], predictions: &Predictions, keep: Keep<'_>) -> Line {
     }
 }
 
-/// Predictions in sample and with whole groups held out, each with the spread of what is then known.
+/// Predictions in sample and with whole groups held out, each with the spread of the facts that are then known.
 fn predictions() -> [Predictions; 4] {
     let Fitting { rows, samples, names, fitted, held_out } = &*FITTING;
     let spread_of = Coefficients::builtin().spread.clone();
@@ -139,7 +139,7 @@ fn predictions() -> [Predictions; 4] {
                 seen.entry(("framework", framework)).or_default().insert(of);
             }
         }
-        // Known is what rows of another group have; without groups, what any has.
+        // A fact is known if rows of another group have it. Without groups, if any row has it.
         let known = |what: &str, name: &str| {
             let groups = seen.get(&(what, name)).map_or(0, BTreeSet::len);
             if group.is_some() { groups > 1 } else { groups > 0 }
@@ -171,7 +171,7 @@ fn predictions() -> [Predictions; 4] {
     ]
 }
 
-/// Six operations a parameter and token at 30 % of the half-precision peak.
+/// Six operations per parameter and token at 30 % of the half-precision peak.
 fn rule_of_thumb(row: &Row) -> f64 {
     let model = row.job.model.clone().unwrap_or_default();
     let shape = Shape::complete(&model, 2048, 50_000, 1.0).expect("it has a size");
@@ -181,7 +181,7 @@ fn rule_of_thumb(row: &Row) -> f64 {
     (0.3 * rate / (6.0 * active)).ln() - row.measured.ln()
 }
 
-/// ln predicted − ln measured, the way that a user's job goes.
+/// ln predicted − ln measured, on the path of a user's job.
 fn of_product(row: &Row) -> f64 {
     let device = Device { bf16: row.accelerator.computes_in_bf16() };
     let estimate = estimate(&row.job, device).expect("a shape");
@@ -198,7 +198,7 @@ fn experts(row: &Row) -> bool {
 }
 
 #[test]
-fn published_throughput_is_met_as_closely_as_before() {
+fn errors_on_published_throughput_do_not_grow() {
     let mut shown = Shown::new("published-throughput");
     let rows = &FITTING.rows;
     let predictions = predictions();
@@ -284,9 +284,9 @@ fn published_throughput_is_met_as_closely_as_before() {
     shown.end();
 }
 
-/// Run again, the program makes what the file holds.
+/// The program makes the same file again.
 #[test]
-fn the_coefficients_are_those_that_the_program_makes() {
+fn the_program_makes_the_same_coefficients_again() {
     let made: toml::Table = toml::from_str(&file::text(&FITTING)).expect("it is valid");
     let kept: toml::Table = toml::from_str(include_str!("../../data/time.toml")).expect("it is valid");
     for (table, values) in &made {
@@ -302,7 +302,8 @@ fn the_coefficients_are_those_that_the_program_makes() {
     }
 }
 
-/// ln(predicted / published hours) of each run that is scored or printed, without itself and without its publisher's.
+/// ln(predicted / published hours) of each scored or printed run, from a fit without the run and from a fit without its
+/// publisher.
 struct OfRun {
     run: Run,
     itself: f64,
@@ -313,13 +314,13 @@ fn of_runs(job: fn(&Run) -> TrainingJob) -> Vec<OfRun> {
     let runs: Vec<Run> = hours::runs().into_iter().filter(hours::fitted_on).collect();
     let points: Vec<_> =
         runs.iter().map(|run| hours::point(run, &job(run), &FITTING.names, &FITTING.fitted)).collect();
-    let (itself, publishers) = (hours::left(&points, false), hours::left(&points, true));
+    let (itself, publishers) = (hours::residuals(&points, false), hours::residuals(&points, true));
     let both = itself.into_iter().zip(publishers);
     runs.into_iter().zip(both).map(|(run, (itself, publishers))| OfRun { run, itself, publishers }).collect()
 }
 
 #[test]
-fn published_hours_are_met_as_closely_as_before() {
+fn errors_on_published_hours_do_not_grow() {
     let mut shown = Shown::new("published-hours");
     let spread = Coefficients::builtin().planner.spread;
     let factor = (NINETY_PERCENT * spread).exp();
@@ -382,9 +383,9 @@ fn published_hours_are_met_as_closely_as_before() {
     shown.end();
 }
 
-/// The product says what the hold-out's formula says: one way through [`time`], with all coefficients.
+/// The product and the formula of the hold-out agree, with all coefficients.
 #[test]
-fn the_product_predicts_what_the_tables_score() {
+fn the_product_and_the_tables_agree_on_throughput() {
     let Fitting { rows, samples, names, fitted, .. } = &*FITTING;
     for (row, sample) in rows.iter().zip(samples).filter(|(row, _)| row.complete).step_by(50) {
         let ratio = of_product(row) + sample.measured - fit::predict(sample, names, fitted);
@@ -392,9 +393,10 @@ fn the_product_predicts_what_the_tables_score() {
     }
 }
 
-/// What `weighbridge check` answers is what the tables score: goodput and start included, nothing lost counted twice.
+/// The answer of `weighbridge check` is the one that the tables score. It includes goodput and startup, and counts no
+/// loss twice.
 #[test]
-fn the_product_answers_the_hours_that_the_tables_score() {
+fn the_product_and_the_tables_agree_on_hours() {
     let planner = &Coefficients::builtin().planner;
     for run in hours::runs().into_iter().filter(hours::fitted_on) {
         let mut job = run.named();
@@ -410,7 +412,7 @@ fn the_product_answers_the_hours_that_the_tables_score() {
         let judgement = judge(&object, &Surroundings::default(), &World::built_in(), &Ask::default());
         let answered = judgement.time.as_ref().and_then(|time| time.gpu_hours);
         let answered = answered.unwrap_or_else(|| panic!("{}: {:?}", run.name, judgement.errors));
-        let scored = hours::point(&run, &run.named(), &FITTING.names, &FITTING.fitted).left(planner);
+        let scored = hours::point(&run, &run.named(), &FITTING.names, &FITTING.fitted).residual(planner);
         let ratio = (answered / run.hours.expect("it has hours")).ln() - scored;
         assert!(ratio.abs() < 0.02, "{}: {answered} h, {ratio}", run.name);
     }

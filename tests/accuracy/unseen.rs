@@ -1,10 +1,10 @@
-//! How the calibrated constants do on models and sources that they were not taken from.
+//! The accuracy of the calibrated constants on models and sources from which they were not taken.
 //!
-//! Every constant of `data/calibration.toml` that moves a figure is taken again without one model's rows, and without
-//! one source's, and the rows that were left out are scored with it. A figure is all but linear in a constant, so the
-//! constant that makes Σ |ln(measured / estimated)| least is the weighted median of what each row asks for. Where no
-//! other source has such a row, the constant falls back to the entry for any framework: what a job of a new source would
-//! get if the entry did not exist.
+//! Every constant of `data/calibration.toml` that moves a figure is fitted again without the rows of one model, and
+//! without those of one source. Then the excluded rows are scored with it. A figure is almost linear in a constant, so
+//! the constant with the smallest Σ |ln(measured / estimated)| is the weighted median of the rows' own best values. If
+//! no other source has such a row, the entry for any framework applies, as for a job of a new source without this
+//! entry.
 
 use std::collections::BTreeSet;
 
@@ -35,20 +35,20 @@ struct Constant {
 
 /// One row's estimate as a linear function of the constants, in GiB.
 struct Linear {
-    /// The publication, of which a file may hold several.
+    /// The publication. A file may hold several.
     source: String,
     model: String,
     measured: f64,
     estimated: f64,
     slopes: Vec<f64>,
-    /// What the next entry that applies would give, for each constant.
+    /// For each constant, the figure with the next entry that applies.
     elsewhere: Vec<f64>,
 }
 
-/// What rows that are left out together share.
+/// The group of a row, for rows that are excluded together.
 type Key = fn(&Linear) -> String;
 
-/// Rows from which a left-out error says something, and what it may be in the middle.
+/// The smallest number of rows for a meaningful error, and the largest allowed median.
 const ENOUGH: usize = 20;
 const MEDIAN_AT_MOST: f64 = 0.07;
 
@@ -139,7 +139,7 @@ fn linear(rows: &[Row], changed: &[(f64, Calibration)], without: &[Option<Calibr
     rows.iter().filter_map(of).collect()
 }
 
-/// The constants of `free` taken from `rows`, a few rounds of one after the other.
+/// Fits the constants `free` on `rows`, one after the other, in a few rounds.
 fn refit(rows: &[&Linear], constants: &[Constant], free: &[usize]) -> Vec<f64> {
     let mut values: Vec<f64> = constants.iter().map(|c| c.value).collect();
     for _ in 0..8 {
@@ -171,8 +171,8 @@ fn evaluate(row: &Linear, constants: &[Constant], values: &[f64]) -> f64 {
     row.estimated + moved
 }
 
-/// What a table's cell says of a set of errors: the middle and p95 of their sizes, their bias, and the standard
-/// deviation that a 90 % interval of that width would have, in percent.
+/// A table's cell for a set of errors: the median and the 95 % quantile of their absolute values, their bias, and the
+/// standard deviation of a 90 % interval of that width, in percent.
 fn summary(errors: &[f64]) -> String {
     let sizes: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
     if errors.is_empty() {
@@ -187,7 +187,7 @@ fn summary(errors: &[f64]) -> String {
     )
 }
 
-/// The errors of every group that `key` makes, with the constants of `free` taken from the others.
+/// The errors of every group of `key`, with the constants `free` fitted on the other groups.
 fn left_out(rows: &[&Linear], constants: &[Constant], free: &[usize], key: Key) -> Vec<f64> {
     let groups: BTreeSet<String> = rows.iter().map(|row| key(row)).collect();
     let mut errors = Vec::new();
@@ -234,7 +234,7 @@ fn the_constants_hold_where_they_were_not_measured() {
     for (k, constant) in constants.iter().enumerate() {
         let moved: Vec<&Linear> = rows.iter().filter(|row| row.slopes[k] > 0.0).collect();
         let count = |key: Key| moved.iter().map(|r| key(r)).collect::<BTreeSet<_>>().len();
-        // An entry's constants are taken together.
+        // The constants of one entry are fitted together.
         let same = |other: &Constant| other.table == constant.table && other.entry == constant.entry;
         let free: Vec<usize> = (0..constants.len()).filter(|other| same(&constants[*other])).collect();
         let now: Vec<f64> = moved.iter().map(|row| row.estimated / row.measured - 1.0).collect();

@@ -1,7 +1,7 @@
-//! Memory held by buffers of collective communication inside the framework's allocator.
+//! Memory of the buffers of collective communication, inside the framework's allocator.
 //!
 //! ```text
-//! DDP            P_trained × gradient width                   (buckets beside the gradients)
+//! DDP            P_trained × gradient width                   (buckets besides the gradients)
 //! ZeRO 1         P_trained × 4 in Megatron-DeepSpeed without a pipeline (× 2 on one rank)
 //! ZeRO 1 and 2   2 × min(5e8, P_rank) × 2                     (two reduce buckets under overlap_comm)
 //! ZeRO 3         min(1e9 + block, P_rank) × 2 + min(5e8, P_rank) × 2   (live parameters, one reduce bucket)
@@ -9,9 +9,9 @@
 //! pipeline       see [`super::pipeline`]
 //! ```
 //!
-//! `block`: parameters of the largest layer after tensor parallelism; `outer`: embedding and output layer, which FSDP's
-//! root group keeps gathered. Sources: DeepSpeed's configuration defaults; PyTorch FSDP2's parameter group;
-//! ten published runs of Megatron-DeepSpeed in 2021 and 2022 (ZeRO 1 without a pipeline).
+//! `block`: parameters of the largest layer after tensor parallelism. `outer`: embedding and output layer, which FSDP's
+//! root group keeps gathered. Sources: DeepSpeed's configuration defaults; PyTorch FSDP2's parameter group; ten
+//! published runs of Megatron-DeepSpeed in 2021 and 2022 (ZeRO 1 without a pipeline).
 
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::pipeline;
@@ -24,7 +24,7 @@ use crate::units::Bytes;
 const REDUCE_BUCKET: u64 = 500_000_000;
 const LIVE_PARAMETERS: u64 = 1_000_000_000;
 
-/// Buffers alive at the loss and during the backward pass.
+/// Buffers that are alive at three instants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Buffers {
     /// At the loss.
@@ -35,7 +35,7 @@ pub(super) struct Buffers {
     pub(super) step: Bytes,
 }
 
-/// `DeepSpeed`'s buckets for gradients on their way: two where reductions overlap the backward pass.
+/// `DeepSpeed`'s buckets for gradients in transit: two, if reductions overlap the backward pass.
 pub(super) fn reduce_buckets(plan: &Plan, rank: RankParameters) -> Bytes {
     let trained =
         if plan.adapters.is_some() { rank.adapters } else { rank.dense.saturating_add(rank.experts) };
@@ -80,7 +80,7 @@ pub(super) fn communication(
                 Bytes::of(trained, plan.adapters.as_ref().map_or(plan.widths.gradient, |a| a.width as f64));
             Buffers { loss: Bytes::ZERO, backward: buckets, step: buckets }
         }
-        // Without a pipeline the engine flattens all gradients to reduce them, and gathers into a second copy.
+        // Without a pipeline the engine flattens all gradients before it reduces them, and gathers into a second copy.
         Sharding::ZeRO1 if plan.profile.gradients.flattened_by_zero_1 => {
             let width = match (plan.pipeline, shared) {
                 (2.., _) => 0.0,

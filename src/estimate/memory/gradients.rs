@@ -1,13 +1,13 @@
-//! Memory held by gradients between the backward pass and the optimizer's step.
+//! Memory of gradients between the backward pass and the optimizer's step.
 //!
 //! ```text
 //! bytes = P_trained × gradient width / N        (N only under ZeRO 2 and 3, FSDP and HSDP)
 //! ```
 //!
-//! Where each tensor's step runs inside the backward pass there is never more than the largest. Megatron and DeepSpeed
-//! allocate their gradient buffers once; PyTorch's own frameworks have none until the first
-//! backward pass, and, where several microbatches are accumulated, keep them through the next ones.
-//! Adapters' gradients have the adapters' format. Source: Megatron-LM's param-and-grad buffer; ZeRO paper §3.
+//! If each tensor's step runs inside the backward pass, only the largest gradient counts. Megatron and DeepSpeed
+//! allocate their gradient buffers once. PyTorch's own frameworks allocate gradients in the first backward pass, and
+//! keep them while several microbatches accumulate. Adapters' gradients have the adapters' format. Source:
+//! Megatron-LM's param-and-grad buffer; ZeRO paper §3.
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
@@ -15,13 +15,13 @@ use crate::frameworks::profile::memory::GradientBuffer;
 use crate::job::Sharding;
 use crate::units::Bytes;
 
-/// Gradients that a rank holds once the backward pass is done.
+/// Gradients on a rank after the backward pass.
 pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
     if plan.step_in_backward {
         let widest = plan.shape.vocab.max(plan.shape.ffn).saturating_mul(plan.shape.hidden);
         return Bytes::of(widest.min(rank.dense), plan.widths.gradient);
     }
-    // FSDP's offloading moves shards of gradients with those of parameters.
+    // FSDP's offloading moves the shards of gradients together with those of parameters.
     if plan.offload_parameters && matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP) {
         return Bytes::ZERO;
     }
@@ -37,7 +37,7 @@ pub(super) fn gradients(plan: &Plan, rank: RankParameters) -> Bytes {
     }
 }
 
-/// Whether gradients are there before the backward pass begins.
+/// Whether gradients exist before the backward pass begins.
 pub(super) fn persistent(plan: &Plan) -> bool {
     let buffered = plan.profile.gradients.buffer != GradientBuffer::Lazy;
     let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);
@@ -50,7 +50,7 @@ mod tests {
     use crate::estimate::assume::{Device, assume};
     use crate::job::TrainingJob;
 
-    /// Whether gradients persist with so many microbatches.
+    /// Whether gradients persist with this number of microbatches.
     fn persist(framework: &str, sharding: &str, micro_batches: u32) -> bool {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({
             "model": {"layers": 2, "hiddenSize": 512}, "framework": framework,

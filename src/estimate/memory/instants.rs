@@ -1,4 +1,4 @@
-//! The instants at which memory can be fullest, and what is alive at each besides weights and optimizer states.
+//! The instants at which memory can be fullest, and the memory alive at each besides weights and optimizer states.
 //!
 //! ```text
 //! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
@@ -7,14 +7,14 @@
 //! optimizer step       all gradients + the step's own workspace
 //! ```
 //!
-//! Activations are all that a stage keeps when its warm-up is over ([`crate::estimate::schedule`]).
+//! Activations are all that a stage keeps after its warm-up ([`crate::estimate::schedule`]).
 
 use super::super::plan::{Plan, RankParameters, Stage};
 use super::{communication, gradients, layers, optimizer};
 use crate::model::Parameters;
 use crate::units::Bytes;
 
-/// What is alive at one instant.
+/// The memory alive at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Instant {
     pub(super) name: &'static str,
@@ -27,13 +27,13 @@ pub(super) struct Instant {
 }
 
 impl Instant {
-    /// All of it.
+    /// The sum.
     pub(super) fn live(&self) -> Bytes {
         self.gradients + self.activations + self.working_set + self.logits + self.communication + self.step
     }
 }
 
-/// The fullest of the instants, the first of equals.
+/// The fullest instant, or the first of equal ones.
 pub(super) fn fullest(instants: &[Instant]) -> Instant {
     instants
         .iter()

@@ -1,14 +1,14 @@
 //! Peak memory of a plan: the fullest instant of the fullest rank.
 //!
-//! The peak is no sum of maxima. For every pipeline stage
+//! The peak is not a sum of maxima. For every pipeline stage
 //!
 //! ```text
-//! peak(stage) = weights + optimizer states + max over instants of what is alive besides
+//! peak(stage) = weights + optimizer states + max over instants of the other live memory
 //! ```
 //!
-//! and the job's peak is the worst stage's. [`instants`] lists them, [`layers`] says what a layer keeps; each other
-//! term is a file here. Above the live tensors lie what the allocator cannot give back and
-//! what no tensor owns ([`super::calibration`]): the needed figure is their sum.
+//! and the job's peak is the worst stage's. [`instants`] lists the instants, [`layers`] computes the activations of a
+//! layer; each other term has a file here. The needed figure is the sum of the live tensors, the allocator's memory
+//! that cannot be released, and the memory outside all tensors ([`super::calibration`]).
 
 mod communication;
 mod eager;
@@ -31,22 +31,22 @@ use crate::model::Parameters;
 use crate::units::Bytes;
 use instants::Instant;
 
-/// The four figures of a plan, of its worst rank, and what the needed one is made of.
+/// The four figures of a plan's worst rank, and the components of the needed figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peak {
     /// Live tensors.
     pub allocated: Bytes,
-    /// And what the allocator keeps.
+    /// Live tensors, and the memory that the allocator keeps.
     pub reserved: Bytes,
-    /// And what no tensor owns.
+    /// Reserved memory, and the memory outside all tensors.
     pub process: Bytes,
-    /// What must fit.
+    /// The memory that must be available.
     pub needed: Bytes,
     /// The worst stage.
     pub stage: u64,
-    /// When.
+    /// The fullest instant.
     pub instant: &'static str,
-    /// The needed figure's parts; they add up to it.
+    /// The components of the needed figure; they add up to it.
     pub components: Vec<Component>,
 }
 
@@ -55,11 +55,11 @@ pub struct Peak {
 pub enum Figure {
     /// Live tensors.
     Allocated,
-    /// And what the allocator keeps.
+    /// Live tensors, and the memory that the allocator keeps.
     Reserved,
-    /// And what no tensor owns.
+    /// Reserved memory, and the memory outside all tensors.
     Process,
-    /// What must fit.
+    /// The memory that must be available.
     Needed,
 }
 
@@ -88,8 +88,8 @@ pub fn peak(plan: &Plan, calibration: &Calibration) -> Peak {
     worst.unwrap_or_else(|| stage_peak(plan, &counted, calibration, plan.stage(0)))
 }
 
-/// The stages worth looking at: all of a real pipeline; of an absurd one, those at its ends, between which memory
-/// only falls.
+/// The stages to examine: all of a real pipeline. In an absurdly long one only the first ones and the last, because
+/// memory only falls between them.
 fn stages(plan: &Plan) -> impl Iterator<Item = u64> {
     let p = plan.pipeline.max(1);
     let head = p.min(256);
@@ -106,13 +106,13 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
     }
 }
 
-/// What is allocated on a stage at each instant.
+/// The allocated memory on a stage at each instant.
 pub fn instants(plan: &Plan, calibration: &Calibration, stage: Stage) -> Vec<(&'static str, Bytes)> {
     let counted = Parameters::of(&plan.shape);
     let rank = RankParameters::of(plan, &counted, stage);
-    let standing =
+    let constant =
         weights::weights(plan, rank) + optimizer::optimizer_states(plan, rank) + calibration.workspaces(plan);
-    let held = |instants: &[Instant]| instants.iter().map(|i| (i.name, standing + i.live())).collect();
+    let held = |instants: &[Instant]| instants.iter().map(|i| (i.name, constant + i.live())).collect();
     if eager::is_eager(plan) {
         held(&eager::instants(plan, &counted, rank, stage))
     } else {
@@ -120,7 +120,7 @@ pub fn instants(plan: &Plan, calibration: &Calibration, stage: Stage) -> Vec<(&'
     }
 }
 
-/// The figures of a stage's rank, out of its instants.
+/// The figures of a stage's rank, from its instants.
 fn peak_of(
     plan: &Plan,
     counted: &Parameters,
@@ -135,25 +135,25 @@ fn peak_of(
     let workspaces = calibration.workspaces(plan);
     let allocated = weights + states + fullest.live() + workspaces;
     let runtime = calibration.runtime(plan);
-    // What comes and goes leaves holes; weights, states and gradients stay where they are.
+    // Transient tensors leave holes; weights, states and gradients stay in place.
     let transient = fullest.live() - fullest.gradients;
     let fragmentation = calibration.fragmentation(plan, transient)
         + calibration.idle_logits_that_stay(holes::idle_logits(plan));
-    // Where gradients come and go too, what they leave is too small for what comes next.
-    let gone = gradients::gradients(plan, rank) - fullest.gradients;
-    // What typical batches' logits leave lies idle while there are logits, and is used again when there are none.
+    // If gradients are transient too, their blocks are too small for the next tensors.
+    let freed = gradients::gradients(plan, rank) - fullest.gradients;
+    // The blocks of typical batches' logits are idle while logits are alive. Later tensors use them again.
     let with_logits = instants.iter().filter(|instant| instant.logits > Bytes::ZERO);
     let loss = with_logits.map(Instant::live).max().unwrap_or(Bytes::ZERO);
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
     let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
-    let shares = || allocated + left + gone + calibration.slack(plan, transient);
+    let shares = || allocated + left + freed + calibration.slack(plan, transient);
     let idle = calibration.idle_logits_at_the_peak(holes::idle_logits(plan));
-    let wished = holes::reserved(plan, rank, weights + states + workspaces, idle, instants)
+    let wanted = holes::reserved(plan, rank, weights + states + workspaces, idle, instants)
         .unwrap_or_else(shares)
         .max(wrapping::wrapped(plan, counted, weights + states, gathered));
-    // The allocator keeps what the device has room for.
-    let room = plan.accelerator_memory.map_or(wished, |memory| memory - runtime);
-    let reserved = wished.min(room).max(allocated + fragmentation);
+    // The allocator keeps as much as the device has room for.
+    let room = plan.accelerator_memory.map_or(wanted, |memory| memory - runtime);
+    let reserved = wanted.min(room).max(allocated + fragmentation);
     let components = [
         ("weights", weights),
         ("optimizer states", states),

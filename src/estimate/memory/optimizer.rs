@@ -1,13 +1,13 @@
-//! Memory held by the optimizer: its own copies, its moments, and what its step takes for a moment.
+//! Memory of the optimizer: its own copies, its moments, and the workspace of its step.
 //!
 //! ```text
 //! states = P_trained × (main + main gradient + moments) / N     (N under ZeRO 1 to 3, FSDP, distributed optimizer)
 //! step   = foreach: P_trained × width / N;  for-loop: see below;  fused, and Megatron's and DeepSpeed's: none
 //! ```
 //!
-//! Offloaded states are on the host, and so is the step. Adapters' moments have the adapters' format.
+//! Offloaded states are on the host, and the step runs there too. Adapters' moments have the adapters' format.
 //! Sources: ZeRO paper §3 and Megatron-LM's distributed optimizer (states); torch.optim's `foreach` documentation and
-//! published measurements of 4 bytes a trained parameter (step).
+//! published measurements of 4 bytes per trained parameter (step).
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
@@ -15,7 +15,7 @@ use crate::frameworks::profile::memory::Stepper;
 use crate::job::{Optimizer, OptimizerImplementation, Sharding};
 use crate::units::Bytes;
 
-/// The optimizer's states of a rank.
+/// The optimizer states on a rank.
 pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
     if plan.offload_optimizer {
         return Bytes::ZERO;
@@ -33,14 +33,13 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
         + Bytes::of(rank.experts.div_ceil(n_experts), each).scale(plan.expert_padding())
 }
 
-/// Megatron, and DeepSpeed where it divides parameters, make the fp32 copy of the gradients when they step, and free it
-/// after.
+/// Megatron, and DeepSpeed if it divides parameters, copy the gradients to fp32 at the step and free the copy after it.
 fn copies_gradients_at_step(plan: &Plan) -> bool {
     let at_step = plan.profile.optimizer.copies_gradients || plan.sharding == Sharding::ZeRO3;
     at_step && plan.adapters.is_none() && !plan.offload_optimizer
 }
 
-/// What the step takes for a moment.
+/// The workspace of the step.
 pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
     let own_step = plan.profile.optimizer.by == Stepper::Own;
     if copies_gradients_at_step(plan) {
@@ -59,7 +58,7 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
         Some(adapters) => (rank.adapters, adapters.width as f64),
         None => (rank.dense.saturating_add(rank.experts), plan.widths.parameter),
     };
-    // Only Adam's denominator is a tensor of its own.
+    // Only Adam's denominator is a separate tensor.
     if plan.optimizer != Optimizer::AdamW {
         return Bytes::ZERO;
     }
@@ -75,9 +74,9 @@ pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
     }
 }
 
-/// Numbers alive at once in the for-loop's step: the square root and the denominator of one tensor, and the
-/// denominator of the one before. Gate, up and down projections follow each other; so do the embeddings of tokens and
-/// of positions.
+/// The numbers alive at once in the for-loop's step: the square root and the denominator of one tensor, and the
+/// denominator of the previous one. Gate, up and down projections follow each other, and so do the embeddings of tokens
+/// and positions.
 fn for_loop(plan: &Plan) -> u64 {
     let shape = &plan.shape;
     let t = plan.tensor.max(1);
@@ -90,7 +89,7 @@ fn for_loop(plan: &Plan) -> u64 {
     let (vocab, ffn, positions) = (matrix(shape.vocab), matrix(shape.ffn), matrix(shape.learned_positions));
     let mut feed_forward = ffn.saturating_mul(if shape.gated { 3 } else { 2 });
     if let Some(experts) = &shape.experts {
-        // All experts of a layer are two tensors, gate and up in one.
+        // A layer's experts are two tensors; one joins gate and up.
         let ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
         let each = experts.ffn.saturating_mul(h).saturating_mul(experts.count).div_ceil(ranks);
         feed_forward = feed_forward.max(each.saturating_mul(4));

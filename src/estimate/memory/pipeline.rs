@@ -1,4 +1,4 @@
-//! Memory held by what a pipeline's stages send one another.
+//! Memory of the messages between pipeline stages.
 //!
 //! ```text
 //! each message    2·T·h/t'
@@ -8,11 +8,11 @@
 //!                 before 0.2, on the last stage, m times its logits, 2·T·V/t
 //! ```
 //!
-//! PyTorch's pipeline stages allocate a buffer for every microbatch of a step when they begin, and keep what every
-//! microbatch put out until the next step, to merge it: of all stages until May 2025, of the last one until it could be
-//! asked not to (pytorch/pytorch pull request 153383, issue 159251). As long they kept the gradients of their inputs.
-//! The first stage receives no activations, the last no gradients. Inputs that are alive are counted as activations,
-//! the logits at the loss as such. Source: `torch.distributed.pipelining`, `stage.py` (`_prepare_forward_infra`,
+//! PyTorch's pipeline stages allocate a buffer for every microbatch of a step at its start. All stages kept the output
+//! of every microbatch until the next step, to merge the outputs, until May 2025. The last stage did so until an option
+//! could turn it off (pytorch/pytorch pull request 153383, issue 159251). Gradients of inputs were kept equally long.
+//! The first stage receives no activations, the last no gradients. Live inputs count as activations here, and the
+//! logits at the loss as logits. Source: `torch.distributed.pipelining`, `stage.py` (`_prepare_forward_infra`,
 //! `_prepare_backward_infra`, `forward_one_chunk`, `clear_runtime_states`) and `_backward.py`.
 
 use super::super::plan::{Plan, Stage};
@@ -20,7 +20,7 @@ use super::super::schedule;
 use crate::frameworks::profile::memory::Pipeline;
 use crate::units::Bytes;
 
-/// What lies between the stages.
+/// The messages of a stage.
 pub(super) fn messages(plan: &Plan, stage: Stage) -> Bytes {
     if plan.pipeline <= 1 {
         return Bytes::ZERO;
@@ -35,7 +35,7 @@ pub(super) fn messages(plan: &Plan, stage: Stage) -> Bytes {
     let alive = schedule::live_layers(plan, stage) * chunks / stage.layers().max(1) as f64;
     let at = |end: bool| if end { microbatches } else { 0.0 };
     let (received, sent) = (all - at(stage.embedding), all - at(stage.output));
-    // An input that is alive is an activation, and has no gradient yet.
+    // A live input counts as an activation, and has no gradient yet.
     let waiting = (received - alive).max(0.0);
     let kept = if plan.is_of(keeps_outputs) { waiting + sent } else { alive.min(sent) };
     let logits = if stage.output && plan.is_of(keeps_logits) {

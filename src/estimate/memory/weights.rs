@@ -1,4 +1,4 @@
-//! Memory held by the weights of one rank.
+//! Memory of the weights on one rank.
 //!
 //! ```text
 //! trained     bytes = P_rank × parameter width / N        (N only under ZeRO 3, FSDP and HSDP)
@@ -6,15 +6,15 @@
 //! QLoRA       see [`super::quantization`]
 //! ```
 //!
-//! `P_rank`: parameters after tensor, pipeline and expert parallelism; `N`: ranks that share.
-//! Offloaded parameters leave nothing here; what is gathered for a layer is counted as communication.
+//! `P_rank`: parameters after tensor, pipeline and expert parallelism; `N`: ranks that share them.
+//! Offloaded parameters are on the host. Parameters gathered for a layer count as communication.
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
 use super::quantization;
 use crate::units::Bytes;
 
-/// Weights that a rank holds between steps.
+/// Weights on a rank between steps.
 pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
     let (divided, _, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };

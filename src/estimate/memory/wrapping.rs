@@ -1,16 +1,16 @@
-//! What FSDP's first version leaves in the allocator when it wraps a model, before the first step.
+//! The memory that stays reserved after FSDP's first version has wrapped a model, before the first step.
 //!
 //! ```text
 //! reserved ≥ shards + 2 × (largest layer + embedding and output layer) + optimizer states + gathered parameters
 //! ```
 //!
-//! Every module that is wrapped is on the device twice for a moment, as its parameters and as the flat one made of them,
-//! whole; what is freed then stays reserved. Gathered parameters cannot use it, as they are allocated on a stream of
-//! their own, nor can the states of adapters, whose pieces of less than 1 MiB have a pool of their own. With
-//! adapters on short sequences a step needs less than that. Sources: `torch/distributed/fsdp/_flat_param.py`
-//! (`flatten_tensors`, `shard`); PyTorch's notes on its caching allocator. Answer.AI's benchmark of March 2024 prints 3.72
-//! GiB after wrapping Llama 2 7B in four bits on two ranks, where this gives 3.45; its peaks are the same at 512 and at
-//! 2048 tokens.
+//! Each wrapped module is on the device twice for a moment, whole: as its parameters, and as the flat parameter made
+//! from them. The freed copy stays reserved. Gathered parameters cannot use this memory, because they are allocated on
+//! their own stream. The states of adapters cannot use it either, because tensors under 1 MiB have their own pool. A
+//! step with adapters on short sequences needs less than this. Sources: `torch/distributed/fsdp/_flat_param.py`
+//! (`flatten_tensors`, `shard`); PyTorch's notes on its caching allocator. Answer.AI's benchmark of March 2024 prints
+//! 3.72 GiB after wrapping Llama 2 7B in four bits on two ranks; this formula gives 3.45. The benchmark's peaks are
+//! equal at 512 and at 2048 tokens.
 
 use super::super::plan::Plan;
 use super::quantization;
@@ -18,7 +18,7 @@ use crate::job::Sharding;
 use crate::model::Parameters;
 use crate::units::Bytes;
 
-/// The least that is reserved once training runs; zero where it is not FSDP's first version, or where whole models train.
+/// The smallest reserved memory during training. Zero without FSDP's first version, or if the whole model is trained.
 pub(super) fn wrapped(plan: &Plan, counted: &Parameters, held: Bytes, gathered: Bytes) -> Bytes {
     let first_version = plan.is_of(plan.profile.fsdp.first);
     let shards = matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP) && plan.shard_group() > 1;

@@ -1,12 +1,12 @@
-//! The fitted coefficients, read from `data/time.toml`, where each has how it was made.
+//! The fitted coefficients. They are in `data/time.toml`, each with its origin.
 //!
 //! ```text
 //! ln efficiency  = ln(of the generation) + (the accelerator's own)
 //! ln tokens/s    = ln(tokens of a step / its seconds) + (the framework's own)
 //! ```
 //!
-//! An accelerator or a framework that no measurement knows has nothing of its own, and a generation that none knows 85 %
-//! of what its benchmark reaches.
+//! An accelerator or a framework without measurements has no coefficient of its own. A generation without measurements
+//! reaches 85 % of its benchmark.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -25,17 +25,17 @@ use crate::job::Framework;
 pub struct Coefficients {
     generation: Vec<Generation>,
     #[serde(rename = "terms", deserialize_with = "terms")]
-    /// One a term.
+    /// One per term.
     pub terms: Terms,
     /// The share of the peak that matrix products reach in training, by generation.
     pub efficiency: BTreeMap<String, f64>,
-    /// An accelerator's own, in logarithms.
+    /// An accelerator's own coefficient, as a logarithm.
     pub accelerators: BTreeMap<String, f64>,
-    /// A framework's own, in logarithms.
+    /// A framework's own coefficient, as a logarithm.
     pub frameworks: BTreeMap<String, f64>,
-    /// How far measurements lie apart.
+    /// The spread of the measurements.
     pub spread: Spread,
-    /// What nobody tells a planner.
+    /// The coefficients for a planner's question.
     pub planner: Planner,
 }
 
@@ -43,31 +43,31 @@ pub struct Coefficients {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
-    /// A dense model, layout and batch stated.
+    /// A dense model with a stated layout and batch.
     pub dense: f64,
-    /// The same in a framework that enough rows know.
+    /// The same, for a framework with enough rows.
     pub frameworks: BTreeMap<String, f64>,
     /// A model with experts whose tokens stay inside a node.
     pub experts: f64,
-    /// The same where they are sent between nodes.
+    /// The same, if tokens go between nodes.
     pub experts_far: f64,
-    /// What a layout, batch or sequence that nobody states adds, in quadrature.
+    /// The part of an unstated layout, batch or sequence, added in quadrature.
     pub open: f64,
-    /// What an accelerator that no measurement knows adds.
+    /// The part of an accelerator without measurements.
     pub accelerator: f64,
-    /// What a framework that no measurement knows, or that nobody states, adds.
+    /// The part of a framework that is unstated or has no measurements.
     pub framework: f64,
     /// The relative half-width around a utilization that the user gives.
     pub given: f64,
 }
 
-/// What is known of a job, as far as the spread of its prediction depends on it.
+/// The facts about a job on which the spread of its prediction depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Known<'a> {
-    /// The framework, where measurements know it.
+    /// The framework, if it has measurements.
     pub framework: Option<&'a str>,
-    /// Whether measurements know the accelerator.
+    /// Whether the accelerator has measurements.
     pub accelerator: bool,
     /// Whether layout, microbatch, batch and sequence are stated.
     pub layout: bool,
@@ -95,15 +95,15 @@ impl Spread {
     }
 }
 
-/// Where a planner says no more than model, tokens and accelerators.
+/// For a planner who gives only model, tokens and accelerators.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Planner {
-    /// ln(published / of one accelerator alone) of a dense model's utilization, before Hopper.
+    /// ln(published / one accelerator's utilization) of a dense model, before Hopper.
     pub level: f64,
-    /// What accelerators since Hopper add.
+    /// Added for accelerators since Hopper.
     pub later: f64,
-    /// What experts add.
+    /// Added for experts.
     pub experts: f64,
     /// The standard deviation.
     pub spread: f64,
@@ -123,7 +123,7 @@ fn terms<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Terms, D::
 }
 
 impl Coefficients {
-    /// Those that are compiled in.
+    /// The compiled-in coefficients.
     #[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
     pub fn builtin() -> &'static Self {
         static BUILTIN: LazyLock<Coefficients> = LazyLock::new(|| {
@@ -132,7 +132,7 @@ impl Coefficients {
         &BUILTIN
     }
 
-    /// The generation of an accelerator; the last one is every other's.
+    /// The generation of an accelerator. The last one is for all others.
     #[allow(
         clippy::expect_used,
         clippy::missing_panics_doc,
@@ -156,7 +156,7 @@ impl Coefficients {
     }
 }
 
-/// A framework by the name that coefficients have of it on a generation of accelerators.
+/// The framework's name in the coefficients, for a generation of accelerators.
 pub fn framework_name(framework: Framework, generation: &Generation) -> String {
     let profile = profile(Some(framework));
     let earlier = profile.earlier_name.filter(|_| generation.early);

@@ -1,4 +1,4 @@
-//! Floating-point operations of one token, exactly, by matrix product and attention core.
+//! The exact floating-point operations of one token, by matrix product and attention core.
 //!
 //! ```text
 //! forward       2·[ Σ layers (attention + feed-forward) + h·V·(1 + d) ]  +  Σ layers A
@@ -13,18 +13,19 @@
 //!               products (torchtitan's selective: every second product)
 //! ```
 //!
-//! Symbols: `h` hidden, `q` and `κ` widths of all queries and keys, `a` heads, `d_k`, `d_v` head sizes, `f` feed-forward,
-//! `E` experts of which a token passes `K`, `V` vocabulary, `s` sequence, `r` ranks. A product and a sum count two. The
-//! embedding is a look-up; norms, activations and the softmax are no products. The output layer counts, tied or not.
-//! Short samples attend to themselves only: `s` is the typical length where one is given.
+//! Symbols: `h` hidden, `q` and `κ` widths of all queries and keys, `a` heads, `d_k`, `d_v` head sizes, `f`
+//! feed-forward, `E` experts, `K` experts per token, `V` vocabulary, `s` sequence, `r` ranks. A product and a sum count
+//! as two. The embedding is a look-up; norms, activations and the softmax are not products. The output layer counts,
+//! tied or not. Short samples attend only to themselves: `s` is the typical length if one is given.
 //!
-//! **Causal attention is counted once.** Megatron-LM counts so since 2025 (`num_floating_point_operations`); before, and
-//! in torchtitan, llm-foundry and Chowdhery et al. 2022, the whole square counts, which makes the same run's MFU up to a fifth
-//! higher at 8k tokens. Megatron's formula leaves the router out. Narayanan et al. 2021 count the square, and the
-//! recomputation with it: 96·B·s·L·h²·(1 + s/6h + V/16Lh).
+//! **Causal attention is counted once.** Megatron-LM has counted this way since 2025 (`num_floating_point_operations`).
+//! Older Megatron-LM, torchtitan, llm-foundry and Chowdhery et al. 2022 count the whole square, so the same run's MFU
+//! is up to a fifth higher at 8k tokens. Megatron's formula omits the router. Narayanan et al. 2021 count the square,
+//! and the recomputation with it: 96·B·s·L·h²·(1 + s/6h + V/16Lh).
 //!
-//! Of a model whose size alone is known, the products are those of the usual shape, scaled to the size; where the
-//! parameters that are active are given too, to those, and the core is that of a dense model of so many.
+//! If only the size of a model is known, its products are those of the usual shape, scaled to the size. If its active
+//! parameters are given too, the products are scaled to them, and the core is that of a dense model with so many
+//! parameters.
 
 use crate::estimate::plan::{Adapters, Plan};
 use crate::frameworks::profile::kernels::Selective;
@@ -32,11 +33,11 @@ use crate::job::{Model, Recompute};
 use crate::model::{Parameters, Shape};
 use crate::units::Count;
 
-/// What the counts mean, as reports say it.
+/// The convention of the counts, for reports.
 pub const CONVENTION: &str = "model FLOPs: matrix products and attention, forward and backward, causal attention \
                               counted once, recomputation not counted";
 
-/// Operations of one token's forward pass, by what happens to them in the backward pass.
+/// Operations of one token's forward pass, grouped by their cost in the backward pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forward {
     /// Products with the weights of layers.
@@ -62,10 +63,10 @@ impl Forward {
         let attention = attention(shape);
         let (dense, experts) = (attention + feed_forward(shape), attention + active_experts(shape));
         let last = if expert_layers > 0.0 { experts } else { dense };
-        let joined = 2.0 * (shape.hidden as f64).powi(2);
-        let layers = dense * dense_layers + experts * expert_layers + (last + joined) * extra;
+        let joining = 2.0 * (shape.hidden as f64).powi(2);
+        let layers = dense * dense_layers + experts * expert_layers + (last + joining) * extra;
         let all = shape.hidden as f64 * shape.vocab as f64;
-        // No model has more products than parameters, half of them, at most, in the output layer.
+        // A model has no more products than parameters. At most half of them are in the output layer.
         let all = shape.declared.map_or(all, |declared| all.min(declared as f64 / 2.0));
         let head = all * (1.0 + extra);
         Self {
@@ -74,7 +75,7 @@ impl Forward {
             core: core(shape)
                 * plan.typical_sequence as f64
                 * (shape.layers as f64 + extra)
-                * narrower(shape, model),
+                * attention_share(shape, model),
             adapters: plan.adapters.as_ref().map_or(0.0, |adapters| 2.0 * adapter(shape, adapters)),
             frozen: plan.adapters.is_some(),
         }
@@ -86,24 +87,24 @@ impl Forward {
         weights * (self.layers + self.head) + 3.0 * (self.core + self.adapters)
     }
 
-    /// What recomputation adds.
+    /// The operations of recomputation.
     pub fn recomputed(&self, plan: &Plan) -> f64 {
         let again = Recomputed::of(plan);
         (self.layers + self.adapters) * again.products + self.core * again.core
     }
 }
 
-/// The shares of the forward pass that recomputation runs again.
+/// The shares of the forward pass that recomputation repeats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recomputed {
-    /// Of the layers' products.
+    /// The share of the layers' products.
     pub products: f64,
-    /// Of the attention's core.
+    /// The share of the attention's core.
     pub core: f64,
 }
 
 impl Recomputed {
-    /// Those of a plan.
+    /// The shares of a plan.
     pub fn of(plan: &Plan) -> Self {
         let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1) as f64;
         let covered = plan.recompute_layers.map_or(1.0, |covered| (covered as f64 / layers).min(1.0));
@@ -119,7 +120,7 @@ impl Recomputed {
     }
 }
 
-/// Products of attention's projections, in multiplications a token and layer.
+/// Products of attention's projections, in multiplications per token and layer.
 pub fn attention(shape: &Shape) -> f64 {
     let (h, q, k) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
     let Some(latent) = &shape.latent else { return h * (q + 2.0 * k) + q * h };
@@ -143,7 +144,7 @@ pub fn expert(shape: &Shape) -> f64 {
     shape.ffn_matrices() as f64 * shape.hidden as f64 * ffn as f64
 }
 
-/// Products of the experts that a token passes, and of the router.
+/// Products of the experts of one token, and of the router.
 pub fn active_experts(shape: &Shape) -> f64 {
     shape.experts.as_ref().map_or(0.0, |experts| {
         let passed = experts.per_token.saturating_add(experts.shared) as f64;
@@ -151,13 +152,13 @@ pub fn active_experts(shape: &Shape) -> f64 {
     })
 }
 
-/// The attention core's operations a token, layer and token of the sequence: both products, causal.
+/// The attention core's operations per token, layer and token of the sequence: both products, causal.
 pub fn core(shape: &Shape) -> f64 {
     let value = shape.latent.as_ref().map_or(shape.head_size, |latent| latent.value);
     shape.query_width() as f64 + shape.heads as f64 * value as f64
 }
 
-/// Weights of all adapters, as multiplications a token: `Σ r·(d_in + d_out)`.
+/// Weights of all adapters, as multiplications per token: `Σ r·(d_in + d_out)`.
 fn adapter(shape: &Shape, adapters: &Adapters) -> f64 {
     let (inputs, outputs) = adapter_widths(shape, adapters);
     adapters.rank as f64 * (inputs + outputs) * shape.layers as f64
@@ -185,7 +186,7 @@ pub(super) fn adapter_widths(shape: &Shape, adapters: &Adapters) -> (f64, f64) {
     .fold((0.0, 0.0), |(inputs, outputs), (_, input, output)| (inputs + input, outputs + output))
 }
 
-/// The layers' size over that of the usual shape, for a model of which only sizes are known.
+/// The size of the layers relative to the usual shape, if only sizes of the model are known.
 pub fn scale(shape: &Shape, model: Option<&Model>) -> f64 {
     let Some(declared) = shape.declared else { return 1.0 };
     let active = model.and_then(|m| m.active_parameters).map(|Count(active)| active);
@@ -196,13 +197,13 @@ pub fn scale(shape: &Shape, model: Option<&Model>) -> f64 {
     };
     let outer = usual.embedding.saturating_add(usual.output) as f64;
     let layers = (counted as f64 - outer).max(1.0);
-    // Half of a model, at most, is embedding and output layer.
+    // Embedding and output layer are at most half of a model.
     (target as f64 - outer).max(target as f64 / 2.0) / layers
 }
 
-/// What the attention of a model with experts has of that of a dense model of the same size: `L·h` of its active
-/// parameters, since experts widen no attention.
-fn narrower(shape: &Shape, model: Option<&Model>) -> f64 {
+/// The attention of a model with experts, relative to a dense model of the same size. It is `L·h` of the active
+/// parameters, because experts do not widen attention.
+fn attention_share(shape: &Shape, model: Option<&Model>) -> f64 {
     match (shape.declared, &shape.experts, model.and_then(|m| m.active_parameters)) {
         (Some(declared), None, Some(Count(active))) => {
             (active.min(declared) as f64 / declared.max(1) as f64).powf(2.0 / 3.0)

@@ -1,4 +1,4 @@
-//! Counts by hand and published ones.
+//! The counts against counts by hand and published counts.
 
 use super::*;
 use crate::estimate::assume::{Device, assume};
@@ -56,10 +56,10 @@ fn close(counted: f64, expected: f64, within: f64) {
     assert!((counted / expected - 1.0).abs() <= within, "{counted:e} against {expected:e}");
 }
 
-/// Megatron-LM's `num_floating_point_operations` of a dense Transformer, for one token, in its own terms:
-/// 12·h²·((1 + kv/a + 3/2·f/h·(gate) + s/(2h))·ratio)·L + 6·h·V, the attention's square halved.
+/// Megatron-LM's `num_floating_point_operations` of a dense Transformer for one token, in its own terms: 12·h²·((1 +
+/// kv/a + 3/2·f/h·(gate) + s/(2h))·ratio)·L + 6·h·V, with half of the attention's square.
 #[test]
-fn a_dense_model_counts_as_megatron_counts_it() {
+fn a_dense_model_matches_megatrons_count() {
     let (layers, h, heads, kv, f, vocab, s) = (80.0, 8192.0, 64.0, 8.0, 28672.0, 128_256.0, 8192.0);
     let gated = 1.5;
     let megatron =
@@ -68,10 +68,10 @@ fn a_dense_model_counts_as_megatron_counts_it() {
     close(counted, megatron, 1e-9);
 }
 
-/// Narayanan et al. 2021, equation 3, which counts the whole square of attention and recomputes every layer:
-/// 96·B·s·L·h²·(1 + s/6h + V/16Lh), of GPT-3 with 175B parameters.
+/// Narayanan et al. 2021, equation 3, counts the whole square of attention and recomputes every layer: 96·B·s·L·h²·(1 +
+/// s/6h + V/16Lh), here for GPT-3 with 175B parameters.
 #[test]
-fn with_recomputation_and_the_whole_square_it_is_narayanans_formula() {
+fn full_recomputation_and_the_whole_square_match_narayanans_formula() {
     let gpt3 = Model { activation: Some(Activation::GELU), ..model(96, 12288, 96, 96, 49152, 51_200) };
     let (l, h, v, s) = (96.0, 12288.0, 51_200.0, 2048.0);
     let published = 96.0 * l * h * h * (1.0 + s / (6.0 * h) + v / (16.0 * l * h));
@@ -86,16 +86,17 @@ fn with_recomputation_and_the_whole_square_it_is_narayanans_formula() {
 /// By hand: Llama 3 8B has 32 layers of 2·4096² + 2·4096·1024 + 3·4096·14336 weights, and 4096·128256 in its output
 /// layer: 7 504 658 432, and a core of 2·4096·8192 a layer.
 #[test]
-fn llama_3_8b_counts_as_by_hand() {
+fn llama_3_8b_matches_a_count_by_hand() {
     let forward = forward(&job(model(32, 4096, 32, 8, 14336, 128_256), 8192));
     close(forward.layers + forward.head, 2.0 * 7_504_658_432.0, 1e-12);
     close(forward.core, 32.0 * 2.0 * 4096.0 * 8192.0, 1e-12);
     close(forward.model(), 6.0 * 7_504_658_432.0 + 6.0 * 32.0 * 4096.0 * 8192.0, 1e-12);
 }
 
-/// The DeepSeek-V3 report trains 14.8T tokens; its 37e9 active parameters hold an embedding of 0.93e9 that is looked up.
+/// The DeepSeek-V3 report trains 14.8T tokens. Its 37e9 active parameters include an embedding of 0.93e9, which is a
+/// look-up.
 #[test]
-fn deepseek_v3_passes_its_active_parameters() {
+fn deepseek_v3_multiplies_its_active_parameters() {
     let forward = forward(&job(deepseek_v3(), 4096));
     close(forward.layers + forward.head, 2.0 * (37e9 - 129_280.0 * 7168.0), 0.02);
     // 61 layers of 128 heads, 192 wide for keys and 128 for values, causal.
@@ -112,16 +113,16 @@ fn a_prediction_layer_is_one_more_layer_and_one_more_output_layer() {
     close(with.head, 2.0 * without.head, 1e-12);
 }
 
-/// Frozen weights have no gradient of their own: 4·P, not 6·P, and the adapters 6 times their own.
+/// Frozen weights have no gradient: 4·P instead of 6·P. The adapters cost 6 times their own size.
 #[test]
-fn adapters_leave_two_thirds() {
+fn adapters_need_two_thirds_of_the_operations() {
     let llama = model(80, 8192, 64, 8, 28672, 32_000);
     let full = forward(&job(llama.clone(), 512));
     let mut adapted = job(llama, 512);
     adapted.finetuning =
         Some(Finetuning { method: Some(Method::LoRA), rank: Some(16), ..Finetuning::default() });
     let adapted = forward(&adapted);
-    // 16·(h+q + h+κ + h+κ + q+h + 3·(h+f)) a layer.
+    // 16·(h+q + h+κ + h+κ + q+h + 3·(h+f)) per layer.
     let rank = 16.0 * 80.0 * (4.0 * 8192.0 + 2.0 * (8192.0 + 1024.0) + 3.0 * (8192.0 + 28672.0));
     close(adapted.adapters, 2.0 * rank, 1e-12);
     let expected = 2.0 * (full.layers + full.head) + 3.0 * (full.core + 2.0 * rank);
@@ -129,7 +130,7 @@ fn adapters_leave_two_thirds() {
     assert!(adapted.model() / full.model() < 0.68);
 }
 
-/// Samples that are shorter than the longest allowed attend to less.
+/// Samples shorter than the allowed maximum attend to fewer tokens.
 #[test]
 fn attention_counts_the_typical_length() {
     let llama = model(32, 4096, 32, 8, 14336, 128_256);
@@ -140,10 +141,9 @@ fn attention_counts_the_typical_length() {
     close(forward(&short).core * 8.0, forward(&job(llama, 8192)).core, 1e-12);
 }
 
-/// Six a parameter where no more than the size is known, of the active ones where they are; the embedding is not
-/// multiplied.
+/// If only the size is known: six per parameter, or per active parameter if given. The embedding is not multiplied.
 #[test]
-fn a_size_alone_counts_six_a_parameter() {
+fn a_size_alone_counts_six_per_parameter() {
     let dense = Model { parameters: Some(Count(70_000_000_000)), ..Model::default() };
     let counted = forward(&job(dense, 2048));
     close(3.0 * (counted.layers + counted.head), 6.0 * 70e9, 0.02);
@@ -156,9 +156,9 @@ fn a_size_alone_counts_six_a_parameter() {
     close(3.0 * (counted.layers + counted.head), 6.0 * 37e9, 0.1);
 }
 
-/// Llama 4 Maverick, 400B of which 17B are active: 48 layers, 5120 wide, as a dense model of 17B has them.
+/// Llama 4 Maverick: 400B parameters, 17B active, 48 layers, width 5120, like a dense model of 17B.
 #[test]
-fn experts_widen_no_attention() {
+fn experts_do_not_widen_attention() {
     let sparse = Model {
         parameters: Some(Count(400_000_000_000)),
         active_parameters: Some(Count(17_000_000_000)),
@@ -167,9 +167,9 @@ fn experts_widen_no_attention() {
     close(forward(&job(sparse, 4096)).core, 48.0 * 2.0 * 5120.0 * 4096.0, 0.15);
 }
 
-/// A model of 70M parameters has no output layer of 90M.
+/// A model of 70M parameters cannot have an output layer of 90M.
 #[test]
-fn no_model_has_more_products_than_parameters() {
+fn a_model_has_at_most_as_many_products_as_parameters() {
     for size in [1_000_000, 70_000_000, 160_000_000] {
         let small = Model { parameters: Some(Count(size)), ..Model::default() };
         let counted = forward(&job(small, 2048));

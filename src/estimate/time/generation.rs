@@ -1,8 +1,8 @@
-//! Accelerators by generation: what their data sheets leave out.
+//! Accelerators by generation, with the facts that data sheets omit.
 //!
-//! `data/time.toml` lists the generations with the accelerators of each, and what is not in a catalogue: the share of the
-//! peak that large matrix products reach, the share that fused attention reaches, and the network that machines with
-//! such accelerators usually have.
+//! `data/time.toml` lists the generations, each with its accelerators and the facts that no catalogue has: the share of
+//! the peak that large matrix products reach, the share that fused attention reaches, and the usual network of machines
+//! with these accelerators.
 
 use serde::Deserialize;
 
@@ -10,34 +10,34 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Generation {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The beginnings of its accelerators' keys.
+    /// The prefixes of its accelerators' keys.
     pub accelerators: Vec<String>,
-    /// Whether what was measured on it is mostly from before 2023.
+    /// Whether most of its measurements are from before 2023.
     #[serde(default)]
     pub early: bool,
     /// The share of the peak that large matrix products reach in a benchmark.
     pub ceiling: f64,
-    /// The share of the half-precision peak that the vendor's fused attention reaches on long sequences; none where no
-    /// kernel exists.
+    /// The share of the half-precision peak that the vendor's fused attention reaches on long sequences. `None` if
+    /// there is no such kernel.
     pub attention: Option<f64>,
-    /// The same of PyTorch's own.
+    /// The same for PyTorch's own kernel.
     pub native_attention: Option<f64>,
-    /// The memory's rate where the catalogue has none, in GB/s.
+    /// The memory's rate if the catalogue has none, in GB/s.
     pub memory: f64,
-    /// Links between accelerators of a node where the catalogue has none, both directions added, in GB/s.
+    /// The links between the accelerators of a node if the catalogue has none, both directions added, in GB/s.
     pub link: f64,
     /// An accelerator's share of its node's network, one direction, in GB/s.
     pub network: f64,
     /// Accelerators of a node.
     pub node: u64,
-    /// Accelerators that one switch of links joins, where that is more than a node.
+    /// Accelerators on one switch of links, if more than a node's.
     pub joined: Option<u64>,
 }
 
 impl Generation {
-    /// Whether an accelerator is one of it.
+    /// Whether an accelerator belongs to this generation.
     pub fn has(&self, key: &str) -> bool {
         self.accelerators.iter().any(|beginning| key.starts_with(beginning.as_str()))
     }
@@ -50,17 +50,17 @@ mod tests {
     use crate::estimate::time::coefficients::Coefficients;
     use crate::hardware::Catalogue;
 
-    /// A new accelerator shows here: under `other` it has the rates of no generation in particular.
+    /// A new accelerator appears in this table. Under `other` it has the rates of no particular generation.
     #[test]
-    fn every_accelerator_is_of_the_generation_that_its_key_begins_like() {
+    fn every_accelerator_has_the_generation_of_its_key() {
         let coefficients = Coefficients::builtin();
         let mut table = String::new();
         for generation in coefficients.generations() {
-            let of_it = Catalogue::builtin()
+            let members = Catalogue::builtin()
                 .all()
                 .iter()
                 .filter(|accelerator| coefficients.generation(accelerator).name == generation.name);
-            let keys: Vec<_> = of_it.map(|accelerator| accelerator.key.as_str()).collect();
+            let keys: Vec<_> = members.map(|accelerator| accelerator.key.as_str()).collect();
             writeln!(table, "{}: {}", generation.name, keys.join(" ")).unwrap();
         }
         insta::assert_snapshot!(table);

@@ -1,13 +1,14 @@
-//! How long training takes.
+//! The duration of training.
 //!
 //! ```text
-//! seconds = FLOPs a token · tokens / (peak · N · MFU) / goodput
+//! seconds = FLOPs per token · tokens / (peak · N · MFU) / goodput
 //! ```
 //!
-//! `N` accelerators. [`flops`] counts the operations of a token, and [`peak`] says at which rate they could run. MFU, the
-//! share of the peak that model FLOPs reach, is the user's where given; else it is [predicted](utilization) from a step's
-//! [`work`]: what its parts take at the data sheets' rates, each times a fitted coefficient ([`terms`], [`step`]).
-//! Recomputation, the pipeline's bubble and every exchange are in the MFU, since they are no work of the model.
+//! `N` accelerators. [`flops`] counts the operations of a token, and [`peak`] gives their highest possible rate. MFU is
+//! the share of the peak that model FLOPs reach. It is the user's if given. Otherwise it is [predicted](utilization)
+//! from a step's [`work`]: the time of each part at the data sheets' rates, times a fitted coefficient ([`terms`],
+//! [`step`]). The MFU includes recomputation, the pipeline's bubble and every exchange, because they are not work of
+//! the model.
 
 mod coefficients;
 pub mod flops;
@@ -39,9 +40,9 @@ use flops::Forward;
 /// The accelerators that a job runs on.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine<'a> {
-    /// One of them.
+    /// One accelerator.
     pub accelerator: &'a Accelerator,
-    /// The share of its speed that the job has: less than 1 of a part.
+    /// The share of the accelerator's speed that the job has: less than 1 for a partition.
     pub share: f64,
 }
 
@@ -56,7 +57,7 @@ pub fn flops_per_token(job: &TrainingJob, plan: &Plan) -> u64 {
     Forward::of(plan, job.model.as_ref()).model() as u64
 }
 
-/// How long a plan takes; nothing where the accelerator's speed is not known.
+/// The time of a plan. `None` if the accelerator's speed is not known.
 pub fn time(job: &TrainingJob, plan: &Plan, machine: Machine<'_>) -> Option<Time> {
     let (_, peak) = peak(machine.accelerator, plan.precision)?;
     let peak = peak.at_utilization(machine.share);

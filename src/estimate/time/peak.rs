@@ -1,14 +1,14 @@
-//! The dense peak rate that a plan computes at.
+//! The dense peak rate of a plan's computation.
 //!
-//! A format that the accelerator does not multiply is computed in one that it does: fp8 and fp4 in bf16, bf16 in fp16,
-//! and all of them in fp32 at last. Rates are those of the catalogue: dense, never with sparsity, of one die where a
-//! resource unit is a die. A part of an accelerator has its share of the speed.
+//! If the accelerator cannot multiply a format, the computation uses one that it can: bf16 for fp8 and fp4, fp16 for
+//! bf16, and finally fp32 for all. Rates are the catalogue's: dense, without sparsity, and of one die if a resource
+//! unit is a die. A partition of an accelerator has its share of the speed.
 
 use crate::hardware::Accelerator;
 use crate::job::Precision;
 use crate::units::FlopRate;
 
-/// The format that is computed in, and its rate; nothing where no source gives one.
+/// The format of the computation, and its rate. `None` if no source gives a rate.
 pub fn peak(accelerator: &Accelerator, precision: Precision) -> Option<(Precision, FlopRate)> {
     let instead: &[Precision] = match precision {
         Precision::FP32 | Precision::TF32 => &[Precision::FP32],
@@ -19,7 +19,7 @@ pub fn peak(accelerator: &Accelerator, precision: Precision) -> Option<(Precisio
         .find_map(|precision| Some((*precision, accelerator.peak(*precision)?)))
 }
 
-/// The rate of two-byte formats, in which attention and the output layer are computed whatever the layers are.
+/// The rate of two-byte formats. Attention and the output layer use them, whatever the layers use.
 pub(super) fn half(accelerator: &Accelerator) -> Option<FlopRate> {
     peak(accelerator, Precision::BF16).map(|(_, rate)| rate)
 }
@@ -30,7 +30,7 @@ mod tests {
     use crate::hardware::Catalogue;
 
     #[test]
-    fn rates_are_dense_and_of_one_die_and_fall_back_to_what_is_multiplied() {
+    fn a_format_without_a_rate_falls_back_to_another() {
         for (name, asked, computed, tera) in [
             ("A100-80GB", Precision::BF16, Precision::BF16, 312.0),
             ("A100-80GB", Precision::FP8, Precision::BF16, 312.0),

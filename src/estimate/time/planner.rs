@@ -1,17 +1,17 @@
-//! What a planner does not say: the division of the work.
+//! The MFU for a planner, who does not say how the work is divided.
 //!
-//! Before there is a manifest, a planner knows a model, tokens, accelerators and their number. A competent team will
-//! divide the work so that accelerators compute most of the time; what they still lose to each other, to recomputation and
-//! to whatever else a published number of hours holds is fitted on such numbers:
+//! Before there is a manifest, a planner knows a model, tokens, accelerators and their number. A competent team divides
+//! the work so that accelerators compute most of the time. The remaining losses (exchange, recomputation and all else
+//! in a published number of hours) are fitted on published hours:
 //!
 //! ```text
-//! MFU = MFU of one accelerator that computes the model, 16k tokens at once, in the job's format, nothing recomputed
-//!       that the job does not say, nothing exchanged   ·   exp(level + later + experts)
+//! MFU = MFU of one accelerator that computes the model, 16k tokens at once, in the job's format, with only the
+//!       recomputation that the job states, and without exchange   ·   exp(level + later + experts)
 //! ```
 //!
-//! (`planner` in `data/time.toml`). `later` is of accelerators since Hopper, which have grown faster than what feeds them;
-//! `experts` of models with experts, which compute as a dense model of their active parameters does, and exchange more.
-//! Failures and restarts are the [goodput's](crate::estimate::goodput), not the MFU's.
+//! (`planner` in `data/time.toml`). `later` is for accelerators since Hopper, which have become faster than their
+//! memory and links. `experts` is for models with experts, which compute like a dense model of their active parameters
+//! and exchange more. Failures and restarts belong to the [goodput](crate::estimate::goodput), not to the MFU.
 
 use super::coefficients::Planner;
 use super::flops::Forward;
@@ -23,9 +23,9 @@ use crate::job::{Method, Model, Recompute, Sharding, TrainingJob};
 use crate::model::Shape;
 use crate::units::Count;
 
-/// Whether the division of the work is neither given nor implied: by nothing but a size and accelerators, or by a
-/// framework that leaves it open, on more accelerators than a node has.
-pub fn knows_little(job: &TrainingJob) -> bool {
+/// Whether the division of the work is neither given nor implied: the job has only a size and accelerators, or its
+/// framework leaves the division open on more accelerators than a node has.
+pub fn lacks_layout(job: &TrainingJob) -> bool {
     let divided = job.parallelism.as_ref().is_some_and(|p| {
         [p.tensor, p.pipeline, p.context, p.expert, p.data].iter().any(Option::is_some)
             || p.sharding.is_some()
@@ -42,7 +42,7 @@ pub fn knows_little(job: &TrainingJob) -> bool {
 }
 
 /// Whether layout, microbatch, batch or sequence are assumed.
-pub(super) fn leaves_open(job: &TrainingJob) -> bool {
+pub(super) fn assumes_layout(job: &TrainingJob) -> bool {
     let divided = job.parallelism.as_ref().is_some_and(|p| p.tensor.is_some() || p.sharding.is_some());
     let alone = job.accelerator.as_ref().and_then(|a| a.count) == Some(1);
     let batched = job.batch.as_ref().is_some_and(|b| {
@@ -51,12 +51,12 @@ pub(super) fn leaves_open(job: &TrainingJob) -> bool {
     !(divided || alone) || !batched
 }
 
-/// Which of the planner's coefficients hold, 1 or 0.
+/// The planner's coefficients that apply, 1 or 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Class {
-    /// Of an accelerator since Hopper.
+    /// For an accelerator since Hopper.
     pub later: f64,
-    /// Of a model with experts.
+    /// For a model with experts.
     pub experts: f64,
 }
 
@@ -69,8 +69,8 @@ impl Class {
 }
 
 impl Planner {
-    /// ln(MFU / that of one accelerator alone).
-    pub fn off(&self, class: Class) -> f64 {
+    /// ln(MFU / MFU of one accelerator).
+    pub fn log_ratio(&self, class: Class) -> f64 {
         self.level + self.later * class.later + self.experts * class.experts
     }
 }
@@ -80,8 +80,8 @@ fn has_experts(job: &TrainingJob, plan: &Plan) -> bool {
     plan.shape.experts.is_some() || active.is_some()
 }
 
-/// One accelerator that computes the model, or a dense one of as many parameters as are active.
-pub fn alone(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
+/// The model on one accelerator. A model with experts becomes a dense one with as many parameters as are active.
+pub fn on_one_accelerator(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
     let (model, shape) = if has_experts(job, plan) {
         let forward = Forward::of(plan, job.model.as_ref());
         let active = (0.5 * (forward.layers + forward.head)).max(1.0) as u64;
@@ -91,7 +91,7 @@ pub fn alone(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
     } else {
         let mut shape = plan.shape.clone();
         if let Some(declared) = shape.declared {
-            // Half of a model's parameters, at most, are the output layer's.
+            // The output layer has at most half of a model's parameters.
             shape.vocab = shape.vocab.min(declared / 2 / shape.hidden.max(1)).max(1);
         }
         (job.model.clone(), shape)
@@ -114,7 +114,7 @@ pub fn alone(job: &TrainingJob, plan: &Plan) -> (TrainingJob, Plan) {
         sequence: 4096,
         typical_sequence: 4096,
         micro_batch: 4,
-        // So many that what a step does once is lost among them.
+        // So many that the once-a-step work is negligible.
         micro_batches: 1 << 20,
         ..plan.clone()
     };

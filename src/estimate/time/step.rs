@@ -1,16 +1,17 @@
-//! The time of one step, out of its work and the coefficients.
+//! The time of one step, from its work and the coefficients.
 //!
 //! ```text
 //! computing     C³ = (products / efficiency·(experts·native) + head / efficiency + Σ memory-bound terms)³ + launches³
 //! shards        S  = near + far·(ZeRO's third stage)
 //! microbatch    M  = C + tensor + context + exchange + pipeline + hidden(S, 0.9·M) + exposed·S
 //! step          m·M·(1 + bubble·(p−1)/(v·m)) + hidden(gradients, 0.6·M) + exposed·gradients + optimizer + offload
-//!               + every step's (more of torchtitan's sharded tensors), all · (1 + scale·log₂(N / 8))
-//! hidden(x, y) = ½·(x − y + √((x − y)² + (0.05·M)²))     what of x is longer than y, smoothly
+//!               + every step's (more with torchtitan's sharded tensors), all · (1 + scale·log₂(N / 8))
+//! hidden(x, y) = ½·(x − y + √((x − y)² + (0.05·M)²))     the excess of x over y, smooth
 //! ```
 //!
-//! A real microbatch launches kernels while others run: of computing and launching, the longer counts, smoothly. More of
-//! `S` is exposed where accelerators exchange through the host, whose copies wait for each other.
+//! A real microbatch launches kernels while others run. So the excess of computing and launching counts, with a smooth
+//! transition. More of `S` is exposed if accelerators exchange through the host, because the copies wait for each
+//! other.
 
 use super::terms::{Term, Terms, of};
 use super::work::Work;
@@ -20,12 +21,12 @@ use super::work::Work;
 pub struct Step {
     /// Seconds of a step.
     pub seconds: f64,
-    /// Of those, the pipeline's bubble.
+    /// The seconds of the pipeline's bubble among them.
     pub bubble: f64,
 }
 
-/// What of `x` is longer than `y`, with a rounding of `width`.
-fn longer(x: f64, y: f64, width: f64) -> f64 {
+/// The excess of `x` over `y`, rounded over `width`.
+fn excess(x: f64, y: f64, width: f64) -> f64 {
     0.5 * (x - y + (x - y).hypot(width))
 }
 
@@ -71,11 +72,11 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
     let shards = seconds(Term::ShardsNear) + seconds(Term::ShardsFar) * zero_three;
     let exposed = if work.through_host { Term::ShardsExposedHost } else { Term::ShardsExposed };
     if shards > 0.0 {
-        micro_batch += longer(shards, 0.9 * micro_batch, width) + shards * of(terms, exposed);
+        micro_batch += excess(shards, 0.9 * micro_batch, width) + shards * of(terms, exposed);
     }
     let gradients = seconds(Term::GradientsNear) + seconds(Term::GradientsFar);
     let gradients = if gradients > 0.0 {
-        longer(gradients, 0.6 * micro_batch, 0.05 * micro_batch)
+        excess(gradients, 0.6 * micro_batch, 0.05 * micro_batch)
             + gradients * of(terms, Term::GradientsExposed)
     } else {
         0.0

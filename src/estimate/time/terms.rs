@@ -1,8 +1,8 @@
 //! The terms of a step's time, and the fitted coefficient of each.
 //!
-//! A term is a number of seconds that the data sheets give: operations over the peak rate, bytes over a memory's or a
-//! link's rate. Its coefficient says how many seconds a real step takes for each of those. Coefficients, with how they
-//! were made, are in `data/time.toml`.
+//! A term is a number of seconds from the data sheets: operations over the peak rate, or bytes over a memory's or a
+//! link's rate. Its coefficient is the ratio of a real step's seconds to these. The coefficients and their origin are
+//! in `data/time.toml`.
 
 /// Declares the terms with their names in the file and the prior of each coefficient: its middle, and its standard
 /// deviation in logarithms.
@@ -21,7 +21,7 @@ macro_rules! terms {
                 match self { $(Self::$term => $name),+ }
             }
 
-            /// What is expected before any measurement: middle, and standard deviation of the logarithm.
+            /// The expectation before any measurement: middle, and standard deviation of the logarithm.
             pub const fn prior(self) -> (f64, f64) {
                 match self { $(Self::$term => ($middle, $spread)),+ }
             }
@@ -30,25 +30,25 @@ macro_rules! terms {
 }
 
 terms! {
-    /// Attention in one fused kernel, over what its generation's kernels reach.
+    /// Attention in one fused kernel, relative to the reach of its generation.
     Attention = "attention", 1.2, 0.15;
-    /// The same in the first kernels that fused it.
+    /// The same in the first fused kernels.
     AttentionEarly = "attention-early", 1.5, 0.3;
     /// The two products of unfused attention.
     AttentionUnfused = "attention-unfused", 2.0, 0.3;
     /// Operands of matrix products, read and written.
     Traffic = "traffic", 1.0, 0.4;
-    /// Norms, activations, residuals: what is bound by the memory, fused.
+    /// Norms, activations, residuals: fused operations that the memory bounds.
     Elementwise = "elementwise", 1.3, 0.4;
-    /// The same, each operation by itself.
+    /// The same, without fusion.
     ElementwiseEager = "elementwise-eager", 1.0, 0.3;
-    /// What adapters add to that.
+    /// The same, for adapters.
     Adapters = "adapters", 1.0, 0.4;
-    /// Parameters and gradients cast between the format that they are stored in and that of the computation.
+    /// Casts of parameters and gradients between the stored format and that of the computation.
     Cast = "cast", 1.0, 0.3;
     /// The sequence × sequence matrix of unfused attention.
     Softmax = "softmax", 1.2, 0.4;
-    /// Gradients added to those of the microbatches before.
+    /// Gradients added to those of earlier microbatches.
     Accumulation = "accumulation", 1.5, 0.4;
     /// Logits and loss.
     Logits = "logits", 1.1, 0.4;
@@ -58,15 +58,15 @@ terms! {
     Quantization = "quantization", 1.0, 0.5;
     /// Four-bit weights unpacked.
     Dequantization = "dequantization", 2.0, 0.6;
-    /// A layer's kernels launched.
+    /// The kernel launches of a layer.
     Launch = "launch", 2.0, 0.4;
-    /// The same by the layers of Megatron-DeepSpeed's time.
+    /// The same in the layers of Megatron-DeepSpeed's time.
     LaunchEarly = "launch-early", 5.0, 0.4;
-    /// The same by Hugging Face's modules.
+    /// The same in Hugging Face's modules.
     LaunchEager = "launch-eager", 12.0, 0.4;
-    /// Matrix products of layers with experts, beside dense ones.
+    /// Matrix products of layers with experts, relative to dense ones.
     Experts = "experts", 1.2, 0.3;
-    /// What torchtitan's products of experts take beside those of Megatron-LM.
+    /// Torchtitan's products of experts, relative to those of Megatron-LM.
     ExpertsNative = "experts-native", 1.5, 0.4;
     /// Tensor parallelism's exchange.
     Tensor = "tensor", 1.2, 0.4;
@@ -80,33 +80,33 @@ terms! {
     ShardsNear = "shards-near", 1.4, 0.3;
     /// The same between nodes.
     ShardsFar = "shards-far", 1.2, 0.3;
-    /// The same between nodes by ZeRO's third stage, beside FSDP.
+    /// The same between nodes by ZeRO's third stage, relative to FSDP.
     ZeroThree = "zero-three", 2.0, 0.3;
-    /// How much of that no computation hides.
+    /// The share of that exchange that no computation hides.
     ShardsExposed = "shards-exposed", 0.15, 0.4;
-    /// The same where what is exchanged passes through the host.
+    /// The same, if the exchange passes through the host.
     ShardsExposedHost = "shards-exposed-host", 0.5, 0.4;
     /// Gradients summed once a step, inside a node.
     GradientsNear = "gradients-near", 1.4, 0.3;
     /// The same between nodes.
     GradientsFar = "gradients-far", 1.2, 0.3;
-    /// How much of that no computation hides.
+    /// The share of that exchange that no computation hides.
     GradientsExposed = "gradients-exposed", 0.3, 0.4;
     /// The optimizer's states, read and written.
     Optimizer = "optimizer", 1.3, 0.4;
-    /// What crosses to the host.
+    /// Transfers to the host and back.
     Offload = "offload", 1.0, 0.5;
-    /// What every step takes, in hundredths of a second.
+    /// The constant time of every step, in hundredths of a second.
     Step = "step", 1.0, 0.7;
-    /// What torchtitan's sharded tensors add to that.
+    /// More of it, with torchtitan's sharded tensors.
     StepSharded = "step-sharded", 8.0, 0.7;
     /// The pipeline's bubble.
     Bubble = "bubble", 1.0, 0.06;
-    /// What each doubling of accelerators above eight adds.
+    /// More time, for each doubling of accelerators above eight.
     Scale = "scale", 0.01, 0.7;
-    /// The share of fp8's peak, beside bf16's of its own.
+    /// The share of fp8's peak, relative to bf16's share of its own peak.
     Fp8 = "fp8", 0.9, 0.2;
-    /// The same of fp4.
+    /// The same for fp4.
     Fp4 = "fp4", 0.6, 0.3;
 }
 

@@ -6,7 +6,7 @@
 
 use crate::job::TrainingJob;
 
-/// Tokens of the whole training: given, or steps × global batch × sequence.
+/// Tokens of the whole training: as given, or steps × global batch × sequence.
 pub fn tokens(job: &TrainingJob) -> Option<u64> {
     let dataset = job.dataset.as_ref()?;
     let epochs = dataset.epochs.map_or(1, |e| u64::from(e).max(1));

@@ -1,16 +1,16 @@
-//! Model FLOPs utilization: the user's, or predicted, with an interval of 90 %.
+//! Model FLOPs utilization, given or predicted, with an interval of 90 %.
 //!
 //! ```text
-//! MFU      = tokens/s · FLOPs a token / peak,     tokens/s of one accelerator out of a step's work and coefficients
+//! MFU      = tokens/s · FLOPs per token / peak,   tokens/s of one accelerator, from a step's work and coefficients
 //! interval = MFU · exp(± 1.645 · σ)
 //! σ²       = (dense, by framework | experts, inside a node | between nodes)² + open² + accelerator² + framework²
 //! ```
 //!
-//! Each part of `σ` is what was measured on models, frameworks and accelerators that the coefficients had not seen
-//! (`data/time.toml`): `open` where layout, microbatch or sequence are assumed, `accelerator` and `framework` where no
-//! measurement knows them. A job that says no more than model and accelerators is a [planner's](super::planner).
-//! Nothing is faster than the generation's largest matrix product. A utilization that is given is taken as it is, with a
-//! fixed spread: days depend on more than it.
+//! Each part of `σ` was measured on models, frameworks and accelerators that the coefficients were not fitted on
+//! (`data/time.toml`). `open` counts if layout, microbatch or sequence are assumed; `accelerator` and `framework` count
+//! if there are no measurements of them. If a job gives only model and accelerators, see [planner](super::planner). The
+//! generation's largest matrix product is the upper bound. A utilization that the user gives is taken as it is, with a
+//! fixed spread, because days depend on other figures too.
 
 use super::coefficients::{Coefficients, Known, framework_name};
 use super::step::step;
@@ -30,14 +30,14 @@ pub struct Utilization {
     pub high: f64,
     /// The pipeline's bubble as a share of the step, as scheduled.
     pub bubble: f64,
-    /// What it was predicted from, where nobody gave it.
+    /// The basis of the prediction, unless the user gave the utilization.
     pub predicted_from: Option<String>,
 }
 
 /// Standard deviations between the middle and either end of an interval of 90 %.
 const NINETY_PERCENT: f64 = 1.645;
 
-/// The user's utilization, or the predicted one; nothing where no rate of the accelerator is known.
+/// The user's utilization, or the predicted one. `None` if no rate of the accelerator is known.
 pub fn utilization(job: &TrainingJob, plan: &Plan, machine: Machine<'_>) -> Option<Utilization> {
     let coefficients = Coefficients::builtin();
     let given = job.efficiency.as_ref().and_then(|e| e.mfu_percent).map(|percent| percent.as_f64() / 100.0);
@@ -50,14 +50,14 @@ pub fn utilization(job: &TrainingJob, plan: &Plan, machine: Machine<'_>) -> Opti
     predicted(job, plan, machine, coefficients)
 }
 
-/// `(p − 1) / (v·m)` of the time without it, as a share of the time with it.
+/// The bubble is `(p − 1) / (v·m)` of the time without it. This is its share of the time with it.
 fn scheduled_bubble(plan: &Plan) -> f64 {
     let idle = plan.pipeline.saturating_sub(1) as f64
         / (plan.virtual_pipeline.max(1) as f64 * plan.micro_batches.max(1) as f64);
     idle / (1.0 + idle)
 }
 
-/// The utilization that coefficients predict.
+/// The utilization that the coefficients predict.
 pub(super) fn predicted(
     job: &TrainingJob,
     plan: &Plan,
@@ -66,10 +66,10 @@ pub(super) fn predicted(
 ) -> Option<Utilization> {
     let accelerator = machine.accelerator;
     let generation = coefficients.generation(accelerator);
-    let little = planner::knows_little(job);
-    let (own, spread, work) = if little {
-        let (job_alone, plan_alone) = planner::alone(job, plan);
-        let own = coefficients.planner.off(planner::Class::of(job, plan, generation));
+    let planned = planner::lacks_layout(job);
+    let (own, spread, work) = if planned {
+        let (job_alone, plan_alone) = planner::on_one_accelerator(job, plan);
+        let own = coefficients.planner.log_ratio(planner::Class::of(job, plan, generation));
         let work = Work::of(&job_alone, &plan_alone, accelerator, generation)?;
         (own, coefficients.planner.spread, work)
     } else {
@@ -79,7 +79,7 @@ pub(super) fn predicted(
         let known = Known {
             framework: name.as_deref().filter(|_| own.is_some()),
             accelerator: coefficients.accelerators.contains_key(&accelerator.key),
-            layout: !planner::leaves_open(job),
+            layout: !planner::assumes_layout(job),
             experts: work.experts,
             far: work.far,
         };
@@ -89,7 +89,7 @@ pub(super) fn predicted(
     let tokens_per_second = work.tokens / step.seconds * own.exp();
     let middle = (tokens_per_second * work.flops / work.peak).clamp(1e-4, generation.ceiling);
     let factor = (NINETY_PERCENT * spread).exp();
-    let by = if little { "size" } else { "layout" };
+    let by = if planned { "size" } else { "layout" };
     let on =
         if generation.accelerators.is_empty() { String::new() } else { format!(" on {}", generation.name) };
     Some(Utilization {
@@ -110,7 +110,7 @@ mod tests {
 
     /// Eight stages of two chunks and 28 microbatches: 7 / (2 · 28) = 1/8 of the work, 1/9 of the step.
     #[test]
-    fn the_bubble_is_the_schedules() {
+    fn the_bubble_is_that_of_the_schedule() {
         let model = Model { parameters: Some(Count(70_000_000_000)), ..Model::default() };
         let job = TrainingJob { model: Some(model), ..TrainingJob::default() };
         let plan = assume(&job, Device { bf16: true }).unwrap().likely;

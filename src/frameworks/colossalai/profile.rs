@@ -1,4 +1,4 @@
-//! What ColossalAI does.
+//! The facts about ColossalAI.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

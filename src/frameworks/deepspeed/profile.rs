@@ -1,4 +1,4 @@
-//! What DeepSpeed's engine does around a model of Transformers' modules.
+//! The facts about DeepSpeed's engine with a model of Transformers' modules.
 //!
 //! States: DeepSpeed's stage 1, 2 and 3 sources and its corrected estimators.
 

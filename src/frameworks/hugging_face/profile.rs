@@ -1,14 +1,14 @@
-//! What Transformers' Trainer does, PEFT's adapters included.
+//! The facts about Transformers' Trainer, with PEFT's adapters.
 //!
-//! | since | what |
+//! | since | change |
 //! | --- | --- |
-//! | 4.45 | the logits are copied in fp32 once less, and batches of different lengths leave less behind |
-//! | 4.55 | PyTorch's fused step is the default where PyTorch is of 2.8 or later |
-//! | 5.0 | weights are loaded in the format that they were saved in, as most programs asked for before; a layer's experts are one tensor |
+//! | 4.45 | the logits are copied in fp32 once less, and batches of different lengths leave smaller blocks |
+//! | 4.55 | PyTorch's fused step is the default with PyTorch 2.8 or later |
+//! | 5.0 | weights are loaded in their saved format, as most programs requested before; a layer's experts are one tensor |
 //!
-//! The Trainer copies the model to every rank unless it is told to shard, puts off FSDP's reduction to the last
+//! The Trainer copies the model to every rank unless the job asks for sharding. It delays FSDP's reduction to the last
 //! microbatch, and pads to the longest sample of a batch. Accelerate's mixed precision policy reduces in the format of
-//! the computation. PEFT makes fp32 what is left of a quantized model.
+//! the computation. PEFT casts the other weights of a quantized model to fp32.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

@@ -1,8 +1,8 @@
-//! What LitGPT does.
+//! The facts about LitGPT.
 //!
-//! Its scripts checkpoint activations with FSDP, and only then; Fabric puts off FSDP's reduction to the last microbatch,
-//! and FSDP flattens a layer's frozen and trained parameters together. Fine-tuning begins with the longest sample, has a
-//! dropout of 5 % before adapters (its config hub), and copies a tied embedding into an output layer of its own.
+//! Its scripts checkpoint activations only with FSDP. Fabric delays FSDP's reduction to the last microbatch, and FSDP
+//! flattens a layer's frozen and trained parameters together. Fine-tuning begins with the longest sample, has a dropout
+//! of 5 % before adapters (its config hub), and copies a tied embedding into a separate output layer.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

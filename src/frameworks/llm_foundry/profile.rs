@@ -1,4 +1,5 @@
-//! What LLM Foundry does: Composer's loop around fused kernels. Its loss replaces the logits by their gradient in place.
+//! The facts about LLM Foundry: Composer's loop around fused kernels. Its loss replaces the logits in place by their
+//! gradient.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

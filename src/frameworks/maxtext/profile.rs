@@ -1,4 +1,4 @@
-//! What MaxText does.
+//! The facts about MaxText.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

@@ -1,8 +1,8 @@
-//! What Megatron Core does, under every front end: Megatron-LM, NeMo, Megatron-Bridge.
+//! The facts about Megatron Core, under every front end: Megatron-LM, NeMo, Megatron-Bridge.
 //!
 //! States, buffers and losses: Megatron-LM's distributed optimizer documentation, `param_and_grad_buffer.py` and
-//! `cross_entropy.py`. Its guides replace the default dispatcher, which gathers all tokens, by one that sends them. On
-//! accelerators before Hopper, published runs are of an earlier Megatron-LM.
+//! `cross_entropy.py`. The default dispatcher gathers all tokens; its guides replace it by one that sends them.
+//! Published runs on accelerators before Hopper used an earlier Megatron-LM.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

@@ -1,4 +1,4 @@
-//! What nanotron does.
+//! The facts about nanotron.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

@@ -1,4 +1,4 @@
-//! What a framework does unless a job tells it otherwise, and what it leaves open.
+//! The defaults of a framework, and the fields that it leaves open.
 
 use crate::job::{Dispatcher, Sharding};
 
@@ -7,33 +7,33 @@ use super::versions::Versions;
 /// The values of an open field that need the least and the most memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends<T> {
-    /// The least.
+    /// Needs the least memory.
     pub lean: T,
-    /// The most.
+    /// Needs the most memory.
     pub heavy: T,
 }
 
-/// What the data-parallel ranks divide.
+/// The states that the data-parallel ranks divide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardingDefaults {
-    /// What is usual with more ranks than one.
+    /// The usual sharding on several ranks.
     pub usual: Sharding,
-    /// What a job that does not say may divide; nothing where it is always the usual.
+    /// The ends of an unstated sharding. `None` if it is always the usual one.
     pub open: Option<Ends<Sharding>>,
-    /// What a job can change its sharding to, the smallest change first.
+    /// The shardings that a job can change to, by its current one. The smallest change is first.
     pub next: &'static [(Sharding, &'static [Sharding])],
-    /// Whether its pipelines refuse to divide gradients, as DeepSpeed's do.
+    /// Whether its pipelines reject divided gradients, as DeepSpeed's do.
     pub pipeline_refuses_zero_2: bool,
 }
 
-/// The format of the weights that are trained.
+/// The format of the trained weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrainedWeights {
-    /// That of the framework's states.
+    /// The format of the framework's states.
     Made,
-    /// The format that they are loaded in: two bytes a number, or fp32 under autocast.
+    /// The format in which they are loaded: two bytes per number, or fp32 under autocast.
     Loaded {
-        /// The versions that load them in the format that they were saved in; others load fp32 unless asked.
+        /// The versions that load weights in their saved format. Others load fp32 unless asked.
         as_saved: Versions,
     },
 }
@@ -41,71 +41,71 @@ pub enum TrainedWeights {
 /// The cross-entropy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsualLoss {
-    /// PyTorch's own.
+    /// PyTorch's own loss.
     Eager,
-    /// On logits that tensor parallelism divides.
+    /// A loss on logits that tensor parallelism divides.
     VocabParallel,
-    /// In one kernel that replaces the logits by their gradient in place.
+    /// One kernel that replaces the logits in place by their gradient.
     FusedInPlace,
-    /// In chunks, but for some versions.
+    /// In chunks, except in some versions.
     Chunked {
-        /// Those that compute it at once.
+        /// The versions that compute it at once.
         eager: Versions,
     },
-    /// Compiled with the model, which holds the logits no longer than chunks do.
+    /// Compiled with the model, which holds the logits no longer than chunks would.
     CompiledWithModel {
         /// The versions that do not compile it.
         eager: Versions,
-        /// The versions whose numbers tell what a compiled model holds.
+        /// The versions with published figures of a compiled model.
         documented: Versions,
     },
 }
 
-/// What is computed again.
+/// The usual recomputation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsualRecompute {
-    /// The framework's documentation says nothing.
+    /// The framework does not document it.
     Undocumented,
     /// All layers.
     Full,
-    /// All layers where several ranks share the model, else none.
+    /// All layers if several ranks share the model, otherwise none.
     FullWhereSharded,
 }
 
 /// Batches and the lengths of their samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batches {
-    /// How long samples are.
+    /// The lengths of samples.
     pub lengths: SampleLengths,
-    /// Whether it mostly tunes models on short samples.
+    /// Whether its main use is fine-tuning on short samples.
     pub tunes: bool,
-    /// The versions that cut a rank's batch into as many microbatches as the pipeline has stages.
+    /// The versions that divide a rank's batch into as many microbatches as the pipeline has stages.
     pub cut_over_stages: Versions,
-    /// Whether a batch tells how the work is divided: by ranks that share everything else.
+    /// Whether a stated batch implies the division of the work: by data parallelism alone.
     pub imply_division: bool,
-    /// The versions in which the logits of typical batches leave blocks that the longest batch finds too small.
+    /// The versions in which the blocks of typical batches' logits are too small for the longest batch.
     pub logits_stay: Versions,
 }
 
-/// How long the samples of a batch are, where they are neither packed nor of a stated length.
+/// The lengths of a batch's samples, if samples are neither packed nor of a stated length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleLengths {
-    /// As long as is allowed: packed, or the longest sample comes first.
+    /// The maximum: packed samples, or the longest sample first.
     Full,
-    /// Shorter, most of them, in batches of one length.
+    /// Mostly shorter, in batches of one length.
     Shorter,
-    /// Shorter, most of them, and each batch as long as its longest.
+    /// Mostly shorter, and each batch as long as its longest sample.
     Varying,
 }
 
-/// How tokens reach their experts, and how experts are kept.
+/// The dispatch of tokens to experts, and the experts' tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Experts {
-    /// The usual dispatcher. One that gathers all tokens is what guides replace, and so open where a job does not say.
+    /// The usual dispatcher. If it gathers all tokens, guides replace it, so an unstated one is open.
     pub dispatcher: Dispatcher,
-    /// Whether tokens are sent by a plain all-to-all, unless told otherwise: one that does not know of nodes.
+    /// Whether the default is a plain all-to-all, which does not know nodes.
     pub sent_singly: bool,
-    /// Whether rows whose number changes with every step leave blocks that fit no later one.
+    /// Whether the changing number of routed rows leaves blocks that fit no later rows.
     pub uneven_rows_stay: bool,
     /// Whether all experts of a layer are one tensor, which FSDP2 pads.
     pub joined: Option<JoinedExperts>,
@@ -114,60 +114,60 @@ pub struct Experts {
 /// All experts of a layer in one tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinedExperts {
-    /// The versions that join them.
+    /// The versions with joined experts.
     pub versions: Versions,
-    /// The last version that keeps them apart.
+    /// The last version with separate experts.
     pub last_apart: &'static str,
-    /// The first version that joins them.
+    /// The first version with joined experts.
     pub first: &'static str,
 }
 
-/// Fine-tuning: frozen weights, and adapters beside them.
+/// Fine-tuning: frozen weights and adapters.
 ///
 /// ```text
 ///                         frozen weights     not quantized under QLoRA   adapters   dropout before them
-/// Hugging Face with PEFT  computation's      fp32                        fp32       none or some, the likeliest none
+/// Hugging Face with PEFT  computation's      fp32                        fp32       open, most likely none
 /// LitGPT                  computation's      computation's               as weights 5 %
 /// torchtune               computation's      computation's               as weights none
-/// plain FSDP              computation's      computation's               as weights none or some, the likeliest none
-/// others                  computation's      computation's               fp32       none or some, the likeliest none
+/// plain FSDP              computation's      computation's               as weights open, most likely none
+/// others                  computation's      computation's               fp32       open, most likely none
 /// ```
 ///
-/// Sources: PEFT's `autocast_adapter_dtype` and `prepare_model_for_kbit_training`; LitGPT's config hub
-/// (`lora_dropout: 0.05`); torchtune's recipes (`dtype: bf16`, `lora_dropout: 0.0`).
+/// Sources: PEFT's `autocast_adapter_dtype` and `prepare_model_for_kbit_training`; LitGPT's config hub (`lora_dropout:
+/// 0.05`); torchtune's recipes (`dtype: bf16`, `lora_dropout: 0.0`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FineTuning {
-    /// Whether what is not quantized of a quantized model becomes fp32.
+    /// Whether the other weights of a quantized model become fp32.
     pub rest_in_fp32: bool,
-    /// Whether adapters have the weights' format; else fp32.
+    /// Whether adapters have the weights' format. Otherwise they have fp32.
     pub adapters_as_weights: bool,
-    /// Whether adapters are cast, scaled and added by themselves, as PEFT does.
+    /// Whether adapters are cast, scaled and added in separate operations, as in PEFT.
     pub adapters_apart: bool,
-    /// Whether a dropout stands before the adapters, where the documentation says.
+    /// Whether adapters have a dropout before them, if documented.
     pub dropout: Option<bool>,
-    /// What quantizes to four bits.
+    /// The library that quantizes to four bits.
     pub four_bits: FourBits,
-    /// Whether a tied embedding is copied into an output layer of its own.
+    /// Whether a tied embedding is copied into a separate output layer.
     pub unties_embedding: bool,
 }
 
-/// What quantizes frozen weights to four bits.
+/// The library that quantizes frozen weights to four bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FourBits {
     /// bitsandbytes: fp32 scales outside the parameters.
     Bitsandbytes,
-    /// bitsandbytes before 0.44 by way of Lightning: the output layer too, from fp16, and inputs are kept.
+    /// bitsandbytes before 0.44 through Lightning: it also quantizes the output layer, from fp16, and keeps inputs.
     Lightning,
-    /// torchao: scales that are quantized again, inside the parameters.
+    /// torchao: scales inside the parameters, quantized again.
     Torchao,
 }
 
-/// What a job that does not fit is changed to, of what it leaves open.
+/// The changes of open fields that users make if a job does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedies {
-    /// Nothing that is known: of its many means those are chosen that cost the least time.
+    /// Many means (single modules, offloading): users choose those that cost least time.
     Many,
-    /// Selective recomputation, then full.
+    /// Selective recomputation, then full recomputation.
     Recompute,
     /// Full recomputation, full sharding, both.
     RecomputeOrShard,

@@ -1,74 +1,74 @@
-//! The kernels that a framework runs, as far as they decide how long a step takes.
+//! The kernels of a framework, as far as they decide the time of a step.
 //!
 //! | framework                     | attention                 | between the products | launches         |
 //! | ----------------------------- | ------------------------- | -------------------- | ---------------- |
-//! | Megatron                      | the vendor's              | fused                | of few, large    |
-//! | Megatron-DeepSpeed            | unfused                   | fused                | of an early time |
-//! | torchtitan                    | `FlashAttention`-2        | compiled             | of few, large    |
-//! | LLM Foundry                   | the first fused ones      | fused                | of few, large    |
+//! | Megatron                      | the vendor's              | fused                | few, large       |
+//! | Megatron-DeepSpeed            | unfused                   | fused                | as in early ones |
+//! | torchtitan                    | `FlashAttention`-2        | compiled             | few, large       |
+//! | LLM Foundry                   | first fused kernels       | fused                | few, large       |
 //! | Hugging Face                  | the vendor's              | one by one           | one by one       |
-//! | DeepSpeed                     | `FlashAttention`-2        | one by one           | of an early time |
-//! | every other                   | `FlashAttention`-2        | one by one           | of few, large    |
+//! | DeepSpeed                     | `FlashAttention`-2        | one by one           | as in early ones |
+//! | all others                    | `FlashAttention`-2        | one by one           | few, large       |
 //!
-//! The vendor's attention is cuDNN's and `FlashAttention`-3, by Transformer Engine or by a `PyTorch` of today;
-//! `FlashAttention`-2 is what `PyTorch` ran when most was published; and LLM Foundry's tables were measured with
-//! `FlashAttention`'s and Triton's first versions, of which head sizes mattered less.
+//! The vendor's attention is cuDNN's or `FlashAttention`-3, from Transformer Engine or a recent `PyTorch`.
+//! `FlashAttention`-2 is the kernel of `PyTorch` in most published runs. LLM Foundry's tables were measured with the
+//! first versions of `FlashAttention` and of Triton's kernel, which depend less on the head size.
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernels {
-    /// The attention's, unless a job says otherwise.
+    /// The attention kernel, unless a job states one.
     pub attention: AttentionKernel,
-    /// Whether a job that does not say may run its attention unfused.
+    /// Whether attention may be unfused if the job states no kernel.
     pub may_run_unfused: bool,
-    /// What runs between the products.
+    /// The operations between the products.
     pub between: Between,
-    /// How kernels are launched.
+    /// The kernel launches.
     pub launches: Launches,
     /// Whether experts and sharded optimizer steps are PyTorch's own, which take longer.
     pub native: bool,
-    /// What selective recomputation computes again.
+    /// The operations that selective recomputation repeats.
     pub selective: Selective,
 }
 
 /// The attention kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttentionKernel {
-    /// The accelerator's vendor's.
+    /// The kernel of the accelerator's vendor.
     Vendors,
     /// `FlashAttention`-2.
     FlashAttention2,
-    /// The first fused ones.
+    /// The first fused kernels.
     FirstFused,
-    /// Several kernels; a job that asks for a fused one gets `FlashAttention`-2.
+    /// Several kernels. A job that asks for a fused one gets `FlashAttention`-2.
     Unfused,
 }
 
-/// What runs between the products.
+/// The operations between the products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Between {
     /// Fused kernels.
     Fused,
-    /// Compiled kernels, unless the job denies it.
+    /// Compiled kernels, unless the job turns compilation off.
     Compiled,
-    /// One operation after the other, unless the job compiles.
+    /// One by one, unless the job compiles.
     OneByOne,
 }
 
-/// How kernels are launched.
+/// The kernel launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Launches {
-    /// Few, of large kernels.
+    /// Few launches of large kernels.
     Few,
-    /// Few, on accelerators that have fused attention; on earlier ones as in an early time.
+    /// Few launches on accelerators with fused attention, otherwise as in early frameworks.
     FewWithFusedAttention,
-    /// As in an early time.
+    /// As in early frameworks.
     Early,
-    /// One operation after the other.
+    /// One launch per operation.
     OneByOne,
 }
 
-/// What selective recomputation computes again.
+/// The operations that selective recomputation repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selective {
     /// The attention's core.

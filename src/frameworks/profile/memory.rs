@@ -1,15 +1,15 @@
-//! What a framework holds in memory.
+//! The memory behaviour of a framework.
 
 use super::versions::Versions;
 
-/// Which way activations are counted: whose layers run.
+/// The layers that run, which decide how activations are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layers {
     /// Kernels that fuse norms and activations: closed formulas.
     Fused,
     /// torchtitan's own: closed formulas.
     Torchtitan,
-    /// Transformers' modules, written out operation by operation.
+    /// Transformers' modules, counted operation by operation.
     Transformers {
         /// The training loop around them.
         run_by: Loop,
@@ -25,9 +25,9 @@ pub enum Layers {
 /// The training loop around Transformers' modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loop {
-    /// Transformers' Trainer. The allocator's holes and compiled layers are known of it by measurements.
+    /// Transformers' Trainer. The allocator's holes and compiled layers were measured with it.
     Trainer,
-    /// A loop of the user's own, which holds what the model returned until the backward pass is over.
+    /// The user's own loop, which holds the model's output until the end of the backward pass.
     Own,
     /// DeepSpeed's engine, whose instants are not known.
     Engine,
@@ -40,65 +40,65 @@ pub struct Gradients {
     pub buffer: GradientBuffer,
     /// Whether ZeRO casts a microbatch's gradient, adds it and clears it.
     pub cast_by_zero: bool,
-    /// Whether ZeRO 1 without a pipeline flattens all gradients to reduce them, and gathers into a second copy.
+    /// Whether ZeRO 1 without a pipeline flattens all gradients before it reduces them, and gathers into a second copy.
     pub flattened_by_zero_1: bool,
 }
 
-/// Where gradients are kept.
+/// The place of gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GradientBuffer {
-    /// In tensors that the first backward pass makes.
+    /// Tensors that the first backward pass allocates.
     Lazy,
-    /// In buffers that are allocated once.
+    /// Buffers that are allocated once.
     Once,
-    /// In Megatron's buffers, allocated once: products add to them themselves, and ranks reduce them in place.
+    /// Megatron's buffers, allocated once. Products add to them directly, and ranks reduce them in place.
     Megatrons,
 }
 
 /// The optimizer's step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptimizerStep {
-    /// Whose it is.
+    /// The implementation.
     pub by: Stepper,
-    /// Whether it makes the fp32 copy of the gradients and frees it after.
+    /// Whether the step copies the gradients to fp32 and frees the copy after it.
     pub copies_gradients: bool,
-    /// Whether each tensor's step runs inside the backward pass, where all weights are trained on one device.
+    /// Whether each tensor's step runs inside the backward pass if one device trains all weights.
     pub in_backward: bool,
-    /// The versions whose default is PyTorch's fused step where PyTorch has it, which leaves open which one runs.
+    /// The versions whose default is PyTorch's fused step, if PyTorch has it. In them the implementation is open.
     pub fused: Versions,
 }
 
-/// Whose step runs.
+/// The implementation of the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stepper {
-    /// PyTorch's, over lists of tensors unless told otherwise.
+    /// PyTorch's, over lists of tensors by default.
     PyTorch,
     /// The framework's own, fused.
     Own,
-    /// Not known: taken for PyTorch's in memory, for a fused one in time.
+    /// Not published. It counts as PyTorch's in memory and as fused in time.
     Unpublished,
 }
 
-/// How the framework uses FSDP.
+/// The use of FSDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fsdp {
-    /// Whether gradients are reduced at the last microbatch only (`no_sync`), and whole until then.
+    /// Whether gradients are reduced only at the last microbatch (`no_sync`), and stay whole until then.
     pub delays_reduction: bool,
-    /// Whether a layer's frozen and trained parameters are flattened together, and so their gradients.
+    /// Whether a layer's frozen and trained parameters are flattened together, and so their gradients too.
     pub flattens_frozen: bool,
-    /// Whether embedding and output layer are groups of their own.
+    /// Whether embedding and output layer are separate groups.
     pub wraps_output: bool,
-    /// The versions that come with FSDP's first version, which makes flat parameters of whole modules.
+    /// The versions that use FSDP's first version, which makes flat parameters of whole modules.
     pub first: Versions,
 }
 
-/// What pipeline stages send and keep.
+/// The tensors that pipeline stages send and keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipeline {
     /// A few messages at once.
     Messages,
-    /// `torch.distributed.pipelining` over FSDP2: buffers for every microbatch; parameters stay gathered, and whole
-    /// gradients are summed, until the last.
+    /// `torch.distributed.pipelining` over FSDP2: buffers for every microbatch. Until the last one, parameters stay
+    /// gathered and whole gradients are summed.
     PyTorch {
         /// The versions whose stages keep every microbatch's output until the next step.
         keeps_outputs: Versions,

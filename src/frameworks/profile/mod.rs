@@ -1,9 +1,10 @@
-//! What a framework does, as facts: one [`Profile`] a framework, in the framework's own folder.
+//! The facts about a framework: one [`Profile`] per framework, in its own folder.
 //!
-//! The estimate, the advice and the lints read these facts and name no framework. A fact is a value, or an enumeration
-//! whose meaning is written where it is used. Nothing has a default: a new framework compiles once every fact is
-//! answered. [`defaults`] are what a job may change, [`memory`] and [`kernels`] what it runs, [`widths`] the bytes of its
-//! states, [`versions`] the versions that a fact holds of. [`unknown`] is a job that names no framework.
+//! The estimate, the advice and the lints read these facts and never name a framework. A fact is a value, or an
+//! enumeration whose users define its meaning. No fact has a default, so a new framework compiles only when all facts
+//! are given. [`defaults`] are the values that a job may change, [`memory`] and [`kernels`] the framework's behaviour,
+//! [`widths`] the bytes of its states, [`versions`] the versions for which a fact holds. [`unknown`] is a job that
+//! names no framework.
 
 pub mod defaults;
 pub mod kernels;
@@ -25,51 +26,51 @@ use kernels::Kernels;
 use memory::{Fsdp, Gradients, Layers, OptimizerStep, Pipeline};
 use widths::StateWidths;
 
-/// What a framework does.
+/// The facts about a framework.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Profile {
-    /// The name that data files have of it.
+    /// The framework's name in data files.
     pub name: &'static str,
-    /// The name that the time model's coefficients have of it on accelerators before Hopper, where that was an earlier
+    /// The name in the time model's coefficients on accelerators before Hopper, if their runs used an earlier
     /// framework.
     pub earlier_name: Option<&'static str>,
-    /// Bytes of its states.
+    /// Bytes of the states.
     pub widths: StateWidths,
-    /// The format of the weights that are trained.
+    /// The format of the trained weights.
     pub weights: TrainedWeights,
-    /// Whether a model runs under PyTorch's autocast where a format is asked for and parameters are not divided.
+    /// Whether a model runs under PyTorch's autocast if the job states a format and parameters are not divided.
     pub autocast: bool,
-    /// What the data-parallel ranks divide.
+    /// The states that the data-parallel ranks divide.
     pub sharding: ShardingDefaults,
     /// The cross-entropy.
     pub loss: UsualLoss,
-    /// What is computed again.
+    /// The usual recomputation.
     pub recompute: UsualRecompute,
     /// Batches and the lengths of their samples.
     pub batches: Batches,
-    /// How tokens reach their experts, and how experts are kept.
+    /// The dispatch of tokens to experts, and the experts' tensors.
     pub experts: Experts,
     /// Fine-tuning.
     pub fine_tuning: FineTuning,
-    /// The versions that hold the least and the most, where one that is not stated is open.
+    /// The ends of an unstated version, if versions differ in memory.
     pub open_versions: Option<Ends<&'static str>>,
-    /// What a job that does not fit is changed to.
+    /// The changes that users make if a job does not fit.
     pub remedies: Remedies,
-    /// Which way activations are counted.
+    /// The layers that run, which decide how activations are counted.
     pub layers: Layers,
     /// Gradients between the backward pass and the step.
     pub gradients: Gradients,
     /// The optimizer's step.
     pub optimizer: OptimizerStep,
-    /// How it uses FSDP.
+    /// The use of FSDP.
     pub fsdp: Fsdp,
-    /// What pipeline stages send and keep.
+    /// The tensors that pipeline stages send and keep.
     pub pipeline: Pipeline,
-    /// The kernels that it runs.
+    /// The kernels.
     pub kernels: Kernels,
 }
 
-/// The profile of the framework that a job names, or of a job that names none.
+/// The profile of the framework that a job names, or of a job without one.
 pub fn profile(framework: Option<Framework>) -> &'static Profile {
     match framework {
         None => &unknown::PROFILE,
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_sharding_lies_between_two_that_differ() {
+    fn an_open_sharding_has_two_different_ends() {
         for framework in Framework::ALL {
             let sharding = profile(Some(*framework)).sharding;
             assert!(sharding.open.is_none_or(|ends| ends.lean != ends.heavy), "{framework}");

@@ -1,7 +1,8 @@
-//! A job that names no framework, and what is taken for it.
+//! A job that names no framework, and the framework that is assumed for it.
 //!
-//! A plan always has a framework: [`assumed`] picks one by what only some can do. So a profile of none is read only for
-//! what a job itself leaves open; its other facts are those of Transformers' Trainer, the usual one of a single rank.
+//! A plan always has a framework: [`assumed`] chooses one by the features that only some frameworks have. So this
+//! profile is read only for fields that the job leaves open. Its other facts are those of Transformers' Trainer, the
+//! usual framework on a single rank.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
@@ -91,7 +92,7 @@ pub static PROFILE: Profile = Profile {
     },
 };
 
-/// The framework that a job most likely runs on, from what only some can do.
+/// The most likely framework of a job, by the features that only some frameworks have.
 pub fn assumed(sharding: Option<Sharding>, model_parallel: bool) -> Framework {
     match sharding {
         Some(Sharding::DistributedOptimizer) => Framework::Megatron,

@@ -1,32 +1,32 @@
-//! Of which versions of a framework something holds.
+//! The versions of a framework for which a fact holds.
 //!
-//! Most facts compare the first two numbers: `v4.45.1` is 4.45. A text without numbers, like `main`, is before no version.
-//! A few facts go by how the text begins, as the framework's releases were named.
+//! Most facts compare the first two numbers: `v4.45.1` is 4.45. A text without numbers, such as `main`, is the newest
+//! version. A few facts compare the beginning of the text with the names of the framework's releases.
 
 /// The first two numbers of a version.
 pub type Version = (u32, u32);
 
-/// The versions that something holds of.
+/// The versions for which a fact holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Versions {
-    /// None.
+    /// No version.
     Never,
-    /// Those that are stated and before this one.
+    /// Stated versions before this one.
     Before(Version),
-    /// Those before this one, and one that is not stated.
+    /// Versions before this one, and an unstated version.
     BeforeOrUnstated(Version),
-    /// Those that are stated and not before this one.
+    /// Stated versions from this one on.
     Since(Version),
-    /// Those not before this one, and one that is not stated.
+    /// Versions from this one on, and an unstated version.
     SinceOrUnstated(Version),
-    /// Those of this first number whose second number is lower, as in `4.30.2`.
+    /// Versions with this first number and a lower second number, as in `4.30.2`.
     Within(Version),
-    /// Those whose text begins with one of these.
+    /// Versions whose text begins with one of these.
     Beginning(&'static [&'static str]),
 }
 
 impl Versions {
-    /// Whether a version is among them.
+    /// Whether a version is in the range.
     pub fn hold(self, stated: Option<&str>) -> bool {
         match (self, stated) {
             (Self::SinceOrUnstated(_) | Self::BeforeOrUnstated(_), None) => true,
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn some_facts_go_by_the_text_of_a_version() {
+    fn some_facts_compare_the_text_of_a_version() {
         let within = Versions::Within((4, 45));
         assert!(within.hold(Some("4.30.2")));
         assert!(!within.hold(Some("4.45.0")) && !within.hold(Some("3.9")) && !within.hold(Some("v4.30")));

@@ -1,4 +1,4 @@
-//! How many bytes each parameter's states take, by framework, precision and sharding.
+//! Bytes of each state per parameter, by framework, precision and sharding.
 //!
 //! ```text
 //! framework, precision                 parameter  gradient  main  extra gradient   with Adam's moments (8)
@@ -14,32 +14,32 @@
 //! any, fp32                                4          4       -         -            16
 //! ```
 //!
-//! "Main" is the optimizer's fp32 copy of the parameters; the extra gradient is the fp32 partition that lives beside
-//! it. Sources: Megatron-LM's distributed optimizer documentation; DeepSpeed's stage 1, 2 and 3 sources and its
-//! corrected estimators; PyTorch FSDP2's mixed precision policy.
+//! "Main" is the optimizer's fp32 copy of the parameters. The extra gradient is its fp32 partition of the gradients.
+//! Sources: Megatron-LM's distributed optimizer documentation; DeepSpeed's stage 1, 2 and 3 sources and its corrected
+//! estimators; PyTorch FSDP2's mixed precision policy.
 
 use crate::job::{Precision, Sharding};
 
-/// Bytes of each state of one parameter.
+/// Bytes of each state per parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Widths {
-    /// The parameter as it is stored between steps.
+    /// The stored parameter between steps.
     pub parameter: f64,
-    /// Its gradient.
+    /// The gradient.
     pub gradient: f64,
     /// The optimizer's own copy of the parameter.
     pub main: f64,
     /// The optimizer's own copy of the gradient.
     pub main_gradient: f64,
-    /// One of the optimizer's moments.
+    /// One moment of the optimizer.
     pub moment: f64,
-    /// The parameter as it is computed with, where it is gathered or cast.
+    /// The parameter in the computation, if it is gathered or cast.
     pub compute: f64,
-    /// A gradient while ranks sum it.
+    /// A gradient during its reduction.
     pub reduction: f64,
 }
 
-/// The widths of a framework's states where it does not compute in fp32.
+/// The widths of a framework's states in formats below fp32.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StateWidths {
     /// In bf16 and narrower formats.
@@ -48,10 +48,10 @@ pub struct StateWidths {
     pub fp16: BySharding,
 }
 
-/// Widths by what the data-parallel ranks divide.
+/// Widths by sharding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BySharding {
-    /// Nothing, or the distributed optimizer's states.
+    /// No sharding, or the distributed optimizer.
     pub none: Widths,
     /// ZeRO 1.
     pub zero_1: Widths,
@@ -64,7 +64,7 @@ pub struct BySharding {
 }
 
 impl BySharding {
-    /// The same widths whatever is divided.
+    /// The same widths for every sharding.
     pub const fn same(widths: Widths) -> Self {
         Self { none: widths, zero_1: widths, zero_2: widths, zero_3: widths, fsdp: widths }
     }
@@ -93,7 +93,7 @@ impl StateWidths {
     }
 }
 
-/// Everything in fp32.
+/// All states in fp32.
 const SINGLE: Widths = Widths {
     parameter: 4.0,
     gradient: 4.0,
@@ -104,7 +104,7 @@ const SINGLE: Widths = Widths {
     reduction: 4.0,
 };
 
-/// Everything in two bytes, moments too.
+/// All states in two bytes, also the moments.
 pub const PURE_HALF: Widths = Widths {
     parameter: 2.0,
     gradient: 2.0,
@@ -115,7 +115,7 @@ pub const PURE_HALF: Widths = Widths {
     reduction: 2.0,
 };
 
-/// Parameters in fp32, computed with in two bytes.
+/// Parameters in fp32, computation in two bytes.
 pub const MIXED_ON_SINGLE: Widths = Widths {
     parameter: 4.0,
     gradient: 4.0,
@@ -137,7 +137,7 @@ pub const HALF_WITH_SINGLE_GRADIENT: Widths = Widths {
     reduction: 4.0,
 };
 
-/// Two-byte parameters and gradients, fp32 copies of both: the most that any framework holds where nothing is divided.
+/// Two-byte parameters and gradients, fp32 copies of both: the largest widths of all frameworks without sharding.
 pub const HALF_WITH_SINGLE_COPIES: Widths = Widths {
     parameter: 2.0,
     gradient: 2.0,
@@ -148,13 +148,13 @@ pub const HALF_WITH_SINGLE_COPIES: Widths = Widths {
     reduction: 2.0,
 };
 
-/// Two-byte parameters and gradients, fp32 gradients beside them that no rank divides, an fp32 copy.
+/// Two-byte parameters and gradients, fp32 gradients that no rank divides, an fp32 copy.
 pub const HALF_WITH_BOTH_GRADIENTS: Widths = Widths { gradient: 6.0, ..HALF_WITH_SINGLE_GRADIENT };
 
-/// Two-byte parameters, gradients that only exist as the fp32 partition.
+/// Two-byte parameters; gradients exist only as the fp32 partition.
 pub const HALF_WITH_PARTITIONED_GRADIENT: Widths = Widths { gradient: 0.0, ..HALF_WITH_SINGLE_COPIES };
 
-/// `DeepSpeed`'s ZeRO, at whatever stage.
+/// `DeepSpeed`'s ZeRO, all stages.
 pub const DEEPSPEED: StateWidths = StateWidths::of(BySharding {
     none: HALF_WITH_SINGLE_COPIES,
     zero_1: HALF_WITH_SINGLE_COPIES,
@@ -163,7 +163,7 @@ pub const DEEPSPEED: StateWidths = StateWidths::of(BySharding {
     fsdp: HALF_WITH_SINGLE_COPIES,
 });
 
-/// Shards in fp32 that are computed with in two bytes.
+/// Shards in fp32, computation in two bytes.
 pub const SINGLE_SHARDS: StateWidths = StateWidths::of(BySharding {
     none: MIXED_ON_SINGLE,
     zero_1: HALF_WITH_SINGLE_COPIES,

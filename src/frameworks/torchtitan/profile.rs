@@ -1,9 +1,10 @@
-//! What torchtitan does.
+//! The facts about torchtitan.
 //!
-//! Before 0.1 it cut a rank's batch into as many microbatches as the pipeline has stages
-//! (`pipeline_parallel_microbatches`), and did not compile its loss with the model. It is published compiled. Selective
-//! recomputation saves the output of every second product and the attention's (`activation_checkpoint.py`). What its
-//! pipeline stages keep: `torch.distributed.pipelining`, pytorch/pytorch pull request 153383 and issue 159251.
+//! Before 0.1 it divided a rank's batch into as many microbatches as the pipeline has stages
+//! (`pipeline_parallel_microbatches`), and did not compile its loss with the model. Its published runs are compiled.
+//! Selective recomputation saves the outputs of every second product and of the attention (`activation_checkpoint.py`).
+//! The tensors that its pipeline stages keep: `torch.distributed.pipelining`, pytorch/pytorch pull request 153383 and
+//! issue 159251.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

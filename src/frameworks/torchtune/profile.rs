@@ -1,7 +1,7 @@
-//! What torchtune's recipes do.
+//! The facts about torchtune's recipes.
 //!
-//! Activation checkpointing is on; full recipes on one device step inside the backward pass (`optimizer_in_bwd: True`);
-//! the loss is computed in chunks since 0.3; embedding and output layer are wrapped apart (`custom_sharded_layers`).
+//! Activation checkpointing is on. Full recipes on one device step inside the backward pass (`optimizer_in_bwd: True`).
+//! The loss is computed in chunks since 0.3. Embedding and output layer are separate groups (`custom_sharded_layers`).
 //! Adapters have no dropout (`lora_dropout: 0.0`), and torchao quantizes.
 
 use crate::frameworks::profile::Profile;

@@ -1,6 +1,6 @@
-//! The training steps that were measured for this project, as a person would write their jobs.
+//! The training steps of this project, as the jobs that a person would write.
 //!
-//! `h200.csv` is what `measure.py` printed.
+//! `h200.csv` is the output of `measure.py`.
 //!
 //! | row | training job |
 //! | --- | --- |

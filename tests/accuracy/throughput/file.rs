@@ -10,7 +10,7 @@ use super::hours;
 use super::rows::{self, Row};
 use super::spread::{self, HeldOut};
 
-/// Everything that is fitted, and predictions of what was held out.
+/// All fitted values, and the predictions of held-out rows.
 pub(crate) struct Fitting {
     pub(crate) rows: Vec<Row>,
     pub(crate) samples: Vec<Sample>,
@@ -19,7 +19,7 @@ pub(crate) struct Fitting {
     pub(crate) held_out: HeldOut,
 }
 
-/// Fits all rows, and again without each group.
+/// Fits all rows, then again without each group.
 pub(crate) fn fitting() -> Fitting {
     let rows = rows::rows();
     let (samples, names) = fit::samples(&rows);
@@ -54,7 +54,7 @@ pub(crate) fn text(fitting: &Fitting) -> String {
     let of = |names: &[String], at: &dyn Fn(usize) -> usize| -> Vec<(String, f64)> {
         names.iter().enumerate().map(|(i, name)| (name.clone(), fitted[at(i)])).collect()
     };
-    // A generation without a row is where its prior is, which the program knows by itself.
+    // A generation without rows has its prior, which the program already knows.
     let efficiency: Vec<_> = of(&names.generations, &|i| fit::of_generation(i))
         .into_iter()
         .filter(|(name, _)| name != "other")

@@ -1,14 +1,14 @@
-//! How the coefficients of `data/time.toml` are made.
+//! The fit of the coefficients in `data/time.toml`.
 //!
 //! ```text
-//! least   Σ rows w·2·(√(1 + (r/0.1)²) − 1)  +  0.35²·Σ coefficients ((ln c − ln prior) / σ)²
-//! r       ln predicted − ln measured tokens a second
-//! w       min(n, 4 + √n) / n of a row whose origin has n rows: no origin drowns the others; half of it with experts
+//! least   Σ rows w·2·(√(1 + (r/0.1)²) − 1)  +  0.6²·Σ coefficients ((ln c − ln prior) / σ)²
+//! r       ln predicted − ln measured tokens per second
+//! w       min(n, 4 + √n) / n for an origin of n rows, so that no origin outweighs the others; half of it with experts
 //! ```
 //!
-//! by Gauss and Newton's steps, halved while they do not help. Coefficients are logarithms: one a term, with the prior
-//! that `Term` has; one a generation, around 85 % of its benchmark, σ 0.12; one an accelerator, around nothing, σ 0.10;
-//! one a framework, around nothing, σ 0.12. Rows whose division of the work is unknown are left out.
+//! The steps are those of Gauss and Newton, halved until they help. Coefficients are logarithms: one per term, with
+//! `Term`'s prior; one per generation, around 85 % of its benchmark, σ 0.12; one per accelerator, around zero, σ 0.06;
+//! one per framework, around zero, σ 0.08. Rows with an unknown division of the work are excluded.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use super::rows::Row;
 const SCALE: f64 = 0.1;
 const STRICTNESS: f64 = 0.6 * 0.6;
 
-/// A row, counted.
+/// A row with its counted work.
 pub(crate) struct Sample {
     pub(crate) work: Work,
     pub(crate) measured: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Sample {
     framework: Option<usize>,
 }
 
-/// What the coefficients' positions mean.
+/// The meaning of the coefficients' positions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     pub(crate) generations: Vec<String>,
@@ -82,7 +82,7 @@ pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
                 let estimate = estimate(&row.job, device).unwrap_or_else(|e| panic!("{}: {e}", row.name));
                 let work = Work::of(&row.job, estimate.running(), row.accelerator, generation)
                     .unwrap_or_else(|| panic!("{}: the accelerator has no rate", row.name));
-                // What experts take besides differs most, and is not to decide what a dense model takes.
+                // Rows with experts vary most. They must not decide the time of a dense model.
                 let n = of_origin.get(row.origin.as_str()).map_or(1.0, |n| *n as f64);
                 let weight = n.min(4.0 + n.sqrt()) / n * if work.experts { 0.5 } else { 1.0 };
                 Sample {
@@ -117,10 +117,10 @@ pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
     (samples, names)
 }
 
-/// Of the one-node rows of vTrain, which differ in little, each eighth.
+/// One of eight one-node rows of vTrain, which differ little.
 const ONE_IN: usize = 8;
 
-/// The rows that coefficients are fitted on.
+/// Whether the coefficients are fitted on a row.
 pub(crate) fn is_fitted_on(row: &Row, index: usize) -> bool {
     row.laid_out && (row.source != "vtrain-s" || index.is_multiple_of(ONE_IN))
 }
@@ -150,7 +150,7 @@ pub(crate) fn of_accelerator(
     generation: &Generation,
 ) -> (Terms, f64) {
     let at = |known: &[String], name: &str| known.iter().position(|known| known == name);
-    // Of every other generation the program takes what its benchmark reaches.
+    // A generation without accelerators of its own takes 85 % of its benchmark, as in the program.
     let other = generation.accelerators.is_empty();
     let usual = at(&names.generations, &generation.name)
         .filter(|_| !other)
@@ -159,7 +159,7 @@ pub(crate) fn of_accelerator(
     (terms(fitted), (usual + own).exp())
 }
 
-/// ln tokens a second.
+/// ln tokens per second.
 pub(crate) fn predict(sample: &Sample, names: &Names, fitted: &[f64]) -> f64 {
     predict_with(sample, names, fitted, &terms(fitted), 0.0)
 }
@@ -171,7 +171,7 @@ fn predict_with(sample: &Sample, names: &Names, fitted: &[f64], terms: &Terms, m
     (sample.work.tokens / step.seconds).ln() + own
 }
 
-/// Terms that count without seconds of their own.
+/// Terms that count although they have no seconds of their own.
 const FACTORS: &[Term] = &[
     Term::Experts,
     Term::ExpertsNative,
@@ -187,7 +187,7 @@ const FACTORS: &[Term] = &[
     Term::Fp4,
 ];
 
-/// The coefficients that fit the chosen samples best, from a start.
+/// The coefficients that best fit the chosen samples, from a start.
 pub(crate) fn fit(samples: &[&Sample], names: &Names, start: Option<&Fitted>, rounds: usize) -> Fitted {
     let mut fitted = start.cloned().unwrap_or_else(|| names.middle.clone());
     let mut loss = objective(samples, names, &fitted);

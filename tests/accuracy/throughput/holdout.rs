@@ -1,16 +1,16 @@
 //! Predictions of rows that the coefficients were not fitted on: whole models, whole origins, whole accelerators.
 //!
-//! The groups of a hold-out are taken out one after the other, each with all its rows, the coefficients are fitted again
-//! on what remains, and the rows of the group are predicted. Of models, a sixteenth is taken out at once, dealt in turn, so
-//! that those of one origin are not out together.
+//! The groups of a hold-out are excluded one after the other, each with all its rows. The coefficients are fitted again
+//! on the other rows, and the group's rows are predicted. Models are excluded a sixteenth at a time. They are
+//! distributed in turn, so that models of one origin are not excluded together.
 
 use super::fit::{self, Fitted, Names, Sample};
 use super::rows::Row;
 
-/// Parts that models are dealt to.
+/// The parts into which models are distributed.
 const FOLDS: usize = 16;
 
-/// What is held out together.
+/// The kind of groups that are held out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whole {
     Models,

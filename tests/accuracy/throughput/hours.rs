@@ -1,20 +1,20 @@
-//! Published accelerator-hours, and what a planner would have been told: `hours.toml`.
+//! Published accelerator-hours, with the facts that a planner would have had: `hours.toml`.
 //!
 //! ```text
 //! least   Σ runs w·2·(√(1 + (r/0.1)²) − 1)  +  3·(later² + experts²) / 0.2²
-//! r       ln(published MFU / MFU of one alone) − (level + later + experts)
+//! r       ln(published MFU / MFU of one accelerator) − (level + later + experts)
 //! w       1; ½ of hours that are derived
 //! ```
 //!
-//! by reweighted least squares. Published hours are multiplied by the goodput that the product divides by, so that nothing
-//! lost is counted twice. `spread` is the 90 % quantile of what is left when each run is predicted without its publisher's,
-//! / 1.645.
+//! The method is reweighted least squares. Published hours are multiplied by the goodput, because the product divides
+//! by it; so no loss counts twice. `spread` is the 90 % quantile of the absolute residuals, each run predicted without
+//! its publisher's runs, / 1.645.
 
 use serde::Deserialize;
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::goodput::goodput;
 use weighbridge::estimate::time::flops::Forward;
-use weighbridge::estimate::time::planner::{Class, alone};
+use weighbridge::estimate::time::planner::{Class, on_one_accelerator};
 use weighbridge::estimate::time::{Coefficients, Planner, Work, step};
 use weighbridge::hardware::{Accelerator, Catalogue};
 use weighbridge::job::{Accelerator as Asked, Dataset, Model, Precision, TrainingJob};
@@ -62,24 +62,24 @@ impl Run {
             .unwrap_or_else(|| panic!("{} is not in the catalogue", self.accelerator))
     }
 
-    /// Whose training it is: the run's name up to the first digit or hyphen.
+    /// The publisher: the run's name up to the first digit or hyphen.
     pub(crate) fn publisher(&self) -> &str {
         self.name.split(|c: char| c == '-' || c.is_ascii_digit()).next().unwrap_or_default()
     }
 
-    /// The model's name, where the program knows it.
+    /// The model in the program's table, if it is there.
     pub(crate) fn known(&self) -> Option<&'static known::Known> {
         known::find(self.model.split(" (").next()?)
     }
 
-    /// What a planner writes who names the model.
+    /// The job of a planner who names the model.
     pub(crate) fn named(&self) -> TrainingJob {
         let model = self.known().map(|known| known.model.clone());
         let sized = self.sized();
         TrainingJob { model: model.or(sized.model.clone()), ..sized }
     }
 
-    /// What a planner writes who knows no more than the model's size.
+    /// The job of a planner who knows only the model's size.
     pub(crate) fn sized(&self) -> TrainingJob {
         let count = |text: &Option<String>| {
             text.as_deref().map(|text| Count::parse(text).unwrap_or_else(|e| panic!("{text}: {e}")))
@@ -102,27 +102,27 @@ impl Run {
     }
 }
 
-/// A run as the planner's coefficients see it.
+/// A run in the fit of the planner's coefficients.
 pub(crate) struct Point {
-    /// What a planner knows.
+    /// The class of the planner's coefficients.
     class: Class,
-    /// ln(published / of one accelerator alone) of the utilization.
-    off: f64,
+    /// ln(published / one accelerator's utilization).
+    log_ratio: f64,
     weight: f64,
     publisher: String,
 }
 
-/// The runs that coefficients are fitted on.
+/// Whether the coefficients are fitted on a run.
 pub(crate) fn fitted_on(run: &Run) -> bool {
     run.left_out.is_none() && run.hours.is_some()
 }
 
-/// The tokens a second of one accelerator alone against the published ones.
+/// The published utilization against that of one accelerator.
 pub(crate) fn point(run: &Run, job: &TrainingJob, names: &Names, fitted: &[f64]) -> Point {
     let accelerator = run.device();
     let plan = assume(job, Device { bf16: accelerator.computes_in_bf16() }).expect("it has a size").likely;
     let generation = Coefficients::builtin().generation(accelerator);
-    let (job_alone, plan_alone) = alone(job, &plan);
+    let (job_alone, plan_alone) = on_one_accelerator(job, &plan);
     let work = Work::of(&job_alone, &plan_alone, accelerator, generation).expect("it has a rate");
     let (terms, efficiency) = fit::of_accelerator(names, fitted, accelerator, generation);
     let alone = work.tokens / step(&work, &terms, efficiency).seconds * work.flops;
@@ -136,7 +136,7 @@ pub(crate) fn point(run: &Run, job: &TrainingJob, names: &Names, fitted: &[f64])
     let published = tokens * flops / (computed * 3600.0);
     Point {
         class: Class::of(job, &plan, generation),
-        off: (published / alone).ln(),
+        log_ratio: (published / alone).ln(),
         weight: if run.derived { 0.5 } else { 1.0 },
         publisher: run.publisher().to_owned(),
     }
@@ -144,8 +144,8 @@ pub(crate) fn point(run: &Run, job: &TrainingJob, names: &Names, fitted: &[f64])
 
 impl Point {
     /// ln(predicted / published hours).
-    pub(crate) fn left(&self, planner: &Planner) -> f64 {
-        self.off - planner.off(self.class)
+    pub(crate) fn residual(&self, planner: &Planner) -> f64 {
+        self.log_ratio - planner.log_ratio(self.class)
     }
 }
 
@@ -153,7 +153,7 @@ const SCALE: f64 = 0.1;
 const WIDTH: f64 = 0.2;
 const STRICTNESS: f64 = 3.0;
 
-/// The coefficients that fit points best.
+/// The coefficients that best fit the points.
 pub(crate) fn line(points: &[&Point]) -> Planner {
     let mut fitted = Planner { level: -0.6, later: 0.0, experts: 0.0, spread: 0.0 };
     for _ in 0..50 {
@@ -161,9 +161,9 @@ pub(crate) fn line(points: &[&Point]) -> Planner {
         let mut right = vec![0.0; 3];
         for point in points {
             let known = [1.0, point.class.later, point.class.experts];
-            let weight = point.weight / (point.left(&fitted) / SCALE).hypot(1.0) / (SCALE * SCALE);
+            let weight = point.weight / (point.residual(&fitted) / SCALE).hypot(1.0) / (SCALE * SCALE);
             for (i, one) in known.iter().enumerate() {
-                right[i] += weight * one * point.off;
+                right[i] += weight * one * point.log_ratio;
                 for (j, other) in known.iter().enumerate() {
                     matrix[i][j] += weight * one * other;
                 }
@@ -178,21 +178,21 @@ pub(crate) fn line(points: &[&Point]) -> Planner {
     fitted
 }
 
-/// What is left of each point when it is predicted without itself, or without all of its publisher's.
-pub(crate) fn left(points: &[Point], publishers: bool) -> Vec<f64> {
+/// The residual of each point, predicted without the point itself or without all points of its publisher.
+pub(crate) fn residuals(points: &[Point], publishers: bool) -> Vec<f64> {
     let one = |(i, point): (usize, &Point)| {
         let others = points
             .iter()
             .enumerate()
             .filter(|(j, other)| if publishers { other.publisher != point.publisher } else { *j != i });
-        point.left(&line(&others.map(|(_, other)| other).collect::<Vec<_>>()))
+        point.residual(&line(&others.map(|(_, other)| other).collect::<Vec<_>>()))
     };
     points.iter().enumerate().map(one).collect()
 }
 
 /// The planner's coefficients.
 pub(crate) fn planner(points: &[Point]) -> Planner {
-    let mut sizes: Vec<f64> = left(points, true).iter().map(|left| left.abs()).collect();
+    let mut sizes: Vec<f64> = residuals(points, true).iter().map(|residual| residual.abs()).collect();
     sizes.sort_by(f64::total_cmp);
     let at = (0.9 * sizes.len() as f64).ceil() as usize;
     Planner { spread: sizes[at.saturating_sub(1)] / 1.645, ..line(&points.iter().collect::<Vec<_>>()) }

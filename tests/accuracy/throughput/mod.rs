@@ -1,4 +1,4 @@
-//! How close predicted throughput comes to published throughput: rows, fit, and the tables.
+//! The accuracy of predicted throughput: rows, fit, and the tables.
 
 pub(crate) mod file;
 pub(crate) mod fit;

@@ -1,9 +1,8 @@
-//! The published throughput, as it is kept in `rows.csv`, with the shapes of `models.toml` and the origins of
-//! `sources.toml`.
+//! The published throughput in `rows.csv`, with the shapes of `models.toml` and the origins of `sources.toml`.
 //!
-//! Every row becomes the training job that its source describes, in the words of a user's job; what the source does not
-//! say stays open and goes the way of every open field. The runs that were measured for this project ([`measured`]) follow
-//! them: coefficients are fitted on them too, and no line of published rows counts them.
+//! Every row becomes the training job that its source describes, in the fields of a user's job. Fields that the source
+//! does not state stay open, as in any job. The runs of this project ([`measured`]) follow them. Coefficients are
+//! fitted on these runs too, but the tables of published rows do not count them.
 
 use std::collections::BTreeMap;
 
@@ -20,33 +19,33 @@ use super::measured;
 /// One published run.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// Its name in the file.
+    /// The name in the file.
     pub(crate) name: String,
     /// The source's key in `sources.toml`.
     pub(crate) source: String,
-    /// Whose measurements they are: sources of one project share it.
+    /// The project that measured it; several sources may belong to one.
     pub(crate) origin: String,
     /// The model's name.
     pub(crate) model: String,
     /// The accelerator.
     pub(crate) accelerator: &'static Accelerator,
-    /// What the source says of it.
+    /// The source's facts about the run.
     pub(crate) job: TrainingJob,
-    /// Tokens a second on one accelerator.
+    /// Tokens per second on one accelerator.
     pub(crate) measured: f64,
     /// Whether layout, microbatch, batch, sequence and shape are stated.
     pub(crate) complete: bool,
-    /// Whether the division of the work is stated, or can be no other.
+    /// Whether the division of the work is stated, or has only one possible value.
     pub(crate) laid_out: bool,
 }
 
-/// Where rows are from.
+/// The origin of rows.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
     /// The document.
     pub(crate) from: String,
-    /// The project whose measurements they are, where several sources are of one.
+    /// The project that measured them, if it has several sources.
     pub(crate) origin: Option<String>,
 }
 
@@ -56,7 +55,7 @@ pub(crate) struct Source {
 pub(crate) struct Sources {
     /// By key.
     pub(crate) source: BTreeMap<String, Source>,
-    /// Rows that are not scored: the rule, and which.
+    /// Rows that are not scored: the rule, and their names.
     pub(crate) left_out: BTreeMap<String, Vec<String>>,
 }
 
@@ -65,14 +64,14 @@ pub(crate) fn sources() -> Sources {
     toml::from_str(include_str!("sources.toml")).expect("sources.toml is valid")
 }
 
-/// The source of the runs that were measured for this project.
+/// The source of this project's runs.
 pub(crate) const MEASURED: &str = "h200";
 
-/// A measured model by the name that published rows of it have: held-out models are out of both.
+/// The published names of measured models, so that a held-out model is excluded from both.
 const PUBLISHED_AS: [(&str, &str); 3] =
     [("llama-3.1-8b", "LLAMA3_8B"), ("qwen2.5-7b", "Qwen2.5 7B"), ("qwen3-8b", "Qwen3 8B")];
 
-/// The runs that were measured for this project, and ended.
+/// The runs of this project that completed.
 fn measured_rows() -> impl Iterator<Item = Row> {
     let accelerator = Catalogue::builtin().find("H200").expect("it is in the catalogue");
     measured::runs().into_iter().filter(measured::Run::fits).enumerate().map(move |(index, run)| {
@@ -92,7 +91,7 @@ fn measured_rows() -> impl Iterator<Item = Row> {
     })
 }
 
-/// All rows, in the file's order, and those that were measured.
+/// All rows: the file's, in its order, then this project's.
 pub(crate) fn rows() -> Vec<Row> {
     let models: BTreeMap<String, Model> =
         toml::from_str(include_str!("models.toml")).expect("models.toml is valid");
@@ -147,7 +146,7 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
         precision: text(6).and_then(Precision::from_word),
         recompute: text(9).and_then(Recompute::from_word),
         attention: text(10).and_then(Attention::from_word),
-        compile: text(23).map(|said| said == "yes"),
+        compile: text(23).map(|word| word == "yes"),
         finetuning: Some(Finetuning {
             method: method.or(Some(Method::Full)),
             rank: number(8),
@@ -165,7 +164,7 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
     };
     Row {
         complete,
-        laid_out: !planner::knows_little(&job),
+        laid_out: !planner::lacks_layout(&job),
         accelerator: Catalogue::builtin()
             .find(known(4))
             .unwrap_or_else(|| panic!("{} is not in the catalogue", known(4))),

@@ -1,12 +1,12 @@
-//! How far predictions of unseen rows lie off: the standard deviations of `data/time.toml`.
+//! The errors on unseen rows: the standard deviations of `data/time.toml`.
 //!
 //! ```text
-//! σ of a group            the 90 % quantile of |ln predicted − ln measured| / 1.645, each origin of n rows weighing √n
-//! dense, experts, …       whole models and whole origins held out, together: a user's machines are nobody's yet. Rows that
-//!                         state layout and batch; those whose framework no other origin knows with their models only
+//! σ of a group            the 90 % quantile of |ln predicted − ln measured| / 1.645, each origin of n rows with weight √n
+//! dense, experts, …       whole models and whole origins held out, together, because a user's machines are a new origin.
+//!                         Rows that state layout and batch; those of a framework with one origin, only with their models
 //! open                    √(σ² of rows that leave them open − dense²), models held out
 //! accelerator             √(σ² with whole accelerators held out − dense²)
-//! framework               √(σ² of rows whose framework no other origin knows, origins held out − dense²)
+//! framework               √(σ² of rows of a framework with one origin, origins held out − dense²)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +17,9 @@ use super::fit::Sample;
 use super::rows::Row;
 
 const NINETY_PERCENT: f64 = 1.645;
-/// The widest spread that still says something: a factor of 2.7 to either side. Experts between nodes lie further apart.
+/// The widest meaningful spread: a factor of 2.7 in each direction. Experts between nodes have a wider one.
 const WIDEST: f64 = 0.6;
-/// Rows of a framework that have a spread of their own.
+/// The smallest number of rows for a framework's own spread.
 const ENOUGH: usize = 20;
 
 /// Residuals with whole groups held out.
@@ -50,7 +50,7 @@ pub(crate) fn framework(row: &Row) -> Option<String> {
     row.job.framework.map(|framework| framework_name(framework, generation))
 }
 
-/// The frameworks that several origins know.
+/// The frameworks with several origins.
 fn shared(rows: &[Row]) -> BTreeSet<String> {
     let mut origins: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
@@ -112,7 +112,7 @@ pub(crate) fn spread(rows: &[Row], samples: &[Sample], held_out: &HeldOut) -> Sp
     }
 }
 
-/// What is known of a row, when some of its kin are held out.
+/// The facts that are known about a row, if its group is held out.
 pub(crate) fn known<'a>(
     row: &Row,
     sample: &Sample,

@@ -1,6 +1,7 @@
 //! The instants of eager PyTorch: Hugging Face and plain PyTorch models, alone, under DDP, or sharded by FSDP2.
 //!
-//! What is alive besides weights and optimizer states; `i` counts layers from the first, `L` is the last:
+//! The memory alive at each, besides weights and optimizer states. `i` counts layers from the first, `L` is the last,
+//! `kept` are the activations that layers keep:
 //!
 //! ```text
 //! root, gathered        root, flat and copied, + the first layer's all-gather
@@ -12,12 +13,12 @@
 //! layer i, reduction    kept(0..i) + its gradients, unsharded, + the copy that is reduced + gathered
 //! embedding, backward   all gradients + the embedding's, and with a tied output layer their sum
 //! root, reduction       all gradients + those of embedding, head and final norm, unsharded, + the copy; with a tied
-//!                       output layer the two that were added besides
+//!                       output layer also the two gradients that were added
 //! optimizer step        all gradients + the step's own workspace
 //! ```
 //!
-//! In between memory changes by the same amount from layer to layer, so that the two layers at each end suffice.
-//! What the terms mean under FSDP2 and DDP: [`timeline`].
+//! Between these instants, memory changes by the same amount from layer to layer. So the two layers at each end are
+//! enough. The terms under FSDP2 and DDP: [`timeline`].
 
 mod timeline;
 
@@ -79,7 +80,7 @@ impl Timeline<'_> {
         let gathered = self.root.gathered * 2 + self.kind(0).group.gathered;
         Instant {
             name: "root gathered",
-            gradients: self.standing,
+            gradients: self.accumulated,
             activations: self.kept(0),
             working_set: self.stream,
             communication: self.buckets + if self.sharded { gathered } else { Bytes::ZERO },
@@ -92,7 +93,7 @@ impl Timeline<'_> {
         let flat = if self.sharded { self.last().group.gathered } else { Bytes::ZERO };
         Instant {
             name: "last layer's forward",
-            gradients: self.standing,
+            gradients: self.accumulated,
             activations: self.kept(last),
             working_set: run.forward + self.sum(0, last, |kind| kind.run.cached),
             communication: self.gathered(last) + flat + self.buckets,
@@ -112,7 +113,7 @@ impl Timeline<'_> {
         };
         Instant {
             name: "loss",
-            gradients: self.standing,
+            gradients: self.accumulated,
             activations: self.kept(self.layers),
             logits: self.head.forward,
             // The head's own casts are counted in its forward pass.
@@ -123,13 +124,13 @@ impl Timeline<'_> {
     }
 
     fn root_gathered(&self) -> Instant {
-        let again = self.sharded && self.plan.reshard_after_forward;
+        let reshards = self.sharded && self.plan.reshard_after_forward;
         Instant {
             name: "root gathered for the backward pass",
-            gradients: self.standing,
+            gradients: self.accumulated,
             activations: self.kept(self.layers),
             logits: self.head.kept,
-            communication: self.buckets + if again { self.root_kept() * 2 } else { Bytes::ZERO },
+            communication: self.buckets + if reshards { self.root_kept() * 2 } else { Bytes::ZERO },
             ..Instant::default()
         }
     }
@@ -144,7 +145,7 @@ impl Timeline<'_> {
         };
         Instant {
             name: "loss's backward",
-            gradients: self.standing,
+            gradients: self.accumulated,
             activations: self.kept(self.layers),
             logits: self.head.backward,
             communication: gathered + self.buckets,
@@ -153,8 +154,8 @@ impl Timeline<'_> {
     }
 
     fn layer_gathered(&self, i: u64) -> Instant {
-        let again = self.sharded && self.plan.reshard_after_forward;
-        let flat = if again { self.kind(i).group.gathered } else { Bytes::ZERO };
+        let reshards = self.sharded && self.plan.reshard_after_forward;
+        let flat = if reshards { self.kind(i).group.gathered } else { Bytes::ZERO };
         Instant {
             name: "layer gathered for the backward pass",
             gradients: self.done(i + 1),
@@ -171,7 +172,7 @@ impl Timeline<'_> {
             name,
             gradients: self.done(i + 1),
             activations: self.kept(i),
-            logits: self.head.lingering,
+            logits: self.head.held_logits,
             working_set: run.backward,
             communication: self.gathered(i) + self.in_flight(i) + self.reducing(i) + self.buckets,
             ..Instant::default()
@@ -198,12 +199,12 @@ impl Timeline<'_> {
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let sums = if tied { 2 } else { 1 };
         let root = if self.sharded { self.root_kept() + self.kind(0).group.reduced } else { Bytes::ZERO };
-        // The embedding's gradient has been used when the two are added; the positions still wait for it.
-        let waits = !tied || self.plan.shape.learned_positions > 0;
+        // At the sum, the gradient of the embedding's output is freed, unless learned positions still need it.
+        let needed = !tied || self.plan.shape.learned_positions > 0;
         Instant {
             name: "embedding's backward",
             gradients: self.done(0) + self.embedding_gradient * sums,
-            working_set: if waits { self.stream } else { Bytes::ZERO },
+            working_set: if needed { self.stream } else { Bytes::ZERO },
             communication: root + self.buckets,
             ..Instant::default()
         }
@@ -213,15 +214,16 @@ impl Timeline<'_> {
         if !self.sharded {
             return Instant { name: "root's gradient reduction", ..Instant::default() };
         }
-        // A tied matrix's two gradients are still there beside their sum.
+        // The two gradients of a tied matrix are still alive besides their sum.
         let tied = self.plan.shape.tied && self.head.gradients > Bytes::ZERO;
         let parts = if tied { self.embedding_gradient * 2 } else { Bytes::ZERO };
-        // The head's gradients are the root's, unless the output layer is a group of its own.
+        // The head's gradients belong to the root, unless the output layer is a separate group.
         let head = if self.output.is_some() { Bytes::ZERO } else { self.head.gradients };
         Instant {
             name: "root's gradient reduction",
-            gradients: self.done(0) - head + self.unreduced(self.apart(self.root.gradients) + parts),
-            communication: self.apart(self.root.reduced),
+            gradients: self.done(0) - head
+                + self.unreduced(self.reduced_at_once(self.root.gradients) + parts),
+            communication: self.reduced_at_once(self.root.reduced),
             ..Instant::default()
         }
     }

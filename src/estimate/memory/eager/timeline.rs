@@ -1,15 +1,15 @@
-//! What the instants of eager PyTorch are made of.
+//! The terms of the instants of eager PyTorch.
 //!
-//! FSDP2's groups are the layers and the root, which owns embedding, final norm and output layer. A group is gathered
-//! into one flat buffer and copied out of it; in the forward pass the flat buffer lives until the next group's copy, in
-//! the backward pass the next group's flat buffer is filled while a layer runs. Gradients stay unsharded until their
-//! group is done, are copied into one buffer of the reduction's format, which lives until the next group is done, and
-//! become a shard. Source: `torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py` (2.15); DDP's buckets:
-//! `torch/csrc/distributed/c10d/reducer.cpp`.
+//! FSDP2's groups are the layers and the root. The root owns embedding, final norm and output layer. A group is
+//! gathered into one flat buffer and copied out of it. In the forward pass the flat buffer lives until the next group's
+//! copy. In the backward pass the next group's flat buffer is filled while a layer runs. Gradients stay unsharded until
+//! their group is done. Then they are copied into one buffer in the format of the reduction, and become a shard; the
+//! buffer lives until the next group is done. Source: `torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py`
+//! (2.15); DDP's buckets: `torch/csrc/distributed/c10d/reducer.cpp`.
 //!
-//! All layers share the rotary sine and cosine. Under adapters recomputation asks for a gradient of the embedding's
-//! output, which so becomes a leaf: it and its gradient stay from the step before, in a reference cycle of the
-//! checkpoints, until Python collects it.
+//! All layers share the rotary sine and cosine. Under adapters, recomputation requires a gradient of the embedding's
+//! output, so this output becomes a leaf. The leaf and its gradient stay from the previous step until Python collects
+//! the reference cycle of the checkpoints that holds them.
 
 use super::super::super::plan::{Plan, RankParameters, Stage};
 use super::super::super::{schedule, states};
@@ -23,18 +23,18 @@ use crate::units::Bytes;
 /// A group of parameters that FSDP gathers and reduces together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Group {
-    /// The parameters as they are computed with, whole.
+    /// The whole parameters, in the format of the computation.
     pub(super) gathered: Bytes,
-    /// The copy of the gradients that is reduced, whole.
+    /// The whole copy of the gradients that is reduced.
     pub(super) reduced: Bytes,
-    /// Gradients as the backward pass leaves them, whole.
+    /// The whole gradients, as the backward pass leaves them.
     pub(super) gradients: Bytes,
-    /// Gradients as they are kept between steps.
+    /// The gradients that stay between steps.
     pub(super) kept: Bytes,
 }
 
 impl Group {
-    /// A group of `parameters`, of which `linear` are quantized where any are, with adapters beside them.
+    /// A group of `parameters` and adapters. With quantization, `linear` of the parameters are quantized.
     fn of(plan: &Plan, linear: u64, parameters: u64, adapters: u64, gradients: Bytes) -> Self {
         let widths = plan.widths;
         let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
@@ -63,29 +63,31 @@ pub(super) struct Kind {
     pub(super) group: Group,
 }
 
-/// What the instants of one stage are made of.
+/// The terms of one stage.
 pub(super) struct Timeline<'a> {
     pub(super) plan: &'a Plan,
     pub(super) layers: u64,
-    /// What other microbatches keep: those under way in a pipeline, and what outlives the one before.
+    /// Activations of other microbatches: those in the pipeline, and the rest of the previous one.
     pub(super) others: Bytes,
     pub(super) dense: Kind,
     pub(super) mixture: Kind,
     pub(super) dense_layers: u64,
-    /// The first layer's run, where it differs.
+    /// The first layer's run, which can differ.
     pub(super) first: LayerRun,
     pub(super) head: HeadRun,
     pub(super) root: Group,
-    /// The output layer, where it is a group of its own.
+    /// The output layer, if it is a separate group.
     pub(super) output: Option<Group>,
-    /// The gradient of the tokens' embedding; positions follow it.
+    /// The gradient of the token embedding; that of the positions follows it.
     pub(super) embedding_gradient: Bytes,
+    /// One tensor of the residual stream.
     pub(super) stream: Bytes,
-    /// What all layers share.
+    /// Tensors that all layers share.
     pub(super) shared: Bytes,
     pub(super) sharded: bool,
-    /// Gradients that are there from earlier microbatches, and DDP's buckets.
-    pub(super) standing: Bytes,
+    /// Gradients of earlier microbatches.
+    pub(super) accumulated: Bytes,
+    /// DDP's or ZeRO's buckets.
     pub(super) buckets: Bytes,
     pub(super) all_gradients: Bytes,
     pub(super) step: Bytes,
@@ -100,7 +102,7 @@ impl<'a> Timeline<'a> {
             if there { Program::of(plan, mixture).run(plan.recompute, true) } else { LayerRun::default() }
         };
         let (dense, mixture) = (run(false, stage.dense_layers > 0), run(true, stage.expert_layers > 0));
-        // Under adapters the first layer's input has no gradient, unless recomputation asks for one.
+        // Under adapters the first layer's input has no gradient, unless recomputation requires one.
         let first = if adapted && stage.embedding && plan.recompute != Recompute::Full {
             program.run(plan.recompute, false)
         } else if stage.dense_layers > 0 {
@@ -145,7 +147,7 @@ impl<'a> Timeline<'a> {
         let ranks = plan.data.saturating_mul(plan.context);
         let others = schedule::live_layers(plan, stage) - layers as f64;
         let heaviest = dense.kept.max(mixture.kept);
-        // The microbatch before was of typical length.
+        // The previous microbatch had the typical length.
         let before = plan.typical_sequence as f64 / plan.sequence.max(1) as f64;
         let outliving = (dense.outliving * layers).scale(before.min(1.0));
         Self {
@@ -170,7 +172,7 @@ impl<'a> Timeline<'a> {
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
-            standing: standing(plan, rank, all_gradients, sharded),
+            accumulated: accumulated(plan, rank, all_gradients, sharded),
             buckets: match plan.sharding {
                 Sharding::None if ranks > 1 => trained,
                 Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3 => {
@@ -183,7 +185,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// The kind of layer `i`: those without experts come first.
+    /// The kind of layer `i`. Layers without experts come first.
     pub(super) fn kind(&self, i: u64) -> Kind {
         if i < self.dense_layers { self.dense } else { self.mixture }
     }
@@ -196,9 +198,9 @@ impl<'a> Timeline<'a> {
         of(self.dense) * dense + of(self.mixture) * mixture
     }
 
-    /// What layers `0..count` keep.
+    /// The activations that layers `0..count` keep.
     pub(super) fn kept(&self, count: u64) -> Bytes {
-        // Only the last layers' activations are still on the device when all are on their way to the host.
+        // If activations are offloaded, only the last layers' activations are still on the device.
         let count = if self.plan.offload_activations { count.min(2) } else { count };
         let first = if count > 0 { self.first.kept } else { Bytes::ZERO };
         self.others + self.shared + first + self.sum(1, count, |kind| kind.run.kept)
@@ -209,30 +211,30 @@ impl<'a> Timeline<'a> {
         if self.plan.step_in_backward {
             return Bytes::ZERO;
         }
-        if self.standing > Bytes::ZERO {
-            return self.standing;
+        if self.accumulated > Bytes::ZERO {
+            return self.accumulated;
         }
         let sharded = self.sharded;
         let kept = |kind: Kind| if sharded { kind.group.kept } else { kind.group.gradients };
         self.sum(from, self.layers, kept) + self.head_kept()
     }
 
-    /// What is left of the head's gradients: where the output layer is a group of its own, they are reduced at once.
+    /// The head's remaining gradients. If the output layer is a separate group, they are already reduced.
     pub(super) fn head_kept(&self) -> Bytes {
         self.output.filter(|_| self.sharded).map_or(self.head.gradients, |output| output.kept)
     }
 
-    /// Of the root what is reduced at once: half of it, where the output layer is a group of its own.
-    pub(super) fn apart(&self, root: Bytes) -> Bytes {
+    /// The part of the root that is reduced at once: half of it, if the output layer is a separate group.
+    pub(super) fn reduced_at_once(&self, root: Bytes) -> Bytes {
         if self.output.is_some() { root.share(2) } else { root }
     }
 
-    /// A group's whole gradients, unless they are among those of earlier microbatches.
+    /// A group's whole gradients, unless the gradients of earlier microbatches already include them.
     pub(super) fn unreduced(&self, gradients: Bytes) -> Bytes {
         if self.plan.accumulates_whole() { Bytes::ZERO } else { gradients }
     }
 
-    /// Parameters that are gathered while layer `i` is in use, the root's included.
+    /// Parameters gathered while layer `i` is in use, with the root's.
     pub(super) fn gathered(&self, i: u64) -> Bytes {
         if !self.sharded {
             return Bytes::ZERO;
@@ -241,31 +243,30 @@ impl<'a> Timeline<'a> {
         self.root_kept() + self.sum(from, i.saturating_add(1), |kind| kind.group.gathered)
     }
 
-    /// What stays gathered of the root while layers are in use.
+    /// The part of the root that stays gathered while layers are in use.
     pub(super) fn root_kept(&self) -> Bytes {
         if self.output.is_some() { Bytes::ZERO } else { self.root.gathered }
     }
 
-    /// What is gathered of the root at the loss.
+    /// The part of the root that is gathered at the loss.
     pub(super) fn root_at_loss(&self) -> Bytes {
         self.output.map_or(self.root.gathered, |output| output.gathered)
     }
 
-    /// The next layer's all-gather, while layer `i` runs backwards.
+    /// The next layer's all-gather while the backward pass of layer `i` runs.
     pub(super) fn in_flight(&self, i: u64) -> Bytes {
-        let flies = self.sharded && self.plan.reshard_after_forward && i > 0;
-        if flies { self.kind(i - 1).group.gathered } else { Bytes::ZERO }
+        let prefetches = self.sharded && self.plan.reshard_after_forward && i > 0;
+        if prefetches { self.kind(i - 1).group.gathered } else { Bytes::ZERO }
     }
 
-    /// The copy of the gradients of the layer after `i` that is still being reduced.
+    /// The copy of the next layer's gradients that is still being reduced.
     pub(super) fn reducing(&self, i: u64) -> Bytes {
         if self.sharded && i + 1 < self.layers { self.kind(i + 1).group.reduced } else { Bytes::ZERO }
     }
 }
 
-/// Gradients that earlier microbatches have left: whole ones, in the format that they are reduced in, where their
-/// reduction is put off.
-fn standing(plan: &Plan, rank: RankParameters, kept: Bytes, sharded: bool) -> Bytes {
+/// Gradients of earlier microbatches. If their reduction is delayed, they are whole and in the format of the reduction.
+fn accumulated(plan: &Plan, rank: RankParameters, kept: Bytes, sharded: bool) -> Bytes {
     if plan.micro_batches <= 1 || plan.step_in_backward {
         return Bytes::ZERO;
     }

@@ -1,4 +1,4 @@
-//! Attention between the projections: PyTorch's fused kernel, or written out.
+//! Attention between the projections: PyTorch's fused kernel, or eager operations.
 //!
 //! Source: `transformers/integrations/sdpa_attention.py`, and `eager_attention_forward` of the models (5.24).
 
@@ -8,8 +8,8 @@ use super::modules::capped;
 use crate::job::Attention;
 use crate::units::Bytes;
 
-/// Attention: PyTorch's fused kernel keeps its inputs, its output and an fp32 number a head and token. Where padding is
-/// masked, Transformers copies keys and values to every head, and each layer keeps the mask as a bias of its own.
+/// Attention. PyTorch's fused kernel keeps its inputs, its output and one fp32 number per head and token. If padding is
+/// masked, Transformers copies keys and values to every head, and each layer keeps the mask as its own bias.
 pub(super) fn attention(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -43,7 +43,7 @@ pub(super) fn attention(
     attended
 }
 
-/// Keys and values, copied to every query head where there are fewer of them.
+/// Keys and values, copied to every query head if they have fewer heads.
 fn to_every_head(tape: &mut Tape, query: Tensor, states: [Tensor; 2]) -> [Tensor; 2] {
     let size = (tape.elements(query), tape.width(query));
     states.map(|x| {
@@ -54,8 +54,8 @@ fn to_every_head(tape: &mut Tape, query: Tensor, states: [Tensor; 2]) -> [Tensor
     })
 }
 
-/// Attention written out: scores, an fp32 softmax and its cast are tensors of heads × sequence numbers a token. Fused
-/// kernels cap without a tensor of their own, or not at all.
+/// Eager attention. Scores, an fp32 softmax and its cast are tensors of heads × sequence numbers per token. Fused
+/// kernels cap the scores without a separate tensor, or not at all.
 fn unfused(
     tape: &mut Tape,
     program: &Program<'_>,

@@ -1,17 +1,17 @@
-//! A mixture of experts as Hugging Face's Mixtral and Qwen3-MoE classes write it, run eagerly by PyTorch.
+//! A mixture of experts as in Hugging Face's Mixtral and Qwen3-MoE classes, run eagerly by PyTorch.
 //!
 //! Every token is copied to each of its `K` experts, sorted by expert, and passes two grouped matrix products:
 //!
 //! ```text
-//! kept, bytes a token     K·c·(2h + 4f) + router        c bytes a number, h hidden, f an expert's width
+//! kept, bytes per token   K·c·(2h + 4f) + router        c bytes per number, h hidden, f an expert's width
 //!   gathered rows K·h, gate and up in one tensor K·2f, silu and product K·2f, the experts' outputs K·h
 //! router                  4E + 48K                       the fp32 softmax, and indices of eight bytes
 //! ```
 //!
-//! Rows are spread as the router says, but their number is fixed: an uneven routing moves none of these figures on one
+//! The router distributes the rows, but their number is fixed. So uneven routing changes none of these figures on one
 //! rank. Before 5.0 the experts were a loop of three linear layers each, which kept as much. Grouped products do not
-//! take part in autocast and run in the weights' format. Shared experts are one more feed-forward network beside.
-//! Source: `transformers/integrations/moe.py` (`grouped_mm_experts_forward`), `models/mixtral`, `models/qwen3_moe` (5.24).
+//! take part in autocast and run in the weights' format. Shared experts are one more feed-forward network. Source:
+//! `transformers/integrations/moe.py` (`grouped_mm_experts_forward`), `models/mixtral`, `models/qwen3_moe` (5.24).
 
 use super::super::tape::{Tape, Tensor, Weight};
 use super::modules::linear;
@@ -19,7 +19,7 @@ use super::{Program, llama};
 use crate::model::Experts;
 use crate::units::Bytes;
 
-/// The feed-forward network: router, experts, and shared experts where there are any.
+/// The feed-forward network: router, experts, and shared experts if there are any.
 pub(super) fn experts(tape: &mut Tape, program: &Program<'_>, experts: &Experts, x: Tensor) -> Tensor {
     let (tokens, h, rows) = (tape.tokens(), program.shape.hidden, experts.per_token);
     let weights = route(tape, program, experts, x);
@@ -70,15 +70,15 @@ pub(super) fn experts(tape: &mut Tape, program: &Program<'_>, experts: &Experts,
     both
 }
 
-/// The router: its softmax in fp32, and the chosen experts' weights. Mixtral's weights stay in fp32, those of models
-/// that also normalize queries and keys (Qwen3-MoE) are cast back.
+/// The router: an fp32 softmax, and the weights of the chosen experts. Mixtral's weights stay in fp32. Models that also
+/// normalize queries and keys (Qwen3-MoE) cast them back.
 fn route(tape: &mut Tape, program: &Program<'_>, experts: &Experts, x: Tensor) -> Tensor {
     let logits = linear(tape, program, x, program.shape.hidden, experts.count, false, false);
     let wide = tape.cast(logits, 4);
     let softmax = tape.map_saving_output(wide, 4);
     tape.free(wide);
     let chosen = tape.tokens().saturating_mul(experts.per_token);
-    // Indices of the largest, and the sum that they are divided by.
+    // Indices of the largest weights, and the sum that divides these weights.
     let extra = Bytes(chosen.saturating_mul(20));
     let top = tape.fused((chosen, 4), &[softmax], &[], extra, false);
     tape.free(softmax);

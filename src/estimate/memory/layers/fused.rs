@@ -1,33 +1,34 @@
-//! Layers as closed formulas: Megatron, Transformer Engine and other stacks whose kernels fuse what PyTorch runs apart.
+//! Layers as closed formulas: Megatron, Transformer Engine and other stacks that fuse PyTorch's separate operations.
 //!
-//! Bytes a token of one layer on one rank, two bytes a number; `h` hidden, `q`, `κ` widths of queries and keys, `f`
-//! feed-forward, `a` heads, `s` sequence, `t` tensor parallel, `t'` = `t` with sequence parallelism, else 1:
+//! Bytes per token of one layer on one rank, two bytes per number. `h` hidden, `q`, `κ` widths of queries and keys, `f`
+//! feed-forward, `a` heads, `s` sequence, `t` tensor parallel; `t'` is `t` with sequence parallelism, else 1:
 //!
 //! ```text
-//! attention          4h/t'  + (4q + 4κ + 4a)/t      its input, that normalized; queries, keys and values; its output
+//! attention          4h/t'  + (4q + 4κ + 4a)/t      its input and the normalized input; queries, keys, values; its output
 //!   normalized q, k  + (2q + 2κ)/t
-//! normalized outputs + 2h/t' in attention and in feed-forward: what they put out
+//! normalized outputs + 2h/t' in attention and in feed-forward: the outputs of both
 //!   latent           4h/t' + (4·r_q + 4·r_kv + 2·d_r)/t' + a(6·d_n + 4·d_r + 4·d_v + 4)/t
 //!   unfused          + 2·a·s/t, 5·a·s/t with dropout: the softmax; its dropout's mask and output
 //! feed-forward       4h/t'  + 6f/t gated (gate, up, product), 4f/t plain
-//! experts            4h/t' + 5E/t' + R·(2h + 6·f_m/e_t) + 6·f_shared/t       R = 1.15·K·e_t/t' routed rows a token
+//! experts            4h/t' + 5E/t' + R·(2h + 6·f_m/e_t) + 6·f_shared/t       R = 1.15·K·e_t/t' routed rows per token
 //! dropout            + 2h/t'                         two masks of one byte
 //! under adapters     − 2h/t' for each norm whose output no adapter reads, − 2f/t without one on the last product
 //! ```
 //!
-//! With a plain `f = 4h`, `q = κ = h` and dropout that is `h(10 + 24/t)` (Korthikanti et al. 2205.05198, equation 2;
-//! equation 4 with sequence parallelism). Routed rows are not divided by expert parallelism, and every rank of an
-//! expert's tensor parallel group holds them all. A plain expert weights what its activation puts out by the router's
-//! probability in an operation of its own, which keeps both: `6·f_m` as well. 1.15: the logged ranks of dropless runs held
+//! With a plain `f = 4h`, `q = κ = h` and dropout the sum is `h(10 + 24/t)` (Korthikanti et al. 2205.05198, equation 2;
+//! equation 4 with sequence parallelism). Expert parallelism does not divide routed rows, and every rank of an expert's
+//! tensor parallel group holds them all. A plain expert multiplies the output of its activation by the router's
+//! probability in a separate operation, which keeps both: `6·f_m` as well. 1.15: logged ranks of dropless runs held
 //! that much more than an even share (24 specifications of Megatron-LM's continuous integration).
 //!
-//! CUDA graphs keep 0.21 of the activations besides (six published runs on GH200); modules offloaded one by one hardly
-//! lower the peak (one published run: nine tenths stay). While tokens are on their way to experts, see
-//! [`dispatch_token`] (14 published runs of Qwen3-235B).
+//! CUDA graphs keep another 0.21 of the activations (six published runs on GH200). Offloading single modules hardly
+//! lowers the peak (one published run: nine tenths stay). Tokens in transit to experts: see [`dispatch_token`] (14
+//! published runs of Qwen3-235B).
 //!
-//! Recomputation. Full keeps each layer's input, `2h/t'`, and one layer's tensors while that layer is computed again.
-//! Selective drops what its modules name, the attention's matrices unless it names others. The backward pass of a layer
-//! holds the gradients of its feed-forward network, or of its attention's matrices once the network's tensors are free.
+//! Full recomputation keeps each layer's input, `2h/t'`, and one layer's tensors while that layer is recomputed.
+//! Selective recomputation drops the tensors of its modules; the default is the attention's matrices. The backward pass
+//! of a layer holds the gradients of its feed-forward network, or those of its attention's matrices after the network's
+//! tensors are freed.
 //! Sources: Megatron-LM's and Transformer Engine's saved tensors; published allocated peaks of Megatron-LM's continuous
 //! integration (dense, 58 specifications: median error 1 %).
 
@@ -39,19 +40,19 @@ use crate::job::{Attention, Dispatcher, Precision, Recompute};
 use crate::model::Experts;
 use crate::units::Bytes;
 
-/// Bytes of one activation, relative to the two of bf16.
+/// Bytes of one activation, relative to the two bytes of bf16.
 fn scale(plan: &Plan) -> f64 {
     match plan.precision {
         Precision::FP32 | Precision::TF32 => 2.0,
-        // Frozen products save nothing to be stored in fp8.
+        // Frozen products save no tensors that fp8 could shrink.
         Precision::FP8 | Precision::FP4 if plan.adapters.is_some() => 1.0,
-        // Matrix products save fp8 inputs, the rest stays in two bytes: about four fifths.
+        // Matrix products save fp8 inputs, all other tensors keep two bytes: about four fifths.
         Precision::FP8 | Precision::FP4 => 0.8,
         Precision::FP16 | Precision::BF16 => 1.0,
     }
 }
 
-/// The attention's sequence × sequence matrices, bytes a token; zero with fused kernels.
+/// The attention's sequence × sequence matrices, bytes per token; zero with fused kernels.
 fn attention_matrices(plan: &Plan) -> f64 {
     if plan.attention != Attention::Unfused {
         return 0.0;
@@ -64,12 +65,12 @@ fn attention_matrix_elements(plan: &Plan) -> f64 {
     plan.shape.heads as f64 * plan.sequence as f64 / plan.tensor as f64
 }
 
-/// What a norm over a block's output saves, bytes a token, undivided.
+/// The tensors that a norm on a block's output saves, bytes per token, undivided.
 fn output_norm(plan: &Plan) -> f64 {
     if plan.shape.output_norm { 2.0 * plan.shape.hidden as f64 } else { 0.0 }
 }
 
-/// What the attention block saves without its matrices, bytes a token.
+/// The tensors that the attention block saves without its matrices, bytes per token.
 fn attention_token(plan: &Plan) -> f64 {
     let shape = &plan.shape;
     let h = shape.hidden as f64;
@@ -77,7 +78,7 @@ fn attention_token(plan: &Plan) -> f64 {
     let (t, t_outside) = (plan.tensor as f64, plan.sequence_divisor() as f64);
     let masks = if plan.hidden_dropout { h } else { 0.0 };
     let targets = plan.adapters.as_ref().map(|adapters| adapters.targets);
-    // A frozen layer keeps what its norms and its attention need, and the inputs of its adapters.
+    // A frozen layer keeps the tensors that its norms and attention need, and the inputs of its adapters.
     let normalized = targets.is_none_or(|t| t.query || t.key || t.value) && !plan.recomputes("layernorm");
     let norm = if normalized { 4.0 * h } else { 2.0 * h } + output_norm(plan);
     let core = if let Some(latent) = &shape.latent {
@@ -98,7 +99,7 @@ fn attention_token(plan: &Plan) -> f64 {
     (norm + masks) / t_outside + core
 }
 
-/// What a dense feed-forward network of width `f` saves besides its input, bytes a token, undivided.
+/// The tensors that a dense feed-forward network of width `f` saves besides its input, bytes per token, undivided.
 fn ffn_width(plan: &Plan, f: f64, activation_again: bool) -> f64 {
     let each = match (plan.shape.gated, plan.profile.layers == Layers::Fused, &plan.adapters) {
         (true, true, Some(adapters)) if !adapters.targets.down => 4.0,
@@ -111,7 +112,7 @@ fn ffn_width(plan: &Plan, f: f64, activation_again: bool) -> f64 {
     (if activation_again { each - 2.0 } else { each }) * f
 }
 
-/// What a dense layer's feed-forward block saves, bytes a token.
+/// The tensors that a dense layer's feed-forward block saves, bytes per token.
 fn dense_token(plan: &Plan) -> f64 {
     let h = plan.shape.hidden as f64;
     let t_outside = plan.sequence_divisor() as f64;
@@ -125,16 +126,16 @@ fn dense_token(plan: &Plan) -> f64 {
     (norm + masks) / t_outside + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64
 }
 
-/// Routed rows over an even share.
+/// Routed rows relative to an even share.
 const UNEVEN: f64 = 1.15;
 
-/// Routed rows a token on one rank.
+/// Routed rows per token on one rank.
 fn routed_rows(plan: &Plan, experts: &Experts) -> f64 {
     UNEVEN * experts.per_token as f64 * plan.expert_tensor.min(plan.tensor) as f64
         / plan.sequence_divisor() as f64
 }
 
-/// What a mixture of experts saves, bytes a token.
+/// The tensors that a mixture of experts saves, bytes per token.
 fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
     let h = plan.shape.hidden as f64;
     let t_outside = plan.sequence_divisor() as f64;
@@ -152,7 +153,7 @@ fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
         + if plan.recomputes("shared_experts") { 0.0 } else { shared }
 }
 
-/// What one layer saves without its attention's matrices, bytes a token.
+/// The tensors that one layer saves without its attention's matrices, bytes per token.
 fn layer_token(plan: &Plan, experts: bool) -> f64 {
     if plan.profile.layers == Layers::Torchtitan {
         return torchtitan::layer_token(plan, experts) * scale(plan);
@@ -165,7 +166,7 @@ fn layer_token(plan: &Plan, experts: bool) -> f64 {
     (attention_token(plan) + ffn + eager) * scale(plan)
 }
 
-/// What one layer keeps until its backward pass, bytes a token.
+/// The tensors that one layer keeps until its backward pass, bytes per token.
 fn kept_token(plan: &Plan, experts: bool) -> f64 {
     let input = 2.0 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
     if plan.profile.layers == Layers::Torchtitan {
@@ -179,23 +180,23 @@ fn kept_token(plan: &Plan, experts: bool) -> f64 {
             let core = plan.recompute_modules.is_empty() || plan.recomputes("core_attn");
             whole + if core { 0.0 } else { attention_matrices(plan) }
         }
-        // Every second matrix product and the attention's output: 17h for a Llama layer of 41h.
+        // Every second matrix product and the attention's output: 17h of the 41h of a Llama layer.
         Recompute::Selective => (0.4 * whole).max(input),
         Recompute::Full if plan.offload_activations => 0.0,
         Recompute::Full => input,
     }
 }
 
-/// What captured graphs keep besides, as a share of the activations: their fixed inputs, outputs and gradients.
+/// The memory of captured graphs, as a share of the activations: their fixed inputs, outputs and gradients.
 const GRAPHS: f64 = 0.21;
-/// What is left of activations whose modules are offloaded one by one.
+/// The share of activations that stays on the device if single modules are offloaded.
 const NOT_OFFLOADED: f64 = 0.9;
 
 /// Activations alive on a stage when memory is fullest.
 pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
     let prediction = if stage.output { plan.shape.prediction_layers as f64 } else { 0.0 };
     let h = plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
-    // The last normalization's input and output; the embedding's dropout's mask.
+    // The last norm's input and output; the mask of the embedding's dropout.
     let outside = if stage.output { 4.0 * h } else { 0.0 }
         + if stage.embedding && plan.hidden_dropout { h } else { 0.0 };
     let of_prediction = prediction * kept_token(plan, plan.shape.experts.is_some());
@@ -225,7 +226,7 @@ fn layers_token(plan: &Plan, stage: Stage) -> f64 {
     (recomputed * share + whole * (1.0 - share)) * live
 }
 
-/// What the backward pass of the heaviest layer holds besides: tensors computed again, and their gradients.
+/// More memory in the backward pass of the heaviest layer: recomputed tensors and their gradients.
 pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
     if stage.layers() == 0 {
         return Bytes::ZERO;
@@ -240,20 +241,20 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
     let ffn = match &plan.shape.experts {
         _ if plan.profile.layers == Layers::Torchtitan => 0.5 * whole,
         Some(_) if experts => layer_token(plan, experts) - attention_token(plan) * scale(plan),
-        // The gradients of what is inside the feed-forward network, and of what comes out of it.
+        // The gradients inside the feed-forward network, and of its output.
         _ => (2.0 * h + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64) * scale(plan),
     };
     // The matrix's gradient, once.
     let matrices = if attention_matrices(plan) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
     let gradients = ffn.max(matrices - ffn).max(0.0);
     let dispatch = plan.shape.experts.as_ref().filter(|_| experts).map_or(0.0, |e| dispatch_token(plan, e));
-    let crowded = if experts { torchtitan::crowded_token(plan) } else { 0.0 };
+    let imbalance = if experts { torchtitan::imbalance_token(plan) } else { 0.0 };
     let gathered = torchtitan::gathered_token(plan);
-    Bytes::from_f64((again + gradients + dispatch + crowded + gathered) * plan.tokens() as f64)
+    Bytes::from_f64((again + gradients + dispatch + imbalance + gathered) * plan.tokens() as f64)
 }
 
-/// What a layer of experts holds for a moment while tokens are on their way, bytes a token: `10h` a routed row, and,
-/// where every rank gathers all tokens, `12h` for each of the group's `e`.
+/// The transient tensors of a layer of experts while tokens are in transit, bytes per token: `10h` per routed row. If
+/// every rank gathers all tokens, also `12h` for each of the group's `e` ranks.
 fn dispatch_token(plan: &Plan, experts: &Experts) -> f64 {
     let h = plan.shape.hidden as f64;
     let gathered = match plan.dispatcher {

@@ -1,16 +1,17 @@
-//! A layer as Hugging Face's GPT-2 class writes it, run eagerly by PyTorch.
+//! A layer as in Hugging Face's GPT-2 class, run eagerly by PyTorch.
 //!
 //! ```text
-//! kept, bytes a token     c·(8h + 5f) + 4a + 16        c bytes a number; f = 4h: c·28h
+//! kept, bytes per token   c·(8h + 5f) + 4a + 16        c bytes per number; f = 4h: c·28h
 //! ```
 //!
-//! `LayerNorm` keeps its input and two fp32 numbers a token; queries, keys and values are views of one projection; the
-//! GELU is written out (`NewGELUActivation`) and keeps its input, half of it, the tanh, one plus it, and the product.
-//! Under autocast the power is one in fp32, and so is all that follows from it: its input, the tanh and one plus it take
-//! four bytes each, the product is cast once more for the projection, and norms keep their input in fp32: `20h + 16f` in
-//! place of `16h + 10f` with two-byte weights; that is 24 % of GPT-2 medium's peak.
-//! Source: PyTorch's list of operations that autocast runs in fp32 (`aten/src/ATen/autocast_mode.h`, CUDA's, not the CPU's);
-//! `transformers/models/gpt2/modeling_gpt2.py`, `transformers/activations.py` (5.24).
+//! `LayerNorm` keeps its input and two fp32 numbers per token. Queries, keys and values are views of one projection.
+//! The GELU consists of separate operations (`NewGELUActivation`). It keeps its input, half of its input, the tanh, the
+//! tanh plus one, and the product.
+//! Autocast runs the power in fp32, and so all operations that use its result. Then the power's input, the tanh and the
+//! tanh plus one take four bytes each, the product is cast once more for the projection, and norms keep their input in
+//! fp32. With two-byte weights this is `20h + 16f` instead of `16h + 10f`, 24 % of GPT-2 medium's peak.
+//! Source: PyTorch's list of operations that autocast runs in fp32 (`aten/src/ATen/autocast_mode.h`, CUDA's, not the
+//! CPU's); `transformers/models/gpt2/modeling_gpt2.py`, `transformers/activations.py` (5.24).
 
 use super::super::tape::{Tape, Tensor};
 use super::Program;
@@ -52,8 +53,8 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     dropout(tape, program, output)
 }
 
-/// `down(0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))))`, every step a tensor.
-pub(super) fn written_out_gelu(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
+/// `down(0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))))`, with a tensor for every operation.
+pub(super) fn gelu_in_steps(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
     let (h, targets) = (program.shape.hidden, program.targets());
     let up = linear(tape, program, x, h, f, true, targets.up);
     let half = tape.map(up);
@@ -79,7 +80,7 @@ pub(super) fn written_out_gelu(tape: &mut Tape, program: &Program<'_>, x: Tensor
     output
 }
 
-/// PyTorch's own GELU, one kernel: keeps its input and its output.
+/// PyTorch's own GELU, one kernel that keeps its input and its output.
 pub(super) fn gelu(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
     let (h, biases, targets) = (program.shape.hidden, program.shape.biases, program.targets());
     let up = linear(tape, program, x, h, f, biases, targets.up);

@@ -1,14 +1,14 @@
-//! What follows the last layer: the final norm, the output layer, the loss.
+//! The head after the last layer: the final norm, the output layer, the loss.
 //!
-//! Bytes of one logit alive at once, two bytes a number: 10 in the forward pass of PyTorch's cross-entropy (the logits,
-//! their fp32 copy, the logarithm of their softmax), 12 in its backward pass (that logarithm, its gradient, the
-//! gradient of the fp32 logits); 4 are kept between. In fp32: 8 and 12. The final norm keeps 8h.
-//! Logits that are capped, `c·tanh(x/c)`, keep the tanh's output: 2 more.
-//! In chunks, as torchtune's recipes have it: 6 kept, 7 alive. `LitGPT`'s chunks of 128 tokens run the output layer once
-//! each (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). Fused: no logits are kept, but gradients.
-//! Compiled with the model, two bytes a number: 2 kept, 6 alive in either pass.
+//! Bytes of one logit alive at once, two bytes per number: 10 in the forward pass of PyTorch's cross-entropy (the
+//! logits, their fp32 copy, the logarithm of their softmax), 12 in its backward pass (the logarithm, its gradient, the
+//! gradient of the fp32 logits). 4 are kept in between. In fp32: 8 and 12. The final norm keeps 8h.
+//! Capped logits, `c·tanh(x/c)`, keep the tanh's output: 2 more.
+//! In chunks, as in torchtune's recipes: 6 kept, 7 alive. `LitGPT` runs the output layer once for each chunk of 128
+//! tokens (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). A fused loss keeps gradients instead of logits.
+//! Compiled with the model, two bytes per number: 2 kept, 6 alive in either pass.
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
-//! fp32 logits were copied once more (14 forwards, 18 backwards). torchtune's `modules/loss/ce_chunked_output_loss.py`;
+//! fp32 logits were copied once more (14 forward, 18 backward). torchtune's `modules/loss/ce_chunked_output_loss.py`;
 //! Liger's `ops/fused_linear_cross_entropy.py`.
 
 use super::super::super::plan::Plan;
@@ -20,27 +20,27 @@ use crate::frameworks::profile::memory::{Layers, Loop};
 use crate::job::Loss;
 use crate::units::Bytes;
 
-/// Tokens of a sequence in one of `LitGPT`'s chunks of logits.
+/// Tokens of a sequence in each of `LitGPT`'s chunks of logits.
 const LITGPT_CHUNK: u64 = 128;
 
-/// What the head keeps and needs.
+/// The memory of the head's passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct HeadRun {
-    /// Kept from its forward to its backward pass.
+    /// Kept from the forward to the backward pass.
     pub(in super::super) kept: Bytes,
-    /// The most at once during its forward pass.
+    /// The peak of the forward pass.
     pub(in super::super) forward: Bytes,
-    /// The most at once during its backward pass.
+    /// The peak of the backward pass.
     pub(in super::super) backward: Bytes,
-    /// Casts of weights, kept to the end of the forward pass.
+    /// Casts of weights, kept until the end of the forward pass.
     pub(in super::super) cached: Bytes,
-    /// Gradients of the final norm's and the output layer's weights.
+    /// Gradients of the weights of the final norm and the output layer.
     pub(in super::super) gradients: Bytes,
-    /// Logits that the caller holds until the backward pass is over.
-    pub(in super::super) lingering: Bytes,
+    /// Logits that the caller holds until the end of the backward pass.
+    pub(in super::super) held_logits: Bytes,
 }
 
-/// Runs the head forwards and backwards.
+/// Runs the forward and backward pass of the head.
 pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let h = program.shape.hidden;
     let mut tape = Tape::new(program.formats, program.tokens);
@@ -57,7 +57,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let logits = output_layer(&mut tape, program, plan, normed);
     let mut logits = if program.shape.capped_logits { capped(&mut tape, logits) } else { logits };
     let casts = further_casts(program, plan);
-    // Where the model computes the loss itself, it still holds the norm's output.
+    // A model that computes the loss itself still holds the norm's output.
     let computes_loss = !matches!(program.layers, Layers::LitGPT | Layers::Torchtune);
     if !computes_loss {
         tape.free(normed);
@@ -67,7 +67,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         let wide = tape.cast(logits, 4);
         tape.free(std::mem::replace(&mut logits, wide));
     }
-    // A compiled loss keeps the logits alone and computes their logarithm again.
+    // A compiled loss keeps only the logits and recomputes their logarithm.
     let source = match (copies.shifted, compiled(plan)) {
         (true, _) => tape.map(logits),
         (false, true) => tape.cast(logits, tape.width(logits)),
@@ -86,22 +86,22 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     }
     tape.free(log_softmax);
     let kept = tape.live();
-    let lingering = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
+    let held_logits = if copies.held { tape.bytes_of(logits) } else { Bytes::ZERO };
     if let Some(chunk) = chunk(plan) {
         let (kept, forward, gradients) = (kept + casts, forward + casts, gradient(program));
-        let run = HeadRun { kept, forward, cached, gradients, lingering, ..HeadRun::default() };
+        let run = HeadRun { kept, forward, cached, gradients, held_logits, ..HeadRun::default() };
         return chunked(&tape, plan, chunk, run, logits);
     }
     tape.take_fullest();
     tape.seed(log_softmax);
     tape.backward();
     let backward = tape.take_fullest();
-    let run = HeadRun { kept, forward, backward, cached, gradients: tape.gradients(), lingering };
+    let run = HeadRun { kept, forward, backward, cached, gradients: tape.gradients(), held_logits };
     if compiled::is_compiled(plan) && !copies.shifted { compiled_loss(&tape, logits, run) } else { run }
 }
 
-/// Compiled with the model, the loss keeps the logits as they are, and not the logarithm of their softmax; its backward
-/// pass writes one gradient, in fp32.
+/// A loss compiled with the model keeps the logits, not the logarithm of their softmax. Its backward pass writes one
+/// gradient, in fp32.
 fn compiled_loss(tape: &Tape, logits: Tensor, run: HeadRun) -> HeadRun {
     let (elements, width) = (tape.elements(logits), tape.width(logits));
     let less = |bytes: u64| Bytes(elements.saturating_mul(bytes));
@@ -133,8 +133,8 @@ fn weight(program: &Program<'_>) -> Weight {
     }
 }
 
-/// `LitGPT` runs its output layer once a chunk, and autocast, which remembers the casts of trained weights only, casts a
-/// frozen one for each: all but the first of these casts, which the chunks' backward passes need.
+/// `LitGPT` runs its output layer once per chunk. Autocast keeps only the casts of trained weights, so it casts a
+/// frozen weight for each chunk. The chunks' backward passes need all these casts; this counts all but the first.
 fn further_casts(program: &Program<'_>, plan: &Plan) -> Bytes {
     let narrow = program.formats.compute < program.formats.parameter;
     if program.layers != Layers::LitGPT || program.trained || !narrow || quantization::covers_output(plan) {
@@ -150,7 +150,7 @@ fn gradient(program: &Program<'_>) -> Bytes {
     if weight.trained { Bytes(weight.elements.saturating_mul(weight.width)) } else { Bytes::ZERO }
 }
 
-/// What unpacking a quantized output layer takes.
+/// The memory of the unpacked output layer, if it is quantized.
 fn unpacked_output(plan: &Plan) -> Bytes {
     if !quantization::covers_output(plan) {
         return Bytes::ZERO;
@@ -159,14 +159,14 @@ fn unpacked_output(plan: &Plan) -> Bytes {
     Bytes(elements.saturating_mul(quantization::unpacked(plan)))
 }
 
-/// What becomes of the logits between the output layer and the loss.
+/// The copies of the logits between the output layer and the loss.
 #[derive(Clone, Copy, Debug)]
 struct Copies {
-    /// The model returns them in fp32.
+    /// The model returns fp32 logits.
     upcast: bool,
-    /// They are copied once more, less the last token's.
+    /// The logits are copied once more, without the last token's.
     shifted: bool,
-    /// The training loop holds what the model returned until the backward pass is over.
+    /// The training loop holds the model's output until the end of the backward pass.
     held: bool,
 }
 
@@ -183,8 +183,8 @@ fn copies(plan: &Plan) -> Copies {
     }
 }
 
-/// The share of the tokens whose loss is differentiated at once, where that is not all: LitGPT's chunks are of 128
-/// tokens, torchtune's recipes have eight.
+/// The share of tokens whose loss is differentiated at once, if not all: LitGPT's chunks have 128 tokens, torchtune's
+/// recipes use eight chunks.
 fn chunk(plan: &Plan) -> Option<f64> {
     match plan.profile.layers {
         Layers::LitGPT => Some((LITGPT_CHUNK as f64 / plan.sequence as f64).min(1.0)),
@@ -198,8 +198,8 @@ fn compiled(plan: &Plan) -> bool {
     plan.profile.layers == Layers::Torchtune && plan.compile && plan.loss == Loss::Chunked
 }
 
-/// The backward pass in chunks: first each chunk's loss, which makes two gradients of its logits; then each chunk's
-/// output layer, when the logarithms are gone and two-byte gradients of all logits are there.
+/// The backward pass in chunks. First the loss of each chunk, which makes two gradients of its logits. Then the output
+/// layer of each chunk, after the logarithms are freed and while two-byte gradients of all logits are alive.
 fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, logits: Tensor) -> HeadRun {
     let elements = tape.elements(logits);
     let logarithms = if compiled(plan) { Bytes::ZERO } else { Bytes(elements.saturating_mul(4)) };
@@ -209,8 +209,8 @@ fn chunked(tape: &Tape, plan: &Plan, chunk: f64, run: HeadRun, logits: Tensor) -
     HeadRun { backward: losses.max(output), ..run }
 }
 
-/// Liger's fused output layer and cross-entropy: gradients are computed in the forward pass, for as many tokens at a
-/// time as make the logits about as large as the hidden states: `2^⌈log2(T / (V/h))⌉`.
+/// Liger's fused output layer and cross-entropy. The forward pass computes the gradients, in chunks of tokens whose
+/// logits are about as large as the hidden states: `2^⌈log2(T / (V/h))⌉` tokens.
 fn fused(mut tape: Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> HeadRun {
     let weight = weight(program);
     let parts = weight.outputs.div_ceil(program.shape.hidden.max(1)).max(1);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn litgpt_computes_the_loss_of_128_tokens_at_a_time() {
+    fn litgpt_computes_the_loss_in_chunks_of_128_tokens() {
         assert_eq!(chunk(&litgpt(1_024)), Some(0.125));
         assert_eq!(chunk(&litgpt(64)), Some(1.0));
     }
@@ -259,7 +259,7 @@ mod tests {
             further_casts(&Program::of(&plan, false), &plan)
         };
         assert_eq!(casts(128), Bytes::ZERO);
-        // Eight chunks of 128 tokens and one of the rest: all but the first casts of 512 × 1,000 numbers.
+        // Eight chunks of 128 tokens and one with the rest: all but the first cast of 512 × 1,000 numbers.
         assert_eq!(casts(1_025), Bytes(8 * 2 * 512 * 1_000));
     }
 }

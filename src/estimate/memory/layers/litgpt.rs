@@ -1,19 +1,19 @@
-//! A layer as LitGPT writes it, with its adapters.
+//! A layer as in LitGPT, with its adapters.
 //!
-//! Bytes a token that it keeps under adapters on queries and values, two bytes a number (`h` hidden, `q`, `κ` widths of
-//! queries and keys, `f` feed-forward, `a` heads):
+//! Bytes per token that it keeps under adapters on queries and values, two bytes per number (`h` hidden, `q`, `κ`
+//! widths of queries and keys, `f` feed-forward, `a` heads):
 //!
 //! ```text
 //! Llama-like   8h + 3h + 2(q + κ) + 6q + 2(q + 2κ) + 6f + 4a     with as many keys as queries
 //!              8h + 3h + 2(q + κ) + 8q + 6f + 4a                 with fewer, which are copied to every query head
-//! GPT-NeoX     2h + 3h + 2(q + κ) + … + 2f + 4a                  attention and feed-forward beside each other
+//! GPT-NeoX     2h + 3h + 2(q + κ) + … + 2f + 4a                  parallel attention and feed-forward
 //! ```
 //!
-//! Norms compute in fp32 and keep their input's cast (4h); layer norms keep their input. Queries, keys and values are one
-//! product: values are a view that keeps all three; an adapter on only some of them is padded with zeros, which keeps
-//! what was padded. An adapter's dropout keeps a mask of one byte and its output. Source: `litgpt/lora.py` and
-//! `litgpt/model.py` (0.5), the saved tensors compared with PyTorch's own; the models with layer norms and rotary
-//! positions (Pythia, Falcon, Phi, `StableLM`) have parallel residuals.
+//! RMS norms compute in fp32 and keep their input's cast (4h); layer norms keep their input. Queries, keys and values
+//! are one product, and the view of the values keeps all three. An adapter on only some of them is padded with zeros,
+//! and this keeps the tensor before padding. An adapter's dropout keeps a one-byte mask and its output. Source:
+//! `litgpt/lora.py` and `litgpt/model.py` (0.5), whose saved tensors were compared with PyTorch's own. The models with
+//! layer norms and rotary positions (Pythia, Falcon, Phi, `StableLM`) have parallel residuals.
 
 use super::super::tape::{Tape, Tensor, Weight};
 use super::Program;
@@ -55,7 +55,7 @@ fn sequential(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     output
 }
 
-/// Root mean square norm, its weight applied in fp32.
+/// Root mean square norm; its weight is applied in fp32.
 pub(super) fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
     let wide = tape.cast(x, 4);
     let square = tape.multiply(wide, wide);
@@ -98,7 +98,7 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     output
 }
 
-/// A copy of fewer keys or values for every query head.
+/// Copies keys or values to every query head.
 fn to_every_head(tape: &mut Tape, states: Tensor, query: Tensor) -> Tensor {
     let size = (tape.elements(query), tape.width(query));
     let copied = tape.fused(size, &[states], &[], Bytes::ZERO, false);
@@ -199,7 +199,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Bytes a token that a layer keeps, and what outlives its backward pass.
+    /// Bytes per token that a layer keeps, and those that outlive its backward pass.
     fn kept(job: &TrainingJob) -> (u64, u64) {
         let plan = assume(job, Device { bf16: true }).unwrap().likely;
         let run = Program::of(&plan, false).run(Recompute::None, true);
@@ -207,9 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_keeps_what_its_formula_says() {
+    fn a_layer_keeps_the_bytes_of_its_formula() {
         let (h, f, a) = (4096, 11_008, 32);
-        // Each of the two norms keeps an fp32 number a token, each adapter its two-byte low-rank output.
+        // Each of the two norms keeps one fp32 number per token, each adapter its two-byte low-rank output.
         let (statistics, low_rank) = (8, 4);
         let all_heads = 11 * h + 2 * (2 * h) + 6 * h + 2 * (3 * h) + 6 * f + 4 * a;
         assert_eq!(kept(&job(32, 32, "LoRA")).0, all_heads + statistics + low_rank);
@@ -223,7 +223,7 @@ mod tests {
         let (h, f) = (4096, 11_008);
         let (four_bit, outliving) = kept(&job(32, 32, "QLoRA"));
         assert_eq!(outliving, 3 * 2 * h + 2 * f);
-        // The attention's output is kept anyway.
+        // Attention keeps its own output in both cases.
         assert_eq!(four_bit - kept(&job(32, 32, "LoRA")).0, 2 * 2 * h + 2 * f);
     }
 }

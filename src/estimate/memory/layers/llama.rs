@@ -1,27 +1,27 @@
-//! A layer as Hugging Face's Llama, Mistral, Qwen2, Qwen3 and Gemma classes write it, run eagerly by PyTorch.
+//! A layer as in Hugging Face's Llama, Mistral, Qwen2, Qwen3 and Gemma classes, run eagerly by PyTorch.
 //!
-//! Bytes a token that it keeps for the backward pass, by number formats (`h` hidden, `q`, `κ` widths of queries and
+//! Bytes per token that it keeps for the backward pass, by number formats (`h` hidden, `q`, `κ` widths of queries and
 //! keys, `f` feed-forward, `a` heads):
 //!
 //! ```text
 //! two bytes            16h + 4q + 4κ + 8f + 4a + 8
 //! four bytes           24h + 8q + 8κ + 16f + 4a + 8
-//! autocast over fp32   26h + 4q + 4κ + 8f + 4a + 8, and 2 a parameter: the weights' casts
-//! normalized outputs   + 12h + 8 in two bytes, + 16h + 8 in four: two norms more, whose output is only added
+//! autocast over fp32   26h + 4q + 4κ + 8f + 4a + 8, and 2 per parameter: the casts of the weights
+//! normalized outputs   + 12h + 8 in two bytes, + 16h + 8 in four: two more norms, whose output is only added
 //! ```
 //!
-//! The norms compute in fp32 and keep their input's cast (4h), what they multiply with their weight (2h), and their
-//! output (2h); SwiGLU keeps gate, its silu, the up projection and the product. Positions are rotary: only the shared
-//! sine and cosine are kept. Gemma scales by one more than its weights, in fp32, which keeps 2h more of each trained norm
-//! and is not counted. Source: `transformers/models/llama/modeling_llama.py`, `qwen2`, `qwen3`, `gemma2` (5.24); the
-//! formulas above are asserted in the tests of [`super`].
+//! The norms compute in fp32. They keep their input's cast (4h), the tensor that their weight multiplies (2h), and
+//! their output (2h). SwiGLU keeps gate, its silu, the up projection and the product. Positions are rotary: only the
+//! shared sine and cosine are kept. Gemma scales by its weights plus one, in fp32. This keeps 2h more for each trained
+//! norm and is not counted. Source: `transformers/models/llama/modeling_llama.py`, `qwen2`, `qwen3`, `gemma2` (5.24).
+//! The tests of [`super`] assert these formulas.
 
 use super::super::tape::{Tape, Tensor};
 use super::Program;
 use super::attention::attention;
 use super::modules::{linear, rms_norm};
 
-/// The layer: attention and feed-forward network, each behind a norm and beside a residual.
+/// The layer: attention and feed-forward network, each with a norm before it and a residual.
 pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let h = program.shape.hidden;
     let normed = rms_norm(tape, x, h, program.trained);
@@ -40,7 +40,7 @@ pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor
     output
 }
 
-/// A norm over what a half of the layer puts out, where there is one.
+/// A norm on the output of attention or feed-forward network, if the model has one.
 fn output_norm(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     if !program.shape.output_norm {
         return x;
@@ -79,8 +79,8 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     output
 }
 
-/// `x·cos + rotate_half(x)·sin`: keeps nothing of its own; its derivative holds two more tensors of its size.
-/// Sine and cosine have the residual stream's format, and so has the result.
+/// `x·cos + rotate_half(x)·sin`. It keeps no tensor of its own; its derivative holds two more tensors of its size.
+/// Sine, cosine and the result have the residual stream's format.
 pub(super) fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let width = tape.width(x).max(program.formats.parameter);
     let rotated = tape.fused((tape.elements(x), width), &[x], &[], crate::units::Bytes::ZERO, false);

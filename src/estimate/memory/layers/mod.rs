@@ -1,9 +1,9 @@
-//! Memory held by activations: what the backward pass needs of the forward pass, one implementation of a layer a file.
+//! Memory of activations: the tensors that the backward pass needs from the forward pass. Each implementation of a
+//! layer has a file.
 //!
-//! [`fused`] and [`torchtitan`] have closed formulas for stacks whose kernels fuse what PyTorch runs apart. [`llama`],
-//! [`gpt2`] and [`litgpt`] are written out as programs on a [`Tape`], which counts what eager PyTorch keeps and
-//! allocates for them; [`head`] is what follows the last layer. [`modules`] and [`attention`] are the pieces that they
-//! share.
+//! [`fused`] and [`torchtitan`] have closed formulas for stacks with fused kernels. [`llama`], [`gpt2`] and [`litgpt`]
+//! are programs on a [`Tape`], which counts the tensors that eager PyTorch keeps and allocates for them. [`head`]
+//! follows the last layer. [`modules`] and [`attention`] are their common parts.
 
 mod attention;
 mod compiled;
@@ -25,22 +25,22 @@ use crate::job::{Attention, Recompute};
 use crate::model::Shape;
 use crate::units::Bytes;
 
-/// What a stage's layers and its head hold, for the frameworks that have no instants of their own.
+/// The memory of a stage's layers and head, for frameworks without their own instants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// Kept when the warm-up is over.
+    /// Activations that are kept after the warm-up.
     pub(super) kept: Bytes,
-    /// Of it, one layer's.
+    /// The share of one layer in it.
     pub(super) one: Bytes,
-    /// Besides, while the heaviest layer runs backwards.
+    /// More, during the backward pass of the heaviest layer.
     pub(super) working_set: Bytes,
-    /// Besides, at the loss.
+    /// More, at the loss.
     pub(super) loss: Bytes,
 }
 
-/// What a stage needs: counted by a program where the framework runs Hugging Face's modules, else by formula.
+/// The needs of a stage. A program counts them if the framework runs Hugging Face's modules, otherwise a formula.
 pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
-    if !written_out(plan) {
+    if !runs_transformers(plan) {
         let kept = fused::kept(plan, stage);
         return Needs {
             kept,
@@ -56,7 +56,7 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
     let kept = dense.kept * stage.dense_layers + mixture.kept * stage.expert_layers;
     let live = schedule::live_layers(plan, stage) / stage.layers().max(1) as f64;
     let heavy = if mixture.backward > dense.backward { mixture } else { dense };
-    // Only the last layers' activations are still on the device when all are on their way to the host.
+    // If activations are offloaded, only the last layers' activations are still on the device.
     let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
     let head =
         if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
@@ -69,11 +69,11 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
 }
 
 /// Whether the framework runs Hugging Face's modules.
-pub(super) fn written_out(plan: &Plan) -> bool {
+pub(super) fn runs_transformers(plan: &Plan) -> bool {
     matches!(plan.profile.layers, Layers::Transformers { .. }) && plan.shape.latent.is_none()
 }
 
-/// What a program of layers depends on.
+/// The inputs of a program of layers.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "independent properties of a layer")]
 pub(super) struct Program<'a> {
@@ -89,15 +89,15 @@ pub(super) struct Program<'a> {
     tokens: u64,
     tensor: u64,
     layers: Layers,
-    /// What unpacking a number of a quantized linear layer takes.
+    /// Bytes per unpacked parameter of a quantized linear layer.
     unpacked: Option<u64>,
     /// Whether the model is compiled.
     compiled: bool,
-    /// The share of the layers that is recomputed, where any is.
+    /// The share of layers that is recomputed, if any is.
     recomputed: f64,
-    /// Ranks among which experts are dealt.
+    /// Ranks that share the experts.
     expert_ranks: u64,
-    /// Whether the layer at hand has experts.
+    /// Whether this layer has experts.
     mixture: bool,
 }
 
@@ -106,7 +106,8 @@ impl<'a> Program<'a> {
     pub(super) fn of(plan: &'a Plan, mixture: bool) -> Self {
         let whole = |width: f64| width.round().max(1.0) as u64;
         let compute = whole(plan.widths.compute);
-        // Where FSDP or DeepSpeed casts what it gathers, modules see the cast; autocast leaves fp32 modules.
+        // If FSDP or DeepSpeed casts the gathered parameters, modules see the cast. Autocast leaves the modules in
+        // fp32.
         let parameter = if plan.autocast() { whole(plan.widths.parameter) } else { compute };
         Self {
             shape: &plan.shape,
@@ -133,7 +134,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// What all layers share: the sine and cosine of rotary positions, and the tokens with their targets.
+    /// Tensors that all layers share: the sine and cosine of rotary positions, and the tokens with their targets.
     pub(super) fn shared(&self) -> Bytes {
         let rotary = !self.shape.layer_norm && self.shape.learned_positions == 0;
         let angles =
@@ -141,7 +142,7 @@ impl<'a> Program<'a> {
         Bytes(angles.saturating_mul(self.formats.parameter)) + Bytes(self.tokens) * 16
     }
 
-    /// Bytes of a weight's gradient as the backward pass leaves it.
+    /// Bytes per number of a weight's gradient after the backward pass.
     pub(super) fn gradient_width(&self) -> f64 {
         self.formats.parameter as f64
     }
@@ -165,7 +166,7 @@ impl<'a> Program<'a> {
         let f = self.shape.ffn.div_ceil(self.tensor);
         match (self.shape.gated, self.shape.learned_positions > 0) {
             (true, _) => llama::gated(tape, self, x, f),
-            (false, true) => gpt2::written_out_gelu(tape, self, x, f),
+            (false, true) => gpt2::gelu_in_steps(tape, self, x, f),
             (false, false) => gpt2::gelu(tape, self, x, f),
         }
     }
@@ -178,10 +179,10 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Runs one layer forwards and backwards.
+    /// Runs the forward and backward pass of one layer.
     ///
-    /// `differentiable`: whether its input has a gradient; the first layer's has none under adapters, unless
-    /// recomputation asks for one.
+    /// `differentiable`: whether its input has a gradient. Under adapters the first layer's input has none, unless
+    /// recomputation requires one.
     pub(super) fn run(&self, recompute: Recompute, differentiable: bool) -> LayerRun {
         let mut tape = Tape::new(self.formats, self.tokens);
         let x = tape.input(self.shape.hidden, self.formats.parameter, differentiable);
@@ -191,7 +192,7 @@ impl<'a> Program<'a> {
         let narrow = self.formats.compute < self.formats.parameter;
         let stream = Bytes(tape.elements(output).saturating_mul(tape.width(output)));
         tape.free(output);
-        // A checkpoint holds the layer's input while the layer is computed again and run backwards.
+        // A checkpoint holds the layer's input during recomputation and the backward pass.
         if recompute != Recompute::Full {
             tape.free(x);
         }
@@ -202,10 +203,10 @@ impl<'a> Program<'a> {
         let backward = tape.take_fullest();
         let gradients = tape.gradients();
         let outliving = tape.outliving();
-        // Computing again ends with the last tensor that is saved. Meanwhile the output's gradient waits, and under
-        // autocast its cast for the residual's other half.
+        // Recomputation ends with the last saved tensor. Meanwhile the output's gradient is alive, and under autocast
+        // its cast for the other half of the residual.
         let again = tape.fullest_saving() + stream + if narrow { stream.share(2) } else { Bytes::ZERO };
-        // Where only some layers are recomputed, each keeps the average.
+        // If only some layers are recomputed, each layer counts the average.
         let mean = |kept: Bytes| kept.scale(self.recomputed) + saved.scale(1.0 - self.recomputed);
         let run = LayerRun { kept: saved, cached, forward, backward, gradients, outliving };
         if self.compiled && compiled::is_known(self, recompute) {
@@ -215,33 +216,33 @@ impl<'a> Program<'a> {
         }
         match recompute {
             Recompute::Full => LayerRun { kept: mean(input), backward: backward.max(again), ..run },
-            // Every second matrix product and the attention's output: 17h of a Llama layer's 41h.
+            // Every second matrix product and the attention's output: 17h of the 41h of a Llama layer.
             Recompute::Selective => LayerRun { kept: mean(saved.scale(0.4).max(input.min(saved))), ..run },
             Recompute::None => LayerRun { cached: Bytes::ZERO, ..run },
         }
     }
 }
 
-/// The share of a stage's layers that is recomputed: all, unless their number is given.
+/// The share of a stage's layers that is recomputed: all, unless a number is given.
 fn recomputed(plan: &Plan) -> f64 {
     let layers = plan.shape.layers.div_ceil(plan.pipeline.max(1)).max(1);
     plan.recompute_layers.map_or(1.0, |some| (some as f64 / layers as f64).clamp(0.0, 1.0))
 }
 
-/// What one layer keeps and needs.
+/// The memory of one layer's passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LayerRun {
-    /// Kept from its forward to its backward pass.
+    /// Kept from the forward to the backward pass.
     pub(super) kept: Bytes,
-    /// Casts of its weights, kept from its forward pass to the end of all.
+    /// Casts of its weights, kept until the end of the whole forward pass.
     pub(super) cached: Bytes,
-    /// The most at once during its forward pass, its input included.
+    /// The peak of the forward pass, with the input.
     pub(super) forward: Bytes,
-    /// The most at once during its backward pass, with what it kept and the gradients of its weights.
+    /// The peak of the backward pass, with the kept tensors and the gradients of the weights.
     pub(super) backward: Bytes,
-    /// Gradients of its weights.
+    /// Gradients of the weights.
     pub(super) gradients: Bytes,
-    /// What stays of the microbatch before.
+    /// Memory that stays from the previous microbatch.
     pub(super) outliving: Bytes,
 }
 
@@ -274,7 +275,7 @@ mod tests {
         assume(&job, Device { bf16: true }).unwrap().likely
     }
 
-    /// Bytes a token that a layer keeps.
+    /// Bytes per token that a layer keeps.
     fn kept(plan: &Plan, mixture: bool) -> u64 {
         Program::of(plan, mixture).run(Recompute::None, true).kept.0 / TOKENS
     }
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_llama_layer_keeps_what_its_module_comment_says() {
+    fn a_llama_layer_keeps_the_bytes_of_its_formula() {
         let (h, q, k, f, a) = (512, 512, 128, 1536, 8);
         for (precision, stored, expected) in [
             (Precision::BF16, Precision::BF16, 16 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8),
@@ -303,14 +304,14 @@ mod tests {
         let normalized = Model { output_normalization: Some(true), ..llama() };
         let expected = 28 * h + 4 * q + 4 * k + 8 * f + 4 * a + 16;
         assert_eq!(kept(&plan(normalized, Precision::BF16, Precision::BF16), false), expected);
-        // Autocast keeps the weights' casts besides.
+        // Autocast also keeps the casts of the weights.
         let casts = 2 * (h * q + 2 * h * k + q * h + 3 * h * f) / TOKENS;
         let expected = 26 * h + 4 * q + 4 * k + 8 * f + 4 * a + 8 + casts;
         assert_eq!(kept(&plan(llama(), Precision::BF16, Precision::FP32), false), expected);
     }
 
     #[test]
-    fn a_gpt2_layer_keeps_what_its_module_comment_says() {
+    fn a_gpt2_layer_keeps_the_bytes_of_its_formula() {
         let (h, f, a) = (512, 2048, 8);
         let gpt2 = Model {
             hidden_size: Some(512),
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn experts_keep_what_their_module_comment_says() {
+    fn experts_keep_the_bytes_of_their_formula() {
         let (h, q, k, f, a, e, top) = (512, 512, 128, 256, 8, 16, 2);
         let mixture = Model {
             experts: Some(16),

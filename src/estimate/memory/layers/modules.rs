@@ -1,16 +1,17 @@
-//! The modules that layers are made of: linear layers with their adapters, norms, dropout.
+//! The modules of layers: linear layers with their adapters, norms, dropout.
 //!
-//! Source: `torch.nn`; bitsandbytes' `autograd/_functions.py`; PEFT's `tuners/lora/layer.py`; `transformers/models/llama/modeling_llama.py` (`LlamaRMSNorm`).
+//! Source: `torch.nn`; bitsandbytes' `autograd/_functions.py`; PEFT's `tuners/lora/layer.py`;
+//! `transformers/models/llama/modeling_llama.py` (`LlamaRMSNorm`).
 
 use super::super::tape::{Tape, Tensor, Weight};
 use super::Program;
 use crate::frameworks::profile::memory::Layers;
 use crate::units::Bytes;
 
-/// A linear layer, with its adapter where it has one.
+/// A linear layer, with its adapter if it has one.
 ///
-/// An adapter computes `y + B(A(dropout(x)))` in its own format; it keeps `x`, dropped out and cast to that, a mask of one
-/// byte a number where there is dropout, and `r` numbers a token.
+/// An adapter computes `y + B(A(dropout(x)))` in its own format. It keeps `x` after dropout and in this format, a mask
+/// of one byte per number if there is dropout, and `r` numbers per token.
 pub(super) fn linear(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -41,8 +42,9 @@ pub(super) fn linear(
 
 /// A linear layer of the model itself.
 ///
-/// A quantized one unpacks its matrix for each product. bitsandbytes kept its input too before 0.44, which LitGPT pinned,
-/// and not as a saved tensor: it goes only with the graph, when the next microbatch's loss takes this one's name.
+/// A quantized layer unpacks its matrix for each product. bitsandbytes before 0.44, the version that LitGPT pinned,
+/// also kept the input, but not as a saved tensor. The input is freed only with the graph, when the next microbatch's
+/// loss replaces this one's variable.
 pub(super) fn base(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -66,7 +68,7 @@ pub(super) fn base(
     tape.linear(x, weight)
 }
 
-/// Root mean square norm, in fp32 whatever comes in.
+/// Root mean square norm, in fp32 for any input.
 pub(super) fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
     let wide = tape.cast(x, 4);
     let square = tape.power(wide);
@@ -84,8 +86,8 @@ pub(super) fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool)
     y
 }
 
-/// PyTorch's own layer norm, one kernel: keeps its input, and mean and deviation of each token in fp32. Autocast runs it
-/// in fp32.
+/// PyTorch's own layer norm, one kernel. It keeps its input, and the mean and deviation of each token in fp32. Autocast
+/// runs it in fp32.
 pub(super) fn layer_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
     let statistics = Bytes(tape.tokens().saturating_mul(8));
     let input = wide_under_autocast(tape, x);
@@ -95,13 +97,13 @@ pub(super) fn layer_norm(tape: &mut Tape, x: Tensor, features: u64, trained: boo
     if trained { tape.with_weight(y, features.saturating_mul(2), tape.formats().parameter) } else { y }
 }
 
-/// The tensor as autocast hands it to operations that it runs in fp32.
+/// The tensor in the format that autocast gives to fp32 operations.
 pub(super) fn wide_under_autocast(tape: &mut Tape, x: Tensor) -> Tensor {
     let width = if tape.formats().autocast { 4 } else { tape.width(x) };
     tape.cast(x, width)
 }
 
-/// `c·tanh(x/c)`, operation by operation: the tanh keeps its output.
+/// `c·tanh(x/c)` in separate operations: the tanh keeps its output.
 pub(super) fn capped(tape: &mut Tape, x: Tensor) -> Tensor {
     let divided = tape.map(x);
     tape.free(x);
@@ -112,7 +114,7 @@ pub(super) fn capped(tape: &mut Tape, x: Tensor) -> Tensor {
     y
 }
 
-/// An adapter's dropout keeps a mask of one byte a number; without it, the input is handed on.
+/// An adapter's dropout keeps a mask of one byte per number. Without dropout the input passes unchanged.
 pub(super) fn adapter_dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let size = (tape.elements(x), tape.width(x));
     if !program.adapters.is_some_and(|adapters| adapters.dropout) {
@@ -121,7 +123,7 @@ pub(super) fn adapter_dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor)
     tape.fused(size, &[x], &[], Bytes(size.0), false)
 }
 
-/// Dropout keeps a mask of one byte a number; without it, nothing happens.
+/// Dropout keeps a mask of one byte per number. Without dropout the tensor stays unchanged.
 pub(super) fn dropout(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     if !program.hidden_dropout {
         return x;

@@ -6,7 +6,7 @@ use super::{Derivative, Node, Tape, Tensor, Value, WeightGradient};
 use crate::units::Bytes;
 
 impl Tape {
-    /// The gradient of `output` arrives from what follows.
+    /// Allocates the gradient of `output`, as the operations after it would.
     pub(in super::super) fn seed(&mut self, output: Tensor) {
         let value = self.value(output);
         let storage = self.allocate(Self::bytes(value.elements, value.width));
@@ -15,7 +15,7 @@ impl Tape {
         }
     }
 
-    /// Runs the backward pass from the seeded outputs down to the program's inputs.
+    /// Runs the backward pass from the seeded outputs to the program's inputs.
     pub(in super::super) fn backward(&mut self) {
         while let Some(node) = self.nodes.pop() {
             let gradient = self.values.get_mut(node.output).and_then(|value| value.gradient.take());
@@ -47,13 +47,13 @@ impl Tape {
         let value = self.value(Tensor(input));
         let output = self.value(Tensor(node.output));
         let same = value.elements == output.elements && value.width == output.width;
-        if node.derivative == Derivative::HandedOn && same {
+        if node.derivative == Derivative::PassedOn && same {
             self.hold(gradient);
             return gradient;
         }
-        if let (Derivative::Joined, Some(joined)) = (node.derivative, value.gradient) {
-            self.hold(joined);
-            return joined;
+        if let (Derivative::Shared, Some(shared)) = (node.derivative, value.gradient) {
+            self.hold(shared);
+            return shared;
         }
         self.allocate(Self::bytes(value.elements, value.width))
     }
@@ -63,7 +63,7 @@ impl Tape {
         self.note();
     }
 
-    /// The computed gradient of a weight becomes the kept one: cast, or added to what earlier microbatches left.
+    /// Casts the computed gradient of a weight, or adds it to the gradient of earlier microbatches.
     fn settle(&mut self, weights: WeightGradient, ran: bool) {
         if !ran || weights.computed == Bytes::ZERO {
             return;

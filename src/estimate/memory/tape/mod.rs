@@ -1,14 +1,17 @@
-//! What automatic differentiation keeps and allocates, counted operation by operation.
+//! The tensors that automatic differentiation keeps and allocates, counted operation by operation.
 //!
-//! A layer is written as its library writes it, as calls on a [`Tape`]; the tape does to sizes what PyTorch's autograd
-//! does to tensors. Forwards, an operation allocates its output and saves what its derivative needs
-//! (`tools/autograd/derivatives.yaml`); a tensor is freed when neither the program nor a saved reference holds it.
-//! Backwards, nodes run in the reverse order of their creation: a node holds its saved tensors and the gradient of its
-//! output while it allocates the gradients of its inputs; two gradients of one tensor are added into a third. Gradients
-//! of weights stay. The fullest moment of either pass is remembered.
+//! A layer is a program of calls on a [`Tape`], in the same order as in its library. The tape does to sizes what
+//! PyTorch's autograd does to tensors.
 //!
-//! Counted out of place where PyTorch adds out of place on tensor subclasses (FSDP's, fake tensors); elsewhere the
-//! second gradient is added in place, and the count is one tensor of the residual stream too high.
+//! - Forward, an operation allocates its output and saves the tensors for its derivative
+//!   (`tools/autograd/derivatives.yaml`). A tensor is freed when neither the program nor a saved reference holds it.
+//! - Backward, nodes run in the reverse order of their creation. A node holds its saved tensors and the gradient of its
+//!   output while it allocates the gradients of its inputs. Two gradients of one tensor are added into a third.
+//!   Gradients of weights stay.
+//! - The tape records the fullest moment of each pass.
+//!
+//! PyTorch adds out of place on tensor subclasses (FSDP's, fake tensors), and so does the tape. Elsewhere PyTorch adds
+//! the second gradient in place, so the count is one tensor of the residual stream too high.
 //! Sizes are bytes of the whole microbatch on one rank. Source: `torch/csrc/autograd/engine.cpp`, checked tensor by
 //! tensor against PyTorch's MemTracker in `tests/accuracy`.
 
@@ -17,7 +20,7 @@ mod operations;
 
 use crate::units::Bytes;
 
-/// A tensor of the program: a handle that must be freed when the library's own variable goes out of scope.
+/// A handle of a tensor. The program frees it when the library's own variable goes out of scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tensor(usize);
 
@@ -36,15 +39,15 @@ struct Storage {
     references: u32,
 }
 
-/// What a node does with its output's gradient.
+/// How a node treats the gradient of its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Derivative {
     /// Allocates one gradient for each input.
     Computed,
-    /// Hands the same storage on where sizes agree: additions, views.
-    HandedOn,
+    /// Passes the same storage on if sizes agree: additions, views.
+    PassedOn,
     /// Writes into one gradient of the input's size that all views of it share.
-    Joined,
+    Shared,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +60,7 @@ struct Node {
     derivative: Derivative,
 }
 
-/// The gradient of a weight: as it is computed, and as it is kept.
+/// The bytes of a weight's gradient: as computed, and as kept.
 #[derive(Clone, Copy, Debug, Default)]
 struct WeightGradient {
     computed: Bytes,
@@ -67,14 +70,14 @@ struct WeightGradient {
 /// Number formats of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Formats {
-    /// Bytes of a parameter as modules see it.
+    /// Bytes of a parameter in the modules.
     pub(super) parameter: u64,
     /// Bytes of a number inside matrix products: narrower than the parameter under autocast.
     pub(super) compute: u64,
-    /// Whether autocast is on: matrix products run in the narrow format whatever they are given, powers, softmax and
-    /// PyTorch's own norms in fp32.
+    /// Whether autocast is on: matrix products run in the narrow format whatever their inputs have; powers, softmax and
+    /// PyTorch's own norms run in fp32.
     pub(super) autocast: bool,
-    /// Whether gradients are added to ones that are there already, from earlier microbatches.
+    /// Whether gradients are added to those of earlier microbatches.
     pub(super) accumulates: bool,
 }
 
@@ -93,7 +96,7 @@ pub(super) struct Weight {
     pub(super) trained: bool,
 }
 
-/// A program's record.
+/// The record of a program.
 #[derive(Debug)]
 pub(super) struct Tape {
     formats: Formats,
@@ -103,13 +106,13 @@ pub(super) struct Tape {
     nodes: Vec<Node>,
     live: Bytes,
     fullest: Bytes,
-    /// The most that was alive when the last tensor was saved.
+    /// The most memory alive until the last tensor was saved.
     fullest_saving: Bytes,
     /// Gradients of weights.
     gradients: Bytes,
     /// Casts of weights that autocast keeps until its region ends.
     cached: Bytes,
-    /// Storages that nodes hold until they themselves are gone, each once.
+    /// Storages that nodes hold until the graph is freed, each once.
     outliving: Vec<(usize, Bytes)>,
 }
 
@@ -141,22 +144,22 @@ impl Tape {
         self.formats
     }
 
-    /// What is alive now.
+    /// The memory alive now.
     pub(super) fn live(&self) -> Bytes {
         self.live
     }
 
-    /// The most that was alive at once since the last call.
+    /// The most memory alive at once since the last call.
     pub(super) fn take_fullest(&mut self) -> Bytes {
         std::mem::replace(&mut self.fullest, self.live)
     }
 
-    /// The most that was alive until the last tensor was saved: where computing again stops.
+    /// The most memory alive until the last tensor was saved, where recomputation stops.
     pub(super) fn fullest_saving(&self) -> Bytes {
         self.fullest_saving
     }
 
-    /// Gradients of weights that the backward pass has left.
+    /// Gradients of weights that the backward pass has computed.
     pub(super) fn gradients(&self) -> Bytes {
         self.gradients
     }
@@ -166,7 +169,7 @@ impl Tape {
         self.cached
     }
 
-    /// What stays of this pass until the next one's loss takes the place of this one's.
+    /// The memory that stays from this pass until the next microbatch's loss replaces this one's.
     pub(super) fn outliving(&self) -> Bytes {
         self.outliving.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum + *bytes)
     }
@@ -208,7 +211,7 @@ impl Tape {
         self.value(tensor).differentiable
     }
 
-    /// Bytes of a number of the tensor.
+    /// Bytes per element of the tensor.
     pub(super) fn width(&self, tensor: Tensor) -> u64 {
         self.value(tensor).width
     }
@@ -218,7 +221,7 @@ impl Tape {
         Self::bytes(self.elements(tensor), self.width(tensor))
     }
 
-    /// Numbers of the tensor.
+    /// Elements of the tensor.
     pub(super) fn elements(&self, tensor: Tensor) -> u64 {
         self.value(tensor).elements
     }
@@ -232,20 +235,20 @@ impl Tape {
         Tensor(self.values.len() - 1)
     }
 
-    /// A tensor from outside, `per_token` numbers a token.
+    /// A tensor from outside, with `per_token` elements per token.
     pub(super) fn input(&mut self, per_token: u64, width: u64, differentiable: bool) -> Tensor {
         let elements = self.tokens.saturating_mul(per_token);
         let storage = self.allocate(Self::bytes(elements, width));
         self.push(elements, width, storage, differentiable)
     }
 
-    /// The program's variable goes out of scope.
+    /// Ends the scope of the program's variable.
     pub(super) fn free(&mut self, tensor: Tensor) {
         let storage = self.value(tensor).storage;
         self.release(storage);
     }
 
-    /// An operation: its output, the inputs that have derivatives, and what those derivatives need.
+    /// Records an operation: its output, its differentiable inputs, and the tensors saved for its derivative.
     fn operation(
         &mut self,
         (elements, width): (u64, u64),

@@ -1,4 +1,4 @@
-//! The operations that layers are written in: what each allocates, and what its derivative needs.
+//! The operations of layers: the memory that each allocates, and the memory that its derivative needs.
 //!
 //! Source: PyTorch's `tools/autograd/derivatives.yaml` and `torch/csrc/autograd/FunctionsManual.cpp`.
 
@@ -6,7 +6,7 @@ use super::{Derivative, Formats, Tape, Tensor, Value, Weight, WeightGradient};
 use crate::units::Bytes;
 
 impl Tape {
-    /// The tensor in another format; itself where it has that format already.
+    /// The tensor in another format. The same tensor, if it already has that format.
     pub(in super::super) fn cast(&mut self, x: Tensor, width: u64) -> Tensor {
         if self.width(x) == width {
             let storage = self.value(x).storage;
@@ -43,18 +43,18 @@ impl Tape {
         y
     }
 
-    /// A power: the derivative takes two more tensors.
+    /// A power: the derivative allocates two more tensors.
     pub(in super::super) fn power(&mut self, x: Tensor) -> Tensor {
         self.map_saving_input(x, 2)
     }
 
-    /// A mean over features, one fp32 number a token.
+    /// A mean over features: one fp32 number per token.
     pub(in super::super) fn mean(&mut self, x: Tensor) -> Tensor {
         self.operation((self.tokens, 4), &[x], &[], Bytes::ZERO, WeightGradient::default())
     }
 
-    /// A product of two tensors, each saved for the other's derivative; where one is smaller, its gradient is computed
-    /// in full and then summed.
+    /// A product of two tensors. Each is saved for the other's derivative. The gradient of a smaller factor is computed
+    /// in full size, then summed.
     pub(in super::super) fn multiply(&mut self, a: Tensor, b: Tensor) -> Tensor {
         let size = (self.elements(a).max(self.elements(b)), self.width(a).max(self.width(b)));
         let mut saved = [a; 2];
@@ -66,7 +66,8 @@ impl Tape {
             }
         }
         let broadcast = self.elements(a) != self.elements(b);
-        // A narrower factor's gradient is computed in the product's format, and cast when the product's is gone.
+        // A narrower factor's gradient is computed in the product's format. It is cast after the product's gradient is
+        // freed.
         let narrower = [a, b].into_iter().filter(|x| self.differentiable(*x)).map(|x| size.1 - self.width(x));
         let wider = Self::bytes(size.0, if broadcast { 0 } else { narrower.sum() });
         let scratch = if broadcast && count > 1 { Self::bytes(size.0, size.1) } else { wider };
@@ -74,7 +75,7 @@ impl Tape {
         self.operation(size, &[a, b], saved, scratch, WeightGradient::default())
     }
 
-    /// A product with a weight of one number a feature.
+    /// A product with a weight that has one number per feature.
     pub(in super::super) fn multiply_weight(&mut self, x: Tensor, features: u64, trained: bool) -> Tensor {
         let stored = self.formats.parameter;
         let size = (self.elements(x), self.width(x).max(stored));
@@ -88,7 +89,7 @@ impl Tape {
         self.operation(size, &[x], saved, scratch, weights)
     }
 
-    /// A sum; both inputs get the output's gradient itself.
+    /// A sum. Both inputs share the output's gradient.
     pub(in super::super) fn add(&mut self, a: Tensor, b: Tensor) -> Tensor {
         let size = (self.elements(a).max(self.elements(b)), self.width(a).max(self.width(b)));
         let differentiable = self.differentiable(a) || self.differentiable(b);
@@ -96,13 +97,13 @@ impl Tape {
         let output = self.push(size.0, size.1, storage, differentiable);
         if differentiable {
             let nothing = WeightGradient::default();
-            self.record(output, &[a, b], &[], Bytes::ZERO, nothing, Derivative::HandedOn);
+            self.record(output, &[a, b], &[], Bytes::ZERO, nothing, Derivative::PassedOn);
         }
         output
     }
 
-    /// A linear layer. A trained weight saves the input, a differentiable input the weight's cast; autocast casts the
-    /// input each time and the weight once.
+    /// A linear layer. For a trained weight the input is saved; for a differentiable input, the weight's cast. Autocast
+    /// casts the input each time and the weight once.
     pub(in super::super) fn linear(&mut self, x: Tensor, weight: Weight) -> Tensor {
         let Formats { compute, autocast, .. } = self.formats;
         let width = if autocast { compute } else { weight.width };
@@ -144,8 +145,8 @@ impl Tape {
         output
     }
 
-    /// A frozen linear layer whose matrix is unpacked for each product; it may keep its input, and longer than its
-    /// backward pass.
+    /// A frozen linear layer that unpacks its matrix for each product. It may keep its input, even after its backward
+    /// pass.
     pub(in super::super) fn unpacked_linear(
         &mut self,
         x: Tensor,
@@ -169,7 +170,7 @@ impl Tape {
         output
     }
 
-    /// A grouped matrix product over `rows` rows a token, outside autocast: in the weight's own format.
+    /// A grouped matrix product over `rows` rows per token. It runs outside autocast, in the weight's own format.
     pub(in super::super) fn grouped(&mut self, x: Tensor, weight: Weight, rows: u64) -> Tensor {
         let input = self.cast(x, weight.width);
         let numbers = self.tokens.saturating_mul(rows).saturating_mul(weight.outputs);
@@ -181,7 +182,7 @@ impl Tape {
         output
     }
 
-    /// An operation of several inputs that saves some tensors and `extra` bytes more.
+    /// An operation of several inputs that saves some tensors and `extra` more bytes.
     pub(in super::super) fn fused(
         &mut self,
         size: (u64, u64),
@@ -211,7 +212,7 @@ impl Tape {
         output
     }
 
-    /// `derivative` more bytes of scratch in the derivative of the last operation, and of a weight's gradient.
+    /// Gives the derivative of the last operation `scratch` more bytes.
     pub(in super::super) fn with_scratch(&mut self, output: Tensor, scratch: Bytes) -> Tensor {
         if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output.0) {
             node.scratch = scratch;
@@ -219,7 +220,7 @@ impl Tape {
         output
     }
 
-    /// A weight's gradient in the derivative of the last operation.
+    /// Gives the derivative of the last operation a weight's gradient.
     pub(in super::super) fn with_weight(&mut self, output: Tensor, elements: u64, width: u64) -> Tensor {
         let bytes = Self::bytes(elements, width);
         if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output.0) {
@@ -235,7 +236,7 @@ impl Tape {
         let output = self.push(elements, width, storage, differentiable);
         if differentiable {
             let same = elements == self.elements(x);
-            let derivative = if same { Derivative::HandedOn } else { Derivative::Joined };
+            let derivative = if same { Derivative::PassedOn } else { Derivative::Shared };
             self.record(output, &[x], &[], Bytes::ZERO, WeightGradient::default(), derivative);
         }
         output

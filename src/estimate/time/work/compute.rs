@@ -1,14 +1,14 @@
-//! What a microbatch computes.
+//! The computation of a microbatch.
 //!
 //! ```text
 //! products      2·T·(matrices)·(passes + again) / (t·peak)              passes: 1 forward, 2 backward, 1 of frozen weights
 //! head          2·T·h·V·(1 + d)·passes / (t·half peak)
 //! attention     core·(1 + 2.5 + core again) / (t·half peak·reach)       fused
 //!               2·core·(3 + core again) / (t·half peak)                 unfused: both halves of the square
-//! traffic       2·(weights + operands)·(passes + again) / memory        experts' weights: all that the rank holds
-//! elementwise   2·T·(12·h + (q+2κ)·2 + 3·f·(1.5 gated))·(2.5 + again) / memory         fused; else as `eager` counts
+//! traffic       2·(weights + operands)·(passes + again) / memory        experts' weights: all on the rank
+//! elementwise   2·T·(12·h + (q+2κ)·2 + 3·f·(1.5 gated))·(2.5 + again) / memory         fused; else as in `eager`
 //! softmax       2·b·a·s²/c·(12 + 5·core again) / memory                 unfused; twice that without a fused softmax
-//! logits        32·T·V / memory                                         fused; else as `eager` counts
+//! logits        32·T·V / memory                                         fused; else as in `eager`
 //! permutation   16·T·K·h / memory
 //! quantization  3·T·(3·h + q + f·matrices)·(passes + again) / memory    fp8 and fp4
 //! launches      layers·(3 + again)·(1 + 1.5·sparse)·(1 + 0.1·adapters of a layer) · 10⁻⁴ s
@@ -23,13 +23,13 @@ use crate::estimate::time::terms::Term;
 use crate::frameworks::profile::kernels::AttentionKernel;
 use crate::job::{Attention, Loss, Precision};
 
-/// Sets the terms of what a microbatch computes.
+/// Sets the terms of a microbatch's computation.
 pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {
     let fused = kernels::is_fused(rank.job, rank.plan);
-    attend(rank, machine, fused, seconds);
+    attention(rank, machine, fused, seconds);
     pass_memory(rank, machine, seconds);
     between(rank, machine, fused, seconds);
-    let adapters = adapt(rank, machine, seconds);
+    let adapters = adapters(rank, machine, seconds);
     let kernels = (1.0 + 1.5 * rank.sparse) * (1.0 + 0.1 * adapters);
     let term = kernels::launch_term(rank.plan, machine.generation);
     seconds.set(term, rank.layers * (3.0 + rank.again.products) * kernels * 1e-4);
@@ -46,8 +46,8 @@ pub(super) fn head(rank: &Rank<'_>, half: f64) -> f64 {
     rank.tokens * rank.forward.head / rank.tensor * rank.passes / half
 }
 
-/// Whether attention is computed in several kernels: as the job says, or because its framework or its accelerator
-/// comes from before the fused ones.
+/// Whether attention takes several kernels: the job says so, or its framework or accelerator is older than fused
+/// kernels.
 fn is_unfused(rank: &Rank<'_>, machine: &Machine<'_>) -> bool {
     match rank.job.attention {
         Some(attention) => matches!(attention, Attention::Unfused),
@@ -58,12 +58,12 @@ fn is_unfused(rank: &Rank<'_>, machine: &Machine<'_>) -> bool {
     }
 }
 
-/// What the parts of a layer that sequence parallelism divides are divided by.
+/// The divisor of the parts of a layer that sequence parallelism divides.
 pub(super) fn split(rank: &Rank<'_>, machine: &Machine<'_>) -> f64 {
     if rank.plan.sequence_parallel && !is_unfused(rank, machine) { rank.tensor } else { 1.0 }
 }
 
-fn attend(rank: &Rank<'_>, machine: &Machine<'_>, fused: bool, seconds: &mut Seconds) {
+fn attention(rank: &Rank<'_>, machine: &Machine<'_>, fused: bool, seconds: &mut Seconds) {
     let plan = rank.plan;
     let share = rank.layers / plan.shape.layers.max(1) as f64;
     let core = rank.forward.core * rank.tokens * share / rank.tensor;
@@ -72,7 +72,7 @@ fn attend(rank: &Rank<'_>, machine: &Machine<'_>, fused: bool, seconds: &mut Sec
         let square = plan.micro_batch as f64 * plan.shape.heads as f64 * (plan.sequence as f64).powi(2)
             / rank.context
             / rank.tensor;
-        // Without a fused softmax, scores are masked, cast to fp32 and back by themselves.
+        // Without a fused softmax, separate kernels mask the scores and cast them to fp32 and back.
         let each = if fused { 1.0 } else { 2.0 };
         let bytes = 2.0 * square * rank.layers * each * (12.0 + 5.0 * rank.again.core);
         seconds.set(Term::Softmax, bytes / machine.memory);
@@ -82,7 +82,7 @@ fn attend(rank: &Rank<'_>, machine: &Machine<'_>, fused: bool, seconds: &mut Sec
     }
 }
 
-/// What products read and write, and what narrow formats and experts add to that.
+/// The memory traffic of products, narrow formats and experts.
 fn pass_memory(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {
     let shape = &rank.plan.shape;
     let (h, q, kappa) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
@@ -99,7 +99,7 @@ fn pass_memory(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {
     }
 }
 
-/// What is done between products.
+/// The operations between products.
 fn between(rank: &Rank<'_>, machine: &Machine<'_>, fused: bool, seconds: &mut Seconds) {
     let shape = &rank.plan.shape;
     let (again, split) = (rank.again.products, split(rank, machine));
@@ -119,8 +119,9 @@ fn between(rank: &Rank<'_>, machine: &Machine<'_>, fused: bool, seconds: &mut Se
     seconds.set(Term::Logits, each * rank.tokens * shape.vocab as f64 / rank.tensor / machine.memory);
 }
 
-/// What adapters add that are cast, scaled and added by themselves; returns how many a layer has of those.
-fn adapt(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) -> f64 {
+/// The operations of adapters that are cast, scaled and added separately. Returns the number of such adapters in a
+/// layer.
+fn adapters(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) -> f64 {
     let adapters = rank.plan.adapters.as_ref().filter(|_| rank.plan.profile.fine_tuning.adapters_apart);
     adapters.map_or(0.0, |adapters| {
         let bytes = eager::adapters(rank.plan, adapters).passes(rank.again.products) / rank.tensor;
@@ -129,5 +130,5 @@ fn adapt(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) -> f64 {
     })
 }
 
-/// Bytes a token and vocabulary entry of fused logits and their loss.
+/// Bytes per token and vocabulary entry of fused logits and their loss.
 const FUSED_LOGITS: f64 = 32.0;

@@ -1,4 +1,4 @@
-//! What runs one operation at a time costs, in bytes of memory traffic a token and layer.
+//! The memory traffic of unfused operations, in bytes per token and layer.
 //!
 //! | operation                | forward | backward | of                                        |
 //! | ------------------------ | ------- | -------- | ----------------------------------------- |
@@ -12,22 +12,23 @@
 //! | an adapter's output      | 12      | 8        | its outputs: scaled, and added            |
 //! | logits and loss          | 72 together        | the vocabulary                            |
 //!
-//! Source: kernels of `PyTorch` 2.11 on an H200, each alone (`tests/accuracy/measured/kernels.csv`), as bytes at the data
-//! sheet's rate; the residual, the rotary positions and the adapters' of what PEFT and Transformers run, counted.
+//! Source: single kernels of `PyTorch` 2.11 on an H200 (`tests/accuracy/measured/kernels.csv`), as bytes at the data
+//! sheet's rate. The residual, the rotary positions and the adapters are counts of the operations in PEFT and
+//! Transformers.
 
 use crate::estimate::plan::{Adapters, Plan};
 use crate::estimate::time::flops::adapter_widths;
 use crate::model::Shape;
 
-/// Bytes a token and vocabulary entry of logits and their loss.
+/// Bytes per token and vocabulary entry of logits and their loss.
 pub(super) const LOGITS: f64 = 72.0;
 
-/// Bytes a token and layer.
+/// Bytes per token and layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Traffic {
-    /// Of the forward pass.
+    /// In the forward pass.
     pub(super) forward: f64,
-    /// Of the backward pass.
+    /// In the backward pass.
     pub(super) backward: f64,
 }
 
@@ -40,26 +41,27 @@ impl Traffic {
         Self { forward: self.forward + other.forward, backward: self.backward + other.backward }
     }
 
-    /// Of both passes, with a share `again` of the forward pass recomputed.
+    /// Traffic of both passes, with the share `again` of the forward pass recomputed.
     pub(super) fn passes(self, again: f64) -> f64 {
         self.forward * (1.0 + again) + self.backward
     }
 }
 
-/// What is as wide as the hidden state.
+/// Operations of the hidden state's width.
 pub(super) fn hidden(shape: &Shape) -> Traffic {
     let h = shape.hidden as f64;
     Traffic::of(2.0 * h, norm(shape)).and(Traffic::of(h, (12.0, 12.0)))
 }
 
-/// What is as wide as attention's heads and the feed-forward network; `passed` the width of the experts of a token.
+/// Operations of the width of attention's heads or the feed-forward network; `passed` is the width of a token's
+/// experts.
 pub(super) fn inner(shape: &Shape, ffn: f64, passed: f64) -> Traffic {
     let heads = shape.query_width() as f64 + shape.key_width() as f64;
     let normed = if shape.query_key_norm { heads } else { 0.0 };
-    let turned = if shape.learned_positions == 0 { heads } else { 0.0 };
+    let rotated = if shape.learned_positions == 0 { heads } else { 0.0 };
     let activation = if shape.gated { (11.0, 20.0) } else { (30.0, 50.0) };
     Traffic::of(normed, norm(shape))
-        .and(Traffic::of(turned, (20.0, 30.0)))
+        .and(Traffic::of(rotated, (20.0, 30.0)))
         .and(Traffic::of(ffn + passed, activation))
 }
 
@@ -67,7 +69,7 @@ fn norm(shape: &Shape) -> (f64, f64) {
     if shape.layer_norm { (4.0, 10.0) } else { (61.0, 134.0) }
 }
 
-/// What adapters add.
+/// Operations of adapters.
 pub(super) fn adapters(plan: &Plan, adapters: &Adapters) -> Traffic {
     let (inputs, outputs) = adapter_widths(&plan.shape, adapters);
     Traffic::of(inputs, (14.0, 22.0)).and(Traffic::of(outputs, (12.0, 8.0)))

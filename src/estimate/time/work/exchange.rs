@@ -1,4 +1,4 @@
-//! What the ranks of a model exchange for a microbatch: activations.
+//! The exchange of activations between the ranks of a model, for a microbatch.
 //!
 //! ```text
 //! tensor      (4 + 2·again)·2·(t−1)/t·2·T·h·layers / ring
@@ -8,14 +8,15 @@
 //! pipeline    4·T·h·v / (link or network)
 //! ```
 //!
-//! Sources of volumes and schedules: Narayanan et al. 2021, arXiv 2104.04473; Korthikanti et al. 2022, arXiv 2205.05198.
+//! Sources of volumes and schedules: Narayanan et al. 2021, arXiv 2104.04473; Korthikanti et al. 2022, arXiv
+//! 2205.05198.
 
 use super::rank::Rank;
 use super::{Machine, Seconds, compute};
 use crate::estimate::time::terms::Term;
 use crate::job::Dispatcher;
 
-/// Sets the terms of what a microbatch exchanges.
+/// Sets the terms of a microbatch's exchange.
 pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Seconds) {
     let (plan, links) = (rank.plan, &machine.links);
     let split = compute::split(rank, machine);
@@ -43,7 +44,7 @@ pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Second
     }
 }
 
-/// Seconds in which tokens of `bytes` reach their experts and return.
+/// Seconds that tokens of `bytes` need to reach their experts and return.
 fn to_experts(rank: &Rank<'_>, machine: &Machine<'_>, bytes: f64) -> f64 {
     let (links, t, e) = (&machine.links, rank.plan.tensor.max(1), rank.plan.expert);
     let experts = e as f64;
@@ -58,7 +59,7 @@ fn to_experts(rank: &Rank<'_>, machine: &Machine<'_>, bytes: f64) -> f64 {
     let far = if is_sent_singly(rank) {
         bytes * (experts - together)
     } else {
-        // A token is sent to a node once, however many of its experts are there.
+        // A token is sent once to a node, even if several of its experts are there.
         let nodes = (rank.routed * elsewhere).min((nodes - 1.0) * (1.0 - elsewhere.powf(rank.routed)));
         bytes / rank.tensor * nodes
     };
@@ -69,9 +70,9 @@ fn dispatcher(rank: &Rank<'_>) -> Option<Dispatcher> {
     rank.job.parallelism.as_ref().and_then(|parallelism| parallelism.dispatcher)
 }
 
-/// Whether tokens are sent by a plain all-to-all and not by one that knows of nodes. Between nodes such a one has been
-/// measured to grow with the number of ranks, as if each received every token, since the rank with the experts most in
-/// demand ends last.
+/// Whether tokens go by a plain all-to-all, not by one that knows nodes. Between nodes, the measured time of a plain
+/// one grows with the number of ranks, as if each rank received every token: the rank with the busiest experts ends
+/// last.
 fn is_sent_singly(rank: &Rank<'_>) -> bool {
     match dispatcher(rank) {
         Some(dispatcher) => dispatcher == Dispatcher::AllToAll,

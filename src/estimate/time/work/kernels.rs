@@ -1,13 +1,13 @@
-//! How long the kernels of a framework's [`Kernels`] take.
+//! The speed of a framework's [`Kernels`].
 //!
-//! What a job compiles is fused. A fused attention kernel needs some length before it runs at its full rate:
+//! Compiled operations are fused. A fused attention kernel reaches its full rate only on long sequences:
 //!
 //! ```text
 //! reach = reach of the generation · s / (s + 700) · min(1, d / 128)^0.3
 //! ```
 //!
-//! `s` the sequence, `d` the head size. Source of the form: Dao 2023, arXiv 2307.08691, figures 4 and 5 (A100, about 500
-//! tokens), and cuDNN's kernels on an H200 (`tests/accuracy/measured/kernels.csv`: 850 tokens, 76 % at `d` = 64).
+//! `s` is the sequence, `d` the head size. Source of the form: Dao 2023, arXiv 2307.08691, figures 4 and 5 (A100, about
+//! 500 tokens), and cuDNN's kernels on an H200 (`tests/accuracy/measured/kernels.csv`: 850 tokens, 76 % at `d` = 64).
 //!
 //! [`Kernels`]: crate::frameworks::profile::kernels::Kernels
 
@@ -20,13 +20,13 @@ use crate::job::{OptimizerImplementation, Sharding, TrainingJob};
 
 /// The length at which a fused attention kernel runs at half its rate, in tokens.
 const HALF_LENGTH: f64 = 700.0;
-/// The head size at which such a kernel reaches the most, and how its reach falls below that.
+/// The head size of the highest rate, and the exponent by which the rate falls below it.
 const FULL_HEAD: f64 = 128.0;
 const FALL: f64 = 0.3;
-/// The share of the peak that fused attention reaches where no generation says so.
+/// The share of the peak that fused attention reaches, if the generation does not give one.
 const REACH: f64 = 0.4;
 
-/// The term that a fused attention kernel's time counts in.
+/// The term of a fused attention kernel's time.
 pub(super) fn attention_term(plan: &Plan) -> Term {
     match plan.profile.kernels.attention {
         AttentionKernel::FirstFused => Term::AttentionEarly,
@@ -49,7 +49,7 @@ pub(super) fn attention_reach(plan: &Plan, generation: &Generation) -> f64 {
     most.unwrap_or(REACH) * head * length / (length + HALF_LENGTH)
 }
 
-/// Whether what is done between the products is done by fused or compiled kernels.
+/// Whether fused or compiled kernels run the operations between the products.
 pub(super) fn is_fused(job: &TrainingJob, plan: &Plan) -> bool {
     match plan.profile.kernels.between {
         Between::Fused => true,
@@ -58,7 +58,7 @@ pub(super) fn is_fused(job: &TrainingJob, plan: &Plan) -> bool {
     }
 }
 
-/// The term that a layer's launches count in.
+/// The term of a layer's launches.
 pub(super) fn launch_term(plan: &Plan, generation: &Generation) -> Term {
     match plan.profile.kernels.launches {
         Launches::OneByOne => Term::LaunchEager,
@@ -68,8 +68,8 @@ pub(super) fn launch_term(plan: &Plan, generation: &Generation) -> Term {
     }
 }
 
-/// Bytes that the optimizer's step moves a parameter: states read and written, the gradient read, and its norm clipped.
-/// One operation after the other goes over them more often; frameworks that bring their own optimizer have it fused.
+/// Bytes per parameter that the optimizer's step moves: it reads and writes states, reads the gradient, and clips its
+/// norm. Unfused operations move them more often. Frameworks with their own optimizer have it fused.
 pub(super) fn optimizer_bytes(plan: &Plan) -> f64 {
     let widths = &plan.widths;
     let gradient = if widths.main_gradient > 0.0 { widths.main_gradient } else { widths.gradient };
@@ -80,8 +80,8 @@ pub(super) fn optimizer_bytes(plan: &Plan) -> f64 {
     passes * (parameter + 4.0 * widths.moment + gradient) + 3.0 * gradient
 }
 
-/// Bytes a parameter that adding a microbatch's gradients to those before moves: sum and gradient read, the sum written.
-/// Products that add to Megatron's buffers cost nothing more; ZeRO may cast a gradient, add it and clear it.
+/// Bytes per parameter to add a microbatch's gradients to earlier ones: it reads sum and gradient, and writes the sum.
+/// Products that add to Megatron's buffers cost no extra time. ZeRO may cast a gradient, add it and clear it.
 pub(super) fn accumulation_bytes(plan: &Plan) -> f64 {
     let widths = &plan.widths;
     let zero = matches!(plan.sharding, Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3);

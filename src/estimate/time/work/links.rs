@@ -1,4 +1,4 @@
-//! How fast a group of ranks exchanges data.
+//! The rate at which a group of ranks exchanges data.
 //!
 //! ```text
 //! ranks of a group in a node   g = max(1, min(n, node / stride))
@@ -6,19 +6,18 @@
 //! far                          bytes · (1 − g/n) / (g · network)     (through the network ports of all g)
 //! ```
 //!
-//! `n` ranks that lie `stride` apart; `link` the rate of one direction between the accelerators of a node; `network` that
-//! of one accelerator's share of the node's network. Degrees are nested in Megatron's order: tensor, context, data,
-//! pipeline. Nobody writes a network's rate into a job: it is what the generation's machines usually have
-//! (`data/time.toml`).
+//! `n` ranks that are `stride` apart; `link` the rate of one direction between the accelerators of a node; `network`
+//! one accelerator's share of the node's network. Degrees are nested in Megatron's order: tensor, context, data,
+//! pipeline. Jobs do not state a network's rate, so the generation's usual one counts (`data/time.toml`).
 
 use crate::estimate::time::generation::Generation;
 use crate::hardware::Accelerator;
 use crate::job::TrainingJob;
 
-/// The rate of PCI Express 4.0 with 16 lanes, one direction: no link of its own is as slow.
+/// The rate of PCI Express 4.0 with 16 lanes, one direction. Every dedicated link is faster.
 const HOST_LINK: f64 = 32e9;
 
-/// The rates of a machine, in bytes a second and direction.
+/// The rates of a machine, in bytes per second and direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Links {
     /// Between accelerators of a node.
@@ -30,7 +29,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Of an accelerator, as the job has it.
+    /// The links of the job's accelerator.
     pub(super) fn of(job: &TrainingJob, accelerator: &Accelerator, generation: &Generation) -> Self {
         let link = accelerator.bandwidth.link.map_or(generation.link * 1e9, |rate| rate.0 as f64);
         let stated = job.accelerator.as_ref().and_then(|a| a.per_node).map(u64::from);
@@ -40,7 +39,7 @@ impl Links {
     }
 
     /// Whether the accelerators of a node exchange through the host.
-    pub(super) fn pass_the_host(&self) -> bool {
+    pub(super) fn through_host(&self) -> bool {
         self.link <= HOST_LINK
     }
 
@@ -49,13 +48,13 @@ impl Links {
         ranks.min(self.node / stride.max(1)).max(1)
     }
 
-    /// The rate at which a ring passes through its slowest part.
+    /// The rate of a ring, which is that of its slowest part.
     pub(super) fn ring(&self, ranks: u64, stride: u64) -> f64 {
         let together = self.together(ranks, stride);
         if together >= ranks { self.link } else { self.link.min(self.network * together as f64) }
     }
 
-    /// Seconds inside the node and between nodes for a collective over `bytes`.
+    /// Seconds of a collective over `bytes`, inside the node and between nodes.
     pub(super) fn near_and_far(&self, bytes: f64, ranks: u64, stride: u64) -> (f64, f64) {
         let together = self.together(ranks, stride) as f64;
         let outside = (1.0 - together / ranks.max(1) as f64).max(0.0);
@@ -68,8 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_no_faster_than_pci_express_passes_the_host() {
-        let passes = |link: f64| Links { link, network: 1.0, node: 8 }.pass_the_host();
+    fn a_link_as_slow_as_pci_express_goes_through_the_host() {
+        let passes = |link: f64| Links { link, network: 1.0, node: 8 }.through_host();
         assert!(passes(32e9));
         assert!(!passes(33e9));
     }

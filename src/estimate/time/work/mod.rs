@@ -1,8 +1,8 @@
-//! What a step has to do, as seconds at the data sheets' rates, term by term.
+//! The work of a step, as seconds at the data sheets' rates, term by term.
 //!
-//! One rank of the fullest pipeline stage is counted ([`rank`]): what it [computes](compute) and [exchanges](exchange) for
-//! a microbatch, and what it does with [parameters, gradients and states](states). [`kernels`] says how a framework runs
-//! these, [`eager`] what it costs to run them one by one, [`links`] how fast a group exchanges.
+//! One rank of the fullest pipeline stage counts ([`rank`]): its [computation](compute) and [exchange](exchange) for a
+//! microbatch, and the work on its [parameters, gradients and states](states). [`kernels`] has the speed of a
+//! framework's kernels, [`eager`] the cost of unfused operations, [`links`] the rate of a group's exchange.
 
 mod compute;
 mod eager;
@@ -26,7 +26,7 @@ use rank::Rank;
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Work {
-    /// Seconds by term: of one microbatch, or of the step for what is done once.
+    /// Seconds by term: of one microbatch, or of the step for work that is done once.
     pub terms: [f64; COUNT],
     /// Seconds of the layers' matrix products at the peak.
     pub products: f64,
@@ -40,19 +40,19 @@ pub struct Work {
     pub tokens: f64,
     /// Model FLOPs of one token.
     pub flops: f64,
-    /// The rate that utilization is a share of, in FLOP/s.
+    /// The rate of which utilization is a share, in FLOP/s.
     pub peak: f64,
     /// The half-precision rate.
     pub half: f64,
-    /// All accelerators.
+    /// The number of accelerators.
     pub world: f64,
-    /// The format that is computed in.
+    /// The format of the computation.
     pub precision: Precision,
-    /// Whether there are experts.
+    /// Whether the model has experts.
     pub experts: bool,
     /// Whether tokens are sent to experts on other nodes.
     pub far: bool,
-    /// Whether parameters are gathered by ZeRO's third stage.
+    /// Whether ZeRO's third stage gathers parameters.
     pub zero_three: bool,
     /// Whether parameters are gathered, or gradients summed, through the host.
     pub through_host: bool,
@@ -66,11 +66,11 @@ pub struct Work {
 struct Machine<'a> {
     generation: &'a Generation,
     links: Links,
-    /// The memory's, in bytes a second.
+    /// The memory's rate, in bytes per second.
     memory: f64,
-    /// Of half-precision products, in FLOP/s.
+    /// The rate of half-precision products, in FLOP/s.
     half: f64,
-    /// The format that is computed in.
+    /// The format of the computation.
     precision: Precision,
 }
 
@@ -86,7 +86,7 @@ impl Seconds {
 }
 
 impl Work {
-    /// Counts a plan on an accelerator; nothing where no rate is known.
+    /// Counts a plan on an accelerator. `None` if no rate is known.
     pub fn of(
         job: &TrainingJob,
         plan: &Plan,
@@ -128,7 +128,7 @@ impl Work {
             experts,
             far: experts && machine.links.together(plan.expert, plan.tensor) < plan.expert,
             zero_three: plan.sharding == Sharding::ZeRO3,
-            through_host: machine.links.pass_the_host(),
+            through_host: machine.links.through_host(),
             native: plan.profile.kernels.native,
             sharded: rank.gathers && rank.group > 1,
         })

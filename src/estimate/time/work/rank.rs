@@ -1,4 +1,4 @@
-//! What one rank of the fullest pipeline stage has: its share of the layers, of a microbatch and of the model.
+//! The share of one rank of the fullest pipeline stage: of the layers, of a microbatch and of the model.
 //!
 //! ```text
 //! tokens    T = b·s / c                                     of a microbatch
@@ -6,8 +6,8 @@
 //! held      (attention + feed-forward + (E/e + shared)·expert)·L / (t·p) + h·V / t    (twice without a pipeline)
 //! ```
 //!
-//! Sizes of matrices are multiplications a token and layer, before tensor parallelism divides them; those of experts are of
-//! the share of the layers that have them.
+//! Matrix sizes are multiplications per token and layer, before tensor parallelism divides them. Sizes of experts are
+//! averages over all layers, with and without experts.
 
 use crate::estimate::plan::Plan;
 use crate::estimate::time::flops::{self, Forward, Recomputed};
@@ -17,9 +17,9 @@ use crate::job::{Sharding, TrainingJob};
 pub(super) struct Rank<'a> {
     pub(super) job: &'a TrainingJob,
     pub(super) plan: &'a Plan,
-    /// FLOPs of a token's forward pass, of the whole model.
+    /// FLOPs of a token's forward pass through the whole model.
     pub(super) forward: Forward,
-    /// What runs again.
+    /// The recomputed shares.
     pub(super) again: Recomputed,
     /// Tensor parallelism, `t`.
     pub(super) tensor: f64,
@@ -31,7 +31,7 @@ pub(super) struct Rank<'a> {
     pub(super) layers: f64,
     /// The share of the layers that have experts.
     pub(super) sparse: f64,
-    /// Forward and backward passes over a weight: 3, or 2 of frozen ones.
+    /// Passes over a weight, forward and backward: 3, or 2 for frozen weights.
     pub(super) passes: f64,
     /// Attention's projections.
     pub(super) attention: f64,
@@ -49,21 +49,21 @@ pub(super) struct Rank<'a> {
     pub(super) experts: f64,
     /// Experts that a token is sent to, `K`.
     pub(super) routed: f64,
-    /// Parameters that it holds.
+    /// Parameters on the rank.
     pub(super) parameters: f64,
-    /// Of those, the share that is trained.
+    /// The trained share of them.
     pub(super) trained: f64,
-    /// Whether frozen weights have four bits.
+    /// Whether frozen weights are quantized to four bits.
     pub(super) quantized: bool,
     /// Whether parameters are gathered for a microbatch.
     pub(super) gathers: bool,
-    /// Ranks that have the same weights.
+    /// Ranks with the same weights.
     pub(super) replicas: u64,
-    /// Of those, the ones that share states.
+    /// The ranks among them that share states.
     pub(super) group: u64,
 }
 
-/// Of a model with adapters, the share that is trained, about.
+/// The approximate trained share of a model with adapters.
 const ADAPTED: f64 = 0.01;
 
 impl<'a> Rank<'a> {

@@ -1,17 +1,17 @@
-//! What is done with parameters, gradients and the optimizer's states.
+//! The work on parameters, gradients and optimizer states.
 //!
 //! ```text
 //! shards          2·w·N (gathered twice) + 4·N (gradients scattered)       near and far, each microbatch; once a step
-//!                                                                          in a pipeline, whose stages keep what they have
-//! accumulation    bytes of the framework · N                               each microbatch, where there are several
-//! cast            (stored + computed)·(1 + again + gradient)·N             each microbatch, where those formats differ
+//!                                                                          in a pipeline, whose stages keep the parameters
+//! accumulation    bytes of the framework · N                               each microbatch, if there are several
+//! cast            (stored + computed)·(1 + again + gradient)·N             each microbatch, if those formats differ
 //! dequantization  2.5·(passes + again)·N                                   each microbatch, of four-bit weights
 //! gradients       6·N (summed)                                             near and far, once a step
 //! optimizer       bytes of the framework · N / shards                      once a step
 //! offload         3·w·N, 12·N                                              once a step, to the host and back
 //! ```
 //!
-//! `N` parameters of a rank, of which the trained ones count where gradients and states do; `w` bytes of a gathered one.
+//! `N` parameters of a rank, or only the trained ones for gradients and states; `w` bytes of a gathered parameter.
 //! Sources: Rajbhandari et al. 2020, arXiv 1910.02054; Zhao et al. 2023, arXiv 2304.11277.
 
 use super::rank::Rank;
@@ -19,10 +19,10 @@ use super::{Machine, Seconds, kernels};
 use crate::estimate::time::terms::Term;
 use crate::job::Sharding;
 
-/// The rate of a host's link, in bytes a second and direction.
+/// The rate of a host's link, in bytes per second and direction.
 const HOST: f64 = 12e9;
 
-/// Bytes of a parameter of four bits, with its scale.
+/// Bytes of a four-bit parameter, with its scale.
 const FOUR_BITS: f64 = 0.55;
 
 /// Sets the terms of parameters, gradients and states.
