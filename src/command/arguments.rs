@@ -2,6 +2,9 @@
 //!
 //! As in argparse, `-` and `_` in a name are the same, and the last of several values counts.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 /// A word of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Word {
@@ -22,12 +25,50 @@ impl Word {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
     words: Vec<Word>,
+    asked: Asked,
 }
+
+/// The words that were asked for by name, by their numbers. It is no part of the arguments' value.
+#[derive(Clone, Debug, Default)]
+struct Asked(RefCell<BTreeSet<usize>>);
+
+impl PartialEq for Asked {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Asked {}
 
 impl Arguments {
     /// The arguments that these words are.
     pub(crate) fn of(words: Vec<Word>) -> Self {
-        Self { words }
+        Self { words, asked: Asked::default() }
+    }
+
+    /// Forgets which words were asked for.
+    pub(crate) fn forget_asked(&self) {
+        self.asked.0.take();
+    }
+
+    /// The names of the options and of the `key=value` words that were not asked for.
+    pub(crate) fn unasked(&self) -> Vec<&str> {
+        let asked = self.asked.0.borrow();
+        let unasked = self.words.iter().enumerate().filter(|(at, _)| !asked.contains(at));
+        unasked
+            .filter_map(|(_, word)| Some(split(&word.text)?.0).or_else(|| Some(key_and_value(word)?.0)))
+            .collect()
+    }
+
+    /// The number of the last word that is the option of a name.
+    fn at(&self, name: &str) -> Option<usize> {
+        let named = |(at, word): (usize, &Word)| is_named(&word.text, name).then_some(at);
+        let mut last = None;
+        for at in self.words.iter().enumerate().filter_map(named) {
+            self.asked.0.borrow_mut().insert(at);
+            last = Some(at);
+        }
+        last
     }
 
     /// All words.
@@ -37,12 +78,12 @@ impl Arguments {
 
     /// Whether an option of this name is given, with a value or without.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.words.iter().any(|word| is_named(&word.text, name))
+        self.at(name).is_some()
     }
 
     /// The value of an option. None if the option is absent, has no value, or has an unknown value.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        let at = self.words.iter().rposition(|word| is_named(&word.text, name))?;
+        let at = self.at(name)?;
         let word = self.words.get(at)?;
         match split(&word.text)?.1 {
             Some(value) => word.known.then_some(value),
@@ -56,7 +97,7 @@ impl Arguments {
 
     /// The words after an option; an unknown word is None. Empty if the option stands alone; None if it is absent.
     pub(crate) fn behind(&self, name: &str) -> Option<Vec<Option<&str>>> {
-        let at = self.words.iter().rposition(|word| is_named(&word.text, name))?;
+        let at = self.at(name)?;
         let word = self.words.get(at)?;
         if let Some((_, Some(value))) = split(&word.text) {
             return Some(vec![word.known.then_some(value)]);
@@ -67,14 +108,23 @@ impl Arguments {
 
     /// The value of a `key=value` word, as Hydra takes them; also of `++key=value` and `+key=value`.
     pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
-        self.overrides().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
+        let mut last = None;
+        for (at, word) in self.words.iter().enumerate() {
+            if let Some((_, value)) = key_and_value(word).filter(|(name, _)| *name == key) {
+                self.asked.0.borrow_mut().insert(at);
+                last = Some(value);
+            }
+        }
+        last
     }
+}
 
-    /// All known `key=value` words, without the leading `+`.
-    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&str, &str)> {
-        let words = self.words.iter().filter(|word| word.known && !word.text.starts_with('-'));
-        words.filter_map(|word| word.text.trim_start_matches('+').split_once('='))
+/// A known `key=value` word, without the leading `+`.
+fn key_and_value(word: &Word) -> Option<(&str, &str)> {
+    if !word.known || word.text.starts_with('-') {
+        return None;
     }
+    word.text.trim_start_matches('+').split_once('=')
 }
 
 fn is_option(text: &str) -> bool {

@@ -50,7 +50,7 @@ pub(crate) use reading::rendezvous::{Rendezvous, World};
 use crate::command::{Launch, purpose};
 use crate::job::{Gap, Method, field};
 use crate::kinds::requests::Request;
-use reading::{complete, facts};
+use reading::{complete, facts, unread};
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -217,6 +217,9 @@ pub(crate) fn read(
     let Some(launch) = training.launch else { return Claims::default() };
     let trees_of_all = std::mem::take(trees);
     let mut claims = Claims { place: launch.place.clone(), trees: trees_of_all, ..Claims::default() };
+    for arguments in launch.launchers.iter().map(|launcher| &launcher.arguments).chain([&launch.arguments]) {
+        arguments.forget_asked();
+    }
     facts::read(launch, &mut claims);
     for reader in &training.readers {
         (reader.read)(launch, &mut claims);
@@ -230,6 +233,9 @@ pub(crate) fn read(
     claims.warnings.extend(doubts);
     claims.warnings.extend(facts::own_doubts(launch, requests));
     complete::leave_open(&mut claims);
+    if !training.readers.is_empty() {
+        unread::leave_open(launch, &mut claims);
+    }
     if launch.reads_of_branches {
         claims.gap.get_or_insert(Gap::Branches);
     }

@@ -18,6 +18,7 @@ mod privacy;
 mod ranges;
 mod training;
 mod trainings;
+mod unread;
 
 use serde_json::Value;
 use weighbridge::job::Ask;

@@ -236,7 +236,7 @@ fn fsdp(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
         match &setting.value {
             Value::Object(_) => {
                 let source = setting.source(claims);
-                deepspeed::of(&config::Config { source, tree: setting.value.clone() }, claims);
+                deepspeed::of(&config::Config::new(source, setting.value.clone()), claims);
             }
             _ => match setting.text() {
                 Some(path) => deepspeed::named_file(launch, &path, "deepspeed", claims),

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::frameworks::reading::config::Trees;
+use crate::frameworks::reading::config::{ReadFile, Trees};
 use crate::job::{AnyField, Assignment, Field, FieldType, Gap, Provenance, Sharding, Source, ValueOf, field};
 use crate::printable::{complaint, printable};
 
@@ -64,6 +64,8 @@ pub(crate) struct Claims {
     pub(crate) gap: Option<Gap>,
     /// The configuration files that are read already.
     pub(crate) trees: Trees,
+    /// The configuration files that were read for this launch.
+    pub(crate) files: Vec<ReadFile>,
 }
 
 impl Claims {

@@ -5,7 +5,7 @@
 
 use crate::command::Arguments;
 use crate::frameworks::reading::claims::Claims;
-use crate::job::{Assignment, Method, Optimizer, Precision, Recompute, Sharding, field};
+use crate::job::{AnyField, Assignment, Method, Optimizer, Precision, Recompute, Sharding, field};
 
 /// How a program's options are written.
 #[derive(Debug, Default)]
@@ -67,9 +67,14 @@ const LEANEST: &[Assignment] = &[
 /// Leaves open what is given and not understood: `--tensor-model-parallel-size $TP` may divide by eight.
 pub(crate) fn leave_open(claims: &mut Claims) {
     for field in claims.unparsed.clone() {
-        if let Some(leanest) = LEANEST.iter().find(|leanest| leanest.field == field) {
-            claims.open_as(*leanest);
-        }
+        open_at_its_leanest(field, claims);
+    }
+}
+
+/// Leaves a field open, at the leanest value that it may have.
+pub(crate) fn open_at_its_leanest(field: AnyField, claims: &mut Claims) {
+    if let Some(leanest) = LEANEST.iter().find(|leanest| leanest.field == field) {
+        claims.open_as(*leanest);
     }
 }
 

@@ -3,7 +3,9 @@
 //! A file that cannot be read is named in a warning and believed by nobody; one that is not known (it is in the image, on
 //! a volume) leaves open whatever it may say.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -24,6 +26,8 @@ const MAX_POSITION: usize = 64;
 const MAX_ALIASED: usize = 4_000;
 const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 20_000;
+/// Paths of a file that are looked at for those that no reader asks for.
+const MAX_PATHS: usize = 1_000;
 
 /// A configuration file.
 #[derive(Clone, Debug)]
@@ -32,12 +36,24 @@ pub(crate) struct Config {
     pub(crate) source: Source,
     /// What it says.
     pub(crate) tree: Value,
+    /// The paths that were asked for and found.
+    pub(crate) asked: AskedPaths,
 }
 
+/// The paths of a file that were asked for and found. Every clone has the same paths.
+pub(crate) type AskedPaths = Rc<RefCell<BTreeSet<String>>>;
+
 impl Config {
-    /// The value at a path of keys: `zero_optimization.stage`. A key may have dots of its own. Nulls say nothing.
+    /// A file that was parsed.
+    pub(crate) fn new(source: Source, tree: Value) -> Self {
+        Self { source, tree, asked: AskedPaths::default() }
+    }
+
+    /// The value at a path of keys: `zero_optimization.stage`. A key may have dots of its own. A null is no value.
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
-        at(self.tree.as_object()?, path).filter(|value| !value.is_null())
+        let value = at(self.tree.as_object()?, path)?;
+        self.asked.borrow_mut().insert(path.to_owned());
+        Some(value).filter(|value| !value.is_null())
     }
 
     /// Puts the keys of groups beside the groups, for those who sort their settings as they like. The first one of a name
@@ -49,6 +65,47 @@ impl Config {
             lift(keys, MAX_DEPTH, &mut flat);
         }
         self.tree = Value::Object(flat);
+    }
+}
+
+/// A file that was read, and which of its paths were asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadFile {
+    paths: Vec<String>,
+    asked: AskedPaths,
+}
+
+impl ReadFile {
+    fn of(config: &Config) -> Self {
+        let mut paths = Vec::new();
+        leaves(&config.tree, "", &mut paths);
+        Self { paths, asked: config.asked.clone() }
+    }
+
+    /// The paths that were not asked for: not by themselves, by a group around them, nor by their last key alone.
+    pub(crate) fn unasked(&self) -> Vec<&str> {
+        let asked = self.asked.borrow();
+        let is_asked = |path: &&str| {
+            let around = path.match_indices('.').filter_map(|(at, _)| path.get(..at));
+            let last = path.rsplit('.').next().unwrap_or_default();
+            std::iter::once(*path).chain(around).chain([last]).any(|name| asked.contains(name))
+        };
+        self.paths.iter().map(String::as_str).filter(|path| !is_asked(path)).collect()
+    }
+}
+
+/// The paths of the values that are no groups. A file is parsed to a bounded depth.
+fn leaves(tree: &Value, path: &str, paths: &mut Vec<String>) {
+    match tree {
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(value, &path, paths);
+            }
+        }
+        Value::Null => {}
+        _ if paths.len() < MAX_PATHS => paths.push(path.to_owned()),
+        _ => {}
     }
 }
 
@@ -112,7 +169,11 @@ pub(crate) fn of(file: &File, claims: &mut Claims) -> Option<Config> {
 
 fn parsed(text: &Arc<str>, source: &Source, claims: &mut Claims) -> Option<Config> {
     match claims.trees.of(text) {
-        Ok(tree) => Some(Config { source: source.clone(), tree }),
+        Ok(tree) => {
+            let config = Config::new(source.clone(), tree);
+            claims.files.push(ReadFile::of(&config));
+            Some(config)
+        }
         Err(problem) => {
             claims.gap.get_or_insert(Gap::Configuration);
             claims.warn(printable(&format!("{source} is not read: {problem}"), 120));

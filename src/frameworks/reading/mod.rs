@@ -7,3 +7,4 @@ pub(crate) mod facts;
 pub(crate) mod flags;
 pub(crate) mod rendezvous;
 pub(crate) mod settings;
+pub(crate) mod unread;

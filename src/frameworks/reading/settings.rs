@@ -226,7 +226,7 @@ mod tests {
         let known = |text: &&str| Word { text: (*text).to_owned(), known: !text.contains('$') };
         let arguments = Arguments::of(words.iter().map(known).collect());
         let tree = serde_json::from_str(file).unwrap();
-        let config = Config { source: "file".into(), tree };
+        let config = Config::new("file".into(), tree);
         let settings = Settings::of(vec![Place::Options(&arguments), Place::File(config)]);
         let mut claims = Claims { place: "container a".to_owned(), ..Claims::default() };
         read(TABLE, &settings, &mut claims);
