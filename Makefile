@@ -38,9 +38,9 @@ generate: ## write what is made from the code: the CRD, the chart's table, and t
 	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml
 	cp crds/weighbridge.dev_trainingestimates.yaml charts/weighbridge/files/
 	$(CARGO) run --quiet -- kinds > charts/weighbridge/files/new && mv charts/weighbridge/files/new charts/weighbridge/files/kinds.yaml
-	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test chart values::
+	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test kubernetes chart::values::
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib report
-	INSTA_UPDATE=always $(CARGO) test --quiet --test cases --test accuracy
+	INSTA_UPDATE=always $(CARGO) test --quiet --test local -- cases:: accuracy::
 
 fit-time: ## write the fitted part of data/time.toml, from the published runs in tests/accuracy/throughput
 	$(CARGO) run --quiet --no-default-features --example fit_time > data/fitted
