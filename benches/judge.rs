@@ -2,7 +2,7 @@
 //!
 //! `make bench` prints one over the other; `cargo bench --no-default-features --bench judge` how far the times spread.
 
-#![allow(clippy::unwrap_used, reason = "a document that cannot be read is none to time")]
+#![expect(clippy::unwrap_used, reason = "a document that cannot be read is none to time")]
 
 use std::fmt;
 

@@ -2,18 +2,18 @@
 //!
 //! `make fit-time` writes it. `cargo run --no-default-features --example fit_time` prints it.
 
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a program for who maintains the coefficients ends where it meets the unexpected"
 )]
 
-#[allow(dead_code, reason = "the accuracy tests read the rest")]
+#[expect(dead_code, reason = "the accuracy tests read the rest")]
 #[path = "../tests/accuracy/throughput/mod.rs"]
 mod throughput;
 
-#[allow(clippy::print_stdout, reason = "that is what it is for")]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn main() {
     print!("{}", throughput::file::text(&throughput::file::fitting()));
 }

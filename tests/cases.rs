@@ -3,8 +3,6 @@
 //! A case without its report fails, and so does a report without its case. After a change that is meant,
 //! `make generate` writes the reports anew; what changed is then read in the diff.
 
-#![cfg(feature = "operator")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

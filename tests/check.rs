@@ -1,8 +1,5 @@
 //! `weighbridge check` as its users have it: the real binary, its output and its exit status.
 
-#![cfg(feature = "operator")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;

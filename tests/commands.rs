@@ -1,7 +1,5 @@
 //! What a command says is judged as what annotations say, and nobody is turned away for what a command does not say.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use serde_json::{Map, Value, json};
 use weighbridge::job::Ask;
 use weighbridge::job::field;

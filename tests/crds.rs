@@ -1,7 +1,5 @@
 //! The generated definitions are those of the code.
 
-#![cfg(feature = "operator")]
-
 use std::fs;
 
 use weighbridge::api::definition;

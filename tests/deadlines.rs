@@ -1,8 +1,5 @@
 //! How much is trained, how long that takes from start to end, and whether it is in time: as `judge` tells it.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
 use serde_json::{Value, json};
 use weighbridge::hardware::Catalogue;
 use weighbridge::job::Ask;

@@ -2,8 +2,6 @@
 //!
 //! A path is text only in the table that declares it, in tests, and where a framework's own key is spelled like it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::fs;
 use std::path::Path;
 

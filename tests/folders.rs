@@ -3,8 +3,6 @@
 //! A use is any path that begins with `crate::` and a folder's name, outside comments and tests. And what a framework does
 //! is in `src/frameworks`, so that no folder but that and `job`, which has the words, names a framework.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,6 @@
 //! The test control plane itself, tested: everything else relies on it to be the real thing, to keep
 //! users apart, and to leave nothing behind.
 
-#![cfg(feature = "operator")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
-#[path = "controlplane/mod.rs"]
-mod controlplane;
-
 use std::{
     env, fs,
     net::TcpListener,
@@ -15,8 +9,8 @@ use std::{
     time::Duration,
 };
 
+use crate::controlplane::{ControlPlane, Guarded, Options, TestNamespace, wait_for, wait_until};
 use anyhow::{Context as _, Result, ensure};
-use controlplane::{ControlPlane, Guarded, Options, TestNamespace, wait_for, wait_until};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, Pod},
@@ -242,7 +236,7 @@ async fn ending_the_test_process_without_destructors_leaves_no_server_behind() -
         .await
 }
 
-/// Runs the named test of this binary in a process of its own, where it starts a control plane, and looks
+/// Runs the named test of this suite in a process of its own, where it starts a control plane, and looks
 /// at what is left when that process is gone.
 async fn leaves_nothing_behind(test: &str, ending: &str) -> Result<()> {
     if let (Some(ending), Some(report)) = (env::var_os(ENDING), env::var_os(REPORT)) {
@@ -251,7 +245,7 @@ async fn leaves_nothing_behind(test: &str, ending: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("report.json");
     let mut command = Command::new(env::current_exe()?);
-    command.args([test, "--exact", "--nocapture"]);
+    command.args([&format!("harness::{test}"), "--exact", "--nocapture"]);
     command.envs([(ENDING, ending.as_ref()), (REPORT, report.as_os_str())]);
     let child = Guarded::spawn(&command, &folder.path().join("child.log"))?;
 

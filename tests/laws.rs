@@ -1,7 +1,5 @@
 //! Laws that hold for every training job, because physics does not depend on the case.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
 use proptest::prelude::*;
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;

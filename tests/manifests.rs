@@ -2,12 +2,9 @@
 //!
 //! The first table is over manifests of our own in `tests/manifests/`, of the shapes that public ones have. The second
 //! is over public ones themselves, which the tree does not hold. Its tests are ignored, and fail without the folder that
-//! `WEIGHBRIDGE_MANIFESTS` names: `WEIGHBRIDGE_MANIFESTS=… cargo test --test manifests -- --include-ignored`.
+//! `WEIGHBRIDGE_MANIFESTS` names: `WEIGHBRIDGE_MANIFESTS=… cargo test --test local manifests:: -- --include-ignored`.
 //!
 //! A wrong refusal is the worst mistake, so every row says what becomes of the manifest, whatever is read of it.
-
-#![allow(clippy::panic, reason = "a test that says why it fails")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

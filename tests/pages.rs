@@ -1,5 +1,5 @@
 //! The pages that list what the code has, held against it: docs/metrics.md, the README's table of frameworks, and the tests that
-//! SECURITY.md names.
+//! SECURITY.md names. And the lists of suites, held against the folder: a suite in none of them would never run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -112,4 +112,27 @@ fn every_sentence_of_the_security_page_names_tests_that_are_there() {
             assert!(code.contains(&format!("fn {test}(")), "there is no test {test}");
         }
     }
+}
+
+/// The names of the modules in a folder: a file of Rust, or a folder with `mod.rs`.
+fn modules(folder: &Path) -> std::io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.join("mod.rs").is_file() || path.extension().is_some_and(|ending| ending == "rs") {
+            names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    Ok(names)
+}
+
+#[test]
+fn every_suite_belongs_to_one_of_the_test_binaries() {
+    let there = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")).unwrap();
+    let binaries = [("local", include_str!("local.rs")), ("kubernetes", include_str!("kubernetes.rs"))];
+    let mut listed: BTreeSet<String> = binaries.iter().map(|(name, _)| (*name).to_owned()).collect();
+    for line in binaries.iter().flat_map(|(_, text)| text.lines()) {
+        listed.extend(line.strip_prefix("mod ").and_then(|name| name.strip_suffix(';')).map(str::to_owned));
+    }
+    assert_eq!(listed, there);
 }

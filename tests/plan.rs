@@ -1,8 +1,5 @@
 //! `weighbridge plan`, as a person runs it.
 
-#![cfg(feature = "operator")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result};

@@ -1,7 +1,5 @@
 //! What a command of a pretraining framework leads to: the same judgement as annotations that say the same.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails the test")]
-
 use serde_json::{Value, json};
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;

@@ -2,8 +2,6 @@
 //!
 //! The tests keep the chapter's correct figures and correct the wrong ones. Each test says which.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::plan::Plan;

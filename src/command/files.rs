@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::surroundings::ConfigMaps;
 
-    #[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
+    #[expect(clippy::needless_pass_by_value, reason = "json! makes values")]
     fn paths(volumes: Value, mounts: Value) -> Vec<(String, String, String)> {
         let data = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(key, text)| ((*key).to_owned(), Arc::from(*text))).collect()

@@ -112,7 +112,7 @@ struct Spread {
 
 impl Calibration {
     /// The compiled-in calibration.
-    #[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
+    #[expect(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
     pub fn builtin() -> &'static Self {
         static BUILTIN: LazyLock<Calibration> = LazyLock::new(|| {
             toml::from_str(include_str!("../../data/calibration.toml"))

@@ -13,7 +13,6 @@ use crate::units::Bytes;
 
 /// A complete plan of a training job.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::struct_excessive_bools, reason = "independent switches, each of which a job may set")]
 pub struct Plan {
     /// The transformer.
     pub shape: Shape,

@@ -96,7 +96,7 @@ pub(super) fn near(one: Bytes, other: Bytes) -> bool {
 
 /// The maker of an accelerator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[allow(missing_docs, reason = "the makers' own names")]
+#[expect(missing_docs, reason = "the makers' own names")]
 pub enum Vendor {
     #[default]
     NVIDIA,

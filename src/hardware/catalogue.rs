@@ -73,7 +73,7 @@ struct Entry {
     #[serde(default)]
     bandwidth: Rates,
     price: Option<Price>,
-    #[allow(dead_code, reason = "for the readers of the file")]
+    #[expect(dead_code, reason = "for the readers of the file")]
     source: String,
 }
 
@@ -96,7 +96,7 @@ struct Rates {
 struct Price {
     per_gpu_hour: Decimal,
     as_of: String,
-    #[allow(dead_code, reason = "for the readers of the file")]
+    #[expect(dead_code, reason = "for the readers of the file")]
     from: String,
 }
 

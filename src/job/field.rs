@@ -362,7 +362,6 @@ group! {
         /// The adapters' rank.
         rank: u32 where 1..=65_536,
         /// The linear layers that have adapters: q_proj, k_proj, …, or all-linear.
-        #[allow(clippy::doc_markdown, reason = "the description of a field in the CRD is plain text")]
         #[cfg_attr(feature = "schema", schemars(length(max = 32), inner(length(max = 64))))]
         targets: Vec<String>,
         /// Dropout on the adapters' inputs, in percent.

@@ -14,7 +14,7 @@ macro_rules! words {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[allow(missing_docs, reason = "the values are the field's own words")]
+        #[expect(missing_docs, reason = "the values are the field's own words")]
         pub enum $name { $($(#[$value_doc])* $value),+ }
 
         impl $name {
@@ -59,7 +59,7 @@ macro_rules! words {
 
         impl Field<$name> {
             /// The field with this value.
-            #[allow(dead_code, reason = "not every field stands in a table")]
+            #[allow(dead_code, reason = "not every field stands in a table, and to expect it fails for those that do")]
             pub(crate) const fn is(self, value: $name) -> Assignment {
                 Assignment { field: self.erased(), value: Constant::Word(value.name()) }
             }

@@ -1,7 +1,7 @@
 //! An object of every kind: its groups of pods, the paths of their templates, and their numbers.
 
-#![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
-#![allow(clippy::too_many_lines, reason = "a table with a row a kind")]
+#![expect(clippy::needless_pass_by_value, reason = "json! makes values")]
+#![expect(clippy::too_many_lines, reason = "a table with a row a kind")]
 
 use std::collections::BTreeSet;
 

@@ -41,7 +41,7 @@ struct Table {
     names: BTreeMap<String, usize>,
 }
 
-#[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
+#[expect(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let entries: BTreeMap<String, Entry> = toml::from_str(FILE).expect("data/models.toml is valid");
     let mut table = Table { models: Vec::with_capacity(entries.len()), names: BTreeMap::new() };

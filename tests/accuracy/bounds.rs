@@ -8,10 +8,10 @@ use weighbridge::estimate::estimate_rank;
 use weighbridge::estimate::memory::Figure;
 use weighbridge::job::{Framework, Rank};
 
-use crate::published::{self, Row};
-use crate::score::{Comparison, Scored, score};
-use crate::shown::{Shown, show};
-use crate::table::{self, Line};
+use super::published::{self, Row};
+use super::score::{Comparison, Scored, score};
+use super::shown::{Shown, show};
+use super::table::{self, Line};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -157,7 +157,7 @@ fn verdicts_match_published_outcomes() {
     shown.end();
 }
 
-/// `cargo test --test accuracy every_row -- --ignored --nocapture`: every specification, tab-separated.
+/// `cargo test --test local every_row -- --ignored --nocapture`: every specification, tab-separated.
 #[test]
 #[ignore = "prints; there is nothing to fail"]
 fn every_row() {

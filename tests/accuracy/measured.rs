@@ -1,7 +1,7 @@
 //! Training steps of this project on one device, against the product's predictions.
 //!
 //! `measured/measure.py` runs Hugging Face's Trainer; `measured/h200.csv` is its output.
-//! [`run`](crate::throughput::measured) turns a row into the training job that a person would write. Parts of the
+//! [`run`](super::throughput::measured) turns a row into the training job that a person would write. Parts of the
 //! memory model come from these runs: the activations of compiled layers, the context, the workspace and the
 //! allocator's holes on this device. The coefficients of the time are fitted on them and on the published runs.
 //!
@@ -17,12 +17,12 @@ use weighbridge::estimate::time::time;
 use weighbridge::hardware::{Accelerator, Catalogue};
 use weighbridge::job::{Batch, Finetuning, Precision, TrainingJob};
 
-use crate::published::{self, Measured, Outcome};
-use crate::score::{Scored, score_one};
-use crate::shown::{Shown, show};
-use crate::statistics::median;
-use crate::table;
-use crate::throughput::measured::{Run, runs};
+use super::published::{self, Measured, Outcome};
+use super::score::{Scored, score_one};
+use super::shown::{Shown, show};
+use super::statistics::median;
+use super::table;
+use super::throughput::measured::{Run, runs};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -246,7 +246,7 @@ fn the_errors_on_measured_throughput_are_shown() {
     shown.end();
 }
 
-/// `cargo test --test accuracy every_measured_row -- --ignored --nocapture`: every row, tab-separated.
+/// `cargo test --test local every_measured_row -- --ignored --nocapture`: every row, tab-separated.
 #[test]
 #[ignore = "prints; there is nothing to fail"]
 fn every_measured_row() {

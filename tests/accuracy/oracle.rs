@@ -15,7 +15,7 @@
 //! | `adamw`, `adamw_foreach`, `sgd` | `optimizer`, with `optimizerImplementation: ForLoop` or `Foreach` |
 //! | `lora=r` | `finetuning: {method: LoRA, rank: r, targets: [q_proj, v_proj]}` |
 
-use crate::shown::{Shown, show};
+use super::shown::{Shown, show};
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::memory::{Peak, peak};

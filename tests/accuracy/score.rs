@@ -11,9 +11,9 @@ use weighbridge::policy::Rules;
 use weighbridge::units::Bytes;
 use weighbridge::verdict::decide;
 
-use crate::published::{Measured, Outcome, Row};
-use crate::statistics::median;
-use crate::{devices, rules};
+use super::published::{Measured, Outcome, Row};
+use super::statistics::median;
+use super::{devices, rules};
 
 /// One specification with its measured and its estimated figure.
 #[derive(Clone, Debug)]

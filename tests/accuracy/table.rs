@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::published::Outcome;
-use crate::score::{Comparison, Scored};
-use crate::statistics::{area_within, median, quantile};
+use super::published::Outcome;
+use super::score::{Comparison, Scored};
+use super::statistics::{area_within, median, quantile};
 use weighbridge::judgement::Verdict;
 
 /// A table's line for a group of comparisons.

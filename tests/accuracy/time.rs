@@ -20,12 +20,12 @@ use weighbridge::model::{Parameters, Shape};
 use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
-use crate::shown::{Shown, show};
-use crate::statistics::median;
-use crate::throughput::file::{self, Fitting};
-use crate::throughput::hours::{self, Run};
-use crate::throughput::rows::{MEASURED, Row, sources};
-use crate::throughput::{fit, spread};
+use super::shown::{Shown, show};
+use super::statistics::median;
+use super::throughput::file::{self, Fitting};
+use super::throughput::hours::{self, Run};
+use super::throughput::rows::{MEASURED, Row, sources};
+use super::throughput::{fit, spread};
 
 const NINETY_PERCENT: f64 = 1.645;
 

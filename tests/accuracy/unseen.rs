@@ -17,11 +17,11 @@ use weighbridge::estimate::plan::Plan;
 use weighbridge::job::Rank;
 use weighbridge::model::Parameters;
 
-use crate::published::{self, Row};
-use crate::score::meant;
-use crate::shown::{Shown, show};
-use crate::statistics::{median, quantile};
-use crate::{devices, rules};
+use super::published::{self, Row};
+use super::score::meant;
+use super::shown::{Shown, show};
+use super::statistics::{median, quantile};
+use super::{devices, rules};
 
 /// A constant: table, entry of the table, key.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::helm::{Helm, find};
+use super::helm::{Helm, find};
 
 /// The names are long enough to be cut, one of them at a hyphen.
 fn workloads() -> Value {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use weighbridge::{api::definition, cli::kinds, kinds::Kinds};
 
 fn carried(file: &str) -> String {
-    fs::read_to_string(format!("{}/files/{file}", crate::helm::CHART)).unwrap_or_default()
+    fs::read_to_string(format!("{}/files/{file}", super::helm::CHART)).unwrap_or_default()
 }
 
 #[test]

@@ -20,7 +20,7 @@ use kube::{
 use serde_json::json;
 use weighbridge::api::v1alpha1::TrainingEstimate;
 
-use crate::{
+use super::{
     controlplane::{AuditEvent, ControlPlane, wait_for, wait_until, wait_until_refused},
     helm::{CHART, Helm},
     outside::{NAME, Replica, SOON, control_plane, get, hopeless, job, namespace},

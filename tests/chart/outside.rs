@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     controlplane::{ControlPlane, Guarded, Metrics, Options, kubeflow_crds, wait_until},
     machine,
 };

@@ -12,7 +12,7 @@ use kube::{
 use serde_json::json;
 use weighbridge::api::v1alpha1::TrainingEstimate;
 
-use crate::{
+use super::{
     controlplane::{ControlPlane, Options},
     helm::{CHART, Helm},
 };

@@ -13,7 +13,7 @@ use weighbridge::{
     webhook::configuration::{self, configuration},
 };
 
-use crate::helm::{CHART, Helm, find};
+use super::helm::{CHART, Helm, find};
 
 #[derive(Parser)]
 struct Serve {

@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, Client, api::PostParams};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
+use super::{
     controlplane::{ControlPlane, wait_until, wait_until_refused},
     helm::{CHART, Helm},
     outside::{NAME, Replica, SOON, control_plane, get, hopeless, namespace},

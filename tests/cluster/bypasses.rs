@@ -5,9 +5,9 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
 
+use super::gate::{SOON, Yard, condition, create, refusal, weighbridge};
+use super::jobs::{annotated, fitting, hopeless, job, pod_spec};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until, wait_until_refused};
-use crate::gate::{SOON, Yard, condition, create, refusal, weighbridge};
-use crate::jobs::{annotated, fitting, hopeless, job, pod_spec};
 
 #[tokio::test]
 async fn a_gate_that_fails_closed_refuses_only_objects_with_accelerators() -> Result<()> {

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-use crate::ca::Ca;
+use super::ca::Ca;
+use super::gate::weighbridge;
+use super::gate::{SOON, create, refusal};
+use super::jobs::hopeless;
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
-use crate::gate::weighbridge;
-use crate::gate::{SOON, create, refusal};
-use crate::jobs::hopeless;
 
 /// The certificate of the CA that signs.
 async fn signing(client: &Client, home: &str) -> Result<Vec<u8>> {

@@ -5,9 +5,9 @@ use anyhow::{Context as _, Result};
 use kube::api::{DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
 
+use super::gate::{Gate, SOON, Yard, condition, create, refusal, weighbridge};
+use super::jobs::{job, pod, pod_spec, pytorchjob};
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until};
-use crate::gate::{Gate, SOON, Yard, condition, create, refusal, weighbridge};
-use crate::jobs::{job, pod, pod_spec, pytorchjob};
 
 /// A job that fits when it is sharded over 64 GPUs. The eight GPUs of one pod would not suffice.
 const LLAMA: &[(&str, &str)] = &[

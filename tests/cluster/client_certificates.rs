@@ -5,11 +5,11 @@ use std::fs;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use crate::ca::Ca;
+use super::ca::Ca;
+use super::gate::{create, refusal, weighbridge};
+use super::jobs::job;
+use super::stranger::{Stranger, review};
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, repository_crds};
-use crate::gate::{create, refusal, weighbridge};
-use crate::jobs::job;
-use crate::stranger::{Stranger, review};
 
 #[tokio::test]
 async fn only_the_apiserver_that_shows_its_certificate_is_answered() -> Result<()> {

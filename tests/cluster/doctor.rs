@@ -8,9 +8,9 @@ use serde_json::json;
 use weighbridge::controller::permissions::permissions;
 use weighbridge::kinds::Kinds;
 
+use super::gate::{Gate, SOON, weighbridge};
+use super::permissions::{Grant, grant};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
-use crate::gate::{Gate, SOON, weighbridge};
-use crate::permissions::{Grant, grant};
 
 /// The output of `doctor`, and its exit code.
 async fn examined(control_plane: &ControlPlane, arguments: &[&str]) -> Result<(String, i32)> {

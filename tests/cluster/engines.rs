@@ -15,9 +15,9 @@ use kube::{Api, Client};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde_json::{Value, json};
 
+use super::gate::{SOON, create, refusal, weighbridge};
+use super::jobs::{example, hopeless, pytorchjob};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
-use crate::gate::{SOON, create, refusal, weighbridge};
-use crate::jobs::{example, hopeless, pytorchjob};
 
 /// A service account's token.
 async fn token(client: &Client, namespace: &str) -> Result<String> {

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
+use super::gate::{Gate, SOON, Yard, condition, refusal, weighbridge};
+use super::jobs::{example, fitting, hopeless, named, pytorchjob};
 use crate::controlplane::wait_until;
-use crate::gate::{Gate, SOON, Yard, condition, refusal, weighbridge};
-use crate::jobs::{example, fitting, hopeless, named, pytorchjob};
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
@@ -132,7 +132,7 @@ async fn a_job_whose_json_is_six_times_its_length_is_judged() -> Result<()> {
 #[tokio::test]
 async fn a_job_that_does_not_train_has_no_estimate() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
-    let mut server = crate::jobs::job("server", 1, &[]);
+    let mut server = super::jobs::job("server", 1, &[]);
     server["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["vllm", "serve", "llama"]);
     yard.asked(async { Ok(yard.create(&server).await??) }).await?;
     // The controller handles workloads in order, so the estimate of a later job proves that it has handled this one.
@@ -249,7 +249,7 @@ async fn an_estimate_whose_job_becomes_unknown_keeps_no_figure() -> Result<()> {
     let job = fitting("llama2-70b")?;
     yard.admitted(&job).await?;
     yard.estimate_that("pytorchjob-llama2-70b", "Fits").await?;
-    let mut spec = crate::jobs::pod_spec(0);
+    let mut spec = super::jobs::pod_spec(0);
     spec["containers"][0]["command"] = json!(["sleep", "infinity"]);
     spec["nodeSelector"] = Value::Null;
     let idle = json!({

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
+use super::gate::{REVIEWS, SOON, create, refusal, weighbridge};
+use super::jobs::{hopeless, job};
+use super::stranger::{Stranger, review};
 use crate::controlplane::{ControlPlane, MemoryGroup, Reach, Serve, Setup, wait_until};
-use crate::gate::{REVIEWS, SOON, create, refusal, weighbridge};
-use crate::jobs::{hopeless, job};
-use crate::stranger::{Stranger, review};
 
 /// The memory limit of the chart.
 const LIMIT: u64 = 256 << 20;

@@ -5,8 +5,8 @@ use std::fs;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::gate::{Yard, refusal, weighbridge};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup};
-use crate::gate::{Yard, refusal, weighbridge};
 
 const DEFINITION: &str = "
 apiVersion: apiextensions.k8s.io/v1

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::gate::{Gate, condition, refusal};
-use crate::jobs::pod_spec;
+use super::gate::{Gate, condition, refusal};
+use super::jobs::pod_spec;
 
 /// A 70B model on eight H100, which runs out of memory, and a small one, which fits.
 const LARGE: &str = "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers 80 --hidden-size 8192 \

@@ -6,9 +6,9 @@ use anyhow::Result;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, api::DeleteParams};
 
+use super::gate::{SOON, Yard, refusal, weighbridge};
+use super::jobs::{fitting, hopeless};
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, kubeflow_crds, wait_until};
-use crate::gate::{SOON, Yard, refusal, weighbridge};
-use crate::jobs::{fitting, hopeless};
 
 const DEFINITION: &str = "pytorchjobs.kubeflow.org";
 

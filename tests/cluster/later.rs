@@ -5,9 +5,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 
+use super::gate::{SOON, Yard, refusal};
+use super::workloads::Place;
 use crate::controlplane::wait_until;
-use crate::gate::{SOON, Yard, refusal};
-use crate::workloads::Place;
 
 /// A 70B model on eight GPUs, which runs out of memory.
 const SCRIPT: &str = "torchrun --nproc_per_node=8 pretrain_gpt.py --num-layers 80 --hidden-size 8192 \

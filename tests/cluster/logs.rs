@@ -8,9 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::gate::{SOON, create, refusal, weighbridge};
+use super::jobs::{hopeless, named};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, TestNamespace, wait_until};
-use crate::gate::{SOON, create, refusal, weighbridge};
-use crate::jobs::{hopeless, named};
 
 const DROPPED: &str = "weighbridge_log_lines_dropped_total";
 

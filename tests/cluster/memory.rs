@@ -5,9 +5,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use kube::Client;
 use serde_json::{Value, json};
 
+use super::gate::{Yard, refusal, weighbridge};
+use super::jobs::{fitting, hopeless, job};
 use crate::controlplane::{ControlPlane, MemoryGroup, Options, Reach, Serve, Setup};
-use crate::gate::{Yard, refusal, weighbridge};
-use crate::jobs::{fitting, hopeless, job};
 
 /// The memory limit of the chart.
 const LIMIT: u64 = 256 << 20;

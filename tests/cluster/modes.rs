@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 
+use super::gate::{Gate, Yard, refusal, weighbridge};
+use super::jobs::{fitting, hopeless, named, pytorchjob};
 use crate::controlplane::{ControlPlane, KubectlOutput, Reach, Serve, Setup};
-use crate::gate::{Gate, Yard, refusal, weighbridge};
-use crate::jobs::{fitting, hopeless, named, pytorchjob};
 
 /// The output of kubectl when it creates a job that would run out of memory.
 async fn create_hopeless(yard: &Yard<'_>) -> Result<KubectlOutput> {

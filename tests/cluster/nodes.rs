@@ -8,9 +8,9 @@ use kube::{
 };
 use serde_json::json;
 
+use super::gate::{SOON, Yard, refusal, weighbridge};
+use super::jobs::pytorchjob;
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until};
-use crate::gate::{SOON, Yard, refusal, weighbridge};
-use crate::jobs::pytorchjob;
 
 /// Workloads that name their accelerator.
 const STATED: usize = 40;

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde_json::Value;
 
+use super::gate::{Gate, MAY_OVERRIDE, Yard, condition};
+use super::jobs::{annotate, annotated, fitting, hopeless, ruin};
 use crate::controlplane::{Kubectl, KubectlOutput};
-use crate::gate::{Gate, MAY_OVERRIDE, Yard, condition};
-use crate::jobs::{annotate, annotated, fitting, hopeless, ruin};
 
 const REASON: &str = "profiling until it breaks";
 

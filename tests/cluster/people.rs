@@ -8,8 +8,8 @@ use kube::{
 use serde_json::json;
 use weighbridge::api::v1alpha1::TrainingEstimate;
 
-use crate::gate::{Gate, Yard, refusal};
-use crate::jobs::{example, fitting};
+use super::gate::{Gate, Yard, refusal};
+use super::jobs::{example, fitting};
 
 fn estimates(client: Client, yard: &Yard<'_>) -> Api<DynamicObject> {
     Api::namespaced_with(client, yard.name(), &ApiResource::erase::<TrainingEstimate>(&()))

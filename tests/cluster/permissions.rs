@@ -10,9 +10,9 @@ use serde_json::json;
 use weighbridge::controller::permissions::{Permission, optional_permissions, permissions};
 use weighbridge::kinds::Kinds;
 
+use super::gate::{Yard, refusal, weighbridge};
+use super::jobs::{fitting, hopeless};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, TestNamespace};
-use crate::gate::{Yard, refusal, weighbridge};
-use crate::jobs::{fitting, hopeless};
 
 /// The user who gets permissions, and the objects that they are for.
 pub(crate) struct Grant<'a> {

@@ -7,9 +7,9 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use weighbridge::kinds::object::read;
 
+use super::gate::{SOON, Yard, weighbridge};
+use super::jobs::{example, fitting, job, named};
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until};
-use crate::gate::{SOON, Yard, weighbridge};
-use crate::jobs::{example, fitting, job, named};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 

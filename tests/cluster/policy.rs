@@ -9,9 +9,9 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::gate::{Gate, SOON, Yard, refusal, weighbridge};
+use super::jobs::{hopeless, named, pytorchjob};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_for, wait_until};
-use crate::gate::{Gate, SOON, Yard, refusal, weighbridge};
-use crate::jobs::{hopeless, named, pytorchjob};
 
 const HEAD: &str = "apiVersion: config.weighbridge.dev/v1alpha1\nkind: Configuration\n";
 

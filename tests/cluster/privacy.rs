@@ -8,10 +8,10 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostPa
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use super::gate::{SOON, Yard};
+use super::jobs::pytorchjob;
+use super::workloads::Place;
 use crate::controlplane::{KubectlOutput, wait_until};
-use crate::gate::{SOON, Yard};
-use crate::jobs::pytorchjob;
-use crate::workloads::Place;
 
 /// Words and numbers that occur only in the other objects.
 const CANARIES: &[&str] = &["canaryword", "6151", "929"];

@@ -7,9 +7,9 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::gate::{Gate, SOON, Yard, condition};
+use super::jobs::{example, fitting};
 use crate::controlplane::wait_until;
-use crate::gate::{Gate, SOON, Yard, condition};
-use crate::jobs::{example, fitting};
 
 const DAY: i64 = 86_400;
 

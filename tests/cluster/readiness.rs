@@ -12,10 +12,10 @@ use serde_json::json;
 use weighbridge::controller::permissions::permissions;
 use weighbridge::kinds::Kinds;
 
+use super::gate::{SOON, create, refusal};
+use super::jobs::hopeless;
+use super::permissions::start;
 use crate::controlplane::{ControlPlane, Serve, TestNamespace, wait_for, wait_until};
-use crate::gate::{SOON, create, refusal};
-use crate::jobs::hopeless;
-use crate::permissions::start;
 
 /// A gate with the permissions of the chart, which a test can restrict.
 struct Test<'a> {

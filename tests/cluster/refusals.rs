@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result};
 use kube::api::{ListParams, PostParams};
 
-use crate::gate::{Gate, refusal};
-use crate::jobs::{fitting, hopeless, pytorchjob};
+use super::gate::{Gate, refusal};
+use super::jobs::{fitting, hopeless, pytorchjob};
 
 #[tokio::test]
 async fn a_pytorchjob_that_would_run_out_of_memory_is_refused_with_figures() -> Result<()> {

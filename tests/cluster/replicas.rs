@@ -10,9 +10,9 @@ use kube::{
 };
 use serde_json::json;
 
+use super::gate::{REVIEWS, SOON, Yard, create, refusal, weighbridge};
+use super::jobs::{fitting, hopeless};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until, wait_until_refused};
-use crate::gate::{REVIEWS, SOON, Yard, create, refusal, weighbridge};
-use crate::jobs::{fitting, hopeless};
 
 /// The caBundle of every entry of the configuration.
 async fn trusted(client: &Client, configuration: &str) -> Result<Vec<Vec<u8>>> {

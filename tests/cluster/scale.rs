@@ -7,9 +7,9 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::gate::{Gate, Yard, refusal};
+use super::jobs::{annotated, sharded};
 use crate::controlplane::wait_until_refused;
-use crate::gate::{Gate, Yard, refusal};
-use crate::jobs::{annotated, sharded};
 
 async fn scale(yard: &Yard<'_>, job: &Value, workers: u64) -> Result<kube::Result<Scale>> {
     let number = json!({"spec": {"replicas": workers}});

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::gate::{Yard, weighbridge};
+use super::jobs::{job, pod_spec, pytorchjob};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup};
-use crate::gate::{Yard, weighbridge};
-use crate::jobs::{job, pod_spec, pytorchjob};
 
 /// Objects that ask for no accelerator. One of them trains.
 fn without_gpus() -> Vec<Value> {

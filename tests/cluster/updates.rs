@@ -4,9 +4,9 @@ use anyhow::Result;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::gate::{Gate, SOON, Yard, refusal};
+use super::jobs::{fitting, hopeless, pytorchjob, ruin, sharded};
 use crate::controlplane::{wait_until, wait_until_refused};
-use crate::gate::{Gate, SOON, Yard, refusal};
-use crate::jobs::{fitting, hopeless, pytorchjob, ruin, sharded};
 
 /// A hopeless job that was admitted before its namespace enforced.
 async fn hopeless_from_before(gate: &Gate) -> Result<(Yard<'_>, Value)> {

@@ -17,9 +17,9 @@ use weighbridge::kinds::{KINDS, Kind, Kinds};
 use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
+use super::gate::{SOON, Yard, refusal, weighbridge};
+use super::jobs::{annotate, pod, pod_spec};
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, Shared, repository_crds, wait_until};
-use crate::gate::{SOON, Yard, refusal, weighbridge};
-use crate::jobs::{annotate, pod, pod_spec};
 
 /// A job that fits when it is sharded over 64 GPUs, but not on eight.
 const LLAMA: &[(&str, &str)] = &[
@@ -407,7 +407,7 @@ async fn a_trainjob_is_judged_with_its_runtime_and_again_when_it_changes() -> Re
     let fewer = json!({"spec": {"mlPolicy": {"numNodes": 1}}});
     runtimes.patch("own", &PatchParams::default(), &Patch::Merge(&fewer)).await?;
     yard.estimate_that("trainjob-llama", "OutOfMemory").await?;
-    let late = refusal(yard.create(&crate::jobs::named(job, "late")).await?)?;
+    let late = refusal(yard.create(&super::jobs::named(job, "late")).await?)?;
     ensure!(late.code == 403, "{}", late.message);
     Ok(())
 }

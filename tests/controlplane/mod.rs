@@ -5,9 +5,7 @@
 //! refuses, when the garbage collector strikes) is decided by the real programs, and they start in
 //! seconds. So there is no mock of Kubernetes anywhere.
 //!
-//! A test binary `tests/<suite>/main.rs` takes this module in with
-//! `#[path = "../controlplane/mod.rs"] mod controlplane;` and asks for the one control plane that all of
-//! its tests share:
+//! A suite of `tests/kubernetes.rs` asks for the one control plane that the tests of that binary share:
 //!
 //! ```ignore
 //! #[tokio::test]
@@ -28,9 +26,9 @@
 //!
 //! [`serve`] starts `weighbridge serve` beside it, for the tests and for the demo.
 
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses another part")]
-#![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
+#![expect(unreachable_pub, reason = "a library in all but name, for the tests and for the demo")]
+#![expect(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
 
 mod access;
 mod audit;
@@ -100,7 +98,7 @@ impl Options {
 
 impl ControlPlane {
     /// The control plane of this test process, with [`Options::standard`]; the first to ask waits until
-    /// it is ready. A binary that needs other options has a [`Shared`] of its own.
+    /// it is ready. A suite that needs other options has a [`Shared`] of its own.
     pub async fn shared() -> Result<&'static Self> {
         static SHARED: Shared = Shared::new(Options::standard);
         SHARED.get().await
@@ -138,6 +136,7 @@ impl ControlPlane {
     }
 
     /// Where kube-apiserver listens, such as `https://127.0.0.1:41873`.
+    #[allow(dead_code, reason = "the demo shows it, and no test does; in the demo this would expect nothing")]
     pub fn url(&self) -> &str {
         self.access.url()
     }
@@ -150,11 +149,5 @@ impl ControlPlane {
     /// The process ids of its programs.
     pub fn processes(&self) -> Vec<u32> {
         self.servers.iter().map(Guarded::id).collect()
-    }
-
-    /// The last lines of the log of `etcd`, `kube-apiserver` or `kube-controller-manager`.
-    pub fn log_tail(&self, program: &str) -> String {
-        let server = self.servers.iter().find(|server| server.name() == program);
-        server.map_or_else(|| format!("{program} does not run here"), Guarded::log_tail)
     }
 }

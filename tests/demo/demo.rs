@@ -4,9 +4,9 @@
 //! `kubectl get trainingestimates` shows what the admitted ones will take. Then everything stays up until it is
 //! interrupted; with `--once` it ends by itself, with status 0 only if all of that really happened.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "showing things is what it is for")]
-#![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "showing things is what it is for")]
 
+#[expect(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../controlplane/mod.rs"]
 mod controlplane;
 mod programs;

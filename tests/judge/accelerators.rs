@@ -7,8 +7,8 @@ use weighbridge::judgement::{Judgement, Reason, Verdict};
 use weighbridge::kinds::Kinds;
 use weighbridge::surroundings::{Node, Surroundings};
 
-use crate::stated::{STATED, pytorchjob, without};
-use crate::{judged, judged_among, source};
+use super::stated::{STATED, pytorchjob, without};
+use super::{judged, judged_among, source};
 
 #[test]
 fn the_accelerator_is_found_where_it_is_stated() {

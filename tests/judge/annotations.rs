@@ -3,8 +3,8 @@
 use serde_json::json;
 use weighbridge::judgement::{Reason, Verdict};
 
-use crate::stated::{STATED, pytorchjob, with, without};
-use crate::{judged, source};
+use super::stated::{STATED, pytorchjob, with, without};
+use super::{judged, source};
 
 #[test]
 fn what_does_not_go_together_is_a_warning_and_no_denial() {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use weighbridge::judgement::{Reason, Verdict};
 use weighbridge::surroundings::Surroundings;
 
-use crate::judged_among;
-use crate::stated::{STATED, pytorchjob, template, with};
+use super::judged_among;
+use super::stated::{STATED, pytorchjob, template, with};
 
 /// What holds of every judgement.
 fn check(object: &Value, around: &Surroundings) -> Result<(), TestCaseError> {

@@ -7,8 +7,8 @@ use weighbridge::judgement::{Reason, Verdict};
 use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
-use crate::judged;
-use crate::stated::{STATED, pytorchjob, template};
+use super::judged;
+use super::stated::{STATED, pytorchjob, template};
 
 #[test]
 fn an_object_of_thousands_of_groups_is_too_large_to_read() {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use weighbridge::judgement::{Reason, Verdict};
 use weighbridge::surroundings::Surroundings;
 
-use crate::stated::{STATED, pytorchjob};
-use crate::{judged, judged_among, source};
+use super::stated::{STATED, pytorchjob};
+use super::{judged, judged_among, source};
 
 #[test]
 fn an_estimate_reads_its_workload_and_its_own_fields_win() {

@@ -8,8 +8,8 @@ use weighbridge::judgement::{Reason, Verdict};
 use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
-use crate::stated::{STATED, pytorchjob, with, without};
-use crate::{judged, source};
+use super::stated::{STATED, pytorchjob, with, without};
+use super::{judged, source};
 
 #[test]
 fn what_is_stated_in_full_is_judged_in_full() {

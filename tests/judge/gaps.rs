@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use weighbridge::judgement::{Reason, Verdict};
 use weighbridge::surroundings::{Reads, Surroundings};
 
-use crate::{judged, judged_among};
+use super::{judged, judged_among};
 
 /// A 70B model on 8 H100, by a recipe that needs more than these have.
 const LARGE: &str = "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers 80 --hidden-size 8192 \

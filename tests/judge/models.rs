@@ -2,8 +2,8 @@
 
 use weighbridge::judgement::{Reason, Verdict};
 
-use crate::stated::{STATED, pytorchjob, with};
-use crate::{judged, source};
+use super::stated::{STATED, pytorchjob, with};
+use super::{judged, source};
 
 #[test]
 fn an_unknown_model_says_what_to_add_and_does_no_harm_where_dimensions_are_given() {

@@ -4,8 +4,8 @@ use serde_json::json;
 use weighbridge::job::field;
 use weighbridge::judgement::Verdict;
 
-use crate::judged;
-use crate::stated::{STATED, pytorchjob, template};
+use super::judged;
+use super::stated::{STATED, pytorchjob, template};
 
 #[test]
 fn one_pod_of_many_is_not_judged_as_if_it_were_alone() {

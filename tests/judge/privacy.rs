@@ -4,8 +4,6 @@
 //! Nothing of them may be in anything that a judgement holds. Where all may be quoted, the same canaries are there: so
 //! the ways are read.
 
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};

@@ -1,15 +1,13 @@
 //! A number has the range of the spec's schema, wherever it is said.
 
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
 use serde_json::{Map, Value, json};
 use weighbridge::job::grammar::Grammar;
 use weighbridge::job::keys::KEYS;
 use weighbridge::judgement::Reason;
 use weighbridge::surroundings::Surroundings;
 
-use crate::stated::pytorchjob;
-use crate::{judged, judged_among};
+use super::stated::pytorchjob;
+use super::{judged, judged_among};
 
 const DEFINITION: &str = include_str!("../../crds/weighbridge.dev_trainingestimates.yaml");
 

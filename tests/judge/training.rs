@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use weighbridge::judgement::{Reason, Verdict};
 
-use crate::judged;
-use crate::stated::template;
+use super::judged;
+use super::stated::template;
 
 #[test]
 fn what_does_not_train_is_left_alone() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weighbridge::judgement::{Judgement, Verdict};
 
-use crate::{judged, source};
+use super::{judged, source};
 
 /// A 70B model by FSDP, which needs many accelerators to share its states, and a small one.
 const LARGE: &str = "train.py --hidden_width 8192 --num_layers 80 --num_heads 64 --num_key_value_heads 8 \
@@ -31,7 +31,7 @@ fn container(name: &str, script: &str, gpus: u64) -> Value {
     })
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
+#[expect(clippy::needless_pass_by_value, reason = "json! makes values")]
 fn template(containers: Value, init: Value) -> Value {
     json!({"spec": {
         "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weighbridge::judgement::Verdict;
 
-use crate::judged;
+use super::judged;
 
 /// A 14B model whose lengths are given.
 fn supervised(options: &str) -> Value {

@@ -128,7 +128,7 @@ fn usual_sequence(job: &TrainingJob) -> u64 {
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] where not even the model's size is known.
-#[allow(clippy::too_many_lines, reason = "one assumption after the other, and one line a field of the plan")]
+#[expect(clippy::too_many_lines, reason = "one assumption after the other, and one line a field of the plan")]
 pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> {
     let model = job.model.clone().unwrap_or_default();
     let parallelism = job.parallelism.clone().unwrap_or_default();

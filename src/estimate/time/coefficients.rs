@@ -63,7 +63,6 @@ pub struct Spread {
 
 /// The facts about a job on which the spread of its prediction depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Known<'a> {
     /// The framework, if it has measurements.
     pub framework: Option<&'a str>,
@@ -124,7 +123,7 @@ fn terms<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Terms, D::
 
 impl Coefficients {
     /// The compiled-in coefficients.
-    #[allow(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
+    #[expect(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
     pub fn builtin() -> &'static Self {
         static BUILTIN: LazyLock<Coefficients> = LazyLock::new(|| {
             toml::from_str(include_str!("../../../data/time.toml")).expect("data/time.toml is valid")
@@ -133,7 +132,7 @@ impl Coefficients {
     }
 
     /// The generation of an accelerator. The last one is for all others.
-    #[allow(
+    #[expect(
         clippy::expect_used,
         clippy::missing_panics_doc,
         reason = "the file is compiled in, and a test reads it"

@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    #[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
+    #[expect(clippy::needless_pass_by_value, reason = "json! makes values")]
     fn claimed(request: Value) -> Option<(String, ResourceKind, Option<String>, u64)> {
         let mut documents = Documents::default();
         let template = json!({"spec": {"spec": {"devices": {"requests": [request]}}}});

@@ -75,7 +75,6 @@ pub(super) fn runs_transformers(plan: &Plan) -> bool {
 
 /// The inputs of a program of layers.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "independent properties of a layer")]
 pub(super) struct Program<'a> {
     pub(super) shape: &'a Shape,
     pub(super) formats: Formats,

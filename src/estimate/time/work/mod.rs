@@ -24,7 +24,6 @@ use rank::Rank;
 
 /// The work of one step.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Work {
     /// Seconds by term: of one microbatch, or of the step for work that is done once.
     pub terms: [f64; COUNT],

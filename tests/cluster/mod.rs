@@ -3,13 +3,6 @@
 //! failurePolicy is Fail, except in tests about Ignore. A test that checks an admission also checks the webhook's
 //! count, so that an object that was not judged never counts as admitted.
 
-#![cfg(feature = "operator")]
-#![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
-#[path = "../controlplane/mod.rs"]
-mod controlplane;
-
 mod ca;
 mod gate;
 mod jobs;

@@ -7,14 +7,7 @@
 //! source, and shows the errors on those rows. A figure that a source gives in whole GB is compared with the values
 //! that round to it; the last line of each table compares it exactly.
 //!
-//! `cargo test --test accuracy -- --nocapture` prints the tables. [`shown`] keeps each of them as a snapshot.
-
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that meets the unexpected should end there and then"
-)]
+//! `cargo test --test local accuracy:: -- --nocapture` prints the tables. [`shown`] keeps each of them as a snapshot.
 
 mod bounds;
 mod devices;

@@ -4,12 +4,7 @@
 //! outside with the arguments and the identity that the chart gives it, and the apiserver calls it through the chart's
 //! own Service.
 
-#![cfg(feature = "operator")]
-#![allow(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
-#![allow(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
-
-#[path = "../controlplane/mod.rs"]
-mod controlplane;
+use crate::controlplane;
 
 mod helm;
 mod machine;

@@ -1,0 +1,12 @@
+//! The suites that need the programs of `make controlplane`: a real control plane, or helm.
+//!
+//! One suite alone: `cargo test --test kubernetes chart::`.
+
+#![expect(clippy::doc_markdown, reason = "the names of kinds are plain words here")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it does not hold")]
+
+mod controlplane;
+
+mod chart;
+mod cluster;
+mod harness;
