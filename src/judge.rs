@@ -1,10 +1,10 @@
-//! 1 → 5 in one call: read, estimate, compare with the capacity, decide, advise.
+//! 1 → 5 in one call: read, resolve, estimate, compare with the capacity, decide, advise.
 //!
 //! [`judge`] is the one function that the webhook, the controller and the command line call. It is pure: no clock, no
 //! network, no files, no environment, and the same answer for the same arguments, to the byte.
 //!
-//! What can be said is said. Without an accelerator there is no verdict, but the need stands; without tokens there is
-//! no duration, but the speed stands; without a number of accelerators there are accelerator-hours and a cost.
+//! A judgement holds every figure that the known fields allow. Without an accelerator it has the need and no verdict;
+//! without tokens the speed and no duration; without a number of accelerators the accelerator-hours and a cost.
 
 mod capacity;
 mod deadline;
@@ -24,17 +24,18 @@ use crate::estimate::assume::Device;
 use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
-use crate::job::{self, AnyField, Ask, Hidden, InputError, Provenance, Source, TrainingJob, field};
+use crate::job::{self, AnyField, Ask, Hidden, InputError, TrainingJob, field};
 use crate::judgement::{Advice, Judgement, Reason, Summary, Swing, Verdict};
 use crate::kinds::deadline::Limit;
 use crate::model::known;
 use crate::policy::{Rules, World};
+use crate::resolve::open::Open;
+use crate::resolve::{Resolved, resolve};
 use crate::surroundings::Surroundings;
-use crate::units::Bytes;
+use crate::units::{Bytes, Count};
 use crate::verdict::{Distribution, decide};
 use crate::workload::{self, Reading, Readings, Unread};
 
-use crate::resolve::open::{Open, still_open};
 use capacity::Capacity;
 use shown::Shown;
 
@@ -44,19 +45,11 @@ pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask
     let Readings { trainings, own, hidden } = workload::read(object, around, catalogue, kinds, ask);
     let judge = Judge { catalogue, rules, ask, own: None, hidden: &hidden };
     let own: Option<Vec<Reading>> =
-        own.map(|own| own.into_iter().map(|reading| judge.completed(reading).reading).collect());
+        own.map(|own| own.into_iter().map(|reading| resolve(reading, rules).reading).collect());
     let judge = Judge { own: own.as_deref(), ..judge };
     let judgement = trainings::worst(trainings, &judge);
     let nothing = || Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining);
     wording::bounded(judgement.unwrap_or_else(nothing))
-}
-
-/// A reading with what follows from it.
-struct Completed {
-    reading: Reading,
-    open: Open,
-    /// The model, where its name is known.
-    model: Option<&'static known::Known>,
 }
 
 /// What a job is judged by beside its own fields.
@@ -94,7 +87,7 @@ impl Judge<'_> {
     }
 
     fn of_what_is_read(&self, reading: Reading) -> Judgement {
-        let Completed { mut reading, open, model } = self.completed(reading);
+        let Resolved { mut reading, open, model } = resolve(reading, self.rules);
         if let Some(own) = self.own {
             let own: Vec<_> = own.iter().map(|own| &own.provenance).collect();
             reading.provenance.distinguish(&own);
@@ -134,29 +127,6 @@ impl Judge<'_> {
             self.read(judgement, given, limit, &mut shown)
         };
         shown.finish(judgement)
-    }
-
-    /// Takes what follows from what was read: a known model's dimensions, defaults, the batch that accumulation makes.
-    fn completed(&self, mut reading: Reading) -> Completed {
-        let model = reading.provenance.text(field::model::NAME).and_then(known::find);
-        if let Some(model) = model {
-            fill_model(&mut reading.provenance, model, &mut reading.warnings);
-        }
-        let mut open = still_open(std::mem::take(&mut reading.open), &reading.provenance);
-        if let Some(at_most) = reading.at_most {
-            open.push((field::accelerator::COUNT.erased(), at_most.into()));
-        }
-        for claim in std::mem::take(&mut reading.defaults) {
-            reading.provenance.assume(claim.field, claim.value, claim.source);
-        }
-        if let Some((steps, source)) = &reading.accumulation {
-            reading.provenance.accumulate(*steps, source);
-        }
-        let open = Open::of(open, &reading.provenance);
-        if let Some(percent) = self.rules.mfu_percent {
-            reading.provenance.assume(field::efficiency::MFU_PERCENT, percent, Source::Policy);
-        }
-        Completed { reading, open, model }
     }
 
     /// The judgement of a job that could be read.
@@ -263,9 +233,12 @@ impl Judge<'_> {
         let need = estimate.distribution(Figure::Needed);
         match open.leanest() {
             // A reading that cannot be estimated has no lower bound.
-            Some(leanest) => need.down_to(
-                estimate_rank(&leanest, device, self.ask.rank).map_or(Bytes::ZERO, |leanest| leanest.lean),
-            ),
+            Some(leanest) => {
+                let least = estimate_rank(&leanest, device, self.ask.rank);
+                let (lean, floor) =
+                    least.map_or((Bytes::ZERO, Bytes::ZERO), |least| (least.lean, least.floor));
+                need.down_to(lean, floor)
+            }
             None => need,
         }
     }
@@ -343,57 +316,9 @@ impl Judge<'_> {
     }
 }
 
-/// Dimensions that go with a model's hidden size.
-const WIDTHS: &[AnyField] = &[
-    field::model::ATTENTION_HEADS.erased(),
-    field::model::KEY_VALUE_HEADS.erased(),
-    field::model::HEAD_SIZE.erased(),
-    field::model::FFN_HIDDEN_SIZE.erased(),
-    field::model::EXPERT_FFN_HIDDEN_SIZE.erased(),
-];
-
-/// Takes the dimensions of a known model, unless the size that was given contradicts them.
-fn fill_model(provenance: &mut Provenance, model: &known::Known, warnings: &mut Vec<String>) {
-    /// A rounded size is the model's own within this; Mixtral's "8x7B" and the like are names, not sizes.
-    const ROUNDED: f64 = 0.15;
-    /// So many contradictions are named one by one; more mean that another model is trained.
-    const FEW: usize = 2;
-    let dimensions = [field::model::LAYERS, field::model::HIDDEN_SIZE].map(|field| provenance.knows(field));
-    if let (Some(given), [false, false]) = (provenance.number(field::model::PARAMETERS), dimensions) {
-        let own = model.count();
-        if (given as f64 / own as f64 - 1.0).abs() > ROUNDED {
-            let (given, own) = (wording::billions(given), wording::billions(own));
-            warnings.push(format!(
-                "{} has {own} parameters, not {given}: only the given size is used",
-                model.name
-            ));
-            return;
-        }
-    }
-    let source = Source::Model(model.name.clone());
-    let width = provenance.number(field::model::HIDDEN_SIZE);
-    let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
-    let fields: Vec<_> = model.fields();
-    let contradicted = fields.iter().filter(|(field, value)| provenance.contradicts(*field, value)).count();
-    if contradicted > FEW {
-        warnings.push(format!(
-            "{contradicted} dimensions that are given are not {}'s: those given are used",
-            model.name
-        ));
-    }
-    for (field, value) in fields {
-        // What belongs to the model's own width says nothing of another one.
-        let is_width = WIDTHS.contains(&field) || field::model::LATENT_ATTENTION.has(field);
-        let belongs = !another_width || !is_width;
-        if belongs && (contradicted <= FEW || !provenance.knows(field)) {
-            provenance.offer(field, value, source.clone());
-        }
-    }
-}
-
 fn summary(job: &TrainingJob, model: Option<&known::Known>, capacity: &Capacity<'_>) -> Summary {
     let asked = job.model.clone().unwrap_or_default();
-    let size = asked.parameters.map(|count| wording::billions(count.0));
+    let size = asked.parameters.map(Count::short);
     Summary {
         model: model.map(|model| model.name.clone()).or(asked.name).or(size),
         accelerator: capacity.accelerator.map(|a| a.name.to_lowercase()).or_else(|| capacity.given.clone()),

@@ -213,6 +213,20 @@ impl ByteRate {
 pub struct Count(pub u64);
 
 impl Count {
+    /// A size as people say it: `70B`, `6.74B`, `125M`.
+    pub fn short(self) -> String {
+        let (scale, suffix) = match self.0 {
+            0..1_000_000 => return self.0.to_string(),
+            1_000_000..1_000_000_000 => (1e6, "M"),
+            1_000_000_000..1_000_000_000_000 => (1e9, "B"),
+            _ => (1e12, "T"),
+        };
+        let figure = self.0 as f64 / scale;
+        let text = if figure >= 100.0 { format!("{figure:.0}") } else { format!("{figure:.2}") };
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        format!("{text}{suffix}")
+    }
+
     /// The format of a count, for error messages.
     pub const GRAMMAR: &'static str = "a whole number, or a number with K, M, B or T, like 70B or 2T";
 

@@ -43,6 +43,8 @@ pub struct Estimate {
     pub version_decides: bool,
     feasible: Option<Plan>,
     rank: Rank,
+    /// What the leanest plan holds by arithmetic alone. Zero if the model's dimensions are not known.
+    pub floor: Bytes,
     lean_peak: Peak,
     heavy_peak: Peak,
 }
@@ -71,7 +73,10 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
     // In a planner's question, an open field is not a choice yet.
     let planned = time::planner::lacks_layout(job);
     let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed) };
+    let dimensions = job.model.as_ref().is_some_and(|m| m.layers.is_some() && m.hidden_size.is_some());
+    let floor = if dimensions { lean_peak.arithmetic() } else { Bytes::ZERO };
     Ok(Estimate {
+        floor,
         feasible,
         lean: lean.min(peak.needed).min(heavy),
         heavy: heavy.max(peak.needed).max(lean),
@@ -113,9 +118,9 @@ impl Estimate {
             Distribution::new(of(&self.lean_peak), of(&self.peak), of(&self.heavy_peak), self.spread);
         match figure {
             Figure::Allocated | Figure::Reserved => distribution,
-            Figure::Process | Figure::Needed => {
-                distribution.with_unowned(Calibration::builtin().runtime_spread(&self.assumed.likely))
-            }
+            Figure::Process | Figure::Needed => distribution
+                .with_unowned(Calibration::builtin().runtime_spread(&self.assumed.likely))
+                .with_floor(self.floor),
         }
     }
 

@@ -19,8 +19,6 @@ use crate::job::handle::{AnyField, Field, FieldType, Group, ValueOf};
 use crate::job::{Input, Source, TrainingJob, field};
 use crate::units::Count;
 
-/// The largest global batch that the spec takes.
-const MAX_GLOBAL_BATCH: u64 = 2_147_483_647;
 /// The longest value that is shown.
 const LONGEST_VALUE: usize = 64;
 
@@ -126,21 +124,6 @@ impl Provenance {
     /// Takes a value in place of every other value of a field: for the job with its open fields at their leanest.
     pub(crate) fn override_with<F: Into<AnyField>>(&mut self, field: F, value: impl ValueOf<F>) {
         self.fields.insert(field.into(), Sourced::new(value.json(), Source::Open));
-    }
-
-    /// Takes the global batch that follows from gradient accumulation, where the batch of each rank and their number are
-    /// known and no global batch is.
-    pub(crate) fn accumulate(&mut self, steps: u64, source: &Source) {
-        let degrees = [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT];
-        let degrees = degrees.map(|degree| self.number(degree).unwrap_or(1).max(1));
-        let model = degrees.into_iter().fold(1, u64::saturating_mul);
-        let count = self.number(field::accelerator::COUNT).filter(|count| count.is_multiple_of(model));
-        let data = self.number(field::parallelism::DATA).or_else(|| Some(count? / model));
-        let global = data.zip(self.number(field::batch::MICRO_BATCH_SIZE));
-        let global = global.and_then(|(data, micro)| data.checked_mul(micro)?.checked_mul(steps));
-        if let Some(global) = global.filter(|global| (1..=MAX_GLOBAL_BATCH).contains(global)) {
-            self.assume(field::batch::GLOBAL_BATCH_SIZE, global, source);
-        }
     }
 
     /// Takes what another reading says of the fields of which nothing is said yet, without a word where they disagree:

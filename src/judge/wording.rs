@@ -7,6 +7,7 @@ use crate::job::{TrainingJob, field};
 use crate::judgement::{Judgement, Memory, Verdict};
 use crate::model::{Parameters, known};
 use crate::printable::printable;
+use crate::units::Count;
 use crate::verdict::{self, Decision};
 
 use super::capacity::Capacity;
@@ -116,20 +117,6 @@ pub(super) fn no_model(name: Option<&str>, shown: &Shown<'_>) -> String {
     }
 }
 
-/// A size as people say it: `70B`, `6.74B`, `125M`.
-pub(super) fn billions(parameters: u64) -> String {
-    let (scale, suffix) = match parameters {
-        0..1_000_000 => return parameters.to_string(),
-        1_000_000..1_000_000_000 => (1e6, "M"),
-        1_000_000_000..1_000_000_000_000 => (1e9, "B"),
-        _ => (1e12, "T"),
-    };
-    let figure = parameters as f64 / scale;
-    let text = if figure >= 100.0 { format!("{figure:.0}") } else { format!("{figure:.2}") };
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{suffix}")
-}
-
 /// What to say where dimensions and the number of parameters contradict each other: dimensions are believed.
 pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<String> {
     /// Beyond this, a number is not merely rounded.
@@ -138,7 +125,9 @@ pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<S
     let given = job.model.as_ref()?.parameters?.0;
     let counted = Parameters::of(shape).total;
     let wrong = shape.declared.is_none() && (given as f64 / counted.max(1) as f64 - 1.0).abs() > ROUNDED;
-    wrong.then(|| format!("the dimensions make {} parameters, not {}", billions(counted), billions(given)))
+    wrong.then(|| {
+        format!("the dimensions make {} parameters, not {}", Count(counted).short(), Count(given).short())
+    })
 }
 
 /// The judgement within the bounds of a status: what is too much is dropped, what is too long is cut.

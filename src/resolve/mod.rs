@@ -1,3 +1,51 @@
-//! 2. From what was read to a job: a known model's dimensions, defaults, accumulation, what stays open.
+//! 2. From a reading to a job: every value that follows from those that were read, in the order of their strength.
+//!
+//! ```text
+//! values read ─► known model ─► open fields ─► defaults of the framework ─► accumulation ─► policy
+//! ```
+//!
+//! A field is [open] if the job may set it where we cannot read it. That is decided before defaults are taken: a default is
+//! the usual value, and leaves the field open.
 
+mod accumulation;
+mod known_model;
 pub(crate) mod open;
+
+use crate::job::{Source, field};
+use crate::model::known::{self, Known};
+use crate::policy::Rules;
+use crate::workload::Reading;
+
+use open::{Open, still_open};
+
+/// A reading with every value that follows from it.
+pub(crate) struct Resolved {
+    pub(crate) reading: Reading,
+    /// The fields that we cannot read.
+    pub(crate) open: Open,
+    /// The model, if its name is known.
+    pub(crate) model: Option<&'static Known>,
+}
+
+/// Resolves a reading under an administrator's rules.
+pub(crate) fn resolve(mut reading: Reading, rules: &Rules) -> Resolved {
+    let model = reading.provenance.text(field::model::NAME).and_then(known::find);
+    if let Some(model) = model {
+        known_model::fill(&mut reading.provenance, model, &mut reading.warnings);
+    }
+    let mut open = still_open(std::mem::take(&mut reading.open), &reading.provenance);
+    if let Some(at_most) = reading.at_most {
+        open.push((field::accelerator::COUNT.erased(), at_most.into()));
+    }
+    for claim in std::mem::take(&mut reading.defaults) {
+        reading.provenance.assume(claim.field, claim.value, claim.source);
+    }
+    if let Some((steps, source)) = &reading.accumulation {
+        accumulation::fill(&mut reading.provenance, *steps, source);
+    }
+    let open = Open::of(open, &reading.provenance);
+    if let Some(percent) = rules.mfu_percent {
+        reading.provenance.assume(field::efficiency::MFU_PERCENT, percent, Source::Policy);
+    }
+    Resolved { reading, open, model }
+}

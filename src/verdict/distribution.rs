@@ -13,6 +13,9 @@
 //! heaviest: `need_lean · exp(−1.645 σ_lean)` to `need_heavy · exp(1.645 σ_heavy)`. Both grow with the need. Whoever
 //! states more leaves fewer plans between the two, and so never widens the interval.
 //!
+//! Arithmetic has no spread. The leanest plan holds its weights and its optimizer states, and their bytes are counted
+//! exactly: they are a floor of the lower bound, and a card below the floor is too small in every reading.
+//!
 //! The weights are chosen for what follows from them: a job whose probability is 0.9 runs out even in its leanest plan
 //! with a probability of 60 % at least; and a job that runs out only in its heaviest reading (15 %) is not warned about.
 //! Where everything is stated the three are one.
@@ -31,13 +34,14 @@ pub struct Distribution {
     needs: [Bytes; 3],
     spread: f64,
     unowned: Bytes,
+    floor: Bytes,
 }
 
 impl Distribution {
     /// From the three plans' needs, in any order but for the likeliest, and the spread of ln(measured / estimated).
     pub fn new(lean: Bytes, likely: Bytes, heavy: Bytes, spread: f64) -> Self {
         let needs = [lean.min(likely).min(heavy), likely, heavy.max(likely).max(lean)];
-        Self { needs, spread: spread.max(1e-6), unowned: Bytes::ZERO }
+        Self { needs, spread: spread.max(1e-6), unowned: Bytes::ZERO, floor: Bytes::ZERO }
     }
 
     /// And the standard deviation of what no tensor owns.
@@ -46,11 +50,17 @@ impl Distribution {
         Self { unowned, ..self }
     }
 
-    /// With a leanest plan that needs no more than this.
+    /// With a floor: what the leanest plan holds by arithmetic alone.
     #[must_use]
-    pub fn down_to(self, least: Bytes) -> Self {
+    pub fn with_floor(self, floor: Bytes) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// With a leanest plan that needs no more than this, and has this floor.
+    #[must_use]
+    pub fn down_to(self, least: Bytes, floor: Bytes) -> Self {
         let [lean, likely, heavy] = self.needs;
-        Self { needs: [lean.min(least), likely, heavy], ..self }
+        Self { needs: [lean.min(least), likely, heavy], floor: self.floor.min(floor), ..self }
     }
 
     /// The likeliest plan alone.
@@ -76,7 +86,7 @@ impl Distribution {
     }
 
     fn above(&self, need: Bytes, capacity: Bytes) -> f64 {
-        if capacity == Bytes::ZERO {
+        if capacity == Bytes::ZERO || self.floor > capacity {
             return 1.0;
         }
         if need == Bytes::ZERO {
@@ -91,7 +101,7 @@ impl Distribution {
         const NINETY_PERCENT: f64 = 1.645;
         let [lean, _, heavy] = self.needs;
         let end = |need: Bytes, way: f64| need.scale((way * NINETY_PERCENT * self.spread_of(need)).exp());
-        (end(lean, -1.0), end(heavy, 1.0))
+        (end(lean, -1.0).max(self.floor), end(heavy, 1.0))
     }
 
     /// The need that is not exceeded with this probability.
@@ -119,6 +129,18 @@ mod tests {
     use super::*;
 
     const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn a_card_below_the_floor_is_too_small_in_every_reading() {
+        let need = |gib: u64| Bytes(gib * GIB);
+        let vague = Distribution::new(need(20), need(60), need(200), 0.6);
+        assert!(vague.bounds().0 < need(10) && vague.probability_above(need(16)) < 0.95);
+        let floored = vague.with_floor(need(18));
+        assert_eq!(floored.bounds().0, need(18));
+        assert!((floored.probability_above(need(16)) - 1.0).abs() < 1e-12);
+        assert!(floored.probability_above(need(18)) < 0.9);
+        assert_eq!(floored.down_to(need(4), need(2)).bounds().0, need(2));
+    }
 
     #[test]
     fn a_need_at_capacity_is_even_odds_when_all_is_stated() {

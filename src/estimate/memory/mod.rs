@@ -64,6 +64,12 @@ pub enum Figure {
 }
 
 impl Peak {
+    /// Weights and optimizer states: they are counted exactly, and live at every instant.
+    pub fn arithmetic(&self) -> Bytes {
+        let is_exact = |component: &&Component| ["weights", "optimizer states"].contains(&component.name);
+        self.components.iter().filter(is_exact).map(|component| component.bytes).sum()
+    }
+
     /// One of the four figures.
     pub fn figure(&self, figure: Figure) -> Bytes {
         match figure {

@@ -1,0 +1,27 @@
+//! The global batch that follows from gradient accumulation.
+//!
+//! ```text
+//! global batch = micro-batch · data parallel · accumulation steps
+//! data parallel = accelerators / (tensor · pipeline · context)      where it is not given
+//! ```
+//!
+//! A global batch that is given stays as it is.
+
+use crate::job::{Provenance, Source, field};
+
+/// The largest global batch that the spec takes.
+const MAX_GLOBAL_BATCH: u64 = 2_147_483_647;
+
+/// Takes the global batch, if the batch of each rank and the number of ranks are known.
+pub(super) fn fill(provenance: &mut Provenance, steps: u64, source: &Source) {
+    let degrees = [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT];
+    let degrees = degrees.map(|degree| provenance.number(degree).unwrap_or(1).max(1));
+    let model = degrees.into_iter().fold(1, u64::saturating_mul);
+    let count = provenance.number(field::accelerator::COUNT).filter(|count| count.is_multiple_of(model));
+    let data = provenance.number(field::parallelism::DATA).or_else(|| Some(count? / model));
+    let global = data.zip(provenance.number(field::batch::MICRO_BATCH_SIZE));
+    let global = global.and_then(|(data, micro)| data.checked_mul(micro)?.checked_mul(steps));
+    if let Some(global) = global.filter(|global| (1..=MAX_GLOBAL_BATCH).contains(global)) {
+        provenance.assume(field::batch::GLOBAL_BATCH_SIZE, global, source);
+    }
+}

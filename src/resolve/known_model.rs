@@ -1,0 +1,56 @@
+//! The dimensions of a model that is known by name.
+//!
+//! Dimensions that the job gives win. A size that is far from the known one means that another model is trained, and then
+//! no dimension is taken.
+
+use crate::job::{AnyField, Provenance, Source, field};
+use crate::model::known::Known;
+use crate::units::Count;
+
+/// Dimensions that go with a model's hidden size.
+const WIDTHS: &[AnyField] = &[
+    field::model::ATTENTION_HEADS.erased(),
+    field::model::KEY_VALUE_HEADS.erased(),
+    field::model::HEAD_SIZE.erased(),
+    field::model::FFN_HIDDEN_SIZE.erased(),
+    field::model::EXPERT_FFN_HIDDEN_SIZE.erased(),
+];
+
+/// Takes the dimensions of a known model, unless the size that was given contradicts them.
+pub(super) fn fill(provenance: &mut Provenance, model: &Known, warnings: &mut Vec<String>) {
+    /// A rounded size is the model's own within this; Mixtral's "8x7B" and the like are names, not sizes.
+    const ROUNDED: f64 = 0.15;
+    /// So many contradictions are named one by one; more mean that another model is trained.
+    const FEW: usize = 2;
+    let dimensions = [field::model::LAYERS, field::model::HIDDEN_SIZE].map(|field| provenance.knows(field));
+    if let (Some(given), [false, false]) = (provenance.number(field::model::PARAMETERS), dimensions) {
+        let own = model.count();
+        if (given as f64 / own as f64 - 1.0).abs() > ROUNDED {
+            let (given, own) = (Count(given).short(), Count(own).short());
+            warnings.push(format!(
+                "{} has {own} parameters, not {given}: only the given size is used",
+                model.name
+            ));
+            return;
+        }
+    }
+    let source = Source::Model(model.name.clone());
+    let width = provenance.number(field::model::HIDDEN_SIZE);
+    let another_width = width.is_some_and(|width| model.model.hidden_size.map(u64::from) != Some(width));
+    let fields: Vec<_> = model.fields();
+    let contradicted = fields.iter().filter(|(field, value)| provenance.contradicts(*field, value)).count();
+    if contradicted > FEW {
+        warnings.push(format!(
+            "{contradicted} dimensions that are given are not {}'s: those given are used",
+            model.name
+        ));
+    }
+    for (field, value) in fields {
+        // What belongs to the model's own width says nothing of another one.
+        let is_width = WIDTHS.contains(&field) || field::model::LATENT_ATTENTION.has(field);
+        let belongs = !another_width || !is_width;
+        if belongs && (contradicted <= FEW || !provenance.knows(field)) {
+            provenance.offer(field, value, source.clone());
+        }
+    }
+}
