@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::items::{Item, Items, LONGEST};
 use super::object::{Json, Object, Unread};
+use crate::kinds::names;
 
 /// An object with a longer JSON needs a permit.
 const LARGE: usize = 128 << 10;
@@ -151,7 +152,7 @@ impl Source {
 
     /// An object's JSON, if the object exists.
     pub(super) async fn json(&self, namespace: &str, name: &str) -> Result<Option<Json>, Error> {
-        if !is_name(name) || !(namespace.is_empty() || is_name(namespace)) {
+        if !names::is_path_segment(name) || !(namespace.is_empty() || names::is_label(namespace)) {
             return Ok(None);
         }
         let request = self.request(Some(namespace).filter(|namespace| !namespace.is_empty()));
@@ -231,12 +232,6 @@ impl Source {
     async fn send(&self, request: axum::http::Request<Vec<u8>>) -> Result<Body, Error> {
         Ok(Box::pin(self.client.request_stream(request).await?))
     }
-}
-
-/// Whether a text may be an object's name. Then it cannot lead to another path of the apiserver.
-fn is_name(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
-    !text.is_empty() && text.len() <= 253 && text.bytes().all(plain) && !matches!(text, "." | "..")
 }
 
 type Body = Pin<Box<dyn AsyncBufRead + Send>>;
@@ -416,17 +411,5 @@ mod tests {
         assert_eq!(describe(r#"{"type":"BOOKMARK","object":{}}"#), "bookmark {}");
         assert_eq!(describe(r#"{"type":"ERROR","object":{"kind":"Status","code":410}}"#), "failed Expired");
         assert_eq!(describe(r#"{"type":"ADDED","#), "unknown");
-    }
-
-    #[test]
-    fn a_text_that_leads_to_another_path_is_not_a_name() {
-        for name in ["llama2-70b", "a", "a.b-c.d", "UPPER_case:x", &"a".repeat(253)] {
-            assert!(is_name(name), "{name}");
-        }
-        let long = "a".repeat(254);
-        for text in ["", ".", "..", "a/b", "a/../b", "a?watch=true", "a#b", "a%2fb", "a b", "ä", "a\n", &long]
-        {
-            assert!(!is_name(text), "{text}");
-        }
     }
 }

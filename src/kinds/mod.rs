@@ -17,6 +17,7 @@ mod jobset;
 mod kaiwojob;
 mod leaderworkerset;
 mod mpijob;
+pub mod names;
 pub mod object;
 mod paddlejob;
 mod pod;

@@ -37,7 +37,7 @@ use crate::job::Ask;
 use crate::judge::judge;
 use crate::judgement::Judgement;
 use crate::kinds::object::NotRead;
-use crate::kinds::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds, names};
 use crate::policy::mode::{self, MODE_LABEL, Namespace};
 use crate::policy::{Exempt, Mode, Policy, World};
 use crate::server::bodies::{Body, Came, Dropped, Taken};
@@ -268,7 +268,7 @@ impl Webhook {
             return Namespace::Known(label);
         }
         // Anyone may send a review, and the name becomes part of a path.
-        if !is_label(name) {
+        if !names::is_label(name) {
             return Namespace::Unreadable;
         }
         let (resource, room) = (ApiResource::erase::<NamespaceObject>(&()), self.cluster.room.clone());
@@ -347,15 +347,6 @@ impl PendingBody {
 /// Reads the head from the whole body.
 fn whole_head(taken: &Taken) -> Result<Head, Unanswerable> {
     Review::read(taken.bytes()).map(|review| review.head())
-}
-
-/// Whether the name is a DNS label, as names of namespaces must be.
-fn is_label(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&name.len())
-        && name.chars().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 /// The size of a stored object, assumed because it is not known before the object is read.

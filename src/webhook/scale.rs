@@ -22,7 +22,7 @@ use super::review::{GroupVersionKind, Operation, Request, Status};
 use crate::admission::decide::Decided;
 use crate::admission::message;
 use crate::judgement::Verdict;
-use crate::kinds::{Kind, Kinds, object};
+use crate::kinds::{Kind, Kinds, names, object};
 
 /// How many reads run at once. Others wait while their requests have time.
 pub(super) const READS: usize = 4;
@@ -47,7 +47,7 @@ pub(super) fn of(request: &Request, kinds: &Kinds) -> Option<Scaled> {
     let is_scale = (request.kind.group.as_str(), request.kind.kind.as_str()) == ("autoscaling", "Scale")
         && request.sub_resource == "scale"
         && request.operation == Operation::Update;
-    if !is_scale || !is_name(&request.namespace) || !is_name(&request.name) {
+    if !is_scale || !names::is_label(&request.namespace) || !names::is_subdomain(&request.name) {
         return None;
     }
     let resource = &request.resource;
@@ -63,12 +63,6 @@ pub(super) fn of(request: &Request, kinds: &Kinds) -> Option<Scaled> {
         from: number(request.old_object.pointer("/spec/replicas")),
         to: number(request.object.pointer("/spec/replicas")),
     })
-}
-
-/// Whether a text can be part of a path: the characters of a DNS name, without a leading dot.
-fn is_name(text: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    (1..=253).contains(&text.len()) && text.bytes().all(letter) && !text.starts_with('.')
 }
 
 /// A number of replicas. The apiserver counts an absent number as 0.
