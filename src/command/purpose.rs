@@ -1,9 +1,10 @@
 //! Programs that the estimate does not cover, known by their names or by flags that only they have. They train
-//! several models at once (distillation, preference optimization, reinforcement learning), diffusion models, or
-//! models of images and text. Or they train nothing, though they take a training program's options: evaluation,
+//! several models at once (distillation, preference optimization, reinforcement learning), diffusion models,
+//! classifiers, which have no logits of the vocabulary, or models of images and text. Or they train nothing, though they take a training program's options: evaluation,
 //! generation, conversion.
 //!
-//! **Recognised** by a whole word of the name (`train_dpo.py`, `main_ppo`, `trl grpo`), or by one of the flags.
+//! **Recognised** by a whole word of the name (`train_dpo.py`, `main_ppo`, `trl grpo`), by one of the flags, or by the
+//! task that a flag names (`--task_type SEQ_CLS`).
 //! `--do_predict`, and `--do_eval` of Transformers' examples (`run_clm.py`), mean evaluation alone if `--do_train` is
 //! absent.
 
@@ -13,6 +14,7 @@ const DISTILLATION: &str = "distillation holds two models";
 const PREFERENCE: &str = "preference optimization holds a reference model";
 const REINFORCEMENT: &str = "reinforcement learning holds several models";
 const REWARD: &str = "a reward model has another loss";
+const CLASSES: &str = "a classifier has no logits of the vocabulary";
 const DIFFUSION: &str = "diffusion models are not transformers of text";
 const IMAGES: &str = "images are embedded beside the text";
 const NOTHING: &str = "it trains nothing";
@@ -37,6 +39,11 @@ const WORDS: &[(&str, &str)] = &[
     ("gspo", REINFORCEMENT),
     ("reward", REWARD),
     ("prm", REWARD),
+    ("classification", CLASSES),
+    ("classifier", CLASSES),
+    ("classify", CLASSES),
+    ("glue", CLASSES),
+    ("seqcls", CLASSES),
     ("dreambooth", DIFFUSION),
     ("controlnet", DIFFUSION),
     ("diffusion", DIFFUSION),
@@ -99,6 +106,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("num_generations", REINFORCEMENT),
     ("actor_model_name_or_path", REINFORCEMENT),
     ("critic_model_name_or_path", REINFORCEMENT),
+    ("num_labels", CLASSES),
     ("pretrained_vae_model_name_or_path", DIFFUSION),
     ("instance_prompt", DIFFUSION),
     ("vision_tower", IMAGES),
@@ -107,6 +115,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("help", NOTHING),
     ("skip_train", NOTHING),
 ];
+
+/// Flags that name the task, and the tasks of classifiers, as PEFT and ms-swift call them.
+const TASK: &[&str] = &["task_type", "lora_task_type"];
+const CLASSIFIES: &[&str] = &["seq_cls", "token_cls"];
 
 /// Whether it trains nothing, by its name and its flags.
 pub(crate) fn trains_nothing(launch: &Launch) -> bool {
@@ -174,7 +186,14 @@ pub(crate) fn why(launch: &Launch) -> Option<&'static str> {
     {
         return Some(NOTHING);
     }
-    by_name.or_else(|| FLAGS.iter().find(|(flag, _)| launch.arguments.has(flag)).map(|(_, why)| *why))
+    let task = |flag: &&str| launch.arguments.value(flag);
+    let classifies = TASK
+        .iter()
+        .filter_map(task)
+        .any(|task| CLASSIFIES.iter().any(|class| class.eq_ignore_ascii_case(task)));
+    by_name
+        .or_else(|| FLAGS.iter().find(|(flag, _)| launch.arguments.has(flag)).map(|(_, why)| *why))
+        .or_else(|| classifies.then_some(CLASSES))
 }
 
 /// The reason in a word of a name.
@@ -216,6 +235,11 @@ mod tests {
             ("python -m verl.trainer.main_ppo x=1", Some(REINFORCEMENT)),
             ("accelerate launch train_text_to_image_lora_sdxl.py", Some(DIFFUSION)),
             ("torchrun llava/train/train_mem.py --vision_tower x", Some(IMAGES)),
+            ("accelerate launch train_classifier.py --model_name_or_path a", Some(CLASSES)),
+            ("torchrun run_glue.py --task_name mrpc", Some(CLASSES)),
+            ("swift sft --model a --num_labels 2", Some(CLASSES)),
+            ("torchrun train.py --task_type SEQ_CLS", Some(CLASSES)),
+            ("torchrun train.py --task_type CAUSAL_LM", None),
             ("torchrun support.py --images 3", None),
             ("torchrun tools/run_text_generation_server.py --num-layers 126", Some(NOTHING)),
             ("torchrun pretrain_gpt.py --num-layers 126 --skip-train", Some(NOTHING)),

@@ -79,6 +79,8 @@ pub struct Plan {
     pub recompute_modules: Vec<String>,
     /// Whether torch.compile is on.
     pub compile: bool,
+    /// Whether per-operation recomputation keeps the outputs of compiled kernels.
+    pub keeps_compiled: bool,
     /// Whether CUDA graphs are captured.
     pub cuda_graphs: bool,
     /// The attention kernel.

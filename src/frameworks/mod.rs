@@ -122,6 +122,11 @@ impl<'l> Training<'l> {
         Self { launch: Some(launch), readers, ..Self::NONE }
     }
 
+    /// Whether a reader recognises it.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
     /// Whether another launch is the same, but for where it stands.
     fn is(&self, other: &Launch) -> bool {
         self.launch.is_some_and(|launch| {

@@ -5,6 +5,9 @@
 //! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
 //! that ask for no accelerators are not looked at.
 //!
+//! A program that no reader recognises may train adapters on quantized weights: its method is open, unless a person
+//! describes the training beside the model (parallelism, offload, optimizer).
+//!
 //! An object may start several trainings, one after the other or side by side. Each is a reading of its own: what is
 //! annotated holds for all. Where something was not read ([`Gap`]), it may train, and the object trains as far as anybody
 //! knows.
@@ -27,7 +30,9 @@ use super::{Findings, what_if};
 use crate::command::{self, Commands, Launch};
 use crate::frameworks::{self, Claim, Program, Training, Trees};
 use crate::hardware::{Catalogue, Vendor};
-use crate::job::{AnyField, Ask, Field, Gap, Hidden, InputError, Provenance, Quoting, Source, field};
+use crate::job::{
+    AnyField, Ask, Field, Gap, Hidden, InputError, Method, Provenance, Quoting, Source, ValueOf as _, field,
+};
 use crate::kinds::deadline::{self, Limit};
 use crate::kinds::requests::{self, Request};
 use crate::kinds::{self, Kind, Kinds, PodGroup, Purpose};
@@ -117,6 +122,12 @@ pub enum Unread {
 impl Reading {
     pub(super) fn unread(why: Unread) -> Self {
         Self { unread: Some(why), ..Self::default() }
+    }
+
+    /// Whether a person describes a training rather than a model: how it is divided, where its states lie, or what steps.
+    fn describes_a_training(&self) -> bool {
+        let said = &self.provenance;
+        said.knows_any(field::PARALLELISM) || said.knows_any(field::OFFLOAD) || said.knows(field::OPTIMIZER)
     }
 
     /// Something was not read. Where a person says all that decides, it is a warning.
@@ -360,6 +371,9 @@ impl Workload<'_> {
         reading.gap = said.gap.take();
         reading.accumulation = said.accumulation.take();
         reading.open = std::mem::take(&mut said.open);
+        if !training.is_read() && !reading.describes_a_training() {
+            reading.open.push((field::finetuning::METHOD.erased(), Method::QLoRA.json()));
+        }
         if reading.provenance.knows(field::parallelism::SHARDING) {
             // An author who annotates how the states are kept would annotate that they are kept elsewhere.
             reading.open.retain(|(field, _)| !field::OFFLOAD.has(*field));

@@ -1,4 +1,4 @@
-//! Options that no reader knows: a word that may shrink the job stops a refusal.
+//! What no reader knows: an option that may shrink the job, or a program that may train adapters, stops a refusal.
 
 use serde_json::{Value, json};
 use weighbridge::judgement::Verdict;
@@ -28,4 +28,24 @@ fn an_unknown_option_that_may_shrink_the_job_stops_a_refusal() {
     let opened = judged(&supervised("--fsdp 'full_shard auto_wrap' --my_sequence_parallel_degree 8"));
     assert_eq!(opened.verdict, Verdict::Unknown);
     assert!(opened.missing.iter().any(|field| field.path() == "parallelism.context"), "{:?}", opened.missing);
+}
+
+#[test]
+fn a_program_that_no_reader_recognises_may_train_adapters() {
+    let verdict = |program: &str, annotations: Value| {
+        judged(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"annotations": annotations}, "spec": {"template": {"spec": {
+            "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4"},
+            "containers": [{"name": "a", "command": ["bash", "-c", program], "resources": {"limits": {"nvidia.com/gpu": 1}}}],
+        }}}}))
+        .verdict
+    };
+    let model = json!({"weighbridge.dev/model": "meta-llama/Llama-3.1-8B"});
+    for program in ["python3 scripts/train.py --lora-r=16", "torchrun --nproc_per_node 1 scripts/train.py"] {
+        assert_eq!(verdict(program, model.clone()), Verdict::Unknown, "{program}");
+    }
+    for key in ["optimizer", "method"] {
+        let mut described = model.clone();
+        described[format!("weighbridge.dev/{key}")] = json!(if key == "method" { "full" } else { "adamw" });
+        assert_eq!(verdict("torchrun train.py", described), Verdict::OutOfMemory, "{key}");
+    }
 }

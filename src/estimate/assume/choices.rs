@@ -64,6 +64,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         attention(job, likely),
         loss(job, likely),
         compile(job, likely),
+        compiled_kernels(job, likely),
         version(job, likely),
         lengths(job, likely),
         sequence_parallel(job, likely),
@@ -349,6 +350,17 @@ fn compile(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
         return None;
     }
     Some(choice(field::COMPILE, |plan| plan.compile = true, |plan| plan.compile = false))
+}
+
+/// Per-operation recomputation keeps what compiled kernels put out since torchtitan 0.2.1: its `inductor_compiled_code`.
+/// Few versions are told to the third number.
+fn compiled_kernels(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let selective = likely.recompute == Recompute::Selective && likely.profile.layers == Layers::Torchtitan;
+    if job.compile == Some(false) || likely.shape.experts.is_none() || !selective {
+        return None;
+    }
+    let keep = |keeps: bool| move |plan: &mut Plan| plan.keeps_compiled = keeps;
+    Some(choice(field::FRAMEWORK_VERSION, keep(false), keep(true)))
 }
 
 /// A version that is not stated matters where it decides whether FSDP2 pads a layer's experts, which it does where there are

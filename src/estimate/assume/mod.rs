@@ -22,6 +22,7 @@
 //! | version, of Transformers | 4.45 and over | 4.45 and over | before |
 //! | loss, torchtitan's without version or compilation | chunked | by both | eager |
 //! | compilation, torchtitan's | on | off | off |
+//! | outputs of experts' compiled kernels, torchtitan's | recomputed, before 0.2.1 | kept | kept |
 //! | dispatcher of experts, Megatron's | the lesser of gathering and sending | gathering | the greater |
 //! | how replicas that the batch cannot go round are divided | by tensor | by context | by context |
 //! | dimensions, from the size alone | a wide shape, an eighth of it active under expert parallelism, 32k words | the usual shape, 100k | a narrow one, 152k |
@@ -261,6 +262,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         recompute_layers: job.recompute_layers.map(u64::from),
         recompute_modules: job.recompute_modules.clone().unwrap_or_default(),
         compile: job.compile.unwrap_or(false),
+        keeps_compiled: true,
         cuda_graphs: job.cuda_graphs.unwrap_or(false),
         attention,
         attention_dropout: positive(model.attention_dropout),

@@ -10,6 +10,7 @@
 //! | sharding | FSDP over `data_parallel_shard_degree`, -1 being all that is left; HSDP beside `data_parallel_replicate_degree`; replicas alone are DDP |
 //! | a rank's batch | `local_batch_size`, in a pipeline cut into microbatches of `pipeline_parallel_microbatch_size` |
 //! | formats | fp32 shards, computed in `mixed_precision_param` |
+//! | compilation | of the model, unless `compile.components` names the loss alone |
 //!
 //! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. A file of the image's own
 //! (`train_configs/…`) is not known: its name may be a model's, and the rest stays open.
@@ -24,7 +25,7 @@ use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Field, Framework, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
+    Assignment, Field, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
     Sharding, field,
 };
 use crate::model::known;
@@ -77,7 +78,6 @@ const TABLE: Table = &[
         field::RECOMPUTE,
         OneOf(&[("none", Recompute::None), ("selective", Recompute::Selective), ("full", Recompute::Full)]),
     ),
-    &flag(&["compile.enable", "training.compile"], field::COMPILE, Switch(true)),
     &flag(&["training.enable_cpu_offload"], field::offload::PARAMETERS, Switch(true)),
     &flag(
         &["training.mixed_precision_param"],
@@ -175,6 +175,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
     };
     let known = known && !Written::default().may_hold_more(&launch.arguments);
+    compiled(&settings, claims);
     settings::read(TABLE, &settings, claims);
     model(&settings, claims);
     sharding(&settings, known, claims);
@@ -307,6 +308,22 @@ fn recomputed(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
+/// The loss may be compiled without the model.
+fn compiled(settings: &Settings<'_>, claims: &mut Claims) {
+    const ENABLED: &[&str] = &["compile.enable", "training.compile"];
+    if settings.on(ENABLED) == Some(true)
+        && let Some(components) = settings.get(&["compile.components"])
+        && !components.value.to_string().contains("model")
+    {
+        components.says(claims, field::COMPILE, false);
+        if components.value.to_string().contains("loss") {
+            components.says(claims, field::LOSS, Loss::Chunked);
+        }
+        return;
+    }
+    settings::read_one(settings, ENABLED, field::COMPILE, Switch(true), claims);
+}
+
 fn version(settings: &Settings<'_>, claims: &mut Claims) {
     let new = ["training.local_batch_size", "compile.enable", "parallelism.tensor_parallel_degree"];
     let old =
@@ -367,6 +384,19 @@ enable = true
             Launch::of_words(&["./run_train.sh"]).with_environment(&[("CONFIG_FILE", "/etc/a.toml")]);
         let _ = writeln!(all, "env CONFIG_FILE\n{}", told(launch.with_file("/etc/a.toml", FILE)));
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_loss_that_is_compiled_alone_leaves_the_model_eager() {
+        let told = |components: &str| {
+            let command = format!(
+                "torchrun -m torchtitan.train --model.flavor 8B --compile.enable --compile.components {components}"
+            );
+            told(Launch::of_words(&command.split_whitespace().collect::<Vec<_>>()))
+        };
+        assert!(told("loss").contains("compile = false"), "{}", told("loss"));
+        assert!(told("loss").contains("loss = \"Chunked\""), "{}", told("loss"));
+        assert!(told("model,loss").contains("compile = true"), "{}", told("model,loss"));
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! selective, layer   every second layer whole, its neighbour's input
 //! full                2h
 //! experts            R = K rows per token instead of the feed-forward network's: R·(12h + 8·f_m), compiled 6·f_m,
-//!                    selective R·(5h + 2·f_m); t does not divide rows
+//!                    selective, op: R·4h if the experts are divided, and R·(h + 2·f_m) if compiled kernels' outputs
+//!                    are kept; t does not divide rows
 //! ```
 //!
 //! Context parallelism gathers the layer's keys and values from all `c` ranks at once, repeated to the queries' heads:
@@ -20,9 +21,11 @@
 //! an even share (seven runs of Qwen3-235B with e = 8, 16 and 32).
 //!
 //! Per-operation recomputation saves the output of every second matrix product (keys, attention's projection, one of
-//! the feed-forward network's inputs), of the attention, and of collectives. The other saved tensors differ between
-//! eager and compiled runs. Sources: torchtitan's `activation_checkpoint.py`; published tables of Llama 3 8B (eager and
-//! compiled, 2024 to 2026), for the multiples of `h` alone, and of DeepSeek-V3 16B (rows, six runs).
+//! the feed-forward network's inputs), of the attention, and of collectives: of the experts that is the two exchanges of
+//! rows, because `_grouped_mm` is in no list of operations to save. Since 0.2.1 it saves what compiled kernels put out,
+//! too. The other saved tensors differ between eager and compiled runs. Sources: torchtitan's `activation_checkpoint.py`
+//! and `_op_sac_save_list` of `deepseek_v3/infra/parallelize.py`; published tables of Llama 3 8B (eager and compiled,
+//! 2024 to 2026), for the multiples of `h` alone, and of DeepSeek-V3 16B (rows, six runs; compiled kernels, one).
 
 use super::super::super::plan::Plan;
 use crate::frameworks::profile::memory::Layers;
@@ -30,8 +33,8 @@ use crate::job::Recompute;
 
 /// Bytes per routed row and hidden unit: the row as sent, received, sorted, weighted in fp32, and returned.
 const ROUTED: f64 = 12.0;
-/// The same, if the operations that move rows are recomputed.
-const ROUTED_SELECTIVE: f64 = 5.0;
+/// The same under per-operation recomputation, where rows are exchanged: the outputs of the two exchanges.
+const EXCHANGED: f64 = 4.0;
 
 fn attention_token(plan: &Plan) -> f64 {
     let shape = &plan.shape;
@@ -90,7 +93,10 @@ pub(super) fn kept_token(plan: &Plan, experts: bool) -> f64 {
                 + match &shape.experts {
                     Some(e) if experts => {
                         let shared = e.shared.saturating_mul(e.ffn) as f64;
-                        e.per_token as f64 * (ROUTED_SELECTIVE * h + 2.0 * e.ffn as f64) + 2.0 * shared / t
+                        let exchanged = if plan.expert > 1 { EXCHANGED * h } else { 0.0 };
+                        let kernels = plan.compile && plan.keeps_compiled;
+                        let compiled = if kernels { h + 2.0 * e.ffn as f64 } else { 0.0 };
+                        e.per_token as f64 * (exchanged + compiled) + 2.0 * shared / t
                     }
                     _ => 2.0 * shape.ffn as f64 / t,
                 };
@@ -126,6 +132,26 @@ mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
     use crate::job::TrainingJob;
+
+    #[test]
+    fn per_operation_recomputation_keeps_of_the_experts_the_exchanged_rows() {
+        let plan = |expert: u32, compile: bool| {
+            let job: TrainingJob = serde_json::from_value(serde_json::json!({
+                "model": {"layers": 2, "hiddenSize": 512, "experts": 8, "expertsPerToken": 2, "expertFfnHiddenSize": 256},
+                "framework": "Torchtitan", "parallelism": {"expert": expert, "data": 4},
+                "recompute": "Selective", "recomputeModules": ["op"], "compile": compile,
+            }))
+            .unwrap();
+            assume(&job, Device { bf16: true }).unwrap()
+        };
+        let kept = |expert, compile| kept_token(&plan(expert, compile).likely, true);
+        // 2 experts per token, 4 h bytes each.
+        assert!((kept(4, false) - kept(1, false) - 2.0 * 4.0 * 512.0).abs() < 1e-6);
+        // 2 experts per token, h + 2 f bytes each, in some versions.
+        let compiled = plan(1, true);
+        let outputs = kept_token(&compiled.heavy(), true) - kept_token(&compiled.lean(), true);
+        assert!((outputs - 2.0 * (512.0 + 2.0 * 256.0)).abs() < 1e-6, "{outputs}");
+    }
 
     #[test]
     fn the_fullest_rank_holds_more_with_more_ranks_for_the_experts() {
