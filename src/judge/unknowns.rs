@@ -14,6 +14,8 @@ use crate::policy::Rules;
 use crate::units::Bytes;
 use crate::verdict::{Distribution, decide};
 
+use super::wording::LONGEST_WARNING;
+
 /// Unknowns that warnings name at most; the rest is in the list.
 const NAMED: usize = 4;
 
@@ -52,7 +54,11 @@ pub(super) fn deciding(
 
 /// One line for each of the heaviest: `attention unstated: up to 42.0 GiB more; add weighbridge.dev/attention`.
 pub(super) fn warnings(deciding: &[Swing]) -> Vec<String> {
-    let line = |(key, swing): &(&str, &Swing)| format!("{key} unstated: {swing}; add {PREFIX}{key}");
+    let line = |(key, swing): &(&str, &Swing)| {
+        let line = format!("{key} unstated: {swing}; add {PREFIX}{key}");
+        // A key that is cut off cannot be copied.
+        if line.len() > LONGEST_WARNING { format!("{swing}: add {PREFIX}{key}") } else { line }
+    };
     heaviest(deciding, NAMED).iter().map(line).collect()
 }
 
@@ -79,6 +85,16 @@ fn heaviest(deciding: &[Swing], at_most: usize) -> Vec<(&'static str, &Swing)> {
 mod tests {
     use super::*;
     use crate::job::{AnyField, field};
+
+    #[test]
+    fn the_key_of_every_field_is_whole_in_its_warning() {
+        for field in field::SPEC.fields() {
+            let swing = Swing { field, less: Bytes::from_gib(1000.0), more: Bytes::from_gib(1000.0) };
+            let lines = warnings(&[swing]);
+            let key = format!("add {PREFIX}{}", keys::of_field(field));
+            assert!(lines[0].ends_with(&key) && lines[0].len() <= LONGEST_WARNING, "{lines:?}");
+        }
+    }
 
     #[test]
     fn a_warning_says_what_to_write() {

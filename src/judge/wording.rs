@@ -20,7 +20,7 @@ const MAX_WARNINGS: usize = 16;
 const MAX_ERRORS: usize = 64;
 const MAX_ADVICE: usize = 5;
 const LONGEST_VALUE: usize = 64;
-const LONGEST_WARNING: usize = 120;
+pub(super) const LONGEST_WARNING: usize = 120;
 const LONGEST: usize = 256;
 
 /// The first line: what is needed, what there is, and what would fit or what is missing.
