@@ -6,12 +6,12 @@
 mod cost;
 mod deadline;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use cost::{Cost, PriceSource};
 pub use deadline::{Deadline, Outlook};
 
-use crate::job::{AnyField, Input, InputError, TrainingJob};
+use crate::job::{AnyField, Input, InputError, TrainingJob, keys};
 use crate::units::{Bytes, Flops};
 
 /// All that is said of one workload.
@@ -26,7 +26,8 @@ pub struct Judgement {
     pub message: String,
     /// The probability that the job runs out of memory; none where nothing can be said.
     pub oom_probability: Option<f64>,
-    /// What would have to be added before more can be said: the spec's field paths, like `batch.sequenceLength`.
+    /// What would have to be added before more can be said: printed by the annotations' keys, like `sequence-length`.
+    #[serde(serialize_with = "by_key")]
     pub missing: Vec<AnyField>,
     /// One line each, at most 120 characters: disagreements, assumptions that could decide, unknown keys.
     pub warnings: Vec<String>,
@@ -233,6 +234,11 @@ pub struct Memory {
     pub instant: String,
     /// What the peak is made of; adds up to `peak_bytes`.
     pub components: Vec<Component>,
+}
+
+/// Fields as people write them: each key once.
+fn by_key<S: Serializer>(fields: &[AnyField], serializer: S) -> Result<S::Ok, S::Error> {
+    keys::of_fields(fields).serialize(serializer)
 }
 
 /// A part of the peak.

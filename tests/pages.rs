@@ -1,9 +1,12 @@
-//! The pages that list what the code has, held against it: docs/metrics.md, the README's table of frameworks, and the tests that
+//! The pages that list what the code has, held against it: docs/metrics.md, docs/annotations.md, the README's table of frameworks, and the tests that
 //! SECURITY.md names. And the lists of suites, held against the folder: a suite in none of them would never run.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fmt::Write as _;
 use std::path::Path;
+use std::{env, fs};
+
+use weighbridge::job::keys::KEYS;
 
 /// Every metric by the name that it is registered under.
 fn registered(folder: &Path, names: &mut BTreeSet<String>) -> std::io::Result<()> {
@@ -46,6 +49,35 @@ fn the_reference_describes_every_metric_and_no_other() {
         .filter(|name| !names.contains(*name) && !names.iter().any(|known| unit(known) == **name))
         .collect();
     assert!(missing.is_empty() && stale.is_empty(), "not described: {missing:?}; not there: {stale:?}");
+}
+
+/// What docs/annotations.md says before its table.
+const HEADER: &str = "\
+# The annotations
+
+Made from the fields of the spec by `make generate`. Every field has one key. Its value is written as the table says, in
+quotes where YAML would read a number or a boolean. `weighbridge check` and the webhook refuse a value that cannot be read,
+and say what to write instead. Where a percentage is at most 1 and has no `%`, it is a ratio: `0.1` is 10 percent.
+
+Two keys set no field of their own. `training` takes one YAML block with the fields of `TrainingEstimate.spec`; a single
+key beats it. `override` takes a reason: where the policy allows it to this user, a refusal becomes an audited warning.
+
+| key, behind `weighbridge.dev/` | field of the spec | value |
+| --- | --- | --- |
+";
+
+#[test]
+fn the_page_of_annotations_is_made_from_the_keys() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/annotations.md");
+    let mut page = HEADER.to_owned();
+    for key in KEYS.iter() {
+        writeln!(page, "| `{}` | `{}` | {} |", key.name, key.path(), key.grammar.takes()).unwrap();
+    }
+    if env::var_os("WEIGHBRIDGE_GENERATE").is_some() {
+        fs::write(&file, &page).unwrap();
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == page, "docs/annotations.md is stale: run `make generate`");
 }
 
 /// The rows of a table of the README, by the words in its first column.

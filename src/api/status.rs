@@ -15,6 +15,7 @@ use super::v1alpha1::{
     AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, DisplayStatus, GoodputStatus, InputStatus,
     MemoryStatus, TimeStatus, TrainingEstimateStatus,
 };
+use crate::job::keys;
 use crate::judgement::{self, Judgement, Outlook, Verdict};
 use crate::units::Bytes;
 
@@ -68,7 +69,7 @@ pub fn status(
         verdict: Some(judgement.verdict.name().to_owned()),
         reason: Some(judgement.reason.name().to_owned()),
         oom_probability_milli: judgement.oom_probability.map(|p| milli(p.clamp(0.0, 1.0))),
-        missing: judgement.missing.iter().take(MAX_INPUTS).map(|field| cut(field.path())).collect(),
+        missing: keys::of_fields(&judgement.missing).into_iter().take(MAX_INPUTS).map(cut).collect(),
         warnings: warnings(judgement),
         inputs: judgement.inputs.iter().take(MAX_INPUTS).map(input).collect(),
         memory: judgement.memory.as_ref().map(memory),

@@ -3,6 +3,7 @@
 use kube::runtime::events::{Event, EventType};
 
 use crate::api::{status, v1alpha1::TrainingEstimateStatus};
+use crate::job::keys;
 use crate::judgement::{Judgement, Verdict};
 
 /// An event's note has at most a kilobyte.
@@ -21,8 +22,7 @@ pub(super) fn notices(
                 events.push(event(EventType::Warning, "EstimateExceedsMemory", judgement.message.clone()));
             }
             Verdict::Unknown => {
-                let missing: Vec<_> = judgement.missing.iter().map(|field| field.path()).collect();
-                let missing = missing.join(", ");
+                let missing = keys::of_fields(&judgement.missing).join(", ");
                 let note = if missing.is_empty() {
                     judgement.message.clone()
                 } else {

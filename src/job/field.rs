@@ -15,6 +15,7 @@
 //! | --- | --- |
 //! | `layers: u32 where 1..=10_000` | a whole number in this range |
 //! | `mfu_percent: Decimal as percent` | a percentage over 0, up to 100; `percent_or_zero` takes 0 too |
+//! | `memory: String as quantity` | an amount of memory |
 //! | `model: Model as group` | the fields of a group, which is declared below |
 //! | `LatentAttention in Model` | a group within a group |
 //! | `kind ("type"): String` | the spec's name is another than the struct's |
@@ -133,6 +134,9 @@ macro_rules! range {
     };
     ([percent_or_zero]) => {
         Range::Percent { zero: true }
+    };
+    ([quantity]) => {
+        Range::Quantity
     };
     ([$least:literal..=$most:literal]) => {
         Range::Whole { least: $least, most: $most }
@@ -381,7 +385,7 @@ group! {
         per_node: u32 where 1..=1_024,
         /// One accelerator's memory, as a quantity like 80Gi; overrides the catalogue.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")))]
-        memory: String,
+        memory: String as quantity,
     }
 }
 
@@ -431,22 +435,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::job::AnyField;
-
-    /// Every field of a group and of the groups in it.
-    fn all(group: Group, found: &mut Vec<AnyField>) {
-        for member in group.members() {
-            match member {
-                Member::Group(group) => all(*group, found),
-                Member::Field(field) => found.push(*field),
-            }
-        }
-    }
 
     #[test]
     fn the_path_of_every_handle_is_the_specs() {
-        let mut fields = Vec::new();
-        all(SPEC, &mut fields);
+        let fields = SPEC.fields();
         assert!(fields.len() > 90, "{fields:?}");
         for field in fields {
             assert_eq!(find(field.path()), Some(Member::Field(field)));

@@ -6,15 +6,17 @@
 use serde_json::{Value, json};
 
 use crate::job::field;
-use crate::job::handle::{AnyField, Field, Member};
-use crate::units::{self, Decimal};
+use crate::job::handle::{AnyField, Field, Member, Range};
+use crate::units::{self, Bytes, Decimal};
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug)]
 pub enum Grammar {
-    /// A whole number from 1.
+    /// A whole number.
     Whole {
-        /// The largest that is taken.
+        /// The least that is taken.
+        least: u64,
+        /// The most that is taken.
         most: u64,
     },
     /// A count as people write it: `70B`.
@@ -30,12 +32,24 @@ pub enum Grammar {
     },
     /// A name; what of, in words.
     Name(&'static str),
-    /// Names separated by commas.
-    List,
+    /// Names separated by commas; two of them as an example.
+    List(&'static str),
+    /// A number of first layers, or layers' numbers separated by commas.
+    Layers {
+        /// The most that is taken.
+        most: u64,
+    },
+    /// An amount of memory: `80Gi`.
+    Quantity,
+    /// A decimal number.
+    Decimal,
     /// What is offloaded, separated by commas; sets a field for each.
     Offload,
     /// A share in percent.
-    Percent,
+    Percent {
+        /// Whether it may be zero.
+        zero: bool,
+    },
     /// A price, with a currency or without; sets a field for each.
     Price,
 }
@@ -47,41 +61,85 @@ const MOST_NAMES: usize = 32;
 const LONGEST_LISTED: usize = 64;
 
 impl Grammar {
+    /// The grammar of a field's type, for a field of this range.
+    pub(super) const fn within(self, range: Range) -> Self {
+        match (self, range) {
+            (Self::Whole { .. }, Range::Whole { least, most }) => Self::Whole { least, most },
+            (Self::Layers { .. }, Range::Whole { most, .. }) => Self::Layers { most },
+            (Self::Decimal, Range::Percent { zero }) => Self::Percent { zero },
+            (Self::Name(_), Range::Quantity) => Self::Quantity,
+            _ => self,
+        }
+    }
+
     /// Reads a value: what it sets, and how. A value of a group sets fields of it, whichever it is read for.
     pub(crate) fn read(self, sets: Member, text: &str) -> Option<Vec<(AnyField, Value)>> {
         let text = text.trim();
         let one = |value: Value| Some(vec![(sets.field()?, value)]);
         match self {
-            Self::Whole { most } => one(whole(text, most)?.into()),
+            Self::Whole { least, most } => one(whole(text, least, most)?.into()),
             Self::Count => one(units::Count::parse(text).ok().filter(|count| count.0 > 0)?.0.into()),
             Self::Boolean => one(boolean(text)?.into()),
             Self::Word { read, .. } => one(read(text)?.into()),
             Self::Name(_) => one(name(text, LONGEST_NAME)?.into()),
-            Self::List => one(list(text)?),
+            Self::List(_) => one(list(text)?),
+            Self::Layers { most } => one(layers(text, most)?),
+            Self::Quantity => one(quantity(text)?.into()),
+            Self::Decimal => one(Decimal::parse(text).ok()?.to_string().into()),
             Self::Offload => offload(text),
-            Self::Percent => one(percent(text)?.to_string().into()),
+            Self::Percent { zero } => one(percent(text, zero)?.to_string().into()),
             Self::Price => price(text),
         }
     }
 
     /// What is wrong with a value that cannot be read, and what to write: `is no whole number from 1 to 8: write digits`.
     pub(crate) fn complaint(self) -> String {
+        let write = |not: &str| format!("is {not}: write {}", self.takes());
         match self {
-            Self::Whole { most } => format!("is no whole number from 1 to {most}: write digits, like 8"),
-            Self::Count => format!("is no count: write {}", units::Count::GRAMMAR),
-            Self::Boolean => "is neither true nor false: write \"true\" or \"false\"".into(),
-            Self::Word { words, .. } => format!("is no value of it: write {}", alternatives(words)),
-            Self::Name(what) => format!("is no name: write {what}"),
-            Self::List => "is no list of names: write names separated by commas, like q_proj,v_proj".into(),
-            Self::Offload => {
-                "is nothing that can be offloaded: write optimizer, parameters or activations, several separated by \
-                 commas, or none"
-                    .into()
+            Self::Whole { least, most } => {
+                format!("is no whole number from {least} to {most}: write digits, like 8")
             }
-            Self::Percent => "is no percentage from 0 to 100: write a number like 40 or 42.5".into(),
-            Self::Price => format!("is no price: write {}, or with a currency, like 2.5 EUR", Decimal::GRAMMAR),
+            Self::Percent { zero } => {
+                format!("is no percentage {}: write a number like 40 or 42.5", bounds_of_percentage(zero))
+            }
+            Self::Boolean => write("neither true nor false"),
+            Self::Word { .. } => write("no value of it"),
+            Self::Count => write("no count"),
+            Self::Name(_) => write("no name"),
+            Self::List(_) => write("no list of names"),
+            Self::Layers { .. } => write("no number of layers and no list of layers"),
+            Self::Quantity => write("no amount of memory"),
+            Self::Decimal => write("no decimal number"),
+            Self::Offload => write("nothing that can be offloaded"),
+            Self::Price => write("no price"),
         }
     }
+
+    /// What a value is, in words: `a whole number from 1 to 8`.
+    pub fn takes(self) -> String {
+        match self {
+            Self::Whole { least, most } => format!("a whole number from {least} to {most}"),
+            Self::Count => units::Count::GRAMMAR.into(),
+            Self::Boolean => "\"true\" or \"false\"".into(),
+            Self::Word { words, .. } => alternatives(words),
+            Self::Name(what) => what.into(),
+            Self::List(example) => format!("names separated by commas, like {example}"),
+            Self::Layers { most } => format!(
+                "how many layers at the front, up to {most}, or their numbers from 0 separated by commas, like [0,1,2]"
+            ),
+            Self::Quantity => "a number with its unit, like 80Gi".into(),
+            Self::Decimal => Decimal::GRAMMAR.into(),
+            Self::Offload => {
+                "optimizer, parameters or activations, several separated by commas, or none".into()
+            }
+            Self::Percent { zero } => format!("a percentage {}", bounds_of_percentage(zero)),
+            Self::Price => format!("{}, or with a currency, like 2.5 EUR", Decimal::GRAMMAR),
+        }
+    }
+}
+
+const fn bounds_of_percentage(zero: bool) -> &'static str {
+    if zero { "from 0 to 100" } else { "over 0, up to 100" }
 }
 
 /// `full, lora or qlora`.
@@ -93,10 +151,10 @@ fn alternatives(words: &[&str]) -> String {
 }
 
 /// Digits, with underscores between them where a person likes.
-fn whole(text: &str, most: u64) -> Option<u64> {
+fn whole(text: &str, least: u64, most: u64) -> Option<u64> {
     let digits: String = text.chars().filter(|c| *c != '_').collect();
     let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    all_digits.then(|| digits.parse().ok()).flatten().filter(|number| (1..=most).contains(number))
+    all_digits.then(|| digits.parse().ok()).flatten().filter(|number| (least..=most).contains(number))
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -118,6 +176,22 @@ fn list(text: &str) -> Option<Value> {
     (names.len() <= MOST_NAMES).then(|| json!(names))
 }
 
+/// `3` is a number of layers; `0,1,2` and `[3]` are lists.
+fn layers(text: &str, most: u64) -> Option<Value> {
+    let listed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    if listed.is_none() && !text.contains(',') {
+        return Some(whole(text, 0, most)?.into());
+    }
+    let numbers = listed.unwrap_or(text).split(',').map(|number| whole(number.trim(), 0, most));
+    let numbers: Vec<_> = numbers.collect::<Option<_>>()?;
+    (numbers.len() as u64 <= most).then(|| json!(numbers))
+}
+
+/// A quantity as Kubernetes writes it. Whether it is plausible, the reader of the capacity says.
+fn quantity(text: &str) -> Option<&str> {
+    Bytes::parse_quantity(text).is_ok().then_some(text)
+}
+
 fn offload(text: &str) -> Option<Vec<(AnyField, Value)>> {
     const PARTS: [(&str, &str, Field<bool>); 3] = [
         ("optimizer", "optimizer", field::offload::OPTIMIZER),
@@ -137,14 +211,14 @@ fn offload(text: &str) -> Option<Vec<(AnyField, Value)>> {
 }
 
 /// `40`, `40%`, `42.5 %`; a number of at most 1 is a ratio, since nobody means one percent of the peak.
-fn percent(text: &str) -> Option<Decimal> {
+fn percent(text: &str, zero: bool) -> Option<Decimal> {
     const WHOLE: u64 = 100_000_000;
     let number = Decimal::parse(text.strip_suffix('%').unwrap_or(text)).ok()?;
     let percent = match number.micros {
         1..=1_000_000 if !text.ends_with('%') => Decimal { micros: number.micros * 100 },
         _ => number,
     };
-    (1..=WHOLE).contains(&percent.micros).then_some(percent)
+    (percent.micros <= WHOLE && (zero || percent.micros > 0)).then_some(percent)
 }
 
 /// `2.5`, `2.5 EUR`, `$2.5`.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::grammar::Grammar;
 use super::{DenseLayers, ranges};
 use crate::units::{Count, Decimal};
 
@@ -26,6 +27,8 @@ pub enum Range {
         /// The most.
         most: u64,
     },
+    /// An amount of memory: `80Gi`.
+    Quantity,
     /// A percentage up to 100.
     Percent {
         /// Whether it may be zero.
@@ -37,43 +40,41 @@ pub enum Range {
 pub trait FieldType: Serialize + DeserializeOwned + 'static {
     /// How a table holds a value of it.
     type Constant: ValueOf<Field<Self>> + Copy + fmt::Debug + Sync;
-    /// Whether people read it short: `70B`.
-    const IS_COUNT: bool = false;
+    /// How people write a value of it, where the field has no narrower range.
+    const GRAMMAR: Grammar;
 }
 
 impl FieldType for u32 {
     type Constant = u64;
+    const GRAMMAR: Grammar = Grammar::Whole { least: 1, most: u64::MAX };
 }
 impl FieldType for u64 {
     type Constant = u64;
+    const GRAMMAR: Grammar = Grammar::Whole { least: 1, most: u64::MAX };
 }
 impl FieldType for bool {
     type Constant = bool;
+    const GRAMMAR: Grammar = Grammar::Boolean;
 }
 impl FieldType for String {
     type Constant = &'static str;
+    const GRAMMAR: Grammar = Grammar::Name("a line of text, up to 253 characters");
 }
 impl FieldType for Vec<String> {
     type Constant = &'static [&'static str];
+    const GRAMMAR: Grammar = Grammar::List("first,second");
 }
 impl FieldType for DenseLayers {
     type Constant = u64;
+    const GRAMMAR: Grammar = Grammar::Layers { most: u64::MAX };
 }
 impl FieldType for Decimal {
     type Constant = u64;
+    const GRAMMAR: Grammar = Grammar::Decimal;
 }
 impl FieldType for Count {
     type Constant = u64;
-    const IS_COUNT: bool = true;
-}
-
-/// An enumeration of words that people write.
-pub trait Word: FieldType {
-    /// Each value's own word, in the order of the documentation.
-    const OWN: &'static [&'static str];
-
-    /// The value that a person's word means, as the spec writes it; none for a word that means none.
-    fn read(word: &str) -> Option<&'static str>;
+    const GRAMMAR: Grammar = Grammar::Count;
 }
 
 /// What the declaration of a field, or of a group of fields, says.
@@ -85,7 +86,7 @@ pub(super) struct Declared<Of> {
 /// What is declared of a field.
 pub(super) struct OfField {
     range: Range,
-    is_count: bool,
+    grammar: Grammar,
     /// Reads a value as the field's type has it.
     read: fn(&Value) -> Result<Value, String>,
 }
@@ -103,7 +104,7 @@ impl Declared<OfField> {
             let typed = T::deserialize(value).map_err(|error| error.to_string())?;
             serde_json::to_value(typed).map_err(|error| error.to_string())
         };
-        Self { path, of: OfField { range, is_count: T::IS_COUNT, read } }
+        Self { path, of: OfField { range, grammar: T::GRAMMAR.within(range), read } }
     }
 }
 
@@ -135,9 +136,14 @@ impl AnyField {
         self.0.of.range
     }
 
+    /// How people write its values.
+    pub const fn grammar(self) -> Grammar {
+        self.0.of.grammar
+    }
+
     /// Whether people read its values short: `70B`.
     pub(crate) const fn is_count(self) -> bool {
-        self.0.of.is_count
+        matches!(self.grammar(), Grammar::Count)
     }
 
     /// A value as the field's type has it; what is wrong with one that the field does not take.
@@ -173,6 +179,15 @@ impl Group {
         self.0.of.members
     }
 
+    /// Its fields and those of the groups in it, in the order of the spec.
+    pub fn fields(self) -> Vec<AnyField> {
+        let of_member = |member: &Member| match member {
+            Member::Field(field) => vec![*field],
+            Member::Group(group) => group.fields(),
+        };
+        self.members().iter().flat_map(of_member).collect()
+    }
+
     /// Whether a field stands in it, or in a group in it.
     pub(crate) fn has(self, field: impl Into<AnyField>) -> bool {
         let rest = field.into().path().strip_prefix(self.path());
@@ -206,6 +221,14 @@ impl Member {
             Self::Group(group) => group.path(),
         };
         path.rsplit('.').next().unwrap_or(path)
+    }
+
+    /// Whether it is this field, or a group that has it.
+    pub(crate) fn covers(self, field: AnyField) -> bool {
+        match self {
+            Self::Field(own) => own == field,
+            Self::Group(group) => group.has(field),
+        }
     }
 
     /// The field, where it is one.

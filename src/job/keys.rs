@@ -1,15 +1,21 @@
-//! The keys of the contract: which field of the spec each means, and how its value is written.
+//! The keys of the annotations: which field of the spec each sets, and how its value is written.
+//!
+//! Every field has one key. The contract names the keys that people write most. The key of every other field is its own
+//! name in lower case with dashes: `batch.typicalSequenceLength` is `typical-sequence-length`. A name that is not clear
+//! alone stands with its path: `accelerator.count` is `accelerator-count`. How a value is written follows from the
+//! field's declaration, unless the contract names another way.
+
+use std::sync::LazyLock;
 
 use crate::job::field;
 use crate::job::grammar::Grammar;
-use crate::job::handle::{AnyField, Field, Member, Range, Word};
-use crate::units::Count;
+use crate::job::handle::{AnyField, Field, Member};
 
 /// What all keys begin with.
 pub const PREFIX: &str = "weighbridge.dev/";
 
-/// An annotation of the contract.
-#[derive(Debug)]
+/// An annotation that sets fields of the spec.
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Behind the prefix: `tensor-parallel`.
     pub name: &'static str,
@@ -33,74 +39,152 @@ const fn key(name: &'static str, sets: Member, grammar: Grammar) -> Key {
     Key { name, sets, grammar }
 }
 
-/// A whole number, within its field's range.
-const fn whole(name: &'static str, field: Field<u32>) -> Key {
-    let most = match field.erased().range() {
-        Range::Whole { most, .. } => most,
-        Range::Any | Range::Percent { .. } => u64::MAX,
-    };
-    key(name, field.member(), Grammar::Whole { most })
+/// A key whose value is written as its field's declaration says.
+const fn plain<T>(name: &'static str, field: Field<T>) -> Key {
+    key(name, field.member(), field.erased().grammar())
 }
 
-/// A count as people write it: `70B`.
-const fn count(name: &'static str, field: Field<Count>) -> Key {
-    key(name, field.member(), Grammar::Count)
-}
-
-/// One of the words of the field's type.
-const fn word<T: Word>(name: &'static str, field: Field<T>) -> Key {
-    key(name, field.member(), Grammar::Word { read: T::read, words: T::OWN })
-}
-
-/// A name, and what of.
-const fn named(name: &'static str, field: Field<String>, what: &'static str) -> Key {
-    key(name, field.member(), Grammar::Name(what))
-}
-
-/// Every annotation that sets fields of the spec, in the order of the documentation. `training` and `override` are the
-/// two others.
-pub static KEYS: &[Key] = &[
-    named("model", field::model::NAME, "the name of a model, like llama-2-70b or meta-llama/Llama-2-70b-hf"),
-    count("parameters", field::model::PARAMETERS),
-    whole("layers", field::model::LAYERS),
-    whole("hidden-size", field::model::HIDDEN_SIZE),
-    whole("attention-heads", field::model::ATTENTION_HEADS),
-    whole("kv-heads", field::model::KEY_VALUE_HEADS),
-    whole("ffn-hidden-size", field::model::FFN_HIDDEN_SIZE),
-    whole("vocab-size", field::model::VOCAB_SIZE),
-    whole("experts", field::model::EXPERTS),
-    whole("experts-per-token", field::model::EXPERTS_PER_TOKEN),
-    whole("sequence-length", field::batch::SEQUENCE_LENGTH),
-    whole("micro-batch-size", field::batch::MICRO_BATCH_SIZE),
-    whole("global-batch-size", field::batch::GLOBAL_BATCH_SIZE),
-    whole("tensor-parallel", field::parallelism::TENSOR),
-    whole("pipeline-parallel", field::parallelism::PIPELINE),
-    whole("context-parallel", field::parallelism::CONTEXT),
-    whole("expert-parallel", field::parallelism::EXPERT),
-    whole("data-parallel", field::parallelism::DATA),
-    whole("virtual-pipeline", field::parallelism::VIRTUAL_PIPELINE),
-    key("sequence-parallel", field::parallelism::SEQUENCE.member(), Grammar::Boolean),
-    word("sharding", field::parallelism::SHARDING),
-    word("method", field::finetuning::METHOD),
-    whole("lora-rank", field::finetuning::RANK),
-    key("lora-targets", field::finetuning::TARGETS.member(), Grammar::List),
-    word("precision", field::PRECISION),
-    word("optimizer", field::OPTIMIZER),
-    word("recompute", field::RECOMPUTE),
-    word("attention", field::ATTENTION),
+/// The keys that the contract names, in the order of the documentation.
+const CONTRACT: &[Key] = &[
+    key(
+        "model",
+        field::model::NAME.member(),
+        Grammar::Name("the name of a model, like llama-2-70b or meta-llama/Llama-2-70b-hf"),
+    ),
+    plain("parameters", field::model::PARAMETERS),
+    plain("layers", field::model::LAYERS),
+    plain("hidden-size", field::model::HIDDEN_SIZE),
+    plain("attention-heads", field::model::ATTENTION_HEADS),
+    plain("kv-heads", field::model::KEY_VALUE_HEADS),
+    plain("ffn-hidden-size", field::model::FFN_HIDDEN_SIZE),
+    plain("vocab-size", field::model::VOCAB_SIZE),
+    plain("experts", field::model::EXPERTS),
+    plain("experts-per-token", field::model::EXPERTS_PER_TOKEN),
+    plain("sequence-length", field::batch::SEQUENCE_LENGTH),
+    plain("micro-batch-size", field::batch::MICRO_BATCH_SIZE),
+    plain("global-batch-size", field::batch::GLOBAL_BATCH_SIZE),
+    plain("tensor-parallel", field::parallelism::TENSOR),
+    plain("pipeline-parallel", field::parallelism::PIPELINE),
+    plain("context-parallel", field::parallelism::CONTEXT),
+    plain("expert-parallel", field::parallelism::EXPERT),
+    plain("data-parallel", field::parallelism::DATA),
+    plain("virtual-pipeline", field::parallelism::VIRTUAL_PIPELINE),
+    plain("sequence-parallel", field::parallelism::SEQUENCE),
+    plain("sharding", field::parallelism::SHARDING),
+    plain("method", field::finetuning::METHOD),
+    plain("lora-rank", field::finetuning::RANK),
+    key("lora-targets", field::finetuning::TARGETS.member(), Grammar::List("q_proj,v_proj")),
+    plain("precision", field::PRECISION),
+    plain("optimizer", field::OPTIMIZER),
+    plain("recompute", field::RECOMPUTE),
+    plain("attention", field::ATTENTION),
     key("offload", field::OFFLOAD.member(), Grammar::Offload),
-    word("framework", field::FRAMEWORK),
-    named("gpu-type", field::accelerator::KIND, "the name of an accelerator, like A100-80GB"),
-    count("tokens", field::dataset::TOKENS),
+    plain("framework", field::FRAMEWORK),
+    key(
+        "gpu-type",
+        field::accelerator::KIND.member(),
+        Grammar::Name("the name of an accelerator, like A100-80GB"),
+    ),
+    plain("tokens", field::dataset::TOKENS),
     key("steps", field::dataset::STEPS.member(), Grammar::Count),
-    key("mfu", field::efficiency::MFU_PERCENT.member(), Grammar::Percent),
+    plain("mfu", field::efficiency::MFU_PERCENT),
     key("price-per-gpu-hour", field::PRICE.member(), Grammar::Price),
 ];
 
+/// Fields whose own names are not clear without their paths.
+const UNCLEAR_ALONE: &[Member] = &[
+    field::ACCELERATOR.member(),
+    field::TARGET.member(),
+    field::model::LATENT_ATTENTION.member(),
+    field::parallelism::SCHEDULE.member(),
+    field::finetuning::DROPOUT.member(),
+];
+
+/// Every annotation that sets fields of the spec: those that the contract names, then those of the other fields in the
+/// order of the spec. `training` and `override` are the two others.
+pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let others = field::SPEC.fields().into_iter();
+    let others = others.filter(|field| !CONTRACT.iter().any(|key| key.sets.covers(*field)));
+    let others = others.map(|field| key(dashed(field).leak(), field.member(), field.grammar()));
+    CONTRACT.iter().copied().chain(others).collect()
+});
+
+/// The key of a field that the contract does not name: `lossAsLayer` is `loss-as-layer`.
+fn dashed(field: AnyField) -> String {
+    let is_unclear = UNCLEAR_ALONE.iter().any(|unclear| unclear.covers(field));
+    let name = if is_unclear { field.path() } else { field.member().name() };
+    let mut dashed = String::new();
+    for letter in name.chars() {
+        match letter {
+            '.' => dashed.push('-'),
+            letter if letter.is_ascii_uppercase() => dashed.extend(['-', letter.to_ascii_lowercase()]),
+            letter => dashed.push(letter),
+        }
+    }
+    dashed
+}
+
 /// The key of a field of the spec, or of the group that it belongs to: the annotation that gives it.
-pub fn of_field(field: impl Into<AnyField>) -> Option<&'static str> {
+pub fn of_field(field: impl Into<AnyField>) -> &'static str {
     let field = field.into();
-    let own = KEYS.iter().find(|key| key.sets == field.member());
-    let of_group = || KEYS.iter().find(|key| matches!(key.sets, Member::Group(group) if group.has(field)));
-    own.or_else(of_group).map(|key| key.name)
+    KEYS.iter().find(|key| key.sets.covers(field)).map_or(field.path(), |key| key.name)
+}
+
+/// The keys of these fields in their order, each once: one key may set several fields.
+pub fn of_fields(fields: &[AnyField]) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    for key in fields.iter().map(|field| of_field(*field)) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_spec_has_exactly_one_key() {
+        for field in field::SPEC.fields() {
+            let keys: Vec<_> = KEYS.iter().filter(|key| key.sets.covers(field)).collect();
+            assert_eq!(keys.len(), 1, "{field}: {keys:?}");
+            assert_eq!(of_field(field), keys[0].name);
+        }
+    }
+
+    #[test]
+    fn no_two_keys_have_the_same_name() {
+        let names: BTreeSet<_> =
+            KEYS.iter().map(|key| key.name).chain(["training", "override", "mode"]).collect();
+        assert_eq!(names.len(), KEYS.len() + 3);
+        for name in names {
+            let is_dashed = name.split('-').all(|part| {
+                !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            });
+            // Kubernetes allows no longer names.
+            assert!(is_dashed && name.len() <= 63, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_keys_that_the_contract_names_come_first() {
+        assert!(CONTRACT.iter().map(|key| key.name).eq(KEYS.iter().take(CONTRACT.len()).map(|key| key.name)));
+    }
+
+    #[test]
+    fn fields_of_one_key_are_named_once() {
+        let fields =
+            [field::offload::OPTIMIZER.into(), field::LOSS.into(), field::offload::PARAMETERS.into()];
+        assert_eq!(of_fields(&fields), ["offload", "loss"]);
+    }
+
+    #[test]
+    fn the_list_of_keys_is_known() {
+        let list: Vec<_> = KEYS.iter().map(|key| format!("{} = {}", key.name, key.path())).collect();
+        insta::assert_snapshot!(list.join("\n"));
+    }
 }

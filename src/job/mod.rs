@@ -26,7 +26,7 @@ pub use field::{
 };
 pub use gap::Gap;
 pub(crate) use handle::Assignment;
-pub use handle::{AnyField, Field, FieldType, Group, Member, Range, ValueOf, Word};
+pub use handle::{AnyField, Field, FieldType, Group, Member, Range, ValueOf};
 pub use input::{Input, InputError};
 pub(crate) use provenance::Hidden;
 pub use provenance::Provenance;

@@ -21,7 +21,7 @@ pub(crate) fn out_of_range(field: AnyField, value: &Value) -> Option<String> {
 fn of_number(field: AnyField, number: u64) -> Option<String> {
     let (least, most) = match field.range() {
         Range::Whole { least, most } => (least, Some(most)),
-        Range::Any | Range::Percent { .. } => (1, None),
+        Range::Any | Range::Quantity | Range::Percent { .. } => (1, None),
     };
     if number >= least && most.is_none_or(|most| number <= most) {
         return None;
@@ -81,9 +81,11 @@ mod tests {
 
     #[test]
     fn an_annotations_range_is_its_fields() {
-        for key in KEYS {
-            if let Grammar::Whole { most } = key.grammar {
+        for key in KEYS.iter() {
+            if let Grammar::Whole { least, most } = key.grammar {
                 let field = key.sets.field().unwrap();
+                assert!(out_of_range(field, &least.into()).is_none(), "{}", key.name);
+                assert!(least == 0 || out_of_range(field, &(least - 1).into()).is_some(), "{}", key.name);
                 assert!(out_of_range(field, &most.into()).is_none(), "{}", key.name);
                 assert!(out_of_range(field, &(most + 1).into()).is_some(), "{}", key.name);
             }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::handle::{Assignment, Constant, Field, FieldType, ValueOf, Word};
+use super::grammar::Grammar;
+use super::handle::{Assignment, Constant, Field, FieldType, ValueOf};
 
 /// Declares an enumeration whose values are CamelCase strings in Kubernetes objects, and dashed words, upper or lower
 /// case, in annotations.
@@ -39,16 +40,12 @@ macro_rules! words {
             }
         }
 
-        impl Word for $name {
-            const OWN: &'static [&'static str] = &[$($own),+];
-
-            fn read(word: &str) -> Option<&'static str> {
-                Self::from_word(word).map(Self::name)
-            }
-        }
-
         impl FieldType for $name {
             type Constant = Self;
+            const GRAMMAR: Grammar = Grammar::Word {
+                read: |word| Self::from_word(word).map(Self::name),
+                words: &[$($own),+],
+            };
         }
 
         impl ValueOf<Field<Self>> for $name {

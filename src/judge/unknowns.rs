@@ -8,12 +8,13 @@
 //! where it fits, how much more; between the two, both together.
 
 use crate::estimate::Estimate;
-use crate::job::AnyField;
 use crate::job::keys::{self, PREFIX};
 use crate::judgement::{Swing, Verdict};
 use crate::policy::Rules;
 use crate::units::Bytes;
 use crate::verdict::{Distribution, decide};
+
+use super::wording::LONGEST_WARNING;
 
 /// Unknowns that warnings name at most; the rest is in the list.
 const NAMED: usize = 4;
@@ -53,12 +54,10 @@ pub(super) fn deciding(
 
 /// One line for each of the heaviest: `attention unstated: up to 42.0 GiB more; add weighbridge.dev/attention`.
 pub(super) fn warnings(deciding: &[Swing]) -> Vec<String> {
-    let line = |(word, swing): &(&str, &Swing)| {
-        let to_write = match keys::of_field(swing.field) {
-            Some(key) => format!("add {PREFIX}{key}"),
-            None => format!("add {word} to {PREFIX}training"),
-        };
-        format!("{word} unstated: {swing}; {to_write}")
+    let line = |(key, swing): &(&str, &Swing)| {
+        let line = format!("{key} unstated: {swing}; add {PREFIX}{key}");
+        // A key that is cut off cannot be copied.
+        if line.len() > LONGEST_WARNING { format!("{swing}: add {PREFIX}{key}") } else { line }
     };
     heaviest(deciding, NAMED).iter().map(line).collect()
 }
@@ -66,37 +65,35 @@ pub(super) fn warnings(deciding: &[Swing]) -> Vec<String> {
 /// The heaviest that a message names: `attention (up to 42.0 GiB more), method (up to 30.1 GiB less)`.
 pub(super) fn named(deciding: &[Swing]) -> String {
     const NAMED: usize = 3;
-    let named = heaviest(deciding, NAMED).into_iter().map(|(word, swing)| format!("{word} ({swing})"));
+    let named = heaviest(deciding, NAMED).into_iter().map(|(key, swing)| format!("{key} ({swing})"));
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// The first of each word: one annotation may say several fields.
+/// The heaviest field of each key: one annotation may set several fields.
 fn heaviest(deciding: &[Swing], at_most: usize) -> Vec<(&'static str, &Swing)> {
     let mut heaviest: Vec<(&str, &Swing)> = Vec::new();
     for swing in deciding {
-        let word = word(swing.field);
-        if heaviest.len() < at_most && heaviest.iter().all(|(other, _)| *other != word) {
-            heaviest.push((word, swing));
+        let key = keys::of_field(swing.field);
+        if heaviest.len() < at_most && heaviest.iter().all(|(other, _)| *other != key) {
+            heaviest.push((key, swing));
         }
     }
     heaviest
 }
 
-/// A field as a person would write it: its annotation's key, where there is one.
-pub(super) fn word(field: AnyField) -> &'static str {
-    keys::of_field(field).unwrap_or(field.path())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::field;
+    use crate::job::{AnyField, field};
 
     #[test]
-    fn fields_are_named_by_their_annotations_where_there_is_one() {
-        assert_eq!(word(field::batch::SEQUENCE_LENGTH.into()), "sequence-length");
-        assert_eq!(word(field::offload::OPTIMIZER.into()), "offload");
-        assert_eq!(word(field::LOSS.into()), "loss");
+    fn the_key_of_every_field_is_whole_in_its_warning() {
+        for field in field::SPEC.fields() {
+            let swing = Swing { field, less: Bytes::from_gib(1000.0), more: Bytes::from_gib(1000.0) };
+            let lines = warnings(&[swing]);
+            let key = format!("add {PREFIX}{}", keys::of_field(field));
+            assert!(lines[0].ends_with(&key) && lines[0].len() <= LONGEST_WARNING, "{lines:?}");
+        }
     }
 
     #[test]
@@ -114,7 +111,7 @@ mod tests {
             [
                 "attention unstated: up to 42.0 GiB more; add weighbridge.dev/attention",
                 "offload unstated: up to 42.0 GiB more; add weighbridge.dev/offload",
-                "loss unstated: up to 42.0 GiB more; add loss to weighbridge.dev/training",
+                "loss unstated: up to 42.0 GiB more; add weighbridge.dev/loss",
             ]
         );
     }

@@ -2,7 +2,7 @@
 
 use crate::estimate::Estimate;
 use crate::hardware::Catalogue;
-use crate::job::keys::PREFIX;
+use crate::job::keys::{self, PREFIX};
 use crate::job::{TrainingJob, field};
 use crate::judgement::{Judgement, Memory, Verdict};
 use crate::model::{Parameters, known};
@@ -12,7 +12,7 @@ use crate::verdict::{self, Decision};
 
 use super::capacity::Capacity;
 use super::shown::Shown;
-use super::unknowns::{self, word};
+use super::unknowns;
 
 const MAX_INPUTS: usize = 96;
 const MAX_MISSING: usize = 32;
@@ -20,7 +20,7 @@ const MAX_WARNINGS: usize = 16;
 const MAX_ERRORS: usize = 64;
 const MAX_ADVICE: usize = 5;
 const LONGEST_VALUE: usize = 64;
-const LONGEST_WARNING: usize = 120;
+pub(super) const LONGEST_WARNING: usize = 120;
 const LONGEST: usize = 256;
 
 /// The first line: what is needed, what there is, and what would fit or what is missing.
@@ -64,7 +64,8 @@ pub(super) fn no_accelerator(
     let need = verdict::need(memory.peak_bytes, memory.lower_bytes, memory.upper_bytes, None);
     match &capacity.given {
         None => {
-            format!("{need}; on which accelerator is not known: add {PREFIX}{}", word(capacity.missing()))
+            let key = keys::of_field(capacity.missing());
+            format!("{need}; on which accelerator is not known: add {PREFIX}{key}")
         }
         Some(_) if shown.hides(field::accelerator::KIND) => {
             format!(

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, printable, table};
-use crate::job::AnyField;
+use crate::job::keys;
 use crate::judgement::{Advice, Cost, Goodput, Judgement, Memory, PriceSource, Time};
 
 /// Appends the explanation of one entry.
@@ -36,7 +36,11 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     // A single error is already the message above.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
     list(text, "Cannot be read:", further.map(|error| vec![error.message.clone()]));
-    list(text, "Missing:", judgement.missing.iter().map(|field| missing(judgement, *field)));
+    list(
+        text,
+        "Missing:",
+        keys::of_fields(&judgement.missing).into_iter().map(|key| missing(judgement, key)),
+    );
     list(text, "Warnings:", judgement.warnings.iter().map(|warning| vec![warning.clone()]));
     list(text, "Inputs:", inputs(judgement));
 }
@@ -124,10 +128,10 @@ fn advised(advice: &Advice) -> Vec<String> {
     [Some(advice.change.clone()), Some(advice.peak_bytes.to_string()), days].into_iter().flatten().collect()
 }
 
-/// A missing field, and how much memory hangs on it.
-fn missing(judgement: &Judgement, field: AnyField) -> Vec<String> {
-    let swing = judgement.swings.iter().find(|swing| swing.field == field);
-    [Some(field.to_string()), swing.map(ToString::to_string)].into_iter().flatten().collect()
+/// The key of what is missing, and how much memory depends on it.
+fn missing(judgement: &Judgement, key: &str) -> Vec<String> {
+    let swing = judgement.swings.iter().find(|swing| keys::of_field(swing.field) == key);
+    [Some(key.to_owned()), swing.map(ToString::to_string)].into_iter().flatten().collect()
 }
 
 fn inputs(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {

@@ -23,7 +23,7 @@ use crate::estimate::assume::Device;
 use crate::estimate::estimate_rank;
 use crate::estimate::memory::Figure;
 use crate::hardware::Accelerator;
-use crate::job::{AnyField, Ask, Quoting, Rank};
+use crate::job::{Ask, Quoting, Rank, keys};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
 use crate::policy::World;
@@ -49,8 +49,8 @@ pub struct Scored {
     pub tokens_per_second_per_gpu: Option<Comparison>,
     /// GPU-hours.
     pub gpu_hours: Option<Comparison>,
-    /// The fields that are missing for a better judgement.
-    pub missing: Vec<AnyField>,
+    /// The keys of the fields that are missing for a better judgement.
+    pub missing: Vec<&'static str>,
 }
 
 /// A measured figure with its estimate.
@@ -99,7 +99,7 @@ pub fn score(run: &Run, world: &World<'_>) -> Scored {
             let (lower, upper) = (time.gpu_hours_low, time.gpu_hours_high);
             Some(Comparison { measured, estimated: time.gpu_hours?, lower, upper })
         }),
-        missing: judgement.missing,
+        missing: keys::of_fields(&judgement.missing),
     }
 }
 

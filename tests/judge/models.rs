@@ -1,5 +1,6 @@
 //! Which model is trained: its name, its size and its dimensions, and what holds where they contradict each other.
 
+use weighbridge::job::keys;
 use weighbridge::judgement::{Reason, Verdict};
 
 use super::stated::{STATED, pytorchjob, with};
@@ -9,8 +10,7 @@ use super::{judged, source};
 fn an_unknown_model_says_what_to_add_and_does_no_harm_where_dimensions_are_given() {
     let unknown = judged(&pytorchjob(&with(STATED, ("model", "acme/frontier-x")), 7));
     assert_eq!((unknown.verdict, unknown.reason), (Verdict::Unknown, Reason::UnknownModel));
-    let missing: Vec<_> = unknown.missing.iter().map(|field| field.path()).collect();
-    assert_eq!(missing, ["model.parameters", "model.layers", "model.hiddenSize"]);
+    assert_eq!(keys::of_fields(&unknown.missing), ["parameters", "layers", "hidden-size"]);
     let with_size = with(STATED, ("model", "acme/frontier-x"));
     let with_size = with(&with_size, ("parameters", "7B"));
     assert_eq!(judged(&pytorchjob(&with_size, 7)).verdict, Verdict::Fits);

@@ -51,7 +51,7 @@ fn a_number_beyond_its_range_is_refused_through_every_door() {
             let block = pytorchjob(&[("training", &spec.to_string())], 7);
             let mut doors = vec![("the training annotation", block), ("a spec", estimate(&spec))];
             for key in KEYS.iter().filter(|key| key.path() == field) {
-                if matches!(key.grammar, Grammar::Whole { .. }) {
+                if matches!(key.grammar, Grammar::Whole { .. } | Grammar::Layers { .. }) {
                     doors.push(("its annotation", pytorchjob(&[(key.name, &wrong.to_string())], 7)));
                 }
             }

@@ -81,7 +81,7 @@ impl<'a> Annotations<'a> {
 
     /// Reads the single keys.
     pub(super) fn read_keys(self, provenance: &mut Provenance, findings: &mut Findings) {
-        for key in KEYS {
+        for key in KEYS.iter() {
             let Some(text) = self.value(key.name) else { continue };
             let source = self.source(key.name);
             match key.grammar.read(key.sets, text) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::job::keys::of_field;
+use crate::job::grammar::Grammar;
 
 fn read(annotations: &Value) -> (Provenance, Findings) {
     let object = json!({"metadata": {"annotations": annotations}});
@@ -90,20 +90,58 @@ fn every_key_of_the_contract_sets_its_field() {
     }
 }
 
-#[test]
-fn every_key_means_a_field_of_the_spec_and_no_two_the_same() {
-    let mut fields = std::collections::BTreeSet::new();
-    for key in KEYS {
-        assert!(fields.insert(key.path()), "{} is there twice", key.path());
-        if let Some(field) = key.sets.field() {
-            assert_eq!(of_field(field), Some(key.name));
+/// Values in a grammar, and what each means.
+fn examples(grammar: Grammar) -> Vec<(String, Value)> {
+    let pair = |text: &str, value: Value| (text.to_owned(), value);
+    match grammar {
+        Grammar::Whole { least, most } => {
+            [least, most].map(|number| pair(&number.to_string(), number.into())).into()
         }
+        Grammar::Count => vec![pair("13B", 13_000_000_000_u64.into()), pair("7", 7.into())],
+        Grammar::Boolean => vec![pair("true", true.into()), pair("false", false.into())],
+        Grammar::Word { read, words } => {
+            words.iter().map(|word| pair(word, read(word).expect("the word is its own").into())).collect()
+        }
+        Grammar::Name(_) => vec![pair("2.5.1", "2.5.1".into())],
+        Grammar::List(_) => {
+            vec![pair("mlp", json!(["mlp"])), pair("core_attn, mlp", json!(["core_attn", "mlp"]))]
+        }
+        Grammar::Layers { most } => vec![
+            pair("3", 3.into()),
+            pair(&most.to_string(), most.into()),
+            pair("0, 2", json!([0, 2])),
+            pair("[4]", json!([4])),
+        ],
+        Grammar::Quantity => vec![pair("80Gi", "80Gi".into())],
+        Grammar::Decimal => vec![pair("1.250", "1.25".into()), pair("30", "30".into())],
+        Grammar::Percent { zero } => {
+            let none = zero.then(|| pair("0", "0".into()));
+            [pair("12.5", "12.5".into()), pair("0.5%", "0.5".into()), pair("0.1", "10".into())]
+                .into_iter()
+                .chain(none)
+                .collect()
+        }
+        // These set several fields of a group; the test above has them.
+        Grammar::Offload | Grammar::Price => Vec::new(),
     }
 }
 
 #[test]
+fn a_value_in_a_keys_grammar_sets_exactly_its_field() {
+    let mut tried = 0;
+    for key in KEYS.iter() {
+        for (text, value) in examples(key.grammar) {
+            let spec = key.path().rsplit('.').fold(value, |value, name| json!({ name: value }));
+            assert_eq!(set(key.name, &text), spec, "{}: {text}", key.name);
+            tried += 1;
+        }
+    }
+    assert!(tried > 2 * KEYS.len(), "{tried}");
+}
+
+#[test]
 fn every_key_refuses_what_it_cannot_read_and_says_what_to_write() {
-    for key in KEYS {
+    for key in KEYS.iter() {
         for text in ["", " ", "\u{1b}[31m", &"x".repeat(100_000)] {
             let message = complaint(key.name, text);
             assert!(message.starts_with(&format!("{PREFIX}{}: \"", key.name)), "{message}");
@@ -128,6 +166,15 @@ fn every_key_refuses_what_it_cannot_read_and_says_what_to_write() {
         ("price-per-gpu-hour", "cheap"),
         ("offload", "optimizer,gradients"),
         ("lora-targets", "q_proj,,v_proj"),
+        ("dense-layers", "3,,4"),
+        ("dense-layers", "10001"),
+        ("dense-layers", "[]"),
+        ("recompute-layers", "-1"),
+        ("recompute-layers", "10001"),
+        ("hidden-dropout", "101"),
+        ("goodput-percent", "0"),
+        ("accelerator-memory", "large"),
+        ("capacity-factor", "1.2.3"),
     ] {
         complaint(key, text);
     }
@@ -144,6 +191,14 @@ fn an_error_names_key_value_and_grammar() {
         "weighbridge.dev/sharding: \"zero4\" is no value of it: write ddp, zero1, zero2, zero3, fsdp, hsdp or \
          distributed-optimizer"
     );
+    assert_eq!(
+        complaint("hidden-dropout", "some"),
+        "weighbridge.dev/hidden-dropout: \"some\" is no percentage from 0 to 100: write a number like 40 or 42.5"
+    );
+    assert_eq!(
+        complaint("loss", "large"),
+        "weighbridge.dev/loss: \"large\" is no value of it: write eager, vocab-parallel, chunked or fused"
+    );
     let (_, findings) = read(&json!({"weighbridge.dev/layers": "many"}));
     assert_eq!(findings.errors[0].field, "metadata.annotations[weighbridge.dev/layers]");
 }
@@ -152,6 +207,7 @@ fn an_error_names_key_value_and_grammar() {
 fn an_unknown_key_is_a_warning_with_the_nearest_name() {
     let (_, findings) = read(&json!({
         "weighbridge.dev/tensor-paralel": "8",
+        "weighbridge.dev/typicalSequenceLength": "512",
         "weighbridge.dev/colour": "blue",
         "weighbridge.dev/mode": "warn",
         "example.com/tensor-parallel": "8",
@@ -160,6 +216,7 @@ fn an_unknown_key_is_a_warning_with_the_nearest_name() {
         findings.warnings,
         [
             "weighbridge.dev/tensor-paralel is not known and not read; did you mean tensor-parallel?",
+            "weighbridge.dev/typicalSequenceLength is not known and not read; did you mean typical-sequence-length?",
             "weighbridge.dev/colour is not known and not read",
             "weighbridge.dev/mode is a label of namespaces; as an annotation it does nothing",
         ]
