@@ -243,10 +243,13 @@ impl Plan {
     }
 
     /// Whether the backward pass adds to the whole gradients of earlier microbatches. If the framework delays FSDP's
-    /// reduction to the last microbatch, every rank holds all gradients until then.
+    /// reduction to the last microbatch, every rank holds all gradients until then. ZeRO 2 and 3 reduce after each
+    /// microbatch. Source: `Trainer.training_step` in Transformers enters `no_sync` with every strategy but DeepSpeed.
     pub fn accumulates_whole(&self) -> bool {
         let divided = super::states::divided(self.sharding).1;
-        self.micro_batches > 1 && (!divided || self.profile.fsdp.delays_reduction)
+        let delayed =
+            matches!(self.sharding, Sharding::FSDP | Sharding::HSDP) && self.profile.fsdp.delays_reduction;
+        self.micro_batches > 1 && (!divided || delayed)
     }
 
     /// The factor by which FSDP2 pads the experts that a rank holds. It distributes whole experts, so with fewer

@@ -50,15 +50,28 @@ mod tests {
     use crate::estimate::assume::{Device, assume};
     use crate::job::TrainingJob;
 
-    /// Whether gradients persist with this number of microbatches.
-    fn persist(framework: &str, sharding: &str, micro_batches: u32) -> bool {
+    /// A plan with this sharding and number of microbatches, on two ranks if it is sharded.
+    fn plan(framework: &str, sharding: &str, micro_batches: u32) -> Plan {
+        let data = if sharding == "None" { 1 } else { 2 };
         let job: TrainingJob = serde_json::from_value(serde_json::json!({
             "model": {"layers": 2, "hiddenSize": 512}, "framework": framework,
-            "parallelism": {"data": 1, "sharding": sharding},
-            "batch": {"microBatchSize": 1, "globalBatchSize": micro_batches, "sequenceLength": 64},
+            "parallelism": {"data": data, "sharding": sharding},
+            "batch": {"microBatchSize": 1, "globalBatchSize": micro_batches * data, "sequenceLength": 64},
         }))
         .unwrap();
-        persistent(&assume(&job, Device { bf16: true }).unwrap().likely)
+        assume(&job, Device { bf16: true }).unwrap().likely
+    }
+
+    /// Whether gradients persist with this number of microbatches.
+    fn persist(framework: &str, sharding: &str, micro_batches: u32) -> bool {
+        persistent(&plan(framework, sharding, micro_batches))
+    }
+
+    #[test]
+    fn only_fsdp_delays_the_reduction_to_the_last_microbatch() {
+        let whole = |sharding| plan("HuggingFace", sharding, 2).accumulates_whole();
+        let told: Vec<bool> = ["None", "ZeRO1", "ZeRO2", "ZeRO3", "FSDP"].map(whole).into();
+        assert_eq!(told, [true, true, false, false, true]);
     }
 
     #[test]

@@ -61,6 +61,13 @@ const FAMILIES: &[(&str, &str, &str)] = &[
 /// Models that have one size, by folder.
 const SINGLE: &[(&str, &str)] = &[("phi3", "microsoft/Phi-3-mini-4k-instruct"), ("phi4", "microsoft/phi-4")];
 
+/// Builders whose names do not end in a size: the folder, what stands behind it, and the model.
+const BUILDERS: &[(&str, &str, &str)] = &[
+    ("phi3", "mini", "microsoft/Phi-3-mini-4k-instruct"),
+    ("llama4", "scout_17b_16e", "meta-llama/Llama-4-Scout-17B-16E-Instruct"),
+    ("llama4", "maverick_17b_128e", "meta-llama/Llama-4-Maverick-17B-128E-Instruct"),
+];
+
 /// Beginnings of configurations' names, and the rank of their adapters; of all others it is 8.
 const RANKS: &[(&str, u64)] = &[
     ("gemma/", 64),
@@ -232,10 +239,15 @@ fn words_of(setting: &Setting) -> String {
 /// The model of a configuration's name, or of a file's builder.
 fn model(name: &str, by: &Setting, settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(component) = settings.get(&["model._component_"])
-        && let Some(model) = component.text().and_then(|path| of_builder(&path))
+        && let Some(path) = component.text()
     {
-        component.says(claims, field::model::NAME, model);
-        return;
+        if path.contains("vision") {
+            claims.beyond = claims.beyond.or(Some("images are embedded beside the text"));
+        }
+        if let Some(model) = of_builder(&path) {
+            component.says(claims, field::model::NAME, model);
+            return;
+        }
     }
     let Some((family, rest)) = name.rsplit_once('/') else { return };
     let family = basename(family);
@@ -265,7 +277,13 @@ fn of_size(family: &str, size: &str) -> Option<String> {
 fn of_builder(path: &str) -> Option<String> {
     let (folder, builder) = path.strip_prefix("torchtune.models.")?.split_once('.')?;
     let (_, behind) = builder.rsplit_once(folder)?;
-    let size = behind.trim_matches('_').strip_suffix(['b', 'B'])?;
+    let named = behind.trim_matches('_');
+    // Builders of Qwen's models say, too, whether the weights were tuned, which is not a matter of their shape.
+    let named = ["_instruct", "_base"].iter().find_map(|end| named.strip_suffix(end)).unwrap_or(named);
+    if let Some((.., model)) = BUILDERS.iter().find(|(of, name, _)| *of == folder && *name == named) {
+        return Some((*model).to_owned());
+    }
+    let size = named.strip_suffix(['b', 'B'])?;
     of_size(folder, &size.replace('_', "."))
 }
 
@@ -304,5 +322,22 @@ mod tests {
         let mut all = String::new();
         let _ = write!(all, "{text}{}", told(Launch::of_words(&words).with_file("/w/conf/a.yaml", text)));
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_builder_s_name_says_which_model() {
+        for (path, model) in [
+            ("torchtune.models.llama3_1.lora_llama3_1_70b", Some("meta-llama/Llama-3.1-70B")),
+            ("torchtune.models.qwen2_5.lora_qwen2_5_1_5b_instruct", Some("Qwen/Qwen2.5-1.5B-Instruct")),
+            ("torchtune.models.qwen3.lora_qwen3_8b_base", Some("Qwen/Qwen3-8B")),
+            ("torchtune.models.phi3.qlora_phi3_mini", Some("microsoft/Phi-3-mini-4k-instruct")),
+            (
+                "torchtune.models.llama4.llama4_scout_17b_16e",
+                Some("meta-llama/Llama-4-Scout-17B-16E-Instruct"),
+            ),
+            ("torchtune.models.llama3_2_vision.llama3_2_vision_11b", None),
+        ] {
+            assert_eq!(of_builder(path).as_deref(), model, "{path}");
+        }
     }
 }
