@@ -1,4 +1,4 @@
-//! Options that no reader knows: a word that may shrink the job stops a refusal.
+//! Options that no reader knows. A word that may shrink the job prevents a refusal.
 
 use serde_json::{Value, json};
 use weighbridge::judgement::Verdict;
