@@ -3,8 +3,9 @@
 //! [`judge`] is the one function that the webhook, the controller and the command line call. It is pure: no clock, no
 //! network, no files, no environment, and the same answer for the same arguments, to the byte.
 //!
-//! A judgement holds every figure that the known fields allow. Without an accelerator it has the need and no verdict;
-//! without tokens the speed and no duration; without a number of accelerators the accelerator-hours and a cost.
+//! A judgement holds every figure that the known fields allow. Without an accelerator it has the need, but no verdict.
+//! Without tokens it has the speed, but no duration. Without a number of accelerators it has the accelerator-hours and
+//! a cost.
 
 mod capacity;
 mod deadline;
@@ -52,7 +53,7 @@ pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask
     wording::bounded(judgement.unwrap_or_else(nothing))
 }
 
-/// What a job is judged by beside its own fields.
+/// What a job is judged by, besides its own fields.
 #[derive(Clone, Copy)]
 struct Given<'a, 'c> {
     capacity: &'a Capacity<'c>,
@@ -66,14 +67,14 @@ struct Judge<'a> {
     catalogue: &'a Catalogue,
     rules: &'a Rules,
     ask: &'a Ask,
-    /// The readings of the object alone. None where every value may be shown.
+    /// The readings of the object alone. `None` if every value may be shown.
     own: Option<&'a [Reading]>,
-    /// How other objects are named.
+    /// How messages name other objects.
     hidden: &'a Hidden,
 }
 
 impl Judge<'_> {
-    /// The judgement of one training, as far as it is read.
+    /// The judgement of one training, as far as we can read it.
     fn judge(&self, mut reading: Reading) -> Judgement {
         let (gap, certain, perhaps) = (reading.gap.take(), reading.certain, reading.perhaps);
         let mut judgement = self.of_what_is_read(reading);
@@ -102,7 +103,7 @@ impl Judge<'_> {
         warnings.extend(shown.lines(lints::lints(&job).collect(), |own| lints::lints(own).collect()));
         let mut errors = std::mem::take(&mut reading.errors);
         match capacity.error.clone() {
-            // What is wrong with another object is no fault of this one.
+            // An error in another object is not an error of this one.
             Some(_) if shown.is_elsewhere(field::accelerator::MEMORY) => {
                 warnings.push(format!("{} cannot be read", field::accelerator::MEMORY));
             }
@@ -144,7 +145,7 @@ impl Judge<'_> {
         self.estimated(judgement, &estimate, given, limit, shown)
     }
 
-    /// With how long it takes, whether that is in time, and what it costs.
+    /// Adds how long the job takes, whether that is in time, and what it costs.
     fn timed(
         &self,
         mut judgement: Judgement,
@@ -173,7 +174,7 @@ impl Judge<'_> {
         Judgement { time: Some(taken.time), ..judgement }
     }
 
-    /// The judgement of a job whose model is known, if only by its size.
+    /// The judgement of a job whose model is known, at least by its size.
     fn estimated(
         &self,
         mut judgement: Judgement,
@@ -203,7 +204,7 @@ impl Judge<'_> {
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
         let decision = decide(&need, bytes, self.rules);
-        // What could still turn a job that fits is in the report; nobody is warned of it.
+        // The report lists what could still stop a job that fits. It is no warning.
         if decision.verdict != Verdict::Fits {
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
         }
@@ -243,7 +244,7 @@ impl Judge<'_> {
         }
     }
 
-    /// How much less the job needs with each of the fields that we cannot read at its leanest.
+    /// How much less the job needs for each field that we cannot read, with this field at its leanest.
     fn open_swings(&self, estimate: &Estimate, open: &Open, device: Device) -> Vec<Swing> {
         let swing = |(field, job): (AnyField, TrainingJob)| {
             let least = estimate_rank(&job, device, self.ask.rank).map_or(Bytes::ZERO, |at| at.peak.needed);
@@ -252,7 +253,7 @@ impl Judge<'_> {
         open.each().map(swing).collect()
     }
 
-    /// How many accelerators are done within `target.days`, where a job gives the one and not the other.
+    /// The number of accelerators that finish within `target.days`. Only for a job with a target and without a number.
     fn number(
         &self,
         job: &TrainingJob,
@@ -348,7 +349,7 @@ fn not_read(judgement: Judgement, why: Unread) -> Judgement {
     Judgement { reason, message, ..judgement }
 }
 
-/// The judgement of a job of which not even the model's size is known.
+/// The judgement of a job whose model is unknown, even by its size.
 fn without_model(mut judgement: Judgement, capacity: &Capacity<'_>, shown: &Shown<'_>) -> Judgement {
     let name = judgement.job.model.as_ref().and_then(|model| model.name.as_deref());
     judgement.deadline = judgement.deadline.map(|deadline| shown.deadline(deadline));

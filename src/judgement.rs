@@ -1,7 +1,7 @@
-//! The judgement: what a training job will take, whether that fits, and where every input came from.
+//! The judgement: what a training job takes, whether it fits, and the source of every input.
 //!
-//! Plain data with the key names that `check -o json` promises. The `TrainingEstimate`'s status, the webhook's message
-//! and the reports are all made from it, so nothing here is an abbreviation of anything.
+//! This is plain data with the key names that `check -o json` promises. The `TrainingEstimate`'s status, the webhook's
+//! message and the reports are made from it. So no name here is an abbreviation.
 
 mod cost;
 mod deadline;
@@ -14,7 +14,7 @@ pub use deadline::{Deadline, Outlook};
 use crate::job::{AnyField, Input, InputError, TrainingJob, keys};
 use crate::units::{Bytes, Flops};
 
-/// All that is said of one workload.
+/// The whole judgement of one workload.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Judgement {
@@ -22,61 +22,61 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, in one CamelCase word.
     pub reason: Reason,
-    /// Why, in one line for a person: `needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; …`.
+    /// Why, as one line for a person: `needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; …`.
     pub message: String,
-    /// The probability that the job runs out of memory; none where nothing can be said.
+    /// The probability that the job runs out of memory. `None` if we cannot estimate it.
     pub oom_probability: Option<f64>,
-    /// What would have to be added before more can be said: printed by the annotations' keys, like `sequence-length`.
+    /// The fields to add for a better answer, printed as the annotations' keys, like `sequence-length`.
     #[serde(serialize_with = "by_key")]
     pub missing: Vec<AnyField>,
     /// One line each, at most 120 characters: disagreements, assumptions that could decide, unknown keys.
     pub warnings: Vec<String>,
-    /// What could not be read: not empty means malformed, and the verdict is `Unknown`.
+    /// Values that could not be read. If there are any, the object is malformed and the verdict is `Unknown`.
     pub errors: Vec<InputError>,
-    /// Every value that was used, and where it came from.
+    /// Every value that was used, and its source.
     pub inputs: Vec<Input>,
     /// Peak memory per accelerator.
     pub memory: Option<Memory>,
-    /// How long it takes.
+    /// How long the job takes.
     pub time: Option<Time>,
-    /// The share of that time that is spent training, and what the rest is for.
+    /// The share of this time that is spent training, and where the rest goes.
     pub goodput: Option<Goodput>,
-    /// When it must be done, and whether it will be.
+    /// When the job must finish, and whether it will.
     pub deadline: Option<Deadline>,
-    /// What it costs.
+    /// What the job costs.
     pub cost: Option<Cost>,
-    /// The nearest changed configurations that fit.
+    /// The nearest changes to the configuration that fit.
     pub advice: Vec<Advice>,
-    /// What was read, all sources merged; explicit values only, no assumptions.
+    /// The explicit values of all sources, merged. It holds no assumptions.
     #[serde(skip)]
     pub job: TrainingJob,
-    /// What a person calls the model, the accelerator and their number, for columns and messages.
+    /// The model, the accelerator and their number, as a person names them. For columns and messages.
     #[serde(skip)]
     pub summary: Summary,
-    /// The reason given for overriding a denial, where one is.
+    /// The reason given for overriding a denial, if there is one.
     #[serde(skip)]
     pub override_reason: Option<String>,
-    /// What hangs on each missing field, as far as it is memory.
+    /// How much the memory depends on each missing field.
     #[serde(skip)]
     pub swings: Vec<Swing>,
 }
 
-/// What hangs on an open field.
+/// How much depends on an open field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swing {
     /// The field.
     pub field: AnyField,
-    /// How much less than estimated is needed at its leanest.
+    /// How much less memory the job needs with the field at its leanest.
     pub less: Bytes,
-    /// How much more is needed at its heaviest.
+    /// How much more it needs with the field at its heaviest.
     pub more: Bytes,
 }
 
 impl Swing {
-    /// The least that people would notice.
+    /// The smallest difference that people would notice.
     pub const NOTABLE: Bytes = Bytes::from_mib(256);
 
-    /// From the leanest to the heaviest.
+    /// The difference between the leanest and the heaviest.
     pub fn total(self) -> Bytes {
         self.less + self.more
     }
@@ -94,7 +94,7 @@ impl std::fmt::Display for Swing {
 }
 
 impl Judgement {
-    /// Of an object that is too large to be read.
+    /// The judgement of an object that is too large to read.
     pub fn too_large() -> Self {
         Self {
             message: "the object has more values than are read, so it was not judged".to_owned(),
@@ -102,7 +102,7 @@ impl Judgement {
         }
     }
 
-    /// A verdict and its reason, and nothing else yet.
+    /// A judgement with only a verdict and its reason.
     pub fn without_figures(verdict: Verdict, reason: Reason) -> Self {
         Self {
             verdict,
@@ -130,15 +130,15 @@ impl Judgement {
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Verdict {
-    /// P(OOM) is under the warning threshold.
+    /// The probability of running out is below the warning threshold.
     Fits,
-    /// P(OOM) is at the warning threshold or over, and the lower bound is not above the capacity.
+    /// The probability is at the warning threshold or above it, and the lower bound is not above the capacity.
     Tight,
-    /// P(OOM) is at the denial threshold or over, and the lower bound is above the capacity.
+    /// The probability is at the denial threshold or above it, and the lower bound is above the capacity.
     OutOfMemory,
-    /// Training, but what is missing decides.
+    /// The object trains, but the missing fields decide.
     Unknown,
-    /// No training, or no accelerators: the usual answer.
+    /// The object does not train, or asks for no accelerators. This is the usual answer.
     NotTraining,
 }
 
@@ -155,36 +155,36 @@ impl Verdict {
     }
 }
 
-/// Why a verdict was reached. Closed: metrics use it as a label.
+/// Why a verdict was reached. The list is closed: metrics use it as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Reason {
     /// The needed memory is below capacity.
     BelowCapacity,
-    /// The needed memory is so near to capacity that it may run out.
+    /// The needed memory is close to the capacity, so the job may run out.
     NearCapacity,
     /// The needed memory is above capacity.
     AboveCapacity,
-    /// What is missing decides; `missing` lists it.
+    /// The missing fields decide. `missing` lists them.
     MissingInputs,
-    /// The model is in no table and its dimensions are not given.
+    /// The model is in no table, and its dimensions are not given.
     UnknownModel,
-    /// The accelerator is not named, or in no table and its memory is not given.
+    /// The accelerator is not named. Or it is in no table, and its memory is not given.
     UnknownAccelerator,
-    /// A value could not be read; `errors` says which.
+    /// A value could not be read. `errors` names it.
     Malformed,
-    /// Reading it would take more work than was asked for.
+    /// To read the object takes more work than allowed.
     TooLarge,
-    /// It was not read to its end, and what was not read may decide.
+    /// The object was not read to its end, and the unread part may decide.
     NotReadToEnd,
-    /// It refers to a document that is not there, and what that says may decide.
+    /// The object refers to a document that is missing, and that document may decide.
     ReferenceNotFound,
-    /// The workload that an estimate refers to is not there.
+    /// The workload that an estimate refers to is missing.
     WorkloadNotFound,
-    /// It trains what the estimate does not cover.
+    /// The estimate does not cover this kind of training.
     Unsupported,
-    /// It trains on accelerators of whose memory the estimate knows nothing.
+    /// The estimate does not know how this kind of accelerator uses memory.
     UnsupportedAccelerator,
-    /// It asks for no accelerator, or does not train.
+    /// The object asks for no accelerator, or does not train.
     NotTraining,
 }
 
@@ -210,29 +210,29 @@ impl Reason {
     }
 }
 
-/// Peak memory per accelerator, of the worst rank.
+/// The peak memory of one accelerator, for the worst rank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
-    /// What must fit: the point estimate of the needed figure.
+    /// The memory that must fit: the point estimate.
     pub peak_bytes: Bytes,
-    /// The needed figure's 5th percentile.
+    /// The 5th percentile of the needed memory.
     pub lower_bytes: Bytes,
-    /// The needed figure's 95th percentile.
+    /// The 95th percentile of the needed memory.
     pub upper_bytes: Bytes,
     /// The live tensors: torch's `max_memory_allocated`.
     pub allocated_bytes: Bytes,
-    /// With what the allocator keeps: `max_memory_reserved`.
+    /// Live tensors, and the memory that the allocator keeps: `max_memory_reserved`.
     pub reserved_bytes: Bytes,
-    /// With context, communicators and workspaces: nvidia-smi's figure.
+    /// All of these, with context, communicators and workspaces: the figure of nvidia-smi.
     pub process_bytes: Bytes,
-    /// What one accelerator offers a process; none where it is not known.
+    /// The memory that one accelerator offers a process. `None` if it is unknown.
     pub capacity_bytes: Option<Bytes>,
-    /// The rank that needs most, as `pipeline stage 0 of 4`.
+    /// The rank that needs the most, as `pipeline stage 0 of 4`.
     pub worst_rank: String,
-    /// When it needs most: `backward`, `loss`, `optimizer step`, ….
+    /// The moment when it needs the most: `backward`, `loss`, `optimizer step`, ….
     pub instant: String,
-    /// What the peak is made of; adds up to `peak_bytes`.
+    /// The parts of the peak. They add up to `peak_bytes`.
     pub components: Vec<Component>,
 }
 
@@ -254,21 +254,21 @@ pub struct Component {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Time {
-    /// Wall-clock days; none where the number of accelerators is not known.
+    /// Wall-clock days. `None` if the number of accelerators is unknown.
     pub days: Option<f64>,
     /// The interval's lower end.
     pub days_low: Option<f64>,
     /// The interval's upper end.
     pub days_high: Option<f64>,
-    /// Accelerator-hours; none where neither tokens nor steps are given.
+    /// Accelerator-hours. `None` if neither tokens nor steps are given.
     pub gpu_hours: Option<f64>,
     /// The interval's lower end.
     pub gpu_hours_low: Option<f64>,
     /// The interval's upper end.
     pub gpu_hours_high: Option<f64>,
-    /// One optimizer step; none where the global batch or the number of accelerators is not known.
+    /// The time of one optimizer step. `None` if the global batch or the number of accelerators is unknown.
     pub step_seconds: Option<f64>,
-    /// Tokens a second on one accelerator.
+    /// Tokens per second on one accelerator.
     pub tokens_per_second_per_gpu: f64,
     /// Model FLOPs utilization, 0 to 1.
     pub mfu: f64,
@@ -278,18 +278,18 @@ pub struct Time {
     pub mfu_high: f64,
     /// Model FLOPs of one token, forward and backward, causal attention counted once.
     pub flops_per_token: f64,
-    /// Those and what recomputation adds.
+    /// Model FLOPs with those of recomputation.
     pub hardware_flops_per_token: f64,
-    /// The pipeline's bubble as a share of a step, as scheduled; in the MFU.
+    /// The pipeline's bubble as a share of a step, by the schedule. The MFU includes it.
     pub pipeline_bubble: f64,
-    /// What the counts of FLOPs mean.
+    /// What the FLOP counts include.
     pub convention: &'static str,
-    /// Model FLOPs of the whole training; none where neither tokens nor steps are given.
+    /// Model FLOPs of the whole training. `None` if neither tokens nor steps are given.
     #[serde(skip)]
     pub flops: Option<Flops>,
 }
 
-/// The share of the time that is spent training, not failing, restarting or saving.
+/// The share of the time that is spent training. The rest goes to failures, restarts and saving.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Goodput {
@@ -299,13 +299,13 @@ pub struct Goodput {
     pub share_low: f64,
     /// The interval's upper end.
     pub share_high: f64,
-    /// Whether nobody gave it.
+    /// Whether the share is assumed.
     pub assumed: bool,
-    /// Between two failures of the job; none where the share was given.
+    /// The time between two failures of the job. `None` if the job gives the share.
     pub hours_between_failures: Option<f64>,
-    /// Between two checkpoints, as loses least.
+    /// The time between two checkpoints that loses the least.
     pub checkpoint_interval_seconds: Option<f64>,
-    /// Spent once, beside the share: loading, and saving at the end.
+    /// The time spent once, outside the share: loading, and the final save.
     pub startup_seconds: f64,
 }
 
@@ -313,9 +313,9 @@ pub struct Goodput {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Advice {
-    /// The change, as a person would say it: `pipeline-parallel 4 → 8`.
+    /// The change, as a person would write it: `pipeline-parallel 4 → 8`.
     pub change: String,
-    /// The changed fields alone.
+    /// Only the changed fields.
     pub spec: TrainingJob,
     /// The needed memory after the change.
     pub peak_bytes: Bytes,
@@ -323,16 +323,16 @@ pub struct Advice {
     pub days: Option<f64>,
 }
 
-/// What a person calls the parts of the job.
+/// The parts of the job, as a person names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The model: its name, or its size.
     pub model: Option<String>,
-    /// The accelerator as columns name it: `a800-80gb`, or the name that was given.
+    /// The accelerator as columns name it: `a800-80gb`, or the name that the job gives.
     pub accelerator: Option<String>,
     /// The accelerator as messages name it: `A800-80GB`.
     pub accelerator_name: Option<String>,
-    /// How many accelerators.
+    /// The number of accelerators.
     pub accelerators: Option<u64>,
 }
 

@@ -38,7 +38,7 @@ pub struct Reads {
 }
 
 impl Surroundings {
-    /// The same without workloads. Only they would be copied.
+    /// The surroundings without workloads. Only workloads would be copied.
     pub(crate) fn shared(&self) -> Self {
         Self {
             nodes: self.nodes.clone(),
@@ -49,8 +49,8 @@ impl Surroundings {
         }
     }
 
-    /// The same without the objects that a workload refers to, as if none were read. Queues stay: they serve all
-    /// namespaces.
+    /// The surroundings without the objects that a workload refers to, as if none were read. Queues stay, because they
+    /// serve all namespaces.
     pub(crate) fn without_others(&self) -> Self {
         Self {
             nodes: self.nodes.clone(),

@@ -1,8 +1,8 @@
-//! What a launch says of the training job: one framework a file, each with its arguments, its environment, its
-//! configuration files and its defaults, with the version that they were read from.
+//! What a launch tells about the training job. Each framework has one file with its arguments, environment,
+//! configuration files and defaults, and the version that they come from.
 //!
-//! [`READERS`] is the one list. Every reader that recognises a launch reads it, in this order: what starts programs
-//! first (its configuration may hold for whatever it starts), then the program itself.
+//! [`READERS`] is the one list. Every reader that recognises a launch reads it, in this order. Readers of launchers
+//! come first, because their configuration may hold for the programs they start. Then comes the program itself.
 
 mod accelerate;
 mod axolotl;
@@ -58,7 +58,7 @@ pub(crate) struct Reader {
     pub(crate) name: &'static str,
     /// Whether it is this framework's launch.
     pub(crate) recognises: fn(&Launch) -> bool,
-    /// What it says.
+    /// Reads the launch into claims.
     pub(crate) read: fn(&Launch, &mut Claims),
 }
 
@@ -99,19 +99,19 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     READERS.iter().map(|reader| reader.name)
 }
 
-/// Trainings of one object that are read, at most. Of those fewer are judged: most differ in nothing that decides.
+/// The most trainings of one object that are read. Fewer are judged, because most have the same deciding values.
 const MOST_TRAININGS: usize = 64;
 
 /// One training among the launches.
 #[derive(Clone)]
 pub(crate) struct Training<'l> {
-    /// What starts it; none where nothing does that is read.
+    /// The program that starts it. `None` if we read no such program.
     pub(crate) launch: Option<&'l Launch>,
-    /// Who reads it.
+    /// The reader.
     readers: Vec<&'static Reader>,
-    /// Whether a branch may start it, and what is started otherwise differs.
+    /// Whether a branch may start it, while other branches start something else.
     pub(crate) perhaps: bool,
-    /// Whether all that the other branches start is judged as well.
+    /// Whether all trainings of the other branches are judged as well.
     pub(crate) alternative: bool,
 }
 
@@ -127,7 +127,7 @@ impl<'l> Training<'l> {
         !self.readers.is_empty()
     }
 
-    /// Whether another launch is the same, but for where it stands.
+    /// Whether another launch is the same, apart from its place.
     fn is(&self, other: &Launch) -> bool {
         self.launch.is_some_and(|launch| {
             launch.target == other.target
@@ -144,10 +144,11 @@ impl<'l> Training<'l> {
 
 /// The trainings among the launches, and whether there are more than are judged.
 ///
-/// Each launch that a reader recognises is one, and each that has a launcher. One that is surely started comes before
-/// one that a branch may start. Where only branches start any, and they differ, each is one of several. What trains
-/// nothing counts only where nothing else is there; so does a launcher in a branch whose program nobody recognises. A
-/// container that asks for no accelerators counts only where no other starts a training.
+/// Each launch that a reader recognises is a training, and so is each launch with a launcher. A training that surely
+/// starts comes before one that a branch may start. If only branches start trainings, and these differ, each is one of
+/// several. A launch that does not train counts only if there is no other. A launcher in a branch with an unknown
+/// program counts only if there is no other, too. A container without accelerators counts only if no other container
+/// starts a training.
 pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
     let readers =
         |launch: &Launch| READERS.iter().filter(|reader| (reader.recognises)(launch)).collect::<Vec<_>>();
@@ -157,9 +158,9 @@ pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
         .partition(|training| !training.readers.is_empty());
     let aside = |training: &Training<'_>| training.launch.is_some_and(purpose::trains_nothing);
     let perhaps = |training: &Training<'_>| training.launch.is_some_and(Launch::perhaps);
-    // What trains comes before what prepares it, and what is surely started before what a branch may start.
+    // Training comes before preparation. A sure start comes before a possible one.
     recognised.sort_by_key(|training| (aside(training), perhaps(training)));
-    // Of a program that nobody knows the launcher is believed, whatever is started beside it.
+    // If the program is unknown, we believe the launcher, whatever starts beside it.
     let launched = |launch: &Launch| !launch.launchers.is_empty();
     if launches.iter().any(|launch| launched(launch) && !purpose::trains_nothing(launch)) {
         recognised.retain(|training| !aside(training));
@@ -191,8 +192,8 @@ pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
     (all, more)
 }
 
-/// Decides of trainings that only branches start whether one of them is sure: the only one, where no other branch
-/// starts anything.
+/// Trainings that only branches start: decides whether one of them is sure. It is sure if it is the only one and no
+/// other branch starts anything.
 fn settle_branches(trainings: &mut [Training<'_>], launches: &[Launch]) {
     let known: Vec<&Launch> = trainings.iter().filter_map(|training| training.launch).collect();
     if !known.first().is_some_and(|first| first.perhaps()) {
@@ -212,7 +213,7 @@ fn settle_branches(trainings: &mut [Training<'_>], launches: &[Launch]) {
     }
 }
 
-/// What a training's launch says, among all launches and the requests of the pods that take part.
+/// The claims of a training's launch, among all launches and the requests of the pods that take part.
 pub(crate) fn read(
     training: &Training<'_>,
     launches: &[Launch],
@@ -252,13 +253,13 @@ pub(crate) fn read(
 /// Why a training in a branch is not judged for certain.
 pub(crate) const WHICH_BRANCH: &str = "which of several branches is taken is not known";
 
-/// Endings and middles of names of models whose weights are stored in few bits, in lower case.
+/// Endings and middle parts of model names, in lower case. The weights of such models are stored in few bits.
 const QUANTIZED: &[&str] = &[
     "gptq", "awq", "gguf", "aqlm", "hqq", "4bit", "8bit", "int4", "int8", "w4a16", "w8a8", "-fp8", "nf4",
     "bnb",
 ];
 
-/// Leaves alone weights that are stored in few bits, where nothing says that they are trained so.
+/// Weights stored in few bits are not covered, unless the job trains them so.
 fn stored_quantized(claims: &mut Claims) {
     let name = claims.get(field::model::NAME).unwrap_or_default().to_ascii_lowercase();
     let told = claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::QLoRA);
@@ -279,7 +280,8 @@ mod tests {
     const LARGE: &str = "torchrun run_clm.py --do_train --model_name_or_path meta-llama/Llama-3.1-70B";
     const SMALL: &str = "torchrun run_clm.py --do_train --model_name_or_path gpt2";
 
-    /// The trainings of a script: whether a branch may start each, and whether the others are judged as well.
+    /// The trainings of a script. For each: whether a branch may start it, and whether the other branches are judged as
+    /// well.
     fn branches(script: &str) -> Vec<(bool, bool)> {
         let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
         let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
@@ -287,7 +289,7 @@ mod tests {
         trainings(&launches).0.iter().map(|training| (training.perhaps, training.alternative)).collect()
     }
 
-    /// The model that a script's training is read to have, and why it is not covered.
+    /// The model of a script's training, and why the training is not covered.
     fn of_script(script: &str) -> (String, Option<&'static str>) {
         let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
         let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];

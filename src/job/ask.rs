@@ -1,32 +1,32 @@
-//! What is wanted of a judgement, and how much work may be spent.
+//! The figures that a judgement is asked for, and its limit of work.
 
-/// What is wanted of a judgement, and how much work may be spent: counted, never timed.
+/// The figures that a judgement is asked for, and its limit of work. Work is counted, not timed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Whose memory is judged.
+    /// The rank whose memory is judged.
     pub rank: Rank,
     /// Whether to look for changed configurations that fit.
     pub advice: bool,
-    /// How many configurations to try at most.
+    /// The most configurations to try.
     pub max_candidates: usize,
-    /// How many bytes of annotations and arguments to read at most.
+    /// The most bytes of annotations and arguments to read.
     pub max_bytes: usize,
-    /// Whose values may be quoted.
+    /// The objects whose values may be quoted.
     pub quoting: Quoting,
 }
 
-/// Whose values a judgement may quote.
+/// The objects whose values a judgement may quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quoting {
-    /// The request's own: who asks need not be allowed to read the other objects.
+    /// Only the request. The person who asks may lack permission to read the other objects.
     Request,
-    /// All: who asks has brought every object along.
+    /// All objects. The person who asks has supplied every one.
     Everything,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        // The apiserver takes no more annotations, and Linux no longer arguments than half of it each.
+        // The apiserver limits annotations to this size. Linux limits the arguments to half of it each.
         Self {
             rank: Rank::Worst,
             advice: true,
@@ -37,13 +37,13 @@ impl Default for Ask {
     }
 }
 
-/// Whose memory.
+/// The rank whose memory is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
-    /// The one that needs the most.
+    /// The rank that needs the most.
     Worst,
-    /// One of the last pipeline stage, which loggers usually are.
+    /// A rank of the last pipeline stage. Loggers usually run there.
     Last,
-    /// One of this pipeline stage, counted from zero.
+    /// A rank of this pipeline stage, counted from zero.
     Stage(u64),
 }

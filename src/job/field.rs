@@ -1,12 +1,13 @@
-//! The fields of the spec, one declaration each: name, type, range, and a line that says what it is.
+//! The fields of the spec, each with one declaration: name, type, range, and a line of description.
 //!
-//! A declaration makes the field of the struct, its range in the CRD's schema and in [`ranges`](super::ranges), and its
-//! handle: `field::batch::MICRO_BATCH_SIZE`, a [`Field<u32>`], which knows the path `batch.microBatchSize`. Code names a
-//! field by its handle alone; what people write is found by [`find`].
+//! A declaration makes three things: the field of the struct, its range (in the CRD's schema and in
+//! [`ranges`](super::ranges)), and its handle. The handle `field::batch::MICRO_BATCH_SIZE` is a [`Field<u32>`], and
+//! knows the path `batch.microBatchSize`. Code names a field only by its handle. [`find`] finds the field that a person
+//! writes.
 //!
-//! A [`TrainingJob`] has three uses: what is read from a workload, the `training` annotation's YAML block, and the spec of
-//! a `TrainingEstimate`. Every field is optional, because no person writes all of them; what is missing becomes an
-//! assumption in [`crate::estimate`], never here.
+//! A [`TrainingJob`] has three uses: the values read from a workload, the YAML block of the `training` annotation, and
+//! the spec of a `TrainingEstimate`. Every field is optional, because no person writes all of them. A missing field
+//! becomes an assumption in [`crate::estimate`], never here.
 //!
 //! Kubernetes objects hold no floats and no unsigned numbers: counts are [`Count`], prices and percentages are quoted
 //! [`Decimal`]s, enumerations are CamelCase strings.

@@ -1,13 +1,13 @@
-//! What of an object was not read, and why.
+//! The part of an object that was not read, and why.
 //!
-//! Every reader counts its work. A reader that stops before the end, or that misses a document, says so by a [`Gap`].
-//! What was not read may train. So an object with a gap that asks for accelerators is `Unknown`, never `NotTraining`.
+//! Every reader counts its work. If a reader stops early or misses a document, it reports a [`Gap`]. The unread part
+//! may train. So an object with a gap that asks for accelerators is `Unknown`, never `NotTraining`.
 //!
-//! The first gap is kept. A gap quotes nothing of the object but the names of the documents that it refers to.
+//! The first gap is kept. A gap quotes only the names of the documents that the object refers to.
 
 use std::fmt;
 
-/// What was not read.
+/// The part that was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
     /// Groups of pods.
@@ -28,7 +28,7 @@ pub enum Gap {
     Branches,
     /// Words of a command.
     Words,
-    /// Text that variables make.
+    /// Text made by variables.
     Text,
     /// Commands within commands.
     Depth,
@@ -44,17 +44,17 @@ pub enum Gap {
     Fields,
     /// Trainings that the object starts.
     Trainings,
-    /// A document that is not there: `ConfigMap launch-script`.
+    /// A missing document: `ConfigMap launch-script`.
     Absent(String),
 }
 
-/// What begins a line about what was read in part.
+/// The start of a line about a partly read object.
 const CUT: &str = "not read to its end: ";
-/// What ends a line about a document that is not there.
+/// The end of a line about a missing document.
 const ABSENT: &str = " is not known yet: what it says is not read";
 
 impl Gap {
-    /// Whether a line is a gap's, and tells no name but one of these documents.
+    /// Whether a line comes from a gap and names only these documents.
     pub(crate) fn tells_nothing(line: &str, named: &[String]) -> bool {
         let document = line.strip_suffix(ABSENT);
         line.starts_with(CUT) || document.is_some_and(|document| named.iter().any(|known| known == document))

@@ -1,8 +1,8 @@
-//! Handles of the spec's fields: a field is named by its handle, and takes the values of its type.
+//! Handles of the spec's fields. A handle names a field, and takes only values of the field's type.
 //!
-//! A misspelt field, and a value that a field's type has not, are errors of the compiler. Where fields of several types
-//! stand together, each is an [`AnyField`]. That takes any JSON value, which is read as the field's type when it is
-//! offered: the one door for values that were read from text.
+//! A misspelt field, or a value of another type, is a compiler error. If fields of several types appear together, each
+//! is an [`AnyField`]. It takes any JSON value, which is read as the field's type when it is offered. This is the only
+//! way in for values read from text.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,16 +15,16 @@ use super::grammar::Grammar;
 use super::{DenseLayers, ranges};
 use crate::units::{Count, Decimal};
 
-/// What the values of a field may be.
+/// The values that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
-    /// All that the type takes; of a count, from one.
+    /// All values of the type. Counts start at one.
     Any,
     /// Whole numbers.
     Whole {
-        /// The least.
+        /// The smallest number.
         least: u64,
-        /// The most.
+        /// The largest number.
         most: u64,
     },
     /// An amount of memory: `80Gi`.
@@ -36,9 +36,9 @@ pub enum Range {
     },
 }
 
-/// A type that fields have.
+/// A type of fields.
 pub trait FieldType: Serialize + DeserializeOwned + 'static {
-    /// How a table holds a value of it.
+    /// The form of its values in a table.
     type Constant: ValueOf<Field<Self>> + Copy + fmt::Debug + Sync;
     /// How people write a value of it, where the field has no narrower range.
     const GRAMMAR: Grammar;
@@ -77,13 +77,13 @@ impl FieldType for Count {
     const GRAMMAR: Grammar = Grammar::Count;
 }
 
-/// What the declaration of a field, or of a group of fields, says.
+/// The declaration of a field, or of a group of fields.
 pub(super) struct Declared<Of> {
     path: &'static str,
     of: Of,
 }
 
-/// What is declared of a field.
+/// The declaration of a field.
 pub(super) struct OfField {
     range: Range,
     grammar: Grammar,
@@ -91,10 +91,10 @@ pub(super) struct OfField {
     read: fn(&Value) -> Result<Value, String>,
 }
 
-/// What is declared of a group.
+/// The declaration of a group.
 pub(super) struct OfGroup {
     members: &'static [Member],
-    /// What is wrong with a value that is no group of fields.
+    /// The error for a value that is not a group of fields.
     complaint: fn(&Value) -> String,
 }
 
@@ -121,17 +121,17 @@ impl Declared<OfGroup> {
     }
 }
 
-/// A field of the spec, whatever its type.
+/// A field of the spec, of any type.
 #[derive(Clone, Copy)]
 pub struct AnyField(&'static Declared<OfField>);
 
 impl AnyField {
-    /// Where it stands in the spec: `parallelism.tensor`.
+    /// Its path in the spec: `parallelism.tensor`.
     pub const fn path(self) -> &'static str {
         self.0.path
     }
 
-    /// What its values may be.
+    /// The values that it may have.
     pub const fn range(self) -> Range {
         self.0.of.range
     }
@@ -146,7 +146,7 @@ impl AnyField {
         matches!(self.grammar(), Grammar::Count)
     }
 
-    /// A value as the field's type has it; what is wrong with one that the field does not take.
+    /// A value in the field's type. The error, if the field does not take it.
     pub(crate) fn read(self, value: &Value) -> Result<Value, String> {
         let read = (self.0.of.read)(value)?;
         match ranges::out_of_range(self, &read) {
@@ -169,7 +169,7 @@ impl Group {
         Self(declared)
     }
 
-    /// Where it stands in the spec; empty for the spec itself.
+    /// Its path in the spec. Empty for the spec itself.
     pub const fn path(self) -> &'static str {
         self.0.path
     }
@@ -194,7 +194,7 @@ impl Group {
         rest.is_some_and(|rest| self.path().is_empty() || rest.starts_with('.'))
     }
 
-    /// What is wrong with a value that is no group of fields.
+    /// The error for a value that is not a group of fields.
     pub(crate) fn complaint(self, value: &Value) -> String {
         (self.0.of.complaint)(value)
     }
@@ -204,7 +204,7 @@ impl Group {
     }
 }
 
-/// What stands in a group.
+/// A member of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
     /// A field.
@@ -240,7 +240,7 @@ impl Member {
     }
 }
 
-/// A field of the spec whose values have this type.
+/// A field of the spec with values of this type.
 pub struct Field<T> {
     any: AnyField,
     values: PhantomData<fn() -> T>,
@@ -264,7 +264,7 @@ impl<T> Field<T> {
         self.any
     }
 
-    /// Where it stands in the spec: `parallelism.tensor`.
+    /// Its path in the spec: `parallelism.tensor`.
     pub const fn path(self) -> &'static str {
         self.any.path()
     }
@@ -280,13 +280,13 @@ impl<T> From<Field<T>> for AnyField {
     }
 }
 
-/// A value that a field takes: of the field's type, or as code computes it.
+/// A value that a field takes: of the field's type, or of the type in which code computes it.
 pub trait ValueOf<F> {
-    /// The value as the spec writes it.
+    /// The value in the spec's form.
     fn json(self) -> Value;
 }
 
-/// `impl ValueOf<Field<T>> for V`, where the JSON of the value is the field's.
+/// `impl ValueOf<Field<T>> for V`, if the value has the same JSON as the field.
 macro_rules! takes {
     ($($type:ty: $($value:ty),+);+ $(;)?) => { $($(
         impl ValueOf<Field<$type>> for $value {
@@ -329,14 +329,14 @@ pub(crate) struct Assignment {
     pub(crate) value: Constant,
 }
 
-/// A value that a table holds.
+/// A value in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Constant {
     /// A number.
     Number(u64),
-    /// A truth.
+    /// A boolean.
     Truth(bool),
-    /// A word of an enumeration, or a text.
+    /// A word of an enumeration, or text.
     Word(&'static str),
 }
 
@@ -350,7 +350,7 @@ impl ValueOf<AnyField> for Constant {
     }
 }
 
-/// `Field::is`, for tables of constants, which no trait's method can make.
+/// `Field::is`, for tables of constants. No trait method can make these.
 macro_rules! is {
     ($($type:ty: $value:ty => $constant:ident;)+) => { $(
         impl Field<$type> {
@@ -369,7 +369,7 @@ is! {
     bool: bool => Truth;
 }
 
-/// What a field and a group have in common: they are what their paths are.
+/// Shared behaviour of a field and a group: equality and order by path.
 macro_rules! by_path {
     ($($handle:ident),+) => { $(
         impl PartialEq for $handle {

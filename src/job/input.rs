@@ -11,15 +11,15 @@ pub struct Input {
     pub field: AnyField,
     /// The value as text, at most 64 characters.
     pub value: String,
-    /// Where it came from: `annotation weighbridge.dev/layers`, `model llama-2-70b`, `assumed`.
+    /// Its source: `annotation weighbridge.dev/layers`, `model llama-2-70b`, `assumed`.
     pub source: String,
 }
 
-/// A value that could not be read. Complete in itself: says what was wrong, where, and what to write instead.
+/// A value that could not be read. It is complete: it shows the error, its place, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InputError {
-    /// Where in the object: `metadata.annotations[weighbridge.dev/tensor-parallel]`.
+    /// The place in the object: `metadata.annotations[weighbridge.dev/tensor-parallel]`.
     pub field: String,
-    /// One line naming key, value and grammar.
+    /// One line with key, value and grammar.
     pub message: String,
 }

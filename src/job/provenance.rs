@@ -1,15 +1,14 @@
-//! Where each value came from.
+//! The source of each value.
 //!
-//! Every source offers what it says of the spec's fields, the stronger sources first: an annotation of the workload, one
-//! of a pod template, the `training` block, what the pods ask for, a known model's dimensions. The first to say
-//! something of a field is believed, and who says something else later is named in a warning: two sources that disagree
-//! are a mistake of one of them.
+//! Every source offers its values for the spec's fields, the stronger sources first: an annotation of the workload, an
+//! annotation of a pod template, the `training` block, the pods' requests, a known model's dimensions. The first value
+//! of a field wins. A later, different value is named in a warning, because one of the two sources must be wrong.
 //!
-//! Values are kept by field, as the JSON of the spec, so that all sources speak one language and a [`TrainingJob`] is made
-//! of them once.
+//! Values are kept by field, as the JSON of the spec. So all sources use one format, and a [`TrainingJob`] is made
+//! once.
 //!
-//! Of each value it is kept whether it was born in another object. Where that may not be shown, [`Hidden`] names the
-//! object and the field in the value's place.
+//! Each value records whether it comes from another object. If that object's value must be hidden, [`Hidden`] names the
+//! object and the field instead.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +21,12 @@ use crate::units::Count;
 /// The longest value that is shown.
 const LONGEST_VALUE: usize = 64;
 
-/// A value, and who says so.
+/// A value and its source.
 #[derive(Clone, Debug, PartialEq)]
 struct Sourced {
     value: Value,
     source: Source,
-    /// Whether it was born in another object than the request's.
+    /// Whether it comes from another object than the request.
     elsewhere: bool,
 }
 
@@ -38,7 +37,7 @@ impl Sourced {
     }
 }
 
-/// What two sources say of one field.
+/// The values of two sources for one field.
 #[derive(Clone, Debug)]
 struct Disagreement {
     field: AnyField,
@@ -46,23 +45,23 @@ struct Disagreement {
     other: Sourced,
 }
 
-/// What all sources together say.
+/// The values of all sources.
 #[derive(Clone, Debug, Default)]
 pub struct Provenance {
-    /// What is believed of each field.
+    /// The winning value of each field.
     fields: BTreeMap<AnyField, Sourced>,
-    /// What is said of a field beside what is believed.
+    /// Values that differ from the winning one.
     disagreements: Vec<Disagreement>,
 }
 
-/// How the values of other objects are named where they may not be shown.
+/// The names that stand for other objects' values when those are hidden.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hidden {
-    /// The objects that the request refers to, as it names them itself: `ConfigMap train key model`.
+    /// The objects that the request refers to, with the names it uses: `ConfigMap train key model`.
     pub(crate) objects: Vec<String>,
-    /// The ConfigMaps that the request names, there or not.
+    /// The ConfigMaps that the request names, whether they exist or not.
     pub(crate) config_maps: Vec<String>,
-    /// All objects that the request names, there or not: `ConfigMap train`.
+    /// All objects that the request names, whether they exist or not: `ConfigMap train`.
     pub(crate) named: Vec<String>,
 }
 
@@ -77,7 +76,7 @@ impl Hidden {
         }
     }
 
-    /// A source of another object, by what the request itself names.
+    /// A source in another object, described with the request's own names.
     pub(crate) fn source(&self, source: &Source) -> String {
         let names_it = |name: &str| self.config_maps.iter().any(|known| known == name);
         if source.is_of_the_cluster() || source.config_map().is_some_and(names_it) {
@@ -89,7 +88,7 @@ impl Hidden {
 }
 
 impl Provenance {
-    /// Takes what a source says of a field, unless a stronger one has spoken; notes where they disagree.
+    /// Takes a source's value for a field, unless a stronger source has one. Records any difference.
     pub(crate) fn offer<F: Into<AnyField>>(
         &mut self,
         field: F,
@@ -109,7 +108,7 @@ impl Provenance {
         }
     }
 
-    /// Takes a default of a field of which nothing is said; what it would have been is no disagreement.
+    /// Takes a default for a field without a value. A default that differs is not recorded.
     pub(crate) fn assume<F: Into<AnyField> + Copy>(
         &mut self,
         field: F,
@@ -121,13 +120,13 @@ impl Provenance {
         }
     }
 
-    /// Takes a value in place of every other value of a field: for the job with its open fields at their leanest.
+    /// Overrides a field, for the job with its open fields at their leanest.
     pub(crate) fn override_with<F: Into<AnyField>>(&mut self, field: F, value: impl ValueOf<F>) {
         self.fields.insert(field.into(), Sourced::new(value.json(), Source::Open));
     }
 
-    /// Takes what another reading says of the fields of which nothing is said yet, without a word where they disagree:
-    /// for a what-if, to differ is its purpose. Another model brings its own dimensions.
+    /// Takes the values of another reading for the fields that have none. Differences are not recorded, because a
+    /// what-if is meant to differ. Another model brings its own dimensions.
     pub(crate) fn fill_from(&mut self, other: Self) {
         let name = field::model::NAME;
         let another_model = self.knows(name) && self.text(name) != other.text(name);
@@ -139,8 +138,8 @@ impl Provenance {
         self.disagreements.extend(other.disagreements);
     }
 
-    /// Marks what was born elsewhere: all that the same object does not say where other objects are left unread. It may
-    /// start several trainings; what any of them says is its own.
+    /// Marks values that come from other objects: all values that the same object does not give without those objects.
+    /// The object may start several trainings. The values of each of them are its own.
     pub(crate) fn distinguish(&mut self, own: &[&Self]) {
         let mark = |field: AnyField, sourced: &mut Sourced| {
             let disagreements = own.iter().flat_map(|own| &own.disagreements);
@@ -164,42 +163,42 @@ impl Provenance {
             && pairs.into_iter().all(|(one, another)| (one.0, &one.1.value) == (another.0, &another.1.value))
     }
 
-    /// Whether anything is said of a field.
+    /// Whether a field has a value.
     pub(crate) fn knows(&self, field: impl Into<AnyField>) -> bool {
         self.fields.contains_key(&field.into())
     }
 
-    /// Whether anything is said of a group of fields.
+    /// Whether any field of a group has a value.
     pub(crate) fn knows_any(&self, group: Group) -> bool {
         self.fields.keys().any(|field| group.has(*field))
     }
 
-    /// Whether what is believed of a field was born elsewhere.
+    /// Whether a field's value comes from another object.
     pub(crate) fn is_elsewhere(&self, field: impl Into<AnyField>) -> bool {
         self.fields.get(&field.into()).is_some_and(|believed| believed.elsewhere)
     }
 
-    /// Whether what is believed of any field of a group was born elsewhere.
+    /// Whether a value of a group's field comes from another object.
     pub(crate) fn any_is_elsewhere(&self, group: Group) -> bool {
         self.fields.iter().any(|(field, believed)| group.has(*field) && believed.elsewhere)
     }
 
-    /// Who is believed of a field.
+    /// The source of a field's value.
     pub(crate) fn source(&self, field: impl Into<AnyField>) -> Option<&Source> {
         self.fields.get(&field.into()).map(|believed| &believed.source)
     }
 
-    /// Whether something else is said of a field.
+    /// Whether a source gives a different value for a field.
     pub(crate) fn contradicts(&self, field: AnyField, value: &Value) -> bool {
         self.fields.get(&field).is_some_and(|believed| believed.value != *value)
     }
 
-    /// What is said of a field that is a text.
+    /// The value of a text field.
     pub(crate) fn text(&self, field: Field<String>) -> Option<&str> {
         self.fields.get(&field.erased())?.value.as_str()
     }
 
-    /// What is said of a field that is a number.
+    /// The value of a number field.
     pub(crate) fn number<T: FieldType>(&self, field: Field<T>) -> Option<u64>
     where
         u64: ValueOf<Field<T>>,
@@ -207,7 +206,7 @@ impl Provenance {
         self.fields.get(&field.erased())?.value.as_u64()
     }
 
-    /// One line for each pair of sources that disagree. What was born elsewhere is named and not quoted.
+    /// One line for each pair of sources that disagree. Values from other objects are named, not quoted.
     pub(crate) fn disagreements(&self, hidden: Option<&Hidden>) -> Vec<String> {
         let named = |sourced: &Sourced| match hidden.filter(|_| sourced.elsewhere) {
             Some(hidden) => hidden.source(&sourced.source),
@@ -234,7 +233,7 @@ impl Provenance {
         self.job_of(|_| true)
     }
 
-    /// The training job that the request itself describes: nothing in it was born elsewhere.
+    /// The training job that the request alone describes, without values from other objects.
     pub(crate) fn own_job(&self) -> TrainingJob {
         self.job_of(|believed| !believed.elsewhere)
     }
@@ -244,8 +243,8 @@ impl Provenance {
         TrainingJob::of_values(believed.map(|(field, believed)| (*field, &believed.value)))
     }
 
-    /// Every value with its source, in the order of the spec. Of a value that was born elsewhere and may not be shown only
-    /// the source is there.
+    /// Every value with its source, in the order of the spec. If a value comes from another object and must be hidden,
+    /// only the source is shown.
     pub(crate) fn inputs(&self, hidden: Option<&Hidden>) -> Vec<Input> {
         let input = |(field, value): (AnyField, Value)| {
             let believed = self.fields.get(&field)?;
@@ -259,7 +258,7 @@ impl Provenance {
     }
 }
 
-/// A value as people read it, cut to `longest` characters.
+/// A value for people, cut to `longest` characters.
 fn shown(field: AnyField, value: &Value, longest: usize) -> String {
     let text = match value {
         Value::Number(number) => match number.as_u64() {

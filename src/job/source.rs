@@ -1,12 +1,12 @@
-//! Where a value was born: a place in the request itself, or in another object.
+//! Where a value comes from: a place in the request itself, or in another object.
 //!
-//! Who submits a workload need not be allowed to read what it refers to. So a source says of itself whether it lies in
-//! another object, and a value of such a source is named by object and field, and never quoted. A value that came from
-//! another object by way of the request (`$(NAME)` in an argument) is found out by a second reading: see `reading`.
+//! A person may submit a workload without permission to read the objects that it refers to. So a source knows whether
+//! it lies in another object. A value of such a source is named by object and field, and never quoted. A value can also
+//! reach the request from another object (`$(NAME)` in an argument). A second reading finds such values: see `reading`.
 
 use std::fmt;
 
-/// Where a value was born.
+/// The place that a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A field of a `TrainingEstimate`'s spec.
@@ -17,14 +17,14 @@ pub enum Source {
         object: String,
         /// The annotation: `weighbridge.dev/layers`.
         key: String,
-        /// Whether that object is another than the request's.
+        /// Whether that object is not the request.
         elsewhere: bool,
     },
     /// The `training` annotation.
     Block {
         /// The object that has it: empty for the workload itself.
         object: String,
-        /// Whether that object is another than the request's.
+        /// Whether that object is not the request.
         elsewhere: bool,
     },
     /// A field of the workload itself: `limits nvidia.com/gpu`.
@@ -78,15 +78,15 @@ pub enum Source {
     },
     /// The dimensions of a model that is known by name.
     Model(String),
-    /// What a framework does where nothing is said: `torchtitan 0.2 default`.
+    /// A framework's default: `torchtitan 0.2 default`.
     Default(String),
     /// The administrator's policy.
     Policy,
-    /// Open: the job may set the field where we cannot read it.
+    /// Open: the job may set the field in a place that we cannot read.
     Open,
 }
 
-/// How the text begins of what a label of the nodes says.
+/// The start of the text for a label of the nodes.
 pub const NODES: &str = "nodes' label";
 
 impl Source {
@@ -95,7 +95,7 @@ impl Source {
         Self::Key { of: Box::new(self.clone()), key: key.to_owned() }
     }
 
-    /// Whether it lies in another object than the request's.
+    /// Whether it lies in another object than the request.
     pub(crate) fn is_elsewhere(&self) -> bool {
         match self {
             Self::Annotation { elsewhere, .. } | Self::Block { elsewhere, .. } => *elsewhere,
@@ -114,7 +114,7 @@ impl Source {
         }
     }
 
-    /// The ConfigMap that it lies in, where it lies in one.
+    /// The ConfigMap that it lies in, if there is one.
     pub(crate) fn config_map(&self) -> Option<&str> {
         match self {
             Self::ConfigMap { name, .. } => Some(name),
@@ -123,7 +123,7 @@ impl Source {
         }
     }
 
-    /// Whether the cluster's nodes or queues say so, which hand out accelerators to everybody.
+    /// Whether it is a label of the cluster's nodes or queues, which hand out accelerators to all users.
     pub(crate) fn is_of_the_cluster(&self) -> bool {
         matches!(self, Self::Nodes { .. } | Self::Flavor { .. })
     }
@@ -151,7 +151,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A framework's default, by the framework and its version.
+/// A framework's default, by framework and version.
 impl From<&str> for Source {
     fn from(default: &str) -> Self {
         Self::Default(default.to_owned())

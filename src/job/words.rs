@@ -1,4 +1,4 @@
-//! The words of the spec: what a field that is no number may be.
+//! The words of the spec: the values of fields that are not numbers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,7 +30,7 @@ macro_rules! words {
                 match self { $(Self::$value => stringify!($value)),+ }
             }
 
-            /// The value that a person's word means, upper or lower case; nothing for a word that means none.
+            /// The value of a person's word, in upper or lower case. `None` for an unknown word.
             pub fn from_word(word: &str) -> Option<Self> {
                 let word = word.trim();
                 $(if word.eq_ignore_ascii_case(stringify!($value))

@@ -1,6 +1,6 @@
 //! What one accelerator of the job offers a process.
 //!
-//! In this order: the memory that the job gives, what the pods' resource or the nodes' labels say, and the catalogue.
+//! The order is: the memory that the job gives, the pods' resource or the nodes' labels, the catalogue.
 
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{AnyField, Input, InputError, TrainingJob, field};
@@ -14,22 +14,22 @@ use crate::workload::Reading;
 pub(super) struct Capacity<'c> {
     /// Its entry in the catalogue.
     pub(super) accelerator: Option<&'c Accelerator>,
-    /// The name that was given.
+    /// The name that the job gives.
     pub(super) given: Option<String>,
-    /// What it offers a process.
+    /// The memory that it offers a process.
     pub(super) bytes: Option<Bytes>,
-    /// As messages name it, where it is not simply the accelerator.
+    /// Its name in messages, if that is not simply the accelerator's.
     pub(super) part: Option<String>,
-    /// Its share of the accelerator's speed, in thousandths, where it is a part.
+    /// Its share of the accelerator's speed, in thousandths, if it is a part of one.
     pub(super) compute_milli: Option<u64>,
-    /// Where that comes from, where nobody gave it.
+    /// The source of the offer, unless the job gives the memory.
     pub(super) input: Option<Input>,
-    /// Why the memory that was given cannot be read.
+    /// Why we cannot read the memory that the job gives.
     pub(super) error: Option<InputError>,
 }
 
 impl Capacity<'_> {
-    /// As messages name it: `A800-80GB`, or `3g.40gb of A100-80GB`.
+    /// Its name in messages: `A800-80GB`, or `3g.40gb of A100-80GB`.
     pub(super) fn name(&self) -> Option<String> {
         let whole =
             self.accelerator.map(|accelerator| accelerator.name.clone()).or_else(|| self.given.clone());
@@ -39,7 +39,7 @@ impl Capacity<'_> {
         }
     }
 
-    /// With what an administrator keeps free of it taken off.
+    /// The capacity minus the memory that an administrator keeps free.
     pub(super) fn below(mut self, headroom: Headroom) -> Self {
         if !headroom.is_none() {
             self.bytes = self.bytes.map(|bytes| headroom.below(bytes));
@@ -51,7 +51,7 @@ impl Capacity<'_> {
         self
     }
 
-    /// What to add where it is not known: the type, or the memory of a type that nobody knows.
+    /// What to add if the capacity is unknown: the type, or the memory of an unknown type.
     pub(super) fn missing(&self) -> AnyField {
         if self.given.is_some() { field::accelerator::MEMORY.into() } else { field::accelerator::KIND.into() }
     }
@@ -98,7 +98,7 @@ pub(super) fn capacity<'c>(job: &TrainingJob, reading: &Reading, catalogue: &'c 
     }
 }
 
-/// A memory that was given. What is below a GiB has lost its unit.
+/// A memory that the job gives. A value below one GiB has lost its unit.
 fn given(text: &str) -> Result<Bytes, String> {
     const LEAST: Bytes = Bytes::from_mib(1024);
     match Bytes::parse_quantity(text.trim()) {

@@ -1,7 +1,7 @@
-//! Whether it will be done in time.
+//! Whether the job finishes in time.
 //!
-//! What ends the workload ([`workload::Limit`](crate::kinds::deadline::Limit)) or the person's wish (`target.days`), whichever is
-//! earlier, against the interval of the predicted time:
+//! The deadline is the earlier of two: what ends the workload ([`workload::Limit`](crate::kinds::deadline::Limit)), and
+//! the person's target (`target.days`). It is compared with the interval of the predicted time:
 //!
 //! ```text
 //! upper end ≤ limit                    in time
@@ -17,7 +17,7 @@ use crate::units::Decimal;
 
 const SECONDS_A_DAY: f64 = 86_400.0;
 
-/// The deadline that binds, and how it looks.
+/// The deadline that binds, and the outlook for it.
 pub(super) fn deadline(job: &TrainingJob, limit: Option<Limit>, time: Option<&Time>) -> Option<Deadline> {
     let wish = job.target.as_ref().and_then(|target| target.days).map(|days| Limit {
         seconds: (days.as_f64() * SECONDS_A_DAY) as u64,
@@ -48,7 +48,7 @@ pub(super) fn deadline(job: &TrainingJob, limit: Option<Limit>, time: Option<&Ti
     Some(Deadline { seconds: Some(limit.seconds), source: limit.source, outlook, message })
 }
 
-/// The last words of a path: what a person wrote.
+/// The last words of a path, as a person writes them.
 fn short(source: &str) -> &str {
     match source.split_once(' ') {
         Some((_, key)) => key.rsplit('/').next().unwrap_or(key),
@@ -63,7 +63,7 @@ fn span(days: f64) -> String {
     format!("{} {word}", figure(days / scale))
 }
 
-/// The unit in which a span is told, and how many days it has.
+/// The unit of a span, and its length in days.
 fn unit(days: f64) -> (&'static str, f64) {
     match days * 24.0 {
         hours if hours < 1.0 => ("minutes", 1.0 / 1440.0),
@@ -72,7 +72,7 @@ fn unit(days: f64) -> (&'static str, f64) {
     }
 }
 
-/// One decimal below 30, where it is not zero.
+/// One decimal below 30, unless that decimal is zero.
 fn figure(value: f64) -> String {
     if value < 29.95 {
         Decimal::from_f64((value * 10.0).round() / 10.0).to_string()

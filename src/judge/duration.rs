@@ -1,5 +1,5 @@
-//! How long a job takes from start to end: its computation ([`time`](crate::estimate::time)), of as much as it trains
-//! ([`amount`]), at a [`goodput`].
+//! How long a job takes from start to end: the [`time`](crate::estimate::time) of its computation, for the [`amount`]
+//! that it trains, at a [`goodput`].
 
 use crate::estimate::Estimate;
 use crate::estimate::amount::{Amount, amount};
@@ -11,17 +11,17 @@ use crate::units::{Count, Decimal};
 use super::capacity::Capacity;
 use super::figures;
 
-/// How long a job takes, and what was taken for it.
+/// How long a job takes, and the values that this rests on.
 pub(super) struct Duration {
     /// From start to end.
     pub(super) time: Time,
-    /// The share of it that is spent training.
+    /// The share of this time that is spent training.
     pub(super) goodput: Option<Goodput>,
-    /// How much is trained.
+    /// How much the job trains.
     pub(super) amount: Option<Amount>,
 }
 
-/// How long it takes; nothing where the accelerator's speed is not known.
+/// How long the job takes. `None` if the accelerator's speed is unknown.
 pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Duration> {
     let (amount, goodput) = (amount(job, &estimate.assumed.likely), goodput(job));
     let mut completed = job.clone();
@@ -42,7 +42,7 @@ pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capaci
 }
 
 impl Duration {
-    /// What was assumed of the goodput and the amount, as inputs.
+    /// The assumed goodput and amount, as inputs.
     pub(super) fn inputs(&self) -> impl Iterator<Item = Input> {
         let assumed = self.goodput.filter(|goodput| goodput.assumed && self.time.gpu_hours.is_some());
         let goodput = assumed.map(|goodput| {

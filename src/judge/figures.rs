@@ -1,4 +1,4 @@
-//! The figures of a judgement, out of an estimate.
+//! The figures of a judgement, from an estimate.
 
 use crate::estimate::Estimate;
 use crate::estimate::time::{self, Machine};
@@ -9,7 +9,7 @@ use crate::verdict::Distribution;
 
 use super::capacity::Capacity;
 
-/// Peak memory with its interval of 90 %.
+/// The peak memory with its 90 % interval.
 pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<Bytes>) -> Memory {
     let (peak, pipeline) = (&estimate.peak, estimate.assumed.likely.pipeline);
     let (lower, upper) = need.bounds();
@@ -31,12 +31,12 @@ pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<
     }
 }
 
-/// How long it takes; nothing where the accelerator's speed is not known.
+/// How long the job takes. `None` if the accelerator's speed is unknown.
 pub(super) fn time(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Time> {
     time::time(job, estimate.running(), machine(capacity)?)
 }
 
-/// The utilization, as an input, where nobody gave it.
+/// The assumed utilization, as an input. `None` if the job gives it.
 pub(super) fn assumed_utilization(
     job: &TrainingJob,
     estimate: &Estimate,
@@ -55,7 +55,7 @@ pub(super) fn assumed_utilization(
     Some(Input { field: field::efficiency::MFU_PERCENT.into(), value, source })
 }
 
-/// The accelerator, or the part of it that the job has.
+/// The accelerator, or the part of it that the job gets.
 fn machine<'c>(capacity: &Capacity<'c>) -> Option<Machine<'c>> {
     let share = capacity.compute_milli.map_or(1.0, |share| share as f64 / 1000.0);
     Some(Machine { accelerator: capacity.accelerator?, share })

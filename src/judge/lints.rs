@@ -1,9 +1,9 @@
-//! What a job's own fields say that does not go together: a warning each, never a denial.
+//! Fields of a job that contradict each other. Each contradiction is a warning, never a denial.
 //!
-//! A lint compares what is stated with what is stated, and keeps silent where either side is not: nobody is warned of an
-//! assumption. What the estimate finds while it completes a job is said there and not here: degrees against the number of
-//! accelerators, the global batch, heads against tensor parallelism, layers against pipeline stages, experts against
-//! expert parallelism. What needs the launcher's facts, like processes a node or replicas, is for its reader in
+//! A lint compares two stated values. It is silent if one of them is not stated, so it never warns of an assumption.
+//! The estimate has its own warnings, and they are not repeated here: degrees against the number of accelerators, the
+//! global batch, heads against tensor parallelism, layers against pipeline stages, experts against expert parallelism.
+//! Some checks need facts of the launcher, like processes on a node, or replicas. They belong to its reader in
 //! [`crate::frameworks`], which warns as all readers do.
 //!
 //! | lint | source |
@@ -18,16 +18,16 @@
 use crate::frameworks::profile;
 use crate::job::{Method, Positions, Sharding, TrainingJob};
 
-/// Lints that are said of one job at most.
+/// The most lints shown for one job.
 const MOST: usize = 5;
 
-/// What does not go together, one line each.
+/// The contradictions, one line each.
 pub(super) fn lints(job: &TrainingJob) -> impl Iterator<Item = String> {
     let facts = Facts::of(job);
     LINTS.iter().filter_map(move |lint| lint(&facts)).take(MOST)
 }
 
-/// What is stated, as lints compare it; a degree that nobody states is one.
+/// The stated values that lints compare. A degree that is not stated is one.
 #[derive(Default)]
 struct Facts {
     accelerators: Option<u64>,
@@ -105,7 +105,7 @@ impl Facts {
     }
 }
 
-/// The lints, those first that end a job soonest.
+/// The lints. Those that end a job soonest come first.
 const LINTS: &[fn(&Facts) -> Option<String>] = &[
     key_value_heads_and_tensor_parallel,
     heads_and_hidden_size,
@@ -125,7 +125,7 @@ const LINTS: &[fn(&Facts) -> Option<String>] = &[
 
 fn key_value_heads_and_tensor_parallel(facts: &Facts) -> Option<String> {
     let (heads, groups, tensor) = (facts.heads?, facts.key_value_heads?, facts.tensor);
-    // Heads that tensor parallelism does not divide are said already.
+    // The estimate already warns about heads that tensor parallelism does not divide.
     let fits =
         groups.is_multiple_of(tensor) || tensor.is_multiple_of(groups) || !heads.is_multiple_of(tensor);
     (!fits)
@@ -174,7 +174,7 @@ fn layers_and_virtual_pipeline(facts: &Facts) -> Option<String> {
         return Some(format!("virtual pipeline {chunks} does nothing without pipeline parallel"));
     }
     let layers = facts.layers?;
-    // Layers that the stages alone do not divide are said already.
+    // The estimate already warns about layers that the stages alone do not divide.
     let even = facts.uneven_stages || !layers.is_multiple_of(stages);
     (!even && !layers.is_multiple_of(stages.saturating_mul(chunks))).then(|| {
         format!("{layers} layers are no multiple of pipeline parallel {stages} × virtual pipeline {chunks}")
@@ -232,7 +232,7 @@ fn adapters_and_method(facts: &Facts) -> Option<String> {
 fn microbatches_and_stages(facts: &Facts) -> Option<String> {
     let at_once = facts.micro_batch?.saturating_mul(facts.data?);
     let (batches, stages) = (facts.global_batch? / at_once.max(1), facts.pipeline);
-    // A batch that is smaller than one microbatch of every replica is said already.
+    // The estimate already warns about a batch smaller than one microbatch of every replica.
     (batches > 0 && batches < stages).then(|| {
         format!("a step has {batches} microbatches for {stages} pipeline stages: not all of them have work")
     })

@@ -1,11 +1,11 @@
-//! What of a judgement may be shown: nothing that another object than the request says.
+//! What a judgement may show: only values of the request itself, never values of another object.
 //!
-//! Figures are computed from everything that is known. A line, a name or an input is shown only where the request itself
-//! makes it: where the same line comes out of what the request alone says, or where a value's source is the request. In
-//! the place of what is hidden stands the object that says it. Of what the cluster's nodes and queues say, which
-//! accelerator it is, in the catalogue's words; their labels are not quoted.
+//! Figures are computed from all known values. A line, a name or an input is shown only if the request itself produces
+//! it. This holds if the request alone gives the same line, or if the request is the value's source. The name of the
+//! other object replaces a hidden value. Nodes and queues of the cluster give the accelerator. It is shown by its
+//! catalogue name, and labels are not quoted.
 //!
-//! Figures that follow from a hidden value are shown (the peak, the time): they are what was asked for.
+//! Figures that follow from a hidden value are shown (the peak, the time). They are the answer to the request.
 
 use std::cell::OnceCell;
 
@@ -23,28 +23,29 @@ use crate::job::Quoting;
 /// The field of the accelerator's name.
 const TYPE: Field<String> = field::accelerator::KIND;
 
-/// What may be shown of one judgement.
+/// What one judgement may show.
 pub(super) struct Shown<'c> {
-    /// How the other objects are named. None where every value may be shown.
+    /// The names of the other objects. `None` if every value may be shown.
     hidden: Option<Hidden>,
-    /// What every value came from.
+    /// The source of every value.
     provenance: Provenance,
-    /// The job that the request itself describes, where that is not all.
+    /// The job that the request alone describes. `None` if the whole job comes from the request.
     own_job: Option<TrainingJob>,
-    /// What is doubtful of the request by itself, where that may not be all.
+    /// The warnings of the request alone. `None` if all warnings come from the request.
     own_warnings: Option<Vec<String>>,
-    /// What the estimate assumes of the request by itself.
+    /// The assumptions for the request alone.
     own_assumed: OnceCell<Option<Assumed>>,
-    /// The accelerator, as far as it may be named.
+    /// The accelerator, as far as its name may be shown.
     capacity: Capacity<'c>,
-    /// Whether the limit on the time is another object's.
+    /// Whether another object sets the time limit.
     limit_is_hidden: bool,
     /// Whether a warning was left out.
     left_out: bool,
 }
 
 impl<'c> Shown<'c> {
-    /// Of a reading, whose provenance it takes, and of the same object read without other objects, where there are any.
+    /// From a reading, and from the same object read without other objects, if there are any. Takes the reading's
+    /// provenance.
     pub(super) fn of(reading: &mut Reading, judge: &Judge<'_>, capacity: &Capacity<'c>) -> Self {
         let own = judge.own;
         let is_none_of = |is: &dyn Fn(&Reading) -> bool| own.is_some_and(|own| !own.iter().any(is));
@@ -71,7 +72,7 @@ impl<'c> Shown<'c> {
         shown
     }
 
-    /// The accelerator without what may not be shown of it.
+    /// The accelerator without the parts that may not be shown.
     fn named_capacity(&self, capacity: &Capacity<'c>, offer_is_hidden: bool) -> Capacity<'c> {
         if self.hidden.is_none() {
             return capacity.clone();
@@ -82,7 +83,7 @@ impl<'c> Shown<'c> {
         let mut named = Capacity { error: None, ..capacity.clone() };
         if self.is_of_the_cluster() {
             named.given = capacity.accelerator.map(|accelerator| accelerator.name.clone());
-            // A part that no table knows is a label's text.
+            // The text of a label, if no table lists the partition.
             named.part = named.part.filter(|_| capacity.compute_milli.is_some());
         }
         if offer_is_hidden || self.hides(field::accelerator::MEMORY) {
@@ -100,12 +101,12 @@ impl<'c> Shown<'c> {
         self.provenance.disagreements(self.hidden.as_ref())
     }
 
-    /// Whether a field's value was born in another object, may it be shown or not.
+    /// Whether a field's value comes from another object, even if it may be shown.
     pub(super) fn is_elsewhere(&self, field: impl Into<AnyField>) -> bool {
         self.provenance.is_elsewhere(field)
     }
 
-    /// Whether a field's value may not be shown.
+    /// Whether a field's value must be hidden.
     pub(super) fn hides(&self, field: impl Into<AnyField>) -> bool {
         let field = field.into();
         let by_the_cluster = field == TYPE && self.is_of_the_cluster() && self.capacity.accelerator.is_some();
@@ -116,7 +117,7 @@ impl<'c> Shown<'c> {
         self.hidden.is_some() && self.provenance.any_is_elsewhere(group)
     }
 
-    /// The object that says what a field is.
+    /// The object that gives a field's value.
     pub(super) fn named(&self, field: impl Into<AnyField>) -> String {
         match (&self.hidden, self.provenance.source(field)) {
             (Some(hidden), Some(source)) => hidden.source(source),
@@ -124,17 +125,17 @@ impl<'c> Shown<'c> {
         }
     }
 
-    /// The accelerator, as far as it may be named.
+    /// The accelerator, as far as its name may be shown.
     pub(super) fn capacity(&self) -> &Capacity<'c> {
         &self.capacity
     }
 
-    /// The job, as far as the request itself describes it.
+    /// The job, as far as the request alone describes it.
     pub(super) fn job<'j>(&'j self, whole: &'j TrainingJob) -> &'j TrainingJob {
         self.own_job.as_ref().unwrap_or(whole)
     }
 
-    /// The warnings of a reading that the request itself makes, and which files of others could not be read.
+    /// The warnings that the request itself causes, and the files of other objects that could not be read.
     pub(super) fn of_the_reading(&mut self, warnings: &[String]) -> Vec<String> {
         let nothing = Hidden::default();
         let Hidden { config_maps, named, .. } = self.hidden.as_ref().unwrap_or(&nothing);
@@ -147,7 +148,7 @@ impl<'c> Shown<'c> {
         self.common(warnings.to_vec(), own)
     }
 
-    /// The lines that the request itself makes, of which `own` gives those of a job.
+    /// The lines that the request itself causes. `own` makes the lines of a job.
     pub(super) fn lines(
         &mut self,
         lines: Vec<String>,
@@ -157,7 +158,7 @@ impl<'c> Shown<'c> {
         self.common(lines, own)
     }
 
-    /// A line that quotes fields of a group alone.
+    /// A line that quotes only fields of one group.
     pub(super) fn about(&mut self, group: Group, line: Option<String>) -> Option<String> {
         let hides = self.hides_any(group);
         self.left_out |= hides && line.is_some();
@@ -172,7 +173,7 @@ impl<'c> Shown<'c> {
         common
     }
 
-    /// Every value that was read. An accelerator that the cluster hands out has the catalogue's name.
+    /// Every value that was read. An accelerator that the cluster hands out has its catalogue name.
     pub(super) fn inputs(&self, catalogue: &Catalogue) -> Vec<Input> {
         let provenance = &self.provenance;
         let mut inputs = provenance.inputs(self.hidden.as_ref());
@@ -187,7 +188,7 @@ impl<'c> Shown<'c> {
         inputs
     }
 
-    /// What the estimate assumes; the value of one that hangs on a hidden value is left out.
+    /// The assumptions of the estimate. If one depends on a hidden value, its value is left out.
     pub(super) fn assumed_inputs(&self, inputs: &[Input], device: Device) -> Vec<Input> {
         let Some(own) = &self.own_job else { return inputs.to_vec() };
         let own = self.own_assumed(own, device);
@@ -195,7 +196,7 @@ impl<'c> Shown<'c> {
         inputs.iter().map(|input| if is_own(input) { input.clone() } else { without_value(input) }).collect()
     }
 
-    /// What the estimate finds that does not go together.
+    /// The contradictions that the estimate finds.
     pub(super) fn assumed_warnings(&mut self, warnings: &[String], device: Device) -> Vec<String> {
         let own = self.own_job.as_ref().map(|own| {
             self.own_assumed(own, device).map(|assumed| assumed.warnings.clone()).unwrap_or_default()
@@ -207,7 +208,7 @@ impl<'c> Shown<'c> {
         self.own_assumed.get_or_init(|| assume(own, device).ok()).as_ref()
     }
 
-    /// What was derived for the time; values are left out where anything is hidden.
+    /// Values derived for the time. They are left out if any value is hidden.
     pub(super) fn derived(&self, inputs: impl Iterator<Item = Input>) -> Vec<Input> {
         let hides = self.hides_anything();
         inputs.map(|input| if hides { without_value(&input) } else { input }).collect()
@@ -217,7 +218,7 @@ impl<'c> Shown<'c> {
         self.own_job.is_some() && self.hides_any(field::SPEC)
     }
 
-    /// The peak, without the names and the capacity that are hidden.
+    /// The peak without hidden names and without a hidden capacity.
     pub(super) fn memory(&self, memory: Memory) -> Memory {
         let mut memory = Memory { capacity_bytes: self.capacity.bytes, ..memory };
         if self.hides(field::parallelism::PIPELINE) {
@@ -226,7 +227,7 @@ impl<'c> Shown<'c> {
         memory
     }
 
-    /// The deadline, without its length where that is hidden.
+    /// The deadline, without its length if that is hidden.
     pub(super) fn deadline(&self, deadline: Deadline) -> Deadline {
         let wish = field::target::DAYS;
         let (hides, by) = match deadline.source.as_str() {
@@ -245,7 +246,7 @@ impl<'c> Shown<'c> {
         Deadline { seconds: None, source: by, message, ..deadline }
     }
 
-    /// The advice: what a hidden value would be changed to is not said, since that tells what it is.
+    /// The advice. It leaves out the new value of a hidden field, because the new value reveals the old one.
     pub(super) fn advice(&self, advice: Vec<Advice>) -> Vec<Advice> {
         let covered = |advice: Advice| {
             if !advice.spec.values().into_iter().any(|(field, _)| self.hides(field)) {
@@ -261,7 +262,7 @@ impl<'c> Shown<'c> {
         advice.into_iter().map(covered).collect()
     }
 
-    /// The judgement without the figures that are a hidden value themselves.
+    /// The judgement without the figures that equal a hidden value.
     pub(super) fn finish(self, mut judgement: Judgement) -> Judgement {
         if self.left_out {
             let named = self.hidden.as_ref().map(Hidden::named).unwrap_or_default();
@@ -283,7 +284,7 @@ impl<'c> Shown<'c> {
     }
 }
 
-/// What was not read, without the names of objects that only other objects name.
+/// The gap, without objects that only other objects name.
 pub(super) fn gap(gap: &Gap, judge: &Judge<'_>) -> String {
     let line = gap.to_string();
     if judge.own.is_none() || Gap::tells_nothing(&line, &judge.hidden.named) {
@@ -292,7 +293,7 @@ pub(super) fn gap(gap: &Gap, judge: &Judge<'_>) -> String {
     format!("{} refers to what is not known yet: what that says is not read", judge.hidden.named())
 }
 
-/// Where a training is started, where the request itself says so.
+/// Where a training starts, if the request itself shows it.
 pub(super) fn place<'r>(reading: &'r Reading, judge: &Judge<'_>) -> Option<&'r str> {
     let is_own = judge.own.is_none_or(|own| own.iter().any(|own| own.place == reading.place));
     is_own.then_some(reading.place.as_str())

@@ -1,12 +1,12 @@
-//! Several trainings of one object, and what was not read of it.
+//! Several trainings of one object, and the part of the object that we did not read.
 //!
 //! ```text
 //! need of the object = the highest of its trainings: they run one after the other, or each on its own accelerators
 //! OutOfMemory > Unknown > Tight > Fits; of the same verdict the one that needs most decides
 //! ```
 //!
-//! A training that a branch may start beside others is never refused, unless all branches run out. Of an object with a gap only a training decides
-//! that is started as it is read, whatever was not read.
+//! A training that a branch may start is never refused, unless all branches run out. If an object has a gap, only a
+//! training that surely starts as we read it decides.
 
 use std::cmp::Reverse;
 
@@ -36,9 +36,9 @@ const ORDINALS: &[&str] = &[
     "sixteenth",
 ];
 
-/// The judgement of the worst of several trainings; none of none.
+/// The judgement of the worst of several trainings. `None` if there are no trainings.
 pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Judgement> {
-    // Only the one that decides needs advice.
+    // Only the training that decides needs advice.
     let brief = Ask { advice: false, ..judge.ask.clone() };
     let briefly = Judge { ask: &brief, ..*judge };
     let alternatives = readings.iter().all(|reading| reading.alternative);
@@ -62,7 +62,7 @@ pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Jud
     let place = shown::place(&reading, judge).map(|place| format!(" ({place})")).unwrap_or_default();
     let mut judgement = judge.judge(reading);
     let which = ORDINALS.get(at).copied().unwrap_or("last");
-    // Which of the branches is taken does not matter where all of them fit.
+    // If all branches fit, it does not matter which one the script takes.
     if !(alternatives && judgement.verdict == Verdict::Fits) {
         let may_be = if alternatives { "may be" } else { "are" };
         judgement
@@ -83,7 +83,7 @@ fn rank(judgement: &Judgement) -> (u8, Bytes) {
     (verdict, judgement.memory.as_ref().map_or(Bytes::ZERO, |memory| memory.peak_bytes))
 }
 
-/// Of a training that may not be started.
+/// The judgement of a training that may not be started.
 pub(super) fn in_a_branch(judgement: Judgement) -> Judgement {
     if judgement.verdict != Verdict::OutOfMemory {
         return judgement;
@@ -93,7 +93,7 @@ pub(super) fn in_a_branch(judgement: Judgement) -> Judgement {
     Judgement { message, missing, ..undecided(judgement, Reason::Unsupported) }
 }
 
-/// The judgement of an object that was not read to its end.
+/// The judgement of an object that we did not read to its end.
 pub(super) fn with_gap(mut judgement: Judgement, gap: &Gap, told: &str, certain: bool) -> Judgement {
     let decided = !judgement.errors.is_empty() || (certain && judgement.verdict == Verdict::OutOfMemory);
     if decided {

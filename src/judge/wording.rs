@@ -1,4 +1,4 @@
-//! What a judgement says, and how much of it: lines for people, and the bounds that hold for every list and string.
+//! The text of a judgement: lines for people, and the bounds of every list and string.
 
 use crate::estimate::Estimate;
 use crate::hardware::Catalogue;
@@ -23,7 +23,7 @@ const LONGEST_VALUE: usize = 64;
 pub(super) const LONGEST_WARNING: usize = 120;
 const LONGEST: usize = 256;
 
-/// The first line: what is needed, what there is, and what would fit or what is missing.
+/// The first line: the need, the capacity, and what would fit or what is missing.
 pub(super) fn message(
     decision: &Decision,
     memory: &Memory,
@@ -54,7 +54,7 @@ fn changes(judgement: &Judgement) -> Vec<String> {
     judgement.advice.iter().map(|advice| advice.change.clone()).collect()
 }
 
-/// The line where it is not known what the need is compared with.
+/// The line if the capacity is unknown.
 pub(super) fn no_accelerator(
     memory: &Memory,
     capacity: &Capacity<'_>,
@@ -81,7 +81,7 @@ pub(super) fn no_accelerator(
     }
 }
 
-/// What to say of a name that means accelerators of different memory.
+/// The line if a name means accelerators with different memory.
 pub(super) fn ambiguous(capacity: &Capacity<'_>, shown: &Shown<'_>, catalogue: &Catalogue) -> Option<String> {
     let given = capacity.given.as_deref().filter(|_| !shown.hides(field::accelerator::KIND))?;
     let variants = catalogue.variants(given);
@@ -90,13 +90,13 @@ pub(super) fn ambiguous(capacity: &Capacity<'_>, shown: &Shown<'_>, catalogue: &
     }
     let names: Vec<_> = variants.iter().take(3).map(|accelerator| accelerator.name.as_str()).collect();
     let judged = capacity.accelerator?.name.as_str();
-    // Of a label of the cluster's nodes, not the label's text.
+    // For a label of the cluster's nodes, the line does not quote the label.
     let told = shown.capacity().given.as_deref() == Some(given);
     let given = if told { printable(given, 32) } else { "the accelerator".to_owned() };
     Some(format!("{given} may be {}; judged on {judged}", names.join(" or ")))
 }
 
-/// The line where nothing can be estimated.
+/// The line if we cannot estimate anything.
 pub(super) fn no_model(name: Option<&str>, shown: &Shown<'_>) -> String {
     match name {
         Some(_) if shown.hides(field::model::NAME) => {
@@ -118,9 +118,9 @@ pub(super) fn no_model(name: Option<&str>, shown: &Shown<'_>) -> String {
     }
 }
 
-/// What to say where dimensions and the number of parameters contradict each other: dimensions are believed.
+/// The line if the dimensions and the number of parameters contradict each other. The dimensions win.
 pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<String> {
-    /// Beyond this, a number is not merely rounded.
+    /// A larger difference is not just rounding.
     const ROUNDED: f64 = 0.15;
     let shape = &estimate.assumed.likely.shape;
     let given = job.model.as_ref()?.parameters?.0;
@@ -131,7 +131,7 @@ pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<S
     })
 }
 
-/// The judgement within the bounds of a status: what is too much is dropped, what is too long is cut.
+/// The judgement within the bounds of a status. Long lists and long strings are cut.
 pub(super) fn bounded(mut judgement: Judgement) -> Judgement {
     judgement.message = printable(&judgement.message, LONGEST);
     judgement.missing.truncate(MAX_MISSING);

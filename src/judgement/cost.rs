@@ -1,10 +1,10 @@
-//! What training costs, and who says what an hour costs, in the key names that `check -o json` promises.
+//! The cost of training, and the source of the hourly price. The key names are those that `check -o json` promises.
 
 use serde::Serialize;
 
 use crate::units::Decimal;
 
-/// What training costs.
+/// The cost of training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
@@ -12,26 +12,26 @@ pub struct Cost {
     pub total: Decimal,
     /// For the accelerator-hours at the interval's lower end.
     pub total_low: Decimal,
-    /// For those at its upper end.
+    /// For the accelerator-hours at its upper end.
     pub total_high: Decimal,
-    /// One accelerator, one hour.
+    /// The price of one accelerator for one hour.
     pub per_gpu_hour: Decimal,
     /// ISO 4217.
     pub currency: String,
-    /// The price's date, where it is the policy's or the catalogue's; none where the price was given.
+    /// The price's date, if the policy or the catalogue gives the price. `None` if the job gives it.
     pub as_of: Option<String>,
-    /// Who gave the price.
+    /// The source of the price.
     pub source: PriceSource,
 }
 
-/// Who gave a price.
+/// A source of a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PriceSource {
     /// The workload.
     Given,
     /// The policy.
     Policy,
-    /// The catalogue: the providers' list prices.
+    /// The catalogue: list prices of the providers.
     Catalogue,
 }
 

@@ -1,34 +1,34 @@
-//! When a job must be done, and whether it will be, in the key names that `check -o json` promises.
+//! When a job must finish, and whether it will. The key names are those that `check -o json` promises.
 
 use serde::Serialize;
 
-/// When it must be done.
+/// When the job must finish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deadline {
-    /// From its start; none where only another object says it, which may not be quoted.
+    /// From the job's start. `None` if only another object gives it, because its values may not be quoted.
     pub seconds: Option<u64>,
-    /// Who says so: `target.days`, `spec.activeDeadlineSeconds`, `label kueue.x-k8s.io/max-exec-time-seconds`.
+    /// The source: `target.days`, `spec.activeDeadlineSeconds`, `label kueue.x-k8s.io/max-exec-time-seconds`.
     pub source: String,
-    /// Whether it will be done by then.
+    /// Whether the job finishes by then.
     pub outlook: Outlook,
-    /// The same in one line for a person, of at most 120 characters.
+    /// The same as one line for a person, at most 120 characters.
     #[serde(skip)]
     pub message: String,
 }
 
-/// Whether it will be done in time.
+/// Whether the job finishes in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Outlook {
-    /// Even the interval's upper end is in time.
+    /// The upper end of the interval is in time.
     InTime,
-    /// The prediction is in time, the interval's upper end is not.
+    /// The prediction is in time, but the upper end of the interval is not.
     MayBeLate,
-    /// The prediction is too late, the interval's lower end is not.
+    /// The prediction is too late, but the lower end of the interval is not.
     TooSlow,
-    /// Even the interval's lower end is too late.
+    /// The lower end of the interval is too late.
     TooSlowAtBest,
-    /// How long it takes is not known.
+    /// The job's duration is unknown.
     Unknown,
 }
 

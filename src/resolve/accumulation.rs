@@ -9,10 +9,10 @@
 
 use crate::job::{Provenance, Source, field};
 
-/// The largest global batch that the spec takes.
+/// The largest global batch that the spec allows.
 const MAX_GLOBAL_BATCH: u64 = 2_147_483_647;
 
-/// Takes the global batch, if the batch of each rank and the number of ranks are known.
+/// Sets the global batch, if the batch of each rank and the number of ranks are known.
 pub(super) fn fill(provenance: &mut Provenance, steps: u64, source: &Source) {
     let degrees = [field::parallelism::TENSOR, field::parallelism::PIPELINE, field::parallelism::CONTEXT];
     let degrees = degrees.map(|degree| provenance.number(degree).unwrap_or(1).max(1));

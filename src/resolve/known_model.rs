@@ -1,13 +1,13 @@
-//! The dimensions of a model that is known by name.
+//! The dimensions of a model with a known name.
 //!
-//! Dimensions that the job gives win. A size that is far from the known one means that another model is trained, and then
+//! Dimensions that the job gives win. If the given size is far from the known one, the job trains another model. Then
 //! no dimension is taken.
 
 use crate::job::{AnyField, Provenance, Source, field};
 use crate::model::known::Known;
 use crate::units::Count;
 
-/// Dimensions that go with a model's hidden size.
+/// Dimensions that depend on a model's hidden size.
 const WIDTHS: &[AnyField] = &[
     field::model::ATTENTION_HEADS.erased(),
     field::model::KEY_VALUE_HEADS.erased(),
@@ -16,11 +16,12 @@ const WIDTHS: &[AnyField] = &[
     field::model::EXPERT_FFN_HIDDEN_SIZE.erased(),
 ];
 
-/// Takes the dimensions of a known model, unless the size that was given contradicts them.
+/// Takes the dimensions of a known model, unless they contradict the given size.
 pub(super) fn fill(provenance: &mut Provenance, model: &Known, warnings: &mut Vec<String>) {
-    /// A rounded size is the model's own within this; Mixtral's "8x7B" and the like are names, not sizes.
+    /// Within this difference, a size is the model's own size, rounded. "8x7B" of Mixtral and the like are names, not
+    /// sizes.
     const ROUNDED: f64 = 0.15;
-    /// So many contradictions are named one by one; more mean that another model is trained.
+    /// Up to this number, contradictions are named one by one. If there are more, the job trains another model.
     const FEW: usize = 2;
     let dimensions = [field::model::LAYERS, field::model::HIDDEN_SIZE].map(|field| provenance.knows(field));
     if let (Some(given), [false, false]) = (provenance.number(field::model::PARAMETERS), dimensions) {
@@ -46,7 +47,7 @@ pub(super) fn fill(provenance: &mut Provenance, model: &Known, warnings: &mut Ve
         ));
     }
     for (field, value) in fields {
-        // What belongs to the model's own width says nothing of another one.
+        // Dimensions that depend on the model's own width do not hold for another width.
         let is_width = WIDTHS.contains(&field) || field::model::LATENT_ATTENTION.has(field);
         let belongs = !another_width || !is_width;
         if belongs && (contradicted <= FEW || !provenance.knows(field)) {

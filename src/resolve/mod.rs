@@ -1,11 +1,11 @@
-//! 2. From a reading to a job: every value that follows from those that were read, in the order of their strength.
+//! 2. From a reading to a job: every value that follows from the values read, the strongest source first.
 //!
 //! ```text
 //! values read ─► known model ─► open fields ─► defaults of the framework ─► accumulation ─► policy
 //! ```
 //!
-//! A field is [open] if the job may set it where we cannot read it. That is decided before defaults are taken: a default is
-//! the usual value, and leaves the field open.
+//! A field is [open] if the job may set it in a place that we cannot read. This is decided before defaults are taken. A
+//! default is the usual value, and leaves the field open.
 
 mod accumulation;
 mod known_model;
@@ -18,7 +18,7 @@ use crate::workload::Reading;
 
 use open::{Open, still_open};
 
-/// A reading with every value that follows from it.
+/// A reading with all values that follow from it.
 pub(crate) struct Resolved {
     pub(crate) reading: Reading,
     /// The fields that we cannot read.

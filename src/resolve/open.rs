@@ -1,8 +1,8 @@
-//! Fields that we cannot read, each with the value that needs the least memory: a script may train adapters alone, a file
-//! that is not known may offload.
+//! Fields that we cannot read, each with the value that needs the least memory. A script may train only adapters. An
+//! unknown file may offload.
 //!
-//! The estimate takes the usual value of such a field. A job that runs out is judged a second time with all of them at
-//! their leanest; only a job that runs out then as well is known to run out. A default is the usual value, and leaves the
+//! The estimate takes the usual value of such a field. If the job runs out, it is judged again with all of these fields
+//! at their leanest. Only a job that runs out both times surely runs out. A default is the usual value, and leaves the
 //! field open.
 
 use serde_json::Value;
@@ -16,13 +16,13 @@ pub(crate) struct Open {
     provenance: Option<Box<Provenance>>,
 }
 
-/// Of the fields that the job may set, those that no source gives: to be asked before defaults are taken.
+/// The open fields that no source gives. Must be called before defaults are taken.
 pub(crate) fn still_open(open: Vec<(AnyField, Value)>, provenance: &Provenance) -> Vec<(AnyField, Value)> {
     open.into_iter().filter(|(field, _)| !provenance.knows(*field)).collect()
 }
 
 impl Open {
-    /// These fields, beside all else that is known of the job. Of a field that is open twice, the first value counts.
+    /// These fields, and everything else that is known of the job. If a field is open twice, its first value counts.
     pub(crate) fn of(mut open: Vec<(AnyField, Value)>, provenance: &Provenance) -> Self {
         let mut known = Vec::new();
         open.retain(|(field, _)| {

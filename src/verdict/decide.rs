@@ -10,25 +10,24 @@
 //! Tight                otherwise
 //! ```
 //!
-//! The lower bound of all readings is that of the leanest, and it is the one that is printed: no job whose printed
-//! interval reaches below the capacity is refused. With the default thresholds the bound is the stricter test, since a
-//! plan whose lower bound is above the capacity runs out with a probability of 0.95 or over.
+//! The lower bound of all readings is the bound of the leanest, and it is the one that is printed. No job is refused if
+//! its printed interval reaches below the capacity. With the default thresholds the bound is the stricter test: a plan
+//! whose lower bound is above the capacity runs out with a probability of 0.95 or more.
 //!
 //! The open fields decide in two cases:
 //!
 //! - The leanest reading fits, and the heaviest has P(OOM) ≥ `deny_at`.
 //! - The likeliest reading alone runs out, and the leanest doesn't. Writing the fields makes it a refusal or an admission.
 //!
-//! A job whose fields are all written has one reading. Where its P(OOM) is at `deny_at` or over and its interval reaches
-//! below the capacity, it is `Tight`: what is uncertain is the estimate, and no field that a person could add changes
-//! that.
+//! A job without open fields has one reading. It is `Tight` if its P(OOM) is `deny_at` or more and its interval reaches
+//! below the capacity. Here the estimate is uncertain, and no further field would change that.
 
 use super::Distribution;
 use crate::judgement::{Reason, Verdict};
 use crate::policy::Rules;
 use crate::units::Bytes;
 
-/// A verdict, why, and how sure.
+/// A verdict, its reason, and its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     /// The decision.
@@ -71,7 +70,7 @@ mod tests {
 
     const CAPACITY: Bytes = Bytes::from_mib(80 << 10);
 
-    /// The verdict of a job with every field stated. Its need is so many standard deviations above the capacity.
+    /// The verdict of a job with every field stated. Its need is this number of standard deviations above the capacity.
     fn at(deviations: f64) -> Verdict {
         const SPREAD: f64 = 0.05;
         let need = CAPACITY.scale((deviations * SPREAD).exp());
@@ -86,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_job_is_refused_where_its_lower_bound_is_above_the_capacity() {
-        // The bounds are 1.645 standard deviations from the need. The probability is 0.9 from 1.282 on.
+        // The bounds are 1.645 standard deviations from the need. The probability is 0.9 or more from 1.282 on.
         assert_eq!((at(1.64), at(1.65)), (Verdict::Tight, Verdict::OutOfMemory));
         assert_eq!((at(1.28), at(1.29)), (Verdict::Tight, Verdict::Tight));
     }
@@ -108,7 +107,7 @@ mod tests {
     #[test]
     fn open_fields_decide_where_the_leanest_plan_fits_and_the_heaviest_does_not() {
         assert_eq!(decided(0.5, 1.0, 1.5), Verdict::Unknown);
-        // The heaviest plan is likely to run out (P = 0.84), and not sure to.
+        // The heaviest plan is likely to run out (P = 0.84), but not sure to.
         assert_eq!(decided(0.5, 1.0, 1.05), Verdict::Tight);
         assert_eq!(decided(1.0, 1.0, 1.5), Verdict::Tight);
         assert_eq!(decided(0.5, 0.6, 1.5), Verdict::Fits);
@@ -119,7 +118,7 @@ mod tests {
         // P = 0.99, and the leanest plan's lower bound is 0.995 of the capacity.
         assert_eq!(decided(1.08, 1.5, 1.5), Verdict::Unknown);
         assert_eq!(decided(1.09, 1.5, 1.5), Verdict::OutOfMemory);
-        // The spread alone reaches below the capacity, whatever is written.
+        // The spread alone reaches below the capacity, whatever fields are written.
         assert_eq!(decided(1.07, 1.08, 1.5), Verdict::Tight);
     }
 

@@ -1,31 +1,33 @@
 //! The needed memory as a distribution.
 //!
-//! Two things are uncertain, and kept apart. What nobody stated: the leanest, the likeliest and the heaviest plan carry
-//! 25, 60 and 15 % of the probability. And how far the formulas miss: each plan's need is lognormal around its estimate
-//! with the spread that its framework showed on published runs, a share `σ` of the need, and, in the figures that hold
-//! it, what is uncertain of the part that no tensor owns, `u` bytes whatever the need.
+//! Two things are uncertain, and they are kept apart. First, fields that are not stated: the leanest, the likeliest and
+//! the heaviest plan carry 25, 60 and 15 % of the probability. Second, the error of the formulas: each plan's need is
+//! lognormal around its estimate. Its spread `σ` is a share of the need, as measured on published runs of the
+//! framework. The memory that no tensor owns adds its own uncertainty of `u` bytes, whatever the need, in the figures
+//! that include it.
 //!
 //! ```text
 //! P(need > c) = Σ w_i · Φ(ln(need_i / c) / σ_i)      w = 0.25, 0.60, 0.15      σ_i² = σ² + min(u / need_i, ½)²
 //! ```
 //!
-//! The bounds are those of a 90 % interval around each plan, the lower one's of the leanest and the upper one's of the
-//! heaviest: `need_lean · exp(−1.645 σ_lean)` to `need_heavy · exp(1.645 σ_heavy)`. Both grow with the need. Whoever
-//! states more leaves fewer plans between the two, and so never widens the interval.
+//! The bounds are those of a 90 % interval. The lower bound is the leanest plan's, the upper bound is the heaviest
+//! plan's: `need_lean · exp(−1.645 σ_lean)` to `need_heavy · exp(1.645 σ_heavy)`. Both grow with the need. A field that
+//! is stated leaves fewer plans between the two, so it never widens the interval.
 //!
-//! Arithmetic has no spread. The leanest plan holds its weights and its optimizer states, and their bytes are counted
-//! exactly: they are a floor of the lower bound, and a card below the floor is too small in every reading.
+//! Arithmetic has no spread. The weights and the optimizer states of the leanest plan are counted exactly. Their bytes
+//! are a floor of the lower bound, and a card below the floor is too small in every reading.
 //!
-//! The weights are chosen for what follows from them: a job whose probability is 0.9 runs out even in its leanest plan
-//! with a probability of 60 % at least; and a job that runs out only in its heaviest reading (15 %) is not warned about.
-//! Where everything is stated the three are one.
+//! The weights of the plans are chosen for their consequences. If a job's probability is 0.9, even its leanest plan
+//! runs out with a probability of at least 60 %. If a job runs out only in its heaviest reading (15 %), there is no
+//! warning. If every field is stated, the three plans are one.
 
 use crate::units::Bytes;
 
 /// The shares of the leanest, the likeliest and the heaviest plan.
 const WEIGHTS: [f64; 3] = [0.25, 0.60, 0.15];
 
-/// The spread that what no tensor owns adds at most: with more, the upper bound would fall where the need grows.
+/// The most that memory which no tensor owns adds to the spread. With more, the upper bound would fall as the need
+/// grows.
 const UNOWNED_AT_MOST: f64 = 0.5;
 
 /// The needed memory as a distribution.
@@ -38,25 +40,26 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    /// From the three plans' needs, in any order but for the likeliest, and the spread of ln(measured / estimated).
+    /// From the needs of the three plans and the spread of ln(measured / estimated). The leanest and the heaviest may
+    /// be swapped.
     pub fn new(lean: Bytes, likely: Bytes, heavy: Bytes, spread: f64) -> Self {
         let needs = [lean.min(likely).min(heavy), likely, heavy.max(likely).max(lean)];
         Self { needs, spread: spread.max(1e-6), unowned: Bytes::ZERO, floor: Bytes::ZERO }
     }
 
-    /// And the standard deviation of what no tensor owns.
+    /// Adds the standard deviation of the memory that no tensor owns.
     #[must_use]
     pub fn with_unowned(self, unowned: Bytes) -> Self {
         Self { unowned, ..self }
     }
 
-    /// With a floor: what the leanest plan holds by arithmetic alone.
+    /// Adds a floor: the memory that the leanest plan needs by arithmetic alone.
     #[must_use]
     pub fn with_floor(self, floor: Bytes) -> Self {
         Self { floor, ..self }
     }
 
-    /// With a leanest plan that needs no more than this, and has this floor.
+    /// Lowers the leanest plan to this need, with this floor.
     #[must_use]
     pub fn down_to(self, least: Bytes, floor: Bytes) -> Self {
         let [lean, likely, heavy] = self.needs;
@@ -79,7 +82,7 @@ impl Distribution {
         self.needs.iter().zip(WEIGHTS).map(|(need, weight)| weight * self.above(*need, capacity)).sum()
     }
 
-    /// The same of the leanest and of the heaviest plan alone.
+    /// The probabilities for the leanest and for the heaviest plan alone.
     pub fn extremes_above(&self, capacity: Bytes) -> (f64, f64) {
         let [lean, _, heavy] = self.needs;
         (self.above(lean, capacity), self.above(heavy, capacity))
@@ -107,7 +110,7 @@ impl Distribution {
     /// The need that is not exceeded with this probability.
     pub fn quantile(&self, probability: f64) -> Bytes {
         let [lean, _, heavy] = self.needs;
-        // The quantile lies within eight spreads of the extremes; a bisection of 60 steps is exact to a byte.
+        // The quantile is within eight spreads of the extremes. A bisection of 60 steps is exact to a byte.
         let (mut low, mut high) = (
             lean.as_f64().max(1.0).ln() - 8.0 * self.spread_of(lean),
             heavy.as_f64().max(1.0).ln() + 8.0 * self.spread_of(heavy),

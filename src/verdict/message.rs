@@ -1,7 +1,7 @@
 //! The one line that a person reads first.
 //!
-//! kubectl prints nothing of a refusal but its message, so the line says it all: what is needed, how sure that is, what
-//! there is, and what would fit.
+//! kubectl shows only the message of a refusal, so the line holds everything: the need, how sure it is, the capacity,
+//! and what would fit.
 
 use crate::units::Bytes;
 
@@ -11,7 +11,7 @@ pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, capacity: Option<(&str, Byt
     compared(peak, &interval, capacity)
 }
 
-/// `needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB`: a refusal says the bound that it rests on.
+/// `needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB`: a refusal shows the bound that it rests on.
 pub fn refused_need(peak: Bytes, lower: Bytes, capacity: Option<(&str, Bytes)>) -> String {
     compared(peak, &format!("at least {:.1}", lower.as_gib()), capacity)
 }
@@ -24,7 +24,7 @@ fn compared(peak: Bytes, within: &str, capacity: Option<(&str, Bytes)>) -> Strin
     }
 }
 
-/// The line of a denial: the need, and the advice where there is some.
+/// The line of a denial: the need, and the advice if there is any.
 pub fn denial(need: &str, advice: &[String]) -> String {
     match advice {
         [] => need.to_owned(),
@@ -33,10 +33,10 @@ pub fn denial(need: &str, advice: &[String]) -> String {
     }
 }
 
-/// `an A800-80GB`, `a V100-16GB`: the article that is spoken.
+/// `an A800-80GB`, `a V100-16GB`: the article as it is spoken.
 pub fn accelerator_with_article(name: &str) -> String {
     let vowel = name.chars().next().is_some_and(|c| "AEFHILMNORSXaeio8".contains(c));
-    // Letters and digits are spelled out in names like H100 and MI300X, words are not.
+    // Names like H100 and MI300X are spoken letter by letter. Words are not.
     let word = name.chars().take(3).all(|c| c.is_ascii_lowercase());
     let article = if vowel && (!word || name.starts_with(['a', 'e', 'i', 'o'])) { "an" } else { "a" };
     format!("{article} {name}")

@@ -1,4 +1,4 @@
-//! 4. The decision: how probable it is that a job runs out of memory, and what is said of it.
+//! 4. The decision: the probability that a job runs out of memory, and the message about it.
 
 mod decide;
 mod distribution;

@@ -1,9 +1,9 @@
-//! 1. What was asked: an object as Kubernetes holds it, read into a [`TrainingJob`].
+//! 1. The request: an object as Kubernetes holds it, read into a [`TrainingJob`].
 //!
-//! [`read`] asks in this order, the stronger source first: annotations of the workload, annotations of the templates of
-//! the pods that ask for accelerators, the `training` block, what the command says by arguments,
-//! configuration files and environment, and what the pods ask for. A `TrainingEstimate`'s own
-//! fields come before all that is read from the workload that it refers to.
+//! [`read`] asks the sources in this order, the stronger one first: annotations of the workload; annotations of the pod
+//! templates that ask for accelerators; the `training` block; arguments, configuration files and environment of the
+//! command; requests of the pods. The fields of a `TrainingEstimate` come before everything that is read from its
+//! workload.
 
 pub mod accelerator;
 pub mod annotations;
@@ -15,7 +15,7 @@ pub use reading::{Offer, Reading, Readings, Unread, read};
 
 use crate::job::InputError;
 
-/// What was found besides values: what is doubtful, and what cannot be read.
+/// What was found besides values: doubts, and values that cannot be read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) warnings: Vec<String>,
@@ -24,7 +24,8 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// What is wrong with another object is no fault of this one: from this error on, a warning that quotes nothing.
+    /// An error in another object is not an error of this one. From this error on, a warning replaces it and quotes
+    /// nothing.
     fn admit_from(&mut self, known: usize, annotations: annotations::Annotations<'_>) {
         if annotations.are_elsewhere() {
             let errors = self.errors.split_off(known.min(self.errors.len()));

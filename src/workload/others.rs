@@ -1,7 +1,7 @@
 //! The other objects that a workload refers to: ConfigMaps of its pods' files and variables, claims of devices, a runtime.
 //!
-//! A reading sees no ConfigMap but these, so whatever it takes from another object, that object is listed here. They are
-//! named as the request names them: a ConfigMap that only a runtime names is not named.
+//! A reading sees only these ConfigMaps, so every other object that gives a value is in this list. They have the names
+//! that the request uses. A ConfigMap that only a runtime names stays unnamed.
 
 use serde_json::Value;
 
@@ -10,13 +10,13 @@ use crate::kinds::PodGroup;
 use crate::printable::printable;
 use crate::surroundings::{CONFIG_MAP, ConfigMaps, Surroundings};
 
-/// References that are followed, at most: what lies behind more is not read.
+/// The most references that are followed. The rest is not read.
 const MAX_FOLLOWED: usize = 4_096;
 /// The longest name of an object in a message.
 const LONGEST_NAME: usize = 40;
-/// The longest name of an object where it is compared, as readers cut it.
+/// The longest name that is compared. Readers cut names at the same length.
 const LONGEST_COMPARED: usize = 80;
-/// Objects that are named at most.
+/// The most objects that are named.
 const MAX_NAMED: usize = 64;
 
 /// The other objects that a workload refers to.
@@ -35,12 +35,12 @@ pub(crate) struct Others {
 struct Reference {
     kind: &'static str,
     name: String,
-    /// The key of a ConfigMap, where the reference names one.
+    /// The key of a ConfigMap, if the reference names one.
     key: Option<String>,
 }
 
 impl Reference {
-    /// As messages name it: `ConfigMap train key model`.
+    /// Its name in messages: `ConfigMap train key model`.
     fn shown(&self) -> String {
         let name = printable(&self.name, LONGEST_NAME);
         match &self.key {
@@ -58,7 +58,7 @@ impl Reference {
 }
 
 impl Others {
-    /// Whether any of them is there.
+    /// Whether at least one of them exists.
     pub(super) fn are_in(&self, around: &Surroundings) -> bool {
         let is_there = |reference: &Reference| reference.is_in(around, &self.namespace);
         !self.runtimes.is_empty() || self.objects.iter().any(is_there)
@@ -75,12 +75,12 @@ impl Others {
         config_maps
     }
 
-    /// With the names that a reading knows which has seen nothing of the others: these are in the request.
+    /// With the names that appear in a reading without the others: these names are in the request.
     pub(super) fn named_as(self, own: Self) -> Self {
         Self { objects: own.objects, ..self }
     }
 
-    /// How their values are named where they may not be shown: by those of them that are there.
+    /// The names that stand for their values when those are hidden. Only objects that exist have one.
     pub(super) fn hidden_among(&self, around: &Surroundings) -> Hidden {
         let there = self.objects.iter().filter(|reference| reference.is_in(around, &self.namespace));
         let mut objects = self.runtimes.clone();
@@ -102,7 +102,7 @@ impl Others {
     }
 }
 
-/// The others that groups of pods refer to, and the runtimes that completed their object.
+/// The other objects that groups of pods refer to, and the runtimes that completed their object.
 pub(super) fn of(groups: &[PodGroup<'_>], runtimes: Vec<String>, namespace: &str) -> Others {
     let mut others = Others { namespace: namespace.to_owned(), runtimes, objects: Vec::new() };
     for group in groups {

@@ -1,21 +1,20 @@
-//! What is read of an object: a training job, where each of its values came from, and what is wrong with them.
+//! What we read from an object: training jobs, the source of each value, and the errors.
 //!
-//! Most objects train nothing, and reading those must cost nothing. A kind that exists for training trains when it asks
-//! for accelerators or is annotated, unless its command is a known benchmark. Any other kind trains when it asks for
-//! accelerators and its command comes to a training launcher, or when an annotation of ours says so. Commands of objects
-//! that ask for no accelerators are not looked at.
+//! Most objects train nothing, and to read them must cost almost no time. A kind made for training trains if it asks
+//! for accelerators or has annotations, unless its command is a known benchmark. Any other kind trains if it asks for
+//! accelerators and its command reaches a training launcher, or if one of our annotations is there. The commands of an
+//! object without accelerators are not read.
 //!
 //! A program that no reader recognises may train adapters on quantized weights: its method is open, unless a person
 //! describes the training beside the model (parallelism, offload, optimizer).
 //!
-//! An object may start several trainings, one after the other or side by side. Each is a reading of its own: what is
-//! annotated holds for all. Where something was not read ([`Gap`]), it may train, and the object trains as far as anybody
-//! knows.
+//! An object may start several trainings, one after the other or side by side. Each has its own reading, and the
+//! annotations hold for all. If a part was not read ([`Gap`]), that part may train, so the object counts as training.
 //!
-//! Who submits an object need not be allowed to read what it refers to: ConfigMaps, runtimes, claims. An object that refers
-//! to any is read twice: once with them, once as if none of them were there. What only the first reading says was born
-//! elsewhere, by whatever way it came: an argument's `$(NAME)`, a script, a file, a default. The second reading knows
-//! nothing of the others, so what it says can give away nothing of them.
+//! A person may submit an object without permission to read the objects that it refers to: ConfigMaps, runtimes,
+//! claims. Such an object is read twice, with the others and without them. A value found only in the first reading
+//! comes from another object, whatever its path: an argument's `$(NAME)`, a script, a file, a default. The second
+//! reading does not see the others, so it cannot reveal their values.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -40,82 +39,83 @@ use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::units::Bytes;
 
-/// Groups of pods, and sets of annotations, that are read at most: people have a handful.
+/// The most groups of pods, and sets of annotations, that are read. People have only a few.
 const MAX_GROUPS: usize = 256;
-/// Trainings of one object that are judged, at most: those that differ in what decides.
+/// The most trainings of one object that are judged. Trainings with the same deciding values count once.
 const MOST_TRAININGS: usize = 16;
 
-/// What was read of an object that trains.
+/// The reading of one training.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
-    /// Every value, and where it came from.
+    /// Every value and its source.
     pub provenance: Provenance,
-    /// What is doubtful, one line each.
+    /// The doubts, one line each.
     pub warnings: Vec<String>,
-    /// What could not be read.
+    /// The values that could not be read.
     pub errors: Vec<InputError>,
-    /// The reason that was given for an override.
+    /// The reason given for an override.
     pub override_reason: Option<String>,
-    /// What one accelerator offers, where the object or its nodes say more of that than the accelerator's name.
+    /// What one accelerator offers, if the object or its nodes say more than the accelerator's name.
     pub offer: Option<Offer>,
-    /// What the framework does where nothing is said: weaker than a known model's dimensions.
+    /// The framework's defaults. They are weaker than a known model's dimensions.
     pub(crate) defaults: Vec<Claim>,
-    /// Microbatches of a step that a rank computes one after the other, and who says so.
+    /// The microbatches of a step that a rank computes one after the other, and their source.
     pub(crate) accumulation: Option<(u64, Source)>,
     /// Fields that we cannot read, each with the value that needs the least memory.
     pub(crate) open: Vec<(AnyField, Value)>,
-    /// How long the workload may run.
+    /// The time limit of the workload.
     pub limit: Option<Limit>,
-    /// Why there is nothing more, where there is not.
+    /// Why the object was not read, if it was not.
     pub unread: Option<Unread>,
-    /// What was not read and may decide.
+    /// The part that was not read and may decide.
     pub gap: Option<Gap>,
-    /// Where the training is started: `container trainer`.
+    /// The place where the training starts: `container trainer`.
     pub place: String,
-    /// Whether it is started as it is read, whatever was not read.
+    /// Whether the training starts as we read it, whatever the unread part does.
     pub(crate) certain: bool,
-    /// Whether a branch may start it, and what is started otherwise differs.
+    /// Whether a branch may start it, while other branches start something else.
     pub(crate) perhaps: bool,
-    /// Whether all that the other branches start is judged as well.
+    /// Whether all trainings of the other branches are judged as well.
     pub(crate) alternative: bool,
-    /// How many accelerators it has at most, where it is not known which pods take part.
+    /// The most accelerators it can have, if we do not know which pods take part.
     pub(crate) at_most: Option<u64>,
 }
 
-/// What one accelerator offers a process: a partition of it, or the memory that labels tell.
+/// What one accelerator offers a process: a partition, or the memory in the labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// The memory.
     pub bytes: Bytes,
-    /// Which part of the accelerator it is: `3g.40gb`; none where it is all of it.
+    /// The part of the accelerator: `3g.40gb`. `None` for the whole accelerator.
     pub part: Option<String>,
-    /// Its share of the accelerator's speed, in thousandths, where it is a part whose share is known.
+    /// The part's share of the accelerator's speed, in thousandths, if it is known.
     pub compute_milli: Option<u64>,
-    /// Who says so.
+    /// The source.
     pub source: Source,
 }
 
-/// All that was read of an object.
+/// The whole reading of an object.
 #[derive(Clone, Debug, Default)]
 pub struct Readings {
-    /// Each training that it starts; none where it does not train.
+    /// Each training that it starts. Empty if it does not train.
     pub trainings: Vec<Reading>,
-    /// The same object's, read as if no other object were there; none where none was read, or all may be quoted.
+    /// The readings of the same object without any other object. `None` if it refers to none, or if all values may be
+    /// quoted.
     pub(crate) own: Option<Vec<Reading>>,
-    /// How the other objects are named.
+    /// The names of the other objects.
     pub(crate) hidden: Hidden,
 }
 
 /// Why an object that trains was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It has more to read than was asked for.
+    /// It is larger than the work that was allowed.
     TooLarge,
-    /// It refers to a workload that is not there.
+    /// It refers to a missing workload.
     WorkloadNotFound,
-    /// It trains what the estimate does not cover; what that is, in a few words.
+    /// The estimate does not cover what it trains. The text names that in a few words.
     Beyond(&'static str),
-    /// It trains on accelerators whose compilers lay memory out in ways that no rule here describes.
+    /// Its accelerators have compilers whose memory layout we do not describe.
     Accelerator(Vendor),
 }
 
@@ -130,7 +130,7 @@ impl Reading {
         said.knows_any(field::PARALLELISM) || said.knows_any(field::OFFLOAD) || said.knows(field::OPTIMIZER)
     }
 
-    /// Something was not read. Where a person says all that decides, it is a warning.
+    /// A part was not read. If a person gives all values that decide, this is a warning.
     pub(super) fn leave_out(&mut self, gap: Option<Gap>, by_hand: &Provenance) {
         let any = |fields: &[Field<u32>]| fields.iter().any(|field| by_hand.knows(*field));
         let decided = by_hand.knows_any(field::MODEL)
@@ -143,7 +143,7 @@ impl Reading {
         }
     }
 
-    /// Whether another reading says the same of everything that decides.
+    /// Whether another reading has the same value for everything that decides.
     fn is_the_same(&self, other: &Self) -> bool {
         self.provenance.says_the_same(&other.provenance)
             && self.offer == other.offer
@@ -162,7 +162,7 @@ impl Reading {
     }
 }
 
-/// Reads an object: each training that it starts. Empty where it does not train.
+/// Reads an object: each training that it starts. Empty if it does not train.
 pub fn read(
     object: &Value,
     around: &Surroundings,
@@ -180,12 +180,12 @@ pub fn read(
     if ask.quoting == Quoting::Everything || trainings.is_empty() || !others.are_in(around) {
         return Readings { trainings, ..Readings::default() };
     }
-    // Whether it trains is known by now.
+    // At this point we know whether the object trains.
     let (own, named) = read(&around.without_others(), true);
     Readings { trainings, own: Some(own), hidden: others.named_as(named).hidden_among(around) }
 }
 
-/// Reads a workload that somebody asks about, whether it trains or not.
+/// Reads a workload that a person asks about, whether it trains or not.
 pub(super) fn read_asked(
     object: &Value,
     around: &Surroundings,
@@ -216,14 +216,14 @@ fn of_workload(
     let annotations = all_annotations(object, &inner, &groups, &requests);
     let purpose = kind.purpose_of(object);
     let said = asked || annotations.iter().any(|annotations| annotations.speak_of_training());
-    // What is not known may ask for accelerators.
+    // The unread part may ask for accelerators.
     let absent_pods = absent.is_some() && purpose == Purpose::Training;
-    // Most objects ask for none: their commands are not even looked at.
+    // Most objects ask for no accelerators. Their commands are not read.
     if !said && requests.is_empty() && !absent_pods && pods_gap.is_none() {
         return nothing();
     }
     let others = others::of(&groups, by, namespace(object));
-    // No ConfigMap is read but those that are listed.
+    // Only the listed ConfigMaps are read.
     let listed = Surroundings { config_maps: Arc::new(others.config_maps(around)), ..around.shared() };
     let around = &listed;
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
@@ -249,14 +249,14 @@ fn of_workload(
     (readings, others)
 }
 
-/// An object with what it takes from its surroundings.
+/// An object, and what its surroundings add to it.
 struct Completed<'a> {
     object: Cow<'a, Value>,
-    /// The runtimes that it was completed by.
+    /// The runtimes that completed it.
     by: Vec<String>,
-    /// What of that is not there.
+    /// The missing objects.
     absent: Option<String>,
-    /// Whether it has more than is read.
+    /// Whether it is larger than we read.
     is_cut: bool,
 }
 
@@ -278,8 +278,8 @@ fn not_there(what: &str) -> String {
     format!("{what} is not known: what it says of the pods is not read")
 }
 
-/// The workload's annotations, then those of the objects inside of it, then those of the templates of pods that ask for
-/// accelerators; where none does, of all.
+/// The annotations of the workload, then of the objects inside it, then of the pod templates that ask for accelerators.
+/// If no template asks for any, then of all templates.
 fn all_annotations<'a>(
     object: &'a Value,
     inner: &'a [(&'a Value, String)],
@@ -297,7 +297,7 @@ fn all_annotations<'a>(
     std::iter::once(Annotations::of(object, "")).chain(inner).chain(templates).collect()
 }
 
-/// Whether what asks for accelerators trains.
+/// Whether an object that asks for accelerators trains.
 fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
     match (purpose, frameworks::program(launches)) {
         (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
@@ -305,20 +305,20 @@ fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
     }
 }
 
-/// A workload, with what was found of it.
+/// A workload, and what was found in it.
 struct Workload<'a> {
     object: &'a Value,
     kind: &'a Kind,
     requests: &'a [Request<'a>],
     launches: &'a [Launch],
-    /// What was not read of the pods that it asks for.
+    /// The unread part of its pods.
     pods_gap: Option<Gap>,
-    /// What was not read of its commands.
+    /// The unread part of its commands.
     gap: Option<Gap>,
 }
 
 impl Workload<'_> {
-    /// Every training that it starts, those of the same inputs once.
+    /// Every training that it starts. Trainings with the same inputs count once.
     fn trainings(
         &self,
         annotations: &[Annotations<'_>],
@@ -375,7 +375,7 @@ impl Workload<'_> {
             reading.open.push((field::finetuning::METHOD.erased(), Method::QLoRA.json()));
         }
         if reading.provenance.knows(field::parallelism::SHARDING) {
-            // An author who annotates how the states are kept would annotate that they are kept elsewhere.
+            // If a person annotates the sharding, the annotations would name offloading too.
             reading.open.retain(|(field, _)| !field::OFFLOAD.has(*field));
         }
         let annotated = reading.provenance.knows_any(field::MODEL);
@@ -392,7 +392,7 @@ impl Workload<'_> {
                 Source::Field(path.to_owned()),
             );
         }
-        // Neuron's compiler divides models among cores, and keeps what it likes.
+        // Neuron's compiler divides a model among cores, and decides itself what to keep.
         if requests.iter().any(|request| request.what.vendor == Vendor::AWS) {
             reading.unread = Some(Unread::Accelerator(Vendor::AWS));
         }
@@ -401,7 +401,7 @@ impl Workload<'_> {
         reading
     }
 
-    /// The pods that take part in a training. Who annotates how it is divided counts all of them.
+    /// The pods that take part in a training. If the annotations give the parallelism, they count all pods.
     fn participants(&self, annotated: &Provenance, training: &Training<'_>) -> Participants<'_> {
         let launch = training.launch.filter(|_| !annotated.knows_any(field::PARALLELISM));
         let connects = self.kind.tells_pods_of_each_other(self.object);
@@ -409,14 +409,14 @@ impl Workload<'_> {
     }
 }
 
-/// What is annotated.
+/// The annotated values.
 fn annotated(annotations: &[Annotations<'_>]) -> Reading {
     let (mut reading, mut findings) = (Reading::default(), Findings::default());
     for annotations in annotations {
         let known = findings.errors.len();
         annotations.read_keys(&mut reading.provenance, &mut findings);
         findings.admit_from(known, *annotations);
-        // Who may override is asked of who submits this object, not of who wrote another.
+        // The right to override is checked for the person who submits this object, not for the author of another one.
         if !annotations.are_elsewhere() {
             annotations.read_override(&mut findings);
         }

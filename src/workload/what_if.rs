@@ -1,8 +1,8 @@
-//! A `TrainingEstimate`: a training job written by hand, or read from the workload that it refers to, or both.
+//! A `TrainingEstimate`: a training job written by hand, read from a workload by reference, or both.
 //!
-//! Its spec has the fields of a training job, and `workloadRef` beside them. A field of its own wins over what is read
-//! from the workload. The apiserver checks the spec against its schema; `check` reads it from a file, so every field is
-//! read by itself here and the wrong ones are named, each with its path.
+//! Its spec has the fields of a training job and `workloadRef`. Its own fields win over those of the workload. The
+//! apiserver checks the spec against its schema. `check` reads it from a file, so each field is read by itself here,
+//! and each wrong field is named with its path.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use crate::kinds::Kinds;
 use crate::printable::{complaint, printable};
 use crate::surroundings::Surroundings;
 
-/// Groups of fields within groups of fields, at most, and fields in all.
+/// The deepest nesting of groups, and the most fields.
 const MAX_DEPTH: usize = 4;
 const MAX_FIELDS: usize = 256;
 
@@ -25,7 +25,7 @@ pub(super) fn is_estimate(object: &Value) -> bool {
         && text("kind") == Some("TrainingEstimate")
 }
 
-/// Reads an estimate, and the workload that it refers to: each training that this starts.
+/// Reads an estimate and its workload: each training that the workload starts.
 pub(super) fn read(
     object: &Value,
     around: &Surroundings,
@@ -58,10 +58,10 @@ pub(super) fn read(
     (below.into_iter().map(|below| filled(reading.clone(), below)).collect(), others)
 }
 
-/// With what the workload says of the fields that the spec leaves open.
+/// Adds the workload's values for the fields that the spec leaves open.
 fn filled(mut reading: Reading, below: Reading) -> Reading {
     let own = reading.provenance.clone();
-    // Another accelerator than the workload's offers what it offers.
+    // If the spec names another accelerator than the workload, its offer is that of the spec's accelerator.
     let other = [field::accelerator::KIND, field::accelerator::MEMORY];
     if !other.iter().any(|field| own.knows(*field)) {
         reading.offer = below.offer;
@@ -85,7 +85,7 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading
 }
 
-/// Whether a workload is the one that a reference means: kind and name, and namespace and uid where both are known.
+/// Whether a workload is the one of a reference. Kind and name must match, and namespace and uid if both are known.
 fn is_meant(reference: &Value, estimate: &Value, workload: &Value) -> bool {
     let text =
         |object: &'_ Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! On which accelerator: where it is stated, where only nodes tell, and slices of one.
+//! The accelerator: where it is stated, when only nodes show it, and partitions of one.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ fn the_accelerator_is_found_where_it_is_stated() {
     );
 }
 
-/// A node that offers GPUs, with this product label or none.
+/// A node that offers GPUs, with or without this product label.
 fn gpu_node(name: &str, product: Option<&str>) -> Arc<Node> {
     let labels = product.map(|product| ("nvidia.com/gpu.product", product));
     Arc::new(Node {
@@ -80,7 +80,7 @@ fn gpu_node(name: &str, product: Option<&str>) -> Arc<Node> {
 }
 
 #[test]
-fn nobody_is_turned_away_for_the_smaller_of_accelerators_of_which_one_is_not_known() {
+fn no_job_is_refused_if_one_allowed_accelerator_is_unknown() {
     let job = pytorchjob(&without(STATED, &["gpu-type"]), 0);
     for unknown in [None, Some("NVIDIA-Z9000")] {
         let nodes = [gpu_node("a", Some("Tesla-T4")), gpu_node("b", unknown)].into();
@@ -140,7 +140,7 @@ fn a_node_selector_for_more_memory_than_the_card_has_is_not_believed() {
         doubted.warnings
     );
 
-    // A node that has these labels is better evidence than the catalogue.
+    // A node with these labels is better evidence than the catalogue.
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": labels},
         "status": {"allocatable": {"nvidia.com/gpu": "8"}}});
     let believed = judged_among(&object, &Surroundings::of(&[node], Kinds::built_in()));

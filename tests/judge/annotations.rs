@@ -1,4 +1,4 @@
-//! What annotations say: where they stand, and what happens where they cannot be read or do not go together.
+//! Annotations: their places, and the results if they cannot be read or contradict each other.
 
 use serde_json::json;
 use weighbridge::judgement::{Reason, Verdict};
@@ -7,7 +7,7 @@ use super::stated::{STATED, pytorchjob, with, without};
 use super::{judged, source};
 
 #[test]
-fn what_does_not_go_together_is_a_warning_and_no_denial() {
+fn a_contradiction_is_a_warning_and_no_denial() {
     let clean = judged(&pytorchjob(STATED, 7));
     let odd = judged(&pytorchjob(&with(STATED, ("expert-parallel", "7")), 7));
     assert_eq!((odd.verdict, odd.reason), (clean.verdict, clean.reason));

@@ -1,4 +1,4 @@
-//! Whatever goes in, what comes out keeps to its bounds, agrees with itself, and is the same again.
+//! For any input, the judgement keeps its bounds, agrees with itself, and is the same each time.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use weighbridge::surroundings::Surroundings;
 use super::judged_among;
 use super::stated::{STATED, pytorchjob, template, with};
 
-/// What holds of every judgement.
+/// Conditions that hold for every judgement.
 fn check(object: &Value, around: &Surroundings) -> Result<(), TestCaseError> {
     let judgement = judged_among(object, around);
     let lines = judgement.warnings.iter().chain([&judgement.message]);
@@ -50,7 +50,7 @@ fn check(object: &Value, around: &Surroundings) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Any JSON: with the keys and values that are looked for among others.
+/// Any JSON, some with the keys and values that readers look for.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         Just("8".to_owned()),
@@ -111,7 +111,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The object with the value at a place, chosen by a number, exchanged.
+/// The object with one value replaced, at a place chosen by a number.
 fn exchanged(mut object: Value, place: usize, value: Value) -> Value {
     fn count(value: &Value) -> usize {
         1 + match value {
@@ -140,7 +140,7 @@ fn exchanged(mut object: Value, place: usize, value: Value) -> Value {
             put(child, place, value);
         }
     }
-    // The root stays: without its kind an object is nothing.
+    // The root stays. An object without its kind is nothing.
     let mut place = 1 + place % (count(&object) - 1);
     put(&mut object, &mut place, &mut Some(value));
     object

@@ -1,4 +1,4 @@
-//! What is too large to be read.
+//! Objects that are too large to read.
 
 use serde_json::json;
 use weighbridge::job::Ask;
@@ -21,7 +21,7 @@ fn an_object_of_thousands_of_groups_is_too_large_to_read() {
 }
 
 #[test]
-fn more_than_was_asked_for_is_not_read() {
+fn an_object_beyond_the_work_limit_is_not_read() {
     let ask = Ask { max_bytes: 1000, ..Ask::default() };
     let mut object = pytorchjob(STATED, 7);
     object["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0]["args"] =

@@ -1,4 +1,4 @@
-//! Of a `TrainingEstimate`: the workload that it names, and its own fields.
+//! A `TrainingEstimate`: the workload that it names, and its own fields.
 
 use serde_json::{Value, json};
 use weighbridge::judgement::{Reason, Verdict};

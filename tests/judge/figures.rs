@@ -1,4 +1,4 @@
-//! How much is said: of a job that states everything, of one that does not fit, of one that leaves something open.
+//! The figures of a judgement, for a job that states everything, one that does not fit, and one with open fields.
 
 use serde_json::json;
 use weighbridge::job::Ask;
@@ -12,7 +12,7 @@ use super::stated::{STATED, pytorchjob, with, without};
 use super::{judged, source};
 
 #[test]
-fn what_is_stated_in_full_is_judged_in_full() {
+fn a_job_stated_in_full_is_judged_in_full() {
     let judgement = judged(&pytorchjob(STATED, 7));
     assert_eq!((judgement.verdict, judgement.reason), (Verdict::Fits, Reason::BelowCapacity));
     assert!(
@@ -36,7 +36,7 @@ fn what_is_stated_in_full_is_judged_in_full() {
 }
 
 #[test]
-fn a_denial_says_what_is_needed_what_there_is_and_what_would_fit() {
+fn a_denial_shows_the_need_the_capacity_and_what_would_fit() {
     let judgement = judged(&pytorchjob(&with(STATED, ("sharding", "ddp")), 7));
     assert_eq!((judgement.verdict, judgement.reason), (Verdict::OutOfMemory, Reason::AboveCapacity));
     assert!(judgement.oom_probability.unwrap() >= 0.9);
@@ -53,7 +53,7 @@ fn a_denial_says_what_is_needed_what_there_is_and_what_would_fit() {
 }
 
 #[test]
-fn what_can_be_said_is_said() {
+fn a_job_with_open_fields_shows_the_known_figures() {
     let count_unknown = json!({
         "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "what-if"},
         "spec": {"model": {"name": "llama-2-7b"}, "accelerator": {"type": "H100-80GB"}, "dataset": {"tokens": "1T"}},

@@ -1,4 +1,4 @@
-//! What is not read to its end is unknown, in every kind and whatever ended the reading.
+//! An object that is not read to its end is unknown, in every kind and for every reason.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use weighbridge::surroundings::{Reads, Surroundings};
 
 use super::{judged, judged_among};
 
-/// A 70B model on 8 H100, by a recipe that needs more than these have.
+/// A 70B model on 8 H100. The recipe needs more memory than they have.
 const LARGE: &str = "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers 80 --hidden-size 8192 \
     --ffn-hidden-size 28672 --num-attention-heads 64 --group-query-attention --num-query-groups 8 --swiglu \
     --seq-length 4096 --max-position-embeddings 4096 --micro-batch-size 1 --global-batch-size 64 --bf16 \
@@ -30,7 +30,7 @@ fn template(command: &Value) -> Value {
     }})
 }
 
-/// A template in every kind that holds one for anything.
+/// A template in every kind that holds one for any purpose.
 fn of_every_kind(template: &Value) -> Vec<Value> {
     let job = json!({"template": template});
     let mut pod = template.clone();
@@ -72,7 +72,7 @@ fn script(script: &str) -> Value {
     template(&json!(["bash", "-c", script]))
 }
 
-/// Templates of pods whose command is not read to its end, each with what ends the reading.
+/// Pod templates with a command that is not read to its end, each with the reason.
 fn cut() -> Vec<(&'static str, Value)> {
     let comment = format!("echo '{}'\n", "# words\n".repeat(7_000));
     let with = |key: &str, value: Value| {
@@ -152,14 +152,14 @@ fn whatever_ends_a_reading_makes_the_object_unknown_in_every_kind() {
                 "{what}, {kind}: {}",
                 judgement.message
             );
-            // What is asked for is said all the same.
+            // The request is still shown.
             assert_eq!(judgement.summary.accelerator_name.as_deref(), Some("H100-80GB"), "{what}, {kind}");
         }
     }
 }
 
 #[test]
-fn what_asks_for_no_accelerators_is_not_read() {
+fn an_object_without_accelerators_is_not_read() {
     for (what, mut template) in cut() {
         for container in template["spec"]["containers"].as_array_mut().unwrap() {
             container["resources"] = json!({});
@@ -171,7 +171,7 @@ fn what_asks_for_no_accelerators_is_not_read() {
 }
 
 #[test]
-fn what_is_read_to_its_end_and_trains_nothing_is_left_alone() {
+fn an_object_read_to_its_end_without_training_is_left_alone() {
     let long = format!("vllm serve x --chat-template '{}'", "x".repeat(40_000));
     for command in [
         json!(["vllm", "serve", "x", "--chat-template", "x".repeat(300_000)]),
@@ -219,7 +219,7 @@ fn a_shells_options_are_read_as_the_shell_reads_them() {
 }
 
 #[test]
-fn what_a_command_substitution_starts_is_judged() {
+fn a_training_in_a_command_substitution_is_judged() {
     for text in [
         format!("OUT=$({LARGE} 2>&1)\necho $OUT"),
         format!("LOG=$({LARGE} | tail -1)"),
@@ -241,7 +241,7 @@ fn what_a_command_substitution_starts_is_judged() {
         let judgement = judged(&of_every_kind(&script(&text)).swap_remove(1));
         assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{text}: {}", judgement.message);
     }
-    // What only looks makes no training, and no benchmark, of what it stands in.
+    // A command that only looks is no training and no benchmark.
     for look in
         ["nvidia-smi -L | wc -l", "python -c 'import torch; print(torch.cuda.device_count())'", "date"]
     {
@@ -281,7 +281,7 @@ fn a_script_that_is_written_and_copied_first_is_judged_wherever_it_is_started() 
 }
 
 #[test]
-fn what_bash_takes_and_the_grammar_does_not_is_no_error() {
+fn a_script_that_only_bash_accepts_is_no_error() {
     for before in [
         "ARCH=$(case $(uname -m) in x86_64) echo amd64;; *) echo arm64;; esac)",
         "ARCH=\"$(case \"$A\" in\n  a|b) echo 1 ;;\n  *) echo 2 ;;\nesac)\"",
@@ -335,7 +335,7 @@ fn groups_of_pods_behind_a_thousand_others_are_not_overlooked() {
 }
 
 #[test]
-fn what_was_recognised_before_the_gap_is_estimated_and_does_not_fit_in_silence() {
+fn a_training_before_a_gap_is_estimated_with_a_warning() {
     let job = |text: &str| of_every_kind(&script(text)).swap_remove(1);
     let fits = judged(&job(SMALL));
     assert_eq!(fits.verdict, Verdict::Fits, "{}", fits.message);
@@ -343,21 +343,21 @@ fn what_was_recognised_before_the_gap_is_estimated_and_does_not_fit_in_silence()
     assert_eq!((cut.verdict, cut.reason), (Verdict::Unknown, Reason::NotReadToEnd));
     assert_eq!(cut.memory, fits.memory);
     assert!(cut.message.contains("what is read needs"), "{}", cut.message);
-    // A shell runs the lines above an error, whatever stands below.
+    // A shell runs the lines above an error, whatever follows them.
     let refused = judged(&job(&format!("{LARGE}\nif x; then")));
     assert_eq!(refused.verdict, Verdict::OutOfMemory, "{}", refused.message);
     assert!(refused.warnings[0].starts_with("not read to its end"), "{:?}", refused.warnings);
-    // What was not read before it may change it, but not what another process does.
+    // The unread part before it may change it, but not what another process does.
     let behind = judged(&job(&format!("eval 'if x; then'\n{LARGE}")));
     assert_eq!((behind.verdict, behind.reason), (Verdict::Unknown, Reason::NotReadToEnd));
     let beside = judged(&job(&format!("bash -c 'if x; then'\n{LARGE}")));
     assert_eq!(beside.verdict, Verdict::OutOfMemory, "{}", beside.message);
-    // Behind the end of a script nothing is run.
+    // Nothing runs after the end of a script.
     assert_eq!(judged(&job(&format!("{SMALL}\nexit\nif x; then"))).verdict, Verdict::Fits);
 }
 
 #[test]
-fn a_person_who_says_all_that_decides_is_believed_beside_a_gap() {
+fn annotations_that_give_every_deciding_value_are_believed_despite_a_gap() {
     let mut job = of_every_kind(&script("if x; then")).swap_remove(1);
     let mut annotate = |pairs: &[(&str, &str)]| {
         for (key, value) in pairs {
@@ -405,7 +405,7 @@ fn a_script_that_is_not_there_yet_is_unknown_where_config_maps_are_read() {
     let judgement = judged_among(&mounted, &around);
     assert_eq!((judgement.verdict, judgement.reason), (Verdict::Unknown, Reason::ReferenceNotFound));
     assert_eq!(judgement.message, "ConfigMap launch is not known yet: what it says is not read");
-    // Where none is read, a missing one says nothing; nor does a volume that may hold anything.
+    // If no ConfigMap is read, a missing one tells nothing. A volume that may hold anything tells nothing either.
     assert_eq!(judged(&mounted).verdict, Verdict::NotTraining);
     let claimed = of_volume(&json!({"name": "v", "persistentVolumeClaim": {"claimName": "a"}}));
     assert_eq!(judged_among(&claimed, &around).verdict, Verdict::NotTraining);

@@ -1,4 +1,4 @@
-//! The contract of `judge`: what comes out for what goes in, whatever goes in. One subject a file.
+//! The contract of `judge`: the output for every input. One subject per file.
 
 mod stated;
 

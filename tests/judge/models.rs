@@ -1,4 +1,4 @@
-//! Which model is trained: its name, its size and its dimensions, and what holds where they contradict each other.
+//! The model: its name, its size and its dimensions, and which of them wins in a contradiction.
 
 use weighbridge::job::keys;
 use weighbridge::judgement::{Reason, Verdict};
@@ -7,7 +7,7 @@ use super::stated::{STATED, pytorchjob, with};
 use super::{judged, source};
 
 #[test]
-fn an_unknown_model_says_what_to_add_and_does_no_harm_where_dimensions_are_given() {
+fn an_unknown_model_names_the_missing_fields_unless_dimensions_are_given() {
     let unknown = judged(&pytorchjob(&with(STATED, ("model", "acme/frontier-x")), 7));
     assert_eq!((unknown.verdict, unknown.reason), (Verdict::Unknown, Reason::UnknownModel));
     assert_eq!(keys::of_fields(&unknown.missing), ["parameters", "layers", "hidden-size"]);

@@ -1,8 +1,8 @@
-//! What another object says is never quoted: who submits a workload need not be allowed to read what it refers to.
+//! Values of another object are never quoted. A person may submit a workload without permission to read the objects
+//! that it refers to.
 //!
-//! Canaries stand in every place of ConfigMaps and runtimes, and get to fields by every way that a command knows.
-//! Nothing of them may be in anything that a judgement holds. Where all may be quoted, the same canaries are there: so
-//! the ways are read.
+//! Every place in ConfigMaps and runtimes holds a canary. The canaries reach fields by every way that a command knows.
+//! No judgement may contain one. If all values may be quoted, the same canaries appear. So the ways are really read.
 
 use std::fmt::Write as _;
 
@@ -14,19 +14,19 @@ use weighbridge::kinds::Kinds;
 use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
 
-/// Words and numbers that stand nowhere else.
+/// Words and numbers that appear in no other place.
 const WORD: &str = "canaryword";
 const MODEL: &str = "canaryword/Secret-1b";
 const NUMBERS: &[u64] =
     &[6151, 613, 7243, 27893, 91813, 778_231, 929, 1009, 503, 4_519_100, 5_347_129, 73_197, 43_217, 61_713];
 
 fn judged(object: &Value, around: &Surroundings, quoting: Quoting) -> Judgement {
-    // A little advice is advice.
+    // A little advice is enough.
     let ask = Ask { quoting, max_candidates: 24, ..Ask::default() };
     judge(object, around, &World::built_in(), &ask)
 }
 
-/// Everything that a judgement holds, in writing.
+/// Everything that a judgement holds, as text.
 fn written(judgement: &Judgement) -> String {
     let mut written = serde_json::to_string(judgement).unwrap();
     let Judgement { job, summary, override_reason, swings, deadline, .. } = judgement;
@@ -56,7 +56,7 @@ fn canaries(text: &str) -> Vec<String> {
     found
 }
 
-/// Annotations of the request itself: none, some, those that contradict, all that decides.
+/// Annotations of the request: none, some, contradictory ones, and all that decide.
 fn annotated() -> [Value; 4] {
     let of = |pairs: &[(&str, &str)]| {
         let pairs = pairs.iter().map(|(key, value)| (format!("weighbridge.dev/{key}"), json!(value)));
@@ -107,7 +107,7 @@ fn config_map() -> Value {
     })
 }
 
-/// A job of the kind in which a script runs, with every way to the ConfigMap open.
+/// A job that runs a script, with every way to the ConfigMap open.
 fn script(script: &str, annotations: &Value) -> Value {
     with_command(&json!(["bash", "-c", script]), annotations)
 }
@@ -134,7 +134,7 @@ fn with_command(command: &Value, annotations: &Value) -> Value {
     })
 }
 
-/// Ways by which a script takes what a ConfigMap says.
+/// Ways in which a script uses the values of a ConfigMap.
 fn scripts() -> Vec<String> {
     let train = "torchrun run_clm.py --do_train --per_device_train_batch_size";
     let model = "--model_name_or_path";
@@ -197,7 +197,7 @@ fn scripts() -> Vec<String> {
     .to_vec()
 }
 
-/// Jobs of all shapes, and what stands around them.
+/// Jobs of all shapes, with their surroundings.
 fn by_config_map(annotations: &Value) -> Vec<(String, Value)> {
     let mut jobs: Vec<(String, Value)> =
         scripts().into_iter().map(|text| (text.clone(), script(&text, annotations))).collect();
@@ -283,7 +283,7 @@ fn a_config_maps_values_are_quoted_nowhere_by_whatever_way_they_came() {
     assert!(read > 65, "only {read} of the ways are read");
 }
 
-/// Asserts that hiding changes no figure; whether the canaries get to a field.
+/// Asserts that hiding changes no figure. Returns whether the canaries reach a field.
 fn says_the_same(way: &str, quiet: &Judgement, object: &Value, around: &Surroundings) -> bool {
     let open = judged(object, around, Quoting::Everything);
     assert_eq!((quiet.verdict, quiet.reason), (open.verdict, open.reason), "{way}");
@@ -332,7 +332,7 @@ fn runtime(kind: &str) -> Value {
     })
 }
 
-/// Runtimes that say one thing and another.
+/// Runtimes with different values.
 fn runtimes(kind: &str) -> Vec<(String, Value)> {
     let at = "/spec/template/spec/replicatedJobs/0/template/spec/template";
     let whole = runtime(kind);
@@ -426,7 +426,7 @@ fn a_runtimes_values_are_quoted_nowhere() {
     let mut read = 0;
     for (number, (kind, (way, runtime))) in ways.enumerate() {
         for (shift, trainer) in trainers().into_iter().enumerate() {
-            // Each runtime and each trainer with all sets of annotations, but not both at once.
+            // Each runtime and each trainer with all sets of annotations, but not both together.
             let annotations = annotated()[(number + shift) % 4].clone();
             let object = json!({
                 "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
@@ -443,7 +443,7 @@ fn a_runtimes_values_are_quoted_nowhere() {
     assert!(read > 60, "only {read} of the ways are read");
 }
 
-/// What `TrainJobs` say of their trainer.
+/// The values that `TrainJobs` give for their trainer.
 fn trainers() -> [Value; 4] {
     let own = json!([
         "torchrun",

@@ -1,4 +1,4 @@
-//! A number has the range of the spec's schema, wherever it is said.
+//! A number has the range of the spec's schema, in every place that gives it.
 
 use serde_json::{Map, Value, json};
 use weighbridge::job::grammar::Grammar;
@@ -11,7 +11,7 @@ use super::{judged, judged_among};
 
 const DEFINITION: &str = include_str!("../../crds/weighbridge.dev_trainingestimates.yaml");
 
-/// Every whole number of the spec, with its least and its most.
+/// Every whole number of the spec, with its smallest and its largest value.
 fn numbers() -> Vec<(String, i64, i64)> {
     fn walk(schema: &Value, path: &str, found: &mut Vec<(String, i64, i64)>) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
@@ -109,7 +109,7 @@ fn a_number_of_a_command_beyond_its_range_is_not_believed() {
 }
 
 #[test]
-fn a_group_in_which_nothing_is_said_is_understood() {
+fn an_empty_group_is_understood() {
     let groups =
         ["model", "batch", "parallelism", "accelerator", "finetuning", "dataset", "offload", "price"];
     for group in groups {

@@ -1,8 +1,8 @@
-//! A job that states everything which decides, and the same with something else or less.
+//! A job that states every deciding value, and the same job with one changed or missing.
 
 use serde_json::{Map, Value, json};
 
-/// A pod template whose container asks for so many GPUs.
+/// A pod template with a container that asks for this number of GPUs.
 pub(crate) fn template(gpus: u64) -> Value {
     json!({"spec": {"containers": [{
         "name": "pytorch",
@@ -27,7 +27,7 @@ pub(crate) fn pytorchjob(annotations: &[(&str, &str)], workers: u64) -> Value {
     })
 }
 
-/// Everything that decides, for Llama-2-7B on H100.
+/// Every value that decides, for Llama-2-7B on H100.
 pub(crate) const STATED: &[(&str, &str)] = &[
     ("model", "llama-2-7b"),
     ("framework", "fsdp"),

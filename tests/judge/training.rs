@@ -7,7 +7,7 @@ use super::judged;
 use super::stated::template;
 
 #[test]
-fn what_does_not_train_is_left_alone() {
+fn a_workload_that_does_not_train_is_left_alone() {
     let job = |command: Value, gpus: u64| {
         let mut template = template(gpus);
         template["spec"]["containers"][0]["command"] = command;

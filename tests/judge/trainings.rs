@@ -1,4 +1,4 @@
-//! Several trainings of one object: the worst decides. And the accelerators that one training has.
+//! Several trainings of one object, of which the worst decides. The accelerators of one training.
 
 use serde_json::{Value, json};
 use weighbridge::judgement::{Judgement, Verdict};
@@ -100,7 +100,7 @@ fn a_training_that_is_started_twice_alike_is_one() {
 }
 
 #[test]
-fn what_evaluates_prepares_or_looks_is_no_second_training() {
+fn an_evaluation_or_preparation_is_no_second_training() {
     let small = gpt(12, 1024, 1024);
     let once = of_script(&small);
     for script in [
@@ -114,7 +114,7 @@ fn what_evaluates_prepares_or_looks_is_no_second_training() {
 }
 
 #[test]
-fn what_only_a_branch_starts_refuses_nothing_and_does_not_fit_in_silence() {
+fn a_training_in_a_branch_is_never_refused_and_fits_with_a_warning() {
     let (small, large) = (gpt(12, 1024, 1024), gpt(80, 8192, 4096));
     for script in [
         format!("if [ -f /data/x ]; then {large}; fi\n{small}"),
@@ -131,7 +131,7 @@ fn what_only_a_branch_starts_refuses_nothing_and_does_not_fit_in_silence() {
 }
 
 #[test]
-fn what_only_evaluates_generates_or_measures_is_no_training_of_a_general_kind() {
+fn an_evaluation_or_benchmark_in_a_general_kind_is_no_training() {
     let evaluations: Vec<String> = (0..70).map(|task| format!("python eval.py --task {task}")).collect();
     let evaluations = evaluations.join("\n");
     for script in [
@@ -165,7 +165,7 @@ fn what_only_evaluates_generates_or_measures_is_no_training_of_a_general_kind() 
 }
 
 #[test]
-fn trainings_that_differ_in_nothing_that_decides_are_judged_as_one() {
+fn trainings_with_the_same_deciding_values_are_judged_as_one() {
     let many: Vec<String> = (1..=40).map(|n| format!("{} --lr 1e-{n}", gpt(12, 1024, 1024))).collect();
     let judgement = of_script(&many.join("\n"));
     assert_eq!(judgement.verdict, Verdict::Fits, "{}", judgement.message);
@@ -208,7 +208,7 @@ fn every_container_that_asks_for_accelerators_is_read() {
             }
         }
     }
-    // One that only looks at the hardware makes nothing a benchmark, and nothing a training.
+    // A training that only looks at the hardware is no benchmark and no training.
     let looks = json!([container("check", "nvidia-smi", 8)]);
     let serves = judged(&job(&template(json!([container("main", "vllm serve x", 8)]), looks.clone()), 1));
     assert_eq!(serves.verdict, Verdict::NotTraining);
@@ -249,7 +249,7 @@ fn pods_whose_launch_meets_no_other_train_each_by_itself() {
         assert_eq!(accelerators(&together), Some("128"), "{launch}: {}", together.message);
         assert_eq!(together.verdict, Verdict::Fits, "{launch}: {}", together.message);
     }
-    // Of a launch that may be told by a file of the image nothing is sure.
+    // A file of the image may configure the launch, so nothing is sure.
     let perhaps = of("deepspeed", 16);
     assert!(!matches!(perhaps.verdict, Verdict::OutOfMemory | Verdict::Fits), "{}", perhaps.message);
 }
@@ -297,7 +297,7 @@ fn only_groups_of_pods_that_run_the_training_count() {
         let judgement = of(&template(json!([container("pytorch", idle, 8)]), json!([])), 1_000);
         assert_eq!((judgement.verdict, accelerators(&judgement)), (alone.verdict, Some("8")), "{idle}");
     }
-    // An unknown command may take part, or not.
+    // An unknown command may take part.
     let perhaps = of(&template(json!([container("pytorch", "/opt/start", 8)]), json!([])), 1_000);
     assert!(!matches!(perhaps.verdict, Verdict::OutOfMemory | Verdict::Fits), "{}", perhaps.message);
     let both = of(
@@ -410,7 +410,7 @@ fn a_file_that_a_branch_writes_decides_nothing_outside_of_it() {
 }
 
 #[test]
-fn a_launch_may_meet_others_where_what_is_not_read_may_tell_it() {
+fn a_launch_may_meet_others_through_an_unread_script() {
     let of = |container: Value| judged(&job(&template(json!([container]), json!([])), 16));
     let launch = format!("torchrun --nproc_per_node=8 {LARGE}");
     for before in [
@@ -447,7 +447,7 @@ fn a_launch_may_meet_others_where_what_is_not_read_may_tell_it() {
     let words: Vec<&str> = launch.split_ascii_whitespace().collect();
     (main["command"], main["args"]) = (json!(["/workspace/launch.sh"]), json!(words));
     assert_eq!(of(main).verdict, Verdict::Unknown);
-    // What only sets up software tells nothing.
+    // A command that only sets up software sets no variables.
     for before in [
         "source /opt/venv/bin/activate; ",
         ". /opt/conda/etc/profile.d/conda.sh; conda activate train; ",
@@ -513,7 +513,7 @@ fn one_pod_of_a_training_of_several_nodes_is_not_refused_for_its_own_accelerator
         let judgement = judged(&pod(&script));
         assert_eq!(judgement.verdict, Verdict::OutOfMemory, "{script}: {}", judgement.message);
     }
-    // A kind that tells its pods of each other has all of them.
+    // If the kind tells its pods about each other, the training has all of them.
     let template = template(json!([container("pytorch", &nodes(16), 8)]), json!([]));
     let judgement = judged(
         &json!({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"pytorchReplicaSpecs": {

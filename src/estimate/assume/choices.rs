@@ -1,6 +1,6 @@
-//! The fields that a training job leaves open and that move memory, each with its leanest and its heaviest value.
+//! The fields that a training job leaves open and that change the memory, each with its leanest and its heaviest value.
 //!
-//! The table in [`super`] is made here. A field that the job gives, or that its framework fixes, is not open.
+//! The table in [`super`] is made here. A field is not open if the job gives it or its framework fixes it.
 
 use crate::frameworks::profile::defaults::{SampleLengths, TrainedWeights, UsualLoss};
 use crate::frameworks::profile::memory::Layers;
@@ -15,14 +15,14 @@ use crate::model::Shape;
 use super::super::plan::{Plan, Targets};
 use super::{Choice, finetuning};
 
-/// The longest sample of a batch, at its leanest: classifiers, pairs and short instructions have some 64 tokens.
+/// The longest sample of a batch, at its leanest. Classifiers, pairs and short instructions have about 64 tokens.
 const SHORTEST_SEQUENCE: u64 = 64;
 
-/// The longest sample over the typical one, at its leanest. The data of ms-swift has a mean of 3234 and a deviation of
-/// 2547: as a log-normal, one sample in a hundred is longer than four times the mean.
+/// The ratio of the longest sample to the typical one, at its leanest. The data of ms-swift have a mean of 3234 and a
+/// deviation of 2547. As a log-normal, one sample in a hundred is longer than four times the mean.
 const LONGEST_OVER_TYPICAL: u64 = 4;
 
-/// The loss that a framework computes unless told otherwise.
+/// The loss that a framework computes by default.
 pub(super) fn usual_loss(job: &TrainingJob, profile: &Profile) -> Loss {
     let version = job.framework_version.as_deref();
     match profile.loss {
@@ -44,7 +44,7 @@ fn choice(
     Choice { field: field.into(), lean: Box::new(lean), heavy: Box::new(heavy) }
 }
 
-/// The open fields, those that others depend on first.
+/// The open fields. Fields that others depend on come first.
 pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choice> {
     [
         dimensions(model, likely),
@@ -76,8 +76,8 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
     .collect()
 }
 
-/// Wide and shallow needs fewer activations than narrow and deep, at the same size. A size that is divided among experts
-/// is mostly experts: a token passes an eighth of it at the least.
+/// At the same size, a wide and shallow model needs fewer activations than a narrow and deep one. If the size is
+/// divided among experts, most of it is experts. Then a token passes at least an eighth of it.
 fn dimensions(model: &Model, likely: &Plan) -> Option<Choice> {
     const WIDE: f64 = 1.25;
     const NARROW: f64 = 0.8;
@@ -110,7 +110,7 @@ fn vocabulary(model: &Model) -> Option<Choice> {
     ))
 }
 
-/// Ranks that must share a replica may share its weights too.
+/// Ranks that must share a replica may also share its weights.
 fn division(job: &TrainingJob) -> Option<Choice> {
     let implied = super::division::implied(job)?;
     Some(choice(
@@ -124,7 +124,7 @@ fn division(job: &TrainingJob) -> Option<Choice> {
     ))
 }
 
-/// Guides replace a default that gathers all tokens by one that sends them.
+/// Guides replace the default that gathers all tokens by one that sends them.
 fn dispatcher(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let given = job.parallelism.as_ref().and_then(|p| p.dispatcher).is_some();
     if given
@@ -144,14 +144,14 @@ fn dispatcher(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// How many ranks share is open where neither accelerators nor data parallelism are given.
+/// The number of sharing ranks is open if neither accelerators nor data parallelism are given.
 fn accelerators(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let count = job.accelerator.as_ref().and_then(|a| a.count);
     let data = job.parallelism.as_ref().and_then(|p| p.data);
     if count.is_some() || data.is_some() {
         return None;
     }
-    // Unstated sharding is whatever the framework has, were there more than one rank.
+    // Sharding that is not stated is the framework's usual one, if there is more than one rank.
     let unstated = job.parallelism.as_ref().and_then(|p| p.sharding).is_none();
     let sharding = likely.profile.sharding.usual;
     Some(choice(
@@ -179,7 +179,7 @@ fn framework(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// A framework that trains what it loaded has two-byte weights, or fp32 weights under autocast.
+/// A framework that trains the loaded weights has two-byte weights, or fp32 weights under autocast.
 fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let wide = likely.profile.widths.widths(likely.precision, likely.sharding);
     if profile(job.framework).weights == TrainedWeights::Made
@@ -194,8 +194,8 @@ fn stored_precision(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     Some(choice(field::PARAMETER_PRECISION, move |plan| plan.widths = lean, move |plan| plan.widths = heavy))
 }
 
-/// Whether weights most likely have the two bytes a number that they were saved in, as the framework's version loads them.
-/// Models with learned positions were saved in fp32; what divides the parameters makes fp32 of them.
+/// Whether weights most likely keep the two bytes per number in which they were saved, as the framework's version loads
+/// them. Models with learned positions were saved in fp32. Sharding turns the parameters into fp32.
 pub(super) fn loaded_as_saved(job: &TrainingJob, likely: &Plan) -> bool {
     let TrainedWeights::Loaded { as_saved } = likely.profile.weights else { return false };
     stored_precision(job, likely).is_some()
@@ -204,7 +204,7 @@ pub(super) fn loaded_as_saved(job: &TrainingJob, likely: &Plan) -> bool {
         && likely.is_of(as_saved)
 }
 
-/// PyTorch's fused step, where a version of the framework has it by default and PyTorch may.
+/// PyTorch's fused step, if a version of the framework may have it by default and PyTorch may too.
 fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let fused = likely.is_of(profile(job.framework).optimizer.fused);
     if !fused || likely.optimizer != Optimizer::AdamW || job.optimizer_implementation.is_some() {
@@ -218,14 +218,14 @@ fn step(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// Whether the framework runs the model under autocast (the Trainer's `bf16=True`): where a format is asked for to compute in,
-/// not only one to load the weights in. What divides the parameters casts them itself.
+/// Whether the framework runs the model under autocast (the Trainer's `bf16=True`). This holds if the job asks for a
+/// format to compute in, not only for one to load the weights in. Sharding casts the parameters itself.
 pub(super) fn mixed(job: &TrainingJob, profile: &Profile, sharding: Sharding, precision: Precision) -> bool {
     let asked = job.precision.is_some() || job.parameter_precision.is_none();
     profile.autocast && sharding == Sharding::None && !single(precision) && asked
 }
 
-/// Where neither format is given, adapters may compute in their own: fp32.
+/// If neither format is given, adapters may compute in their own: fp32.
 fn autocast(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let given = job.precision.is_some() || job.parameter_precision.is_some();
     if given || !likely.mixed || likely.adapters.as_ref().is_none_or(|adapters| adapters.quantized) {
@@ -266,7 +266,7 @@ fn sequence(job: &TrainingJob) -> Option<Choice> {
     ))
 }
 
-/// A larger microbatch leaves fewer of them: each end takes what of both needs the least or the most.
+/// A larger microbatch means fewer of them. Each end takes the pair that needs the least or the most.
 fn micro_batch(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     const MOST: u64 = 4;
     let batch = job.batch.clone().unwrap_or_default();
@@ -312,7 +312,7 @@ fn recompute(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// Only frameworks without a fused kernel of their own may run unfused, and nobody does so on long sequences.
+/// Only frameworks without a fused kernel of their own may run unfused. On long sequences they do not.
 fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let may = profile(job.framework).kernels.may_run_unfused;
     if job.attention.is_some() || !may || likely.sequence > 8192 {
@@ -325,8 +325,8 @@ fn attention(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// A framework that is stated computes the loss that it documents, unless told otherwise; one that compiles it with the
-/// model documents it for some versions, by what is compiled.
+/// A stated framework computes the loss in its documentation, unless the job sets another. A framework that compiles
+/// the loss with the model documents it for some versions, by what is compiled.
 fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     if job.loss.is_some() || likely.profile.loss == UsualLoss::VocabParallel {
         return None;
@@ -343,7 +343,7 @@ fn loss(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     (!fixed).then(|| choice(field::LOSS, |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
 }
 
-/// Whether the model is compiled decides what torchtitan's layers keep, by their formula.
+/// Compilation of the model decides what torchtitan's layers keep, by their formula.
 fn compile(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let kept = !matches!(likely.recompute, Recompute::Full);
     if job.compile.is_some() || likely.profile.layers != Layers::Torchtitan || !kept {
@@ -383,13 +383,13 @@ fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     open.map(|ends| of(ends.lean, ends.heavy))
 }
 
-/// A cap is an upper bound, not a length: samples that are not packed may all be short. Where their typical length is
-/// stated, the longest is several times as long at least.
+/// A cap is an upper bound, not a length. Samples that are not packed may all be short. If their typical length is
+/// stated, the longest is at least several times as long.
 fn lengths(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let batch = job.batch.as_ref()?;
     batch.sequence_length?;
     let tuning = likely.adapters.is_some() || job.finetuning.as_ref().is_some_and(|f| f.method.is_some());
-    // LitGPT begins with the longest sample.
+    // LitGPT starts with the longest sample.
     let full = likely.profile.batches.lengths == SampleLengths::Full;
     let padded = !full || batch.packing == Some(false);
     let longest = match batch.typical_sequence_length {
@@ -438,7 +438,7 @@ fn targets(job: &TrainingJob) -> Option<Choice> {
     ))
 }
 
-/// Every second configuration has a dropout before the adapters, unless the framework says what it does.
+/// Every second configuration has a dropout before the adapters, unless the framework fixes it.
 fn adapter_dropout(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let given = job.finetuning.as_ref().and_then(|finetuning| finetuning.dropout).is_some();
     let documented = job.framework.is_some() && likely.profile.fine_tuning.dropout.is_some();

@@ -1,11 +1,12 @@
-//! How the accelerators are divided: what remains for data parallelism, and how many microbatches a step has.
+//! How the accelerators are divided: the rest for data parallelism, and the number of microbatches in a step.
 
 use super::Notes;
 use crate::frameworks::Profile;
 use crate::job::TrainingJob;
 
-/// How many ranks must share one replica for the global batch to go round, where nobody says how they do: every replica
-/// computes one microbatch at least. It is taken for context parallelism, which leaves each rank the most to hold.
+/// How many ranks must share one replica when the global batch is smaller than the number of replicas and no degree is
+/// given. Every replica computes at least one microbatch. It counts as context parallelism, which leaves each rank the
+/// most memory.
 pub(super) fn implied(job: &TrainingJob) -> Option<u64> {
     let parallelism = job.parallelism.clone().unwrap_or_default();
     let stated = [parallelism.tensor, parallelism.pipeline, parallelism.context, parallelism.data];
@@ -19,7 +20,7 @@ pub(super) fn implied(job: &TrainingJob) -> Option<u64> {
     (ranks > 1).then_some(ranks.min(count))
 }
 
-/// The data parallel degree: what remains of the accelerators.
+/// The data parallel degree: the rest of the accelerators.
 pub(super) fn data_parallel(
     job: &TrainingJob,
     tensor: u64,
@@ -54,7 +55,7 @@ pub(super) fn data_parallel(
     }
 }
 
-/// The micro-batch of a job that gives none: 1, unless the framework's version cuts a rank's batch into as many
+/// The micro-batch of a job that gives none. It is 1, unless the framework's version cuts a rank's batch into as many
 /// microbatches as the pipeline has stages.
 pub(super) fn usual_micro_batch(job: &TrainingJob, profile: &Profile, data: u64, pipeline: u64) -> u64 {
     let cut = profile.batches.cut_over_stages.hold(job.framework_version.as_deref());

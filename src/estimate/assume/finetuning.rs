@@ -1,7 +1,7 @@
-//! What is done with frozen weights and adapters, as the framework's [`FineTuning`] says.
+//! How a framework handles frozen weights and adapters, by its [`FineTuning`].
 //!
-//! PEFT has no dropout by default, and most public configurations ask for 5 or 10 %: any needs the same memory. Rank 8
-//! where none is given.
+//! PEFT has no dropout by default. Most public configurations ask for 5 or 10 %, and any dropout needs the same memory.
+//! The rank is 8 if none is given.
 //!
 //! [`FineTuning`]: crate::frameworks::profile::defaults::FineTuning
 
@@ -12,7 +12,7 @@ use crate::job::{Method, Recompute, TrainingJob};
 
 use super::super::plan::{Adapters, Targets};
 
-/// What a framework computes again unless told otherwise, where its documentation says.
+/// The framework's default recomputation, if its documentation gives one.
 pub(super) fn recompute(profile: &Profile, data: u64) -> Option<Recompute> {
     match profile.recompute {
         UsualRecompute::Undocumented => None,
@@ -27,7 +27,7 @@ pub(super) fn steps_in_backward(profile: &Profile, adapted: bool, data: u64) -> 
     profile.optimizer.in_backward && !adapted && data == 1
 }
 
-/// Whether adapters are trained in place of the weights.
+/// Whether adapters are trained instead of the weights.
 pub(super) fn is_adapted(job: &TrainingJob, method: Option<Method>) -> bool {
     match method {
         Some(Method::Full) => false,
@@ -36,7 +36,7 @@ pub(super) fn is_adapted(job: &TrainingJob, method: Option<Method>) -> bool {
     }
 }
 
-/// Frozen weights are loaded in the computation's format; of a quantized model, what is left may become fp32.
+/// Frozen weights are loaded in the computation's format. In a quantized model, the other weights may become fp32.
 pub(super) fn stored(method: Option<Method>, adapted: bool, profile: &Profile, widths: Widths) -> Widths {
     if !adapted {
         return widths;
@@ -46,7 +46,7 @@ pub(super) fn stored(method: Option<Method>, adapted: bool, profile: &Profile, w
     Widths { parameter, ..widths }
 }
 
-/// The adapters, where not every weight is trained.
+/// The adapters, if not every weight is trained.
 pub(super) fn adapters(
     job: &TrainingJob,
     method: Option<Method>,

@@ -1,9 +1,10 @@
-//! From a training job that leaves things open to complete plans.
+//! From a training job with open fields to complete plans.
 //!
-//! What a person leaves out is assumed, visibly: every assumption is an input with the source `assumed`. Where an
-//! assumption matters, three plans carry it: the *lean* one takes the value that needs the least memory, the *heavy*
-//! one the value that needs the most, the *likely* one the usual value. What is missing so widens the interval instead
-//! of ending the judgement, and a job whose leanest plan does not fit will not fit whatever is missing.
+//! A field that the job leaves out is assumed, and every assumption is shown as an input with the source `assumed`. If
+//! an assumption matters, three plans carry it. The *lean* plan takes the value that needs the least memory. The
+//! *heavy* plan takes the value that needs the most. The *likely* plan takes the usual value. So a missing field widens
+//! the interval and does not end the judgement. If even the leanest plan does not fit, the job does not fit, whatever
+//! the missing fields are.
 //!
 //! | missing | lean | likely | heavy |
 //! | --- | --- | --- | --- |
@@ -50,7 +51,7 @@ use crate::model::{Shape, ShapeError};
 use super::plan::Plan;
 use super::states;
 
-/// A field that is open, and what it may be.
+/// An open field, with its leanest and its heaviest value.
 pub struct Choice {
     /// The field.
     pub field: AnyField,
@@ -60,15 +61,15 @@ pub struct Choice {
     pub heavy: Box<dyn Fn(&mut Plan)>,
 }
 
-/// A training job made complete.
+/// A training job with every field filled.
 pub struct Assumed {
     /// Every open field at its usual value.
     pub likely: Plan,
-    /// The open fields that move memory.
+    /// The open fields that change the memory.
     pub choices: Vec<Choice>,
-    /// What was assumed.
+    /// The assumptions.
     pub inputs: Vec<Input>,
-    /// What does not go together, one line each.
+    /// Contradictions, one line each.
     pub warnings: Vec<String>,
 }
 
@@ -97,7 +98,7 @@ pub struct Device {
     pub bf16: bool,
 }
 
-/// The group of pieces that assumptions are collected in.
+/// The group of pieces in which assumptions are collected.
 struct Notes {
     inputs: Vec<Input>,
     warnings: Vec<String>,
@@ -113,7 +114,7 @@ impl Notes {
     }
 }
 
-/// The usual vocabulary of a model whose own is not known.
+/// The usual vocabulary of a model, if its own is unknown.
 const LIKELY_VOCAB: u64 = 100_000;
 /// The usual sequence length of a job that gives none.
 const LIKELY_SEQUENCE: u64 = 4096;
@@ -128,7 +129,7 @@ fn usual_sequence(job: &TrainingJob) -> u64 {
 /// Completes a training job.
 ///
 /// # Errors
-/// [`ShapeError::Unknown`] where not even the model's size is known.
+/// [`ShapeError::Unknown`] if even the model's size is unknown.
 #[expect(clippy::too_many_lines, reason = "one assumption after the other, and one line a field of the plan")]
 pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> {
     let model = job.model.clone().unwrap_or_default();
@@ -168,7 +169,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         notes.assume(field::parallelism::SHARDING, sharding);
         sharding
     });
-    // Nothing else said, a model computes in the format that its weights are in.
+    // If no format is given, a model computes in the format of its weights.
     let stored = job.parameter_precision.filter(|stored| !matches!(stored, Precision::FP8 | Precision::FP4));
     let precision = job.precision.or(stored).unwrap_or_else(|| {
         let precision = if device.bf16 { Precision::BF16 } else { Precision::FP16 };
@@ -274,7 +275,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         accelerator_memory: accelerator.map(Accelerator::usable),
         adapters: finetuning::adapters(job, method, profile, widths),
         step_in_backward: finetuning::steps_in_backward(profile, adapted, data),
-        // FSDP steps where its shards are: `CPUOffloadPolicy` takes parameters, gradients and states along.
+        // FSDP steps on the shards' own device. `CPUOffloadPolicy` moves parameters, gradients and states together.
         offload_optimizer: offload.optimizer.unwrap_or(false)
             || offload.parameters.unwrap_or(false) && matches!(sharding, Sharding::FSDP | Sharding::HSDP),
         offload_parameters: offload.parameters.unwrap_or(false),
@@ -289,7 +290,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })
 }
 
-/// The stored formats that the job gives beat the framework's. Where the optimizer has no copy of its own, gradients,
+/// The stored formats that the job gives win over the framework's. If the optimizer has no copy of its own, gradients,
 /// moments and reductions have the parameters' format.
 fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
     let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
@@ -306,7 +307,7 @@ fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
     }
 }
 
-/// What does not go together.
+/// The contradictions.
 fn lint(plan: &Plan, notes: &mut Notes) {
     let shape = &plan.shape;
     let mut say = |wrong: bool, line: String| {

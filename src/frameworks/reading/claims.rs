@@ -1,8 +1,8 @@
-//! What a launch claims of the training job: values by field of the spec, each with its place and its strength.
+//! The claims of a launch about the training job: values by field of the spec, each with its place and its strength.
 //!
-//! A reader makes its claims in any order; they are offered to the [`Provenance`] by strength. A value that its field does
-//! not take (a number out of range) is not believed, and a warning says so: a command line is no contract, and no job is
-//! refused for a flag that we misread.
+//! A reader makes its claims in any order. They are offered to the [`Provenance`] by strength. A field may not take a
+//! value, because a number is out of range. Then the value is not believed, and a warning names it. A command line is
+//! not a contract, so no job is refused for a flag that we misread.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::frameworks::reading::config::{ReadFile, Trees};
 use crate::job::{AnyField, Assignment, Field, FieldType, Gap, Provenance, Sharding, Source, ValueOf, field};
 use crate::printable::{complaint, printable};
 
-/// How strong a source is; the strongest first.
+/// The strength of a source, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Strength {
     /// An argument of the command.
@@ -19,11 +19,11 @@ pub(crate) enum Strength {
     File,
     /// A variable of the environment.
     Environment,
-    /// What the framework does where the launch gives no value; after a known model's dimensions.
+    /// The framework's default, if the launch gives no value. It is weaker than a known model's dimensions.
     Default,
 }
 
-/// One value of one field.
+/// One value of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Claim {
     /// The field.
@@ -32,37 +32,37 @@ pub(crate) struct Claim {
     pub(crate) value: Value,
     /// Where it comes from.
     pub(crate) source: Source,
-    /// How strong that is.
+    /// The strength of the source.
     pub(crate) strength: Strength,
 }
 
-/// What a launch claims.
+/// The claims of a launch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
-    /// Where the launch stands: `container trainer`.
+    /// The place of the launch: `container trainer`.
     pub(crate) place: String,
-    /// Values.
+    /// The values.
     pub(crate) all: Vec<Claim>,
-    /// One line each, at most 120 characters.
+    /// Warnings, one line each, at most 120 characters.
     pub(crate) warnings: Vec<String>,
     /// Why the estimate does not cover this job, in a few words: `reinforcement learning holds several models`.
     pub(crate) beyond: Option<&'static str>,
-    /// Processes that a launcher starts on each node, where it gives their number.
+    /// The processes that a launcher starts on each node, if it gives their number.
     pub(crate) processes_per_node: Option<u64>,
-    /// Nodes that a launcher counts on.
+    /// The nodes that a launcher counts on.
     pub(crate) nodes: Option<u64>,
-    /// Processes that a launcher starts on all nodes together.
+    /// The processes that a launcher starts on all nodes together.
     pub(crate) processes: Option<u64>,
     /// Microbatches of a step that a rank computes one after the other, and the source of their number.
     pub(crate) accumulation: Option<(u64, Source)>,
-    /// Fields that we cannot read, each with the value that needs the least memory: a script may train adapters alone, a
-    /// file that is not known may offload. A job that runs out only without them may not run out.
+    /// Fields that we cannot read, each with the value that needs the least memory. A script may train only adapters.
+    /// An unknown file may offload. A job that runs out only without these values may not run out.
     pub(crate) open: Vec<(AnyField, Value)>,
-    /// Fields that are given in a way that we do not understand: no default holds for them.
+    /// Fields whose given value we do not understand. No default holds for them.
     pub(crate) unparsed: Vec<AnyField>,
-    /// What was not read.
+    /// What we did not read.
     pub(crate) gap: Option<Gap>,
-    /// The configuration files that are read already.
+    /// The configuration files that are already read.
     pub(crate) trees: Trees,
     /// The configuration files that were read for this launch.
     pub(crate) files: Vec<ReadFile>,
@@ -97,7 +97,7 @@ impl Claims {
         self.claim(field, value, source, Strength::Environment);
     }
 
-    /// A launcher hands the value on: weaker than what the program itself is given.
+    /// A launcher passes the value on. This is weaker than the program's own arguments.
     pub(crate) fn handed_on<F: Into<AnyField>>(
         &mut self,
         field: F,
@@ -107,7 +107,7 @@ impl Claims {
         self.claim(field, value, source.into(), Strength::Environment);
     }
 
-    /// The framework does so by default: `Megatron-LM core_v0.12 default`.
+    /// The framework's default: `Megatron-LM core_v0.12 default`.
     pub(crate) fn assume<F: Into<AnyField>>(
         &mut self,
         field: F,
@@ -120,12 +120,12 @@ impl Claims {
         }
     }
 
-    /// A field is given in a way that we do not understand: it stays open.
+    /// The field has a value that we do not understand. It stays open.
     pub(crate) fn unparsed(&mut self, field: impl Into<AnyField>) {
         self.unparsed.push(field.into());
     }
 
-    /// The job may set a field where we cannot read it; this value needs the least memory.
+    /// The job may set a field in a place that we cannot read. This value needs the least memory.
     pub(crate) fn open<F: Into<AnyField>>(&mut self, field: F, leanest: impl ValueOf<F>) {
         let field = field.into();
         if !self.is_open(field) {
@@ -133,12 +133,12 @@ impl Claims {
         }
     }
 
-    /// The same, as a table has it.
+    /// The same, from a table.
     pub(crate) fn open_as(&mut self, leanest: Assignment) {
         self.open(leanest.field, leanest.value);
     }
 
-    /// Whether the job may set a field where we cannot read it.
+    /// Whether the job may set a field in a place that we cannot read.
     pub(crate) fn is_open(&self, field: impl Into<AnyField>) -> bool {
         let field = field.into();
         self.open.iter().any(|(open, _)| *open == field)
@@ -162,7 +162,7 @@ impl Claims {
         self.all.iter().any(|claim| claim.field == field)
     }
 
-    /// Hybrid sharding divides among a node's processes, unless told otherwise.
+    /// Hybrid sharding divides among the processes of a node, unless the job sets another size.
     pub(crate) fn hybrid_on_a_node(&mut self) {
         let degree = field::parallelism::SHARDING_DEGREE;
         let hybrid = self.get(field::parallelism::SHARDING) == Some(Sharding::HSDP);
@@ -171,12 +171,12 @@ impl Claims {
         }
     }
 
-    /// Something is doubtful.
+    /// A doubt, as a warning.
     pub(crate) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }
 
-    /// How many accelerators its parallelism takes, as far as its degrees are known.
+    /// The accelerators that its parallelism needs, as far as the degrees are known.
     pub(crate) fn divides_among(&self) -> u64 {
         use field::parallelism::{CONTEXT, DATA, PIPELINE, TENSOR};
         let degrees = [TENSOR, PIPELINE, CONTEXT, DATA].into_iter().filter_map(|degree| self.get(degree));
@@ -201,7 +201,7 @@ impl Claims {
         }
     }
 
-    /// Offers all claims but the framework's defaults, the strongest first; gives back the defaults.
+    /// Offers all claims except the framework's defaults, the strongest first. Returns the defaults.
     pub(crate) fn offer_to(mut self, provenance: &mut Provenance) -> Vec<Claim> {
         self.all.sort_by_key(|claim| claim.strength);
         let (defaults, given): (Vec<_>, Vec<_>) =

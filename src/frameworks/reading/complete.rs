@@ -1,27 +1,27 @@
-//! Whether a command says all that it says in words that are known.
+//! Whether every word of a command is known.
 //!
-//! A word that nobody knows (`$EXTRA_ARGS`) may be an option's value, and then that value alone is open; where it stands by
-//! itself, it may be any further options, and what a program does where nothing is given is no longer what it does.
+//! An unknown word (`$EXTRA_ARGS`) may be an option's value. Then only this value is open. An unknown word by itself
+//! may be any further options. Then the program's defaults may not hold.
 
 use crate::command::Arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::job::{AnyField, Assignment, Method, Optimizer, Precision, Recompute, Sharding, field};
 
-/// How a program's options are written.
+/// How a program writes its options.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     /// Options that stand alone, without dashes and with `-` for `_`.
     pub(crate) alone: &'static [&'static str],
-    /// Beginnings of such options.
+    /// The beginnings of such options.
     pub(crate) alone_beginnings: &'static [&'static str],
-    /// Options that begin so and take a value.
+    /// The beginnings of options that take a value.
     pub(crate) valued: &'static [&'static str],
     /// Options that take several values.
     pub(crate) lists: &'static [&'static str],
 }
 
 impl Written {
-    /// Whether a word that nobody knows may be options rather than an option's value.
+    /// Whether an unknown word may be options, not an option's value.
     pub(crate) fn may_hold_more(&self, arguments: &Arguments) -> bool {
         let mut value = false;
         let mut list = false;
@@ -29,7 +29,7 @@ impl Written {
             let Some(option) = word.text.strip_prefix("--") else {
                 let expected = value || list;
                 value = false;
-                // `key=$VALUE` has its value within.
+                // The value of `key=$VALUE` is inside the word.
                 return !word.known && !expected && (word.text.starts_with('$') || !word.text.contains('='));
             };
             let (name, within) = option.split_once('=').map_or((option, false), |(name, _)| (name, true));
@@ -44,7 +44,7 @@ impl Written {
     }
 }
 
-/// The leanest that a field may be, where what is said of it is not understood; batches and lengths are open anyway.
+/// The leanest value of a field, if its given value is not understood. Batches and lengths are open anyway.
 const LEANEST: &[Assignment] = &[
     field::finetuning::METHOD.is(Method::LoRA),
     field::GRADIENT_PRECISION.is(Precision::BF16),
@@ -64,14 +64,14 @@ const LEANEST: &[Assignment] = &[
     field::RECOMPUTE.is(Recompute::Full),
 ];
 
-/// Leaves open what is given and not understood: `--tensor-model-parallel-size $TP` may divide by eight.
+/// Opens fields whose given values are not understood: `--tensor-model-parallel-size $TP` may divide by eight.
 pub(crate) fn leave_open(claims: &mut Claims) {
     for field in claims.unparsed.clone() {
         open_at_its_leanest(field, claims);
     }
 }
 
-/// Leaves a field open, at the leanest value that it may have.
+/// Opens a field at its leanest value.
 pub(crate) fn open_at_its_leanest(field: AnyField, claims: &mut Claims) {
     if let Some(leanest) = LEANEST.iter().find(|leanest| leanest.field == field) {
         claims.open_as(*leanest);

@@ -1,7 +1,7 @@
 //! Configuration files that a command names: YAML, JSON or TOML, read within the budgets of a document that people write.
 //!
-//! A file that cannot be read is named in a warning and believed by nobody; one that is not known (it is in the image, on
-//! a volume) leaves open whatever it may say.
+//! If a file cannot be read, a warning names it and its values are not used. If a file is unknown, because it is in the
+//! image or on a volume, every field that it may set stays open.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,30 +17,30 @@ use crate::frameworks::reading::claims::Claims;
 use crate::job::{Gap, Source};
 use crate::printable::printable;
 
-/// What is read of a file at most.
+/// The most bytes of a file that are read.
 const MAX_BYTES: usize = 128 << 10;
-/// And of all files of an object.
+/// The most bytes of all files of an object.
 const MAX_BYTES_OF_ALL: usize = 384 << 10;
-/// How many words are looked at for a configuration.
+/// The most words that are searched for a configuration.
 const MAX_POSITION: usize = 64;
 const MAX_ALIASED: usize = 4_000;
 const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 20_000;
-/// Paths of a file that are looked at for those that no reader asks for.
+/// The most paths of a file that are searched for unread options.
 const MAX_PATHS: usize = 1_000;
 
 /// A configuration file.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Where it stands: `ConfigMap training-config key config.yaml`.
+    /// Its place: `ConfigMap training-config key config.yaml`.
     pub(crate) source: Source,
-    /// What it says.
+    /// Its values.
     pub(crate) tree: Value,
     /// The paths that were asked for and found.
     pub(crate) asked: AskedPaths,
 }
 
-/// The paths of a file that were asked for and found. Every clone has the same paths.
+/// The paths of a file that were asked for and found. All clones share them.
 pub(crate) type AskedPaths = Rc<RefCell<BTreeSet<String>>>;
 
 impl Config {
@@ -49,15 +49,15 @@ impl Config {
         Self { source, tree, asked: AskedPaths::default() }
     }
 
-    /// The value at a path of keys: `zero_optimization.stage`. A key may have dots of its own. A null is no value.
+    /// The value at a path of keys: `zero_optimization.stage`. A key may contain dots. A null is no value.
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         let value = at(self.tree.as_object()?, path)?;
         self.asked.borrow_mut().insert(path.to_owned());
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// Puts the keys of groups beside the groups, for those who sort their settings as they like. The first one of a name
-    /// counts.
+    /// Copies the keys of groups to the top level, for people who group their settings freely. The first key
+    /// of a name wins.
     pub(crate) fn flatten(&mut self) {
         const MAX_DEPTH: usize = 3;
         let mut flat = Map::new();
@@ -68,7 +68,7 @@ impl Config {
     }
 }
 
-/// A file that was read, and which of its paths were asked for.
+/// A file that was read, and the paths that were asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadFile {
     paths: Vec<String>,
@@ -82,7 +82,7 @@ impl ReadFile {
         Self { paths, asked: config.asked.clone() }
     }
 
-    /// The paths that were not asked for: not by themselves, by a group around them, nor by their last key alone.
+    /// The paths that were not asked for. A question for the path, for a group around it, or for its last key counts.
     pub(crate) fn unasked(&self) -> Vec<&str> {
         let asked = self.asked.borrow();
         let is_asked = |path: &&str| {
@@ -94,7 +94,7 @@ impl ReadFile {
     }
 }
 
-/// The paths of the values that are no groups. A file is parsed to a bounded depth.
+/// The paths of all values that are not groups. A file is parsed to a limited depth.
 fn leaves(tree: &Value, path: &str, paths: &mut Vec<String>) {
     match tree {
         Value::Object(keys) => {
@@ -125,7 +125,7 @@ fn lift(keys: &Map<String, Value>, depth: usize, flat: &mut Map<String, Value>) 
     }
 }
 
-/// The file that an argument names, or the JSON that stands in its place. None, with a warning, where it cannot be read.
+/// The file that an argument names, or the JSON in its place. `None`, with a warning, if it cannot be read.
 pub(crate) fn named(launch: &Launch, path: &str, by: &str, claims: &mut Claims) -> Option<Config> {
     let path = path.trim();
     if path.starts_with('{') {
@@ -141,12 +141,12 @@ pub(crate) fn named(launch: &Launch, path: &str, by: &str, claims: &mut Claims) 
     of(file, claims)
 }
 
-/// The configuration that stands among arguments without a name: `axolotl train config.yaml`.
+/// The configuration among arguments without a name: `axolotl train config.yaml`.
 pub(crate) fn positional(arguments: &Arguments) -> Option<&str> {
     let words = arguments.words().iter().take(MAX_POSITION);
     let mut before = "";
     for word in words {
-        // What stands behind an option is its value.
+        // A word after an option is the option's value.
         let free = !before.starts_with('-') || before.contains('=');
         if free && word.known && is_config(&word.text) {
             return Some(&word.text);
@@ -156,13 +156,13 @@ pub(crate) fn positional(arguments: &Arguments) -> Option<&str> {
     None
 }
 
-/// Whether a path is a configuration's, by its ending.
+/// Whether a path has the ending of a configuration file.
 pub(crate) fn is_config(path: &str) -> bool {
     let end = basename(path).rsplit_once('.').map(|(_, end)| end);
     !path.starts_with('-') && !path.contains('=') && matches!(end, Some("yaml" | "yml" | "json"))
 }
 
-/// What a file says.
+/// The values of a file.
 pub(crate) fn of(file: &File, claims: &mut Claims) -> Option<Config> {
     parsed(&file.text, &file.source, claims)
 }
@@ -182,7 +182,7 @@ fn parsed(text: &Arc<str>, source: &Source, claims: &mut Claims) -> Option<Confi
     }
 }
 
-/// The documents of one object's trainings, each read once, and no more bytes of them than these.
+/// The documents of one object's trainings. Each is parsed once, and `room` limits their bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Trees {
     known: BTreeMap<Arc<str>, Result<Value, &'static str>>,
@@ -208,13 +208,13 @@ impl Trees {
     }
 }
 
-/// Why a document is not read. None of it tells anything of what the document holds.
+/// Why a document is not read. These texts quote nothing of the document.
 const TOO_LARGE: &str = "it is too large";
 const ALL_TOO_LARGE: &str = "all files are too large together";
 const NO_KEYS: &str = "it has no keys";
 const NO_DOCUMENT: &str = "it is neither YAML, JSON nor TOML that can be read";
 
-/// Whether a warning says of a ConfigMap among these that a key of it is not read, and why.
+/// Whether a warning says that a key of one of these ConfigMaps is not read.
 pub(crate) fn is_about_a_file(warning: &str, config_maps: &[String]) -> bool {
     let of = |name: &String| {
         warning.strip_prefix("ConfigMap ")?.strip_prefix(name.as_str())?.strip_prefix(" key ")
@@ -223,7 +223,7 @@ pub(crate) fn is_about_a_file(warning: &str, config_maps: &[String]) -> bool {
     told.is_some_and(|(_, why)| [TOO_LARGE, ALL_TOO_LARGE, NO_KEYS, NO_DOCUMENT].contains(&why))
 }
 
-/// A document as a tree of keys; the problem names nothing of what it holds.
+/// A document as a tree of keys. The error quotes nothing of the document.
 fn tree(text: &str) -> Result<Value, &'static str> {
     if text.len() > MAX_BYTES {
         return Err(TOO_LARGE);
@@ -233,7 +233,7 @@ fn tree(text: &str) -> Result<Value, &'static str> {
     } else {
         yaml(text)
     };
-    // Much of TOML is YAML of another meaning, or none at all.
+    // Much of TOML is also YAML, with another meaning or with none.
     let tree =
         if tree.as_ref().is_ok_and(Value::is_object) { tree? } else { toml::from_str(text).or(tree)? };
     if tree.is_object() { Ok(tree) } else { Err(NO_KEYS) }

@@ -1,13 +1,14 @@
-//! What launchers say of nodes and processes, and where that does not go with what the pods ask for.
+//! What launchers give about nodes and processes, and where this contradicts the pods' requests.
 //!
-//! Of a launcher that another one starts (`mpirun … torchrun …`) nothing is said. Numbers are believed where they are written out; a range
-//! (`--nnodes=1:4`), `gpu` and `auto` say nothing. [`doubts`] are only about what surely does not fit together, and they
-//! are warnings: a job that starts too few processes runs, if not as meant.
+//! A launcher started by another launcher (`mpirun … torchrun …`) is ignored. Written numbers are believed. A range
+//! (`--nnodes=1:4`), `gpu` and `auto` give no number. [`doubts`] names only sure contradictions. They are warnings,
+//! because a job that starts too few processes runs, although not as intended.
 //!
-//! Fewer processes than accelerators matter to the estimate in one case: FSDP and ZeRO share the states among the
-//! processes that there are. Where the one launch of the pods says both, that states are sharded and how many processes
-//! there are (two or more: a single process may spread a model over all accelerators that it sees), those count and not
-//! the accelerators. The job needs more memory then than one that uses all of them; it is what it will need. Where a
+//! Fewer processes than accelerators matter to the estimate in one case. FSDP and ZeRO share the states among the
+//! processes that exist. The pods may have one launch that both shards states and gives the number of processes. If
+//! this number is two or more, the processes count, not the accelerators. (A single process may spread a model over all
+//! accelerators that it sees.) Such a job needs more memory than one that uses all accelerators. If a degree of
+//! parallelism is given, or any doubt remains, the accelerators count. Then the job needs the least memory.
 //! degree of parallelism is given, or any doubt remains, the accelerators count, for which the job needs least.
 
 use crate::command::{Arguments, Launch, Launcher};
@@ -18,19 +19,19 @@ use crate::kinds::requests::Request;
 
 use crate::frameworks::reading::claims::Claims;
 
-/// How a launcher says how many processes and nodes there are.
+/// Where a launcher gives the number of processes and nodes.
 struct Facts {
-    /// Its name.
+    /// The launcher's name.
     launcher: &'static str,
-    /// Options that give the nodes.
+    /// Options that give the number of nodes.
     nodes: &'static [&'static str],
-    /// Variables that do, where no option does.
+    /// Variables for the nodes, if no option gives them.
     nodes_variable: Option<&'static str>,
-    /// Options that give the processes on each node.
+    /// Options that give the processes of each node.
     per_node: &'static [&'static str],
-    /// Variables that do, where no option does.
+    /// Variables for the processes, if no option gives them.
     per_node_variable: Option<&'static str>,
-    /// Options that give the processes on all nodes together.
+    /// Options that give the processes of all nodes together.
     all: &'static [&'static str],
     /// Options that give the node's own number.
     rank: &'static [&'static str],
@@ -55,7 +56,7 @@ const TORCHRUN: Facts = Facts {
     rank: &["--node-rank"],
 };
 
-/// Every launcher that says something. Sources: as of the options themselves, in `command/launchers.rs`.
+/// Every launcher that gives such numbers. The sources are those of the options, in `command/launchers.rs`.
 static FACTS: &[Facts] = &[
     TORCHRUN,
     Facts { launcher: "dlrover-run", ..TORCHRUN },
@@ -99,7 +100,7 @@ static FACTS: &[Facts] = &[
     },
 ];
 
-/// The option among these that is given, and its value.
+/// The first of these options that is given, with its value.
 fn given<'l>(arguments: &'l Arguments, options: &[&'static str]) -> Option<(&'static str, &'l str)> {
     options.iter().find_map(|option| Some((*option, arguments.value(option)?)))
 }
@@ -111,19 +112,18 @@ fn number(text: &str) -> Option<u64> {
 fn innermost(launch: &Launch) -> Option<(&'static Facts, &Launcher)> {
     let (launcher, outer) = launch.launchers.split_last()?;
     let facts = |launcher: &Launcher| FACTS.iter().find(|facts| facts.launcher == launcher.name);
-    // What others start several times over is so many times what it says.
+    // If another launcher starts it several times, its numbers are not the totals.
     Some((facts(launcher).filter(|_| outer.iter().all(|outer| facts(outer).is_none()))?, launcher))
 }
 
-/// The nodes that a launch's launcher counts on, where it says how many.
+/// The nodes that a launch's launcher counts on, if it gives a number.
 pub(crate) fn nodes(launch: &Launch) -> Option<u64> {
     let mut claims = Claims::default();
     read(launch, &mut claims);
     claims.nodes
 }
 
-/// What the launch's launcher is told of the number of nodes, nothing where that is not known; none where it is told of
-/// no number.
+/// The number of nodes given to the launch's launcher. Empty if it is unknown. `None` if no number is given.
 pub(crate) fn told_nodes(launch: &Launch) -> Option<&str> {
     let (facts, launcher) = innermost(launch)?;
     if let Some(option) = facts.nodes.iter().find(|option| launcher.arguments.has(option)) {
@@ -134,12 +134,12 @@ pub(crate) fn told_nodes(launch: &Launch) -> Option<&str> {
     Some(given.1.unwrap_or_default())
 }
 
-/// Whether the launch's launcher is told of several nodes; none where it is told of no number.
+/// Whether the launcher counts on several nodes. `None` if no number is given.
 pub(crate) fn several_nodes(launch: &Launch) -> Option<bool> {
     told_nodes(launch).map(|told| !matches!(told.trim(), "1" | "1:1"))
 }
 
-/// Reads what the launch's launcher says.
+/// Reads the numbers that the launch's launcher gives.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some((facts, launcher)) = innermost(launch) else { return };
     let count = |options: &[&'static str], variable: Option<&str>| match given(&launcher.arguments, options) {
@@ -159,7 +159,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-/// Takes the processes for what shards, where they are surely fewer than the accelerators.
+/// If the processes are surely fewer than the accelerators, the states are sharded among the processes.
 pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Claims) {
     use field::parallelism::{CONTEXT, DATA, EXPERT, PIPELINE, TENSOR};
     let (Some(processes), Some(all)) = (claims.processes, accelerators(requests)) else { return };
@@ -182,14 +182,14 @@ pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Cla
     }
 }
 
-/// What does not go with what the pods ask for, a line each.
+/// Contradictions with the pods' requests, one line each.
 pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims) -> Vec<String> {
     let Some((facts, launcher)) = innermost(launch) else { return Vec::new() };
     let mut doubts = Vec::new();
     let plain = requests.iter().all(is_plain);
     let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
     let name = |options: &[&'static str]| given(&launcher.arguments, options).map(|(option, _)| option);
-    // Where the launcher runs in the pods that have the accelerators, it starts a pod's processes.
+    // A launcher that runs in the pods with the accelerators starts the processes of one pod.
     if let Some(request) = of_group.filter(|_| plain) {
         let (each, per_pod) = (claims.processes_per_node, request.per_pod);
         let source = name(facts.per_node).or(name(facts.all)).unwrap_or(facts.launcher);
@@ -209,7 +209,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
     if let (Some(pods), Some(_), Some(nodes), Some(option)) =
         (pods(requests), of_group, claims.nodes, name(facts.nodes))
         && pods != nodes
-        // One pod of several is an object of its own.
+        // One of several pods is a separate object.
         && pods > 1
     {
         doubts.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
@@ -237,7 +237,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
     doubts
 }
 
-/// What a program of Lightning's is told of nodes and devices (`trainer.num_nodes=2`), and does not go with the pods.
+/// The numbers of nodes and devices of a Lightning program (`trainer.num_nodes=2`) that contradict the pods.
 pub(crate) fn own_doubts(launch: &Launch, requests: &[Request<'_>]) -> Vec<String> {
     let told = |name: &str| launch.arguments.overridden(name).and_then(number);
     let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
@@ -257,18 +257,18 @@ pub(crate) fn own_doubts(launch: &Launch, requests: &[Request<'_>]) -> Vec<Strin
     doubts
 }
 
-/// Whether a process has one unit of the resource: of chips whose cores are devices it has another number.
+/// Whether a process has one unit of the resource. Chips with cores as devices have another number.
 fn is_plain(request: &Request<'_>) -> bool {
     let one_device = !matches!(request.what.vendor, Vendor::AWS | Vendor::Google | Vendor::Intel);
     one_device && matches!(request.what.kind, ResourceKind::Whole | ResourceKind::Partition(_))
 }
 
-/// All pods that ask for accelerators, where their number is known.
+/// All pods that ask for accelerators, if their number is known.
 fn pods(requests: &[Request<'_>]) -> Option<u64> {
     requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?))
 }
 
-/// All accelerators, where the number of pods is known.
+/// All accelerators, if the number of pods is known.
 fn accelerators(requests: &[Request<'_>]) -> Option<u64> {
     let counts = requests.iter().map(|request| request.per_pod.checked_mul(request.pods?));
     counts
@@ -291,7 +291,7 @@ mod tests {
     use crate::kinds::{PodGroup, requests};
     use crate::surroundings::{Documents, Surroundings};
 
-    /// What is said of groups of pods, each of so many with so many accelerators and a command.
+    /// The doubts about groups of pods. Each has a number of pods, accelerators for each, and a command.
     fn claims(groups: &[(u64, u64, &str)], resource: &str, sharding: Option<Sharding>) -> Claims {
         let templates: Vec<Value> = groups
             .iter()

@@ -1,4 +1,4 @@
-//! Tables of flags: what an argument is called, which field of the spec it sets, and how its value is written.
+//! Tables of flags: the name of an argument, the field of the spec that it sets, and the form of its value.
 
 use serde_json::Value;
 
@@ -7,41 +7,41 @@ use crate::frameworks::reading::settings::{self, Settings};
 use crate::job::{Field, FieldType, ValueOf};
 use crate::units::{Count, Decimal};
 
-/// Words of a list that are read at most.
+/// The most words of a list that are read.
 const MAX_WORDS: usize = 32;
 
-/// Flags of a program, of fields of any type.
+/// The flags of a program, for fields of any type.
 pub(crate) type Table = &'static [&'static dyn AnyFlag];
 
 /// A flag of a program.
 #[derive(Debug)]
 pub(crate) struct Flag<T: FieldType> {
-    /// Its names, as the documentation writes them; the first is the one that is shown.
+    /// Its names, as the documentation writes them. Messages show the first.
     names: &'static [&'static str],
     /// The spec's field.
     field: Field<T>,
-    /// What it takes.
+    /// The form of its value.
     takes: Takes<T>,
 }
 
-/// What a flag takes, that sets a field of this type.
+/// The form of a flag's value, for a field of this type.
 #[derive(Debug)]
 pub(crate) enum Takes<T: FieldType> {
     /// A whole number.
     Number,
     /// A decimal number, kept as the spec's quoted decimal.
     Decimal,
-    /// A share of one, kept in percent: a dropout of 0.1 is 10.
+    /// A fraction of one, stored in percent: a dropout of 0.1 is 10.
     Percent,
     /// Any text.
     Text,
-    /// No value: where the flag stands, the field has this one.
+    /// No value. If the flag is there, the field has this value.
     Word(T::Constant),
-    /// No value: where the flag stands, the field is true, or false.
+    /// No value. If the flag is there, the field is true, or false.
     Switch(bool),
-    /// Several words, with commas or spaces between them.
+    /// Several words, separated by commas or spaces.
     List,
-    /// One of these words, each with the field's value; others say nothing.
+    /// One of these words, each with the field's value. Other words are ignored.
     OneOf(&'static [(&'static str, T::Constant)]),
 }
 
@@ -84,7 +84,7 @@ impl<T: FieldType> AnyFlag for Flag<T> {
 }
 
 impl<T: FieldType> Takes<T> {
-    /// Reads a value as the field's; none where it says nothing.
+    /// Reads a value as the field's. `None` if it gives no value.
     pub(crate) fn read(self, text: &str) -> Option<Value> {
         let text = unquoted(text);
         match self {
@@ -106,20 +106,20 @@ fn unquoted(text: &str) -> &str {
     text.trim().trim_matches(['"', '\''])
 }
 
-/// What a word of a table means.
+/// The value of a word in a table.
 pub(crate) fn one_of<V: Copy>(words: &[(&str, V)], text: &str) -> Option<V> {
     let text = unquoted(text);
     words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
 }
 
-/// Several words, with commas or spaces between them.
+/// Several words, separated by commas or spaces.
 pub(crate) fn list(text: &str) -> Option<Vec<String>> {
     let words = text.split([',', ' ', '[', ']', '"', '\'']).filter(|word| !word.is_empty());
     let words: Vec<String> = words.take(MAX_WORDS).map(str::to_owned).collect();
     (!words.is_empty()).then_some(words)
 }
 
-/// A whole number, as Python and people write it: `4096`, `4_096`, `4096.0`, `70B`.
+/// A whole number, as Python or a person writes it: `4096`, `4_096`, `4096.0`, `70B`.
 pub(crate) fn number(text: &str) -> Option<u64> {
     let plain = unquoted(text).replace('_', "");
     plain.parse().ok().or_else(|| Count::parse(&plain).ok().map(|count| count.0))

@@ -1,4 +1,4 @@
-//! How a launch is read, whatever its framework: settings from arguments, files and environment, and what they claim.
+//! How a launch is read, for every framework: settings from arguments, files and environment, and the claims they make.
 
 pub(crate) mod claims;
 pub(crate) mod complete;

@@ -1,8 +1,8 @@
-//! Whether the processes that a launch starts meet those of other pods.
+//! Whether the processes of a launch meet those of other pods.
 //!
-//! A launcher that is told of no other node starts processes of one node: in each pod a training of its own. Only a
-//! number of nodes, or a place to meet, makes one training of several pods. Some kinds give these to every pod; the
-//! caller knows them.
+//! A launcher that knows of no other node starts the processes of one node. Each pod then has its own training. Only a
+//! number of nodes or a meeting place makes one training of several pods. Some kinds give these to every pod, and the
+//! caller knows these kinds.
 //!
 //! | given by | where |
 //! | --- | --- |
@@ -10,8 +10,8 @@
 //! | the environment | `PET_NNODES`, `PET_RDZV_ENDPOINT`; `MASTER_ADDR` with `WORLD_SIZE` |
 //! | the launcher itself | `mpirun`, `srun` and their like; a hostfile |
 //!
-//! One node is no rendezvous, and neither is this host. Where a script or a wrapper that is not read may set variables,
-//! they may meet.
+//! One node is no rendezvous, and this host is none either. If an unread script or wrapper may set variables, the
+//! processes may meet.
 
 use crate::command::{Arguments, Launch};
 use crate::frameworks::reading::facts;
@@ -21,28 +21,28 @@ use crate::frameworks::reading::facts;
 pub(crate) enum Rendezvous {
     /// They do.
     Given,
-    /// They may: something that would say so is not known.
+    /// They may: the part that would show it is unknown.
     Perhaps,
     /// They surely do not.
     None,
 }
 
-/// The nodes that a launch counts on, where these may be several.
+/// The nodes that a launch counts on, if there may be several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum World {
-    /// So many, at most.
+    /// At most this number.
     Nodes(u64),
-    /// How many is not known.
+    /// Their number is unknown.
     Unknown,
 }
 
 impl World {
-    /// What a launch is told; none where it is told of no other node.
+    /// The nodes that a launch counts on. `None` if it knows of no other node.
     pub(crate) fn of(launch: &Launch) -> Option<Self> {
         let given =
             facts::told_nodes(launch).or_else(|| program_nodes(launch)).or_else(|| file_nodes(launch));
         if let Some(given) = given {
-            // Of a range (`--nnodes=1:4`) the most.
+            // The largest number of a range (`--nnodes=1:4`).
             let most = given.rsplit(':').next().and_then(|most| most.trim().parse::<u64>().ok());
             return most.map_or(Some(Self::Unknown), |most| (most > 1).then_some(Self::Nodes(most)));
         }
@@ -53,17 +53,17 @@ impl World {
     }
 }
 
-/// Options of launchers that give a place to meet.
+/// Options of launchers that give a meeting place.
 const PLACES: &[&str] = &["--rdzv-endpoint", "--master-addr", "--main-process-ip"];
 /// A program's own options that give the number of nodes.
 const NODES: &[&str] = &["--num-nodes", "--nnodes", "--num-machines", "--trainer.num-nodes"];
 /// The same as `key=value`.
 const NODES_OVERRIDDEN: &[&str] = &["trainer.num_nodes", "num_nodes"];
-/// Variables, each of which is enough by itself.
+/// Variables that are each enough alone.
 const VARIABLES: &[&str] = &["PET_RDZV_ENDPOINT", "PET_MASTER_ADDR"];
 
 impl Rendezvous {
-    /// What a launch is told.
+    /// Whether the pods of a launch meet.
     pub(crate) fn of(launch: &Launch) -> Self {
         if launch.reaches_others() || by_program(launch) || by_environment(launch) {
             return Self::Given;
@@ -72,7 +72,7 @@ impl Rendezvous {
         if let Some(several) = told {
             return if several { Self::Given } else { Self::None };
         }
-        // A program that nothing launches finds the others by its own ways, or is one process.
+        // A program without a launcher finds the others in its own way, or is one process.
         let Some(launcher) = launch.launchers.last() else { return Self::Given };
         if meets_elsewhere(&launcher.arguments) {
             return Self::Given;
@@ -81,20 +81,20 @@ impl Rendezvous {
         let may_be_given = !is_known
             || launch.environment.may_have_more()
             || launch.launchers.len() > 1
-            // Its list of hosts lies where an image or a volume may have it.
+            // Its list of hosts may be in an image or on a volume.
             || launcher.name == "deepspeed"
             || configured(launch, &launcher.arguments);
         if may_be_given { Self::Perhaps } else { Self::None }
     }
 }
 
-/// The program itself is told of nodes.
+/// Whether the program itself gets a number of nodes.
 fn by_program(launch: &Launch) -> bool {
     program_nodes(launch).is_some_and(|value| value != "1")
 }
 
-/// What the program is told of the number of nodes, nothing where that is not known. Of several that say it, one that
-/// says more than one node.
+/// The number of nodes given to the program. Empty if it is unknown. If several places give it, one with more than one
+/// node wins.
 fn program_nodes(launch: &Launch) -> Option<&str> {
     let options = NODES.iter().filter(|option| launch.arguments.has(option));
     let given = options.map(|option| launch.arguments.value(option).unwrap_or_default());
@@ -102,14 +102,14 @@ fn program_nodes(launch: &Launch) -> Option<&str> {
     given.chain(overridden).max_by_key(|value| *value != "1")
 }
 
-/// What a configuration file of accelerate's says of the number of machines.
+/// The number of machines in a configuration file of accelerate.
 fn file_nodes(launch: &Launch) -> Option<&str> {
     let path = launch.launchers.last()?.arguments.value("--config_file")?;
     let mut lines = launch.files.meant(path)?.text.lines();
     lines.find_map(|line| line.trim().strip_prefix("num_machines:"))
 }
 
-/// A launcher is told to meet others on another host.
+/// Whether a launcher gets a meeting place on another host.
 fn meets_elsewhere(arguments: &Arguments) -> bool {
     PLACES.iter().any(|option| arguments.value(option).is_some_and(is_elsewhere))
 }
@@ -121,12 +121,12 @@ fn by_environment(launch: &Launch) -> bool {
     VARIABLES.iter().any(|name| meets(name)) || (meets("MASTER_ADDR") && has("WORLD_SIZE"))
 }
 
-/// Whether a place is on another host than this one, as far as that is known.
+/// Whether a place is on another host than this one, as far as we know.
 fn is_elsewhere(place: &str) -> bool {
     !["localhost", "127.0.0.1", "0.0.0.0", "[::1]"].iter().any(|host| place.starts_with(host))
 }
 
-/// A configuration file of accelerate's may give the number of machines.
+/// Whether a configuration file of accelerate may give the number of machines.
 fn configured(launch: &Launch, arguments: &Arguments) -> bool {
     let Some(path) = arguments.value("--config_file") else { return arguments.has("--config_file") };
     let Some(file) = launch.files.meant(path) else { return true };

@@ -1,9 +1,9 @@
-//! What a program is told under its own names, wherever that stands: options, `key=value` words, configuration files,
+//! The settings of a program under its own names, wherever they are: options, `key=value` words, configuration files,
 //! variables of the environment.
 //!
-//! The first place that has a name counts, as it does for the program: a configuration that an option overrides is no
-//! contradiction. A value that nobody knows (a variable of a Secret) is found and says nothing: what the program does
-//! then is not what it does where nothing is given.
+//! The first place that has a name wins, as in the program itself. An option that overrides a file is no contradiction.
+//! An unknown value (a variable from a Secret) counts as found and gives no value. So the program's default does not
+//! hold.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::frameworks::reading::config::Config;
 use crate::frameworks::reading::flags::{self, Table, Takes};
 use crate::job::{AnyField, Assignment, Field, FieldType, Source, ValueOf};
 
-/// Where settings stand.
+/// A place for settings.
 #[derive(Debug)]
 pub(crate) enum Place<'a> {
     /// `--name value`.
@@ -22,7 +22,7 @@ pub(crate) enum Place<'a> {
     Words(&'a Arguments),
     /// A key of a file.
     File(Config),
-    /// A variable, under the same name in capitals, or as it is.
+    /// A variable with the same name, in capitals or as written.
     Environment(&'a Environment),
 }
 
@@ -32,10 +32,10 @@ pub(crate) struct Settings<'a> {
     places: Vec<Place<'a>>,
 }
 
-/// What stands somewhere.
+/// A setting that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Setting {
-    /// Its value: null where it is not known, true where an option stands alone.
+    /// Its value: null if it is unknown, true if an option has no value.
     pub(crate) value: Value,
     origin: Origin,
 }
@@ -48,22 +48,22 @@ enum Origin {
 }
 
 impl<'a> Settings<'a> {
-    /// Settings of these places.
+    /// The settings of these places.
     pub(crate) fn of(places: Vec<Place<'a>>) -> Self {
         Self { places }
     }
 
-    /// Adds a place that is weaker than all before.
+    /// Adds a place that is weaker than all earlier ones.
     pub(crate) fn add(&mut self, place: Place<'a>) {
         self.places.push(place);
     }
 
-    /// The setting of the first of these names, in the strongest place that has any.
+    /// The setting with one of these names, from the strongest place that has one.
     pub(crate) fn get(&self, names: &[&str]) -> Option<Setting> {
         self.places.iter().find_map(|place| names.iter().find_map(|name| place.get(name)))
     }
 
-    /// Whether any place has a setting of these names.
+    /// Whether any place has a setting with one of these names.
     pub(crate) fn has(&self, names: &[&str]) -> bool {
         self.get(names).is_some()
     }
@@ -73,7 +73,7 @@ impl<'a> Settings<'a> {
         self.get(names).and_then(|setting| setting.text())
     }
 
-    /// Whether a setting is on; none where it is not there, or is no such thing.
+    /// Whether a setting is on. `None` if it is missing, or is not a switch.
     pub(crate) fn on(&self, names: &[&str]) -> Option<bool> {
         self.get(names).and_then(|setting| setting.truth())
     }
@@ -84,7 +84,7 @@ impl Place<'_> {
         match self {
             Self::Options(arguments) => {
                 let behind = arguments.behind(name)?;
-                // `key=value` is a word of its own, but for the first, which may be a value.
+                // `key=value` is a separate word. The first word is an exception, because it may be a value.
                 let own = behind.iter().skip(1).position(|word| word.is_some_and(|word| word.contains('=')));
                 let value = match behind.get(..own.map_or(behind.len(), |at| at + 1)).unwrap_or_default() {
                     [] => Value::Bool(true),
@@ -116,7 +116,7 @@ impl Place<'_> {
 }
 
 impl Setting {
-    /// Its value as a text; none for a group of keys, for several values and where it is not known.
+    /// Its value as text. `None` for a group of keys, for several values, and if it is unknown.
     pub(crate) fn text(&self) -> Option<String> {
         match &self.value {
             Value::String(text) => Some(text.trim().trim_matches(['"', '\'']).to_owned()),
@@ -126,7 +126,7 @@ impl Setting {
         }
     }
 
-    /// Its value as texts, where it is a list.
+    /// Its value as texts, if it is a list.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.value.as_array().into_iter().flatten().filter_map(Value::as_str)
     }
@@ -146,7 +146,7 @@ impl Setting {
         }
     }
 
-    /// Says a field's value on this setting's behalf.
+    /// Claims a field's value with this setting as the source.
     pub(crate) fn says<F: Into<AnyField>>(&self, claims: &mut Claims, field: F, value: impl ValueOf<F>) {
         match &self.origin {
             Origin::Argument(name) => claims.argument(field, value, name),
@@ -155,7 +155,7 @@ impl Setting {
         }
     }
 
-    /// Who says so, for provenance.
+    /// The source, for provenance.
     pub(crate) fn source(&self, claims: &Claims) -> Source {
         let place = claims.place.clone();
         match &self.origin {
@@ -165,7 +165,7 @@ impl Setting {
         }
     }
 
-    /// Its value as a flag of this kind takes it; none where it says nothing.
+    /// Its value in the form of this flag. `None` if it gives no value.
     fn taken<T: FieldType>(&self, takes: Takes<T>) -> Option<Value> {
         match takes {
             Takes::Word(word) => self.truth()?.then(|| word.json()),
@@ -179,14 +179,14 @@ impl Setting {
     }
 }
 
-/// Claims what every flag of a table sets that is given somewhere.
+/// Claims the field of every flag in a table that is given.
 pub(crate) fn read(table: Table, settings: &Settings<'_>, claims: &mut Claims) {
     for flag in table {
         flag.read(settings, claims);
     }
 }
 
-/// Claims what the setting of these names says. One that is there and not understood leaves the field open.
+/// Claims the setting with these names. If it is given and not understood, the field stays open.
 pub(crate) fn read_one<T: FieldType>(
     settings: &Settings<'_>,
     names: &[&str],
@@ -201,7 +201,7 @@ pub(crate) fn read_one<T: FieldType>(
     }
 }
 
-/// What a framework does by default, with the version that the defaults were read from.
+/// The defaults of a framework, with the version that they come from.
 pub(crate) fn assume(defaults: &[Assignment], source: &str, claims: &mut Claims) {
     for default in defaults {
         claims.assume(default.field, default.value, source);

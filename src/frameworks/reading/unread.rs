@@ -1,25 +1,25 @@
-//! Options that no reader asked for, and the fields that they may change, told by the words of their names.
+//! Options that no reader asked for, and the fields that they may change, found by the words in their names.
 //!
-//! A newer version, a fork or an own script has options that no table lists. Most of them change no memory. Some do, and
-//! their names say so: `--sequence_parallel_size`, `load_in_3bit`, `use_liger_v2`. Such an option opens fields: a job is
-//! refused only if it runs out with these fields at their leanest.
+//! A newer version, a fork or a custom script has options that no table lists. Most of them change no memory. Some do,
+//! and their names show it: `--sequence_parallel_size`, `load_in_3bit`, `use_liger_v2`. Such an option opens fields. A
+//! job is refused only if it runs out with these fields at their leanest.
 //!
 //! ```text
 //! name ─► words (split at _ - . and capitals) ─► first word of bookkeeping? no field : the fields of its words
 //! ```
 //!
-//! To open too much costs a refusal that would have been right. To open too little costs a refusal that is wrong, which is
-//! worse: a word in doubt opens.
+//! If an option opens too many fields, a right refusal is lost. If it opens too few, a refusal is wrong, which is worse.
+//! So a word in doubt opens its fields.
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete;
 use crate::job::{AnyField, Attention, Loss, Method, field};
 
-/// Options and keys that are looked at.
+/// The most options and keys that are checked.
 const MAX_NAMES: usize = 2_000;
 
-/// What a word of a name tells.
+/// The subject of a word in a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
     Context,
@@ -110,12 +110,13 @@ const SUBJECTS: &[(Subject, &[&str])] = &[
     (Subject::MicroBatch, &["microbatch", "micro", "mbs"]),
 ];
 
-/// Words that mean any division where no other word of the name says which.
+/// Words that mean any division, if no other word of the name says which division.
 const PARALLEL: &[&str] = &["parallel", "parallelism", "megatron", "mca", "mesh"];
-/// The subjects that only a word of [`PARALLEL`] beside them makes a division.
+/// Subjects that mean a division only together with a word of [`PARALLEL`].
 const DIVISIONS: &[Subject] = &[Subject::Context, Subject::Tensor, Subject::Pipeline, Subject::Expert];
 
-/// First words of options that keep books: they name what is saved, logged, measured or read, and not trained.
+/// First words of bookkeeping options. They name what is saved, logged, measured or read. They do not name what is
+/// trained.
 const BOOKKEEPING: &[&str] = &[
     "save",
     "log",
@@ -180,8 +181,8 @@ const BOOKKEEPING: &[&str] = &[
     "template",
 ];
 
-/// Options of Transformers 4.57, PEFT 0.17, accelerate 1.11, DeepSpeed 0.18, LLaMA-Factory 0.9 and torchtune 0.6 that no
-/// reader asks for, and that change no memory, whatever their words say.
+/// Options of Transformers 4.57, PEFT 0.17, accelerate 1.11, DeepSpeed 0.18, LLaMA-Factory 0.9 and torchtune 0.6. No
+/// reader asks for them, and they change no memory, whatever words they have.
 const INERT: &[&str] = &[
     "accumulate_grad_in_fp32",
     "deepspeed_multinode_launcher",
@@ -203,10 +204,10 @@ const INERT: &[&str] = &[
     "zero3_save_16bit_model",
     "zero_allow_untested_optimizer",
 ];
-/// Ends of inert options: hyperparameters of an optimizer.
+/// Endings of options that change no memory: hyperparameters of an optimizer.
 const INERT_ENDS: &[&str] = &["lr", "eps", "beta", "beta1", "beta2", "betas", "decay", "momentum", "alpha"];
 
-/// Leaves open the fields that options which no reader asked for may change.
+/// Opens the fields that unread options may change.
 pub(crate) fn leave_open(launch: &Launch, claims: &mut Claims) {
     let arguments = launch.launchers.iter().map(|launcher| &launcher.arguments).chain([&launch.arguments]);
     let mut names: Vec<String> =
@@ -266,7 +267,7 @@ fn open(subject: Subject, claims: &mut Claims) {
     }
 }
 
-/// What the words of a name tell.
+/// The subjects in the words of a name.
 fn subjects(name: &str) -> Vec<Subject> {
     let last = name.rsplit('.').next().unwrap_or_default().replace('-', "_");
     let words = words(name);
@@ -298,7 +299,7 @@ fn subjects(name: &str) -> Vec<Subject> {
     subjects
 }
 
-/// The words of a name, in small letters: split at anything that is no letter or digit, and before capitals.
+/// The words of a name in lower case, split before capitals and at every character that is no letter or digit.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut small_before = false;

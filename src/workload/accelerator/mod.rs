@@ -1,4 +1,4 @@
-//! Which accelerators the pods ask for, and how many.
+//! The accelerators that the pods ask for, and their number.
 //!
 //! ```text
 //! number = Σ over groups of pods (what one pod asks for × pods), where the number of pods is known
@@ -7,15 +7,15 @@
 //!          the claim's own name
 //! ```
 //!
-//! Where several types are allowed (an affinity with several values, nodes of several kinds), the one with the most
-//! memory is judged, and a warning says so: the scheduler may still choose it, and to turn away what would have fitted
-//! is the worst mistake of all. For the same reason an accelerator of which nothing is known counts as larger than any,
-//! and where the pods may also run on something that nobody names, no type is assumed.
+//! Several types may be allowed: an affinity with several values, or nodes of several kinds. Then the type with the
+//! most memory is judged, and a warning says so. The scheduler may choose this type, and the worst mistake is to refuse
+//! a job that would have fitted. For the same reason an unknown accelerator counts as larger than any other. If the
+//! pods may also run on a node whose accelerator has no name, no type is assumed.
 //!
-//! Where the resource is a part of an accelerator (a MIG slice, a core, a share with a limit on its memory), or the
-//! nodes' labels tell how much memory there is, that is the capacity, and not what the catalogue says of the type. A node
-//! selector may ask for any amount, also for one that no accelerator of the type has. So an amount far over the
-//! catalogue's counts only if a node of the cluster has these labels.
+//! The resource may be a part of an accelerator: a MIG slice, a core, a share with a memory limit. Or the nodes' labels
+//! may give the memory. Then that is the capacity, not the catalogue's figure for the type. A node selector may ask for
+//! any amount, even one that no accelerator of the type has. So an amount far above the catalogue's counts only if a
+//! node of the cluster has these labels.
 
 mod participants;
 mod placement;
@@ -39,21 +39,21 @@ use crate::units::Bytes;
 const MOST_ACCELERATORS: u64 = 10_000_000;
 /// A label of pods that tells the chip's family.
 const POD_LABEL: &str = "ring-controller.atlas";
-/// Allowed types that a warning names at most.
+/// The most allowed types that a warning names.
 const NAMED: usize = 3;
 
 /// A type that the pods may get.
 #[derive(Clone, Debug)]
 struct Candidate<'c> {
-    /// As the catalogue is asked for it.
+    /// Its name for the catalogue.
     name: String,
     accelerator: Option<&'c Accelerator>,
-    /// What it offers a process, where labels tell more than the type.
+    /// What it offers a process, if labels say more than the type.
     offer: Option<Offer>,
     source: Source,
 }
 
-/// Reads what the pods ask for, and where they may be placed.
+/// Reads the requests of the pods, and the nodes where they may be placed.
 pub(super) fn read(
     reading: &mut Reading,
     object: &Value,
@@ -77,7 +77,7 @@ pub(super) fn read(
         }
         let card = reading.provenance.text(field::accelerator::KIND).and_then(|name| catalogue.find(name));
         reading.warnings.extend(doubts(request, card));
-        // All ranks need the same; the pod with the least decides.
+        // All ranks need the same memory. The pod with the smallest offer decides.
         reading.offer = least(reading.offer.take(), part(request, card, catalogue));
     }
 }
@@ -92,14 +92,14 @@ fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
     if let Some(all) = all {
         provenance.offer(field::accelerator::COUNT, all.min(MOST_ACCELERATORS), source);
     }
-    // Pods of one accelerator each may share a node; of pods with several, each has its own part of one.
+    // Pods with one accelerator each may share a node. A pod with several has its own part of a node.
     let most = requests.iter().map(|request| request.per_pod).max().unwrap_or(1);
     if (2..=1024).contains(&most) && !provenance.knows(field::accelerator::PER_NODE) {
         provenance.offer(field::accelerator::PER_NODE, most, Source::Field(limits));
     }
 }
 
-/// The types that the node selector, or the required affinity, allows.
+/// The types that the node selector or the required affinity allows.
 fn selected<'c>(
     request: &Request<'_>,
     around: &Surroundings,
@@ -133,7 +133,7 @@ fn selected<'c>(
     if terms.iter().any(Vec::is_empty) { Vec::new() } else { terms.concat() }
 }
 
-/// The types of the nodes that offer the resource and on which the pods may be placed; none where one of them has no
+/// The types of the nodes that offer the resource and where the pods may be placed. Empty if one of these nodes has no
 /// type.
 fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Catalogue) -> Vec<Candidate<'c>> {
     around
@@ -150,14 +150,14 @@ fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Cata
         .unwrap_or_default()
 }
 
-/// A label that the workload itself asks for, or has.
+/// A label that the workload asks for, or has itself.
 fn field(what: &str, found: &Labelled<'_>) -> Source {
     Source::Field(format!("{what} {}", found.label))
 }
 
 fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, source: Source) -> Candidate<'c> {
     let key = |accelerator: &Accelerator| accelerator.key.clone();
-    // The label's value, where it is a name of the accelerator and not of a machine.
+    // The label's value, if it names an accelerator and not a machine.
     let name = match found.accelerator {
         Some(accelerator) if catalogue.find(&found.name).map(key) != Some(key(accelerator)) => {
             accelerator.name.clone()
@@ -174,7 +174,7 @@ fn candidate<'c>(found: &Labelled<'c>, catalogue: &'c Catalogue, source: Source)
     Candidate { name, accelerator: found.accelerator, offer, source }
 }
 
-/// The type that a label of the pods' own says: Ascend's controllers take the chip's family from it.
+/// The type in a label of the pods. Ascend's controllers read the chip's family from it.
 fn named_by_pod<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Option<Candidate<'c>> {
     let label = request.template.pointer("/metadata/labels")?.get(POD_LABEL)?.as_str()?;
     let found = of_labels(catalogue, |key| (key == POD_LABEL).then_some(label))?;
@@ -182,7 +182,7 @@ fn named_by_pod<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Option<C
     is_huawei.then(|| candidate(&found, catalogue, field("pod label", &found)))
 }
 
-/// The type that the resource's own name says: `huawei.com/Ascend910B3`.
+/// The type in the resource's name: `huawei.com/Ascend910B3`.
 fn named_by_resource<'c>(request: &Request<'c>) -> Option<Candidate<'c>> {
     let accelerator = request.what.accelerator?;
     let source = Source::Field(format!("limits {}", request.resource));
@@ -195,7 +195,7 @@ fn compute_milli(catalogue: &Catalogue, card: Option<&Accelerator>, profile: Opt
     partition::on(catalogue, card?, profile?)?.compute_milli
 }
 
-/// What a pod may use of an accelerator, where that is only a part of it, and who says so.
+/// What a pod may use of an accelerator, if that is only a part of it. With the source.
 fn part(request: &Request<'_>, card: Option<&Accelerator>, catalogue: &Catalogue) -> Option<Offer> {
     let whole = card.map(Accelerator::usable);
     let limits = |resource: &str| Source::Field(format!("limits {resource}"));
@@ -230,7 +230,7 @@ fn least(one: Option<Offer>, other: Option<Offer>) -> Option<Offer> {
     one.into_iter().chain(other).min_by_key(|offer| offer.bytes)
 }
 
-/// What is doubtful about the resource.
+/// Doubts about the resource.
 fn doubts(request: &Request<'_>, card: Option<&Accelerator>) -> Vec<String> {
     let resource = printable(&request.resource, 48);
     let mut doubts = Vec::new();
@@ -245,7 +245,7 @@ fn doubts(request: &Request<'_>, card: Option<&Accelerator>) -> Vec<String> {
     doubts
 }
 
-/// What to say where more than one type is allowed.
+/// The warning if more than one type is allowed.
 fn several(candidates: &[Candidate<'_>]) -> Option<String> {
     let mut names: Vec<&str> = candidates.iter().map(Candidate::shown).collect();
     names.sort_unstable();
@@ -259,7 +259,7 @@ fn several(candidates: &[Candidate<'_>]) -> Option<String> {
     Some(format!("may run on {}{more}; judged on {}, the largest", names.join(", "), most.shown()))
 }
 
-/// The one with the most memory, or whose memory is not known; of several the first.
+/// The type with the most memory or with unknown memory. If there are several, the first.
 fn largest(candidates: Vec<Candidate<'_>>) -> Option<Candidate<'_>> {
     let usable = |candidate: &Candidate<'_>| match &candidate.offer {
         Some(offer) => offer.bytes,
@@ -269,7 +269,7 @@ fn largest(candidates: Vec<Candidate<'_>>) -> Option<Candidate<'_>> {
 }
 
 impl Candidate<'_> {
-    /// As warnings name it: of what the cluster says, no more than what the catalogue knows.
+    /// Its name in warnings. For the cluster's values, only the name in the catalogue.
     fn shown(&self) -> &str {
         match self.accelerator {
             Some(accelerator) => &accelerator.name,
@@ -279,7 +279,7 @@ impl Candidate<'_> {
     }
 }
 
-/// Takes a type, unless a stronger source has named it already, perhaps in other words.
+/// Takes a type, unless a stronger source has already named it, perhaps in other words.
 fn offer(reading: &mut Reading, catalogue: &Catalogue, candidate: &Candidate<'_>) {
     let named = reading.provenance.text(field::accelerator::KIND);
     let agrees = named.is_none_or(|named| same(catalogue, named, &candidate.name));
@@ -291,7 +291,7 @@ fn offer(reading: &mut Reading, catalogue: &Catalogue, candidate: &Candidate<'_>
     }
 }
 
-/// Whether two names mean the same accelerator, or one of them is the other with more detail: `A100-80GB` and
+/// Whether two names mean the same accelerator, or one name is the other with more detail: `A100-80GB` and
 /// `NVIDIA-A100-PCIE-80GB`.
 fn same(catalogue: &Catalogue, one: &str, other: &str) -> bool {
     let key = |name: &str| catalogue.find(name).map(|accelerator| accelerator.key.clone());

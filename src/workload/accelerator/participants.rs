@@ -1,20 +1,19 @@
-//! Which pods take part in a training, and with how many accelerators.
+//! The pods that take part in a training, and the number of their accelerators.
 //!
-//! States are shared among the accelerators of one training, so others must not be counted. A training has the
-//! accelerators
+//! The accelerators of one training share its states, so no others may be counted. A training has the accelerators
 //!
-//! - of its own container, where other containers of the pod ask for some as well;
-//! - of its own group of pods, where the launch is told of as many nodes as that has;
-//! - of one pod, where the launch meets no other ([`Rendezvous`]) and the kind does not tell pods of each other;
-//! - of those groups of pods that run the same program.
+//! - of its own container, if other containers of the pod also ask for some;
+//! - of its own group of pods, if the launch gives the same number of nodes as the group has pods;
+//! - of one pod, if the launch meets no other ([`Rendezvous`]) and the kind does not connect its pods;
+//! - of the groups of pods that run the same program.
 //!
-//! A launcher that starts processes in other pods (`mpirun`), and a command outside of any pod, has all of them. So has
-//! Ray. Of a group whose command says nothing it is not known whether it takes part; then the number with it is given
-//! beside the other, and nothing is refused that would fit with it.
+//! A launcher that starts processes in other pods (`mpirun`) has all accelerators. So has a command outside of any pod,
+//! and so has Ray. A group without a readable command may take part or not. Then there are two numbers, without the
+//! group and with it, and a job that fits with the larger number is not refused.
 //!
-//! An object may be one of many: a Pod, or a Job, for each node. Where a launch counts on more nodes than there are pods,
-//! the others are objects of their own. Then nothing is refused that would fit among all nodes. A kind that tells its
-//! pods of each other has all of them.
+//! An object may be one of many: one Pod or one Job for each node. A launch may count on more nodes than there are
+//! pods. Then the other pods are separate objects, and a job that fits among all nodes is not refused. If the kind
+//! tells its pods about each other, the training has all of them.
 
 use crate::command::{Launch, Target};
 use crate::frameworks::{Rendezvous, World, nodes, serves};
@@ -23,15 +22,15 @@ use crate::kinds::requests::Request;
 /// The pods that take part.
 #[derive(Debug, Default)]
 pub(in crate::workload) struct Participants<'a> {
-    /// What those ask for that surely do.
+    /// The requests of the pods that surely take part.
     pub(in crate::workload) requests: Vec<Request<'a>>,
-    /// How many accelerators all have that may, where these are more.
+    /// The number of accelerators with all pods that may take part, if it is larger.
     pub(in crate::workload) at_most: Option<u64>,
-    /// What to say of it.
+    /// A warning about them.
     pub(in crate::workload) warning: Option<String>,
 }
 
-/// So many nodes a training has at most, where it is not known how many.
+/// The most nodes of a training, if we do not know their number.
 const MOST_NODES: u64 = 1_024;
 
 /// Whether a group of pods takes part.
@@ -48,12 +47,12 @@ impl<'a> Participants<'a> {
         Self { requests: requests.to_vec(), ..Self::default() }
     }
 
-    /// Whether a training that divides its model among so many accelerators has fewer: then others must take part.
+    /// Whether a training has fewer accelerators than its model is divided among. Then other pods must take part.
     pub(in crate::workload) fn are_too_few_for(&self, accelerators: u64) -> bool {
         total(&self.requests).is_some_and(|all| all < accelerators)
     }
 
-    /// Of a training that a launch starts, one of these. All commands are read, or `has_gap`.
+    /// The pods of a training that one of these launches starts. All commands are read, unless `has_gap`.
     pub(in crate::workload) fn of(
         launch: Option<&Launch>,
         launches: &[Launch],
@@ -68,7 +67,7 @@ impl<'a> Participants<'a> {
         }
     }
 
-    /// With the pods of other objects that the launch counts on.
+    /// Adds the pods of other objects that the launch counts on.
     fn among_others(mut self, launch: &Launch, connects: bool) -> Self {
         let own = |request: &&Request<'_>| launch.group.as_deref() == Some(request.path);
         let Some(per_pod) = self.requests.iter().find(own).map(|request| request.per_pod) else {
@@ -77,7 +76,7 @@ impl<'a> Participants<'a> {
         let pods = self.requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?));
         let Some(pods) = pods.filter(|pods| *pods > 0) else { return self };
         let (nodes, warning) = match World::of(launch) {
-            // A kind that tells its pods of each other has all of them.
+            // If the kind tells its pods about each other, it has all of them.
             Some(World::Nodes(nodes)) if connects && nodes > pods => {
                 let doubt = format!("the launch counts on {nodes} nodes, but one pod asks for accelerators");
                 self.warning = self.warning.or((pods == 1).then_some(doubt));
@@ -160,12 +159,12 @@ impl<'a> Participants<'a> {
     }
 }
 
-/// All accelerators, where the number of pods is known.
+/// All accelerators, if the number of pods is known.
 fn total(requests: &[Request<'_>]) -> Option<u64> {
     requests.iter().try_fold(0u64, |sum, r| Some(sum.saturating_add(r.per_pod.saturating_mul(r.pods?))))
 }
 
-/// What a group's containers that run the launch's program ask for, where others of the pod ask as well.
+/// The requests of the containers that run the launch's program, if other containers of the pod also ask.
 fn of_containers<'a>(request: &Request<'a>, launch: &Launch, launches: &[Launch]) -> Request<'a> {
     let mut places: Vec<(&str, u64)> = launches
         .iter()
@@ -180,7 +179,7 @@ fn of_containers<'a>(request: &Request<'a>, launch: &Launch, launches: &[Launch]
     Request { per_pod, ..request.clone() }
 }
 
-/// The object within a wrapper that a group belongs to.
+/// The object inside a wrapper that a group belongs to.
 fn component(path: &str) -> Option<&str> {
     path.strip_prefix("spec.components[")?.split(']').next()
 }

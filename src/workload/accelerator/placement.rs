@@ -1,22 +1,22 @@
-//! Which nodes a pod may be placed on, as far as that tells its accelerator: node selectors and required affinity.
+//! The nodes on which a pod may be placed, as far as node selectors and required affinity show its accelerator.
 //!
-//! A node selector asks for labels; a required node affinity is a list of terms of which one must hold, and a term a
-//! list of expressions that must all hold. Preferences decide nothing, and fields other than labels are not looked at.
+//! A node selector asks for labels. A required node affinity is a list of terms, and one term must hold. A term is a
+//! list of expressions, and all must hold. Preferences decide nothing. Only labels are read, no other fields.
 
 use serde_json::Value;
 
 use crate::surroundings::{Labels, Node};
 
-/// Terms and values that are looked at, at most.
+/// The most terms and values that are read.
 const MAX_TERMS: usize = 32;
 const MAX_VALUES: usize = 32;
 
-/// The labels that a pod's node must have: one value each.
+/// The labels that a pod's node must have, with one value each.
 pub(super) fn selector<'a>(template: &'a Value, key: &str) -> Option<&'a str> {
     template.pointer("/spec/nodeSelector")?.get(key)?.as_str()
 }
 
-/// The terms of the required affinity: one of them must hold.
+/// The terms of the required affinity. One of them must hold.
 pub(super) fn terms(template: &Value) -> impl Iterator<Item = &Value> {
     all_terms(template).take(MAX_TERMS)
 }
@@ -31,7 +31,7 @@ fn all_terms(template: &Value) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
-/// Whether the required affinity has more than is looked at. Then it may allow what is not seen.
+/// Whether the required affinity is longer than we read. Then the unread part may allow more.
 pub(super) fn is_long(template: &Value) -> bool {
     all_terms(template).nth(MAX_TERMS).is_some() || terms(template).flat_map(expressions).any(has_more_values)
 }
@@ -53,7 +53,7 @@ fn text<'a>(expression: &'a Value, key: &str) -> Option<&'a str> {
     expression.get(key).and_then(Value::as_str)
 }
 
-/// What a term allows, one label after the other: each key with one of the values that `In` allows.
+/// The labels that a term allows, one after the other: each key with one value of `In`.
 pub(super) fn allowed(term: &Value) -> impl Iterator<Item = (&str, &str)> {
     expressions(term)
         .filter(|expression| text(expression, "operator") == Some("In"))
@@ -61,7 +61,7 @@ pub(super) fn allowed(term: &Value) -> impl Iterator<Item = (&str, &str)> {
         .flat_map(|(key, expression)| values(expression).map(move |value| (key, value)))
 }
 
-/// Whether a pod of this template may be placed on a node, as far as labels decide.
+/// Whether a pod of this template may be placed on a node, judged by labels only.
 pub(super) fn admits(template: &Value, node: &Node) -> bool {
     let selected = template.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
     let selected = selected.into_iter().all(|(key, value)| node.labels.get(key) == value.as_str());
@@ -85,7 +85,7 @@ fn holds(expression: &Value, labels: &Labels) -> bool {
         Some("DoesNotExist") => label.is_none(),
         Some("Gt") => label.and_then(number).zip(bound).is_some_and(|(label, bound)| label > bound),
         Some("Lt") => label.and_then(number).zip(bound).is_some_and(|(label, bound)| label < bound),
-        // Values that are not looked at exclude nothing, nor does an operator of a newer cluster.
+        // Values that we do not read exclude no node. An operator of a newer cluster excludes none either.
         _ => true,
     }
 }

@@ -4,7 +4,7 @@
 //! label kueue.x-k8s.io/queue-name ─► LocalQueue ─► ClusterQueue ─► flavors that cover the resource ─► nodeLabels
 //! ```
 //!
-//! A queue of several flavors may hand out any of them: the largest is judged, as everywhere. Where one of them names no
+//! A queue of several flavors may hand out any of them. The largest is judged, as everywhere. If one flavor names no
 //! accelerator, none is assumed.
 
 use serde_json::Value;
@@ -16,10 +16,10 @@ use crate::job::Source;
 use crate::printable::printable;
 use crate::surroundings::Documents;
 
-/// Flavors that are looked at, at most.
+/// The most flavors that are read.
 const MAX: usize = 64;
 
-/// The accelerators of the flavors by which the object's queue covers a resource.
+/// The accelerators of the flavors through which the object's queue covers a resource.
 pub(super) fn offered<'c>(
     object: &Value,
     resource: &str,
@@ -54,7 +54,7 @@ fn of_queue<'c>(
     };
     let mut flavors = flavors;
     let read: Option<Vec<_>> = flavors.by_ref().take(MAX).map(of_flavor).collect();
-    // Of more flavors than are read the largest is not known.
+    // If there are more flavors than we read, the largest is unknown.
     read.filter(|_| flavors.next().is_none())
 }
 

@@ -1,7 +1,7 @@
 //! The `training` annotation: one YAML block with the fields of a `TrainingEstimate`'s spec.
 //!
-//! Read by the budgets of a small document: what a person writes is some dozens of lines, so neither aliases nor depth
-//! need room. A mistake names its line; a field that nobody reads is named too.
+//! The budgets are those of a small document. A person writes a few dozen lines, without aliases and without deep
+//! nesting. An error names its line. An unknown field is named too.
 
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter as _, UserMessageFormatter};
@@ -12,19 +12,19 @@ use crate::printable::complaint;
 const MAX_ALIASED: usize = 1_000;
 const MAX_DEPTH: usize = 16;
 const MAX_NODES: usize = 4_000;
-/// Unknown fields that are named at most.
+/// The most unknown fields that are named.
 const MAX_UNKNOWN: usize = 8;
 
-/// What a block says.
+/// What a block gives.
 #[derive(Debug, Default)]
 pub(super) struct Block {
-    /// The fields that it gives.
+    /// The fields that it sets.
     pub(super) fields: Vec<(AnyField, Value)>,
-    /// The fields that nobody reads.
+    /// The fields that we do not know.
     pub(super) unknown: Vec<String>,
 }
 
-/// Reads a block; what is wrong with it, with the line, where it cannot be read.
+/// Reads a block. The error, with its line, if it cannot be read.
 pub(super) fn read(text: &str) -> Result<Block, String> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str) -> Result<Block, String> {
         serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
             serde_ignored::deserialize(deserializer, |path| {
                 if unknown.len() < MAX_UNKNOWN {
-                    // Optional groups are seen as `?`.
+                    // The parser shows optional groups as `?`.
                     unknown.push(path.to_string().replace("?.", "").replace('?', ""));
                 }
             })

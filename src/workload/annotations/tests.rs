@@ -22,7 +22,7 @@ fn set(key: &str, text: &str) -> Value {
     serde_json::to_value(provenance.job()).unwrap()
 }
 
-/// What is said of a value that cannot be read.
+/// The message for a value that cannot be read.
 fn complaint(key: &str, text: &str) -> String {
     let (provenance, findings) = read(&json!({ format!("{PREFIX}{key}"): text }));
     assert!(provenance.inputs(None).is_empty());
