@@ -1,8 +1,9 @@
 //! torchtitan: `torchrun -m torchtitan.train --job.config_file x.toml --training.local_batch_size 4`, and `run_train.sh`
-//! with the same file in `CONFIG_FILE`.
+//! with the same file in `CONFIG_FILE`. Since February 2026, configurations are Python functions of torchtitan's own: they
+//! are named by `--module llama3 --config llama3_8b`, or by `MODULE` and `CONFIG` beside `run_train.sh`.
 //!
-//! **Recognised** by the module, by `run_train.sh` with `CONFIG_FILE`, or by options that only it has. Options beat the
-//! file. Names of the versions before 0.1 are read as well, and tell the version: `training.batch_size`,
+//! **Recognised** by the module, by `run_train.sh` with `CONFIG_FILE` or `CONFIG`, or by options that only it has. Options
+//! beat the file. Names of the versions before 0.1 are read as well, and tell the version: `training.batch_size`,
 //! `experimental.pipeline_parallel_degree`.
 //!
 //! | what | how |
@@ -12,7 +13,7 @@
 //! | formats | fp32 shards, computed in `mixed_precision_param` |
 //!
 //! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. A file of the image's own
-//! (`train_configs/…`) is not known: its name may be a model's, and the rest stays open.
+//! (`train_configs/…`, and the functions) is not known: its name may be a model's, and the rest stays open.
 
 pub(super) mod profile;
 
@@ -148,7 +149,8 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
         Target::Module(_) | Target::Unknown => "",
     };
     launch.runs_module("torchtitan.train")
-        || script == "run_train.sh" && launch.environment.get("CONFIG_FILE").is_some()
+        || script == "run_train.sh"
+            && ["CONFIG_FILE", "CONFIG"].iter().any(|name| launch.environment.get(name).is_some())
         || TELLING.iter().any(|option| launch.arguments.has(option))
 }
 
@@ -158,21 +160,19 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let path = launch.arguments.value("job.config_file").map(|path| (path, "--job.config_file"));
     let path = path.or_else(|| Some((launch.environment.get("CONFIG_FILE")?, "env CONFIG_FILE")));
-    let known = match path {
-        Some((path, by)) => {
-            let file = config::named(launch, path, by, claims);
-            let known = file.is_some();
-            match file {
-                Some(file) => settings.add(Place::File(file)),
-                None => name_of_file(path, by, claims),
-            }
-            known
+    let known = if let Some((path, by)) = path {
+        let file = config::named(launch, path, by, claims);
+        let known = file.is_some();
+        match file {
+            Some(file) => settings.add(Place::File(file)),
+            None => name_of_file(path, by, claims),
         }
-        // A file whose path nobody knows; a recipe of Python.
-        None => {
-            !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
-                && launch.environment.get("CONFIG").is_none()
-        }
+        known
+    } else {
+        // A file whose path is not known; a recipe of Python.
+        name_of_function(launch, claims);
+        !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
+            && launch.environment.get("CONFIG").is_none()
     };
     let known = known && !Written::default().may_hold_more(&launch.arguments);
     settings::read(TABLE, &settings, claims);
@@ -200,6 +200,38 @@ fn name_of_file(path: &str, by: &str, claims: &mut Claims) {
     if known::find(name).is_some() {
         claims.handed_on(field::model::NAME, name, format!("{}: {by}", claims.place));
     }
+}
+
+/// Functions of torchtitan's own are called after their module and what they train: `llama3_8b`, `qwen3_0_6b`,
+/// `deepseek_v3_671b_float8`.
+fn name_of_function(launch: &Launch, claims: &mut Claims) {
+    let said = |option: &str, variable: &str| {
+        let word = launch.arguments.value(option);
+        word.map(|word| (word, format!("--{option}")))
+            .or_else(|| Some((launch.environment.get(variable)?, format!("env {variable}"))))
+    };
+    let Some((config, by)) = said("config", "CONFIG") else { return };
+    let module = said("module", "MODULE").map_or("llama3", |(module, _)| module);
+    let Some(size) = config.strip_prefix(module).and_then(size) else { return };
+    let listed =
+        MODELS.iter().find(|(name, flavor, _)| *name == module && flavor.eq_ignore_ascii_case(&size));
+    let name = listed.map_or_else(|| format!("{module}-{size}"), |(.., known)| (*known).to_owned());
+    claims.handed_on(field::model::NAME, name, format!("{}: {by}", claims.place));
+}
+
+/// The size at the beginning of what a function's name has behind the module's: `_0_6b`, `_30b_a3b`, `_671b_float8`.
+fn size(text: &str) -> Option<String> {
+    let mut words = text.strip_prefix('_')?.split('_').peekable();
+    let mut size = words.next()?.to_owned();
+    if size.bytes().all(|b| b.is_ascii_digit()) {
+        size = format!("{size}.{}", words.next()?);
+    }
+    let number = size.strip_suffix('b')?;
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let active = words.next_if(|word| word.starts_with('a') && word.ends_with('b'));
+    Some(active.map_or(size.clone(), |active| format!("{size}-{active}")))
 }
 
 fn model(settings: &Settings<'_>, claims: &mut Claims) {
@@ -380,5 +412,19 @@ enable = true
             "torchrun train.py --training.local_batch_size -1 --model.flavor debugmodel \
              --parallelism.data_parallel_shard_degree 1 --training.seq_len",
         ]));
+    }
+
+    #[test]
+    fn functions_of_its_own_are_called_after_what_they_train() {
+        let mut all = all_told(&[
+            "torchrun -m torchtitan.train --module llama3 --config llama3_8b --training.steps 100",
+            "torchrun -m torchtitan.train --module qwen3 --config qwen3_30b_a3b",
+            "torchrun -m torchtitan.train --module llama3 --config llama3_debugmodel_float8",
+        ]);
+        for (module, config) in [("deepseek_v3", "deepseek_v3_671b_float8"), ("qwen3", "qwen3_0_6b")] {
+            let launch = Launch::of_words(&["./run_train.sh"]);
+            all += &told(launch.with_environment(&[("MODULE", module), ("CONFIG", config)]));
+        }
+        insta::assert_snapshot!(all);
     }
 }
