@@ -160,22 +160,19 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let path = launch.arguments.value("job.config_file").map(|path| (path, "--job.config_file"));
     let path = path.or_else(|| Some((launch.environment.get("CONFIG_FILE")?, "env CONFIG_FILE")));
-    let known = match path {
-        Some((path, by)) => {
-            let file = config::named(launch, path, by, claims);
-            let known = file.is_some();
-            match file {
-                Some(file) => settings.add(Place::File(file)),
-                None => name_of_file(path, by, claims),
-            }
-            known
+    let known = if let Some((path, by)) = path {
+        let file = config::named(launch, path, by, claims);
+        let known = file.is_some();
+        match file {
+            Some(file) => settings.add(Place::File(file)),
+            None => name_of_file(path, by, claims),
         }
-        // A file whose path nobody knows; a recipe of Python.
-        None => {
-            name_of_function(launch, claims);
-            !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
-                && launch.environment.get("CONFIG").is_none()
-        }
+        known
+    } else {
+        // A file whose path is not known; a recipe of Python.
+        name_of_function(launch, claims);
+        !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
+            && launch.environment.get("CONFIG").is_none()
     };
     let known = known && !Written::default().may_hold_more(&launch.arguments);
     compiled(&settings, claims);
