@@ -155,7 +155,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<u16> {
 
 /// Seventy billion parameters, trained whole on one GPU.
 pub(crate) fn hopeless() -> Result<Job> {
-    let annotations = json!({"weighbridge.dev/parameters": "70B", "weighbridge.dev/gpu-type": "A100-80GB"});
+    let annotations = json!({"weighbridge.dev/parameters": "70B", "weighbridge.dev/method": "full", "weighbridge.dev/gpu-type": "A100-80GB"});
     job("early", &annotations)
 }
 

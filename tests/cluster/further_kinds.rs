@@ -37,7 +37,8 @@ fn run(name: &str, parameters: &str) -> Value {
         "apiVersion": "train.example.com/v1",
         "kind": "TrainRun",
         "metadata": {"name": name, "annotations": {
-            "weighbridge.dev/parameters": parameters, "weighbridge.dev/gpu-type": "A100-80GB",
+            "weighbridge.dev/parameters": parameters, "weighbridge.dev/method": "full",
+            "weighbridge.dev/gpu-type": "A100-80GB",
         }},
         "spec": {"roles": {"worker": {"replicas": 1, "template": {"spec": {"containers": [container]}}}}},
     })

@@ -209,7 +209,7 @@ pub async fn wait_until_refused(control_plane: &ControlPlane, namespace: &str) -
 
 /// Seventy billion parameters, trained whole on one GPU: whatever else is assumed.
 fn hopeless_job() -> Result<Job> {
-    let annotations = json!({"weighbridge.dev/parameters": "70B", "weighbridge.dev/gpu-type": "A100-80GB"});
+    let annotations = json!({"weighbridge.dev/parameters": "70B", "weighbridge.dev/method": "full", "weighbridge.dev/gpu-type": "A100-80GB"});
     let container =
         json!({"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "1"}}});
     Ok(serde_json::from_value(json!({

@@ -86,7 +86,7 @@ fn job() -> Value {
         "kind": "Job",
         "metadata": {
             "generateName": "weighbridge-doctor-",
-            "annotations": {"weighbridge.dev/parameters": "70B", "weighbridge.dev/gpu-type": "A100-80GB"},
+            "annotations": {"weighbridge.dev/parameters": "70B", "weighbridge.dev/method": "full", "weighbridge.dev/gpu-type": "A100-80GB"},
         },
         "spec": {"template": {"spec": {
             "restartPolicy": "Never",
