@@ -170,7 +170,6 @@ const BOOKKEEPING: &[&str] = &[
     "preprocessing",
     "remove",
     "load",
-    "use_cache",
     "split",
     "hf",
     "auto",
@@ -210,18 +209,12 @@ const INERT_ENDS: &[&str] = &["lr", "eps", "beta", "beta1", "beta2", "betas", "d
 /// Opens the fields that unread options may change.
 pub(crate) fn leave_open(launch: &Launch, claims: &mut Claims) {
     let arguments = launch.launchers.iter().map(|launcher| &launcher.arguments).chain([&launch.arguments]);
-    let mut names: Vec<String> =
-        arguments.flat_map(|arguments| arguments.unasked()).map(str::to_owned).collect();
-    names.extend(claims.files.iter().flat_map(|file| file.unasked()).map(str::to_owned));
-    names.extend(
-        launch
-            .environment
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| name.starts_with("USE_"))
-            .map(str::to_owned),
-    );
-    for subject in names.iter().take(MAX_NAMES).flat_map(|name| subjects(name)) {
+    let options = arguments.flat_map(|arguments| arguments.unasked());
+    let keys = claims.files.iter().flat_map(|file| file.unasked());
+    let switches = launch.environment.iter().map(|(name, _)| name).filter(|name| name.starts_with("USE_"));
+    let names = options.chain(keys).chain(switches);
+    let subjects: Vec<Subject> = names.take(MAX_NAMES).flat_map(subjects).collect();
+    for subject in subjects {
         open(subject, claims);
     }
 }
