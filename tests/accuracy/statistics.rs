@@ -1,16 +1,13 @@
 //! The statistics of the tables.
 
+use weighbridge::score::statistics;
+
 /// The value below which a share of the values lies, interpolated. NaN without values.
 pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = share * last as f64;
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
+    statistics::quantile(values, share).unwrap_or(f64::NAN)
 }
 
-/// The median.
+/// The median. NaN without values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
