@@ -2,16 +2,15 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
-    UsualLoss, UsualRecompute,
+    Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::kernels::Kernels;
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths;
-use crate::job::{Dispatcher, Sharding};
+use crate::job::Sharding;
 
 /// The facts.
 pub(crate) static PROFILE: Profile = Profile {
@@ -28,27 +27,9 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     loss: UsualLoss::Eager,
     recompute: UsualRecompute::Undocumented,
-    batches: Batches {
-        lengths: SampleLengths::Full,
-        tunes: false,
-        cut_over_stages: Versions::Never,
-        imply_division: false,
-        logits_stay: Versions::Never,
-    },
-    experts: Experts {
-        dispatcher: Dispatcher::AllToAll,
-        sent_singly: false,
-        uneven_rows_stay: false,
-        joined: None,
-    },
-    fine_tuning: FineTuning {
-        rest_in_fp32: false,
-        adapters_as_weights: false,
-        adapters_apart: false,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    batches: Batches::FULL,
+    experts: Experts::ALL_TO_ALL,
+    fine_tuning: FineTuning::PLAIN,
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Fused,
@@ -59,19 +40,7 @@ pub(crate) static PROFILE: Profile = Profile {
         in_backward: false,
         fused: Versions::Never,
     },
-    fsdp: Fsdp {
-        delays_reduction: false,
-        flattens_frozen: false,
-        wraps_output: false,
-        first: Versions::Never,
-    },
+    fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
-    kernels: Kernels {
-        attention: AttentionKernel::FlashAttention2,
-        may_run_unfused: false,
-        between: Between::OneByOne,
-        launches: Launches::Few,
-        native: false,
-        selective: Selective::Attention,
-    },
+    kernels: Kernels::FLASH_ATTENTION_2,
 };

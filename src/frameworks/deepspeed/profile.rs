@@ -4,8 +4,8 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
-    UsualLoss, UsualRecompute,
+    Batches, Ends, Experts, FineTuning, FourBits, Remedies, ShardingDefaults, TrainedWeights, UsualLoss,
+    UsualRecompute,
 };
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
@@ -13,7 +13,7 @@ use crate::frameworks::profile::memory::{
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths;
-use crate::job::{Dispatcher, Sharding};
+use crate::job::Sharding;
 
 /// The facts.
 pub(crate) static PROFILE: Profile = Profile {
@@ -34,19 +34,8 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     loss: UsualLoss::Eager,
     recompute: UsualRecompute::Undocumented,
-    batches: Batches {
-        lengths: SampleLengths::Full,
-        tunes: false,
-        cut_over_stages: Versions::Never,
-        imply_division: false,
-        logits_stay: Versions::Never,
-    },
-    experts: Experts {
-        dispatcher: Dispatcher::AllToAll,
-        sent_singly: false,
-        uneven_rows_stay: false,
-        joined: None,
-    },
+    batches: Batches::FULL,
+    experts: Experts::ALL_TO_ALL,
     fine_tuning: FineTuning {
         rest_in_fp32: false,
         adapters_as_weights: false,
@@ -65,12 +54,7 @@ pub(crate) static PROFILE: Profile = Profile {
         in_backward: false,
         fused: Versions::Never,
     },
-    fsdp: Fsdp {
-        delays_reduction: false,
-        flattens_frozen: false,
-        wraps_output: false,
-        first: Versions::Never,
-    },
+    fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
     kernels: Kernels {
         attention: AttentionKernel::FlashAttention2,

@@ -9,7 +9,7 @@ use crate::frameworks::profile::defaults::{
     Batches, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
     TrainedWeights, UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::kernels::Kernels;
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
 };
@@ -70,12 +70,5 @@ pub(crate) static PROFILE: Profile = Profile {
         first: Versions::BeforeOrUnstated((5, 0)),
     },
     pipeline: Pipeline::Messages,
-    kernels: Kernels {
-        attention: AttentionKernel::FlashAttention2,
-        may_run_unfused: false,
-        between: Between::OneByOne,
-        launches: Launches::Few,
-        native: false,
-        selective: Selective::Attention,
-    },
+    kernels: Kernels::FLASH_ATTENTION_2,
 };

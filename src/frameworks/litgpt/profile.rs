@@ -9,13 +9,13 @@ use crate::frameworks::profile::defaults::{
     Batches, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
     UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
+use crate::frameworks::profile::kernels::Kernels;
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::{BySharding, PURE_HALF, StateWidths};
-use crate::job::{Dispatcher, Sharding};
+use crate::job::Sharding;
 
 /// The facts.
 pub(crate) static PROFILE: Profile = Profile {
@@ -39,12 +39,7 @@ pub(crate) static PROFILE: Profile = Profile {
         imply_division: true,
         logits_stay: Versions::Never,
     },
-    experts: Experts {
-        dispatcher: Dispatcher::AllToAll,
-        sent_singly: false,
-        uneven_rows_stay: false,
-        joined: None,
-    },
+    experts: Experts::ALL_TO_ALL,
     fine_tuning: FineTuning {
         rest_in_fp32: false,
         adapters_as_weights: true,
@@ -65,12 +60,5 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     fsdp: Fsdp { delays_reduction: true, flattens_frozen: true, wraps_output: false, first: Versions::Never },
     pipeline: Pipeline::Messages,
-    kernels: Kernels {
-        attention: AttentionKernel::FlashAttention2,
-        may_run_unfused: false,
-        between: Between::OneByOne,
-        launches: Launches::Few,
-        native: false,
-        selective: Selective::Attention,
-    },
+    kernels: Kernels::FLASH_ATTENTION_2,
 };

@@ -3,8 +3,8 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
-    UsualLoss, UsualRecompute,
+    Batches, Experts, FineTuning, Remedies, SampleLengths, ShardingDefaults, TrainedWeights, UsualLoss,
+    UsualRecompute,
 };
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
@@ -12,7 +12,7 @@ use crate::frameworks::profile::memory::{
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths;
-use crate::job::{Dispatcher, Sharding};
+use crate::job::Sharding;
 
 /// The facts.
 pub(crate) static PROFILE: Profile = Profile {
@@ -36,20 +36,8 @@ pub(crate) static PROFILE: Profile = Profile {
         imply_division: true,
         logits_stay: Versions::Never,
     },
-    experts: Experts {
-        dispatcher: Dispatcher::AllToAll,
-        sent_singly: false,
-        uneven_rows_stay: false,
-        joined: None,
-    },
-    fine_tuning: FineTuning {
-        rest_in_fp32: false,
-        adapters_as_weights: false,
-        adapters_apart: false,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    experts: Experts::ALL_TO_ALL,
+    fine_tuning: FineTuning::PLAIN,
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Fused,
@@ -60,12 +48,7 @@ pub(crate) static PROFILE: Profile = Profile {
         in_backward: false,
         fused: Versions::Never,
     },
-    fsdp: Fsdp {
-        delays_reduction: false,
-        flattens_frozen: false,
-        wraps_output: false,
-        first: Versions::Never,
-    },
+    fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
     kernels: Kernels {
         attention: AttentionKernel::FirstFused,

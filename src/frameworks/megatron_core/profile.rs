@@ -6,8 +6,7 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
-    UsualLoss, UsualRecompute,
+    Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
@@ -37,27 +36,14 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     loss: UsualLoss::VocabParallel,
     recompute: UsualRecompute::Undocumented,
-    batches: Batches {
-        lengths: SampleLengths::Full,
-        tunes: false,
-        cut_over_stages: Versions::Never,
-        imply_division: false,
-        logits_stay: Versions::Never,
-    },
+    batches: Batches::FULL,
     experts: Experts {
         dispatcher: Dispatcher::AllGather,
         sent_singly: false,
         uneven_rows_stay: true,
         joined: None,
     },
-    fine_tuning: FineTuning {
-        rest_in_fp32: false,
-        adapters_as_weights: false,
-        adapters_apart: false,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    fine_tuning: FineTuning::PLAIN,
     open_versions: None,
     remedies: Remedies::Many,
     layers: Layers::Fused,
@@ -72,12 +58,7 @@ pub(crate) static PROFILE: Profile = Profile {
         in_backward: false,
         fused: Versions::Never,
     },
-    fsdp: Fsdp {
-        delays_reduction: false,
-        flattens_frozen: false,
-        wraps_output: false,
-        first: Versions::Never,
-    },
+    fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
     kernels: Kernels {
         attention: AttentionKernel::Vendors,

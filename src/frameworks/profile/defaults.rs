@@ -87,6 +87,17 @@ pub struct Batches {
     pub logits_stay: Versions,
 }
 
+impl Batches {
+    /// Batches of full sequences, as pretraining has them.
+    pub const FULL: Self = Self {
+        lengths: SampleLengths::Full,
+        tunes: false,
+        cut_over_stages: Versions::Never,
+        imply_division: false,
+        logits_stay: Versions::Never,
+    };
+}
+
 /// The lengths of a batch's samples, if samples are neither packed nor of a stated length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleLengths {
@@ -109,6 +120,12 @@ pub struct Experts {
     pub uneven_rows_stay: bool,
     /// Whether all experts of a layer are one tensor, which FSDP2 pads.
     pub joined: Option<JoinedExperts>,
+}
+
+impl Experts {
+    /// Tokens are sent all to all, and a layer's experts are separate tensors.
+    pub const ALL_TO_ALL: Self =
+        Self { dispatcher: Dispatcher::AllToAll, sent_singly: false, uneven_rows_stay: false, joined: None };
 }
 
 /// All experts of a layer in one tensor.
@@ -149,6 +166,18 @@ pub struct FineTuning {
     pub four_bits: FourBits,
     /// Whether a tied embedding is copied into a separate output layer.
     pub unties_embedding: bool,
+}
+
+impl FineTuning {
+    /// Adapters without features of their own.
+    pub const PLAIN: Self = Self {
+        rest_in_fp32: false,
+        adapters_as_weights: false,
+        adapters_apart: false,
+        dropout: None,
+        four_bits: FourBits::Bitsandbytes,
+        unties_embedding: false,
+    };
 }
 
 /// The library that quantizes frozen weights to four bits.

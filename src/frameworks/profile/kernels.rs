@@ -31,6 +31,18 @@ pub struct Kernels {
     pub selective: Selective,
 }
 
+impl Kernels {
+    /// FlashAttention-2, and all other operations one by one.
+    pub const FLASH_ATTENTION_2: Self = Self {
+        attention: AttentionKernel::FlashAttention2,
+        may_run_unfused: false,
+        between: Between::OneByOne,
+        launches: Launches::Few,
+        native: false,
+        selective: Selective::Attention,
+    };
+}
+
 /// The attention kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttentionKernel {

@@ -92,6 +92,12 @@ pub struct Fsdp {
     pub first: Versions,
 }
 
+impl Fsdp {
+    /// FSDP without features of its own, or none at all.
+    pub const PLAIN: Self =
+        Self { delays_reduction: false, flattens_frozen: false, wraps_output: false, first: Versions::Never };
+}
+
 /// The tensors that pipeline stages send and keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipeline {

@@ -8,8 +8,8 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
-    UsualLoss, UsualRecompute,
+    Batches, Experts, FineTuning, Remedies, SampleLengths, ShardingDefaults, TrainedWeights, UsualLoss,
+    UsualRecompute,
 };
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
@@ -50,14 +50,7 @@ pub(crate) static PROFILE: Profile = Profile {
         uneven_rows_stay: false,
         joined: None,
     },
-    fine_tuning: FineTuning {
-        rest_in_fp32: false,
-        adapters_as_weights: false,
-        adapters_apart: false,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    fine_tuning: FineTuning::PLAIN,
     open_versions: None,
     remedies: Remedies::Recompute,
     layers: Layers::Torchtitan,
@@ -68,12 +61,7 @@ pub(crate) static PROFILE: Profile = Profile {
         in_backward: false,
         fused: Versions::Never,
     },
-    fsdp: Fsdp {
-        delays_reduction: false,
-        flattens_frozen: false,
-        wraps_output: false,
-        first: Versions::Never,
-    },
+    fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::PyTorch {
         keeps_outputs: Versions::Before((0, 1)),
         keeps_logits: Versions::Before((0, 2)),
