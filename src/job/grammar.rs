@@ -210,7 +210,7 @@ fn offload(text: &str) -> Option<Vec<(AnyField, Value)>> {
     Some(PARTS.iter().zip(offloaded).map(|((.., part), on)| (part.erased(), on.into())).collect())
 }
 
-/// `40`, `40%`, `42.5 %`; a number of at most 1 is a ratio, since nobody means one percent of the peak.
+/// `40`, `40%`, `42.5 %`; a number of at most 1 is a ratio: one percent of the peak would make no sense.
 fn percent(text: &str, zero: bool) -> Option<Decimal> {
     const WHOLE: u64 = 100_000_000;
     let number = Decimal::parse(text.strip_suffix('%').unwrap_or(text)).ok()?;

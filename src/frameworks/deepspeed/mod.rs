@@ -2,7 +2,7 @@
 //!
 //! **Recognised** by the launcher, or by `--deepspeed`, `--deepspeed_config` or `--ds_config` among the program's
 //! arguments. Keys and defaults of `deepspeed/runtime/zero/config.py`
-//! at 03dc2b92, and as its documentation names them; `auto` says nothing, since whoever fills it in has flags of its own.
+//! at 03dc2b92, and as its documentation names them; `auto` is no value: the program that fills it in has flags of its own.
 //!
 //! A configuration that is not known may divide and offload all that DeepSpeed can: a job of which only that is known is
 //! not denied unless it runs out then as well.
@@ -154,7 +154,7 @@ pub(crate) fn stage(text: &str) -> Option<Sharding> {
     flags::one_of(STAGES, text)
 }
 
-/// Whatever a configuration may say that nobody can read.
+/// The fields that a configuration may set where we cannot read it.
 pub(crate) fn unknown(claims: &mut Claims) {
     claims.open(field::parallelism::SHARDING, Sharding::ZeRO3);
     claims.open(field::offload::OPTIMIZER, true);

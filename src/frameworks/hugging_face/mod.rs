@@ -6,12 +6,12 @@
 //! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 with a dropout of 5 %, 512 tokens |
 //! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
 //! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens, adapters with a dropout of 5 % |
-//! | anybody's script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more of `TrainingArguments`' names | nothing |
+//! | a custom script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more of `TrainingArguments`' names | nothing |
 //!
 //! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
 //! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two, so that stays
 //! open, and so do the layers that adapters are put on, which PEFT chooses by architecture. The file of fms-acceleration,
-//! which may fuse the loss and quantize the weights, is not read: both stay open. A script of somebody's own may fix in
+//! which may fuse the loss and quantize the weights, is not read: both stay open. A custom script may fix in
 //! Python what its arguments do not say: adapters, offloading. What would run out only without them is not denied.
 //!
 //! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each:
@@ -285,7 +285,7 @@ fn fms(settings: &Settings<'_>, claims: &mut Claims) {
     settings::assume(&[field::RECOMPUTE.is(Recompute::None), field::batch::PACKING.is(false)], FMS, claims);
 }
 
-/// What a script of somebody's own may do without a word.
+/// The fields that a custom script may set where we cannot read them.
 fn own(launch: &Launch, claims: &mut Claims) {
     claims.open(field::finetuning::METHOD, Method::QLoRA);
     deepspeed::unknown(claims);

@@ -339,7 +339,7 @@ fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// What a recipe decides that nobody can read here: it may divide and move all that Megatron Core can.
+/// The fields that a recipe may set where we cannot read them: it may divide and move all that Megatron Core can.
 pub(crate) fn recipe_may(claims: &mut Claims) {
     claims.open(field::parallelism::SHARDING, Sharding::FSDP);
     claims.open(field::parallelism::TENSOR, 8);

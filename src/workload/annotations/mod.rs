@@ -47,7 +47,7 @@ impl<'a> Annotations<'a> {
         self.ours().any(|(name, _)| name != OVERRIDE && name != MODE)
     }
 
-    /// Whether they are those of another object, which whoever submits this one may neither read nor change.
+    /// Whether another object has them. The user who submits this object may lack the right to read that one.
     pub fn are_elsewhere(self) -> bool {
         self.path.contains(' ')
     }
