@@ -39,13 +39,13 @@ check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=â
 bench: ## what a judgement takes, beside deserializing the same document (seconds, and the build)
 	@times=$$($(CARGO) bench --quiet --no-default-features --bench judge) && echo "$$times" | awk -f benches/ratios.awk
 
-generate: ## write what is made from the code: the CRD, the tables of values and of annotations, and the snapshots of the reports
+generate: ## write all that is made from the code: the CRD, the tables of values and of annotations, and the snapshots
 	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml
 	cp crds/weighbridge.dev_trainingestimates.yaml charts/weighbridge/files/
 	$(CARGO) run --quiet -- kinds > charts/weighbridge/files/new && mv charts/weighbridge/files/new charts/weighbridge/files/kinds.yaml
-	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test kubernetes chart::values::
+	WEIGHBRIDGE_GENERATE=1 INSTA_UPDATE=always $(CARGO) test --quiet --test kubernetes -- chart::values:: chart::rendered::
 	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local pages::the_page_of_annotations
-	INSTA_UPDATE=always $(CARGO) test --quiet --lib report
+	INSTA_UPDATE=always $(CARGO) test --quiet --lib
 	INSTA_UPDATE=always $(CARGO) test --quiet --test local -- cases:: accuracy::
 
 fit-time: ## write the fitted part of data/time.toml, from the published runs in tests/accuracy/throughput

@@ -10,7 +10,7 @@ mod bionemo;
 mod colossalai;
 mod deepspeed;
 #[cfg(test)]
-mod examples;
+mod fixtures;
 mod fsdp;
 mod fsdp_scripts;
 #[cfg(test)]
@@ -56,42 +56,54 @@ use reading::{complete, facts, unread};
 pub(crate) struct Reader {
     /// Its name, for the documentation.
     pub(crate) name: &'static str,
+    /// Its folder, which has its fixtures.
+    #[cfg(test)]
+    folder: &'static str,
     /// Whether it is this framework's launch.
     pub(crate) recognises: fn(&Launch) -> bool,
     /// Reads the launch into claims.
     pub(crate) read: fn(&Launch, &mut Claims),
 }
 
+/// The reader in a folder: its `recognises`, and its `read`.
+macro_rules! reader {
+    ($name:literal, $folder:ident) => {
+        Reader {
+            name: $name,
+            #[cfg(test)]
+            folder: stringify!($folder),
+            recognises: $folder::recognises,
+            read: $folder::read,
+        }
+    };
+}
+
 /// Every framework that is read.
 pub(crate) static READERS: &[Reader] = &[
-    Reader { name: "DeepSpeed", recognises: deepspeed::recognises, read: deepspeed::read },
-    Reader { name: "accelerate", recognises: accelerate::recognises, read: accelerate::read },
-    Reader { name: "FSDP scripts (AWS)", recognises: fsdp_scripts::recognises, read: fsdp_scripts::read },
-    Reader { name: "llama-cookbook", recognises: llama_cookbook::recognises, read: llama_cookbook::read },
-    Reader { name: "BioNeMo (ESM-2)", recognises: bionemo::recognises, read: bionemo::read },
-    Reader { name: "ColossalAI", recognises: colossalai::recognises, read: colossalai::read },
-    Reader { name: "llm-foundry", recognises: llm_foundry::recognises, read: llm_foundry::read },
-    Reader { name: "MaxText", recognises: maxtext::recognises, read: maxtext::read },
-    Reader { name: "Megatron-Bridge", recognises: megatron_bridge::recognises, read: megatron_bridge::read },
-    Reader { name: "Megatron-LM", recognises: megatron_lm::recognises, read: megatron_lm::read },
-    Reader { name: "nanotron", recognises: nanotron::recognises, read: nanotron::read },
-    Reader { name: "NeMo", recognises: nemo::recognises, read: nemo::read },
-    Reader { name: "torchtitan", recognises: torchtitan::recognises, read: torchtitan::read },
-    Reader { name: "LLaMA-Factory", recognises: llama_factory::recognises, read: llama_factory::read },
-    Reader { name: "axolotl", recognises: axolotl::recognises, read: axolotl::read },
-    Reader { name: "torchtune", recognises: torchtune::recognises, read: torchtune::read },
-    Reader { name: "ms-swift", recognises: swift::recognises, read: swift::read },
-    Reader { name: "LitGPT", recognises: litgpt::recognises, read: litgpt::read },
-    Reader { name: "OpenRLHF", recognises: openrlhf::recognises, read: openrlhf::read },
-    Reader { name: "Kubeflow's trainer", recognises: kubeflow::recognises, read: kubeflow::read },
-    Reader { name: "neuronx-distributed", recognises: neuronx::recognises, read: neuronx::read },
-    Reader {
-        name: "Hugging Face Trainer, TRL",
-        recognises: hugging_face::recognises,
-        read: hugging_face::read,
-    },
-    Reader { name: "variables", recognises: variables::recognises, read: variables::read },
-    Reader { name: "not covered", recognises: uncovered::recognises, read: uncovered::read },
+    reader!("DeepSpeed", deepspeed),
+    reader!("accelerate", accelerate),
+    reader!("FSDP scripts (AWS)", fsdp_scripts),
+    reader!("llama-cookbook", llama_cookbook),
+    reader!("BioNeMo (ESM-2)", bionemo),
+    reader!("ColossalAI", colossalai),
+    reader!("llm-foundry", llm_foundry),
+    reader!("MaxText", maxtext),
+    reader!("Megatron-Bridge", megatron_bridge),
+    reader!("Megatron-LM", megatron_lm),
+    reader!("nanotron", nanotron),
+    reader!("NeMo", nemo),
+    reader!("torchtitan", torchtitan),
+    reader!("LLaMA-Factory", llama_factory),
+    reader!("axolotl", axolotl),
+    reader!("torchtune", torchtune),
+    reader!("ms-swift", swift),
+    reader!("LitGPT", litgpt),
+    reader!("OpenRLHF", openrlhf),
+    reader!("Kubeflow's trainer", kubeflow),
+    reader!("neuronx-distributed", neuronx),
+    reader!("Hugging Face Trainer, TRL", hugging_face),
+    reader!("variables", variables),
+    reader!("not covered", uncovered),
 ];
 
 /// The frameworks that are read, by name.

@@ -139,37 +139,3 @@ fn precision(settings: &Settings<'_>, claims: &mut Claims) {
         return;
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use super::*;
-    use crate::frameworks::examples::told;
-
-    #[test]
-    fn its_file_says_nearly_all() {
-        let mut all = String::new();
-        for text in [
-            "base_model: google/gemma-3-4b-it\nprocessor_type: AutoProcessor\nload_in_4bit: true\nadapter: qlora\nlora_r: 32\n\
-             lora_target_modules: 'model.layers.[\\d]+.(mlp|self_attn).(up|down|q|k)_proj'\nsequence_len: 4096\n\
-             optimizer: adamw_torch_fused\ngradient_checkpointing: true\ngradient_accumulation_steps: 4\nmicro_batch_size: 1\n\
-             flash_attention: true\nsample_packing: false\nmax_steps: 1000\n",
-            "base_model: Qwen/Qwen2.5-7B\nbf16: true\nsequence_len: 8192\nsample_packing: true\noptimizer: adamw_bnb_8bit\n\
-             deepspeed: deepspeed_configs/zero3_bf16_cpuoffload_all.json\ngradient_checkpointing: unsloth\n",
-            "base_model: meta-llama/Llama-3.1-8B\nbf16: auto\nadapter: lora\nlora_target_linear: true\nfsdp:\n  - full_shard\n  \
-             - auto_wrap\nfsdp_config:\n  fsdp_offload_params: true\n  fsdp_activation_checkpointing: true\n",
-            "base_model: Qwen/Qwen3-30B-A3B\nbf16: true\nsequence_len: 2048\nexpert_parallel_size: 4\nplugins:\n\
-             - axolotl.integrations.liger.LigerPlugin\n\
-             - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin\n",
-            "base_model: x/y\nplugins: [axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin]\ncut_cross_entropy: false\n",
-            "base_model: x/y\nadapter:\nrl: dpo\nsequence_len: twelve\nmicro_batch_size: 0\noptimizer: lion_8bit\n",
-        ] {
-            let launch = Launch::of_words(&["python", "-m", "axolotl.cli.train", "/w/configs/a.yaml"]);
-            let _ = writeln!(all, "{text}{}", told(launch.with_file("/w/configs/a.yaml", text)));
-        }
-        let not_known = ["axolotl", "train", "a.yml", "--micro-batch-size", "4"];
-        let _ = writeln!(all, "not known\n{}", told(Launch::of_words(&not_known)));
-        insta::assert_snapshot!(all);
-    }
-}

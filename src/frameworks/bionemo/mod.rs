@@ -63,19 +63,3 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     crate::frameworks::reading::settings::assume(DEFAULTS, SOURCE, claims);
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn a_configurations_name_is_a_shape() {
-        insta::assert_snapshot!(all_told(&[
-            "python3 -m torch.distributed.run pretrain.py --config-path=/conf --config-name=pretrain_esm2_8M \
-             ++trainer.num_nodes=2 ++trainer.devices=4 ++trainer.precision=16-mixed ++model.micro_batch_size=2 \
-             ++model.tensor_model_parallel_size=1 ++trainer.max_steps=100000",
-            "torchrun pretrain.py --config-name=pretrain_esm2_7B",
-            "torchrun pretrain.py --config-name=base_config",
-        ]));
-    }
-}

@@ -120,19 +120,3 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         setting.says(claims, field::finetuning::RANK, rank);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn the_plugin_says_what_is_divided() {
-        insta::assert_snapshot!(all_told(&[
-            "torchrun benchmark.py -c 70b --plugin 3d --tp 8 --pp 4 --zero 1 --mbs 1 -b 64 -l 4096 -g -x",
-            "torchrun train.py --pretrained /models/Llama-2-7b-hf --plugin zero2_cpu --batch_size 4 --max_length 4096 \
-             --mixed_precision bf16 --use_grad_checkpoint --use_flash_attn --lora_rank 0",
-            "torchrun benchmark.py --plugin gemini_auto --grad_checkpoint --batch_size -3 --config huge",
-            "torchrun train.py --plugin mine --tp 4",
-        ]));
-    }
-}

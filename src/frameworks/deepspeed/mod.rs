@@ -160,35 +160,3 @@ pub(crate) fn unknown(claims: &mut Claims) {
     claims.open(field::offload::OPTIMIZER, true);
     claims.open(field::offload::PARAMETERS, true);
 }
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use super::*;
-    use crate::frameworks::examples::told;
-
-    #[test]
-    fn a_configuration_says_how_states_are_divided_and_kept() {
-        let command = ["deepspeed", "train.py", "--deepspeed", "--deepspeed_config", "conf/ds.json"];
-        let mut all = String::new();
-        for text in [
-            r#"{"bf16": {"enabled": true}, "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"},
-                "offload_param": {"device": "none"}}, "train_micro_batch_size_per_gpu": 2,
-                "gradient_accumulation_steps": 8, "optimizer": {"type": "AdamW"}}"#,
-            r#"{"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 2, "reduce_bucket_size": 2e8},
-                "train_batch_size": "auto", "gradient_accumulation_steps": "auto"}"#,
-            r#"{"train_batch_size": 64, "fp16": {"enabled": true}, "optimizer": {"type": "OneBitAdam"}}"#,
-            r#"{"zero_optimization": true}"#,
-            r#"{"zero_optimization": {"cpu_offload_param": true}}"#,
-            r#"{"zero_optimization": {"stage": 7, "offload_optimizer": 3}, "train_batch_size": -1}"#,
-            r#"{"zero_optimization": "#,
-        ] {
-            let launch = Launch::of_words(&command).with_file("/etc/conf/ds.json", text);
-            let _ = writeln!(all, "{text}\n{}", told(launch));
-        }
-        let _ = writeln!(all, "not known\n{}", told(Launch::of_words(&command)));
-        let _ = writeln!(all, "none named\n{}", told(Launch::of_words(&["deepspeed", "train.py"])));
-        insta::assert_snapshot!(all);
-    }
-}

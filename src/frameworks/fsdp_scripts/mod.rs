@@ -147,26 +147,3 @@ fn plain(settings: &Settings<'_>, kind: &Setting, claims: &mut Claims) {
     kind.says(claims, field::model::POSITIONS, if gpt2 { Positions::Learned } else { Positions::Rotary });
     kind.says(claims, field::model::TIED_EMBEDDINGS, gpt2);
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn dimensions_are_read_and_the_model_type_fixes_the_rest() {
-        let told = all_told(&[
-            "torchrun --nproc_per_node=8 --nnodes=4 /fsdp/train.py --max_context_width=4096 --num_key_value_heads=8 \
-             --intermediate_size=28672 --hidden_width=8192 --num_layers=80 --num_heads=64 --model_type=llama_v2 \
-             --train_batch_size=1 --max_steps=100 --sharding_strategy=full --offload_activations=1",
-            "torchrun train.py --hidden_width 4096 --num_layers 32 --num_heads 32 --num_key_value_heads 8 \
-             --intermediate_size 14336 --max_context_width 32768 --vocab_size 32000 --model_type mixtral \
-             --train_batch_size 4 --bf16 1 --activation_checkpointing 0 --sharding_strategy hybrid",
-            "torchrun mine.py --hidden_width 2048 --num_layers 24 --num_heads 16 --max_context_width 2048 \
-             --model_type gpt_neox --bf16 0 --sharding_strategy shard_grad_op --cpu_offload 1",
-            "torchrun train.py --hidden_width 1 --num_layers 1 --num_heads 1 --max_context_width 2048 \
-             --hf_pretrained_model_name_or_dir meta-llama/Llama-2-7b-hf --train_batch_size x",
-            "torchrun train.py --hidden_width 4096 --num_layers 32 --num_heads 32",
-        ]);
-        insta::assert_snapshot!(told);
-    }
-}

@@ -68,26 +68,3 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.open(field::parallelism::SHARDING, Sharding::FSDP);
     settings::assume(&[field::batch::MICRO_BATCH_SIZE.is(8)], SOURCE, claims);
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frameworks::examples::told;
-
-    #[test]
-    fn its_json_is_the_trainers_arguments() {
-        let launch = Launch::of_words(&[
-            "torchrun",
-            "hf_llm_training.py",
-            "--model_uri",
-            "hf://meta-llama/Llama-2-7b-hf",
-            "--transformer_type",
-            "AutoModelForCausalLM",
-            "--lora_config",
-            r#"{"r": 16, "lora_alpha": 32, "target_modules": ["q_proj", "v_proj"]}"#,
-            "--training_parameters",
-            r#"{"output_dir": "/o", "per_device_train_batch_size": 2, "bf16": true, "gradient_checkpointing": true}"#,
-        ]);
-        insta::assert_snapshot!(told(launch));
-    }
-}

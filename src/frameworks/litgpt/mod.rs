@@ -159,21 +159,3 @@ fn lora(settings: &Settings<'_>, command: &str, claims: &mut Claims) {
         None => claims.assume(field::finetuning::TARGETS, targets, SOURCE),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn subcommands_and_arguments_are_read() {
-        let told = all_told(&[
-            "litgpt finetune_lora meta-llama/Llama-3.2-1B --precision bf16-true --train.micro_batch_size 2 --lora_r 16 \
-             --lora_key true --quantize bnb.nf4 --train.max_seq_length 2048",
-            "litgpt finetune_full checkpoints/tiiuae/falcon-7b --devices 8 --num_nodes 2 --precision bf16-mixed",
-            "litgpt finetune microsoft/phi-2 --quantize bnb.int8 --devices auto",
-            "litgpt finetune_adapter microsoft/phi-2",
-            "litgpt pretrain pythia-14m --train.max_tokens 10_000_000",
-        ]);
-        insta::assert_snapshot!(told);
-    }
-}

@@ -143,24 +143,3 @@ fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     }
     claims.open(field::PARAMETER_PRECISION, Precision::BF16);
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn its_own_flags_and_defaults_are_read() {
-        let told = all_told(&[
-            "torchrun --nnodes=2 --nproc_per_node=8 getting-started/finetuning/finetuning.py --enable_fsdp \
-             --fsdp_config.pure_bf16 --use_fast_kernels --model_name=/models/hf-meta-llama3-8B/ --batch_size_training=8",
-            "torchrun finetuning.py --enable_fsdp --model_name meta-llama/Llama-3.1-70B --use_peft --peft_method lora \
-             --quantization 4bit --batch_size_training 1 --gradient_accumulation_steps 4 --context_length 2048 \
-             --fsdp_config.sharding_strategy HYBRID_SHARD --fsdp_config.sharding_group_size 8 --batching_strategy padding",
-            "python -m llama_recipes.finetuning --use_peft --peft_method lora --quantization --model_name /path/7B",
-            "torchrun finetuning.py --enable_fsdp --model_name x/y --freeze_layers --fsdp_config.fsdp_cpu_offload \
-             --fsdp_config.fsdp_activation_checkpointing False",
-            "python finetuning.py --model_name x/y --epochs 3",
-        ]);
-        insta::assert_snapshot!(told);
-    }
-}

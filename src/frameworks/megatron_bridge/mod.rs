@@ -75,26 +75,3 @@ fn task(recipe: &str) -> &'static str {
         "pretrain"
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn the_recipe_names_the_model_and_options_divide_it() {
-        insta::assert_snapshot!(all_told(&[
-            "torchrun --nproc-per-node=8 run_script.py --gpu h100 --model_family_name llama --model_recipe_name llama3_70b \
-             --gpus_per_node 8 --num_gpus 64 --global_batch_size 256 --micro_batch_size 1 --seq_length 8192 \
-             --tensor_model_parallel_size 4 --pipeline_model_parallel_size 8 --context_parallel_size 1 \
-             --virtual_pipeline_model_parallel_size 5 --compute_dtype bf16 --max_steps 50",
-            "python run_script.py -g gb200 -mr qwen3_235b_a22b -tp 1 -pp 8 -ep 8 -vp 3 -mb 1 -gb 1024 -c fp8_mx \
-             --cuda_graph_impl transformer_engine --moe_flex_dispatcher_backend hybridep --use_megatron_fsdp false",
-            "torchrun run_recipe.py --recipe llama3_8b_pretrain_config model.tensor_model_parallel_size=2 \
-             train.global_batch_size=512 ++train.micro_batch_size=2 dataset.sequence_length=8192 train.train_iters=1000",
-            "torchrun run_recipe.py --recipe qwen3_8b_finetune_config",
-            "python run_script.py --model_recipe_name flux_12b --domain diffusion",
-            "python run_script.py --model_recipe_name llama3_8b --virtual_pipeline_model_parallel_size None \
-             --recompute_num_layers 5 --tensor_model_parallel_size -3 --seq_length",
-        ]));
-    }
-}

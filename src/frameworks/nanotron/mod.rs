@@ -127,26 +127,3 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::model::BIASES, false, SOURCE);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frameworks::examples::told;
-
-    #[test]
-    fn a_file_says_everything() {
-        let text = "
-model:
-  dtype: bfloat16
-  model_config: {is_llama_config: true, hidden_size: 2048, intermediate_size: 8192, num_attention_heads: 32,
-    num_hidden_layers: 24, num_key_value_heads: 8, vocab_size: 49152, tie_word_embeddings: true}
-optimizer: {zero_stage: 1, accumulate_grad_in_fp32: true, optimizer_factory: {name: adamW}}
-parallelism: {dp: 8, expert_parallel_size: 1, pp: 1, pp_engine: 1f1b, tp: 2, tp_mode: REDUCE_SCATTER}
-tokens: {batch_accumulation_per_replica: 4, micro_batch_size: 2, sequence_length: 2048, train_steps: 1000}
-";
-        let words = ["torchrun", "run_train.py", "--config-file", "/conf/a.yaml"];
-        insta::assert_snapshot!(told(Launch::of_words(&words).with_file("/conf/a.yaml", text)));
-        let other = Launch::of_words(&["python", "x.py", "--config-file", "/conf/a.yaml"]);
-        assert!(!recognises(&other.clone()) && !recognises(&other.with_file("/conf/a.yaml", "tokens: 3")));
-    }
-}

@@ -43,19 +43,3 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     claims.beyond = Some("what Trainium's compiler lays out is not estimated");
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn what_is_plain_is_shown() {
-        let told = all_told(&[
-            "torchrun run_llama.py --model_path=/w/config.json --tensor_parallel_size=32 --batch_size=1 --seq_len=8192 \
-             --grad_accum_usteps=16 --use_zero_1=1 --sequence_parallel_enabled=1 --selective_checkpoint_enabled=1 \
-             --kv_replicator=4 --max_steps=10000",
-            "torchrun train.py --tensor_parallel_size 2",
-        ]);
-        insta::assert_snapshot!(told);
-    }
-}

@@ -78,20 +78,3 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     settings::assume(DEFAULTS, SOURCE, claims);
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::frameworks::examples::all_told;
-
-    #[test]
-    fn its_arguments_and_defaults_are_read() {
-        let told = all_told(&[
-            "torchrun train_sft.py --pretrain meta-llama/Meta-Llama-3-8B --max_len 4096 --train_batch_size 256 \
-             --micro_train_batch_size 2 --zero_stage 3 --bf16 --flash_attn --gradient_checkpointing --packing_samples \
-             --adam_offload",
-            "python -m openrlhf.cli.train_sft --pretrain x/y --lora_rank 64 --load_in_4bit --lora_alpha 16",
-            "torchrun train_sft.py --pretrain x/y",
-        ]);
-        insta::assert_snapshot!(told);
-    }
-}

@@ -87,25 +87,3 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::command::Launch;
-    use crate::frameworks::examples::{all_told, told};
-
-    #[test]
-    fn its_arguments_are_read() {
-        let mut all = all_told(&[
-            "swift sft --model Qwen/Qwen2.5-7B-Instruct --train_type lora --lora_rank 16 --target_modules all-linear \
-             --torch_dtype bfloat16 --per_device_train_batch_size 2 --gradient_accumulation_steps 16 --max_length 2048 \
-             --deepspeed zero3_offload --attn_impl flash_attn --quant_bits 4 --sequence_parallel_size 4",
-            "swift sft --model_type qwen1half-7b-chat --sft_type full --batch_size 4 --max_length 4096 --deepspeed default-zero3",
-            "swift pt --model Qwen/Qwen2.5-72B",
-            "swift rlhf --rlhf_type dpo --model Qwen/Qwen2.5-7B-Instruct",
-            "swift infer --model Qwen/Qwen2.5-7B-Instruct",
-        ]);
-        let launch = Launch::of_words(&["swift", "sft", "--model", "Qwen/Qwen3-8B", "--train_type", "full"]);
-        all += &told(launch.with_environment(&[("NPROC_PER_NODE", "8")]));
-        insta::assert_snapshot!(all);
-    }
-}

@@ -289,40 +289,7 @@ fn of_builder(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
-    use crate::frameworks::examples::{all_told, told};
-
-    #[test]
-    fn recipes_and_configurations_say_what_is_trained_and_how() {
-        let told = all_told(&[
-            "tune run --rdzv_endpoint=localhost:29500 full_finetune_distributed --config llama3_2/1B_full \
-             dataset.source=parquet output_dir=/workspace/output batch_size=4",
-            "tune run full_finetune_single_device --config qwen2_5/1_5B_full_single_device compile=True",
-            "tune run --nproc_per_node 8 lora_finetune_distributed --config llama3_1/70B_lora model.lora_rank=64 \
-             tokenizer.max_seq_len=8192 dataset.packed=True enable_activation_checkpointing=False \
-             model.lora_attn_modules=[q_proj,v_proj,output_proj] model.apply_lora_to_mlp=True fsdp_cpu_offload=true \
-             optimizer=torchao.optim.AdamW8bit gradient_accumulation_steps=8",
-            "tune run lora_finetune_single_device --config llama3/8B_qlora_single_device",
-            "tune run full_dpo_distributed --config llama3_1/8B_full_dpo",
-            "tune run lora_finetune_distributed --config llama3_2_vision/11B_lora",
-            "tune run lora_finetune_distributed --config /app/own.yaml",
-        ]);
-        insta::assert_snapshot!(told);
-    }
-
-    #[test]
-    fn a_configuration_file_is_read() {
-        let text = "model:\n  _component_: torchtune.models.llama3_1.qlora_llama3_1_8b\n  lora_attn_modules: ['q_proj', 'v_proj']\n  \
-                    apply_lora_to_mlp: False\n  lora_rank: 8\ntokenizer:\n  max_seq_len: null\nbatch_size: 2\noptimizer:\n  \
-                    _component_: torch.optim.AdamW\n  fused: True\ngradient_accumulation_steps: 32\ndtype: bf16\n\
-                    enable_activation_checkpointing: True\noutput_dir: ${x}\n";
-        let words = ["tune", "run", "lora_finetune_single_device", "--config", "conf/a.yaml", "batch_size=4"];
-        let mut all = String::new();
-        let _ = write!(all, "{text}{}", told(Launch::of_words(&words).with_file("/w/conf/a.yaml", text)));
-        insta::assert_snapshot!(all);
-    }
 
     #[test]
     fn a_builder_s_name_says_which_model() {

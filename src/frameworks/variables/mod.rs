@@ -1,0 +1,104 @@
+//! Images that are told what to fine-tune by variables of their environment alone, without a command:
+//! `MODEL_NAME=google/gemma-2b LORA_R=8 TRAIN_BATCH_SIZE=1 MAX_SEQ_LENGTH=512`.
+//!
+//! **Recognised** where there is no command, a variable names a model, and two more have names that only fine-tuning has. The
+//! names are conventions, no documentation: what is not said stays open, adapters and their quantization included, and
+//! what would run out only without them is not denied. A rank beside a scale (`LORA_R`, `LORA_ALPHA`), or a switch that is
+//! on (`USE_LORA`), means LoRA; its base model may be quantized still. One process may split the model over its
+//! accelerators.
+
+use crate::command::{Launch, Target};
+use crate::frameworks::deepspeed;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Framework, Method, Precision, field};
+
+const MODEL: &[&str] = &[
+    "MODEL_NAME",
+    "MODEL_ID",
+    "MODEL_NAME_OR_PATH",
+    "BASE_MODEL",
+    "BASE_MODEL_ID",
+    "HF_MODEL",
+    "HF_MODEL_ID",
+];
+
+const VARIABLES: Table = &[
+    &flag(
+        &["PER_DEVICE_TRAIN_BATCH_SIZE", "TRAIN_BATCH_SIZE", "MICRO_BATCH_SIZE"],
+        field::batch::MICRO_BATCH_SIZE,
+        Takes::Number,
+    ),
+    &flag(&["MAX_SEQ_LENGTH", "MAX_SEQ_LEN", "MAX_LENGTH"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(RANK, field::finetuning::RANK, Takes::Number),
+    &flag(&["LORA_TARGET_MODULES"], field::finetuning::TARGETS, Takes::List),
+    &flag(&["LORA_DROPOUT"], field::finetuning::DROPOUT, Takes::Percent),
+    &flag(&["NUM_TRAIN_EPOCHS", "NUM_EPOCHS"], field::dataset::EPOCHS, Takes::Number),
+    &flag(&["MAX_STEPS"], field::dataset::STEPS, Takes::Number),
+    &flag(&["BF16"], field::PRECISION, Takes::Word(Precision::BF16)),
+    &flag(&["FP16"], field::PRECISION, Takes::Word(Precision::FP16)),
+];
+
+const RANK: &[&str] = &["LORA_R", "LORA_RANK"];
+const SCALE: &[&str] = &["LORA_ALPHA"];
+const SWITCH: &[&str] = &["USE_LORA", "USE_PEFT", "ENABLE_LORA"];
+const QUANTIZED: &[&str] = &["LOAD_IN_4BIT", "USE_4BIT", "USE_QLORA"];
+
+/// Names that nothing but fine-tuning has, two of which must stand there.
+const TELLING: &[&str] = &[
+    "LORA_R",
+    "LORA_RANK",
+    "LORA_ALPHA",
+    "LORA_DROPOUT",
+    "TRAIN_BATCH_SIZE",
+    "PER_DEVICE_TRAIN_BATCH_SIZE",
+    "GRADIENT_ACCUMULATION_STEPS",
+    "NUM_TRAIN_EPOCHS",
+    "LEARNING_RATE",
+    "WARMUP_RATIO",
+];
+
+/// Whether variables tell an image what to train.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let no_command = match &launch.target {
+        Target::Unknown => launch.arguments.words().is_empty(),
+        Target::Program(name) => name.is_empty(),
+        _ => false,
+    };
+    let has = |name: &&&str| launch.environment.get(name).is_some();
+    no_command && MODEL.iter().any(|name| has(&name)) && TELLING.iter().filter(has).count() >= 2
+}
+
+/// What they say.
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let settings = Settings::of(vec![Place::Environment(&launch.environment)]);
+    claims.assume(field::FRAMEWORK, Framework::HuggingFace, "variables of fine-tuning images");
+    settings::read_one(&settings, MODEL, field::model::NAME, Takes::Text, claims);
+    settings::read(VARIABLES, &settings, claims);
+    if let Some(setting) = settings.get(&["GRADIENT_ACCUMULATION_STEPS"]) {
+        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
+    }
+    method(&settings, claims);
+    claims.open(field::finetuning::METHOD, Method::QLoRA);
+    deepspeed::unknown(claims);
+}
+
+/// LoRA, or QLoRA, where the variables say so together; a switch that is off says nothing of what is trained instead.
+fn method(settings: &Settings<'_>, claims: &mut Claims) {
+    if let Some(setting) = settings.get(QUANTIZED).filter(|setting| setting.truth() == Some(true)) {
+        setting.says(claims, field::finetuning::METHOD, Method::QLoRA);
+        return;
+    }
+    let switch = settings.get(SWITCH).map(|setting| (setting.truth(), setting));
+    let rank = settings.get(RANK).filter(|setting| setting.number().is_some_and(|rank| rank > 0));
+    let by = match switch {
+        Some((Some(true), setting)) => Some(setting),
+        Some(_) => None,
+        None => rank.filter(|_| settings.has(SCALE)),
+    };
+    if let Some(by) = by {
+        let source = by.source(claims);
+        claims.assume(field::finetuning::METHOD, Method::LoRA, source);
+    }
+}
