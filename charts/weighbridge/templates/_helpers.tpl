@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* 52 characters leave room for what is appended. */}}
+{{/* 52 characters leave room for suffixes. */}}
 {{- define "weighbridge.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- if .Values.fullnameOverride }}
@@ -39,12 +39,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The Secret that the replicas keep their CA in. */}}
+{{/* The Secret with the CA of the replicas. */}}
 {{- define "weighbridge.caSecret" -}}
 {{- include "weighbridge.fullname" . }}-ca
 {{- end }}
 
-{{/* The Secret that the certificate is mounted from, in mode files. */}}
+{{/* The Secret with the mounted certificate, in mode files. */}}
 {{- define "weighbridge.tlsSecret" -}}
 {{- default (printf "%s-tls" (include "weighbridge.fullname" .)) .Values.tls.secretName }}
 {{- end }}
@@ -57,7 +57,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The arguments that have the replicas read more than they need. */}}
+{{/* The arguments for optional reads. */}}
 {{- define "weighbridge.reads" -}}
 {{- $on := list }}
 {{- range $value, $flag := dict "configMaps" "--read-config-maps" "queues" "--read-queues" "claims" "--read-claims" }}
@@ -69,8 +69,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{/*
-The entries of the kinds that the policy's file adds, as the binary makes them for itself: whether such a kind asks for
-accelerators is not proved beforehand, so all but the first condition of the known kinds is left out.
+The entries of the kinds that the policy's file adds. The binary makes the same entries outside a cluster. For such a kind
+no condition proves that an object asks for no accelerators. So it has only the first condition of the known kinds.
 */}}
 {{- define "weighbridge.furtherEntries" -}}
 {{- $deletion := (.Files.Get "files/kinds.yaml" | fromYaml).webhooks | first | dig "matchConditions" list | first }}
@@ -86,8 +86,8 @@ accelerators is not proved beforehand, so all but the first condition of the kno
 {{- end }}
 
 {{/*
-One rule of a role, from a permission of the table. The objects that are named are the release's own. Where somebody
-else writes the caBundle, it is only read.
+One rule of a role, from a permission of the table. Named objects are the release's own. In mode files another program
+writes the caBundle, so the replicas only read it.
 */}}
 {{- define "weighbridge.rule" -}}
 {{- $verbs := .permission.verbs }}
