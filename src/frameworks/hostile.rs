@@ -1,4 +1,4 @@
-//! Nothing that a stranger writes makes a reader panic, say what no field takes, or warn in more than a line.
+//! Launches of any form make no reader panic, claim a value that its field does not take, or warn in more than a line.
 
 use proptest::prelude::*;
 
@@ -200,7 +200,7 @@ fn target() -> impl Strategy<Value = Target> {
     })
 }
 
-/// Files of the keys that readers look for, with whatever value; and no files at all.
+/// Files with the keys that readers look for and any value, and texts that are no files.
 fn file() -> impl Strategy<Value = String> {
     let keys =
         [NAMES, &["zero_optimization", "fsdp_config", "deepspeed_config", "model", "base_model", "lora"]]

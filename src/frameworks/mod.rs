@@ -1,5 +1,5 @@
-//! What a launch tells about the training job. Each framework has one file with its arguments, environment,
-//! configuration files and defaults, and the version that they come from.
+//! The frameworks. Each has a folder with its reader (arguments, environment, configuration files and defaults, with their
+//! version), its profile, and its fixtures.
 //!
 //! [`READERS`] is the one list. Every reader that recognises a launch reads it, in this order. Readers of launchers
 //! come first, because their configuration may hold for the programs they start. Then comes the program itself.
@@ -172,7 +172,7 @@ pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
     let perhaps = |training: &Training<'_>| training.launch.is_some_and(Launch::perhaps);
     // Training comes before preparation. A sure start comes before a possible one.
     recognised.sort_by_key(|training| (aside(training), perhaps(training)));
-    // If the program is unknown, we believe the launcher, whatever starts beside it.
+    // If the program is unknown, the launcher counts, even beside other programs.
     let launched = |launch: &Launch| !launch.launchers.is_empty();
     if launches.iter().any(|launch| launched(launch) && !purpose::trains_nothing(launch)) {
         recognised.retain(|training| !aside(training));

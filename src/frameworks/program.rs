@@ -1,10 +1,11 @@
-//! Whether what the pods run is training, a benchmark, or anything else: from the launches that their commands come to.
+//! Whether the pods run training, a benchmark, or another program, by the launches of their commands.
 //!
-//! A launcher that people start training with says so, a program that does nothing else, and what a framework's reader
-//! recognises. An inference server is none, whatever starts it; nor is what evaluates, generates or converts.
+//! Training is recognised by a launcher for training, by a program that only trains, and by a framework's reader. An
+//! inference server does not train, even if such a launcher starts it. Nor does a program that evaluates, generates or
+//! converts.
 //!
 //! Scripts look at the hardware before they train (`nvidia-smi && python train.py`), and pods have containers that watch
-//! it: beside a Python program, a benchmark is none.
+//! it. So a benchmark does not count beside a Python program.
 
 use serde_json::Value;
 
@@ -12,22 +13,20 @@ use crate::command::{Launch, Target, basename, purpose};
 use crate::frameworks::READERS;
 use crate::kinds::{Entrypoint, PodGroup};
 
-/// What the pods run.
-///
-/// In the order in which several of them say what the whole is: the last one decides.
+/// The program of the pods. Of several programs, the last in this order decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Program {
-    /// Anything else.
+    /// Another program.
     Other,
-    /// A benchmark of the hardware: it trains nothing, whatever kind of object it comes in.
+    /// A benchmark of the hardware. It does not train, in an object of any kind.
     Benchmark,
-    /// A Python program: it may be anything.
+    /// A Python program. It may train.
     Python,
-    /// A launcher that people start training with.
+    /// A launcher for training.
     Launcher,
 }
 
-/// Launchers that people start training with. Those of MPI, Slurm and Ray start anything.
+/// Launchers for training. Those of MPI, Slurm and Ray start any program.
 const LAUNCHERS: &[&str] = &[
     "torchrun",
     "accelerate launch",
@@ -70,7 +69,7 @@ const TRAINERS: &[&str] = &[
     "fairseq-hydra-train",
 ];
 
-/// Programs and packages that answer requests or measure a model, also where a launcher starts them.
+/// Programs and packages that answer requests or measure a model, even if a launcher starts them.
 const SERVERS: &[&str] = &[
     "vllm",
     "sglang",
@@ -134,10 +133,10 @@ const BENCHMARKS: &[&str] = &[
     "osu_allreduce",
 ];
 
-/// Containers that are looked at, at most.
+/// The most containers that are examined.
 const MAX_CONTAINERS: usize = 512;
 
-/// What the whole is, of which these are parts.
+/// The program of several parts together.
 pub(crate) fn program(launches: &[Launch]) -> Program {
     launches.iter().map(of).max().unwrap_or(Program::Other)
 }
@@ -179,7 +178,7 @@ fn of(launch: &Launch) -> Program {
     }
 }
 
-/// How many bytes commands and arguments take.
+/// The bytes of commands and arguments.
 pub(crate) fn bytes(groups: &[PodGroup<'_>], entrypoint: Option<&Entrypoint<'_>>) -> usize {
     let containers = groups.iter().flat_map(|group| containers(group.template)).take(MAX_CONTAINERS);
     let words = containers.flat_map(words).map(str::len);

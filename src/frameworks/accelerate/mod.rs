@@ -1,13 +1,12 @@
-//! Hugging Face Accelerate: `accelerate launch --use_fsdp …`, and the YAML that `--config_file` names.
+//! Hugging Face Accelerate: `accelerate launch --use_fsdp …`, and the YAML file of `--config_file`.
 //!
-//! **Recognised** by the launcher. It hands its settings on through the environment, so whatever the program itself is
-//! told wins. Names and defaults of the releases 1.6.0 and
-//! 1.11.0 (`commands/launch.py`), which agree: FSDP shards fully unless told otherwise, DeepSpeed
-//! runs ZeRO 2; activation checkpointing and offloading are off. `--num_processes` counts
-//! all nodes' processes.
+//! **Recognised** by the launcher. Accelerate passes its settings on in the environment, so the program's own settings
+//! win. Names and defaults: releases 1.6.0 and 1.11.0 (`commands/launch.py`), which agree. FSDP shards fully by
+//! default, and DeepSpeed runs ZeRO 2. Activation checkpointing and offloading are off. `--num_processes` counts the
+//! processes of all nodes.
 //!
-//! Without `--use_fsdp`, `--use_deepspeed` or a configuration file that is known, an image's own default configuration
-//! may hold: nothing is said of sharding then.
+//! The image may have a default configuration. So sharding stays open without `--use_fsdp`, `--use_deepspeed` or a
+//! known configuration file.
 
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
@@ -19,7 +18,7 @@ use crate::job::{AnyField, Framework, Precision, Recompute, Sharding, ValueOf, f
 const NAME: &str = "accelerate launch";
 const SOURCE: &str = "accelerate 1.6 default";
 
-/// Names of FSDP's strategies, also by number; the sharding, and whether parameters are freed after the forward pass.
+/// FSDP's strategies, by name and by number: the sharding, and whether parameters are freed after the forward pass.
 const STRATEGIES: &[(&[&str], Sharding, Option<bool>)] = &[
     (&["FULL_SHARD", "1"], Sharding::FSDP, None),
     (&["SHARD_GRAD_OP", "2"], Sharding::FSDP, Some(false)),
@@ -28,12 +27,12 @@ const STRATEGIES: &[(&[&str], Sharding, Option<bool>)] = &[
     (&["HYBRID_SHARD_ZERO2", "5"], Sharding::HSDP, Some(false)),
 ];
 
-/// Whether Accelerate starts it.
+/// Whether Accelerate starts the program.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.launcher(NAME).is_some()
 }
 
-/// What it says.
+/// Claims the settings of the launcher.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(launcher) = launch.launcher(NAME) else { return };
     let mut settings = Settings::of(vec![Place::Options(&launcher.arguments)]);
@@ -48,7 +47,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     of(launch, &settings, known, claims);
 }
 
-/// What a configuration says that another program starts with: `trl sft --accelerate_config`.
+/// Claims the settings of a configuration that another program uses: `trl sft --accelerate_config`.
 pub(crate) fn of_file(launch: &Launch, config: Config, claims: &mut Claims) {
     of(launch, &Settings::of(vec![Place::File(config)]), true, claims);
 }
@@ -73,7 +72,7 @@ fn hand_on<F: Into<AnyField>>(setting: &Setting, field: F, value: impl ValueOf<F
     claims.handed_on(field, value, setting.source(claims));
 }
 
-/// How many processes there are on how many machines.
+/// The numbers of processes and of machines.
 fn processes(settings: &Settings<'_>, claims: &mut Claims) {
     let count = |name: &str| settings.get(&[name]).map(|setting| setting.number());
     let machines = count("num_machines").unwrap_or(Some(1)).filter(|machines| *machines > 0);
@@ -132,7 +131,7 @@ fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
         let within = format!("fsdp_config.{name}");
         settings.get(&[name, within.as_str()])
     };
-    // The second version has a truth where the first had a strategy.
+    // FSDP's second version has a boolean in place of the strategy.
     let strategy = get("fsdp_sharding_strategy").or_else(|| get("fsdp_reshard_after_forward"));
     match strategy {
         None => claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE),
@@ -154,7 +153,7 @@ fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some((on, setting)) = offloads.and_then(|setting| Some((setting.truth()?, setting))) {
         hand_on(&setting, field::offload::PARAMETERS, on, claims);
     }
-    // Off is no answer: the program may have a checkpointing of its own.
+    // Off decides nothing: the program may have its own checkpointing.
     if let Some(setting) =
         get("fsdp_activation_checkpointing").filter(|setting| setting.truth() == Some(true))
     {
@@ -162,7 +161,7 @@ fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// What a strategy's name means.
+/// The meaning of a strategy's name.
 pub(crate) fn strategy_of(text: &str) -> Option<(Sharding, Option<bool>)> {
     let named = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
     STRATEGIES.iter().find(|(names, ..)| named(names)).map(|(_, sharding, reshards)| (*sharding, *reshards))

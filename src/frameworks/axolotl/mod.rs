@@ -1,10 +1,15 @@
 //! axolotl: `axolotl train config.yaml`, `accelerate launch -m axolotl.cli.train config.yaml`.
 //!
-//! **Recognised** by its program or module. Its YAML says nearly all; options of the same names override it. Read from
-//! `src/axolotl/utils/schemas/{config,training}.py` at 002a637c, of the time of 0.10: 512 tokens, a batch of 1, `AdamW`, no checkpointing, weights loaded in the
-//! format of the computation, all of them trained where no adapter is named, one copy of the model a rank unless DeepSpeed
-//! or FSDP divides it. `CutCrossEntropyPlugin` among its plugins fuses the loss unless `cut_cross_entropy` is off. `rl:` trains with more than one model and is not covered; of a model of images and text the text's
-//! part is estimated, with a warning.
+//! **Recognised** by its program or module. Its YAML file has nearly every setting. Options of the same names override
+//! it.
+//!
+//! Read from `src/axolotl/utils/schemas/{config,training}.py` at 002a637c (0.10). The defaults are 512 tokens, a batch
+//! of 1, `AdamW` and no checkpointing. Weights are loaded in the format of the computation. Without an adapter, all
+//! weights are trained. Each rank holds a copy of the model, unless DeepSpeed or FSDP divides it. The plugin
+//! `CutCrossEntropyPlugin` fuses the loss, unless `cut_cross_entropy` is off.
+//!
+//! `rl:` trains with more than one model and is not covered. For a model of images and text, the estimate covers the
+//! text's part, with a warning.
 
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
@@ -47,15 +52,15 @@ const KEYS: Table = &[
     ),
 ];
 
-/// Keys of models that read images, too.
+/// Keys of models that also read images.
 const IMAGES: &[&str] = &["processor_type", "image_size", "image_resize_algorithm"];
 
-/// Whether it is its launch.
+/// Whether the launch runs axolotl.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.runs_program("axolotl train") || MODULES.iter().any(|module| launch.runs_module(module))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "axolotl");
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
@@ -91,7 +96,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::read(launch, &settings, claims);
     precision(&settings, claims);
     if !known {
-        // Everything that decides stands in the file.
+        // The deciding settings are in the file.
         deepspeed::unknown(claims);
         claims.open(field::finetuning::METHOD, Method::QLoRA);
         return;
@@ -119,7 +124,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     settings::assume(&defaults, SOURCE, claims);
 }
 
-/// `bf16: auto` computes in bf16 where the accelerator can, which is what an open precision means.
+/// `bf16: auto` computes in bf16 if the accelerator can. An open precision means the same.
 fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     for (name, precision) in [
         ("bf16", Precision::BF16),

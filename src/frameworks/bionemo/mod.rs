@@ -1,8 +1,9 @@
 //! BioNeMo's protein models: `…/esm2nv/pretrain.py --config-name=pretrain_esm2_8M ++model.micro_batch_size=2 …`.
 //!
-//! **Recognised** by a configuration's name that has `esm2` and a size in it. ESM-2 is an encoder of a GPT-2-like shape, and
-//! needs the memory of a decoder of its dimensions: rotary positions, GELU, a normalization and layers with biases, an output layer that shares the
-//! embedding, 33 amino acids and special tokens padded to 128, sequences of 1024. The keys are NeMo's.
+//! **Recognised** by a configuration's name with `esm2` and a size. ESM-2 is an encoder with the shape of GPT-2. It
+//! needs the memory of a decoder with the same dimensions: rotary positions, GELU, a normalization and layers with
+//! biases, an output layer that shares the embedding, 33 amino acids and special tokens padded to 128, sequences of
+//! 1024. The keys are NeMo's.
 //!
 //! Dimensions: Lin et al. 2023, table S1. Defaults: BioNeMo framework 1.7, examples/protein/esm2nv/conf.
 
@@ -34,7 +35,7 @@ const DEFAULTS: &[Assignment] = &[
     field::batch::SEQUENCE_LENGTH.is(1024),
 ];
 
-/// The model of a configuration's name.
+/// The model that a configuration's name contains.
 fn model(launch: &Launch) -> Option<(&'static str, u64, u64, u64)> {
     let name = launch.arguments.value("config-name")?.to_lowercase();
     let size = name.trim_end_matches(".yaml").split("esm2").nth(1)?;
@@ -42,12 +43,12 @@ fn model(launch: &Launch) -> Option<(&'static str, u64, u64, u64)> {
     parts.find_map(|part| MODELS.iter().find(|(known, ..)| *known == part)).copied()
 }
 
-/// Whether it is such a launch.
+/// Whether the launch trains ESM-2.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     model(launch).is_some()
 }
 
-/// What it says.
+/// Claims the model and the settings.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some((_, layers, width, heads)) = model(launch) else { return };
     let settings = Settings::of(vec![Place::Words(&launch.arguments)]);

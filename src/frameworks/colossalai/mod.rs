@@ -1,15 +1,15 @@
 //! ColossalAI: `colossalai run --nproc_per_node 8 benchmark.py -c 7b --plugin gemini …`, and its trainers' options.
 //!
-//! **Recognised** by the launcher `colossalai run` with `--plugin` among the target's options, or by `--plugin` with one of
-//! these values and an option that goes with it.
+//! **Recognised** by the launcher `colossalai run` with `--plugin` among the target's options, or by `--plugin` with
+//! one of these values and an option that goes with it.
 //!
 //! | plugin | divides |
 //! | --- | --- |
 //! | `torch_ddp` | nothing |
-//! | `zero2`, `zero2_cpu` | ZeRO 2; the latter moves the optimizer |
-//! | `gemini`, `gemini_auto`, `gemini_cuda`, `gemini_cpu` | ZeRO 3; all but `gemini` and `gemini_cuda` may move states |
-//! | `fsdp`, `fsdp_cpu` | FSDP; the latter moves parameters |
-//! | `3d`, `3d_cpu` | tensor and pipeline, and ZeRO of `--zero` |
+//! | `zero2`, `zero2_cpu` | ZeRO 2; the second offloads the optimizer |
+//! | `gemini`, `gemini_auto`, `gemini_cuda`, `gemini_cpu` | ZeRO 3; all but `gemini` and `gemini_cuda` may offload states |
+//! | `fsdp`, `fsdp_cpu` | FSDP; the second offloads parameters |
+//! | `3d`, `3d_cpu` | tensor and pipeline, and the ZeRO stage of `--zero` |
 //!
 //! Read from hpcaitech/ColossalAI 0.4, examples/language/llama/benchmark.py and applications/Colossal-LLaMA/train.py.
 
@@ -22,7 +22,7 @@ use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{Attention, Field, Framework, Method, Precision, Recompute, Sharding, field};
 
-/// A plugin's name, the sharding that it means, and what it moves to the host's memory.
+/// A plugin's name, its sharding, and the states that it moves to the host's memory.
 type Plugin = (&'static str, Option<Sharding>, Option<Field<bool>>);
 
 const PLUGINS: &[Plugin] = &[
@@ -44,7 +44,7 @@ const PLUGINS: &[Plugin] = &[
 const BESIDE: &[&str] =
     &["grad_checkpoint", "use_grad_checkpoint", "mixed_precision", "tp", "zero_stage", "use_flash_attn"];
 
-/// Models of the benchmark.
+/// The benchmark's models.
 const MODELS: &[(&str, &str)] =
     &[("7b", "llama-2-7b"), ("13b", "llama-2-13b"), ("70b", "llama-2-70b"), ("65b", "llama-65b")];
 
@@ -66,7 +66,7 @@ const TABLE: Table = &[
     &flag(&["use_flash_attn", "flash_attention", "xformers", "x"], field::ATTENTION, Word(Attention::Flash)),
 ];
 
-/// Whether it is ColossalAI's launch.
+/// Whether the launch runs ColossalAI.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let plugin = launch.arguments.value("plugin").or_else(|| launch.arguments.value("p"));
     let known = plugin.is_some_and(|name| PLUGINS.iter().any(|(plugin, ..)| *plugin == name));
@@ -74,7 +74,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     known && (launched || BESIDE.iter().any(|option| launch.arguments.has(option)))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.handed_on(field::FRAMEWORK, Framework::ColossalAI, format!("{}: its options", claims.place));
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
@@ -97,13 +97,13 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             plugin.says(claims, *field, true);
         }
     }
-    // Gemini's automatic placement, and fractions of it, move what does not fit.
+    // Gemini's automatic placement, and fractions of it, move states that do not fit.
     let fractions = ["offload_optim_frac", "offload_param_frac", "placement_policy"];
     if name == "gemini_auto" || settings.has(&fractions) {
         claims.open(field::offload::OPTIMIZER, true);
         claims.open(field::offload::PARAMETERS, true);
     }
-    // The batch of a rank is a microbatch where no pipeline cuts it.
+    // Without a pipeline, the batch of a rank is one microbatch.
     let pipelined =
         settings.get(&["pp"]).and_then(|setting| setting.number()).is_some_and(|degree| degree > 1);
     if !pipelined

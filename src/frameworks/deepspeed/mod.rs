@@ -1,11 +1,10 @@
-//! DeepSpeed: `deepspeed train.py --deepspeed_config ds.json`, and the same configuration wherever else it is named.
+//! DeepSpeed: `deepspeed train.py --deepspeed_config ds.json`, and its configuration under any other argument or key.
 //!
 //! **Recognised** by the launcher, or by `--deepspeed`, `--deepspeed_config` or `--ds_config` among the program's
-//! arguments. Keys and defaults of `deepspeed/runtime/zero/config.py`
-//! at 03dc2b92, and as its documentation names them; `auto` is no value: the program that fills it in has flags of its own.
+//! arguments. Keys and defaults: `deepspeed/runtime/zero/config.py` at 03dc2b92, and DeepSpeed's documentation. `auto`
+//! is not a value: the program fills it in from its own flags.
 //!
-//! A configuration that is not known may divide and offload all that DeepSpeed can: a job of which only that is known is
-//! not denied unless it runs out then as well.
+//! An unknown configuration may divide and offload all that DeepSpeed can. So these fields stay open.
 
 pub(super) mod profile;
 
@@ -20,16 +19,16 @@ use crate::job::{Framework, Method, Optimizer, Precision, Sharding, field};
 
 const SOURCE: &str = "DeepSpeed default";
 
-/// How programs call the argument that names the configuration.
+/// The arguments that name the configuration.
 const NAMES: &[&str] = &["deepspeed", "deepspeed_config", "ds_config", "deepspeed_config_file"];
 
 const STAGES: &[(&str, Sharding)] =
     &[("0", Sharding::None), ("1", Sharding::ZeRO1), ("2", Sharding::ZeRO2), ("3", Sharding::ZeRO3)];
-/// Where states may be moved to; `none` moves nothing.
+/// Devices that states may be moved to. `none` moves nothing.
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
-/// Configurations that frameworks bring along: their names, the sharding, whether optimizer and parameters are offloaded.
-/// Those of ms-swift 2.6.1 and 3.5.3 by name, of LLaMA-Factory (at 1d6e8b21) and axolotl (at 1377ccc3) in their folders.
+/// Configurations that frameworks ship: the name, the sharding, and whether optimizer and parameters are offloaded. From
+/// ms-swift 2.6.1 and 3.5.3 by name, from LLaMA-Factory (at 1d6e8b21) and axolotl (at 1377ccc3) by path.
 const BROUGHT: &[(&str, Sharding, bool, bool)] = &[
     ("zero0", Sharding::None, false, false),
     ("zero1", Sharding::ZeRO1, false, false),
@@ -78,12 +77,12 @@ const KEYS: Table = &[
     ),
 ];
 
-/// Whether DeepSpeed runs it.
+/// Whether DeepSpeed runs the program.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.launcher("deepspeed").is_some() || NAMES.iter().any(|name| launch.arguments.has(name))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.assume(field::FRAMEWORK, Framework::DeepSpeed, SOURCE);
     let named = NAMES.iter().find_map(|name| Some((launch.arguments.value(name)?, *name)));
@@ -93,7 +92,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-/// What the configuration says that an argument or a key names: a file that is known, or one that a framework brings.
+/// Claims the settings of the configuration that an argument or a key names: a known file, or one that a framework ships.
 pub(crate) fn named_file(launch: &Launch, path: &str, by: &str, claims: &mut Claims) {
     let brought = BROUGHT.iter().find(|(name, ..)| path == *name || path.ends_with(&format!("/{name}")));
     if let Some((_, sharding, optimizer, parameters)) = brought
@@ -110,7 +109,7 @@ pub(crate) fn named_file(launch: &Launch, path: &str, by: &str, claims: &mut Cla
     }
 }
 
-/// What a configuration says.
+/// Claims the settings of a configuration.
 pub(crate) fn of(config: &Config, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::File(config.clone())]);
     settings::read(KEYS, &settings, claims);
@@ -130,7 +129,7 @@ pub(crate) fn of(config: &Config, claims: &mut Claims) {
     }
     match settings.get(&["zero_optimization"]) {
         None => claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE),
-        // What it was before it had stages.
+        // The form before there were stages.
         Some(old) if old.value == Value::Bool(true) => {
             old.says(claims, field::parallelism::SHARDING, Sharding::ZeRO1);
         }
@@ -144,7 +143,7 @@ pub(crate) fn of(config: &Config, claims: &mut Claims) {
     }
 }
 
-/// Whether states go to a device that is not the accelerator.
+/// Whether states are moved off the accelerator.
 pub(crate) fn is_moved(device: &str) -> bool {
     DEVICES.iter().any(|(name, _)| name.eq_ignore_ascii_case(device))
 }

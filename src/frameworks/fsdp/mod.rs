@@ -1,8 +1,8 @@
-//! What PyTorch's FSDP does around Transformers' modules, in a training loop of the user's own. [`super::fsdp_scripts`] and
-//! [`super::llama_cookbook`] read such loops.
+//! The facts about PyTorch's FSDP around Transformers' modules, in a user's own training loop. [`super::fsdp_scripts`]
+//! and [`super::llama_cookbook`] read such loops.
 //!
-//! Its version is that of Transformers, whose modules it runs. A job that gives none has most likely FSDP's first version,
-//! or a model of its own.
+//! Its version is that of Transformers, whose modules it runs. A job without a version most likely has FSDP's first
+//! version, or its own model.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

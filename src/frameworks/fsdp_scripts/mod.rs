@@ -1,15 +1,15 @@
-//! Scripts that build a transformer out of dimensions and train it under PyTorch's FSDP, with the flags that AWS's
-//! examples have: awsome-distributed-training's `3.test_cases/pytorch/FSDP/src` (`model_utils/arguments.py` at 03282a1a,
-//! `train.py` at 016d8f39) and the `SageMaker` model parallel library's, which share them.
+//! Scripts that build a transformer from dimensions and train it with PyTorch's FSDP, with the flags of AWS's examples:
+//! awsome-distributed-training's `3.test_cases/pytorch/FSDP/src` (`model_utils/arguments.py` at 03282a1a, `train.py` at
+//! 016d8f39) and the `SageMaker` model parallel library's, which share them.
 //!
-//! **Recognised** whatever the script is called, by four flags that no other framework has together: `--hidden_width`,
-//! `--num_layers`, `--num_heads` and `--max_context_width`.
+//! **Recognised** under any name by four flags that no other framework has together: `--hidden_width`, `--num_layers`,
+//! `--num_heads` and `--max_context_width`.
 //!
 //! Defaults of `model_utils/arguments.py`: a vocabulary of 50 432, a batch of 2, bf16 and activation checkpointing on,
-//! offloading of activations off. `train.py` shards fp32 parameters, computes in bf16, and steps once a batch. It reduces
-//! in bf16 under FSDP and in fp32 since it took FSDP2, under which `hybrid` shards fully: both stay open.
-//! `--model_type` fixes the rest of the shape: `mixtral` has 8 experts of which 2 see a token; `gpt_neox` a plain
-//! feed-forward network of four times the width.
+//! offloading of activations off. `train.py` shards fp32 parameters, computes in bf16, and steps after each batch. With
+//! FSDP it reduces in bf16. With FSDP2 it reduces in fp32, and `hybrid` shards fully. So both fields stay open.
+//! `--model_type` fixes the rest of the shape: `mixtral` has 8 experts, and 2 of them see a token; `gpt_neox` has a
+//! plain feed-forward network of four times the width.
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
@@ -21,7 +21,7 @@ use crate::job::{
 
 const SOURCE: &str = "awsome-distributed-training FSDP default";
 
-/// The flags that tell such a script, all of them.
+/// The flags of such a script. It has all of them.
 const TELLING: &[&str] = &["hidden_width", "num_layers", "num_heads", "max_context_width"];
 
 const DIMENSIONS: Table = &[
@@ -65,15 +65,15 @@ const DEFAULTS: &[Assignment] = &[
     field::parallelism::SHARDING.is(Sharding::FSDP),
 ];
 
-/// The width of the feed-forward network where `--intermediate_size` is not given.
+/// The width of the feed-forward network without `--intermediate_size`.
 const INTERMEDIATE: u64 = 11_008;
 
-/// Whether the arguments are those of such a script.
+/// Whether the launch runs such a script.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     TELLING.iter().all(|name| launch.arguments.has(name))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     claims.argument(field::FRAMEWORK, Framework::FSDP, "--hidden_width");
@@ -107,7 +107,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.open(field::GRADIENT_REDUCTION_PRECISION, Precision::BF16);
     settings::assume(DEFAULTS, SOURCE, claims);
     claims.accumulation = Some((1, SOURCE.into()));
-    // A published model's own dimensions replace all that are given.
+    // A published model's dimensions replace the given ones.
     let pretrained = &["hf_pretrained_model_name_or_dir"];
     match settings.get(pretrained).and_then(|setting| Some((setting.text()?, setting))) {
         Some((name, setting)) if !name.is_empty() && name != "None" => {

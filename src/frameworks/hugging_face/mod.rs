@@ -1,21 +1,21 @@
-//! Programs on Hugging Face's Trainer: Transformers' examples, TRL, fms-hf-tuning, and scripts of people's own.
+//! Programs on Hugging Face's Trainer: Transformers' examples, TRL, fms-hf-tuning, and users' own scripts.
 //!
-//! | program | told by | where nothing is said |
+//! | program | recognised by | defaults |
 //! | --- | --- | --- |
 //! | Transformers' examples | `run_clm.py`, `run_fim.py` | all weights, no checkpointing |
 //! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 with a dropout of 5 %, 512 tokens |
 //! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
 //! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens, adapters with a dropout of 5 % |
-//! | a custom script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more of `TrainingArguments`' names | nothing |
+//! | a custom script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more name of `TrainingArguments` | none |
 //!
 //! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
-//! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two, so that stays
-//! open, and so do the layers that adapters are put on, which PEFT chooses by architecture. The file of fms-acceleration,
-//! which may fuse the loss and quantize the weights, is not read: both stay open. A custom script may fix in
-//! Python what its arguments do not say: adapters, offloading. What would run out only without them is not denied.
+//! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two releases, so
+//! checkpointing stays open. So do the layers with adapters, which PEFT chooses by architecture. The file of
+//! fms-acceleration is not read. It may fuse the loss and quantize the weights, so both stay open. A custom script may
+//! set adapters and offloading in Python, so these stay open, too.
 //!
-//! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each:
-//! that stays open, too.
+//! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each.
+//! This stays open, too.
 
 pub(crate) mod peft;
 pub(super) mod profile;
@@ -55,7 +55,7 @@ const LENGTH: &[&str] = &[
     "seq_length",
     "cutoff_len",
 ];
-/// One of which stands beside the batch of a device and the model's name.
+/// Further names of `TrainingArguments`. A custom script has one of them beside the batch of a device and the model.
 const FURTHER: &[&str] = &[
     "output_dir",
     "gradient_accumulation_steps",
@@ -66,10 +66,10 @@ const FURTHER: &[&str] = &[
     "lr_scheduler_type",
 ];
 const CONFIGS: &[&str] = &["config", "config_file", "config_path", "cfg"];
-/// What begins the names of flags that keep a part of the model from being trained.
+/// Prefixes of flags that freeze a part of the model.
 const FREEZES: &[&str] = &["--freeze", "--unfreeze", "--tune_", "--tune-", "--train_only"];
 
-/// Whose program it is.
+/// The project that the program belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
     Transformers,
@@ -79,7 +79,7 @@ enum Whose {
     Own,
 }
 
-/// Whether it is such a program.
+/// Whether the launch runs such a program.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     whose(launch).is_some()
 }
@@ -116,14 +116,14 @@ fn whose(launch: &Launch) -> Option<Whose> {
     }
 }
 
-/// Whether these can only be `TrainingArguments`.
+/// Whether the settings can only be `TrainingArguments`.
 fn is_trainers(settings: &Settings<'_>) -> bool {
     settings.has(&["per_device_train_batch_size"])
         && settings.has(MODEL)
         && FURTHER.iter().any(|name| settings.has(&[name]))
 }
 
-/// Its arguments, then its configuration.
+/// The settings of its arguments, then of its configuration.
 fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Settings<'a> {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     if whose == Whose::Fms {
@@ -147,7 +147,7 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Set
     settings
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(whose) = whose(launch) else { return };
     let settings = settings_of(launch, whose, claims);
@@ -212,12 +212,12 @@ fn trained(settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
     }
 }
 
-/// Whether adapters are trained, as far as that is said.
+/// Whether adapters are trained. `None` if this is open.
 fn adapted(claims: &Claims) -> bool {
     claims.get(field::finetuning::METHOD).is_none_or(|method| method != Method::Full)
 }
 
-/// How the ranks share the model, where neither the program nor its launcher is told.
+/// How the ranks share the model if neither the program nor its launcher sets it.
 fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
     if let Some(preset) = settings.text(&["accelerate_config"]) {
         match preset.as_str() {
@@ -247,7 +247,7 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut
             claims.assume(field::parallelism::SHARDING, Sharding::None, HABANA);
         }
         Some(_) => {}
-        // Its own entrypoint starts fms-hf-tuning under accelerate, with full sharding, wherever there are several.
+        // With several accelerators, its entrypoint starts fms-hf-tuning with accelerate and full sharding.
         None if whose == Whose::Fms && starts_itself(launch) => {
             claims.assume(field::parallelism::SHARDING, Sharding::FSDP, FMS);
         }
@@ -255,7 +255,7 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut
     }
 }
 
-/// Whether it is fms-hf-tuning's own entrypoint, and not the trainer alone.
+/// Whether it is fms-hf-tuning's entrypoint, which starts the trainer.
 fn starts_itself(launch: &Launch) -> bool {
     launch.runs_script(&["accelerate_launch.py"])
         || !matches!(&launch.target, Target::Script(_) | Target::Module(_))
@@ -265,7 +265,7 @@ fn fms(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["use_flash_attn"]) {
         match setting.truth() {
             Some(true) => setting.says(claims, field::ATTENTION, Attention::Flash),
-            // Which kernel it has instead depends on the model.
+            // The other kernel depends on the model.
             _ => claims.unparsed(field::ATTENTION),
         }
     }

@@ -1,8 +1,8 @@
-//! What is trained: every weight, or adapters, as PEFT, TRL, fms-hf-tuning and scripts of people's own name it.
+//! The trained weights: all of them, or adapters, by the names of PEFT, TRL, fms-hf-tuning and users' scripts.
 //!
-//! A method's name (`--peft_method lora`) says most, then a switch (`--use_peft`); where neither stands, a rank or targets
-//! mean adapters, unless the program wants its switch. Weights in four bits mean QLoRA. Eight bits lie between LoRA and
-//! QLoRA, and the spec has no word for them: the method stays open then.
+//! A method's name (`--peft_method lora`) is the strongest sign, then a switch (`--use_peft`). Without both, a rank or
+//! targets mean adapters, unless the program requires its switch. Weights in four bits mean QLoRA. Weights in eight
+//! bits lie between LoRA and QLoRA. The spec has no word for them, so the method stays open.
 
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
@@ -30,8 +30,8 @@ const ADAPTERS: Table = &[
     &flag(DROPOUT, field::finetuning::DROPOUT, Takes::Percent),
 ];
 
-/// Says what is trained, where that is said: whether it is all weights, or adapters. With `switched`, nothing but a
-/// method or a switch turns adapters on.
+/// Claims the method, if it is set: all weights, or adapters. With `switched`, only a method or a switch turns adapters
+/// on.
 pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims) -> Option<()> {
     if let Some((word, setting)) = settings.get(METHODS).and_then(|s| Some((s.text()?.to_lowercase(), s))) {
         if word.contains("lora") {
@@ -47,7 +47,7 @@ pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims)
         match setting.truth() {
             Some(true) => adapters(settings, &setting, false, claims),
             Some(false) => setting.says(claims, field::finetuning::METHOD, Method::Full),
-            // Nobody knows where the switch stands.
+            // The position of the switch is unknown.
             None => claims.open(field::finetuning::METHOD, Method::QLoRA),
         }
         return Some(());
@@ -59,7 +59,7 @@ pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims)
     Some(())
 }
 
-/// Says what adapters there are, on behalf of the setting that turns them on.
+/// Claims the adapters. The source is the setting that turns them on.
 pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, claims: &mut Claims) {
     settings::read(ADAPTERS, settings, claims);
     targets(settings, claims);
@@ -85,7 +85,7 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
     }
 }
 
-/// The layers that have adapters: names, or all of them; a pattern stays open.
+/// The layers with adapters: names, or all of them. A pattern stays open.
 fn targets(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(TARGETS) else { return };
     let words = match &setting.value {

@@ -1,16 +1,16 @@
 //! The names of Transformers' `TrainingArguments`, and of PEFT's and TRL's arguments, which many programs share.
 //!
-//! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0, and PEFT 0.17.1. What one of them does where nothing is said differs between
-//! versions (TRL turned gradient checkpointing and bf16 on in 2025, Transformers 5 loads weights as they were saved), so
-//! defaults are each program's own and stand with it.
+//! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0, and PEFT 0.17.1. Their defaults differ between
+//! versions: TRL turned gradient checkpointing and bf16 on in 2025, and Transformers 5 loads weights in their saved
+//! format. So each program has its own defaults.
 //!
 //! ```text
-//! bf16, or fp16         computes in it                     dtype, torch_dtype   weights as they are loaded
+//! bf16, or fp16         the format of the computation      dtype, torch_dtype   the format of the loaded weights
 //! fsdp "full_shard …"   strategy; auto_wrap and offload     optim               optimizer and its implementation
 //! ```
 //!
-//! The loaded format is the stored one only where nothing casts it again: DeepSpeed and FSDP's mixed precision keep fp32
-//! of what is trained, and PEFT makes fp32 of what a quantized model leaves.
+//! The loaded format is the stored one only if no later step casts it. DeepSpeed and FSDP's mixed precision keep
+//! trained weights in fp32. PEFT casts the other weights of a quantized model to fp32.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ use crate::job::{
     Attention, Field, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Sharding, field,
 };
 
-/// The arguments that mean the same wherever they stand.
+/// The arguments with the same meaning in every program.
 pub(crate) const ARGUMENTS: Table = &[
     &flag(
         &["per_device_train_batch_size", "per_gpu_train_batch_size"],
@@ -41,7 +41,7 @@ pub(crate) const ARGUMENTS: Table = &[
     &flag(&["attn_implementation", "attn_impl"], field::ATTENTION, Takes::OneOf(ATTENTION)),
 ];
 
-/// Attention kernels by Transformers' names for them.
+/// Attention kernels, by Transformers' names.
 pub(crate) const ATTENTION: &[(&str, Attention)] = &[
     ("flash_attention_2", Attention::Flash),
     ("flash_attention_3", Attention::Flash),
@@ -88,7 +88,7 @@ const OPTIMIZERS: &[(&str, Optimizer)] = &[
     ("muon", Optimizer::Muon),
 ];
 
-/// Number formats by PyTorch's names for them.
+/// Number formats, by PyTorch's names.
 pub(crate) const FORMATS: &[(&str, Precision)] = &[
     ("bfloat16", Precision::BF16),
     ("torch.bfloat16", Precision::BF16),
@@ -103,7 +103,7 @@ pub(crate) const FORMATS: &[(&str, Precision)] = &[
     ("float", Precision::FP32),
 ];
 
-/// Says what the arguments say, but for method and precision.
+/// Claims the settings of the arguments, except method and precision.
 pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(ARGUMENTS, settings, claims);
     if let Some((steps, setting)) = settings.get(&["max_steps"]).and_then(|s| Some((s.number()?, s)))
@@ -122,7 +122,7 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
     fsdp(launch, settings, claims);
 }
 
-/// The Trainer steps once a batch, where neither it nor DeepSpeed's configuration is told otherwise.
+/// By default, the Trainer steps after each batch.
 pub(crate) fn steps_at_once(settings: &Settings<'_>, claims: &mut Claims) {
     let told = settings.has(&["gradient_accumulation_steps"]) || claims.accumulation.is_some();
     if !told && !claims.is_open(field::offload::PARAMETERS) {
@@ -130,7 +130,7 @@ pub(crate) fn steps_at_once(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// A truth as it stands.
+/// A boolean.
 pub(crate) fn switched(settings: &Settings<'_>, names: &[&str], field: Field<bool>, claims: &mut Claims) {
     settings::read_one(settings, names, field, Takes::Switch(true), claims);
 }
@@ -142,7 +142,7 @@ pub(crate) fn recompute(settings: &Settings<'_>, names: &[&str], claims: &mut Cl
         Some(on) => {
             setting.says(claims, field::RECOMPUTE, if on { Recompute::Full } else { Recompute::None });
         }
-        // `unsloth` and `offload`: what is kept of each layer may lie on the host.
+        // `unsloth` and `offload`: the saved tensors of each layer may be on the host.
         None if setting.text().is_some() => {
             setting.says(claims, field::RECOMPUTE, Recompute::Full);
             claims.open(field::offload::ACTIVATIONS, true);
@@ -151,7 +151,7 @@ pub(crate) fn recompute(settings: &Settings<'_>, names: &[&str], claims: &mut Cl
     }
 }
 
-/// The optimizer, and how its step runs. One that the spec has no word for may hold less than any that it has.
+/// The optimizer, and how its step runs. An optimizer without a word in the spec may need less memory than all others.
 pub(crate) fn optimizer(settings: &Settings<'_>, names: &[&str], claims: &mut Claims) {
     let Some(setting) = settings.get(names) else { return };
     let text = setting.text().unwrap_or_default().to_ascii_lowercase();
@@ -172,18 +172,18 @@ pub(crate) fn optimizer(settings: &Settings<'_>, names: &[&str], claims: &mut Cl
         "adamw_torch" => {
             setting.says(claims, field::OPTIMIZER_IMPLEMENTATION, OptimizerImplementation::Foreach);
         }
-        // Paged states leave for the host where they do not fit.
+        // Paged states move to the host if they do not fit.
         paged if paged.starts_with("paged") => claims.open(field::offload::OPTIMIZER, true),
         _ => {}
     }
 }
 
-/// Optimizers that project gradients, or hold those of a part of the model at a time.
+/// Optimizers that project gradients, or hold the gradients of one part of the model at a time.
 const PIECEWISE: &[&str] = &["galore", "apollo", "lomo", "badam", "layerwise", "per_layer"];
 const PIECEWISE_SWITCHES: &[&str] = &["use_galore", "use_apollo", "use_badam", "optim_target_modules"];
 const BY_PIECES: &str = "its optimizer never holds all gradients and moments";
 
-/// Leaves alone what is trained piece by piece: `use_badam`, axolotl's `lisa_n_layers`.
+/// Training piece by piece is not covered: `use_badam`, axolotl's `lisa_n_layers`.
 fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {
     let switched = PIECEWISE_SWITCHES
         .iter()
@@ -193,8 +193,8 @@ fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// `--fsdp "full_shard auto_wrap offload"`, with `--fsdp_config`; `--deepspeed` has a reader of its own where it is an
-/// argument, and is read here where it is a key of a file.
+/// `--fsdp "full_shard auto_wrap offload"`, with `--fsdp_config`. The argument `--deepspeed` has its own reader; the key of
+/// a file is read here.
 fn fsdp(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["fsdp"]) {
         let words = match &setting.value {
@@ -246,10 +246,10 @@ fn fsdp(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// What the format is called that the weights are loaded in.
+/// Names of the format that the weights are loaded in.
 const LOADED: &[&str] = &["torch_dtype", "dtype", "model_dtype"];
 
-/// The format that is computed in, and the one that is loaded.
+/// The formats of the computation and of the loaded weights.
 pub(crate) fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     for (name, precision) in [("bf16", Precision::BF16), ("fp16", Precision::FP16)] {
         if let Some(setting) = settings.get(&[name]).filter(|setting| setting.truth() == Some(true)) {
@@ -260,8 +260,8 @@ pub(crate) fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     loaded(settings, LOADED, claims);
 }
 
-/// What a program of Transformers' loads that asks for no format: fp32 before 5.0, what was saved since, and nobody knows
-/// which version runs.
+/// The format that a program loads without a request: fp32 before Transformers 5.0, the saved format since. The version is
+/// unknown.
 pub(crate) fn loaded_unasked(settings: &Settings<'_>, source: &str, claims: &mut Claims) {
     let copied = claims.get(field::parallelism::SHARDING).is_none_or(|sharding| sharding == Sharding::None);
     let full = claims.get(field::finetuning::METHOD).is_none_or(|method| method == Method::Full);
@@ -271,8 +271,8 @@ pub(crate) fn loaded_unasked(settings: &Settings<'_>, source: &str, claims: &mut
     }
 }
 
-/// The format that the weights are loaded in: the stored one unless something casts them again, and then what is computed
-/// in where nothing else is said. A stored format alone means that no autocast is asked for.
+/// The format that the weights are loaded in. It is the stored one, unless a later step casts the weights. Without a format
+/// of the computation, it is that one, too: then no autocast is requested.
 pub(crate) fn loaded(settings: &Settings<'_>, names: &[&str], claims: &mut Claims) {
     let mixed = claims.knows(field::PRECISION);
     let Some(setting) = settings.get(names) else { return };
@@ -286,7 +286,7 @@ pub(crate) fn loaded(settings: &Settings<'_>, names: &[&str], claims: &mut Claim
     }
 }
 
-/// Whether nothing casts the weights after they are loaded.
+/// Whether no later step casts the loaded weights.
 pub(crate) fn stays_as_loaded(mixed: bool, claims: &Claims) -> bool {
     let recast = match claims.get(field::parallelism::SHARDING) {
         Some(Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3) => true,

@@ -1,4 +1,4 @@
-//! What InternEvo does. No launch of it is read: a job names it in an annotation.
+//! The facts about InternEvo. Its launches are not read: a job names it in an annotation.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

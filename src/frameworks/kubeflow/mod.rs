@@ -1,9 +1,10 @@
-//! Kubeflow's own fine-tuning image: `hf_llm_training.py --model_uri hf://… --training_parameters '{…}' --lora_config '{…}'`,
-//! as `TrainingClient().train()` of its SDK writes it.
+//! Kubeflow's fine-tuning image: `hf_llm_training.py --model_uri hf://… --training_parameters '{…}' --lora_config
+//! '{…}'`, as `TrainingClient().train()` of its SDK writes it.
 //!
-//! **Recognised** by `--model_uri` beside `--training_parameters`, which hold the Trainer's arguments as JSON; the image
-//! brings its command. Read from kubeflow/training-operator's `sdk/python/kubeflow/trainer/hf_llm_training.py` at 1034403b: LoRA of
-//! rank 8 without dropout, PEFT's own defaults, wherever `--lora_config` stands. A process may split the model over what it sees.
+//! **Recognised** by `--model_uri` with `--training_parameters`, which holds the Trainer's arguments as JSON. The image
+//! has the command. Read from kubeflow/training-operator's `sdk/python/kubeflow/trainer/hf_llm_training.py` at
+//! 1034403b. With `--lora_config`, LoRA has PEFT's defaults: rank 8 without dropout. A process may split the model over
+//! its accelerators.
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
@@ -15,12 +16,12 @@ use crate::job::{Framework, Method, Sharding, field};
 
 const SOURCE: &str = "Kubeflow SDK default";
 
-/// Whether it is its launch.
+/// Whether the launch runs Kubeflow's trainer.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     ["model_uri", "training_parameters"].iter().all(|name| launch.arguments.has(name))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "--training_parameters");
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);

@@ -1,9 +1,10 @@
 //! LitGPT: `litgpt finetune_lora meta-llama/Llama-3.2-1B --precision bf16-true --train.micro_batch_size 2`.
 //!
-//! **Recognised** by its program. Read from the release 0.5.8 (`litgpt/finetune/{lora,full}.py`, `litgpt/pretrain.py`):
-//! fine-tuning takes one device, a batch of 1 within 16, LoRA of rank 8 on queries and values, and FSDP over several
-//! devices; pretraining takes all devices, a batch of 4 within 512, and shards within each node. Both mix bf16 with fp32
-//! weights, but configurations that it brings say `bf16-true`: the precision stays open where it is not said. Adapters other than LoRA are not covered.
+//! **Recognised** by its program. Read from the release 0.5.8 (`litgpt/finetune/{lora,full}.py`, `litgpt/pretrain.py`).
+//! Fine-tuning takes one device, a batch of 1 within 16, LoRA of rank 8 on queries and values, and FSDP over several
+//! devices. Pretraining takes all devices, a batch of 4 within 512, and shards within each node. Both mix bf16 with
+//! fp32 weights, but the shipped configurations set `bf16-true`. So the precision stays open if it is not set. Other
+//! adapters than LoRA are not covered.
 
 pub(super) mod profile;
 
@@ -35,7 +36,7 @@ const FLAGS: Table = &[
     &flag(&["train.max_tokens"], field::dataset::TOKENS, Takes::Number),
 ];
 
-/// Precisions: what is computed in, and whether weights are stored in it, too.
+/// Precisions: the format of the computation, and whether weights are stored in it, too.
 const PRECISIONS: &[(&str, Precision, bool)] = &[
     ("bf16-true", Precision::BF16, true),
     ("16-true", Precision::FP16, true),
@@ -45,7 +46,7 @@ const PRECISIONS: &[(&str, Precision, bool)] = &[
     ("32", Precision::FP32, true),
 ];
 
-/// Switches of LoRA's layers, whether they are on where nothing is said, and the layers.
+/// Switches of LoRA's layers: the name, the default, and the layers.
 const LAYERS: &[(&str, bool, &[&str])] = &[
     ("lora_query", true, &["q_proj"]),
     ("lora_key", false, &["k_proj"]),
@@ -54,7 +55,7 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
     ("lora_mlp", false, &["gate_proj", "up_proj", "down_proj"]),
 ];
 
-/// Whether it is its launch.
+/// Whether the launch runs LitGPT.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     command(launch).is_some()
 }
@@ -63,7 +64,7 @@ fn command(launch: &Launch) -> Option<&'static (&'static str, &'static str)> {
     COMMANDS.iter().find(|(command, _)| launch.runs_program(command))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some((command, method)) = command(launch) else { return };
     claims.argument(field::FRAMEWORK, Framework::LitGPT, command);
@@ -92,7 +93,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 fn model(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     let names = &["checkpoint_dir", "model_name"];
     settings::read_one(settings, names, field::model::NAME, Takes::Text, claims);
-    // The first word that is no option's, behind the subcommand where that was not split off.
+    // The first word that belongs to no option, after the subcommand if that was not split off.
     let words = launch.arguments.words().iter();
     let first = words
         .take(2)
@@ -104,7 +105,7 @@ fn model(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
 
 fn devices(settings: &Settings<'_>, command: &str, claims: &mut Claims) {
     if command == "litgpt pretrain" {
-        // Over one node, to shard within a node is to shard fully.
+        // On one node, sharding within the node is full sharding.
         let one = settings.get(&["num_nodes"]).is_none_or(|setting| setting.number() == Some(1));
         claims.assume(
             field::parallelism::SHARDING,
@@ -112,7 +113,7 @@ fn devices(settings: &Settings<'_>, command: &str, claims: &mut Claims) {
             SOURCE,
         );
         claims.open(field::parallelism::SHARDING, Sharding::FSDP);
-        // It takes all devices that there are.
+        // It takes all available devices.
         if !settings.has(&["devices"]) {
             return;
         }

@@ -1,12 +1,12 @@
-//! Meta's llama-cookbook, once llama-recipes: `finetuning.py --enable_fsdp --fsdp_config.pure_bf16 --model_name …`.
+//! Meta's llama-cookbook, formerly llama-recipes: `finetuning.py --enable_fsdp --fsdp_config.pure_bf16 --model_name …`.
 //!
 //! **Recognised** by the script's or the module's name together with one of its own flags. Read from
 //! `src/llama_cookbook/configs/{training,fsdp,peft}.py` at 1a97f6fd: a batch of 4, samples packed into 4096 tokens,
-//! `AdamW`, bf16; under `--enable_fsdp` full sharding and activation checkpointing; LoRA of rank 8 on queries and values
-//! under `--use_peft`.
+//! `AdamW`, bf16. `--enable_fsdp` turns on full sharding and activation checkpointing. `--use_peft` turns on LoRA of
+//! rank 8 on queries and values.
 //!
-//! `pure_bf16` keeps two bytes of everything. Without it, versions differ in what they shard, fp32 or bf16: that stays
-//! open. Of an 8-bit base model the spec has no word; it lies between LoRA's and QLoRA's.
+//! `pure_bf16` keeps two bytes of every state. Without it, some versions shard fp32 and others bf16, so this stays
+//! open. The spec has no word for an 8-bit base model. Its memory lies between LoRA's and QLoRA's.
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
@@ -20,7 +20,7 @@ const SOURCE: &str = "llama-cookbook 0.0.5 default";
 
 const SCRIPTS: &[&str] = &["finetuning.py", "llama_finetuning.py"];
 const MODULES: &[&str] = &["llama_recipes.finetuning", "llama_cookbook.finetuning"];
-/// Its own flags, one of which must stand there.
+/// Its own flags. A launch has at least one of them.
 const TELLING: &[&str] =
     &["enable_fsdp", "batch_size_training", "fsdp_config.pure_bf16", "peft_method", "batching_strategy"];
 
@@ -48,13 +48,13 @@ const DEFAULTS: &[Assignment] = &[
     field::OPTIMIZER.is(Optimizer::AdamW),
 ];
 
-/// Whether it is its launch.
+/// Whether the launch runs llama-cookbook.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let named = launch.runs_script(SCRIPTS) || MODULES.iter().any(|module| launch.runs_module(module));
     named && launch.arguments.has("model_name") && TELLING.iter().any(|flag| launch.arguments.has(flag))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     claims.argument(field::FRAMEWORK, Framework::FSDP, "--model_name");

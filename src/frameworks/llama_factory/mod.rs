@@ -1,10 +1,13 @@
 //! LLaMA-Factory: `llamafactory-cli train sft.yaml`, `torchrun src/train.py --stage sft …`.
 //!
-//! **Recognised** by its program, or by `--stage` beside `--finetuning_type`, `--template` or `--cutoff_len`, in arguments or
-//! in the file that they name. Keys are Transformers' and its own; read from the release 0.9.3 (`llamafactory/hparams`):
-//! LoRA of rank 8 without dropout on all linear layers, 2048 tokens, gradient checkpointing on, and one copy of the model a rank unless
-//! DeepSpeed or FSDP divides it. It trains fp32 copies of what it loads in bf16 unless told `pure_bf16`. Its preference and
-//! reinforcement stages are not covered, nor its other backends: Megatron-Core (`USE_MCA=1`) and `KTransformers` (`use_kt`).
+//! **Recognised** by its program, or by `--stage` with `--finetuning_type`, `--template` or `--cutoff_len`, in
+//! arguments or in their file. Its keys are Transformers' and its own. Read from the release 0.9.3
+//! (`llamafactory/hparams`): LoRA of rank 8 without dropout on all linear layers, 2048 tokens, and gradient
+//! checkpointing on. Each rank holds a copy of the model, unless DeepSpeed or FSDP divides it. It trains fp32 copies of
+//! weights that it loads in bf16, unless `pure_bf16` is set.
+//!
+//! Its preference and reinforcement stages are not covered, nor its other backends: Megatron-Core (`USE_MCA=1`) and
+//! `KTransformers` (`use_kt`).
 
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
@@ -29,7 +32,7 @@ const FLASH: &[(&str, Attention)] = &[
     ("disabled", Attention::Unfused),
 ];
 
-/// Whether it is its launch.
+/// Whether the launch runs LLaMA-Factory.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     if is_its_program(launch) {
         return true;
@@ -58,10 +61,10 @@ fn settings_of<'a>(launch: &'a Launch, claims: &mut Claims) -> Settings<'a> {
     settings
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = settings_of(launch, claims);
-    // A file that is named and not known may say anything.
+    // An unknown file may set any field.
     let known = config::positional(&launch.arguments).is_none() || settings.has(&["model_name_or_path"]);
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "LLaMA-Factory");
     if let Some(stage) = settings.text(&["stage"])

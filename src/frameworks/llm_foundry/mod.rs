@@ -1,14 +1,16 @@
 //! llm-foundry: `composer train.py pretrain/mpt-7b.yaml key=value …`, `llmfoundry train x.yaml`.
 //!
-//! **Recognised** by the launcher `composer`, or `llmfoundry train`, with a YAML file among the arguments. Words beat the
-//! file; a value like `${max_seq_len}` is another key's. Of a file that is not known, the words alone are read.
+//! **Recognised** by the launcher `composer`, or `llmfoundry train`, with a YAML file among the arguments. Words beat
+//! the file. A value like `${max_seq_len}` is the value of another key. If the file is unknown, only the words are
+//! read.
 //!
-//! `mpt_causal_lm` is built out of dimensions: a plain feed-forward network of `expansion_ratio` times the width, an output
-//! layer that shares the embedding, learned positions unless `alibi` or `rope`. `hf_causal_lm` names a model.
-//! `mixed_precision: PURE` computes and reduces in two bytes and shards fp32. A microbatch of `auto` is found by trying: such a job
-//! does not run out, it makes its batch smaller.
+//! `mpt_causal_lm` is built from dimensions: a plain feed-forward network of `expansion_ratio` times the width, an
+//! output layer that shares the embedding, learned positions unless `alibi` or `rope` is set. `hf_causal_lm` names a
+//! model. `mixed_precision: PURE` computes and reduces in two bytes and shards fp32. A microbatch of `auto` is found by
+//! trial: such a job does not run out of memory, but makes its batch smaller.
 //!
-//! Read from mosaicml/llm-foundry 0.15, `llmfoundry/models/mpt/configuration_mpt.py` and `scripts/train/yamls`; Composer 0.26.
+//! Read from mosaicml/llm-foundry 0.15, `llmfoundry/models/mpt/configuration_mpt.py` and `scripts/train/yamls`;
+//! Composer 0.26.
 
 pub(super) mod profile;
 
@@ -84,14 +86,14 @@ const TABLE: Table = &[
     ),
 ];
 
-/// Whether it is llm-foundry's launch.
+/// Whether the launch runs llm-foundry.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let command =
         matches!(&launch.target, Target::Program(name) if name.split(' ').next() == Some("llmfoundry"));
     (command || launch.launcher("composer").is_some()) && config::positional(&launch.arguments).is_some()
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.handed_on(field::FRAMEWORK, Framework::LLMFoundry, format!("{}: its command", claims.place));
     let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
@@ -138,7 +140,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-/// What MPT's dimensions leave to its class.
+/// The facts about MPT that its dimensions leave open.
 fn shape(settings: &Settings<'_>, claims: &mut Claims) {
     if settings.text(&["model.name"]).as_deref() != Some("mpt_causal_lm") {
         if settings.text(&["model.name"]).is_some_and(|name| name.contains("t5")) {
@@ -194,7 +196,7 @@ fn duration(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// Puts the values of other keys in their place, as `OmegaConf` does: `${variables.max_seq_len}`.
+/// Replaces references to other keys by their values, as `OmegaConf` does: `${variables.max_seq_len}`.
 fn resolve(config: &mut Config) {
     const MAX_DEPTH: usize = 8;
     let source = config.clone();

@@ -1,10 +1,12 @@
 //! MaxText: `python -m MaxText.train MaxText/configs/base.yml model_name=llama2-7b per_device_batch_size=4 …`.
 //!
-//! **Recognised** by the module, or by the script `train.py` in a folder `MaxText`, with a `.yml` file among the arguments. Words
-//! beat the file. `base.yml` is MaxText's own and has the defaults; any other file that is not known leaves them open.
+//! **Recognised** by the module, or by the script `train.py` in a folder `MaxText`, with a `.yml` file among the
+//! arguments. Words beat the file. `base.yml` is MaxText's own and has the defaults. Any other unknown file leaves them
+//! open.
 //!
-//! A batch is given per device: a replica of t·p·c devices computes t·p·c times as many sequences. Of the mesh's axes, `tensor`,
-//! `pipeline`, `context` (once `sequence`) and `expert` are degrees, within a slice (`ici_`) times between slices (`dcn_`).
+//! A batch is given per device: a replica of t·p·c devices computes t·p·c times as many sequences. The axes `tensor`,
+//! `pipeline`, `context` (formerly `sequence`) and `expert` of the mesh are degrees: within a slice (`ici_`) times
+//! between slices (`dcn_`).
 //!
 //! Read from AI-Hypercomputer/maxtext's `MaxText/configs/base.yml` at 000e9355 and later.
 
@@ -65,7 +67,7 @@ const TABLE: Table = &[
     &flag(&["model_name"], field::model::NAME, Text),
 ];
 
-/// Defaults of the shape, where no model is named.
+/// The shape without a named model.
 const SHAPE: &[Assignment] = &[
     field::model::LAYERS.is(16),
     field::model::HIDDEN_SIZE.is(2048),
@@ -81,7 +83,7 @@ const DEFAULTS: &[Assignment] = &[
     field::OPTIMIZER.is(Optimizer::AdamW),
 ];
 
-/// Axes of the mesh, and what they are called here.
+/// The axes of the mesh, with our fields.
 const AXES: &[(&[&str], Field<u32>)] = &[
     (&["tensor", "tensor_transpose"], field::parallelism::TENSOR),
     (&["pipeline"], field::parallelism::PIPELINE),
@@ -89,7 +91,7 @@ const AXES: &[(&[&str], Field<u32>)] = &[
     (&["expert"], field::parallelism::EXPERT),
 ];
 
-/// Whether it is MaxText's launch.
+/// Whether the launch runs MaxText.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     match &launch.target {
         Target::Module(module) => MODULES.contains(&module.as_str()),
@@ -101,7 +103,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     }
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.handed_on(field::FRAMEWORK, Framework::MaxText, format!("{}: its command", claims.place));
     let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
@@ -140,7 +142,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-/// The degrees of the mesh; how many devices compute a replica, where all of them are known.
+/// Claims the degrees of the mesh. Returns how many devices compute a replica, if all degrees are known.
 fn mesh(settings: &Settings<'_>, complete: bool, claims: &mut Claims) -> Option<u64> {
     let mut replica = Some(1_u64);
     for (axes, field) in AXES {
@@ -149,7 +151,7 @@ fn mesh(settings: &Settings<'_>, complete: bool, claims: &mut Claims) -> Option<
             .flat_map(|axis| ["ici", "dcn"].map(|network| format!("{network}_{axis}_parallelism")))
             .collect();
         let given: Vec<_> = names.iter().filter_map(|name| settings.get(&[name])).collect();
-        // An axis of -1 takes what is left.
+        // An axis of -1 takes the remaining devices.
         let degree = given
             .iter()
             .try_fold(1_u64, |all, setting| all.checked_mul(setting.number().filter(|n| *n > 0)?));
@@ -177,7 +179,7 @@ fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, claims: &mut 
     };
     let (Some(each), Some(replica)) = (each, replica) else { return };
     let sequences = each * replica as f64;
-    // A share of a sequence cannot be said.
+    // The spec has no fractions of a sequence.
     if !(1.0..1e6).contains(&sequences) {
         return;
     }
@@ -191,7 +193,7 @@ fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, claims: &mut 
         Some((steps.unwrap_or(1).max(1), format!("{}: per_device_batch_size", claims.place).into()));
 }
 
-/// What the backward pass computes again.
+/// The recomputation in the backward pass.
 fn remat(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["remat_policy"]) else { return };
     let Some(policy) = setting.text() else { return };

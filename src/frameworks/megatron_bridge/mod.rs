@@ -1,10 +1,10 @@
-//! Megatron-Bridge: `run_script.py --model_recipe_name llama3_70b …` of its performance scripts, and
-//! `run_recipe.py --recipe llama3_8b_pretrain_config key=value …`.
+//! Megatron-Bridge: `run_script.py --model_recipe_name llama3_70b …` of its performance scripts, and `run_recipe.py
+//! --recipe llama3_8b_pretrain_config key=value …`.
 //!
-//! **Recognised** by `--model_recipe_name`, by its short form under a script of that name, or by `--recipe` of one of its
-//! training scripts. The recipe names the model; what no option and no key gives is the recipe's, by `--gpu` and
-//! `--compute_dtype`, and stays open: **`--gpu` names a preset, not the accelerator** that the job runs on. Recipes divide the
-//! optimizer's states, or all states.
+//! **Recognised** by `--model_recipe_name`, by its short form in a script of that name, or by `--recipe` of one of its
+//! training scripts. The recipe names the model. The recipe, `--gpu` and `--compute_dtype` decide the settings without
+//! an option or a key, so these stay open. **`--gpu` names a preset, not the accelerator** that the job runs on.
+//! Recipes divide the optimizer's states, or all states.
 //!
 //! Read from NVIDIA-NeMo/Megatron-Bridge at 0.2, scripts/performance and scripts/training.
 
@@ -20,7 +20,7 @@ const SCRIPTS: &[&str] = &["run_script.py", "setup_experiment.py"];
 const RECIPE_SCRIPTS: &[&str] =
     &["run_recipe.py", "pretrain_gpt.py", "finetune_gpt.py", "pretrain_decoder.py", "finetune_decoder.py"];
 
-/// Whether it is Megatron-Bridge's launch.
+/// Whether the launch runs Megatron-Bridge.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let has = |name: &str| launch.arguments.has(name);
     has("model_recipe_name")
@@ -28,7 +28,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
         || launch.runs_script(RECIPE_SCRIPTS) && has("recipe")
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
     if let Some(path) = settings.text(&["config-file", "config_file"])

@@ -1,9 +1,9 @@
-//! Megatron Core's settings under the names that its frontends give them: NeMo's Hydra keys (`model.num_layers`), NeMo 2's
-//! (`trainer.strategy.tensor_model_parallel_size`), Megatron-Bridge's options (`--tensor_model_parallel_size`, `-tp`) and
-//! its keys (`train.micro_batch_size`).
+//! Megatron Core's settings, by the names of its frontends: NeMo's Hydra keys (`model.num_layers`), NeMo 2's
+//! (`trainer.strategy.tensor_model_parallel_size`), Megatron-Bridge's options (`--tensor_model_parallel_size`, `-tp`)
+//! and its keys (`train.micro_batch_size`).
 //!
-//! Names as NVIDIA/NeMo 2.0's `megatron_gpt_config.yaml` and `nemo/collections/llm`, and NVIDIA-NeMo/Megatron-Bridge's
-//! `scripts/performance/argument_parser.py` and configuration container have them.
+//! The names come from NVIDIA/NeMo 2.0's `megatron_gpt_config.yaml` and `nemo/collections/llm`, and from
+//! NVIDIA-NeMo/Megatron-Bridge's `scripts/performance/argument_parser.py` and configuration container.
 
 pub(super) mod profile;
 
@@ -15,7 +15,7 @@ use crate::job::{
     Activation, Dispatcher, Normalization, Optimizer, Positions, Precision, Recompute, Sharding, field,
 };
 
-/// Settings that say one field each.
+/// Settings of one field each.
 const TABLE: Table = &[
     &flag(&["num_layers", "model.num_layers", "model.config.num_layers"], field::model::LAYERS, Number),
     &flag(
@@ -243,7 +243,7 @@ const PRECISIONS: &[(&str, Precision)] = &[
     ("nvfp4", Precision::FP4),
 ];
 
-/// Says what a frontend's settings say.
+/// Claims a frontend's settings.
 pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(TABLE, settings, claims);
     chunks(settings, claims);
@@ -278,7 +278,7 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
     claims.processes_per_node = devices.or(claims.processes_per_node);
 }
 
-/// Chunks a stage; none of them, or -1, is one.
+/// The chunks of a stage. `None` and -1 mean one.
 fn chunks(settings: &Settings<'_>, claims: &mut Claims) {
     let names = [
         "virtual_pipeline_model_parallel_size",
@@ -315,7 +315,7 @@ fn precision(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// Under the method `block`, so many layers of each of a stage's chunks are recomputed; uniformly, all of them.
+/// The method `block` recomputes this many layers of each chunk of a stage. The method `uniform` recomputes all layers.
 fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
     let names = [
         "recompute_num_layers",
@@ -339,7 +339,7 @@ fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// The fields that a recipe may set where we cannot read them: it may divide and move all that Megatron Core can.
+/// Opens the fields that a recipe may set: it may divide and move all that Megatron Core can.
 pub(crate) fn recipe_may(claims: &mut Claims) {
     claims.open(field::parallelism::SHARDING, Sharding::FSDP);
     claims.open(field::parallelism::TENSOR, 8);

@@ -1,6 +1,7 @@
-//! What Megatron-DeepSpeed does: Megatron-LM's layers of 2021 under DeepSpeed's engine. [`super::megatron_lm`] reads it.
+//! The facts about Megatron-DeepSpeed: Megatron-LM's layers of 2021 on DeepSpeed's engine. [`super::megatron_lm`] reads
+//! it.
 //!
-//! Source of what ZeRO 1 holds without a pipeline: ten published runs of 2021 and 2022.
+//! Source for the states of ZeRO 1 without a pipeline: ten published runs of 2021 and 2022.
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{

@@ -1,7 +1,7 @@
-//! What Megatron-LM does where an option is not given.
+//! Megatron-LM's defaults.
 //!
-//! Defaults decide only a command that says all there is: one whose dimensions are among its options, that takes nothing
-//! from a checkpoint or another file, and none of whose words may hold further options.
+//! A default is claimed only if the command is complete: its dimensions are among its options, it reads no settings
+//! from a checkpoint or another file, and none of its words may hold further options.
 
 use crate::command::Arguments;
 use crate::frameworks::reading::claims::Claims;
@@ -15,11 +15,11 @@ use crate::job::{
 const SOURCE: &str = "Megatron-LM core_v0.12 default";
 const DEEPSPEED_SOURCE: &str = "Megatron-DeepSpeed default";
 
-/// Options whose presence means that more is read from elsewhere.
+/// Options that read further settings from elsewhere.
 const ELSEWHERE: &[&str] =
     &["use-checkpoint-args", "use-mp-args-from-checkpoint-args", "yaml-cfg", "load-args"];
 
-/// Options that stand alone, some by their beginnings; what follows such a one is no value of it.
+/// Options without a value, some by their prefix.
 const SHAPE: Written = Written {
     alone: &[
         "bf16",
@@ -47,7 +47,7 @@ const SHAPE: Written = Written {
     lists: &["data-path", "train-data-path", "valid-data-path", "test-data-path", "rampup-batch-size"],
 };
 
-/// What each default is, and the options that give another value.
+/// The defaults, each with the options that give another value.
 const DEFAULTS: &[(&[&str], Assignment)] = &[
     (
         &["bf16", "fp16", "fp8-format", "fp8-hybrid", "fp8-e4m3", "fp4-format"],
@@ -80,9 +80,9 @@ const POSITIONS: &[&str] = &[
 /// Options that divide the optimizer's states.
 const DIVIDING: &[&str] =
     &["use-distributed-optimizer", "use-megatron-fsdp", "use-custom-fsdp", "use-torch-fsdp2"];
-/// Options that make the attention latent: Megatron-LM's, and `MindSpeed`'s before.
+/// Options that make the attention latent: Megatron-LM's, and an older one of `MindSpeed`.
 pub(crate) const LATENT: &[&str] = &["multi-latent-attention", "multi-head-latent-attention"];
-/// Options that recompute.
+/// Options that turn recomputation on.
 const RECOMPUTING: &[&str] = &[
     "recompute-granularity",
     "recompute-activations",
@@ -95,7 +95,7 @@ const RECOMPUTING: &[&str] = &[
     "recompute-activation-function",
 ];
 
-/// Whether what is not given is the default.
+/// Whether the defaults hold for options that are not given.
 pub(crate) fn hold(arguments: &Arguments, settings: &Settings<'_>) -> bool {
     let shape = ["num-layers", "hidden-size", "num-attention-heads"];
     shape.iter().all(|name| settings.get(&[name]).is_some_and(|setting| setting.number().is_some()))
@@ -103,7 +103,7 @@ pub(crate) fn hold(arguments: &Arguments, settings: &Settings<'_>) -> bool {
         && !SHAPE.may_hold_more(arguments)
 }
 
-/// Says the defaults of what is not given.
+/// Claims the defaults of options that are not given.
 pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims) {
     let source = if deepspeed { DEEPSPEED_SOURCE } else { SOURCE };
     let open = DEFAULTS.iter().filter(|(options, _)| !settings.has(options));

@@ -1,12 +1,11 @@
-//! Megatron-LM: `pretrain_gpt.py` and whatever else takes its options; Megatron-DeepSpeed, which adds a few.
+//! Megatron-LM: `pretrain_gpt.py` and other programs with its options; Megatron-DeepSpeed, which adds a few.
 //!
-//! It is one where the script has a name of Megatron-LM's own, or where the options `--num-layers`, `--hidden-size`,
-//! `--num-attention-heads` and `--micro-batch-size` stand together with one that only Megatron-LM has: no other
-//! framework calls all of these so.
+//! **Recognised** by the names of Megatron-LM's scripts, or by the options `--num-layers`, `--hidden-size`,
+//! `--num-attention-heads` and `--micro-batch-size` together with an option that only Megatron-LM has. No other
+//! framework has these names together.
 //!
-//! A command says everything: what is not among the options is the default. That holds where all of the command is known;
-//! behind a variable that nobody knows may stand any option, and then no default is believed. Rules that take several
-//! options together:
+//! Options that are not in the command have their defaults. This holds only if the whole command is known: an unknown
+//! variable may hold any option, so no default is claimed then. Rules over several options:
 //!
 //! | rule | |
 //! | --- | --- |
@@ -15,15 +14,15 @@
 //! | virtual pipeline | layers of a stage / `--num-layers-per-virtual-pipeline-stage`, or the layout's stages / pipeline |
 //! | recomputed layers | under `--recompute-method block`, `--recompute-num-layers` of each of a stage's chunks |
 //! | shared experts | `--moe-shared-expert-intermediate-size` / an expert's width |
-//! | layers without experts | by `--moe-layer-freq`; `MindSpeed`'s `--first-k-dense-replace` says how many come first |
+//! | layers without experts | by `--moe-layer-freq`; the number of `MindSpeed`'s `--first-k-dense-replace` come first |
 //! | tokens | `--train-samples` × `--seq-length` |
 //! | packing | none under `--variable-seq-lengths` or `--no-pad-to-seq-lengths`, unless `--neat-pack` |
 //! | padded vocabulary | the tokenizer's, up to a multiple of `--make-vocab-size-divisible-by` × tensor parallel |
-//! | moments | the wider one of `--exp-avg-dtype` and `--exp-avg-sq-dtype`, the optimizer being precision-aware |
+//! | moments | the wider one of `--exp-avg-dtype` and `--exp-avg-sq-dtype`, if the optimizer is precision-aware |
 //!
 //! Read from NVIDIA/Megatron-LM's `megatron/training/arguments.py`, `validate_args` and the parsers, `core_v0.12` to
-//! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`. MindSpeed-LLM
-//! has names of its own for experts and latent attention, before it took Megatron-LM's: `--moe-intermediate-size`,
+//! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`. Older
+//! versions of MindSpeed-LLM have their own names for experts and latent attention: `--moe-intermediate-size`,
 //! `--n-shared-experts`, `--multi-head-latent-attention`, `--qk-nope-head-dim`, `--qk-rope-head-dim`.
 
 mod defaults;
@@ -40,10 +39,10 @@ use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{Attention, Dispatcher, Field, Framework, Method, Positions, Precision, Recompute, field};
 use crate::model::known;
 
-/// Scripts of Megatron-LM that train a transformer that the estimate covers.
+/// Scripts of Megatron-LM that the estimate covers.
 const SCRIPTS: &[&str] = &["pretrain_gpt", "pretrain_llama", "pretrain_gpt_moe"];
 
-/// Scripts and options of Megatron-LM that train something else.
+/// Scripts and options of Megatron-LM that it does not cover.
 const BEYOND_SCRIPTS: &[(&str, &str)] = &[
     ("pretrain_t5", "an encoder with a decoder"),
     ("pretrain_bert", "an encoder"),
@@ -77,7 +76,7 @@ const BEYOND_OPTIONS: &[(&str, &str)] = &[
     ("decoder-seq-length", "an encoder with a decoder"),
 ];
 
-/// Options of which at least one only Megatron-LM has.
+/// Options that only Megatron-LM has. A launch has at least one of them.
 const OWN_OPTIONS: &[&str] = &[
     "tensor-model-parallel-size",
     "pipeline-model-parallel-size",
@@ -85,7 +84,7 @@ const OWN_OPTIONS: &[&str] = &[
     "use-distributed-optimizer",
 ];
 
-/// The script's or module's name, without a path and an ending.
+/// The script's or module's name, without path and extension.
 fn program(launch: &Launch) -> &str {
     match &launch.target {
         Target::Script(path) => basename(path).trim_end_matches(".py"),
@@ -94,7 +93,7 @@ fn program(launch: &Launch) -> &str {
     }
 }
 
-/// Whether it is Megatron-LM's launch.
+/// Whether the launch runs Megatron-LM.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let program = program(launch);
     let has = |name: &&str| launch.arguments.has(name);
@@ -104,7 +103,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
         || shape.iter().all(has) && OWN_OPTIONS.iter().any(has)
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     let program = program(launch);
@@ -129,7 +128,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-/// What several options say together.
+/// Settings that several options decide together.
 struct Together<'a> {
     settings: &'a Settings<'a>,
 }
@@ -203,7 +202,7 @@ impl Together<'_> {
         }
     }
 
-    /// A tokenizer has the vocabulary of the model whose name it has.
+    /// A tokenizer has the vocabulary of the model that it is named after.
     fn vocabulary(&self, claims: &mut Claims) {
         let size = self.number("vocab-size").or_else(|| {
             let setting = self.settings.get(&["tokenizer-model", "tokenizer-name-or-path"])?;
@@ -283,7 +282,7 @@ impl Together<'_> {
         }
     }
 
-    /// What the chunks of the stages are.
+    /// The chunks of the stages.
     fn stages(&self, claims: &mut Claims) {
         let pipeline = self.number("pipeline-model-parallel-size").unwrap_or(1);
         if let Some(setting) = self.get("num-layers-per-virtual-pipeline-stage")

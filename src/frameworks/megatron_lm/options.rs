@@ -1,12 +1,12 @@
 //! Megatron-LM's options that decide memory and time, by the field that each sets.
 //!
-//! What an option sets by itself stands in [`TABLE`]; what several decide together is in [`super`].
+//! [`TABLE`] has the options that set a field alone. [`super`] has the rules over several options.
 
 use crate::frameworks::reading::flags::Takes::{Decimal, List, Number, OneOf, Percent, Switch, Word};
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::job::{Activation, Attention, Loss, Normalization, Optimizer, Precision, Recompute, field};
 
-/// Number formats as options write them.
+/// Number formats, by the words of the options.
 pub(crate) const PRECISIONS: &[(&str, Precision)] = &[
     ("fp32", Precision::FP32),
     ("bf16", Precision::BF16),
@@ -14,7 +14,7 @@ pub(crate) const PRECISIONS: &[(&str, Precision)] = &[
     ("fp8", Precision::FP8),
 ];
 
-/// Options that say one field each.
+/// Options of one field each.
 pub(crate) const TABLE: Table = &[
     // The model.
     &flag(&["num-layers", "encoder-num-layers"], field::model::LAYERS, Number),
@@ -63,7 +63,7 @@ pub(crate) const TABLE: Table = &[
     &flag(&["seq-length", "encoder-seq-length"], field::batch::SEQUENCE_LENGTH, Number),
     &flag(&["train-iters"], field::dataset::STEPS, Number),
     &flag(&["train-tokens"], field::dataset::TOKENS, Number),
-    // What is computed and stored in which format.
+    // The formats of computation and states.
     &flag(&["fp8-param-gather"], field::PARAMETER_PRECISION, Word(Precision::FP8)),
     &flag(&["main-params-dtype"], field::MAIN_PARAMETER_PRECISION, OneOf(PRECISIONS)),
     // MindSpeed keeps the other half of an fp32 parameter beside its bf16 half.
@@ -81,7 +81,7 @@ pub(crate) const TABLE: Table = &[
             ("adafactor", Optimizer::Adafactor),
         ]),
     ),
-    // What is kept, and where.
+    // The saved tensors, and their place.
     &flag(
         &["recompute-granularity"],
         field::RECOMPUTE,
@@ -109,7 +109,7 @@ pub(crate) const TABLE: Table = &[
         field::ATTENTION,
         Word(Attention::Flash),
     ),
-    // The other implementations hold the logits as the unfused one does.
+    // The other implementations hold the logits like the unfused one.
     &flag(&["cross-entropy-fusion-impl"], field::LOSS, OneOf(&[("linear", Loss::Fused)])),
     &flag(&["enable-cuda-graph", "external-cuda-graph"], field::CUDA_GRAPHS, Switch(true)),
     &flag(

@@ -8,14 +8,14 @@
 //!
 //! Source: `moe_freq_type` in `megatron/training/arguments.py`, `PipelineParallelLayerLayout` in `megatron/core`, `core_v0.14`.
 
-/// Layers that a pattern describes at most.
+/// The most layers of a pattern.
 const MAX_LAYERS: usize = 10_000;
-/// Brackets within brackets, at most.
+/// The deepest nesting of brackets.
 const MAX_DEPTH: usize = 8;
-/// Characters of a layout that is written out, at most.
+/// The most characters of an expanded layout.
 const MAX_LAYOUT: usize = 20_000;
 
-/// The numbers of the layers without experts; none where the pattern cannot be read.
+/// The numbers of the layers without experts. `None` if the pattern cannot be read.
 pub(crate) fn dense_layers(pattern: &str, layers: Option<u64>) -> Option<Vec<u32>> {
     let pattern: String =
         pattern.chars().filter(|c| !c.is_whitespace() && !['"', '\''].contains(c)).collect();
@@ -87,14 +87,14 @@ fn number(rest: &mut &[u8]) -> Option<usize> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
-/// The layers of each stage of a layout, as the stages follow each other; none where it cannot be read.
+/// The number of layers of each stage of a layout, in order. `None` if it cannot be read.
 pub(crate) fn stages(layout: &str) -> Option<Vec<u64>> {
     let layout: String = layout.chars().filter(|c| !matches!(c, ' ' | ',' | '"' | '\'')).collect();
     let flat = repeated(&repeated_groups(&layout)?)?;
     Some(flat.split('|').map(|stage| stage.matches('t').count() as u64).collect())
 }
 
-/// `(tt|)*3` written out.
+/// Expands `(tt|)*3`.
 fn repeated_groups(layout: &str) -> Option<String> {
     let mut flat = String::new();
     let mut rest = layout;
@@ -109,7 +109,7 @@ fn repeated_groups(layout: &str) -> Option<String> {
     Some(flat)
 }
 
-/// `t*3` written out.
+/// Expands `t*3`.
 fn repeated(layout: &str) -> Option<String> {
     let mut flat = String::new();
     let mut rest = layout;
@@ -121,7 +121,7 @@ fn repeated(layout: &str) -> Option<String> {
     Some(flat)
 }
 
-/// How often what stands before is repeated, and what stands behind.
+/// The number of repetitions, and the text behind it.
 fn times(text: &str) -> (usize, &str) {
     let Some(behind) = text.strip_prefix('*') else { return (1, text) };
     let digits = behind.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,28 +1,28 @@
-//! What Megatron-LM's data-parallel ranks divide, and what DeepSpeed divides below it.
+//! The sharding of Megatron-LM's data-parallel ranks, by its own options or by DeepSpeed's.
 //!
 //! | options | sharding |
 //! | --- | --- |
-//! | none of these | none: every rank holds the optimizer's whole states |
+//! | none of these | none: every rank holds all optimizer states |
 //! | `--use-distributed-optimizer` | the distributed optimizer |
 //! | `--use-torch-fsdp2` | FSDP |
 //! | `--use-megatron-fsdp` with `--data-parallel-sharding-strategy` | `optim` ZeRO 1, `optim_grads` ZeRO 2, `optim_grads_params` FSDP |
 //! | `--deepspeed` with the configuration's `zero_optimization.stage`, or `--zero-stage` | ZeRO of that stage |
 //!
-//! A stage that stands in a configuration that is not known is open; `--zero-stage` alone is believed, since the scripts
-//! that take it write the configuration from it.
+//! The stage of an unknown configuration is open. `--zero-stage` alone counts, because scripts with this option write the
+//! configuration from it.
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings;
 use crate::job::{Field, Sharding, field};
 
-/// Whether DeepSpeed is below it.
+/// Whether it runs on DeepSpeed.
 pub(crate) fn is_deepspeed(launch: &Launch) -> bool {
     ["deepspeed", "deepspeed-config", "zero-stage"].iter().any(|name| launch.arguments.has(name))
         || launch.launcher("deepspeed").is_some()
 }
 
-/// Says what is divided.
+/// Claims the sharding.
 pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims) {
     const FIELD: Field<Sharding> = field::parallelism::SHARDING;
     if deepspeed {
@@ -44,7 +44,7 @@ pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims
     }
 }
 
-/// What DeepSpeed's own reader found in the configuration comes before the option.
+/// The stage in DeepSpeed's configuration beats the option.
 fn zero(settings: &Settings<'_>, claims: &mut Claims) {
     if claims.get(field::parallelism::SHARDING).is_none()
         && let Some(setting) = settings.get(&["zero-stage"])

@@ -1,8 +1,8 @@
 //! nanotron: `torchrun run_train.py --config-file config.yaml`.
 //!
-//! **Recognised** by a file under `--config-file` that has the groups `tokens` and `parallelism`, or by the script's name with that
-//! option where the file is not known. The file says everything: the model's dimensions as its `model_config`, the division, the
-//! batch.
+//! **Recognised** by the groups `tokens` and `parallelism` in the file of `--config-file`. If the file is unknown: by
+//! the script's name together with that option. The file has every setting: the model's dimensions in `model_config`,
+//! the division, the batch.
 //!
 //! Read from huggingface/nanotron 0.4, src/nanotron/config.
 
@@ -77,7 +77,7 @@ const TABLE: Table = &[
     &flag(&["tokens.train_steps"], field::dataset::STEPS, Number),
 ];
 
-/// Whether it is nanotron's launch.
+/// Whether the launch runs nanotron.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let Some(path) = launch.arguments.value(OPTION) else { return false };
     match config::named(launch, path, OPTION, &mut Claims::default()) {
@@ -86,7 +86,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     }
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.handed_on(field::FRAMEWORK, Framework::Nanotron, format!("{}: its options", claims.place));
     let path = launch.arguments.value(OPTION).unwrap_or_default();

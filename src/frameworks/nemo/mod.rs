@@ -1,9 +1,9 @@
-//! NeMo: `megatron_gpt_pretraining.py` with Hydra's configuration and `key=value` words, and NeMo 2's
-//! `nemo llm pretrain --factory llama3_8b trainer.devices=8 …`.
+//! NeMo: `megatron_gpt_pretraining.py` with Hydra's configuration and `key=value` words, and NeMo 2's `nemo llm
+//! pretrain --factory llama3_8b trainer.devices=8 …`.
 //!
 //! **Recognised** by the scripts' names, or by the program `nemo` with `llm`. Hydra's configuration is the file
-//! `--config-path`/`--config-name`.yaml, where it is known; what neither it nor a word gives stays open. NeMo 2's factory
-//! names the model and decides whatever is not said. Fine-tuning factories tune adapters unless they are told otherwise.
+//! `--config-path`/`--config-name`.yaml. Settings that are neither in a word nor in a known file stay open. NeMo 2's
+//! factory names the model and decides all other settings. Fine-tuning factories tune adapters by default.
 //!
 //! Read from NVIDIA/NeMo 2.0: `examples/nlp/language_modeling`, `nemo/collections/llm/recipes`.
 
@@ -24,19 +24,19 @@ const SCRIPTS: &[&str] = &[
 ];
 const TUNING_SCRIPTS: &[&str] = &["megatron_gpt_finetuning.py", "megatron_gpt_peft_tuning.py"];
 
-/// Whether it is NeMo's launch.
+/// Whether the launch runs NeMo.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.runs_script(SCRIPTS) || is_command(launch)
 }
 
-/// Whether it is `nemo llm …`, whose last word says what is done.
+/// Whether it is `nemo llm …`. Its last word is the task.
 fn is_command(launch: &Launch) -> bool {
     let Target::Program(program) = &launch.target else { return false };
     let mut words = program.split(' ').chain(launch.arguments.words().iter().map(|word| word.text.as_str()));
     words.next() == Some("nemo") && words.next() == Some("llm")
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
     claims.handed_on(field::FRAMEWORK, Framework::Megatron, format!("{}: its command", claims.place));
@@ -48,7 +48,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             && let Some(file) = config::named(launch, &path, "--config-name", claims)
         {
             settings.add(Place::File(file));
-            // The fused optimizers sum in the format of the computation, unless the file says otherwise.
+            // By default, the fused optimizers sum in the format of the computation.
             claims.open(field::GRADIENT_PRECISION, Precision::BF16);
             if Written::default().may_hold_more(&launch.arguments) {
                 megatron_core::recipe_may(claims);
@@ -61,7 +61,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     megatron_core::read(&settings, claims);
 }
 
-/// The file that Hydra reads.
+/// Hydra's configuration file.
 fn configuration(launch: &Launch) -> Option<String> {
     let name = launch.arguments.value("config-name")?;
     let name = name.trim_end_matches(".yaml");

@@ -1,8 +1,8 @@
-//! AWS's scripts for Trainium (neuronx-distributed, optimum-neuron), told by flags that only they have.
+//! AWS's scripts for Trainium (neuronx-distributed, optimum-neuron).
 //!
-//! **Recognised** by `--use_zero_1` or `--kv_replicator` beside `--tensor_parallel_size`, or by
-//! `--use_neuron_fused_ops` and their like. What is plain is read and shown (neuronx-distributed 0.10,
-//! `examples/training/llama`); the memory that its compiler lays out is not estimated.
+//! **Recognised** by `--use_zero_1` or `--kv_replicator` with `--tensor_parallel_size`, or by flags like
+//! `--use_neuron_fused_ops`, which only these scripts have. Simple settings are read and shown (neuronx-distributed
+//! 0.10, `examples/training/llama`). The memory is laid out by its compiler, and is not estimated.
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
@@ -23,18 +23,18 @@ const FLAGS: Table = &[
     &flag(&["selective_checkpoint_enabled"], field::RECOMPUTE, Takes::Word(Recompute::Selective)),
 ];
 
-/// Whether it is such a script.
+/// Whether the launch runs such a script.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let has = |name: &str| launch.arguments.has(name);
     has("tensor_parallel_size")
         && ["use_zero_1", "kv_replicator", "use_meta_device_init"].iter().any(|name| has(name))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     settings::read(FLAGS, &settings, claims);
-    // A path to a configuration names no model.
+    // A path to a configuration is not a model's name.
     if settings.text(&["model_path"]).is_some_and(|path| !config::is_config(&path)) {
         settings::read_one(&settings, &["model_path"], field::model::NAME, Takes::Text, claims);
     }

@@ -1,8 +1,8 @@
 //! `OpenRLHF`'s supervised fine-tuning: `deepspeed --module openrlhf.cli.train_sft --pretrain … --zero_stage 3`.
 //!
 //! **Recognised** by its module, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from
-//! `openrlhf/cli/train_sft.py` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048 tokens, all weights, nothing
-//! offloaded, no checkpointing. What else it trains holds further models and is not covered.
+//! `openrlhf/cli/train_sft.py` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048 tokens, all
+//! weights, no offloading, no checkpointing. Its other programs hold further models and are not covered.
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
@@ -50,20 +50,20 @@ const DEFAULTS: &[Assignment] = &[
     field::RECOMPUTE.is(Recompute::None),
 ];
 
-/// Whether it is its launch.
+/// Whether the launch runs OpenRLHF.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.runs_module("openrlhf.cli.train_sft")
         || launch.runs_script(&["train_sft.py"])
             && ["pretrain", "micro_train_batch_size"].iter().all(|name| launch.arguments.has(name))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     claims.argument(field::FRAMEWORK, Framework::DeepSpeed, "OpenRLHF");
     settings::read(FLAGS, &settings, claims);
     training_arguments::recompute(&settings, &["gradient_checkpointing"], claims);
-    // A rank of zero, its default, means no adapters.
+    // The default rank of zero means no adapters.
     let rank = settings.get(&["lora_rank"]).map(|setting| setting.number());
     match rank {
         None | Some(Some(0)) => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),

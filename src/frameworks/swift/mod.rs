@@ -1,9 +1,12 @@
 //! ms-swift: `swift sft --model Qwen/Qwen2.5-7B-Instruct --train_type lora …`, and its names before 3.0.
 //!
-//! **Recognised** by its program or module. Read from the release 3.5.3 (`swift/llm/argument`, `swift/trainers`): LoRA of
-//! rank 8 with a dropout of 5 % on all linear layers in `sft`, a batch of 1, gradient checkpointing on, weights loaded in bf16. 2.6.1 had other
-//! layers by model, and 2048 tokens; its names (`--sft_type`, `--model_id_or_path`) tell it. It runs one process, over which the
-//! model may be split, unless `NPROC_PER_NODE` stands in the environment. `swift rlhf` is not covered.
+//! **Recognised** by its program or module. Read from the release 3.5.3 (`swift/llm/argument`, `swift/trainers`): LoRA
+//! of rank 8 with a dropout of 5 % on all linear layers in `sft`, a batch of 1, gradient checkpointing on, weights
+//! loaded in bf16. Release 2.6.1 had other layers by model, and 2048 tokens. Its names (`--sft_type`,
+//! `--model_id_or_path`) show the release.
+//!
+//! It runs one process, which may split the model over the accelerators, unless `NPROC_PER_NODE` is in the environment.
+//! `swift rlhf` is not covered.
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
@@ -39,14 +42,14 @@ const DEFAULTS: &[Assignment] = &[
     field::finetuning::DROPOUT.is(5),
 ];
 
-/// Whether it is its launch.
+/// Whether the launch runs ms-swift.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     PROGRAMS.iter().take(2).any(|program| launch.runs_program(program))
         || MODULES.iter().any(|module| launch.runs_module(module))
         || launch.runs_program("swift rlhf")
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "swift");
     if launch.runs_program("swift rlhf") {
@@ -56,7 +59,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     settings::read(FLAGS, &settings, claims);
     let continued = launch.runs_program("swift pt") || launch.runs_module("swift.cli.pt");
     if peft::read(&settings, true, claims).is_none() {
-        // What continued pretraining does where nothing is said depends on the version.
+        // The defaults of continued pretraining depend on the version.
         if continued {
             claims.open(field::finetuning::METHOD, Method::LoRA);
         } else {

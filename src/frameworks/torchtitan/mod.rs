@@ -1,20 +1,20 @@
-//! torchtitan: `torchrun -m torchtitan.train --job.config_file x.toml --training.local_batch_size 4`, and `run_train.sh`
-//! with the same file in `CONFIG_FILE`. Since February 2026, configurations are Python functions of torchtitan's own: they
-//! are named by `--module llama3 --config llama3_8b`, or by `MODULE` and `CONFIG` beside `run_train.sh`.
+//! torchtitan: `torchrun -m torchtitan.train --job.config_file x.toml --training.local_batch_size 4`, and
+//! `run_train.sh` with the same file in `CONFIG_FILE`. Since February 2026, configurations are torchtitan's own Python
+//! functions, named by `--module llama3 --config llama3_8b`, or by `MODULE` and `CONFIG` beside `run_train.sh`.
 //!
-//! **Recognised** by the module, by `run_train.sh` with `CONFIG_FILE` or `CONFIG`, or by options that only it has. Options
-//! beat the file. Names of the versions before 0.1 are read as well, and tell the version: `training.batch_size`,
-//! `experimental.pipeline_parallel_degree`.
+//! **Recognised** by the module, by `run_train.sh` with `CONFIG_FILE` or `CONFIG`, or by options that only it has.
+//! Options beat the file. The names of versions before 0.1 are read as well, and show the version:
+//! `training.batch_size`, `experimental.pipeline_parallel_degree`.
 //!
-//! | what | how |
+//! | fact | rule |
 //! | --- | --- |
-//! | sharding | FSDP over `data_parallel_shard_degree`, -1 being all that is left; HSDP beside `data_parallel_replicate_degree`; replicas alone are DDP |
+//! | sharding | FSDP over `data_parallel_shard_degree` (-1: all remaining ranks); HSDP with `data_parallel_replicate_degree`; replicas alone are DDP |
 //! | a rank's batch | `local_batch_size`, in a pipeline cut into microbatches of `pipeline_parallel_microbatch_size` |
 //! | formats | fp32 shards, computed in `mixed_precision_param` |
 //! | compilation | of the model, unless `compile.components` names the loss alone |
 //!
-//! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. A file of the image's own
-//! (`train_configs/…`, and the functions) is not known: its name may be a model's, and the rest stays open.
+//! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. The image's own files
+//! (`train_configs/…`) and functions are unknown: their names may be a model's, and all other settings stay open.
 
 pub(super) mod profile;
 
@@ -33,7 +33,7 @@ use crate::model::known;
 
 const SOURCE: &str = "torchtitan 0.2 default";
 
-/// Options of which one tells it.
+/// Options that only torchtitan has.
 const TELLING: &[&str] = &[
     "job.config_file",
     "model.flavor",
@@ -111,7 +111,7 @@ const TABLE: Table = &[
     ),
 ];
 
-/// What it does where nothing is said.
+/// Its defaults.
 const DEFAULTS: &[Assignment] = &[
     field::batch::SEQUENCE_LENGTH.is(2048),
     field::dataset::STEPS.is(10_000),
@@ -127,7 +127,7 @@ const DEFAULTS: &[Assignment] = &[
     field::OPTIMIZER_IMPLEMENTATION.is(OptimizerImplementation::Fused),
 ];
 
-/// Names and flavors, with the model of ours.
+/// Names and flavors, each with our name of the model.
 const MODELS: &[(&str, &str, &str)] = &[
     ("llama3", "8B", "llama-3-8b"),
     ("llama3", "70B", "llama-3-70b"),
@@ -142,7 +142,7 @@ const MODELS: &[(&str, &str, &str)] = &[
     ("llama4", "17bx128e", "llama-4-maverick-17b-128e"),
 ];
 
-/// Whether it is torchtitan's launch.
+/// Whether the launch runs torchtitan.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let script = match &launch.target {
         Target::Script(path) | Target::Program(path) => basename(path),
@@ -154,7 +154,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
         || TELLING.iter().any(|option| launch.arguments.has(option))
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.handed_on(field::FRAMEWORK, Framework::Torchtitan, format!("{}: its options", claims.place));
     let mut settings = Settings::of(vec![Place::Options(&launch.arguments)]);
@@ -169,7 +169,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
         known
     } else {
-        // A file whose path is not known; a recipe of Python.
+        // A file with an unknown path, or a Python recipe.
         name_of_function(launch, claims);
         !["job.config_file", "config"].iter().any(|option| launch.arguments.has(option))
             && launch.environment.get("CONFIG").is_none()
@@ -195,7 +195,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-/// Files of torchtitan's own are called after what they train: `llama3_8b.toml`.
+/// Torchtitan's own files are named after their model: `llama3_8b.toml`.
 fn name_of_file(path: &str, by: &str, claims: &mut Claims) {
     let name = basename(path).trim_end_matches(".toml");
     if known::find(name).is_some() {
@@ -203,7 +203,7 @@ fn name_of_file(path: &str, by: &str, claims: &mut Claims) {
     }
 }
 
-/// Functions of torchtitan's own are called after their module and what they train: `llama3_8b`, `qwen3_0_6b`,
+/// Torchtitan's own functions are named after their module and their model: `llama3_8b`, `qwen3_0_6b`,
 /// `deepseek_v3_671b_float8`.
 fn name_of_function(launch: &Launch, claims: &mut Claims) {
     let said = |option: &str, variable: &str| {
@@ -220,7 +220,7 @@ fn name_of_function(launch: &Launch, claims: &mut Claims) {
     claims.handed_on(field::model::NAME, name, format!("{}: {by}", claims.place));
 }
 
-/// The size at the beginning of what a function's name has behind the module's: `_0_6b`, `_30b_a3b`, `_671b_float8`.
+/// The size in a function's name, behind the module: `_0_6b`, `_30b_a3b`, `_671b_float8`.
 fn size(text: &str) -> Option<String> {
     let mut words = text.strip_prefix('_')?.split('_').peekable();
     let mut size = words.next()?.to_owned();
@@ -257,7 +257,7 @@ fn model(settings: &Settings<'_>, claims: &mut Claims) {
     }
 }
 
-/// A degree; -1, what is left, is none.
+/// A degree. `None` for -1, which means all remaining ranks.
 fn degree(settings: &Settings<'_>, names: &[&str]) -> Option<u64> {
     settings.get(names)?.number().filter(|degree| *degree > 0)
 }
@@ -290,7 +290,7 @@ fn sharding(settings: &Settings<'_>, known: bool, claims: &mut Claims) {
     }
 }
 
-/// A rank's batch is a microbatch, unless a pipeline cuts it.
+/// Without a pipeline, a rank's batch is one microbatch.
 fn batch(settings: &Settings<'_>, known: bool, claims: &mut Claims) {
     const FIELD: Field<u32> = field::batch::MICRO_BATCH_SIZE;
     let local = settings.get(&["training.local_batch_size", "training.batch_size"]);
@@ -324,7 +324,7 @@ fn batch(settings: &Settings<'_>, known: bool, claims: &mut Claims) {
     claims.accumulation = Some(((size / micro).max(1), source));
 }
 
-/// Selective recomputation takes every n-th layer, or chosen operations.
+/// Selective recomputation covers every n-th layer, or chosen operations.
 fn recomputed(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["activation_checkpoint.selective_ac_option"])
         && let Some(text) = setting.text()

@@ -1,15 +1,16 @@
 //! torchtune: `tune run --nproc_per_node 4 full_finetune_distributed --config llama3_1/8B_full batch_size=2`.
 //!
-//! **Recognised** by `tune run`, or by a recipe's name as the script. The recipe says what is trained and whether ranks
-//! shard it; the configuration's name says which model; `key=value` words and a configuration file that is known say the
-//! rest. Read from the release 0.6.1 (`recipes/configs`): every recipe trains in bf16 with `AdamW`; adapters' ranks go by model,
-//! and full recipes of 70 billion weights on one node offload parameters. Batches, checkpointing and accumulation differ from one configuration to the next: they stay open where they
-//! are not said.
+//! **Recognised** by `tune run`, or by a recipe's name as the script. The recipe fixes the method and whether ranks
+//! shard the model. The configuration's name gives the model. `key=value` words and a known configuration file give the
+//! other settings.
 //!
-//! An optimizer that steps during the backward pass (`optimizer_in_bwd`, which most configurations of full fine-tuning on one
-//! device turn on) holds no gradients, and is not covered either.
+//! Read from the release 0.6.1 (`recipes/configs`). Every recipe trains in bf16 with `AdamW`. The rank of adapters
+//! depends on the model. Full recipes of 70 billion weights on one node offload parameters. Batches, checkpointing and
+//! accumulation differ between configurations, so they stay open if they are not set.
 //!
-//! Recipes for preferences, distillation and reinforcement hold further models and are not covered.
+//! Most configurations of full fine-tuning on one device turn on an optimizer that steps during the backward pass
+//! (`optimizer_in_bwd`). It holds no gradients, and is not covered. Recipes for preferences, distillation and
+//! reinforcement learning hold further models and are not covered, either.
 
 pub(super) mod profile;
 
@@ -23,7 +24,7 @@ use crate::job::{Framework, Method, Optimizer, OptimizerImplementation, Precisio
 
 const SOURCE: &str = "torchtune 0.6 default";
 
-/// Recipes that are estimated: their names, the method, and whether ranks shard the model.
+/// Covered recipes: the name, the method, and whether ranks shard the model.
 const RECIPES: &[(&str, &str, bool)] = &[
     ("full_finetune_single_device", "Full", false),
     ("full_finetune_distributed", "Full", true),
@@ -33,7 +34,7 @@ const RECIPES: &[(&str, &str, bool)] = &[
     ("early_exit_finetune_distributed", "Full", true),
 ];
 
-/// Recipes that are not.
+/// Recipes that are not covered.
 const OTHERS: &[(&str, &str)] = &[
     ("qat_distributed", "training for quantization holds fake-quantized copies"),
     ("qat_single_device", "training for quantization holds fake-quantized copies"),
@@ -42,7 +43,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("knowledge_distillation_distributed", "distillation holds two models"),
 ];
 
-/// Folders of configurations, and whose models they are: what stands before the size, and behind it.
+/// Folders of configurations, with the name of their models: the parts before and behind the size.
 const FAMILIES: &[(&str, &str, &str)] = &[
     ("llama2", "meta-llama/Llama-2-", "-hf"),
     ("llama3", "meta-llama/Meta-Llama-3-", ""),
@@ -58,17 +59,17 @@ const FAMILIES: &[(&str, &str, &str)] = &[
     ("qwen3", "Qwen/Qwen3-", ""),
 ];
 
-/// Models that have one size, by folder.
+/// Models with one size, by folder.
 const SINGLE: &[(&str, &str)] = &[("phi3", "microsoft/Phi-3-mini-4k-instruct"), ("phi4", "microsoft/phi-4")];
 
-/// Builders whose names do not end in a size: the folder, what stands behind it, and the model.
+/// Builders whose names do not end in a size: the folder, the rest of the name, and the model.
 const BUILDERS: &[(&str, &str, &str)] = &[
     ("phi3", "mini", "microsoft/Phi-3-mini-4k-instruct"),
     ("llama4", "scout_17b_16e", "meta-llama/Llama-4-Scout-17B-16E-Instruct"),
     ("llama4", "maverick_17b_128e", "meta-llama/Llama-4-Maverick-17B-128E-Instruct"),
 ];
 
-/// Beginnings of configurations' names, and the rank of their adapters; of all others it is 8.
+/// Prefixes of configurations' names, with the rank of their adapters. Others have rank 8.
 const RANKS: &[(&str, u64)] = &[
     ("gemma/", 64),
     ("gemma2/", 64),
@@ -85,7 +86,7 @@ const RANKS: &[(&str, u64)] = &[
     ("llama3_3/70B", 16),
 ];
 
-/// Configurations that offload parameters where nothing else is said.
+/// Configurations that offload parameters by default.
 const OFFLOADS: &[&str] = &["llama3/70B_full", "llama3_1/70B_full", "llama3_3/70B_full"];
 
 const KEYS: Table = &[
@@ -104,12 +105,12 @@ const KEYS: Table = &[
     &flag(&["fsdp_reshard_after_forward"], field::parallelism::RESHARD_AFTER_FORWARD, Takes::Switch(true)),
 ];
 
-/// Whether it is its launch.
+/// Whether the launch runs torchtune.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.launcher("tune run").is_some() || launch.runs_program("tune run") || recipe(launch).is_some()
 }
 
-/// The recipe's name: the target's, or, where the launcher was not split from it, the word that is one.
+/// The recipe's name: the target's, or a word's if the launcher was not split off.
 fn recipe(launch: &Launch) -> Option<&str> {
     let plain = |text: &'_ str| -> Option<&'static str> {
         let name = basename(text).trim_end_matches(".py");
@@ -124,7 +125,7 @@ fn recipe(launch: &Launch) -> Option<&str> {
     of_target.or_else(|| launch.runs_program("tune run").then(of_words).flatten())
 }
 
-/// What it says.
+/// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::Torchtune, "tune run");
     let recipe = recipe(launch);
@@ -194,7 +195,7 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, c
             claims.assume(field::offload::PARAMETERS, true, SOURCE);
         }
         if settings.on(&["optimizer_in_bwd"]) == Some(true) {
-            // Gradients are gone as soon as they are there, of which the spec has no word.
+            // Gradients are freed at once. The spec has no word for this.
             claims.open(field::offload::PARAMETERS, true);
         }
     } else {
@@ -212,7 +213,7 @@ fn adapters(name: &str, settings: &Settings<'_>, claims: &mut Claims) {
     let mlp = settings.on(&["model.apply_lora_to_mlp", "apply_lora_to_mlp"]) == Some(true);
     match modules.and_then(|setting| Some((flags::list(&words_of(&setting))?, setting))) {
         Some((mut names, setting)) => {
-            // The output projection is called so.
+            // This is the output projection.
             names.iter_mut().filter(|name| *name == "output_proj").for_each(|name| *name = "o_proj".into());
             if mlp {
                 names.extend(["gate_proj", "up_proj", "down_proj"].map(Into::into));
@@ -236,7 +237,7 @@ fn words_of(setting: &Setting) -> String {
     }
 }
 
-/// The model of a configuration's name, or of a file's builder.
+/// The model, by a configuration's name or a file's builder.
 fn model(name: &str, by: &Setting, settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(component) = settings.get(&["model._component_"])
         && let Some(path) = component.text()
@@ -254,7 +255,7 @@ fn model(name: &str, by: &Setting, settings: &Settings<'_>, claims: &mut Claims)
     if family.contains("vision") || family.contains("multimodal") {
         claims.beyond = Some("images are embedded beside the text");
     }
-    // Sizes have a dot, or, in older versions, an underscore: 0.5B, 1_5B.
+    // Sizes have a dot, or an underscore in older versions: 0.5B, 1_5B.
     let size: String = match rest.split_once("B_") {
         Some((size, _)) => size.replace('_', "."),
         None => String::new(),
@@ -278,7 +279,7 @@ fn of_builder(path: &str) -> Option<String> {
     let (folder, builder) = path.strip_prefix("torchtune.models.")?.split_once('.')?;
     let (_, behind) = builder.rsplit_once(folder)?;
     let named = behind.trim_matches('_');
-    // Builders of Qwen's models say, too, whether the weights were tuned, which is not a matter of their shape.
+    // The names of Qwen's builders also show whether the weights were tuned. The shape is the same.
     let named = ["_instruct", "_base"].iter().find_map(|end| named.strip_suffix(end)).unwrap_or(named);
     if let Some((.., model)) = BUILDERS.iter().find(|(of, name, _)| *of == folder && *name == named) {
         return Some((*model).to_owned());

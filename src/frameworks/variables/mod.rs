@@ -1,11 +1,10 @@
-//! Images that are told what to fine-tune by variables of their environment alone, without a command:
-//! `MODEL_NAME=google/gemma-2b LORA_R=8 TRAIN_BATCH_SIZE=1 MAX_SEQ_LENGTH=512`.
+//! Images without a command that variables of their environment configure: `MODEL_NAME=google/gemma-2b LORA_R=8
+//! TRAIN_BATCH_SIZE=1 MAX_SEQ_LENGTH=512`.
 //!
-//! **Recognised** where there is no command, a variable names a model, and two more have names that only fine-tuning has. The
-//! names are conventions, no documentation: what is not said stays open, adapters and their quantization included, and
-//! what would run out only without them is not denied. A rank beside a scale (`LORA_R`, `LORA_ALPHA`), or a switch that is
-//! on (`USE_LORA`), means LoRA; its base model may be quantized still. One process may split the model over its
-//! accelerators.
+//! **Recognised** if there is no command, a variable names a model, and two more variables have names that only
+//! fine-tuning has. The names are conventions without documentation. So all other fields stay open, adapters and their
+//! quantization included. A rank with a scale (`LORA_R`, `LORA_ALPHA`), or a switch that is on (`USE_LORA`), means
+//! LoRA. Its base model may still be quantized. One process may split the model over its accelerators.
 
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
@@ -45,7 +44,7 @@ const SCALE: &[&str] = &["LORA_ALPHA"];
 const SWITCH: &[&str] = &["USE_LORA", "USE_PEFT", "ENABLE_LORA"];
 const QUANTIZED: &[&str] = &["LOAD_IN_4BIT", "USE_4BIT", "USE_QLORA"];
 
-/// Names that nothing but fine-tuning has, two of which must stand there.
+/// Names that only fine-tuning has. A launch has at least two of them.
 const TELLING: &[&str] = &[
     "LORA_R",
     "LORA_RANK",
@@ -59,7 +58,7 @@ const TELLING: &[&str] = &[
     "WARMUP_RATIO",
 ];
 
-/// Whether variables tell an image what to train.
+/// Whether variables configure an image for fine-tuning.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let no_command = match &launch.target {
         Target::Unknown => launch.arguments.words().is_empty(),
@@ -70,7 +69,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     no_command && MODEL.iter().any(|name| has(&name)) && TELLING.iter().filter(has).count() >= 2
 }
 
-/// What they say.
+/// Claims the settings of the variables.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Environment(&launch.environment)]);
     claims.assume(field::FRAMEWORK, Framework::HuggingFace, "variables of fine-tuning images");
@@ -84,7 +83,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     deepspeed::unknown(claims);
 }
 
-/// LoRA, or QLoRA, where the variables say so together; a switch that is off says nothing of what is trained instead.
+/// LoRA or QLoRA, if the variables agree. A switch that is off leaves the method open.
 fn method(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(QUANTIZED).filter(|setting| setting.truth() == Some(true)) {
         setting.says(claims, field::finetuning::METHOD, Method::QLoRA);
