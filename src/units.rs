@@ -213,7 +213,7 @@ impl ByteRate {
 pub struct Count(pub u64);
 
 impl Count {
-    /// A size as people say it: `70B`, `6.74B`, `125M`.
+    /// A size in short form: `70B`, `6.74B`, `125M`.
     pub fn short(self) -> String {
         let (scale, suffix) = match self.0 {
             0..1_000_000 => return self.0.to_string(),

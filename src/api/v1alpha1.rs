@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::bounds::{MAX_ADVICE, MAX_COMPONENTS, MAX_INPUTS, MAX_WARNINGS};
 use crate::job::TrainingJob;
 
-/// A training job, written by hand or read from the workload that `workloadRef` names. What is written here wins
-/// over what was read.
+/// A training job, written by hand or read from the workload of `workloadRef`. Fields that are written here beat the
+/// fields that are read.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "weighbridge.dev",
@@ -25,14 +25,14 @@ use crate::job::TrainingJob;
     namespaced,
     status = "TrainingEstimateStatus",
     derive = "PartialEq",
-    doc = "What a training job will take: peak memory per GPU, days, GPU-hours and cost, and whether it fits."
+    doc = "The estimate of a training job: peak memory per GPU, days, GPU-hours and cost, and whether it fits."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TrainingEstimateSpec {
-    /// The workload whose fields are read; fields given beside it win over them. It can't be changed once set.
+    /// The workload whose fields are read. Fields beside it beat them. It can't be changed once it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_ref: Option<WorkloadRef>,
-    /// The training job itself.
+    /// The training job.
     #[serde(flatten)]
     pub job: TrainingJob,
 }
@@ -50,7 +50,7 @@ pub struct WorkloadRef {
     /// The name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The uid, where exactly this object is meant and none that takes its name later.
+    /// The uid. With it, the estimate is of this object only, and not of a later one with the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub uid: Option<String>,
@@ -60,7 +60,7 @@ pub struct WorkloadRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TrainingEstimateStatus {
-    /// The generation of the spec that was judged.
+    /// The generation of the judged spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
@@ -68,74 +68,74 @@ pub struct TrainingEstimateStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub verdict: Option<String>,
-    /// Why, in one CamelCase word.
+    /// The reason, in one CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub reason: Option<String>,
-    /// The probability that it runs out of memory, in thousandths.
+    /// The probability that the job runs out of memory, in thousandths.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub oom_probability_milli: Option<i64>,
-    /// The fields of the spec that would have to be added before more can be said.
+    /// The missing fields of the spec that decide.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_INPUTS))]
     pub missing: Vec<String>,
-    /// What a person should know: disagreements, assumptions that could decide, unknown keys.
+    /// Warnings: disagreements, assumptions that could decide, unknown keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_WARNINGS))]
     pub warnings: Vec<String>,
-    /// Every value that was used, and where it came from.
+    /// Every used value, with its source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_INPUTS))]
     pub inputs: Vec<InputStatus>,
-    /// Peak memory per accelerator, of the rank that needs most.
+    /// Peak memory per accelerator, of the rank that needs the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryStatus>,
-    /// How long training takes.
+    /// The time of the training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeStatus>,
-    /// The share of that time that is spent training, and what the rest is for.
+    /// The share of that time that is spent in training, and the other shares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goodput: Option<GoodputStatus>,
-    /// When it must be done.
+    /// The deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DeadlineStatus>,
-    /// What training costs.
+    /// The cost of the training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostStatus>,
     /// The nearest changed configurations that fit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_ADVICE))]
     pub advice: Vec<AdviceStatus>,
-    /// The figures as people read them, for the columns.
+    /// The figures in short form, for the columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display: Option<DisplayStatus>,
-    /// When the workload began to run.
+    /// The start of the workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub start_time: Option<Time>,
-    /// When it should be done: the start and the predicted time.
+    /// The predicted end: the start and the predicted time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub expected_completion_time: Option<Time>,
-    /// The start and the lower end of the predicted time.
+    /// The earliest predicted end: the start and the lower end of the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub earliest_completion_time: Option<Time>,
-    /// The start and the upper end of the predicted time.
+    /// The latest predicted end: the start and the upper end of the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub latest_completion_time: Option<Time>,
-    /// How the workload ended, and how far that departs from the prediction.
+    /// The end of the workload, compared with the prediction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressStatus>,
-    /// Ready, FitsMemory and WithinDeadline; BypassedAdmission where it was never weighed at the gate.
+    /// Ready, FitsMemory and WithinDeadline. BypassedAdmission, if the workload was admitted without a judgement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
 }
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InputStatus {
@@ -143,7 +143,7 @@ pub struct InputStatus {
     pub field: String,
     /// The value as text.
     pub value: String,
-    /// Where it came from: an annotation, an argument, a known model, an assumption.
+    /// Its source: an annotation, an argument, a known model, an assumption.
     pub source: String,
 }
 
@@ -151,33 +151,33 @@ pub struct InputStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MemoryStatus {
-    /// What must fit.
+    /// The memory that must be available.
     #[schemars(range(min = 0))]
     pub peak_bytes: i64,
-    /// The 5th percentile of what must fit.
+    /// The lower end of the 90 % interval.
     #[schemars(range(min = 0))]
     pub lower_bytes: i64,
-    /// The 95th percentile of what must fit.
+    /// The upper end of the 90 % interval.
     #[schemars(range(min = 0))]
     pub upper_bytes: i64,
     /// The live tensors: torch's max_memory_allocated.
     #[schemars(range(min = 0))]
     pub allocated_bytes: i64,
-    /// With what the allocator keeps: max_memory_reserved.
+    /// Allocated memory, and the memory that the allocator keeps: max_memory_reserved.
     #[schemars(range(min = 0))]
     pub reserved_bytes: i64,
-    /// With context, communicators and workspaces: nvidia-smi's figure.
+    /// Reserved memory, context, communicators and workspaces: nvidia-smi's figure.
     #[schemars(range(min = 0))]
     pub process_bytes: i64,
-    /// What one accelerator offers a process; absent where it is not known.
+    /// The memory that one accelerator offers a process. Absent if it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub capacity_bytes: Option<i64>,
-    /// The rank that needs most.
+    /// The rank that needs the most memory.
     pub worst_rank: String,
-    /// When it needs most.
+    /// The instant at which it needs the most memory.
     pub instant: String,
-    /// What the peak is made of.
+    /// The parts of the peak.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_COMPONENTS))]
     pub components: Vec<ComponentStatus>,
@@ -187,26 +187,26 @@ pub struct MemoryStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComponentStatus {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// How much of the peak it holds.
+    /// Its share of the peak.
     #[schemars(range(min = 0))]
     pub bytes: i64,
 }
 
-/// How long training takes.
+/// The time of the training.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TimeStatus {
-    /// Wall-clock seconds; absent where the number of accelerators or the amount of training is not known.
+    /// Wall-clock seconds. Absent if the number of accelerators or the amount of training is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub seconds: Option<i64>,
-    /// The interval's lower end.
+    /// The lower end of the interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub low_seconds: Option<i64>,
-    /// The interval's upper end.
+    /// The upper end of the interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub high_seconds: Option<i64>,
@@ -214,11 +214,11 @@ pub struct TimeStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub gpu_milli_hours: Option<i64>,
-    /// The interval's lower end.
+    /// The lower end of the interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub low_gpu_milli_hours: Option<i64>,
-    /// The interval's upper end.
+    /// The upper end of the interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub high_gpu_milli_hours: Option<i64>,
@@ -231,83 +231,83 @@ pub struct TimeStatus {
     pub flops: Option<String>,
 }
 
-/// The share of the time that is spent training, not failing, restarting or saving.
+/// The share of the time that is spent in training, not in failures, restarts or checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GoodputStatus {
     /// The share, in thousandths.
     #[schemars(range(min = 0, max = 1000))]
     pub milli: i64,
-    /// The interval's lower end.
+    /// The lower end of the interval.
     #[schemars(range(min = 0, max = 1000))]
     pub low_milli: i64,
-    /// The interval's upper end.
+    /// The upper end of the interval.
     #[schemars(range(min = 0, max = 1000))]
     pub high_milli: i64,
-    /// Between two failures of the job, as assumed; absent where the share was given.
+    /// The assumed time between two failures of the job. Absent if the share was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub seconds_between_failures: Option<i64>,
-    /// Spent once: loading, and saving at the end.
+    /// The time for loading at the start and saving at the end.
     #[schemars(range(min = 0))]
     pub startup_seconds: i64,
 }
 
-/// When it must be done.
+/// The deadline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeadlineStatus {
-    /// From its start.
+    /// The time from the start.
     #[schemars(range(min = 0))]
     pub seconds: i64,
-    /// Who says so: target.days, spec.activeDeadlineSeconds, a queue's label.
+    /// Its source: target.days, spec.activeDeadlineSeconds, a queue's label.
     pub source: String,
 }
 
-/// How a workload ended.
+/// The end of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProgressStatus {
     /// Succeeded or Failed.
     #[schemars(length(max = 32))]
     pub outcome: String,
-    /// When it ended.
+    /// The time of the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub completion_time: Option<Time>,
-    /// From start to end, where it succeeded.
+    /// The time from start to end, if it succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub actual_seconds: Option<i64>,
-    /// The time that it took over the time that was predicted, in thousandths: 1000 where they are the same.
+    /// The ratio of the time to the predicted time, in thousandths. It is 1000 if they are equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub departure_milli: Option<i64>,
 }
 
-/// What training costs.
+/// The cost of the training.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CostStatus {
-    /// For all accelerator-hours.
+    /// The cost of all accelerator-hours.
     #[schemars(length(max = 64))]
     pub total: String,
-    /// For the accelerator-hours at the interval's lower end.
+    /// The cost at the lower end of the interval.
     #[schemars(length(max = 64))]
     pub total_low: String,
-    /// For those at its upper end.
+    /// The cost at the upper end of the interval.
     #[schemars(length(max = 64))]
     pub total_high: String,
-    /// One accelerator, one hour.
+    /// The price of one accelerator for one hour.
     #[schemars(length(max = 64))]
     pub per_gpu_hour: String,
     /// ISO 4217.
     #[schemars(length(max = 16))]
     pub currency: String,
-    /// Who gave the price: Given (the workload), Policy or Catalogue (list prices).
+    /// The source of the price: Given (the workload), Policy or Catalogue (list prices).
     #[schemars(length(max = 32))]
     pub source: String,
-    /// The price's date, where it was not given with the workload.
+    /// The date of the price, if the workload does not give the price.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub as_of: Option<String>,
@@ -317,9 +317,9 @@ pub struct CostStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AdviceStatus {
-    /// The change, as a person would say it.
+    /// The change, in words.
     pub change: String,
-    /// What must fit after the change.
+    /// The memory that must be available after the change.
     #[schemars(range(min = 0))]
     pub peak_bytes: i64,
     /// Wall-clock seconds after the change.
@@ -328,29 +328,29 @@ pub struct AdviceStatus {
     pub seconds: Option<i64>,
 }
 
-/// The figures as people read them.
+/// The figures in short form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DisplayStatus {
     /// The model's name, or its size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// How many accelerators.
+    /// The number of accelerators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<String>,
     /// The accelerator's key in the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accelerator: Option<String>,
-    /// What must fit, per accelerator.
+    /// The memory that must be available, per accelerator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<String>,
-    /// The 5th to the 95th percentile of what must fit.
+    /// The 90 % interval of that memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    /// What one accelerator offers.
+    /// The memory that one accelerator offers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-    /// The probability that it runs out of memory.
+    /// The probability that the job runs out of memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_probability: Option<String>,
     /// Wall-clock days.
@@ -359,7 +359,7 @@ pub struct DisplayStatus {
     /// Accelerator-hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_hours: Option<String>,
-    /// What it costs.
+    /// The cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<String>,
 }
@@ -368,7 +368,7 @@ fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 
-/// The fields of every Kubernetes condition, one condition a type.
+/// The fields of every Kubernetes condition. There is one condition of each type.
 fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",

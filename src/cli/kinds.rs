@@ -54,7 +54,7 @@ struct Optional {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     name: String,
-    /// Whether its failure policy is always `Ignore`, whatever the chart sets for the others.
+    /// Whether its failure policy is always `Ignore`, even if the chart sets another one for the other entries.
     always_ignore: bool,
     match_conditions: Option<Vec<MatchCondition>>,
     rules: Option<Vec<RuleWithOperations>>,

@@ -31,7 +31,7 @@ use crate::tls::{self, Certificates};
 use crate::webhook::{self, Webhook};
 use crate::{controller, endpoint};
 
-/// Serves until it is told to stop.
+/// Serves until shutdown.
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode> {
     let settings = Settings::try_from(arguments)?;
     let logs = Logs::start(settings.log_format, &settings.log)?;

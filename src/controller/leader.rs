@@ -21,7 +21,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// Joins the candidates. None if it is told to stop first.
+    /// Joins the candidates. `None` if shutdown comes first.
     pub(super) async fn join(client: &Client, settings: &Settings, stop: &CancellationToken) -> Option<Self> {
         loop {
             match build(client, settings).await {

@@ -71,7 +71,7 @@ impl Default for Settings {
     }
 }
 
-/// Leads when it can, until it is told to stop. [`Cluster::run`] keeps the caches up to date.
+/// Leads when it can, until shutdown. [`Cluster::run`] keeps the caches up to date.
 pub async fn run(client: Client, cluster: Arc<Cluster>, settings: Settings, shutdown: CancellationToken) {
     let settings = Arc::new(settings);
     tokio::select! {

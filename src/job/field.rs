@@ -145,21 +145,21 @@ macro_rules! range {
 }
 
 group! {
-    /// What a training job asks for: model, parallelism, batch, precision, accelerator.
+    /// A training job: model, parallelism, batch, precision, accelerator.
     TrainingJob {
-        /// The transformer that is trained.
+        /// The trained transformer.
         model: Model as group,
-        /// How the work is divided among the accelerators.
+        /// The division of the work among the accelerators.
         parallelism: Parallelism as group,
-        /// How many tokens pass at once.
+        /// The batch.
         batch: Batch as group,
         /// The number format of the computation.
         precision: Precision,
-        /// The stored parameters' format, where it is not the framework's default.
+        /// The format of the stored parameters, if it is not the framework's default.
         parameter_precision: Precision,
-        /// The stored gradients' format.
+        /// The format of the stored gradients.
         gradient_precision: Precision,
-        /// The format in which gradients are summed between ranks.
+        /// The format of the gradient reduction between ranks.
         gradient_reduction_precision: Precision,
         /// The format of the optimizer's own copy of the parameters.
         main_parameter_precision: Precision,
@@ -171,50 +171,50 @@ group! {
         optimizer_implementation: OptimizerImplementation,
         /// Activation recomputation, also called gradient checkpointing.
         recompute: Recompute,
-        /// How many layers of a stage are recomputed, where not all are.
+        /// The number of recomputed layers of a stage, if it is not all.
         recompute_layers: u32 where 0..=10_000,
         /// The modules that selective recomputation covers, as the framework names them.
         #[cfg_attr(feature = "schema", schemars(length(max = 16), inner(length(max = 64))))]
         recompute_modules: Vec<String>,
         /// The attention kernel.
         attention: Attention,
-        /// The cross-entropy's implementation.
+        /// The implementation of the cross-entropy.
         loss: Loss,
         /// Whether torch.compile is on.
         compile: bool,
         /// Whether CUDA graphs are captured.
         cuda_graphs: bool,
-        /// What is moved to the host's memory.
+        /// The states that are offloaded to host memory.
         offload: Offload as group,
-        /// What is trained.
+        /// The trained weights.
         finetuning: Finetuning as group,
         /// The training framework.
         framework: Framework,
-        /// The framework's version, as it calls itself.
+        /// The framework's version.
         #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
         framework_version: String,
         /// The accelerators.
         accelerator: Accelerator as group,
-        /// How much is trained on.
+        /// The amount of training data.
         dataset: Dataset as group,
-        /// How well the hardware is used.
+        /// The efficiency of the hardware's use.
         efficiency: Efficiency as group,
-        /// What an accelerator's hour costs.
+        /// The price of an accelerator.
         price: Price as group,
-        /// What is wished for.
+        /// The target.
         target: Target as group,
     }
 }
 
 group! {
-    /// A transformer's shape. Explicit dimensions win over those of a known name.
+    /// A transformer's shape. Explicit dimensions beat those of a known name.
     Model {
         /// A known model or a Hugging Face id.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
         name: String,
         /// All parameters, experts included.
         parameters: Count,
-        /// The parameters that one token passes through, where that is fewer.
+        /// The parameters that one token passes through, if these are fewer.
         active_parameters: Count,
         /// Transformer layers.
         layers: u32 where 1..=10_000,
@@ -224,19 +224,19 @@ group! {
         attention_heads: u32 where 1..=65_536,
         /// Key and value heads: fewer than query heads under grouped-query attention.
         key_value_heads: u32 where 1..=65_536,
-        /// A head's width, where it is not hidden size / heads.
+        /// A head's width, if it is not hidden size / heads.
         head_size: u32 where 1..=65_536,
         /// The feed-forward network's width.
         ffn_hidden_size: u32 where 1..=4_194_304,
         /// The vocabulary's size.
         vocab_size: u32 where 1..=16_777_216,
-        /// The vocabulary's size as the embedding is stored, where it is padded.
+        /// The vocabulary's size in the stored embedding, if it is padded.
         padded_vocab_size: u32 where 1..=16_777_216,
         /// The feed-forward network's activation.
         activation: Activation,
         /// Whether the output layer shares the embedding's weights.
         tied_embeddings: bool,
-        /// How positions enter.
+        /// The position embedding.
         positions: Positions,
         /// Whether linear layers have biases.
         biases: bool,
@@ -244,25 +244,25 @@ group! {
         qkv_biases: bool,
         /// Whether queries and keys are normalized, head by head.
         query_key_normalization: bool,
-        /// Whether what attention and feed-forward put out is normalized too, before it is added.
+        /// Whether the outputs of attention and feed-forward are normalized, too, before they are added.
         output_normalization: bool,
-        /// Whether logits are capped by a tanh: the output layer's, and those of unfused attention.
+        /// Whether a tanh caps the logits: the output layer's, and those of unfused attention.
         capped_logits: bool,
-        /// The length of the learned position table, where it is not the sequence's.
+        /// The length of the learned position table, if it is not the sequence length.
         max_positions: u32 where 1..=134_217_728,
         /// The normalization layer.
         normalization: Normalization,
         /// Experts in a mixture-of-experts layer.
         experts: u32 where 1..=65_536,
-        /// Experts that a token is sent to.
+        /// Experts of each token.
         experts_per_token: u32 where 1..=65_536,
         /// An expert's width.
         expert_ffn_hidden_size: u32 where 1..=4_194_304,
-        /// Experts that every token passes.
+        /// Experts that every token passes through.
         shared_experts: u32 where 0..=65_536,
-        /// The layers without experts: how many at the front, or which.
+        /// The layers without experts: their number at the front, or their indices.
         dense_layers: DenseLayers where 0..=10_000,
-        /// Extra layers that predict further tokens.
+        /// Additional layers that predict further tokens.
         multi_token_prediction_layers: u32 where 0..=100,
         /// Dropout after attention and feed-forward, in percent.
         hidden_dropout: Decimal as percent_or_zero,
@@ -276,9 +276,9 @@ group! {
 group! {
     /// Multi-head latent attention.
     LatentAttention in Model {
-        /// The queries' low rank; none where queries are projected directly.
+        /// The low rank of the queries. Zero if queries are projected directly.
         query_rank: u32 where 0..=1_048_576,
-        /// The keys' and values' low rank.
+        /// The low rank of the keys and values.
         key_value_rank: u32 where 1..=1_048_576,
         /// The rotary part of a head.
         rope_head_size: u32 where 0..=65_536,
@@ -290,7 +290,7 @@ group! {
 }
 
 group! {
-    /// How the work is divided. Degrees multiply to the number of accelerators.
+    /// The division of the work. The product of the degrees is the number of accelerators.
     Parallelism {
         /// Tensor parallel degree.
         tensor: u32 where 1..=65_536,
@@ -298,33 +298,33 @@ group! {
         sequence: bool,
         /// Pipeline parallel degree.
         pipeline: u32 where 1..=65_536,
-        /// Model chunks a pipeline stage holds.
+        /// Model chunks of a pipeline stage.
         virtual_pipeline: u32 where 1..=1_024,
         /// Context parallel degree.
         context: u32 where 1..=65_536,
         /// Expert parallel degree.
         expert: u32 where 1..=65_536,
-        /// Tensor parallel degree of the experts, where it differs.
+        /// Tensor parallel degree of the experts, if it differs.
         expert_tensor: u32 where 1..=65_536,
         /// Data parallel degree.
         data: u32 where 1..=10_000_000,
-        /// The order in which microbatches pass the pipeline.
+        /// The schedule of the pipeline.
         schedule: Schedule,
-        /// Layers of the first stage, where they are not an even share.
+        /// Layers of the first stage, if they are not an even share.
         first_stage_layers: u32 where 0..=10_000,
-        /// Layers of the last stage.
+        /// Layers of the last stage, if they are not an even share.
         last_stage_layers: u32 where 0..=10_000,
-        /// Whether the embedding counts as a layer when stages are cut.
+        /// Whether the embedding counts as a layer in the division into stages.
         embedding_as_layer: bool,
-        /// Whether the loss counts as a layer when stages are cut.
+        /// Whether the loss counts as a layer in the division into stages.
         loss_as_layer: bool,
-        /// How tokens reach their experts.
+        /// The dispatcher that sends tokens to their experts.
         dispatcher: Dispatcher,
-        /// The most tokens an expert takes, as a multiple of an even share.
+        /// The most tokens of an expert, as a multiple of an even share.
         capacity_factor: Decimal,
-        /// What the data-parallel ranks divide among themselves.
+        /// The states that the data-parallel ranks divide among themselves.
         sharding: Sharding,
-        /// The group that shards, where it is smaller than all of data × context.
+        /// The size of the sharding group, if it is smaller than data × context.
         sharding_degree: u32 where 1..=10_000_000,
         /// Whether FSDP frees the gathered parameters after the forward pass.
         reshard_after_forward: bool,
@@ -332,15 +332,15 @@ group! {
 }
 
 group! {
-    /// How many tokens pass at once.
+    /// The batch.
     Batch {
-        /// Sequences that one model replica computes at once.
+        /// Sequences of one microbatch of a model replica.
         micro_batch_size: u32 where 1..=1_048_576,
         /// Sequences of one optimizer step, over all ranks.
         global_batch_size: u32 where 1..=2_147_483_647,
-        /// Tokens a sequence, at most.
+        /// The most tokens of a sequence.
         sequence_length: u32 where 1..=134_217_728,
-        /// Tokens a sequence, typically, where that is fewer.
+        /// The typical number of tokens of a sequence, if it is smaller.
         typical_sequence_length: u32 where 1..=134_217_728,
         /// Whether short samples are packed into full sequences.
         packing: bool,
@@ -348,11 +348,11 @@ group! {
 }
 
 group! {
-    /// What is moved to the host's memory.
+    /// The states that are offloaded to host memory.
     Offload {
-        /// Optimizer states, and the step with them.
+        /// Optimizer states. The host computes the step.
         optimizer: bool,
-        /// Parameters, gathered layer by layer.
+        /// Parameters. They are gathered layer by layer.
         parameters: bool,
         /// Saved activations.
         activations: bool,
@@ -360,16 +360,16 @@ group! {
 }
 
 group! {
-    /// What is trained.
+    /// The trained weights.
     Finetuning {
-        /// Every weight, or adapters.
+        /// The method: all weights, or adapters.
         method: Method,
-        /// The adapters' rank.
+        /// The rank of the adapters.
         rank: u32 where 1..=65_536,
-        /// The linear layers that have adapters: q_proj, k_proj, …, or all-linear.
+        /// The linear layers with adapters: q_proj, k_proj, …, or all-linear.
         #[cfg_attr(feature = "schema", schemars(length(max = 32), inner(length(max = 64))))]
         targets: Vec<String>,
-        /// Dropout on the adapters' inputs, in percent.
+        /// Dropout on the inputs of the adapters, in percent.
         dropout: Decimal as percent_or_zero,
     }
 }
@@ -380,18 +380,18 @@ group! {
         /// A name from the catalogue: A100-80GB, H100, Ascend-910B3.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
         kind ("type"): String,
-        /// Accelerators in all.
+        /// The number of all accelerators.
         count: u32 where 1..=10_000_000,
-        /// Accelerators of one node.
+        /// The number of accelerators of a node.
         per_node: u32 where 1..=1_024,
-        /// One accelerator's memory, as a quantity like 80Gi; overrides the catalogue.
+        /// The memory of an accelerator, as a quantity like 80Gi. It beats the catalogue.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")))]
         memory: String as quantity,
     }
 }
 
 group! {
-    /// How much is trained on. Steps × global batch × sequence where tokens are not given.
+    /// The amount of training data. Without tokens, it is steps × global batch × sequence length.
     Dataset {
         /// Tokens of one epoch.
         tokens: Count,
@@ -403,17 +403,17 @@ group! {
 }
 
 group! {
-    /// How well the hardware is used.
+    /// The efficiency of the hardware's use.
     Efficiency {
         /// Model FLOPs utilization, in percent of the peak.
         mfu_percent: Decimal as percent,
-        /// The share of the time that is spent training, not failing, restarting or saving, in percent.
+        /// The share of the time that is spent in training, not in failures, restarts or checkpoints, in percent.
         goodput_percent: Decimal as percent,
     }
 }
 
 group! {
-    /// What an accelerator's hour costs.
+    /// The price of an accelerator.
     Price {
         /// The price of one accelerator for one hour.
         per_gpu_hour: Decimal,
@@ -424,9 +424,9 @@ group! {
 }
 
 group! {
-    /// What is wished for.
+    /// The target.
     Target {
-        /// Days until it should be done.
+        /// Days until the training should end.
         days: Decimal,
     }
 }

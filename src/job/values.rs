@@ -25,7 +25,7 @@ impl TrainingJob {
     }
 }
 
-/// Takes the values at a path. Nulls say nothing.
+/// Takes the values at a path. A null is no value.
 fn walk(path: &str, value: &Value, values: &mut Vec<(AnyField, Value)>) {
     match (field::find(path), value) {
         (Some(Member::Field(field)), value) if !value.is_null() => values.push((field, value.clone())),

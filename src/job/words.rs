@@ -144,7 +144,7 @@ words! {
     Method { Full = ["full"], LoRA = ["lora"], QLoRA = ["qlora"] }
 }
 words! {
-    /// The training framework, whose defaults fill what nobody writes.
+    /// The training framework. Its defaults fill fields without a value.
     Framework {
         Megatron = ["megatron", "megatron-lm", "nemo"], DeepSpeed = ["deepspeed"],
         MegatronDeepSpeed = ["megatron-deepspeed"], FSDP = ["fsdp", "pytorch-fsdp"], Torchtitan = ["torchtitan"],

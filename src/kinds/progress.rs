@@ -48,7 +48,7 @@ pub fn progress(kind: &Kind, workload: &Value) -> Progress {
     Progress { started: started.map(str::to_owned), ended }
 }
 
-/// Whether it succeeded, and when the condition that says so became true. None while it has not ended.
+/// Whether it succeeded, and when that condition became true. `None` before its end.
 fn outcome(workload: &Value) -> Option<(bool, Option<&str>)> {
     let conditions = workload.pointer("/status/conditions").and_then(Value::as_array);
     let text =

@@ -37,7 +37,7 @@ const WINDOW: u32 = (64 << 10) - 1;
 /// How often an HTTP/2 client is asked for a sign of life, and how long its answer may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(10);
-/// How long a connection may go on after it was told to end.
+/// How long a connection may last after its end was requested.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Limits on the time of a connection.

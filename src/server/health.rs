@@ -35,7 +35,7 @@ struct Gate {
 }
 
 impl Health {
-    /// Readiness by these caches and this certificate, until the process is told to stop.
+    /// Readiness by these caches and this certificate, until shutdown.
     pub fn new(
         cluster: Arc<Cluster>,
         certificate: watch::Receiver<bool>,

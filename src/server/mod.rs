@@ -79,7 +79,7 @@ impl Port {
         self.address
     }
 
-    /// Answers in TLS until it is told to stop.
+    /// Answers in TLS until shutdown.
     pub async fn serve_tls(
         self,
         tls: Arc<ServerConfig>,
@@ -95,7 +95,7 @@ impl Port {
         self.serve(service, connections, ("webhook", metrics), stop).await.context("serving the webhook")
     }
 
-    /// Answers in plain HTTP until it is told to stop.
+    /// Answers in plain HTTP until shutdown.
     pub async fn serve_plain(self, router: Router, metrics: Metrics, stop: Stop) -> Result<()> {
         let connections = Connections::new("plain", MOST_PLAIN, metrics.clone());
         let service = Service::new(router, None, PLAIN);

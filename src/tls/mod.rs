@@ -185,7 +185,7 @@ impl Certificates {
         self.ready.subscribe()
     }
 
-    /// Runs passes until it is told to stop.
+    /// Runs passes until shutdown.
     pub async fn run(&self, shutdown: CancellationToken) {
         match &self.clients {
             Some(clients) => tokio::select! {
