@@ -17,6 +17,7 @@
 //! | `layers: u32 where 1..=10_000` | a whole number in this range |
 //! | `mfu_percent: Decimal as percent` | a percentage over 0, up to 100; `percent_or_zero` takes 0 too |
 //! | `memory: String as quantity` | an amount of memory |
+//! | `targets: Vec<String> as names up to 32` | a list of names |
 //! | `model: Model as group` | the fields of a group, which is declared below |
 //! | `LatentAttention in Model` | a group within a group |
 //! | `kind ("type"): String` | the spec's name is another than the struct's |
@@ -44,7 +45,8 @@ pub fn find(path: &str) -> Option<Member> {
 macro_rules! group {
     ($(#[$doc:meta])* $name:ident $(in $parent:ident)? { $(
         $(#[$meta:meta])*
-        $field:ident $(($key:literal))?: $type:ty $(as $form:ident)? $(where $least:literal..=$most:literal)?
+        $field:ident $(($key:literal))?: $type:ty
+            $(as $form:ident $(up to $names:literal)?)? $(where $least:literal..=$most:literal)?
     ),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +56,12 @@ macro_rules! group {
             $($(#[$meta])*
             $(#[serde(rename = $key)])?
             $(#[cfg_attr(feature = "schema", schemars(range(min = $least, max = $most)))])?
+            $($(#[cfg_attr(feature = "schema", schemars(length(max = $names), inner(length(max = crate::job::grammar::LONGEST_LISTED))))])?)?
             #[serde(skip_serializing_if = "Option::is_none")]
             pub $field: Option<$type>),+
         }
 
-        handles! { $name [$($parent)? $name] $({ $field [$($key)?] $type, [$($form)? $($least..=$most)?] })+ }
+        handles! { $name [$($parent)? $name] $({ $field [$($key)?] $type, [$($form $(up to $names)?)? $($least..=$most)?] })+ }
     };
 }
 
@@ -139,6 +142,9 @@ macro_rules! range {
     ([quantity]) => {
         Range::Quantity
     };
+    ([names up to $most:literal]) => {
+        Range::Names { most: $most }
+    };
     ([$least:literal..=$most:literal]) => {
         Range::Whole { least: $least, most: $most }
     };
@@ -174,8 +180,7 @@ group! {
         /// The number of recomputed layers of a stage, if it is not all.
         recompute_layers: u32 where 0..=10_000,
         /// The modules that selective recomputation covers, as the framework names them.
-        #[cfg_attr(feature = "schema", schemars(length(max = 16), inner(length(max = 64))))]
-        recompute_modules: Vec<String>,
+        recompute_modules: Vec<String> as names up to 32,
         /// The attention kernel.
         attention: Attention,
         /// The implementation of the cross-entropy.
@@ -367,8 +372,7 @@ group! {
         /// The rank of the adapters.
         rank: u32 where 1..=65_536,
         /// The linear layers with adapters: q_proj, k_proj, …, or all-linear.
-        #[cfg_attr(feature = "schema", schemars(length(max = 32), inner(length(max = 64))))]
-        targets: Vec<String>,
+        targets: Vec<String> as names up to 32,
         /// Dropout on the inputs of the adapters, in percent.
         dropout: Decimal as percent_or_zero,
     }

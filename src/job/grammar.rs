@@ -1,7 +1,6 @@
-//! How annotation values are written: one reader a grammar, and the words that tell a person what to write.
+//! The grammars of annotation values. Each has a reader, and the words that show a person what to write.
 //!
-//! A value is read into the JSON of the spec's fields, so that what an annotation says and what a `TrainingEstimate`
-//! says is the same.
+//! A value is read into the JSON of the spec's fields. So an annotation and a `TrainingEstimate` have the same values.
 
 use serde_json::{Value, json};
 
@@ -32,8 +31,13 @@ pub enum Grammar {
     },
     /// A name; what of, in words.
     Name(&'static str),
-    /// Names separated by commas; two of them as an example.
-    List(&'static str),
+    /// Names separated by commas.
+    List {
+        /// Two names as an example.
+        example: &'static str,
+        /// The most that are taken.
+        most: u64,
+    },
     /// A number of first layers, or layers' numbers separated by commas.
     Layers {
         /// The most that is taken.
@@ -56,9 +60,8 @@ pub enum Grammar {
 
 /// The longest name: as long as Kubernetes allows a name to be.
 const LONGEST_NAME: usize = 253;
-/// Bounds of a list of names, those of the spec's schema.
-const MOST_NAMES: usize = 32;
-const LONGEST_LISTED: usize = 64;
+/// The longest name in a list, as in the spec's schema.
+pub(crate) const LONGEST_LISTED: usize = 64;
 
 impl Grammar {
     /// The grammar of a field's type, for a field of this range.
@@ -68,6 +71,7 @@ impl Grammar {
             (Self::Layers { .. }, Range::Whole { most, .. }) => Self::Layers { most },
             (Self::Decimal, Range::Percent { zero }) => Self::Percent { zero },
             (Self::Name(_), Range::Quantity) => Self::Quantity,
+            (Self::List { example, .. }, Range::Names { most }) => Self::List { example, most },
             _ => self,
         }
     }
@@ -82,7 +86,7 @@ impl Grammar {
             Self::Boolean => one(boolean(text)?.into()),
             Self::Word { read, .. } => one(read(text)?.into()),
             Self::Name(_) => one(name(text, LONGEST_NAME)?.into()),
-            Self::List(_) => one(list(text)?),
+            Self::List { most, .. } => one(list(text, most)?),
             Self::Layers { most } => one(layers(text, most)?),
             Self::Quantity => one(quantity(text)?.into()),
             Self::Decimal => one(Decimal::parse(text).ok()?.to_string().into()),
@@ -106,7 +110,7 @@ impl Grammar {
             Self::Word { .. } => write("no value of it"),
             Self::Count => write("no count"),
             Self::Name(_) => write("no name"),
-            Self::List(_) => write("no list of names"),
+            Self::List { .. } => write("no list of names"),
             Self::Layers { .. } => write("no number of layers and no list of layers"),
             Self::Quantity => write("no amount of memory"),
             Self::Decimal => write("no decimal number"),
@@ -123,7 +127,7 @@ impl Grammar {
             Self::Boolean => "\"true\" or \"false\"".into(),
             Self::Word { words, .. } => alternatives(words),
             Self::Name(what) => what.into(),
-            Self::List(example) => format!("names separated by commas, like {example}"),
+            Self::List { example, most } => format!("up to {most} names separated by commas, like {example}"),
             Self::Layers { most } => format!(
                 "how many layers at the front, up to {most}, or their numbers from 0 separated by commas, like [0,1,2]"
             ),
@@ -170,10 +174,10 @@ fn name(text: &str, longest: usize) -> Option<&str> {
     (printable && !text.is_empty() && text.chars().count() <= longest).then_some(text)
 }
 
-fn list(text: &str) -> Option<Value> {
+fn list(text: &str, most: u64) -> Option<Value> {
     let names: Vec<_> =
         text.split(',').map(|part| name(part.trim(), LONGEST_LISTED)).collect::<Option<_>>()?;
-    (names.len() <= MOST_NAMES).then(|| json!(names))
+    (names.len() as u64 <= most).then(|| json!(names))
 }
 
 /// `3` is a number of layers; `0,1,2` and `[3]` are lists.
@@ -187,7 +191,7 @@ fn layers(text: &str, most: u64) -> Option<Value> {
     (numbers.len() as u64 <= most).then(|| json!(numbers))
 }
 
-/// A quantity as Kubernetes writes it. Whether it is plausible, the reader of the capacity says.
+/// A quantity in the form of Kubernetes. The reader of the capacity checks whether it is plausible.
 fn quantity(text: &str) -> Option<&str> {
     Bytes::parse_quantity(text).is_ok().then_some(text)
 }

@@ -29,6 +29,11 @@ pub enum Range {
     },
     /// An amount of memory: `80Gi`.
     Quantity,
+    /// A list of names.
+    Names {
+        /// The most names.
+        most: u64,
+    },
     /// A percentage up to 100.
     Percent {
         /// Whether it may be zero.
@@ -62,7 +67,7 @@ impl FieldType for String {
 }
 impl FieldType for Vec<String> {
     type Constant = &'static [&'static str];
-    const GRAMMAR: Grammar = Grammar::List("first,second");
+    const GRAMMAR: Grammar = Grammar::List { example: "first,second", most: u64::MAX };
 }
 impl FieldType for DenseLayers {
     type Constant = u64;

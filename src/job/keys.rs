@@ -19,7 +19,7 @@ pub const PREFIX: &str = "weighbridge.dev/";
 pub struct Key {
     /// Behind the prefix: `tensor-parallel`.
     pub name: &'static str,
-    /// The field of the spec that it sets, or the group of which it sets several.
+    /// The field of the spec that it sets, or the group in which it sets several fields.
     pub sets: Member,
     /// How its value is written.
     pub grammar: Grammar,
@@ -39,7 +39,7 @@ const fn key(name: &'static str, sets: Member, grammar: Grammar) -> Key {
     Key { name, sets, grammar }
 }
 
-/// A key whose value is written as its field's declaration says.
+/// A key with the grammar of its field's declaration.
 const fn plain<T>(name: &'static str, field: Field<T>) -> Key {
     key(name, field.member(), field.erased().grammar())
 }
@@ -73,7 +73,12 @@ const CONTRACT: &[Key] = &[
     plain("sharding", field::parallelism::SHARDING),
     plain("method", field::finetuning::METHOD),
     plain("lora-rank", field::finetuning::RANK),
-    key("lora-targets", field::finetuning::TARGETS.member(), Grammar::List("q_proj,v_proj")),
+    key(
+        "lora-targets",
+        field::finetuning::TARGETS.member(),
+        Grammar::List { example: "q_proj,v_proj", most: u64::MAX }
+            .within(field::finetuning::TARGETS.erased().range()),
+    ),
     plain("precision", field::PRECISION),
     plain("optimizer", field::OPTIMIZER),
     plain("recompute", field::RECOMPUTE),

@@ -1,10 +1,11 @@
-//! Whether a number lies in its field's range, for what the apiserver's schema has not checked: files that `check` reads,
-//! the `training` annotation, and what a command says.
+//! Whether a value lies in its field's range. This checks values that the apiserver's schema has not checked: those of files
+//! that `check` reads, of the `training` annotation, and of commands.
 //!
-//! A field's range stands in its declaration. A count (`70B`) has no upper bound there and is at least 1 here.
+//! A field's range is in its declaration. A count (`70B`) has no upper bound there, and is at least 1 here.
 
 use serde_json::Value;
 
+use super::grammar::LONGEST_LISTED;
 use super::handle::{AnyField, Range};
 use crate::units::Decimal;
 
@@ -12,7 +13,8 @@ use crate::units::Decimal;
 pub(crate) fn out_of_range(field: AnyField, value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => of_number(field, number.as_u64()?),
-        Value::Array(numbers) => numbers.iter().find_map(|number| of_number(field, number.as_u64()?)),
+        Value::Array(items) => of_names(field, items)
+            .or_else(|| items.iter().find_map(|number| of_number(field, number.as_u64()?))),
         Value::String(text) => of_percentage(field, text),
         _ => None,
     }
@@ -21,13 +23,24 @@ pub(crate) fn out_of_range(field: AnyField, value: &Value) -> Option<String> {
 fn of_number(field: AnyField, number: u64) -> Option<String> {
     let (least, most) = match field.range() {
         Range::Whole { least, most } => (least, Some(most)),
-        Range::Any | Range::Quantity | Range::Percent { .. } => (1, None),
+        Range::Any | Range::Quantity | Range::Names { .. } | Range::Percent { .. } => (1, None),
     };
     if number >= least && most.is_none_or(|most| number <= most) {
         return None;
     }
     let to = most.map(|most| format!(" to {most}")).unwrap_or_default();
     Some(format!("{number} is out of range: write a number from {least}{to}, or leave it out"))
+}
+
+fn of_names(field: AnyField, names: &[Value]) -> Option<String> {
+    let Range::Names { most } = field.range() else { return None };
+    let longest = names.iter().filter_map(Value::as_str).map(|name| name.chars().count()).max();
+    if names.len() as u64 > most {
+        return Some(format!("{} names are too many: write at most {most}", names.len()));
+    }
+    longest
+        .filter(|longest| *longest > LONGEST_LISTED)
+        .map(|longest| format!("a name of {longest} characters is too long: write at most {LONGEST_LISTED}"))
 }
 
 fn of_percentage(field: AnyField, text: &str) -> Option<String> {
@@ -77,6 +90,33 @@ mod tests {
             let field = field::find(&path).and_then(Member::field).unwrap();
             assert_eq!(field.range(), Range::Whole { least, most }, "{path}");
         }
+    }
+
+    #[test]
+    fn the_bound_of_every_list_of_names_is_the_schemas() {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(DEFINITION).unwrap();
+        let definition = documents.iter().find(|document| document["kind"] == "CustomResourceDefinition");
+        let version = &definition.unwrap()["spec"]["versions"][0];
+        let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let lists = field::SPEC.fields().into_iter().filter_map(|field| match field.range() {
+            Range::Names { most } => Some((field, most)),
+            _ => None,
+        });
+        let mut count = 0;
+        for (field, most) in lists {
+            let pointer: String = field.path().split('.').map(|name| format!("/properties/{name}")).collect();
+            let schema = spec.pointer(&pointer).unwrap();
+            assert_eq!(
+                (&schema["maxItems"], &schema["items"]["maxLength"]),
+                (&most.into(), &LONGEST_LISTED.into())
+            );
+            let names = |number: u64| Value::from(vec!["q_proj"; usize::try_from(number).unwrap()]);
+            assert_eq!(out_of_range(field, &names(most)), None);
+            assert!(out_of_range(field, &names(most + 1)).is_some(), "{field}");
+            assert!(out_of_range(field, &vec!["x".repeat(LONGEST_LISTED + 1)].into()).is_some(), "{field}");
+            count += 1;
+        }
+        assert_eq!(count, 2);
     }
 
     #[test]

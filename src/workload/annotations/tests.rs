@@ -103,7 +103,7 @@ fn examples(grammar: Grammar) -> Vec<(String, Value)> {
             words.iter().map(|word| pair(word, read(word).expect("the word is its own").into())).collect()
         }
         Grammar::Name(_) => vec![pair("2.5.1", "2.5.1".into())],
-        Grammar::List(_) => {
+        Grammar::List { .. } => {
             vec![pair("mlp", json!(["mlp"])), pair("core_attn, mlp", json!(["core_attn", "mlp"]))]
         }
         Grammar::Layers { most } => vec![
