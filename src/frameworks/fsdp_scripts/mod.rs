@@ -65,6 +65,9 @@ const DEFAULTS: &[Assignment] = &[
     field::parallelism::SHARDING.is(Sharding::FSDP),
 ];
 
+const WIDTH: Table =
+    &[&flag(&["intermediate_size", "llama_intermediate_size"], field::model::FFN_HIDDEN_SIZE, Takes::Number)];
+
 /// The width of the feed-forward network without `--intermediate_size`.
 const INTERMEDIATE: u64 = 11_008;
 
@@ -129,8 +132,7 @@ fn shape(settings: &Settings<'_>, claims: &mut Claims) {
     if text.contains("gpt_neox") || text.contains("gpt2") {
         plain(settings, &kind, claims);
     } else if text.contains("llama") || text.contains("mistral") || text.contains("mixtral") {
-        let width = &["intermediate_size", "llama_intermediate_size"];
-        settings::read_one(settings, width, field::model::FFN_HIDDEN_SIZE, Takes::Number, claims);
+        settings::read(WIDTH, settings, claims);
         claims.assume(field::model::FFN_HIDDEN_SIZE, INTERMEDIATE, SOURCE);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) mod training_arguments;
 use crate::command::{Launch, Target};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::Takes;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::{axolotl, deepspeed, llama_factory, swift, torchtune};
 use crate::job::{Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
@@ -54,6 +54,10 @@ const LENGTH: &[&str] = &[
     "max_seq_len",
     "seq_length",
     "cutoff_len",
+];
+const FLAGS: Table = &[
+    &flag(MODEL, field::model::NAME, Takes::Text),
+    &flag(LENGTH, field::batch::SEQUENCE_LENGTH, Takes::Number),
 ];
 /// Further names of `TrainingArguments`. A custom script has one of them beside the batch of a device and the model.
 const FURTHER: &[&str] = &[
@@ -158,8 +162,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         Whose::Own => "--per_device_train_batch_size",
     };
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, named);
-    settings::read_one(&settings, MODEL, field::model::NAME, Takes::Text, claims);
-    settings::read_one(&settings, LENGTH, field::batch::SEQUENCE_LENGTH, Takes::Number, claims);
+    settings::read(FLAGS, &settings, claims);
     trained(&settings, whose, claims);
     training_arguments::read(launch, &settings, claims);
     sharding(launch, &settings, whose, claims);

@@ -132,7 +132,11 @@ pub(crate) fn steps_at_once(settings: &Settings<'_>, claims: &mut Claims) {
 
 /// A boolean.
 pub(crate) fn switched(settings: &Settings<'_>, names: &[&str], field: Field<bool>, claims: &mut Claims) {
-    settings::read_one(settings, names, field, Takes::Switch(true), claims);
+    let Some(setting) = settings.get(names) else { return };
+    match setting.truth() {
+        Some(on) => setting.says(claims, field, on),
+        None => claims.unparsed(field),
+    }
 }
 
 /// Gradient checkpointing, on or off.

@@ -10,11 +10,16 @@ use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::Takes;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{Framework, Method, Sharding, field};
 
 const SOURCE: &str = "Kubeflow SDK default";
+
+const ADAPTERS: Table = &[
+    &flag(&["r"], field::finetuning::RANK, Takes::Number),
+    &flag(&["lora_dropout"], field::finetuning::DROPOUT, Takes::Percent),
+];
 
 /// Whether the launch runs Kubeflow's trainer.
 pub(crate) fn recognises(launch: &Launch) -> bool {
@@ -43,14 +48,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         Some(setting) => {
             if settings.has(&["quantization_config"]) {
                 claims.open(field::finetuning::METHOD, Method::QLoRA);
-                settings::read_one(&settings, &["r"], field::finetuning::RANK, Takes::Number, claims);
-                settings::read_one(
-                    &settings,
-                    &["lora_dropout"],
-                    field::finetuning::DROPOUT,
-                    Takes::Percent,
-                    claims,
-                );
+                settings::read(ADAPTERS, &settings, claims);
             } else {
                 peft::adapters(&settings, &setting, false, claims);
             }

@@ -55,6 +55,11 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
     ("lora_mlp", false, &["gate_proj", "up_proj", "down_proj"]),
 ];
 
+const ADAPTERS: Table = &[
+    &flag(&["lora_r"], field::finetuning::RANK, Takes::Number),
+    &flag(&["lora_dropout"], field::finetuning::DROPOUT, Takes::Percent),
+];
+
 /// Whether the launch runs LitGPT.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     command(launch).is_some()
@@ -91,14 +96,15 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 }
 
 fn model(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
-    let names = &["checkpoint_dir", "model_name"];
-    settings::read_one(settings, names, field::model::NAME, Takes::Text, claims);
+    const NAMES: &[&str] = &["checkpoint_dir", "model_name"];
+    const NAMED: Table = &[&flag(NAMES, field::model::NAME, Takes::Text)];
+    settings::read(NAMED, settings, claims);
     // The first word that belongs to no option, after the subcommand if that was not split off.
     let words = launch.arguments.words().iter();
     let first = words
         .take(2)
         .find(|word| word.known && !word.text.starts_with("finetune") && word.text != "pretrain");
-    if let Some(first) = first.filter(|word| !word.text.starts_with('-') && !settings.has(names)) {
+    if let Some(first) = first.filter(|word| !word.text.starts_with('-') && !settings.has(NAMES)) {
         claims.argument(field::model::NAME, first.text.clone(), "checkpoint_dir");
     }
 }
@@ -149,8 +155,7 @@ fn lora(settings: &Settings<'_>, command: &str, claims: &mut Claims) {
         Some(_) => claims.open(field::finetuning::METHOD, Method::QLoRA),
         None => claims.argument(field::finetuning::METHOD, Method::LoRA, command),
     }
-    settings::read_one(settings, &["lora_r"], field::finetuning::RANK, Takes::Number, claims);
-    settings::read_one(settings, &["lora_dropout"], field::finetuning::DROPOUT, Takes::Percent, claims);
+    settings::read(ADAPTERS, settings, claims);
     settings::assume(&[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(5)], SOURCE, claims);
     let on = |name: &str, usual: bool| settings.on(&[name]).unwrap_or(usual);
     let targets = LAYERS.iter().filter(|(name, usual, _)| on(name, *usual)).flat_map(|(.., layers)| *layers);

@@ -14,7 +14,7 @@ use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::Takes;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{Attention, Framework, Method, Optimizer, Precision, Recompute, Sharding, field};
 
@@ -30,6 +30,12 @@ const FLASH: &[(&str, Attention)] = &[
     ("fa3", Attention::Flash),
     ("sdpa", Attention::Flash),
     ("disabled", Attention::Unfused),
+];
+
+const FLAGS: Table = &[
+    &flag(&["model_name_or_path"], field::model::NAME, Takes::Text),
+    &flag(&["cutoff_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["flash_attn"], field::ATTENTION, Takes::OneOf(FLASH)),
 ];
 
 /// Whether the launch runs LLaMA-Factory.
@@ -82,9 +88,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if settings.on(&["use_kt"]) == Some(true) {
         claims.beyond = Some("experts are computed by the CPU");
     }
-    settings::read_one(&settings, &["model_name_or_path"], field::model::NAME, Takes::Text, claims);
-    settings::read_one(&settings, &["cutoff_len"], field::batch::SEQUENCE_LENGTH, Takes::Number, claims);
-    settings::read_one(&settings, &["flash_attn"], field::ATTENTION, Takes::OneOf(FLASH), claims);
+    settings::read(FLAGS, &settings, claims);
     for other in ["use_galore", "use_badam", "use_apollo"] {
         if settings.on(&[other]) == Some(true) {
             claims.unparsed(field::OPTIMIZER);

@@ -8,11 +8,12 @@
 pub(super) mod profile;
 
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Switch};
+use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Switch, Word};
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::job::{
-    Activation, Dispatcher, Normalization, Optimizer, Positions, Precision, Recompute, Sharding, field,
+    Activation, Attention, Dispatcher, Normalization, Optimizer, Positions, Precision, Recompute, Sharding,
+    field,
 };
 
 /// Settings of one field each.
@@ -200,16 +201,16 @@ const TABLE: Table = &[
         ]),
     ),
     &flag(&["recompute_modules", "model.recompute_modules"], field::RECOMPUTE_MODULES, List),
-    &flag(&["model.use_flash_attention"], field::ATTENTION, Switch(true)),
+    &flag(&["model.use_flash_attention"], field::ATTENTION, Word(Attention::Flash)),
     &flag(
         &["use_megatron_fsdp", "ddp.use_megatron_fsdp"],
         field::parallelism::SHARDING,
-        crate::frameworks::reading::flags::Takes::Word(Sharding::FSDP),
+        Word(Sharding::FSDP),
     ),
     &flag(
         &["ddp.use_distributed_optimizer", "optimizer.use_distributed_optimizer"],
         field::parallelism::SHARDING,
-        crate::frameworks::reading::flags::Takes::Word(Sharding::DistributedOptimizer),
+        Word(Sharding::DistributedOptimizer),
     ),
     &flag(&["optimizer.optimizer_cpu_offload"], field::offload::OPTIMIZER, Switch(true)),
     &flag(&["model.cpu_offloading"], field::offload::ACTIVATIONS, Switch(true)),

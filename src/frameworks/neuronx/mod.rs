@@ -11,6 +11,7 @@ use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{Recompute, Sharding, field};
 
+const MODEL: Table = &[&flag(&["model_path"], field::model::NAME, Takes::Text)];
 const FLAGS: Table = &[
     &flag(&["tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
     &flag(&["pipeline_parallel_size"], field::parallelism::PIPELINE, Takes::Number),
@@ -36,7 +37,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     settings::read(FLAGS, &settings, claims);
     // A path to a configuration is not a model's name.
     if settings.text(&["model_path"]).is_some_and(|path| !config::is_config(&path)) {
-        settings::read_one(&settings, &["model_path"], field::model::NAME, Takes::Text, claims);
+        settings::read(MODEL, &settings, claims);
     }
     if let Some(setting) = settings.get(&["grad_accum_usteps", "gradient_accumulation_steps"]) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));

@@ -3,12 +3,10 @@
 use serde_json::Value;
 
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::settings::{self, Settings};
+use crate::frameworks::reading::settings::Settings;
+use crate::job::grammar::Grammar;
 use crate::job::{Field, FieldType, ValueOf};
 use crate::units::{Count, Decimal};
-
-/// The most words of a list that are read.
-const MAX_WORDS: usize = 32;
 
 /// The flags of a program, for fields of any type.
 pub(crate) type Table = &'static [&'static dyn AnyFlag];
@@ -53,19 +51,21 @@ impl<T: FieldType> Clone for Takes<T> {
 
 impl<T: FieldType> Copy for Takes<T> {}
 
-/// A flag of one field.
+/// A flag of one field. It panics if the form gives no value of the field's type. A flag is only read from a constant, so
+/// a mismatch does not compile.
 pub(crate) const fn flag<T: FieldType>(
     names: &'static [&'static str],
     field: Field<T>,
     takes: Takes<T>,
 ) -> Flag<T> {
+    assert!(takes.gives(T::GRAMMAR), "this form gives no value of the field's type");
     Flag { names, field, takes }
 }
 
 /// A flag, whatever the type of its field.
 pub(crate) trait AnyFlag: Sync {
-    /// Claims what the flag sets.
-    fn read(&self, settings: &Settings<'_>, claims: &mut Claims);
+    /// Claims the flag's setting. If it is given and not understood, the field stays open.
+    fn read(&'static self, settings: &Settings<'_>, claims: &mut Claims);
 
     /// Its names.
     #[cfg(test)]
@@ -73,8 +73,12 @@ pub(crate) trait AnyFlag: Sync {
 }
 
 impl<T: FieldType> AnyFlag for Flag<T> {
-    fn read(&self, settings: &Settings<'_>, claims: &mut Claims) {
-        settings::read_one(settings, self.names, self.field, self.takes, claims);
+    fn read(&'static self, settings: &Settings<'_>, claims: &mut Claims) {
+        let Some(setting) = settings.get(self.names) else { return };
+        match setting.taken(self.takes) {
+            Some(value) => setting.says(claims, self.field.erased(), value),
+            None => claims.unparsed(self.field),
+        }
     }
 
     #[cfg(test)]
@@ -84,6 +88,20 @@ impl<T: FieldType> AnyFlag for Flag<T> {
 }
 
 impl<T: FieldType> Takes<T> {
+    /// Whether it gives values of fields with this grammar.
+    const fn gives(&self, grammar: Grammar) -> bool {
+        match self {
+            Self::Number => {
+                matches!(grammar, Grammar::Whole { .. } | Grammar::Count | Grammar::Layers { .. })
+            }
+            Self::Decimal | Self::Percent => matches!(grammar, Grammar::Decimal),
+            Self::Text => matches!(grammar, Grammar::Name(_)),
+            Self::Switch(_) => matches!(grammar, Grammar::Boolean),
+            Self::List => matches!(grammar, Grammar::List { .. }),
+            Self::Word(_) | Self::OneOf(_) => true,
+        }
+    }
+
     /// Reads a value as the field's. `None` if it gives no value.
     pub(crate) fn read(self, text: &str) -> Option<Value> {
         let text = unquoted(text);
@@ -115,7 +133,7 @@ pub(crate) fn one_of<V: Copy>(words: &[(&str, V)], text: &str) -> Option<V> {
 /// Several words, separated by commas or spaces.
 pub(crate) fn list(text: &str) -> Option<Vec<String>> {
     let words = text.split([',', ' ', '[', ']', '"', '\'']).filter(|word| !word.is_empty());
-    let words: Vec<String> = words.take(MAX_WORDS).map(str::to_owned).collect();
+    let words: Vec<String> = words.map(str::to_owned).collect();
     (!words.is_empty()).then_some(words)
 }
 

@@ -11,7 +11,7 @@ use crate::command::{Arguments, Environment};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::Config;
 use crate::frameworks::reading::flags::{self, Table, Takes};
-use crate::job::{AnyField, Assignment, Field, FieldType, Source, ValueOf};
+use crate::job::{AnyField, Assignment, FieldType, Source, ValueOf};
 
 /// A place for settings.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Setting {
     }
 
     /// Its value in the form of this flag. `None` if it gives no value.
-    fn taken<T: FieldType>(&self, takes: Takes<T>) -> Option<Value> {
+    pub(super) fn taken<T: FieldType>(&self, takes: Takes<T>) -> Option<Value> {
         match takes {
             Takes::Word(word) => self.truth()?.then(|| word.json()),
             Takes::Switch(value) => self.truth().map(|on| (on == value).into()),
@@ -183,21 +183,6 @@ impl Setting {
 pub(crate) fn read(table: Table, settings: &Settings<'_>, claims: &mut Claims) {
     for flag in table {
         flag.read(settings, claims);
-    }
-}
-
-/// Claims the setting with these names. If it is given and not understood, the field stays open.
-pub(crate) fn read_one<T: FieldType>(
-    settings: &Settings<'_>,
-    names: &[&str],
-    field: Field<T>,
-    takes: Takes<T>,
-    claims: &mut Claims,
-) {
-    let Some(setting) = settings.get(names) else { return };
-    match setting.taken(takes) {
-        Some(value) => setting.says(claims, field.erased(), value),
-        None => claims.unparsed(field),
     }
 }
 

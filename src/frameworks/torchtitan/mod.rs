@@ -343,6 +343,7 @@ fn recomputed(settings: &Settings<'_>, claims: &mut Claims) {
 /// The loss may be compiled without the model.
 fn compiled(settings: &Settings<'_>, claims: &mut Claims) {
     const ENABLED: &[&str] = &["compile.enable", "training.compile"];
+    const COMPILE: Table = &[&flag(ENABLED, field::COMPILE, Switch(true))];
     if settings.on(ENABLED) == Some(true)
         && let Some(components) = settings.get(&["compile.components"])
         && !components.value.to_string().contains("model")
@@ -353,7 +354,7 @@ fn compiled(settings: &Settings<'_>, claims: &mut Claims) {
         }
         return;
     }
-    settings::read_one(settings, ENABLED, field::COMPILE, Switch(true), claims);
+    settings::read(COMPILE, settings, claims);
 }
 
 fn version(settings: &Settings<'_>, claims: &mut Claims) {

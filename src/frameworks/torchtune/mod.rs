@@ -105,6 +105,11 @@ const KEYS: Table = &[
     &flag(&["fsdp_reshard_after_forward"], field::parallelism::RESHARD_AFTER_FORWARD, Takes::Switch(true)),
 ];
 
+const ADAPTERS: Table = &[
+    &flag(&["model.lora_rank", "lora_rank"], field::finetuning::RANK, Takes::Number),
+    &flag(&["model.lora_dropout", "lora_dropout"], field::finetuning::DROPOUT, Takes::Percent),
+];
+
 /// Whether the launch runs torchtune.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.launcher("tune run").is_some() || launch.runs_program("tune run") || recipe(launch).is_some()
@@ -205,10 +210,7 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, c
 }
 
 fn adapters(name: &str, settings: &Settings<'_>, claims: &mut Claims) {
-    let rank = &["model.lora_rank", "lora_rank"];
-    settings::read_one(settings, rank, field::finetuning::RANK, Takes::Number, claims);
-    let dropout = &["model.lora_dropout", "lora_dropout"];
-    settings::read_one(settings, dropout, field::finetuning::DROPOUT, Takes::Percent, claims);
+    settings::read(ADAPTERS, settings, claims);
     let modules = settings.get(&["model.lora_attn_modules", "lora_attn_modules"]);
     let mlp = settings.on(&["model.apply_lora_to_mlp", "apply_lora_to_mlp"]) == Some(true);
     match modules.and_then(|setting| Some((flags::list(&words_of(&setting))?, setting))) {

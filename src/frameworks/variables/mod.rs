@@ -24,6 +24,7 @@ const MODEL: &[&str] = &[
 ];
 
 const VARIABLES: Table = &[
+    &flag(MODEL, field::model::NAME, Takes::Text),
     &flag(
         &["PER_DEVICE_TRAIN_BATCH_SIZE", "TRAIN_BATCH_SIZE", "MICRO_BATCH_SIZE"],
         field::batch::MICRO_BATCH_SIZE,
@@ -73,7 +74,6 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Environment(&launch.environment)]);
     claims.assume(field::FRAMEWORK, Framework::HuggingFace, "variables of fine-tuning images");
-    settings::read_one(&settings, MODEL, field::model::NAME, Takes::Text, claims);
     settings::read(VARIABLES, &settings, claims);
     if let Some(setting) = settings.get(&["GRADIENT_ACCUMULATION_STEPS"]) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
