@@ -98,6 +98,19 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_plan_may_exceed_the_memory_by_the_error_of_the_estimate() {
+        let mut assumed = assume(&job(32, 4096, Some(Sharding::FSDP)), Device { bf16: true }).unwrap();
+        let recomputed = Plan { recompute: Recompute::Full, ..assumed.likely.clone() };
+        let needed = memory::peak(&recomputed, Calibration::builtin()).needed;
+        let mut runs_in = |share: f64| {
+            assumed.likely.accelerator_memory = Some(needed.scale(share));
+            feasible(&assumed, needed.scale(10.0)).is_some()
+        };
+        assert!(runs_in(1.0 / 1.09));
+        assert!(!runs_in(1.0 / 1.11));
+    }
+
+    #[test]
     fn a_job_that_does_not_fit_recomputes() {
         assert!(feasible_of(&job(16, 2048, Some(Sharding::FSDP))).is_none());
         let plan = feasible_of(&job(32, 4096, Some(Sharding::FSDP))).unwrap();

@@ -340,3 +340,20 @@ fn lint(plan: &Plan, notes: &mut Notes) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_without_a_length_has_4096_tokens_or_1024_of_fine_tuning() {
+        let sequence = |finetuning: Value| {
+            let job =
+                serde_json::json!({"model": {"layers": 2, "hiddenSize": 512}, "finetuning": finetuning});
+            let job: TrainingJob = serde_json::from_value(job).unwrap();
+            assume(&job, Device { bf16: true }).unwrap().likely.sequence
+        };
+        assert_eq!(sequence(serde_json::json!({})), 4096);
+        assert_eq!(sequence(serde_json::json!({"method": "LoRA", "rank": 8})), 1024);
+    }
+}

@@ -126,3 +126,27 @@ pub(super) fn communication(
     buffers.backward += messages;
     buffers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::job::TrainingJob;
+
+    #[test]
+    fn deepspeeds_buckets_have_500_million_elements_of_two_bytes() {
+        let buffers = |stage: &str| {
+            let job: TrainingJob = serde_json::from_value(serde_json::json!({
+                "model": {"layers": 2, "hiddenSize": 512}, "framework": "DeepSpeed",
+                "parallelism": {"data": 2, "sharding": stage},
+            }))
+            .unwrap();
+            let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+            let billion = 1_000_000_000;
+            communication(&plan, &Parameters::of(&plan.shape), plan.stage(0), billion, billion)
+        };
+        // `reduce_bucket_size` is 5e8 in deepspeed/runtime/zero/config.py.
+        assert_eq!(buffers("ZeRO2").step, Bytes(2 * 2 * 500_000_000));
+        assert_eq!(buffers("ZeRO3").step, Bytes(2 * 500_000_000));
+    }
+}

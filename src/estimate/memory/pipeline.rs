@@ -45,3 +45,23 @@ pub(super) fn messages(plan: &Plan, stage: Stage) -> Bytes {
     };
     Bytes::from_f64((waiting + sent + kept) * message + (microbatches - 1.0) * logits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::job::TrainingJob;
+
+    #[test]
+    fn a_stage_holds_four_messages_of_its_tokens() {
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 4, "hiddenSize": 512}, "framework": "Megatron",
+            "parallelism": {"pipeline": 2, "data": 1},
+            "batch": {"microBatchSize": 2, "globalBatchSize": 8, "sequenceLength": 64},
+        }))
+        .unwrap();
+        let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+        // Two sequences of 64 tokens, 512 numbers of two bytes each.
+        assert_eq!(messages(&plan, plan.stage(0)), Bytes(4 * 2 * 64 * 512 * 2));
+    }
+}

@@ -267,3 +267,49 @@ fn dispatch_token(plan: &Plan, experts: &Experts) -> f64 {
         h * (gathered + 10.0 * routed_rows(plan, experts))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::job::TrainingJob;
+
+    /// A Megatron job with experts on two pipeline stages, and this change.
+    fn plan(change: &serde_json::Value) -> Plan {
+        let mut job = serde_json::json!({
+            "model": {"layers": 6, "hiddenSize": 512, "experts": 8, "expertsPerToken": 2, "expertFfnHiddenSize": 256},
+            "parallelism": {"pipeline": 3, "data": 1}, "framework": "Megatron", "recompute": "None",
+            "attention": "Flash", "batch": {"microBatchSize": 1, "globalBatchSize": 3, "sequenceLength": 64},
+        });
+        job.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let job: TrainingJob = serde_json::from_value(job).unwrap();
+        assume(&job, Device { bf16: true }).unwrap().likely
+    }
+
+    /// The activations of the middle stage, which has neither embedding nor loss.
+    fn kept_by(change: &serde_json::Value) -> f64 {
+        let plan = plan(change);
+        kept(&plan, plan.stage(1)).as_f64()
+    }
+
+    #[test]
+    fn a_rank_gets_fifteen_percent_more_rows_than_an_even_share() {
+        let plan = plan(&serde_json::json!({}));
+        let rows = routed_rows(&plan, plan.shape.experts.as_ref().unwrap());
+        assert!((rows - 1.15 * 2.0).abs() < 1e-9, "two experts per token: {rows}");
+    }
+
+    #[test]
+    fn captured_graphs_keep_a_fifth_more() {
+        let without = kept_by(&serde_json::json!({"cudaGraphs": false}));
+        let with = kept_by(&serde_json::json!({"cudaGraphs": true}));
+        assert!((with / without - 1.21).abs() < 1e-6, "{}", with / without);
+    }
+
+    #[test]
+    fn offloading_of_single_modules_leaves_nine_tenths() {
+        let stay = kept_by(&serde_json::json!({"offload": {"activations": false}}));
+        let offloaded = kept_by(&serde_json::json!({"offload": {"activations": true}}));
+        assert!((offloaded / stay - 0.9).abs() < 1e-6, "{}", offloaded / stay);
+    }
+}

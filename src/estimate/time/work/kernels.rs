@@ -94,3 +94,25 @@ pub(super) fn accumulation_bytes(plan: &Plan) -> f64 {
         2.0 * widths.gradient + widths.compute
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+    use crate::estimate::time::coefficients::Coefficients;
+    use crate::hardware::Catalogue;
+
+    #[test]
+    fn fused_attention_reaches_half_of_its_rate_at_700_tokens() {
+        let job: TrainingJob = serde_json::from_value(serde_json::json!({
+            "model": {"layers": 2, "hiddenSize": 512, "attentionHeads": 4}, "framework": "Megatron",
+            "batch": {"sequenceLength": 700},
+        }))
+        .unwrap();
+        let plan = assume(&job, Device { bf16: true }).unwrap().likely;
+        let h100 = Catalogue::builtin().find("H100-80GB").unwrap();
+        let generation = Coefficients::builtin().generation(h100);
+        let reach = attention_reach(&plan, generation) / generation.attention.unwrap();
+        assert!((reach - 0.5).abs() < 1e-9, "heads of 128: {reach}");
+    }
+}

@@ -117,3 +117,24 @@ impl<'a> Rank<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::assume::{Device, assume};
+
+    #[test]
+    fn adapters_are_a_hundredth_of_the_model() {
+        let trained = |method: &str| {
+            let job: TrainingJob = serde_json::from_value(serde_json::json!({
+                "model": {"layers": 2, "hiddenSize": 512}, "finetuning": {"method": method},
+            }))
+            .unwrap();
+            Rank::of(&job, &assume(&job, Device { bf16: true }).unwrap().likely).trained
+        };
+        assert_eq!(
+            (trained("LoRA").to_bits(), trained("Full").to_bits()),
+            (0.01f64.to_bits(), 1f64.to_bits())
+        );
+    }
+}

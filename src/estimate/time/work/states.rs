@@ -75,3 +75,15 @@ fn communicate(rank: &Rank<'_>, machine: &Machine<'_>, width: f64, seconds: &mut
         seconds.set(Term::GradientsFar, far);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FOUR_BITS;
+
+    #[test]
+    fn a_four_bit_parameter_has_a_share_of_a_scale() {
+        // torchao quantizes the scales again: 1/64 + 4/(64·256) bytes. bitsandbytes has four bytes for 64 parameters.
+        let (least, most) = (0.5 + 1.0 / 64.0 + 4.0 / (64.0 * 256.0), 0.5 + 4.0 / 64.0);
+        assert!((least..=most).contains(&FOUR_BITS));
+    }
+}
