@@ -185,6 +185,15 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_are_1_645_deviations_from_the_leanest_and_the_heaviest_plan() {
+        let (lean, heavy) = (Bytes(40 * GIB), Bytes(90 * GIB));
+        let (low, high) = Distribution::new(lean, Bytes(60 * GIB), heavy, 0.1).bounds();
+        let deviations = |bound: Bytes, need: Bytes| (bound.as_f64() / need.as_f64()).ln() / 0.1;
+        assert!((deviations(low, lean) + 1.645).abs() < 1e-6);
+        assert!((deviations(high, heavy) - 1.645).abs() < 1e-6);
+    }
+
+    #[test]
     fn the_bounds_grow_with_the_need() {
         let bounds = |need: u64| {
             let need = Bytes(need << 20);
