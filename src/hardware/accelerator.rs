@@ -67,6 +67,12 @@ impl Accelerator {
         reported.scale((1.0 - kept).max(0.0))
     }
 
+    /// Whether a total may be a reading of its memory: within 1 % of it.
+    pub fn is_near(&self, total: Bytes) -> bool {
+        let (small, large) = if total < self.memory { (total, self.memory) } else { (self.memory, total) };
+        large - small <= large.scale(0.01)
+    }
+
     /// The dense peak rate of a precision. None if the format is not supported.
     pub fn peak(&self, precision: Precision) -> Option<FlopRate> {
         self.peak.iter().find(|(p, _)| *p == precision).map(|(_, rate)| *rate)

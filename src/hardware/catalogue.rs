@@ -29,6 +29,8 @@ pub struct Catalogue {
     names: BTreeMap<String, usize>,
     /// Instance types in lower case, with a star for any end, and positions.
     instances: Vec<(String, usize)>,
+    /// Instance types in lower case that have a part of a card: how many parts the card has.
+    shares: BTreeMap<String, u64>,
     partitions: Partitions,
     /// An administrator's node labels, whose values name accelerators.
     own_labels: Vec<String>,
@@ -67,6 +69,8 @@ struct Entry {
     labels: Vec<String>,
     #[serde(default)]
     instances: Vec<String>,
+    #[serde(default)]
+    shares: BTreeMap<String, u64>,
     memory: Memory,
     computes_in: Vec<Precision>,
     peak: BTreeMap<Precision, f64>,
@@ -135,6 +139,10 @@ impl Catalogue {
             self.names.entry(normal(name)).or_insert(position);
         }
         self.instances.extend(entry.instances.iter().map(|i| (i.to_lowercase(), position)));
+        for (instance, parts) in entry.shares {
+            self.instances.push((instance.to_lowercase(), position));
+            self.shares.insert(instance.to_lowercase(), parts);
+        }
         if let Some(Price { per_gpu_hour, as_of, .. }) = entry.price {
             self.prices.insert(entry.key.clone(), ListPrice { per_gpu_hour, as_of });
         }
@@ -228,14 +236,18 @@ impl Catalogue {
 
     /// The accelerator of a cloud's machine type: `p5.48xlarge`, `ml.p4d.24xlarge`, `a3-highgpu-8g`.
     pub fn of_instance_type(&self, instance: &str) -> Option<&Accelerator> {
-        let instance = instance.trim().to_lowercase();
-        let instance = instance.strip_prefix("ml.").unwrap_or(&instance);
+        let instance = plain_instance(instance);
         let matches = |pattern: &str| match pattern.strip_suffix('*') {
             Some(start) => instance.starts_with(start),
             None => instance == pattern,
         };
         let (_, position) = self.instances.iter().find(|(pattern, _)| matches(pattern))?;
         self.accelerators.get(*position)
+    }
+
+    /// How many parts a card has of which a machine of this type has one. None for whole cards.
+    pub fn share_of_instance(&self, instance: &str) -> Option<u64> {
+        self.shares.get(&plain_instance(instance)).copied()
     }
 
     /// The variant of an accelerator with about this much memory. If there is none, the accelerator itself.
@@ -288,6 +300,12 @@ impl Catalogue {
     pub(super) fn partitions(&self) -> &Partitions {
         &self.partitions
     }
+}
+
+/// A machine type in lower case, without the prefix of AWS's managed machines.
+fn plain_instance(instance: &str) -> String {
+    let instance = instance.trim().to_lowercase();
+    instance.strip_prefix("ml.").map(str::to_owned).unwrap_or(instance)
 }
 
 #[cfg(test)]

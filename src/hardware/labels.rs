@@ -24,11 +24,22 @@ const KEYS: &[Key<'static>] = &[
     Key::name("cloud.google.com/gke-tpu-accelerator"),
     Key::name("karpenter.k8s.aws/instance-gpu-name"),
     Key::name("karpenter.k8s.aws/instance-accelerator-name"),
+    Key::name("eks.amazonaws.com/instance-gpu-name"),
+    Key::name("eks.amazonaws.com/instance-accelerator-name"),
+    Key::name("karpenter.azure.com/sku-gpu-name"),
+    Key::name("aliyun.accelerator/nvidia_name"),
+    Key::name("machine.cluster.vke.volcengine.com/gpu-name"),
+    Key::custom("k8s.amazonaws.com/accelerator"),
     Key::name("gpu.nvidia.com/class"),
     Key::name("gpu.nvidia.com/model"),
     Key::custom("accelerator-type"),
     Key::custom("accelerator"),
     Key::custom("kubernetes.azure.com/accelerator"),
+    Key::custom("gpu-type"),
+    Key::custom("gpu-model"),
+    Key::custom("scitix.ai/gpu-type"),
+    Key::custom("kaiwo/gpu-model"),
+    Key::custom("cloud.google.com/compute-class"),
     Key::custom("ring-controller.atlas"),
     Key::machine("node.kubernetes.io/instance-type"),
     Key::machine("beta.kubernetes.io/instance-type"),
@@ -43,6 +54,8 @@ const MOST_MORE: f64 = 1.25;
 /// Keys with a marketing amount of memory, and the unit of a bare number.
 const MARKETED: &[(&str, Bytes)] = &[
     ("karpenter.k8s.aws/instance-gpu-memory", Bytes::from_mib(1)),
+    ("eks.amazonaws.com/instance-gpu-memory", Bytes::from_mib(1)),
+    ("aliyun.accelerator/nvidia_mem", Bytes::from_mib(1)),
     ("amd.com/gpu.vram", Bytes::from_mib(1024)),
     ("gpu.nvidia.com/vram", Bytes::from_mib(1024)),
 ];
@@ -53,11 +66,34 @@ const COUNTS: &[&str] = &[
     "cloud.google.com/gke-accelerator-count",
     "karpenter.k8s.aws/instance-gpu-count",
     "karpenter.k8s.aws/instance-accelerator-count",
+    "eks.amazonaws.com/instance-gpu-count",
+    "karpenter.azure.com/sku-gpu-count",
+    "aliyun.accelerator/nvidia_count",
     "gpu.nvidia.com/count",
 ];
 
 /// The key of GKE's MIG profile.
 const PARTITION: &str = "cloud.google.com/gke-gpu-partition-size";
+
+/// The key of NVIDIA's family of chips, which names no card.
+pub const FAMILY: &str = "nvidia.com/gpu.family";
+
+/// NVIDIA's families, by the beginnings of the accelerators' keys.
+const FAMILIES: &[(&str, &[&str])] = &[
+    ("volta", &["v100"]),
+    ("turing", &["t4", "quadro-rtx", "rtx-20", "titan-rtx"]),
+    ("ampere", &["a100", "a800", "a10", "a30", "a40", "a2", "a16", "rtx-a", "rtx-30"]),
+    ("ada-lovelace", &["l4", "l40", "l20", "l2", "rtx-40", "rtx-4000-ada", "rtx-5000-ada", "rtx-6000-ada"]),
+    ("hopper", &["h100", "h800", "h200", "h20", "gh200"]),
+    ("blackwell", &["b100", "b200", "gb200", "b300", "gb300", "rtx-50", "rtx-pro"]),
+];
+
+/// Memory that is less than this share of a card's is that of a part of the card: AWS g6f, an eighth of an L4.
+const LEAST_OF_A_CARD: f64 = 0.7;
+
+/// Words in keys that people choose themselves for the type of accelerator: `node-type`, `team/gpu-card`.
+const OWN_WORDS: &[&str] =
+    &["gpu", "accelerator", "npu", "card", "type", "model", "pool", "machine", "instance", "device"];
 
 /// Keys that show that several pods take turns on one accelerator, unless the value is `none`.
 const SHARING: &[&str] = &["nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy"];
@@ -121,7 +157,7 @@ pub fn is_read(catalogue: &Catalogue, key: &str) -> bool {
     let marketed = || MARKETED.iter().any(|(known, _)| *known == key);
     let one_of = |keys: &[&str]| keys.contains(&key);
     KEYS.iter().any(|known| known.key == key)
-        || one_of(&[MEMORY, PARTITION])
+        || one_of(&[MEMORY, PARTITION, FAMILY])
         || one_of(COUNTS)
         || one_of(SHARING)
         || marketed()
@@ -140,7 +176,10 @@ pub fn of_labels<'a, 'c>(
     let memory = labels(MEMORY).and_then(|mib| mib.trim().parse().ok()).map(Bytes::from_mib);
     let product = super::names::Product::of(value);
     let partition = product.partition.or_else(|| labels(PARTITION));
-    let of_card = if partition.is_some() { None } else { memory.or_else(|| marketed(&labels)) };
+    let part = accelerator.and_then(|card| part_of(catalogue, card, key, value, &labels));
+    let memory = memory.or(part);
+    let of_card =
+        if partition.is_some() || part.is_some() { None } else { memory.or_else(|| marketed(&labels)) };
     let found = accelerator.map(|found| match of_card {
         Some(memory) => catalogue.with_memory(found, memory),
         None => found,
@@ -156,6 +195,57 @@ pub fn of_labels<'a, 'c>(
         shared: product.shared || SHARING.iter().any(shares),
         ambiguous: key.names != Names::Machine && of_card.is_none() && catalogue.variants(value).len() > 1,
     })
+}
+
+/// The memory of the part of a card that a machine has, if the machine type or its marketed memory says so.
+fn part_of<'a>(
+    catalogue: &Catalogue,
+    card: &Accelerator,
+    key: Key<'_>,
+    value: &str,
+    labels: &impl Fn(&str) -> Option<&'a str>,
+) -> Option<Bytes> {
+    if key.names == Names::Machine {
+        return catalogue.share_of_instance(value).map(|parts| card.memory.share(parts));
+    }
+    let smallest = catalogue.variants(value).into_iter().chain([card]).map(|card| card.memory).min()?;
+    marketed(labels).filter(|memory| *memory < smallest.scale(LEAST_OF_A_CARD))
+}
+
+/// The accelerators that labels allow which name none: NVIDIA's of a family, or of an amount of memory. None if there is
+/// no such label. The memory that the labels give comes with them.
+pub fn allowed<'a, 'c>(
+    catalogue: &'c Catalogue,
+    labels: impl Fn(&str) -> Option<&'a str>,
+) -> Option<(Vec<&'c Accelerator>, Option<Bytes>, &'static str)> {
+    let memory = labels(MEMORY).and_then(|mib| mib.trim().parse().ok()).map(Bytes::from_mib);
+    let family = labels(FAMILY).and_then(|family| {
+        FAMILIES.iter().find(|(name, _)| name.eq_ignore_ascii_case(family.trim())).map(|(_, keys)| *keys)
+    });
+    let label = if family.is_some() { FAMILY } else { MEMORY };
+    if family.is_none() && memory.is_none() {
+        return None;
+    }
+    let is_of_family =
+        |card: &&Accelerator| family.is_none_or(|keys| keys.iter().any(|key| card.key.starts_with(key)));
+    let has_memory = |card: &&Accelerator| memory.is_none_or(|memory| card.is_near(memory));
+    let nvidia = catalogue.all().iter().filter(|card| card.vendor == super::Vendor::NVIDIA);
+    Some((nvidia.filter(is_of_family).filter(has_memory).collect(), memory, label))
+}
+
+/// Whether people may name an accelerator under this key of their own.
+pub fn may_name(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
+    !key.contains("kubernetes.io/") && OWN_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// The accelerator that a label under a key of one's own names. None if the value is no known accelerator.
+pub fn of_own_label<'c>(catalogue: &'c Catalogue, key: &str, value: &str) -> Option<&'c Accelerator> {
+    if !may_name(key) || is_read(catalogue, key) {
+        return None;
+    }
+    let value = value.trim();
+    catalogue.find(value).or_else(|| catalogue.of_instance_type(value))
 }
 
 impl Labelled<'_> {
@@ -199,6 +289,12 @@ fn named<'a, 'c>(
     }
     let to_the_letter = catalogue.labelled(&format!("{}={value}", key.key));
     let accelerator = to_the_letter.or_else(|| catalogue.find(value));
+    // Some keys in general use have a machine type, or its family: `a3-high`.
+    let of_machine = || {
+        let family = || catalogue.of_instance_type(&format!("{value}gpu-8g"));
+        (key.names == Names::IfKnown).then(|| catalogue.of_instance_type(value).or_else(family)).flatten()
+    };
+    let accelerator = accelerator.or_else(of_machine);
     (accelerator.is_some() || key.names == Names::Accelerator).then_some((key, value, accelerator))
 }
 

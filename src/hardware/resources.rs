@@ -1,9 +1,10 @@
 //! The meaning of an extended resource's name.
 //!
 //! Most resources count accelerators. Some count parts of one, and some limit the memory that a container may use. A
-//! resource that is in no table is ignored: network cards and others are extended resources, too. Sources: the device
-//! plugins of NVIDIA, AMD, Huawei, Intel, Google and AWS; Project-HAMi/HAMi values.yaml; Volcano's and Alibaba's GPU
-//! sharing.
+//! plugin may also rename its resource after the card (`nvidia.com/a100`, `nvidia.com/gpu-h100`), or give it another name
+//! that begins with `gpu`. Any other resource is ignored: network cards and others are extended resources, too. Sources:
+//! the device plugins of NVIDIA, AMD, Huawei, Intel, Google and AWS; Project-HAMi/HAMi values.yaml; Volcano's and
+//! Alibaba's GPU sharing; ROCm/k8s-device-plugin (`amd.com/cpx_nps4`).
 
 use super::partition::{self, Slice};
 use super::{Accelerator, Catalogue, Vendor};
@@ -76,13 +77,26 @@ const NAMES: &[(&str, Vendor, ResourceKind)] = {
         ("volcano.sh/vgpu-cores", NVIDIA, Compute),
         ("volcano.sh/gpu-number", NVIDIA, Virtual),
         ("volcano.sh/gpu-memory", NVIDIA, MIB),
+        ("aliyun.com/gpu", NVIDIA, Whole),
+        // Kubernetes before 1.11.
+        ("alpha.kubernetes.io/nvidia-gpu", NVIDIA, Whole),
         ("aliyun.com/gpu-mem", NVIDIA, GIB),
         ("aliyun.com/gpu-count", NVIDIA, Virtual),
         ("aliyun.com/gpu-core.percentage", NVIDIA, Compute),
         ("amd.com/gpu", AMD, Whole),
         ("amd.com/gpumem", AMD, MIB),
+        // Partitions of MI300X: single, dual, quad, and one for each of its eight dies.
+        ("amd.com/spx_nps1", AMD, Whole),
+        ("amd.com/dpx_nps1", AMD, Core { per_chip: 2 }),
+        ("amd.com/dpx_nps2", AMD, Core { per_chip: 2 }),
+        ("amd.com/qpx_nps1", AMD, Core { per_chip: 4 }),
+        ("amd.com/qpx_nps2", AMD, Core { per_chip: 4 }),
+        ("amd.com/cpx_nps1", AMD, Core { per_chip: 8 }),
+        ("amd.com/cpx_nps2", AMD, Core { per_chip: 8 }),
+        ("amd.com/cpx_nps4", AMD, Core { per_chip: 8 }),
         ("huawei.com/npu", Huawei, Whole),
         ("huawei.com/npu-core", Huawei, Compute),
+        ("huawei.com/ascend-1980", Huawei, Whole),
         ("google.com/tpu", Google, Whole),
         ("habana.ai/gaudi", Habana, Whole),
         ("aws.amazon.com/neuron", AWS, Whole),
@@ -129,7 +143,35 @@ pub fn of_resource<'c>(catalogue: &'c Catalogue, name: &str) -> Option<Resource<
         let kind = ResourceKind::Partition(partition::anywhere(catalogue, profile)?);
         return Some(Resource { vendor: Vendor::NVIDIA, kind, accelerator: None });
     }
-    ascend(catalogue, name.strip_prefix("huawei.com/Ascend")?)
+    match name.strip_prefix("huawei.com/Ascend") {
+        Some(rest) => ascend(catalogue, rest),
+        None => renamed(catalogue, name),
+    }
+}
+
+/// Domains of vendors whose plugins let an administrator rename the resource.
+const RENAMING: &[(&str, Vendor)] = &[
+    ("nvidia.com/", Vendor::NVIDIA),
+    ("amd.com/", Vendor::AMD),
+    ("aliyun.com/", Vendor::NVIDIA),
+    ("gpu.intel.com/", Vendor::Intel),
+];
+/// Parts of names that count no accelerators.
+const NO_COUNTS: &[&str] = &["mem", "core", "percent", "compute", "monitor", "share-id", "hostdev", "driver"];
+
+/// A resource that an administrator has renamed: after the card, or to a name that begins with `gpu`.
+fn renamed<'c>(catalogue: &'c Catalogue, name: &str) -> Option<Resource<'c>> {
+    let (rest, vendor) =
+        RENAMING.iter().find_map(|(domain, vendor)| Some((name.strip_prefix(domain)?, *vendor)))?;
+    let is_name = rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if !is_name || NO_COUNTS.iter().any(|part| rest.contains(part)) {
+        return None;
+    }
+    let shared = rest.strip_suffix(".shared");
+    let card = shared.unwrap_or(rest);
+    let accelerator = catalogue.find(card).filter(|card| card.vendor == vendor);
+    let kind = if shared.is_some() { ResourceKind::Shared } else { ResourceKind::Whole };
+    (accelerator.is_some() || card.starts_with("gpu")).then_some(Resource { vendor, kind, accelerator })
 }
 
 /// Huawei's: `Ascend910` for any 910, `HAMi`'s `Ascend910B3`, `Ascend910B4-memory`, and parts of a chip by their
@@ -174,6 +216,9 @@ mod tests {
             ("aws.amazon.com/neuron", Vendor::AWS),
             ("gpu.intel.com/i915", Vendor::Intel),
             ("requests.nvidia.com/gpu", Vendor::NVIDIA),
+            ("nvidia.com/a100", Vendor::NVIDIA),
+            ("nvidia.com/gpualloc", Vendor::NVIDIA),
+            ("aliyun.com/gpu", Vendor::NVIDIA),
         ] {
             let resource = read(name).expect(name);
             assert_eq!((resource.vendor, resource.kind), (vendor, ResourceKind::Whole), "{name}");
@@ -199,6 +244,12 @@ mod tests {
         assert_eq!(accelerator("huawei.com/Ascend910B4-memory"), Some("Ascend-910B4"));
         assert_eq!(accelerator("huawei.com/Ascend910"), None, "the plugin's name for every 910");
         assert_eq!(accelerator("nvidia.com/gpu"), None);
+        assert_eq!(accelerator("nvidia.com/h200"), Some("H200-141GB"));
+        assert_eq!(accelerator("nvidia.com/gpu-l40s"), Some("L40S"));
+        assert_eq!(accelerator("nvidia.com/A100-SXM4-40GB"), Some("A100-40GB"));
+        assert_eq!(accelerator("amd.com/mi300x"), Some("MI300X"));
+        assert_eq!(accelerator("nvidia.com/gpualloc"), None);
+        assert_eq!(read("nvidia.com/h100.shared").unwrap().kind, ResourceKind::Shared);
     }
 
     #[test]
@@ -230,6 +281,9 @@ mod tests {
             "rdma/hca_shared_devices_a",
             "vpc.amazonaws.com/efa",
             "nvidia.com/hostdev",
+            "nvidia.com/gpu_memory",
+            "nvidia.com/mi300x",
+            "amd.com/cpu",
             "huawei.com/Ascend",
             "nvidia.com/gpu ",
             "NVIDIA.com/gpu",

@@ -26,7 +26,7 @@ pub(super) use participants::Participants;
 use serde_json::Value;
 
 use super::{Offer, Reading};
-use crate::hardware::labels::{Labelled, MEMORY, of_labels};
+use crate::hardware::labels::{self, Labelled, MEMORY, of_labels};
 use crate::hardware::resources::ResourceKind;
 use crate::hardware::{Accelerator, Catalogue, Vendor, partition};
 use crate::job::{Provenance, Source, field};
@@ -39,6 +39,9 @@ use crate::units::Bytes;
 const MOST_ACCELERATORS: u64 = 10_000_000;
 /// A label of pods that tells the chip's family.
 const POD_LABEL: &str = "ring-controller.atlas";
+/// Parts of keys that select a place and no accelerator.
+const SELECT_PLACES: &[&str] =
+    &["hostname", "zone", "region", "os", "arch", "nodegroup", "provisioner", "capacity"];
 /// The most allowed types that a warning names.
 const NAMED: usize = 3;
 
@@ -72,8 +75,10 @@ pub(super) fn read(
         }
         reading.warnings.extend(several(&candidates));
         let largest = largest(candidates).or_else(|| named_by_pod(request, catalogue));
-        if let Some(largest) = largest.or_else(|| named_by_resource(request)) {
+        if let Some(largest) = largest.or_else(|| named_by_resource(request, catalogue)) {
             offer(reading, catalogue, &largest);
+        } else if !reading.provenance.knows(field::accelerator::KIND) {
+            reading.warnings.extend(unread_selector(request, catalogue));
         }
         let card = reading.provenance.text(field::accelerator::KIND).and_then(|name| catalogue.find(name));
         reading.warnings.extend(doubts(request, card));
@@ -82,14 +87,17 @@ pub(super) fn read(
     }
 }
 
+/// How many accelerators all pods ask for, if their number is known.
+pub(super) fn number(requests: &[Request<'_>]) -> Option<u64> {
+    requests.iter().try_fold(0u64, |sum, r| Some(sum.saturating_add(r.per_pod.saturating_mul(r.pods?))))
+}
+
 fn count(provenance: &mut Provenance, requests: &[Request<'_>]) {
     let Some(first) = requests.first() else { return };
     let single = requests.len() == 1 && first.pods == Some(1);
     let limits = format!("limits {}", first.resource);
     let source = Source::Field(if single { limits.clone() } else { format!("{limits} × replicas") });
-    let all =
-        requests.iter().try_fold(0u64, |sum, r| Some(sum.saturating_add(r.per_pod.saturating_mul(r.pods?))));
-    if let Some(all) = all {
+    if let Some(all) = number(requests) {
         provenance.offer(field::accelerator::COUNT, all.min(MOST_ACCELERATORS), source);
     }
     // Pods with one accelerator each may share a node. A pod with several has its own part of a node.
@@ -121,13 +129,24 @@ fn selected<'c>(
         }
         return vec![candidate(&found, catalogue, field("node selector", &found))];
     }
+    if let Some((cards, memory, key)) = labels::allowed(catalogue, label) {
+        let source = || Source::Field(format!("node selector {key}"));
+        return cards.into_iter().map(|card| of_card(card, memory, source())).collect();
+    }
+    let own = |(key, value)| of_own_label(catalogue, "node selector", key, value);
+    if let Some(found) = placement::selectors(template).find_map(own) {
+        return vec![found];
+    }
     if placement::is_long(template) {
         return Vec::new();
     }
     let of_term = |term| {
-        let named = placement::allowed(term)
-            .filter_map(|(key, value)| of_labels(catalogue, |wanted| (wanted == key).then_some(value)));
-        named.map(|found| candidate(&found, catalogue, field("node affinity", &found))).collect::<Vec<_>>()
+        let named = placement::allowed(term).filter_map(|(key, value)| {
+            let found = of_labels(catalogue, |wanted| (wanted == key).then_some(value));
+            let found = found.map(|found| candidate(&found, catalogue, field("node affinity", &found)));
+            found.or_else(|| of_own_label(catalogue, "node affinity", key, value))
+        });
+        named.collect::<Vec<_>>()
     };
     let terms: Vec<_> = placement::terms(template).map(of_term).collect();
     if terms.iter().any(Vec::is_empty) { Vec::new() } else { terms.concat() }
@@ -148,6 +167,38 @@ fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Cata
         })
         .collect::<Option<_>>()
         .unwrap_or_default()
+}
+
+/// What a label names whose key people choose themselves.
+fn of_own_label<'c>(catalogue: &'c Catalogue, what: &str, key: &str, value: &str) -> Option<Candidate<'c>> {
+    let accelerator = labels::of_own_label(catalogue, key, value)?;
+    let source = Source::Field(format!("{what} {}", printable(key, 64)));
+    let names_it = catalogue.find(value).is_some();
+    let name = if names_it { printable(value, 64) } else { accelerator.name.clone() };
+    Some(Candidate { name, accelerator: Some(accelerator), offer: None, source })
+}
+
+/// A card that labels allow which do not name it.
+fn of_card<'c>(card: &'c Accelerator, memory: Option<Bytes>, source: Source) -> Candidate<'c> {
+    let offer = memory.map(|memory| Offer {
+        bytes: card.usable_of(memory),
+        part: None,
+        compute_milli: None,
+        source: source.clone(),
+    });
+    Candidate { name: card.name.clone(), accelerator: Some(card), offer, source }
+}
+
+/// The selector that may name the accelerator and is not read, for a job without a known type.
+fn unread_selector(request: &Request<'_>, catalogue: &Catalogue) -> Option<String> {
+    let unread = |(key, _): &(&str, &str)| {
+        labels::may_name(key)
+            && !labels::is_read(catalogue, key)
+            && !SELECT_PLACES.iter().any(|p| key.contains(p))
+    };
+    let (key, value) = placement::selectors(request.template).find(unread)?;
+    let (key, value) = (printable(key, 40), printable(value, 24));
+    Some(format!("the selector {key}={value} is not among the labels read"))
 }
 
 /// A label that the workload asks for, or has itself.
@@ -183,10 +234,12 @@ fn named_by_pod<'c>(request: &Request<'_>, catalogue: &'c Catalogue) -> Option<C
 }
 
 /// The type in the resource's name: `huawei.com/Ascend910B3`.
-fn named_by_resource<'c>(request: &Request<'c>) -> Option<Candidate<'c>> {
+fn named_by_resource<'c>(request: &Request<'c>, catalogue: &Catalogue) -> Option<Candidate<'c>> {
     let accelerator = request.what.accelerator?;
     let source = Source::Field(format!("limits {}", request.resource));
-    let name = accelerator.name.clone();
+    // A bare name may mean several accelerators, and a warning says so.
+    let own = request.resource.rsplit('/').next().filter(|name| catalogue.variants(name).len() > 1);
+    let name = own.map_or_else(|| accelerator.name.clone(), |name| printable(name, 64));
     Some(Candidate { name, accelerator: Some(accelerator), offer: None, source })
 }
 

@@ -16,6 +16,12 @@ pub(super) fn selector<'a>(template: &'a Value, key: &str) -> Option<&'a str> {
     template.pointer("/spec/nodeSelector")?.get(key)?.as_str()
 }
 
+/// All labels that a pod's node must have, with one value each.
+pub(super) fn selectors(template: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let selected = template.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
+    selected.take(MAX_TERMS).filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+}
+
 /// The terms of the required affinity. One of them must hold.
 pub(super) fn terms(template: &Value) -> impl Iterator<Item = &Value> {
     all_terms(template).take(MAX_TERMS)
