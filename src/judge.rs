@@ -35,7 +35,7 @@ use crate::resolve::{Resolved, resolve};
 use crate::surroundings::Surroundings;
 use crate::units::{Bytes, Count};
 use crate::verdict::{Distribution, decide};
-use crate::workload::{self, Reading, Readings, Unread};
+use crate::workload::{self, Aside, Reading, Readings, Unread};
 
 use capacity::Capacity;
 use shown::Shown;
@@ -43,14 +43,13 @@ use shown::Shown;
 /// Judges a workload, or a `TrainingEstimate`.
 pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask) -> Judgement {
     let World { catalogue, kinds, rules } = *world;
-    let Readings { trainings, own, hidden } = workload::read(object, around, catalogue, kinds, ask);
+    let Readings { trainings, aside, own, hidden } = workload::read(object, around, catalogue, kinds, ask);
     let judge = Judge { catalogue, rules, ask, own: None, hidden: &hidden };
     let own: Option<Vec<Reading>> =
         own.map(|own| own.into_iter().map(|reading| resolve(reading, rules).reading).collect());
     let judge = Judge { own: own.as_deref(), ..judge };
     let judgement = trainings::worst(trainings, &judge);
-    let nothing = || Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining);
-    wording::bounded(judgement.unwrap_or_else(nothing))
+    wording::bounded(judgement.unwrap_or_else(|| no_training(aside)))
 }
 
 /// What a job is judged by, besides its own fields.
@@ -328,12 +327,19 @@ fn summary(job: &TrainingJob, model: Option<&known::Known>, capacity: &Capacity<
     }
 }
 
+/// The judgement of an object without a training.
+fn no_training(aside: Option<Aside>) -> Judgement {
+    let nothing = || Judgement::without_figures(Verdict::NotTraining, Reason::NotTraining);
+    aside.map_or_else(nothing, |aside| Judgement::aside(aside.cause, aside.accelerators))
+}
+
 fn malformed(judgement: Judgement, errors: Vec<InputError>) -> Judgement {
     let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
     Judgement { message, errors, ..Judgement { reason: Reason::Malformed, ..judgement } }
 }
 
 fn not_read(judgement: Judgement, why: Unread) -> Judgement {
+    let cause = if let Unread::Beyond(cause) = why { Some(cause) } else { None };
     let (reason, message) = match why {
         Unread::TooLarge => {
             (Reason::TooLarge, "it has more pods, annotations and arguments than are read".to_owned())
@@ -341,12 +347,12 @@ fn not_read(judgement: Judgement, why: Unread) -> Judgement {
         Unread::WorkloadNotFound => {
             (Reason::WorkloadNotFound, "the workload that it refers to is not there".to_owned())
         }
-        Unread::Beyond(what) => (Reason::Unsupported, format!("not estimated: {what}")),
+        Unread::Beyond(cause) => (Reason::Unsupported, format!("not estimated: {}", cause.sentence())),
         Unread::Accelerator(vendor) => {
             (Reason::UnsupportedAccelerator, format!("not estimated: training on accelerators of {vendor}"))
         }
     };
-    Judgement { reason, message, ..judgement }
+    Judgement { reason, cause, message, ..judgement }
 }
 
 /// The judgement of a job whose model is unknown, even by its size.

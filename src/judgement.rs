@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 pub use cost::{Cost, PriceSource};
 pub use deadline::{Deadline, Outlook};
 
-use crate::job::{AnyField, Input, InputError, TrainingJob, keys};
+use crate::job::keys::{self, PREFIX};
+use crate::job::{AnyField, Cause, Follows, Input, InputError, TrainingJob};
 use crate::units::{Bytes, Flops};
 
 /// The whole judgement of one workload.
@@ -22,6 +23,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, in one CamelCase word.
     pub reason: Reason,
+    /// Why there is no estimate, if that is known. The values are a closed list of slugs: `reinforcement-learning`.
+    pub cause: Option<Cause>,
     /// Why, as one line for a person: `needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; …`.
     pub message: String,
     /// The probability that the job runs out of memory. `None` if we cannot estimate it.
@@ -102,11 +105,33 @@ impl Judgement {
         }
     }
 
+    /// The judgement of an object that asks for accelerators, if it does not train or nothing shows whether it does.
+    pub fn aside(cause: Cause, accelerators: Option<u64>) -> Self {
+        let (verdict, reason) = match cause.follows() {
+            Follows::NotRecognised => (Verdict::Unrecognised, Reason::NotRecognised),
+            Follows::TrainsNothing | Follows::NotCovered => (Verdict::NotTraining, Reason::NotTraining),
+        };
+        let asks = match accelerators {
+            Some(1) => "asks for 1 GPU".to_owned(),
+            Some(count) => format!("asks for {count} GPUs"),
+            None => "asks for GPUs".to_owned(),
+        };
+        let message = match verdict {
+            Verdict::Unrecognised => {
+                format!("{asks}, not recognised: {}; if it trains, add {PREFIX}model", cause.sentence())
+            }
+            _ => format!("{asks}, trains nothing: {}", cause.sentence()),
+        };
+        let summary = Summary { accelerators, ..Summary::default() };
+        Self { cause: Some(cause), message, summary, ..Self::without_figures(verdict, reason) }
+    }
+
     /// A judgement with only a verdict and its reason.
     pub fn without_figures(verdict: Verdict, reason: Reason) -> Self {
         Self {
             verdict,
             reason,
+            cause: None,
             message: String::new(),
             oom_probability: None,
             missing: Vec::new(),
@@ -140,6 +165,8 @@ pub enum Verdict {
     Unknown,
     /// The object does not train, or asks for no accelerators. This is the usual answer.
     NotTraining,
+    /// The object asks for accelerators, and nothing shows whether it trains. It has no estimate.
+    Unrecognised,
 }
 
 impl Verdict {
@@ -151,7 +178,13 @@ impl Verdict {
             Self::OutOfMemory => "OutOfMemory",
             Self::Unknown => "Unknown",
             Self::NotTraining => "NotTraining",
+            Self::Unrecognised => "Unrecognised",
         }
+    }
+
+    /// Whether the object trains, as far as we know.
+    pub const fn trains(self) -> bool {
+        !matches!(self, Self::NotTraining | Self::Unrecognised)
     }
 }
 
@@ -186,6 +219,8 @@ pub enum Reason {
     UnsupportedAccelerator,
     /// The object asks for no accelerator, or does not train.
     NotTraining,
+    /// No table knows the program that the object starts, or the object's kind.
+    NotRecognised,
 }
 
 impl Reason {
@@ -206,6 +241,7 @@ impl Reason {
             Self::Unsupported => "Unsupported",
             Self::UnsupportedAccelerator => "UnsupportedAccelerator",
             Self::NotTraining => "NotTraining",
+            Self::NotRecognised => "NotRecognised",
         }
     }
 }

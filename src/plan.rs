@@ -11,7 +11,7 @@ use crate::estimate::assume::{Device, assume};
 use crate::hardware::Accelerator;
 use crate::job::{Ask, Quoting, TrainingJob};
 use crate::judge::judge;
-use crate::judgement::{Judgement, Verdict};
+use crate::judgement::Judgement;
 use crate::policy::World;
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
@@ -45,7 +45,7 @@ pub fn plan(
 ) -> Result<Vec<Planned>, String> {
     let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
     let read = judge(object, around, world, &ask);
-    if read.verdict == Verdict::NotTraining {
+    if !read.verdict.trains() {
         return Ok(Vec::new());
     }
     if let Some(error) = read.errors.first() {

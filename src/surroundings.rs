@@ -95,6 +95,14 @@ pub const DOCUMENTS: &[Document] = &[
     Document::new(DRA, DRA_VERSIONS, "ResourceClaim", "resourceclaims", true, Opened::ByClaims),
 ];
 
+/// The group of an `apiVersion`. Kubeflow's Trainer had another group before its first release.
+pub(crate) fn group(api_version: &str) -> &str {
+    match api_version {
+        "kubeflow.org/v2alpha1" => "trainer.kubeflow.org",
+        _ => api_version.split_once('/').map_or("", |(group, _)| group),
+    }
+}
+
 /// The kind whose keys are files and variables.
 pub const CONFIG_MAP: &str = "ConfigMap";
 const KUEUE: &str = "kueue.x-k8s.io";
@@ -147,7 +155,7 @@ impl Document {
     /// The document kind of an object, in any version.
     pub fn of(object: &Value) -> Option<&'static Self> {
         let api_version = object.get("apiVersion")?.as_str()?;
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let group = group(api_version);
         let kind = object.get("kind")?.as_str()?;
         DOCUMENTS.iter().find(|document| document.group == group && document.kind == kind)
     }

@@ -24,6 +24,7 @@ mod laws;
 mod manifests;
 mod pages;
 mod pretraining;
+mod recognition;
 mod worked_case;
 
 #[cfg(feature = "operator")]

@@ -353,7 +353,7 @@ fn judged(documents: &[Value], nodes: &[Arc<Node>]) -> Vec<Judgement> {
     around.nodes = around.nodes.iter().chain(nodes).cloned().collect();
     let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
     let judge = |object| judge(object, &around, &World::built_in(), &ask);
-    documents.iter().map(judge).filter(|judgement| judgement.verdict != Verdict::NotTraining).collect()
+    documents.iter().map(judge).filter(|judgement| judgement.verdict.trains()).collect()
 }
 
 /// A node of eight accelerators of a product.

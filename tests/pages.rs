@@ -7,6 +7,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use weighbridge::job::keys::KEYS;
+use weighbridge::job::{Cause, Follows};
 
 /// Every metric by the name that it is registered under.
 fn registered(folder: &Path, names: &mut BTreeSet<String>) -> std::io::Result<()> {
@@ -49,6 +50,25 @@ fn the_reference_describes_every_metric_and_no_other() {
         .filter(|name| !names.contains(*name) && !names.iter().any(|known| unit(known) == **name))
         .collect();
     assert!(missing.is_empty() && stale.is_empty(), "not described: {missing:?}; not there: {stale:?}");
+}
+
+#[test]
+fn the_reference_describes_every_cause_and_no_other() {
+    let reference = include_str!("../docs/metrics.md");
+    let described: Vec<&str> = reference
+        .split("| slug | verdict | meaning |")
+        .nth(1)
+        .map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|')).collect())
+        .unwrap_or_default();
+    let row = |cause: &Cause| {
+        let verdict = match cause.follows() {
+            Follows::NotCovered => "Unknown",
+            Follows::TrainsNothing => "NotTraining",
+            Follows::NotRecognised => "Unrecognised",
+        };
+        format!("| {} | `{verdict}` | {} |", cause.slug(), cause.sentence())
+    };
+    assert_eq!(described, Cause::ALL.iter().map(row).collect::<Vec<_>>());
 }
 
 /// What docs/annotations.md says before its table.

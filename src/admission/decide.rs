@@ -69,7 +69,7 @@ pub struct Decided {
 /// Why an object would be refused in the mode `enforce`, if it would be.
 pub fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
     match judgement.verdict {
-        Verdict::NotTraining => None,
+        Verdict::NotTraining | Verdict::Unrecognised => None,
         _ if judgement.reason == Reason::Malformed || !judgement.errors.is_empty() => Some(Fault::Malformed),
         Verdict::OutOfMemory => Some(Fault::OutOfMemory),
         Verdict::Unknown if unknown == Unknown::Deny => Some(Fault::Unknown),
@@ -80,7 +80,7 @@ pub fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
 /// Decides.
 pub fn decide(case: &Case<'_>) -> Decided {
     let judgement = case.judgement;
-    if judgement.verdict == Verdict::NotTraining || case.mode == Mode::Off {
+    if !judgement.verdict.trains() || case.mode == Mode::Off {
         return Decided::default();
     }
     let fault = fault(judgement, case.unknown);
@@ -101,7 +101,7 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
     let may_not_fit = match judgement.verdict {
         Verdict::OutOfMemory | Verdict::Tight => true,
         Verdict::Unknown => case.unknown != Unknown::Admit,
-        Verdict::Fits | Verdict::NotTraining => false,
+        Verdict::Fits | Verdict::NotTraining | Verdict::Unrecognised => false,
     };
     if denied.is_none() && fault == Some(Fault::Malformed) {
         warnings.extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));

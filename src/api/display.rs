@@ -1,6 +1,6 @@
 //! Figures for the columns of `kubectl get trainingestimates`, as short as in the tables of the reports.
 
-use crate::judgement::{Judgement, Verdict};
+use crate::judgement::Judgement;
 use crate::report::figures;
 
 use super::v1alpha1::DisplayStatus;
@@ -10,7 +10,7 @@ pub(super) fn display(judgement: &Judgement) -> DisplayStatus {
     let summary = &judgement.summary;
     let memory = judgement.memory.as_ref();
     let time = judgement.time.as_ref();
-    let judged = judgement.verdict != Verdict::NotTraining;
+    let judged = judgement.verdict.trains();
     DisplayStatus {
         model: summary.model.clone().filter(|_| judged),
         gpus: summary.accelerators.map(|n| n.to_string()),

@@ -199,11 +199,11 @@ fn fits_memory(judgement: &Judgement) -> Finding {
     let holds = match judgement.verdict {
         Verdict::Fits | Verdict::Tight => Holds::True,
         Verdict::OutOfMemory => Holds::False,
-        Verdict::Unknown | Verdict::NotTraining => Holds::Unknown,
+        Verdict::Unknown | Verdict::NotTraining | Verdict::Unrecognised => Holds::Unknown,
     };
     let reason = match judgement.verdict {
         Verdict::Fits | Verdict::Tight | Verdict::OutOfMemory => judgement.verdict.name(),
-        Verdict::Unknown | Verdict::NotTraining => judgement.reason.name(),
+        Verdict::Unknown | Verdict::NotTraining | Verdict::Unrecognised => judgement.reason.name(),
     };
     Finding { kind: FITS_MEMORY, holds, reason, message: cut(&judgement.message) }
 }

@@ -1,6 +1,8 @@
-//! Judges the objects of a stream: each training job once, with the other objects as its surroundings.
+//! Judges the objects of a stream: each workload that asks for accelerators once, with the other objects as its
+//! surroundings.
 
 mod annotations;
+mod other_kinds;
 
 use std::collections::BTreeSet;
 
@@ -15,13 +17,14 @@ use crate::kinds::Kinds;
 use crate::policy::Policy;
 use crate::report::Entry;
 use crate::surroundings::Surroundings;
+use other_kinds::Other;
 
-/// Judges the objects that can be judged. All objects are also surroundings.
+/// Judges the objects that ask for accelerators. All objects are also surroundings.
 pub fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
     let around = Surroundings::of(objects, &policy.kinds);
     let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
     let judged = objects.iter().filter(|object| !is_child_of(object, &uids, &policy.kinds));
-    judged.filter_map(|object| judge_object(object, &around, policy, ask)).collect()
+    judged.flat_map(|object| judge_object(object, &around, policy, ask)).collect()
 }
 
 /// Whether the object is a child of one of these objects, by their uids. Then only the owner is judged.
@@ -34,18 +37,30 @@ fn is_child_of(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
     owner.is_some_and(|(owner, _)| uids.contains(owner.uid.as_str()))
 }
 
-/// The judgement of an object. `None` if it does not train.
-fn judge_object(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Option<Entry> {
-    let judgement = judge(object, around, &policy.world(), ask);
-    if judgement.verdict == Verdict::NotTraining {
-        return None;
-    }
+/// The judgement of an object, or of each of its pods if its kind is not judged as a whole. Empty if it asks for no
+/// accelerators.
+fn judge_object(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Vec<Entry> {
+    let judge = |object: &Value| judge(object, around, &policy.world(), ask);
+    let own = judge(object);
+    let is_told = |judgement: &Judgement| judgement.verdict.trains() || judgement.cause.is_some();
+    let judgements = if is_told(&own) {
+        vec![own]
+    } else if policy.kinds.of(object).is_some() {
+        Vec::new()
+    } else {
+        match other_kinds::read(object, &policy.kinds, &policy.catalogue) {
+            Some(Other::Aside(judgement)) => vec![judgement],
+            Some(Other::Pods(pods)) => pods.iter().map(judge).filter(is_told).collect(),
+            None => Vec::new(),
+        }
+    };
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    Some(Entry {
+    let entry = |judgement| Entry {
         name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
         kind: text("/kind").unwrap_or_default(),
         judgement: malformed(judgement, annotations::errors(object)),
-    })
+    };
+    judgements.into_iter().map(entry).collect()
 }
 
 /// The apiserver would refuse the object for these errors, so nothing else about it counts.

@@ -4,6 +4,10 @@
 //! error, in both output formats, and change the exit status. Documents that can be read but not judged are part of
 //! the report.
 //!
+//! No document that asks for accelerators is passed over in silence. Those that do not train, and those that nothing
+//! shows to train, are listed on standard error with the cause, and counted. They change the exit status only if
+//! `--fail-on` asks for it. JSON has an element for each that is not recognised, since it may train.
+//!
 //! Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or read, else 0.
 
 use std::io::{self, IsTerminal as _, Write};
@@ -38,6 +42,9 @@ pub(super) struct Arguments {
     /// last stage
     #[arg(long, value_name = "worst|last|STAGE", default_value = "worst", value_parser = rank)]
     rank: Rank,
+    /// End with status 2 also for this
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
     /// The policy's file, as `serve --config` takes it: thresholds, headroom, accelerators
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -52,6 +59,13 @@ fn rank(text: &str) -> Result<Rank, String> {
             .map(Rank::Stage)
             .map_err(|_| "write worst, last, or the number of a pipeline stage, like 0".to_owned()),
     }
+}
+
+/// What else makes `check` end with status 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// An object that asks for accelerators, and nothing shows whether it trains
+    Unrecognised,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,14 +86,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for unreadable in &input.unreadable {
         print_error(&format!("weighbridge: {unreadable}"))?;
     }
+    for line in report::aside(&entries) {
+        print_error(&format!("weighbridge: {line}"))?;
+    }
     if entries.is_empty() && input.unreadable.is_empty() {
-        print_error("weighbridge: nothing here trains on accelerators")?;
+        print_error("weighbridge: nothing here asks for accelerators")?;
     }
     print(&match arguments.output {
         Output::Table => report::table(&entries, style()),
         Output::Json => report::json(&entries)?,
     })?;
-    Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty())))
+    let unrecognised = |entry: &Entry| entry.judgement.verdict == Verdict::Unrecognised;
+    let fails = arguments.fail_on == Some(FailOn::Unrecognised) && entries.iter().any(unrecognised);
+    Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty() || fails)))
 }
 
 fn status(entries: &[Entry], any_unreadable: bool) -> u8 {

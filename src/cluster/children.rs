@@ -25,7 +25,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::likeness::{Comparison, Likeness};
 use super::workloads::{Digest, Workloads, judged_owner};
-use crate::judgement::Verdict;
 use crate::kinds::Kind;
 
 /// How many owners of owners are followed. The longest chain is TrainJob, JobSet, Job, Pod.
@@ -112,7 +111,7 @@ impl Workloads {
     fn child_of(&self, owner: &Digest, likeness: impl FnOnce() -> Likeness, depth: usize) -> Standing {
         match self.resolve(owner, depth + 1) {
             Standing::Waiting(claim) => Standing::Waiting(claim),
-            Standing::Own | Standing::Idle if owner.verdict == Verdict::NotTraining => Standing::Idle,
+            Standing::Own | Standing::Idle if !owner.verdict.trains() => Standing::Idle,
             _ => match owner.likeness.compare(&likeness()) {
                 Comparison::Same => Standing::Covered,
                 Comparison::OtherCommand => Standing::Differs { command_only: true },
@@ -138,6 +137,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::judgement::Verdict;
     use crate::kinds::Kinds;
 
     fn owner(api_version: &str, kind: &str, name: &str, uid: &str, controller: bool) -> Vec<OwnerReference> {

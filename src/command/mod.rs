@@ -13,7 +13,8 @@ mod environment;
 pub(crate) mod files;
 #[cfg(test)]
 mod hostile;
-mod launchers;
+pub(crate) mod known;
+pub(crate) mod launchers;
 mod options;
 mod programs;
 pub(crate) mod purpose;
@@ -68,6 +69,8 @@ pub(crate) struct Launch {
     pub(crate) accelerators: u64,
     /// Whether it stands in an init container.
     pub(crate) init: bool,
+    /// The image whose own program it is, for a container without a command.
+    pub(crate) image: Option<String>,
 }
 
 /// The programs that the pods run, as far as their commands can be read.

@@ -9,6 +9,8 @@ pub(crate) struct Options {
     pub(crate) takes: Takes,
     /// Options that take two values.
     pub(crate) pairs: &'static str,
+    /// The beginning of further options that take a value. Empty if there are none.
+    pub(crate) valued_beginning: &'static str,
 }
 
 /// Which options take a value: their names, separated by blanks.
@@ -23,12 +25,12 @@ pub(crate) enum Takes {
 impl Options {
     /// These options take a value, and no others.
     pub(crate) const fn these(names: &'static str) -> Self {
-        Self { takes: Takes::These(names), pairs: "" }
+        Self { takes: Takes::These(names), pairs: "", valued_beginning: "" }
     }
 
     /// These options take no value, and all others do.
     pub(crate) const fn all_but(names: &'static str) -> Self {
-        Self { takes: Takes::AllBut(names), pairs: "" }
+        Self { takes: Takes::AllBut(names), pairs: "", valued_beginning: "" }
     }
 
     /// How many words an option takes, its name included. None if the word is no option.
@@ -47,8 +49,9 @@ impl Options {
         if listed(self.pairs) {
             return Some(3);
         }
+        let further = !self.valued_beginning.is_empty() && name.starts_with(self.valued_beginning);
         let valued = match self.takes {
-            Takes::These(names) => listed(names) || begins(names),
+            Takes::These(names) => listed(names) || begins(names) || further,
             Takes::AllBut(names) => {
                 // `-n8` contains its value.
                 let within = !long && name.len() > 1;
@@ -138,7 +141,7 @@ mod tests {
         assert_eq!(LISTED.target(&known(&["--new", "a", "--x", "b.py"]), true), 1);
     }
 
-    const LISTED: Options = Options { takes: Takes::These("nnodes nproc-per-node n"), pairs: "mca" };
+    const LISTED: Options = Options { pairs: "mca", ..Options::these("nnodes nproc-per-node n") };
 
     fn operand(options: &Options, words: &[&str]) -> usize {
         let words: Vec<Word> =

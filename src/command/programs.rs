@@ -1,8 +1,8 @@
 //! Programs known by their names: shells, Python, and programs that are not part of a training.
 
-use crate::command::launchers::LAUNCHERS;
+use crate::command::launchers;
 use crate::command::options::{Options, plain};
-use crate::command::wrappers::{assignment, starts_with};
+use crate::command::wrappers::assignment;
 use crate::command::{Word, basename};
 
 /// The shells.
@@ -50,11 +50,7 @@ pub(crate) fn inner_command(words: &[Word]) -> Option<usize> {
         words.first().is_some_and(|word| {
             let name = basename(&word.text);
             word.known
-                && (is_python(name)
-                    || SHELLS.contains(&name)
-                    || LAUNCHERS
-                        .iter()
-                        .any(|launcher| launcher.heads.iter().any(|head| starts_with(words, head))))
+                && (is_python(name) || SHELLS.contains(&name) || launchers::of_command(words).is_some())
         })
     };
     let behind = words.iter().position(|word| word.text == "--").map(|at| at + 1);

@@ -1,7 +1,8 @@
-//! Programs that the estimate does not cover, known by their names or by flags that only they have. They train
-//! several models at once (distillation, preference optimization, reinforcement learning), diffusion models,
-//! classifiers, which have no logits of the vocabulary, or models of images and text. Or they train nothing, though they take a training program's options: evaluation,
-//! generation, conversion.
+//! Why the estimate does not cover a program, by its name or by flags that only such programs have: the [`Cause`].
+//!
+//! Some train several models at once (distillation, preference optimization, reinforcement learning), diffusion models,
+//! classifiers, which have no logits of the vocabulary, or models of images and text. Others train nothing, though they
+//! take a training program's options: evaluation, generation, conversion. Programs of a known name are in [`super::known`].
 //!
 //! **Recognised** by a whole word of the name (`train_dpo.py`, `main_ppo`, `trl grpo`), by one of the flags, or by the
 //! task that a flag names (`--task_type SEQ_CLS`).
@@ -9,66 +10,82 @@
 //! absent.
 
 use super::{Launch, Target, basename};
-
-const DISTILLATION: &str = "distillation holds two models";
-const PREFERENCE: &str = "preference optimization holds a reference model";
-const REINFORCEMENT: &str = "reinforcement learning holds several models";
-const REWARD: &str = "a reward model has another loss";
-const CLASSES: &str = "a classifier has no logits of the vocabulary";
-const DIFFUSION: &str = "diffusion models are not transformers of text";
-const IMAGES: &str = "images are embedded beside the text";
-const NOTHING: &str = "it trains nothing";
+use crate::job::{Cause, Follows};
 
 /// Words of a program's name.
-const WORDS: &[(&str, &str)] = &[
-    ("distil", DISTILLATION),
-    ("distill", DISTILLATION),
-    ("distillation", DISTILLATION),
-    ("gkd", DISTILLATION),
-    ("kd", DISTILLATION),
-    ("dpo", PREFERENCE),
-    ("orpo", PREFERENCE),
-    ("kto", PREFERENCE),
-    ("cpo", PREFERENCE),
-    ("simpo", PREFERENCE),
-    ("rlhf", REINFORCEMENT),
-    ("rlvr", REINFORCEMENT),
-    ("ppo", REINFORCEMENT),
-    ("grpo", REINFORCEMENT),
-    ("rloo", REINFORCEMENT),
-    ("gspo", REINFORCEMENT),
-    ("reward", REWARD),
-    ("prm", REWARD),
-    ("classification", CLASSES),
-    ("classifier", CLASSES),
-    ("classify", CLASSES),
-    ("glue", CLASSES),
-    ("seqcls", CLASSES),
-    ("dreambooth", DIFFUSION),
-    ("controlnet", DIFFUSION),
-    ("diffusion", DIFFUSION),
-    ("unconditional", DIFFUSION),
-    ("sdxl", DIFFUSION),
-    ("vlm", IMAGES),
-    ("llava", IMAGES),
+const WORDS: &[(&str, Cause)] = &[
+    ("distil", Cause::Distillation),
+    ("distill", Cause::Distillation),
+    ("distillation", Cause::Distillation),
+    ("gkd", Cause::Distillation),
+    ("kd", Cause::Distillation),
+    ("dpo", Cause::PreferenceOptimization),
+    ("orpo", Cause::PreferenceOptimization),
+    ("kto", Cause::PreferenceOptimization),
+    ("cpo", Cause::PreferenceOptimization),
+    ("simpo", Cause::PreferenceOptimization),
+    ("rlhf", Cause::ReinforcementLearning),
+    ("rlvr", Cause::ReinforcementLearning),
+    ("ppo", Cause::ReinforcementLearning),
+    ("grpo", Cause::ReinforcementLearning),
+    ("rloo", Cause::ReinforcementLearning),
+    ("gspo", Cause::ReinforcementLearning),
+    ("reward", Cause::RewardModel),
+    ("prm", Cause::RewardModel),
+    ("classification", Cause::Classifier),
+    ("classifier", Cause::Classifier),
+    ("classify", Cause::Classifier),
+    ("glue", Cause::Classifier),
+    ("seqcls", Cause::Classifier),
+    ("dreambooth", Cause::Diffusion),
+    ("controlnet", Cause::Diffusion),
+    ("diffusion", Cause::Diffusion),
+    ("unconditional", Cause::Diffusion),
+    ("sdxl", Cause::Diffusion),
+    ("vlm", Cause::Images),
+    ("llava", Cause::Images),
 ];
 
 /// Names of programs that train nothing contain one of these words and no word of `TRAINS`.
-const NOT_TRAINING: &[&str] = &[
-    "completion",
-    "convert",
-    "eval",
-    "evaluate",
-    "evaluation",
-    "export",
-    "generate",
-    "generation",
-    "inference",
-    "predict",
-    "preprocess",
-    "pytest",
-    "serve",
-    "server",
+const NOT_TRAINING: &[(Cause, &[&str])] = &[
+    (Cause::Server, &["serve", "server", "serving"]),
+    (Cause::Notebook, &["notebook", "jupyter"]),
+    (Cause::Evaluation, &["eval", "evaluate", "evaluation", "evals", "mmlu", "humaneval", "pytest"]),
+    (
+        Cause::Inference,
+        &[
+            "completion",
+            "generate",
+            "generation",
+            "infer",
+            "inference",
+            "inferencer",
+            "predict",
+            "prediction",
+            "txt2img",
+            "img2img",
+            "transcribe",
+        ],
+    ),
+    (
+        Cause::Conversion,
+        &["convert", "converter", "conversion", "export", "quantize", "quantization", "merge", "gguf"],
+    ),
+    (
+        Cause::Preparation,
+        &[
+            "preprocess",
+            "preprocessing",
+            "preprocessor",
+            "tokenize",
+            "prepare",
+            "preparation",
+            "download",
+            "downloader",
+            "dedup",
+            "etl",
+        ],
+    ),
 ];
 /// Names of benchmarks of the hardware contain a word of both lists.
 const MEASURES: &[&str] = &["bench", "benchmark", "benchmarks", "perf", "bandwidth", "latency", "test"];
@@ -89,31 +106,49 @@ const HARDWARE: &[&str] = &[
     "rccl",
     "reduce",
 ];
-const TRAINS: &[&str] =
-    &["train", "trainer", "training", "pretrain", "finetune", "finetuning", "sft", "tune"];
+/// Words of names that train, and `and`, which joins that to something else.
+const TRAINS: &[&str] = &[
+    "train",
+    "trainer",
+    "training",
+    "pretrain",
+    "pretraining",
+    "finetune",
+    "finetuning",
+    "sft",
+    "tune",
+    "fit",
+    "learn",
+    "lora",
+    "qlora",
+    "dpo",
+    "ppo",
+    "grpo",
+    "and",
+];
 
 /// Flags, and keys of configuration files.
-const FLAGS: &[(&str, &str)] = &[
-    ("teacher_model", DISTILLATION),
-    ("teacher_model_name_or_path", DISTILLATION),
-    ("teacher_model_path", DISTILLATION),
-    ("student_model", DISTILLATION),
-    ("ref_model", PREFERENCE),
-    ("ref_model_name_or_path", PREFERENCE),
-    ("reward_model", REINFORCEMENT),
-    ("reward_model_path", REINFORCEMENT),
-    ("reward_funcs", REINFORCEMENT),
-    ("num_generations", REINFORCEMENT),
-    ("actor_model_name_or_path", REINFORCEMENT),
-    ("critic_model_name_or_path", REINFORCEMENT),
-    ("num_labels", CLASSES),
-    ("pretrained_vae_model_name_or_path", DIFFUSION),
-    ("instance_prompt", DIFFUSION),
-    ("vision_tower", IMAGES),
-    ("mm_projector_type", IMAGES),
-    ("image_folder", IMAGES),
-    ("help", NOTHING),
-    ("skip_train", NOTHING),
+const FLAGS: &[(&str, Cause)] = &[
+    ("teacher_model", Cause::Distillation),
+    ("teacher_model_name_or_path", Cause::Distillation),
+    ("teacher_model_path", Cause::Distillation),
+    ("student_model", Cause::Distillation),
+    ("ref_model", Cause::PreferenceOptimization),
+    ("ref_model_name_or_path", Cause::PreferenceOptimization),
+    ("reward_model", Cause::ReinforcementLearning),
+    ("reward_model_path", Cause::ReinforcementLearning),
+    ("reward_funcs", Cause::ReinforcementLearning),
+    ("num_generations", Cause::ReinforcementLearning),
+    ("actor_model_name_or_path", Cause::ReinforcementLearning),
+    ("critic_model_name_or_path", Cause::ReinforcementLearning),
+    ("num_labels", Cause::Classifier),
+    ("pretrained_vae_model_name_or_path", Cause::Diffusion),
+    ("instance_prompt", Cause::Diffusion),
+    ("vision_tower", Cause::Images),
+    ("mm_projector_type", Cause::Images),
+    ("image_folder", Cause::Images),
+    ("help", Cause::Help),
+    ("skip_train", Cause::NoTraining),
 ];
 
 /// Flags that name the task, and the tasks of classifiers, as PEFT and ms-swift call them.
@@ -122,22 +157,20 @@ const CLASSIFIES: &[&str] = &["seq_cls", "token_cls"];
 
 /// Whether it trains nothing, by its name and its flags.
 pub(crate) fn trains_nothing(launch: &Launch) -> bool {
-    why(launch) == Some(NOTHING)
+    why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing)
 }
 
-/// Whether it certainly trains nothing: its name says so and it has no training option, or it only prints its help.
-pub(crate) fn surely_trains_nothing(launch: &Launch) -> bool {
-    if !trains_nothing(launch) {
-        return false;
-    }
+/// Why it certainly trains nothing: its name says so and it has no training option, or it only prints its help.
+pub(crate) fn surely_trains_nothing(launch: &Launch) -> Option<Cause> {
+    let cause = why(launch).filter(|cause| cause.follows() == Follows::TrainsNothing)?;
     let arguments = &launch.arguments;
     let name = name(launch);
     let is_off = |option: &str| matches!(arguments.value(option), Some("false" | "False" | "0" | "no"));
     let is_on = |option: &str| arguments.has(option) && !is_off(option);
-    let by_name = is_not_training(recipe(launch)) && !has_training_option(launch);
+    let by_name = not_training(recipe(launch)).is_some() && !has_training_option(launch);
     let by_flag =
         is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
-    only_prints_help(launch) || arguments.has("help") || by_name || by_flag
+    (only_prints_help(launch) || arguments.has("help") || by_name || by_flag).then_some(cause)
 }
 
 /// Whether an option is one of a training: `--do_train`, `--train_batch_size`, `--lr`.
@@ -175,16 +208,19 @@ fn recipe(launch: &Launch) -> &str {
 }
 
 /// The reason why the estimate does not cover it.
-pub(crate) fn why(launch: &Launch) -> Option<&'static str> {
+pub(crate) fn why(launch: &Launch) -> Option<Cause> {
     let name = name(launch);
     let by_name = [name, subcommand(launch)].into_iter().find_map(of_name);
-    let evaluates = launch.arguments.has("do_predict")
-        || (launch.arguments.has("do_eval") && name.starts_with("run_") && !name.contains("sft"));
-    if only_prints_help(launch)
-        || is_not_training(recipe(launch))
-        || (evaluates && !launch.arguments.has("do_train"))
-    {
-        return Some(NOTHING);
+    if only_prints_help(launch) {
+        return Some(Cause::Help);
+    }
+    if let Some(cause) = not_training(recipe(launch)) {
+        return Some(cause);
+    }
+    let evaluates = launch.arguments.has("do_eval") && name.starts_with("run_") && !name.contains("sft");
+    let predicts = launch.arguments.has("do_predict");
+    if (evaluates || predicts) && !launch.arguments.has("do_train") {
+        return Some(if predicts { Cause::Inference } else { Cause::Evaluation });
     }
     let task = |flag: &&str| launch.arguments.value(flag);
     let classifies = TASK
@@ -193,11 +229,11 @@ pub(crate) fn why(launch: &Launch) -> Option<&'static str> {
         .any(|task| CLASSIFIES.iter().any(|class| class.eq_ignore_ascii_case(task)));
     by_name
         .or_else(|| FLAGS.iter().find(|(flag, _)| launch.arguments.has(flag)).map(|(_, why)| *why))
-        .or_else(|| classifies.then_some(CLASSES))
+        .or_else(|| classifies.then_some(Cause::Classifier))
 }
 
 /// The reason in a word of a name.
-pub(crate) fn of_name(name: &str) -> Option<&'static str> {
+pub(crate) fn of_name(name: &str) -> Option<Cause> {
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
     words.find_map(|word| {
         WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, why)| *why)
@@ -210,13 +246,18 @@ fn only_prints_help(launch: &Launch) -> bool {
     launch.target == Target::Unknown && ["help", "h", "version"].into_iter().any(asks)
 }
 
-/// Whether this is the name of a program that trains nothing.
-fn is_not_training(name: &str) -> bool {
+/// Why a program of this name trains nothing, if it does not.
+fn not_training(name: &str) -> Option<Cause> {
     let has = |known: &[&str]| {
         let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
         words.any(|word| known.iter().any(|known| known.eq_ignore_ascii_case(word)))
     };
-    (has(NOT_TRAINING) || (has(MEASURES) && has(HARDWARE))) && !has(TRAINS)
+    if has(TRAINS) {
+        return None;
+    }
+    let measures = has(MEASURES) && has(HARDWARE);
+    let of_word = || NOT_TRAINING.iter().find(|(_, words)| has(words)).map(|(cause, _)| *cause);
+    measures.then_some(Cause::Benchmark).or_else(of_word)
 }
 
 #[cfg(test)]
@@ -228,36 +269,36 @@ mod tests {
         for (command, expected) in [
             (
                 "accelerate launch distil_logits_cli.py --teacher_model=a --student_model=b",
-                Some(DISTILLATION),
+                Some(Cause::Distillation),
             ),
-            ("torchrun train.py --teacher_model a", Some(DISTILLATION)),
-            ("trl dpo --model_name_or_path a", Some(PREFERENCE)),
-            ("python -m verl.trainer.main_ppo x=1", Some(REINFORCEMENT)),
-            ("accelerate launch train_text_to_image_lora_sdxl.py", Some(DIFFUSION)),
-            ("torchrun llava/train/train_mem.py --vision_tower x", Some(IMAGES)),
-            ("accelerate launch train_classifier.py --model_name_or_path a", Some(CLASSES)),
-            ("torchrun run_glue.py --task_name mrpc", Some(CLASSES)),
-            ("swift sft --model a --num_labels 2", Some(CLASSES)),
-            ("torchrun train.py --task_type SEQ_CLS", Some(CLASSES)),
+            ("torchrun train.py --teacher_model a", Some(Cause::Distillation)),
+            ("trl dpo --model_name_or_path a", Some(Cause::PreferenceOptimization)),
+            ("python -m verl.trainer.main_ppo x=1", Some(Cause::ReinforcementLearning)),
+            ("accelerate launch train_text_to_image_lora_sdxl.py", Some(Cause::Diffusion)),
+            ("torchrun llava/train/train_mem.py --vision_tower x", Some(Cause::Images)),
+            ("accelerate launch train_classifier.py --model_name_or_path a", Some(Cause::Classifier)),
+            ("torchrun run_glue.py --task_name mrpc", Some(Cause::Classifier)),
+            ("swift sft --model a --num_labels 2", Some(Cause::Classifier)),
+            ("torchrun train.py --task_type SEQ_CLS", Some(Cause::Classifier)),
             ("torchrun train.py --task_type CAUSAL_LM", None),
             ("torchrun support.py --images 3", None),
-            ("torchrun tools/run_text_generation_server.py --num-layers 126", Some(NOTHING)),
-            ("torchrun pretrain_gpt.py --num-layers 126 --skip-train", Some(NOTHING)),
-            ("torchrun run_clm.py --model_name_or_path a --do_eval", Some(NOTHING)),
+            ("torchrun tools/run_text_generation_server.py --num-layers 126", Some(Cause::Server)),
+            ("torchrun pretrain_gpt.py --num-layers 126 --skip-train", Some(Cause::NoTraining)),
+            ("torchrun run_clm.py --model_name_or_path a --do_eval", Some(Cause::Evaluation)),
             ("torchrun run_clm.py --model_name_or_path a --do_train --do_eval", None),
             ("torchrun run_sft.py --model_name_or_path a --do_eval", None),
-            ("llamafactory-cli train --stage sft --do_predict", Some(NOTHING)),
-            ("torchrun train.py --help", Some(NOTHING)),
+            ("llamafactory-cli train --stage sft --do_predict", Some(Cause::Inference)),
+            ("torchrun train.py --help", Some(Cause::Help)),
             ("torchrun train_and_eval.py --lr 1", None),
-            ("torchrun --help", Some(NOTHING)),
-            ("accelerate launch -h", Some(NOTHING)),
+            ("torchrun --help", Some(Cause::Help)),
+            ("accelerate launch -h", Some(Cause::Help)),
             ("torchrun --nproc_per_node 8", None),
-            ("torchrun -m pytest tests", Some(NOTHING)),
-            ("torchrun all_reduce_bench.py", Some(NOTHING)),
+            ("torchrun -m pytest tests", Some(Cause::Evaluation)),
+            ("torchrun all_reduce_bench.py", Some(Cause::Benchmark)),
             ("torchrun benchmark.py", None),
             ("torchrun test_reduce_train.py", None),
-            ("torchrun example_chat_completion.py --ckpt_dir a", Some(NOTHING)),
-            ("tune run eleuther_eval --config a", Some(NOTHING)),
+            ("torchrun example_chat_completion.py --ckpt_dir a", Some(Cause::Inference)),
+            ("tune run eleuther_eval --config a", Some(Cause::Evaluation)),
             ("tune run full_finetune_distributed --config eval", None),
             ("trl sft --model_name_or_path a", None),
         ] {

@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::purpose::surely_trains_nothing;
 use crate::command::files::{File, Files, absolute};
-use crate::command::launchers::{Grammar, LAUNCHERS, PROGRAMS, Starts};
+use crate::command::known;
+use crate::command::launchers::{self, Grammar, Starts};
 use crate::command::options::{has_ending, plain};
 use crate::command::programs::{
     PYTHON, SHELL, SHELL_WORDS, SHELLS, inner_command, is_auxiliary, is_python, passed_on,
 };
-use crate::command::wrappers::{self, starts_with};
+use crate::command::wrappers;
 use crate::command::{
     Arguments, Branch, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell,
 };
@@ -189,11 +190,18 @@ impl<'p> Run<'p> {
         let words = read;
         match words.first() {
             // The image's own program is started, and it is unknown here. Options are its arguments.
-            None => self.found(Target::Unknown, &words, start),
-            Some(first) if own == 0 && first.text.starts_with('-') => {
-                self.found(Target::Unknown, &words, start);
-            }
+            None => self.image(container, &words, start),
+            Some(first) if own == 0 && first.text.starts_with('-') => self.image(container, &words, start),
             Some(_) => self.command(&words, start),
+        }
+    }
+
+    /// An image's own program.
+    fn image(&mut self, container: &Value, arguments: &[Word], start: &Start<'_>) {
+        let found = self.launches.len();
+        self.found(Target::Unknown, arguments, start);
+        if let Some(launch) = self.launches.get_mut(found) {
+            launch.image = container.get("image").and_then(Value::as_str).map(str::to_owned);
         }
     }
 
@@ -215,10 +223,7 @@ impl<'p> Run<'p> {
             return self.unknown_word(words, rest, start);
         }
         let name = basename(&head.text);
-        if let Some(launcher) = LAUNCHERS.iter().find(|l| l.heads.iter().any(|head| starts_with(words, head)))
-        {
-            let length =
-                launcher.heads.iter().find(|head| starts_with(words, head)).map_or(1, |head| head.len());
+        if let Some((launcher, length)) = launchers::of_command(words) {
             return self.launcher(launcher, words.get(length..).unwrap_or_default(), start);
         }
         if is_python(name) {
@@ -227,9 +232,9 @@ impl<'p> Run<'p> {
         if SHELLS.contains(&name) {
             return self.shell(rest, start);
         }
-        if let Some(program) = PROGRAMS.iter().find(|program| starts_with(words, program)) {
-            let target = Target::Program(program.join(" "));
-            return self.found(target, words.get(program.len()..).unwrap_or_default(), start);
+        if let Some((program, length)) = known::of_several_words(words) {
+            let target = Target::Program(program.to_owned());
+            return self.found(target, words.get(length..).unwrap_or_default(), start);
         }
         if has_ending(name, "py") {
             return self.script(head, rest, start);
@@ -258,12 +263,15 @@ impl<'p> Run<'p> {
     }
 
     fn launcher(&mut self, grammar: &Grammar, words: &[Word], start: &Start<'_>) {
+        if let Starts::Component { script, module } = grammar.starts {
+            return self.component(grammar, (script, module), words, start);
+        }
         let has = |names: &[&str], words: &[Word]| {
             words.iter().any(|word| word.text.starts_with('-') && names.contains(&plain(&word.text).as_str()))
         };
         let is_file = match grammar.starts {
             Starts::Python { module, program } => !has(module, words) && !has(program, words),
-            Starts::Command | Starts::Itself => false,
+            Starts::Command | Starts::Itself | Starts::Component { .. } => false,
         };
         let at = grammar.options.target(words, is_file);
         let (own, behind) = words.split_at_checked(at).unwrap_or((words, &[]));
@@ -283,13 +291,38 @@ impl<'p> Run<'p> {
                     self.command(behind, &within);
                 }
             }
-            Starts::Itself => self.found(Target::Program(grammar.name.to_owned()), behind, &within),
+            Starts::Itself | Starts::Component { .. } => {
+                self.found(Target::Program(grammar.name.to_owned()), behind, &within);
+            }
             Starts::Python { module, program } => match behind.split_first() {
                 None => self.found(Target::Unknown, behind, &within),
                 Some((first, rest)) if has(module, own) => self.module(first, rest, &within),
                 Some(_) if has(program, own) => self.command(behind, &within),
                 Some((first, rest)) => self.script(first, rest, &within),
             },
+        }
+    }
+
+    /// A launcher whose component's options name the target: `dist.ddp -j 1x8 --script train.py -- ARGUMENTS`.
+    fn component(
+        &mut self,
+        grammar: &Grammar,
+        (script, module): (&str, &str),
+        words: &[Word],
+        start: &Start<'_>,
+    ) {
+        let end = words.iter().position(|word| word.text == "--").unwrap_or(words.len());
+        let (own, behind) = words.split_at_checked(end).unwrap_or((words, &[]));
+        let rest = behind.get(1..).unwrap_or_default();
+        let own = Arguments::of(own.to_vec());
+        let named = |option| own.value(option).map(Word::known);
+        let (file, module) = (named(script), named(module));
+        let mut within = start.deeper(start.environment);
+        within.launchers.push(Launcher { name: grammar.name.to_owned(), arguments: own });
+        match (file, module) {
+            (Some(file), _) => self.script(&file, rest, &within),
+            (None, Some(module)) => self.module(&module, rest, &within),
+            (None, None) => self.found(Target::Unknown, rest, &within),
         }
     }
 
@@ -325,8 +358,7 @@ impl<'p> Run<'p> {
     /// A Python file, which may be a launcher itself.
     fn script(&mut self, file: &Word, words: &[Word], start: &Start<'_>) {
         let name = basename(&file.text);
-        let launcher = LAUNCHERS.iter().find(|launcher| launcher.heads.iter().any(|head| *head == [name]));
-        match launcher {
+        match launchers::of_script(name) {
             Some(launcher) => self.launcher(launcher, words, start),
             None if file.known => self.found(Target::Script(file.text.clone()), words, start),
             None => self.found(Target::Unknown, words, start),
@@ -335,7 +367,7 @@ impl<'p> Run<'p> {
 
     /// A Python module, which may be a launcher itself.
     fn module(&mut self, module: &Word, words: &[Word], start: &Start<'_>) {
-        match LAUNCHERS.iter().find(|launcher| launcher.modules.contains(&module.text.as_str())) {
+        match launchers::of_module(&module.text) {
             Some(launcher) => self.launcher(launcher, words, start),
             None if module.known => self.found(Target::Module(module.text.clone()), words, start),
             None => self.found(Target::Unknown, words, start),
@@ -437,9 +469,10 @@ impl<'p> Run<'p> {
             reads_of_branches,
             accelerators: 0,
             init: false,
+            image: None,
         };
         // Half of the places are kept for programs that may train.
-        if self.launches.len() < MOST_LAUNCHES / 2 || !surely_trains_nothing(&launch) {
+        if self.launches.len() < MOST_LAUNCHES / 2 || surely_trains_nothing(&launch).is_none() {
             self.launches.push(launch);
         }
     }

@@ -2,6 +2,9 @@
 
 use crate::command::Word;
 
+/// The longest text that is compared with another word by word, in bytes.
+const LONGEST_IN_COMMON: usize = 8 << 10;
+
 /// A piece of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -78,10 +81,53 @@ impl Text {
         pieces.collect()
     }
 
+    /// The words with which both texts begin and end, and an unknown part between them. None if they have none in
+    /// common, or if they are long or have several lines.
+    pub(crate) fn common(&self, other: &Self, unknown: &str) -> Option<Self> {
+        let (one, other) = (self.tokens()?, other.tokens()?);
+        let (begin, end) = common_ends(&one, &other);
+        if begin + end == 0 {
+            return None;
+        }
+        let mut common = Self::default();
+        for token in one.iter().take(begin) {
+            common.append(token);
+            common.push(" ");
+        }
+        common.push_unknown(unknown);
+        for token in one.iter().skip(one.len() - end) {
+            common.push(" ");
+            common.append(token);
+        }
+        Some(common)
+    }
+
+    /// The words between blanks.
+    fn tokens(&self) -> Option<Vec<Self>> {
+        let is_plain = |piece: &Piece| match piece {
+            Piece::Known(text) | Piece::Unknown(text) => !text.contains('\n'),
+        };
+        if self.cost() > LONGEST_IN_COMMON || !self.pieces.iter().all(is_plain) {
+            return None;
+        }
+        let mut fields = Fields::default();
+        fields.append_split(self);
+        Some(fields.into_fields())
+    }
+
     /// As a word of a command.
     pub(crate) fn word(&self) -> Word {
         Word { text: self.shown(), known: self.as_known().is_some() }
     }
+}
+
+/// How many items two lists have in common at their beginnings, and at their ends.
+pub(crate) fn common_ends<T: PartialEq>(one: &[T], other: &[T]) -> (usize, usize) {
+    let same = |(a, b): &(&T, &T)| a == b;
+    let begin = one.iter().zip(other).take_while(same).count();
+    let rest = one.len().min(other.len()) - begin;
+    let end = one.iter().rev().zip(other.iter().rev()).take(rest).take_while(same).count();
+    (begin, end)
 }
 
 /// Fields in the making: the words that one word of a script expands to.

@@ -111,7 +111,7 @@ const SET_MORE: &[&str] =
 
 /// The command that a wrapper runs. None if the command starts with no wrapper.
 pub(crate) fn unwrap(words: &[Word]) -> Option<Wrapped<'_>> {
-    let wrapper = WRAPPERS.iter().find(|wrapper| starts_with(words, wrapper.head))?;
+    let wrapper = WRAPPERS.iter().find(|wrapper| starts_with(words, wrapper.head.iter().copied()))?;
     let behind = words.get(wrapper.head.len()..)?;
     let mut rest = behind.get(wrapper.options.operand(behind)..)?;
     let mut variables = Vec::new();
@@ -137,12 +137,11 @@ pub(crate) fn is_wrapper(name: &str) -> bool {
 }
 
 /// Whether a command begins with these words. The path of its first word is ignored.
-pub(crate) fn starts_with(words: &[Word], head: &[&str]) -> bool {
-    let mut pairs = head.iter().zip(words).enumerate();
-    words.len() >= head.len()
-        && pairs.all(|(at, (wanted, word))| {
-            word.known && (if at == 0 { basename(&word.text) } else { word.text.as_str() }) == *wanted
-        })
+pub(crate) fn starts_with<'h>(words: &[Word], head: impl IntoIterator<Item = &'h str>) -> bool {
+    head.into_iter().enumerate().all(|(at, wanted)| {
+        let word = words.get(at).filter(|word| word.known).map(|word| word.text.as_str());
+        word.is_some_and(|word| (if at == 0 { basename(word) } else { word }) == wanted)
+    })
 }
 
 /// The name and value of `NAME=value`.

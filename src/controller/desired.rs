@@ -9,11 +9,10 @@ use serde_json::{Value, json};
 
 use super::naming::{estimate_name, with_uid};
 use crate::cluster::{Digest, Object};
-use crate::judgement::Verdict;
 
 /// Whether the workload should have an estimate.
 pub(super) fn wants_estimate(workload: &Digest) -> bool {
-    workload.verdict != Verdict::NotTraining && !workload.child && !workload.deleting
+    workload.verdict.trains() && !workload.child && !workload.deleting
 }
 
 /// The names to try, in order.
@@ -80,6 +79,7 @@ pub(super) fn estimate(workload: &Digest, name: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judgement::Verdict;
 
     fn workload() -> Digest {
         Digest::example("7f3a9c02")

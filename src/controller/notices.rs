@@ -30,7 +30,7 @@ pub(super) fn notices(
                 };
                 events.push(event(EventType::Normal, "EstimateUnknown", note));
             }
-            Verdict::Fits | Verdict::Tight | Verdict::NotTraining => {}
+            Verdict::Fits | Verdict::Tight | Verdict::NotTraining | Verdict::Unrecognised => {}
         }
     }
     if bypassed(next) && !bypassed(previous) {

@@ -97,7 +97,7 @@ pub(super) fn claims(launch: Launch) -> String {
         let _ = writeln!(lines, "open: {field} = {value}");
     }
     if let Some(beyond) = claims.beyond {
-        let _ = writeln!(lines, "not covered: {beyond}");
+        let _ = writeln!(lines, "not covered: {}", beyond.sentence());
     }
     for warning in &claims.warnings {
         assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control), "{warning:?}");

@@ -48,7 +48,7 @@ pub(crate) use reading::facts::nodes;
 pub(crate) use reading::rendezvous::{Rendezvous, World};
 
 use crate::command::{Launch, purpose};
-use crate::job::{Gap, Method, field};
+use crate::job::{Cause, Gap, Method, field};
 use crate::kinds::requests::Request;
 use reading::{complete, facts, unread};
 
@@ -276,7 +276,7 @@ fn stored_quantized(claims: &mut Claims) {
     let name = claims.get(field::model::NAME).unwrap_or_default().to_ascii_lowercase();
     let told = claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::QLoRA);
     if !told && QUANTIZED.iter().any(|part| name.contains(part)) {
-        claims.beyond = claims.beyond.or(Some("its model's weights are stored in few bits"));
+        claims.beyond = claims.beyond.or(Some(Cause::StoredQuantized));
     }
 }
 
@@ -302,7 +302,7 @@ mod tests {
     }
 
     /// The model of a script's training, and why the training is not covered.
-    fn of_script(script: &str) -> (String, Option<&'static str>) {
+    fn of_script(script: &str) -> (String, Option<Cause>) {
         let template = json!({"spec": {"containers": [{"command": ["bash", "-c", script]}]}});
         let groups = [PodGroup { role: "", template: &template, path: String::new(), replicas: Some(1) }];
         let launches = command::launches(&groups, None, &[], &Surroundings::default(), "").launches;

@@ -1,180 +1,118 @@
-//! Whether the pods run training, a benchmark, or another program, by the launches of their commands.
+//! What the pods run: training, something that is known to be none, or a program that no table knows.
 //!
-//! Training is recognised by a launcher for training, by a program that only trains, and by a framework's reader. An
-//! inference server does not train, even if such a launcher starts it. Nor does a program that evaluates, generates or
-//! converts.
+//! ```text
+//! a launch trains            if its launcher or its program trains, or a reader recognises it
+//!          trains nothing    if its program is known for something else, or its name and options say so
+//! a container: training > an unknown Python program > its last program, set-up and looks at the machine aside
+//! the object:  training > an unknown program > a program that trains nothing
+//! ```
 //!
-//! Scripts look at the hardware before they train (`nvidia-smi && python train.py`), and pods have containers that watch
-//! it. So a benchmark does not count beside a Python program.
+//! A shell script often sets something up before it starts the program, so the last program counts. A Python program
+//! may be anything, so it counts wherever it stands. Containers without accelerators count only if they start a
+//! training, or reach into other pods (`mpirun`). An image's own program says nothing beside a command that reaches
+//! its pods: workers of MPI and Ray wait.
 
 use serde_json::Value;
 
-use crate::command::{Launch, Target, basename, purpose};
+use crate::command::known::{self, Does};
+use crate::command::{Launch, Target, launchers, purpose};
 use crate::frameworks::READERS;
+use crate::job::{Cause, Follows};
 use crate::kinds::{Entrypoint, PodGroup};
 
-/// The program of the pods. Of several programs, the last in this order decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What pods run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
-    /// Another program.
-    Other,
-    /// A benchmark of the hardware. It does not train, in an object of any kind.
-    Benchmark,
-    /// A Python program. It may train.
-    Python,
-    /// A launcher for training.
-    Launcher,
+    /// Something that trains nothing, and why. No command at all is idle.
+    Nothing(Cause),
+    /// A program that no table knows.
+    Unknown,
+    /// A training.
+    Training,
 }
 
-/// Launchers for training. Those of MPI, Slurm and Ray start any program.
-const LAUNCHERS: &[&str] = &[
-    "torchrun",
-    "accelerate launch",
-    "deepspeed",
-    "tune run",
-    "composer",
-    "colossalai run",
-    "gaudi_spawn.py",
-    "dlrover-run",
-    "horovodrun",
-];
-
-/// Programs and modules that train.
-const TRAINERS: &[&str] = &[
-    "axolotl train",
-    "axolotl.cli.train",
-    "llamafactory-cli train",
-    "lmf train",
-    "swift sft",
-    "swift pt",
-    "swift rlhf",
-    "megatron sft",
-    "megatron pt",
-    "megatron rlhf",
-    "xtuner train",
-    "litgpt pretrain",
-    "litgpt finetune",
-    "litgpt finetune_lora",
-    "litgpt finetune_full",
-    "litgpt finetune_adapter",
-    "litgpt finetune_adapter_v2",
-    "trl sft",
-    "trl dpo",
-    "trl grpo",
-    "trl kto",
-    "trl reward",
-    "nemo llm pretrain",
-    "nemo llm finetune",
-    "fairseq-train",
-    "fairseq-hydra-train",
-];
-
-/// Programs and packages that answer requests or measure a model, even if a launcher starts them.
-const SERVERS: &[&str] = &[
-    "vllm",
-    "sglang",
-    "lmdeploy",
-    "text_generation_server",
-    "text-generation-launcher",
-    "text-embeddings-router",
-    "tritonserver",
-    "tensorrt_llm",
-    "trtllm-serve",
-    "fastchat",
-    "lm_eval",
-    "lighteval",
-    "jupyter",
-    "jupyter-lab",
-    "jupyter-notebook",
-    "notebook",
-    "jupyterlab",
-    "uvicorn",
-    "gunicorn",
-    "streamlit",
-    "ollama",
-    "ray start",
-];
-
-/// Benchmarks of the hardware. Source: the programs that nccl-tests, rccl-tests, perftest, DCGM and the CUDA samples
-/// install.
-const BENCHMARKS: &[&str] = &[
-    "all_reduce_perf",
-    "all_gather_perf",
-    "alltoall_perf",
-    "alltoallv_perf",
-    "broadcast_perf",
-    "gather_perf",
-    "hypercube_perf",
-    "reduce_perf",
-    "reduce_scatter_perf",
-    "scatter_perf",
-    "sendrecv_perf",
-    "nccl-tests",
-    "rccl-tests",
-    "run_nccl_tests.sh",
-    "hccl_test",
-    "ib_read_bw",
-    "ib_read_lat",
-    "ib_send_bw",
-    "ib_write_bw",
-    "ib_write_lat",
-    "nvbandwidth",
-    "bandwidthTest",
-    "deviceQuery",
-    "vectorAdd",
-    "p2pBandwidthLatencyTest",
-    "gpu-burn",
-    "gpu_burn",
-    "dcgmi",
-    "dcgmproftester",
-    "dcgmproftester12",
-    "nvidia-smi",
-    "rocm-smi",
-    "osu_allreduce",
-];
-
-/// The most containers that are examined.
+/// Containers that are looked at, at most.
 const MAX_CONTAINERS: usize = 512;
 
-/// The program of several parts together.
-pub(crate) fn program(launches: &[Launch]) -> Program {
-    launches.iter().map(of).max().unwrap_or(Program::Other)
+/// What the whole is, of which these are parts. A controller that gives the pods their command lets them wait.
+pub(crate) fn program(launches: &[Launch], commanded: bool) -> Program {
+    if launches.iter().any(|launch| of(launch) == Of::Training) {
+        return Program::Training;
+    }
+    let outside = |launch: &Launch| launch.group.is_none() || launch.reaches_others();
+    let reached = launches.iter().any(outside);
+    let waits = |launch: &Launch| {
+        (reached || commanded) && launch.target == Target::Unknown && launch.launchers.is_empty()
+    };
+    let counts =
+        |launch: &&Launch| !waits(launch) && (outside(launch) || (launch.accelerators > 0 && !launch.init));
+    let mut counted: Vec<&Launch> = launches.iter().filter(counts).collect();
+    if counted.is_empty() {
+        counted.extend(launches.iter().filter(|launch| !waits(launch)));
+    }
+    let containers = counted.chunk_by(|a, b| (&a.place, &a.group) == (&b.place, &b.group));
+    let rank = |program: Program| match program {
+        Program::Nothing(Cause::Idle) => 0,
+        Program::Nothing(_) => 1,
+        Program::Unknown => 2,
+        Program::Training => 3,
+    };
+    let first_of_the_highest = |a, b| if rank(b) > rank(a) { b } else { a };
+    containers.map(of_container).reduce(first_of_the_highest).unwrap_or(Program::Nothing(Cause::Idle))
 }
 
 /// Whether a launch surely takes part in no training: it is a server or a benchmark.
 pub(crate) fn serves(launch: &Launch) -> bool {
-    let name = match &launch.target {
-        Target::Program(name) | Target::Module(name) => name.as_str(),
-        Target::Script(path) => basename(path),
-        Target::Unknown => "",
-    };
-    let package = name.split(['.', ' ']).next().unwrap_or(name);
-    [name, package].iter().any(|name| SERVERS.contains(name) || BENCHMARKS.contains(name))
+    matches!(known::does(launch), Some(Does::Not(_) | Does::Prepares(_)))
 }
 
-fn of(launch: &Launch) -> Program {
-    let (name, python) = match &launch.target {
-        Target::Program(name) => (name.as_str(), name == "python"),
-        Target::Module(name) => (name.as_str(), true),
-        Target::Script(path) => (basename(path), true),
-        Target::Unknown => ("", false),
-    };
-    let package = name.split(['.', ' ']).next().unwrap_or(name);
-    let is_launched = launch.launchers.iter().any(|launcher| LAUNCHERS.contains(&launcher.name.as_str()));
-    if SERVERS.contains(&name) || SERVERS.contains(&package) {
-        Program::Other
-    } else if BENCHMARKS.contains(&name) && !launch.init {
-        Program::Benchmark
-    } else if !purpose::surely_trains_nothing(launch)
-        && (is_launched
-            || TRAINERS.contains(&name)
-            || (READERS.iter().any(|reader| (reader.recognises)(launch)) && !purpose::trains_nothing(launch)))
+/// What a launch does, as far as its own words say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Training,
+    Nothing(Cause),
+    /// It sets something up, or looks at the machine.
+    Aside(Cause),
+    /// A Python program that no table knows.
+    Python,
+    /// Another program that no table knows.
+    Other,
+}
+
+fn of_container(launches: &[&Launch]) -> Program {
+    let all: Vec<Of> = launches.iter().map(|launch| of(launch)).collect();
+    let last = all.iter().rev().find(|of| !matches!(of, Of::Aside(_))).or(all.last());
+    match last {
+        _ if all.contains(&Of::Python) => Program::Unknown,
+        Some(Of::Nothing(cause) | Of::Aside(cause)) => Program::Nothing(*cause),
+        Some(Of::Training) => Program::Training,
+        Some(Of::Python | Of::Other) => Program::Unknown,
+        None => Program::Nothing(Cause::Idle),
+    }
+}
+
+fn of(launch: &Launch) -> Of {
+    let does = known::does(launch);
+    match does {
+        Some(Does::Not(cause)) => return Of::Nothing(cause),
+        Some(Does::Prepares(cause)) => return Of::Aside(cause),
+        Some(Does::Trains) | None => {}
+    }
+    if let Some(cause) = purpose::surely_trains_nothing(launch) {
+        return Of::Nothing(cause);
+    }
+    let is_launched = launch.launchers.iter().any(|launcher| launchers::trains(&launcher.name));
+    let nothing = purpose::why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing);
+    if is_launched
+        || does == Some(Does::Trains)
+        || (!nothing && READERS.iter().any(|reader| (reader.recognises)(launch)))
     {
-        Program::Launcher
-    } else if python {
-        Program::Python
-    } else {
-        Program::Other
+        return Of::Training;
+    }
+    match &launch.target {
+        Target::Module(_) | Target::Script(_) => Of::Python,
+        Target::Program(name) if name == "python" => Of::Python,
+        Target::Program(_) | Target::Unknown => Of::Other,
     }
 }
 
@@ -206,7 +144,7 @@ mod tests {
 
     fn of_pods(template: &Value) -> Program {
         let groups = [PodGroup { role: "", template, path: String::new(), replicas: Some(1) }];
-        program(&command::launches(&groups, None, &[], &Surroundings::default(), "").launches)
+        program(&command::launches(&groups, None, &[], &Surroundings::default(), "").launches, false)
     }
 
     fn of(command: &Value) -> Program {
@@ -228,46 +166,61 @@ mod tests {
             json!(["mpirun", "-np", "8", "deepspeed", "train.py"]),
             json!(["axolotl", "train", "config.yaml"]),
         ] {
-            assert_eq!(of(&command), Program::Launcher, "{command}");
+            assert_eq!(of(&command), Program::Training, "{command}");
         }
     }
 
     #[test]
-    fn benchmarks_are_no_training_and_anything_else_is_neither() {
-        for command in [
-            json!(["/opt/nccl-tests/build/all_reduce_perf", "-b", "8"]),
-            json!(["mpirun", "-np", "16", "-x", "PATH", "/opt/nccl-tests/build/all_reduce_perf"]),
-            json!(["sh", "-c", "nvidia-smi; sleep 1"]),
+    fn known_programs_train_nothing_and_unknown_ones_may_be_anything() {
+        for (command, expected) in [
+            (json!(["/opt/nccl-tests/build/all_reduce_perf", "-b", "8"]), Program::Nothing(Cause::Benchmark)),
+            (
+                json!(["mpirun", "-np", "16", "-x", "PATH", "/opt/nccl-tests/build/all_reduce_perf"]),
+                Program::Nothing(Cause::Benchmark),
+            ),
+            (json!(["sh", "-c", "nvidia-smi; sleep 1"]), Program::Nothing(Cause::Benchmark)),
+            (json!(["python", "-m", "mine"]), Program::Unknown),
+            (json!(["jupyter", "lab"]), Program::Nothing(Cause::Notebook)),
+            (json!(["sleep", "inf"]), Program::Nothing(Cause::Idle)),
+            (json!(["bash", "-c", "tail -f /dev/null"]), Program::Nothing(Cause::Idle)),
+            (json!(["python", "-m", "vllm.entrypoints.openai.api_server"]), Program::Nothing(Cause::Server)),
+            (
+                json!(["torchrun", "--nproc-per-node=8", "-m", "sglang.launch_server"]),
+                Program::Nothing(Cause::Server),
+            ),
+            (json!(["vllm", "serve", "x"]), Program::Nothing(Cause::Server)),
+            (json!(["tritonserver", "--model-repository=/m"]), Program::Nothing(Cause::Server)),
+            (json!(["echo", "torchrun"]), Program::Nothing(Cause::Idle)),
+            (json!(["accelerate", "config"]), Program::Nothing(Cause::Preparation)),
+            (json!(["torchrun", "--help"]), Program::Nothing(Cause::Help)),
+            (json!(["tune", "run", "eleuther_eval", "--config", "a"]), Program::Nothing(Cause::Evaluation)),
+            (json!(["./run.sh"]), Program::Unknown),
+            (json!([]), Program::Unknown),
+            (json!("torchrun"), Program::Unknown),
         ] {
-            assert_eq!(of(&command), Program::Benchmark, "{command}");
-        }
-        assert_eq!(of(&json!(["python", "-m", "serve"])), Program::Python);
-        for command in [
-            json!(["jupyter", "lab"]),
-            json!(["sleep", "inf"]),
-            json!(["bash", "-c", "tail -f /dev/null"]),
-            json!(["python", "-m", "vllm.entrypoints.openai.api_server"]),
-            json!(["torchrun", "--nproc-per-node=8", "-m", "sglang.launch_server"]),
-            json!(["vllm", "serve", "x"]),
-            json!(["tritonserver", "--model-repository=/m"]),
-            json!(["echo", "torchrun"]),
-            json!(["accelerate", "config"]),
-            json!(["torchrun", "--help"]),
-            json!(["tune", "run", "eleuther_eval", "--config", "a"]),
-            json!([]),
-            json!("torchrun"),
-        ] {
-            assert_eq!(of(&command), Program::Other, "{command}");
+            assert_eq!(of(&command), expected, "{command}");
         }
     }
 
     #[test]
-    fn a_look_at_the_hardware_before_a_program_makes_no_benchmark_of_it() {
-        assert_eq!(of(&json!(["bash", "-c", "nvidia-smi && python train.py"])), Program::Python);
-        assert_eq!(of(&json!(["bash", "-c", "nvidia-smi && torchrun train.py"])), Program::Launcher);
+    fn the_last_program_of_a_script_counts_and_a_python_program_anywhere() {
+        for (script, expected) in [
+            ("nvidia-smi && python train.py", Program::Unknown),
+            ("nvidia-smi && torchrun train.py", Program::Training),
+            ("./setup.sh && vllm serve x", Program::Nothing(Cause::Server)),
+            ("python eval.py; ./train.sh", Program::Unknown),
+            ("./train.sh; nvidia-smi", Program::Unknown),
+            ("python train.py; python eval.py", Program::Unknown),
+            (
+                "pip install x; python -m pip install y; python convert.py",
+                Program::Nothing(Cause::Conversion),
+            ),
+        ] {
+            assert_eq!(of(&json!(["bash", "-c", script])), expected, "{script}");
+        }
         let watched = json!({"spec": {"containers": [
             {"command": ["python", "train.py"]}, {"command": ["nvidia-smi", "-l", "60"]},
         ]}});
-        assert_eq!(of_pods(&watched), Program::Python);
+        assert_eq!(of_pods(&watched), Program::Unknown);
     }
 }

@@ -20,6 +20,8 @@ pub enum Gap {
     Files,
     /// Claims of devices.
     Claims,
+    /// A number of accelerators: a placeholder that is not filled in.
+    Quantity,
     /// The environment of a Ray job, which is a document of its own.
     RuntimeEnvironment,
     /// A configuration file that a command names.
@@ -72,6 +74,7 @@ impl fmt::Display for Gap {
             Self::Containers => "it has more containers than are read",
             Self::Variables => "a container has more variables than are read",
             Self::Files => "a container has more files than are read",
+            Self::Quantity => "its number of accelerators is no number",
             Self::Claims => "a pod has more claims than are read",
             Self::RuntimeEnvironment => "its runtime environment cannot be read",
             Self::Configuration => "a configuration file cannot be read",

@@ -5,6 +5,7 @@
 //! that set its fields.
 
 mod ask;
+mod cause;
 mod dense_layers;
 pub mod field;
 mod gap;
@@ -19,6 +20,7 @@ mod values;
 mod words;
 
 pub use ask::{Ask, Quoting, Rank};
+pub use cause::{Cause, Follows};
 pub use dense_layers::DenseLayers;
 pub use field::{
     Accelerator, Batch, Dataset, Efficiency, Finetuning, LatentAttention, Model, Offload, Parallelism, Price,

@@ -74,7 +74,7 @@ pub(super) fn worst(mut readings: Vec<Reading>, judge: &Judge<'_>) -> Option<Jud
 
 fn rank(judgement: &Judgement) -> (u8, Bytes) {
     let verdict = match judgement.verdict {
-        Verdict::NotTraining => 0,
+        Verdict::NotTraining | Verdict::Unrecognised => 0,
         Verdict::Fits => 1,
         Verdict::Tight => 2,
         Verdict::Unknown => 3,

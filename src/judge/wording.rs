@@ -46,7 +46,7 @@ pub(super) fn message(
             verdict::denial(&need, &changes(judgement))
         }
         Verdict::Tight => format!("may run out: {}", verdict::denial(&need, &changes(judgement))),
-        Verdict::Fits | Verdict::NotTraining => need,
+        Verdict::Fits | Verdict::NotTraining | Verdict::Unrecognised => need,
     }
 }
 

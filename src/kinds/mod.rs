@@ -41,7 +41,7 @@ pub use further::Kinds;
 pub use pods::{PodGroup, Pods};
 
 use crate::job::Gap;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{self, Surroundings};
 
 /// A kind of Kubernetes object that people train with.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct Kind {
     /// Whether its controller tells the pods of each other, so that launchers need no options for it. Kinds for
     /// training do.
     pub connects: bool,
+    /// Whether its controller gives the pods their command, so that an image's own program never runs.
+    pub commands: bool,
     /// The objects that its controller makes, directly or through others.
     pub makes: Makes,
     /// The fields of the object that show whether it asks for accelerators, for the webhook's matchConditions.
@@ -126,6 +128,7 @@ const BLANK: Kind = Kind {
     slug: "",
     purpose: Purpose::General,
     connects: false,
+    commands: false,
     makes: Makes::These(&[("", "Pod")]),
     pod_specs: PodSpecs::Elsewhere,
     suspend: None,
@@ -275,7 +278,6 @@ pub(crate) fn built_in(object: &Value) -> Option<&'static Kind> {
 
 /// The group and the kind of an object, by its `apiVersion` and `kind`.
 fn group_and_kind(object: &Value) -> Option<(&str, &str)> {
-    let api_version = object.get("apiVersion")?.as_str()?;
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    Some((group, object.get("kind")?.as_str()?))
+    let (api_version, kind) = (object.get("apiVersion")?.as_str()?, object.get("kind")?.as_str()?);
+    Some((surroundings::group(api_version), kind))
 }

@@ -18,6 +18,7 @@ pub(crate) const KIND: Kind = Kind {
     plural: "rayclusters",
     slug: "raycluster",
     connects: true,
+    commands: true,
     pod_specs: PodSpecs::At(&[
         Place::Template("object.?spec.?headGroupSpec.?template"),
         Place::List("object.?spec.?workerGroupSpecs", "?template"),

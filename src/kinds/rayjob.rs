@@ -18,6 +18,7 @@ pub(crate) const KIND: Kind = Kind {
     plural: "rayjobs",
     slug: "rayjob",
     purpose: Purpose::Training,
+    commands: true,
     makes: Makes::These(&[("ray.io", "RayCluster"), ("batch", "Job"), ("", "Pod")]),
     suspend: Some("/spec/suspend"),
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),

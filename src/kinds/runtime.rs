@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The training jobs have the label `trainer.kubeflow.org/trainjob-ancestor-step: trainer`, or the name `node`. With
-//! MPI the launcher is one of the nodes if `runLauncherAsNode` is set. `trainer` changes only the container `node`.
+//! MPI the launcher is one of the nodes if `runLauncherAsNode` is set. `trainer` changes only the container `node`. Its
+//! `resourcesPerNode` is merged into the container's resources, as Trainer 2.3 does; before, it replaced them.
 //! If the runtime's container has another name, the operator ignores the trainer's arguments, and so does this
 //! reader.
 //!
@@ -16,14 +17,17 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::kinds::Completed;
 use crate::kinds::pods::{MAX_GROUPS, of_job, replicas};
+use crate::kinds::{Completed, PodGroup};
 use crate::surroundings::Surroundings;
 
 /// The label of jobs that are steps of a TrainJob.
 const STEP: &str = "/template/metadata/labels/trainer.kubeflow.org~1trainjob-ancestor-step";
 /// The container that trains.
 const NODE: &str = "node";
+/// The job and the container that train, under kubeflow.org/v2alpha1.
+const NODE_JOB_BEFORE: &str = "trainer-node";
+const NODE_BEFORE: &str = "trainer";
 /// A runtime without `kind` is a ClusterTrainingRuntime.
 const DEFAULT_KIND: &str = "ClusterTrainingRuntime";
 
@@ -64,6 +68,22 @@ pub(crate) fn complete(object: &Value, around: &Surroundings) -> Completed {
     Completed { object: completed, by, absent, is_cut }
 }
 
+/// The groups of pods in a completed object.
+pub(crate) fn groups(object: &Value) -> Vec<PodGroup<'_>> {
+    let groups = object.pointer("/spec/groups").and_then(Value::as_array).into_iter().flatten();
+    groups.take(MAX_GROUPS).filter_map(of).collect()
+}
+
+fn of(group: &Value) -> Option<PodGroup<'_>> {
+    let text = |field: &str| group.get(field).and_then(Value::as_str).unwrap_or_default();
+    Some(PodGroup {
+        role: text("role"),
+        template: group.get("template")?,
+        path: text("path").to_owned(),
+        replicas: group.get("pods").and_then(Value::as_u64),
+    })
+}
+
 const JOBS: &str = "/spec/template/spec/replicatedJobs";
 const MODEL: &str = "/spec/initializer/model/storageUri";
 
@@ -95,14 +115,18 @@ fn of_runtime(runtime: &Value, trainer: Option<&Value>, label: &str) -> Vec<Valu
         let Some(template) = job.pointer("/template/spec/template") else { continue };
         let mut template = template.clone();
         let is_launcher = mpi.is_some() && name(job) == "launcher";
-        let trains = labelled(job) || name(job) == NODE || (!any_labelled && name(job) == "trainer");
+        let trains = labelled(job)
+            || [NODE, NODE_JOB_BEFORE].contains(&name(job).as_str())
+            || (!any_labelled && name(job) == "trainer");
         let written = job
             .pointer("/template/spec")
             .and_then(|spec| of_job("", spec, "", replicas(job.get("replicas"))));
         let mut pods = written.and_then(|group| group.replicas);
         if trains {
+            let container = if name(job) == NODE_JOB_BEFORE { NODE_BEFORE } else { NODE };
             overlay(
                 &mut template,
+                container,
                 trainer,
                 is_launcher && !launcher_is_node,
                 !labelled(job) && mpi.is_some(),
@@ -123,13 +147,13 @@ fn of_runtime(runtime: &Value, trainer: Option<&Value>, label: &str) -> Vec<Valu
     groups
 }
 
-/// Puts the job's trainer over the container `node`.
+/// Puts the job's trainer over the container of this name.
 ///
 /// A launcher that is not a node gets no accelerators. Nodes that MPI starts get no command.
-fn overlay(template: &mut Value, trainer: Option<&Value>, no_resources: bool, no_command: bool) {
+fn overlay(template: &mut Value, name: &str, trainer: Option<&Value>, no_resources: bool, no_command: bool) {
     let Some(trainer) = trainer else { return };
     let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
-    let named = |container: &&mut Value| container.get("name").and_then(Value::as_str) == Some(NODE);
+    let named = |container: &&mut Value| container.get("name").and_then(Value::as_str) == Some(name);
     let Some(node) = containers.and_then(|containers| containers.iter_mut().find(named)) else { return };
     let Some(node) = node.as_object_mut() else { return };
     for field in ["image", "command", "args"] {
@@ -139,7 +163,7 @@ fn overlay(template: &mut Value, trainer: Option<&Value>, no_resources: bool, no
         }
     }
     if let Some(resources) = trainer.get("resourcesPerNode").filter(|r| r.is_object() && !no_resources) {
-        node.insert("resources".into(), resources.clone());
+        merge_field(node, "resources", resources);
     }
     if let Some(env) = trainer.get("env").filter(|env| env.is_array()) {
         merge_field(node, "env", env);
@@ -150,7 +174,7 @@ fn overlay(template: &mut Value, trainer: Option<&Value>, no_resources: bool, no
 fn alone(trainer: Option<&Value>) -> Option<Value> {
     let trainer = trainer?;
     let mut template = json!({"spec": {"containers": [{"name": NODE}]}});
-    overlay(&mut template, Some(trainer), false, false);
+    overlay(&mut template, NODE, Some(trainer), false, false);
     let pods = trainer.get("numNodes").and_then(Value::as_u64);
     Some(json!({"role": NODE, "path": "spec.trainer", "pods": pods, "template": template}))
 }

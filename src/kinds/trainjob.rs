@@ -3,11 +3,12 @@
 //! The runtime is another object: a TrainingRuntime of the namespace, or a ClusterTrainingRuntime. [`runtime`] joins
 //! the two, as `spec.groups` of the completed object. Without the runtime only the job's own trainer is known, and
 //! the job is judged as one that asks for unknown accelerators.
+//!
+//! Before its first release the kind was kubeflow.org/v2alpha1. Such an object is read in the same way.
 
 use serde_json::Value;
 
-use crate::kinds::pods::MAX_GROUPS;
-use crate::kinds::{BLANK, Kind, Makes, PodGroup, Pods, Purpose, runtime};
+use crate::kinds::{BLANK, Kind, Makes, Pods, Purpose, runtime};
 
 pub(crate) const KIND: Kind = Kind {
     group: "trainer.kubeflow.org",
@@ -20,28 +21,12 @@ pub(crate) const KIND: Kind = Kind {
     suspend: Some("/spec/suspend"),
     placements: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
     active_deadline_seconds: Some("/spec/activeDeadlineSeconds"),
-    pods: Pods::Own(pod_groups),
+    pods: Pods::Own(runtime::groups),
     lists: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
     complete: Some(runtime::complete),
     model: Some(model),
     ..BLANK
 };
-
-/// The groups of pods in the completed object.
-fn pod_groups(object: &Value) -> Vec<PodGroup<'_>> {
-    let groups = object.pointer("/spec/groups").and_then(Value::as_array).into_iter().flatten();
-    groups.take(MAX_GROUPS).filter_map(of).collect()
-}
-
-fn of(group: &Value) -> Option<PodGroup<'_>> {
-    let text = |field: &str| group.get(field).and_then(Value::as_str).unwrap_or_default();
-    Some(PodGroup {
-        role: text("role"),
-        template: group.get("template")?,
-        path: text("path").to_owned(),
-        replicas: group.get("pods").and_then(Value::as_u64),
-    })
-}
 
 /// The model that the initializer fetches.
 fn model(object: &Value) -> Option<(String, &'static str)> {

@@ -1,9 +1,9 @@
-//! One array, an element a judged document: its name and kind, then the whole judgement.
+//! One array, an element a document that trains or may train: its name and kind, then the whole judgement.
 
 use serde::Serialize;
 
 use super::Entry;
-use crate::judgement::Judgement;
+use crate::judgement::{Judgement, Verdict};
 
 /// Every key is always present. A value that is not known is null.
 #[derive(Serialize)]
@@ -21,6 +21,7 @@ struct Element<'a> {
 pub fn json(entries: &[Entry]) -> serde_json::Result<String> {
     let elements: Vec<_> = entries
         .iter()
+        .filter(|entry| entry.judgement.verdict != Verdict::NotTraining)
         .map(|entry| Element { name: entry.name.as_deref(), kind: &entry.kind, judgement: &entry.judgement })
         .collect();
     let mut text = serde_json::to_string_pretty(&elements)?;

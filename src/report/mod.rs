@@ -1,5 +1,6 @@
 //! Judgements as text for people and programs: a table with its explanations, and JSON. Pure functions.
 
+mod aside;
 mod block;
 mod columns;
 pub(crate) mod figures;
@@ -11,6 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use aside::aside;
 pub use json::json;
 pub use plan::{PlanEntry, plan_json, plan_table};
 pub use printable::printable;
@@ -46,7 +48,7 @@ impl Style {
             Verdict::Fits => 32,
             Verdict::Tight | Verdict::Unknown => 33,
             Verdict::OutOfMemory => 31,
-            Verdict::NotTraining => 0,
+            Verdict::NotTraining | Verdict::Unrecognised => 0,
         };
         match self {
             Self::Plain => text.to_owned(),

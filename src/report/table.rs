@@ -7,10 +7,11 @@ use crate::judgement::Verdict;
 const HEADINGS: [&str; 10] =
     ["NAME", "KIND", "MODEL", "GPUS", "ACCELERATOR", "PEAK", "OF", "VERDICT", "DAYS", "GPU-HOURS"];
 
-/// The entries as a table with explanations. Empty if there are no entries.
+/// The entries that train, as a table with explanations. Empty if there are none.
 pub fn table(entries: &[Entry], style: Style) -> String {
-    let mut text = columns::table(HEADINGS, entries.iter().map(line), style);
-    for entry in entries {
+    let trains = || entries.iter().filter(|entry| entry.judgement.verdict.trains());
+    let mut text = columns::table(HEADINGS, trains().map(line), style);
+    for entry in trains() {
         text.push('\n');
         block::explain(&mut text, entry, style);
     }

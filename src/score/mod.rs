@@ -116,7 +116,7 @@ fn judged(run: &Run, world: &World<'_>) -> Judgement {
     };
     let around = Surroundings::of(&objects, world.kinds);
     let mut judgements = objects.iter().map(|object| judge(object, &around, world, &ask));
-    judgements.find(|judgement| judgement.verdict != Verdict::NotTraining).unwrap_or_else(|| {
+    judgements.find(|judgement| judgement.verdict.trains()).unwrap_or_else(|| {
         Judgement::without_figures(Verdict::NotTraining, crate::judgement::Reason::NotTraining)
     })
 }

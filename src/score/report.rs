@@ -161,7 +161,7 @@ impl Gate {
         match verdict {
             Verdict::OutOfMemory => *refused += 1,
             Verdict::Tight => *warned += 1,
-            Verdict::Unknown | Verdict::NotTraining => *unknown += 1,
+            Verdict::Unknown | Verdict::NotTraining | Verdict::Unrecognised => *unknown += 1,
             Verdict::Fits => {}
         }
     }

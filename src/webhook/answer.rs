@@ -101,7 +101,7 @@ impl Webhook {
             return Err(outcome.err().map_or(Unanswerable::NoUid, |(_, why)| why));
         };
         let outcome = outcome.unwrap_or_else(|(failure, _)| self.unjudged(failure, &head));
-        answering.answered(&outcome.counted);
+        answering.answered(&outcome.counted, outcome.cause);
         let Outcome { decided, status, .. } = outcome;
         let response = Response {
             uid,

@@ -103,7 +103,7 @@ impl Evaluation {
             kind: self.kind.slug,
         };
         let status = decided.denied.map(|fault| status(fault, judgement, self.kind, request.name.clone()));
-        Outcome { counted, decided, status }
+        Outcome { counted, cause: judgement.cause, decided, status }
     }
 
     /// The fault of a judgement.

@@ -9,10 +9,13 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::job::Cause;
+
 /// The webhook's counters. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     reviews: Family<Review, Counter>,
+    without_estimate: Family<OfCause, Counter>,
     errors: Family<ErrorLabels, Counter>,
     unanswerable: Counter,
     requests: Family<Request, Counter>,
@@ -49,6 +52,15 @@ pub(super) struct Review {
     pub(super) kind: &'static str,
 }
 
+/// A reviewed object that asks for accelerators and has no estimate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCause {
+    /// The cause's slug.
+    cause: &'static str,
+    /// The kind's slug.
+    kind: &'static str,
+}
+
 impl Review {
     /// A review whose sender gave up before the answer.
     const ABANDONED: Self =
@@ -63,8 +75,12 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    /// Counts the answer.
-    pub(super) fn answered(mut self, review: &Review) {
+    /// Counts the answer, and why the object has no estimate.
+    pub(super) fn answered(mut self, review: &Review, cause: Option<Cause>) {
+        if let Some(cause) = cause {
+            let labels = OfCause { cause: cause.slug(), kind: review.kind };
+            self.metrics.without_estimate.get_or_create(&labels).inc();
+        }
         self.metrics.reviews.get_or_create(review).inc();
         self.metrics.seconds.get_or_create(&WEBHOOK).observe(self.since.elapsed().as_secs_f64());
         self.is_counted = true;
@@ -118,6 +134,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             reviews: Family::default(),
+            without_estimate: Family::default(),
             errors: Family::default(),
             unanswerable: Counter::default(),
             requests: Family::default(),
@@ -135,6 +152,11 @@ impl Metrics {
             "weighbridge_admission_reviews",
             "Reviews answered, by decision, verdict, mode, operation and kind",
             self.reviews.clone(),
+        );
+        registry.register(
+            "weighbridge_admission_without_estimate",
+            "Reviewed objects that ask for accelerators and have no estimate, by cause and kind",
+            self.without_estimate.clone(),
         );
         registry.register(
             "weighbridge_admission_errors",

@@ -13,6 +13,8 @@ use crate::policy::Mode;
 pub(super) struct Outcome {
     /// What the metrics count.
     pub(super) counted: Counted,
+    /// Why the object has no estimate, if that is known.
+    pub(super) cause: Option<crate::job::Cause>,
     /// The decision.
     pub(super) decided: Decided,
     /// The status of a refusal.
@@ -42,7 +44,7 @@ pub(super) fn not_judged(operation: Operation, kind: Option<&'static Kind>, mode
         operation: operation.name(),
         kind: kind.map_or("other", |kind| kind.slug),
     };
-    Outcome { counted, decided: Decided::default(), status: None }
+    Outcome { counted, cause: None, decided: Decided::default(), status: None }
 }
 
 /// The status of a refusal: 403 as for any policy, 422 as for any validation.

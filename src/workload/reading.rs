@@ -1,9 +1,10 @@
 //! What we read from an object: training jobs, the source of each value, and the errors.
 //!
 //! Most objects train nothing, and to read them must cost almost no time. A kind made for training trains if it asks
-//! for accelerators or has annotations, unless its command is a known benchmark. Any other kind trains if it asks for
-//! accelerators and its command reaches a training launcher, or if one of our annotations is there. The commands of an
-//! object without accelerators are not read.
+//! for accelerators or has annotations, unless its command is known for something else (a benchmark, a server, an
+//! evaluation). Any other kind trains if it asks for accelerators and its command reaches a training launcher, or if
+//! one of our annotations is there. The commands of an object without accelerators are not read. An object that asks
+//! for accelerators and does not train is set [aside](Aside), with the cause.
 //!
 //! A program that no reader recognises may train adapters on quantized weights: its method is open, unless a person
 //! describes the training beside the model (parallelism, offload, optimizer).
@@ -30,7 +31,8 @@ use crate::command::{self, Commands, Launch};
 use crate::frameworks::{self, Claim, Program, Training, Trees};
 use crate::hardware::{Catalogue, Vendor};
 use crate::job::{
-    AnyField, Ask, Field, Gap, Hidden, InputError, Method, Provenance, Quoting, Source, ValueOf as _, field,
+    AnyField, Ask, Cause, Field, Gap, Hidden, InputError, Method, Provenance, Quoting, Source, ValueOf as _,
+    field,
 };
 use crate::kinds::deadline::{self, Limit};
 use crate::kinds::requests::{self, Request};
@@ -99,11 +101,22 @@ pub struct Offer {
 pub struct Readings {
     /// Each training that it starts. Empty if it does not train.
     pub trainings: Vec<Reading>,
+    /// Why nothing of it is judged, if it asks for accelerators.
+    pub aside: Option<Aside>,
     /// The readings of the same object without any other object. `None` if it refers to none, or if all values may be
     /// quoted.
     pub(crate) own: Option<Vec<Reading>>,
     /// The names of the other objects.
     pub(crate) hidden: Hidden,
+}
+
+/// What is known of an object that asks for accelerators and has no training to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// Why there is none.
+    pub cause: Cause,
+    /// How many accelerators it asks for, if that is known and may be shown.
+    pub accelerators: Option<u64>,
 }
 
 /// Why an object that trains was not read.
@@ -113,8 +126,8 @@ pub enum Unread {
     TooLarge,
     /// It refers to a missing workload.
     WorkloadNotFound,
-    /// The estimate does not cover what it trains. The text names that in a few words.
-    Beyond(&'static str),
+    /// The estimate does not cover what it trains.
+    Beyond(Cause),
     /// Its accelerators have compilers whose memory layout we do not describe.
     Accelerator(Vendor),
 }
@@ -176,13 +189,35 @@ pub fn read(
         }
         of_workload(object, asked, around, catalogue, kinds, ask)
     };
-    let (trainings, others) = read(around, false);
-    if ask.quoting == Quoting::Everything || trainings.is_empty() || !others.are_in(around) {
-        return Readings { trainings, ..Readings::default() };
+    let Found { trainings, others, mut aside } = read(around, false);
+    if ask.quoting == Quoting::Everything || !others.are_in(around) {
+        return Readings { trainings, aside, ..Readings::default() };
+    }
+    if trainings.is_empty() {
+        // Another object may give the number.
+        aside.iter_mut().for_each(|aside| aside.accelerators = None);
+        return Readings { aside, ..Readings::default() };
     }
     // At this point we know whether the object trains.
-    let (own, named) = read(&around.without_others(), true);
-    Readings { trainings, own: Some(own), hidden: others.named_as(named).hidden_among(around) }
+    let Found { trainings: own, others: named, .. } = read(&around.without_others(), true);
+    Readings { trainings, aside, own: Some(own), hidden: others.named_as(named).hidden_among(around) }
+}
+
+/// What is found in an object.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Each training that it starts.
+    pub(super) trainings: Vec<Reading>,
+    /// The objects that it refers to.
+    pub(super) others: Others,
+    /// Why there is no training, if it asks for accelerators.
+    aside: Option<Aside>,
+}
+
+impl Found {
+    pub(super) fn of(trainings: Vec<Reading>, others: Others) -> Self {
+        Self { trainings, others, aside: None }
+    }
 }
 
 /// Reads a workload that a person asks about, whether it trains or not.
@@ -192,7 +227,7 @@ pub(super) fn read_asked(
     catalogue: &Catalogue,
     kinds: &Kinds,
     ask: &Ask,
-) -> (Vec<Reading>, Others) {
+) -> Found {
     of_workload(object, true, around, catalogue, kinds, ask)
 }
 
@@ -203,15 +238,15 @@ fn of_workload(
     catalogue: &Catalogue,
     kinds: &Kinds,
     ask: &Ask,
-) -> (Vec<Reading>, Others) {
-    let nothing = || (Vec::new(), Others::default());
-    let Some(kind) = kinds.of(object) else { return nothing() };
+) -> Found {
+    let Some(kind) = kinds.of(object) else { return Found::default() };
     let Completed { object, by, absent, is_cut } = completed(kind, object, around);
     let object = object.as_ref();
     let groups = kind.pod_groups(object);
     let requests = requests::requests(&groups, &around.documents, namespace(object), catalogue);
     let groups_gap = (is_cut || kind.has_more_groups(object, groups.len())).then_some(Gap::Groups);
-    let pods_gap = groups_gap.or_else(|| requests::gap(&groups, &requests, around, namespace(object)));
+    let pods_gap =
+        groups_gap.or_else(|| requests::gap(&groups, &requests, around, namespace(object), catalogue));
     let inner = kind.inner_objects(object);
     let annotations = all_annotations(object, &inner, &groups, &requests);
     let purpose = kind.purpose_of(object);
@@ -220,7 +255,7 @@ fn of_workload(
     let absent_pods = absent.is_some() && purpose == Purpose::Training;
     // Most objects ask for no accelerators. Their commands are not read.
     if !said && requests.is_empty() && !absent_pods && pods_gap.is_none() {
-        return nothing();
+        return Found::default();
     }
     let others = others::of(&groups, by, namespace(object));
     // Only the listed ConfigMaps are read.
@@ -232,8 +267,13 @@ fn of_workload(
         command::launches(&groups, entrypoint, &requests, around, namespace(object));
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
     let is_open = may_hide || (absent_pods && requests.is_empty());
-    if !said && !is_open && !trains(purpose, &launches) {
-        return nothing();
+    if !said
+        && !is_open
+        && let Some(cause) = trains_nothing(purpose, kind, &launches)
+    {
+        let accelerators = accelerator::number(&requests).filter(|number| *number > 0);
+        let aside = Aside { cause, accelerators };
+        return Found { others, aside: Some(aside), ..Found::default() };
     }
     let many = annotations.len().max(requests.len()) > MAX_GROUPS;
     let all = annotations.iter().map(|annotations| annotations.bytes()).fold(bytes, usize::saturating_add);
@@ -246,7 +286,7 @@ fn of_workload(
     for reading in &mut readings {
         reading.warnings.extend(absent.as_deref().map(not_there));
     }
-    (readings, others)
+    Found::of(readings, others)
 }
 
 /// An object, and what its surroundings add to it.
@@ -297,11 +337,15 @@ fn all_annotations<'a>(
     std::iter::once(Annotations::of(object, "")).chain(inner).chain(templates).collect()
 }
 
-/// Whether an object that asks for accelerators trains.
-fn trains(purpose: Purpose, launches: &[Launch]) -> bool {
-    match (purpose, frameworks::program(launches)) {
-        (_, Program::Launcher) | (Purpose::Training, Program::Python | Program::Other) => true,
-        (_, Program::Benchmark) | (Purpose::General, Program::Python | Program::Other) => false,
+/// Why an object that asks for accelerators does not train, if it does not. A kind for training trains, unless its
+/// program is known for something else; people also let it wait, and train in it by hand.
+fn trains_nothing(purpose: Purpose, kind: &Kind, launches: &[Launch]) -> Option<Cause> {
+    match (purpose, frameworks::program(launches, kind.commands)) {
+        (_, Program::Training) | (Purpose::Training, Program::Unknown | Program::Nothing(Cause::Idle)) => {
+            None
+        }
+        (Purpose::General, Program::Unknown) => Some(Cause::UnknownProgram),
+        (_, Program::Nothing(cause)) => Some(cause),
     }
 }
 

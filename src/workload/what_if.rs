@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::others::Others;
-use super::reading::{Reading, Unread, read_asked};
+use super::reading::{Found, Reading, Unread, read_asked};
 use crate::hardware::Catalogue;
 use crate::job::{Ask, Gap, InputError, Member, Source, field};
 use crate::kinds::Kinds;
@@ -32,13 +32,13 @@ pub(super) fn read(
     catalogue: &Catalogue,
     kinds: &Kinds,
     ask: &Ask,
-) -> (Vec<Reading>, Others) {
+) -> Found {
     let mut reading = Reading::default();
     let empty = Map::new();
     let spec = object.get("spec").and_then(Value::as_object).unwrap_or(&empty);
     own_fields(spec, &mut reading);
     let Some(reference) = spec.get("workloadRef").filter(|reference| !reference.is_null()) else {
-        return (vec![reading], Others::default());
+        return Found::of(vec![reading], Others::default());
     };
     let Some(workload) = around.workloads.iter().find(|workload| is_meant(reference, object, workload))
     else {
@@ -49,13 +49,13 @@ pub(super) fn read(
         } else {
             reading.unread = Some(Unread::WorkloadNotFound);
         }
-        return (vec![reading], Others::default());
+        return Found::of(vec![reading], Others::default());
     };
-    let (below, others) = read_asked(workload, around, catalogue, kinds, ask);
+    let Found { trainings: below, others, .. } = read_asked(workload, around, catalogue, kinds, ask);
     if below.is_empty() {
-        return (vec![reading], others);
+        return Found::of(vec![reading], others);
     }
-    (below.into_iter().map(|below| filled(reading.clone(), below)).collect(), others)
+    Found::of(below.into_iter().map(|below| filled(reading.clone(), below)).collect(), others)
 }
 
 /// Adds the workload's values for the fields that the spec leaves open.

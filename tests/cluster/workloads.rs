@@ -463,7 +463,7 @@ async fn every_manifest_that_trains_reaches_the_webhook() -> Result<()> {
         for mut object in documents.into_iter().filter(|object| Kinds::built_in().of(object).is_some()) {
             let what = format!("{} {}", file.display(), object["kind"]);
             let judge = |object| judge(object, &around, &World::built_in(), &Ask::default());
-            let trains = judge(&object).verdict != Verdict::NotTraining;
+            let trains = judge(&object).verdict.trains();
             object["metadata"]["namespace"] = json!(yard.name());
             let before = yard.requests().await?;
             match yard.create(&object).await? {

@@ -247,7 +247,7 @@ fn a_training_in_a_command_substitution_is_judged() {
     {
         let looks = script(&format!("N=$({look})\n/opt/start --gpus $N"));
         let mut of_kinds = of_every_kind(&looks);
-        assert_eq!(judged(&of_kinds[1]).verdict, Verdict::NotTraining, "{look}");
+        assert_eq!(judged(&of_kinds[1]).verdict, Verdict::Unrecognised, "{look}");
         assert_eq!(judged(&of_kinds.swap_remove(8)).verdict, Verdict::Unknown, "{look}");
     }
 }
@@ -406,9 +406,9 @@ fn a_script_that_is_not_there_yet_is_unknown_where_config_maps_are_read() {
     assert_eq!((judgement.verdict, judgement.reason), (Verdict::Unknown, Reason::ReferenceNotFound));
     assert_eq!(judgement.message, "ConfigMap launch is not known yet: what it says is not read");
     // If no ConfigMap is read, a missing one tells nothing. A volume that may hold anything tells nothing either.
-    assert_eq!(judged(&mounted).verdict, Verdict::NotTraining);
+    assert_eq!(judged(&mounted).verdict, Verdict::Unrecognised);
     let claimed = of_volume(&json!({"name": "v", "persistentVolumeClaim": {"claimName": "a"}}));
-    assert_eq!(judged_among(&claimed, &around).verdict, Verdict::NotTraining);
+    assert_eq!(judged_among(&claimed, &around).verdict, Verdict::Unrecognised);
     let maps = Arc::make_mut(&mut around.config_maps);
     maps.add("team", "launch", [("other.sh".to_owned(), "true".into())].into());
     assert_eq!(judged_among(&mounted, &around).reason, Reason::ReferenceNotFound);
@@ -440,7 +440,7 @@ fn a_command_that_variables_of_a_missing_config_map_name_is_unknown() {
         json!([{"configMapRef": {"name": "start"}}]);
     let judgement = judged_among(&job, &config_maps_are_read());
     assert_eq!(judgement.message, "ConfigMap start is not known yet: what it says is not read");
-    assert_eq!(judged(&job).verdict, Verdict::NotTraining);
+    assert_eq!(judged(&job).verdict, Verdict::Unrecognised);
     job["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["vllm", "serve", "x"]);
     assert_eq!(judged_among(&job, &config_maps_are_read()).verdict, Verdict::NotTraining);
 }

@@ -36,7 +36,7 @@ fn a_workload_that_does_not_train_is_left_alone() {
         let judgement = judged(&object);
         assert_eq!(judgement.verdict, verdict, "{kind} {command} {gpus}");
         if verdict == Verdict::NotTraining {
-            assert!(judgement.warnings.is_empty() && judgement.message.is_empty());
+            assert!(judgement.warnings.is_empty() && judgement.message.is_empty() == (gpus == 0));
         } else {
             assert_eq!(
                 (judgement.reason, judgement.missing[0].path()),

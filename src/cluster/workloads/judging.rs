@@ -36,8 +36,7 @@ impl Judged {
 /// Whether the judgement depends on the nodes.
 pub fn rests_on_nodes(judgement: &Judgement) -> bool {
     let accelerator = judgement.inputs.iter().find(|input| input.field == field::accelerator::KIND);
-    judgement.verdict != Verdict::NotTraining
-        && accelerator.is_none_or(|input| input.source.starts_with(source::NODES))
+    judgement.verdict.trains() && accelerator.is_none_or(|input| input.source.starts_with(source::NODES))
 }
 
 /// Judges the objects of one kind.

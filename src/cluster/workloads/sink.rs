@@ -236,13 +236,13 @@ impl Sink for WorkloadSink {
         }
         self.idle.remove(&hash(&uid));
         let before = self.workloads.get(uid);
-        let trained = before.as_ref().is_some_and(|b| !b.child && b.verdict != Verdict::NotTraining);
+        let trained = before.as_ref().is_some_and(|b| !b.child && b.verdict.trains());
         let verdict = if trained || self.kind.purpose == Purpose::Training {
             Verdict::Unknown
         } else {
             Verdict::NotTraining
         };
-        if self.kind.makes == Makes::Nothing && verdict == Verdict::NotTraining {
+        if self.kind.makes == Makes::Nothing && !verdict.trains() {
             self.forget(uid);
             return;
         }
@@ -334,7 +334,7 @@ fn worth_keeping(digest: &Digest, refers: &Refers) -> bool {
     let may_train_later = digest.documents.is_some() && refers.accelerators;
     digest.kind.makes != Makes::Nothing
         || waits
-        || (!digest.child && (digest.verdict != Verdict::NotTraining || may_train_later))
+        || (!digest.child && (digest.verdict.trains() || may_train_later))
 }
 
 fn api_version(kind: &Kind, object: &Value) -> String {

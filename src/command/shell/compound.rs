@@ -1,6 +1,6 @@
-//! Compound commands: any branch may be taken, and the body of a loop is read once.
+//! Compound commands: any branch may be taken whose condition is not known, and the body of a loop is read once.
 
-use brush_parser::ast::{CompoundCommand, CompoundList};
+use brush_parser::ast::{CaseItemPostAction, CompoundCommand, CompoundList};
 
 use crate::command::Branch;
 use crate::command::shell::Shell;
@@ -16,22 +16,31 @@ impl Shell<'_, '_, '_> {
                 self.within(|shell| shell.list(&subshell.list, &mut state.clone()));
             }
             CompoundCommand::IfClause(clause) => {
-                self.list(&clause.condition, state);
+                let first = (Some(&clause.condition), &clause.then);
+                let others =
+                    clause.elses.iter().flatten().map(|other| (other.condition.as_ref(), &other.body));
                 let mut branches = Vec::new();
                 let (decision, mut ends) = (self.run.budget.decision(), false);
-                let mut taken = state.clone();
-                ends |= self.branch_of(decision, branches.len(), &clause.then, &mut taken);
-                branches.push(taken);
                 let mut has_else = false;
-                for other in clause.elses.iter().flatten() {
-                    if let Some(condition) = &other.condition {
+                for (condition, body) in std::iter::once(first).chain(others) {
+                    let mut holds = Some(true);
+                    if let Some(condition) = condition {
                         self.list(condition, state);
-                    } else {
-                        has_else = true;
+                        holds = self.holds(condition, state);
+                    }
+                    if holds == Some(false) {
+                        continue;
+                    }
+                    has_else = holds == Some(true);
+                    if has_else && branches.is_empty() {
+                        return self.list(body, state);
                     }
                     let mut taken = state.clone();
-                    ends |= self.branch_of(decision, branches.len(), &other.body, &mut taken);
+                    ends |= self.branch_of(decision, branches.len(), body, &mut taken);
                     branches.push(taken);
+                    if has_else {
+                        break;
+                    }
                 }
                 if !has_else {
                     branches.push(state.clone());
@@ -42,6 +51,13 @@ impl Shell<'_, '_, '_> {
                 }
             }
             CompoundCommand::CaseClause(clause) => {
+                match self.matching(&clause.value, &clause.cases, state) {
+                    Some(Some(case)) if matches!(case.post_action, CaseItemPostAction::ExitCase) => {
+                        return case.cmd.iter().for_each(|list| self.list(list, state));
+                    }
+                    Some(None) => return,
+                    _ => {}
+                }
                 let mut branches = vec![state.clone()];
                 let (decision, mut ends) = (self.run.budget.decision(), false);
                 for case in &clause.cases {
@@ -89,7 +105,9 @@ impl Shell<'_, '_, '_> {
         let mut tried = state.clone();
         self.within(|shell| shell.list(body, &mut tried));
         tried.ended = state.ended;
-        join(state, vec![tried, state.clone()]);
+        if let Some(joined) = State::join_any(vec![tried, state.clone()]) {
+            *state = joined;
+        }
         self.run.launches.truncate(started);
         self.list(body, &mut state.clone());
     }

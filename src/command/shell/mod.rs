@@ -3,9 +3,10 @@
 //! A script is read as a shell runs it, with the variables that are known:
 //!
 //! - `a; b`, `a && b`: one after the other. A command after a test (`[ … ] && b`) may not be run.
-//! - `if`, `case`, `a || b`: any branch may be taken. The programs of all branches count. A variable with different
-//!   values after them is unknown. A branch that ends the script changes nothing after it. If such a branch starts a
-//!   program, the rest of the script is another branch.
+//! - `if`, `case`, `a || b`: any branch may be taken, unless known variables [decide](conditions). The programs of all
+//!   branches count. Of a variable with different values after them, only the words are known with which all of them
+//!   begin and end. A branch that ends the script changes nothing after it. If such a branch starts a program, the rest
+//!   of the script is another branch.
 //! - loops: the body once, and the variables that it changes are unknown.
 //! - functions: at each call. `(…)`, pipelines and `&`: their changes stay inside.
 //! - `cat > file <<EOF`, `echo … > file`, `tee file`, `cp` and `mv`: the file is known from there on.
@@ -16,12 +17,14 @@
 mod arithmetic;
 mod builtins;
 mod compound;
+mod conditions;
 mod copies;
 mod dialect;
 mod documents;
 mod expand;
 mod lines;
 mod parameters;
+mod placeholders;
 mod substitutions;
 mod syntax;
 mod variables;
@@ -45,7 +48,7 @@ use crate::command::programs::is_auxiliary;
 use crate::command::run::{Run, Start};
 use crate::command::text::Text;
 use crate::command::wrappers::{self, is_name};
-use crate::command::{Branch, Environment, Word, basename};
+use crate::command::{Branch, Environment, Word, basename, known, launchers};
 use crate::job::Gap;
 
 /// The deepest nesting of scripts and functions.
@@ -136,17 +139,21 @@ impl Shell<'_, '_, '_> {
     }
 
     fn and_or(&mut self, list: &AndOrList, state: &mut State) {
+        let mut holds = self.pipeline_holds(&list.first, state);
         self.pipeline(&list.first, state);
-        let mut uncertain = is_test(&list.first);
+        let mut uncertain = is_test(&list.first) && holds.is_none();
         let (decision, mut ends) = (self.run.budget.decision(), false);
         for other in &list.additional {
             if state.ended || !self.run.budget.statement(state.size()) {
                 return;
             }
-            let (pipeline, perhaps) = match other {
-                AndOr::And(pipeline) => (pipeline, uncertain),
-                AndOr::Or(pipeline) => (pipeline, true),
+            let (pipeline, perhaps) = match (other, holds) {
+                (AndOr::And(_), Some(false)) | (AndOr::Or(_), Some(true)) => continue,
+                (AndOr::And(pipeline) | AndOr::Or(pipeline), Some(_)) => (pipeline, false),
+                (AndOr::And(pipeline), None) => (pipeline, uncertain),
+                (AndOr::Or(pipeline), None) => (pipeline, true),
             };
+            holds = self.pipeline_holds(pipeline, state).filter(|_| !perhaps);
             if perhaps {
                 let mut taken = state.clone();
                 let number = usize::from(matches!(other, AndOr::Or(_)));
@@ -157,7 +164,7 @@ impl Shell<'_, '_, '_> {
             } else {
                 self.pipeline(pipeline, state);
             }
-            uncertain |= is_test(pipeline);
+            uncertain |= is_test(pipeline) && holds.is_none();
         }
         if ends {
             self.enter_rest(decision);
@@ -345,7 +352,7 @@ impl Shell<'_, '_, '_> {
             }
             "tee" => self.tee(rest, input, state),
             "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
-            _ if is_auxiliary(basename(name)) && !wrappers::is_wrapper(name) => {}
+            _ if is_auxiliary(basename(name)) && !may_start_a_program(name) => {}
             _ => {
                 state.ended |= name == "exec";
                 let environment = state.environment();
@@ -455,6 +462,11 @@ impl Shell<'_, '_, '_> {
     fn expander<'e>(&'e mut self, state: &'e mut State) -> Expander<'e> {
         Expander::new(state, self.run.budget, &mut self.substitutions)
     }
+}
+
+/// Whether an auxiliary program has a subcommand that is known or starts another program: `ray job submit`.
+fn may_start_a_program(name: &str) -> bool {
+    wrappers::is_wrapper(name) || launchers::begins_with(basename(name)) || known::begins_with(basename(name))
 }
 
 /// Whether a command after `&&` may not be run: this one is a test.

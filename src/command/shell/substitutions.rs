@@ -4,12 +4,11 @@
 //! substitutions only look: `$(date)`, `$(nvidia-smi -L | wc -l)`. These are not read, and a look at the hardware is
 //! not kept.
 
-use crate::command::launchers::{LAUNCHERS, PROGRAMS};
 use crate::command::options::has_ending;
 use crate::command::programs::{SHELLS, is_python};
 use crate::command::shell::Shell;
 use crate::command::shell::variables::State;
-use crate::command::{Launch, Target, basename};
+use crate::command::{Launch, Target, basename, known, launchers};
 
 impl Shell<'_, '_, '_> {
     /// Reads the substitutions of the words that were expanded last.
@@ -32,7 +31,6 @@ impl Shell<'_, '_, '_> {
 
 /// Whether a substitution names a launcher, Python, a shell, a script or a function.
 fn may_start(script: &str, state: &State) -> bool {
-    let heads = || LAUNCHERS.iter().flat_map(|launcher| launcher.heads).chain(PROGRAMS);
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let mut words = script.split(|c: char| !is_part(c)).filter(|word| !word.is_empty());
     script.starts_with('$')
@@ -43,7 +41,8 @@ fn may_start(script: &str, state: &State) -> bool {
                 || has_ending(name, "py")
                 || has_ending(name, "sh")
                 || state.functions.contains_key(word)
-                || heads().any(|head| head.first() == Some(&name))
+                || launchers::begins_with(name)
+                || known::begins_with(name)
         })
 }
 

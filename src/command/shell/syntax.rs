@@ -55,6 +55,7 @@ pub(crate) fn parse(script: &str, budget: &mut Budget) -> Parsed {
     let script = lines::behind_comments(script);
     let read = budget.script(script.len().min(MOST_BYTES));
     let script = crate::command::shell::documents::plain(whole_lines(script, read, &mut parsed.gap));
+    let script = crate::command::shell::placeholders::plain(&script);
     let script = &*crate::command::shell::dialect::plain(&script);
     let few = few_expansions(script).min(MOST_BYTES);
     let script = whole_lines(script, few, &mut parsed.gap);

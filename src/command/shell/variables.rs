@@ -7,7 +7,7 @@ use brush_parser::ast::CompoundCommand;
 
 use crate::command::Environment;
 use crate::command::files::absolute;
-use crate::command::text::Text;
+use crate::command::text::{Text, common_ends};
 
 /// Variables that the operator of the pods or the shell itself sets. If the object does not set one, its value is
 /// unknown and a default does not hold.
@@ -73,6 +73,27 @@ pub(crate) enum Value {
     Unset,
     /// Not known.
     Unknown,
+}
+
+impl Value {
+    /// What two values of a variable of this name have in common.
+    fn common(&self, other: &Self, name: &str) -> Self {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) => {
+                one.common(other, &format!("${name}")).map_or(Self::Unknown, Self::Text)
+            }
+            (Self::Array(one), Self::Array(other)) => {
+                let (begin, end) = common_ends(one, other);
+                if begin + end == 0 {
+                    return Self::Unknown;
+                }
+                let unknown = Text::unknown(&format!("${{{name}[@]}}"));
+                let ends = one.iter().skip(one.len() - end);
+                Self::Array(one.iter().take(begin).chain([&unknown]).chain(ends).cloned().collect())
+            }
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A variable.
@@ -161,8 +182,18 @@ impl State {
         absolute(self.directory.as_deref(), path)
     }
 
-    /// The state after one of several branches was run. Values that differ between the branches are unknown.
+    /// The state after one of several branches was run. Of values that differ between the branches, the words are known
+    /// with which all begin and end.
     pub(crate) fn join(branches: Vec<Self>) -> Option<Self> {
+        Self::joined(branches, |name, one, other| one.common(other, name))
+    }
+
+    /// The state after a loop that was run any number of times. Values that differ are unknown.
+    pub(crate) fn join_any(branches: Vec<Self>) -> Option<Self> {
+        Self::joined(branches, |_, _, _| Value::Unknown)
+    }
+
+    fn joined(branches: Vec<Self>, common: fn(&str, &Value, &Value) -> Value) -> Option<Self> {
         let mut branches = branches.into_iter();
         let mut joined = branches.next()?;
         for mut branch in branches {
@@ -175,8 +206,13 @@ impl State {
             joined.may_have_more |= branch.may_have_more;
             for (name, variable) in &mut joined.variables {
                 match branch.variables.remove(name) {
-                    Some(other) if other.value == variable.value => variable.exported |= other.exported,
-                    _ => variable.value = Rc::new(Value::Unknown),
+                    Some(other) => {
+                        variable.exported |= other.exported;
+                        if other.value != variable.value {
+                            variable.value = Rc::new(common(name, &variable.value, &other.value));
+                        }
+                    }
+                    None => variable.value = Rc::new(Value::Unknown),
                 }
             }
             for (name, mut variable) in branch.variables {

@@ -13,7 +13,7 @@ use crate::frameworks::deepspeed;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::settings::{Place, Setting, Settings};
-use crate::job::{AnyField, Framework, Precision, Recompute, Sharding, ValueOf, field};
+use crate::job::{AnyField, Cause, Framework, Precision, Recompute, Sharding, ValueOf, field};
 
 const NAME: &str = "accelerate launch";
 const SOURCE: &str = "accelerate 1.6 default";
@@ -58,7 +58,7 @@ fn of(launch: &Launch, settings: &Settings<'_>, known: bool, claims: &mut Claims
     precision(settings, claims);
     let kind = settings.text(&["distributed_type"]).unwrap_or_default().to_ascii_uppercase();
     if settings.on(&["use_megatron_lm"]) == Some(true) || kind == "MEGATRON_LM" {
-        claims.beyond = Some("accelerate's Megatron-LM is not read");
+        claims.beyond = Some(Cause::OtherBackend);
     } else if settings.on(&["use_deepspeed"]) == Some(true) || kind == "DEEPSPEED" {
         zero(launch, settings, claims);
     } else if settings.on(&["use_fsdp"]) == Some(true) || kind == "FSDP" {

@@ -18,7 +18,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
+use crate::job::{Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "axolotl 0.10 default";
 
@@ -78,10 +78,10 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         plugins.says(claims, field::LOSS, Loss::Fused);
     }
     if settings.has(&["rl"]) || settings.on(&["reward_model"]) == Some(true) {
-        claims.beyond = Some("preference optimization holds a reference model");
+        claims.beyond = Some(Cause::PreferenceOptimization);
     }
     if settings.has(&["unfrozen_parameters"]) {
-        claims.beyond = Some("a part of the model is not trained");
+        claims.beyond = Some(Cause::PartlyFrozen);
     }
     if IMAGES.iter().any(|key| settings.has(&[key])) {
         claims.warn("a model of images and text: only the text's part is estimated");

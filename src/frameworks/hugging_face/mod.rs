@@ -27,7 +27,7 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::{axolotl, deepspeed, llama_factory, swift, torchtune};
-use crate::job::{Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
+use crate::job::{Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const TRAINER: &str = "transformers 4.57 default";
 const TRL: &str = "TRL 0.24 default";
@@ -294,6 +294,6 @@ fn own(launch: &Launch, claims: &mut Claims) {
     deepspeed::unknown(claims);
     let freezes = |text: &str| FREEZES.iter().any(|begin| text.starts_with(begin));
     if launch.arguments.words().iter().any(|word| freezes(&word.text)) {
-        claims.beyond = Some("a part of the model is not trained");
+        claims.beyond = Some(Cause::PartlyFrozen);
     }
 }

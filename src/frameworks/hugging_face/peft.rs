@@ -7,7 +7,7 @@
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Setting, Settings};
-use crate::job::{Method, field};
+use crate::job::{Cause, Method, field};
 
 const METHODS: &[&str] =
     &["peft_method", "peft_type", "adapter", "finetuning_type", "tuner_type", "train_type", "sft_type"];
@@ -39,7 +39,7 @@ pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims)
         } else if FULL.contains(&word.as_str()) {
             setting.says(claims, field::finetuning::METHOD, Method::Full);
         } else {
-            claims.beyond = Some("it trains neither all weights nor LoRA adapters");
+            claims.beyond = Some(Cause::OtherAdapters);
         }
         return Some(());
     }

@@ -21,7 +21,8 @@ use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::frameworks::{accelerate, deepspeed};
 use crate::job::{
-    Attention, Field, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Sharding, field,
+    Attention, Cause, Field, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Sharding, field,
 };
 
 /// The arguments with the same meaning in every program.
@@ -185,7 +186,7 @@ pub(crate) fn optimizer(settings: &Settings<'_>, names: &[&str], claims: &mut Cl
 /// Optimizers that project gradients, or hold the gradients of one part of the model at a time.
 const PIECEWISE: &[&str] = &["galore", "apollo", "lomo", "badam", "layerwise", "per_layer"];
 const PIECEWISE_SWITCHES: &[&str] = &["use_galore", "use_apollo", "use_badam", "optim_target_modules"];
-const BY_PIECES: &str = "its optimizer never holds all gradients and moments";
+const BY_PIECES: Cause = Cause::PieceByPiece;
 
 /// Training piece by piece is not covered: `use_badam`, axolotl's `lisa_n_layers`.
 fn by_pieces(settings: &Settings<'_>, claims: &mut Claims) {

@@ -12,7 +12,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Framework, Method, Sharding, field};
+use crate::job::{Cause, Framework, Method, Sharding, field};
 
 const SOURCE: &str = "Kubeflow SDK default";
 
@@ -35,7 +35,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         setting.says(claims, field::model::NAME, model.trim_start_matches("hf://"));
     }
     if settings.text(&["transformer_type"]).is_some_and(|kind| kind != "AutoModelForCausalLM") {
-        claims.beyond = Some("it is no model of causal language");
+        claims.beyond = Some(Cause::NotCausal);
     }
     for name in ["training_parameters", "lora_config"] {
         if let Some(text) = settings.text(&[name])

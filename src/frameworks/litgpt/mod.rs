@@ -13,7 +13,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Framework, Method, Precision, Sharding, field};
+use crate::job::{Cause, Framework, Method, Precision, Sharding, field};
 
 const SOURCE: &str = "LitGPT 0.5 default";
 
@@ -84,7 +84,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     devices(&settings, command, claims);
     precision(&settings, claims);
     match *method {
-        "" => claims.beyond = Some("it trains neither all weights nor LoRA adapters"),
+        "" => claims.beyond = Some(Cause::OtherAdapters),
         "LoRA" => lora(&settings, command, claims),
         _ => claims.argument(field::finetuning::METHOD, Method::Full, command),
     }

@@ -13,7 +13,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
-    Assignment, Attention, Framework, Method, Optimizer, Precision, Recompute, Sharding, field,
+    Assignment, Attention, Cause, Framework, Method, Optimizer, Precision, Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "llama-cookbook 0.0.5 default";
@@ -69,7 +69,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         None => Some((1, SOURCE.into())),
     };
     if settings.on(&["freeze_layers"]) == Some(true) {
-        claims.beyond = Some("a part of the layers is frozen");
+        claims.beyond = Some(Cause::PartlyFrozen);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Attention, Framework, Method, Optimizer, Precision, Recompute, Sharding, field};
+use crate::job::{Attention, Cause, Framework, Method, Optimizer, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "LLaMA-Factory 0.9 default";
 
@@ -76,17 +76,17 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if let Some(stage) = settings.text(&["stage"])
         && !STAGES.contains(&stage.as_str())
     {
-        claims.beyond = Some("its stage trains with more than one model, or another loss");
+        claims.beyond = Some(Cause::OtherStage);
     }
     let megatron = launch
         .environment
         .get("USE_MCA")
         .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
     if megatron {
-        claims.beyond = Some("Megatron-Core trains in place of Transformers' Trainer");
+        claims.beyond = Some(Cause::OtherBackend);
     }
     if settings.on(&["use_kt"]) == Some(true) {
-        claims.beyond = Some("experts are computed by the CPU");
+        claims.beyond = Some(Cause::ExpertsOnHost);
     }
     settings::read(FLAGS, &settings, claims);
     for other in ["use_galore", "use_badam", "use_apollo"] {

@@ -24,8 +24,8 @@ use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Swi
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Activation, Attention, Framework, Method, Normalization, Optimizer, Positions, Precision, Recompute,
-    Sharding, field,
+    Activation, Attention, Cause, Framework, Method, Normalization, Optimizer, Positions, Precision,
+    Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "llm-foundry 0.15 default";
@@ -144,7 +144,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 fn shape(settings: &Settings<'_>, claims: &mut Claims) {
     if settings.text(&["model.name"]).as_deref() != Some("mpt_causal_lm") {
         if settings.text(&["model.name"]).is_some_and(|name| name.contains("t5")) {
-            claims.beyond = claims.beyond.or(Some("an encoder with a decoder"));
+            claims.beyond = claims.beyond.or(Some(Cause::EncoderDecoder));
         }
         return;
     }
@@ -175,7 +175,7 @@ fn shape(settings: &Settings<'_>, claims: &mut Claims) {
     claims.assume(field::model::BIASES, settings.on(&["model.no_bias"]) != Some(true), SOURCE);
     claims.assume(field::model::TIED_EMBEDDINGS, true, SOURCE);
     if settings.text(&["model.ffn_config.ffn_type"]).is_some_and(|kind| kind.contains("moe")) {
-        claims.beyond = claims.beyond.or(Some("its mixture of experts is not read"));
+        claims.beyond = claims.beyond.or(Some(Cause::OwnExperts));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::frameworks::megatron_core;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::settings::{Place, Settings};
-use crate::job::{Framework, Method, Precision, field};
+use crate::job::{Cause, Framework, Method, Precision, field};
 
 const SOURCE: &str = "Megatron-Bridge 0.2 default";
 const SCRIPTS: &[&str] = &["run_script.py", "setup_experiment.py"];
@@ -38,7 +38,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     let domain = settings.text(&["domain"]);
     if domain.is_some_and(|domain| domain != "llm") {
-        claims.beyond = claims.beyond.or(Some("images beside or instead of text"));
+        claims.beyond = claims.beyond.or(Some(Cause::Images));
     }
     claims.handed_on(field::FRAMEWORK, Framework::Megatron, format!("{}: its options", claims.place));
     let names = ["model_recipe_name", "mr", "recipe"];

@@ -36,44 +36,46 @@ mod tests;
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{Attention, Dispatcher, Field, Framework, Method, Positions, Precision, Recompute, field};
+use crate::job::{
+    Attention, Cause, Dispatcher, Field, Framework, Method, Positions, Precision, Recompute, field,
+};
 use crate::model::known;
 
 /// Scripts of Megatron-LM that the estimate covers.
 const SCRIPTS: &[&str] = &["pretrain_gpt", "pretrain_llama", "pretrain_gpt_moe"];
 
 /// Scripts and options of Megatron-LM that it does not cover.
-const BEYOND_SCRIPTS: &[(&str, &str)] = &[
-    ("pretrain_t5", "an encoder with a decoder"),
-    ("pretrain_bert", "an encoder"),
-    ("pretrain_ict", "a retriever"),
-    ("pretrain_realm", "a retriever"),
-    ("pretrain_retro", "a retriever beside the model"),
-    ("pretrain_vlm", "a vision model beside the model"),
-    ("pretrain_mamba", "a state-space model"),
-    ("pretrain_hybrid", "a state-space model"),
-    ("pretrain_vision_classify", "a vision model"),
-    ("pretrain_vision_dino", "a vision model"),
-    ("pretrain_vision_inpaint", "a vision model"),
-    ("train_rl", "reinforcement learning holds several models"),
+const BEYOND_SCRIPTS: &[(&str, Cause)] = &[
+    ("pretrain_t5", Cause::EncoderDecoder),
+    ("pretrain_bert", Cause::Encoder),
+    ("pretrain_ict", Cause::Retriever),
+    ("pretrain_realm", Cause::Retriever),
+    ("pretrain_retro", Cause::Retriever),
+    ("pretrain_vlm", Cause::Images),
+    ("pretrain_mamba", Cause::StateSpace),
+    ("pretrain_hybrid", Cause::StateSpace),
+    ("pretrain_vision_classify", Cause::Vision),
+    ("pretrain_vision_dino", Cause::Vision),
+    ("pretrain_vision_inpaint", Cause::Vision),
+    ("train_rl", Cause::ReinforcementLearning),
 ];
-const BEYOND_OPTIONS: &[(&str, &str)] = &[
-    ("perform-rl-step", "reinforcement learning holds several models"),
-    ("hybrid-override-pattern", "a state-space model"),
-    ("hybrid-layer-pattern", "a state-space model"),
-    ("is-hybrid-model", "a state-space model"),
-    ("hybrid-attention-ratio", "a state-space model"),
-    ("heterogeneous-layers-config-path", "layers of different shapes"),
-    ("heterogeneous-layers-config-encoded-json", "layers of different shapes"),
-    ("retro-add-retriever", "a retriever beside the model"),
-    ("retro-project-dir", "a retriever beside the model"),
-    ("vision-pretraining", "a vision model"),
-    ("vision-model-type", "a vision model beside the model"),
-    ("export-kd-teacher-load", "distillation holds two models"),
-    ("kd-teacher-load", "distillation holds two models"),
-    ("load-teacher", "distillation holds two models"),
-    ("decoder-num-layers", "an encoder with a decoder"),
-    ("decoder-seq-length", "an encoder with a decoder"),
+const BEYOND_OPTIONS: &[(&str, Cause)] = &[
+    ("perform-rl-step", Cause::ReinforcementLearning),
+    ("hybrid-override-pattern", Cause::StateSpace),
+    ("hybrid-layer-pattern", Cause::StateSpace),
+    ("is-hybrid-model", Cause::StateSpace),
+    ("hybrid-attention-ratio", Cause::StateSpace),
+    ("heterogeneous-layers-config-path", Cause::UnequalLayers),
+    ("heterogeneous-layers-config-encoded-json", Cause::UnequalLayers),
+    ("retro-add-retriever", Cause::Retriever),
+    ("retro-project-dir", Cause::Retriever),
+    ("vision-pretraining", Cause::Vision),
+    ("vision-model-type", Cause::Images),
+    ("export-kd-teacher-load", Cause::Distillation),
+    ("kd-teacher-load", Cause::Distillation),
+    ("load-teacher", Cause::Distillation),
+    ("decoder-num-layers", Cause::EncoderDecoder),
+    ("decoder-seq-length", Cause::EncoderDecoder),
 ];
 
 /// Options that only Megatron-LM has. A launch has at least one of them.

@@ -9,7 +9,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Recompute, Sharding, field};
+use crate::job::{Cause, Recompute, Sharding, field};
 
 const MODEL: Table = &[&flag(&["model_path"], field::model::NAME, Takes::Text)];
 const FLAGS: Table = &[
@@ -42,5 +42,5 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["grad_accum_usteps", "gradient_accumulation_steps"]) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
-    claims.beyond = Some("what Trainium's compiler lays out is not estimated");
+    claims.beyond = Some(Cause::Trainium);
 }

@@ -7,7 +7,9 @@
 use serde_json::Value;
 
 use crate::frameworks::reading::config::{ReadFile, Trees};
-use crate::job::{AnyField, Assignment, Field, FieldType, Gap, Provenance, Sharding, Source, ValueOf, field};
+use crate::job::{
+    AnyField, Assignment, Cause, Field, FieldType, Gap, Provenance, Sharding, Source, ValueOf, field,
+};
 use crate::printable::{complaint, printable};
 
 /// The strength of a source, the strongest first.
@@ -45,8 +47,8 @@ pub(crate) struct Claims {
     pub(crate) all: Vec<Claim>,
     /// Warnings, one line each, at most 120 characters.
     pub(crate) warnings: Vec<String>,
-    /// Why the estimate does not cover this job, in a few words: `reinforcement learning holds several models`.
-    pub(crate) beyond: Option<&'static str>,
+    /// Why the estimate does not cover this job.
+    pub(crate) beyond: Option<Cause>,
     /// The processes that a launcher starts on each node, if it gives their number.
     pub(crate) processes_per_node: Option<u64>,
     /// The nodes that a launcher counts on.

@@ -13,7 +13,7 @@ use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Assignment, Attention, Framework, Method, Precision, Recompute, Sharding, field};
+use crate::job::{Assignment, Attention, Cause, Framework, Method, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "ms-swift 3.5 default";
 const SECOND: &str = "ms-swift 2.6 default";
@@ -53,7 +53,7 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "swift");
     if launch.runs_program("swift rlhf") {
-        claims.beyond = Some("preference optimization holds a reference model");
+        claims.beyond = Some(Cause::PreferenceOptimization);
     }
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     settings::read(FLAGS, &settings, claims);
@@ -79,7 +79,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::precision(&settings, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
     if frozen {
-        claims.beyond = Some("a part of the model is not trained");
+        claims.beyond = Some(Cause::PartlyFrozen);
     }
     let defaults = DEFAULTS.iter().filter(|default| adapted || !field::FINETUNING.has(default.field));
     settings::assume(&defaults.copied().collect::<Vec<_>>(), SOURCE, claims);

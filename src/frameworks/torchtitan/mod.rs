@@ -26,8 +26,8 @@ use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Assignment, Field, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
-    Sharding, field,
+    Assignment, Cause, Field, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Schedule, Sharding, field,
 };
 use crate::model::known;
 
@@ -240,7 +240,7 @@ fn model(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(flavor) = settings.get(&["model.flavor"]) else { return };
     let Some(text) = flavor.text() else { return };
     if name.starts_with("flux") {
-        claims.beyond = claims.beyond.or(Some("a diffusion model"));
+        claims.beyond = claims.beyond.or(Some(Cause::Diffusion));
     } else if let Some((.., known)) = MODELS.iter().find(|(model, kind, _)| *model == name && *kind == text) {
         flavor.says(claims, field::model::NAME, *known);
     } else if text.starts_with("debugmodel") {

@@ -20,7 +20,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{Framework, Method, Optimizer, OptimizerImplementation, Precision, Sharding, field};
+use crate::job::{Cause, Framework, Method, Optimizer, OptimizerImplementation, Precision, Sharding, field};
 
 const SOURCE: &str = "torchtune 0.6 default";
 
@@ -35,12 +35,12 @@ const RECIPES: &[(&str, &str, bool)] = &[
 ];
 
 /// Recipes that are not covered.
-const OTHERS: &[(&str, &str)] = &[
-    ("qat_distributed", "training for quantization holds fake-quantized copies"),
-    ("qat_single_device", "training for quantization holds fake-quantized copies"),
-    ("qat_lora_finetune_distributed", "training for quantization holds fake-quantized copies"),
-    ("knowledge_distillation_single_device", "distillation holds two models"),
-    ("knowledge_distillation_distributed", "distillation holds two models"),
+const OTHERS: &[(&str, Cause)] = &[
+    ("qat_distributed", Cause::QuantizationAware),
+    ("qat_single_device", Cause::QuantizationAware),
+    ("qat_lora_finetune_distributed", Cause::QuantizationAware),
+    ("knowledge_distillation_single_device", Cause::Distillation),
+    ("knowledge_distillation_distributed", Cause::Distillation),
 ];
 
 /// Folders of configurations, with the name of their models: the parts before and behind the size.
@@ -150,7 +150,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         let other = OTHERS.iter().find(|(known, _)| recipe == Some(*known)).map(|(_, why)| *why);
         let words = launch.arguments.words().iter();
         let by_name = words.take(8).find_map(|word| purpose::of_name(&word.text));
-        claims.beyond = other.or(by_name).or(Some("a recipe that is not known"));
+        claims.beyond = other.or(by_name).or(Some(Cause::OtherRecipe));
     }
     if let Some(named) = &named {
         model(&name, named, &settings, claims);
@@ -176,7 +176,7 @@ fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, c
         // Most configurations for one device step each weight as soon as it has its gradient.
         let stepwise = settings.on(&["optimizer_in_bwd"]);
         if stepwise.unwrap_or(!sharded) {
-            claims.beyond = claims.beyond.or(Some("its optimizer steps during the backward pass"));
+            claims.beyond = claims.beyond.or(Some(Cause::StepsInBackward));
         }
         if !sharded && !settings.has(&["optimizer", "optimizer._component_"]) {
             // Most configurations for one device have a paged optimizer, whose states leave for the host, or one of eight
@@ -245,7 +245,7 @@ fn model(name: &str, by: &Setting, settings: &Settings<'_>, claims: &mut Claims)
         && let Some(path) = component.text()
     {
         if path.contains("vision") {
-            claims.beyond = claims.beyond.or(Some("images are embedded beside the text"));
+            claims.beyond = claims.beyond.or(Some(Cause::Images));
         }
         if let Some(model) = of_builder(&path) {
             component.says(claims, field::model::NAME, model);
@@ -255,7 +255,7 @@ fn model(name: &str, by: &Setting, settings: &Settings<'_>, claims: &mut Claims)
     let Some((family, rest)) = name.rsplit_once('/') else { return };
     let family = basename(family);
     if family.contains("vision") || family.contains("multimodal") {
-        claims.beyond = Some("images are embedded beside the text");
+        claims.beyond = Some(Cause::Images);
     }
     // Sizes have a dot, or an underscore in older versions: 0.5B, 1_5B.
     let size: String = match rest.split_once("B_") {

@@ -95,6 +95,7 @@ pub fn gap(
     requests: &[Request<'_>],
     around: &Surroundings,
     namespace: &str,
+    catalogue: &Catalogue,
 ) -> Option<Gap> {
     let asks = |group: &&PodGroup<'_>| requests.iter().any(|request| request.path == group.path);
     let silent = groups.iter().filter(|group| group.replicas != Some(0) && !asks(group));
@@ -105,9 +106,26 @@ pub fn gap(
         };
         let containers = is_long("/spec/containers") || is_long("/spec/initContainers");
         let containers = containers.then_some(Gap::Containers);
-        containers.or_else(|| claims::gap(group.template, around, namespace))
+        let unreadable = || asks_unreadably(group.template, catalogue).then_some(Gap::Quantity);
+        containers.or_else(|| claims::gap(group.template, around, namespace)).or_else(unreadable)
     };
     silent.into_iter().find_map(of)
+}
+
+/// Whether a container asks for accelerators in words that are no number: `$GPUS_PER_NODE`.
+fn asks_unreadably(template: &Value, catalogue: &Catalogue) -> bool {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let given = containers.take(MOST_CONTAINERS).flat_map(|container| {
+        let resources =
+            ["/resources/limits", "/resources/requests"].map(|pointer| container.pointer(pointer));
+        resources.into_iter().flatten().filter_map(Value::as_object).flatten()
+    });
+    let mut given = given.filter(|(name, quantity)| {
+        name.contains('/')
+            && quantity.as_str().is_some_and(|text| !text.trim().is_empty())
+            && whole(quantity).is_none()
+    });
+    given.any(|(name, _)| of_resource(catalogue, name).is_some_and(|what| what.kind.counts_accelerators()))
 }
 
 /// The largest limit of any container.

@@ -1,0 +1,261 @@
+//! Objects of kinds that are not judged as a whole, though they hold pods that ask for accelerators.
+//!
+//! ```text
+//! a misspelt kind (`Jbo`, `PyTorchjob`)            ─► not recognised, with the nearest kind
+//! a kind that only serves (`InferenceService`)     ─► trains nothing
+//! any other (`Deployment`, Argo's `Workflow`)      ─► each of its pods, as the gate sees it when it is created
+//! ```
+//!
+//! Pods are found by their shape: a map with a list `containers`. Argo's templates hold one container each, and KAITO's
+//! `Workspace` names a model and a machine, from which its controller makes a Job. Sources: argoproj/argo-workflows
+//! pkg/apis/workflow/v1alpha1 workflow_types.go; kaito-project/kaito api/v1beta1 workspace_types.go.
+
+use serde_json::{Map, Value, json};
+
+use crate::hardware::Catalogue;
+use crate::hardware::resources::of_resource;
+use crate::job::Cause;
+use crate::judgement::Judgement;
+use crate::kinds::Kinds;
+use crate::printable::printable;
+use crate::surroundings::Document;
+
+/// The most values of an object that are searched, and the deepest of them.
+const MOST: usize = 20_000;
+const DEEPEST: usize = 24;
+/// The most pods of an object that are judged.
+const MOST_PODS: usize = 64;
+/// A misspelt kind has at most this many letters wrong.
+const MOST_WRONG: usize = 2;
+
+/// Kinds that train nothing, whatever their pods run.
+const NOT_TRAINING: &[(&str, &str, Cause)] = &[
+    ("serving.kserve.io", "InferenceService", Cause::Server),
+    ("serving.kserve.io", "LLMInferenceService", Cause::Server),
+    ("serving.knative.dev", "Service", Cause::Server),
+    ("ray.io", "RayService", Cause::Server),
+    ("machinelearning.seldon.io", "SeldonDeployment", Cause::Server),
+    ("nvidia.com", "DynamoGraphDeployment", Cause::Server),
+    ("apps.nvidia.com", "NIMService", Cause::Server),
+    ("apps.nvidia.com", "NIMCache", Cause::Preparation),
+    ("kaiwo.silogen.ai", "KaiwoService", Cause::Server),
+    ("kaito.sh", "InferenceSet", Cause::Server),
+    ("kaito.sh", "RAGEngine", Cause::Server),
+    ("kubeflow.org", "Notebook", Cause::Notebook),
+];
+
+/// What becomes of an object whose kind is not judged as a whole.
+pub(super) enum Other {
+    /// It is set aside as a whole.
+    Aside(Judgement),
+    /// Its pods are judged, each as an object.
+    Pods(Vec<Value>),
+}
+
+/// What becomes of such an object. None if it asks for no accelerators, or only informs.
+pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Option<Other> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    let (api_version, kind) = (text("apiVersion")?, text("kind")?);
+    if Document::of(object).is_some() || kind == "CustomResourceDefinition" {
+        return None;
+    }
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if let Some(pods) = of_workspace(object, group, kind) {
+        return Some(Other::Pods(pods));
+    }
+    let mut search = Search { left: MOST, pods: Vec::new(), asked: 0, catalogue };
+    search.value(object, 0);
+    if search.asked == 0 {
+        return None;
+    }
+    let asked = Some(search.asked);
+    let known = |(other, name, _): &&(&str, &str, Cause)| (*other, *name) == (group, kind);
+    if let Some((.., cause)) = NOT_TRAINING.iter().find(known) {
+        return Some(Other::Aside(Judgement::aside(*cause, asked)));
+    }
+    if let Some(nearest) = nearest(group, kind, kinds) {
+        let mut judgement = Judgement::aside(Cause::UnknownKind, asked);
+        let asks = judgement.message.split(',').next().unwrap_or_default();
+        judgement.message = format!(
+            "{asks}, not recognised: no kind is called {}; did you mean {nearest}?",
+            printable(kind, 48)
+        );
+        return Some(Other::Aside(judgement));
+    }
+    if group == "argoproj.io" {
+        search.pods.extend(of_argo(object));
+    }
+    if search.pods.is_empty() {
+        return Some(Other::Aside(Judgement::aside(Cause::UnknownKind, asked)));
+    }
+    search.pods.truncate(MOST_PODS);
+    let metadata = |template: &Value| {
+        let mut metadata = template.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        for field in ["name", "namespace"] {
+            if let Some(value) = object.get("metadata").and_then(|metadata| metadata.get(field)) {
+                metadata.insert(field.to_owned(), value.clone());
+            }
+        }
+        Value::Object(metadata)
+    };
+    let pod = |template: &Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata(template), "spec": template.get("spec")});
+    Some(Other::Pods(search.pods.iter().map(pod).collect()))
+}
+
+/// The kind that is meant: of the same group and with few wrong letters, or of the same name in another group.
+fn nearest(group: &str, kind: &str, kinds: &Kinds) -> Option<String> {
+    let wrong = |name: &str| strsim::osa_distance(&name.to_lowercase(), &kind.to_lowercase());
+    let of_group = kinds.all().filter(|known| known.group == group).map(|known| (wrong(known.kind), known));
+    if let Some((_, known)) =
+        of_group.filter(|(wrong, _)| *wrong <= MOST_WRONG).min_by_key(|(wrong, _)| *wrong)
+    {
+        return Some(known.kind.to_owned());
+    }
+    let version = |known: &crate::kinds::Kind| {
+        let version = known.versions.first().copied().unwrap_or_default();
+        if known.group.is_empty() { version.to_owned() } else { format!("{}/{version}", known.group) }
+    };
+    let same = kinds.all().find(|known| known.kind == kind);
+    same.map(|known| format!("apiVersion {}", version(known)))
+}
+
+/// A search for pods and for requests of accelerators.
+struct Search<'c> {
+    left: usize,
+    /// Templates: maps with `spec`, and `metadata` if there is one.
+    pods: Vec<Value>,
+    /// The accelerators of all resources that were found.
+    asked: u64,
+    catalogue: &'c Catalogue,
+}
+
+impl Search<'_> {
+    fn value(&mut self, value: &Value, depth: usize) {
+        if self.left == 0 || depth > DEEPEST {
+            return;
+        }
+        self.left -= 1;
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| self.value(item, depth + 1)),
+            Value::Object(map) => {
+                if let Some(spec) = map.get("spec").filter(|spec| has_containers(spec)) {
+                    self.pods.push(template(map.get("metadata"), spec));
+                } else if has_containers(value) && !self.pods.iter().any(|pod| pod.get("spec") == Some(value))
+                {
+                    self.pods.push(template(None, value));
+                }
+                if let Some(resources) = map.get("resources").and_then(Value::as_object) {
+                    self.resources(resources);
+                }
+                map.values().for_each(|inner| self.value(inner, depth + 1));
+            }
+            _ => {}
+        }
+    }
+
+    fn resources(&mut self, resources: &Map<String, Value>) {
+        let given = ["limits", "requests"].iter().find_map(|field| {
+            let asked = resources.get(*field)?.as_object()?.iter().map(|(name, quantity)| {
+                let counts = of_resource(self.catalogue, name)
+                    .is_some_and(|resource| name.contains('/') && resource.kind.counts_accelerators());
+                let count = || quantity.as_u64().or_else(|| quantity.as_str()?.trim().parse().ok());
+                if counts { count().unwrap_or_default() } else { 0 }
+            });
+            Some(asked.fold(0, u64::saturating_add)).filter(|asked| *asked > 0)
+        });
+        self.asked = self.asked.saturating_add(given.unwrap_or_default());
+    }
+}
+
+fn has_containers(spec: &Value) -> bool {
+    let containers = spec.get("containers").and_then(Value::as_array);
+    containers.is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_object))
+}
+
+fn template(metadata: Option<&Value>, spec: &Value) -> Value {
+    json!({"metadata": metadata.cloned().unwrap_or_else(|| json!({})), "spec": spec})
+}
+
+/// The pods of Argo's workflow: a template with one container, or with a script, each.
+fn of_argo(object: &Value) -> Vec<Value> {
+    let workflow = ["/spec/workflowSpec", "/spec"].iter().find_map(|pointer| {
+        object.pointer(pointer).filter(|spec| spec.get("templates").is_some_and(Value::is_array))
+    });
+    let templates = workflow.and_then(|spec| spec.get("templates")?.as_array()).into_iter().flatten();
+    let pod = |template: &Value| {
+        let container = template.get("container").cloned().or_else(|| script(template.get("script")?))?;
+        let mut spec = Map::new();
+        for field in ["nodeSelector", "affinity", "volumes"] {
+            let value = template.get(field).or_else(|| workflow?.get(field));
+            spec.extend(value.map(|value| (field.to_owned(), value.clone())));
+        }
+        spec.insert("containers".into(), json!([container]));
+        Some(self::template(template.get("metadata"), &Value::Object(spec)))
+    };
+    templates.take(MOST_PODS).filter_map(pod).collect()
+}
+
+/// The container of a script: Argo runs its command with the source as a file.
+fn script(script: &Value) -> Option<Value> {
+    let mut container = script.clone();
+    let source = script.get("source")?.clone();
+    let mut command = script.get("command").and_then(Value::as_array).cloned().unwrap_or_default();
+    command.extend([json!("-c"), source]);
+    container.as_object_mut()?.insert("command".into(), Value::Array(command));
+    Some(container)
+}
+
+/// Azure's machines with GPUs on which KAITO tunes, and how many GPUs each has. Source: learn.microsoft.com, sizes of
+/// the NC and ND families.
+const MACHINES: &[(&str, u64)] = &[
+    ("Standard_NC4as_T4_v3", 1),
+    ("Standard_NC8as_T4_v3", 1),
+    ("Standard_NC16as_T4_v3", 1),
+    ("Standard_NC64as_T4_v3", 4),
+    ("Standard_NC6s_v3", 1),
+    ("Standard_NC12s_v3", 2),
+    ("Standard_NC24s_v3", 4),
+    ("Standard_NC24ads_A100_v4", 1),
+    ("Standard_NC48ads_A100_v4", 2),
+    ("Standard_NC96ads_A100_v4", 4),
+    ("Standard_NC40ads_H100_v5", 1),
+    ("Standard_NC80adis_H100_v5", 2),
+    ("Standard_NV36ads_A10_v5", 1),
+    ("Standard_NV72ads_A10_v5", 2),
+    ("Standard_ND96asr_v4", 8),
+    ("Standard_ND96amsr_A100_v4", 8),
+    ("Standard_ND96isr_H100_v5", 8),
+    ("Standard_ND96isr_H200_v5", 8),
+];
+
+/// The pod that KAITO's controller makes of a Workspace: it tunes with accelerate, or serves with vLLM.
+fn of_workspace(object: &Value, group: &str, kind: &str) -> Option<Vec<Value>> {
+    if (group, kind) != ("kaito.sh", "Workspace") {
+        return None;
+    }
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let machine = text("/resource/instanceType").unwrap_or("Standard_NC24ads_A100_v4");
+    let gpus =
+        MACHINES.iter().find(|(known, _)| known.eq_ignore_ascii_case(machine)).map_or(1, |(_, gpus)| *gpus);
+    let command = match text("/tuning/preset/name") {
+        Some(preset) => {
+            let mut command = vec!["accelerate", "launch", "fine_tuning.py", "--model_name_or_path", preset];
+            command.extend(["--use_peft", "True"]);
+            if text("/tuning/method").is_some_and(|method| method.eq_ignore_ascii_case("qlora")) {
+                command.extend(["--load_in_4bit", "True"]);
+            }
+            command
+        }
+        None => vec!["vllm", "serve"],
+    };
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": object.get("metadata"),
+        "spec": {
+            "nodeSelector": {"node.kubernetes.io/instance-type": machine},
+            "containers": [{
+                "name": "workspace", "command": command, "resources": {"limits": {"nvidia.com/gpu": gpus}},
+            }],
+        },
+    });
+    Some(vec![pod])
+}
