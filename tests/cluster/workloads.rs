@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
-use weighbridge::judgement::Verdict;
 use weighbridge::kinds::{KINDS, Kind, Kinds};
 use weighbridge::policy::World;
 use weighbridge::surroundings::Surroundings;
