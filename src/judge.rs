@@ -9,7 +9,6 @@
 
 mod capacity;
 mod deadline;
-mod duration;
 mod figures;
 mod lints;
 mod shown;
@@ -28,7 +27,7 @@ use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{self, AnyField, Ask, Hidden, InputError, TrainingJob, field};
 use crate::judgement::{Advice, Judgement, Reason, Summary, Swing, Verdict};
 use crate::kinds::deadline::Limit;
-use crate::model::known;
+use crate::model::{Parameters, known};
 use crate::policy::{Rules, World};
 use crate::resolve::open::Open;
 use crate::resolve::{Resolved, resolve};
@@ -153,7 +152,7 @@ impl Judge<'_> {
         limit: Option<Limit>,
         shown: &mut Shown<'_>,
     ) -> Judgement {
-        let taken = duration::duration(&judgement.job, estimate, capacity);
+        let taken = figures::duration(&judgement.job, estimate, capacity);
         judgement.deadline =
             deadline::deadline(&judgement.job, limit, taken.as_ref().map(|taken| &taken.time));
         judgement.deadline = judgement.deadline.map(|deadline| shown.deadline(deadline));
@@ -191,6 +190,10 @@ impl Judge<'_> {
         judgement.warnings.extend(shown.assumed_warnings(&estimate.assumed.warnings, device));
         let size = wording::size_disagrees(&judgement.job, estimate);
         judgement.warnings.extend(shown.about(field::MODEL, size));
+        if judgement.summary.model.is_none() && !shown.hides_any(field::MODEL) {
+            let counted = Count(Parameters::of(&estimate.assumed.likely.shape).total);
+            judgement.summary.model = Some(counted.short());
+        }
         judgement.inputs.extend(shown.capacity().input.clone());
         judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
         let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
@@ -215,7 +218,7 @@ impl Judge<'_> {
         if self.ask.advice && may_not_fit {
             judgement.advice = shown.advice(self.advice(&judgement.job, estimate, device, capacity));
         }
-        judgement.message = wording::message(&decision, &memory, shown, &judgement);
+        judgement.message = wording::message(self.ask.advice, &decision, &memory, shown, &judgement);
         if self.ask.advice && !shown.hides(field::target::DAYS) {
             judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
         }
@@ -274,7 +277,7 @@ impl Judge<'_> {
         let found = count::count(&layout, days.as_f64(), |number| {
             let changed = changed(number);
             let estimate = estimate_rank(&changed, device, self.ask.rank).ok()?;
-            duration::duration(&changed, &estimate, capacity)?.time.days
+            figures::duration(&changed, &estimate, capacity)?.time.days
         })?;
         let Found::Count(count) = found else { return None };
         let changed = changed(count.usable);
@@ -291,7 +294,7 @@ impl Judge<'_> {
                 ..TrainingJob::default()
             },
             peak_bytes: estimate.peak.needed,
-            days: duration::duration(&changed, &estimate, capacity)?.time.days,
+            days: figures::duration(&changed, &estimate, capacity)?.time.days,
         })
     }
 
@@ -305,14 +308,28 @@ impl Judge<'_> {
         let Some(bytes) = capacity.bytes else { return Vec::new() };
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
             let estimate = estimate_rank(changed, device, self.ask.rank).ok()?;
-            let decision = decide(&estimate.distribution(Figure::Needed), bytes, self.rules);
-            let taken = duration::duration(changed, &estimate, capacity);
+            // Another accelerator offers other memory, and has another speed.
+            let other = self.other_accelerator(job, changed);
+            let capacity = other.as_ref().unwrap_or(capacity);
+            let offered = other.as_ref().and_then(|other| other.bytes).unwrap_or(bytes);
+            let decision = decide(&estimate.distribution(Figure::Needed), offered, self.rules);
+            let taken = figures::duration(changed, &estimate, capacity);
             Some(advise::Outcome {
                 peak: estimate.peak.needed,
                 fits: decision.verdict == Verdict::Fits,
                 days: taken.and_then(|taken| taken.time.days),
             })
         })
+    }
+
+    /// The accelerator of a changed job, if it is another one.
+    fn other_accelerator(&self, job: &TrainingJob, changed: &TrainingJob) -> Option<Capacity<'_>> {
+        let kind =
+            |job: &TrainingJob| job.accelerator.as_ref().and_then(|accelerator| accelerator.kind.clone());
+        let other = (kind(job) != kind(changed)).then(|| {
+            capacity::capacity(changed, &Reading::default(), self.catalogue).below(self.rules.headroom)
+        });
+        other.filter(|other| other.bytes.is_some())
     }
 }
 

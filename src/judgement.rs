@@ -15,8 +15,12 @@ use crate::job::keys::{self, PREFIX};
 use crate::job::{AnyField, Cause, Follows, Input, InputError, TrainingJob};
 use crate::units::{Bytes, Flops};
 
+/// The longest warning, in characters.
+pub const LONGEST_WARNING: usize = 120;
+
 /// The whole judgement of one workload.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Judgement {
     /// The decision.
@@ -28,9 +32,11 @@ pub struct Judgement {
     /// Why, as one line for a person: `needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; …`.
     pub message: String,
     /// The probability that the job runs out of memory. `None` if we cannot estimate it.
+    #[serde(serialize_with = "in_thousandths")]
     pub oom_probability: Option<f64>,
     /// The fields to add for a better answer, printed as the annotations' keys, like `sequence-length`.
     #[serde(serialize_with = "by_key")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub missing: Vec<AnyField>,
     /// One line each, at most 120 characters: disagreements, assumptions that could decide, unknown keys.
     pub warnings: Vec<String>,
@@ -82,6 +88,14 @@ impl Swing {
     /// The difference between the leanest and the heaviest.
     pub fn total(self) -> Bytes {
         self.less + self.more
+    }
+
+    /// `attention unstated: up to 42.0 GiB more; add weighbridge.dev/attention`.
+    pub fn warning(&self) -> String {
+        let key = keys::of_field(self.field);
+        let line = format!("{key} unstated: {self}; add {PREFIX}{key}");
+        // A key that is cut off cannot be copied.
+        if line.len() > LONGEST_WARNING { format!("{self}: add {PREFIX}{key}") } else { line }
     }
 }
 
@@ -154,6 +168,7 @@ impl Judgement {
 
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// The probability of running out is below the warning threshold.
     Fits,
@@ -190,6 +205,7 @@ impl Verdict {
 
 /// Why a verdict was reached. The list is closed: metrics use it as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Reason {
     /// The needed memory is below capacity.
     BelowCapacity,
@@ -248,6 +264,7 @@ impl Reason {
 
 /// The peak memory of one accelerator, for the worst rank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
     /// The memory that must fit: the point estimate.
@@ -272,6 +289,12 @@ pub struct Memory {
     pub components: Vec<Component>,
 }
 
+/// A probability to three decimals: the estimate is no finer.
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn in_thousandths<S: Serializer>(probability: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    probability.map(|probability| (probability * 1000.0).round() / 1000.0).serialize(serializer)
+}
+
 /// Fields as people write them: each key once.
 fn by_key<S: Serializer>(fields: &[AnyField], serializer: S) -> Result<S::Ok, S::Error> {
     keys::of_fields(fields).serialize(serializer)
@@ -279,6 +302,7 @@ fn by_key<S: Serializer>(fields: &[AnyField], serializer: S) -> Result<S::Ok, S:
 
 /// A part of the peak.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Component {
     /// `weights`, `gradients`, `optimizer states`, `activations`, `logits`, `communication`, `runtime`, ….
     pub name: &'static str,
@@ -288,6 +312,7 @@ pub struct Component {
 
 /// How long training takes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Time {
     /// Wall-clock days. `None` if the number of accelerators is unknown.
@@ -327,6 +352,7 @@ pub struct Time {
 
 /// The share of the time that is spent training. The rest goes to failures, restarts and saving.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Goodput {
     /// The share, 0 to 1.
@@ -347,6 +373,7 @@ pub struct Goodput {
 
 /// A changed configuration that fits.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Advice {
     /// The change, as a person would write it: `pipeline-parallel 4 → 8`.

@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub config_maps: Arc<ConfigMaps>,
     /// Other objects that workloads refer to.
     pub documents: Arc<Documents>,
+    /// Files that the caller gives, by their paths in the containers.
+    pub files: Arc<Keys>,
     /// The kinds of documents that are read at all.
     pub reads: Reads,
 }
@@ -45,6 +47,7 @@ impl Surroundings {
             workloads: Vec::new(),
             config_maps: self.config_maps.clone(),
             documents: self.documents.clone(),
+            files: self.files.clone(),
             reads: self.reads,
         }
     }
@@ -57,6 +60,7 @@ impl Surroundings {
             workloads: self.workloads.clone(),
             config_maps: Arc::default(),
             documents: Arc::new(self.documents.of_kinds(&["LocalQueue", "ClusterQueue", "ResourceFlavor"])),
+            files: self.files.clone(),
             reads: Reads::default(),
         }
     }

@@ -40,6 +40,8 @@ pub struct Layout {
     expert_ranks: u64,
     /// Microbatches of a global batch, if it is given.
     shares: Option<u64>,
+    /// The most accelerators to try.
+    most: u64,
 }
 
 impl Layout {
@@ -54,20 +56,42 @@ impl Layout {
             experts: plan.tensor.saturating_mul(plan.context).max(1),
             expert_ranks: if has_experts { plan.expert.saturating_mul(plan.expert_tensor).max(1) } else { 1 },
             shares: global.map(|global| (u64::from(global) / plan.micro_batch.max(1)).max(1)),
+            most: MOST,
         }
+    }
+
+    /// The same layout on no more than this number of accelerators.
+    #[must_use]
+    pub fn at_most(self, most: u64) -> Self {
+        Self { most: most.min(self.most), ..self }
+    }
+
+    /// The largest usable number of accelerators.
+    pub fn largest(&self) -> Option<u64> {
+        let sizes = self.sizes();
+        let last = sizes.len(self.most / self.replica).checked_sub(1)?;
+        Some(sizes.get(last).saturating_mul(self.replica))
+    }
+
+    /// Whether this number of accelerators is usable.
+    pub fn can_use(&self, number: u64) -> bool {
+        let replicas = number / self.replica;
+        let shares = self.shares.is_none_or(|shares| shares.is_multiple_of(replicas.max(1)));
+        number > 0 && number.is_multiple_of(self.replica) && shares && self.is_usable(replicas)
     }
 
     /// The usable numbers of replicas, in ascending order.
     fn sizes(&self) -> Sizes {
         let usable = |replicas: &u64| self.is_usable(*replicas);
-        let within = MOST / self.replica.min(MOST);
+        let within = self.most / self.replica;
         if let Some(shares) = self.shares {
             let few = divisors(shares).filter(usable).filter(|replicas| *replicas <= within);
             return Sizes { few: few.collect(), unit: 0 };
         }
         // Below a node: the numbers that divide it. Above: multiples of the smallest whole unit.
         let unit = self.replicas_of_a_whole();
-        Sizes { few: (1..unit.min(self.per_node)).filter(usable).collect(), unit }
+        let few = (1..unit.min(self.per_node)).filter(usable).filter(|replicas| *replicas <= within);
+        Sizes { few: few.collect(), unit }
     }
 
     fn is_usable(&self, replicas: u64) -> bool {
@@ -115,7 +139,7 @@ pub enum Found {
 pub fn count(layout: &Layout, days: f64, taken: impl Fn(u64) -> Option<f64>) -> Option<Found> {
     let sizes = layout.sizes();
     let all = |index: u64| sizes.get(index).saturating_mul(layout.replica);
-    let (mut low, mut high) = (0, sizes.len(MOST / layout.replica.min(MOST)));
+    let (mut low, mut high) = (0, sizes.len(layout.most / layout.replica));
     let last = high.checked_sub(1)?;
     // Because of failures, very many accelerators are not faster. So the search begins small and doubles.
     let mut reach = 1;
@@ -161,7 +185,7 @@ mod tests {
 
     /// TP=4, PP=4, on nodes of 8.
     fn layout(shares: Option<u64>) -> Layout {
-        Layout { replica: 16, per_node: 8, experts: 4, expert_ranks: 1, shares }
+        Layout { replica: 16, per_node: 8, experts: 4, expert_ranks: 1, shares, most: MOST }
     }
 
     fn found(layout: &Layout, days: f64, gpu_days: f64) -> Option<Found> {
@@ -192,7 +216,7 @@ mod tests {
 
     #[test]
     fn less_than_a_node_divides_it() {
-        let alone = Layout { replica: 1, per_node: 8, experts: 1, expert_ranks: 1, shares: None };
+        let alone = Layout { replica: 1, per_node: 8, experts: 1, expert_ranks: 1, shares: None, most: MOST };
         for (gpu_days, usable) in [(1.0, 1), (2.5, 4), (7.9, 8), (8.1, 16)] {
             let Some(Found::Count(count)) = found(&alone, 1.0, gpu_days) else { panic!("{gpu_days}") };
             assert_eq!(count.usable, usable, "{gpu_days}");
@@ -201,7 +225,8 @@ mod tests {
 
     #[test]
     fn experts_are_held_equally_often() {
-        let experts = Layout { replica: 4, per_node: 8, experts: 2, expert_ranks: 64, shares: None };
+        let experts =
+            Layout { replica: 4, per_node: 8, experts: 2, expert_ranks: 64, shares: None, most: MOST };
         let Some(Found::Count(count)) = found(&experts, 1.0, 100.0) else { panic!("too slow?") };
         assert_eq!(count.usable, 128, "32 replicas of 2 × 2 hold 64 expert ranks");
     }

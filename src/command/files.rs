@@ -89,6 +89,10 @@ impl Files {
                 }
             }
         }
+        for (path, text) in around.files.iter() {
+            let source = Source::Given { path: printable(path, 80) };
+            files.by_path.insert(path.clone(), File { text: text.clone(), source, branches: Vec::new() });
+        }
         files.mounts = mounts.into();
         files
     }

@@ -8,6 +8,7 @@ pub mod amount;
 pub mod assume;
 pub mod calibration;
 pub mod cost;
+pub mod duration;
 pub mod feasible;
 pub mod goodput;
 pub mod memory;

@@ -81,8 +81,11 @@ impl Grammar {
         let text = text.trim();
         let one = |value: Value| Some(vec![(sets.field()?, value)]);
         match self {
-            Self::Whole { least, most } => one(whole(text, least, most)?.into()),
-            Self::Count => one(units::Count::parse(text).ok().filter(|count| count.0 > 0)?.0.into()),
+            Self::Whole { least, most } => {
+                let length = || length(sets, text).filter(|number| (least..=most).contains(number));
+                one(whole(text, least, most).or_else(length)?.into())
+            }
+            Self::Count => one(count(text)?.into()),
             Self::Boolean => one(boolean(text)?.into()),
             Self::Word { read, .. } => one(read(text)?.into()),
             Self::Name(_) => one(name(text, LONGEST_NAME)?.into()),
@@ -159,6 +162,34 @@ fn whole(text: &str, least: u64, most: u64) -> Option<u64> {
     let digits: String = text.chars().filter(|c| *c != '_').collect();
     let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     all_digits.then(|| digits.parse().ok()).flatten().filter(|number| (least..=most).contains(number))
+}
+
+/// The lengths that people write short: `4k` tokens are 4096, as in the names of models with long contexts.
+fn length(sets: Member, text: &str) -> Option<u64> {
+    let lengths =
+        [field::batch::SEQUENCE_LENGTH, field::batch::TYPICAL_SEQUENCE_LENGTH, field::model::MAX_POSITIONS];
+    let number = text.strip_suffix(['k', 'K'])?.trim_end();
+    let is_length = lengths.iter().any(|length| sets == length.member());
+    is_length.then(|| whole(number, 1, u64::from(u32::MAX))).flatten()?.checked_mul(1024)
+}
+
+/// A count as people write it: `70B`, `2 T`, `1e12`.
+fn count(text: &str) -> Option<u64> {
+    let plain = units::Count::parse(&text.replace(' ', "")).ok().map(|count| count.0);
+    plain.or_else(|| with_exponent(text)).filter(|count| *count > 0)
+}
+
+/// `1e12`, `1.5E9`: a whole number.
+fn with_exponent(text: &str) -> Option<u64> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let exponent: usize = exponent.trim_start_matches('+').parse().ok().filter(|exponent| *exponent <= 18)?;
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > exponent {
+        return None;
+    }
+    let zeros = "0".repeat(exponent - decimals.len());
+    format!("{whole}{decimals}{zeros}").parse().ok().filter(|count: &u64| i64::try_from(*count).is_ok())
 }
 
 fn boolean(text: &str) -> Option<bool> {

@@ -135,6 +135,13 @@ pub fn of_field(field: impl Into<AnyField>) -> &'static str {
     KEYS.iter().find(|key| key.sets.covers(field)).map_or(field.path(), |key| key.name)
 }
 
+/// The key of a field of the spec, or of a group that has a key of its own.
+pub(super) fn of_member(member: Member) -> Option<&'static str> {
+    let covers =
+        |key: &&Key| key.sets == member || member.field().is_some_and(|field| key.sets.covers(field));
+    KEYS.iter().find(covers).map(|key| key.name)
+}
+
 /// The keys of these fields in their order, each once: one key may set several fields.
 pub fn of_fields(fields: &[AnyField]) -> Vec<&'static str> {
     let mut keys = Vec::new();

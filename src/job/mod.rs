@@ -13,6 +13,7 @@ pub mod grammar;
 mod handle;
 mod input;
 pub mod keys;
+pub mod nearest_key;
 pub mod provenance;
 mod ranges;
 pub mod source;

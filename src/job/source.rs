@@ -69,6 +69,11 @@ pub enum Source {
         /// The command: `container trainer`.
         place: String,
     },
+    /// A file that the caller gives for this path in a container.
+    Given {
+        /// The path in the container.
+        path: String,
+    },
     /// A key within a file.
     Key {
         /// The file.
@@ -107,6 +112,7 @@ impl Source {
             | Self::Environment { .. }
             | Self::Command(_)
             | Self::Written { .. }
+            | Self::Given { .. }
             | Self::Model(_)
             | Self::Default(_)
             | Self::Policy
@@ -142,6 +148,7 @@ impl fmt::Display for Source {
             Self::Environment { place, name } => write!(f, "{place}: env {name}"),
             Self::ConfigMap { name, key } => write!(f, "ConfigMap {name} key {key}"),
             Self::Written { place } => write!(f, "{place}: heredoc"),
+            Self::Given { path } => write!(f, "file {path}"),
             Self::Key { of, key } => write!(f, "{of}: {key}"),
             Self::Model(name) => write!(f, "model {name}"),
             Self::Field(text) | Self::Command(text) | Self::Default(text) => f.write_str(text),

@@ -30,6 +30,11 @@ macro_rules! words {
                 match self { $(Self::$value => stringify!($value)),+ }
             }
 
+            /// The value's own word, as annotations hold it.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$value => $own),+ }
+            }
+
             /// The value of a person's word, in upper or lower case. `None` for an unknown word.
             pub fn from_word(word: &str) -> Option<Self> {
                 let word = word.trim();
@@ -125,7 +130,8 @@ words! {
 words! {
     /// Which activations the backward pass computes again instead of keeping.
     Recompute {
-        None = ["none", "off", "false"], Selective = ["selective"], Full = ["full", "on", "true"],
+        None = ["none", "off", "false", "no"], Selective = ["selective"],
+        Full = ["full", "on", "true", "yes"],
     }
 }
 words! {

@@ -18,6 +18,8 @@ pub(super) struct Capacity<'c> {
     pub(super) given: Option<String>,
     /// The memory that it offers a process.
     pub(super) bytes: Option<Bytes>,
+    /// The memory that the policy keeps free.
+    pub(super) headroom: Bytes,
     /// Its name in messages, if that is not simply the accelerator's.
     pub(super) part: Option<String>,
     /// Its share of the accelerator's speed, in thousandths, if it is a part of one.
@@ -42,7 +44,9 @@ impl Capacity<'_> {
     /// The capacity minus the memory that an administrator keeps free.
     pub(super) fn below(mut self, headroom: Headroom) -> Self {
         if !headroom.is_none() {
+            let offered = self.bytes;
             self.bytes = self.bytes.map(|bytes| headroom.below(bytes));
+            self.headroom = offered.zip(self.bytes).map_or(Bytes::ZERO, |(offered, left)| offered - left);
             if let (Some(input), Some(bytes)) = (&mut self.input, self.bytes) {
                 input.value = bytes.to_string();
                 input.source = format!("{} less the policy's headroom", input.source);

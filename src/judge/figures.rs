@@ -1,9 +1,10 @@
 //! The figures of a judgement, from an estimate.
 
 use crate::estimate::Estimate;
+use crate::estimate::duration::{self, Duration};
 use crate::estimate::time::{self, Machine};
 use crate::job::{Input, TrainingJob, field};
-use crate::judgement::{Memory, Time};
+use crate::judgement::Memory;
 use crate::units::{Bytes, Decimal};
 use crate::verdict::Distribution;
 
@@ -32,8 +33,8 @@ pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<
 }
 
 /// How long the job takes. `None` if the accelerator's speed is unknown.
-pub(super) fn time(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Time> {
-    time::time(job, estimate.running(), machine(capacity)?)
+pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Duration> {
+    duration::duration(job, &estimate.assumed.likely, estimate.running(), machine(capacity)?)
 }
 
 /// The assumed utilization, as an input. `None` if the job gives it.

@@ -113,7 +113,7 @@ impl<'c> Shown<'c> {
         self.hidden.is_some() && self.provenance.is_elsewhere(field) && !by_the_cluster
     }
 
-    fn hides_any(&self, group: Group) -> bool {
+    pub(super) fn hides_any(&self, group: Group) -> bool {
         self.hidden.is_some() && self.provenance.any_is_elsewhere(group)
     }
 
@@ -252,7 +252,8 @@ impl<'c> Shown<'c> {
             if !advice.spec.values().into_iter().any(|(field, _)| self.hides(field)) {
                 return advice;
             }
-            let change = |change: &str| match change.split_once(' ') {
+            // Behind a colon stands the change itself.
+            let change = |change: &str| match change.rsplit(": ").next().unwrap_or(change).split_once(' ') {
                 Some((knob, _)) => format!("another {knob}"),
                 None => change.to_owned(),
             };

@@ -8,13 +8,11 @@
 //! where it fits, how much more; between the two, both together.
 
 use crate::estimate::Estimate;
-use crate::job::keys::{self, PREFIX};
+use crate::job::keys;
 use crate::judgement::{Swing, Verdict};
 use crate::policy::Rules;
 use crate::units::Bytes;
 use crate::verdict::{Distribution, decide};
-
-use super::wording::LONGEST_WARNING;
 
 /// Unknowns that warnings name at most; the rest is in the list.
 const NAMED: usize = 4;
@@ -54,12 +52,7 @@ pub(super) fn deciding(
 
 /// One line for each of the heaviest: `attention unstated: up to 42.0 GiB more; add weighbridge.dev/attention`.
 pub(super) fn warnings(deciding: &[Swing]) -> Vec<String> {
-    let line = |(key, swing): &(&str, &Swing)| {
-        let line = format!("{key} unstated: {swing}; add {PREFIX}{key}");
-        // A key that is cut off cannot be copied.
-        if line.len() > LONGEST_WARNING { format!("{swing}: add {PREFIX}{key}") } else { line }
-    };
-    heaviest(deciding, NAMED).iter().map(line).collect()
+    heaviest(deciding, NAMED).iter().map(|(_, swing)| swing.warning()).collect()
 }
 
 /// The heaviest that a message names: `attention (up to 42.0 GiB more), method (up to 30.1 GiB less)`.
@@ -84,7 +77,9 @@ fn heaviest(deciding: &[Swing], at_most: usize) -> Vec<(&'static str, &Swing)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::keys::PREFIX;
     use crate::job::{AnyField, field};
+    use crate::judgement::LONGEST_WARNING;
 
     #[test]
     fn the_key_of_every_field_is_whole_in_its_warning() {

@@ -4,11 +4,11 @@ use crate::estimate::Estimate;
 use crate::hardware::Catalogue;
 use crate::job::keys::{self, PREFIX};
 use crate::job::{TrainingJob, field};
-use crate::judgement::{Judgement, Memory, Verdict};
+use crate::judgement::{Judgement, LONGEST_WARNING, Memory, Verdict};
 use crate::model::{Parameters, known};
 use crate::printable::printable;
 use crate::units::Count;
-use crate::verdict::{self, Decision};
+use crate::verdict::{self, Decision, Offer};
 
 use super::capacity::Capacity;
 use super::shown::Shown;
@@ -20,18 +20,19 @@ const MAX_WARNINGS: usize = 16;
 const MAX_ERRORS: usize = 64;
 const MAX_ADVICE: usize = 5;
 const LONGEST_VALUE: usize = 64;
-pub(super) const LONGEST_WARNING: usize = 120;
 const LONGEST: usize = 256;
 
-/// The first line: the need, the capacity, and what would fit or what is missing.
+/// The first line: the need, the capacity, and what would fit or what is missing. `sought` says whether advice was.
 pub(super) fn message(
+    sought: bool,
     decision: &Decision,
     memory: &Memory,
     shown: &Shown<'_>,
     judgement: &Judgement,
 ) -> String {
     let name = shown.capacity().name().unwrap_or_else(|| "accelerator".into());
-    let offered = memory.capacity_bytes.map(|bytes| (name.as_str(), bytes));
+    let headroom = shown.capacity().headroom;
+    let offered = memory.capacity_bytes.map(|bytes| Offer { name: &name, bytes, headroom });
     let (peak, lower) = (memory.peak_bytes, memory.lower_bytes);
     let need = verdict::need(peak, lower, memory.upper_bytes, offered);
     match decision.verdict {
@@ -43,7 +44,8 @@ pub(super) fn message(
             if offered.is_none() {
                 need.push_str(", more than its accelerator offers");
             }
-            verdict::denial(&need, &changes(judgement))
+            let nothing = if sought && judgement.advice.is_empty() { "; no near change fits" } else { "" };
+            verdict::denial(&need, &changes(judgement)) + nothing
         }
         Verdict::Tight => format!("may run out: {}", verdict::denial(&need, &changes(judgement))),
         Verdict::Fits | Verdict::NotTraining | Verdict::Unrecognised => need,

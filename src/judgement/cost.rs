@@ -6,6 +6,7 @@ use crate::units::Decimal;
 
 /// The cost of training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
     /// For all accelerator-hours, with two decimals.
@@ -26,6 +27,7 @@ pub struct Cost {
 
 /// A source of a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PriceSource {
     /// The workload.
     Given,

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// When the job must finish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Deadline {
     /// From the job's start. `None` if only another object gives it, because its values may not be quoted.
@@ -19,6 +20,7 @@ pub struct Deadline {
 
 /// Whether the job finishes in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Outlook {
     /// The upper end of the interval is in time.
     InTime,

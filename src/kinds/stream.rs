@@ -40,6 +40,7 @@ impl Surroundings {
             workloads: objects.iter().filter(|object| kinds.of(object).is_some()).cloned().collect(),
             config_maps: Arc::new(config_maps),
             documents: Arc::new(documents),
+            files: Arc::default(),
             // The stream is complete: an object that is not in it is absent.
             reads: Reads { config_maps: true, claims: true },
         }

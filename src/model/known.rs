@@ -60,6 +60,11 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
+/// Every model, in the order of the names.
+pub fn all() -> &'static [Known] {
+    &TABLE.models
+}
+
 /// The model with this name: an id, a path, a recipe, or a family and a size with a slash or a space between them,
 /// like torchtitan's `llama3` and `8B`.
 pub fn find(name: &str) -> Option<&'static Known> {
@@ -91,7 +96,28 @@ pub fn nearest(name: &str) -> Vec<&'static str> {
     }
     let mut nearest: Vec<_> = nearest.into_iter().map(|(position, distance)| (distance, position)).collect();
     nearest.sort_unstable();
+    if nearest.is_empty() {
+        return of_family(&form);
+    }
     nearest.iter().take(2).filter_map(|(_, at)| Some(TABLE.models.get(*at)?.name.as_str())).collect()
+}
+
+/// Up to two models whose names begin so: a family without its size, like `llama3`.
+fn of_family(form: &str) -> Vec<&'static str> {
+    /// A shorter beginning says nothing.
+    const LEAST: usize = 5;
+    if form.chars().count() < LEAST {
+        return Vec::new();
+    }
+    let beginning = TABLE.names.range(form.to_owned()..).take_while(|(name, _)| name.starts_with(form));
+    let mut models: Vec<&str> = Vec::new();
+    for (_, position) in beginning {
+        let name = TABLE.models.get(*position).map(|model| model.name.as_str());
+        if let Some(name) = name.filter(|name| models.len() < 2 && !models.contains(name)) {
+            models.push(name);
+        }
+    }
+    models
 }
 
 impl Known {
@@ -333,16 +359,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_misspelt_name_has_a_nearest_name() {
+    fn a_misspelt_name_and_a_family_have_nearest_names() {
         for (written, first) in [
             ("meta-llama/Lama-2-70b-hf", "llama-2-70b"),
             ("mistrall-7b-instruct", "mistral-7b"),
             ("EleutherAI/pithia-6.9b", "pythia-6.9b"),
             ("mixtrla-8x7b", "mixtral-8x7b"),
+            // A family without its size.
+            ("mixtral", "mixtral-8x22b"),
+            ("gemma-lora", "gemma-2b"),
         ] {
             assert_eq!(nearest(written).first().copied(), Some(first), "{written}");
         }
-        for unknown in ["", "acme/frontier-x", "my-model-7b", "gemma-lora", "bert-large-uncased"] {
+        for unknown in ["", "acme/frontier-x", "my-model-7b", "bert-large-uncased"] {
             assert_eq!(nearest(unknown), Vec::<&str>::new(), "{unknown}");
         }
     }

@@ -5,23 +5,33 @@
 
 use crate::units::Bytes;
 
+/// What an accelerator offers.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Its name in messages.
+    pub name: &'a str,
+    /// What it offers a process, less the headroom.
+    pub bytes: Bytes,
+    /// The memory that the policy keeps free on it.
+    pub headroom: Bytes,
+}
+
 /// `needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB`.
-pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, capacity: Option<(&str, Bytes)>) -> String {
+pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, offer: Option<Offer<'_>>) -> String {
     let interval = format!("{:.1}–{:.1}", lower.as_gib(), upper.as_gib());
-    compared(peak, &interval, capacity)
+    compared(peak, &interval, offer)
 }
 
 /// `needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB`: a refusal shows the bound that it rests on.
-pub fn refused_need(peak: Bytes, lower: Bytes, capacity: Option<(&str, Bytes)>) -> String {
-    compared(peak, &format!("at least {:.1}", lower.as_gib()), capacity)
+pub fn refused_need(peak: Bytes, lower: Bytes, offer: Option<Offer<'_>>) -> String {
+    compared(peak, &format!("at least {:.1}", lower.as_gib()), offer)
 }
 
-fn compared(peak: Bytes, within: &str, capacity: Option<(&str, Bytes)>) -> String {
+fn compared(peak: Bytes, within: &str, offer: Option<Offer<'_>>) -> String {
     let need = format!("needs {peak} per GPU ({within})");
-    match capacity {
-        Some((name, capacity)) => format!("{need}, {} offers {capacity}", accelerator_with_article(name)),
-        None => need,
-    }
+    let Some(Offer { name, bytes, headroom }) = offer else { return need };
+    let offers = format!("{need}, {} offers {bytes}", accelerator_with_article(name));
+    if headroom == Bytes::ZERO { offers } else { format!("{offers} after {headroom} of headroom") }
 }
 
 /// The line of a denial: the need, and the advice if there is any.
@@ -48,7 +58,8 @@ mod tests {
 
     #[test]
     fn the_line_says_it_all() {
-        let offered = Some(("A800-80GB", Bytes::from_gib(79.1)));
+        let offer = Offer { name: "A800-80GB", bytes: Bytes::from_gib(79.1), headroom: Bytes::ZERO };
+        let offered = Some(offer);
         assert_eq!(
             need(Bytes::from_gib(76.4), Bytes::from_gib(68.1), Bytes::from_gib(84.9), offered),
             "needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB"
@@ -59,6 +70,16 @@ mod tests {
             denial(&need, &advice),
             "needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB; \
              pipeline-parallel 4 → 8, or recompute=full, fits"
+        );
+    }
+
+    #[test]
+    fn headroom_is_named() {
+        let (bytes, headroom) = (Bytes::from_gib(77.1), Bytes::from_gib(2.0));
+        let offer = Offer { name: "A800-80GB", bytes, headroom };
+        assert_eq!(
+            refused_need(Bytes::from_gib(97.4), Bytes::from_gib(92.5), Some(offer)),
+            "needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 77.1 GiB after 2.0 GiB of headroom"
         );
     }
 

@@ -19,6 +19,7 @@ pub(crate) static PROFILE: Profile = Profile {
     widths: widths::DEEPSPEED,
     weights: TrainedWeights::Made,
     autocast: false,
+    divides_model: true,
     sharding: ShardingDefaults {
         usual: Sharding::ZeRO2,
         open: Some(Ends { lean: Sharding::ZeRO3, heavy: Sharding::ZeRO1 }),

@@ -24,6 +24,7 @@ pub(crate) static PROFILE: Profile = Profile {
     widths: widths::SINGLE_SHARDS,
     weights: TrainedWeights::Made,
     autocast: false,
+    divides_model: false,
     sharding: ShardingDefaults {
         usual: Sharding::FSDP,
         open: None,

@@ -38,6 +38,7 @@ pub(crate) static PROFILE: Profile = Profile {
     }),
     weights: TrainedWeights::Loaded { as_saved: Versions::SinceOrUnstated((5, 0)) },
     autocast: true,
+    divides_model: false,
     sharding: ShardingDefaults {
         usual: Sharding::None,
         open: Some(Ends { lean: Sharding::FSDP, heavy: Sharding::None }),

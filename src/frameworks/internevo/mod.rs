@@ -19,6 +19,7 @@ pub(crate) static PROFILE: Profile = Profile {
     widths: StateWidths::of(BySharding::same(HALF_WITH_SINGLE_GRADIENT)),
     weights: TrainedWeights::Made,
     autocast: false,
+    divides_model: true,
     sharding: ShardingDefaults {
         usual: Sharding::ZeRO1,
         open: Some(Ends { lean: Sharding::ZeRO1, heavy: Sharding::None }),

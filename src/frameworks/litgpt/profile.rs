@@ -24,6 +24,7 @@ pub(crate) static PROFILE: Profile = Profile {
     widths: StateWidths::of(BySharding::same(PURE_HALF)),
     weights: TrainedWeights::Made,
     autocast: false,
+    divides_model: false,
     sharding: ShardingDefaults {
         usual: Sharding::FSDP,
         open: None,

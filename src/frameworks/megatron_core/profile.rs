@@ -28,6 +28,7 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     weights: TrainedWeights::Made,
     autocast: false,
+    divides_model: true,
     sharding: ShardingDefaults {
         usual: Sharding::DistributedOptimizer,
         open: Some(Ends { lean: Sharding::DistributedOptimizer, heavy: Sharding::None }),

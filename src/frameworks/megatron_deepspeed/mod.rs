@@ -33,6 +33,7 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     weights: TrainedWeights::Made,
     autocast: false,
+    divides_model: true,
     sharding: ShardingDefaults {
         usual: Sharding::ZeRO1,
         open: Some(Ends { lean: Sharding::ZeRO1, heavy: Sharding::None }),

@@ -40,6 +40,8 @@ pub struct Profile {
     pub weights: TrainedWeights,
     /// Whether a model runs under PyTorch's autocast if the job states a format and parameters are not divided.
     pub autocast: bool,
+    /// Whether it has tensor and pipeline parallelism.
+    pub divides_model: bool,
     /// The states that the data-parallel ranks divide.
     pub sharding: ShardingDefaults,
     /// The cross-entropy.

@@ -32,6 +32,7 @@ pub static PROFILE: Profile = Profile {
     }),
     weights: TrainedWeights::Made,
     autocast: true,
+    divides_model: true,
     sharding: ShardingDefaults {
         usual: Sharding::None,
         open: Some(Ends { lean: Sharding::FSDP, heavy: Sharding::None }),

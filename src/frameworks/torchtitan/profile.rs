@@ -26,6 +26,7 @@ pub(crate) static PROFILE: Profile = Profile {
     widths: widths::SINGLE_SHARDS,
     weights: TrainedWeights::Made,
     autocast: false,
+    divides_model: true,
     sharding: ShardingDefaults {
         usual: Sharding::FSDP,
         open: None,

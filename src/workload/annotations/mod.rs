@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 
 use super::Findings;
 use crate::job::keys::{KEYS, PREFIX};
-use crate::job::{InputError, Provenance, Source, out_of_range};
+use crate::job::{InputError, Provenance, Source, nearest_key, out_of_range};
+use crate::judgement::LONGEST_WARNING;
 use crate::printable::printable;
 
 /// The key of the YAML block.
@@ -25,8 +26,10 @@ pub const TRAINING: &str = "training";
 pub const OVERRIDE: &str = "override";
 /// A label of namespaces, which people look for on workloads.
 const MODE: &str = "mode";
-/// Unknown keys that are named at most, all annotations together.
-const MOST_STRANGERS: usize = 8;
+/// Unknown keys that are named at most.
+const MOST_STRANGERS: usize = 48;
+/// Unknown keys that have a warning each. More share their lines.
+const OWN_LINES: usize = 3;
 
 /// An object's annotations, and where they stand.
 #[derive(Clone, Copy, Debug)]
@@ -93,8 +96,21 @@ impl<'a> Annotations<'a> {
                 None => findings.errors.push(self.unreadable(key.name, text, &key.grammar.complaint())),
             }
         }
-        let room = MOST_STRANGERS.saturating_sub(findings.warnings.len());
-        findings.warnings.extend(self.ours().filter_map(|(name, _)| stranger(name)).take(room));
+        findings.warnings.extend(self.strangers());
+    }
+
+    /// What to say of the keys that are not in the contract, and of those whose prefix is almost ours.
+    fn strangers(self) -> Vec<String> {
+        let known =
+            |name: &str| KEYS.iter().any(|key| key.name == name) || [TRAINING, OVERRIDE].contains(&name);
+        let strange = self.ours().map(|(name, _)| name).filter(|name| !known(name));
+        let (modes, strange): (Vec<_>, Vec<_>) = strange.partition(|name| *name == MODE);
+        let mut warnings = told(&strange);
+        let of_mode = format!("{PREFIX}{MODE} is a label of namespaces; as an annotation it does nothing");
+        warnings.extend(modes.first().map(|_| of_mode));
+        let others = self.values.into_iter().flatten().filter_map(|(key, _)| other_prefix(key));
+        warnings.extend(others.take(OWN_LINES));
+        warnings
     }
 
     /// Reads the `training` block.
@@ -147,22 +163,47 @@ impl<'a> Annotations<'a> {
     }
 }
 
-/// What to say of a key under the prefix that is not in the contract.
-fn stranger(name: &str) -> Option<String> {
-    let known = || KEYS.iter().map(|key| key.name).chain([TRAINING, OVERRIDE]);
-    if known().any(|known| known == name) {
-        return None;
+/// What to say of unknown keys: a line each, or a few lines that name them all.
+fn told(strange: &[&str]) -> Vec<String> {
+    let guess = |name: &str| nearest_key::nearest(name).join(" or ");
+    if strange.len() <= OWN_LINES {
+        let line = |name: &&str| {
+            let (shown, guess) = (printable(name, 40), guess(name));
+            let or = if guess.is_empty() { String::new() } else { format!("; did you mean {guess}?") };
+            format!("{PREFIX}{shown} is not known and not read{or}")
+        };
+        return strange.iter().map(line).collect();
     }
-    if name == MODE {
-        return Some(format!("{PREFIX}{MODE} is a label of namespaces; as an annotation it does nothing"));
+    let named = strange.iter().take(MOST_STRANGERS).map(|name| {
+        let (shown, guess) = (printable(name, 40), guess(name));
+        if guess.is_empty() { shown } else { format!("{shown} ({guess}?)") }
+    });
+    let more = strange.len().saturating_sub(MOST_STRANGERS);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    packed("keys that are not known and not read: ", named.chain(more))
+}
+
+/// The words in as few lines as hold them, each line after the same beginning.
+fn packed(beginning: &str, words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 2 + word.chars().count() <= LONGEST_WARNING => {
+                line.push_str(", ");
+                line.push_str(&word);
+            }
+            _ => lines.push(format!("{beginning}{word}")),
+        }
     }
-    let (shown, compared) = (printable(name, 40), printable(name, 64));
-    let nearest = known()
-        .map(|known| (strsim::damerau_levenshtein(&compared, known), known))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
-    Some(match nearest {
-        Some((_, known)) => format!("{PREFIX}{shown} is not known and not read; did you mean {known}?"),
-        None => format!("{PREFIX}{shown} is not known and not read"),
-    })
+    lines
+}
+
+/// What to say of a key whose prefix is almost ours: `weighbridge.io/model`.
+fn other_prefix(key: &str) -> Option<String> {
+    let (prefix, name) = key.split_once('/')?;
+    let own = PREFIX.trim_end_matches('/');
+    let like = prefix != own
+        && prefix.len() < 40
+        && (prefix.starts_with("weighbridge") || strsim::damerau_levenshtein(prefix, own) <= 2);
+    like.then(|| format!("{} is not read; write {PREFIX}{}", printable(key, 48), printable(name, 40)))
 }

@@ -1,29 +1,28 @@
-//! How long a job takes from start to end: the [`time`](crate::estimate::time) of its computation, for the [`amount`]
-//! that it trains, at a [`goodput`].
+//! How long a job takes from start to end: the [`time`] of its computation, for the [`amount`] that it trains, at a
+//! [`goodput`].
 
-use crate::estimate::Estimate;
-use crate::estimate::amount::{Amount, amount};
-use crate::estimate::goodput::{from_start_to_end, goodput};
+use super::amount::{Amount, amount};
+use super::goodput::{from_start_to_end, goodput};
+use super::plan::Plan;
+use super::time::{self, Machine};
 use crate::job::{Input, TrainingJob, field};
 use crate::judgement::{Goodput, Time};
 use crate::units::{Count, Decimal};
 
-use super::capacity::Capacity;
-use super::figures;
-
 /// How long a job takes, and the values that this rests on.
-pub(super) struct Duration {
+pub struct Duration {
     /// From start to end.
-    pub(super) time: Time,
+    pub time: Time,
     /// The share of this time that is spent training.
-    pub(super) goodput: Option<Goodput>,
+    pub goodput: Option<Goodput>,
     /// How much the job trains.
-    pub(super) amount: Option<Amount>,
+    pub amount: Option<Amount>,
 }
 
-/// How long the job takes. `None` if the accelerator's speed is unknown.
-pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Duration> {
-    let (amount, goodput) = (amount(job, &estimate.assumed.likely), goodput(job));
+/// How long the job takes with the plan that `runs`, if its likeliest plan is `likely`. `None` if the accelerator's speed
+/// is unknown.
+pub fn duration(job: &TrainingJob, likely: &Plan, runs: &Plan, machine: Machine<'_>) -> Option<Duration> {
+    let (amount, goodput) = (amount(job, likely), goodput(job));
     let mut completed = job.clone();
     if let Some(amount) = &amount {
         let dataset = completed.dataset.get_or_insert_default();
@@ -33,7 +32,7 @@ pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capaci
         let percent = Decimal::from_f64(goodput.share * 100.0);
         completed.efficiency.get_or_insert_default().goodput_percent = Some(percent);
     }
-    let mut time = figures::time(&completed, estimate, capacity)?;
+    let mut time = time::time(&completed, runs, machine)?;
     if let Some(goodput) = &goodput {
         let accelerators = job.accelerator.as_ref().and_then(|accelerator| accelerator.count);
         from_start_to_end(&mut time, goodput, accelerators);
@@ -43,7 +42,7 @@ pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capaci
 
 impl Duration {
     /// The assumed goodput and amount, as inputs.
-    pub(super) fn inputs(&self) -> impl Iterator<Item = Input> {
+    pub fn inputs(&self) -> impl Iterator<Item = Input> {
         let assumed = self.goodput.filter(|goodput| goodput.assumed && self.time.gpu_hours.is_some());
         let goodput = assumed.map(|goodput| {
             let value = Decimal::from_f64((goodput.share * 1000.0).round() / 10.0).to_string();
