@@ -21,6 +21,8 @@ use crate::policy::{Mode, Unknown};
 /// The input of a decision.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
+    /// The object as messages name it: `pytorchjob/llama2-70b`.
+    pub subject: &'a str,
     /// The judgement of the new object.
     pub judgement: &'a Judgement,
     /// The namespace's mode.
@@ -106,7 +108,7 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
     if denied.is_none() && fault == Some(Fault::Malformed) {
         warnings.extend(message::causes(&judgement.errors).map(|(_, message)| message::warning(&message)));
     } else if denied.is_none() && may_not_fit {
-        warnings.push(message::warning(&judgement.message));
+        warnings.push(message::doubt(case.subject, judgement, fault.is_some()));
     }
     match (&case.override_given, fault) {
         (Override::Granted(reason), Some(_)) => {
@@ -115,7 +117,8 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
         (Override::Refused(why), Some(_)) => warnings.push(message::warning(why)),
         _ => {}
     }
-    warnings.extend(message::warnings(judgement));
+    let told = message::warning(&judgement.message);
+    warnings.extend(message::warnings(judgement).into_iter().filter(|line| *line != told));
     // Two sources may give the same warning.
     let mut seen = std::collections::BTreeSet::new();
     warnings.retain(|line| !line.is_empty() && seen.insert(line.clone()));
@@ -139,7 +142,7 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
         notes.insert("would-deny", "true".to_owned());
         let message = match fault {
             Some(Fault::Malformed) => message::malformed(&judgement.errors),
-            _ => message::refusal(judgement),
+            _ => message::refusal(case.subject, judgement),
         };
         notes.insert("message", message);
     }
@@ -186,7 +189,15 @@ mod tests {
     /// A case in the mode `enforce`, of a new object without an override.
     fn enforced(judgement: &Judgement) -> Case<'_> {
         let mode = Mode::Enforce;
-        Case { judgement, mode, override_given: Override::None, ratchet: None, unknown: Unknown::Warn }
+        let subject = "job/a";
+        Case {
+            subject,
+            judgement,
+            mode,
+            override_given: Override::None,
+            ratchet: None,
+            unknown: Unknown::Warn,
+        }
     }
 
     fn decided(judgement: &Judgement, mode: Mode) -> Decided {
@@ -244,7 +255,10 @@ mod tests {
         assert_eq!(decided.notes["would-deny"], "true");
         assert_eq!(
             decided.warnings,
-            ["needs 96.4 GiB per GPU", "admitted by weighbridge.dev/override: measured it"]
+            [
+                "job/a would be refused: needs 96.4 GiB per GPU",
+                "admitted by weighbridge.dev/override: measured it"
+            ]
         );
     }
 
@@ -283,6 +297,6 @@ mod tests {
         let mut judgement = judgement_of(Verdict::Tight, Reason::NearCapacity);
         judgement.warnings = vec!["needs 96.4 GiB per GPU".into(), "the arguments say 4".into()];
         let decided = decided(&judgement, Mode::Warn);
-        assert_eq!(decided.warnings, ["needs 96.4 GiB per GPU", "the arguments say 4"]);
+        assert_eq!(decided.warnings, ["job/a needs 96.4 GiB per GPU", "the arguments say 4"]);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod conditions;
 pub mod decide;
+pub mod forecast;
 pub mod message;
 pub mod overrides;
 pub mod ratchet;

@@ -56,11 +56,14 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Unknown {
     /// It is admitted without a warning.
+    #[serde(alias = "admit")]
     Admit,
     /// It is admitted with a warning that lists what to add.
     #[default]
+    #[serde(alias = "warn")]
     Warn,
     /// It is refused until its missing values are given.
+    #[serde(alias = "deny")]
     Deny,
 }
 

@@ -18,12 +18,16 @@ pub const MODE_LABEL: &str = "weighbridge.dev/mode";
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// It is refused.
+    #[serde(alias = "Enforce")]
     Enforce,
     /// It is admitted with a warning.
+    #[serde(alias = "Warn")]
     Warn,
     /// It is admitted and noted in the audit log.
+    #[serde(alias = "Audit")]
     Audit,
     /// Nothing happens.
+    #[serde(alias = "Off")]
     Off,
 }
 
@@ -39,7 +43,8 @@ impl Mode {
     }
 
     fn parse(label: &str) -> Option<Self> {
-        [Self::Enforce, Self::Warn, Self::Audit, Self::Off].into_iter().find(|mode| mode.name() == label)
+        let modes = [Self::Enforce, Self::Warn, Self::Audit, Self::Off];
+        modes.into_iter().find(|mode| mode.name().eq_ignore_ascii_case(label))
     }
 }
 
@@ -87,6 +92,8 @@ mod tests {
             (Some("warn"), Mode::Enforce, Mode::Warn),
             (Some("audit"), Mode::Enforce, Mode::Audit),
             (Some("off"), Mode::Enforce, Mode::Off),
+            // A capital letter must not open an enforced namespace.
+            (Some("Enforce"), Mode::Warn, Mode::Enforce),
         ] {
             let found = of(&Namespace::Known(label.map(str::to_owned)), default);
             assert_eq!(found, Found { mode: expected, problem: None }, "{label:?} over {default:?}");
@@ -98,7 +105,7 @@ mod tests {
         for namespace in [
             Namespace::Unreadable,
             Namespace::Known(Some(String::new())),
-            Namespace::Known(Some("Enforce".into())),
+            Namespace::Known(Some("block".into())),
         ] {
             let found = of(&namespace, Mode::Enforce);
             assert_eq!(found.mode, Mode::Warn, "{namespace:?}");

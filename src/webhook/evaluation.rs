@@ -10,6 +10,7 @@ use super::outcome::{Outcome, admitted, status};
 use super::review::{Operation, Request};
 use super::verdicts::{self, Verdicts};
 use crate::admission::decide::{Case, Decided, Fault, Ratchet, decide, fault};
+use crate::admission::message;
 use crate::admission::overrides::{self, Override};
 use crate::admission::ratchet;
 use crate::cluster::{Standing, Workloads};
@@ -79,7 +80,11 @@ impl Evaluation {
         ratchet: Option<Ratchet>,
         owner: Option<&str>,
     ) -> Outcome {
+        let generated = || request.object.pointer("/metadata/generateName").and_then(Value::as_str);
+        let name = Some(request.name.as_str()).filter(|name| !name.is_empty()).or_else(generated);
+        let subject = message::subject(self.kind.kind, name.unwrap_or_default());
         let mut decided = decide(&Case {
+            subject: &subject,
             judgement,
             mode: self.mode,
             unknown: self.policy.unknown,
@@ -102,7 +107,7 @@ impl Evaluation {
             operation: request.operation.name(),
             kind: self.kind.slug,
         };
-        let status = decided.denied.map(|fault| status(fault, judgement, self.kind, request.name.clone()));
+        let status = decided.denied.map(|fault| status(fault, &subject, judgement, self.kind, request.name.clone()));
         Outcome { counted, cause: judgement.cause, decided, status }
     }
 

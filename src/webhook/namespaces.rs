@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(warned(Some("off"), None, Mode::Enforce), expected);
         assert!(warned(Some("enforce"), Some("warn"), Mode::Enforce).is_empty());
         assert!(warned(None, Some("enforce"), Mode::Enforce).is_empty(), "it did before");
-        assert_eq!(warned(Some("warn"), Some("Enforce"), Mode::Warn).len(), 1, "a label that says nothing");
+        assert_eq!(warned(Some("warn"), Some("block"), Mode::Warn).len(), 1, "a label that says nothing");
     }
 
     #[test]

@@ -48,7 +48,13 @@ pub(super) fn not_judged(operation: Operation, kind: Option<&'static Kind>, mode
 }
 
 /// The status of a refusal: 403 as for any policy, 422 as for any validation.
-pub(super) fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: String) -> Status {
+pub(super) fn status(
+    fault: Fault,
+    subject: &str,
+    judgement: &Judgement,
+    kind: &Kind,
+    name: String,
+) -> Status {
     let details =
         Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
     match fault {
@@ -56,7 +62,7 @@ pub(super) fn status(fault: Fault, judgement: &Judgement, kind: &Kind, name: Str
             outcome: "Failure",
             code: 403,
             reason: "Forbidden",
-            message: message::refusal(judgement),
+            message: message::refusal(subject, judgement),
             details,
         },
         Fault::Malformed => {

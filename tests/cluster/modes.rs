@@ -28,7 +28,8 @@ async fn warn_mode_admits_with_a_warning_of_one_line() -> Result<()> {
         .lines()
         .find_map(|line| line.strip_prefix("Warning: "))
         .context(output.stderr.clone())?;
-    assert!(warning.contains("needs ") && warning.contains(" GiB"), "{warning}");
+    assert!(warning.starts_with("pytorchjob/llama would be refused: needs "), "{warning}");
+    assert!(warning.contains(" GiB"), "{warning}");
     assert!(warning.chars().count() <= 120, "{} characters: {warning}", warning.chars().count());
     assert_eq!(output.success()?, "pytorchjob.kubeflow.org/llama created\n");
 

@@ -14,8 +14,13 @@ async fn a_pytorchjob_that_would_run_out_of_memory_is_refused_with_figures() -> 
     let status = refusal(yard.create(&job).await?)?;
     assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"));
     let line = status.message.lines().next().unwrap_or_default();
-    for part in ["denied the request: needs ", " GiB per GPU (", "an A800-80GB offers 79.", " GiB; ", " fits"]
-    {
+    for part in [
+        "denied the request: pytorchjob/llama needs ",
+        " GiB per GPU (",
+        "an A800-80GB offers 79.",
+        " GiB; ",
+        " fits",
+    ] {
         assert!(line.contains(part), "no {part:?} in: {line}");
     }
     assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it was created");

@@ -95,7 +95,13 @@ pub(super) fn read(text: &str) -> Result<File> {
 fn first_line(error: &serde_saphyr::Error) -> String {
     let message = error.to_string();
     let line = message.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    // The parser's words for a missing list and a missing mapping.
+    line.replace(
+        "expected sequence start",
+        "a list is expected here: write [a, b], or each on a line behind a dash",
+    )
+    .replace("expected mapping start", "keys and values are expected here")
 }
 
 impl File {
@@ -243,7 +249,8 @@ mod tests {
     fn a_wrong_value_is_refused_with_its_rule() {
         for (body, message) in [
             ("mood: warn", "mood"),
-            ("mode: Warn", "expected one of enforce, warn, audit, off"),
+            ("mode: block", "expected one of enforce, warn, audit, off"),
+            ("exemptions: {users: admin}", "a list is expected here"),
             ("denyAt: 90", "denyAt: 90 must be a probability"),
             ("warnAt: 0.95", "warnAt: 0.95 must be at most denyAt"),
             ("headroom: lots", "headroom: lots must be an amount like 2Gi"),

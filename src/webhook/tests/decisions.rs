@@ -19,7 +19,7 @@ async fn a_job_that_would_run_out_of_memory_is_refused_with_one_line() {
     assert_eq!(response["allowed"], false);
     let status = &response["status"];
     assert_eq!((status["code"].as_u64(), status["reason"].as_str()), (Some(403), Some("Forbidden")));
-    let message = "needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB";
+    let message = "pytorchjob/llama needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB";
     assert_eq!(status["message"], message);
     assert_eq!(status["details"], json!({"name": "llama", "group": "kubeflow.org", "kind": "PyTorchJob"}));
     assert_eq!(response["auditAnnotations"]["verdict"], "OutOfMemory");
@@ -159,7 +159,7 @@ async fn an_unknown_verdict_is_handled_as_the_policy_says() {
             assert_eq!(answer["status"]["code"], 403);
             assert_eq!(
                 answer["status"]["message"],
-                "the model's size is not known: give weighbridge.dev/model"
+                "pytorchjob/llama: the model's size is not known: give weighbridge.dev/model"
             );
         }
     }

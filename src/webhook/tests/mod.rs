@@ -78,7 +78,7 @@ fn webhook_under(policy: Policy, apiserver: &str) -> Arc<Webhook> {
         ("warned", "warn"),
         ("audited", "audit"),
         ("offed", "off"),
-        ("odd", "Enforce"),
+        ("odd", "block"),
     ] {
         cluster.namespaces.insert(name, Some(label.to_owned()));
     }

@@ -1,0 +1,106 @@
+//! What the gate would do with a new object: for `check`, which has the object and the policy, but no request.
+//!
+//! A request also has a user, and an update has an old object. Here there is none: no override counts, and no ratchet.
+
+use super::decide::{self, Case, Fault};
+use super::overrides::Override;
+use crate::judgement::Judgement;
+use crate::policy::{Mode, Unknown};
+
+/// What the gate would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forecast {
+    /// It admits the object without a word.
+    Admitted,
+    /// It admits the object with a warning.
+    Warned,
+    /// It admits the object, and the audit log has a note.
+    Audited,
+    /// It refuses the object.
+    Refused,
+    /// It refuses the object, because a value in it cannot be read.
+    Invalid,
+    /// It does not judge the object.
+    NotJudged,
+}
+
+impl Forecast {
+    /// What the gate would do with the object of a judgement, in a namespace of this mode.
+    pub fn of(judgement: &Judgement, mode: Mode, unknown: Unknown) -> Self {
+        if mode == Mode::Off {
+            return Self::NotJudged;
+        }
+        let decided = decide::decide(&Case {
+            subject: "",
+            judgement,
+            mode,
+            unknown,
+            override_given: Override::None,
+            ratchet: None,
+        });
+        match decided.denied {
+            Some(Fault::Malformed) => Self::Invalid,
+            Some(Fault::OutOfMemory | Fault::Unknown) => Self::Refused,
+            None if decided.notes.contains_key("would-deny") && decided.warnings.is_empty() => Self::Audited,
+            None if decided.warnings.is_empty() => Self::Admitted,
+            None => Self::Warned,
+        }
+    }
+
+    /// The word of the column.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Warned => "warned",
+            Self::Audited => "audited",
+            Self::Refused => "refused",
+            Self::Invalid => "invalid",
+            Self::NotJudged => "not-judged",
+        }
+    }
+
+    /// The word in a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Admitted => "The gate admits it.",
+            Self::Warned => "The gate admits it with a warning.",
+            Self::Audited => "The gate admits it, and notes in the audit log that it would be refused.",
+            Self::Refused => "The gate refuses it.",
+            Self::Invalid => "The gate refuses it as invalid.",
+            Self::NotJudged => "The gate does not judge it.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::InputError;
+    use crate::judgement::{Reason, Verdict};
+
+    #[test]
+    fn the_gate_does_what_mode_and_verdict_say() {
+        let of = |verdict| Judgement {
+            message: "needs 97.4 GiB".to_owned(),
+            ..Judgement::without_figures(verdict, Reason::AboveCapacity)
+        };
+        let invalid = Judgement {
+            errors: vec![InputError { field: "f".into(), message: "m".into() }],
+            ..of(Verdict::Unknown)
+        };
+        let unknown = Unknown::Warn;
+        for (judgement, mode, expected) in [
+            (of(Verdict::Fits), Mode::Enforce, Forecast::Admitted),
+            (of(Verdict::Tight), Mode::Enforce, Forecast::Warned),
+            (of(Verdict::Unknown), Mode::Enforce, Forecast::Warned),
+            (of(Verdict::OutOfMemory), Mode::Enforce, Forecast::Refused),
+            (of(Verdict::OutOfMemory), Mode::Warn, Forecast::Warned),
+            (of(Verdict::OutOfMemory), Mode::Audit, Forecast::Audited),
+            (of(Verdict::OutOfMemory), Mode::Off, Forecast::NotJudged),
+            (invalid, Mode::Enforce, Forecast::Invalid),
+        ] {
+            assert_eq!(Forecast::of(&judgement, mode, unknown), expected, "{:?} {mode:?}", judgement.verdict);
+        }
+        assert_eq!(Forecast::of(&of(Verdict::Unknown), Mode::Enforce, Unknown::Deny), Forecast::Refused);
+    }
+}
