@@ -34,7 +34,12 @@ const COLUMNS: &[(&str, &str, bool)] = &[
     ("Interval", ".status.display.interval", true),
     ("Cost", ".status.display.cost", true),
     ("Reason", ".status.reason", true),
+    ("Missing", ".status.display.missing", true),
+    ("Message", ".status.message", true),
 ];
+
+/// The fields that `kubectl get trainingestimates --field-selector` takes, from Kubernetes 1.31 on.
+const SELECTABLE: &[&str] = &[".status.verdict", ".status.reason"];
 
 /// Why there is no definition: the types and the rules contradict each other. The tests rule this out.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,8 @@ pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
     }
     if let Some(version) = value.pointer_mut("/spec/versions/0").and_then(Value::as_object_mut) {
         version.insert("additionalPrinterColumns".into(), COLUMNS.iter().map(column).collect());
+        let selectable = SELECTABLE.iter().map(|field| json!({"jsonPath": field}));
+        version.insert("selectableFields".into(), selectable.collect());
     }
     serde_json::from_value(value).map_err(failed)
 }

@@ -1,8 +1,10 @@
 //! Figures for the columns of `kubectl get trainingestimates`, as short as in the tables of the reports.
 
+use crate::job::keys;
 use crate::judgement::Judgement;
 use crate::report::figures;
 
+use super::bounds::MAX_CHARACTERS;
 use super::v1alpha1::DisplayStatus;
 
 /// The columns of a judgement.
@@ -22,7 +24,22 @@ pub(super) fn display(judgement: &Judgement) -> DisplayStatus {
         days: time.and_then(|t| t.days).map(figures::days),
         gpu_hours: time.and_then(|t| t.gpu_hours).map(figures::count),
         cost: judgement.cost.as_ref().map(|c| format!("{} {}", figures::count(c.total.as_f64()), c.currency)),
+        missing: missing(judgement),
     }
+}
+
+/// The keys that are missing, as many as the column may hold.
+fn missing(judgement: &Judgement) -> Option<String> {
+    let mut missing = String::new();
+    for key in keys::of_fields(&judgement.missing) {
+        let comma = if missing.is_empty() { "" } else { "," };
+        if missing.len() + comma.len() + key.len() > MAX_CHARACTERS {
+            break;
+        }
+        missing.push_str(comma);
+        missing.push_str(key);
+    }
+    Some(missing).filter(|missing| !missing.is_empty())
 }
 
 /// Never 0 % or 100 %, for an estimate is never certain.

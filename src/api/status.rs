@@ -68,6 +68,7 @@ pub fn status(
         observed_generation: circumstances.generation,
         verdict: Some(judgement.verdict.name().to_owned()),
         reason: Some(judgement.reason.name().to_owned()),
+        message: Some(cut(&judgement.message)).filter(|message| !message.is_empty()),
         oom_probability_milli: judgement.oom_probability.map(|p| milli(p.clamp(0.0, 1.0))),
         missing: keys::of_fields(&judgement.missing).into_iter().take(MAX_INPUTS).map(cut).collect(),
         warnings: warnings(judgement),

@@ -72,6 +72,10 @@ pub struct TrainingEstimateStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub reason: Option<String>,
+    /// Why, in one line for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub message: Option<String>,
     /// The probability that the job runs out of memory, in thousandths.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
@@ -362,6 +366,9 @@ pub struct DisplayStatus {
     /// The cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<String>,
+    /// The keys of the fields to add.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 fn timestamp(_: &mut SchemaGenerator) -> Schema {
