@@ -9,12 +9,13 @@ help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## show all of it on a real control plane, until interrupted; ARGS=--once ends by itself
-	@echo "weighbridge and the demo, with cargo: about 3 minutes on 2 cores the first time"
+	@tests/controlplane/build --check
+	@echo "weighbridge and the demo, with cargo: about 3 minutes on 2 cores the first time; then the control plane, about 10"
 	@$(CARGO) build --bin weighbridge --example demo
 	@$(CARGO) run --quiet --example demo -- $(ARGS)
 
 test: controlplane ## run every test, the real control plane included
-	@echo "building the tests, with cargo: about 4 minutes on 2 cores the first time, less than one after a change"
+	@echo "building the tests, with cargo: about 12 minutes on 2 cores the first time, and silent for half of it"
 	$(CARGO) test --all-targets --no-run
 	@echo "running those that need nothing but the code: about a minute"
 	@$(CARGO) test --lib --bins --examples --benches --test local --no-fail-fast; status=$$?; \
@@ -44,7 +45,7 @@ generate: ## write all that is made from the code: the CRD, the tables of values
 	cp crds/weighbridge.dev_trainingestimates.yaml charts/weighbridge/files/
 	$(CARGO) run --quiet -- kinds > charts/weighbridge/files/new && mv charts/weighbridge/files/new charts/weighbridge/files/kinds.yaml
 	WEIGHBRIDGE_GENERATE=1 INSTA_UPDATE=always $(CARGO) test --quiet --test kubernetes -- chart::values:: chart::rendered::
-	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local pages::the_page_of_annotations
+	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local pages::the_
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib
 	INSTA_UPDATE=always $(CARGO) test --quiet --test local -- cases:: accuracy::
 

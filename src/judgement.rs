@@ -28,6 +28,7 @@ pub struct Judgement {
     /// Why, in one CamelCase word.
     pub reason: Reason,
     /// Why there is no estimate, if that is known. The values are a closed list of slugs: `reinforcement-learning`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub cause: Option<Cause>,
     /// Why, as one line for a person: `needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; …`.
     pub message: String,

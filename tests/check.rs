@@ -228,7 +228,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_judged() -> Result<()> {
         lines[0]
     );
     assert!(lines[1].contains("helm template"), "{}", lines[1]);
-    assert!(lines[2].contains("has no apiVersion"), "{}", lines[2]);
+    assert_eq!(lines[2], "weighbridge: 1 document is no Kubernetes object and was skipped; -v names them");
     Ok(())
 }
 
@@ -329,5 +329,174 @@ fn any_pipeline_stage_can_be_asked_for_and_none_needs_more_than_the_worst() -> R
     let said = check(&["--rank", "first", FITS], "")?;
     assert_eq!(said.status, Some(2));
     assert!(said.stderr.contains("write worst, last, or the number of a pipeline stage"), "{}", said.stderr);
+    Ok(())
+}
+
+/// LoRA of a model of 8B parameters, without a file.
+const DESCRIBED: [&str; 6] =
+    ["--set", "model=llama-3-8b", "--set", "method=lora", "--accelerator", "A100-80GB"];
+
+#[test]
+fn a_question_needs_no_file() -> Result<()> {
+    let elements = check(&[&DESCRIBED[..], &["-o", "json"]].concat(), "")?.json()?;
+    assert_eq!((elements.len(), &elements[0]["name"]), (1, &json!("llama-3-8b")));
+    assert_eq!(elements[0]["accelerator"], "A100-80GB");
+    assert!(elements[0]["memory"]["peakBytes"].is_u64());
+    let said = check(&["--set", "tensor-paralel=2"], "")?;
+    assert_eq!(said.status, Some(2));
+    assert!(said.stderr.contains("did you mean tensor-parallel?"), "{}", said.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_setting_wins_over_the_manifest() -> Result<()> {
+    let whole = check(&[FITS, "-o", "json"], "")?.json()?;
+    let halved = check(&["-f", FITS, "--set", "tokens=1T", "-o", "json"], "")?.json()?;
+    let days = |elements: &[Value]| elements[0]["time"]["days"].as_f64().unwrap_or_default();
+    assert!((days(&whole) / days(&halved) - 2.0).abs() < 0.01, "{} {}", days(&whole), days(&halved));
+    Ok(())
+}
+
+const AXOLOTL: &str = r"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: lora}
+spec:
+  template:
+    spec:
+      containers:
+        - name: t
+          image: axolotl
+          command: [axolotl, train, /cfg/lora.yml]
+          resources: {limits: {nvidia.com/gpu: 1}}
+";
+
+#[test]
+fn a_local_file_stands_for_a_path_in_the_container() -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(file.path(), "base_model: meta-llama/Meta-Llama-3-8B\nadapter: lora\nsequence_len: 2048\n")?;
+    let given = format!("/cfg/lora.yml={}", file.path().display());
+    let elements = check(&["-", "--file", &given, "-o", "json"], AXOLOTL)?.json()?;
+    assert_eq!(elements[0]["model"], "llama-3-8b", "{}", elements[0]);
+    let inputs = elements[0]["inputs"].as_array().context("no inputs")?;
+    assert!(inputs.iter().any(|input| input["source"] == "file /cfg/lora.yml: sequence_len"), "{inputs:?}");
+    let said = check(&["-"], AXOLOTL)?;
+    assert!(said.stderr.contains("hint: --file PATH-IN-THE-CONTAINER=FILE"), "{}", said.stderr);
+    Ok(())
+}
+
+#[test]
+fn the_findings_that_fail_can_be_chosen() -> Result<()> {
+    let oom = example(OUT_OF_MEMORY)?;
+    for (fail_on, input, status) in [
+        ("never", oom.as_str(), 0),
+        ("unknown", oom.as_str(), 0),
+        ("refused", oom.as_str(), 1),
+        ("oom,unknown", UNKNOWN, 2),
+        ("oom", UNKNOWN, 0),
+        ("oom", "a: [", 0),
+        ("unreadable", "a: [", 2),
+    ] {
+        let said = check(&["-", "--fail-on", fail_on], input)?;
+        assert_eq!(said.status, Some(status), "{fail_on}: {}", said.stdout);
+    }
+    // The gate of a namespace that only warns refuses nothing.
+    assert_eq!(check(&["-", "--fail-on", "refused", "--mode", "warn"], &oom)?.status, Some(0));
+    Ok(())
+}
+
+#[test]
+fn what_the_gate_would_do_is_said() -> Result<()> {
+    let malformed = UNKNOWN.replace("name: mystery", "name: m, annotations: {weighbridge.dev/layers: many}");
+    let malformed =
+        malformed.replace("metadata:\n  name: m,", "metadata: {name: m,").replace("many}", "many}}");
+    for (arguments, input, gate) in [
+        (&["-"][..], example(OUT_OF_MEMORY)?, "refused"),
+        (&["-"], example(FITS)?, "admitted"),
+        (&["-"], malformed, "invalid"),
+        (&["-", "--mode", "warn"], example(OUT_OF_MEMORY)?, "warned"),
+        (&["-", "--mode", "off"], example(OUT_OF_MEMORY)?, "not-judged"),
+    ] {
+        let elements = check(&[arguments, &["-o", "json"]].concat(), &input)?.json()?;
+        assert_eq!(elements[0]["gate"], gate, "{arguments:?}: {}", elements[0]["message"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn several_jobs_get_a_line_each_unless_details_are_wanted() -> Result<()> {
+    let short = check(&["examples"], "")?.stdout;
+    assert!(!short.contains("optimizer states") && short.lines().count() < 20, "{short}");
+    assert!(check(&["examples", "-v"], "")?.stdout.contains("optimizer states"));
+    assert!(check(&[FITS], "")?.stdout.contains("optimizer states"));
+    let quiet = check(&["examples", "-q"], "")?;
+    assert_eq!((quiet.stdout.as_str(), quiet.status), ("", Some(1)));
+    Ok(())
+}
+
+#[test]
+fn a_repository_is_checked_without_what_is_no_object() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (name, text) in [
+        ("job.yaml", example(FITS)?),
+        ("kustomization.yaml", "resources: [job.yaml]\n".to_owned()),
+        ("configs/lora.yml", "base_model: x\n".to_owned()),
+        (".github/workflows/ci.yaml", "on: push\njobs: {}\n".to_owned()),
+        ("package.json", "{\"name\": \"x\"}".to_owned()),
+        ("charts/x/templates/job.yaml", "a: {{ .Values.a }}\n".to_owned()),
+    ] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().context("no folder")?)?;
+        fs::write(path, text)?;
+    }
+    let path = folder.path().to_string_lossy();
+    let said = check(&[&path, "--ignore", "charts"], "")?;
+    assert_eq!(said.status, Some(0), "{}", said.stderr);
+    assert_eq!(
+        said.stderr,
+        "weighbridge: 3 documents are no Kubernetes objects and were skipped; -v names them\n"
+    );
+    assert_eq!(check(&[&path], "")?.status, Some(2));
+    Ok(())
+}
+
+#[test]
+fn every_format_is_printed() -> Result<()> {
+    for (format, holds) in [
+        ("yaml", "verdict: OutOfMemory"),
+        ("name", "pytorchjob.kubeflow.org/llama2-70b-oom\n"),
+        ("markdown", "| PyTorchJob llama2-70b-oom |"),
+        ("github", "::error file=examples/pytorchjob-llama2-70b-oom.yaml,line="),
+        ("junit", "<failure type=\"OutOfMemory\""),
+        ("sarif", "\"version\": \"2.1.0\""),
+    ] {
+        let said = check(&[OUT_OF_MEMORY, "-o", format], "")?;
+        assert!(said.stdout.contains(holds), "{format}: {}", said.stdout);
+        assert_eq!(said.status, Some(1));
+    }
+    Ok(())
+}
+
+#[test]
+fn every_element_says_what_and_where_it_is() -> Result<()> {
+    let element = &check(&[OUT_OF_MEMORY, "-o", "json"], "")?.json()?[0];
+    for (key, value) in [
+        ("schemaVersion", json!(1)),
+        ("apiVersion", json!("kubeflow.org/v1")),
+        ("file", json!(OUT_OF_MEMORY)),
+        ("document", json!(1)),
+        ("model", json!("llama-2-70b")),
+        ("gpus", json!(1024)),
+        ("accelerator", json!("A800-80GB")),
+        ("gate", json!("refused")),
+        ("namespace", Value::Null),
+    ] {
+        assert_eq!(element[key], value, "{key}");
+    }
+    let element = &check(&[&DESCRIBED[..], &["-o", "json"]].concat(), "")?.json()?[0];
+    let missing = element["missingFields"].as_array().context("nothing is missing")?;
+    let length = missing.iter().find(|missing| missing["key"] == "sequence-length").context("no length")?;
+    assert_eq!(length["line"], "weighbridge.dev/sequence-length: \"4096\"");
+    assert!(length["moreBytes"].as_u64() > Some(1 << 30), "{length}");
     Ok(())
 }

@@ -34,4 +34,6 @@ mod check;
 #[cfg(feature = "operator")]
 mod crds;
 #[cfg(feature = "operator")]
+mod lists;
+#[cfg(feature = "operator")]
 mod plan;

@@ -100,6 +100,42 @@ fn the_page_of_annotations_is_made_from_the_keys() {
     assert!(kept == page, "docs/annotations.md is stale: run `make generate`");
 }
 
+/// A page that is made from the code. `WEIGHBRIDGE_GENERATE` writes it.
+#[cfg(feature = "operator")]
+fn is_made(name: &str, page: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if env::var_os("WEIGHBRIDGE_GENERATE").is_some() {
+        fs::write(&file, page).unwrap();
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == page, "docs/{name} is stale: run `make generate`");
+}
+
+#[cfg(feature = "operator")]
+#[test]
+fn the_schema_of_the_output_is_made_from_its_types() {
+    let schema = weighbridge::report::schema();
+    is_made("check-output.schema.json", &(serde_json::to_string_pretty(&schema).unwrap() + "\n"));
+}
+
+#[cfg(feature = "operator")]
+#[test]
+fn the_page_of_terms_is_made_from_the_terms() {
+    let mut page = "\
+# The words of a report
+
+`weighbridge explain WORD` prints the same. `weighbridge explain KEY` explains the key of an annotation.
+
+| word | meaning |
+| --- | --- |
+"
+    .to_owned();
+    for term in weighbridge::report::TERMS {
+        writeln!(page, "| {} | {} |", term.name, term.meaning).unwrap();
+    }
+    is_made("terms.md", &page);
+}
+
 /// The rows of a table of the README, by the words in its first column.
 fn rows(readme: &str, heading: &str) -> BTreeSet<String> {
     let table = readme.split(heading).nth(1).unwrap_or_default();

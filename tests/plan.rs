@@ -49,27 +49,88 @@ fn a_training_can_be_described_by_the_words_of_the_annotations() -> Result<()> {
 }
 
 #[test]
+fn only_layouts_that_fit_are_proposed() -> Result<()> {
+    for arguments in [
+        &[
+            "--set",
+            "model=llama-2-70b",
+            "--set",
+            "tokens=2T",
+            "--days",
+            "90",
+            "--accelerator",
+            "H100,A800-80GB",
+        ][..],
+        &["--set", "model=llama-3-8b", "--gpus", "8", "--accelerator", "H100,A100-40GB"],
+        &["--set", "model=mixtral-8x7b", "--accelerator", "H200"],
+        &["examples/pytorchjob-llama2-70b-oom.yaml", "--days", "90"],
+    ] {
+        let planned = json(arguments)?;
+        assert!(!planned.is_empty());
+        for planned in planned {
+            assert_eq!(planned["verdict"], "Fits", "{arguments:?}");
+            let layouts = planned["layouts"].as_array().context("no layouts")?;
+            assert!(!layouts.is_empty(), "{arguments:?}");
+            for layout in layouts {
+                let degree = |key: &str| layout[key].as_u64().unwrap_or_default();
+                let product = degree("tensor") * degree("pipeline") * degree("context") * degree("data");
+                assert_eq!(product, degree("gpus"), "{layout}");
+                assert!(degree("peakBytes") < degree("capacityBytes"), "{layout}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_layout_that_does_not_fit_is_replaced_and_the_plan_says_so() -> Result<()> {
+    let output = plan(&["examples/pytorchjob-llama2-70b-oom.yaml", "--days", "90"])?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(output.status.success() && text.contains("the layout as written does not fit"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_plan_is_an_estimate_that_check_reads() -> Result<()> {
+    let arguments = ["--set", "model=llama-3-8b", "--gpus", "16", "--accelerator", "H100", "-o", "yaml"];
+    let planned = plan(&arguments)?;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), &planned.stdout)?;
+    let checked = Command::new(env!("CARGO_BIN_EXE_weighbridge"))
+        .args(["check", "-o", "json"])
+        .arg(file.path())
+        .output()?;
+    let checked: Vec<Value> = serde_json::from_slice(&checked.stdout)?;
+    assert_eq!((checked.len(), &checked[0]["verdict"]), (1, &Value::from("Fits")));
+    Ok(())
+}
+
+#[test]
 fn the_table_says_what_was_rounded() -> Result<()> {
     let output = plan(&[JOB, "--days", "90"])?;
     let text = String::from_utf8(output.stdout)?;
     assert!(output.status.success(), "{text}");
-    let heads = "NAME ACCELERATOR GPUS DAYS INTERVAL GPU-HOURS COST PEAK OF VERDICT";
+    let heads = "ACCELERATOR GPUS DAYS INTERVAL GPU-HOURS MFU PEAK FREE LAYOUT SHARDING RECOMPUTE BATCH";
     assert_eq!(
         text.lines().next().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).as_deref(),
         Some(heads)
     );
-    assert!(
-        text.contains("in whole replicas and nodes, 1024 where they share the global batch evenly"),
-        "{text}"
-    );
+    assert!(text.contains("and 1024 share the global batch evenly"), "{text}");
     Ok(())
 }
 
 #[test]
 fn what_cannot_be_planned_says_why_and_fails() -> Result<()> {
     for (arguments, said) in [
-        (&[JOB][..], "the number of days is missing: set --days, or target.days"),
-        (&[JOB, "--days", "90", "--accelerator", "H999"], "unknown accelerator H999"),
+        (&[JOB, "--days", "90", "--accelerator", "H999"][..], "unknown accelerator H999"),
+        (&[JOB, "--days", "-3"], "the number of days must be more than zero"),
+        (&["--days", "9"], "there is nothing to plan"),
+        (&["--set", "modle=llama-2-7b", "--accelerator", "H100"], "did you mean model?"),
+        (&["--set", "model=llama-2-7b", "--set", "tensor-paralel=2"], "did you mean tensor-parallel?"),
+        (
+            &["--set", "model=llama-2-7b", "--set", "tokens=1T", "--days", "9"],
+            "the type of accelerator is missing",
+        ),
         (
             &["--set", "model=llama-2-7b", "--days", "9", "--accelerator", "H100"],
             "the number of tokens is unknown",
@@ -77,6 +138,7 @@ fn what_cannot_be_planned_says_why_and_fails() -> Result<()> {
         (&["--set", "tokens=1T", "--days", "9", "--accelerator", "H100"], "the model's size is unknown"),
         (&["--set", "model=llama-2-7b", "--set", "tokens=lots", "--days", "9"], "is no count"),
         (&[JOB, "--days", "1"], "the most that layout and batch can use"),
+        (&["--set", "model=llama-3.1-405b", "--gpus", "8", "--accelerator", "T4"], "no layout fits"),
     ] {
         let output = plan(arguments)?;
         let text = String::from_utf8([output.stdout, output.stderr].concat())?;

@@ -11,7 +11,8 @@ use weighbridge::job::{
     Accelerator, Activation, Batch, Dataset, Efficiency, Framework, Model, Parallelism, Precision, Recompute,
     Sharding, TrainingJob,
 };
-use weighbridge::plan;
+use weighbridge::judgement::Verdict;
+use weighbridge::plan::{self, Question};
 use weighbridge::policy::{Rules, World};
 use weighbridge::surroundings::Surroundings;
 use weighbridge::units::{Bytes, Count, Decimal, FlopRate, Flops};
@@ -169,16 +170,17 @@ fn ninety_days_are_planned_for_a800_and_ascend_910b() {
         let question = serde_json::json!({
             "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "spec": job,
         });
-        let types = ["A800-80GB", "Ascend-910B3"].map(str::to_owned);
+        let types = ["A800-80GB", "Ascend-910B3"].map(str::to_owned).to_vec();
+        let asked = Question { days: Some(90.0), types, layouts: 1, ..Question::default() };
         let (around, rules) = (Surroundings::default(), Rules::default());
-        plan::plan(&question, &around, &World::built_in().under(&rules), Some(90.0), &types).unwrap()
+        plan::plan(&question, &around, &World::built_in().under(&rules), &asked).unwrap().planned
     };
     job.accelerator = None;
     for batch in [None, Some(1024)] {
         let planned = judged(&job, batch);
         assert_eq!(planned.len(), 2);
         for planned in &planned {
-            let count = planned.count.unwrap();
+            let count = planned.count().unwrap();
             assert!((866..980).contains(&count.least), "{}: {count:?}", planned.accelerator);
             assert!(count.least <= count.whole && count.whole < count.least + 16, "{count:?}");
             assert_eq!(count.whole % 16, 0);
@@ -189,7 +191,37 @@ fn ninety_days_are_planned_for_a800_and_ascend_910b() {
             assert!(planned.judgement.memory.is_some());
         }
         // 312 and 295 TFLOP/s in bf16: the faster accelerator needs fewer.
-        let [a800, ascend] = [0, 1].map(|at| planned[at].count.unwrap().least);
+        let [a800, ascend] = [0, 1].map(|at| planned[at].count().unwrap().least);
         assert!(a800 < ascend, "{a800} and {ascend}");
+    }
+}
+
+/// The chapter's question without its layout: which one fits is the planner's to find. Every proposal fits with room, is in
+/// time, and its degrees multiply to its accelerators.
+#[test]
+fn a_planner_finds_layouts_that_fit_and_are_in_time() {
+    let question = serde_json::json!({
+        "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate",
+        "spec": {"model": {"name": "llama-2-70b"}, "dataset": {"tokens": "2T"}},
+    });
+    let types = ["A800-80GB", "Ascend-910B3"].map(str::to_owned).to_vec();
+    let asked = Question { days: Some(90.0), types, layouts: 3, ..Question::default() };
+    let planned =
+        plan::plan(&question, &Surroundings::default(), &World::built_in(), &asked).unwrap().planned;
+    assert_eq!(planned.len(), 2);
+    for planned in planned {
+        assert_eq!(planned.proposals.len(), 3, "{:?}", planned.reason);
+        let mut numbers = Vec::new();
+        for proposal in &planned.proposals {
+            let layout = proposal.layout;
+            let model = u64::from(layout.tensor * layout.pipeline * layout.context);
+            assert_eq!(model * proposal.data, proposal.count.usable, "{layout:?}");
+            assert_eq!(proposal.judgement.verdict, Verdict::Fits);
+            let days = proposal.judgement.time.as_ref().unwrap().days.unwrap();
+            assert!(days <= 90.0, "{days}");
+            numbers.push(proposal.count.usable);
+        }
+        assert!(numbers.is_sorted(), "the smallest cluster first: {numbers:?}");
+        assert!((600..1400).contains(&numbers[0]), "{}: {numbers:?}", planned.accelerator);
     }
 }

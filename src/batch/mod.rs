@@ -15,16 +15,24 @@ use crate::judge::judge;
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::kinds::Kinds;
 use crate::policy::Policy;
-use crate::report::Entry;
+use crate::report::{Entry, Forecast, Place};
 use crate::surroundings::Surroundings;
 use other_kinds::Other;
 
+/// An object of a stream.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The object.
+    pub value: Value,
+    /// Where it stands, if it was read from a file.
+    pub place: Option<Place>,
+}
+
 /// Judges the objects that ask for accelerators. All objects are also surroundings.
-pub fn entries(objects: &[Value], policy: &Policy, ask: &Ask) -> Vec<Entry> {
-    let around = Surroundings::of(objects, &policy.kinds);
-    let uids = objects.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let judged = objects.iter().filter(|object| !is_child_of(object, &uids, &policy.kinds));
-    judged.flat_map(|object| judge_object(object, &around, policy, ask)).collect()
+pub fn entries(objects: &[Object], around: &Surroundings, policy: &Policy, ask: &Ask) -> Vec<Entry> {
+    let uids = objects.iter().filter_map(|object| object.value.pointer("/metadata/uid")?.as_str()).collect();
+    let judged = objects.iter().filter(|object| !is_child_of(&object.value, &uids, &policy.kinds));
+    judged.flat_map(|object| judge_object(object, around, policy, ask)).collect()
 }
 
 /// Whether the object is a child of one of these objects, by their uids. Then only the owner is judged.
@@ -39,7 +47,12 @@ fn is_child_of(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
 
 /// The judgement of an object, or of each of its pods if its kind is not judged as a whole. Empty if it asks for no
 /// accelerators.
-fn judge_object(object: &Value, around: &Surroundings, policy: &Policy, ask: &Ask) -> Vec<Entry> {
+fn judge_object(
+    Object { value: object, place }: &Object,
+    around: &Surroundings,
+    policy: &Policy,
+    ask: &Ask,
+) -> Vec<Entry> {
     let judge = |object: &Value| judge(object, around, &policy.world(), ask);
     let own = judge(object);
     let is_told = |judgement: &Judgement| judgement.verdict.trains() || judgement.cause.is_some();
@@ -55,12 +68,31 @@ fn judge_object(object: &Value, around: &Surroundings, policy: &Policy, ask: &As
         }
     };
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let entry = |judgement| Entry {
-        name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
-        kind: text("/kind").unwrap_or_default(),
-        judgement: malformed(judgement, annotations::errors(object)),
+    let entry = |judgement| {
+        let judgement = malformed(judgement, annotations::errors(object));
+        Entry {
+            name: text("/metadata/name").or_else(|| text("/metadata/generateName")),
+            namespace: text("/metadata/namespace"),
+            kind: text("/kind").unwrap_or_default(),
+            api_version: text("/apiVersion").unwrap_or_default(),
+            place: place.clone(),
+            gate: gate(object, &judgement, around, policy),
+            judgement,
+        }
     };
     judgements.into_iter().map(entry).collect()
+}
+
+/// What the gate would do with the object. `None` for a kind that it does not see, such as an estimate.
+fn gate(object: &Value, judgement: &Judgement, around: &Surroundings, policy: &Policy) -> Option<Forecast> {
+    let kind = policy.kinds.of(object)?;
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
+    let exempt = policy.exemptions.namespace(namespace);
+    let exempt = exempt.or_else(|| policy.exemptions.pods(kind, object, around, &policy.catalogue));
+    Some(match exempt {
+        Some(_) => Forecast::NotJudged,
+        None => Forecast::of(judgement, policy.mode, policy.unknown),
+    })
 }
 
 /// The apiserver would refuse the object for these errors, so nothing else about it counts.

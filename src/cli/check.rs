@@ -1,53 +1,96 @@
 //! `weighbridge check`: judges manifests before they are applied.
 //!
 //! Every document is judged, even if another one has an error. Documents that cannot be read are listed on standard
-//! error, in both output formats, and change the exit status. Documents that can be read but not judged are part of
-//! the report.
+//! error, in every format, and change the exit status. Documents that can be read but not judged are part of
+//! the report. Documents that are no Kubernetes objects are skipped and counted.
+//!
+//! Without a file, the settings describe one training.
 //!
 //! No document that asks for accelerators is passed over in silence. Those that do not train, and those that nothing
 //! shows to train, are listed on standard error with the cause, and counted. They change the exit status only if
 //! `--fail-on` asks for it. JSON has an element for each that is not recognised, since it may train.
 //!
 //! Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or read, else 0.
+//! `--fail-on` chooses other findings.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::input;
-use crate::batch;
+use super::input::{self, Input};
+use super::output::{print, print_error, style};
+use super::set::{self, Setting};
+use crate::batch::{self, Object};
 use crate::job::{Ask, Quoting, Rank};
 use crate::judgement::Verdict;
-use crate::policy::Policy;
-use crate::report::{self, Entry, Style};
+use crate::policy::{Mode, Policy};
+use crate::report::{self, Detail, Entry, Forecast};
+use crate::surroundings::{Keys, Surroundings};
 
 /// The arguments of `check`.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or \
-                        read, else 0.\n\nExamples:\n  weighbridge check job.yaml\n  weighbridge check manifests/\n  \
-                        helm template mychart | weighbridge check -\n  kubectl get pytorchjobs,jobs -A -o yaml | \
-                        weighbridge check - -o json"
+                        read, else 0; --fail-on chooses what counts.\n\nExamples:\n  weighbridge check job.yaml\n  \
+                        weighbridge check manifests/ --ignore charts\n  weighbridge check --set model=llama-3-8b --set \
+                        method=lora --accelerator A100-80GB\n  weighbridge check job.yaml --set micro-batch-size=2\n  \
+                        weighbridge check job.yaml --file /cfg/lora.yml=./lora.yml\n  helm template mychart | weighbridge \
+                        check -\n  kubectl get pytorchjobs,jobs -A -o yaml | weighbridge check - -o json"
 )]
 pub(super) struct Arguments {
     /// Files, folders (searched for *.yaml, *.yml and *.json) and - for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// The same, as kubectl takes it; repeatable
+    #[arg(short = 'f', long = "filename", value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// A field and its value, by the annotation's key: it wins over the manifest; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = set::setting)]
+    set: Vec<Setting>,
+    /// The type of accelerator, like A100-80GB; short for --set gpu-type=TYPE
+    #[arg(long, value_name = "TYPE")]
+    accelerator: Option<String>,
+    /// The number of accelerators; short for --set accelerator-count=NUMBER
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    gpus: Option<u32>,
+    /// A local file for a path in the containers, if the manifests do not hold it; repeatable
+    #[arg(long, value_name = "CONTAINER-PATH=FILE", value_parser = given_file)]
+    file: Vec<(String, PathBuf)>,
+    /// Files and folders to leave out in a folder, by name or path; a star stands for any text; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    ignore: Vec<String>,
     /// The format of the report
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    /// Explain each of several jobs in full, and name the skipped documents
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Print no report: errors and the exit status alone
+    #[arg(short, long)]
+    quiet: bool,
+    /// The findings that fail: status 1 for jobs, status 2 for what cannot be judged or read
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "FINDING,…",
+        default_value = "oom,unknown,unreadable"
+    )]
+    fail_on: Vec<Finding>,
     /// The ranks whose memory is judged: the worst rank, the ranks of a pipeline stage, counted from 0, or of the
     /// last stage
     #[arg(long, value_name = "worst|last|STAGE", default_value = "worst", value_parser = rank)]
     rank: Rank,
-    /// End with status 2 also for this
-    #[arg(long, value_enum)]
-    fail_on: Option<FailOn>,
     /// The policy's file, as `serve --config` takes it: thresholds, headroom, accelerators
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[arg(long, visible_alias = "config", value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The mode of the namespace, for what the gate would do [default: the policy's, enforce]
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
 }
 
 fn rank(text: &str) -> Result<Rank, String> {
@@ -61,27 +104,79 @@ fn rank(text: &str) -> Result<Rank, String> {
     }
 }
 
-/// What else makes `check` end with status 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    /// An object that asks for accelerators, and nothing shows whether it trains
-    Unrecognised,
+fn given_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((path, file)) if !path.is_empty() && !file.is_empty() => Ok((path.to_owned(), file.into())),
+        _ => Err("write the path in the container and the local file, like /cfg/lora.yml=./lora.yml".into()),
+    }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Output {
-    /// A table, and the explanation of each of its lines
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table, and the explanation of its lines
     Table,
-    /// One array, an element a training workload
+    /// One array, an element for each training workload
     Json,
+    /// The same as YAML
+    Yaml,
+    /// The names of the training workloads, as kubectl writes them
+    Name,
+    /// A table for a comment on a pull request
+    Markdown,
+    /// Annotations of GitHub Actions
+    Github,
+    /// JUnit's XML
+    Junit,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+/// A finding that may fail the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Finding {
+    /// A job that would run out of memory
+    Oom,
+    /// A job that may run out of memory
+    Tight,
+    /// A job that the gate would refuse
+    Refused,
+    /// A job that cannot be judged
+    Unknown,
+    /// An object that asks for accelerators, and nothing shows whether it trains
+    Unrecognised,
+    /// A document that cannot be read
+    Unreadable,
+    /// Nothing fails
+    Never,
 }
 
 /// Judges the manifests, and prints the report.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let policy = Policy::of_file(arguments.config.as_deref())?;
-    let input = input::read(&arguments.paths);
+    let policy = Policy::of_file(arguments.policy.as_deref())?;
+    let policy = Policy { mode: arguments.mode.unwrap_or(policy.mode), ..policy };
+    let settings = settings(arguments)?;
+    let paths: Vec<_> = arguments.paths.iter().chain(&arguments.files).cloned().collect();
+    anyhow::ensure!(
+        !paths.is_empty() || !settings.is_empty(),
+        "there is nothing to check: name a manifest, or describe a training with --set model=llama-3-8b --accelerator H100"
+    );
+    let mut input = if paths.is_empty() {
+        let value = set::described(&settings);
+        Input { objects: vec![Object { value, place: None }], ..Input::default() }
+    } else {
+        input::read(&paths, &arguments.ignore)
+    };
+    if !paths.is_empty() {
+        let mut values: Vec<_> = input.objects.iter().map(|object| object.value.clone()).collect();
+        set::apply_to(&settings, &mut values, &policy);
+        for (object, value) in input.objects.iter_mut().zip(values) {
+            object.value = value;
+        }
+    }
     let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, ..Ask::default() };
-    let entries = batch::entries(&input.objects, &policy, &ask);
+    let values: Vec<_> = input.objects.iter().map(|object| object.value.clone()).collect();
+    let around = Surroundings { files: given(&arguments.file)?, ..Surroundings::of(&values, &policy.kinds) };
+    let mut entries = batch::entries(&input.objects, &around, &policy, &ask);
 
     for unreadable in &input.unreadable {
         print_error(&format!("weighbridge: {unreadable}"))?;
@@ -89,49 +184,106 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for line in report::aside(&entries) {
         print_error(&format!("weighbridge: {line}"))?;
     }
+    say_what_was_skipped(&input, arguments.verbose)?;
     if entries.is_empty() && input.unreadable.is_empty() {
         print_error("weighbridge: nothing here asks for accelerators")?;
     }
-    print(&match arguments.output {
-        Output::Table => report::table(&entries, style()),
-        Output::Json => report::json(&entries)?,
-    })?;
-    let unrecognised = |entry: &Entry| entry.judgement.verdict == Verdict::Unrecognised;
-    let fails = arguments.fail_on == Some(FailOn::Unrecognised) && entries.iter().any(unrecognised);
-    Ok(ExitCode::from(status(&entries, !input.unreadable.is_empty() || fails)))
+    entries.retain(|entry| entry.judgement.verdict != Verdict::NotTraining);
+    if !arguments.quiet {
+        print(&written(&entries, arguments)?)?;
+    }
+    for hint in hints(&entries, arguments) {
+        print_error(&format!("hint: {hint}"))?;
+    }
+    let nothing_read = input.objects.is_empty() && !input.skipped.is_empty();
+    Ok(ExitCode::from(status(&entries, &arguments.fail_on, nothing_read || !input.unreadable.is_empty())))
 }
 
-fn status(entries: &[Entry], any_unreadable: bool) -> u8 {
+fn settings(arguments: &Arguments) -> anyhow::Result<Vec<Setting>> {
+    let mut settings = arguments.set.clone();
+    let named = |name, value: &str| set::named(name, value).map_err(anyhow::Error::msg);
+    if let Some(accelerator) = &arguments.accelerator {
+        settings.push(named("gpu-type", accelerator)?);
+    }
+    if let Some(number) = arguments.gpus {
+        settings.push(named("accelerator-count", &number.to_string())?);
+    }
+    Ok(settings)
+}
+
+/// The files that are given for paths in the containers.
+fn given(files: &[(String, PathBuf)]) -> anyhow::Result<Arc<Keys>> {
+    let mut given = Keys::new();
+    for (path, file) in files {
+        let text = fs::read_to_string(file).with_context(|| format!("--file {path}={}", file.display()))?;
+        given.insert(path.clone(), text.into());
+    }
+    Ok(Arc::new(given))
+}
+
+fn say_what_was_skipped(input: &Input, by_name: bool) -> anyhow::Result<()> {
+    let (count, verb) = match input.skipped.len() {
+        0 => return Ok(()),
+        1 => ("1 document is no Kubernetes object".to_owned(), "was"),
+        many => (format!("{many} documents are no Kubernetes objects"), "were"),
+    };
+    let more = if by_name { "" } else { "; -v names them" };
+    print_error(&format!("weighbridge: {count} and {verb} skipped{more}"))?;
+    for place in input.skipped.iter().filter(|_| by_name) {
+        print_error(&format!("weighbridge: skipped {place}: it has no apiVersion and no kind"))?;
+    }
+    Ok(())
+}
+
+/// What the arguments could do better.
+fn hints(entries: &[Entry], arguments: &Arguments) -> Vec<String> {
+    let mut hints = Vec::new();
+    if let Rank::Stage(stage) = arguments.rank {
+        for entry in entries {
+            let parallelism = entry.judgement.job.parallelism.as_ref();
+            let stages = u64::from(parallelism.and_then(|parallelism| parallelism.pipeline).unwrap_or(1));
+            if stage >= stages {
+                let name = entry.name.as_deref().unwrap_or("a job");
+                hints.push(format!("{name} has {stages} pipeline stages, counted from 0: the last is shown"));
+            }
+        }
+    }
+    let unread = |warning: &String| warning.contains("is not known: what it says is not read");
+    if arguments.file.is_empty() && entries.iter().any(|entry| entry.judgement.warnings.iter().any(unread)) {
+        hints.push(
+            "--file PATH-IN-THE-CONTAINER=FILE gives check a file that is in no ConfigMap here".to_owned(),
+        );
+    }
+    hints
+}
+
+fn written(entries: &[Entry], arguments: &Arguments) -> anyhow::Result<String> {
+    let detail = if arguments.verbose { Detail::Whole } else { Detail::ByNumber };
+    Ok(match arguments.output {
+        Output::Table => report::table(entries, detail, style()),
+        Output::Json => report::json(&report::values(entries)?)?,
+        Output::Yaml => report::yaml(&report::values(entries)?)?,
+        Output::Name => report::names(entries),
+        Output::Markdown => report::markdown(entries),
+        Output::Github => report::github(entries),
+        Output::Junit => report::junit(entries),
+        Output::Sarif => report::sarif(entries)?,
+    })
+}
+
+fn status(entries: &[Entry], fail_on: &[Finding], any_unreadable: bool) -> u8 {
+    let fails = |finding| fail_on.contains(&finding) && !fail_on.contains(&Finding::Never);
     let any = |verdict| entries.iter().any(|entry| entry.judgement.verdict == verdict);
-    if any(Verdict::OutOfMemory) {
+    let refused = |entry: &Entry| matches!(entry.gate, Some(Forecast::Refused | Forecast::Invalid));
+    if fails(Finding::Oom) && any(Verdict::OutOfMemory)
+        || fails(Finding::Tight) && any(Verdict::Tight)
+        || fails(Finding::Refused) && entries.iter().any(refused)
+    {
         1
-    } else if any_unreadable || any(Verdict::Unknown) {
+    } else if fails(Finding::Unreadable) && any_unreadable || fails(Finding::Unknown) && any(Verdict::Unknown)
+    {
         2
     } else {
         0
-    }
-}
-
-/// Only a terminal gets colours, unless `NO_COLOR` is set.
-pub(super) fn style() -> Style {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wanted && io::stdout().is_terminal() { Style::Coloured } else { Style::Plain }
-}
-
-pub(super) fn print(report: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    forgiving(out.write_all(report.as_bytes()).and_then(|()| out.flush()))
-}
-
-pub(super) fn print_error(line: &str) -> io::Result<()> {
-    let line = report::printable(line);
-    forgiving(writeln!(io::stderr().lock(), "{line}"))
-}
-
-/// If the reader has closed the pipe (`head`), this is no failure.
-fn forgiving(written: io::Result<()>) -> io::Result<()> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
     }
 }

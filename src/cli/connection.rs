@@ -1,10 +1,17 @@
 //! A command's connection to the cluster: by the given file, else as a pod's service account or as kubectl connects.
 
+use std::error::Error as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use anyhow::{Result, anyhow};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+/// The error outside of a cluster without a kubeconfig file. The library's own text tells the same cause four times.
+fn not_configured(error: &InferConfigError) -> anyhow::Error {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    anyhow!("no cluster is configured: {cause}; give --kubeconfig FILE, or run in a pod")
+}
 
 /// A client of the cluster.
 pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
@@ -13,7 +20,7 @@ pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
             let kubeconfig = Kubeconfig::read_from(file)?;
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
         }
-        None => Config::infer().await.context("no cluster is configured: set --kubeconfig")?,
+        None => Config::infer().await.map_err(|error| not_configured(&error))?,
     };
     Ok(Client::try_from(config)?)
 }

@@ -7,16 +7,21 @@ pub mod check;
 mod connection;
 pub mod crds;
 pub mod doctor;
+mod explain;
 mod input;
 pub mod kinds;
+mod lists;
+mod manual;
+mod output;
 mod plan;
 mod score;
 mod serve;
+mod set;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// The exit status of a command that failed as a whole.
 const FAILURE: u8 = 2;
@@ -33,14 +38,28 @@ struct Arguments {
 enum Command {
     /// Judge manifests: which jobs would run out of GPU memory, and the memory and time of the others
     Check(check::Arguments),
-    /// Plan how many accelerators finish a training in a number of days, and their memory and cost
+    /// Plan a training: layouts that fit, on the smallest cluster that ends in time, with memory, days and cost
     Plan(plan::Arguments),
     /// Score measured runs: how close the estimates come, and what the gate would have done
     Score(score::Arguments),
+    /// List the models that are known by name
+    Models(lists::Arguments),
+    /// List the accelerators that are known, with the memory that each offers
+    Accelerators(lists::Arguments),
+    /// List the annotations, and how their values are written
+    Annotations(lists::Arguments),
+    /// List the frameworks whose commands are read
+    Frameworks(lists::Arguments),
+    /// Explain a word of a report, an annotation or a field
+    Explain(explain::Arguments),
     /// Serve the admission webhook, and keep the estimates up to date
     Serve(Box<crate::config::Arguments>),
     /// Check an installation from inside or outside the cluster, and suggest remedies
     Doctor(doctor::Arguments),
+    /// Print the completions of a shell
+    Completions(manual::Completions),
+    /// Write the man pages into a folder
+    Man(manual::Man),
     /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
     Crds,
     /// Print the table of kinds and the permissions that the chart is rendered from
@@ -54,8 +73,15 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Models(arguments) => lists::models(&arguments),
+        Command::Accelerators(arguments) => lists::accelerators(&arguments),
+        Command::Annotations(arguments) => lists::annotations(&arguments),
+        Command::Frameworks(arguments) => lists::frameworks(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments, &mut Arguments::command()),
+        Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
         Command::Kinds(arguments) => kinds::run(&arguments).map(|()| ExitCode::SUCCESS),
     };

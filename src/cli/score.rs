@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::FAILURE;
-use super::check::{Output, print, print_error, style};
+use super::output::{Format, print, print_error, style};
 use crate::policy::Policy;
 use crate::report;
 use crate::score::{Report, Run, score};
@@ -30,8 +30,8 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the report is written
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
     /// The policy's file, as `serve --config` takes it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -59,8 +59,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let report = Report::of(runs);
     print(&match arguments.output {
-        Output::Table => report::score_table(&report, style()),
-        Output::Json => report::score_json(&report)?,
+        Format::Table => report::score_table(&report, style()),
+        Format::Json => report::score_json(&report)?,
     })?;
     Ok(if all_read { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }

@@ -29,13 +29,15 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::batch::{self, Object};
 use crate::config::policy::Policies;
 use crate::job::{Ask, Quoting};
 use crate::kinds::object::{self, NotRead};
 use crate::policy::Policy;
+use crate::report;
 use crate::server::bodies::{Came, Dropped, Taken};
 use crate::server::{Bodies, Caller};
-use crate::{batch, report};
+use crate::surroundings::Surroundings;
 use authentication::{Authentication, Unauthenticated};
 
 /// The largest body. The apiserver accepts no request over 3 MiB.
@@ -164,7 +166,10 @@ fn judged(body: Taken, policy: &Policy) -> Result<String, (StatusCode, String)> 
     drop(body);
     // The caller has sent every object, so all values may be quoted.
     let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
-    report::json(&batch::entries(&objects, policy, &ask))
+    let around = Surroundings::of(&objects, &policy.kinds);
+    let objects: Vec<_> = objects.into_iter().map(|value| Object { value, place: None }).collect();
+    report::values(&batch::entries(&objects, &around, policy, &ask))
+        .and_then(|values| report::json(&values))
         .map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "judging the request failed".to_owned()))
 }
 

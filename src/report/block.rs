@@ -3,71 +3,107 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, Style, columns, figures, printable, table};
-use crate::job::keys;
+use super::{Entry, Style, columns, figures, missing, printable, table, width};
 use crate::judgement::{Advice, Cost, Goodput, Judgement, Memory, PriceSource, Time};
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     let judgement = &entry.judgement;
-    let name = style.heading(&printable(entry.name.as_deref().unwrap_or("(no name)")));
-    let kind = printable(&entry.kind);
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "{name} ({kind}): {}", table::coloured(judgement.verdict, style));
-    line(text, 2, &judgement.message);
-
+    let mut block = Block { text, width: style.width };
+    block.heading(entry, style);
+    block.line(2, &judgement.message);
+    block.line(2, entry.gate.map(super::Forecast::sentence).unwrap_or_default());
     if let Some(memory) = &judgement.memory {
-        explain_memory(text, memory, judgement.oom_probability);
+        block.memory(memory, judgement.oom_probability);
     }
     if let Some(time) = &judgement.time {
-        line(text, 2, &time_sentence(time, judgement.summary.accelerators));
+        block.line(2, &time_sentence(time, judgement.summary.accelerators));
     }
     let lasts = judgement.time.as_ref().is_some_and(|time| time.gpu_hours.is_some());
     if let Some(goodput) = judgement.goodput.as_ref().filter(|_| lasts) {
-        line(text, 2, &goodput_sentence(goodput));
+        block.line(2, &goodput_sentence(goodput));
     }
     if let Some(deadline) = &judgement.deadline {
-        line(text, 2, &format!("Deadline: {}", deadline.message));
+        block.line(2, &format!("Deadline: {}", deadline.message));
     }
     if let Some(cost) = &judgement.cost {
-        line(text, 2, &cost_sentence(cost));
+        block.line(2, &cost_sentence(cost));
     }
-    list(text, "Would fit:", judgement.advice.iter().map(advised));
+    block.list("Would fit:", judgement.advice.iter().map(advised));
     // A single error is already the message above.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
-    list(text, "Cannot be read:", further.map(|error| vec![error.message.clone()]));
-    list(
-        text,
-        "Missing:",
-        keys::of_fields(&judgement.missing).into_iter().map(|key| missing(judgement, key)),
-    );
-    list(text, "Warnings:", judgement.warnings.iter().map(|warning| vec![warning.clone()]));
-    list(text, "Inputs:", inputs(judgement));
+    block.list("Cannot be read:", further.map(|error| vec![error.message.clone()]));
+    block.list("Missing, and the line to add to the annotations:", missing::lines(judgement));
+    let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));
+    block.list("Warnings:", warnings.map(|warning| vec![warning.clone()]));
+    block.list("Inputs:", inputs(judgement));
 }
 
-fn explain_memory(text: &mut String, memory: &Memory, oom_probability: Option<f64>) {
-    let chance = oom_probability
-        .map(|probability| format!("; it runs out with a probability of {}", figures::percent(probability)));
-    line(
-        text,
-        2,
-        &format!("Peak: {}, on {}{}", memory.instant, memory.worst_rank, chance.unwrap_or_default()),
-    );
-    let part = |name: &str, bytes: crate::units::Bytes| {
-        vec![name.to_owned(), format!("{:>6.1} GiB", bytes.as_gib())]
-    };
-    let mut rows: Vec<_> =
-        memory.components.iter().map(|part_of| part(part_of.name, part_of.bytes)).collect();
-    rows.push(part("needed", memory.peak_bytes));
-    columns::align(text, 4, &rows, |_, _, cell| cell.to_owned());
-    line(
-        text,
-        2,
-        &format!(
-            "As torch counts: {} allocated, {} reserved; as nvidia-smi does: {}",
-            memory.allocated_bytes, memory.reserved_bytes, memory.process_bytes
-        ),
-    );
+/// Appends one line about an entry: its name, its verdict and its message.
+pub(super) fn summarize(text: &mut String, entry: &Entry, style: Style) {
+    let mut block = Block { text, width: style.width };
+    block.heading(entry, style);
+    block.line(2, &entry.judgement.message);
+}
+
+/// The text of an explanation, within a width.
+struct Block<'a> {
+    text: &'a mut String,
+    width: Option<usize>,
+}
+
+impl Block<'_> {
+    fn heading(&mut self, entry: &Entry, style: Style) {
+        let name = style.heading(&printable(entry.name.as_deref().unwrap_or("(no name)")));
+        let verdict = table::coloured(entry.judgement.verdict, style);
+        let place = entry.place.as_ref().map(|place| format!(", {}", place.file)).unwrap_or_default();
+        let namespace = entry.namespace.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
+        let (kind, namespace, place) = (printable(&entry.kind), printable(&namespace), printable(&place));
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "{name} ({kind}{namespace}{place}): {verdict}");
+    }
+
+    fn memory(&mut self, memory: &Memory, oom_probability: Option<f64>) {
+        let chance = oom_probability.map(|probability| {
+            format!("; it runs out with a probability of {}", figures::percent(probability))
+        });
+        let chance = chance.unwrap_or_default();
+        self.line(2, &format!("Peak: {}, on {}{chance}", memory.instant, memory.worst_rank));
+        let part = |name: &str, bytes: crate::units::Bytes| {
+            vec![name.to_owned(), format!("{:>6.1} GiB", bytes.as_gib())]
+        };
+        let mut rows: Vec<_> =
+            memory.components.iter().map(|part_of| part(part_of.name, part_of.bytes)).collect();
+        rows.push(part("needed", memory.peak_bytes));
+        columns::align(self.text, 4, &rows, |_, _, cell| cell.to_owned());
+        self.line(
+            2,
+            &format!(
+                "Needed is what must be free. With room to spare PyTorch keeps more: nvidia-smi would show {}, torch {} \
+                 allocated and {} reserved",
+                memory.process_bytes, memory.allocated_bytes, memory.reserved_bytes
+            ),
+        );
+    }
+
+    fn list(&mut self, heading: &str, rows: impl Iterator<Item = Vec<String>>) {
+        let rows: Vec<_> = rows.collect();
+        if rows.is_empty() {
+            return;
+        }
+        self.line(2, heading);
+        if rows.iter().all(|row| row.len() == 1) {
+            rows.iter().flatten().for_each(|cell| self.line(4, cell));
+        } else {
+            columns::within(self.text, 4, &rows, self.width);
+        }
+    }
+
+    fn line(&mut self, indent: usize, content: &str) {
+        if !content.is_empty() {
+            self.text.push_str(&width::broken(&printable(content), indent, 2, self.width));
+        }
+    }
 }
 
 fn time_sentence(time: &Time, accelerators: Option<u64>) -> String {
@@ -128,31 +164,9 @@ fn advised(advice: &Advice) -> Vec<String> {
     [Some(advice.change.clone()), Some(advice.peak_bytes.to_string()), days].into_iter().flatten().collect()
 }
 
-/// The key of what is missing, and how much memory depends on it.
-fn missing(judgement: &Judgement, key: &str) -> Vec<String> {
-    let swing = judgement.swings.iter().find(|swing| keys::of_field(swing.field) == key);
-    [Some(key.to_owned()), swing.map(ToString::to_string)].into_iter().flatten().collect()
-}
-
 fn inputs(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
     judgement
         .inputs
         .iter()
         .map(|input| vec![input.field.to_string(), input.value.clone(), input.source.clone()])
-}
-
-fn list(text: &mut String, heading: &str, rows: impl Iterator<Item = Vec<String>>) {
-    let rows: Vec<_> = rows.collect();
-    if !rows.is_empty() {
-        line(text, 2, heading);
-        columns::align(text, 4, &rows, |_, _, cell| cell.to_owned());
-    }
-}
-
-fn line(text: &mut String, indent: usize, content: &str) {
-    if !content.is_empty() {
-        text.push_str(&" ".repeat(indent));
-        text.push_str(&printable(content));
-        text.push('\n');
-    }
 }

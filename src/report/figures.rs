@@ -8,9 +8,14 @@ pub(crate) fn memory(bytes: Bytes) -> String {
     format!("{:.1}Gi", bytes.as_gib())
 }
 
-/// `12.4`, `79`.
+/// `12.4`, `79`, `0.02`.
 pub(crate) fn days(days: f64) -> String {
-    if days < 29.95 { format!("{days:.1}") } else { format!("{days:.0}") }
+    match days {
+        d if d > 0.0 && d < 0.01 => "<0.01".to_owned(),
+        d if d < 0.095 => format!("{d:.2}"),
+        d if d < 29.95 => format!("{d:.1}"),
+        d => format!("{d:.0}"),
+    }
 }
 
 /// `1.94M`, `812`, `0.5`.
@@ -62,7 +67,10 @@ mod tests {
     #[test]
     fn figures_are_as_short_as_the_columns() {
         assert_eq!(memory(Bytes::from_gib(50.24)), "50.2Gi");
-        assert_eq!([0.02, 12.43, 29.95, 79.4].map(days), ["0.0", "12.4", "30", "79"]);
+        assert_eq!(
+            [0.001, 0.02, 0.096, 12.43, 29.95, 79.4].map(days),
+            ["<0.01", "0.02", "0.1", "12.4", "30", "79"]
+        );
         for (value, text) in [
             (1_940_000.0, "1.94M"),
             (812.0, "812"),

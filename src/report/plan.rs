@@ -1,14 +1,37 @@
-//! The number of accelerators of each type: a line each, and below it how it was rounded, or why there is none.
+//! The layouts of a plan: a line each, the best first, and below them what the numbers rest on.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::columns::{self, Line};
-use super::{Style, figures, printable};
+use super::columns::{self, Columns, Line};
+use super::{Style, figures, width};
 use crate::judgement::Judgement;
-use crate::plan::Planned;
+use crate::plan::{Goal, Layout, Planned, Proposal};
 
-const HEADINGS: [&str; 10] =
-    ["NAME", "ACCELERATOR", "GPUS", "DAYS", "INTERVAL", "GPU-HOURS", "COST", "PEAK", "OF", "VERDICT"];
+const COLUMNS: Columns<'_, 14> = Columns {
+    headings: [
+        "NAME",
+        "ACCELERATOR",
+        "GPUS",
+        "DAYS",
+        "INTERVAL",
+        "GPU-HOURS",
+        "COST",
+        "MFU",
+        "PEAK",
+        "FREE",
+        "LAYOUT",
+        "SHARDING",
+        "RECOMPUTE",
+        "BATCH",
+    ],
+    expendable: &["INTERVAL", "GPU-HOURS", "BATCH", "NAME", "SHARDING", "MFU", "COST"],
+    hidden: &[],
+};
+
+/// What the columns mean.
+const LEGEND: &str = "LAYOUT: degrees of tensor (tp), pipeline (pp), context (cp), expert (ep) and data parallel (dp). BATCH: \
+                      sequences of a micro-batch, and of a step. FREE: the share of the memory that the estimate leaves.";
 
 /// The plans of a named job.
 #[derive(Debug)]
@@ -21,94 +44,215 @@ pub struct PlanEntry {
 
 /// The entries as a table with explanations. Empty if there are no entries.
 pub fn plan_table(entries: &[PlanEntry], style: Style) -> String {
-    if entries.is_empty() {
-        return String::new();
+    let lines = entries.iter().flat_map(|entry| {
+        let of_entry = move |proposal| line(entry, proposal);
+        entry.planned.proposals.iter().map(of_entry)
+    });
+    let several = entries.iter().any(|entry| entry.name != entries.first().and_then(|e| e.name.clone()));
+    let mut hidden = if several { Vec::new() } else { vec!["NAME"] };
+    let proposals = || entries.iter().flat_map(|entry| &entry.planned.proposals);
+    if proposals().all(|proposal| proposal.judgement.cost.is_none()) {
+        hidden.push("COST");
     }
-    let mut text = columns::table(HEADINGS, entries.iter().map(line), style);
-    text.push('\n');
-    for entry in entries {
-        text.push_str(&printable(&explained(&entry.planned)));
-        text.push('\n');
+    if proposals().all(|proposal| proposal.judgement.time.as_ref().and_then(|time| time.days).is_none()) {
+        hidden.extend(["DAYS", "INTERVAL", "GPU-HOURS"]);
+    }
+    let shown = Columns { hidden: &hidden, ..COLUMNS };
+    let mut text = columns::table(&shown, lines, style);
+    let mut say = |line: &str| text.push_str(&width::broken(line, 0, 2, style.width));
+    for (number, entry) in entries.iter().enumerate() {
+        if number == 0 && entries.iter().any(|entry| !entry.planned.proposals.is_empty()) {
+            say("");
+        }
+        let name = entry.name.as_deref().filter(|_| several).map(|name| format!("{name} on "));
+        let subject = format!("{}{}", name.unwrap_or_default(), entry.planned.accelerator);
+        for sentence in explained(&entry.planned) {
+            say(&super::printable(&format!("{subject}: {sentence}")));
+        }
+    }
+    if let Some(first) = proposals().next() {
+        say(&assumptions(first));
+        say(LEGEND);
     }
     text
 }
 
-fn line(entry: &PlanEntry) -> Line<10> {
-    let judgement = &entry.planned.judgement;
+fn line(entry: &PlanEntry, proposal: &Proposal) -> Line<14> {
+    let Proposal { judgement, layout, .. } = proposal;
     let (time, memory) = (judgement.time.as_ref(), judgement.memory.as_ref());
     let range =
         time.and_then(|time| Some(figures::days(time.days_low?) + "–" + &figures::days(time.days_high?)));
+    let free = memory.and_then(|memory| {
+        let capacity = memory.capacity_bytes?;
+        Some(format!("{:.0}%", (1.0 - memory.peak_bytes.as_f64() / capacity.as_f64().max(1.0)) * 100.0))
+    });
     let cost = judgement.cost.as_ref();
+    let batch = judgement.job.batch.as_ref();
     let cells = [
         entry.name.clone(),
         Some(entry.planned.accelerator.clone()),
-        entry.planned.count.map(|count| count.usable.to_string()),
+        Some(proposal.count.usable.to_string()),
         time.and_then(|time| time.days).map(figures::days),
         range,
         time.and_then(|time| time.gpu_hours).map(figures::count),
         cost.map(|cost| format!("{}\u{a0}{}", figures::count(cost.total.as_f64()), cost.currency)),
+        time.map(|time| format!("{:.0}%", time.mfu * 100.0)),
         memory.map(|memory| figures::memory(memory.peak_bytes)),
-        memory.and_then(|memory| memory.capacity_bytes).map(figures::memory),
-        Some(judgement.verdict.name().to_owned()),
+        free,
+        Some(degrees(layout, proposal.data)),
+        Some(layout.sharding.word().to_owned()),
+        Some(layout.recompute.word().to_owned()),
+        batch
+            .and_then(|batch| batch.global_batch_size)
+            .map(|global| format!("{}/{global}", layout.micro_batch)),
     ];
     Line { verdict: judgement.verdict, cells }
 }
 
-fn explained(planned: &Planned) -> String {
-    let days = figures::days(planned.days);
-    let name = &planned.accelerator;
-    match (&planned.count, &planned.reason) {
-        (Some(count), _) => {
+/// `tp4,pp4,dp57`: the degrees over 1, and that of data parallelism.
+fn degrees(layout: &Layout, data: u64) -> String {
+    let model =
+        [("tp", layout.tensor), ("pp", layout.pipeline), ("cp", layout.context), ("ep", layout.expert)];
+    let model = model.iter().filter(|(_, degree)| *degree > 1);
+    let mut words: Vec<_> = model.map(|(name, degree)| format!("{name}{degree}")).collect();
+    words.push(format!("dp{data}"));
+    words.join(",")
+}
+
+fn explained(planned: &Planned) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(needs) = planned.stated_needs {
+        sentences.push(format!(
+            "the layout as written does not fit: it needs {needs} or more a GPU; these are other layouts"
+        ));
+    }
+    match (planned.count(), &planned.reason, planned.goal) {
+        (Some(count), _, Goal::Days(days)) => {
             let even = if count.usable > count.whole {
-                format!(", {} where they share the global batch evenly", count.usable)
+                format!(", and {} share the global batch evenly and fit", count.usable)
             } else {
                 String::new()
             };
-            let (least, whole) = (count.least, count.whole);
-            format!(
-                "{name}: {days} days take {least} by arithmetic, {whole} in whole replicas and nodes{even}"
-            )
+            sentences.push(format!(
+                "{} days need {} GPUs by arithmetic; whole replicas and nodes are {}{even}",
+                figures::days(days),
+                count.least,
+                count.whole
+            ));
         }
-        (None, Some(reason)) => format!("{name}: in {days} days it cannot be planned: {reason}"),
-        (None, None) => name.clone(),
+        (Some(count), _, Goal::Fits) => {
+            sentences.push(format!("{} GPUs are the fewest on which the training fits", count.usable));
+        }
+        (None, Some(reason), Goal::Days(days)) => {
+            sentences.push(format!("no plan for {} days: {reason}", figures::days(days)));
+        }
+        (None, Some(reason), _) => sentences.push(format!("no plan: {reason}")),
+        _ => {}
     }
+    sentences
+}
+
+/// What every line assumes, in one sentence.
+fn assumptions(proposal: &Proposal) -> String {
+    let job = &proposal.job;
+    let batch = job.batch.clone().unwrap_or_default();
+    let mut assumed = vec![format!("framework {}", proposal.framework)];
+    assumed.extend(batch.sequence_length.map(|tokens| format!("sequences of {tokens} tokens")));
+    assumed.extend(job.precision.map(|precision| precision.word().to_owned()));
+    assumed.extend(job.optimizer.map(|optimizer| optimizer.word().to_owned()));
+    assumed.extend(job.attention.map(|attention| format!("{} attention", attention.word())));
+    format!("The first line is for {}.", assumed.join(", "))
 }
 
 /// Every key is always present. A value that is not known is null.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Element<'a> {
+    schema_version: u32,
     name: Option<&'a str>,
     accelerator: &'a str,
-    target_days: f64,
+    target_days: Option<f64>,
     gpus: Option<u64>,
     gpus_by_arithmetic: Option<u64>,
     gpus_in_whole_replicas: Option<u64>,
     no_number: Option<&'a str>,
+    stated_layout_needs_bytes: Option<u64>,
+    layouts: Vec<Value>,
     #[serde(flatten)]
     judgement: &'a Judgement,
 }
 
-/// The entries as JSON, with a newline at the end.
+/// The entries as JSON values.
 ///
 /// # Errors
 /// The serializer's error. A judgement holds nothing that JSON cannot.
-pub fn plan_json(entries: &[PlanEntry]) -> serde_json::Result<String> {
-    let element = |entry: &'_ PlanEntry| -> serde_json::Result<serde_json::Value> {
+pub fn plan_values(entries: &[PlanEntry]) -> serde_json::Result<Vec<Value>> {
+    let element = |entry: &'_ PlanEntry| {
         let planned = &entry.planned;
         serde_json::to_value(Element {
+            schema_version: super::json::SCHEMA_VERSION,
             name: entry.name.as_deref(),
             accelerator: &planned.accelerator,
-            target_days: planned.days,
-            gpus: planned.count.map(|count| count.usable),
-            gpus_by_arithmetic: planned.count.map(|count| count.least),
-            gpus_in_whole_replicas: planned.count.map(|count| count.whole),
+            target_days: match planned.goal {
+                Goal::Days(days) => Some(days),
+                _ => None,
+            },
+            gpus: planned.count().map(|count| count.usable),
+            gpus_by_arithmetic: planned.count().map(|count| count.least),
+            gpus_in_whole_replicas: planned.count().map(|count| count.whole),
             no_number: planned.reason.as_deref(),
+            stated_layout_needs_bytes: planned.stated_needs.map(|bytes| bytes.0),
+            layouts: planned.proposals.iter().map(layout_value).collect(),
             judgement: &planned.judgement,
         })
     };
-    let elements = entries.iter().map(element).collect::<serde_json::Result<Vec<_>>>()?;
-    let mut text = serde_json::to_string_pretty(&elements)?;
-    text.push('\n');
-    Ok(text)
+    entries.iter().map(element).collect()
+}
+
+fn layout_value(proposal: &Proposal) -> Value {
+    let Proposal { layout, judgement, .. } = proposal;
+    let (time, memory) = (judgement.time.as_ref(), judgement.memory.as_ref());
+    json!({
+        "gpus": proposal.count.usable,
+        "tensor": layout.tensor,
+        "pipeline": layout.pipeline,
+        "context": layout.context,
+        "expert": layout.expert,
+        "data": proposal.data,
+        "sharding": layout.sharding.name(),
+        "recompute": layout.recompute.name(),
+        "microBatchSize": layout.micro_batch,
+        "globalBatchSize": judgement.job.batch.as_ref().and_then(|batch| batch.global_batch_size),
+        "framework": proposal.framework,
+        "peakBytes": memory.map(|memory| memory.peak_bytes),
+        "capacityBytes": memory.and_then(|memory| memory.capacity_bytes),
+        "days": time.and_then(|time| time.days),
+        "daysLow": time.and_then(|time| time.days_low),
+        "daysHigh": time.and_then(|time| time.days_high),
+        "gpuHours": time.and_then(|time| time.gpu_hours),
+        "mfu": time.map(|time| time.mfu),
+        "cost": judgement.cost,
+        "spec": proposal.job,
+    })
+}
+
+/// The best layout of each entry as a `TrainingEstimate`, which `check` and the cluster read.
+///
+/// # Errors
+/// The serializer's error.
+pub fn plan_estimates(entries: &[PlanEntry]) -> serde_json::Result<Vec<Value>> {
+    let best = entries.iter().filter_map(|entry| Some((entry, entry.planned.proposals.first()?)));
+    best.map(|(entry, proposal)| {
+        let name = entry.name.as_deref().unwrap_or("plan");
+        let name = format!("{name}-on-{}-{}", proposal.count.usable, entry.planned.accelerator);
+        let name: String =
+            name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        Ok(json!({
+            "apiVersion": "weighbridge.dev/v1alpha1",
+            "kind": "TrainingEstimate",
+            "metadata": {"name": name},
+            "spec": serde_json::to_value(&proposal.job)?,
+        }))
+    })
+    .collect()
 }

@@ -1,6 +1,6 @@
 //! Reports of fixed judgements, so that the snapshots change only when a report does.
 
-use super::{Entry, Style, json, table};
+use super::{Detail, Entry, Forecast, Place, Style, json, table, values};
 use crate::job::{AnyField, Input, InputError, TrainingJob, field};
 use crate::judgement::{
     Advice, Component, Cost, Deadline, Goodput, Judgement, Memory, Outlook, PriceSource, Reason, Summary,
@@ -102,7 +102,7 @@ fn out_of_memory() -> Judgement {
     }
 }
 
-fn entries() -> Vec<Entry> {
+pub(super) fn entries() -> Vec<Entry> {
     let missing = Judgement {
         message: "the model frontier-x is not known".into(),
         missing: vec![field::model::LAYERS.into(), field::model::HIDDEN_SIZE.into()],
@@ -113,42 +113,65 @@ fn entries() -> Vec<Entry> {
     let message = "weighbridge.dev/tensor-parallel is \"four\"; write a whole number";
     let error = InputError { field: "metadata.annotations".into(), message: message.into() };
     let malformed = Judgement { message: message.into(), errors: vec![error], ..unknown() };
-    let entry = |name: Option<&str>, kind: &str, judgement| Entry {
+    let entry = |name: Option<&str>, api_version: &str, kind: &str, gate, judgement| Entry {
         name: name.map(str::to_owned),
+        namespace: name.map(|_| "team-a".to_owned()),
         kind: kind.to_owned(),
+        api_version: api_version.to_owned(),
+        place: name.map(|_| Place { file: "jobs.yaml".into(), document: Some(1), line: Some(4) }),
+        gate,
         judgement,
     };
+    let estimates = "weighbridge.dev/v1alpha1";
     vec![
-        entry(Some("llama2-70b"), "PyTorchJob", out_of_memory()),
-        entry(Some("überraschung"), "Job", missing),
-        entry(None, "TrainingEstimate", malformed),
+        entry(Some("llama2-70b"), "kubeflow.org/v1", "PyTorchJob", Some(Forecast::Refused), out_of_memory()),
+        entry(Some("überraschung"), "batch/v1", "Job", Some(Forecast::Warned), missing),
+        entry(None, estimates, "TrainingEstimate", None, malformed),
     ]
 }
 
 #[test]
 fn the_table_explains_every_line() {
-    insta::assert_snapshot!(table(&entries(), Style::Plain));
+    insta::assert_snapshot!(table(&entries(), Detail::Whole, Style::PLAIN));
 }
 
 #[test]
 fn colours_do_not_change_the_text() {
-    let coloured = table(&entries(), Style::Coloured);
+    let coloured = table(&entries(), Detail::Whole, Style { coloured: true, ..Style::PLAIN });
     assert!(coloured.contains("\u{1b}[31mOutOfMemory\u{1b}[0m"));
     let mut plain = coloured;
     for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"] {
         plain = plain.replace(code, "");
     }
-    assert_eq!(plain, table(&entries(), Style::Plain));
+    assert_eq!(plain, table(&entries(), Detail::Whole, Style::PLAIN));
 }
 
 #[test]
 fn json_holds_every_key_of_every_judgement() -> serde_json::Result<()> {
-    insta::assert_snapshot!(json(&entries())?);
+    insta::assert_snapshot!(json(&values(&entries())?)?);
     Ok(())
 }
 
 #[test]
 fn no_judgements_give_no_table_and_an_empty_array() -> serde_json::Result<()> {
-    assert_eq!((table(&[], Style::Plain), json(&[])?), (String::new(), "[]\n".to_owned()));
+    let table = table(&[], Detail::ByNumber, Style::PLAIN);
+    assert_eq!((table, json(&[])?), (String::new(), "[]\n".to_owned()));
     Ok(())
+}
+
+#[test]
+fn several_jobs_have_a_line_each_and_one_is_explained() {
+    insta::assert_snapshot!(table(&entries(), Detail::ByNumber, Style::PLAIN));
+    let one = table(&entries()[..1], Detail::ByNumber, Style::PLAIN);
+    assert!(one.contains("optimizer states") && !one.contains("NAMESPACE"), "{one}");
+}
+
+#[test]
+fn a_narrow_terminal_breaks_lines_and_keeps_the_verdict() {
+    for width in [60, 80] {
+        let text = table(&entries(), Detail::Whole, Style { width: Some(width), ..Style::PLAIN });
+        let header = text.lines().next().unwrap_or_default();
+        assert!(header.contains("VERDICT") && header.chars().count() <= width, "{header}");
+        insta::with_settings!({ snapshot_suffix => width.to_string() }, { insta::assert_snapshot!(text) });
+    }
 }

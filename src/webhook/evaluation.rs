@@ -107,7 +107,8 @@ impl Evaluation {
             operation: request.operation.name(),
             kind: self.kind.slug,
         };
-        let status = decided.denied.map(|fault| status(fault, &subject, judgement, self.kind, request.name.clone()));
+        let status =
+            decided.denied.map(|fault| status(fault, &subject, judgement, self.kind, request.name.clone()));
         Outcome { counted, cause: judgement.cause, decided, status }
     }
 

@@ -11,18 +11,23 @@ mod gate;
 mod pieces;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use serde_json::json;
 
 use super::connection;
+use super::output::{Format, print};
 use crate::tls;
 
 /// The arguments of `doctor`.
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Exit status: 1 if there is a fault, 2 if the cluster cannot be asked, else 0.\n\nExamples:\n  weighbridge \
+                  doctor\n  weighbridge doctor --service-account weighbridge -o json"
+)]
 pub struct Arguments {
     /// The kubeconfig file of the cluster [default: the pod's service account, or kubectl's]
     #[arg(long, env = "WEIGHBRIDGE_KUBECONFIG", value_name = "FILE")]
@@ -48,6 +53,9 @@ pub struct Arguments {
     /// The namespace of the dry run
     #[arg(long, default_value = "default", value_name = "NAME")]
     try_in: String,
+    /// The format of the findings
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
 }
 
 impl Arguments {
@@ -75,7 +83,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     tls::install_provider();
     let findings =
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(examine(arguments))?;
-    std::io::stdout().write_all(text_of(&findings).as_bytes())?;
+    print(&match arguments.output {
+        Format::Table => text_of(&findings),
+        Format::Json => json_of(&findings)?,
+    })?;
     let wrong = findings.iter().any(|finding| matches!(finding, Finding::Wrong(..)));
     Ok(ExitCode::from(u8::from(wrong)))
 }
@@ -108,6 +119,16 @@ fn text_of(findings: &[Finding]) -> String {
         };
     }
     text
+}
+
+fn json_of(findings: &[Finding]) -> Result<String> {
+    let element = |finding: &Finding| match finding {
+        Finding::Well(what) => json!({"finding": "ok", "what": what, "advice": null}),
+        Finding::Note(what) => json!({"finding": "note", "what": what, "advice": null}),
+        Finding::Wrong(what, advice) => json!({"finding": "wrong", "what": what, "advice": advice}),
+    };
+    let elements: Vec<_> = findings.iter().map(element).collect();
+    Ok(serde_json::to_string_pretty(&elements)? + "\n")
 }
 
 /// The apiserver's error, as text.

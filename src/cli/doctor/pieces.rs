@@ -16,6 +16,8 @@ use crate::api;
 use crate::controller::permissions::{self, Permission};
 use crate::kinds::Kinds;
 
+/// Resources with missing permissions that are named.
+const NAMED: usize = 4;
 /// The oldest minor version of Kubernetes with stable matchConditions.
 const OLDEST: u32 = 30;
 
@@ -124,14 +126,20 @@ pub(super) async fn leader(client: &Client, namespace: &str, lease: &str) -> Fin
 
 /// Whether the current user, or the service account, has a replica's permissions.
 pub(super) async fn permissions(client: &Client, arguments: &Arguments) -> Findings {
-    let mut lacking = Vec::new();
+    let mut lacking: Vec<(String, Vec<&str>)> = Vec::new();
     let mut asked = 0;
     for permission in permissions::permissions(Kinds::built_in()) {
         for verb in permission.verbs {
             asked += 1;
             match allowed(client, arguments, &permission, verb).await {
                 Ok(true) => {}
-                Ok(false) => lacking.push(format!("{verb} {}", resource(&permission))),
+                Ok(false) => {
+                    let resource = resource(&permission);
+                    match lacking.iter_mut().find(|(other, _)| *other == resource) {
+                        Some((_, verbs)) => verbs.push(verb),
+                        None => lacking.push((resource, vec![verb])),
+                    }
+                }
                 Err(error) => {
                     return vec![Finding::Note(format!(
                         "permissions cannot be checked: {}",
@@ -145,7 +153,13 @@ pub(super) async fn permissions(client: &Client, arguments: &Arguments) -> Findi
     if lacking.is_empty() {
         return vec![Finding::Well(format!("{whose} has all {asked} permissions of a replica"))];
     }
-    let what = format!("{whose} may not: {}", lacking.join(", "));
+    let count: usize = lacking.iter().map(|(_, verbs)| verbs.len()).sum();
+    let named =
+        lacking.iter().take(NAMED).map(|(resource, verbs)| format!("{} {resource}", verbs.join(", ")));
+    let more = lacking.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("; and {more} more resources") } else { String::new() };
+    let named = named.collect::<Vec<_>>().join("; ");
+    let what = format!("{whose} lacks {count} of {asked} permissions: {named}{more}");
     vec![match &arguments.service_account {
         Some(_) => {
             Finding::Wrong(what, "helm upgrade renders the roles; check that rbac.create is on".into())

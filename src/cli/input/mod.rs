@@ -8,24 +8,28 @@ mod paths;
 mod stream;
 mod value;
 
-use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value;
+
+use crate::batch::Object;
+use crate::report::Place;
 
 /// All that was read.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     /// The objects, lists flattened, in the order of the stream.
-    pub(super) objects: Vec<Value>,
+    pub(super) objects: Vec<Object>,
     /// The errors, in the same order.
     pub(super) unreadable: Vec<Unreadable>,
+    /// The documents that are no Kubernetes objects, such as a workflow or a program's settings.
+    pub(super) skipped: Vec<Place>,
 }
 
-/// Reads every path; `-` is standard input.
-pub(super) fn read(paths: &[PathBuf]) -> Input {
+/// Reads every path; `-` is standard input. Files and folders in a folder that match a pattern of `ignored` are left out.
+pub(super) fn read(paths: &[PathBuf], ignored: &[String]) -> Input {
     let mut input = Input::default();
-    for source in paths.iter().flat_map(|path| paths::sources(path)) {
+    for source in paths.iter().flat_map(|path| paths::sources(path, ignored)) {
         match source.and_then(paths::Source::read) {
             Ok(text) => input.add(&text),
             Err(unreadable) => input.unreadable.push(unreadable),
@@ -38,34 +42,19 @@ impl Input {
     fn add(&mut self, text: &paths::Text) {
         for document in stream::documents(&text.name, &text.content) {
             match document {
-                Ok((place, value)) => objects::flatten(&place, value).into_iter().for_each(|o| self.push(o)),
+                Ok((place, value)) if objects::is_something_else(&value) => self.skipped.push(place),
+                Ok((place, value)) => {
+                    objects::flatten(&place, value).into_iter().for_each(|object| self.push(&place, object));
+                }
                 Err(unreadable) => self.unreadable.push(unreadable),
             }
         }
     }
 
-    fn push(&mut self, object: Result<Value, Unreadable>) {
+    fn push(&mut self, place: &Place, object: Result<Value, Unreadable>) {
         match object {
-            Ok(object) => self.objects.push(object),
+            Ok(value) => self.objects.push(Object { value, place: Some(place.clone()) }),
             Err(unreadable) => self.unreadable.push(unreadable),
-        }
-    }
-}
-
-/// A place in the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The file's path, or `standard input`.
-    file: String,
-    /// The numbers of the document in the file and of the line, both from one. None for the whole file.
-    document: Option<(usize, usize)>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.document {
-            None => f.write_str(&self.file),
-            Some((document, line)) => write!(f, "{}: document {document}, line {line}", self.file),
         }
     }
 }

@@ -1,8 +1,16 @@
-//! The objects of a document: lists are flattened, and anything else than a Kubernetes object is an error.
+//! The objects of a document: lists are flattened. A document without kind and version is something else, and one that has
+//! only one of the two is an error.
 
 use serde_json::{Map, Value};
 
-use super::{Place, Unreadable};
+use super::Unreadable;
+use crate::report::Place;
+
+/// Whether a document is no Kubernetes object: a mapping with neither a kind nor a version, such as a workflow.
+pub(super) fn is_something_else(document: &Value) -> bool {
+    let mapping = document.as_object();
+    mapping.is_some_and(|mapping| !mapping.contains_key("apiVersion") && !mapping.contains_key("kind"))
+}
 
 /// The objects of a document: itself, or the items of a `List` and of typed lists like `JobList`, in their order.
 pub(super) fn flatten(place: &Place, document: Value) -> Vec<Result<Value, Unreadable>> {

@@ -11,8 +11,9 @@ use serde_saphyr::{
     DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter, NonFiniteFloatPolicy, UserMessageFormatter,
 };
 
+use super::Unreadable;
 use super::value::Manifest;
-use super::{Place, Unreadable};
+use crate::report::Place;
 
 /// The most values that aliases may copy in total: far more than manifests need, far less than memory holds.
 const MAX_ALIASED: usize = 200_000;
@@ -131,7 +132,7 @@ impl Reader<'_> {
 
     fn place(&mut self, line: usize) -> Place {
         self.number += 1;
-        Place { file: self.file.to_owned(), document: Some((self.number, line)) }
+        Place { file: self.file.to_owned(), document: Some(self.number), line: Some(line) }
     }
 }
 
