@@ -54,17 +54,28 @@ pub struct Policy {
 
 /// How a training job is handled that cannot be judged, in the mode `enforce`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub enum Unknown {
     /// It is admitted without a warning.
-    #[serde(alias = "admit")]
     Admit,
     /// It is admitted with a warning that lists what to add.
     #[default]
-    #[serde(alias = "warn")]
     Warn,
     /// It is refused until its missing values are given.
-    #[serde(alias = "deny")]
     Deny,
+}
+
+impl TryFrom<String> for Unknown {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.to_ascii_lowercase().as_str() {
+            "admit" => Ok(Self::Admit),
+            "warn" => Ok(Self::Warn),
+            "deny" => Ok(Self::Deny),
+            _ => Err("expected one of Admit, Warn, Deny".to_owned()),
+        }
+    }
 }
 
 impl Default for Policy {

@@ -15,19 +15,15 @@ pub const MODE_LABEL: &str = "weighbridge.dev/mode";
 /// What the gate does with a job that would be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[cfg_attr(feature = "operator", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Mode {
     /// It is refused.
-    #[serde(alias = "Enforce")]
     Enforce,
     /// It is admitted with a warning.
-    #[serde(alias = "Warn")]
     Warn,
     /// It is admitted and noted in the audit log.
-    #[serde(alias = "Audit")]
     Audit,
     /// Nothing happens.
-    #[serde(alias = "Off")]
     Off,
 }
 
@@ -45,6 +41,14 @@ impl Mode {
     fn parse(label: &str) -> Option<Self> {
         let modes = [Self::Enforce, Self::Warn, Self::Audit, Self::Off];
         modes.into_iter().find(|mode| mode.name().eq_ignore_ascii_case(label))
+    }
+}
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        Self::parse(&word).ok_or_else(|| "expected one of enforce, warn, audit, off".to_owned())
     }
 }
 

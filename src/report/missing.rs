@@ -61,7 +61,7 @@ fn written(key: &Key, value: &str) -> Option<String> {
             words.iter().find(|word| read(word) == meant).map_or(value, |word| *word).to_owned()
         }
         // YAML reads these as a number or a boolean, and an annotation is a string.
-        Grammar::Name(_) | Grammar::List(_) | Grammar::Quantity => value.to_owned(),
+        Grammar::Name(_) | Grammar::List { .. } | Grammar::Quantity => value.to_owned(),
         _ => format!("\"{value}\""),
     })
 }

@@ -25,7 +25,7 @@ const COLUMNS: Columns<'_, 14> = Columns {
         "RECOMPUTE",
         "BATCH",
     ],
-    expendable: &["INTERVAL", "GPU-HOURS", "BATCH", "NAME", "SHARDING", "MFU", "COST"],
+    expendable: &["GPU-HOURS", "BATCH", "SHARDING", "INTERVAL", "MFU", "COST", "NAME"],
     hidden: &[],
 };
 
