@@ -1,24 +1,24 @@
 //! Weighbridge weighs a training job before it may enter the cluster.
 //!
-//! The way of the data, a folder a step:
+//! The steps of the data, a folder for each:
 //!
 //! ```text
 //! workload → resolve → estimate → verdict → advise ⇒ Judgement ⇒ webhook, controller, report
 //! ```
 //!
 //! 0. [`units`], [`job`] and [`policy`] are the words that every step uses.
-//! 1. [`workload`] reads what was asked out of a Kubernetes object: [`kinds`] finds its pods, [`command`] what they start,
-//!    [`frameworks`] what that says.
-//! 2. [`resolve`] makes a [`job::TrainingJob`] of it.
-//! 3. [`estimate`] says what that takes, over a [`model`]'s shape: memory by component, time, cost. [`hardware`] says what
-//!    one accelerator offers.
+//! 1. [`workload`] reads a Kubernetes object: [`kinds`] finds its pods, [`command`] the programs that they start, and
+//!    [`frameworks`] the settings of those programs.
+//! 2. [`resolve`] makes a [`job::TrainingJob`] from the readings.
+//! 3. [`estimate`] computes memory by component, time and cost from a [`model`]'s shape. [`hardware`] gives the memory and
+//!    the speed of an accelerator.
 //! 4. [`verdict`] compares the two and decides.
 //! 5. [`advise`] looks for changed configurations that would fit.
 //!
 //! [`judge::judge`] is 1 to 5 in one call, from plain data ([`surroundings`]) to plain data ([`judgement`]). These
-//! modules are the core: they know no clock, network, file, environment or Kubernetes crate, and compile without
-//! the feature `operator`, behind which everything that talks to the world is. What the gate makes of a judgement is decided
-//! in [`admission`], as plainly.
+//! modules are the core: they use no clock, network, file, environment or Kubernetes crate, and compile without the
+//! feature `operator`. All I/O is behind that feature. [`admission`] decides over plain data, too: it makes the gate's
+//! decision from a judgement.
 
 // Compiled without its edges, the crate is pure: clippy.toml lists what it may not touch, and `make lint` checks it so.
 #![cfg_attr(not(feature = "operator"), warn(clippy::disallowed_methods, clippy::disallowed_types))]

@@ -34,7 +34,7 @@ pub(crate) enum Program {
 /// Containers that are looked at, at most.
 const MAX_CONTAINERS: usize = 512;
 
-/// What the whole is, of which these are parts. A controller that gives the pods their command lets them wait.
+/// The program of several parts together. A controller that gives the pods their command lets them wait.
 pub(crate) fn program(launches: &[Launch], commanded: bool) -> Program {
     if launches.iter().any(|launch| of(launch) == Of::Training) {
         return Program::Training;

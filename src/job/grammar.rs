@@ -76,7 +76,7 @@ impl Grammar {
         }
     }
 
-    /// Reads a value: what it sets, and how. A value of a group sets fields of it, whichever it is read for.
+    /// Reads a value into fields and their values. The value of a group may set any of its fields.
     pub(crate) fn read(self, sets: Member, text: &str) -> Option<Vec<(AnyField, Value)>> {
         let text = text.trim();
         let one = |value: Value| Some(vec![(sets.field()?, value)]);

@@ -1,9 +1,9 @@
-//! The keys of the annotations: which field of the spec each sets, and how its value is written.
+//! The keys of the annotations. Each sets a field of the spec, and has the grammar of its value.
 //!
 //! Every field has one key. The contract names the keys that people write most. The key of every other field is its own
 //! name in lower case with dashes: `batch.typicalSequenceLength` is `typical-sequence-length`. A name that is not clear
-//! alone stands with its path: `accelerator.count` is `accelerator-count`. How a value is written follows from the
-//! field's declaration, unless the contract names another way.
+//! alone has its path before it: `accelerator.count` is `accelerator-count`. The grammar follows from the field's
+//! declaration, unless the contract names another one.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use crate::job::field;
 use crate::job::grammar::Grammar;
 use crate::job::handle::{AnyField, Field, Member};
 
-/// What all keys begin with.
+/// The prefix of all keys.
 pub const PREFIX: &str = "weighbridge.dev/";
 
 /// An annotation that sets fields of the spec.
@@ -26,7 +26,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The path of what it sets: `parallelism.tensor`.
+    /// The path of its field or group: `parallelism.tensor`.
     pub fn path(&self) -> &'static str {
         match self.sets {
             Member::Field(field) => field.path(),

@@ -62,7 +62,7 @@ pub(crate) const fn flag<T: FieldType>(
     Flag { names, field, takes }
 }
 
-/// A flag, whatever the type of its field.
+/// A flag of a field of any type.
 pub(crate) trait AnyFlag: Sync {
     /// Claims the flag's setting. If it is given and not understood, the field stays open.
     fn read(&'static self, settings: &Settings<'_>, claims: &mut Claims);
