@@ -53,7 +53,7 @@ pub enum Gap {
 /// The start of a line about a partly read object.
 const CUT: &str = "not read to its end: ";
 /// The end of a line about a missing document.
-const ABSENT: &str = " is not known yet: what it says is not read";
+const ABSENT: &str = " is not known yet, so it is not read";
 
 impl Gap {
     /// Whether a line comes from a gap and names only these documents.
@@ -102,6 +102,6 @@ mod tests {
         let cut = Gap::Script.to_string();
         assert_eq!(cut, "not read to its end: a script is longer, or deeper, than is read");
         let absent = Gap::Absent("ConfigMap run".into());
-        assert_eq!(absent.to_string(), "ConfigMap run is not known yet: what it says is not read");
+        assert_eq!(absent.to_string(), "ConfigMap run is not known yet, so it is not read");
     }
 }

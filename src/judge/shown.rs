@@ -291,7 +291,7 @@ pub(super) fn gap(gap: &Gap, judge: &Judge<'_>) -> String {
     if judge.own.is_none() || Gap::tells_nothing(&line, &judge.hidden.named) {
         return line;
     }
-    format!("{} refers to what is not known yet: what that says is not read", judge.hidden.named())
+    format!("{} refers to an object that is not known yet, so it is not read", judge.hidden.named())
 }
 
 /// Where a training starts, if the request itself shows it.

@@ -315,7 +315,7 @@ fn namespace(object: &Value) -> &str {
 }
 
 fn not_there(what: &str) -> String {
-    format!("{what} is not known: what it says of the pods is not read")
+    format!("{what} is not known, so its settings of the pods are not read")
 }
 
 /// The annotations of the workload, then of the objects inside it, then of the pod templates that ask for accelerators.

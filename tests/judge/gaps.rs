@@ -404,7 +404,7 @@ fn a_script_that_is_not_there_yet_is_unknown_where_config_maps_are_read() {
     let mounted = of_volume(&json!({"name": "v", "configMap": {"name": "launch"}}));
     let judgement = judged_among(&mounted, &around);
     assert_eq!((judgement.verdict, judgement.reason), (Verdict::Unknown, Reason::ReferenceNotFound));
-    assert_eq!(judgement.message, "ConfigMap launch is not known yet: what it says is not read");
+    assert_eq!(judgement.message, "ConfigMap launch is not known yet, so it is not read");
     // If no ConfigMap is read, a missing one tells nothing. A volume that may hold anything tells nothing either.
     assert_eq!(judged(&mounted).verdict, Verdict::Unrecognised);
     let claimed = of_volume(&json!({"name": "v", "persistentVolumeClaim": {"claimName": "a"}}));
@@ -439,7 +439,7 @@ fn a_command_that_variables_of_a_missing_config_map_name_is_unknown() {
     job["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
         json!([{"configMapRef": {"name": "start"}}]);
     let judgement = judged_among(&job, &config_maps_are_read());
-    assert_eq!(judgement.message, "ConfigMap start is not known yet: what it says is not read");
+    assert_eq!(judgement.message, "ConfigMap start is not known yet, so it is not read");
     assert_eq!(judged(&job).verdict, Verdict::Unrecognised);
     job["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["vllm", "serve", "x"]);
     assert_eq!(judged_among(&job, &config_maps_are_read()).verdict, Verdict::NotTraining);

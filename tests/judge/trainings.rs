@@ -234,7 +234,7 @@ fn pods_whose_launch_meets_no_other_train_each_by_itself() {
     ] {
         let each = of(launch, 16);
         assert_eq!((each.verdict, accelerators(&each)), (alone.verdict, Some("8")), "{launch}");
-        let said = "each of 16 pods trains by itself: the launch is told of no other";
+        let said = "each of 16 pods trains by itself: its launch names no other";
         assert!(each.warnings.iter().any(|line| line == said), "{launch}: {:?}", each.warnings);
     }
     for launch in [

@@ -1,7 +1,7 @@
 //! The claims of a launch about the training job: values by field of the spec, each with its place and its strength.
 //!
 //! A reader makes its claims in any order. They are offered to the [`Provenance`] by strength. A field may not take a
-//! value, because a number is out of range. Then the value is not believed, and a warning names it. A command line is
+//! value, because a number is out of range. Then the value is ignored, and a warning names it. A command line is
 //! not a contract, so no job is refused for a flag that we misread.
 
 use serde_json::Value;
@@ -197,7 +197,7 @@ impl Claims {
             Ok(value) => self.all.push(Claim { field, value, source, strength }),
             Err(problem) => {
                 let problem = complaint(&problem, 80);
-                let warning = format!("{source} is not believed: {field}: {problem}");
+                let warning = format!("{source} is ignored: {field}: {problem}");
                 self.warnings.push(printable(&warning, 120));
             }
         }

@@ -133,8 +133,7 @@ pub(crate) fn named(launch: &Launch, path: &str, by: &str, claims: &mut Claims) 
         return parsed(&path.into(), &source, claims);
     }
     let Some(file) = launch.files.meant(path) else {
-        let warning =
-            format!("{}: the file that {by} names is not known: what it says is not read", launch.place);
+        let warning = format!("{}: the file that {by} names is not known, so it is not read", launch.place);
         claims.warn(printable(&warning, 120));
         return None;
     };
@@ -287,9 +286,6 @@ mod tests {
         let mut claims = Claims { place: "container a".into(), ..Claims::default() };
         let launch = Launch::of_words(&["python", "a.py"]);
         assert!(named(&launch, "ds.json", "--deepspeed", &mut claims).is_none());
-        assert_eq!(
-            claims.warnings,
-            [": the file that --deepspeed names is not known: what it says is not read"]
-        );
+        assert_eq!(claims.warnings, [": the file that --deepspeed names is not known, so it is not read"]);
     }
 }

@@ -123,8 +123,7 @@ fn selected<'c>(
             && let Some(believed) = of_labels(catalogue, |key| label(key).filter(|_| key != MEMORY))
         {
             let card = believed.accelerator.map_or("accelerator", |card| card.name.as_str());
-            warnings
-                .push(format!("the node selector's {MEMORY} is more than a {card} has: it is not believed"));
+            warnings.push(format!("the node selector's {MEMORY} is more than a {card} has: it is ignored"));
             found = believed;
         }
         return vec![candidate(&found, catalogue, field("node selector", &found))];

@@ -120,7 +120,7 @@ impl<'a> Participants<'a> {
             let warning = own
                 .pods
                 .filter(|pods| *pods > 1)
-                .map(|pods| format!("each of {pods} pods trains by itself: the launch is told of no other"));
+                .map(|pods| format!("each of {pods} pods trains by itself: its launch names no other"));
             return Self { requests: vec![alone], at_most, warning };
         }
         if nodes(launch).is_some_and(|nodes| own.pods == Some(nodes)) {
