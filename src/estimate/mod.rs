@@ -28,6 +28,10 @@ use calibration::Calibration;
 use memory::{Figure, Peak};
 use plan::Plan;
 
+/// The standard deviation that parts add whose activations were never compared with a measurement. The formulas of such
+/// parts follow from code; frameworks without own rows are off by as much (`data/calibration.toml`, `any`).
+const UNCHECKED: f64 = 0.25;
+
 /// The memory estimate of a training job.
 pub struct Estimate {
     /// The plans and their assumptions.
@@ -42,6 +46,8 @@ pub struct Estimate {
     pub spread: f64,
     /// Whether the framework's version is missing and its versions differ.
     pub version_decides: bool,
+    /// Whether the activations of all its parts were compared with measurements.
+    pub checked: bool,
     feasible: Option<Plan>,
     rank: Rank,
     /// What the leanest plan holds by arithmetic alone. Zero if the model's dimensions are not known.
@@ -70,7 +76,9 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
     let (lean, heavy) = (lean_peak.needed, heavy_peak.needed);
     let experts = assumed.likely.shape.experts.is_some();
     let versioned = job.framework_version.is_some();
+    let checked = assumed.likely.shape.is_checked();
     let spread = calibration.spread(job.framework, experts, versioned);
+    let spread = if checked { spread } else { spread.hypot(UNCHECKED) };
     // In a planner's question, an open field is not a choice yet.
     let planned = time::planner::lacks_layout(job);
     let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed) };
@@ -84,6 +92,7 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
         assumed,
         peak,
         spread,
+        checked,
         rank,
         version_decides: !versioned && calibration.version_decides(job.framework),
         lean_peak,
@@ -117,6 +126,7 @@ impl Estimate {
         let of = |peak: &Peak| peak.figure(figure);
         let distribution =
             Distribution::new(of(&self.lean_peak), of(&self.peak), of(&self.heavy_peak), self.spread);
+        let distribution = if self.checked { distribution } else { distribution.with_floor_alone() };
         match figure {
             Figure::Allocated | Figure::Reserved => distribution,
             Figure::Process | Figure::Needed => distribution

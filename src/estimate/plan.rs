@@ -8,7 +8,7 @@ use crate::frameworks::profile::widths::Widths;
 use crate::job::{
     Attention, Dispatcher, Loss, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule, Sharding,
 };
-use crate::model::{Parameters, Shape};
+use crate::model::{Block, LayerParameters, Parameters, Shape};
 use crate::units::Bytes;
 
 /// A complete plan of a training job.
@@ -109,6 +109,8 @@ pub struct Plan {
     pub offload_parameters: bool,
     /// Whether saved activations are on the host.
     pub offload_activations: bool,
+    /// Whether towers are trained with the model.
+    pub train_towers: bool,
 }
 
 /// Adapters beside frozen weights.
@@ -191,10 +193,10 @@ impl Targets {
 pub struct Stage {
     /// The index, from zero.
     pub index: u64,
-    /// Layers without experts.
-    pub dense_layers: u64,
-    /// Layers with experts.
-    pub expert_layers: u64,
+    /// Its first layer.
+    pub from: u64,
+    /// The layer after its last.
+    pub to: u64,
     /// Whether it holds the embedding.
     pub embedding: bool,
     /// Whether it holds the output layer and computes the loss.
@@ -202,9 +204,19 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// All transformer layers.
+    /// How many layers it has.
     pub fn layers(self) -> u64 {
-        self.dense_layers + self.expert_layers
+        self.to.saturating_sub(self.from)
+    }
+
+    /// The kinds of layers of a shape, each with the number of them on the stage.
+    pub fn kinds(self, shape: &Shape) -> impl Iterator<Item = (Block, u64)> + '_ {
+        shape.blocks.kinds().iter().copied().zip(shape.blocks.within(self.from, self.to))
+    }
+
+    /// Whether a layer on it has experts.
+    pub fn has_experts(self, shape: &Shape) -> bool {
+        self.kinds(shape).any(|(block, count)| block.has_experts() && count > 0)
     }
 }
 
@@ -295,15 +307,11 @@ impl Plan {
 
     /// The contents of a stage. Layers are divided evenly; the first stages take one more each for the remainder.
     pub fn stage(&self, index: u64) -> Stage {
-        let layers = self.stage_layers(index);
-        let before = self.layers_before(index);
-        // The dense layers of a mixture of experts come first.
-        let dense_in_all = self.shape.layers - self.shape.expert_layers().min(self.shape.layers);
-        let dense_layers = dense_in_all.saturating_sub(before).min(layers);
+        let from = self.layers_before(index);
         Stage {
             index,
-            dense_layers,
-            expert_layers: layers - dense_layers,
+            from,
+            to: self.layers_before(index + 1).max(from),
             embedding: index == 0,
             output: index + 1 == self.pipeline,
         }
@@ -329,19 +337,17 @@ impl Plan {
         let before = first.unwrap_or(0) + (rest / stages).saturating_mul(dealt) + dealt.min(rest % stages);
         before.saturating_sub(u64::from(self.embedding_as_layer)).min(all)
     }
-
-    fn stage_layers(&self, index: u64) -> u64 {
-        self.layers_before(index + 1).saturating_sub(self.layers_before(index))
-    }
 }
 
 /// The parameters on one rank of a stage, by how their states are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RankParameters {
-    /// All parameters except routed experts.
+    /// All parameters except routed experts and frozen towers.
     pub dense: u64,
     /// Routed experts.
     pub experts: u64,
+    /// Towers that are not trained. Every rank of the first stage holds towers whole.
+    pub frozen_towers: u64,
     /// Matrices of linear layers inside transformer layers, a part of `dense` and `experts`.
     pub linear: u64,
     /// Adapters.
@@ -352,26 +358,31 @@ impl RankParameters {
     /// Counts the parameters on a rank of `stage`.
     pub fn of(plan: &Plan, counted: &Parameters, stage: Stage) -> Self {
         let t = plan.tensor.max(1);
-        let layer =
-            |l: crate::model::LayerParameters| l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
-        let layers = layer(counted.dense_layer)
-            .saturating_mul(stage.dense_layers)
-            .saturating_add(layer(counted.expert_layer).saturating_mul(stage.expert_layers));
+        let layer = |l: LayerParameters| l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
+        let counts = plan.shape.blocks.within(stage.from, stage.to);
         let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
-        let experts = counted.expert_layer.experts.div_ceil(expert_ranks).saturating_mul(stage.expert_layers);
+        let (mut layers, mut experts) = (0u64, 0u64);
+        for (kind, count) in counted.kinds.iter().zip(counts) {
+            layers = layers.saturating_add(layer(*kind).saturating_mul(count));
+            experts = experts.saturating_add(kind.experts.div_ceil(expert_ranks).saturating_mul(count));
+        }
         // The first and the last stage each store a tied embedding.
         let output = if plan.shape.tied && plan.pipeline > 1 { counted.embedding } else { counted.output };
-        let outer = if stage.embedding { counted.embedding } else { 0 }
+        let outer = if stage.embedding { counted.embedding.saturating_add(counted.further) } else { 0 }
             + if stage.output { output + counted.final_norm } else { 0 };
         // A prediction layer is on the last stage: one more layer, and a projection from two hidden states to one.
         let prediction_layers = if stage.output { plan.shape.prediction_layers } else { 0 };
         let projection = plan.shape.hidden.saturating_mul(2 * plan.shape.hidden).div_ceil(t);
-        let last = if plan.shape.experts.is_some() { counted.expert_layer } else { counted.dense_layer };
+        let last = counted.prediction_layer;
+        let towers = if stage.embedding { counted.towers } else { 0 };
+        let trained = plan.train_towers && plan.adapters.is_none();
+        let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(*part));
         let prediction = layer(last).saturating_add(projection).saturating_mul(prediction_layers);
         let prediction_experts = last.experts.div_ceil(expert_ranks).saturating_mul(prediction_layers);
         Self {
-            dense: layers.saturating_add(outer.div_ceil(t)).saturating_add(prediction),
+            dense: sum(&[layers, outer.div_ceil(t), prediction, if trained { towers } else { 0 }]),
             experts: experts.saturating_add(prediction_experts),
+            frozen_towers: if trained { 0 } else { towers },
             linear: layers.saturating_add(experts),
             adapters: plan.adapters.as_ref().map_or(0, |adapters| {
                 adapters_of_layer(&plan.shape, adapters, t).saturating_mul(stage.layers())

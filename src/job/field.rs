@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::{Declared, Field, Group, Member, Range};
 use super::{
-    Activation, Attention, DenseLayers, Dispatcher, Framework, Loss, Method, Normalization, Optimizer,
-    OptimizerImplementation, Positions, Precision, Recompute, Schedule, Sharding,
+    Activation, Attention, DenseLayers, Dispatcher, Framework, LayerPattern, Loss, Method, Normalization,
+    Optimizer, OptimizerImplementation, Positions, Precision, Recompute, Schedule, Sharding,
 };
 use crate::units::{Count, Decimal};
 
@@ -273,8 +273,78 @@ group! {
         hidden_dropout: Decimal as percent_or_zero,
         /// Dropout on the attention's weights, in percent.
         attention_dropout: Decimal as percent_or_zero,
+        /// The kinds of layers, one letter a layer, repeated: * attention, S attention over a window, X attention to a
+        /// tower's tokens, G Gated DeltaNet, K Kimi Delta Attention, L lightning attention, M a state space, H attention
+        /// and a state space, C a short convolution, - a feed-forward network alone, E experts alone.
+        layer_pattern: LayerPattern,
+        /// The tokens that attention over a window sees.
+        sliding_window: u32 where 1..=134_217_728,
+        /// Whether attention's output is gated, by a projection as wide as the queries'.
+        gated_attention: bool,
+        /// The width of all shared experts, where it is not that of so many experts.
+        shared_expert_ffn_hidden_size: u32 where 1..=4_194_304,
+        /// The width that routed experts read and write, where it is not the hidden size.
+        expert_latent_size: u32 where 1..=1_048_576,
+        /// The tokens that a short convolution sees.
+        short_convolution: u32 where 1..=1_024,
+        /// Parameters of towers for images and audio, with their projections.
+        tower_parameters: Count,
+        /// Parameters that none of the dimensions gives, such as embeddings of each layer.
+        further_parameters: Count,
+        /// Attention over all tokens, where its sizes differ from those of attention over a window.
+        global_attention: GlobalAttention as group,
         /// Multi-head latent attention's ranks and sizes.
         latent_attention: LatentAttention as group,
+        /// Linear attention's heads and sizes: Gated DeltaNet and Kimi Delta Attention.
+        linear_attention: LinearAttention as group,
+        /// A state space's sizes: Mamba and Mamba-2.
+        state_space: StateSpace as group,
+    }
+}
+
+group! {
+    /// Attention over all tokens, in a model whose other layers see a window.
+    GlobalAttention in Model {
+        /// A head's width.
+        head_size: u32 where 1..=65_536,
+        /// Key and value heads.
+        key_value_heads: u32 where 1..=65_536,
+        /// Whether keys serve as values too.
+        keys_are_values: bool,
+    }
+}
+
+group! {
+    /// Linear attention: Gated DeltaNet and Kimi Delta Attention.
+    LinearAttention in Model {
+        /// Heads of queries and keys.
+        key_heads: u32 where 1..=65_536,
+        /// Heads of values.
+        value_heads: u32 where 1..=65_536,
+        /// A key head's width.
+        key_head_size: u32 where 1..=65_536,
+        /// A value head's width.
+        value_head_size: u32 where 1..=65_536,
+        /// The tokens that its short convolution sees.
+        convolution: u32 where 1..=1_024,
+    }
+}
+
+group! {
+    /// A state space: Mamba and Mamba-2.
+    StateSpace in Model {
+        /// Heads of Mamba-2.
+        heads: u32 where 1..=1_048_576,
+        /// A head's width; all channels, of Mamba.
+        head_size: u32 where 1..=4_194_304,
+        /// Numbers of a channel's state.
+        state_size: u32 where 1..=65_536,
+        /// Groups of heads with the same inputs and outputs of the state.
+        groups: u32 where 1..=65_536,
+        /// The tokens that its short convolution sees.
+        convolution: u32 where 1..=1_024,
+        /// The rank of the time step's projection, which Mamba has and Mamba-2 has not.
+        time_step_rank: u32 where 1..=65_536,
     }
 }
 
@@ -375,6 +445,8 @@ group! {
         targets: Vec<String> as names up to 32,
         /// Dropout on the inputs of the adapters, in percent.
         dropout: Decimal as percent_or_zero,
+        /// Whether towers for images and audio are trained with the model.
+        train_towers: bool,
     }
 }
 

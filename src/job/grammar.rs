@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::job::field;
 use crate::job::handle::{AnyField, Field, Member, Range};
+use crate::job::layer_pattern::{LETTERS, LayerPattern};
 use crate::units::{self, Bytes, Decimal};
 
 /// How a value is written.
@@ -43,6 +44,8 @@ pub enum Grammar {
         /// The most that is taken.
         most: u64,
     },
+    /// The kinds of layers, one letter a layer: `GGG*`.
+    Kinds,
     /// An amount of memory: `80Gi`.
     Quantity,
     /// A decimal number.
@@ -91,6 +94,7 @@ impl Grammar {
             Self::Name(_) => one(name(text, LONGEST_NAME)?.into()),
             Self::List { most, .. } => one(list(text, most)?),
             Self::Layers { most } => one(layers(text, most)?),
+            Self::Kinds => one(LayerPattern::try_from(text.to_owned()).ok()?.letters().into()),
             Self::Quantity => one(quantity(text)?.into()),
             Self::Decimal => one(Decimal::parse(text).ok()?.to_string().into()),
             Self::Offload => offload(text),
@@ -115,6 +119,7 @@ impl Grammar {
             Self::Name(_) => write("no name"),
             Self::List { .. } => write("no list of names"),
             Self::Layers { .. } => write("no number of layers and no list of layers"),
+            Self::Kinds => write("no pattern of layers"),
             Self::Quantity => write("no amount of memory"),
             Self::Decimal => write("no decimal number"),
             Self::Offload => write("nothing that can be offloaded"),
@@ -134,6 +139,7 @@ impl Grammar {
             Self::Layers { most } => format!(
                 "how many layers at the front, up to {most}, or their numbers from 0 separated by commas, like [0,1,2]"
             ),
+            Self::Kinds => format!("one letter a layer, of {LETTERS}, like GGG*"),
             Self::Quantity => "a number with its unit, like 80Gi".into(),
             Self::Decimal => Decimal::GRAMMAR.into(),
             Self::Offload => {

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::grammar::Grammar;
-use super::{DenseLayers, ranges};
+use super::{DenseLayers, LayerPattern, ranges};
 use crate::units::{Count, Decimal};
 
 /// The values that a field may have.
@@ -72,6 +72,10 @@ impl FieldType for Vec<String> {
 impl FieldType for DenseLayers {
     type Constant = u64;
     const GRAMMAR: Grammar = Grammar::Layers { most: u64::MAX };
+}
+impl FieldType for LayerPattern {
+    type Constant = &'static str;
+    const GRAMMAR: Grammar = Grammar::Kinds;
 }
 impl FieldType for Decimal {
     type Constant = u64;
@@ -316,6 +320,12 @@ takes! {
 impl ValueOf<Field<Self>> for Decimal {
     fn json(self) -> Value {
         self.to_string().into()
+    }
+}
+
+impl ValueOf<Field<LayerPattern>> for &str {
+    fn json(self) -> Value {
+        Value::from(self)
     }
 }
 

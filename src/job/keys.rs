@@ -100,7 +100,10 @@ const CONTRACT: &[Key] = &[
 const UNCLEAR_ALONE: &[Member] = &[
     field::ACCELERATOR.member(),
     field::TARGET.member(),
+    field::model::GLOBAL_ATTENTION.member(),
     field::model::LATENT_ATTENTION.member(),
+    field::model::LINEAR_ATTENTION.member(),
+    field::model::STATE_SPACE.member(),
     field::parallelism::SCHEDULE.member(),
     field::finetuning::DROPOUT.member(),
 ];

@@ -13,6 +13,7 @@ pub mod grammar;
 mod handle;
 mod input;
 pub mod keys;
+mod layer_pattern;
 pub mod nearest_key;
 pub mod provenance;
 mod ranges;
@@ -24,13 +25,14 @@ pub use ask::{Ask, Quoting, Rank};
 pub use cause::{Cause, Follows};
 pub use dense_layers::DenseLayers;
 pub use field::{
-    Accelerator, Batch, Dataset, Efficiency, Finetuning, LatentAttention, Model, Offload, Parallelism, Price,
-    Target, TrainingJob,
+    Accelerator, Batch, Dataset, Efficiency, Finetuning, GlobalAttention, LatentAttention, LinearAttention,
+    Model, Offload, Parallelism, Price, StateSpace, Target, TrainingJob,
 };
 pub use gap::Gap;
 pub(crate) use handle::Assignment;
 pub use handle::{AnyField, Field, FieldType, Group, Member, Range, ValueOf};
 pub use input::{Input, InputError};
+pub use layer_pattern::{LETTERS, LayerPattern};
 pub(crate) use provenance::Hidden;
 pub use provenance::Provenance;
 pub(crate) use ranges::out_of_range;

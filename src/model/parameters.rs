@@ -5,12 +5,14 @@
 //! latent attention h·r_q + r_q + r_q·a(d_n+d_r) (without a query rank: h·a(d_n+d_r))
 //!                  + h(r_kv+d_r) + r_kv + r_kv·a(d_n+d_v) + a·d_v·h
 //! feed-forward     (3 gated | 2 plain)·h·f      (+ f (2f gated) + h biases)
-//! experts          E·(3|2)·h·f_m + router h·E + shared·(3|2)·h·f_m
-//! norms            2·h a layer (LayerNorm 4·h), + 2·d with query-key normalization
-//! model            L·layer + V·h (+ V·h untied) + S·h learned positions + h (LayerNorm 2·h)
+//! experts          E·(3|2)·h·f_m + router h·E + (3|2)·h·f_shared    (latent: E·(3|2)·l·f_m, and 2·h·l into and out of it)
+//! norms            2·h a layer (LayerNorm 4·h), + 2·d with query-key normalization; h in a layer of one part
+//! model            Σ layers + V·h (+ V·h untied) + S·h learned positions + h (LayerNorm 2·h) + towers + further
 //! ```
 //!
-//! Symbols: `h` hidden, `q` width of all queries, `κ` of all keys, `f` feed-forward, `E` experts, `V` vocabulary,
+//! The mixers of other layers are in [`super::mixers`].
+//!
+//! Symbols: `h` hidden, `l` the experts' latent width, `q` width of all queries, `κ` of all keys, `f` feed-forward, `E` experts, `V` vocabulary,
 //! `S` positions, `r` ranks, `d_n`, `d_r`, `d_v` head sizes without positions, rotary, of values.
 //! Source: the published model definitions. The tests below check the counts against published ones, to the last
 //! parameter.
@@ -19,7 +21,7 @@
 //! row-parallel matrices and the biases of column-parallel ones are divided; norms, routers and the biases of
 //! row-parallel ones are not.
 
-use super::Shape;
+use super::{Block, Channel, Mixer, Shape, mixers};
 
 /// A layer's parameters, by their division.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,21 +39,35 @@ impl LayerParameters {
     pub fn total(self) -> u64 {
         self.tensor_sharded.saturating_add(self.replicated).saturating_add(self.experts)
     }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            tensor_sharded: self.tensor_sharded.saturating_add(other.tensor_sharded),
+            replicated: self.replicated.saturating_add(other.replicated),
+            experts: self.experts.saturating_add(other.experts),
+        }
+    }
 }
 
 /// A model's parameters, by their place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
-    /// A layer without experts.
-    pub dense_layer: LayerParameters,
-    /// A layer with experts. Equal to the dense one if there are none.
-    pub expert_layer: LayerParameters,
+    /// A layer of each kind, in the order of the shape's kinds.
+    pub kinds: Vec<LayerParameters>,
+    /// The layer that predicts a further token, without its projection.
+    pub prediction_layer: LayerParameters,
     /// The embedding's matrix, and the learned positions.
     pub embedding: u64,
     /// The output layer's matrix. Zero if it is tied.
     pub output: u64,
     /// The final normalization.
     pub final_norm: u64,
+    /// Towers, with their projections.
+    pub towers: u64,
+    /// Parameters that no dimension gives.
+    pub further: u64,
     /// The total.
     pub total: u64,
     /// The parameters that process one token.
@@ -63,49 +79,31 @@ impl Parameters {
     pub fn of(shape: &Shape) -> Self {
         let h = shape.hidden;
         let norm = if shape.layer_norm { 2 * h } else { h };
-        let attention = attention(shape);
-        let heads = if shape.query_key_norm { 2 * shape.head_size } else { 0 };
-        let norms = norm * if shape.output_norm { 4 } else { 2 } + heads;
-        let (ffn, ffn_bias_sharded, ffn_bias_replicated) = feed_forward(shape, shape.ffn);
-        let dense_layer = LayerParameters {
-            tensor_sharded: sum(&[attention.tensor_sharded, ffn, ffn_bias_sharded]),
-            replicated: sum(&[attention.replicated, norms, ffn_bias_replicated]),
-            experts: 0,
-        };
-        let (expert_layer, idle) = match &shape.experts {
-            None => (dense_layer, 0),
-            Some(experts) => {
-                let (one, _, _) = feed_forward(shape, experts.ffn);
-                let layer = LayerParameters {
-                    tensor_sharded: sum(&[attention.tensor_sharded, one.saturating_mul(experts.shared)]),
-                    replicated: sum(&[attention.replicated, norms, h.saturating_mul(experts.count)]),
-                    experts: one.saturating_mul(experts.count),
-                };
-                (layer, one.saturating_mul(experts.count.saturating_sub(experts.per_token)))
-            }
-        };
+        let kinds: Vec<_> = shape.blocks.kinds().iter().map(|block| layer(shape, *block)).collect();
+        let counts = shape.blocks.all().map(|(_, count)| count);
+        let layers = kinds.iter().zip(counts).map(|(layer, count)| layer.total().saturating_mul(count));
+        let layers = layers.fold(0u64, u64::saturating_add);
         let expert_layers = shape.expert_layers();
-        let dense_layers = shape.layers - expert_layers.min(shape.layers);
+        let idle = shape.experts.as_ref().map_or(0, |experts| {
+            one_expert(shape).saturating_mul(experts.count.saturating_sub(experts.per_token))
+        });
         let matrix = shape.vocab.saturating_mul(h);
         let embedding = matrix.saturating_add(shape.learned_positions.saturating_mul(h));
         let output = if shape.tied { 0 } else { matrix };
         // A prediction layer has one ordinary layer, a projection of two hidden states to one, and three norms.
-        let last = if expert_layers > 0 { expert_layer } else { dense_layer };
-        let prediction = shape.prediction_layers.saturating_mul(sum(&[last.total(), 2 * h * h, 3 * norm]));
-        let total = sum(&[
-            dense_layer.total().saturating_mul(dense_layers),
-            expert_layer.total().saturating_mul(expert_layers),
-            embedding,
-            output,
-            norm,
-            prediction,
-        ]);
+        let last = if expert_layers > 0 { Channel::Experts } else { Channel::Dense };
+        let prediction_layer = layer(shape, Block::plain(last));
+        let prediction =
+            shape.prediction_layers.saturating_mul(sum(&[prediction_layer.total(), 2 * h * h, 3 * norm]));
+        let total = sum(&[layers, embedding, output, norm, prediction, shape.towers, shape.further]);
         let counted = Self {
-            dense_layer,
-            expert_layer,
+            kinds,
+            prediction_layer,
             embedding,
             output,
             final_norm: norm,
+            towers: shape.towers,
+            further: shape.further,
             total,
             active: total.saturating_sub(idle.saturating_mul(expert_layers)),
         };
@@ -113,6 +111,11 @@ impl Parameters {
             Some(declared) => counted.scaled_to(declared),
             None => counted,
         }
+    }
+
+    /// A layer of a kind.
+    pub fn of_kind(&self, kind: usize) -> LayerParameters {
+        self.kinds.get(kind).copied().unwrap_or_default()
     }
 
     /// The same proportions with another total, for a model with a known size alone.
@@ -128,23 +131,61 @@ impl Parameters {
             experts: (layer.experts as f64 * ratio).round() as u64,
         };
         Self {
-            dense_layer: scale(self.dense_layer),
-            expert_layer: scale(self.expert_layer),
+            kinds: self.kinds.into_iter().map(scale).collect(),
+            prediction_layer: scale(self.prediction_layer),
             embedding: (self.embedding as f64 * outer).round() as u64,
             output: (self.output as f64 * outer).round() as u64,
-            final_norm: self.final_norm,
             total: declared,
             active: (self.active as f64 / self.total.max(1) as f64 * declared as f64).round() as u64,
+            ..self
         }
     }
 }
 
-fn sum(parts: &[u64]) -> u64 {
+pub(super) fn sum(parts: &[u64]) -> u64 {
     parts.iter().fold(0, |total, part| total.saturating_add(*part))
 }
 
-fn attention(shape: &Shape) -> LayerParameters {
-    let (h, q, k) = (shape.hidden, shape.query_width(), shape.key_width());
+/// A layer of a kind: its parts, and a norm before each.
+fn layer(shape: &Shape, block: Block) -> LayerParameters {
+    let norm = if shape.layer_norm { 2 * shape.hidden } else { shape.hidden };
+    let norms = norm * if shape.output_norm { 2 } else { 1 };
+    let parts = u64::from(block.mixer.is_some()) + u64::from(block.channel.is_some());
+    let mixer = block.mixer.map_or_else(LayerParameters::default, |mixer| mixer_of(shape, mixer));
+    let channel = match (block.channel, &shape.experts) {
+        (Some(Channel::Experts), Some(_)) => experts(shape),
+        (Some(_), _) => {
+            let (weights, bias_sharded, bias_replicated) = feed_forward(shape, shape.ffn);
+            LayerParameters {
+                tensor_sharded: weights.saturating_add(bias_sharded),
+                replicated: bias_replicated,
+                experts: 0,
+            }
+        }
+        (None, _) => LayerParameters::default(),
+    };
+    let norms = LayerParameters { replicated: norms * parts, ..LayerParameters::default() };
+    mixer.and(channel).and(norms)
+}
+
+fn mixer_of(shape: &Shape, mixer: Mixer) -> LayerParameters {
+    match mixer {
+        Mixer::Attention | Mixer::Window | Mixer::Cross => attention(shape, mixer),
+        Mixer::Parallel => attention(shape, Mixer::Attention).and(mixers::state_space(shape)),
+        Mixer::StateSpace => mixers::state_space(shape),
+        Mixer::GatedDelta => mixers::gated_delta(shape),
+        Mixer::KimiDelta => mixers::kimi_delta(shape),
+        Mixer::Lightning => mixers::lightning(shape),
+        Mixer::Convolution => mixers::convolution(shape),
+    }
+}
+
+fn attention(shape: &Shape, mixer: Mixer) -> LayerParameters {
+    let h = shape.hidden;
+    let (q, k, made) = shape.attention_widths(mixer);
+    let head_size = if shape.latent.is_some() { shape.head_size } else { q / shape.heads.max(1) };
+    let head_norms = if shape.query_key_norm { 2 * head_size } else { 0 };
+    let gate = if shape.gated_attention { h.saturating_mul(q) } else { 0 };
     if let Some(latent) = &shape.latent {
         let heads = shape.heads;
         let rank = latent.query_rank;
@@ -157,6 +198,7 @@ fn attention(shape: &Shape) -> LayerParameters {
                 heads.saturating_mul(latent.value).saturating_mul(h),
             ]),
             replicated: sum(&[
+                head_norms,
                 low_rank_queries,
                 rank,
                 h.saturating_mul(latent.key_value_rank + latent.rope),
@@ -167,8 +209,14 @@ fn attention(shape: &Shape) -> LayerParameters {
     }
     let biases = if shape.qkv_biases { q + 2 * k } else { 0 };
     LayerParameters {
-        tensor_sharded: sum(&[h.saturating_mul(q), 2 * h.saturating_mul(k), q.saturating_mul(h), biases]),
-        replicated: if shape.biases { h } else { 0 },
+        tensor_sharded: sum(&[
+            h.saturating_mul(q),
+            h.saturating_mul(k).saturating_mul(made),
+            q.saturating_mul(h),
+            gate,
+            biases,
+        ]),
+        replicated: if shape.biases { h } else { 0 } + head_norms,
         experts: 0,
     }
 }
@@ -178,6 +226,26 @@ fn feed_forward(shape: &Shape, width: u64) -> (u64, u64, u64) {
     let matrices = shape.ffn_matrices();
     let weights = matrices.saturating_mul(shape.hidden).saturating_mul(width);
     if shape.biases { (weights, (matrices - 1) * width, shape.hidden) } else { (weights, 0, 0) }
+}
+
+/// One routed expert.
+fn one_expert(shape: &Shape) -> u64 {
+    let Some(experts) = &shape.experts else { return 0 };
+    let width = experts.latent.unwrap_or(shape.hidden);
+    shape.ffn_matrices().saturating_mul(width).saturating_mul(experts.ffn)
+}
+
+/// Experts, their router, the experts of all tokens, and the projections to the latent width and back.
+fn experts(shape: &Shape) -> LayerParameters {
+    let Some(experts) = &shape.experts else { return LayerParameters::default() };
+    let h = shape.hidden;
+    let (shared, _, _) = feed_forward(shape, experts.shared_ffn);
+    let latent = experts.latent.map_or(0, |latent| h.saturating_mul(latent).saturating_mul(2));
+    LayerParameters {
+        tensor_sharded: shared,
+        replicated: h.saturating_mul(experts.count).saturating_add(latent),
+        experts: one_expert(shape).saturating_mul(experts.count),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! `P ≈ 12 × layers × hidden²` fixes both. The true shape may be wider or narrower; [`Shape::of_size`] takes the
 //! ratio.
 
+use super::{Block, Blocks, Channel, Mixer};
 use crate::job::{Activation, DenseLayers, Model, Normalization, Positions};
 use crate::units::Count;
 
@@ -49,6 +50,25 @@ pub struct Shape {
     pub experts: Option<Experts>,
     /// Multi-head latent attention, if it is used.
     pub latent: Option<LatentAttention>,
+    /// The kinds of layers, and their order.
+    pub blocks: Blocks,
+    /// The tokens that attention over a window sees.
+    pub window: Option<u64>,
+    /// Whether attention's output is gated, by a projection as wide as the queries'.
+    pub gated_attention: bool,
+    /// Attention over all tokens, if it differs from attention over a window: key heads, head size, and whether keys
+    /// serve as values.
+    pub global: Option<(u64, u64, bool)>,
+    /// Linear attention, if any layer has it.
+    pub linear: LinearAttention,
+    /// State spaces, if any layer has one.
+    pub state_space: StateSpace,
+    /// Tokens that a short convolution sees.
+    pub convolution: u64,
+    /// Parameters of towers.
+    pub towers: u64,
+    /// Parameters that no dimension gives.
+    pub further: u64,
     /// Extra layers that predict further tokens.
     pub prediction_layers: u64,
     /// The given number of parameters, if the dimensions were not given. Sizes are scaled to it.
@@ -66,8 +86,63 @@ pub struct Experts {
     pub ffn: u64,
     /// Experts for all tokens.
     pub shared: u64,
+    /// The width of all experts for all tokens, together.
+    pub shared_ffn: u64,
+    /// The width that routed experts read and write, if it is not the hidden size.
+    pub latent: Option<u64>,
     /// Layers without experts.
     pub dense_layers: u64,
+}
+
+/// Linear attention's heads and sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearAttention {
+    /// Heads of queries and keys.
+    pub key_heads: u64,
+    /// Heads of values.
+    pub value_heads: u64,
+    /// A key head's width.
+    pub key_head: u64,
+    /// A value head's width.
+    pub value_head: u64,
+    /// Tokens that its short convolution sees.
+    pub convolution: u64,
+}
+
+impl LinearAttention {
+    /// Width of all keys.
+    pub fn keys(self) -> u64 {
+        self.key_heads.saturating_mul(self.key_head)
+    }
+
+    /// Width of all values.
+    pub fn values(self) -> u64 {
+        self.value_heads.saturating_mul(self.value_head)
+    }
+}
+
+/// A state space's sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateSpace {
+    /// Heads.
+    pub heads: u64,
+    /// A head's width.
+    pub head: u64,
+    /// Numbers of a channel's state.
+    pub state: u64,
+    /// Groups of heads with the same inputs and outputs of the state.
+    pub groups: u64,
+    /// Tokens that its short convolution sees.
+    pub convolution: u64,
+    /// The rank of the time step's projection, of the first Mamba.
+    pub time_step_rank: Option<u64>,
+}
+
+impl StateSpace {
+    /// Channels.
+    pub fn inner(self) -> u64 {
+        self.heads.saturating_mul(self.head)
+    }
 }
 
 /// Multi-head latent attention's ranks and sizes.
@@ -100,6 +175,12 @@ fn up_to(value: u64, multiple: u64) -> u64 {
 
 /// The widest dimension that is counted. A wider one counts as this, which is above any capacity.
 const WIDEST: u64 = 1 << 24;
+
+/// The most parameters that a part may have that no dimension gives.
+const LARGEST: u64 = 1 << 50;
+
+/// The most layers of a model with a pattern, as many as a spec may have.
+const MOST_LISTED: u64 = 10_000;
 
 /// A given dimension, within the bound.
 fn bounded(value: u32) -> u64 {
@@ -159,10 +240,75 @@ impl Shape {
                 nope: latent.nope_head_size.map_or(head_size, bounded),
                 value: latent.value_head_size.map_or(head_size, bounded),
             }),
+            blocks: Self::blocks(model, layers),
+            window: model.sliding_window.map(u64::from),
+            gated_attention: model.gated_attention.unwrap_or(false),
+            global: model.global_attention.as_ref().map(|global| {
+                let heads = global.key_value_heads.or(model.key_value_heads).map_or(heads, bounded);
+                let size = global.head_size.map_or(head_size, bounded);
+                (heads, size, global.keys_are_values.unwrap_or(false))
+            }),
+            linear: Self::linear(model, heads, head_size),
+            state_space: Self::state_space(model, hidden),
+            convolution: model.short_convolution.map_or(3, bounded),
+            towers: model.tower_parameters.map_or(0, |count| count.0.min(LARGEST)),
+            further: model.further_parameters.map_or(0, |count| count.0.min(LARGEST)),
             prediction_layers: model.multi_token_prediction_layers.map_or(0, |n| u64::from(n).min(1000)),
             declared: None,
         };
         Ok(shape)
+    }
+
+    /// The kinds of layers. Layers without experts come first, unless a pattern gives their places.
+    fn blocks(model: &Model, layers: u64) -> Blocks {
+        let mixture = model.experts.is_some_and(|count| count > 1);
+        match &model.layer_pattern {
+            Some(pattern) => {
+                Blocks::of(pattern, layers.min(MOST_LISTED), mixture, model.dense_layers.as_ref())
+            }
+            None if mixture => {
+                let dense = Self::first_dense(model, layers);
+                Blocks::plain(dense, layers - dense)
+            }
+            None => Blocks::plain(layers, 0),
+        }
+    }
+
+    /// The number of layers without experts, of a model that has experts.
+    fn first_dense(model: &Model, layers: u64) -> u64 {
+        match &model.dense_layers {
+            None => 0,
+            Some(DenseLayers::Count(first)) => u64::from(*first).min(layers),
+            Some(DenseLayers::List(list)) => (list.len() as u64).min(layers),
+        }
+    }
+
+    /// Linear attention. Without sizes of its own it has attention's.
+    fn linear(model: &Model, heads: u64, head_size: u64) -> LinearAttention {
+        let given = model.linear_attention.clone().unwrap_or_default();
+        let value_heads = given.value_heads.map_or(heads, bounded);
+        let key_head = given.key_head_size.map_or(head_size, bounded);
+        LinearAttention {
+            key_heads: given.key_heads.map_or(value_heads, bounded),
+            value_heads,
+            key_head,
+            value_head: given.value_head_size.map_or(key_head, bounded),
+            convolution: given.convolution.map_or(4, bounded),
+        }
+    }
+
+    /// State spaces. Without sizes of their own they have those of Mamba-2: twice the hidden size, in heads of 64.
+    fn state_space(model: &Model, hidden: u64) -> StateSpace {
+        let given = model.state_space.clone().unwrap_or_default();
+        let head = given.head_size.map_or(64, bounded);
+        StateSpace {
+            heads: given.heads.map_or_else(|| (2 * hidden / head).max(1), bounded),
+            head,
+            state: given.state_size.map_or(128, bounded),
+            groups: given.groups.map_or(1, bounded),
+            convolution: given.convolution.map_or(4, bounded),
+            time_step_rank: given.time_step_rank.map(bounded),
+        }
     }
 
     fn experts(model: &Model, layers: u64, ffn: u64) -> Option<Experts> {
@@ -170,16 +316,19 @@ impl Shape {
         if count < 2 {
             return None;
         }
+        let own = model.expert_ffn_hidden_size.map_or(ffn, bounded);
+        let shared = model.shared_experts.map_or(0, |n| u64::from(n).min(WIDEST));
         Some(Experts {
             count,
             per_token: model.experts_per_token.map_or(2, bounded).min(count),
-            ffn: model.expert_ffn_hidden_size.map_or(ffn, bounded),
-            shared: model.shared_experts.map_or(0, |n| u64::from(n).min(WIDEST)),
-            dense_layers: match &model.dense_layers {
-                None => 0,
-                Some(DenseLayers::Count(first)) => u64::from(*first).min(layers),
-                Some(DenseLayers::List(list)) => (list.len() as u64).min(layers),
+            ffn: own,
+            shared,
+            shared_ffn: match model.shared_expert_ffn_hidden_size {
+                Some(width) if shared > 0 => bounded(width),
+                _ => own.saturating_mul(shared),
             },
+            latent: model.expert_latent_size.map(bounded),
+            dense_layers: Self::first_dense(model, layers),
         })
     }
 
@@ -212,6 +361,15 @@ impl Shape {
             layer_norm: false,
             experts: Self::experts(model, layers, ffn),
             latent: None,
+            blocks: Self::blocks(&Model { layer_pattern: None, ..model.clone() }, layers),
+            window: None,
+            gated_attention: false,
+            global: None,
+            linear: Self::linear(model, heads, (hidden / heads.max(1)).max(1)),
+            state_space: Self::state_space(model, hidden),
+            convolution: 3,
+            towers: 0,
+            further: 0,
             prediction_layers: 0,
             declared: Some(parameters),
         }
@@ -240,7 +398,34 @@ impl Shape {
 
     /// Layers with experts.
     pub fn expert_layers(&self) -> u64 {
-        self.experts.as_ref().map_or(0, |experts| self.layers.saturating_sub(experts.dense_layers))
+        self.blocks.all().filter(|(block, _)| block.has_experts()).map(|(_, count)| count).sum()
+    }
+
+    /// Layers with a dense feed-forward network.
+    pub fn dense_layers(&self) -> u64 {
+        let dense =
+            |(block, count): (Block, u64)| if block.channel == Some(Channel::Dense) { count } else { 0 };
+        self.blocks.all().map(dense).sum()
+    }
+
+    /// Whether activations of all its parts were compared with measurements or with PyTorch's own count: a decoder of
+    /// attention alone, without a gate and without a tower. Of other models only weights and states are counted exactly.
+    pub fn is_checked(&self) -> bool {
+        let checked = |mixer| matches!(mixer, None | Some(Mixer::Attention | Mixer::Window));
+        let parts = self.blocks.kinds().iter().all(|block| checked(block.mixer));
+        let others = self.gated_attention || self.global.is_some() || self.towers > 0 || self.further > 0;
+        parts && !others
+    }
+
+    /// The width of queries and of keys in attention of a kind, and how many projections make keys and values.
+    pub fn attention_widths(&self, mixer: Mixer) -> (u64, u64, u64) {
+        match self.global {
+            Some((heads, size, keys_are_values)) if mixer != Mixer::Window && self.latent.is_none() => {
+                let projections = if keys_are_values { 1 } else { 2 };
+                (self.heads.saturating_mul(size), heads.saturating_mul(size), projections)
+            }
+            _ => (self.query_width(), self.key_width(), 2),
+        }
     }
 
     /// The vocabulary as Megatron stores it: padded to a multiple of 128 × tensor parallel.

@@ -17,6 +17,9 @@
 //! Arithmetic has no spread. The weights and the optimizer states of the leanest plan are counted exactly. Their bytes
 //! are a floor of the lower bound, and a card below the floor is too small in every reading.
 //!
+//! Of a model with parts whose activations were never compared with a measurement, the floor alone is the lower bound. It
+//! is refused by arithmetic, or not at all.
+//!
 //! The weights of the plans are chosen for their consequences. If a job's probability is 0.9, even its leanest plan
 //! runs out with a probability of at least 60 %. If a job runs out only in its heaviest reading (15 %), there is no
 //! warning. If every field is stated, the three plans are one.
@@ -37,6 +40,7 @@ pub struct Distribution {
     spread: f64,
     unowned: Bytes,
     floor: Bytes,
+    unchecked: bool,
 }
 
 impl Distribution {
@@ -44,7 +48,7 @@ impl Distribution {
     /// be swapped.
     pub fn new(lean: Bytes, likely: Bytes, heavy: Bytes, spread: f64) -> Self {
         let needs = [lean.min(likely).min(heavy), likely, heavy.max(likely).max(lean)];
-        Self { needs, spread: spread.max(1e-6), unowned: Bytes::ZERO, floor: Bytes::ZERO }
+        Self { needs, spread: spread.max(1e-6), unowned: Bytes::ZERO, floor: Bytes::ZERO, unchecked: false }
     }
 
     /// Adds the standard deviation of the memory that no tensor owns.
@@ -57,6 +61,12 @@ impl Distribution {
     #[must_use]
     pub fn with_floor(self, floor: Bytes) -> Self {
         Self { floor, ..self }
+    }
+
+    /// Of a need that no measurement was compared with, only the floor bounds it from below.
+    #[must_use]
+    pub fn with_floor_alone(self) -> Self {
+        Self { unchecked: true, ..self }
     }
 
     /// Lowers the leanest plan to this need, with this floor.
@@ -104,7 +114,8 @@ impl Distribution {
         const NINETY_PERCENT: f64 = 1.645;
         let [lean, _, heavy] = self.needs;
         let end = |need: Bytes, way: f64| need.scale((way * NINETY_PERCENT * self.spread_of(need)).exp());
-        (end(lean, -1.0).max(self.floor), end(heavy, 1.0))
+        let lower = if self.unchecked { self.floor } else { end(lean, -1.0).max(self.floor) };
+        (lower, end(heavy, 1.0))
     }
 
     /// The need that is not exceeded with this probability.
@@ -143,6 +154,15 @@ mod tests {
         assert!((floored.probability_above(need(16)) - 1.0).abs() < 1e-12);
         assert!(floored.probability_above(need(18)) < 0.9);
         assert_eq!(floored.down_to(need(4), need(2)).bounds().0, need(2));
+    }
+
+    #[test]
+    fn a_need_that_was_never_measured_is_bounded_by_its_floor_alone() {
+        let need = |gib: u64| Bytes(gib * GIB);
+        let known = Distribution::new(need(60), need(60), need(60), 0.1).with_floor(need(18));
+        let unchecked = known.clone().with_floor_alone();
+        assert!(known.bounds().0 > need(50));
+        assert_eq!(unchecked.bounds(), (need(18), known.bounds().1));
     }
 
     #[test]

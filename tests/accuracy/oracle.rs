@@ -137,6 +137,7 @@ impl<'a> Row<'a> {
                 rank: Some(self.number("lora")),
                 targets: Some(vec!["q_proj".into(), "v_proj".into()]),
                 dropout: Some(Decimal::from_f64(0.0)),
+                ..Finetuning::default()
             }),
             framework: Some(Framework::HuggingFace),
             ..TrainingJob::default()

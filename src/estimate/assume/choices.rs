@@ -70,6 +70,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
         sequence_parallel(job, likely),
         targets(job),
         adapter_dropout(job, likely),
+        towers(job, likely),
     ]
     .into_iter()
     .flatten()
@@ -96,6 +97,19 @@ fn dimensions(model: &Model, likely: &Plan) -> Option<Choice> {
             plan.shape.declared = Some(parameters);
         },
         move |plan| plan.shape = Shape::of_size(&narrow, parameters, plan.shape.vocab, NARROW),
+    ))
+}
+
+/// Towers are often frozen, by an option or by code that is not read.
+fn towers(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
+    let given = job.finetuning.as_ref().and_then(|finetuning| finetuning.train_towers).is_some();
+    if given || likely.shape.towers == 0 || likely.adapters.is_some() {
+        return None;
+    }
+    Some(choice(
+        field::finetuning::TRAIN_TOWERS,
+        |plan| plan.train_towers = false,
+        |plan| plan.train_towers = true,
     ))
 }
 

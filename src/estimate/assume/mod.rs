@@ -29,6 +29,7 @@
 //! | dimensions, from the size alone | a wide shape, an eighth of it active under expert parallelism, 32k words | the usual shape, 100k | a narrow one, 152k |
 //! | adapter targets | queries and values | all | all |
 //! | dropout before adapters | none | none | some |
+//! | towers for images and audio | frozen | trained | trained |
 
 mod choices;
 mod division;
@@ -280,6 +281,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
             || offload.parameters.unwrap_or(false) && matches!(sharding, Sharding::FSDP | Sharding::HSDP),
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
+        train_towers: job.finetuning.as_ref().and_then(|f| f.train_towers).unwrap_or(true),
     };
     if choices::loaded_as_saved(job, &likely) {
         likely.widths = own_widths(job, PURE_HALF);

@@ -58,11 +58,11 @@ pub(super) fn communication(
             .saturating_add(l.replicated)
             .saturating_add(l.experts.div_ceil(expert_ranks))
     };
-    let block = match (stage.dense_layers, stage.expert_layers) {
-        (0, 0) => 0,
-        (_, 0) => layer(counted.dense_layer),
-        _ => layer(counted.expert_layer).max(layer(counted.dense_layer)),
-    };
+    // The largest layer that the stage has. If it has experts, the layers without them count too.
+    let mixed = stage.has_experts(&plan.shape);
+    let counts = plan.shape.blocks.within(stage.from, stage.to);
+    let here = counted.kinds.iter().zip(counts).filter(|(_, count)| *count > 0 || mixed);
+    let block = here.map(|(kind, _)| layer(*kind)).max().unwrap_or(0);
     let mut outer = 0u64;
     if stage.embedding {
         outer = counted.embedding.div_ceil(t);

@@ -47,8 +47,9 @@ pub(super) fn instants(
     rank: RankParameters,
     stage: Stage,
 ) -> [Instant; 4] {
-    let parameters = rank.dense.saturating_add(rank.experts);
-    let trained = if plan.adapters.is_some() { rank.adapters } else { parameters };
+    let trained = rank.dense.saturating_add(rank.experts);
+    let parameters = trained.saturating_add(rank.frozen_towers);
+    let trained = if plan.adapters.is_some() { rank.adapters } else { trained };
     let gradients = gradients::gradients(plan, rank);
     let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
     let layers::Needs { kept, one, working_set, loss } = layers::needs(plan, stage);

@@ -4,6 +4,7 @@
 //! trained     bytes = P_rank × parameter width / N        (N only under ZeRO 3, FSDP and HSDP)
 //! LoRA        bytes = P_rank × parameter width / N + adapters × their width / N
 //! QLoRA       see [`super::quantization`]
+//! towers      bytes = P_towers × parameter width / N, if they are frozen; else they are among P_rank
 //! ```
 //!
 //! `P_rank`: parameters after tensor, pipeline and expert parallelism; `N`: ranks that share them.
@@ -16,6 +17,7 @@ use crate::units::Bytes;
 
 /// Weights on a rank between steps.
 pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
+    let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(*part));
     let (divided, _, _) = states::divided(plan.sharding);
     let (n, n_experts) = if divided { (plan.shard_group(), plan.expert_shard_group()) } else { (1, 1) };
     match &plan.adapters {
@@ -24,12 +26,14 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
             Bytes::of(rank.dense.div_ceil(n), plan.widths.parameter)
                 + Bytes::of(rank.experts.div_ceil(n_experts), plan.widths.parameter)
                     .scale(plan.expert_padding())
+                + Bytes::of(rank.frozen_towers.div_ceil(n), plan.widths.parameter)
         }
         Some(adapters) => {
-            let all = rank.dense.saturating_add(rank.experts);
+            let all = sum(&[rank.dense, rank.experts, rank.frozen_towers]);
             let output = plan.shape.vocab.saturating_mul(plan.shape.hidden).div_ceil(plan.tensor.max(1));
             let output = if quantization::covers_output(plan) { output } else { 0 };
-            let linear = rank.linear.saturating_add(output).min(all);
+            // Towers are linear layers but for a thousandth.
+            let linear = sum(&[rank.linear, output, rank.frozen_towers]).min(all);
             let frozen = quantization::frozen(plan, linear, all - linear, plan.widths.parameter);
             let adapters = Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width));
             if plan.offload_parameters {

@@ -25,13 +25,8 @@ pub(super) fn wrapped(plan: &Plan, counted: &Parameters, held: Bytes, gathered: 
     if !first_version || !shards || plan.offload_parameters || plan.adapters.is_none() {
         return Bytes::ZERO;
     }
-    let whole = |layer: crate::model::LayerParameters| {
-        layer.tensor_sharded.saturating_add(layer.replicated).saturating_add(layer.experts)
-    };
-    let layer = match &plan.shape.experts {
-        Some(_) => whole(counted.expert_layer),
-        None => whole(counted.dense_layer),
-    };
+    let layer = counted.kinds.iter().zip(plan.shape.blocks.all()).filter(|(_, (_, count))| *count > 0);
+    let layer = layer.map(|(kind, _)| kind.total()).max().unwrap_or(0);
     let outer = counted.embedding.saturating_add(counted.output);
     let modules = quantization::frozen(plan, layer, outer, plan.widths.parameter).divisible;
     held + modules * 2 + gathered

@@ -5,8 +5,10 @@
 //! attention     h·(q + 2κ) + q·h
 //! latent        h·r_q + r_q·q + h·(r_kv + d_r) + r_kv·a·(d_n + d_v) + a·d_v·h     (without a query rank: h·q)
 //! feed-forward  (3 gated | 2 plain)·h·f;   experts: (K + shared)·(3 | 2)·h·f_m + h·E of the router
+//! other mixers  their matrices: [`crate::model::mixers`]; Gated DeltaNet's and a state space's state, 4·K·d_v and 4·I·N a
+//!               token, which is written and read once; a chunk's own products are not counted
 //! prediction    each of d layers: one more layer, and 2·h·h that joins two hidden states
-//! core A        s·a·(d_k + d_v), both products, causal: half of the full square
+//! core A        s·a·(d_k + d_v), both products, causal: half of the full square; of a window w < s, 2·w − w²/s for s
 //! model         3 × forward                                       (every weight trained)
 //!               2 × frozen products + 3 × (adapters + core)       (adapters: no gradient of frozen weights)
 //! hardware      model + recomputation: the layers' forward again (full), the core's (selective), or half of the layers'
@@ -30,7 +32,7 @@
 use crate::estimate::plan::{Adapters, Plan};
 use crate::frameworks::profile::kernels::Selective;
 use crate::job::{Model, Recompute};
-use crate::model::{Parameters, Shape};
+use crate::model::{Block, Channel, LayerParameters, Mixer, Parameters, Shape, mixers};
 use crate::units::Count;
 
 /// The convention of the counts, for reports.
@@ -58,13 +60,10 @@ impl Forward {
         let shape = &plan.shape;
         let scale = scale(shape, model);
         let extra = shape.prediction_layers as f64;
-        let expert_layers = shape.expert_layers() as f64;
-        let dense_layers = shape.layers as f64 - expert_layers.min(shape.layers as f64);
-        let attention = attention(shape);
-        let (dense, experts) = (attention + feed_forward(shape), attention + active_experts(shape));
-        let last = if expert_layers > 0.0 { experts } else { dense };
+        let last = if shape.experts.is_some() { Channel::Experts } else { Channel::Dense };
         let joining = 2.0 * (shape.hidden as f64).powi(2);
-        let layers = dense * dense_layers + experts * expert_layers + (last + joining) * extra;
+        let of_kinds = shape.blocks.all().map(|(block, count)| block_products(shape, block) * count as f64);
+        let layers = of_kinds.sum::<f64>() + (block_products(shape, Block::plain(last)) + joining) * extra;
         let all = shape.hidden as f64 * shape.vocab as f64;
         // A model has no more products than parameters. At most half of them are in the output layer.
         let all = shape.declared.map_or(all, |declared| all.min(declared as f64 / 2.0));
@@ -74,7 +73,7 @@ impl Forward {
             head: 2.0 * head,
             core: core(shape)
                 * plan.typical_sequence as f64
-                * (shape.layers as f64 + extra)
+                * (attention_layers(shape, plan.typical_sequence as f64) + extra)
                 * attention_share(shape, model),
             adapters: plan.adapters.as_ref().map_or(0.0, |adapters| 2.0 * adapter(shape, adapters)),
             frozen: plan.adapters.is_some(),
@@ -120,10 +119,72 @@ impl Recomputed {
     }
 }
 
-/// Products of attention's projections, in multiplications per token and layer.
+/// Products of a layer of a kind, in multiplications per token.
+fn block_products(shape: &Shape, block: Block) -> f64 {
+    let mixed = block.mixer.map_or(0.0, |mixer| mixer_products(shape, mixer));
+    mixed
+        + match block.channel {
+            Some(Channel::Experts) if shape.experts.is_some() => active_experts(shape),
+            Some(_) => feed_forward(shape),
+            None => 0.0,
+        }
+}
+
+/// Products of a mixer's matrices and of its state.
+fn mixer_products(shape: &Shape, mixer: Mixer) -> f64 {
+    let (linear, space) = (shape.linear, shape.state_space);
+    let delta = 2.0 * linear.values() as f64 * linear.key_head as f64;
+    let scan = 2.0 * space.inner() as f64 * space.state as f64;
+    let matrices = |parameters: LayerParameters| parameters.total() as f64;
+    match mixer {
+        Mixer::Attention | Mixer::Window | Mixer::Cross => attention_of(shape, mixer),
+        Mixer::Parallel => {
+            attention_of(shape, Mixer::Attention) + matrices(mixers::state_space(shape)) + scan
+        }
+        Mixer::StateSpace => matrices(mixers::state_space(shape)) + scan,
+        Mixer::GatedDelta => matrices(mixers::gated_delta(shape)) + delta,
+        Mixer::KimiDelta => matrices(mixers::kimi_delta(shape)) + delta,
+        Mixer::Lightning => {
+            let state = 2.0 * shape.query_width() as f64 * shape.head_size as f64;
+            matrices(mixers::lightning(shape)) + state
+        }
+        Mixer::Convolution => matrices(mixers::convolution(shape)),
+    }
+}
+
+/// The layers with attention over all tokens that have as much of attention's core as the model. A window of `w` of `s`
+/// tokens has `(2 − w/s)·w/s` of it.
+fn attention_layers(shape: &Shape, sequence: f64) -> f64 {
+    if shape.blocks.is_plain() {
+        return shape.layers as f64;
+    }
+    let share = |mixer: Mixer| match (mixer, shape.window) {
+        (Mixer::Window, Some(window)) if (window as f64) < sequence => {
+            let seen = window as f64 / sequence;
+            (2.0 - seen) * seen
+        }
+        (mixer, _) => f64::from(u8::from(mixer.attends())),
+    };
+    shape.blocks.all().map(|(block, count)| block.mixer.map_or(0.0, share) * count as f64).sum()
+}
+
+/// Products of the mixers of a layer, in multiplications per token: the mean over the layers.
 pub fn attention(shape: &Shape) -> f64 {
-    let (h, q, k) = (shape.hidden as f64, shape.query_width() as f64, shape.key_width() as f64);
-    let Some(latent) = &shape.latent else { return h * (q + 2.0 * k) + q * h };
+    if shape.blocks.is_plain() {
+        return attention_of(shape, Mixer::Attention);
+    }
+    let mixed = |(block, count): (Block, u64)| {
+        block.mixer.map_or(0.0, |mixer| mixer_products(shape, mixer)) * count as f64
+    };
+    shape.blocks.all().map(mixed).sum::<f64>() / shape.layers.max(1) as f64
+}
+
+/// Products of attention's projections.
+fn attention_of(shape: &Shape, mixer: Mixer) -> f64 {
+    let (q, k, made) = shape.attention_widths(mixer);
+    let (h, q, k, made) = (shape.hidden as f64, q as f64, k as f64, made as f64);
+    let gate = if shape.gated_attention { h * q } else { 0.0 };
+    let Some(latent) = &shape.latent else { return h * (q + made * k) + q * h + gate };
     let (a, rank) = (shape.heads as f64, latent.query_rank as f64);
     let queries = if rank > 0.0 { h * rank + rank * q } else { h * q };
     let low = latent.key_value_rank as f64;
@@ -140,15 +201,21 @@ pub fn feed_forward(shape: &Shape) -> f64 {
 
 /// Products of one expert.
 pub fn expert(shape: &Shape) -> f64 {
-    let ffn = shape.experts.as_ref().map_or(0, |experts| experts.ffn);
-    shape.ffn_matrices() as f64 * shape.hidden as f64 * ffn as f64
+    let (ffn, latent) = shape.experts.as_ref().map_or((0, None), |experts| (experts.ffn, experts.latent));
+    shape.ffn_matrices() as f64 * latent.unwrap_or(shape.hidden) as f64 * ffn as f64
 }
 
 /// Products of the experts of one token, and of the router.
 pub fn active_experts(shape: &Shape) -> f64 {
     shape.experts.as_ref().map_or(0.0, |experts| {
-        let passed = experts.per_token.saturating_add(experts.shared) as f64;
-        passed * expert(shape) + shape.hidden as f64 * experts.count as f64
+        let h = shape.hidden as f64;
+        // Experts of all tokens may have a width of their own.
+        let own =
+            experts.shared_ffn == experts.ffn.saturating_mul(experts.shared) && experts.latent.is_none();
+        let passed = experts.per_token.saturating_add(if own { experts.shared } else { 0 }) as f64;
+        let shared = if own { 0.0 } else { shape.ffn_matrices() as f64 * h * experts.shared_ffn as f64 };
+        let latent = experts.latent.map_or(0.0, |latent| 2.0 * h * latent as f64);
+        passed * expert(shape) + h * experts.count as f64 + shared + latent
     })
 }
 

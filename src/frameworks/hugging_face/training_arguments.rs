@@ -113,6 +113,7 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
         setting.says(claims, field::dataset::STEPS, steps);
     }
     switched(settings, &["packing"], field::batch::PACKING, claims);
+    towers(settings, claims);
     // The second is its name since Transformers 5.24.
     recompute(settings, &["gradient_checkpointing", "activation_checkpointing"], claims);
     optimizer(settings, &["optim"], claims);
@@ -121,6 +122,14 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
     fsdp(launch, settings, claims);
+}
+
+/// Whether towers for images and audio are trained, in the words of ms-swift and of LLaMA-Factory.
+fn towers(settings: &Settings<'_>, claims: &mut Claims) {
+    let Some(setting) = settings.get(&["freeze_vit", "freeze_vision_tower"]) else { return };
+    if let Some(frozen) = setting.truth() {
+        setting.says(claims, field::finetuning::TRAIN_TOWERS, !frozen);
+    }
 }
 
 /// By default, the Trainer steps after each batch.

@@ -112,6 +112,7 @@ fn examples(grammar: Grammar) -> Vec<(String, Value)> {
             pair("0, 2", json!([0, 2])),
             pair("[4]", json!([4])),
         ],
+        Grammar::Kinds => vec![pair("GGG*", "GGG*".into())],
         Grammar::Quantity => vec![pair("80Gi", "80Gi".into())],
         Grammar::Decimal => vec![pair("1.250", "1.25".into()), pair("30", "30".into())],
         Grammar::Percent { zero } => {

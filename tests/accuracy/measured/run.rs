@@ -82,6 +82,7 @@ impl Run {
                 targets: (method == "lora-attention").then(attention_only),
                 dropout: (method != "full")
                     .then(|| Decimal::from_f64(if self.has("dropout") { 5.0 } else { 0.0 })),
+                ..Finetuning::default()
             }),
             batch: Some(Batch {
                 micro_batch_size: Some(micro_batch),

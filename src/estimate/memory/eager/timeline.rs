@@ -17,7 +17,7 @@ use super::super::layers::head::{HeadRun, head};
 use super::super::layers::{LayerRun, Program};
 use super::super::{communication, gradients, optimizer, quantization};
 use crate::job::{Recompute, Sharding};
-use crate::model::{LayerParameters, Parameters};
+use crate::model::{Block, LayerParameters, Parameters};
 use crate::units::Bytes;
 
 /// A group of parameters that FSDP gathers and reduces together.
@@ -69,9 +69,9 @@ pub(super) struct Timeline<'a> {
     pub(super) layers: u64,
     /// Activations of other microbatches: those in the pipeline, and the rest of the previous one.
     pub(super) others: Bytes,
-    pub(super) dense: Kind,
-    pub(super) mixture: Kind,
-    pub(super) dense_layers: u64,
+    /// The kinds of layers, and the number of the stage's first layer.
+    pub(super) kinds: Vec<Kind>,
+    pub(super) from: u64,
     /// The first layer's run, which can differ.
     pub(super) first: LayerRun,
     pub(super) head: HeadRun,
@@ -95,20 +95,20 @@ pub(super) struct Timeline<'a> {
 
 impl<'a> Timeline<'a> {
     pub(super) fn of(plan: &'a Plan, counted: &Parameters, rank: RankParameters, stage: Stage) -> Self {
-        let program = Program::of(plan, stage.dense_layers == 0);
+        let blocks = &plan.shape.blocks;
+        let first_kind = blocks.kind_of(stage.from);
+        let program = Program::of(plan, blocks.kinds().get(first_kind).copied().unwrap_or_default());
         let adapted = plan.adapters.is_some();
         let layers = stage.layers();
-        let run = |mixture: bool, there: bool| {
-            if there { Program::of(plan, mixture).run(plan.recompute, true) } else { LayerRun::default() }
+        let run = |(block, count): (Block, u64)| {
+            if count > 0 { Program::of(plan, block).run(plan.recompute, true) } else { LayerRun::default() }
         };
-        let (dense, mixture) = (run(false, stage.dense_layers > 0), run(true, stage.expert_layers > 0));
+        let runs: Vec<LayerRun> = stage.kinds(&plan.shape).map(run).collect();
         // Under adapters the first layer's input has no gradient, unless recomputation requires one.
         let first = if adapted && stage.embedding && plan.recompute != Recompute::Full {
             program.run(plan.recompute, false)
-        } else if stage.dense_layers > 0 {
-            dense
         } else {
-            mixture
+            runs.get(first_kind).copied().unwrap_or_default()
         };
         let head = if stage.output { head(&program, plan) } else { HeadRun::default() };
         let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
@@ -146,23 +146,21 @@ impl<'a> Timeline<'a> {
         };
         let ranks = plan.data.saturating_mul(plan.context);
         let others = schedule::live_layers(plan, stage) - layers as f64;
-        let heaviest = dense.kept.max(mixture.kept);
+        let heaviest = runs.iter().map(|run| run.kept).max().unwrap_or(Bytes::ZERO);
         // The previous microbatch had the typical length.
         let before = plan.typical_sequence as f64 / plan.sequence.max(1) as f64;
-        let outliving = (dense.outliving * layers).scale(before.min(1.0));
+        let first_outliving = runs.first().map_or(Bytes::ZERO, |run| run.outliving);
+        let outliving = (first_outliving * layers).scale(before.min(1.0));
+        let kind = |(run, parameters): (&LayerRun, &LayerParameters)| Kind {
+            run: *run,
+            group: group(per_layer(*parameters), false, adapters_per_layer, run.gradients),
+        };
         Self {
             plan,
             layers,
             others: heaviest.scale(others.max(0.0)) + outliving,
-            dense: Kind {
-                run: dense,
-                group: group(per_layer(counted.dense_layer), false, adapters_per_layer, dense.gradients),
-            },
-            mixture: Kind {
-                run: mixture,
-                group: group(per_layer(counted.expert_layer), false, adapters_per_layer, mixture.gradients),
-            },
-            dense_layers: stage.dense_layers,
+            kinds: runs.iter().zip(&counted.kinds).map(kind).collect(),
+            from: stage.from,
             first,
             head,
             root: group(embedding.saturating_add(output), true, 0, root_gradients),
@@ -185,17 +183,18 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// The kind of layer `i`. Layers without experts come first.
+    /// The kind of the stage's layer `i`.
     pub(super) fn kind(&self, i: u64) -> Kind {
-        if i < self.dense_layers { self.dense } else { self.mixture }
+        let kind = self.plan.shape.blocks.kind_of(self.from.saturating_add(i));
+        self.kinds.get(kind).copied().unwrap_or_default()
     }
 
-    /// A sum over the layers `from..to`.
+    /// A sum over the stage's layers `from..to`.
     pub(super) fn sum(&self, from: u64, to: u64, of: impl Fn(Kind) -> Bytes) -> Bytes {
         let (from, to) = (from.min(to), to.min(self.layers));
-        let dense = to.min(self.dense_layers).saturating_sub(from);
-        let mixture = to.saturating_sub(from.max(self.dense_layers));
-        of(self.dense) * dense + of(self.mixture) * mixture
+        let counts =
+            self.plan.shape.blocks.within(self.from.saturating_add(from), self.from.saturating_add(to));
+        self.kinds.iter().zip(counts).map(|(kind, count)| of(*kind) * count).sum()
     }
 
     /// The activations that layers `0..count` keep.

@@ -18,6 +18,7 @@ use super::super::super::states;
 use super::Program;
 use crate::frameworks::profile::memory::{Layers, Loop};
 use crate::job::Recompute;
+use crate::model::{Block, Channel};
 use crate::units::Bytes;
 
 /// Whether layers and loss run compiled.
@@ -29,7 +30,10 @@ pub(super) fn is_compiled(plan: &Plan) -> bool {
 /// Whether compiled layers of this kind were measured.
 pub(super) fn is_known(program: &Program<'_>, recompute: Recompute) -> bool {
     let dropped = program.adapters.is_some_and(|adapters| adapters.dropout);
-    recompute == Recompute::None && program.unpacked.is_none() && !program.mixture && !dropped
+    recompute == Recompute::None
+        && program.unpacked.is_none()
+        && program.block == Block::plain(Channel::Dense)
+        && !dropped
 }
 
 /// The activations of a compiled layer, with the `casts` of its weights.

@@ -63,7 +63,7 @@ pub(super) fn experts(tape: &mut Tape, program: &Program<'_>, experts: &Experts,
     if experts.shared == 0 {
         return routed;
     }
-    let shared = llama::gated(tape, program, x, f.saturating_mul(experts.shared).div_ceil(program.tensor));
+    let shared = llama::gated(tape, program, x, experts.shared_ffn.div_ceil(program.tensor));
     let both = tape.add(routed, shared);
     tape.free(routed);
     tape.free(shared);

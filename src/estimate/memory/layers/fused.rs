@@ -11,6 +11,8 @@
 //!   unfused          + 2·a·s/t, 5·a·s/t with dropout: the softmax; its dropout's mask and output
 //! feed-forward       4h/t'  + 6f/t gated (gate, up, product), 4f/t plain
 //! experts            4h/t' + 5E/t' + R·(2h + 6·f_m/e_t) + 6·f_shared/t       R = 1.15·K·e_t/t' routed rows per token
+//! other mixers       4h/t'  and [`mixers::kept_token`]/t
+//! gated attention    + 4q/t                          the gate's sigmoid, and its product
 //! dropout            + 2h/t'                         two masks of one byte
 //! under adapters     − 2h/t' for each norm whose output no adapter reads, − 2f/t without one on the last product
 //! ```
@@ -34,10 +36,10 @@
 
 use super::super::super::plan::{Plan, Stage};
 use super::super::super::schedule;
-use super::torchtitan;
+use super::{mixers, torchtitan};
 use crate::frameworks::profile::memory::Layers;
 use crate::job::{Attention, Dispatcher, Precision, Recompute};
-use crate::model::Experts;
+use crate::model::{Block, Channel, Experts, Mixer};
 use crate::units::Bytes;
 
 /// Bytes of one activation, relative to the two bytes of bf16.
@@ -94,9 +96,24 @@ fn attention_token(plan: &Plan) -> f64 {
     } else {
         let (q, k) = (shape.query_width() as f64, shape.key_width() as f64);
         let head_norms = if shape.query_key_norm { 2.0 * q + 2.0 * k } else { 0.0 };
-        (4.0 * q + 4.0 * k + 4.0 * a + head_norms) / t
+        let gate = if shape.gated_attention { 4.0 * q } else { 0.0 };
+        (4.0 * q + 4.0 * k + 4.0 * a + head_norms + gate) / t
     };
     (norm + masks) / t_outside + core
+}
+
+/// The tensors that a mixer saves without attention's matrices, bytes per token.
+fn mixer_token(plan: &Plan, mixer: Mixer) -> f64 {
+    let others = mixers::kept_token(&plan.shape, mixer) / plan.tensor as f64;
+    if mixer.attends() {
+        return attention_token(plan) + others;
+    }
+    (4.0 * plan.shape.hidden as f64 + output_norm(plan)) / plan.sequence_divisor() as f64 + others
+}
+
+/// The matrices of a layer's attention, if it has attention.
+fn matrices(plan: &Plan, block: Block) -> f64 {
+    if block.mixer.is_some_and(Mixer::attends) { attention_matrices(plan) } else { 0.0 }
 }
 
 /// The tensors that a dense feed-forward network of width `f` saves besides its input, bytes per token, undivided.
@@ -147,38 +164,41 @@ fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
     let weighted = if plan.shape.gated { 0.0 } else { 2.0 * experts.ffn as f64 };
     let inside =
         (ffn_width(plan, experts.ffn as f64, activation_again) + weighted) / plan.expert_tensor as f64;
-    let shared = ffn_width(plan, (experts.ffn * experts.shared) as f64, false) / plan.tensor as f64;
+    let shared = ffn_width(plan, experts.shared_ffn as f64, false) / plan.tensor as f64;
     (norm + 5.0 * experts.count as f64) / t_outside
-        + routed_rows(plan, experts) * (2.0 * h + inside)
+        + routed_rows(plan, experts) * (2.0 * experts.latent.map_or(h, |latent| latent as f64) + inside)
         + if plan.recomputes("shared_experts") { 0.0 } else { shared }
 }
 
 /// The tensors that one layer saves without its attention's matrices, bytes per token.
-fn layer_token(plan: &Plan, experts: bool) -> f64 {
-    if plan.profile.layers == Layers::Torchtitan {
-        return torchtitan::layer_token(plan, experts) * scale(plan);
+fn layer_token(plan: &Plan, block: Block) -> f64 {
+    let plain = block.mixer == Some(Mixer::Attention) && block.channel.is_some();
+    if plan.profile.layers == Layers::Torchtitan && plain {
+        return torchtitan::layer_token(plan, block.has_experts()) * scale(plan);
     }
-    let ffn = match &plan.shape.experts {
-        Some(shape) if experts => experts_token(plan, shape),
-        _ => dense_token(plan),
+    let mixer = block.mixer.map_or(0.0, |mixer| mixer_token(plan, mixer));
+    let channel = match (block.channel, &plan.shape.experts) {
+        (Some(Channel::Experts), Some(shape)) => experts_token(plan, shape),
+        (Some(_), _) => dense_token(plan),
+        (None, _) => 0.0,
     };
     let eager = if plan.profile.layers == Layers::Fused { 0.0 } else { 8.0 * plan.shape.hidden as f64 };
-    (attention_token(plan) + ffn + eager) * scale(plan)
+    (mixer + channel + eager) * scale(plan)
 }
 
 /// The tensors that one layer keeps until its backward pass, bytes per token.
-fn kept_token(plan: &Plan, experts: bool) -> f64 {
+fn kept_token(plan: &Plan, block: Block) -> f64 {
     let input = 2.0 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
-    if plan.profile.layers == Layers::Torchtitan {
-        return torchtitan::kept_token(plan, experts);
+    if plan.profile.layers == Layers::Torchtitan && plan.shape.blocks.is_plain() {
+        return torchtitan::kept_token(plan, block.has_experts());
     }
-    let whole = layer_token(plan, experts);
+    let whole = layer_token(plan, block);
     match plan.recompute {
         Recompute::None | Recompute::Selective if plan.offload_activations => NOT_OFFLOADED * whole,
-        Recompute::None => whole + attention_matrices(plan),
+        Recompute::None => whole + matrices(plan, block),
         Recompute::Selective if plan.profile.layers == Layers::Fused => {
             let core = plan.recompute_modules.is_empty() || plan.recomputes("core_attn");
-            whole + if core { 0.0 } else { attention_matrices(plan) }
+            whole + if core { 0.0 } else { matrices(plan, block) }
         }
         // Every second matrix product and the attention's output: 17h of the 41h of a Llama layer.
         Recompute::Selective => (0.4 * whole).max(input),
@@ -199,7 +219,8 @@ pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
     // The last norm's input and output; the mask of the embedding's dropout.
     let outside = if stage.output { 4.0 * h } else { 0.0 }
         + if stage.embedding && plan.hidden_dropout { h } else { 0.0 };
-    let of_prediction = prediction * kept_token(plan, plan.shape.experts.is_some());
+    let last = if plan.shape.experts.is_some() { Channel::Experts } else { Channel::Dense };
+    let of_prediction = prediction * kept_token(plan, Block::plain(last));
     let layers = if stage.layers() == 0 { 0.0 } else { layers_token(plan, stage) };
     let graphs = if plan.cuda_graphs { 1.0 + GRAPHS } else { 1.0 };
     Bytes::from_f64(((layers + of_prediction) * graphs + outside) * plan.tokens() as f64)
@@ -207,22 +228,19 @@ pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
 
 fn layers_token(plan: &Plan, stage: Stage) -> f64 {
     let live = schedule::live_layers(plan, stage);
-    let mixed = |token: &dyn Fn(bool) -> f64| {
-        (token(false) * stage.dense_layers as f64 + token(true) * stage.expert_layers as f64)
-            / stage.layers() as f64
+    let mixed = |token: &dyn Fn(Block) -> f64| {
+        let all = stage.kinds(&plan.shape).map(|(block, count)| token(block) * count as f64);
+        all.sum::<f64>() / stage.layers() as f64
     };
-    let recomputed = mixed(&|experts| kept_token(plan, experts));
+    let recomputed = mixed(&|block| kept_token(plan, block));
     let share = match (plan.recompute, plan.recompute_layers) {
         (Recompute::Full | Recompute::Selective, Some(layers)) => {
             (layers as f64 / stage.layers() as f64).clamp(0.0, 1.0)
         }
         _ => 1.0,
     };
-    let whole = if share < 1.0 {
-        mixed(&|experts| layer_token(plan, experts) + attention_matrices(plan))
-    } else {
-        0.0
-    };
+    let whole =
+        if share < 1.0 { mixed(&|block| layer_token(plan, block) + matrices(plan, block)) } else { 0.0 };
     (recomputed * share + whole * (1.0 - share)) * live
 }
 
@@ -231,21 +249,33 @@ pub(in super::super) fn working_set(plan: &Plan, stage: Stage) -> Bytes {
     if stage.layers() == 0 {
         return Bytes::ZERO;
     }
-    let experts = stage.expert_layers > 0;
-    let whole = layer_token(plan, experts) + attention_matrices(plan);
+    // In a plain decoder a layer with experts is the heaviest.
+    let heaviest = plan.shape.blocks.is_plain() && stage.has_experts(&plan.shape);
+    let kinds = stage.kinds(&plan.shape);
+    let kinds = kinds.filter(|(block, count)| *count > 0 && (!heaviest || block.has_experts()));
+    kinds.map(|(block, _)| working_set_of(plan, block)).max().unwrap_or(Bytes::ZERO)
+}
+
+/// More memory in the backward pass of a layer of a kind.
+fn working_set_of(plan: &Plan, block: Block) -> Bytes {
+    let experts = block.has_experts();
+    let whole = layer_token(plan, block) + matrices(plan, block);
     let again = match plan.recompute {
         Recompute::None => 0.0,
-        _ => (whole - kept_token(plan, experts)).max(0.0),
+        _ => (whole - kept_token(plan, block)).max(0.0),
     };
     let h = plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
     let ffn = match &plan.shape.experts {
         _ if plan.profile.layers == Layers::Torchtitan => 0.5 * whole,
-        Some(_) if experts => layer_token(plan, experts) - attention_token(plan) * scale(plan),
+        Some(_) if experts => {
+            let mixer = block.mixer.map_or(0.0, |mixer| mixer_token(plan, mixer));
+            layer_token(plan, block) - mixer * scale(plan)
+        }
         // The gradients inside the feed-forward network, and of its output.
         _ => (2.0 * h + ffn_width(plan, plan.shape.ffn as f64, false) / plan.tensor as f64) * scale(plan),
     };
     // The matrix's gradient, once.
-    let matrices = if attention_matrices(plan) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
+    let matrices = if matrices(plan, block) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
     let gradients = ffn.max(matrices - ffn).max(0.0);
     let dispatch = plan.shape.experts.as_ref().filter(|_| experts).map_or(0.0, |e| dispatch_token(plan, e));
     let imbalance = if experts { torchtitan::imbalance_token(plan) } else { 0.0 };

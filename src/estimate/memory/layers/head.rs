@@ -234,6 +234,7 @@ mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
     use crate::job::TrainingJob;
+    use crate::model::{Block, Channel};
 
     fn litgpt(sequence: u32) -> Plan {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({
@@ -256,7 +257,7 @@ mod tests {
     fn litgpt_casts_a_frozen_output_layer_once_for_each_chunk() {
         let casts = |sequence| {
             let plan = litgpt(sequence);
-            further_casts(&Program::of(&plan, false), &plan)
+            further_casts(&Program::of(&plan, Block::plain(Channel::Dense)), &plan)
         };
         assert_eq!(casts(128), Bytes::ZERO);
         // Eight chunks of 128 tokens and one with the rest: all but the first cast of 512 × 1,000 numbers.

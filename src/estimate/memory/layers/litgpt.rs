@@ -187,6 +187,7 @@ mod tests {
     use crate::estimate::assume::{Device, assume};
     use crate::estimate::memory::layers::Program;
     use crate::job::{Recompute, TrainingJob};
+    use crate::model::{Block, Channel};
 
     fn job(heads: u32, keys: u32, method: &str) -> TrainingJob {
         serde_json::from_value(serde_json::json!({
@@ -202,7 +203,7 @@ mod tests {
     /// Bytes per token that a layer keeps, and those that outlive its backward pass.
     fn kept(job: &TrainingJob) -> (u64, u64) {
         let plan = assume(job, Device { bf16: true }).unwrap().likely;
-        let run = Program::of(&plan, false).run(Recompute::None, true);
+        let run = Program::of(&plan, Block::plain(Channel::Dense)).run(Recompute::None, true);
         (run.kept.0 / 1000, run.outliving.0 / 1000)
     }
 

@@ -19,25 +19,41 @@
 use super::super::tape::{Tape, Tensor};
 use super::Program;
 use super::attention::attention;
+use super::mixers;
 use super::modules::{linear, rms_norm};
+use crate::model::Mixer;
 
-/// The layer: attention and feed-forward network, each with a norm before it and a residual.
+/// The layer: a mixer and a feed-forward network, or one of them, each with a norm before it and a residual.
 pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
-    let h = program.shape.hidden;
-    let normed = rms_norm(tape, x, h, program.trained);
-    let attended = self_attention(tape, program, normed);
-    tape.free(normed);
-    let attended = output_norm(tape, program, attended);
-    let middle = tape.add(x, attended);
-    tape.free(attended);
-    let normed = rms_norm(tape, middle, h, program.trained);
-    let fed = program.feed_forward(tape, normed);
-    tape.free(normed);
-    let fed = output_norm(tape, program, fed);
-    let output = tape.add(middle, fed);
-    tape.free(middle);
-    tape.free(fed);
+    let mixed = program
+        .block
+        .mixer
+        .map(|mixer| residual(tape, program, x, |tape, normed| mixers::mix(tape, program, mixer, normed)));
+    if program.block.channel.is_none() {
+        return mixed.unwrap_or(x);
+    }
+    let output =
+        residual(tape, program, mixed.unwrap_or(x), |tape, normed| program.feed_forward(tape, normed));
+    if let Some(middle) = mixed {
+        tape.free(middle);
+    }
     output
+}
+
+/// A part of a layer, with its norm and its residual.
+fn residual(
+    tape: &mut Tape,
+    program: &Program<'_>,
+    x: Tensor,
+    part: impl FnOnce(&mut Tape, Tensor) -> Tensor,
+) -> Tensor {
+    let normed = rms_norm(tape, x, program.shape.hidden, program.trained);
+    let made = part(tape, normed);
+    tape.free(normed);
+    let made = output_norm(tape, program, made);
+    let sum = tape.add(x, made);
+    tape.free(made);
+    sum
 }
 
 /// A norm on the output of attention or feed-forward network, if the model has one.
@@ -50,9 +66,11 @@ fn output_norm(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     normed
 }
 
-fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+/// Attention, with a gate on its output if the model has one.
+pub(super) fn self_attention(tape: &mut Tape, program: &Program<'_>, mixer: Mixer, x: Tensor) -> Tensor {
     let (shape, targets) = (program.shape, program.targets());
-    let (h, q, k) = (shape.hidden, program.query_width(), program.key_width());
+    let (q, k, _) = shape.attention_widths(mixer);
+    let (h, q, k) = (shape.hidden, q.div_ceil(program.tensor), k.div_ceil(program.tensor));
     let biased = shape.qkv_biases;
     let normalized = |tape: &mut Tape, states: Tensor| {
         if !shape.query_key_norm {
@@ -74,9 +92,24 @@ fn self_attention(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     for states in [rotated_query, rotated_key, value] {
         tape.free(states);
     }
+    let attended = gate(tape, program, x, attended, q);
     let output = linear(tape, program, attended, q, h, shape.biases, targets.output);
     tape.free(attended);
     output
+}
+
+/// The output of attention, times the sigmoid of a projection of its input, if the model has such a gate.
+fn gate(tape: &mut Tape, program: &Program<'_>, x: Tensor, attended: Tensor, q: u64) -> Tensor {
+    if !program.shape.gated_attention {
+        return attended;
+    }
+    let gate = linear(tape, program, x, program.shape.hidden, q, false, program.targets().query);
+    let open = tape.map_saving_output(gate, tape.width(gate));
+    tape.free(gate);
+    let gated = tape.multiply(attended, open);
+    tape.free(open);
+    tape.free(attended);
+    gated
 }
 
 /// `x·cos + rotate_half(x)·sin`. It keeps no tensor of its own; its derivative holds two more tensors of its size.

@@ -3,7 +3,7 @@
 //!
 //! [`fused`] and [`torchtitan`] have closed formulas for stacks with fused kernels. [`llama`], [`gpt2`] and [`litgpt`]
 //! are programs on a [`Tape`], which counts the tensors that eager PyTorch keeps and allocates for them. [`head`]
-//! follows the last layer. [`modules`] and [`attention`] are their common parts.
+//! follows the last layer. [`modules`], [`attention`] and [`mixers`] are their common parts.
 
 mod attention;
 mod compiled;
@@ -13,6 +13,7 @@ mod gpt2;
 pub(super) mod head;
 mod litgpt;
 mod llama;
+mod mixers;
 mod modules;
 mod torchtitan;
 
@@ -22,7 +23,7 @@ use super::tape::{Formats, Tape, Tensor};
 use super::{logits, quantization};
 use crate::frameworks::profile::memory::Layers;
 use crate::job::{Attention, Recompute};
-use crate::model::Shape;
+use crate::model::{Block, Channel, Shape};
 use crate::units::Bytes;
 
 /// The memory of a stage's layers and head, for frameworks without their own instants.
@@ -49,17 +50,23 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
             loss: if stage.output { logits::logits(plan) } else { Bytes::ZERO },
         };
     }
-    let run = |mixture: bool, there: u64| {
-        if there > 0 { Program::of(plan, mixture).run(plan.recompute, true) } else { LayerRun::default() }
-    };
-    let (dense, mixture) = (run(false, stage.dense_layers), run(true, stage.expert_layers));
-    let kept = dense.kept * stage.dense_layers + mixture.kept * stage.expert_layers;
+    let mut kept = Bytes::ZERO;
+    let mut heavy = LayerRun::default();
+    for (block, count) in stage.kinds(&plan.shape).filter(|(_, count)| *count > 0) {
+        let run = Program::of(plan, block).run(plan.recompute, true);
+        kept += run.kept * count;
+        if run.backward > heavy.backward {
+            heavy = run;
+        }
+    }
     let live = schedule::live_layers(plan, stage) / stage.layers().max(1) as f64;
-    let heavy = if mixture.backward > dense.backward { mixture } else { dense };
     // If activations are offloaded, only the last layers' activations are still on the device.
     let kept = if plan.offload_activations { heavy.kept * 2 } else { kept.scale(live) };
-    let head =
-        if stage.output { head::head(&Program::of(plan, false), plan) } else { head::HeadRun::default() };
+    let head = if stage.output {
+        head::head(&Program::of(plan, Block::plain(Channel::Dense)), plan)
+    } else {
+        head::HeadRun::default()
+    };
     Needs {
         kept,
         one: heavy.kept,
@@ -96,13 +103,13 @@ pub(super) struct Program<'a> {
     recomputed: f64,
     /// Ranks that share the experts.
     expert_ranks: u64,
-    /// Whether this layer has experts.
-    mixture: bool,
+    /// The kind of layer.
+    block: Block,
 }
 
 impl<'a> Program<'a> {
-    /// The program of a plan's layers, with experts or without.
-    pub(super) fn of(plan: &'a Plan, mixture: bool) -> Self {
+    /// The program of a plan's layers of a kind.
+    pub(super) fn of(plan: &'a Plan, block: Block) -> Self {
         let whole = |width: f64| width.round().max(1.0) as u64;
         let compute = whole(plan.widths.compute);
         // If FSDP or DeepSpeed casts the gathered parameters, modules see the cast. Autocast leaves the modules in
@@ -129,7 +136,7 @@ impl<'a> Program<'a> {
             compiled: compiled::is_compiled(plan),
             recomputed: recomputed(plan),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
-            mixture,
+            block,
         }
     }
 
@@ -159,7 +166,7 @@ impl<'a> Program<'a> {
     }
 
     fn feed_forward(&self, tape: &mut Tape, x: Tensor) -> Tensor {
-        if let Some(mixture) = self.shape.experts.as_ref().filter(|_| self.mixture) {
+        if let Some(mixture) = self.shape.experts.as_ref().filter(|_| self.block.has_experts()) {
             return experts::experts(tape, self, mixture, x);
         }
         let f = self.shape.ffn.div_ceil(self.tensor);
@@ -250,8 +257,8 @@ mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
     use crate::job::{
-        Activation, Batch, Framework, Model, Normalization, Parallelism, Positions, Precision, Sharding,
-        TrainingJob,
+        Activation, Batch, Framework, LayerPattern, LinearAttention, Model, Normalization, Parallelism,
+        Positions, Precision, Sharding, StateSpace, TrainingJob,
     };
 
     const TOKENS: u64 = 64;
@@ -276,7 +283,8 @@ mod tests {
 
     /// Bytes per token that a layer keeps.
     fn kept(plan: &Plan, mixture: bool) -> u64 {
-        Program::of(plan, mixture).run(Recompute::None, true).kept.0 / TOKENS
+        let block = Block::plain(if mixture { Channel::Experts } else { Channel::Dense });
+        Program::of(plan, block).run(Recompute::None, true).kept.0 / TOKENS
     }
 
     /// h = 512, q = 512, κ = 128, f = 1536, a = 8.
@@ -342,6 +350,54 @@ mod tests {
         assert_eq!(kept(&plan, true), attention + experts);
     }
 
+    /// Bytes per token that a layer of a kind keeps, in a model of `letter` alone.
+    fn kept_by(letter: &str, more: Model) -> u64 {
+        let pattern = LayerPattern::try_from(letter.to_owned()).unwrap();
+        let plan = plan(Model { layer_pattern: Some(pattern), ..more }, Precision::BF16, Precision::BF16);
+        let block = plan.shape.blocks.kinds().first().copied().unwrap();
+        Program::of(&plan, block).run(Recompute::None, true).kept.0 / TOKENS
+    }
+
+    #[test]
+    fn a_short_convolution_keeps_the_bytes_that_pytorch_counts() {
+        // Saved tensors of LFM2's layer in Transformers 5.24, each storage once: 26,640 with two numbers a norm in fp32.
+        let (h, f) = (512, 1536);
+        assert_eq!(kept_by("C", llama()), 16 * h + 8 * f + 12 * h + 8);
+    }
+
+    #[test]
+    fn linear_attention_and_state_spaces_keep_the_bytes_of_their_formulas() {
+        let (h, f) = (512, 1536);
+        let norms_and_network = 16 * h + 8 * f + 8;
+        let linear = LinearAttention {
+            key_heads: Some(4),
+            value_heads: Some(8),
+            key_head_size: Some(64),
+            value_head_size: Some(64),
+            convolution: Some(4),
+        };
+        let (keys, values, heads) = (256, 512, 8);
+        let mixed = 2 * (2 * keys + values);
+        // The norm, its gate and their product in separate operations, in fp32.
+        let gated_norm = 4 * values + 2 * values + 2 * values + 4 * values + 4 * values + 2 * values;
+        let delta = 2 * mixed + 140 * heads + gated_norm + 4;
+        let model = Model { linear_attention: Some(linear), ..llama() };
+        assert_eq!(kept_by("G", model), norms_and_network + delta);
+        let space = StateSpace {
+            heads: Some(16),
+            head_size: Some(64),
+            state_size: Some(128),
+            groups: Some(1),
+            ..StateSpace::default()
+        };
+        let (inner, state) = (1024, 128);
+        // The joint projection, the scan's output, and the input of the last product.
+        let scan = 2 * (2 * inner + 2 * state + 16) + 2 * inner + 2 * inner;
+        let model = Model { state_space: Some(space), ..llama() };
+        assert_eq!(kept_by("MC", model.clone()), norms_and_network + scan);
+        assert_eq!(kept_by("M", model), 8 * h + 4 + scan);
+    }
+
     #[test]
     fn an_adapters_dropout_keeps_a_mask_of_its_input() {
         let of = |dropout| {
@@ -357,6 +413,9 @@ mod tests {
     #[test]
     fn a_checkpointed_layer_keeps_its_input() {
         let plan = plan(llama(), Precision::BF16, Precision::BF16);
-        assert_eq!(Program::of(&plan, false).run(Recompute::Full, true).kept, Bytes(TOKENS * 2 * 512));
+        assert_eq!(
+            Program::of(&plan, Block::plain(Channel::Dense)).run(Recompute::Full, true).kept,
+            Bytes(TOKENS * 2 * 512)
+        );
     }
 }

@@ -73,14 +73,17 @@ impl<'a> Rank<'a> {
         let all = shape.layers.max(1) as f64;
         let sparse = shape.expert_layers() as f64 / all;
         let attention = flops::attention(shape) * scale;
-        let dense = flops::feed_forward(shape) * scale * (1.0 - sparse);
+        // A plain decoder has a feed-forward network or experts in every layer.
+        let without = if shape.blocks.is_plain() { 1.0 - sparse } else { shape.dense_layers() as f64 / all };
+        let dense = flops::feed_forward(shape) * scale * without;
         let active = flops::active_experts(shape) * scale * sparse;
         let one = flops::expert(shape) * scale * sparse;
         let (experts, shared, routed, width) =
             shape.experts.as_ref().map_or((0.0, 0.0, 0.0, 0.0), |experts| {
                 let [count, shared, routed, ffn] =
-                    [experts.count, experts.shared, experts.per_token, experts.ffn].map(|n| n as f64);
-                (count, shared, routed, ffn)
+                    [experts.count, experts.shared_ffn, experts.per_token, experts.ffn].map(|n| n as f64);
+                // Experts of all tokens count as so many of the others.
+                (count, shared / ffn.max(1.0), routed, ffn)
             });
         let [tensor, pipeline, context, expert] =
             [plan.tensor, plan.pipeline, plan.context, plan.expert].map(|n| n.max(1) as f64);
@@ -104,7 +107,7 @@ impl<'a> Rank<'a> {
             dense,
             active,
             held,
-            ffn: shape.ffn as f64 * (1.0 - sparse),
+            ffn: shape.ffn as f64 * without,
             passed: (routed + shared) * width * sparse,
             experts,
             routed,
