@@ -44,8 +44,9 @@ pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask
     let World { catalogue, kinds, rules } = *world;
     let Readings { trainings, aside, own, hidden } = workload::read(object, around, catalogue, kinds, ask);
     let judge = Judge { catalogue, rules, ask, own: None, hidden: &hidden };
-    let own: Option<Vec<Reading>> =
-        own.map(|own| own.into_iter().map(|reading| resolve(reading, rules).reading).collect());
+    let own: Option<Vec<Reading>> = own.map(|own| {
+        own.into_iter().map(|reading| resolve(reading, rules, ask.model.as_ref()).reading).collect()
+    });
     let judge = Judge { own: own.as_deref(), ..judge };
     let judgement = trainings::worst(trainings, &judge);
     wording::bounded(judgement.unwrap_or_else(|| no_training(aside)))
@@ -86,7 +87,7 @@ impl Judge<'_> {
     }
 
     fn of_what_is_read(&self, reading: Reading) -> Judgement {
-        let Resolved { mut reading, open, model } = resolve(reading, self.rules);
+        let Resolved { mut reading, open, model } = resolve(reading, self.rules, self.ask.model.as_ref());
         if let Some(own) = self.own {
             let own: Vec<_> = own.iter().map(|own| &own.provenance).collect();
             reading.provenance.distinguish(&own);

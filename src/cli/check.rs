@@ -14,7 +14,8 @@
 //! `--fail-on` chooses other findings.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -25,8 +26,9 @@ use super::input::{self, Input};
 use super::output::{print, print_error, style};
 use super::set::{self, Setting};
 use crate::batch::{self, Object};
-use crate::job::{Ask, Quoting, Rank};
+use crate::job::{Ask, Model, Quoting, Rank};
 use crate::judgement::Verdict;
+use crate::model::config;
 use crate::policy::{Mode, Policy};
 use crate::report::{self, Detail, Entry, Forecast};
 use crate::surroundings::{Keys, Surroundings};
@@ -91,6 +93,9 @@ pub(super) struct Arguments {
     /// The mode of the namespace, for what the gate would do [default: the policy's, enforce]
     #[arg(long, value_enum)]
     mode: Option<Mode>,
+    /// The config.json of the model, as Hugging Face writes it, for jobs whose model's name is not known
+    #[arg(long, value_name = "FILE")]
+    model_config: Option<PathBuf>,
 }
 
 fn rank(text: &str) -> Result<Rank, String> {
@@ -173,7 +178,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             object.value = value;
         }
     }
-    let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, ..Ask::default() };
+    let model = arguments.model_config.as_deref().map(model_of).transpose()?;
+    let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, model, ..Ask::default() };
     let values: Vec<_> = input.objects.iter().map(|object| object.value.clone()).collect();
     let around = Surroundings { files: given(&arguments.file)?, ..Surroundings::of(&values, &policy.kinds) };
     let mut entries = batch::entries(&input.objects, &around, &policy, &ask);
@@ -269,6 +275,18 @@ fn written(entries: &[Entry], arguments: &Arguments) -> anyhow::Result<String> {
         Output::Junit => report::junit(entries),
         Output::Sarif => report::sarif(entries)?,
     })
+}
+
+/// The model of a `config.json`.
+fn model_of(path: &Path) -> anyhow::Result<Model> {
+    /// The largest file that is read. Those of published models have a few kilobytes.
+    const MOST: u64 = 1 << 20;
+    let place = path.display();
+    let mut text = String::new();
+    let file = fs::File::open(path).with_context(|| format!("{place} cannot be opened"))?;
+    file.take(MOST).read_to_string(&mut text).with_context(|| format!("{place} cannot be read"))?;
+    let tree = serde_json::from_str(&text).with_context(|| format!("{place} is no JSON"))?;
+    config::read(&tree).with_context(|| place.to_string())
 }
 
 fn status(entries: &[Entry], fail_on: &[Finding], any_unreadable: bool) -> u8 {

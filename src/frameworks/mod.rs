@@ -50,7 +50,7 @@ pub(crate) use reading::rendezvous::{Rendezvous, World};
 use crate::command::{Launch, purpose};
 use crate::job::{Cause, Gap, Method, field};
 use crate::kinds::requests::Request;
-use reading::{complete, facts, unread};
+use reading::{complete, facts, model_config, unread};
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -242,6 +242,7 @@ pub(crate) fn read(
     for reader in &training.readers {
         (reader.read)(launch, &mut claims);
     }
+    model_config::read(launch, &mut claims);
     claims.hybrid_on_a_node();
     let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
     if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {

@@ -1,5 +1,7 @@
 //! The figures that a judgement is asked for, and its limit of work.
 
+use super::Model;
+
 /// The figures that a judgement is asked for, and its limit of work. Work is counted, not timed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -13,6 +15,8 @@ pub struct Ask {
     pub max_bytes: usize,
     /// The objects whose values may be quoted.
     pub quoting: Quoting,
+    /// The dimensions of a model whose name is not known, if the caller gives them.
+    pub model: Option<Model>,
 }
 
 /// The objects whose values a judgement may quote.
@@ -33,6 +37,7 @@ impl Default for Ask {
             max_candidates: 500,
             max_bytes: 256 << 10,
             quoting: Quoting::Request,
+            model: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! 2. From a reading to a job: every value that follows from the values read, the strongest source first.
 //!
 //! ```text
-//! values read ─► known model ─► open fields ─► defaults of the framework ─► accumulation ─► policy
+//! values read ─► known model, or given one ─► open fields ─► defaults of the framework ─► accumulation ─► policy
 //! ```
 //!
 //! A field is [open] if the job may set it in a place that we cannot read. This is decided before defaults are taken. A
@@ -11,7 +11,7 @@ mod accumulation;
 mod known_model;
 pub(crate) mod open;
 
-use crate::job::{Source, field};
+use crate::job::{Model, Source, TrainingJob, field};
 use crate::model::known::{self, Known};
 use crate::policy::Rules;
 use crate::workload::Reading;
@@ -27,11 +27,16 @@ pub(crate) struct Resolved {
     pub(crate) model: Option<&'static Known>,
 }
 
-/// Resolves a reading under an administrator's rules.
-pub(crate) fn resolve(mut reading: Reading, rules: &Rules) -> Resolved {
+/// Resolves a reading under an administrator's rules. `given`: the dimensions of a model whose name is not known.
+pub(crate) fn resolve(mut reading: Reading, rules: &Rules, given: Option<&Model>) -> Resolved {
     let model = reading.provenance.text(field::model::NAME).and_then(known::find);
     if let Some(model) = model {
         known_model::fill(&mut reading.provenance, model, &mut reading.warnings);
+    } else if let Some(given) = given {
+        let job = TrainingJob { model: Some(given.clone()), ..TrainingJob::default() };
+        for (field, value) in job.values() {
+            reading.provenance.offer(field, value, Source::Model("config.json".to_owned()));
+        }
     }
     let mut open = still_open(std::mem::take(&mut reading.open), &reading.provenance);
     if let Some(at_most) = reading.at_most {
