@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn every_model_has_the_published_number_of_parameters() {
         let claims: BTreeMap<String, Claim> = toml::from_str(FILE).unwrap();
-        assert!(claims.len() >= 240);
+        assert!(claims.len() >= 340);
         for (name, claim) in claims {
             let counted = find(&name).expect(&name).count();
             match (claim.published, claim.nominal) {
@@ -213,6 +213,12 @@ mod tests {
             ("lmsys/vicuna-7b-v1.5", "llama-2-7b"),
             ("HuggingFaceH4/zephyr-7b-beta", "mistral-7b"),
             ("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "tinyllama-1.1b"),
+            ("Qwen/Qwen3.5-35B-A3B", "qwen3.5-35b-a3b"),
+            ("Qwen/Qwen2.5-VL-7B-Instruct", "qwen2.5-vl-7b"),
+            ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "nemotron-3-nano-30b-a3b"),
+            ("mistralai/Ministral-3-3B-Reasoning-2512", "ministral-3-3b"),
+            ("trl-lib/Qwen2-0.5B-Reward", "qwen2-0.5b"),
+            ("cleanrl/EleutherAI_pythia-1b-deduped__reward__tldr", "pythia-1b"),
         ] {
             assert_eq!(find(written).map(|known| known.name.as_str()), Some(name), "{written}");
         }
@@ -235,6 +241,7 @@ mod tests {
             ("/data/llama-3-8b/checkpoint-500", "llama-3-8b"),
             ("/models/google_gemma-2b/original", "gemma-2b"),
             ("/models/meta-llama--Llama-2-7b-hf", "llama-2-7b"),
+            ("/models/Qwen.Qwen2.5-VL-7B-Instruct", "qwen2.5-vl-7b"),
         ] {
             assert_eq!(find(written).map(|known| known.name.as_str()), Some(name), "{written}");
         }
@@ -263,6 +270,9 @@ mod tests {
             ("llama31_405b", "llama-3.1-405b"),
             ("llama32_1b", "llama-3.2-1b"),
             ("qwen3_235b_a22b", "qwen3-235b-a22b"),
+            ("qwen35_vl_35b_a3b", "qwen3.5-35b-a3b"),
+            ("nemotron_3_super", "nemotron-3-super-120b-a12b"),
+            ("torchtune.models.llama3_2_vision.lora_llama3_2_vision_11b", "llama-3.2-11b-vision"),
             ("qwen25_1p5b", "qwen2.5-1.5b"),
             ("qwen25_500m", "qwen2.5-0.5b"),
             ("deepseek_v3", "deepseek-v3"),
@@ -317,10 +327,9 @@ mod tests {
             "qwen2-57b",
             "my-model-7b",
             "acme/frontier-x",
-            "bert-large",
+            "roberta",
             "gpt-4",
             "llama-2-7b-vision",
-            "llama-3.2-11b-vision-instruct",
             "llama-2-7b/outputs",
             "phi/4",
             "gemma/2",
@@ -330,8 +339,6 @@ mod tests {
             "pretrain_gpt.py",
             "llama3_2/8B_to_1B_KD_lora_distributed",
             "mamba2_2_7b",
-            "nemotronh_8b",
-            "qwen3-next-80b-a3b",
             "glm-4-9b-chat-1m",
             "ü",
             "llama-2-7b\u{0}",
@@ -371,7 +378,7 @@ mod tests {
         ] {
             assert_eq!(nearest(written).first().copied(), Some(first), "{written}");
         }
-        for unknown in ["", "acme/frontier-x", "my-model-7b", "bert-large-uncased"] {
+        for unknown in ["", "acme/frontier-x", "my-model-7b", "electra-large-uncased"] {
             assert_eq!(nearest(unknown), Vec::<&str>::new(), "{unknown}");
         }
     }

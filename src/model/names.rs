@@ -52,6 +52,7 @@ const SUFFIXES: &[&str] = &[
     "int4",
     "int8",
     "nf4",
+    "nvfp4",
     "hf",
     "pt",
     "unsloth",
@@ -65,10 +66,15 @@ const SUFFIXES: &[&str] = &[
     "thinking",
     "preview",
     "deduped",
+    "reward",
+    "rm",
+    "tldr",
+    "reasoning",
     "v0.1",
     "v0.2",
     "v1.0",
     "2507",
+    "2512",
     // The length of the sequence.
     "4k",
     "8k",
@@ -131,7 +137,10 @@ pub(super) fn probable(name: &str) -> String {
 
 /// How many words before a name and after it do not belong to it.
 fn around(words: &[&str]) -> (usize, usize) {
-    let is_in = |list: &[&str], word: &str| list.iter().any(|known| known.eq_ignore_ascii_case(word));
+    // Two separators behind each other have no word between them.
+    let is_in = |list: &[&str], word: &str| {
+        word.is_empty() || list.iter().any(|known| known.eq_ignore_ascii_case(word))
+    };
     let before = words.iter().take(AROUND).take_while(|word| is_in(PREFIXES, word)).count();
     let behind = words.iter().rev().take(AROUND).take_while(|word| is_in(SUFFIXES, word)).count();
     (before, behind)
@@ -158,7 +167,15 @@ fn written_forms(written: &str) -> Vec<String> {
         forms.push(format!("{family}-{size}"));
     }
     forms.extend(function(last).map(ToOwned::to_owned));
+    forms.extend(behind_organisation(last).map(ToOwned::to_owned));
     forms
+}
+
+/// The name behind an organisation and a point, as ModelScope's folders have it: `Qwen.Qwen2.5-7B-Instruct`.
+fn behind_organisation(name: &str) -> Option<&str> {
+    let (organisation, name) = name.split_once('.')?;
+    let letters = !organisation.is_empty() && organisation.chars().all(char::is_alphabetic);
+    Some(name).filter(|name| letters && name.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// Whether a part of a path stands after a model's folder: a revision, a checkpoint, a format.
