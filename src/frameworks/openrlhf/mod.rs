@@ -50,7 +50,7 @@ const DEFAULTS: &[Assignment] = &[
     field::RECOMPUTE.is(Recompute::None),
 ];
 
-/// Whether the launch runs OpenRLHF.
+/// Whether the launch runs `OpenRLHF`.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.runs_module("openrlhf.cli.train_sft")
         || launch.runs_script(&["train_sft.py"])
