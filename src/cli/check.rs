@@ -254,7 +254,7 @@ fn hints(entries: &[Entry], arguments: &Arguments) -> Vec<String> {
             }
         }
     }
-    let unread = |warning: &String| warning.contains("is not known: what it says is not read");
+    let unread = |warning: &String| warning.contains("is not known, so it is not read");
     if arguments.file.is_empty() && entries.iter().any(|entry| entry.judgement.warnings.iter().any(unread)) {
         hints.push(
             "--file PATH-IN-THE-CONTAINER=FILE gives check a file that is in no ConfigMap here".to_owned(),
