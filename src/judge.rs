@@ -209,6 +209,7 @@ impl Judge<'_> {
         let decision = decide(&need, bytes, self.rules);
         // The report lists what could still stop a job that fits. It is no warning.
         if decision.verdict != Verdict::Fits {
+            judgement.warnings.extend(shown.about(field::MODEL, wording::never_measured(estimate)));
             judgement.warnings.extend(unknowns::warnings(&judgement.swings));
         }
         let likeliest = || decide(&need.likeliest(), bytes, self.rules).verdict;

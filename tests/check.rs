@@ -314,6 +314,27 @@ fn nothing_of_the_input_can_steer_the_terminal() -> Result<()> {
 }
 
 #[test]
+fn a_models_own_config_gives_the_dimensions_of_an_unknown_name() -> Result<()> {
+    let manifest = example("tests/cases/unknown-model.yaml")?;
+    let folder = tempfile::tempdir()?;
+    let of = |config: &str| -> Result<Said> {
+        let path = folder.path().join("config.json");
+        fs::write(&path, config)?;
+        let path = path.to_str().context("a path that is not UTF-8")?;
+        check(&["--model-config", path, "-o", "json", "-"], &manifest)
+    };
+    let said =
+        of(r#"{"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 256, "vocab_size": 1000}"#)?;
+    let inputs = said.json()?[0]["inputs"].take();
+    let layers = json!({"field": "model.layers", "value": "4", "source": "model config.json"});
+    assert!(inputs.as_array().is_some_and(|inputs| inputs.contains(&layers)), "{inputs}");
+    let said = of(r#"{"model_type": "acme"}"#)?;
+    assert_eq!(said.status, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("has model_type acme, which is not known"), "{}", said.stderr);
+    Ok(())
+}
+
+#[test]
 fn any_pipeline_stage_can_be_asked_for_and_none_needs_more_than_the_worst() -> Result<()> {
     let peak = |rank: &str| -> Result<(u64, String)> {
         let memory = check(&["--rank", rank, FITS, "-o", "json"], "")?.json()?[0]["memory"].take();

@@ -133,6 +133,13 @@ pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<S
     })
 }
 
+/// The line for a model with parts whose activations were never compared with a measurement.
+pub(super) fn never_measured(estimate: &Estimate) -> Option<String> {
+    let line =
+        "this model's activations were never measured: only its weights and optimizer states can refuse it";
+    (!estimate.checked).then(|| line.to_owned())
+}
+
 /// The judgement within the bounds of a status. Long lists and long strings are cut.
 pub(super) fn bounded(mut judgement: Judgement) -> Judgement {
     judgement.message = printable(&judgement.message, LONGEST);

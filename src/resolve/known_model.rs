@@ -3,7 +3,7 @@
 //! Dimensions that the job gives win. If the given size is far from the known one, the job trains another model. Then
 //! no dimension is taken.
 
-use crate::job::{AnyField, Provenance, Source, field};
+use crate::job::{AnyField, Group, Provenance, Source, field};
 use crate::model::known::Known;
 use crate::units::Count;
 
@@ -14,6 +14,18 @@ const WIDTHS: &[AnyField] = &[
     field::model::HEAD_SIZE.erased(),
     field::model::FFN_HIDDEN_SIZE.erased(),
     field::model::EXPERT_FFN_HIDDEN_SIZE.erased(),
+    field::model::SHARED_EXPERT_FFN_HIDDEN_SIZE.erased(),
+    field::model::EXPERT_LATENT_SIZE.erased(),
+    field::model::TOWER_PARAMETERS.erased(),
+    field::model::FURTHER_PARAMETERS.erased(),
+];
+
+/// Groups of such dimensions.
+const GROUPS: &[Group] = &[
+    field::model::GLOBAL_ATTENTION,
+    field::model::LATENT_ATTENTION,
+    field::model::LINEAR_ATTENTION,
+    field::model::STATE_SPACE,
 ];
 
 /// Takes the dimensions of a known model, unless they contradict the given size.
@@ -48,7 +60,7 @@ pub(super) fn fill(provenance: &mut Provenance, model: &Known, warnings: &mut Ve
     }
     for (field, value) in fields {
         // Dimensions that depend on the model's own width do not hold for another width.
-        let is_width = WIDTHS.contains(&field) || field::model::LATENT_ATTENTION.has(field);
+        let is_width = WIDTHS.contains(&field) || GROUPS.iter().any(|group| group.has(field));
         let belongs = !another_width || !is_width;
         if belongs && (contradicted <= FEW || !provenance.knows(field)) {
             provenance.offer(field, value, source.clone());
