@@ -89,6 +89,21 @@ fn the_exit_status_tells_what_was_found() -> Result<()> {
 }
 
 #[test]
+fn what_is_not_judged_is_told_and_fails_only_if_asked() -> Result<()> {
+    let stream = example("tests/cases/not-recognised.yaml")?;
+    let said = check(&["-", "-o", "json"], &stream)?;
+    assert_eq!(said.status, Some(0), "{}", said.stderr);
+    let elements = said.json()?;
+    let told: Vec<_> = elements.iter().map(|element| (&element["verdict"], &element["cause"])).collect();
+    let (verdict, program, kind) = (json!("Unrecognised"), json!("unknown-program"), json!("unknown-kind"));
+    assert_eq!(told, [(&verdict, &program), (&verdict, &kind), (&verdict, &kind)]);
+    assert!(said.stderr.contains("Deployment/chat: asks for 1 GPU, trains nothing"), "{}", said.stderr);
+    assert_eq!(check(&["-", "--fail-on", "unrecognised"], &stream)?.status, Some(2));
+    assert_eq!(check(&["-", "--fail-on", "unrecognised"], &example(FITS)?)?.status, Some(0));
+    Ok(())
+}
+
+#[test]
 fn every_promised_key_is_there_whatever_is_known() -> Result<()> {
     let stream = format!("{}\n---\n{UNKNOWN}", example(OUT_OF_MEMORY)?);
     let elements = check(&["-", "-o", "json"], &stream)?.json()?;

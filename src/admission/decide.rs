@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 
 use crate::admission::message;
 use crate::admission::overrides::Override;
+use crate::job::keys::PREFIX;
 use crate::judgement::{Judgement, Reason, Verdict};
-use crate::policy::{Mode, Unknown};
+use crate::policy::{Mode, Unknown, Unrecognised};
 
 /// The input of a decision.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Case<'a> {
     pub mode: Mode,
     /// How the policy handles unknown jobs.
     pub unknown: Unknown,
+    /// How the policy handles objects that are not recognised.
+    pub unrecognised: Unrecognised,
     /// The override of the request.
     pub override_given: Override,
     /// Why it may not be refused, if there is a reason.
@@ -82,8 +85,11 @@ pub fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
 /// Decides.
 pub fn decide(case: &Case<'_>) -> Decided {
     let judgement = case.judgement;
-    if !judgement.verdict.trains() || case.mode == Mode::Off {
+    if case.mode == Mode::Off {
         return Decided::default();
+    }
+    if !judgement.verdict.trains() {
+        return without_training(case);
     }
     let fault = fault(judgement, case.unknown);
     let granted = matches!(case.override_given, Override::Granted(_));
@@ -94,6 +100,17 @@ pub fn decide(case: &Case<'_>) -> Decided {
         warnings: if warns { warnings(case, fault, denied) } else { Vec::new() },
         notes: notes(case, fault, denied),
     }
+}
+
+/// An object without a training is admitted, with a warning if nothing shows whether it trains and the policy wants one.
+fn without_training(case: &Case<'_>) -> Decided {
+    let warns = case.judgement.verdict == Verdict::Unrecognised
+        && case.unrecognised == Unrecognised::Warn
+        && matches!(case.mode, Mode::Enforce | Mode::Warn);
+    // The cause would leave no room for what to add.
+    let asks = case.judgement.message.split(':').next().unwrap_or_default();
+    let line = || message::warning_about(case.subject, &format!("{asks}; if it trains, add {PREFIX}model"));
+    Decided { warnings: warns.then(line).into_iter().collect(), ..Decided::default() }
 }
 
 /// Warnings, the most important first. They do not repeat a refusal.
@@ -168,7 +185,7 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
 mod tests {
     use super::*;
     use crate::admission::judgement;
-    use crate::job::InputError;
+    use crate::job::{Cause, InputError};
 
     fn judgement_of(verdict: Verdict, reason: Reason) -> Judgement {
         Judgement { verdict, reason, message: "needs 96.4 GiB per GPU".into(), ..judgement() }
@@ -197,6 +214,7 @@ mod tests {
             override_given: Override::None,
             ratchet: None,
             unknown: Unknown::Warn,
+            unrecognised: Unrecognised::Admit,
         }
     }
 
@@ -243,6 +261,31 @@ mod tests {
             );
         }
         assert_eq!(decided(&out_of_memory(), Mode::Off), Decided::default());
+    }
+
+    #[test]
+    fn an_object_that_is_not_recognised_gives_a_warning_only_if_the_policy_wants_one() {
+        let judgement = Judgement::aside(Cause::UnknownProgram, Some(8));
+        for (unrecognised, mode, warnings) in [
+            (Unrecognised::Admit, Mode::Enforce, 0),
+            (Unrecognised::Warn, Mode::Enforce, 1),
+            (Unrecognised::Warn, Mode::Warn, 1),
+            (Unrecognised::Warn, Mode::Audit, 0),
+            (Unrecognised::Warn, Mode::Off, 0),
+        ] {
+            let decided = decide(&Case { unrecognised, mode, ..enforced(&judgement) });
+            assert_eq!(
+                (decided.denied, decided.warnings.len()),
+                (None, warnings),
+                "{unrecognised:?} {mode:?}"
+            );
+        }
+        let decided = decide(&Case { unrecognised: Unrecognised::Warn, ..enforced(&judgement) });
+        let expected = "job/a: asks for 8 GPUs, not recognised; if it trains, add weighbridge.dev/model";
+        assert_eq!(decided.warnings, [expected]);
+        let server = Judgement::aside(Cause::Server, Some(8));
+        let unrecognised = Unrecognised::Warn;
+        assert_eq!(decide(&Case { unrecognised, ..enforced(&server) }), Decided::default());
     }
 
     #[test]

@@ -228,7 +228,8 @@ const MACHINES: &[(&str, u64)] = &[
     ("Standard_ND96isr_H200_v5", 8),
 ];
 
-/// The pod that KAITO's controller makes of a Workspace: it tunes with accelerate, or serves with vLLM.
+/// The pod that KAITO's controller makes of a Workspace: it tunes with accelerate, or serves with vLLM. The preset and
+/// the method become annotations of the pod, since only the controller's configuration has them as options.
 fn of_workspace(object: &Value, group: &str, kind: &str) -> Option<Vec<Value>> {
     if (group, kind) != ("kaito.sh", "Workspace") {
         return None;
@@ -237,19 +238,21 @@ fn of_workspace(object: &Value, group: &str, kind: &str) -> Option<Vec<Value>> {
     let machine = text("/resource/instanceType").unwrap_or("Standard_NC24ads_A100_v4");
     let gpus =
         MACHINES.iter().find(|(known, _)| known.eq_ignore_ascii_case(machine)).map_or(1, |(_, gpus)| *gpus);
-    let command = match text("/tuning/preset/name") {
-        Some(preset) => {
-            let mut command = vec!["accelerate", "launch", "fine_tuning.py", "--model_name_or_path", preset];
-            command.extend(["--use_peft", "True"]);
-            if text("/tuning/method").is_some_and(|method| method.eq_ignore_ascii_case("qlora")) {
-                command.extend(["--load_in_4bit", "True"]);
-            }
-            command
-        }
+    let (preset, method) = (text("/tuning/preset/name"), text("/tuning/method"));
+    let command = match preset {
+        Some(_) => vec!["accelerate", "launch", "fine_tuning.py"],
         None => vec!["vllm", "serve"],
     };
+    let mut metadata = object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    if let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut() {
+        for (key, value) in [("weighbridge.dev/model", preset), ("weighbridge.dev/method", method)] {
+            if let Some(value) = value.filter(|_| preset.is_some()) {
+                annotations.entry(key).or_insert_with(|| value.into());
+            }
+        }
+    }
     let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": object.get("metadata"),
+        "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
         "spec": {
             "nodeSelector": {"node.kubernetes.io/instance-type": machine},
             "containers": [{

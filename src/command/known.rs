@@ -45,8 +45,8 @@ const PROGRAMS: &[(Does, &str)] = &[
          xinference-worker, xinference-supervisor, bentoml, torchserve, mlserver, \
          seldon-core-microservice, infinity, ktransformers, ktransformers.server.main, tabby serve, \
          aphrodite, dynamo serve, dynamo.vllm, dynamo.sglang, dynamo.trtllm, dynamo.frontend, serve run, \
-         serve deploy, ray.serve, huggingfaceserver, streamlit, tensorboard, tensorflow_model_server, \
-         petals",
+         serve deploy, ray.serve, huggingfaceserver, streamlit, tensorflow_model_server, petals, \
+         trl vllm-serve, mlflow server",
     ),
     (
         Not(Cause::Notebook),
@@ -114,13 +114,17 @@ const PROGRAMS: &[(Does, &str)] = &[
         Prepares(Cause::Benchmark),
         "nvidia-smi, rocm-smi, amd-smi, npu-smi, hl-smi, xpu-smi, neuron-ls, neuron-top, neuron-monitor, \
          dcgmi, dcgm-exporter, nvtop, nvitop, gpustat, nvcc, ibstat, ibstatus, ibv_devinfo, ibdev2netdev, \
-         ibping, torch.utils.collect_env, nvidia-bug-report.sh, rocminfo, clinfo, lspci, ethtool, fi_info, \
-         node_exporter",
+         ibping, torch.utils.collect_env, nvidia-bug-report.sh, rocminfo, clinfo, lspci, ethtool, fi_info",
     ),
     (
         Prepares(Cause::Preparation),
         "pip, ensurepip, venv, virtualenv, setup.py, http.server, zipfile, tarfile, json.tool, compileall, \
          get-pip.py, get_pip.py, nltk.downloader, gdown",
+    ),
+    (
+        // They show what runs beside them.
+        Prepares(Cause::Server),
+        "tensorboard, prometheus, node_exporter",
     ),
     (
         Prepares(Cause::Idle),

@@ -132,6 +132,16 @@ fn a_script_is_read_as_its_shell_reads_it() {
         "DISTRIBUTED_ARGS=\"--nproc_per_node ${LOCAL_WORLD_SIZE:-8} --nnodes 2\"\ntorchrun $DISTRIBUTED_ARGS pretrain_gpt.py --fp16 2>&1 --save x > log",
         "exec torchrun a.py; python never.py",
         "torchrun a.py || { echo failed; exit 1; }; python b.py",
+        "A=\"--x 1\"; if [ -f /f ]; then A=\"$A --y 2\"; fi; python train.py $A",
+        "A=(--x 1); [ -f /f ] && A+=(--y 2); A+=(--z); torchrun train.py \"${A[@]}\"",
+        "SIZE=7b; case $SIZE in 7b) M=small;; 70b) M=large;; esac; if [[ $SIZE == 7b && -n $M ]]; then torchrun a.py $M; else torchrun b.py; fi",
+        "N=0; [ $N -gt 0 ] && torchrun a.py || torchrun b.py",
+        "A='a b'; for i in 1 2; do B=\"$A\"; A='a c'; done; python train.py $A $B",
+        "read -r -d '' words <<EOF\nopenrlhf.cli.train_sft --x 1 \\\n  --y 2\nEOF\ndeepspeed --module $words",
+        "export TOKEN=<YOUR_TOKEN>\ntorchrun train.py --token <TOKEN> --lr 1",
+        "ray job submit --address http://h:8265 -- torchrun a.py; ray status",
+        "torchx run -s local_cwd dist.ddp -j 1x8 --script a.py -- --x 1",
+        "hyperpodrun --nproc_per_node 8 --server-port 80 a.py --x 1; ft_launcher --ft-cfg-path a.yaml b.py",
         "if true; then",
     ];
     let all: Vec<String> = scripts.iter().map(|text| format!("$ {text}\n{}\n", script(text))).collect();

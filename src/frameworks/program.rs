@@ -210,6 +210,7 @@ mod tests {
             ("./setup.sh && vllm serve x", Program::Nothing(Cause::Server)),
             ("python eval.py; ./train.sh", Program::Unknown),
             ("./train.sh; nvidia-smi", Program::Unknown),
+            ("./train.sh & tensorboard --logdir /logs", Program::Unknown),
             ("python train.py; python eval.py", Program::Unknown),
             (
                 "pip install x; python -m pip install y; python convert.py",

@@ -336,6 +336,13 @@ mod tests {
             ("node.kubernetes.io/npu.chip.name", "910B3", "Ascend-910B3"),
             ("accelerator-type", "module-910b-8", "Ascend-910B3"),
             ("accelerator", "nvidia-h100-80gb", "H100-80GB"),
+            ("eks.amazonaws.com/instance-gpu-name", "l40s", "L40S"),
+            ("karpenter.azure.com/sku-gpu-name", "H100", "H100-80GB"),
+            ("aliyun.accelerator/nvidia_name", "NVIDIA-H20", "H20-96GB"),
+            ("machine.cluster.vke.volcengine.com/gpu-name", "NVIDIA-A800-SXM4-80GB", "A800-80GB"),
+            ("k8s.amazonaws.com/accelerator", "nvidia-tesla-v100", "V100-16GB"),
+            ("cloud.google.com/compute-class", "a3-high", "H100-80GB"),
+            ("gpu-type", "a100-80gb", "A100-80GB"),
             ("node.kubernetes.io/instance-type", "p5.48xlarge", "H100-80GB"),
             ("node.kubernetes.io/instance-type", "ml.p4d.24xlarge", "A100-40GB"),
             ("node.kubernetes.io/instance-type", "Standard_ND96isr_H100_v5", "H100-80GB"),
@@ -343,6 +350,52 @@ mod tests {
         ] {
             assert_eq!(name(&[(key, value)]), Some(accelerator), "{key}={value}");
         }
+    }
+
+    #[test]
+    fn machines_with_a_part_of_a_card_offer_that_part() {
+        let memory = |labels: &[(&str, &'static str)]| read(labels).unwrap().memory;
+        assert_eq!(
+            memory(&[("node.kubernetes.io/instance-type", "g6f.xlarge")]),
+            Some(Bytes::from_mib(23_034).share(8))
+        );
+        assert_eq!(memory(&[("node.kubernetes.io/instance-type", "g6.xlarge")]), None);
+        let karpenter = |gpu, mib| {
+            memory(&[
+                ("karpenter.k8s.aws/instance-gpu-name", gpu),
+                ("karpenter.k8s.aws/instance-gpu-memory", mib),
+            ])
+        };
+        assert_eq!(karpenter("l4", "2861"), Some(Bytes::from_mib(2_861)));
+        assert_eq!(karpenter("l4", "22888"), None);
+        assert_eq!(karpenter("a100", "40960"), None);
+    }
+
+    #[test]
+    fn a_family_and_an_amount_of_memory_allow_cards_without_naming_one() {
+        let of = |labels: &[(&str, &'static str)]| {
+            let label = |key: &str| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
+            let (cards, ..) = allowed(Catalogue::builtin(), label)?;
+            Some(cards.into_iter().map(|card| card.name.as_str()).collect::<Vec<_>>())
+        };
+        assert!(of(&[(FAMILY, "hopper")]).unwrap().contains(&"H200-141GB"));
+        assert_eq!(of(&[(FAMILY, "hopper"), (MEMORY, "81559")]).unwrap()[0], "H100-80GB");
+        assert!(of(&[(MEMORY, "23034")]).unwrap().contains(&"L4"));
+        assert_eq!(of(&[(FAMILY, "unheard-of")]), None);
+        assert_eq!(of(&[("zone", "a")]), None);
+    }
+
+    #[test]
+    fn a_key_of_ones_own_counts_if_it_may_name_an_accelerator_and_its_value_is_one() {
+        let own = |key: &str, value: &str| {
+            of_own_label(Catalogue::builtin(), key, value).map(|card| card.name.as_str())
+        };
+        assert_eq!(own("node-type", "A800"), Some("A800-80GB"));
+        assert_eq!(own("team.example/gpu-card", "h200"), Some("H200-141GB"));
+        assert_eq!(own("pool", "p5.48xlarge"), Some("H100-80GB"));
+        assert_eq!(own("node-type", "large"), None);
+        assert_eq!(own("zone", "h200"), None);
+        assert_eq!(own("kubernetes.io/instance", "h200"), None);
     }
 
     #[test]

@@ -135,6 +135,28 @@ fn every_kind_finds_its_templates_and_counts_its_pods() {
             vec!["spec.job.spec.template × 2"],
         ),
         (
+            "kaiwo.silogen.ai/v1alpha1",
+            "KaiwoJob",
+            json!({"gpus": 8, "gpuVendor": "nvidia", "entrypoint": "torchrun train.py"}),
+            vec!["spec × 1"],
+        ),
+        (
+            "kaiwo.silogen.ai/v1alpha1",
+            "KaiwoJob",
+            json!({"replicas": 4, "gpusPerReplica": 8, "ray": true, "rayJob": {"spec": {"rayClusterSpec": {
+                "headGroupSpec": {"template": t()}, "workerGroupSpecs": [{"template": t()}]}}}}),
+            vec![
+                "spec.rayJob.spec.rayClusterSpec.headGroupSpec.template × 1",
+                "spec.rayJob.spec.rayClusterSpec.workerGroupSpecs[0].template × 4",
+            ],
+        ),
+        (
+            "kubeflow.org/v2alpha1",
+            "TrainJob",
+            json!({"trainer": {"numNodes": 2, "resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}}}),
+            vec!["spec.trainer × 2"],
+        ),
+        (
             "batch/v1",
             "CronJob",
             json!({"jobTemplate": {"spec": {"template": t()}}}),
@@ -272,6 +294,18 @@ fn a_container_of_another_name_keeps_its_own_command() {
     );
     let made = completed(&trainjob(json!({"trainer": {"args": ["b"]}})), &around);
     assert_eq!(made["spec"]["groups"][0]["template"]["spec"]["containers"][0]["args"], json!(["a"]));
+}
+
+#[test]
+fn the_jobs_resources_are_merged_into_the_runtimes() {
+    let node = json!({"name": "node", "resources": {"limits": {"nvidia.com/gpu": 8, "memory": "1Gi"}}});
+    let around = runtime(json!({}), json!([replicated("node", "trainer", &node)]));
+    let made = completed(
+        &trainjob(json!({"trainer": {"resourcesPerNode": {"limits": {"memory": "100Gi"}}}})),
+        &around,
+    );
+    let container = &made["spec"]["groups"][0]["template"]["spec"]["containers"][0];
+    assert_eq!(container["resources"]["limits"], json!({"nvidia.com/gpu": 8, "memory": "100Gi"}));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Policy {
     pub mode: Mode,
     /// How a training job is handled that cannot be judged.
     pub unknown: Unknown,
+    /// How an object is handled that asks for accelerators, if nothing shows whether it trains.
+    pub unrecognised: Unrecognised,
     /// Thresholds, headroom and defaults.
     pub rules: Rules,
     /// The requests that are not judged.
@@ -78,11 +80,35 @@ impl TryFrom<String> for Unknown {
     }
 }
 
+/// How an object is handled that asks for accelerators, if nothing shows whether it trains. It is always admitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub enum Unrecognised {
+    /// Without a warning.
+    #[default]
+    Admit,
+    /// With a warning that says what to add if it trains.
+    Warn,
+}
+
+impl TryFrom<String> for Unrecognised {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.to_ascii_lowercase().as_str() {
+            "admit" => Ok(Self::Admit),
+            "warn" => Ok(Self::Warn),
+            _ => Err("expected one of Admit, Warn".to_owned()),
+        }
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
             mode: Mode::Enforce,
             unknown: Unknown::default(),
+            unrecognised: Unrecognised::default(),
             rules: Rules::default(),
             exemptions: Exemptions::default(),
             overrides: Overrides::default(),

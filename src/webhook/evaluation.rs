@@ -88,6 +88,7 @@ impl Evaluation {
             judgement,
             mode: self.mode,
             unknown: self.policy.unknown,
+            unrecognised: self.policy.unrecognised,
             override_given,
             ratchet,
         });

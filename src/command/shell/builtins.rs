@@ -76,6 +76,19 @@ pub(crate) fn set(words: &[Text], state: &mut State) {
     }
 }
 
+/// The variable into which `read` takes its whole input: its only name, with an empty delimiter.
+pub(crate) fn read_whole(words: &[Text]) -> Option<&str> {
+    let words: Option<Vec<&str>> = words.iter().map(Text::as_known).collect();
+    match words?.as_slice() {
+        ["-r", "-d", "", name] | ["-d", "", "-r", name] | ["-d", "", name] | ["-rd", "", name]
+            if is_name(name) =>
+        {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
 pub(crate) fn appended(value: Option<&Value>, more: Value) -> Value {
     match (value, more) {
         (None | Some(Value::Unset), more) => more,

@@ -327,6 +327,11 @@ impl Shell<'_, '_, '_> {
                 state.directory = to.map(|to| state.path(to)).filter(|path| path.starts_with('/'));
             }
             "popd" => state.directory = None,
+            // `read -r -d '' NAME <<EOF`: the whole document.
+            "read" if let Some(name) = builtins::read_whole(rest) => {
+                let text = input.cloned().map_or(Value::Unknown, Value::Text);
+                state.set(name, text);
+            }
             "read" | "mapfile" | "readarray" | "getopts" => {
                 let names = rest.iter().filter_map(Text::as_known).filter(|name| is_name(name));
                 names.for_each(|name| state.set(name, Value::Unknown));

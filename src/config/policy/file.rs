@@ -8,6 +8,7 @@
 //! warnAt: 0.2                     # P(OOM) from which a job gets a warning
 //! headroom: 2Gi                   # memory to keep free on every accelerator: an amount, or a share like 5%
 //! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
+//! unrecognised: Admit             # Admit, or Warn of, an object that asks for accelerators and may train
 //! mfuPercent: 38                  # for jobs that give none
 //! prices:                         # of one accelerator for one hour, for jobs that give none
 //!   perGpuHour: {H100-80GB: "2.40", A800-80GB: "1.10"}
@@ -35,7 +36,9 @@ use serde::Deserialize;
 use crate::hardware::Catalogue;
 use crate::kinds::Kinds;
 use crate::kinds::further::Further;
-use crate::policy::{Exemptions, Headroom, Mode, Overrides, Placement, Policy, Prices, Rules, Unknown};
+use crate::policy::{
+    Exemptions, Headroom, Mode, Overrides, Placement, Policy, Prices, Rules, Unknown, Unrecognised,
+};
 use crate::units::Decimal;
 
 /// The supported version of the file.
@@ -54,6 +57,7 @@ pub(super) struct File {
     warn_at: Option<f64>,
     headroom: Option<String>,
     unknown: Option<Unknown>,
+    unrecognised: Option<Unrecognised>,
     mfu_percent: Option<Decimal>,
     exemptions: Option<Exemptions>,
     overrides: Option<Overrides>,
@@ -139,6 +143,7 @@ impl File {
         Ok(Policy {
             mode: self.mode.unwrap_or(base.mode),
             unknown: self.unknown.unwrap_or(base.unknown),
+            unrecognised: self.unrecognised.unwrap_or(base.unrecognised),
             rules,
             exemptions: self.exemptions.unwrap_or_else(|| base.exemptions.clone()),
             overrides: self.overrides.unwrap_or_else(|| base.overrides.clone()),
@@ -219,7 +224,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let policy = policy(
-            "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nmfuPercent: 38.5\n\
+            "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nunrecognised: Warn\nmfuPercent: 38.5\n\
              exemptions: {namespaces: [ci-*], priorityClasses: [system]}\noverrides: {groups: [ml-leads]}\n\
              placement: {users: [queue], groups: [queues]}\n\
              accelerators: {labels: [scitix.ai/gpu-type], aliases: {h100nvlink80: H100-80GB}}\n\
@@ -227,6 +232,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((policy.mode, policy.unknown), (Mode::Warn, Unknown::Deny));
+        assert_eq!(policy.unrecognised, Unrecognised::Warn);
         assert_eq!((policy.rules.deny_at, policy.rules.warn_at), (0.95, 0.3));
         assert_eq!(policy.rules.headroom, Headroom::Bytes(Bytes::from_mib(2048)));
         assert_eq!(policy.rules.mfu_percent.map(|mfu| mfu.to_string()).as_deref(), Some("38.5"));

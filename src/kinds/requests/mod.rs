@@ -112,20 +112,24 @@ pub fn gap(
     silent.into_iter().find_map(of)
 }
 
-/// Whether a container asks for accelerators in words that are no number: `$GPUS_PER_NODE`.
+/// Whether a container asks for accelerators in words that are no number (`$GPUS_PER_NODE`), or for a resource whose
+/// name is a placeholder.
 fn asks_unreadably(template: &Value, catalogue: &Catalogue) -> bool {
     let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-    let given = containers.take(MOST_CONTAINERS).flat_map(|container| {
+    let mut given = containers.take(MOST_CONTAINERS).flat_map(|container| {
         let resources =
             ["/resources/limits", "/resources/requests"].map(|pointer| container.pointer(pointer));
         resources.into_iter().flatten().filter_map(Value::as_object).flatten()
     });
-    let mut given = given.filter(|(name, quantity)| {
-        name.contains('/')
-            && quantity.as_str().is_some_and(|text| !text.trim().is_empty())
-            && whole(quantity).is_none()
-    });
-    given.any(|(name, _)| of_resource(catalogue, name).is_some_and(|what| what.kind.counts_accelerators()))
+    let placeholder = |name: &str| name.contains('$') || name.contains("{{");
+    let unreadable = |name: &str, quantity: &Value| {
+        let is_no_number =
+            quantity.as_str().is_some_and(|text| !text.trim().is_empty()) && whole(quantity).is_none();
+        is_no_number
+            && of_resource(catalogue, name)
+                .is_some_and(|what| what.kind.counts_accelerators() && name.contains('/'))
+    };
+    given.any(|(name, quantity)| placeholder(name) || unreadable(name, quantity))
 }
 
 /// The largest limit of any container.
@@ -226,6 +230,22 @@ mod tests {
 
     fn gpus(spec: &Value) -> Option<u64> {
         of_pod(&json!({ "spec": spec }), &|name| name == "nvidia.com/gpu").get("nvidia.com/gpu").copied()
+    }
+
+    #[test]
+    fn a_placeholder_in_place_of_a_number_or_a_name_is_unreadable() {
+        for (limits, expected) in [
+            (json!({"nvidia.com/gpu": "$GPUS_PER_NODE"}), true),
+            (json!({"nvidia.com/gpu": "{{ .Values.gpus }}"}), true),
+            (json!({"${GPU_RESOURCE}": 1}), true),
+            (json!({"nvidia.com/gpu": null}), false),
+            (json!({"nvidia.com/gpu": ""}), false),
+            (json!({"nvidia.com/gpu": "8"}), false),
+            (json!({"memory": "$MEMORY", "rdma/hca": "x"}), false),
+        ] {
+            let template = json!({"spec": {"containers": [{"resources": {"limits": limits}}]}});
+            assert_eq!(asks_unreadably(&template, Catalogue::builtin()), expected, "{limits}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{Metrics, Webhook};
 use crate::admission::judgement;
 use crate::cluster::Cluster;
 use crate::config::policy::Policies;
-use crate::job::{Ask, InputError};
+use crate::job::{Ask, Cause, InputError};
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::policy::{Overrides, Policy, Reads, World};
 use crate::server::bodies::Came;
@@ -49,6 +49,7 @@ fn judge_by_model(object: &Value, _: &Surroundings, _: &World<'_>, _: &Ask) -> J
             message: "the model's size is not known: give weighbridge.dev/model".into(),
             ..judgement
         },
+        Some("own") => Judgement::aside(Cause::UnknownProgram, Some(8)),
         Some("panic") => panic!("as the test wants it"),
         Some("slow") => {
             std::thread::sleep(std::time::Duration::from_millis(400));

@@ -63,7 +63,7 @@ async fn a_body_that_is_not_json_or_too_large_is_not_read() {
 #[tokio::test]
 async fn every_answer_is_counted() {
     let webhook = webhook();
-    for model in ["huge", "huge", "small", "panic"] {
+    for model in ["huge", "huge", "small", "panic", "own"] {
         let review = review("enforced", "CREATE", &job(Some(model)), &Value::Null).to_string();
         let request = Request::post("/validate").header("content-type", "application/json");
         let request = request.body(Body::from(review)).unwrap();
@@ -73,9 +73,12 @@ async fn every_answer_is_counted() {
     for line in [
         "weighbridge_admission_reviews_total{decision=\"denied\",verdict=\"OutOfMemory\",mode=\"enforce\",\
          operation=\"create\",kind=\"pytorchjob\"} 2",
+        "weighbridge_admission_reviews_total{decision=\"allowed\",verdict=\"Unrecognised\",mode=\"enforce\",\
+         operation=\"create\",kind=\"pytorchjob\"} 1",
+        "weighbridge_admission_without_estimate_total{cause=\"unknown-program\",kind=\"pytorchjob\"} 1",
         "weighbridge_admission_errors_total{error=\"panic\"} 1",
-        "controller_runtime_webhook_latency_seconds_count{webhook=\"/validate\"} 4",
-        "controller_runtime_webhook_requests_total{webhook=\"/validate\",code=\"200\"} 4",
+        "controller_runtime_webhook_latency_seconds_count{webhook=\"/validate\"} 5",
+        "controller_runtime_webhook_requests_total{webhook=\"/validate\",code=\"200\"} 5",
         "controller_runtime_webhook_requests_in_flight{webhook=\"/validate\"} 0",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
