@@ -5,7 +5,7 @@
 use super::decide::{self, Case, Fault};
 use super::overrides::Override;
 use crate::judgement::Judgement;
-use crate::policy::{Mode, Unknown};
+use crate::policy::{Mode, Unknown, Unrecognised};
 
 /// What the gate would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Forecast {
 
 impl Forecast {
     /// What the gate would do with the object of a judgement, in a namespace of this mode.
-    pub fn of(judgement: &Judgement, mode: Mode, unknown: Unknown) -> Self {
+    pub fn of(judgement: &Judgement, mode: Mode, unknown: Unknown, unrecognised: Unrecognised) -> Self {
         if mode == Mode::Off {
             return Self::NotJudged;
         }
@@ -35,6 +35,7 @@ impl Forecast {
             judgement,
             mode,
             unknown,
+            unrecognised,
             override_given: Override::None,
             ratchet: None,
         });
@@ -99,8 +100,17 @@ mod tests {
             (of(Verdict::OutOfMemory), Mode::Off, Forecast::NotJudged),
             (invalid, Mode::Enforce, Forecast::Invalid),
         ] {
-            assert_eq!(Forecast::of(&judgement, mode, unknown), expected, "{:?} {mode:?}", judgement.verdict);
+            assert_eq!(
+                Forecast::of(&judgement, mode, unknown, Unrecognised::Admit),
+                expected,
+                "{:?} {mode:?}",
+                judgement.verdict
+            );
         }
-        assert_eq!(Forecast::of(&of(Verdict::Unknown), Mode::Enforce, Unknown::Deny), Forecast::Refused);
+        let unknown = Forecast::of(&of(Verdict::Unknown), Mode::Enforce, Unknown::Deny, Unrecognised::Admit);
+        assert_eq!(unknown, Forecast::Refused);
+        let aside = Judgement::aside(crate::job::Cause::UnknownProgram, Some(8));
+        let warned = Forecast::of(&aside, Mode::Enforce, Unknown::Warn, Unrecognised::Warn);
+        assert_eq!(warned, Forecast::Warned);
     }
 }

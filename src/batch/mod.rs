@@ -63,7 +63,10 @@ fn judge_object(
     } else {
         match other_kinds::read(object, &policy.kinds, &policy.catalogue) {
             Some(Other::Aside(judgement)) => vec![judgement],
-            Some(Other::Pods(pods)) => pods.iter().map(judge).filter(is_told).collect(),
+            Some(Other::Pods(pods)) => {
+                let judged = pods.iter().map(|pod| other_kinds::sourced(judge(pod), object));
+                judged.filter(is_told).collect()
+            }
             None => Vec::new(),
         }
     };
@@ -91,7 +94,7 @@ fn gate(object: &Value, judgement: &Judgement, around: &Surroundings, policy: &P
     let exempt = exempt.or_else(|| policy.exemptions.pods(kind, object, around, &policy.catalogue));
     Some(match exempt {
         Some(_) => Forecast::NotJudged,
-        None => Forecast::of(judgement, policy.mode, policy.unknown),
+        None => Forecast::of(judgement, policy.mode, policy.unknown, policy.unrecognised),
     })
 }
 

@@ -228,6 +228,21 @@ const MACHINES: &[(&str, u64)] = &[
     ("Standard_ND96isr_H200_v5", 8),
 ];
 
+/// The judgement of a pod of a Workspace, with the Workspace's own fields as sources.
+pub(super) fn sourced(mut judgement: Judgement, object: &Value) -> Judgement {
+    let fields =
+        [("weighbridge.dev/model", "tuning.preset.name"), ("weighbridge.dev/method", "tuning.method")];
+    let annotations = object.pointer("/metadata/annotations");
+    for (key, field) in fields {
+        let is_own = annotations.is_some_and(|annotations| annotations.get(key).is_some());
+        if object.get("tuning").is_some() && !is_own {
+            let inputs = judgement.inputs.iter_mut().filter(|input| input.source.ends_with(key));
+            inputs.for_each(|input| field.clone_into(&mut input.source));
+        }
+    }
+    judgement
+}
+
 /// The pod that KAITO's controller makes of a Workspace: it tunes with accelerate, or serves with vLLM. The preset and
 /// the method become annotations of the pod, since only the controller's configuration has them as options.
 fn of_workspace(object: &Value, group: &str, kind: &str) -> Option<Vec<Value>> {
