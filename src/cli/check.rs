@@ -298,7 +298,9 @@ fn status(entries: &[Entry], fail_on: &[Finding], any_unreadable: bool) -> u8 {
         || fails(Finding::Refused) && entries.iter().any(refused)
     {
         1
-    } else if fails(Finding::Unreadable) && any_unreadable || fails(Finding::Unknown) && any(Verdict::Unknown)
+    } else if fails(Finding::Unreadable) && any_unreadable
+        || fails(Finding::Unknown) && any(Verdict::Unknown)
+        || fails(Finding::Unrecognised) && any(Verdict::Unrecognised)
     {
         2
     } else {
