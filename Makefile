@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench generate fit-time controlplane image-check
+.PHONY: help demo test lint check bench generate options fit-time controlplane image-check
 
 CARGO ?= cargo
 
@@ -48,6 +48,10 @@ generate: ## write all that is made from the code: the CRD, the tables of values
 	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local pages::the_
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib
 	INSTA_UPDATE=always $(CARGO) test --quiet --test local -- cases:: accuracy::
+
+options: ## write the lists of the options that released frameworks know (pip and git; ARGS=NAME for one list)
+	tests/options/extract.py $(ARGS)
+	INSTA_UPDATE=always $(CARGO) test --quiet --lib frameworks::effects
 
 fit-time: ## write the fitted part of data/time.toml, from the published runs in tests/accuracy/throughput
 	$(CARGO) run --quiet --no-default-features --example fit_time > data/fitted

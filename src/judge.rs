@@ -113,6 +113,7 @@ impl Judge<'_> {
             warnings,
             summary: summary(shown.job(&job), model, shown.capacity()),
             override_reason: reading.override_reason.take(),
+            words: shown.understood(&mut reading, self),
             job,
             ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
         };
@@ -233,9 +234,14 @@ impl Judge<'_> {
         }
     }
 
-    /// The need of every reading of the job. Fields that we cannot read may make the leanest reading leaner.
+    /// The need of every reading of the job. Fields that we cannot read may make the leanest reading leaner, and the
+    /// heaviest heavier.
     fn readings(&self, estimate: &Estimate, open: &Open, device: Device) -> Distribution {
-        let need = estimate.distribution(Figure::Needed);
+        let mut need = estimate.distribution(Figure::Needed);
+        let most = open.heaviest().and_then(|heaviest| estimate_rank(&heaviest, device, self.ask.rank).ok());
+        if let Some(most) = most {
+            need = need.up_to(most.heavy);
+        }
         match open.leanest() {
             // A reading that cannot be estimated has no lower bound.
             Some(leanest) => {
@@ -248,11 +254,14 @@ impl Judge<'_> {
         }
     }
 
-    /// How much less the job needs for each field that we cannot read, with this field at its leanest.
+    /// How much less and how much more the job needs for each field that we cannot read, with this field at its ends.
     fn open_swings(&self, estimate: &Estimate, open: &Open, device: Device) -> Vec<Swing> {
-        let swing = |(field, job): (AnyField, TrainingJob)| {
-            let least = estimate_rank(&job, device, self.ask.rank).map_or(Bytes::ZERO, |at| at.peak.needed);
-            Swing { field, less: estimate.peak.needed - least, more: Bytes::ZERO }
+        let needed = estimate.peak.needed;
+        let of = |job: &TrainingJob| estimate_rank(job, device, self.ask.rank).map(|at| at.peak.needed);
+        let swing = |(field, [leanest, heaviest]): (AnyField, [Option<TrainingJob>; 2])| {
+            let least = leanest.map_or(needed, |job| of(&job).unwrap_or(Bytes::ZERO));
+            let most = heaviest.map_or(needed, |job| of(&job).unwrap_or(needed));
+            Swing { field, less: needed - least, more: most - needed }
         };
         open.each().map(swing).collect()
     }

@@ -12,7 +12,7 @@ pub use cost::{Cost, PriceSource};
 pub use deadline::{Deadline, Outlook};
 
 use crate::job::keys::{self, PREFIX};
-use crate::job::{AnyField, Cause, Follows, Input, InputError, TrainingJob};
+use crate::job::{AnyField, Cause, Follows, Input, InputError, TrainingJob, Understood};
 use crate::units::{Bytes, Flops};
 
 /// The longest warning, in characters.
@@ -57,6 +57,8 @@ pub struct Judgement {
     pub cost: Option<Cost>,
     /// The nearest changes to the configuration that fit.
     pub advice: Vec<Advice>,
+    /// How the words of the command and of its files were understood. `None` if no command was read.
+    pub words: Option<Understood>,
     /// The explicit values of all sources, merged. It holds no assumptions.
     #[serde(skip)]
     pub job: TrainingJob,
@@ -159,6 +161,7 @@ impl Judgement {
             deadline: None,
             cost: None,
             advice: Vec::new(),
+            words: None,
             job: TrainingJob::default(),
             summary: Summary::default(),
             override_reason: None,

@@ -51,13 +51,31 @@ impl Arguments {
         self.asked.0.take();
     }
 
-    /// The names of the options and of the `key=value` words that were not asked for.
-    pub(crate) fn unasked(&self) -> Vec<&str> {
+    /// The number of the options and of the `key=value` words.
+    pub(crate) fn options(&self) -> usize {
+        self.words.iter().filter(|word| is_option(&word.text) || key_and_value(word).is_some()).count()
+    }
+
+    /// The options and the `key=value` words that were not asked for: their names, and their values if these are known.
+    /// An option that stands alone is true.
+    pub(crate) fn unasked(&self) -> Vec<(&str, Option<&str>)> {
         let asked = self.asked.0.borrow();
-        let unasked = self.words.iter().enumerate().filter(|(at, _)| !asked.contains(at));
-        unasked
-            .filter_map(|(_, word)| Some(split(&word.text)?.0).or_else(|| Some(key_and_value(word)?.0)))
-            .collect()
+        let unasked = (0..self.words.len()).filter(|at| !asked.contains(at));
+        unasked.filter_map(|at| self.option(at)).collect()
+    }
+
+    /// The option or the `key=value` word with this number, and its value.
+    fn option(&self, at: usize) -> Option<(&str, Option<&str>)> {
+        let word = self.words.get(at)?;
+        match split(&word.text) {
+            Some((name, Some(value))) => Some((name, word.known.then_some(value))),
+            Some((name, None)) => {
+                let next = self.words.get(at + 1).filter(|next| !is_option(&next.text));
+                let value = next.map_or(Some("true"), |next| next.known.then_some(next.text.as_str()));
+                Some((name, value))
+            }
+            None => key_and_value(word).map(|(name, value)| (name, Some(value))),
+        }
     }
 
     /// The number of the last word that is the option of a name.

@@ -93,8 +93,14 @@ pub(super) fn claims(launch: Launch) -> String {
     if let (Some(nodes), Some(processes)) = (claims.nodes, claims.processes_per_node) {
         let _ = writeln!(lines, "runs {nodes} × {processes} processes");
     }
-    for (field, value) in &claims.open {
-        let _ = writeln!(lines, "open: {field} = {value}");
+    for open in &claims.open {
+        let field = open.field;
+        if let Some(leanest) = &open.leanest {
+            let _ = writeln!(lines, "open: {field} = {leanest}");
+        }
+        if let Some(heaviest) = &open.heaviest {
+            let _ = writeln!(lines, "open: {field} = {heaviest} at the most");
+        }
     }
     if let Some(beyond) = claims.beyond {
         let _ = writeln!(lines, "not covered: {}", beyond.sentence());

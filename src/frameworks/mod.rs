@@ -10,6 +10,8 @@ mod bionemo;
 mod colossalai;
 mod deepspeed;
 #[cfg(test)]
+mod effects;
+#[cfg(test)]
 mod fixtures;
 mod fsdp;
 mod fsdp_scripts;
@@ -50,7 +52,8 @@ pub(crate) use reading::rendezvous::{Rendezvous, World};
 use crate::command::{Launch, purpose};
 use crate::job::{Cause, Gap, Method, field};
 use crate::kinds::requests::Request;
-use reading::{complete, facts, model_config, unread};
+use reading::options::List;
+use reading::{complete, facts, model_config, torchrun, unread};
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -63,6 +66,10 @@ pub(crate) struct Reader {
     pub(crate) recognises: fn(&Launch) -> bool,
     /// Reads the launch into claims.
     pub(crate) read: fn(&Launch, &mut Claims),
+    /// The options that its releases know.
+    pub(crate) options: &'static [&'static List],
+    /// Whether the launch's program refuses options that are in none of these lists.
+    pub(crate) refuses_others: fn(&Launch) -> bool,
 }
 
 /// The reader in a folder: its `recognises`, and its `read`.
@@ -74,37 +81,70 @@ macro_rules! reader {
             folder: stringify!($folder),
             recognises: $folder::recognises,
             read: $folder::read,
+            options: &[],
+            refuses_others: |_| false,
         }
     };
 }
 
 /// Every framework that is read.
 pub(crate) static READERS: &[Reader] = &[
-    reader!("DeepSpeed", deepspeed),
-    reader!("accelerate", accelerate),
+    reader!("DeepSpeed", deepspeed).knows(&[DEEPSPEED]),
+    reader!("accelerate", accelerate).knows(&[ACCELERATE, DEEPSPEED]),
     reader!("FSDP scripts (AWS)", fsdp_scripts),
     reader!("llama-cookbook", llama_cookbook),
     reader!("BioNeMo (ESM-2)", bionemo),
-    reader!("ColossalAI", colossalai),
-    reader!("llm-foundry", llm_foundry),
-    reader!("MaxText", maxtext),
-    reader!("Megatron-Bridge", megatron_bridge),
-    reader!("Megatron-LM", megatron_lm),
-    reader!("nanotron", nanotron),
-    reader!("NeMo", nemo),
-    reader!("torchtitan", torchtitan),
-    reader!("LLaMA-Factory", llama_factory),
-    reader!("axolotl", axolotl),
-    reader!("torchtune", torchtune),
-    reader!("ms-swift", swift),
-    reader!("LitGPT", litgpt),
-    reader!("OpenRLHF", openrlhf),
-    reader!("Kubeflow's trainer", kubeflow),
+    reader!("ColossalAI", colossalai).knows(&[&colossalai::list::LIST]),
+    reader!("llm-foundry", llm_foundry).knows(&[&llm_foundry::list::LIST]),
+    reader!("MaxText", maxtext).knows(&[&maxtext::list::LIST]).and_no_others(),
+    reader!("Megatron-Bridge", megatron_bridge)
+        .knows(&[&megatron_bridge::list::LIST, &megatron_core::list::LIST])
+        .and_no_others(),
+    reader!("Megatron-LM", megatron_lm).knows(megatron_lm::list::LISTS).and_no_others(),
+    reader!("nanotron", nanotron).knows(&[&nanotron::list::LIST]).and_no_others(),
+    reader!("NeMo", nemo).knows(&[&nemo::list::LIST, &megatron_core::list::LIST]).and_no_others(),
+    reader!("torchtitan", torchtitan).knows(&[&torchtitan::list::LIST]).and_no_others(),
+    reader!("LLaMA-Factory", llama_factory)
+        .knows(&[&llama_factory::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED])
+        .and_no_others(),
+    reader!("axolotl", axolotl)
+        .knows(&[&axolotl::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED])
+        .and_no_others(),
+    reader!("torchtune", torchtune).knows(&[&torchtune::list::LIST]),
+    reader!("ms-swift", swift)
+        .knows(&[&swift::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED])
+        .and_no_others(),
+    reader!("LitGPT", litgpt).knows(&[&litgpt::list::LIST]).and_no_others(),
+    reader!("OpenRLHF", openrlhf).knows(&[&openrlhf::list::LIST, DEEPSPEED]).and_no_others(),
+    reader!("Kubeflow's trainer", kubeflow).knows(&[&torchtune::list::LIST]),
     reader!("neuronx-distributed", neuronx),
-    reader!("Hugging Face Trainer, TRL", hugging_face),
+    reader!("Hugging Face Trainer, TRL", hugging_face)
+        .knows(hugging_face::LISTS)
+        .and_no_others_if(hugging_face::refuses_others),
     reader!("variables", variables),
     reader!("not covered", uncovered),
 ];
+
+const TRANSFORMERS: &List = &hugging_face::lists::TRANSFORMERS;
+const ACCELERATE: &List = &accelerate::list::LIST;
+const DEEPSPEED: &List = &deepspeed::list::LIST;
+
+impl Reader {
+    /// The releases know these options.
+    const fn knows(self, options: &'static [&'static List]) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The program refuses other options.
+    const fn and_no_others(self) -> Self {
+        self.and_no_others_if(|_| true)
+    }
+
+    /// The program refuses other options, if this holds.
+    const fn and_no_others_if(self, refuses_others: fn(&Launch) -> bool) -> Self {
+        Self { refuses_others, ..self }
+    }
+}
 
 /// The frameworks that are read, by name.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -253,7 +293,15 @@ pub(crate) fn read(
     claims.warnings.extend(facts::own_doubts(launch, requests));
     complete::leave_open(&mut claims);
     if !training.readers.is_empty() {
-        unread::leave_open(launch, &mut claims);
+        let lists: Vec<&'static List> = training
+            .readers
+            .iter()
+            .flat_map(|reader| reader.options)
+            .copied()
+            .chain([&torchrun::LIST])
+            .collect();
+        let refuses_others = training.readers.iter().any(|reader| (reader.refuses_others)(launch));
+        unread::leave_open(launch, &lists, refuses_others, &mut claims);
     }
     if launch.reads_of_branches {
         claims.gap.get_or_insert(Gap::Branches);

@@ -129,6 +129,11 @@ impl Source {
         }
     }
 
+    /// Whether a person describes the training with it.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        matches!(self, Self::Spec | Self::Annotation { .. } | Self::Block { .. })
+    }
+
     /// Whether it is a label of the cluster's nodes or queues, which hand out accelerators to all users.
     pub(crate) fn is_of_the_cluster(&self) -> bool {
         matches!(self, Self::Nodes { .. } | Self::Flavor { .. })

@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 use crate::estimate::assume::{Assumed, Device, assume};
 use crate::frameworks::is_about_a_file;
 use crate::hardware::Catalogue;
-use crate::job::{AnyField, Field, Gap, Group, Hidden, Input, Provenance, TrainingJob, field};
+use crate::job::{AnyField, Field, Gap, Group, Hidden, Input, Provenance, TrainingJob, Understood, field};
 use crate::judgement::{Advice, Deadline, Judgement, Memory, Outlook};
 use crate::workload::Reading;
 
@@ -146,6 +146,18 @@ impl<'c> Shown<'c> {
             own
         });
         self.common(warnings.to_vec(), own)
+    }
+
+    /// How the words were understood. Words of other objects are counted and not named.
+    pub(super) fn understood(&self, reading: &mut Reading, judge: &Judge<'_>) -> Option<Understood> {
+        let mut understood =
+            Some(std::mem::take(&mut reading.understood)).filter(|words| !words.is_empty())?;
+        if let (Some(own), Some(_)) = (judge.own, &self.hidden) {
+            let own: Vec<_> = own.iter().map(|own| &own.understood).collect();
+            understood.open.retain(|open| own.iter().any(|own| own.open.contains(open)));
+            understood.unknown.retain(|word| own.iter().any(|own| own.unknown.contains(word)));
+        }
+        Some(understood)
     }
 
     /// The lines that the request itself causes. `own` makes the lines of a job.

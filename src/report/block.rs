@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, missing, printable, table, width};
+use crate::job::{Understood, keys};
 use crate::judgement::{Advice, Cost, Goodput, Judgement, Memory, PriceSource, Time};
 
 /// Appends the explanation of one entry.
@@ -36,6 +37,9 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     block.list("Missing, and the line to add to the annotations:", missing::lines(judgement));
     let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));
     block.list("Warnings:", warnings.map(|warning| vec![warning.clone()]));
+    if let Some(words) = &judgement.words {
+        block.line(2, &words_sentence(words));
+    }
     block.list("Inputs:", inputs(judgement));
 }
 
@@ -157,6 +161,24 @@ fn cost_sentence(cost: &Cost) -> String {
         "Cost: {total} {} ({low}–{high}) at {} a GPU-hour, {whose}{as_of}",
         cost.currency, cost.per_gpu_hour
     )
+}
+
+/// `Words: 31 read, 12 inert, 1 open (load_in_3bit → method, optimizer), 1 not known (color)`.
+fn words_sentence(words: &Understood) -> String {
+    let named = |names: Vec<String>, between: &str| match names.as_slice() {
+        [] => String::new(),
+        names => format!(" ({})", names.join(between)),
+    };
+    let opened = words.open.iter().map(|open| {
+        let keys = keys::of_fields(&open.fields);
+        format!("{} → {}", open.word, keys.join(", "))
+    });
+    let unknown = match words.unknown.as_slice() {
+        [] => String::new(),
+        unknown => format!(", {} not known{}", unknown.len(), named(unknown.to_vec(), ", ")),
+    };
+    let (read, inert, open) = (words.read, words.inert, words.open.len());
+    format!("Words: {read} read, {inert} inert, {open} open{}{unknown}", named(opened.collect(), "; "))
 }
 
 fn advised(advice: &Advice) -> Vec<String> {

@@ -52,6 +52,13 @@ fn swing<'a>(judgement: &'a Judgement, key: &str) -> Option<&'a Swing> {
     judgement.swings.iter().find(|swing| keys::of_field(swing.field) == key)
 }
 
+/// The unread word that may change a field of a key.
+fn opened_by<'a>(judgement: &'a Judgement, key: &str) -> Option<&'a str> {
+    let fields = judgement.missing.iter().filter(|field| keys::of_field(**field) == key);
+    let words = judgement.words.as_ref()?;
+    fields.filter_map(|field| words.opens(*field)).next()
+}
+
 /// An assumed value as an annotation holds it.
 fn written(key: &Key, value: &str) -> Option<String> {
     key.grammar.read(key.sets, value)?;
@@ -69,7 +76,10 @@ fn written(key: &Key, value: &str) -> Option<String> {
 /// The rows of the report: the line, what depends on it, and the other values.
 pub(super) fn lines(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
     of(judgement).into_iter().map(|missing| {
-        let swing = swing(judgement, missing.key).map(ToString::to_string);
+        let swing = swing(judgement, missing.key).map(|swing| match opened_by(judgement, missing.key) {
+            Some(word) => format!("{swing}, since {word} is not read"),
+            None => swing.to_string(),
+        });
         let words = KEYS.iter().find(|key| key.name == missing.key).map(|key| key.grammar);
         let others = match words {
             Some(Grammar::Word { .. }) => Some(format!("one of {}", missing.takes)),

@@ -11,7 +11,7 @@ mod accumulation;
 mod known_model;
 pub(crate) mod open;
 
-use crate::job::{Model, Source, TrainingJob, field};
+use crate::job::{Model, OpenField, Source, TrainingJob, field};
 use crate::model::known::{self, Known};
 use crate::policy::Rules;
 use crate::workload::Reading;
@@ -40,7 +40,12 @@ pub(crate) fn resolve(mut reading: Reading, rules: &Rules, given: Option<&Model>
     }
     let mut open = still_open(std::mem::take(&mut reading.open), &reading.provenance);
     if let Some(at_most) = reading.at_most {
-        open.push((field::accelerator::COUNT.erased(), at_most.into()));
+        open.push(OpenField {
+            field: field::accelerator::COUNT.erased(),
+            leanest: Some(at_most.into()),
+            heaviest: None,
+            although_given: false,
+        });
     }
     for claim in std::mem::take(&mut reading.defaults) {
         reading.provenance.assume(claim.field, claim.value, claim.source);

@@ -76,6 +76,13 @@ impl Distribution {
         Self { needs: [lean.min(least), likely, heavy], floor: self.floor.min(floor), ..self }
     }
 
+    /// Raises the heaviest plan to this need.
+    #[must_use]
+    pub fn up_to(self, most: Bytes) -> Self {
+        let [lean, likely, heavy] = self.needs;
+        Self { needs: [lean, likely, heavy.max(most)], ..self }
+    }
+
     /// The likeliest plan alone.
     #[must_use]
     pub fn likeliest(&self) -> Self {

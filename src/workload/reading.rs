@@ -31,8 +31,8 @@ use crate::command::{self, Commands, Launch};
 use crate::frameworks::{self, Claim, Program, Training, Trees};
 use crate::hardware::{Catalogue, Vendor};
 use crate::job::{
-    AnyField, Ask, Cause, Field, Gap, Hidden, InputError, Method, Provenance, Quoting, Source, ValueOf as _,
-    field,
+    Ask, Cause, Field, Gap, Hidden, InputError, Method, OpenField, Provenance, Quoting, Source, Understood,
+    ValueOf as _, field,
 };
 use crate::kinds::deadline::{self, Limit};
 use crate::kinds::requests::{self, Request};
@@ -64,7 +64,9 @@ pub struct Reading {
     /// The microbatches of a step that a rank computes one after the other, and their source.
     pub(crate) accumulation: Option<(u64, Source)>,
     /// Fields that we cannot read, each with the value that needs the least memory.
-    pub(crate) open: Vec<(AnyField, Value)>,
+    pub(crate) open: Vec<OpenField>,
+    /// How the words of the launch were understood.
+    pub(crate) understood: Understood,
     /// The time limit of the workload.
     pub limit: Option<Limit>,
     /// Why the object was not read, if it was not.
@@ -415,12 +417,18 @@ impl Workload<'_> {
         reading.gap = said.gap.take();
         reading.accumulation = said.accumulation.take();
         reading.open = std::mem::take(&mut said.open);
+        reading.understood = std::mem::take(&mut said.understood);
         if !training.is_read() && !reading.describes_a_training() {
-            reading.open.push((field::finetuning::METHOD.erased(), Method::QLoRA.json()));
+            reading.open.push(OpenField {
+                field: field::finetuning::METHOD.erased(),
+                leanest: Some(Method::QLoRA.json()),
+                heaviest: None,
+                although_given: false,
+            });
         }
         if reading.provenance.knows(field::parallelism::SHARDING) {
             // If a person annotates the sharding, the annotations would name offloading too.
-            reading.open.retain(|(field, _)| !field::OFFLOAD.has(*field));
+            reading.open.retain(|open| !field::OFFLOAD.has(open.field));
         }
         let annotated = reading.provenance.knows_any(field::MODEL);
         reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);

@@ -71,6 +71,7 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading.defaults = defaults.filter(|d| !(own_model && field::MODEL.has(d.field))).collect();
     reading.accumulation = below.accumulation;
     reading.open = below.open;
+    reading.understood = below.understood;
     reading.at_most = below.at_most.filter(|_| !own.knows(field::accelerator::COUNT));
     reading.provenance.fill_from(below.provenance);
     reading.warnings.extend(below.warnings);

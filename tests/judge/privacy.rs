@@ -78,12 +78,15 @@ fn annotated() -> [Value; 4] {
 
 fn config_map() -> Value {
     let axolotl = format!(
-        "base_model: {MODEL}\nsequence_len: 6151\nmicro_batch_size: 613\nadapter: lora\nlora_r: 929\nmax_steps: 778231\n"
+        "base_model: {MODEL}\nsequence_len: 6151\nmicro_batch_size: 613\nadapter: lora\nlora_r: 929\nmax_steps: 778231\n\
+         canaryword_bits: 4\ncanaryword_color: red\n"
     );
     let script = "torchrun pretrain_gpt.py --tokenizer-model canaryword --seq-length 6151 --micro-batch-size 613 \
                   --num-layers 503 --hidden-size 7243 --num-attention-heads 929 --ffn-hidden-size 27893 \
                   --tensor-model-parallel-size 1009 --pipeline-model-parallel-size 503";
-    let trainer = format!("torchrun run_clm.py --do_train --model_name_or_path {MODEL} --block_size 6151");
+    let trainer = format!(
+        "torchrun run_clm.py --do_train --model_name_or_path {MODEL} --block_size 6151 --canaryword_bits 4"
+    );
     json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "team"},
         "data": {

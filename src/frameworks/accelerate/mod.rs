@@ -8,6 +8,8 @@
 //! The image may have a default configuration. So sharding stays open without `--use_fsdp`, `--use_deepspeed` or a
 //! known configuration file.
 
+pub(super) mod list;
+
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
 use crate::frameworks::reading::claims::Claims;

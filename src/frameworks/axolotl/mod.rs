@@ -11,6 +11,8 @@
 //! `rl:` trains with more than one model and is not covered. For a model of images and text, the estimate covers the
 //! text's part, with a warning.
 
+pub(super) mod list;
+
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{peft, training_arguments};

@@ -13,6 +13,7 @@
 //!
 //! Read from hpcaitech/ColossalAI 0.4, examples/language/llama/benchmark.py and applications/Colossal-LLaMA/train.py.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::Launch;

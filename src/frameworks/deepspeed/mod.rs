@@ -6,6 +6,7 @@
 //!
 //! An unknown configuration may divide and offload all that DeepSpeed can. So these fields stay open.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use serde_json::Value;

@@ -17,6 +17,7 @@
 //! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each.
 //! This stays open, too.
 
+pub(super) mod lists;
 pub(crate) mod peft;
 pub(super) mod profile;
 pub(crate) mod training_arguments;
@@ -25,8 +26,9 @@ use crate::command::{Launch, Target};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::options::List;
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::frameworks::{axolotl, deepspeed, llama_factory, swift, torchtune};
+use crate::frameworks::{accelerate, axolotl, deepspeed, llama_factory, swift, torchtune};
 use crate::job::{Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const TRAINER: &str = "transformers 4.57 default";
@@ -58,6 +60,7 @@ const LENGTH: &[&str] = &[
 const FLAGS: Table = &[
     &flag(MODEL, field::model::NAME, Takes::Text),
     &flag(LENGTH, field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["activation_offloading"], field::offload::ACTIVATIONS, Takes::Switch(true)),
 ];
 /// Further names of `TrainingArguments`. A custom script has one of them beside the batch of a device and the model.
 const FURTHER: &[&str] = &[
@@ -81,6 +84,23 @@ enum Whose {
     Trl,
     Fms,
     Own,
+}
+
+/// The options that these programs know.
+pub(super) const LISTS: &[&List] = &[
+    &lists::TRANSFORMERS,
+    &lists::TRL,
+    &lists::EXAMPLES,
+    &lists::PEFT,
+    &lists::FMS_HF_TUNING,
+    &lists::OPTIMUM_HABANA,
+    &accelerate::list::LIST,
+    &deepspeed::list::LIST,
+];
+
+/// Whether the program takes no other options. A custom script has its own.
+pub(super) fn refuses_others(launch: &Launch) -> bool {
+    whose(launch).is_some_and(|whose| whose != Whose::Own)
 }
 
 /// Whether the launch runs such a program.
@@ -234,7 +254,7 @@ fn sharding(launch: &Launch, settings: &Settings<'_>, whose: Whose, claims: &mut
                 claims.argument(field::parallelism::SHARDING, Sharding::None, "--accelerate_config");
             }
             path => match config::named(launch, path, "--accelerate_config", claims) {
-                Some(config) => crate::frameworks::accelerate::of_file(launch, config, claims),
+                Some(config) => accelerate::of_file(launch, config, claims),
                 None => deepspeed::unknown(claims),
             },
         }

@@ -11,11 +11,13 @@ use crate::job::{Cause, Method, field};
 
 const METHODS: &[&str] =
     &["peft_method", "peft_type", "adapter", "finetuning_type", "tuner_type", "train_type", "sft_type"];
-const SWITCHES: &[&str] = &["use_peft", "use_lora", "lora", "lora_enable", "enable_lora", "with_lora"];
+const SWITCHES: &[&str] =
+    &["use_peft", "use_lora", "lora", "lora_enable", "enable_lora", "with_lora", "use_peft_lora"];
 const RANK: &[&str] = &["lora_r", "lora_rank", "lora_dim", "lora_config.r", "r"];
 const TARGETS: &[&str] = &["lora_target_modules", "target_modules", "lora_target"];
-const FOUR_BITS: &[&str] = &["load_in_4bit", "use_4bit", "use_qlora", "qlora", "q_lora"];
-const EIGHT_BITS: &[&str] = &["load_in_8bit", "use_8bit"];
+const FOUR_BITS: &[&str] =
+    &["load_in_4bit", "use_4bit", "use_4bit_quantization", "use_qlora", "qlora", "q_lora"];
+const EIGHT_BITS: &[&str] = &["load_in_8bit", "use_8bit", "use_8bit_quantization"];
 /// The file of fms-acceleration, which may load the weights in four bits and fuse the loss.
 pub(crate) const ACCELERATION: &str = "acceleration_framework_config_file";
 const BITS: &[&str] = &["bits", "quantization_bit", "quant_bits"];
@@ -61,8 +63,7 @@ pub(crate) fn read(settings: &Settings<'_>, switched: bool, claims: &mut Claims)
 
 /// Claims the adapters. The source is the setting that turns them on.
 pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, claims: &mut Claims) {
-    settings::read(ADAPTERS, settings, claims);
-    targets(settings, claims);
+    ranks(settings, claims);
     let four = settings.get(FOUR_BITS);
     let bits = settings.get(BITS).and_then(|setting| Some((setting.number()?, setting)));
     match (four, bits) {
@@ -83,6 +84,12 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
             }
         }
     }
+}
+
+/// Claims the size of the adapters, and the layers that have them.
+pub(crate) fn ranks(settings: &Settings<'_>, claims: &mut Claims) {
+    settings::read(ADAPTERS, settings, claims);
+    targets(settings, claims);
 }
 
 /// The layers with adapters: names, or all of them. A pattern stays open.

@@ -250,7 +250,7 @@ fn fsdp(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
         match &setting.value {
             Value::Object(_) => {
                 let source = setting.source(claims);
-                deepspeed::of(&config::Config::new(source, setting.value.clone()), claims);
+                deepspeed::of(&config::within(source, "deepspeed", &setting.value, claims), claims);
             }
             _ => match setting.text() {
                 Some(path) => deepspeed::named_file(launch, &path, "deepspeed", claims),

@@ -6,6 +6,7 @@
 //! fp32 weights, but the shipped configurations set `bf16-true`. So the precision stays open if it is not set. Other
 //! adapters than LoRA are not covered.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::Launch;

@@ -9,6 +9,8 @@
 //! Its preference and reinforcement stages are not covered, nor its other backends: Megatron-Core (`USE_MCA=1`) and
 //! `KTransformers` (`use_kt`).
 
+pub(super) mod list;
+
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{peft, training_arguments};
@@ -35,6 +37,7 @@ const FLASH: &[(&str, Attention)] = &[
 const FLAGS: Table = &[
     &flag(&["model_name_or_path"], field::model::NAME, Takes::Text),
     &flag(&["cutoff_len"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["neat_packing"], field::batch::PACKING, Takes::Switch(true)),
     &flag(&["flash_attn"], field::ATTENTION, Takes::OneOf(FLASH)),
 ];
 

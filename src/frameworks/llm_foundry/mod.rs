@@ -12,6 +12,7 @@
 //! Read from mosaicml/llm-foundry 0.15, `llmfoundry/models/mpt/configuration_mpt.py` and `scripts/train/yamls`;
 //! Composer 0.26.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use serde_json::Value;

@@ -10,6 +10,7 @@
 //!
 //! Read from AI-Hypercomputer/maxtext's `MaxText/configs/base.yml` at 000e9355 and later.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::{Launch, Target};

@@ -8,6 +8,8 @@
 //!
 //! Read from NVIDIA-NeMo/Megatron-Bridge at 0.2, scripts/performance and scripts/training.
 
+pub(super) mod list;
+
 use crate::command::Launch;
 use crate::frameworks::megatron_core;
 use crate::frameworks::reading::claims::Claims;

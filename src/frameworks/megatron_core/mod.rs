@@ -5,6 +5,7 @@
 //! The names come from NVIDIA/NeMo 2.0's `megatron_gpt_config.yaml` and `nemo/collections/llm`, and from
 //! NVIDIA-NeMo/Megatron-Bridge's `scripts/performance/argument_parser.py` and configuration container.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use crate::frameworks::reading::claims::Claims;

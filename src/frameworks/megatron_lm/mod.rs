@@ -26,6 +26,7 @@
 //! `--n-shared-experts`, `--multi-head-latent-attention`, `--qk-nope-head-dim`, `--qk-rope-head-dim`.
 
 mod defaults;
+pub(super) mod list;
 mod options;
 mod patterns;
 mod sharding;

@@ -6,6 +6,7 @@
 //!
 //! Read from huggingface/nanotron 0.4, src/nanotron/config.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::Launch;

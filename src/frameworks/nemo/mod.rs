@@ -7,6 +7,8 @@
 //!
 //! Read from NVIDIA/NeMo 2.0: `examples/nlp/language_modeling`, `nemo/collections/llm/recipes`.
 
+pub(super) mod list;
+
 use crate::command::{Launch, Target};
 use crate::frameworks::megatron_core;
 use crate::frameworks::reading::claims::Claims;

@@ -4,6 +4,8 @@
 //! `openrlhf/cli/train_sft.py` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048 tokens, all
 //! weights, no offloading, no checkpointing. Its other programs hold further models and are not covered.
 
+pub(super) mod list;
+
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;

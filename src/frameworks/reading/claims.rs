@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::frameworks::reading::config::{ReadFile, Trees};
 use crate::job::{
-    AnyField, Assignment, Cause, Field, FieldType, Gap, Provenance, Sharding, Source, ValueOf, field,
+    AnyField, Assignment, Cause, Field, FieldType, Gap, OpenField, Provenance, Sharding, Source, Understood,
+    ValueOf, field,
 };
 use crate::printable::{complaint, printable};
 
@@ -59,7 +60,9 @@ pub(crate) struct Claims {
     pub(crate) accumulation: Option<(u64, Source)>,
     /// Fields that we cannot read, each with the value that needs the least memory. A script may train only adapters.
     /// An unknown file may offload. A job that runs out only without these values may not run out.
-    pub(crate) open: Vec<(AnyField, Value)>,
+    pub(crate) open: Vec<OpenField>,
+    /// How the words of the launch were understood.
+    pub(crate) understood: Understood,
     /// Fields whose given value we do not understand. No default holds for them.
     pub(crate) unparsed: Vec<AnyField>,
     /// What we did not read.
@@ -129,9 +132,19 @@ impl Claims {
 
     /// The job may set a field in a place that we cannot read. This value needs the least memory.
     pub(crate) fn open<F: Into<AnyField>>(&mut self, field: F, leanest: impl ValueOf<F>) {
-        let field = field.into();
-        if !self.is_open(field) {
-            self.open.push((field, leanest.json()));
+        let leanest = Some(leanest.json());
+        self.open_field(OpenField { field: field.into(), leanest, heaviest: None, although_given: false });
+    }
+
+    /// The same, with both ends. A field may be open for several reasons. Its first values count.
+    pub(crate) fn open_field(&mut self, open: OpenField) {
+        match self.open.iter_mut().find(|known| known.field == open.field) {
+            Some(known) => {
+                known.leanest = known.leanest.take().or(open.leanest);
+                known.heaviest = known.heaviest.take().or(open.heaviest);
+                known.although_given |= open.although_given;
+            }
+            None => self.open.push(open),
         }
     }
 
@@ -143,7 +156,14 @@ impl Claims {
     /// Whether the job may set a field in a place that we cannot read.
     pub(crate) fn is_open(&self, field: impl Into<AnyField>) -> bool {
         let field = field.into();
-        self.open.iter().any(|(open, _)| *open == field)
+        self.open.iter().any(|open| open.field == field)
+    }
+
+    /// Whether an open field has no other value: none is given, or an unread word may be stronger.
+    pub(crate) fn leaves_open(&self, field: AnyField) -> bool {
+        let given = |claim: &Claim| claim.field == field && claim.strength != Strength::Default;
+        let open = self.open.iter().find(|open| open.field == field);
+        open.is_some_and(|open| open.although_given || !self.all.iter().any(given))
     }
 
     /// The strongest value of a field.

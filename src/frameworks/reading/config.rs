@@ -71,7 +71,8 @@ impl Config {
 /// A file that was read, and the paths that were asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadFile {
-    paths: Vec<String>,
+    /// Each key, and its value if that is a short text, a number or a switch.
+    paths: Vec<(String, Option<String>)>,
     asked: AskedPaths,
 }
 
@@ -82,20 +83,38 @@ impl ReadFile {
         Self { paths, asked: config.asked.clone() }
     }
 
-    /// The paths that were not asked for. A question for the path, for a group around it, or for its last key counts.
-    pub(crate) fn unasked(&self) -> Vec<&str> {
+    /// The number of keys that are not groups.
+    pub(crate) fn keys(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// The paths that were not asked for, and their values. A question for the path or for its last key counts.
+    pub(crate) fn unasked(&self) -> Vec<(&str, Option<&str>)> {
         let asked = self.asked.borrow();
-        let is_asked = |path: &&str| {
-            let around = path.match_indices('.').filter_map(|(at, _)| path.get(..at));
+        let is_asked = |path: &str| {
             let last = path.rsplit('.').next().unwrap_or_default();
-            std::iter::once(*path).chain(around).chain([last]).any(|name| asked.contains(name))
+            asked.contains(path) || asked.contains(last)
         };
-        self.paths.iter().map(String::as_str).filter(|path| !is_asked(path)).collect()
+        let unasked = self.paths.iter().filter(|(path, _)| !is_asked(path));
+        unasked.map(|(path, value)| (path.as_str(), value.as_deref())).collect()
     }
 }
 
+/// The configuration in a group of keys, which another reader takes whole.
+pub(crate) fn within(source: Source, key: &str, group: &Value, claims: &mut Claims) -> Config {
+    let config = Config::new(source, group.clone());
+    let is_within = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    for file in &mut claims.files {
+        file.paths.retain(|(path, _)| !is_within(path));
+    }
+    claims.files.push(ReadFile::of(&config));
+    config
+}
+
 /// The paths of all values that are not groups. A file is parsed to a limited depth.
-fn leaves(tree: &Value, path: &str, paths: &mut Vec<String>) {
+fn leaves(tree: &Value, path: &str, paths: &mut Vec<(String, Option<String>)>) {
+    /// The longest text whose effect is looked at.
+    const LONGEST: usize = 32;
     match tree {
         Value::Object(keys) => {
             for (key, value) in keys {
@@ -104,7 +123,15 @@ fn leaves(tree: &Value, path: &str, paths: &mut Vec<String>) {
             }
         }
         Value::Null => {}
-        _ if paths.len() < MAX_PATHS => paths.push(path.to_owned()),
+        _ if paths.len() < MAX_PATHS => {
+            let value = match tree {
+                Value::String(text) if text.len() <= LONGEST => Some(text.clone()),
+                Value::Number(_) | Value::Bool(_) => Some(tree.to_string()),
+                Value::Array(values) if values.is_empty() => Some("[]".to_owned()),
+                _ => None,
+            };
+            paths.push((path.to_owned(), value));
+        }
         _ => {}
     }
 }

@@ -1,355 +1,184 @@
-//! Options that no reader asked for, and the fields that they may change, found by the words in their names.
+//! Whether the words of a launch are understood: each is read, inert, or opens the fields that it may change.
 //!
-//! A newer version, a fork or a custom script has options that no table lists. Most of them change no memory. Some do,
-//! and their names show it: `--sequence_parallel_size`, `load_in_3bit`, `use_liger_v2`. Such an option opens fields. A
-//! job is refused only if it runs out with these fields at their leanest.
+//! A word is an option, a key of a file, or a variable of the environment. A newer version, a fork or a custom script has
+//! words that no list has. Most of them change no memory. Some do, and their names show it: `--sequence_parallel_size`,
+//! `load_in_3bit`, `use_liger_v2`. [`options`] and [`subjects`] are the rules.
 //!
-//! ```text
-//! name ─► words (split at _ - . and capitals) ─► first word of bookkeeping? no field : the fields of its words
-//! ```
-//!
-//! If an option opens too many fields, a right refusal is lost. If it opens too few, a refusal is wrong, which is worse.
-//! So a word in doubt opens its fields.
+//! Of the environment, only variables that a list has, and switches (`USE_…`), are words.
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::complete;
-use crate::job::{AnyField, Attention, Loss, Method, field};
+use crate::frameworks::reading::options::{Known, List};
+use crate::frameworks::reading::subjects::{self, Given, Subject};
+use crate::job::{OpenWord, Understood};
+use crate::printable::printable;
 
-/// The most options and keys that are checked.
-const MAX_NAMES: usize = 2_000;
+/// The most words that are checked.
+const MAX_WORDS: usize = 2_000;
+/// The most open and the most unknown words that are named.
+const MAX_NAMED: usize = 32;
+/// The most unknown words whose nearest option is looked for.
+const MAX_MISSPELT: usize = 4;
+/// The longest name that is shown.
+const LONGEST: usize = 64;
 
-/// The subject of a word in a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
-    Context,
-    Tensor,
-    Pipeline,
-    Expert,
-    Sharding,
-    Offload,
-    Quantization,
-    Method,
-    Length,
-    Recompute,
-    Kernels,
-    Optimizer,
-    MicroBatch,
+/// A word that no reader asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Its value, if it is known.
+    pub(crate) value: Option<&'a str>,
 }
 
-/// The words of each subject.
-const SUBJECTS: &[(Subject, &[&str])] = &[
-    (Subject::Context, &["sequence", "context", "cp", "sp", "ulysses", "ring"]),
-    (Subject::Tensor, &["tensor", "tp", "model"]),
-    (Subject::Pipeline, &["pipeline", "pp", "stage", "stages"]),
-    (Subject::Expert, &["expert", "ep", "etp"]),
-    (
-        Subject::Sharding,
-        &[
-            "shard",
-            "sharded",
-            "sharding",
-            "fsdp",
-            "fsdp2",
-            "hsdp",
-            "zero",
-            "zero1",
-            "zero2",
-            "zero3",
-            "deepspeed",
-            "gemini",
-        ],
-    ),
-    (Subject::Offload, &["offload", "offloading", "offloaded", "nvme", "paged", "swap"]),
-    (
-        Subject::Quantization,
-        &[
-            "quant",
-            "quantize",
-            "quantized",
-            "quantization",
-            "int4",
-            "int8",
-            "nf4",
-            "gptq",
-            "awq",
-            "hqq",
-            "bnb",
-            "qat",
-            "aqlm",
-            "mxfp4",
-        ],
-    ),
-    (
-        Subject::Method,
-        &[
-            "lora",
-            "qlora",
-            "dora",
-            "adapter",
-            "adapters",
-            "peft",
-            "galore",
-            "badam",
-            "freeze",
-            "freezing",
-            "frozen",
-            "unfreeze",
-            "trainable",
-            "oft",
-            "ia3",
-        ],
-    ),
-    (
-        Subject::Length,
-        &["length", "len", "seqlen", "pack", "packing", "packed", "truncate", "truncation", "varlen"],
-    ),
-    (Subject::Recompute, &["recompute", "recomputation", "checkpointing", "remat", "rematerialization"]),
-    (Subject::Kernels, &["fused", "fuse", "liger", "chunk", "chunked", "tiled", "unsloth", "cce", "celoss"]),
-    (Subject::Optimizer, &["optim", "optimizer", "lion", "muon", "adafactor", "apollo", "lomo"]),
-    (Subject::MicroBatch, &["microbatch", "micro", "mbs"]),
-];
+/// What a word may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    Inert,
+    /// The fields of these subjects.
+    Opens(Vec<Subject>),
+    /// Nothing that its name tells, but no list has it.
+    Unknown,
+}
 
-/// Words that mean any division, if no other word of the name says which division.
-const PARALLEL: &[&str] = &["parallel", "parallelism", "megatron", "mca", "mesh"];
-/// Subjects that mean a division only together with a word of [`PARALLEL`].
-const DIVISIONS: &[Subject] = &[Subject::Context, Subject::Tensor, Subject::Pipeline, Subject::Expert];
-
-/// First words of bookkeeping options. They name what is saved, logged, measured or read. They do not name what is
-/// trained.
-const BOOKKEEPING: &[&str] = &[
-    "save",
-    "log",
-    "logging",
-    "eval",
-    "evaluation",
-    "val",
-    "valid",
-    "validation",
-    "test",
-    "wandb",
-    "report",
-    "push",
-    "hub",
-    "dataset",
-    "datasets",
-    "data",
-    "dataloader",
-    "lr",
-    "learning",
-    "output",
-    "seed",
-    "warmup",
-    "metric",
-    "generation",
-    "predict",
-    "tokenizer",
-    "resume",
-    "profile",
-    "profiler",
-    "tensorboard",
-    "ckpt",
-    "timeout",
-    "rdzv",
-    "exit",
-    "tb",
-    "mlflow",
-    "swanlab",
-    "comet",
-    "ddp",
-    "experiment",
-    "vocab",
-    "decay",
-    "weight",
-    "clip",
-    "overlap",
-    "init",
-    "distributed",
-    "chat",
-    "prompt",
-    "preprocessing",
-    "remove",
-    "load",
-    "split",
-    "hf",
-    "auto",
-    "early",
-    "greater",
-    "cache",
-    "overwrite",
-    "template",
-];
-
-/// Options of Transformers 4.57, PEFT 0.17, accelerate 1.11, DeepSpeed 0.18, LLaMA-Factory 0.9 and torchtune 0.6. No
-/// reader asks for them, and they change no memory, whatever words they have.
-const INERT: &[&str] = &[
-    "accumulate_grad_in_fp32",
-    "deepspeed_multinode_launcher",
-    "fsdp_auto_wrap_policy",
-    "fsdp_backward_prefetch",
-    "fsdp_cpu_ram_efficient_loading",
-    "fsdp_forward_prefetch",
-    "fsdp_state_dict_type",
-    "fsdp_sync_module_states",
-    "fsdp_transformer_layer_cls_to_wrap",
-    "fsdp_use_orig_params",
-    "gradient_checkpointing_kwargs",
-    "lora_alpha",
-    "lora_bias",
-    "lora_init",
-    "per_device_eval_batch_size",
-    "use_reentrant",
-    "zero3_init_flag",
-    "zero3_save_16bit_model",
-    "zero_allow_untested_optimizer",
-];
-/// Endings of options that change no memory: hyperparameters of an optimizer.
-const INERT_ENDS: &[&str] = &["lr", "eps", "beta", "beta1", "beta2", "betas", "decay", "momentum", "alpha"];
-
-/// Opens the fields that unread options may change.
-pub(crate) fn leave_open(launch: &Launch, claims: &mut Claims) {
-    let arguments = launch.launchers.iter().map(|launcher| &launcher.arguments).chain([&launch.arguments]);
-    let options = arguments.flat_map(|arguments| arguments.unasked());
-    let keys = claims.files.iter().flat_map(|file| file.unasked());
-    let switches = launch.environment.iter().map(|(name, _)| name).filter(|name| name.starts_with("USE_"));
-    let names = options.chain(keys).chain(switches);
-    let subjects: Vec<Subject> = names.take(MAX_NAMES).flat_map(subjects).collect();
-    for subject in subjects {
-        open(subject, claims);
+/// The effect of a word that no reader asked for.
+pub(crate) fn effect(word: &Word<'_>, lists: &[&'static List]) -> Effect {
+    let known = lists.iter().find_map(|list| list.find(word.name));
+    if let (Some(known), Some(value)) = (known, word.value)
+        && known.is_default(value)
+    {
+        return Effect::Inert;
     }
-}
-
-fn open(subject: Subject, claims: &mut Claims) {
-    let fields: &[AnyField] = match subject {
-        Subject::Context => &[field::parallelism::CONTEXT.erased()],
-        Subject::Tensor => &[field::parallelism::TENSOR.erased()],
-        Subject::Pipeline => &[field::parallelism::PIPELINE.erased()],
-        Subject::Expert => &[field::parallelism::EXPERT.erased()],
-        Subject::Sharding => &[field::parallelism::SHARDING.erased()],
-        Subject::Offload => &[
-            field::offload::OPTIMIZER.erased(),
-            field::offload::PARAMETERS.erased(),
-            field::offload::ACTIVATIONS.erased(),
-        ],
-        Subject::Recompute => &[field::RECOMPUTE.erased()],
-        Subject::Optimizer => &[field::OPTIMIZER.erased(), field::OPTIMIZER_PRECISION.erased()],
-        Subject::Quantization => {
-            claims.open(field::finetuning::METHOD, Method::QLoRA);
-            &[field::OPTIMIZER.erased()]
-        }
-        Subject::Method => {
-            claims.open(field::finetuning::METHOD, Method::QLoRA);
-            &[]
-        }
-        Subject::Length => {
-            claims.open(field::batch::TYPICAL_SEQUENCE_LENGTH, 64);
-            &[]
-        }
-        Subject::Kernels => {
-            claims.open(field::LOSS, Loss::Fused);
-            claims.open(field::ATTENTION, Attention::Flash);
-            &[]
-        }
-        Subject::MicroBatch => {
-            claims.open(field::batch::MICRO_BATCH_SIZE, 1);
-            &[]
-        }
+    let subjects = match known.and_then(Known::correction) {
+        Some(correction) => correction.opens.to_vec(),
+        // The groups around a key of a list tell nothing more.
+        None => subjects::subjects(known.map_or(word.name, |known| known.name)),
     };
-    for field in fields {
-        complete::open_at_its_leanest(*field, claims);
+    let changed = subjects::changed_by(word.name, &subjects, Given::of(word.value));
+    match known {
+        None if subjects.is_empty() => Effect::Unknown,
+        _ if changed.is_empty() => Effect::Inert,
+        _ => Effect::Opens(changed),
     }
 }
 
-/// The subjects in the words of a name.
-fn subjects(name: &str) -> Vec<Subject> {
-    let last = name.rsplit('.').next().unwrap_or_default().replace('-', "_");
-    let words = words(name);
-    if INERT.contains(&last.as_str()) || words.last().is_some_and(|end| INERT_ENDS.contains(&end.as_str())) {
-        return Vec::new();
+/// Opens the fields that unread words may change, and counts the words. `closed` tells that the program takes no other
+/// options than those of the lists.
+pub(crate) fn leave_open(launch: &Launch, lists: &[&'static List], closed: bool, claims: &mut Claims) {
+    // What is not covered is not judged.
+    if claims.beyond.is_some() {
+        return;
     }
-    let is_bits = |word: &String| {
-        let letters = word.trim_start_matches(|c: char| c.is_ascii_digit());
-        letters == "bit" || letters == "bits"
-    };
-    let bits = words.iter().any(is_bits);
-    if !bits && words.first().is_none_or(|first| BOOKKEEPING.contains(&first.as_str())) {
-        return Vec::new();
+    let arguments: Vec<_> =
+        launch.launchers.iter().map(|launcher| &launcher.arguments).chain([&launch.arguments]).collect();
+    let files = std::mem::take(&mut claims.files);
+    let is_word = |name: &str| name.starts_with("USE_") || lists.iter().any(|list| list.find(name).is_some());
+    let variables: Vec<_> = launch.environment.iter().filter(|(name, _)| is_word(name)).collect();
+    let (all, unasked) = (
+        arguments.iter().map(|arguments| arguments.options()).sum::<usize>()
+            + files.iter().map(super::config::ReadFile::keys).sum::<usize>(),
+        arguments
+            .iter()
+            .flat_map(|arguments| arguments.unasked())
+            .chain(files.iter().flat_map(|file| file.unasked()))
+            .map(|(name, value)| Word { name, value }),
+    );
+    let mut understood = Understood::default();
+    let (mut misspelt, mut looked_for) = (Vec::new(), 0);
+    let mut unread = 0;
+    let of_environment = variables.into_iter().map(|(name, value)| Word { name, value });
+    for word in unasked.inspect(|_| unread += 1).chain(of_environment).take(MAX_WORDS) {
+        match effect(&word, lists) {
+            Effect::Inert => understood.inert += 1,
+            Effect::Unknown => {
+                if closed && looked_for < MAX_MISSPELT {
+                    looked_for += 1;
+                    misspelt.extend(meant(word.name, lists));
+                }
+                name(&mut understood.unknown, word.name);
+            }
+            Effect::Opens(subjects) => {
+                let negated = subjects::is_negated(word.name);
+                for subject in &subjects {
+                    subject.open(Given::of(word.value), negated, claims);
+                }
+                let fields = subjects.iter().flat_map(|subject| subject.fields()).copied();
+                let mut fields: Vec<_> = fields.filter(|field| claims.leaves_open(*field)).collect();
+                fields.dedup();
+                if fields.is_empty() {
+                    understood.inert += 1;
+                } else if understood.open.len() < MAX_NAMED {
+                    understood.open.push(OpenWord { word: printable(word.name, LONGEST), fields });
+                }
+            }
+        }
     }
-    let has = |told: &[&str]| words.iter().any(|word| told.contains(&word.as_str()));
-    let parallel = has(PARALLEL);
-    let told = |subject: Subject, its_words: &[&str]| {
-        (has(its_words) && (parallel || !DIVISIONS.contains(&subject)))
-            || (subject == Subject::Quantization && bits)
-    };
-    let mut subjects: Vec<Subject> = SUBJECTS
-        .iter()
-        .filter(|(subject, its_words)| told(*subject, its_words))
-        .map(|(subject, _)| *subject)
-        .collect();
-    if parallel && !subjects.iter().any(|subject| DIVISIONS.contains(subject)) {
-        subjects.extend(DIVISIONS);
-    }
-    subjects
+    understood.read = all.saturating_sub(unread);
+    claims.files = files;
+    claims.warnings.extend(misspelt);
+    claims.understood = understood;
 }
 
-/// The words of a name in lower case, split before capitals and at every character that is no letter or digit.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut small_before = false;
-    for character in name.chars() {
-        let breaks = !character.is_ascii_alphanumeric() || (small_before && character.is_ascii_uppercase());
-        if breaks {
-            words.push(String::new());
-        }
-        if character.is_ascii_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.push(character.to_ascii_lowercase());
-        }
-        small_before = character.is_ascii_lowercase();
+fn name(names: &mut Vec<String>, name: &str) {
+    let shown = printable(name, LONGEST);
+    if names.len() < MAX_NAMED && !names.contains(&shown) {
+        names.push(shown);
     }
-    words.retain(|word| !word.is_empty());
-    words
+}
+
+/// A warning about an option that is no option of the framework, but nearly.
+fn meant(name: &str, lists: &[&'static List]) -> Option<String> {
+    let (list, near) = lists.iter().find_map(|list| Some((list, list.nearest(name)?)))?;
+    let (name, title) = (printable(name, 40), list.title());
+    Some(printable(&format!("{name} is no option of {title}; did you mean {near}?"), 120))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frameworks::reading::options::{inert, opens};
+
+    static LIST: List = List {
+        text: "# Framework 1: written\nfused_optimizer_step\tbool\tTrue\nlora_x\tint\nmax_length\tint\t1024\nmoe_quantize\n",
+        corrections: &[
+            inert("lora_x", "a number of the adapter's scale"),
+            opens("moe_quantize", &[Subject::Method], "experts alone"),
+        ],
+    };
 
     #[test]
-    fn the_words_of_a_name_tell_what_it_may_change() {
-        for (name, told) in [
-            ("sequence_parallel_size", vec![Subject::Context]),
-            ("context-parallel-degree", vec![Subject::Context]),
-            ("USE_MCA", DIVISIONS.to_vec()),
-            ("load_in_3bit", vec![Subject::Quantization]),
-            ("useLigerKernel", vec![Subject::Kernels]),
-            (
-                "CELOSS_PARALLEL_SIZE",
-                vec![Subject::Kernels, Subject::Context, Subject::Tensor, Subject::Pipeline, Subject::Expert],
-            ),
-            ("model.freeze_vit", vec![Subject::Method]),
-            ("optimizer.offload_states", vec![Subject::Offload, Subject::Optimizer]),
-            ("max_seqlen", vec![Subject::Length]),
-            ("gradient_checkpointing_ratio", vec![Subject::Recompute]),
-        ] {
-            assert_eq!(subjects(name), told, "{name}");
-        }
+    fn a_word_changes_what_its_list_or_its_words_say() {
+        let effect = |name, value: &'static str| effect(&Word { name, value: Some(value) }, &[&LIST]);
+        assert_eq!(effect("max_length", "4096"), Effect::Opens(vec![Subject::Length]));
+        assert_eq!(effect("max-length", "1024"), Effect::Inert);
+        assert_eq!(effect("lora_x", "4"), Effect::Inert);
+        assert_eq!(effect("moe_quantize", "true"), Effect::Opens(vec![Subject::Method]));
+        assert_eq!(effect("moe_quantize", "false"), Effect::Inert);
+        assert_eq!(effect("lora_y", "4"), Effect::Opens(vec![Subject::Method]));
+        assert_eq!(effect("color", "red"), Effect::Unknown);
     }
 
     #[test]
-    fn bookkeeping_changes_nothing() {
-        for name in [
-            "save_steps",
-            "logging_steps",
-            "eval_batch_size",
-            "wandb_project",
-            "dataset_length",
-            "seed",
-            "dtype",
-            "",
-        ] {
-            assert_eq!(subjects(name), [], "{name}");
-        }
+    fn every_word_is_counted_once() {
+        let launch = Launch::of_words(&[
+            "python",
+            "own.py",
+            "--max_length",
+            "2048",
+            "--color",
+            "red",
+            "--lora_x=1",
+            "--max_lenght",
+            "1",
+        ]);
+        let mut claims = Claims::default();
+        assert!(launch.arguments.has("color"));
+        leave_open(&launch, &[&LIST], true, &mut claims);
+        let understood = &claims.understood;
+        assert_eq!((understood.read, understood.inert), (1, 1));
+        assert_eq!(understood.open.iter().map(|open| open.word.as_str()).collect::<Vec<_>>(), ["max_length"]);
+        assert_eq!(understood.unknown, ["max_lenght"]);
+        assert_eq!(claims.warnings, ["max_lenght is no option of Framework 1; did you mean max_length?"]);
     }
 }

@@ -8,6 +8,8 @@
 //! It runs one process, which may split the model over the accelerators, unless `NPROC_PER_NODE` is in the environment.
 //! `swift rlhf` is not covered.
 
+pub(super) mod list;
+
 use crate::command::Launch;
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
@@ -64,6 +66,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             claims.open(field::finetuning::METHOD, Method::LoRA);
         } else {
             claims.assume(field::finetuning::METHOD, Method::LoRA, SOURCE);
+            peft::ranks(&settings, claims);
         }
     }
     let adapted = claims.get(field::finetuning::METHOD).is_some_and(|method| method != Method::Full);

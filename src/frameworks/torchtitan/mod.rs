@@ -16,6 +16,7 @@
 //! Read from pytorch/torchtitan's `torchtitan/config/job_config.py`, v0.1 and v0.2. The image's own files
 //! (`train_configs/…`) and functions are unknown: their names may be a model's, and all other settings stay open.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::{Launch, Target, basename};

@@ -12,6 +12,7 @@
 //! (`optimizer_in_bwd`). It holds no gradients, and is not covered. Recipes for preferences, distillation and
 //! reinforcement learning hold further models and are not covered, either.
 
+pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::{Launch, Target, basename, purpose};
