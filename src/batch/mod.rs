@@ -62,7 +62,7 @@ fn judge_object(
         Vec::new()
     } else {
         match other_kinds::read(object, &policy.kinds, &policy.catalogue) {
-            Some(Other::Aside(judgement)) => vec![judgement],
+            Some(Other::Aside(judgement)) => vec![*judgement],
             Some(Other::Pods(pods)) => {
                 let judged = pods.iter().map(|pod| other_kinds::sourced(judge(pod), object));
                 judged.filter(is_told).collect()

@@ -8,7 +8,7 @@
 //!
 //! Pods are found by their shape: a map with a list `containers`. Argo's templates hold one container each, and KAITO's
 //! `Workspace` names a model and a machine, from which its controller makes a Job. Sources: argoproj/argo-workflows
-//! pkg/apis/workflow/v1alpha1 workflow_types.go; kaito-project/kaito api/v1beta1 workspace_types.go.
+//! pkg/apis/workflow/v1alpha1 `workflow_types.go`; kaito-project/kaito api/v1beta1 `workspace_types.go`.
 
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,7 @@ const NOT_TRAINING: &[(&str, &str, Cause)] = &[
 /// What becomes of an object whose kind is not judged as a whole.
 pub(super) enum Other {
     /// It is set aside as a whole.
-    Aside(Judgement),
+    Aside(Box<Judgement>),
     /// Its pods are judged, each as an object.
     Pods(Vec<Value>),
 }
@@ -71,7 +71,7 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
     let asked = Some(search.asked);
     let known = |(other, name, _): &&(&str, &str, Cause)| (*other, *name) == (group, kind);
     if let Some((.., cause)) = NOT_TRAINING.iter().find(known) {
-        return Some(Other::Aside(Judgement::aside(*cause, asked)));
+        return Some(Other::Aside(Judgement::aside(*cause, asked).into()));
     }
     if let Some(nearest) = nearest(group, kind, kinds) {
         let mut judgement = Judgement::aside(Cause::UnknownKind, asked);
@@ -80,13 +80,13 @@ pub(super) fn read(object: &Value, kinds: &Kinds, catalogue: &Catalogue) -> Opti
             "{asks}, not recognised: no kind is called {}; did you mean {nearest}?",
             printable(kind, 48)
         );
-        return Some(Other::Aside(judgement));
+        return Some(Other::Aside(judgement.into()));
     }
     if group == "argoproj.io" {
         search.pods.extend(of_argo(object));
     }
     if search.pods.is_empty() {
-        return Some(Other::Aside(Judgement::aside(Cause::UnknownKind, asked)));
+        return Some(Other::Aside(Judgement::aside(Cause::UnknownKind, asked).into()));
     }
     search.pods.truncate(MOST_PODS);
     let metadata = |template: &Value| {

@@ -3,9 +3,9 @@
 //!
 //! Names of options are those of each program's documentation: torchrun of PyTorch 2.9, accelerate 1.10, DeepSpeed
 //! 0.17, Open MPI 5, MPICH 4, Horovod 0.28, Slurm 24, Composer 0.31, ColossalAI 0.5, Optimum Habana 1.18, DLRover
-//! 0.5, Ray 2.49, torchtune 0.6, Lightning Fabric 2.6, MindSpore 2.11 (msrun), PaddlePaddle 2.3, TorchX 0.7.
+//! 0.5, Ray 2.49, torchtune 0.6, Lightning Fabric 2.6, `MindSpore` 2.11 (msrun), `PaddlePaddle` 2.3, `TorchX` 0.7.
 //!
-//! Some launchers are torchrun with further options, and have its name here: `hyperpodrun` of SageMaker HyperPod
+//! Some launchers are torchrun with further options, and have its name here: `hyperpodrun` of `SageMaker` `HyperPod`
 //! (hyperpod-elastic-agent, whose parser extends that of torch.distributed.run) and `ft_launcher` of
 //! nvidia-resiliency-ext 0.7, whose own options all begin with `--ft-` and take a value.
 

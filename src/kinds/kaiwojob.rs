@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `gpuModels` are values of the nodes' label `kaiwo/gpu-model`. Source: silogen/kaiwo apis/kaiwo/v1alpha1
-//! kaiwojob_types.go and common_types.go.
+//! `kaiwojob_types.go` and `common_types.go`.
 
 use serde_json::{Value, json};
 

@@ -197,7 +197,9 @@ pub fn read(
     }
     if trainings.is_empty() {
         // Another object may give the number.
-        aside.iter_mut().for_each(|aside| aside.accelerators = None);
+        if let Some(aside) = &mut aside {
+            aside.accelerators = None;
+        }
         return Readings { aside, ..Readings::default() };
     }
     // At this point we know whether the object trains.

@@ -80,9 +80,7 @@ pub(crate) fn set(words: &[Text], state: &mut State) {
 pub(crate) fn read_whole(words: &[Text]) -> Option<&str> {
     let words: Option<Vec<&str>> = words.iter().map(Text::as_known).collect();
     match words?.as_slice() {
-        ["-r", "-d", "", name] | ["-d", "", "-r", name] | ["-d", "", name] | ["-rd", "", name]
-            if is_name(name) =>
-        {
+        ["-r", "-d", "", name] | ["-d", "", "-r", name] | ["-d" | "-rd", "", name] if is_name(name) => {
             Some(name)
         }
         _ => None,

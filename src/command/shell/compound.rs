@@ -4,6 +4,7 @@ use brush_parser::ast::{CaseItemPostAction, CompoundCommand, CompoundList};
 
 use crate::command::Branch;
 use crate::command::shell::Shell;
+use crate::command::shell::conditions::Matched;
 use crate::command::shell::variables::{State, Value};
 use crate::command::text::Text;
 use crate::command::wrappers::is_name;
@@ -52,11 +53,11 @@ impl Shell<'_, '_, '_> {
             }
             CompoundCommand::CaseClause(clause) => {
                 match self.matching(&clause.value, &clause.cases, state) {
-                    Some(Some(case)) if matches!(case.post_action, CaseItemPostAction::ExitCase) => {
+                    Matched::Item(case) if matches!(case.post_action, CaseItemPostAction::ExitCase) => {
                         return case.cmd.iter().for_each(|list| self.list(list, state));
                     }
-                    Some(None) => return,
-                    _ => {}
+                    Matched::Nothing => return,
+                    Matched::Item(_) | Matched::Unknown => {}
                 }
                 let mut branches = vec![state.clone()];
                 let (decision, mut ends) = (self.run.budget.decision(), false);

@@ -14,6 +14,16 @@ use crate::command::shell::variables::State;
 /// The deepest nesting of `[[ … ]]` that is read.
 const DEEPEST: usize = 8;
 
+/// The item of a `case` that matches.
+pub(crate) enum Matched<'c> {
+    /// This one.
+    Item(&'c CaseItem),
+    /// None.
+    Nothing,
+    /// That is not known.
+    Unknown,
+}
+
 impl Shell<'_, '_, '_> {
     /// Whether a list holds. None if it is not known.
     pub(crate) fn holds(&mut self, list: &CompoundList, state: &mut State) -> Option<bool> {
@@ -130,28 +140,30 @@ impl Shell<'_, '_, '_> {
         text.as_known().map(str::to_owned)
     }
 
-    /// The item of a `case` that matches, if that is known: `Some(None)` if none does.
+    /// The item of a `case` that matches.
     pub(crate) fn matching<'c>(
         &mut self,
         value: &Word,
         cases: &'c [CaseItem],
         state: &mut State,
-    ) -> Option<Option<&'c CaseItem>> {
-        let value = self.known(value, state)?;
+    ) -> Matched<'c> {
+        let Some(value) = self.known(value, state) else { return Matched::Unknown };
         for case in cases {
             for pattern in &case.patterns {
                 if pattern.value == "*" {
-                    return Some(Some(case));
+                    return Matched::Item(case);
                 }
                 if is_pattern(&pattern.value) {
-                    return None;
+                    return Matched::Unknown;
                 }
-                if self.known(pattern, state)? == value {
-                    return Some(Some(case));
+                match self.known(pattern, state) {
+                    Some(pattern) if pattern == value => return Matched::Item(case),
+                    Some(_) => {}
+                    None => return Matched::Unknown,
                 }
             }
         }
-        Some(None)
+        Matched::Nothing
     }
 }
 
@@ -164,9 +176,8 @@ fn is_pattern(word: &str) -> bool {
 fn of_words(words: &[&str]) -> Option<bool> {
     match words {
         [] => Some(false),
-        [word] => Some(!word.is_empty()),
+        [word] | ["-n", word] => Some(!word.is_empty()),
         ["!", rest @ ..] => of_words(rest).map(|holds| !holds),
-        ["-n", word] => Some(!word.is_empty()),
         ["-z", word] => Some(word.is_empty()),
         [one, test, other] => compared(one, test, other),
         _ => None,

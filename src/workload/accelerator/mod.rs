@@ -178,7 +178,7 @@ fn of_own_label<'c>(catalogue: &'c Catalogue, what: &str, key: &str, value: &str
 }
 
 /// A card that labels allow which do not name it.
-fn of_card<'c>(card: &'c Accelerator, memory: Option<Bytes>, source: Source) -> Candidate<'c> {
+fn of_card(card: &Accelerator, memory: Option<Bytes>, source: Source) -> Candidate<'_> {
     let offer = memory.map(|memory| Offer {
         bytes: card.usable_of(memory),
         part: None,
