@@ -5,7 +5,7 @@
 //! | `*` | attention over all tokens |
 //! | `S` | attention over a sliding window |
 //! | `X` | attention to the tokens of a tower |
-//! | `G` | Gated DeltaNet |
+//! | `G` | Gated `DeltaNet` |
 //! | `K` | Kimi Delta Attention |
 //! | `L` | lightning attention |
 //! | `M` | a state space: Mamba or Mamba-2 |

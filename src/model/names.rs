@@ -171,7 +171,7 @@ fn written_forms(written: &str) -> Vec<String> {
     forms
 }
 
-/// The name behind an organisation and a point, as ModelScope's folders have it: `Qwen.Qwen2.5-7B-Instruct`.
+/// The name behind an organisation and a point, as `ModelScope`'s folders have it: `Qwen.Qwen2.5-7B-Instruct`.
 fn behind_organisation(name: &str) -> Option<&str> {
     let (organisation, name) = name.split_once('.')?;
     let letters = !organisation.is_empty() && organisation.chars().all(char::is_alphabetic);

@@ -34,7 +34,7 @@ pub(super) enum Mark {
     SharedNetwork,
     /// The written width is cut to two thirds.
     TwoThirds,
-    /// Every fourth layer, if the file does not say, has attention; the others are Gated DeltaNet.
+    /// Every fourth layer, if the file does not say, has attention; the others are Gated `DeltaNet`.
     EveryFourth,
     /// `linear_attention` means Kimi Delta Attention.
     Kimi,

@@ -118,13 +118,10 @@ fn state_space(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let (h, space) = (program.shape.hidden, program.shape.state_space);
     let share = |width: u64| width.div_ceil(program.tensor);
     let (inner, targets, width) = (share(space.inner()), program.targets(), tape.width(x));
-    let projected_width = match space.time_step_rank {
-        Some(_) => inner.saturating_mul(2),
-        None => {
-            let ends = space.groups.saturating_mul(space.state).saturating_mul(2);
-            inner.saturating_mul(2).saturating_add(share(ends)).saturating_add(share(space.heads))
-        }
-    };
+    let ends = space.groups.saturating_mul(space.state).saturating_mul(2);
+    let heads =
+        if space.time_step_rank.is_some() { 0 } else { share(ends).saturating_add(share(space.heads)) };
+    let projected_width = inner.saturating_mul(2).saturating_add(heads);
     let projected = linear(tape, program, x, h, projected_width, false, targets.query);
     let kept = match space.time_step_rank {
         Some(rank) => {
