@@ -189,7 +189,8 @@ impl Judge<'_> {
             self.open_swings(estimate, open, device)
         });
         judgement.missing = judgement.swings.iter().map(|swing| swing.field).collect();
-        judgement.warnings.extend(shown.assumed_warnings(&estimate.assumed.warnings, device));
+        let contradictions = shown.assumed_warnings(&estimate.assumed.warnings, device);
+        judgement.warnings.extend(contradictions.iter().cloned());
         let size = wording::size_disagrees(&judgement.job, estimate);
         judgement.warnings.extend(shown.about(field::MODEL, size));
         if judgement.summary.model.is_none() && !shown.hides_any(field::MODEL) {
@@ -222,6 +223,10 @@ impl Judge<'_> {
             judgement.advice = shown.advice(self.advice(&judgement.job, estimate, device, capacity));
         }
         judgement.message = wording::message(self.ask.advice, &decision, &memory, shown, &judgement);
+        // A job that contradicts itself may not start, however well it fits.
+        if let (Verdict::Fits, Some(first)) = (decision.verdict, contradictions.first()) {
+            judgement.message = format!("{}, but it contradicts itself: {first}", judgement.message);
+        }
         if self.ask.advice && !shown.hides(field::target::DAYS) {
             judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
         }

@@ -40,13 +40,13 @@ pub fn warning(text: &str) -> String {
         return line;
     }
     let within = line.char_indices().nth(WARNING + 1).and_then(|(end, _)| line.get(..end)).unwrap_or(&line);
-    let ends = within.match_indices([',', ';']).map(|(end, _)| end);
+    let mut ends = within.rmatch_indices([',', ';']).map(|(end, _)| end);
     // A comma within parentheses ends no part.
     let is_end = |end: &usize| {
         let part = within.get(..*end).unwrap_or_default();
         part.matches('(').count() == part.matches(')').count() && *end >= LEAST_PART
     };
-    match ends.filter(is_end).last().and_then(|end| within.get(..end)) {
+    match ends.find(is_end).and_then(|end| within.get(..end)) {
         Some(part) => part.to_owned(),
         None => one_line(text, WARNING),
     }

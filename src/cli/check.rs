@@ -130,7 +130,7 @@ enum Output {
     Markdown,
     /// Annotations of GitHub Actions
     Github,
-    /// JUnit's XML
+    /// XML as test reports have it
     Junit,
     /// SARIF 2.1.0
     Sarif,

@@ -200,7 +200,7 @@ impl Planner<'_> {
             Goal::Days(wanted) => judgement.time.as_ref()?.days? <= wanted,
             _ => true,
         };
-        (judgement.verdict == Verdict::Fits && in_time).then(|| Proposal {
+        (judgement.verdict == Verdict::Fits && in_time).then_some(Proposal {
             layout: candidate.layout,
             count: candidate.count,
             data: candidate.plan.data,

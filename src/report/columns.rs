@@ -51,7 +51,9 @@ pub(super) fn table<const COLUMNS: usize>(
     let mut leave_out = |heading: &&str, rows: &mut Vec<Vec<String>>| {
         if let Some(column) = headings.iter().position(|other| other == heading) {
             headings.remove(column);
-            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+            for row in rows.iter_mut() {
+                row.remove(column);
+            }
         }
     };
     columns.hidden.iter().for_each(|heading| leave_out(heading, &mut rows));

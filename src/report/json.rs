@@ -131,5 +131,11 @@ pub fn json(values: &[Value]) -> serde_json::Result<String> {
 /// The serializer's error.
 pub fn yaml(values: &[Value]) -> anyhow::Result<String> {
     let documents: Vec<String> = values.iter().map(serde_saphyr::to_string).collect::<Result<_, _>>()?;
-    Ok(documents.iter().map(|document| format!("---\n{}\n", document.trim_end())).collect())
+    let mut text = String::new();
+    for document in documents {
+        text.push_str("---\n");
+        text.push_str(document.trim_end());
+        text.push('\n');
+    }
+    Ok(text)
 }

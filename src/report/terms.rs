@@ -148,7 +148,7 @@ pub const TERMS: &[Term] = &[
 /// The term with this name, in any case.
 pub fn term(name: &str) -> Option<&'static Term> {
     let is = |word: &&str| word.eq_ignore_ascii_case(name);
-    TERMS.iter().find(|term| is(&term.name) || term.also.iter().any(|word| is(word)))
+    TERMS.iter().find(|term| is(&term.name) || term.also.iter().any(&is))
 }
 
 #[cfg(test)]

@@ -44,7 +44,9 @@ impl Input {
             match document {
                 Ok((place, value)) if objects::is_something_else(&value) => self.skipped.push(place),
                 Ok((place, value)) => {
-                    objects::flatten(&place, value).into_iter().for_each(|object| self.push(&place, object));
+                    for object in objects::flatten(&place, value) {
+                        self.push(&place, object);
+                    }
                 }
                 Err(unreadable) => self.unreadable.push(unreadable),
             }

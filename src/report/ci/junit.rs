@@ -1,5 +1,5 @@
-//! JUnit's XML: a test case for each object. A job that would run out of memory is a failure, one that cannot be judged is
-//! skipped. The form is that of the JUnit schema of Jenkins' xunit plugin.
+//! The XML of `JUnit`: a test case for each object. A job that would run out of memory is a failure, one that cannot be judged is
+//! skipped. The form is that of the `JUnit` schema of Jenkins' xunit plugin.
 
 use std::fmt::Write as _;
 
