@@ -21,13 +21,14 @@ use serde_json::Value;
 use crate::advise;
 use crate::advise::count::{self, Found, Layout};
 use crate::estimate::assume::Device;
+use crate::estimate::calibration::Calibration;
 use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, cost, estimate_rank};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{self, AnyField, Ask, Hidden, InputError, TrainingJob, field};
 use crate::judgement::{Advice, Judgement, Reason, Summary, Swing, Verdict};
 use crate::kinds::deadline::Limit;
-use crate::model::{Parameters, known};
+use crate::model::{Parameters, ShapeError, known};
 use crate::policy::{Rules, World};
 use crate::resolve::open::Open;
 use crate::resolve::{Resolved, resolve};
@@ -41,9 +42,20 @@ use shown::Shown;
 
 /// Judges a workload, or a `TrainingEstimate`.
 pub fn judge(object: &Value, around: &Surroundings, world: &World<'_>, ask: &Ask) -> Judgement {
+    judge_with(object, around, world, ask, Calibration::builtin())
+}
+
+/// Judges with other constants than the built-in ones, as the accuracy is measured without a source.
+pub fn judge_with(
+    object: &Value,
+    around: &Surroundings,
+    world: &World<'_>,
+    ask: &Ask,
+    calibration: &'static Calibration,
+) -> Judgement {
     let World { catalogue, kinds, rules } = *world;
     let Readings { trainings, aside, own, hidden } = workload::read(object, around, catalogue, kinds, ask);
-    let judge = Judge { catalogue, rules, ask, own: None, hidden: &hidden };
+    let judge = Judge { catalogue, rules, ask, calibration, own: None, hidden: &hidden };
     let own: Option<Vec<Reading>> = own.map(|own| {
         own.into_iter().map(|reading| resolve(reading, rules, ask.model.as_ref()).reading).collect()
     });
@@ -66,6 +78,7 @@ struct Judge<'a> {
     catalogue: &'a Catalogue,
     rules: &'a Rules,
     ask: &'a Ask,
+    calibration: &'static Calibration,
     /// The readings of the object alone. `None` if every value may be shown.
     own: Option<&'a [Reading]>,
     /// How messages name other objects.
@@ -84,6 +97,10 @@ impl Judge<'_> {
             Some(gap) => trainings::with_gap(judgement, &gap, &shown::gap(&gap, self), certain),
             None => judgement,
         }
+    }
+
+    fn estimate(&self, job: &TrainingJob, device: Device) -> Result<Estimate, ShapeError> {
+        estimate_rank(job, device, self.ask.rank, self.calibration)
     }
 
     fn of_what_is_read(&self, reading: Reading) -> Judgement {
@@ -138,7 +155,7 @@ impl Judge<'_> {
         limit: Option<Limit>,
         shown: &mut Shown<'_>,
     ) -> Judgement {
-        let Ok(estimate) = estimate_rank(&judgement.job, given.device, self.ask.rank) else {
+        let Ok(estimate) = self.estimate(&judgement.job, given.device) else {
             let deadline = deadline::deadline(&judgement.job, limit, None);
             return without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
         };
@@ -184,7 +201,9 @@ impl Judge<'_> {
         shown: &mut Shown<'_>,
     ) -> Judgement {
         let Given { capacity, device, open } = given;
-        let need = self.readings(estimate, open, device);
+        let [need, others @ ..] = self.readings(estimate, open, device);
+        judgement.evidence = Some(estimate.evidence);
+        judgement.counted = Some(figures::counted(estimate, &others, !open.is_empty()));
         judgement.swings = unknowns::deciding(estimate, &need, capacity.bytes, self.rules, || {
             self.open_swings(estimate, open, device)
         });
@@ -239,30 +258,29 @@ impl Judge<'_> {
         }
     }
 
-    /// The need of every reading of the job. Fields that we cannot read may make the leanest reading leaner, and the
-    /// heaviest heavier.
-    fn readings(&self, estimate: &Estimate, open: &Open, device: Device) -> Distribution {
-        let mut need = estimate.distribution(Figure::Needed);
-        let most = open.heaviest().and_then(|heaviest| estimate_rank(&heaviest, device, self.ask.rank).ok());
-        if let Some(most) = most {
-            need = need.up_to(most.heavy);
-        }
-        match open.leanest() {
-            // A reading that cannot be estimated has no lower bound.
-            Some(leanest) => {
-                let least = estimate_rank(&leanest, device, self.ask.rank);
-                let (lean, floor) =
-                    least.map_or((Bytes::ZERO, Bytes::ZERO), |least| (least.lean, least.floor));
-                need.down_to(lean, floor)
+    /// The need of every reading of the job, and the counted figures. Fields that we cannot read may make the leanest
+    /// reading leaner, and the heaviest heavier.
+    fn readings(&self, estimate: &Estimate, open: &Open, device: Device) -> [Distribution; 4] {
+        let leanest = open.leanest().map(|leanest| self.estimate(&leanest, device));
+        let heaviest = open.heaviest().and_then(|heaviest| self.estimate(&heaviest, device).ok());
+        [Figure::Needed, Figure::Allocated, Figure::Reserved, Figure::Process].map(|figure| {
+            let mut distribution = estimate.distribution(figure);
+            if let Some(most) = &heaviest {
+                distribution = distribution.up_to(most.heaviest(figure));
             }
-            None => need,
-        }
+            match &leanest {
+                None => distribution,
+                Some(Ok(least)) => distribution.down_to(least.leanest(figure), least.floor),
+                // A reading that cannot be estimated has no lower bound.
+                Some(Err(_)) => distribution.down_to(Bytes::ZERO, Bytes::ZERO),
+            }
+        })
     }
 
     /// How much less and how much more the job needs for each field that we cannot read, with this field at its ends.
     fn open_swings(&self, estimate: &Estimate, open: &Open, device: Device) -> Vec<Swing> {
         let needed = estimate.peak.needed;
-        let of = |job: &TrainingJob| estimate_rank(job, device, self.ask.rank).map(|at| at.peak.needed);
+        let of = |job: &TrainingJob| self.estimate(job, device).map(|at| at.peak.needed);
         let swing = |(field, [leanest, heaviest]): (AnyField, [Option<TrainingJob>; 2])| {
             let least = leanest.map_or(needed, |job| of(&job).unwrap_or(Bytes::ZERO));
             let most = heaviest.map_or(needed, |job| of(&job).unwrap_or(needed));
@@ -292,12 +310,12 @@ impl Judge<'_> {
         let layout = Layout::of(job, &estimated.assumed.likely);
         let found = count::count(&layout, days.as_f64(), |number| {
             let changed = changed(number);
-            let estimate = estimate_rank(&changed, device, self.ask.rank).ok()?;
+            let estimate = self.estimate(&changed, device).ok()?;
             figures::duration(&changed, &estimate, capacity)?.time.days
         })?;
         let Found::Count(count) = found else { return None };
         let changed = changed(count.usable);
-        let estimate = estimate_rank(&changed, device, self.ask.rank).ok()?;
+        let estimate = self.estimate(&changed, device).ok()?;
         let decision = decide(&estimate.distribution(Figure::Needed), capacity.bytes?, self.rules);
         if !matches!(decision.verdict, Verdict::Fits | Verdict::Tight) {
             return None;
@@ -323,7 +341,7 @@ impl Judge<'_> {
     ) -> Vec<Advice> {
         let Some(bytes) = capacity.bytes else { return Vec::new() };
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
-            let estimate = estimate_rank(changed, device, self.ask.rank).ok()?;
+            let estimate = self.estimate(changed, device).ok()?;
             // Another accelerator offers other memory, and has another speed.
             let other = self.other_accelerator(job, changed);
             let capacity = other.as_ref().unwrap_or(capacity);

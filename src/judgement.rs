@@ -6,7 +6,7 @@
 mod cost;
 mod deadline;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use cost::{Cost, PriceSource};
 pub use deadline::{Deadline, Outlook};
@@ -35,6 +35,8 @@ pub struct Judgement {
     /// The probability that the job runs out of memory. `None` if we cannot estimate it.
     #[serde(serialize_with = "in_thousandths")]
     pub oom_probability: Option<f64>,
+    /// How far the estimate of such jobs was compared with measurements. `None` without an estimate.
+    pub evidence: Option<Evidence>,
     /// The fields to add for a better answer, printed as the annotations' keys, like `sequence-length`.
     #[serde(serialize_with = "by_key")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
@@ -71,6 +73,33 @@ pub struct Judgement {
     /// How much the memory depends on each missing field.
     #[serde(skip)]
     pub swings: Vec<Swing>,
+    /// The figures that measurements can be compared with. `None` without an estimate.
+    #[serde(skip)]
+    pub counted: Option<Counted>,
+}
+
+/// The figures of the judged rank that PyTorch and the driver count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// `max_memory_allocated`.
+    pub allocated: Interval,
+    /// `max_memory_reserved`.
+    pub reserved: Interval,
+    /// The process's memory in nvidia-smi.
+    pub process: Interval,
+    /// Whether the job may set a field where we cannot read it.
+    pub unread_fields: bool,
+}
+
+/// An estimate with its 90 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The point estimate.
+    pub estimated: Bytes,
+    /// The lower end.
+    pub lower: Bytes,
+    /// The upper end.
+    pub upper: Bytes,
 }
 
 /// How much depends on an open field.
@@ -151,6 +180,7 @@ impl Judgement {
             cause: None,
             message: String::new(),
             oom_probability: None,
+            evidence: None,
             missing: Vec::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
@@ -166,6 +196,31 @@ impl Judgement {
             summary: Summary::default(),
             override_reason: None,
             swings: Vec::new(),
+            counted: None,
+        }
+    }
+}
+
+/// How far the estimate of a job's mode was compared with measurements. A mode is a framework with its sharding, method and
+/// recomputation, for dense models or for models with experts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Evidence {
+    /// PyTorch's own counts, or two independent parties, cover the mode.
+    Checked,
+    /// The terms come from the framework's code. One party measured the mode, or another mode of the framework.
+    Derived,
+    /// No run of the framework was compared. Only weights and optimizer states can refuse such a job.
+    Unchecked,
+}
+
+impl Evidence {
+    /// The class's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checked => "Checked",
+            Self::Derived => "Derived",
+            Self::Unchecked => "Unchecked",
         }
     }
 }

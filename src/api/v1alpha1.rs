@@ -80,6 +80,10 @@ pub struct TrainingEstimateStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub oom_probability_milli: Option<i64>,
+    /// How far the estimate of such jobs was compared with measurements: Checked, Derived or Unchecked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub evidence: Option<String>,
     /// The missing fields of the spec that decide.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_INPUTS))]

@@ -1,14 +1,16 @@
-//! Constants that physics cannot give. They are in `data/calibration.toml`, each with its evidence.
+//! Constants that physics cannot give. They are in `data/calibration.toml`, each with its evidence. The spread of the error is in
+//! `data/evidence.toml` ([`super::evidence`]).
 
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::evidence::{Mode, Modes, Spread};
 use super::plan::Plan;
-use crate::frameworks::profile;
 use crate::frameworks::profile::unknown;
 use crate::frameworks::profile::versions::Versions;
-use crate::job::{Dispatcher, Framework};
+use crate::job::Dispatcher;
+use crate::judgement::Evidence;
 use crate::units::Bytes;
 
 /// The calibrated constants.
@@ -19,9 +21,13 @@ pub struct Calibration {
     dispatchers: Dispatchers,
     varying_lengths: VaryingLengths,
     workspaces: Vec<Workspaces>,
+    workspaces_spread_mib: u64,
     idle_logits: IdleLogits,
     allocator: Vec<Allocator>,
-    spread: Vec<Spread>,
+    versions: Vec<VersionSpread>,
+    /// How wide the error is, by mode. It has a file of its own.
+    #[serde(default = "Modes::compiled_in")]
+    evidence: Modes,
 }
 
 /// Memory outside all tensors: context, kernels, library handles, and a communicator for each parallel dimension.
@@ -99,15 +105,13 @@ struct Allocator {
     fragmentation: f64,
 }
 
+/// A framework whose versions differ.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Spread {
+struct VersionSpread {
     framework: String,
-    dense: f64,
-    experts: f64,
-    /// The spread that an unknown version adds in quadrature, if versions differ.
-    #[serde(default)]
-    unversioned: f64,
+    /// The spread that an unknown version adds in quadrature.
+    unknown: f64,
 }
 
 impl Calibration {
@@ -151,6 +155,11 @@ impl Calibration {
         let grouped = plan.shape.experts.is_some() && plan.dispatcher != Dispatcher::AllGather;
         let of = |w: &Workspaces| Bytes::from_mib(w.mib + if grouped { w.grouped_mib } else { 0 });
         self.workspaces.iter().find(fits).map_or(Bytes::ZERO, of)
+    }
+
+    /// The standard deviation of [`Self::workspaces`].
+    pub fn workspaces_spread(&self) -> Bytes {
+        Bytes::from_mib(self.workspaces_spread_mib)
     }
 
     /// Holes in the allocator that cannot be released when the device is full.
@@ -206,22 +215,28 @@ impl Calibration {
             .find(|a| a.device_gib_at_most.is_none_or(smaller) && applies(plan, &a.framework, None))
     }
 
-    /// The standard deviation of ln(measured / estimated), by framework and kind of model.
-    pub fn spread(&self, framework: Option<Framework>, experts: bool, versioned: bool) -> f64 {
-        let Some(entry) = self.spread_of(framework) else { return 0.25 };
-        let own = if experts { entry.experts } else { entry.dense };
-        own.hypot(if versioned { 0.0 } else { entry.unversioned })
+    /// The evidence for a job whose plans have these modes: the weakest class and the widest spread. If the modes differ,
+    /// or the job does not name its framework, the mode is assumed, so that it is derived at best.
+    pub fn evidence(&self, modes: &[Mode<'_>; 3], named: bool, versioned: bool) -> (Evidence, Spread) {
+        let [first, others @ ..] = modes;
+        let assumed = !named || others.iter().any(|other| other != first);
+        let known = &self.evidence;
+        let of = |mode| (known.class(mode), known.spread(mode).and(self.version_spread(mode, versioned)));
+        let worst = |(class, spread): (Evidence, Spread), (other, wider): (Evidence, Spread)| {
+            (class.max(other), spread.at_least(wider))
+        };
+        let least = assumed.then(|| (Evidence::Derived, known.of_class(Evidence::Derived)));
+        others.iter().map(of).chain(least).fold(of(first), worst)
     }
 
     /// Whether the framework's versions differ so much that an unknown version matters.
-    pub fn version_decides(&self, framework: Option<Framework>) -> bool {
-        self.spread_of(framework).is_some_and(|entry| entry.unversioned > 0.0)
+    pub fn version_decides(&self, mode: &Mode<'_>) -> bool {
+        self.version_spread(mode, false) > 0.0
     }
 
-    fn spread_of(&self, framework: Option<Framework>) -> Option<&Spread> {
-        let name = profile(framework).name;
-        let named = self.spread.iter().find(|s| s.framework == name);
-        named.or_else(|| self.spread.iter().find(|s| s.framework == "any"))
+    fn version_spread(&self, mode: &Mode<'_>, versioned: bool) -> f64 {
+        let entry = self.versions.iter().find(|entry| !versioned && entry.framework == mode.framework);
+        entry.map_or(0.0, |entry| entry.unknown)
     }
 }
 
@@ -243,17 +258,6 @@ mod tests {
     use super::*;
     use crate::estimate::assume::{Device, assume};
     use crate::job::TrainingJob;
-
-    #[test]
-    fn the_file_is_valid_and_covers_every_framework() {
-        let calibration = Calibration::builtin();
-        for framework in Framework::ALL {
-            let dense = calibration.spread(Some(*framework), false, true);
-            assert!((0.01..0.5).contains(&dense), "{framework}");
-            assert!(calibration.spread(Some(*framework), false, false) >= dense, "{framework}");
-            assert!(calibration.spread(Some(*framework), true, true) >= dense, "{framework}");
-        }
-    }
 
     #[test]
     fn a_process_holds_four_communicators_at_most() {

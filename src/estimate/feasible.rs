@@ -44,7 +44,7 @@ fn changes(remedies: Remedies) -> &'static [Change] {
 }
 
 /// The plan that runs instead, if the likeliest plan (which needs `needed`) does not fit and another one does.
-pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
+pub fn feasible(assumed: &Assumed, needed: Bytes, calibration: &Calibration) -> Option<Plan> {
     let likely = &assumed.likely;
     let room = likely.accelerator_memory?.as_gib();
     if needed.as_gib() <= room {
@@ -60,7 +60,7 @@ pub fn feasible(assumed: &Assumed, needed: Bytes) -> Option<Plan> {
         if change.shard {
             (open(field::parallelism::SHARDING.erased())?.lean)(&mut plan);
         }
-        let needed = memory::peak(&plan, Calibration::builtin()).needed;
+        let needed = memory::peak(&plan, calibration).needed;
         (needed.as_gib() <= TOLERANCE * room).then_some(plan)
     })
 }
@@ -94,7 +94,7 @@ mod tests {
     fn feasible_of(job: &TrainingJob) -> Option<Plan> {
         let assumed = assume(job, Device { bf16: true }).unwrap();
         let needed = memory::peak(&assumed.likely, Calibration::builtin()).needed;
-        feasible(&assumed, needed)
+        feasible(&assumed, needed, Calibration::builtin())
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         let needed = memory::peak(&recomputed, Calibration::builtin()).needed;
         let mut runs_in = |share: f64| {
             assumed.likely.accelerator_memory = Some(needed.scale(share));
-            feasible(&assumed, needed.scale(10.0)).is_some()
+            feasible(&assumed, needed.scale(10.0), Calibration::builtin()).is_some()
         };
         assert!(runs_in(1.0 / 1.09));
         assert!(!runs_in(1.0 / 1.11));

@@ -9,6 +9,7 @@ pub mod assume;
 pub mod calibration;
 pub mod cost;
 pub mod duration;
+pub mod evidence;
 pub mod feasible;
 pub mod goodput;
 pub mod memory;
@@ -18,18 +19,19 @@ pub mod states;
 pub mod time;
 
 use crate::job::{Rank, TrainingJob};
-use crate::judgement::Swing;
+use crate::judgement::{Evidence, Swing};
 use crate::model::{Parameters, ShapeError};
 use crate::units::Bytes;
 use crate::verdict::Distribution;
 
 use assume::{Assumed, Device};
 use calibration::Calibration;
+use evidence::{Mode, Spread};
 use memory::{Figure, Peak};
 use plan::Plan;
 
 /// The standard deviation that parts add whose activations were never compared with a measurement. The formulas of such
-/// parts follow from code; frameworks without own rows are off by as much (`data/calibration.toml`, `any`).
+/// parts follow from code; frameworks without own rows are off by as much (`data/evidence.toml`).
 const UNCHECKED: f64 = 0.25;
 
 /// The memory estimate of a training job.
@@ -42,14 +44,15 @@ pub struct Estimate {
     pub lean: Bytes,
     /// The memory that the heaviest plan needs.
     pub heavy: Bytes,
-    /// The standard deviation of ln(measured / estimated) of the needed figure.
-    pub spread: f64,
+    /// How far the modes of the plans were compared with measurements.
+    pub evidence: Evidence,
+    /// The standard deviations of ln(measured / estimated).
+    pub spread: Spread,
     /// Whether the framework's version is missing and its versions differ.
     pub version_decides: bool,
-    /// Whether the activations of all its parts were compared with measurements.
-    pub checked: bool,
     feasible: Option<Plan>,
     rank: Rank,
+    calibration: &'static Calibration,
     /// What the leanest plan holds by arithmetic alone. Zero if the model's dimensions are not known.
     pub floor: Bytes,
     lean_peak: Peak,
@@ -61,27 +64,36 @@ pub struct Estimate {
 /// # Errors
 /// [`ShapeError::Unknown`] if not even the model's size is known.
 pub fn estimate(job: &TrainingJob, device: Device) -> Result<Estimate, ShapeError> {
-    estimate_rank(job, device, Rank::Worst)
+    estimate_rank(job, device, Rank::Worst, Calibration::builtin())
 }
 
-/// Estimates one rank of a training job.
+/// Estimates one rank of a training job, with these constants.
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] if not even the model's size is known.
-pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Estimate, ShapeError> {
-    let calibration = Calibration::builtin();
+pub fn estimate_rank(
+    job: &TrainingJob,
+    device: Device,
+    rank: Rank,
+    calibration: &'static Calibration,
+) -> Result<Estimate, ShapeError> {
     let assumed = assume::assume(job, device)?;
-    let peak = rank_peak(&assumed.likely, rank);
-    let (lean_peak, heavy_peak) = (rank_peak(&assumed.lean(), rank), rank_peak(&assumed.heavy(), rank));
+    let (leanest, heaviest) = (assumed.lean(), assumed.heavy());
+    let [lean_peak, peak, heavy_peak] =
+        [&leanest, &assumed.likely, &heaviest].map(|plan| rank_peak(plan, rank, calibration));
     let (lean, heavy) = (lean_peak.needed, heavy_peak.needed);
-    let experts = assumed.likely.shape.experts.is_some();
-    let versioned = job.framework_version.is_some();
-    let checked = assumed.likely.shape.is_checked();
-    let spread = calibration.spread(job.framework, experts, versioned);
-    let spread = if checked { spread } else { spread.hypot(UNCHECKED) };
+    let modes = [&leanest, &assumed.likely, &heaviest].map(Mode::of);
+    let (named, versioned) = (job.framework.is_some(), job.framework_version.is_some());
+    let (evidence, spread) = calibration.evidence(&modes, named, versioned);
+    // Parts of a model that were never compared make the whole unchecked.
+    let (evidence, spread) = if assumed.likely.shape.is_checked() {
+        (evidence, spread)
+    } else {
+        (Evidence::Unchecked, spread.and(UNCHECKED))
+    };
     // In a planner's question, an open field is not a choice yet.
     let planned = time::planner::lacks_layout(job);
-    let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed) };
+    let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed, calibration) };
     let dimensions = job.model.as_ref().is_some_and(|m| m.layers.is_some() && m.hidden_size.is_some());
     let floor = if dimensions { lean_peak.arithmetic() } else { Bytes::ZERO };
     Ok(Estimate {
@@ -91,17 +103,17 @@ pub fn estimate_rank(job: &TrainingJob, device: Device, rank: Rank) -> Result<Es
         heavy: heavy.max(peak.needed).max(lean),
         assumed,
         peak,
+        evidence,
         spread,
-        checked,
         rank,
-        version_decides: !versioned && calibration.version_decides(job.framework),
+        calibration,
+        version_decides: !versioned && modes.iter().any(|mode| calibration.version_decides(mode)),
         lean_peak,
         heavy_peak,
     })
 }
 
-fn rank_peak(plan: &Plan, rank: Rank) -> Peak {
-    let calibration = Calibration::builtin();
+fn rank_peak(plan: &Plan, rank: Rank, calibration: &Calibration) -> Peak {
     let stage = match rank {
         Rank::Worst => return memory::peak(plan, calibration),
         Rank::Last => plan.pipeline.saturating_sub(1),
@@ -111,8 +123,8 @@ fn rank_peak(plan: &Plan, rank: Rank) -> Peak {
 }
 
 /// The allocated memory at each instant, on the stage of the plan's peak.
-fn instants(plan: &Plan, peak: &Peak) -> Vec<(&'static str, Bytes)> {
-    memory::instants(plan, Calibration::builtin(), plan.stage(peak.stage))
+fn instants(plan: &Plan, peak: &Peak, calibration: &Calibration) -> Vec<(&'static str, Bytes)> {
+    memory::instants(plan, calibration, plan.stage(peak.stage))
 }
 
 impl Estimate {
@@ -121,18 +133,33 @@ impl Estimate {
         self.feasible.as_ref().unwrap_or(&self.assumed.likely)
     }
 
+    /// A figure of the leanest plan.
+    pub fn leanest(&self, figure: Figure) -> Bytes {
+        let of = |peak: &Peak| peak.figure(figure);
+        of(&self.lean_peak).min(of(&self.peak)).min(of(&self.heavy_peak))
+    }
+
+    /// A figure of the heaviest plan.
+    pub fn heaviest(&self, figure: Figure) -> Bytes {
+        let of = |peak: &Peak| peak.figure(figure);
+        of(&self.lean_peak).max(of(&self.peak)).max(of(&self.heavy_peak))
+    }
+
     /// A figure of the likeliest plan, as a distribution.
     pub fn distribution(&self, figure: Figure) -> Distribution {
         let of = |peak: &Peak| peak.figure(figure);
+        let unowned = match figure {
+            Figure::Allocated | Figure::Reserved => self.calibration.workspaces_spread(),
+            Figure::Process | Figure::Needed => self.calibration.runtime_spread(&self.assumed.likely),
+        };
+        let spread = match figure {
+            Figure::Allocated | Figure::Needed => self.spread.allocated,
+            Figure::Reserved | Figure::Process => self.spread.kept,
+        };
+        let [lean, likely, heavy] = [&self.lean_peak, &self.peak, &self.heavy_peak].map(of);
         let distribution =
-            Distribution::new(of(&self.lean_peak), of(&self.peak), of(&self.heavy_peak), self.spread);
-        let distribution = if self.checked { distribution } else { distribution.with_floor_alone() };
-        match figure {
-            Figure::Allocated | Figure::Reserved => distribution,
-            Figure::Process | Figure::Needed => distribution
-                .with_unowned(Calibration::builtin().runtime_spread(&self.assumed.likely))
-                .with_floor(self.floor),
-        }
+            Distribution::new(lean, likely, heavy, spread).with_unowned(unowned).with_floor(self.floor);
+        if self.evidence == Evidence::Unchecked { distribution.with_floor_alone() } else { distribution }
     }
 
     /// The open fields, each with its effect on the need: the heaviest value's need less the leanest value's, with all
@@ -148,13 +175,14 @@ impl Estimate {
 
     /// The allocated memory at each instant of the likeliest plan.
     pub fn instants(&self) -> Vec<(&'static str, Bytes)> {
-        instants(&self.assumed.likely, &self.peak)
+        instants(&self.assumed.likely, &self.peak, self.calibration)
     }
 
     /// The same effects on the allocated memory at one instant of the likeliest plan.
     pub fn swings_at(&self, instant: &str) -> Vec<Swing> {
         let at = |plan: &Plan, peak: &Peak| {
-            instants(plan, peak).into_iter().find(|(name, _)| *name == instant).map(|(_, live)| live)
+            let all = instants(plan, peak, self.calibration);
+            all.into_iter().find(|(name, _)| *name == instant).map(|(_, live)| live)
         };
         let likely = at(&self.assumed.likely, &self.peak).unwrap_or(Bytes::ZERO);
         self.swings_by(&|plan, peak| at(plan, peak).unwrap_or(likely))
@@ -165,7 +193,7 @@ impl Estimate {
         let of = |set: &dyn Fn(&mut Plan)| {
             let mut plan = self.assumed.likely.clone();
             set(&mut plan);
-            part(&plan, &rank_peak(&plan, self.rank))
+            part(&plan, &rank_peak(&plan, self.rank, self.calibration))
         };
         let mut swings: Vec<_> = self
             .assumed

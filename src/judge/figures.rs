@@ -2,9 +2,10 @@
 
 use crate::estimate::Estimate;
 use crate::estimate::duration::{self, Duration};
+use crate::estimate::memory::Figure;
 use crate::estimate::time::{self, Machine};
 use crate::job::{Input, TrainingJob, field};
-use crate::judgement::Memory;
+use crate::judgement::{Counted, Interval, Memory};
 use crate::units::{Bytes, Decimal};
 use crate::verdict::Distribution;
 
@@ -29,6 +30,24 @@ pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<
         },
         instant: peak.instant.to_owned(),
         components: peak.components.clone(),
+    }
+}
+
+/// The figures that PyTorch and the driver count, with their 90 % intervals.
+pub(super) fn counted(
+    estimate: &Estimate,
+    [allocated, reserved, process]: &[Distribution; 3],
+    unread_fields: bool,
+) -> Counted {
+    let interval = |figure: Figure, distribution: &Distribution| {
+        let (lower, upper) = distribution.bounds();
+        Interval { estimated: estimate.peak.figure(figure), lower, upper }
+    };
+    Counted {
+        allocated: interval(Figure::Allocated, allocated),
+        reserved: interval(Figure::Reserved, reserved),
+        process: interval(Figure::Process, process),
+        unread_fields,
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) fn size_disagrees(job: &TrainingJob, estimate: &Estimate) -> Option<S
 pub(super) fn never_measured(estimate: &Estimate) -> Option<String> {
     let line =
         "this model's activations were never measured: only its weights and optimizer states can refuse it";
-    (!estimate.checked).then(|| line.to_owned())
+    (!estimate.assumed.likely.shape.is_checked()).then(|| line.to_owned())
 }
 
 /// The judgement within the bounds of a status. Long lists and long strings are cut.

@@ -12,6 +12,7 @@ use crate::estimate::amount::amount;
 use crate::estimate::assume::{Device, assume};
 use crate::estimate::calibration::Calibration;
 use crate::estimate::duration;
+use crate::estimate::evidence::Mode;
 use crate::estimate::memory;
 use crate::estimate::plan::Plan;
 use crate::estimate::time::Machine;
@@ -224,10 +225,10 @@ impl Search<'_> {
     fn memory(&self, job: &TrainingJob, plan: &Plan) -> (Bytes, bool) {
         let calibration = Calibration::builtin();
         let need = memory::peak(plan, calibration).needed;
-        let (experts, versioned) = (plan.shape.experts.is_some(), job.framework_version.is_some());
-        let spread = calibration.spread(job.framework, experts, versioned);
-        let distribution =
-            Distribution::new(need, need, need, spread).with_unowned(calibration.runtime_spread(plan));
+        let (named, versioned) = (job.framework.is_some(), job.framework_version.is_some());
+        let (_, spread) = calibration.evidence(&[Mode::of(plan); 3], named, versioned);
+        let distribution = Distribution::new(need, need, need, spread.allocated)
+            .with_unowned(calibration.runtime_spread(plan));
         (need, decide(&distribution, self.capacity, self.rules).verdict == Verdict::Fits)
     }
 }

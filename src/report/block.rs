@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, missing, printable, table, width};
 use crate::job::{Understood, keys};
-use crate::judgement::{Advice, Cost, Goodput, Judgement, Memory, PriceSource, Time};
+use crate::judgement::{Advice, Cost, Evidence, Goodput, Judgement, Memory, PriceSource, Time};
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
@@ -16,6 +16,9 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     block.line(2, entry.gate.map(super::Forecast::sentence).unwrap_or_default());
     if let Some(memory) = &judgement.memory {
         block.memory(memory, judgement.oom_probability);
+    }
+    if let Some(evidence) = judgement.evidence {
+        block.line(2, &format!("Evidence: {}", meaning(evidence)));
     }
     if let Some(time) = &judgement.time {
         block.line(2, &time_sentence(time, judgement.summary.accelerators));
@@ -107,6 +110,14 @@ impl Block<'_> {
         if !content.is_empty() {
             self.text.push_str(&width::broken(&printable(content), indent, 2, self.width));
         }
+    }
+}
+
+fn meaning(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Checked => "checked, measurements cover jobs of this mode",
+        Evidence::Derived => "derived from the framework's code, no two parties measured jobs of this mode",
+        Evidence::Unchecked => "unchecked, so only its weights and optimizer states can refuse it",
     }
 }
 

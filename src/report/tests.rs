@@ -3,8 +3,8 @@
 use super::{Detail, Entry, Forecast, Place, Style, json, table, values};
 use crate::job::{AnyField, Input, InputError, TrainingJob, field};
 use crate::judgement::{
-    Advice, Component, Cost, Deadline, Goodput, Judgement, Memory, Outlook, PriceSource, Reason, Summary,
-    Time, Verdict,
+    Advice, Component, Cost, Deadline, Evidence, Goodput, Judgement, Memory, Outlook, PriceSource, Reason,
+    Summary, Time, Verdict,
 };
 use crate::units::{Bytes, Decimal};
 
@@ -26,6 +26,7 @@ fn out_of_memory() -> Judgement {
         message: "needs 96.4 GiB per GPU (at least 88.1), an A800-80GB offers 79.1 GiB; recompute=full fits"
             .into(),
         oom_probability: Some(0.997),
+        evidence: Some(Evidence::Derived),
         warnings: vec!["attention is not stated: up to 42 GiB more".into()],
         inputs: vec![
             input(field::model::NAME.into(), "llama-2-70b", "annotation weighbridge.dev/model"),

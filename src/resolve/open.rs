@@ -40,6 +40,11 @@ impl Open {
         Self { fields: open, provenance }
     }
 
+    /// Whether every field could be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// The job with every open field at its leanest. `None` if no field has one.
     pub(crate) fn leanest(&self) -> Option<TrainingJob> {
         self.with(self.fields.iter().filter_map(|open| Some((open.field, open.leanest.as_ref()?))))

@@ -8,26 +8,36 @@
 //! error     = estimated / measured − 1            negative: underestimated
 //! covered   = lower ≤ measured ≤ upper            the 90 % interval of the same figure
 //! ```
+//!
+//! A rounded figure stands for all values that round to it, so the estimate is compared with the nearest of them. If the
+//! peak may be higher than the figure, only an estimate below the figure is wrong.
+//!
+//! [`stated`] tells which runs leave nothing open that matters. Only their errors are errors of the formulas.
 
 mod report;
 mod run;
+mod stated;
 pub mod statistics;
+mod tables;
 
-pub use report::{Bin, Gate, Group, Report};
+pub use report::{Area, Bin, Gate, Group, Report};
 pub use run::{Counter, Measured, Outcome, Run};
+pub use tables::tables;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::estimate::assume::Device;
-use crate::estimate::estimate_rank;
+use crate::estimate::calibration::Calibration;
 use crate::estimate::memory::Figure;
+use crate::estimate::{Estimate, estimate_rank};
 use crate::hardware::Accelerator;
 use crate::job::{Ask, Quoting, Rank, keys};
-use crate::judge::judge;
-use crate::judgement::{Judgement, Verdict};
+use crate::judge::judge_with;
+use crate::judgement::{Evidence, Judgement, Memory, Verdict};
 use crate::policy::World;
 use crate::surroundings::Surroundings;
+use crate::units::Bytes;
 
 /// A run with its estimates.
 #[derive(Clone, Debug, Serialize)]
@@ -43,6 +53,14 @@ pub struct Scored {
     pub verdict: Verdict,
     /// The probability of running out of memory, if known.
     pub oom_probability: Option<f64>,
+    /// The estimated need.
+    pub need: Option<Need>,
+    /// The accelerator.
+    pub accelerator: Option<String>,
+    /// How far the estimate of such jobs was compared with measurements.
+    pub evidence: Option<Evidence>,
+    /// Whether all fields that matter are known.
+    pub stated: bool,
     /// The measured memory, in GiB per GPU.
     pub memory: Option<Comparison>,
     /// Tokens per second and GPU.
@@ -51,6 +69,35 @@ pub struct Scored {
     pub gpu_hours: Option<Comparison>,
     /// The keys of the fields that are missing for a better judgement.
     pub missing: Vec<&'static str>,
+}
+
+/// The estimated need of one accelerator, in GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Need {
+    /// The point estimate.
+    pub estimated: f64,
+    /// The lower end of the 90 % interval.
+    pub lower: f64,
+    /// The upper end.
+    pub upper: f64,
+    /// What the accelerator offers, if it is known.
+    pub capacity: Option<f64>,
+}
+
+impl Need {
+    fn of(memory: &Memory) -> Self {
+        Self {
+            estimated: memory.peak_bytes.as_gib(),
+            lower: memory.lower_bytes.as_gib(),
+            upper: memory.upper_bytes.as_gib(),
+            capacity: memory.capacity_bytes.map(Bytes::as_gib),
+        }
+    }
+
+    /// The point estimate over what the accelerator offers.
+    pub fn over_capacity(self) -> Option<f64> {
+        Some(self.estimated / self.capacity?)
+    }
 }
 
 /// A measured figure with its estimate.
@@ -65,47 +112,91 @@ pub struct Comparison {
     pub lower: Option<f64>,
     /// The upper end.
     pub upper: Option<f64>,
+    /// The step to which the measured value is rounded.
+    #[serde(skip_serializing_if = "is_exact")]
+    pub step: f64,
+    /// Whether the true value may be higher than the measured one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
+}
+
+fn is_exact(step: &f64) -> bool {
+    *step <= 0.0
 }
 
 impl Comparison {
+    /// Two exact values without an interval.
+    fn exact(measured: f64, estimated: f64) -> Self {
+        Self { measured, estimated, lower: None, upper: None, step: 0.0, at_least: false }
+    }
+
     /// Estimated / measured − 1. Negative means underestimated.
     pub fn error(self) -> f64 {
-        self.estimated / self.measured - 1.0
+        let half = self.step / 2.0;
+        let least = (self.measured - half).max(f64::MIN_POSITIVE);
+        let most = if self.at_least { f64::INFINITY } else { self.measured + half };
+        self.estimated / self.estimated.clamp(least, most.max(least)) - 1.0
+    }
+
+    /// The same, with a rounded value taken as exact.
+    #[must_use]
+    pub fn as_read(self) -> Self {
+        Self { step: 0.0, ..self }
+    }
+
+    /// The width of the interval, relative to the estimate. `None` without an interval.
+    pub fn width(self) -> Option<f64> {
+        Some((self.upper? - self.lower?) / self.estimated)
     }
 
     /// Whether the interval contains the measured value. `None` without an interval.
     pub fn is_covered(self) -> Option<bool> {
-        Some((self.lower?..=self.upper?).contains(&self.measured))
+        let (lower, upper) = (self.lower?, self.upper?);
+        Some((self.at_least || lower <= self.measured) && self.measured <= upper)
     }
 }
 
 /// Judges a run and compares it with its measurements.
 pub fn score(run: &Run, world: &World<'_>) -> Scored {
-    let judgement = judged(run, world);
+    score_with(run, world, Calibration::builtin())
+}
+
+/// Scores a run with other constants than the built-in ones.
+pub fn score_with(run: &Run, world: &World<'_>, calibration: &'static Calibration) -> Scored {
+    let judgement = judged(run, world, Rank::Worst, calibration);
     let time = judgement.time.as_ref();
+    let memory = judgement.memory.as_ref();
     Scored {
         source: run.source.clone(),
         name: run.name.clone(),
         outcome: run.outcome,
         verdict: judgement.verdict,
         oom_probability: judgement.oom_probability,
-        memory: run.memory.and_then(|measured| memory(measured, &judgement, world)),
+        need: memory.map(Need::of),
+        evidence: judgement.evidence,
+        accelerator: judgement.summary.accelerator.clone(),
+        stated: estimated(&judgement, world, calibration)
+            .is_some_and(|estimate| stated::is_stated(run, &judgement, &estimate)),
+        memory: run.memory.and_then(|measured| match measured.last_stage {
+            true => compared(measured, &judged(run, world, Rank::Last, calibration)),
+            false => compared(measured, &judgement),
+        }),
         tokens_per_second_per_gpu: run.tokens_per_second_per_gpu.and_then(|measured| {
             let estimated = time?.tokens_per_second_per_gpu;
-            Some(Comparison { measured, estimated, lower: None, upper: None })
+            Some(Comparison::exact(measured, estimated))
         }),
         gpu_hours: run.gpu_hours.and_then(|measured| {
             let time = time?;
             let (lower, upper) = (time.gpu_hours_low, time.gpu_hours_high);
-            Some(Comparison { measured, estimated: time.gpu_hours?, lower, upper })
+            Some(Comparison { lower, upper, ..Comparison::exact(measured, time.gpu_hours?) })
         }),
         missing: keys::of_fields(&judgement.missing),
     }
 }
 
 /// The judgement of the training: of several objects, the first one that trains.
-fn judged(run: &Run, world: &World<'_>) -> Judgement {
-    let ask = Ask { advice: false, quoting: Quoting::Everything, ..Ask::default() };
+fn judged(run: &Run, world: &World<'_>, rank: Rank, calibration: &'static Calibration) -> Judgement {
+    let ask = Ask { advice: false, quoting: Quoting::Everything, rank, ..Ask::default() };
     let objects = match (&run.spec, &run.manifest) {
         (Some(spec), _) => {
             vec![json!({"apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "spec": spec})]
@@ -115,30 +206,51 @@ fn judged(run: &Run, world: &World<'_>) -> Judgement {
         (None, None) => Vec::new(),
     };
     let around = Surroundings::of(&objects, world.kinds);
-    let mut judgements = objects.iter().map(|object| judge(object, &around, world, &ask));
+    let mut judgements = objects.iter().map(|object| judge_with(object, &around, world, &ask, calibration));
     judgements.find(|judgement| judgement.verdict.trains()).unwrap_or_else(|| {
         Judgement::without_figures(Verdict::NotTraining, crate::judgement::Reason::NotTraining)
     })
 }
 
-/// The worst rank's figure that the counter measures.
-fn memory(measured: Measured, judgement: &Judgement, world: &World<'_>) -> Option<Comparison> {
+/// The estimate of the judged job.
+fn estimated(
+    judgement: &Judgement,
+    world: &World<'_>,
+    calibration: &'static Calibration,
+) -> Option<Estimate> {
     let kind = judgement.job.accelerator.as_ref().and_then(|accelerator| accelerator.kind.as_deref());
     let accelerator = kind.and_then(|kind| world.catalogue.find(kind));
     let device = Device { bf16: accelerator.is_none_or(Accelerator::computes_in_bf16) };
-    let estimate = estimate_rank(&judgement.job, device, Rank::Worst).ok()?;
+    estimate_rank(&judgement.job, device, Rank::Worst, calibration).ok()
+}
+
+/// The figure that the counter measures.
+fn compared(measured: Measured, judgement: &Judgement) -> Option<Comparison> {
+    let counted = judgement.counted?;
     let figure = match measured.counter {
-        Counter::Allocated => Figure::Allocated,
-        Counter::Reserved => Figure::Reserved,
-        Counter::Process => Figure::Process,
+        Counter::Allocated => counted.allocated,
+        Counter::Reserved => counted.reserved,
+        Counter::Process => counted.process,
     };
-    let (lower, upper) = estimate.distribution(figure).bounds();
     Some(Comparison {
         measured: measured.gib,
-        estimated: estimate.peak.figure(figure).as_gib(),
-        lower: Some(lower.as_gib()),
-        upper: Some(upper.as_gib()),
+        estimated: figure.estimated.as_gib(),
+        lower: Some(figure.lower.as_gib()),
+        upper: Some(figure.upper.as_gib()),
+        step: measured.step,
+        at_least: measured.at_least,
     })
+}
+
+impl Counter {
+    /// The estimated figure that the counter measures.
+    pub fn figure(self) -> Figure {
+        match self {
+            Self::Allocated => Figure::Allocated,
+            Self::Reserved => Figure::Reserved,
+            Self::Process => Figure::Process,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +278,17 @@ mod tests {
             allocated.lower.unwrap() <= allocated.estimated
                 && allocated.estimated <= allocated.upper.unwrap()
         );
+    }
+
+    #[test]
+    fn a_rounded_figure_stands_for_all_values_that_round_to_it() {
+        let error = |estimated: f64, step: f64, at_least: bool| {
+            Comparison { step, at_least, ..Comparison::exact(40.0, estimated) }.error()
+        };
+        assert!(error(40.4, 1.0, false).abs() < 1e-12 && error(39.6, 1.0, false).abs() < 1e-12);
+        assert!((error(81.0, 1.0, false) - 1.0).abs() < 1e-12);
+        assert!((error(44.0, 0.0, false) - 0.1).abs() < 1e-12);
+        assert!(error(44.0, 0.0, true).abs() < 1e-12 && (error(36.0, 0.0, true) + 0.1).abs() < 1e-12);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::statistics::{median, quantile};
-use super::{Comparison, Outcome, Scored};
+use super::statistics::{self, median, quantile};
+use super::{Comparison, Need, Outcome, Scored};
 use crate::judgement::Verdict;
 
 /// The edges of the bins of predicted probability.
@@ -25,6 +25,9 @@ pub struct Report {
     pub gate: Vec<Gate>,
     /// Predicted probabilities against outcomes.
     pub reliability: Vec<Bin>,
+    /// How well the probabilities tell runs that fit from runs that ran out, on one source's accelerator. `None` if no
+    /// source has both.
+    pub area: Option<Area>,
     /// Every run.
     pub runs: Vec<Scored>,
 }
@@ -47,6 +50,22 @@ pub struct Group {
     pub worst_under: f64,
     /// The share of runs within the 90 % interval, if there are intervals.
     pub covered: Option<f64>,
+    /// The median width of the interval, relative to the estimate.
+    pub width: Option<f64>,
+}
+
+/// The area under the ROC curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Area {
+    /// The share of pairs in which the run that ran out has the higher probability.
+    pub area: f64,
+    /// The lower end of the 95 % interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// The pairs of a run that ran out and a run that fits, of the same source and accelerator.
+    pub pairs: usize,
 }
 
 /// The gate's decisions on the runs of one source.
@@ -71,7 +90,14 @@ pub struct Gate {
     pub ooms_warned: usize,
     /// Runs that ran out of memory and were not judged, because fields are missing.
     pub ooms_unknown: usize,
+    /// Runs that ran out of memory, leave nothing open that matters, and need 1.15 times the memory or more.
+    pub clear_ooms: usize,
+    /// These, if they were refused.
+    pub clear_ooms_refused: usize,
 }
+
+/// The need over the memory from which a stated run that ran out should be refused.
+const CLEAR: f64 = 1.15;
 
 /// Runs whose probability is in one range.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -98,6 +124,7 @@ impl Report {
             gpu_hours: groups(&runs, |run| run.gpu_hours),
             gate: gate(&runs),
             reliability: reliability(&runs),
+            area: area(&runs),
             runs,
         }
     }
@@ -111,9 +138,12 @@ fn groups(runs: &[Scored], figure: impl Fn(&Scored) -> Option<Comparison>) -> Ve
         }
     }
     let all: Vec<Comparison> = by_source.values().flatten().copied().collect();
+    let as_read: Vec<Comparison> = all.iter().map(|comparison| comparison.as_read()).collect();
+    let rounded = all.iter().any(|comparison| comparison.step > 0.0);
     let sources = by_source.iter().map(|(source, comparisons)| (*source, comparisons.as_slice()));
     sources
         .chain([("all", all.as_slice())])
+        .chain(rounded.then_some(("all, rounded figures as exact", as_read.as_slice())))
         .filter_map(|(source, comparisons)| group(source, comparisons))
         .collect()
 }
@@ -121,6 +151,7 @@ fn groups(runs: &[Scored], figure: impl Fn(&Scored) -> Option<Comparison>) -> Ve
 fn group(source: &str, comparisons: &[Comparison]) -> Option<Group> {
     let errors: Vec<f64> = comparisons.iter().map(|comparison| comparison.error()).collect();
     let sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
+    let widths: Vec<f64> = comparisons.iter().filter_map(|comparison| comparison.width()).collect();
     let held: Vec<bool> = comparisons.iter().filter_map(|comparison| comparison.is_covered()).collect();
     let covered = held.iter().filter(|held| **held).count() as f64 / held.len().max(1) as f64;
     Some(Group {
@@ -131,6 +162,7 @@ fn group(source: &str, comparisons: &[Comparison]) -> Option<Group> {
         bias: median(&errors)?,
         worst_under: errors.iter().copied().fold(0.0, f64::min),
         covered: (!held.is_empty()).then_some(covered),
+        width: median(&widths),
     })
 }
 
@@ -141,14 +173,14 @@ fn gate(runs: &[Scored]) -> Vec<Gate> {
         let Some(outcome) = run.outcome else { continue };
         let own = by_source.entry(&run.source).or_default();
         own.source.clone_from(&run.source);
-        own.count(outcome, run.verdict);
-        all.count(outcome, run.verdict);
+        own.count(outcome, run);
+        all.count(outcome, run);
     }
     if by_source.is_empty() { Vec::new() } else { by_source.into_values().chain([all]).collect() }
 }
 
 impl Gate {
-    fn count(&mut self, outcome: Outcome, verdict: Verdict) {
+    fn count(&mut self, outcome: Outcome, run: &Scored) {
         let (runs, refused, warned, unknown) = match outcome {
             Outcome::Fits => {
                 (&mut self.fits, &mut self.fits_refused, &mut self.fits_warned, &mut self.fits_unknown)
@@ -158,13 +190,46 @@ impl Gate {
             }
         };
         *runs += 1;
-        match verdict {
+        match run.verdict {
             Verdict::OutOfMemory => *refused += 1,
             Verdict::Tight => *warned += 1,
             Verdict::Unknown | Verdict::NotTraining | Verdict::Unrecognised => *unknown += 1,
             Verdict::Fits => {}
         }
+        let clear = run.stated && run.need.and_then(Need::over_capacity).is_some_and(|need| need >= CLEAR);
+        if clear && outcome == Outcome::Oom {
+            self.clear_ooms += 1;
+            self.clear_ooms_refused += usize::from(run.verdict == Verdict::OutOfMemory);
+        }
     }
+
+    /// Runs that fit and were not simply admitted.
+    pub fn fits_troubled(&self) -> usize {
+        self.fits_refused + self.fits_warned + self.fits_unknown
+    }
+
+    /// Runs that ran out of memory and were not simply admitted.
+    pub fn ooms_noticed(&self) -> usize {
+        self.ooms_refused + self.ooms_warned + self.ooms_unknown
+    }
+}
+
+/// By probability. The need decides between equal probabilities.
+fn area(runs: &[Scored]) -> Option<Area> {
+    let mut groups: BTreeMap<(&str, Option<&str>), (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for run in runs {
+        let need = run.need.and_then(Need::over_capacity);
+        let (Some(probability), Some(need)) = (run.oom_probability, need) else { continue };
+        let group = groups.entry((&run.source, run.accelerator.as_deref())).or_default();
+        match run.outcome {
+            Some(Outcome::Oom) => group.0.push(probability + 1e-6 * need),
+            Some(Outcome::Fits) => group.1.push(probability + 1e-6 * need),
+            None => {}
+        }
+    }
+    let groups: Vec<_> = groups.into_values().collect();
+    let (area, low, high, pairs) = statistics::area_within(&groups)?;
+    Some(Area { area, low, high, pairs })
 }
 
 fn reliability(runs: &[Scored]) -> Vec<Bin> {
@@ -195,13 +260,17 @@ mod tests {
     use super::*;
 
     fn run(source: &str, outcome: Outcome, verdict: Verdict, probability: f64, estimated: f64) -> Scored {
-        let memory = Comparison { measured: 10.0, estimated, lower: Some(8.0), upper: Some(11.0) };
+        let memory = Comparison { lower: Some(8.0), upper: Some(11.0), ..Comparison::exact(10.0, estimated) };
         Scored {
             source: source.to_owned(),
             name: None,
             outcome: Some(outcome),
             verdict,
             oom_probability: Some(probability),
+            need: Some(Need { estimated, lower: estimated, upper: estimated, capacity: Some(10.0) }),
+            evidence: None,
+            accelerator: None,
+            stated: true,
             memory: Some(memory),
             tokens_per_second_per_gpu: None,
             gpu_hours: None,
@@ -222,6 +291,8 @@ mod tests {
         assert!((report.memory[0].worst_under + 0.1).abs() < 1e-12);
         let all = report.gate.last().unwrap();
         assert_eq!((all.fits, all.fits_refused, all.ooms, all.ooms_warned), (2, 1, 1, 1));
+        assert_eq!((all.fits_troubled(), all.ooms_noticed(), all.clear_ooms), (1, 1, 0));
+        assert!(report.area.is_none(), "no source has both outcomes");
         let bins: Vec<_> = report.reliability.iter().map(|bin| (bin.from, bin.runs, bin.ran_out)).collect();
         assert_eq!(bins, [(0.0, 1, 0.0), (0.95, 2, 0.5)]);
     }

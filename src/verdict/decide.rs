@@ -5,8 +5,8 @@
 //! a reading fits       P(OOM) < warn_at
 //!
 //! OutOfMemory          every reading of the open fields runs out
-//! Fits                 the readings together fit
 //! Unknown              the open fields decide
+//! Fits                 the readings together fit
 //! Tight                otherwise
 //! ```
 //!
@@ -14,10 +14,12 @@
 //! its printed interval reaches below the capacity. With the default thresholds the bound is the stricter test: a plan
 //! whose lower bound is above the capacity runs out with a probability of 0.95 or more.
 //!
-//! The open fields decide in two cases:
+//! The open fields decide in three cases:
 //!
-//! - The leanest reading fits, and the heaviest has P(OOM) ≥ `deny_at`.
+//! - The leanest reading fits, and the heaviest has P(OOM) ≥ `deny_at`, and the readings together do not fit.
 //! - The likeliest reading alone runs out, and the leanest doesn't. Writing the fields makes it a refusal or an admission.
+//! - The readings together fit, the heaviest has P(OOM) ≥ `deny_at`, and the likeliest needs more than 0.8 of the capacity.
+//!   A likeliest need below that is far below the capacity: such a job has room for much of what open fields may add.
 //!
 //! A job without open fields has one reading. It is `Tight` if its P(OOM) is `deny_at` or more and its interval reaches
 //! below the capacity. Here the estimate is uncertain, and no further field would change that.
@@ -26,6 +28,9 @@ use super::Distribution;
 use crate::judgement::{Reason, Verdict};
 use crate::policy::Rules;
 use crate::units::Bytes;
+
+/// The share of the capacity below which a likeliest need is far below it.
+const FAR_BELOW: f64 = 0.8;
 
 /// A verdict, its reason, and its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,10 +48,10 @@ pub fn decide(need: &Distribution, capacity: Bytes, rules: &Rules) -> Decision {
     let probability = need.probability_above(capacity);
     let (verdict, reason) = if runs_out(need, capacity, rules) {
         (Verdict::OutOfMemory, Reason::AboveCapacity)
-    } else if probability < rules.warn_at {
-        (Verdict::Fits, Reason::BelowCapacity)
     } else if open_fields_decide(need, capacity, rules) {
         (Verdict::Unknown, Reason::MissingInputs)
+    } else if probability < rules.warn_at {
+        (Verdict::Fits, Reason::BelowCapacity)
     } else {
         (Verdict::Tight, Reason::NearCapacity)
     };
@@ -59,8 +64,13 @@ fn runs_out(need: &Distribution, capacity: Bytes, rules: &Rules) -> bool {
 }
 
 fn open_fields_decide(need: &Distribution, capacity: Bytes, rules: &Rules) -> bool {
+    if need.probability_above(capacity) >= rules.warn_at && runs_out(&need.likeliest(), capacity, rules) {
+        return true;
+    }
     let (lean, heavy) = need.extremes_above(capacity);
-    lean < rules.warn_at && heavy >= rules.deny_at || runs_out(&need.likeliest(), capacity, rules)
+    let fits = need.probability_above(capacity) < rules.warn_at;
+    let near = need.likely() > capacity.scale(FAR_BELOW);
+    lean < rules.warn_at && heavy >= rules.deny_at && (near || !fits)
 }
 
 #[cfg(test)]
@@ -111,6 +121,9 @@ mod tests {
         assert_eq!(decided(0.5, 1.0, 1.05), Verdict::Tight);
         assert_eq!(decided(1.0, 1.0, 1.5), Verdict::Tight);
         assert_eq!(decided(0.5, 0.6, 1.5), Verdict::Fits);
+        // Together they fit (P = 0.15), but the likeliest is near the capacity.
+        assert_eq!(decided(0.5, 0.81, 1.5), Verdict::Unknown);
+        assert_eq!(decided(0.5, 0.81, 1.05), Verdict::Fits);
     }
 
     #[test]

@@ -17,8 +17,8 @@
 //! Arithmetic has no spread. The weights and the optimizer states of the leanest plan are counted exactly. Their bytes
 //! are a floor of the lower bound, and a card below the floor is too small in every reading.
 //!
-//! Of a model with parts whose activations were never compared with a measurement, the floor alone is the lower bound. It
-//! is refused by arithmetic, or not at all.
+//! Of a framework, or of parts of a model, that was never compared with a measurement, the floor alone is the lower bound.
+//! Such a job is refused by arithmetic, or not at all.
 //!
 //! The weights of the plans are chosen for their consequences. If a job's probability is 0.9, even its leanest plan
 //! runs out with a probability of at least 60 %. If a job runs out only in its heaviest reading (15 %), there is no
@@ -83,6 +83,12 @@ impl Distribution {
         Self { needs: [lean, likely, heavy.max(most)], ..self }
     }
 
+    /// The need of the likeliest plan.
+    pub fn likely(&self) -> Bytes {
+        let [_, likely, _] = self.needs;
+        likely
+    }
+
     /// The likeliest plan alone.
     #[must_use]
     pub fn likeliest(&self) -> Self {
@@ -122,7 +128,7 @@ impl Distribution {
         let [lean, _, heavy] = self.needs;
         let end = |need: Bytes, way: f64| need.scale((way * NINETY_PERCENT * self.spread_of(need)).exp());
         let lower = if self.unchecked { self.floor } else { end(lean, -1.0).max(self.floor) };
-        (lower, end(heavy, 1.0))
+        (lower, end(heavy, 1.0).max(lower))
     }
 
     /// The need that is not exceeded with this probability.

@@ -8,7 +8,6 @@
 //! Runs that ran out of memory count only for the verdicts. Bounds: `measured/bounds.toml`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::Deserialize;
 use weighbridge::estimate::assume::Device;
@@ -16,12 +15,12 @@ use weighbridge::estimate::estimate;
 use weighbridge::estimate::time::time;
 use weighbridge::hardware::{Accelerator, Catalogue};
 use weighbridge::job::{Batch, Finetuning, Precision, TrainingJob};
+use weighbridge::policy::World;
+use weighbridge::score::{self as scoring, Counter, Measured, Need, Outcome, Scored};
 
-use super::published::{self, Measured, Outcome};
-use super::score::{Scored, score_one};
+use super::score;
 use super::shown::{Shown, show};
 use super::statistics::median;
-use super::table;
 use super::throughput::measured::{Run, runs};
 
 #[derive(Deserialize)]
@@ -84,28 +83,37 @@ impl Run {
         }
     }
 
-    /// One figure of the row, as a published row.
-    fn published(&self, kind: Measured, column: &str) -> published::Row {
-        published::Row {
-            source: "measured",
-            name: self.name(),
-            figure: self.fits().then(|| (kind, self.number(column))),
-            outcome: if self.fits() { Outcome::Fits } else { Outcome::Oom },
-            last_rank: false,
-            reading: 0.0,
-            job: self.job(),
+    /// The row with one figure, as the job that is given.
+    fn as_run(&self, job: &TrainingJob, counter: Counter, column: &str) -> scoring::Run {
+        let memory = || Measured {
+            gib: self.number(column),
+            counter,
+            assumed: false,
+            step: 0.0,
+            last_stage: false,
+            at_least: false,
+        };
+        scoring::Run {
+            source: "measured".to_owned(),
+            name: Some(self.name()),
+            spec: Some(serde_json::to_value(job).expect("a job is plain data")),
+            manifest: None,
+            outcome: Some(if self.fits() { Outcome::Fits } else { Outcome::Oom }),
+            memory: self.fits().then(memory),
+            tokens_per_second_per_gpu: None,
+            gpu_hours: None,
         }
     }
 
-    fn scored(&self, kind: Measured, column: &str) -> Scored {
-        score_one(&[&self.published(kind, column)]).expect("there is a row")
+    fn scored(&self, counter: Counter, column: &str) -> Scored {
+        scoring::score(&self.as_run(&self.job(), counter, column), &World::built_in())
     }
 }
 
-const FIGURES: [(&str, Measured, &str); 3] = [
-    ("allocated", Measured::Allocated, "allocated_gib"),
-    ("reserved", Measured::Reserved, "reserved_gib"),
-    ("process", Measured::Process, "process_gib"),
+const FIGURES: [(&str, Counter, &str); 3] = [
+    ("allocated", Counter::Allocated, "allocated_gib"),
+    ("reserved", Counter::Reserved, "reserved_gib"),
+    ("process", Counter::Process, "process_gib"),
 ];
 
 fn bounds() -> Bounds {
@@ -131,26 +139,20 @@ fn errors_on_measured_memory_do_not_grow() {
     let mut shown = Shown::new("measured-memory");
     let rows = runs();
     let bounds = bounds();
-    for (name, kind, column) in FIGURES {
-        let scored: Vec<(String, Scored)> =
-            rows.iter().filter(|row| row.fits()).map(|row| (row.group(), row.scored(kind, column))).collect();
-        let all: Vec<&Scored> = scored.iter().map(|(_, one)| one).collect();
-        let group = |one: &Scored| {
-            scored
-                .iter()
-                .find(|(_, other)| std::ptr::eq(other, one))
-                .map_or_else(String::new, |(g, _)| g.clone())
-        };
-        show!(shown, "{}", table::accuracy(&format!("measured: {name}"), &all, group));
+    for (name, counter, column) in FIGURES {
+        let scored: Vec<(&Run, Scored)> =
+            rows.iter().filter(|row| row.fits()).map(|row| (row, row.scored(counter, column))).collect();
+        let by = |key: fn(&Run) -> String| score::by(scored.iter().map(|(row, one)| (key(row), one)));
+        let report = by(Run::group);
+        show!(shown, "{name}\n{}", score::memory(&report));
         if name == "allocated" {
-            let model = |one: &Scored| one.name.split(' ').next().unwrap_or_default().to_owned();
-            show!(shown, "{}", table::accuracy("measured: allocated, by model", &all, model));
+            show!(shown, "{name}, by model\n{}", score::memory(&by(|row| row.get("model").to_owned())));
         }
-        let line = table::line(all.iter().filter_map(|one| one.figure.as_ref()));
+        let all = score::group(&report.memory, "all");
         let bound = &bounds.memory[name];
-        assert!(line.median <= bound.median && line.p95 <= bound.p95, "{name}: {line:?}");
-        assert!(line.worst_under >= bound.worst_under, "{name}: {line:?}");
-        assert!(line.coverage >= bound.holds_at_least, "{name}: {line:?}");
+        assert!(all.median <= bound.median && all.p95 <= bound.p95, "{name}: {all:?}");
+        assert!(all.worst_under >= bound.worst_under, "{name}: {all:?}");
+        assert!(all.covered.is_some_and(|covered| covered >= bound.holds_at_least), "{name}: {all:?}");
     }
     shown.end();
 }
@@ -158,26 +160,21 @@ fn errors_on_measured_memory_do_not_grow() {
 #[test]
 fn verdicts_match_measured_outcomes() {
     let mut shown = Shown::new("measured-verdicts");
-    let scored: Vec<Scored> = runs().iter().map(|row| row.scored(Measured::Process, "process_gib")).collect();
-    show!(shown, "{}", table::verdicts(&scored));
+    let scored: Vec<Scored> = runs().iter().map(|row| row.scored(Counter::Process, "process_gib")).collect();
     for one in &scored {
-        let judged = one.judged.expect("the device is known");
-        if judged.fullness > 0.85 {
-            show!(
-                shown,
-                "{:?} {:?} {:.3} {:.3} {}",
-                one.outcome,
-                judged.verdict,
-                judged.probability,
-                judged.fullness,
-                one.name
-            );
+        let need = one.need.and_then(Need::over_capacity).expect("the device is known");
+        if need > 0.85 {
+            let probability = one.oom_probability.expect("it is judged");
+            let (outcome, name) = (one.outcome.expect("it ended"), one.name.as_deref().unwrap_or_default());
+            show!(shown, "{outcome:?} {:?} {probability:.3} {need:.3} {name}", one.verdict);
         }
     }
-    let (all, bounds) = (table::confusion(scored.iter()), bounds().verdicts);
-    assert!(all.fits_denied <= bounds.fits_denied_at_most, "{all:?}");
-    assert!(all.fits_warned <= bounds.fits_warned_at_most, "{all:?}");
-    assert!(all.ooms_warned >= bounds.ooms_warned_at_least, "{all:?}");
+    let report = scoring::Report::of(scored);
+    show!(shown, "{}", score::gate(&report));
+    let (all, bounds) = (report.gate.last().expect("there are runs"), bounds().verdicts);
+    assert!(all.fits_refused <= bounds.fits_denied_at_most, "{all:?}");
+    assert!(all.fits_troubled() <= bounds.fits_warned_at_most, "{all:?}");
+    assert!(all.ooms_noticed() >= bounds.ooms_warned_at_least, "{all:?}");
     shown.end();
 }
 
@@ -185,34 +182,27 @@ fn verdicts_match_measured_outcomes() {
 #[test]
 fn a_measured_run_with_few_stated_fields_is_not_denied() {
     let mut shown = Shown::new("measured-little-said");
-    let scored: Vec<Scored> = runs()
-        .iter()
-        .map(|row| {
-            let published = row.published(Measured::Process, "process_gib");
-            let short = published::Row { job: row.short_job(), ..published };
-            score_one(&[&short]).expect("there is a row")
-        })
-        .collect();
-    let all: Vec<&Scored> = scored.iter().collect();
-    show!(shown, "{}", table::accuracy("measured, little said: process", &all, |_| "any".to_owned()));
-    show!(shown, "{}", table::verdicts(&scored));
-    for one in &scored {
-        if let Some(figure) = one.figure.filter(|figure| !figure.is_covered()) {
-            show!(
-                shown,
-                "{} {:.1} {:.1} {:.1}..{:.1}",
-                one.name,
-                figure.measured,
-                figure.estimated,
-                figure.lower,
-                figure.upper
-            );
-        }
+    let world = World::built_in();
+    let scored = runs().into_iter().map(|row| row.as_run(&row.short_job(), Counter::Process, "process_gib"));
+    let report = scoring::Report::of(scored.map(|run| scoring::score(&run, &world)).collect());
+    show!(shown, "{}", score::memory(&report));
+    show!(shown, "{}", score::gate(&report));
+    for one in &report.runs {
+        let Some(figure) = one.memory.filter(|figure| figure.is_covered() == Some(false)) else { continue };
+        show!(
+            shown,
+            "{} {:.1} {:.1} {:.1}..{:.1}",
+            one.name.as_deref().unwrap_or_default(),
+            figure.measured,
+            figure.estimated,
+            figure.lower.unwrap_or_default(),
+            figure.upper.unwrap_or_default()
+        );
     }
-    let (all, bounds) = (table::confusion(scored.iter()), bounds().verdicts);
-    assert!(all.fits_denied <= bounds.fits_denied_at_most, "{all:?}");
-    assert!(all.fits_warned <= bounds.fits_warned_of_little_said_at_most, "{all:?}");
-    assert!(all.ooms_warned >= bounds.ooms_warned_at_least, "{all:?}");
+    let (all, bounds) = (report.gate.last().expect("there are runs"), bounds().verdicts);
+    assert!(all.fits_refused <= bounds.fits_denied_at_most, "{all:?}");
+    assert!(all.fits_troubled() <= bounds.fits_warned_of_little_said_at_most, "{all:?}");
+    assert!(all.ooms_noticed() >= bounds.ooms_warned_at_least, "{all:?}");
     shown.end();
 }
 
@@ -244,28 +234,4 @@ fn the_errors_on_measured_throughput_are_shown() {
         );
     }
     shown.end();
-}
-
-/// `cargo test --test local every_measured_row -- --ignored --nocapture`: every row, tab-separated.
-#[test]
-#[ignore = "prints; there is nothing to fail"]
-fn every_measured_row() {
-    for row in runs() {
-        let figures = FIGURES.map(|(_, kind, column)| row.scored(kind, column).figure);
-        let mut text = row.name();
-        for figure in figures.into_iter().flatten() {
-            let _ = write!(
-                text,
-                "\t{:.2} {:.2} {:+.1}%{}",
-                figure.measured,
-                figure.estimated,
-                100.0 * figure.error(),
-                if figure.is_covered() { "" } else { "!" }
-            );
-        }
-        if row.fits() {
-            let _ = write!(text, "\t{:+.1}%", 100.0 * (throughput(&row).0.exp() - 1.0));
-        }
-        println!("ROW\t{text}");
-    }
 }
