@@ -47,6 +47,7 @@ generate: ## write all that is made from the code: the CRD, the tables of values
 	WEIGHBRIDGE_GENERATE=1 INSTA_UPDATE=always $(CARGO) test --quiet --test kubernetes -- chart::values:: chart::rendered::
 	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local pages::the_
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib
+	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local accuracy::evidence
 	INSTA_UPDATE=always $(CARGO) test --quiet --test local -- cases:: accuracy::
 
 options: ## write the lists of the options that released frameworks know (pip and git; ARGS=NAME for one list)

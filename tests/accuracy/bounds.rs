@@ -145,7 +145,7 @@ fn a_rule_of_thumb_is_much_worse() {
     let stated = score::published().iter().filter(|(_, run)| run.stated).filter_map(|(row, run)| {
         let device = Device { bf16: devices::bf16(&row.job) };
         let plan = assume(&row.job, device).expect("it has a size").likely;
-        let parameters = Parameters::of(&plan.shape).total() as f64 / (plan.tensor * plan.pipeline) as f64;
+        let parameters = Parameters::of(&plan.shape).total as f64 / (plan.tensor * plan.pipeline) as f64;
         let ranks = (plan.data * plan.context) as f64;
         let bytes = match Mode::of(&plan) {
             Mode { method: Method::QLoRA, .. } => 0.5,
