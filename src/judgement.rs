@@ -346,6 +346,8 @@ pub struct Memory {
     pub instant: String,
     /// The parts of the peak. They add up to `peak_bytes`.
     pub components: Vec<Component>,
+    /// The need while the job trains and while it generates, if it does both on this accelerator. The peak is the higher.
+    pub phases: Vec<Component>,
 }
 
 /// A probability to three decimals: the estimate is no finer.

@@ -145,6 +145,7 @@ fn every_promised_key_is_there_whatever_is_known() -> Result<()> {
                 "worstRank",
                 "instant",
                 "components",
+                "phases",
             ],
         ),
         (

@@ -166,6 +166,7 @@ mod tests {
             worst_rank: String::new(),
             instant: String::new(),
             components: Vec::new(),
+            phases: Vec::new(),
         };
         let advice = Advice {
             change: "sharding=distributed-optimizer".into(),

@@ -178,7 +178,7 @@ impl Calibration {
         if !plan.varying_lengths || !plan.is_of(plan.profile.batches.logits_stay) {
             return Bytes::ZERO;
         }
-        let logits = plan.micro_batch.saturating_mul(plan.typical_sequence).saturating_mul(plan.shape.vocab);
+        let logits = plan.sequences().saturating_mul(plan.typical_sequence).saturating_mul(plan.shape.vocab);
         Bytes::of(logits, self.varying_lengths.logit_bytes)
     }
 

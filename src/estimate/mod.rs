@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod feasible;
 pub mod goodput;
 pub mod memory;
+pub mod objective;
 pub mod plan;
 pub mod schedule;
 pub mod states;
@@ -28,6 +29,7 @@ use assume::{Assumed, Device};
 use calibration::Calibration;
 use evidence::{Mode, Spread};
 use memory::{Figure, Peak};
+use objective::Facts;
 use plan::Plan;
 
 /// The standard deviation that parts add whose activations were never compared with a measurement. The formulas of such
@@ -85,8 +87,9 @@ pub fn estimate_rank(
     let modes = [&leanest, &assumed.likely, &heaviest].map(Mode::of);
     let (named, versioned) = (job.framework.is_some(), job.framework_version.is_some());
     let (evidence, spread) = calibration.evidence(&modes, named, versioned);
-    // Parts of a model that were never compared make the whole unchecked.
-    let (evidence, spread) = if assumed.likely.shape.is_checked() {
+    // Parts of a model, and objectives, that were never compared make the whole unchecked.
+    let compared = assumed.likely.shape.is_checked() && Facts::of(assumed.likely.objective).is_plain();
+    let (evidence, spread) = if compared {
         (evidence, spread)
     } else {
         (Evidence::Unchecked, spread.and(UNCHECKED))
@@ -95,7 +98,7 @@ pub fn estimate_rank(
     let planned = time::planner::lacks_layout(job);
     let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed, calibration) };
     let dimensions = job.model.as_ref().is_some_and(|m| m.layers.is_some() && m.hidden_size.is_some());
-    let floor = if dimensions { lean_peak.arithmetic() } else { Bytes::ZERO };
+    let floor = if dimensions { lean_peak.arithmetic(&leanest) } else { Bytes::ZERO };
     Ok(Estimate {
         floor,
         feasible,

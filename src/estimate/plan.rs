@@ -2,11 +2,13 @@
 //!
 //! The formulas of [`super::memory`] and [`super::time`] read only plans, so they never meet an unknown field.
 
+use super::objective::{Facts, Head, Role};
 use crate::frameworks::Profile;
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::Widths;
 use crate::job::{
-    Attention, Dispatcher, Loss, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule, Sharding,
+    Attention, Dispatcher, Loss, Objective, Optimizer, OptimizerImplementation, Placement, Precision,
+    Recompute, Schedule, Sharding,
 };
 use crate::model::{Block, LayerParameters, Parameters, Shape};
 use crate::units::Bytes;
@@ -50,7 +52,7 @@ pub struct Plan {
     pub sharding_degree: Option<u64>,
     /// Whether gathered parameters are freed after the forward pass.
     pub reshard_after_forward: bool,
-    /// Sequences per microbatch, `b`.
+    /// Samples per microbatch, `b`. A sample may have several sequences.
     pub micro_batch: u64,
     /// Tokens per sequence, `s`.
     pub sequence: u64,
@@ -91,6 +93,14 @@ pub struct Plan {
     pub hidden_dropout: bool,
     /// The cross-entropy.
     pub loss: Loss,
+    /// What is optimized.
+    pub objective: Objective,
+    /// Tokens of a sequence that were generated and count in the loss, if not all.
+    pub completion: Option<u64>,
+    /// The other models of the job.
+    pub others: Vec<Other>,
+    /// How samples are generated. `None` if no device that trains generates.
+    pub rollout: Option<Rollout>,
     /// The behaviour of its framework.
     pub profile: &'static Profile,
     /// The framework's version, in the framework's own notation.
@@ -111,6 +121,40 @@ pub struct Plan {
     pub offload_activations: bool,
     /// Whether towers are trained with the model.
     pub train_towers: bool,
+}
+
+/// Another model of the job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Other {
+    /// What it is for.
+    pub role: Role,
+    /// Where its weights are while the model trains.
+    pub placement: Placement,
+    /// Its shape, if not the trained model's.
+    pub shape: Option<Shape>,
+}
+
+impl Other {
+    /// Whether its size is known: it is a copy of the trained model, or a known one.
+    pub fn is_sized(&self) -> bool {
+        self.role == Role::Reference || self.shape.is_some()
+    }
+}
+
+/// How samples are generated on the devices that train.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rollout {
+    /// By the trained model itself.
+    Trained,
+    /// By an engine beside it.
+    Engine {
+        /// The share of an accelerator's memory that it reserves while it is awake.
+        share: f64,
+        /// Whether it is awake while the model trains.
+        awake: bool,
+        /// Whether the trained model and its states are on the host while it generates.
+        alone: bool,
+    },
 }
 
 /// Adapters beside frozen weights.
@@ -221,9 +265,14 @@ impl Stage {
 }
 
 impl Plan {
-    /// Tokens of one microbatch on one rank, `T = s·b/c`.
+    /// Tokens of one microbatch on one rank, `T = s·b/c`, over all sequences of its samples.
     pub fn tokens(&self) -> u64 {
-        self.sequence.saturating_mul(self.micro_batch).div_ceil(self.context.max(1))
+        self.sequence.saturating_mul(self.sequences()).div_ceil(self.context.max(1))
+    }
+
+    /// Sequences of one microbatch.
+    pub fn sequences(&self) -> u64 {
+        self.micro_batch.saturating_mul(Facts::of(self.objective).sequences)
     }
 
     /// How many ranks divide the sharded states of dense parameters, `N`.
@@ -367,7 +416,8 @@ impl RankParameters {
             experts = experts.saturating_add(kind.experts.div_ceil(expert_ranks).saturating_mul(count));
         }
         // The first and the last stage each store a tied embedding.
-        let output = if plan.shape.tied && plan.pipeline > 1 { counted.embedding } else { counted.output };
+        let copied = plan.shape.tied && plan.pipeline > 1 && Facts::of(plan.objective).head != Head::Numbers;
+        let output = if copied { counted.embedding } else { counted.output };
         let outer = if stage.embedding { counted.embedding.saturating_add(counted.further) } else { 0 }
             + if stage.output { output + counted.final_norm } else { 0 };
         // A prediction layer is on the last stage: one more layer, and a projection from two hidden states to one.

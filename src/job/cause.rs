@@ -53,6 +53,7 @@ causes! {
     RewardModel NotCovered "reward-model" "a reward model has another loss"
     OtherStage NotCovered "other-stage" "its stage trains with more than one model, or another loss"
     Classifier NotCovered "classifier" "a classifier has no logits of the vocabulary"
+    Ranking NotCovered "ranking" "a sample holds several documents to rank"
     NotCausal NotCovered "not-causal" "it is no model of causal language"
     Encoder NotCovered "encoder" "an encoder"
     EncoderDecoder NotCovered "encoder-decoder" "an encoder with a decoder"

@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use super::handle::{Declared, Field, Group, Member, Range};
 use super::{
     Activation, Attention, DenseLayers, Dispatcher, Framework, LayerPattern, Loss, Method, Normalization,
-    Optimizer, OptimizerImplementation, Positions, Precision, Recompute, Schedule, Sharding,
+    Objective, Optimizer, OptimizerImplementation, Placement, Positions, Precision, Recompute, Schedule,
+    Sharding,
 };
 use crate::units::{Count, Decimal};
 
@@ -193,6 +194,10 @@ group! {
         offload: Offload as group,
         /// The trained weights.
         finetuning: Finetuning as group,
+        /// What is optimized: the next token, preferences, rewards, classes.
+        objective: Objective,
+        /// The other models of the job.
+        roles: Roles as group,
         /// The training framework.
         framework: Framework,
         /// The framework's version.
@@ -419,6 +424,8 @@ group! {
         typical_sequence_length: u32 where 1..=134_217_728,
         /// Whether short samples are packed into full sequences.
         packing: bool,
+        /// Tokens of a generated completion, at most. The sequence length includes them.
+        completion_length: u32 where 1..=134_217_728,
     }
 }
 
@@ -447,6 +454,32 @@ group! {
         dropout: Decimal as percent_or_zero,
         /// Whether towers for images and audio are trained with the model.
         train_towers: bool,
+    }
+}
+
+group! {
+    /// The other models of the job, and where each one's weights are while the model trains.
+    Roles {
+        /// The frozen copy that the trained model is compared with.
+        reference_model: Placement,
+        /// The frozen model that scores samples.
+        reward_model: Placement,
+        /// The reward model's name: a known model or a Hugging Face id.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
+        reward_model_name: String,
+        /// The frozen model whose outputs are learned.
+        teacher_model: Placement,
+        /// The teacher's name: a known model or a Hugging Face id.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
+        teacher_model_name: String,
+        /// The second trained model, which predicts rewards.
+        critic_model: Placement,
+        /// The trained model and its optimizer's states, while samples are generated.
+        trained_model: Placement,
+        /// The engine that generates samples.
+        rollout_engine: Placement,
+        /// The share of an accelerator's memory that the engine reserves while it is awake, in percent.
+        rollout_memory_percent: Decimal as percent,
     }
 }
 

@@ -79,6 +79,7 @@ const CONTRACT: &[Key] = &[
         Grammar::List { example: "q_proj,v_proj", most: u64::MAX }
             .within(field::finetuning::TARGETS.erased().range()),
     ),
+    plain("objective", field::OBJECTIVE),
     plain("precision", field::PRECISION),
     plain("optimizer", field::OPTIMIZER),
     plain("recompute", field::RECOMPUTE),

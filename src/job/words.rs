@@ -150,6 +150,26 @@ words! {
     Method { Full = ["full"], LoRA = ["lora"], QLoRA = ["qlora"] }
 }
 words! {
+    /// What is optimized. It decides how many sequences a sample has, which other models are held, and what the last
+    /// layer puts out.
+    Objective {
+        Pretraining = ["pretraining", "pretrain", "pt"], Supervised = ["sft", "supervised"],
+        DPO = ["dpo", "ipo"], KTO = ["kto"], ORPO = ["orpo"], SimPO = ["simpo"], CPO = ["cpo"],
+        Reward = ["reward", "rm"], PPO = ["ppo"], GRPO = ["grpo", "dapo", "gspo"], RLOO = ["rloo", "reinforce"],
+        Distillation = ["distillation", "gkd", "kd"], Classification = ["classification", "seq-cls", "token-cls"],
+        Embedding = ["embedding", "contrastive"],
+    }
+}
+words! {
+    /// Where another model's weights are during training: whole on every device; divided among the data-parallel ranks;
+    /// on the host; the trained model without its adapters; on the device between training steps only; the trained model
+    /// itself; on other devices, or nowhere.
+    Placement {
+        Resident = ["resident"], Sharded = ["sharded"], Offloaded = ["offloaded"], AdaptersOff = ["adapters-off"],
+        Asleep = ["asleep"], Trained = ["trained"], Elsewhere = ["elsewhere", "none"],
+    }
+}
+words! {
     /// The training framework. Its defaults fill fields without a value.
     Framework {
         Megatron = ["megatron", "megatron-lm", "nemo"], DeepSpeed = ["deepspeed"],

@@ -3,6 +3,7 @@
 use crate::estimate::Estimate;
 use crate::estimate::duration::{self, Duration};
 use crate::estimate::memory::Figure;
+use crate::estimate::objective::Facts;
 use crate::estimate::time::{self, Machine};
 use crate::job::{Input, TrainingJob, field};
 use crate::judgement::{Counted, Interval, Memory};
@@ -30,6 +31,7 @@ pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<
         },
         instant: peak.instant.to_owned(),
         components: peak.components.clone(),
+        phases: peak.phases.clone(),
     }
 }
 
@@ -51,9 +53,12 @@ pub(super) fn counted(
     }
 }
 
-/// How long the job takes. `None` if the accelerator's speed is unknown.
+/// How long the job takes. `None` if the accelerator's speed is unknown, or if the objective has work that is not
+/// counted: generation, and the forward passes of other models.
 pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Duration> {
-    duration::duration(job, &estimate.assumed.likely, estimate.running(), machine(capacity)?)
+    let is_plain = Facts::of(estimate.assumed.likely.objective).is_plain();
+    let machine = machine(capacity).filter(|_| is_plain)?;
+    duration::duration(job, &estimate.assumed.likely, estimate.running(), machine)
 }
 
 /// The assumed utilization, as an input. `None` if the job gives it.

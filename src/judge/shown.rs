@@ -236,6 +236,10 @@ impl<'c> Shown<'c> {
         if self.hides(field::parallelism::PIPELINE) {
             memory.worst_rank = "one of the ranks".into();
         }
+        // An engine's share shows the memory of the accelerator.
+        if self.hides(field::accelerator::KIND) {
+            memory.phases.clear();
+        }
         memory
     }
 

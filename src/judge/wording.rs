@@ -36,6 +36,9 @@ pub(super) fn message(
     let (peak, lower) = (memory.peak_bytes, memory.lower_bytes);
     let need = verdict::need(peak, lower, memory.upper_bytes, offered);
     match decision.verdict {
+        Verdict::Unknown if judgement.swings.is_empty() => {
+            format!("{need}; training of this objective was not compared with measurements")
+        }
         Verdict::Unknown => {
             format!("{need}; what is missing decides: {}", unknowns::named(&judgement.swings))
         }

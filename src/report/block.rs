@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, missing, printable, table, width};
 use crate::job::{Understood, keys};
-use crate::judgement::{Advice, Cost, Evidence, Goodput, Judgement, Memory, PriceSource, Time};
+use crate::judgement::{Advice, Component, Cost, Evidence, Goodput, Judgement, Memory, PriceSource, Time};
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
@@ -83,6 +83,11 @@ impl Block<'_> {
             memory.components.iter().map(|part_of| part(part_of.name, part_of.bytes)).collect();
         rows.push(part("needed", memory.peak_bytes));
         columns::align(self.text, 4, &rows, |_, _, cell| cell.to_owned());
+        if !memory.phases.is_empty() {
+            let phase = |phase: &Component| format!("{} {}", phase.name, phase.bytes);
+            let phases = memory.phases.iter().map(phase).collect::<Vec<_>>().join(", ");
+            self.line(2, &format!("Phases on each GPU: {phases}; the higher one is needed"));
+        }
         self.line(
             2,
             &format!(

@@ -43,6 +43,7 @@ fn out_of_memory() -> Judgement {
             worst_rank: "pipeline stage 0 of 4".into(),
             instant: "backward".into(),
             components: vec![component("weights", 8.0), component("optimizer states", 88.4)],
+            phases: Vec::new(),
         }),
         time: Some(Time {
             days: Some(78.9),

@@ -13,6 +13,7 @@ mod constants;
 mod devices;
 mod evidence;
 mod measured;
+mod objectives;
 mod oracle;
 mod published;
 mod score;

@@ -13,7 +13,7 @@ use crate::job::{
 use crate::model::Shape;
 
 use super::super::plan::{Plan, Targets};
-use super::{Choice, finetuning};
+use super::{Choice, finetuning, roles};
 
 /// The longest sample of a batch, at its leanest. Classifiers, pairs and short instructions have about 64 tokens.
 const SHORTEST_SEQUENCE: u64 = 64;
@@ -74,6 +74,7 @@ pub(super) fn open(job: &TrainingJob, model: &Model, likely: &Plan) -> Vec<Choic
     ]
     .into_iter()
     .flatten()
+    .chain(roles::open(job, likely))
     .collect()
 }
 

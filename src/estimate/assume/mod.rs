@@ -30,10 +30,12 @@
 //! | adapter targets | queries and values | all | all |
 //! | dropout before adapters | none | none | some |
 //! | towers for images and audio | frozen | trained | trained |
+//! | other models of the objective | elsewhere | adapters off, or divided as the weights | whole on every device |
 
 mod choices;
 mod division;
 mod finetuning;
+mod roles;
 
 use serde_json::Value;
 
@@ -44,11 +46,12 @@ use crate::frameworks::profile::unknown;
 use crate::frameworks::profile::widths::{PURE_HALF, Widths};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{
-    AnyField, Attention, Input, Method, Optimizer, OptimizerImplementation, Precision, Recompute, Schedule,
-    Sharding, TrainingJob, ValueOf, field,
+    AnyField, Attention, Input, Method, Objective, Optimizer, OptimizerImplementation, Precision, Recompute,
+    Schedule, Sharding, TrainingJob, ValueOf, field,
 };
 use crate::model::{Shape, ShapeError};
 
+use super::objective::{Facts, Head};
 use super::plan::Plan;
 use super::states;
 
@@ -219,10 +222,13 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
     } else {
         Schedule::OneForwardOneBackward
     });
+    let objective = job.objective.unwrap_or(Objective::Supervised);
     let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
     let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
     let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
     let mut shape = shape;
+    // Without logits of the vocabulary there is no output layer of its size.
+    shape.tied |= Facts::of(objective).head == Head::Numbers;
     shape.tied &= !profile.fine_tuning.unties_embedding;
     if profile.loss == UsualLoss::VocabParallel && model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
@@ -270,6 +276,10 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         attention_dropout: positive(model.attention_dropout),
         hidden_dropout: positive(model.hidden_dropout),
         loss,
+        objective,
+        completion: batch.completion_length.map(|tokens| u64::from(tokens).clamp(1, sequence)),
+        others: Vec::new(),
+        rollout: None,
         profile,
         framework_version: job.framework_version.clone(),
         accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
@@ -287,6 +297,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         likely.widths = own_widths(job, PURE_HALF);
         notes.assume(field::PARAMETER_PRECISION, precision);
     }
+    likely.others = roles::others(job, &likely, &mut notes);
+    likely.rollout = roles::rollout(job, &likely, &mut notes);
     lint(&likely, &mut notes);
     let choices = choices::open(job, &model, &likely);
     Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })

@@ -18,6 +18,8 @@ mod instants;
 mod layers;
 mod logits;
 mod optimizer;
+mod others;
+mod phases;
 mod pipeline;
 mod quantization;
 mod tape;
@@ -25,7 +27,8 @@ mod weights;
 mod wrapping;
 
 use super::calibration::Calibration;
-use super::plan::{Plan, RankParameters, Stage};
+use super::objective::Role;
+use super::plan::{Other, Plan, RankParameters, Stage};
 use crate::judgement::Component;
 use crate::model::Parameters;
 use crate::units::Bytes;
@@ -48,6 +51,8 @@ pub struct Peak {
     pub instant: &'static str,
     /// The components of the needed figure; they add up to it.
     pub components: Vec<Component>,
+    /// The need of each phase, if the job also generates on the device. The need is the highest.
+    pub phases: Vec<Component>,
 }
 
 /// One of the four figures of memory.
@@ -64,9 +69,13 @@ pub enum Figure {
 }
 
 impl Peak {
-    /// Weights and optimizer states: they are counted exactly, and live at every instant.
-    pub fn arithmetic(&self) -> Bytes {
-        let is_exact = |component: &&Component| ["weights", "optimizer states"].contains(&component.name);
+    /// Weights and optimizer states, and the weights of other models whose size is known: they are counted exactly, and
+    /// live at every instant.
+    pub fn arithmetic(&self, plan: &Plan) -> Bytes {
+        let is_exact = |component: &&Component| {
+            let mut others = plan.others.iter().filter(|other| other.role.name() == component.name);
+            is_held(component.name) && others.all(Other::is_sized)
+        };
         self.components.iter().filter(is_exact).map(|component| component.bytes).sum()
     }
 
@@ -79,6 +88,11 @@ impl Peak {
             Figure::Needed => self.needed,
         }
     }
+}
+
+/// Whether a part of the peak is held at every instant, and counted exactly.
+fn is_held(name: &str) -> bool {
+    ["weights", "optimizer states"].contains(&name) || Role::is_name(name)
 }
 
 /// The peak of the worst rank.
@@ -116,8 +130,10 @@ pub fn stage_peak(plan: &Plan, counted: &Parameters, calibration: &Calibration, 
 pub fn instants(plan: &Plan, calibration: &Calibration, stage: Stage) -> Vec<(&'static str, Bytes)> {
     let counted = Parameters::of(&plan.shape);
     let rank = RankParameters::of(plan, &counted, stage);
-    let constant =
-        weights::weights(plan, rank) + optimizer::optimizer_states(plan, rank) + calibration.workspaces(plan);
+    let constant = weights::weights(plan, rank)
+        + optimizer::optimizer_states(plan, rank)
+        + others::others(plan, stage).iter().map(|other| other.bytes).sum()
+        + calibration.workspaces(plan);
     let held = |instants: &[Instant]| instants.iter().map(|i| (i.name, constant + i.live())).collect();
     if eager::is_eager(plan) {
         held(&eager::instants(plan, &counted, rank, stage))
@@ -136,10 +152,12 @@ fn peak_of(
 ) -> Peak {
     let weights = weights::weights(plan, rank);
     let states = optimizer::optimizer_states(plan, rank);
+    let others = others::others(plan, stage);
+    let held = weights + states + others.iter().map(|other| other.bytes).sum();
     let fullest = instants::fullest(instants);
 
     let workspaces = calibration.workspaces(plan);
-    let allocated = weights + states + fullest.live() + workspaces;
+    let allocated = held + fullest.live() + workspaces;
     let runtime = calibration.runtime(plan);
     // Transient tensors leave holes; weights, states and gradients stay in place.
     let transient = fullest.live() - fullest.gradients;
@@ -154,15 +172,15 @@ fn peak_of(
     let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
     let shares = || allocated + left + freed + calibration.slack(plan, transient);
     let idle = calibration.idle_logits_at_the_peak(holes::idle_logits(plan));
-    let wanted = holes::reserved(plan, rank, weights + states + workspaces, idle, instants)
+    let wanted = holes::reserved(plan, rank, held + workspaces, idle, instants)
         .unwrap_or_else(shares)
-        .max(wrapping::wrapped(plan, counted, weights + states, gathered));
+        .max(wrapping::wrapped(plan, counted, held, gathered));
     // The allocator keeps as much as the device has room for.
     let room = plan.accelerator_memory.map_or(wanted, |memory| memory - runtime);
     let reserved = wanted.min(room).max(allocated + fragmentation);
+    let part = |(name, bytes): (&'static str, Bytes)| Component { name, bytes };
+    let models = [("weights", weights), ("optimizer states", states)];
     let components = [
-        ("weights", weights),
-        ("optimizer states", states),
         ("gradients", fullest.gradients),
         ("activations", fullest.activations),
         ("layer working set", fullest.working_set),
@@ -173,17 +191,16 @@ fn peak_of(
         ("fragmentation", fragmentation),
         ("context and libraries", runtime),
     ];
-    Peak {
+    let components = models.into_iter().map(part).chain(others).chain(components.into_iter().map(part));
+    let training = Peak {
         allocated,
         reserved,
         process: reserved + runtime,
         needed: allocated + fragmentation + runtime,
         stage: stage.index,
         instant: fullest.name,
-        components: components
-            .into_iter()
-            .filter(|(_, bytes)| *bytes > Bytes::ZERO)
-            .map(|(name, bytes)| Component { name, bytes })
-            .collect(),
-    }
+        components: components.filter(|component| component.bytes > Bytes::ZERO).collect(),
+        phases: Vec::new(),
+    };
+    phases::with_generation(plan, rank, training, held, runtime)
 }

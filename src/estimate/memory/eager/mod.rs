@@ -7,6 +7,7 @@
 //! root, gathered        root, flat and copied, + the first layer's all-gather
 //! last layer, forward   kept(0..L) + layer forward + casts of weights + root + the layer's parameters twice
 //! loss, forward         kept(all) + head forward + casts of weights (autocast) + root + the last all-gather's buffer
+//! reference, forward    kept(all) + the trained model's logits and the reference's
 //! loss, backward        kept(all) + head backward + root + the last layer's all-gather
 //! layer i, gathered     kept(0..=i) + gradients(i+1..L) + the layer's parameters twice: flat and copied
 //! layer i, backward     kept(0..i) + layer backward + gradients(i+1..L) + gathered(i), in flight + reducing(i+1)
@@ -29,6 +30,9 @@ use crate::frameworks::profile::memory::{Layers, Loop};
 use crate::model::Parameters;
 use crate::units::Bytes;
 
+/// The instant at which the reference runs.
+const COMPARED: &str = "reference's forward";
+
 /// Whether the plan's layers run as PyTorch's eager modules.
 pub(super) fn is_eager(plan: &Plan) -> bool {
     matches!(
@@ -44,7 +48,7 @@ pub(super) fn instants(
     counted: &Parameters,
     rank: RankParameters,
     stage: Stage,
-) -> [Instant; 18] {
+) -> [Instant; 19] {
     let timeline = Timeline::of(plan, counted, rank, stage);
     let last = timeline.layers.saturating_sub(1);
     let near_last = last.saturating_sub(1);
@@ -53,6 +57,7 @@ pub(super) fn instants(
         timeline.root_gathered_first(),
         timeline.last_layer_forward(last),
         timeline.loss_forward(),
+        timeline.compared(),
         timeline.root_gathered(),
         timeline.loss_backward(),
         timeline.layer_gathered(near_last),
@@ -119,6 +124,20 @@ impl Timeline<'_> {
             // The head's own casts are counted in its forward pass.
             working_set: casts,
             communication: gathered + flat + self.buckets,
+            ..Instant::default()
+        }
+    }
+
+    fn compared(&self) -> Instant {
+        if self.head.compared == Bytes::ZERO {
+            return Instant { name: COMPARED, ..Instant::default() };
+        }
+        Instant {
+            name: COMPARED,
+            gradients: self.accumulated,
+            activations: self.kept(self.layers),
+            logits: self.head.compared,
+            communication: self.buckets + if self.sharded { self.root_at_loss() } else { Bytes::ZERO },
             ..Instant::default()
         }
     }

@@ -7,15 +7,17 @@
 //! In chunks, as in torchtune's recipes: 6 kept, 7 alive. `LitGPT` runs the output layer once for each chunk of 128
 //! tokens (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). A fused loss keeps gradients instead of logits.
 //! Compiled with the model, two bytes per number: 2 kept, 6 alive in either pass.
+//! Without logits of the vocabulary only the final norm counts; other losses on logits: [`log_probabilities`].
 //! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
 //! fp32 logits were copied once more (14 forward, 18 backward). torchtune's `modules/loss/ce_chunked_output_loss.py`;
 //! Liger's `ops/fused_linear_cross_entropy.py`.
 
+use super::super::super::objective::{Facts, Head};
 use super::super::super::plan::Plan;
 use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::modules::{capped, layer_norm, rms_norm};
-use super::{Program, compiled, litgpt};
+use super::{Program, compiled, litgpt, log_probabilities};
 use crate::frameworks::profile::memory::{Layers, Loop};
 use crate::job::Loss;
 use crate::units::Bytes;
@@ -38,6 +40,8 @@ pub(in super::super) struct HeadRun {
     pub(in super::super) gradients: Bytes,
     /// Logits that the caller holds until the end of the backward pass.
     pub(in super::super) held_logits: Bytes,
+    /// The peak while the reference runs, with the kept tensors. Zero if no other model runs.
+    pub(in super::super) compared: Bytes,
 }
 
 /// Runs the forward and backward pass of the head.
@@ -51,8 +55,15 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         (_, false) => rms_norm(&mut tape, x, h, program.trained),
     };
     tape.free(x);
+    let head = Facts::of(plan.objective).head;
+    if head == Head::Numbers {
+        return numbers(&tape);
+    }
     if plan.loss == Loss::Fused {
         return fused(tape, program, plan, normed);
+    }
+    if head != Head::NextToken {
+        return log_probabilities::run(tape, program, plan, normed);
     }
     let logits = output_layer(&mut tape, program, plan, normed);
     let mut logits = if program.shape.capped_logits { capped(&mut tape, logits) } else { logits };
@@ -96,8 +107,14 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     tape.seed(log_softmax);
     tape.backward();
     let backward = tape.take_fullest();
-    let run = HeadRun { kept, forward, backward, cached, gradients: tape.gradients(), held_logits };
+    let gradients = tape.gradients();
+    let run = HeadRun { kept, forward, backward, cached, gradients, held_logits, compared: Bytes::ZERO };
     if compiled::is_compiled(plan) && !copies.shifted { compiled_loss(&tape, logits, run) } else { run }
+}
+
+/// A few numbers for each token: nothing that counts besides the norm's own tensors.
+fn numbers(tape: &Tape) -> HeadRun {
+    HeadRun { kept: tape.live(), forward: tape.live(), backward: tape.live(), ..HeadRun::default() }
 }
 
 /// A loss compiled with the model keeps the logits, not the logarithm of their softmax. Its backward pass writes one
@@ -114,7 +131,7 @@ fn compiled_loss(tape: &Tape, logits: Tensor, run: HeadRun) -> HeadRun {
     }
 }
 
-fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {
+pub(super) fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {
     let weight = weight(program);
     if quantization::covers_output(plan) {
         return tape.unpacked_linear(x, weight.outputs, unpacked_output(plan), true);
@@ -145,13 +162,13 @@ fn further_casts(program: &Program<'_>, plan: &Plan) -> Bytes {
 }
 
 /// The gradient of the output layer.
-fn gradient(program: &Program<'_>) -> Bytes {
+pub(super) fn gradient(program: &Program<'_>) -> Bytes {
     let weight = weight(program);
     if weight.trained { Bytes(weight.elements.saturating_mul(weight.width)) } else { Bytes::ZERO }
 }
 
 /// The memory of the unpacked output layer, if it is quantized.
-fn unpacked_output(plan: &Plan) -> Bytes {
+pub(super) fn unpacked_output(plan: &Plan) -> Bytes {
     if !quantization::covers_output(plan) {
         return Bytes::ZERO;
     }

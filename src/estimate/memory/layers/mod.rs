@@ -13,6 +13,7 @@ mod gpt2;
 pub(super) mod head;
 mod litgpt;
 mod llama;
+mod log_probabilities;
 mod mixers;
 mod modules;
 mod torchtitan;
@@ -71,7 +72,7 @@ pub(super) fn needs(plan: &Plan, stage: Stage) -> Needs {
         kept,
         one: heavy.kept,
         working_set: heavy.backward - heavy.kept,
-        loss: head.forward.max(head.backward),
+        loss: head.forward.max(head.backward).max(head.compared),
     }
 }
 
