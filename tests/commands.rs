@@ -137,13 +137,60 @@ fn a_configuration_that_is_not_known_may_offload() {
 #[test]
 fn training_that_the_estimate_does_not_cover_is_admitted() {
     for command in [
-        "trl dpo --model_name_or_path meta-llama/Llama-2-70b-hf --per_device_train_batch_size 64",
         "torchrun train.py --model_name_or_path meta-llama/Llama-2-70b-hf --per_device_train_batch_size 64 \
          --output_dir o --freeze_backbone True",
-        "tune run full_dpo_distributed --config llama2/70B_full_dpo",
+        "tune run ppo_full_finetune_single_device --config mistral/7B_full_ppo_low_memory",
+        "swift sft --model Qwen/Qwen2.5-72B-Instruct --task_type reranker",
     ] {
         assert_eq!(commanded(command, 1, "V100-16GB").verdict, Verdict::Unknown, "{command}");
     }
+}
+
+#[test]
+fn only_arithmetic_refuses_a_preference_or_a_reward() {
+    for (command, refused) in [
+        // The weights of 70 billion parameters.
+        ("trl dpo --model_name_or_path meta-llama/Llama-2-70b-hf", true),
+        // Logits and activations of 512 pairs.
+        (
+            "trl dpo --model_name_or_path meta-llama/Llama-2-7b-hf --use_peft --per_device_train_batch_size 512",
+            false,
+        ),
+        (
+            "trl grpo --model_name_or_path Qwen/Qwen2.5-0.5B --per_device_train_batch_size 512 --max_completion_length 32768",
+            false,
+        ),
+        // A colocated engine that reserves more than the trained model leaves.
+        (
+            "trl grpo --model_name_or_path Qwen/Qwen2.5-1.5B --use_vllm --vllm_mode colocate --vllm_gpu_memory_utilization 0.9",
+            false,
+        ),
+        // The reference or the reward model may be a smaller one.
+        (
+            "swift rlhf --rlhf_type ppo --model Qwen/Qwen2.5-0.5B --train_type lora --reward_model own/model",
+            false,
+        ),
+    ] {
+        let verdict = commanded(command, 1, "V100-16GB").verdict;
+        assert_eq!(verdict == Verdict::OutOfMemory, refused, "{command}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_job_that_trains_and_generates_on_one_device_shows_both_needs() {
+    let command = "trl grpo --model_name_or_path Qwen/Qwen2.5-1.5B --use_vllm --vllm_mode colocate --bf16 \
+                   --vllm_gpu_memory_utilization 0.4";
+    let phases = |command: &str| {
+        let memory = commanded(command, 1, "A100-80GB").memory.unwrap();
+        let needs: Vec<_> = memory.phases.iter().map(|phase| phase.bytes).collect();
+        (memory.peak_bytes, needs)
+    };
+    let (awake, both) = phases(command);
+    assert_eq!(both.iter().max(), Some(&awake), "{both:?}");
+    // An engine that sleeps during training leaves the step the whole device.
+    let (asleep, _) = phases(&format!("{command} --vllm_enable_sleep_mode"));
+    assert!(asleep < awake, "{asleep} {awake}");
+    assert_eq!(phases("trl dpo --model_name_or_path Qwen/Qwen2.5-1.5B").1, []);
 }
 
 /// A Megatron-LM command of two pods' accelerators, with these options instead of the usual.

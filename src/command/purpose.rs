@@ -155,6 +155,18 @@ const FLAGS: &[(&str, Cause)] = &[
 const TASK: &[&str] = &["task_type", "lora_task_type"];
 const CLASSIFIES: &[&str] = &["seq_cls", "token_cls"];
 
+/// Whether a cause is an objective, which a reader may know how to read.
+pub(crate) fn is_an_objective(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Distillation
+            | Cause::PreferenceOptimization
+            | Cause::ReinforcementLearning
+            | Cause::RewardModel
+            | Cause::Classifier
+    )
+}
+
 /// Whether it trains nothing, by its name and its flags.
 pub(crate) fn trains_nothing(launch: &Launch) -> bool {
     why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing)

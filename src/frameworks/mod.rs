@@ -31,6 +31,7 @@ mod megatron_deepspeed;
 mod megatron_lm;
 mod nanotron;
 mod nemo;
+mod nemo_rl;
 mod neuronx;
 mod openrlhf;
 pub mod profile;
@@ -41,6 +42,7 @@ mod torchtitan;
 mod torchtune;
 mod uncovered;
 mod variables;
+mod verl;
 
 pub use profile::{Profile, profile};
 pub(crate) use program::{Program, bytes, program, serves};
@@ -115,7 +117,9 @@ pub(crate) static READERS: &[Reader] = &[
         .knows(&[&swift::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED])
         .and_no_others(),
     reader!("LitGPT", litgpt).knows(&[&litgpt::list::LIST]).and_no_others(),
-    reader!("OpenRLHF", openrlhf).knows(&[&openrlhf::list::LIST, DEEPSPEED]).and_no_others(),
+    reader!("OpenRLHF", openrlhf).knows(&[&openrlhf::list::LIST, DEEPSPEED]),
+    reader!("verl", verl),
+    reader!("NeMo-RL", nemo_rl),
     reader!("Kubeflow's trainer", kubeflow).knows(&[&torchtune::list::LIST]),
     reader!("neuronx-distributed", neuronx),
     reader!("Hugging Face Trainer, TRL", hugging_face)

@@ -8,19 +8,21 @@
 //! weights are trained. Each rank holds a copy of the model, unless DeepSpeed or FSDP divides it. The plugin
 //! `CutCrossEntropyPlugin` fuses the loss, unless `cut_cross_entropy` is off.
 //!
-//! `rl:` trains with more than one model and is not covered. For a model of images and text, the estimate covers the
+//! `rl:` and `reward_model:` name an objective of TRL's trainers. For a model of images and text, the estimate covers the
 //! text's part, with a warning.
 
 pub(super) mod list;
 
 use crate::command::Launch;
 use crate::frameworks::deepspeed;
-use crate::frameworks::hugging_face::{peft, training_arguments};
+use crate::frameworks::hugging_face::{objective, peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field};
+use crate::job::{
+    Attention, Cause, Framework, Loss, Method, Objective, Precision, Recompute, Sharding, field,
+};
 
 const SOURCE: &str = "axolotl 0.10 default";
 
@@ -79,9 +81,6 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     {
         plugins.says(claims, field::LOSS, Loss::Fused);
     }
-    if settings.has(&["rl"]) || settings.on(&["reward_model"]) == Some(true) {
-        claims.beyond = Some(Cause::PreferenceOptimization);
-    }
     if settings.has(&["unfrozen_parameters"]) {
         claims.beyond = Some(Cause::PartlyFrozen);
     }
@@ -117,6 +116,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if settings.has(&["fsdp_config"]) {
         claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
     }
+    objective(&settings, claims);
     training_arguments::steps_at_once(&settings, claims);
     let defaults = [
         field::batch::SEQUENCE_LENGTH.is(512),
@@ -124,6 +124,26 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         field::RECOMPUTE.is(Recompute::None),
     ];
     settings::assume(&defaults, SOURCE, claims);
+}
+
+/// `rl:` and `reward_model:` name another objective, trained by TRL's trainers with their arguments in `trl:`.
+fn objective(settings: &Settings<'_>, claims: &mut Claims) {
+    if let Some(rl) = settings.get(&["rl"]) {
+        match rl.text().and_then(|name| flags::one_of(objective::NAMES, &name)) {
+            Some(objective) => {
+                rl.says(claims, field::OBJECTIVE, objective);
+                if settings.on(&["rl_adapter_ref_model"]) == Some(true) {
+                    objective::copied(field::roles::REFERENCE_MODEL, SOURCE, claims);
+                }
+                objective::roles(objective, objective::TRL, settings, claims);
+            }
+            None => claims.beyond = Some(Cause::ReinforcementLearning),
+        }
+    } else if let Some(reward) = settings.get(&["reward_model"]).filter(|s| s.truth() == Some(true)) {
+        reward.says(claims, field::OBJECTIVE, Objective::Reward);
+    } else if let Some(labels) = settings.get(&["num_labels"]) {
+        labels.says(claims, field::OBJECTIVE, Objective::Classification);
+    }
 }
 
 /// `bf16: auto` computes in bf16 if the accelerator can. An open precision means the same.

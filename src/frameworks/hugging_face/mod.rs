@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | Transformers' examples | `run_clm.py`, `run_fim.py` | all weights, no checkpointing |
 //! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 with a dropout of 5 %, 512 tokens |
-//! | TRL | `trl sft`, `trl.scripts.sft`, `trl/scripts/sft.py`, the alignment handbook's `run_sft.py` | all weights, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
+//! | TRL | `trl dpo`, `trl.scripts.dpo`, `trl/scripts/dpo.py`, `examples/scripts/dpo.py`, the alignment handbook's `run_dpo.py`, `open_r1/grpo.py` | all weights, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
 //! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens, adapters with a dropout of 5 % |
 //! | a custom script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more name of `TrainingArguments` | none |
 //!
@@ -18,6 +18,7 @@
 //! This stays open, too.
 
 pub(super) mod lists;
+pub(crate) mod objective;
 pub(crate) mod peft;
 pub(super) mod profile;
 pub(crate) mod training_arguments;
@@ -28,8 +29,10 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::options::List;
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::frameworks::{accelerate, axolotl, deepspeed, llama_factory, swift, torchtune};
-use crate::job::{Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field};
+use crate::frameworks::{accelerate, axolotl, deepspeed, llama_factory, nemo_rl, swift, torchtune};
+use crate::job::{
+    Attention, Cause, Framework, Loss, Method, Objective, Precision, Recompute, Sharding, field,
+};
 
 const TRAINER: &str = "transformers 4.57 default";
 const TRL: &str = "TRL 0.24 default";
@@ -56,6 +59,14 @@ const LENGTH: &[&str] = &[
     "max_seq_len",
     "seq_length",
     "cutoff_len",
+];
+/// Words in the names of scripts that train classifiers.
+const CLASSIFIERS: &[(&str, Objective)] = &[
+    ("classification", Objective::Classification),
+    ("classifier", Objective::Classification),
+    ("classify", Objective::Classification),
+    ("glue", Objective::Classification),
+    ("seqcls", Objective::Classification),
 ];
 const FLAGS: Table = &[
     &flag(MODEL, field::model::NAME, Takes::Text),
@@ -118,11 +129,7 @@ fn whose(launch: &Launch) -> Option<Whose> {
         || lies_in("tuning", "sft_trainer.py")
         || launch.runs_script(&["accelerate_launch.py"]) && launch.environment.get(FMS_CONFIG).is_some()
         || !scripted && launch.arguments.words().is_empty() && launch.environment.get(FMS_CONFIG).is_some();
-    let trl = launch.runs_program("trl sft")
-        || launch.runs_module("trl.scripts.sft")
-        || lies_in("trl/scripts", "sft.py")
-        || lies_in("trl/examples/scripts", "sft.py")
-        || launch.runs_script(&["run_sft.py"]);
+    let trl = trl_objective(launch).is_some() && !nemo_rl::recognises(launch);
     if fms {
         Some(Whose::Fms)
     } else if trl {
@@ -138,6 +145,46 @@ fn whose(launch: &Launch) -> Option<Whose> {
         let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Claims::default()));
         own.then_some(Whose::Own)
     }
+}
+
+/// The objective of TRL's program, by the program's name.
+fn trl_objective(launch: &Launch) -> Option<Objective> {
+    let named = |name: &str| objective::NAMES.iter().find(|(known, _)| *known == name).map(|(_, of)| *of);
+    match &launch.target {
+        Target::Program(_) => objective::NAMES
+            .iter()
+            .find(|(name, _)| launch.runs_program(&format!("trl {name}")))
+            .map(|(_, objective)| *objective),
+        Target::Module(module) => named(module.strip_prefix("trl.scripts.")?),
+        Target::Script(path) => {
+            let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+            let name = file.strip_suffix(".py")?;
+            let is_theirs =
+                ["trl/scripts", "examples/scripts", "open_r1"].iter().any(|own| folder.ends_with(own));
+            let handbooks = ["sft", "dpo", "orpo", "kto"];
+            let handbooks = name.strip_prefix("run_").filter(|name| handbooks.contains(name));
+            named(handbooks.or_else(|| is_theirs.then_some(name))?)
+        }
+        Target::Unknown => None,
+    }
+}
+
+/// The objective of a custom script, by a word of its name or its task: `train_dpo.py`, `--task_type SEQ_CLS`.
+fn own_objective(launch: &Launch) -> Option<Objective> {
+    let name = match &launch.target {
+        Target::Script(path) => path.rsplit('/').next().unwrap_or(path).trim_end_matches(".py"),
+        Target::Module(module) => module.rsplit('.').next().unwrap_or(module),
+        Target::Program(_) | Target::Unknown => return None,
+    };
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let by_name = words.find_map(|word| {
+        let known = objective::NAMES.iter().chain(CLASSIFIERS);
+        known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, objective)| *objective)
+    });
+    let task = ["task_type", "lora_task_type"].iter().find_map(|name| launch.arguments.value(name));
+    let classes =
+        task.is_some_and(|task| ["SEQ_CLS", "TOKEN_CLS"].iter().any(|c| task.eq_ignore_ascii_case(c)));
+    by_name.or((classes || launch.arguments.has("num_labels")).then_some(Objective::Classification))
 }
 
 /// Whether the settings can only be `TrainingArguments`.
@@ -171,6 +218,13 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Set
     settings
 }
 
+/// Whether the launch names a configuration that we do not know. It may set any field.
+fn lacks_its_file(launch: &Launch, settings: &Settings<'_>) -> bool {
+    let named = settings.get(CONFIGS).and_then(|setting| setting.text());
+    let path = named.or_else(|| config::positional(&launch.arguments).map(str::to_owned));
+    path.is_some_and(|path| config::is_config(&path) && launch.files.meant(&path).is_none())
+}
+
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(whose) = whose(launch) else { return };
@@ -183,10 +237,22 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     };
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, named);
     settings::read(FLAGS, &settings, claims);
+    if whose == Whose::Trl && lacks_its_file(launch, &settings) {
+        own(launch, claims);
+    }
     trained(&settings, whose, claims);
     training_arguments::read(launch, &settings, claims);
     sharding(launch, &settings, whose, claims);
     training_arguments::precision(&settings, claims);
+    let objective = match whose {
+        Whose::Trl => trl_objective(launch),
+        Whose::Own => own_objective(launch),
+        Whose::Transformers | Whose::Habana | Whose::Fms => None,
+    };
+    if let Some(objective) = objective.filter(|objective| *objective != Objective::Supervised) {
+        claims.argument(field::OBJECTIVE, objective, named);
+        objective::roles(objective, objective::TRL, &settings, claims);
+    }
     if whose != Whose::Own {
         claims.assume(field::batch::MICRO_BATCH_SIZE, 8, TRAINER);
         training_arguments::steps_at_once(&settings, claims);

@@ -6,26 +6,33 @@
 //! checkpointing on. Each rank holds a copy of the model, unless DeepSpeed or FSDP divides it. It trains fp32 copies of
 //! weights that it loads in bf16, unless `pure_bf16` is set.
 //!
-//! Its preference and reinforcement stages are not covered, nor its other backends: Megatron-Core (`USE_MCA=1`) and
-//! `KTransformers` (`use_kt`).
+//! Stages and the losses of preferences are objectives. A reference is the model without its adapters, or a copy of all
+//! weights (`create_ref_model`). In `ppo` the trained model predicts rewards itself, beside a full reward model. Its
+//! other backends are not covered: Megatron-Core (`USE_MCA=1`) and `KTransformers` (`use_kt`).
 
 pub(super) mod list;
 
 use crate::command::{Launch, Target};
 use crate::frameworks::deepspeed;
+use crate::frameworks::hugging_face::objective::{self, Defaults};
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
-use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Attention, Cause, Framework, Method, Optimizer, Precision, Recompute, Sharding, field};
+use crate::job::{
+    Attention, Cause, Framework, Method, Objective, Optimizer, Placement, Precision, Recompute, Sharding,
+    field,
+};
 
 const SOURCE: &str = "LLaMA-Factory 0.9 default";
 
 const TELLING: &[&str] = &["finetuning_type", "template", "cutoff_len", "lora_target"];
 
-/// Stages that train one model on text.
-const STAGES: &[&str] = &["sft", "pt"];
+/// Losses of preferences without a reference, in the stage `dpo`.
+const WITHOUT_REFERENCE: &[(&str, Objective)] = &[("orpo", Objective::ORPO), ("simpo", Objective::SimPO)];
+/// Where its defaults decide what else is held. It generates with the trained model.
+const DEFAULTS: Defaults = Defaults { source: SOURCE, beta: 0.1, engine_percent: 0, completion: 1024 };
 
 const FLASH: &[(&str, Attention)] = &[
     ("fa2", Attention::Flash),
@@ -76,11 +83,6 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     // An unknown file may set any field.
     let known = config::positional(&launch.arguments).is_none() || settings.has(&["model_name_or_path"]);
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "LLaMA-Factory");
-    if let Some(stage) = settings.text(&["stage"])
-        && !STAGES.contains(&stage.as_str())
-    {
-        claims.beyond = Some(Cause::OtherStage);
-    }
     let megatron = launch
         .environment
         .get("USE_MCA")
@@ -115,9 +117,34 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     if known {
         defaults(launch, &settings, told, claims);
+        stage(&settings, claims);
     } else {
         deepspeed::unknown(claims);
         claims.open(field::finetuning::METHOD, Method::QLoRA);
+    }
+}
+
+/// The stage's objective, and the models that it holds beside the trained one.
+fn stage(settings: &Settings<'_>, claims: &mut Claims) {
+    let Some(stage) = settings.get(&["stage"]) else { return };
+    let Some(name) = stage.text().filter(|name| !["sft", "pt"].contains(&name.as_str())) else { return };
+    let Some(named) = flags::one_of(objective::NAMES, &name) else {
+        claims.beyond = Some(Cause::OtherStage);
+        return;
+    };
+    let loss = settings.get(&["pref_loss"]).filter(|_| named == Objective::DPO);
+    let other = loss.and_then(|loss| Some((flags::one_of(WITHOUT_REFERENCE, &loss.text()?)?, loss)));
+    if let Some((objective, loss)) = other {
+        loss.says(claims, field::OBJECTIVE, objective);
+        return;
+    }
+    stage.says(claims, field::OBJECTIVE, named);
+    objective::roles(named, DEFAULTS, settings, claims);
+    if named == Objective::PPO {
+        claims.assume(field::roles::CRITIC_MODEL, Placement::Trained, SOURCE);
+        if matches!(settings.text(&["reward_model_type"]).as_deref(), None | Some("lora" | "api")) {
+            claims.argument(field::roles::REWARD_MODEL, Placement::Trained, "reward_model_type");
+        }
     }
 }
 

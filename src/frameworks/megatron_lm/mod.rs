@@ -18,6 +18,7 @@
 //! | tokens | `--train-samples` × `--seq-length` |
 //! | packing | none under `--variable-seq-lengths` or `--no-pad-to-seq-lengths`, unless `--neat-pack` |
 //! | padded vocabulary | the tokenizer's, up to a multiple of `--make-vocab-size-divisible-by` × tensor parallel |
+//! | objective | MindSpeed-LLM's `--stage`; a reference is divided as the trained model is |
 //! | moments | the wider one of `--exp-avg-dtype` and `--exp-avg-sq-dtype`, if the optimizer is precision-aware |
 //!
 //! Read from NVIDIA/Megatron-LM's `megatron/training/arguments.py`, `validate_args` and the parsers, `core_v0.12` to
@@ -36,9 +37,11 @@ mod tests;
 
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
-    Attention, Cause, Dispatcher, Field, Framework, Method, Positions, Precision, Recompute, field,
+    Attention, Cause, Dispatcher, Field, Framework, Method, Objective, Placement, Positions, Precision,
+    Recompute, field,
 };
 use crate::model::known;
 
@@ -77,6 +80,18 @@ const BEYOND_OPTIONS: &[(&str, Cause)] = &[
     ("load-teacher", Cause::Distillation),
     ("decoder-num-layers", Cause::EncoderDecoder),
     ("decoder-seq-length", Cause::EncoderDecoder),
+];
+
+/// What `MindSpeed-LLM`'s `--stage` names.
+const STAGES: &[(&str, Objective)] = &[
+    ("pretrain", Objective::Pretraining),
+    ("pt", Objective::Pretraining),
+    ("sft", Objective::Supervised),
+    ("dpo", Objective::DPO),
+    ("simpo", Objective::SimPO),
+    ("rm", Objective::Reward),
+    ("orm", Objective::Reward),
+    ("prm", Objective::Classification),
 ];
 
 /// Options that only Megatron-LM has. A launch has at least one of them.
@@ -160,6 +175,29 @@ impl Together<'_> {
         self.lengths(claims);
         if let Some(setting) = self.settings.get(&["lora-r", "lora-target-modules"]) {
             setting.says(claims, field::finetuning::METHOD, Method::LoRA);
+        }
+        self.objective(claims);
+    }
+
+    /// MindSpeed-LLM's post-training. Its reference is a second model, divided as the trained one, with adapters too.
+    fn objective(&self, claims: &mut Claims) {
+        let Some(stage) = self.settings.get(&["stage", "dpo-loss-type"]) else { return };
+        let name = stage.text().unwrap_or_default();
+        let by_loss = (!self.settings.has(&["stage"])).then_some(Objective::DPO);
+        let Some(objective) = flags::one_of(STAGES, &name).or(by_loss) else {
+            // Other projects number their stages.
+            if name.parse::<u64>().is_err() {
+                claims.beyond = Some(Cause::OtherStage);
+            }
+            return;
+        };
+        if matches!(objective, Objective::Pretraining | Objective::Supervised) {
+            return;
+        }
+        stage.says(claims, field::OBJECTIVE, objective);
+        if objective == Objective::DPO {
+            let of = "MindSpeed-LLM default";
+            claims.assume(field::roles::REFERENCE_MODEL, Placement::Resident, of);
         }
     }
 

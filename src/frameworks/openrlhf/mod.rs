@@ -1,19 +1,49 @@
-//! `OpenRLHF`'s supervised fine-tuning: `deepspeed --module openrlhf.cli.train_sft --pretrain … --zero_stage 3`.
+//! `OpenRLHF`: `deepspeed --module openrlhf.cli.train_sft --pretrain … --zero_stage 3`, `train_dpo`, `train_rm`,
+//! `train_kto`, `train_kd`, and `python -m openrlhf.cli.train_ppo_ray` on Ray.
 //!
-//! **Recognised** by its module, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from
-//! `openrlhf/cli/train_sft.py` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048 tokens, all
-//! weights, no offloading, no checkpointing. Its other programs hold further models and are not covered.
+//! **Recognised** by its modules, or by `train_sft.py` with `--pretrain` and `--micro_train_batch_size`. Read from
+//! `openrlhf/cli` and `openrlhf/utils/deepspeed` of the release 0.8.5: DeepSpeed with ZeRO 2, a batch of 8 within 128, 2048
+//! tokens (512 in `dpo` and `rm`), all weights, nothing offloaded, no checkpointing. The reference is a copy always, with
+//! adapters too, divided under ZeRO 3 alone (`get_ds_eval_config`).
+//!
+//! On Ray each model has its own accelerators, unless `--colocate_all_models` puts all of them on the actor's, or
+//! `--colocate_actor_ref` the reference. The actor is estimated: it is the model with the most states. A critic is trained
+//! where the advantage is `gae`, and the reference is needed where `init_kl_coef` is not zero.
 
 pub(super) mod list;
 
-use crate::command::Launch;
-use crate::frameworks::hugging_face::{peft, training_arguments};
+use crate::command::{Launch, Target};
+use crate::frameworks::hugging_face::{objective, peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::flags::{Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Assignment, Attention, Framework, Loss, Method, Precision, Recompute, Sharding, field};
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
+use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
+use crate::job::{
+    Assignment, Attention, Field, Framework, Loss, Method, Objective, Placement, Precision, Recompute,
+    Sharding, field,
+};
 
 const SOURCE: &str = "OpenRLHF 0.8 default";
+
+/// Its programs.
+const PROGRAMS: &[(&str, Objective)] = &[
+    ("train_sft", Objective::Supervised),
+    ("train_dpo", Objective::DPO),
+    ("train_kto", Objective::KTO),
+    ("train_rm", Objective::Reward),
+    ("train_kd", Objective::Distillation),
+    ("train_ppo_ray", Objective::PPO),
+    ("train_ppo", Objective::PPO),
+];
+
+/// How the advantage of a sample is estimated, and the objective that this makes.
+const ESTIMATORS: &[(&str, Objective)] = &[
+    ("gae", Objective::PPO),
+    ("reinforce", Objective::RLOO),
+    ("reinforce_baseline", Objective::RLOO),
+    ("rloo", Objective::RLOO),
+    ("group_norm", Objective::GRPO),
+    ("dr_grpo", Objective::GRPO),
+];
 
 const FLAGS: Table = &[
     &flag(&["pretrain"], field::model::NAME, Takes::Text),
@@ -42,8 +72,12 @@ const FLAGS: Table = &[
     ),
 ];
 
+const TEACHER: Table = &[&flag(&["teacher_model"], field::roles::TEACHER_MODEL_NAME, Takes::Text)];
+const REWARD: Table = &[&flag(&["reward_pretrain"], field::roles::REWARD_MODEL_NAME, Takes::Text)];
+const ENGINE: Table =
+    &[&flag(&["vllm_gpu_memory_utilization"], field::roles::ROLLOUT_MEMORY_PERCENT, Takes::Percent)];
+
 const DEFAULTS: &[Assignment] = &[
-    field::parallelism::SHARDING.is(Sharding::ZeRO2),
     field::offload::OPTIMIZER.is(false),
     field::offload::PARAMETERS.is(false),
     field::batch::MICRO_BATCH_SIZE.is(8),
@@ -54,13 +88,27 @@ const DEFAULTS: &[Assignment] = &[
 
 /// Whether the launch runs `OpenRLHF`.
 pub(crate) fn recognises(launch: &Launch) -> bool {
-    launch.runs_module("openrlhf.cli.train_sft")
-        || launch.runs_script(&["train_sft.py"])
-            && ["pretrain", "micro_train_batch_size"].iter().all(|name| launch.arguments.has(name))
+    program(launch).is_some()
+}
+
+/// The objective of its program.
+fn program(launch: &Launch) -> Option<Objective> {
+    let named = |name: &str| PROGRAMS.iter().find(|(known, _)| *known == name).map(|(_, of)| *of);
+    match &launch.target {
+        Target::Module(module) => named(module.strip_prefix("openrlhf.cli.")?),
+        Target::Script(path) => {
+            let is_theirs =
+                ["pretrain", "micro_train_batch_size"].iter().all(|name| launch.arguments.has(name));
+            let name = path.rsplit('/').next().unwrap_or(path).strip_suffix(".py")?;
+            named(name).filter(|_| is_theirs)
+        }
+        Target::Program(_) | Target::Unknown => None,
+    }
 }
 
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let Some(objective) = program(launch) else { return };
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     claims.argument(field::FRAMEWORK, Framework::DeepSpeed, "OpenRLHF");
     settings::read(FLAGS, &settings, claims);
@@ -78,5 +126,114 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
         Some(None) => claims.open(field::finetuning::METHOD, Method::QLoRA),
     }
+    let sharding = field::parallelism::SHARDING.is(Sharding::ZeRO2);
+    settings::assume(&[sharding], SOURCE, claims);
+    match objective {
+        Objective::Supervised => {}
+        Objective::PPO => on_ray(&settings, claims),
+        objective => {
+            claims.argument(field::OBJECTIVE, objective, "OpenRLHF");
+            beside(&settings, objective, claims);
+        }
+    }
+    if matches!(objective, Objective::DPO | Objective::Reward) {
+        claims.assume(field::batch::SEQUENCE_LENGTH, 512, SOURCE);
+    }
+    if objective == Objective::Reward {
+        claims.assume(field::batch::MICRO_BATCH_SIZE, 1, SOURCE);
+    }
     settings::assume(DEFAULTS, SOURCE, claims);
+}
+
+/// A frozen model beside the trained one: a copy, which an option offloads.
+fn beside(settings: &Settings<'_>, objective: Objective, claims: &mut Claims) {
+    let (offload, placement) = match objective {
+        Objective::DPO | Objective::KTO => {
+            objective::own_reference(settings, claims);
+            ("ref_offload", field::roles::REFERENCE_MODEL)
+        }
+        Objective::Distillation => ("teacher_offload", field::roles::TEACHER_MODEL),
+        _ => return,
+    };
+    held(settings, offload, placement, claims);
+    settings::read(TEACHER, settings, claims);
+}
+
+fn held(settings: &Settings<'_>, offload: &str, placement: Field<Placement>, claims: &mut Claims) {
+    match settings.get(&[offload]).filter(is_on) {
+        Some(setting) => setting.says(claims, placement, Placement::Offloaded),
+        None => objective::copied(placement, SOURCE, claims),
+    }
+}
+
+fn is_on(setting: &Setting) -> bool {
+    setting.truth() != Some(false)
+}
+
+/// The actor of a job on Ray, and what shares its accelerators.
+fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
+    let estimator = settings.get(&["advantage_estimator"]);
+    let named = estimator.as_ref().and_then(Setting::text);
+    let objective = named.as_deref().and_then(|name| flags::one_of(ESTIMATORS, name));
+    match estimator.as_ref().zip(objective) {
+        Some((setting, objective)) => setting.says(claims, field::OBJECTIVE, objective),
+        None => claims.argument(field::OBJECTIVE, Objective::PPO, "OpenRLHF"),
+    }
+    let all = settings.get(&["colocate_all_models"]).filter(is_on);
+    let with_reference = all.clone().or_else(|| settings.get(&["colocate_actor_ref"]).filter(is_on));
+    let no_penalty = settings.get(&["init_kl_coef"]).filter(|setting| {
+        setting.text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|kl| kl <= 0.0)
+    });
+    let elsewhere = |placement: Field<Placement>, claims: &mut Claims| {
+        claims.assume(placement, Placement::Elsewhere, SOURCE);
+    };
+    match (no_penalty, &with_reference) {
+        (Some(setting), _) => setting.says(claims, field::roles::REFERENCE_MODEL, Placement::Elsewhere),
+        (None, Some(_)) => {
+            held(settings, "ref_reward_offload", field::roles::REFERENCE_MODEL, claims);
+        }
+        (None, None) => elsewhere(field::roles::REFERENCE_MODEL, claims),
+    }
+    let remote = settings.has(&["remote_rm_url"]);
+    if all.is_some() && !remote {
+        held(settings, "ref_reward_offload", field::roles::REWARD_MODEL, claims);
+        settings::read(REWARD, settings, claims);
+    } else {
+        elsewhere(field::roles::REWARD_MODEL, claims);
+    }
+    if all.is_some() && objective.unwrap_or(Objective::PPO) == Objective::PPO {
+        objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
+    } else {
+        elsewhere(field::roles::CRITIC_MODEL, claims);
+    }
+    let engines = settings.get(&["vllm_num_engines"]).is_some_and(|setting| setting.number() != Some(0));
+    match all.filter(|_| engines && settings.on(&["async_train"]) != Some(true)) {
+        Some(colocated) => {
+            let sleeps = settings.get(&["vllm_enable_sleep"]).filter(is_on).is_some();
+            let placement = if sleeps { Placement::Asleep } else { Placement::Resident };
+            colocated.says(claims, field::roles::ROLLOUT_ENGINE, placement);
+            let share = field::roles::ROLLOUT_MEMORY_PERCENT;
+            settings::read(ENGINE, settings, claims);
+            claims.assume(share, 95, SOURCE);
+        }
+        None => elsewhere(field::roles::ROLLOUT_ENGINE, claims),
+    }
+    actors(settings, claims);
+}
+
+/// The actor's own accelerators, and the lengths of its samples.
+fn actors(settings: &Settings<'_>, claims: &mut Claims) {
+    let number = |name: &str, otherwise: u64| {
+        settings.get(&[name]).map_or(Some(otherwise), |setting| setting.number())
+    };
+    let actors = number("actor_num_nodes", 1).zip(number("actor_num_gpus_per_node", 8));
+    if let Some(actors) = actors.and_then(|(nodes, each)| nodes.checked_mul(each)) {
+        claims.assume(field::parallelism::DATA, actors, SOURCE);
+    }
+    let (prompt, completion) = (number("prompt_max_len", 1024), number("generate_max_len", 1024));
+    if let Some((prompt, completion)) = prompt.zip(completion) {
+        claims.assume(field::batch::SEQUENCE_LENGTH, prompt.saturating_add(completion), SOURCE);
+        claims.assume(field::batch::COMPLETION_LENGTH, completion, SOURCE);
+    }
+    claims.assume(field::batch::MICRO_BATCH_SIZE, 4, SOURCE);
 }

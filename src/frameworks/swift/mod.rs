@@ -6,22 +6,35 @@
 //! `--model_id_or_path`) show the release.
 //!
 //! It runs one process, which may split the model over the accelerators, unless `NPROC_PER_NODE` is in the environment.
-//! `swift rlhf` is not covered.
+//!
+//! `swift rlhf` trains the objective of `--rlhf_type` (default `dpo`). If all weights are trained, the reference is a copy
+//! of the model (`rlhf_args.py`, `rlhf.py`). The critic of `ppo` is a trained copy of its reward model. `--task_type` names
+//! classes and embeddings.
 
 pub(super) mod list;
 
 use crate::command::Launch;
+use crate::frameworks::hugging_face::objective::{self, Defaults};
 use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
-use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::job::{Assignment, Attention, Cause, Framework, Method, Precision, Recompute, Sharding, field};
+use crate::job::{
+    Assignment, Attention, Cause, Framework, Method, Objective, Precision, Recompute, Sharding, field,
+};
 
 const SOURCE: &str = "ms-swift 3.5 default";
 const SECOND: &str = "ms-swift 2.6 default";
 
 const PROGRAMS: &[&str] = &["swift sft", "swift pt", "megatron sft", "megatron pt"];
-const MODULES: &[&str] = &["swift.cli.sft", "swift.cli.pt"];
+const MODULES: &[&str] = &["swift.cli.sft", "swift.cli.pt", RLHF];
+const RLHF: &str = "swift.cli.rlhf";
+
+/// Where its defaults decide what else is held.
+const HELD: Defaults = Defaults { source: SOURCE, beta: 0.04, engine_percent: 90, completion: 512 };
+/// What `--task_type` names.
+const TASKS: &[(&str, Objective)] =
+    &[("seq_cls", Objective::Classification), ("embedding", Objective::Embedding)];
 
 const FLAGS: Table = &[
     &flag(
@@ -54,9 +67,6 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, "swift");
-    if launch.runs_program("swift rlhf") {
-        claims.beyond = Some(Cause::PreferenceOptimization);
-    }
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
     settings::read(FLAGS, &settings, claims);
     let continued = launch.runs_program("swift pt") || launch.runs_module("swift.cli.pt");
@@ -80,6 +90,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
     }
     training_arguments::precision(&settings, claims);
+    objective(launch, &settings, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
     if frozen {
         claims.beyond = Some(Cause::PartlyFrozen);
@@ -91,5 +102,37 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.assume(field::batch::SEQUENCE_LENGTH, 2048, SECOND);
     } else if adapted && !settings.has(&["target_modules", "lora_target_modules"]) {
         claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
+    }
+}
+
+/// The objective, and the models that it holds beside the trained one.
+fn objective(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
+    if launch.runs_program("swift rlhf") || launch.runs_module(RLHF) {
+        let named = settings.get(&["rlhf_type"]);
+        let objective = match &named {
+            None => Some(Objective::DPO),
+            Some(setting) => setting.text().and_then(|name| flags::one_of(objective::NAMES, &name)),
+        };
+        let Some(objective) = objective else {
+            claims.beyond = Some(Cause::ReinforcementLearning);
+            return;
+        };
+        claims.argument(field::OBJECTIVE, objective, if named.is_some() { "--rlhf_type" } else { "rlhf" });
+        objective::roles(objective, HELD, settings, claims);
+        // The critic is a copy of the reward model, and trained like the model.
+        if objective == Objective::PPO {
+            objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
+        }
+    } else if let Some(task) = settings.get(&["task_type"]) {
+        match task.text().as_deref().map(str::to_ascii_lowercase).as_deref() {
+            Some("causal_lm") => {}
+            Some(name) => match flags::one_of(TASKS, name) {
+                Some(objective) => task.says(claims, field::OBJECTIVE, objective),
+                None => claims.beyond = Some(Cause::Ranking),
+            },
+            None => claims.beyond = Some(Cause::OtherStage),
+        }
+    } else if settings.has(&["num_labels"]) {
+        claims.argument(field::OBJECTIVE, Objective::Classification, "--num_labels");
     }
 }

@@ -9,19 +9,23 @@
 //! accumulation differ between configurations, so they stay open if they are not set.
 //!
 //! Most configurations of full fine-tuning on one device turn on an optimizer that steps during the backward pass
-//! (`optimizer_in_bwd`). It holds no gradients, and is not covered. Recipes for preferences, distillation and
-//! reinforcement learning hold further models and are not covered, either.
+//! (`optimizer_in_bwd`). It holds no gradients, and is not covered.
+//!
+//! Recipes for preferences hold a reference. If all weights are trained, it is a copy that FSDP divides too. Otherwise it
+//! is the model without its adapters. Recipes for distillation hold a teacher. Reinforcement learning is not covered.
 
 pub(super) mod list;
 pub(super) mod profile;
 
 use crate::command::{Launch, Target, basename, purpose};
-use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::hugging_face::{self, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{Cause, Framework, Method, Optimizer, OptimizerImplementation, Precision, Sharding, field};
+use crate::job::{
+    Cause, Framework, Method, Objective, Optimizer, OptimizerImplementation, Precision, Sharding, field,
+};
 
 const SOURCE: &str = "torchtune 0.6 default";
 
@@ -33,6 +37,11 @@ const RECIPES: &[(&str, &str, bool)] = &[
     ("lora_finetune_distributed", "LoRA", true),
     ("lora_finetune_distributed_multi_dataset", "LoRA", true),
     ("early_exit_finetune_distributed", "Full", true),
+    ("full_dpo_distributed", "Full", true),
+    ("lora_dpo_single_device", "LoRA", false),
+    ("lora_dpo_distributed", "LoRA", true),
+    ("knowledge_distillation_single_device", "LoRA", false),
+    ("knowledge_distillation_distributed", "LoRA", true),
 ];
 
 /// Recipes that are not covered.
@@ -40,8 +49,6 @@ const OTHERS: &[(&str, Cause)] = &[
     ("qat_distributed", Cause::QuantizationAware),
     ("qat_single_device", Cause::QuantizationAware),
     ("qat_lora_finetune_distributed", Cause::QuantizationAware),
-    ("knowledge_distillation_single_device", Cause::Distillation),
-    ("knowledge_distillation_distributed", Cause::Distillation),
 ];
 
 /// Folders of configurations, with the name of their models: the parts before and behind the size.
@@ -147,6 +154,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let known = RECIPES.iter().find(|(known, ..)| recipe == Some(*known));
     if let Some((_, method, sharded)) = known {
         of_recipe(method, *sharded, &name, &settings, claims);
+        objective(recipe.unwrap_or_default(), &settings, claims);
     } else {
         let other = OTHERS.iter().find(|(known, _)| recipe == Some(*known)).map(|(_, why)| *why);
         let words = launch.arguments.words().iter();
@@ -166,6 +174,28 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
     settings::assume(&[field::PRECISION.is(Precision::BF16)], SOURCE, claims);
+}
+
+/// The recipe's objective, and the model that it holds beside the trained one.
+fn objective(recipe: &str, settings: &Settings<'_>, claims: &mut Claims) {
+    let (objective, beside) = if recipe.contains("dpo") {
+        (Objective::DPO, field::roles::REFERENCE_MODEL)
+    } else if recipe.contains("knowledge_distillation") {
+        (Objective::Distillation, field::roles::TEACHER_MODEL)
+    } else {
+        return;
+    };
+    claims.argument(field::OBJECTIVE, objective, "recipe");
+    if objective == Objective::DPO {
+        hugging_face::objective::reference(SOURCE, claims);
+        return;
+    }
+    hugging_face::objective::copied(beside, SOURCE, claims);
+    if let Some(component) = settings.get(&["teacher_model._component_"])
+        && let Some(model) = component.text().and_then(|path| of_builder(&path))
+    {
+        component.says(claims, field::roles::TEACHER_MODEL_NAME, model);
+    }
 }
 
 fn of_recipe(method: &str, sharded: bool, name: &str, settings: &Settings<'_>, claims: &mut Claims) {

@@ -3,6 +3,7 @@
 
 use crate::command::{Launch, purpose};
 use crate::frameworks::reading::claims::Claims;
+use crate::job::{Cause, field};
 
 /// Whether the launch is such a training.
 pub(super) fn recognises(launch: &Launch) -> bool {
@@ -11,5 +12,7 @@ pub(super) fn recognises(launch: &Launch) -> bool {
 
 /// Records why it is not covered.
 pub(super) fn read(launch: &Launch, claims: &mut Claims) {
-    claims.beyond = claims.beyond.or_else(|| purpose::why(launch));
+    // A reader that names the objective covers it.
+    let is_read = |cause: &Cause| claims.knows(field::OBJECTIVE) && purpose::is_an_objective(*cause);
+    claims.beyond = claims.beyond.or(purpose::why(launch).filter(|cause| !is_read(cause)));
 }

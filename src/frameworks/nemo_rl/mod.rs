@@ -1,0 +1,153 @@
+//! NeMo-RL: `uv run examples/run_grpo_math.py --config grpo.yaml policy.model_name=… cluster.gpus_per_node=8`.
+//!
+//! **Recognised** by its programs' names, and where other projects have the same name by the folder `examples` or by words
+//! of `policy` or `cluster`. Words override the file. Read from the release 0.3.0 (`examples/configs`,
+//! `nemo_rl/models/policy`): FSDP2 over all accelerators (`dtensor_cfg`), or Megatron-Core (`megatron_cfg.enabled`), fp32
+//! weights that are computed in bf16, no checkpointing, a micro-batch of 4 (2 in `dpo`), 512 tokens (1024 in `dpo`). The
+//! reference is on the host, and swapped in. The engine shares the accelerators (`generation.colocated`), with 60 % of the
+//! memory, sleeps while the policy trains, and the policy is on the host while it generates.
+
+use crate::command::{Launch, Target};
+use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{
+    Assignment, Framework, Method, Objective, Placement, Precision, Recompute, Sharding, field,
+};
+
+const SOURCE: &str = "NeMo-RL 0.3 default";
+
+/// Its programs, and whether no other project has their names.
+const PROGRAMS: &[(&str, Objective, bool)] = &[
+    ("run_grpo_math.py", Objective::GRPO, true),
+    ("run_grpo_sliding_puzzle.py", Objective::GRPO, true),
+    ("run_grpo.py", Objective::GRPO, false),
+    ("run_dpo.py", Objective::DPO, false),
+    ("run_sft.py", Objective::Supervised, false),
+    ("run_rm.py", Objective::Reward, false),
+];
+
+const KEYS: Table = &[
+    &flag(&["policy.model_name"], field::model::NAME, Takes::Text),
+    &flag(&["policy.train_micro_batch_size"], field::batch::MICRO_BATCH_SIZE, Takes::Number),
+    &flag(&["policy.train_global_batch_size"], field::batch::GLOBAL_BATCH_SIZE, Takes::Number),
+    &flag(&["policy.max_total_sequence_length"], field::batch::SEQUENCE_LENGTH, Takes::Number),
+    &flag(&["policy.precision"], field::PRECISION, Takes::OneOf(training_arguments::FORMATS)),
+];
+
+const DTENSOR: Table = &[
+    &flag(&["policy.dtensor_cfg.tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["policy.dtensor_cfg.context_parallel_size"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(&["policy.dtensor_cfg.sequence_parallel"], field::parallelism::SEQUENCE, Takes::Switch(true)),
+    &flag(&["policy.dtensor_cfg.cpu_offload"], field::offload::PARAMETERS, Takes::Switch(true)),
+];
+
+const MEGATRON: Table = &[
+    &flag(&["policy.megatron_cfg.tensor_model_parallel_size"], field::parallelism::TENSOR, Takes::Number),
+    &flag(&["policy.megatron_cfg.pipeline_model_parallel_size"], field::parallelism::PIPELINE, Takes::Number),
+    &flag(&["policy.megatron_cfg.context_parallel_size"], field::parallelism::CONTEXT, Takes::Number),
+    &flag(&["policy.megatron_cfg.expert_model_parallel_size"], field::parallelism::EXPERT, Takes::Number),
+    &flag(
+        &["policy.megatron_cfg.expert_tensor_parallel_size"],
+        field::parallelism::EXPERT_TENSOR,
+        Takes::Number,
+    ),
+    &flag(&["policy.megatron_cfg.sequence_parallel"], field::parallelism::SEQUENCE, Takes::Switch(true)),
+];
+
+const ENGINE: Table = &[&flag(
+    &["policy.generation.vllm_cfg.gpu_memory_utilization"],
+    field::roles::ROLLOUT_MEMORY_PERCENT,
+    Takes::Percent,
+)];
+
+const DEFAULTS: &[Assignment] = &[
+    field::finetuning::METHOD.is(Method::Full),
+    field::PRECISION.is(Precision::BF16),
+    field::RECOMPUTE.is(Recompute::None),
+    field::offload::PARAMETERS.is(false),
+];
+
+/// Whether it is its launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    program(launch).is_some()
+}
+
+fn program(launch: &Launch) -> Option<Objective> {
+    let Target::Script(path) = &launch.target else { return None };
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let (_, objective, alone) = PROGRAMS.iter().find(|(known, ..)| *known == file)?;
+    let theirs = || {
+        let words = launch.arguments.words().iter().map(|word| word.text.trim_start_matches('+'));
+        let mut words = words.filter(|word| word.contains('='));
+        folder.ends_with("examples")
+            || words.any(|word| ["policy.", "cluster."].iter().any(|group| word.starts_with(group)))
+    };
+    (*alone || theirs()).then_some(*objective)
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let Some(objective) = program(launch) else { return };
+    let mut settings = Settings::of(vec![Place::Words(&launch.arguments)]);
+    let named = Settings::of(vec![Place::Options(&launch.arguments)]).text(&["config"]);
+    let config = named.as_deref().and_then(|path| config::named(launch, path, "--config", claims));
+    let known = named.is_none() || config.is_some();
+    if let Some(config) = config {
+        settings.add(Place::File(config));
+    }
+    if settings.on(&["policy.megatron_cfg.enabled"]) == Some(true) {
+        claims.argument(field::FRAMEWORK, Framework::Megatron, "NeMo-RL");
+        claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
+        settings::read(MEGATRON, &settings, claims);
+        let recompute = ["policy.megatron_cfg.activation_checkpointing"];
+        training_arguments::recompute(&settings, &recompute, claims);
+    } else {
+        claims.argument(field::FRAMEWORK, Framework::FSDP, "NeMo-RL");
+        claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE);
+        claims.assume(field::PARAMETER_PRECISION, Precision::FP32, SOURCE);
+        // Other releases may keep the weights as they were saved.
+        claims.open(field::PARAMETER_PRECISION, Precision::BF16);
+        settings::read(DTENSOR, &settings, claims);
+        let recompute =
+            ["policy.dtensor_cfg.activation_checkpointing", "policy.activation_checkpointing_enabled"];
+        training_arguments::recompute(&settings, &recompute, claims);
+    }
+    settings::read(KEYS, &settings, claims);
+    if objective != Objective::Supervised {
+        claims.argument(field::OBJECTIVE, objective, "NeMo-RL");
+    }
+    if matches!(objective, Objective::GRPO | Objective::DPO) {
+        claims.assume(field::roles::REFERENCE_MODEL, Placement::Offloaded, SOURCE);
+    }
+    if objective == Objective::GRPO {
+        engine(&settings, claims);
+    }
+    if !known {
+        claims.open(field::finetuning::METHOD, Method::LoRA);
+        return;
+    }
+    let (micro, length) = if objective == Objective::GRPO { (4, 512) } else { (2, 1024) };
+    claims.assume(field::batch::MICRO_BATCH_SIZE, micro, SOURCE);
+    claims.assume(field::batch::SEQUENCE_LENGTH, length, SOURCE);
+    settings::assume(DEFAULTS, SOURCE, claims);
+    if named.is_none() && objective == Objective::GRPO {
+        claims.assume(field::model::NAME, "Qwen/Qwen2.5-1.5B".to_owned(), SOURCE);
+    }
+}
+
+fn engine(settings: &Settings<'_>, claims: &mut Claims) {
+    let placement = field::roles::ROLLOUT_ENGINE;
+    let colocated = settings.get(&["policy.generation.colocated.enabled"]);
+    if let Some(apart) = colocated.filter(|setting| setting.truth() == Some(false)) {
+        apart.says(claims, placement, Placement::Elsewhere);
+        return;
+    }
+    claims.assume(placement, Placement::Asleep, SOURCE);
+    claims.assume(field::roles::TRAINED_MODEL, Placement::Asleep, SOURCE);
+    let share = field::roles::ROLLOUT_MEMORY_PERCENT;
+    settings::read(ENGINE, settings, claims);
+    claims.assume(share, 60, SOURCE);
+}

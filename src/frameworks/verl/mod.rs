@@ -1,0 +1,266 @@
+//! verl: `python3 -m verl.trainer.main_ppo algorithm.adv_estimator=grpo actor_rollout_ref.model.path=… …`.
+//!
+//! **Recognised** by its module, or by `main_ppo.py`. Its words are Hydra's. Read from the release 0.5.0
+//! (`verl/trainer/config`, `verl/workers/fsdp_workers.py`): FSDP over all accelerators, an actor of fp32 shards that
+//! computes in bf16, gradient checkpointing, prompts and responses of 512 tokens. With `strategy=megatron`, Megatron-Core.
+//!
+//! ```text
+//! reference      where use_kl_loss or use_kl_in_reward is on; its shards are on the host, always
+//!                adapters: the actor without them
+//! critic         where the advantage is `gae`: trained, on the same accelerators
+//! reward model   where it is enabled; its shards are on the host, always
+//! engine         on the same accelerators: gpu_memory_utilization, 0.5; it sleeps while the actor trains, unless
+//!                free_cache_engine is off
+//! offload        param_offload and optimizer_offload move the states to the host between the phases, not during a step;
+//!                offload_policy of fsdp2 keeps them there
+//! ```
+//!
+//! With `use_dynamic_bsz` a microbatch is a number of tokens, not of sequences.
+
+use crate::command::Launch;
+use crate::frameworks::hugging_face::training_arguments;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::flags::{self, Table, Takes, flag};
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{
+    Assignment, Attention, Framework, Loss, Method, Objective, Placement, Precision, Sharding, field,
+};
+
+const SOURCE: &str = "verl 0.5 default";
+
+/// How the advantage of a sample is estimated, and the objective that this makes.
+const ESTIMATORS: &[(&str, Objective)] = &[
+    ("gae", Objective::PPO),
+    ("grpo", Objective::GRPO),
+    ("grpo_passk", Objective::GRPO),
+    ("gspo", Objective::GRPO),
+    ("rloo", Objective::RLOO),
+    ("remax", Objective::RLOO),
+    ("opo", Objective::RLOO),
+    ("reinforce_plus_plus", Objective::RLOO),
+    ("reinforce_plus_plus_baseline", Objective::RLOO),
+];
+
+const KEYS: Table = &[
+    &flag(&["actor_rollout_ref.model.path"], field::model::NAME, Takes::Text),
+    &flag(
+        &["actor_rollout_ref.actor.ulysses_sequence_parallel_size"],
+        field::parallelism::CONTEXT,
+        Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.fsdp_config.offload_policy"],
+        field::offload::PARAMETERS,
+        Takes::Switch(true),
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.fsdp_config.reshard_after_forward"],
+        field::parallelism::RESHARD_AFTER_FORWARD,
+        Takes::Switch(true),
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.fsdp_config.model_dtype"],
+        field::PARAMETER_PRECISION,
+        Takes::OneOf(training_arguments::FORMATS),
+    ),
+    &flag(
+        &["actor_rollout_ref.model.enable_activation_offload"],
+        field::offload::ACTIVATIONS,
+        Takes::Switch(true),
+    ),
+    &flag(&["actor_rollout_ref.model.use_fused_kernels"], field::LOSS, Takes::Word(Loss::Fused)),
+    &flag(&["trainer.total_training_steps"], field::dataset::STEPS, Takes::Number),
+];
+
+/// The degrees of Megatron-Core.
+const MEGATRON: Table = &[
+    &flag(
+        &["actor_rollout_ref.actor.megatron.tensor_model_parallel_size"],
+        field::parallelism::TENSOR,
+        Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.pipeline_model_parallel_size"],
+        field::parallelism::PIPELINE,
+        Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.context_parallel_size"],
+        field::parallelism::CONTEXT,
+        Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.expert_model_parallel_size"],
+        field::parallelism::EXPERT,
+        Takes::Number,
+    ),
+    &flag(
+        &["actor_rollout_ref.actor.megatron.expert_tensor_parallel_size"],
+        field::parallelism::EXPERT_TENSOR,
+        Takes::Number,
+    ),
+];
+
+const ENGINE: Table = &[&flag(
+    &["actor_rollout_ref.rollout.gpu_memory_utilization"],
+    field::roles::ROLLOUT_MEMORY_PERCENT,
+    Takes::Percent,
+)];
+
+const MICRO_BATCH: Table = &[&flag(
+    &["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"],
+    field::batch::MICRO_BATCH_SIZE,
+    Takes::Number,
+)];
+
+const DEFAULTS: &[Assignment] = &[
+    field::PRECISION.is(Precision::BF16),
+    field::ATTENTION.is(Attention::Flash),
+    field::offload::PARAMETERS.is(false),
+    field::offload::ACTIVATIONS.is(false),
+];
+
+/// Whether it is its launch.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    launch.runs_module("verl.trainer.main_ppo") || launch.runs_script(&["main_ppo.py"])
+}
+
+/// What it says.
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let settings = Settings::of(vec![Place::Words(&launch.arguments)]);
+    let strategy = settings.text(&["actor_rollout_ref.actor.strategy"]);
+    let config = Settings::of(vec![Place::Options(&launch.arguments)]).text(&["config-name", "config_name"]);
+    let megatron = strategy.as_deref() == Some("megatron")
+        || strategy.is_none() && config.is_some_and(|name| name.contains("megatron"));
+    if megatron {
+        claims.argument(field::FRAMEWORK, Framework::Megatron, "verl");
+        claims.assume(field::parallelism::SHARDING, Sharding::DistributedOptimizer, SOURCE);
+        settings::read(MEGATRON, &settings, claims);
+    } else {
+        claims.argument(field::FRAMEWORK, Framework::FSDP, "verl");
+        sharding(&settings, claims);
+        claims.assume(field::PARAMETER_PRECISION, Precision::FP32, SOURCE);
+        // Other releases may keep the weights as they were saved.
+        claims.open(field::PARAMETER_PRECISION, Precision::BF16);
+    }
+    settings::read(KEYS, &settings, claims);
+    training_arguments::recompute(
+        &settings,
+        &["actor_rollout_ref.model.enable_gradient_checkpointing"],
+        claims,
+    );
+    adapters(&settings, claims);
+    batch(&settings, claims);
+    roles(&settings, claims);
+    settings::assume(DEFAULTS, SOURCE, claims);
+    if !settings.has(&["actor_rollout_ref.model.enable_gradient_checkpointing"]) {
+        claims.assume(field::RECOMPUTE, crate::job::Recompute::Full, SOURCE);
+    }
+}
+
+fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
+    let size = settings.get(&["actor_rollout_ref.actor.fsdp_config.fsdp_size"]);
+    match size.as_ref().map(|size| size.number()) {
+        Some(Some(group)) if group > 0 => {
+            claims.assume(field::parallelism::SHARDING, Sharding::HSDP, SOURCE);
+            claims.assume(field::parallelism::SHARDING_DEGREE, group, SOURCE);
+        }
+        _ => claims.assume(field::parallelism::SHARDING, Sharding::FSDP, SOURCE),
+    }
+}
+
+fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
+    let rank = settings.get(&["actor_rollout_ref.model.lora_rank"]);
+    match rank.as_ref().map(|rank| rank.number()) {
+        None | Some(Some(0)) => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
+        Some(None) => claims.open(field::finetuning::METHOD, Method::LoRA),
+        Some(Some(number)) => {
+            if let Some(rank) = rank {
+                rank.says(claims, field::finetuning::METHOD, Method::LoRA);
+                rank.says(claims, field::finetuning::RANK, number);
+            }
+            claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
+            claims.assume(field::finetuning::DROPOUT, 0, SOURCE);
+        }
+    }
+}
+
+/// Sequences of a prompt and a response, or a number of tokens.
+fn batch(settings: &Settings<'_>, claims: &mut Claims) {
+    let number = |names: &[&str]| settings.get(names).and_then(|setting| setting.number());
+    let length = |name: &str| match settings.get(&[name]) {
+        Some(setting) => setting.number(),
+        None => Some(512),
+    };
+    if settings.on(&["actor_rollout_ref.actor.use_dynamic_bsz"]) == Some(true) {
+        let tokens = number(&["actor_rollout_ref.actor.ppo_max_token_len_per_gpu"]).unwrap_or(16_384);
+        let parts = number(&["actor_rollout_ref.actor.ulysses_sequence_parallel_size"]).unwrap_or(1);
+        claims.argument(field::batch::MICRO_BATCH_SIZE, 1, "use_dynamic_bsz");
+        claims.argument(field::batch::SEQUENCE_LENGTH, tokens.saturating_mul(parts), "use_dynamic_bsz");
+        return;
+    }
+    settings::read(MICRO_BATCH, settings, claims);
+    let (prompt, response) = (length("data.max_prompt_length"), length("data.max_response_length"));
+    if let Some((prompt, response)) = prompt.zip(response) {
+        claims.argument(
+            field::batch::SEQUENCE_LENGTH,
+            prompt.saturating_add(response),
+            "data.max_response_length",
+        );
+    }
+}
+
+fn roles(settings: &Settings<'_>, claims: &mut Claims) {
+    let estimator = settings.get(&["algorithm.adv_estimator"]);
+    let named = match &estimator {
+        None => Some(Objective::PPO),
+        Some(setting) => setting.text().and_then(|name| flags::one_of(ESTIMATORS, &name)),
+    };
+    // An estimator that no table knows may need a critic.
+    let objective = named.unwrap_or(Objective::PPO);
+    claims.argument(field::OBJECTIVE, objective, "algorithm.adv_estimator");
+    let compared = ["actor_rollout_ref.actor.use_kl_loss", "algorithm.use_kl_in_reward"];
+    let compared = compared.iter().any(|name| settings.on(&[name]) == Some(true));
+    let adapted = claims.get(field::finetuning::METHOD) == Some(Method::LoRA);
+    let reference = match (compared, adapted) {
+        (false, _) => Placement::Elsewhere,
+        (true, true) => Placement::AdaptersOff,
+        (true, false) => Placement::Offloaded,
+    };
+    claims.assume(field::roles::REFERENCE_MODEL, reference, SOURCE);
+    let on = |name: &str| settings.on(&[name]) == Some(true);
+    let reward = if on("reward_model.enable") { Placement::Offloaded } else { Placement::Elsewhere };
+    claims.assume(field::roles::REWARD_MODEL, reward, SOURCE);
+    // A critic whose states leave between the phases is never beside the actor's.
+    let critic = match (objective, on("critic.model.fsdp_config.optimizer_offload")) {
+        (Objective::PPO, false) => Placement::Sharded,
+        (Objective::PPO, true) => Placement::Offloaded,
+        _ => Placement::Elsewhere,
+    };
+    claims.assume(field::roles::CRITIC_MODEL, critic, SOURCE);
+    if named.is_none() {
+        claims.open(field::roles::CRITIC_MODEL, Placement::Elsewhere);
+    }
+    engine(settings, claims);
+}
+
+fn engine(settings: &Settings<'_>, claims: &mut Claims) {
+    let name = settings.text(&["actor_rollout_ref.rollout.name"]);
+    if name.as_deref() == Some("hf") || settings.on(&["actor_rollout_ref.hybrid_engine"]) == Some(false) {
+        claims.assume(field::roles::ROLLOUT_ENGINE, Placement::Elsewhere, SOURCE);
+        return;
+    }
+    let stays = settings.on(&["actor_rollout_ref.rollout.free_cache_engine"]) == Some(false);
+    let engine = if stays { Placement::Resident } else { Placement::Asleep };
+    claims.assume(field::roles::ROLLOUT_ENGINE, engine, SOURCE);
+    let share = field::roles::ROLLOUT_MEMORY_PERCENT;
+    settings::read(ENGINE, settings, claims);
+    claims.assume(share, 50, SOURCE);
+    let leaves = [
+        "actor_rollout_ref.actor.fsdp_config.param_offload",
+        "actor_rollout_ref.actor.megatron.param_offload",
+    ];
+    if let Some(offload) = settings.get(&leaves).filter(|setting| setting.truth() == Some(true)) {
+        offload.says(claims, field::roles::TRAINED_MODEL, Placement::Asleep);
+    }
+}
