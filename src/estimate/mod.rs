@@ -89,11 +89,8 @@ pub fn estimate_rank(
     let (evidence, spread) = calibration.evidence(&modes, named, versioned);
     // Parts of a model, and objectives, that were never compared make the whole unchecked.
     let compared = assumed.likely.shape.is_checked() && Facts::of(assumed.likely.objective).is_plain();
-    let (evidence, spread) = if compared {
-        (evidence, spread)
-    } else {
-        (Evidence::Unchecked, spread.and(UNCHECKED))
-    };
+    let (evidence, spread) =
+        if compared { (evidence, spread) } else { (Evidence::Unchecked, spread.and(UNCHECKED)) };
     // In a planner's question, an open field is not a choice yet.
     let planned = time::planner::lacks_layout(job);
     let feasible = if planned { None } else { feasible::feasible(&assumed, peak.needed, calibration) };
