@@ -251,7 +251,9 @@ fn sequence(job: &TrainingJob, plan: &Plan) -> Vec<Turn> {
 
 /// Adapters instead of all weights, where the framework has them.
 fn adapters(plan: &Plan) -> Vec<Turn> {
-    if plan.profile.divides_model || plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized) {
+    if plan.profile.divides_model
+        || plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized.is_some())
+    {
         return Vec::new();
     }
     let methods =

@@ -73,7 +73,7 @@ impl Mode<'_> {
             },
             method: match &plan.adapters {
                 None => Method::Full,
-                Some(adapters) if adapters.quantized => Method::QLoRA,
+                Some(adapters) if adapters.quantized.is_some() => Method::QLoRA,
                 Some(_) => Method::LoRA,
             },
             recompute: plan.recompute,

@@ -7,8 +7,8 @@ use crate::frameworks::Profile;
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::Widths;
 use crate::job::{
-    Attention, Dispatcher, Loss, Objective, Optimizer, OptimizerImplementation, Placement, Precision,
-    Recompute, Schedule, Sharding,
+    Attention, Dispatcher, LayerKernels, Loss, Objective, Optimizer, OptimizerImplementation, Placement,
+    Precision, Recompute, Schedule, Sharding,
 };
 use crate::model::{Block, LayerParameters, Parameters, Shape};
 use crate::units::Bytes;
@@ -101,6 +101,10 @@ pub struct Plan {
     pub others: Vec<Other>,
     /// How samples are generated. `None` if no device that trains generates.
     pub rollout: Option<Rollout>,
+    /// The kernels inside a layer.
+    pub layer_kernels: LayerKernels,
+    /// Whether the feed-forward network runs on a part of the tokens at a time.
+    pub tiled_layers: bool,
     /// The behaviour of its framework.
     pub profile: &'static Profile,
     /// The framework's version, in the framework's own notation.
@@ -164,12 +168,23 @@ pub struct Adapters {
     pub rank: u64,
     /// The linear layers that have an adapter.
     pub targets: Targets,
-    /// Whether the frozen linear layers are quantized to four bits.
-    pub quantized: bool,
+    /// The format of the frozen linear layers, if they are quantized.
+    pub quantized: Option<Quantized>,
     /// Bytes per adapter parameter; gradients and moments have the same format.
     pub width: u64,
     /// Whether the adapters' inputs pass a dropout.
     pub dropout: bool,
+}
+
+/// The format of quantized weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantized {
+    /// Bits per parameter.
+    pub bits: u64,
+    /// Whether the scales are quantized again.
+    pub double: bool,
+    /// Whether experts are quantized, if a layer's experts are one tensor.
+    pub joined_experts: bool,
 }
 
 /// The linear layers of a transformer layer that have an adapter.

@@ -27,9 +27,9 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::{Declared, Field, Group, Member, Range};
 use super::{
-    Activation, Attention, DenseLayers, Dispatcher, Framework, LayerPattern, Loss, Method, Normalization,
-    Objective, Optimizer, OptimizerImplementation, Placement, Positions, Precision, Recompute, Schedule,
-    Sharding,
+    Activation, Attention, DenseLayers, Dispatcher, Framework, LayerKernels, LayerPattern, Loss, Method,
+    Normalization, Objective, Optimizer, OptimizerImplementation, Placement, Positions, Precision, Recompute,
+    Schedule, Sharding,
 };
 use crate::units::{Count, Decimal};
 
@@ -186,6 +186,10 @@ group! {
         attention: Attention,
         /// The implementation of the cross-entropy.
         loss: Loss,
+        /// The kernels of norms, activations and rotary positions inside a layer.
+        layer_kernels: LayerKernels,
+        /// Whether the feed-forward network runs on a part of the tokens at a time, and computes them again.
+        tiled_layers: bool,
         /// Whether torch.compile is on.
         compile: bool,
         /// Whether CUDA graphs are captured.
@@ -454,6 +458,22 @@ group! {
         dropout: Decimal as percent_or_zero,
         /// Whether towers for images and audio are trained with the model.
         train_towers: bool,
+        /// How QLoRA stores the frozen linear layers.
+        quantization: Quantization as group,
+        /// The stored format of embedding, norms and output layer under QLoRA, where it is not the framework's default.
+        embedding_precision: Precision,
+    }
+}
+
+group! {
+    /// How QLoRA stores the frozen linear layers.
+    Quantization in Finetuning {
+        /// Bits of a stored number: 4, or 8.
+        bits: u32 where 4..=8,
+        /// Whether the scales of four-bit numbers are quantized again.
+        double: bool,
+        /// Whether a layer's experts are quantized, where they are one tensor and no linear layers.
+        experts: bool,
     }
 }
 

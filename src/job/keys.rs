@@ -79,6 +79,9 @@ const CONTRACT: &[Key] = &[
         Grammar::List { example: "q_proj,v_proj", most: u64::MAX }
             .within(field::finetuning::TARGETS.erased().range()),
     ),
+    plain("quantization-bits", field::quantization::BITS),
+    plain("double-quantization", field::quantization::DOUBLE),
+    plain("quantized-experts", field::quantization::EXPERTS),
     plain("objective", field::OBJECTIVE),
     plain("precision", field::PRECISION),
     plain("optimizer", field::OPTIMIZER),

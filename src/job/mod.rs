@@ -28,7 +28,7 @@ pub use cause::{Cause, Follows};
 pub use dense_layers::DenseLayers;
 pub use field::{
     Accelerator, Batch, Dataset, Efficiency, Finetuning, GlobalAttention, LatentAttention, LinearAttention,
-    Model, Offload, Parallelism, Price, Roles, StateSpace, Target, TrainingJob,
+    Model, Offload, Parallelism, Price, Quantization, Roles, StateSpace, Target, TrainingJob,
 };
 pub use gap::Gap;
 pub(crate) use handle::Assignment;

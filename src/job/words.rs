@@ -146,6 +146,10 @@ words! {
     Loss { Eager = ["eager"], VocabParallel = ["vocab-parallel"], Chunked = ["chunked"], Fused = ["fused"] }
 }
 words! {
+    /// The kernels inside a layer, which decide what its norms, activations and rotary positions keep.
+    LayerKernels { Eager = ["eager"], Liger = ["liger"] }
+}
+words! {
     /// What is trained: every weight, or adapters beside frozen weights.
     Method { Full = ["full"], LoRA = ["lora"], QLoRA = ["qlora"] }
 }

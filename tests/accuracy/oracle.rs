@@ -14,14 +14,19 @@
 //! | `reshard`, `recompute` | `reshardAfterForward`, `recompute` |
 //! | `adamw`, `adamw_foreach`, `sgd` | `optimizer`, with `optimizerImplementation: ForLoop` or `Foreach` |
 //! | `lora=r` | `finetuning: {method: LoRA, rank: r, targets: [q_proj, v_proj]}` |
+//! | `bits=4`, `8` | `finetuning: {method: QLoRA, quantization: {bits}, embeddingPrecision: BF16}`, `precision: BF16` |
+//! | `liger`, `tiled`, `loss=fused` | `layerKernels: Liger`, `tiledLayers: true`, `loss: Fused` |
+//!
+//! `oracle/step.py` makes such rows.
 
 use super::shown::{Shown, show};
 use weighbridge::estimate::assume::{Device, assume};
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::memory::{Peak, peak};
 use weighbridge::job::{
-    Activation, Batch, Finetuning, Framework, Loss, Method, Model, Normalization, Optimizer,
-    OptimizerImplementation, Parallelism, Positions, Precision, Recompute, Sharding, TrainingJob,
+    Activation, Batch, Finetuning, Framework, LayerKernels, Loss, Method, Model, Normalization, Optimizer,
+    OptimizerImplementation, Parallelism, Positions, Precision, Quantization, Recompute, Sharding,
+    TrainingJob,
 };
 use weighbridge::units::Decimal;
 
@@ -75,6 +80,18 @@ impl<'a> Row<'a> {
         if self.get("recompute") == "full" {
             words.push("recompute".into());
         }
+        if self.yes("liger") {
+            words.push("liger".into());
+        }
+        if self.get("loss") == "fused" {
+            words.push("fused-loss".into());
+        }
+        if self.yes("tiled") {
+            words.push("tiled".into());
+        }
+        if let Some(bits) = self.optional("bits") {
+            words.push(format!("{bits}bit"));
+        }
         words.push(self.get("optimizer").to_owned());
         if self.number("lora") > 0 {
             words.push(format!("lora{}", self.get("lora")));
@@ -104,7 +121,8 @@ impl<'a> Row<'a> {
             expert_ffn_hidden_size: self.optional("expert_ffn"),
             ..Model::default()
         };
-        let half = self.get("dtype") == "bf16";
+        let bits = self.optional("bits");
+        let half = self.get("dtype") == "bf16" && bits.is_none();
         let mixed = self.yes("autocast") || !self.get("mixed").is_empty();
         let fsdp = self.number("fsdp");
         TrainingJob {
@@ -123,20 +141,28 @@ impl<'a> Row<'a> {
             }),
             // bf16 weights alone do not turn autocast on.
             precision: (!half).then_some(if mixed { Precision::BF16 } else { Precision::FP32 }),
-            parameter_precision: Some(if half { Precision::BF16 } else { Precision::FP32 }),
-            gradient_reduction_precision: (!half && mixed).then_some(Precision::FP32),
+            parameter_precision: bits.is_none().then_some(if half {
+                Precision::BF16
+            } else {
+                Precision::FP32
+            }),
+            gradient_reduction_precision: (!half && mixed && bits.is_none()).then_some(Precision::FP32),
             optimizer: Some(if self.get("optimizer") == "sgd" { Optimizer::SGD } else { Optimizer::AdamW }),
             optimizer_implementation: Some(match self.get("optimizer") {
                 "adamw_foreach" => OptimizerImplementation::Foreach,
                 _ => OptimizerImplementation::ForLoop,
             }),
             recompute: Some(if self.get("recompute") == "full" { Recompute::Full } else { Recompute::None }),
-            loss: Some(Loss::Eager),
+            loss: Some(if self.get("loss") == "fused" { Loss::Fused } else { Loss::Eager }),
+            layer_kernels: self.yes("liger").then_some(LayerKernels::Liger),
+            tiled_layers: self.yes("tiled").then_some(true),
             finetuning: (self.number("lora") > 0).then(|| Finetuning {
-                method: Some(Method::LoRA),
+                method: Some(if bits.is_some() { Method::QLoRA } else { Method::LoRA }),
                 rank: Some(self.number("lora")),
                 targets: Some(vec!["q_proj".into(), "v_proj".into()]),
                 dropout: Some(Decimal::from_f64(0.0)),
+                quantization: Some(Quantization { bits, double: Some(false), ..Quantization::default() }),
+                embedding_precision: bits.map(|_| Precision::BF16),
                 ..Finetuning::default()
             }),
             framework: Some(Framework::HuggingFace),

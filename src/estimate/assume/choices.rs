@@ -243,7 +243,8 @@ pub(super) fn mixed(job: &TrainingJob, profile: &Profile, sharding: Sharding, pr
 /// If neither format is given, adapters may compute in their own: fp32.
 fn autocast(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     let given = job.precision.is_some() || job.parameter_precision.is_some();
-    if given || !likely.mixed || likely.adapters.as_ref().is_none_or(|adapters| adapters.quantized) {
+    if given || !likely.mixed || likely.adapters.as_ref().is_none_or(|adapters| adapters.quantized.is_some())
+    {
         return None;
     }
     Some(choice(field::PRECISION, |_| {}, |plan| plan.mixed = false))
@@ -379,7 +380,7 @@ fn compiled_kernels(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
 }
 
 /// A version that is not stated matters where it decides whether FSDP2 pads a layer's experts, which it does where there are
-/// fewer experts than ranks, or how often the logits are held.
+/// fewer experts than ranks, whether experts are quantized, or how often the logits are held.
 fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     if job.framework_version.is_some() {
         return None;
@@ -390,7 +391,10 @@ fn version(job: &TrainingJob, likely: &Plan) -> Option<Choice> {
     };
     if let Some(experts) = likely.profile.experts.joined {
         let joined = Plan { framework_version: Some(experts.first.to_owned()), ..likely.clone() };
-        if joined.expert_padding() > 1.0 {
+        let quantized = likely.adapters.as_ref().and_then(|adapters| adapters.quantized);
+        let left =
+            quantized.is_some_and(|quantized| !quantized.joined_experts) && likely.shape.experts.is_some();
+        if joined.expert_padding() > 1.0 || left {
             return Some(of(experts.last_apart, experts.first));
         }
     }

@@ -6,11 +6,12 @@
 //! [`FineTuning`]: crate::frameworks::profile::defaults::FineTuning
 
 use crate::frameworks::Profile;
-use crate::frameworks::profile::defaults::UsualRecompute;
+use crate::frameworks::profile::defaults::{FourBits, UsualRecompute};
 use crate::frameworks::profile::widths::Widths;
-use crate::job::{Method, Recompute, TrainingJob};
+use crate::job::{Finetuning, Method, Recompute, TrainingJob};
 
-use super::super::plan::{Adapters, Targets};
+use super::super::plan::{Adapters, Quantized, Targets};
+use super::super::states;
 
 /// The framework's default recomputation, if its documentation gives one.
 pub(super) fn recompute(profile: &Profile, data: u64) -> Option<Recompute> {
@@ -36,14 +37,29 @@ pub(super) fn is_adapted(job: &TrainingJob, method: Option<Method>) -> bool {
     }
 }
 
-/// Frozen weights are loaded in the computation's format. In a quantized model, the other weights may become fp32.
-pub(super) fn stored(method: Option<Method>, adapted: bool, profile: &Profile, widths: Widths) -> Widths {
-    if !adapted {
+/// Frozen weights are loaded in the computation's format. In a quantized model, the other weights have their own format.
+pub(super) fn stored(job: &TrainingJob, method: Option<Method>, profile: &Profile, widths: Widths) -> Widths {
+    if !is_adapted(job, method) {
         return widths;
     }
-    let quantized = method == Some(Method::QLoRA);
-    let parameter = if quantized && profile.fine_tuning.rest_in_fp32 { 4.0 } else { widths.compute };
+    let own = job.finetuning.as_ref().and_then(|finetuning| finetuning.embedding_precision);
+    let parameter = match own.filter(|_| method == Some(Method::QLoRA)) {
+        Some(precision) => states::width(precision),
+        None if method == Some(Method::QLoRA) && profile.fine_tuning.rest_in_fp32 => 4.0,
+        None => widths.compute,
+    };
     Widths { parameter, ..widths }
+}
+
+/// The format of the frozen linear layers under QLoRA: four bits, with scales as the framework's library keeps them.
+fn quantized(finetuning: &Finetuning, profile: &Profile) -> Quantized {
+    let own = finetuning.quantization.clone().unwrap_or_default();
+    let double = profile.fine_tuning.four_bits == FourBits::Torchao;
+    Quantized {
+        bits: own.bits.map_or(4, u64::from),
+        double: own.double.unwrap_or(double),
+        joined_experts: own.experts.unwrap_or(false),
+    }
 }
 
 /// The adapters, if not every weight is trained.
@@ -61,7 +77,7 @@ pub(super) fn adapters(
     Some(Adapters {
         rank: finetuning.rank.map_or(8, |r| u64::from(r).max(1)),
         targets: finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named),
-        quantized: method == Some(Method::QLoRA),
+        quantized: (method == Some(Method::QLoRA)).then(|| quantized(finetuning, profile)),
         width: if as_weights && widths.parameter <= 2.0 { 2 } else { 4 },
         dropout: match finetuning.dropout {
             Some(percent) => percent.micros > 0,
@@ -74,7 +90,7 @@ pub(super) fn adapters(
 mod tests {
     use super::super::{Device, assume};
     use super::*;
-    use crate::job::{Finetuning, Framework, Model};
+    use crate::job::{Framework, Model};
     use crate::units::Decimal;
 
     /// Whether adapters have a dropout in the leanest, the likeliest and the heaviest plan.

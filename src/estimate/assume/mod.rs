@@ -46,8 +46,8 @@ use crate::frameworks::profile::unknown;
 use crate::frameworks::profile::widths::{PURE_HALF, Widths};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{
-    AnyField, Attention, Input, Method, Objective, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Schedule, Sharding, TrainingJob, ValueOf, field,
+    AnyField, Attention, Input, LayerKernels, Method, Objective, Optimizer, OptimizerImplementation,
+    Precision, Recompute, Schedule, Sharding, TrainingJob, ValueOf, field,
 };
 use crate::model::{Shape, ShapeError};
 
@@ -234,7 +234,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         shape.vocab = shape.vocab_padded_for(tensor);
     }
     let widths = profile.widths.widths(precision, sharding);
-    let widths = own_widths(job, finetuning::stored(method, adapted, profile, widths));
+    let widths = own_widths(job, finetuning::stored(job, method, profile, widths));
     let mut likely = Plan {
         shape,
         tensor,
@@ -280,6 +280,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         completion: batch.completion_length.map(|tokens| u64::from(tokens).clamp(1, sequence)),
         others: Vec::new(),
         rollout: None,
+        layer_kernels: job.layer_kernels.unwrap_or(LayerKernels::Eager),
+        tiled_layers: job.tiled_layers.unwrap_or(false),
         profile,
         framework_version: job.framework_version.clone(),
         accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),

@@ -13,7 +13,7 @@
 //! root group keeps gathered. Sources: DeepSpeed's configuration defaults; PyTorch FSDP2's parameter group; ten
 //! published runs of Megatron-DeepSpeed in 2021 and 2022 (ZeRO 1 without a pipeline).
 
-use super::super::plan::{Plan, RankParameters, Stage};
+use super::super::plan::{Plan, Stage};
 use super::pipeline;
 use crate::frameworks::profile::memory::{GradientBuffer, Pipeline};
 use crate::job::Sharding;
@@ -33,13 +33,6 @@ pub(super) struct Buffers {
     pub(super) backward: Bytes,
     /// At the optimizer's step.
     pub(super) step: Bytes,
-}
-
-/// `DeepSpeed`'s buckets for gradients in transit: two, if reductions overlap the backward pass.
-pub(super) fn reduce_buckets(plan: &Plan, rank: RankParameters) -> Bytes {
-    let trained =
-        if plan.adapters.is_some() { rank.adapters } else { rank.dense.saturating_add(rank.experts) };
-    Bytes::of(trained.min(REDUCE_BUCKET), 2.0) * 2
 }
 
 /// The buffers of a stage.

@@ -52,6 +52,8 @@ pub(super) fn instants(
     let trained = if plan.adapters.is_some() { rank.adapters } else { trained };
     let gradients = gradients::gradients(plan, rank);
     let early = if gradients::persistent(plan) { gradients } else { Bytes::ZERO };
+    let placeholders = gradients::placeholders(plan, counted, stage);
+    let (early, gradients) = (early + placeholders, gradients + placeholders);
     let layers::Needs { kept, one, working_set, loss } = layers::needs(plan, stage);
     let buffers = communication::communication(plan, counted, stage, parameters, trained);
     [

@@ -25,6 +25,7 @@ mod quantization;
 mod tape;
 mod weights;
 mod wrapping;
+mod zero;
 
 use super::calibration::Calibration;
 use super::objective::Role;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! states = P_trained × (main + main gradient + moments) / N     (N under ZeRO 1 to 3, FSDP, distributed optimizer)
-//! step   = foreach: P_trained × width / N;  for-loop: see below;  fused, and Megatron's and DeepSpeed's: none
+//! step   = foreach: P_trained × width / N;  for-loop: see below;  fused, and Megatron's: none;  DeepSpeed's: [`zero`]
 //! ```
 //!
 //! Offloaded states are on the host, and the step runs there too. Adapters' moments have the adapters' format.
@@ -11,6 +11,7 @@
 
 use super::super::plan::{Plan, RankParameters};
 use super::super::states;
+use super::zero;
 use crate::frameworks::profile::memory::Stepper;
 use crate::job::{Optimizer, OptimizerImplementation, Sharding};
 use crate::units::Bytes;
@@ -33,14 +34,18 @@ pub(super) fn optimizer_states(plan: &Plan, rank: RankParameters) -> Bytes {
         + Bytes::of(rank.experts.div_ceil(n_experts), each).scale(plan.expert_padding())
 }
 
-/// Megatron, and DeepSpeed if it divides parameters, copy the gradients to fp32 at the step and free the copy after it.
+/// Megatron and DeepSpeed copy the gradients to fp32 at the step and free the copy after it.
 fn copies_gradients_at_step(plan: &Plan) -> bool {
-    let at_step = plan.profile.optimizer.copies_gradients || plan.sharding == Sharding::ZeRO3;
+    let own = plan.profile.optimizer.copies_gradients;
+    let at_step = own || plan.sharding == Sharding::ZeRO3 || zero::divides(plan);
     at_step && plan.adapters.is_none() && !plan.offload_optimizer
 }
 
 /// The workspace of the step.
 pub(super) fn optimizer_step(plan: &Plan, rank: RankParameters) -> Bytes {
+    if zero::divides(plan) {
+        return zero::step(plan, rank);
+    }
     let own_step = plan.profile.optimizer.by == Stepper::Own;
     if copies_gradients_at_step(plan) {
         let (_, _, divided) = states::divided(plan.sharding);

@@ -1,29 +1,35 @@
-//! Memory of frozen weights, whole or quantized to four bits.
+//! Memory of frozen weights, whole or quantized to four or eight bits.
 //!
 //! ```text
-//! linear layers   P × (0.5 + scale)     one scale for every 64 parameters: four bytes, 0.0625 a parameter;
-//!                                       torchtune quantizes the scales again: 0.0159
+//! four bits       P × (0.5 + scale)     one scale for every 64 parameters: four bytes, 0.0625 a parameter;
+//!                                       quantized again to one byte, with four bytes for every 256: 0.0159
+//! eight bits      P × 1                 one scale for each row
+//! joined experts  P × 2                 Transformers 5 has a layer's experts in one tensor, which is no linear layer
 //! all others      P × parameter width   embedding and norms; the output layer, except in LitGPT, which quantizes it
 //! ```
 //!
+//! Programs differ in the scales and in the format of the other weights. PEFT's `prepare_model_for_kbit_training` makes
+//! them fp32. axolotl casts them back, ms-swift and LLaMA-Factory never make them fp32.
+//!
 //! bitsandbytes keeps the scales outside the parameters, so FSDP neither divides nor offloads them. A matrix product
 //! first unpacks its matrix: [`unpacked`] bytes a parameter while it runs. LitGPT quantizes from fp16, so it unpacks to
-//! fp16 and casts. Sources: bitsandbytes' `functional.py` and `autograd/_functions.py`; Lightning's
+//! fp16 and casts. An eight-bit product keeps its input, although its
+//! weight is frozen (`MatMul8bitLt`). Sources: bitsandbytes' `functional.py` and `autograd/_functions.py` (0.50);
+//! Lightning's
 //! `plugins/precision/bitsandbytes.py`; torchao's `nf4tensor.py`.
 
-use super::super::plan::Plan;
+use super::super::plan::{Plan, Quantized};
+use super::tape::InputKept;
 use crate::frameworks::profile::defaults::FourBits;
 use crate::job::Sharding;
 use crate::units::Bytes;
 
-/// Bytes of one four-bit parameter.
-const PACKED: f64 = 0.5;
-
-/// Bytes of scales per parameter.
-fn scale(plan: &Plan) -> f64 {
-    match plan.profile.fine_tuning.four_bits {
-        FourBits::Bitsandbytes | FourBits::Lightning => 4.0 / 64.0,
-        FourBits::Torchao => 1.0 / 64.0 + 4.0 / (64.0 * 256.0),
+/// Bytes of scales per parameter. A scale for each row of an eight-bit matrix counts as nothing.
+fn scale(quantized: Quantized) -> f64 {
+    match quantized {
+        Quantized { bits: 8, .. } => 0.0,
+        Quantized { double: true, .. } => 1.0 / 64.0 + 4.0 / (64.0 * 256.0),
+        Quantized { double: false, .. } => 4.0 / 64.0,
     }
 }
 
@@ -35,7 +41,28 @@ fn scales_stay(plan: &Plan) -> bool {
 
 /// Whether the frozen weights are quantized.
 pub(super) fn is_quantized(plan: &Plan) -> bool {
-    plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized)
+    quantized(plan).is_some()
+}
+
+fn quantized(plan: &Plan) -> Option<Quantized> {
+    plan.adapters.as_ref().and_then(|adapters| adapters.quantized)
+}
+
+/// How long a product keeps its input. bitsandbytes before 0.44, the version that Lightning pinned, keeps it, but not as
+/// a saved tensor: it is freed only with the graph, when the next microbatch's loss replaces this one's variable.
+pub(super) fn input_kept(plan: &Plan) -> InputKept {
+    match quantized(plan) {
+        Some(_) if plan.profile.fine_tuning.four_bits == FourBits::Lightning => InputKept::WithTheGraph,
+        Some(Quantized { bits: 8, .. }) => InputKept::UntilItsBackward,
+        _ => InputKept::Never,
+    }
+}
+
+/// Whether a layer's experts are quantized. bitsandbytes replaces linear layers, and experts that are joined into one tensor
+/// are none.
+pub(super) fn covers_experts(plan: &Plan) -> bool {
+    let joined = plan.profile.experts.joined.is_some_and(|joined| plan.is_of(joined.versions));
+    quantized(plan).is_some_and(|quantized| !joined || quantized.joined_experts)
 }
 
 /// Whether the output layer is quantized too.
@@ -64,10 +91,11 @@ pub(super) struct Frozen {
 /// `linear` parameters in linear layers and `other` parameters, stored in `width` bytes unless they are quantized.
 pub(super) fn frozen(plan: &Plan, linear: u64, other: u64, width: f64) -> Frozen {
     let rest = Bytes::of(other, width);
-    if !is_quantized(plan) {
+    let Some(quantized) = quantized(plan) else {
         return Frozen { divisible: Bytes::of(linear, width) + rest, staying: Bytes::ZERO };
-    }
-    let (packed, scales) = (Bytes::of(linear, PACKED), Bytes::of(linear, scale(plan)));
+    };
+    let packed = Bytes::of(linear, quantized.bits as f64 / 8.0);
+    let scales = Bytes::of(linear, scale(quantized));
     if scales_stay(plan) {
         Frozen { divisible: packed + rest, staying: scales }
     } else {

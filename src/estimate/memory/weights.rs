@@ -32,9 +32,14 @@ pub(super) fn weights(plan: &Plan, rank: RankParameters) -> Bytes {
             let all = sum(&[rank.dense, rank.experts, rank.frozen_towers]);
             let output = plan.shape.vocab.saturating_mul(plan.shape.hidden).div_ceil(plan.tensor.max(1));
             let output = if quantization::covers_output(plan) { output } else { 0 };
+            // Experts that are not quantized keep the format in which they were loaded.
+            let quantized = quantization::is_quantized(plan);
+            let whole = if quantized && !quantization::covers_experts(plan) { rank.experts } else { 0 };
             // Towers are linear layers but for a thousandth.
-            let linear = sum(&[rank.linear, output, rank.frozen_towers]).min(all);
-            let frozen = quantization::frozen(plan, linear, all - linear, plan.widths.parameter);
+            let linear = sum(&[rank.linear, output, rank.frozen_towers]).min(all).saturating_sub(whole);
+            let others = all.saturating_sub(linear).saturating_sub(whole);
+            let mut frozen = quantization::frozen(plan, linear, others, plan.widths.parameter);
+            frozen.divisible += Bytes::of(whole, plan.widths.compute);
             let adapters = Bytes(rank.adapters.div_ceil(n).saturating_mul(adapters.width));
             if plan.offload_parameters {
                 frozen.staying

@@ -6,7 +6,9 @@
 //! Read from `src/axolotl/utils/schemas/{config,training}.py` at 002a637c (0.10). The defaults are 512 tokens, a batch
 //! of 1, `AdamW` and no checkpointing. Weights are loaded in the format of the computation. Without an adapter, all
 //! weights are trained. Each rank holds a copy of the model, unless DeepSpeed or FSDP divides it. The plugin
-//! `CutCrossEntropyPlugin` fuses the loss, unless `cut_cross_entropy` is off.
+//! `CutCrossEntropyPlugin` fuses the loss, unless `cut_cross_entropy` is off. The scales of four bits are quantized
+//! again. Embedding, norms and output layer are cast back to the format of the computation (`loaders/model.py` at
+//! 067b021c).
 //!
 //! `rl:` and `reward_model:` name an objective of TRL's trainers. For a model of images and text, the estimate covers the
 //! text's part, with a warning.
@@ -21,7 +23,7 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
-    Attention, Cause, Framework, Loss, Method, Objective, Precision, Recompute, Sharding, field,
+    Attention, Cause, Framework, LayerKernels, Loss, Method, Objective, Precision, Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "axolotl 0.10 default";
@@ -41,6 +43,8 @@ const KEYS: Table = &[
     &flag(&["eager_attention"], field::ATTENTION, Takes::Word(Attention::Unfused)),
     &flag(&["liger_fused_linear_cross_entropy", "cut_cross_entropy"], field::LOSS, Takes::Word(Loss::Fused)),
     &flag(&["chunked_cross_entropy"], field::LOSS, Takes::Word(Loss::Chunked)),
+    &flag(&["tiled_mlp"], field::TILED_LAYERS, Takes::Switch(true)),
+    &flag(&["quantize_moe_experts"], field::quantization::EXPERTS, Takes::Switch(true)),
     &flag(&["tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
     &flag(&["expert_parallel_size"], field::parallelism::EXPERT, Takes::Number),
     &flag(&["context_parallel_size", "sequence_parallel_degree"], field::parallelism::CONTEXT, Takes::Number),
@@ -81,6 +85,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     {
         plugins.says(claims, field::LOSS, Loss::Fused);
     }
+    liger(&settings, claims);
     if settings.has(&["unfrozen_parameters"]) {
         claims.beyond = Some(Cause::PartlyFrozen);
     }
@@ -102,6 +107,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.open(field::finetuning::METHOD, Method::QLoRA);
         return;
     }
+    peft::keeps_precision(true, SOURCE, claims);
     match told {
         None => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
         Some(()) if claims.get(field::finetuning::METHOD).is_none_or(|method| method != Method::Full) => {
@@ -143,6 +149,16 @@ fn objective(settings: &Settings<'_>, claims: &mut Claims) {
         reward.says(claims, field::OBJECTIVE, Objective::Reward);
     } else if let Some(labels) = settings.get(&["num_labels"]) {
         labels.says(claims, field::OBJECTIVE, Objective::Classification);
+    }
+}
+
+/// The keys of `LigerPlugin` that decide what a layer keeps. With one of them alone, a layer keeps more than with both.
+fn liger(settings: &Settings<'_>, claims: &mut Claims) {
+    let on = |key: &str| settings.get(&[key]).filter(|setting| setting.truth() == Some(true));
+    match (on("liger_rms_norm"), on("liger_glu_activation").or_else(|| on("liger_swiglu"))) {
+        (Some(norm), Some(_)) => norm.says(claims, field::LAYER_KERNELS, LayerKernels::Liger),
+        (Some(_), None) | (None, Some(_)) => claims.open(field::LAYER_KERNELS, LayerKernels::Liger),
+        (None, None) => {}
     }
 }
 

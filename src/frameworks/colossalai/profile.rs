@@ -34,7 +34,12 @@ pub(crate) static PROFILE: Profile = Profile {
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Fused,
-    gradients: Gradients { buffer: GradientBuffer::Once, cast_by_zero: false, flattened_by_zero_1: false },
+    gradients: Gradients {
+        buffer: GradientBuffer::Once,
+        cast_by_zero: false,
+        flattened_by_zero_1: false,
+        placeholders: Versions::Never,
+    },
     optimizer: OptimizerStep {
         by: Stepper::Own,
         copies_gradients: false,
@@ -43,5 +48,5 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
-    kernels: Kernels::FLASH_ATTENTION_2,
+    kernels: Kernels { may_run_unfused: true, ..Kernels::FLASH_ATTENTION_2 },
 };

@@ -48,7 +48,12 @@ pub(crate) static PROFILE: Profile = Profile {
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Transformers { run_by: Loop::Engine, copies_logits: Versions::Within((4, 45)) },
-    gradients: Gradients { buffer: GradientBuffer::Once, cast_by_zero: true, flattened_by_zero_1: false },
+    gradients: Gradients {
+        buffer: GradientBuffer::Once,
+        cast_by_zero: true,
+        flattened_by_zero_1: false,
+        placeholders: Versions::Never,
+    },
     optimizer: OptimizerStep {
         by: Stepper::Own,
         copies_gradients: false,

@@ -269,7 +269,11 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
                 claims,
             );
         }
-        Whose::Trl => claims.assume(field::batch::SEQUENCE_LENGTH, 1024, TRL),
+        Whose::Trl => {
+            claims.assume(field::batch::SEQUENCE_LENGTH, 1024, TRL);
+            // It casts embedding and output layer back after PEFT.
+            peft::keeps_precision(false, TRL, claims);
+        }
         Whose::Fms => fms(&settings, claims),
         Whose::Own => own(launch, claims),
     }

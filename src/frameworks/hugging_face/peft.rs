@@ -1,13 +1,13 @@
 //! The trained weights: all of them, or adapters, by the names of PEFT, TRL, fms-hf-tuning and users' scripts.
 //!
 //! A method's name (`--peft_method lora`) is the strongest sign, then a switch (`--use_peft`). Without both, a rank or
-//! targets mean adapters, unless the program requires its switch. Weights in four bits mean QLoRA. Weights in eight
-//! bits lie between LoRA and QLoRA. The spec has no word for them, so the method stays open.
+//! targets mean adapters, unless the program requires its switch. Weights in four or eight bits mean QLoRA. PEFT makes
+//! fp32 of the weights that are not quantized. Some programs do not ask for that or undo it ([`keeps_precision`]).
 
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Setting, Settings};
-use crate::job::{Cause, Method, field};
+use crate::job::{Cause, Method, Precision, field};
 
 const METHODS: &[&str] =
     &["peft_method", "peft_type", "adapter", "finetuning_type", "tuner_type", "train_type", "sft_type"];
@@ -27,7 +27,17 @@ const FULL: &[&str] = &["full", "none", "false", "no", ""];
 
 const DROPOUT: &[&str] = &["lora_dropout", "lora_dropout_p", "lora_config.lora_dropout"];
 
+const DOUBLE: &[&str] = &[
+    "bnb_4bit_use_double_quant",
+    "double_quantization",
+    "use_bnb_nested_quant",
+    "use_double_quant",
+    "double_quant",
+    "use_nested_quant",
+];
+
 const ADAPTERS: Table = &[
+    &flag(DOUBLE, field::quantization::DOUBLE, Takes::Switch(true)),
     &flag(RANK, field::finetuning::RANK, Takes::Number),
     &flag(DROPOUT, field::finetuning::DROPOUT, Takes::Percent),
 ];
@@ -72,11 +82,16 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
             four.says(claims, field::finetuning::METHOD, Method::QLoRA);
         }
         (_, Some((4, bits))) => bits.says(claims, field::finetuning::METHOD, Method::QLoRA),
+        (_, Some((8, bits))) => eight_bits(&bits, claims),
         (four, bits) => {
-            let eight = settings.get(EIGHT_BITS).is_some_and(|setting| setting.truth() != Some(false));
-            let unknown =
-                four.is_some_and(|setting| setting.truth().is_none()) || settings.has(&[ACCELERATION]);
-            if eight || unknown || bits.is_some_and(|(bits, _)| bits < 16) {
+            let eight = settings.get(EIGHT_BITS);
+            if let Some(eight) = eight.as_ref().filter(|setting| setting.truth() == Some(true)) {
+                eight_bits(eight, claims);
+                return;
+            }
+            let is_unknown = |setting: &Setting| setting.truth().is_none();
+            let unknown = four.iter().chain(&eight).any(is_unknown) || settings.has(&[ACCELERATION]);
+            if unknown || bits.is_some_and(|(bits, _)| bits < 16) {
                 claims.assume(field::finetuning::RANK, 8, "PEFT 0.17 default");
                 claims.open(field::finetuning::METHOD, Method::QLoRA);
             } else {
@@ -90,6 +105,21 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
 pub(crate) fn ranks(settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(ADAPTERS, settings, claims);
     targets(settings, claims);
+}
+
+fn eight_bits(by: &Setting, claims: &mut Claims) {
+    by.says(claims, field::finetuning::METHOD, Method::QLoRA);
+    by.says(claims, field::quantization::BITS, 8);
+}
+
+/// Assumes that a program keeps the weights that are not quantized in the format of the computation. `double`: whether it
+/// quantizes the scales again by default.
+pub(crate) fn keeps_precision(double: bool, source: &str, claims: &mut Claims) {
+    if claims.get(field::finetuning::METHOD).is_some_and(|method| method == Method::QLoRA) {
+        let computed = claims.get(field::PRECISION).unwrap_or(Precision::BF16);
+        claims.assume(field::quantization::DOUBLE, double, source);
+        claims.assume(field::finetuning::EMBEDDING_PRECISION, computed, source);
+    }
 }
 
 /// The layers with adapters: names, or all of them. A pattern stays open.

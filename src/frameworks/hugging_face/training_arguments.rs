@@ -7,6 +7,7 @@
 //! ```text
 //! bf16, or fp16         the format of the computation      dtype, torch_dtype   the format of the loaded weights
 //! fsdp "full_shard …"   strategy; auto_wrap and offload     optim               optimizer and its implementation
+//! use_liger_kernel      its loss, norms, SwiGLU and rotary positions; use_liger_loss is its loss alone
 //! ```
 //!
 //! The loaded format is the stored one only if no later step casts it. DeepSpeed and FSDP's mixed precision keep
@@ -21,8 +22,8 @@ use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::frameworks::{accelerate, deepspeed};
 use crate::job::{
-    Attention, Cause, Field, Loss, Method, Optimizer, OptimizerImplementation, Precision, Recompute,
-    Sharding, field,
+    Attention, Cause, Field, LayerKernels, Loss, Method, Optimizer, OptimizerImplementation, Precision,
+    Recompute, Sharding, field,
 };
 
 /// The arguments with the same meaning in every program.
@@ -38,6 +39,11 @@ pub(crate) const ARGUMENTS: Table = &[
         &["use_liger_kernel", "use_liger", "enable_liger_kernel", "use_liger_loss"],
         field::LOSS,
         Takes::Word(Loss::Fused),
+    ),
+    &flag(
+        &["use_liger_kernel", "use_liger", "enable_liger_kernel"],
+        field::LAYER_KERNELS,
+        Takes::Word(LayerKernels::Liger),
     ),
     &flag(&["attn_implementation", "attn_impl"], field::ATTENTION, Takes::OneOf(ATTENTION)),
 ];

@@ -34,7 +34,12 @@ pub(crate) static PROFILE: Profile = Profile {
     open_versions: None,
     remedies: Remedies::Many,
     layers: Layers::Fused,
-    gradients: Gradients { buffer: GradientBuffer::Once, cast_by_zero: false, flattened_by_zero_1: false },
+    gradients: Gradients {
+        buffer: GradientBuffer::Once,
+        cast_by_zero: false,
+        flattened_by_zero_1: false,
+        placeholders: Versions::Never,
+    },
     optimizer: OptimizerStep {
         by: Stepper::Unpublished,
         copies_gradients: false,

@@ -2,7 +2,8 @@
 //!
 //! **Recognised** by the script's or the module's name together with one of its own flags. Read from
 //! `src/llama_cookbook/configs/{training,fsdp,peft}.py` at 1a97f6fd: a batch of 4, samples packed into 4096 tokens,
-//! `AdamW`, bf16. `--enable_fsdp` turns on full sharding and activation checkpointing. `--use_peft` turns on LoRA of
+//! `AdamW`, bf16. `--enable_fsdp` turns on full sharding and activation checkpointing; without it,
+//! every rank holds a whole model. `--use_peft` turns on LoRA of
 //! rank 8 on queries and values.
 //!
 //! `pure_bf16` keeps two bytes of every state. Without it, some versions shard fp32 and others bf16, so this stays
@@ -105,7 +106,10 @@ fn method(settings: &Settings<'_>, claims: &mut Claims) {
 }
 
 fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
-    let Some(fsdp) = settings.get(&["enable_fsdp"]) else { return };
+    let Some(fsdp) = settings.get(&["enable_fsdp"]) else {
+        claims.assume(field::parallelism::SHARDING, Sharding::None, SOURCE);
+        return;
+    };
     if fsdp.truth() != Some(true) {
         return;
     }

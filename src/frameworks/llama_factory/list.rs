@@ -7,7 +7,7 @@ pub(in crate::frameworks) static LIST: List = List {
     text: include_str!("options.tsv"),
     corrections: &[
         inert(
-            "apollo_* badam_* galore_* oft_* double_quantization quantization_device_map quantization_method \
+            "apollo_* badam_* galore_* oft_* quantization_device_map quantization_method \
              quantization_type kt_lora_expert_intermediate_size kt_lora_expert_num kt_use_lora_experts \
              freeze_extra_modules freeze_trainable_layers freeze_trainable_modules \
              fp8_enable_fsdp_float8_all_gather FP8_ENABLE_FSDP_FLOAT8_ALL_GATHER",

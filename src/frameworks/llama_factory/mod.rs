@@ -4,7 +4,8 @@
 //! arguments or in their file. Its keys are Transformers' and its own. Read from the release 0.9.3
 //! (`llamafactory/hparams`): LoRA of rank 8 without dropout on all linear layers, 2048 tokens, and gradient
 //! checkpointing on. Each rank holds a copy of the model, unless DeepSpeed or FSDP divides it. It trains fp32 copies of
-//! weights that it loads in bf16, unless `pure_bf16` is set.
+//! weights that it loads in bf16, unless `pure_bf16` is set. The scales of four bits are quantized again, and the other
+//! weights of a quantized model keep the format of the computation.
 //!
 //! Stages and the losses of preferences are objectives. A reference is the model without its adapters, or a copy of all
 //! weights (`create_ref_model`). In `ppo` the trained model predicts rewards itself, beside a full reward model. Its
@@ -156,6 +157,7 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: 
         settings::assume(&[field::finetuning::RANK.is(8), field::finetuning::DROPOUT.is(0)], SOURCE, claims);
         claims.assume(field::finetuning::TARGETS, vec!["all-linear"], SOURCE);
     }
+    peft::keeps_precision(true, SOURCE, claims);
     let sharded = ["deepspeed", "fsdp"].iter().any(|name| settings.has(&[name]));
     let started = ["accelerate launch", "deepspeed"].iter().any(|name| launch.launcher(name).is_some());
     if !sharded && !started {

@@ -42,7 +42,12 @@ pub(crate) static PROFILE: Profile = Profile {
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Fused,
-    gradients: Gradients { buffer: GradientBuffer::Lazy, cast_by_zero: false, flattened_by_zero_1: false },
+    gradients: Gradients {
+        buffer: GradientBuffer::Lazy,
+        cast_by_zero: false,
+        flattened_by_zero_1: false,
+        placeholders: Versions::Never,
+    },
     optimizer: OptimizerStep {
         by: Stepper::PyTorch,
         copies_gradients: false,

@@ -8,7 +8,8 @@
 //! `pipeline`, `context` (formerly `sequence`) and `expert` of the mesh are degrees: within a slice (`ici_`) times
 //! between slices (`dcn_`).
 //!
-//! Read from AI-Hypercomputer/maxtext's `MaxText/configs/base.yml` at 000e9355 and later.
+//! Read from AI-Hypercomputer/maxtext's `MaxText/configs/base.yml` at 000e9355 and later; the policies of recomputation at
+//! e591f30c.
 
 pub(super) mod list;
 pub(super) mod profile;
@@ -19,7 +20,7 @@ use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Text};
 use crate::frameworks::reading::flags::{Table, flag};
-use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{Assignment, Attention, Field, Framework, Optimizer, Precision, Recompute, field};
 
 const SOURCE: &str = "MaxText base.yml";
@@ -194,16 +195,43 @@ fn batch(settings: &Settings<'_>, replica: Option<u64>, own: bool, claims: &mut 
         Some((steps.unwrap_or(1).max(1), format!("{}: per_device_batch_size", claims.place).into()));
 }
 
-/// The recomputation in the backward pass.
+/// The tensors of a layer that `remat_policy=custom` may keep.
+const NAMES: &[&str] =
+    &["query_proj", "key_proj", "value_proj", "out_proj", "context", "mlpwi", "mlpwi_0", "mlpwi_1", "mlpwo"];
+
+/// The recomputation in the backward pass: all but the tensors that the policy names.
 fn remat(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["remat_policy"]) else { return };
     let Some(policy) = setting.text() else { return };
     match policy.as_str() {
         "full" => setting.says(claims, field::RECOMPUTE, Recompute::Full),
         "none" => setting.says(claims, field::RECOMPUTE, Recompute::None),
-        _ => setting.says(claims, field::RECOMPUTE, Recompute::Selective),
+        "custom" => custom(settings, &setting, claims),
+        _ => {
+            setting.says(claims, field::RECOMPUTE, Recompute::Selective);
+            setting.says(claims, field::RECOMPUTE_MODULES, vec![policy.clone()]);
+        }
     }
     if policy.contains("offload") {
         setting.says(claims, field::offload::ACTIVATIONS, true);
     }
+}
+
+/// The job's own policy: `query_proj=device mlpwo=offload`, and `remat` for the others.
+fn custom(settings: &Settings<'_>, policy: &Setting, claims: &mut Claims) {
+    let place = |name: &str| settings.text(&[name]).unwrap_or_default();
+    let kept: Vec<_> = NAMES.iter().filter(|name| place(name) == "device").collect();
+    if NAMES.iter().any(|name| place(name) == "offload") {
+        policy.says(claims, field::offload::ACTIVATIONS, true);
+    }
+    if kept.is_empty() {
+        policy.says(claims, field::RECOMPUTE, Recompute::Full);
+        return;
+    }
+    // The two products of a gated network count as one name.
+    let mut names: Vec<_> = kept.iter().map(|name| name.split("_0").next().unwrap_or_default()).collect();
+    names.retain(|name| *name != "mlpwi_1");
+    names.dedup();
+    policy.says(claims, field::RECOMPUTE, Recompute::Selective);
+    policy.says(claims, field::RECOMPUTE_MODULES, names);
 }

@@ -52,6 +52,7 @@ pub(crate) static PROFILE: Profile = Profile {
         buffer: GradientBuffer::Megatrons,
         cast_by_zero: false,
         flattened_by_zero_1: false,
+        placeholders: Versions::Since((0, 13)),
     },
     optimizer: OptimizerStep {
         by: Stepper::Own,

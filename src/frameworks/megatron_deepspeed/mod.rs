@@ -48,7 +48,12 @@ pub(crate) static PROFILE: Profile = Profile {
     open_versions: None,
     remedies: Remedies::Many,
     layers: Layers::Fused,
-    gradients: Gradients { buffer: GradientBuffer::Megatrons, cast_by_zero: true, flattened_by_zero_1: true },
+    gradients: Gradients {
+        buffer: GradientBuffer::Megatrons,
+        cast_by_zero: true,
+        flattened_by_zero_1: true,
+        placeholders: Versions::Never,
+    },
     optimizer: OptimizerStep {
         by: Stepper::Own,
         copies_gradients: false,

@@ -2,9 +2,11 @@
 //!
 //! **Recognised** by the groups `tokens` and `parallelism` in the file of `--config-file`. If the file is unknown: by
 //! the script's name together with that option. The file has every setting: the model's dimensions in `model_config`,
-//! the division, the batch.
+//! the division, the batch. By default all forward passes come before the backward passes,
+//! and tensor parallel ranks hold whole sequences.
 //!
-//! Read from huggingface/nanotron 0.4, src/nanotron/config.
+//! Read from huggingface/nanotron 0.4, src/nanotron/config; the defaults of the division at 2411b022
+//! (`parallelism_config.py`).
 
 pub(super) mod list;
 pub(super) mod profile;
@@ -97,7 +99,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["parallelism.tp_mode"])
         && let Some(mode) = setting.text()
     {
-        setting.says(claims, field::parallelism::SEQUENCE, mode == "REDUCE_SCATTER");
+        setting.says(claims, field::parallelism::SEQUENCE, mode.eq_ignore_ascii_case("REDUCE_SCATTER"));
     }
     if let Some(setting) = settings.get(&["tokens.batch_accumulation_per_replica"])
         && let Some(steps) = setting.number().filter(|steps| *steps > 0)
@@ -113,6 +115,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     let defaults = [
         field::parallelism::CONTEXT.is(1),
+        field::parallelism::SCHEDULE.is(Schedule::GPipe),
+        field::parallelism::SEQUENCE.is(false),
         field::RECOMPUTE.is(Recompute::None),
         field::OPTIMIZER.is(Optimizer::AdamW),
         field::PRECISION.is(Precision::BF16),

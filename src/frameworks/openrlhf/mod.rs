@@ -18,8 +18,8 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
-    Assignment, Attention, Field, Framework, Loss, Method, Objective, Placement, Precision, Recompute,
-    Sharding, field,
+    Assignment, Attention, Field, Framework, LayerKernels, Loss, Method, Objective, Placement, Precision,
+    Recompute, Sharding, field,
 };
 
 const SOURCE: &str = "OpenRLHF 0.8 default";
@@ -60,6 +60,7 @@ const FLAGS: Table = &[
     &flag(&["ring_attn_size"], field::parallelism::CONTEXT, Takes::Number),
     &flag(&["ds_tensor_parallel_size"], field::parallelism::TENSOR, Takes::Number),
     &flag(&["use_liger_kernel"], field::LOSS, Takes::Word(Loss::Fused)),
+    &flag(&["use_liger_kernel"], field::LAYER_KERNELS, Takes::Word(LayerKernels::Liger)),
     &flag(
         &["zero_stage"],
         field::parallelism::SHARDING,

@@ -42,6 +42,8 @@ pub struct Gradients {
     pub cast_by_zero: bool,
     /// Whether ZeRO 1 without a pipeline flattens all gradients before it reduces them, and gathers into a second copy.
     pub flattened_by_zero_1: bool,
+    /// The versions whose fused products return an empty gradient, one for each shape of weights, which stays.
+    pub placeholders: Versions,
 }
 
 /// The place of gradients.

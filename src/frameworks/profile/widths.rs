@@ -14,7 +14,8 @@
 //! any, fp32                                4          4       -         -            16
 //! ```
 //!
-//! "Main" is the optimizer's fp32 copy of the parameters. The extra gradient is its fp32 partition of the gradients.
+//! "Main" is the optimizer's fp32 copy of the parameters. The extra gradient is its fp32 copy of the gradients, which
+//! Megatron and DeepSpeed make at the step.
 //! Sources: Megatron-LM's distributed optimizer documentation; DeepSpeed's stage 1, 2 and 3 sources and its corrected
 //! estimators; PyTorch FSDP2's mixed precision policy.
 
@@ -151,7 +152,8 @@ pub const HALF_WITH_SINGLE_COPIES: Widths = Widths {
 /// Two-byte parameters and gradients, fp32 gradients that no rank divides, an fp32 copy.
 pub const HALF_WITH_BOTH_GRADIENTS: Widths = Widths { gradient: 6.0, ..HALF_WITH_SINGLE_GRADIENT };
 
-/// Two-byte parameters; gradients exist only as the fp32 partition.
+/// Two-byte parameters. Gradients have the format of the computation, or the memory of the parameters; the fp32 copy is
+/// their partition's.
 pub const HALF_WITH_PARTITIONED_GRADIENT: Widths = Widths { gradient: 0.0, ..HALF_WITH_SINGLE_COPIES };
 
 /// `DeepSpeed`'s ZeRO, all stages.

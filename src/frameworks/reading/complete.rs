@@ -5,7 +5,9 @@
 
 use crate::command::Arguments;
 use crate::frameworks::reading::claims::Claims;
-use crate::job::{AnyField, Assignment, Method, Optimizer, Precision, Recompute, Sharding, field};
+use crate::job::{
+    AnyField, Assignment, LayerKernels, Method, Optimizer, Precision, Recompute, Sharding, field,
+};
 
 /// How a program writes its options.
 #[derive(Debug, Default)]
@@ -48,6 +50,7 @@ impl Written {
 const LEANEST: &[Assignment] = &[
     field::finetuning::METHOD.is(Method::LoRA),
     field::GRADIENT_PRECISION.is(Precision::BF16),
+    field::LAYER_KERNELS.is(LayerKernels::Liger),
     field::MAIN_PARAMETER_PRECISION.is(Precision::BF16),
     field::offload::ACTIVATIONS.is(true),
     field::offload::OPTIMIZER.is(true),

@@ -11,7 +11,9 @@ use std::fmt;
 
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete;
-use crate::job::{AnyField, Attention, Loss, Method, OpenField, Precision, Recompute, ValueOf, field};
+use crate::job::{
+    AnyField, Attention, LayerKernels, Loss, Method, OpenField, Precision, Recompute, ValueOf, field,
+};
 
 /// The subject of a word in a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,7 +274,12 @@ impl Subject {
         const LENGTH: &[AnyField] =
             &[field::batch::TYPICAL_SEQUENCE_LENGTH.erased(), field::batch::SEQUENCE_LENGTH.erased()];
         const RECOMPUTE: &[AnyField] = &[field::RECOMPUTE.erased()];
-        const KERNELS: &[AnyField] = &[field::LOSS.erased(), field::ATTENTION.erased()];
+        const KERNELS: &[AnyField] = &[
+            field::LOSS.erased(),
+            field::ATTENTION.erased(),
+            field::LAYER_KERNELS.erased(),
+            field::TILED_LAYERS.erased(),
+        ];
         const OPTIMIZER: &[AnyField] = &[field::OPTIMIZER.erased(), field::OPTIMIZER_PRECISION.erased()];
         const GRADIENTS: &[AnyField] = &[field::GRADIENT_PRECISION.erased()];
         const MICRO_BATCH: &[AnyField] = &[field::batch::MICRO_BATCH_SIZE.erased()];
@@ -315,6 +322,8 @@ impl Subject {
             Self::Kernels => {
                 both(field::LOSS, Some(Loss::Fused), None, claims);
                 both(field::ATTENTION, Some(Attention::Flash), None, claims);
+                both(field::LAYER_KERNELS, Some(LayerKernels::Liger), None, claims);
+                both(field::TILED_LAYERS, Some(true), None, claims);
             }
             Self::Offload => {
                 for field in self.fields() {

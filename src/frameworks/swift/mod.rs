@@ -2,7 +2,8 @@
 //!
 //! **Recognised** by its program or module. Read from the release 3.5.3 (`swift/llm/argument`, `swift/trainers`): LoRA
 //! of rank 8 with a dropout of 5 % on all linear layers in `sft`, a batch of 1, gradient checkpointing on, weights
-//! loaded in bf16. Release 2.6.1 had other layers by model, and 2048 tokens. Its names (`--sft_type`,
+//! loaded in bf16. The scales of four bits are quantized again, and the other weights of a quantized model keep the
+//! format of the computation. Release 2.6.1 had other layers by model, and 2048 tokens. Its names (`--sft_type`,
 //! `--model_id_or_path`) show the release.
 //!
 //! It runs one process, which may split the model over the accelerators, unless `NPROC_PER_NODE` is in the environment.
@@ -91,6 +92,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     training_arguments::precision(&settings, claims);
     objective(launch, &settings, claims);
+    peft::keeps_precision(true, SOURCE, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
     if frozen {
         claims.beyond = Some(Cause::PartlyFrozen);

@@ -19,7 +19,8 @@
 //! ```
 //!
 //! Between these instants, memory changes by the same amount from layer to layer. So the two layers at each end are
-//! enough. The terms under FSDP2 and DDP: [`timeline`].
+//! enough. The terms under FSDP2 and DDP: [`timeline`]; those of DeepSpeed's ZeRO, whose buckets and gathered parameters are
+//! added at each instant: [`super::zero`].
 
 mod timeline;
 
@@ -88,7 +89,10 @@ impl Timeline<'_> {
             gradients: self.accumulated,
             activations: self.kept(0),
             working_set: self.stream,
-            communication: self.buckets + if self.sharded { gathered } else { Bytes::ZERO },
+            communication: self.buckets
+                + self.zero.resident
+                + self.zero.embedding
+                + if self.sharded { gathered } else { Bytes::ZERO },
             ..Instant::default()
         }
     }
@@ -101,7 +105,7 @@ impl Timeline<'_> {
             gradients: self.accumulated,
             activations: self.kept(last),
             working_set: run.forward + self.sum(0, last, |kind| kind.run.cached),
-            communication: self.gathered(last) + flat + self.buckets,
+            communication: self.gathered(last) + flat + self.buckets + self.zero_forward(last),
             ..Instant::default()
         }
     }
@@ -123,7 +127,7 @@ impl Timeline<'_> {
             logits: self.head.forward,
             // The head's own casts are counted in its forward pass.
             working_set: casts,
-            communication: gathered + flat + self.buckets,
+            communication: gathered + flat + self.buckets + self.zero.resident + self.zero.at_loss,
             ..Instant::default()
         }
     }
@@ -164,10 +168,10 @@ impl Timeline<'_> {
         };
         Instant {
             name: "loss's backward",
-            gradients: self.accumulated,
+            gradients: self.in_buffers_at_loss(),
             activations: self.kept(self.layers),
             logits: self.head.backward,
-            communication: gathered + self.buckets,
+            communication: gathered + self.buckets + self.zero.bucket + self.zero.at_loss,
             ..Instant::default()
         }
     }
@@ -193,7 +197,11 @@ impl Timeline<'_> {
             activations: self.kept(i),
             logits: self.head.held_logits,
             working_set: run.backward,
-            communication: self.gathered(i) + self.in_flight(i) + self.reducing(i) + self.buckets,
+            communication: self.gathered(i)
+                + self.in_flight(i)
+                + self.reducing(i)
+                + self.buckets
+                + self.zero_backward(i),
             ..Instant::default()
         }
     }
@@ -224,12 +232,19 @@ impl Timeline<'_> {
             name: "embedding's backward",
             gradients: self.done(0) + self.embedding_gradient * sums,
             working_set: if needed { self.stream } else { Bytes::ZERO },
-            communication: root + self.buckets,
+            communication: root
+                + self.buckets
+                + self.zero.bucket
+                + self.zero.embedding
+                + self.zero_copy(self.embedding_gradient),
             ..Instant::default()
         }
     }
 
     fn root_reduction(&self) -> Instant {
+        if self.zero.divides_parameters {
+            return self.head_reduction();
+        }
         if !self.sharded {
             return Instant { name: "root's gradient reduction", ..Instant::default() };
         }
@@ -247,6 +262,41 @@ impl Timeline<'_> {
         }
     }
 
+    /// The reduction of the output layer's gradient under ZeRO 3, before the backward pass of the layers.
+    fn head_reduction(&self) -> Instant {
+        let gradients = if self.plan.shape.tied { Bytes::ZERO } else { self.head.gradients };
+        Instant {
+            name: "output layer's gradient reduction",
+            gradients: self.in_buffers_at_loss() + gradients,
+            activations: self.kept(self.layers),
+            working_set: self.stream,
+            communication: self.zero.bucket + self.zero.at_loss + self.zero_copy(gradients),
+            ..Instant::default()
+        }
+    }
+
+    /// The gradients before the output layer's is made.
+    fn in_buffers_at_loss(&self) -> Bytes {
+        self.in_buffers.unwrap_or(self.accumulated)
+    }
+
+    /// `DeepSpeed`'s buffers and gathered parameters in the forward pass of layer `i`.
+    fn zero_forward(&self, i: u64) -> Bytes {
+        self.zero.resident + self.zero.gathered(self.kind(i).group.gathered)
+    }
+
+    /// The same in its backward pass.
+    fn zero_backward(&self, i: u64) -> Bytes {
+        let gathered = self.kind(i).group.gathered + self.zero.next;
+        let parameters = if self.zero.next == Bytes::ZERO { Bytes::ZERO } else { gathered };
+        self.zero.bucket + self.zero.copy + parameters
+    }
+
+    /// The copy of a gradient that ZeRO 3 reduces.
+    fn zero_copy(&self, gradient: Bytes) -> Bytes {
+        if self.zero.divides_parameters { gradient } else { Bytes::ZERO }
+    }
+
     fn optimizer_step(&self) -> Instant {
         Instant {
             name: "optimizer step",
@@ -255,7 +305,7 @@ impl Timeline<'_> {
             } else {
                 self.all_gradients
             },
-            communication: self.buckets,
+            communication: self.buckets + self.zero.resident,
             step: self.step,
             ..Instant::default()
         }

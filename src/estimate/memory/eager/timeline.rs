@@ -15,7 +15,8 @@ use super::super::super::plan::{Plan, RankParameters, Stage};
 use super::super::super::{schedule, states};
 use super::super::layers::head::{HeadRun, head};
 use super::super::layers::{LayerRun, Program};
-use super::super::{communication, gradients, optimizer, quantization};
+use super::super::zero::{self, Zero};
+use super::super::{gradients, optimizer, quantization};
 use crate::job::{Recompute, Sharding};
 use crate::model::{Block, LayerParameters, Parameters};
 use crate::units::Bytes;
@@ -87,8 +88,15 @@ pub(super) struct Timeline<'a> {
     pub(super) sharded: bool,
     /// Gradients of earlier microbatches.
     pub(super) accumulated: Bytes,
-    /// DDP's or ZeRO's buckets.
+    /// DDP's buckets.
     pub(super) buckets: Bytes,
+    /// `DeepSpeed`'s buffers.
+    pub(super) zero: Zero,
+    /// The gradients in the backward pass, if they do not stay in their layers.
+    pub(super) in_buffers: Option<Bytes>,
+    /// The gradient of a tied output layer, which waits for that of the embedding.
+    pub(super) waiting: Bytes,
+    /// The gradients at the step.
     pub(super) all_gradients: Bytes,
     pub(super) step: Bytes,
 }
@@ -111,7 +119,8 @@ impl<'a> Timeline<'a> {
             runs.get(first_kind).copied().unwrap_or_default()
         };
         let head = if stage.output { head(&program, plan) } else { HeadRun::default() };
-        let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1;
+        let by_zero = zero::divides(plan);
+        let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1 && !zero::gathers(plan);
         let t = plan.tensor.max(1);
         let widths = plan.widths;
         let adapter_width = plan.adapters.as_ref().map_or(0, |adapters| adapters.width);
@@ -127,6 +136,8 @@ impl<'a> Timeline<'a> {
         let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
         let output =
             if stage.output { counted.output.div_ceil(t).saturating_add(counted.final_norm) } else { 0 };
+        // A tied output layer is the embedding.
+        let head_parameters = if plan.shape.tied { embedding } else { output };
         let matrix = |rows: u64| {
             let rows = if adapted || !stage.embedding { 0 } else { rows };
             Bytes::of(rows.saturating_mul(plan.shape.hidden), program.gradient_width())
@@ -138,7 +149,8 @@ impl<'a> Timeline<'a> {
             head.gradients + position_gradient + if tied { Bytes::ZERO } else { embedding_gradient };
         let stream =
             Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
-        let all_gradients = gradients::gradients(plan, rank);
+        let all_gradients =
+            if by_zero { zero::gradients(plan, rank) } else { gradients::gradients(plan, rank) };
         let trained = if adapted {
             Bytes(rank.adapters.saturating_mul(adapter_width))
         } else {
@@ -170,14 +182,19 @@ impl<'a> Timeline<'a> {
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
             sharded,
-            accumulated: accumulated(plan, rank, all_gradients, sharded),
+            accumulated: if by_zero {
+                zero::earlier_gradients(plan, rank)
+            } else {
+                accumulated(plan, rank, all_gradients, sharded)
+            },
             buckets: match plan.sharding {
                 Sharding::None if ranks > 1 => trained,
-                Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::ZeRO3 => {
-                    communication::reduce_buckets(plan, rank)
-                }
                 _ => Bytes::ZERO,
             },
+            zero: Zero::of(plan, rank.linear, largest_matrix(plan), embedding, head_parameters)
+                .unwrap_or_default(),
+            in_buffers: zero::reduces_at_once(plan).then(|| zero::gradients_in_backward(plan, rank)),
+            waiting: if tied { head.gradients } else { Bytes::ZERO },
             all_gradients,
             step: optimizer::optimizer_step(plan, rank),
         }
@@ -209,6 +226,9 @@ impl<'a> Timeline<'a> {
     pub(super) fn done(&self, from: u64) -> Bytes {
         if self.plan.step_in_backward {
             return Bytes::ZERO;
+        }
+        if let Some(held) = self.in_buffers {
+            return held + self.waiting;
         }
         if self.accumulated > Bytes::ZERO {
             return self.accumulated;
@@ -262,6 +282,17 @@ impl<'a> Timeline<'a> {
     pub(super) fn reducing(&self, i: u64) -> Bytes {
         if self.sharded && i + 1 < self.layers { self.kind(i + 1).group.reduced } else { Bytes::ZERO }
     }
+}
+
+/// The numbers of a layer's largest matrix. A layer's experts are joined into one.
+fn largest_matrix(plan: &Plan) -> u64 {
+    let shape = &plan.shape;
+    let ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+    let experts = shape
+        .experts
+        .as_ref()
+        .map_or(0, |experts| experts.ffn.saturating_mul(2).saturating_mul(experts.count).div_ceil(ranks));
+    shape.ffn.div_ceil(plan.tensor.max(1)).max(experts).saturating_mul(shape.hidden)
 }
 
 /// Gradients of earlier microbatches. If their reduction is delayed, they are whole and in the format of the reduction.

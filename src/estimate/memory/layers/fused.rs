@@ -36,7 +36,7 @@
 
 use super::super::super::plan::{Plan, Stage};
 use super::super::super::schedule;
-use super::{mixers, torchtitan};
+use super::{mixers, named, torchtitan};
 use crate::frameworks::profile::memory::Layers;
 use crate::job::{Attention, Dispatcher, Precision, Recompute};
 use crate::model::{Block, Channel, Experts, Mixer};
@@ -193,6 +193,11 @@ fn kept_token(plan: &Plan, block: Block) -> f64 {
         return torchtitan::kept_token(plan, block.has_experts());
     }
     let whole = layer_token(plan, block);
+    let named = named::kept_token(plan, matches!(block.channel, Some(Channel::Experts)))
+        .filter(|_| plan.recompute == Recompute::Selective);
+    if let Some(kept) = named {
+        return kept * scale(plan);
+    }
     match plan.recompute {
         Recompute::None | Recompute::Selective if plan.offload_activations => NOT_OFFLOADED * whole,
         Recompute::None => whole + matrices(plan, block),

@@ -52,7 +52,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let normed = match (program.layers, program.shape.layer_norm) {
         (_, true) => layer_norm(&mut tape, x, h, program.trained),
         (Layers::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
-        (_, false) => rms_norm(&mut tape, x, h, program.trained),
+        (_, false) => rms_norm(&mut tape, program, x, h),
     };
     tape.free(x);
     let head = Facts::of(plan.objective).head;
@@ -134,7 +134,7 @@ fn compiled_loss(tape: &Tape, logits: Tensor, run: HeadRun) -> HeadRun {
 pub(super) fn output_layer(tape: &mut Tape, program: &Program<'_>, plan: &Plan, x: Tensor) -> Tensor {
     let weight = weight(program);
     if quantization::covers_output(plan) {
-        return tape.unpacked_linear(x, weight.outputs, unpacked_output(plan), true);
+        return tape.unpacked_linear(x, weight.outputs, unpacked_output(plan), program.input_kept);
     }
     tape.linear(x, weight)
 }

@@ -8,12 +8,18 @@
 //! four bytes           24h + 8q + 8κ + 16f + 4a + 8
 //! autocast over fp32   26h + 4q + 4κ + 8f + 4a + 8, and 2 per parameter: the casts of the weights
 //! normalized outputs   + 12h + 8 in two bytes, + 16h + 8 in four: two more norms, whose output is only added
+//! Liger, two bytes     8h + 4q + 4κ + 6f + 4a + 8
 //! ```
+//!
+//! Liger's kernels compute the rotation in place, keep gate and up of SwiGLU, not its silu, and write their gradients over
+//! them. A tiled feed-forward network keeps its input alone, computes each of ⌈sequence / hidden⌉ parts again in its
+//! backward pass, and holds the tensors of one part.
 //!
 //! The norms compute in fp32. They keep their input's cast (4h), the tensor that their weight multiplies (2h), and
 //! their output (2h). SwiGLU keeps gate, its silu, the up projection and the product. Positions are rotary: only the
 //! shared sine and cosine are kept. Gemma scales by its weights plus one, in fp32. This keeps 2h more for each trained
-//! norm and is not counted. Source: `transformers/models/llama/modeling_llama.py`, `qwen2`, `qwen3`, `gemma2` (5.24).
+//! norm and is not counted. Source: `transformers/models/llama/modeling_llama.py`, `qwen2`, `qwen3`, `gemma2` (5.24);
+//! `liger_kernel/ops/swiglu.py`, `rope.py`, `tiled_mlp.py` (0.8.5).
 //! The tests of [`super`] assert these formulas.
 
 use super::super::tape::{Tape, Tensor};
@@ -22,6 +28,7 @@ use super::attention::attention;
 use super::mixers;
 use super::modules::{linear, rms_norm};
 use crate::model::Mixer;
+use crate::units::Bytes;
 
 /// The layer: a mixer and a feed-forward network, or one of them, each with a norm before it and a residual.
 pub(super) fn layer(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
@@ -47,7 +54,7 @@ fn residual(
     x: Tensor,
     part: impl FnOnce(&mut Tape, Tensor) -> Tensor,
 ) -> Tensor {
-    let normed = rms_norm(tape, x, program.shape.hidden, program.trained);
+    let normed = rms_norm(tape, program, x, program.shape.hidden);
     let made = part(tape, normed);
     tape.free(normed);
     let made = output_norm(tape, program, made);
@@ -61,7 +68,7 @@ fn output_norm(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     if !program.shape.output_norm {
         return x;
     }
-    let normed = rms_norm(tape, x, program.shape.hidden, program.trained);
+    let normed = rms_norm(tape, program, x, program.shape.hidden);
     tape.free(x);
     normed
 }
@@ -76,7 +83,7 @@ pub(super) fn self_attention(tape: &mut Tape, program: &Program<'_>, mixer: Mixe
         if !shape.query_key_norm {
             return states;
         }
-        let normed = rms_norm(tape, states, shape.head_size, program.trained);
+        let normed = rms_norm(tape, program, states, shape.head_size);
         tape.free(states);
         normed
     };
@@ -115,9 +122,12 @@ fn gate(tape: &mut Tape, program: &Program<'_>, x: Tensor, attended: Tensor, q: 
 /// `x·cos + rotate_half(x)·sin`. It keeps no tensor of its own; its derivative holds two more tensors of its size.
 /// Sine, cosine and the result have the residual stream's format.
 pub(super) fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
+    if program.liger {
+        return tape.view(x, tape.elements(x));
+    }
     let width = tape.width(x).max(program.formats.parameter);
-    let rotated = tape.fused((tape.elements(x), width), &[x], &[], crate::units::Bytes::ZERO, false);
-    let scratch = crate::units::Bytes(tape.elements(x).saturating_mul(width)) * 2;
+    let rotated = tape.fused((tape.elements(x), width), &[x], &[], Bytes::ZERO, false);
+    let scratch = Bytes(tape.elements(x).saturating_mul(width)) * 2;
     tape.with_scratch(rotated, scratch)
 }
 
@@ -125,12 +135,24 @@ pub(super) fn rotary(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tenso
 pub(super) fn gated(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -> Tensor {
     let (h, biases, targets) = (program.shape.hidden, program.shape.biases, program.targets());
     let gate = linear(tape, program, x, h, f, biases, targets.gate);
-    let activated = tape.map_saving_input(gate, 0);
-    tape.free(gate);
-    let up = linear(tape, program, x, h, f, biases, targets.up);
-    let product = tape.multiply(activated, up);
-    tape.free(activated);
-    tape.free(up);
+    let product = if program.liger {
+        let up = linear(tape, program, x, h, f, biases, targets.up);
+        let inputs = [gate, up];
+        let size = (tape.elements(gate), tape.width(gate));
+        let product = tape.fused(size, &inputs, &inputs, Bytes::ZERO, false);
+        let product = tape.over_inputs(product);
+        tape.free(gate);
+        tape.free(up);
+        product
+    } else {
+        let activated = tape.map_saving_input(gate, 0);
+        tape.free(gate);
+        let up = linear(tape, program, x, h, f, biases, targets.up);
+        let product = tape.multiply(activated, up);
+        tape.free(activated);
+        tape.free(up);
+        product
+    };
     let output = linear(tape, program, product, f, h, biases, targets.down);
     tape.free(product);
     output

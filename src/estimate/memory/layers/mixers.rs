@@ -96,7 +96,7 @@ fn delta(tape: &mut Tape, program: &Program<'_>, mixer: Mixer, x: Tensor) -> Ten
     let kept = Bytes(tape.tokens().saturating_mul(kept));
     let attended = tape.fused(size, &[convolved], &[], kept, false);
     tape.free(convolved);
-    let normed = rms_norm(tape, attended, sizes.value_head, program.trained);
+    let normed = rms_norm(tape, program, attended, sizes.value_head);
     tape.free(attended);
     let gate = linear(tape, program, x, h, values, false, targets.gate);
     let wide = tape.cast(gate, 4);
@@ -149,7 +149,7 @@ fn lightning(tape: &mut Tape, program: &Program<'_>, x: Tensor) -> Tensor {
     let blocks = heads.saturating_mul(BLOCK).saturating_add(q).saturating_mul(2).saturating_mul(width);
     let attended = step(tape, active, q, blocks);
     tape.free(active);
-    let normed = rms_norm(tape, attended, q, program.trained);
+    let normed = rms_norm(tape, program, attended, q);
     tape.free(attended);
     let gate = linear(tape, program, x, h, q, false, targets.gate);
     let open = tape.map_saving_output(gate, width);

@@ -16,14 +16,15 @@ mod llama;
 mod log_probabilities;
 mod mixers;
 mod modules;
+mod named;
 mod torchtitan;
 
 use super::super::plan::{Adapters, Plan, Stage, Targets};
 use super::super::schedule;
-use super::tape::{Formats, Tape, Tensor};
-use super::{logits, quantization};
+use super::tape::{Formats, InputKept, Tape, Tensor};
+use super::{logits, quantization, zero};
 use crate::frameworks::profile::memory::Layers;
-use crate::job::{Attention, Recompute};
+use crate::job::{Attention, LayerKernels, Recompute};
 use crate::model::{Block, Channel, Shape};
 use crate::units::Bytes;
 
@@ -98,6 +99,12 @@ pub(super) struct Program<'a> {
     layers: Layers,
     /// Bytes per unpacked parameter of a quantized linear layer.
     unpacked: Option<u64>,
+    /// How long such a layer keeps its input.
+    input_kept: InputKept,
+    /// Whether norms, activations and rotary positions run in Liger's kernels.
+    liger: bool,
+    /// The parts of the tokens on which the feed-forward network runs one after the other.
+    tiles: u64,
     /// Whether the model is compiled.
     compiled: bool,
     /// The share of layers that is recomputed, if any is.
@@ -122,7 +129,7 @@ impl<'a> Program<'a> {
                 parameter,
                 compute,
                 autocast: plan.picks_formats(),
-                accumulates: plan.accumulates_whole(),
+                accumulates: plan.accumulates_whole() || zero::reduces_at_once(plan),
             },
             trained: plan.adapters.is_none(),
             adapters: plan.adapters.as_ref(),
@@ -134,6 +141,13 @@ impl<'a> Program<'a> {
             tensor: plan.tensor.max(1),
             layers: plan.profile.layers,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
+            input_kept: quantization::input_kept(plan),
+            liger: plan.layer_kernels == LayerKernels::Liger,
+            tiles: if plan.tiled_layers {
+                plan.sequence.div_ceil(plan.shape.hidden.max(1)).max(1)
+            } else {
+                1
+            },
             compiled: compiled::is_compiled(plan),
             recomputed: recomputed(plan),
             expert_ranks: plan.expert.saturating_mul(plan.expert_tensor).max(1),
@@ -171,11 +185,31 @@ impl<'a> Program<'a> {
             return experts::experts(tape, self, mixture, x);
         }
         let f = self.shape.ffn.div_ceil(self.tensor);
+        if self.tiles > 1 {
+            return self.tiled(tape, x);
+        }
         match (self.shape.gated, self.shape.learned_positions > 0) {
             (true, _) => llama::gated(tape, self, x, f),
             (false, true) => gpt2::gelu_in_steps(tape, self, x, f),
             (false, false) => gpt2::gelu(tape, self, x, f),
         }
+    }
+
+    /// The feed-forward network in parts. It keeps its input. The backward pass of each part runs it again.
+    fn tiled(&self, tape: &mut Tape, x: Tensor) -> Tensor {
+        let part = Self { tiles: 1, tokens: self.tokens.div_ceil(self.tiles), ..*self };
+        let mut one = Tape::new(self.formats, part.tokens);
+        let input = one.input(self.shape.hidden, tape.width(x), true);
+        let output = part.feed_forward(&mut one, input);
+        one.free(output);
+        one.seed(output);
+        one.backward();
+        // The gradients of the weights are counted by themselves.
+        let scratch = one.take_fullest() - one.gradients();
+        let weights = one.gradients();
+        let y = tape.fused((tape.elements(x), tape.width(x)), &[x], &[x], Bytes::ZERO, false);
+        let y = tape.with_scratch(y, scratch);
+        tape.with_gradient(y, weights)
     }
 
     fn layer(&self, tape: &mut Tape, x: Tensor) -> Tensor {
@@ -319,6 +353,22 @@ mod tests {
     }
 
     #[test]
+    fn ligers_kernels_keep_the_bytes_of_their_formula() {
+        let (h, q, k, f, a) = (512, 512, 128, 1536, 8);
+        let plan = plan(llama(), Precision::BF16, Precision::BF16);
+        let liger = Plan { layer_kernels: LayerKernels::Liger, ..plan };
+        assert_eq!(kept(&liger, false), 8 * h + 4 * q + 4 * k + 6 * f + 4 * a + 8);
+    }
+
+    #[test]
+    fn a_tiled_feed_forward_network_keeps_its_input() {
+        let (h, q, k, a) = (512, 512, 128, 8);
+        let plan = plan(llama(), Precision::BF16, Precision::BF16);
+        let tiled = Plan { tiled_layers: true, sequence: 2 * h, ..plan };
+        assert_eq!(kept(&tiled, false) * TOKENS / tiled.sequence, 16 * h + 4 * q + 4 * k + 4 * a + 8);
+    }
+
+    #[test]
     fn a_gpt2_layer_keeps_the_bytes_of_its_formula() {
         let (h, f, a) = (512, 2048, 8);
         let gpt2 = Model {
@@ -404,7 +454,7 @@ mod tests {
         let of = |dropout| {
             let mut plan = plan(llama(), Precision::BF16, Precision::BF16);
             let targets = Targets::ALL;
-            plan.adapters = Some(Adapters { rank: 8, targets, quantized: false, width: 4, dropout });
+            plan.adapters = Some(Adapters { rank: 8, targets, quantized: None, width: 4, dropout });
             kept(&plan, false)
         };
         let (h, q, f) = (512, 512, 1536);

@@ -1,11 +1,12 @@
 //! The modules of layers: linear layers with their adapters, norms, dropout.
 //!
-//! Source: `torch.nn`; bitsandbytes' `autograd/_functions.py`; PEFT's `tuners/lora/layer.py`;
-//! `transformers/models/llama/modeling_llama.py` (`LlamaRMSNorm`).
+//! Liger's root mean square norm is one kernel. It keeps its input in the input's own format, and one fp32 number per
+//! row. Its backward pass writes over the gradient of its output. Source: `torch.nn`; bitsandbytes'
+//! `autograd/_functions.py`; PEFT's `tuners/lora/layer.py`; `transformers/models/llama/modeling_llama.py`
+//! (`LlamaRMSNorm`); `liger_kernel/ops/rms_norm.py` (0.8.5).
 
 use super::super::tape::{Tape, Tensor, Weight};
 use super::Program;
-use crate::frameworks::profile::memory::Layers;
 use crate::units::Bytes;
 
 /// A linear layer, with its adapter if it has one.
@@ -42,9 +43,7 @@ pub(super) fn linear(
 
 /// A linear layer of the model itself.
 ///
-/// A quantized layer unpacks its matrix for each product. bitsandbytes before 0.44, the version that LitGPT pinned,
-/// also kept the input, but not as a saved tensor. The input is freed only with the graph, when the next microbatch's
-/// loss replaces this one's variable.
+/// A quantized layer unpacks its matrix for each product.
 pub(super) fn base(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -56,7 +55,7 @@ pub(super) fn base(
     let elements = inputs.saturating_mul(outputs);
     if let Some(unpacked) = program.unpacked {
         let matrix = Bytes(elements.saturating_mul(unpacked));
-        return tape.unpacked_linear(x, outputs, matrix, program.layers == Layers::LitGPT);
+        return tape.unpacked_linear(x, outputs, matrix, program.input_kept);
     }
     let weight = Weight {
         elements,
@@ -69,7 +68,14 @@ pub(super) fn base(
 }
 
 /// Root mean square norm, in fp32 for any input.
-pub(super) fn rms_norm(tape: &mut Tape, x: Tensor, features: u64, trained: bool) -> Tensor {
+pub(super) fn rms_norm(tape: &mut Tape, program: &Program<'_>, x: Tensor, features: u64) -> Tensor {
+    let trained = program.trained;
+    if program.liger {
+        let rows = Bytes(tape.elements(x).checked_div(features).unwrap_or(0).saturating_mul(4));
+        let y = tape.fused((tape.elements(x), tape.width(x)), &[x], &[x], rows, false);
+        let y = tape.over_output(y);
+        return if trained { tape.with_weight(y, features, tape.formats().parameter) } else { y };
+    }
     let wide = tape.cast(x, 4);
     let square = tape.power(wide);
     let mean = tape.mean(square);

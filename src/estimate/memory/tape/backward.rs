@@ -51,6 +51,10 @@ impl Tape {
             self.hold(gradient);
             return gradient;
         }
+        if node.derivative == Derivative::OverInputs {
+            self.hold(value.storage);
+            return value.storage;
+        }
         if let (Derivative::Shared, Some(shared)) = (node.derivative, value.gradient) {
             self.hold(shared);
             return shared;

@@ -39,6 +39,17 @@ struct Storage {
     references: u32,
 }
 
+/// How long a product of an unpacked matrix keeps its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InputKept {
+    /// It does not keep it.
+    Never,
+    /// Until its own backward pass.
+    UntilItsBackward,
+    /// Until the graph is freed.
+    WithTheGraph,
+}
+
 /// How a node treats the gradient of its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Derivative {
@@ -48,6 +59,8 @@ enum Derivative {
     PassedOn,
     /// Writes into one gradient of the input's size that all views of it share.
     Shared,
+    /// Writes the gradients over the saved inputs.
+    OverInputs,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +90,7 @@ pub(super) struct Formats {
     /// Whether autocast is on: matrix products run in the narrow format whatever their inputs have; powers, softmax and
     /// PyTorch's own norms run in fp32.
     pub(super) autocast: bool,
-    /// Whether gradients are added to those of earlier microbatches.
+    /// Whether gradients are added to those of earlier microbatches, or reduced at once.
     pub(super) accumulates: bool,
 }
 

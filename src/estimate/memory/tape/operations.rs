@@ -2,7 +2,7 @@
 //!
 //! Source: PyTorch's `tools/autograd/derivatives.yaml` and `torch/csrc/autograd/FunctionsManual.cpp`.
 
-use super::{Derivative, Formats, Tape, Tensor, Value, Weight, WeightGradient};
+use super::{Derivative, Formats, InputKept, Tape, Tensor, Value, Weight, WeightGradient};
 use crate::units::Bytes;
 
 impl Tape {
@@ -145,24 +145,23 @@ impl Tape {
         output
     }
 
-    /// A frozen linear layer that unpacks its matrix for each product. It may keep its input, even after its backward
-    /// pass.
+    /// A frozen linear layer that unpacks its matrix for each product. It may keep its input.
     pub(in super::super) fn unpacked_linear(
         &mut self,
         x: Tensor,
         outputs: u64,
         matrix: Bytes,
-        keeps_input: bool,
+        kept: InputKept,
     ) -> Tensor {
         let width = self.formats.compute;
         let input = self.cast(x, width);
         let storage = self.allocate(matrix);
         let size = (self.tokens.saturating_mul(outputs), width);
-        let kept = [input];
-        let saved: &[Tensor] = if keeps_input { &kept } else { &[] };
+        let inputs = [input];
+        let saved: &[Tensor] = if kept == InputKept::Never { &[] } else { &inputs };
         let output = self.operation(size, &[input], saved, matrix, WeightGradient::default());
         let held = self.value(input).storage;
-        if keeps_input && self.outliving.iter().all(|(storage, _)| *storage != held) {
+        if kept == InputKept::WithTheGraph && self.outliving.iter().all(|(storage, _)| *storage != held) {
             self.outliving.push((held, self.bytes_of(input)));
         }
         self.release(storage);
@@ -212,6 +211,23 @@ impl Tape {
         output
     }
 
+    /// Lets the derivative of the last operation write its gradients over the saved inputs.
+    pub(in super::super) fn over_inputs(&mut self, output: Tensor) -> Tensor {
+        self.derive(output, Derivative::OverInputs)
+    }
+
+    /// Lets the derivative of the last operation write its gradient over the gradient of its output.
+    pub(in super::super) fn over_output(&mut self, output: Tensor) -> Tensor {
+        self.derive(output, Derivative::PassedOn)
+    }
+
+    fn derive(&mut self, output: Tensor, derivative: Derivative) -> Tensor {
+        if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output.0) {
+            node.derivative = derivative;
+        }
+        output
+    }
+
     /// Gives the derivative of the last operation `scratch` more bytes.
     pub(in super::super) fn with_scratch(&mut self, output: Tensor, scratch: Bytes) -> Tensor {
         if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output.0) {
@@ -222,7 +238,11 @@ impl Tape {
 
     /// Gives the derivative of the last operation a weight's gradient.
     pub(in super::super) fn with_weight(&mut self, output: Tensor, elements: u64, width: u64) -> Tensor {
-        let bytes = Self::bytes(elements, width);
+        self.with_gradient(output, Self::bytes(elements, width))
+    }
+
+    /// Gives the derivative of the last operation the gradients of several weights.
+    pub(in super::super) fn with_gradient(&mut self, output: Tensor, bytes: Bytes) -> Tensor {
         if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output.0) {
             node.weights = WeightGradient { computed: bytes, kept: bytes };
         }

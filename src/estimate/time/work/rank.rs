@@ -113,7 +113,7 @@ impl<'a> Rank<'a> {
             routed,
             parameters: all * (attention + dense + held) / tensor / pipeline + outer / tensor,
             trained: if adapted { ADAPTED } else { 1.0 },
-            quantized: plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized),
+            quantized: plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized.is_some()),
             gathers: matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3),
             replicas,
             group: plan.sharding_degree.map_or(replicas, |degree| degree.min(replicas)).max(1),
