@@ -13,7 +13,7 @@
 //! computation. Each shape of weights has one, which all layers share and which stays: one layer's matrices. They count in
 //! dense models of a stated version. Megatron's own output layer has had one since August 2025, which does not count.
 //! Evidence: eight runs of a Llama 3.1 405B with four layers on B200 hold 1 to 8 GiB more than the other terms, in
-//! proportion to 1/t (SimuMax, November 2025). Source: Megatron-LM's param-and-grad buffer and
+//! proportion to 1/t (`SimuMax`, November 2025). Source: Megatron-LM's param-and-grad buffer and
 //! `tensor_parallel/layers.py`; Transformer Engine's `module/base.py` (`get_dummy_wgrad`; before 2.3 one at a time); ZeRO
 //! paper §3.
 

@@ -53,13 +53,11 @@ pub(super) fn reduces_at_once(plan: &Plan) -> bool {
 
 /// The gradients of all trained parameters.
 fn whole(plan: &Plan, rank: RankParameters) -> Bytes {
-    match &plan.adapters {
-        Some(adapters) => Bytes(rank.adapters.saturating_mul(adapters.width)),
-        None => {
-            let width = if plan.widths.gradient > 0.0 { plan.widths.gradient } else { plan.widths.compute };
-            Bytes::of(rank.dense.saturating_add(rank.experts), width)
-        }
+    if let Some(adapters) = &plan.adapters {
+        return Bytes(rank.adapters.saturating_mul(adapters.width));
     }
+    let width = if plan.widths.gradient > 0.0 { plan.widths.gradient } else { plan.widths.compute };
+    Bytes::of(rank.dense.saturating_add(rank.experts), width)
 }
 
 /// The gradients of one microbatch on a rank.
