@@ -273,7 +273,7 @@ mod tests {
             (Unrecognised::Warn, Mode::Audit, 0),
             (Unrecognised::Warn, Mode::Off, 0),
         ] {
-            let decided = decide(&Case { unrecognised, mode, ..enforced(&judgement) });
+            let decided = decide(&Case { mode, unrecognised, ..enforced(&judgement) });
             assert_eq!(
                 (decided.denied, decided.warnings.len()),
                 (None, warnings),

@@ -85,28 +85,25 @@ mod tests {
             message: "needs 97.4 GiB".to_owned(),
             ..Judgement::without_figures(verdict, Reason::AboveCapacity)
         };
+        let unknown = Unknown::Warn;
+        for (verdict, mode, expected) in [
+            (Verdict::Fits, Mode::Enforce, Forecast::Admitted),
+            (Verdict::Tight, Mode::Enforce, Forecast::Warned),
+            (Verdict::Unknown, Mode::Enforce, Forecast::Warned),
+            (Verdict::OutOfMemory, Mode::Enforce, Forecast::Refused),
+            (Verdict::OutOfMemory, Mode::Warn, Forecast::Warned),
+            (Verdict::OutOfMemory, Mode::Audit, Forecast::Audited),
+            (Verdict::OutOfMemory, Mode::Off, Forecast::NotJudged),
+        ] {
+            let forecast = Forecast::of(&of(verdict), mode, unknown, Unrecognised::Admit);
+            assert_eq!(forecast, expected, "{verdict:?} {mode:?}");
+        }
         let invalid = Judgement {
             errors: vec![InputError { field: "f".into(), message: "m".into() }],
             ..of(Verdict::Unknown)
         };
-        let unknown = Unknown::Warn;
-        for (judgement, mode, expected) in [
-            (of(Verdict::Fits), Mode::Enforce, Forecast::Admitted),
-            (of(Verdict::Tight), Mode::Enforce, Forecast::Warned),
-            (of(Verdict::Unknown), Mode::Enforce, Forecast::Warned),
-            (of(Verdict::OutOfMemory), Mode::Enforce, Forecast::Refused),
-            (of(Verdict::OutOfMemory), Mode::Warn, Forecast::Warned),
-            (of(Verdict::OutOfMemory), Mode::Audit, Forecast::Audited),
-            (of(Verdict::OutOfMemory), Mode::Off, Forecast::NotJudged),
-            (invalid, Mode::Enforce, Forecast::Invalid),
-        ] {
-            assert_eq!(
-                Forecast::of(&judgement, mode, unknown, Unrecognised::Admit),
-                expected,
-                "{:?} {mode:?}",
-                judgement.verdict
-            );
-        }
+        let invalid = Forecast::of(&invalid, Mode::Enforce, unknown, Unrecognised::Admit);
+        assert_eq!(invalid, Forecast::Invalid);
         let unknown = Forecast::of(&of(Verdict::Unknown), Mode::Enforce, Unknown::Deny, Unrecognised::Admit);
         assert_eq!(unknown, Forecast::Refused);
         let aside = Judgement::aside(crate::job::Cause::UnknownProgram, Some(8));

@@ -74,7 +74,7 @@ impl Facts {
             Objective::KTO => facts(1, LogProbabilities, &[Role::Reference]),
             Objective::ORPO | Objective::CPO => facts(2, LogProbabilitiesAndNextToken, &[]),
             Objective::SimPO => facts(2, LogProbabilities, &[]),
-            Objective::Reward => facts(2, Numbers, &[]),
+            Objective::Reward | Objective::Embedding => facts(2, Numbers, &[]),
             Objective::PPO => Self {
                 generates: true,
                 ..facts(1, LogProbabilities, &[Role::Reference, Role::Reward, Role::Critic])
@@ -84,7 +84,6 @@ impl Facts {
             }
             Objective::Distillation => facts(1, Distributions, &[Role::Teacher]),
             Objective::Classification => facts(1, Numbers, &[]),
-            Objective::Embedding => facts(2, Numbers, &[]),
         }
     }
 

@@ -43,33 +43,33 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "reading/torchrun",
         list: &torchrun::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &["torchrun {} run_clm.py --do_train --model_name_or_path gpt2"],
     },
     Taken {
         folder: "hugging_face/transformers",
         list: &hugging_face::lists::TRANSFORMERS,
-        file: r#"{}"#,
+        file: r"{}",
         commands: HF,
     },
     Taken {
         folder: "hugging_face/examples",
         list: &hugging_face::lists::EXAMPLES,
-        file: r#"{}"#,
+        file: r"{}",
         commands: HF,
     },
-    Taken { folder: "hugging_face/trl", list: &hugging_face::lists::TRL, file: r#"{}"#, commands: HF },
-    Taken { folder: "hugging_face/peft", list: &hugging_face::lists::PEFT, file: r#"{}"#, commands: HF },
+    Taken { folder: "hugging_face/trl", list: &hugging_face::lists::TRL, file: r"{}", commands: HF },
+    Taken { folder: "hugging_face/peft", list: &hugging_face::lists::PEFT, file: r"{}", commands: HF },
     Taken {
         folder: "hugging_face/fms_hf_tuning",
         list: &hugging_face::lists::FMS_HF_TUNING,
-        file: r#"{}"#,
+        file: r"{}",
         commands: HF,
     },
     Taken {
         folder: "hugging_face/optimum_habana",
         list: &hugging_face::lists::OPTIMUM_HABANA,
-        file: r#"{}"#,
+        file: r"{}",
         commands: HF,
     },
     Taken {
@@ -110,7 +110,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "swift",
         list: &swift::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "swift sft --model gpt2 {}",
             "swift sft --model gpt2 --train_type lora {}",
@@ -120,7 +120,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "torchtune",
         list: &torchtune::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "tune run --nproc_per_node 2 full_finetune_distributed --config llama3_1/8B_full {=}",
             "tune run lora_finetune_single_device --config llama3_1/8B_lora {=|model}",
@@ -129,7 +129,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "torchtitan",
         list: &torchtitan::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "torchrun -m torchtitan.train {job|profiling|metrics|model|optimizer|lr_scheduler|training|parallelism|checkpoint|activation_checkpoint|compile|comm|quantize.linear.float8|experimental|validation|debug}",
             "torchrun -m torchtitan.train --parallelism.pipeline_parallel_degree 4 --training.local_batch_size 8 {job|profiling|metrics|model|optimizer|lr_scheduler|training|parallelism|checkpoint|activation_checkpoint|compile|comm|quantize.linear.float8|experimental|validation|debug}",
@@ -138,7 +138,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "megatron_lm",
         list: &megatron_lm::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "torchrun pretrain_gpt.py {}",
             "torchrun pretrain_gpt.py --num-layers 4 --num-experts 8 --multi-latent-attention --swiglu --pipeline-model-parallel-size 2 --recompute-granularity full {}",
@@ -159,7 +159,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "megatron_bridge",
         list: &megatron_bridge::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "torchrun run_recipe.py --recipe llama3_8b_pretrain_config {}",
             "torchrun run_recipe.py --recipe llama3_8b_pretrain_config {=train|model|dataset|ddp|optimizer|checkpoint|peft|mixed_precision|scheduler}",
@@ -168,7 +168,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "megatron_core",
         list: &megatron_core::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "torchrun run_recipe.py --recipe llama3_8b_pretrain_config {=model|ddp|optimizer}",
             "torchrun run_recipe.py --recipe llama3_8b_pretrain_config model.recompute_granularity=full {=model|ddp|optimizer}",
@@ -177,7 +177,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "nemo",
         list: &nemo::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "torchrun megatron_gpt_pretraining.py {=|model}",
             "nemo llm pretrain --factory llama3_8b {=|trainer|trainer.strategy|model.config|data|optim}",
@@ -186,7 +186,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "maxtext",
         list: &maxtext::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "python -m MaxText.train MaxText/configs/base.yml {=}",
             "python -m MaxText.train MaxText/configs/base.yml model_name=mixtral-8x7b {=}",
@@ -201,7 +201,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "litgpt",
         list: &litgpt::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "litgpt finetune_lora gpt2 {|train}",
             "litgpt pretrain gpt2 {|train}",
@@ -219,7 +219,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "openrlhf",
         list: &openrlhf::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "deepspeed --module openrlhf.cli.train_sft --pretrain gpt2 {}",
             "deepspeed --module openrlhf.cli.train_sft --pretrain gpt2 --lora_rank 8 {}",
@@ -228,7 +228,7 @@ const TAKEN: &[Taken] = &[
     Taken {
         folder: "colossalai",
         list: &colossalai::list::LIST,
-        file: r#"{}"#,
+        file: r"{}",
         commands: &[
             "colossalai run --nproc_per_node 8 benchmark.py --plugin 3d {}",
             "colossalai run --nproc_per_node 8 train.py --plugin zero2 --pretrained x {}",
@@ -364,7 +364,7 @@ fn review(taken: &Taken) {
         }
     }
     let (folder, name) = taken.folder.split_once('/').unwrap_or((taken.folder, "options"));
-    insta::with_settings!({ snapshot_path => folder.to_owned(), prepend_module_to_snapshot => false, omit_expression => true }, {
+    insta::with_settings!({ snapshot_path => folder, prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, text);
     });
 }

@@ -54,9 +54,9 @@ fn swing<'a>(judgement: &'a Judgement, key: &str) -> Option<&'a Swing> {
 
 /// The unread word that may change a field of a key.
 fn opened_by<'a>(judgement: &'a Judgement, key: &str) -> Option<&'a str> {
-    let fields = judgement.missing.iter().filter(|field| keys::of_field(**field) == key);
+    let mut fields = judgement.missing.iter().filter(|field| keys::of_field(**field) == key);
     let words = judgement.words.as_ref()?;
-    fields.filter_map(|field| words.opens(*field)).next()
+    fields.find_map(|field| words.opens(*field))
 }
 
 /// An assumed value as an annotation holds it.

@@ -120,6 +120,7 @@ pub struct Comparison {
     pub at_least: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_exact(step: &f64) -> bool {
     *step <= 0.0
 }
@@ -177,9 +178,12 @@ pub fn score_with(run: &Run, world: &World<'_>, calibration: &'static Calibratio
         accelerator: judgement.summary.accelerator.clone(),
         stated: estimated(&judgement, world, calibration)
             .is_some_and(|estimate| stated::is_stated(run, &judgement, &estimate)),
-        memory: run.memory.and_then(|measured| match measured.last_stage {
-            true => compared(measured, &judged(run, world, Rank::Last, calibration)),
-            false => compared(measured, &judgement),
+        memory: run.memory.and_then(|measured| {
+            if measured.last_stage {
+                compared(measured, &judged(run, world, Rank::Last, calibration))
+            } else {
+                compared(measured, &judgement)
+            }
         }),
         tokens_per_second_per_gpu: run.tokens_per_second_per_gpu.and_then(|measured| {
             let estimated = time?.tokens_per_second_per_gpu;

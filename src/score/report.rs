@@ -216,7 +216,9 @@ impl Gate {
 
 /// By probability. The need decides between equal probabilities.
 fn area(runs: &[Scored]) -> Option<Area> {
-    let mut groups: BTreeMap<(&str, Option<&str>), (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    /// A source, and the accelerator.
+    type Key<'r> = (&'r str, Option<&'r str>);
+    let mut groups: BTreeMap<Key<'_>, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for run in runs {
         let need = run.need.and_then(Need::over_capacity);
         let (Some(probability), Some(need)) = (run.oom_probability, need) else { continue };

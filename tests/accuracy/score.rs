@@ -24,16 +24,16 @@ pub(crate) fn by<'a>(runs: impl Iterator<Item = (String, &'a Scored)>) -> Report
 
 /// The table of the memory alone.
 pub(crate) fn memory(report: &Report) -> String {
-    table(Report { memory: report.memory.clone(), ..Report::of(Vec::new()) })
+    table(&Report { memory: report.memory.clone(), ..Report::of(Vec::new()) })
 }
 
 /// The tables of the gate alone.
 pub(crate) fn gate(report: &Report) -> String {
-    table(Report { memory: Vec::new(), ..report.clone() })
+    table(&Report { memory: Vec::new(), ..report.clone() })
 }
 
-fn table(report: Report) -> String {
-    tables(&report, ToOwned::to_owned)
+fn table(report: &Report) -> String {
+    tables(report, ToOwned::to_owned)
 }
 
 /// The group of this name.

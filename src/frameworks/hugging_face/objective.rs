@@ -215,14 +215,11 @@ fn lengths(defaults: Defaults, settings: &Settings<'_>, claims: &mut Claims) {
     let Some(tokens) = tokens else { return };
     claims.all.retain(|claim| claim.field != field::batch::SEQUENCE_LENGTH);
     let sequence = prompt.saturating_add(tokens);
-    match &completion {
-        Some(setting) => {
-            setting.says(claims, field::batch::COMPLETION_LENGTH, tokens);
-            setting.says(claims, field::batch::SEQUENCE_LENGTH, sequence);
-        }
-        None => {
-            claims.assume(field::batch::COMPLETION_LENGTH, tokens, defaults.source);
-            claims.assume(field::batch::SEQUENCE_LENGTH, sequence, defaults.source);
-        }
+    if let Some(setting) = &completion {
+        setting.says(claims, field::batch::COMPLETION_LENGTH, tokens);
+        setting.says(claims, field::batch::SEQUENCE_LENGTH, sequence);
+    } else {
+        claims.assume(field::batch::COMPLETION_LENGTH, tokens, defaults.source);
+        claims.assume(field::batch::SEQUENCE_LENGTH, sequence, defaults.source);
     }
 }

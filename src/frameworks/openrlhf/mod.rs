@@ -210,7 +210,7 @@ fn on_ray(settings: &Settings<'_>, claims: &mut Claims) {
     let engines = settings.get(&["vllm_num_engines"]).is_some_and(|setting| setting.number() != Some(0));
     match all.filter(|_| engines && settings.on(&["async_train"]) != Some(true)) {
         Some(colocated) => {
-            let sleeps = settings.get(&["vllm_enable_sleep"]).filter(is_on).is_some();
+            let sleeps = settings.get(&["vllm_enable_sleep"]).as_ref().is_some_and(is_on);
             let placement = if sleeps { Placement::Asleep } else { Placement::Resident };
             colocated.says(claims, field::roles::ROLLOUT_ENGINE, placement);
             let share = field::roles::ROLLOUT_MEMORY_PERCENT;

@@ -21,7 +21,7 @@ use crate::command::Launch;
 use crate::frameworks::hugging_face::training_arguments;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
-use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
     Assignment, Attention, Framework, Loss, Method, Objective, Placement, Precision, Sharding, field,
 };
@@ -160,7 +160,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 
 fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
     let size = settings.get(&["actor_rollout_ref.actor.fsdp_config.fsdp_size"]);
-    match size.as_ref().map(|size| size.number()) {
+    match size.as_ref().map(Setting::number) {
         Some(Some(group)) if group > 0 => {
             claims.assume(field::parallelism::SHARDING, Sharding::HSDP, SOURCE);
             claims.assume(field::parallelism::SHARDING_DEGREE, group, SOURCE);
@@ -171,7 +171,7 @@ fn sharding(settings: &Settings<'_>, claims: &mut Claims) {
 
 fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
     let rank = settings.get(&["actor_rollout_ref.model.lora_rank"]);
-    match rank.as_ref().map(|rank| rank.number()) {
+    match rank.as_ref().map(Setting::number) {
         None | Some(Some(0)) => claims.assume(field::finetuning::METHOD, Method::Full, SOURCE),
         Some(None) => claims.open(field::finetuning::METHOD, Method::LoRA),
         Some(Some(number)) => {
