@@ -37,6 +37,7 @@ pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod printable;
+mod python;
 pub mod resolve;
 pub mod score;
 pub mod surroundings;

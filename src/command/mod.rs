@@ -18,6 +18,7 @@ pub(crate) mod launchers;
 mod options;
 mod programs;
 pub(crate) mod purpose;
+pub(crate) mod python;
 mod run;
 mod shell;
 #[cfg(test)]
@@ -29,10 +30,13 @@ pub(crate) use arguments::{Arguments, Word};
 pub(crate) use environment::Environment;
 pub use shell::set_by_others;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use self::run::{Budget, Run, Start};
 use crate::command::files::Files;
+use crate::command::python::Script;
 use crate::job::Gap;
 use crate::kinds::requests::Request;
 use crate::kinds::{Entrypoint, PodGroup};
@@ -71,6 +75,8 @@ pub(crate) struct Launch {
     pub(crate) init: bool,
     /// The image whose own program it is, for a container without a command.
     pub(crate) image: Option<String>,
+    /// The Python program, if its text is known.
+    pub(crate) script: Option<Arc<Script>>,
 }
 
 /// The programs that the pods run, as far as their commands can be read.
@@ -183,10 +189,21 @@ impl Launch {
     /// The first program that these words start.
     #[cfg(test)]
     pub(crate) fn of_words(words: &[&str]) -> Self {
+        Self::started(words, &[], &[])
+    }
+
+    /// The same, in an environment and with files.
+    #[cfg(test)]
+    pub(crate) fn started(words: &[&str], variables: &[(&str, &str)], texts: &[(&str, &str)]) -> Self {
         let words: Vec<Word> = words.iter().map(|word| Word::known(*word)).collect();
-        let environment = Environment::default();
+        let environment: Environment =
+            variables.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect();
+        let mut files = Files::default();
+        for (path, text) in texts {
+            files.add(path, (*text).into(), "ConfigMap training-config".into());
+        }
         let mut budget = Budget::new();
-        let mut run = Run::new("", Files::default(), &mut budget);
+        let mut run = Run::new("", files, &mut budget);
         run.command(&words, &Start::of(&environment, None));
         run.launches.into_iter().next().unwrap_or_default()
     }

@@ -12,7 +12,7 @@ use crate::command::programs::{
 };
 use crate::command::wrappers;
 use crate::command::{
-    Arguments, Branch, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, shell,
+    Arguments, Branch, Environment, Launch, Launcher, MOST_LAUNCHES, Target, Word, basename, python, shell,
 };
 use crate::job::{Gap, Source};
 
@@ -32,6 +32,8 @@ pub(crate) struct Budget {
     scripts: usize,
     /// Tokens of scripts that the parser may still go through.
     tokens: usize,
+    /// The work that may still be spent on Python programs.
+    python: python::Work,
     /// The first part that was not read.
     gap: Option<Gap>,
     /// How many parts were not read.
@@ -47,6 +49,7 @@ impl Budget {
             statements: 4_000,
             scripts: 96 * 1024,
             tokens: 100_000,
+            python: python::Work::ALL,
             gap: None,
             gaps: 0,
             decisions: 0,
@@ -337,22 +340,27 @@ impl<'p> Run<'p> {
                         .into_iter()
                         .for_each(|(module, rest)| self.module(module, rest, start));
                 }
-                "-c" => return self.code(rest.get(1..).unwrap_or_default(), start),
-                "-" => return self.code(rest, start),
+                "-c" => {
+                    let code = rest.first().filter(|code| code.known).map(|code| code.text.clone());
+                    return self.code(code, rest.get(1..).unwrap_or_default(), start);
+                }
+                "-" => return self.code(start.input.clone(), rest, start),
                 _ => match PYTHON.width(word) {
                     Some(width) => at += width,
                     None => return self.script(word, rest, start),
                 },
             }
         }
-        if start.input.is_some() {
-            self.code(&[], start);
+        if let Some(input) = start.input.clone() {
+            self.code(Some(input), &[], start);
         }
     }
 
-    /// Python code. It is not read.
-    fn code(&mut self, arguments: &[Word], start: &Start<'_>) {
-        self.found(Target::Program("python".into()), arguments, start);
+    /// Python code that the command holds.
+    fn code(&mut self, code: Option<String>, arguments: &[Word], start: &Start<'_>) {
+        let source = Source::Written { place: self.place.to_owned() };
+        let code = code.map(|code| File { text: code.into(), source, branches: self.branches.clone() });
+        self.found_with(code, Target::Program("python".into()), arguments, start);
     }
 
     /// A Python file, which may be a launcher itself.
@@ -449,6 +457,11 @@ impl<'p> Run<'p> {
     }
 
     pub(crate) fn found(&mut self, target: Target, arguments: &[Word], start: &Start<'_>) {
+        self.found_with(None, target, arguments, start);
+    }
+
+    /// The same, with the code of the program.
+    fn found_with(&mut self, code: Option<File>, target: Target, arguments: &[Word], start: &Start<'_>) {
         if self.is_full() {
             return self.budget.leave_out(Gap::Programs);
         }
@@ -470,7 +483,14 @@ impl<'p> Run<'p> {
             accelerators: 0,
             init: false,
             image: None,
+            script: None,
         };
+        let code = code.or_else(|| match &launch.target {
+            Target::Script(path) => launch.files.meant(path).cloned(),
+            _ => None,
+        });
+        let script = code.map(|code| self.budget.python.read(&launch, &code));
+        let launch = Launch { script, ..launch };
         // Half of the places are kept for programs that may train.
         if self.launches.len() < MOST_LAUNCHES / 2 || surely_trains_nothing(&launch).is_none() {
             self.launches.push(launch);

@@ -39,18 +39,19 @@ enum Command {
 
 impl Fixture {
     fn launch(&self) -> Launch {
-        let launch = match &self.command {
-            None => Launch::default(),
-            Some(Command::Line(line)) => Launch::of_words(&line.split_whitespace().collect::<Vec<_>>()),
-            Some(Command::Words(words)) => {
-                Launch::of_words(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        fn pairs(map: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+            map.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        }
+        let (variables, files) = (pairs(&self.environment), pairs(&self.files));
+        let words: Vec<&str> = match &self.command {
+            None => {
+                let launch = Launch::default().with_environment(&variables);
+                return files.iter().fold(launch, |launch, (path, text)| launch.with_file(path, text));
             }
+            Some(Command::Line(line)) => line.split_whitespace().collect(),
+            Some(Command::Words(words)) => words.iter().map(String::as_str).collect(),
         };
-        let variables: Vec<_> =
-            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.files
-            .iter()
-            .fold(launch.with_environment(&variables), |launch, (path, text)| launch.with_file(path, text))
+        Launch::started(&words, &variables, &files)
     }
 }
 

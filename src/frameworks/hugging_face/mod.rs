@@ -21,6 +21,7 @@ pub(super) mod lists;
 pub(crate) mod objective;
 pub(crate) mod peft;
 pub(super) mod profile;
+mod script;
 pub(crate) mod training_arguments;
 
 use crate::command::{Launch, Target};
@@ -94,6 +95,8 @@ enum Whose {
     Habana,
     Trl,
     Fms,
+    /// Whose Python text is known.
+    Script,
     Own,
 }
 
@@ -138,6 +141,8 @@ fn whose(launch: &Launch) -> Option<Whose> {
         Some(Whose::Transformers)
     } else if launch.runs_script(&["run_lora_clm.py"]) {
         Some(Whose::Habana)
+    } else if script::of(launch).is_some() {
+        Some(Whose::Script)
     } else {
         let others =
             [llama_factory::recognises, axolotl::recognises, swift::recognises, torchtune::recognises];
@@ -228,12 +233,15 @@ fn lacks_its_file(launch: &Launch, settings: &Settings<'_>) -> bool {
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(whose) = whose(launch) else { return };
+    if whose == Whose::Script {
+        return script::of(launch).into_iter().for_each(|said| script::read(launch, said, claims));
+    }
     let settings = settings_of(launch, whose, claims);
     let named = match whose {
         Whose::Transformers | Whose::Habana => "transformers Trainer",
         Whose::Trl => "TRL",
         Whose::Fms => "fms-hf-tuning",
-        Whose::Own => "--per_device_train_batch_size",
+        Whose::Script | Whose::Own => "--per_device_train_batch_size",
     };
     claims.argument(field::FRAMEWORK, Framework::HuggingFace, named);
     settings::read(FLAGS, &settings, claims);
@@ -247,7 +255,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let objective = match whose {
         Whose::Trl => trl_objective(launch),
         Whose::Own => own_objective(launch),
-        Whose::Transformers | Whose::Habana | Whose::Fms => None,
+        Whose::Transformers | Whose::Habana | Whose::Fms | Whose::Script => None,
     };
     if let Some(objective) = objective.filter(|objective| *objective != Objective::Supervised) {
         claims.argument(field::OBJECTIVE, objective, named);
@@ -275,6 +283,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             peft::keeps_precision(false, TRL, claims);
         }
         Whose::Fms => fms(&settings, claims),
+        Whose::Script => {}
         Whose::Own => own(launch, claims),
     }
 }
@@ -298,7 +307,7 @@ fn trained(settings: &Settings<'_>, whose: Whose, claims: &mut Claims) {
             );
         }
         (Whose::Fms, Some(())) if adapted(claims) => claims.assume(field::finetuning::DROPOUT, 5, FMS),
-        (_, Some(())) | (Whose::Own, None) => {}
+        (_, Some(())) | (Whose::Script | Whose::Own, None) => {}
         (Whose::Transformers, None) => claims.assume(field::finetuning::METHOD, Method::Full, TRAINER),
         (Whose::Trl, None) => claims.assume(field::finetuning::METHOD, Method::Full, TRL),
         (Whose::Fms, None) => claims.assume(field::finetuning::METHOD, Method::Full, FMS),

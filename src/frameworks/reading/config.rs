@@ -77,7 +77,8 @@ pub(crate) struct ReadFile {
 }
 
 impl ReadFile {
-    fn of(config: &Config) -> Self {
+    /// The paths of a configuration.
+    pub(crate) fn of(config: &Config) -> Self {
         let mut paths = Vec::new();
         leaves(&config.tree, "", &mut paths);
         Self { paths, asked: config.asked.clone() }

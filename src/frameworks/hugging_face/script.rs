@@ -1,0 +1,440 @@
+//! Programs of people's own on Transformers, TRL, PEFT and Unsloth, read from their Python text.
+//!
+//! The calls of a program become the settings that options and configuration files have elsewhere:
+//!
+//! | call | settings |
+//! | --- | --- |
+//! | `TrainingArguments(…)`, `SFTConfig(…)` and the other configurations of TRL | the keyword arguments, under their names |
+//! | `AutoModelForCausalLM.from_pretrained("id", …)`, `FastLanguageModel.from_pretrained(…)` | the model, its format, its bits, the attention's kernel, Unsloth's length |
+//! | `BitsAndBytesConfig(…)`, if a model is loaded with it | the bits |
+//! | `LoraConfig(…)`, `FastLanguageModel.get_peft_model(model, …)` | adapters, their rank and layers |
+//! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, the length and the packing of TRL before 0.13 |
+//! | `model.gradient_checkpointing_enable()`, `prepare_model_for_kbit_training(model)` | checkpointing |
+//!
+//! A value that does not follow from literals is [`UNKNOWN`]: it is given, and its field stays open. So is a setting that
+//! two calls give differently, and one that the program may change later.
+//!
+//! The program is read as a whole. So adapters that it does not make are not there, unless it imports a module of its
+//! own: that module may make them.
+//!
+//! Read from the signatures of Transformers 4.57.1, TRL 0.24.0, PEFT 0.17.1 and Unsloth 2025.10.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, objective, peft, sharding, training_arguments};
+use crate::command::Launch;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::config::{Config, ReadFile};
+use crate::frameworks::reading::settings::{self, Place, Settings as Places};
+use crate::job::{Cause, Framework, Loss, Method, Objective, Precision, Recompute, field};
+use crate::python::{Call, Program, Value};
+
+/// The classes that load a model of text.
+const MODELS: &[&str] = &[
+    "AutoModelForCausalLM",
+    "AutoModelForImageTextToText",
+    "AutoModelForVision2Seq",
+    "AutoModelForCausalLMWithValueHead",
+    "AutoLigerKernelForCausalLM",
+    "AutoPeftModelForCausalLM",
+    "FastLanguageModel",
+    "FastModel",
+    "FastVisionModel",
+];
+/// The classes of Unsloth.
+const UNSLOTH: &[&str] = &["FastLanguageModel", "FastModel", "FastVisionModel"];
+/// The classes that load a classifier.
+const CLASSIFIERS: &[&str] = &["AutoModelForSequenceClassification", "AutoModelForTokenClassification"];
+/// The configurations of TRL's trainers. Each is a `TrainingArguments`.
+const CONFIGURATIONS: &[&str] = &[
+    "SFTConfig",
+    "DPOConfig",
+    "GRPOConfig",
+    "KTOConfig",
+    "ORPOConfig",
+    "CPOConfig",
+    "RewardConfig",
+    "PPOConfig",
+    "RLOOConfig",
+    "GKDConfig",
+    "OnlineDPOConfig",
+    "BCOConfig",
+];
+/// The arguments of `from_pretrained` that are settings, with the setting's name.
+const LOADED: &[(&str, &str)] = &[
+    ("torch_dtype", "torch_dtype"),
+    ("dtype", "torch_dtype"),
+    ("load_in_4bit", "load_in_4bit"),
+    ("load_in_8bit", "load_in_8bit"),
+    ("attn_implementation", "attn_implementation"),
+    ("use_flash_attention_2", "use_flash_attn"),
+    ("max_seq_length", "max_seq_length"),
+];
+/// The same of `LoraConfig` and of Unsloth's `get_peft_model`.
+const ADAPTERS: &[(&str, &str)] = &[
+    ("r", "lora_r"),
+    ("target_modules", "lora_target_modules"),
+    ("lora_dropout", "lora_dropout"),
+    ("use_gradient_checkpointing", "gradient_checkpointing"),
+];
+/// Transformers' own trainers, without the word `Trainer`, and what people call classes derived from them.
+const OWN_TRAINERS: &[&str] = &["", "Seq2Seq", "Custom", "My", "Model", "HF", "Base"];
+/// Settings that trainers took before TRL 0.13.
+const TRAINER: &[&str] = &["max_seq_length", "packing"];
+
+/// Packages that change nothing of a model unless the program calls them.
+const PACKAGES: &[&str] = &[
+    "__future__",
+    "accelerate",
+    "argparse",
+    "ast",
+    "bitsandbytes",
+    "boto3",
+    "click",
+    "collections",
+    "contextlib",
+    "copy",
+    "csv",
+    "dataclasses",
+    "datasets",
+    "datetime",
+    "deepspeed",
+    "dotenv",
+    "einops",
+    "enum",
+    "evaluate",
+    "fire",
+    "functools",
+    "gc",
+    "glob",
+    "gzip",
+    "hashlib",
+    "huggingface_hub",
+    "io",
+    "itertools",
+    "json",
+    "logging",
+    "math",
+    "matplotlib",
+    "mlflow",
+    "multiprocessing",
+    "numpy",
+    "omegaconf",
+    "operator",
+    "os",
+    "packaging",
+    "pandas",
+    "pathlib",
+    "peft",
+    "pickle",
+    "platform",
+    "pprint",
+    "psutil",
+    "pyarrow",
+    "random",
+    "re",
+    "requests",
+    "rich",
+    "safetensors",
+    "scipy",
+    "sentencepiece",
+    "shutil",
+    "signal",
+    "sklearn",
+    "socket",
+    "string",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "tensorboard",
+    "textwrap",
+    "threading",
+    "time",
+    "tokenizers",
+    "torch",
+    "tqdm",
+    "traceback",
+    "transformers",
+    "trl",
+    "typer",
+    "typing",
+    "typing_extensions",
+    "unsloth",
+    "unsloth_zoo",
+    "urllib",
+    "uuid",
+    "wandb",
+    "warnings",
+    "yaml",
+];
+
+/// A value that is given and not known. No setting has such a value, so its field stays open.
+fn unknown() -> Json {
+    json!([null])
+}
+
+/// What a program says, as settings.
+pub(super) struct Said {
+    /// Its settings, as a configuration.
+    pub(super) settings: Config,
+    /// The objective, if it is not the next token's alone.
+    pub(super) objective: Option<Objective>,
+    /// Whether its trainer has an objective that is not read.
+    pub(super) other_trainer: bool,
+    /// Whether it uses TRL's defaults.
+    pub(super) is_trl: bool,
+    /// Whether it may train adapters that are not read.
+    pub(super) may_adapt: bool,
+    /// Whether it keeps a part of the model from being trained.
+    pub(super) freezes: bool,
+    /// Whether it takes `TrainingArguments` from the command line.
+    pub(super) parses_options: bool,
+    /// Whether it uses Unsloth, which fuses the loss.
+    pub(super) is_unsloth: bool,
+}
+
+/// What the program of a launch says, if it trains with Transformers' or TRL's trainer.
+pub(super) fn of(launch: &Launch) -> Option<Said> {
+    let script = launch.script.as_ref()?;
+    let program = script.program.as_ref()?;
+    let made = |call: &&Call| call.runs != Some(false);
+    let trainer = program.calls.iter().filter(made).rfind(|call| is_trainer(call.name()))?;
+    let mut settings = Settings { program, keys: BTreeMap::new() };
+    let mut parses_options = false;
+    for call in program.calls.iter().filter(made) {
+        let name = call.name();
+        let class = call.function.rsplit('.').nth(1).unwrap_or_default();
+        if name.ends_with("TrainingArguments") || CONFIGURATIONS.contains(&name) {
+            settings.all(call);
+        } else if name == "from_pretrained" && (MODELS.contains(&class) || class.ends_with("ForCausalLM")) {
+            settings.model(call, UNSLOTH.contains(&class));
+        } else if name == "get_peft_model" && UNSLOTH.contains(&class) {
+            settings.put("use_peft", &Value::Plain(true.into()));
+            settings.some(call, ADAPTERS);
+            if !call.named.contains_key("use_gradient_checkpointing") {
+                settings.put("gradient_checkpointing", &Value::Plain("unsloth".into()));
+            }
+        } else if name == "get_peft_model" || name == "add_adapter" {
+            settings.adapters(call.named.get("peft_config").or_else(|| call.positional.last()));
+        } else if is_trainer(name) {
+            settings.trainer(call);
+        } else if name == "gradient_checkpointing_enable" || name == "prepare_model_for_kbit_training" {
+            settings.checkpointing(call);
+        } else if name == "HfArgumentParser" || name == "TrlParser" {
+            parses_options = true;
+        }
+    }
+    let classifies = program.calls.iter().filter(made).any(|call| {
+        CLASSIFIERS.iter().any(|class| call.function.ends_with(&format!("{class}.from_pretrained")))
+    });
+    let trainer = trainer.name().trim_end_matches("Trainer").trim_start_matches("Unsloth").to_owned();
+    let named = objective::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&trainer));
+    let named = named.map(|(_, objective)| *objective).or(classifies.then_some(Objective::Classification));
+    let calls = |test: fn(&str) -> bool| program.calls.iter().filter(made).any(|call| test(call.name()));
+    let tree = settings.keys.into_iter().collect::<Map<_, _>>();
+    let adapts = tree.contains_key("use_peft");
+    Some(Said {
+        is_trl: !matches!(trainer.as_str(), "" | "Seq2Seq"),
+        may_adapt: !adapts && (has_own_modules(program) || calls(|name| name.contains("Peft"))),
+        freezes: program.sets.contains("requires_grad")
+            || calls(|name| name == "requires_grad_" || name.starts_with("freeze")),
+        parses_options,
+        is_unsloth: program.packages.contains("unsloth"),
+        settings: Config::new(script.source.clone(), Json::Object(tree)),
+        other_trainer: named.is_none() && !OWN_TRAINERS.contains(&trainer.as_str()),
+        objective: named.filter(|objective| *objective != Objective::Supervised),
+    })
+}
+
+/// Claims what the program says.
+pub(super) fn read(launch: &Launch, said: Said, claims: &mut Claims) {
+    let file = said.settings;
+    let source = file.source.clone();
+    claims.files.push(ReadFile::of(&file));
+    let mut places = Places::default();
+    if said.parses_options {
+        places.add(Place::Options(&launch.arguments));
+    }
+    places.add(Place::File(file));
+    claims.file(field::FRAMEWORK, Framework::HuggingFace, &source, "Trainer");
+    settings::read(FLAGS, &places, claims);
+    if peft::read(&places, false, claims).is_none() {
+        if said.may_adapt {
+            claims.open(field::finetuning::METHOD, Method::QLoRA);
+        } else {
+            claims.assume(field::finetuning::METHOD, Method::Full, TRAINER_DEFAULT);
+        }
+    }
+    training_arguments::read(launch, &places, claims);
+    sharding(launch, &places, Whose::Script, claims);
+    precision(&places, claims);
+    claims.assume(field::batch::MICRO_BATCH_SIZE, 8, TRAINER_DEFAULT);
+    training_arguments::steps_at_once(&places, claims);
+    training_arguments::loaded_unasked(&places, TRAINER_DEFAULT, claims);
+    if said.is_trl {
+        claims.assume(field::batch::SEQUENCE_LENGTH, 1024, TRL);
+    } else {
+        claims.assume(field::RECOMPUTE, Recompute::None, TRAINER_DEFAULT);
+    }
+    if said.is_unsloth {
+        claims.open(field::LOSS, Loss::Fused);
+    }
+    if let Some(objective) = said.objective {
+        claims.file(field::OBJECTIVE, objective, &source, "Trainer");
+        objective::roles(objective, objective::TRL, &places, claims);
+    }
+    claims.beyond = claims
+        .beyond
+        .or(said.other_trainer.then_some(Cause::OtherStage))
+        .or(said.freezes.then_some(Cause::PartlyFrozen));
+}
+
+/// The format of the computation. Programs ask the device which of the two 16-bit formats it has.
+fn precision(places: &Places<'_>, claims: &mut Claims) {
+    let is_open = |name: &str| places.get(&[name]).is_some_and(|setting| setting.truth().is_none());
+    match (is_open("bf16"), is_open("fp16")) {
+        (true, true) => claims.assume(field::PRECISION, Precision::BF16, "either 16-bit format"),
+        (true, false) | (false, true) => claims.unparsed(field::PRECISION),
+        (false, false) => {}
+    }
+    training_arguments::precision(places, claims);
+}
+
+/// `Trainer`, `SFTTrainer`, and classes derived from them by name.
+fn is_trainer(name: &str) -> bool {
+    name.ends_with("Trainer") && name.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
+/// Whether it imports a module that is none of the known packages.
+fn has_own_modules(program: &Program) -> bool {
+    program.packages.iter().any(|package| !PACKAGES.contains(&package.as_str()))
+}
+
+/// The settings that calls give.
+struct Settings<'p> {
+    program: &'p Program,
+    keys: BTreeMap<String, Json>,
+}
+
+impl Settings<'_> {
+    /// Gives a setting. If two calls differ, it is unknown.
+    fn put(&mut self, key: &str, value: &Value) {
+        let value = match value {
+            // `None` is the same as no value.
+            Value::Plain(Json::Null) => return,
+            Value::Plain(value) if !self.program.sets.contains(key) => value.clone(),
+            _ => unknown(),
+        };
+        let before = self.keys.get(key).filter(|before| **before != value);
+        let value = if before.is_some() { unknown() } else { value };
+        self.keys.insert(key.to_owned(), value);
+    }
+
+    /// All arguments with names.
+    fn all(&mut self, call: &Call) {
+        for (name, value) in &call.named {
+            self.put(name, value);
+        }
+        if call.may_have_more {
+            for key in
+                ["per_device_train_batch_size", "gradient_checkpointing", "optim", "max_length", "bf16"]
+            {
+                if !call.named.contains_key(key) {
+                    self.put(key, &Value::Unknown);
+                }
+            }
+        }
+    }
+
+    /// These arguments, under the names of settings.
+    fn some(&mut self, call: &Call, names: &[(&str, &str)]) {
+        for (name, key) in names {
+            if let Some(value) = call.named.get(*name) {
+                self.put(key, value);
+            }
+        }
+    }
+
+    /// The call that a value is the result of.
+    fn call(&self, value: &Value) -> Option<Call> {
+        match value {
+            Value::Call(at) => self.program.calls.get(*at).cloned(),
+            _ => None,
+        }
+    }
+
+    fn model(&mut self, call: &Call, unsloth: bool) {
+        const NAMES: &[&str] = &["pretrained_model_name_or_path", "model_name", "model_name_or_path"];
+        let named = NAMES.iter().find_map(|name| call.named.get(*name));
+        self.put("model_name_or_path", named.or_else(|| call.positional.first()).unwrap_or(&Value::Unknown));
+        self.some(call, LOADED);
+        match call.named.get("quantization_config") {
+            None | Some(Value::Plain(Json::Null)) => {}
+            Some(value) => match self.call(value) {
+                Some(bits) if bits.name() == "BitsAndBytesConfig" => {
+                    self.some(&bits, &[("load_in_4bit", "load_in_4bit"), ("load_in_8bit", "load_in_8bit")]);
+                }
+                _ => self.put("load_in_4bit", &Value::Unknown),
+            },
+        }
+        if unsloth {
+            // The default of its signature.
+            let is_given = ["load_in_4bit", "load_in_8bit", "full_finetuning"]
+                .iter()
+                .any(|name| call.named.contains_key(*name));
+            if !is_given {
+                self.put("load_in_4bit", &Value::Plain(true.into()));
+            }
+            if !call.named.contains_key("max_seq_length") {
+                self.put("max_seq_length", &Value::Plain(2048.into()));
+            }
+        }
+        if call.may_have_more {
+            self.put("load_in_4bit", &Value::Unknown);
+            self.put("torch_dtype", &Value::Unknown);
+        }
+    }
+
+    /// The adapters that a configuration describes.
+    fn adapters(&mut self, configuration: Option<&Value>) {
+        match configuration {
+            None | Some(Value::Plain(Json::Null)) => {}
+            Some(value) => match self.call(value) {
+                Some(adapters) if adapters.name() == "LoraConfig" => {
+                    self.put("use_peft", &Value::Plain(true.into()));
+                    self.some(&adapters, ADAPTERS);
+                }
+                _ => self.put("use_peft", &Value::Unknown),
+            },
+        }
+    }
+
+    fn trainer(&mut self, call: &Call) {
+        if let Some(name @ Value::Plain(Json::String(_))) =
+            call.named.get("model").or_else(|| call.positional.first())
+        {
+            self.put("model_name_or_path", name);
+        }
+        self.adapters(call.named.get("peft_config"));
+        for name in TRAINER {
+            if let Some(value) = call.named.get(*name) {
+                self.put(name, value);
+            }
+        }
+    }
+
+    fn checkpointing(&mut self, call: &Call) {
+        let on = match (call.runs, call.named.get("use_gradient_checkpointing")) {
+            (Some(true), None) => Value::Plain(true.into()),
+            (Some(true), Some(value)) => value.clone(),
+            _ => Value::Unknown,
+        };
+        // It turns checkpointing on. It does not turn it off.
+        if on != Value::Plain(false.into()) {
+            self.keys.remove("gradient_checkpointing");
+            self.put("gradient_checkpointing", &on);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The names of a program by scope, and its calls, each with the conditions that it stands under.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use ruff_python_ast::visitor::{self, Visitor};
+use ruff_python_ast::{
+    ExceptHandler, Expr, ExprCall, Identifier, Parameters, Stmt, StmtClassDef, StmtFunctionDef, StmtIf,
+    StmtTry,
+};
+
+use super::MOST_CALLS;
+
+/// The most conditions around a statement. Each branch of a long `elif` chain has those of all before it.
+const MOST_CONDITIONS: usize = 48;
+
+/// The number of a scope. The module's is 0.
+pub(super) type ScopeId = usize;
+
+/// A condition around a statement. The statement runs if the test has this truth.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Condition<'a> {
+    /// The test. `None` if nothing tells whether the statement runs.
+    pub(super) test: Option<&'a Expr>,
+    pub(super) scope: ScopeId,
+    pub(super) truth: bool,
+}
+
+/// What a name is bound to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bound<'a> {
+    /// An expression's value.
+    Value(&'a Expr),
+    /// A parameter of a function, with its place and default.
+    Parameter { function: &'a str, name: &'a str, at: usize, default: Option<&'a Expr> },
+    /// A class with this scope.
+    Class(ScopeId),
+    /// A function.
+    Function,
+    /// A module, or a name in one: its dotted path.
+    Import(&'a str, Option<&'a str>),
+    /// A part of a call's result: `one, other = parse()`.
+    Part(&'a Expr),
+    /// Something that is not read.
+    Opaque,
+}
+
+/// A binding of a name.
+#[derive(Clone, Debug)]
+pub(super) struct Binding<'a> {
+    pub(super) bound: Bound<'a>,
+    pub(super) under: Rc<[Condition<'a>]>,
+    /// The scope of the expression.
+    pub(super) scope: ScopeId,
+}
+
+/// A call in the text.
+#[derive(Clone, Debug)]
+pub(super) struct Site<'a> {
+    pub(super) call: &'a ExprCall,
+    pub(super) scope: ScopeId,
+    pub(super) under: Rc<[Condition<'a>]>,
+}
+
+/// A scope: the module, a function or a class.
+#[derive(Debug, Default)]
+pub(super) struct Scope<'a> {
+    pub(super) parent: Option<ScopeId>,
+    /// The function whose body it is.
+    pub(super) function: Option<&'a str>,
+    /// The class whose body it is, and whether it is a data class.
+    pub(super) class: Option<&'a str>,
+    pub(super) is_data: bool,
+    pub(super) names: BTreeMap<&'a str, Vec<Binding<'a>>>,
+    global: BTreeSet<&'a str>,
+}
+
+/// All scopes of a program.
+#[derive(Debug, Default)]
+pub(super) struct Scopes<'a> {
+    pub(super) all: Vec<Scope<'a>>,
+    pub(super) sites: Vec<Site<'a>>,
+    /// Names that are read anywhere. A function that is not among them is never called.
+    pub(super) read: BTreeSet<&'a str>,
+    /// Attributes that are set anywhere.
+    pub(super) sets: BTreeSet<&'a str>,
+}
+
+impl<'a> Scopes<'a> {
+    /// The scopes of a module.
+    pub(super) fn of(body: &'a [Stmt]) -> Self {
+        let mut scopes = Self { all: vec![Scope::default()], ..Self::default() };
+        scopes.statements(body, 0, &Rc::from([]));
+        scopes
+    }
+
+    fn statements(&mut self, body: &'a [Stmt], scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        for statement in body {
+            self.statement(statement, scope, under);
+        }
+    }
+
+    fn statement(&mut self, statement: &'a Stmt, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let maybe = || more(under, Condition { test: None, scope, truth: true });
+        match statement {
+            Stmt::FunctionDef(function) => self.function(function, scope, under),
+            Stmt::ClassDef(class) => self.class(class, scope, under),
+            Stmt::If(decision) => self.decision(decision, scope, under),
+            Stmt::Try(attempt) => self.attempt(attempt, scope, under),
+            Stmt::With(with) => {
+                for item in &with.items {
+                    self.expression(&item.context_expr, scope, under);
+                    if let Some(name) = &item.optional_vars {
+                        self.bind(name, Bound::Opaque, scope, under);
+                    }
+                }
+                self.statements(&with.body, scope, under);
+            }
+            Stmt::For(each) => {
+                self.expression(&each.iter, scope, under);
+                self.bind(&each.target, Bound::Opaque, scope, under);
+                self.statements(&each.body, scope, under);
+                self.statements(&each.orelse, scope, &maybe());
+            }
+            Stmt::While(repeat) => {
+                self.expression(&repeat.test, scope, under);
+                self.statements(&repeat.body, scope, under);
+                self.statements(&repeat.orelse, scope, &maybe());
+            }
+            Stmt::Match(choice) => {
+                self.expression(&choice.subject, scope, under);
+                choice.cases.iter().for_each(|case| self.statements(&case.body, scope, &maybe()));
+            }
+            Stmt::Assign(assignment) => {
+                self.expression(&assignment.value, scope, under);
+                for target in &assignment.targets {
+                    self.bind(target, Bound::Value(&assignment.value), scope, under);
+                }
+            }
+            Stmt::AnnAssign(assignment) => {
+                if let Some(value) = &assignment.value {
+                    self.expression(value, scope, under);
+                    self.bind(&assignment.target, Bound::Value(value), scope, under);
+                }
+            }
+            Stmt::AugAssign(assignment) => {
+                self.expression(&assignment.value, scope, under);
+                self.bind(&assignment.target, Bound::Opaque, scope, under);
+            }
+            Stmt::Import(import) => {
+                for alias in &import.names {
+                    let path = alias.name.as_str();
+                    // `import a.b` binds `a`.
+                    let first = path.split('.').next().unwrap_or_default();
+                    let (name, path) =
+                        alias.asname.as_ref().map_or((first, first), |given| (given.as_str(), path));
+                    self.bind_name(name, Bound::Import(path, None), scope, under);
+                }
+            }
+            Stmt::ImportFrom(import) => {
+                let module = import.module.as_ref().map_or("", |module| module.as_str());
+                for alias in &import.names {
+                    let name = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
+                    self.bind_name(name, Bound::Import(module, Some(alias.name.as_str())), scope, under);
+                }
+            }
+            Stmt::Global(names) => {
+                let names = names.names.iter().map(Identifier::as_str);
+                if let Some(scope) = self.all.get_mut(scope) {
+                    scope.global.extend(names);
+                }
+            }
+            Stmt::Delete(deleted) => {
+                deleted.targets.iter().for_each(|target| self.bind(target, Bound::Opaque, scope, under));
+            }
+            other => {
+                let mut calls = Expressions { scopes: self, scope, under };
+                visitor::walk_stmt(&mut calls, other);
+            }
+        }
+    }
+
+    fn function(&mut self, function: &'a StmtFunctionDef, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let name = function.name.as_str();
+        self.bind_name(name, Bound::Function, scope, under);
+        let own = self.enter(Scope { parent: Some(scope), function: Some(name), ..Scope::default() });
+        self.parameters(&function.parameters, name, own, scope, under);
+        self.statements(&function.body, own, under);
+    }
+
+    fn parameters(
+        &mut self,
+        parameters: &'a Parameters,
+        function: &'a str,
+        own: ScopeId,
+        around: ScopeId,
+        under: &Rc<[Condition<'a>]>,
+    ) {
+        for (at, parameter) in parameters.iter_non_variadic_params().enumerate() {
+            let name = parameter.parameter.name.as_str();
+            let default = parameter.default.as_deref();
+            let binding = Binding {
+                bound: Bound::Parameter { function, name, at, default },
+                under: under.clone(),
+                scope: around,
+            };
+            if let Some(scope) = self.all.get_mut(own) {
+                scope.names.entry(name).or_default().push(binding);
+            }
+        }
+        for rest in [&parameters.vararg, &parameters.kwarg].into_iter().flatten() {
+            self.bind_name(rest.name.as_str(), Bound::Opaque, own, under);
+        }
+    }
+
+    fn class(&mut self, class: &'a StmtClassDef, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let is_data = class.decorator_list.iter().any(|decorator| {
+            let function = match &decorator.expression {
+                Expr::Call(call) => &call.func,
+                other => other,
+            };
+            match function {
+                Expr::Name(name) => name.id.as_str() == "dataclass",
+                Expr::Attribute(attribute) => attribute.attr.as_str() == "dataclass",
+                _ => false,
+            }
+        });
+        let name = class.name.as_str();
+        let own = self.enter(Scope { parent: Some(scope), class: Some(name), is_data, ..Scope::default() });
+        self.bind_name(name, Bound::Class(own), scope, under);
+        self.statements(&class.body, own, under);
+    }
+
+    fn decision(&mut self, decision: &'a StmtIf, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        self.expression(&decision.test, scope, under);
+        let branch = |test, truth| Condition { test: Some(test), scope, truth };
+        self.statements(&decision.body, scope, &more(under, branch(&*decision.test, true)));
+        let mut rest = more(under, branch(&*decision.test, false));
+        for clause in &decision.elif_else_clauses {
+            match &clause.test {
+                Some(test) => {
+                    self.expression(test, scope, &rest);
+                    self.statements(&clause.body, scope, &more(&rest, branch(test, true)));
+                    rest = more(&rest, branch(test, false));
+                }
+                None => self.statements(&clause.body, scope, &rest),
+            }
+        }
+    }
+
+    fn attempt(&mut self, attempt: &'a StmtTry, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let maybe = more(under, Condition { test: None, scope, truth: true });
+        self.statements(&attempt.body, scope, under);
+        for ExceptHandler::ExceptHandler(handler) in &attempt.handlers {
+            self.statements(&handler.body, scope, &maybe);
+        }
+        self.statements(&attempt.orelse, scope, under);
+        self.statements(&attempt.finalbody, scope, under);
+    }
+
+    fn enter(&mut self, scope: Scope<'a>) -> ScopeId {
+        self.all.push(scope);
+        self.all.len() - 1
+    }
+
+    /// Binds the names of a target.
+    fn bind(&mut self, target: &'a Expr, bound: Bound<'a>, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        match target {
+            Expr::Name(name) => self.bind_name(name.id.as_str(), bound, scope, under),
+            Expr::Tuple(names) => self.bind_parts(&names.elts, bound, scope, under),
+            Expr::List(names) => self.bind_parts(&names.elts, bound, scope, under),
+            Expr::Starred(rest) => self.bind(&rest.value, Bound::Opaque, scope, under),
+            Expr::Attribute(attribute) => {
+                self.sets.insert(attribute.attr.as_str());
+            }
+            // A changed element changes the whole.
+            Expr::Subscript(element) => match &*element.value {
+                Expr::Attribute(attribute) => {
+                    self.sets.insert(attribute.attr.as_str());
+                }
+                whole => self.bind(whole, Bound::Opaque, scope, under),
+            },
+            _ => {}
+        }
+    }
+
+    fn bind_parts(
+        &mut self,
+        names: &'a [Expr],
+        bound: Bound<'a>,
+        scope: ScopeId,
+        under: &Rc<[Condition<'a>]>,
+    ) {
+        let values = match bound {
+            Bound::Value(Expr::Tuple(values)) if values.elts.len() == names.len() => Some(&values.elts),
+            _ => None,
+        };
+        for (at, name) in names.iter().enumerate() {
+            let part = match (values.and_then(|values| values.get(at)), bound) {
+                (Some(value), _) => Bound::Value(value),
+                (None, Bound::Value(whole)) => Bound::Part(whole),
+                (None, _) => Bound::Opaque,
+            };
+            self.bind(name, part, scope, under);
+        }
+    }
+
+    fn bind_name(&mut self, name: &'a str, bound: Bound<'a>, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let own = self.all.get(scope).is_none_or(|scope| !scope.global.contains(name));
+        let binding = Binding { bound, under: under.clone(), scope };
+        if let Some(scope) = self.all.get_mut(if own { scope } else { 0 }) {
+            scope.names.entry(name).or_default().push(binding);
+        }
+    }
+
+    fn expression(&mut self, expression: &'a Expr, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        Expressions { scopes: self, scope, under }.visit_expr(expression);
+    }
+}
+
+/// These conditions and one more. If they are too many, nothing tells whether the statement runs.
+fn more<'a>(under: &Rc<[Condition<'a>]>, condition: Condition<'a>) -> Rc<[Condition<'a>]> {
+    if under.len() < MOST_CONDITIONS {
+        under.iter().copied().chain([condition]).collect()
+    } else {
+        Rc::from([Condition { test: None, ..condition }])
+    }
+}
+
+/// Finds the calls and the names in expressions.
+struct Expressions<'s, 'a> {
+    scopes: &'s mut Scopes<'a>,
+    scope: ScopeId,
+    under: &'s Rc<[Condition<'a>]>,
+}
+
+impl<'a> Visitor<'a> for Expressions<'_, 'a> {
+    fn visit_expr(&mut self, expression: &'a Expr) {
+        match expression {
+            Expr::Call(call) if self.scopes.sites.len() < MOST_CALLS => {
+                self.scopes.sites.push(Site { call, scope: self.scope, under: self.under.clone() });
+                // A method may change what it is called on: `settings.update(…)`.
+                if let Expr::Attribute(method) = &*call.func
+                    && matches!(method.attr.as_str(), "update" | "setdefault" | "pop" | "append" | "extend")
+                    && let Expr::Name(name) = &*method.value
+                {
+                    self.scopes.bind_name(name.id.as_str(), Bound::Opaque, self.scope, self.under);
+                }
+            }
+            Expr::Name(name) => {
+                self.scopes.read.insert(name.id.as_str());
+            }
+            Expr::Named(named) => self.scopes.bind(&named.target, Bound::Opaque, self.scope, self.under),
+            _ => {}
+        }
+        visitor::walk_expr(self, expression);
+    }
+}
