@@ -180,8 +180,11 @@ async fn the_columns_show_the_status() -> Result<()> {
     let display = json!({
         "model": "llama-2-70b", "gpus": "1024", "accelerator": "a800-80gb", "peak": "50.2Gi", "of": "79.1Gi",
         "oomProbability": "3%", "interval": "44.1–55.3Gi", "days": "79", "gpuHours": "1.94M", "cost": "3.9M USD",
+        "missing": "loss",
     });
-    let status = json!({"status": {"verdict": "Fits", "reason": "BelowCapacity", "display": display}});
+    let status = json!({"status": {
+        "verdict": "Fits", "reason": "BelowCapacity", "message": "needs 50.2 GiB", "display": display,
+    }});
     api.patch_status("pytorchjob-llama2-70b", &PatchParams::default(), &Patch::Merge(&status)).await?;
 
     let kubectl = control_plane.kubectl()?;
@@ -203,8 +206,8 @@ async fn the_columns_show_the_status() -> Result<()> {
         usual[1]
     );
     let wide = table("wide").await?;
-    assert!(wide[0].ends_with("AGE PROBABILITY INTERVAL COST REASON"), "{}", wide[0]);
-    assert!(wide[1].ends_with("3% 44.1–55.3Gi 3.9M USD BelowCapacity"), "{}", wide[1]);
+    assert!(wide[0].ends_with("AGE PROBABILITY INTERVAL COST REASON MISSING MESSAGE"), "{}", wide[0]);
+    assert!(wide[1].ends_with("3% 44.1–55.3Gi 3.9M USD BelowCapacity loss needs 50.2 GiB"), "{}", wide[1]);
     Ok(())
 }
 
