@@ -9,7 +9,7 @@ use super::judged;
 fn supervised(options: &str) -> Value {
     let command = format!(
         "torchrun --nproc_per_node 8 run_sft.py --do_train --model_name_or_path Qwen/Qwen2.5-14B \
-         --per_device_train_batch_size 2 --max_seq_length 32768 --packing true --bf16 {options}"
+         --per_device_train_batch_size 8 --max_seq_length 32768 --packing true --bf16 {options}"
     );
     job(&command)
 }

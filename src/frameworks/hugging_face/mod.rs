@@ -279,6 +279,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
         Whose::Trl => {
             claims.assume(field::batch::SEQUENCE_LENGTH, 1024, TRL);
+            // Trainers of TRL 1.16 fuse the output layer and the loss. The version is not known.
+            claims.open(field::LOSS, Loss::Fused);
             // It casts embedding and output layer back after PEFT.
             peft::keeps_precision(false, TRL, claims);
         }

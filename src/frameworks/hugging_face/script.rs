@@ -191,7 +191,7 @@ pub(super) struct Said {
     pub(super) freezes: bool,
     /// Whether it takes `TrainingArguments` from the command line.
     pub(super) parses_options: bool,
-    /// Whether it uses Unsloth, which fuses the loss.
+    /// Whether it uses Unsloth.
     pub(super) is_unsloth: bool,
 }
 
@@ -278,7 +278,8 @@ pub(super) fn read(launch: &Launch, said: Said, claims: &mut Claims) {
     } else {
         claims.assume(field::RECOMPUTE, Recompute::None, TRAINER_DEFAULT);
     }
-    if said.is_unsloth {
+    // Unsloth and TRL 1.16 fuse the output layer and the loss.
+    if said.is_unsloth || said.is_trl {
         claims.open(field::LOSS, Loss::Fused);
     }
     if let Some(objective) = said.objective {
