@@ -65,7 +65,7 @@ impl Mode<'_> {
         Mode {
             framework: plan.profile.name,
             divided: match plan.sharding {
-                // One rank has everything, whatever its sharding.
+                // One rank has everything, under every sharding.
                 _ if plan.data.saturating_mul(plan.context) <= 1 => Divided::Nothing,
                 Sharding::None => Divided::Nothing,
                 Sharding::ZeRO1 | Sharding::ZeRO2 | Sharding::DistributedOptimizer => Divided::States,

@@ -386,8 +386,7 @@ impl<'a> Evaluation<'_, 'a> {
             let is_named =
                 |expression: &Expr| matches!(expression, Expr::Name(n) if n.id.as_str() == function);
             let value = if is_named(&site.call.func) {
-                let keyword =
-                    arguments.keywords.iter().find(|k| k.arg.as_ref().is_some_and(|k| k.as_str() == name));
+                let keyword = arguments.find_keyword(name);
                 if arguments.args.iter().any(Expr::is_starred_expr)
                     || arguments.keywords.iter().any(|keyword| keyword.arg.is_none())
                 {
@@ -461,9 +460,7 @@ impl<'a> Evaluation<'_, 'a> {
     fn of_call(&self, at: usize, name: &str, depth: usize) -> Value {
         let Some(site) = self.scopes.sites.get(at) else { return Value::Unknown };
         let arguments = &site.call.arguments;
-        if let Some(given) =
-            arguments.keywords.iter().find(|k| k.arg.as_ref().is_some_and(|k| k.as_str() == name))
-        {
+        if let Some(given) = arguments.find_keyword(name) {
             return self.value(&given.value, site.scope, depth + 1);
         }
         let is_plain =
@@ -485,11 +482,7 @@ impl<'a> Evaluation<'_, 'a> {
         let Bound::Value(expression) = binding.bound else { return Value::Unknown };
         match expression {
             Expr::Call(call) if scope.is_data && name_of(call) == "field" => {
-                let default = call
-                    .arguments
-                    .keywords
-                    .iter()
-                    .find(|k| k.arg.as_ref().is_some_and(|k| k.as_str() == "default"));
+                let default = call.arguments.find_keyword("default");
                 default.map_or(Value::Unknown, |default| self.value(&default.value, class, depth + 1))
             }
             expression => self.value(expression, class, depth + 1),
@@ -542,8 +535,7 @@ impl<'a> Evaluation<'_, 'a> {
                 continue;
             }
             let arguments = &site.call.arguments;
-            let keyword =
-                arguments.keywords.iter().find(|k| k.arg.as_ref().is_some_and(|k| k.as_str() == parameter));
+            let keyword = arguments.find_keyword(parameter);
             let Expr::Name(owner) =
                 keyword.map(|keyword| &keyword.value).or_else(|| arguments.args.get(at))?
             else {
@@ -572,13 +564,7 @@ impl<'a> Evaluation<'_, 'a> {
         let mut twice = BTreeSet::new();
         for site in self.scopes.sites.iter().filter(|site| name_of(site.call) == "add_argument") {
             let arguments = &site.call.arguments;
-            let keyword = |name: &str| {
-                arguments
-                    .keywords
-                    .iter()
-                    .find(|k| k.arg.as_ref().is_some_and(|k| k.as_str() == name))
-                    .map(|k| &k.value)
-            };
+            let keyword = |name: &str| arguments.find_keyword(name).map(|k| &k.value);
             let literal = |expression: &Expr| match expression {
                 Expr::StringLiteral(text) => Some(text.value.to_str().to_owned()),
                 _ => None,
@@ -641,13 +627,9 @@ impl<'a> Evaluation<'_, 'a> {
             }),
             "bool" => plain(truth(&first()).map(Json::from)),
             "getattr" => match (arguments.args.first(), second()) {
-                (Some(Expr::Name(module)), Some(Value::Plain(Json::String(name))))
-                    if self
-                        .path(arguments.args.first().unwrap_or(&call.func), scope, depth + 1)
-                        .as_deref()
-                        == Some("torch") =>
+                (Some(module @ Expr::Name(_)), Some(Value::Plain(Json::String(name))))
+                    if self.path(module, scope, depth + 1).as_deref() == Some("torch") =>
                 {
-                    let _ = module;
                     Value::Plain(name.into())
                 }
                 _ => Value::Unknown,

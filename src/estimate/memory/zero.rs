@@ -7,7 +7,7 @@
 //! gradients   ZeRO 1   2·P                   each in its parameter
 //!             ZeRO 2   2·P/N, and 2·P/N of earlier microbatches if there are any
 //!             ZeRO 3   2·P/N always
-//! bucket      2·B      in the backward pass; under ZeRO 3 always. B = 5e8 numbers whatever the model's size
+//! bucket      2·B      in the backward pass; under ZeRO 3 always. B = 5e8 numbers for every size of model
 //! copy        ZeRO 3   of the gradients that are reduced: 2·B, or one larger matrix
 //! gathered    ZeRO 3   c·(layer + largest matrix); at the loss c·(head + layers whose next use is within 1e9 numbers)
 //! step        6·S      the gradients of the rank in one tensor, and this tensor in fp32, before the gradients are freed
