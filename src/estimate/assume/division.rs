@@ -1,42 +1,102 @@
-//! How the accelerators are divided: the rest for data parallelism, and the number of microbatches in a step.
+//! How the accelerators divide the model and its states: the parallel degrees, and the rest for data parallelism.
 
-use super::Notes;
+use super::given::{Given, degree};
+use super::{Choice, Notes, choice};
 use crate::frameworks::Profile;
-use crate::job::TrainingJob;
+use crate::job::{Dispatcher, Schedule, Sharding, field};
+
+use crate::estimate::plan::Plan;
+
+/// The parallel degrees.
+#[derive(Clone, Copy)]
+pub(super) struct Division {
+    pub tensor: u64,
+    pub pipeline: u64,
+    pub virtual_pipeline: u64,
+    pub context: u64,
+    pub expert: u64,
+    pub data: u64,
+}
+
+impl Division {
+    /// The degrees that the job gives or implies.
+    pub(super) fn of(given: &Given<'_>, notes: &mut Notes) -> Self {
+        let parallelism = &given.parallelism;
+        let (tensor, pipeline) = (degree(parallelism.tensor), degree(parallelism.pipeline));
+        let context = match implied(given) {
+            Some(implied) => {
+                notes.assume(field::parallelism::CONTEXT, implied);
+                implied
+            }
+            None => degree(parallelism.context),
+        };
+        let model = tensor.saturating_mul(pipeline).saturating_mul(context);
+        Self {
+            tensor,
+            pipeline,
+            virtual_pipeline: degree(parallelism.virtual_pipeline),
+            context,
+            expert: degree(parallelism.expert),
+            data: data_parallel(given, model, notes),
+        }
+    }
+
+    /// The order of microbatches.
+    pub(super) fn schedule(self, given: &Given<'_>) -> Schedule {
+        given.parallelism.schedule.unwrap_or(if self.virtual_pipeline > 1 {
+            Schedule::Interleaved
+        } else {
+            Schedule::OneForwardOneBackward
+        })
+    }
+
+    /// The states that the ranks divide.
+    pub(super) fn sharding(self, given: &Given<'_>, profile: &Profile, notes: &mut Notes) -> Sharding {
+        given.parallelism.sharding.unwrap_or_else(|| {
+            let several = self.data * self.context > 1;
+            let sharding = if several { profile.sharding.usual } else { Sharding::None };
+            notes.assume(field::parallelism::SHARDING, sharding);
+            sharding
+        })
+    }
+
+    /// Whether tensor parallelism also divides the activations between matrix products.
+    pub(super) fn sequence_parallel(self, given: &Given<'_>, notes: &mut Notes) -> bool {
+        let divides = given.parallelism.sequence.unwrap_or_else(|| {
+            if self.tensor > 1 {
+                notes.assume(field::parallelism::SEQUENCE, true);
+            }
+            true
+        });
+        divides && self.tensor > 1
+    }
+}
 
 /// How many ranks must share one replica when the global batch is smaller than the number of replicas and no degree is
 /// given. Every replica computes at least one microbatch. It counts as context parallelism, which leaves each rank the
 /// most memory.
-pub(super) fn implied(job: &TrainingJob) -> Option<u64> {
-    let parallelism = job.parallelism.clone().unwrap_or_default();
+fn implied(given: &Given<'_>) -> Option<u64> {
+    let parallelism = &given.parallelism;
     let stated = [parallelism.tensor, parallelism.pipeline, parallelism.context, parallelism.data];
     if stated.iter().any(Option::is_some) {
         return None;
     }
-    let count = u64::from(job.accelerator.as_ref()?.count?);
-    let batch = job.batch.as_ref()?;
-    let micro_batch = u64::from(batch.micro_batch_size?);
-    let ranks = count.saturating_mul(micro_batch).div_ceil(u64::from(batch.global_batch_size?).max(1));
+    let count = given.count()?;
+    let micro_batch = u64::from(given.batch.micro_batch_size?);
+    let global = u64::from(given.batch.global_batch_size?).max(1);
+    let ranks = count.saturating_mul(micro_batch).div_ceil(global);
     (ranks > 1).then_some(ranks.min(count))
 }
 
-/// The data parallel degree: the rest of the accelerators.
-pub(super) fn data_parallel(
-    job: &TrainingJob,
-    tensor: u64,
-    pipeline: u64,
-    context: u64,
-    notes: &mut Notes,
-) -> u64 {
-    let given = job.parallelism.as_ref().and_then(|p| p.data).map(u64::from);
-    let count = job.accelerator.as_ref().and_then(|a| a.count).map(u64::from);
-    let model = tensor.saturating_mul(pipeline).saturating_mul(context);
-    let Some(count) = count else { return given.unwrap_or(1).max(1) };
+/// The data parallel degree: the accelerators over those of one model replica.
+fn data_parallel(given: &Given<'_>, model: u64, notes: &mut Notes) -> u64 {
+    let stated = given.parallelism.data.map(u64::from);
+    let Some(count) = given.count() else { return stated.unwrap_or(1).max(1) };
     if count < model {
         notes.warnings.push(format!(
             "tensor × pipeline × context parallel is {model}, but only {count} accelerators are asked for"
         ));
-        return given.unwrap_or(1).max(1);
+        return stated.unwrap_or(1).max(1);
     }
     if !count.is_multiple_of(model) {
         notes.warnings.push(format!(
@@ -44,50 +104,100 @@ pub(super) fn data_parallel(
         ));
     }
     let data = count / model;
-    match given {
-        Some(given) if given != data => {
+    match stated {
+        Some(stated) if stated != data => {
             notes.warnings.push(format!(
-                "data-parallel is {given}, but {count} accelerators and {model} a model replica make {data}"
+                "data-parallel is {stated}, but {count} accelerators and {model} a model replica make {data}"
             ));
-            given.max(1)
+            stated.max(1)
         }
         _ => data.max(1),
     }
 }
 
-/// The micro-batch of a job that gives none. It is 1, unless the framework's version cuts a rank's batch into as many
-/// microbatches as the pipeline has stages.
-pub(super) fn usual_micro_batch(job: &TrainingJob, profile: &Profile, data: u64, pipeline: u64) -> u64 {
-    let cut = profile.batches.cut_over_stages.hold(job.framework_version.as_deref());
-    let global = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
-    match global {
-        Some(global) if cut && pipeline > 1 => {
-            (u64::from(global) / data.saturating_mul(pipeline).max(1)).max(1)
-        }
-        _ => 1,
-    }
+/// The open degrees.
+pub(super) fn open_degrees(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 3] {
+    [accelerators(given, likely), shared_replica(given), dispatcher(given, likely)]
 }
 
-/// Microbatches of one step.
-pub(super) fn micro_batches(
-    batch: &crate::job::Batch,
-    micro_batch: u64,
-    data: u64,
-    pipeline: u64,
-    notes: &mut Notes,
-) -> u64 {
-    match batch.global_batch_size {
-        None if pipeline > 1 => pipeline.saturating_mul(4),
-        None => 1,
-        Some(global) => {
-            let at_once = micro_batch.saturating_mul(data).max(1);
-            let global = u64::from(global);
-            if global < at_once || !global.is_multiple_of(at_once) {
-                notes.warnings.push(format!(
-                    "global batch {global} is no multiple of micro-batch {micro_batch} × data parallel {data}"
-                ));
-            }
-            (global / at_once).max(1)
-        }
+/// The number of sharing ranks is open if neither accelerators nor data parallelism are given.
+fn accelerators(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if given.count().is_some() || given.parallelism.data.is_some() {
+        return None;
     }
+    // Sharding that is not stated is the framework's usual one, if there is more than one rank.
+    let unstated = given.parallelism.sharding.is_none();
+    let sharding = likely.profile.sharding.usual;
+    Some(choice(
+        field::accelerator::COUNT,
+        move |plan| {
+            plan.data = 1024;
+            if unstated {
+                plan.sharding = sharding;
+            }
+        },
+        |plan| plan.data = 1,
+    ))
+}
+
+/// Ranks that must share a replica may also share its weights.
+fn shared_replica(given: &Given<'_>) -> Option<Choice> {
+    let implied = implied(given)?;
+    Some(choice(
+        field::parallelism::TENSOR,
+        move |plan| {
+            plan.context = 1;
+            plan.tensor = implied;
+            plan.sequence_parallel = true;
+        },
+        |_| {},
+    ))
+}
+
+/// Guides replace the default that gathers all tokens by one that sends them.
+fn dispatcher(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if given.parallelism.dispatcher.is_some()
+        || likely.profile.experts.dispatcher != Dispatcher::AllGather
+        || likely.expert <= 1
+        || likely.shape.experts.is_none()
+    {
+        return None;
+    }
+    let (gather, send) = (Dispatcher::AllGather, Dispatcher::AllToAll);
+    let many = likely.expert >= 8;
+    let (lean, heavy) = if many { (send, gather) } else { (gather, send) };
+    Some(choice(
+        field::parallelism::DISPATCHER,
+        move |plan| plan.dispatcher = lean,
+        move |plan| plan.dispatcher = heavy,
+    ))
+}
+
+/// The open sharding.
+pub(super) fn open_sharding(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if given.parallelism.sharding.is_some() || likely.data * likely.context <= 1 {
+        return None;
+    }
+    let ends = likely.profile.sharding.open?;
+    // A model-parallel job of an unknown framework may shard everything, as torchtitan does.
+    let model_parallel = likely.tensor > 1 || likely.pipeline > 1;
+    let lean = if given.job.framework.is_none() && model_parallel { Sharding::FSDP } else { ends.lean };
+    let heavy = ends.heavy;
+    Some(choice(
+        field::parallelism::SHARDING,
+        move |plan| plan.sharding = lean,
+        move |plan| plan.sharding = heavy,
+    ))
+}
+
+/// The open sequence parallelism.
+pub(super) fn open_sequence_parallel(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if given.parallelism.sequence.is_some() || likely.tensor <= 1 {
+        return None;
+    }
+    Some(choice(
+        field::parallelism::SEQUENCE,
+        |plan| plan.sequence_parallel = true,
+        |plan| plan.sequence_parallel = false,
+    ))
 }

@@ -1,83 +1,32 @@
-//! How a framework handles frozen weights and adapters, by its [`FineTuning`].
+//! The trained parameters: adapters beside frozen weights, and towers.
 //!
 //! PEFT has no dropout by default. Most public configurations ask for 5 or 10 %, and any dropout needs the same memory.
 //! The rank is 8 if none is given.
-//!
-//! [`FineTuning`]: crate::frameworks::profile::defaults::FineTuning
 
+use super::given::Given;
+use super::{Choice, choice};
+use crate::estimate::plan::{Adapters, Plan, Quantized, Targets};
 use crate::frameworks::Profile;
-use crate::frameworks::profile::defaults::{FourBits, UsualRecompute};
+use crate::frameworks::profile::defaults::FourBits;
 use crate::frameworks::profile::widths::Widths;
-use crate::job::{Finetuning, Method, Recompute, TrainingJob};
-
-use super::super::plan::{Adapters, Quantized, Targets};
-use super::super::states;
-
-/// The framework's default recomputation, if its documentation gives one.
-pub(super) fn recompute(profile: &Profile, data: u64) -> Option<Recompute> {
-    match profile.recompute {
-        UsualRecompute::Undocumented => None,
-        UsualRecompute::Full => Some(Recompute::Full),
-        UsualRecompute::FullWhereSharded if data > 1 => Some(Recompute::Full),
-        UsualRecompute::FullWhereSharded => Some(Recompute::None),
-    }
-}
+use crate::job::{Method, field};
 
 /// Whether the optimizer's step runs inside the backward pass.
-pub(super) fn steps_in_backward(profile: &Profile, adapted: bool, data: u64) -> bool {
-    profile.optimizer.in_backward && !adapted && data == 1
-}
-
-/// Whether adapters are trained instead of the weights.
-pub(super) fn is_adapted(job: &TrainingJob, method: Option<Method>) -> bool {
-    match method {
-        Some(Method::Full) => false,
-        Some(Method::LoRA | Method::QLoRA) => true,
-        None => job.finetuning.as_ref().is_some_and(|finetuning| finetuning.rank.is_some()),
-    }
-}
-
-/// Frozen weights are loaded in the computation's format. In a quantized model, the other weights have their own format.
-pub(super) fn stored(job: &TrainingJob, method: Option<Method>, profile: &Profile, widths: Widths) -> Widths {
-    if !is_adapted(job, method) {
-        return widths;
-    }
-    let own = job.finetuning.as_ref().and_then(|finetuning| finetuning.embedding_precision);
-    let parameter = match own.filter(|_| method == Some(Method::QLoRA)) {
-        Some(precision) => states::width(precision),
-        None if method == Some(Method::QLoRA) && profile.fine_tuning.rest_in_fp32 => 4.0,
-        None => widths.compute,
-    };
-    Widths { parameter, ..widths }
-}
-
-/// The format of the frozen linear layers under QLoRA: four bits, with scales as the framework's library keeps them.
-fn quantized(finetuning: &Finetuning, profile: &Profile) -> Quantized {
-    let own = finetuning.quantization.clone().unwrap_or_default();
-    let double = profile.fine_tuning.four_bits == FourBits::Torchao;
-    Quantized {
-        bits: own.bits.map_or(4, u64::from),
-        double: own.double.unwrap_or(double),
-        joined_experts: own.experts.unwrap_or(false),
-    }
+pub(super) fn steps_in_backward(given: &Given<'_>, profile: &Profile, data: u64) -> bool {
+    profile.optimizer.in_backward && !given.is_adapted() && data == 1
 }
 
 /// The adapters, if not every weight is trained.
-pub(super) fn adapters(
-    job: &TrainingJob,
-    method: Option<Method>,
-    profile: &Profile,
-    widths: Widths,
-) -> Option<Adapters> {
-    if !is_adapted(job, method) {
+pub(super) fn adapters(given: &Given<'_>, profile: &Profile, widths: Widths) -> Option<Adapters> {
+    if !given.is_adapted() {
         return None;
     }
-    let finetuning = job.finetuning.as_ref()?;
+    let finetuning = &given.finetuning;
     let as_weights = profile.fine_tuning.adapters_as_weights;
     Some(Adapters {
         rank: finetuning.rank.map_or(8, |r| u64::from(r).max(1)),
         targets: finetuning.targets.as_deref().map_or(Targets::ALL, Targets::named),
-        quantized: (method == Some(Method::QLoRA)).then(|| quantized(finetuning, profile)),
+        quantized: (finetuning.method == Some(Method::QLoRA)).then(|| quantized(given, profile)),
         width: if as_weights && widths.parameter <= 2.0 { 2 } else { 4 },
         dropout: match finetuning.dropout {
             Some(percent) => percent.micros > 0,
@@ -86,11 +35,70 @@ pub(super) fn adapters(
     })
 }
 
+/// The format of the frozen linear layers under QLoRA: four bits, with scales as the framework's library keeps them.
+fn quantized(given: &Given<'_>, profile: &Profile) -> Quantized {
+    let own = given.finetuning.quantization.clone().unwrap_or_default();
+    let double = profile.fine_tuning.four_bits == FourBits::Torchao;
+    Quantized {
+        bits: own.bits.map_or(4, u64::from),
+        double: own.double.unwrap_or(double),
+        joined_experts: own.experts.unwrap_or(false),
+    }
+}
+
+/// The open fields.
+pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 3] {
+    [open_targets(given), open_dropout(given, likely), open_towers(given, likely)]
+}
+
+fn open_targets(given: &Given<'_>) -> Option<Choice> {
+    let finetuning = &given.finetuning;
+    if finetuning.targets.is_some() || (finetuning.method.is_none() && finetuning.rank.is_none()) {
+        return None;
+    }
+    let set = |plan: &mut Plan, targets| {
+        if let Some(adapters) = &mut plan.adapters {
+            adapters.targets = targets;
+        }
+    };
+    Some(choice(
+        field::finetuning::TARGETS,
+        move |plan| set(plan, Targets::QUERY_VALUE),
+        move |plan| set(plan, Targets::ALL),
+    ))
+}
+
+/// Every second configuration has a dropout before the adapters, unless the framework fixes it.
+fn open_dropout(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    let documented = given.job.framework.is_some() && likely.profile.fine_tuning.dropout.is_some();
+    if given.finetuning.dropout.is_some() || documented || likely.adapters.is_none() {
+        return None;
+    }
+    let set = |plan: &mut Plan, dropout| {
+        if let Some(adapters) = &mut plan.adapters {
+            adapters.dropout = dropout;
+        }
+    };
+    Some(choice(field::finetuning::DROPOUT, move |plan| set(plan, false), move |plan| set(plan, true)))
+}
+
+/// Towers are often frozen, by an option or by code that is not read.
+fn open_towers(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if given.finetuning.train_towers.is_some() || likely.shape.towers == 0 || likely.adapters.is_some() {
+        return None;
+    }
+    Some(choice(
+        field::finetuning::TRAIN_TOWERS,
+        |plan| plan.train_towers = false,
+        |plan| plan.train_towers = true,
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Device, assume};
     use super::*;
-    use crate::job::{Framework, Model};
+    use crate::job::{Finetuning, Framework, Model, TrainingJob};
     use crate::units::Decimal;
 
     /// Whether adapters have a dropout in the leanest, the likeliest and the heaviest plan.
@@ -110,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropout_that_nobody_states_is_in_the_heaviest_plan_alone() {
+    fn an_unstated_dropout_is_in_the_heaviest_plan_alone() {
         assert_eq!(dropouts(Framework::HuggingFace, None), [false, false, true]);
         assert_eq!(dropouts(Framework::HuggingFace, Some(5.0)), [true; 3]);
         assert_eq!(dropouts(Framework::HuggingFace, Some(0.0)), [false; 3]);

@@ -32,28 +32,38 @@
 //! | towers for images and audio | frozen | trained | trained |
 //! | other models of the objective | elsewhere | adapters off, or divided as the weights | whole on every device |
 
-mod choices;
+//!
+//! A file for each group of fields ([`given`] gathers them) has the likely values first, and then the open fields with
+//! their two ends.
+
+mod batch;
+mod computation;
+mod dimensions;
 mod division;
 mod finetuning;
+mod given;
 mod roles;
+mod widths;
 
 use serde_json::Value;
 
+use crate::frameworks::Profile;
 use crate::frameworks::profile;
 use crate::frameworks::profile::defaults::{SampleLengths, UsualLoss};
 use crate::frameworks::profile::memory::Pipeline;
 use crate::frameworks::profile::unknown;
-use crate::frameworks::profile::widths::{PURE_HALF, Widths};
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{
-    AnyField, Attention, Input, LayerKernels, Method, Objective, Optimizer, OptimizerImplementation,
-    Precision, Recompute, Schedule, Sharding, TrainingJob, ValueOf, field,
+    AnyField, Input, LayerKernels, Method, Objective, Optimizer, OptimizerImplementation, Precision,
+    Sharding, TrainingJob, ValueOf, field,
 };
 use crate::model::{Shape, ShapeError};
+use crate::units::Decimal;
 
 use super::objective::{Facts, Head};
 use super::plan::Plan;
-use super::states;
+use division::Division;
+use given::Given;
 
 /// An open field, with its leanest and its heaviest value.
 pub struct Choice {
@@ -63,6 +73,14 @@ pub struct Choice {
     pub lean: Box<dyn Fn(&mut Plan)>,
     /// Sets the value that needs the most.
     pub heavy: Box<dyn Fn(&mut Plan)>,
+}
+
+fn choice(
+    field: impl Into<AnyField>,
+    lean: impl Fn(&mut Plan) + 'static,
+    heavy: impl Fn(&mut Plan) + 'static,
+) -> Choice {
+    Choice { field: field.into(), lean: Box::new(lean), heavy: Box::new(heavy) }
 }
 
 /// A training job with every field filled.
@@ -102,7 +120,8 @@ pub struct Device {
     pub bf16: bool,
 }
 
-/// The group of pieces in which assumptions are collected.
+/// The assumptions and contradictions, in the order in which they are found.
+#[derive(Default)]
 struct Notes {
     inputs: Vec<Input>,
     warnings: Vec<String>,
@@ -118,130 +137,58 @@ impl Notes {
     }
 }
 
-/// The usual vocabulary of a model, if its own is unknown.
-const LIKELY_VOCAB: u64 = 100_000;
-/// The usual sequence length of a job that gives none.
-const LIKELY_SEQUENCE: u64 = 4096;
-
-/// Fine-tuning data are shorter: the longest of a few Alpaca samples.
-fn usual_sequence(job: &TrainingJob) -> u64 {
-    let fine_tunes = profile(job.framework).batches.tunes
-        || job.finetuning.as_ref().is_some_and(|finetuning| finetuning.rank.is_some());
-    if fine_tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE }
-}
-
 /// Completes a training job.
 ///
 /// # Errors
 /// [`ShapeError::Unknown`] if even the model's size is unknown.
-#[expect(clippy::too_many_lines, reason = "one assumption after the other, and one line a field of the plan")]
 pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> {
-    let model = job.model.clone().unwrap_or_default();
-    let parallelism = job.parallelism.clone().unwrap_or_default();
-    let batch = job.batch.clone().unwrap_or_default();
-    let offload = job.offload.clone().unwrap_or_default();
-    let mut notes = Notes { inputs: Vec::new(), warnings: Vec::new() };
+    let given = Given::of(job);
+    let mut notes = Notes::default();
+    let likely = likely(&given, device, &mut notes)?;
+    lint(&likely, &mut notes);
+    let choices = open(&given, &likely);
+    Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })
+}
 
-    let sequence = batch.sequence_length.map_or_else(|| usual_sequence(job), |s| u64::from(s).max(1));
-    let shape = Shape::complete(&model, sequence, LIKELY_VOCAB, 1.0)?;
-    let degree = |value: Option<u32>| value.map_or(1, |v| u64::from(v).max(1));
-    let (tensor, pipeline) = (degree(parallelism.tensor), degree(parallelism.pipeline));
-    let context = match division::implied(job) {
-        Some(implied) => {
-            notes.assume(field::parallelism::CONTEXT, implied);
-            implied
-        }
-        None => degree(parallelism.context),
-    };
-    let expert = degree(parallelism.expert);
-    let data = division::data_parallel(job, tensor, pipeline, context, &mut notes);
-
-    let method = job.finetuning.as_ref().and_then(|f| f.method);
-    let adapted = finetuning::is_adapted(job, method);
-    if method.is_none() && !adapted {
+/// The plan with every open field at its usual value.
+#[expect(clippy::too_many_lines, reason = "one line a field of the plan")]
+fn likely(given: &Given<'_>, device: Device, notes: &mut Notes) -> Result<Plan, ShapeError> {
+    let Given { job, parallelism, batch, offload, .. } = given;
+    let sequence = batch::sequence(given);
+    let shape = Shape::complete(&given.model, sequence, dimensions::LIKELY_VOCAB, 1.0)?;
+    let division = Division::of(given, notes);
+    let Division { tensor, pipeline, virtual_pipeline, context, expert, data } = division;
+    if given.finetuning.method.is_none() && !given.is_adapted() {
         notes.assume(field::finetuning::METHOD, Method::Full);
     }
-    let model_parallel = tensor > 1 || pipeline > 1;
-    let framework = job.framework.unwrap_or_else(|| {
-        let framework = unknown::assumed(parallelism.sharding, model_parallel);
-        notes.assume(field::FRAMEWORK, framework);
-        framework
-    });
-    let profile = profile(Some(framework));
-    let sharding = parallelism.sharding.unwrap_or_else(|| {
-        let sharding = if data * context > 1 { profile.sharding.usual } else { Sharding::None };
-        notes.assume(field::parallelism::SHARDING, sharding);
-        sharding
-    });
-    // If no format is given, a model computes in the format of its weights.
-    let stored = job.parameter_precision.filter(|stored| !matches!(stored, Precision::FP8 | Precision::FP4));
-    let precision = job.precision.or(stored).unwrap_or_else(|| {
-        let precision = if device.bf16 { Precision::BF16 } else { Precision::FP16 };
-        notes.assume(field::PRECISION, precision);
-        precision
-    });
+    let profile = framework(given, division, notes);
+    let sharding = division.sharding(given, profile, notes);
+    let precision = precision(given, device, notes);
     let optimizer = job.optimizer.unwrap_or_else(|| {
         notes.assume(field::OPTIMIZER, Optimizer::AdamW);
         Optimizer::AdamW
     });
-    let micro_batch = batch.micro_batch_size.map_or_else(
-        || {
-            let usual = division::usual_micro_batch(job, profile, data, pipeline);
-            notes.assume(field::batch::MICRO_BATCH_SIZE, usual);
-            usual
-        },
-        |b| u64::from(b).max(1),
-    );
+    let micro_batch = batch::micro_batch(given, profile, division, notes);
     if batch.sequence_length.is_none() {
         notes.assume(field::batch::SEQUENCE_LENGTH, sequence);
     }
-    let micro_batches = division::micro_batches(&batch, micro_batch, data, pipeline, &mut notes);
-    let recompute = job.recompute.unwrap_or_else(|| {
-        let recompute = finetuning::recompute(profile, data).unwrap_or(Recompute::None);
-        notes.assume(field::RECOMPUTE, recompute);
-        recompute
-    });
-    let attention = job.attention.unwrap_or_else(|| {
-        notes.assume(field::ATTENTION, Attention::Flash);
-        Attention::Flash
-    });
-    let loss = job.loss.unwrap_or_else(|| {
-        let loss = choices::usual_loss(job, profile);
-        notes.assume(field::LOSS, loss);
-        loss
-    });
-    let sequence_parallel = parallelism.sequence.unwrap_or_else(|| {
-        if tensor > 1 {
-            notes.assume(field::parallelism::SEQUENCE, true);
-        }
-        tensor > 1
-    });
-    let virtual_pipeline = degree(parallelism.virtual_pipeline);
-    let schedule = parallelism.schedule.unwrap_or(if virtual_pipeline > 1 {
-        Schedule::Interleaved
-    } else {
-        Schedule::OneForwardOneBackward
-    });
+    let micro_batches = batch::micro_batches(given, micro_batch, division, notes);
+    let recompute = computation::recompute(given, profile, data, notes);
+    let attention = computation::attention(given, notes);
+    let loss = computation::loss(given, profile, notes);
+    let sequence_parallel = division.sequence_parallel(given, notes);
     let objective = job.objective.unwrap_or(Objective::Supervised);
-    let positive = |dropout: Option<crate::units::Decimal>| dropout.is_some_and(|d| d.micros > 0);
-    let kind = job.accelerator.as_ref().and_then(|a| a.kind.as_deref());
+    let positive = |dropout: Option<Decimal>| dropout.is_some_and(|d| d.micros > 0);
+    let kind = given.accelerator.kind.as_deref();
     let accelerator = kind.and_then(|kind| Catalogue::builtin().find(kind));
-    let mut shape = shape;
-    // Without logits of the vocabulary there is no output layer of its size.
-    shape.tied |= Facts::of(objective).head == Head::Numbers;
-    shape.tied &= !profile.fine_tuning.unties_embedding;
-    if profile.loss == UsualLoss::VocabParallel && model.padded_vocab_size.is_none() {
-        shape.vocab = shape.vocab_padded_for(tensor);
-    }
-    let widths = profile.widths.widths(precision, sharding);
-    let widths = own_widths(job, finetuning::stored(job, method, profile, widths));
-    let mut likely = Plan {
-        shape,
+    let widths = widths::likely(given, profile, precision, sharding);
+    let mut plan = Plan {
+        shape: trained_shape(shape, given, profile, objective, tensor),
         tensor,
-        sequence_parallel: sequence_parallel && tensor > 1,
+        sequence_parallel,
         pipeline,
         virtual_pipeline,
-        schedule,
+        schedule: division.schedule(given),
         first_stage_layers: parallelism.first_stage_layers.map(u64::from),
         last_stage_layers: parallelism.last_stage_layers.map(u64::from),
         embedding_as_layer: parallelism.embedding_as_layer.unwrap_or(false),
@@ -262,7 +209,7 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         varying_lengths: profile.batches.lengths == SampleLengths::Varying && batch.packing != Some(true),
         micro_batches,
         precision,
-        mixed: choices::mixed(job, profile, sharding, precision),
+        mixed: widths::is_mixed(given, profile, sharding, precision),
         widths,
         optimizer,
         implementation: job.optimizer_implementation.unwrap_or(OptimizerImplementation::Foreach),
@@ -273,8 +220,8 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         keeps_compiled: true,
         cuda_graphs: job.cuda_graphs.unwrap_or(false),
         attention,
-        attention_dropout: positive(model.attention_dropout),
-        hidden_dropout: positive(model.hidden_dropout),
+        attention_dropout: positive(given.model.attention_dropout),
+        hidden_dropout: positive(given.model.hidden_dropout),
         loss,
         objective,
         completion: batch.completion_length.map(|tokens| u64::from(tokens).clamp(1, sequence)),
@@ -286,41 +233,73 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
         framework_version: job.framework_version.clone(),
         accelerator: accelerator.map(|a| a.key.clone()).or_else(|| kind.map(ToOwned::to_owned)),
         accelerator_memory: accelerator.map(Accelerator::usable),
-        adapters: finetuning::adapters(job, method, profile, widths),
-        step_in_backward: finetuning::steps_in_backward(profile, adapted, data),
+        adapters: finetuning::adapters(given, profile, widths),
+        step_in_backward: finetuning::steps_in_backward(given, profile, data),
         // FSDP steps on the shards' own device. `CPUOffloadPolicy` moves parameters, gradients and states together.
         offload_optimizer: offload.optimizer.unwrap_or(false)
             || offload.parameters.unwrap_or(false) && matches!(sharding, Sharding::FSDP | Sharding::HSDP),
         offload_parameters: offload.parameters.unwrap_or(false),
         offload_activations: offload.activations.unwrap_or(false),
-        train_towers: job.finetuning.as_ref().and_then(|f| f.train_towers).unwrap_or(true),
+        train_towers: given.finetuning.train_towers.unwrap_or(true),
     };
-    if choices::loaded_as_saved(job, &likely) {
-        likely.widths = own_widths(job, PURE_HALF);
-        notes.assume(field::PARAMETER_PRECISION, precision);
-    }
-    likely.others = roles::others(job, &likely, &mut notes);
-    likely.rollout = roles::rollout(job, &likely, &mut notes);
-    lint(&likely, &mut notes);
-    let choices = choices::open(job, &model, &likely);
-    Ok(Assumed { likely, choices, inputs: notes.inputs, warnings: notes.warnings })
+    widths::load_as_saved(given, &mut plan, notes);
+    plan.others = roles::others(given, &plan, notes);
+    plan.rollout = roles::rollout(given, &plan, notes);
+    Ok(plan)
 }
 
-/// The stored formats that the job gives win over the framework's. If the optimizer has no copy of its own, gradients,
-/// moments and reductions have the parameters' format.
-fn own_widths(job: &TrainingJob, widths: Widths) -> Widths {
-    let or = |given: Option<Precision>, own: f64| given.map_or(own, states::width);
-    let parameter = or(job.parameter_precision, widths.parameter);
-    let changed = (parameter - widths.parameter).abs() > f64::EPSILON;
-    let follow = |own: f64| if widths.main <= 0.0 && changed { parameter } else { own };
-    Widths {
-        parameter,
-        gradient: or(job.gradient_precision, follow(widths.gradient)),
-        main: or(job.main_parameter_precision, widths.main),
-        moment: or(job.optimizer_precision, follow(widths.moment)),
-        reduction: or(job.gradient_reduction_precision, follow(widths.reduction)),
-        ..widths
+/// The open fields. A field comes before those that depend on it.
+fn open(given: &Given<'_>, likely: &Plan) -> Vec<Choice> {
+    let groups = [
+        dimensions::open(given, likely).into_iter().flatten().collect(),
+        division::open_degrees(given, likely).into_iter().flatten().collect(),
+        widths::open(given, likely).into_iter().flatten().collect(),
+        computation::open_step(given, likely).into_iter().collect(),
+        division::open_sharding(given, likely).into_iter().collect(),
+        batch::open(given, likely).into_iter().flatten().collect(),
+        computation::open(given, likely).into_iter().flatten().collect(),
+        division::open_sequence_parallel(given, likely).into_iter().collect(),
+        finetuning::open(given, likely).into_iter().flatten().collect(),
+        roles::open(given, likely),
+    ];
+    groups.into_iter().flat_map(|group: Vec<Choice>| group).collect()
+}
+
+/// The facts of the framework that trains.
+fn framework(given: &Given<'_>, division: Division, notes: &mut Notes) -> &'static Profile {
+    let model_parallel = division.tensor > 1 || division.pipeline > 1;
+    profile(Some(given.job.framework.unwrap_or_else(|| {
+        let framework = unknown::assumed(given.parallelism.sharding, model_parallel);
+        notes.assume(field::FRAMEWORK, framework);
+        framework
+    })))
+}
+
+/// The format of the computation. If no format is given, a model computes in the format of its weights.
+fn precision(given: &Given<'_>, device: Device, notes: &mut Notes) -> Precision {
+    let stored = given.job.parameter_precision;
+    let stored = stored.filter(|stored| !matches!(stored, Precision::FP8 | Precision::FP4));
+    given.job.precision.or(stored).unwrap_or_else(|| {
+        let precision = if device.bf16 { Precision::BF16 } else { Precision::FP16 };
+        notes.assume(field::PRECISION, precision);
+        precision
+    })
+}
+
+/// The shape as the framework trains it. Without logits of the vocabulary there is no output layer of its size.
+fn trained_shape(
+    mut shape: Shape,
+    given: &Given<'_>,
+    profile: &Profile,
+    objective: Objective,
+    tensor: u64,
+) -> Shape {
+    shape.tied |= Facts::of(objective).head == Head::Numbers;
+    shape.tied &= !profile.fine_tuning.unties_embedding;
+    if profile.loss == UsualLoss::VocabParallel && given.model.padded_vocab_size.is_none() {
+        shape.vocab = shape.vocab_padded_for(tensor);
     }
+    shape
 }
 
 /// The contradictions.
@@ -354,22 +333,5 @@ fn lint(plan: &Plan, notes: &mut Notes) {
             !experts.count.is_multiple_of(e),
             format!("{} experts are no multiple of expert parallel {e}", experts.count),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_without_a_length_has_4096_tokens_or_1024_of_fine_tuning() {
-        let sequence = |finetuning: Value| {
-            let job =
-                serde_json::json!({"model": {"layers": 2, "hiddenSize": 512}, "finetuning": finetuning});
-            let job: TrainingJob = serde_json::from_value(job).unwrap();
-            assume(&job, Device { bf16: true }).unwrap().likely.sequence
-        };
-        assert_eq!(sequence(serde_json::json!({})), 4096);
-        assert_eq!(sequence(serde_json::json!({"method": "LoRA", "rank": 8})), 1024);
     }
 }

@@ -8,11 +8,12 @@
 //!
 //! A placement that the job leaves open is nowhere in the leanest plan, and whole on every device in the heaviest.
 
-use super::super::objective::{Facts, Role};
-use super::super::plan::{Other, Plan, Rollout};
-use super::super::states;
-use super::{Choice, Notes};
-use crate::job::{Field, Placement, TrainingJob, field};
+use super::given::Given;
+use super::{Choice, Notes, choice};
+use crate::estimate::objective::{Facts, Role};
+use crate::estimate::plan::{Other, Plan, Rollout};
+use crate::estimate::states;
+use crate::job::{Field, Placement, field};
 use crate::model::{Shape, known};
 
 /// The field of a role's placement.
@@ -25,8 +26,8 @@ const fn placement_of(role: Role) -> Field<Placement> {
     }
 }
 
-fn given(job: &TrainingJob, role: Role) -> Option<Placement> {
-    let roles = job.roles.as_ref()?;
+fn stated(given: &Given<'_>, role: Role) -> Option<Placement> {
+    let roles = &given.roles;
     match role {
         Role::Reference => roles.reference_model,
         Role::Reward => roles.reward_model,
@@ -36,8 +37,8 @@ fn given(job: &TrainingJob, role: Role) -> Option<Placement> {
 }
 
 /// The shape of a role's own model. `None` if it has the trained model's.
-fn own_shape(job: &TrainingJob, role: Role, plan: &Plan) -> Option<Shape> {
-    let roles = job.roles.as_ref()?;
+fn own_shape(given: &Given<'_>, role: Role, plan: &Plan) -> Option<Shape> {
+    let roles = &given.roles;
     let name = match role {
         Role::Reward => roles.reward_model_name.as_deref(),
         Role::Teacher => roles.teacher_model_name.as_deref(),
@@ -48,26 +49,26 @@ fn own_shape(job: &TrainingJob, role: Role, plan: &Plan) -> Option<Shape> {
 }
 
 /// The other models that the job's objective needs or that the job names.
-pub(super) fn others(job: &TrainingJob, plan: &Plan, notes: &mut Notes) -> Vec<Other> {
+pub(super) fn others(given: &Given<'_>, plan: &Plan, notes: &mut Notes) -> Vec<Other> {
     let facts = Facts::of(plan.objective);
     let roles = [Role::Reference, Role::Reward, Role::Teacher, Role::Critic];
-    let roles = roles.into_iter().filter(|role| facts.roles.contains(role) || given(job, *role).is_some());
+    let roles = roles.into_iter().filter(|role| facts.roles.contains(role) || stated(given, *role).is_some());
     let usual = if states::divided(plan.sharding).0 { Placement::Sharded } else { Placement::Resident };
     let other = |role: Role| {
-        let placement = given(job, role).unwrap_or_else(|| {
+        let placement = stated(given, role).unwrap_or_else(|| {
             let adapters_off = role == Role::Reference && plan.adapters.is_some();
             let placement = if adapters_off { Placement::AdaptersOff } else { usual };
             notes.assume(placement_of(role), placement);
             placement
         });
-        Other { role, placement, shape: own_shape(job, role, plan) }
+        Other { role, placement, shape: own_shape(given, role, plan) }
     };
     roles.map(other).collect()
 }
 
 /// How samples are generated, if the job generates them on the devices that train.
-pub(super) fn rollout(job: &TrainingJob, plan: &Plan, notes: &mut Notes) -> Option<Rollout> {
-    let roles = job.roles.clone().unwrap_or_default();
+pub(super) fn rollout(given: &Given<'_>, plan: &Plan, notes: &mut Notes) -> Option<Rollout> {
+    let roles = &given.roles;
     if !Facts::of(plan.objective).generates && roles.rollout_engine.is_none() {
         return None;
     }
@@ -88,17 +89,19 @@ pub(super) fn rollout(job: &TrainingJob, plan: &Plan, notes: &mut Notes) -> Opti
 }
 
 /// The placements that are open.
-pub(super) fn open(job: &TrainingJob, likely: &Plan) -> Vec<Choice> {
-    let open = likely.others.iter().map(|other| other.role).filter(|role| given(job, *role).is_none());
+pub(super) fn open(given: &Given<'_>, likely: &Plan) -> Vec<Choice> {
+    let open = likely.others.iter().map(|other| other.role).filter(|role| stated(given, *role).is_none());
     let set = |plan: &mut Plan, role: Role, placement: Placement| {
         for other in plan.others.iter_mut().filter(|other| other.role == role) {
             other.placement = placement;
         }
     };
-    open.map(|role| Choice {
-        field: placement_of(role).into(),
-        lean: Box::new(move |plan| set(plan, role, Placement::Elsewhere)),
-        heavy: Box::new(move |plan| set(plan, role, Placement::Resident)),
+    open.map(|role| {
+        choice(
+            placement_of(role),
+            move |plan| set(plan, role, Placement::Elsewhere),
+            move |plan| set(plan, role, Placement::Resident),
+        )
     })
     .collect()
 }

@@ -1,0 +1,174 @@
+//! The batch: the length of its sequences, the micro-batch, and the microbatches of a step.
+
+use super::given::Given;
+use super::{Choice, Notes, choice};
+use crate::estimate::plan::Plan;
+use crate::frameworks::Profile;
+use crate::frameworks::profile::defaults::SampleLengths;
+use crate::job::field;
+
+use super::division::Division;
+
+/// The usual sequence length of a job that gives none. Fine-tuning data are shorter: the longest of a few Alpaca
+/// samples has a quarter of it.
+const LIKELY_SEQUENCE: u64 = 4096;
+
+/// The longest sample of a batch, at its leanest. Classifiers, pairs and short instructions have about 64 tokens.
+const SHORTEST_SEQUENCE: u64 = 64;
+
+/// The ratio of the longest sample to the typical one, at its leanest. The data of ms-swift have a mean of 3234 and a
+/// deviation of 2547. As a log-normal, one sample in a hundred is longer than four times the mean.
+const LONGEST_OVER_TYPICAL: u64 = 4;
+
+/// Tokens of a sequence.
+pub(super) fn sequence(given: &Given<'_>) -> u64 {
+    let tunes = given.named.batches.tunes || given.finetuning.rank.is_some();
+    let usual = if tunes { LIKELY_SEQUENCE / 4 } else { LIKELY_SEQUENCE };
+    given.batch.sequence_length.map_or(usual, u64::from).max(1)
+}
+
+/// Samples of a microbatch. It is 1 if it is not given, unless the framework's version cuts a rank's batch into as many
+/// microbatches as the pipeline has stages.
+pub(super) fn micro_batch(
+    given: &Given<'_>,
+    profile: &Profile,
+    division: Division,
+    notes: &mut Notes,
+) -> u64 {
+    if let Some(stated) = given.batch.micro_batch_size {
+        return u64::from(stated).max(1);
+    }
+    let cut = profile.batches.cut_over_stages.hold(given.job.framework_version.as_deref());
+    let usual = match given.batch.global_batch_size {
+        Some(global) if cut && division.pipeline > 1 => {
+            (u64::from(global) / division.data.saturating_mul(division.pipeline).max(1)).max(1)
+        }
+        _ => 1,
+    };
+    notes.assume(field::batch::MICRO_BATCH_SIZE, usual);
+    usual
+}
+
+/// Microbatches of one step.
+pub(super) fn micro_batches(
+    given: &Given<'_>,
+    micro_batch: u64,
+    division: Division,
+    notes: &mut Notes,
+) -> u64 {
+    let (data, pipeline) = (division.data, division.pipeline);
+    match given.batch.global_batch_size {
+        None if pipeline > 1 => pipeline.saturating_mul(4),
+        None => 1,
+        Some(global) => {
+            let at_once = micro_batch.saturating_mul(data).max(1);
+            let global = u64::from(global);
+            if global < at_once || !global.is_multiple_of(at_once) {
+                notes.warnings.push(format!(
+                    "global batch {global} is no multiple of micro-batch {micro_batch} × data parallel {data}"
+                ));
+            }
+            (global / at_once).max(1)
+        }
+    }
+}
+
+/// The open fields. The sequence is before the others, which depend on it.
+pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 4] {
+    [
+        open_sequence(given),
+        open_micro_batch(given, likely),
+        open_micro_batches(given, likely),
+        open_lengths(given, likely),
+    ]
+}
+
+fn open_sequence(given: &Given<'_>) -> Option<Choice> {
+    if given.batch.sequence_length.is_some() {
+        return None;
+    }
+    Some(choice(
+        field::batch::SEQUENCE_LENGTH,
+        |plan| plan.sequence = SHORTEST_SEQUENCE,
+        |plan| plan.sequence = 8192,
+    ))
+}
+
+/// A larger microbatch means fewer of them. Each end takes the pair that needs the least or the most.
+fn open_micro_batch(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    const MOST: u64 = 4;
+    if given.batch.micro_batch_size.is_some() {
+        return None;
+    }
+    let global = given.batch.global_batch_size.map(u64::from);
+    let per_rank = global.map(|global| (global / likely.data.max(1)).max(1));
+    let most = per_rank.map_or(MOST, |sequences| sequences.clamp(1, MOST));
+    Some(choice(
+        field::batch::MICRO_BATCH_SIZE,
+        move |plan| {
+            plan.micro_batch = 1;
+            plan.micro_batches = per_rank.map_or(plan.micro_batches, |sequences| sequences / most);
+        },
+        move |plan| {
+            plan.micro_batch = most;
+            plan.micro_batches = per_rank.unwrap_or(plan.micro_batches);
+        },
+    ))
+}
+
+fn open_micro_batches(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    if given.batch.global_batch_size.is_some() {
+        return None;
+    }
+    let most = likely.pipeline.saturating_mul(4).max(2);
+    Some(choice(
+        field::batch::GLOBAL_BATCH_SIZE,
+        |plan| plan.micro_batches = 1,
+        move |plan| plan.micro_batches = most,
+    ))
+}
+
+/// A cap is an upper bound, not a length. Samples that are not packed may all be short. If their typical length is
+/// stated, the longest is at least several times as long.
+fn open_lengths(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
+    let batch = &given.batch;
+    batch.sequence_length?;
+    let tuning = likely.adapters.is_some() || given.finetuning.method.is_some();
+    // LitGPT starts with the longest sample.
+    let full = likely.profile.batches.lengths == SampleLengths::Full;
+    let padded = !full || batch.packing == Some(false);
+    let longest = match batch.typical_sequence_length {
+        Some(typical) => u64::from(typical).saturating_mul(LONGEST_OVER_TYPICAL),
+        None => SHORTEST_SEQUENCE,
+    };
+    if batch.packing == Some(true) || !tuning || !padded || longest >= likely.sequence {
+        return None;
+    }
+    Some(choice(
+        field::batch::TYPICAL_SEQUENCE_LENGTH,
+        move |plan| {
+            plan.sequence = longest;
+            plan.typical_sequence = plan.typical_sequence.min(longest);
+            plan.varying_lengths = false;
+        },
+        |_| {},
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Device, assume};
+    use crate::job::TrainingJob;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_job_without_a_length_has_4096_tokens_or_1024_of_fine_tuning() {
+        let sequence = |finetuning: Value| {
+            let job = json!({"model": {"layers": 2, "hiddenSize": 512}, "finetuning": finetuning});
+            let job: TrainingJob = serde_json::from_value(job).unwrap();
+            assume(&job, Device { bf16: true }).unwrap().likely.sequence
+        };
+        assert_eq!(sequence(json!({})), 4096);
+        assert_eq!(sequence(json!({"method": "LoRA", "rank": 8})), 1024);
+    }
+}
