@@ -7,5 +7,5 @@ mod arguments;
 pub mod policy;
 mod settings;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, TlsMode};
 pub use settings::Settings;

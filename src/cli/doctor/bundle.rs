@@ -5,13 +5,15 @@ use kube::{Api, Client};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 
+use super::installation::Installation;
 use super::{Finding, Findings, because};
 use crate::kinds::{Kind, Kinds};
 
 /// With fewer days left, an administrator should look.
 const FEW_DAYS: i64 = 14;
 
-pub(super) async fn configuration(client: &Client, name: &str) -> Findings {
+pub(super) async fn configuration(client: &Client, installation: &Installation) -> Findings {
+    let name = installation.configuration.as_str();
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     let entries = match configurations.get_opt(name).await {
         Ok(Some(found)) => found.webhooks.unwrap_or_default(),
@@ -28,7 +30,7 @@ pub(super) async fn configuration(client: &Client, name: &str) -> Findings {
     };
     let mut findings = vec![kinds(name, &entries)];
     findings.extend(policies(&entries));
-    findings.push(trusted(name, &entries));
+    findings.push(trusted(name, &entries, installation.files));
     findings
 }
 
@@ -62,7 +64,7 @@ fn policies(entries: &[ValidatingWebhook]) -> Option<Finding> {
     })
 }
 
-fn trusted(name: &str, entries: &[ValidatingWebhook]) -> Finding {
+fn trusted(name: &str, entries: &[ValidatingWebhook], files: bool) -> Finding {
     let bundles: Vec<&[u8]> = entries
         .iter()
         .map(|entry| {
@@ -72,20 +74,32 @@ fn trusted(name: &str, entries: &[ValidatingWebhook]) -> Finding {
     let empty = bundles.iter().filter(|bundle| bundle.is_empty()).count();
     if empty > 0 {
         let what = format!("{empty} of {} entries of {name} trust no CA", entries.len());
-        return Finding::Wrong(
-            what,
-            "a ready replica repairs them; in the mode files cert-manager does".into(),
-        );
+        let advice = if files {
+            "cert-manager's cainjector writes it: check its logs, and that the Certificate is ready"
+        } else {
+            "a ready replica repairs them; with --tls-mode files another program must"
+        };
+        return Finding::Wrong(what, advice.into());
     }
     let shortest = bundles.iter().map(|bundle| longest_lived(bundle)).min().flatten();
     match shortest.map(|until| (until - OffsetDateTime::now_utc()).whole_days()) {
         None => Finding::Wrong(
             format!("the caBundle of {name} has no readable certificate"),
-            "empty it: a ready replica repairs it".into(),
+            if files {
+                "check the Secret that it is read from"
+            } else {
+                "empty it: a ready replica repairs it"
+            }
+            .into(),
         ),
         Some(days) if days < FEW_DAYS => Finding::Wrong(
             format!("the entries of {name} trust a CA that is valid for only {days} more days"),
-            "the CA should have rotated: check the logs of a replica".into(),
+            if files {
+                "the program that maintains the certificate should have renewed it: check its logs"
+            } else {
+                "the CA should have rotated: check the logs of a replica"
+            }
+            .into(),
         ),
         Some(days) => {
             Finding::Well(format!("the entries of {name} trust a CA that is valid for {days} days"))

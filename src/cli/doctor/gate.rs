@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
+use super::installation::is_ours;
 use super::{Finding, Findings, because};
 use crate::policy::mode::MODE_LABEL;
 
@@ -53,12 +54,26 @@ fn judge(answer: &Answer, namespace: &str, label: Option<&str>) -> Finding {
                     .replace("{namespace}", namespace),
             ),
         },
+        _ if neighbour(&answer.message).is_some() => Finding::Note(format!(
+            "another webhook, {}, answers the dry run in {namespace}, so it shows nothing: {}",
+            neighbour(&answer.message).unwrap_or_default(),
+            answer.message
+        )),
         StatusCode::FORBIDDEN => Finding::Note(format!("you may not create jobs in {namespace}: {}", answer.message)),
         _ => Finding::Wrong(
             format!("the apiserver gets no answer from the webhook: {}", answer.message),
             "check that the control plane reaches the Service (firewall, hostNetwork), and the Service's port".into(),
         ),
     }
+}
+
+/// The webhook that refused or failed, if it is not ours. The apiserver quotes its name.
+fn neighbour(message: &str) -> Option<&str> {
+    let (_, rest) = ["failed calling webhook \"", "admission webhook \""]
+        .iter()
+        .find_map(|told| message.split_once(told))?;
+    let (name, _) = rest.split_once('"')?;
+    (!is_ours(name)).then_some(name)
 }
 
 /// A request of our own, for the client drops warnings.
@@ -117,5 +132,19 @@ mod tests {
         assert!(matches!(found(403, "user bob cannot create jobs", &[], None), Finding::Note(_)));
         let failed = found(500, "failed calling webhook: connection refused", &[], None);
         assert!(matches!(failed, Finding::Wrong(what, _) if what.contains("connection refused")));
+        let ours = "failed calling webhook \"job.weighbridge.dev\": connection refused";
+        assert!(matches!(found(500, ours, &[], None), Finding::Wrong(..)));
+    }
+
+    #[test]
+    fn the_fault_of_another_webhook_is_not_ours() {
+        for (status, message) in [
+            (500, "Internal error occurred: failed calling webhook \"validate.kyverno.svc-fail\": EOF"),
+            (403, "admission webhook \"validation.gatekeeper.sh\" denied the request: no team label"),
+            (400, "admission webhook \"validation.gatekeeper.sh\" denied the request: no team label"),
+        ] {
+            let note = found(status, message, &[], None);
+            assert!(matches!(&note, Finding::Note(what) if what.contains("another webhook")), "{note:?}");
+        }
     }
 }

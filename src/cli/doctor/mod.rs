@@ -8,6 +8,8 @@
 
 mod bundle;
 mod gate;
+mod installation;
+mod permissions;
 mod pieces;
 
 use std::fmt::Write as _;
@@ -20,6 +22,7 @@ use serde_json::json;
 
 use super::connection;
 use super::output::{Format, print};
+use crate::config::TlsMode;
 use crate::tls;
 
 /// The arguments of `doctor`.
@@ -32,21 +35,24 @@ pub struct Arguments {
     /// The kubeconfig file of the cluster [default: the pod's service account, or kubectl's]
     #[arg(long, env = "WEIGHBRIDGE_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// The namespace that weighbridge is installed in
-    #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", default_value = "weighbridge", value_name = "NAME")]
-    namespace: String,
-    /// The name of its ValidatingWebhookConfiguration
-    #[arg(long, env = "WEIGHBRIDGE_CONFIGURATION_NAME", default_value = "weighbridge", value_name = "NAME")]
-    configuration_name: String,
-    /// The name of its Service
-    #[arg(long, env = "WEIGHBRIDGE_SERVICE", default_value = "weighbridge", value_name = "NAME")]
-    service: String,
+    /// The namespace that weighbridge is installed in [default: the Service's]
+    #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", value_name = "NAME")]
+    namespace: Option<String>,
+    /// The name of its ValidatingWebhookConfiguration [default: the one whose entries end in .weighbridge.dev]
+    #[arg(long, env = "WEIGHBRIDGE_CONFIGURATION_NAME", value_name = "NAME")]
+    configuration_name: Option<String>,
+    /// The name of its Service [default: the one that the configuration calls]
+    #[arg(long, env = "WEIGHBRIDGE_SERVICE", value_name = "NAME")]
+    service: Option<String>,
+    /// Where its certificate comes from [default: files if the configuration has cert-manager's annotation, else internal]
+    #[arg(long, env = "WEIGHBRIDGE_TLS_MODE", value_enum)]
+    tls_mode: Option<TlsMode>,
     /// The name of the Secret that holds its CA [default: the Service's name and "-ca", as the chart has it]
     #[arg(long, env = "WEIGHBRIDGE_CA_SECRET", value_name = "NAME")]
     ca_secret: Option<String>,
-    /// The name of its Lease
-    #[arg(long, env = "WEIGHBRIDGE_LEASE", default_value = "weighbridge", value_name = "NAME")]
-    lease: String,
+    /// The name of its Lease [default: the Service's name, as the chart has it]
+    #[arg(long, env = "WEIGHBRIDGE_LEASE", value_name = "NAME")]
+    lease: Option<String>,
     /// The service account whose permissions are checked [default: the current user]
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
@@ -56,12 +62,6 @@ pub struct Arguments {
     /// The format of the findings
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
-}
-
-impl Arguments {
-    fn ca_secret(&self) -> String {
-        self.ca_secret.clone().unwrap_or_else(|| format!("{}-ca", self.service))
-    }
 }
 
 /// The result of a check.
@@ -100,10 +100,12 @@ async fn examine(arguments: &Arguments) -> Result<Findings> {
         return Ok(findings);
     }
     findings.extend(pieces::definition(&client).await);
-    findings.extend(bundle::configuration(&client, &arguments.configuration_name).await);
-    findings.extend(pieces::replicas(&client, &arguments.namespace, &arguments.service).await);
-    findings.extend(pieces::leader(&client, &arguments.namespace, &arguments.lease).await);
-    findings.extend(pieces::permissions(&client, arguments).await);
+    let (installation, doubt) = installation::find(&client, arguments).await;
+    findings.extend(doubt);
+    findings.extend(bundle::configuration(&client, &installation).await);
+    findings.extend(pieces::replicas(&client, &installation).await);
+    findings.extend(pieces::leader(&client, &installation).await);
+    findings.extend(permissions::examine(&client, &installation, arguments.service_account.as_deref()).await);
     findings.extend(gate::tried(&client, &arguments.try_in).await);
     Ok(findings)
 }
@@ -131,10 +133,17 @@ fn json_of(findings: &[Finding]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&elements)? + "\n")
 }
 
-/// The apiserver's error, as text.
+/// The apiserver's error, as a line of text.
 fn because(error: &kube::Error) -> String {
-    match error {
+    let text = match error {
         kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
+        other => {
+            let causes = std::iter::successors(Some(other as &dyn std::error::Error), |error| error.source());
+            let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
+            // Some errors repeat their cause.
+            texts.dedup();
+            texts.join(": ")
+        }
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,23 +1,16 @@
-//! The parts of an installation, one check each: apiserver, definition, replicas, lease, permissions.
+//! The parts of an installation, one check each: apiserver, definition, replicas, lease.
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
-    SubjectAccessReviewSpec,
-};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::{Arguments, Finding, Findings, because};
+use super::installation::Installation;
+use super::{Finding, Findings, because};
 use crate::api;
-use crate::controller::permissions::{self, Permission};
-use crate::kinds::Kinds;
 
-/// Resources with missing permissions that are named.
-const NAMED: usize = 4;
 /// The oldest minor version of Kubernetes with stable matchConditions.
 const OLDEST: u32 = 30;
 
@@ -68,7 +61,13 @@ pub(super) async fn definition(client: &Client) -> Findings {
 }
 
 /// Whether the Service has ready replicas.
-pub(super) async fn replicas(client: &Client, namespace: &str, service: &str) -> Findings {
+pub(super) async fn replicas(client: &Client, installation: &Installation) -> Findings {
+    if let Some(url) = &installation.url {
+        let what =
+            format!("the apiserver calls {url}: the process runs outside of the cluster, without a Service");
+        return vec![Finding::Note(what)];
+    }
+    let Installation { namespace, service, .. } = installation;
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
     let named = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
     let slices = match slices.list(&named).await {
@@ -95,7 +94,8 @@ pub(super) async fn replicas(client: &Client, namespace: &str, service: &str) ->
 }
 
 /// Whether a replica writes estimates.
-pub(super) async fn leader(client: &Client, namespace: &str, lease: &str) -> Findings {
+pub(super) async fn leader(client: &Client, installation: &Installation) -> Findings {
+    let Installation { namespace, lease, .. } = installation;
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let spec = match leases.get_opt(lease).await {
         Ok(Some(found)) => found.spec.unwrap_or_default(),
@@ -122,100 +122,4 @@ pub(super) async fn leader(client: &Client, namespace: &str, lease: &str) -> Fin
             format!("kubectl -n {namespace} logs -l app.kubernetes.io/name=weighbridge"),
         ),
     }]
-}
-
-/// Whether the current user, or the service account, has a replica's permissions.
-pub(super) async fn permissions(client: &Client, arguments: &Arguments) -> Findings {
-    let mut lacking: Vec<(String, Vec<&str>)> = Vec::new();
-    let mut asked = 0;
-    for permission in permissions::permissions(Kinds::built_in()) {
-        for verb in permission.verbs {
-            asked += 1;
-            match allowed(client, arguments, &permission, verb).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    let resource = resource(&permission);
-                    match lacking.iter_mut().find(|(other, _)| *other == resource) {
-                        Some((_, verbs)) => verbs.push(verb),
-                        None => lacking.push((resource, vec![verb])),
-                    }
-                }
-                Err(error) => {
-                    return vec![Finding::Note(format!(
-                        "permissions cannot be checked: {}",
-                        because(&error)
-                    ))];
-                }
-            }
-        }
-    }
-    let whose = arguments.service_account.as_deref().unwrap_or("the current user");
-    if lacking.is_empty() {
-        return vec![Finding::Well(format!("{whose} has all {asked} permissions of a replica"))];
-    }
-    let count: usize = lacking.iter().map(|(_, verbs)| verbs.len()).sum();
-    let named =
-        lacking.iter().take(NAMED).map(|(resource, verbs)| format!("{} {resource}", verbs.join(", ")));
-    let more = lacking.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!("; and {more} more resources") } else { String::new() };
-    let named = named.collect::<Vec<_>>().join("; ");
-    let what = format!("{whose} lacks {count} of {asked} permissions: {named}{more}");
-    vec![match &arguments.service_account {
-        Some(_) => {
-            Finding::Wrong(what, "helm upgrade renders the roles; check that rbac.create is on".into())
-        }
-        None => Finding::Note(format!("{what}; --service-account checks a replica's permissions")),
-    }]
-}
-
-fn resource(permission: &Permission) -> String {
-    match permission.group {
-        "" => permission.resource.to_owned(),
-        group => format!("{}.{group}", permission.resource),
-    }
-}
-
-async fn allowed(
-    client: &Client,
-    arguments: &Arguments,
-    permission: &Permission,
-    verb: &str,
-) -> kube::Result<bool> {
-    let (resource, subresource) = match permission.resource.split_once('/') {
-        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (permission.resource, None),
-    };
-    // A list or a watch of one object is checked with its name, too.
-    let name = permission.one_object.then(|| match resource {
-        "secrets" => arguments.ca_secret(),
-        _ => arguments.configuration_name.clone(),
-    });
-    let attributes = Some(ResourceAttributes {
-        group: Some(permission.group.to_owned()),
-        resource: Some(resource.to_owned()),
-        subresource,
-        verb: Some(verb.to_owned()),
-        namespace: permission.own_namespace.then(|| arguments.namespace.clone()),
-        name,
-        ..ResourceAttributes::default()
-    });
-    let post = PostParams::default();
-    match &arguments.service_account {
-        None => {
-            let spec = SelfSubjectAccessReviewSpec { resource_attributes: attributes, ..Default::default() };
-            let review = SelfSubjectAccessReview { spec, ..Default::default() };
-            let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-            Ok(reviews.create(&post, &review).await?.status.is_some_and(|status| status.allowed))
-        }
-        Some(account) => {
-            let spec = SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{}:{account}", arguments.namespace)),
-                resource_attributes: attributes,
-                ..Default::default()
-            };
-            let review = SubjectAccessReview { spec, ..Default::default() };
-            let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
-            Ok(reviews.create(&post, &review).await?.status.is_some_and(|status| status.allowed))
-        }
-    }
 }
