@@ -7,7 +7,8 @@
 //! | `audit` | noted in the audit log | noted |
 //! | `off` | nothing | nothing |
 //!
-//! A namespace that cannot be read, or whose label has another value, gets `warn`: no job is refused on a guess.
+//! A namespace that cannot be read gets `warn`: no job is refused on a guess. A label with another value (`block`, `deny`)
+//! is a mistake of its author, and must not open the namespace: it gets the default, and `warn` at least.
 
 /// The label of namespaces that gives their mode.
 pub const MODE_LABEL: &str = "weighbridge.dev/mode";
@@ -77,7 +78,12 @@ pub fn of(namespace: &Namespace, default: Mode) -> Found {
         Namespace::Known(None) => Found { mode: default, problem: None },
         Namespace::Known(Some(label)) => match Mode::parse(label) {
             Some(mode) => Found { mode, problem: None },
-            None => warn(format!("the namespace's label {MODE_LABEL} must be enforce, warn, audit or off")),
+            None => Found {
+                mode: if default == Mode::Enforce { Mode::Enforce } else { Mode::Warn },
+                problem: Some(format!(
+                    "the namespace's label {MODE_LABEL} must be enforce, warn, audit or off"
+                )),
+            },
         },
         Namespace::Unreadable => warn("the namespace could not be read, so nothing is refused".into()),
     }
@@ -105,14 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_without_a_valid_mode_only_warns() {
-        for namespace in [
-            Namespace::Unreadable,
-            Namespace::Known(Some(String::new())),
-            Namespace::Known(Some("block".into())),
+    fn a_namespace_without_a_valid_mode_has_the_default_and_warns_at_least() {
+        let labelled = |label: &str| Namespace::Known(Some(label.to_owned()));
+        for (namespace, default, expected) in [
+            (Namespace::Unreadable, Mode::Enforce, Mode::Warn),
+            (labelled(""), Mode::Enforce, Mode::Enforce),
+            (labelled("block"), Mode::Enforce, Mode::Enforce),
+            (labelled("block"), Mode::Warn, Mode::Warn),
+            (labelled("block"), Mode::Audit, Mode::Warn),
+            (labelled("block"), Mode::Off, Mode::Warn),
         ] {
-            let found = of(&namespace, Mode::Enforce);
-            assert_eq!(found.mode, Mode::Warn, "{namespace:?}");
+            let found = of(&namespace, default);
+            assert_eq!(found.mode, expected, "{namespace:?} over {default:?}");
             assert!(found.problem.is_some_and(|problem| problem.chars().count() <= 120));
         }
     }

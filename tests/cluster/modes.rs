@@ -20,6 +20,15 @@ async fn a_namespace_without_a_label_enforces() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_label_with_a_word_that_is_no_mode_does_not_open_the_namespace() -> Result<()> {
+    for word in ["block", "Enforce"] {
+        let yard = Gate::shared().await?.yard_in_mode(Some(word)).await?;
+        assert_eq!(refusal(yard.create(&hopeless("llama")?).await?)?.code, 403, "{word}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn warn_mode_admits_with_a_warning_of_one_line() -> Result<()> {
     let yard = Gate::shared().await?.yard_in_mode(Some("warn")).await?;
     let output = yard.asked(create_hopeless(&yard)).await?;

@@ -49,7 +49,7 @@ async fn each_namespace_has_its_mode() {
         ("warned", true, true, true),
         ("audited", true, false, true),
         ("offed", true, false, false),
-        ("odd", true, true, true),
+        ("odd", false, true, false),
         ("unreadable", true, true, true),
     ] {
         let response = created(namespace, &job(Some("huge"))).await;
