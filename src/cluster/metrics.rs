@@ -4,6 +4,8 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::Registry;
 
+use super::source::Error;
+
 /// The counters of the caches. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -54,6 +56,10 @@ impl Metrics {
     }
 
     pub(super) fn watches(&self, resource: &'static str, by: i64) {
+        // A counter that appears with its first event has no increase, and alerts would not see it.
+        for reason in Error::REASONS {
+            drop(self.watch_errors.get_or_create(&WatchError { resource, reason }));
+        }
         self.watching.get_or_create(&Resource { resource }).inc_by(by);
     }
 

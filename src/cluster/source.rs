@@ -59,6 +59,10 @@ pub enum Error {
 }
 
 impl Error {
+    /// The usual reasons.
+    pub(super) const REASONS: [&'static str; 7] =
+        ["Forbidden", "NotFound", "Expired", "TooManyRequests", "Refused", "Unreachable", "Unreadable"];
+
     /// The error's kind, for metrics and logs.
     pub fn reason(&self) -> &'static str {
         match self {

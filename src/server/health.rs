@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
@@ -94,9 +94,18 @@ async fn readyz(State(health): State<Health>) -> Response {
     (status, gates.iter().map(line).collect::<String>()).into_response()
 }
 
-async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], telemetry::encode(&registry))
+/// The metrics, as OpenMetrics to a reader that accepts it, else in Prometheus' older text format.
+async fn metrics(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> impl IntoResponse {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let openmetrics = accepted.into_iter().any(|value| value.contains("application/openmetrics-text"));
+    let text = telemetry::encode(&registry);
+    if openmetrics {
+        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        ([(header::CONTENT_TYPE, content_type)], text)
+    } else {
+        let content_type = "text/plain; version=0.0.4; charset=utf-8";
+        ([(header::CONTENT_TYPE, content_type)], telemetry::as_prometheus_text(&text))
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +118,35 @@ mod tests {
     use super::*;
     use crate::config::policy::Policies;
     use crate::policy::Policy;
+
+    #[tokio::test]
+    async fn a_reader_gets_the_format_that_it_accepts() {
+        let mut registry = Registry::default();
+        registry.register("jobs", "Jobs", prometheus_client::metrics::counter::Counter::<u64>::default());
+        let registry = Arc::new(registry);
+        for (accept, content_type, kind) in [
+            (None, "text/plain; version=0.0.4; charset=utf-8", "# TYPE jobs_total counter"),
+            (
+                Some("text/plain;version=0.0.4"),
+                "text/plain; version=0.0.4; charset=utf-8",
+                "# TYPE jobs_total counter",
+            ),
+            (
+                Some("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"),
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                "# TYPE jobs counter",
+            ),
+        ] {
+            let headers = accept.map(|accept| (header::ACCEPT, accept.parse().unwrap()));
+            let answer =
+                metrics(State(registry.clone()), HeaderMap::from_iter(headers)).await.into_response();
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], content_type, "{accept:?}");
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            assert!(text.contains(kind) && text.contains("jobs_total 0"), "{text}");
+            assert_eq!(text.contains("# EOF"), accept.is_some_and(|accept| accept.contains("openmetrics")));
+        }
+    }
 
     async fn readyz(health: &Health) -> (StatusCode, String) {
         let router = router(health.clone(), Arc::default());

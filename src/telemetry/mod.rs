@@ -8,6 +8,7 @@ mod filter;
 mod line;
 mod queue;
 
+use std::collections::BTreeSet;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +118,27 @@ pub fn encode(registry: &Registry) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = prometheus_client::encoding::text::encode(&mut text, registry);
+    text
+}
+
+/// OpenMetrics in Prometheus' older text format: the type and the help of a counter name its samples, which end in
+/// `_total`, and there are no units and no end.
+pub fn as_prometheus_text(openmetrics: &str) -> String {
+    let counters: BTreeSet<&str> = openmetrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(openmetrics.len());
+    for line in openmetrics.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|what| {
+            let (name, rest) = line.strip_prefix(what)?.split_once(' ')?;
+            counters.contains(name).then_some((what, name, rest))
+        });
+        match described {
+            Some((what, name, rest)) => text.extend([what, name, "_total ", rest, "\n"]),
+            None => text.extend([line, "\n"]),
+        }
+    }
     text
 }
 

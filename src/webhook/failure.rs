@@ -14,6 +14,16 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Every failure.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Unreadable,
+        Self::Panicked,
+        Self::DeadlineSpent,
+        Self::ScaleUnread,
+        Self::TooLarge,
+        Self::Overloaded,
+    ];
+
     /// The word for the audit log and the metric.
     pub(super) const fn name(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::failure::Failure;
 use crate::job::Cause;
 
 /// The webhook's counters. Clones share them.
@@ -146,8 +147,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers the metrics.
+    /// Registers the metrics. The counters that alerts watch exist from the beginning: a counter that appears with its
+    /// first event has no increase.
     pub fn register(&self, registry: &mut Registry) {
+        for failure in Failure::ALL {
+            drop(self.errors.get_or_create(&ErrorLabels { error: failure.name() }));
+        }
         registry.register(
             "weighbridge_admission_reviews",
             "Reviews answered, by decision, verdict, mode, operation and kind",
