@@ -272,6 +272,10 @@ pub enum Reason {
     NearCapacity,
     /// The needed memory is above capacity.
     AboveCapacity,
+    /// The same job ran to its end before, in this namespace.
+    RanBefore,
+    /// The same job ran out of memory before, in this namespace.
+    RanOutBefore,
     /// The missing fields decide. `missing` lists them.
     MissingInputs,
     /// The model is in no table, and its dimensions are not given.
@@ -305,6 +309,8 @@ impl Reason {
             Self::BelowCapacity => "BelowCapacity",
             Self::NearCapacity => "NearCapacity",
             Self::AboveCapacity => "AboveCapacity",
+            Self::RanBefore => "RanBefore",
+            Self::RanOutBefore => "RanOutBefore",
             Self::MissingInputs => "MissingInputs",
             Self::UnknownModel => "UnknownModel",
             Self::UnknownAccelerator => "UnknownAccelerator",

@@ -33,6 +33,7 @@ pub mod job;
 pub mod judge;
 pub mod judgement;
 pub mod kinds;
+pub mod learn;
 pub mod model;
 pub mod plan;
 pub mod policy;

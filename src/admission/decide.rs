@@ -158,7 +158,7 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
     if fault.is_some() && denied.is_none() {
         notes.insert("would-deny", "true".to_owned());
         let message = match fault {
-            Some(Fault::Malformed) => message::malformed(&judgement.errors),
+            Some(Fault::Malformed) => message::malformed(case.subject, &judgement.errors),
             _ => message::refusal(case.subject, judgement),
         };
         notes.insert("message", message);

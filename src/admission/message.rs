@@ -105,15 +105,18 @@ pub fn refusal(subject: &str, judgement: &Judgement) -> String {
     one_line(&about(subject, &judgement.message), LINE)
 }
 
-/// The errors of the request, in one line.
-pub fn malformed(errors: &[InputError]) -> String {
-    match errors {
-        [] => "the request could not be read".to_owned(),
-        [one] => one_line(&one.message, LINE),
+/// The errors of the object, in one line.
+pub fn malformed(subject: &str, errors: &[InputError]) -> String {
+    let line = match errors {
+        [] => format!("{subject} could not be read"),
+        [one] => format!("{subject}: {}", one.message),
         [first, others @ ..] => {
-            one_line(&format!("{} (and {} more)", one_line(&first.message, LINE - 20), others.len()), LINE)
+            let more = others.len();
+            let first = format!("{subject}: {}", first.message);
+            format!("{} (and {more} more)", one_line(&first, LINE - 20))
         }
-    }
+    };
+    one_line(&line, LINE)
 }
 
 /// The field and message of each error that becomes a cause.
@@ -222,10 +225,10 @@ mod tests {
     fn the_first_error_is_shown_and_the_others_are_counted() {
         let error = |message: &str| InputError { field: "f".into(), message: message.into() };
         assert_eq!(
-            malformed(&[error("tensor-parallel=\"x\" is no count")]),
-            "tensor-parallel=\"x\" is no count"
+            malformed("job/a", &[error("tensor-parallel=\"x\" is no count")]),
+            "job/a: tensor-parallel=\"x\" is no count"
         );
-        assert_eq!(malformed(&[error("a"), error("b"), error("c")]), "a (and 2 more)");
+        assert_eq!(malformed("job/x", &[error("a"), error("b"), error("c")]), "job/x: a (and 2 more)");
         assert_eq!(causes(&vec![error("a"); 100]).count(), CAUSES);
     }
 }

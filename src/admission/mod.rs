@@ -2,10 +2,12 @@
 
 pub mod conditions;
 pub mod decide;
+pub mod elastic;
 pub mod forecast;
 pub mod message;
 pub mod overrides;
 pub mod ratchet;
+pub mod unread;
 
 /// A judgement with the verdict `Fits`.
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The `CustomResourceDefinition` of the `TrainingEstimate`, in the form that the apiserver accepts.
+//! The definitions of `TrainingEstimate` and `TrainingHistory`, in the form that the apiserver accepts.
 //!
 //! kube's derive makes it from the Rust types. Three things are added: a structural schema has no unsigned formats;
 //! the apiserver refuses rules over unbounded lists and strings, for it cannot estimate their cost; and a rule over
@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::bounds::{MAX_CHARACTERS, MAX_INPUTS};
+use super::history::TrainingHistory;
 use super::v1alpha1::TrainingEstimate;
 use super::{roles, validations};
 
@@ -38,6 +39,15 @@ const COLUMNS: &[(&str, &str, bool)] = &[
     ("Message", ".status.message", true),
 ];
 
+/// The columns of `kubectl get traininghistories`: the newest run.
+const HISTORY_COLUMNS: &[(&str, &str, bool)] = &[
+    ("Workload", ".spec.runs[0].workload", false),
+    ("Verdict", ".spec.runs[0].verdict", false),
+    ("Outcome", ".spec.runs[0].outcome", false),
+    ("Reason", ".spec.runs[0].reason", false),
+    ("Age", ".metadata.creationTimestamp", false),
+];
+
 /// The fields that `kubectl get trainingestimates --field-selector` takes, from Kubernetes 1.31 on.
 const SELECTABLE: &[&str] = &[".status.verdict", ".status.reason"];
 
@@ -58,19 +68,42 @@ pub enum DefinitionError {
 /// A rule names a field that does not exist. A test rules this out.
 pub fn definition() -> Result<CustomResourceDefinition, DefinitionError> {
     let failed = |error: serde_json::Error| DefinitionError::Serialize(error.to_string());
-    let mut value = serde_json::to_value(TrainingEstimate::crd()).map_err(failed)?;
+    let mut value = structural(TrainingEstimate::crd(), COLUMNS).map_err(failed)?;
     if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
-        let mut structural: Schema = schema.take().try_into().map_err(failed)?;
-        Structural.transform(&mut structural);
-        *schema = structural.to_value();
         validations::add_to(schema).map_err(DefinitionError::NoSuchField)?;
     }
     if let Some(version) = value.pointer_mut("/spec/versions/0").and_then(Value::as_object_mut) {
-        version.insert("additionalPrinterColumns".into(), COLUMNS.iter().map(column).collect());
         let selectable = SELECTABLE.iter().map(|field| json!({"jsonPath": field}));
         version.insert("selectableFields".into(), selectable.collect());
     }
     serde_json::from_value(value).map_err(failed)
+}
+
+/// The definition of the histories, with bounds.
+///
+/// # Errors
+/// It cannot be serialized. A test rules this out.
+pub fn of_histories() -> Result<CustomResourceDefinition, DefinitionError> {
+    let failed = |error: serde_json::Error| DefinitionError::Serialize(error.to_string());
+    let value = structural(TrainingHistory::crd(), HISTORY_COLUMNS).map_err(failed)?;
+    serde_json::from_value(value).map_err(failed)
+}
+
+/// A definition with a structural schema and these columns.
+fn structural(
+    definition: CustomResourceDefinition,
+    columns: &[(&str, &str, bool)],
+) -> Result<Value, serde_json::Error> {
+    let mut value = serde_json::to_value(definition)?;
+    if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+        let mut structural: Schema = schema.take().try_into()?;
+        Structural.transform(&mut structural);
+        *schema = structural.to_value();
+    }
+    if let Some(version) = value.pointer_mut("/spec/versions/0").and_then(Value::as_object_mut) {
+        version.insert("additionalPrinterColumns".into(), columns.iter().map(column).collect());
+    }
+    Ok(value)
 }
 
 fn column((name, field, wide): &(&str, &str, bool)) -> Value {
@@ -82,13 +115,14 @@ fn column((name, field, wide): &(&str, &str, bool)) -> Value {
     column
 }
 
-/// The definition, and the roles of its users, as in the file under `crds/`.
+/// The definitions, and the roles of their users, as in the file under `crds/`.
 ///
 /// # Errors
 /// The errors of [`definition`].
 pub fn yaml() -> Result<String, DefinitionError> {
     let mut yaml = HEADER.to_owned();
     yaml.push_str(&document(definition()?)?);
+    yaml.push_str(&document(of_histories()?)?);
     for role in roles::roles() {
         yaml.push_str(&document(role)?);
     }

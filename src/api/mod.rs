@@ -1,14 +1,16 @@
 //! The `TrainingEstimate`: a resource that holds a judgement, or asks for a what-if.
 //!
-//! [`v1alpha1`] holds the types. [`definition`] makes the `CustomResourceDefinition` from them, with the bounds and
+//! [`v1alpha1`] holds the types, and [`course`] the times of a workload. [`definition`] makes the `CustomResourceDefinition` from them, with the bounds and
 //! the rules that types cannot express. [`status`] turns a judgement into the status, and [`conditions`] keeps the
-//! times at which its conditions changed. [`roles`] are the roles to read and write it.
+//! times at which its conditions changed. [`history`] is the record of a job's runs. [`roles`] are the roles to read and
+//! write both.
 
 mod bounds;
 pub mod conditions;
-mod course;
+pub mod course;
 pub mod definition;
 mod display;
+pub mod history;
 pub mod roles;
 pub mod status;
 pub mod v1alpha1;

@@ -1,4 +1,5 @@
-//! The roles to read estimates and ask questions. A user who may view or edit a namespace has them.
+//! The roles to read estimates and histories and to ask questions. A user who may view or edit a namespace has them. A
+//! history can be deleted, which makes its job new again, but not written: it is evidence.
 //!
 //! The built-in roles `view`, `edit` and `admin` collect the rules of every `ClusterRole` with their label, and each
 //! has the rules of the one before. No role includes the status: only the controller writes it.
@@ -22,12 +23,22 @@ pub fn roles() -> impl Iterator<Item = ClusterRole> {
             ),
             ..ObjectMeta::default()
         },
-        rules: Some(vec![PolicyRule {
-            api_groups: Some(vec!["weighbridge.dev".to_owned()]),
-            resources: Some(vec!["trainingestimates".to_owned()]),
-            verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-            ..PolicyRule::default()
-        }]),
+        rules: Some(vec![rule("trainingestimates", verbs), rule("traininghistories", of_histories(verbs))]),
         aggregation_rule: None,
     })
+}
+
+fn rule(resource: &str, verbs: &[&str]) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(vec!["weighbridge.dev".to_owned()]),
+        resources: Some(vec![resource.to_owned()]),
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..PolicyRule::default()
+    }
+}
+
+/// Of these verbs those that change no record.
+fn of_histories<'a>(verbs: &'a [&'a str]) -> &'a [&'a str] {
+    const DELETE: &[&str] = &["delete", "deletecollection"];
+    if verbs.contains(&"create") { DELETE } else { verbs }
 }

@@ -9,14 +9,15 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::bounds::{MAX_ADVICE, MAX_CHARACTERS, MAX_COMPONENTS, MAX_INPUTS, MAX_WARNINGS};
 use super::conditions::{Finding, Holds, merge};
-use super::course::Course;
+use super::course::{Course, Moments};
 use super::display::display;
 use super::v1alpha1::{
-    AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, DisplayStatus, GoodputStatus, InputStatus,
-    MemoryStatus, TimeStatus, TrainingEstimateStatus,
+    AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, DisplayStatus, GoodputStatus, HistoryStatus,
+    InputStatus, MemoryStatus, OutcomeStatus, TimeStatus, TrainingEstimateStatus,
 };
 use crate::job::keys;
 use crate::judgement::{self, Judgement, Outlook, Verdict};
+use crate::learn::outcome::{self, Outcome};
 use crate::units::Bytes;
 
 /// The most bytes of the whole status, as JSON.
@@ -37,21 +38,14 @@ pub const BYPASSED_ADMISSION: &str = "BypassedAdmission";
 pub struct Circumstances {
     /// The generation of the spec that was judged.
     pub generation: Option<i64>,
-    /// When the workload began to run.
-    pub start: Option<Timestamp>,
+    /// The times in the workload's status.
+    pub moments: Moments,
     /// How the workload ended.
-    pub end: Option<Ended>,
+    pub outcome: Option<Outcome>,
+    /// What earlier runs of the same job taught.
+    pub history: Option<HistoryStatus>,
     /// Whether the workload runs out of memory in a namespace that enforces. Then it bypassed the webhook.
     pub bypassed: bool,
-}
-
-/// The end of a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Whether it succeeded.
-    pub succeeded: bool,
-    /// The time. None if it is not recorded.
-    pub at: Option<Timestamp>,
 }
 
 /// The status for a judgement.
@@ -63,7 +57,7 @@ pub fn status(
 ) -> TrainingEstimateStatus {
     let time = judgement.time.as_ref();
     let goodput = judgement.goodput.as_ref().filter(|_| time.is_some_and(|time| time.gpu_hours.is_some()));
-    let course = Course::of(judgement, circumstances);
+    let course = Course::of(judgement, previous, &circumstances.moments, now);
     let mut status = TrainingEstimateStatus {
         observed_generation: circumstances.generation,
         verdict: Some(judgement.verdict.name().to_owned()),
@@ -82,10 +76,15 @@ pub fn status(
         advice: judgement.advice.iter().take(MAX_ADVICE).map(advice).collect(),
         // Absent if empty. Server-side apply turns an empty object with removed fields into null.
         display: Some(display(judgement)).filter(|display| *display != DisplayStatus::default()),
-        start_time: circumstances.start.map(Time),
+        start_time: course.start.map(Time),
+        running_since: course.running_since.map(Time),
+        running_seconds: course.running_seconds,
+        report: course.report,
         expected_completion_time: course.expected.map(Time),
         earliest_completion_time: course.earliest.map(Time),
         latest_completion_time: course.latest.map(Time),
+        outcome: circumstances.outcome.as_ref().map(outcome_status),
+        history: circumstances.history.clone(),
         progress: course.progress,
         conditions: merge(
             &previous.conditions,
@@ -163,6 +162,26 @@ fn cost(cost: &judgement::Cost) -> CostStatus {
         currency: cost.currency.chars().take(16).collect(),
         as_of: cost.as_of.as_ref().map(|date| date.chars().take(32).collect()),
     }
+}
+
+fn outcome_status(outcome: &Outcome) -> OutcomeStatus {
+    OutcomeStatus {
+        kind: outcome.kind.name().to_owned(),
+        container: outcome.container.as_deref().map(cut),
+        reason: outcome.reason.as_deref().map(cut),
+        at: outcome.at.as_ref().and_then(|at| at.parse().ok()).map(Time),
+    }
+}
+
+/// The outcome in a status. None for a word of a later version.
+pub fn outcome(status: &TrainingEstimateStatus) -> Option<Outcome> {
+    let told = status.outcome.as_ref()?;
+    Some(Outcome {
+        kind: outcome::Kind::parse(&told.kind)?,
+        container: told.container.clone(),
+        reason: told.reason.clone(),
+        at: told.at.as_ref().map(|at| at.0.to_string()),
+    })
 }
 
 fn advice(advice: &judgement::Advice) -> AdviceStatus {
@@ -261,7 +280,7 @@ pub(super) fn seconds(days: f64) -> i64 {
 }
 
 /// The API keeps whole seconds, and a status that was read back must compare equal.
-fn whole_second(now: Timestamp) -> Timestamp {
+pub(super) fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
@@ -312,6 +331,8 @@ mod tests {
             json!(DeadlineStatus::default()),
             json!(CostStatus::default()),
             json!(AdviceStatus::default()),
+            json!(OutcomeStatus::default()),
+            json!(HistoryStatus::default()),
             json!(crate::api::v1alpha1::ProgressStatus::default()),
         ];
         for part in parts {

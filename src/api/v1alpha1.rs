@@ -118,11 +118,23 @@ pub struct TrainingEstimateStatus {
     /// The figures in short form, for the columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display: Option<DisplayStatus>,
-    /// The start of the workload.
+    /// When the pods of the workload first ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub start_time: Option<Time>,
-    /// The predicted end: the start and the predicted time.
+    /// Since when they run. Absent while they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub running_since: Option<Time>,
+    /// How long they ran before: the time between suspensions adds up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub running_seconds: Option<i64>,
+    /// How far the training itself says that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportStatus>,
+    /// The predicted end: the start and the predicted time, less the time that it ran before. If the training reports its
+    /// remaining time, that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub expected_completion_time: Option<Time>,
@@ -134,6 +146,12 @@ pub struct TrainingEstimateStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub latest_completion_time: Option<Time>,
+    /// How the workload ended, or what went wrong while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeStatus>,
+    /// What earlier runs of the same job taught.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryStatus>,
     /// The end of the workload, compared with the prediction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressStatus>,
@@ -336,6 +354,62 @@ pub struct AdviceStatus {
     pub seconds: Option<i64>,
 }
 
+/// What a training reports about itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReportStatus {
+    /// How much is done, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub percent: Option<i64>,
+    /// The seconds until its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub remaining_seconds: Option<i64>,
+    /// When it reported this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub at: Option<Time>,
+}
+
+/// How a workload ended, and the evidence.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OutcomeStatus {
+    /// Completed, OutOfMemory, HostOutOfMemory, Evicted, Deadline or Failed.
+    #[schemars(length(max = 32))]
+    pub kind: String,
+    /// The container that shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The evidence in few words: CUDA out of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub at: Option<Time>,
+}
+
+/// What earlier runs of the same job taught.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HistoryStatus {
+    /// The TrainingHistory of this job in this namespace. It exists once a run has ended.
+    pub name: String,
+    /// The verdict of the estimate alone.
+    #[schemars(length(max = 32))]
+    pub estimated_verdict: String,
+    /// How many runs ended well since one ran out of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub runs: Option<i64>,
+    /// The highest memory that was measured in these runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub peak_bytes: Option<i64>,
+}
+
 /// The figures in short form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -375,7 +449,7 @@ pub struct DisplayStatus {
     pub missing: Option<String>,
 }
 
-fn timestamp(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 

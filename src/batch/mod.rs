@@ -6,10 +6,9 @@ mod other_kinds;
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 
-use crate::cluster::judged_owner;
+use crate::cluster::claimed_owner;
 use crate::job::{Ask, InputError};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Reason, Verdict};
@@ -37,12 +36,8 @@ pub fn entries(objects: &[Object], around: &Surroundings, policy: &Policy, ask: 
 
 /// Whether the object is a child of one of these objects, by their uids. Then only the owner is judged.
 fn is_child_of(object: &Value, uids: &BTreeSet<&str>, kinds: &Kinds) -> bool {
-    let owners: Vec<OwnerReference> = object
-        .pointer("/metadata/ownerReferences")
-        .and_then(|owners| serde_json::from_value(owners.clone()).ok())
-        .unwrap_or_default();
-    let owner = kinds.of(object).and_then(|kind| judged_owner(kinds, kind, &owners));
-    owner.is_some_and(|(owner, _)| uids.contains(owner.uid.as_str()))
+    let owner = kinds.of(object).and_then(|kind| claimed_owner(kinds, kind, object));
+    owner.is_some_and(|(owner, _)| owner.uid.is_some_and(|uid| uids.contains(uid.as_str())))
 }
 
 /// The judgement of an object, or of each of its pods if its kind is not judged as a whole. Empty if it asks for no

@@ -14,6 +14,7 @@ mod lists;
 mod manual;
 mod output;
 mod plan;
+mod report;
 mod score;
 mod serve;
 mod set;
@@ -56,11 +57,13 @@ enum Command {
     Serve(Box<crate::config::Arguments>),
     /// Check an installation from inside or outside the cluster, and suggest remedies
     Doctor(doctor::Arguments),
+    /// Report what the verdicts were worth in a cluster: predictions against outcomes
+    Report(report::Arguments),
     /// Print the completions of a shell
     Completions(manual::Completions),
     /// Write the man pages into a folder
     Man(manual::Man),
-    /// Print the CustomResourceDefinition of TrainingEstimate, and the roles to read and write it
+    /// Print the CustomResourceDefinitions, and the roles to read and write their objects
     Crds,
     /// Print the table of kinds and the permissions that the chart is rendered from
     #[command(hide = true)]
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),

@@ -90,7 +90,8 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     if settings.api {
         let metrics = endpoint::Metrics::default();
         metrics.register(&mut registry);
-        router = router.merge(endpoint::router(client.clone(), cluster.policies.clone(), bodies, metrics));
+        let (audiences, policies) = (settings.api_audiences.clone(), cluster.policies.clone());
+        router = router.merge(endpoint::router(client.clone(), audiences, policies, bodies, metrics));
     }
     let controller = controller_settings(&settings);
     controller.metrics.register(&mut registry);

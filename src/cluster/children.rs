@@ -1,6 +1,9 @@
 //! Whether an object is the child of another one, and whether its owner covers it.
 //!
-//! A reference to an owner is only a claim: anyone may write it. A child passes because its owner was judged. So an
+//! A controlling owner reference names the owner. Where other objects stand between owner and pod that are not judged
+//! (the StatefulSets of a LeaderWorkerSet), a label of the pod names it instead.
+//!
+//! A reference to an owner is only a claim, and so is a label: anyone may write it. A child passes because its owner was judged. So an
 //! owner covers a child only if the owner was judged as training and the child is [like it](super::likeness). In all
 //! other cases the child is judged by itself, as if it had no owner:
 //!
@@ -21,10 +24,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::Value;
 
 use super::likeness::{Comparison, Likeness};
-use super::workloads::{Digest, Workloads, judged_owner};
+use super::workloads::{Digest, Workloads, claimed_owner};
 use crate::kinds::Kind;
 
 /// How many owners of owners are followed. The longest chain is TrainJob, JobSet, Job, Pod.
@@ -49,46 +52,78 @@ pub enum Standing {
 }
 
 /// An owner that an object claims to have.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The owner's uid.
-    pub uid: String,
+    /// The owner's uid. None if a label names the owner.
+    pub uid: Option<String>,
     /// The owner's kind.
     pub kind: &'static str,
     /// The group of the owner's kind.
     pub group: &'static str,
     /// The owner's name.
     pub name: String,
+    /// The version of the owner's kind in the reference. None if a label names the owner.
+    pub version: Option<String>,
+}
+
+impl Claim {
+    /// The claim to be of an owner of this kind and name.
+    pub(super) fn of(kind: &Kind, name: &str) -> Self {
+        Self { uid: None, kind: kind.kind, group: kind.group, name: name.to_owned(), version: None }
+    }
+
+    /// Whether it is about this owner, made in this namespace.
+    fn matches(&self, owner: &Digest, namespace: &str) -> bool {
+        (owner.kind.group, owner.kind.kind) == (self.group, self.kind)
+            && owner.namespace == namespace
+            && owner.name == self.name
+    }
 }
 
 impl Workloads {
-    /// The standing of an object with these owners. Its likeness is computed only if an owner counts.
+    /// The standing of an object. Its likeness is computed only if an owner counts.
     pub fn standing(
         &self,
         kind: &Kind,
         namespace: &str,
-        owners: &[OwnerReference],
+        object: &Value,
         likeness: impl FnOnce() -> Likeness,
     ) -> Standing {
-        let Some((reference, owner_kind)) = judged_owner(&self.kinds, kind, owners) else {
+        let Some((claim, owner_kind)) = claimed_owner(&self.kinds, kind, object) else {
             return Standing::Own;
         };
         if !self.is_served(owner_kind) {
             return Standing::Own;
         }
-        let Some(owner) = self.get(&reference.uid) else {
-            let version = reference.api_version.rsplit('/').next().unwrap_or_default();
-            if !owner_kind.versions.contains(&version) {
-                return Standing::Own;
-            }
-            let (uid, name) = (reference.uid.clone(), reference.name.clone());
-            let claim = Claim { uid, kind: owner_kind.kind, group: owner_kind.group, name };
-            return Standing::Waiting(Arc::new(claim));
+        let Some(owner) = self.claimed(&claim, namespace) else {
+            let is_known = |version: &String| owner_kind.versions.contains(&version.as_str());
+            let may_exist = claim.version.as_ref().is_none_or(is_known);
+            return if may_exist { Standing::Waiting(Arc::new(claim)) } else { Standing::Own };
         };
-        let matches_claim = std::ptr::eq(owner.kind, owner_kind)
-            && owner.namespace == namespace
-            && owner.name == reference.name;
-        if matches_claim { self.child_of(&owner, likeness, 0) } else { Standing::Own }
+        if claim.matches(&owner, namespace) { self.child_of(&owner, likeness, 0) } else { Standing::Own }
+    }
+
+    /// The uid of the outermost owner that covers the object of a claim, by the owners in the cache now.
+    pub(super) fn outermost(&self, claim: &Claim, namespace: &str) -> Option<String> {
+        let mut owner = self.claimed(claim, namespace)?;
+        for _ in 0..DEEPEST {
+            let Some(claim) = &owner.claim else { break };
+            let Some(next) =
+                self.claimed(claim, namespace).filter(|next| next.verdict.trains() || next.child)
+            else {
+                break;
+            };
+            owner = next;
+        }
+        Some(owner.uid.clone())
+    }
+
+    /// The cached owner of a claim.
+    fn claimed(&self, claim: &Claim, namespace: &str) -> Option<Arc<Digest>> {
+        match &claim.uid {
+            Some(uid) => self.get(uid),
+            None => self.named(claim.group, claim.kind, namespace, &claim.name),
+        }
     }
 
     /// The standing of a cached child, by the owners in the cache now.
@@ -98,13 +133,14 @@ impl Workloads {
 
     fn resolve(&self, child: &Digest, depth: usize) -> Standing {
         let Standing::Waiting(claim) = &child.standing else { return child.standing.clone() };
-        let Some(owner) = self.get(&claim.uid).filter(|_| depth < DEEPEST) else {
+        let Some(owner) = self.claimed(claim, &child.namespace).filter(|_| depth < DEEPEST) else {
             return child.standing.clone();
         };
-        let matches_claim = (owner.kind.group, owner.kind.kind) == (claim.group, claim.kind)
-            && owner.namespace == child.namespace
-            && owner.name == claim.name;
-        if matches_claim { self.child_of(&owner, || child.likeness.clone(), depth) } else { Standing::Own }
+        if claim.matches(&owner, &child.namespace) {
+            self.child_of(&owner, || child.likeness.clone(), depth)
+        } else {
+            Standing::Own
+        }
     }
 
     /// The standing of a child whose owner is in the cache.
@@ -134,20 +170,21 @@ impl Workloads {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::judgement::Verdict;
     use crate::kinds::Kinds;
 
-    fn owner(api_version: &str, kind: &str, name: &str, uid: &str, controller: bool) -> Vec<OwnerReference> {
+    /// An object with this owner.
+    fn owner(api_version: &str, kind: &str, name: &str, uid: &str, controller: bool) -> Value {
         let owner = json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": controller});
-        serde_json::from_value(Value::Array(vec![owner])).unwrap()
+        json!({"metadata": {"ownerReferences": [owner]}})
     }
 
     /// The standing of a pod that asks for no accelerators, and so is like any owner.
-    fn standing_of_pod(workloads: &Workloads, namespace: &str, owners: &[OwnerReference]) -> Standing {
-        workloads.standing(Kinds::built_in().find("", "Pod").unwrap(), namespace, owners, Likeness::default)
+    fn standing_of_pod(workloads: &Workloads, namespace: &str, pod: &Value) -> Standing {
+        workloads.standing(Kinds::built_in().find("", "Pod").unwrap(), namespace, pod, Likeness::default)
     }
 
     fn workloads() -> Workloads {
@@ -172,7 +209,7 @@ mod tests {
         for owners in [
             owner("apps/v1", "ReplicaSet", "web", "u2", true),
             owner("kubeflow.org/v1", "PyTorchJob", "llama", "u1", false),
-            Vec::new(),
+            json!({}),
         ] {
             assert_eq!(standing_of_pod(&workloads(), "team", &owners), Standing::Own, "{owners:?}");
         }
@@ -218,12 +255,30 @@ mod tests {
         assert_eq!(standing_of_pod(&workloads, "team", &pod), Standing::Covered);
         workloads.insert(job(Standing::Idle));
         assert_eq!(standing_of_pod(&workloads, "team", &pod), Standing::Idle);
-        let claim = Claim { uid: "c".into(), kind: "CronJob", group: "batch", name: "b".into() };
+        let cron_job = Kinds::built_in().find("batch", "CronJob").unwrap();
+        let claim = Claim { uid: Some("c".into()), ..Claim::of(cron_job, "b") };
         let waiting = Standing::Waiting(Arc::new(claim));
         workloads.insert(job(waiting.clone()));
         assert_eq!(standing_of_pod(&workloads, "team", &pod), waiting);
-        let cron_job = Kinds::built_in().find("batch", "CronJob").unwrap();
         workloads.insert(Digest { kind: cron_job, name: "b".into(), ..Digest::example("c") });
         assert_eq!(standing_of_pod(&workloads, "team", &pod), Standing::Covered);
+    }
+
+    #[test]
+    fn the_pods_of_a_leader_worker_set_are_covered_by_the_set_that_their_label_names() {
+        let workloads = Workloads::default();
+        let pod = |set: &str| {
+            let mut pod = owner("apps/v1", "StatefulSet", "llama-0", "s", true);
+            pod["metadata"]["labels"] = json!({"leaderworkerset.sigs.k8s.io/name": set});
+            pod
+        };
+        assert!(matches!(standing_of_pod(&workloads, "team", &pod("llama")), Standing::Waiting(_)));
+        let kind = Kinds::built_in().find("leaderworkerset.x-k8s.io", "LeaderWorkerSet").unwrap();
+        workloads.insert(Digest { kind, ..Digest::example("l") });
+        assert_eq!(standing_of_pod(&workloads, "team", &pod("llama")), Standing::Covered);
+        assert!(matches!(standing_of_pod(&workloads, "other", &pod("llama")), Standing::Waiting(_)));
+        assert!(matches!(standing_of_pod(&workloads, "team", &pod("mistral")), Standing::Waiting(_)));
+        let alone = json!({"metadata": {"labels": {"leaderworkerset.sigs.k8s.io/name": "llama"}}});
+        assert_eq!(standing_of_pod(&workloads, "team", &alone), Standing::Own, "a StatefulSet makes them");
     }
 }

@@ -17,14 +17,12 @@ use tokio::time::Instant;
 use super::follow::{Sink, Wanted};
 use super::shares::{Id, NoRoom, Rank, Shares};
 use super::{Metrics, Object};
+use crate::kinds::config_maps::IN_EVERY_NAMESPACE;
 use crate::policy::Reads;
 use crate::surroundings::{self, CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known};
 
 /// How long to wait before a kind is listed again because there is room.
 const BETWEEN_LISTS: Duration = Duration::from_mins(1);
-/// Certificates that every namespace has. No training reads them.
-pub(super) const IN_EVERY_NAMESPACE: &[&str] =
-    &["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
 
 /// The documents.
 #[derive(Debug)]

@@ -11,12 +11,14 @@ mod children;
 pub mod discovery;
 mod documents;
 pub mod follow;
+pub mod histories;
 mod items;
 mod likeness;
 mod metrics;
 mod namespaces;
 mod nodes;
 mod object;
+mod pods;
 mod readiness;
 mod refers;
 mod shares;
@@ -33,17 +35,20 @@ use tokio_util::sync::CancellationToken;
 
 pub use children::{Claim, Standing};
 pub use documents::Documents;
+pub use histories::Histories;
 pub use likeness::Likeness;
 pub use metrics::Metrics;
 pub use namespaces::Namespaces;
 pub use nodes::{Changed, Nodes};
 pub use object::Object;
+pub use pods::smallest;
 pub use readiness::Readiness;
 pub use refers::{Labels, Refers};
 pub use source::{Error, Room, Source};
 pub use turns::Turns;
-pub use workloads::{Digest, Workloads, judged_owner, rests_on_nodes};
+pub use workloads::{Digest, Workloads, claimed_owner, rests_on_nodes};
 
+use crate::api::history::TrainingHistory;
 use crate::config::policy::Policies;
 use crate::kinds::Kinds;
 use crate::policy::Reads;
@@ -60,6 +65,8 @@ pub struct Cluster {
     pub documents: Arc<Documents>,
     /// The workloads.
     pub workloads: Arc<Workloads>,
+    /// What earlier runs taught.
+    pub histories: Arc<Histories>,
     /// Whether the caches are filled.
     pub readiness: Readiness,
     /// The counters of the caches.
@@ -86,6 +93,7 @@ impl Cluster {
             nodes: Arc::default(),
             documents: Arc::new(Documents::new(reads, metrics.clone())),
             workloads: Arc::new(Workloads::of(kinds)),
+            histories: Arc::default(),
             readiness,
             metrics,
             policies,
@@ -113,7 +121,23 @@ impl Cluster {
             () = follow_nodes.into(node_sink, &self.readiness, &self.metrics) => {}
             () = follow_namespaces.into(namespace_sink, &self.readiness, &self.metrics) => {}
             () = discovery::follow(self.clone(), client.clone()) => {}
+            () = self.follow_histories(&client) => {}
         }
+    }
+
+    /// Follows the histories, if they are kept.
+    async fn follow_histories(&self, client: &Client) {
+        if !self.policies.current().history.is_kept() {
+            return std::future::pending().await;
+        }
+        let follow = |namespace: Option<String>| {
+            let cache = format!("histories/{}", namespace.as_deref().unwrap_or("*"));
+            let resource = ApiResource::erase::<TrainingHistory>(&());
+            let source = Source::new(client.clone(), resource, namespace, self.room.clone());
+            let follow = follow::Follow { source, resource: "traininghistories", cache };
+            follow.into(histories::HistorySink::new(self.histories.clone()), &self.readiness, &self.metrics)
+        };
+        futures::future::join_all(self.scopes().into_iter().map(follow)).await;
     }
 
     /// The kinds of workloads.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::documents::IN_EVERY_NAMESPACE;
+use crate::kinds::config_maps::IN_EVERY_NAMESPACE;
 
 /// A workload that names more node labels than this may depend on any label.
 const MOST_LABELS: usize = 64;

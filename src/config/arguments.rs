@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::policy::{FailurePolicy, Mode};
+use crate::policy::{FailurePolicy, History, Mode};
 use crate::telemetry::LogFormat;
 
 /// Where the webhook's certificate comes from.
@@ -67,6 +67,9 @@ pub struct Arguments {
     /// Answer POST /v1/estimate on the webhook's port, for other policy engines
     #[arg(long, env = "WEIGHBRIDGE_API")]
     pub api: bool,
+    /// Audiences whose tokens POST /v1/estimate accepts, besides the apiserver's own
+    #[arg(long, env = "WEIGHBRIDGE_API_AUDIENCES", value_delimiter = ',', value_name = "NAMES")]
+    pub api_audiences: Vec<String>,
     /// The memory that the process may use, such as the container's limit; a third of it is for requests
     #[arg(long, env = "WEIGHBRIDGE_MEMORY_LIMIT", default_value = "256Mi", value_parser = bytes, value_name = "BYTES")]
     pub memory_limit: usize,
@@ -112,6 +115,10 @@ pub struct Arguments {
     /// Read device claims and their templates too: the accelerators that a pod claims
     #[arg(long, env = "WEIGHBRIDGE_READ_CLAIMS")]
     pub read_claims: bool,
+    /// Keep the last runs of each job in its namespace, and judge by them: admit a job that ran before, and with refuse
+    /// also refuse one that ran out of memory before
+    #[arg(long, env = "WEIGHBRIDGE_HISTORY", value_enum, default_value_t = History::Off)]
+    pub history: History,
     /// The ValidatingWebhookConfiguration whose caBundle is kept up to date
     #[arg(long, env = "WEIGHBRIDGE_CONFIGURATION_NAME", default_value = "weighbridge", value_name = "NAME")]
     pub configuration_name: String,

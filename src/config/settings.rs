@@ -35,6 +35,8 @@ pub struct Settings {
     pub clients: Option<Clients>,
     /// Whether `POST /v1/estimate` is served.
     pub api: bool,
+    /// Audiences whose tokens it accepts, besides the apiserver's own.
+    pub api_audiences: Vec<String>,
     /// The policy's file.
     pub policy_file: Option<PathBuf>,
     /// The namespaces to watch. An empty list means all.
@@ -113,6 +115,7 @@ impl TryFrom<Arguments> for Settings {
             policy: Policy {
                 mode: arguments.mode,
                 rules,
+                history: arguments.history,
                 overrides: Overrides { users: arguments.override_users, groups: arguments.override_groups },
                 ..Policy::default()
             },
@@ -121,6 +124,7 @@ impl TryFrom<Arguments> for Settings {
                 .client_ca
                 .map(|authorities| Clients { authorities, names: arguments.client_names }),
             api: arguments.api,
+            api_audiences: arguments.api_audiences,
             policy_file: arguments.config,
             watch_namespaces: arguments.watch_namespaces,
             reads: Reads {

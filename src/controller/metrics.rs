@@ -8,8 +8,11 @@ use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge}
 use prometheus_client::registry::{Registry, Unit};
 
 use super::queue::Outcome;
-use crate::api::v1alpha1::{ProgressStatus, TimeStatus};
+use super::reconcile::Error;
+use crate::api::status;
+use crate::api::v1alpha1::{ProgressStatus, TimeStatus, TrainingEstimateStatus};
 use crate::judgement::Verdict;
+use crate::learn::outcome::Kind;
 
 /// The metrics. Clones share them.
 #[derive(Clone, Debug)]
@@ -17,6 +20,9 @@ pub struct Metrics {
     leading: Family<OfLease, Gauge>,
     pub(super) created: Counter,
     pub(super) bypassed: Counter,
+    pub(super) contradicted: Counter,
+    pub(super) remembered: Counter,
+    outcomes: Family<OfOutcome, Counter>,
     written: Family<OfVerdict, Counter>,
     failures: Family<OfReason, Counter>,
     /// The measured times of workloads over the predicted ones.
@@ -53,6 +59,15 @@ struct OfInterval {
     interval: &'static str,
 }
 
+/// The verdicts of workloads that train.
+const VERDICTS: [Verdict; 4] = [Verdict::Fits, Verdict::Tight, Verdict::OutOfMemory, Verdict::Unknown];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutcome {
+    verdict: &'static str,
+    outcome: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfVerdict {
     verdict: &'static str,
@@ -69,6 +84,9 @@ impl Default for Metrics {
             leading: Family::default(),
             created: Counter::default(),
             bypassed: Counter::default(),
+            contradicted: Counter::default(),
+            remembered: Counter::default(),
+            outcomes: Family::default(),
             written: Family::default(),
             failures: Family::default(),
             // Fine steps around one, where the ratio should be.
@@ -85,8 +103,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers them.
+    /// Registers them. The counters that alerts watch exist from the beginning: a counter that appears with its first
+    /// event has no increase.
     pub fn register(&self, registry: &mut Registry) {
+        for verdict in VERDICTS {
+            for outcome in Kind::ALL {
+                let labels = OfOutcome { verdict: verdict.name(), outcome: outcome.name() };
+                drop(self.outcomes.get_or_create(&labels));
+            }
+        }
+        for reason in Error::REASONS {
+            drop(self.failures.get_or_create(&OfReason { reason }));
+        }
         registry.register(
             "leader_election_master_status",
             "Whether this process leads and writes estimates, by the lease's name",
@@ -97,6 +125,21 @@ impl Metrics {
             "weighbridge_bypassed_admissions",
             "Workloads that exist although the webhook would deny them for memory",
             self.bypassed.clone(),
+        );
+        registry.register(
+            "weighbridge_contradicted_estimates",
+            "Workloads that the estimate would refuse, and the same job ran before",
+            self.contradicted.clone(),
+        );
+        registry.register(
+            "weighbridge_runs_remembered",
+            "Runs added to the history of their job",
+            self.remembered.clone(),
+        );
+        registry.register(
+            "weighbridge_outcomes",
+            "Workloads that ended, by the estimate's verdict and by outcome",
+            self.outcomes.clone(),
         );
         registry.register(
             "weighbridge_statuses_written",
@@ -134,6 +177,16 @@ impl Metrics {
             "Reconciliations under way, by controller",
             self.active.clone(),
         );
+    }
+
+    /// Counts the end of a workload.
+    pub(super) fn ended_workload(&self, status: &TrainingEstimateStatus) {
+        let estimated = status.history.as_ref().map(|history| history.estimated_verdict.as_str());
+        let verdict = estimated.or(status.verdict.as_deref()).unwrap_or_default();
+        let Some(verdict) = VERDICTS.into_iter().find(|known| known.name() == verdict) else { return };
+        let Some(outcome) = status::outcome(status) else { return };
+        let labels = OfOutcome { verdict: verdict.name(), outcome: outcome.kind.name() };
+        self.outcomes.get_or_create(&labels).inc();
     }
 
     pub(super) fn written(&self, verdict: Verdict) {

@@ -6,6 +6,7 @@
 
 mod desired;
 mod estimates;
+mod history;
 mod leader;
 mod metrics;
 mod naming;

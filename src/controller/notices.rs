@@ -4,7 +4,8 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::api::{status, v1alpha1::TrainingEstimateStatus};
 use crate::job::keys;
-use crate::judgement::{Judgement, Verdict};
+use crate::judgement::{Judgement, Reason, Verdict};
+use crate::learn::outcome;
 
 /// An event's note has at most a kilobyte.
 const MAX_NOTE: usize = 1000;
@@ -37,8 +38,40 @@ pub(super) fn notices(
         let note = format!("Exists although the webhook would deny it: {}", judgement.message);
         events.push(event(EventType::Warning, status::BYPASSED_ADMISSION, note));
     }
+    if contradicted(next) && !contradicted(previous) {
+        let note = format!("The estimate was wrong: {}", judgement.message);
+        events.push(event(EventType::Normal, "EstimateContradicted", note));
+    }
+    events.extend(ran_out(previous, next));
     events.extend(ended(previous, next));
     events
+}
+
+/// Whether the estimate says that the job runs out, and it ran before.
+pub(super) fn contradicted(status: &TrainingEstimateStatus) -> bool {
+    status.reason.as_deref() == Some(Reason::RanBefore.name())
+        && status
+            .history
+            .as_ref()
+            .is_some_and(|history| history.estimated_verdict == Verdict::OutOfMemory.name())
+}
+
+/// The event about a workload that ran out of memory.
+fn ran_out(previous: &TrainingEstimateStatus, next: &TrainingEstimateStatus) -> Option<Event> {
+    let kind = |status: &TrainingEstimateStatus| status.outcome.as_ref().map(|outcome| outcome.kind.clone());
+    let outcome = next.outcome.as_ref().filter(|_| kind(previous) != kind(next))?;
+    let (what, reason) = match outcome::Kind::parse(&outcome.kind)? {
+        outcome::Kind::OutOfMemory => ("the memory of an accelerator", "RanOutOfMemory"),
+        outcome::Kind::HostOutOfMemory => ("its memory limit", "RanOutOfHostMemory"),
+        _ => return None,
+    };
+    let container = outcome.container.as_deref().unwrap_or("a container");
+    let evidence = outcome.reason.as_deref().unwrap_or_default();
+    let verdict =
+        next.history.as_ref().map(|history| history.estimated_verdict.clone()).or(next.verdict.clone());
+    let verdict = verdict.unwrap_or_default();
+    let note = format!("{container} used up {what} ({evidence}); the estimate's verdict was {verdict}");
+    Some(event(EventType::Warning, reason, note))
 }
 
 /// The event at the end of a workload whose time was predicted.

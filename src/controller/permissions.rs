@@ -20,6 +20,11 @@ pub struct Permission {
     pub one_object: bool,
 }
 
+/// The flag that keeps histories.
+pub const HISTORY: &str = "--history=admit";
+
+/// To read a history, write it, and delete the oldest.
+const KEEP: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
 const READ: &[&str] = &["get", "list", "watch"];
 
 /// For every namespace, or for an object without one.
@@ -76,7 +81,9 @@ pub fn optional_permissions() -> Vec<(&'static str, Vec<Permission>)> {
         ("--read-claims", Opened::ByClaims),
     ]
     .map(|(flag, opened)| (flag, documents(opened).collect()))
-    .into()
+    .into_iter()
+    .chain([(HISTORY, vec![everywhere("weighbridge.dev", "traininghistories", KEEP)])])
+    .collect()
 }
 
 fn documents(opened: Opened) -> impl Iterator<Item = Permission> {

@@ -44,7 +44,15 @@ pub(super) enum Key {
 }
 
 impl Key {
-    fn namespace(&self) -> &str {
+    /// What it is, and its name or uid.
+    pub(super) fn names(&self) -> (&'static str, &str) {
+        match self {
+            Self::Workload { uid, .. } => ("workload", uid),
+            Self::Estimate { name, .. } => ("estimate", name),
+        }
+    }
+
+    pub(super) fn namespace(&self) -> &str {
         match self {
             Self::Workload { namespace, .. } | Self::Estimate { namespace, .. } => namespace,
         }

@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 use super::desired::{self, Holder};
 use super::estimates::Estimates;
+use super::history::Learned;
 use super::queue::{Key, Outcome};
-use super::{Metrics, Settings, notices, progress};
-use crate::api::status::{Circumstances, status};
+use super::{Metrics, Settings, history, notices, progress};
+use crate::admission::{elastic, unread};
+use crate::api::status::{self, Circumstances};
 use crate::api::v1alpha1::{TrainingEstimate, TrainingEstimateStatus};
 use crate::cluster::{
     self, Claim, Cluster, Digest, Object, Refers, Source, Standing, discovery, rests_on_nodes,
@@ -23,15 +25,17 @@ use crate::job::Ask;
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
 use crate::kinds::{self, Kind};
+use crate::learn::outcome;
 use crate::policy::Mode;
-use crate::policy::mode::MODE_LABEL;
+use crate::policy::mode::{self, MODE_LABEL};
+use crate::surroundings::Node;
 
 /// The field manager of the controller's writes.
 const FIELD_MANAGER: &str = "weighbridge";
 
 /// Why an object could not be reconciled.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error(transparent)]
     Apiserver(#[from] cluster::Error),
     #[error("both possible names of its estimate are taken: {0} and {1}")]
@@ -42,6 +46,10 @@ enum Error {
 }
 
 impl Error {
+    /// Every reason.
+    pub(super) const REASONS: [&'static str; 5] =
+        ["Refused", "Unreadable", "Unreachable", "NamesTaken", "JudgeFailed"];
+
     const fn reason(&self) -> &'static str {
         match self {
             Self::Apiserver(cluster::Error::Kube(kube::Error::Api(_))) => "Refused",
@@ -56,6 +64,14 @@ impl Error {
     fn is_conflict(&self) -> bool {
         matches!(self, Self::Apiserver(cluster::Error::Kube(kube::Error::Api(status))) if status.code == 409)
     }
+
+    /// Nothing can be created in a namespace that is being deleted, and nothing is missed there.
+    fn is_of_an_ending_namespace(&self) -> bool {
+        let Self::Apiserver(cluster::Error::Kube(kube::Error::Api(status))) = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let is_ending = causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating");
+        is_ending || (status.code == 404 && status.details.as_ref().is_some_and(|it| it.kind == "namespaces"))
+    }
 }
 
 /// The means of a reconciliation.
@@ -67,11 +83,28 @@ pub(super) struct Reconciler {
     pub(super) recorder: Recorder,
 }
 
+/// A judgement, and what earlier runs taught.
+struct Judged {
+    judgement: Judgement,
+    learned: Option<Learned>,
+}
+
+/// Whether the estimate of an ended workload is complete: later changes of nodes and policy no longer concern it.
+fn is_closed(
+    previous: &TrainingEstimateStatus,
+    generation: Option<i64>,
+    outcome: Option<&outcome::Outcome>,
+) -> bool {
+    previous.progress.is_some()
+        && previous.observed_generation == generation
+        && status::outcome(previous).map(|outcome| outcome.kind) == outcome.map(|outcome| outcome.kind)
+}
+
 /// A workload that an estimate refers to, in its present state.
-struct Workload {
-    kind: &'static Kind,
+pub(super) struct Workload {
+    pub(super) kind: &'static Kind,
     /// Only its identity, if it is too large to be read.
-    object: Object,
+    pub(super) object: Object,
     too_large: bool,
     reference: ObjectReference,
 }
@@ -94,9 +127,19 @@ impl Reconciler {
         match result {
             Ok(outcome) => outcome,
             Err(error) if error.is_conflict() => Outcome::Waiting,
+            // The namespace ends, and its workloads with it.
+            Err(error) if error.is_of_an_ending_namespace() => Outcome::Done,
             Err(error) => {
                 self.metrics().failed(error.reason());
-                tracing::warn!(?key, reason = error.reason(), %error, "reconciling failed; trying again");
+                let (object, name) = key.names();
+                tracing::warn!(
+                    object,
+                    namespace = key.namespace(),
+                    name,
+                    reason = error.reason(),
+                    %error,
+                    "reconciling failed; trying again"
+                );
                 Outcome::Failed
             }
         }
@@ -175,7 +218,7 @@ impl Reconciler {
             let resource = discovery::resource(kind, version);
             let source = self.source(resource, Some(namespace)).metadata_only();
             if let Some((owner, _too_large)) = whole_or_identity(source.get(&claim.name).await)? {
-                return Ok(owner.uid() == Some(claim.uid.as_str()));
+                return Ok(claim.uid.as_deref().is_none_or(|uid| owner.uid() == Some(uid)));
             }
         }
         Ok(false)
@@ -196,25 +239,37 @@ impl Reconciler {
             // Its workload is gone, so the garbage collector will delete the estimate.
             return Ok(Outcome::Done);
         }
-        let judgement = self.judge(&estimate, workload.as_ref()).await?;
+        // A status that cannot be read is ignored, and written again.
+        let previous = estimate.value().get("status").cloned().unwrap_or_default();
+        let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap_or_default();
+        let progress = workload.as_ref().map(|w| kinds::progress::progress(w.kind, w.object.value()));
+        let progress = progress.unwrap_or_default();
+        let outcome = workload.as_ref().and_then(|workload| {
+            let shown = self.cluster.workloads.outcomes_of(namespace, workload.object.uid()?);
+            outcome::of_workload(progress.ended.as_ref(), &shown, status::outcome(&previous).as_ref())
+        });
+        if owned && is_closed(&previous, estimate.generation(), outcome.as_ref()) {
+            return Ok(Outcome::Done);
+        }
+        let Judged { judgement, learned } = self.judge(&estimate, workload.as_ref()).await?;
         let named = || Refers::of(workload.as_ref().map_or(&Value::Null, |w| w.object.value())).labels;
         let too_large = workload.as_ref().is_some_and(|workload| workload.too_large);
         let by_nodes = !too_large && rests_on_nodes(&judgement);
         self.estimates.judged(namespace, name, by_nodes.then(named));
 
-        // A status that cannot be read is ignored, and written again.
-        let previous = estimate.value().get("status").cloned().unwrap_or_default();
-        let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap_or_default();
-        let progress = workload.as_ref().map(|w| kinds::progress::progress(w.kind, w.object.value()));
-        let (start, end) = progress::moments(&progress.unwrap_or_default());
         let circumstances = Circumstances {
             generation: estimate.generation(),
-            start,
-            end,
+            moments: progress::moments(&progress),
+            outcome,
+            history: learned.as_ref().map(history::status),
             bypassed: owned && self.bypassed(&judgement, workload.as_ref(), namespace).await?,
         };
-        let next = status(&judgement, &previous, &circumstances, Timestamp::now());
+        let next = status::status(&judgement, &previous, &circumstances, Timestamp::now());
         if next != previous {
+            if let (Some(workload), Some(learned)) = (&workload, &learned) {
+                // Before the status: once that says that it ended, nothing more is done.
+                self.remember(workload, learned, &next).await?;
+            }
             self.write_status(&api, &estimate, &next).await?;
             self.metrics().written(judgement.verdict);
             self.record_events(&judgement, &previous, &next, workload.as_ref(), &estimate).await;
@@ -247,17 +302,50 @@ impl Reconciler {
     }
 
     /// Judges on a thread for blocking work, since advice takes time.
-    async fn judge(&self, estimate: &Object, workload: Option<&Workload>) -> Result<Judgement, Error> {
+    async fn judge(&self, estimate: &Object, workload: Option<&Workload>) -> Result<Judged, Error> {
         if workload.is_some_and(|workload| workload.too_large) {
-            return Ok(Judgement::too_large());
+            return Ok(Judged { judgement: Judgement::too_large(), learned: None });
         }
         let estimate = estimate.value().clone();
         let mut around = (*self.cluster.surroundings()).clone();
         around.workloads = workload.map(|w| w.object.value().clone()).into_iter().collect();
+        if let Some(landed) = workload.and_then(|workload| self.landed(workload, &around.nodes)) {
+            around.nodes = landed;
+        }
         let policy = self.cluster.policies.current();
-        let judging =
-            tokio::task::spawn_blocking(move || judge(&estimate, &around, &policy.world(), &Ask::default()));
+        let read = workload
+            .filter(|_| policy.history.is_kept())
+            .map(|workload| (workload.kind, workload.object.namespace().unwrap_or_default().to_owned()));
+        let histories = self.cluster.histories.clone();
+        let kind = workload.map(|workload| workload.kind);
+        let judging = tokio::task::spawn_blocking(move || {
+            let mut judgement = judge(&estimate, &around, &policy.world(), &Ask::default());
+            if let (Some(kind), Some(workload)) = (kind, around.workloads.first()) {
+                judgement.warnings.extend(unread::config_maps_not_read(kind, workload, &around, &judgement));
+                if let Some((object, size)) = elastic::smallest_to_judge(kind, workload, &judgement) {
+                    let ask = Ask { advice: false, ..Ask::default() };
+                    let smallest = judge(&object, &around, &policy.world(), &ask);
+                    judgement.warnings.extend(elastic::at_smallest(&smallest, &size));
+                }
+            }
+            let learned = read.and_then(|(kind, namespace)| {
+                let workload = around.workloads.first()?;
+                Learned::of(kind, &namespace, workload, &around, &judgement, &policy, &histories)
+            });
+            match learned {
+                Some((judgement, learned)) => Judged { judgement, learned: Some(learned) },
+                None => Judged { judgement, learned: None },
+            }
+        });
         judging.await.map_err(|_| Error::Judge)
+    }
+
+    /// The nodes on which the workload's pods run, if they run already.
+    fn landed(&self, workload: &Workload, nodes: &Arc<[Arc<Node>]>) -> Option<Arc<[Arc<Node>]>> {
+        let names = self.cluster.workloads.nodes_of(workload.object.namespace()?, workload.object.uid()?);
+        let landed: Vec<_> = nodes.iter().filter(|node| names.contains(&node.name)).cloned().collect();
+        let catalogue = &self.cluster.policies.current().catalogue;
+        (!landed.is_empty()).then(|| cluster::smallest(landed, catalogue).into())
     }
 
     /// Whether the workload exists although the webhook would have denied it.
@@ -286,10 +374,8 @@ impl Reconciler {
         }
         let namespaces = self.source(ApiResource::erase::<Namespace>(&()), None).metadata_only();
         let Some(namespace) = namespaces.get(namespace).await? else { return Ok(false) };
-        Ok(match namespace.label(MODE_LABEL) {
-            Some(mode) => mode == "enforce",
-            None => policy.mode == Mode::Enforce,
-        })
+        let labelled = mode::Namespace::Known(namespace.label(MODE_LABEL).map(str::to_owned));
+        Ok(mode::of(&labelled, policy.mode).mode == Mode::Enforce)
     }
 
     async fn write_status(
@@ -321,9 +407,13 @@ impl Reconciler {
         if notices::bypassed(next) && !notices::bypassed(previous) {
             self.metrics().bypassed.inc();
         }
+        if notices::contradicted(next) && !notices::contradicted(previous) {
+            self.metrics().contradicted.inc();
+        }
         if previous.progress.is_none()
             && let Some(progress) = &next.progress
         {
+            self.metrics().ended_workload(next);
             self.metrics().departed(progress, next.time.as_ref());
         }
         let regarding = match workload {
@@ -341,12 +431,12 @@ impl Reconciler {
         self.source(ApiResource::erase::<TrainingEstimate>(&()), Some(namespace))
     }
 
-    fn source(&self, resource: ApiResource, namespace: Option<&str>) -> Source {
+    pub(super) fn source(&self, resource: ApiResource, namespace: Option<&str>) -> Source {
         let room = self.cluster.room.clone();
         Source::new(self.client.clone(), resource, namespace.map(str::to_owned), room)
     }
 
-    fn metrics(&self) -> &Metrics {
+    pub(super) fn metrics(&self) -> &Metrics {
         &self.settings.metrics
     }
 }
@@ -391,8 +481,8 @@ mod tests {
 
         let previous = json!({"verdict": "Fits", "oomProbabilityMilli": 1, "missing": ["a"]});
         let previous: TrainingEstimateStatus = serde_json::from_value(previous).unwrap();
-        let circumstances = Circumstances { generation: Some(1), start: None, end: None, bypassed: false };
-        let next = status(&Judgement::too_large(), &previous, &circumstances, Timestamp::UNIX_EPOCH);
+        let circumstances = Circumstances { generation: Some(1), ..Circumstances::default() };
+        let next = status::status(&Judgement::too_large(), &previous, &circumstances, Timestamp::UNIX_EPOCH);
         assert_eq!((next.verdict.as_deref(), next.reason.as_deref()), (Some("Unknown"), Some("TooLarge")));
         assert!(next.oom_probability_milli.is_none() && next.missing.is_empty() && next.memory.is_none());
     }

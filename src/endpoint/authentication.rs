@@ -35,12 +35,14 @@ type Hash = [u8; 32];
 /// Asks the apiserver for the users of tokens.
 pub(super) struct Authentication {
     client: Client,
+    /// Audiences whose tokens count too, besides the apiserver's own.
+    audiences: Vec<String>,
     cached: Mutex<BTreeMap<Hash, (Instant, String)>>,
 }
 
 impl Authentication {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, cached: Mutex::default() }
+    pub(super) fn new(client: Client, audiences: Vec<String>) -> Self {
+        Self { client, audiences, cached: Mutex::default() }
     }
 
     /// The name of the user.
@@ -50,7 +52,23 @@ impl Authentication {
         if let Some(user) = self.cached(&hash) {
             return Ok(user);
         }
-        let spec = TokenReviewSpec { token: token.to_owned(), ..TokenReviewSpec::default() };
+        // A token of the apiserver's own audience needs no list, and with a list it would have to be in it.
+        let mut user = self.review(token, None).await?;
+        if user.is_none() && !self.audiences.is_empty() {
+            user = self.review(token, Some(&self.audiences)).await?;
+        }
+        let user = user.ok_or(Unauthenticated::Unknown)?;
+        self.cache(hash, &user);
+        Ok(user)
+    }
+
+    /// The user of a token for one of these audiences, or for the apiserver.
+    async fn review(
+        &self,
+        token: &str,
+        audiences: Option<&[String]>,
+    ) -> Result<Option<String>, Unauthenticated> {
+        let spec = TokenReviewSpec { token: token.to_owned(), audiences: audiences.map(<[_]>::to_vec) };
         let review = TokenReview { spec, ..TokenReview::default() };
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
         let reviewed = reviews.create(&PostParams::default(), &review).await.map_err(|error| {
@@ -58,10 +76,12 @@ impl Authentication {
             Unauthenticated::Unreachable
         })?;
         let status = reviewed.status.unwrap_or_default();
-        let user = status.user.and_then(|user| user.username).filter(|_| status.authenticated == Some(true));
-        let user = user.ok_or(Unauthenticated::Unknown)?;
-        self.cache(hash, &user);
-        Ok(user)
+        // An authenticator that knows no audiences names none. Its token may be for anybody.
+        let is_ours =
+            |named: &Vec<String>| named.iter().any(|name| audiences.is_some_and(|it| it.contains(name)));
+        let counts = audiences.is_none() || status.audiences.as_ref().is_some_and(is_ours);
+        let user = status.user.and_then(|user| user.username);
+        Ok(user.filter(|_| counts && status.authenticated == Some(true)))
     }
 
     fn cached(&self, hash: &Hash) -> Option<String> {

@@ -82,10 +82,16 @@ struct Endpoint {
     metrics: Metrics,
 }
 
-/// The route.
-pub fn router(client: Client, policies: Arc<Policies>, bodies: Bodies, metrics: Metrics) -> Router {
+/// The route. Tokens for these audiences count, besides those for the apiserver.
+pub fn router(
+    client: Client,
+    audiences: Vec<String>,
+    policies: Arc<Policies>,
+    bodies: Bodies,
+    metrics: Metrics,
+) -> Router {
     let endpoint = Endpoint {
-        authentication: Authentication::new(client),
+        authentication: Authentication::new(client, audiences),
         policies,
         limits: RateLimiter::keyed(Quota::per_second(REQUESTS_PER_SECOND)),
         judging: Arc::new(Semaphore::new(1)),

@@ -1,7 +1,10 @@
 //! leaderworkerset.x-k8s.io/v1 LeaderWorkerSet: groups of pods, each a leader and its workers.
 //!
 //! It has `replicas` groups of `size` pods. A leader without a template of its own has the workers' template.
-//! StatefulSets make its pods, and a StatefulSet is not judged. So each pod is judged as one of an unknown number.
+//!
+//! One StatefulSet makes the leaders, and one for each leader makes the workers. A StatefulSet is not judged, so the
+//! references of the pods do not lead to the set. The [label](https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/)
+//! with the set's name does, and every pod has it.
 
 use serde_json::Value;
 
@@ -13,6 +16,7 @@ pub(crate) const KIND: Kind = Kind {
     kind: "LeaderWorkerSet",
     plural: "leaderworkersets",
     slug: "leaderworkerset",
+    named_by: Some("leaderworkerset.sigs.k8s.io/name"),
     pod_specs: PodSpecs::At(&[
         Place::Template("object.?spec.?leaderWorkerTemplate.?leaderTemplate"),
         Place::Template("object.?spec.?leaderWorkerTemplate.?workerTemplate"),

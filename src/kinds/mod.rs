@@ -6,8 +6,10 @@
 
 mod appwrapper;
 mod ascendjob;
+pub mod config_maps;
 mod cronjob;
 pub mod deadline;
+pub mod elastic;
 mod elasticjob;
 pub mod further;
 mod hyperpodpytorchjob;
@@ -65,6 +67,9 @@ pub struct Kind {
     pub commands: bool,
     /// The objects that its controller makes, directly or through others.
     pub makes: Makes,
+    /// The label of its pods whose value is its name, if it makes them through objects that are not judged. Then the
+    /// pods' own references do not lead to it.
+    pub named_by: Option<&'static str>,
     /// The fields of the object that show whether it asks for accelerators, for the webhook's matchConditions.
     pub pod_specs: PodSpecs,
     /// JSON pointer of the field that a queue sets to hold the workload back.
@@ -130,6 +135,7 @@ const BLANK: Kind = Kind {
     connects: false,
     commands: false,
     makes: Makes::These(&[("", "Pod")]),
+    named_by: None,
     pod_specs: PodSpecs::Elsewhere,
     suspend: None,
     placements: &[],

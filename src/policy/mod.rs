@@ -5,6 +5,7 @@
 mod exemptions;
 mod failure_policy;
 mod headroom;
+mod history;
 pub mod mode;
 mod overrides;
 mod placement;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use exemptions::{Exempt, Exemptions};
 pub use failure_policy::FailurePolicy;
 pub use headroom::Headroom;
+pub use history::History;
 pub use mode::Mode;
 pub use overrides::Overrides;
 pub use placement::Placement;
@@ -48,6 +50,8 @@ pub struct Policy {
     pub placement: Placement,
     /// The accelerators, by all their names and aliases.
     pub catalogue: Arc<Catalogue>,
+    /// What the gate learns from earlier runs. It does not change while the process runs.
+    pub history: History,
     /// The kinds of workloads. They do not change while the process runs.
     pub kinds: Arc<Kinds>,
     /// The number of this policy in the process. Another policy may judge differently.
@@ -114,6 +118,7 @@ impl Default for Policy {
             overrides: Overrides::default(),
             placement: Placement::default(),
             catalogue: Arc::new(Catalogue::builtin().clone()),
+            history: History::default(),
             kinds: Arc::default(),
             version: 0,
         }

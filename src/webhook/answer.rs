@@ -154,6 +154,7 @@ impl Webhook {
             policy,
             workloads: self.cluster.workloads.clone(),
             verdicts: self.verdicts.clone(),
+            histories: self.cluster.histories.clone(),
             metrics: self.metrics.clone(),
             judge: self.judge,
         });

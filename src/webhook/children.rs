@@ -11,7 +11,6 @@
 //! Only the controller knows how many pods such a child belongs to. When the child is judged by itself, the number is
 //! unknown, and so is every size that is divided by it. A refusal then rests on the memory that each pod needs alone.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 
 use crate::cluster::{Likeness, Standing, Workloads};
@@ -28,11 +27,7 @@ pub(super) fn standing(
     around: &Surroundings,
     policy: &Policy,
 ) -> Standing {
-    let owners: Vec<OwnerReference> = object
-        .pointer("/metadata/ownerReferences")
-        .and_then(|owners| serde_json::from_value(owners.clone()).ok())
-        .unwrap_or_default();
-    workloads.standing(kind, namespace, &owners, || Likeness::of(kind, object, around, &policy.catalogue))
+    workloads.standing(kind, namespace, object, || Likeness::of(kind, object, around, &policy.catalogue))
 }
 
 /// The audit note of a child without a covering owner.

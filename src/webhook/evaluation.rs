@@ -10,14 +10,17 @@ use super::outcome::{Outcome, admitted, status};
 use super::review::{Operation, Request};
 use super::verdicts::{self, Verdicts};
 use crate::admission::decide::{Case, Decided, Fault, Ratchet, decide, fault};
+use crate::admission::elastic::{at_smallest, smallest_to_judge};
 use crate::admission::message;
 use crate::admission::overrides::{self, Override};
-use crate::admission::ratchet;
-use crate::cluster::{Standing, Workloads};
+use crate::admission::{ratchet, unread};
+use crate::cluster::{Histories, Standing, Workloads};
 use crate::job::Ask;
 use crate::judgement::Judgement;
 use crate::kinds::Kind;
-use crate::policy::{Mode, Policy, World};
+use crate::learn::fingerprint::fingerprint;
+use crate::learn::lesson::applied;
+use crate::policy::{Mode, Policy, Unknown, World};
 use crate::surroundings::Surroundings;
 
 /// The signature of [`judge`](crate::judge::judge). Tests pass another function.
@@ -33,6 +36,7 @@ pub(super) struct Evaluation {
     pub(super) around: Arc<Surroundings>,
     pub(super) policy: Arc<Policy>,
     pub(super) verdicts: Arc<Verdicts>,
+    pub(super) histories: Arc<Histories>,
     pub(super) judge: Judge,
 }
 
@@ -92,6 +96,9 @@ impl Evaluation {
             override_given,
             ratchet,
         });
+        if matches!(self.mode, Mode::Enforce | Mode::Warn) {
+            decided.warnings.extend(self.beside(request, judgement));
+        }
         if !decided.notes.is_empty() {
             decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
         }
@@ -111,6 +118,23 @@ impl Evaluation {
         let status =
             decided.denied.map(|fault| status(fault, &subject, judgement, self.kind, request.name.clone()));
         Outcome { counted, cause: judgement.cause, decided, status }
+    }
+
+    /// Warnings about what the judgement alone does not show: ConfigMaps that are not read, and a smaller size.
+    fn beside(&self, request: &Request, judgement: &Judgement) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.policy.unknown != Unknown::Admit {
+            warnings.extend(unread::config_maps_not_read(
+                self.kind,
+                &request.object,
+                &self.around,
+                judgement,
+            ));
+        }
+        if let Some((object, size)) = smallest_to_judge(self.kind, &request.object, judgement) {
+            warnings.extend(at_smallest(&self.judged(&object, request), &size));
+        }
+        warnings
     }
 
     /// The fault of a judgement.
@@ -135,7 +159,23 @@ impl Evaluation {
     /// The judgement of an object, from the cache if it is there.
     pub(super) fn judged(&self, object: &Value, request: &Request) -> Arc<Judgement> {
         let key = verdicts::key(&request.namespace, &request.kind, object);
-        self.verdicts.get_or_judge(key, &self.around, &self.policy, || self.judge_now(object, request))
+        let estimated =
+            self.verdicts.get_or_judge(key, &self.around, &self.policy, || self.judge_now(object, request));
+        self.learned(object, request, &estimated).map_or(estimated, Arc::new)
+    }
+
+    /// The judgement in the light of earlier runs of the same job in the namespace, if there were any.
+    fn learned(&self, object: &Value, request: &Request, estimated: &Judgement) -> Option<Judgement> {
+        let namespace = request.namespace.as_str();
+        if !estimated.verdict.trains() || !self.histories.has_any(namespace) {
+            return None;
+        }
+        let accelerator = estimated.summary.accelerator.as_deref();
+        let catalogue = &self.policy.catalogue;
+        let print = fingerprint(self.kind, object, accelerator, &self.around, catalogue)?;
+        let lesson = self.histories.lesson(namespace, &print.hash)?;
+        let refuses = self.policy.history.refuses() && print.whole;
+        Some(applied(estimated.clone(), &lesson, refuses).judgement)
     }
 
     fn judge_now(&self, object: &Value, request: &Request) -> Judgement {

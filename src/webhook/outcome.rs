@@ -72,7 +72,7 @@ pub(super) fn status(
                 outcome: "Failure",
                 code: 422,
                 reason: "Invalid",
-                message: message::malformed(&judgement.errors),
+                message: message::malformed(subject, &judgement.errors),
                 details: Details { causes, ..details },
             }
         }

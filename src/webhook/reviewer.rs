@@ -14,7 +14,7 @@ use super::verdicts::Verdicts;
 use crate::admission::decide::Ratchet;
 use crate::admission::overrides::Override;
 use crate::admission::{message, ratchet};
-use crate::cluster::Workloads;
+use crate::cluster::{Histories, Workloads};
 use crate::judgement::Judgement;
 use crate::kinds::object::NotRead;
 use crate::kinds::{Kind, Kinds};
@@ -38,6 +38,7 @@ pub(super) struct Reviewer {
     pub(super) policy: Arc<Policy>,
     pub(super) workloads: Arc<Workloads>,
     pub(super) verdicts: Arc<Verdicts>,
+    pub(super) histories: Arc<Histories>,
     pub(super) metrics: Metrics,
     pub(super) judge: Judge,
 }
@@ -129,6 +130,7 @@ impl Reviewer {
             around: self.around.clone(),
             policy: self.policy.clone(),
             verdicts: self.verdicts.clone(),
+            histories: self.histories.clone(),
             judge: self.judge,
         }
     }

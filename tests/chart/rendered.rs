@@ -27,7 +27,7 @@ const EVERYTHING: &[&str] = &[
     "--set=metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true,api.enabled=true,hostNetwork=true",
     "--set=config.mode=warn,image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123",
     "--set=overrides.users={alice},overrides.groups={leads,oncall},watchNamespaces={a,b},priorityClassName=high",
-    "--set=read.configMaps=true,read.queues=true,read.claims=true",
+    "--set=read.configMaps=true,read.queues=true,read.claims=true,learning.history=refuse,api.audiences={kyverno}",
     "--set=commonLabels.team=ml,imagePullSecrets[0].name=pull,extraArgs={--ca-overlap=2h}",
     "--set=extraEnv[0].name=A,extraEnv[0].value=b,extraVolumes[0].name=v,extraVolumeMounts[0].name=v",
     "--set=extraVolumeMounts[0].mountPath=/v",
@@ -223,6 +223,7 @@ async fn the_roles_allow_what_the_binary_lists_and_no_more() -> Result<()> {
     let helm = Helm::offline()?;
     let mut values = vec![String::new()];
     values.extend(["configMaps", "queues", "claims"].map(|what| format!("--set=read.{what}=true")));
+    values.push("--set=learning.history=refuse".to_owned());
     let mut opened = vec![Vec::new()];
     opened.extend(optional_permissions().into_iter().map(|(_, more)| more));
     assert_eq!(values.len(), opened.len(), "what may be opened has a value of its own");

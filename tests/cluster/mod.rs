@@ -21,6 +21,7 @@ mod further_kinds;
 mod gaps;
 mod kinds;
 mod later;
+mod learning;
 mod logs;
 mod memory;
 mod modes;

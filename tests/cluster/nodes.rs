@@ -9,7 +9,7 @@ use kube::{
 use serde_json::json;
 
 use super::gate::{SOON, Yard, refusal, weighbridge};
-use super::jobs::pytorchjob;
+use super::jobs::{pod, pytorchjob};
 use crate::controlplane::{ControlPlane, Options, Reach, Serve, Setup, wait_until};
 
 /// Workloads that name their accelerator.
@@ -41,6 +41,42 @@ async fn a_job_that_names_no_accelerator_is_judged_by_the_nodes() -> Result<()> 
     yard.estimate_that("pytorchjob-early", "OutOfMemory").await?;
     let refusal_status = refusal(yard.create(&job("late")).await?)?;
     assert!(refusal_status.code == 403 && refusal_status.message.contains("T4"), "{refusal_status}");
+    serve.stop().await
+}
+
+#[tokio::test]
+async fn where_a_pod_landed_decides_from_then_on() -> Result<()> {
+    let options = Options { controller_manager: false, ..Options::standard()? };
+    let control_plane = ControlPlane::start(options).await?;
+    let nodes: Api<Node> = Api::all(control_plane.admin()?);
+    let offered = json!({"nvidia.com/gpu": "8"});
+    for (name, product) in [("large", "NVIDIA-H200"), ("small", "Tesla-T4")] {
+        let node = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"nvidia.com/gpu.product": product}},
+            "status": {"capacity": offered, "allocatable": offered},
+        }))?;
+        nodes.create(&PostParams::default(), &node).await?;
+    }
+    let serve = Serve::start(&control_plane, weighbridge(), Setup::new("landed", Reach::Everything)).await?;
+    let yard = Yard::new(&control_plane, &serve, control_plane.namespace(&[]).await?)?;
+    let job = pytorchjob("mixed", 1, &[("parameters", "13B"), ("tensor-parallel", "8")]);
+    let created = yard.admitted(&job).await?;
+    let before = yard.estimate("pytorchjob-mixed").await?;
+    ensure!(before["status"]["verdict"] != "OutOfMemory", "judged on the largest card: {}", before["status"]);
+
+    let mut landed = pod("mixed-master-0", &[]);
+    landed["spec"]["nodeName"] = json!("small");
+    landed["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "mixed", "uid": created.metadata.uid,
+        "controller": true,
+    }]);
+    yard.create(&landed).await??;
+    let after = yard.estimate_that("pytorchjob-mixed", "OutOfMemory").await?;
+    ensure!(
+        after["status"]["message"].as_str().is_some_and(|line| line.contains("T4")),
+        "{}",
+        after["status"]
+    );
     serve.stop().await
 }
 

@@ -36,8 +36,16 @@ async fn a_running_job_has_an_expected_end_and_an_ended_job_has_the_error_of_it(
     assert_eq!(before["status"]["startTime"], Value::Null);
     let predicted = before["status"]["time"]["seconds"].as_i64().context("no time")?;
 
+    // A start time alone is the time of creation: the pods may wait for days.
+    let created = "2025-12-25T00:00:00Z";
+    let is = |kind: &str, status: &str, at: &str| json!({"type": kind, "status": status, "lastTransitionTime": at, "lastUpdateTime": at});
+    let conditions = json!([is("Created", "True", created)]);
+    report(&yard, &job, json!({"startTime": created, "conditions": conditions, "replicaStatuses": {}}))
+        .await?;
     let started = "2026-01-01T00:00:00Z";
-    report(&yard, &job, json!({"startTime": started, "conditions": [], "replicaStatuses": {}})).await?;
+    let conditions = json!([is("Created", "True", created), is("Running", "True", started)]);
+    report(&yard, &job, json!({"startTime": created, "conditions": conditions, "replicaStatuses": {}}))
+        .await?;
     let running = yard.estimate_when(name, |e| e["status"]["startTime"] == started).await?;
     let start = second(&running["status"]["startTime"])?;
     assert_eq!(second(&running["status"]["expectedCompletionTime"])? - start, predicted);
@@ -70,6 +78,35 @@ async fn a_running_job_has_an_expected_end_and_an_ended_job_has_the_error_of_it(
     .await?;
     let counted = yard.serve.metrics().await?.sum("weighbridge_time_ratio_count", &[]);
     ensure!(counted > 0.5, "no histogram counts it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_time_between_suspensions_adds_up() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    let job = fitting("llama2-70b")?;
+    yard.admitted(&job).await?;
+    let name = "pytorchjob-llama2-70b";
+    let predicted = yard.estimate(name).await?["status"]["time"]["seconds"].as_i64().context("no time")?;
+    let is = |kind: &str, status: &str, at: &str| json!({"type": kind, "status": status, "lastTransitionTime": at, "lastUpdateTime": at});
+    let conditions = |all: Value| json!({"conditions": all, "replicaStatuses": {}});
+    let first = json!([is("Running", "True", "2026-01-01T00:00:00Z")]);
+    report(&yard, &job, conditions(first)).await?;
+    yard.estimate_when(name, |e| e["status"]["runningSince"] == "2026-01-01T00:00:00Z").await?;
+
+    yard.change(&job, &json!({"spec": {"runPolicy": {"suspend": true}}})).await??;
+    let held =
+        [is("Running", "False", "2026-01-03T00:00:00Z"), is("Suspended", "True", "2026-01-03T00:00:00Z")];
+    report(&yard, &job, conditions(json!(held))).await?;
+    let held = yard.estimate_when(name, |e| e["status"]["runningSeconds"] == 2 * DAY).await?;
+    assert_eq!(held["status"]["expectedCompletionTime"], Value::Null, "{}", held["status"]);
+
+    yard.change(&job, &json!({"spec": {"runPolicy": {"suspend": false}}})).await??;
+    let again = json!([is("Running", "True", "2026-02-01T00:00:00Z")]);
+    report(&yard, &job, conditions(again)).await?;
+    let resumed = yard.estimate_when(name, |e| e["status"]["runningSince"] == "2026-02-01T00:00:00Z").await?;
+    let end = second(&resumed["status"]["expectedCompletionTime"])?;
+    assert_eq!(end - second(&json!("2026-02-01T00:00:00Z"))?, predicted - 2 * DAY);
     Ok(())
 }
 

@@ -201,6 +201,34 @@ async fn a_set_of_groups_is_judged_with_its_new_scale() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_set_of_four_pods_has_one_estimate() -> Result<()> {
+    let yard = Place::shared().await?.yard().await?;
+    let kind = Kinds::built_in().find("leaderworkerset.x-k8s.io", "LeaderWorkerSet").unwrap();
+    let set = object(kind, "llama", 4);
+    yard.admitted(&set).await?;
+    yard.estimate("leaderworkerset-llama").await?;
+    for number in 0..4 {
+        // Its controller makes StatefulSets, and theirs the pods.
+        let mut made = pod(&format!("llama-0-{number}"), &[]);
+        made["metadata"]["labels"] = json!({"leaderworkerset.sigs.k8s.io/name": "llama"});
+        made["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "llama-0", "controller": true,
+            "uid": "0b6ff2a6-6b3a-4a0e-9b59-0b6ff2a66b3a",
+        }]);
+        yard.create(&made).await??;
+        ensure!(!yard.audited("create", &made).await?.contains_key("verdict"), "it was judged by itself");
+    }
+    // A pod of no set is judged, and its estimate shows that the pods before it were seen.
+    yard.admitted(&pod("alone", &[("model", "llama-2-7b"), ("method", "qlora"), ("gpu-type", "H200")]))
+        .await?;
+    yard.estimate("pod-alone").await?;
+    let estimates = yard.estimates().list(&kube::api::ListParams::default()).await?.items;
+    let names: Vec<_> = estimates.iter().filter_map(|estimate| estimate.metadata.name.as_deref()).collect();
+    assert_eq!(names, ["leaderworkerset-llama", "pod-alone"]);
+    Ok(())
+}
+
 /// A list of an item that is too long for any expression of the configuration.
 fn very_many(item: &Value) -> Value {
     Value::Array(vec![item.clone(); 90_000])

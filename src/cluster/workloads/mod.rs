@@ -13,14 +13,15 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub use self::judging::rests_on_nodes;
 pub(super) use self::sink::WorkloadSink;
-use super::children::Standing;
+use super::children::{Claim, Standing};
 use super::likeness::Likeness;
 use super::nodes::Version;
+use super::pods::Pods;
 use crate::judgement::Verdict;
 use crate::kinds::progress::Progress;
 use crate::kinds::{Kind, Kinds};
@@ -43,6 +44,8 @@ pub struct Digest {
     pub child: bool,
     /// Whether its owner covers it.
     pub standing: Standing,
+    /// The owner that it claims, if its owner counts.
+    pub claim: Option<Claim>,
     /// Hashes of its pods' commands, variables and mounts.
     pub likeness: Likeness,
     /// Whether it is being deleted.
@@ -73,6 +76,7 @@ impl Digest {
             name: "llama".into(),
             child: false,
             standing: Standing::Own,
+            claim: None,
             likeness: Likeness::default(),
             deleting: false,
             judged: 0,
@@ -85,12 +89,24 @@ impl Digest {
     }
 }
 
+/// A kind's slug, a namespace and a name.
+type Name = (&'static str, String, String);
+
+/// The name under which a workload is found, if labels name its kind.
+fn name_of(digest: &Digest) -> Option<Name> {
+    digest.kind.named_by?;
+    Some((digest.kind.slug, digest.namespace.clone(), digest.name.clone()))
+}
+
 /// The workloads of all watched kinds, by uid.
 #[derive(Debug, Default)]
 pub struct Workloads {
     /// The kinds of workloads.
     pub(super) kinds: Arc<Kinds>,
     digests: RwLock<BTreeMap<String, Arc<Digest>>>,
+    /// The uids of the workloads that labels name, by their kind's slug, namespace and name.
+    names: RwLock<BTreeMap<Name, String>>,
+    pub(super) pods: Pods,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<Arc<Digest>>>>,
     /// The slugs of the kinds that the cluster serves. `None` until discovery has answered.
     pub(super) served: RwLock<Option<BTreeSet<&'static str>>>,
@@ -105,6 +121,15 @@ impl Workloads {
     /// The workload with this uid.
     pub fn get(&self, uid: &str) -> Option<Arc<Digest>> {
         self.read().get(uid).cloned()
+    }
+
+    /// The workload of this name, of a kind that labels name.
+    pub(super) fn named(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<Arc<Digest>> {
+        let slug = self.kinds.find(group, kind)?.slug;
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let uid = names.get(&(slug, namespace.to_owned(), name.to_owned())).cloned();
+        drop(names);
+        self.get(&uid?)
     }
 
     /// Every workload, in the order of the uids.
@@ -132,6 +157,9 @@ impl Workloads {
 
     pub(crate) fn insert(&self, digest: Digest) {
         let digest = Arc::new(digest);
+        if let Some(name) = name_of(&digest) {
+            self.names.write().unwrap_or_else(PoisonError::into_inner).insert(name, digest.uid.clone());
+        }
         self.write().insert(digest.uid.clone(), digest.clone());
         self.notify(&digest);
     }
@@ -139,11 +167,18 @@ impl Workloads {
     fn remove(&self, uid: &str) {
         let removed = self.write().remove(uid);
         if let Some(digest) = removed {
+            if let Some(name) = name_of(&digest) {
+                let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+                // A later workload may have the name by now.
+                if names.get(&name) == Some(&digest.uid) {
+                    names.remove(&name);
+                }
+            }
             self.notify(&digest);
         }
     }
 
-    fn notify(&self, digest: &Arc<Digest>) {
+    pub(super) fn notify(&self, digest: &Arc<Digest>) {
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| subscriber.send(digest.clone()).is_ok());
     }
@@ -157,15 +192,26 @@ impl Workloads {
     }
 }
 
-/// The controlling owner of an object, if the owner's kind is judged and makes objects of this kind. Then the owner
-/// is judged instead of the object.
-pub fn judged_owner<'a>(
-    kinds: &Kinds,
-    kind: &Kind,
-    owners: &'a [OwnerReference],
-) -> Option<(&'a OwnerReference, &'static Kind)> {
-    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
-    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-    let owner_kind = kinds.find(group, &owner.kind)?;
-    owner_kind.makes.include(kind).then_some((owner, owner_kind))
+/// The owner that an object claims, if the owner's kind is judged and makes objects of this kind. Then the owner is
+/// judged instead of the object.
+pub fn claimed_owner(kinds: &Kinds, kind: &Kind, object: &Value) -> Option<(Claim, &'static Kind)> {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array)?;
+    let owner = owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
+    let text = |field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+    let makes = |owner: &&'static Kind| owner.makes.include(kind);
+    if let Some(owner_kind) = kinds.find(group, text("kind")) {
+        let (uid, version) = (Some(text("uid").to_owned()), Some(version.to_owned()));
+        let claim = Claim { uid, version, ..Claim::of(owner_kind, text("name")) };
+        return makes(&owner_kind).then_some((claim, owner_kind));
+    }
+    // Between the owner and its pods stand StatefulSets.
+    if (group, text("kind")) != ("apps", "StatefulSet") {
+        return None;
+    }
+    let labels = object.pointer("/metadata/labels")?;
+    kinds.all().filter(makes).find_map(|owner_kind| {
+        let name = labels.get(owner_kind.named_by?)?.as_str()?;
+        Some((Claim::of(owner_kind, name), owner_kind))
+    })
 }

@@ -17,7 +17,6 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,9 +29,9 @@ use super::super::{Cluster, Object};
 use super::again::Again;
 use super::budget::Budget;
 use super::judging::{Judged, Judging};
-use super::{Digest, Workloads, judged_owner};
+use super::{Digest, Workloads, claimed_owner};
 use crate::judgement::Verdict;
-use crate::kinds::progress::{self, Progress};
+use crate::kinds::progress::{self, Progress, Report};
 use crate::kinds::{Kind, Makes, Purpose};
 
 /// Some programs write a ConfigMap every second. Workloads are not read again more often than this.
@@ -49,6 +48,8 @@ pub(in crate::cluster) struct WorkloadSink {
     known: BTreeMap<String, u64>,
     /// Objects that train nothing and have no digest, by a hash of the uid.
     idle: BTreeMap<u64, Idle>,
+    /// The pods that are noted, each with its namespace and the number of the latest list that contained it.
+    noted: BTreeMap<String, (String, u64)>,
     /// The objects to read again.
     again: Again,
     pub(super) budget: Budget,
@@ -76,6 +77,7 @@ impl WorkloadSink {
             list: 0,
             known: BTreeMap::new(),
             idle: BTreeMap::new(),
+            noted: BTreeMap::new(),
             again: Again::default(),
             budget: Budget::default(),
             searched_version: 0,
@@ -90,13 +92,20 @@ impl WorkloadSink {
     }
 
     /// The likeness of an object. Empty if the object can be neither an owner nor a child.
-    fn likeness(&self, object: &Value, owners: &[OwnerReference]) -> Likeness {
+    fn likeness(&self, object: &Value) -> Likeness {
         let is_owner = self.kind.makes != Makes::Nothing;
-        if is_owner || judged_owner(&self.workloads.kinds, self.kind, owners).is_some() {
+        if is_owner || claimed_owner(&self.workloads.kinds, self.kind, object).is_some() {
             self.judging.likeness(object)
         } else {
             Likeness::default()
         }
+    }
+
+    /// The progress of an object. Of its report only the percentage, so that a report every second notifies nothing.
+    fn progress(&self, object: &Value) -> Progress {
+        let progress = progress::progress(self.kind, object);
+        let percent = |report: Report| Report { percent: report.percent, ..Report::default() };
+        Progress { report: progress.report.map(percent), ..progress }
     }
 
     /// Whether an object must wait for its namespace's turn.
@@ -134,20 +143,28 @@ impl Sink for WorkloadSink {
             return;
         };
         let judged = self.judging.hash(object.value());
-        let owners = object.owners();
         let before = self.workloads.get(uid);
         let unchanged = before.as_ref().filter(|before| before.judged == judged);
         let likeness = match unchanged {
             Some(before) => before.likeness.clone(),
-            None => self.likeness(object.value(), &owners),
+            None => self.likeness(object.value()),
         };
-        let standing = match self.workloads.standing(self.kind, namespace, &owners, || likeness.clone()) {
-            // An owner that was found missing stays missing until it is in the cache.
-            Standing::Waiting(_) if unchanged.is_some_and(|before| before.standing == Standing::Own) => {
-                Standing::Own
-            }
-            standing => standing,
-        };
+        let standing =
+            match self.workloads.standing(self.kind, namespace, object.value(), || likeness.clone()) {
+                // An owner that was found missing stays missing until it is in the cache.
+                Standing::Waiting(_) if unchanged.is_some_and(|before| before.standing == Standing::Own) => {
+                    Standing::Own
+                }
+                standing => standing,
+            };
+        if self.kind.makes == Makes::Nothing && likeness.asks_for_accelerators() {
+            // Operators start other commands in some pods. These pods are the owner's, too.
+            let owned = !matches!(standing, Standing::Own | Standing::Idle);
+            let claim =
+                claimed_owner(&self.workloads.kinds, self.kind, object.value()).map(|(claim, _)| claim);
+            self.noted.insert(uid.to_owned(), (namespace.to_owned(), self.list));
+            self.workloads.note(namespace, uid, claim.filter(|_| owned), object.value());
+        }
         let now_idle = Idle { judged, standing: std::mem::discriminant(&standing), list: self.list };
         let idle = hash(&uid);
         if let Some(before) = self.idle.get_mut(&idle)
@@ -200,12 +217,13 @@ impl Sink for WorkloadSink {
             name: name.to_owned(),
             child,
             standing,
+            claim: claimed_owner(&self.workloads.kinds, self.kind, object.value()).map(|(claim, _)| claim),
             likeness,
             deleting: object.is_being_deleted(),
             judged,
             documents,
             nodes: found.rests_on_nodes.then_some(nodes),
-            progress: progress::progress(self.kind, object.value()),
+            progress: self.progress(object.value()),
             verdict: found.verdict,
             peak: found.peak,
         };
@@ -261,6 +279,7 @@ impl Sink for WorkloadSink {
             child: false,
             // Its owners are unknown.
             standing: Standing::Own,
+            claim: None,
             likeness: Likeness::unread(),
             deleting: false,
             judged,
@@ -274,6 +293,8 @@ impl Sink for WorkloadSink {
 
     fn delete(&mut self, object: Object) {
         let uid = object.uid().unwrap_or_default();
+        self.noted.remove(uid);
+        self.workloads.left(object.namespace().unwrap_or_default(), uid);
         self.idle.remove(&hash(&uid));
         self.forget(uid);
     }
@@ -285,6 +306,13 @@ impl Sink for WorkloadSink {
             self.forget(&uid);
         }
         self.idle.retain(|_, idle| idle.list == self.list);
+        let (list, workloads) = (self.list, &self.workloads);
+        self.noted.retain(|uid, (namespace, seen)| {
+            if *seen != list {
+                workloads.left(namespace, uid);
+            }
+            *seen == list
+        });
     }
 
     fn wakes(&self) -> Option<watch::Receiver<()>> {

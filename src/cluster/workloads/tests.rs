@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
 use super::WorkloadSink;
@@ -99,8 +98,8 @@ fn too_large() -> Object {
 fn standing_of_a_pod(cluster: &Cluster, api_version: &str, kind: &str) -> Standing {
     let owner = json!([{"apiVersion": api_version, "kind": kind, "name": "huge", "uid": "team/huge",
                         "controller": true}]);
-    let owners: Vec<OwnerReference> = serde_json::from_value(owner).unwrap();
-    cluster.workloads.standing(Kinds::built_in().find("", "Pod").unwrap(), "team", &owners, Likeness::default)
+    let pod = json!({"metadata": {"ownerReferences": owner}});
+    cluster.workloads.standing(Kinds::built_in().find("", "Pod").unwrap(), "team", &pod, Likeness::default)
 }
 
 #[test]

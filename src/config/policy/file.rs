@@ -149,6 +149,7 @@ impl File {
             overrides: self.overrides.unwrap_or_else(|| base.overrides.clone()),
             placement: self.placement.unwrap_or_else(|| base.placement.clone()),
             catalogue,
+            history: base.history,
             kinds,
             version: base.version,
         })

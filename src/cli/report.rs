@@ -1,0 +1,256 @@
+//! `weighbridge report`: what the verdicts were worth in this cluster, from its estimates.
+//!
+//! Every estimate of a workload counts, with the verdict of the estimate alone and how the workload ended. Estimates
+//! disappear with their workloads, so the report covers the workloads that still exist. The metric
+//! `weighbridge_outcomes_total` counts all. A refused workload does not exist: `weighbridge_admission_reviews_total` counts
+//! refusals.
+//!
+//! Exit status: 2 if the cluster cannot be asked, else 0.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use serde_json::{Value, json};
+
+use super::connection;
+use super::output::{Format, print, style};
+use crate::api::v1alpha1::TrainingEstimate;
+use crate::learn::outcome::Kind;
+use crate::learn::tally::{Share, Tally};
+use crate::report;
+use crate::tls;
+
+/// How many estimates are read at a time.
+const PAGE: u32 = 500;
+/// The most lines of each list.
+const MOST_LINES: usize = 20;
+const VERDICTS: [&str; 4] = ["Fits", "Tight", "OutOfMemory", "Unknown"];
+
+/// The arguments of `report`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Exit status: 2 if the cluster cannot be asked, else 0.\n\nExamples:\n  weighbridge report\n  weighbridge \
+                  report -n team-a -o json"
+)]
+pub(super) struct Arguments {
+    /// The kubeconfig file of the cluster [default: the pod's service account, or kubectl's]
+    #[arg(long, env = "WEIGHBRIDGE_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// The format of the report
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// What the report says of one workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    namespace: String,
+    estimate: String,
+    verdict: String,
+    outcome: Option<Kind>,
+    reason: String,
+    /// Whether it was admitted although it is predicted to run out.
+    against_the_verdict: bool,
+}
+
+/// Reads the estimates, and prints the report.
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let lines = runtime.block_on(read(arguments))?;
+    print(&match arguments.output {
+        Format::Table => text_of(&lines),
+        Format::Json => report::json(&[json_of(&lines)])?,
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn read(arguments: &Arguments) -> Result<Vec<Line>> {
+    let client = connection::client(arguments.kubeconfig.as_deref()).await?;
+    let resource = ApiResource::erase::<TrainingEstimate>(&());
+    let estimates: Api<DynamicObject> = match &arguments.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
+    let mut lines = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = estimates.list(&page).await.context("the estimates cannot be read")?;
+        lines.extend(list.items.iter().filter_map(line));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = ListParams::default().limit(PAGE).continue_token(&token),
+            None => return Ok(lines),
+        }
+    }
+}
+
+/// The line of an estimate. None for a what-if, and for one that is not judged yet.
+fn line(estimate: &DynamicObject) -> Option<Line> {
+    let data = &estimate.data;
+    data.pointer("/spec/workloadRef")?;
+    let text = |pointer: &str| data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let verdict = text("/status/history/estimatedVerdict").or_else(|| text("/status/verdict"))?;
+    Some(Line {
+        namespace: estimate.metadata.namespace.clone().unwrap_or_default(),
+        estimate: estimate.metadata.name.clone().unwrap_or_default(),
+        against_the_verdict: verdict == "OutOfMemory",
+        verdict,
+        outcome: text("/status/outcome/kind").as_deref().and_then(Kind::parse),
+        reason: text("/status/outcome/reason").unwrap_or_default(),
+    })
+}
+
+fn tally(lines: &[Line]) -> Tally {
+    let mut tally = Tally::default();
+    for line in lines {
+        tally.add(&line.verdict, line.outcome);
+    }
+    tally
+}
+
+/// The workloads that ran out although they were not predicted to.
+fn missed(lines: &[Line]) -> impl Iterator<Item = &Line> {
+    lines.iter().filter(|line| line.outcome == Some(Kind::OutOfMemory) && !line.against_the_verdict)
+}
+
+fn text_of(lines: &[Line]) -> String {
+    let tally = tally(lines);
+    let mut text = format!("{} workloads were judged and exist.\n\n", tally.all());
+    let outcomes = || Kind::ALL.into_iter().map(Some).chain([None]);
+    let table = VERDICTS.iter().map(|verdict| {
+        let counts = outcomes().map(|outcome| tally.count(verdict, outcome).to_string());
+        std::iter::once((*verdict).to_owned()).chain(counts).collect()
+    });
+    let mut headings = vec!["PREDICTED"];
+    headings.extend(outcomes().map(|outcome| match outcome {
+        Some(Kind::Completed) => "COMPLETED",
+        Some(Kind::Failed) => "FAILED",
+        Some(Kind::Evicted) => "EVICTED",
+        Some(Kind::Deadline) => "DEADLINE",
+        Some(Kind::HostOutOfMemory) => "HOST-OOM",
+        Some(Kind::OutOfMemory) => "OUT-OF-MEMORY",
+        None => "NOT-ENDED",
+    }));
+    text.push_str(&report::list(&headings, table.collect(), style()));
+    // Writing to a string does not fail.
+    let _ = writeln!(text);
+    let _ = writeln!(
+        text,
+        "precision  {}",
+        share(tally.precision(), "predicted to run out, and of those ran out")
+    );
+    let _ = writeln!(text, "recall     {}", share(tally.recall(), "ran out, and of those were predicted to"));
+    let of = |line: &Line| {
+        let outcome = line.outcome.map_or("-", Kind::name).to_owned();
+        vec![
+            line.namespace.clone(),
+            line.estimate.clone(),
+            line.verdict.clone(),
+            outcome,
+            line.reason.clone(),
+        ]
+    };
+    let sections = [
+        (
+            "Admitted although predicted to run out",
+            lines.iter().filter(|line| line.against_the_verdict).collect(),
+        ),
+        ("Ran out although not predicted to", missed(lines).collect::<Vec<_>>()),
+    ];
+    for (title, lines) in sections {
+        if lines.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "\n{title} ({}):", lines.len());
+        let rows = lines.iter().take(MOST_LINES).map(|line| of(line)).collect();
+        let headings = ["NAMESPACE", "ESTIMATE", "PREDICTED", "OUTCOME", "EVIDENCE"];
+        text.push_str(&report::list(&headings, rows, style()));
+        if lines.len() > MOST_LINES {
+            let _ = writeln!(text, "and {} more", lines.len() - MOST_LINES);
+        }
+    }
+    text
+}
+
+fn share(share: Share, counted: &str) -> String {
+    match share.value() {
+        Some(value) => format!("{:.0} % ({} of {} {counted})", value * 100.0, share.of, share.all),
+        None => format!("unknown (none {counted})"),
+    }
+}
+
+fn json_of(lines: &[Line]) -> Value {
+    let tally = tally(lines);
+    let outcomes = || Kind::ALL.into_iter().map(Some).chain([None]);
+    let of_verdict = |verdict: &str| {
+        let counts = outcomes().map(|outcome| {
+            let name = outcome.map_or("NotEnded", Kind::name);
+            (name.to_owned(), json!(tally.count(verdict, outcome)))
+        });
+        Value::Object(counts.collect())
+    };
+    let counts = VERDICTS.iter().map(|verdict| ((*verdict).to_owned(), of_verdict(verdict)));
+    let share = |share: Share| json!({"of": share.of, "all": share.all, "value": share.value()});
+    json!({
+        "workloads": tally.all(),
+        "outcomes": Value::Object(counts.collect()),
+        "precision": share(tally.precision()),
+        "recall": share(tally.recall()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn estimate(name: &str, status: Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate",
+            "metadata": {"name": name, "namespace": "team"},
+            "spec": {"workloadRef": {"kind": "Job"}}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn verdicts_are_compared_with_outcomes() {
+        let outcome = |kind: &str, reason: &str| json!({"kind": kind, "reason": reason});
+        let estimates = [
+            estimate(
+                "a",
+                json!({"verdict": "OutOfMemory", "outcome": outcome("OutOfMemory", "CUDA out of memory")}),
+            ),
+            estimate(
+                "b",
+                json!({"verdict": "Fits", "outcome": outcome("OutOfMemory", "CUDA out of memory")}),
+            ),
+            // The history saved it, and the estimate was wrong.
+            estimate(
+                "c",
+                json!({"verdict": "Fits", "history": {"estimatedVerdict": "OutOfMemory"}, "outcome": outcome("Completed", "")}),
+            ),
+            estimate("d", json!({"verdict": "Fits", "outcome": outcome("Completed", "")})),
+            estimate("e", json!({"verdict": "Unknown"})),
+            estimate("f", json!({})),
+        ];
+        let lines: Vec<Line> = estimates.iter().filter_map(line).collect();
+        insta::assert_snapshot!(text_of(&lines));
+        assert_eq!(json_of(&lines)["precision"], json!({"of": 1, "all": 2, "value": 0.5}));
+        assert_eq!(json_of(&lines)["recall"], json!({"of": 1, "all": 2, "value": 0.5}));
+    }
+
+    #[test]
+    fn a_what_if_is_no_workload() {
+        let mut asked = estimate("a", json!({"verdict": "Fits"}));
+        asked.data["spec"] = json!({});
+        assert_eq!(line(&asked), None);
+    }
+}
