@@ -22,7 +22,7 @@ async fn a_kind_that_is_installed_later_is_watched_until_it_is_removed() -> Resu
         let output =
             control_plane.kubectl()?.run_with_input(&["apply", "-f", "-"], input).await?.success()?;
         assert!(
-            output.lines().count() == 3 && output.lines().all(|line| line.ends_with(expected)),
+            output.lines().count() == 4 && output.lines().all(|line| line.ends_with(expected)),
             "{output}"
         );
     }
