@@ -10,10 +10,8 @@
 mod capacity;
 mod deadline;
 mod figures;
-mod host;
-mod host_advice;
-mod host_storage;
 mod lints;
+mod room;
 mod shown;
 mod trainings;
 mod unknowns;
@@ -36,9 +34,9 @@ use crate::policy::{Rules, World};
 use crate::resolve::open::Open;
 use crate::resolve::{Resolved, resolve};
 use crate::surroundings::Surroundings;
-use crate::units::{ByteRate, Bytes, Count};
+use crate::units::{Bytes, Count};
 use crate::verdict::{Distribution, decide};
-use crate::workload::{self, Aside, PodOffer, Reading, Readings, Unread};
+use crate::workload::{self, Aside, Reading, Readings, Unread};
 
 use capacity::Capacity;
 use shown::Shown;
@@ -67,16 +65,12 @@ pub fn judge_with(
     wording::bounded(judgement.unwrap_or_else(|| no_training(aside)))
 }
 
-/// The slowest direct links between all accelerators of a node. Slower ones join pairs, or pass through the host.
-const DIRECT: ByteRate = ByteRate(200_000_000_000);
-
 /// What a job is judged by, besides its own fields.
 #[derive(Clone, Copy)]
 struct Given<'a, 'c> {
     capacity: &'a Capacity<'c>,
     device: Device,
     open: &'a Open,
-    pod: Option<&'a PodOffer>,
 }
 
 /// What every step of a judgement needs.
@@ -123,7 +117,11 @@ impl Judge<'_> {
         let mut warnings = shown.of_the_reading(&reading.warnings);
         warnings.extend(shown.disagreements());
         warnings.extend(wording::ambiguous(&capacity, &shown, self.catalogue));
-        warnings.extend(shown.lines(lints::lints(&job).collect(), |own| lints::lints(own).collect()));
+        let card = capacity.accelerator.filter(|_| !shown.hides(field::accelerator::KIND));
+        let lint = |job: &TrainingJob| lints::lints(job, card).collect();
+        warnings.extend(shown.lines(lint(&job), lint));
+        let contradictions =
+            lints::contradictions(&job, card).filter(|line| warnings.contains(line)).collect();
         let mut errors = std::mem::take(&mut reading.errors);
         match capacity.error.clone() {
             // An error in another object is not an error of this one.
@@ -135,20 +133,21 @@ impl Judge<'_> {
         let judgement = Judgement {
             inputs: shown.inputs(self.catalogue),
             warnings,
+            contradictions,
             summary: summary(shown.job(&job), model, shown.capacity()),
             override_reason: reading.override_reason.take(),
             words: shown.understood(&mut reading, self),
             job,
             ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
         };
-        let (limit, pod) = (reading.limit.take(), reading.pod.take());
+        let limit = reading.limit.take();
         let judgement = if !errors.is_empty() {
             malformed(judgement, errors)
         } else if let Some(unread) = reading.unread {
             not_read(judgement, unread)
         } else {
             let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-            let given = Given { capacity: &capacity, device, open: &open, pod: pod.as_ref() };
+            let given = Given { capacity: &capacity, device, open: &open };
             self.read(judgement, given, limit, &mut shown)
         };
         shown.finish(judgement)
@@ -164,11 +163,7 @@ impl Judge<'_> {
     ) -> Judgement {
         let Ok(estimate) = self.estimate(&judgement.job, given.device) else {
             let deadline = deadline::deadline(&judgement.job, limit, None);
-            let judgement = without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
-            return match given.pod {
-                Some(pod) => host::without_model(judgement, pod, shown, self.rules),
-                None => judgement,
-            };
+            return without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
         };
         self.estimated(judgement, &estimate, given, limit, shown)
     }
@@ -211,7 +206,7 @@ impl Judge<'_> {
         limit: Option<Limit>,
         shown: &mut Shown<'_>,
     ) -> Judgement {
-        let Given { capacity, device, open, pod } = given;
+        let Given { capacity, device, open } = given;
         let [need, others @ ..] = self.readings(estimate, open, device);
         judgement.evidence = Some(estimate.evidence);
         judgement.counted = Some(figures::counted(estimate, &others, !open.is_empty()));
@@ -221,6 +216,8 @@ impl Judge<'_> {
         judgement.missing = judgement.swings.iter().map(|swing| swing.field).collect();
         let contradictions = shown.assumed_warnings(&estimate.assumed.warnings, device);
         judgement.warnings.extend(contradictions.iter().cloned());
+        // Degrees that do not fit the number of accelerators end a job first.
+        judgement.contradictions.splice(0..0, contradictions);
         let size = wording::size_disagrees(&judgement.job, estimate);
         judgement.warnings.extend(shown.about(field::MODEL, size));
         if judgement.summary.model.is_none() && !shown.hides_any(field::MODEL) {
@@ -231,11 +228,6 @@ impl Judge<'_> {
         judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
         let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
         judgement = self.timed(judgement, estimate, capacity, limit, shown);
-        if let Some(pod) = pod {
-            let links = capacity.accelerator.map(|accelerator| accelerator.bandwidth.link);
-            let linked = links.map(|link| link.is_some_and(|link| link >= DIRECT));
-            judgement = self.with_host(judgement, estimate, pod, open, device, shown, linked);
-        }
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, shown, self.catalogue);
             judgement.missing.insert(0, capacity.missing());
@@ -259,11 +251,19 @@ impl Judge<'_> {
         }
         judgement.message = wording::message(self.ask.advice, &decision, &memory, shown, &judgement);
         // A job that contradicts itself may not start, however well it fits.
-        if let (Verdict::Fits, Some(first)) = (decision.verdict, contradictions.first()) {
-            judgement.message = format!("{}, but it contradicts itself: {first}", judgement.message);
+        if let (Verdict::Fits, Some(first)) = (decision.verdict, judgement.contradictions.first()) {
+            judgement.message = format!("contradicts itself: {first}; else it {}", judgement.message);
         }
         if self.ask.advice && !shown.hides(field::target::DAYS) {
             judgement.advice.extend(self.number(&judgement.job, estimate, device, capacity));
+        }
+        if self.ask.room && decision.verdict == Verdict::Fits {
+            judgement.room = room::room(&judgement.job, estimate, |job| {
+                let estimate = self.estimate(job, device).ok()?;
+                let fits = decide(&estimate.distribution(Figure::Needed), bytes, self.rules).verdict
+                    == Verdict::Fits;
+                fits.then_some(estimate.peak.needed)
+            });
         }
         judgement.memory = Some(memory);
         Judgement {

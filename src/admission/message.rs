@@ -60,7 +60,8 @@ pub fn subject(kind: &str, name: &str) -> String {
 
 /// What the job does, after its subject: `pytorchjob/a needs 97.4 GiB`, `job/b: the model is not known`.
 fn about(subject: &str, text: &str) -> String {
-    let is_predicate = ["needs ", "may run out"].iter().any(|start| text.starts_with(start));
+    let is_predicate =
+        ["needs ", "may run out", "contradicts itself"].iter().any(|start| text.starts_with(start));
     if is_predicate { format!("{subject} {text}") } else { format!("{subject}: {text}") }
 }
 
@@ -103,24 +104,6 @@ pub fn warnings(judgement: &Judgement) -> Vec<String> {
 /// The first line of a refusal. kubectl shows only this line, so it is complete in itself.
 pub fn refusal(subject: &str, judgement: &Judgement) -> String {
     one_line(&about(subject, &judgement.message), LINE)
-}
-
-/// The warnings about resources besides device memory.
-pub fn resources(subject: &str, judgement: &Judgement) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (_, resource) in judgement.resources() {
-        if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {
-            lines.push(warning(&about(subject, &resource.message)));
-        }
-        lines.extend(resource.warnings.iter().map(|line| warning_about(subject, line)));
-    }
-    lines
-}
-
-/// The first line of a refusal for a resource besides device memory.
-pub fn resource_refusal(subject: &str, judgement: &Judgement) -> String {
-    let message = judgement.refused_resource().map(|resource| resource.message.as_str()).unwrap_or_default();
-    one_line(&about(subject, message), LINE)
 }
 
 /// The errors of the object, in one line.

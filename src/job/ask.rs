@@ -9,6 +9,8 @@ pub struct Ask {
     pub rank: Rank,
     /// Whether to look for changed configurations that fit.
     pub advice: bool,
+    /// Whether to look for the largest values with which a job that fits still fits.
+    pub room: bool,
     /// The most configurations to try.
     pub max_candidates: usize,
     /// The most bytes of annotations and arguments to read.
@@ -34,6 +36,7 @@ impl Default for Ask {
         Self {
             rank: Rank::Worst,
             advice: true,
+            room: false,
             max_candidates: 500,
             max_bytes: 256 << 10,
             quoting: Quoting::Request,

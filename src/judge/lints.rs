@@ -13,18 +13,30 @@
 //! | layers = a multiple of pipeline × virtual | Megatron-LM, interleaved schedule |
 //! | sequence length = a multiple of 2 × context parallel, of tensor parallel under sequence parallelism | Megatron-LM |
 //! | accelerators = a multiple of expert × expert tensor × pipeline parallel | Megatron-LM, torchtitan |
+//! | precision and the accelerator's units: fp8, fp4 | NVIDIA Transformer Engine: refuses to start below compute capability 8.9 |
 //! | no gradient sharding with pipeline stages | DeepSpeed: ZeRO-2 and 3 refuse `PipelineModule` |
 
 use crate::frameworks::profile;
-use crate::job::{Method, Positions, Sharding, TrainingJob};
+use crate::hardware::Accelerator;
+use crate::job::{Method, Positions, Precision, Sharding, TrainingJob};
+use crate::verdict::accelerator_with_article;
 
 /// The most lints shown for one job.
 const MOST: usize = 5;
 
-/// The contradictions, one line each.
-pub(super) fn lints(job: &TrainingJob) -> impl Iterator<Item = String> {
-    let facts = Facts::of(job);
-    LINTS.iter().filter_map(move |lint| lint(&facts)).take(MOST)
+/// All lints, one line each: the contradictions first.
+pub(super) fn lints(job: &TrainingJob, device: Option<&Accelerator>) -> impl Iterator<Item = String> {
+    let facts = Facts::of(job, device);
+    CONTRADICTIONS.iter().chain(IDLE).filter_map(move |lint| lint(&facts)).take(MOST)
+}
+
+/// The contradictions alone, one line each. Such a job ends when it starts, or does not do what one of its fields says.
+pub(super) fn contradictions(
+    job: &TrainingJob,
+    device: Option<&Accelerator>,
+) -> impl Iterator<Item = String> {
+    let facts = Facts::of(job, device);
+    CONTRADICTIONS.iter().filter_map(move |lint| lint(&facts)).take(MOST)
 }
 
 /// The stated values that lints compare. A degree that is not stated is one.
@@ -56,10 +68,13 @@ struct Facts {
     sequence: Option<u64>,
     method: Option<Method>,
     rank: Option<u64>,
+    typical: Option<u64>,
+    /// The precision, and the accelerator that has no units for it.
+    without_units: Option<(Precision, String)>,
 }
 
 impl Facts {
-    fn of(job: &TrainingJob) -> Self {
+    fn of(job: &TrainingJob, device: Option<&Accelerator>) -> Self {
         let model = job.model.clone().unwrap_or_default();
         let parallelism = job.parallelism.clone().unwrap_or_default();
         let batch = job.batch.clone().unwrap_or_default();
@@ -101,12 +116,22 @@ impl Facts {
             sequence: known(batch.sequence_length),
             method: finetuning.method,
             rank: finetuning.rank.map(u64::from),
+            typical: known(batch.typical_sequence_length),
+            without_units: job.precision.and_then(|precision| {
+                let device = device?;
+                let has = match precision {
+                    Precision::BF16 => device.computes_in_bf16(),
+                    Precision::FP8 | Precision::FP4 => device.peak(precision).is_some(),
+                    _ => true,
+                };
+                (!has).then(|| (precision, device.name.clone()))
+            }),
         }
     }
 }
 
-/// The lints. Those that end a job soonest come first.
-const LINTS: &[fn(&Facts) -> Option<String>] = &[
+/// Fields that contradict each other. Those that end a job soonest come first.
+const CONTRADICTIONS: &[fn(&Facts) -> Option<String>] = &[
     key_value_heads_and_tensor_parallel,
     heads_and_hidden_size,
     heads_and_key_value_heads,
@@ -120,7 +145,17 @@ const LINTS: &[fn(&Facts) -> Option<String>] = &[
     sequence_and_tensor_parallel,
     positions_and_sequence,
     adapters_and_method,
+    eight_bits_and_accelerator,
+    typical_and_longest,
+];
+
+/// Fields that have no effect, or waste accelerators.
+const IDLE: &[fn(&Facts) -> Option<String>] = &[
+    virtual_pipeline_alone,
+    sequence_parallel_alone,
+    adapters_of_no_rank,
     microbatches_and_stages,
+    bf16_and_accelerator,
 ];
 
 fn key_value_heads_and_tensor_parallel(facts: &Facts) -> Option<String> {
@@ -170,15 +205,18 @@ fn expert_parallel_and_accelerators(facts: &Facts) -> Option<String> {
 
 fn layers_and_virtual_pipeline(facts: &Facts) -> Option<String> {
     let (stages, chunks) = (facts.pipeline, facts.virtual_pipeline);
-    if chunks > 1 && stages == 1 {
-        return Some(format!("virtual pipeline {chunks} does nothing without pipeline parallel"));
-    }
-    let layers = facts.layers?;
+    let layers = facts.layers.filter(|_| stages > 1)?;
     // The estimate already warns about layers that the stages alone do not divide.
     let even = facts.uneven_stages || !layers.is_multiple_of(stages);
     (!even && !layers.is_multiple_of(stages.saturating_mul(chunks))).then(|| {
         format!("{layers} layers are no multiple of pipeline parallel {stages} × virtual pipeline {chunks}")
     })
+}
+
+fn virtual_pipeline_alone(facts: &Facts) -> Option<String> {
+    let chunks = facts.virtual_pipeline;
+    (chunks > 1 && facts.pipeline == 1)
+        .then(|| format!("virtual pipeline {chunks} does nothing without pipeline parallel"))
 }
 
 fn sharding_and_pipeline(facts: &Facts) -> Option<String> {
@@ -201,16 +239,15 @@ fn sequence_and_context_parallel(facts: &Facts) -> Option<String> {
 }
 
 fn sequence_and_tensor_parallel(facts: &Facts) -> Option<String> {
-    if !facts.sequence_parallel {
-        return None;
-    }
-    if facts.tensor == 1 {
-        return Some("sequence parallel does nothing without tensor parallel".to_owned());
-    }
-    let (sequence, tensor) = (facts.sequence?, facts.tensor);
+    let (sequence, tensor) = (facts.sequence.filter(|_| facts.sequence_parallel)?, facts.tensor);
     (!sequence.is_multiple_of(tensor)).then(|| {
         format!("sequence length {sequence} is no multiple of tensor parallel {tensor}, as sequence parallel needs")
     })
+}
+
+fn sequence_parallel_alone(facts: &Facts) -> Option<String> {
+    let alone = facts.sequence_parallel && facts.tensor == 1;
+    alone.then(|| "sequence parallel does nothing without tensor parallel".to_owned())
 }
 
 fn positions_and_sequence(facts: &Facts) -> Option<String> {
@@ -224,9 +261,13 @@ fn adapters_and_method(facts: &Facts) -> Option<String> {
         (Some(Method::Full), rank) if rank > 0 => Some(format!(
             "adapters of rank {rank} are given, but the method is full: every weight is trained"
         )),
-        (Some(Method::LoRA | Method::QLoRA), 0) => Some("adapters of rank 0 train nothing".to_owned()),
         _ => None,
     }
+}
+
+fn adapters_of_no_rank(facts: &Facts) -> Option<String> {
+    let adapts = matches!(facts.method, Some(Method::LoRA | Method::QLoRA));
+    (adapts && facts.rank == Some(0)).then(|| "adapters of rank 0 train nothing".to_owned())
 }
 
 fn microbatches_and_stages(facts: &Facts) -> Option<String> {
@@ -238,6 +279,29 @@ fn microbatches_and_stages(facts: &Facts) -> Option<String> {
     })
 }
 
+fn eight_bits_and_accelerator(facts: &Facts) -> Option<String> {
+    let (precision, name) = facts.without_units.as_ref()?;
+    let is_short = matches!(precision, Precision::FP8 | Precision::FP4);
+    let name = accelerator_with_article(name);
+    is_short.then(|| format!("precision {} is stated, but {name} does not compute in it", precision.word()))
+}
+
+fn bf16_and_accelerator(facts: &Facts) -> Option<String> {
+    let (precision, name) = facts.without_units.as_ref()?;
+    (*precision == Precision::BF16).then(|| {
+        let name = accelerator_with_article(name);
+        format!(
+            "precision bf16 is stated, but {name} has no units for it: it is slow there, or does not start"
+        )
+    })
+}
+
+fn typical_and_longest(facts: &Facts) -> Option<String> {
+    let (typical, longest) = (facts.typical?, facts.sequence?);
+    (typical > longest)
+        .then(|| format!("samples of {typical} tokens are typical, but the longest sequence has {longest}"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -245,7 +309,7 @@ mod tests {
     use super::*;
 
     fn said(job: &Value) -> Vec<String> {
-        lints(&serde_json::from_value(job.clone()).unwrap()).collect()
+        lints(&serde_json::from_value(job.clone()).unwrap(), None).collect()
     }
 
     #[test]
@@ -325,6 +389,35 @@ mod tests {
     }
 
     #[test]
+    fn a_precision_that_the_accelerator_does_not_compute_in_is_said() {
+        let catalogue = crate::hardware::Catalogue::builtin();
+        let of = |precision: &str, device: &str| -> [usize; 2] {
+            let job: TrainingJob = serde_json::from_value(json!({"precision": precision})).unwrap();
+            let device = catalogue.find(device);
+            assert!(device.is_some());
+            [contradictions(&job, device).count(), lints(&job, device).count()]
+        };
+        for (precision, device, counts) in [
+            ("FP8", "A100-80GB", [1, 1]),
+            ("FP8", "H100", [0, 0]),
+            ("BF16", "V100", [0, 1]),
+            ("BF16", "A100-80GB", [0, 0]),
+            ("FP16", "V100", [0, 0]),
+        ] {
+            assert_eq!(of(precision, device), counts, "{precision} {device}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_no_contradiction() {
+        let job = serde_json::from_value(json!({"parallelism": {"sequence": true}})).unwrap();
+        assert_eq!((contradictions(&job, None).count(), lints(&job, None).count()), (0, 1));
+        let job = json!({"batch": {"sequenceLength": 4096, "typicalSequenceLength": 9000}});
+        let job = serde_json::from_value(job).unwrap();
+        assert_eq!(contradictions(&job, None).count(), 1);
+    }
+
+    #[test]
     fn what_is_said_elsewhere_or_not_stated_or_right_is_not_said() {
         for job in [
             json!({}),
@@ -363,8 +456,8 @@ mod tests {
             "batch": {"microBatchSize": 1, "globalBatchSize": MOST_OF_ALL, "sequenceLength": odd},
             "finetuning": {"method": "Full", "rank": MOST_OF_ALL},
         });
-        let facts = Facts::of(&serde_json::from_value(job.clone()).unwrap());
-        let lines: Vec<_> = LINTS.iter().filter_map(|lint| lint(&facts)).collect();
+        let facts = Facts::of(&serde_json::from_value(job.clone()).unwrap(), None);
+        let lines: Vec<_> = CONTRADICTIONS.iter().chain(IDLE).filter_map(|lint| lint(&facts)).collect();
         assert!(lines.len() > MOST && lines.iter().all(|line| line.chars().count() <= 120), "{lines:?}");
         assert_eq!(said(&job).len(), MOST);
     }

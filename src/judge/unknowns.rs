@@ -62,6 +62,11 @@ pub(super) fn named(deciding: &[Swing]) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
+/// The keys of the heaviest.
+pub(super) fn keys(deciding: &[Swing]) -> Vec<&'static str> {
+    heaviest(deciding, NAMED).into_iter().map(|(key, _)| key).collect()
+}
+
 /// The heaviest field of each key: one annotation may set several fields.
 fn heaviest(deciding: &[Swing], at_most: usize) -> Vec<(&'static str, &Swing)> {
     let mut heaviest: Vec<(&str, &Swing)> = Vec::new();

@@ -51,7 +51,25 @@ pub(super) fn message(
             verdict::denial(&need, &changes(judgement)) + nothing
         }
         Verdict::Tight => format!("may run out: {}", verdict::denial(&need, &changes(judgement))),
-        Verdict::Fits | Verdict::NotTraining | Verdict::Unrecognised => need,
+        Verdict::Fits => fits(need, memory, offered, judgement),
+        Verdict::NotTraining | Verdict::Unrecognised => need,
+    }
+}
+
+/// The line of a job that fits. If unstated fields could take it above the capacity, it names them instead of a large number.
+fn fits(need: String, memory: &Memory, offered: Option<Offer<'_>>, judgement: &Judgement) -> String {
+    let above = offered.filter(|offer| memory.upper_bytes > offer.bytes);
+    let named = unknowns::keys(&judgement.swings);
+    match (above, named.as_slice()) {
+        (None, _) | (Some(_), []) => need,
+        (Some(offer), [one]) => {
+            let need = verdict::open_need(memory.peak_bytes, memory.lower_bytes, offer);
+            format!("{need}; {one} is not stated, and could take it above that")
+        }
+        (Some(offer), [one, other, ..]) => {
+            let need = verdict::open_need(memory.peak_bytes, memory.lower_bytes, offer);
+            format!("{need}; {one} and {other} are not stated, and could take it above that")
+        }
     }
 }
 

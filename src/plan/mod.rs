@@ -55,6 +55,8 @@ pub struct Planned {
     pub stated_needs: Option<Bytes>,
     /// Why there is no layout, in one line.
     pub reason: Option<String>,
+    /// The fewest accelerators on which it fits, if it does not fit on the asked number.
+    pub fewest: Option<u64>,
     /// The judgement of the best layout. Without one, that of the job on this accelerator.
     pub judgement: Judgement,
 }
@@ -152,8 +154,17 @@ impl Planner<'_> {
         };
         let best = proposals.first().map(|best: &Proposal| best.judgement.clone());
         let judgement = best.unwrap_or_else(|| self.judged(&job));
+        let fewest = reason.as_ref().and_then(|_| self.fewest(accelerator, &job));
         let accelerator = accelerator.name.clone();
-        Planned { accelerator, goal: self.goal, proposals, stated_needs, reason, judgement }
+        Planned { accelerator, goal: self.goal, proposals, stated_needs, reason, fewest, judgement }
+    }
+
+    /// The fewest accelerators on which the job fits in any layout, if another number was asked for.
+    fn fewest(&self, accelerator: &Accelerator, job: &TrainingJob) -> Option<u64> {
+        let Goal::Accelerators(asked) = self.goal else { return None };
+        let planner = Planner { goal: Goal::Fits, ask: self.ask.clone(), ..*self };
+        let proposals = planner.proposals(accelerator, &freed(job)).ok()?;
+        proposals.first().map(|best| best.count.usable).filter(|fewest| *fewest > asked)
     }
 
     /// The best layouts that fit, the best first.

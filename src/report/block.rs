@@ -3,11 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, Style, columns, figures, missing, printable, table, width};
-use crate::job::{Understood, keys};
-use crate::judgement::{
-    Advice, Component, Cost, Evidence, Goodput, Judgement, Memory, PriceSource, Resource, Time, Verdict,
-};
+use super::{Entry, Style, columns, figures, missing, printable, sentences, table, width};
+use crate::judgement::{Advice, Component, Judgement, Memory};
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
@@ -19,24 +16,22 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     if let Some(memory) = &judgement.memory {
         block.memory(memory, judgement.oom_probability);
     }
-    for (name, resource) in judgement.resources() {
-        block.resource(name, resource);
-    }
+    block.line(2, &sentences::room(&judgement.room).unwrap_or_default());
     if let Some(evidence) = judgement.evidence {
-        block.line(2, &format!("Evidence: {}", meaning(evidence)));
+        block.line(2, &format!("Evidence: {}", sentences::evidence(evidence)));
     }
     if let Some(time) = &judgement.time {
-        block.line(2, &time_sentence(time, judgement.summary.accelerators));
+        block.line(2, &sentences::time(time, judgement.summary.accelerators));
     }
     let lasts = judgement.time.as_ref().is_some_and(|time| time.gpu_hours.is_some());
     if let Some(goodput) = judgement.goodput.as_ref().filter(|_| lasts) {
-        block.line(2, &goodput_sentence(goodput));
+        block.line(2, &sentences::goodput(goodput));
     }
     if let Some(deadline) = &judgement.deadline {
         block.line(2, &format!("Deadline: {}", deadline.message));
     }
     if let Some(cost) = &judgement.cost {
-        block.line(2, &cost_sentence(cost));
+        block.line(2, &sentences::cost(cost));
     }
     block.list("Would fit:", judgement.advice.iter().map(advised));
     // A single error is already the message above.
@@ -46,7 +41,7 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));
     block.list("Warnings:", warnings.map(|warning| vec![warning.clone()]));
     if let Some(words) = &judgement.words {
-        block.line(2, &words_sentence(words));
+        block.line(2, &sentences::words(words));
     }
     block.list("Inputs:", inputs(judgement));
 }
@@ -103,30 +98,6 @@ impl Block<'_> {
         );
     }
 
-    /// A resource besides device memory. Host memory has at least a line, and others only if they may not suffice.
-    fn resource(&mut self, name: &str, resource: &Resource) {
-        let suffices =
-            matches!(resource.verdict, Verdict::Fits | Verdict::Unknown) && resource.warnings.is_empty();
-        let is_whole = name == "host memory";
-        if suffices && (!is_whole || resource.components.is_empty()) {
-            return;
-        }
-        let mut letters = name.chars();
-        let first = letters.next().map(|first| first.to_ascii_uppercase()).into_iter();
-        let heading: String = first.chain(letters).collect();
-        let message = resource.message.replacen(&format!(" of {name}"), "", 1);
-        self.line(2, &format!("{heading}: {message}"));
-        let part = |part: &Component| vec![part.name.to_owned(), format!("{:>6.1} GiB", part.bytes.as_gib())];
-        if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {
-            let rows: Vec<_> = resource.components.iter().map(part).collect();
-            columns::align(self.text, 4, &rows, |_, _, cell| cell.to_owned());
-        }
-        for line in &resource.warnings {
-            self.line(4, line);
-        }
-        self.list("Would help:", resource.advice.iter().map(|line| vec![line.clone()]));
-    }
-
     fn list(&mut self, heading: &str, rows: impl Iterator<Item = Vec<String>>) {
         let rows: Vec<_> = rows.collect();
         if rows.is_empty() {
@@ -145,85 +116,6 @@ impl Block<'_> {
             self.text.push_str(&width::broken(&printable(content), indent, 2, self.width));
         }
     }
-}
-
-fn meaning(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Checked => "checked, measurements cover jobs of this mode",
-        Evidence::Derived => "derived from the framework's code, no two parties measured jobs of this mode",
-        Evidence::Unchecked => "unchecked, so only its weights and optimizer states can refuse it",
-    }
-}
-
-fn time_sentence(time: &Time, accelerators: Option<u64>) -> String {
-    let interval = |low: Option<f64>, high: Option<f64>, show: fn(f64) -> String| match (low, high) {
-        (Some(low), Some(high)) => format!(" ({}–{})", show(low), show(high)),
-        _ => String::new(),
-    };
-    let days = time.days.map(|days| {
-        let on = accelerators.map(|count| format!(" on {count} GPUs")).unwrap_or_default();
-        format!("{} days{}{on}", figures::days(days), interval(time.days_low, time.days_high, figures::days))
-    });
-    let hours = time.gpu_hours.map(|hours| {
-        let interval = interval(time.gpu_hours_low, time.gpu_hours_high, figures::count);
-        format!("{} GPU-hours{interval}", figures::count(hours))
-    });
-    let step = time.step_seconds.map(|seconds| format!("{seconds:.2} s a step"));
-    let speed = Some(format!(
-        "{} tokens/s a GPU at {:.0} % MFU",
-        figures::count(time.tokens_per_second_per_gpu),
-        time.mfu * 100.0
-    ));
-    format!("Time: {}", [days, hours, step, speed].into_iter().flatten().collect::<Vec<_>>().join(", "))
-}
-
-fn goodput_sentence(goodput: &Goodput) -> String {
-    let given = format!("Goodput: {} of the time is spent training", figures::share(goodput.share));
-    let (Some(hours), Some(seconds)) = (goodput.hours_between_failures, goodput.checkpoint_interval_seconds)
-    else {
-        return given;
-    };
-    format!(
-        "{given} ({}–{}, assumed): a failure every {}, a checkpoint every {}, and {} to load and save once",
-        figures::share(goodput.share_low),
-        figures::share(goodput.share_high),
-        figures::span(hours * 3600.0),
-        figures::span(seconds),
-        figures::span(goodput.startup_seconds),
-    )
-}
-
-fn cost_sentence(cost: &Cost) -> String {
-    let whose = match cost.source {
-        PriceSource::Given => "given",
-        PriceSource::Policy => "the policy's price",
-        PriceSource::Catalogue => "list price",
-    };
-    let as_of = cost.as_of.as_ref().map(|date| format!(" of {date}")).unwrap_or_default();
-    let [total, low, high] =
-        [cost.total, cost.total_low, cost.total_high].map(|total| figures::count(total.as_f64()));
-    format!(
-        "Cost: {total} {} ({low}–{high}) at {} a GPU-hour, {whose}{as_of}",
-        cost.currency, cost.per_gpu_hour
-    )
-}
-
-/// `Words: 31 read, 12 inert, 1 open (load_in_3bit → method, optimizer), 1 not known (color)`.
-fn words_sentence(words: &Understood) -> String {
-    let named = |names: Vec<String>, between: &str| match names.as_slice() {
-        [] => String::new(),
-        names => format!(" ({})", names.join(between)),
-    };
-    let opened = words.open.iter().map(|open| {
-        let keys = keys::of_fields(&open.fields);
-        format!("{} → {}", open.word, keys.join(", "))
-    });
-    let unknown = match words.unknown.as_slice() {
-        [] => String::new(),
-        unknown => format!(", {} not known{}", unknown.len(), named(unknown.to_vec(), ", ")),
-    };
-    let (read, inert, open) = (words.read, words.inert, words.open.len());
-    format!("Words: {read} read, {inert} inert, {open} open{}{unknown}", named(opened.collect(), "; "))
 }
 
 fn advised(advice: &Advice) -> Vec<String> {

@@ -35,7 +35,7 @@ pub(crate) fn count(value: f64) -> String {
 }
 
 /// `21 %`. Never 0 % or 100 %, for an estimate is never certain.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent < 1.0 => "under 1 %".to_owned(),
         percent if percent > 99.0 => "over 99 %".to_owned(),
@@ -44,13 +44,13 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// `97 %`, `97.2 %`, `100 %`.
-pub(super) fn share(share: f64) -> String {
+pub(crate) fn share(share: f64) -> String {
     let tenths = format!("{:.1}", share * 100.0);
     format!("{} %", tenths.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// `90 s`, `77 min`, `50 h`, `12 days`.
-pub(super) fn span(seconds: f64) -> String {
+pub(crate) fn span(seconds: f64) -> String {
     let (scale, unit) = match seconds {
         s if s < 120.0 => (1.0, "s"),
         s if s < 7200.0 => (60.0, "min"),

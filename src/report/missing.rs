@@ -10,23 +10,23 @@ use crate::units::Bytes;
 
 /// A missing value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     /// The annotation's key, without its prefix.
-    pub(super) key: &'static str,
+    pub(crate) key: &'static str,
     /// The path of the field of the spec, or of its group.
-    pub(super) field: &'static str,
+    pub(crate) field: &'static str,
     /// How much less memory the job may need, if that is known.
-    pub(super) less: Option<Bytes>,
+    pub(crate) less: Option<Bytes>,
     /// How much more it may need.
-    pub(super) more: Option<Bytes>,
+    pub(crate) more: Option<Bytes>,
     /// The line to add to the annotations.
-    pub(super) line: String,
+    pub(crate) line: String,
     /// What else may be written.
-    pub(super) takes: String,
+    pub(crate) takes: String,
 }
 
 /// Everything that is missing, in the judgement's order.
-pub(super) fn of(judgement: &Judgement) -> Vec<Missing> {
+pub(crate) fn of(judgement: &Judgement) -> Vec<Missing> {
     let keys = keys::of_fields(&judgement.missing).into_iter();
     keys.filter_map(|name| KEYS.iter().find(|key| key.name == name)).map(|key| one(judgement, key)).collect()
 }
@@ -74,7 +74,7 @@ fn written(key: &Key, value: &str) -> Option<String> {
 }
 
 /// The rows of the report: the line, what depends on it, and the other values.
-pub(super) fn lines(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
+pub(crate) fn lines(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
     of(judgement).into_iter().map(|missing| {
         let swing = swing(judgement, missing.key).map(|swing| match opened_by(judgement, missing.key) {
             Some(word) => format!("{swing}, since {word} is not read"),
@@ -93,6 +93,6 @@ pub(super) fn lines(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> 
 }
 
 /// Whether a warning only repeats what is listed as missing.
-pub(super) fn tells(judgement: &Judgement, warning: &str) -> bool {
+pub(crate) fn tells(judgement: &Judgement, warning: &str) -> bool {
     judgement.swings.iter().any(|swing| swing.warning() == warning)
 }

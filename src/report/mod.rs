@@ -4,21 +4,24 @@ mod aside;
 mod block;
 mod ci;
 mod columns;
+mod fields;
 pub(crate) mod figures;
 mod json;
 mod list;
-mod missing;
+pub(crate) mod missing;
 mod plan;
 mod printable;
 mod score;
+pub(crate) mod sentences;
 mod table;
 mod terms;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod width;
 
 pub use aside::aside;
 pub use ci::{github, junit, markdown, names, sarif};
+pub use fields::description;
 pub use json::{json, schema, values, yaml};
 pub use list::{list, paragraphs};
 pub use plan::{PlanEntry, plan_estimates, plan_table, plan_values};

@@ -141,13 +141,23 @@ fn explained(planned: &Planned) -> Vec<String> {
             ));
         }
         (Some(count), _, Goal::Fits) => {
-            sentences.push(format!("{} GPUs are the fewest on which the training fits", count.usable));
+            sentences.push(match count.usable {
+                1 => "1 GPU is enough for the training to fit".to_owned(),
+                number => format!("{number} GPUs are the fewest on which the training fits"),
+            });
         }
         (None, Some(reason), Goal::Days(days)) => {
             sentences.push(format!("no plan for {} days: {reason}", figures::days(days)));
         }
+        (None, Some(reason), Goal::Accelerators(number)) => {
+            sentences.push(format!("no plan for {number} GPUs: {reason}"));
+        }
         (None, Some(reason), _) => sentences.push(format!("no plan: {reason}")),
         _ => {}
+    }
+    if let Some(fewest) = planned.fewest {
+        sentences
+            .push(format!("{fewest} GPUs are the fewest on which the training fits: try --gpus {fewest}"));
     }
     sentences
 }

@@ -122,6 +122,12 @@ pub const TERMS: &[Term] = &[
                   and the interval holds all its values.",
     },
     Term {
+        name: "room",
+        also: &["grow"],
+        meaning: "How far a job that fits can grow: the largest micro-batch, and the longest sequences, with which it still fits. \
+                  The present value is doubled as long as the job fits, with everything else as it is. Each stands alone.",
+    },
+    Term {
         name: "MFU",
         also: &["utilization"],
         meaning: "Model FLOPs utilization: the share of the accelerator's peak rate that the model's own operations reach. \

@@ -104,7 +104,7 @@ fn out_of_memory() -> Judgement {
     }
 }
 
-pub(super) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Entry> {
     let missing = Judgement {
         message: "the model frontier-x is not known".into(),
         missing: vec![field::model::LAYERS.into(), field::model::HIDDEN_SIZE.into()],

@@ -17,9 +17,23 @@ pub struct Offer<'a> {
 }
 
 /// `needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB`.
+///
+/// An upper end that is more than twice the need and the capacity says only that something is open: `(5.3 or more)`.
 pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, offer: Option<Offer<'_>>) -> String {
-    let interval = format!("{:.1}–{:.1}", lower.as_gib(), upper.as_gib());
+    let far = peak.max(offer.map_or(Bytes::ZERO, |offer| offer.bytes)).scale(2.0);
+    let interval = if upper > far {
+        format!("{:.1} or more", lower.as_gib())
+    } else {
+        format!("{:.1}–{:.1}", lower.as_gib(), upper.as_gib())
+    };
     compared(peak, &interval, offer)
+}
+
+/// `needs 18.2 GiB per GPU (15.1 to over 79.1), an A100-80GB offers 79.1 GiB`: what is not stated may take the job above the
+/// capacity, and how far does not matter.
+pub fn open_need(peak: Bytes, lower: Bytes, offer: Offer<'_>) -> String {
+    let interval = format!("{:.1} to over {:.1}", lower.as_gib(), offer.bytes.as_gib());
+    compared(peak, &interval, Some(offer))
 }
 
 /// `needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB`: a refusal shows the bound that it rests on.
@@ -70,6 +84,22 @@ mod tests {
             denial(&need, &advice),
             "needs 97.4 GiB per GPU (at least 92.5), an A800-80GB offers 79.1 GiB; \
              pipeline-parallel 4 → 8, or recompute=full, fits"
+        );
+    }
+
+    #[test]
+    fn an_end_that_is_far_off_is_no_figure() {
+        let offer = Offer { name: "A100-80GB", bytes: Bytes::from_gib(79.1), headroom: Bytes::ZERO };
+        let gib = Bytes::from_gib;
+        assert_eq!(
+            need(gib(181.9), gib(5.3), gib(2362.0), Some(offer)),
+            "needs 181.9 GiB per GPU (5.3 or more), an A100-80GB offers 79.1 GiB"
+        );
+        assert_eq!(need(gib(10.0), gib(5.0), gib(19.0), None), "needs 10.0 GiB per GPU (5.0–19.0)");
+        assert_eq!(need(gib(10.0), gib(5.0), gib(21.0), None), "needs 10.0 GiB per GPU (5.0 or more)");
+        assert_eq!(
+            open_need(gib(49.6), gib(15.0), offer),
+            "needs 49.6 GiB per GPU (15.0 to over 79.1), an A100-80GB offers 79.1 GiB"
         );
     }
 

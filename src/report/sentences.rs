@@ -1,0 +1,95 @@
+//! The sentences of a report about time, cost, evidence and words: the same on the terminal and on pages.
+
+use super::figures;
+use crate::job::{Understood, keys};
+use crate::judgement::{Cost, Evidence, Goodput, PriceSource, Room, Time};
+
+/// The class of evidence, in words.
+pub(crate) fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Checked => "checked, measurements cover jobs of this mode",
+        Evidence::Derived => "derived from the framework's code, no two parties measured jobs of this mode",
+        Evidence::Unchecked => "unchecked, so only its weights and optimizer states can refuse it",
+    }
+}
+
+/// How long the job takes, in one line.
+pub(crate) fn time(time: &Time, accelerators: Option<u64>) -> String {
+    let interval = |low: Option<f64>, high: Option<f64>, show: fn(f64) -> String| match (low, high) {
+        (Some(low), Some(high)) => format!(" ({}–{})", show(low), show(high)),
+        _ => String::new(),
+    };
+    let days = time.days.map(|days| {
+        let on = accelerators.map(|count| format!(" on {count} GPUs")).unwrap_or_default();
+        format!("{} days{}{on}", figures::days(days), interval(time.days_low, time.days_high, figures::days))
+    });
+    let hours = time.gpu_hours.map(|hours| {
+        let interval = interval(time.gpu_hours_low, time.gpu_hours_high, figures::count);
+        format!("{} GPU-hours{interval}", figures::count(hours))
+    });
+    let step = time.step_seconds.map(|seconds| format!("{seconds:.2} s a step"));
+    let speed = Some(format!(
+        "{} tokens/s a GPU at {:.0} % MFU",
+        figures::count(time.tokens_per_second_per_gpu),
+        time.mfu * 100.0
+    ));
+    format!("Time: {}", [days, hours, step, speed].into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// The share of the time that is spent training, in one line.
+pub(crate) fn goodput(goodput: &Goodput) -> String {
+    let given = format!("Goodput: {} of the time is spent training", figures::share(goodput.share));
+    let (Some(hours), Some(seconds)) = (goodput.hours_between_failures, goodput.checkpoint_interval_seconds)
+    else {
+        return given;
+    };
+    format!(
+        "{given} ({}–{}, assumed): a failure every {}, a checkpoint every {}, and {} to load and save once",
+        figures::share(goodput.share_low),
+        figures::share(goodput.share_high),
+        figures::span(hours * 3600.0),
+        figures::span(seconds),
+        figures::span(goodput.startup_seconds),
+    )
+}
+
+/// The cost, in one line.
+pub(crate) fn cost(cost: &Cost) -> String {
+    let whose = match cost.source {
+        PriceSource::Given => "given",
+        PriceSource::Policy => "the policy's price",
+        PriceSource::Catalogue => "list price",
+    };
+    let as_of = cost.as_of.as_ref().map(|date| format!(" of {date}")).unwrap_or_default();
+    let [total, low, high] =
+        [cost.total, cost.total_low, cost.total_high].map(|total| figures::count(total.as_f64()));
+    format!(
+        "Cost: {total} {} ({low}–{high}) at {} a GPU-hour, {whose}{as_of}",
+        cost.currency, cost.per_gpu_hour
+    )
+}
+
+/// How far the job can grow, in one line. None if that was not asked for.
+pub(crate) fn room(room: &[Room]) -> Option<String> {
+    let parts = room.iter().map(|room| format!("{} {} ({})", room.key, room.at_most, room.peak_bytes));
+    let parts: Vec<_> = parts.collect();
+    (!parts.is_empty()).then(|| format!("Room: alone, it still fits up to {}", parts.join(", or ")))
+}
+
+/// `Words: 31 read, 12 inert, 1 open (load_in_3bit → method, optimizer), 1 not known (color)`.
+pub(crate) fn words(words: &Understood) -> String {
+    let named = |names: Vec<String>, between: &str| match names.as_slice() {
+        [] => String::new(),
+        names => format!(" ({})", names.join(between)),
+    };
+    let opened = words.open.iter().map(|open| {
+        let keys = keys::of_fields(&open.fields);
+        format!("{} → {}", open.word, keys.join(", "))
+    });
+    let unknown = match words.unknown.as_slice() {
+        [] => String::new(),
+        unknown => format!(", {} not known{}", unknown.len(), named(unknown.to_vec(), ", ")),
+    };
+    let (read, inert, open) = (words.read, words.inert, words.open.len());
+    format!("Words: {read} read, {inert} inert, {open} open{}{unknown}", named(opened.collect(), "; "))
+}
