@@ -138,6 +138,18 @@ impl Serve {
         self.process.log()
     }
 
+    /// Where its metrics are.
+    #[allow(dead_code, reason = "the demo uses it, and the tests do not")]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// Waits until it ends by itself.
+    #[allow(dead_code, reason = "the demo uses it, and the tests do not")]
+    pub async fn wait(&self, deadline: Duration) -> Result<std::process::ExitStatus> {
+        self.process.wait(deadline).await
+    }
+
     /// What it has counted so far.
     pub async fn metrics(&self) -> Result<Metrics> {
         Metrics::read(self.metrics).await.map_err(|error| self.with_log(&error))

@@ -13,10 +13,14 @@ mod programs;
 mod scenes;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use controlplane::{ControlPlane, Options, Reach, Serve, Setup};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// A demo is interrupted long before.
+const AS_LONG_AS_IT_LASTS: Duration = Duration::from_hours(24 * 365);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -52,12 +56,13 @@ async fn show(once: bool) -> Result<()> {
     heading("etcd, kube-apiserver, kube-controller-manager, and weighbridge serve beside them");
     let control_plane = ControlPlane::start(Options::standard()?).await?;
     println!("Kubernetes answers at {}", control_plane.url());
-    let setup = Setup::new("weighbridge", Reach::Everything);
+    // As the chart installs it: what cannot be asked about is admitted.
+    let setup = Setup { failure_policy: "Ignore", ..Setup::new("weighbridge", Reach::Everything) };
     let serve = Serve::start(&control_plane, &programs.weighbridge, setup).await?;
     println!("weighbridge serve is asked about every job, as a validating webhook");
     let played = scenes::play(&control_plane, &serve, once).await;
     let played = match played {
-        Ok(()) if !once => stay(&control_plane, &programs).await,
+        Ok(()) if !once => stay(&control_plane, &programs, &serve).await,
         other => other,
     };
     // A graceful stop takes the webhook's configuration along, as an uninstalled chart would.
@@ -66,7 +71,7 @@ async fn show(once: bool) -> Result<()> {
 }
 
 /// Says how to look around, and waits for the end.
-async fn stay(control_plane: &ControlPlane, programs: &programs::Programs) -> Result<()> {
+async fn stay(control_plane: &ControlPlane, programs: &programs::Programs, serve: &Serve) -> Result<()> {
     heading("It stays up until you press Ctrl-C");
     println!("In another terminal:\n");
     println!("  export KUBECONFIG={}", control_plane.kubeconfig().display());
@@ -75,7 +80,12 @@ async fn stay(control_plane: &ControlPlane, programs: &programs::Programs) -> Re
     println!("  kubectl describe trainingestimate pytorchjob-llama2-70b");
     println!("  kubectl apply -f examples/pytorchjob-llama2-70b-oom.yaml");
     println!("  kubectl label namespace default weighbridge.dev/mode=warn    # then apply it again");
-    std::future::pending().await
+    println!("  {} calculator    # model, tokens and GPUs in a browser", programs.weighbridge.display());
+    println!("\nIts log is {}", serve.log().display());
+    println!("Its metrics are at http://{}/metrics", serve.metrics_address());
+    println!("It makes its webhook configuration itself and restores it, since no chart is installed here.");
+    let ended = serve.wait(AS_LONG_AS_IT_LASTS).await?;
+    bail!("weighbridge serve has ended ({ended}), so nothing is judged any more")
 }
 
 fn heading(text: &str) {
