@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench generate options fit-time controlplane image-check
+.PHONY: help demo test lint check bench generate options fit-time controlplane browser image-check
 
 CARGO ?= cargo
 
@@ -14,7 +14,7 @@ demo: ## show all of it on a real control plane, until interrupted; ARGS=--once 
 	@$(CARGO) build --bin weighbridge --example demo
 	@$(CARGO) run --quiet --example demo -- $(ARGS)
 
-test: controlplane ## run every test, the real control plane included
+test: controlplane browser ## run every test, the real control plane included
 	@echo "building the tests, with cargo: about 12 minutes on 2 cores the first time, and silent for half of it"
 	$(CARGO) test --all-targets --no-run
 	@echo "running those that need nothing but the code: about a minute"
@@ -48,7 +48,8 @@ generate: ## write all that is made from the code: the CRD, the tables of values
 	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local pages::the_
 	INSTA_UPDATE=always $(CARGO) test --quiet --lib
 	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local accuracy::evidence
-	INSTA_UPDATE=always $(CARGO) test --quiet --test local -- cases:: accuracy::
+	INSTA_UPDATE=always $(CARGO) test --quiet --test local -- cases:: accuracy:: fix::
+	WEIGHBRIDGE_GENERATE=1 $(CARGO) test --quiet --test local documents::every
 
 options: ## write the lists of the options that released frameworks know (pip and git; ARGS=NAME for one list)
 	tests/options/extract.py $(ARGS)
@@ -60,6 +61,9 @@ fit-time: ## write the fitted part of data/time.toml, from the published runs in
 
 controlplane: ## build etcd, kube-apiserver and the others that the tests run against (about 10 minutes, once)
 	@tests/controlplane/build
+
+browser: ## find a Chromium for the tests of the pages, or install Debian's
+	@tests/browser/install
 
 image-check: ## build the image's static binary and run it in an empty root (about 6 minutes, once)
 	@tests/image

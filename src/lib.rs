@@ -61,6 +61,8 @@ pub mod controller;
 #[cfg(feature = "operator")]
 pub mod endpoint;
 #[cfg(feature = "operator")]
+pub mod pages;
+#[cfg(feature = "operator")]
 mod patience;
 #[cfg(feature = "operator")]
 pub mod report;

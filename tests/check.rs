@@ -425,20 +425,23 @@ fn a_local_file_stands_for_a_path_in_the_container() -> Result<()> {
 #[test]
 fn the_findings_that_fail_can_be_chosen() -> Result<()> {
     let oom = example(OUT_OF_MEMORY)?;
-    for (fail_on, input, status) in [
-        ("never", oom.as_str(), 0),
-        ("unknown", oom.as_str(), 0),
-        ("refused", oom.as_str(), 1),
-        ("oom,unknown", UNKNOWN, 2),
-        ("oom", UNKNOWN, 0),
-        ("oom", "a: [", 0),
-        ("unreadable", "a: [", 2),
+    for (arguments, input, status) in [
+        (["--pass-on", "all"], oom.as_str(), 0),
+        (["--pass-on", "oom"], oom.as_str(), 0),
+        (["--pass-on", "unknown"], oom.as_str(), 1),
+        (["--fail-on", "unrecognised"], oom.as_str(), 1),
+        (["--fail-on", "refused"], UNKNOWN, 2),
+        (["--pass-on", "unknown"], UNKNOWN, 0),
+        (["--pass-on", "unknown,unreadable"], "a: [", 0),
+        (["--fail-on", "tight"], "a: [", 2),
     ] {
-        let said = check(&["-", "--fail-on", fail_on], input)?;
-        assert_eq!(said.status, Some(status), "{fail_on}: {}", said.stdout);
+        let said = check(&[&["-"], arguments.as_slice()].concat(), input)?;
+        assert_eq!(said.status, Some(status), "{arguments:?}: {}", said.stdout);
     }
-    // The gate of a namespace that only warns refuses nothing.
-    assert_eq!(check(&["-", "--fail-on", "refused", "--mode", "warn"], &oom)?.status, Some(0));
+    // The gate of a namespace that only warns refuses nothing, but the job runs out all the same.
+    let refused = ["-", "--fail-on", "refused", "--pass-on", "oom"];
+    assert_eq!(check(&refused, &oom)?.status, Some(1));
+    assert_eq!(check(&[&refused, ["--mode", "warn"].as_slice()].concat(), &oom)?.status, Some(0));
     Ok(())
 }
 

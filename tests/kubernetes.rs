@@ -1,4 +1,5 @@
-//! The suites that need the programs of `make controlplane`: a real control plane, or helm.
+//! The suites that need other programs: those of `make controlplane` (a real control plane, or helm), and the browser of
+//! `make browser`.
 //!
 //! One suite alone: `cargo test --test kubernetes chart::`.
 
@@ -7,6 +8,7 @@
 
 mod controlplane;
 
+mod browser;
 mod chart;
 mod cluster;
 mod harness;

@@ -3,6 +3,8 @@
 
 mod annotations;
 mod other_kinds;
+pub(crate) mod settings;
+mod stages;
 
 use std::collections::BTreeSet;
 
@@ -17,6 +19,7 @@ use crate::policy::Policy;
 use crate::report::{Entry, Forecast, Place};
 use crate::surroundings::Surroundings;
 use other_kinds::Other;
+pub use stages::stages;
 
 /// An object of a stream.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@
 //! `--fail-on` asks for it. JSON has an element for each that is not recognised, since it may train.
 //!
 //! Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or read, else 0.
-//! `--fail-on` chooses other findings.
+//! `--fail-on` adds findings to these, and `--pass-on` takes some away.
 
 use std::fs;
 use std::io::Read as _;
@@ -24,11 +24,13 @@ use clap::{Args, ValueEnum};
 
 use super::input::{self, Input};
 use super::output::{print, print_error, style};
-use super::set::{self, Setting};
+use crate::batch::settings::{self as set, Setting};
 use crate::batch::{self, Object};
+use crate::job::keys::PREFIX;
 use crate::job::{Ask, Model, Quoting, Rank};
-use crate::judgement::Verdict;
+use crate::judgement::{Memory, Verdict};
 use crate::model::config;
+use crate::pages::{self, Sheet};
 use crate::policy::{Mode, Policy};
 use crate::report::{self, Detail, Entry, Forecast};
 use crate::surroundings::{Keys, Surroundings};
@@ -37,7 +39,7 @@ use crate::surroundings::{Keys, Surroundings};
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit status: 1 if anything would run out of memory, else 2 if anything could not be judged or \
-                        read, else 0; --fail-on chooses what counts.\n\nExamples:\n  weighbridge check job.yaml\n  \
+                        read, else 0. --fail-on adds findings, --pass-on takes some away.\n\nExamples:\n  weighbridge check job.yaml\n  \
                         weighbridge check manifests/ --ignore charts\n  weighbridge check --set model=llama-3-8b --set \
                         method=lora --accelerator A100-80GB\n  weighbridge check job.yaml --set micro-batch-size=2\n  \
                         weighbridge check job.yaml --file /cfg/lora.yml=./lora.yml\n  helm template mychart | weighbridge \
@@ -74,15 +76,13 @@ pub(super) struct Arguments {
     /// Print no report: errors and the exit status alone
     #[arg(short, long)]
     quiet: bool,
-    /// The findings that fail: status 1 for jobs, status 2 for what cannot be judged or read
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        value_name = "FINDING,…",
-        default_value = "oom,unknown,unreadable"
-    )]
+    /// Findings that fail too: status 1 for jobs, status 2 for what cannot be judged or read. By default oom, unknown and
+    /// unreadable fail
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FINDING,…")]
     fail_on: Vec<Finding>,
+    /// Findings that do not fail, like unknown; all for status 0 whatever is found
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FINDING,…")]
+    pass_on: Vec<Finding>,
     /// The ranks whose memory is judged: the worst rank, the ranks of a pipeline stage, counted from 0, or of the
     /// last stage
     #[arg(long, value_name = "worst|last|STAGE", default_value = "worst", value_parser = rank)]
@@ -134,6 +134,8 @@ enum Output {
     Junit,
     /// SARIF 2.1.0
     Sarif,
+    /// A page for a browser: one file that loads nothing
+    Html,
 }
 
 /// A finding that may fail the command.
@@ -151,9 +153,12 @@ enum Finding {
     Unrecognised,
     /// A document that cannot be read
     Unreadable,
-    /// Nothing fails
-    Never,
+    /// All of these
+    All,
 }
+
+/// The findings that fail unless the arguments say otherwise.
+const FAILING: [Finding; 3] = [Finding::Oom, Finding::Unknown, Finding::Unreadable];
 
 /// Judges the manifests, and prints the report.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -179,10 +184,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     let model = arguments.model_config.as_deref().map(model_of).transpose()?;
-    let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, model, ..Ask::default() };
+    let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, room: true, model, ..Ask::default() };
     let values: Vec<_> = input.objects.iter().map(|object| object.value.clone()).collect();
     let around = Surroundings { files: given(&arguments.file)?, ..Surroundings::of(&values, &policy.kinds) };
     let mut entries = batch::entries(&input.objects, &around, &policy, &ask);
+    let mut stages = match arguments.output {
+        Output::Html => batch::stages(&entries, &input.objects, &around, &policy, &ask),
+        _ => Vec::new(),
+    };
+
+    for entry in &mut entries {
+        told_by_the_command_line(entry, &settings);
+        // A question is no object that the gate could see.
+        entry.gate = entry.gate.filter(|_| !paths.is_empty());
+    }
 
     for unreadable in &input.unreadable {
         print_error(&format!("weighbridge: {unreadable}"))?;
@@ -194,15 +209,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if entries.is_empty() && input.unreadable.is_empty() {
         print_error("weighbridge: nothing here asks for accelerators")?;
     }
-    entries.retain(|entry| entry.judgement.verdict != Verdict::NotTraining);
+    let is_told = |entry: &Entry| entry.judgement.verdict != Verdict::NotTraining;
+    let mut told = entries.iter().map(is_told);
+    stages.retain(|_| told.next().unwrap_or_default());
+    entries.retain(is_told);
     if !arguments.quiet {
-        print(&written(&entries, arguments)?)?;
+        print(&written(&entries, stages, arguments)?)?;
     }
     for hint in hints(&entries, arguments) {
         print_error(&format!("hint: {hint}"))?;
     }
     let nothing_read = input.objects.is_empty() && !input.skipped.is_empty();
-    Ok(ExitCode::from(status(&entries, &arguments.fail_on, nothing_read || !input.unreadable.is_empty())))
+    Ok(ExitCode::from(status(&entries, arguments, nothing_read || !input.unreadable.is_empty())))
 }
 
 fn settings(arguments: &Arguments) -> anyhow::Result<Vec<Setting>> {
@@ -215,6 +233,16 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Vec<Setting>> {
         settings.push(named("accelerator-count", &number.to_string())?);
     }
     Ok(settings)
+}
+
+/// Names the command line as the source of what it set.
+fn told_by_the_command_line(entry: &mut Entry, settings: &[Setting]) {
+    for setting in settings {
+        let written = format!("annotation {PREFIX}{}", setting.key());
+        for input in entry.judgement.inputs.iter_mut().filter(|input| input.source == written) {
+            input.source = format!("--set {}", setting.key());
+        }
+    }
 }
 
 /// The files that are given for paths in the containers.
@@ -254,6 +282,11 @@ fn hints(entries: &[Entry], arguments: &Arguments) -> Vec<String> {
             }
         }
     }
+    let no_card =
+        |entry: &Entry| entry.judgement.memory.as_ref().is_some_and(|memory| memory.capacity_bytes.is_none());
+    if arguments.paths.is_empty() && arguments.files.is_empty() && entries.iter().any(no_card) {
+        hints.push("--accelerator TYPE names the GPU: weighbridge accelerators lists all".to_owned());
+    }
     let unread = |warning: &String| warning.contains("is not known, so it is not read");
     if arguments.file.is_empty() && entries.iter().any(|entry| entry.judgement.warnings.iter().any(unread)) {
         hints.push(
@@ -263,7 +296,7 @@ fn hints(entries: &[Entry], arguments: &Arguments) -> Vec<String> {
     hints
 }
 
-fn written(entries: &[Entry], arguments: &Arguments) -> anyhow::Result<String> {
+fn written(entries: &[Entry], stages: Vec<Vec<Memory>>, arguments: &Arguments) -> anyhow::Result<String> {
     let detail = if arguments.verbose { Detail::Whole } else { Detail::ByNumber };
     Ok(match arguments.output {
         Output::Table => report::table(entries, detail, style()),
@@ -274,6 +307,11 @@ fn written(entries: &[Entry], arguments: &Arguments) -> anyhow::Result<String> {
         Output::Github => report::github(entries),
         Output::Junit => report::junit(entries),
         Output::Sarif => report::sarif(entries)?,
+        Output::Html => {
+            let sheets: Vec<_> =
+                entries.iter().zip(stages).map(|(entry, stages)| Sheet { entry, stages }).collect();
+            pages::report(&sheets)
+        }
     })
 }
 
@@ -289,8 +327,12 @@ fn model_of(path: &Path) -> anyhow::Result<Model> {
     config::read(&tree).with_context(|| place.to_string())
 }
 
-fn status(entries: &[Entry], fail_on: &[Finding], any_unreadable: bool) -> u8 {
-    let fails = |finding| fail_on.contains(&finding) && !fail_on.contains(&Finding::Never);
+fn status(entries: &[Entry], arguments: &Arguments, any_unreadable: bool) -> u8 {
+    let names = |list: &[Finding], finding| list.contains(&finding) || list.contains(&Finding::All);
+    let fails = |finding| {
+        let wanted = FAILING.contains(&finding) || names(&arguments.fail_on, finding);
+        wanted && !names(&arguments.pass_on, finding)
+    };
     let any = |verdict| entries.iter().any(|entry| entry.judgement.verdict == verdict);
     let refused = |entry: &Entry| matches!(entry.gate, Some(Forecast::Refused | Forecast::Invalid));
     if fails(Finding::Oom) && any(Verdict::OutOfMemory)

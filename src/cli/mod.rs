@@ -3,6 +3,7 @@
 //! One subcommand a file. A subcommand that fails as a whole ends with status 2, as clap does for arguments that it
 //! cannot read. Status 1 is for `check`'s finding that a job would run out of memory.
 
+mod calculator;
 pub mod check;
 mod connection;
 pub mod crds;
@@ -17,7 +18,6 @@ mod plan;
 mod report;
 mod score;
 mod serve;
-mod set;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -41,6 +41,8 @@ enum Command {
     Check(check::Arguments),
     /// Plan a training: layouts that fit, on the smallest cluster that ends in time, with memory, days and cost
     Plan(plan::Arguments),
+    /// Open the calculator: model, tokens and GPUs in a browser, with memory, days, cost and layouts that fit
+    Calculator(calculator::Arguments),
     /// Score measured runs: how close the estimates come, and what the gate would have done
     Score(score::Arguments),
     /// List the models that are known by name
@@ -72,9 +74,10 @@ enum Command {
 
 /// Runs the command line, and gives the exit status.
 pub fn main() -> ExitCode {
-    let ended = match Arguments::parse().command {
+    ended(match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Calculator(arguments) => calculator::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Models(arguments) => lists::models(&arguments),
         Command::Accelerators(arguments) => lists::accelerators(&arguments),
@@ -88,7 +91,11 @@ pub fn main() -> ExitCode {
         Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
         Command::Crds => crds::run().map(|()| ExitCode::SUCCESS),
         Command::Kinds(arguments) => kinds::run(&arguments).map(|()| ExitCode::SUCCESS),
-    };
+    })
+}
+
+/// The exit status of a command, whose error is printed.
+fn ended(ended: anyhow::Result<ExitCode>) -> ExitCode {
     ended.unwrap_or_else(|error| {
         // If standard error is closed too, the message is lost.
         let _ = writeln!(std::io::stderr(), "weighbridge: {error:#}");

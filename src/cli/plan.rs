@@ -12,8 +12,8 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::output::{print, print_error, style};
-use super::set::{self, Setting};
 use super::{FAILURE, input};
+use crate::batch::settings::{self as set, Setting};
 use crate::plan::{Question, plan};
 use crate::policy::Policy;
 use crate::report::{self, PlanEntry};

@@ -38,6 +38,13 @@ pub(super) fn read(paths: &[PathBuf], ignored: &[String]) -> Input {
     input
 }
 
+/// Reads a text, as if it stood in a file of this name.
+pub(super) fn of_text(name: &str, content: &str) -> Input {
+    let mut input = Input::default();
+    input.add(&paths::Text { name: name.to_owned(), content: content.to_owned() });
+    input
+}
+
 impl Input {
     fn add(&mut self, text: &paths::Text) {
         for document in stream::documents(&text.name, &text.content) {

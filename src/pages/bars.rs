@@ -1,0 +1,262 @@
+//! The drawings, as SVG.
+//!
+//! A drawing is as wide as its place: positions are percentages, heights and letters are pixels. So a telephone shows the
+//! same letters as a screen. Colours are classes, which the style sheet chooses for light, dark and paper. Every drawing has
+//! a sentence for people who do not see it, and every figure in it also stands in a table or a sentence.
+
+use std::fmt::Write as _;
+
+use super::markup::text;
+use crate::judgement::{Memory, Time};
+use crate::report::figures;
+use crate::units::Bytes;
+
+/// The classes of colours. The style sheet has one rule for each.
+const COLOURS: usize = 11;
+/// An interval that reaches further is cut, with an arrow.
+const FARTHEST: f64 = 1.6;
+
+/// The components in the order of a report. Each has a colour of its own.
+const COMPONENTS: &[&str] = &[
+    "weights",
+    "optimizer states",
+    "gradients",
+    "activations",
+    "layer working set",
+    "logits",
+    "communication buffers",
+    "optimizer step",
+    "workspaces",
+    "fragmentation",
+    "context and libraries",
+];
+
+/// The class of a component's colour. Other models of the objective share those of the list.
+pub(super) fn colour(name: &str, position: usize) -> usize {
+    COMPONENTS.iter().position(|known| *known == name).unwrap_or(position) % COLOURS
+}
+
+/// A scale from zero to the largest figure that is drawn, with some room.
+#[derive(Clone, Copy)]
+pub(super) struct Scale {
+    most: f64,
+}
+
+impl Scale {
+    /// A scale that holds these figures.
+    pub(super) fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let most = figures.filter(|figure| figure.is_finite()).fold(0.0, f64::max);
+        Self { most: if most > 0.0 { most * 1.04 } else { 1.0 } }
+    }
+
+    /// A figure in percent of the width.
+    fn at(self, figure: f64) -> f64 {
+        (figure / self.most * 100.0).clamp(0.0, 100.0)
+    }
+}
+
+/// The scale of the memory of a job and of its stages.
+pub(super) fn memory_scale<'a>(memories: impl Iterator<Item = &'a Memory>) -> Scale {
+    Scale::of(memories.flat_map(|memory| {
+        let peak = memory.peak_bytes.as_gib();
+        let capacity = memory.capacity_bytes.map_or(0.0, Bytes::as_gib);
+        let far = peak.max(capacity) * FARTHEST;
+        [peak, capacity, memory.upper_bytes.as_gib().min(far)]
+    }))
+}
+
+/// The components of the peak beside each other, the interval below, and the card as a line.
+pub(super) fn memory(memory: &Memory, scale: Scale, accelerator: &str) -> String {
+    let capacity = memory.capacity_bytes.map(|bytes| (bytes, format!("{accelerator} offers {bytes}")));
+    let offers = capacity.as_ref().map(|(_, label)| format!(", {label}")).unwrap_or_default();
+    let spoken = format!(
+        "Needs {} per GPU, between {} and {}{offers}.",
+        memory.peak_bytes, memory.lower_bytes, memory.upper_bytes
+    );
+    let mut drawing = open(92, &spoken);
+    stacked(&mut drawing, memory, scale, 24, 34);
+    interval(&mut drawing, memory.lower_bytes.as_gib(), memory.upper_bytes.as_gib(), scale, 70);
+    if let Some((bytes, label)) = capacity {
+        line(&mut drawing, "card", scale.at(bytes.as_gib()), 18, 64, &label);
+    }
+    drawing.push_str("</svg>\n");
+    drawing
+}
+
+/// One stage: its components, and the card as a line.
+pub(super) fn stage(memory: &Memory, scale: Scale) -> String {
+    let mut drawing = open(20, &format!("{} needs {}.", memory.worst_rank, memory.peak_bytes));
+    stacked(&mut drawing, memory, scale, 2, 16);
+    if let Some(bytes) = memory.capacity_bytes {
+        line(&mut drawing, "card", scale.at(bytes.as_gib()), 0, 20, "");
+    }
+    drawing.push_str("</svg>\n");
+    drawing
+}
+
+/// The days with their interval, and the deadline as a line. None without a duration.
+pub(super) fn days(time: &Time, deadline: Option<f64>) -> Option<String> {
+    let (days, low, high) = (time.days?, time.days_low?, time.days_high?);
+    let scale = Scale::of([days, high, deadline.unwrap_or(0.0)].into_iter());
+    let show = figures::days;
+    let mut drawing =
+        open(72, &format!("Takes {} days, between {} and {}.", show(days), show(low), show(high)));
+    // Writing to a string does not fail.
+    let _ = write!(
+        drawing,
+        "<rect class=\"days\" x=\"0\" y=\"22\" width=\"{:.2}%\" height=\"16\"><title>{} days</title></rect>",
+        scale.at(days),
+        show(days)
+    );
+    interval(&mut drawing, low, high, scale, 48);
+    if let Some(deadline) = deadline {
+        line(&mut drawing, "card", scale.at(deadline), 16, 44, &format!("deadline: {} days", show(deadline)));
+    }
+    drawing.push_str("</svg>\n");
+    Some(drawing)
+}
+
+/// A plain bar, as long as its figure.
+pub(super) fn plain(figure: f64, most: f64, spoken: &str) -> String {
+    let scale = Scale::of(std::iter::once(most));
+    format!(
+        "{}<rect class=\"days\" x=\"0\" y=\"2\" width=\"{:.2}%\" height=\"16\"/></svg>\n",
+        open(20, spoken),
+        scale.at(figure)
+    )
+}
+
+fn open(height: u32, spoken: &str) -> String {
+    format!(
+        "<svg class=\"bar\" role=\"img\" width=\"100%\" height=\"{height}\" aria-label=\"{}\">",
+        text(spoken)
+    )
+}
+
+fn stacked(drawing: &mut String, memory: &Memory, scale: Scale, y: u32, height: u32) {
+    let mut from = 0.0;
+    for (position, component) in memory.components.iter().enumerate() {
+        let gib = component.bytes.as_gib();
+        let (start, end) = (scale.at(from), scale.at(from + gib));
+        from += gib;
+        if end - start < 0.01 {
+            continue;
+        }
+        let _ = write!(
+            drawing,
+            "<rect class=\"c{}\" x=\"{start:.2}%\" y=\"{y}\" width=\"{:.2}%\" height=\"{height}\"><title>{}: {}</title></rect>",
+            colour(component.name, position),
+            end - start,
+            text(component.name),
+            component.bytes
+        );
+    }
+}
+
+/// A whisker. An end beyond the scale has an arrow.
+fn interval(drawing: &mut String, low: f64, high: f64, scale: Scale, y: u32) {
+    let (start, end) = (scale.at(low), scale.at(high));
+    let _ = write!(
+        drawing,
+        "<line class=\"whisker\" x1=\"{start:.2}%\" x2=\"{end:.2}%\" y1=\"{y}\" y2=\"{y}\"/>\
+         <line class=\"whisker\" x1=\"{start:.2}%\" x2=\"{start:.2}%\" y1=\"{}\" y2=\"{}\"/>",
+        y - 5,
+        y + 5
+    );
+    if high > scale.most {
+        let _ =
+            write!(drawing, "<text class=\"note\" x=\"100%\" y=\"{}\" text-anchor=\"end\">→</text>", y + 4);
+    } else {
+        let _ = write!(
+            drawing,
+            "<line class=\"whisker\" x1=\"{end:.2}%\" x2=\"{end:.2}%\" y1=\"{}\" y2=\"{}\"/>",
+            y - 5,
+            y + 5
+        );
+    }
+    // The label stands where it has room.
+    let (x, anchor) = if start > 50.0 { (end, "end") } else { (start, "start") };
+    let _ = write!(
+        drawing,
+        "<text class=\"note\" x=\"{x:.2}%\" y=\"{}\" text-anchor=\"{anchor}\">nine of ten cases</text>",
+        y + 18
+    );
+}
+
+fn line(drawing: &mut String, class: &str, at: f64, top: u32, bottom: u32, label: &str) {
+    let _ = write!(
+        drawing,
+        "<line class=\"{class}\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"{top}\" y2=\"{bottom}\"/>"
+    );
+    if !label.is_empty() {
+        let anchor = if at > 50.0 { "end" } else { "start" };
+        let _ = write!(
+            drawing,
+            "<text class=\"label\" x=\"{at:.2}%\" y=\"13\" text-anchor=\"{anchor}\">{}</text>",
+            text(label)
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judgement::Component;
+
+    fn of(parts: &[(&'static str, f64)], upper: f64) -> Memory {
+        let component = |(name, gib): &(&'static str, f64)| Component { name, bytes: Bytes::from_gib(*gib) };
+        let peak = Bytes::from_gib(parts.iter().map(|(_, gib)| gib).sum());
+        Memory {
+            peak_bytes: peak,
+            lower_bytes: peak.scale(0.9),
+            upper_bytes: Bytes::from_gib(upper),
+            allocated_bytes: peak,
+            reserved_bytes: peak,
+            process_bytes: peak,
+            capacity_bytes: Some(Bytes::from_gib(80.0)),
+            worst_rank: "every rank".into(),
+            instant: "loss".into(),
+            components: parts.iter().map(component).collect(),
+            phases: Vec::new(),
+        }
+    }
+
+    /// The numbers of an attribute in percent.
+    fn percents(drawing: &str, attribute: &str) -> Vec<f64> {
+        let name = format!(" {attribute}=\"");
+        let parts = drawing.split(&name).skip(1);
+        parts.filter_map(|part| part.split('"').next()?.strip_suffix('%')?.parse().ok()).collect()
+    }
+
+    #[test]
+    fn the_components_fill_the_bar_up_to_the_need() {
+        let need = of(&[("weights", 10.0), ("activations", 30.0)], 44.0);
+        let scale = memory_scale(std::iter::once(&need));
+        let drawing = memory(&need, scale, "A100-80GB");
+        let widths = percents(&drawing, "width");
+        // The first width is the drawing's own.
+        assert!((widths[1..].iter().sum::<f64>() - scale.at(40.0)).abs() < 0.02, "{widths:?}");
+        assert!((scale.at(80.0) - 100.0 / 1.04).abs() < 1e-9, "the card is drawn whole");
+    }
+
+    #[test]
+    fn an_interval_far_above_the_card_does_not_squeeze_the_bar() {
+        let need = of(&[("weights", 15.0)], 2645.0);
+        let drawing = memory(&need, memory_scale(std::iter::once(&need)), "A100-80GB");
+        assert!(drawing.contains('→'), "{drawing}");
+        assert!(percents(&drawing, "width")[1] > 10.0, "{drawing}");
+    }
+
+    #[test]
+    fn nothing_is_drawn_outside_and_nothing_breaks_on_odd_figures() {
+        for gib in [0.0, 1e-9, 1e15] {
+            let need = of(&[("weights", gib), ("a name that is not known", gib)], gib);
+            let drawing = memory(&need, memory_scale(std::iter::once(&need)), "<x>");
+            for attribute in ["x", "x1", "x2", "width"] {
+                let all = percents(&drawing, attribute);
+                assert!(all.iter().all(|at| (0.0..=100.0).contains(at)), "{attribute} {all:?}");
+            }
+            assert!(!drawing.contains("NaN") && !drawing.contains("<x>"), "{drawing}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The pages in a real browser: what a person sees, with keyboard and telephone, in light and dark, and on paper.
+//!
+//! Pictures are left in `target/tmp/pages`. They are for people; the tests look at the page itself.
+
+mod chromium;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use chromium::{Browser, Screen};
+use serde_json::Value;
+
+const DESK: Screen = Screen { width: 1280, height: 900, phone: false, dark: false };
+const NIGHT: Screen = Screen { dark: true, ..DESK };
+const PHONE: Screen = Screen { width: 390, height: 844, phone: true, dark: false };
+const TAB: u32 = 9;
+const ENTER: u32 = 13;
+
+/// The letters that are hard to read: text whose contrast with what lies behind it is below 4.5 (WCAG 2.2, 1.4.3).
+const TOO_FAINT: &str = r"
+(() => {
+  const rgb = (text) => (text.match(/[\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
+  const faint = [];
+  for (const e of document.querySelectorAll('p, td, th, h1, h2, h3, strong, label, legend, dt, dd, a, button, input, select, summary, svg text')) {
+    if (!e.getClientRects().length || !e.textContent.trim()) continue;
+    const style = getComputedStyle(e);
+    const [a, b] = [light(rgb(e.tagName === 'text' ? style.fill : style.color)), light(behind(e))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) faint.push(e.tagName + ' ' + e.textContent.slice(0, 40) + ' ' + contrast.toFixed(2));
+  }
+  return faint;
+})()";
+
+/// Elements that a screen reader cannot name.
+const NAMELESS: &str = r"
+[...document.querySelectorAll('input, select, textarea, button, svg[role=img]')]
+  .filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
+  .map((e) => e.outerHTML.slice(0, 80))";
+
+fn weighbridge() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weighbridge"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+fn is_readable(browser: &mut Browser) -> Result<()> {
+    for (what, expression) in [("too faint", TOO_FAINT), ("without a name", NAMELESS)] {
+        let found = browser.value(expression)?;
+        ensure!(found.as_array().is_some_and(Vec::is_empty), "{what}: {found}");
+    }
+    let wide = browser.value("document.documentElement.scrollWidth - innerWidth")?;
+    ensure!(wide.as_i64().is_some_and(|wide| wide <= 0), "the page is {wide} pixels too wide");
+    Ok(())
+}
+
+#[test]
+fn the_report_is_readable_in_light_and_dark_on_a_telephone_and_on_paper() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("report.html");
+    let output = weighbridge().args(["check", "examples/", "-o", "html"]).output()?;
+    ensure!(output.status.code() == Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::write(&file, &output.stdout)?;
+    let mut browser = Browser::start()?;
+    for (name, screen) in
+        [("report-light.png", DESK), ("report-dark.png", NIGHT), ("report-phone.png", PHONE)]
+    {
+        browser.use_screen(screen)?;
+        browser.open(&format!("file://{}", file.display()))?;
+        is_readable(&mut browser).context(name)?;
+        browser.picture(name)?;
+    }
+    let drawn = browser.value("document.querySelectorAll('svg rect').length")?;
+    ensure!(drawn.as_u64().is_some_and(|drawn| drawn > 20), "{drawn} bars are drawn");
+    let requests = browser.value("performance.getEntriesByType('resource').length")?;
+    ensure!(requests == 0, "the report loads {requests} files");
+    ensure!(browser.print("report.pdf")? > 10_000, "nothing is printed");
+    Ok(())
+}
+
+/// `weighbridge calculator`. It ends when it is dropped.
+struct Calculator {
+    child: Child,
+    address: String,
+}
+
+impl Calculator {
+    fn start() -> Result<Self> {
+        let mut child = weighbridge().args(["calculator", "--port", "0"]).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("no pipe")?).read_line(&mut line)?;
+        let address =
+            line.split_whitespace().find(|word| word.starts_with("http://")).context(line.clone())?;
+        Ok(Self { child, address: address.to_owned() })
+    }
+}
+
+impl Drop for Calculator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until the page has answered what is in its form now.
+fn answered(browser: &mut Browser) -> Result<()> {
+    browser.until("document.body.dataset.answered && waiting_is_over()")
+}
+
+const OVER: &str =
+    "window.waiting_is_over = () => !document.getElementById('answer').classList.contains('waiting')";
+
+#[test]
+fn the_calculator_answers_by_keyboard_and_keeps_the_question_in_its_address() -> Result<()> {
+    let calculator = Calculator::start()?;
+    let mut browser = Browser::start()?;
+    browser.use_screen(DESK)?;
+    browser.open(&calculator.address)?;
+    browser.value(OVER)?;
+    let verdict = "document.querySelector('#answer .verdict')?.textContent";
+    for (field, text) in [
+        ("model", "llama-2-70b"),
+        ("tokens", "2T"),
+        ("gpu-type", "A800-80GB"),
+        ("accelerator-count", "1024"),
+        ("tensor-parallel", "4"),
+        ("pipeline-parallel", "4"),
+        ("micro-batch-size", "1"),
+        ("sequence-length", "4096"),
+    ] {
+        browser.value(&format!("document.getElementById('{field}').focus()"))?;
+        browser.write(text)?;
+    }
+    // A select is changed by its keyboard too: the first letters choose the word.
+    browser.value("document.getElementById('framework').focus()")?;
+    browser.value("(() => { const e = document.getElementById('framework'); e.value = 'megatron'; e.dispatchEvent(new Event('input', {bubbles: true})); })()")?;
+    browser.value("(() => { const e = document.getElementById('sharding'); e.value = 'ddp'; e.dispatchEvent(new Event('input', {bubbles: true})); })()")?;
+    browser.until(&format!("{verdict} === 'OutOfMemory'"))?;
+    answered(&mut browser)?;
+    is_readable(&mut browser)?;
+    browser.picture("calculator-light.png")?;
+
+    // The first change that fits is taken over with the keyboard alone.
+    browser.value("document.querySelector('#advice button').focus()")?;
+    browser.press("Enter", ENTER)?;
+    browser.value("document.querySelector('#advice button, #layouts button').click()")?;
+    browser.until(&format!("{verdict} === 'Fits'"))?;
+    let address = browser.value("location.href")?;
+    let address = address.as_str().context("no address")?.to_owned();
+    ensure!(address.contains("#") && address.contains("model=llama-2-70b"), "{address}");
+
+    // The same address, opened again, is the same question.
+    browser.open("about:blank#")?;
+    browser.use_screen(NIGHT)?;
+    browser.open(&address)?;
+    browser.value(OVER)?;
+    browser.until(&format!("{verdict} === 'Fits'"))?;
+    is_readable(&mut browser)?;
+    browser.picture("calculator-dark.png")?;
+    let taken = browser.value("document.getElementById('annotations').value")?;
+    ensure!(
+        taken.as_str().is_some_and(|taken| taken.contains("weighbridge.dev/model: llama-2-70b")),
+        "{taken}"
+    );
+
+    // A misspelt value is explained where it stands.
+    browser.value("document.getElementById('tokens').select()")?;
+    browser.value("document.getElementById('tokens').focus()")?;
+    browser.write("many")?;
+    browser.until("document.getElementById('tokens').getAttribute('aria-invalid') === 'true'")?;
+    let wrong = browser.value("document.getElementById('tokens-wrong').textContent")?;
+    ensure!(wrong.as_str().is_some_and(|wrong| wrong.contains("many")), "{wrong}");
+    Ok(())
+}
+
+#[test]
+fn the_calculator_works_on_a_telephone_and_asks_no_other_address() -> Result<()> {
+    let calculator = Calculator::start()?;
+    let mut browser = Browser::start()?;
+    browser.use_screen(PHONE)?;
+    let question = "#model=llama-3-8b&method=lora&gpu-type=A100-80GB&accelerator-count=8&tokens=300M&pipeline-parallel=1";
+    browser.open(&format!("{}{question}", calculator.address))?;
+    browser.value(OVER)?;
+    browser.until("document.querySelector('#answer svg') !== null")?;
+    answered(&mut browser)?;
+    is_readable(&mut browser)?;
+    browser.picture("calculator-phone.png")?;
+    // Every field is reached in order with the tabulator, and shows its explanation.
+    browser.value("document.getElementById('model').focus()")?;
+    browser.press("Tab", TAB)?;
+    let focused = browser.value("document.activeElement.id")?;
+    ensure!(focused == "parameters", "{focused}");
+    let hint = browser.value("getComputedStyle(document.getElementById('parameters-hint')).display")?;
+    ensure!(hint == "block", "{hint}");
+    let elsewhere: Value = browser.value(
+        "performance.getEntriesByType('resource').map((e) => e.name).filter((name) => !name.startsWith(location.origin))",
+    )?;
+    ensure!(elsewhere.as_array().is_some_and(Vec::is_empty), "{elsewhere}");
+    Ok(())
+}
