@@ -9,8 +9,10 @@ mod connection;
 pub mod crds;
 pub mod doctor;
 mod explain;
+mod fix;
 mod input;
 pub mod kinds;
+mod kubectl;
 mod lists;
 mod manual;
 mod output;
@@ -39,6 +41,8 @@ struct Arguments {
 enum Command {
     /// Judge manifests: which jobs would run out of GPU memory, and the memory and time of the others
     Check(check::Arguments),
+    /// Write the advice of `check` into manifests; comments and order stay
+    Fix(fix::Arguments),
     /// Plan a training: layouts that fit, on the smallest cluster that ends in time, with memory, days and cost
     Plan(plan::Arguments),
     /// Open the calculator: model, tokens and GPUs in a browser, with memory, days, cost and layouts that fit
@@ -74,8 +78,12 @@ enum Command {
 
 /// Runs the command line, and gives the exit status.
 pub fn main() -> ExitCode {
+    if kubectl::is_started_so(std::env::args_os().next().as_deref()) {
+        return kubectl::main();
+    }
     ended(match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Fix(arguments) => fix::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Calculator(arguments) => calculator::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),

@@ -29,6 +29,7 @@ mod nodes;
 mod overrides;
 mod people;
 mod permissions;
+mod plugin;
 mod poison;
 mod policy;
 mod privacy;

@@ -1,0 +1,161 @@
+//! `weighbridge fix`: writes the first advice that can be written into the manifest.
+//!
+//! Only the changed bytes change: comments, order and quotes stay ([`tree`], [`edit`]). A job counts as fixed only if `check`
+//! gives the advised verdict on the new text ([`job`]).
+//!
+//! Exit status: 2 if anything cannot be read or written, else 1 if a job runs out of memory and was not fixed, else 0.
+
+mod edit;
+mod job;
+mod tree;
+mod words;
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use similar::TextDiff;
+
+use super::output::{print, print_error};
+use super::{FAILURE, input};
+use crate::policy::Policy;
+use crate::report::Entry;
+use job::{Context, Fixed, Outcome, fix};
+
+/// The arguments of `fix`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The first advice of `check` that can be written is written: into the options of the command where they \
+                  stand, and into the annotations. Comments, order and quotes stay. The new text is judged again before it \
+                  is written.\n\nExit status: 2 if anything cannot be read or written, else 1 if a job would still run out of \
+                  memory, else 0.\n\nExamples:\n  weighbridge fix job.yaml --diff\n  weighbridge fix job.yaml\n  weighbridge fix \
+                  job.yaml --advice 2\n  helm template mychart | weighbridge fix - > fixed.yaml"
+)]
+pub(super) struct Arguments {
+    /// Files; - reads standard input, and prints the new text
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Show the changes, and write nothing
+    #[arg(long)]
+    diff: bool,
+    /// The number of the advice to write, from 1, in the order of `check`; it may change the training
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    advice: Option<u16>,
+    /// The policy's file, as `serve --config` takes it
+    #[arg(long, visible_alias = "config", value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+/// Fixes the files, and says what was done.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let policy = Policy::of_file(arguments.policy.as_deref())?;
+    let mut files = Vec::new();
+    for path in &arguments.files {
+        files.push((path, text_of(path)?));
+    }
+    let mut status = 0;
+    let choice = arguments.advice.map(usize::from);
+    for (at, (path, original)) in files.iter().enumerate() {
+        let name = path.display().to_string();
+        let others: Vec<_> = files
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at)
+            .flat_map(|(_, (path, text))| input::of_text(&path.display().to_string(), text).objects)
+            .map(|object| object.value)
+            .collect();
+        let context = Context { name: &name, others: &others, policy: &policy };
+        let Some(count) = readable(&context, original) else {
+            print_error(&format!(
+                "weighbridge: {name}: not every document of it can be read: weighbridge check {name} says why"
+            ))?;
+            status = FAILURE;
+            continue;
+        };
+        let mut text = original.clone();
+        for number in 0..count {
+            match fix(&context, &text, number, choice) {
+                Some(Outcome::Fixed(fixed)) => {
+                    told(&name, &fixed)?;
+                    text = fixed.text;
+                }
+                Some(Outcome::Cannot(entry, why)) => {
+                    print_error(&format!("weighbridge: {}: not fixed", subject(&name, &entry)))?;
+                    for reason in why {
+                        print_error(&format!("  {reason}"))?;
+                    }
+                    status = status.max(1);
+                }
+                Some(Outcome::Nothing) | None => {}
+            }
+        }
+        finish(arguments, path, original, &text)?;
+    }
+    Ok(ExitCode::from(status))
+}
+
+/// The number of objects, if every document can be read.
+fn readable(context: &Context<'_>, text: &str) -> Option<usize> {
+    let objects = context.objects(text)?.len();
+    (tree::Tree::of(text)?.objects().len() == objects).then_some(objects)
+}
+
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    /// Far more than a manifest has.
+    const MOST: u64 = 64 << 20;
+    let place = path.display();
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(MOST).read_to_string(&mut text).context("standard input")?;
+    } else {
+        anyhow::ensure!(path.is_file(), "{place} is no file: fix takes files, and - for standard input");
+        let file = fs::File::open(path).with_context(|| format!("{place} cannot be opened"))?;
+        file.take(MOST).read_to_string(&mut text).with_context(|| format!("{place} cannot be read"))?;
+    }
+    Ok(text)
+}
+
+fn subject(file: &str, entry: &Entry) -> String {
+    let name = entry.name.as_deref().unwrap_or("(no name)");
+    format!("{file}: {}/{name}", entry.kind.to_lowercase())
+}
+
+/// `job.yaml: pytorchjob/a: sharding=zero3: needed 97.4 GiB, needs 49.6 GiB of 79.1 GiB (Fits)`.
+fn told(file: &str, fixed: &Fixed) -> anyhow::Result<()> {
+    let need = |entry: &Entry| entry.judgement.memory.as_ref().map(|memory| memory.peak_bytes.to_string());
+    let of = fixed.after.judgement.memory.as_ref().and_then(|memory| memory.capacity_bytes);
+    let of = of.map(|bytes| format!(" of {bytes}")).unwrap_or_default();
+    print_error(&format!(
+        "{}: {}: needed {} ({}), needs {}{of} ({})",
+        subject(file, &fixed.before),
+        fixed.change,
+        need(&fixed.before).unwrap_or_default(),
+        fixed.before.judgement.verdict.name(),
+        need(&fixed.after).unwrap_or_default(),
+        fixed.after.judgement.verdict.name(),
+    ))?;
+    for line in &fixed.by_hand {
+        print_error(&format!("  by hand: {line}"))?;
+    }
+    Ok(())
+}
+
+/// Writes the text, or shows what would change.
+fn finish(arguments: &Arguments, path: &Path, original: &str, text: &str) -> anyhow::Result<()> {
+    if arguments.diff {
+        let name = path.display().to_string();
+        let diff = TextDiff::from_lines(original, text);
+        let shown = diff.unified_diff().context_radius(2).header(&name, &name).to_string();
+        return Ok(print(&if original == text { String::new() } else { shown })?);
+    }
+    if path == Path::new("-") {
+        return Ok(print(text)?);
+    }
+    if original != text {
+        fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! The same program as a plugin of kubectl: started as `kubectl-weighbridge`, it answers `kubectl weighbridge …`.
+//!
+//! | command | answer |
+//! | --- | --- |
+//! | `check` | that of `weighbridge check` |
+//! | `why KIND/NAME` | why a job of the cluster has its verdict: the message, the memory, what would fit, and every input |
+//! | `top` | the jobs of a namespace, or of all: those with the least room first |
+//!
+//! It reads `TrainingEstimates` with the permissions of its user, and writes nothing.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand};
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt as _};
+
+use super::output::{print, style};
+use super::{check, ended};
+use crate::api::v1alpha1::{TrainingEstimate, TrainingEstimateStatus};
+use crate::report;
+use crate::tls;
+use crate::units::Bytes;
+
+/// The name under which kubectl starts it.
+const NAME: &str = "kubectl-weighbridge";
+
+#[derive(Debug, Parser)]
+#[command(name = "kubectl weighbridge", bin_name = "kubectl weighbridge", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge manifests before they are applied
+    Check(Box<check::Arguments>),
+    /// Explain the verdict of a job of the cluster
+    Why {
+        /// The job, like pytorchjob/llama2-70b, or its estimate, like te/pytorchjob-llama2-70b
+        #[arg(value_name = "KIND/NAME")]
+        job: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// List jobs by their free memory, the fullest first
+    Top {
+        /// All namespaces
+        #[arg(short = 'A', long)]
+        all_namespaces: bool,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+}
+
+/// Which cluster, and which namespace.
+#[derive(Args, Debug)]
+struct Cluster {
+    /// The namespace [default: that of the context]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// The context of the kubeconfig file
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The kubeconfig file [default: as kubectl finds it]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<std::path::PathBuf>,
+}
+
+/// Whether the program was started as the plugin.
+pub(super) fn is_started_so(program: Option<&std::ffi::OsStr>) -> bool {
+    let stem = program.map(Path::new).and_then(Path::file_stem).and_then(|stem| stem.to_str());
+    stem == Some(NAME)
+}
+
+/// Runs the plugin, and gives the exit status.
+pub(super) fn main() -> ExitCode {
+    ended(match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Why { job, cluster } => in_the_cluster(async { why(&job, &cluster).await }),
+        Command::Top { all_namespaces, cluster } => {
+            in_the_cluster(async { top(all_namespaces, &cluster).await })
+        }
+    })
+}
+
+fn in_the_cluster(work: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<ExitCode> {
+    tls::install_provider();
+    let text = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)?;
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Cluster {
+    /// The estimates of the namespace, or of all.
+    async fn estimates(&self, all: bool) -> anyhow::Result<Vec<TrainingEstimate>> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &self.kubeconfig {
+            Some(file) => Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await,
+            None => Config::from_kubeconfig(&options).await,
+        };
+        let config = config.context("no cluster is configured")?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config)?;
+        let api: Api<TrainingEstimate> =
+            if all { Api::all(client) } else { Api::namespaced(client, &namespace) };
+        match api.list(&ListParams::default()).await {
+            Ok(list) => Ok(list.items),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                bail!("the cluster has no TrainingEstimates: weighbridge is not installed there")
+            }
+            Err(kube::Error::Api(status)) => bail!("{}", status.message),
+            Err(error) => Err(error).context("the cluster does not answer"),
+        }
+    }
+}
+
+async fn top(all: bool, cluster: &Cluster) -> anyhow::Result<String> {
+    let mut estimates = cluster.estimates(all).await?;
+    estimates.sort_by_key(|estimate| {
+        let free = estimate.status.as_ref().and_then(free).unwrap_or(i64::MAX);
+        (free, estimate.namespace(), estimate.name_any())
+    });
+    if estimates.is_empty() {
+        return Ok("No training jobs were found.\n".to_owned());
+    }
+    Ok(report::list(
+        &[
+            "NAMESPACE",
+            "NAME",
+            "MODEL",
+            "GPUS",
+            "ACCELERATOR",
+            "PEAK",
+            "OF",
+            "FREE",
+            "VERDICT",
+            "DAYS",
+            "GPU-HOURS",
+            "COST",
+        ],
+        estimates.iter().map(line).collect(),
+        style(),
+    ))
+}
+
+/// The free share in thousandths.
+fn free(status: &TrainingEstimateStatus) -> Option<i64> {
+    let memory = status.memory.as_ref()?;
+    let capacity = memory.capacity_bytes.filter(|capacity| *capacity > 0)?;
+    Some(1000 - memory.peak_bytes.saturating_mul(1000) / capacity)
+}
+
+fn line(estimate: &TrainingEstimate) -> Vec<String> {
+    let status = estimate.status.clone().unwrap_or_default();
+    let display = status.display.clone().unwrap_or_default();
+    let free = free(&status).map(|free| format!("{}%", free / 10));
+    let cells = [
+        estimate.namespace(),
+        Some(estimate.name_any()),
+        display.model,
+        display.gpus,
+        display.accelerator,
+        display.peak,
+        display.of,
+        free,
+        status.verdict,
+        display.days,
+        display.gpu_hours,
+        display.cost,
+    ];
+    cells
+        .into_iter()
+        .map(|cell| cell.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned()))
+        .collect()
+}
+
+async fn why(job: &str, cluster: &Cluster) -> anyhow::Result<String> {
+    let Some((kind, name)) = job.split_once('/') else {
+        bail!("write KIND/NAME, like pytorchjob/llama2-70b");
+    };
+    let estimates = cluster.estimates(false).await?;
+    match estimates.iter().find(|estimate| is_of(estimate, kind, name)) {
+        Some(estimate) => Ok(story(estimate)),
+        None => bail!(
+            "there is no estimate of {job}: if it was refused, it was not created; kubectl weighbridge check -f FILE explains it"
+        ),
+    }
+}
+
+/// Whether an estimate is meant: by the workload that it refers to, or by its own name.
+fn is_of(estimate: &TrainingEstimate, kind: &str, name: &str) -> bool {
+    let kind = kind.split('.').next().unwrap_or_default().to_lowercase();
+    if ["te", "trainingestimate", "trainingestimates"].contains(&kind.as_str()) {
+        return estimate.name_any() == name;
+    }
+    let workload = estimate.spec.workload_ref.as_ref();
+    workload.is_some_and(|workload| {
+        let own = workload.kind.to_lowercase();
+        workload.name == name && (kind == own || kind.strip_suffix('s') == Some(&own))
+    })
+}
+
+/// The status of an estimate as a person reads it, on one screen and a list of inputs.
+fn story(estimate: &TrainingEstimate) -> String {
+    let status = estimate.status.clone().unwrap_or_default();
+    let gib = |bytes: i64| Bytes(u64::try_from(bytes).unwrap_or_default()).to_string();
+    let mut lines =
+        vec![format!("{}: {}", estimate.name_any(), status.verdict.as_deref().unwrap_or("not judged yet"))];
+    lines.extend(status.message.iter().map(|message| format!("  {message}")));
+    if let Some(memory) = &status.memory {
+        lines.push(format!("  Peak: {}, on {}", memory.instant, memory.worst_rank));
+        for part in &memory.components {
+            lines.push(format!("    {:<24}{:>12}", part.name, gib(part.bytes)));
+        }
+        lines.push(format!("    {:<24}{:>12}", "needed", gib(memory.peak_bytes)));
+    }
+    let mut section = |heading: &str, items: Vec<String>| {
+        if !items.is_empty() {
+            lines.push(format!("  {heading}:"));
+            lines.extend(items.into_iter().map(|item| format!("    {item}")));
+        }
+    };
+    let advice = status.advice.iter();
+    section(
+        "Would fit",
+        advice.map(|advice| format!("{}: {}", advice.change, gib(advice.peak_bytes))).collect(),
+    );
+    section("Missing", status.missing.iter().map(|key| format!("weighbridge.dev/{key}")).collect());
+    section("Warnings", status.warnings.clone());
+    let inputs = status.inputs.iter();
+    section(
+        "Inputs",
+        inputs.map(|input| format!("{}: {} ({})", input.field, input.value, input.source)).collect(),
+    );
+    lines.iter().map(|line| report::printable(line).into_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn estimate() -> TrainingEstimate {
+        serde_json::from_value(json!({
+            "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate",
+            "metadata": {"name": "pytorchjob-a", "namespace": "n"},
+            "spec": {"workloadRef": {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "a"}},
+            "status": {
+                "verdict": "Tight", "message": "may run out: needs 75.0 GiB\u{1b}[31m",
+                "memory": {
+                    "peakBytes": 75_i64 << 30, "lowerBytes": 70_i64 << 30, "upperBytes": 80_i64 << 30, "allocatedBytes": 1,
+                    "reservedBytes": 1, "processBytes": 1, "capacityBytes": 80_i64 << 30, "worstRank": "every rank",
+                    "instant": "loss", "components": [{"name": "weights", "bytes": 75_i64 << 30}],
+                },
+                "missing": ["attention"], "warnings": [], "inputs": [], "advice": [], "conditions": [],
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn it_is_the_plugin_if_kubectl_starts_it() {
+        for (program, is) in [
+            ("kubectl-weighbridge", true),
+            ("/usr/local/bin/kubectl-weighbridge", true),
+            ("weighbridge", false),
+            ("kubectl", false),
+        ] {
+            assert_eq!(is_started_so(Some(std::ffi::OsStr::new(program))), is, "{program}");
+        }
+        assert!(!is_started_so(None));
+    }
+
+    #[test]
+    fn a_job_is_found_by_its_kind_and_name_or_by_its_estimate() {
+        let estimate = estimate();
+        for (kind, name, found) in [
+            ("pytorchjob", "a", true),
+            ("PyTorchJobs", "a", true),
+            ("pytorchjobs.kubeflow.org", "a", true),
+            ("te", "pytorchjob-a", true),
+            ("job", "a", false),
+            ("pytorchjob", "b", false),
+        ] {
+            assert_eq!(is_of(&estimate, kind, name), found, "{kind}/{name}");
+        }
+    }
+
+    #[test]
+    fn the_story_has_the_message_the_parts_and_what_is_missing() {
+        let story = story(&estimate());
+        for part in ["pytorchjob-a: Tight", "needs 75.0 GiB", "weights", "weighbridge.dev/attention"] {
+            assert!(story.contains(part), "{story}");
+        }
+        assert!(!story.contains('\u{1b}'));
+        assert_eq!(line(&estimate())[7], "6%");
+    }
+}
