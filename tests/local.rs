@@ -28,11 +28,17 @@ mod recognition;
 mod worked_case;
 
 #[cfg(feature = "operator")]
+mod automation;
+#[cfg(feature = "operator")]
 mod cases;
 #[cfg(feature = "operator")]
 mod check;
 #[cfg(feature = "operator")]
 mod crds;
+#[cfg(feature = "operator")]
+mod documents;
+#[cfg(feature = "operator")]
+mod fix;
 #[cfg(feature = "operator")]
 mod lists;
 #[cfg(feature = "operator")]

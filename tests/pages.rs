@@ -1,4 +1,4 @@
-//! The pages that list what the code has, held against it: docs/metrics.md, docs/annotations.md, the README's table of frameworks, and the tests that
+//! The pages that list what the code has, held against it: docs/metrics.md, docs/annotations.md, docs/reads.md's table of frameworks, and the tests that
 //! SECURITY.md names. And the lists of suites, held against the folder: a suite in none of them would never run.
 
 use std::collections::BTreeSet;
@@ -136,18 +136,18 @@ fn the_page_of_terms_is_made_from_the_terms() {
     is_made("terms.md", &page);
 }
 
-/// The rows of a table of the README, by the words in its first column.
-fn rows(readme: &str, heading: &str) -> BTreeSet<String> {
-    let table = readme.split(heading).nth(1).unwrap_or_default();
+/// The rows of a table of a page, by the words in its first column.
+fn rows(page: &str, heading: &str) -> BTreeSet<String> {
+    let table = page.split(heading).nth(1).unwrap_or_default();
     let lines = table.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);
     let lines = lines.take_while(|line| line.starts_with('|'));
     lines.filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned())).collect()
 }
 
 #[test]
-fn the_readme_lists_every_framework_that_is_read() {
-    let readme = include_str!("../README.md");
-    let listed = rows(readme, "| framework |");
+fn the_page_of_what_is_read_lists_every_framework() {
+    let page = include_str!("../docs/reads.md");
+    let listed = rows(page, "| framework |");
     // What is not covered, and what is only variables, is told in words.
     let told_in_words = ["not covered", "variables"];
     let read: BTreeSet<String> = weighbridge::frameworks::names()
@@ -158,12 +158,12 @@ fn the_readme_lists_every_framework_that_is_read() {
 }
 
 #[test]
-fn the_readme_names_every_kind() {
-    let readme = include_str!("../README.md");
-    let paragraph = readme.split("**Kinds.**").nth(1).and_then(|behind| behind.split("\n\n").next()).unwrap();
+fn the_page_of_what_is_read_names_every_kind() {
+    let page = include_str!("../docs/reads.md");
+    let paragraph = page.split("**Kinds.**").nth(1).and_then(|behind| behind.split("\n\n").next()).unwrap();
     let words: BTreeSet<&str> = paragraph.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     for kind in weighbridge::kinds::KINDS {
-        assert!(words.contains(kind.kind), "the README does not name {}", kind.kind);
+        assert!(words.contains(kind.kind), "docs/reads.md does not name {}", kind.kind);
     }
 }
 
@@ -223,4 +223,17 @@ fn every_suite_belongs_to_one_of_the_test_binaries() {
         listed.extend(line.strip_prefix("mod ").and_then(|name| name.strip_suffix(';')).map(str::to_owned));
     }
     assert_eq!(listed, there);
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let readme = include_str!("../README.md");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_page = name.ends_with(".md");
+        assert!(
+            !is_page || readme.contains(&format!("(docs/{name})")),
+            "the README does not lead to docs/{name}"
+        );
+    }
 }

@@ -12,7 +12,6 @@ pub mod deadline;
 pub mod elastic;
 mod elasticjob;
 pub mod further;
-pub mod host;
 mod hyperpodpytorchjob;
 mod jaxjob;
 mod job;
