@@ -21,6 +21,7 @@ mod fields;
 mod folders;
 mod judge;
 mod laws;
+mod learning;
 mod manifests;
 mod pages;
 mod pretraining;

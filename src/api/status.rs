@@ -44,8 +44,29 @@ pub struct Circumstances {
     pub outcome: Option<Outcome>,
     /// What earlier runs of the same job taught.
     pub history: Option<HistoryStatus>,
-    /// Whether the workload runs out of memory in a namespace that enforces. Then it bypassed the webhook.
-    pub bypassed: bool,
+    /// Why the workload exists, if it is predicted to run out of memory.
+    pub admitted: Option<Admitted>,
+}
+
+/// Why a workload exists that is predicted to run out of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// A user who may override gave a reason.
+    Override,
+    /// Its namespace does not enforce, or it is exempt.
+    Mode,
+    /// The webhook would refuse it: it did not answer then, or something has changed since.
+    Bypass,
+}
+
+impl Admitted {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Override => "Override",
+            Self::Mode => "Mode",
+            Self::Bypass => "Bypass",
+        }
+    }
 }
 
 /// The status for a judgement.
@@ -84,6 +105,7 @@ pub fn status(
         earliest_completion_time: course.earliest.map(Time),
         latest_completion_time: course.latest.map(Time),
         outcome: circumstances.outcome.as_ref().map(outcome_status),
+        admitted_by: circumstances.admitted.map(|admitted| admitted.name().to_owned()),
         history: circumstances.history.clone(),
         progress: course.progress,
         conditions: merge(
@@ -203,7 +225,7 @@ fn findings(judgement: &Judgement, circumstances: &Circumstances) -> Vec<Finding
         fits_memory(judgement),
         within_deadline(judgement),
     ];
-    if circumstances.bypassed {
+    if circumstances.admitted == Some(Admitted::Bypass) {
         findings.push(Finding {
             kind: BYPASSED_ADMISSION,
             holds: Holds::True,

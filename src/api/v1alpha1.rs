@@ -149,6 +149,10 @@ pub struct TrainingEstimateStatus {
     /// How the workload ended, or what went wrong while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeStatus>,
+    /// Why the workload exists although it is predicted to run out of memory: Override, Mode or Bypass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub admitted_by: Option<String>,
     /// What earlier runs of the same job taught.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<HistoryStatus>,

@@ -57,8 +57,10 @@ struct Line {
     verdict: String,
     outcome: Option<Kind>,
     reason: String,
-    /// Whether it was admitted although it is predicted to run out.
+    /// Whether it is predicted to run out and exists.
     against_the_verdict: bool,
+    /// Why it exists then: `Override`, `Mode`, `Bypass`.
+    by: String,
 }
 
 /// Reads the estimates, and prints the report.
@@ -103,6 +105,7 @@ fn line(estimate: &DynamicObject) -> Option<Line> {
         estimate: estimate.metadata.name.clone().unwrap_or_default(),
         against_the_verdict: verdict == "OutOfMemory",
         verdict,
+        by: text("/status/admittedBy").unwrap_or_default(),
         outcome: text("/status/outcome/kind").as_deref().and_then(Kind::parse),
         reason: text("/status/outcome/reason").unwrap_or_default(),
     })
@@ -171,7 +174,7 @@ fn text_of(lines: &[Line]) -> String {
         }
         let _ = writeln!(text, "\n{title} ({}):", lines.len());
         let rows = lines.iter().take(MOST_LINES).map(|line| of(line)).collect();
-        let headings = ["NAMESPACE", "ESTIMATE", "PREDICTED", "OUTCOME", "EVIDENCE"];
+        let headings = ["NAMESPACE", "ESTIMATE", "PREDICTED", "ADMITTED-BY", "OUTCOME", "EVIDENCE"];
         text.push_str(&report::list(&headings, rows, style()));
         if lines.len() > MOST_LINES {
             let _ = writeln!(text, "and {} more", lines.len() - MOST_LINES);
@@ -199,8 +202,17 @@ fn json_of(lines: &[Line]) -> Value {
     };
     let counts = VERDICTS.iter().map(|verdict| ((*verdict).to_owned(), of_verdict(verdict)));
     let share = |share: Share| json!({"of": share.of, "all": share.all, "value": share.value()});
+    let of_admitted = |by: &str| {
+        let lines = || lines.iter().filter(|line| line.against_the_verdict && line.by == by);
+        let ended = |outcome| lines().filter(|line| line.outcome == Some(outcome)).count();
+        json!({"all": lines().count(), "completed": ended(Kind::Completed), "ranOut": ended(Kind::OutOfMemory)})
+    };
     json!({
         "workloads": tally.all(),
+        "admittedAgainstTheVerdict": {
+            "override": of_admitted("Override"), "mode": of_admitted("Mode"), "bypass": of_admitted("Bypass"),
+            "history": of_admitted(""),
+        },
         "outcomes": Value::Object(counts.collect()),
         "precision": share(tally.precision()),
         "recall": share(tally.recall()),
@@ -211,7 +223,7 @@ fn json_of(lines: &[Line]) -> Value {
 mod tests {
     use super::*;
 
-    fn estimate(name: &str, status: Value) -> DynamicObject {
+    fn estimate(name: &str, status: &Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate",
             "metadata": {"name": name, "namespace": "team"},
@@ -226,20 +238,20 @@ mod tests {
         let estimates = [
             estimate(
                 "a",
-                json!({"verdict": "OutOfMemory", "outcome": outcome("OutOfMemory", "CUDA out of memory")}),
+                &json!({"verdict": "OutOfMemory", "admittedBy": "Override", "outcome": outcome("OutOfMemory", "CUDA out of memory")}),
             ),
             estimate(
                 "b",
-                json!({"verdict": "Fits", "outcome": outcome("OutOfMemory", "CUDA out of memory")}),
+                &json!({"verdict": "Fits", "outcome": outcome("OutOfMemory", "CUDA out of memory")}),
             ),
             // The history saved it, and the estimate was wrong.
             estimate(
                 "c",
-                json!({"verdict": "Fits", "history": {"estimatedVerdict": "OutOfMemory"}, "outcome": outcome("Completed", "")}),
+                &json!({"verdict": "Fits", "history": {"estimatedVerdict": "OutOfMemory"}, "outcome": outcome("Completed", "")}),
             ),
-            estimate("d", json!({"verdict": "Fits", "outcome": outcome("Completed", "")})),
-            estimate("e", json!({"verdict": "Unknown"})),
-            estimate("f", json!({})),
+            estimate("d", &json!({"verdict": "Fits", "outcome": outcome("Completed", "")})),
+            estimate("e", &json!({"verdict": "Unknown"})),
+            estimate("f", &json!({})),
         ];
         let lines: Vec<Line> = estimates.iter().filter_map(line).collect();
         insta::assert_snapshot!(text_of(&lines));
@@ -249,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_what_if_is_no_workload() {
-        let mut asked = estimate("a", json!({"verdict": "Fits"}));
+        let mut asked = estimate("a", &json!({"verdict": "Fits"}));
         asked.data["spec"] = json!({});
         assert_eq!(line(&asked), None);
     }

@@ -16,7 +16,7 @@ use super::history::Learned;
 use super::queue::{Key, Outcome};
 use super::{Metrics, Settings, history, notices, progress};
 use crate::admission::{elastic, unread};
-use crate::api::status::{self, Circumstances};
+use crate::api::status::{self, Admitted, Circumstances};
 use crate::api::v1alpha1::{TrainingEstimate, TrainingEstimateStatus};
 use crate::cluster::{
     self, Claim, Cluster, Digest, Object, Refers, Source, Standing, discovery, rests_on_nodes,
@@ -262,7 +262,11 @@ impl Reconciler {
             moments: progress::moments(&progress),
             outcome,
             history: learned.as_ref().map(history::status),
-            bypassed: owned && self.bypassed(&judgement, workload.as_ref(), namespace).await?,
+            admitted: if owned {
+                self.admitted(&judgement, workload.as_ref(), namespace).await?
+            } else {
+                None
+            },
         };
         let next = status::status(&judgement, &previous, &circumstances, Timestamp::now());
         if next != previous {
@@ -348,18 +352,21 @@ impl Reconciler {
         (!landed.is_empty()).then(|| cluster::smallest(landed, catalogue).into())
     }
 
-    /// Whether the workload exists although the webhook would have denied it.
-    async fn bypassed(
+    /// Why the workload exists, if it is predicted to run out of memory.
+    async fn admitted(
         &self,
         judgement: &Judgement,
         workload: Option<&Workload>,
         namespace: &str,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Admitted>, Error> {
         let policy = self.cluster.policies.current();
         // The author of the reason is no longer known. But if no one may override, the reason did not count.
         let overridden = judgement.override_reason.is_some() && policy.overrides.name_anybody();
-        if judgement.verdict != Verdict::OutOfMemory || overridden {
-            return Ok(false);
+        if judgement.verdict != Verdict::OutOfMemory {
+            return Ok(None);
+        }
+        if overridden {
+            return Ok(Some(Admitted::Override));
         }
         let exempt = policy.exemptions.namespace(namespace).or_else(|| {
             let around = self.cluster.surroundings();
@@ -370,12 +377,13 @@ impl Reconciler {
             workload.and_then(exempt)
         });
         if exempt.is_some() {
-            return Ok(false);
+            return Ok(Some(Admitted::Mode));
         }
         let namespaces = self.source(ApiResource::erase::<Namespace>(&()), None).metadata_only();
-        let Some(namespace) = namespaces.get(namespace).await? else { return Ok(false) };
+        let Some(namespace) = namespaces.get(namespace).await? else { return Ok(None) };
         let labelled = mode::Namespace::Known(namespace.label(MODE_LABEL).map(str::to_owned));
-        Ok(mode::of(&labelled, policy.mode).mode == Mode::Enforce)
+        let enforces = mode::of(&labelled, policy.mode).mode == Mode::Enforce;
+        Ok(Some(if enforces { Admitted::Bypass } else { Admitted::Mode }))
     }
 
     async fn write_status(
@@ -472,6 +480,36 @@ fn reference(object: &Object, resource: &ApiResource) -> ObjectReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_that_ends_is_no_failure() {
+        let refused = |status: Value| {
+            let status: kube::core::Status = serde_json::from_value(status).unwrap();
+            Error::Apiserver(cluster::Error::Kube(kube::Error::Api(Box::new(status))))
+                .is_of_an_ending_namespace()
+        };
+        let cause = json!([{"reason": "NamespaceTerminating", "field": "metadata.namespace", "message": ""}]);
+        assert!(refused(json!({"code": 403, "reason": "Forbidden", "details": {"causes": cause}})));
+        assert!(refused(json!({"code": 404, "reason": "NotFound", "details": {"kind": "namespaces"}})));
+        assert!(!refused(json!({"code": 403, "reason": "Forbidden", "details": {"causes": []}})));
+        assert!(!refused(
+            json!({"code": 404, "reason": "NotFound", "details": {"kind": "trainingestimates"}})
+        ));
+    }
+
+    #[test]
+    fn the_estimate_of_an_ended_workload_is_complete_until_something_new_is_known() {
+        let ended = json!({
+            "observedGeneration": 1, "progress": {"outcome": "Failed"}, "outcome": {"kind": "Failed"},
+        });
+        let ended: TrainingEstimateStatus = serde_json::from_value(ended).unwrap();
+        let outcome = |kind| outcome::Outcome { kind, container: None, reason: None, at: None };
+        assert!(is_closed(&ended, Some(1), Some(&outcome(outcome::Kind::Failed))));
+        assert!(!is_closed(&ended, Some(1), Some(&outcome(outcome::Kind::OutOfMemory))), "a pod shows more");
+        assert!(!is_closed(&ended, Some(2), Some(&outcome(outcome::Kind::Failed))), "its spec has changed");
+        assert!(!is_closed(&ended, Some(1), None), "it runs again");
+        assert!(!is_closed(&TrainingEstimateStatus::default(), None, None), "it runs");
+    }
 
     #[test]
     fn the_status_of_a_workload_that_grew_too_large_keeps_no_figures() {

@@ -68,18 +68,18 @@ mod tests {
     use super::*;
     use crate::kinds::Kinds;
 
-    fn of(group: &str, kind: &str, spec: Value) -> Option<(Value, String)> {
+    fn of(group: &str, kind: &str, spec: &Value) -> Option<(Value, String)> {
         smallest(Kinds::built_in().find(group, kind).unwrap(), &json!({"spec": spec}))
     }
 
     #[test]
     fn an_elastic_policy_bounds_the_workers() {
         let job = |least: Value, replicas: u64| json!({"elasticPolicy": {"minReplicas": least}, "pytorchReplicaSpecs": {"Worker": {"replicas": replicas}}});
-        let (smallest, size) = of("kubeflow.org", "PyTorchJob", job(json!(2), 8)).unwrap();
+        let (smallest, size) = of("kubeflow.org", "PyTorchJob", &job(json!(2), 8)).unwrap();
         assert_eq!(smallest["spec"]["pytorchReplicaSpecs"]["Worker"]["replicas"], 2);
         assert_eq!(size, "2 workers instead of 8");
         for (least, replicas) in [(json!(8), 8), (json!(0), 8), (json!(null), 8), (json!("2"), 8)] {
-            assert_eq!(of("kubeflow.org", "PyTorchJob", job(least, replicas)), None);
+            assert_eq!(of("kubeflow.org", "PyTorchJob", &job(least, replicas)), None);
         }
     }
 
@@ -90,10 +90,10 @@ mod tests {
                 {"replicas": 4, "minReplicas": 1}, {"replicas": 2, "minReplicas": 2},
             ]})
         };
-        let (smallest, size) = of("ray.io", "RayCluster", cluster(true)).unwrap();
+        let (smallest, size) = of("ray.io", "RayCluster", &cluster(true)).unwrap();
         assert_eq!(smallest["spec"]["workerGroupSpecs"][0]["replicas"], 1);
         assert_eq!(size, "3 workers instead of 6");
-        assert_eq!(of("ray.io", "RayCluster", cluster(false)), None);
-        assert!(of("ray.io", "RayJob", json!({"rayClusterSpec": cluster(true)})).is_some());
+        assert_eq!(of("ray.io", "RayCluster", &cluster(false)), None);
+        assert!(of("ray.io", "RayJob", &json!({"rayClusterSpec": cluster(true)})).is_some());
     }
 }

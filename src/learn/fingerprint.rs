@@ -284,8 +284,9 @@ impl Parts {
             hasher.update(word.len().to_le_bytes());
             hasher.update(word);
         }
-        let hash = hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Fingerprint { hash, whole: self.whole }
+        let digest: [u8; 32] = hasher.finalize().into();
+        let half = digest.first_chunk().map_or(0, |half| u128::from_be_bytes(*half));
+        Fingerprint { hash: format!("{half:032x}"), whole: self.whole }
     }
 }
 
@@ -364,6 +365,8 @@ mod tests {
         assert_eq!(hash(&other), first, "an override changes no memory");
     }
 
+    type Change = fn(&mut Value);
+
     #[test]
     fn another_job_has_another_fingerprint() {
         let first = hash(&job(SCRIPT));
@@ -376,11 +379,10 @@ mod tests {
         ] {
             assert_ne!(hash(&job(&SCRIPT.replace(from, to))), first, "{to}");
         }
-        type Change = fn(&mut Value);
         let changes: [Change; 5] = [
             |job| job["spec"]["parallelism"] = json!(2),
             |job| {
-                job["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example/train:2")
+                job["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example/train:2");
             },
             |job| {
                 let limits = &mut job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"];

@@ -140,7 +140,7 @@ fn of_status(pod: &Value) -> Option<Outcome> {
         (Some("Evicted"), None) => (Kind::Evicted, Some("Evicted".to_owned()), None),
         _ => return None,
     };
-    Some(Outcome { kind, container: None, reason: reason.map(short), at })
+    Some(Outcome { kind, container: None, reason: reason.as_deref().map(short), at })
 }
 
 /// The outcome of a workload: by its own end, what its pods show, and what was known before. None while it runs and
@@ -149,7 +149,7 @@ pub fn of_workload(end: Option<&End>, pods: &[Outcome], before: Option<&Outcome>
     let at_end = |kind: Kind, reason: Option<&String>| Outcome {
         kind,
         container: None,
-        reason: reason.cloned().map(short),
+        reason: reason.map(|reason| short(reason)),
         at: end.and_then(|end| end.at.clone()),
     };
     // An attempt that failed for another reason may be followed by one that runs.
@@ -172,7 +172,7 @@ pub fn of_workload(end: Option<&End>, pods: &[Outcome], before: Option<&Outcome>
 }
 
 /// A controller's reason is a word. A longer text may hold anything.
-fn short(reason: String) -> String {
+fn short(reason: &str) -> String {
     reason.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').take(64).collect()
 }
 
@@ -185,7 +185,7 @@ mod tests {
     const EARLY: &str = "2026-01-01T00:00:00Z";
     const LATE: &str = "2026-01-02T00:00:00Z";
 
-    fn pod(terminated: Value) -> Value {
+    fn pod(terminated: &Value) -> Value {
         json!({"status": {"containerStatuses": [{"name": "trainer", "state": {"terminated": terminated}}]}})
     }
 
@@ -209,7 +209,7 @@ mod tests {
             (json!({"exitCode": 0, "reason": "Completed"}), None),
         ] {
             let expected = expected.map(|(kind, reason)| (kind, reason.to_owned()));
-            assert_eq!(kind_and_reason(&pod(terminated.clone())), expected, "{terminated}");
+            assert_eq!(kind_and_reason(&pod(&terminated)), expected, "{terminated}");
         }
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use weighbridge::api::history::TrainingHistory;
 
@@ -90,7 +90,7 @@ fn histories(yard: &Yard<'_>) -> Api<DynamicObject> {
 async fn remembered(yard: &Yard<'_>, number: usize) -> Result<()> {
     let histories = histories(yard);
     wait_until("the run to be remembered", SOON, || async {
-        Ok(histories.list(&Default::default()).await?.items.len() == number)
+        Ok(histories.list(&ListParams::default()).await?.items.len() == number)
     })
     .await
 }
@@ -134,7 +134,8 @@ async fn a_job_is_judged_by_what_the_same_job_did_before() -> Result<()> {
     let user = control_plane.kubectl_as("dana", &["system:masters", MAY_OVERRIDE])?;
     let arguments = ["create", "-n", yard.name(), "-f", "-"];
     user.run_with_input(&arguments, &proven.to_string()).await?.success()?;
-    yard.estimate_that("pytorchjob-proven", "OutOfMemory").await?;
+    let estimate = yard.estimate_that("pytorchjob-proven", "OutOfMemory").await?;
+    assert_eq!(estimate["status"]["admittedBy"], "Override");
     end(&yard, &proven, "Succeeded").await?;
     remembered(&yard, 2).await?;
     let repeated = hopeless("repeated")?;
@@ -160,6 +161,9 @@ async fn a_job_is_judged_by_what_the_same_job_did_before() -> Result<()> {
     ensure!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(report[0]["precision"], json!({"of": 0, "all": 1, "value": 0.0}), "{report}");
+    let by = &report[0]["admittedAgainstTheVerdict"];
+    assert_eq!(by["override"], json!({"all": 1, "completed": 1, "ranOut": 0}), "{report}");
+    assert_eq!(by["history"]["all"], 1, "{report}");
     assert_eq!(report[0]["recall"], json!({"of": 0, "all": 1, "value": 0.0}), "{report}");
     serve.stop().await
 }

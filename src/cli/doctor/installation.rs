@@ -63,7 +63,8 @@ fn only(
     let names: Vec<_> = ours.iter().map(kube::ResourceExt::name_any).collect();
     let first = names.iter().position(|name| name == DEFAULT).unwrap_or(0);
     let doubt = (ours.len() > 1).then(|| {
-        let (count, name) = (names.len(), &names[first]);
+        let count = names.len();
+        let name = names.get(first).map_or(DEFAULT, String::as_str);
         format!(
             "{count} installations ({}): this is about {name}; choose with --configuration-name",
             names.join(", ")

@@ -108,6 +108,19 @@ impl WorkloadSink {
         Progress { report: progress.report.map(percent), ..progress }
     }
 
+    /// Notes where a pod that asks for accelerators runs, and how it ended.
+    fn note_pod(&mut self, pod: &Object, standing: &Standing, likeness: &Likeness) {
+        let (Some(uid), Some(namespace)) = (pod.uid(), pod.namespace()) else { return };
+        if self.kind.makes != Makes::Nothing || !likeness.asks_for_accelerators() {
+            return;
+        }
+        // Operators start other commands in some pods. These pods are the owner's, too.
+        let owned = !matches!(standing, Standing::Own | Standing::Idle);
+        let claim = claimed_owner(&self.workloads.kinds, self.kind, pod.value()).map(|(claim, _)| claim);
+        self.noted.insert(uid.to_owned(), (namespace.to_owned(), self.list));
+        self.workloads.note(namespace, uid, claim.filter(|_| owned), pod.value());
+    }
+
     /// Whether an object must wait for its namespace's turn.
     fn must_wait(&mut self, namespace: &str, name: &str) -> bool {
         let has_its_turn = self.again.has_come(namespace, name);
@@ -157,14 +170,7 @@ impl Sink for WorkloadSink {
                 }
                 standing => standing,
             };
-        if self.kind.makes == Makes::Nothing && likeness.asks_for_accelerators() {
-            // Operators start other commands in some pods. These pods are the owner's, too.
-            let owned = !matches!(standing, Standing::Own | Standing::Idle);
-            let claim =
-                claimed_owner(&self.workloads.kinds, self.kind, object.value()).map(|(claim, _)| claim);
-            self.noted.insert(uid.to_owned(), (namespace.to_owned(), self.list));
-            self.workloads.note(namespace, uid, claim.filter(|_| owned), object.value());
-        }
+        self.note_pod(&object, &standing, &likeness);
         let now_idle = Idle { judged, standing: std::mem::discriminant(&standing), list: self.list };
         let idle = hash(&uid);
         if let Some(before) = self.idle.get_mut(&idle)
