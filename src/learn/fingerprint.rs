@@ -9,7 +9,7 @@
 //! | part | counts | does not count |
 //! | --- | --- | --- |
 //! | image | its digest, else its whole name | the registry of an image with a digest |
-//! | words | options and their values, the names of programs and scripts, models | folders; values of options and variables about names, places, seeds, addresses, logs and learning rates |
+//! | words | options and their values, the names of programs, scripts, models and data | folders; values of options and variables about names, places, seeds, addresses, logs and learning rates |
 //! | variables | those with a literal value, by the same rule | those whose value comes from elsewhere: a Secret, a field |
 //! | ConfigMaps | the texts, if they are read | without them the fingerprint is not [whole](Fingerprint::whole) |
 //!
@@ -42,19 +42,16 @@ pub struct Fingerprint {
     pub whole: bool,
 }
 
-/// Parts of the names of options and variables whose values decide no memory.
+/// Parts of the names of options and variables whose values decide no memory. In doubt a part is missing here: a job that is
+/// not known again is only judged by its estimate.
 const INERT: &[&str] = &[
     "seed",
     "lr",
-    "rate",
+    "learning",
     "decay",
     "warmup",
-    "beta",
-    "beta1",
-    "beta2",
     "eps",
     "epsilon",
-    "momentum",
     "temperature",
     "name",
     "names",
@@ -66,7 +63,6 @@ const INERT: &[&str] = &[
     "exp",
     "project",
     "entity",
-    "group",
     "user",
     "tag",
     "tags",
@@ -76,31 +72,16 @@ const INERT: &[&str] = &[
     "mlflow",
     "tensorboard",
     "comet",
-    "report",
     "log",
     "logs",
     "logging",
     "verbose",
-    "debug",
     "dir",
     "directory",
     "folder",
     "path",
-    "paths",
-    "file",
     "output",
-    "out",
     "save",
-    "load",
-    "resume",
-    "checkpoint",
-    "ckpt",
-    "cache",
-    "data",
-    "dataset",
-    "datasets",
-    "corpus",
-    "prefix",
     "host",
     "hostname",
     "addr",
@@ -111,14 +92,8 @@ const INERT: &[&str] = &[
     "uri",
     "master",
     "rdzv",
-    "rank",
-    "ip",
-    "token",
-    "secret",
-    "key",
     "password",
     "credentials",
-    "time",
     "timestamp",
     "date",
     "steps",
@@ -133,6 +108,10 @@ const INERT: &[&str] = &[
     "retries",
     "restarts",
 ];
+/// Names that count for nothing as a whole.
+const INERT_NAMES: &[&str] = &["node_rank", "machine_rank", "local_rank"];
+/// Our annotations that decide time or money, and no memory.
+const OF_TIME: &[&str] = &["override", "tokens", "steps", "epochs", "mfu", "price-per-gpu-hour", "days"];
 
 /// Parts that make an option count although another part is inert: `--model-name`, `--load-in-4bit`,
 /// `--activation-checkpoint-interval`, `--gradient-accumulation-steps`.
@@ -209,8 +188,8 @@ impl Parts {
     fn annotations(&mut self, object: &Value) {
         let annotations =
             object.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
-        for (key, value) in
-            annotations.filter(|(key, _)| key.starts_with(ANNOTATIONS) && !key.ends_with("/override"))
+        for (key, value) in annotations
+            .filter(|(key, _)| key.strip_prefix(ANNOTATIONS).is_some_and(|key| !OF_TIME.contains(&key)))
         {
             self.add(key, value.as_str().unwrap_or_default());
         }
@@ -300,7 +279,8 @@ fn counts(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let has =
         |list: &[&str]| name.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| list.contains(&part));
-    has(DECIDES) || !has(INERT)
+    let whole = name.trim_start_matches('-').replace('-', "_");
+    has(DECIDES) || !(has(INERT) || INERT_NAMES.contains(&whole.as_str()))
 }
 
 /// The last part of a path. The name of a model has a folder that counts: `meta-llama/Llama-2-7b-hf`.
@@ -354,6 +334,7 @@ mod tests {
             ("--run-name first", "--run-name second"),
             ("/work/ada/", "/work/bob/"),
             ("--max_steps 100", "--max_steps 900"),
+            ("--lr 1e-4", "--node-rank 1"),
         ] {
             assert_eq!(hash(&job(&SCRIPT.replace(from, to))), first, "{to}");
         }
@@ -376,6 +357,10 @@ mod tests {
             ("train.py", "finetune.py"),
             ("--lr 1e-4", "--load-in-4bit"),
             ("--lr 1e-4", "--gradient_accumulation_steps 4"),
+            ("--lr 1e-4", "--num-key-value-heads 8"),
+            ("--lr 1e-4", "--group-size 8"),
+            ("--lr 1e-4", "--momentum 0.9"),
+            ("--lr 1e-4", "--ppo_max_token_len_per_gpu 8192"),
         ] {
             assert_ne!(hash(&job(&SCRIPT.replace(from, to))), first, "{to}");
         }

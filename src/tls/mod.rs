@@ -340,7 +340,7 @@ impl Certificates {
         self.metrics.leaf_expires(leaf.not_after);
         let served = self.resolver.leaf();
         if !served.is_some_and(|served| Arc::ptr_eq(&served, &leaf)) {
-            tracing::info!(names = ?self.settings.names, until = %leaf.not_after, "a certificate is served");
+            tracing::info!(names = self.settings.names.join(","), until = %leaf.not_after, "a certificate is served");
             self.resolver.serve(leaf);
         }
         Ok(())

@@ -19,13 +19,21 @@ use super::gate::{SOON, create, refusal, weighbridge};
 use super::jobs::{example, hopeless, pytorchjob};
 use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
 
-/// A service account's token.
+/// The audience of the token in Kyverno's service calls, by its chart's value `apiCallToken.audience`.
+const KYVERNO: &str = "kyverno-svc.kyverno.io";
+
+/// A service account's token for the apiserver.
 async fn token(client: &Client, namespace: &str) -> Result<String> {
+    token_for(client, namespace, "kyverno", &[]).await
+}
+
+/// A token of this service account for these audiences.
+async fn token_for(client: &Client, namespace: &str, name: &str, audiences: &[&str]) -> Result<String> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let account = serde_json::from_value(json!({"metadata": {"name": "kyverno"}}))?;
+    let account = serde_json::from_value(json!({"metadata": {"name": name}}))?;
     accounts.create(&PostParams::default(), &account).await?;
-    let request: TokenRequest = serde_json::from_value(json!({"spec": {"audiences": []}}))?;
-    let granted = accounts.create_token_request("kyverno", &PostParams::default(), &request).await?;
+    let request: TokenRequest = serde_json::from_value(json!({"spec": {"audiences": audiences}}))?;
+    let granted = accounts.create_token_request(name, &PostParams::default(), &request).await?;
     granted.status.and_then(|status| status.token).context("no token")
 }
 
@@ -93,6 +101,28 @@ async fn another_engine_asks_with_a_token_and_gets_the_report() -> Result<()> {
     let asked = futures::future::try_join_all(asked).await?;
     let limited = asked.iter().filter(|(status, _)| *status == StatusCode::TOO_MANY_REQUESTS).count();
     ensure!(limited > 0, "thirty at once, and all were answered");
+    serve.stop().await
+}
+
+#[tokio::test]
+async fn a_token_for_another_audience_counts_only_if_the_audience_is_named() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let namespace = control_plane.guarded_namespace("audiences", &[]).await?;
+    let reach = Reach::Namespaces(vec![namespace.name().to_owned()]);
+    let arguments = vec!["--api".to_owned(), format!("--api-audiences={KYVERNO}")];
+    let setup = Setup { arguments, ..Setup::new("audiences", reach) };
+    let serve = Serve::start(control_plane, weighbridge(), setup).await?;
+    let client = control_plane.admin()?;
+    let job = hopeless("llama")?;
+    for (name, audiences, expected) in [
+        ("kyverno", &[KYVERNO][..], StatusCode::OK),
+        ("plain", &[], StatusCode::OK),
+        ("another", &["vault.example"], StatusCode::UNAUTHORIZED),
+    ] {
+        let token = token_for(&client, namespace.name(), name, audiences).await?;
+        let (status, body) = ask(&client, &serve, Some(&token), &job).await?;
+        assert_eq!(status, expected, "{name}: {body}");
+    }
     serve.stop().await
 }
 

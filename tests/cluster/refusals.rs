@@ -3,8 +3,11 @@
 use anyhow::{Context as _, Result};
 use kube::api::{ListParams, PostParams};
 
-use super::gate::{Gate, refusal};
-use super::jobs::{fitting, hopeless, pytorchjob};
+use serde_json::json;
+
+use super::gate::{Gate, SOON, refusal};
+use super::jobs::{fitting, hopeless, pod, pytorchjob};
+use crate::controlplane::wait_until;
 
 #[tokio::test]
 async fn a_pytorchjob_that_would_run_out_of_memory_is_refused_with_figures() -> Result<()> {
@@ -25,6 +28,34 @@ async fn a_pytorchjob_that_would_run_out_of_memory_is_refused_with_figures() -> 
     }
     assert!(yard.of_the_kind_of(&job)?.get_opt("llama").await?.is_none(), "it was created");
     Ok(())
+}
+
+#[tokio::test]
+async fn the_owner_of_a_deployment_sees_why_its_pods_are_refused() -> Result<()> {
+    let yard = Gate::shared().await?.yard().await?;
+    // Whatever the number of pods: nothing is divided, so each pod alone needs more than its GPU offers.
+    let undivided = [("model", "llama-2-70b"), ("sharding", "ddp"), ("gpu-type", "H100-80GB")];
+    let mut template = pod("none", &undivided);
+    template["metadata"]["labels"] = json!({"app": "train"});
+    template["spec"].as_object_mut().context("no spec")?.remove("restartPolicy");
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "train"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "train"}},
+            "template": {"metadata": template["metadata"], "spec": template["spec"]},
+        },
+    });
+    yard.create(&deployment).await??;
+    let deployments = yard.of_the_kind_of(&deployment)?;
+    wait_until("the Deployment to say why", SOON, || async {
+        let found = serde_json::to_value(deployments.get("train").await?)?;
+        let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        Ok(conditions.iter().any(|condition| {
+            condition["type"] == "ReplicaFailure"
+                && condition["message"].as_str().is_some_and(|line| line.contains("GiB per GPU (at least"))
+        }))
+    })
+    .await
 }
 
 #[tokio::test]
