@@ -26,8 +26,8 @@ pub struct Moments {
     pub created: Option<Timestamp>,
     /// If its pods run: since when, as far as its status records it.
     pub running: Option<Option<Timestamp>>,
-    /// Since when it is suspended.
-    pub suspended: Option<Timestamp>,
+    /// Since when its pods do not run, as far as its status records it.
+    pub stopped: Option<Timestamp>,
     /// How it ended.
     pub end: Option<Ended>,
     /// What the training reports about itself.
@@ -124,7 +124,7 @@ impl Runs {
                 let since = self.since.or(recorded).unwrap_or_else(unseen);
                 Self { first: self.first.or(Some(since)), since: Some(since), ..self }
             }
-            None => self.stopped(Some(moments.suspended.unwrap_or(whole_second(now)))),
+            None => self.stopped(Some(moments.stopped.unwrap_or(whole_second(now)))),
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_periods_between_suspensions_add_up() {
-        let suspended = |second| Moments { suspended: Some(at(second)), ..created() };
+        let suspended = |second| Moments { stopped: Some(at(second)), ..created() };
         let mut observed = vec![(0, running(Some(0))), (4 * DAY, suspended(3 * DAY))];
         let held = course(&observed);
         assert_eq!((held.expected, held.running_seconds), (None, Some(3 * DAY)));

@@ -13,7 +13,7 @@ pub(super) fn moments(progress: &Progress) -> Moments {
     Moments {
         created: moment(progress.created.as_ref()),
         running: progress.running.as_ref().map(|running| moment(running.since.as_ref())),
-        suspended: moment(progress.suspended.as_ref()),
+        stopped: moment(progress.stopped.as_ref()),
         end: ended.map(|end| Ended { succeeded: end.succeeded, at: moment(end.at.as_ref()) }),
         report: progress.report.as_ref().map(report),
     }

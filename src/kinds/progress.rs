@@ -32,8 +32,8 @@ pub struct Progress {
     pub created: Option<String>,
     /// Whether its pods run now.
     pub running: Option<Running>,
-    /// Since when it is held back, if it is.
-    pub suspended: Option<String>,
+    /// Since when its pods do not run, if its status records this: it is suspended, or starts again.
+    pub stopped: Option<String>,
     /// How and when it ended.
     pub ended: Option<End>,
     /// How far the training says that it is.
@@ -91,9 +91,8 @@ pub fn progress(kind: &Kind, workload: &Value) -> Progress {
         kind.suspend.and_then(|pointer| workload.pointer(pointer)).and_then(Value::as_bool) == Some(true);
     let ended = end(workload);
     let running = running(kind, workload).filter(|_| ended.is_none() && !held);
-    let suspended = || condition(workload, "Suspended").and_then(|(holds, at)| at.filter(|_| holds));
-    let suspended = if held { suspended().map(str::to_owned) } else { None };
-    Progress { created, running, suspended, ended, report: report(workload) }
+    let stopped = if running.is_none() { stopped(workload) } else { None };
+    Progress { created, running, stopped: stopped.map(str::to_owned), ended, report: report(workload) }
 }
 
 fn text<'a>(workload: &'a Value, pointer: &str) -> Option<&'a str> {
@@ -136,6 +135,15 @@ fn running(kind: &Kind, workload: &Value) -> Option<Running> {
     let is_built_in = KINDS.iter().any(|known| known.slug == kind.slug);
     let started = text(workload, "/status/startTime").filter(|_| !is_built_in);
     started.map(|at| since(Some(at)))
+}
+
+/// Since when it is suspended, or no longer running.
+fn stopped(workload: &Value) -> Option<&str> {
+    let since = |kind: &str, holding: bool| {
+        let (holds, at) = condition(workload, kind)?;
+        at.filter(|_| holds == holding)
+    };
+    since("Suspended", true).or_else(|| RUNNING.iter().find_map(|kind| since(kind, false)))
 }
 
 /// How it ended. `None` before its end.
@@ -272,7 +280,16 @@ mod tests {
         assert!(of("kubeflow.org", "PyTorchJob", &job).running.is_some());
         job["spec"]["runPolicy"]["suspend"] = json!(true);
         let held = of("kubeflow.org", "PyTorchJob", &job);
-        assert_eq!((held.running, held.suspended.as_deref()), (None, Some(END)));
+        assert_eq!((held.running, held.stopped.as_deref()), (None, Some(END)));
+    }
+
+    #[test]
+    fn a_condition_that_no_longer_holds_says_since_when_the_pods_do_not_run() {
+        let not_running = json!([{"type": "Running", "status": "False", "lastTransitionTime": END}]);
+        let restarting = of("kubeflow.org", "PyTorchJob", &json!({"status": {"conditions": not_running}}));
+        assert_eq!((restarting.running, restarting.stopped.as_deref()), (None, Some(END)));
+        let pending = of("batch", "Job", &json!({"status": {"startTime": START, "ready": 0}}));
+        assert_eq!(pending.stopped, None);
     }
 
     #[test]

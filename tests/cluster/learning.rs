@@ -73,10 +73,11 @@ async fn a_job_whose_pod_ran_out_of_memory_shows_it_with_the_evidence() -> Resul
     let ended = |estimate: &Value| estimate["status"]["progress"]["outcome"] == "Failed";
     let estimate = yard.estimate_when("pytorchjob-llama2-70b", ended).await?;
     assert_eq!(estimate["status"]["outcome"]["kind"], "OutOfMemory");
-    let counted = yard.serve.metrics().await?;
-    let counted =
-        counted.sum("weighbridge_outcomes_total", &[("verdict", "Fits"), ("outcome", "OutOfMemory")]);
-    ensure!(counted > 0.5, "no metric counts it");
+    let labels = [("verdict", "Fits"), ("outcome", "OutOfMemory")];
+    wait_until("the outcome to be counted", SOON, || async {
+        Ok(yard.serve.metrics().await?.sum("weighbridge_outcomes_total", &labels) > 0.5)
+    })
+    .await?;
     // Without --history nothing is remembered.
     assert_eq!(estimate["status"]["history"], Value::Null);
     Ok(())
@@ -148,10 +149,10 @@ async fn a_job_is_judged_by_what_the_same_job_did_before() -> Result<()> {
         (&json!("RanBefore"), &json!("OutOfMemory"))
     );
     assert_eq!(status["history"]["runs"], 1);
-    ensure!(
-        serve.metrics().await?.sum("weighbridge_contradicted_estimates_total", &[]) > 0.5,
-        "it is not counted"
-    );
+    wait_until("the contradiction to be counted", SOON, || async {
+        Ok(serve.metrics().await?.sum("weighbridge_contradicted_estimates_total", &[]) > 0.5)
+    })
+    .await?;
 
     let output = tokio::process::Command::new(weighbridge())
         .args(["report", "-o", "json", "-n", yard.name(), "--kubeconfig"])

@@ -94,10 +94,10 @@ async fn the_time_between_suspensions_adds_up() -> Result<()> {
     report(&yard, &job, conditions(first)).await?;
     yard.estimate_when(name, |e| e["status"]["runningSince"] == "2026-01-01T00:00:00Z").await?;
 
-    yard.change(&job, &json!({"spec": {"runPolicy": {"suspend": true}}})).await??;
     let held =
         [is("Running", "False", "2026-01-03T00:00:00Z"), is("Suspended", "True", "2026-01-03T00:00:00Z")];
     report(&yard, &job, conditions(json!(held))).await?;
+    yard.change(&job, &json!({"spec": {"runPolicy": {"suspend": true}}})).await??;
     let held = yard.estimate_when(name, |e| e["status"]["runningSeconds"] == 2 * DAY).await?;
     assert_eq!(held["status"]["expectedCompletionTime"], Value::Null, "{}", held["status"]);
 

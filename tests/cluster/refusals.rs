@@ -34,7 +34,18 @@ async fn a_pytorchjob_that_would_run_out_of_memory_is_refused_with_figures() -> 
 async fn the_owner_of_a_deployment_sees_why_its_pods_are_refused() -> Result<()> {
     let yard = Gate::shared().await?.yard().await?;
     // Whatever the number of pods: nothing is divided, so each pod alone needs more than its GPU offers.
-    let undivided = [("model", "llama-2-70b"), ("sharding", "ddp"), ("gpu-type", "H100-80GB")];
+    let undivided = [
+        ("model", "llama-2-70b"),
+        ("sharding", "ddp"),
+        ("framework", "fsdp"),
+        ("method", "full"),
+        ("recompute", "full"),
+        ("attention", "flash"),
+        ("precision", "bf16"),
+        ("micro-batch-size", "1"),
+        ("sequence-length", "2048"),
+        ("gpu-type", "H100-80GB"),
+    ];
     let mut template = pod("none", &undivided);
     template["metadata"]["labels"] = json!({"app": "train"});
     template["spec"].as_object_mut().context("no spec")?.remove("restartPolicy");
