@@ -17,7 +17,7 @@ use crate::admission::message;
 use crate::admission::overrides::Override;
 use crate::job::keys::PREFIX;
 use crate::judgement::{Judgement, Reason, Verdict};
-use crate::policy::{Mode, Unknown, Unrecognised};
+use crate::policy::{HostMemory, Mode, Unknown, Unrecognised};
 
 /// The input of a decision.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub enum Ratchet {
 pub enum Fault {
     /// It would run out of memory.
     OutOfMemory,
+    /// Its pod would run out of another resource, for which the policy refuses.
+    Host,
     /// It could not be read.
     Malformed,
     /// It trains, but cannot be judged, and the policy denies unknown jobs.
@@ -77,6 +79,7 @@ pub fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
         Verdict::NotTraining | Verdict::Unrecognised => None,
         _ if judgement.reason == Reason::Malformed || !judgement.errors.is_empty() => Some(Fault::Malformed),
         Verdict::OutOfMemory => Some(Fault::OutOfMemory),
+        _ if judgement.refused_resource().is_some() => Some(Fault::Host),
         Verdict::Unknown if unknown == Unknown::Deny => Some(Fault::Unknown),
         Verdict::Fits | Verdict::Tight | Verdict::Unknown => None,
     }
@@ -134,6 +137,9 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
         (Override::Refused(why), Some(_)) => warnings.push(message::warning(why)),
         _ => {}
     }
+    if denied.is_none() && judgement.host_memory != HostMemory::Audit {
+        warnings.extend(message::resources(case.subject, judgement));
+    }
     let told = message::warning(&judgement.message);
     warnings.extend(message::warnings(judgement).into_iter().filter(|line| *line != told));
     // Two sources may give the same warning.
@@ -155,10 +161,21 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
             notes.insert("capacity-bytes", capacity.0.to_string());
         }
     }
+    for (name, resource) in judgement.resources() {
+        if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {
+            let key = match name {
+                "host memory" => "host-memory",
+                "shared memory" => "shared-memory",
+                _ => "storage",
+            };
+            notes.insert(key, message::one_line(&resource.message, message::LINE));
+        }
+    }
     if fault.is_some() && denied.is_none() {
         notes.insert("would-deny", "true".to_owned());
         let message = match fault {
             Some(Fault::Malformed) => message::malformed(case.subject, &judgement.errors),
+            Some(Fault::Host) => message::resource_refusal(case.subject, judgement),
             _ => message::refusal(case.subject, judgement),
         };
         notes.insert("message", message);

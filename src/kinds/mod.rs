@@ -12,6 +12,7 @@ pub mod deadline;
 pub mod elastic;
 mod elasticjob;
 pub mod further;
+pub mod host;
 mod hyperpodpytorchjob;
 mod jaxjob;
 mod job;

@@ -13,7 +13,7 @@ pub(in crate::frameworks) static LIST: List = List {
             "dist_ckpt_optim_fully_reshardable distrib_optim_fully_reshardable_mem_efficient \
              disable_ckpt_load_validate_sharding_integrity no_ckpt_load_validate_sharding_integrity \
              disable_fully_parallel_save no_fully_parallel_save fully_parallel_load fully_parallel_save \
-             no_ckpt_fully_parallel_save disable_load_optim no_load_optim disable_save_optim no_save_optim \
+             no_ckpt_fully_parallel_save disable_load_optim no_load_optim disable_save_optim \
              strict_fsdp_dtensor_load disable_strict_fsdp_dtensor_load no_strict_fsdp_dtensor_load",
             "what is saved and loaded, and how",
         ),
