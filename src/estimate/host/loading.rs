@@ -15,7 +15,8 @@
 //!   format is the file's stay pages of the file, which the kernel can drop, until they are written or moved (measured).
 //! - With a `device_map` weights go from the mapped file to the accelerator, tensor by tensor. Quantized weights always do.
 //! - FSDP's `cpu_ram_efficient_loading` loads on the first rank of a node alone. Other ranks have empty tensors
-//!   (`accelerate/utils/fsdp_utils.py`).
+//!   (`accelerate/utils/fsdp_utils.py`). Under Transformers 5 every rank builds the model all the same (measured with 5.24;
+//!   modelscope/ms-swift#9982).
 //! - Under ZeRO 3 the first rank reads the files and every rank keeps its share (`integrations/deepspeed.py` in 5.24). Earlier
 //!   versions read whole files on every rank.
 //! - Sharded checkpoints (PyTorch's, Megatron's) are read rank by rank.

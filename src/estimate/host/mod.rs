@@ -26,6 +26,7 @@ pub use constants::{Constants, End};
 use super::plan::{Plan, RankParameters};
 use super::{Estimate, states};
 use crate::frameworks::profile::host::UsualLoading;
+use crate::frameworks::profile::versions::Versions;
 use crate::job::{Loading, Method, SavedStates, Sharding, TrainingJob};
 use crate::judgement::Component;
 use crate::model::Parameters;
@@ -241,7 +242,7 @@ impl<'p> HostPlan<'p> {
             trained,
             rank_share,
             trained_share,
-            loading: asked.loading.unwrap_or_else(|| usual_loading(plan, facts.loading, end)),
+            loading: loading_of(plan, asked.loading, end),
             loaded_width: loaded_width(job, plan, end),
             maps: end == End::Lean || plan.is_of(facts.maps),
             workers: asked.dataloader_workers.map_or_else(|| default(facts.workers), u64::from),
@@ -295,6 +296,18 @@ fn shares(plan: &Plan, counted: &Parameters) -> [u64; 2] {
     };
     let ranks = || stages(plan).map(|stage| RankParameters::of(plan, counted, stage));
     [ranks().map(share).max().unwrap_or(0), ranks().map(trained).max().unwrap_or(0)]
+}
+
+/// How weights are loaded.
+fn loading_of(plan: &Plan, asked: Option<Loading>, end: End) -> Loading {
+    let facts = plan.profile.host;
+    let fails = plan.is_of(facts.first_rank_fails);
+    let may_fail = facts.first_rank_fails != Versions::Never && plan.framework_version.is_none();
+    match asked {
+        Some(Loading::FirstRank) if fails || (may_fail && end == End::Heavy) => Loading::EveryRank,
+        Some(loading) => loading,
+        None => usual_loading(plan, facts.loading, end),
+    }
 }
 
 /// How weights are loaded if the job does not say.

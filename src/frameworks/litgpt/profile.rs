@@ -70,6 +70,7 @@ pub(crate) static PROFILE: Profile = Profile {
     host: Host {
         loading: UsualLoading::Whole,
         maps: Versions::Never,
+        first_rank_fails: Versions::Never,
         gathers: true,
         workers: [0, 4, 8],
         save_interval: Some(1_000),

@@ -66,6 +66,7 @@ pub(crate) static PROFILE: Profile = Profile {
     host: Host {
         loading: UsualLoading::Shares,
         maps: Versions::Never,
+        first_rank_fails: Versions::Never,
         gathers: false,
         workers: [0, 2, 8],
         save_interval: None,

@@ -52,6 +52,7 @@ pub(crate) static PROFILE: Profile = Profile {
     host: Host {
         loading: UsualLoading::Shares,
         maps: Versions::Never,
+        first_rank_fails: Versions::Never,
         gathers: false,
         workers: [0, 1, 8],
         save_interval: None,

@@ -9,6 +9,8 @@ pub struct Host {
     pub loading: UsualLoading,
     /// The versions that map a file's weights, so that those in the file's format take no memory of their own.
     pub maps: Versions,
+    /// The versions in which other ranks than the first build the model too, although they are told not to.
+    pub first_rank_fails: Versions,
     /// Whether a save of sharded weights may gather them in one process.
     pub gathers: bool,
     /// Worker processes of one rank's data loader: the fewest that people use, the default, the most that people use.

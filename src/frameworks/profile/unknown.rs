@@ -92,6 +92,7 @@ pub static PROFILE: Profile = Profile {
     host: Host {
         loading: UsualLoading::Whole,
         maps: Versions::Never,
+        first_rank_fails: Versions::Never,
         gathers: true,
         workers: [0, 0, 8],
         save_interval: None,
