@@ -203,6 +203,8 @@ mod tests {
     use super::*;
     use crate::admission::judgement;
     use crate::job::{Cause, InputError};
+    use crate::judgement::Resource;
+    use crate::units::Bytes;
 
     fn judgement_of(verdict: Verdict, reason: Reason) -> Judgement {
         Judgement { verdict, reason, message: "needs 96.4 GiB per GPU".into(), ..judgement() }
@@ -349,6 +351,46 @@ mod tests {
                 assert!(!decided.warnings.is_empty());
                 assert_eq!(decided.notes["update"], note);
             }
+        }
+    }
+
+    /// A job whose GPUs have room, and whose pod has too little host memory.
+    fn out_of_host_memory(host_memory: HostMemory) -> Judgement {
+        let host = Resource {
+            verdict: Verdict::OutOfMemory,
+            message: "needs 620.0 GiB of host memory a pod (at least 540.0 GiB), 400.0 GiB are allowed"
+                .into(),
+            probability: Some(1.0),
+            peak_bytes: Bytes::from_mib(620 << 10),
+            lower_bytes: Bytes::from_mib(540 << 10),
+            upper_bytes: Bytes::from_mib(700 << 10),
+            limit_bytes: Some(Bytes::from_mib(400 << 10)),
+            limit_source: None,
+            instant: "training".into(),
+            components: Vec::new(),
+            warnings: vec!["no container requests memory or cpu".into()],
+            advice: Vec::new(),
+        };
+        Judgement { host: Some(host), host_memory, ..judgement_of(Verdict::Fits, Reason::BelowCapacity) }
+    }
+
+    #[test]
+    fn the_policy_decides_what_host_memory_does() {
+        for (host_memory, mode, denied, warnings) in [
+            (HostMemory::Audit, Mode::Enforce, None, 0),
+            (HostMemory::Warn, Mode::Enforce, None, 2),
+            (HostMemory::Warn, Mode::Audit, None, 0),
+            (HostMemory::Enforce, Mode::Enforce, Some(Fault::Host), 0),
+            (HostMemory::Enforce, Mode::Warn, None, 2),
+        ] {
+            let judgement = out_of_host_memory(host_memory);
+            let decided = decided(&judgement, mode);
+            let case = format!("{host_memory:?} in {mode:?}: {decided:?}");
+            assert_eq!((decided.denied, decided.warnings.len()), (denied, warnings), "{case}");
+            let message = "needs 620.0 GiB of host memory a pod (at least 540.0 GiB), 400.0 GiB are allowed";
+            assert_eq!(decided.notes["host-memory"], message, "{case}");
+            let would_deny = host_memory == HostMemory::Enforce && denied.is_none();
+            assert_eq!(decided.notes.contains_key("would-deny"), would_deny, "{case}");
         }
     }
 

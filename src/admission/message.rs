@@ -106,6 +106,9 @@ pub fn refusal(subject: &str, judgement: &Judgement) -> String {
     one_line(&about(subject, &judgement.message), LINE)
 }
 
+/// The audit notes about resources besides device memory.
+pub const RESOURCES: [&str; 3] = ["host-memory", "shared-memory", "storage"];
+
 /// The warnings about resources besides device memory.
 pub fn resources(subject: &str, judgement: &Judgement) -> Vec<String> {
     let mut lines = Vec::new();

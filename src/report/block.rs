@@ -103,8 +103,8 @@ impl Block<'_> {
 
     /// A resource besides device memory. Host memory has at least a line, and others only if they may not suffice.
     fn resource(&mut self, name: &str, resource: &Resource) {
-        let suffices =
-            matches!(resource.verdict, Verdict::Fits | Verdict::Unknown) && resource.warnings.is_empty();
+        let is_open = resource.verdict == Verdict::Unknown && resource.limit_bytes.is_none();
+        let suffices = (resource.verdict == Verdict::Fits || is_open) && resource.warnings.is_empty();
         let is_whole = name == "host memory";
         if suffices && (!is_whole || resource.components.is_empty()) {
             return;

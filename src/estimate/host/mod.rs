@@ -244,7 +244,8 @@ impl<'p> HostPlan<'p> {
             trained_share,
             loading: loading_of(plan, asked.loading, end),
             loaded_width: loaded_width(job, plan, end),
-            maps: end == End::Lean || plan.is_of(facts.maps),
+            // The file may have another format than most files have.
+            maps: end == End::Lean || (end == End::Likely && plan.is_of(facts.maps)),
             workers: asked.dataloader_workers.map_or_else(|| default(facts.workers), u64::from),
             prefetch: asked.prefetch.map_or(2, u64::from),
             sample: asked.sample_memory.and_then(|text| Bytes::parse_quantity(&text).ok()),
@@ -332,5 +333,111 @@ fn loaded_width(job: &TrainingJob, plan: &Plan, end: End) -> f64 {
         Some(precision) => states::width(precision),
         None if full => end.of([2.0, plan.widths.parameter.max(2.0), 4.0]),
         None => end.of([2.0, 2.0, 4.0]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::estimate::assume::Device;
+    use crate::estimate::estimate as estimated;
+
+    const POD: Pod = Pod { ranks: 8, pods: 1, accelerated: true, launched: true, linked: Some(true) };
+
+    fn of(more: &Value, pod: Pod) -> HostEstimate {
+        let mut job = json!({
+            "model": {"name": "llama-2-7b", "parameters": 6_738_415_616_u64, "layers": 32, "hiddenSize": 4096,
+                "attentionHeads": 32, "keyValueHeads": 32, "ffnHiddenSize": 11008, "vocabSize": 32000},
+            "framework": "DeepSpeed", "precision": "BF16", "optimizer": "AdamW", "finetuning": {"method": "Full"},
+            "batch": {"microBatchSize": 1, "globalBatchSize": 8, "sequenceLength": 1024},
+            "parallelism": {"data": 8, "sharding": "ZeRO3"},
+            "host": {"loading": "Direct", "dataloaderWorkers": 0, "pinnedOffload": false},
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            match (job[key].as_object_mut(), value) {
+                (Some(group), Value::Object(fields)) => group.extend(fields.clone()),
+                _ => job[key] = value.clone(),
+            }
+        }
+        let job: TrainingJob = serde_json::from_value(job).unwrap();
+        let estimate = estimated(&job, Device { bf16: true }).unwrap_or_else(|_| panic!("{job:?}"));
+        super::estimate(&job, &estimate, pod)
+    }
+
+    /// A part of the likeliest need, in bytes a parameter.
+    fn part(more: &Value, name: &str) -> f64 {
+        let need = of(more, POD).memory;
+        let part = need.components.iter().find(|part| part.name == name);
+        let bytes = part.map_or(0.0, |part| part.bytes.as_f64()) / 6_738_415_616.0;
+        (bytes * 10.0).round() / 10.0
+    }
+
+    #[test]
+    fn offloaded_states_take_the_bytes_of_deepspeeds_buffers() {
+        let zero = |stage: &str, offload: Value, batch: u64| json!({"parallelism": {"sharding": stage}, "offload": offload, "batch": {"globalBatchSize": batch}});
+        let both = json!({"optimizer": true, "parameters": true});
+        let optimizer = json!({"optimizer": true});
+        for (more, bytes) in [
+            // main 4, gradients 4, moments 8, copy 2
+            (zero("ZeRO2", optimizer.clone(), 8), 18.0),
+            // and the accumulated gradients 2
+            (zero("ZeRO2", optimizer.clone(), 16), 20.0),
+            // main 4, gradients 4, moments 8, gradients in bf16 2
+            (zero("ZeRO3", optimizer, 8), 18.0),
+            (zero("ZeRO3", both, 8), 18.0),
+        ] {
+            let found = part(&more, "offloaded optimizer states");
+            assert!((found - bytes).abs() < 0.05, "{more}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_page_locked_buffer_is_a_power_of_two() {
+        // A rank's share is 842 M parameters: 3.14 GiB in fp32 takes 4 GiB, 1.57 GiB in bf16 takes 2 GiB.
+        let locked = json!({"parallelism": {"sharding": "ZeRO2"}, "offload": {"optimizer": true},
+            "host": {"pinnedOffload": true}});
+        let need = of(&locked, POD).memory;
+        let states = need.components.iter().find(|part| part.name == "offloaded optimizer states").unwrap();
+        let moments = Bytes::of(6_738_415_616 / 8, 8.0) * 8;
+        assert_eq!(states.bytes, Bytes::from_mib(10 << 10) * 8 + moments);
+    }
+
+    #[test]
+    fn loading_counts_the_ranks_that_hold_the_model() {
+        let loading = |word: &str| {
+            part(
+                &json!({"parallelism": {"sharding": "None"}, "host": {"loading": word}}),
+                "weights while loading",
+            )
+        };
+        assert!(
+            (loading("EveryRank") - 8.0 * loading("FirstRank")).abs() < 0.05 && loading("FirstRank") > 1.9
+        );
+        assert!(loading("Direct").abs() < f64::EPSILON);
+    }
+
+    proptest! {
+        #[test]
+        fn more_ranks_workers_or_open_fields_never_need_less(
+            ranks in 1u64..16, more in 0u64..8, workers in 0u64..16, sharding in 0usize..4, offload: bool,
+        ) {
+            let sharding = ["None", "ZeRO2", "ZeRO3", "FSDP"][sharding];
+            let job = |workers: u64| json!({
+                "parallelism": {"sharding": sharding, "data": 64}, "batch": {"globalBatchSize": 64},
+                "offload": {"optimizer": offload}, "host": {"dataloaderWorkers": workers},
+            });
+            let pod = |ranks| Pod { ranks, ..POD };
+            let likely = |workers, ranks| of(&job(workers), pod(ranks)).memory.distribution.likely();
+            prop_assert!(likely(workers, ranks) <= likely(workers, ranks + more));
+            prop_assert!(likely(workers, ranks) <= likely(workers + more, ranks));
+            let need = of(&job(workers), pod(ranks)).memory;
+            let (lower, upper) = need.distribution.bounds();
+            prop_assert!(lower <= need.distribution.likely() && need.distribution.likely() <= upper);
+            let parts: Bytes = need.components.iter().map(|part| part.bytes).sum();
+            prop_assert_eq!(parts, need.distribution.likely());
+        }
     }
 }

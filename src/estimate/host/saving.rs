@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! full state dict    max(P × parameter width, P_trained × moments)     weights first, then the optimizer's states
-//! not gathered       min(P × saved width, one file)                    a file of safetensors is built in memory
+//! not gathered       min(P × saved width, one file)                    the tensors of a file are copied
 //! ```
 //!
 //! - FSDP with `FULL_STATE_DICT` gathers weights on the first rank, writes them, then gathers the optimizer's states
 //!   (`save_fsdp_model`, `save_fsdp_optimizer` in accelerate).
 //! - ZeRO 3 with `stage3_gather_16bit_weights_on_model_save` gathers the weights alone. Each rank writes its own optimizer
 //!   states (`_zero3_consolidated_16bit_state_dict`).
-//! - Safetensors turns the tensors of a file into bytes before it writes them. A file has at most 5 GB, since
-//!   Transformers 5.0 at most 50 GB (`max_shard_size`).
+//! - The tensors of a file of safetensors are copied to the host before it is written; writing takes no more (measured). A file
+//!   has at most 5 GB, since Transformers 5.0 at most 50 GB (`max_shard_size`).
 //!
 //! Only the pod of the first rank holds them.
 
@@ -35,7 +35,8 @@ pub(super) fn saving(host: &HostPlan<'_>) -> Part {
     let saved = if plan.adapters.is_some() && !weights_divided { host.trained } else { host.parameters };
     let weights =
         Bytes::of(saved, plan.widths.parameter.min(if plan.sharding == Sharding::ZeRO3 { 2.0 } else { 4.0 }));
-    let file = Bytes(FILE[usize::from(host.end == End::Heavy)]).min(weights);
+    let large = host.end == End::Heavy || plan.is_of(plan.profile.host.large_files);
+    let file = Bytes(FILE[usize::from(large)]).min(weights);
     if !weights_divided {
         return Part::measured(NAME, if host.end == End::Lean { Bytes::ZERO } else { file });
     }

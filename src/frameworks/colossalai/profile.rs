@@ -53,6 +53,7 @@ pub(crate) static PROFILE: Profile = Profile {
         loading: UsualLoading::Whole,
         maps: Versions::Never,
         first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
         gathers: true,
         workers: [0, 0, 8],
         save_interval: None,

@@ -99,6 +99,7 @@ pub(crate) static PROFILE: Profile = Profile {
         loading: UsualLoading::Whole,
         maps: Versions::Since((5, 0)),
         first_rank_fails: Versions::Since((5, 0)),
+        large_files: Versions::Since((5, 0)),
         gathers: true,
         workers: [0, 0, 8],
         save_interval: Some(500),

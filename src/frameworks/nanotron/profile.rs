@@ -53,6 +53,7 @@ pub(crate) static PROFILE: Profile = Profile {
         loading: UsualLoading::Shares,
         maps: Versions::Never,
         first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
         gathers: false,
         workers: [0, 1, 8],
         save_interval: None,

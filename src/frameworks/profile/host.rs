@@ -11,6 +11,8 @@ pub struct Host {
     pub maps: Versions,
     /// The versions in which other ranks than the first build the model too, although they are told not to.
     pub first_rank_fails: Versions,
+    /// The versions that write files of up to 50 GB. Others write up to 5 GB.
+    pub large_files: Versions,
     /// Whether a save of sharded weights may gather them in one process.
     pub gathers: bool,
     /// Worker processes of one rank's data loader: the fewest that people use, the default, the most that people use.

@@ -77,6 +77,7 @@ pub(crate) static PROFILE: Profile = Profile {
         loading: UsualLoading::Shares,
         maps: Versions::Never,
         first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
         gathers: false,
         workers: [0, 0, 8],
         save_interval: None,

@@ -75,14 +75,14 @@ class InPlace(torch.optim.Optimizer):
 # Each run is a dict: what the row says, and the body that every rank runs. `resident` is what would lie on an accelerator: the
 # body prints it as `resident=BYTES`.
 def runs(directory):
-    def load(model, file, dtype, ranks=1, first=False, extra=""):
+    def load(model, file, dtype, ranks=1, first=False):
         setting = f", dtype=torch.{dtype}" if dtype else ""
         environment = {"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"} if first else {}
         body = f"""
 import torch
 from transformers import AutoModelForCausalLM
 {"import torch.distributed as dist; dist.init_process_group('gloo')" if ranks > 1 else ""}
-model = AutoModelForCausalLM.from_pretrained("{directory}/{model}-{file}"{setting}{extra})
+model = AutoModelForCausalLM.from_pretrained("{directory}/{model}-{file}"{setting})
 {"dist.barrier()" if ranks > 1 else ""}
 """
         loading = "first-rank" if first else "every-rank"
@@ -229,12 +229,9 @@ for _ in range({2 * accumulation}):
     found["load-450m-bf16-as-fp32-3-ranks"] = load("450m", "bf16", "float32", ranks=3)
     found["load-450m-first-rank-2-ranks"] = load("450m", "bf16", "float32", ranks=2, first=True)
     found["load-660m-first-rank-2-ranks"] = load("660m", "bf16", "float32", ranks=2, first=True)
-    found["load-450m-not-mapped"] = load("450m", "bf16", None, extra=", disable_mmap=True")
     for model in ["450m", "660m"]:
         found[f"save-{model}-fp32"] = save(model, "float32", "model.save_pretrained('/tmp/host-measure-save')")
         found[f"save-{model}-bf16"] = save(model, "bfloat16", "model.save_pretrained('/tmp/host-measure-save')")
-        found[f"save-{model}-fp32-files-of-500mb"] = save(
-            model, "float32", "model.save_pretrained('/tmp/host-measure-save', max_shard_size='500MB')")
         found[f"save-{model}-torch"] = save(
             model, "float32", "torch.save(model.state_dict(), '/tmp/host-measure.bin')", kind="saving-torch")
     for model in ["135m", "450m"]:
