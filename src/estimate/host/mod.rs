@@ -249,7 +249,8 @@ impl<'p> HostPlan<'p> {
             workers: asked.dataloader_workers.map_or_else(|| default(facts.workers), u64::from),
             prefetch: asked.prefetch.map_or(2, u64::from),
             sample: asked.sample_memory.and_then(|text| Bytes::parse_quantity(&text).ok()),
-            pinned: asked.pinned_offload.unwrap_or(end == End::Heavy),
+            // Arithmetic knows no rounding.
+            pinned: asked.pinned_offload.unwrap_or(end == End::Heavy) && end != End::Lean,
             on_disk: asked.disk_offload.unwrap_or(false),
             saves: saved.saves != Some(0),
             saves_optimizer: saved.states != Some(SavedStates::Weights),
