@@ -283,8 +283,12 @@ fn of_workload(
     let around = &listed;
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = frameworks::bytes(&groups, entrypoint.as_ref());
-    let Commands { launches, gap } =
+    let Commands { mut launches, gap } =
         command::launches(&groups, entrypoint, &requests, around, namespace(object));
+    if let (Some(folder), Some((model, _))) = (kind.model_folder, kind.model.and_then(|model| model(object)))
+    {
+        launches.iter_mut().for_each(|launch| Arc::make_mut(&mut launch.downloads).add(folder, &model));
+    }
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
     let is_open = may_hide || (absent_pods && requests.is_empty());
     if !said
