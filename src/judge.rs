@@ -10,9 +10,6 @@
 mod capacity;
 mod deadline;
 mod figures;
-mod host;
-mod host_advice;
-mod host_storage;
 mod lints;
 mod room;
 mod shown;
@@ -37,9 +34,9 @@ use crate::policy::{Rules, World};
 use crate::resolve::open::Open;
 use crate::resolve::{Resolved, resolve};
 use crate::surroundings::Surroundings;
-use crate::units::{ByteRate, Bytes, Count};
+use crate::units::{Bytes, Count};
 use crate::verdict::{Distribution, decide};
-use crate::workload::{self, Aside, PodOffer, Reading, Readings, Unread};
+use crate::workload::{self, Aside, Reading, Readings, Unread};
 
 use capacity::Capacity;
 use shown::Shown;
@@ -68,16 +65,12 @@ pub fn judge_with(
     wording::bounded(judgement.unwrap_or_else(|| no_training(aside)))
 }
 
-/// The slowest direct links between all accelerators of a node. Slower ones join pairs, or pass through the host.
-const DIRECT: ByteRate = ByteRate(200_000_000_000);
-
 /// What a job is judged by, besides its own fields.
 #[derive(Clone, Copy)]
 struct Given<'a, 'c> {
     capacity: &'a Capacity<'c>,
     device: Device,
     open: &'a Open,
-    pod: Option<&'a PodOffer>,
 }
 
 /// What every step of a judgement needs.
@@ -147,14 +140,14 @@ impl Judge<'_> {
             job,
             ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
         };
-        let (limit, pod) = (reading.limit.take(), reading.pod.take());
+        let limit = reading.limit.take();
         let judgement = if !errors.is_empty() {
             malformed(judgement, errors)
         } else if let Some(unread) = reading.unread {
             not_read(judgement, unread)
         } else {
             let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-            let given = Given { capacity: &capacity, device, open: &open, pod: pod.as_ref() };
+            let given = Given { capacity: &capacity, device, open: &open };
             self.read(judgement, given, limit, &mut shown)
         };
         shown.finish(judgement)
@@ -170,11 +163,7 @@ impl Judge<'_> {
     ) -> Judgement {
         let Ok(estimate) = self.estimate(&judgement.job, given.device) else {
             let deadline = deadline::deadline(&judgement.job, limit, None);
-            let judgement = without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
-            return match given.pod {
-                Some(pod) => host::without_model(judgement, pod, shown, self.rules),
-                None => judgement,
-            };
+            return without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
         };
         self.estimated(judgement, &estimate, given, limit, shown)
     }
@@ -188,7 +177,7 @@ impl Judge<'_> {
         limit: Option<Limit>,
         shown: &mut Shown<'_>,
     ) -> Judgement {
-        let taken = figures::duration(&judgement.job, estimate, capacity);
+        let taken = figures::duration(&judgement.job, estimate, capacity, self.rules);
         judgement.deadline =
             deadline::deadline(&judgement.job, limit, taken.as_ref().map(|taken| &taken.time));
         judgement.deadline = judgement.deadline.map(|deadline| shown.deadline(deadline));
@@ -200,7 +189,7 @@ impl Judge<'_> {
         let list = key.and_then(|key| self.catalogue.price(key));
         let price = cost::price(&judgement.job, key, capacity.compute_milli, &self.rules.prices, list);
         judgement.cost = price.and_then(|price| cost::cost(&taken.time, price));
-        let assumed = figures::assumed_utilization(&judgement.job, estimate, capacity);
+        let assumed = figures::assumed_utilization(&judgement.job, estimate, capacity, self.rules);
         judgement.inputs.extend(shown.derived(assumed.into_iter().chain(taken.inputs())));
         let contradiction = taken.amount.and_then(|amount| amount.contradiction);
         judgement.warnings.extend(shown.lines(contradiction.into_iter().collect(), |_| Vec::new()));
@@ -217,7 +206,7 @@ impl Judge<'_> {
         limit: Option<Limit>,
         shown: &mut Shown<'_>,
     ) -> Judgement {
-        let Given { capacity, device, open, pod } = given;
+        let Given { capacity, device, open } = given;
         let [need, others @ ..] = self.readings(estimate, open, device);
         judgement.evidence = Some(estimate.evidence);
         judgement.counted = Some(figures::counted(estimate, &others, !open.is_empty()));
@@ -239,11 +228,6 @@ impl Judge<'_> {
         judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
         let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
         judgement = self.timed(judgement, estimate, capacity, limit, shown);
-        if let Some(pod) = pod {
-            let links = capacity.accelerator.map(|accelerator| accelerator.bandwidth.link);
-            let linked = links.map(|link| link.is_some_and(|link| link >= DIRECT));
-            judgement = self.with_host(judgement, estimate, pod, open, device, shown, linked);
-        }
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, shown, self.catalogue);
             judgement.missing.insert(0, capacity.missing());
@@ -343,7 +327,7 @@ impl Judge<'_> {
         let found = count::count(&layout, days.as_f64(), |number| {
             let changed = changed(number);
             let estimate = self.estimate(&changed, device).ok()?;
-            figures::duration(&changed, &estimate, capacity)?.time.days
+            figures::duration(&changed, &estimate, capacity, self.rules)?.time.days
         })?;
         let Found::Count(count) = found else { return None };
         let changed = changed(count.usable);
@@ -360,7 +344,7 @@ impl Judge<'_> {
                 ..TrainingJob::default()
             },
             peak_bytes: estimate.peak.needed,
-            days: figures::duration(&changed, &estimate, capacity)?.time.days,
+            days: figures::duration(&changed, &estimate, capacity, self.rules)?.time.days,
         })
     }
 
@@ -379,7 +363,7 @@ impl Judge<'_> {
             let capacity = other.as_ref().unwrap_or(capacity);
             let offered = other.as_ref().and_then(|other| other.bytes).unwrap_or(bytes);
             let decision = decide(&estimate.distribution(Figure::Needed), offered, self.rules);
-            let taken = figures::duration(changed, &estimate, capacity);
+            let taken = figures::duration(changed, &estimate, capacity, self.rules);
             Some(advise::Outcome {
                 peak: estimate.peak.needed,
                 fits: decision.verdict == Verdict::Fits,

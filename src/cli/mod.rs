@@ -14,6 +14,7 @@ mod input;
 pub mod kinds;
 mod kubectl;
 mod lists;
+mod machine;
 mod manual;
 mod output;
 mod plan;
@@ -49,6 +50,8 @@ enum Command {
     Calculator(calculator::Arguments),
     /// Score measured runs: how close the estimates come, and what the gate would have done
     Score(score::Arguments),
+    /// Learn the speed of a cluster's own runs, as entries of the policy
+    Machine(machine::Arguments),
     /// List the models that are known by name
     Models(lists::Arguments),
     /// List the accelerators that are known, with the memory that each offers
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Calculator(arguments) => calculator::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Machine(arguments) => machine::run(&arguments),
         Command::Models(arguments) => lists::models(&arguments),
         Command::Accelerators(arguments) => lists::accelerators(&arguments),
         Command::Annotations(arguments) => lists::annotations(&arguments),

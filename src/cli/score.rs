@@ -13,9 +13,9 @@ use clap::Args;
 
 use super::FAILURE;
 use super::output::{Format, print, print_error, style};
-use crate::policy::Policy;
+use crate::policy::{Policy, World};
 use crate::report;
-use crate::score::{Report, Run, score};
+use crate::score::{Report, Run, Scored, score};
 
 /// What is typed behind `score`.
 #[derive(Args, Debug)]
@@ -40,8 +40,19 @@ pub(super) struct Arguments {
 /// Scores what the arguments name, and prints the report.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = Policy::of_file(arguments.config.as_deref())?;
+    let (runs, all_read) = scored(&arguments.files, &policy.world())?;
+    let report = Report::of(runs);
+    print(&match arguments.output {
+        Format::Table => report::score_table(&report, style()),
+        Format::Json => report::score_json(&report)?,
+    })?;
+    Ok(if all_read { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+}
+
+/// The scored runs of the files, and whether every line could be read.
+pub(super) fn scored(files: &[PathBuf], world: &World<'_>) -> anyhow::Result<(Vec<Scored>, bool)> {
     let (mut runs, mut all_read) = (Vec::new(), true);
-    for file in &arguments.files {
+    for file in files {
         let lines = lines(file).with_context(|| format!("{}: it cannot be read", file.display()))?;
         for (number, line) in lines.enumerate() {
             let line = line.with_context(|| format!("{}: it cannot be read", file.display()))?;
@@ -49,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 continue;
             }
             match Run::parse(&line) {
-                Ok(run) => runs.push(score(&run, &policy.world())),
+                Ok(run) => runs.push(score(&run, world)),
                 Err(problem) => {
                     all_read = false;
                     print_error(&format!("weighbridge: {} line {}: {problem}", file.display(), number + 1))?;
@@ -57,12 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let report = Report::of(runs);
-    print(&match arguments.output {
-        Format::Table => report::score_table(&report, style()),
-        Format::Json => report::score_json(&report)?,
-    })?;
-    Ok(if all_read { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+    Ok((runs, all_read))
 }
 
 fn lines(file: &Path) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {

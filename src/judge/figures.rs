@@ -7,6 +7,7 @@ use crate::estimate::objective::Facts;
 use crate::estimate::time::{self, Machine};
 use crate::job::{Input, TrainingJob, field};
 use crate::judgement::{Counted, Interval, Memory};
+use crate::policy::{ObservedSpeed, Rules};
 use crate::units::{Bytes, Decimal};
 use crate::verdict::Distribution;
 
@@ -55,9 +56,14 @@ pub(super) fn counted(
 
 /// How long the job takes. `None` if the accelerator's speed is unknown, or if the objective has work that is not
 /// counted: generation, and the forward passes of other models.
-pub(super) fn duration(job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>) -> Option<Duration> {
+pub(super) fn duration(
+    job: &TrainingJob,
+    estimate: &Estimate,
+    capacity: &Capacity<'_>,
+    rules: &Rules,
+) -> Option<Duration> {
     let is_plain = Facts::of(estimate.assumed.likely.objective).is_plain();
-    let machine = machine(capacity).filter(|_| is_plain)?;
+    let machine = machine(job, capacity, rules).filter(|_| is_plain)?;
     duration::duration(job, &estimate.assumed.likely, estimate.running(), machine)
 }
 
@@ -66,8 +72,9 @@ pub(super) fn assumed_utilization(
     job: &TrainingJob,
     estimate: &Estimate,
     capacity: &Capacity<'_>,
+    rules: &Rules,
 ) -> Option<Input> {
-    let utilization = time::utilization(job, estimate.running(), machine(capacity)?)?;
+    let utilization = time::utilization(job, estimate.running(), machine(job, capacity, rules)?)?;
     let value = Decimal::from_f64((utilization.middle * 1000.0).round() / 10.0).to_string();
     let (runs, likely) = (estimate.running(), &estimate.assumed.likely);
     let to_fit = match (runs.recompute == likely.recompute, runs.sharding == likely.sharding) {
@@ -80,8 +87,10 @@ pub(super) fn assumed_utilization(
     Some(Input { field: field::efficiency::MFU_PERCENT.into(), value, source })
 }
 
-/// The accelerator, or the part of it that the job gets.
-fn machine<'c>(capacity: &Capacity<'c>) -> Option<Machine<'c>> {
+/// The accelerator, or the part of it that the job gets, with the speed of the cluster's own runs.
+fn machine<'c>(job: &TrainingJob, capacity: &Capacity<'c>, rules: &'c Rules) -> Option<Machine<'c>> {
     let share = capacity.compute_milli.map_or(1.0, |share| share as f64 / 1000.0);
-    Some(Machine { accelerator: capacity.accelerator?, share })
+    let accelerator = capacity.accelerator?;
+    let observed = ObservedSpeed::of(&rules.observed_speeds, &accelerator.key, job.framework);
+    Some(Machine { accelerator, share, observed })
 }

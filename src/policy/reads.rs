@@ -21,7 +21,6 @@ impl Reads {
             Opened::ByConfigMaps => self.config_maps,
             Opened::ByQueues => self.queues,
             Opened::ByClaims => self.claims,
-            Opened::Never => false,
         }
     }
 }

@@ -16,6 +16,7 @@
 
 mod report;
 mod run;
+pub mod speeds;
 mod stated;
 pub mod statistics;
 mod tables;
@@ -32,7 +33,7 @@ use crate::estimate::calibration::Calibration;
 use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, estimate_rank};
 use crate::hardware::Accelerator;
-use crate::job::{Ask, Quoting, Rank, keys};
+use crate::job::{Ask, Framework, Quoting, Rank, keys};
 use crate::judge::judge_with;
 use crate::judgement::{Evidence, Judgement, Memory, Verdict};
 use crate::policy::World;
@@ -57,6 +58,8 @@ pub struct Scored {
     pub need: Option<Need>,
     /// The accelerator.
     pub accelerator: Option<String>,
+    /// The framework.
+    pub framework: Option<Framework>,
     /// How far the estimate of such jobs was compared with measurements.
     pub evidence: Option<Evidence>,
     /// Whether all fields that matter are known.
@@ -175,6 +178,7 @@ pub fn score_with(run: &Run, world: &World<'_>, calibration: &'static Calibratio
         oom_probability: judgement.oom_probability,
         need: memory.map(Need::of),
         evidence: judgement.evidence,
+        framework: judgement.job.framework,
         accelerator: judgement.summary.accelerator.clone(),
         stated: estimated(&judgement, world, calibration)
             .is_some_and(|estimate| stated::is_stated(run, &judgement, &estimate)),

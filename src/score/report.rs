@@ -271,6 +271,7 @@ mod tests {
             oom_probability: Some(probability),
             need: Some(Need { estimated, lower: estimated, upper: estimated, capacity: Some(10.0) }),
             evidence: None,
+            framework: None,
             accelerator: None,
             stated: true,
             memory: Some(memory),

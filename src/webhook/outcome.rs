@@ -58,14 +58,11 @@ pub(super) fn status(
     let details =
         Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
     match fault {
-        Fault::OutOfMemory | Fault::Host | Fault::Unknown => Status {
+        Fault::OutOfMemory | Fault::Unknown => Status {
             outcome: "Failure",
             code: 403,
             reason: "Forbidden",
-            message: match fault {
-                Fault::Host => message::resource_refusal(subject, judgement),
-                _ => message::refusal(subject, judgement),
-            },
+            message: message::refusal(subject, judgement),
             details,
         },
         Fault::Malformed => {

@@ -12,7 +12,6 @@ mod bounds;
 mod constants;
 mod devices;
 mod evidence;
-mod host;
 mod measured;
 mod objectives;
 mod oracle;

@@ -17,7 +17,7 @@ use weighbridge::estimate::time::{Coefficients, time};
 use weighbridge::job::{Ask, Model, Precision, TrainingJob};
 use weighbridge::judge::judge;
 use weighbridge::model::{Parameters, Shape};
-use weighbridge::policy::World;
+use weighbridge::policy::{ObservedSpeed, World};
 use weighbridge::surroundings::Surroundings;
 
 use super::shown::{Shown, show};
@@ -135,6 +135,7 @@ fn predictions() -> [Predictions; 4] {
         for (row, framework) in rows.iter().zip(&frameworks) {
             let of = group.map_or_else(String::new, |group| group(row));
             seen.entry(("accelerator", &row.accelerator.key)).or_default().insert(of.clone());
+            seen.entry(("generation", spread::generation(row))).or_default().insert(of.clone());
             if let Some(framework) = framework {
                 seen.entry(("framework", framework)).or_default().insert(of);
             }
@@ -150,7 +151,8 @@ fn predictions() -> [Predictions; 4] {
             .map(|((row, sample), framework)| {
                 let framework = framework.as_deref().filter(|name| known("framework", name));
                 let accelerator = known("accelerator", &row.accelerator.key);
-                spread_of.of(spread::known(row, sample, framework, accelerator))
+                let generation = known("generation", spread::generation(row));
+                spread_of.of(spread::known(row, sample, framework, (accelerator, generation)))
             })
             .collect()
     };
@@ -169,6 +171,33 @@ fn predictions() -> [Predictions; 4] {
             spreads: spreads(Some(&|row: &Row| row.accelerator.key.clone())),
         },
     ]
+}
+
+/// The error of each cluster with enough runs and models, and the error of a run if one run of another model is known: the
+/// mean over all pairs. The residuals are of held-out origins.
+fn told<'a>(rows: &'a [Row], residuals: &[f64]) -> BTreeMap<(&'a str, &'a str, String), (usize, f64, f64)> {
+    let mut clusters: BTreeMap<(&str, &str, String), Vec<(&str, f64)>> = BTreeMap::new();
+    for (row, residual) in rows.iter().zip(residuals).filter(|(row, _)| row.complete && row.laid_out) {
+        let framework = spread::framework(row).unwrap_or_default();
+        let cluster = clusters.entry((&row.source, &row.accelerator.key, framework)).or_default();
+        cluster.push((&row.model, *residual));
+    }
+    let exponent = ObservedSpeed::exponent(1.0);
+    let of = |runs: Vec<(&str, f64)>| {
+        let before = mean(&runs.iter().map(|(_, residual)| error(*residual)).collect::<Vec<_>>());
+        let pairs = runs.iter().flat_map(|(model, residual)| {
+            let others = runs.iter().filter(move |(other, _)| other != model);
+            others.map(move |(_, known)| error(residual - exponent * known))
+        });
+        (runs.len(), before, mean(&pairs.collect::<Vec<_>>()))
+    };
+    clusters
+        .into_iter()
+        .filter(|(_, runs)| {
+            runs.len() >= 8 && runs.iter().map(|(model, _)| model).collect::<BTreeSet<_>>().len() >= 3
+        })
+        .map(|(cluster, runs)| (cluster, of(runs)))
+        .collect()
 }
 
 /// Six operations per parameter and token at 30 % of the half-precision peak.
@@ -237,7 +266,7 @@ fn errors_on_published_throughput_do_not_grow() {
     }
     show!(
         shown,
-        "\nMAPE by source   rows  in sample  models  origins  accelerators  6PD at 30 %  vTrain's own"
+        "\nMAPE by source   rows  in sample  models  origins  accelerators  6PD at 30 %  vTrain's own  90 % holds, origins"
     );
     let origins_of = sources();
     let with_rows: BTreeSet<&str> =
@@ -251,11 +280,24 @@ fn errors_on_published_throughput_do_not_grow() {
         };
         let count = rows.iter().filter(|row| row.laid_out && row.source == source).count();
         let [inside, models, origins, accelerators] = predictions.each_ref().map(of);
+        let holds = 100.0 * line(rows, &predictions[2], &|row| row.source == source).holds;
         show!(
             shown,
-            "{source:16} {count:5} {inside:9.1}% {models:6.1}% {origins:7.1}% {accelerators:12.1}% {:11.1}%  {own:7} {}",
+            "{source:16} {count:5} {inside:9.1}% {models:6.1}% {origins:7.1}% {accelerators:12.1}% {:11.1}%  {own:7} {holds:5.0}% {}",
             of(&thumb),
             origins_of.source[source].from,
+        );
+    }
+    show!(
+        shown,
+        "\ntold one run of another model of the same source, accelerator and framework: MAPE before -> after"
+    );
+    for ((source, accelerator, framework), (count, before, after)) in told(rows, &predictions[2].residuals) {
+        show!(
+            shown,
+            "{source:16} {accelerator:16} {framework:18} {count:5} {:6.1}% {:6.1}%",
+            100.0 * before,
+            100.0 * after
         );
     }
     show!(shown, "");

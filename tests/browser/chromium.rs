@@ -151,11 +151,8 @@ impl Browser {
 
     /// Presses a key.
     pub(super) fn press(&mut self, key: &str, code: u32) -> Result<()> {
-        // A key without a letter gives none. Enter gives the one that presses buttons.
-        let text = if key == "Enter" { "\r" } else { "" };
-        for kind in ["keyDown", "keyUp"] {
-            let event =
-                json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+        for kind in ["rawKeyDown", "keyUp"] {
+            let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
             self.ask("Input.dispatchKeyEvent", &event)?;
         }
         Ok(())

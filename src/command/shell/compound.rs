@@ -1,5 +1,4 @@
-//! Compound commands: any branch may be taken whose condition is not known, and the body of a loop is read once, unless
-//! its condition says that it never runs.
+//! Compound commands: any branch may be taken whose condition is not known, and the body of a loop is read once.
 
 use brush_parser::ast::{CaseItemPostAction, CompoundCommand, CompoundList};
 
@@ -84,17 +83,9 @@ impl Shell<'_, '_, '_> {
                 };
                 self.repeat(Some((&clause.variable_name, value)), &clause.body.list, state);
             }
-            CompoundCommand::WhileClause(clause) => {
+            CompoundCommand::WhileClause(clause) | CompoundCommand::UntilClause(clause) => {
                 self.list(&clause.0, state);
-                if self.holds(&clause.0, state) != Some(false) {
-                    self.repeat(None, &clause.1.list, state);
-                }
-            }
-            CompoundCommand::UntilClause(clause) => {
-                self.list(&clause.0, state);
-                if self.holds(&clause.0, state) != Some(true) {
-                    self.repeat(None, &clause.1.list, state);
-                }
+                self.repeat(None, &clause.1.list, state);
             }
             CompoundCommand::ArithmeticForClause(clause) => self.repeat(None, &clause.body.list, state),
             CompoundCommand::Arithmetic(command) => self.let_(&command.expr.value, state),

@@ -7,7 +7,6 @@
 //! denyAt: 0.9                     # P(OOM) from which a job is refused, if its lower bound is above the capacity
 //! warnAt: 0.2                     # P(OOM) from which a job gets a warning
 //! headroom: 2Gi                   # memory to keep free on every accelerator: an amount, or a share like 5%
-//! hostMemory: audit               # audit, warn or enforce: a pod whose host memory or disk does not suffice
 //! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
 //! unrecognised: Admit             # Admit, or Warn of, an object that asks for accelerators and may train
 //! mfuPercent: 38                  # for jobs that give none
@@ -15,6 +14,8 @@
 //!   perGpuHour: {H100-80GB: "2.40", A800-80GB: "1.10"}
 //!   currency: EUR                 # default: USD
 //!   asOf: 2026-11                 # shown beside every cost
+//! observedSpeeds:                 # of earlier runs, for the predicted time: `weighbridge machine` writes them
+//!   - {accelerator: h100-sxm5-80gb, framework: Megatron, speed: 0.93, runs: 4}
 //! exemptions: {namespaces: [ci-*], users: [], groups: [], priorityClasses: []}
 //! overrides: {users: [], groups: [ml-leads]}
 //! placement:                      # accounts of queues, which may place pods after admission; default: Kueue's
@@ -38,7 +39,7 @@ use crate::hardware::Catalogue;
 use crate::kinds::Kinds;
 use crate::kinds::further::Further;
 use crate::policy::{
-    Exemptions, Headroom, HostMemory, Mode, Overrides, Placement, Policy, Prices, Rules, Unknown,
+    Exemptions, Headroom, Mode, ObservedSpeed, Overrides, Placement, Policy, Prices, Rules, Unknown,
     Unrecognised,
 };
 use crate::units::Decimal;
@@ -58,7 +59,6 @@ pub(super) struct File {
     deny_at: Option<f64>,
     warn_at: Option<f64>,
     headroom: Option<String>,
-    host_memory: Option<HostMemory>,
     unknown: Option<Unknown>,
     unrecognised: Option<Unrecognised>,
     mfu_percent: Option<Decimal>,
@@ -70,6 +70,7 @@ pub(super) struct File {
     #[serde(default)]
     accelerators: Accelerators,
     prices: Option<PriceList>,
+    observed_speeds: Option<Vec<ObservedSpeed>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,12 +122,12 @@ impl File {
                 Some(text) => headroom(text)?,
                 None => base.rules.headroom,
             },
-            host_memory: self.host_memory.unwrap_or(base.rules.host_memory),
             mfu_percent: match self.mfu_percent {
                 Some(percent) => Some(percentage("mfuPercent", percent)?),
                 None => base.rules.mfu_percent,
             },
             prices: base.rules.prices.clone(),
+            observed_speeds: base.rules.observed_speeds.clone(),
         };
         thresholds(&rules)?;
         let kinds = if self.workloads == base.kinds.named() {
@@ -143,6 +144,9 @@ impl File {
         };
         if let Some(list) = self.prices {
             rules.prices = prices(list, &catalogue)?;
+        }
+        if let Some(list) = self.observed_speeds {
+            rules.observed_speeds = observed_speeds(list, &catalogue)?;
         }
         Ok(Policy {
             mode: self.mode.unwrap_or(base.mode),
@@ -161,6 +165,25 @@ impl File {
 }
 
 /// The prices, by the keys of the catalogue.
+/// The speeds with the catalogue's keys.
+fn observed_speeds(list: Vec<ObservedSpeed>, catalogue: &Catalogue) -> Result<Vec<ObservedSpeed>> {
+    list.into_iter()
+        .map(|entry| {
+            let found = catalogue.find(&entry.accelerator);
+            let Some(accelerator) = found else {
+                bail!("observedSpeeds: {} is not in the catalogue of accelerators", entry.accelerator);
+            };
+            ensure!(
+                (0.05..=20.0).contains(&entry.speed),
+                "observedSpeeds: the speed of {} is {}, and must be between 0.05 and 20",
+                entry.accelerator,
+                entry.speed
+            );
+            Ok(ObservedSpeed { accelerator: accelerator.key.clone(), ..entry })
+        })
+        .collect()
+}
+
 fn prices(list: PriceList, catalogue: &Catalogue) -> Result<Prices> {
     let code = |currency: &String| currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_uppercase());
     ensure!(
@@ -229,7 +252,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let policy = policy(
-            "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nhostMemory: enforce\nunknown: Deny\nunrecognised: Warn\nmfuPercent: 38.5\n\
+            "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nunrecognised: Warn\nmfuPercent: 38.5\n\
              exemptions: {namespaces: [ci-*], priorityClasses: [system]}\noverrides: {groups: [ml-leads]}\n\
              placement: {users: [queue], groups: [queues]}\n\
              accelerators: {labels: [scitix.ai/gpu-type], aliases: {h100nvlink80: H100-80GB}}\n\
@@ -238,7 +261,6 @@ mod tests {
         .unwrap();
         assert_eq!((policy.mode, policy.unknown), (Mode::Warn, Unknown::Deny));
         assert_eq!(policy.unrecognised, Unrecognised::Warn);
-        assert_eq!(policy.rules.host_memory, HostMemory::Enforce);
         assert_eq!((policy.rules.deny_at, policy.rules.warn_at), (0.95, 0.3));
         assert_eq!(policy.rules.headroom, Headroom::Bytes(Bytes::from_mib(2048)));
         assert_eq!(policy.rules.mfu_percent.map(|mfu| mfu.to_string()).as_deref(), Some("38.5"));
@@ -267,7 +289,6 @@ mod tests {
             ("warnAt: 0.95", "warnAt: 0.95 must be at most denyAt"),
             ("headroom: lots", "headroom: lots must be an amount like 2Gi"),
             ("headroom: 100%", "below 100 %"),
-            ("hostMemory: deny", "expected one of audit, warn, enforce"),
             ("mfuPercent: 0", "mfuPercent: 0 must be a share over 0"),
             ("exemptions: {everybody: []}", "everybody"),
             ("accelerators: {aliases: {x: H999}}", "aliases.x: unknown accelerator H999"),

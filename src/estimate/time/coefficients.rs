@@ -1,19 +1,19 @@
 //! The fitted coefficients. They are in `data/time.toml`, each with its origin.
 //!
 //! ```text
-//! ln efficiency  = ln(of the generation) + (the accelerator's own)
+//! efficiency     = (of the generation) · exp(the accelerator's own)      relative to the sustained rates of kernels
 //! ln tokens/s    = ln(tokens of a step / its seconds) + (the framework's own)
 //! ```
 //!
 //! An accelerator or a framework without measurements has no coefficient of its own. A generation without measurements
-//! reaches 85 % of its benchmark.
+//! reaches the rates of its kernels.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::generation::Generation;
+use super::generation::{Generation, Sustained};
 use super::terms::{Term, Terms};
 use crate::frameworks::profile;
 use crate::hardware::Accelerator;
@@ -24,10 +24,11 @@ use crate::job::Framework;
 #[serde(deny_unknown_fields)]
 pub struct Coefficients {
     generation: Vec<Generation>,
+    sustained: Vec<Sustained>,
     #[serde(rename = "terms", deserialize_with = "terms")]
     /// One per term.
     pub terms: Terms,
-    /// The share of the peak that matrix products reach in training, by generation.
+    /// The rate of matrix products in training, relative to that of measured kernels, by generation.
     pub efficiency: BTreeMap<String, f64>,
     /// An accelerator's own coefficient, as a logarithm.
     pub accelerators: BTreeMap<String, f64>,
@@ -39,22 +40,24 @@ pub struct Coefficients {
     pub planner: Planner,
 }
 
-/// Standard deviations of ln(measured / predicted), from models that the coefficients were not fitted on.
+/// Standard deviations of ln(measured / predicted), from sources that the coefficients were not fitted on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
-    /// A dense model with a stated layout and batch.
+    /// A dense model with a stated layout and batch, where its class has too few rows.
     pub dense: f64,
-    /// The same, for a framework with enough rows.
-    pub frameworks: BTreeMap<String, f64>,
-    /// A model with experts whose tokens stay inside a node.
+    /// The same for a model with experts.
     pub experts: f64,
-    /// The same, if tokens go between nodes.
-    pub experts_far: f64,
+    /// By class: see [`Known::class`].
+    pub classes: BTreeMap<String, f64>,
     /// The part of an unstated layout, batch or sequence, added in quadrature.
     pub open: f64,
-    /// The part of an accelerator without measurements.
+    /// The same for a model with experts: also how they are divided.
+    pub open_experts: f64,
+    /// The part of an accelerator without measurements, of a generation with some.
     pub accelerator: f64,
+    /// The part of a generation without measurements.
+    pub generation: f64,
     /// The part of a framework that is unstated or has no measurements.
     pub framework: f64,
     /// The relative half-width around a utilization that the user gives.
@@ -68,27 +71,37 @@ pub struct Known<'a> {
     pub framework: Option<&'a str>,
     /// Whether the accelerator has measurements.
     pub accelerator: bool,
+    /// Whether its generation has some.
+    pub generation: bool,
     /// Whether layout, microbatch, batch and sequence are stated.
     pub layout: bool,
     /// Whether there are experts.
     pub experts: bool,
-    /// Whether tokens are sent to experts on other nodes.
-    pub far: bool,
+    /// Whether the accelerators are on several nodes.
+    pub several_nodes: bool,
+}
+
+impl Known<'_> {
+    /// The class of evidence: the framework, one node or several, dense or with experts.
+    pub fn class(&self) -> Option<String> {
+        let nodes = if self.several_nodes { "several" } else { "one" };
+        let kind = if self.experts { "experts" } else { "dense" };
+        Some(format!("{}-{nodes}-{kind}", self.framework?))
+    }
 }
 
 impl Spread {
     /// The standard deviation of a prediction.
     pub fn of(&self, known: Known<'_>) -> f64 {
-        let own = known.framework.and_then(|framework| self.frameworks.get(framework)).copied();
-        let base = match (known.experts, known.far) {
-            (false, _) => own.unwrap_or(self.dense),
-            (true, false) => self.experts,
-            (true, true) => self.experts_far,
-        };
+        let (usual, open) =
+            if known.experts { (self.experts, self.open_experts) } else { (self.dense, self.open) };
+        let own = known.class().and_then(|class| self.classes.get(&class)).copied();
+        let base = own.unwrap_or(usual);
         let part = |missing: bool, part: f64| if missing { part * part } else { 0.0 };
         let parts = base * base
-            + part(!known.layout, self.open)
-            + part(!known.accelerator, self.accelerator)
+            + part(!known.layout, open)
+            + part(!known.accelerator && known.generation, self.accelerator)
+            + part(!known.generation, self.generation)
             + part(known.framework.is_none(), self.framework);
         parts.sqrt()
     }
@@ -147,10 +160,26 @@ impl Coefficients {
         &self.generation
     }
 
-    /// The share of the peak that an accelerator's matrix products reach.
+    /// The shares of the peaks that an accelerator's matrix products reach for as long as training lasts.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the file is compiled in, and a test reads it"
+    )]
+    pub fn sustained(&self, accelerator: &Accelerator) -> &Sustained {
+        let of = self.sustained.iter().find(|sustained| sustained.has(&accelerator.key));
+        of.or(self.sustained.last()).expect("data/time.toml lists sustained rates")
+    }
+
+    /// Whether accelerators of a generation have measurements.
+    pub fn has_measured(&self, generation: &Generation) -> bool {
+        self.accelerators.keys().any(|key| generation.has(key))
+    }
+
+    /// The rate of an accelerator's matrix products in training, relative to that of measured kernels.
     pub fn efficiency(&self, accelerator: &Accelerator) -> f64 {
         let generation = self.generation(accelerator);
-        let usual = self.efficiency.get(&generation.name).copied().unwrap_or(0.85 * generation.ceiling);
+        let usual = self.efficiency.get(&generation.name).copied().unwrap_or(1.0);
         usual * self.accelerators.get(&accelerator.key).copied().unwrap_or(0.0).exp()
     }
 }

@@ -6,6 +6,9 @@
 
 use serde::Deserialize;
 
+use super::terms::Term;
+use crate::job::Precision;
+
 /// A generation of accelerators.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,54 @@ pub struct Generation {
     pub node: u64,
     /// Accelerators on one switch of links, if more than a node's.
     pub joined: Option<u64>,
+    /// Whether each accelerator of a node has an own link to each other one, so that a part of the node has only a part of
+    /// the rate.
+    #[serde(default)]
+    pub mesh: bool,
+    /// Whether the whole step is compiled into graphs, so that operations are fused and the host launches no kernels.
+    #[serde(default)]
+    pub graphs: bool,
+    /// Whether the host launches kernels slowly.
+    #[serde(default)]
+    pub slow_host: bool,
+    /// Whether no kernel was measured, so that the sustained rates are guesses.
+    #[serde(default)]
+    pub guessed: bool,
+    /// The microseconds by which a matrix product takes longer than its operations at the full rate.
+    pub start: f64,
+    /// The term of fp8's products, if not the general one.
+    pub fp8: Option<Term>,
+}
+
+/// The shares of the peaks that matrix products reach for as long as training lasts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sustained {
+    /// The prefixes of the accelerators' keys. The first entry with a prefix of a key holds, and the last one for all
+    /// others.
+    pub accelerators: Vec<String>,
+    /// Of the half-precision peak.
+    pub half: f64,
+    /// Of fp8's peak. The casts are apart.
+    pub fp8: f64,
+    /// Of fp4's peak. The casts are apart.
+    pub fp4: f64,
+}
+
+impl Sustained {
+    /// Whether this entry is of an accelerator.
+    pub fn has(&self, key: &str) -> bool {
+        self.accelerators.iter().any(|beginning| key.starts_with(beginning.as_str()))
+    }
+
+    /// The share of the format's peak.
+    pub fn share(&self, precision: Precision) -> f64 {
+        match precision {
+            Precision::FP8 => self.fp8,
+            Precision::FP4 => self.fp4,
+            _ => self.half,
+        }
+    }
 }
 
 impl Generation {

@@ -22,7 +22,7 @@ mod utilization;
 mod work;
 
 pub use coefficients::{Coefficients, Known, Planner, Spread, framework_name};
-pub use generation::Generation;
+pub use generation::{Generation, Sustained};
 pub use peak::peak;
 pub use step::{Step, step};
 pub use terms::{COUNT, Term, Terms};
@@ -34,6 +34,7 @@ use super::plan::Plan;
 use crate::hardware::Accelerator;
 use crate::job::TrainingJob;
 use crate::judgement::Time;
+use crate::policy::ObservedSpeed;
 use crate::units::{FlopRate, Flops};
 use flops::Forward;
 
@@ -44,11 +45,13 @@ pub struct Machine<'a> {
     pub accelerator: &'a Accelerator,
     /// The share of the accelerator's speed that the job has: less than 1 for a partition.
     pub share: f64,
+    /// The speed of earlier runs of the cluster, with the same accelerators and framework.
+    pub observed: Option<&'a ObservedSpeed>,
 }
 
 impl<'a> From<&'a Accelerator> for Machine<'a> {
     fn from(accelerator: &'a Accelerator) -> Self {
-        Self { accelerator, share: 1.0 }
+        Self { accelerator, share: 1.0, observed: None }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The time of one step, from its work and the coefficients.
 //!
 //! ```text
-//! computing     C³ = (products / efficiency·(experts·native) + head / efficiency + Σ memory-bound terms)³ + launches³
+//! busy          (products + routed·experts·native) / (efficiency·narrow) + head / efficiency + Σ memory-bound terms
+//! computing     C³ = busy³ + launches³
 //! shards        S  = near + far·(ZeRO's third stage)
 //! microbatch    M  = C + tensor + context + exchange + pipeline + hidden(S, 0.9·M) + exposed·S
 //! step          m·M·(1 + bubble·(p−1)/(v·m)) + hidden(gradients, 0.6·M) + exposed·gradients + optimizer + offload
@@ -30,23 +31,20 @@ fn excess(x: f64, y: f64, width: f64) -> f64 {
     0.5 * (x - y + (x - y).hypot(width))
 }
 
-/// The time of one step, at a share `efficiency` of the peak for large matrix products.
+/// The time of one step, with matrix products at `efficiency` times the rate of measured kernels.
 pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
     let efficiency = efficiency.max(1e-3);
     let seconds = |term: Term| of(&work.terms, term) * of(terms, term);
-    let narrow = match work.precision {
-        crate::job::Precision::FP8 => of(terms, Term::Fp8),
-        crate::job::Precision::FP4 => of(terms, Term::Fp4),
-        _ => 1.0,
-    };
+    let narrow = work.narrow.map_or(1.0, |term| of(terms, term));
     let native = if work.native { of(terms, Term::ExpertsNative) } else { 1.0 };
-    let experts = if work.experts { of(terms, Term::Experts) * native } else { 1.0 };
-    let busy = work.products * experts / (efficiency * narrow)
+    let routed = work.routed * of(terms, Term::Experts) * native;
+    let busy = (work.products + routed) / (efficiency * narrow)
         + work.head / efficiency
         + [
             Term::Attention,
             Term::AttentionEarly,
             Term::AttentionUnfused,
+            Term::Start,
             Term::Traffic,
             Term::Elementwise,
             Term::ElementwiseEager,
@@ -62,7 +60,17 @@ pub fn step(work: &Work, terms: &Terms, efficiency: f64) -> Step {
         .map(seconds)
         .iter()
         .sum::<f64>();
-    let launches: f64 = [Term::Launch, Term::LaunchEarly, Term::LaunchEager].map(seconds).iter().sum();
+    let launches: f64 = [
+        Term::Launch,
+        Term::LaunchEarly,
+        Term::LaunchEager,
+        Term::LaunchExperts,
+        Term::LaunchSlow,
+        Term::MicrobatchSlow,
+    ]
+    .map(seconds)
+    .iter()
+    .sum();
     let computing = (busy.powi(3) + launches.powi(3)).cbrt();
     let exchange: f64 =
         [Term::Tensor, Term::Context, Term::Exchange, Term::Pipeline].map(seconds).iter().sum();

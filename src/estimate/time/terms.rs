@@ -9,8 +9,8 @@
 macro_rules! terms {
     ($($(#[$doc:meta])* $term:ident = $name:literal, $middle:literal, $spread:literal;)+) => {
         /// A coefficient of the step's time.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Term { $($(#[$doc])* $term),+ }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+        pub enum Term { $($(#[$doc])* #[serde(rename = $name)] $term),+ }
 
         impl Term {
             /// Every term, in the file's order.
@@ -58,13 +58,21 @@ terms! {
     Quantization = "quantization", 1.0, 0.5;
     /// Four-bit weights unpacked.
     Dequantization = "dequantization", 2.0, 0.6;
+    /// The ends of matrix products, when some of the accelerator's units have no more work.
+    Start = "start", 1.0, 0.4;
     /// The kernel launches of a layer.
     Launch = "launch", 2.0, 0.4;
     /// The same in the layers of Megatron-DeepSpeed's time.
     LaunchEarly = "launch-early", 5.0, 0.4;
     /// The same in Hugging Face's modules.
     LaunchEager = "launch-eager", 12.0, 0.4;
-    /// Matrix products of layers with experts, relative to dense ones.
+    /// The same in layers with experts, beyond those of a dense layer.
+    LaunchExperts = "launch-experts", 6.0, 0.5;
+    /// The kernel launches of a layer where the host is slow.
+    LaunchSlow = "launch-slow", 15.0, 0.7;
+    /// The host's own work for a microbatch where it is slow.
+    MicrobatchSlow = "microbatch-slow", 8.0, 0.7;
+    /// Matrix products of experts, relative to dense ones.
     Experts = "experts", 1.2, 0.3;
     /// Torchtitan's products of experts, relative to those of Megatron-LM.
     ExpertsNative = "experts-native", 1.5, 0.4;
@@ -104,10 +112,14 @@ terms! {
     Bubble = "bubble", 1.0, 0.06;
     /// More time, for each doubling of accelerators above eight.
     Scale = "scale", 0.01, 0.7;
-    /// The share of fp8's peak, relative to bf16's share of its own peak.
-    Fp8 = "fp8", 0.9, 0.2;
-    /// The same for fp4.
-    Fp4 = "fp4", 0.6, 0.3;
+    /// The rate of fp8's products in training, relative to that of measured kernels.
+    Fp8 = "fp8", 1.0, 0.2;
+    /// The same on Hopper.
+    Fp8Hopper = "fp8-hopper", 1.0, 0.12;
+    /// The same on Blackwell.
+    Fp8Blackwell = "fp8-blackwell", 1.0, 0.12;
+    /// The same of fp4's products.
+    Fp4 = "fp4", 1.0, 0.2;
 }
 
 /// The number of terms.

@@ -3,11 +3,11 @@
 //! ```text
 //! MFU      = tokens/s · FLOPs per token / peak,   tokens/s of one accelerator, from a step's work and coefficients
 //! interval = MFU · exp(± 1.645 · σ)
-//! σ²       = (dense, by framework | experts, inside a node | between nodes)² + open² + accelerator² + framework²
+//! σ²       = (of the class of evidence)² + open² + (accelerator | generation)² + framework²
 //! ```
 //!
-//! Each part of `σ` was measured on models, frameworks and accelerators that the coefficients were not fitted on
-//! (`data/time.toml`). `open` counts if layout, microbatch or sequence are assumed; `accelerator` and `framework` count
+//! Each part of `σ` was measured on sources that the coefficients were not fitted on (`data/time.toml`). A class of evidence
+//! is a framework, on one node or several, with a dense model or one with experts. `open` counts if layout, microbatch or sequence are assumed; `accelerator` and `framework` count
 //! if there are no measurements of them. If a job gives only model and accelerators, see [planner](super::planner). The
 //! generation's largest matrix product is the upper bound. A utilization that the user gives is taken as it is, with a
 //! fixed spread, because days depend on other figures too.
@@ -65,28 +65,31 @@ pub(super) fn predicted(
     coefficients: &Coefficients,
 ) -> Option<Utilization> {
     let accelerator = machine.accelerator;
-    let generation = coefficients.generation(accelerator);
+    let (generation, sustained) = (coefficients.generation(accelerator), coefficients.sustained(accelerator));
     let planned = planner::lacks_layout(job);
     let (own, spread, work) = if planned {
         let (job_alone, plan_alone) = planner::on_one_accelerator(job, plan);
         let own = coefficients.planner.log_ratio(planner::Class::of(job, plan, generation));
-        let work = Work::of(&job_alone, &plan_alone, accelerator, generation)?;
+        let work = Work::of(&job_alone, &plan_alone, accelerator, generation, sustained)?;
         (own, coefficients.planner.spread, work)
     } else {
         let name = job.framework.map(|framework| framework_name(framework, generation));
         let own = name.as_ref().and_then(|name| coefficients.frameworks.get(name)).copied();
-        let work = Work::of(job, plan, accelerator, generation)?;
+        let work = Work::of(job, plan, accelerator, generation, sustained)?;
         let known = Known {
             framework: name.as_deref().filter(|_| own.is_some()),
-            accelerator: coefficients.accelerators.contains_key(&accelerator.key),
+            accelerator: coefficients.accelerators.contains_key(&accelerator.key)
+                || machine.observed.is_some(),
+            generation: coefficients.has_measured(generation) || machine.observed.is_some(),
             layout: !planner::assumes_layout(job),
             experts: work.experts,
-            far: work.far,
+            several_nodes: work.several_nodes,
         };
         (own.unwrap_or(0.0), coefficients.spread.of(known), work)
     };
     let step = step(&work, &coefficients.terms, coefficients.efficiency(accelerator));
-    let tokens_per_second = work.tokens / step.seconds * own.exp();
+    let observed = machine.observed.map_or(1.0, |observed| observed.factor());
+    let tokens_per_second = work.tokens / step.seconds * own.exp() * observed;
     let middle = (tokens_per_second * work.flops / work.peak).clamp(1e-4, generation.ceiling);
     let factor = (NINETY_PERCENT * spread).exp();
     let by = if planned { "size" } else { "layout" };
@@ -97,7 +100,12 @@ pub(super) fn predicted(
         low: middle / factor,
         high: (middle * factor).min(1.0),
         bubble: scheduled_bubble(plan),
-        predicted_from: Some(format!("predicted from published runs{on}, by {by}")),
+        predicted_from: Some(match machine.observed {
+            Some(observed) => {
+                format!("predicted from published runs{on} and {} of this cluster, by {by}", observed.runs)
+            }
+            None => format!("predicted from published runs{on}, by {by}"),
+        }),
     })
 }
 

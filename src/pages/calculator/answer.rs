@@ -81,9 +81,7 @@ struct Wrong {
 /// A change, and the fields that make it.
 #[derive(Debug, Serialize)]
 struct Change {
-    /// The change in words.
-    #[serde(rename = "change")]
-    words: String,
+    change: String,
     needs: String,
     days: String,
     fields: BTreeMap<&'static str, String>,
@@ -149,7 +147,7 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
         "spec": judgement.job,
     });
     let advice = judgement.advice.iter().map(|advice| Change {
-        words: advice.change.clone(),
+        change: advice.change.clone(),
         needs: advice.peak_bytes.to_string(),
         days: advice.days.map(figures::days).unwrap_or_default(),
         fields: fields(&advice.spec),

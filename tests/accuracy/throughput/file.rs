@@ -69,15 +69,16 @@ pub(crate) fn text(fitting: &Fitting) -> String {
         &[
             ("dense", spread.dense),
             ("experts", spread.experts),
-            ("experts_far", spread.experts_far),
             ("open", spread.open),
+            ("open_experts", spread.open_experts),
             ("accelerator", spread.accelerator),
+            ("generation", spread.generation),
             ("framework", spread.framework),
             ("given", spread.given),
         ],
     );
-    let by_framework: Vec<(String, f64)> = spread.frameworks.into_iter().collect();
-    table("spread.frameworks", &borrowed(&by_framework));
+    let classes: Vec<(String, f64)> = spread.classes.into_iter().collect();
+    table("spread.classes", &borrowed(&classes));
     let runs = hours::runs();
     let points: Vec<_> = runs
         .iter()

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The steps are those of Gauss and Newton, halved until they help. Coefficients are logarithms: one per term, with
-//! `Term`'s prior; one per generation, around 85 % of its benchmark, σ 0.12; one per accelerator, around zero, σ 0.06;
+//! `Term`'s prior; one per generation, around the rates of measured kernels, σ 0.1, or 0.25 if they are guesses; one per accelerator, around zero, σ 0.06;
 //! one per framework, around zero, σ 0.08. Rows with an unknown division of the work are excluded.
 
 use std::collections::BTreeMap;
@@ -80,7 +80,8 @@ pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
                 let generation = coefficients.generation(row.accelerator);
                 let device = Device { bf16: row.accelerator.computes_in_bf16() };
                 let estimate = estimate(&row.job, device).unwrap_or_else(|e| panic!("{}: {e}", row.name));
-                let work = Work::of(&row.job, estimate.running(), row.accelerator, generation)
+                let sustained = coefficients.sustained(row.accelerator);
+                let work = Work::of(&row.job, estimate.running(), row.accelerator, generation, sustained)
                     .unwrap_or_else(|| panic!("{}: the accelerator has no rate", row.name));
                 // Rows with experts vary most. They must not decide the time of a dense model.
                 let n = of_origin.get(row.origin.as_str()).map_or(1.0, |n| *n as f64);
@@ -103,8 +104,8 @@ pub(crate) fn samples(rows: &[Row]) -> (Vec<Sample>, Names) {
         names.spread.push(spread);
     }
     for generation in coefficients.generations() {
-        names.middle.push((0.85 * generation.ceiling).ln());
-        names.spread.push(0.12);
+        names.middle.push(0.0);
+        names.spread.push(if generation.guessed { 0.25 } else { 0.1 });
     }
     for _ in &names.accelerators {
         names.middle.push(0.0);
@@ -142,7 +143,7 @@ fn terms(fitted: &[f64]) -> Terms {
     terms
 }
 
-/// The terms, and the share of its peak that an accelerator reaches.
+/// The terms, and the rate of an accelerator's products relative to that of kernels.
 pub(crate) fn of_accelerator(
     names: &Names,
     fitted: &[f64],
@@ -150,11 +151,10 @@ pub(crate) fn of_accelerator(
     generation: &Generation,
 ) -> (Terms, f64) {
     let at = |known: &[String], name: &str| known.iter().position(|known| known == name);
-    // A generation without accelerators of its own takes 85 % of its benchmark, as in the program.
+    // A generation without accelerators of its own takes the rates of kernels, as in the program.
     let other = generation.accelerators.is_empty();
-    let usual = at(&names.generations, &generation.name)
-        .filter(|_| !other)
-        .map_or((0.85 * generation.ceiling).ln(), |i| fitted[of_generation(i)]);
+    let usual =
+        at(&names.generations, &generation.name).filter(|_| !other).map_or(0.0, |i| fitted[of_generation(i)]);
     let own = at(&names.accelerators, &accelerator.key).map_or(0.0, |i| fitted[names.accelerator(i)]);
     (terms(fitted), (usual + own).exp())
 }
@@ -184,6 +184,8 @@ const FACTORS: &[Term] = &[
     Term::Bubble,
     Term::Scale,
     Term::Fp8,
+    Term::Fp8Hopper,
+    Term::Fp8Blackwell,
     Term::Fp4,
 ];
 

@@ -123,7 +123,8 @@ pub(crate) fn point(run: &Run, job: &TrainingJob, names: &Names, fitted: &[f64])
     let plan = assume(job, Device { bf16: accelerator.computes_in_bf16() }).expect("it has a size").likely;
     let generation = Coefficients::builtin().generation(accelerator);
     let (job_alone, plan_alone) = on_one_accelerator(job, &plan);
-    let work = Work::of(&job_alone, &plan_alone, accelerator, generation).expect("it has a rate");
+    let sustained = Coefficients::builtin().sustained(accelerator);
+    let work = Work::of(&job_alone, &plan_alone, accelerator, generation, sustained).expect("it has a rate");
     let (terms, efficiency) = fit::of_accelerator(names, fitted, accelerator, generation);
     let alone = work.tokens / step(&work, &terms, efficiency).seconds * work.flops;
     let flops = Forward::of(&plan, job.model.as_ref()).model();

@@ -1,4 +1,5 @@
-//! The published throughput in `rows.csv`, with the shapes of `models.toml` and the origins of `sources.toml`.
+//! The published throughput in `rows.csv`, with the shapes of `models.toml`, and in `runs.jsonl`, in the format of
+//! `weighbridge score`. `sources.toml` has the origins of both.
 //!
 //! Every row becomes the training job that its source describes, in the fields of a user's job. Fields that the source
 //! does not state stay open, as in any job. The runs of this project ([`measured`]) follow them. Coefficients are
@@ -13,6 +14,7 @@ use weighbridge::job::{
     Accelerator as Asked, Attention, Batch, Dispatcher, Finetuning, Framework, Method, Model, Offload,
     Parallelism, Precision, Recompute, Sharding, TrainingJob,
 };
+use weighbridge::score::Run;
 
 use super::measured;
 
@@ -97,7 +99,52 @@ pub(crate) fn rows() -> Vec<Row> {
         toml::from_str(include_str!("models.toml")).expect("models.toml is valid");
     let sources = sources();
     let lines = include_str!("rows.csv").lines().filter(|line| !line.starts_with('#'));
-    lines.skip(1).map(|line| row(line, &models, &sources)).chain(measured_rows()).collect()
+    let runs = include_str!("runs.jsonl").lines().map(|line| run(line, &sources));
+    lines.skip(1).map(|line| row(line, &models, &sources)).chain(runs).chain(measured_rows()).collect()
+}
+
+/// Whether layout, microbatch, batch, sequence and shape are stated.
+fn is_complete(job: &TrainingJob) -> bool {
+    let parallelism = job.parallelism.clone().unwrap_or_default();
+    let divided = parallelism.tensor.is_some() || parallelism.pipeline.is_some();
+    let gathered = matches!(parallelism.sharding, Some(Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3));
+    // Without one of these, the ranks have whole models.
+    let replicated = parallelism.data.is_some() && parallelism.sharding.is_some();
+    let alone = job.accelerator.as_ref().and_then(|accelerator| accelerator.count) == Some(1);
+    let batched = job.batch.as_ref().is_some_and(|batch| {
+        batch.micro_batch_size.is_some()
+            && batch.global_batch_size.is_some()
+            && batch.sequence_length.is_some()
+    });
+    let shaped = job.model.as_ref().is_some_and(|model| model.layers.is_some());
+    // Experts are divided in one way or another.
+    let experts = job.model.as_ref().is_some_and(|model| model.experts.is_some());
+    let placed = !experts || alone || parallelism.expert.is_some() || gathered;
+    (divided || gathered || replicated || alone) && batched && shaped && placed
+}
+
+fn run(line: &str, sources: &Sources) -> Row {
+    let run = Run::parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+    let spec = run.spec.unwrap_or_else(|| panic!("{line}: no spec"));
+    let job: TrainingJob = serde_json::from_value(spec).unwrap_or_else(|e| panic!("{line}: {e}"));
+    let origin = sources.source.get(&run.source).unwrap_or_else(|| panic!("{} has no origin", run.source));
+    let kind =
+        job.accelerator.as_ref().and_then(|accelerator| accelerator.kind.as_deref()).unwrap_or_default();
+    let model = job.model.clone().unwrap_or_default();
+    Row {
+        name: run.name.unwrap_or_else(|| panic!("{line}: no name")),
+        origin: origin.origin.clone().unwrap_or_else(|| run.source.clone()),
+        // Models of different depths that were cut from one are one model.
+        model: format!("{:?} wide, {:?} experts", model.hidden_size, model.experts),
+        accelerator: Catalogue::builtin()
+            .find(kind)
+            .unwrap_or_else(|| panic!("{kind} is not in the catalogue")),
+        measured: run.tokens_per_second_per_gpu.unwrap_or_else(|| panic!("{line}: no speed")),
+        complete: is_complete(&job),
+        laid_out: !planner::lacks_layout(&job),
+        source: run.source,
+        job,
+    }
 }
 
 fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
@@ -133,13 +180,7 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
     };
     let framework = text(3).and_then(Framework::from_word);
     let accelerators = number(5);
-    let divided = parallelism.tensor.is_some() || parallelism.pipeline.is_some();
-    let gathered = matches!(parallelism.sharding, Some(Sharding::FSDP | Sharding::HSDP | Sharding::ZeRO3));
     let shape = models.get(model).unwrap_or_else(|| panic!("{model} has no shape")).clone();
-    let batched = batch.micro_batch_size.is_some()
-        && batch.global_batch_size.is_some()
-        && batch.sequence_length.is_some();
-    let complete = (divided || gathered || accelerators == Some(1)) && batched && shape.layers.is_some();
     let job = TrainingJob {
         model: Some(shape),
         framework,
@@ -163,7 +204,7 @@ fn row(line: &str, models: &BTreeMap<String, Model>, sources: &Sources) -> Row {
         ..TrainingJob::default()
     };
     Row {
-        complete,
+        complete: is_complete(&job),
         laid_out: !planner::lacks_layout(&job),
         accelerator: Catalogue::builtin()
             .find(known(4))

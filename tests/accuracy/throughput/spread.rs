@@ -1,13 +1,18 @@
 //! The errors on unseen rows: the standard deviations of `data/time.toml`.
 //!
 //! ```text
-//! σ of a group            the 90 % quantile of |ln predicted − ln measured| / 1.645, each origin of n rows with weight √n
-//! dense, experts, …       whole models and whole origins held out, together, because a user's machines are a new origin.
-//!                         Rows that state layout and batch; those of a framework with one origin, only with their models
-//! open                    √(σ² of rows that leave them open − dense²), models held out
-//! accelerator             √(σ² with whole accelerators held out − dense²)
-//! framework               √(σ² of rows of a framework with one origin, origins held out − dense²)
+//! σ of a group     the larger of two, / 1.645: the 85 % quantile of |ln predicted − ln measured|, each origin of n rows with
+//!                  weight √n; and the largest of the 80 % quantiles of its origins with 8 rows and more
+//! dense, experts   all rows that state layout and batch
+//! classes          the same, by framework, one node or several, dense or with experts: classes with 8 rows and more
+//! open             √(σ² of rows that leave them open − σ² of all that state them)
+//! accelerator      √(σ² of rows with their accelerators held out − σ² of all)
+//! generation       √(σ² of rows of a generation with one origin − σ² of all)
+//! framework        √(σ² of rows of a framework with one origin − σ² of all)
 //! ```
+//!
+//! Whole origins are held out, because a user's machines are a new origin. The rows of a framework with one origin are held
+//! out with their models: without its only origin a framework is unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +22,8 @@ use super::fit::Sample;
 use super::rows::Row;
 
 const NINETY_PERCENT: f64 = 1.645;
-/// The widest meaningful spread: a factor of 2.7 in each direction. Experts between nodes have a wider one.
-const WIDEST: f64 = 0.6;
-/// The smallest number of rows for a framework's own spread.
-const ENOUGH: usize = 20;
+/// The smallest number of rows of a class or an origin.
+const ENOUGH: usize = 8;
 
 /// Residuals with whole groups held out.
 pub(crate) struct HeldOut {
@@ -29,19 +32,34 @@ pub(crate) struct HeldOut {
     pub(crate) accelerators: Vec<f64>,
 }
 
-/// A residual and its weight.
-type Weighted = (f64, f64);
+/// A residual and its origin.
+type OfOrigin<'a> = (&'a str, f64);
 
-/// The weighted 90 % quantile of absolute residuals, as a standard deviation.
-fn deviation(mut residuals: Vec<Weighted>) -> f64 {
-    residuals.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let all: f64 = residuals.iter().map(|(_, weight)| weight).sum();
+/// The quantile of absolute residuals, each origin of n rows with weight √n, as a standard deviation.
+fn quantile(residuals: &[OfOrigin<'_>], share: f64) -> f64 {
+    let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
+    for (origin, _) in residuals {
+        *counts.entry(origin).or_default() += 1.0;
+    }
+    let mut weighted: Vec<_> = residuals.iter().map(|(o, r)| (r.abs(), 1.0 / counts[o].sqrt())).collect();
+    weighted.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let all: f64 = weighted.iter().map(|(_, weight)| weight).sum();
     let mut below = 0.0;
-    let reached = residuals.iter().find(|(_, weight)| {
+    let reached = weighted.iter().find(|(_, weight)| {
         below += weight;
-        below >= 0.9 * all
+        below >= share * all
     });
     reached.map_or(0.0, |(size, _)| size / NINETY_PERCENT)
+}
+
+/// The standard deviation of a group.
+fn deviation(residuals: &[OfOrigin<'_>]) -> f64 {
+    let mut of: BTreeMap<&str, Vec<OfOrigin<'_>>> = BTreeMap::new();
+    for residual in residuals {
+        of.entry(residual.0).or_default().push(*residual);
+    }
+    let origins = of.values().filter(|origin| origin.len() >= ENOUGH);
+    origins.map(|origin| quantile(origin, 0.8)).fold(quantile(residuals, 0.85), f64::max)
 }
 
 /// The framework's name in the coefficients.
@@ -50,64 +68,70 @@ pub(crate) fn framework(row: &Row) -> Option<String> {
     row.job.framework.map(|framework| framework_name(framework, generation))
 }
 
-/// The frameworks with several origins.
-fn shared(rows: &[Row]) -> BTreeSet<String> {
+/// The name of a row's generation of accelerators.
+pub(crate) fn generation(row: &Row) -> &'static str {
+    &Coefficients::builtin().generation(row.accelerator).name
+}
+
+/// The names that rows of several origins have.
+fn shared(rows: &[Row], name: impl Fn(&Row) -> Option<String>) -> BTreeSet<String> {
     let mut origins: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
-        if let Some(framework) = framework(row) {
-            origins.entry(framework).or_default().insert(&row.origin);
+        if let Some(name) = name(row) {
+            origins.entry(name).or_default().insert(&row.origin);
         }
     }
-    origins.into_iter().filter(|(_, origins)| origins.len() > 1).map(|(framework, _)| framework).collect()
+    origins.into_iter().filter(|(_, origins)| origins.len() > 1).map(|(name, _)| name).collect()
 }
 
 /// The spreads.
 pub(crate) fn spread(rows: &[Row], samples: &[Sample], held_out: &HeldOut) -> Spread {
-    let shared = shared(rows);
-    let is_shared = |row: &Row| framework(row).is_some_and(|framework| shared.contains(&framework));
-    let of = |residuals: &[f64], keep: &dyn Fn(&Row, &Sample) -> bool| -> Vec<Weighted> {
-        let kept: Vec<_> = rows
-            .iter()
-            .zip(samples)
-            .zip(residuals)
-            .filter(|((row, sample), _)| keep(row, sample))
-            .map(|((row, _), residual)| (row.origin.as_str(), residual.abs()))
-            .collect();
-        let mut of_origin: BTreeMap<&str, f64> = BTreeMap::new();
-        for (origin, _) in &kept {
-            *of_origin.entry(origin).or_default() += 1.0;
+    let frameworks = shared(rows, framework);
+    let generations = shared(rows, |row| Some(generation(row).to_owned()));
+    let is_shared = |row: &Row| framework(row).is_some_and(|framework| frameworks.contains(&framework));
+    let of = |keep: &dyn Fn(&Row, &Sample) -> bool| -> Vec<OfOrigin<'_>> {
+        let all = rows.iter().zip(samples).enumerate();
+        all.filter(|(_, (row, sample))| row.laid_out && keep(row, sample))
+            .map(|(i, (row, _))| (row.origin.as_str(), held_out.origins[i]))
+            .collect()
+    };
+    let usual =
+        |experts: bool| quantile(&of(&|row, sample| row.complete && sample.work.experts == experts), 0.85);
+    let (dense, experts) = (usual(false), usual(true));
+    let mut classes: BTreeMap<String, Vec<OfOrigin<'_>>> = BTreeMap::new();
+    for (i, (row, sample)) in rows.iter().zip(samples).enumerate() {
+        let framework = framework(row);
+        let class = known(row, sample, framework.as_deref(), (true, true)).class();
+        if let Some(class) = class.filter(|_| row.complete && row.laid_out) {
+            let residual = if is_shared(row) { held_out.origins[i] } else { held_out.models[i] };
+            classes.entry(class).or_default().push((&row.origin, residual));
         }
-        kept.iter().map(|(origin, residual)| (*residual, 1.0 / of_origin[origin].sqrt())).collect()
+    }
+    let beyond = |rows: Vec<OfOrigin<'_>>, part: f64| {
+        if rows.is_empty() { 0.0 } else { (quantile(&rows, 0.85).powi(2) - part * part).max(0.0).sqrt() }
     };
-    let both = |keep: &dyn Fn(&Row, &Sample) -> bool| {
-        let mut all = of(&held_out.models, keep);
-        all.extend(of(&held_out.origins, &|row, sample| keep(row, sample) && is_shared(row)));
-        all
-    };
-    let beyond = |whole: f64, part: f64| (whole * whole - part * part).max(0.0).sqrt();
-    let dense = |row: &Row, sample: &Sample| row.complete && !sample.work.experts;
-    let usual = deviation(both(&dense));
-    let names: BTreeSet<String> = rows.iter().filter_map(framework).collect();
-    let frameworks: BTreeMap<String, f64> = names
-        .into_iter()
-        .filter_map(|name| {
-            let own = both(&|row, sample| dense(row, sample) && framework(row).as_ref() == Some(&name));
-            (own.len() >= ENOUGH).then(|| (name, deviation(own)))
-        })
-        .collect();
-    let open = |row: &Row, sample: &Sample| !row.complete && row.laid_out && !sample.work.experts;
-    let near = |row: &Row, sample: &Sample| row.complete && sample.work.experts && !sample.work.far;
+    let open = |experts: bool| of(&|row, sample| !row.complete && sample.work.experts == experts);
     Spread {
-        dense: usual,
-        frameworks,
-        experts: deviation(both(&near)).min(WIDEST),
-        experts_far: deviation(both(&|row, sample| row.complete && sample.work.far)).min(WIDEST),
-        open: beyond(deviation(of(&held_out.models, &open)), usual),
-        accelerator: beyond(deviation(of(&held_out.accelerators, &dense)), usual),
-        framework: beyond(
-            deviation(of(&held_out.origins, &|row, sample| dense(row, sample) && !is_shared(row))),
-            usual,
+        dense,
+        experts,
+        classes: classes
+            .into_iter()
+            .filter(|(_, residuals)| residuals.len() >= ENOUGH)
+            .map(|(class, residuals)| (class, deviation(&residuals)))
+            .collect(),
+        open: beyond(open(false), dense),
+        open_experts: beyond(open(true), experts),
+        accelerator: {
+            let all = rows.iter().zip(samples).zip(&held_out.accelerators);
+            let kept = all.filter(|((row, sample), _)| row.laid_out && row.complete && !sample.work.experts);
+            let unseen: Vec<_> = kept.map(|((row, _), residual)| (row.origin.as_str(), *residual)).collect();
+            (deviation(&unseen).powi(2) - dense * dense).max(0.0).sqrt()
+        },
+        generation: beyond(
+            of(&|row, sample| row.complete && !sample.work.experts && !generations.contains(generation(row))),
+            dense,
         ),
+        framework: beyond(of(&|row, sample| row.complete && !sample.work.experts && !is_shared(row)), dense),
         given: Coefficients::builtin().spread.given,
     }
 }
@@ -117,7 +141,14 @@ pub(crate) fn known<'a>(
     row: &Row,
     sample: &Sample,
     framework: Option<&'a str>,
-    accelerator: bool,
+    (accelerator, generation): (bool, bool),
 ) -> Known<'a> {
-    Known { framework, accelerator, layout: row.complete, experts: sample.work.experts, far: sample.work.far }
+    Known {
+        framework,
+        accelerator,
+        generation,
+        layout: row.complete,
+        experts: sample.work.experts,
+        several_nodes: sample.work.several_nodes,
+    }
 }

@@ -3,10 +3,12 @@
 //! ```text
 //! tensor      (4 + 2·again)·2·(t−1)/t·2·T·h·layers / ring
 //! context     (3 + again)·(c−1)·2·T·2κ·layers / (t·ring)
-//! exchange    (4 + 2·again)·2·(T/t)·h·layers·(to others) / link or network      plain all-to-all between nodes, and
-//!             all-gather: every token to every rank elsewhere
+//! exchange    (4 + 2·again)·2·(T/t)·h·layers·(to others)·capacity / link or network      plain all-to-all between nodes,
+//!             and all-gather: every token to every rank elsewhere
 //! pipeline    4·T·h·v / (link or network)
 //! ```
+//!
+//! `capacity` is the capacity factor, or 1.
 //!
 //! Sources of volumes and schedules: Narayanan et al. 2021, arXiv 2104.04473; Korthikanti et al. 2022, arXiv
 //! 2205.05198.
@@ -34,12 +36,12 @@ pub(super) fn count(rank: &Rank<'_>, machine: &Machine<'_>, seconds: &mut Second
         seconds.set(Term::Context, bytes / links.ring(c, t));
     }
     if rank.experts > 0.0 && plan.expert > 1 {
-        let bytes = 2.0 * rank.tokens * h * exchanges * rank.layers * rank.sparse;
+        let bytes = 2.0 * rank.tokens * h * exchanges * rank.layers * rank.sparse * rank.capacity;
         seconds.set(Term::Exchange, to_experts(rank, machine, bytes));
     }
     if plan.pipeline > 1 {
         let bytes = 4.0 * rank.tokens * h * plan.virtual_pipeline.max(1) as f64 / split;
-        let rate = if plan.world() <= links.node { links.link } else { links.network };
+        let rate = if plan.world() <= links.node { links.among(2) } else { links.network };
         seconds.set(Term::Pipeline, bytes / rate);
     }
 }

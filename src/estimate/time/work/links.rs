@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ranks of a group in a node   g = max(1, min(n, node / stride))
-//! near                         bytes / link                          (inside the node)
+//! near                         bytes / link                          (inside the node; in a mesh, link·(g − 1)/(node − 1))
 //! far                          bytes · (1 − g/n) / (g · network)     (through the network ports of all g)
 //! ```
 //!
@@ -26,6 +26,8 @@ pub(super) struct Links {
     pub(super) network: f64,
     /// Accelerators that the link joins.
     pub(super) node: u64,
+    /// Whether each accelerator has an own link to each other one of the node.
+    pub(super) mesh: bool,
 }
 
 impl Links {
@@ -35,7 +37,15 @@ impl Links {
         let stated = job.accelerator.as_ref().and_then(|a| a.per_node).map(u64::from);
         let joined = generation.joined.unwrap_or(0);
         let node = stated.unwrap_or(generation.node).max(joined).max(1);
-        Self { link: (link / 2.0).max(1.0), network: (generation.network * 1e9).max(1.0), node }
+        let network = (generation.network * 1e9).max(1.0);
+        Self { link: (link / 2.0).max(1.0), network, node, mesh: generation.mesh }
+    }
+
+    /// The rate of one direction among so many accelerators of a node.
+    pub(super) fn among(&self, together: u64) -> f64 {
+        let others = self.node.saturating_sub(1).max(1) as f64;
+        let of_all = (together.saturating_sub(1).max(1) as f64 / others).min(1.0);
+        if self.mesh { self.link * of_all } else { self.link }
     }
 
     /// Whether the accelerators of a node exchange through the host.
@@ -51,14 +61,15 @@ impl Links {
     /// The rate of a ring, which is that of its slowest part.
     pub(super) fn ring(&self, ranks: u64, stride: u64) -> f64 {
         let together = self.together(ranks, stride);
-        if together >= ranks { self.link } else { self.link.min(self.network * together as f64) }
+        let near = self.among(together);
+        if together >= ranks { near } else { near.min(self.network * together as f64) }
     }
 
     /// Seconds of a collective over `bytes`, inside the node and between nodes.
     pub(super) fn near_and_far(&self, bytes: f64, ranks: u64, stride: u64) -> (f64, f64) {
-        let together = self.together(ranks, stride) as f64;
-        let outside = (1.0 - together / ranks.max(1) as f64).max(0.0);
-        (bytes / self.link, bytes * outside / (together * self.network))
+        let together = self.together(ranks, stride);
+        let outside = (1.0 - together as f64 / ranks.max(1) as f64).max(0.0);
+        (bytes / self.among(together), bytes * outside / (together as f64 * self.network))
     }
 }
 
@@ -68,8 +79,15 @@ mod tests {
 
     #[test]
     fn a_link_as_slow_as_pci_express_goes_through_the_host() {
-        let passes = |link: f64| Links { link, network: 1.0, node: 8 }.through_host();
+        let passes = |link: f64| Links { link, network: 1.0, node: 8, mesh: false }.through_host();
         assert!(passes(32e9));
         assert!(!passes(33e9));
+    }
+
+    #[test]
+    fn two_of_four_in_a_mesh_have_a_third_of_the_rate() {
+        let links = Links { link: 450e9, network: 25e9, node: 4, mesh: true };
+        assert!((links.ring(2, 1) - 150e9).abs() < 1.0 && (links.ring(4, 1) - 450e9).abs() < 1.0);
+        assert!((links.near_and_far(300e9, 2, 1).0 - 2.0).abs() < 1e-9);
     }
 }

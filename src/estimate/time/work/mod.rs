@@ -12,7 +12,7 @@ mod links;
 mod rank;
 mod states;
 
-use super::generation::Generation;
+use super::generation::{Generation, Sustained};
 use super::peak;
 use super::terms::{COUNT, Term};
 use crate::estimate::plan::Plan;
@@ -27,9 +27,11 @@ use rank::Rank;
 pub struct Work {
     /// Seconds by term: of one microbatch, or of the step for work that is done once.
     pub terms: [f64; COUNT],
-    /// Seconds of the layers' matrix products at the peak.
+    /// Seconds of the layers' matrix products at the sustained rate, without those of routed experts.
     pub products: f64,
-    /// Seconds of the output layer's products at the half-precision peak.
+    /// Seconds of the routed experts' products at the sustained rate.
+    pub routed: f64,
+    /// Seconds of the output layer's products at the sustained half-precision rate.
     pub head: f64,
     /// Microbatches.
     pub micro_batches: f64,
@@ -47,10 +49,14 @@ pub struct Work {
     pub world: f64,
     /// The format of the computation.
     pub precision: Precision,
+    /// The term of products in a narrow format.
+    pub narrow: Option<Term>,
     /// Whether the model has experts.
     pub experts: bool,
     /// Whether tokens are sent to experts on other nodes.
     pub far: bool,
+    /// Whether the accelerators are on several nodes.
+    pub several_nodes: bool,
     /// Whether ZeRO's third stage gathers parameters.
     pub zero_three: bool,
     /// Whether parameters are gathered, or gradients summed, through the host.
@@ -91,6 +97,7 @@ impl Work {
         plan: &Plan,
         accelerator: &Accelerator,
         generation: &Generation,
+        sustained: &Sustained,
     ) -> Option<Self> {
         let (precision, rate) = peak(accelerator, plan.precision)?;
         let peak = rate.0 as f64;
@@ -112,8 +119,9 @@ impl Work {
         let experts = plan.shape.experts.is_some();
         Some(Self {
             terms: seconds.0,
-            products: compute::products(&rank, peak),
-            head: compute::head(&rank, half),
+            products: compute::products(&rank) / (peak * sustained.share(precision)),
+            routed: compute::routed(&rank) / (peak * sustained.share(precision)),
+            head: compute::head(&rank) / (half * sustained.half),
             micro_batches,
             bubble: plan.pipeline.saturating_sub(1) as f64
                 / plan.virtual_pipeline.max(1) as f64
@@ -124,8 +132,14 @@ impl Work {
             half,
             world,
             precision,
+            narrow: match precision {
+                Precision::FP8 => Some(generation.fp8.unwrap_or(Term::Fp8)),
+                Precision::FP4 => Some(Term::Fp4),
+                _ => None,
+            },
             experts,
             far: experts && machine.links.together(plan.expert, plan.tensor) < plan.expert,
+            several_nodes: plan.world() > machine.links.node,
             zero_three: plan.sharding == Sharding::ZeRO3,
             through_host: machine.links.through_host(),
             native: plan.profile.kernels.native,

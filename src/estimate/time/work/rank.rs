@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! tokens    T = b·s / c                                     of a microbatch
-//! layers    ⌈L / p⌉·(1 + prediction layers / L)             of the fullest stage
+//! layers    L / p·(1 + prediction layers / L)               of a stage; the last one has the output layer too
+//! output    1; 1 / p if p does not divide L
 //! held      (attention + feed-forward + (E/e + shared)·expert)·L / (t·p) + h·V / t    (twice without a pipeline)
 //! ```
+//!
+//! If the stages cannot have equally many layers, they are laid out to take equally long, with the output layer among them.
 //!
 //! Matrix sizes are multiplications per token and layer, before tensor parallelism divides them. Sizes of experts are
 //! averages over all layers, with and without experts.
@@ -27,8 +30,10 @@ pub(super) struct Rank<'a> {
     pub(super) context: f64,
     /// Tokens of a microbatch, `T`.
     pub(super) tokens: f64,
-    /// Layers, `⌈L / p⌉`.
+    /// Layers of a stage.
     pub(super) layers: f64,
+    /// The share of the output layer's time that a stage has.
+    pub(super) output: f64,
     /// The share of the layers that have experts.
     pub(super) sparse: f64,
     /// Passes over a weight, forward and backward: 3, or 2 for frozen weights.
@@ -49,6 +54,10 @@ pub(super) struct Rank<'a> {
     pub(super) experts: f64,
     /// Experts that a token is sent to, `K`.
     pub(super) routed: f64,
+    /// Products of these experts.
+    pub(super) sent: f64,
+    /// The tokens of the experts' kernels, relative to those that are sent: the capacity factor, or 1.
+    pub(super) capacity: f64,
     /// Parameters on the rank.
     pub(super) parameters: f64,
     /// The trained share of them.
@@ -99,8 +108,8 @@ impl<'a> Rank<'a> {
             tensor,
             context,
             tokens: plan.micro_batch as f64 * plan.sequence as f64 / context,
-            layers: shape.layers.div_ceil(plan.pipeline.max(1)).max(1) as f64
-                * (1.0 + shape.prediction_layers as f64 / all),
+            layers: (all / pipeline) * (1.0 + shape.prediction_layers as f64 / all),
+            output: if shape.layers.is_multiple_of(plan.pipeline.max(1)) { 1.0 } else { 1.0 / pipeline },
             sparse,
             passes: if adapted { 2.0 } else { 3.0 },
             attention,
@@ -111,6 +120,14 @@ impl<'a> Rank<'a> {
             passed: (routed + shared) * width * sparse,
             experts,
             routed,
+            sent: routed * one,
+            capacity: job
+                .parallelism
+                .as_ref()
+                .and_then(|parallelism| parallelism.capacity_factor)
+                .map(|factor| factor.as_f64())
+                .filter(|factor| *factor > 0.0)
+                .unwrap_or(1.0),
             parameters: all * (attention + dense + held) / tensor / pipeline + outer / tensor,
             trained: if adapted { ADAPTED } else { 1.0 },
             quantized: plan.adapters.as_ref().is_some_and(|adapters| adapters.quantized.is_some()),
