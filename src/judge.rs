@@ -10,6 +10,9 @@
 mod capacity;
 mod deadline;
 mod figures;
+mod host;
+mod host_advice;
+mod host_storage;
 mod lints;
 mod room;
 mod shown;
@@ -34,9 +37,9 @@ use crate::policy::{Rules, World};
 use crate::resolve::open::Open;
 use crate::resolve::{Resolved, resolve};
 use crate::surroundings::Surroundings;
-use crate::units::{Bytes, Count};
+use crate::units::{ByteRate, Bytes, Count};
 use crate::verdict::{Distribution, decide};
-use crate::workload::{self, Aside, Reading, Readings, Unread};
+use crate::workload::{self, Aside, PodOffer, Reading, Readings, Unread};
 
 use capacity::Capacity;
 use shown::Shown;
@@ -65,12 +68,16 @@ pub fn judge_with(
     wording::bounded(judgement.unwrap_or_else(|| no_training(aside)))
 }
 
+/// The slowest direct links between all accelerators of a node. Slower ones join pairs, or pass through the host.
+const DIRECT: ByteRate = ByteRate(200_000_000_000);
+
 /// What a job is judged by, besides its own fields.
 #[derive(Clone, Copy)]
 struct Given<'a, 'c> {
     capacity: &'a Capacity<'c>,
     device: Device,
     open: &'a Open,
+    pod: Option<&'a PodOffer>,
 }
 
 /// What every step of a judgement needs.
@@ -140,14 +147,14 @@ impl Judge<'_> {
             job,
             ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
         };
-        let limit = reading.limit.take();
+        let (limit, pod) = (reading.limit.take(), reading.pod.take());
         let judgement = if !errors.is_empty() {
             malformed(judgement, errors)
         } else if let Some(unread) = reading.unread {
             not_read(judgement, unread)
         } else {
             let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-            let given = Given { capacity: &capacity, device, open: &open };
+            let given = Given { capacity: &capacity, device, open: &open, pod: pod.as_ref() };
             self.read(judgement, given, limit, &mut shown)
         };
         shown.finish(judgement)
@@ -163,7 +170,11 @@ impl Judge<'_> {
     ) -> Judgement {
         let Ok(estimate) = self.estimate(&judgement.job, given.device) else {
             let deadline = deadline::deadline(&judgement.job, limit, None);
-            return without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
+            let judgement = without_model(Judgement { deadline, ..judgement }, given.capacity, shown);
+            return match given.pod {
+                Some(pod) => host::without_model(judgement, pod, shown, self.rules),
+                None => judgement,
+            };
         };
         self.estimated(judgement, &estimate, given, limit, shown)
     }
@@ -206,7 +217,7 @@ impl Judge<'_> {
         limit: Option<Limit>,
         shown: &mut Shown<'_>,
     ) -> Judgement {
-        let Given { capacity, device, open } = given;
+        let Given { capacity, device, open, pod } = given;
         let [need, others @ ..] = self.readings(estimate, open, device);
         judgement.evidence = Some(estimate.evidence);
         judgement.counted = Some(figures::counted(estimate, &others, !open.is_empty()));
@@ -228,6 +239,11 @@ impl Judge<'_> {
         judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
         let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
         judgement = self.timed(judgement, estimate, capacity, limit, shown);
+        if let Some(pod) = pod {
+            let links = capacity.accelerator.map(|accelerator| accelerator.bandwidth.link);
+            let linked = links.map(|link| link.is_some_and(|link| link >= DIRECT));
+            judgement = self.with_host(judgement, estimate, pod, open, device, shown, linked);
+        }
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, shown, self.catalogue);
             judgement.missing.insert(0, capacity.missing());

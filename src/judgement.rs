@@ -5,14 +5,17 @@
 
 mod cost;
 mod deadline;
+mod resource;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use cost::{Cost, PriceSource};
 pub use deadline::{Deadline, Outlook};
+pub use resource::Resource;
 
 use crate::job::keys::{self, PREFIX};
 use crate::job::{AnyField, Cause, Follows, Input, InputError, TrainingJob, Understood};
+use crate::policy::HostMemory;
 use crate::units::{Bytes, Flops};
 
 /// The longest warning, in characters.
@@ -49,6 +52,12 @@ pub struct Judgement {
     pub inputs: Vec<Input>,
     /// Peak memory per accelerator.
     pub memory: Option<Memory>,
+    /// Host memory of the pod with the first rank.
+    pub host: Option<Resource>,
+    /// Shared memory of this pod, a part of its host memory.
+    pub shared_memory: Option<Resource>,
+    /// The disk on which the job saves.
+    pub storage: Option<Resource>,
     /// How long the job takes.
     pub time: Option<Time>,
     /// The share of this time that is spent training, and where the rest goes.
@@ -81,6 +90,9 @@ pub struct Judgement {
     /// The figures that measurements can be compared with. `None` without an estimate.
     #[serde(skip)]
     pub counted: Option<Counted>,
+    /// What the gate does if a resource besides device memory does not suffice.
+    #[serde(skip)]
+    pub host_memory: HostMemory,
 }
 
 /// The figures of the judged rank that PyTorch and the driver count.
@@ -148,6 +160,20 @@ impl std::fmt::Display for Swing {
 }
 
 impl Judgement {
+    /// The resources that are judged besides device memory, each with its name.
+    pub fn resources(&self) -> impl Iterator<Item = (&'static str, &Resource)> {
+        let all =
+            [("host memory", &self.host), ("shared memory", &self.shared_memory), ("storage", &self.storage)];
+        all.into_iter().filter_map(|(name, resource)| Some((name, resource.as_ref()?)))
+    }
+
+    /// The resource besides device memory that runs out, if the policy refuses for it.
+    pub fn refused_resource(&self) -> Option<&Resource> {
+        let enforces = self.host_memory == HostMemory::Enforce;
+        let runs_out = |resource: &&Resource| resource.verdict == Verdict::OutOfMemory;
+        self.resources().map(|(_, resource)| resource).find(runs_out).filter(|_| enforces)
+    }
+
     /// The judgement of an object that is too large to read.
     pub fn too_large() -> Self {
         Self {
@@ -191,6 +217,9 @@ impl Judgement {
             errors: Vec::new(),
             inputs: Vec::new(),
             memory: None,
+            host: None,
+            shared_memory: None,
+            storage: None,
             time: None,
             goodput: None,
             deadline: None,
@@ -204,6 +233,7 @@ impl Judgement {
             override_reason: None,
             swings: Vec::new(),
             counted: None,
+            host_memory: HostMemory::Audit,
         }
     }
 }

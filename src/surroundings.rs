@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::units::Bytes;
+
 /// The objects around a workload.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -97,6 +99,7 @@ pub const DOCUMENTS: &[Document] = &[
         Opened::ByClaims,
     ),
     Document::new(DRA, DRA_VERSIONS, "ResourceClaim", "resourceclaims", true, Opened::ByClaims),
+    Document::new("", &["v1"], "PersistentVolumeClaim", "persistentvolumeclaims", true, Opened::Never),
 ];
 
 /// The group of an `apiVersion`. Kubeflow's Trainer had another group before its first release.
@@ -142,6 +145,8 @@ pub enum Opened {
     ByQueues,
     /// `--read-claims`.
     ByClaims,
+    /// Never.
+    Never,
 }
 
 impl Document {
@@ -281,6 +286,8 @@ pub struct Node {
     pub labels: Labels,
     /// Its allocatable extended resources: name and count.
     pub allocatable: BTreeMap<String, u64>,
+    /// Its allocatable memory.
+    pub memory: Option<Bytes>,
     /// Whether pods may be placed on it.
     pub schedulable: bool,
 }
@@ -300,6 +307,9 @@ impl Node {
                 .filter(|(name, _)| name.contains('/'))
                 .filter_map(|(name, value)| Some((name.clone(), count(value)?)))
                 .collect(),
+            memory: allocatable
+                .and_then(|allocatable| allocatable.get("memory")?.as_str())
+                .and_then(|memory| Bytes::parse_quantity(memory).ok()),
             schedulable: object.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true),
         }
     }

@@ -8,7 +8,8 @@ use std::path::Path;
 use weighbridge::job::field;
 
 /// Keys of frameworks' own that are spelled like a path.
-const KEYS_OF_FRAMEWORKS: &[&str] = &["model.activation", "model.name", "model.normalization"];
+const KEYS_OF_FRAMEWORKS: &[&str] =
+    &["checkpoint.interval", "model.activation", "model.name", "model.normalization"];
 
 #[test]
 fn no_code_names_a_field_by_its_path() {

@@ -17,7 +17,7 @@ use crate::admission::message;
 use crate::admission::overrides::Override;
 use crate::job::keys::PREFIX;
 use crate::judgement::{Judgement, Reason, Verdict};
-use crate::policy::{Mode, Unknown, Unrecognised};
+use crate::policy::{HostMemory, Mode, Unknown, Unrecognised};
 
 /// The input of a decision.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub enum Ratchet {
 pub enum Fault {
     /// It would run out of memory.
     OutOfMemory,
+    /// Its pod would run out of another resource, for which the policy refuses.
+    Host,
     /// It could not be read.
     Malformed,
     /// It trains, but cannot be judged, and the policy denies unknown jobs.
@@ -77,6 +79,7 @@ pub fn fault(judgement: &Judgement, unknown: Unknown) -> Option<Fault> {
         Verdict::NotTraining | Verdict::Unrecognised => None,
         _ if judgement.reason == Reason::Malformed || !judgement.errors.is_empty() => Some(Fault::Malformed),
         Verdict::OutOfMemory => Some(Fault::OutOfMemory),
+        _ if judgement.refused_resource().is_some() => Some(Fault::Host),
         Verdict::Unknown if unknown == Unknown::Deny => Some(Fault::Unknown),
         Verdict::Fits | Verdict::Tight | Verdict::Unknown => None,
     }
@@ -134,6 +137,9 @@ fn warnings(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> Vec
         (Override::Refused(why), Some(_)) => warnings.push(message::warning(why)),
         _ => {}
     }
+    if denied.is_none() && judgement.host_memory != HostMemory::Audit {
+        warnings.extend(message::resources(case.subject, judgement));
+    }
     let told = message::warning(&judgement.message);
     warnings.extend(message::warnings(judgement).into_iter().filter(|line| *line != told));
     // Two sources may give the same warning.
@@ -155,10 +161,21 @@ fn notes(case: &Case<'_>, fault: Option<Fault>, denied: Option<Fault>) -> BTreeM
             notes.insert("capacity-bytes", capacity.0.to_string());
         }
     }
+    for (name, resource) in judgement.resources() {
+        if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {
+            let key = match name {
+                "host memory" => "host-memory",
+                "shared memory" => "shared-memory",
+                _ => "storage",
+            };
+            notes.insert(key, message::one_line(&resource.message, message::LINE));
+        }
+    }
     if fault.is_some() && denied.is_none() {
         notes.insert("would-deny", "true".to_owned());
         let message = match fault {
             Some(Fault::Malformed) => message::malformed(case.subject, &judgement.errors),
+            Some(Fault::Host) => message::resource_refusal(case.subject, judgement),
             _ => message::refusal(case.subject, judgement),
         };
         notes.insert("message", message);
@@ -186,6 +203,8 @@ mod tests {
     use super::*;
     use crate::admission::judgement;
     use crate::job::{Cause, InputError};
+    use crate::judgement::Resource;
+    use crate::units::Bytes;
 
     fn judgement_of(verdict: Verdict, reason: Reason) -> Judgement {
         Judgement { verdict, reason, message: "needs 96.4 GiB per GPU".into(), ..judgement() }
@@ -332,6 +351,46 @@ mod tests {
                 assert!(!decided.warnings.is_empty());
                 assert_eq!(decided.notes["update"], note);
             }
+        }
+    }
+
+    /// A job whose GPUs have room, and whose pod has too little host memory.
+    fn out_of_host_memory(host_memory: HostMemory) -> Judgement {
+        let host = Resource {
+            verdict: Verdict::OutOfMemory,
+            message: "needs 620.0 GiB of host memory a pod (at least 540.0 GiB), 400.0 GiB are allowed"
+                .into(),
+            probability: Some(1.0),
+            peak_bytes: Bytes::from_mib(620 << 10),
+            lower_bytes: Bytes::from_mib(540 << 10),
+            upper_bytes: Bytes::from_mib(700 << 10),
+            limit_bytes: Some(Bytes::from_mib(400 << 10)),
+            limit_source: None,
+            instant: "training".into(),
+            components: Vec::new(),
+            warnings: vec!["no container requests memory or cpu".into()],
+            advice: Vec::new(),
+        };
+        Judgement { host: Some(host), host_memory, ..judgement_of(Verdict::Fits, Reason::BelowCapacity) }
+    }
+
+    #[test]
+    fn the_policy_decides_what_host_memory_does() {
+        for (host_memory, mode, denied, warnings) in [
+            (HostMemory::Audit, Mode::Enforce, None, 0),
+            (HostMemory::Warn, Mode::Enforce, None, 2),
+            (HostMemory::Warn, Mode::Audit, None, 0),
+            (HostMemory::Enforce, Mode::Enforce, Some(Fault::Host), 0),
+            (HostMemory::Enforce, Mode::Warn, None, 2),
+        ] {
+            let judgement = out_of_host_memory(host_memory);
+            let decided = decided(&judgement, mode);
+            let case = format!("{host_memory:?} in {mode:?}: {decided:?}");
+            assert_eq!((decided.denied, decided.warnings.len()), (denied, warnings), "{case}");
+            let message = "needs 620.0 GiB of host memory a pod (at least 540.0 GiB), 400.0 GiB are allowed";
+            assert_eq!(decided.notes["host-memory"], message, "{case}");
+            let would_deny = host_memory == HostMemory::Enforce && denied.is_none();
+            assert_eq!(decided.notes.contains_key("would-deny"), would_deny, "{case}");
         }
     }
 

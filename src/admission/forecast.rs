@@ -41,7 +41,7 @@ impl Forecast {
         });
         match decided.denied {
             Some(Fault::Malformed) => Self::Invalid,
-            Some(Fault::OutOfMemory | Fault::Unknown) => Self::Refused,
+            Some(Fault::OutOfMemory | Fault::Host | Fault::Unknown) => Self::Refused,
             None if decided.notes.contains_key("would-deny") && decided.warnings.is_empty() => Self::Audited,
             None if decided.warnings.is_empty() => Self::Admitted,
             None => Self::Warned,

@@ -106,6 +106,27 @@ pub fn refusal(subject: &str, judgement: &Judgement) -> String {
     one_line(&about(subject, &judgement.message), LINE)
 }
 
+/// The audit notes about resources besides device memory.
+pub const RESOURCES: [&str; 3] = ["host-memory", "shared-memory", "storage"];
+
+/// The warnings about resources besides device memory.
+pub fn resources(subject: &str, judgement: &Judgement) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (_, resource) in judgement.resources() {
+        if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {
+            lines.push(warning(&about(subject, &resource.message)));
+        }
+        lines.extend(resource.warnings.iter().map(|line| warning_about(subject, line)));
+    }
+    lines
+}
+
+/// The first line of a refusal for a resource besides device memory.
+pub fn resource_refusal(subject: &str, judgement: &Judgement) -> String {
+    let message = judgement.refused_resource().map(|resource| resource.message.as_str()).unwrap_or_default();
+    one_line(&about(subject, message), LINE)
+}
+
 /// The errors of the object, in one line.
 pub fn malformed(subject: &str, errors: &[InputError]) -> String {
     let line = match errors {

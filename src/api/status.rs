@@ -13,7 +13,7 @@ use super::course::{Course, Moments};
 use super::display::display;
 use super::v1alpha1::{
     AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, DisplayStatus, GoodputStatus, HistoryStatus,
-    InputStatus, MemoryStatus, OutcomeStatus, TimeStatus, TrainingEstimateStatus,
+    InputStatus, MemoryStatus, OutcomeStatus, ResourceStatus, TimeStatus, TrainingEstimateStatus,
 };
 use crate::job::keys;
 use crate::judgement::{self, Judgement, Outlook, Verdict};
@@ -28,6 +28,8 @@ const SECONDS_A_DAY: f64 = 86_400.0;
 pub const READY: &str = "Ready";
 /// The condition that is true if the workload fits.
 pub const FITS_MEMORY: &str = "FitsMemory";
+/// The condition that is true if the pod's host memory, shared memory and disk suffice.
+pub const FITS_HOST: &str = "FitsHost";
 /// The condition that is true if the training ends in time.
 pub const WITHIN_DEADLINE: &str = "WithinDeadline";
 /// The condition of a workload that exists although the webhook would deny it.
@@ -90,6 +92,9 @@ pub fn status(
         warnings: warnings(judgement),
         inputs: judgement.inputs.iter().take(MAX_INPUTS).map(input).collect(),
         memory: judgement.memory.as_ref().map(memory),
+        host: judgement.host.as_ref().map(resource),
+        shared_memory: judgement.shared_memory.as_ref().map(resource),
+        storage: judgement.storage.as_ref().map(resource),
         time: time.map(time_status),
         goodput: goodput.map(goodput_status),
         deadline: judgement.deadline.as_ref().and_then(deadline_status),
@@ -129,8 +134,24 @@ fn input(input: &crate::job::Input) -> InputStatus {
     InputStatus { field: cut(input.field.path()), value: cut(&input.value), source: cut(&input.source) }
 }
 
+fn component(component: &judgement::Component) -> ComponentStatus {
+    ComponentStatus { name: cut(component.name), bytes: bytes(component.bytes) }
+}
+
+fn resource(resource: &judgement::Resource) -> ResourceStatus {
+    ResourceStatus {
+        verdict: resource.verdict.name().to_owned(),
+        message: cut(&resource.message),
+        peak_bytes: bytes(resource.peak_bytes),
+        lower_bytes: bytes(resource.lower_bytes),
+        upper_bytes: bytes(resource.upper_bytes),
+        limit_bytes: resource.limit_bytes.map(bytes),
+        components: resource.components.iter().take(MAX_COMPONENTS).map(component).collect(),
+        advice: resource.advice.iter().take(MAX_ADVICE).map(|line| cut(line)).collect(),
+    }
+}
+
 fn memory(memory: &judgement::Memory) -> MemoryStatus {
-    let component = |c: &judgement::Component| ComponentStatus { name: cut(c.name), bytes: bytes(c.bytes) };
     MemoryStatus {
         peak_bytes: bytes(memory.peak_bytes),
         lower_bytes: bytes(memory.lower_bytes),
@@ -223,6 +244,7 @@ fn findings(judgement: &Judgement, circumstances: &Circumstances) -> Vec<Finding
             message: format!("The verdict is {}.", judgement.verdict.name()),
         },
         fits_memory(judgement),
+        fits_host(judgement),
         within_deadline(judgement),
     ];
     if circumstances.admitted == Some(Admitted::Bypass) {
@@ -249,6 +271,23 @@ fn fits_memory(judgement: &Judgement) -> Finding {
         Verdict::Unknown | Verdict::NotTraining | Verdict::Unrecognised => judgement.reason.name(),
     };
     Finding { kind: FITS_MEMORY, holds, reason, message: cut(&judgement.message) }
+}
+
+/// The worst of the resources besides device memory.
+fn fits_host(judgement: &Judgement) -> Finding {
+    let rank = |verdict: Verdict| match verdict {
+        Verdict::OutOfMemory => 3,
+        Verdict::Tight => 2,
+        Verdict::Fits => 1,
+        Verdict::Unknown | Verdict::NotTraining | Verdict::Unrecognised => 0,
+    };
+    let worst = judgement.resources().max_by_key(|(_, resource)| rank(resource.verdict));
+    let Some((_, worst)) = worst.filter(|(_, resource)| rank(resource.verdict) > 0) else {
+        let message = "No limit of the pod is known, or what is missing decides.".into();
+        return Finding { kind: FITS_HOST, holds: Holds::Unknown, reason: "NoLimit", message };
+    };
+    let holds = if worst.verdict == Verdict::OutOfMemory { Holds::False } else { Holds::True };
+    Finding { kind: FITS_HOST, holds, reason: worst.verdict.name(), message: cut(&worst.message) }
 }
 
 fn within_deadline(judgement: &Judgement) -> Finding {
@@ -348,6 +387,7 @@ mod tests {
             json!(InputStatus::default()),
             json!(MemoryStatus::default()),
             json!(ComponentStatus::default()),
+            json!(ResourceStatus::default()),
             json!(TimeStatus::default()),
             json!(GoodputStatus::default()),
             json!(DeadlineStatus::default()),

@@ -99,6 +99,15 @@ pub struct TrainingEstimateStatus {
     /// Peak memory per accelerator, of the rank that needs the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryStatus>,
+    /// Host memory of the pod with the first rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<ResourceStatus>,
+    /// Shared memory of this pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_memory: Option<ResourceStatus>,
+    /// The disk on which the job saves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<ResourceStatus>,
     /// The time of the training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeStatus>,
@@ -159,7 +168,7 @@ pub struct TrainingEstimateStatus {
     /// The end of the workload, compared with the prediction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressStatus>,
-    /// Ready, FitsMemory and WithinDeadline. BypassedAdmission, if the workload was admitted without a judgement.
+    /// Ready, FitsMemory, FitsHost and WithinDeadline. BypassedAdmission, if the workload was admitted without a judgement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -222,6 +231,38 @@ pub struct ComponentStatus {
     /// Its share of the peak.
     #[schemars(range(min = 0))]
     pub bytes: i64,
+}
+
+/// A resource besides device memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResourceStatus {
+    /// The decision: Fits, Tight, OutOfMemory or Unknown.
+    #[schemars(length(max = 32))]
+    pub verdict: String,
+    /// Why, in one line for a person.
+    pub message: String,
+    /// The need.
+    #[schemars(range(min = 0))]
+    pub peak_bytes: i64,
+    /// The lower end of the 90 % interval.
+    #[schemars(range(min = 0))]
+    pub lower_bytes: i64,
+    /// The upper end of the 90 % interval.
+    #[schemars(range(min = 0))]
+    pub upper_bytes: i64,
+    /// The limit. Absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub limit_bytes: Option<i64>,
+    /// The parts of the need.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_COMPONENTS))]
+    pub components: Vec<ComponentStatus>,
+    /// What would help.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ADVICE))]
+    pub advice: Vec<String>,
 }
 
 /// The time of the training.

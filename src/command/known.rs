@@ -156,6 +156,7 @@ const IMAGES: &[(Cause, &str)] = &[
         "dcgm-exporter, cuda-sample, cuda-vector-add, gpu-burn, gpu-operator-validator, k8s-device-plugin, \
          nccl-tests, rccl-tests, nvbandwidth, hpc-benchmarks, gpu-feature-discovery",
     ),
+    (Cause::Idle, "pause"),
 ];
 
 /// The known program of several words with which a command begins, and their number.
@@ -190,10 +191,24 @@ fn of_name(name: &str) -> Option<Does> {
     PROGRAMS.iter().find(|(_, names)| lists(names, name)).map(|(does, _)| *does)
 }
 
-/// What an image's own program does, if it is known: by a part of its path, without a tag or a digest.
+/// What an image's own program does, if it is known: by a part of its path, without a tag or a digest. A part may say more
+/// than a long name: `huggingface-text-generation-inference-cu121`. A tag may say that it is a notebook.
 fn of_image(image: &str) -> Option<Cause> {
+    const LONG: usize = 12;
+    let within = |names: &str, part: &str| {
+        let bounded = |name: &str| {
+            format!("-{part}-")
+                .split_once(name)
+                .is_some_and(|(before, after)| before.ends_with(['-', '.']) && after.starts_with(['-', '.']))
+        };
+        lists(names, part) || names.split(", ").any(|name| name.len() >= LONG && bounded(name))
+    };
     let parts = image.split('/').map(|part| part.split([':', '@']).next().unwrap_or(part));
-    parts.rev().find_map(|part| IMAGES.iter().find(|(_, names)| lists(names, part)).map(|(cause, _)| *cause))
+    let by_name = parts
+        .rev()
+        .find_map(|part| IMAGES.iter().find(|(_, names)| within(names, part)).map(|(cause, _)| *cause));
+    let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
+    by_name.or_else(|| tag.split('-').any(|word| word == "jupyter").then_some(Cause::Notebook))
 }
 
 fn lists(names: &str, name: &str) -> bool {
@@ -224,6 +239,9 @@ mod tests {
         let image = |image: &str| does(&Launch { image: Some(image.into()), ..Launch::default() });
         assert_eq!(image("docker.io/vllm/vllm-openai:v0.9"), Some(Not(Cause::Server)));
         assert_eq!(image("registry:5000/team/trainer@sha256:0"), None);
+        let named = "gcr.io/huggingface-text-generation-inference-cu121.2-1.ubuntu2204.py310";
+        assert_eq!(image(named), Some(Not(Cause::Server)));
+        assert_eq!(image("tensorflow/tensorflow:2.12.0-gpu-jupyter"), Some(Not(Cause::Notebook)));
         assert_eq!(image("quay.io/jupyter/pytorch-notebook"), Some(Not(Cause::Notebook)));
     }
 }

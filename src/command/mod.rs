@@ -9,6 +9,7 @@
 
 mod arguments;
 mod container;
+pub(crate) mod downloads;
 mod environment;
 pub(crate) mod files;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use self::run::{Budget, Run, Start};
+use crate::command::downloads::Downloads;
 use crate::command::files::Files;
 use crate::command::python::Script;
 use crate::job::Gap;
@@ -63,6 +65,8 @@ pub(crate) struct Launch {
     pub(crate) environment: Environment,
     /// The files that it can read, as far as they are known.
     pub(crate) files: Files,
+    /// The models that the object downloads, by folder.
+    pub(crate) downloads: Arc<Downloads>,
     /// The branches around it, the outermost first. It is started only if all of them are taken.
     pub(crate) branches: Vec<Branch>,
     /// Whether something before it was not read. It may then start in another way than it was read.
@@ -236,9 +240,13 @@ pub(crate) fn launches(
 ) -> Commands {
     let (containers, more) = container::ordered(groups, requests);
     let mut launches = Vec::new();
+    let mut downloads = Downloads::default();
     let mut budget = Budget::new();
     if let Some(entrypoint) = entrypoint {
-        let first = containers.first();
+        // The first group is the head, where an entrypoint runs.
+        let head = groups.first().map(|group| group.path.as_str());
+        let in_head = containers.iter().find(|container| Some(container.group.path.as_str()) == head);
+        let first = in_head.or(containers.first());
         let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
         let environment = first.map(|container| Environment::of(container.spec, around, namespace));
         let files = first.map(|c| Files::of(c.group.template, c.spec, around, namespace));
@@ -247,8 +255,10 @@ pub(crate) fn launches(
         let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut budget);
         run.starts_in(&environment);
         entrypoint.gap.into_iter().for_each(|gap| run.budget.leave_out(gap));
+        run.downloads = std::mem::take(&mut downloads);
         shell::read(entrypoint.script, &[], &Start::of(&started, None), &mut run);
         launches.append(&mut run.launches);
+        downloads = run.downloads;
     }
     for container in containers {
         if launches.len() >= MOST_LAUNCHES {
@@ -264,7 +274,9 @@ pub(crate) fn launches(
         let files = Files::of(container.group.template, spec, around, namespace);
         let mut run = Run::new(&place, files, &mut budget);
         run.starts_in(&environment);
+        run.downloads = std::mem::take(&mut downloads);
         run.container(spec, &start);
+        downloads = std::mem::take(&mut run.downloads);
         for launch in &mut run.launches {
             launch.group = Some(container.group.path.clone());
             launch.accelerators = container.accelerators;
@@ -279,6 +291,9 @@ pub(crate) fn launches(
         budget.leave_out(Gap::Programs);
         launches.truncate(MOST_LAUNCHES);
     }
+    launches.iter().for_each(|launch: &Launch| downloads.of_program(launch));
+    let downloads = Arc::new(downloads);
+    launches.iter_mut().for_each(|launch| launch.downloads = downloads.clone());
     Commands { launches, gap: budget.into_gap() }
 }
 

@@ -50,7 +50,21 @@ const WORDS: &[(&str, Cause)] = &[
 const NOT_TRAINING: &[(Cause, &[&str])] = &[
     (Cause::Server, &["serve", "server", "serving"]),
     (Cause::Notebook, &["notebook", "jupyter"]),
-    (Cause::Evaluation, &["eval", "evaluate", "evaluation", "evals", "mmlu", "humaneval", "pytest"]),
+    (
+        Cause::Evaluation,
+        &[
+            "eval",
+            "evaluate",
+            "evaluation",
+            "evals",
+            "mmlu",
+            "humaneval",
+            "evalplus",
+            "bigcodebench",
+            "swebench",
+            "pytest",
+        ],
+    ),
     (
         Cause::Inference,
         &[
@@ -69,7 +83,18 @@ const NOT_TRAINING: &[(Cause, &[&str])] = &[
     ),
     (
         Cause::Conversion,
-        &["convert", "converter", "conversion", "export", "quantize", "quantization", "merge", "gguf"],
+        &[
+            "convert",
+            "converter",
+            "conversion",
+            "export",
+            "quantize",
+            "quantization",
+            "merge",
+            "gguf",
+            "serialize",
+            "tensorize",
+        ],
     ),
     (
         Cause::Preparation,
@@ -179,7 +204,8 @@ pub(crate) fn surely_trains_nothing(launch: &Launch) -> Option<Cause> {
     let name = name(launch);
     let is_off = |option: &str| matches!(arguments.value(option), Some("false" | "False" | "0" | "no"));
     let is_on = |option: &str| arguments.has(option) && !is_off(option);
-    let by_name = not_training(recipe(launch)).is_some() && !has_training_option(launch);
+    let by_name =
+        (not_training(recipe(launch)).is_some() && !has_training_option(launch)) || of_text(launch).is_some();
     let by_flag =
         is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
     (only_prints_help(launch) || arguments.has("help") || by_name || by_flag).then_some(cause)
@@ -226,7 +252,7 @@ pub(crate) fn why(launch: &Launch) -> Option<Cause> {
     if only_prints_help(launch) {
         return Some(Cause::Help);
     }
-    if let Some(cause) = not_training(recipe(launch)) {
+    if let Some(cause) = not_training(recipe(launch)).or_else(|| of_text(launch)) {
         return Some(cause);
     }
     let evaluates = launch.arguments.has("do_eval") && name.starts_with("run_") && !name.contains("sft");
@@ -242,6 +268,20 @@ pub(crate) fn why(launch: &Launch) -> Option<Cause> {
     by_name
         .or_else(|| FLAGS.iter().find(|(flag, _)| launch.arguments.has(flag)).map(|(_, why)| *why))
         .or_else(|| classifies.then_some(Cause::Classifier))
+}
+
+/// Why a Python program whose text is known trains nothing: it generates with an engine or with a model, and has neither a
+/// trainer nor a loop.
+fn of_text(launch: &Launch) -> Option<Cause> {
+    const ENGINES: &[&str] = &["vllm", "sglang", "lmdeploy", "tensorrt_llm"];
+    let program = launch.script.as_ref()?.program.as_ref()?;
+    let calls = |test: fn(&str) -> bool| program.calls.iter().any(|call| test(call.name()));
+    let trains = calls(|name| {
+        matches!(name, "backward" | "train" | "fit" | "system" | "Popen") || name.ends_with("Trainer")
+    });
+    let generates = ENGINES.iter().any(|engine| program.packages.contains(*engine))
+        || calls(|name| matches!(name, "generate" | "pipeline"));
+    (generates && !trains).then_some(Cause::Inference)
 }
 
 /// The reason in a word of a name.

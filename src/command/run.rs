@@ -1,8 +1,11 @@
 //! Finds the programs that the words of a command start, through wrappers, shells and launchers.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::purpose::surely_trains_nothing;
+use crate::command::downloads::Downloads;
 use crate::command::files::{File, Files, absolute};
 use crate::command::known;
 use crate::command::launchers::{self, Grammar, Starts};
@@ -142,6 +145,8 @@ pub(crate) struct Run<'p> {
     pub(crate) files: Files,
     /// The programs found so far.
     pub(crate) launches: Vec<Launch>,
+    /// The models that are downloaded, by folder.
+    pub(crate) downloads: Downloads,
     /// The work that may still be spent.
     pub(crate) budget: &'p mut Budget,
     /// The branches around it. Each of them may not be taken.
@@ -160,6 +165,7 @@ impl<'p> Run<'p> {
             place,
             files,
             launches: Vec::new(),
+            downloads: Downloads::default(),
             budget,
             branches: Vec::new(),
             absent_variables: None,
@@ -221,9 +227,14 @@ impl<'p> Run<'p> {
             environment.may_have_more |= wrapped.may_set_more;
             return self.command(wrapped.words, &start.deeper(&environment));
         }
+        self.downloads.of_command(words, start.directory.as_deref());
         let Some((head, rest)) = words.split_first() else { return };
         if !head.known {
             return self.unknown_word(words, rest, start);
+        }
+        // A line of options, after a line that lacks its backslash, starts no program.
+        if head.text.starts_with('-') {
+            return;
         }
         let name = basename(&head.text);
         if let Some((launcher, length)) = launchers::of_command(words) {
@@ -477,6 +488,7 @@ impl<'p> Run<'p> {
             arguments: Arguments::of(arguments.to_vec()),
             environment: start.environment.clone(),
             files: files.certain_in(&self.branches),
+            downloads: Arc::default(),
             branches: self.branches.clone(),
             behind_gap: self.budget.gaps() > self.harmless || reads_of_branches,
             reads_of_branches,

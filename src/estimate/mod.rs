@@ -12,6 +12,7 @@ pub mod duration;
 pub mod evidence;
 pub mod feasible;
 pub mod goodput;
+pub mod host;
 pub mod memory;
 pub mod objective;
 pub mod plan;

@@ -115,8 +115,7 @@ pub(super) fn claims(launch: Launch) -> String {
 
 /// The readers that recognise a launch, a line for each.
 fn readers(launch: &Launch) -> String {
-    let names: Vec<&str> =
-        READERS.iter().filter(|reader| (reader.recognises)(launch)).map(|reader| reader.name).collect();
+    let names: Vec<&str> = super::readers(launch).into_iter().map(|reader| reader.name).collect();
     if names.is_empty() { "no reader\n".into() } else { format!("reader: {}\n", names.join("\nreader: ")) }
 }
 

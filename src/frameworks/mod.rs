@@ -34,6 +34,7 @@ mod nemo;
 mod nemo_rl;
 mod neuronx;
 mod openrlhf;
+mod own;
 pub mod profile;
 mod program;
 pub(crate) mod reading;
@@ -72,6 +73,8 @@ pub(crate) struct Reader {
     pub(crate) options: &'static [&'static List],
     /// Whether the launch's program refuses options that are in none of these lists.
     pub(crate) refuses_others: fn(&Launch) -> bool,
+    /// Whether it reads only what no other reader of programs recognises.
+    where_no_other: bool,
 }
 
 /// The reader in a folder: its `recognises`, and its `read`.
@@ -85,6 +88,7 @@ macro_rules! reader {
             read: $folder::read,
             options: &[],
             refuses_others: |_| false,
+            where_no_other: false,
         }
     };
 }
@@ -125,6 +129,7 @@ pub(crate) static READERS: &[Reader] = &[
     reader!("Hugging Face Trainer, TRL", hugging_face)
         .knows(hugging_face::LISTS)
         .and_no_others_if(hugging_face::refuses_others),
+    reader!("own programs", own).where_no_other().knows(hugging_face::LISTS),
     reader!("variables", variables),
     reader!("not covered", uncovered),
 ];
@@ -139,6 +144,11 @@ impl Reader {
         Self { options, ..self }
     }
 
+    /// It reads only what no other reader of programs recognises.
+    const fn where_no_other(self) -> Self {
+        Self { where_no_other: true, ..self }
+    }
+
     /// The program refuses other options.
     const fn and_no_others(self) -> Self {
         self.and_no_others_if(|_| true)
@@ -148,6 +158,20 @@ impl Reader {
     const fn and_no_others_if(self, refuses_others: fn(&Launch) -> bool) -> Self {
         Self { refuses_others, ..self }
     }
+}
+
+/// The readers of a launch.
+pub(crate) fn readers(launch: &Launch) -> Vec<&'static Reader> {
+    /// Readers of launchers and of causes: the program has its own reader.
+    const BESIDE: &[&str] = &["DeepSpeed", "accelerate", "not covered"];
+    let mut found: Vec<&'static Reader> = Vec::new();
+    for reader in READERS {
+        let is_free = || found.iter().all(|other| BESIDE.contains(&other.name));
+        if (!reader.where_no_other || is_free()) && (reader.recognises)(launch) {
+            found.push(reader);
+        }
+    }
+    found
 }
 
 /// The frameworks that are read, by name.
@@ -206,8 +230,6 @@ impl<'l> Training<'l> {
 /// program counts only if there is no other, too. A container without accelerators counts only if no other container
 /// starts a training.
 pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
-    let readers =
-        |launch: &Launch| READERS.iter().filter(|reader| (reader.recognises)(launch)).collect::<Vec<_>>();
     let (mut recognised, others): (Vec<_>, Vec<_>) = launches
         .iter()
         .map(|launch| Training::of(launch, readers(launch)))
@@ -226,9 +248,9 @@ pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
         let launched = launches.iter().find(|launch| launched(launch));
         return (vec![launched.map_or(Training::NONE, |launch| Training::of(launch, Vec::new()))], false);
     };
-    let unknown = others
-        .into_iter()
-        .filter(|training| training.launch.is_some_and(|launch| launched(launch) && !launch.perhaps()));
+    let unknown = others.into_iter().filter(|training| {
+        training.launch.is_some_and(|launch| launched(launch) && !launch.perhaps() && !serves(launch))
+    });
     let mut all = vec![first];
     for mut training in recognised.filter(|training| !aside(training)).chain(unknown) {
         training.perhaps = perhaps(&training);

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::command::known::{self, Does};
 use crate::command::{Launch, Target, launchers, purpose};
-use crate::frameworks::READERS;
+use crate::frameworks::readers;
 use crate::job::{Cause, Follows};
 use crate::kinds::{Entrypoint, PodGroup};
 
@@ -103,10 +103,7 @@ fn of(launch: &Launch) -> Of {
     }
     let is_launched = launch.launchers.iter().any(|launcher| launchers::trains(&launcher.name));
     let nothing = purpose::why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing);
-    if is_launched
-        || does == Some(Does::Trains)
-        || (!nothing && READERS.iter().any(|reader| (reader.recognises)(launch)))
-    {
+    if is_launched || does == Some(Does::Trains) || (!nothing && !readers(launch).is_empty()) {
         return Of::Training;
     }
     match &launch.target {

@@ -27,9 +27,9 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::{Declared, Field, Group, Member, Range};
 use super::{
-    Activation, Attention, DenseLayers, Dispatcher, Framework, LayerKernels, LayerPattern, Loss, Method,
-    Normalization, Objective, Optimizer, OptimizerImplementation, Placement, Positions, Precision, Recompute,
-    Schedule, Sharding,
+    Activation, Attention, DenseLayers, Dispatcher, Framework, LayerKernels, LayerPattern, Loading, Loss,
+    Method, Normalization, Objective, Optimizer, OptimizerImplementation, Placement, Positions, Precision,
+    Recompute, SavedStates, Schedule, Sharding,
 };
 use crate::units::{Count, Decimal};
 
@@ -196,6 +196,10 @@ group! {
         cuda_graphs: bool,
         /// The states that are offloaded to host memory.
         offload: Offload as group,
+        /// The use of the host's memory.
+        host: Host as group,
+        /// The saved states.
+        checkpoint: Checkpoint as group,
         /// The trained weights.
         finetuning: Finetuning as group,
         /// What is optimized: the next token, preferences, rewards, classes.
@@ -442,6 +446,43 @@ group! {
         parameters: bool,
         /// Saved activations.
         activations: bool,
+    }
+}
+
+group! {
+    /// The use of the host's memory.
+    Host {
+        /// Worker processes of one rank's data loader.
+        dataloader_workers: u32 where 0..=1_024,
+        /// Batches that one worker holds ready.
+        prefetch: u32 where 0..=1_024,
+        /// Memory of one sample of the data loader, if it is more than its tokens: images, audio.
+        sample_memory: String as quantity,
+        /// Where the weights are while they are loaded.
+        loading: Loading,
+        /// Whether a save gathers all weights in the memory of one process.
+        full_state_dict: bool,
+        /// Whether offloaded states are page-locked.
+        pinned_offload: bool,
+        /// Whether offloaded states are on a disk, and not in memory.
+        disk_offload: bool,
+    }
+}
+
+group! {
+    /// The saved states.
+    Checkpoint {
+        /// Optimizer steps between two saves.
+        interval: u32 where 1..=1_000_000_000,
+        /// Saves of the whole training.
+        saves: u32 where 0..=1_000_000_000,
+        /// The most saves that are kept.
+        kept: u32 where 0..=1_000_000_000,
+        /// The states that a save holds.
+        states: SavedStates,
+        /// The directory of the saves, as the container sees it.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
+        directory: String,
     }
 }
 

@@ -104,6 +104,8 @@ const CONTRACT: &[Key] = &[
 const UNCLEAR_ALONE: &[Member] = &[
     field::ACCELERATOR.member(),
     field::TARGET.member(),
+    field::CHECKPOINT.member(),
+    field::host::LOADING.member(),
     field::model::GLOBAL_ATTENTION.member(),
     field::model::LATENT_ATTENTION.member(),
     field::model::LINEAR_ATTENTION.member(),

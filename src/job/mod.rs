@@ -27,8 +27,9 @@ pub use ask::{Ask, Quoting, Rank};
 pub use cause::{Cause, Follows};
 pub use dense_layers::DenseLayers;
 pub use field::{
-    Accelerator, Batch, Dataset, Efficiency, Finetuning, GlobalAttention, LatentAttention, LinearAttention,
-    Model, Offload, Parallelism, Price, Quantization, Roles, StateSpace, Target, TrainingJob,
+    Accelerator, Batch, Checkpoint, Dataset, Efficiency, Finetuning, GlobalAttention, Host, LatentAttention,
+    LinearAttention, Model, Offload, Parallelism, Price, Quantization, Roles, StateSpace, Target,
+    TrainingJob,
 };
 pub use gap::Gap;
 pub(crate) use handle::Assignment;

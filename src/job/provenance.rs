@@ -156,11 +156,14 @@ impl Provenance {
         }
     }
 
-    /// Whether another has the same value for every field, from any source.
+    /// Whether another has the same value for every field, from any source. Where a training saves does not matter.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        let pairs = self.fields.iter().zip(&other.fields);
-        self.fields.len() == other.fields.len()
-            && pairs.into_iter().all(|(one, another)| (one.0, &one.1.value) == (another.0, &another.1.value))
+        let values = |provenance: &'_ Self| {
+            let fields =
+                provenance.fields.iter().filter(|(field, _)| **field != field::checkpoint::DIRECTORY);
+            fields.map(|(field, sourced)| (*field, sourced.value.clone())).collect::<Vec<_>>()
+        };
+        values(self) == values(other)
     }
 
     /// Whether a field has a value.

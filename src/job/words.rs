@@ -174,6 +174,18 @@ words! {
     }
 }
 words! {
+    /// Where weights are while they are loaded: whole in the memory of every rank; whole in the memory of a node's first
+    /// rank; each rank reads its share; straight from the file to the accelerator.
+    Loading {
+        EveryRank = ["every-rank"], FirstRank = ["first-rank", "rank0"], Sharded = ["sharded"],
+        Direct = ["direct", "device-map"],
+    }
+}
+words! {
+    /// The states that a save holds: weights and optimizer, or weights alone.
+    SavedStates { All = ["all"], Weights = ["weights", "weights-only"] }
+}
+words! {
     /// The training framework. Its defaults fill fields without a value.
     Framework {
         Megatron = ["megatron", "megatron-lm", "nemo"], DeepSpeed = ["deepspeed"],

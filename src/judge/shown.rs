@@ -39,6 +39,8 @@ pub(super) struct Shown<'c> {
     capacity: Capacity<'c>,
     /// Whether another object sets the time limit.
     limit_is_hidden: bool,
+    /// Whether another object sets what the pod offers besides accelerators.
+    pod_is_hidden: bool,
     /// Whether a warning was left out.
     left_out: bool,
 }
@@ -57,6 +59,7 @@ impl<'c> Shown<'c> {
             own_assumed: OnceCell::new(),
             capacity: capacity.clone(),
             limit_is_hidden: is_none_of(&|own| own.limit == reading.limit),
+            pod_is_hidden: is_none_of(&|own| own.pod == reading.pod),
             left_out: false,
         };
         let offer_is_hidden = is_none_of(&|own| own.offer == reading.offer);
@@ -94,6 +97,11 @@ impl<'c> Shown<'c> {
 
     fn is_of_the_cluster(&self) -> bool {
         self.provenance.source(TYPE).is_some_and(crate::job::Source::is_of_the_cluster)
+    }
+
+    /// Whether the limits of the pod must be hidden.
+    pub(super) fn hides_pod(&self) -> bool {
+        self.hidden.is_some() && self.pod_is_hidden
     }
 
     /// One line for each pair of sources that disagree.

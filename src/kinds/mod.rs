@@ -12,6 +12,7 @@ pub mod deadline;
 pub mod elastic;
 mod elasticjob;
 pub mod further;
+pub mod host;
 mod hyperpodpytorchjob;
 mod jaxjob;
 mod job;
@@ -94,6 +95,8 @@ pub struct Kind {
     pub entrypoint: Option<for<'a> fn(&'a Value) -> Option<Entrypoint<'a>>>,
     /// A model that is named outside of the object's commands, with the path of the name.
     pub model: Option<fn(&Value) -> Option<Named>>,
+    /// The folder in which the pods find this model.
+    pub model_folder: Option<&'static str>,
 }
 
 /// The objects that a kind's controller makes.
@@ -147,6 +150,7 @@ const BLANK: Kind = Kind {
     complete: None,
     entrypoint: None,
     model: None,
+    model_folder: None,
 };
 
 /// An object, completed with parts of other objects.

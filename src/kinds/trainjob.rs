@@ -25,6 +25,8 @@ pub(crate) const KIND: Kind = Kind {
     lists: &["/spec/podSpecOverrides", "/spec/podTemplateOverrides", "/spec/runtimePatches"],
     complete: Some(runtime::complete),
     model: Some(model),
+    // Where the runtimes mount the volume of the initializer.
+    model_folder: Some("/workspace/model"),
     ..BLANK
 };
 

@@ -18,13 +18,18 @@ pub(super) fn text(text: &str) -> String {
     escaped
 }
 
+/// Pieces of markup, one after the other.
+pub(super) fn joined(pieces: impl Iterator<Item = String>) -> String {
+    pieces.collect::<Vec<_>>().concat()
+}
+
 /// A table with a row of headings. Cells are texts.
 pub(super) fn table(class: &str, headings: &[&str], rows: &[Vec<String>]) -> String {
     let cells = |tag: &str, cells: &[String]| -> String {
-        cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", text(cell))).collect()
+        joined(cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", text(cell))))
     };
-    let head: String = headings.iter().map(|name| format!("<th scope=\"col\">{}</th>", text(name))).collect();
-    let body: String = rows.iter().map(|row| format!("<tr>{}</tr>\n", cells("td", row))).collect();
+    let head = joined(headings.iter().map(|name| format!("<th scope=\"col\">{}</th>", text(name))));
+    let body = joined(rows.iter().map(|row| format!("<tr>{}</tr>\n", cells("td", row))));
     format!(
         "<div class=\"scroll\"><table class=\"{class}\"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
     )
@@ -32,7 +37,7 @@ pub(super) fn table(class: &str, headings: &[&str], rows: &[Vec<String>]) -> Str
 
 /// A list of texts. Empty without texts.
 pub(super) fn list(texts: impl Iterator<Item = String>) -> String {
-    let items: String = texts.map(|item| format!("<li>{}</li>\n", text(&item))).collect();
+    let items = joined(texts.map(|item| format!("<li>{}</li>\n", text(&item))));
     if items.is_empty() { items } else { format!("<ul>\n{items}</ul>\n") }
 }
 

@@ -1,8 +1,10 @@
 //! The parts of a page about one judged document. The report and the calculator show the same parts.
 
-use super::markup::{list, section, table, text};
+use std::fmt::Write as _;
+
+use super::markup::{joined, list, section, table, text};
 use super::{Sheet, bars};
-use crate::judgement::{Advice, Judgement, Memory, Verdict};
+use crate::judgement::{Advice, Component, Judgement, Memory, Verdict};
 use crate::report::{figures, missing, sentences};
 
 /// A row of stages for each is enough to read. More stages are named by their number.
@@ -80,22 +82,24 @@ fn interval(memory: &Memory) -> String {
 }
 
 fn components(memory: &Memory) -> String {
-    let mut rows = String::new();
-    for (position, component) in memory.components.iter().enumerate() {
+    let row = |(position, component): (usize, &Component)| {
         let share = component.bytes.as_f64() / memory.peak_bytes.as_f64().max(1.0) * 100.0;
-        rows.push_str(&format!(
+        format!(
             "<tr><th scope=\"row\"><span class=\"key c{}\"></span>{}</th><td>{}</td><td>{share:.0} %</td></tr>\n",
             bars::colour(component.name, position),
             text(component.name),
             component.bytes,
-        ));
-    }
-    rows.push_str(&format!(
-        "<tr class=\"total\"><th scope=\"row\">needed</th><td>{}</td><td></td></tr>\n",
+        )
+    };
+    let mut rows = joined(memory.components.iter().enumerate().map(row));
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        rows,
+        "<tr class=\"total\"><th scope=\"row\">needed</th><td>{}</td><td></td></tr>",
         memory.peak_bytes
-    ));
+    );
     if let Some(capacity) = memory.capacity_bytes {
-        rows.push_str(&format!("<tr><th scope=\"row\">offered</th><td>{capacity}</td><td></td></tr>\n"));
+        let _ = writeln!(rows, "<tr><th scope=\"row\">offered</th><td>{capacity}</td><td></td></tr>");
     }
     format!("<table class=\"figures\"><tbody>\n{rows}</tbody></table>\n")
 }
@@ -104,24 +108,20 @@ fn components(memory: &Memory) -> String {
 pub(super) fn stages(sheet: &Sheet<'_>) -> String {
     let scale = bars::memory_scale(sheet.stages.iter().chain(&sheet.entry.judgement.memory));
     let shown = sheet.stages.iter().take(MOST_STAGES).enumerate();
-    let mut rows: String = shown
-        .map(|(number, memory)| {
-            format!(
-                "<tr><th scope=\"row\">stage {number}</th><td class=\"wide\">{}</td><td>{}</td></tr>\n",
-                bars::stage(memory, scale),
-                memory.peak_bytes
-            )
-        })
-        .collect();
+    let mut rows = joined(shown.map(|(number, memory)| {
+        format!(
+            "<tr><th scope=\"row\">stage {number}</th><td class=\"wide\">{}</td><td>{}</td></tr>\n",
+            bars::stage(memory, scale),
+            memory.peak_bytes
+        )
+    }));
     if rows.is_empty() {
         return rows;
     }
     rows = format!("<table class=\"stages\"><tbody>\n{rows}</tbody></table>\n");
     if sheet.stages.len() > MOST_STAGES {
-        rows.push_str(&format!(
-            "<p>{} further stages are not shown.</p>\n",
-            sheet.stages.len() - MOST_STAGES
-        ));
+        let more = sheet.stages.len() - MOST_STAGES;
+        let _ = writeln!(rows, "<p>{more} further stages are not shown.</p>");
     }
     section("Memory by pipeline stage", &rows)
 }
@@ -183,7 +183,7 @@ pub(super) fn inputs(judgement: &Judgement) -> String {
         .collect();
     let mut content = table("plain", &["field", "value", "from"], &rows);
     if let Some(words) = &judgement.words {
-        content.push_str(&format!("<p>{}</p>\n", text(&sentences::words(words))));
+        let _ = writeln!(content, "<p>{}</p>", text(&sentences::words(words)));
     }
     section("Where each input came from", &content)
 }

@@ -1,8 +1,10 @@
 //! The report of `check -o html`: one file that loads nothing, for a screen in light or dark, and for paper.
 
-use super::markup::text;
+use std::fmt::Write as _;
+
+use super::markup::{joined, text};
 use super::{Sheet, parts};
-use crate::report::{TERMS, figures};
+use crate::report::{TERMS, Term, figures};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -14,10 +16,8 @@ pub fn report(sheets: &[Sheet<'_>]) -> String {
     };
     let articles: String = sheets.iter().enumerate().map(|(number, sheet)| article(number, sheet)).collect();
     let overview = if sheets.len() > 1 { overview(sheets) } else { String::new() };
-    let words: String = TERMS
-        .iter()
-        .map(|term| format!("<dt>{}</dt><dd>{}</dd>\n", text(term.name), text(term.meaning)))
-        .collect();
+    let word = |term: &Term| format!("<dt>{}</dt><dd>{}</dd>\n", text(term.name), text(term.meaning));
+    let words = joined(TERMS.iter().map(word));
     let nothing = if sheets.is_empty() { "<p>Nothing here trains on accelerators.</p>\n" } else { "" };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -51,16 +51,18 @@ fn overview(sheets: &[Sheet<'_>]) -> String {
             capacity.map(|bytes| bytes.to_string()).unwrap_or_default(),
             time.and_then(|time| time.days).map(figures::days).unwrap_or_default(),
         ];
-        let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", text(cell))).collect();
-        rows.push_str(&format!(
-            "<tr><th scope=\"row\"><a href=\"#job-{number}\">{}</a></th><td><strong class=\"verdict {}\">{}</strong></td>{cells}</tr>\n",
+        let cells = joined(cells.iter().map(|cell| format!("<td>{}</td>", text(cell))));
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\"><a href=\"#job-{number}\">{}</a></th><td><strong class=\"verdict {}\">{}</strong></td>{cells}</tr>",
             text(name(sheet)),
             parts::colour(judgement.verdict),
             judgement.verdict.name(),
-        ));
+        );
     }
     let headings = ["job", "verdict", "model", "needs", "of", "days"];
-    let head: String = headings.iter().map(|name| format!("<th scope=\"col\">{name}</th>")).collect();
+    let head = joined(headings.iter().map(|name| format!("<th scope=\"col\">{name}</th>")));
     format!(
         "<h1>{} jobs</h1>\n<div class=\"scroll\"><table class=\"plain overview\"><thead><tr>{head}</tr></thead><tbody>\n{rows}\
          </tbody></table></div>\n",

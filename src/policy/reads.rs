@@ -21,6 +21,7 @@ impl Reads {
             Opened::ByConfigMaps => self.config_maps,
             Opened::ByQueues => self.queues,
             Opened::ByClaims => self.claims,
+            Opened::Never => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Thresholds and defaults of a judgement.
 
-use super::{Headroom, ObservedSpeed, Prices};
+use super::{Headroom, HostMemory, ObservedSpeed, Prices};
 use crate::units::Decimal;
 
 /// Thresholds and defaults of a judgement.
@@ -12,6 +12,8 @@ pub struct Rules {
     pub warn_at: f64,
     /// The memory to keep free on every accelerator.
     pub headroom: Headroom,
+    /// What the gate does with a pod whose host memory does not suffice.
+    pub host_memory: HostMemory,
     /// Model FLOPs utilization in percent, for jobs that give none.
     pub mfu_percent: Option<Decimal>,
     /// Prices of accelerators, for jobs that give none.
@@ -26,6 +28,7 @@ impl Default for Rules {
             deny_at: 0.9,
             warn_at: 0.2,
             headroom: Headroom::default(),
+            host_memory: HostMemory::default(),
             mfu_percent: None,
             prices: Prices::default(),
             observed_speeds: Vec::new(),

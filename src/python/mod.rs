@@ -11,8 +11,11 @@
 //!
 //! The work is bounded: bytes of text, nesting, steps of evaluation, and the size of a value.
 
+mod arithmetic;
+mod builtins;
 mod depth;
 mod evaluate;
+mod options;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -60,11 +63,26 @@ impl Call {
     }
 }
 
+/// A statement that sets an attribute: `recipe.trainer.devices = 8`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Assignment {
+    /// The attribute with its dotted path: `recipe.trainer.devices`.
+    pub(crate) path: String,
+    /// Its value.
+    pub(crate) value: Value,
+    /// Whether the statement runs. `None` if that is not known.
+    pub(crate) runs: Option<bool>,
+    /// The number of calls before it in the text.
+    pub(crate) after: usize,
+}
+
 /// What a program says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Program {
     /// Its calls, in the order of the text.
     pub(crate) calls: Vec<Call>,
+    /// The attributes that it sets to a value, in the order of the text.
+    pub(crate) assigned: Vec<Assignment>,
     /// The packages that it imports, without submodules.
     pub(crate) packages: BTreeSet<String>,
     /// The attributes that it sets: `training_args.bf16 = True`. A setting of this name may change later.

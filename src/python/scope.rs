@@ -84,6 +84,20 @@ pub(super) struct Scopes<'a> {
     pub(super) read: BTreeSet<&'a str>,
     /// Attributes that are set anywhere.
     pub(super) sets: BTreeSet<&'a str>,
+    /// Attributes that are set to an expression: `recipe.trainer.devices = 8`.
+    pub(super) assigned: Vec<Assigned<'a>>,
+}
+
+/// A statement that sets an attribute.
+#[derive(Clone, Debug)]
+pub(super) struct Assigned<'a> {
+    /// The whole target, which is an attribute.
+    pub(super) target: &'a Expr,
+    pub(super) value: &'a Expr,
+    pub(super) scope: ScopeId,
+    pub(super) under: Rc<[Condition<'a>]>,
+    /// The number of calls before it in the text.
+    pub(super) after: usize,
 }
 
 impl<'a> Scopes<'a> {
@@ -272,6 +286,12 @@ impl<'a> Scopes<'a> {
             Expr::Starred(rest) => self.bind(&rest.value, Bound::Opaque, scope, under),
             Expr::Attribute(attribute) => {
                 self.sets.insert(attribute.attr.as_str());
+                if let Bound::Value(value) = bound
+                    && self.assigned.len() < MOST_CALLS
+                {
+                    let after = self.sites.len();
+                    self.assigned.push(Assigned { target, value, scope, under: under.clone(), after });
+                }
             }
             // A changed element changes the whole.
             Expr::Subscript(element) => match &*element.value {

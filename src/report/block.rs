@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, missing, printable, sentences, table, width};
-use crate::judgement::{Advice, Component, Judgement, Memory};
+use crate::judgement::{Advice, Component, Judgement, Memory, Resource, Verdict};
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
@@ -17,6 +17,9 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
         block.memory(memory, judgement.oom_probability);
     }
     block.line(2, &sentences::room(&judgement.room).unwrap_or_default());
+    for (name, resource) in judgement.resources() {
+        block.resource(name, resource);
+    }
     if let Some(evidence) = judgement.evidence {
         block.line(2, &format!("Evidence: {}", sentences::evidence(evidence)));
     }
@@ -96,6 +99,30 @@ impl Block<'_> {
                 memory.process_bytes, memory.allocated_bytes, memory.reserved_bytes
             ),
         );
+    }
+
+    /// A resource besides device memory. Host memory has at least a line, and others only if they may not suffice.
+    fn resource(&mut self, name: &str, resource: &Resource) {
+        let is_open = resource.verdict == Verdict::Unknown && resource.limit_bytes.is_none();
+        let suffices = (resource.verdict == Verdict::Fits || is_open) && resource.warnings.is_empty();
+        let is_whole = name == "host memory";
+        if suffices && (!is_whole || resource.components.is_empty()) {
+            return;
+        }
+        let mut letters = name.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase()).into_iter();
+        let heading: String = first.chain(letters).collect();
+        let message = resource.message.replacen(&format!(" of {name}"), "", 1);
+        self.line(2, &format!("{heading}: {message}"));
+        let part = |part: &Component| vec![part.name.to_owned(), format!("{:>6.1} GiB", part.bytes.as_gib())];
+        if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {
+            let rows: Vec<_> = resource.components.iter().map(part).collect();
+            columns::align(self.text, 4, &rows, |_, _, cell| cell.to_owned());
+        }
+        for line in &resource.warnings {
+            self.line(4, line);
+        }
+        self.list("Would help:", resource.advice.iter().map(|line| vec![line.clone()]));
     }
 
     fn list(&mut self, heading: &str, rows: impl Iterator<Item = Vec<String>>) {

@@ -89,6 +89,17 @@ impl Distribution {
         likely
     }
 
+    /// The needs of the leanest and of the heaviest plan.
+    pub fn ends(&self) -> (Bytes, Bytes) {
+        let [lean, _, heavy] = self.needs;
+        (lean, heavy)
+    }
+
+    /// The memory that every plan needs by arithmetic alone.
+    pub const fn floor(&self) -> Bytes {
+        self.floor
+    }
+
     /// The likeliest plan alone.
     #[must_use]
     pub fn likeliest(&self) -> Self {

@@ -31,6 +31,7 @@ use super::reviewer::{Reviewer, Step};
 use super::scale::{self, Scaled};
 use super::turns::{Size, Tenant, Turns};
 use super::verdicts::Verdicts;
+use crate::admission::message;
 use crate::cluster::{Cluster, Source};
 use crate::judge::judge;
 use crate::kinds::names;
@@ -101,6 +102,8 @@ impl Webhook {
             return Err(outcome.err().map_or(Unanswerable::NoUid, |(_, why)| why));
         };
         let outcome = outcome.unwrap_or_else(|(failure, _)| self.unjudged(failure, &head));
+        let short = message::RESOURCES.iter().copied().filter(|key| outcome.decided.notes.contains_key(key));
+        answering.short_of(short, outcome.counted.kind);
         answering.answered(&outcome.counted, outcome.cause);
         let Outcome { decided, status, .. } = outcome;
         let response = Response {

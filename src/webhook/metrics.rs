@@ -17,6 +17,7 @@ use crate::job::Cause;
 pub struct Metrics {
     reviews: Family<Review, Counter>,
     without_estimate: Family<OfCause, Counter>,
+    short: Family<OfResource, Counter>,
     errors: Family<ErrorLabels, Counter>,
     unanswerable: Counter,
     requests: Family<Request, Counter>,
@@ -62,6 +63,15 @@ struct OfCause {
     kind: &'static str,
 }
 
+/// A reviewed job whose pod may run out of a resource besides accelerator memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfResource {
+    /// `host-memory`, `shared-memory` or `storage`.
+    resource: &'static str,
+    /// The kind's slug.
+    kind: &'static str,
+}
+
 impl Review {
     /// A review whose sender gave up before the answer.
     const ABANDONED: Self =
@@ -76,6 +86,13 @@ pub(super) struct Answering {
 }
 
 impl Answering {
+    /// Counts the resources besides accelerator memory of which the pod may run out.
+    pub(super) fn short_of(&self, resources: impl Iterator<Item = &'static str>, kind: &'static str) {
+        for resource in resources {
+            self.metrics.short.get_or_create(&OfResource { resource, kind }).inc();
+        }
+    }
+
     /// Counts the answer, and why the object has no estimate.
     pub(super) fn answered(mut self, review: &Review, cause: Option<Cause>) {
         if let Some(cause) = cause {
@@ -136,6 +153,7 @@ impl Default for Metrics {
         Self {
             reviews: Family::default(),
             without_estimate: Family::default(),
+            short: Family::default(),
             errors: Family::default(),
             unanswerable: Counter::default(),
             requests: Family::default(),
@@ -162,6 +180,11 @@ impl Metrics {
             "weighbridge_admission_without_estimate",
             "Reviewed objects that ask for accelerators and have no estimate, by cause and kind",
             self.without_estimate.clone(),
+        );
+        registry.register(
+            "weighbridge_admission_resources_short",
+            "Reviewed jobs whose pod may run out of host memory, shared memory or disk, by resource and kind",
+            self.short.clone(),
         );
         registry.register(
             "weighbridge_admission_errors",

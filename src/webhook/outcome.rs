@@ -58,11 +58,14 @@ pub(super) fn status(
     let details =
         Details { name, group: kind.group.to_owned(), kind: kind.kind.to_owned(), causes: Vec::new() };
     match fault {
-        Fault::OutOfMemory | Fault::Unknown => Status {
+        Fault::OutOfMemory | Fault::Host | Fault::Unknown => Status {
             outcome: "Failure",
             code: 403,
             reason: "Forbidden",
-            message: message::refusal(subject, judgement),
+            message: match fault {
+                Fault::Host => message::resource_refusal(subject, judgement),
+                _ => message::refusal(subject, judgement),
+            },
             details,
         },
         Fault::Malformed => {

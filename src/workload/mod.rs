@@ -11,7 +11,7 @@ mod others;
 mod reading;
 mod what_if;
 
-pub use reading::{Aside, Offer, Reading, Readings, Unread, read};
+pub use reading::{Aside, Offer, PodOffer, Reading, Readings, Unread, read};
 
 use crate::job::InputError;
 

@@ -35,6 +35,7 @@ use crate::job::{
     ValueOf as _, field,
 };
 use crate::kinds::deadline::{self, Limit};
+use crate::kinds::host::Host;
 use crate::kinds::requests::{self, Request};
 use crate::kinds::{self, Kind, Kinds, PodGroup, Purpose};
 use crate::printable::printable;
@@ -69,6 +70,8 @@ pub struct Reading {
     pub(crate) understood: Understood,
     /// The time limit of the workload.
     pub limit: Option<Limit>,
+    /// The pod with the first rank, and what it offers besides accelerators.
+    pub pod: Option<PodOffer>,
     /// Why the object was not read, if it was not.
     pub unread: Option<Unread>,
     /// The part that was not read and may decide.
@@ -96,6 +99,19 @@ pub struct Offer {
     pub compute_milli: Option<u64>,
     /// The source.
     pub source: Source,
+}
+
+/// A pod of the training, and what it offers besides accelerators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodOffer {
+    /// Its accelerators.
+    pub accelerators: u64,
+    /// The pods of the training.
+    pub pods: u64,
+    /// Memory, shared memory and disks.
+    pub host: Host,
+    /// The memory of the roomiest node where it may be placed, if the nodes are known.
+    pub node: Option<Bytes>,
 }
 
 /// The whole reading of an object.
@@ -267,8 +283,12 @@ fn of_workload(
     let around = &listed;
     let entrypoint = kind.entrypoint.and_then(|entrypoint| entrypoint(object));
     let bytes = frameworks::bytes(&groups, entrypoint.as_ref());
-    let Commands { launches, gap } =
+    let Commands { mut launches, gap } =
         command::launches(&groups, entrypoint, &requests, around, namespace(object));
+    if let (Some(folder), Some((model, _))) = (kind.model_folder, kind.model.and_then(|model| model(object)))
+    {
+        launches.iter_mut().for_each(|launch| Arc::make_mut(&mut launch.downloads).add(folder, &model));
+    }
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
     let is_open = may_hide || (absent_pods && requests.is_empty());
     if !said
@@ -451,6 +471,7 @@ impl Workload<'_> {
             reading.unread = Some(Unread::Accelerator(Vendor::AWS));
         }
         reading.limit = deadline::read(self.object, self.kind, &self.kind.pod_groups(self.object));
+        reading.pod = pod_of(requests, around, namespace(self.object));
         accelerator::read(&mut reading, self.object, requests, around, catalogue);
         reading
     }
@@ -461,6 +482,19 @@ impl Workload<'_> {
         let connects = self.kind.tells_pods_of_each_other(self.object);
         Participants::of(launch, self.launches, self.requests, connects, self.gap.is_some())
     }
+}
+
+/// The fullest pod of a training, and what it offers.
+fn pod_of(requests: &[Request<'_>], around: &Surroundings, namespace: &str) -> Option<PodOffer> {
+    let request = requests.iter().rev().max_by_key(|request| request.per_pod)?;
+    let pods = requests.iter().map(|request| request.pods.unwrap_or(1)).fold(0u64, u64::saturating_add);
+    let documents = &around.documents;
+    Some(PodOffer {
+        accelerators: request.per_pod,
+        pods: pods.max(1),
+        host: Host::of(request.template, request.path, &request.resource, documents, namespace)?,
+        node: accelerator::roomiest_node(request, around),
+    })
 }
 
 /// The annotated values.

@@ -78,6 +78,7 @@ fn filled(mut reading: Reading, below: Reading) -> Reading {
     reading.errors.extend(below.errors);
     reading.override_reason = below.override_reason;
     reading.limit = below.limit;
+    reading.pod = below.pod;
     reading.unread = below.unread;
     (reading.place, reading.certain) = (below.place, below.certain);
     (reading.perhaps, reading.alternative) = (below.perhaps, below.alternative);

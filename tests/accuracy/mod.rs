@@ -12,6 +12,7 @@ mod bounds;
 mod constants;
 mod devices;
 mod evidence;
+mod host;
 mod measured;
 mod objectives;
 mod oracle;

@@ -151,8 +151,11 @@ impl Browser {
 
     /// Presses a key.
     pub(super) fn press(&mut self, key: &str, code: u32) -> Result<()> {
-        for kind in ["rawKeyDown", "keyUp"] {
-            let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
+        // A key without a letter gives none. Enter gives the one that presses buttons.
+        let text = if key == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let event =
+                json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
             self.ask("Input.dispatchKeyEvent", &event)?;
         }
         Ok(())

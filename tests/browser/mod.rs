@@ -129,15 +129,25 @@ fn the_calculator_answers_by_keyboard_and_keeps_the_question_in_its_address() ->
         ("tensor-parallel", "4"),
         ("pipeline-parallel", "4"),
         ("micro-batch-size", "1"),
+        ("global-batch-size", "1024"),
         ("sequence-length", "4096"),
     ] {
         browser.value(&format!("document.getElementById('{field}').focus()"))?;
         browser.write(text)?;
     }
-    // A select is changed by its keyboard too: the first letters choose the word.
-    browser.value("document.getElementById('framework').focus()")?;
-    browser.value("(() => { const e = document.getElementById('framework'); e.value = 'megatron'; e.dispatchEvent(new Event('input', {bubbles: true})); })()")?;
-    browser.value("(() => { const e = document.getElementById('sharding'); e.value = 'ddp'; e.dispatchEvent(new Event('input', {bubbles: true})); })()")?;
+    for (field, word) in [
+        ("framework", "megatron"),
+        ("sharding", "ddp"),
+        ("recompute", "selective"),
+        ("attention", "flash"),
+        ("precision", "bf16"),
+        ("sequence-parallel", "true"),
+    ] {
+        browser.value(&format!(
+            "(() => {{ const e = document.getElementById('{field}'); e.value = '{word}'; e.dispatchEvent(new Event('input', \
+             {{bubbles: true}})); }})()"
+        ))?;
+    }
     browser.until(&format!("{verdict} === 'OutOfMemory'"))?;
     answered(&mut browser)?;
     is_readable(&mut browser)?;
@@ -146,7 +156,6 @@ fn the_calculator_answers_by_keyboard_and_keeps_the_question_in_its_address() ->
     // The first change that fits is taken over with the keyboard alone.
     browser.value("document.querySelector('#advice button').focus()")?;
     browser.press("Enter", ENTER)?;
-    browser.value("document.querySelector('#advice button, #layouts button').click()")?;
     browser.until(&format!("{verdict} === 'Fits'"))?;
     let address = browser.value("location.href")?;
     let address = address.as_str().context("no address")?.to_owned();

@@ -25,8 +25,9 @@ pub(super) struct Site {
 
 /// Those that the tests have a use for: everything that makes or deletes objects of ours, fills the
 /// built-in roles, or clears namespaces. The others would only take memory.
-const CONTROLLERS: &str = "clusterrole-aggregation-controller,cronjob-controller,garbage-collector-controller,\
-                           job-controller,namespace-controller,serviceaccount-controller";
+const CONTROLLERS: &str = "clusterrole-aggregation-controller,cronjob-controller,deployment-controller,\
+                           garbage-collector-controller,job-controller,namespace-controller,\
+                           replicaset-controller,serviceaccount-controller";
 
 /// Fails at once, and not half way, where a program is missing.
 pub(super) fn check_programs(controller_manager: bool) -> Result<()> {

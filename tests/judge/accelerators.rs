@@ -44,6 +44,7 @@ fn the_accelerator_is_found_where_it_is_stated() {
             name: product.to_lowercase(),
             labels: [("nvidia.com/gpu.product", product)].into_iter().collect(),
             allocatable: [("nvidia.com/gpu".to_owned(), gpus)].into(),
+            memory: None,
             schedulable: true,
         })
     };
@@ -75,6 +76,7 @@ fn gpu_node(name: &str, product: Option<&str>) -> Arc<Node> {
         name: name.into(),
         labels: labels.into_iter().collect(),
         allocatable: [("nvidia.com/gpu".to_owned(), 8)].into(),
+        memory: None,
         schedulable: true,
     })
 }

@@ -126,7 +126,7 @@ pub(super) fn appended(source: &str, tree: &Tree, sequence: Id, items: &[String]
         if plain { item.clone() } else { format!("\"{item}\"") }
     };
     if *flow {
-        let text: String = items.iter().map(|item| format!(", {}", write(item))).collect();
+        let text = items.iter().map(|item| format!(", {}", write(item))).collect::<Vec<_>>().concat();
         return Some(Edit { range: last.span.end..last.span.end, text });
     }
     let rest = source.get(last.span.end..)?;
@@ -144,8 +144,8 @@ pub(super) fn appended(source: &str, tree: &Tree, sequence: Id, items: &[String]
     let dash = before.find('-').filter(|_| before.trim() == "-")?;
     let at = last.span.end + line.len();
     let newline = if line.ends_with('\n') { "" } else { "\n" };
-    let text: String = items.iter().map(|item| format!("{}- {}\n", " ".repeat(dash), write(item))).collect();
-    Some(Edit { range: at..at, text: format!("{newline}{text}") })
+    let lines = items.iter().map(|item| format!("{}- {}\n", " ".repeat(dash), write(item)));
+    Some(Edit { range: at..at, text: format!("{newline}{}", lines.collect::<Vec<_>>().concat()) })
 }
 
 /// `a: {b: value}`.

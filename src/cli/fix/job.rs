@@ -33,6 +33,9 @@ const OF_THE_TRAINING: &[&str] = &["method", "sequence-length", "global-batch-si
 /// Changes of the hardware are made where pods are scheduled.
 const OF_THE_HARDWARE: &[&str] = &["accelerator-count", "gpu-type"];
 
+/// Options of a script behind which new ones are tried.
+const ANCHORS: usize = 6;
+
 /// A text in its stream.
 pub(super) struct Context<'a> {
     /// The name of the text's file.
@@ -272,19 +275,16 @@ impl Task<'_> {
                 let edits = behind(&tree, text, &places, option, new);
                 candidates.push(edits.clone());
                 let more = accumulated(&tree, text, &places, setting, &now);
-                candidates.extend(more.map(|more| [edits, more].concat()));
+                candidates.extend(more.map(|more| [edits.clone(), more].concat()));
+                for option in kept_batch(setting, &now) {
+                    for at in self.insertions(&tree, text, &read, &[option]) {
+                        candidates.push([edits.clone(), at].concat());
+                    }
+                }
             }
         }
-        let root = *tree.objects().get(self.number)?;
-        let lists = tree.sequences(root).into_iter().filter(|(name, _)| name == "args" || name == "command");
-        let lists: Vec<(String, Id)> = lists.collect();
         for options in words::options(setting.key(), setting.text()) {
-            for name in ["args", "command"] {
-                let of_name = lists.iter().filter(|(list, _)| list == name);
-                let edits: Option<Vec<Edit>> =
-                    of_name.map(|(_, id)| edit::appended(text, &tree, *id, &options)).collect();
-                candidates.extend(edits);
-            }
+            candidates.extend(self.insertions(&tree, text, &read, &options));
         }
         let before: BTreeMap<_, _> = now.iter().filter(|(key, _)| **key != setting.key()).collect();
         candidates.into_iter().filter(|edits| !edits.is_empty()).find_map(|edits| {
@@ -296,6 +296,25 @@ impl Task<'_> {
             let kept = before.iter().all(|(key, text)| new.get(**key) == Some(*text));
             (is_wanted && kept && words.unknown.len() + words.open.len() <= doubts).then_some(changed)
         })
+    }
+
+    /// The ways to give a program more options: at the end of a list of arguments, or behind an option of a script.
+    fn insertions(&self, tree: &Tree, text: &str, read: &Entry, options: &[String]) -> Vec<Vec<Edit>> {
+        let Some(root) = tree.objects().get(self.number).copied() else { return Vec::new() };
+        let lists = tree.sequences(root);
+        let mut ways = Vec::new();
+        for name in ["args", "command"] {
+            let of_name = lists.iter().filter(|(list, _)| list == name);
+            let edits: Option<Vec<Edit>> =
+                of_name.map(|(_, id)| edit::appended(text, tree, *id, options)).collect();
+            ways.extend(edits.filter(|edits| !edits.is_empty()));
+        }
+        let places = self.places(tree, "");
+        let words = format!(" {}", options.join(" "));
+        let sources = read.judgement.inputs.iter().filter_map(|input| input.source.rsplit_once(": "));
+        let anchors = sources.filter(|(_, option)| option.starts_with("--")).take(ANCHORS);
+        ways.extend(anchors.filter_map(|(_, option)| behind_value(tree, text, &places, option, &words)));
+        ways
     }
 
     /// The object as its program alone describes the setting: without our annotations of it.
@@ -358,6 +377,32 @@ fn behind(
     edits
 }
 
+/// New words behind the value of an option that stands once, within a script. None if it stands in several places.
+fn behind_value(tree: &Tree, text: &str, places: &[Id], option: &str, words: &str) -> Option<Vec<Edit>> {
+    let mut edits = behind(tree, text, places, option, |_| Some(words.to_owned()));
+    let edit = edits.pop().filter(|_| edits.is_empty())?;
+    Some(vec![Edit { range: edit.range.end..edit.range.end, text: words.to_owned() }])
+}
+
+/// How many times smaller a micro-batch becomes.
+fn times(setting: &Setting, now: &BTreeMap<&'static str, String>) -> Option<u64> {
+    if setting.key() != "micro-batch-size" {
+        return None;
+    }
+    let old: u64 = now.get("micro-batch-size")?.parse().ok()?;
+    let new: u64 = setting.text().parse().ok()?;
+    old.checked_div(new).filter(|times| *times > 1)
+}
+
+/// The options that would keep the global batch for a smaller micro-batch.
+fn kept_batch(setting: &Setting, now: &BTreeMap<&'static str, String>) -> Vec<String> {
+    let global = || now.get("global-batch-size")?.parse().ok();
+    match times(setting, now) {
+        Some(times) => words::keeping_the_batch(times, global().unwrap_or(times)).to_vec(),
+        None => Vec::new(),
+    }
+}
+
 /// More microbatches for a smaller micro-batch, so that the global batch stays.
 fn accumulated(
     tree: &Tree,
@@ -366,12 +411,7 @@ fn accumulated(
     setting: &Setting,
     now: &BTreeMap<&'static str, String>,
 ) -> Option<Vec<Edit>> {
-    if setting.key() != "micro-batch-size" {
-        return None;
-    }
-    let old: u64 = now.get("micro-batch-size")?.parse().ok()?;
-    let new: u64 = setting.text().parse().ok()?;
-    let times = old.checked_div(new).filter(|times| *times > 1)?;
+    let times = times(setting, now)?;
     let more = |text: &str| text.parse::<u64>().ok()?.checked_mul(times).map(|number| number.to_string());
     words::ACCUMULATION.iter().find_map(|name| {
         let edits = behind(tree, text, places, name, more);

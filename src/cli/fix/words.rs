@@ -4,7 +4,7 @@
 //! the reader of its framework then finds the wanted value, and no word that it does not know. So a word that a framework
 //! does not have is never left in a manifest.
 //!
-//! Sources of the words: Megatron-LM `megatron/training/arguments.py` (core_v0.12); Hugging Face `training_args.py` (v4.57);
+//! Sources of the words: Megatron-LM `megatron/training/arguments.py` (`core_v0.12`); Hugging Face `training_args.py` (v4.57);
 //! torchtitan `job_config.py` (v0.2); the option tables in `src/frameworks`.
 
 /// The spellings of a value behind an option that is there.
@@ -49,6 +49,15 @@ pub(super) fn options(key: &str, text: &str) -> Vec<Vec<String>> {
     };
     let filled = |words: &&[&str]| words.iter().map(|word| word.replace("{}", text)).collect();
     candidates.iter().map(filled).collect()
+}
+
+/// The options that keep the global batch where the micro-batch becomes smaller, and nothing states it yet.
+pub(super) fn keeping_the_batch(times: u64, global: u64) -> [String; 3] {
+    [
+        format!("--gradient_accumulation_steps={times}"),
+        format!("--training.global_batch_size={global}"),
+        format!("gradient_accumulation_steps={times}"),
+    ]
 }
 
 /// The options for the microbatches of a step, which change with the micro-batch if the global batch stays.

@@ -1,4 +1,5 @@
-//! Compound commands: any branch may be taken whose condition is not known, and the body of a loop is read once.
+//! Compound commands: any branch may be taken whose condition is not known, and the body of a loop is read once, unless
+//! its condition says that it never runs.
 
 use brush_parser::ast::{CaseItemPostAction, CompoundCommand, CompoundList};
 
@@ -83,9 +84,17 @@ impl Shell<'_, '_, '_> {
                 };
                 self.repeat(Some((&clause.variable_name, value)), &clause.body.list, state);
             }
-            CompoundCommand::WhileClause(clause) | CompoundCommand::UntilClause(clause) => {
+            CompoundCommand::WhileClause(clause) => {
                 self.list(&clause.0, state);
-                self.repeat(None, &clause.1.list, state);
+                if self.holds(&clause.0, state) != Some(false) {
+                    self.repeat(None, &clause.1.list, state);
+                }
+            }
+            CompoundCommand::UntilClause(clause) => {
+                self.list(&clause.0, state);
+                if self.holds(&clause.0, state) != Some(true) {
+                    self.repeat(None, &clause.1.list, state);
+                }
             }
             CompoundCommand::ArithmeticForClause(clause) => self.repeat(None, &clause.body.list, state),
             CompoundCommand::Arithmetic(command) => self.let_(&command.expr.value, state),

@@ -357,7 +357,10 @@ impl Shell<'_, '_, '_> {
             }
             "tee" => self.tee(rest, input, state),
             "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
-            _ if is_auxiliary(basename(name)) && !may_start_a_program(name) => {}
+            _ if is_auxiliary(basename(name)) && !may_start_a_program(name) => {
+                let words: Vec<Word> = words.iter().map(Text::word).collect();
+                self.run.downloads.of_command(&words, state.directory.as_deref());
+            }
             _ => {
                 state.ended |= name == "exec";
                 let environment = state.environment();

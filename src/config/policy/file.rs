@@ -7,6 +7,7 @@
 //! denyAt: 0.9                     # P(OOM) from which a job is refused, if its lower bound is above the capacity
 //! warnAt: 0.2                     # P(OOM) from which a job gets a warning
 //! headroom: 2Gi                   # memory to keep free on every accelerator: an amount, or a share like 5%
+//! hostMemory: audit               # audit, warn or enforce: a pod whose host memory or disk does not suffice
 //! unknown: Warn                   # Admit, Warn or Deny a training job that cannot be judged
 //! unrecognised: Admit             # Admit, or Warn of, an object that asks for accelerators and may train
 //! mfuPercent: 38                  # for jobs that give none
@@ -39,8 +40,8 @@ use crate::hardware::Catalogue;
 use crate::kinds::Kinds;
 use crate::kinds::further::Further;
 use crate::policy::{
-    Exemptions, Headroom, Mode, ObservedSpeed, Overrides, Placement, Policy, Prices, Rules, Unknown,
-    Unrecognised,
+    Exemptions, Headroom, HostMemory, Mode, ObservedSpeed, Overrides, Placement, Policy, Prices, Rules,
+    Unknown, Unrecognised,
 };
 use crate::units::Decimal;
 
@@ -59,6 +60,7 @@ pub(super) struct File {
     deny_at: Option<f64>,
     warn_at: Option<f64>,
     headroom: Option<String>,
+    host_memory: Option<HostMemory>,
     unknown: Option<Unknown>,
     unrecognised: Option<Unrecognised>,
     mfu_percent: Option<Decimal>,
@@ -122,6 +124,7 @@ impl File {
                 Some(text) => headroom(text)?,
                 None => base.rules.headroom,
             },
+            host_memory: self.host_memory.unwrap_or(base.rules.host_memory),
             mfu_percent: match self.mfu_percent {
                 Some(percent) => Some(percentage("mfuPercent", percent)?),
                 None => base.rules.mfu_percent,
@@ -252,7 +255,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let policy = policy(
-            "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nunknown: Deny\nunrecognised: Warn\nmfuPercent: 38.5\n\
+            "mode: warn\ndenyAt: 0.95\nwarnAt: 0.3\nheadroom: 2Gi\nhostMemory: enforce\nunknown: Deny\nunrecognised: Warn\nmfuPercent: 38.5\n\
              exemptions: {namespaces: [ci-*], priorityClasses: [system]}\noverrides: {groups: [ml-leads]}\n\
              placement: {users: [queue], groups: [queues]}\n\
              accelerators: {labels: [scitix.ai/gpu-type], aliases: {h100nvlink80: H100-80GB}}\n\
@@ -261,6 +264,7 @@ mod tests {
         .unwrap();
         assert_eq!((policy.mode, policy.unknown), (Mode::Warn, Unknown::Deny));
         assert_eq!(policy.unrecognised, Unrecognised::Warn);
+        assert_eq!(policy.rules.host_memory, HostMemory::Enforce);
         assert_eq!((policy.rules.deny_at, policy.rules.warn_at), (0.95, 0.3));
         assert_eq!(policy.rules.headroom, Headroom::Bytes(Bytes::from_mib(2048)));
         assert_eq!(policy.rules.mfu_percent.map(|mfu| mfu.to_string()).as_deref(), Some("38.5"));
@@ -289,6 +293,7 @@ mod tests {
             ("warnAt: 0.95", "warnAt: 0.95 must be at most denyAt"),
             ("headroom: lots", "headroom: lots must be an amount like 2Gi"),
             ("headroom: 100%", "below 100 %"),
+            ("hostMemory: deny", "expected one of audit, warn, enforce"),
             ("mfuPercent: 0", "mfuPercent: 0 must be a share over 0"),
             ("exemptions: {everybody: []}", "everybody"),
             ("accelerators: {aliases: {x: H999}}", "aliases.x: unknown accelerator H999"),

@@ -15,7 +15,7 @@ use crate::frameworks::deepspeed;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::settings::{Place, Setting, Settings};
-use crate::job::{AnyField, Cause, Framework, Precision, Recompute, Sharding, ValueOf, field};
+use crate::job::{AnyField, Cause, Framework, Loading, Precision, Recompute, Sharding, ValueOf, field};
 
 const NAME: &str = "accelerate launch";
 const SOURCE: &str = "accelerate 1.6 default";
@@ -154,6 +154,21 @@ fn fsdp(settings: &Settings<'_>, claims: &mut Claims) {
     let offloads = get("fsdp_offload_params").or_else(|| get("fsdp_cpu_offload").filter(|_| version_2));
     if let Some((on, setting)) = offloads.and_then(|setting| Some((setting.truth()?, setting))) {
         hand_on(&setting, field::offload::PARAMETERS, on, claims);
+    }
+    if let Some((on, setting)) =
+        get("fsdp_cpu_ram_efficient_loading").and_then(|setting| Some((setting.truth()?, setting)))
+    {
+        hand_on(
+            &setting,
+            field::host::LOADING,
+            if on { Loading::FirstRank } else { Loading::EveryRank },
+            claims,
+        );
+    }
+    if let Some((text, setting)) =
+        get("fsdp_state_dict_type").and_then(|setting| Some((setting.text()?, setting)))
+    {
+        hand_on(&setting, field::host::FULL_STATE_DICT, text.eq_ignore_ascii_case("FULL_STATE_DICT"), claims);
     }
     // Off decides nothing: the program may have its own checkpointing.
     if let Some(setting) =

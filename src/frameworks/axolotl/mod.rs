@@ -124,6 +124,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     objective(&settings, claims);
     training_arguments::steps_at_once(&settings, claims);
+    training_arguments::loads_directly(SOURCE, claims);
     let defaults = [
         field::batch::SEQUENCE_LENGTH.is(512),
         field::batch::MICRO_BATCH_SIZE.is(1),

@@ -2,7 +2,8 @@
 //!
 //! **Recognised** by the launcher, or by `--deepspeed`, `--deepspeed_config` or `--ds_config` among the program's
 //! arguments. Keys and defaults: `deepspeed/runtime/zero/config.py` at 03dc2b92, and DeepSpeed's documentation. `auto`
-//! is not a value: the program fills it in from its own flags.
+//! is not a value: the program fills it in from its own flags. The configurations that frameworks ship lock offloaded states
+//! in memory (`pin_memory`).
 //!
 //! An unknown configuration may divide and offload all that DeepSpeed can. So these fields stay open.
 
@@ -102,6 +103,9 @@ pub(crate) fn named_file(launch: &Launch, path: &str, by: &str, claims: &mut Cla
         claims.argument(field::parallelism::SHARDING, *sharding, by);
         claims.argument(field::offload::OPTIMIZER, *optimizer, by);
         claims.argument(field::offload::PARAMETERS, *parameters, by);
+        if *optimizer || *parameters {
+            claims.argument(field::host::PINNED_OFFLOAD, true, by);
+        }
         return;
     }
     match config::named(launch, path, by, claims) {
@@ -123,6 +127,7 @@ pub(crate) fn of(config: &Config, claims: &mut Claims) {
             setting.says(claims, field, is_moved(&device));
         }
     }
+    host(&settings, claims);
     if let Some(setting) = settings.get(&["gradient_accumulation_steps"])
         && let Some(steps) = setting.number()
     {
@@ -141,6 +146,32 @@ pub(crate) fn of(config: &Config, claims: &mut Claims) {
     }
     if settings.on(&["zero_optimization.zero_quantized_nontrainable_weights"]) == Some(true) {
         claims.open(field::finetuning::METHOD, Method::QLoRA);
+    }
+}
+
+/// Where offloaded states lie, and whether a save gathers the weights.
+fn host(settings: &Settings<'_>, claims: &mut Claims) {
+    let of = |name: &str| {
+        ["offload_optimizer", "offload_param"]
+            .iter()
+            .filter_map(|key| settings.get(&[&format!("zero_optimization.{key}.{name}")]))
+            .collect::<Vec<_>>()
+    };
+    if let Some(setting) = of("device")
+        .into_iter()
+        .find(|setting| setting.text().is_some_and(|device| device.eq_ignore_ascii_case("nvme")))
+    {
+        setting.says(claims, field::host::DISK_OFFLOAD, true);
+    }
+    if let Some((pinned, setting)) = of("pin_memory").into_iter().find_map(|s| Some((s.truth()?, s))) {
+        setting.says(claims, field::host::PINNED_OFFLOAD, pinned);
+    }
+    let gathers = [
+        "zero_optimization.stage3_gather_16bit_weights_on_model_save",
+        "zero_optimization.stage3_gather_fp16_weights_on_model_save",
+    ];
+    if let Some((gathers, setting)) = settings.get(&gathers).and_then(|s| Some((s.truth()?, s))) {
+        setting.says(claims, field::host::FULL_STATE_DICT, gathers);
     }
 }
 

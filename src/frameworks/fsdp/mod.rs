@@ -9,6 +9,7 @@ use crate::frameworks::profile::defaults::{
     Batches, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
     TrainedWeights, UsualLoss, UsualRecompute,
 };
+use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::Kernels;
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
@@ -76,5 +77,15 @@ pub(crate) static PROFILE: Profile = Profile {
         first: Versions::BeforeOrUnstated((5, 0)),
     },
     pipeline: Pipeline::Messages,
+    host: Host {
+        loading: UsualLoading::Whole,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: true,
+        workers: [0, 0, 8],
+        save_interval: None,
+        kept: None,
+    },
     kernels: Kernels::FLASH_ATTENTION_2,
 };

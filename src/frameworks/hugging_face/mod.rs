@@ -11,18 +11,20 @@
 //! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
 //! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two releases, so
 //! checkpointing stays open. So do the layers with adapters, which PEFT chooses by architecture. The file of
-//! fms-acceleration is not read. It may fuse the loss and quantize the weights, so both stay open. A custom script may
-//! set adapters and offloading in Python, so these stay open, too.
+//! fms-acceleration may fuse the loss and quantize the weights ([`acceleration`]). A custom script may set adapters and
+//! offloading in Python, so these stay open, too.
 //!
 //! Without a launcher, one process may split the model over its accelerators (`device_map="auto"`) or copy it to each.
 //! This stays open, too.
 
+mod acceleration;
 pub(super) mod lists;
 pub(crate) mod objective;
 pub(crate) mod peft;
 pub(super) mod profile;
 mod script;
 pub(crate) mod training_arguments;
+mod training_loop;
 
 use crate::command::{Launch, Target};
 use crate::frameworks::reading::claims::Claims;
@@ -60,14 +62,6 @@ const LENGTH: &[&str] = &[
     "max_seq_len",
     "seq_length",
     "cutoff_len",
-];
-/// Words in the names of scripts that train classifiers.
-const CLASSIFIERS: &[(&str, Objective)] = &[
-    ("classification", Objective::Classification),
-    ("classifier", Objective::Classification),
-    ("classify", Objective::Classification),
-    ("glue", Objective::Classification),
-    ("seqcls", Objective::Classification),
 ];
 const FLAGS: Table = &[
     &flag(MODEL, field::model::NAME, Takes::Text),
@@ -174,24 +168,6 @@ fn trl_objective(launch: &Launch) -> Option<Objective> {
     }
 }
 
-/// The objective of a custom script, by a word of its name or its task: `train_dpo.py`, `--task_type SEQ_CLS`.
-fn own_objective(launch: &Launch) -> Option<Objective> {
-    let name = match &launch.target {
-        Target::Script(path) => path.rsplit('/').next().unwrap_or(path).trim_end_matches(".py"),
-        Target::Module(module) => module.rsplit('.').next().unwrap_or(module),
-        Target::Program(_) | Target::Unknown => return None,
-    };
-    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
-    let by_name = words.find_map(|word| {
-        let known = objective::NAMES.iter().chain(CLASSIFIERS);
-        known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, objective)| *objective)
-    });
-    let task = ["task_type", "lora_task_type"].iter().find_map(|name| launch.arguments.value(name));
-    let classes =
-        task.is_some_and(|task| ["SEQ_CLS", "TOKEN_CLS"].iter().any(|c| task.eq_ignore_ascii_case(c)));
-    by_name.or((classes || launch.arguments.has("num_labels")).then_some(Objective::Classification))
-}
-
 /// Whether the settings can only be `TrainingArguments`.
 fn is_trainers(settings: &Settings<'_>) -> bool {
     settings.has(&["per_device_train_batch_size"])
@@ -208,6 +184,7 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Set
         {
             settings.add(Place::File(config));
         }
+        acceleration::add(launch, &mut settings, claims);
         return settings;
     }
     let named = settings.get(CONFIGS).and_then(|setting| setting.text());
@@ -234,7 +211,7 @@ fn lacks_its_file(launch: &Launch, settings: &Settings<'_>) -> bool {
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(whose) = whose(launch) else { return };
     if whose == Whose::Script {
-        return script::of(launch).into_iter().for_each(|said| script::read(launch, said, claims));
+        return script::of(launch).iter().for_each(|said| script::read(launch, said, claims));
     }
     let settings = settings_of(launch, whose, claims);
     let named = match whose {
@@ -254,7 +231,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::precision(&settings, claims);
     let objective = match whose {
         Whose::Trl => trl_objective(launch),
-        Whose::Own => own_objective(launch),
+        Whose::Own => objective::of_name(launch),
         Whose::Transformers | Whose::Habana | Whose::Fms | Whose::Script => None,
     };
     if let Some(objective) = objective.filter(|objective| *objective != Objective::Supervised) {
@@ -373,9 +350,7 @@ fn fms(settings: &Settings<'_>, claims: &mut Claims) {
             _ => claims.unparsed(field::ATTENTION),
         }
     }
-    if settings.has(&[peft::ACCELERATION]) {
-        claims.open(field::LOSS, Loss::Fused);
-    }
+    acceleration::read(settings, claims);
     let mixed = claims.knows(field::PRECISION);
     if !settings.has(&["torch_dtype"]) && training_arguments::stays_as_loaded(mixed, claims) {
         claims.assume(field::PARAMETER_PRECISION, Precision::BF16, FMS);

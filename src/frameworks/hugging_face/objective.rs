@@ -13,6 +13,7 @@
 //! `models/utils.py`). `vllm_mode` was `server` before 1.0 and is `colocate` since, so the engine of a job that does not
 //! name the mode is open. The weight of the reference in GRPO was 0.04 before 0.17 and is zero since.
 
+use crate::command::{Launch, Target};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Setting, Settings};
@@ -222,4 +223,31 @@ fn lengths(defaults: Defaults, settings: &Settings<'_>, claims: &mut Claims) {
         claims.assume(field::batch::COMPLETION_LENGTH, tokens, defaults.source);
         claims.assume(field::batch::SEQUENCE_LENGTH, sequence, defaults.source);
     }
+}
+
+/// Words in the names of scripts that train classifiers.
+const CLASSIFIERS: &[(&str, Objective)] = &[
+    ("classification", Objective::Classification),
+    ("classifier", Objective::Classification),
+    ("classify", Objective::Classification),
+    ("glue", Objective::Classification),
+    ("seqcls", Objective::Classification),
+];
+
+/// The objective of a custom script, by a word of its name or its task: `train_dpo.py`, `--task_type SEQ_CLS`.
+pub(crate) fn of_name(launch: &Launch) -> Option<Objective> {
+    let name = match &launch.target {
+        Target::Script(path) => path.rsplit('/').next().unwrap_or(path).trim_end_matches(".py"),
+        Target::Module(module) => module.rsplit('.').next().unwrap_or(module),
+        Target::Program(_) | Target::Unknown => return None,
+    };
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let by_name = words.find_map(|word| {
+        let known = NAMES.iter().chain(CLASSIFIERS);
+        known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, objective)| *objective)
+    });
+    let task = ["task_type", "lora_task_type"].iter().find_map(|name| launch.arguments.value(name));
+    let classes =
+        task.is_some_and(|task| ["SEQ_CLS", "TOKEN_CLS"].iter().any(|c| task.eq_ignore_ascii_case(c)));
+    by_name.or((classes || launch.arguments.has("num_labels")).then_some(Objective::Classification))
 }

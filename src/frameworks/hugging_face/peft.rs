@@ -23,7 +23,7 @@ pub(crate) const ACCELERATION: &str = "acceleration_framework_config_file";
 const BITS: &[&str] = &["bits", "quantization_bit", "quant_bits"];
 
 /// Words that mean all weights.
-const FULL: &[&str] = &["full", "none", "false", "no", ""];
+const FULL: &[&str] = &["full", "none", "false", "no", "no_peft", ""];
 
 const DROPOUT: &[&str] = &["lora_dropout", "lora_dropout_p", "lora_config.lora_dropout"];
 
@@ -90,7 +90,8 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
                 return;
             }
             let is_unknown = |setting: &Setting| setting.truth().is_none();
-            let unknown = four.iter().chain(&eight).any(is_unknown) || settings.has(&[ACCELERATION]);
+            let unknown = four.iter().chain(&eight).any(is_unknown)
+                || (four.is_none() && settings.has(&[ACCELERATION]));
             if unknown || bits.is_some_and(|(bits, _)| bits < 16) {
                 claims.assume(field::finetuning::RANK, 8, "PEFT 0.17 default");
                 claims.open(field::finetuning::METHOD, Method::QLoRA);

@@ -15,6 +15,7 @@ use crate::frameworks::profile::defaults::{
     Batches, Ends, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
     TrainedWeights, UsualLoss, UsualRecompute,
 };
+use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
@@ -94,6 +95,16 @@ pub(crate) static PROFILE: Profile = Profile {
         first: Versions::Never,
     },
     pipeline: Pipeline::Messages,
+    host: Host {
+        loading: UsualLoading::Whole,
+        maps: Versions::Since((5, 0)),
+        first_rank_fails: Versions::Since((5, 0)),
+        large_files: Versions::Since((5, 0)),
+        gathers: true,
+        workers: [0, 0, 8],
+        save_interval: Some(500),
+        kept: None,
+    },
     kernels: Kernels {
         attention: AttentionKernel::Vendors,
         may_run_unfused: true,

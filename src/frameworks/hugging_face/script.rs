@@ -11,6 +11,8 @@
 //! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, the length and the packing of TRL before 0.13 |
 //! | `model.gradient_checkpointing_enable()`, `prepare_model_for_kbit_training(model)` | checkpointing |
 //!
+//! A program without a trainer is read if it has a loop of its own ([`training_loop`]).
+//!
 //! A value that does not follow from literals is [`UNKNOWN`]: it is given, and its field stays open. So is a setting that
 //! two calls give differently, and one that the program may change later.
 //!
@@ -23,7 +25,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, objective, peft, sharding, training_arguments};
+use super::{
+    FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, objective, peft, sharding, training_arguments,
+    training_loop,
+};
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{Config, ReadFile};
@@ -193,6 +198,8 @@ pub(super) struct Said {
     pub(super) parses_options: bool,
     /// Whether it uses Unsloth.
     pub(super) is_unsloth: bool,
+    /// Whether it has a training loop of its own.
+    pub(super) is_loop: bool,
 }
 
 /// What the program of a launch says, if it trains with Transformers' or TRL's trainer.
@@ -200,7 +207,11 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
     let script = launch.script.as_ref()?;
     let program = script.program.as_ref()?;
     let made = |call: &&Call| call.runs != Some(false);
-    let trainer = program.calls.iter().filter(made).rfind(|call| is_trainer(call.name()))?;
+    let trainer = program.calls.iter().filter(made).rfind(|call| is_trainer(call.name()));
+    let is_loop = trainer.is_none();
+    if is_loop && !training_loop::is_in(program) {
+        return None;
+    }
     let mut settings = Settings { program, keys: BTreeMap::new() };
     let mut parses_options = false;
     for call in program.calls.iter().filter(made) {
@@ -226,10 +237,14 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
             parses_options = true;
         }
     }
+    if is_loop {
+        training_loop::settings(program, |key, value| settings.put(key, value));
+    }
     let classifies = program.calls.iter().filter(made).any(|call| {
         CLASSIFIERS.iter().any(|class| call.function.ends_with(&format!("{class}.from_pretrained")))
     });
-    let trainer = trainer.name().trim_end_matches("Trainer").trim_start_matches("Unsloth").to_owned();
+    let trainer = trainer.map_or("", Call::name);
+    let trainer = trainer.trim_end_matches("Trainer").trim_start_matches("Unsloth").to_owned();
     let named = objective::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&trainer));
     let named = named.map(|(_, objective)| *objective).or(classifies.then_some(Objective::Classification));
     let calls = |test: fn(&str) -> bool| program.calls.iter().filter(made).any(|call| test(call.name()));
@@ -242,6 +257,7 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
             || calls(|name| name == "requires_grad_" || name.starts_with("freeze")),
         parses_options,
         is_unsloth: program.packages.contains("unsloth"),
+        is_loop,
         settings: Config::new(script.source.clone(), Json::Object(tree)),
         other_trainer: named.is_none() && !OWN_TRAINERS.contains(&trainer.as_str()),
         objective: named.filter(|objective| *objective != Objective::Supervised),
@@ -249,15 +265,15 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
 }
 
 /// Claims what the program says.
-pub(super) fn read(launch: &Launch, said: Said, claims: &mut Claims) {
-    let file = said.settings;
+pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
+    let file = &said.settings;
     let source = file.source.clone();
-    claims.files.push(ReadFile::of(&file));
+    claims.files.push(ReadFile::of(file));
     let mut places = Places::default();
     if said.parses_options {
         places.add(Place::Options(&launch.arguments));
     }
-    places.add(Place::File(file));
+    places.add(Place::File(file.clone()));
     claims.file(field::FRAMEWORK, Framework::HuggingFace, &source, "Trainer");
     settings::read(FLAGS, &places, claims);
     if peft::read(&places, false, claims).is_none() {
@@ -268,6 +284,12 @@ pub(super) fn read(launch: &Launch, said: Said, claims: &mut Claims) {
         }
     }
     training_arguments::read(launch, &places, claims);
+    if said.is_loop {
+        training_loop::sharding(&places, claims);
+        training_arguments::precision(&places, claims);
+        claims.assume(field::RECOMPUTE, Recompute::None, "a loop without checkpointing");
+        return loop_is_not_covered(&said, claims);
+    }
     sharding(launch, &places, Whose::Script, claims);
     precision(&places, claims);
     claims.assume(field::batch::MICRO_BATCH_SIZE, 8, TRAINER_DEFAULT);
@@ -290,6 +312,14 @@ pub(super) fn read(launch: &Launch, said: Said, claims: &mut Claims) {
         .beyond
         .or(said.other_trainer.then_some(Cause::OtherStage))
         .or(said.freezes.then_some(Cause::PartlyFrozen));
+}
+
+/// What a loop does that is not read.
+fn loop_is_not_covered(said: &Said, claims: &mut Claims) {
+    if let Some(objective) = said.objective {
+        claims.file(field::OBJECTIVE, objective, &said.settings.source, "from_pretrained");
+    }
+    claims.beyond = claims.beyond.or(said.freezes.then_some(Cause::PartlyFrozen));
 }
 
 /// The format of the computation. Programs ask the device which of the two 16-bit formats it has.

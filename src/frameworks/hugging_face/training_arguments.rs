@@ -19,11 +19,12 @@ use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
+use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::frameworks::{accelerate, deepspeed};
 use crate::job::{
-    Attention, Cause, Field, LayerKernels, Loss, Method, Optimizer, OptimizerImplementation, Precision,
-    Recompute, Sharding, field,
+    Attention, Cause, Field, LayerKernels, Loading, Loss, Method, Optimizer, OptimizerImplementation,
+    Precision, Recompute, Sharding, field,
 };
 
 /// The arguments with the same meaning in every program.
@@ -47,6 +48,16 @@ pub(crate) const ARGUMENTS: Table = &[
     ),
     &flag(&["attn_implementation", "attn_impl"], field::ATTENTION, Takes::OneOf(ATTENTION)),
 ];
+
+/// Data loaders and saves.
+const HOST: host::Names = host::Names {
+    workers: &["dataloader_num_workers"],
+    prefetch: &["dataloader_prefetch_factor"],
+    directory: &["output_dir"],
+    interval: &["save_steps"],
+    kept: &["save_total_limit"],
+    weights_only: &["save_only_model"],
+};
 
 /// Attention kernels, by Transformers' names.
 pub(crate) const ATTENTION: &[(&str, Attention)] = &[
@@ -113,6 +124,8 @@ pub(crate) const FORMATS: &[(&str, Precision)] = &[
 /// Claims the settings of the arguments, except method and precision.
 pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(ARGUMENTS, settings, claims);
+    host::read(&HOST, settings, claims);
+    no_saves(settings, claims);
     if let Some((steps, setting)) = settings.get(&["max_steps"]).and_then(|s| Some((s.number()?, s)))
         && steps > 0
     {
@@ -128,6 +141,23 @@ pub(crate) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
         claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
     }
     fsdp(launch, settings, claims);
+}
+
+/// `save_strategy: no`.
+fn no_saves(settings: &Settings<'_>, claims: &mut Claims) {
+    if let Some(setting) = settings.get(&["save_strategy"]).filter(|setting| setting.truth() == Some(false)) {
+        setting.says(claims, field::checkpoint::SAVES, 0u64);
+    }
+}
+
+/// Weights go straight to the accelerator, unless ZeRO 3 or FSDP divides them: the program passes a `device_map`.
+pub(crate) fn loads_directly(source: &str, claims: &mut Claims) {
+    let divided = claims.get(field::parallelism::SHARDING);
+    let divided =
+        divided.is_some_and(|sharding| matches!(sharding, Sharding::ZeRO3 | Sharding::FSDP | Sharding::HSDP));
+    if !divided && !claims.is_open(field::parallelism::SHARDING) {
+        claims.assume(field::host::LOADING, Loading::Direct, source);
+    }
 }
 
 /// Whether towers for images and audio are trained, in the words of ms-swift and of LLaMA-Factory.

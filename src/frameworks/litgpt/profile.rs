@@ -9,6 +9,7 @@ use crate::frameworks::profile::defaults::{
     Batches, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
     UsualLoss, UsualRecompute,
 };
+use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::Kernels;
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
@@ -66,5 +67,15 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     fsdp: Fsdp { delays_reduction: true, flattens_frozen: true, wraps_output: false, first: Versions::Never },
     pipeline: Pipeline::Messages,
+    host: Host {
+        loading: UsualLoading::Whole,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: true,
+        workers: [0, 4, 8],
+        save_interval: Some(1_000),
+        kept: None,
+    },
     kernels: Kernels::FLASH_ATTENTION_2,
 };

@@ -169,6 +169,7 @@ fn defaults(launch: &Launch, settings: &Settings<'_>, told: Option<()>, claims: 
         }
     }
     training_arguments::steps_at_once(settings, claims);
+    training_arguments::loads_directly(SOURCE, claims);
     let own = [
         field::RECOMPUTE.is(Recompute::Full),
         field::batch::SEQUENCE_LENGTH.is(2048),

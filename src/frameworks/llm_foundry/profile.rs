@@ -6,6 +6,7 @@ use crate::frameworks::profile::defaults::{
     Batches, Experts, FineTuning, Remedies, SampleLengths, ShardingDefaults, TrainedWeights, UsualLoss,
     UsualRecompute,
 };
+use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
@@ -56,6 +57,16 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
+    host: Host {
+        loading: UsualLoading::Whole,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: true,
+        workers: [0, 8, 16],
+        save_interval: None,
+        kept: None,
+    },
     kernels: Kernels {
         attention: AttentionKernel::FirstFused,
         may_run_unfused: false,

@@ -21,7 +21,9 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Text};
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
-use crate::job::{Assignment, Attention, Field, Framework, Optimizer, Precision, Recompute, field};
+use crate::job::{
+    Assignment, Attention, Field, Framework, OpenField, Optimizer, Precision, Recompute, field,
+};
 
 const SOURCE: &str = "MaxText base.yml";
 const MODULES: &[&str] =
@@ -117,7 +119,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     settings::read(TABLE, &settings, claims);
     let complete = (own || known) && !Written::default().may_hold_more(&launch.arguments);
-    let replica = mesh(&settings, complete, claims);
+    // A known file without a word is the usual case, even if a further word may beat it.
+    let replica = mesh(&settings, own || known, claims);
     batch(&settings, replica, own && complete, claims);
     remat(&settings, claims);
     if settings.text(&["quantization"]).is_some_and(|format| format.contains("fp8")) {
@@ -129,6 +132,12 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             settings::assume(SHAPE, SOURCE, claims);
         }
     } else {
+        claims.open_field(OpenField {
+            field: field::batch::MICRO_BATCH_SIZE.erased(),
+            leanest: Some(1.into()),
+            heaviest: None,
+            although_given: true,
+        });
         claims.open(field::RECOMPUTE, Recompute::Full);
         claims.open(field::offload::OPTIMIZER, true);
         for field in [field::parallelism::TENSOR, field::parallelism::CONTEXT] {

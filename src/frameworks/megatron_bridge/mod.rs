@@ -1,14 +1,18 @@
 //! Megatron-Bridge: `run_script.py --model_recipe_name llama3_70b …` of its performance scripts, and `run_recipe.py
 //! --recipe llama3_8b_pretrain_config key=value …`.
 //!
-//! **Recognised** by `--model_recipe_name`, by its short form in a script of that name, or by `--recipe` of one of its
+//! **Recognised** by `--model_recipe_name`, in 0.1 by `--model_name llama3 --model_size 70b`, by its short form in a script of that name, or by `--recipe` of one of its
 //! training scripts. The recipe names the model. The recipe, `--gpu` and `--compute_dtype` decide the settings without
 //! an option or a key, so these stay open. **`--gpu` names a preset, not the accelerator** that the job runs on.
 //! Recipes divide the optimizer's states, or all states.
 //!
-//! Read from NVIDIA-NeMo/Megatron-Bridge at 0.2, scripts/performance and scripts/training.
+//! The performance scripts take their settings from a table by recipe, task, `--gpu` and `--compute_dtype` ([`workloads`]).
+//! If the table has the launch's row, nothing else is open.
+//!
+//! Read from NVIDIA-NeMo/Megatron-Bridge at 0.2 to 0.5, scripts/performance and scripts/training.
 
 pub(super) mod list;
+mod workloads;
 
 use crate::command::Launch;
 use crate::frameworks::megatron_core;
@@ -26,6 +30,7 @@ const RECIPE_SCRIPTS: &[&str] =
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let has = |name: &str| launch.arguments.has(name);
     has("model_recipe_name")
+        || has("model_name") && has("model_size") && has("gpus_per_node")
         || launch.runs_script(SCRIPTS) && has("mr")
         || launch.runs_script(RECIPE_SCRIPTS) && has("recipe")
 }
@@ -43,22 +48,35 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         claims.beyond = claims.beyond.or(Some(Cause::Images));
     }
     claims.handed_on(field::FRAMEWORK, Framework::Megatron, format!("{}: its options", claims.place));
-    let names = ["model_recipe_name", "mr", "recipe"];
-    let recipe = names.iter().find_map(|name| Some((*name, launch.arguments.value(name)?)));
-    if let Some((option, recipe)) = recipe {
-        let option = format!("--{option}");
-        claims.argument(field::model::NAME, model(recipe), &option);
+    let recipe = recipe(launch);
+    if let Some((option, recipe)) = &recipe {
+        claims.argument(field::model::NAME, model(recipe), option);
         match launch.arguments.value("task").unwrap_or_else(|| task(recipe)) {
-            "lora" => claims.argument(field::finetuning::METHOD, Method::LoRA, &option),
+            "lora" => claims.argument(field::finetuning::METHOD, Method::LoRA, option),
             "finetune" => claims.open(field::finetuning::METHOD, Method::LoRA),
             _ => {}
         }
     }
     megatron_core::read(&settings, claims);
-    if settings.has(&["model_recipe_name", "mr"]) {
+    let performs = settings.has(&["model_recipe_name", "mr", "model_size"]);
+    if performs {
         claims.assume(field::PRECISION, Precision::BF16, SOURCE);
     }
-    megatron_core::recipe_may(claims);
+    let settled = recipe
+        .filter(|_| performs)
+        .is_some_and(|(_, recipe)| workloads::assume(&recipe.to_lowercase(), &launch.arguments, claims));
+    if !settled {
+        megatron_core::recipe_may(claims);
+    }
+}
+
+/// The recipe, and the option that names it.
+fn recipe(launch: &Launch) -> Option<(&'static str, String)> {
+    let given = |name: &str| launch.arguments.value(name).map(str::to_owned);
+    let alone = [("--model_recipe_name", "model_recipe_name"), ("--mr", "mr"), ("--recipe", "recipe")];
+    let alone = alone.iter().find_map(|(option, name)| Some((*option, given(name)?)));
+    let sized = || Some(("--model_size", format!("{}_{}", given("model_name")?, given("model_size")?)));
+    alone.or_else(sized)
 }
 
 /// The model that a recipe trains: `llama3_8b_pretrain_config` is `llama3_8b`.

@@ -13,8 +13,8 @@ use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Swi
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::job::{
-    Activation, Attention, Dispatcher, Normalization, Optimizer, Positions, Precision, Recompute, Sharding,
-    field,
+    Activation, Attention, Dispatcher, Normalization, OpenField, Optimizer, Positions, Precision, Recompute,
+    Sharding, ValueOf as _, field,
 };
 
 /// Settings of one field each.
@@ -181,6 +181,7 @@ const TABLE: Table = &[
             "model.seq_length",
             "dataset.sequence_length",
             "data.seq_length",
+            "model.config.seq_length",
             "model.data.seq_length",
         ],
         field::batch::SEQUENCE_LENGTH,
@@ -201,12 +202,21 @@ const TABLE: Table = &[
             ("none", Recompute::None),
         ]),
     ),
-    &flag(&["recompute_modules", "model.recompute_modules"], field::RECOMPUTE_MODULES, List),
+    &flag(
+        &["recompute_modules", "model.recompute_modules", "model.config.recompute_modules"],
+        field::RECOMPUTE_MODULES,
+        List,
+    ),
     &flag(&["model.use_flash_attention"], field::ATTENTION, Word(Attention::Flash)),
     &flag(
         &["use_megatron_fsdp", "ddp.use_megatron_fsdp"],
         field::parallelism::SHARDING,
         Word(Sharding::FSDP),
+    ),
+    &flag(
+        &["trainer.strategy.fsdp"],
+        field::parallelism::SHARDING,
+        OneOf(&[("megatron", Sharding::FSDP), ("pytorch", Sharding::FSDP)]),
     ),
     &flag(
         &["ddp.use_distributed_optimizer", "optimizer.use_distributed_optimizer"],
@@ -216,7 +226,7 @@ const TABLE: Table = &[
     &flag(&["optimizer.optimizer_cpu_offload"], field::offload::OPTIMIZER, Switch(true)),
     &flag(&["model.cpu_offloading"], field::offload::ACTIVATIONS, Switch(true)),
     &flag(
-        &["ddp.grad_reduce_in_fp32"],
+        &["ddp.grad_reduce_in_fp32", "trainer.plugins.grad_reduce_in_fp32"],
         field::GRADIENT_PRECISION,
         OneOf(&[("true", Precision::FP32), ("false", Precision::BF16)]),
     ),
@@ -256,11 +266,15 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
     {
         setting.says(claims, field::CUDA_GRAPHS, text != "none");
     }
-    if let Some(setting) =
-        settings.get(&["activation_offload_layers", "ol", "model.cpu_offloading_num_layers"])
-        && setting.number().is_some_and(|layers| layers > 0)
+    if let Some(setting) = settings.get(&[
+        "activation_offload_layers",
+        "ol",
+        "model.cpu_offloading_num_layers",
+        "model.config.cpu_offloading_num_layers",
+    ]) && setting.number().is_some_and(|layers| layers > 0)
     {
         setting.says(claims, field::offload::ACTIVATIONS, true);
+        offloads_some_layers(claims);
     }
     if let Some(setting) = settings.get(&["model.optim.name", "optim.name"]) {
         match setting.text().as_deref() {
@@ -326,7 +340,11 @@ fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
         "model.recompute_num_layers",
         "model.config.recompute_num_layers",
     ];
-    let method = settings.text(&["model.activations_checkpoint_method", "model.recompute_method"]);
+    let method = settings.text(&[
+        "model.activations_checkpoint_method",
+        "model.recompute_method",
+        "model.config.recompute_method",
+    ]);
     // Megatron-Bridge's option alone recomputes blocks of whole layers.
     let option = settings.has(&["recompute_num_layers", "rl"]);
     if (option || method.as_deref() == Some("block"))
@@ -339,6 +357,17 @@ fn recomputed_layers(settings: &Settings<'_>, claims: &mut Claims) {
             setting.says(claims, field::RECOMPUTE, Recompute::Full);
         }
     }
+}
+
+/// The activations of some layers are on the host. How much of them stays is not counted, so the job may need as little as
+/// one that computes them again.
+pub(crate) fn offloads_some_layers(claims: &mut Claims) {
+    claims.open_field(OpenField {
+        field: field::RECOMPUTE.erased(),
+        leanest: Some(Recompute::Full.json()),
+        heaviest: None,
+        although_given: true,
+    });
 }
 
 /// Opens the fields that a recipe may set: it may divide and move all that Megatron Core can.

@@ -7,6 +7,7 @@ use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
     Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
+use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
@@ -62,6 +63,16 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
+    host: Host {
+        loading: UsualLoading::Shares,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: false,
+        workers: [0, 2, 8],
+        save_interval: None,
+        kept: None,
+    },
     kernels: Kernels {
         attention: AttentionKernel::Unfused,
         may_run_unfused: true,

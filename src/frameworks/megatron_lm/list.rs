@@ -1,5 +1,6 @@
 //! The options that the releases of Megatron-LM know, and those of MindSpeed, which adds to it.
 
+use crate::frameworks::megatron_core::list::shared;
 use crate::frameworks::reading::options::{List, inert, opens};
 use crate::frameworks::reading::subjects::Subject;
 
@@ -13,7 +14,7 @@ pub(in crate::frameworks) static LIST: List = List {
             "dist_ckpt_optim_fully_reshardable distrib_optim_fully_reshardable_mem_efficient \
              disable_ckpt_load_validate_sharding_integrity no_ckpt_load_validate_sharding_integrity \
              disable_fully_parallel_save no_fully_parallel_save fully_parallel_load fully_parallel_save \
-             no_ckpt_fully_parallel_save disable_load_optim no_load_optim disable_save_optim no_save_optim \
+             no_ckpt_fully_parallel_save disable_load_optim no_load_optim disable_save_optim \
              strict_fsdp_dtensor_load disable_strict_fsdp_dtensor_load no_strict_fsdp_dtensor_load",
             "what is saved and loaded, and how",
         ),
@@ -21,7 +22,7 @@ pub(in crate::frameworks) static LIST: List = List {
             "muon_* adaptive_muon_moment2_method no_muon_split_qkv disable_muon_split_qkv",
             "a setting of Muon",
         ),
-        inert("fp8_amax_history_len", "scales of fp8"),
+        shared::FP8_SCALES,
         inert(
             "layernorm_zero_centered_gamma fused_residual_rmsnorm fused_single_qkv_rope \
              use_flashinfer_fused_rope use_fused_weighted_squared_relu",
@@ -39,27 +40,11 @@ pub(in crate::frameworks) static LIST: List = List {
              disable_fsdp_all_gather_in_start_param_sync no_data_sharding",
             "how ranks of a group talk",
         ),
-        opens(
-            "gtp_weight_remat_size expert_gtp_weight_remat_size tensor_parallel_num_weight_shards \
-             expert_tensor_parallel_num_weight_shards",
-            &[Subject::Tensor],
-            "weights in shards of a tensor group",
-        ),
-        opens(
-            "num_microbatches_with_partial_activation_checkpoints",
-            &[Subject::Recompute],
-            "how many microbatches are recomputed in full",
-        ),
-        opens(
-            "megatron_fsdp_main_grads_dtype megatron_fsdp_grad_comm_dtype",
-            &[Subject::Gradients],
-            "the format of stored gradients",
-        ),
+        shared::WEIGHTS_IN_SHARDS,
+        shared::PARTIAL_RECOMPUTE,
+        shared::FSDP_GRADIENTS,
         inert("enable_chunked_prefill", "it generates, it does not train"),
-        inert(
-            "min_offloaded_tensor_size moe_router_padding_for_quantization optimizer_cuda_graph",
-            "a setting of what another option turns on",
-        ),
+        shared::OF_ANOTHER_OPTION,
         inert(
             "recompute_num_layers recompute_method",
             "it counts only with full recomputation, and is read there",

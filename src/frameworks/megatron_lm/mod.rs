@@ -38,6 +38,7 @@ mod tests;
 use crate::command::{Launch, Target, basename};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags;
+use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
     Attention, Cause, Dispatcher, Field, Framework, Method, Objective, Placement, Positions, Precision,
@@ -111,6 +112,15 @@ fn program(launch: &Launch) -> &str {
     }
 }
 
+/// Data loaders and saves.
+const HOST: host::Names = host::Names {
+    workers: &["num-workers"],
+    directory: &["save"],
+    interval: &["save-interval"],
+    weights_only: &["no-save-optim"],
+    ..host::Names::NONE
+};
+
 /// Whether the launch runs Megatron-LM.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let program = program(launch);
@@ -135,6 +145,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let framework = if deepspeed { Framework::MegatronDeepSpeed } else { Framework::Megatron };
     claims.handed_on(field::FRAMEWORK, framework, format!("{}: its options", claims.place));
     settings::read(options::TABLE, &settings, claims);
+    host::read(&HOST, &settings, claims);
     let together = Together { settings: &settings };
     together.read(claims);
     sharding::read(&settings, deepspeed, claims);

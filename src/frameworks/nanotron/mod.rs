@@ -16,6 +16,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};
 use crate::frameworks::reading::flags::{Table, flag};
+use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
     Activation, Framework, Normalization, Optimizer, Positions, Precision, Recompute, Schedule, Sharding,
@@ -80,6 +81,13 @@ const TABLE: Table = &[
     &flag(&["tokens.train_steps"], field::dataset::STEPS, Number),
 ];
 
+/// Data loaders and saves.
+const HOST: host::Names = host::Names {
+    directory: &["checkpoints.checkpoints_path"],
+    interval: &["checkpoints.checkpoint_interval"],
+    ..host::Names::NONE
+};
+
 /// Whether the launch runs nanotron.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let Some(path) = launch.arguments.value(OPTION) else { return false };
@@ -96,6 +104,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(file) = config::named(launch, path, "--config-file", claims) else { return };
     let settings = Settings::of(vec![Place::File(file)]);
     settings::read(TABLE, &settings, claims);
+    host::read(&HOST, &settings, claims);
     if let Some(setting) = settings.get(&["parallelism.tp_mode"])
         && let Some(mode) = setting.text()
     {

@@ -4,6 +4,7 @@ use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
     Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
+use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::Kernels;
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
@@ -48,5 +49,15 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
+    host: Host {
+        loading: UsualLoading::Shares,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: false,
+        workers: [0, 1, 8],
+        save_interval: None,
+        kept: None,
+    },
     kernels: Kernels::FLASH_ATTENTION_2,
 };

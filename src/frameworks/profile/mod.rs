@@ -2,11 +2,12 @@
 //!
 //! The estimate, the advice and the lints read these facts and never name a framework. A fact is a value, or an
 //! enumeration whose users define its meaning. No fact has a default, so a new framework compiles only when all facts
-//! are given. [`defaults`] are the values that a job may change, [`memory`] and [`kernels`] the framework's behaviour,
-//! [`widths`] the bytes of its states, [`versions`] the versions for which a fact holds. [`unknown`] is a job that
-//! names no framework.
+//! are given. [`defaults`] are the values that a job may change, [`memory`], [`kernels`] and [`host`] the framework's
+//! behaviour, [`widths`] the bytes of its states, [`versions`] the versions for which a fact holds. [`unknown`] is a job
+//! that names no framework.
 
 pub mod defaults;
+pub mod host;
 pub mod kernels;
 pub mod memory;
 pub mod unknown;
@@ -22,6 +23,7 @@ use super::{
 use defaults::{
     Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
+use host::Host;
 use kernels::Kernels;
 use memory::{Fsdp, Gradients, Layers, OptimizerStep, Pipeline};
 use widths::StateWidths;
@@ -68,6 +70,8 @@ pub struct Profile {
     pub fsdp: Fsdp,
     /// The tensors that pipeline stages send and keep.
     pub pipeline: Pipeline,
+    /// The use of the host's memory and disks.
+    pub host: Host,
     /// The kernels.
     pub kernels: Kernels,
 }

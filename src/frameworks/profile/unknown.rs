@@ -4,6 +4,7 @@
 //! profile is read only for fields that the job leaves open. Its other facts are those of Transformers' Trainer, the
 //! usual framework on a single rank.
 
+use super::host::{Host, UsualLoading};
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
     Batches, Ends, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
@@ -88,6 +89,16 @@ pub static PROFILE: Profile = Profile {
         first: Versions::Never,
     },
     pipeline: Pipeline::Messages,
+    host: Host {
+        loading: UsualLoading::Whole,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: true,
+        workers: [0, 0, 8],
+        save_interval: None,
+        kept: None,
+    },
     kernels: Kernels {
         attention: AttentionKernel::Vendors,
         may_run_unfused: true,

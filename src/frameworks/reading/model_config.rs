@@ -1,7 +1,8 @@
-//! The `config.json` of a model whose folder is mounted from a ConfigMap or written by the command.
+//! A model that the job names by a path.
 //!
-//! If the job names its model by a path, and a file `config.json` is known at this path, the model's dimensions are read
-//! from it ([`crate::model::config`]). They are the file's, as strong as those of any file that the command names.
+//! If the object downloads a model to this path, that model's name counts. If a file `config.json` is known at the path,
+//! because its folder is mounted from a ConfigMap or written by the command, the model's dimensions are read from it
+//! ([`crate::model::config`]). They are the file's, as strong as those of any file that the command names.
 
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
@@ -13,6 +14,13 @@ use crate::printable::printable;
 /// Reads the dimensions of the model that the launch names, if its `config.json` is known.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let Some(name) = claims.get(field::model::NAME) else { return };
+    if let Some(model) = launch.downloads.model_in(&name) {
+        let named = claims
+            .all
+            .iter_mut()
+            .filter(|claim| claim.field == field::model::NAME && claim.value == name.as_str());
+        named.for_each(|claim| claim.value = model.into());
+    }
     let path = format!("{}/config.json", name.trim_end_matches('/'));
     let Some(config) = launch.files.meant(&path).and_then(|file| config::of(file, claims)) else { return };
     // Keys that are not read say nothing about the training.

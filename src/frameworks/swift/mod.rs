@@ -93,6 +93,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     training_arguments::precision(&settings, claims);
     objective(launch, &settings, claims);
     peft::keeps_precision(true, SOURCE, claims);
+    training_arguments::loads_directly(SOURCE, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
     if frozen {
         claims.beyond = Some(Cause::PartlyFrozen);

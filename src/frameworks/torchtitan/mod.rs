@@ -25,6 +25,7 @@ use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::Takes::{Number, OneOf, Switch};
 use crate::frameworks::reading::flags::{Table, flag};
+use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::job::{
     Assignment, Cause, Field, Framework, Loss, Optimizer, OptimizerImplementation, Precision, Recompute,
@@ -143,6 +144,13 @@ const MODELS: &[(&str, &str, &str)] = &[
     ("llama4", "17bx128e", "llama-4-maverick-17b-128e"),
 ];
 
+/// Data loaders and saves.
+const HOST: host::Names = host::Names {
+    interval: &["checkpoint.interval"],
+    kept: &["checkpoint.keep_latest_k"],
+    ..host::Names::NONE
+};
+
 /// Whether the launch runs torchtitan.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     let script = match &launch.target {
@@ -178,6 +186,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let known = known && !Written::default().may_hold_more(&launch.arguments);
     compiled(&settings, claims);
     settings::read(TABLE, &settings, claims);
+    host::read(&HOST, &settings, claims);
     model(&settings, claims);
     sharding(&settings, known, claims);
     batch(&settings, known, claims);

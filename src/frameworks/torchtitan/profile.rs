@@ -11,6 +11,7 @@ use crate::frameworks::profile::defaults::{
     Batches, Experts, FineTuning, Remedies, SampleLengths, ShardingDefaults, TrainedWeights, UsualLoss,
     UsualRecompute,
 };
+use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
     Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
@@ -71,6 +72,16 @@ pub(crate) static PROFILE: Profile = Profile {
     pipeline: Pipeline::PyTorch {
         keeps_outputs: Versions::Before((0, 1)),
         keeps_logits: Versions::Before((0, 2)),
+    },
+    host: Host {
+        loading: UsualLoading::Shares,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: false,
+        workers: [0, 0, 8],
+        save_interval: None,
+        kept: Some(10),
     },
     kernels: Kernels {
         attention: AttentionKernel::FlashAttention2,

@@ -22,6 +22,7 @@ use crate::frameworks::hugging_face::{self, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
+use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Place, Setting, Settings};
 use crate::job::{
     Cause, Framework, Method, Objective, Optimizer, OptimizerImplementation, Precision, Sharding, field,
@@ -118,6 +119,13 @@ const ADAPTERS: Table = &[
     &flag(&["model.lora_dropout", "lora_dropout"], field::finetuning::DROPOUT, Takes::Percent),
 ];
 
+/// Data loaders and saves.
+const HOST: host::Names = host::Names {
+    workers: &["dataloader.num_workers"],
+    directory: &["checkpointer.output_dir", "output_dir"],
+    ..host::Names::NONE
+};
+
 /// Whether the launch runs torchtune.
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.launcher("tune run").is_some() || launch.runs_program("tune run") || recipe(launch).is_some()
@@ -165,6 +173,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         model(&name, named, &settings, claims);
     }
     settings::read(KEYS, &settings, claims);
+    host::read(&HOST, &settings, claims);
     training_arguments::optimizer(&settings, &["optimizer._component_", "optimizer"], claims);
     if let Some(fused) = settings.get(&["optimizer.fused"]).filter(|setting| setting.truth() == Some(true)) {
         fused.says(claims, field::OPTIMIZER_IMPLEMENTATION, OptimizerImplementation::Fused);

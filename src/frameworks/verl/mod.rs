@@ -1,6 +1,7 @@
-//! verl: `python3 -m verl.trainer.main_ppo algorithm.adv_estimator=grpo actor_rollout_ref.model.path=… …`.
+//! verl: `python3 -m verl.trainer.main_ppo algorithm.adv_estimator=grpo actor_rollout_ref.model.path=… …`, and its
+//! fine-tuning ([`sft`]).
 //!
-//! **Recognised** by its module, or by `main_ppo.py`. Its words are Hydra's. Read from the release 0.5.0
+//! **Recognised** by its modules, or by `main_ppo.py`. Its words and files are Hydra's ([`hydra`]). Read from the release 0.5.0
 //! (`verl/trainer/config`, `verl/workers/fsdp_workers.py`): FSDP over all accelerators, an actor of fp32 shards that
 //! computes in bf16, gradient checkpointing, prompts and responses of 512 tokens. With `strategy=megatron`, Megatron-Core.
 //!
@@ -16,6 +17,9 @@
 //! ```
 //!
 //! With `use_dynamic_bsz` a microbatch is a number of tokens, not of sequences.
+
+mod hydra;
+mod sft;
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::training_arguments;
@@ -122,12 +126,19 @@ const DEFAULTS: &[Assignment] = &[
 
 /// Whether it is its launch.
 pub(crate) fn recognises(launch: &Launch) -> bool {
+    reinforces(launch) || sft::recognises(launch)
+}
+
+fn reinforces(launch: &Launch) -> bool {
     launch.runs_module("verl.trainer.main_ppo") || launch.runs_script(&["main_ppo.py"])
 }
 
 /// What it says.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
-    let settings = Settings::of(vec![Place::Words(&launch.arguments)]);
+    if !reinforces(launch) {
+        return sft::read(launch, claims);
+    }
+    let settings = hydra::settings(launch, claims);
     let strategy = settings.text(&["actor_rollout_ref.actor.strategy"]);
     let config = Settings::of(vec![Place::Options(&launch.arguments)]).text(&["config-name", "config_name"]);
     let megatron = strategy.as_deref() == Some("megatron")

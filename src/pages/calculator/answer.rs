@@ -81,7 +81,9 @@ struct Wrong {
 /// A change, and the fields that make it.
 #[derive(Debug, Serialize)]
 struct Change {
-    change: String,
+    /// The change in words.
+    #[serde(rename = "change")]
+    words: String,
     needs: String,
     days: String,
     fields: BTreeMap<&'static str, String>,
@@ -147,7 +149,7 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
         "spec": judgement.job,
     });
     let advice = judgement.advice.iter().map(|advice| Change {
-        change: advice.change.clone(),
+        words: advice.change.clone(),
         needs: advice.peak_bytes.to_string(),
         days: advice.days.map(figures::days).unwrap_or_default(),
         fields: fields(&advice.spec),

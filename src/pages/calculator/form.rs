@@ -5,7 +5,7 @@ use crate::hardware::Catalogue;
 use crate::job::grammar::Grammar;
 use crate::job::keys::{KEYS, Key};
 use crate::model::known;
-use crate::pages::markup::text;
+use crate::pages::markup::{joined, text};
 use crate::report;
 
 /// The groups of the form, and the keys that stand in each. All other keys are behind "All other fields".
@@ -41,21 +41,16 @@ const GROUPS: &[(&str, &[&str])] = &[
 
 /// The whole page.
 pub(super) fn page(catalogue: &Catalogue) -> String {
-    let groups: String = GROUPS
-        .iter()
-        .map(|(name, keys)| {
-            let keys = keys.iter().filter_map(|name| KEYS.iter().find(|key| key.name == *name));
-            let days = if *name == "Time and cost" { DAYS } else { "" };
-            format!(
-                "<fieldset><legend>{name}</legend>\n{}{days}</fieldset>\n",
-                keys.map(field).collect::<String>()
-            )
-        })
-        .collect();
+    let groups = joined(GROUPS.iter().map(|(name, keys)| {
+        let keys = keys.iter().filter_map(|name| KEYS.iter().find(|key| key.name == *name));
+        let days = if *name == "Time and cost" { DAYS } else { "" };
+        let fields = joined(keys.map(field));
+        format!("<fieldset><legend>{name}</legend>\n{fields}{days}</fieldset>\n")
+    }));
     let shown = |key: &&Key| GROUPS.iter().any(|(_, keys)| keys.contains(&key.name));
     let others: String = KEYS.iter().filter(|key| !shown(key)).map(field).collect();
-    let options = |names: &mut dyn Iterator<Item = &str>| -> String {
-        names.map(|name| format!("<option value=\"{}\">", text(name))).collect()
+    let options = |names: &mut dyn Iterator<Item = &str>| {
+        joined(names.map(|name| format!("<option value=\"{}\">", text(name))))
     };
     let models = options(&mut known::all().iter().map(|model| model.name.as_str()));
     let devices = options(&mut catalogue.all().iter().map(|accelerator| accelerator.name.as_str()));
@@ -104,8 +99,7 @@ fn field(key: &Key) -> String {
 }
 
 fn choice(name: &str, words: &[&str]) -> String {
-    let options: String =
-        words.iter().map(|word| format!("<option value=\"{0}\">{0}</option>", text(word))).collect();
+    let options = joined(words.iter().map(|word| format!("<option value=\"{0}\">{0}</option>", text(word))));
     format!(
         "<select id=\"{name}\" name=\"{name}\" aria-describedby=\"{name}-hint {name}-wrong\"><option value=\"\">not \
          stated</option>{options}</select>\n"
@@ -118,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_field_is_on_the_page_once_with_a_label_and_an_explanation() {
-        let page = page(&Catalogue::builtin());
+        let page = page(Catalogue::builtin());
         for key in KEYS.iter() {
             for part in [format!(" name=\"{}\"", key.name), format!("<label for=\"{}\"", key.name)] {
                 assert_eq!(page.matches(&part).count(), 1, "{part}");
@@ -132,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_page_names_nothing_elsewhere() {
-        let page = page(&Catalogue::builtin());
+        let page = page(Catalogue::builtin());
         for forbidden in ["http://", "https://", "//cdn", "style=", "onclick", "{groups}", "{models}"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::job::{Ask, TrainingJob};
 use crate::judge::judge;
 use crate::judgement::Judgement;
-use crate::pages::markup::section;
+use crate::pages::markup::{joined, section};
 use crate::pages::{bars, parts};
 use crate::policy::Policy;
 use crate::report::figures;
@@ -31,24 +31,21 @@ pub(super) fn scaling(job: &TrainingJob, policy: &Policy) -> String {
     let Some(most) = judged.iter().filter_map(|(_, judgement)| days(judgement)).reduce(f64::max) else {
         return String::new();
     };
-    let rows: String = judged
-        .iter()
-        .map(|(number, judgement)| {
-            let (days, cost) = (days(judgement), judgement.cost.as_ref());
-            let drawing = days.map(|days| bars::plain(days, most, &format!("{} days", figures::days(days))));
-            let cost = cost.map(|cost| format!("{} {}", figures::count(cost.total.as_f64()), cost.currency));
-            format!(
-                "<tr{}><th scope=\"row\">{number} GPUs</th><td class=\"wide\">{}</td><td>{} days</td><td>{}</td>\
+    let rows = joined(judged.iter().map(|(number, judgement)| {
+        let (days, cost) = (days(judgement), judgement.cost.as_ref());
+        let drawing = days.map(|days| bars::plain(days, most, &format!("{} days", figures::days(days))));
+        let cost = cost.map(|cost| format!("{} {}", figures::count(cost.total.as_f64()), cost.currency));
+        format!(
+            "<tr{}><th scope=\"row\">{number} GPUs</th><td class=\"wide\">{}</td><td>{} days</td><td>{}</td>\
                  <td><strong class=\"verdict {}\">{}</strong></td></tr>\n",
-                if *number == stated { " class=\"total\"" } else { "" },
-                drawing.unwrap_or_default(),
-                days.map_or_else(|| "?".to_owned(), figures::days),
-                cost.unwrap_or_default(),
-                parts::colour(judgement.verdict),
-                judgement.verdict.name(),
-            )
-        })
-        .collect();
+            if *number == stated { " class=\"total\"" } else { "" },
+            drawing.unwrap_or_default(),
+            days.map_or_else(|| "?".to_owned(), figures::days),
+            cost.unwrap_or_default(),
+            parts::colour(judgement.verdict),
+            judgement.verdict.name(),
+        )
+    }));
     section(
         "Days against GPUs",
         &format!("<div class=\"scroll\"><table class=\"stages\"><tbody>\n{rows}</tbody></table></div>\n"),

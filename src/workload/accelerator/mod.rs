@@ -23,6 +23,8 @@ mod queues;
 
 pub(super) use participants::Participants;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{Offer, Reading};
@@ -32,7 +34,7 @@ use crate::hardware::{Accelerator, Catalogue, Vendor, partition};
 use crate::job::{Provenance, Source, field};
 use crate::kinds::requests::{Limit, Request};
 use crate::printable::printable;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Node, Surroundings};
 use crate::units::Bytes;
 
 /// The schema's bound on the number of accelerators.
@@ -166,6 +168,13 @@ fn offered<'c>(request: &Request<'_>, around: &Surroundings, catalogue: &'c Cata
         })
         .collect::<Option<_>>()
         .unwrap_or_default()
+}
+
+/// The memory of the roomiest node where the pods may be placed. `None` if a node does not tell its memory.
+pub(super) fn roomiest_node(request: &Request<'_>, around: &Surroundings) -> Option<Bytes> {
+    let asks = |node: &&Arc<Node>| node.allocatable.get(&request.resource).is_some_and(|count| *count > 0);
+    let nodes = around.nodes.iter().filter(asks).filter(|node| placement::admits(request.template, node));
+    nodes.map(|node| node.memory).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// What a label names whose key people choose themselves.

@@ -1,0 +1,52 @@
+//! States that a save gathers in the memory of one process.
+//!
+//! ```text
+//! full state dict    max(P × parameter width, P_trained × moments)     weights first, then the optimizer's states
+//! not gathered       min(P × saved width, one file)                    the tensors of a file are copied
+//! ```
+//!
+//! - FSDP with `FULL_STATE_DICT` gathers weights on the first rank, writes them, then gathers the optimizer's states
+//!   (`save_fsdp_model`, `save_fsdp_optimizer` in accelerate).
+//! - ZeRO 3 with `stage3_gather_16bit_weights_on_model_save` gathers the weights alone. Each rank writes its own optimizer
+//!   states (`_zero3_consolidated_16bit_state_dict`).
+//! - The tensors of a file of safetensors are copied to the host before it is written; writing takes no more (measured). A file
+//!   has at most 5 GB, since Transformers 5.0 at most 50 GB (`max_shard_size`).
+//!
+//! Only the pod of the first rank holds them.
+
+use super::{End, HostPlan, Part};
+use crate::estimate::states;
+use crate::job::Sharding;
+use crate::units::Bytes;
+
+/// The largest file of safetensors, before Transformers 5.0 and since.
+const FILE: [u64; 2] = [5_000_000_000, 50_000_000_000];
+
+/// The gathered states of a save.
+pub(super) fn saving(host: &HostPlan<'_>) -> Part {
+    let plan = host.plan;
+    let (weights_divided, ..) = states::divided(plan.sharding);
+    if !host.saves || plan.pipeline > 1 || plan.tensor > 1 {
+        return Part::measured(NAME, Bytes::ZERO);
+    }
+    if weights_divided && !host.gathers {
+        return Part::measured(NAME, Bytes::ZERO);
+    }
+    let saved = if plan.adapters.is_some() && !weights_divided { host.trained } else { host.parameters };
+    let weights =
+        Bytes::of(saved, plan.widths.parameter.min(if plan.sharding == Sharding::ZeRO3 { 2.0 } else { 4.0 }));
+    let large = host.end == End::Heavy || plan.is_of(plan.profile.host.large_files);
+    let file = Bytes(FILE[usize::from(large)]).min(weights);
+    if !weights_divided {
+        return Part::measured(NAME, if host.end == End::Lean { Bytes::ZERO } else { file });
+    }
+    let optimizer = match plan.sharding {
+        Sharding::FSDP | Sharding::HSDP if host.saves_optimizer => {
+            Bytes::of(host.trained, states::moments(plan.optimizer, plan.widths.moment))
+        }
+        _ => Bytes::ZERO,
+    };
+    Part::measured(NAME, weights.max(optimizer))
+}
+
+const NAME: &str = "gathered states";

@@ -1,0 +1,130 @@
+//! What Megatron-Bridge's performance scripts set without an option: the row of a recipe for a task, a type of GPU and a format
+//! of the computation.
+//!
+//! ```text
+//! sequence parallel      with tensor parallelism
+//! sharding               Megatron's FSDP where the row has it, else the distributed optimizer
+//! recomputation          whole layers, or modules, as the row says; otherwise none
+//! gradients              summed in the format of the computation
+//! optimizer              fp32 states; bf16 moments in the recipe of DeepSeek-V3
+//! sequences of a step    of the row, times the number of GPUs over the row's number
+//! ```
+//!
+//! Read from NVIDIA-NeMo/Megatron-Bridge: the `*workload_base_configs.py` of `scripts/performance/configs` in 0.2.0, 0.3.0,
+//! 0.4.0 and 0.5.0, which `workloads.tsv` lists; of 0.4.0 `scripts/performance/utils/overrides.py`, and the recipes of
+//! `src/megatron/bridge/recipes`. A command does not say its release. So a value in which the releases differ is open.
+
+use crate::command::Arguments;
+use crate::frameworks::megatron_core;
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::complete::open_at_its_leanest;
+use crate::job::{Dispatcher, Precision, Recompute, Sharding, field};
+
+const SOURCE: &str = "Megatron-Bridge 0.2 to 0.5 recipe";
+/// A value in which the releases differ.
+const DIFFERS: &str = "?";
+
+/// A line each: recipe, task, GPU, format, variant, number of GPUs; degrees of tensor, pipeline, context, virtual pipeline,
+/// expert and expert tensor parallelism; sequences of a step and of a microbatch; `fsdp`; layers whose activations are on the
+/// host, and layers that are recomputed; recomputed modules; the dispatcher of experts. A dash is no value.
+const ROWS: &str = include_str!("workloads.tsv");
+
+/// The lengths of the recipes' sequences, by the beginning of the name.
+const LENGTHS: &[(&str, u64)] = &[
+    ("llama3", 8_192),
+    ("deepseek_v3", 4_096),
+    ("gpt_oss", 4_096),
+    ("kimi_k2", 4_096),
+    ("qwen3_30b", 4_096),
+    ("qwen3_235b", 4_096),
+];
+
+/// Claims the settings of the launch's row as defaults. Whether there is one.
+pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -> bool {
+    let given = |names: &[&str]| names.iter().find_map(|name| arguments.value(name)).map(str::to_lowercase);
+    let Some(gpu) = given(&["gpu", "g"]) else { return false };
+    let format = given(&["compute_dtype", "c"]).unwrap_or_else(|| "bf16".into());
+    let task = given(&["task"]).unwrap_or_else(|| "pretrain".into());
+    let variant = given(&["config_variant", "cv"]).unwrap_or_else(|| "v1".into());
+    let key = [recipe, &task, &gpu, &format];
+    let rows = ROWS.lines().map(|row| row.split('\t').collect::<Vec<_>>());
+    let rows =
+        rows.filter(|row| row.iter().zip(key).filter(|(cell, wanted)| *cell == wanted).count() == key.len());
+    let rows: Vec<_> = rows.collect();
+    let named = |wanted: &str| rows.iter().find(|row| row.get(4) == Some(&wanted));
+    // Recipes of one variant have no name for it.
+    let Some(row) = named(&variant).or_else(|| named("-")) else { return false };
+    let cell = |at: usize| row.get(at).copied().filter(|cell| *cell != "-");
+    let number = |at: usize| cell(at).and_then(|cell| cell.parse::<u64>().ok());
+    let degrees = [
+        (6, field::parallelism::TENSOR),
+        (7, field::parallelism::PIPELINE),
+        (8, field::parallelism::CONTEXT),
+        (9, field::parallelism::VIRTUAL_PIPELINE),
+        (10, field::parallelism::EXPERT),
+        (11, field::parallelism::EXPERT_TENSOR),
+        (13, field::batch::MICRO_BATCH_SIZE),
+    ];
+    for (at, field) in degrees {
+        if let Some(value) = number(at) {
+            claims.assume(field, value, SOURCE);
+        } else if cell(at) == Some(DIFFERS) {
+            open_at_its_leanest(field.erased(), claims);
+        }
+    }
+    let gpus = given(&["num_gpus", "ng"]).and_then(|number| number.parse::<u64>().ok());
+    if let (Some(sequences), Some(of)) = (number(12), number(5).filter(|of| *of > 0)) {
+        let scaled = sequences.saturating_mul(gpus.unwrap_or(of)) / of;
+        claims.assume(field::batch::GLOBAL_BATCH_SIZE, scaled.max(1), SOURCE);
+    }
+    if let Some((_, length)) = LENGTHS.iter().find(|(begin, _)| recipe.starts_with(begin)) {
+        claims.assume(field::batch::SEQUENCE_LENGTH, *length, SOURCE);
+    }
+    let tensor = claims.get(field::parallelism::TENSOR);
+    claims.assume(field::parallelism::SEQUENCE, tensor.is_some_and(|degree| degree > 1), SOURCE);
+    let sharding = if cell(14) == Some("fsdp") { Sharding::FSDP } else { Sharding::DistributedOptimizer };
+    claims.assume(field::parallelism::SHARDING, sharding, SOURCE);
+    claims.assume(field::GRADIENT_PRECISION, Precision::BF16, SOURCE);
+    if recipe == "deepseek_v3" {
+        claims.assume(field::OPTIMIZER_PRECISION, Precision::BF16, SOURCE);
+    }
+    let offloads = number(15).is_some_and(|layers| layers > 0);
+    if offloads && !claims.knows(field::offload::ACTIVATIONS) {
+        megatron_core::offloads_some_layers(claims);
+    }
+    claims.assume(field::offload::ACTIVATIONS, offloads, SOURCE);
+    if [16, 17].into_iter().any(|at| cell(at) == Some(DIFFERS)) {
+        claims.open(field::RECOMPUTE, Recompute::Full);
+    } else {
+        recomputed(number(16).unwrap_or(0), cell(17), claims);
+    }
+    match cell(18) {
+        Some(DIFFERS) => {}
+        Some("deepep") => claims.assume(field::parallelism::DISPATCHER, Dispatcher::DeepEP, SOURCE),
+        Some("hybridep") => claims.assume(field::parallelism::DISPATCHER, Dispatcher::HybridEP, SOURCE),
+        _ => claims.assume(field::parallelism::DISPATCHER, Dispatcher::AllToAll, SOURCE),
+    }
+    true
+}
+
+/// Whole layers, or modules, that are computed again.
+fn recomputed(layers: u64, modules: Option<&str>, claims: &mut Claims) {
+    if claims.knows(field::RECOMPUTE) {
+        return;
+    }
+    match modules {
+        _ if claims.knows(field::RECOMPUTE_MODULES) => {
+            claims.assume(field::RECOMPUTE, Recompute::Selective, SOURCE)
+        }
+        _ if layers > 0 => {
+            let chunks = claims.get(field::parallelism::VIRTUAL_PIPELINE).map_or(1, u64::from);
+            claims.assume(field::RECOMPUTE, Recompute::Full, SOURCE);
+            claims.assume(field::RECOMPUTE_LAYERS, layers.saturating_mul(chunks), SOURCE);
+        }
+        Some(modules) => {
+            claims.assume(field::RECOMPUTE, Recompute::Selective, SOURCE);
+            claims.assume(field::RECOMPUTE_MODULES, modules.split(',').collect::<Vec<_>>(), SOURCE);
+        }
+        None => claims.assume(field::RECOMPUTE, Recompute::None, SOURCE),
+    }
+}

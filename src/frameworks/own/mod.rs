@@ -1,0 +1,263 @@
+//! People's own training programs, recognised by what they are given: the name of a model, and words that only training has.
+//!
+//! ```text
+//! python train.py --model_id meta-llama/Llama-3.1-8B --lr 1e-5 --batch_size 4
+//! accelerate launch --no-python tool sft /configs/run.yaml             a file with groups of any name
+//! MODEL_NAME=google/gemma-2b LEARNING_RATE=2e-4 torchrun train.py      variables, also those of a ConfigMap
+//! ```
+//!
+//! **Recognised** if no other reader recognises the program, its name does not say that it trains nothing, a model is named
+//! (a known name, or an id like `owner/name`), and there are words of learning: one behind a launcher that trains, two
+//! without. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys in a file have
+//! any name, so the last part of a key counts.
+//!
+//! The names are conventions without documentation. So a batch may be that of all ranks, and stays open downwards. What the
+//! program does without a word stays open, too: adapters, their quantization, sharding and offloading.
+
+use crate::command::downloads::is_id;
+use crate::command::{Launch, Target, launchers, purpose};
+use crate::frameworks::deepspeed;
+use crate::frameworks::hugging_face::{objective, peft, training_arguments};
+use crate::frameworks::reading::claims::Claims;
+use crate::frameworks::reading::config;
+use crate::frameworks::reading::flags::{Table, Takes, flag};
+use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::job::{Follows, Framework, Method, Objective, OpenField, field};
+use crate::model::known;
+
+const MODEL: &[&str] = &[
+    "model_name_or_path",
+    "pretrained_model_name_or_path",
+    "model_name",
+    "model_id",
+    "base_model",
+    "base_model_id",
+    "base_model_name",
+    "base_model_name_or_path",
+    "model_path",
+    "model_dir",
+    "pretrained_model",
+    "pretrained_model_path",
+    "hf_model",
+    "hf_model_id",
+    "hf_model_name",
+    "train_model_name",
+    "student_model",
+    "model",
+];
+/// Words of learning.
+const LEARNING: &[&str] = &[
+    "learning_rate",
+    "lr",
+    "num_train_epochs",
+    "num_epochs",
+    "epochs",
+    "n_epochs",
+    "train_epochs",
+    "max_train_steps",
+    "train_steps",
+    "gradient_accumulation_steps",
+    "gradient_accumulation",
+    "grad_accum_steps",
+    "grad_accum",
+    "accumulation_steps",
+    "warmup_ratio",
+    "warmup_steps",
+    "lr_scheduler_type",
+    "weight_decay",
+    "optim",
+    "optimizer",
+    "lora_r",
+    "lora_rank",
+    "lora_alpha",
+    "lora_dropout",
+    "use_lora",
+    "use_qlora",
+    "peft_type",
+    "finetuning_type",
+    "gradient_checkpointing",
+    "per_device_train_batch_size",
+    "train_batch_size",
+    "micro_batch_size",
+    "train_batch_size_per_device",
+    "max_per_device_train_batch_size",
+    "batch_size_per_device",
+    "deepspeed",
+    "deepspeed_config",
+    "ds_config",
+    "fsdp",
+];
+/// Names of the batch of one device.
+const OWN_BATCH: &[&str] = &[
+    "per_device_train_batch_size",
+    "max_per_device_train_batch_size",
+    "train_batch_size_per_device",
+    "per_device_batch_size",
+    "batch_size_per_device",
+    "batch_size_per_gpu",
+    "micro_batch_size",
+    "micro_batch_size_per_gpu",
+    "train_micro_batch_size_per_gpu",
+    "device_batch_size",
+];
+/// Names of a batch that may be that of all devices.
+const BATCH: &[&str] = &["batch_size", "train_batch_size", "bs", "batch"];
+const ACCUMULATION: &[&str] = &[
+    "gradient_accumulation_steps",
+    "gradient_accumulation",
+    "grad_accum_steps",
+    "grad_accum",
+    "accumulation_steps",
+];
+const CONFIGS: &[&str] =
+    &["config", "config_file", "config_path", "cfg", "recipe", "args_file", "training_config"];
+const CHECKPOINTING: &[&str] = &[
+    "gradient_checkpointing",
+    "use_gradient_checkpointing",
+    "activation_checkpointing",
+    "grad_checkpointing",
+];
+const OPTIMIZER: &[&str] = &["optim", "optimizer", "optimizer_name", "optimizer_type"];
+
+const FLAGS: Table = &[
+    &flag(
+        &[
+            "max_seq_length",
+            "max_seq_len",
+            "max_length",
+            "seq_length",
+            "seq_len",
+            "sequence_length",
+            "block_size",
+            "context_length",
+            "ctx_len",
+            "model_max_length",
+            "cutoff_len",
+            "max_token_length",
+        ],
+        field::batch::SEQUENCE_LENGTH,
+        Takes::Number,
+    ),
+    &flag(
+        &["num_train_epochs", "num_epochs", "epochs", "n_epochs", "train_epochs"],
+        field::dataset::EPOCHS,
+        Takes::Number,
+    ),
+    &flag(&["max_steps", "max_train_steps", "train_steps"], field::dataset::STEPS, Takes::Number),
+];
+
+/// Whether a launch is such a program's.
+pub(crate) fn recognises(launch: &Launch) -> bool {
+    let behind_launcher = launch.launchers.iter().any(|launcher| launchers::trains(&launcher.name));
+    let is_python = match &launch.target {
+        Target::Script(_) | Target::Module(_) => true,
+        Target::Program(name) => behind_launcher && !name.is_empty(),
+        Target::Unknown => false,
+    };
+    let nothing = || purpose::why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing);
+    if !is_python || nothing() {
+        return false;
+    }
+    let settings = settings_of(launch, &mut Claims::default());
+    let learning = LEARNING.iter().filter(|name| settings.has(&[name])).count();
+    learning >= if behind_launcher { 1 } else { 2 } && model(launch, &settings).is_some()
+}
+
+/// The name of the setting that names a model.
+fn model(launch: &Launch, settings: &Settings<'_>) -> Option<&'static str> {
+    MODEL.iter().copied().find(|name| {
+        let text = settings.text(&[name]).unwrap_or_default();
+        is_id(&text) || known::find(&text).is_some() || launch.downloads.model_in(&text).is_some()
+    })
+}
+
+fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
+    let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
+    let variables = Settings::of(vec![Place::Environment(&launch.environment)]);
+    let named = settings
+        .text(CONFIGS)
+        .or_else(|| config::positional(&launch.arguments).map(str::to_owned))
+        .or_else(|| variables.text(CONFIGS));
+    if let Some(path) = named.filter(|path| config::is_config(path) && launch.files.meant(path).is_some())
+        && let Some(mut file) = config::named(launch, &path, "--config", claims)
+    {
+        file.flatten();
+        settings.add(Place::File(file));
+    }
+    settings.add(Place::Environment(&launch.environment));
+    settings
+}
+
+/// Claims what the program is given.
+pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
+    let settings = settings_of(launch, claims);
+    claims.assume(field::FRAMEWORK, Framework::HuggingFace, "a program with a model of Hugging Face");
+    if let Some(setting) = model(launch, &settings).and_then(|name| settings.get(&[name]))
+        && let Some(name) = setting.text()
+    {
+        setting.says(claims, field::model::NAME, name);
+    }
+    settings::read(FLAGS, &settings, claims);
+    batch(&settings, claims);
+    let _ = peft::read(&settings, false, claims);
+    quantized(&settings, claims);
+    claims.open(field::finetuning::METHOD, Method::QLoRA);
+    settings::read(training_arguments::ARGUMENTS, &settings, claims);
+    training_arguments::recompute(&settings, CHECKPOINTING, claims);
+    // They change nothing of what this reads.
+    for inert in ["use_reentrant", "task_type", "total_train_batch_size", "use_cache"] {
+        settings.has(&[inert]);
+    }
+    training_arguments::optimizer(&settings, OPTIMIZER, claims);
+    training_arguments::precision(&settings, claims);
+    deepspeed::unknown(claims);
+    if let Some(objective) =
+        objective::of_name(launch).filter(|objective| *objective != Objective::Supervised)
+    {
+        claims.argument(field::OBJECTIVE, objective, "the program's name");
+        objective::roles(objective, objective::TRL, &settings, claims);
+    }
+}
+
+/// The bits of the weights, by a word: `quantization: 4bit`.
+fn quantized(settings: &Settings<'_>, claims: &mut Claims) {
+    let Some(setting) =
+        settings.get(&["quantization", "quantization_type", "quant_type", "train_quantization"])
+    else {
+        return;
+    };
+    let word = setting.text().unwrap_or_default().to_lowercase();
+    if ["4bit", "4-bit", "nf4", "int4"].iter().any(|bits| word.contains(bits)) {
+        setting.says(claims, field::finetuning::METHOD, Method::QLoRA);
+    } else if ["8bit", "8-bit", "int8"].iter().any(|bits| word.contains(bits)) {
+        setting.says(claims, field::finetuning::METHOD, Method::QLoRA);
+        setting.says(claims, field::quantization::BITS, 8);
+    } else if !["no", "false", ""].iter().any(|none| word.split(['-', '_']).next() == Some(none))
+        && word != "none"
+    {
+        claims.unparsed(field::finetuning::METHOD);
+    }
+}
+
+/// The sequences of a microbatch.
+fn batch(settings: &Settings<'_>, claims: &mut Claims) {
+    if let Some(setting) = settings.get(ACCUMULATION) {
+        claims.accumulation = setting.number().map(|steps| (steps, setting.source(claims)));
+    }
+    let own = settings.get(OWN_BATCH);
+    let is_own = own.is_some();
+    let Some((setting, number)) =
+        own.or_else(|| settings.get(BATCH)).and_then(|setting| Some((setting.clone(), setting.number()?)))
+    else {
+        return;
+    };
+    setting.says(claims, field::batch::MICRO_BATCH_SIZE, number);
+    if !is_own {
+        claims.open_field(OpenField {
+            field: field::batch::MICRO_BATCH_SIZE.erased(),
+            leanest: Some(1.into()),
+            heaviest: None,
+            although_given: true,
+        });
+    }
+}
