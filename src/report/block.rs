@@ -40,7 +40,12 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     // A single error is already the message above.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
     block.list("Cannot be read:", further.map(|error| vec![error.message.clone()]));
-    block.list("Missing, and the line to add to the annotations:", missing::lines(judgement));
+    // A question on the command line has no annotations.
+    if entry.place.is_none() {
+        block.list("Missing, and what to add to the command:", missing::settings(judgement));
+    } else {
+        block.list("Missing, and the line to add to the annotations:", missing::lines(judgement));
+    }
     let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));
     block.list("Warnings:", warnings.map(|warning| vec![warning.clone()]));
     if let Some(words) = &judgement.words {

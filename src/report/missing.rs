@@ -92,6 +92,20 @@ pub(crate) fn lines(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> 
     })
 }
 
+/// The same rows for a question on the command line: `--set attention=flash`.
+pub(crate) fn settings(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
+    lines(judgement).map(|mut row| {
+        if let Some(line) = row.first_mut()
+            && let Some((key, value)) = line.strip_prefix(PREFIX).and_then(|line| line.split_once(": "))
+        {
+            let bare = value.trim_matches('"');
+            let value = if bare.contains([' ', '<']) { value } else { bare };
+            *line = format!("--set {key}={value}");
+        }
+        row
+    })
+}
+
 /// Whether a warning only repeats what is listed as missing.
 pub(crate) fn tells(judgement: &Judgement, warning: &str) -> bool {
     judgement.swings.iter().any(|swing| swing.warning() == warning)

@@ -104,10 +104,11 @@ pub const TERMS: &[Term] = &[
     },
     Term {
         name: "instant",
-        also: &["loss", "backward, begun", "backward, done", "optimizer step", "moment"],
+        also: &["loss", "loss's backward", "backward, begun", "backward, done", "optimizer step", "moment"],
         meaning: "The moment of a step at which memory is fullest. \"loss\": logits and loss, on the last pipeline stage. \
                   \"backward, begun\": all activations are kept, and the first layer's gradients are computed. \"backward, \
-                  done\": all gradients are there. \"optimizer step\": gradients, and the workspace of the optimizer.",
+                  done\": all gradients are there. \"loss's backward\": the gradients of the logits, with all activations kept. \
+                  \"optimizer step\": gradients, and the workspace of the optimizer.",
     },
     Term {
         name: "worst rank",

@@ -177,3 +177,14 @@ fn a_narrow_terminal_breaks_lines_and_keeps_the_verdict() {
         insta::with_settings!({ snapshot_suffix => width.to_string() }, { insta::assert_snapshot!(text) });
     }
 }
+
+#[test]
+fn a_question_on_the_command_line_is_told_what_to_add_to_it() {
+    let mut entries = entries();
+    let entry = &mut entries[1];
+    let in_a_file = table(std::slice::from_ref(entry), Detail::Whole, Style::PLAIN);
+    assert!(in_a_file.contains("weighbridge.dev/layers:"), "{in_a_file}");
+    entry.place = None;
+    let asked = table(std::slice::from_ref(entry), Detail::Whole, Style::PLAIN);
+    assert!(asked.contains("--set layers=") && !asked.contains("weighbridge.dev/layers:"), "{asked}");
+}
