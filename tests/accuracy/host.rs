@@ -34,9 +34,6 @@ struct Run {
     loading: String,
     file: String,
     loaded: String,
-    stage: String,
-    offload_parameters: String,
-    accumulation: String,
     workers: String,
     prefetch: String,
     batch: String,
@@ -94,14 +91,6 @@ impl Run {
                 set("host.fullStateDict", json!(self.kind == "gathering"));
             }
             "offloaded-step" => set("offload", json!({"optimizer": true})),
-            "zero" => {
-                set("precision", json!("BF16"));
-                set("parallelism.sharding", json!(if self.stage == "2" { "ZeRO2" } else { "ZeRO3" }));
-                let parameters = self.offload_parameters == "True";
-                set("offload", json!({"optimizer": true, "parameters": parameters}));
-                let steps = self.accumulation.parse::<u64>().unwrap_or(1);
-                set("batch.globalBatchSize", json!(self.ranks * steps));
-            }
             "workers" => {
                 set("host.dataloaderWorkers", number(&self.workers));
                 set("host.prefetch", number(&self.prefetch));
@@ -177,7 +166,7 @@ fn measured_peaks_are_near_the_estimates_and_within_their_intervals() {
     }
     let (middle, share) = (median(&errors), within as f64 / errors.len() as f64);
     println!("{table}{} runs: median {:.1} %, {:.0} % within", errors.len(), middle * 100.0, share * 100.0);
-    assert!(errors.len() >= 10 && middle <= 0.15 && share >= 0.85);
+    assert!(errors.len() >= 30 && middle <= 0.15 && share >= 0.85);
 }
 
 /// A reported job.

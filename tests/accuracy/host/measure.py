@@ -178,41 +178,6 @@ step.step(); step.step()
 """
         return dict(kind="offloaded-step", model=model, ranks=1, implementation=implementation, body=body)
 
-    def zero(model, stage, offload_parameters=False, accumulation=1, ranks=1):
-        zero = {
-            "stage": stage, "offload_optimizer": {"device": "cpu", "pin_memory": False}, "overlap_comm": False,
-            "reduce_bucket_size": 1000000, "allgather_bucket_size": 1000000, "stage3_prefetch_bucket_size": 1000000,
-        }
-        if offload_parameters:
-            zero["offload_param"] = {"device": "cpu", "pin_memory": False}
-        settings = {
-            "train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": accumulation, "bf16": {"enabled": True},
-            "zero_optimization": zero, "zero_allow_untested_optimizer": True, "zero_force_ds_cpu_optimizer": False,
-        }
-        body = f"""
-import json, torch, deepspeed
-{IN_PLACE}
-import sys; sys.path.insert(0, "{os.path.dirname(os.path.abspath(__file__))}")
-from measure import config
-from transformers import LlamaForCausalLM
-deepspeed.init_distributed("gloo")
-settings = json.loads('''{json.dumps(settings)}''')
-from contextlib import nullcontext
-with deepspeed.zero.Init(config_dict_or_path=settings) if {stage} == 3 else nullcontext():
-    model = LlamaForCausalLM(config("{model}").__class__.from_dict(dict(config("{model}").to_dict(), dtype="bfloat16")))
-number = sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters())
-# What lies on an accelerator: the parameters in bf16.
-if deepspeed.comm.get_rank() == 0: print("resident=%d" % ({0 if offload_parameters else 2} * number * ({ranks} if {stage} == 2 else 1)), flush=True)
-engine, *_ = deepspeed.initialize(model=model, config=settings, optimizer=InPlace(model.parameters()))
-for _ in range({2 * accumulation}):
-    tokens = torch.randint(0, 1000, (1, 16))
-    loss = engine(input_ids=tokens, labels=tokens, use_cache=False).loss
-    engine.backward(loss)
-    engine.step()
-"""
-        return dict(kind="zero", model=model, ranks=ranks, stage=stage, offload_parameters=offload_parameters,
-                    accumulation=accumulation, body=body, environment={"DS_ACCELERATOR": "cpu"})
-
     found = {}
     found["process"] = dict(kind="process", model="135m", ranks=1, body="import torch")
     found["process-2-ranks"] = dict(kind="process", model="135m", ranks=2, body=(
@@ -238,12 +203,6 @@ for _ in range({2 * accumulation}):
         found[f"gather-{model}-2-ranks"] = gather(model, True)
         found[f"sharded-{model}-2-ranks"] = gather(model, False)
         found[f"adam-{model}-in-place"] = adam(model, "in-place")
-        found[f"zero2-{model}"] = zero(model, 2)
-        found[f"zero2-{model}-accumulating"] = zero(model, 2, accumulation=2)
-        found[f"zero3-{model}"] = zero(model, 3)
-        found[f"zero3-{model}-parameters"] = zero(model, 3, offload_parameters=True)
-    found["zero2-450m-2-ranks"] = zero("450m", 2, ranks=2)
-    found["zero3-450m-parameters-2-ranks"] = zero("450m", 3, offload_parameters=True, ranks=2)
     for number in [0, 2, 4, 8]:
         found[f"workers-text-{number}"] = workers(number, 2, 8, "text")
     found["workers-text-4-prefetch-8"] = workers(4, 8, 8, "text")
@@ -302,7 +261,7 @@ def anonymous(process):
 
 COLUMNS = [
     "id", "kind", "model", "parameters", "ranks", "loading", "file", "loaded", "full_state_dict", "implementation",
-    "stage", "offload_parameters", "accumulation", "workers", "prefetch", "batch", "sample", "sample_bytes",
+    "workers", "prefetch", "batch", "sample", "sample_bytes",
     "resident_bytes", "anonymous_mib", "shared_mib", "mapped_files_mib", "before_mib", "seconds", "versions",
 ]
 
