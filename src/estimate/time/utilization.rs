@@ -7,10 +7,11 @@
 //! ```
 //!
 //! Each part of `σ` was measured on sources that the coefficients were not fitted on (`data/time.toml`). A class of evidence
-//! is a framework, on one node or several, with a dense model or one with experts. `open` counts if layout, microbatch or sequence are assumed; `accelerator` and `framework` count
-//! if there are no measurements of them. If a job gives only model and accelerators, see [planner](super::planner). The
-//! generation's largest matrix product is the upper bound. A utilization that the user gives is taken as it is, with a
-//! fixed spread, because days depend on other figures too.
+//! is a framework, on one node or several, with a dense model or one with experts. `open` counts if layout, microbatch or
+//! sequence are assumed; `accelerator` and `framework` count if there are no measurements of them, and `generation` also if
+//! no kernel of it was measured. If a job gives only model and accelerators, see [planner](super::planner). The generation's
+//! largest matrix product is the upper bound. A utilization that the user gives is taken as it is, with a fixed spread,
+//! because days depend on other figures too.
 
 use super::coefficients::{Coefficients, Known, framework_name};
 use super::step::step;
@@ -80,7 +81,8 @@ pub(super) fn predicted(
             framework: name.as_deref().filter(|_| own.is_some()),
             accelerator: coefficients.accelerators.contains_key(&accelerator.key)
                 || machine.observed.is_some(),
-            generation: coefficients.has_measured(generation) || machine.observed.is_some(),
+            generation: coefficients.has_measured(generation) && !generation.guessed
+                || machine.observed.is_some(),
             layout: !planner::assumes_layout(job),
             experts: work.experts,
             several_nodes: work.several_nodes,
