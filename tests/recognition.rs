@@ -43,6 +43,8 @@ const NOT_TRAINING: &[(&str, Cause)] = &[
     ("text-generation-launcher --model-id tiiuae/falcon-40b --num-shard 8", Cause::Server),
     ("tritonserver --model-repository=/models --allow-gpu-metrics=true", Cause::Server),
     ("mpirun -n 8 --allow-run-as-root trtllm-serve /engines", Cause::Server),
+    ("python3 scripts/launch_triton_server.py --world_size=8 --model_repo=/tmp/models", Cause::Server),
+    ("/usr/local/bin/dockerd-entrypoint.sh serve 2>&1 | tee /tmp/log", Cause::Server),
     ("ollama serve", Cause::Server),
     ("lmdeploy serve api_server internlm/internlm2_5-7b-chat", Cause::Server),
     ("llamafactory-cli api config.yaml", Cause::Server),

@@ -46,7 +46,8 @@ const PROGRAMS: &[(Does, &str)] = &[
          seldon-core-microservice, infinity, ktransformers, ktransformers.server.main, tabby serve, \
          aphrodite, dynamo serve, dynamo.vllm, dynamo.sglang, dynamo.trtllm, dynamo.frontend, serve run, \
          serve deploy, ray.serve, huggingfaceserver, streamlit, tensorflow_model_server, petals, \
-         trl vllm-serve, mlflow server",
+         trl vllm-serve, mlflow server, launch_triton_server.py, \
+         dockerd-entrypoint.sh serve",
     ),
     (
         Not(Cause::Notebook),
