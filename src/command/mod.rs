@@ -291,9 +291,13 @@ pub(crate) fn launches(
         budget.leave_out(Gap::Programs);
         launches.truncate(MOST_LAUNCHES);
     }
-    launches.iter().for_each(|launch: &Launch| downloads.of_program(launch));
+    for launch in &launches {
+        downloads.of_program(launch);
+    }
     let downloads = Arc::new(downloads);
-    launches.iter_mut().for_each(|launch| launch.downloads = downloads.clone());
+    for launch in &mut launches {
+        launch.downloads = downloads.clone();
+    }
     Commands { launches, gap: budget.into_gap() }
 }
 

@@ -287,7 +287,9 @@ fn of_workload(
         command::launches(&groups, entrypoint, &requests, around, namespace(object));
     if let (Some(folder), Some((model, _))) = (kind.model_folder, kind.model.and_then(|model| model(object)))
     {
-        launches.iter_mut().for_each(|launch| Arc::make_mut(&mut launch.downloads).add(folder, &model));
+        for launch in launches.iter_mut() {
+            Arc::make_mut(&mut launch.downloads).add(folder, &model);
+        }
     }
     let may_hide = gap.is_some() || matches!(pods_gap, Some(Gap::Groups | Gap::Containers));
     let is_open = may_hide || (absent_pods && requests.is_empty());

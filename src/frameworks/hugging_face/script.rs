@@ -288,7 +288,7 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
         training_loop::sharding(&places, claims);
         training_arguments::precision(&places, claims);
         claims.assume(field::RECOMPUTE, Recompute::None, "a loop without checkpointing");
-        return loop_is_not_covered(&said, claims);
+        return loop_is_not_covered(said, claims);
     }
     sharding(launch, &places, Whose::Script, claims);
     precision(&places, claims);

@@ -114,7 +114,7 @@ fn recomputed(layers: u64, modules: Option<&str>, claims: &mut Claims) {
     }
     match modules {
         _ if claims.knows(field::RECOMPUTE_MODULES) => {
-            claims.assume(field::RECOMPUTE, Recompute::Selective, SOURCE)
+            claims.assume(field::RECOMPUTE, Recompute::Selective, SOURCE);
         }
         _ if layers > 0 => {
             let chunks = claims.get(field::parallelism::VIRTUAL_PIPELINE).map_or(1, u64::from);

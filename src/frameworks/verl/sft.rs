@@ -107,7 +107,7 @@ fn adapters(settings: &Settings<'_>, claims: &mut Claims) {
     let rank = settings.get(&["model.lora_rank"]);
     match (rank.as_ref().map(Setting::number), rank) {
         (None | Some(Some(0)), _) | (_, None) => {
-            claims.assume(field::finetuning::METHOD, Method::Full, SOURCE)
+            claims.assume(field::finetuning::METHOD, Method::Full, SOURCE);
         }
         (Some(None), _) => claims.open(field::finetuning::METHOD, Method::LoRA),
         (Some(Some(number)), Some(rank)) => {
