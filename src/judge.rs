@@ -37,7 +37,7 @@ use crate::policy::{Rules, World};
 use crate::resolve::open::Open;
 use crate::resolve::{Resolved, resolve};
 use crate::surroundings::Surroundings;
-use crate::units::{ByteRate, Bytes, Count};
+use crate::units::{Bytes, Count};
 use crate::verdict::{Distribution, decide};
 use crate::workload::{self, Aside, PodOffer, Reading, Readings, Unread};
 
@@ -67,9 +67,6 @@ pub fn judge_with(
     let judgement = trainings::worst(trainings, &judge);
     wording::bounded(judgement.unwrap_or_else(|| no_training(aside)))
 }
-
-/// The slowest direct links between all accelerators of a node. Slower ones join pairs, or pass through the host.
-const DIRECT: ByteRate = ByteRate(200_000_000_000);
 
 /// What a job is judged by, besides its own fields.
 #[derive(Clone, Copy)]
@@ -240,9 +237,7 @@ impl Judge<'_> {
         let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
         judgement = self.timed(judgement, estimate, capacity, limit, shown);
         if let Some(pod) = pod {
-            let links = capacity.accelerator.map(|accelerator| accelerator.bandwidth.link);
-            let linked = links.map(|link| link.is_some_and(|link| link >= DIRECT));
-            judgement = self.with_host(judgement, estimate, pod, open, device, shown, linked);
+            judgement = self.with_host(judgement, estimate, pod, given, shown);
         }
         let Some(bytes) = capacity.bytes else {
             judgement.message = wording::no_accelerator(&memory, capacity, shown, self.catalogue);

@@ -229,8 +229,9 @@ fn every_suite_belongs_to_one_of_the_test_binaries() {
 fn the_readme_leads_to_every_page() {
     let readme = include_str!("../README.md");
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let is_page = name.ends_with(".md");
+        let path = entry.unwrap().path();
+        let is_page = path.extension().is_some_and(|ending| ending == "md");
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         assert!(
             !is_page || readme.contains(&format!("(docs/{name})")),
             "the README does not lead to docs/{name}"

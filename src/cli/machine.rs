@@ -47,9 +47,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         );
     }
     if text.lines().count() == 1 {
-        text = "# no run has an accelerator of the catalogue, a framework and tokensPerSecondPerGpu\n\
-                observedSpeeds: []\n"
-            .to_owned();
+        text.clear();
+        text.push_str(
+            "# no run has an accelerator of the catalogue, a framework and tokensPerSecondPerGpu\n\
+             observedSpeeds: []\n",
+        );
     }
     print(&text)?;
     Ok(if all_read { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })

@@ -10,7 +10,7 @@
 //! they warn or refuse.
 
 use super::shown::Shown;
-use super::{Judge, host_advice, host_storage};
+use super::{Given, Judge, host_advice, host_storage};
 use crate::estimate::Estimate;
 use crate::estimate::assume::Device;
 use crate::estimate::host::{self, HostEstimate, Need, Pod, shared_memory};
@@ -21,9 +21,12 @@ use crate::judgement::{Component, Judgement, Resource, Verdict};
 use crate::kinds::host::{Class, SharedMemory};
 use crate::policy::Rules;
 use crate::resolve::open::Open;
-use crate::units::Bytes;
+use crate::units::{ByteRate, Bytes};
 use crate::verdict::{Distribution, decide};
 use crate::workload::PodOffer;
+
+/// The slowest direct links between all accelerators of a node. Slower ones join pairs, or pass through the host.
+const DIRECT: ByteRate = ByteRate(200_000_000_000);
 
 /// A limit, and where it comes from.
 #[derive(Clone, Debug)]
@@ -42,17 +45,17 @@ impl Judge<'_> {
         mut judgement: Judgement,
         estimate: &Estimate,
         offer: &PodOffer,
-        open: &Open,
-        device: Device,
+        given: Given<'_, '_>,
         shown: &Shown<'_>,
-        linked: Option<bool>,
     ) -> Judgement {
+        let Given { capacity, device, open, .. } = given;
+        let links = capacity.accelerator.map(|accelerator| accelerator.bandwidth.link);
         let pod = Pod {
             ranks: offer.accelerators,
             pods: offer.pods,
             accelerated: true,
             launched: offer.accelerators > 1,
-            linked,
+            linked: links.map(|link| link.is_some_and(|link| link >= DIRECT)),
         };
         let needs = self.host_needs(&judgement.job, estimate, pod, open, device);
         let memory_limit = memory_limit(offer);

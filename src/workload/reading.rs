@@ -287,7 +287,7 @@ fn of_workload(
         command::launches(&groups, entrypoint, &requests, around, namespace(object));
     if let (Some(folder), Some((model, _))) = (kind.model_folder, kind.model.and_then(|model| model(object)))
     {
-        for launch in launches.iter_mut() {
+        for launch in &mut launches {
             Arc::make_mut(&mut launch.downloads).add(folder, &model);
         }
     }

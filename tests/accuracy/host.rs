@@ -130,11 +130,12 @@ fn runs() -> Vec<Run> {
     let row = |line: &str| {
         let cells = columns.iter().zip(line.split(','));
         let number = |name: &str| ["ranks", "resident_bytes", "anonymous_mib", "shared_mib"].contains(&name);
-        let value = |name: &str, cell: &str| match number(name) {
-            true => cell.parse::<f64>().map_or(json!(0), |number| {
-                if name == "ranks" { json!(number as u64) } else { json!(number) }
-            }),
-            false => json!(cell),
+        let value = |name: &str, cell: &str| {
+            if !number(name) {
+                return json!(cell);
+            }
+            cell.parse::<f64>()
+                .map_or(json!(0), |number| if name == "ranks" { json!(number as u64) } else { json!(number) })
         };
         let object = cells.map(|(name, cell)| ((*name).to_owned(), value(name, cell))).collect();
         serde_json::from_value(Value::Object(object)).unwrap()

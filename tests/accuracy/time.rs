@@ -176,7 +176,8 @@ fn predictions() -> [Predictions; 4] {
 /// The error of each cluster with enough runs and models, and the error of a run if one run of another model is known: the
 /// mean over all pairs. The residuals are of held-out origins.
 fn told<'a>(rows: &'a [Row], residuals: &[f64]) -> BTreeMap<(&'a str, &'a str, String), (usize, f64, f64)> {
-    let mut clusters: BTreeMap<(&str, &str, String), Vec<(&str, f64)>> = BTreeMap::new();
+    type Cluster<'r> = (&'r str, &'r str, String);
+    let mut clusters: BTreeMap<Cluster<'_>, Vec<(&str, f64)>> = BTreeMap::new();
     for (row, residual) in rows.iter().zip(residuals).filter(|(row, _)| row.complete && row.laid_out) {
         let framework = spread::framework(row).unwrap_or_default();
         let cluster = clusters.entry((&row.source, &row.accelerator.key, framework)).or_default();

@@ -77,7 +77,7 @@ impl Browser {
         let target = browser.ask("Target.createTarget", &json!({"url": "about:blank"}))?;
         let attached = json!({"targetId": target["targetId"], "flatten": true});
         let session = browser.ask("Target.attachToTarget", &attached)?;
-        browser.session = session["sessionId"].as_str().context("no session")?.to_owned();
+        session["sessionId"].as_str().context("no session")?.clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.ask(&format!("{domain}.enable"), &json!({}))?;
         }
@@ -165,17 +165,17 @@ impl Browser {
     pub(super) fn picture(&mut self, name: &str) -> Result<()> {
         let shot =
             self.ask("Page.captureScreenshot", &json!({"format": "png", "captureBeyondViewport": true}))?;
-        self.keep(name, &shot["data"])
+        Self::keep(name, &shot["data"])
     }
 
     /// The page as it is printed.
     pub(super) fn print(&mut self, name: &str) -> Result<usize> {
         let printed = self.ask("Page.printToPDF", &json!({"printBackground": false}))?;
-        self.keep(name, &printed["data"])?;
+        Self::keep(name, &printed["data"])?;
         Ok(printed["data"].as_str().map_or(0, str::len))
     }
 
-    fn keep(&self, name: &str, data: &Value) -> Result<()> {
+    fn keep(name: &str, data: &Value) -> Result<()> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
         std::fs::create_dir_all(&folder)?;
         let bytes = BASE64_STANDARD.decode(data.as_str().context("no data")?)?;

@@ -159,7 +159,7 @@ fn the_calculator_answers_by_keyboard_and_keeps_the_question_in_its_address() ->
     browser.until(&format!("{verdict} === 'Fits'"))?;
     let address = browser.value("location.href")?;
     let address = address.as_str().context("no address")?.to_owned();
-    ensure!(address.contains("#") && address.contains("model=llama-2-70b"), "{address}");
+    ensure!(address.contains('#') && address.contains("model=llama-2-70b"), "{address}");
 
     // The same address, opened again, is the same question.
     browser.open("about:blank#")?;

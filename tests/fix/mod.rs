@@ -174,7 +174,7 @@ fn odd_texts_are_left_alone() -> Result<()> {
         (format!("{example}\n---\na: ["), 2),
         ("{\"kind\": \"Job\"}".to_owned(), 2),
         ("apiVersion: v1\nkind: List\nitems: 3\n".to_owned(), 2),
-        (format!("{}", "[".repeat(100_000)), 2),
+        ("[".repeat(100_000), 2),
     ]
     .into_iter()
     .enumerate()

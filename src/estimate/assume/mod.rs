@@ -151,7 +151,6 @@ pub fn assume(job: &TrainingJob, device: Device) -> Result<Assumed, ShapeError> 
 }
 
 /// The plan with every open field at its usual value.
-#[expect(clippy::too_many_lines, reason = "one line a field of the plan")]
 fn likely(given: &Given<'_>, device: Device, notes: &mut Notes) -> Result<Plan, ShapeError> {
     let Given { job, parallelism, batch, offload, .. } = given;
     let sequence = batch::sequence(given);

@@ -17,6 +17,7 @@ pub struct Constants {
 }
 
 /// A process without weights.
+#[expect(clippy::struct_field_names, reason = "a key of the data file ends with its unit")]
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Process {

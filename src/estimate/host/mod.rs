@@ -170,6 +170,10 @@ pub fn estimate(job: &TrainingJob, estimate: &Estimate, pod: Pod) -> HostEstimat
 }
 
 /// Estimates the pod with the first rank, from the leanest, the likeliest and the heaviest plan.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method's path has one lifetime, the closure any"
+)]
 pub fn of_plans(job: &TrainingJob, plans: [&Plan; 3], pod: Pod) -> HostEstimate {
     let [lean, likely, heavy] = plans;
     let hosts = [(End::Lean, lean), (End::Likely, likely), (End::Heavy, heavy)]
@@ -195,7 +199,7 @@ fn need(hosts: &[HostPlan<'_>; 3], instants: impl Fn(&HostPlan<'_>) -> Instants)
         let all = instants(host).into_iter();
         all.max_by_key(|(_, parts)| total(parts)).unwrap_or(("training", Vec::new()))
     };
-    let [lean, likely, heavy] = hosts.each_ref().map(|host| peak(host));
+    let [lean, likely, heavy] = hosts.each_ref().map(peak);
     let floor: Bytes = lean.1.iter().filter(|part| part.exact).map(|part| part.bytes).sum();
     let spread = Constants::builtin().spread;
     let derived = likely.1.iter().any(|part| part.exact);

@@ -19,8 +19,10 @@ use crate::estimate::states;
 use crate::job::Sharding;
 use crate::units::Bytes;
 
-/// The largest file of safetensors, before Transformers 5.0 and since.
-const FILE: [u64; 2] = [5_000_000_000, 50_000_000_000];
+/// The largest file of safetensors, before Transformers 5.0.
+const FILE: Bytes = Bytes(5_000_000_000);
+/// The same, since 5.0.
+const LARGE_FILE: Bytes = Bytes(50_000_000_000);
 
 /// The gathered states of a save.
 pub(super) fn saving(host: &HostPlan<'_>) -> Part {
@@ -36,7 +38,7 @@ pub(super) fn saving(host: &HostPlan<'_>) -> Part {
     let weights =
         Bytes::of(saved, plan.widths.parameter.min(if plan.sharding == Sharding::ZeRO3 { 2.0 } else { 4.0 }));
     let large = host.end == End::Heavy || plan.is_of(plan.profile.host.large_files);
-    let file = Bytes(FILE[usize::from(large)]).min(weights);
+    let file = if large { LARGE_FILE } else { FILE }.min(weights);
     if !weights_divided {
         return Part::measured(NAME, if host.end == End::Lean { Bytes::ZERO } else { file });
     }

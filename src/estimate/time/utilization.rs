@@ -90,7 +90,7 @@ pub(super) fn predicted(
         (own.unwrap_or(0.0), coefficients.spread.of(known), work)
     };
     let step = step(&work, &coefficients.terms, coefficients.efficiency(accelerator));
-    let observed = machine.observed.map_or(1.0, |observed| observed.factor());
+    let observed = machine.observed.map_or(1.0, crate::policy::ObservedSpeed::factor);
     let tokens_per_second = work.tokens / step.seconds * own.exp() * observed;
     let middle = (tokens_per_second * work.flops / work.peak).clamp(1e-4, generation.ceiling);
     let factor = (NINETY_PERCENT * spread).exp();

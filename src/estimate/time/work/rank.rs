@@ -15,6 +15,7 @@
 use crate::estimate::plan::Plan;
 use crate::estimate::time::flops::{self, Forward, Recomputed};
 use crate::job::{Sharding, TrainingJob};
+use crate::units::Decimal;
 
 /// The share of a rank.
 pub(super) struct Rank<'a> {
@@ -125,7 +126,7 @@ impl<'a> Rank<'a> {
                 .parallelism
                 .as_ref()
                 .and_then(|parallelism| parallelism.capacity_factor)
-                .map(|factor| factor.as_f64())
+                .map(Decimal::as_f64)
                 .filter(|factor| *factor > 0.0)
                 .unwrap_or(1.0),
             parameters: all * (attention + dense + held) / tensor / pipeline + outer / tensor,
