@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::deepep;
 use super::evidence::{Mode, Modes, Spread};
 use super::plan::Plan;
+use super::workspaces;
 use crate::frameworks::profile::unknown;
 use crate::frameworks::profile::versions::Versions;
 use crate::job::Dispatcher;
@@ -48,7 +50,6 @@ struct Runtime {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Dispatchers {
-    deepep_mib: u64,
     hybridep_mib: u64,
     alltoall_slack_bytes: f64,
     alltoall_slack_at_most_mib: u64,
@@ -56,11 +57,12 @@ struct Dispatchers {
 }
 
 impl Dispatchers {
-    fn buffers_mib(&self, dispatcher: Dispatcher) -> u64 {
-        match dispatcher {
-            Dispatcher::DeepEP => self.deepep_mib,
-            Dispatcher::HybridEP => self.hybridep_mib,
-            Dispatcher::AllGather | Dispatcher::AllToAll => 0,
+    fn buffers(&self, plan: &Plan) -> Bytes {
+        match plan.dispatcher {
+            _ if plan.expert <= 1 => Bytes::ZERO,
+            Dispatcher::DeepEP => deepep::buffers(plan),
+            Dispatcher::HybridEP => Bytes::from_mib(self.hybridep_mib),
+            Dispatcher::AllGather | Dispatcher::AllToAll => Bytes::ZERO,
         }
     }
 }
@@ -82,12 +84,12 @@ struct IdleLogits {
     stays: f64,
 }
 
-/// Workspaces that libraries allocate from the framework's allocator.
+/// Workspaces that were measured, where they differ from the libraries' defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Workspaces {
     framework: String,
-    accelerators: Option<Vec<String>>,
+    accelerators: Vec<String>,
     mib: u64,
     /// More, if grouped products of experts run.
     #[serde(default)]
@@ -129,8 +131,8 @@ impl Calibration {
     pub fn runtime(&self, plan: &Plan) -> Bytes {
         self.runtime_of(plan).map_or(Bytes::ZERO, |runtime| {
             let communicators = plan.dimensions().min(COMMUNICATORS_AT_MOST);
-            let dispatcher = if plan.expert > 1 { self.dispatchers.buffers_mib(plan.dispatcher) } else { 0 };
-            Bytes::from_mib(runtime.base_mib + dispatcher)
+            Bytes::from_mib(runtime.base_mib)
+                + self.dispatchers.buffers(plan)
                 + Bytes::from_mib(runtime.communicator_mib) * communicators
         })
     }
@@ -147,14 +149,12 @@ impl Calibration {
         })
     }
 
-    /// Library workspaces inside the framework's allocator.
+    /// Library workspaces inside the framework's allocator: those that were measured, else those of the libraries' code.
     pub fn workspaces(&self, plan: &Plan) -> Bytes {
-        let fits = |w: &&Workspaces| applies(plan, &w.framework, w.accelerators.as_deref());
-        // Megatron runs grouped products if it sends tokens to experts. If it gathers all tokens, experts run one by
-        // one.
+        let fits = |w: &&Workspaces| applies(plan, &w.framework, Some(w.accelerators.as_slice()));
         let grouped = plan.shape.experts.is_some() && plan.dispatcher != Dispatcher::AllGather;
         let of = |w: &Workspaces| Bytes::from_mib(w.mib + if grouped { w.grouped_mib } else { 0 });
-        self.workspaces.iter().find(fits).map_or(Bytes::ZERO, of)
+        self.workspaces.iter().find(fits).map_or_else(|| workspaces::workspaces(plan), of)
     }
 
     /// The standard deviation of [`Self::workspaces`].
@@ -165,7 +165,11 @@ impl Calibration {
     /// Holes in the allocator that cannot be released when the device is full.
     pub fn fragmentation(&self, plan: &Plan, transient: Bytes) -> Bytes {
         transient.scale(self.allocator(plan).map_or(0.0, |a| a.fragmentation))
-            + self.dispatch_slack(plan).scale(self.dispatchers.alltoall_stays)
+            + self.dispatch_slack(plan).scale(match plan.dispatcher {
+                // Its blocks belong to a stream of its own.
+                Dispatcher::DeepEP => 1.0,
+                _ => self.dispatchers.alltoall_stays,
+            })
     }
 
     /// Memory that the allocator keeps besides live tensors while the device has room.
@@ -198,7 +202,7 @@ impl Calibration {
             Some(experts)
                 if plan.profile.experts.uneven_rows_stay
                     && plan.expert > 1
-                    && plan.dispatcher == Dispatcher::AllToAll =>
+                    && matches!(plan.dispatcher, Dispatcher::AllToAll | Dispatcher::DeepEP) =>
             {
                 let rows = plan.tokens() as f64 * experts.per_token as f64;
                 Bytes::from_f64(self.dispatchers.alltoall_slack_bytes * rows * plan.shape.hidden as f64)

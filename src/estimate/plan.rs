@@ -44,6 +44,8 @@ pub struct Plan {
     pub expert_tensor: u64,
     /// How tokens reach their experts.
     pub dispatcher: Dispatcher,
+    /// The most tokens of an expert, as a multiple of an even share.
+    pub capacity_factor: Option<f64>,
     /// Data parallel degree.
     pub data: u64,
     /// The states that the data-parallel ranks divide.

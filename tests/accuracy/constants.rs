@@ -113,7 +113,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("runtime", &["base_mib", "communicator_mib"]),
     ("allocator", &["slack"]),
     ("workspaces", &["mib"]),
-    ("dispatchers", &["deepep_mib", "hybridep_mib", "alltoall_slack_bytes", "alltoall_slack_at_most_mib"]),
+    ("dispatchers", &["hybridep_mib", "alltoall_slack_bytes", "alltoall_slack_at_most_mib"]),
     ("varying_lengths", &["logit_bytes"]),
 ];
 

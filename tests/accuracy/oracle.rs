@@ -166,6 +166,7 @@ impl<'a> Row<'a> {
                 ..Finetuning::default()
             }),
             framework: Some(Framework::HuggingFace),
+            framework_version: Some("5.24".to_owned()),
             ..TrainingJob::default()
         }
     }

@@ -7,7 +7,7 @@ use crate::estimate::plan::Plan;
 use crate::frameworks::Profile;
 use crate::frameworks::profile::defaults::{UsualLoss, UsualRecompute};
 use crate::frameworks::profile::memory::Layers;
-use crate::job::{Attention, Loss, Optimizer, OptimizerImplementation, Recompute, field};
+use crate::job::{Attention, Loss, Optimizer, OptimizerImplementation, Recompute, Sharding, field};
 
 /// The recomputation of the likely plan.
 pub(super) fn recompute(given: &Given<'_>, profile: &Profile, data: u64, notes: &mut Notes) -> Recompute {
@@ -167,6 +167,9 @@ fn open_version(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
             return Some(of(experts.last_apart, experts.first));
         }
     }
-    let open = given.named.open_versions.filter(|_| likely.loss == Loss::Eager);
+    let sharded = matches!(likely.sharding, Sharding::FSDP | Sharding::HSDP);
+    let inputs_stay = sharded && likely.adapters.is_some() && likely.recompute == Recompute::Full;
+    let decides = likely.loss == Loss::Eager || inputs_stay;
+    let open = given.named.open_versions.filter(|_| decides);
     open.map(|ends| of(ends.lean, ends.heavy))
 }

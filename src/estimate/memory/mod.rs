@@ -12,6 +12,7 @@
 
 mod communication;
 mod eager;
+mod floor;
 mod gradients;
 mod holes;
 mod instants;
@@ -22,6 +23,7 @@ mod others;
 mod phases;
 mod pipeline;
 mod quantization;
+mod streams;
 mod tape;
 mod weights;
 mod wrapping;
@@ -29,7 +31,7 @@ mod zero;
 
 use super::calibration::Calibration;
 use super::objective::Role;
-use super::plan::{Other, Plan, RankParameters, Stage};
+use super::plan::{Plan, RankParameters, Stage};
 use crate::judgement::Component;
 use crate::model::Parameters;
 use crate::units::Bytes;
@@ -70,16 +72,6 @@ pub enum Figure {
 }
 
 impl Peak {
-    /// Weights and optimizer states, and the weights of other models whose size is known: they are counted exactly, and
-    /// live at every instant.
-    pub fn arithmetic(&self, plan: &Plan) -> Bytes {
-        let is_exact = |component: &&Component| {
-            let mut others = plan.others.iter().filter(|other| other.role.name() == component.name);
-            is_held(component.name) && others.all(Other::is_sized)
-        };
-        self.components.iter().filter(is_exact).map(|component| component.bytes).sum()
-    }
-
     /// One of the four figures.
     pub fn figure(&self, figure: Figure) -> Bytes {
         match figure {
@@ -115,6 +107,17 @@ fn stages(plan: &Plan) -> impl Iterator<Item = u64> {
     let p = plan.pipeline.max(1);
     let head = p.min(256);
     (0..head).chain((p > head).then(|| p - 1))
+}
+
+/// What a plan's ranks must hold by arithmetic alone: the most of all stages.
+pub fn floor(plan: &Plan) -> Bytes {
+    let counted = Parameters::of(&plan.shape);
+    stages(plan).map(|index| floor::of_stage(plan, &counted, plan.stage(index))).max().unwrap_or(Bytes::ZERO)
+}
+
+/// What the ranks of one stage must hold.
+pub fn stage_floor(plan: &Plan, stage: Stage) -> Bytes {
+    floor::of_stage(plan, &Parameters::of(&plan.shape), stage)
 }
 
 /// The peak of one stage's ranks.
@@ -162,8 +165,10 @@ fn peak_of(
     let runtime = calibration.runtime(plan);
     // Transient tensors leave holes; weights, states and gradients stay in place.
     let transient = fullest.live() - fullest.gradients;
+    let graphs = holes::graphs(plan, fullest.activations);
     let fragmentation = calibration.fragmentation(plan, transient)
-        + calibration.idle_logits_that_stay(holes::idle_logits(plan));
+        + calibration.idle_logits_that_stay(holes::idle_logits(plan))
+        + graphs;
     // If gradients are transient too, their blocks are too small for the next tensors.
     let freed = gradients::gradients(plan, rank) - fullest.gradients;
     // The blocks of typical batches' logits are idle while logits are alive. Later tensors use them again.
@@ -171,9 +176,12 @@ fn peak_of(
     let loss = with_logits.map(Instant::live).max().unwrap_or(Bytes::ZERO);
     let left = (loss + calibration.length_slack(plan)) - fullest.live();
     let gathered = instants.iter().map(|instant| instant.communication).max().unwrap_or(Bytes::ZERO);
-    let shares = || allocated + left + freed + calibration.slack(plan, transient);
+    let shares = || allocated + left + freed + calibration.slack(plan, transient) + graphs;
     let idle = calibration.idle_logits_at_the_peak(holes::idle_logits(plan));
-    let wanted = holes::reserved(plan, rank, held + workspaces, idle, instants)
+    let constant = held + workspaces;
+    let slack = |bytes: Bytes| calibration.slack(plan, bytes);
+    let wanted = holes::reserved(plan, rank, constant, idle, instants)
+        .or_else(|| streams::reserved(plan, rank, constant, slack, instants))
         .unwrap_or_else(shares)
         .max(wrapping::wrapped(plan, counted, held, gathered));
     // The allocator keeps as much as the device has room for.

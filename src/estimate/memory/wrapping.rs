@@ -22,7 +22,7 @@ use crate::units::Bytes;
 pub(super) fn wrapped(plan: &Plan, counted: &Parameters, held: Bytes, gathered: Bytes) -> Bytes {
     let first_version = plan.is_of(plan.profile.fsdp.first);
     let shards = matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP) && plan.shard_group() > 1;
-    if !first_version || !shards || plan.offload_parameters || plan.adapters.is_none() {
+    if !first_version || !shards || plan.adapters.is_none() {
         return Bytes::ZERO;
     }
     let layer = counted.kinds.iter().zip(plan.shape.blocks.all()).filter(|(_, (_, count))| *count > 0);

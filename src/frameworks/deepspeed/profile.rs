@@ -10,7 +10,7 @@ use crate::frameworks::profile::defaults::{
 use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+    Fsdp, GradientBuffer, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline, Stepper,
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths;
@@ -48,7 +48,7 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
-    layers: Layers::Transformers { run_by: Loop::Engine, copies_logits: Versions::Within((4, 45)) },
+    layers: Layers::Transformers { run_by: Loop::Engine, logits: Logits::TRANSFORMERS },
     gradients: Gradients {
         buffer: GradientBuffer::Once,
         cast_by_zero: true,
@@ -80,5 +80,6 @@ pub(crate) static PROFILE: Profile = Profile {
         launches: Launches::Early,
         native: false,
         selective: Selective::Attention,
+        transformer_engine: false,
     },
 };

@@ -12,7 +12,7 @@ use crate::frameworks::profile::defaults::{
 use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::Kernels;
 use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+    Fsdp, GradientBuffer, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline, Stepper,
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths;
@@ -57,7 +57,7 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
-    layers: Layers::Transformers { run_by: Loop::Own, copies_logits: Versions::Within((4, 45)) },
+    layers: Layers::Transformers { run_by: Loop::Own, logits: Logits::TRANSFORMERS },
     gradients: Gradients {
         buffer: GradientBuffer::Lazy,
         cast_by_zero: false,
@@ -75,6 +75,7 @@ pub(crate) static PROFILE: Profile = Profile {
         flattens_frozen: false,
         wraps_output: false,
         first: Versions::BeforeOrUnstated((5, 0)),
+        reentrant: Versions::Never,
     },
     pipeline: Pipeline::Messages,
     host: Host {

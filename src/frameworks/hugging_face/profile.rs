@@ -6,7 +6,8 @@
 //! | 4.55 | PyTorch's fused step is the default with PyTorch 2.8 or later |
 //! | 5.0 | weights are loaded in their saved format, as most programs requested before; a layer's experts are one tensor |
 //!
-//! The Trainer copies the model to every rank unless the job asks for sharding. It delays FSDP's reduction to the last
+//! The Trainer copies the model to every rank unless the job asks for sharding. Accelerate takes FSDP's first version unless
+//! `fsdp_version` says 2. It delays FSDP's reduction to the last
 //! microbatch, and pads to the longest sample of a batch. Accelerate's mixed precision policy reduces in the format of
 //! the computation. PEFT casts the other weights of a quantized model to fp32.
 
@@ -18,7 +19,7 @@ use crate::frameworks::profile::defaults::{
 use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+    Fsdp, GradientBuffer, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline, Stepper,
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::{
@@ -75,7 +76,7 @@ pub(crate) static PROFILE: Profile = Profile {
     },
     open_versions: Some(Ends { lean: "5.0", heavy: "4.38" }),
     remedies: Remedies::RecomputeOrShard,
-    layers: Layers::Transformers { run_by: Loop::Trainer, copies_logits: Versions::Within((4, 45)) },
+    layers: Layers::Transformers { run_by: Loop::Trainer, logits: Logits::TRANSFORMERS },
     gradients: Gradients {
         buffer: GradientBuffer::Lazy,
         cast_by_zero: false,
@@ -92,7 +93,8 @@ pub(crate) static PROFILE: Profile = Profile {
         delays_reduction: true,
         flattens_frozen: false,
         wraps_output: false,
-        first: Versions::Never,
+        first: Versions::Always,
+        reentrant: Versions::BeforeOrUnstated((5, 0)),
     },
     pipeline: Pipeline::Messages,
     host: Host {
@@ -112,5 +114,6 @@ pub(crate) static PROFILE: Profile = Profile {
         launches: Launches::OneByOne,
         native: false,
         selective: Selective::Attention,
+        transformer_engine: false,
     },
 };

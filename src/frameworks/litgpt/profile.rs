@@ -65,7 +65,13 @@ pub(crate) static PROFILE: Profile = Profile {
         in_backward: false,
         fused: Versions::Never,
     },
-    fsdp: Fsdp { delays_reduction: true, flattens_frozen: true, wraps_output: false, first: Versions::Never },
+    fsdp: Fsdp {
+        delays_reduction: true,
+        flattens_frozen: true,
+        wraps_output: false,
+        first: Versions::Never,
+        reentrant: Versions::Never,
+    },
     pipeline: Pipeline::Messages,
     host: Host {
         loading: UsualLoading::Whole,

@@ -74,5 +74,6 @@ pub(crate) static PROFILE: Profile = Profile {
         launches: Launches::Few,
         native: false,
         selective: Selective::Attention,
+        transformer_engine: false,
     },
 };

@@ -80,5 +80,6 @@ pub(crate) static PROFILE: Profile = Profile {
         launches: Launches::FewWithFusedAttention,
         native: false,
         selective: Selective::Attention,
+        transformer_engine: true,
     },
 };

@@ -29,6 +29,8 @@ pub struct Kernels {
     pub native: bool,
     /// The operations that selective recomputation repeats.
     pub selective: Selective,
+    /// Whether Transformer Engine runs the matrix products.
+    pub transformer_engine: bool,
 }
 
 impl Kernels {
@@ -40,6 +42,7 @@ impl Kernels {
         launches: Launches::Few,
         native: false,
         selective: Selective::Attention,
+        transformer_engine: false,
     };
 }
 

@@ -13,13 +13,29 @@ pub enum Layers {
     Transformers {
         /// The training loop around them.
         run_by: Loop,
-        /// The versions that copy the logits in fp32 once more.
-        copies_logits: Versions,
+        /// The copies of the logits before the loss.
+        logits: Logits,
     },
     /// LitGPT's own modules, with a loss in chunks of the output layer.
     LitGPT,
     /// torchtune's own modules, with a loss in the recipe.
     Torchtune,
+}
+
+/// The copies of the logits before the loss, by the versions that make them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logits {
+    /// The model returns them in fp32.
+    pub returned_in_fp32: Versions,
+    /// The loss copies all but the last token's.
+    pub shifted: Versions,
+}
+
+impl Logits {
+    /// Transformers' models returned fp32 logits until 4.45. Since 4.46 the loss casts them. It shifts the labels instead
+    /// of the logits since 4.49. Source: `modeling_llama.py` of 4.44 to 4.46, `loss/loss_utils.py` of 4.46 to 4.49.
+    pub const TRANSFORMERS: Self =
+        Self { returned_in_fp32: Versions::Within((4, 46)), shifted: Versions::Within((4, 49)) };
 }
 
 /// The training loop around Transformers' modules.
@@ -92,12 +108,19 @@ pub struct Fsdp {
     pub wraps_output: bool,
     /// The versions that use FSDP's first version, which makes flat parameters of whole modules.
     pub first: Versions,
+    /// The versions that recompute layers by a reentrant checkpoint around FSDP's modules.
+    pub reentrant: Versions,
 }
 
 impl Fsdp {
     /// FSDP without features of its own, or none at all.
-    pub const PLAIN: Self =
-        Self { delays_reduction: false, flattens_frozen: false, wraps_output: false, first: Versions::Never };
+    pub const PLAIN: Self = Self {
+        delays_reduction: false,
+        flattens_frozen: false,
+        wraps_output: false,
+        first: Versions::Never,
+        reentrant: Versions::Never,
+    };
 }
 
 /// The tensors that pipeline stages send and keep.

@@ -12,7 +12,7 @@ use crate::frameworks::profile::defaults::{
 };
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
 use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, Loop, OptimizerStep, Pipeline, Stepper,
+    Fsdp, GradientBuffer, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline, Stepper,
 };
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::{
@@ -69,7 +69,7 @@ pub static PROFILE: Profile = Profile {
     },
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
-    layers: Layers::Transformers { run_by: Loop::Trainer, copies_logits: Versions::Within((4, 45)) },
+    layers: Layers::Transformers { run_by: Loop::Trainer, logits: Logits::TRANSFORMERS },
     gradients: Gradients {
         buffer: GradientBuffer::Lazy,
         cast_by_zero: false,
@@ -87,6 +87,7 @@ pub static PROFILE: Profile = Profile {
         flattens_frozen: false,
         wraps_output: false,
         first: Versions::Never,
+        reentrant: Versions::Never,
     },
     pipeline: Pipeline::Messages,
     host: Host {
@@ -106,6 +107,7 @@ pub static PROFILE: Profile = Profile {
         launches: Launches::OneByOne,
         native: false,
         selective: Selective::Attention,
+        transformer_engine: false,
     },
 };
 

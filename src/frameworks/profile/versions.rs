@@ -11,6 +11,8 @@ pub type Version = (u32, u32);
 pub enum Versions {
     /// No version.
     Never,
+    /// Every version, and an unstated one.
+    Always,
     /// Stated versions before this one.
     Before(Version),
     /// Versions before this one, and an unstated version.
@@ -29,7 +31,7 @@ impl Versions {
     /// Whether a version is in the range.
     pub fn hold(self, stated: Option<&str>) -> bool {
         match (self, stated) {
-            (Self::SinceOrUnstated(_) | Self::BeforeOrUnstated(_), None) => true,
+            (Self::Always, _) | (Self::SinceOrUnstated(_) | Self::BeforeOrUnstated(_), None) => true,
             (Self::Never, _) | (_, None) => false,
             (Self::Before(version) | Self::BeforeOrUnstated(version), Some(stated)) => {
                 is_before(stated, version)

@@ -90,5 +90,6 @@ pub(crate) static PROFILE: Profile = Profile {
         launches: Launches::Few,
         native: true,
         selective: Selective::Products,
+        transformer_engine: false,
     },
 };

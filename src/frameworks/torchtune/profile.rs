@@ -70,6 +70,7 @@ pub(crate) static PROFILE: Profile = Profile {
         flattens_frozen: false,
         wraps_output: true,
         first: Versions::Never,
+        reentrant: Versions::Never,
     },
     pipeline: Pipeline::Messages,
     host: Host {

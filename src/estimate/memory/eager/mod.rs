@@ -182,7 +182,7 @@ impl Timeline<'_> {
         Instant {
             name: "layer gathered for the backward pass",
             gradients: self.done(i + 1),
-            activations: self.kept(i + 1),
+            activations: self.kept(i + 1) + self.staying(i),
             working_set: self.stream,
             communication: self.gathered(i) + flat + self.reducing(i) + self.buckets,
             ..Instant::default()
@@ -194,7 +194,7 @@ impl Timeline<'_> {
         Instant {
             name,
             gradients: self.done(i + 1),
-            activations: self.kept(i),
+            activations: self.kept(i) + self.staying(i),
             logits: self.head.held_logits,
             working_set: run.backward,
             communication: self.gathered(i)
@@ -213,7 +213,7 @@ impl Timeline<'_> {
         Instant {
             name,
             gradients: self.done(i + 1) + self.unreduced(self.kind(i).group.gradients),
-            activations: self.kept(i),
+            activations: self.kept(i) + self.staying(i),
             working_set: self.stream,
             communication: self.gathered(i) - self.kind(i).group.gathered
                 + self.in_flight(i)

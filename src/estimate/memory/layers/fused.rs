@@ -21,9 +21,10 @@
 //! equation 4 with sequence parallelism). Expert parallelism does not divide routed rows, and every rank of an expert's
 //! tensor parallel group holds them all. A plain expert multiplies the output of its activation by the router's
 //! probability in a separate operation, which keeps both: `6·f_m` as well. 1.15: logged ranks of dropless runs held
-//! that much more than an even share (24 specifications of Megatron-LM's continuous integration).
+//! that much more than an even share (24 specifications of Megatron-LM's continuous integration). With a capacity factor
+//! below it, no expert takes more.
 //!
-//! CUDA graphs keep another 0.21 of the activations (six published runs on GH200). Offloading single modules hardly
+//! Offloading single modules hardly
 //! lowers the peak (one published run: nine tenths stay). Tokens in transit to experts: see [`dispatch_token`] (14
 //! published runs of Qwen3-235B).
 //!
@@ -146,9 +147,11 @@ fn dense_token(plan: &Plan) -> f64 {
 /// Routed rows relative to an even share.
 const UNEVEN: f64 = 1.15;
 
-/// Routed rows per token on one rank.
+/// Routed rows per token on one rank. Experts drop the tokens above their capacity.
 fn routed_rows(plan: &Plan, experts: &Experts) -> f64 {
-    UNEVEN * experts.per_token as f64 * plan.expert_tensor.min(plan.tensor) as f64
+    plan.capacity_factor.map_or(UNEVEN, |factor| factor.min(UNEVEN))
+        * experts.per_token as f64
+        * plan.expert_tensor.min(plan.tensor) as f64
         / plan.sequence_divisor() as f64
 }
 
@@ -212,8 +215,6 @@ fn kept_token(plan: &Plan, block: Block) -> f64 {
     }
 }
 
-/// The memory of captured graphs, as a share of the activations: their fixed inputs, outputs and gradients.
-const GRAPHS: f64 = 0.21;
 /// The share of activations that stays on the device if single modules are offloaded.
 const NOT_OFFLOADED: f64 = 0.9;
 
@@ -227,8 +228,7 @@ pub(in super::super) fn kept(plan: &Plan, stage: Stage) -> Bytes {
     let last = if plan.shape.experts.is_some() { Channel::Experts } else { Channel::Dense };
     let of_prediction = prediction * kept_token(plan, Block::plain(last));
     let layers = if stage.layers() == 0 { 0.0 } else { layers_token(plan, stage) };
-    let graphs = if plan.cuda_graphs { 1.0 + GRAPHS } else { 1.0 };
-    Bytes::from_f64(((layers + of_prediction) * graphs + outside) * plan.tokens() as f64)
+    Bytes::from_f64((layers + of_prediction + outside) * plan.tokens() as f64)
 }
 
 fn layers_token(plan: &Plan, stage: Stage) -> f64 {
@@ -335,10 +335,14 @@ mod tests {
     }
 
     #[test]
-    fn captured_graphs_keep_a_fifth_more() {
-        let without = kept_by(&serde_json::json!({"cudaGraphs": false}));
-        let with = kept_by(&serde_json::json!({"cudaGraphs": true}));
-        assert!((with / without - 1.21).abs() < 1e-6, "{}", with / without);
+    fn a_capacity_factor_bounds_the_rows() {
+        let rows = |factor: &str| {
+            let plan = plan(
+                &serde_json::json!({"parallelism": {"pipeline": 3, "data": 1, "capacityFactor": factor}}),
+            );
+            routed_rows(&plan, plan.shape.experts.as_ref().unwrap())
+        };
+        assert!((rows("1") - 2.0).abs() < 1e-9 && (rows("2") - 2.3).abs() < 1e-9);
     }
 
     #[test]

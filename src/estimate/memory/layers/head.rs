@@ -8,8 +8,8 @@
 //! tokens (`litgpt/finetune/lora.py`, `lm_head_chunk_size`). A fused loss keeps gradients instead of logits.
 //! Compiled with the model, two bytes per number: 2 kept, 6 alive in either pass.
 //! Without logits of the vocabulary only the final norm counts; other losses on logits: [`log_probabilities`].
-//! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.45 the
-//! fp32 logits were copied once more (14 forward, 18 backward). torchtune's `modules/loss/ce_chunked_output_loss.py`;
+//! Source: `transformers/loss/loss_utils.py`, `transformers/models/llama/modeling_llama.py` (5.24); before 4.49 the
+//! fp32 logits were copied once more: 14 forward, and 18 backward before 4.46, where the model returned them. torchtune's `modules/loss/ce_chunked_output_loss.py`;
 //! Liger's `ops/fused_linear_cross_entropy.py`.
 
 use super::super::super::objective::{Facts, Head};
@@ -78,9 +78,11 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
         let wide = tape.cast(logits, 4);
         tape.free(std::mem::replace(&mut logits, wide));
     }
+    // A loss that casts the logits itself holds the cast until it returns.
+    let cast = (copies.shifted && !copies.upcast).then(|| tape.cast(logits, 4));
     // A compiled loss keeps only the logits and recomputes their logarithm.
     let source = match (copies.shifted, compiled(plan)) {
-        (true, _) => tape.map(logits),
+        (true, _) => tape.map(cast.unwrap_or(logits)),
         (false, true) => tape.cast(logits, tape.width(logits)),
         (false, false) => tape.cast(logits, 4),
     };
@@ -89,6 +91,9 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     tape.free(source);
     let forward = tape.take_fullest();
     let cached = tape.cached();
+    if let Some(cast) = cast {
+        tape.free(cast);
+    }
     if computes_loss {
         tape.free(normed);
     }
@@ -192,9 +197,9 @@ fn copies(plan: &Plan) -> Copies {
         Layers::LitGPT => Copies { upcast: true, shifted: false, held: true },
         _ if plan.loss == Loss::Chunked => Copies { upcast: false, shifted: false, held: true },
         Layers::Torchtune => Copies { upcast: true, shifted: true, held: true },
-        Layers::Transformers { run_by, copies_logits } => {
-            let old = plan.is_of(copies_logits);
-            Copies { upcast: old, shifted: old, held: old && run_by == Loop::Own }
+        Layers::Transformers { run_by, logits } => {
+            let upcast = plan.is_of(logits.returned_in_fp32);
+            Copies { upcast, shifted: plan.is_of(logits.shifted), held: upcast && run_by == Loop::Own }
         }
         Layers::Fused | Layers::Torchtitan => Copies { upcast: false, shifted: false, held: false },
     }
