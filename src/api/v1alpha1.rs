@@ -168,7 +168,7 @@ pub struct TrainingEstimateStatus {
     /// The end of the workload, compared with the prediction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressStatus>,
-    /// Ready, FitsMemory, `FitsHost` and WithinDeadline. BypassedAdmission, if the workload was admitted without a judgement.
+    /// Ready, `FitsMemory`, `FitsHost` and `WithinDeadline`. `BypassedAdmission`, if the workload was admitted without a judgement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn gradients_that_a_step_does_not_need_at_once_count_as_nothing() {
         let of = |optimizer: &str| parts(&serde_json::json!({"optimizer": optimizer})).0;
-        assert_eq!([of("SGD"), of("Lion")], [6.0, 2.0 + 4.0 + 4.0 + 4.0]);
+        assert_eq!((of("SGD"), of("Lion")), (6.0, 2.0 + 4.0 + 4.0 + 4.0));
     }
 
     proptest::proptest! {
