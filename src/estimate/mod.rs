@@ -44,8 +44,9 @@ const UNCHECKED: f64 = 0.25;
 const UNCHECKED_FRAMEWORK: Spread = Spread { allocated: 0.10, kept: 0.15 };
 
 /// The least standard deviations of any mode. The spreads come from counts and from single figures of clean runs. The need also
-/// has the allocator's holes, and a fork of a checked framework may have twice its error.
-const LEAST: Spread = Spread { allocated: 0.065, kept: 0.065 };
+/// has the allocator's holes, and a fork of a checked framework may have twice its error. Of what the allocator keeps: nine in ten
+/// of 30 public reports with a figure, which take no part in any fit, are within 27 %.
+const LEAST: Spread = Spread { allocated: 0.07, kept: 0.14 };
 
 /// The memory estimate of a training job.
 pub struct Estimate {
