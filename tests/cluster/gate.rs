@@ -45,7 +45,9 @@ impl Gate {
         let start = || async {
             let control_plane = CONTROL_PLANE.get().await?;
             let mut setup = Setup::new("gate", Reach::Everything);
-            setup.arguments = vec![format!("--override-groups={MAY_OVERRIDE}")];
+            // The machine may be compiling, and the binary may be a slow debug build.
+            let patience = "--timeout-seconds=30".to_owned();
+            setup.arguments = vec![format!("--override-groups={MAY_OVERRIDE}"), patience];
             Ok(Gate { control_plane, serve: Serve::start(control_plane, weighbridge(), setup).await? })
         };
         let gate =
