@@ -52,6 +52,7 @@ const CASES: &[Case] = &[
             --train-samples=146484375 --fp16 --recompute-activations",
         training: "
             framework: Megatron
+            loss: VocabParallel
             model: {layers: 36, hiddenSize: 4096, attentionHeads: 32, ffnHiddenSize: 16384, vocabSize: 50257,
                     activation: GELU, normalization: LayerNorm, positions: Learned, maxPositions: 2048, biases: true,
                     tiedEmbeddings: true, hiddenDropout: 10, attentionDropout: 10}
@@ -75,6 +76,7 @@ const CASES: &[Case] = &[
             --vocab-size 32000 --attention-backend flash",
         training: "
             framework: Megatron
+            loss: VocabParallel
             model: {name: llama-2-70b, hiddenDropout: 0, attentionDropout: 0}
             parallelism: {tensor: 4, pipeline: 4, virtualPipeline: 4, sequence: true, sharding: DistributedOptimizer}
             batch: {microBatchSize: 1, globalBatchSize: 1024, sequenceLength: 4096}
@@ -98,6 +100,7 @@ const CASES: &[Case] = &[
             --global-batch-size 2048 --seq-length 4096 --max-position-embeddings 4096 --train-samples 1000000 --bf16",
         training: "
             framework: Megatron
+            loss: VocabParallel
             model: {layers: 27, hiddenSize: 2048, ffnHiddenSize: 10944, attentionHeads: 16, headSize: 128,
                     vocabSize: 102400, activation: SwiGLU, normalization: RMSNorm, positions: Rotary, biases: false,
                     tiedEmbeddings: false, experts: 64, expertsPerToken: 6, expertFfnHiddenSize: 1408,

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::communicators;
 use super::deepep;
 use super::evidence::{Mode, Modes, Spread};
 use super::plan::Plan;
@@ -41,7 +42,8 @@ struct Runtime {
     /// The first version for which the entry no longer holds, if known.
     before: Option<[u32; 2]>,
     base_mib: u64,
-    communicator_mib: u64,
+    /// For each parallel dimension. Without it, the communicators follow from the code ([`super::communicators`]).
+    communicator_mib: Option<u64>,
     /// The standard deviation of the sum, across containers, drivers and networks.
     spread_mib: u64,
 }
@@ -130,10 +132,11 @@ impl Calibration {
     /// The memory of a process outside all tensors.
     pub fn runtime(&self, plan: &Plan) -> Bytes {
         self.runtime_of(plan).map_or(Bytes::ZERO, |runtime| {
-            let communicators = plan.dimensions().min(COMMUNICATORS_AT_MOST);
-            Bytes::from_mib(runtime.base_mib)
-                + self.dispatchers.buffers(plan)
-                + Bytes::from_mib(runtime.communicator_mib) * communicators
+            let communicators = match runtime.communicator_mib {
+                Some(mib) => Bytes::from_mib(mib) * plan.dimensions().min(COMMUNICATORS_AT_MOST),
+                None => communicators::of_pipeline_engine(plan),
+            };
+            Bytes::from_mib(runtime.base_mib) + self.dispatchers.buffers(plan) + communicators
         })
     }
 

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! checked     PyTorch's own counts of allocated memory cover the mode, or two independent parties measured it
-//! derived     the terms come from the framework's code: one party measured the mode, or another mode of the framework
+//! derived     the terms come from the framework's code: one party measured the mode or another mode of the framework, or
+//!             every operation of its layers is counted, which PyTorch's own counts check for the operations
 //! unchecked   no run of the framework was compared
 //! ```
 //!
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::plan::Plan;
+use crate::frameworks::profile;
 use crate::job::{Method, Recompute, Sharding};
 use crate::judgement::Evidence;
 
@@ -150,6 +152,11 @@ impl Entry {
     }
 }
 
+/// Whether a framework's layers are counted operation by operation, as its code runs them.
+pub fn is_counted(framework: &str) -> bool {
+    profile::named(framework).is_some_and(|profile| profile.layers.is_counted())
+}
+
 impl Modes {
     /// The compiled-in evidence.
     #[expect(clippy::expect_used, reason = "the file is compiled in, and a test reads it")]
@@ -163,7 +170,7 @@ impl Modes {
             return entry.class;
         }
         let known = self.mode.iter().any(|entry| entry.framework == mode.framework);
-        if known { Evidence::Derived } else { Evidence::Unchecked }
+        if known || is_counted(mode.framework) { Evidence::Derived } else { Evidence::Unchecked }
     }
 
     /// The spread in a mode.

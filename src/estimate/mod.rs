@@ -7,6 +7,7 @@
 pub mod amount;
 pub mod assume;
 pub mod calibration;
+mod communicators;
 pub mod cost;
 mod deepep;
 pub mod duration;

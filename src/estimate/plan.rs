@@ -437,8 +437,12 @@ impl RankParameters {
         let output = if copied { counted.embedding } else { counted.output };
         let outer = if stage.embedding { counted.embedding.saturating_add(counted.further) } else { 0 }
             + if stage.output { output + counted.final_norm } else { 0 };
-        // A prediction layer is on the last stage: one more layer, and a projection from two hidden states to one.
+        // A prediction layer is on the last stage: one more layer, and a projection from two hidden states to one. It reads
+        // the next tokens, so that a last stage without the embedding holds a copy. Source: Megatron-LM core 0.14,
+        // `gpt_model.py`: `if self.pre_process or self.mtp_process`.
         let prediction_layers = if stage.output { plan.shape.prediction_layers } else { 0 };
+        let read = prediction_layers > 0 && !stage.embedding && !plan.shape.tied;
+        let outer = outer.saturating_add(if read { counted.embedding } else { 0 });
         let projection = plan.shape.hidden.saturating_mul(2 * plan.shape.hidden).div_ceil(t);
         let last = counted.prediction_layer;
         let towers = if stage.embedding { counted.towers } else { 0 };

@@ -408,7 +408,7 @@ group! {
         loss_as_layer: bool,
         /// The dispatcher that sends tokens to their experts.
         dispatcher: Dispatcher,
-        /// The most tokens of an expert, as a multiple of an even share.
+        /// The most tokens of an expert, as a multiple of an even share; 1 if the router is forced to balance.
         capacity_factor: Decimal,
         /// The states that the data-parallel ranks divide among themselves.
         sharding: Sharding,

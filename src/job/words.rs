@@ -143,7 +143,14 @@ words! {
 }
 words! {
     /// The cross-entropy's implementation, which decides how often the logits are held.
-    Loss { Eager = ["eager"], VocabParallel = ["vocab-parallel"], Chunked = ["chunked"], Fused = ["fused"] }
+    Loss {
+        Eager = ["eager"], VocabParallel = ["vocab-parallel"],
+        // Compiled: one more copy of the logits.
+        CompiledVocabParallel = ["compiled-vocab-parallel"],
+        // The gradient replaces the logits.
+        InPlace = ["in-place"],
+        Chunked = ["chunked"], Fused = ["fused"],
+    }
 }
 words! {
     /// The kernels inside a layer, which decide what its norms, activations and rotary positions keep.

@@ -14,7 +14,7 @@ use toml::Table;
 use weighbridge::estimate::assume::Device;
 use weighbridge::estimate::calibration::Calibration;
 use weighbridge::estimate::estimate_rank;
-use weighbridge::estimate::evidence::Mode;
+use weighbridge::estimate::evidence::{Mode, is_counted};
 use weighbridge::estimate::memory::Figure;
 use weighbridge::job::{Rank, TrainingJob};
 use weighbridge::judgement::Evidence;
@@ -127,8 +127,13 @@ fn class(mode: &Mode<'_>, known: &[&Compared]) -> Evidence {
     if parties.len() > 1 || own.filter(|compared| compared.count).count() >= COUNTS {
         return Evidence::Checked;
     }
-    let framework = known.iter().any(|compared| compared.mode.framework == mode.framework);
+    let framework = has_framework(mode, known) || is_counted(mode.framework);
     if framework { Evidence::Derived } else { Evidence::Unchecked }
+}
+
+/// Whether another comparison is of the mode's framework.
+fn has_framework(mode: &Mode<'_>, known: &[&Compared]) -> bool {
+    known.iter().any(|compared| compared.mode.framework == mode.framework)
 }
 
 /// The spread of these residuals: that of a normal distribution with the same 90 % quantile.
@@ -169,16 +174,13 @@ fn spreads(known: &[&Compared], counts: bool) -> Vec<f64> {
 fn file(without: Option<&str>) -> String {
     let known: Vec<&Compared> =
         compared().iter().filter(|compared| Some(compared.party.as_str()) != without).collect();
-    let unseen = |compared: &Compared| {
+    let others_know = |compared: &&Compared| {
         let others: Vec<&Compared> =
             known.iter().copied().filter(|other| other.party != compared.party).collect();
-        class(&compared.mode, &others)
+        has_framework(&compared.mode, &others)
     };
-    let classes: Vec<(Evidence, &Compared)> =
-        known.iter().map(|compared| (unseen(compared), *compared)).collect();
     let mut text = HEAD.to_owned();
-    let known_frameworks: Vec<&Compared> =
-        classes.iter().filter(|(class, _)| *class != Evidence::Unchecked).map(|(_, one)| *one).collect();
+    let known_frameworks: Vec<&Compared> = known.iter().copied().filter(others_know).collect();
     let [derived, unchecked] = [&known_frameworks, &known].map(|own| {
         let allocated = widest(&spreads(own, true));
         // What the allocator keeps never narrows a spread.

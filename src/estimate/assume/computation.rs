@@ -50,7 +50,7 @@ fn usual_loss(given: &Given<'_>, profile: &Profile) -> Loss {
     let version = given.job.framework_version.as_deref();
     let compiled = given.job.compile == Some(true);
     match profile.loss {
-        UsualLoss::VocabParallel => Loss::VocabParallel,
+        UsualLoss::VocabParallel { .. } => Loss::VocabParallel,
         UsualLoss::FusedInPlace => Loss::Fused,
         UsualLoss::Chunked { eager } if !eager.hold(version) => Loss::Chunked,
         UsualLoss::CompiledWithModel { eager, .. } if compiled && !eager.hold(version) => Loss::Chunked,
@@ -112,11 +112,17 @@ fn open_attention(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
 /// A stated framework computes the loss in its documentation, unless the job sets another. A framework that compiles
 /// the loss with the model documents it for some versions, by what is compiled.
 fn open_loss(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
-    if given.job.loss.is_some() || likely.profile.loss == UsualLoss::VocabParallel {
+    let between = |lean: Loss, heavy: Loss| {
+        Some(choice(field::LOSS, move |plan| plan.loss = lean, move |plan| plan.loss = heavy))
+    };
+    if given.job.loss.is_some() {
         return None;
     }
+    if let UsualLoss::VocabParallel { fuses } = likely.profile.loss {
+        return if fuses { between(Loss::InPlace, Loss::CompiledVocabParallel) } else { None };
+    }
     if given.job.framework.is_none() {
-        return Some(choice(field::LOSS, |plan| plan.loss = Loss::Fused, |plan| plan.loss = Loss::Eager));
+        return between(Loss::Fused, Loss::Eager);
     }
     let UsualLoss::CompiledWithModel { eager, documented } = likely.profile.loss else { return None };
     let fixed = match given.job.compile {
@@ -124,7 +130,7 @@ fn open_loss(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
         Some(false) => likely.is_of(eager),
         None => false,
     };
-    (!fixed).then(|| choice(field::LOSS, |plan| plan.loss = Loss::Chunked, |plan| plan.loss = Loss::Eager))
+    if fixed { None } else { between(Loss::Chunked, Loss::Eager) }
 }
 
 /// Compilation of the model decides what torchtitan's layers keep, by their formula.

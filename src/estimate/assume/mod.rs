@@ -296,7 +296,7 @@ fn trained_shape(
 ) -> Shape {
     shape.tied |= Facts::of(objective).head == Head::Numbers;
     shape.tied &= !profile.fine_tuning.unties_embedding;
-    if profile.loss == UsualLoss::VocabParallel && given.model.padded_vocab_size.is_none() {
+    if matches!(profile.loss, UsualLoss::VocabParallel { .. }) && given.model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);
     }
     shape

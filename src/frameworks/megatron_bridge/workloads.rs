@@ -7,6 +7,8 @@
 //! recomputation          whole layers, or modules, as the row says; otherwise none
 //! gradients              summed in the format of the computation
 //! optimizer              fp32 states; bf16 moments in the recipe of DeepSeek-V3
+//! loss                   Transformer Engine's, in place of the logits
+//! experts                an even share each: the router is forced to balance (`moe_router_force_load_balancing`)
 //! sequences of a step    of the row, times the number of GPUs over the row's number
 //! ```
 //!
@@ -18,7 +20,7 @@ use crate::command::Arguments;
 use crate::frameworks::megatron_core;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::open_at_its_leanest;
-use crate::job::{Dispatcher, Precision, Recompute, Sharding, field};
+use crate::job::{Dispatcher, Loss, Precision, Recompute, Sharding, field};
 
 const SOURCE: &str = "Megatron-Bridge 0.2 to 0.5 recipe";
 /// A value in which the releases differ.
@@ -38,6 +40,10 @@ const LENGTHS: &[(&str, u64)] = &[
     ("qwen3_30b", 4_096),
     ("qwen3_235b", 4_096),
 ];
+
+/// The recipes with experts, by the beginning of the name.
+const EXPERTS: &[&str] =
+    &["deepseek_v3", "gpt_oss", "kimi_k2", "nemotron_3", "qwen3_30b", "qwen3_235b", "qwen3_next"];
 
 /// Claims the settings of the launch's row as defaults. Whether there is one.
 pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -> bool {
@@ -85,6 +91,10 @@ pub(super) fn assume(recipe: &str, arguments: &Arguments, claims: &mut Claims) -
     let sharding = if cell(14) == Some("fsdp") { Sharding::FSDP } else { Sharding::DistributedOptimizer };
     claims.assume(field::parallelism::SHARDING, sharding, SOURCE);
     claims.assume(field::GRADIENT_PRECISION, Precision::BF16, SOURCE);
+    claims.assume(field::LOSS, Loss::InPlace, SOURCE);
+    if EXPERTS.iter().any(|begin| recipe.starts_with(begin)) {
+        claims.assume(field::parallelism::CAPACITY_FACTOR, megatron_core::EVEN, SOURCE);
+    }
     if recipe == "deepseek_v3" {
         claims.assume(field::OPTIMIZER_PRECISION, Precision::BF16, SOURCE);
     }

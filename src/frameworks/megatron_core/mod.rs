@@ -6,6 +6,7 @@
 //! NVIDIA-NeMo/Megatron-Bridge's `scripts/performance/argument_parser.py` and configuration container.
 
 pub(super) mod list;
+pub(super) mod loss;
 pub(super) mod profile;
 
 use crate::frameworks::reading::claims::Claims;
@@ -13,9 +14,10 @@ use crate::frameworks::reading::flags::Takes::{List, Number, OneOf, Percent, Swi
 use crate::frameworks::reading::flags::{Table, flag};
 use crate::frameworks::reading::settings::{self, Settings};
 use crate::job::{
-    Activation, Attention, Dispatcher, Normalization, OpenField, Optimizer, Positions, Precision, Recompute,
-    Sharding, ValueOf as _, field,
+    Activation, Attention, Dispatcher, Loss, Normalization, OpenField, Optimizer, Positions, Precision,
+    Recompute, Sharding, ValueOf as _, field,
 };
+use crate::units::Decimal;
 
 /// Settings of one field each.
 const TABLE: Table = &[
@@ -258,6 +260,8 @@ const PRECISIONS: &[(&str, Precision)] = &[
 /// Claims a frontend's settings.
 pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(TABLE, settings, claims);
+    loss::read(settings, claims);
+    balance(settings, claims);
     chunks(settings, claims);
     precision(settings, claims);
     recomputed_layers(settings, claims);
@@ -292,6 +296,25 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
     claims.nodes = settings.get(&["trainer.num_nodes"]).and_then(|setting| setting.number()).or(claims.nodes);
     let devices = settings.get(&["trainer.devices"]).and_then(|setting| setting.number());
     claims.processes_per_node = devices.or(claims.processes_per_node);
+}
+
+/// An even share of the tokens.
+pub(crate) const EVEN: Decimal = Decimal { micros: 1_000_000 };
+
+/// A router that is forced to balance gives every expert an even share, as a capacity factor of one does.
+pub(crate) fn balance(settings: &Settings<'_>, claims: &mut Claims) {
+    let names = [
+        "moe-router-force-load-balancing",
+        "moe_router_force_load_balancing",
+        "model.moe_router_force_load_balancing",
+        "model.config.moe_router_force_load_balancing",
+    ];
+    if let Some(setting) = settings.get(&names)
+        && setting.truth() == Some(true)
+        && claims.get(field::parallelism::CAPACITY_FACTOR).is_none()
+    {
+        setting.says(claims, field::parallelism::CAPACITY_FACTOR, EVEN);
+    }
 }
 
 /// The chunks of a stage. `None` and -1 mean one.
@@ -379,6 +402,12 @@ pub(crate) fn recipe_may(claims: &mut Claims) {
     claims.open(field::parallelism::SEQUENCE, true);
     claims.open(field::GRADIENT_PRECISION, Precision::BF16);
     claims.open(field::OPTIMIZER_PRECISION, Precision::BF16);
+    claims.open_field(OpenField {
+        field: field::LOSS.erased(),
+        leanest: Some(Loss::InPlace.json()),
+        heaviest: Some(Loss::CompiledVocabParallel.json()),
+        although_given: false,
+    });
     claims.open(field::RECOMPUTE, Recompute::Full);
     claims.open(field::offload::ACTIVATIONS, true);
     claims.open(field::offload::OPTIMIZER, true);

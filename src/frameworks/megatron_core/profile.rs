@@ -36,7 +36,7 @@ pub(crate) static PROFILE: Profile = Profile {
         next: &[(Sharding::None, &[Sharding::DistributedOptimizer])],
         pipeline_refuses_zero_2: false,
     },
-    loss: UsualLoss::VocabParallel,
+    loss: UsualLoss::VocabParallel { fuses: true },
     recompute: UsualRecompute::Undocumented,
     batches: Batches::FULL,
     experts: Experts {

@@ -41,7 +41,7 @@ pub(crate) static PROFILE: Profile = Profile {
         next: &[(Sharding::None, &[Sharding::ZeRO1])],
         pipeline_refuses_zero_2: true,
     },
-    loss: UsualLoss::VocabParallel,
+    loss: UsualLoss::VocabParallel { fuses: false },
     recompute: UsualRecompute::Undocumented,
     batches: Batches::FULL,
     experts: Experts::ALL_TO_ALL,

@@ -8,8 +8,8 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::settings::Settings;
 use crate::job::{
-    Activation, Assignment, Dispatcher, Normalization, Optimizer, Positions, Precision, Recompute, Sharding,
-    field,
+    Activation, Assignment, Dispatcher, Loss, Normalization, Optimizer, Positions, Precision, Recompute,
+    Sharding, field,
 };
 
 const SOURCE: &str = "Megatron-LM core_v0.12 default";
@@ -54,7 +54,7 @@ const DEFAULTS: &[(&[&str], Assignment)] = &[
         field::PRECISION.is(Precision::FP32),
     ),
     (
-        &["swiglu", "quick-geglu", "squared-relu", "openai-gelu", "glu-activation"],
+        &["swiglu", "quick-geglu", "geglu", "gelu-tanh", "squared-relu", "openai-gelu", "glu-activation"],
         field::model::ACTIVATION.is(Activation::GELU),
     ),
     (&["normalization", "apply-layernorm-rms"], field::model::NORMALIZATION.is(Normalization::LayerNorm)),
@@ -66,6 +66,7 @@ const DEFAULTS: &[(&[&str], Assignment)] = &[
     (&["pipeline-model-parallel-size"], field::parallelism::PIPELINE.is(1)),
     (&["context-parallel-size", "ds-sequence-parallel-size"], field::parallelism::CONTEXT.is(1)),
     (&["sequence-parallel"], field::parallelism::SEQUENCE.is(false)),
+    (&["cross-entropy-loss-fusion"], field::LOSS.is(Loss::VocabParallel)),
     (&["optimizer", "cpu-optimizer"], field::OPTIMIZER.is(Optimizer::AdamW)),
 ];
 
@@ -122,7 +123,7 @@ pub(crate) fn assume(program: &str, settings: &Settings<'_>, deepspeed: bool, cl
     let width = hidden.saturating_mul(4);
     if settings.has(&["swiglu"]) {
         claims.assume(field::model::FFN_HIDDEN_SIZE, width.saturating_mul(2) / 3 / 64 * 64, source);
-    } else if !settings.has(&["quick-geglu", "glu-activation"]) {
+    } else if !settings.has(&["quick-geglu", "geglu", "gelu-tanh", "glu-activation"]) {
         claims.assume(field::model::FFN_HIDDEN_SIZE, width, source);
     }
     if settings.has(&["group-query-attention"]) && !settings.has(&["num-query-groups"]) {

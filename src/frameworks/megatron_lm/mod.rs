@@ -24,7 +24,8 @@
 //! Read from NVIDIA/Megatron-LM's `megatron/training/arguments.py`, `validate_args` and the parsers, `core_v0.12` to
 //! `core_v0.14`, whose defaults for these options are the same; Megatron-DeepSpeed's `megatron/arguments.py`. Older
 //! versions of MindSpeed-LLM have their own names for experts and latent attention: `--moe-intermediate-size`,
-//! `--n-shared-experts`, `--multi-head-latent-attention`, `--qk-nope-head-dim`, `--qk-rope-head-dim`.
+//! `--n-shared-experts`, `--multi-head-latent-attention`, `--qk-nope-head-dim`, `--qk-rope-head-dim`,
+//! `--num-nextn-predict-layers`.
 
 mod defaults;
 pub(super) mod list;
@@ -36,6 +37,7 @@ mod sharding;
 mod tests;
 
 use crate::command::{Launch, Target, basename};
+use crate::frameworks::megatron_core::{self, loss};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags;
 use crate::frameworks::reading::host;
@@ -176,6 +178,8 @@ impl Together<'_> {
         self.positions(claims);
         self.vocabulary(claims);
         self.experts(claims);
+        loss::read(self.settings, claims);
+        megatron_core::balance(self.settings, claims);
         self.latent_attention(claims);
         self.stages(claims);
         self.formats(claims);

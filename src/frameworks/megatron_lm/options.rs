@@ -4,7 +4,7 @@
 
 use crate::frameworks::reading::flags::Takes::{Decimal, List, Number, OneOf, Percent, Switch, Word};
 use crate::frameworks::reading::flags::{Table, flag};
-use crate::job::{Activation, Attention, Loss, Normalization, Optimizer, Precision, Recompute, field};
+use crate::job::{Activation, Attention, Normalization, Optimizer, Precision, Recompute, field};
 
 /// Number formats, by the words of the options.
 pub(crate) const PRECISIONS: &[(&str, Precision)] = &[
@@ -26,7 +26,12 @@ pub(crate) const TABLE: Table = &[
     &flag(&["padded-vocab-size"], field::model::PADDED_VOCAB_SIZE, Number),
     &flag(&["max-position-embeddings"], field::model::MAX_POSITIONS, Number),
     &flag(&["untie-embeddings-and-output-weights"], field::model::TIED_EMBEDDINGS, Switch(false)),
-    &flag(&["swiglu", "quick-geglu"], field::model::ACTIVATION, Word(Activation::SwiGLU)),
+    // The last two are MindSpeed-LLM's.
+    &flag(
+        &["swiglu", "quick-geglu", "geglu", "gelu-tanh"],
+        field::model::ACTIVATION,
+        Word(Activation::SwiGLU),
+    ),
     &flag(&["squared-relu", "openai-gelu"], field::model::ACTIVATION, Word(Activation::GELU)),
     &flag(
         &["normalization"],
@@ -43,7 +48,11 @@ pub(crate) const TABLE: Table = &[
     &flag(&["moe-router-topk", "topk"], field::model::EXPERTS_PER_TOKEN, Number),
     &flag(&["moe-ffn-hidden-size", "moe-intermediate-size"], field::model::EXPERT_FFN_HIDDEN_SIZE, Number),
     &flag(&["n-shared-experts"], field::model::SHARED_EXPERTS, Number),
-    &flag(&["mtp-num-layers"], field::model::MULTI_TOKEN_PREDICTION_LAYERS, Number),
+    &flag(
+        &["mtp-num-layers", "num-nextn-predict-layers"],
+        field::model::MULTI_TOKEN_PREDICTION_LAYERS,
+        Number,
+    ),
     &flag(&["moe-expert-capacity-factor"], field::parallelism::CAPACITY_FACTOR, Decimal),
     // The division.
     &flag(&["tensor-model-parallel-size"], field::parallelism::TENSOR, Number),
@@ -109,8 +118,6 @@ pub(crate) const TABLE: Table = &[
         field::ATTENTION,
         Word(Attention::Flash),
     ),
-    // The other implementations hold the logits like the unfused one.
-    &flag(&["cross-entropy-fusion-impl"], field::LOSS, OneOf(&[("linear", Loss::Fused)])),
     &flag(&["enable-cuda-graph", "external-cuda-graph"], field::CUDA_GRAPHS, Switch(true)),
     &flag(
         &["fine-grained-activation-offloading", "swap-attention"],

@@ -6,6 +6,7 @@
 //! | `--use-distributed-optimizer` | the distributed optimizer |
 //! | `--use-torch-fsdp2` | FSDP |
 //! | `--use-megatron-fsdp` with `--data-parallel-sharding-strategy` | `optim` ZeRO 1, `optim_grads` ZeRO 2, `optim_grads_params` FSDP |
+//! | `--num-distributed-optimizer-instances` of the distributed optimizer | as many groups, each of which has all states |
 //! | `--deepspeed` with the configuration's `zero_optimization.stage`, or `--zero-stage` | ZeRO of that stage |
 //!
 //! The stage of an unknown configuration is open. `--zero-stage` alone counts, because scripts with this option write the
@@ -41,6 +42,20 @@ pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims
         setting.says(claims, FIELD, sharding);
     } else if let Some(setting) = settings.get(&["use-distributed-optimizer"]) {
         setting.says(claims, FIELD, Sharding::DistributedOptimizer);
+        instances(settings, claims);
+    }
+}
+
+/// Several instances of the optimizer: the ranks that divide its states are fewer. Without the number of processes, the
+/// option stays unread, and the states open.
+fn instances(settings: &Settings<'_>, claims: &mut Claims) {
+    let Some(processes) = claims.processes else { return };
+    let degree = |field| claims.get(field).map_or(1, u64::from).max(1);
+    let replicas = processes
+        / degree(field::parallelism::TENSOR).saturating_mul(degree(field::parallelism::PIPELINE)).max(1);
+    let Some(setting) = settings.get(&["num-distributed-optimizer-instances"]) else { return };
+    if let Some(instances) = setting.number().filter(|instances| *instances > 0) {
+        setting.says(claims, field::parallelism::SHARDING_DEGREE, (replicas / instances).max(1));
     }
 }
 

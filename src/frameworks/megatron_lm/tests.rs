@@ -92,3 +92,53 @@ proptest! {
         let _ = claims_of(&words.join(" "));
     }
 }
+
+#[test]
+fn several_instances_of_the_optimizer_divide_its_states_among_fewer_ranks() {
+    let claims = |launcher: &str| {
+        claims_of(&format!(
+            "{launcher} pretrain_gpt.py --num-layers 24 --hidden-size 1024 --num-attention-heads 16 --micro-batch-size 1 \
+             --tensor-model-parallel-size 2 --use-distributed-optimizer --num-distributed-optimizer-instances 2"
+        ))
+    };
+    // 16 processes, 2 ranks a replica, 2 instances.
+    let known = claims("torchrun --nnodes 2 --nproc_per_node 8");
+    assert!(known.contains("parallelism.shardingDegree = 4"), "{known}");
+    assert!(!claims("torchrun --nproc_per_node $N").contains("shardingDegree"));
+}
+
+#[test]
+fn a_fused_cross_entropy_is_read_with_its_implementation() {
+    let loss = |more: &str| {
+        let claims = claims_with("gpt-3", more.split_whitespace().map(Word::known));
+        claims
+            .lines()
+            .find(|line| line.starts_with("loss = "))
+            .map(|line| line.split("  (").next().unwrap().to_owned())
+    };
+    let read: Vec<Option<String>> = [
+        "",
+        "--cross-entropy-loss-fusion",
+        "--cross-entropy-loss-fusion --cross-entropy-fusion-impl te",
+        "--cross-entropy-loss-fusion --cross-entropy-fusion-impl linear",
+    ]
+    .map(loss)
+    .into();
+    let expected = ["VocabParallel", "CompiledVocabParallel", "InPlace", "Fused"];
+    assert_eq!(read, expected.map(|loss| Some(format!("loss = \"{loss}\""))));
+}
+
+#[test]
+fn mindspeeds_gated_activations_and_prediction_layers_have_names_of_their_own() {
+    let claims = |more: &str| claims_with("gpt-3", more.split_whitespace().map(Word::known));
+    for option in ["--geglu", "--gelu-tanh"] {
+        assert!(claims(option).contains("model.activation = \"SwiGLU\""), "{option}: {}", claims(option));
+    }
+    assert!(claims("--num-nextn-predict-layers 1").contains("model.multiTokenPredictionLayers = 1"));
+}
+
+#[test]
+fn a_router_that_is_forced_to_balance_gives_every_expert_an_even_share() {
+    let claims = claims_with("deepseek-v3", [Word::known("--moe-router-force-load-balancing")]);
+    assert!(claims.contains("parallelism.capacityFactor = \"1\""), "{claims}");
+}

@@ -8,7 +8,8 @@
 //! adapters by default. With `--to-yaml` a program writes its recipe to a file, and does not train.
 //!
 //! Read from NVIDIA/NeMo 2.0: `examples/nlp/language_modeling`. The recipes are those of 2.5
-//! (`nemo/collections/llm/recipes`): bf16, the distributed optimizer, and no recomputation where the recipe names none.
+//! (`nemo/collections/llm/recipes`): bf16, the distributed optimizer, a fused cross-entropy (`GPTConfig`), and no recomputation
+//! where the recipe names none.
 
 pub(super) mod list;
 mod python;
@@ -19,7 +20,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config::{self, ReadFile};
 use crate::frameworks::reading::settings::{Place, Settings};
-use crate::job::{Framework, Method, Precision, Recompute, Sharding, field};
+use crate::job::{Framework, Loss, Method, Precision, Recompute, Sharding, field};
 
 const SCRIPTS: &[&str] = &[
     "megatron_gpt_pretraining.py",
@@ -128,6 +129,7 @@ fn tuned(settings: &Settings<'_>, claims: &mut Claims) {
 /// What a recipe decides. A recipe that is not in the table, and one for fine-tuning, may set anything.
 fn recipe(name: &str, tunes: bool, claims: &mut Claims) {
     claims.assume(field::PRECISION, Precision::BF16, RECIPE);
+    claims.assume(field::LOSS, Loss::CompiledVocabParallel, RECIPE);
     let row =
         RECIPES.lines().map(|row| row.split('\t').collect::<Vec<_>>()).find(|row| row.first() == Some(&name));
     let Some([_, degrees @ .., sequence, length, global, micro]) = row.as_deref().filter(|_| !tunes) else {

@@ -44,7 +44,10 @@ pub enum UsualLoss {
     /// PyTorch's own loss.
     Eager,
     /// A loss on logits that tensor parallelism divides.
-    VocabParallel,
+    VocabParallel {
+        /// Whether options fuse it.
+        fuses: bool,
+    },
     /// One kernel that replaces the logits in place by their gradient.
     FusedInPlace,
     /// In chunks, except in some versions.

@@ -22,6 +22,16 @@ pub enum Layers {
     Torchtune,
 }
 
+impl Layers {
+    /// Whether every operation is counted, as the code runs it. Closed formulas sum up published figures too.
+    pub fn is_counted(self) -> bool {
+        match self {
+            Self::Transformers { .. } | Self::LitGPT | Self::Torchtune => true,
+            Self::Fused | Self::Torchtitan => false,
+        }
+    }
+}
+
 /// The copies of the logits before the loss, by the versions that make them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logits {

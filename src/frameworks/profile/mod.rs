@@ -96,6 +96,11 @@ pub fn profile(framework: Option<Framework>) -> &'static Profile {
     }
 }
 
+/// The profile with this name, if a framework has it.
+pub fn named(name: &str) -> Option<&'static Profile> {
+    Framework::ALL.iter().map(|framework| profile(Some(*framework))).find(|profile| profile.name == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -198,7 +198,8 @@ fn an_error_names_key_value_and_grammar() {
     );
     assert_eq!(
         complaint("loss", "large"),
-        "weighbridge.dev/loss: \"large\" is no value of it: write eager, vocab-parallel, chunked or fused"
+        "weighbridge.dev/loss: \"large\" is no value of it: write eager, vocab-parallel, compiled-vocab-parallel, in-place, \
+         chunked or fused"
     );
     let (_, findings) = read(&json!({"weighbridge.dev/layers": "many"}));
     assert_eq!(findings.errors[0].field, "metadata.annotations[weighbridge.dev/layers]");
