@@ -7,9 +7,9 @@
 //! **Recognised** by a whole word of the name (`train_dpo.py`, `main_ppo`, `trl grpo`), by one of the flags, or by the
 //! task that a flag names (`--task_type SEQ_CLS`).
 //! `--do_predict`, and `--do_eval` of Transformers' examples (`run_clm.py`), mean evaluation alone if `--do_train` is
-//! absent.
+//! absent or false.
 
-use super::{Launch, Target, basename};
+use super::{Arguments, Launch, Target, basename};
 use crate::job::{Cause, Follows};
 
 /// Words of a program's name.
@@ -202,13 +202,17 @@ pub(crate) fn surely_trains_nothing(launch: &Launch) -> Option<Cause> {
     let cause = why(launch).filter(|cause| cause.follows() == Follows::TrainsNothing)?;
     let arguments = &launch.arguments;
     let name = name(launch);
-    let is_off = |option: &str| matches!(arguments.value(option), Some("false" | "False" | "0" | "no"));
-    let is_on = |option: &str| arguments.has(option) && !is_off(option);
+    let is_on = |option: &str| arguments.has(option) && !is_off(arguments, option);
     let by_name =
         (not_training(recipe(launch)).is_some() && !has_training_option(launch)) || of_text(launch).is_some();
     let by_flag =
         is_on("skip_train") || (name.starts_with("run_") && (is_on("do_eval") || is_on("do_predict")));
     (only_prints_help(launch) || arguments.has("help") || by_name || by_flag).then_some(cause)
+}
+
+/// Whether an option has a value that turns it off.
+fn is_off(arguments: &Arguments, option: &str) -> bool {
+    matches!(arguments.value(option), Some("false" | "False" | "0" | "no"))
 }
 
 /// Whether an option is one of a training: `--do_train`, `--train_batch_size`, `--lr`.
@@ -255,9 +259,12 @@ pub(crate) fn why(launch: &Launch) -> Option<Cause> {
     if let Some(cause) = not_training(recipe(launch)).or_else(|| of_text(launch)) {
         return Some(cause);
     }
-    let evaluates = launch.arguments.has("do_eval") && name.starts_with("run_") && !name.contains("sft");
-    let predicts = launch.arguments.has("do_predict");
-    if (evaluates || predicts) && !launch.arguments.has("do_train") {
+    let is_off = |option: &str| is_off(&launch.arguments, option);
+    let is_on = |option: &str| launch.arguments.has(option) && !is_off(option);
+    let named = name.starts_with("run_") && !name.contains("sft");
+    let evaluates = is_on("do_eval") && (named || is_off("do_train"));
+    let predicts = is_on("do_predict");
+    if (evaluates || predicts) && !is_on("do_train") {
         return Some(if predicts { Cause::Inference } else { Cause::Evaluation });
     }
     let task = |flag: &&str| launch.arguments.value(flag);
@@ -338,6 +345,8 @@ mod tests {
             ("torchrun pretrain_gpt.py --num-layers 126 --skip-train", Some(Cause::NoTraining)),
             ("torchrun run_clm.py --model_name_or_path a --do_eval", Some(Cause::Evaluation)),
             ("torchrun run_clm.py --model_name_or_path a --do_train --do_eval", None),
+            ("llamafactory-cli train --stage sft --do_train false --do_eval true", Some(Cause::Evaluation)),
+            ("llamafactory-cli train --stage sft --do_train true --do_eval true", None),
             ("torchrun run_sft.py --model_name_or_path a --do_eval", None),
             ("llamafactory-cli train --stage sft --do_predict", Some(Cause::Inference)),
             ("torchrun train.py --help", Some(Cause::Help)),

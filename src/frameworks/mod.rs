@@ -42,6 +42,7 @@ mod swift;
 mod torchtitan;
 mod torchtune;
 mod uncovered;
+mod unsloth;
 mod variables;
 mod verl;
 

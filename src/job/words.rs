@@ -199,6 +199,6 @@ words! {
         MegatronDeepSpeed = ["megatron-deepspeed"], FSDP = ["fsdp", "pytorch-fsdp"], Torchtitan = ["torchtitan"],
         HuggingFace = ["huggingface", "hugging-face", "transformers", "trl"], Torchtune = ["torchtune"],
         LitGPT = ["litgpt"], Nanotron = ["nanotron"], LLMFoundry = ["llm-foundry", "llmfoundry"],
-        InternEvo = ["internevo"], ColossalAI = ["colossalai", "colossal-ai"], MaxText = ["maxtext"],
+        InternEvo = ["internevo"], ColossalAI = ["colossalai", "colossal-ai"], MaxText = ["maxtext"], Unsloth = ["unsloth"],
     }
 }

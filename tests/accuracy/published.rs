@@ -48,6 +48,7 @@ const FILES: &[(&str, &str)] = &[
     ("simumax", include_str!("published/simumax.toml")),
     ("mindspeed", include_str!("published/mindspeed.toml")),
     ("torchao", include_str!("published/torchao.toml")),
+    ("unsloth", include_str!("published/unsloth.toml")),
 ];
 
 /// One published run.

@@ -2,7 +2,7 @@
 //! of the framework that is not stated is open here, because it decides one of these.
 
 use super::given::Given;
-use super::{Choice, Notes, choice};
+use super::{Choice, Device, Notes, choice};
 use crate::estimate::plan::Plan;
 use crate::frameworks::Profile;
 use crate::frameworks::profile::defaults::{UsualLoss, UsualRecompute};
@@ -28,11 +28,21 @@ fn documented_recompute(profile: &Profile, data: u64) -> Option<Recompute> {
     }
 }
 
-/// The attention of the likely plan.
-pub(super) fn attention(given: &Given<'_>, notes: &mut Notes) -> Attention {
+/// The attention of the likely plan. The fused kernels of Transformer Engine and of FlashAttention-2 need Ampere, as
+/// bf16 does. On earlier devices Megatron runs its own unfused attention, and the others run PyTorch's
+/// memory-efficient one, which needs as little memory as a fused one. Sources: FlashAttention 2.8's README; Transformer
+/// Engine 2.8's `get_attention_backend`; PyTorch's `scaled_dot_product_attention`.
+pub(super) fn attention(
+    given: &Given<'_>,
+    profile: &Profile,
+    device: Device,
+    notes: &mut Notes,
+) -> Attention {
     given.job.attention.unwrap_or_else(|| {
-        notes.assume(field::ATTENTION, Attention::Flash);
-        Attention::Flash
+        let fused = device.bf16 || !profile.kernels.transformer_engine;
+        let attention = if fused { Attention::Flash } else { Attention::Unfused };
+        notes.assume(field::ATTENTION, attention);
+        attention
     })
 }
 
@@ -96,9 +106,10 @@ fn open_recompute(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
     ))
 }
 
-/// Only frameworks without a fused kernel of their own may run unfused. On long sequences they do not.
+/// Only frameworks without a fused kernel of their own may run unfused, and devices without one. On long sequences
+/// they do not.
 fn open_attention(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
-    let may = given.named.kernels.may_run_unfused;
+    let may = given.named.kernels.may_run_unfused || likely.attention == Attention::Unfused;
     if given.job.attention.is_some() || !may || likely.sequence > 8192 {
         return None;
     }

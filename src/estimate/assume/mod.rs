@@ -173,7 +173,7 @@ fn likely(given: &Given<'_>, device: Device, notes: &mut Notes) -> Result<Plan, 
     }
     let micro_batches = batch::micro_batches(given, micro_batch, division, notes);
     let recompute = computation::recompute(given, profile, data, notes);
-    let attention = computation::attention(given, notes);
+    let attention = computation::attention(given, profile, device, notes);
     let loss = computation::loss(given, profile, notes);
     let sequence_parallel = division.sequence_parallel(given, notes);
     let objective = job.objective.unwrap_or(Objective::Supervised);

@@ -41,6 +41,7 @@ const KEYS: Table = &[
     &flag(&["xformers_attention"], field::ATTENTION, Takes::Word(Attention::Fused)),
     &flag(&["sdp_attention"], field::ATTENTION, Takes::Word(Attention::Flash)),
     &flag(&["eager_attention"], field::ATTENTION, Takes::Word(Attention::Unfused)),
+    &flag(&["overrides_of_model_config.num_hidden_layers"], field::model::LAYERS, Takes::Number),
     &flag(&["liger_fused_linear_cross_entropy", "cut_cross_entropy"], field::LOSS, Takes::Word(Loss::Fused)),
     &flag(&["chunked_cross_entropy"], field::LOSS, Takes::Word(Loss::Chunked)),
     &flag(&["tiled_mlp"], field::TILED_LAYERS, Takes::Switch(true)),
@@ -67,6 +68,13 @@ const IMAGES: &[&str] = &["processor_type", "image_size", "image_resize_algorith
 pub(crate) fn recognises(launch: &Launch) -> bool {
     launch.runs_program("axolotl train") || MODULES.iter().any(|module| launch.runs_module(module))
 }
+/// Dimensions that a configuration changes. The number of layers alone is read.
+const CHANGED: &[&str] = &[
+    "overrides_of_model_config.hidden_size",
+    "overrides_of_model_config.intermediate_size",
+    "overrides_of_model_config.num_attention_heads",
+    "overrides_of_model_config.vocab_size",
+];
 
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
@@ -88,6 +96,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     liger(&settings, claims);
     if settings.has(&["unfrozen_parameters"]) {
         claims.beyond = Some(Cause::PartlyFrozen);
+    }
+    if CHANGED.iter().any(|key| settings.has(&[key])) {
+        claims.beyond = Some(Cause::ChangedModel);
     }
     if IMAGES.iter().any(|key| settings.has(&[key])) {
         claims.warn("a model of images and text: only the text's part is estimated");

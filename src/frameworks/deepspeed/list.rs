@@ -32,6 +32,8 @@ pub(in crate::frameworks) static LIST: List = List {
         ),
         inert("zero_allow_untested_optimizer zero_force_ds_cpu_optimizer", "checks of what is combined"),
         inert("recompute_fwd_factor", "the profiler's arithmetic"),
+        inert("model_params", "whose states there are"),
+        inert("fp32_optimizer_states", "the format of the states on the host, where it is the default"),
         opens("tp_size", &[Subject::Tensor], "tensor parallel by DeepSpeed"),
         opens("zenflow", &[Subject::Offload], "ZenFlow steps on the CPU"),
     ],

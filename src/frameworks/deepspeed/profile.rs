@@ -42,6 +42,7 @@ pub(crate) static PROFILE: Profile = Profile {
         rest_in_fp32: false,
         adapters_as_weights: false,
         adapters_apart: true,
+        adapters_joined: false,
         dropout: None,
         four_bits: FourBits::Bitsandbytes,
         unties_embedding: false,

@@ -51,6 +51,7 @@ pub(crate) static PROFILE: Profile = Profile {
         rest_in_fp32: false,
         adapters_as_weights: true,
         adapters_apart: false,
+        adapters_joined: false,
         dropout: None,
         four_bits: FourBits::Bitsandbytes,
         unties_embedding: false,

@@ -18,6 +18,7 @@
 //! This stays open, too.
 
 mod acceleration;
+mod departures;
 pub(super) mod lists;
 pub(crate) mod objective;
 pub(crate) mod peft;

@@ -83,6 +83,8 @@ pub(crate) fn adapters(settings: &Settings<'_>, by: &Setting, quantized: bool, c
         }
         (_, Some((4, bits))) => bits.says(claims, field::finetuning::METHOD, Method::QLoRA),
         (_, Some((8, bits))) => eight_bits(&bits, claims),
+        // No library of four bits: HQQ, AQLM and others.
+        (_, Some((1..4, _))) => claims.beyond = Some(Cause::StoredQuantized),
         (four, bits) => {
             let eight = settings.get(EIGHT_BITS);
             if let Some(eight) = eight.as_ref().filter(|setting| setting.truth() == Some(true)) {

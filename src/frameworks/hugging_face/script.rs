@@ -11,6 +11,8 @@
 //! | `SFTTrainer(…)`, `Trainer(…)` | the model by name, the length and the packing of TRL before 0.13 |
 //! | `model.gradient_checkpointing_enable()`, `prepare_model_for_kbit_training(model)` | checkpointing |
 //!
+//! [`departures`] are the programs whose settings do not tell what is trained.
+//!
 //! A program without a trainer is read if it has a loop of its own ([`training_loop`]).
 //!
 //! A value that does not follow from literals is [`UNKNOWN`]: it is given, and its field stays open. So is a setting that
@@ -26,13 +28,15 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, objective, peft, sharding, training_arguments,
+    FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, departures, objective, peft, sharding, training_arguments,
     training_loop,
 };
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{Config, ReadFile};
+use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings as Places};
+use crate::frameworks::unsloth;
 use crate::job::{Cause, Framework, Loss, Method, Objective, Precision, Recompute, field};
 use crate::python::{Call, Program, Value};
 
@@ -76,7 +80,10 @@ const LOADED: &[(&str, &str)] = &[
     ("attn_implementation", "attn_implementation"),
     ("use_flash_attention_2", "use_flash_attn"),
     ("max_seq_length", "max_seq_length"),
+    ("num_hidden_layers", "num_hidden_layers"),
 ];
+/// Dimensions that `from_pretrained` changes in a model's configuration.
+const CHANGED: Table = &[&flag(&["num_hidden_layers"], field::model::LAYERS, Takes::Number)];
 /// The same of `LoraConfig` and of Unsloth's `get_peft_model`.
 const ADAPTERS: &[(&str, &str)] = &[
     ("r", "lora_r"),
@@ -192,11 +199,11 @@ pub(super) struct Said {
     pub(super) is_trl: bool,
     /// Whether it may train adapters that are not read.
     pub(super) may_adapt: bool,
-    /// Whether it keeps a part of the model from being trained.
-    pub(super) freezes: bool,
+    /// Why the estimate does not cover what it does to its model or its optimizer.
+    pub(super) departs: Option<Cause>,
     /// Whether it takes `TrainingArguments` from the command line.
     pub(super) parses_options: bool,
-    /// Whether it uses Unsloth.
+    /// Whether Unsloth loads its model.
     pub(super) is_unsloth: bool,
     /// Whether it has a training loop of its own.
     pub(super) is_loop: bool,
@@ -250,13 +257,14 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
     let calls = |test: fn(&str) -> bool| program.calls.iter().filter(made).any(|call| test(call.name()));
     let tree = settings.keys.into_iter().collect::<Map<_, _>>();
     let adapts = tree.contains_key("use_peft");
+    let freezes = program.sets.contains("requires_grad")
+        || calls(|name| name == "requires_grad_" || name.starts_with("freeze"));
     Some(Said {
         is_trl: !matches!(trainer.as_str(), "" | "Seq2Seq"),
         may_adapt: !adapts && (has_own_modules(program) || calls(|name| name.contains("Peft"))),
-        freezes: program.sets.contains("requires_grad")
-            || calls(|name| name == "requires_grad_" || name.starts_with("freeze")),
+        departs: departures::cause(program).or(freezes.then_some(Cause::PartlyFrozen)),
         parses_options,
-        is_unsloth: program.packages.contains("unsloth"),
+        is_unsloth: program.calls.iter().filter(made).any(loads_unsloth),
         is_loop,
         settings: Config::new(script.source.clone(), Json::Object(tree)),
         other_trainer: named.is_none() && !OWN_TRAINERS.contains(&trainer.as_str()),
@@ -274,8 +282,14 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
         places.add(Place::Options(&launch.arguments));
     }
     places.add(Place::File(file.clone()));
-    claims.file(field::FRAMEWORK, Framework::HuggingFace, &source, "Trainer");
+    if said.is_unsloth {
+        claims.file(field::FRAMEWORK, Framework::Unsloth, &source, "from_pretrained");
+        unsloth::read(&places, claims);
+    } else {
+        claims.file(field::FRAMEWORK, Framework::HuggingFace, &source, "Trainer");
+    }
     settings::read(FLAGS, &places, claims);
+    settings::read(CHANGED, &places, claims);
     if peft::read(&places, false, claims).is_none() {
         if said.may_adapt {
             claims.open(field::finetuning::METHOD, Method::QLoRA);
@@ -300,18 +314,15 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
     } else {
         claims.assume(field::RECOMPUTE, Recompute::None, TRAINER_DEFAULT);
     }
-    // Unsloth and TRL 1.16 fuse the output layer and the loss.
-    if said.is_unsloth || said.is_trl {
+    // TRL 1.16 fuses the output layer and the loss.
+    if said.is_trl {
         claims.open(field::LOSS, Loss::Fused);
     }
     if let Some(objective) = said.objective {
         claims.file(field::OBJECTIVE, objective, &source, "Trainer");
         objective::roles(objective, objective::TRL, &places, claims);
     }
-    claims.beyond = claims
-        .beyond
-        .or(said.other_trainer.then_some(Cause::OtherStage))
-        .or(said.freezes.then_some(Cause::PartlyFrozen));
+    claims.beyond = claims.beyond.or(said.other_trainer.then_some(Cause::OtherStage)).or(said.departs);
 }
 
 /// What a loop does that is not read.
@@ -319,7 +330,7 @@ fn loop_is_not_covered(said: &Said, claims: &mut Claims) {
     if let Some(objective) = said.objective {
         claims.file(field::OBJECTIVE, objective, &said.settings.source, "from_pretrained");
     }
-    claims.beyond = claims.beyond.or(said.freezes.then_some(Cause::PartlyFrozen));
+    claims.beyond = claims.beyond.or(said.departs);
 }
 
 /// The format of the computation. Programs ask the device which of the two 16-bit formats it has.
@@ -331,6 +342,12 @@ fn precision(places: &Places<'_>, claims: &mut Claims) {
         (false, false) => {}
     }
     training_arguments::precision(places, claims);
+}
+
+/// `FastLanguageModel.from_pretrained` and its kin.
+fn loads_unsloth(call: &Call) -> bool {
+    let class = call.function.rsplit('.').nth(1).unwrap_or_default();
+    call.name() == "from_pretrained" && UNSLOTH.contains(&class)
 }
 
 /// `Trainer`, `SFTTrainer`, and classes derived from them by name.

@@ -46,7 +46,8 @@ pub(super) fn is_in(program: &Program) -> bool {
         && calls(|call| call.name() == "from_pretrained" && call.function.contains("Model"))
 }
 
-fn optimizer(call: &Call) -> Option<&'static str> {
+/// The optimizer that a call makes.
+pub(super) fn optimizer(call: &Call) -> Option<&'static str> {
     let known = OPTIMIZERS.iter().find(|(class, _)| *class == call.name());
     known.map(|(_, name)| *name)
 }

@@ -46,6 +46,7 @@ pub(crate) static PROFILE: Profile = Profile {
         rest_in_fp32: false,
         adapters_as_weights: true,
         adapters_apart: false,
+        adapters_joined: false,
         dropout: Some(true),
         four_bits: FourBits::Lightning,
         unties_embedding: true,

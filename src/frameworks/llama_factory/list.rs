@@ -30,11 +30,6 @@ pub(in crate::frameworks) static LIST: List = List {
             &[Subject::Recompute, Subject::Offload],
             "Unsloth's checkpointing keeps activations on the host",
         ),
-        opens(
-            "use_unsloth",
-            &[Subject::Method, Subject::Kernels],
-            "Unsloth's kernels, and its quantized models",
-        ),
         inert("export_quantization_bit", "what is exported"),
         inert("OPTIM_TORCH", "how the optimizer is imported"),
     ],

@@ -21,6 +21,7 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::unsloth;
 use crate::job::{
     Attention, Cause, Framework, Method, Objective, Optimizer, Placement, Precision, Recompute, Sharding,
     field,
@@ -83,7 +84,13 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = settings_of(launch, claims);
     // An unknown file may set any field.
     let known = config::positional(&launch.arguments).is_none() || settings.has(&["model_name_or_path"]);
-    claims.argument(field::FRAMEWORK, Framework::HuggingFace, "LLaMA-Factory");
+    match settings.get(&["use_unsloth"]).filter(|setting| setting.truth() == Some(true)) {
+        Some(setting) => unsloth::loads(&setting, claims),
+        None => claims.argument(field::FRAMEWORK, Framework::HuggingFace, "LLaMA-Factory"),
+    }
+    if settings.on(&["do_train"]) != Some(true) && settings.on(&["do_eval", "do_predict"]) == Some(true) {
+        claims.beyond = Some(Cause::Evaluation);
+    }
     let megatron = launch
         .environment
         .get("USE_MCA")

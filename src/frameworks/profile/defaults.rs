@@ -163,6 +163,9 @@ pub struct FineTuning {
     pub adapters_as_weights: bool,
     /// Whether adapters are cast, scaled and added in separate operations, as in PEFT.
     pub adapters_apart: bool,
+    /// Whether one kernel computes a layer with its adapter and keeps the layer's input alone, as Unsloth's `fast_lora`
+    /// does.
+    pub adapters_joined: bool,
     /// Whether adapters have a dropout before them, if documented.
     pub dropout: Option<bool>,
     /// The library that quantizes to four bits.
@@ -177,6 +180,7 @@ impl FineTuning {
         rest_in_fp32: false,
         adapters_as_weights: false,
         adapters_apart: false,
+        adapters_joined: false,
         dropout: None,
         four_bits: FourBits::Bitsandbytes,
         unties_embedding: false,

@@ -18,7 +18,7 @@ use crate::job::Framework;
 
 use super::{
     colossalai, deepspeed, fsdp, hugging_face, internevo, litgpt, llm_foundry, maxtext, megatron_core,
-    megatron_deepspeed, nanotron, torchtitan, torchtune,
+    megatron_deepspeed, nanotron, torchtitan, torchtune, unsloth,
 };
 use defaults::{
     Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
@@ -93,6 +93,7 @@ pub fn profile(framework: Option<Framework>) -> &'static Profile {
         Some(Framework::InternEvo) => &internevo::PROFILE,
         Some(Framework::ColossalAI) => &colossalai::profile::PROFILE,
         Some(Framework::MaxText) => &maxtext::profile::PROFILE,
+        Some(Framework::Unsloth) => &unsloth::PROFILE,
     }
 }
 

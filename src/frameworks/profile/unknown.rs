@@ -63,6 +63,7 @@ pub static PROFILE: Profile = Profile {
         rest_in_fp32: true,
         adapters_as_weights: false,
         adapters_apart: true,
+        adapters_joined: false,
         dropout: None,
         four_bits: FourBits::Bitsandbytes,
         unties_embedding: false,

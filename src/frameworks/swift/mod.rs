@@ -20,6 +20,7 @@ use crate::frameworks::hugging_face::{peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
+use crate::frameworks::unsloth;
 use crate::job::{
     Assignment, Attention, Cause, Framework, Method, Objective, Precision, Recompute, Sharding, field,
 };
@@ -67,8 +68,12 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
 
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
-    claims.argument(field::FRAMEWORK, Framework::HuggingFace, "swift");
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    let tuner = settings.get(&["tuner_backend"]);
+    match tuner.filter(|tuner| tuner.text().as_deref() == Some("unsloth")) {
+        Some(tuner) => unsloth::loads(&tuner, claims),
+        None => claims.argument(field::FRAMEWORK, Framework::HuggingFace, "swift"),
+    }
     settings::read(FLAGS, &settings, claims);
     let continued = launch.runs_program("swift pt") || launch.runs_module("swift.cli.pt");
     if peft::read(&settings, true, claims).is_none() {

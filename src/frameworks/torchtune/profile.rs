@@ -46,6 +46,7 @@ pub(crate) static PROFILE: Profile = Profile {
         rest_in_fp32: false,
         adapters_as_weights: true,
         adapters_apart: false,
+        adapters_joined: false,
         dropout: Some(false),
         four_bits: FourBits::Torchao,
         unties_embedding: false,

@@ -153,7 +153,9 @@ pub(super) fn gated(tape: &mut Tape, program: &Program<'_>, x: Tensor, f: u64) -
         tape.free(up);
         product
     };
-    let output = linear(tape, program, product, f, h, biases, targets.down);
+    // A kernel of the whole network computes the product again from gate and up.
+    let adapted = targets.down && !program.joined_adapters;
+    let output = linear(tape, program, product, f, h, biases, adapted);
     tape.free(product);
     output
 }

@@ -99,6 +99,8 @@ pub(super) struct Program<'a> {
     layers: Layers,
     /// Bytes per unpacked parameter of a quantized linear layer.
     unpacked: Option<u64>,
+    /// Whether one kernel computes a layer with its adapter.
+    joined_adapters: bool,
     /// How long such a layer keeps its input.
     input_kept: InputKept,
     /// Whether norms, activations and rotary positions run in Liger's kernels.
@@ -141,6 +143,7 @@ impl<'a> Program<'a> {
             tensor: plan.tensor.max(1),
             layers: plan.profile.layers,
             unpacked: quantization::is_quantized(plan).then(|| quantization::unpacked(plan)),
+            joined_adapters: plan.profile.fine_tuning.adapters_joined,
             input_kept: quantization::input_kept(plan),
             liger: plan.layer_kernels == LayerKernels::Liger,
             tiles: if plan.tiled_layers {

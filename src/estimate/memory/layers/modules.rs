@@ -2,17 +2,18 @@
 //!
 //! Liger's root mean square norm is one kernel. It keeps its input in the input's own format, and one fp32 number per
 //! row. Its backward pass writes over the gradient of its output. Source: `torch.nn`; bitsandbytes'
-//! `autograd/_functions.py`; PEFT's `tuners/lora/layer.py`; `transformers/models/llama/modeling_llama.py`
+//! `autograd/_functions.py`; PEFT's `tuners/lora/layer.py`; Unsloth's `kernels/fast_lora.py`; `transformers/models/llama/modeling_llama.py`
 //! (`LlamaRMSNorm`); `liger_kernel/ops/rms_norm.py` (0.8.5).
 
-use super::super::tape::{Tape, Tensor, Weight};
+use super::super::tape::{InputKept, Tape, Tensor, Weight};
 use super::Program;
 use crate::units::Bytes;
 
 /// A linear layer, with its adapter if it has one.
 ///
 /// An adapter computes `y + B(A(dropout(x)))` in its own format. It keeps `x` after dropout and in this format, a mask
-/// of one byte per number if there is dropout, and `r` numbers per token.
+/// of one byte per number if there is dropout, and `r` numbers per token. A kernel that computes layer and adapter
+/// together keeps `x` alone, in its own format.
 pub(super) fn linear(
     tape: &mut Tape,
     program: &Program<'_>,
@@ -22,6 +23,10 @@ pub(super) fn linear(
     biased: bool,
     adapted: bool,
 ) -> Tensor {
+    if adapted && program.joined_adapters {
+        let matrix = Bytes(inputs.saturating_mul(outputs).saturating_mul(program.unpacked.unwrap_or(0)));
+        return tape.unpacked_linear(x, outputs, matrix, InputKept::UntilItsBackward);
+    }
     let y = base(tape, program, x, inputs, outputs, biased);
     let Some(adapters) = program.adapters.filter(|_| adapted) else { return y };
     let adapter =
