@@ -1,11 +1,14 @@
 //! The folders of `src/` in one order: no folder uses one that uses it, directly or by way of others.
 //!
 //! A use is any path that begins with `crate::` and a folder's name, outside comments and tests. And what a framework does
-//! is in `src/frameworks`, so that no folder but that and `job`, which has the words, names a framework.
+//! is in `src/frameworks`, so that no folder but that and `job`, which has the words, names a framework: not in an identifier, and
+//! not in the name of a file. Texts and comments may. And ARCHITECTURE.md names every folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use weighbridge::job::Framework;
 
 /// What each folder uses, with a file that does so.
 type Uses = BTreeMap<String, BTreeMap<String, PathBuf>>;
@@ -27,26 +30,62 @@ fn only_frameworks_and_the_jobs_words_name_a_framework() {
     let naming: Vec<String> = files
         .iter()
         .filter(|path| !is_of_tests(path))
-        .filter(|path| names_a_framework(&fs::read_to_string(path).unwrap()))
-        .map(|path| path.display().to_string())
+        .filter_map(|path| {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let named = named_framework(stem).or_else(|| named_framework(&fs::read_to_string(path).unwrap()));
+            Some(format!("{}: {}", path.display(), named?))
+        })
         .collect();
     assert!(naming.is_empty(), "a fact for `src/frameworks/*/profile.rs`:\n{}", naming.join("\n"));
 }
 
 #[test]
 fn every_way_of_naming_a_framework_counts() {
-    for source in
-        ["if f == Framework::FSDP {", "use crate::job::Framework as F;", "use crate::job::Framework::*;"]
-    {
-        assert!(names_a_framework(source), "{source}");
+    for source in [
+        "if f == Framework::FSDP {",
+        "use crate::job::Framework as F;",
+        "use crate::job::Framework::*;",
+        "if layers == Layers::Torchtitan {",
+        "mod litgpt;",
+        "const LITGPT_CHUNK: u64 = 128;",
+        "fn of_megatrons_buffers() {",
+        "let x = hugging_face(\"a\");",
+    ] {
+        assert!(named_framework(source).is_some(), "{source}");
     }
     for source in [
         "fn f(framework: Framework) {",
         "x; // Framework::FSDP",
+        "let words = \"litgpt \\\"pretrain\\\", \\\n torchtune\"; // of launchers",
+        "if sharding == Sharding::FSDP {",
         "#[cfg(test)]\nmod tests { Framework::FSDP }",
     ] {
-        assert!(!names_a_framework(source), "{source}");
+        assert!(named_framework(source).is_none(), "{source}");
     }
+}
+
+#[test]
+fn the_page_of_the_architecture_names_every_folder() {
+    let page = include_str!("../ARCHITECTURE.md");
+    let mut missing: Vec<String> = Vec::new();
+    for root in ["src", "tests"] {
+        for entry in fs::read_dir(root).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            let named = match (path.is_dir(), root) {
+                (true, "src") => page.contains(&format!("`{name}/")),
+                (true, _) => page.contains(&format!("tests/{name}/")),
+                // A file beside a folder of its name belongs to that.
+                (false, "src") => path.with_extension("").is_dir() || page.contains(&format!("`{name}`")),
+                (false, _) => true,
+            };
+            if !named && !["lib.rs", "main.rs"].contains(&name.as_str()) {
+                missing.push(path.display().to_string());
+            }
+        }
+    }
+    missing.sort();
+    assert!(missing.is_empty(), "not in ARCHITECTURE.md: {missing:?}");
 }
 
 #[test]
@@ -133,16 +172,64 @@ fn is_of_tests(path: &Path) -> bool {
     matches!(name, "tests" | "hostile" | "examples") || name.ends_with("_tests")
 }
 
-/// Whether the code names a value of `Framework`, or gives it another name to do so.
-fn names_a_framework(source: &str) -> bool {
-    let code = code(source);
-    code.contains("Framework::") || code.contains("Framework as ")
+/// What names a framework in the code: a value of `Framework`, another name for that type, or an identifier that contains the name
+/// of one. FSDP and DeepSpeed's ZeRO are ways of sharding too, so `FSDP` alone names no framework.
+fn named_framework(source: &str) -> Option<String> {
+    let code = identifiers_of(source);
+    if code.contains("Framework::") || code.contains("Framework as ") {
+        return Some("Framework::".to_owned());
+    }
+    let names: Vec<String> = Framework::ALL.iter().map(|framework| framework.name().to_lowercase()).collect();
+    let named = |identifier: &&str| {
+        let plain = identifier.replace('_', "").to_lowercase();
+        names.iter().any(|name| name != "fsdp" && plain.contains(name.as_str()))
+    };
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').find(named).map(str::to_owned)
+}
+
+/// The code of a source without comments, string literals and the tests at the file's end.
+fn identifiers_of(source: &str) -> String {
+    let mut rest = before_tests(source);
+    let mut plain = String::new();
+    while let Some(first) = rest.chars().next() {
+        let skipped = match () {
+            () if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            () if rest.starts_with("r#\"") => rest.find("\"#").map_or(rest.len(), |end| end + 2),
+            () if rest.starts_with("'\"'") => 3,
+            () if rest.starts_with("'\\\"'") => 4,
+            () if first == '"' => text_length(rest),
+            () => {
+                plain.push(first);
+                first.len_utf8()
+            }
+        };
+        rest = rest.get(skipped..).unwrap_or_default();
+    }
+    plain
+}
+
+/// The length of the string literal at the beginning of a text, with its quotes.
+fn text_length(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, character) in text.char_indices().skip(1) {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// A source without the tests at the file's end.
+fn before_tests(source: &str) -> &str {
+    source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
 }
 
 /// The code of a source, without comments and the tests at the file's end.
 fn code(source: &str) -> String {
-    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect()
+    before_tests(source).lines().map(|line| line.split("//").next().unwrap_or_default()).collect()
 }
 
 /// The first names behind `crate::`, outside comments and the tests at the file's end.

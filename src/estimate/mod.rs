@@ -33,7 +33,7 @@ use assume::{Assumed, Device};
 use calibration::Calibration;
 use evidence::{Mode, Spread};
 use memory::{Figure, Peak};
-use objective::Facts;
+use objective::ObjectiveProfile;
 use plan::Plan;
 
 /// The standard deviation that parts add whose activations were never compared with a measurement. The formulas of such
@@ -101,7 +101,8 @@ pub fn estimate_rank(
     let (named, versioned) = (job.framework.is_some(), job.framework_version.is_some());
     let (evidence, spread) = calibration.evidence(&modes, named, versioned);
     // Parts of a model, and objectives, that were never compared make the whole unchecked.
-    let compared = assumed.likely.shape.is_checked() && Facts::of(assumed.likely.objective).is_plain();
+    let compared =
+        assumed.likely.shape.is_checked() && ObjectiveProfile::of(assumed.likely.objective).is_plain();
     let (evidence, spread) = match (compared, evidence) {
         (false, _) => (Evidence::Unchecked, spread.and(UNCHECKED)),
         (true, Evidence::Unchecked) => (evidence, spread.at_least(UNCHECKED_FRAMEWORK)),

@@ -48,9 +48,9 @@ pub enum Role {
     Critic,
 }
 
-/// The facts of an objective.
+/// What the estimate knows of an objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct ObjectiveProfile {
     /// Sequences of one sample.
     pub sequences: u64,
     /// What the last layer puts out.
@@ -61,7 +61,7 @@ pub struct Facts {
     pub generates: bool,
 }
 
-impl Facts {
+impl ObjectiveProfile {
     const PLAIN: Self = Self { sequences: 1, head: Head::NextToken, roles: &[], generates: false };
 
     /// The facts of an objective.

@@ -2,7 +2,7 @@
 //!
 //! The formulas of [`super::memory`] and [`super::time`] read only plans, so they never meet an unknown field.
 
-use super::objective::{Facts, Head, Role};
+use super::objective::{Head, ObjectiveProfile, Role};
 use crate::frameworks::Profile;
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::Widths;
@@ -289,7 +289,7 @@ impl Plan {
 
     /// Sequences of one microbatch.
     pub fn sequences(&self) -> u64 {
-        self.micro_batch.saturating_mul(Facts::of(self.objective).sequences)
+        self.micro_batch.saturating_mul(ObjectiveProfile::of(self.objective).sequences)
     }
 
     /// How many ranks divide the sharded states of dense parameters, `N`.
@@ -433,7 +433,9 @@ impl RankParameters {
             experts = experts.saturating_add(kind.experts.div_ceil(expert_ranks).saturating_mul(count));
         }
         // The first and the last stage each store a tied embedding.
-        let copied = plan.shape.tied && plan.pipeline > 1 && Facts::of(plan.objective).head != Head::Numbers;
+        let copied = plan.shape.tied
+            && plan.pipeline > 1
+            && ObjectiveProfile::of(plan.objective).head != Head::Numbers;
         let output = if copied { counted.embedding } else { counted.output };
         let outer = if stage.embedding { counted.embedding.saturating_add(counted.further) } else { 0 }
             + if stage.output { output + counted.final_norm } else { 0 };

@@ -301,7 +301,7 @@ fn is_read(taken: &Taken, name: &str, always: bool) -> bool {
 }
 
 /// The effect of an option in words, and why.
-fn told(taken: &Taken, known: Known) -> String {
+fn described(taken: &Taken, known: Known) -> String {
     let is_variable = known.name.chars().all(|c| !c.is_ascii_lowercase());
     let why = known.correction().map(|correction| format!("  ({})", correction.why)).unwrap_or_default();
     if !is_variable && is_read(taken, known.name, false) {
@@ -341,7 +341,7 @@ fn every_option_has_an_effect_that_a_person_reviewed() {
 fn review(taken: &Taken) {
     let mut by_effect: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for known in taken.list.all() {
-        by_effect.entry(told(taken, known)).or_default().push(known.name);
+        by_effect.entry(described(taken, known)).or_default().push(known.name);
     }
     let count = |start: &str| {
         by_effect

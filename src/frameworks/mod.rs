@@ -50,14 +50,14 @@ pub use profile::{Profile, profile};
 pub(crate) use program::{Program, bytes, program, serves};
 pub(crate) use reading::claims::{Claim, Claims};
 pub(crate) use reading::config::{Trees, is_about_a_file};
-pub(crate) use reading::facts::nodes;
-pub(crate) use reading::rendezvous::{Rendezvous, World};
+pub(crate) use reading::launchers::nodes;
+pub(crate) use reading::rendezvous::{OtherNodes, Rendezvous};
 
 use crate::command::{Launch, purpose};
 use crate::job::{Cause, Gap, Method, field};
 use crate::kinds::requests::Request;
 use reading::options::List;
-use reading::{complete, facts, model_config, torchrun, unread};
+use reading::{complete, launchers, model_config, torchrun, unread};
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -175,9 +175,11 @@ pub(crate) fn readers(launch: &Launch) -> Vec<&'static Reader> {
     found
 }
 
-/// The frameworks that are read, by name.
+/// The frameworks that are read, by name. Some readers read no framework: those of programs without one, of variables, and of what is
+/// not covered.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    READERS.iter().map(|reader| reader.name)
+    const NO_FRAMEWORK: &[&str] = &["own programs", "variables", "not covered"];
+    READERS.iter().map(|reader| reader.name).filter(|name| !NO_FRAMEWORK.contains(name))
 }
 
 /// The most trainings of one object that are read. Fewer are judged, because most have the same deciding values.
@@ -305,7 +307,7 @@ pub(crate) fn read(
     for arguments in launch.launchers.iter().map(|launcher| &launcher.arguments).chain([&launch.arguments]) {
         arguments.forget_asked();
     }
-    facts::read(launch, &mut claims);
+    launchers::read(launch, &mut claims);
     for reader in &training.readers {
         (reader.read)(launch, &mut claims);
     }
@@ -313,11 +315,11 @@ pub(crate) fn read(
     claims.hybrid_on_a_node();
     let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
     if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
-        facts::shrink(launch, requests, &mut claims);
+        launchers::shrink(launch, requests, &mut claims);
     }
-    let doubts = facts::doubts(launch, requests, &claims);
+    let doubts = launchers::doubts(launch, requests, &claims);
     claims.warnings.extend(doubts);
-    claims.warnings.extend(facts::own_doubts(launch, requests));
+    claims.warnings.extend(launchers::own_doubts(launch, requests));
     complete::leave_open(&mut claims);
     if !training.readers.is_empty() {
         let lists: Vec<&'static List> = training

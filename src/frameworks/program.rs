@@ -1,4 +1,4 @@
-//! What the pods run: training, something that is known to be none, or a program that no table knows.
+//! What the pods run: training, something that is known to be none, or a program that is in no table.
 //!
 //! ```text
 //! a launch trains            if its launcher or its program trains, or a reader recognises it
@@ -25,7 +25,7 @@ use crate::kinds::{Entrypoint, PodGroup};
 pub(crate) enum Program {
     /// Something that trains nothing, and why. No command at all is idle.
     Nothing(Cause),
-    /// A program that no table knows.
+    /// A program that is in no table.
     Unknown,
     /// A training.
     Training,
@@ -73,9 +73,9 @@ enum Of {
     Nothing(Cause),
     /// It sets something up, or looks at the machine.
     Aside(Cause),
-    /// A Python program that no table knows.
+    /// A Python program that is in no table.
     Python,
-    /// Another program that no table knows.
+    /// Another program that is in no table.
     Other,
 }
 

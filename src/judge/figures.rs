@@ -3,7 +3,7 @@
 use crate::estimate::Estimate;
 use crate::estimate::duration::{self, Duration};
 use crate::estimate::memory::Figure;
-use crate::estimate::objective::Facts;
+use crate::estimate::objective::ObjectiveProfile;
 use crate::estimate::time::{self, Machine};
 use crate::job::{Input, TrainingJob, field};
 use crate::judgement::{Counted, Interval, Memory};
@@ -62,7 +62,7 @@ pub(super) fn duration(
     capacity: &Capacity<'_>,
     rules: &Rules,
 ) -> Option<Duration> {
-    let is_plain = Facts::of(estimate.assumed.likely.objective).is_plain();
+    let is_plain = ObjectiveProfile::of(estimate.assumed.likely.objective).is_plain();
     let machine = machine(job, capacity, rules).filter(|_| is_plain)?;
     duration::duration(job, &estimate.assumed.likely, estimate.running(), machine)
 }

@@ -209,8 +209,8 @@ fn shardings(job: &TrainingJob, plan: &Plan, profile: &Profile, model_parallel: 
         }
         return shardings;
     }
-    let megatron = Sharding::DistributedOptimizer;
-    if model_parallel { vec![megatron] } else { vec![Sharding::None, Sharding::FSDP, megatron] }
+    let optimizer = Sharding::DistributedOptimizer;
+    if model_parallel { vec![optimizer] } else { vec![Sharding::None, Sharding::FSDP, optimizer] }
 }
 
 fn recomputations(job: &TrainingJob, model_parallel: bool) -> Vec<Recompute> {

@@ -144,10 +144,10 @@ fn open_loss(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
     if fixed { None } else { between(Loss::Chunked, Loss::Eager) }
 }
 
-/// Compilation of the model decides what torchtitan's layers keep, by their formula.
+/// Compilation of the model decides what unfused layers keep, by their formula.
 fn open_compile(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
     let kept = !matches!(likely.recompute, Recompute::Full);
-    if given.job.compile.is_some() || likely.profile.layers != Layers::Torchtitan || !kept {
+    if given.job.compile.is_some() || likely.profile.layers != Layers::Unfused || !kept {
         return None;
     }
     Some(choice(field::COMPILE, |plan| plan.compile = true, |plan| plan.compile = false))
@@ -156,7 +156,7 @@ fn open_compile(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
 /// Per-operation recomputation keeps what compiled kernels put out since torchtitan 0.2.1: its `inductor_compiled_code`.
 /// Few versions are told to the third number.
 fn open_compiled_kernels(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
-    let selective = likely.recompute == Recompute::Selective && likely.profile.layers == Layers::Torchtitan;
+    let selective = likely.recompute == Recompute::Selective && likely.profile.layers == Layers::Unfused;
     if given.job.compile == Some(false) || likely.shape.experts.is_none() || !selective {
         return None;
     }

@@ -9,6 +9,18 @@ use crate::model::Shape;
 /// The usual vocabulary of a model, if its own is unknown.
 pub(super) const LIKELY_VOCAB: u64 = 100_000;
 
+/// The smallest and the largest vocabulary of the usual models: those of Llama 2 and of Qwen 2.5.
+const SMALL_VOCAB: u64 = 32_000;
+const LARGE_VOCAB: u64 = 152_064;
+
+/// The width of the widest and of the narrowest usual shape, over the middle one's. Seven in ten of the known dense
+/// models (data/models.toml) lie between them.
+const WIDE: f64 = 1.25;
+const NARROW: f64 = 0.8;
+
+/// The model's size over what a token passes, at most, if experts share it. It is a guess from known mixtures of experts.
+const SPARSE: u64 = 8;
+
 /// The open fields.
 pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 2] {
     [layers(given, likely), vocabulary(given)]
@@ -17,9 +29,6 @@ pub(super) fn open(given: &Given<'_>, likely: &Plan) -> [Option<Choice>; 2] {
 /// At the same size, a wide and shallow model needs fewer activations than a narrow and deep one. If the size is
 /// divided among experts, most of it is experts. Then a token passes at least an eighth of it.
 fn layers(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
-    const WIDE: f64 = 1.25;
-    const NARROW: f64 = 0.8;
-    const SPARSE: u64 = 8;
     let model = &given.model;
     if model.layers.is_some() && model.hidden_size.is_some() {
         return None;
@@ -44,8 +53,8 @@ fn vocabulary(given: &Given<'_>) -> Option<Choice> {
     }
     Some(choice(
         field::model::VOCAB_SIZE,
-        |plan| plan.shape.vocab = 32_000,
-        |plan| plan.shape.vocab = 152_064,
+        |plan| plan.shape.vocab = SMALL_VOCAB,
+        |plan| plan.shape.vocab = LARGE_VOCAB,
     ))
 }
 

@@ -7,6 +7,10 @@ use crate::job::{Dispatcher, Schedule, Sharding, field};
 
 use crate::estimate::plan::Plan;
 
+/// The data parallel ranks of a job that states no number of accelerators, at its leanest. With so many the divided states of a 70B
+/// model are 1 GiB a rank (16 bytes a parameter); more ranks save less than that.
+const MANY_RANKS: u64 = 1024;
+
 /// The parallel degrees.
 #[derive(Clone, Copy)]
 pub(super) struct Division {
@@ -131,7 +135,7 @@ fn accelerators(given: &Given<'_>, likely: &Plan) -> Option<Choice> {
     Some(choice(
         field::accelerator::COUNT,
         move |plan| {
-            plan.data = 1024;
+            plan.data = MANY_RANKS;
             if unstated {
                 plan.sharding = sharding;
             }

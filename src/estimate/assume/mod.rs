@@ -12,26 +12,27 @@
 //! | sharding | all that the framework can | the framework's usual | none |
 //! | recompute | full | none | none |
 //! | attention | flash | flash | unfused, where the framework may |
-//! | micro-batch | 1 | 1; torchtitan's pipelines before 0.1: a rank's batch over the stages | 4, within the global batch |
+//! | micro-batch | 1 | 1, or a rank's batch over the pipeline's stages where the framework cuts it so | 4, within the global batch |
 //! | sequence length | 64 | 4096, 1024 in fine-tuning | 8192 |
 //! | longest sample, of a stated cap without packing | 64; 4 × the typical length | the cap | the cap |
 //! | microbatches | 1 | 4 a pipeline stage | 4 a pipeline stage |
 //! | loss | fused or chunked, where the framework can | the framework's | the framework's |
 //! | sequence parallel | on | on | off |
-//! | weights, of Transformers | as computed with | so too, since 5.0 or without a version; else fp32 | fp32 |
-//! | step of the optimizer, the Trainer's | fused | over lists of tensors | over lists of tensors |
-//! | version, of Transformers | 4.45 and over | 4.45 and over | before |
-//! | loss, torchtitan's without version or compilation | chunked | by both | eager |
-//! | compilation, torchtitan's | on | off | off |
-//! | outputs of experts' compiled kernels, torchtitan's | recomputed, before 0.2.1 | kept | kept |
-//! | dispatcher of experts, Megatron's | the lesser of gathering and sending | gathering | the greater |
-//! | how replicas that the batch cannot go round are divided | by tensor | by context | by context |
+//! | format of loaded weights, where it depends on the version | as computed with | the usual version's | fp32 |
+//! | step of the optimizer, where it may be fused by default | fused | over lists of tensors | over lists of tensors |
+//! | version, where versions differ | the leanest of `open_versions` | as the framework's usual | the heaviest |
+//! | loss, where versions or compilation decide it | chunked | by both | eager |
+//! | compilation, of unfused layers | on | off | off |
+//! | outputs of experts' compiled kernels | recomputed | kept | kept |
+//! | dispatcher of experts, where the framework has several | the lesser of gathering and sending | gathering | the greater |
+//! | division of accelerators that are more than the batch has sequences | by tensor | by context | by context |
 //! | dimensions, from the size alone | a wide shape, an eighth of it active under expert parallelism, 32k words | the usual shape, 100k | a narrow one, 152k |
 //! | adapter targets | queries and values | all | all |
 //! | dropout before adapters | none | none | some |
 //! | towers for images and audio | frozen | trained | trained |
 //! | other models of the objective | elsewhere | adapters off, or divided as the weights | whole on every device |
-
+//!
+//! The framework's profile decides which of these rows apply to a job.
 //!
 //! A file for each group of fields ([`given`] gathers them) has the likely values first, and then the open fields with
 //! their two ends.
@@ -60,7 +61,7 @@ use crate::job::{
 use crate::model::{Shape, ShapeError};
 use crate::units::Decimal;
 
-use super::objective::{Facts, Head};
+use super::objective::{Head, ObjectiveProfile};
 use super::plan::Plan;
 use division::Division;
 use given::Given;
@@ -294,7 +295,7 @@ fn trained_shape(
     objective: Objective,
     tensor: u64,
 ) -> Shape {
-    shape.tied |= Facts::of(objective).head == Head::Numbers;
+    shape.tied |= ObjectiveProfile::of(objective).head == Head::Numbers;
     shape.tied &= !profile.fine_tuning.unties_embedding;
     if matches!(profile.loss, UsualLoss::VocabParallel { .. }) && given.model.padded_vocab_size.is_none() {
         shape.vocab = shape.vocab_padded_for(tensor);

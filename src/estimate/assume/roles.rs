@@ -10,7 +10,7 @@
 
 use super::given::Given;
 use super::{Choice, Notes, choice};
-use crate::estimate::objective::{Facts, Role};
+use crate::estimate::objective::{ObjectiveProfile, Role};
 use crate::estimate::plan::{Other, Plan, Rollout};
 use crate::estimate::states;
 use crate::job::{Field, Placement, field};
@@ -50,7 +50,7 @@ fn own_shape(given: &Given<'_>, role: Role, plan: &Plan) -> Option<Shape> {
 
 /// The other models that the job's objective needs or that the job names.
 pub(super) fn others(given: &Given<'_>, plan: &Plan, notes: &mut Notes) -> Vec<Other> {
-    let facts = Facts::of(plan.objective);
+    let facts = ObjectiveProfile::of(plan.objective);
     let roles = [Role::Reference, Role::Reward, Role::Teacher, Role::Critic];
     let roles = roles.into_iter().filter(|role| facts.roles.contains(role) || stated(given, *role).is_some());
     let usual = if states::divided(plan.sharding).0 { Placement::Sharded } else { Placement::Resident };
@@ -69,7 +69,7 @@ pub(super) fn others(given: &Given<'_>, plan: &Plan, notes: &mut Notes) -> Vec<O
 /// How samples are generated, if the job generates them on the devices that train.
 pub(super) fn rollout(given: &Given<'_>, plan: &Plan, notes: &mut Notes) -> Option<Rollout> {
     let roles = &given.roles;
-    if !Facts::of(plan.objective).generates && roles.rollout_engine.is_none() {
+    if !ObjectiveProfile::of(plan.objective).generates && roles.rollout_engine.is_none() {
         return None;
     }
     let placement = roles.rollout_engine.unwrap_or_else(|| {

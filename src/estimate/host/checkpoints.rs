@@ -25,6 +25,10 @@ use crate::estimate::states;
 use crate::job::{Sharding, TrainingJob};
 use crate::units::Bytes;
 
+/// The saves that the heaviest plan counts if neither the steps nor the kept saves are known. It is a
+/// guess.
+const UNKNOWN_SAVES: u64 = 3;
+
 /// The saves of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Saves {
@@ -66,7 +70,7 @@ impl Saves {
             (_, Some(0), _) => 0,
             (_, Some(_), Some(number)) => number,
             (End::Lean | End::Likely, None, None) | (End::Lean, None, Some(_)) => 1,
-            (End::Heavy, None, None) => 3,
+            (End::Heavy, None, None) => UNKNOWN_SAVES,
             (_, _, number) => number.unwrap_or(1),
         }
     }
@@ -98,7 +102,7 @@ pub(super) fn save(host: &HostPlan<'_>) -> Vec<Part> {
     };
     let each = main + states::moments(plan.optimizer, moment);
     let optimizer = if host.saves_optimizer { Bytes::of(host.trained, each) } else { Bytes::ZERO };
-    vec![Part::exact("weights", weights), Part::exact("optimizer states", optimizer)]
+    vec![Part::computed("weights", weights), Part::computed("optimizer states", optimizer)]
 }
 
 /// The parts of all saves that lie on the disk at once.

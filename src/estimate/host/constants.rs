@@ -41,8 +41,8 @@ pub(super) struct Worker {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nccl {
-    /// The pool of operations of a rank and a communicator: at least, usually, at most.
-    pub(super) pool_bytes: [u64; 3],
+    /// The pool of operations of a rank and a communicator: usually, at most.
+    pub(super) pool_bytes: [u64; 2],
     /// The buffer of a rank and a channel, between ranks of a node without direct links.
     pub(super) buffer_bytes: u64,
 }
@@ -51,10 +51,10 @@ pub(super) struct Nccl {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Spread {
-    /// Of jobs whose parts were all measured.
-    pub(super) checked: f64,
-    /// Of jobs with parts that follow from code alone.
-    pub(super) derived: f64,
+    /// Of needs whose every part was measured.
+    pub(super) measured: f64,
+    /// Of needs with a part that was computed, and never measured.
+    pub(super) computed: f64,
 }
 
 impl Constants {

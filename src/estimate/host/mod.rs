@@ -84,17 +84,18 @@ struct HostPlan<'p> {
 struct Part {
     name: &'static str,
     bytes: Bytes,
-    /// Whether it follows from arithmetic alone.
-    exact: bool,
+    /// Whether it was computed from the sizes of tensors, and not measured. It is then a part of the floor: the job cannot need
+    /// less. But a framework may hold copies that the computation does not know, so its spread is the wider one.
+    computed: bool,
 }
 
 impl Part {
-    const fn exact(name: &'static str, bytes: Bytes) -> Self {
-        Self { name, bytes, exact: true }
+    const fn computed(name: &'static str, bytes: Bytes) -> Self {
+        Self { name, bytes, computed: true }
     }
 
     const fn measured(name: &'static str, bytes: Bytes) -> Self {
-        Self { name, bytes, exact: false }
+        Self { name, bytes, computed: false }
     }
 }
 
@@ -200,10 +201,10 @@ fn need(hosts: &[HostPlan<'_>; 3], instants: impl Fn(&HostPlan<'_>) -> Instants)
         all.max_by_key(|(_, parts)| total(parts)).unwrap_or(("training", Vec::new()))
     };
     let [lean, likely, heavy] = hosts.each_ref().map(peak);
-    let floor: Bytes = lean.1.iter().filter(|part| part.exact).map(|part| part.bytes).sum();
+    let floor: Bytes = lean.1.iter().filter(|part| part.computed).map(|part| part.bytes).sum();
     let spread = Constants::builtin().spread;
-    let derived = likely.1.iter().any(|part| part.exact);
-    let spread = if derived { spread.derived } else { spread.checked };
+    let computed = likely.1.iter().any(|part| part.computed);
+    let spread = if computed { spread.computed } else { spread.measured };
     let components = |parts: &[Part]| {
         let parts = parts.iter().filter(|part| part.bytes > Bytes::ZERO);
         parts.map(|part| Component { name: part.name, bytes: part.bytes }).collect::<Vec<_>>()
@@ -253,7 +254,7 @@ impl<'p> HostPlan<'p> {
             workers: asked.dataloader_workers.map_or_else(|| default(facts.workers), u64::from),
             prefetch: asked.prefetch.map_or(2, u64::from),
             sample: asked.sample_memory.and_then(|text| Bytes::parse_quantity(&text).ok()),
-            // Arithmetic knows no rounding.
+            // The leanest plan counts no rounding, because the buffers may not be page-locked.
             pinned: asked.pinned_offload.unwrap_or(end == End::Heavy) && end != End::Lean,
             on_disk: asked.disk_offload.unwrap_or(false),
             saves: saved.saves != Some(0),

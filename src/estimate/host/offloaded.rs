@@ -7,6 +7,7 @@
 //! ZeRO 3, parameters         parameters in their format
 //! FSDP, parameters           parameters + gradients + moments, each in its format
 //! others, optimizer          main 4 + gradients 4 + moments 8
+//! adapters, optimizer        weights and gradients, 4 numbers in the computation's format, + moments 8
 //! activations                inputs of all layers, in the computation's format
 //! ```
 //!
@@ -43,10 +44,10 @@ pub(super) fn offloaded(host: &HostPlan<'_>) -> Vec<Part> {
     let shards_both = matches!(plan.sharding, Sharding::FSDP | Sharding::HSDP);
     let mut parts = Vec::new();
     if plan.offload_optimizer || (shards_both && plan.offload_parameters) {
-        parts.push(Part::exact("offloaded optimizer states", optimizer(host) * host.ranks));
+        parts.push(Part::computed("offloaded optimizer states", optimizer(host) * host.ranks));
     }
     if plan.offload_parameters {
-        parts.push(Part::exact("offloaded parameters", parameters(host) * host.ranks));
+        parts.push(Part::computed("offloaded parameters", parameters(host) * host.ranks));
     }
     if plan.offload_activations {
         parts.push(Part::measured("offloaded activations", activations(host) * host.ranks));

@@ -1,9 +1,14 @@
 //! States that a save gathers in the memory of one process.
 //!
 //! ```text
-//! full state dict    max(P × parameter width, P_trained × moments)     weights first, then the optimizer's states
-//! not gathered       min(P × saved width, one file)                    the tensors of a file are copied
+//! divided, gathered       max(P × saved width, P_trained × moments)    weights first, then the optimizer's states
+//! divided, not gathered   0                                            each rank writes its own share
+//! undivided               min(P × saved width, one file)               the tensors of a file are copied; 0 at the leanest
+//! tensor or pipeline parallel, or without saves   0
 //! ```
+//!
+//! `P` are the model's parameters, or the adapters' if the weights are undivided and only adapters are trained. The saved width is that of
+//! a parameter, at most 4 bytes, and at most 2 under ZeRO 3.
 //!
 //! - FSDP with `FULL_STATE_DICT` gathers weights on the first rank, writes them, then gathers the optimizer's states
 //!   (`save_fsdp_model`, `save_fsdp_optimizer` in accelerate).
@@ -23,6 +28,9 @@ use crate::units::Bytes;
 const FILE: Bytes = Bytes(5_000_000_000);
 /// The same, since 5.0.
 const LARGE_FILE: Bytes = Bytes(50_000_000_000);
+
+/// The part's name.
+const NAME: &str = "gathered states";
 
 /// The gathered states of a save.
 pub(super) fn saving(host: &HostPlan<'_>) -> Part {
@@ -50,5 +58,3 @@ pub(super) fn saving(host: &HostPlan<'_>) -> Part {
     };
     Part::measured(NAME, weights.max(optimizer))
 }
-
-const NAME: &str = "gathered states";

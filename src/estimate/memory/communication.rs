@@ -17,7 +17,7 @@ use super::super::plan::{Plan, Stage};
 use super::pipeline;
 use crate::frameworks::profile::memory::{GradientBuffer, Pipeline};
 use crate::job::Sharding;
-use crate::model::Parameters;
+use crate::model::{LayerParameters, Parameters};
 use crate::units::Bytes;
 
 /// Elements of DeepSpeed's reduce bucket and of its limit on live parameters.
@@ -43,30 +43,9 @@ pub(super) fn communication(
     parameters: u64,
     trained: u64,
 ) -> Buffers {
-    let t = plan.tensor.max(1);
-    let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
-    let layer = |l: crate::model::LayerParameters| {
-        l.tensor_sharded
-            .div_ceil(t)
-            .saturating_add(l.replicated)
-            .saturating_add(l.experts.div_ceil(expert_ranks))
-    };
-    // The largest layer that the stage has. If it has experts, the layers without them count too.
-    let mixed = stage.has_experts(&plan.shape);
-    let counts = plan.shape.blocks.within(stage.from, stage.to);
-    let here = counted.kinds.iter().zip(counts).filter(|(_, count)| *count > 0 || mixed);
-    let block = here.map(|(kind, _)| layer(*kind)).max().unwrap_or(0);
-    let mut outer = 0u64;
-    if stage.embedding {
-        outer = counted.embedding.div_ceil(t);
-    }
-    if stage.output {
-        outer = outer.saturating_add(counted.output.div_ceil(t));
-    }
-    let c = plan.widths.compute;
-    let gradients = if plan.adapters.is_some() { 0.0 } else { 2.0 + plan.widths.reduction };
+    let (block, outer) = (largest_layer(plan, counted, stage), outer_layers(plan, counted, stage));
     let shared = plan.shard_group() > 1;
-    let own_buffers = plan.profile.gradients.buffer == GradientBuffer::Megatrons;
+    let own_buffers = plan.profile.gradients.buffer == GradientBuffer::FusedAccumulation;
     let mut buffers = match plan.sharding {
         Sharding::None if shared && !own_buffers => {
             let buckets =
@@ -88,36 +67,60 @@ pub(super) fn communication(
             Buffers { loss: buckets, backward: buckets, step: buckets }
         }
         Sharding::ZeRO3 if shared || plan.offload_parameters => {
-            let live = Bytes::of(parameters.min(LIVE_PARAMETERS.saturating_add(block)), c);
+            let live = Bytes::of(parameters.min(LIVE_PARAMETERS.saturating_add(block)), plan.widths.compute);
             let bucket = Bytes::of(trained.min(REDUCE_BUCKET), 2.0);
             Buffers { loss: live, backward: live + bucket, step: bucket }
         }
-        Sharding::FSDP | Sharding::HSDP if shared => {
-            let root = Bytes::of(outer, c);
-            // PyTorch's pipelines sum whole gradients over their microbatches and divide them at the end.
-            let pipelined = plan.profile.pipeline != Pipeline::Messages && plan.pipeline > 1;
-            let summed = if pipelined { Bytes::of(parameters, plan.widths.reduction) } else { Bytes::ZERO };
-            if plan.reshard_after_forward {
-                Buffers {
-                    loss: root + Bytes::of(block, 2.0 * c),
-                    backward: root + Bytes::of(block, 2.0 * c + gradients),
-                    step: Bytes::ZERO,
-                }
-            } else {
-                let whole = Bytes::of(parameters, c);
-                Buffers {
-                    loss: whole + summed,
-                    backward: whole + summed + Bytes::of(block, gradients),
-                    step: Bytes::ZERO,
-                }
-            }
-        }
+        Sharding::FSDP | Sharding::HSDP if shared => gathered_by_fsdp(plan, parameters, block, outer),
         _ => Buffers::default(),
     };
     let messages = pipeline::messages(plan, stage);
     buffers.loss += messages;
     buffers.backward += messages;
     buffers
+}
+
+/// The parameters of the largest layer that the stage has. If it has experts, the layers without them count too.
+fn largest_layer(plan: &Plan, counted: &Parameters, stage: Stage) -> u64 {
+    let t = plan.tensor.max(1);
+    let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+    let layer = |l: LayerParameters| {
+        l.tensor_sharded
+            .div_ceil(t)
+            .saturating_add(l.replicated)
+            .saturating_add(l.experts.div_ceil(expert_ranks))
+    };
+    let mixed = stage.has_experts(&plan.shape);
+    let counts = plan.shape.blocks.within(stage.from, stage.to);
+    let here = counted.kinds.iter().zip(counts).filter(|(_, count)| *count > 0 || mixed);
+    here.map(|(kind, _)| layer(*kind)).max().unwrap_or(0)
+}
+
+/// The parameters of the stage's embedding and output layer.
+fn outer_layers(plan: &Plan, counted: &Parameters, stage: Stage) -> u64 {
+    let t = plan.tensor.max(1);
+    let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
+    let output = if stage.output { counted.output.div_ceil(t) } else { 0 };
+    embedding.saturating_add(output)
+}
+
+/// The parameters that FSDP gathers, and the gradients that it reduces.
+fn gathered_by_fsdp(plan: &Plan, parameters: u64, block: u64, outer: u64) -> Buffers {
+    let c = plan.widths.compute;
+    let gradients = if plan.adapters.is_some() { 0.0 } else { 2.0 + plan.widths.reduction };
+    if plan.reshard_after_forward {
+        let root = Bytes::of(outer, c);
+        return Buffers {
+            loss: root + Bytes::of(block, 2.0 * c),
+            backward: root + Bytes::of(block, 2.0 * c + gradients),
+            step: Bytes::ZERO,
+        };
+    }
+    // PyTorch's pipelines sum whole gradients over their microbatches and divide them at the end.
+    let pipelined = plan.profile.pipeline != Pipeline::Messages && plan.pipeline > 1;
+    let summed = if pipelined { Bytes::of(parameters, plan.widths.reduction) } else { Bytes::ZERO };
+    let whole = Bytes::of(parameters, c) + summed;
+    Buffers { loss: whole, backward: whole + Bytes::of(block, gradients), step: Bytes::ZERO }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 //! not with plain SGD, which may step tensor by tensor, and not in XLA's programs, which may reuse their memory.
 //! Sources: the formulas of the other files here; Dao, FlashAttention-2 (2307.08691), algorithm 2.
 
-use super::super::objective::Facts;
+use super::super::objective::ObjectiveProfile;
 use super::super::plan::{Other, Plan, RankParameters, Stage};
 use super::super::schedule;
 use super::{gradients, optimizer, others, weights, zero};
@@ -65,7 +65,7 @@ fn activations(plan: &Plan, stage: Stage) -> Bytes {
         Precision::FP8 | Precision::FP4 => return Bytes::ZERO,
     };
     let whole = plan.recompute_layers.is_none() && !plan.offload_activations;
-    let plain = Facts::of(plan.objective).is_plain() && !plan.varying_lengths;
+    let plain = ObjectiveProfile::of(plan.objective).is_plain() && !plan.varying_lengths;
     if !whole || !plain || is_compiled_whole(plan) {
         return Bytes::ZERO;
     }

@@ -1,10 +1,10 @@
 //! The instants at which memory can be fullest, and the memory alive at each besides weights and optimizer states.
 //!
 //! ```text
-//! loss (last stage)    activations + logits + buffers + gradients that are allocated once or accumulated
-//! backward, begun      activations + one layer's working set + buffers + gradients, likewise
-//! backward, done       the first layer's activations and working set + buffers + all gradients
-//! optimizer step       all gradients + the step's own workspace
+//! loss (last stage)             activations + logits + buffers + gradients that are allocated once or accumulated
+//! start of the backward pass    activations + one layer's working set + buffers + gradients, likewise
+//! end of the backward pass      the first layer's activations and working set + buffers + all gradients
+//! optimizer step                all gradients + the step's own workspace
 //! ```
 //!
 //! Activations are all that a stage keeps after its warm-up ([`crate::estimate::schedule`]).
@@ -66,7 +66,7 @@ pub(super) fn instants(
             ..Instant::default()
         },
         Instant {
-            name: "backward, begun",
+            name: "start of the backward pass",
             gradients: early,
             activations: kept,
             working_set,
@@ -74,7 +74,7 @@ pub(super) fn instants(
             ..Instant::default()
         },
         Instant {
-            name: "backward, done",
+            name: "end of the backward pass",
             gradients,
             activations: one,
             working_set,

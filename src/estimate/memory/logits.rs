@@ -17,7 +17,7 @@
 //! in the fusion alone are 0.37 GiB apart on H100 and 0.33 on GB200, where a copy is 0.38; three copies with PyTorch 2.2);
 //! Transformer Engine 2.4 to 2.17, `triton/cross_entropy.py`; torchtitan's published tables (14 to 15); Liger's fused linear cross-entropy.
 
-use super::super::objective::{Facts, Head, Role};
+use super::super::objective::{Head, ObjectiveProfile, Role};
 use super::super::plan::Plan;
 use crate::frameworks::profile::defaults::UsualLoss;
 use crate::job::Loss;
@@ -28,10 +28,10 @@ pub(super) fn logits(plan: &Plan) -> Bytes {
     let tokens = plan.tokens() as f64;
     let elements = tokens * plan.shape.vocab as f64;
     let t = plan.tensor as f64;
-    if Facts::of(plan.objective).head == Head::Numbers {
+    if ObjectiveProfile::of(plan.objective).head == Head::Numbers {
         return Bytes::ZERO;
     }
-    let facts = Facts::of(plan.objective);
+    let facts = ObjectiveProfile::of(plan.objective);
     let models = if facts.head == Head::Distributions { 2.0 } else { 1.0 };
     let compared = facts.roles.contains(&Role::Reference);
     let all = elements / t * (1 + plan.shape.prediction_layers) as f64;

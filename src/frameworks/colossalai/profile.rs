@@ -4,12 +4,9 @@ use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
     Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::host::{Host, UsualLoading};
+use crate::frameworks::profile::host::Host;
 use crate::frameworks::profile::kernels::Kernels;
-use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
-};
-use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, OptimizerStep, Pipeline};
 use crate::frameworks::profile::widths;
 use crate::job::Sharding;
 
@@ -35,29 +32,10 @@ pub(crate) static PROFILE: Profile = Profile {
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Fused,
-    gradients: Gradients {
-        buffer: GradientBuffer::Once,
-        cast_by_zero: false,
-        flattened_by_zero_1: false,
-        placeholders: Versions::Never,
-    },
-    optimizer: OptimizerStep {
-        by: Stepper::Own,
-        copies_gradients: false,
-        in_backward: false,
-        fused: Versions::Never,
-    },
+    gradients: Gradients::ONCE,
+    optimizer: OptimizerStep::OWN,
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
-    host: Host {
-        loading: UsualLoading::Whole,
-        maps: Versions::Never,
-        first_rank_fails: Versions::Never,
-        large_files: Versions::Never,
-        gathers: true,
-        workers: [0, 0, 8],
-        save_interval: None,
-        kept: None,
-    },
+    host: Host { workers: [0, 0, 8], ..Host::WHOLE },
     kernels: Kernels { may_run_unfused: true, ..Kernels::FLASH_ATTENTION_2 },
 };

@@ -4,15 +4,11 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, FourBits, Remedies, ShardingDefaults, TrainedWeights, UsualLoss,
-    UsualRecompute,
+    Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::host::{Host, UsualLoading};
+use crate::frameworks::profile::host::Host;
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
-use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline, Stepper,
-};
-use crate::frameworks::profile::versions::Versions;
+use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline};
 use crate::frameworks::profile::widths;
 use crate::job::Sharding;
 
@@ -38,42 +34,15 @@ pub(crate) static PROFILE: Profile = Profile {
     recompute: UsualRecompute::Undocumented,
     batches: Batches::FULL,
     experts: Experts::ALL_TO_ALL,
-    fine_tuning: FineTuning {
-        rest_in_fp32: false,
-        adapters_as_weights: false,
-        adapters_apart: true,
-        adapters_joined: false,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    fine_tuning: FineTuning { adapters_apart: true, ..FineTuning::PLAIN },
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Transformers { run_by: Loop::Engine, logits: Logits::TRANSFORMERS },
-    gradients: Gradients {
-        buffer: GradientBuffer::Once,
-        cast_by_zero: true,
-        flattened_by_zero_1: false,
-        placeholders: Versions::Never,
-    },
-    optimizer: OptimizerStep {
-        by: Stepper::Own,
-        copies_gradients: false,
-        in_backward: false,
-        fused: Versions::Never,
-    },
+    gradients: Gradients { cast_by_zero: true, ..Gradients::ONCE },
+    optimizer: OptimizerStep::OWN,
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
-    host: Host {
-        loading: UsualLoading::Whole,
-        maps: Versions::Never,
-        first_rank_fails: Versions::Never,
-        large_files: Versions::Never,
-        gathers: true,
-        workers: [0, 0, 8],
-        save_interval: None,
-        kept: None,
-    },
+    host: Host { workers: [0, 0, 8], ..Host::WHOLE },
     kernels: Kernels {
         attention: AttentionKernel::FlashAttention2,
         may_run_unfused: true,

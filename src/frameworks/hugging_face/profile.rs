@@ -13,31 +13,21 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
+    Batches, Ends, Experts, FineTuning, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
     TrainedWeights, UsualLoss, UsualRecompute,
 };
 use crate::frameworks::profile::host::{Host, UsualLoading};
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
-use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline, Stepper,
-};
+use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline};
 use crate::frameworks::profile::versions::Versions;
-use crate::frameworks::profile::widths::{
-    BySharding, HALF_WITH_PARTITIONED_GRADIENT, HALF_WITH_SINGLE_COPIES, MIXED_ON_SINGLE, StateWidths, Widths,
-};
-use crate::job::{Dispatcher, Sharding};
+use crate::frameworks::profile::widths;
+use crate::job::Sharding;
 
 /// The facts.
 pub(crate) static PROFILE: Profile = Profile {
     name: "HuggingFace",
     earlier_name: None,
-    widths: StateWidths::of(BySharding {
-        none: MIXED_ON_SINGLE,
-        zero_1: HALF_WITH_SINGLE_COPIES,
-        zero_2: HALF_WITH_SINGLE_COPIES,
-        zero_3: HALF_WITH_PARTITIONED_GRADIENT,
-        fsdp: Widths { reduction: 2.0, ..MIXED_ON_SINGLE },
-    }),
+    widths: widths::AUTOCAST,
     weights: TrainedWeights::Loaded { as_saved: Versions::SinceOrUnstated((5, 0)) },
     autocast: true,
     divides_model: false,
@@ -51,51 +41,29 @@ pub(crate) static PROFILE: Profile = Profile {
     recompute: UsualRecompute::Undocumented,
     batches: Batches {
         lengths: SampleLengths::Varying,
-        tunes: false,
-        cut_over_stages: Versions::Never,
         imply_division: true,
         logits_stay: Versions::Before((4, 45)),
+        ..Batches::FULL
     },
     experts: Experts {
-        dispatcher: Dispatcher::AllToAll,
-        sent_singly: false,
-        uneven_rows_stay: false,
         joined: Some(JoinedExperts {
             versions: Versions::SinceOrUnstated((5, 0)),
             last_apart: "4.57",
             first: "5.0",
         }),
+        ..Experts::ALL_TO_ALL
     },
-    fine_tuning: FineTuning {
-        rest_in_fp32: true,
-        adapters_as_weights: false,
-        adapters_apart: true,
-        adapters_joined: false,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    fine_tuning: FineTuning { rest_in_fp32: true, adapters_apart: true, ..FineTuning::PLAIN },
     open_versions: Some(Ends { lean: "5.0", heavy: "4.38" }),
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Transformers { run_by: Loop::Trainer, logits: Logits::TRANSFORMERS },
-    gradients: Gradients {
-        buffer: GradientBuffer::Lazy,
-        cast_by_zero: false,
-        flattened_by_zero_1: false,
-        placeholders: Versions::Never,
-    },
-    optimizer: OptimizerStep {
-        by: Stepper::PyTorch,
-        copies_gradients: false,
-        in_backward: false,
-        fused: Versions::SinceOrUnstated((4, 55)),
-    },
+    gradients: Gradients::LAZY,
+    optimizer: OptimizerStep { fused: Versions::SinceOrUnstated((4, 55)), ..OptimizerStep::PYTORCH },
     fsdp: Fsdp {
         delays_reduction: true,
-        flattens_frozen: false,
-        wraps_output: false,
         first: Versions::Always,
         reentrant: Versions::BeforeOrUnstated((5, 0)),
+        ..Fsdp::PLAIN
     },
     pipeline: Pipeline::Messages,
     host: Host {

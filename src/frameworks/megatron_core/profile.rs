@@ -8,11 +8,9 @@ use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
     Batches, Ends, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::host::{Host, UsualLoading};
+use crate::frameworks::profile::host::Host;
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
-use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
-};
+use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, OptimizerStep, Pipeline};
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::{
     BySharding, HALF_WITH_SINGLE_COPIES, HALF_WITH_SINGLE_GRADIENT, StateWidths,
@@ -49,30 +47,11 @@ pub(crate) static PROFILE: Profile = Profile {
     open_versions: None,
     remedies: Remedies::Many,
     layers: Layers::Fused,
-    gradients: Gradients {
-        buffer: GradientBuffer::Megatrons,
-        cast_by_zero: false,
-        flattened_by_zero_1: false,
-        placeholders: Versions::Since((0, 13)),
-    },
-    optimizer: OptimizerStep {
-        by: Stepper::Own,
-        copies_gradients: true,
-        in_backward: false,
-        fused: Versions::Never,
-    },
+    gradients: Gradients { placeholders: Versions::Since((0, 13)), ..Gradients::FUSED_ACCUMULATION },
+    optimizer: OptimizerStep { copies_gradients: true, ..OptimizerStep::OWN },
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::Messages,
-    host: Host {
-        loading: UsualLoading::Shares,
-        maps: Versions::Never,
-        first_rank_fails: Versions::Never,
-        large_files: Versions::Never,
-        gathers: false,
-        workers: [0, 2, 8],
-        save_interval: None,
-        kept: None,
-    },
+    host: Host { workers: [0, 2, 8], ..Host::SHARES },
     kernels: Kernels {
         attention: AttentionKernel::Vendors,
         may_run_unfused: false,

@@ -100,7 +100,7 @@ fn repeated_groups(layout: &str) -> Option<String> {
     let mut rest = layout;
     while let Some((before, behind)) = rest.split_once('(') {
         let (group, behind) = behind.split_once(')')?;
-        let (times, behind) = times(behind);
+        let (times, behind) = repetitions(behind);
         flat.push_str(before);
         push(&mut flat, group, times)?;
         rest = behind;
@@ -114,7 +114,7 @@ fn repeated(layout: &str) -> Option<String> {
     let mut flat = String::new();
     let mut rest = layout;
     while let Some(first) = rest.chars().next() {
-        let (count, behind) = times(rest.get(first.len_utf8()..)?);
+        let (count, behind) = repetitions(rest.get(first.len_utf8()..)?);
         push(&mut flat, rest.get(..first.len_utf8())?, count)?;
         rest = behind;
     }
@@ -122,7 +122,7 @@ fn repeated(layout: &str) -> Option<String> {
 }
 
 /// The number of repetitions, and the text behind it.
-fn times(text: &str) -> (usize, &str) {
+fn repetitions(text: &str) -> (usize, &str) {
     let Some(behind) = text.strip_prefix('*') else { return (1, text) };
     let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
     behind

@@ -134,7 +134,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         Objective::PPO => on_ray(&settings, claims),
         objective => {
             claims.argument(field::OBJECTIVE, objective, "OpenRLHF");
-            beside(&settings, objective, claims);
+            frozen_model(&settings, objective, claims);
         }
     }
     if matches!(objective, Objective::DPO | Objective::Reward) {
@@ -147,7 +147,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 }
 
 /// A frozen model beside the trained one: a copy, which an option offloads.
-fn beside(settings: &Settings<'_>, objective: Objective, claims: &mut Claims) {
+fn frozen_model(settings: &Settings<'_>, objective: Objective, claims: &mut Claims) {
     let (offload, placement) = match objective {
         Objective::DPO | Objective::KTO => {
             objective::own_reference(settings, claims);

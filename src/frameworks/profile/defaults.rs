@@ -26,6 +26,12 @@ pub struct ShardingDefaults {
     pub pipeline_refuses_zero_2: bool,
 }
 
+impl ShardingDefaults {
+    /// FSDP over all ranks, and no other way (PyTorch's `fully_shard`).
+    pub const FSDP: Self =
+        Self { usual: Sharding::FSDP, open: None, next: &[], pipeline_refuses_zero_2: false };
+}
+
 /// The format of the trained weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrainedWeights {

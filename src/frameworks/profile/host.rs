@@ -23,6 +23,24 @@ pub struct Host {
     pub kept: Option<u64>,
 }
 
+impl Host {
+    /// Each process makes or reads its share and saves it, as in pretraining (Megatron-LM's `dist_checkpointing`, PyTorch's
+    /// `torch.distributed.checkpoint`).
+    pub const SHARES: Self = Self {
+        loading: UsualLoading::Shares,
+        maps: Versions::Never,
+        first_rank_fails: Versions::Never,
+        large_files: Versions::Never,
+        gathers: false,
+        workers: [0, 0, 8],
+        save_interval: None,
+        kept: None,
+    };
+    /// Each process builds the whole model from a file, and one may gather it for a save, as in fine-tuning (`from_pretrained`
+    /// and `save_pretrained` of Transformers).
+    pub const WHOLE: Self = Self { loading: UsualLoading::Whole, gathers: true, ..Self::SHARES };
+}
+
 /// How weights are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsualLoading {

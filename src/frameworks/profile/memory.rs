@@ -7,8 +7,8 @@ use super::versions::Versions;
 pub enum Layers {
     /// Kernels that fuse norms and activations: closed formulas.
     Fused,
-    /// torchtitan's own: closed formulas.
-    Torchtitan,
+    /// Modules whose norms and activations are separate operations, eager or compiled: closed formulas.
+    Unfused,
     /// Transformers' modules, counted operation by operation.
     Transformers {
         /// The training loop around them.
@@ -16,10 +16,10 @@ pub enum Layers {
         /// The copies of the logits before the loss.
         logits: Logits,
     },
-    /// LitGPT's own modules, with a loss in chunks of the output layer.
-    LitGPT,
-    /// torchtune's own modules, with a loss in the recipe.
-    Torchtune,
+    /// Modules with one product for queries, keys and values, and a loss in chunks of the output layer.
+    JointProjection,
+    /// Modules that return logits, with a loss in the training recipe.
+    LossInRecipe,
 }
 
 impl Layers {
@@ -72,6 +72,19 @@ pub struct Gradients {
     pub placeholders: Versions,
 }
 
+impl Gradients {
+    /// The first backward pass allocates them, and nothing copies them: PyTorch's own (`torch/csrc/autograd`, `AccumulateGrad`).
+    pub const LAZY: Self = Self::kept(GradientBuffer::Lazy);
+    /// Buffers that are allocated once (DeepSpeed's and nanotron's flat buffers).
+    pub const ONCE: Self = Self::kept(GradientBuffer::Once);
+    /// Megatron's buffers (`gradient_accumulation_fusion`, `param_and_grad_buffer.py`).
+    pub const FUSED_ACCUMULATION: Self = Self::kept(GradientBuffer::FusedAccumulation);
+
+    const fn kept(buffer: GradientBuffer) -> Self {
+        Self { buffer, cast_by_zero: false, flattened_by_zero_1: false, placeholders: Versions::Never }
+    }
+}
+
 /// The place of gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GradientBuffer {
@@ -79,8 +92,8 @@ pub enum GradientBuffer {
     Lazy,
     /// Buffers that are allocated once.
     Once,
-    /// Megatron's buffers, allocated once. Products add to them directly, and ranks reduce them in place.
-    Megatrons,
+    /// Buffers that are allocated once. Products add to them directly, and ranks reduce them in place.
+    FusedAccumulation,
 }
 
 /// The optimizer's step.
@@ -94,6 +107,19 @@ pub struct OptimizerStep {
     pub in_backward: bool,
     /// The versions whose default is PyTorch's fused step, if PyTorch has it. In them the implementation is open.
     pub fused: Versions,
+}
+
+impl OptimizerStep {
+    /// PyTorch's step after the backward pass (`torch.optim`).
+    pub const PYTORCH: Self = Self::after_the_backward_pass(Stepper::PyTorch);
+    /// A fused step of the framework's own, such as Apex's and DeepSpeed's `FusedAdam`.
+    pub const OWN: Self = Self::after_the_backward_pass(Stepper::Own);
+    /// A step whose implementation is not published.
+    pub const UNPUBLISHED: Self = Self::after_the_backward_pass(Stepper::Unpublished);
+
+    const fn after_the_backward_pass(by: Stepper) -> Self {
+        Self { by, copies_gradients: false, in_backward: false, fused: Versions::Never }
+    }
 }
 
 /// The implementation of the step.

@@ -4,33 +4,23 @@
 //! profile is read only for fields that the job leaves open. Its other facts are those of Transformers' Trainer, the
 //! usual framework on a single rank.
 
-use super::host::{Host, UsualLoading};
+use super::host::Host;
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Ends, Experts, FineTuning, FourBits, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
+    Batches, Ends, Experts, FineTuning, JoinedExperts, Remedies, SampleLengths, ShardingDefaults,
     TrainedWeights, UsualLoss, UsualRecompute,
 };
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
-use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline, Stepper,
-};
+use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, Logits, Loop, OptimizerStep, Pipeline};
 use crate::frameworks::profile::versions::Versions;
-use crate::frameworks::profile::widths::{
-    BySharding, HALF_WITH_PARTITIONED_GRADIENT, HALF_WITH_SINGLE_COPIES, MIXED_ON_SINGLE, StateWidths, Widths,
-};
-use crate::job::{Dispatcher, Framework, Sharding};
+use crate::frameworks::profile::widths;
+use crate::job::{Framework, Sharding};
 
 /// The facts of a job that names no framework.
 pub static PROFILE: Profile = Profile {
     name: "any",
     earlier_name: None,
-    widths: StateWidths::of(BySharding {
-        none: MIXED_ON_SINGLE,
-        zero_1: HALF_WITH_SINGLE_COPIES,
-        zero_2: HALF_WITH_SINGLE_COPIES,
-        zero_3: HALF_WITH_PARTITIONED_GRADIENT,
-        fsdp: Widths { reduction: 2.0, ..MIXED_ON_SINGLE },
-    }),
+    widths: widths::AUTOCAST,
     weights: TrainedWeights::Made,
     autocast: true,
     divides_model: true,
@@ -44,63 +34,26 @@ pub static PROFILE: Profile = Profile {
     recompute: UsualRecompute::Undocumented,
     batches: Batches {
         lengths: SampleLengths::Varying,
-        tunes: false,
-        cut_over_stages: Versions::Never,
-        imply_division: false,
         logits_stay: Versions::Before((4, 45)),
+        ..Batches::FULL
     },
     experts: Experts {
-        dispatcher: Dispatcher::AllToAll,
-        sent_singly: false,
-        uneven_rows_stay: false,
         joined: Some(JoinedExperts {
             versions: Versions::SinceOrUnstated((5, 0)),
             last_apart: "4.57",
             first: "5.0",
         }),
+        ..Experts::ALL_TO_ALL
     },
-    fine_tuning: FineTuning {
-        rest_in_fp32: true,
-        adapters_as_weights: false,
-        adapters_apart: true,
-        adapters_joined: false,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    fine_tuning: FineTuning { rest_in_fp32: true, adapters_apart: true, ..FineTuning::PLAIN },
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
     layers: Layers::Transformers { run_by: Loop::Trainer, logits: Logits::TRANSFORMERS },
-    gradients: Gradients {
-        buffer: GradientBuffer::Lazy,
-        cast_by_zero: false,
-        flattened_by_zero_1: false,
-        placeholders: Versions::Never,
-    },
-    optimizer: OptimizerStep {
-        by: Stepper::PyTorch,
-        copies_gradients: false,
-        in_backward: false,
-        fused: Versions::Never,
-    },
-    fsdp: Fsdp {
-        delays_reduction: true,
-        flattens_frozen: false,
-        wraps_output: false,
-        first: Versions::Never,
-        reentrant: Versions::Never,
-    },
+    gradients: Gradients::LAZY,
+    optimizer: OptimizerStep::PYTORCH,
+    fsdp: Fsdp { delays_reduction: true, ..Fsdp::PLAIN },
     pipeline: Pipeline::Messages,
-    host: Host {
-        loading: UsualLoading::Whole,
-        maps: Versions::Never,
-        first_rank_fails: Versions::Never,
-        large_files: Versions::Never,
-        gathers: true,
-        workers: [0, 0, 8],
-        save_interval: None,
-        kept: None,
-    },
+    host: Host { workers: [0, 0, 8], ..Host::WHOLE },
     kernels: Kernels {
         attention: AttentionKernel::Vendors,
         may_run_unfused: true,

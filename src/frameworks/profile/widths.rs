@@ -165,6 +165,15 @@ pub const DEEPSPEED: StateWidths = StateWidths::of(BySharding {
     fsdp: HALF_WITH_SINGLE_COPIES,
 });
 
+/// Autocast on fp32 parameters. FSDP reduces in the format of the computation, as accelerate's mixed precision policy sets it.
+pub const AUTOCAST: StateWidths = StateWidths::of(BySharding {
+    none: MIXED_ON_SINGLE,
+    zero_1: HALF_WITH_SINGLE_COPIES,
+    zero_2: HALF_WITH_SINGLE_COPIES,
+    zero_3: HALF_WITH_PARTITIONED_GRADIENT,
+    fsdp: Widths { reduction: 2.0, ..MIXED_ON_SINGLE },
+});
+
 /// Shards in fp32, computation in two bytes.
 pub const SINGLE_SHARDS: StateWidths = StateWidths::of(BySharding {
     none: MIXED_ON_SINGLE,

@@ -59,10 +59,11 @@ impl Config {
     /// Copies the keys of groups to the top level, for people who group their settings freely. The first key
     /// of a name wins.
     pub(crate) fn flatten(&mut self) {
-        const MAX_DEPTH: usize = 3;
+        /// The deepest groups that are lifted.
+        const GROUPS: usize = 3;
         let mut flat = Map::new();
         if let Value::Object(keys) = &self.tree {
-            lift(keys, MAX_DEPTH, &mut flat);
+            lift(keys, GROUPS, &mut flat);
         }
         self.tree = Value::Object(flat);
     }
@@ -186,7 +187,7 @@ pub(crate) fn positional(arguments: &Arguments) -> Option<&str> {
 /// Whether a path has the ending of a configuration file.
 pub(crate) fn is_config(path: &str) -> bool {
     let end = basename(path).rsplit_once('.').map(|(_, end)| end);
-    !path.starts_with('-') && !path.contains('=') && matches!(end, Some("yaml" | "yml" | "json"))
+    !path.starts_with('-') && !path.contains('=') && matches!(end, Some("yaml" | "yml" | "json" | "toml"))
 }
 
 /// The values of a file.

@@ -39,7 +39,7 @@ pub(crate) enum Takes<T: FieldType> {
     Switch(bool),
     /// Several words, separated by commas or spaces.
     List,
-    /// One of these words, each with the field's value. Other words are ignored.
+    /// One of these words, each with the field's value. Any other word leaves the field open.
     OneOf(&'static [(&'static str, T::Constant)]),
 }
 

@@ -3,9 +3,9 @@
 pub(crate) mod claims;
 pub(crate) mod complete;
 pub(crate) mod config;
-pub(crate) mod facts;
 pub(crate) mod flags;
 pub(crate) mod host;
+pub(crate) mod launchers;
 pub(crate) mod model_config;
 pub(crate) mod options;
 pub(crate) mod rendezvous;

@@ -14,7 +14,7 @@
 //! processes may meet.
 
 use crate::command::{Arguments, Launch};
-use crate::frameworks::reading::facts;
+use crate::frameworks::reading::launchers;
 
 /// Whether processes of several pods meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +29,18 @@ pub(crate) enum Rendezvous {
 
 /// The nodes that a launch counts on, if there may be several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum World {
+pub(crate) enum OtherNodes {
     /// At most this number.
     Nodes(u64),
     /// Their number is unknown.
     Unknown,
 }
 
-impl World {
+impl OtherNodes {
     /// The nodes that a launch counts on. `None` if it knows of no other node.
     pub(crate) fn of(launch: &Launch) -> Option<Self> {
         let given =
-            facts::told_nodes(launch).or_else(|| program_nodes(launch)).or_else(|| file_nodes(launch));
+            launchers::stated_nodes(launch).or_else(|| program_nodes(launch)).or_else(|| file_nodes(launch));
         if let Some(given) = given {
             // The largest number of a range (`--nnodes=1:4`).
             let most = given.rsplit(':').next().and_then(|most| most.trim().parse::<u64>().ok());
@@ -68,8 +68,8 @@ impl Rendezvous {
         if launch.reaches_others() || by_program(launch) || by_environment(launch) {
             return Self::Given;
         }
-        let told = facts::several_nodes(launch);
-        if let Some(several) = told {
+        let several = launchers::several_nodes(launch);
+        if let Some(several) = several {
             return if several { Self::Given } else { Self::None };
         }
         // A program without a launcher finds the others in its own way, or is one process.

@@ -223,7 +223,7 @@ impl fmt::Display for Subject {
 
 /// The value of an option, as far as its effect depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Given {
+pub(crate) enum OptionValue {
     /// It is off, empty or zero.
     Off,
     /// A number.
@@ -232,8 +232,8 @@ pub(crate) enum Given {
     Other,
 }
 
-impl Given {
-    /// The value in a text. `None` if it is not known.
+impl OptionValue {
+    /// The value in a text. [`Self::Other`] if there is no text.
     pub(crate) fn of(text: Option<&str>) -> Self {
         let Some(text) = text.map(|text| text.trim_matches(['"', '\'', ' '])) else { return Self::Other };
         if ["", "false", "off", "no", "none", "null", "0", "0.0", "[]", "{}"]
@@ -248,10 +248,10 @@ impl Given {
 
 impl Subject {
     /// Whether an option about it changes nothing with this value: it is off, or divides by one.
-    fn is_unchanged_by(self, given: Given) -> bool {
+    fn is_unchanged_by(self, given: OptionValue) -> bool {
         match given {
-            Given::Off => true,
-            Given::Number(1) => DIVISIONS.contains(&self),
+            OptionValue::Off => true,
+            OptionValue::Number(1) => DIVISIONS.contains(&self),
             _ => false,
         }
     }
@@ -303,42 +303,44 @@ impl Subject {
     }
 
     /// Opens its fields: at their leanest for refusing, and at their heaviest for warning.
-    pub(crate) fn open(self, given: Given, negated: bool, claims: &mut Claims) {
+    pub(crate) fn open(self, given: OptionValue, negated: bool, claims: &mut Claims) {
         if negated {
             return self.open_upwards(claims);
         }
         match self {
             Self::Quantization | Self::Method => {
-                both(field::finetuning::METHOD, Some(Method::QLoRA), None, claims);
+                open_between(field::finetuning::METHOD, Some(Method::QLoRA), None, claims);
                 if self == Self::Quantization {
                     complete::open_at_its_leanest(field::OPTIMIZER.erased(), claims);
                 }
             }
-            Self::Recompute => both(field::RECOMPUTE, Some(Recompute::Full), Some(Recompute::None), claims),
-            Self::Trained => both(field::finetuning::RANK, None, Some(AS_RANK), claims),
+            Self::Recompute => {
+                open_between(field::RECOMPUTE, Some(Recompute::Full), Some(Recompute::None), claims)
+            }
+            Self::Trained => open_between(field::finetuning::RANK, None, Some(AS_RANK), claims),
             Self::Gradients => {
-                both(field::GRADIENT_PRECISION, Some(Precision::BF16), Some(Precision::FP32), claims);
+                open_between(field::GRADIENT_PRECISION, Some(Precision::BF16), Some(Precision::FP32), claims);
             }
             Self::Kernels => {
-                both(field::LOSS, Some(Loss::Fused), None, claims);
-                both(field::ATTENTION, Some(Attention::Flash), None, claims);
-                both(field::LAYER_KERNELS, Some(LayerKernels::Liger), None, claims);
-                both(field::TILED_LAYERS, Some(true), None, claims);
+                open_between(field::LOSS, Some(Loss::Fused), None, claims);
+                open_between(field::ATTENTION, Some(Attention::Flash), None, claims);
+                open_between(field::LAYER_KERNELS, Some(LayerKernels::Liger), None, claims);
+                open_between(field::TILED_LAYERS, Some(true), None, claims);
             }
             Self::Offload => {
                 for field in self.fields() {
-                    both(*field, Some(serde_json::Value::Bool(true)), None, claims);
+                    open_between(*field, Some(serde_json::Value::Bool(true)), None, claims);
                 }
             }
             Self::Length => {
-                both(field::batch::TYPICAL_SEQUENCE_LENGTH, Some(64), None, claims);
-                if let Given::Number(tokens @ 64..=10_000_000) = given {
+                open_between(field::batch::TYPICAL_SEQUENCE_LENGTH, Some(64), None, claims);
+                if let OptionValue::Number(tokens @ 64..=10_000_000) = given {
                     heaviest(field::batch::SEQUENCE_LENGTH.erased(), serde_json::Value::from(tokens), claims);
                 }
             }
             Self::MicroBatch => {
                 claims.open(field::batch::MICRO_BATCH_SIZE, 1);
-                if let Given::Number(sequences @ 2..=1_024) = given {
+                if let OptionValue::Number(sequences @ 2..=1_024) = given {
                     heaviest(
                         field::batch::MICRO_BATCH_SIZE.erased(),
                         serde_json::Value::from(sequences),
@@ -369,7 +371,7 @@ impl Subject {
     }
 }
 
-fn both<F: Into<AnyField>, V: ValueOf<F>>(
+fn open_between<F: Into<AnyField>, V: ValueOf<F>>(
     field: F,
     leanest: Option<V>,
     heaviest: Option<V>,
@@ -390,9 +392,9 @@ pub(crate) fn is_negated(name: &str) -> bool {
 }
 
 /// The subjects of an option that its value leaves.
-pub(crate) fn changed_by(name: &str, subjects: &[Subject], given: Given) -> Vec<Subject> {
+pub(crate) fn changed_by(name: &str, subjects: &[Subject], given: OptionValue) -> Vec<Subject> {
     let is_switch = || words(name).first().is_some_and(|first| SWITCHES.contains(&first.as_str()));
-    let given = if given == Given::Number(1) && is_switch() { Given::Other } else { given };
+    let given = if given == OptionValue::Number(1) && is_switch() { OptionValue::Other } else { given };
     subjects.iter().copied().filter(|subject| !subject.is_unchanged_by(given)).collect()
 }
 
@@ -490,7 +492,8 @@ mod tests {
 
     #[test]
     fn what_is_off_or_divides_by_one_changes_nothing() {
-        let changed = |name: &str, value: Option<&str>| changed_by(name, &subjects(name), Given::of(value));
+        let changed =
+            |name: &str, value: Option<&str>| changed_by(name, &subjects(name), OptionValue::of(value));
         assert_eq!(changed("load_in_3bit", Some("False")), []);
         assert_eq!(changed("load_in_3bit", Some("yes")), [Subject::Quantization]);
         assert_eq!(changed("ulysses_sequence_parallel_size", Some("1")), []);
@@ -504,7 +507,7 @@ mod tests {
     #[test]
     fn an_unread_length_is_open_both_ways() {
         let mut claims = Claims::default();
-        Subject::Length.open(Given::Number(32_768), false, &mut claims);
+        Subject::Length.open(OptionValue::Number(32_768), false, &mut claims);
         let ends: Vec<_> =
             claims.open.iter().map(|open| (open.field.path(), &open.leanest, &open.heaviest)).collect();
         assert_eq!(
@@ -519,7 +522,7 @@ mod tests {
     #[test]
     fn what_turns_something_off_can_only_need_more() {
         let mut claims = Claims::default();
-        Subject::Recompute.open(Given::Other, is_negated("no_gradient_checkpointing"), &mut claims);
+        Subject::Recompute.open(OptionValue::Other, is_negated("no_gradient_checkpointing"), &mut claims);
         assert_eq!(claims.open.len(), 1);
         assert_eq!((&claims.open[0].leanest, &claims.open[0].heaviest), (&None, &Some("None".into())));
         assert!(!is_negated("normalization") && is_negated("disableOffload"));

@@ -9,7 +9,7 @@
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::options::{Known, List};
-use crate::frameworks::reading::subjects::{self, Given, Subject};
+use crate::frameworks::reading::subjects::{self, OptionValue, Subject};
 use crate::job::{OpenWord, Understood};
 use crate::printable::printable;
 
@@ -55,7 +55,7 @@ pub(crate) fn effect(word: &Word<'_>, lists: &[&'static List]) -> Effect {
         // The groups around a key of a list tell nothing more.
         None => subjects::subjects(known.map_or(word.name, |known| known.name)),
     };
-    let changed = subjects::changed_by(word.name, &subjects, Given::of(word.value));
+    let changed = subjects::changed_by(word.name, &subjects, OptionValue::of(word.value));
     match known {
         None if subjects.is_empty() => Effect::Unknown,
         _ if changed.is_empty() => Effect::Inert,
@@ -101,7 +101,7 @@ pub(crate) fn leave_open(launch: &Launch, lists: &[&'static List], closed: bool,
             Effect::Opens(subjects) => {
                 let negated = subjects::is_negated(word.name);
                 for subject in &subjects {
-                    subject.open(Given::of(word.value), negated, claims);
+                    subject.open(OptionValue::of(word.value), negated, claims);
                 }
                 let fields = subjects.iter().flat_map(|subject| subject.fields()).copied();
                 let mut fields: Vec<_> = fields.filter(|field| claims.leaves_open(*field)).collect();

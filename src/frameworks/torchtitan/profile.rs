@@ -8,14 +8,11 @@
 
 use crate::frameworks::profile::Profile;
 use crate::frameworks::profile::defaults::{
-    Batches, Experts, FineTuning, Remedies, SampleLengths, ShardingDefaults, TrainedWeights, UsualLoss,
-    UsualRecompute,
+    Batches, Experts, FineTuning, Remedies, ShardingDefaults, TrainedWeights, UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::host::{Host, UsualLoading};
+use crate::frameworks::profile::host::Host;
 use crate::frameworks::profile::kernels::{AttentionKernel, Between, Kernels, Launches, Selective};
-use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
-};
+use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, OptimizerStep, Pipeline};
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths;
 use crate::job::{Dispatcher, Sharding};
@@ -28,23 +25,16 @@ pub(crate) static PROFILE: Profile = Profile {
     weights: TrainedWeights::Made,
     autocast: false,
     divides_model: true,
-    sharding: ShardingDefaults {
-        usual: Sharding::FSDP,
-        open: None,
-        next: &[(Sharding::None, &[Sharding::FSDP])],
-        pipeline_refuses_zero_2: false,
-    },
+    sharding: ShardingDefaults { next: &[(Sharding::None, &[Sharding::FSDP])], ..ShardingDefaults::FSDP },
     loss: UsualLoss::CompiledWithModel {
         eager: Versions::Beginning(&["0.0"]),
         documented: Versions::Beginning(&["0."]),
     },
     recompute: UsualRecompute::Undocumented,
     batches: Batches {
-        lengths: SampleLengths::Full,
-        tunes: false,
         cut_over_stages: Versions::Beginning(&["0.0"]),
         imply_division: true,
-        logits_stay: Versions::Never,
+        ..Batches::FULL
     },
     experts: Experts {
         dispatcher: Dispatcher::AllToAll,
@@ -55,34 +45,15 @@ pub(crate) static PROFILE: Profile = Profile {
     fine_tuning: FineTuning::PLAIN,
     open_versions: None,
     remedies: Remedies::Recompute,
-    layers: Layers::Torchtitan,
-    gradients: Gradients {
-        buffer: GradientBuffer::Lazy,
-        cast_by_zero: false,
-        flattened_by_zero_1: false,
-        placeholders: Versions::Never,
-    },
-    optimizer: OptimizerStep {
-        by: Stepper::PyTorch,
-        copies_gradients: false,
-        in_backward: false,
-        fused: Versions::Never,
-    },
+    layers: Layers::Unfused,
+    gradients: Gradients::LAZY,
+    optimizer: OptimizerStep::PYTORCH,
     fsdp: Fsdp::PLAIN,
     pipeline: Pipeline::PyTorch {
         keeps_outputs: Versions::Before((0, 1)),
         keeps_logits: Versions::Before((0, 2)),
     },
-    host: Host {
-        loading: UsualLoading::Shares,
-        maps: Versions::Never,
-        first_rank_fails: Versions::Never,
-        large_files: Versions::Never,
-        gathers: false,
-        workers: [0, 0, 8],
-        save_interval: None,
-        kept: Some(10),
-    },
+    host: Host { workers: [0, 0, 8], kept: Some(10), ..Host::SHARES },
     kernels: Kernels {
         attention: AttentionKernel::FlashAttention2,
         may_run_unfused: false,

@@ -9,14 +9,11 @@ use crate::frameworks::profile::defaults::{
     Batches, Experts, FineTuning, FourBits, Remedies, SampleLengths, ShardingDefaults, TrainedWeights,
     UsualLoss, UsualRecompute,
 };
-use crate::frameworks::profile::host::{Host, UsualLoading};
+use crate::frameworks::profile::host::Host;
 use crate::frameworks::profile::kernels::Kernels;
-use crate::frameworks::profile::memory::{
-    Fsdp, GradientBuffer, Gradients, Layers, OptimizerStep, Pipeline, Stepper,
-};
+use crate::frameworks::profile::memory::{Fsdp, Gradients, Layers, OptimizerStep, Pipeline};
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::profile::widths::{BySharding, PURE_HALF, StateWidths};
-use crate::job::Sharding;
 
 /// The facts.
 pub(crate) static PROFILE: Profile = Profile {
@@ -26,63 +23,24 @@ pub(crate) static PROFILE: Profile = Profile {
     weights: TrainedWeights::Made,
     autocast: false,
     divides_model: false,
-    sharding: ShardingDefaults {
-        usual: Sharding::FSDP,
-        open: None,
-        next: &[],
-        pipeline_refuses_zero_2: false,
-    },
+    sharding: ShardingDefaults::FSDP,
     loss: UsualLoss::Chunked { eager: Versions::Beginning(&["0.0", "0.1", "0.2"]) },
     recompute: UsualRecompute::Full,
-    batches: Batches {
-        lengths: SampleLengths::Shorter,
-        tunes: true,
-        cut_over_stages: Versions::Never,
-        imply_division: true,
-        logits_stay: Versions::Never,
-    },
+    batches: Batches { lengths: SampleLengths::Shorter, tunes: true, imply_division: true, ..Batches::FULL },
     experts: Experts::ALL_TO_ALL,
     fine_tuning: FineTuning {
-        rest_in_fp32: false,
         adapters_as_weights: true,
-        adapters_apart: false,
-        adapters_joined: false,
         dropout: Some(false),
         four_bits: FourBits::Torchao,
-        unties_embedding: false,
+        ..FineTuning::PLAIN
     },
     open_versions: None,
     remedies: Remedies::RecomputeOrShard,
-    layers: Layers::Torchtune,
-    gradients: Gradients {
-        buffer: GradientBuffer::Lazy,
-        cast_by_zero: false,
-        flattened_by_zero_1: false,
-        placeholders: Versions::Never,
-    },
-    optimizer: OptimizerStep {
-        by: Stepper::PyTorch,
-        copies_gradients: false,
-        in_backward: true,
-        fused: Versions::Never,
-    },
-    fsdp: Fsdp {
-        delays_reduction: false,
-        flattens_frozen: false,
-        wraps_output: true,
-        first: Versions::Never,
-        reentrant: Versions::Never,
-    },
+    layers: Layers::LossInRecipe,
+    gradients: Gradients::LAZY,
+    optimizer: OptimizerStep { in_backward: true, ..OptimizerStep::PYTORCH },
+    fsdp: Fsdp { wraps_output: true, ..Fsdp::PLAIN },
     pipeline: Pipeline::Messages,
-    host: Host {
-        loading: UsualLoading::Whole,
-        maps: Versions::Never,
-        first_rank_fails: Versions::Never,
-        large_files: Versions::Never,
-        gathers: true,
-        workers: [0, 0, 8],
-        save_interval: None,
-        kept: None,
-    },
+    host: Host { workers: [0, 0, 8], ..Host::WHOLE },
     kernels: Kernels::FLASH_ATTENTION_2,
 };

@@ -227,7 +227,7 @@ fn roles(settings: &Settings<'_>, claims: &mut Claims) {
         None => Some(Objective::PPO),
         Some(setting) => setting.text().and_then(|name| flags::one_of(ESTIMATORS, &name)),
     };
-    // An estimator that no table knows may need a critic.
+    // An estimator that is in no table may need a critic.
     let objective = named.unwrap_or(Objective::PPO);
     claims.argument(field::OBJECTIVE, objective, "algorithm.adv_estimator");
     let compared = ["actor_rollout_ref.actor.use_kl_loss", "algorithm.use_kl_in_reward"];

@@ -11,7 +11,7 @@ use crate::units::Bytes;
 
 /// An amount, and the field that gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct Amount {
     /// The amount.
     pub bytes: Bytes,
     /// The field: `spec.containers[0].resources.limits.memory`.
@@ -28,14 +28,14 @@ pub enum Class {
 }
 
 /// The limit of a container's resource: its own, or the pod's if that is smaller.
-pub(super) fn limit(template: &Value, container: &Value, place: &str, resource: &str) -> Option<Given> {
+pub(super) fn limit(template: &Value, container: &Value, place: &str, resource: &str) -> Option<Amount> {
     let own = amount(container, "limits", place, resource);
     let pods = pods(template, "limits", place, resource);
     own.into_iter().chain(pods).min_by_key(|given| given.bytes)
 }
 
 /// The request of a container's resource. A limit alone is also the request.
-pub(super) fn request(template: &Value, container: &Value, place: &str, resource: &str) -> Option<Given> {
+pub(super) fn request(template: &Value, container: &Value, place: &str, resource: &str) -> Option<Amount> {
     amount(container, "requests", place, resource)
         .or_else(|| amount(container, "limits", place, resource))
         .or_else(|| pods(template, "requests", place, resource))
@@ -56,14 +56,14 @@ pub(super) fn class(template: &Value) -> Class {
     if pod || containers.into_iter().any(requests) { Class::Requested } else { Class::BestEffort }
 }
 
-fn pods(template: &Value, kind: &str, place: &str, resource: &str) -> Option<Given> {
+fn pods(template: &Value, kind: &str, place: &str, resource: &str) -> Option<Amount> {
     let spec = place.rsplit_once("containers[").map_or("", |(spec, _)| spec).trim_end_matches('.');
     amount(template.get("spec")?, kind, spec, resource)
 }
 
-fn amount(owner: &Value, kind: &str, place: &str, resource: &str) -> Option<Given> {
+fn amount(owner: &Value, kind: &str, place: &str, resource: &str) -> Option<Amount> {
     let bytes = quantity(owner.get("resources")?.get(kind)?.get(resource)?)?;
-    Some(Given { bytes, source: format!("{place}.resources.{kind}.{resource}") })
+    Some(Amount { bytes, source: format!("{place}.resources.{kind}.{resource}") })
 }
 
 /// An amount in bytes. Zero means no limit.

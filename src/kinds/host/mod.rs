@@ -8,7 +8,7 @@ mod volumes;
 
 use serde_json::Value;
 
-pub use memory::{Class, Given};
+pub use memory::{Amount, Class};
 pub use volumes::{Mount, SharedMemory, Store};
 
 use super::requests::asked;
@@ -23,13 +23,13 @@ pub struct Host {
     /// The container's name.
     pub container: String,
     /// The limit of its memory.
-    pub memory: Option<Given>,
+    pub memory: Option<Amount>,
     /// The request of its memory.
-    pub requested: Option<Given>,
+    pub requested: Option<Amount>,
     /// How soon the kubelet evicts the pod.
     pub class: Class,
     /// The limit of its local disk.
-    pub disk: Option<Given>,
+    pub disk: Option<Amount>,
     /// What it has at /dev/shm.
     pub shared_memory: SharedMemory,
     /// The volumes that it sees, by path.

@@ -16,7 +16,7 @@
 //! tells its pods about each other, the training has all of them.
 
 use crate::command::{Launch, Target};
-use crate::frameworks::{Rendezvous, World, nodes, serves};
+use crate::frameworks::{OtherNodes, Rendezvous, nodes, serves};
 use crate::kinds::requests::Request;
 
 /// The pods that take part.
@@ -75,18 +75,18 @@ impl<'a> Participants<'a> {
         };
         let pods = self.requests.iter().try_fold(0u64, |sum, request| sum.checked_add(request.pods?));
         let Some(pods) = pods.filter(|pods| *pods > 0) else { return self };
-        let (nodes, warning) = match World::of(launch) {
+        let (nodes, warning) = match OtherNodes::of(launch) {
             // If the kind tells its pods about each other, it has all of them.
-            Some(World::Nodes(nodes)) if connects && nodes > pods => {
+            Some(OtherNodes::Nodes(nodes)) if connects && nodes > pods => {
                 let doubt = format!("the launch counts on {nodes} nodes, but one pod asks for accelerators");
                 self.warning = self.warning.or((pods == 1).then_some(doubt));
                 return self;
             }
-            Some(World::Nodes(nodes)) if nodes > pods => {
+            Some(OtherNodes::Nodes(nodes)) if nodes > pods => {
                 let pods = if pods == 1 { "one pod".to_owned() } else { format!("{pods} pods") };
                 (nodes, format!("{pods} of {nodes}: the launch counts on {nodes} nodes"))
             }
-            Some(World::Unknown) if pods == 1 && !connects => {
+            Some(OtherNodes::Unknown) if pods == 1 && !connects => {
                 (MOST_NODES, "one pod of several, perhaps: the launch counts on other nodes".to_owned())
             }
             _ => return self,

@@ -105,7 +105,7 @@ impl<'a> Annotations<'a> {
             |name: &str| KEYS.iter().any(|key| key.name == name) || [TRAINING, OVERRIDE].contains(&name);
         let strange = self.ours().map(|(name, _)| name).filter(|name| !known(name));
         let (modes, strange): (Vec<_>, Vec<_>) = strange.partition(|name| *name == MODE);
-        let mut warnings = told(&strange);
+        let mut warnings = unknown_keys(&strange);
         let of_mode = format!("{PREFIX}{MODE} is a label of namespaces; as an annotation it does nothing");
         warnings.extend(modes.first().map(|_| of_mode));
         let others = self.values.into_iter().flatten().filter_map(|(key, _)| other_prefix(key));
@@ -164,7 +164,7 @@ impl<'a> Annotations<'a> {
 }
 
 /// What to say of unknown keys: a line each, or a few lines that name them all.
-fn told(strange: &[&str]) -> Vec<String> {
+fn unknown_keys(strange: &[&str]) -> Vec<String> {
     let guess = |name: &str| nearest_key::nearest(name).join(" or ");
     if strange.len() <= OWN_LINES {
         let line = |name: &&str| {

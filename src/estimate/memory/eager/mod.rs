@@ -38,7 +38,9 @@ const COMPARED: &str = "reference's forward";
 pub(super) fn is_eager(plan: &Plan) -> bool {
     matches!(
         plan.profile.layers,
-        Layers::Transformers { run_by: Loop::Trainer | Loop::Own, .. } | Layers::LitGPT | Layers::Torchtune
+        Layers::Transformers { run_by: Loop::Trainer | Loop::Own, .. }
+            | Layers::JointProjection
+            | Layers::LossInRecipe
     ) && plan.shape.latent.is_none()
         && !plan.offload_activations
 }
@@ -167,7 +169,7 @@ impl Timeline<'_> {
             self.gathered(self.layers)
         };
         Instant {
-            name: "loss's backward",
+            name: "backward pass of the loss",
             gradients: self.in_buffers_at_loss(),
             activations: self.kept(self.layers),
             logits: self.head.backward,

@@ -37,7 +37,7 @@
 
 use super::super::super::plan::{Plan, Stage};
 use super::super::super::schedule;
-use super::{mixers, named, torchtitan};
+use super::{mixers, named, unfused};
 use crate::frameworks::profile::memory::Layers;
 use crate::job::{Attention, Dispatcher, Precision, Recompute};
 use crate::model::{Block, Channel, Experts, Mixer};
@@ -176,8 +176,8 @@ fn experts_token(plan: &Plan, experts: &Experts) -> f64 {
 /// The tensors that one layer saves without its attention's matrices, bytes per token.
 fn layer_token(plan: &Plan, block: Block) -> f64 {
     let plain = block.mixer == Some(Mixer::Attention) && block.channel.is_some();
-    if plan.profile.layers == Layers::Torchtitan && plain {
-        return torchtitan::layer_token(plan, block.has_experts()) * scale(plan);
+    if plan.profile.layers == Layers::Unfused && plain {
+        return unfused::layer_token(plan, block.has_experts()) * scale(plan);
     }
     let mixer = block.mixer.map_or(0.0, |mixer| mixer_token(plan, mixer));
     let channel = match (block.channel, &plan.shape.experts) {
@@ -192,8 +192,8 @@ fn layer_token(plan: &Plan, block: Block) -> f64 {
 /// The tensors that one layer keeps until its backward pass, bytes per token.
 fn kept_token(plan: &Plan, block: Block) -> f64 {
     let input = 2.0 * plan.shape.hidden as f64 / plan.sequence_divisor() as f64 * scale(plan);
-    if plan.profile.layers == Layers::Torchtitan && plan.shape.blocks.is_plain() {
-        return torchtitan::kept_token(plan, block.has_experts());
+    if plan.profile.layers == Layers::Unfused && plan.shape.blocks.is_plain() {
+        return unfused::kept_token(plan, block.has_experts());
     }
     let whole = layer_token(plan, block);
     let named = named::kept_token(plan, matches!(block.channel, Some(Channel::Experts)))
@@ -271,7 +271,7 @@ fn working_set_of(plan: &Plan, block: Block) -> Bytes {
     };
     let h = plan.shape.hidden as f64 / plan.sequence_divisor() as f64;
     let ffn = match &plan.shape.experts {
-        _ if plan.profile.layers == Layers::Torchtitan => 0.5 * whole,
+        _ if plan.profile.layers == Layers::Unfused => 0.5 * whole,
         Some(_) if experts => {
             let mixer = block.mixer.map_or(0.0, |mixer| mixer_token(plan, mixer));
             layer_token(plan, block) - mixer * scale(plan)
@@ -283,8 +283,8 @@ fn working_set_of(plan: &Plan, block: Block) -> Bytes {
     let matrices = if matrices(plan, block) > 0.0 { 2.0 * attention_matrix_elements(plan) } else { 0.0 };
     let gradients = ffn.max(matrices - ffn).max(0.0);
     let dispatch = plan.shape.experts.as_ref().filter(|_| experts).map_or(0.0, |e| dispatch_token(plan, e));
-    let imbalance = if experts { torchtitan::imbalance_token(plan) } else { 0.0 };
-    let gathered = torchtitan::gathered_token(plan);
+    let imbalance = if experts { unfused::imbalance_token(plan) } else { 0.0 };
+    let gathered = unfused::gathered_token(plan);
     Bytes::from_f64((again + gradients + dispatch + imbalance + gathered) * plan.tokens() as f64)
 }
 
@@ -296,7 +296,7 @@ fn dispatch_token(plan: &Plan, experts: &Experts) -> f64 {
         Dispatcher::AllGather => 12.0 * plan.expert as f64,
         Dispatcher::AllToAll | Dispatcher::DeepEP | Dispatcher::HybridEP => 0.0,
     };
-    if plan.expert <= 1 || plan.profile.layers == Layers::Torchtitan {
+    if plan.expert <= 1 || plan.profile.layers == Layers::Unfused {
         0.0
     } else {
         h * (gathered + 10.0 * routed_rows(plan, experts))

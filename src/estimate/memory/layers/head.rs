@@ -12,18 +12,18 @@
 //! fp32 logits were copied once more: 14 forward, and 18 backward before 4.46, where the model returned them. torchtune's `modules/loss/ce_chunked_output_loss.py`;
 //! Liger's `ops/fused_linear_cross_entropy.py`.
 
-use super::super::super::objective::{Facts, Head};
+use super::super::super::objective::{Head, ObjectiveProfile};
 use super::super::super::plan::Plan;
 use super::super::quantization;
 use super::super::tape::{Tape, Tensor, Weight};
 use super::modules::{capped, layer_norm, rms_norm};
-use super::{Program, compiled, litgpt, log_probabilities};
+use super::{Program, compiled, joint_projection, log_probabilities};
 use crate::frameworks::profile::memory::{Layers, Loop};
 use crate::job::Loss;
 use crate::units::Bytes;
 
-/// Tokens of a sequence in each of `LitGPT`'s chunks of logits.
-const LITGPT_CHUNK: u64 = 128;
+/// Tokens of a sequence in each chunk of logits (`lm_head_chunk_size` of `LitGPT`).
+const LOSS_CHUNK: u64 = 128;
 
 /// The memory of the head's passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,11 +51,11 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let x = tape.input(h, program.formats.parameter, true);
     let normed = match (program.layers, program.shape.layer_norm) {
         (_, true) => layer_norm(&mut tape, x, h, program.trained),
-        (Layers::LitGPT, false) => litgpt::rms_norm(&mut tape, x, h, program.trained),
+        (Layers::JointProjection, false) => joint_projection::rms_norm(&mut tape, x, h, program.trained),
         (_, false) => rms_norm(&mut tape, program, x, h),
     };
     tape.free(x);
-    let head = Facts::of(plan.objective).head;
+    let head = ObjectiveProfile::of(plan.objective).head;
     if head == Head::Numbers {
         return numbers(&tape);
     }
@@ -69,7 +69,7 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     let mut logits = if program.shape.capped_logits { capped(&mut tape, logits) } else { logits };
     let casts = further_casts(program, plan);
     // A model that computes the loss itself still holds the norm's output.
-    let computes_loss = !matches!(program.layers, Layers::LitGPT | Layers::Torchtune);
+    let computes_loss = !matches!(program.layers, Layers::JointProjection | Layers::LossInRecipe);
     if !computes_loss {
         tape.free(normed);
     }
@@ -159,10 +159,11 @@ fn weight(program: &Program<'_>) -> Weight {
 /// frozen weight for each chunk. The chunks' backward passes need all these casts; this counts all but the first.
 fn further_casts(program: &Program<'_>, plan: &Plan) -> Bytes {
     let narrow = program.formats.compute < program.formats.parameter;
-    if program.layers != Layers::LitGPT || program.trained || !narrow || quantization::covers_output(plan) {
+    let in_chunks = program.layers == Layers::JointProjection;
+    if !in_chunks || program.trained || !narrow || quantization::covers_output(plan) {
         return Bytes::ZERO;
     }
-    let further = plan.sequence.div_ceil(LITGPT_CHUNK).saturating_sub(1);
+    let further = plan.sequence.div_ceil(LOSS_CHUNK).saturating_sub(1);
     Bytes(weight(program).elements.saturating_mul(program.formats.compute)) * further
 }
 
@@ -194,14 +195,14 @@ struct Copies {
 
 fn copies(plan: &Plan) -> Copies {
     match plan.profile.layers {
-        Layers::LitGPT => Copies { upcast: true, shifted: false, held: true },
+        Layers::JointProjection => Copies { upcast: true, shifted: false, held: true },
         _ if plan.loss == Loss::Chunked => Copies { upcast: false, shifted: false, held: true },
-        Layers::Torchtune => Copies { upcast: true, shifted: true, held: true },
+        Layers::LossInRecipe => Copies { upcast: true, shifted: true, held: true },
         Layers::Transformers { run_by, logits } => {
             let upcast = plan.is_of(logits.returned_in_fp32);
             Copies { upcast, shifted: plan.is_of(logits.shifted), held: upcast && run_by == Loop::Own }
         }
-        Layers::Fused | Layers::Torchtitan => Copies { upcast: false, shifted: false, held: false },
+        Layers::Fused | Layers::Unfused => Copies { upcast: false, shifted: false, held: false },
     }
 }
 
@@ -209,7 +210,7 @@ fn copies(plan: &Plan) -> Copies {
 /// recipes use eight chunks.
 fn chunk(plan: &Plan) -> Option<f64> {
     match plan.profile.layers {
-        Layers::LitGPT => Some((LITGPT_CHUNK as f64 / plan.sequence as f64).min(1.0)),
+        Layers::JointProjection => Some((LOSS_CHUNK as f64 / plan.sequence as f64).min(1.0)),
         _ if plan.loss == Loss::Chunked => Some(1.0 / 8.0),
         _ => None,
     }
@@ -217,7 +218,7 @@ fn chunk(plan: &Plan) -> Option<f64> {
 
 /// Whether the loss is compiled with the model.
 fn compiled(plan: &Plan) -> bool {
-    plan.profile.layers == Layers::Torchtune && plan.compile && plan.loss == Loss::Chunked
+    plan.profile.layers == Layers::LossInRecipe && plan.compile && plan.loss == Loss::Chunked
 }
 
 /// The backward pass in chunks. First the loss of each chunk, which makes two gradients of its logits. Then the output
@@ -258,7 +259,7 @@ mod tests {
     use crate::job::TrainingJob;
     use crate::model::{Block, Channel};
 
-    fn litgpt(sequence: u32) -> Plan {
+    fn in_chunks(sequence: u32) -> Plan {
         let job: TrainingJob = serde_json::from_value(serde_json::json!({
             "model": {"layers": 2, "hiddenSize": 512, "attentionHeads": 8, "vocabSize": 1_000},
             "framework": "LitGPT", "precision": "BF16", "parameterPrecision": "FP32",
@@ -270,15 +271,15 @@ mod tests {
     }
 
     #[test]
-    fn litgpt_computes_the_loss_in_chunks_of_128_tokens() {
-        assert_eq!(chunk(&litgpt(1_024)), Some(0.125));
-        assert_eq!(chunk(&litgpt(64)), Some(1.0));
+    fn a_loss_in_the_output_layer_is_computed_in_chunks_of_128_tokens() {
+        assert_eq!(chunk(&in_chunks(1_024)), Some(0.125));
+        assert_eq!(chunk(&in_chunks(64)), Some(1.0));
     }
 
     #[test]
-    fn litgpt_casts_a_frozen_output_layer_once_for_each_chunk() {
+    fn such_a_loss_casts_a_frozen_output_layer_once_for_each_chunk() {
         let casts = |sequence| {
-            let plan = litgpt(sequence);
+            let plan = in_chunks(sequence);
             further_casts(&Program::of(&plan, Block::plain(Channel::Dense)), &plan)
         };
         assert_eq!(casts(128), Bytes::ZERO);

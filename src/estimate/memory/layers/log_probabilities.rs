@@ -20,7 +20,7 @@
 //! (`tests/accuracy/objectives.csv`). TRL 0.13 and LLaMA-Factory 0.9 gather from one logarithm of the softmax: 4 kept, 12
 //! to 16 at most.
 
-use super::super::super::objective::{Facts, Head, Role};
+use super::super::super::objective::{Head, ObjectiveProfile, Role};
 use super::super::super::plan::Plan;
 use super::super::tape::{Tape, Tensor};
 use super::Program;
@@ -74,7 +74,7 @@ pub(super) fn run(mut tape: Tape, program: &Program<'_>, plan: &Plan, normed: Te
     let width = tape.width(logits) as f64;
     let rest = tape.live() - tape.bytes_of(logits);
     let single = is_single(&tape, plan, logits);
-    let bytes = per_logit(Facts::of(plan.objective).head, single, plan.sequences());
+    let bytes = per_logit(ObjectiveProfile::of(plan.objective).head, single, plan.sequences());
     let gradients = head::gradient(program);
     let product = rest + of(width) + gradients + head::unpacked_output(plan);
     let kept = rest + of(bytes.kept);

@@ -1,8 +1,8 @@
 //! Memory of activations: the tensors that the backward pass needs from the forward pass. Each implementation of a
 //! layer has a file.
 //!
-//! [`fused`] and [`torchtitan`] have closed formulas for stacks with fused kernels. [`llama`], [`gpt2`] and [`litgpt`]
-//! are programs on a [`Tape`], which counts the tensors that eager PyTorch keeps and allocates for them. [`head`]
+//! [`fused`] and [`unfused`] have closed formulas, for kernels that fuse norms and activations and for modules that do not.
+//! [`llama`], [`gpt2`] and [`joint_projection`] are programs on a [`Tape`], which counts the tensors that eager PyTorch keeps and allocates for them. [`head`]
 //! follows the last layer. [`modules`], [`attention`] and [`mixers`] are their common parts.
 
 mod attention;
@@ -11,13 +11,13 @@ mod experts;
 pub(super) mod fused;
 mod gpt2;
 pub(super) mod head;
-mod litgpt;
+mod joint_projection;
 mod llama;
 mod log_probabilities;
 mod mixers;
 mod modules;
 mod named;
-mod torchtitan;
+mod unfused;
 
 use super::super::plan::{Adapters, Plan, Stage, Targets};
 use super::super::schedule;
@@ -217,7 +217,7 @@ impl<'a> Program<'a> {
 
     fn layer(&self, tape: &mut Tape, x: Tensor) -> Tensor {
         match (self.layers, self.shape.layer_norm) {
-            (Layers::LitGPT, _) => litgpt::layer(tape, self, x),
+            (Layers::JointProjection, _) => joint_projection::layer(tape, self, x),
             (_, true) => gpt2::layer(tape, self, x),
             (_, false) => llama::layer(tape, self, x),
         }

@@ -88,7 +88,7 @@ pub(super) fn accumulation_bytes(plan: &Plan) -> f64 {
     let gradients = plan.profile.gradients;
     if zero && gradients.cast_by_zero {
         2.0 * widths.compute + 2.0 * 4.0
-    } else if gradients.buffer == GradientBuffer::Megatrons {
+    } else if gradients.buffer == GradientBuffer::FusedAccumulation {
         0.0
     } else {
         2.0 * widths.gradient + widths.compute

@@ -1,6 +1,6 @@
-//! Torchtitan's layers.
+//! Layers whose norms and activations are separate operations, eager or compiled: those of torchtitan.
 //!
-//! Bytes per token of one layer, two bytes per number. All are divided by `t`, because its tensor parallel plan divides
+//! Bytes per token of one layer, two bytes per number. All are divided by `t`, because their tensor parallel plan divides
 //! the sequence:
 //!
 //! ```text
@@ -107,7 +107,7 @@ pub(super) fn kept_token(plan: &Plan, experts: bool) -> f64 {
 
 /// All ranks' keys and values of one layer, bytes per token of this rank.
 pub(super) fn gathered_token(plan: &Plan) -> f64 {
-    if plan.profile.layers != Layers::Torchtitan || plan.context <= 1 {
+    if plan.profile.layers != Layers::Unfused || plan.context <= 1 {
         return 0.0;
     }
     4.0 * plan.shape.query_width() as f64 * plan.context as f64 / plan.tensor.max(1) as f64
@@ -119,7 +119,7 @@ const IMBALANCE: f64 = 0.06;
 /// The excess of the fullest layer's backward pass over an even one's, bytes per token.
 pub(super) fn imbalance_token(plan: &Plan) -> f64 {
     match &plan.shape.experts {
-        Some(e) if plan.profile.layers == Layers::Torchtitan && plan.expert > 1 => {
+        Some(e) if plan.profile.layers == Layers::Unfused && plan.expert > 1 => {
             let row = ROUTED * plan.shape.hidden as f64 + 8.0 * e.ffn as f64;
             1.5 * IMBALANCE * plan.expert as f64 * e.per_token as f64 * row
         }

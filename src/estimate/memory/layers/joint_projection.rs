@@ -1,4 +1,4 @@
-//! A layer as in LitGPT, with its adapters.
+//! A layer with one product for queries, keys and values, and its adapters: those of LitGPT.
 //!
 //! Bytes per token that it keeps under adapters on queries and values, two bytes per number (`h` hidden, `q`, `κ`
 //! widths of queries and keys, `f` feed-forward, `a` heads):

@@ -9,7 +9,6 @@
 //! this number is two or more, the processes count, not the accelerators. (A single process may spread a model over all
 //! accelerators that it sees.) Such a job needs more memory than one that uses all accelerators. If a degree of
 //! parallelism is given, or any doubt remains, the accelerators count. Then the job needs the least memory.
-//! degree of parallelism is given, or any doubt remains, the accelerators count, for which the job needs least.
 
 use crate::command::{Arguments, Launch, Launcher};
 use crate::hardware::Vendor;
@@ -19,8 +18,8 @@ use crate::kinds::requests::Request;
 
 use crate::frameworks::reading::claims::Claims;
 
-/// Where a launcher gives the number of processes and nodes.
-struct Facts {
+/// The options and variables in which a launcher gives the number of processes and nodes.
+struct LauncherOptions {
     /// The launcher's name.
     launcher: &'static str,
     /// Options that give the number of nodes.
@@ -37,7 +36,7 @@ struct Facts {
     rank: &'static [&'static str],
 }
 
-const NONE: Facts = Facts {
+const NONE: LauncherOptions = LauncherOptions {
     launcher: "",
     nodes: &[],
     nodes_variable: None,
@@ -46,7 +45,7 @@ const NONE: Facts = Facts {
     all: &[],
     rank: &[],
 };
-const TORCHRUN: Facts = Facts {
+const TORCHRUN: LauncherOptions = LauncherOptions {
     launcher: "torchrun",
     nodes: &["--nnodes"],
     nodes_variable: Some("PET_NNODES"),
@@ -57,41 +56,46 @@ const TORCHRUN: Facts = Facts {
 };
 
 /// Every launcher that gives such numbers. The sources are those of the options, in `command/launchers.rs`.
-static FACTS: &[Facts] = &[
+static LAUNCHERS: &[LauncherOptions] = &[
     TORCHRUN,
-    Facts { launcher: "dlrover-run", ..TORCHRUN },
-    Facts { launcher: "tune run", ..TORCHRUN },
-    Facts {
+    LauncherOptions { launcher: "dlrover-run", ..TORCHRUN },
+    LauncherOptions { launcher: "tune run", ..TORCHRUN },
+    LauncherOptions {
         launcher: "accelerate launch",
         nodes: &["--num-machines"],
         all: &["--num-processes"],
         rank: &["--machine-rank"],
         ..NONE
     },
-    Facts {
+    LauncherOptions {
         launcher: "deepspeed",
         nodes: &["--num-nodes"],
         per_node: &["--num-gpus", "--num-accelerators"],
         rank: &["--node-rank"],
         ..NONE
     },
-    Facts {
+    LauncherOptions {
         launcher: "composer",
         per_node: &["--nproc", "-n"],
         all: &["--world-size"],
         rank: &["--node-rank"],
         ..NONE
     },
-    Facts { launcher: "colossalai run", nodes: &["--num-nodes"], per_node: &["--nproc-per-node"], ..NONE },
-    Facts { launcher: "gaudi_spawn.py", all: &["--world-size"], ..NONE },
-    Facts { launcher: "horovodrun", all: &["--num-proc", "-np"], ..NONE },
-    Facts {
+    LauncherOptions {
+        launcher: "colossalai run",
+        nodes: &["--num-nodes"],
+        per_node: &["--nproc-per-node"],
+        ..NONE
+    },
+    LauncherOptions { launcher: "gaudi_spawn.py", all: &["--world-size"], ..NONE },
+    LauncherOptions { launcher: "horovodrun", all: &["--num-proc", "-np"], ..NONE },
+    LauncherOptions {
         launcher: "mpirun",
         per_node: &["-N", "--npernode", "-ppn", "-perhost"],
         all: &["-np", "-n", "-c"],
         ..NONE
     },
-    Facts {
+    LauncherOptions {
         launcher: "srun",
         nodes: &["--nodes", "-N"],
         per_node: &["--ntasks-per-node"],
@@ -109,11 +113,11 @@ fn number(text: &str) -> Option<u64> {
     text.trim().trim_matches('"').parse().ok().filter(|number| *number > 0)
 }
 
-fn innermost(launch: &Launch) -> Option<(&'static Facts, &Launcher)> {
+fn innermost(launch: &Launch) -> Option<(&'static LauncherOptions, &Launcher)> {
     let (launcher, outer) = launch.launchers.split_last()?;
-    let facts = |launcher: &Launcher| FACTS.iter().find(|facts| facts.launcher == launcher.name);
+    let options = |launcher: &Launcher| LAUNCHERS.iter().find(|options| options.launcher == launcher.name);
     // If another launcher starts it several times, its numbers are not the totals.
-    Some((facts(launcher).filter(|_| outer.iter().all(|outer| facts(outer).is_none()))?, launcher))
+    Some((options(launcher).filter(|_| outer.iter().all(|outer| options(outer).is_none()))?, launcher))
 }
 
 /// The nodes that a launch's launcher counts on, if it gives a number.
@@ -124,32 +128,32 @@ pub(crate) fn nodes(launch: &Launch) -> Option<u64> {
 }
 
 /// The number of nodes given to the launch's launcher. Empty if it is unknown. `None` if no number is given.
-pub(crate) fn told_nodes(launch: &Launch) -> Option<&str> {
-    let (facts, launcher) = innermost(launch)?;
-    if let Some(option) = facts.nodes.iter().find(|option| launcher.arguments.has(option)) {
+pub(crate) fn stated_nodes(launch: &Launch) -> Option<&str> {
+    let (options, launcher) = innermost(launch)?;
+    if let Some(option) = options.nodes.iter().find(|option| launcher.arguments.has(option)) {
         return Some(launcher.arguments.value(option).unwrap_or_default());
     }
-    let variable = facts.nodes_variable?;
+    let variable = options.nodes_variable?;
     let given = launch.environment.iter().find(|(name, _)| *name == variable)?;
     Some(given.1.unwrap_or_default())
 }
 
 /// Whether the launcher counts on several nodes. `None` if no number is given.
 pub(crate) fn several_nodes(launch: &Launch) -> Option<bool> {
-    told_nodes(launch).map(|told| !matches!(told.trim(), "1" | "1:1"))
+    stated_nodes(launch).map(|stated| !matches!(stated.trim(), "1" | "1:1"))
 }
 
 /// Reads the numbers that the launch's launcher gives.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
-    let Some((facts, launcher)) = innermost(launch) else { return };
+    let Some((options, launcher)) = innermost(launch) else { return };
     let count = |options: &[&'static str], variable: Option<&str>| match given(&launcher.arguments, options) {
         Some((_, value)) => number(value),
         None if options.iter().any(|option| launcher.arguments.has(option)) => None,
         None => variable.and_then(|variable| number(launch.environment.get(variable)?)),
     };
-    claims.nodes = count(facts.nodes, facts.nodes_variable);
-    claims.processes_per_node = count(facts.per_node, facts.per_node_variable);
-    claims.processes = count(facts.all, None);
+    claims.nodes = count(options.nodes, options.nodes_variable);
+    claims.processes_per_node = count(options.per_node, options.per_node_variable);
+    claims.processes = count(options.all, None);
     if claims.processes.is_none() {
         claims.processes =
             claims.nodes.zip(claims.processes_per_node).and_then(|(nodes, each)| nodes.checked_mul(each));
@@ -174,8 +178,8 @@ pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Cla
     if !shards || is_divided || !is_plain || processes < 2 || processes >= all || all % processes != 0 {
         return;
     }
-    let option = innermost(launch).and_then(|(facts, launcher)| {
-        given(&launcher.arguments, facts.all).or_else(|| given(&launcher.arguments, facts.per_node))
+    let option = innermost(launch).and_then(|(options, launcher)| {
+        given(&launcher.arguments, options.all).or_else(|| given(&launcher.arguments, options.per_node))
     });
     if let Some((option, _)) = option {
         claims.argument(DATA, processes, option);
@@ -184,7 +188,7 @@ pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Cla
 
 /// Contradictions with the pods' requests, one line each.
 pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims) -> Vec<String> {
-    let Some((facts, launcher)) = innermost(launch) else { return Vec::new() };
+    let Some((options, launcher)) = innermost(launch) else { return Vec::new() };
     let mut doubts = Vec::new();
     let plain = requests.iter().all(is_plain);
     let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
@@ -192,7 +196,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
     // A launcher that runs in the pods with the accelerators starts the processes of one pod.
     if let Some(request) = of_group.filter(|_| plain) {
         let (each, per_pod) = (claims.processes_per_node, request.per_pod);
-        let source = name(facts.per_node).or(name(facts.all)).unwrap_or(facts.launcher);
+        let source = name(options.per_node).or(name(options.all)).unwrap_or(options.launcher);
         match each {
             Some(each) if each > per_pod => doubts.push(format!(
                 "{source} starts {each} processes in each pod, which asks for {}",
@@ -207,7 +211,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
         }
     }
     if let (Some(pods), Some(_), Some(nodes), Some(option)) =
-        (pods(requests), of_group, claims.nodes, name(facts.nodes))
+        (pods(requests), of_group, claims.nodes, name(options.nodes))
         && pods != nodes
         // One of several pods is a separate object.
         && pods > 1
@@ -216,7 +220,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
     }
     let judged = !doubts.is_empty();
     if let (Some(processes), Some(all), Some(option)) =
-        (claims.processes, accelerators(requests), name(facts.all))
+        (claims.processes, accelerators(requests), name(options.all))
     {
         if plain && !judged && processes < all {
             doubts.push(format!(
@@ -227,7 +231,7 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
             doubts.push(format!("{option} is {processes}, but the pods ask for {}", counted(all)));
         }
     }
-    let rank = given(&launcher.arguments, facts.rank)
+    let rank = given(&launcher.arguments, options.rank)
         .and_then(|(option, value)| Some((option, value.parse::<u64>().ok()?)));
     if let (Some((option, rank)), Some(pods)) =
         (rank, of_group.and_then(|request| request.pods).filter(|pods| *pods > 1))
@@ -352,9 +356,9 @@ mod tests {
             &[(2, 8, "torchrun a.py trainer.num_nodes=$N trainer.devices=-1")],
         ] {
             let claims = claims(groups, gpu, None);
-            let facts = (claims.nodes, claims.processes_per_node, claims.processes);
+            let read = (claims.nodes, claims.processes_per_node, claims.processes);
             assert!(claims.warnings.iter().all(|line| line.chars().count() <= 120), "{:?}", claims.warnings);
-            all.push(format!("{groups:?}\n  {facts:?}\n  {}\n", claims.warnings.join("\n  ")));
+            all.push(format!("{groups:?}\n  {read:?}\n  {}\n", claims.warnings.join("\n  ")));
         }
         insta::assert_snapshot!(all.concat());
     }
