@@ -246,7 +246,21 @@ impl Judge<'_> {
             judgement.memory = Some(memory);
             return Judgement { reason: Reason::UnknownAccelerator, ..judgement };
         };
-        let decision = decide(&need, bytes, self.rules);
+        self.decided(Judgement { memory: Some(memory), ..judgement }, estimate, &need, bytes, given, shown)
+    }
+
+    /// The verdict on a capacity, with its message, advice and room.
+    fn decided(
+        &self,
+        mut judgement: Judgement,
+        estimate: &Estimate,
+        need: &Distribution,
+        bytes: Bytes,
+        given: Given<'_, '_>,
+        shown: &mut Shown<'_>,
+    ) -> Judgement {
+        let Given { capacity, device, .. } = given;
+        let decision = decide(need, bytes, self.rules);
         // The report lists what could still stop a job that fits. It is no warning.
         if decision.verdict != Verdict::Fits {
             judgement.warnings.extend(shown.about(field::MODEL, wording::never_measured(estimate)));
@@ -260,7 +274,9 @@ impl Judge<'_> {
         if self.ask.advice && may_not_fit {
             judgement.advice = shown.advice(self.advice(&judgement.job, estimate, device, capacity));
         }
-        judgement.message = wording::message(self.ask.advice, &decision, &memory, shown, &judgement);
+        if let Some(memory) = &judgement.memory {
+            judgement.message = wording::message(self.ask.advice, &decision, memory, shown, &judgement);
+        }
         // A job that contradicts itself may not start, however well it fits.
         if let (Verdict::Fits, Some(first)) = (decision.verdict, judgement.contradictions.first()) {
             judgement.message = format!("contradicts itself: {first}; else it {}", judgement.message);
@@ -276,7 +292,6 @@ impl Judge<'_> {
                 fits.then_some(estimate.peak.needed)
             });
         }
-        judgement.memory = Some(memory);
         Judgement {
             verdict: decision.verdict,
             reason: decision.reason,
@@ -375,7 +390,7 @@ impl Judge<'_> {
             let offered = other.as_ref().and_then(|other| other.bytes).unwrap_or(bytes);
             let decision = decide(&estimate.distribution(Figure::Needed), offered, self.rules);
             let taken = figures::duration(changed, &estimate, capacity, self.rules);
-            Some(advise::Outcome {
+            Some(advise::Prediction {
                 peak: estimate.peak.needed,
                 fits: decision.verdict == Verdict::Fits,
                 days: taken.and_then(|taken| taken.time.days),

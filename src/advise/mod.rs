@@ -23,10 +23,10 @@ const ENOUGH: usize = 3;
 
 /// The prediction for a candidate.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
+pub struct Prediction {
     /// The needed memory.
     pub peak: Bytes,
-    /// Whether it certainly fits.
+    /// Whether its verdict is Fits.
     pub fits: bool,
     /// The duration in days.
     pub days: Option<f64>,
@@ -37,7 +37,7 @@ pub fn advise(
     job: &TrainingJob,
     plan: &crate::estimate::plan::Plan,
     mut candidates: usize,
-    outcome: impl Fn(&TrainingJob) -> Option<Outcome>,
+    predict: impl Fn(&TrainingJob) -> Option<Prediction>,
 ) -> Vec<Advice> {
     let knobs = knobs(job, plan);
     let mut advice: Vec<Advice> = Vec::new();
@@ -51,8 +51,8 @@ pub fn advise(
             (turn.apply)(&mut spec);
             words.push(turn.change.as_str());
         }
-        let outcome = outcome(&changed).filter(|outcome| outcome.fits)?;
-        Some(Advice { change: words.join(" and "), spec, peak_bytes: outcome.peak, days: outcome.days })
+        let found = predict(&changed).filter(|found| found.fits)?;
+        Some(Advice { change: words.join(" and "), spec, peak_bytes: found.peak, days: found.days })
     };
     let of = |changes: Changes| knobs.iter().filter(move |knob| knob.changes == changes);
     let running: Vec<&Knob> = of(Changes::Running).collect();

@@ -7,7 +7,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::queue::Outcome;
+use super::queue::RunEnd;
 use super::reconcile::Error;
 use crate::api::status;
 use crate::api::v1alpha1::{ProgressStatus, TimeStatus, TrainingEstimateStatus};
@@ -223,15 +223,15 @@ impl Metrics {
     }
 
     /// Counts a finished reconciliation.
-    pub(super) fn ended(&self, outcome: Outcome, took: Duration) {
+    pub(super) fn ended(&self, outcome: RunEnd, took: Duration) {
         self.seconds.get_or_create(&CONTROLLER).observe(took.as_secs_f64());
         let result = match outcome {
-            Outcome::Done => "success",
-            Outcome::Waiting => "requeue_after",
-            Outcome::Failed => "error",
+            RunEnd::Done => "success",
+            RunEnd::Waiting => "requeue_after",
+            RunEnd::Failed => "error",
         };
         self.reconciled.get_or_create(&Reconciled { controller: CONTROLLER.controller, result }).inc();
-        if outcome == Outcome::Failed {
+        if outcome == RunEnd::Failed {
             self.errors.get_or_create(&CONTROLLER).inc();
         }
     }

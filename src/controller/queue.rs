@@ -68,9 +68,9 @@ pub(super) enum Lane {
     WhatIfs,
 }
 
-/// The outcome of a run.
+/// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RunEnd {
     /// Done until something changes.
     Done,
     /// It waits for something.
@@ -113,7 +113,7 @@ impl Queue {
     pub(super) async fn run<F, R>(mut self, reconcile: F)
     where
         F: Fn(Key) -> R,
-        R: Future<Output = Outcome>,
+        R: Future<Output = RunEnd>,
     {
         let mut waiting = Waiting::default();
         let mut running = FuturesUnordered::new();
@@ -227,19 +227,19 @@ impl Waiting {
     }
 
     /// Notes that a key has run.
-    fn ended(&mut self, key: &Key, outcome: Outcome, now: Instant) {
+    fn ended(&mut self, key: &Key, outcome: RunEnd, now: Instant) {
         let Some(entry) = self.keys.get_mut(key) else { return };
         let State::Running(again) = entry.state else { return };
         entry.state = State::Idle;
         self.running -= 1;
         self.running_what_ifs -= usize::from(entry.lane == Lane::WhatIfs);
         let (lane, failures) = (entry.lane, entry.failures);
-        if outcome == Outcome::Done {
+        if outcome == RunEnd::Done {
             self.keys.remove(key);
         } else {
             entry.failures = failures.saturating_add(1);
         }
-        let retry = (outcome != Outcome::Done).then(|| now + pause(failures));
+        let retry = (outcome != RunEnd::Done).then(|| now + pause(failures));
         if let Some(at) = again.or(retry) {
             self.ask(key.clone(), lane, at);
         }
@@ -274,7 +274,7 @@ mod tests {
                 running.push_back(key);
             }
             let Some(key) = running.pop_front() else { return runs };
-            waiting.ended(&key, Outcome::Done, Instant::now());
+            waiting.ended(&key, RunEnd::Done, Instant::now());
         }
     }
 
@@ -336,12 +336,12 @@ mod tests {
         }
         waiting.make_ready(now);
         assert_eq!(waiting.next(), None);
-        waiting.ended(&key("a"), Outcome::Failed, now);
+        waiting.ended(&key("a"), RunEnd::Failed, now);
         waiting.make_ready(now);
         assert_eq!(waiting.next(), Some(key("a")), "at once, since something has changed");
-        waiting.ended(&key("a"), Outcome::Failed, now);
+        waiting.ended(&key("a"), RunEnd::Failed, now);
         assert_eq!(waiting.earliest(), Some(now + pause(1)), "the second failure in a row");
-        waiting.ended(&key("a"), Outcome::Done, now);
+        waiting.ended(&key("a"), RunEnd::Done, now);
     }
 
     #[test]
@@ -368,13 +368,13 @@ mod tests {
                 let first_of_a =
                     runs.borrow().iter().filter(|run| **run == key).count() == 1 && key == self::key("a");
                 if first_of_a {
-                    return Outcome::Failed;
+                    return RunEnd::Failed;
                 }
                 done.set(done.get() + 1);
                 if done.get() == 2 {
                     all.notify_one();
                 }
-                Outcome::Done
+                RunEnd::Done
             }
         });
         tokio::select! { () = work => {}, () = all.notified() => {} }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::desired::{self, Holder};
 use super::estimates::Estimates;
 use super::history::Learned;
-use super::queue::{Key, Outcome};
+use super::queue::{Key, RunEnd};
 use super::{Metrics, Settings, history, notices, progress};
 use crate::admission::{elastic, unread};
 use crate::api::status::{self, Admitted, Circumstances};
@@ -111,7 +111,7 @@ pub(super) struct Workload {
 
 impl Reconciler {
     /// Reconciles a key. A failure is logged here, and the queue runs the key again.
-    pub(super) async fn reconcile(&self, key: Key) -> Outcome {
+    pub(super) async fn reconcile(&self, key: Key) -> RunEnd {
         let started = Instant::now();
         let _under_way = self.metrics().begins();
         let outcome = self.reconciled(&key).await;
@@ -119,16 +119,16 @@ impl Reconciler {
         outcome
     }
 
-    async fn reconciled(&self, key: &Key) -> Outcome {
+    async fn reconciled(&self, key: &Key) -> RunEnd {
         let result = match key {
             Key::Workload { uid, .. } => self.workload(uid).await,
             Key::Estimate { namespace, name } => self.estimate(namespace, name).await,
         };
         match result {
             Ok(outcome) => outcome,
-            Err(error) if error.is_conflict() => Outcome::Waiting,
+            Err(error) if error.is_conflict() => RunEnd::Waiting,
             // The namespace ends, and its workloads with it.
-            Err(error) if error.is_of_an_ending_namespace() => Outcome::Done,
+            Err(error) if error.is_of_an_ending_namespace() => RunEnd::Done,
             Err(error) => {
                 self.metrics().failed(error.reason());
                 let (object, name) = key.names();
@@ -140,36 +140,36 @@ impl Reconciler {
                     %error,
                     "reconciling failed; trying again"
                 );
-                Outcome::Failed
+                RunEnd::Failed
             }
         }
     }
 
     /// Creates the estimate that a workload lacks.
-    async fn workload(&self, uid: &str) -> Result<Outcome, Error> {
-        let Some(workload) = self.cluster.workloads.get(uid) else { return Ok(Outcome::Done) };
+    async fn workload(&self, uid: &str) -> Result<RunEnd, Error> {
+        let Some(workload) = self.cluster.workloads.get(uid) else { return Ok(RunEnd::Done) };
         if let Standing::Waiting(claim) = &workload.standing
             && !workload.deleting
         {
             return self.child(&workload, claim).await;
         }
         if !desired::wants_estimate(&workload) {
-            return Ok(Outcome::Done);
+            return Ok(RunEnd::Done);
         }
         let api = self.estimates(&workload.namespace);
         let names = desired::names(&workload);
         for name in &names {
             let found = api.get(name).await?;
             match desired::holder(found.as_ref(), &workload) {
-                Holder::Ours => return Ok(Outcome::Done),
-                Holder::Leaving => return Ok(Outcome::Waiting),
+                Holder::Ours => return Ok(RunEnd::Done),
+                Holder::Leaving => return Ok(RunEnd::Waiting),
                 Holder::Other => {}
                 Holder::Free => {
                     let ours =
                         PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
                     api.create(&ours, &desired::estimate(&workload, name)).await?;
                     self.metrics().created.inc();
-                    return Ok(Outcome::Done);
+                    return Ok(RunEnd::Done);
                 }
             }
         }
@@ -178,12 +178,12 @@ impl Reconciler {
     }
 
     /// Judges a child whose owner no cache has by itself, unless an owner covers it after all.
-    async fn child(&self, child: &Digest, claim: &Claim) -> Result<Outcome, Error> {
+    async fn child(&self, child: &Digest, claim: &Claim) -> Result<RunEnd, Error> {
         match self.cluster.workloads.standing_again(child) {
-            Standing::Covered => return Ok(Outcome::Done),
+            Standing::Covered => return Ok(RunEnd::Done),
             // A cache will have it soon.
             Standing::Waiting(_) if self.exists(&child.namespace, claim).await? => {
-                return Ok(Outcome::Waiting);
+                return Ok(RunEnd::Waiting);
             }
             _ => {}
         }
@@ -192,11 +192,11 @@ impl Reconciler {
         let object = match source.get(&child.name).await {
             Ok(Some(object)) => object,
             // The cache reports objects that are too large to be read.
-            Ok(None) | Err(cluster::Error::TooLarge(_)) => return Ok(Outcome::Done),
+            Ok(None) | Err(cluster::Error::TooLarge(_)) => return Ok(RunEnd::Done),
             Err(error) => return Err(error.into()),
         };
         if object.uid() != Some(child.uid.as_str()) {
-            return Ok(Outcome::Done);
+            return Ok(RunEnd::Done);
         }
         let around = self.cluster.surroundings();
         let policy = self.cluster.policies.current();
@@ -208,7 +208,7 @@ impl Reconciler {
         let peak = judgement.memory.map(|memory| memory.peak_bytes);
         // The cache reports it, and then it gets its estimate like any workload.
         self.cluster.workloads.judged_by_itself(child, judgement.verdict, peak);
-        Ok(Outcome::Done)
+        Ok(RunEnd::Done)
     }
 
     /// Whether an owner exists.
@@ -225,19 +225,19 @@ impl Reconciler {
     }
 
     /// Writes the judgement into an estimate's status.
-    async fn estimate(&self, namespace: &str, name: &str) -> Result<Outcome, Error> {
+    async fn estimate(&self, namespace: &str, name: &str) -> Result<RunEnd, Error> {
         let api = self.estimates(namespace);
-        let Some(estimate) = api.get(name).await? else { return Ok(Outcome::Done) };
+        let Some(estimate) = api.get(name).await? else { return Ok(RunEnd::Done) };
         // Little of it is kept, and its workload may need a turn.
         let estimate = estimate.give_up_turn();
         if estimate.is_being_deleted() {
-            return Ok(Outcome::Done);
+            return Ok(RunEnd::Done);
         }
         let workload = self.referred(&estimate, namespace).await?;
         let owned = estimate.controller().is_some();
         if owned && workload.is_none() {
             // Its workload is gone, so the garbage collector will delete the estimate.
-            return Ok(Outcome::Done);
+            return Ok(RunEnd::Done);
         }
         // A status that cannot be read is ignored, and written again.
         let previous = estimate.value().get("status").cloned().unwrap_or_default();
@@ -249,7 +249,7 @@ impl Reconciler {
             outcome::of_workload(progress.ended.as_ref(), &shown, status::outcome(&previous).as_ref())
         });
         if owned && is_closed(&previous, estimate.generation(), outcome.as_ref()) {
-            return Ok(Outcome::Done);
+            return Ok(RunEnd::Done);
         }
         let Judged { judgement, learned } = self.judge(&estimate, workload.as_ref()).await?;
         let named = || Refers::of(workload.as_ref().map_or(&Value::Null, |w| w.object.value())).labels;
@@ -278,7 +278,7 @@ impl Reconciler {
             self.metrics().written(judgement.verdict);
             self.record_events(&judgement, &previous, &next, workload.as_ref(), &estimate).await;
         }
-        Ok(Outcome::Done)
+        Ok(RunEnd::Done)
     }
 
     /// The workload that an estimate refers to, if it exists and has a known kind.

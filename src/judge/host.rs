@@ -25,8 +25,12 @@ use crate::units::{ByteRate, Bytes};
 use crate::verdict::{Distribution, decide};
 use crate::workload::PodOffer;
 
-/// The slowest direct links between all accelerators of a node. Slower ones join pairs, or pass through the host.
+/// The least bandwidth of links that join all accelerators of a node, both directions added. A V100's have 300 GB/s. The bridges of an
+/// A40 have 112.5 GB/s, and join pairs (data/accelerators.toml).
 const DIRECT: ByteRate = ByteRate(200_000_000_000);
+
+/// The source of the limit of shared memory if no volume is mounted.
+const DEFAULT_SHARED: &str = "the container runtime's default: nothing is mounted at /dev/shm";
 
 /// A limit, and where it comes from.
 #[derive(Clone, Debug)]
@@ -188,8 +192,6 @@ pub(super) fn without_model(
     judgement
 }
 
-const DEFAULT_SHARED: &str = "the container runtime's default: nothing is mounted at /dev/shm";
-
 /// Workers pass every batch through shared memory. With a few MiB of batches 64 MiB suffice, and images need more.
 fn unmounted(shared: &mut Resource, job: &TrainingJob, offer: &PodOffer) {
     let workers = job.host.as_ref().and_then(|host| host.dataloader_workers).unwrap_or(0);
@@ -284,7 +286,7 @@ fn key_of(part: &str) -> Option<&'static str> {
     Some(keys::of_field(field))
 }
 
-/// The distribution with other ends, for the reports.
+/// Whether a need fits a limit, by the policy's rules.
 pub(super) fn fits(need: &Distribution, limit: Bytes, judge: &Judge<'_>) -> bool {
     decide(need, limit, judge.rules).verdict == Verdict::Fits
 }

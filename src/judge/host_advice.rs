@@ -11,7 +11,8 @@ use crate::kinds::host::SharedMemory;
 use crate::units::Bytes;
 use crate::workload::PodOffer;
 
-/// The least that a volume at /dev/shm should have.
+/// The least size that advice gives a volume at /dev/shm. It is a convention of manifests: the kernel
+/// gives memory only to what is written there.
 const LEAST_SHARED: Bytes = Bytes::from_mib(8 << 10);
 
 /// A change of the job's host fields.

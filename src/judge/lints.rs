@@ -3,7 +3,7 @@
 //! A lint compares two stated values. It is silent if one of them is not stated, so it never warns of an assumption.
 //! The estimate has its own warnings, and they are not repeated here: degrees against the number of accelerators, the
 //! global batch, heads against tensor parallelism, layers against pipeline stages, experts against expert parallelism.
-//! Some checks need facts of the launcher, like processes on a node, or replicas. They belong to its reader in
+//! Some checks need stated of the launcher, like processes on a node, or replicas. They belong to its reader in
 //! [`crate::frameworks`], which warns as all readers do.
 //!
 //! | lint | source |
@@ -26,8 +26,8 @@ const MOST: usize = 5;
 
 /// All lints, one line each: the contradictions first.
 pub(super) fn lints(job: &TrainingJob, device: Option<&Accelerator>) -> impl Iterator<Item = String> {
-    let facts = Facts::of(job, device);
-    CONTRADICTIONS.iter().chain(IDLE).filter_map(move |lint| lint(&facts)).take(MOST)
+    let stated = Stated::of(job, device);
+    CONTRADICTIONS.iter().chain(IDLE).filter_map(move |lint| lint(&stated)).take(MOST)
 }
 
 /// The contradictions alone, one line each. Such a job ends when it starts, or does not do what one of its fields says.
@@ -35,13 +35,13 @@ pub(super) fn contradictions(
     job: &TrainingJob,
     device: Option<&Accelerator>,
 ) -> impl Iterator<Item = String> {
-    let facts = Facts::of(job, device);
-    CONTRADICTIONS.iter().filter_map(move |lint| lint(&facts)).take(MOST)
+    let stated = Stated::of(job, device);
+    CONTRADICTIONS.iter().filter_map(move |lint| lint(&stated)).take(MOST)
 }
 
 /// The stated values that lints compare. A degree that is not stated is one.
 #[derive(Default)]
-struct Facts {
+struct Stated {
     accelerators: Option<u64>,
     tensor: u64,
     pipeline: u64,
@@ -73,7 +73,7 @@ struct Facts {
     without_units: Option<(Precision, String)>,
 }
 
-impl Facts {
+impl Stated {
     fn of(job: &TrainingJob, device: Option<&Accelerator>) -> Self {
         let model = job.model.clone().unwrap_or_default();
         let parallelism = job.parallelism.clone().unwrap_or_default();
@@ -131,7 +131,7 @@ impl Facts {
 }
 
 /// Fields that contradict each other. Those that end a job soonest come first.
-const CONTRADICTIONS: &[fn(&Facts) -> Option<String>] = &[
+const CONTRADICTIONS: &[fn(&Stated) -> Option<String>] = &[
     key_value_heads_and_tensor_parallel,
     heads_and_hidden_size,
     heads_and_key_value_heads,
@@ -150,7 +150,7 @@ const CONTRADICTIONS: &[fn(&Facts) -> Option<String>] = &[
 ];
 
 /// Fields that have no effect, or waste accelerators.
-const IDLE: &[fn(&Facts) -> Option<String>] = &[
+const IDLE: &[fn(&Stated) -> Option<String>] = &[
     virtual_pipeline_alone,
     sequence_parallel_alone,
     adapters_of_no_rank,
@@ -158,8 +158,8 @@ const IDLE: &[fn(&Facts) -> Option<String>] = &[
     bf16_and_accelerator,
 ];
 
-fn key_value_heads_and_tensor_parallel(facts: &Facts) -> Option<String> {
-    let (heads, groups, tensor) = (facts.heads?, facts.key_value_heads?, facts.tensor);
+fn key_value_heads_and_tensor_parallel(stated: &Stated) -> Option<String> {
+    let (heads, groups, tensor) = (stated.heads?, stated.key_value_heads?, stated.tensor);
     // The estimate already warns about heads that tensor parallelism does not divide.
     let fits =
         groups.is_multiple_of(tensor) || tensor.is_multiple_of(groups) || !heads.is_multiple_of(tensor);
@@ -167,97 +167,97 @@ fn key_value_heads_and_tensor_parallel(facts: &Facts) -> Option<String> {
         .then(|| format!("{groups} key-value heads and tensor parallel {tensor}: neither divides the other"))
 }
 
-fn heads_and_hidden_size(facts: &Facts) -> Option<String> {
-    let (hidden, heads) = (facts.hidden?, facts.heads?);
-    let wrong = facts.heads_fill_hidden && !hidden.is_multiple_of(heads);
+fn heads_and_hidden_size(stated: &Stated) -> Option<String> {
+    let (hidden, heads) = (stated.hidden?, stated.heads?);
+    let wrong = stated.heads_fill_hidden && !hidden.is_multiple_of(heads);
     wrong.then(|| {
         format!("hidden size {hidden} is no multiple of {heads} attention heads, and no head size is given")
     })
 }
 
-fn heads_and_key_value_heads(facts: &Facts) -> Option<String> {
-    let (heads, groups) = (facts.heads?, facts.key_value_heads?);
+fn heads_and_key_value_heads(stated: &Stated) -> Option<String> {
+    let (heads, groups) = (stated.heads?, stated.key_value_heads?);
     (!heads.is_multiple_of(groups))
         .then(|| format!("{heads} attention heads are no multiple of {groups} key-value heads"))
 }
 
-fn experts_of_a_dense_model(facts: &Facts) -> Option<String> {
-    facts.layers.and(facts.hidden)?;
-    let dense = facts.experts.is_none_or(|experts| experts < 2);
-    (dense && facts.expert > 1)
-        .then(|| format!("expert parallel is {}, but the model has no experts", facts.expert))
+fn experts_of_a_dense_model(stated: &Stated) -> Option<String> {
+    stated.layers.and(stated.hidden)?;
+    let dense = stated.experts.is_none_or(|experts| experts < 2);
+    (dense && stated.expert > 1)
+        .then(|| format!("expert parallel is {}, but the model has no experts", stated.expert))
 }
 
-fn experts_per_token(facts: &Facts) -> Option<String> {
-    let (experts, chosen) = (facts.experts?, facts.experts_per_token?);
+fn experts_per_token(stated: &Stated) -> Option<String> {
+    let (experts, chosen) = (stated.experts?, stated.experts_per_token?);
     (chosen > experts).then(|| format!("a token goes to {chosen} experts, but there are only {experts}"))
 }
 
-fn expert_parallel_and_accelerators(facts: &Facts) -> Option<String> {
-    let count = facts.accelerators.filter(|_| experts_of_a_dense_model(facts).is_none())?;
-    let group = facts.expert.saturating_mul(facts.expert_tensor).saturating_mul(facts.pipeline);
-    (facts.expert > 1 && !count.is_multiple_of(group)).then(|| {
+fn expert_parallel_and_accelerators(stated: &Stated) -> Option<String> {
+    let count = stated.accelerators.filter(|_| experts_of_a_dense_model(stated).is_none())?;
+    let group = stated.expert.saturating_mul(stated.expert_tensor).saturating_mul(stated.pipeline);
+    (stated.expert > 1 && !count.is_multiple_of(group)).then(|| {
         format!(
             "{count} accelerators are no multiple of expert × expert tensor × pipeline parallel = {group}"
         )
     })
 }
 
-fn layers_and_virtual_pipeline(facts: &Facts) -> Option<String> {
-    let (stages, chunks) = (facts.pipeline, facts.virtual_pipeline);
-    let layers = facts.layers.filter(|_| stages > 1)?;
+fn layers_and_virtual_pipeline(stated: &Stated) -> Option<String> {
+    let (stages, chunks) = (stated.pipeline, stated.virtual_pipeline);
+    let layers = stated.layers.filter(|_| stages > 1)?;
     // The estimate already warns about layers that the stages alone do not divide.
-    let even = facts.uneven_stages || !layers.is_multiple_of(stages);
+    let even = stated.uneven_stages || !layers.is_multiple_of(stages);
     (!even && !layers.is_multiple_of(stages.saturating_mul(chunks))).then(|| {
         format!("{layers} layers are no multiple of pipeline parallel {stages} × virtual pipeline {chunks}")
     })
 }
 
-fn virtual_pipeline_alone(facts: &Facts) -> Option<String> {
-    let chunks = facts.virtual_pipeline;
-    (chunks > 1 && facts.pipeline == 1)
+fn virtual_pipeline_alone(stated: &Stated) -> Option<String> {
+    let chunks = stated.virtual_pipeline;
+    (chunks > 1 && stated.pipeline == 1)
         .then(|| format!("virtual pipeline {chunks} does nothing without pipeline parallel"))
 }
 
-fn sharding_and_pipeline(facts: &Facts) -> Option<String> {
-    let gradients = matches!(facts.sharding?, Sharding::ZeRO2 | Sharding::ZeRO3);
-    (facts.pipeline_refuses_zero_2 && gradients && facts.pipeline > 1)
+fn sharding_and_pipeline(stated: &Stated) -> Option<String> {
+    let gradients = matches!(stated.sharding?, Sharding::ZeRO2 | Sharding::ZeRO3);
+    (stated.pipeline_refuses_zero_2 && gradients && stated.pipeline > 1)
         .then(|| "DeepSpeed's pipeline takes ZeRO-1 at most: ZeRO-2 and ZeRO-3 are refused".to_owned())
 }
 
-fn sharding_degree(facts: &Facts) -> Option<String> {
-    let (degree, ranks) = (facts.sharding_degree?, facts.data?.saturating_mul(facts.context));
+fn sharding_degree(stated: &Stated) -> Option<String> {
+    let (degree, ranks) = (stated.sharding_degree?, stated.data?.saturating_mul(stated.context));
     (!ranks.is_multiple_of(degree)).then(|| {
         format!("{ranks} data × context parallel ranks are no multiple of the sharding degree {degree}")
     })
 }
 
-fn sequence_and_context_parallel(facts: &Facts) -> Option<String> {
-    let (sequence, context) = (facts.sequence?, facts.context);
+fn sequence_and_context_parallel(stated: &Stated) -> Option<String> {
+    let (sequence, context) = (stated.sequence?, stated.context);
     (context > 1 && !sequence.is_multiple_of(2 * context))
         .then(|| format!("sequence length {sequence} is no multiple of 2 × context parallel {context}"))
 }
 
-fn sequence_and_tensor_parallel(facts: &Facts) -> Option<String> {
-    let (sequence, tensor) = (facts.sequence.filter(|_| facts.sequence_parallel)?, facts.tensor);
+fn sequence_and_tensor_parallel(stated: &Stated) -> Option<String> {
+    let (sequence, tensor) = (stated.sequence.filter(|_| stated.sequence_parallel)?, stated.tensor);
     (!sequence.is_multiple_of(tensor)).then(|| {
         format!("sequence length {sequence} is no multiple of tensor parallel {tensor}, as sequence parallel needs")
     })
 }
 
-fn sequence_parallel_alone(facts: &Facts) -> Option<String> {
-    let alone = facts.sequence_parallel && facts.tensor == 1;
+fn sequence_parallel_alone(stated: &Stated) -> Option<String> {
+    let alone = stated.sequence_parallel && stated.tensor == 1;
     alone.then(|| "sequence parallel does nothing without tensor parallel".to_owned())
 }
 
-fn positions_and_sequence(facts: &Facts) -> Option<String> {
-    let (sequence, positions) = (facts.sequence?, facts.learned_positions?);
+fn positions_and_sequence(stated: &Stated) -> Option<String> {
+    let (sequence, positions) = (stated.sequence?, stated.learned_positions?);
     (sequence > positions)
         .then(|| format!("sequence length {sequence} is above the model's {positions} learned positions"))
 }
 
-fn adapters_and_method(facts: &Facts) -> Option<String> {
-    match (facts.method, facts.rank?) {
+fn adapters_and_method(stated: &Stated) -> Option<String> {
+    match (stated.method, stated.rank?) {
         (Some(Method::Full), rank) if rank > 0 => Some(format!(
             "adapters of rank {rank} are given, but the method is full: every weight is trained"
         )),
@@ -265,29 +265,29 @@ fn adapters_and_method(facts: &Facts) -> Option<String> {
     }
 }
 
-fn adapters_of_no_rank(facts: &Facts) -> Option<String> {
-    let adapts = matches!(facts.method, Some(Method::LoRA | Method::QLoRA));
-    (adapts && facts.rank == Some(0)).then(|| "adapters of rank 0 train nothing".to_owned())
+fn adapters_of_no_rank(stated: &Stated) -> Option<String> {
+    let adapts = matches!(stated.method, Some(Method::LoRA | Method::QLoRA));
+    (adapts && stated.rank == Some(0)).then(|| "adapters of rank 0 train nothing".to_owned())
 }
 
-fn microbatches_and_stages(facts: &Facts) -> Option<String> {
-    let at_once = facts.micro_batch?.saturating_mul(facts.data?);
-    let (batches, stages) = (facts.global_batch? / at_once.max(1), facts.pipeline);
+fn microbatches_and_stages(stated: &Stated) -> Option<String> {
+    let at_once = stated.micro_batch?.saturating_mul(stated.data?);
+    let (batches, stages) = (stated.global_batch? / at_once.max(1), stated.pipeline);
     // The estimate already warns about a batch smaller than one microbatch of every replica.
     (batches > 0 && batches < stages).then(|| {
         format!("a step has {batches} microbatches for {stages} pipeline stages: not all of them have work")
     })
 }
 
-fn eight_bits_and_accelerator(facts: &Facts) -> Option<String> {
-    let (precision, name) = facts.without_units.as_ref()?;
+fn eight_bits_and_accelerator(stated: &Stated) -> Option<String> {
+    let (precision, name) = stated.without_units.as_ref()?;
     let is_short = matches!(precision, Precision::FP8 | Precision::FP4);
     let name = accelerator_with_article(name);
     is_short.then(|| format!("precision {} is stated, but {name} does not compute in it", precision.word()))
 }
 
-fn bf16_and_accelerator(facts: &Facts) -> Option<String> {
-    let (precision, name) = facts.without_units.as_ref()?;
+fn bf16_and_accelerator(stated: &Stated) -> Option<String> {
+    let (precision, name) = stated.without_units.as_ref()?;
     (*precision == Precision::BF16).then(|| {
         let name = accelerator_with_article(name);
         format!(
@@ -296,8 +296,8 @@ fn bf16_and_accelerator(facts: &Facts) -> Option<String> {
     })
 }
 
-fn typical_and_longest(facts: &Facts) -> Option<String> {
-    let (typical, longest) = (facts.typical?, facts.sequence?);
+fn typical_and_longest(stated: &Stated) -> Option<String> {
+    let (typical, longest) = (stated.typical?, stated.sequence?);
     (typical > longest)
         .then(|| format!("samples of {typical} tokens are typical, but the longest sequence has {longest}"))
 }
@@ -456,8 +456,8 @@ mod tests {
             "batch": {"microBatchSize": 1, "globalBatchSize": MOST_OF_ALL, "sequenceLength": odd},
             "finetuning": {"method": "Full", "rank": MOST_OF_ALL},
         });
-        let facts = Facts::of(&serde_json::from_value(job.clone()).unwrap(), None);
-        let lines: Vec<_> = CONTRADICTIONS.iter().chain(IDLE).filter_map(|lint| lint(&facts)).collect();
+        let stated = Stated::of(&serde_json::from_value(job.clone()).unwrap(), None);
+        let lines: Vec<_> = CONTRADICTIONS.iter().chain(IDLE).filter_map(|lint| lint(&stated)).collect();
         assert!(lines.len() > MOST && lines.iter().all(|line| line.chars().count() <= 120), "{lines:?}");
         assert_eq!(said(&job).len(), MOST);
     }

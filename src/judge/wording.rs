@@ -4,7 +4,7 @@ use crate::estimate::Estimate;
 use crate::hardware::Catalogue;
 use crate::job::keys::{self, PREFIX};
 use crate::job::{TrainingJob, field};
-use crate::judgement::{Judgement, LONGEST_WARNING, Memory, Verdict};
+use crate::judgement::{Judgement, Memory, Verdict};
 use crate::model::{Parameters, known};
 use crate::printable::printable;
 use crate::units::Count;
@@ -88,7 +88,7 @@ pub(super) fn no_accelerator(
     match &capacity.given {
         None => {
             let key = keys::of_field(capacity.missing());
-            format!("{need}; on which accelerator is not known: add {PREFIX}{key}")
+            format!("{need}; the accelerator is not known: add {PREFIX}{key}")
         }
         Some(_) if shown.hides(field::accelerator::KIND) => {
             format!(
@@ -178,7 +178,7 @@ pub(super) fn bounded(mut judgement: Judgement) -> Judgement {
     }
     let mut warnings: Vec<String> = Vec::new();
     for warning in judgement.warnings {
-        let line = printable(&warning, LONGEST_WARNING);
+        let line = printable(&warning, LONGEST);
         if warnings.len() < MAX_WARNINGS && !warnings.contains(&line) {
             warnings.push(line);
         }

@@ -31,7 +31,7 @@ pub enum Kind {
     Failed,
     /// Its pods were evicted or preempted.
     Evicted,
-    /// Its time was up.
+    /// It ran to its deadline.
     Deadline,
     /// The memory of a pod was used up.
     HostOutOfMemory,

@@ -7,7 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use ruff_python_ast::{
-    BoolOp, Expr, ExprAttribute, ExprCall, FStringPart, InterpolatedStringElement, Number, Operator, UnaryOp,
+    BoolOp, Expr, ExprAttribute, ExprBoolOp, ExprCall, ExprDict, ExprSubscript, FStringPart,
+    InterpolatedStringElement, Number, Operator, UnaryOp,
 };
 use serde_json::{Map, Value as Json};
 
@@ -215,39 +216,12 @@ impl<'a> Evaluation<'_, 'a> {
             Expr::NoneLiteral(_) => Value::Plain(Json::Null),
             Expr::Name(name) => self.name(name.id.as_str(), scope, depth),
             Expr::Attribute(attribute) => self.attribute(attribute, scope, depth),
-            Expr::Subscript(element) => {
-                if self.path(&element.value, scope, depth).as_deref() == Some("os.environ")
-                    && let Value::Plain(Json::String(name)) = of(&element.slice)
-                {
-                    return self.variable(&name, None);
-                }
-                plain(match (of(&element.value), of(&element.slice)) {
-                    (Value::Plain(Json::Object(keys)), Value::Plain(Json::String(key))) => {
-                        keys.get(&key).cloned()
-                    }
-                    (Value::Plain(Json::Array(elements)), Value::Plain(at)) => {
-                        at.as_u64().and_then(|at| elements.get(usize::try_from(at).ok()?).cloned())
-                    }
-                    _ => None,
-                })
-            }
+            Expr::Subscript(element) => self.element(element, scope, depth),
             Expr::Call(call) => self.result(call, scope, depth),
             Expr::List(list) => plain(self.list(&list.elts, scope, depth)),
             Expr::Tuple(list) => plain(self.list(&list.elts, scope, depth)),
             Expr::Set(list) => plain(self.list(&list.elts, scope, depth)),
-            Expr::Dict(dictionary) => {
-                let mut keys = Map::new();
-                for item in dictionary.items.iter().take(MOST_ELEMENTS) {
-                    match (item.key.as_ref().map(of), of(&item.value)) {
-                        (Some(Value::Plain(Json::String(key))), Value::Plain(value)) => {
-                            keys.insert(key, value);
-                        }
-                        (None, Value::Plain(Json::Object(more))) => keys.extend(more),
-                        _ => return Value::Unknown,
-                    }
-                }
-                plain(bounded(Json::Object(keys)))
-            }
+            Expr::Dict(dictionary) => plain(self.dictionary(dictionary, scope, depth)),
             Expr::BinOp(operation) => {
                 plain(arithmetic(operation.op, of(&operation.left), of(&operation.right)))
             }
@@ -259,19 +233,7 @@ impl<'a> Evaluation<'_, 'a> {
                     UnaryOp::UAdd | UnaryOp::Invert => None,
                 })
             }
-            Expr::BoolOp(operation) => {
-                let decides = operation.op == BoolOp::Or;
-                let mut last = Value::Unknown;
-                for value in &operation.values {
-                    last = of(value);
-                    match truth(&last) {
-                        Some(truth) if truth == decides => return last,
-                        Some(_) => {}
-                        None => return Value::Unknown,
-                    }
-                }
-                last
-            }
+            Expr::BoolOp(operation) => self.first_that_decides(operation, scope, depth),
             Expr::Compare(comparison) => match (&*comparison.ops, &*comparison.comparators) {
                 ([op], [right]) => plain(compared(*op, &of(&comparison.left), &of(right)).map(Json::from)),
                 _ => Value::Unknown,
@@ -286,6 +248,54 @@ impl<'a> Evaluation<'_, 'a> {
             },
             _ => Value::Unknown,
         }
+    }
+
+    /// An element of a list or a dictionary, or a variable of the environment.
+    fn element(&self, element: &'a ExprSubscript, scope: ScopeId, depth: usize) -> Value {
+        let of = |expression: &'a Expr| self.value(expression, scope, depth + 1);
+        if self.path(&element.value, scope, depth).as_deref() == Some("os.environ")
+            && let Value::Plain(Json::String(name)) = of(&element.slice)
+        {
+            return self.variable(&name, None);
+        }
+        let found = match (of(&element.value), of(&element.slice)) {
+            (Value::Plain(Json::Object(keys)), Value::Plain(Json::String(key))) => keys.get(&key).cloned(),
+            (Value::Plain(Json::Array(elements)), Value::Plain(at)) => {
+                at.as_u64().and_then(|at| elements.get(usize::try_from(at).ok()?).cloned())
+            }
+            _ => None,
+        };
+        found.map_or(Value::Unknown, Value::Plain)
+    }
+
+    fn dictionary(&self, dictionary: &'a ExprDict, scope: ScopeId, depth: usize) -> Option<Json> {
+        let of = |expression: &'a Expr| self.value(expression, scope, depth + 1);
+        let mut keys = Map::new();
+        for item in dictionary.items.iter().take(MOST_ELEMENTS) {
+            match (item.key.as_ref().map(of), of(&item.value)) {
+                (Some(Value::Plain(Json::String(key))), Value::Plain(value)) => {
+                    keys.insert(key, value);
+                }
+                (None, Value::Plain(Json::Object(more))) => keys.extend(more),
+                _ => return None,
+            }
+        }
+        bounded(Json::Object(keys))
+    }
+
+    /// The value of `a or b`, `a and b`: the first that decides, else the last.
+    fn first_that_decides(&self, operation: &'a ExprBoolOp, scope: ScopeId, depth: usize) -> Value {
+        let decides = operation.op == BoolOp::Or;
+        let mut last = Value::Unknown;
+        for value in &operation.values {
+            last = self.value(value, scope, depth + 1);
+            match truth(&last) {
+                Some(truth) if truth == decides => return last,
+                Some(_) => {}
+                None => return Value::Unknown,
+            }
+        }
+        last
     }
 
     fn list(&self, elements: &'a [Expr], scope: ScopeId, depth: usize) -> Option<Json> {

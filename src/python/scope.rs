@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
     ExceptHandler, Expr, ExprCall, Identifier, Parameters, Stmt, StmtClassDef, StmtFunctionDef, StmtIf,
-    StmtTry,
+    StmtImport, StmtImportFrom, StmtTry, StmtWith,
 };
 
 use super::MOST_CALLS;
@@ -121,15 +121,7 @@ impl<'a> Scopes<'a> {
             Stmt::ClassDef(class) => self.class(class, scope, under),
             Stmt::If(decision) => self.decision(decision, scope, under),
             Stmt::Try(attempt) => self.attempt(attempt, scope, under),
-            Stmt::With(with) => {
-                for item in &with.items {
-                    self.expression(&item.context_expr, scope, under);
-                    if let Some(name) = &item.optional_vars {
-                        self.bind(name, Bound::Opaque, scope, under);
-                    }
-                }
-                self.statements(&with.body, scope, under);
-            }
+            Stmt::With(with) => self.with(with, scope, under),
             Stmt::For(each) => {
                 self.expression(&each.iter, scope, under);
                 self.bind(&each.target, Bound::Opaque, scope, under);
@@ -161,23 +153,8 @@ impl<'a> Scopes<'a> {
                 self.expression(&assignment.value, scope, under);
                 self.bind(&assignment.target, Bound::Opaque, scope, under);
             }
-            Stmt::Import(import) => {
-                for alias in &import.names {
-                    let path = alias.name.as_str();
-                    // `import a.b` binds `a`.
-                    let first = path.split('.').next().unwrap_or_default();
-                    let (name, path) =
-                        alias.asname.as_ref().map_or((first, first), |given| (given.as_str(), path));
-                    self.bind_name(name, Bound::Import(path, None), scope, under);
-                }
-            }
-            Stmt::ImportFrom(import) => {
-                let module = import.module.as_ref().map_or("", |module| module.as_str());
-                for alias in &import.names {
-                    let name = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
-                    self.bind_name(name, Bound::Import(module, Some(alias.name.as_str())), scope, under);
-                }
-            }
+            Stmt::Import(import) => self.import(import, scope, under),
+            Stmt::ImportFrom(import) => self.import_from(import, scope, under),
             Stmt::Global(names) => {
                 let names = names.names.iter().map(Identifier::as_str);
                 if let Some(scope) = self.all.get_mut(scope) {
@@ -191,6 +168,34 @@ impl<'a> Scopes<'a> {
                 let mut calls = Expressions { scopes: self, scope, under };
                 visitor::walk_stmt(&mut calls, other);
             }
+        }
+    }
+
+    fn with(&mut self, with: &'a StmtWith, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        for item in &with.items {
+            self.expression(&item.context_expr, scope, under);
+            if let Some(name) = &item.optional_vars {
+                self.bind(name, Bound::Opaque, scope, under);
+            }
+        }
+        self.statements(&with.body, scope, under);
+    }
+
+    fn import(&mut self, import: &'a StmtImport, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        for alias in &import.names {
+            let path = alias.name.as_str();
+            // `import a.b` binds `a`.
+            let first = path.split('.').next().unwrap_or_default();
+            let (name, path) = alias.asname.as_ref().map_or((first, first), |given| (given.as_str(), path));
+            self.bind_name(name, Bound::Import(path, None), scope, under);
+        }
+    }
+
+    fn import_from(&mut self, import: &'a StmtImportFrom, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
+        let module = import.module.as_ref().map_or("", |module| module.as_str());
+        for alias in &import.names {
+            let name = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
+            self.bind_name(name, Bound::Import(module, Some(alias.name.as_str())), scope, under);
         }
     }
 

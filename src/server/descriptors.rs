@@ -11,7 +11,7 @@ const OWN: usize = 96;
 const LEAST: usize = 16;
 
 /// How many descriptors remain after the process's own and the plain port's.
-pub(super) fn beside(plain: usize) -> usize {
+pub(super) fn left_for_connections(plain: usize) -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     soft_limit(&limits).map_or(usize::MAX, |limit| left(limit, plain))
 }

@@ -89,8 +89,11 @@ impl Port {
         stop: Stop,
     ) -> Result<()> {
         let router = router.layer(axum::middleware::from_fn_with_state(stopping, ask_to_close));
-        let connections =
-            Connections::new("webhook", descriptors::beside(MOST_PLAIN).min(MOST), metrics.clone());
+        let connections = Connections::new(
+            "webhook",
+            descriptors::left_for_connections(MOST_PLAIN).min(MOST),
+            metrics.clone(),
+        );
         let service = Service::new(router, Some(Handshakes::new(tls, HANDSHAKE)?), WEBHOOK);
         self.serve(service, connections, ("webhook", metrics), stop).await.context("serving the webhook")
     }

@@ -24,13 +24,13 @@ use tokio::sync::Semaphore;
 use super::background::Background;
 use super::evaluation::Judge;
 use super::failure::Failure;
+use super::judgements::Judgements;
 use super::metrics::Metrics;
 use super::outcome::{Outcome, failed};
 use super::review::{Head, Operation, Request, Response, Review, Unanswerable};
 use super::reviewer::{Reviewer, Step};
 use super::scale::{self, Scaled};
 use super::turns::{Size, Tenant, Turns};
-use super::verdicts::Verdicts;
 use crate::admission::message;
 use crate::cluster::{Cluster, Source};
 use crate::judge::judge;
@@ -46,7 +46,7 @@ pub struct Webhook {
     metrics: Metrics,
     turns: Turns,
     background: Background,
-    verdicts: Arc<Verdicts>,
+    judgements: Arc<Judgements>,
     /// Limits the reads of scaled objects.
     reads: Semaphore,
     judge: Judge,
@@ -59,7 +59,7 @@ impl Webhook {
         let turns = Turns::new(processors, memory);
         let reads = Semaphore::new(scale::READS);
         let background = Background::new(processors);
-        Self { client, cluster, metrics, turns, background, verdicts: Arc::default(), reads, judge }
+        Self { client, cluster, metrics, turns, background, judgements: Arc::default(), reads, judge }
     }
 
     /// The webhook with another judge.
@@ -156,7 +156,7 @@ impl Webhook {
             around: self.cluster.surroundings(),
             policy,
             workloads: self.cluster.workloads.clone(),
-            verdicts: self.verdicts.clone(),
+            judgements: self.judgements.clone(),
             histories: self.cluster.histories.clone(),
             metrics: self.metrics.clone(),
             judge: self.judge,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::children;
+use super::judgements::{self, Judgements};
 use super::metrics::Review as Counted;
 use super::outcome::{Outcome, admitted, status};
 use super::review::{Operation, Request};
-use super::verdicts::{self, Verdicts};
 use crate::admission::decide::{Case, Decided, Fault, Ratchet, decide, fault};
 use crate::admission::elastic::{at_smallest, smallest_to_judge};
 use crate::admission::message;
@@ -35,7 +35,7 @@ pub(super) struct Evaluation {
     pub(super) may_place: bool,
     pub(super) around: Arc<Surroundings>,
     pub(super) policy: Arc<Policy>,
-    pub(super) verdicts: Arc<Verdicts>,
+    pub(super) judgements: Arc<Judgements>,
     pub(super) histories: Arc<Histories>,
     pub(super) judge: Judge,
 }
@@ -97,7 +97,7 @@ impl Evaluation {
             ratchet,
         });
         if matches!(self.mode, Mode::Enforce | Mode::Warn) {
-            decided.warnings.extend(self.beside(request, judgement));
+            decided.warnings.extend(self.further_warnings(request, judgement));
         }
         if !decided.notes.is_empty() {
             decided.notes.extend(owner.map(|note| ("owner", note.to_owned())));
@@ -121,7 +121,7 @@ impl Evaluation {
     }
 
     /// Warnings about what the judgement alone does not show: ConfigMaps that are not read, and a smaller size.
-    fn beside(&self, request: &Request, judgement: &Judgement) -> Vec<String> {
+    fn further_warnings(&self, request: &Request, judgement: &Judgement) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.policy.unknown != Unknown::Admit {
             warnings.extend(unread::config_maps_not_read(
@@ -158,9 +158,9 @@ impl Evaluation {
 
     /// The judgement of an object, from the cache if it is there.
     pub(super) fn judged(&self, object: &Value, request: &Request) -> Arc<Judgement> {
-        let key = verdicts::key(&request.namespace, &request.kind, object);
+        let key = judgements::key(&request.namespace, &request.kind, object);
         let estimated =
-            self.verdicts.get_or_judge(key, &self.around, &self.policy, || self.judge_now(object, request));
+            self.judgements.get_or_judge(key, &self.around, &self.policy, || self.judge_now(object, request));
         self.learned(object, request, &estimated).map_or(estimated, Arc::new)
     }
 

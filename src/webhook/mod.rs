@@ -17,6 +17,7 @@ pub mod configuration;
 mod deadline;
 mod evaluation;
 mod failure;
+mod judgements;
 mod metrics;
 mod namespaces;
 mod outcome;
@@ -28,7 +29,6 @@ mod scale;
 mod tests;
 mod turns;
 mod untouched;
-mod verdicts;
 
 pub use answer::Webhook;
 pub use metrics::Metrics;

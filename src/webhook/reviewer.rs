@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::evaluation::{Evaluation, Judge};
 use super::failure::Failure;
+use super::judgements::Judgements;
 use super::metrics::Metrics;
 use super::namespaces;
 use super::outcome::{Outcome, admitted, not_judged};
 use super::review::{Operation, Request, Review};
 use super::scale::{self, Scaled};
 use super::untouched::untouched;
-use super::verdicts::Verdicts;
 use crate::admission::decide::Ratchet;
 use crate::admission::overrides::Override;
 use crate::admission::{message, ratchet};
@@ -37,7 +37,7 @@ pub(super) struct Reviewer {
     pub(super) around: Arc<Surroundings>,
     pub(super) policy: Arc<Policy>,
     pub(super) workloads: Arc<Workloads>,
-    pub(super) verdicts: Arc<Verdicts>,
+    pub(super) judgements: Arc<Judgements>,
     pub(super) histories: Arc<Histories>,
     pub(super) metrics: Metrics,
     pub(super) judge: Judge,
@@ -129,7 +129,7 @@ impl Reviewer {
             may_place: self.policy.placement.allows(&user.username, &user.groups),
             around: self.around.clone(),
             policy: self.policy.clone(),
-            verdicts: self.verdicts.clone(),
+            judgements: self.judgements.clone(),
             histories: self.histories.clone(),
             judge: self.judge,
         }

@@ -121,6 +121,70 @@ impl WorkloadSink {
         self.workloads.note(namespace, uid, claim.filter(|_| owned), pod.value());
     }
 
+    /// Adds the kind and the version, which items of lists lack. Gives the version.
+    fn add_kind(&self, object: &mut Object) -> String {
+        let api_version = api_version(self.kind, object.value());
+        if let Some(fields) = object.value_mut().as_object_mut() {
+            fields.insert("apiVersion".into(), Value::from(api_version.clone()));
+            fields.insert("kind".into(), Value::from(self.kind.kind));
+        }
+        api_version
+    }
+
+    /// Whether an object is judged by itself. `unchanged`: its digest, if it was judged as it is now.
+    fn standing(
+        &self,
+        object: &Object,
+        namespace: &str,
+        unchanged: Option<&Digest>,
+        likeness: &Likeness,
+    ) -> Standing {
+        match self.workloads.standing(self.kind, namespace, object.value(), || likeness.clone()) {
+            // An owner that was found missing stays missing until it is in the cache.
+            Standing::Waiting(_) if unchanged.is_some_and(|before| before.standing == Standing::Own) => {
+                Standing::Own
+            }
+            standing => standing,
+        }
+    }
+
+    /// Whether an object still trains nothing. It is then noted as seen.
+    fn stays_idle(&mut self, hash: u64, now: &Idle) -> bool {
+        let before = self.idle.get_mut(&hash);
+        let same = before.filter(|before| (before.judged, before.standing) == (now.judged, now.standing));
+        same.is_some_and(|before| {
+            before.list = now.list;
+            true
+        })
+    }
+
+    /// Judges an object, or postpones it if its namespace must wait. Gives whether its owner covers it, and the judgement.
+    fn judge_in_turn(
+        &mut self,
+        object: &Object,
+        namespace: &str,
+        name: &str,
+        standing: &Standing,
+    ) -> Option<(bool, Judged)> {
+        if self.must_wait(namespace, name) {
+            self.again.push(namespace, name);
+            // Its old digest stays until then.
+            if let Some(list) = object.uid().and_then(|uid| self.known.get_mut(uid)) {
+                *list = self.list;
+            }
+            return None;
+        }
+        let (found, took) = self.judging.judge(object.value());
+        self.budget.charge(namespace, took);
+        match (found?, standing) {
+            // Operators make children that differ, too. Only one that would be refused has an estimate of its own.
+            (found, Standing::Differs { .. }) if found.verdict != Verdict::OutOfMemory => {
+                Some((true, Judged::NOT_TRAINING))
+            }
+            (found, _) => Some((false, found)),
+        }
+    }
+
     /// Whether an object must wait for its namespace's turn.
     fn must_wait(&mut self, namespace: &str, name: &str) -> bool {
         let has_its_turn = self.again.has_come(namespace, name);
@@ -139,18 +203,23 @@ impl WorkloadSink {
     }
 }
 
+/// Whether two digests of an object differ in what others read of them.
+fn differs(before: &Digest, now: &Digest) -> bool {
+    let compared = |digest: &Digest| {
+        let Digest { judged, documents, nodes, deleting, verdict, peak, .. } = digest;
+        let around = (digest.progress.clone(), digest.standing.clone());
+        (*judged, *documents, *nodes, *deleting, *verdict, *peak, around)
+    };
+    compared(before) != compared(now)
+}
+
 impl Sink for WorkloadSink {
     fn restarted(&mut self) {
         self.list += 1;
     }
 
     fn apply(&mut self, mut object: Object) {
-        // Items of lists lack their kind and version.
-        let api_version = api_version(self.kind, object.value());
-        if let Some(fields) = object.value_mut().as_object_mut() {
-            fields.insert("apiVersion".into(), Value::from(api_version.clone()));
-            fields.insert("kind".into(), Value::from(self.kind.kind));
-        }
+        let api_version = self.add_kind(&mut object);
         let (Some(uid), Some(namespace), Some(name)) = (object.uid(), object.namespace(), object.name())
         else {
             return;
@@ -162,21 +231,11 @@ impl Sink for WorkloadSink {
             Some(before) => before.likeness.clone(),
             None => self.likeness(object.value()),
         };
-        let standing =
-            match self.workloads.standing(self.kind, namespace, object.value(), || likeness.clone()) {
-                // An owner that was found missing stays missing until it is in the cache.
-                Standing::Waiting(_) if unchanged.is_some_and(|before| before.standing == Standing::Own) => {
-                    Standing::Own
-                }
-                standing => standing,
-            };
+        let standing = self.standing(&object, namespace, unchanged.map(AsRef::as_ref), &likeness);
         self.note_pod(&object, &standing, &likeness);
         let now_idle = Idle { judged, standing: std::mem::discriminant(&standing), list: self.list };
         let idle = hash(&uid);
-        if let Some(before) = self.idle.get_mut(&idle)
-            && (before.judged, before.standing) == (judged, now_idle.standing)
-        {
-            before.list = self.list;
+        if self.stays_idle(idle, &now_idle) {
             return;
         }
         let refers = Refers::of(object.value());
@@ -193,27 +252,10 @@ impl Sink for WorkloadSink {
                 (same.child, Judged { verdict: same.verdict, peak: same.peak, rests_on_nodes })
             }
             None if covered => (true, Judged::NOT_TRAINING),
-            None => {
-                if self.must_wait(namespace, name) {
-                    self.again.push(namespace, name);
-                    // Its old digest stays until then.
-                    if let Some(list) = self.known.get_mut(uid) {
-                        *list = self.list;
-                    }
-                    return;
-                }
-                let (found, took) = self.judging.judge(object.value());
-                self.budget.charge(namespace, took);
-                match (found, &standing) {
-                    (None, _) => return,
-                    // Operators make children that differ, too. Only one that would be refused has an estimate of its
-                    // own.
-                    (Some(found), Standing::Differs { .. }) if found.verdict != Verdict::OutOfMemory => {
-                        (true, Judged::NOT_TRAINING)
-                    }
-                    (Some(found), _) => (false, found),
-                }
-            }
+            None => match self.judge_in_turn(&object, namespace, name, &standing) {
+                Some(found) => found,
+                None => return,
+            },
         };
         let digest = Digest {
             uid: uid.to_owned(),
@@ -240,12 +282,7 @@ impl Sink for WorkloadSink {
         }
         self.idle.remove(&idle);
         self.known.insert(digest.uid.clone(), self.list);
-        let compared = |digest: &Digest| {
-            let Digest { judged, documents, nodes, deleting, verdict, peak, .. } = digest;
-            let around = (digest.progress.clone(), digest.standing.clone());
-            (*judged, *documents, *nodes, *deleting, *verdict, *peak, around)
-        };
-        if before.is_none_or(|before| compared(&before) != compared(&digest)) {
+        if before.is_none_or(|before| differs(&before, &digest)) {
             self.workloads.insert(digest);
         }
     }

@@ -1,7 +1,10 @@
 //! Compound commands: any branch may be taken whose condition is not known, and the body of a loop is read once, unless
 //! its condition says that it never runs.
 
-use brush_parser::ast::{CaseItemPostAction, CompoundCommand, CompoundList};
+use brush_parser::ast::{
+    CaseClauseCommand, CaseItemPostAction, CompoundCommand, CompoundList, ForClauseCommand, IfClauseCommand,
+    WhileOrUntilClauseCommand,
+};
 
 use crate::command::Branch;
 use crate::command::shell::Shell;
@@ -17,87 +20,95 @@ impl Shell<'_, '_, '_> {
             CompoundCommand::Subshell(subshell) => {
                 self.within(|shell| shell.list(&subshell.list, &mut state.clone()));
             }
-            CompoundCommand::IfClause(clause) => {
-                let first = (Some(&clause.condition), &clause.then);
-                let others =
-                    clause.elses.iter().flatten().map(|other| (other.condition.as_ref(), &other.body));
-                let mut branches = Vec::new();
-                let (decision, mut ends) = (self.run.budget.decision(), false);
-                let mut has_else = false;
-                for (condition, body) in std::iter::once(first).chain(others) {
-                    let mut holds = Some(true);
-                    if let Some(condition) = condition {
-                        self.list(condition, state);
-                        holds = self.holds(condition, state);
-                    }
-                    if holds == Some(false) {
-                        continue;
-                    }
-                    has_else = holds == Some(true);
-                    if has_else && branches.is_empty() {
-                        return self.list(body, state);
-                    }
-                    let mut taken = state.clone();
-                    ends |= self.branch_of(decision, branches.len(), body, &mut taken);
-                    branches.push(taken);
-                    if has_else {
-                        break;
-                    }
-                }
-                if !has_else {
-                    branches.push(state.clone());
-                }
-                join(state, branches);
-                if ends {
-                    self.enter_rest(decision);
-                }
-            }
-            CompoundCommand::CaseClause(clause) => {
-                match self.matching(&clause.value, &clause.cases, state) {
-                    Matched::Item(case) if matches!(case.post_action, CaseItemPostAction::ExitCase) => {
-                        return case.cmd.iter().for_each(|list| self.list(list, state));
-                    }
-                    Matched::Nothing => return,
-                    Matched::Item(_) | Matched::Unknown => {}
-                }
-                let mut branches = vec![state.clone()];
-                let (decision, mut ends) = (self.run.budget.decision(), false);
-                for case in &clause.cases {
-                    let mut taken = state.clone();
-                    if let Some(list) = &case.cmd {
-                        ends |= self.branch_of(decision, branches.len(), list, &mut taken);
-                    }
-                    branches.push(taken);
-                }
-                join(state, branches);
-                if ends {
-                    self.enter_rest(decision);
-                }
-            }
-            CompoundCommand::ForClause(clause) => {
-                let values: Vec<Text> =
-                    clause.values.iter().flatten().flat_map(|word| self.fields(&word.value, state)).collect();
-                self.substituted(state);
-                let value = match values.as_slice() {
-                    [one] if clause.values.is_some() => Value::Text(one.clone()),
-                    _ => Value::Unknown,
-                };
-                self.repeat(Some((&clause.variable_name, value)), &clause.body.list, state);
-            }
-            CompoundCommand::WhileClause(clause) => {
-                self.list(&clause.0, state);
-                if self.holds(&clause.0, state) != Some(false) {
-                    self.repeat(None, &clause.1.list, state);
-                }
-            }
-            CompoundCommand::UntilClause(clause) => {
-                self.list(&clause.0, state);
-                if self.holds(&clause.0, state) != Some(true) {
-                    self.repeat(None, &clause.1.list, state);
-                }
-            }
+            CompoundCommand::IfClause(clause) => self.if_clause(clause, state),
+            CompoundCommand::CaseClause(clause) => self.case_clause(clause, state),
+            CompoundCommand::ForClause(clause) => self.for_clause(clause, state),
+            CompoundCommand::WhileClause(clause) => self.loop_while(clause, true, state),
+            CompoundCommand::UntilClause(clause) => self.loop_while(clause, false, state),
             CompoundCommand::ArithmeticForClause(clause) => self.repeat(None, &clause.body.list, state),
             CompoundCommand::Arithmetic(command) => self.let_(&command.expr.value, state),
+        }
+    }
+
+    /// The branches whose conditions may hold. If the first condition that holds is known, only its body.
+    fn if_clause(&mut self, clause: &IfClauseCommand, state: &mut State) {
+        let first = (Some(&clause.condition), &clause.then);
+        let others = clause.elses.iter().flatten().map(|other| (other.condition.as_ref(), &other.body));
+        let mut branches = Vec::new();
+        let (decision, mut ends) = (self.run.budget.decision(), false);
+        let mut has_else = false;
+        for (condition, body) in std::iter::once(first).chain(others) {
+            let mut holds = Some(true);
+            if let Some(condition) = condition {
+                self.list(condition, state);
+                holds = self.holds(condition, state);
+            }
+            if holds == Some(false) {
+                continue;
+            }
+            has_else = holds == Some(true);
+            if has_else && branches.is_empty() {
+                return self.list(body, state);
+            }
+            let mut taken = state.clone();
+            ends |= self.branch_of(decision, branches.len(), body, &mut taken);
+            branches.push(taken);
+            if has_else {
+                break;
+            }
+        }
+        if !has_else {
+            branches.push(state.clone());
+        }
+        self.join_branches(branches, decision, ends, state);
+    }
+
+    /// The item that matches, if that is known. Otherwise any item, or none.
+    fn case_clause(&mut self, clause: &CaseClauseCommand, state: &mut State) {
+        match self.matching(&clause.value, &clause.cases, state) {
+            Matched::Item(case) if matches!(case.post_action, CaseItemPostAction::ExitCase) => {
+                return case.cmd.iter().for_each(|list| self.list(list, state));
+            }
+            Matched::Nothing => return,
+            Matched::Item(_) | Matched::Unknown => {}
+        }
+        let mut branches = vec![state.clone()];
+        let (decision, mut ends) = (self.run.budget.decision(), false);
+        for case in &clause.cases {
+            let mut taken = state.clone();
+            if let Some(list) = &case.cmd {
+                ends |= self.branch_of(decision, branches.len(), list, &mut taken);
+            }
+            branches.push(taken);
+        }
+        self.join_branches(branches, decision, ends, state);
+    }
+
+    /// The state after branches. `ends`: whether one of them ends the script and starts a program.
+    fn join_branches(&mut self, branches: Vec<State>, decision: usize, ends: bool, state: &mut State) {
+        join(state, branches);
+        if ends {
+            self.enter_rest(decision);
+        }
+    }
+
+    /// The body once. The variable is known if it has one value only.
+    fn for_clause(&mut self, clause: &ForClauseCommand, state: &mut State) {
+        let values: Vec<Text> =
+            clause.values.iter().flatten().flat_map(|word| self.fields(&word.value, state)).collect();
+        self.substituted(state);
+        let value = match values.as_slice() {
+            [one] if clause.values.is_some() => Value::Text(one.clone()),
+            _ => Value::Unknown,
+        };
+        self.repeat(Some((&clause.variable_name, value)), &clause.body.list, state);
+    }
+
+    /// The body once, unless the condition is known never to have this truth.
+    fn loop_while(&mut self, clause: &WhileOrUntilClauseCommand, truth: bool, state: &mut State) {
+        self.list(&clause.0, state);
+        if self.holds(&clause.0, state) != Some(!truth) {
+            self.repeat(None, &clause.1.list, state);
         }
     }
 

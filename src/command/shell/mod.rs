@@ -56,6 +56,20 @@ const DEEPEST: usize = 6;
 /// Commands that answer yes or no. A command after them and `&&` may not be run.
 const TESTS: &[&str] = &["[", "test", "grep", "command", "which", "type", "hash", "false", "[["];
 
+/// A simple command, as far as it is read.
+#[derive(Default)]
+struct Simple<'c> {
+    words: Vec<Text>,
+    /// The assignments before its name.
+    before: Vec<&'c Assignment>,
+    /// The assignments behind `export` and its like.
+    declared: Vec<&'c Assignment>,
+    /// What it reads.
+    input: Option<Text>,
+    /// The file that it writes, and whether it appends.
+    output: Option<(Text, bool)>,
+}
+
 /// Reads a script with its arguments, in an environment.
 pub(crate) fn read(script: &str, arguments: &[Word], start: &Start<'_>, run: &mut Run<'_>) {
     let mut state = State::of(start.environment, start.directory.clone());
@@ -203,78 +217,49 @@ impl Shell<'_, '_, '_> {
     }
 
     fn simple(&mut self, command: &SimpleCommand, input: Option<Text>, state: &mut State) {
-        let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
-        let suffix = command.suffix.iter().flat_map(|suffix| &suffix.0);
-        let mut words: Vec<Text> = Vec::new();
-        let mut assignments = Vec::new();
-        let (mut input, mut output) = (input, None);
-        let mut take_redirect = |shell: &mut Self, redirect: &IoRedirect, state: &mut State| match redirect {
-            IoRedirect::HereDocument(_, document) => {
-                let body = document.doc.value.as_str();
-                let text = if document.requires_expansion {
-                    shell.expander(state).body(body)
-                } else {
-                    Text::known(body)
-                };
-                input = Some(if document.remove_tabs { without_tabs(&text) } else { text });
-            }
-            IoRedirect::HereString(_, word) => input = Some(shell.expander(state).text(&word.value)),
-            IoRedirect::File(
-                None | Some(0),
-                IoFileRedirectKind::Read,
-                IoFileRedirectTarget::Filename(word),
-            ) => {
-                let path = shell.expander(state).text(&word.value);
-                input = shell.file(&path, state);
-            }
-            IoRedirect::File(None | Some(1), kind, IoFileRedirectTarget::Filename(word)) => {
-                let path = shell.expander(state).text(&word.value);
-                match kind {
-                    IoFileRedirectKind::Write | IoFileRedirectKind::Clobber => output = Some((path, false)),
-                    IoFileRedirectKind::Append => output = Some((path, true)),
-                    _ => {}
-                }
-            }
-            _ => {}
-        };
-        for item in prefix {
+        let mut read = Simple { input, ..Simple::default() };
+        for item in command.prefix.iter().flat_map(|prefix| &prefix.0) {
             match item {
-                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => assignments.push(assignment),
-                CommandPrefixOrSuffixItem::IoRedirect(redirect) => take_redirect(self, redirect, state),
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => read.before.push(assignment),
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => self.redirect(redirect, &mut read, state),
                 _ => {}
             }
         }
         if let Some(word) = &command.word_or_name {
-            words.extend(self.fields(&word.value, state));
+            read.words.extend(self.fields(&word.value, state));
         }
-        let declares = words.first().and_then(Text::as_known).is_some_and(|name| DECLARE.contains(&name));
-        let mut declared = Vec::new();
-        for item in suffix {
+        let name = read.words.first().and_then(Text::as_known);
+        let declares = name.is_some_and(|name| DECLARE.contains(&name));
+        for item in command.suffix.iter().flat_map(|suffix| &suffix.0) {
             match item {
-                CommandPrefixOrSuffixItem::Word(word) => words.extend(self.fields(&word.value, state)),
                 CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) if declares => {
-                    declared.push(assignment);
+                    read.declared.push(assignment);
                 }
-                CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
-                    words.extend(self.fields(&word.value, state));
+                CommandPrefixOrSuffixItem::Word(word)
+                | CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
+                    read.words.extend(self.fields(&word.value, state));
                 }
-                CommandPrefixOrSuffixItem::IoRedirect(redirect) => take_redirect(self, redirect, state),
-                CommandPrefixOrSuffixItem::ProcessSubstitution(..) => words.push(Text::unknown("<()")),
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => self.redirect(redirect, &mut read, state),
+                CommandPrefixOrSuffixItem::ProcessSubstitution(..) => read.words.push(Text::unknown("<()")),
             }
         }
         self.substituted(state);
+        self.run_simple(read, state);
+    }
+
+    /// Sets the variables of a simple command, keeps what it writes, and runs it.
+    fn run_simple(&mut self, read: Simple<'_>, state: &mut State) {
+        let Simple { words, before, declared, input, output } = read;
         if words.is_empty() {
-            for assignment in assignments {
+            for assignment in before {
                 self.assign(assignment, state);
             }
             return;
         }
-        if declares {
-            for assignment in declared {
-                let name = self.assign(assignment, state);
-                if exports(&words) {
-                    state.export(&name);
-                }
+        for assignment in declared {
+            let name = self.assign(assignment, state);
+            if exports(&words) {
+                state.export(&name);
             }
         }
         if let Some((path, append)) = output {
@@ -282,11 +267,11 @@ impl Shell<'_, '_, '_> {
             self.keep(&path, text, append, state);
         }
         // Variables before a command are set for that command alone.
-        if assignments.is_empty() {
+        if before.is_empty() {
             self.call(&words, input.as_ref(), state);
         } else {
             let mut within = state.clone();
-            for assignment in assignments {
+            for assignment in before {
                 let name = self.assign(assignment, &mut within);
                 within.export(&name);
             }
@@ -295,23 +280,70 @@ impl Shell<'_, '_, '_> {
         }
     }
 
+    /// Notes where a command reads from and writes to.
+    fn redirect(&mut self, redirect: &IoRedirect, read: &mut Simple<'_>, state: &mut State) {
+        match redirect {
+            IoRedirect::HereDocument(_, document) => {
+                let body = document.doc.value.as_str();
+                let text = if document.requires_expansion {
+                    self.expander(state).body(body)
+                } else {
+                    Text::known(body)
+                };
+                read.input = Some(if document.remove_tabs { without_tabs(&text) } else { text });
+            }
+            IoRedirect::HereString(_, word) => {
+                read.input = Some(self.expander(state).text(&word.value));
+            }
+            IoRedirect::File(
+                None | Some(0),
+                IoFileRedirectKind::Read,
+                IoFileRedirectTarget::Filename(word),
+            ) => {
+                let path = self.expander(state).text(&word.value);
+                read.input = self.file(&path, state);
+            }
+            IoRedirect::File(None | Some(1), kind, IoFileRedirectTarget::Filename(word)) => {
+                let path = self.expander(state).text(&word.value);
+                match kind {
+                    IoFileRedirectKind::Write | IoFileRedirectKind::Clobber => {
+                        read.output = Some((path, false));
+                    }
+                    IoFileRedirectKind::Append => read.output = Some((path, true)),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Runs a builtin of the shell, a function or a program.
     fn call(&mut self, words: &[Text], input: Option<&Text>, state: &mut State) {
         let Some((head, rest)) = words.split_first() else { return };
         let name = head.as_known().unwrap_or("$");
         if let Some(body) = state.functions.get(name).cloned() {
-            if self.depth >= DEEPEST {
-                self.run.budget.leave_out(Gap::Depth);
-            } else if self.run.budget.statement(state.size()) {
-                self.depth += 1;
-                let arguments = state.arguments.replace(rest.to_vec());
-                self.within(|shell| shell.compound(&body, state));
-                state.arguments = arguments;
-                state.ended = false;
-                self.depth -= 1;
-            }
-            return;
+            self.call_function(&body, rest, state);
+        } else if !self.call_builtin(name, words, input, state) {
+            self.start_program(name, words, input, state);
         }
+    }
+
+    fn call_function(&mut self, body: &CompoundCommand, arguments: &[Text], state: &mut State) {
+        if self.depth >= DEEPEST {
+            self.run.budget.leave_out(Gap::Depth);
+        } else if self.run.budget.statement(state.size()) {
+            self.depth += 1;
+            let arguments = state.arguments.replace(arguments.to_vec());
+            self.within(|shell| shell.compound(body, state));
+            state.arguments = arguments;
+            state.ended = false;
+            self.depth -= 1;
+        }
+    }
+
+    /// Runs what changes the shell or its files. `false` if it is another program.
+    fn call_builtin(&mut self, name: &str, words: &[Text], input: Option<&Text>, state: &mut State) -> bool {
+        let rest = words.get(1..).unwrap_or_default();
         match name {
             _ if DECLARE.contains(&name) => declare(words, state),
             "unset" => rest.iter().filter_map(Text::as_known).for_each(|name| state.set(name, Value::Unset)),
@@ -338,18 +370,8 @@ impl Shell<'_, '_, '_> {
             }
             "let" => rest.iter().for_each(|word| self.let_(&word.shown(), state)),
             "exit" | "return" => state.ended = true,
-            "eval" => {
-                if may_declare(rest) {
-                    state.leave_variables_open();
-                }
-                let text = words.iter().skip(1).map(Text::shown).collect::<Vec<_>>().join(" ");
-                self.depth += 1;
-                self.script(&text, state);
-                self.depth -= 1;
-            }
-            "source" | "." => {
-                self.source(rest, state);
-            }
+            "eval" => self.evaluate(rest, state),
+            "source" | "." => self.source(rest, state),
             // `exec` of a program ends the script; `exec` with redirections alone does not.
             "exec" if rest.is_empty() => {}
             "sudo" if matches!(rest.first().and_then(Text::as_known), Some("tee" | "cp" | "mv" | "ln")) => {
@@ -357,27 +379,40 @@ impl Shell<'_, '_, '_> {
             }
             "tee" => self.tee(rest, input, state),
             "cp" | "mv" | "ln" | "install" => self.copy(rest, state),
-            _ if is_auxiliary(basename(name)) && !may_start_a_program(name) => {
-                let words: Vec<Word> = words.iter().map(Text::word).collect();
-                self.run.downloads.of_command(&words, state.directory.as_deref());
-            }
-            _ => {
-                state.ended |= name == "exec";
-                let environment = state.environment();
-                let words: Vec<Word> = words.iter().map(Text::word).collect();
-                let start = Start {
-                    environment: &environment,
-                    directory: state.directory.clone(),
-                    launchers: self.start.launchers.clone(),
-                    depth: self.depth,
-                    input: input.map(Text::shown),
-                };
-                // A program cannot change the shell that starts it, even if a part of it is not read.
-                let before = self.run.budget.gaps();
-                self.run.command(&words, &start);
-                self.run.harmless += self.run.budget.gaps() - before;
-            }
+            _ => return false,
         }
+        true
+    }
+
+    fn evaluate(&mut self, words: &[Text], state: &mut State) {
+        if may_declare(words) {
+            state.leave_variables_open();
+        }
+        let text = words.iter().map(Text::shown).collect::<Vec<_>>().join(" ");
+        self.depth += 1;
+        self.script(&text, state);
+        self.depth -= 1;
+    }
+
+    fn start_program(&mut self, name: &str, words: &[Text], input: Option<&Text>, state: &mut State) {
+        let words: Vec<Word> = words.iter().map(Text::word).collect();
+        if is_auxiliary(basename(name)) && !may_start_a_program(name) {
+            self.run.downloads.of_command(&words, state.directory.as_deref());
+            return;
+        }
+        state.ended |= name == "exec";
+        let environment = state.environment();
+        let start = Start {
+            environment: &environment,
+            directory: state.directory.clone(),
+            launchers: self.start.launchers.clone(),
+            depth: self.depth,
+            input: input.map(Text::shown),
+        };
+        // A program cannot change the shell that starts it, even if a part of it is not read.
+        let before = self.run.budget.gaps();
+        self.run.command(&words, &start);
+        self.run.harmless += self.run.budget.gaps() - before;
     }
 
     /// Runs a file in this shell. A file that is not read, or that only a branch writes, may set any variable.

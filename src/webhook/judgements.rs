@@ -49,12 +49,12 @@ pub(super) struct Key([u8; 32]);
 
 /// The cache of judgements.
 #[derive(Debug, Default)]
-pub(super) struct Verdicts(Mutex<Cache>);
+pub(super) struct Judgements(Mutex<Cache>);
 
 /// The newer and the older half of the judgements. A judgement that is used moves to the newer half.
 #[derive(Debug, Default)]
 struct Cache {
-    world: Option<World>,
+    basis: Option<Basis>,
     newer: Half,
     older: Half,
 }
@@ -67,7 +67,7 @@ struct Half {
 
 /// The surroundings and the policy of all cached judgements. Weak pointers, because only the addresses are compared.
 #[derive(Clone, Debug)]
-struct World {
+struct Basis {
     nodes: Weak<[Arc<Node>]>,
     config_maps: Weak<ConfigMaps>,
     documents: Weak<Documents>,
@@ -75,7 +75,7 @@ struct World {
     policy: Weak<Policy>,
 }
 
-impl World {
+impl Basis {
     fn new(around: &Surroundings, policy: &Arc<Policy>) -> Self {
         Self {
             nodes: Arc::downgrade(&around.nodes),
@@ -100,7 +100,7 @@ fn is_same<T: ?Sized>(weak: &Weak<T>, current: &Arc<T>) -> bool {
     std::ptr::addr_eq(weak.as_ptr(), Arc::as_ptr(current))
 }
 
-impl Verdicts {
+impl Judgements {
     /// The cached judgement of an object, or a new one.
     pub(super) fn get_or_judge(
         &self,
@@ -120,8 +120,8 @@ impl Verdicts {
 
     fn find(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>) -> Option<Arc<Judgement>> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !cache.world.as_ref().is_some_and(|world| world.matches(around, policy)) {
-            *cache = Cache { world: Some(World::new(around, policy)), ..Cache::default() };
+        if !cache.basis.as_ref().is_some_and(|basis| basis.matches(around, policy)) {
+            *cache = Cache { basis: Some(Basis::new(around, policy)), ..Cache::default() };
         }
         let judgement =
             cache.newer.judgements.get(&key).or_else(|| cache.older.judgements.get(&key)).cloned()?;
@@ -132,7 +132,7 @@ impl Verdicts {
     fn store(&self, key: Key, around: &Surroundings, policy: &Arc<Policy>, judgement: Arc<Judgement>) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The surroundings may have changed meanwhile.
-        if cache.world.as_ref().is_some_and(|world| world.matches(around, policy)) {
+        if cache.basis.as_ref().is_some_and(|basis| basis.matches(around, policy)) {
             cache.insert(key, judgement);
         }
     }
@@ -325,11 +325,11 @@ mod tests {
         }
     }
 
-    struct Judged(Verdicts, std::cell::Cell<usize>);
+    struct Judged(Judgements, std::cell::Cell<usize>);
 
     impl Judged {
         fn new() -> Self {
-            Self(Verdicts::default(), std::cell::Cell::new(0))
+            Self(Judgements::default(), std::cell::Cell::new(0))
         }
 
         /// Looks up this object, and returns how many judgements were made so far.
