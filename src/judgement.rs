@@ -276,7 +276,7 @@ pub enum Verdict {
     Unknown,
     /// The object does not train, or asks for no accelerators. This is the usual answer.
     NotTraining,
-    /// The object asks for accelerators, and nothing shows whether it trains. It has no estimate.
+    /// The object asks for accelerators, and it is not known whether it trains. It has no estimate.
     Unrecognised,
 }
 
@@ -335,11 +335,32 @@ pub enum Reason {
     UnsupportedAccelerator,
     /// The object asks for no accelerator, or does not train.
     NotTraining,
-    /// No table knows the program that the object starts, or the object's kind.
+    /// The program that the object starts, or its kind, is in no table.
     NotRecognised,
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 17] = [
+        Self::BelowCapacity,
+        Self::NearCapacity,
+        Self::AboveCapacity,
+        Self::RanBefore,
+        Self::RanOutBefore,
+        Self::MissingInputs,
+        Self::UnknownModel,
+        Self::UnknownAccelerator,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::NotReadToEnd,
+        Self::ReferenceNotFound,
+        Self::WorkloadNotFound,
+        Self::Unsupported,
+        Self::UnsupportedAccelerator,
+        Self::NotTraining,
+        Self::NotRecognised,
+    ];
+
     /// The reason's word, as conditions and labels show it.
     pub const fn name(self) -> &'static str {
         match self {

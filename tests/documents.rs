@@ -2,6 +2,10 @@
 //!
 //! A line with `$ ` is a command, and the lines below it are what it prints, standard error first. A document's commands run in
 //! one folder, in order, with a copy of `examples/` in it. `WEIGHBRIDGE_GENERATE` writes what they print now.
+//!
+//! Each command ends with status 0. One that should not shows its status: `; echo "exit status $?"`. What running text quotes of a
+//! report must be in what a command of the same page prints, and a refusal in a block ```` ```text ```` must be the one that `check`
+//! prints.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -78,7 +82,8 @@ fn parts(document: &str) -> Vec<Part> {
     parts
 }
 
-fn printed(command: &[String], folder: &Path) -> Result<Vec<String>> {
+/// What a command prints, and its exit status.
+fn printed(command: &[String], folder: &Path) -> Result<(Vec<String>, Option<i32>)> {
     let program = Path::new(env!("CARGO_BIN_EXE_weighbridge"));
     let folder_of_program = program.parent().context("no folder")?;
     let path = env::join_paths(
@@ -99,7 +104,41 @@ fn printed(command: &[String], folder: &Path) -> Result<Vec<String>> {
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
-    Ok(lines)
+    Ok((lines, output.status.code()))
+}
+
+/// The words of a text with one blank between them, so that line breaks do not matter.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What running text quotes of a report: inline code with an amount of memory, or with a bound in parentheses.
+fn quotes(text: &[String]) -> Vec<String> {
+    let (mut quotes, mut within) = (Vec::new(), false);
+    for line in text {
+        if line.starts_with("```") {
+            within = !within;
+        } else if !within {
+            let code = line.split('`').skip(1).step_by(2);
+            let is_of_a_report = |code: &&str| {
+                let bound = code.starts_with('(') && code.ends_with(')') && code.contains(char::is_numeric);
+                bound || code.contains(" GiB") && !code.contains(':')
+            };
+            quotes.extend(code.filter(is_of_a_report).map(str::to_owned));
+        }
+    }
+    quotes
+}
+
+/// The refusals in blocks ```` ```text ````, behind the name of the object.
+fn refusals(document: &str) -> Vec<String> {
+    let blocks = document.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let refusal = |block: &str| {
+        let block = one_line(block);
+        let (_, object_and_message) = block.split_once("denied the request: ")?;
+        Some(object_and_message.split_once(' ')?.1.to_owned())
+    };
+    blocks.filter_map(refusal).collect()
 }
 
 fn copy_examples(folder: &Path) -> Result<()> {
@@ -116,19 +155,36 @@ fn copy_examples(folder: &Path) -> Result<()> {
 
 #[test]
 fn every_command_in_the_documents_prints_what_they_say() -> Result<()> {
-    let (mut stale, mut commands) = (Vec::new(), 0);
+    let (mut stale, mut wrong, mut commands) = (Vec::new(), Vec::new(), 0);
     for document in documents()? {
         let name = document.strip_prefix(root())?.display().to_string();
         let text = fs::read_to_string(&document)?;
         let folder = tempfile::tempdir()?;
         copy_examples(folder.path())?;
-        let mut made = Vec::new();
+        let (mut made, mut running_text) = (Vec::new(), Vec::new());
+        let examples: Vec<String> = vec!["weighbridge check examples/ -v --pass-on all".to_owned()];
+        let (reports, _) = printed(&examples, folder.path())?;
+        let reports = one_line(&reports.join("\n"));
+        let mut shown = String::new();
+        for refusal in refusals(&text) {
+            if !reports.contains(&refusal) {
+                wrong.push(format!("{name}: no example is refused like this: {refusal}"));
+            }
+            shown.push_str(&refusal);
+        }
         for part in parts(&text) {
             match part {
-                Part::Text(lines) => made.extend(lines),
+                Part::Text(lines) => {
+                    running_text.extend(lines.clone());
+                    made.extend(lines);
+                }
                 Part::Command { command, prints } => {
                     commands += 1;
-                    let printed = printed(&command, folder.path())?;
+                    let (printed, status) = printed(&command, folder.path())?;
+                    if status != Some(0) {
+                        wrong.push(format!("{name}: $ {}\nends with status {status:?}", command.join("\n")));
+                    }
+                    shown.push_str(&one_line(&printed.join("\n")));
                     // A blank line above the next command is layout.
                     let blank = prints.iter().rev().take_while(|line| line.is_empty()).count();
                     let told = &prints[..prints.len() - blank];
@@ -151,6 +207,11 @@ fn every_command_in_the_documents_prints_what_they_say() -> Result<()> {
                 }
             }
         }
+        for quote in quotes(&running_text) {
+            if !shown.contains(&quote) {
+                wrong.push(format!("{name}: no command of the page prints {quote}"));
+            }
+        }
         if env::var_os("WEIGHBRIDGE_GENERATE").is_some() {
             fs::write(&document, made.join("\n") + "\n")?;
             stale.clear();
@@ -158,7 +219,17 @@ fn every_command_in_the_documents_prints_what_they_say() -> Result<()> {
     }
     ensure!(commands >= 10, "only {commands} commands were found");
     ensure!(stale.is_empty(), "run `make generate`:\n{}", stale.join("\n\n"));
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     Ok(())
+}
+
+#[test]
+fn figures_in_running_text_and_refusals_are_found() {
+    let text =
+        ["`(at least 86.7)` and `needs 9 GiB`", "```text", "`8 GiB`", "```", "`size: 8 GiB`, `(a)`, 7 GiB"];
+    assert_eq!(quotes(&text.map(str::to_owned)), ["(at least 86.7)", "needs 9 GiB"]);
+    let document = "```text\nError: denied the\nrequest: job/a needs\n  9 GiB\n```\n```text\nelse\n```\n";
+    assert_eq!(refusals(document), ["needs 9 GiB"]);
 }
 
 #[test]

@@ -46,6 +46,10 @@ fn terms_keys_and_fields_are_explained() -> Result<()> {
         ("tight", "may run out"),
         ("oom", "OutOfMemory: "),
         ("nvidia-smi", "process: "),
+        ("mfu", "MFU: Model FLOPs"),
+        ("mfu", "Field of the spec: efficiency.mfuPercent"),
+        ("Evidence", "Evidence: "),
+        ("NearCapacity", "NearCapacity: "),
         ("tensor-parallel", "Field of the spec: parallelism.tensor"),
         ("batch.microBatchSize", "weighbridge.dev/micro-batch-size: Sequences"),
     ] {
@@ -62,9 +66,10 @@ fn terms_keys_and_fields_are_explained() -> Result<()> {
 fn shells_complete_the_commands_and_man_shows_them() -> Result<()> {
     assert!(text(&["completions", "bash"])?.contains("_weighbridge()"));
     let folder = tempfile::tempdir()?;
-    text(&["man", &folder.path().to_string_lossy()])?;
+    let folder = folder.path().join("man1");
+    text(&["man", &folder.to_string_lossy()])?;
     for page in ["weighbridge.1", "weighbridge-check.1"] {
-        assert!(folder.path().join(page).is_file(), "{page}");
+        assert!(folder.join(page).is_file(), "{page}");
     }
     Ok(())
 }

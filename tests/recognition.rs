@@ -191,7 +191,7 @@ fn an_unknown_program_is_not_recognised_in_a_general_kind_and_trains_in_a_kind_f
         assert_eq!(found, (Verdict::Unrecognised, Some(Cause::UnknownProgram)), "{command}");
         assert_eq!(
             judgement.message,
-            "asks for 8 GPUs, not recognised: no table knows its program; if it trains, add weighbridge.dev/model"
+            "asks for 8 GPUs, not recognised: its program is in no table; if it trains, add weighbridge.dev/model"
         );
         assert_eq!(judged(&pytorchjob(shell(command))).verdict, Verdict::Unknown, "{command}");
     }

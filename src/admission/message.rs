@@ -28,7 +28,9 @@ pub fn one_line(text: &str, longest: usize) -> String {
     let line: String = text.trim().chars().map(visible).take(longest + 1).collect();
     if line.chars().count() > longest {
         let cut: String = line.chars().take(longest.saturating_sub(1)).collect();
-        return format!("{}…", cut.trim_end());
+        // A word that is cut is dropped, unless it is most of the line.
+        let whole = cut.rsplit_once(' ').map(|(whole, _)| whole).filter(|whole| whole.len() * 2 > cut.len());
+        return format!("{}…", whole.unwrap_or(&cut).trim_end_matches([' ', ',', ';', ':']));
     }
     line
 }

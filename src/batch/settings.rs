@@ -129,7 +129,7 @@ fn key(name: &str) -> Result<&'static Key, String> {
         return Ok(key);
     }
     let nearest = nearest_key::nearest(name).join(" or ");
-    let or = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
+    let or = if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {nearest}?") };
     Err(format!("the field {name} is not known{or} `weighbridge annotations` lists all"))
 }
 
@@ -194,17 +194,26 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_is_an_error_with_the_nearest_one() {
-        for (text, said) in [
-            ("tensor-paralel=2", "did you mean tensor-parallel?"),
-            ("modle=llama-3-8b", "did you mean model?"),
-            ("tp=2", "did you mean tensor-parallel?"),
-            ("xyzzy=2", "the field xyzzy is not known"),
-            ("tensor-parallel=two", "tensor-parallel: \"two\" is no whole number"),
-            ("tensor-parallel", "write KEY=VALUE"),
+        for (text, message) in [
+            (
+                "tensor-paralel=2",
+                "the field tensor-paralel is not known; did you mean tensor-parallel? `weighbridge annotations` lists all",
+            ),
+            (
+                "modle=llama-3-8b",
+                "the field modle is not known; did you mean model? `weighbridge annotations` lists all",
+            ),
+            (
+                "tp=2",
+                "the field tp is not known; did you mean tensor-parallel? `weighbridge annotations` lists all",
+            ),
+            ("xyzzy=2", "the field xyzzy is not known; `weighbridge annotations` lists all"),
+            ("tensor-parallel", "write KEY=VALUE, like model=llama-2-70b"),
         ] {
-            let error = setting(text).unwrap_err();
-            assert!(error.contains(said), "{text}: {error}");
+            assert_eq!(setting(text).unwrap_err(), message, "{text}");
         }
+        let error = setting("tensor-parallel=two").unwrap_err();
+        assert!(error.starts_with("tensor-parallel: \"two\" is no whole number"), "{error}");
         assert!(setting("tokens = 2T").is_ok() && setting("batch.sequenceLength=4096").is_ok());
     }
 

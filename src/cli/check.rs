@@ -80,7 +80,7 @@ pub(super) struct Arguments {
     /// unreadable fail
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FINDING,…")]
     fail_on: Vec<Finding>,
-    /// Findings that do not fail, like unknown; all for status 0 whatever is found
+    /// Findings that do not fail, like unknown. With all the status is always 0
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FINDING,…")]
     pass_on: Vec<Finding>,
     /// The ranks whose memory is judged: the worst rank, the ranks of a pipeline stage, counted from 0, or of the
@@ -149,7 +149,7 @@ enum Finding {
     Refused,
     /// A job that cannot be judged
     Unknown,
-    /// An object that asks for accelerators, and nothing shows whether it trains
+    /// An object that asks for accelerators, and it is not known whether it trains
     Unrecognised,
     /// A document that cannot be read
     Unreadable,
@@ -206,7 +206,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print_error(&format!("weighbridge: {line}"))?;
     }
     say_what_was_skipped(&input, arguments.verbose)?;
-    if entries.is_empty() && input.unreadable.is_empty() {
+    let nothing_read = input.objects.is_empty() && input.unreadable.is_empty();
+    if nothing_read {
+        print_error("weighbridge: no Kubernetes object was found")?;
+    } else if entries.is_empty() && input.unreadable.is_empty() {
         print_error("weighbridge: nothing here asks for accelerators")?;
     }
     let is_told = |entry: &Entry| entry.judgement.verdict != Verdict::NotTraining;
@@ -219,7 +222,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for hint in hints(&entries, arguments) {
         print_error(&format!("hint: {hint}"))?;
     }
-    let nothing_read = input.objects.is_empty() && !input.skipped.is_empty();
     Ok(ExitCode::from(status(&entries, arguments, nothing_read || !input.unreadable.is_empty())))
 }
 

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 /// The error outside of a cluster without a kubeconfig file. The library's own text tells the same cause four times.
@@ -17,7 +17,12 @@ fn not_configured(error: &InferConfigError) -> anyhow::Error {
 pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
     let config = match kubeconfig {
         Some(file) => {
-            let kubeconfig = Kubeconfig::read_from(file)?;
+            let unreadable = |error: KubeconfigError| {
+                // The library's own text names the file too.
+                let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                anyhow!("the kubeconfig {} cannot be read: {cause}", file.display())
+            };
+            let kubeconfig = Kubeconfig::read_from(file).map_err(unreadable)?;
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
         }
         None => Config::infer().await.map_err(|error| not_configured(&error))?,

@@ -35,8 +35,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print("\nThe keys of annotations are terms too: weighbridge annotations lists them.\n")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let text = report::term(&word).map(|term| format!("{}: {}", term.name, term.meaning));
-    let text = text.or_else(|| key(&word).map(of_key)).or_else(|| value(&word));
+    // A word may be a term and a key, like mfu.
+    let term = report::term(&word).map(|term| format!("{}: {}", term.name, term.meaning));
+    let meanings: Vec<String> = term.into_iter().chain(key(&word).map(of_key)).collect();
+    let text = if meanings.is_empty() { value(&word) } else { Some(meanings.join("\n\n")) };
     let Some(text) = text else {
         let nearest = nearest_key::nearest(&word).join(" or ");
         let or = if nearest.is_empty() { ";".to_owned() } else { format!("; did you mean {nearest}?") };

@@ -5,13 +5,13 @@
 //! a policy's file the table has its further kinds, too; the chart renders those from its value `config`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
 use k8s_openapi::api::admissionregistration::v1::{MatchCondition, RuleWithOperations, ValidatingWebhook};
 use serde::Serialize;
 
+use super::output::print;
 use crate::controller::permissions::{Permission, optional_permissions, permissions};
 use crate::kinds::Kinds;
 use crate::policy::{FailurePolicy, Policy};
@@ -119,6 +119,5 @@ pub fn yaml(kinds: &Kinds) -> anyhow::Result<String> {
 /// Prints the table.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let policy = Policy::of_file(arguments.config.as_deref())?;
-    std::io::stdout().lock().write_all(yaml(&policy.kinds)?.as_bytes())?;
-    Ok(())
+    Ok(print(&yaml(&policy.kinds)?)?)
 }

@@ -122,5 +122,5 @@ pub(super) fn annotations(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// The frameworks whose launches are read.
 pub(super) fn frameworks(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let lines = frameworks::names().map(|name| vec![name.to_owned()]);
-    List { headings: vec!["READ"], lines: lines.collect() }.print(arguments, None)
+    List { headings: vec!["NAME"], lines: lines.collect() }.print(arguments, None)
 }

@@ -22,7 +22,7 @@ pub(super) struct Completions {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  weighbridge man ~/.local/share/man/man1")]
 pub(super) struct Man {
-    /// The folder, which must exist
+    /// The folder; it is made if it is missing
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }
@@ -37,6 +37,8 @@ pub(super) fn completions(arguments: &Completions, command: &mut Command) -> any
 
 /// Writes a page for each command.
 pub(super) fn man(arguments: &Man, command: Command) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(&arguments.folder)
+        .with_context(|| format!("the folder {} cannot be made", arguments.folder.display()))?;
     clap_mangen::generate_to(command, &arguments.folder)
         .with_context(|| format!("{}: the pages cannot be written", arguments.folder.display()))?;
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 pub enum Follows {
     /// A known program trains nothing.
     TrainsNothing,
-    /// No table knows the program.
+    /// The program is in no table.
     NotRecognised,
     /// A known program trains something that the estimate does not cover.
     NotCovered,
@@ -86,8 +86,8 @@ causes! {
     Help TrainsNothing "help" "it prints its help"
     NoTraining TrainsNothing "no-training" "its options turn training off"
     Idle TrainsNothing "idle" "it waits, and starts nothing itself"
-    UnknownProgram NotRecognised "unknown-program" "no table knows its program"
-    UnknownKind NotRecognised "unknown-kind" "no table knows its kind"
+    UnknownProgram NotRecognised "unknown-program" "its program is in no table"
+    UnknownKind NotRecognised "unknown-kind" "its kind is in no table"
 }
 
 impl Serialize for Cause {

@@ -42,7 +42,7 @@ pub struct Policy {
     pub mode: Mode,
     /// How a training job is handled that cannot be judged.
     pub unknown: Unknown,
-    /// How an object is handled that asks for accelerators, if nothing shows whether it trains.
+    /// How an object is handled that asks for accelerators, if it is not known whether it trains.
     pub unrecognised: Unrecognised,
     /// Thresholds, headroom and defaults.
     pub rules: Rules,
@@ -88,7 +88,7 @@ impl TryFrom<String> for Unknown {
     }
 }
 
-/// How an object is handled that asks for accelerators, if nothing shows whether it trains. It is always admitted.
+/// How an object is handled that asks for accelerators, if it is not known whether it trains. It is always admitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub enum Unrecognised {

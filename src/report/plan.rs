@@ -134,7 +134,7 @@ fn explained(planned: &Planned) -> Vec<String> {
                 String::new()
             };
             sentences.push(format!(
-                "{} days need {} GPUs by arithmetic; whole replicas and nodes are {}{even}",
+                "{} days need {} GPUs; with whole replicas on whole nodes it is {}{even}",
                 figures::days(days),
                 count.least,
                 count.whole

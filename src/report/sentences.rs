@@ -76,7 +76,8 @@ pub(crate) fn room(room: &[Room]) -> Option<String> {
     (!parts.is_empty()).then(|| format!("Room: alone, it still fits up to {}", parts.join(", or ")))
 }
 
-/// `Words: 31 read, 12 inert, 1 open (load_in_3bit → method, optimizer), 1 not known (color)`.
+/// `Options: 31 read, 12 without effect on memory, 1 that leaves fields open (load_in_3bit → method, optimizer), 1 not known (color)`.
+/// What there is none of is left out.
 pub(crate) fn words(words: &Understood) -> String {
     let named = |names: Vec<String>, between: &str| match names.as_slice() {
         [] => String::new(),
@@ -86,10 +87,14 @@ pub(crate) fn words(words: &Understood) -> String {
         let keys = keys::of_fields(&open.fields);
         format!("{} → {}", open.word, keys.join(", "))
     });
-    let unknown = match words.unknown.as_slice() {
-        [] => String::new(),
-        unknown => format!(", {} not known{}", unknown.len(), named(unknown.to_vec(), ", ")),
-    };
-    let (read, inert, open) = (words.read, words.inert, words.open.len());
-    format!("Words: {read} read, {inert} inert, {open} open{}{unknown}", named(opened.collect(), "; "))
+    let leaving = if words.open.len() == 1 { "that leaves" } else { "that leave" };
+    let parts = [
+        (words.read, "read".to_owned()),
+        (words.inert, "without effect on memory".to_owned()),
+        (words.open.len(), format!("{leaving} fields open{}", named(opened.collect(), "; "))),
+        (words.unknown.len(), format!("not known{}", named(words.unknown.clone(), ", "))),
+    ];
+    let parts =
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+    format!("Options: {}", parts.collect::<Vec<_>>().join(", "))
 }

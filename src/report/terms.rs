@@ -34,7 +34,7 @@ pub const TERMS: &[Term] = &[
     },
     Term {
         name: "Unknown",
-        also: &["missing"],
+        also: &[],
         meaning: "The object trains, but fields that are not stated decide whether it fits. The report lists these fields with \
                   the memory that depends on each, and the line to add. The gate admits it with a warning.",
     },
@@ -47,8 +47,8 @@ pub const TERMS: &[Term] = &[
     Term {
         name: "Unrecognised",
         also: &["not recognised", "unrecognized"],
-        meaning: "The object asks for accelerators, and nothing shows whether it trains: no table knows its program. It has no \
-                  estimate. The annotation weighbridge.dev/model says that it trains.",
+        meaning: "The object asks for accelerators, and it is not known whether it trains: its program is in no table. It has no \
+                  estimate. The annotation weighbridge.dev/model states that it trains.",
     },
     Term {
         name: "gate",
@@ -104,11 +104,18 @@ pub const TERMS: &[Term] = &[
     },
     Term {
         name: "instant",
-        also: &["loss", "loss's backward", "backward, begun", "backward, done", "optimizer step", "moment"],
+        also: &[
+            "loss",
+            "backward pass of the loss",
+            "start of the backward pass",
+            "end of the backward pass",
+            "optimizer step",
+            "moment",
+        ],
         meaning: "The moment of a step at which memory is fullest. \"loss\": logits and loss, on the last pipeline stage. \
-                  \"backward, begun\": all activations are kept, and the first layer's gradients are computed. \"backward, \
-                  done\": all gradients are there. \"loss's backward\": the gradients of the logits, with all activations kept. \
-                  \"optimizer step\": gradients, and the workspace of the optimizer.",
+                  \"backward pass of the loss\": the gradients of the logits, with all activations kept. \"start of the backward \
+                  pass\": all activations are kept, and the gradients of the first layer are computed. \"end of the backward \
+                  pass\": all gradients are there. \"optimizer step\": gradients, and the workspace of the optimizer.",
     },
     Term {
         name: "worst rank",
@@ -126,7 +133,7 @@ pub const TERMS: &[Term] = &[
         name: "room",
         also: &["grow"],
         meaning: "How far a job that fits can grow: the largest micro-batch, and the longest sequences, with which it still fits. \
-                  The present value is doubled as long as the job fits, with everything else as it is. Each stands alone.",
+                  The present value is doubled as long as the job fits, with everything else as it is. Each limit holds if only that field changes.",
     },
     Term {
         name: "MFU",
@@ -149,6 +156,128 @@ pub const TERMS: &[Term] = &[
         also: &["would fit"],
         meaning: "The nearest changed configurations that fit, with the memory and the days after the change. The model, the data \
                   and the global batch stay the same, unless the line says otherwise.",
+    },
+    Term {
+        name: "Evidence",
+        also: &["checked", "derived", "unchecked"],
+        meaning: "How far the estimate of this kind of job was compared with measurements. Checked: with runs of at least two \
+                  parties. Derived: its terms come from the framework's code, with fewer measurements. Unchecked: with none, so that \
+                  only weights and optimizer states can refuse it.",
+    },
+    Term {
+        name: "Missing",
+        also: &["missing inputs"],
+        meaning: "The fields that are not stated and decide the verdict, with the memory that depends on each, and the line to add. \
+                  State the first one, and ask again.",
+    },
+    Term {
+        name: "Options",
+        also: &["words", "read", "without effect"],
+        meaning: "How many options of the command, keys of its files and variables were understood. Those without effect change no \
+                  memory. One that leaves fields open may set them, so each takes its leanest and its heaviest value. One that is not \
+                  known may be a misspelling.",
+    },
+    Term {
+        name: "Inputs",
+        also: &["source", "sources"],
+        meaning: "Every value that the estimate uses, with its source: an annotation, an option of the command, the model, the \
+                  accelerator's catalogue, a default of the framework, or an assumption.",
+    },
+    Term {
+        name: "Host memory",
+        also: &["shared memory", "storage"],
+        meaning: "What a pod needs besides the memory of its accelerators: the memory of its processes, what they put into /dev/shm, \
+                  and the disk for checkpoints. These never change the verdict. The policy decides whether they warn or refuse.",
+    },
+    Term {
+        name: "Deadline",
+        also: &[],
+        meaning: "The time after which the cluster stops the job, compared with the time that the training takes.",
+    },
+    Term {
+        name: "Cost",
+        also: &["price"],
+        meaning: "The GPU-hours times the price of one, from the policy or from a public list.",
+    },
+    Term {
+        name: "BelowCapacity",
+        also: &[],
+        meaning: "The reason of Fits: the needed memory is below what the accelerator offers.",
+    },
+    Term {
+        name: "NearCapacity",
+        also: &[],
+        meaning: "The reason of Tight: the needed memory is close to what the accelerator offers.",
+    },
+    Term {
+        name: "AboveCapacity",
+        also: &[],
+        meaning: "The reason of OutOfMemory: the needed memory is above what the accelerator offers.",
+    },
+    Term {
+        name: "RanBefore",
+        also: &[],
+        meaning: "The same job ran to its end before in this namespace, so its history admits it.",
+    },
+    Term {
+        name: "RanOutBefore",
+        also: &[],
+        meaning: "The same job ran out of memory before in this namespace, so its history warns of it or refuses it.",
+    },
+    Term {
+        name: "MissingInputs",
+        also: &[],
+        meaning: "A reason of Unknown: fields that are not stated decide. The report lists them under Missing.",
+    },
+    Term {
+        name: "UnknownModel",
+        also: &[],
+        meaning: "A reason of Unknown: the model is in no table, and its dimensions are not stated.",
+    },
+    Term {
+        name: "UnknownAccelerator",
+        also: &[],
+        meaning: "A reason of Unknown: the accelerator is not stated, or it is in no table and its memory is not stated.",
+    },
+    Term {
+        name: "Malformed",
+        also: &[],
+        meaning: "A value cannot be read. The report lists it under \"Cannot be read\", and the gate refuses the object as invalid.",
+    },
+    Term {
+        name: "TooLarge",
+        also: &[],
+        meaning: "A reason of Unknown: to read the object takes more work than is allowed.",
+    },
+    Term {
+        name: "NotReadToEnd",
+        also: &[],
+        meaning: "A reason of Unknown: the object was not read to its end, and the part that was not read may decide.",
+    },
+    Term {
+        name: "ReferenceNotFound",
+        also: &[],
+        meaning: "A reason of Unknown: the object refers to another object that is missing, and that one may decide.",
+    },
+    Term {
+        name: "WorkloadNotFound",
+        also: &[],
+        meaning: "A reason of Unknown: the workload that a TrainingEstimate refers to is missing.",
+    },
+    Term {
+        name: "Unsupported",
+        also: &["not covered"],
+        meaning: "A reason of Unknown: the estimate does not cover this kind of training.",
+    },
+    Term {
+        name: "UnsupportedAccelerator",
+        also: &[],
+        meaning: "A reason of Unknown: it is not known how this kind of accelerator uses its memory.",
+    },
+    Term {
+        name: "NotRecognised",
+        also: &[],
+        meaning: "The reason of Unrecognised: the program that the object starts, or its kind, is in no table.",
     },
 ];
 
@@ -174,8 +303,23 @@ mod tests {
     }
 
     #[test]
-    fn every_verdict_and_every_forecast_is_explained() {
-        use crate::judgement::Verdict;
+    fn every_heading_of_a_report_is_explained() {
+        let block = include_str!("block.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let words = block.split('"').skip(1).step_by(2).filter_map(|text| {
+            let word = text.split_once(':')?.0;
+            let is_heading = word.starts_with(|c: char| c.is_uppercase()) && !word.contains([' ', ',']);
+            is_heading.then_some(word)
+        });
+        let words: BTreeSet<&str> = words.collect();
+        assert!(words.contains("Evidence") && words.contains("Inputs"), "{words:?}");
+        for word in words.into_iter().filter(|word| *word != "Warnings") {
+            assert!(term(word).is_some(), "{word}");
+        }
+    }
+
+    #[test]
+    fn every_verdict_every_reason_and_every_forecast_is_explained() {
+        use crate::judgement::{Reason, Verdict};
         use crate::report::Forecast;
         let verdicts = [
             Verdict::Fits,
@@ -193,7 +337,10 @@ mod tests {
             Forecast::Invalid,
             Forecast::NotJudged,
         ];
-        for word in verdicts.map(Verdict::name).into_iter().chain(forecasts.map(Forecast::name)) {
+        let reasons = Reason::ALL.map(Reason::name).into_iter();
+        for word in
+            verdicts.map(Verdict::name).into_iter().chain(forecasts.map(Forecast::name)).chain(reasons)
+        {
             assert!(term(word).is_some(), "{word}");
         }
     }

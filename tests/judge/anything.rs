@@ -15,7 +15,7 @@ fn check(object: &Value, around: &Surroundings) -> Result<(), TestCaseError> {
     for line in lines {
         prop_assert!(line.chars().count() <= 256 && !line.chars().any(char::is_control), "{line:?}");
     }
-    prop_assert!(judgement.warnings.iter().all(|line| line.chars().count() <= 120));
+    prop_assert!(judgement.warnings.iter().all(|line| line.chars().count() <= 256));
     prop_assert!(
         judgement.warnings.len() <= 16 && judgement.inputs.len() <= 96 && judgement.advice.len() <= 5
     );
