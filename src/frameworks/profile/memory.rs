@@ -26,8 +26,8 @@ impl Layers {
     /// Whether every operation is counted, as the code runs it. Closed formulas sum up published figures too.
     pub fn is_counted(self) -> bool {
         match self {
-            Self::Transformers { .. } | Self::LitGPT | Self::Torchtune => true,
-            Self::Fused | Self::Torchtitan => false,
+            Self::Transformers { .. } | Self::JointProjection | Self::LossInRecipe => true,
+            Self::Fused | Self::Unfused => false,
         }
     }
 }
