@@ -315,7 +315,7 @@ impl Subject {
                 }
             }
             Self::Recompute => {
-                open_between(field::RECOMPUTE, Some(Recompute::Full), Some(Recompute::None), claims)
+                open_between(field::RECOMPUTE, Some(Recompute::Full), Some(Recompute::None), claims);
             }
             Self::Trained => open_between(field::finetuning::RANK, None, Some(AS_RANK), claims),
             Self::Gradients => {
