@@ -11,9 +11,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use axum::Router;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::api::DeleteParams;
 use kube::{Api, Client};
+use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -82,17 +84,7 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
 
     let server_metrics = server::Metrics::default();
     server_metrics.register(&mut registry);
-    // Half for bodies, half for the objects read from them.
-    let memory = settings.request_memory / 2;
-    let bodies = Bodies::new(memory, server_metrics.clone());
-    let webhook = Arc::new(webhook(&client, &cluster, &mut registry, memory));
-    let mut router = webhook::router(webhook, bodies.clone(), settings.clients.is_some());
-    if settings.api {
-        let metrics = endpoint::Metrics::default();
-        metrics.register(&mut registry);
-        let (audiences, policies) = (settings.api_audiences.clone(), cluster.policies.clone());
-        router = router.merge(endpoint::router(client.clone(), audiences, policies, bodies, metrics));
-    }
+    let router = router(&settings, &client, &cluster, &server_metrics, &mut registry);
     let controller = controller_settings(&settings);
     controller.metrics.register(&mut registry);
     tasks.spawn(controller::run(client.clone(), cluster, controller, stopped.clone()));
@@ -127,6 +119,28 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     ended
 }
 
+/// What the webhook's port answers: admission reviews, and questions to the API if it is wanted.
+fn router(
+    settings: &Settings,
+    client: &Client,
+    cluster: &Arc<Cluster>,
+    server_metrics: &server::Metrics,
+    registry: &mut Registry,
+) -> Router {
+    // Half for bodies, half for the objects read from them.
+    let memory = settings.request_memory / 2;
+    let bodies = Bodies::new(memory, server_metrics.clone());
+    let webhook = Arc::new(webhook(client, cluster, registry, memory));
+    let router = webhook::router(webhook, bodies.clone(), settings.clients.is_some());
+    if !settings.api {
+        return router;
+    }
+    let metrics = endpoint::Metrics::default();
+    metrics.register(registry);
+    let (audiences, policies) = (settings.api_audiences.clone(), cluster.policies.clone());
+    router.merge(endpoint::router(client.clone(), audiences, policies, bodies, metrics))
+}
+
 /// Reports when the process is ready. Then waits for a server to end, which is a fault.
 async fn run_until_a_server_ends(
     settings: &Settings,
@@ -157,7 +171,7 @@ async fn run_until_a_server_ends(
 /// The first policy, and the task that follows its file.
 async fn policies(
     settings: &Settings,
-    registry: &mut prometheus_client::registry::Registry,
+    registry: &mut Registry,
     tasks: &mut JoinSet<()>,
     stopped: &CancellationToken,
 ) -> Result<Arc<Policies>> {
@@ -180,7 +194,7 @@ fn certificates(
     kinds: &Kinds,
     client: &Client,
     bound: SocketAddr,
-    registry: &mut prometheus_client::registry::Registry,
+    registry: &mut Registry,
 ) -> Result<Certificates> {
     let metrics = tls::Metrics::default();
     metrics.register(registry);
@@ -209,12 +223,7 @@ fn certificates(
     Certificates::new(client.clone(), tls, own, metrics)
 }
 
-fn webhook(
-    client: &Client,
-    cluster: &Arc<Cluster>,
-    registry: &mut prometheus_client::registry::Registry,
-    memory: usize,
-) -> Webhook {
+fn webhook(client: &Client, cluster: &Arc<Cluster>, registry: &mut Registry, memory: usize) -> Webhook {
     let metrics = webhook::Metrics::default();
     metrics.register(registry);
     Webhook::new(client.clone(), cluster.clone(), metrics, memory)

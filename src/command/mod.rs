@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::container::Container;
 use self::run::{Budget, Run, Start};
 use crate::command::downloads::Downloads;
 use crate::command::files::Files;
@@ -239,32 +240,58 @@ pub(crate) fn launches(
     namespace: &str,
 ) -> Commands {
     let (containers, more) = container::ordered(groups, requests);
-    let mut launches = Vec::new();
-    let mut downloads = Downloads::default();
-    let mut budget = Budget::new();
+    let mut read = Read { launches: Vec::new(), downloads: Downloads::default(), budget: Budget::new() };
     if let Some(entrypoint) = entrypoint {
         // The first group is the head, where an entrypoint runs.
         let head = groups.first().map(|group| group.path.as_str());
         let in_head = containers.iter().find(|container| Some(container.group.path.as_str()) == head);
-        let first = in_head.or(containers.first());
-        let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
-        let environment = first.map(|container| Environment::of(container.spec, around, namespace));
-        let files = first.map(|c| Files::of(c.group.template, c.spec, around, namespace));
-        let environment = environment.unwrap_or_default();
-        let started = shell::with(&environment, own.collect());
-        let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut budget);
-        run.starts_in(&environment);
-        entrypoint.gap.into_iter().for_each(|gap| run.budget.leave_out(gap));
-        run.downloads = std::mem::take(&mut downloads);
-        shell::read(entrypoint.script, &[], &Start::of(&started, None), &mut run);
-        launches.append(&mut run.launches);
-        downloads = run.downloads;
+        read.entrypoint(entrypoint, in_head.or(containers.first()), around, namespace);
     }
-    for container in containers {
-        if launches.len() >= MOST_LAUNCHES {
-            budget.leave_out(Gap::Programs);
+    for container in &containers {
+        if read.launches.len() >= MOST_LAUNCHES {
+            read.budget.leave_out(Gap::Programs);
             break;
         }
+        read.container(container, around, namespace);
+    }
+    if more {
+        read.budget.leave_out(Gap::Containers);
+    }
+    read.finished()
+}
+
+/// What was read of the pods so far.
+struct Read {
+    launches: Vec<Launch>,
+    downloads: Downloads,
+    budget: Budget,
+}
+
+impl Read {
+    /// Reads a script that starts in a container of the head.
+    fn entrypoint(
+        &mut self,
+        entrypoint: Entrypoint<'_>,
+        container: Option<&Container<'_>>,
+        around: &Surroundings,
+        namespace: &str,
+    ) {
+        let own = entrypoint.environment.into_iter().map(|(name, value)| (name, Word::known(value)));
+        let environment = container.map(|container| Environment::of(container.spec, around, namespace));
+        let files = container.map(|c| Files::of(c.group.template, c.spec, around, namespace));
+        let environment = environment.unwrap_or_default();
+        let started = shell::with(&environment, own.collect());
+        let mut run = Run::new("entrypoint", files.unwrap_or_default(), &mut self.budget);
+        run.starts_in(&environment);
+        entrypoint.gap.into_iter().for_each(|gap| run.budget.leave_out(gap));
+        run.downloads = std::mem::take(&mut self.downloads);
+        shell::read(entrypoint.script, &[], &Start::of(&started, None), &mut run);
+        self.launches.append(&mut run.launches);
+        self.downloads = run.downloads;
+    }
+
+    /// Reads what a container starts.
+    fn container(&mut self, container: &Container<'_>, around: &Surroundings, namespace: &str) {
         let spec = container.spec;
         let name = spec.get("name").and_then(Value::as_str).unwrap_or_default();
         let place = format!("container {}", printable(name, 63));
@@ -272,33 +299,34 @@ pub(crate) fn launches(
         let directory = spec.get("workingDir").and_then(Value::as_str).map(str::to_owned);
         let start = Start::of(&environment, directory);
         let files = Files::of(container.group.template, spec, around, namespace);
-        let mut run = Run::new(&place, files, &mut budget);
+        let mut run = Run::new(&place, files, &mut self.budget);
         run.starts_in(&environment);
-        run.downloads = std::mem::take(&mut downloads);
+        run.downloads = std::mem::take(&mut self.downloads);
         run.container(spec, &start);
-        downloads = std::mem::take(&mut run.downloads);
+        self.downloads = std::mem::take(&mut run.downloads);
         for launch in &mut run.launches {
             launch.group = Some(container.group.path.clone());
             launch.accelerators = container.accelerators;
             launch.init = container.init;
         }
-        launches.append(&mut run.launches);
+        self.launches.append(&mut run.launches);
     }
-    if more {
-        budget.leave_out(Gap::Containers);
+
+    /// The launches, each with the downloads of all.
+    fn finished(mut self) -> Commands {
+        if self.launches.len() > MOST_LAUNCHES {
+            self.budget.leave_out(Gap::Programs);
+            self.launches.truncate(MOST_LAUNCHES);
+        }
+        for launch in &self.launches {
+            self.downloads.of_program(launch);
+        }
+        let downloads = Arc::new(self.downloads);
+        for launch in &mut self.launches {
+            launch.downloads = downloads.clone();
+        }
+        Commands { launches: self.launches, gap: self.budget.into_gap() }
     }
-    if launches.len() > MOST_LAUNCHES {
-        budget.leave_out(Gap::Programs);
-        launches.truncate(MOST_LAUNCHES);
-    }
-    for launch in &launches {
-        downloads.of_program(launch);
-    }
-    let downloads = Arc::new(downloads);
-    for launch in &mut launches {
-        launch.downloads = downloads.clone();
-    }
-    Commands { launches, gap: budget.into_gap() }
 }
 
 /// A program's name without its path.

@@ -53,14 +53,8 @@ pub(super) fn inserted(source: &str, tree: &Tree, root: Id, path: &[&str], value
             Kind::Mapping { .. } => inserted(source, tree, below, rest, value),
             // `annotations:` without a value.
             Kind::Scalar(text) if text.is_empty() || text == "null" || text == "~" => {
-                let Kind::Mapping { entries, .. } = &tree.node(root)?.kind else { return None };
-                let key =
-                    entries.iter().find(|entry| entry.1 == below).and_then(|entry| tree.node(entry.0))?;
-                let colon = key.span.end + source.get(key.span.end..)?.find(':')? + 1;
-                let end = tree.node(below)?.span.end.max(colon);
-                let written = source.get(colon..end)?;
-                let end = if written.trim().is_empty() { colon } else { end };
-                Some(Edit { range: colon..end, text: format!(" {{{}}}", pair(rest, value, false)) })
+                let range = without_value(source, tree, root, below)?;
+                Some(Edit { range, text: format!(" {{{}}}", pair(rest, value, false)) })
             }
             _ => None,
         };
@@ -77,24 +71,8 @@ pub(super) fn inserted(source: &str, tree: &Tree, root: Id, path: &[&str], value
         let at = first.span.start;
         return Some(Edit { range: at..at, text: format!("{}, ", pair(path, value, is_json)) });
     }
-    let lines = |indent: usize| {
-        let mut lines = Vec::new();
-        for (depth, name) in path.iter().enumerate() {
-            let value = if depth + 1 == path.len() { format!(" {value}") } else { String::new() };
-            lines.push(format!("{}{}:{value}", " ".repeat(indent + 2 * depth), quoted(name)));
-        }
-        lines
-    };
-    let own_line = |(_, value): &(Id, Id)| {
-        let node = tree.node(*value)?;
-        let is_scalar = matches!(node.kind, Kind::Scalar(_)) && !node.span.is_empty();
-        let written = source.get(node.span.clone())?;
-        let rest = source.get(node.span.end..)?;
-        let line = rest.split_inclusive('\n').next().unwrap_or_default();
-        let ends = line.trim().is_empty() || line.trim_start().starts_with('#');
-        let whole = is_scalar && !written.contains('\n') && !written.starts_with(['|', '>']) && ends;
-        whole.then_some(node.span.end + line.len())
-    };
+    let own_line =
+        |(_, value): &(Id, Id)| end_of_line(source, tree.node(*value).filter(|node| !node.span.is_empty())?);
     // Beside entries of the same kind if there are any: our annotations stand together.
     let prefix = name.split_once('/').map_or("", |(prefix, _)| prefix);
     let alike = |entry: &&(Id, Id)| {
@@ -103,14 +81,42 @@ pub(super) fn inserted(source: &str, tree: &Tree, root: Id, path: &[&str], value
     let below = entries.iter().rev().filter(alike).find_map(own_line);
     let below = below.or_else(|| entries.iter().rev().find_map(own_line));
     let column = first.column;
+    let lines = lines(path, value, column);
     if let Some(at) = below {
         let newline = if source.get(..at)?.ends_with('\n') { "" } else { "\n" };
-        let text = format!("{newline}{}\n", lines(column).join("\n"));
-        return Some(Edit { range: at..at, text });
+        return Some(Edit { range: at..at, text: format!("{newline}{lines}\n") });
     }
     let at = first.span.start;
-    let text = format!("{}\n{}", lines(column).join("\n").trim_start(), " ".repeat(column));
+    let text = format!("{}\n{}", lines.trim_start(), " ".repeat(column));
     Some(Edit { range: at..at, text })
+}
+
+/// The place of the value that a key has not: from its colon to the end of a written `null`.
+fn without_value(source: &str, tree: &Tree, mapping: Id, value: Id) -> Option<Range<usize>> {
+    let Kind::Mapping { entries, .. } = &tree.node(mapping)?.kind else { return None };
+    let key = entries.iter().find(|entry| entry.1 == value).and_then(|entry| tree.node(entry.0))?;
+    let colon = key.span.end + source.get(key.span.end..)?.find(':')? + 1;
+    let end = tree.node(value)?.span.end.max(colon);
+    let is_empty = source.get(colon..end)?.trim().is_empty();
+    Some(colon..if is_empty { colon } else { end })
+}
+
+/// A path of keys as lines, each key below the one before it.
+fn lines(path: &[&str], value: &str, indent: usize) -> String {
+    let line = |(depth, name): (usize, &&str)| {
+        let value = if depth + 1 == path.len() { format!(" {value}") } else { String::new() };
+        format!("{}{}:{value}", " ".repeat(indent + 2 * depth), quoted(name))
+    };
+    path.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the line of a scalar ends, if only a comment is behind it. `None` for a text of several lines.
+fn end_of_line(source: &str, node: &Node) -> Option<usize> {
+    let written = source.get(node.span.clone())?;
+    let line = source.get(node.span.end..)?.split_inclusive('\n').next().unwrap_or_default();
+    let ends = line.trim().is_empty() || line.trim_start().starts_with('#');
+    let is_one_line = !written.contains('\n') && !written.starts_with(['|', '>']);
+    (matches!(node.kind, Kind::Scalar(_)) && is_one_line && ends).then_some(node.span.end + line.len())
 }
 
 /// A new item at the end of a sequence of scalars.
@@ -129,21 +135,12 @@ pub(super) fn appended(source: &str, tree: &Tree, sequence: Id, items: &[String]
         let text = items.iter().map(|item| format!(", {}", write(item))).collect::<Vec<_>>().concat();
         return Some(Edit { range: last.span.end..last.span.end, text });
     }
-    let rest = source.get(last.span.end..)?;
-    let line = rest.split_inclusive('\n').next().unwrap_or_default();
-    let written = source.get(last.span.clone())?;
-    if written.starts_with(['|', '>'])
-        || written.contains('\n')
-        || !(line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return None;
-    }
+    let at = end_of_line(source, last)?;
     // The dash of the last item gives the indentation.
     let line_start = source.get(..last.span.start)?.rfind('\n').map_or(0, |at| at + 1);
     let before = source.get(line_start..last.span.start)?;
     let dash = before.find('-').filter(|_| before.trim() == "-")?;
-    let at = last.span.end + line.len();
-    let newline = if line.ends_with('\n') { "" } else { "\n" };
+    let newline = if source.get(..at)?.ends_with('\n') { "" } else { "\n" };
     let lines = items.iter().map(|item| format!("{}- {}\n", " ".repeat(dash), write(item)));
     Some(Edit { range: at..at, text: format!("{newline}{}", lines.collect::<Vec<_>>().concat()) })
 }
