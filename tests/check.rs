@@ -68,7 +68,8 @@ fn keys(value: &Value) -> Vec<&str> {
 fn the_exit_status_tells_what_was_found() -> Result<()> {
     let (oom, fits) = (example(OUT_OF_MEMORY)?, example(FITS)?);
     for (what, input, status) in [
-        ("nothing", String::new(), 0),
+        ("nothing", String::new(), 2),
+        ("only a comment", "# nothing\n---\n".to_owned(), 2),
         ("no training", NODE.to_owned(), 0),
         ("it fits", fits.clone(), 0),
         ("it would run out", oom.clone(), 1),
