@@ -17,7 +17,7 @@
 
 use crate::frameworks::hugging_face;
 use crate::frameworks::profile::Profile;
-use crate::frameworks::profile::defaults::{FineTuning, FourBits, TrainedWeights, UsualLoss};
+use crate::frameworks::profile::defaults::{FineTuning, TrainedWeights, UsualLoss};
 use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Setting, Settings};
@@ -33,15 +33,7 @@ pub(crate) static PROFILE: Profile = Profile {
     name: "Unsloth",
     weights: TrainedWeights::Loaded { as_saved: Versions::Always },
     loss: UsualLoss::FusedInPlace,
-    fine_tuning: FineTuning {
-        rest_in_fp32: false,
-        adapters_as_weights: false,
-        adapters_apart: false,
-        adapters_joined: true,
-        dropout: None,
-        four_bits: FourBits::Bitsandbytes,
-        unties_embedding: false,
-    },
+    fine_tuning: FineTuning { adapters_joined: true, ..FineTuning::PLAIN },
     open_versions: None,
     ..hugging_face::profile::PROFILE
 };
