@@ -335,7 +335,7 @@ fn chunks(settings: &Settings<'_>, claims: &mut Claims) {
 }
 
 fn precision(settings: &Settings<'_>, claims: &mut Claims) {
-    if claims.get(field::PRECISION).is_some() {
+    if claims.gives(field::PRECISION) {
         return;
     }
     let names = [

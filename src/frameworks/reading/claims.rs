@@ -184,6 +184,12 @@ impl Claims {
         self.all.iter().any(|claim| claim.field == field)
     }
 
+    /// Whether the launch itself gives a field's value. A default does not count.
+    pub(crate) fn gives(&self, field: impl Into<AnyField>) -> bool {
+        let field = field.into();
+        self.all.iter().any(|claim| claim.field == field && claim.strength != Strength::Default)
+    }
+
     /// Hybrid sharding divides among the processes of a node, unless the job sets another size.
     pub(crate) fn hybrid_on_a_node(&mut self) {
         let degree = field::parallelism::SHARDING_DEGREE;
