@@ -464,3 +464,20 @@ fn the_product_and_the_tables_agree_on_hours() {
         assert!(ratio.abs() < 0.02, "{}: {answered} h, {ratio}", run.name);
     }
 }
+
+/// `cargo test --test local throughput_as_lines -- --ignored --nocapture`: every row, with ln(predicted / measured) in sample
+/// and without its origin, and the seconds of its terms.
+#[test]
+#[ignore = "prints; there is nothing to fail"]
+fn throughput_as_lines() {
+    let Fitting { rows, samples, names, fitted, held_out } = &*FITTING;
+    for (at, (row, sample)) in rows.iter().zip(samples).enumerate() {
+        let inside = fit::predict(sample, names, fitted) - sample.measured;
+        let line = json!({
+            "name": row.name, "source": row.source, "model": row.model, "accelerator": row.accelerator.key,
+            "complete": row.complete, "laidOut": row.laid_out, "experts": experts(row), "inSample": inside,
+            "withoutOrigin": held_out.origins[at], "job": row.job, "work": format!("{:?}", sample.work),
+        });
+        println!("{line}");
+    }
+}
