@@ -135,7 +135,7 @@ impl Judge<'_> {
             error => errors.extend(error),
         }
         let judgement = Judgement {
-            inputs: shown.inputs(self.catalogue),
+            inputs: if self.ask.inputs { shown.inputs(&job, self.catalogue) } else { Vec::new() },
             warnings,
             contradictions,
             summary: summary(shown.job(&job), model, shown.capacity()),
@@ -197,8 +197,10 @@ impl Judge<'_> {
         let list = key.and_then(|key| self.catalogue.price(key));
         let price = cost::price(&judgement.job, key, capacity.compute_milli, &self.rules.prices, list);
         judgement.cost = price.and_then(|price| cost::cost(&taken.time, price));
-        let assumed = figures::assumed_utilization(&judgement.job, estimate, capacity, self.rules);
-        judgement.inputs.extend(shown.derived(assumed.into_iter().chain(taken.inputs())));
+        if self.ask.inputs {
+            let assumed = figures::assumed_utilization(&judgement.job, estimate, capacity, self.rules);
+            judgement.inputs.extend(shown.derived(assumed.into_iter().chain(taken.inputs())));
+        }
         let contradiction = taken.amount.and_then(|amount| amount.contradiction);
         judgement.warnings.extend(shown.lines(contradiction.into_iter().collect(), |_| Vec::new()));
         judgement.goodput = taken.goodput;
@@ -232,8 +234,10 @@ impl Judge<'_> {
             let counted = Count(Parameters::of(&estimate.assumed.likely.shape).total);
             judgement.summary.model = Some(counted.short());
         }
-        judgement.inputs.extend(shown.capacity().input.clone());
-        judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
+        if self.ask.inputs {
+            judgement.inputs.extend(shown.capacity().input.clone());
+            judgement.inputs.extend(shown.assumed_inputs(&estimate.assumed.inputs, device));
+        }
         let memory = shown.memory(figures::memory(estimate, &need, capacity.bytes));
         judgement = self.timed(judgement, estimate, capacity, limit, shown);
         if let Some(pod) = pod {

@@ -2,6 +2,10 @@
 
 /// A user's text as one safe line of at most `longest` characters.
 pub(crate) fn printable(text: &str, longest: usize) -> String {
+    // Almost every text.
+    if text.len() <= longest && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut line: String =
         text.chars().take(longest + 1).map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect();
     if line.chars().count() > longest {

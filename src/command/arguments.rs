@@ -22,28 +22,37 @@ impl Word {
 }
 
 /// The arguments of a program.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Arguments {
     words: Vec<Word>,
+    /// The options, by the hash of their names. All readers together ask for hundreds of names.
+    options: Vec<(u32, usize)>,
+    /// The `key=value` words.
+    pairs: Vec<usize>,
     asked: Asked,
 }
 
-/// The words that were asked for by name, by their numbers. It is no part of the arguments' value.
-#[derive(Clone, Debug, Default)]
-struct Asked(RefCell<BTreeSet<usize>>);
-
-impl PartialEq for Asked {
-    fn eq(&self, _: &Self) -> bool {
-        true
+impl PartialEq for Arguments {
+    fn eq(&self, other: &Self) -> bool {
+        self.words == other.words
     }
 }
 
-impl Eq for Asked {}
+impl Eq for Arguments {}
+
+/// The words that were asked for by name, by their numbers.
+#[derive(Clone, Debug, Default)]
+struct Asked(RefCell<BTreeSet<usize>>);
 
 impl Arguments {
     /// The arguments that these words are.
     pub(crate) fn of(words: Vec<Word>) -> Self {
-        Self { words, asked: Asked::default() }
+        let numbered = || words.iter().enumerate();
+        let name = |word: &Word| split(&word.text).map(|(name, _)| hash(name));
+        let mut options: Vec<_> = numbered().filter_map(|(at, word)| Some((name(word)?, at))).collect();
+        options.sort_unstable();
+        let pairs = numbered().filter(|(_, word)| key_and_value(word).is_some()).map(|(at, _)| at).collect();
+        Self { words, options, pairs, asked: Asked::default() }
     }
 
     /// Forgets which words were asked for.
@@ -80,11 +89,15 @@ impl Arguments {
 
     /// The number of the last word that is the option of a name.
     fn at(&self, name: &str) -> Option<usize> {
-        let named = |(at, word): (usize, &Word)| is_named(&word.text, name).then_some(at);
+        let hash = hash(name);
+        let first = self.options.partition_point(|(other, _)| *other < hash);
+        let same_hash = self.options.iter().skip(first).take_while(|(other, _)| *other == hash);
         let mut last = None;
-        for at in self.words.iter().enumerate().filter_map(named) {
-            self.asked.0.borrow_mut().insert(at);
-            last = Some(at);
+        for (_, at) in same_hash {
+            if self.words.get(*at).is_some_and(|word| is_named(&word.text, name)) {
+                self.asked.0.borrow_mut().insert(*at);
+                last = Some(*at);
+            }
         }
         last
     }
@@ -127,9 +140,10 @@ impl Arguments {
     /// The value of a `key=value` word, as Hydra takes them; also of `++key=value` and `+key=value`.
     pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
         let mut last = None;
-        for (at, word) in self.words.iter().enumerate() {
-            if let Some((_, value)) = key_and_value(word).filter(|(name, _)| *name == key) {
-                self.asked.0.borrow_mut().insert(at);
+        for at in &self.pairs {
+            let pair = self.words.get(*at).and_then(key_and_value);
+            if let Some((_, value)) = pair.filter(|(name, _)| *name == key) {
+                self.asked.0.borrow_mut().insert(*at);
                 last = Some(value);
             }
         }
@@ -161,18 +175,21 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// Whether a word is the option of a name. Every reader asks this of every word, so the letters are compared first.
+/// A letter of a name, of which `-` and `_` are the same.
+const fn letter(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte }
+}
+
+/// A hash of an option's name, by Fowler, Noll and Vo.
+fn hash(name: &str) -> u32 {
+    let name = name.trim_start_matches('-').bytes();
+    name.fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(letter(byte))).wrapping_mul(0x0100_0193))
+}
+
+/// Whether an option has a name.
 fn is_named(text: &str, name: &str) -> bool {
-    if !text.starts_with('-') {
-        return false;
-    }
-    let given = text.trim_start_matches('-').as_bytes();
-    let name = name.trim_start_matches('-').as_bytes();
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    given.split_at_checked(name.len()).is_some_and(|(start, rest)| {
-        let same = start.iter().zip(name).all(|(one, other)| plain(*one) == plain(*other));
-        same && rest.first().is_none_or(|next| *next == b'=') && is_option(text)
-    })
+    let given = split(text).map(|(given, _)| given.bytes().map(letter));
+    given.is_some_and(|given| given.eq(name.trim_start_matches('-').bytes().map(letter)))
 }
 
 #[cfg(test)]

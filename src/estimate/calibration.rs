@@ -253,11 +253,17 @@ const COMMUNICATORS_AT_MOST: u64 = 4;
 /// Whether an entry covers the plan's framework (or any), and the plan's accelerator if the entry names some.
 fn applies(plan: &Plan, framework: &str, accelerators: Option<&[String]>) -> bool {
     let framework_fits = framework == unknown::PROFILE.name || framework == plan.profile.name;
-    let accelerator_fits = accelerators.is_none_or(|names| {
-        let own = plan.accelerator.as_deref().unwrap_or_default().to_ascii_lowercase();
-        names.iter().any(|name| own.contains(name))
-    });
-    framework_fits && accelerator_fits
+    framework_fits
+        && accelerators.is_none_or(|names| {
+            let own = plan.accelerator.as_deref().unwrap_or_default();
+            names.iter().any(|name| contains(own, name))
+        })
+}
+
+/// Whether a text contains a word, in letters of either case.
+fn contains(text: &str, word: &str) -> bool {
+    let mut places = text.as_bytes().windows(word.len().max(1));
+    word.is_empty() || places.any(|place| place.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 #[cfg(test)]

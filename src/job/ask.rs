@@ -11,6 +11,8 @@ pub struct Ask {
     pub advice: bool,
     /// Whether to look for the largest values with which a job that fits still fits.
     pub room: bool,
+    /// Whether to list every value with its source.
+    pub inputs: bool,
     /// The most configurations to try.
     pub max_candidates: usize,
     /// The most bytes of annotations and arguments to read.
@@ -37,6 +39,7 @@ impl Default for Ask {
             rank: Rank::Worst,
             advice: true,
             room: false,
+            inputs: true,
             max_candidates: 500,
             max_bytes: 256 << 10,
             quoting: Quoting::Request,

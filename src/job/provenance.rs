@@ -246,9 +246,9 @@ impl Provenance {
         TrainingJob::of_values(believed.map(|(field, believed)| (*field, &believed.value)))
     }
 
-    /// Every value with its source, in the order of the spec. If a value comes from another object and must be hidden,
-    /// only the source is shown.
-    pub(crate) fn inputs(&self, hidden: Option<&Hidden>) -> Vec<Input> {
+    /// Every value of the job with its source, in the order of the spec. If a value comes from another object and must
+    /// be hidden, only the source is shown.
+    pub(crate) fn inputs_of(&self, job: &TrainingJob, hidden: Option<&Hidden>) -> Vec<Input> {
         let input = |(field, value): (AnyField, Value)| {
             let believed = self.fields.get(&field)?;
             let (value, source) = match hidden.filter(|_| believed.elsewhere) {
@@ -257,7 +257,12 @@ impl Provenance {
             };
             Some(Input { field, value, source })
         };
-        self.job().values().into_iter().filter_map(input).collect()
+        job.values().into_iter().filter_map(input).collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inputs(&self, hidden: Option<&Hidden>) -> Vec<Input> {
+        self.inputs_of(&self.job(), hidden)
     }
 }
 

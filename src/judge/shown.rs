@@ -194,9 +194,9 @@ impl<'c> Shown<'c> {
     }
 
     /// Every value that was read. An accelerator that the cluster hands out has its catalogue name.
-    pub(super) fn inputs(&self, catalogue: &Catalogue) -> Vec<Input> {
+    pub(super) fn inputs(&self, job: &TrainingJob, catalogue: &Catalogue) -> Vec<Input> {
         let provenance = &self.provenance;
-        let mut inputs = provenance.inputs(self.hidden.as_ref());
+        let mut inputs = provenance.inputs_of(job, self.hidden.as_ref());
         if self.hidden.is_some() && self.is_of_the_cluster() {
             let name = provenance.text(TYPE).and_then(|name| catalogue.find(name));
             let input = inputs.iter_mut().find(|input| input.field == TYPE);

@@ -75,7 +75,8 @@ impl Buffer {
 
     /// The first bytes.
     pub(super) fn head(&self, longest: usize) -> Vec<u8> {
-        self.bytes().iter().take(longest).copied().collect()
+        let bytes = self.bytes();
+        bytes.get(..longest).unwrap_or(bytes).to_vec()
     }
 }
 

@@ -179,7 +179,8 @@ impl Evaluation {
     }
 
     fn judge_now(&self, object: &Value, request: &Request) -> Judgement {
-        let ask = Ask::default();
+        // An answer lists no inputs.
+        let ask = Ask { inputs: false, ..Ask::default() };
         let judge = |object: &Value| {
             let policy = &self.policy;
             (self.judge)(object, &self.around, &policy.world(), &ask)

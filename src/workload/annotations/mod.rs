@@ -12,6 +12,8 @@ mod block;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::Findings;
@@ -84,8 +86,9 @@ impl<'a> Annotations<'a> {
 
     /// Reads the single keys.
     pub(super) fn read_keys(self, provenance: &mut Provenance, findings: &mut Findings) {
-        for key in KEYS.iter() {
-            let Some(text) = self.value(key.name) else { continue };
+        let ours: BTreeMap<&str, &Value> = self.ours().collect();
+        for key in KEYS.iter().filter(|_| !ours.is_empty()) {
+            let Some(text) = ours.get(key.name).and_then(|value| value.as_str()) else { continue };
             let source = self.source(key.name);
             match key.grammar.read(key.sets, text) {
                 Some(fields) => {
