@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use super::background::Background;
 use super::evaluation::Judge;
 use super::failure::Failure;
+use super::first::judge_first;
 use super::judgements::Judgements;
 use super::metrics::Metrics;
 use super::outcome::{Outcome, failed};
@@ -59,6 +60,8 @@ impl Webhook {
         let turns = Turns::new(processors, memory);
         let reads = Semaphore::new(scale::READS);
         let background = Background::new(processors);
+        let policy = cluster.policies.current();
+        drop(background.spawn(move || judge_first(judge, &policy)));
         Self { client, cluster, metrics, turns, background, judgements: Arc::default(), reads, judge }
     }
 
@@ -191,22 +194,25 @@ impl Webhook {
         self.blocking(tenant, STORED, review).await
     }
 
-    /// Runs work on a thread of its own when its turn comes. A panic there is reported as a failure.
+    /// Runs work when its turn comes, on a thread of its own unless it is quick. A panic is reported as a failure.
     async fn blocking<T: Send + 'static>(
         &self,
         tenant: Tenant,
         size: Size,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
-        let is_expensive = turn.is_expensive();
+        let mut turn = self.turns.turn(tenant, size).await.map_err(|_| Failure::Overloaded)?;
+        let (is_quick, may_take_long) = (turn.is_quick(), turn.may_take_long());
         let work = move || {
             // The work keeps its turn even if the caller goes away.
-            let _turn = turn;
+            turn.begin();
             work()
         };
+        if is_quick {
+            return std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| Failure::Panicked);
+        }
         let working =
-            if is_expensive { self.background.spawn(work) } else { tokio::task::spawn_blocking(work) };
+            if may_take_long { self.background.spawn(work) } else { tokio::task::spawn_blocking(work) };
         working.await.map_err(|_| Failure::Panicked)
     }
 

@@ -1,9 +1,9 @@
-//! Threads of low priority for expensive judgements.
+//! Threads of low priority for judgements that may take long.
 //!
 //! A judgement cannot be interrupted, and an expensive one takes a processor for up to 75 ms. On a thread of low
 //! priority it gives up the processor when another thread needs it, so that a small review of another tenant does not
-//! wait. Only work that is known to be [expensive](super::turns) runs here, so a first review never waits for a flood
-//! of small ones.
+//! wait. Work that is known to be [expensive](super::turns) runs here, and large reviews of a namespace of which nothing
+//! is known yet. On a machine with a free processor they are answered as soon as on an ordinary thread.
 
 use std::fmt;
 

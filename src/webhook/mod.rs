@@ -17,6 +17,7 @@ pub mod configuration;
 mod deadline;
 mod evaluation;
 mod failure;
+mod first;
 mod judgements;
 mod metrics;
 mod namespaces;
