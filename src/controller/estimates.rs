@@ -1,5 +1,8 @@
 //! The estimates that exist, each with the keys to find it by: its name, its owner, and the workload that it refers
 //! to.
+//!
+//! The controller's own writes come back through the watch. An estimate that is exactly as the controller left it is
+//! not reconciled again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,20 +10,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use super::queue::{Key, Lane, Requests};
+use super::seen::Seen;
 use crate::cluster::{Changed, Digest, Labels, Object, follow::Sink};
 
 /// A namespace and a name.
 type Id = (String, String);
+/// The namespace, group, kind and name of a workload.
+type WorkloadId = (String, String, String, String);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     /// The controlling owner's uid.
     owner: Option<String>,
-    /// The group, kind and name of the workload.
-    workload: Option<(String, String, String)>,
+    /// The workload that it refers to.
+    workload: Option<WorkloadId>,
     /// The labels of nodes that its workload names, if its judgement depends on the nodes. Until it is judged, it
     /// may.
     nodes: Option<Labels>,
+    /// How the controller left it.
+    left: Option<Seen>,
 }
 
 impl Known {
@@ -35,7 +43,37 @@ pub(super) type Request = (Key, Lane);
 /// The estimates of the watched namespaces.
 #[derive(Debug, Default)]
 pub(super) struct Estimates {
-    known: Mutex<BTreeMap<Id, Known>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    known: BTreeMap<Id, Known>,
+    /// The estimates of each workload.
+    of_workloads: BTreeMap<WorkloadId, BTreeSet<Id>>,
+}
+
+impl Table {
+    fn insert(&mut self, id: &Id, known: Known) {
+        self.remove(id);
+        if let Some(workload) = known.workload.clone() {
+            self.of_workloads.entry(workload).or_default().insert(id.clone());
+        }
+        self.known.insert(id.clone(), known);
+    }
+
+    fn remove(&mut self, id: &Id) -> Option<Known> {
+        let known = self.known.remove(id)?;
+        if let Some(workload) = &known.workload
+            && let Some(estimates) = self.of_workloads.get_mut(workload)
+        {
+            estimates.remove(id);
+            if estimates.is_empty() {
+                self.of_workloads.remove(workload);
+            }
+        }
+        Some(known)
+    }
 }
 
 impl Estimates {
@@ -54,32 +92,48 @@ impl Estimates {
         self.those(|_, known| known.nodes.as_ref().is_some_and(|named| changed.concerns(named)))
     }
 
-    /// The estimates that refer to a workload.
-    pub(super) fn referring_to(&self, workload: &Digest) -> Vec<Request> {
-        self.those(|namespace, known| {
-            *namespace == workload.namespace
-                && known.workload.as_ref().is_some_and(|(group, kind, name)| {
-                    (group.as_str(), kind.as_str(), name)
-                        == (workload.kind.group, workload.kind.kind, &workload.name)
-                })
-        })
+    /// What a change of a workload asks for: its estimates, and itself if it has none of its own.
+    pub(super) fn after_change_of(&self, workload: &Digest) -> Vec<Request> {
+        let id = (
+            workload.namespace.clone(),
+            workload.kind.group.to_owned(),
+            workload.kind.kind.to_owned(),
+            workload.name.clone(),
+        );
+        let table = self.lock();
+        let ids = table.of_workloads.get(&id).into_iter().flatten();
+        let estimates: Vec<_> = ids.filter_map(|id| Some((id, table.known.get(id)?))).collect();
+        let has_its_own = estimates.iter().any(|(_, known)| known.owner.as_ref() == Some(&workload.uid));
+        let mut wanted: Vec<_> = estimates.into_iter().map(|(id, known)| (key(id), known.lane())).collect();
+        if !has_its_own {
+            let (namespace, uid) = (workload.namespace.clone(), workload.uid.clone());
+            wanted.push((Key::Workload { namespace, uid }, Lane::Workloads));
+        }
+        wanted
     }
 
     /// Notes whether an estimate's judgement depends on the nodes, and the labels of nodes that its workload names.
     pub(super) fn judged(&self, namespace: &str, name: &str, nodes: Option<Labels>) {
-        if let Some(known) = self.lock().get_mut(&(namespace.to_owned(), name.to_owned())) {
+        if let Some(known) = self.lock().known.get_mut(&(namespace.to_owned(), name.to_owned())) {
             known.nodes = nodes;
         }
     }
 
+    /// Notes how the controller leaves an estimate.
+    pub(super) fn left(&self, namespace: &str, name: &str, left: Seen) {
+        if let Some(known) = self.lock().known.get_mut(&(namespace.to_owned(), name.to_owned())) {
+            known.left = Some(left);
+        }
+    }
+
     fn those(&self, wanted: impl Fn(&String, &Known) -> bool) -> Vec<Request> {
-        let known = self.lock();
-        let wanted = known.iter().filter(|((namespace, _), known)| wanted(namespace, known));
+        let table = self.lock();
+        let wanted = table.known.iter().filter(|((namespace, _), known)| wanted(namespace, known));
         wanted.map(|(id, known)| (key(id), known.lane())).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Id, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,14 +176,19 @@ impl Sink for EstimateSink {
         self.mine.insert(id.clone());
         let mut known = known(&object);
         let lane = known.lane();
-        {
-            let mut all = self.estimates.lock();
-            if let Some(before) = all.get(&id) {
+        let is_as_left = {
+            let mut table = self.estimates.lock();
+            if let Some(before) = table.known.get(&id) {
                 known.nodes.clone_from(&before.nodes);
+                known.left = before.left;
             }
-            all.insert(id.clone(), known);
+            let is_as_left = known.left.is_some_and(|left| left == Seen::of(object.value()));
+            table.insert(&id, known);
+            is_as_left
+        };
+        if !is_as_left {
+            self.requests.now(key(&id), lane);
         }
-        self.requests.now(key(&id), lane);
     }
 
     fn delete(&mut self, object: Object) {
@@ -157,10 +216,15 @@ fn known(object: &Object) -> Known {
     };
     let group =
         text("apiVersion").map(|v| v.split_once('/').map_or_else(String::new, |(group, _)| group.into()));
+    let namespace = object.namespace().map(str::to_owned);
     Known {
         owner: object.controller().map(|owner| owner.uid),
-        workload: group.zip(text("kind")).zip(text("name")).map(|((group, kind), name)| (group, kind, name)),
+        workload: namespace
+            .zip(group)
+            .zip(text("kind").zip(text("name")))
+            .map(|((namespace, group), (kind, name))| (namespace, group, kind, name)),
         nodes: Some(Labels::Any),
+        left: None,
     }
 }
 
@@ -198,5 +262,34 @@ mod tests {
         assert_eq!(concerned(&label("pool")), ["by-pool", "new"]);
         let accelerators = Changed { accelerators: true, labels: BTreeSet::new() };
         assert_eq!(concerned(&accelerators), ["by-nodes", "by-pool", "new"]);
+    }
+    /// The requests that the sink has made since the last call.
+    fn requested(queue: &mut queue::Queue) -> usize {
+        queue.requested().len()
+    }
+
+    #[test]
+    fn an_estimate_that_is_as_the_controller_left_it_is_not_reconciled_again() {
+        let estimates = Arc::new(Estimates::default());
+        let mut queue = queue::queue();
+        let mut sink = EstimateSink::new(estimates.clone(), queue.requests());
+        let estimate = |version: &str, layers: u64, status: Value| -> Object {
+            json!({
+                "metadata": {"namespace": "team", "name": "a", "resourceVersion": version},
+                "spec": {"model": {"layers": layers}},
+                "status": status,
+            })
+            .into()
+        };
+        sink.apply(estimate("1", 32, Value::Null));
+        assert_eq!(requested(&mut queue), 1, "it is new");
+        let (judged, fits) = (estimate("1", 32, Value::Null), json!({"verdict": "Fits", "reason": null}));
+        estimates.left("team", "a", Seen::of(judged.value()).with_status(&fits));
+        sink.apply(estimate("2", 32, json!({"verdict": "Fits"})));
+        assert_eq!(requested(&mut queue), 0, "the controller wrote its status");
+        sink.apply(estimate("3", 32, json!({"verdict": "OutOfMemory"})));
+        assert_eq!(requested(&mut queue), 1, "its status was changed");
+        sink.apply(estimate("4", 64, json!({"verdict": "Fits"})));
+        assert_eq!(requested(&mut queue), 1, "its spec was changed");
     }
 }

@@ -15,6 +15,7 @@ pub mod permissions;
 mod progress;
 mod queue;
 mod reconcile;
+mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +30,10 @@ use tokio_util::sync::CancellationToken;
 pub use metrics::Metrics;
 
 use crate::api::v1alpha1::TrainingEstimate;
-use crate::cluster::{Cluster, Digest, Source, follow::Follow};
+use crate::cluster::{Cluster, Source, follow::Follow};
 use estimates::{EstimateSink, Estimates};
 use leader::Candidate;
-use queue::{Key, Lane, Requests};
+use queue::Requests;
 use reconcile::Reconciler;
 
 /// All objects are reconciled again after this time, even without a change.
@@ -143,17 +144,9 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
     let mut read = Instant::now();
     let mut rested = Instant::now();
     let mut resync = tokio::time::interval(RESYNC);
-    let of = |workload: &Digest| {
-        let (namespace, uid) = (workload.namespace.clone(), workload.uid.clone());
-        (Key::Workload { namespace, uid }, Lane::Workloads)
-    };
     loop {
         let wanted = tokio::select! {
-            Some(workload) = workloads.recv() => {
-                let mut wanted = estimates.referring_to(&workload);
-                wanted.push(of(&workload));
-                wanted
-            }
+            Some(workload) = workloads.recv() => estimates.after_change_of(&workload),
             Ok(()) = async { tokio::time::sleep_until(rested).await; nodes.changed().await } => {
                 rested = Instant::now() + BETWEEN_NODES;
                 estimates.depending_on_nodes(&cluster.nodes.take_changed())
@@ -166,7 +159,8 @@ async fn listen(cluster: Arc<Cluster>, estimates: Arc<Estimates>, requests: Requ
             // The first tick is at once: for all that existed before this replica led.
             _ = resync.tick() => {
                 let workloads = cluster.workloads.all();
-                workloads.iter().map(|workload| of(workload)).chain(estimates.all()).collect()
+                let of_workloads = workloads.iter().flat_map(|workload| estimates.after_change_of(workload));
+                of_workloads.chain(estimates.all()).collect()
             }
         };
         for (key, lane) in wanted {

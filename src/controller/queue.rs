@@ -104,6 +104,12 @@ pub(super) fn queue() -> Queue {
 }
 
 impl Queue {
+    /// The requests since the last call.
+    #[cfg(test)]
+    pub(super) fn requested(&mut self) -> Vec<(Key, Lane)> {
+        std::iter::from_fn(|| self.receiver.try_recv().ok()).collect()
+    }
+
     /// The sending end.
     pub(super) fn requests(&self) -> Requests {
         self.requests.clone()

@@ -14,6 +14,7 @@ use super::desired::{self, Holder};
 use super::estimates::Estimates;
 use super::history::Learned;
 use super::queue::{Key, RunEnd};
+use super::seen::Seen;
 use super::{Metrics, Settings, history, notices, progress};
 use crate::admission::{elastic, unread};
 use crate::api::status::{self, Admitted, Circumstances};
@@ -233,6 +234,7 @@ impl Reconciler {
         if estimate.is_being_deleted() {
             return Ok(RunEnd::Done);
         }
+        let seen = Seen::of(estimate.value());
         let workload = self.referred(&estimate, namespace).await?;
         let owned = estimate.controller().is_some();
         if owned && workload.is_none() {
@@ -269,11 +271,16 @@ impl Reconciler {
             },
         };
         let next = status::status(&judgement, &previous, &circumstances, Timestamp::now());
-        if next != previous {
+        if next == previous {
+            self.estimates.left(namespace, name, seen);
+        } else {
             if let (Some(workload), Some(learned)) = (&workload, &learned) {
                 // Before the status: once that says that it ended, nothing more is done.
                 self.remember(workload, learned, &next).await?;
             }
+            // Before the write, whose event may come before its answer.
+            let status = serde_json::to_value(&next).unwrap_or_default();
+            self.estimates.left(namespace, name, seen.with_status(&status));
             self.write_status(&api, &estimate, &next).await?;
             self.metrics().written(judgement.verdict);
             self.record_events(&judgement, &previous, &next, workload.as_ref(), &estimate).await;
