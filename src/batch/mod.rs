@@ -7,6 +7,8 @@ pub(crate) mod settings;
 mod stages;
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 
 use serde_json::Value;
 
@@ -30,11 +32,44 @@ pub struct Object {
     pub place: Option<Place>,
 }
 
+/// A thread judges at least this many objects.
+const OF_A_THREAD: usize = 64;
+
 /// Judges the objects that ask for accelerators. All objects are also surroundings.
 pub fn entries(objects: &[Object], around: &Surroundings, policy: &Policy, ask: &Ask) -> Vec<Entry> {
-    let uids = objects.iter().filter_map(|object| object.value.pointer("/metadata/uid")?.as_str()).collect();
-    let judged = objects.iter().filter(|object| !is_child_of(&object.value, &uids, &policy.kinds));
+    let judged = without_children(objects, policy).into_iter();
     judged.flat_map(|object| judge_object(object, around, policy, ask)).collect()
+}
+
+/// The same entries, judged on all processors.
+pub(crate) fn entries_of_many(
+    objects: &[Object],
+    around: &Surroundings,
+    policy: &Policy,
+    ask: &Ask,
+) -> Vec<Entry> {
+    let judged = without_children(objects, policy);
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors.min(judged.len() / OF_A_THREAD);
+    if threads < 2 {
+        return judged.into_iter().flat_map(|object| judge_object(object, around, policy, ask)).collect();
+    }
+    let judge = |part: &[&Object]| -> Vec<Entry> {
+        part.iter().flat_map(|object| judge_object(object, around, policy, ask)).collect()
+    };
+    std::thread::scope(|scope| {
+        let parts = judged.chunks(judged.len().div_ceil(threads));
+        let running: Vec<_> = parts.map(|part| scope.spawn(move || judge(part))).collect();
+        let ended =
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.flatten().collect()
+    })
+}
+
+/// The objects without the children of others.
+fn without_children<'o>(objects: &'o [Object], policy: &Policy) -> Vec<&'o Object> {
+    let uids = objects.iter().filter_map(|object| object.value.pointer("/metadata/uid")?.as_str()).collect();
+    objects.iter().filter(|object| !is_child_of(&object.value, &uids, &policy.kinds)).collect()
 }
 
 /// Whether the object is a child of one of these objects, by their uids. Then only the owner is judged.

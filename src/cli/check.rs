@@ -176,18 +176,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         input::read(&paths, &arguments.ignore)
     };
+    let mut values: Vec<_> =
+        input.objects.iter_mut().map(|object| std::mem::take(&mut object.value)).collect();
     if !paths.is_empty() {
-        let mut values: Vec<_> = input.objects.iter().map(|object| object.value.clone()).collect();
         set::apply_to(&settings, &mut values, &policy);
-        for (object, value) in input.objects.iter_mut().zip(values) {
-            object.value = value;
-        }
+    }
+    let around = Surroundings { files: given(&arguments.file)?, ..Surroundings::of(&values, &policy.kinds) };
+    for (object, value) in input.objects.iter_mut().zip(values) {
+        object.value = value;
     }
     let model = arguments.model_config.as_deref().map(model_of).transpose()?;
     let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, room: true, model, ..Ask::default() };
-    let values: Vec<_> = input.objects.iter().map(|object| object.value.clone()).collect();
-    let around = Surroundings { files: given(&arguments.file)?, ..Surroundings::of(&values, &policy.kinds) };
-    let mut entries = batch::entries(&input.objects, &around, &policy, &ask);
+    let mut entries = batch::entries_of_many(&input.objects, &around, &policy, &ask);
     let mut stages = match arguments.output {
         Output::Html => batch::stages(&entries, &input.objects, &around, &policy, &ask),
         _ => Vec::new(),
