@@ -124,8 +124,9 @@ impl Judge<'_> {
         let card = capacity.accelerator.filter(|_| !shown.hides(field::accelerator::KIND));
         let lint = |job: &TrainingJob| lints::lints(job, card).collect();
         warnings.extend(shown.lines(lint(&job), lint));
+        let found = std::mem::take(&mut reading.contradictions).into_iter();
         let contradictions =
-            lints::contradictions(&job, card).filter(|line| warnings.contains(line)).collect();
+            found.chain(lints::contradictions(&job, card)).filter(|line| warnings.contains(line)).collect();
         let mut errors = std::mem::take(&mut reading.errors);
         match capacity.error.clone() {
             // An error in another object is not an error of this one.

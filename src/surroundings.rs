@@ -37,7 +37,7 @@ pub struct Surroundings {
 pub struct Reads {
     /// ConfigMaps.
     pub config_maps: bool,
-    /// Claims of devices, and their templates.
+    /// Claims of devices and their templates, and claims of volumes.
     pub claims: bool,
 }
 
@@ -99,7 +99,7 @@ pub const DOCUMENTS: &[Document] = &[
         Opened::ByClaims,
     ),
     Document::new(DRA, DRA_VERSIONS, "ResourceClaim", "resourceclaims", true, Opened::ByClaims),
-    Document::new("", &["v1"], "PersistentVolumeClaim", "persistentvolumeclaims", true, Opened::Never),
+    Document::new("", &["v1"], VOLUME_CLAIM, "persistentvolumeclaims", true, Opened::ByClaims),
 ];
 
 /// The group of an `apiVersion`. Kubeflow's Trainer had another group before its first release.
@@ -112,6 +112,8 @@ pub(crate) fn group(api_version: &str) -> &str {
 
 /// The kind whose keys are files and variables.
 pub const CONFIG_MAP: &str = "ConfigMap";
+/// The kind whose size bounds what a volume holds.
+pub const VOLUME_CLAIM: &str = "PersistentVolumeClaim";
 const KUEUE: &str = "kueue.x-k8s.io";
 const KUEUE_VERSIONS: &[&str] = &["v1beta2", "v1beta1"];
 const DRA: &str = "resource.k8s.io";
@@ -145,8 +147,6 @@ pub enum Opened {
     ByQueues,
     /// `--read-claims`.
     ByClaims,
-    /// Never.
-    Never,
 }
 
 impl Document {

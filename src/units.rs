@@ -30,6 +30,12 @@ impl Bytes {
         Self(mib.saturating_mul(1 << 20))
     }
 
+    /// Below a GiB in whole MiB, rounded up: `172 MiB`. Else as it is shown: `96.4 GiB`.
+    pub fn amount(self) -> String {
+        const GIB: Bytes = Bytes::from_mib(1024);
+        if self < GIB { format!("{} MiB", self.0.div_ceil(1 << 20)) } else { self.to_string() }
+    }
+
     /// `gib` × 2^30 bytes, rounded to a byte.
     pub fn from_gib(gib: f64) -> Self {
         Self((gib * GIB).round() as u64)

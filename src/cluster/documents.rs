@@ -1,7 +1,7 @@
 //! The objects that workloads refer to: runtimes, and ConfigMaps, queues and claims if an administrator allows them.
 //!
 //! Unlike workloads, these objects are cached themselves, because their meaning depends on the workload that refers
-//! to them: a ConfigMap with its text, any other object with its spec. [`Shares`] bounds the memory. A document
+//! to them: a ConfigMap with its text, any other object with its spec, a volume's claim with its capacity too. [`Shares`] bounds the memory. A document
 //! without room counts as absent; it is remembered, and read again when there is room. Each namespace has a version,
 //! which counts the changes of its documents.
 
@@ -19,7 +19,9 @@ use super::shares::{Id, NoRoom, Rank, Shares};
 use super::{Metrics, Object};
 use crate::kinds::config_maps::IN_EVERY_NAMESPACE;
 use crate::policy::Reads;
-use crate::surroundings::{self, CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known};
+use crate::surroundings::{
+    self, CONFIG_MAP, ConfigMaps, DOCUMENTS, Document, Documents as Known, VOLUME_CLAIM,
+};
 
 /// How long to wait before a kind is listed again because there is room.
 const BETWEEN_LISTS: Duration = Duration::from_mins(1);
@@ -71,7 +73,12 @@ impl Kept {
             return Some(self.evict(evicted));
         }
         let labels = value.pointer("/metadata/labels");
-        let object = json!({"metadata": {"labels": labels}, "spec": value.get("spec")});
+        let mut object = json!({"metadata": {"labels": labels}, "spec": value.get("spec")});
+        if document.kind == VOLUME_CLAIM
+            && let Some(capacity) = value.pointer("/status/capacity")
+        {
+            object["status"] = json!({ "capacity": capacity });
+        }
         if self.others.get(id.kind, &id.namespace, &id.name) == Some(&object) {
             return None;
         }

@@ -98,6 +98,7 @@ impl Found {
                 (self.documents, self.accelerators, self.any_label) = (true, true, true);
             }
             "resourceClaims" => (self.documents, self.accelerators) = (true, true),
+            "persistentVolumeClaim" => self.documents = true,
             "kueue.x-k8s.io/queue-name" => self.documents = true,
             "limits" | "requests" => self.accelerators |= fields.is_some_and(asks_for_more_than_a_machine),
             "annotations" => {
@@ -172,6 +173,7 @@ mod tests {
             json!({"envFrom": [{"configMapRef": {"name": "code"}}]}),
             json!({"env": [{"valueFrom": {"configMapKeyRef": {"name": "code"}}}]}),
             json!({"resourceClaims": [{"name": "gpu"}]}),
+            json!({"volumes": [{"persistentVolumeClaim": {"claimName": "checkpoints"}}]}),
             json!({"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "q"}}}),
             json!({"spec": {"runtimeRef": {"name": "torch"}}}),
         ] {

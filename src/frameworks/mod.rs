@@ -57,7 +57,7 @@ use crate::command::{Launch, purpose};
 use crate::job::{Cause, Gap, Method, field};
 use crate::kinds::requests::Request;
 use reading::options::List;
-use reading::{complete, launchers, model_config, torchrun, unread};
+use reading::{complete, host, launchers, model_config, torchrun, unread};
 
 /// A framework whose launches are read.
 pub(crate) struct Reader {
@@ -312,14 +312,14 @@ pub(crate) fn read(
         (reader.read)(launch, &mut claims);
     }
     model_config::read(launch, &mut claims);
+    host::downloads(launch, &mut claims);
     claims.hybrid_on_a_node();
     let mut launched = launches.iter().filter(|launch| !launch.launchers.is_empty());
     if launched.all(|other| other.launchers == launch.launchers && other.target == launch.target) {
         launchers::shrink(launch, requests, &mut claims);
     }
-    let doubts = launchers::doubts(launch, requests, &claims);
-    claims.warnings.extend(doubts);
-    claims.warnings.extend(launchers::own_doubts(launch, requests));
+    launchers::doubts(launch, requests, &claims).offer_to(&mut claims);
+    launchers::own_doubts(launch, requests).offer_to(&mut claims);
     complete::leave_open(&mut claims);
     if !training.readers.is_empty() {
         let lists: Vec<&'static List> = training

@@ -466,6 +466,11 @@ group! {
         pinned_offload: bool,
         /// Whether offloaded states are on a disk, and not in memory.
         disk_offload: bool,
+        /// Whether the pod downloads the weights that it starts from.
+        downloads: bool,
+        /// The directory of downloaded weights, as the container sees it.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
+        hub_cache: String,
     }
 }
 

@@ -3,7 +3,7 @@
 //! | resource | limit |
 //! | --- | --- |
 //! | host memory | the container's or the pod's limit; without one, the memory of the roomiest node where it may run |
-//! | storage | the volume that holds the directory of the saves; the container's own disk, if none does |
+//! | storage | the volume that holds the saves, or the downloaded weights; the container's own disk, if none does |
 //! | shared memory | the volume at /dev/shm; without one, 64 MiB; without a size, the limit of host memory |
 //!
 //! Without a limit there is a need, and no verdict. No verdict here changes that of device memory: the policy decides whether
@@ -40,6 +40,8 @@ pub(super) struct Allowed {
     pub(super) source: String,
     /// How messages name it: `limits.memory`.
     pub(super) named: String,
+    /// Whether another object gives it.
+    pub(super) elsewhere: bool,
 }
 
 impl Judge<'_> {
@@ -76,7 +78,8 @@ impl Judge<'_> {
             }
         }
         judgement.host_memory = self.rules.host_memory;
-        judgement.storage = host_storage::storage(self, &judgement, offer, &needs, shown);
+        let loading = estimate.assumed.likely.profile.host.loading;
+        judgement.storage = host_storage::storage(self, &judgement, offer, &needs, loading, shown);
         judgement.host = Some(host);
         judgement.shared_memory = Some(shared);
         judgement
@@ -98,6 +101,8 @@ impl Judge<'_> {
             needs.memory.reach(&other.memory);
             needs.shared_memory.reach(&other.shared_memory);
             needs.storage.reach(&other.storage);
+            needs.downloads.reach(&other.downloads);
+            needs.saves_and_downloads.reach(&other.saves_and_downloads);
         }
         needs
     }
@@ -139,17 +144,19 @@ pub(super) fn memory_limit(offer: &PodOffer) -> Option<Allowed> {
         bytes: given.bytes,
         source: given.source.clone(),
         named: "limits.memory".into(),
+        elsewhere: false,
     });
     own.or_else(|| {
         let node = "the roomiest node where it may run";
-        Some(Allowed { bytes: offer.node?, source: node.into(), named: node.into() })
+        Some(Allowed { bytes: offer.node?, source: node.into(), named: node.into(), elsewhere: false })
     })
 }
 
 /// The limit of shared memory.
 fn shared_limit(offer: &PodOffer, memory: Option<&Allowed>) -> Option<Allowed> {
-    let allowed =
-        |bytes, source: &str| Some(Allowed { bytes, source: source.to_owned(), named: source.to_owned() });
+    let allowed = |bytes, source: &str| {
+        Some(Allowed { bytes, source: source.to_owned(), named: source.to_owned(), elsewhere: false })
+    };
     match offer.host.shared_memory {
         SharedMemory::Unmounted => allowed(shared_memory::UNMOUNTED, DEFAULT_SHARED),
         SharedMemory::Sized(bytes) => allowed(bytes, "the volume at /dev/shm"),
@@ -216,7 +223,7 @@ fn evicted_first(offer: &PodOffer) -> Option<String> {
 pub(super) fn hide(resource: &mut Resource) {
     let limit =
         if resource.verdict == Verdict::Unknown { "" } else { ", compared with a limit of another object" };
-    resource.message = format!("needs {} a pod{limit}", amount(resource.peak_bytes));
+    resource.message = format!("needs {} a pod{limit}", resource.peak_bytes.amount());
     (resource.limit_bytes, resource.limit_source) = (None, None);
     resource.warnings.clear();
     resource.advice.clear();
@@ -225,12 +232,12 @@ pub(super) fn hide(resource: &mut Resource) {
 fn message(name: &str, need: &Need, limit: Option<&Allowed>, verdict: Verdict, advice: &[String]) -> String {
     let (lower, upper) = need.distribution.bounds();
     let peak = need.distribution.likely();
-    let [lower, peak, upper] = [lower.min(peak), peak, upper.max(peak)].map(amount);
+    let [lower, peak, upper] = [lower.min(peak), peak, upper.max(peak)].map(Bytes::amount);
     let Some(limit) = limit else {
         return format!("needs {peak} of {name} a pod ({lower} to {upper}); no limit is set");
     };
     let largest = largest(&need.components);
-    let offered = amount(limit.bytes);
+    let offered = limit.bytes.amount();
     let advised = advice.first().map(|advice| format!("; {advice}")).unwrap_or_default();
     match verdict {
         Verdict::OutOfMemory => {
@@ -245,7 +252,7 @@ fn message(name: &str, need: &Need, limit: Option<&Allowed>, verdict: Verdict, a
         }
         Verdict::Unknown => {
             let (part, range) = need.open_part();
-            let range = amount(range);
+            let range = range.amount();
             let key = key_of(part).map(|key| format!(", add {PREFIX}{key}")).unwrap_or_default();
             format!(
                 "needs {peak} of {name} a pod ({lower} to {upper}), {offered} are allowed; what is not stated decides: {part}, by \
@@ -258,17 +265,11 @@ fn message(name: &str, need: &Need, limit: Option<&Allowed>, verdict: Verdict, a
     }
 }
 
-/// An amount: below a GiB in MiB.
-pub(super) fn amount(bytes: Bytes) -> String {
-    const GIB: Bytes = Bytes::from_mib(1024);
-    if bytes < GIB { format!("{} MiB", bytes.0.div_ceil(1 << 20)) } else { bytes.to_string() }
-}
-
 /// The largest parts, with their sizes.
 fn largest(components: &[Component]) -> String {
     let mut parts: Vec<_> = components.iter().collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
-    let named = parts.iter().take(2).map(|part| format!("{} {}", part.name, amount(part.bytes)));
+    let named = parts.iter().take(2).map(|part| format!("{} {}", part.name, part.bytes.amount()));
     named.collect::<Vec<_>>().join(", ")
 }
 

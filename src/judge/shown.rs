@@ -14,7 +14,7 @@ use crate::frameworks::is_about_a_file;
 use crate::hardware::Catalogue;
 use crate::job::{AnyField, Field, Gap, Group, Hidden, Input, Provenance, TrainingJob, Understood, field};
 use crate::judgement::{Advice, Deadline, Judgement, Memory, Outlook};
-use crate::workload::Reading;
+use crate::workload::{PodOffer, Reading};
 
 use super::Judge;
 use super::capacity::Capacity;
@@ -59,7 +59,10 @@ impl<'c> Shown<'c> {
             own_assumed: OnceCell::new(),
             capacity: capacity.clone(),
             limit_is_hidden: is_none_of(&|own| own.limit == reading.limit),
-            pod_is_hidden: is_none_of(&|own| own.pod == reading.pod),
+            pod_is_hidden: {
+                let pod = reading.pod.as_ref().map(PodOffer::without_claims);
+                is_none_of(&|own| own.pod == pod)
+            },
             left_out: false,
         };
         let offer_is_hidden = is_none_of(&|own| own.offer == reading.offer);
@@ -102,6 +105,16 @@ impl<'c> Shown<'c> {
     /// Whether the limits of the pod must be hidden.
     pub(super) fn hides_pod(&self) -> bool {
         self.hidden.is_some() && self.pod_is_hidden
+    }
+
+    /// Whether a command gives a field's value, and no person by hand.
+    pub(super) fn is_by_command(&self, field: impl Into<AnyField>) -> bool {
+        self.provenance.source(field).is_some_and(|source| !source.is_by_hand())
+    }
+
+    /// Whether sizes of other objects must be hidden.
+    pub(super) fn hides_others(&self) -> bool {
+        self.hidden.is_some()
     }
 
     /// One line for each pair of sources that disagree.

@@ -9,7 +9,7 @@ pub struct Reads {
     pub config_maps: bool,
     /// Kueue's queues and flavors.
     pub queues: bool,
-    /// Device claims and their templates.
+    /// Device claims and their templates, and claims of volumes.
     pub claims: bool,
 }
 
@@ -21,7 +21,6 @@ impl Reads {
             Opened::ByConfigMaps => self.config_maps,
             Opened::ByQueues => self.queues,
             Opened::ByClaims => self.claims,
-            Opened::Never => false,
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Reading {
     pub provenance: Provenance,
     /// The doubts, one line each.
     pub warnings: Vec<String>,
+    /// Those of the doubts with which the training waits, or ends when it starts.
+    pub contradictions: Vec<String>,
     /// The values that could not be read.
     pub errors: Vec<InputError>,
     /// The reason given for an override.
@@ -112,6 +114,17 @@ pub struct PodOffer {
     pub host: Host,
     /// The memory of the roomiest node where it may be placed, if the nodes are known.
     pub node: Option<Bytes>,
+}
+
+impl PodOffer {
+    /// The pod without the sizes that claims of volumes give.
+    pub(crate) fn without_claims(&self) -> Self {
+        let mut pod = self.clone();
+        for mount in pod.host.mounts.iter_mut().filter(|mount| mount.elsewhere) {
+            (mount.size, mount.elsewhere) = (None, false);
+        }
+        pod
+    }
 }
 
 /// The whole reading of an object.
@@ -458,6 +471,7 @@ impl Workload<'_> {
         reading.unread = said.beyond.filter(|_| !annotated).map(Unread::Beyond);
         reading.warnings.extend(participants.warning);
         reading.warnings.extend(said.warnings.iter().cloned());
+        reading.contradictions.extend(said.contradictions.iter().cloned());
         reading.defaults = said.offer_to(&mut reading.provenance);
         if let Some((name, path)) = self.kind.model.and_then(|model| model(self.object))
             && !reading.provenance.knows(field::model::NAME)

@@ -130,6 +130,17 @@ pub(super) fn fix(
     })
 }
 
+/// Why a change of the hardware is not written, and where to make it.
+fn hardware(spec: &TrainingJob) -> String {
+    let wanted = spec.accelerator.clone().unwrap_or_default();
+    let number = wanted
+        .count
+        .map(|count| format!("{count} GPUs: set replicas and limits so that they multiply to it"));
+    let kind = wanted.kind.map(|kind| format!("nodes with {kind}: change the node selector, or the queue"));
+    let places: Vec<_> = number.into_iter().chain(kind).collect();
+    format!("it needs other hardware, which fix does not write; by hand, {}", places.join(", and "))
+}
+
 /// One piece of advice for one object.
 struct Task<'a> {
     context: &'a Context<'a>,
@@ -145,7 +156,7 @@ impl Task<'_> {
         let changes = |keys: &[&str]| wanted.iter().any(|setting| keys.contains(&setting.key()));
         let is_estimate = self.before.kind == "TrainingEstimate";
         if changes(OF_THE_HARDWARE) && !is_estimate {
-            return Err("the number and type of GPUs follow from replicas, limits and node selectors".into());
+            return Err(hardware(&self.advice.spec));
         }
         if changes(OF_THE_TRAINING) && !self.chosen {
             return Err("it is another training; --advice NUMBER writes it all the same".into());

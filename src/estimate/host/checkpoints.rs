@@ -1,11 +1,15 @@
-//! The disk that a job's saves take.
+//! The disk that a job's saves take, and the weights that it downloads.
 //!
 //! ```text
 //! save        = weights + optimizer
 //! weights     = P × parameter width                              adapters alone, if only they are trained
 //! optimizer   = P_trained × (main + moments)                     none, if only weights are saved
 //! need        = save × number of saves on the disk
+//! downloads   = P × 2                                            the files of the model, in 16 bits
 //! ```
+//!
+//! Weights may be in the cache already, so at least nothing is downloaded. A file of 4 bytes a parameter is usual for models
+//! below 2 B parameters, and possible for these alone. A dataset's cache does not count: its size is not known.
 //!
 //! | sharding | weights | optimizer |
 //! | --- | --- | --- |
@@ -109,4 +113,19 @@ pub(super) fn save(host: &HostPlan<'_>) -> Vec<Part> {
 pub(super) fn saves(host: &HostPlan<'_>, saves: Saves) -> Vec<Part> {
     let number = saves.counted(host.end);
     save(host).into_iter().map(|part| Part { bytes: part.bytes * number, ..part }).collect()
+}
+
+/// The width of the parameters in most files of models.
+const FILE_WIDTH: f64 = 2.0;
+/// Below this size, models are often stored with 4 bytes a parameter.
+const SMALL_MODEL: u64 = 2_000_000_000;
+
+/// The weights that the pod downloads.
+pub(super) fn downloads(host: &HostPlan<'_>) -> Vec<Part> {
+    let width = match host.end {
+        End::Lean => 0.0,
+        End::Heavy if host.parameters < SMALL_MODEL => FILE_WIDTH * 2.0,
+        End::Likely | End::Heavy => FILE_WIDTH,
+    };
+    vec![Part::measured("downloaded weights", Bytes::of(host.parameters, width))]
 }

@@ -154,6 +154,10 @@ pub struct HostEstimate {
     pub shared_memory: Need,
     /// The disk for saves.
     pub storage: Need,
+    /// The disk for downloaded weights.
+    pub downloads: Need,
+    /// The disk for saves and downloaded weights.
+    pub saves_and_downloads: Need,
     /// The disk for one save.
     pub save: Bytes,
     /// The saves.
@@ -185,6 +189,12 @@ pub fn of_plans(job: &TrainingJob, plans: [&Plan; 3], pod: Pod) -> HostEstimate 
         memory: need(&hosts, |host| host.instants()),
         shared_memory: need(&hosts, |host| vec![("training", shared_memory::shared_memory(host))]),
         storage: need(&hosts, |host| vec![("saving", checkpoints::saves(host, saves))]),
+        downloads: need(&hosts, |host| vec![("loading", checkpoints::downloads(host))]),
+        saves_and_downloads: need(&hosts, |host| {
+            let mut parts = checkpoints::saves(host, saves);
+            parts.extend(checkpoints::downloads(host));
+            vec![("saving", parts)]
+        }),
         save: total(&checkpoints::save(usual)),
         saves,
         workers: usual.workers,

@@ -48,6 +48,8 @@ pub(crate) struct Claims {
     pub(crate) all: Vec<Claim>,
     /// Warnings, one line each, at most 120 characters.
     pub(crate) warnings: Vec<String>,
+    /// Those of the warnings with which the training waits, or ends when it starts.
+    pub(crate) contradictions: Vec<String>,
     /// Why the estimate does not cover this job.
     pub(crate) beyond: Option<Cause>,
     /// The processes that a launcher starts on each node, if it gives their number.

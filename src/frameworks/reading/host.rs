@@ -1,5 +1,10 @@
-//! Options about data loaders and saves. Every framework has them, under its own names.
+//! Options about data loaders and saves, and the variables of downloads. Every framework has the options, under its own names.
+//!
+//! `huggingface_hub` downloads to the first of these: `HF_HUB_CACHE` and its older names, `$HF_HOME/hub`,
+//! `$XDG_CACHE_HOME/huggingface/hub`, `~/.cache/huggingface/hub` (`constants.py`). If it is told to stay offline, it downloads
+//! nothing.
 
+use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings;
 use crate::job::{Field, SavedStates, field};
@@ -47,5 +52,37 @@ pub(crate) fn read(names: &Names, settings: &Settings<'_>, claims: &mut Claims) 
     }
     if let Some(setting) = settings.get(names.weights_only).filter(|setting| setting.truth() == Some(true)) {
         setting.says(claims, field::checkpoint::STATES, SavedStates::Weights);
+    }
+}
+
+/// The variables that name the directory of downloaded weights, the strongest first, each with the path below its own.
+const CACHES: &[(&str, &str)] = &[
+    ("HF_HUB_CACHE", ""),
+    ("HUGGINGFACE_HUB_CACHE", ""),
+    ("TRANSFORMERS_CACHE", ""),
+    ("HF_HOME", "/hub"),
+    ("XDG_CACHE_HOME", "/huggingface/hub"),
+];
+/// The variables that forbid downloads.
+const OFFLINE: &[&str] = &["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"];
+
+/// Claims where weights are downloaded to, and whether they are.
+pub(crate) fn downloads(launch: &Launch, claims: &mut Claims) {
+    if !claims.knows(field::model::NAME) {
+        return;
+    }
+    let variable = |name: &str| launch.environment.get(name).map(str::trim).filter(|text| !text.is_empty());
+    let offline = OFFLINE.iter().find_map(|name| Some((*name, variable(name)?)));
+    if let Some((name, text)) = offline
+        && ["1", "on", "yes", "true"].contains(&text.to_ascii_lowercase().as_str())
+    {
+        claims.environment(field::host::DOWNLOADS, false, name);
+    }
+    if let Some((name, path)) = CACHES.iter().find_map(|(name, below)| {
+        let path = variable(name)?.trim_end_matches('/');
+        Some((*name, format!("{path}{below}")))
+    }) && path.len() <= 253
+    {
+        claims.environment(field::host::HUB_CACHE, path, name);
     }
 }

@@ -1,8 +1,8 @@
 //! What launchers give about nodes and processes, and where this contradicts the pods' requests.
 //!
 //! A launcher started by another launcher (`mpirun … torchrun …`) is ignored. Written numbers are believed. A range
-//! (`--nnodes=1:4`), `gpu` and `auto` give no number. [`doubts`] names only sure contradictions. They are warnings,
-//! because a job that starts too few processes runs, although not as intended.
+//! (`--nnodes=1:4`), `gpu` and `auto` give no number. [`doubts`] names only sure contradictions. They are warnings. A job
+//! that starts too few processes runs, although not as intended; another contradiction is in the first line of a report.
 //!
 //! Fewer processes than accelerators matter to the estimate in one case. FSDP and ZeRO share the states among the
 //! processes that exist. The pods may have one launch that both shards states and gives the number of processes. If
@@ -186,10 +186,27 @@ pub(crate) fn shrink(launch: &Launch, requests: &[Request<'_>], claims: &mut Cla
     }
 }
 
-/// Contradictions with the pods' requests, one line each.
-pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims) -> Vec<String> {
-    let Some((options, launcher)) = innermost(launch) else { return Vec::new() };
-    let mut doubts = Vec::new();
+/// What a launcher and the pods' requests say otherwise, one line each.
+#[derive(Default)]
+pub(crate) struct Doubts {
+    /// Such a training waits, or ends when it starts.
+    contradictions: Vec<String>,
+    /// It runs, and accelerators stay idle.
+    idle: Vec<String>,
+}
+
+impl Doubts {
+    /// Adds them to the claims of a launch.
+    pub(crate) fn offer_to(self, claims: &mut Claims) {
+        claims.contradictions.extend(self.contradictions.iter().cloned());
+        claims.warnings.extend(self.contradictions.into_iter().chain(self.idle));
+    }
+}
+
+/// What the launcher says about nodes and processes, against the pods' requests.
+pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims) -> Doubts {
+    let Some((options, launcher)) = innermost(launch) else { return Doubts::default() };
+    let mut doubts = Doubts::default();
     let plain = requests.iter().all(is_plain);
     let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
     let name = |options: &[&'static str]| given(&launcher.arguments, options).map(|(option, _)| option);
@@ -198,11 +215,11 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
         let (each, per_pod) = (claims.processes_per_node, request.per_pod);
         let source = name(options.per_node).or(name(options.all)).unwrap_or(options.launcher);
         match each {
-            Some(each) if each > per_pod => doubts.push(format!(
+            Some(each) if each > per_pod => doubts.contradictions.push(format!(
                 "{source} starts {each} processes in each pod, which asks for {}",
                 counted(per_pod)
             )),
-            Some(each) if each < per_pod => doubts.push(format!(
+            Some(each) if each < per_pod => doubts.idle.push(format!(
                 "{} of each pod's {per_pod} accelerators stay idle: {source} starts {}",
                 per_pod - each,
                 if each == 1 { "1 process".to_owned() } else { format!("{each} processes") }
@@ -216,19 +233,21 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
         // One of several pods is a separate object.
         && pods > 1
     {
-        doubts.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
+        doubts.contradictions.push(format!("{option} is {nodes}, but {pods} pods ask for accelerators"));
     }
-    let judged = !doubts.is_empty();
+    let judged = !doubts.contradictions.is_empty() || !doubts.idle.is_empty();
     if let (Some(processes), Some(all), Some(option)) =
         (claims.processes, accelerators(requests), name(options.all))
     {
         if plain && !judged && processes < all {
-            doubts.push(format!(
+            doubts.idle.push(format!(
                 "{} of {all} accelerators stay idle: {option} is {processes}",
                 all - processes
             ));
         } else if plain && !judged && processes > all {
-            doubts.push(format!("{option} is {processes}, but the pods ask for {}", counted(all)));
+            doubts
+                .contradictions
+                .push(format!("{option} is {processes}, but the pods ask for {}", counted(all)));
         }
     }
     let rank = given(&launcher.arguments, options.rank)
@@ -236,24 +255,28 @@ pub(crate) fn doubts(launch: &Launch, requests: &[Request<'_>], claims: &Claims)
     if let (Some((option, rank)), Some(pods)) =
         (rank, of_group.and_then(|request| request.pods).filter(|pods| *pods > 1))
     {
-        doubts.push(format!("{option} is {rank} in each of {pods} pods, which need a number of their own"));
+        doubts
+            .contradictions
+            .push(format!("{option} is {rank} in each of {pods} pods, which need a number of their own"));
     }
     doubts
 }
 
 /// The numbers of nodes and devices of a Lightning program (`trainer.num_nodes=2`) that contradict the pods.
-pub(crate) fn own_doubts(launch: &Launch, requests: &[Request<'_>]) -> Vec<String> {
+pub(crate) fn own_doubts(launch: &Launch, requests: &[Request<'_>]) -> Doubts {
     let told = |name: &str| launch.arguments.overridden(name).and_then(number);
     let of_group = requests.iter().find(|request| launch.group.as_deref() == Some(request.path));
-    let Some(request) = of_group.filter(|_| requests.iter().all(is_plain)) else { return Vec::new() };
-    let mut doubts = Vec::new();
+    let Some(request) = of_group.filter(|_| requests.iter().all(is_plain)) else { return Doubts::default() };
+    let mut doubts = Doubts::default();
     if let Some((nodes, pods)) = told("trainer.num_nodes").zip(pods(requests))
         && nodes != pods
     {
-        doubts.push(format!("trainer.num_nodes is {nodes}, but {pods} pods ask for accelerators"));
+        doubts
+            .contradictions
+            .push(format!("trainer.num_nodes is {nodes}, but {pods} pods ask for accelerators"));
     }
     if let Some(devices) = told("trainer.devices").filter(|devices| *devices != request.per_pod) {
-        doubts.push(format!(
+        doubts.contradictions.push(format!(
             "trainer.devices is {devices}, but each pod asks for {}",
             counted(request.per_pod)
         ));
@@ -326,8 +349,8 @@ mod tests {
             claims.argument(field::parallelism::SHARDING, sharding, "--fsdp");
         }
         shrink(launch, &requests, &mut claims);
-        claims.warnings = doubts(launch, &requests, &claims);
-        claims.warnings.extend(own_doubts(launch, &requests));
+        doubts(launch, &requests, &claims).offer_to(&mut claims);
+        own_doubts(launch, &requests).offer_to(&mut claims);
         claims
     }
 

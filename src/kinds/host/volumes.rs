@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::MOST;
 use super::memory::quantity;
-use crate::surroundings::Documents;
+use crate::surroundings::{Documents, VOLUME_CLAIM};
 use crate::units::Bytes;
 
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -47,6 +47,8 @@ pub struct Mount {
     pub store: Store,
     /// Its size, if that is known.
     pub size: Option<Bytes>,
+    /// Whether another object gives the size.
+    pub elsewhere: bool,
     /// How messages name it: `the claim checkpoints`.
     pub named: String,
 }
@@ -74,7 +76,8 @@ pub(super) fn mounts(
             || (Store::Elsewhere, None, format!("the volume {volume}")),
             |declared| of_volume(declared, &volume, documents, namespace),
         );
-        Some(Mount { path, volume, store, size, named })
+        let elsewhere = size.is_some() && declared.is_some_and(|d| d.pointer(CLAIM).is_some());
+        Some(Mount { path, volume, store, size, elsewhere, named })
     };
     list(container, "/volumeMounts").iter().filter_map(mount).collect()
 }
@@ -94,8 +97,8 @@ fn of_volume(
     if let Some(template) = declared.pointer("/ephemeral/volumeClaimTemplate") {
         return (Store::Elsewhere, template.pointer(REQUESTED).and_then(quantity), named);
     }
-    if let Some(claim) = declared.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str) {
-        let object = documents.get("PersistentVolumeClaim", namespace, claim);
+    if let Some(claim) = declared.pointer(CLAIM).and_then(Value::as_str) {
+        let object = documents.get(VOLUME_CLAIM, namespace, claim);
         let size = object.and_then(|object| {
             let bound = object.pointer("/status/capacity/storage").and_then(quantity);
             bound.or_else(|| object.pointer(REQUESTED).and_then(quantity))
@@ -105,6 +108,7 @@ fn of_volume(
     (Store::Elsewhere, None, named)
 }
 
+const CLAIM: &str = "/persistentVolumeClaim/claimName";
 const REQUESTED: &str = "/spec/resources/requests/storage";
 
 /// What the container has at /dev/shm.
