@@ -412,6 +412,8 @@ pub struct Memory {
     pub components: Vec<Component>,
     /// The need while the job trains and while it generates, if it does both on this accelerator. The peak is the higher.
     pub phases: Vec<Component>,
+    /// The live tensors at each instant of a step, in its order: torch's `memory_allocated`.
+    pub instants: Vec<Component>,
 }
 
 /// A probability to three decimals: the estimate is no finer.

@@ -194,6 +194,7 @@ mod tests {
             instant: String::new(),
             components: Vec::new(),
             phases: Vec::new(),
+            instants: Vec::new(),
         };
         let advice = Advice {
             change: "sharding=distributed-optimizer".into(),

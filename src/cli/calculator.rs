@@ -1,17 +1,14 @@
 //! `weighbridge calculator`: the calculator's page, at an address of this machine, until Ctrl-C.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::print;
-use crate::pages::calculator;
+use super::local_page;
+use crate::pages::calculator::{self, Place};
 use crate::policy::Policy;
-use crate::server::{Metrics, Port, Stop};
 
 /// The arguments of `calculator`.
 #[derive(Args, Debug)]
@@ -31,24 +28,10 @@ pub(super) struct Arguments {
 
 /// Serves the page until it is interrupted.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let policy = Policy::of_file(arguments.policy.as_deref())?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
-    let port = Port::bind(address).context("choose another port with --port, or 0 for a free one")?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(port, policy))?;
+    let policy = Arc::new(Policy::of_file(arguments.policy.as_deref())?);
+    let port = local_page::bind(arguments.port)?;
+    let router = calculator::router(Arc::new(move || policy.clone()), Place::ThisMachine);
+    let serving = local_page::serve(port, router, "The calculator is", "/");
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serving)?;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn serve(port: Port, policy: Policy) -> anyhow::Result<()> {
-    let (mut terminated, mut interrupted) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    print(&format!("The calculator is at http://{}/ until you press Ctrl-C.\n", port.address()))?;
-    let stop = Stop::default();
-    let serving =
-        tokio::spawn(port.serve_plain(calculator::router(policy), Metrics::default(), stop.clone()));
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = interrupted.recv() => {}
-    }
-    stop.gracefully();
-    serving.await?
 }

@@ -217,7 +217,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     stages.retain(|_| told.next().unwrap_or_default());
     entries.retain(is_told);
     if !arguments.quiet {
-        print(&written(&entries, stages, arguments)?)?;
+        print(&written(&entries, stages, &policy, arguments)?)?;
     }
     for hint in hints(&entries, arguments) {
         print_error(&format!("hint: {hint}"))?;
@@ -298,7 +298,12 @@ fn hints(entries: &[Entry], arguments: &Arguments) -> Vec<String> {
     hints
 }
 
-fn written(entries: &[Entry], stages: Vec<Vec<Memory>>, arguments: &Arguments) -> anyhow::Result<String> {
+fn written(
+    entries: &[Entry],
+    stages: Vec<Vec<Memory>>,
+    policy: &Policy,
+    arguments: &Arguments,
+) -> anyhow::Result<String> {
     let detail = if arguments.verbose { Detail::Whole } else { Detail::ByNumber };
     Ok(match arguments.output {
         Output::Table => report::table(entries, detail, style()),
@@ -310,8 +315,15 @@ fn written(entries: &[Entry], stages: Vec<Vec<Memory>>, arguments: &Arguments) -
         Output::Junit => report::junit(entries),
         Output::Sarif => report::sarif(entries)?,
         Output::Html => {
-            let sheets: Vec<_> =
-                entries.iter().zip(stages).map(|(entry, stages)| Sheet { entry, stages }).collect();
+            let sheets: Vec<_> = entries
+                .iter()
+                .zip(stages)
+                .map(|(entry, stages)| Sheet {
+                    entry,
+                    stages,
+                    scaled: pages::scaled(&entry.judgement.job, policy),
+                })
+                .collect();
             pages::report(&sheets)
         }
     })

@@ -5,21 +5,22 @@
 //! | `check` | that of `weighbridge check` |
 //! | `why KIND/NAME` | why a job of the cluster has its verdict: the message, the memory, what would fit, and every input |
 //! | `top` | the jobs of a namespace, or of all: those with the least room first |
+//! | `dashboard` | the same in a browser, with a page for each job |
 //!
 //! It reads `TrainingEstimates` with the permissions of its user, and writes nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use clap::{Args, Parser, Subcommand};
-use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, ResourceExt as _};
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+use kube::ResourceExt as _;
 
+use super::estimates::{Cluster, Viewer};
 use super::output::{print, style};
-use super::{check, ended};
-use crate::api::v1alpha1::{TrainingEstimate, TrainingEstimateStatus};
+use super::{check, dashboard, ended};
+use crate::api::v1alpha1::TrainingEstimate;
+use crate::pages::estimates;
 use crate::report;
 use crate::tls;
 use crate::units::Bytes;
@@ -54,20 +55,8 @@ enum Command {
         #[command(flatten)]
         cluster: Cluster,
     },
-}
-
-/// Which cluster, and which namespace.
-#[derive(Args, Debug)]
-struct Cluster {
-    /// The namespace [default: that of the context]
-    #[arg(short, long, value_name = "NAME")]
-    namespace: Option<String>,
-    /// The context of the kubeconfig file
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-    /// The kubeconfig file [default: as kubectl finds it]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<std::path::PathBuf>,
+    /// Show the jobs in a browser, as far as you may read them
+    Dashboard(dashboard::Arguments),
 }
 
 /// Whether the program was started as the plugin.
@@ -84,6 +73,7 @@ pub(super) fn main() -> ExitCode {
         Command::Top { all_namespaces, cluster } => {
             in_the_cluster(async { top(all_namespaces, &cluster).await })
         }
+        Command::Dashboard(arguments) => dashboard::run(&arguments),
     })
 }
 
@@ -94,36 +84,10 @@ fn in_the_cluster(work: impl Future<Output = anyhow::Result<String>>) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
-impl Cluster {
-    /// The estimates of the namespace, or of all.
-    async fn estimates(&self, all: bool) -> anyhow::Result<Vec<TrainingEstimate>> {
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let config = match &self.kubeconfig {
-            Some(file) => Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await,
-            None => Config::from_kubeconfig(&options).await,
-        };
-        let config = config.context("no cluster is configured")?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config)?;
-        let api: Api<TrainingEstimate> =
-            if all { Api::all(client) } else { Api::namespaced(client, &namespace) };
-        match api.list(&ListParams::default()).await {
-            Ok(list) => Ok(list.items),
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                bail!("the cluster has no TrainingEstimates: weighbridge is not installed there")
-            }
-            Err(kube::Error::Api(status)) => bail!("{}", status.message),
-            Err(error) => Err(error).context("the cluster does not answer"),
-        }
-    }
-}
-
 async fn top(all: bool, cluster: &Cluster) -> anyhow::Result<String> {
-    let mut estimates = cluster.estimates(all).await?;
-    estimates.sort_by_key(|estimate| {
-        let free = estimate.status.as_ref().and_then(free).unwrap_or(i64::MAX);
-        (free, estimate.namespace(), estimate.name_any())
-    });
+    let viewer = Viewer::of(cluster).await?;
+    let mut estimates = if all { viewer.of_all().await? } else { viewer.of_the_namespace().await? };
+    estimates::sort(&mut estimates);
     if estimates.is_empty() {
         return Ok("No training jobs were found.\n".to_owned());
     }
@@ -147,17 +111,10 @@ async fn top(all: bool, cluster: &Cluster) -> anyhow::Result<String> {
     ))
 }
 
-/// The free share in thousandths.
-fn free(status: &TrainingEstimateStatus) -> Option<i64> {
-    let memory = status.memory.as_ref()?;
-    let capacity = memory.capacity_bytes.filter(|capacity| *capacity > 0)?;
-    Some(1000 - memory.peak_bytes.saturating_mul(1000) / capacity)
-}
-
 fn line(estimate: &TrainingEstimate) -> Vec<String> {
     let status = estimate.status.clone().unwrap_or_default();
     let display = status.display.clone().unwrap_or_default();
-    let free = free(&status).map(|free| format!("{}%", free / 10));
+    let free = estimates::free(&status).map(|free| format!("{}%", free / 10));
     let cells = [
         estimate.namespace(),
         Some(estimate.name_any()),
@@ -182,7 +139,7 @@ async fn why(job: &str, cluster: &Cluster) -> anyhow::Result<String> {
     let Some((kind, name)) = job.split_once('/') else {
         bail!("write KIND/NAME, like pytorchjob/llama2-70b");
     };
-    let estimates = cluster.estimates(false).await?;
+    let estimates = Viewer::of(cluster).await?.of_the_namespace().await?;
     match estimates.iter().find(|estimate| is_of(estimate, kind, name)) {
         Some(estimate) => Ok(story(estimate)),
         None => bail!(

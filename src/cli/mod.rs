@@ -7,13 +7,16 @@ mod calculator;
 pub mod check;
 mod connection;
 pub mod crds;
+mod dashboard;
 pub mod doctor;
+mod estimates;
 mod explain;
 mod fix;
 mod input;
 pub mod kinds;
 mod kubectl;
 mod lists;
+mod local_page;
 mod machine;
 mod manual;
 mod output;
@@ -48,6 +51,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Open the calculator: model, tokens and GPUs in a browser, with memory, days, cost and layouts that fit
     Calculator(calculator::Arguments),
+    /// Show the jobs of a cluster in a browser, as far as you may read them
+    Dashboard(dashboard::Arguments),
     /// Score measured runs: how close the estimates come, and what the gate would have done
     Score(score::Arguments),
     /// Learn the speed of a cluster's own runs, as entries of the policy
@@ -89,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Fix(arguments) => fix::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Calculator(arguments) => calculator::run(&arguments),
+        Command::Dashboard(arguments) => dashboard::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Machine(arguments) => machine::run(&arguments),
         Command::Models(arguments) => lists::models(&arguments),

@@ -26,6 +26,7 @@ use crate::cluster::Cluster;
 use crate::config::policy::{self, Follower, Policies};
 use crate::config::{Arguments, Settings};
 use crate::kinds::Kinds;
+use crate::pages::calculator::{self, Place};
 use crate::policy::Policy;
 use crate::server::{self, Bodies, Health, Port, Stop, health_router};
 use crate::telemetry::{self, Logs};
@@ -67,14 +68,19 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     }
     let webhook_port = Port::bind(settings.listen)?;
     let plain_port = Port::bind(settings.metrics_listen)?;
-    let addresses = (webhook_port.address(), plain_port.address());
+    let calculator_port = settings.calculator_listen.map(Port::bind).transpose()?;
+    let addresses = Addresses {
+        webhook: webhook_port.address(),
+        plain: plain_port.address(),
+        calculator: calculator_port.as_ref().map(Port::address),
+    };
     let client = connection::client(settings.kubeconfig.as_deref()).await?;
 
     let cluster = Cluster::new(policies, settings.watch_namespaces.clone(), settings.reads);
     cluster.metrics.register(&mut registry);
     tasks.spawn(cluster.clone().run(client.clone(), stopped.clone()));
 
-    let certificates = certificates(&settings, cluster.kinds(), &client, addresses.0, &mut registry)?;
+    let certificates = certificates(&settings, cluster.kinds(), &client, addresses.webhook, &mut registry)?;
     let health = Health::new(cluster.clone(), certificates.ready(), stopping.clone());
     let tls_config = certificates.server_config();
     tasks.spawn({
@@ -85,6 +91,8 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
     let server_metrics = server::Metrics::default();
     server_metrics.register(&mut registry);
     let router = router(&settings, &client, &cluster, &server_metrics, &mut registry);
+    let policies = cluster.policies.clone();
+    let calculator = calculator::router(Arc::new(move || policies.current()), Place::Server);
     let controller = controller_settings(&settings);
     controller.metrics.register(&mut registry);
     tasks.spawn(controller::run(client.clone(), cluster, controller, stopped.clone()));
@@ -99,8 +107,16 @@ async fn serve(settings: Settings, logs: &Logs) -> Result<()> {
         stopping.clone(),
         stop.clone(),
     ));
+    if let Some(port) = calculator_port {
+        servers.spawn(port.serve_page(calculator, server_metrics.clone(), stop.clone()));
+    }
     servers.spawn(plain_port.serve_plain(health_router, server_metrics, stop.clone()));
-    tracing::info!(webhook = %addresses.0, plain = %addresses.1, "listening");
+    tracing::info!(
+        webhook = %addresses.webhook,
+        plain = %addresses.plain,
+        calculator = addresses.calculator.map(tracing::field::display),
+        "listening"
+    );
 
     let ended = tokio::select! {
         ended = run_until_a_server_ends(&settings, &health, addresses, &mut servers) => ended,
@@ -141,11 +157,19 @@ fn router(
     router.merge(endpoint::router(client.clone(), audiences, policies, bodies, metrics))
 }
 
+/// The addresses that the process listens on.
+#[derive(Clone, Copy)]
+struct Addresses {
+    webhook: SocketAddr,
+    plain: SocketAddr,
+    calculator: Option<SocketAddr>,
+}
+
 /// Reports when the process is ready. Then waits for a server to end, which is a fault.
 async fn run_until_a_server_ends(
     settings: &Settings,
     health: &Health,
-    addresses: (SocketAddr, SocketAddr),
+    addresses: Addresses,
     servers: &mut JoinSet<Result<()>>,
 ) -> Result<()> {
     let ready = async {
@@ -239,10 +263,13 @@ fn controller_settings(settings: &Settings) -> controller::Settings {
 }
 
 /// The file appears complete, so a reader never sees a part of it.
-fn write_ready_file(file: &Path, (webhook, metrics): (SocketAddr, SocketAddr)) -> Result<()> {
+fn write_ready_file(file: &Path, addresses: Addresses) -> Result<()> {
     let unfinished = file.with_extension("unfinished");
     let mut out = fs::File::create(&unfinished)?;
-    writeln!(out, "{}", json!({"webhook": webhook.to_string(), "metrics": metrics.to_string()}))?;
+    let Addresses { webhook, plain, calculator } = addresses;
+    let calculator = calculator.map(|address| address.to_string());
+    let all = json!({"webhook": webhook.to_string(), "metrics": plain.to_string(), "calculator": calculator});
+    writeln!(out, "{all}")?;
     fs::rename(&unfinished, file)?;
     Ok(())
 }

@@ -61,6 +61,10 @@ pub struct Arguments {
     /// The address of /livez, /readyz and /metrics, in plain HTTP
     #[arg(long, env = "WEIGHBRIDGE_METRICS_LISTEN", default_value = "[::]:8080", value_name = "ADDRESS")]
     pub metrics_listen: SocketAddr,
+    /// An address for the calculator's page, in plain HTTP for everybody who reaches it; it reads nothing of the cluster
+    /// [default: it is not served]
+    #[arg(long, env = "WEIGHBRIDGE_CALCULATOR_LISTEN", value_name = "ADDRESS")]
+    pub calculator_listen: Option<SocketAddr>,
     /// The namespace of weighbridge's own Secret and Lease
     #[arg(long, env = "WEIGHBRIDGE_NAMESPACE", default_value = "weighbridge", value_name = "NAME")]
     pub namespace: String,
@@ -112,7 +116,8 @@ pub struct Arguments {
     /// Read Kueue's queues and flavors too: the accelerators that a queue assigns
     #[arg(long, env = "WEIGHBRIDGE_READ_QUEUES")]
     pub read_queues: bool,
-    /// Read device claims and their templates too: the accelerators that a pod claims
+    /// Read claims too: those of devices and their templates, for the accelerators of a pod, and those of volumes, for
+    /// the size of the disk that holds its saves
     #[arg(long, env = "WEIGHBRIDGE_READ_CLAIMS")]
     pub read_claims: bool,
     /// Keep the last runs of each job in its namespace, and judge by them: admit a job that ran before, and with refuse

@@ -25,6 +25,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The address of health and metrics.
     pub metrics_listen: SocketAddr,
+    /// The address of the calculator's page, if it is served.
+    pub calculator_listen: Option<SocketAddr>,
     /// The namespace of the process.
     pub namespace: String,
     /// The policy of the arguments. The policy's file overrides it.
@@ -111,6 +113,7 @@ impl TryFrom<Arguments> for Settings {
         Ok(Self {
             listen: arguments.listen,
             metrics_listen: arguments.metrics_listen,
+            calculator_listen: arguments.calculator_listen,
             namespace: arguments.namespace,
             policy: Policy {
                 mode: arguments.mode,

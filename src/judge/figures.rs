@@ -6,7 +6,7 @@ use crate::estimate::memory::Figure;
 use crate::estimate::objective::ObjectiveProfile;
 use crate::estimate::time::{self, Machine};
 use crate::job::{Input, TrainingJob, field};
-use crate::judgement::{Counted, Interval, Memory};
+use crate::judgement::{Component, Counted, Interval, Memory};
 use crate::policy::{ObservedSpeed, Rules};
 use crate::units::{Bytes, Decimal};
 use crate::verdict::Distribution;
@@ -33,7 +33,20 @@ pub(super) fn memory(estimate: &Estimate, need: &Distribution, capacity: Option<
         instant: peak.instant.to_owned(),
         components: peak.components.clone(),
         phases: peak.phases.clone(),
+        instants: instants(estimate),
     }
+}
+
+/// The instants of a step. Neighbours of one name are one instant, with the fuller one's tensors.
+fn instants(estimate: &Estimate) -> Vec<Component> {
+    let mut instants: Vec<Component> = Vec::new();
+    for (name, bytes) in estimate.instants() {
+        match instants.last_mut().filter(|last| last.name == name) {
+            Some(last) => last.bytes = last.bytes.max(bytes),
+            None => instants.push(Component { name, bytes }),
+        }
+    }
+    instants
 }
 
 /// The figures that PyTorch and the driver count, with their 90 % intervals.

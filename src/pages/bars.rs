@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::markup::text;
-use crate::judgement::{Memory, Time};
+use crate::judgement::{Component, Memory, Resource, Time};
 use crate::report::figures;
 use crate::units::Bytes;
 
@@ -55,39 +55,115 @@ impl Scale {
     }
 }
 
-/// The scale of the memory of a job and of its stages.
-pub(super) fn memory_scale<'a>(memories: impl Iterator<Item = &'a Memory>) -> Scale {
-    Scale::of(memories.flat_map(|memory| {
-        let peak = memory.peak_bytes.as_gib();
-        let capacity = memory.capacity_bytes.map_or(0.0, Bytes::as_gib);
-        let far = peak.max(capacity) * FARTHEST;
-        [peak, capacity, memory.upper_bytes.as_gib().min(far)]
+/// A part of a need, by its name.
+pub(super) type Part<'a> = (&'a str, Bytes);
+
+/// A need against what is offered.
+#[derive(Clone)]
+pub(super) struct Need<'a> {
+    pub(super) peak: Bytes,
+    pub(super) lower: Bytes,
+    pub(super) upper: Bytes,
+    pub(super) offered: Option<Bytes>,
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+fn parts(components: &[Component]) -> Vec<Part<'_>> {
+    components.iter().map(|component| (component.name, component.bytes)).collect()
+}
+
+impl<'a> From<&'a Memory> for Need<'a> {
+    fn from(memory: &'a Memory) -> Self {
+        Self {
+            peak: memory.peak_bytes,
+            lower: memory.lower_bytes,
+            upper: memory.upper_bytes,
+            offered: memory.capacity_bytes,
+            parts: parts(&memory.components),
+        }
+    }
+}
+
+impl<'a> From<&'a Resource> for Need<'a> {
+    fn from(resource: &'a Resource) -> Self {
+        Self {
+            peak: resource.peak_bytes,
+            lower: resource.lower_bytes,
+            upper: resource.upper_bytes,
+            offered: resource.limit_bytes,
+            parts: parts(&resource.components),
+        }
+    }
+}
+
+/// The scale of these needs.
+pub(super) fn scale_of<'a>(needs: impl Iterator<Item = Need<'a>>) -> Scale {
+    Scale::of(needs.flat_map(|need| {
+        let peak = need.peak.as_gib();
+        let offered = need.offered.map_or(0.0, Bytes::as_gib);
+        let far = peak.max(offered) * FARTHEST;
+        [peak, offered, need.upper.as_gib().min(far)]
     }))
 }
 
-/// The components of the peak beside each other, the interval below, and the card as a line.
-pub(super) fn memory(memory: &Memory, scale: Scale, accelerator: &str) -> String {
-    let capacity = memory.capacity_bytes.map(|bytes| (bytes, format!("{accelerator} offers {bytes}")));
-    let offers = capacity.as_ref().map(|(_, label)| format!(", {label}")).unwrap_or_default();
+/// The components of the need beside each other, the interval below, and what is offered as a line.
+pub(super) fn need(need: &Need<'_>, scale: Scale, each: &str, offers: &str) -> String {
+    let offered = need.offered.map(|bytes| (bytes, format!("{offers} {}", bytes.amount())));
+    let offers = offered.as_ref().map(|(_, label)| format!(", {label}")).unwrap_or_default();
     let spoken = format!(
-        "Needs {} per GPU, between {} and {}{offers}.",
-        memory.peak_bytes, memory.lower_bytes, memory.upper_bytes
+        "Needs {} {each}, between {} and {}{offers}.",
+        need.peak.amount(),
+        need.lower.amount(),
+        need.upper.amount()
     );
     let mut drawing = open(92, &spoken);
-    stacked(&mut drawing, memory, scale, 24, 34);
-    interval(&mut drawing, memory.lower_bytes.as_gib(), memory.upper_bytes.as_gib(), scale, 70);
-    if let Some((bytes, label)) = capacity {
+    stacked(&mut drawing, &need.parts, scale, 24, 34);
+    interval(&mut drawing, need.lower.as_gib(), need.upper.as_gib(), scale, 70);
+    if let Some((bytes, label)) = offered {
         line(&mut drawing, "card", scale.at(bytes.as_gib()), 18, 64, &label);
     }
     drawing.push_str("</svg>\n");
     drawing
 }
 
-/// One stage: its components, and the card as a line.
-pub(super) fn stage(memory: &Memory, scale: Scale) -> String {
-    let mut drawing = open(20, &format!("{} needs {}.", memory.worst_rank, memory.peak_bytes));
-    stacked(&mut drawing, memory, scale, 2, 16);
-    if let Some(bytes) = memory.capacity_bytes {
+/// One need of several: its components, and what is offered as a line.
+pub(super) fn one_of_several(need: &Need<'_>, scale: Scale, name: &str) -> String {
+    let mut drawing = open(20, &format!("{name} needs {}.", need.peak));
+    stacked(&mut drawing, &need.parts, scale, 2, 16);
+    if let Some(bytes) = need.offered {
+        line(&mut drawing, "card", scale.at(bytes.as_gib()), 0, 20, "");
+    }
+    drawing.push_str("</svg>\n");
+    drawing
+}
+
+/// A need whose own card is its scale: cards of different sizes have bars of one length.
+pub(super) fn against_the_card(need: &Need<'_>, name: &str) -> String {
+    let offered = need.offered.map_or(0.0, Bytes::as_gib);
+    let scale = Scale::of([need.peak.as_gib().min(offered * FARTHEST), offered * 1.25].into_iter());
+    let scale = if offered > 0.0 { scale } else { scale_of(std::iter::once(need.clone())) };
+    one_of_several(need, scale, name)
+}
+
+/// One instant of a step: what stays the whole step, what lives now, and the card as a line.
+pub(super) fn instant(
+    stays: Bytes,
+    live: Bytes,
+    capacity: Option<Bytes>,
+    scale: Scale,
+    name: &str,
+) -> String {
+    let mut drawing = open(20, &format!("{name}: {live} of live tensors."));
+    let (stays, all) = (scale.at(stays.min(live).as_gib()), scale.at(live.as_gib()));
+    for (class, from, to) in [("stays", 0.0, stays), ("lives", stays, all)] {
+        // Writing to a string does not fail.
+        let _ = write!(
+            drawing,
+            "<rect class=\"{class}\" x=\"{from:.2}%\" y=\"2\" width=\"{:.2}%\" height=\"16\"/>",
+            to - from
+        );
+    }
+    if let Some(bytes) = capacity {
         line(&mut drawing, "card", scale.at(bytes.as_gib()), 0, 20, "");
     }
     drawing.push_str("</svg>\n");
@@ -133,10 +209,10 @@ fn open(height: u32, spoken: &str) -> String {
     )
 }
 
-fn stacked(drawing: &mut String, memory: &Memory, scale: Scale, y: u32, height: u32) {
+fn stacked(drawing: &mut String, parts: &[Part<'_>], scale: Scale, y: u32, height: u32) {
     let mut from = 0.0;
-    for (position, component) in memory.components.iter().enumerate() {
-        let gib = component.bytes.as_gib();
+    for (position, (name, bytes)) in parts.iter().enumerate() {
+        let gib = bytes.as_gib();
         let (start, end) = (scale.at(from), scale.at(from + gib));
         from += gib;
         if end - start < 0.01 {
@@ -145,10 +221,10 @@ fn stacked(drawing: &mut String, memory: &Memory, scale: Scale, y: u32, height: 
         let _ = write!(
             drawing,
             "<rect class=\"c{}\" x=\"{start:.2}%\" y=\"{y}\" width=\"{:.2}%\" height=\"{height}\"><title>{}: {}</title></rect>",
-            colour(component.name, position),
+            colour(name, position),
             end - start,
-            text(component.name),
-            component.bytes
+            text(name),
+            bytes
         );
     }
 }
@@ -201,7 +277,6 @@ fn line(drawing: &mut String, class: &str, at: f64, top: u32, bottom: u32, label
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judgement::Component;
 
     fn of(parts: &[(&'static str, f64)], upper: f64) -> Memory {
         let component = |(name, gib): &(&'static str, f64)| Component { name, bytes: Bytes::from_gib(*gib) };
@@ -218,7 +293,12 @@ mod tests {
             instant: "loss".into(),
             components: parts.iter().map(component).collect(),
             phases: Vec::new(),
+            instants: Vec::new(),
         }
+    }
+
+    fn drawn(memory: &Memory, scale: Scale, accelerator: &str) -> String {
+        need(&memory.into(), scale, "per GPU", &format!("{accelerator} offers"))
     }
 
     /// The numbers of an attribute in percent.
@@ -230,9 +310,9 @@ mod tests {
 
     #[test]
     fn the_components_fill_the_bar_up_to_the_need() {
-        let need = of(&[("weights", 10.0), ("activations", 30.0)], 44.0);
-        let scale = memory_scale(std::iter::once(&need));
-        let drawing = memory(&need, scale, "A100-80GB");
+        let memory = of(&[("weights", 10.0), ("activations", 30.0)], 44.0);
+        let scale = scale_of(std::iter::once(Need::from(&memory)));
+        let drawing = drawn(&memory, scale, "A100-80GB");
         let widths = percents(&drawing, "width");
         // The first width is the drawing's own.
         assert!((widths[1..].iter().sum::<f64>() - scale.at(40.0)).abs() < 0.02, "{widths:?}");
@@ -241,8 +321,8 @@ mod tests {
 
     #[test]
     fn an_interval_far_above_the_card_does_not_squeeze_the_bar() {
-        let need = of(&[("weights", 15.0)], 2645.0);
-        let drawing = memory(&need, memory_scale(std::iter::once(&need)), "A100-80GB");
+        let memory = of(&[("weights", 15.0)], 2645.0);
+        let drawing = drawn(&memory, scale_of(std::iter::once(Need::from(&memory))), "A100-80GB");
         assert!(drawing.contains('→'), "{drawing}");
         assert!(percents(&drawing, "width")[1] > 10.0, "{drawing}");
     }
@@ -250,8 +330,8 @@ mod tests {
     #[test]
     fn nothing_is_drawn_outside_and_nothing_breaks_on_odd_figures() {
         for gib in [0.0, 1e-9, 1e15] {
-            let need = of(&[("weights", gib), ("a name that is not known", gib)], gib);
-            let drawing = memory(&need, memory_scale(std::iter::once(&need)), "<x>");
+            let memory = of(&[("weights", gib), ("a name that is not known", gib)], gib);
+            let drawing = drawn(&memory, scale_of(std::iter::once(Need::from(&memory))), "<x>");
             for attribute in ["x", "x1", "x2", "width"] {
                 let all = percents(&drawing, attribute);
                 assert!(all.iter().all(|at| (0.0..=100.0).contains(at)), "{attribute} {all:?}");

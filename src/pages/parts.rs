@@ -4,11 +4,17 @@ use std::fmt::Write as _;
 
 use super::markup::{joined, list, section, table, text};
 use super::{Sheet, bars};
-use crate::judgement::{Advice, Component, Judgement, Memory, Verdict};
+use crate::judgement::{Advice, Judgement, Memory, Verdict};
 use crate::report::{figures, missing, sentences};
+use crate::units::Bytes;
 
 /// A row of stages for each is enough to read. More stages are named by their number.
 const MOST_STAGES: usize = 32;
+
+/// The badge of a verdict.
+pub(super) fn badge(verdict: Verdict) -> String {
+    format!("<strong class=\"verdict {}\">{}</strong>", colour(verdict), verdict.name())
+}
 
 /// The class of a verdict's colour.
 pub(super) const fn colour(verdict: Verdict) -> &'static str {
@@ -44,9 +50,9 @@ pub(super) fn memory(sheet: &Sheet<'_>) -> String {
     let judgement = &sheet.entry.judgement;
     let Some(memory) = &judgement.memory else { return String::new() };
     let accelerator = judgement.summary.accelerator_name.as_deref().unwrap_or("the accelerator");
-    let scale = bars::memory_scale(std::iter::once(memory).chain(&sheet.stages));
-    let mut content = bars::memory(memory, scale, accelerator);
-    content.push_str(&components(memory));
+    let scale = bars::scale_of(std::iter::once(memory).chain(&sheet.stages).map(Into::into));
+    let mut content = bars::need(&memory.into(), scale, "per GPU", &format!("{accelerator} offers"));
+    content.push_str(&components(&memory.into(), |bytes| bytes.to_string()));
     let lines = [
         Some(format!(
             "The fullest moment is “{}”, on {}. {}",
@@ -81,37 +87,110 @@ fn interval(memory: &Memory) -> String {
     format!("In nine of ten cases the need is between {lower} and {upper}.")
 }
 
-fn components(memory: &Memory) -> String {
-    let row = |(position, component): (usize, &Component)| {
-        let share = component.bytes.as_f64() / memory.peak_bytes.as_f64().max(1.0) * 100.0;
+/// The components as a table, which is the key of the colours.
+pub(super) fn components(need: &bars::Need<'_>, shown: impl Fn(Bytes) -> String) -> String {
+    let bars::Need { peak, offered, .. } = need;
+    let row = |(position, (name, bytes)): (usize, &bars::Part<'_>)| {
+        let share = bytes.as_f64() / peak.as_f64().max(1.0) * 100.0;
         format!(
             "<tr><th scope=\"row\"><span class=\"key c{}\"></span>{}</th><td>{}</td><td>{share:.0} %</td></tr>\n",
-            bars::colour(component.name, position),
-            text(component.name),
-            component.bytes,
+            bars::colour(name, position),
+            text(name),
+            shown(*bytes),
         )
     };
-    let mut rows = joined(memory.components.iter().enumerate().map(row));
+    let mut rows = joined(need.parts.iter().enumerate().map(row));
     // Writing to a string does not fail.
     let _ = writeln!(
         rows,
         "<tr class=\"total\"><th scope=\"row\">needed</th><td>{}</td><td></td></tr>",
-        memory.peak_bytes
+        shown(*peak)
     );
-    if let Some(capacity) = memory.capacity_bytes {
-        let _ = writeln!(rows, "<tr><th scope=\"row\">offered</th><td>{capacity}</td><td></td></tr>");
+    if let Some(offered) = offered {
+        let _ =
+            writeln!(rows, "<tr><th scope=\"row\">offered</th><td>{}</td><td></td></tr>", shown(*offered));
     }
     format!("<table class=\"figures\"><tbody>\n{rows}</tbody></table>\n")
 }
 
+/// Parts of the need that change within a step.
+const PASSING: &[&str] = &[
+    "gradients",
+    "activations",
+    "layer working set",
+    "logits",
+    "communication buffers",
+    "optimizer step",
+    "fragmentation",
+    "context and libraries",
+];
+
+/// The live tensors at each instant of a step, from its first to its last.
+pub(super) fn instants(judgement: &Judgement) -> String {
+    let Some(memory) = judgement.memory.as_ref().filter(|memory| memory.instants.len() > 1) else {
+        return String::new();
+    };
+    let stay = memory.components.iter().filter(|part| !PASSING.contains(&part.name));
+    let stays: Bytes = stay.map(|part| part.bytes).sum();
+    let scale = bars::scale_of(std::iter::once(memory.into()));
+    let rows = joined(memory.instants.iter().map(|instant| {
+        let drawing = bars::instant(stays, instant.bytes, memory.capacity_bytes, scale, instant.name);
+        format!(
+            "<tr{}><th scope=\"row\">{}</th><td class=\"wide\">{drawing}</td><td>{}</td></tr>\n",
+            if instant.name == memory.instant { " class=\"total\"" } else { "" },
+            text(instant.name),
+            instant.bytes,
+        )
+    }));
+    let outside = memory.peak_bytes - memory.allocated_bytes;
+    let grey = if stays > Bytes::ZERO { " The grey part stays: weights and optimizer states." } else { "" };
+    let explained = format!(
+        "Live tensors at the moments when memory can be fullest, in the order of a step.{grey} The card also holds {outside} \
+         outside of tensors."
+    );
+    section(
+        "Memory during a step",
+        &format!(
+            "<p>{}</p>\n<div class=\"scroll\"><table class=\"stages instants\"><tbody>\n{rows}</tbody></table></div>\n",
+            text(&explained)
+        ),
+    )
+}
+
+/// Host memory, shared memory and disk, each against its limit.
+pub(super) fn resources(judgement: &Judgement) -> String {
+    let content = joined(judgement.resources().map(|(name, resource)| {
+        let need = bars::Need::from(resource);
+        let scale = bars::scale_of(std::iter::once(need.clone()));
+        let lines = resource.warnings.iter().cloned();
+        let advice = resource.advice.iter().map(|line| format!("Would suffice: {line}"));
+        format!(
+            "<div class=\"resource\">\n<h4>{}</h4>\n<p>{} {}</p>\n{}{}{}</div>\n",
+            text(&capitalized(name)),
+            badge(resource.verdict),
+            text(&resource.message),
+            bars::need(&need, scale, "a pod", "allowed:"),
+            components(&need, Bytes::amount),
+            list(lines.chain(advice)),
+        )
+    }));
+    section("Memory and disk of the pod", &content)
+}
+
+fn capitalized(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// The memory of each pipeline stage.
 pub(super) fn stages(sheet: &Sheet<'_>) -> String {
-    let scale = bars::memory_scale(sheet.stages.iter().chain(&sheet.entry.judgement.memory));
+    let memories = sheet.stages.iter().chain(&sheet.entry.judgement.memory);
+    let scale = bars::scale_of(memories.map(Into::into));
     let shown = sheet.stages.iter().take(MOST_STAGES).enumerate();
     let mut rows = joined(shown.map(|(number, memory)| {
         format!(
             "<tr><th scope=\"row\">stage {number}</th><td class=\"wide\">{}</td><td>{}</td></tr>\n",
-            bars::stage(memory, scale),
+            bars::one_of_several(&memory.into(), scale, &memory.worst_rank),
             memory.peak_bytes
         )
     }));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::markup::{joined, text};
-use super::{Sheet, parts};
+use super::{Sheet, parts, scaling};
 use crate::report::{TERMS, Term, figures};
 
 const STYLE: &str = include_str!("style.css");
@@ -83,8 +83,11 @@ fn article(number: usize, sheet: &Sheet<'_>) -> String {
     let parts = [
         parts::decision(sheet),
         parts::memory(sheet),
+        parts::instants(judgement),
         parts::stages(sheet),
+        parts::resources(judgement),
         parts::time(judgement),
+        scaling::days_against_accelerators(&sheet.scaled, false),
         parts::alternatives(judgement),
         parts::doubts(judgement),
         parts::inputs(judgement),
@@ -100,6 +103,7 @@ fn article(number: usize, sheet: &Sheet<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policy;
     use crate::report::Entry;
     use crate::report::tests::entries;
 
@@ -108,7 +112,8 @@ mod tests {
             .iter()
             .map(|entry| {
                 let memory = entry.judgement.memory.clone();
-                Sheet { entry, stages: memory.into_iter().cycle().take(2).collect() }
+                let stages = memory.into_iter().cycle().take(2).collect();
+                Sheet { entry, stages, scaled: scaling::scaled(&entry.judgement.job, &Policy::default()) }
             })
             .collect();
         report(&sheets)

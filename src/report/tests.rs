@@ -44,6 +44,7 @@ fn out_of_memory() -> Judgement {
             instant: "backward".into(),
             components: vec![component("weights", 8.0), component("optimizer states", 88.4)],
             phases: Vec::new(),
+            instants: vec![component("loss", 70.0), component("backward", 94.0)],
         }),
         time: Some(Time {
             days: Some(78.9),

@@ -1,6 +1,6 @@
-//! The two ports: the webhook's, in TLS, and a plain one for health and metrics.
+//! The ports: the webhook's, in TLS, a plain one for health and metrics, and one for a page, if it is wanted.
 //!
-//! Both are bound before the rest starts, so that a port in use ends the process at once. Each has its own limit of
+//! All are bound before the rest starts, so that a port in use ends the process at once. Each has its own limit of
 //! [connections], so that a flood at one does not harm the other. [`connection`] closes connections that make no
 //! progress. All request bodies share one budget of [`bodies`].
 
@@ -104,6 +104,13 @@ impl Port {
         let service = Service::new(router, None, PLAIN);
         let served = self.serve(service, connections, ("plain", metrics), stop).await;
         served.context("serving health and metrics")
+    }
+
+    /// Answers people in plain HTTP until shutdown.
+    pub async fn serve_page(self, router: Router, metrics: Metrics, stop: Stop) -> Result<()> {
+        let connections = Connections::new("page", MOST_PLAIN, metrics.clone());
+        let service = Service::new(router, None, PLAIN);
+        self.serve(service, connections, ("page", metrics), stop).await.context("serving a page")
     }
 
     async fn serve(

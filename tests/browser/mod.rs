@@ -11,6 +11,10 @@ use anyhow::{Context as _, Result, ensure};
 use chromium::{Browser, Screen};
 use serde_json::Value;
 
+use crate::cluster::dashboard::Dashboard;
+use crate::cluster::gate::Gate;
+use crate::cluster::jobs::{fitting, hopeless};
+
 const DESK: Screen = Screen { width: 1280, height: 900, phone: false, dark: false };
 const NIGHT: Screen = Screen { dark: true, ..DESK };
 const PHONE: Screen = Screen { width: 390, height: 844, phone: true, dark: false };
@@ -75,6 +79,13 @@ fn the_report_is_readable_in_light_and_dark_on_a_telephone_and_on_paper() -> Res
     }
     let drawn = browser.value("document.querySelectorAll('svg rect').length")?;
     ensure!(drawn.as_u64().is_some_and(|drawn| drawn > 20), "{drawn} bars are drawn");
+    for heading in
+        ["Memory during a step", "Memory and disk of the pod", "Days against GPUs", "What would fit"]
+    {
+        let there =
+            format!("[...document.querySelectorAll('h3')].some((e) => e.textContent === '{heading}')");
+        ensure!(browser.value(&there)? == true, "{heading} is not shown");
+    }
     let requests = browser.value("performance.getEntriesByType('resource').length")?;
     ensure!(requests == 0, "the report loads {requests} files");
     ensure!(browser.print("report.pdf")? > 10_000, "nothing is printed");
@@ -208,5 +219,37 @@ fn the_calculator_works_on_a_telephone_and_asks_no_other_address() -> Result<()>
         "performance.getEntriesByType('resource').map((e) => e.name).filter((name) => !name.startsWith(location.origin))",
     )?;
     ensure!(elsewhere.as_array().is_some_and(Vec::is_empty), "{elsewhere}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_dashboard_shows_the_jobs_of_a_namespace_and_a_page_for_each() -> Result<()> {
+    let gate = Gate::shared().await?;
+    let yard = gate.yard_in_mode(Some("warn")).await?;
+    for (name, job) in [("fits", fitting("fits")?), ("runs-out", hopeless("runs-out")?)] {
+        yard.admitted(&job).await?;
+        yard.estimate(&format!("pytorchjob-{name}")).await?;
+    }
+    let dashboard = Dashboard::start(&gate.control_plane.kubeconfig(), &[yard.name()])?;
+    let mut browser = Browser::start()?;
+    for (name, screen) in
+        [("dashboard-light.png", DESK), ("dashboard-dark.png", NIGHT), ("dashboard-phone.png", PHONE)]
+    {
+        browser.use_screen(screen)?;
+        browser.open(&dashboard.address())?;
+        is_readable(&mut browser).context(name)?;
+        browser.picture(name)?;
+    }
+    let first = browser.value("document.querySelector('.jobs a').textContent")?;
+    ensure!(first == "pytorchjob-runs-out", "the fullest job is first, not {first}");
+    ensure!(browser.value("document.scripts.length")? == 0, "it has a script");
+    browser.value("document.querySelector('.jobs a').click()")?;
+    browser.until("document.readyState === 'complete' && document.querySelector('h1').textContent === 'pytorchjob-runs-out'")?;
+    is_readable(&mut browser)?;
+    browser.picture("dashboard-job.png")?;
+    browser.value("document.querySelector('a').click()")?;
+    browser.until(
+        "document.readyState === 'complete' && document.querySelector('h1').textContent === 'Training jobs'",
+    )?;
     Ok(())
 }

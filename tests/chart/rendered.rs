@@ -24,7 +24,7 @@ struct Serve {
 /// Everything that is off by default.
 const EVERYTHING: &[&str] = &[
     "--set=tls.mode=files,certManager.enabled=true,networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true",
-    "--set=metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true,api.enabled=true,hostNetwork=true",
+    "--set=metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true,api.enabled=true,hostNetwork=true,calculator.enabled=true",
     "--set=config.mode=warn,image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123",
     "--set=overrides.users={alice},overrides.groups={leads,oncall},watchNamespaces={a,b},priorityClassName=high",
     "--set=read.configMaps=true,read.queues=true,read.claims=true,learning.history=refuse,api.audiences={kyverno}",
@@ -102,6 +102,7 @@ async fn a_wrong_value_is_refused_with_what_must_be() -> Result<()> {
             "networkPolicy.apiServerFrom has no effect with hostNetwork=true",
         ),
         ("metrics.port=9443", "webhook.port and metrics.port are both 9443"),
+        ("calculator.enabled=true,calculator.port=8080", "calculator.port is 8080, which webhook.port or"),
         (
             "metrics.serviceMonitor.enabled=true,metrics.service.enabled=false",
             "needs metrics.service.enabled=true",

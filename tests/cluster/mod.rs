@@ -4,15 +4,17 @@
 //! count, so that an object that was not judged never counts as admitted.
 
 mod ca;
-mod gate;
-mod jobs;
+pub(crate) mod gate;
+pub(crate) mod jobs;
 mod stranger;
 
 mod bypasses;
 mod certificates;
 mod children;
+mod claims;
 mod client_certificates;
 mod crd;
+pub(crate) mod dashboard;
 mod doctor;
 mod engines;
 mod estimates;

@@ -50,7 +50,9 @@ impl Place {
         let start = || async {
             let control_plane = CONTROL_PLANE.get().await?;
             let mut setup = Setup::new("every-kind", Reach::Everything);
-            setup.arguments = vec!["--read-config-maps".into(), "--read-claims".into()];
+            setup.arguments = ["--read-config-maps", "--read-claims", "--calculator-listen=127.0.0.1:0"]
+                .map(str::to_owned)
+                .to_vec();
             Ok(Self { control_plane, serve: Serve::start(control_plane, weighbridge(), setup).await? })
         };
         let place = PLACE

@@ -31,10 +31,10 @@ impl Metrics {
 }
 
 /// The status and the body of what a plain port answers.
-pub(super) async fn got(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+pub async fn got(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await.with_context(|| address.to_string())?;
     // Of version 1.0, so that the answer is neither in chunks nor followed by another.
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;

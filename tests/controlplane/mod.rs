@@ -48,7 +48,7 @@ pub use access::{Kubectl, KubectlOutput};
 pub use audit::AuditEvent;
 pub use guardian::Guarded;
 pub use memory::MemoryGroup;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, got};
 pub use namespace::TestNamespace;
 pub use programs::{helm, kubeflow_crds, repository_crds};
 pub use serve::{Reach, Serve, Setup, wait_until_refused};

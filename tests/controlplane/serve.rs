@@ -58,6 +58,7 @@ pub struct Serve {
     process: Guarded,
     webhook: SocketAddr,
     metrics: SocketAddr,
+    calculator: Option<SocketAddr>,
 }
 
 impl Setup {
@@ -98,8 +99,8 @@ impl Serve {
         let process = Guarded::spawn_with_errors(&command, &file("log"), errors)?;
         let listening = ready_addresses(&process, &ready).await;
         let listening = listening.map_err(|error| with_log(&process, &error))?;
-        let Listening { webhook, metrics } = listening;
-        let serve = Self { setup, process, webhook, metrics };
+        let Listening { webhook, metrics, calculator } = listening;
+        let serve = Self { setup, process, webhook, metrics, calculator };
         let closed = serve.wait_until_closed(control_plane).await;
         closed.map_err(|error| serve.with_log(&error))?;
         Ok(serve)
@@ -116,6 +117,11 @@ impl Serve {
     /// The namespace of its certificates and its lease.
     pub fn home(&self) -> &str {
         &self.setup.home
+    }
+
+    /// Where its calculator listens, if it serves one.
+    pub fn calculator(&self) -> Option<SocketAddr> {
+        self.calculator
     }
 
     /// The name of its webhook configuration.
@@ -189,6 +195,7 @@ fn with_log(process: &Guarded, error: &anyhow::Error) -> anyhow::Error {
 struct Listening {
     webhook: SocketAddr,
     metrics: SocketAddr,
+    calculator: Option<SocketAddr>,
 }
 
 /// What the ready file says, as soon as it is there.

@@ -138,7 +138,11 @@ pub fn instants(plan: &Plan, calibration: &Calibration, stage: Stage) -> Vec<(&'
         + optimizer::optimizer_states(plan, rank)
         + others::others(plan, stage).iter().map(|other| other.bytes).sum()
         + calibration.workspaces(plan);
-    let held = |instants: &[Instant]| instants.iter().map(|i| (i.name, constant + i.live())).collect();
+    // An instant that the plan does not have is empty.
+    let held = |instants: &[Instant]| {
+        let there = instants.iter().filter(|instant| instant.live() > Bytes::ZERO);
+        there.map(|instant| (instant.name, constant + instant.live())).collect()
+    };
     if eager::is_eager(plan) {
         held(&eager::instants(plan, &counted, rank, stage))
     } else {

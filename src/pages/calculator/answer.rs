@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::scaling;
 use crate::batch::settings::{self, Setting};
 use crate::batch::{self, Object};
 use crate::job::{Ask, Quoting, TrainingJob};
-use crate::pages::{Sheet, parts};
+use crate::pages::{Sheet, parts, scaling};
 use crate::plan::{self, Layout, Proposal};
 use crate::policy::Policy;
 use crate::report::{self, figures};
@@ -131,14 +130,15 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
         return Ok(nothing(errors));
     };
     let stages = batch::stages(&entries, &objects, &around, policy, &ask).pop().unwrap_or_default();
-    let sheet = Sheet { entry, stages };
     let judgement = &entry.judgement;
+    let sheet = Sheet { entry, stages, scaled: scaling::scaled(&judgement.job, policy) };
     let html = [
         parts::decision(&sheet),
         parts::memory(&sheet),
+        parts::instants(judgement),
         parts::stages(&sheet),
         parts::time(judgement),
-        scaling::scaling(&judgement.job, policy),
+        scaling::days_against_accelerators(&sheet.scaled, true),
     ];
     let details = parts::doubts(judgement) + &parts::inputs(judgement);
     let (layouts, layouts_note) = layouts(&object, &settings, days, policy);

@@ -49,7 +49,7 @@ async function calculate() {
     });
     told = await response.json();
   } catch {
-    told = { error: "the program behind this page does not answer: start weighbridge calculator again" };
+    told = { error: "the program behind this page does not answer: start it again, or ask its administrator" };
   }
   if (number !== asked) return;
   answer.classList.remove("waiting");

@@ -1,6 +1,7 @@
 //! The page of the calculator. Its form is made from the table of fields: a field of the spec is on the page as soon as it
 //! is declared, with its explanation.
 
+use super::Place;
 use crate::hardware::Catalogue;
 use crate::job::grammar::Grammar;
 use crate::job::keys::{KEYS, Key};
@@ -40,7 +41,7 @@ const GROUPS: &[(&str, &[&str])] = &[
 ];
 
 /// The whole page.
-pub(super) fn page(catalogue: &Catalogue) -> String {
+pub(super) fn page(catalogue: &Catalogue, place: Place) -> String {
     let groups = joined(GROUPS.iter().map(|(name, keys)| {
         let keys = keys.iter().filter_map(|name| KEYS.iter().find(|key| key.name == *name));
         let days = if *name == "Time and cost" { DAYS } else { "" };
@@ -59,6 +60,7 @@ pub(super) fn page(catalogue: &Catalogue) -> String {
         .replace("{others}", &others)
         .replace("{models}", &models)
         .replace("{devices}", &devices)
+        .replace("{place}", place.words())
         .replace("{version}", env!("CARGO_PKG_VERSION"))
 }
 
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_field_is_on_the_page_once_with_a_label_and_an_explanation() {
-        let page = page(Catalogue::builtin());
+        let page = page(Catalogue::builtin(), Place::ThisMachine);
         for key in KEYS.iter() {
             for part in [format!(" name=\"{}\"", key.name), format!("<label for=\"{}\"", key.name)] {
                 assert_eq!(page.matches(&part).count(), 1, "{part}");
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_page_names_nothing_elsewhere() {
-        let page = page(Catalogue::builtin());
+        let page = page(Catalogue::builtin(), Place::ThisMachine);
         for forbidden in ["http://", "https://", "//cdn", "style=", "onclick", "{groups}", "{models}"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }

@@ -6,51 +6,80 @@
 //! ```
 //!
 //! The page loads only from its own address, and the browser is told so. The answer to the same fields is that of `check`
-//! and `plan`: the same functions make it ([`answer`]).
+//! and `plan`: the same functions make it ([`answer`]). It reads no object of a cluster, and knows the policy alone.
 //!
-//! Another page in the same browser cannot ask: only this machine's names are answered, so that no foreign name can lead
-//! here, and a request must be JSON, which a browser sends to another origin only with permission. Nothing gives it.
+//! `weighbridge calculator` answers [this machine](Place::ThisMachine) alone, `serve` [whoever reaches it](Place::Server). A
+//! question must be JSON, which a browser sends to another origin only with permission. Nothing gives it.
 
 mod answer;
 mod form;
-mod scaling;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use super::guard;
 use crate::policy::Policy;
 
 /// The largest question. Two hundred fields with values of usual length have a tenth of it.
 const LARGEST_BODY: usize = 64 << 10;
-/// Questions that are answered at once.
-const AT_ONCE: usize = 2;
-/// The page loads nothing from elsewhere, and runs nothing but its own file.
+/// How long a question waits for its turn. The server closes connections that wait longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The page runs nothing but its own file, and asks its own address alone.
 const CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action \
                        'none'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Where the calculator runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the machine of the person who asks.
+    ThisMachine,
+    /// In the cluster, beside the webhook.
+    Server,
+}
+
+impl Place {
+    /// The last line of the page.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::ThisMachine => "Nothing leaves this machine.",
+            Self::Server => "It reads nothing of the cluster, and keeps no question.",
+        }
+    }
+
+    /// Questions that are answered at once. Beside the webhook one is enough, so that admission has the other processors.
+    const fn at_once(self) -> usize {
+        match self {
+            Self::ThisMachine => 2,
+            Self::Server => 1,
+        }
+    }
+}
+
+/// The policy in effect, whenever it is asked for.
+pub type Current = Arc<dyn Fn() -> Arc<Policy> + Send + Sync>;
+
 struct Calculator {
-    policy: Policy,
-    page: String,
+    policy: Current,
+    place: Place,
     turns: Semaphore,
 }
 
-/// The routes of the calculator on this machine.
-pub fn router(policy: Policy) -> Router {
-    let page = form::page(&policy.catalogue);
-    let calculator = Arc::new(Calculator { policy, page, turns: Semaphore::new(AT_ONCE) });
+/// The routes of the calculator.
+pub fn router(policy: Current, place: Place) -> Router {
+    let calculator = Arc::new(Calculator { policy, place, turns: Semaphore::new(place.at_once()) });
     let file = |kind: &'static str, text: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
     };
-    Router::new()
+    let router = Router::new()
         .route("/", get(page_of))
         .route(
             "/style.css",
@@ -64,33 +93,16 @@ pub fn router(policy: Policy) -> Router {
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .route("/v1/calculate", post(calculate))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(middleware::from_fn(only_of_this_machine))
-        .with_state(calculator)
-}
-
-/// Refuses requests under other names than this machine's, and tells the browser what the page may do.
-async fn only_of_this_machine(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let mut response = if matches!(name, "localhost" | "127.0.0.1" | "[::1]") {
-        next.run(request).await
-    } else {
-        (StatusCode::MISDIRECTED_REQUEST, "the calculator answers at localhost alone").into_response()
-    };
-    let told = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    for (name, value) in told {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        .with_state(calculator);
+    match place {
+        Place::ThisMachine => guard::only_of_this_machine(router, CONTENT),
+        Place::Server => guard::with_rules(router, CONTENT),
     }
-    response
 }
 
 async fn page_of(State(calculator): State<Arc<Calculator>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], calculator.page.clone())
+    let page = form::page(&(calculator.policy)().catalogue, calculator.place);
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page)
 }
 
 async fn calculate(State(calculator): State<Arc<Calculator>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -105,11 +117,14 @@ async fn calculate(State(calculator): State<Arc<Calculator>>, headers: HeaderMap
             return refused(StatusCode::BAD_REQUEST, &format!("the question cannot be read: {error}"));
         }
     };
-    let asked = calculator.clone();
-    let Ok(_turn) = calculator.turns.acquire().await else {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, "the calculator stops");
+    let Ok(Ok(_turn)) = tokio::time::timeout(PATIENCE, calculator.turns.acquire()).await else {
+        return refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the calculator is busy: change a field to ask again",
+        );
     };
-    let answered = tokio::task::spawn_blocking(move || answer::answer(&question, &asked.policy)).await;
+    let policy = (calculator.policy)();
+    let answered = tokio::task::spawn_blocking(move || answer::answer(&question, &policy)).await;
     match answered {
         Ok(Ok(answer)) => Json(answer).into_response(),
         _ => refused(StatusCode::INTERNAL_SERVER_ERROR, "calculating failed"),
@@ -119,19 +134,29 @@ async fn calculate(State(calculator): State<Arc<Calculator>>, headers: HeaderMap
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::extract::Request;
     use http_body_util::BodyExt as _;
     use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::*;
 
+    fn calculator(place: Place) -> Router {
+        let policy = Arc::new(Policy::default());
+        router(Arc::new(move || policy.clone()), place)
+    }
+
     async fn ask(host: &str, kind: &str, body: &str) -> (StatusCode, Response, Value) {
+        ask_at(Place::ThisMachine, host, kind, body).await
+    }
+
+    async fn ask_at(place: Place, host: &str, kind: &str, body: &str) -> (StatusCode, Response, Value) {
         let request = Request::post("/v1/calculate")
             .header(header::HOST, host)
             .header(header::CONTENT_TYPE, kind)
             .body(Body::from(body.to_owned()))
             .unwrap();
-        let response = router(Policy::default()).oneshot(request).await.unwrap();
+        let response = calculator(place).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let value = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -160,6 +185,17 @@ mod tests {
         ] {
             let (status, response, _) = ask(host, kind, QUESTION).await;
             assert_eq!(status, expected, "{host} {kind}");
+            assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], CONTENT);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_answers_under_every_name_and_still_asks_for_json() {
+        for (kind, expected) in
+            [("application/json", StatusCode::OK), ("text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE)]
+        {
+            let (status, response, _) = ask_at(Place::Server, "gpu.example", kind, QUESTION).await;
+            assert_eq!(status, expected, "{kind}");
             assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], CONTENT);
         }
     }
