@@ -70,7 +70,7 @@ fn secret() -> anyhow::Result<String> {
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
         .context("no random numbers: /dev/urandom cannot be read")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 fn router(dashboard: Dashboard, path: &str) -> Router {

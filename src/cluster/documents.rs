@@ -73,12 +73,13 @@ impl Kept {
             return Some(self.evict(evicted));
         }
         let labels = value.pointer("/metadata/labels");
-        let mut object = json!({"metadata": {"labels": labels}, "spec": value.get("spec")});
-        if document.kind == VOLUME_CLAIM
-            && let Some(capacity) = value.pointer("/status/capacity")
-        {
-            object["status"] = json!({ "capacity": capacity });
-        }
+        let spec = value.get("spec");
+        let object = match value.pointer("/status/capacity").filter(|_| document.kind == VOLUME_CLAIM) {
+            Some(capacity) => {
+                json!({"metadata": {"labels": labels}, "spec": spec, "status": {"capacity": capacity}})
+            }
+            None => json!({"metadata": {"labels": labels}, "spec": spec}),
+        };
         if self.others.get(id.kind, &id.namespace, &id.name) == Some(&object) {
             return None;
         }

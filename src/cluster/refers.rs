@@ -98,8 +98,7 @@ impl Found {
                 (self.documents, self.accelerators, self.any_label) = (true, true, true);
             }
             "resourceClaims" => (self.documents, self.accelerators) = (true, true),
-            "persistentVolumeClaim" => self.documents = true,
-            "kueue.x-k8s.io/queue-name" => self.documents = true,
+            "persistentVolumeClaim" | "kueue.x-k8s.io/queue-name" => self.documents = true,
             "limits" | "requests" => self.accelerators |= fields.is_some_and(asks_for_more_than_a_machine),
             "annotations" => {
                 self.accelerators |= fields.is_some_and(|keys| keys.keys().any(|key| key.contains("gpu")));
