@@ -26,7 +26,7 @@ use crate::units::Bytes;
     category = "training",
     namespaced,
     derive = "PartialEq",
-    doc = "The last runs of one training job in this namespace: predicted and measured memory, and how each ended."
+    doc = "The last runs of one training job in this namespace: predicted memory, and how each ended."
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct TrainingHistorySpec {
@@ -58,10 +58,6 @@ pub struct RunRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub predicted_bytes: Option<i64>,
-    /// The memory per accelerator that was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub observed_bytes: Option<i64>,
     /// How it ended: Completed, OutOfMemory, HostOutOfMemory, Evicted, Deadline or Failed.
     #[schemars(length(max = 32))]
     pub outcome: String,
@@ -89,7 +85,6 @@ pub fn records(runs: &[Run]) -> Vec<RunRecord> {
         at: run.at.parse::<Timestamp>().ok().map(Time),
         verdict: run.verdict.clone(),
         predicted_bytes: signed(run.predicted),
-        observed_bytes: signed(run.observed),
         outcome: run.outcome.name().to_owned(),
         reason: run.reason.clone(),
         seconds: run.seconds,
@@ -107,7 +102,6 @@ impl RunRecord {
             workload: self.workload,
             verdict: self.verdict,
             predicted: bytes(self.predicted_bytes),
-            observed: bytes(self.observed_bytes),
             reason: self.reason,
             seconds: self.seconds,
         })
@@ -128,7 +122,6 @@ mod tests {
             at: "2026-01-02T03:04:05Z".into(),
             verdict: "Fits".into(),
             predicted: Some(Bytes::from_gib(60.0)),
-            observed: None,
             outcome: outcome::Kind::OutOfMemory,
             reason: Some("CUDA out of memory".into()),
             seconds: Some(600),

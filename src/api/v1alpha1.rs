@@ -449,10 +449,6 @@ pub struct HistoryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub runs: Option<i64>,
-    /// The highest memory that was measured in these runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub peak_bytes: Option<i64>,
 }
 
 /// The figures in short form.

@@ -31,7 +31,6 @@ pub(super) struct Learned {
     /// The predicted peak.
     predicted: Option<Bytes>,
     runs: Option<usize>,
-    observed: Option<Bytes>,
 }
 
 impl Learned {
@@ -50,23 +49,19 @@ impl Learned {
         }
         let accelerator = judgement.summary.accelerator.as_deref();
         let print = fingerprint(kind, workload, accelerator, around, &policy.catalogue)?;
-        let lesson = histories.lesson(namespace, &print.hash);
-        let (runs, observed) = match lesson.as_deref() {
-            Some(Lesson::Ran { runs, observed }) => (Some(*runs), *observed),
-            Some(Lesson::RanOut { .. }) => (Some(0), None),
-            None => (None, None),
-        };
+        let lesson = histories.lesson(namespace, &print);
+        let runs = lesson.as_deref().map(|lesson| match lesson {
+            Lesson::Ran { runs } => *runs,
+            Lesson::RanOut { .. } => 0,
+        });
         let learned = Self {
-            fingerprint: print.hash,
+            fingerprint: print,
             estimated: judgement.verdict,
             predicted: judgement.memory.as_ref().map(|memory| memory.peak_bytes),
             runs,
-            observed,
         };
         let judgement = match lesson {
-            Some(lesson) => {
-                applied(judgement.clone(), &lesson, policy.history.refuses() && print.whole).judgement
-            }
+            Some(lesson) => applied(judgement.clone(), &lesson, policy.history.refuses()).judgement,
             None => judgement.clone(),
         };
         Some((judgement, learned))
@@ -79,7 +74,6 @@ pub(super) fn status(learned: &Learned) -> HistoryStatus {
         name: name(&learned.fingerprint),
         estimated_verdict: learned.estimated.name().to_owned(),
         runs: learned.runs.and_then(|runs| i64::try_from(runs).ok()),
-        peak_bytes: learned.observed.and_then(|peak| i64::try_from(peak.0).ok()),
     }
 }
 
@@ -103,7 +97,6 @@ impl Reconciler {
                 .unwrap_or_else(|| Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             verdict: learned.estimated.name().to_owned(),
             predicted: learned.predicted,
-            observed: None,
             outcome: outcome.kind,
             reason: outcome.reason,
             seconds: next.running_seconds,

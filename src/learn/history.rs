@@ -33,8 +33,6 @@ pub struct Run {
     pub verdict: String,
     /// The memory that it was predicted to need.
     pub predicted: Option<Bytes>,
-    /// The memory that was measured while it ran.
-    pub observed: Option<Bytes>,
     /// How it ended.
     pub outcome: Kind,
     /// The evidence: `CUDA out of memory`.
@@ -63,13 +61,9 @@ pub enum Lesson {
     Ran {
         /// How many runs completed since one ran out.
         runs: usize,
-        /// The highest memory that was measured in these runs.
-        observed: Option<Bytes>,
     },
     /// The job ran out of memory.
     RanOut {
-        /// The workload: `pytorchjob/llama`.
-        workload: String,
         /// When, in the API's format.
         at: String,
         /// The evidence: `CUDA out of memory`.
@@ -82,14 +76,10 @@ pub fn lesson(runs: &[Run]) -> Option<Lesson> {
     let counts = |run: &&Run| matches!(run.outcome, Kind::Completed | Kind::OutOfMemory);
     let newest = runs.iter().find(counts)?;
     if newest.outcome == Kind::OutOfMemory {
-        return Some(Lesson::RanOut {
-            workload: newest.workload.clone(),
-            at: newest.at.clone(),
-            reason: newest.reason.clone(),
-        });
+        return Some(Lesson::RanOut { at: newest.at.clone(), reason: newest.reason.clone() });
     }
-    let since = || runs.iter().filter(counts).take_while(|run| run.outcome == Kind::Completed);
-    Some(Lesson::Ran { runs: since().count(), observed: since().filter_map(|run| run.observed).max() })
+    let since = runs.iter().filter(counts).take_while(|run| run.outcome == Kind::Completed);
+    Some(Lesson::Ran { runs: since.count() })
 }
 
 #[cfg(test)]
@@ -103,7 +93,6 @@ mod tests {
             at: format!("2026-01-{day:02}T00:00:00Z"),
             verdict: "Fits".to_owned(),
             predicted: None,
-            observed: None,
             outcome,
             reason: None,
             seconds: None,
@@ -122,14 +111,11 @@ mod tests {
         use Kind::{Completed, Evicted, Failed, HostOutOfMemory, OutOfMemory};
         assert_eq!(lesson(&history(&[])), None);
         assert_eq!(lesson(&history(&[Failed, Evicted, HostOutOfMemory])), None);
-        let ran = |runs| Some(Lesson::Ran { runs, observed: None });
+        let ran = |runs| Some(Lesson::Ran { runs });
         assert_eq!(lesson(&history(&[Completed, Failed])), ran(1));
         assert_eq!(lesson(&history(&[Completed, OutOfMemory, Completed, Completed])), ran(2));
-        let Some(Lesson::RanOut { workload, .. }) = lesson(&history(&[Completed, OutOfMemory, Failed]))
-        else {
-            panic!("it ran out")
-        };
-        assert_eq!(workload, "job/2");
+        let ran_out = Some(Lesson::RanOut { at: "2026-01-02T00:00:00Z".to_owned(), reason: None });
+        assert_eq!(lesson(&history(&[Completed, OutOfMemory, Failed])), ran_out);
     }
 
     #[test]
@@ -141,14 +127,5 @@ mod tests {
         let corrected = with(&many, run("12", 12, Kind::OutOfMemory)).unwrap();
         assert_eq!((corrected.len(), corrected[0].outcome), (MOST_RUNS, Kind::OutOfMemory));
         assert_eq!(with(&many, run("0", 1, Kind::Completed)), None, "older than all that are kept");
-    }
-
-    #[test]
-    fn the_highest_measured_memory_of_the_runs_counts() {
-        let mut runs = history(&[Kind::Completed, Kind::Completed]);
-        runs[0].observed = Some(Bytes::from_gib(60.0));
-        runs[1].observed = Some(Bytes::from_gib(62.0));
-        let expected = Lesson::Ran { runs: 2, observed: Some(Bytes::from_gib(62.0)) };
-        assert_eq!(lesson(&runs), Some(expected));
     }
 }

@@ -7,9 +7,8 @@
 //! | `OutOfMemory` | `Fits`, and the estimate was wrong | unchanged |
 //!
 //! The reason is then `RanBefore` or `RanOutBefore`, and the message tells the evidence and, after it, what the estimate
-//! said. A malformed object, one that trains nothing or that is too large stays as it is. A fingerprint that is not whole
-//! refuses nothing: its ConfigMaps may have changed. The message does not name the earlier workload, because the sender of a
-//! request may not be allowed to list workloads.
+//! said. A malformed object, one that trains nothing or that is too large stays as it is. The message does not name the
+//! earlier workload, because the sender of a request may not be allowed to list workloads.
 
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::learn::history::Lesson;
@@ -23,8 +22,7 @@ pub struct Learned {
     pub contradicted: bool,
 }
 
-/// The judgement of a job with this history. `refuses` says whether the policy refuses by history and the fingerprint is
-/// whole.
+/// The judgement of a job with this history. `refuses` says whether the policy refuses by history.
 pub fn applied(judgement: Judgement, lesson: &Lesson, refuses: bool) -> Learned {
     let unchanged = |judgement| Learned { judgement, contradicted: false };
     let is_closed = !judgement.verdict.trains()
@@ -39,14 +37,13 @@ pub fn applied(judgement: Judgement, lesson: &Lesson, refuses: bool) -> Learned 
         format!(" (the estimate: {})", judgement.message)
     };
     match (judgement.verdict, lesson) {
-        (Verdict::Unknown | Verdict::OutOfMemory, Lesson::Ran { runs, observed }) => {
+        (Verdict::Unknown | Verdict::OutOfMemory, Lesson::Ran { runs }) => {
             let times = if *runs == 1 { "once".to_owned() } else { format!("{runs} times") };
-            let peak = observed.map(|peak| format!(", with at most {peak} per GPU")).unwrap_or_default();
             let contradicted = judgement.verdict == Verdict::OutOfMemory;
             let judgement = Judgement {
                 verdict: Verdict::Fits,
                 reason: Reason::RanBefore,
-                message: format!("the same job ran to its end before, {times}{peak}{said}"),
+                message: format!("the same job ran to its end before, {times}{said}"),
                 missing: Vec::new(),
                 swings: Vec::new(),
                 oom_probability: None,
@@ -54,7 +51,7 @@ pub fn applied(judgement: Judgement, lesson: &Lesson, refuses: bool) -> Learned 
             };
             Learned { judgement, contradicted }
         }
-        (Verdict::Fits | Verdict::Tight | Verdict::Unknown, Lesson::RanOut { at, reason, .. }) => {
+        (Verdict::Fits | Verdict::Tight | Verdict::Unknown, Lesson::RanOut { at, reason }) => {
             let day = at.split('T').next().unwrap_or_default();
             let evidence = reason.as_deref().unwrap_or("out of memory");
             let verdict = if refuses { Verdict::OutOfMemory } else { Verdict::Tight };
@@ -87,12 +84,9 @@ mod tests {
     #[test]
     fn the_history_decides_where_the_estimate_does_not_or_was_wrong() {
         use Verdict::{Fits, NotTraining, OutOfMemory, Tight, Unknown};
-        let ran = Lesson::Ran { runs: 3, observed: None };
-        let ran_out = Lesson::RanOut {
-            workload: "pytorchjob/llama".into(),
-            at: "2026-01-02T03:04:05Z".into(),
-            reason: Some("CUDA out of memory".into()),
-        };
+        let ran = Lesson::Ran { runs: 3 };
+        let ran_out =
+            Lesson::RanOut { at: "2026-01-02T03:04:05Z".into(), reason: Some("CUDA out of memory".into()) };
         for (verdict, lesson, refuses, expected, contradicted) in [
             (Fits, &ran, true, Fits, false),
             (Tight, &ran, true, Tight, false),
@@ -123,7 +117,7 @@ mod tests {
     #[test]
     fn a_malformed_object_is_not_saved_by_its_history() {
         let malformed = Judgement::without_figures(Verdict::Unknown, Reason::Malformed);
-        let learned = applied(malformed, &Lesson::Ran { runs: 1, observed: None }, true);
+        let learned = applied(malformed, &Lesson::Ran { runs: 1 }, true);
         assert_eq!(learned.judgement.reason, Reason::Malformed);
     }
 }

@@ -173,9 +173,8 @@ impl Evaluation {
         let accelerator = estimated.summary.accelerator.as_deref();
         let catalogue = &self.policy.catalogue;
         let print = fingerprint(self.kind, object, accelerator, &self.around, catalogue)?;
-        let lesson = self.histories.lesson(namespace, &print.hash)?;
-        let refuses = self.policy.history.refuses() && print.whole;
-        Some(applied(estimated.clone(), &lesson, refuses).judgement)
+        let lesson = self.histories.lesson(namespace, &print)?;
+        Some(applied(estimated.clone(), &lesson, self.policy.history.refuses()).judgement)
     }
 
     fn judge_now(&self, object: &Value, request: &Request) -> Judgement {
