@@ -28,7 +28,7 @@ use crate::estimate::assume::Device;
 use crate::estimate::calibration::Calibration;
 use crate::estimate::memory::Figure;
 use crate::estimate::{Estimate, cost, estimate_rank};
-use crate::hardware::{Accelerator, Catalogue};
+use crate::hardware::Catalogue;
 use crate::job::{self, AnyField, Ask, Hidden, InputError, TrainingJob, field};
 use crate::judgement::{Advice, Judgement, Reason, Summary, Swing, Verdict};
 use crate::kinds::deadline::Limit;
@@ -151,8 +151,8 @@ impl Judge<'_> {
         } else if let Some(unread) = reading.unread {
             not_read(judgement, unread)
         } else {
-            let device = Device { bf16: capacity.accelerator.is_none_or(Accelerator::computes_in_bf16) };
-            let given = Given { capacity: &capacity, device, open: &open, pod: pod.as_ref() };
+            let given =
+                Given { capacity: &capacity, device: capacity.device(), open: &open, pod: pod.as_ref() };
             self.read(judgement, given, limit, &mut shown)
         };
         shown.finish(judgement)
@@ -387,12 +387,20 @@ impl Judge<'_> {
         capacity: &Capacity<'_>,
     ) -> Vec<Advice> {
         let Some(bytes) = capacity.bytes else { return Vec::new() };
+        let objections = |job: &TrainingJob, estimate: &Estimate, capacity: &Capacity<'_>| {
+            lints::objections(job, capacity.accelerator).count() + estimate.assumed.warnings.len()
+        };
+        let own = objections(job, estimated, capacity);
         advise::advise(job, &estimated.assumed.likely, self.ask.max_candidates, |changed| {
-            let estimate = self.estimate(changed, device).ok()?;
             // Another accelerator offers other memory, and has another speed.
             let other = self.other_accelerator(job, changed);
+            let device = other.as_ref().map_or(device, Capacity::device);
             let capacity = other.as_ref().unwrap_or(capacity);
-            let offered = other.as_ref().and_then(|other| other.bytes).unwrap_or(bytes);
+            let estimate = self.estimate(changed, device).ok()?;
+            if objections(changed, &estimate, capacity) > own {
+                return None;
+            }
+            let offered = capacity.bytes.unwrap_or(bytes);
             let decision = decide(&estimate.distribution(Figure::Needed), offered, self.rules);
             let taken = figures::duration(changed, &estimate, capacity, self.rules);
             Some(advise::Prediction {

@@ -2,7 +2,7 @@
 //!
 //! | kind | knobs |
 //! | --- | --- |
-//! | the same training | sharding, pipeline and tensor parallelism, micro-batch, recomputation, 8-bit optimizer, offloading |
+//! | the same training | sharding, sequence, pipeline and tensor parallelism, micro-batch, recomputation, 8-bit optimizer, offloading |
 //! | more hardware | twice as many accelerators, and so on; an accelerator with more memory |
 //! | another training | no accumulation, shorter sequences, adapters |
 //!
@@ -48,6 +48,7 @@ fn turn(change: String, apply: impl Fn(&mut TrainingJob) + 'static) -> Turn {
 pub(super) fn knobs(job: &TrainingJob, plan: &Plan) -> Vec<Knob> {
     let running = [
         sharding(plan),
+        sequence_parallel(plan),
         pipeline(plan),
         tensor(job, plan),
         micro_batch(plan),
@@ -84,6 +85,16 @@ fn sharding(plan: &Plan) -> Vec<Turn> {
         })
     });
     turns.collect()
+}
+
+/// The activations between matrix products, divided among the tensor parallel ranks too.
+fn sequence_parallel(plan: &Plan) -> Vec<Turn> {
+    if plan.tensor <= 1 || plan.sequence_parallel || !plan.profile.divides_model {
+        return Vec::new();
+    }
+    vec![turn("sequence-parallel=true".into(), |job| {
+        job.parallelism.get_or_insert_default().sequence = Some(true);
+    })]
 }
 
 /// Doubled as long as it divides layers and accelerators.

@@ -2,6 +2,7 @@
 //!
 //! The order is: the memory that the job gives, the pods' resource or the nodes' labels, the catalogue.
 
+use crate::estimate::assume::Device;
 use crate::hardware::{Accelerator, Catalogue};
 use crate::job::{AnyField, Input, InputError, TrainingJob, field};
 use crate::policy::Headroom;
@@ -39,6 +40,11 @@ impl Capacity<'_> {
             (Some(part), Some(whole)) => Some(format!("{part} of {whole}")),
             (part, whole) => whole.or_else(|| part.clone()),
         }
+    }
+
+    /// What the accelerator allows. One that is not known computes in bf16.
+    pub(super) fn device(&self) -> Device {
+        Device { bf16: self.accelerator.is_none_or(Accelerator::computes_in_bf16) }
     }
 
     /// The capacity minus the memory that an administrator keeps free.

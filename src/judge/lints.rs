@@ -14,11 +14,12 @@
 //! | sequence length = a multiple of 2 × context parallel, of tensor parallel under sequence parallelism | Megatron-LM |
 //! | accelerators = a multiple of expert × expert tensor × pipeline parallel | Megatron-LM, torchtitan |
 //! | precision and the accelerator's units: fp8, fp4 | NVIDIA Transformer Engine: refuses to start below compute capability 8.9 |
+//! | bf16, and FlashAttention 2, from Ampere on | NVIDIA; Dao-AILab/flash-attention 2.8 `README.md` |
 //! | no gradient sharding with pipeline stages | DeepSpeed: ZeRO-2 and 3 refuse `PipelineModule` |
 
 use crate::frameworks::profile;
-use crate::hardware::Accelerator;
-use crate::job::{Method, Positions, Precision, Sharding, TrainingJob};
+use crate::hardware::{Accelerator, Vendor};
+use crate::job::{Attention, Method, Positions, Precision, Sharding, TrainingJob};
 use crate::verdict::accelerator_with_article;
 
 /// The most lints shown for one job.
@@ -27,7 +28,8 @@ const MOST: usize = 5;
 /// All lints, one line each: the contradictions first.
 pub(super) fn lints(job: &TrainingJob, device: Option<&Accelerator>) -> impl Iterator<Item = String> {
     let stated = Stated::of(job, device);
-    CONTRADICTIONS.iter().chain(IDLE).filter_map(move |lint| lint(&stated)).take(MOST)
+    let all = CONTRADICTIONS.iter().chain(IDLE).chain(OF_THE_ACCELERATOR);
+    all.filter_map(move |lint| lint(&stated)).take(MOST)
 }
 
 /// The contradictions alone, one line each. Such a job ends when it starts, or does not do what one of its fields says.
@@ -37,6 +39,12 @@ pub(super) fn contradictions(
 ) -> impl Iterator<Item = String> {
     let stated = Stated::of(job, device);
     CONTRADICTIONS.iter().filter_map(move |lint| lint(&stated)).take(MOST)
+}
+
+/// What speaks against a job: the contradictions, and what the accelerator does not compute in.
+pub(super) fn objections(job: &TrainingJob, device: Option<&Accelerator>) -> impl Iterator<Item = String> {
+    let stated = Stated::of(job, device);
+    CONTRADICTIONS.iter().chain(OF_THE_ACCELERATOR).filter_map(move |lint| lint(&stated))
 }
 
 /// The stated values that lints compare. A degree that is not stated is one.
@@ -71,6 +79,8 @@ struct Stated {
     typical: Option<u64>,
     /// The precision, and the accelerator that has no units for it.
     without_units: Option<(Precision, String)>,
+    /// The accelerator for which FlashAttention 2 has no kernels, if the job states it.
+    without_flash: Option<String>,
 }
 
 impl Stated {
@@ -126,6 +136,13 @@ impl Stated {
                 };
                 (!has).then(|| (precision, device.name.clone()))
             }),
+            without_flash: device
+                .filter(|device| {
+                    job.attention == Some(Attention::Flash)
+                        && device.vendor == Vendor::NVIDIA
+                        && !device.computes_in_bf16()
+                })
+                .map(|device| device.name.clone()),
         }
     }
 }
@@ -150,13 +167,11 @@ const CONTRADICTIONS: &[fn(&Stated) -> Option<String>] = &[
 ];
 
 /// Fields that have no effect, or waste accelerators.
-const IDLE: &[fn(&Stated) -> Option<String>] = &[
-    virtual_pipeline_alone,
-    sequence_parallel_alone,
-    adapters_of_no_rank,
-    microbatches_and_stages,
-    bf16_and_accelerator,
-];
+const IDLE: &[fn(&Stated) -> Option<String>] =
+    &[virtual_pipeline_alone, sequence_parallel_alone, adapters_of_no_rank, microbatches_and_stages];
+
+/// Fields that the accelerator is slow with, or does not run.
+const OF_THE_ACCELERATOR: &[fn(&Stated) -> Option<String>] = &[bf16_and_accelerator, flash_and_accelerator];
 
 fn key_value_heads_and_tensor_parallel(stated: &Stated) -> Option<String> {
     let (heads, groups, tensor) = (stated.heads?, stated.key_value_heads?, stated.tensor);
@@ -294,6 +309,13 @@ fn bf16_and_accelerator(stated: &Stated) -> Option<String> {
             "precision bf16 is stated, but {name} has no units for it: it is slow there, or does not start"
         )
     })
+}
+
+fn flash_and_accelerator(stated: &Stated) -> Option<String> {
+    let name = accelerator_with_article(stated.without_flash.as_ref()?);
+    Some(format!(
+        "attention flash is stated, but {name} has no kernel of FlashAttention 2: another one runs, or none"
+    ))
 }
 
 fn typical_and_longest(stated: &Stated) -> Option<String> {

@@ -3,6 +3,7 @@
 mod stated;
 
 mod accelerators;
+mod advice;
 mod annotations;
 mod anything;
 mod bounds;
