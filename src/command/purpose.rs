@@ -192,6 +192,12 @@ pub(crate) fn is_an_objective(cause: Cause) -> bool {
     )
 }
 
+/// Whether the name of the program or of its module says that it trains: `train.py`, `finetune_lora.py`.
+pub(crate) fn is_named_training(launch: &Launch) -> bool {
+    let words = recipe(launch).split(|c: char| !c.is_ascii_alphanumeric());
+    words.map(str::to_lowercase).any(|word| word != "and" && TRAINS.contains(&word.as_str()))
+}
+
 /// Whether it trains nothing, by its name and its flags.
 pub(crate) fn trains_nothing(launch: &Launch) -> bool {
     why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing)

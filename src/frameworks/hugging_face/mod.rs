@@ -4,13 +4,14 @@
 //! | --- | --- | --- |
 //! | Transformers' examples | `run_clm.py`, `run_fim.py` | all weights, no checkpointing |
 //! | optimum-habana | `run_lora_clm.py` | LoRA of rank 8 with a dropout of 5 %, 512 tokens |
-//! | TRL | `trl dpo`, `trl.scripts.dpo`, `trl/scripts/dpo.py`, `examples/scripts/dpo.py`, the alignment handbook's `run_dpo.py`, `open_r1/grpo.py` | all weights, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
+//! | TRL | `trl dpo`, `trl.scripts.dpo`, `trl/scripts/dpo.py`, `examples/scripts/dpo.py`, the alignment handbook's `run_dpo.py`, `open_r1/grpo.py` | all weights, checkpointing, 1024 tokens, adapters of rank 16 with a dropout of 5 % |
 //! | fms-hf-tuning | `tuning.sft_trainer`, or `SFT_TRAINER_CONFIG_JSON_PATH` in the environment | all weights, bf16, flash attention, 4096 tokens, adapters with a dropout of 5 % |
 //! | a custom script | its arguments or its configuration have `per_device_train_batch_size`, a model's name, and one more name of `TrainingArguments` | none |
 //!
 //! Read from the releases Transformers 4.57.1, TRL 0.19.1 and 0.24.0 and fms-hf-tuning 3.1.0, and from optimum-habana's
-//! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two releases, so
-//! checkpointing stays open. So do the layers with adapters, which PEFT chooses by architecture. The file of
+//! `examples/language-modeling/run_lora_clm.py` at 0079ad09. TRL turned checkpointing on between the two releases, so a
+//! job may still run without it: that is its upper bound. The layers with adapters stay open, since PEFT chooses them by
+//! architecture. The file of
 //! fms-acceleration may fuse the loss and quantize the weights ([`acceleration`]). A custom script may set adapters and
 //! offloading in Python, so these stay open, too.
 //!
@@ -27,6 +28,8 @@ mod script;
 pub(crate) mod training_arguments;
 mod training_loop;
 
+use serde_json::json;
+
 use crate::command::{Launch, Target};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
@@ -35,13 +38,16 @@ use crate::frameworks::reading::options::List;
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::{accelerate, axolotl, deepspeed, llama_factory, nemo_rl, swift, torchtune};
 use crate::job::{
-    Attention, Cause, Framework, Loss, Method, Objective, Precision, Recompute, Sharding, field,
+    Attention, Cause, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
 };
 
 const TRAINER: &str = "transformers 4.57 default";
 const TRL: &str = "TRL 0.24 default";
 const FMS: &str = "fms-hf-tuning 3.1 default";
 const HABANA: &str = "optimum-habana default";
+
+/// The source of what a program's name says.
+pub(super) const PROGRAM_NAME: &str = "the program's name";
 
 /// The variable that names fms-hf-tuning's configuration.
 const FMS_CONFIG: &str = "SFT_TRAINER_CONFIG_JSON_PATH";
@@ -236,6 +242,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         Whose::Transformers | Whose::Habana | Whose::Fms | Whose::Script => None,
     };
     if let Some(objective) = objective.filter(|objective| *objective != Objective::Supervised) {
+        let named = if whose == Whose::Own { PROGRAM_NAME } else { named };
         claims.argument(field::OBJECTIVE, objective, named);
         objective::roles(objective, objective::TRL, &settings, claims);
     }
@@ -257,6 +264,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
         Whose::Trl => {
             claims.assume(field::batch::SEQUENCE_LENGTH, 1024, TRL);
+            checkpointed_by_trl(claims);
             // Trainers of TRL 1.16 fuse the output layer and the loss. The version is not known.
             claims.open(field::LOSS, Loss::Fused);
             // It casts embedding and output layer back after PEFT.
@@ -363,6 +371,13 @@ fn fms(settings: &Settings<'_>, claims: &mut Claims) {
     ];
     settings::assume(&defaults, FMS, claims);
     settings::assume(&[field::RECOMPUTE.is(Recompute::None), field::batch::PACKING.is(false)], FMS, claims);
+}
+
+/// Checkpointing is TRL's default since 2025. The version is not known, so the job may be without it.
+fn checkpointed_by_trl(claims: &mut Claims) {
+    claims.assume(field::RECOMPUTE, Recompute::Full, TRL);
+    let [leanest, heaviest] = [Recompute::Full, Recompute::None].map(|recompute| Some(json!(recompute)));
+    claims.open_field(OpenField { field: field::RECOMPUTE.into(), leanest, heaviest, although_given: false });
 }
 
 /// The fields that a custom script may set where we cannot read them.

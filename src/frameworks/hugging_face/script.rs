@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, departures, objective, peft, sharding, training_arguments,
-    training_loop,
+    FLAGS, TRAINER as TRAINER_DEFAULT, TRL, Whose, checkpointed_by_trl, departures, objective, peft,
+    sharding, training_arguments, training_loop,
 };
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
@@ -311,6 +311,7 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
     training_arguments::loaded_unasked(&places, TRAINER_DEFAULT, claims);
     if said.is_trl {
         claims.assume(field::batch::SEQUENCE_LENGTH, 1024, TRL);
+        checkpointed_by_trl(claims);
     } else {
         claims.assume(field::RECOMPUTE, Recompute::None, TRAINER_DEFAULT);
     }

@@ -8,7 +8,7 @@
 //!
 //! **Recognised** if no other reader recognises the program, its name does not say that it trains nothing, a model is named
 //! (a known name, or an id like `owner/name`), and there are words of learning: one behind a launcher that trains, two
-//! without. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys in a file have
+//! without. Behind a launcher the program's own name is enough: `train.py`. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys in a file have
 //! any name, so the last part of a key counts.
 //!
 //! The names are conventions without documentation. So a batch may be that of all ranks, and stays open downwards. What the
@@ -17,7 +17,7 @@
 use crate::command::downloads::is_id;
 use crate::command::{Launch, Target, launchers, purpose};
 use crate::frameworks::deepspeed;
-use crate::frameworks::hugging_face::{objective, peft, training_arguments};
+use crate::frameworks::hugging_face::{PROGRAM_NAME, objective, peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
@@ -86,6 +86,7 @@ const LEARNING: &[&str] = &[
     "deepspeed_config",
     "ds_config",
     "fsdp",
+    "zero_stage",
 ];
 /// Names of the batch of one device.
 const OWN_BATCH: &[&str] = &[
@@ -160,7 +161,8 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     }
     let settings = settings_of(launch, &mut Claims::default());
     let learning = LEARNING.iter().filter(|name| settings.has(&[name])).count();
-    learning >= if behind_launcher { 1 } else { 2 } && model(launch, &settings).is_some()
+    let trains = learning > 1 || behind_launcher && (learning > 0 || purpose::is_named_training(launch));
+    trains && model(launch, &settings).is_some()
 }
 
 /// The name of the setting that names a model.
@@ -210,11 +212,16 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
     training_arguments::optimizer(&settings, OPTIMIZER, claims);
     training_arguments::precision(&settings, claims);
+    if let Some(setting) = settings.get(&["zero_stage"])
+        && let Some(sharding) = setting.text().and_then(|text| deepspeed::stage(&text))
+    {
+        setting.says(claims, field::parallelism::SHARDING, sharding);
+    }
     deepspeed::unknown(claims);
     if let Some(objective) =
         objective::of_name(launch).filter(|objective| *objective != Objective::Supervised)
     {
-        claims.argument(field::OBJECTIVE, objective, "the program's name");
+        claims.argument(field::OBJECTIVE, objective, PROGRAM_NAME);
         objective::roles(objective, objective::TRL, &settings, claims);
     }
 }
