@@ -86,7 +86,44 @@ fn only_layouts_that_fit_are_proposed() -> Result<()> {
 fn a_layout_that_does_not_fit_is_replaced_and_the_plan_says_so() -> Result<()> {
     let output = plan(&["examples/pytorchjob-llama2-70b-oom.yaml", "--days", "90"])?;
     let text = String::from_utf8(output.stdout)?;
-    assert!(output.status.success() && text.contains("the layout as written does not fit"), "{text}");
+    assert!(
+        output.status.success() && text.contains("no layout with the written fields is sure to fit"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn plan_and_check_give_one_answer() -> Result<()> {
+    let file = tempfile::NamedTempFile::with_suffix(".yaml")?;
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: dpo}\nspec: {template: {spec: {\
+               nodeSelector: {nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB}, containers: [{name: t, image: i, \
+               command: [trl, dpo, --model_name_or_path, Qwen/Qwen2.5-7B-Instruct, --per_device_train_batch_size, '4', \
+               --gradient_accumulation_steps, '4', --max_length, '2048', --bf16, 'true'], \
+               resources: {limits: {nvidia.com/gpu: 1}}}]}}}\n";
+    std::fs::write(file.path(), job)?;
+    let path = file.path().display().to_string();
+    for more in [&[][..], &["--gpus", "8"]] {
+        let planned = plan(&[&[path.as_str()][..], more, &["-o", "yaml"]].concat())?;
+        assert!(planned.status.success(), "{}", String::from_utf8_lossy(&planned.stderr));
+        let estimate = tempfile::NamedTempFile::with_suffix(".yaml")?;
+        std::fs::write(estimate.path(), &planned.stdout)?;
+        let checked =
+            Command::new(env!("CARGO_BIN_EXE_weighbridge")).arg("check").arg(estimate.path()).output()?;
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    }
+    // Where nothing is sure to fit, the open fields are named.
+    let planned = plan(&[path.as_str(), "--gpus", "1"])?;
+    let text = String::from_utf8(planned.stdout)?;
+    assert!(!planned.status.success() && text.contains("no plan for 1 GPUs: no layout"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_plan_names_the_nearest_model() -> Result<()> {
+    let planned = plan(&["--set", "model=lama-3-8b", "--accelerator", "H100"])?;
+    let text = String::from_utf8(planned.stdout)?;
+    assert!(text.contains("the model lama-3-8b is not known; did you mean llama-3-8b?"), "{text}");
     Ok(())
 }
 

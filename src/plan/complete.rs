@@ -6,19 +6,23 @@
 //!
 //! ```text
 //! tokens of a step = 4M; a thousandth of the tokens, if these are fewer        32 sequences at least
+//!                    128 sequences, where a method or an objective of fine-tuning is stated, and no tokens
 //! global batch     = the multiple of micro-batch · data parallel that is nearest to it
 //! ```
 //!
 //! All Llama 2 models were trained with 4M tokens a step (Touvron et al. 2023, table 1). A small training of fewer than a
-//! thousand steps of this size takes smaller steps.
+//! thousand steps of this size takes smaller steps. Alpaca (Taori et al. 2023) and Tulu 2 (Ivison et al. 2023) were fine-tuned with
+//! 128 sequences a step.
 
 use crate::estimate::plan::Plan;
-use crate::job::{Method, TrainingJob};
+use crate::job::{Method, Objective, TrainingJob};
 
 /// Tokens of one step.
 const STEP_TOKENS: u64 = 4 << 20;
 /// The fewest steps of a training.
 const FEWEST_STEPS: u64 = 1000;
+/// Sequences of one step of fine-tuning.
+const FINETUNING_SEQUENCES: u64 = 128;
 /// The smallest global batch that is proposed.
 const FEWEST_SEQUENCES: u64 = 32;
 
@@ -39,8 +43,17 @@ pub(super) fn completed(job: &TrainingJob, plan: &Plan) -> TrainingJob {
     job
 }
 
+/// Whether a job states that it fine-tunes.
+pub(super) fn is_finetuned(job: &TrainingJob) -> bool {
+    let method = job.finetuning.as_ref().and_then(|finetuning| finetuning.method);
+    method.is_some() || job.objective.is_some_and(|objective| objective != Objective::Pretraining)
+}
+
 /// The sequences of one step, about.
-pub(super) fn sequences_of_a_step(tokens: Option<u64>, sequence: u64) -> u64 {
+pub(super) fn sequences_of_a_step(tokens: Option<u64>, sequence: u64, is_finetuned: bool) -> u64 {
+    if is_finetuned && tokens.is_none() {
+        return FINETUNING_SEQUENCES;
+    }
     let most = tokens.map_or(STEP_TOKENS, |tokens| (tokens / FEWEST_STEPS).min(STEP_TOKENS));
     (most / sequence.max(1)).max(FEWEST_SEQUENCES)
 }
@@ -59,10 +72,11 @@ mod tests {
 
     #[test]
     fn a_step_has_four_million_tokens_unless_the_training_is_short() {
-        assert_eq!(sequences_of_a_step(Some(2_000_000_000_000), 4096), 1024);
-        assert_eq!(sequences_of_a_step(None, 4096), 1024);
-        assert_eq!(sequences_of_a_step(Some(1_000_000_000), 4096), 244);
-        assert_eq!(sequences_of_a_step(Some(1_000_000), 4096), 32);
+        assert_eq!(sequences_of_a_step(Some(2_000_000_000_000), 4096, false), 1024);
+        assert_eq!(sequences_of_a_step(None, 4096, false), 1024);
+        assert_eq!(sequences_of_a_step(Some(1_000_000_000), 4096, true), 244);
+        assert_eq!(sequences_of_a_step(Some(1_000_000), 4096, true), 32);
+        assert_eq!(sequences_of_a_step(None, 2048, true), 128);
     }
 
     #[test]

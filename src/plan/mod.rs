@@ -1,7 +1,9 @@
 //! The reverse question: which cluster trains this job, and how is the work divided on it?
 //!
 //! The job is read as always. Then [`search`] looks for complete layouts that fit on each type of accelerator, and the best
-//! are judged. So the figures of a proposal are those of `check`, and a plan that does not fit is never proposed.
+//! are judged. So the figures of a proposal are those of `check`, and a plan that does not fit is never proposed. Of the layouts
+//! that divide the model in the same way, only the best that fits is proposed. If one is not sure to fit, those that need hardly
+//! less are left out.
 //!
 //! The fields of the layout that the job states are kept. If no layout with them fits, the search is run again without them,
 //! and the plan says so.
@@ -20,12 +22,18 @@ use crate::hardware::Accelerator;
 use crate::job::{Ask, Quoting, TrainingJob};
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
+use crate::model::known;
 use crate::policy::World;
 use crate::surroundings::Surroundings;
 use crate::units::{Bytes, Decimal};
 
 use layouts::freed;
 use search::{Candidate, Search};
+
+/// Layouts that are judged at most for one accelerator.
+const JUDGED: usize = 40;
+/// After a layout that is not sure to fit, only those that need at most this share of its memory are judged.
+const LEANER: f64 = 0.85;
 
 /// What is asked about a training.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +59,7 @@ pub struct Planned {
     pub goal: Goal,
     /// The layouts that fit, the best first.
     pub proposals: Vec<Proposal>,
-    /// The need of the layout that the job states, if no layout with its fields fits and others were tried.
+    /// The least need of a layout with the fields that the job states, if none of them surely fits and others were tried.
     pub stated_needs: Option<Bytes>,
     /// Why there is no layout, in one line.
     pub reason: Option<String>,
@@ -143,8 +151,11 @@ impl Planner<'_> {
         let job = self.without_number(accelerator);
         let (kept, stated_needs) = match self.proposals(accelerator, &job) {
             _ if self.question.free => (self.proposals(accelerator, &freed(&job)), None),
-            Err(NoLayout::Memory { least, .. }) if freed(&job) != job => {
+            Err(NoLayout::Memory { least, .. } | NoLayout::Open { least, .. }) if freed(&job) != job => {
                 (self.proposals(accelerator, &freed(&job)), Some(least))
+            }
+            Err(NoLayout::Number { .. }) if freed(&job) != job => {
+                (self.proposals(accelerator, &freed(&job)), None)
             }
             kept => (kept, None),
         };
@@ -175,17 +186,40 @@ impl Planner<'_> {
         let capacity = self.world.rules.headroom.below(offered);
         let search = Search { job, accelerator, capacity, rules: self.world.rules, goal: self.goal };
         let searched = search.run();
-        let Some(searched) = searched else { return Err(NoLayout::UnknownModel) };
+        let Some(searched) = searched else { return Err(NoLayout::unknown(job)) };
         let mut proposals: Vec<Proposal> = Vec::new();
+        let (mut open, mut left) = (None, JUDGED);
+        // The layouts that are not sure to fit, with what they need.
+        let mut unsure: Vec<(Layout, Bytes)> = Vec::new();
         for candidate in searched.found {
-            if proposals.len() >= self.question.layouts {
+            let Candidate { layout, need, count, .. } = candidate;
+            let is_alike = |other: &Layout| other.divides_as(&layout);
+            if left == 0 || proposals.len() >= self.question.layouts {
                 break;
             }
-            proposals.extend(self.proposal(candidate));
+            if proposals.iter().any(|other| is_alike(&other.layout))
+                || unsure.iter().any(|(other, needed)| is_alike(other) && need > needed.scale(LEANER))
+            {
+                continue;
+            }
+            left -= 1;
+            match self.proposal(candidate) {
+                Ok(proposal) => proposals.extend(proposal),
+                Err(judgement) => {
+                    unsure.push((layout, need));
+                    open = open.or(Some((layout, count.usable, judgement)));
+                }
+            }
         }
         if !proposals.is_empty() {
             return Ok(proposals);
         }
+        if let Some((layout, number, judgement)) = open {
+            let least = judgement.memory.as_ref().map_or(Bytes::ZERO, |memory| memory.peak_bytes);
+            let (verdict, message) = (judgement.verdict.name(), judgement.message);
+            return Err(NoLayout::Open { layout, number, verdict, message, least });
+        }
+        let batch = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
         Err(match (self.goal, searched.too_slow, searched.leanest) {
             (Goal::Days(_), Some(most), _) => NoLayout::TooSlow { most },
             (Goal::Days(_), None, Some((least, _))) if least <= capacity => {
@@ -195,30 +229,37 @@ impl Planner<'_> {
                     None => NoLayout::UnknownSpeed,
                 }
             }
-            (Goal::Accelerators(number), _, Some((least, _))) if least <= capacity => {
-                NoLayout::Number { number }
+            (_, _, Some((least, layout))) if least <= capacity && searched.is_close => {
+                NoLayout::Memory { least, layout, capacity }
             }
-            (Goal::Accelerators(number), _, None) => NoLayout::Number { number },
+            (Goal::Accelerators(number), _, Some((least, _))) if least <= capacity => {
+                NoLayout::Number { number, batch }
+            }
+            (Goal::Accelerators(number), _, None) => NoLayout::Number { number, batch },
             (_, _, Some((least, layout))) => NoLayout::Memory { least, layout, capacity },
             (_, _, None) => NoLayout::NoneApplies,
         })
     }
 
-    /// The candidate as `check` judges it, if it fits and is in time.
-    fn proposal(&self, candidate: Candidate) -> Option<Proposal> {
+    /// The candidate as `check` judges it, if it is in time. The error is the judgement of one that is not sure to fit.
+    fn proposal(&self, candidate: Candidate) -> Result<Option<Proposal>, Box<Judgement>> {
         let judgement = self.judged(&candidate.job);
+        if judgement.verdict != Verdict::Fits {
+            return Err(judgement.into());
+        }
+        let days = judgement.time.as_ref().and_then(|time| time.days);
         let in_time = match self.goal {
-            Goal::Days(wanted) => judgement.time.as_ref()?.days? <= wanted,
+            Goal::Days(wanted) => days.is_some_and(|days| days <= wanted),
             _ => true,
         };
-        (judgement.verdict == Verdict::Fits && in_time).then_some(Proposal {
+        Ok(in_time.then_some(Proposal {
             layout: candidate.layout,
             count: candidate.count,
             data: candidate.plan.data,
             framework: candidate.plan.profile.name,
             job: candidate.job,
             judgement,
-        })
+        }))
     }
 
     /// The job on another type of accelerator, without a number of accelerators.
@@ -252,12 +293,19 @@ impl Planner<'_> {
 /// Why there is no layout.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 enum NoLayout {
-    #[error("no layout fits: the leanest, {}, needs {least} of {capacity}", .layout.words())]
+    #[error(
+        "no layout fits: the leanest, {}, needs {least} of {capacity}{}", .layout.words(),
+        if .least <= .capacity { ", too close to be sure" } else { "" }
+    )]
     Memory { least: Bytes, layout: Layout, capacity: Bytes },
+    #[error("no layout is sure to fit: {} on {number} GPUs is {verdict}: {message}", .layout.words())]
+    Open { layout: Layout, number: u64, verdict: &'static str, message: String, least: Bytes },
     #[error("even {most} accelerators, the most that layout and batch can use, take longer")]
     TooSlow { most: u64 },
-    #[error("no layout that fits divides {number} accelerators evenly")]
-    Number { number: u64 },
+    #[error("no layout that fits uses all of {number} accelerators{}", .batch.map_or_else(String::new, |batch| {
+        format!(": the global batch is {batch} sequences")
+    }))]
+    Number { number: u64, batch: Option<u32> },
     #[error("no layout has the degrees that the job states")]
     NoneApplies,
     #[error("the number of tokens is unknown: add --set tokens=2T, or steps and batch")]
@@ -265,5 +313,21 @@ enum NoLayout {
     #[error("the accelerator's speed is unknown")]
     UnknownSpeed,
     #[error("the model's size is unknown: add --set model=llama-3-8b, or --set parameters=8B")]
-    UnknownModel,
+    UnknownSize,
+    #[error("the model {name} is not known{} add --set parameters=8B, or its layers and hidden-size", meant(.name))]
+    UnknownModel { name: String },
+}
+
+impl NoLayout {
+    /// The reason for a job whose size is unknown.
+    fn unknown(job: &TrainingJob) -> Self {
+        let name = job.model.as_ref().and_then(|model| model.name.clone());
+        name.map_or(Self::UnknownSize, |name| Self::UnknownModel { name })
+    }
+}
+
+/// The names of models that may be meant.
+fn meant(name: &str) -> String {
+    let nearest = known::nearest(name).join(" or ");
+    if nearest.is_empty() { ":".to_owned() } else { format!("; did you mean {nearest}? Otherwise") }
 }

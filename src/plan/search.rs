@@ -5,7 +5,6 @@
 //! judges a job, and only those whose verdict is `Fits` are proposed. So a proposal never rests on the search's shortcut.
 //!
 //! With a deadline the smallest cluster is best, then the fastest. On a given number of accelerators the fastest is best.
-//! Of the layouts that divide the model in the same way, only the best is kept.
 
 use crate::advise::count::{self, Count, Found};
 use crate::estimate::amount::amount;
@@ -23,11 +22,9 @@ use crate::policy::Rules;
 use crate::units::Bytes;
 use crate::verdict::{Distribution, decide};
 
-use super::complete::{completed, global_batch, sequences_of_a_step};
+use super::complete::{completed, global_batch, is_finetuned, sequences_of_a_step};
 use super::layouts::{Layout, layouts};
 
-/// Layouts that are judged at most for one accelerator.
-const JUDGED: usize = 40;
 /// More accelerators than any cluster has.
 const MOST: u64 = 131_072;
 
@@ -75,6 +72,8 @@ pub(super) struct Candidates {
     pub(super) leanest: Option<(Bytes, Layout)>,
     /// The most accelerators that any layout that fits can use, if all are too slow.
     pub(super) too_slow: Option<u64>,
+    /// Whether no layout is sure to fit, on any number of accelerators.
+    pub(super) is_close: bool,
 }
 
 /// A layout with a number of accelerators.
@@ -86,6 +85,8 @@ pub(super) struct Candidate {
     /// The complete job with that number.
     pub(super) job: TrainingJob,
     pub(super) plan: Plan,
+    /// The memory that the likeliest plan needs.
+    pub(super) need: Bytes,
 }
 
 /// A layout's job, complete but for the number of accelerators.
@@ -104,7 +105,7 @@ impl Search<'_> {
 
     /// Tries every layout. `None` if the model's size is unknown.
     pub(super) fn run(&self) -> Option<Candidates> {
-        let mut candidates = Candidates { found: Vec::new(), leanest: None, too_slow: None };
+        let mut candidates = Candidates { found: Vec::new(), leanest: None, too_slow: None, is_close: true };
         let assumed = assume(self.job, self.device()).ok()?;
         let per_node = self.job.accelerator.as_ref().and_then(|a| a.per_node).map_or(8, u64::from);
         let most = match self.goal {
@@ -118,14 +119,7 @@ impl Search<'_> {
             a.count.usable.cmp(&b.count.usable).then(b.speed.total_cmp(&a.speed))
         };
         candidates.found.sort_by(by_goal);
-        let mut kept: Vec<Candidate> = Vec::new();
-        for candidate in candidates.found {
-            if !kept.iter().any(|other| other.layout.divides_as(&candidate.layout)) {
-                kept.push(candidate);
-            }
-        }
-        kept.truncate(JUDGED);
-        Some(Candidates { found: kept, leanest: candidates.leanest, too_slow: candidates.too_slow })
+        Some(candidates)
     }
 
     fn try_layout(&self, layout: Layout, most: u64, candidates: &mut Candidates) {
@@ -148,6 +142,7 @@ impl Search<'_> {
         if !fits {
             return;
         }
+        candidates.is_close = false;
         let count = match self.goal {
             Goal::Accelerators(number) if numbers.can_use(number) => {
                 Count { least: number, whole: number, usable: number }
@@ -169,12 +164,13 @@ impl Search<'_> {
             },
         };
         let Some((job, plan)) = self.at(&prepared, count.usable) else { return };
-        if !self.memory(&job, &plan).1 {
+        let (need, fits) = self.memory(&job, &plan);
+        if !fits {
             return;
         }
         let time = self.time(&job, &plan);
         let speed = time.map_or(0.0, |time| time.tokens_per_second_per_gpu * count.usable as f64);
-        candidates.found.push(Candidate { layout, count, speed, job, plan });
+        candidates.found.push(Candidate { layout, count, speed, job, plan, need });
     }
 
     fn prepared(&self, layout: Layout) -> Option<(Prepared, Plan)> {
@@ -184,7 +180,8 @@ impl Search<'_> {
         let job = completed(&job, &plan);
         let tokens = amount(&job, &plan).map(|amount| amount.tokens);
         let stated = job.batch.as_ref().and_then(|batch| batch.global_batch_size);
-        let wanted = stated.is_none().then(|| sequences_of_a_step(tokens, plan.sequence));
+        let wanted =
+            stated.is_none().then(|| sequences_of_a_step(tokens, plan.sequence, is_finetuned(self.job)));
         let replica = plan.tensor * plan.pipeline * plan.context;
         Some((Prepared { job, wanted, replica, micro_batch: plan.micro_batch.max(1) }, plan))
     }

@@ -121,9 +121,9 @@ fn degrees(layout: &Layout, data: u64) -> String {
 
 fn explained(planned: &Planned) -> Vec<String> {
     let mut sentences = Vec::new();
-    if let Some(needs) = planned.stated_needs {
+    if let Some(needs) = planned.stated_needs.filter(|_| !planned.proposals.is_empty()) {
         sentences.push(format!(
-            "the layout as written does not fit: it needs {needs} or more a GPU; these are other layouts"
+            "no layout with the written fields is sure to fit: the leanest needs {needs} a GPU; these are other layouts"
         ));
     }
     match (planned.count(), &planned.reason, planned.goal) {
@@ -171,7 +171,18 @@ fn assumptions(proposal: &Proposal) -> String {
     assumed.extend(job.precision.map(|precision| precision.word().to_owned()));
     assumed.extend(job.optimizer.map(|optimizer| optimizer.word().to_owned()));
     assumed.extend(job.attention.map(|attention| format!("{} attention", attention.word())));
-    format!("The first line is for {}.", assumed.join(", "))
+    assumed.extend(job.loss.map(|loss| format!("{} loss", loss.word())));
+    assumed.extend(
+        batch
+            .packing
+            .map(|packed| if packed { "packed samples" } else { "samples that are not packed" }.to_owned()),
+    );
+    let method = job.finetuning.as_ref().and_then(|finetuning| finetuning.method);
+    assumed.extend(method.map(|method| format!("method {}", method.word())));
+    format!(
+        "The first line is for {}. -o yaml writes that job, and check gives the same figures for it.",
+        assumed.join(", ")
+    )
 }
 
 /// Every key is always present. A value that is not known is null.
