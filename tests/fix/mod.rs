@@ -162,6 +162,70 @@ fn standard_input_is_fixed_on_standard_output() -> Result<()> {
     Ok(())
 }
 
+/// A Job of one GPU with these lines in its metadata.
+fn job(metadata: &str, command: &str) -> String {
+    format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: a{metadata}}}\nspec: {{template: {{spec: {{\
+         nodeSelector: {{nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB}}, containers: [{{name: t, image: i, \
+         command: {command}, resources: {{limits: {{nvidia.com/gpu: 1}}}}}}]}}}}}}\n"
+    )
+}
+
+#[test]
+fn one_line_says_what_became_of_each_job() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let annotated = |text: &str| {
+        job(&format!(", annotations: {{weighbridge.dev/training: \"{text}\"}}"), "[torchrun, x.py]")
+    };
+    for (number, (text, status, line)) in [
+        (String::new(), 0, "it holds no training job"),
+        ("kind: ConfigMap\napiVersion: v1\nmetadata: {name: c}\n".to_owned(), 0, "it holds no training job"),
+        (
+            annotated("{model: {name: gpt2}, finetuning: {method: LoRA}, batch: {sequenceLength: 64}}"),
+            0,
+            "it fits; nothing to change",
+        ),
+        (annotated("{model: {name: gpt2}, batch: {microBatchSize: many}}"), 2, "not judged: "),
+        (
+            job(", annotations: {weighbridge.dev/sequence-length: \"64\"}", "[torchrun, x.py]"),
+            0,
+            "before these are stated: model",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = folder.path().join(format!("{number}.yaml"));
+        fs::write(&file, &text)?;
+        let said = weighbridge(&["fix", &file.display().to_string()])?;
+        ensure!(said.stderr.lines().count() == 1 && said.stderr.contains(line), "{number}: {}", said.stderr);
+        ensure!(said.status == Some(status), "{number}: {:?}", said.status);
+        ensure!(fs::read_to_string(&file)? == text, "{number} changed");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_smaller_micro_batch_keeps_the_global_batch_or_is_not_written() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("a.yaml");
+    let options = "--model_name_or_path=mistralai/Mistral-7B-v0.1, --use_peft, --lora_r=16, --per_device_train_batch_size=8, \
+                   --max_seq_length=4096, --bf16, --gradient_checkpointing, --num_train_epochs=3";
+    let original = job("", &format!("[python, train_sft.py, {options}]")).replace("A100-SXM4-80GB", "A10");
+    fs::write(&file, &original)?;
+    let path = file.display().to_string();
+    let said = weighbridge(&["fix", &path])?;
+    let text = fs::read_to_string(&file)?;
+    let value = |name: &str| -> Option<u64> {
+        let rest = text.split(name).nth(1)?.trim_start_matches('=');
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    let micro_batch = value("--per_device_train_batch_size").context("no micro-batch")?;
+    ensure!(micro_batch < 8, "{}", said.stderr);
+    ensure!(micro_batch * value("--gradient_accumulation_steps").context("no accumulation")? == 8, "{text}");
+    Ok(())
+}
+
 #[test]
 fn odd_texts_are_left_alone() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -185,6 +249,12 @@ fn odd_texts_are_left_alone() -> Result<()> {
         ensure!(said.status == Some(status), "{number}: {:?} {}", said.status, said.stderr);
         ensure!(fs::read_to_string(&file)? == text, "{number} changed");
     }
+    let many = folder.path().join("many.yaml");
+    let last = "---\nkind: ConfigMap\n";
+    fs::write(&many, "# words\n".repeat((64 << 20) / 8) + last)?;
+    let said = weighbridge(&["fix", &many.display().to_string()])?;
+    ensure!(said.status == Some(2) && said.stderr.contains("larger than 64 MiB"), "{}", said.stderr);
+    ensure!(fs::read_to_string(&many)?.ends_with(last), "the end of a large file is lost");
     ensure!(weighbridge(&["fix", "no/such.yaml"])?.status == Some(2));
     ensure!(weighbridge(&["fix", &folder.path().display().to_string()])?.stderr.contains("no file"));
     Ok(())

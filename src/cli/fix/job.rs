@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use super::edit::{self, Edit};
@@ -64,8 +65,12 @@ pub(super) struct Fixed {
 /// What became of an object.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// There is no advice: it fits, does not train, or cannot be judged.
-    Nothing,
+    /// The object is no training job.
+    NoJob,
+    /// It fits, or there is no advice.
+    Nothing(Box<Entry>),
+    /// A value of it cannot be read.
+    Invalid(Box<Entry>),
     /// It was changed.
     Fixed(Box<Fixed>),
     /// It does not fit, and no advice could be written.
@@ -80,12 +85,17 @@ impl Context<'_> {
         readable.then(|| input.objects.into_iter().map(|object| object.value).collect())
     }
 
-    /// The judgement of an object among the others. None if there is not exactly one.
-    fn judged(&self, values: &[Value], number: usize, ask: &Ask) -> Option<Entry> {
+    /// The judgements of an object among the others.
+    fn entries(&self, values: &[Value], number: usize, ask: &Ask) -> Vec<Entry> {
         let all: Vec<Value> = values.iter().chain(self.others).cloned().collect();
         let around = Surroundings::of(&all, &self.policy.kinds);
-        let object = Object { value: values.get(number)?.clone(), place: None };
-        let mut entries = batch::entries(&[object], &around, self.policy, ask);
+        let object = values.get(number).map(|value| Object { value: value.clone(), place: None });
+        batch::entries(object.as_slice(), &around, self.policy, ask)
+    }
+
+    /// The judgement of an object among the others. None if there is not exactly one.
+    fn judged(&self, values: &[Value], number: usize, ask: &Ask) -> Option<Entry> {
+        let mut entries = self.entries(values, number, ask);
         (entries.len() == 1).then(|| entries.pop()).flatten()
     }
 }
@@ -96,18 +106,31 @@ pub(super) fn fix(
     text: &str,
     number: usize,
     choice: Option<usize>,
-) -> Option<Outcome> {
+) -> anyhow::Result<Outcome> {
     let ask = Ask { quoting: Quoting::Everything, ..Ask::default() };
-    let values = context.objects(text)?;
-    let Some(before) = context.judged(&values, number, &ask) else { return Some(Outcome::Nothing) };
-    let wanted = matches!(before.judgement.verdict, Verdict::OutOfMemory | Verdict::Tight | Verdict::Unknown);
+    let values = context.objects(text).context("the changed text cannot be read; nothing was written")?;
+    let mut entries = context.entries(&values, number, &ask);
+    entries.retain(|entry| entry.judgement.verdict.trains());
+    let may_not_fit = |entry: &Entry| entry.judgement.verdict != Verdict::Fits;
+    let several = entries.len() > 1;
+    let at = entries.iter().position(may_not_fit).unwrap_or_default();
+    if entries.is_empty() {
+        return Ok(Outcome::NoJob);
+    }
+    let before = entries.swap_remove(at);
     let advice = before.judgement.advice.clone();
-    if !wanted || advice.is_empty() {
-        let refused = before.judgement.verdict == Verdict::OutOfMemory;
-        return Some(if refused {
-            Outcome::Cannot(before.into(), vec!["no near change fits".to_owned()])
-        } else {
-            Outcome::Nothing
+    if !before.judgement.errors.is_empty() {
+        return Ok(Outcome::Invalid(before.into()));
+    }
+    if several && may_not_fit(&before) {
+        let why =
+            "it holds several jobs, and fix changes objects that hold one: change it by hand".to_owned();
+        return Ok(Outcome::Cannot(before.into(), vec![why]));
+    }
+    if !may_not_fit(&before) || advice.is_empty() {
+        return Ok(match before.judgement.verdict {
+            Verdict::OutOfMemory => Outcome::Cannot(before.into(), vec!["no near change fits".to_owned()]),
+            _ => Outcome::Nothing(before.into()),
         });
     }
     let (mut why, mut second) = (Vec::new(), None);
@@ -116,7 +139,7 @@ pub(super) fn fix(
         let task = Task { context, number, before: &before, advice, chosen: choice.is_some() };
         match task.done(text) {
             // The program was changed too: nothing is left to do.
-            Ok(fixed) if fixed.by_hand.is_empty() => return Some(Outcome::Fixed(fixed.into())),
+            Ok(fixed) if fixed.by_hand.is_empty() => return Ok(Outcome::Fixed(fixed.into())),
             Ok(fixed) => second = second.or(Some(fixed)),
             Err(reason) => why.push(format!("{}: {reason}", advice.change)),
         }
@@ -124,7 +147,7 @@ pub(super) fn fix(
     if let Some(choice) = choice.filter(|choice| *choice > advice.len()) {
         why.push(format!("there is no advice {choice}, only {}", advice.len()));
     }
-    Some(match second {
+    Ok(match second {
         Some(fixed) => Outcome::Fixed(fixed.into()),
         None => Outcome::Cannot(before.into(), why),
     })
@@ -256,9 +279,27 @@ impl Task<'_> {
         };
         text =
             edits.and_then(|edits| edit::applied(&text, &edits)).ok_or("its annotations cannot be edited")?;
-        let left = program.is_none().then(|| {
-            format!("the annotation only says {}={}: make the program run so", setting.key(), setting.text())
-        });
+        let old = stated(self.before);
+        let times = times(setting, &old);
+        let left = match &program {
+            None => {
+                let (key, value) = (setting.key(), setting.text());
+                let steps = times.map(|times| {
+                    format!(", with {times} times the steps of accumulation, so that the global batch stays")
+                });
+                let steps = steps.unwrap_or_default();
+                Some(format!("the annotation only says {key}={value}: make the program run so{steps}"))
+            }
+            Some(program) if times.is_some() => {
+                let new = self.program(program, setting).map(|read| stated(&read)).unwrap_or_default();
+                let changed = (!keeps_batch(&old, &new)).then(|| global_batch(&old).zip(global_batch(&new)));
+                changed.map(|batches| match batches {
+                    Some((old, new)) => format!("the global batch is now {new}, and was {old}"),
+                    None => "the global batch may be smaller now".to_owned(),
+                })
+            }
+            Some(_) => None,
+        };
         Ok((text, left))
     }
 
@@ -284,7 +325,6 @@ impl Task<'_> {
                     old.iter().any(|old| old.eq_ignore_ascii_case(text)).then(|| spelling.clone())
                 };
                 let edits = behind(&tree, text, &places, option, new);
-                candidates.push(edits.clone());
                 let more = accumulated(&tree, text, &places, setting, &now);
                 candidates.extend(more.map(|more| [edits.clone(), more].concat()));
                 for option in kept_batch(setting, &now) {
@@ -292,9 +332,14 @@ impl Task<'_> {
                         candidates.push([edits.clone(), at].concat());
                     }
                 }
+                candidates.push(edits);
             }
         }
         for options in words::options(setting.key(), setting.text()) {
+            for option in kept_batch(setting, &now) {
+                let both = [options.as_slice(), &[option]].concat();
+                candidates.extend(self.insertions(&tree, text, &read, &both));
+            }
             candidates.extend(self.insertions(&tree, text, &read, &options));
         }
         let before: BTreeMap<_, _> = now.iter().filter(|(key, _)| **key != setting.key()).collect();
@@ -305,7 +350,9 @@ impl Task<'_> {
             let new = stated(&read);
             let is_wanted = new.get(setting.key()).map(String::as_str) == Some(setting.text());
             let kept = before.iter().all(|(key, text)| new.get(**key) == Some(*text));
-            (is_wanted && kept && words.unknown.len() + words.open.len() <= doubts).then_some(changed)
+            let is_same = self.chosen || times(setting, &now).is_none() || keeps_batch(&now, &new);
+            (is_wanted && kept && is_same && words.unknown.len() + words.open.len() <= doubts)
+                .then_some(changed)
         })
     }
 
@@ -405,13 +452,23 @@ fn times(setting: &Setting, now: &BTreeMap<&'static str, String>) -> Option<u64>
     old.checked_div(new).filter(|times| *times > 1)
 }
 
+/// The global batch of stated fields. A job that does not state it takes one microbatch a step.
+fn global_batch(stated: &BTreeMap<&'static str, String>) -> Option<u64> {
+    let number = |key: &str| stated.get(key)?.parse::<u64>().ok();
+    let replica = ["tensor-parallel", "pipeline-parallel", "context-parallel"];
+    let replica = replica.iter().filter_map(|key| number(key)).fold(1, u64::saturating_mul);
+    let data = number("data-parallel").or_else(|| number("accelerator-count")?.checked_div(replica));
+    number("global-batch-size").or_else(|| data?.checked_mul(number("micro-batch-size")?))
+}
+
+/// Whether the global batch is known to stay.
+fn keeps_batch(now: &BTreeMap<&'static str, String>, new: &BTreeMap<&'static str, String>) -> bool {
+    global_batch(now).is_some() && global_batch(now) == global_batch(new)
+}
+
 /// The options that would keep the global batch for a smaller micro-batch.
 fn kept_batch(setting: &Setting, now: &BTreeMap<&'static str, String>) -> Vec<String> {
-    let global = || now.get("global-batch-size")?.parse().ok();
-    match times(setting, now) {
-        Some(times) => words::keeping_the_batch(times, global().unwrap_or(times)).to_vec(),
-        None => Vec::new(),
-    }
+    times(setting, now).map(|times| words::keeping_the_batch(times, global_batch(now))).unwrap_or_default()
 }
 
 /// More microbatches for a smaller micro-batch, so that the global batch stays.

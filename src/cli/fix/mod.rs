@@ -3,7 +3,8 @@
 //! Only the changed bytes change: comments, order and quotes stay ([`tree`], [`edit`]). A job counts as fixed only if `check`
 //! gives the advised verdict on the new text ([`job`]).
 //!
-//! Exit status: 2 if anything cannot be read or written, else 1 if a job runs out of memory and was not fixed, else 0.
+//! One line for each job says what became of it. Exit status: 2 if anything cannot be read or written, else 1 if a job runs out
+//! of memory and was not fixed, else 0.
 
 mod edit;
 mod job;
@@ -11,7 +12,7 @@ mod tree;
 mod words;
 
 use std::fs;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,9 +22,14 @@ use similar::TextDiff;
 
 use super::output::{print, print_error};
 use super::{FAILURE, input};
+use crate::job::keys;
+use crate::judgement::{Judgement, Verdict};
 use crate::policy::Policy;
 use crate::report::Entry;
 use job::{Context, Fixed, Outcome, fix};
+
+/// Missing fields that a line names at most.
+const NAMED: usize = 3;
 
 /// The arguments of `fix`.
 #[derive(Args, Debug)]
@@ -75,22 +81,35 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             status = FAILURE;
             continue;
         };
-        let mut text = original.clone();
+        let (mut text, mut jobs) = (original.clone(), 0);
         for number in 0..count {
-            match fix(&context, &text, number, choice) {
-                Some(Outcome::Fixed(fixed)) => {
+            let outcome = fix(&context, &text, number, choice)?;
+            jobs += usize::from(!matches!(outcome, Outcome::NoJob));
+            match outcome {
+                Outcome::NoJob => {}
+                Outcome::Nothing(entry) => {
+                    print_error(&format!("{}: {}", subject(&name, &entry), left_alone(&entry.judgement)))?;
+                }
+                Outcome::Invalid(entry) => {
+                    let (subject, why) = (subject(&name, &entry), &entry.judgement.message);
+                    print_error(&format!("weighbridge: {subject}: not judged: {why}"))?;
+                    status = FAILURE;
+                }
+                Outcome::Fixed(fixed) => {
                     told(&name, &fixed)?;
                     text = fixed.text;
                 }
-                Some(Outcome::Cannot(entry, why)) => {
+                Outcome::Cannot(entry, why) => {
                     print_error(&format!("weighbridge: {}: not fixed", subject(&name, &entry)))?;
                     for reason in why {
                         print_error(&format!("  {reason}"))?;
                     }
                     status = status.max(1);
                 }
-                Some(Outcome::Nothing) | None => {}
             }
+        }
+        if jobs == 0 {
+            print_error(&format!("{name}: it holds no training job"))?;
         }
         finish(arguments, path, original, &text)?;
     }
@@ -104,18 +123,36 @@ fn readable(context: &Context<'_>, text: &str) -> Option<usize> {
 }
 
 fn text_of(path: &Path) -> anyhow::Result<String> {
-    /// Far more than a manifest has.
-    const MOST: u64 = 64 << 20;
     let place = path.display();
-    let mut text = String::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(MOST).read_to_string(&mut text).context("standard input")?;
-    } else {
-        anyhow::ensure!(path.is_file(), "{place} is no file: fix takes files, and - for standard input");
-        let file = fs::File::open(path).with_context(|| format!("{place} cannot be opened"))?;
-        file.take(MOST).read_to_string(&mut text).with_context(|| format!("{place} cannot be read"))?;
+        return whole(std::io::stdin().lock()).context("standard input");
     }
-    Ok(text)
+    anyhow::ensure!(path.is_file(), "{place} is no file: fix takes files, and - for standard input");
+    let file = fs::File::open(path).with_context(|| format!("{place} cannot be opened"))?;
+    whole(file).with_context(|| format!("{place} cannot be read"))
+}
+
+/// The whole text. A text that is too large is an error: what was not read would be lost when the file is written.
+fn whole(source: impl Read) -> anyhow::Result<String> {
+    /// Far more than a manifest has.
+    const MOST: usize = 64 << 20;
+    let mut bytes = Vec::new();
+    source.take(MOST as u64 + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(bytes.len() <= MOST, "it is larger than {} MiB; split it", MOST >> 20);
+    String::from_utf8(bytes).ok().context("it is not UTF-8 text; save it as UTF-8")
+}
+
+/// Why a job stays as it is.
+fn left_alone(judgement: &Judgement) -> String {
+    match judgement.verdict {
+        Verdict::Fits => "it fits; nothing to change".to_owned(),
+        Verdict::Unknown if !judgement.missing.is_empty() => {
+            let keys = keys::of_fields(&judgement.missing);
+            let first = keys.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+            format!("Unknown; nothing to change before these are stated: {first}")
+        }
+        verdict => format!("{}; no near change fits: {}", verdict.name(), judgement.message),
+    }
 }
 
 fn subject(file: &str, entry: &Entry) -> String {

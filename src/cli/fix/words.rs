@@ -28,6 +28,7 @@ pub(super) fn spellings(key: &str, text: &str) -> Vec<String> {
 pub(super) fn options(key: &str, text: &str) -> Vec<Vec<String>> {
     let candidates: &[&[&str]] = match (key, text) {
         ("sharding", "distributed-optimizer") => &[&["--use-distributed-optimizer"]],
+        ("sequence-parallel", "true") => &[&["--sequence-parallel"]],
         ("recompute", "full") => &[
             &["--recompute-granularity=full", "--recompute-method=uniform", "--recompute-num-layers=1"],
             &["--gradient_checkpointing=true"],
@@ -52,12 +53,13 @@ pub(super) fn options(key: &str, text: &str) -> Vec<Vec<String>> {
 }
 
 /// The options that keep the global batch where the micro-batch becomes smaller, and nothing states it yet.
-pub(super) fn keeping_the_batch(times: u64, global: u64) -> [String; 3] {
-    [
-        format!("--gradient_accumulation_steps={times}"),
-        format!("--training.global_batch_size={global}"),
-        format!("gradient_accumulation_steps={times}"),
-    ]
+pub(super) fn keeping_the_batch(times: u64, global: Option<u64>) -> Vec<String> {
+    let steps =
+        [format!("--gradient_accumulation_steps={times}"), format!("gradient_accumulation_steps={times}")];
+    let batch = global.map(|global| {
+        [format!("--training.global_batch_size={global}"), format!("--global-batch-size={global}")]
+    });
+    steps.into_iter().chain(batch.into_iter().flatten()).collect()
 }
 
 /// The options for the microbatches of a step, which change with the micro-batch if the global batch stays.
