@@ -519,6 +519,25 @@ fn every_format_is_printed() -> Result<()> {
 }
 
 #[test]
+fn a_stage_alone_gets_neither_advice_nor_a_decision_of_the_gate() -> Result<()> {
+    let element = &check(&[OUT_OF_MEMORY, "--rank", "last", "-o", "json"], "")?.json()?[0];
+    assert_eq!((&element["advice"], &element["gate"]), (&json!([]), &Value::Null));
+    Ok(())
+}
+
+#[test]
+fn what_the_command_line_sets_is_its_own_everywhere() -> Result<()> {
+    let said = check(&[OUT_OF_MEMORY, "--set", "gpu-type=V100-32GB", "--set", "micro-batch-size=7"], "")?;
+    assert!(said.stdout.contains("--set gpu-type"), "{}", said.stdout);
+    for key in ["gpu-type", "micro-batch-size"] {
+        assert!(!said.stdout.contains(&format!("annotation weighbridge.dev/{key}")), "{}", said.stdout);
+    }
+    let said = check(&["--set", "model=lama-3-8b"], "")?;
+    assert!(said.stdout.contains("Otherwise add --set parameters"), "{}", said.stdout);
+    Ok(())
+}
+
+#[test]
 fn every_element_says_what_and_where_it_is() -> Result<()> {
     let element = &check(&[OUT_OF_MEMORY, "-o", "json"], "")?.json()?[0];
     for (key, value) in [
@@ -537,7 +556,7 @@ fn every_element_says_what_and_where_it_is() -> Result<()> {
     let element = &check(&[&DESCRIBED[..], &["-o", "json"]].concat(), "")?.json()?[0];
     let missing = element["missingFields"].as_array().context("nothing is missing")?;
     let length = missing.iter().find(|missing| missing["key"] == "sequence-length").context("no length")?;
-    assert_eq!(length["line"], "weighbridge.dev/sequence-length: \"4096\"");
+    assert_eq!(length["line"], "weighbridge.dev/sequence-length: NUMBER");
     assert!(length["moreBytes"].as_u64() > Some(1 << 30), "{length}");
     Ok(())
 }

@@ -27,8 +27,8 @@ use super::output::{print, print_error, style};
 use crate::batch::settings::{self as set, Setting};
 use crate::batch::{self, Object};
 use crate::job::keys::PREFIX;
-use crate::job::{Ask, Model, Quoting, Rank};
-use crate::judgement::{Memory, Verdict};
+use crate::job::{Ask, Input as Given, Model, Quoting, Rank};
+use crate::judgement::{Judgement, Memory, Swing, Verdict};
 use crate::model::config;
 use crate::pages::{self, Sheet};
 use crate::policy::{Mode, Policy};
@@ -186,7 +186,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         object.value = value;
     }
     let model = arguments.model_config.as_deref().map(model_of).transpose()?;
-    let ask = Ask { rank: arguments.rank, quoting: Quoting::Everything, room: true, model, ..Ask::default() };
+    // Advice, room and the gate's decision are about the whole job, and one stage does not decide them.
+    let whole = arguments.rank == Rank::Worst;
+    let ask = Ask {
+        rank: arguments.rank,
+        quoting: Quoting::Everything,
+        advice: whole,
+        room: whole,
+        model,
+        ..Ask::default()
+    };
     let mut entries = batch::entries_of_many(&input.objects, &around, &policy, &ask);
     let mut stages = match arguments.output {
         Output::Html => batch::stages(&entries, &input.objects, &around, &policy, &ask),
@@ -196,7 +205,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for entry in &mut entries {
         told_by_the_command_line(entry, &settings);
         // A question is no object that the gate could see.
-        entry.gate = entry.gate.filter(|_| !paths.is_empty());
+        entry.gate = entry.gate.filter(|_| whole && !paths.is_empty());
     }
 
     for unreadable in &input.unreadable {
@@ -237,13 +246,33 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Vec<Setting>> {
     Ok(settings)
 }
 
-/// Names the command line as the source of what it set.
+/// Names the command line as the source of what it set. A question has no annotations, so it is told options to add.
 fn told_by_the_command_line(entry: &mut Entry, settings: &[Setting]) {
+    let is_question = entry.place.is_none();
+    let judgement = &mut entry.judgement;
     for setting in settings {
         let written = format!("annotation {PREFIX}{}", setting.key());
-        for input in entry.judgement.inputs.iter_mut().filter(|input| input.source == written) {
-            input.source = format!("--set {}", setting.key());
+        let option = format!("--set {}", setting.key());
+        let is_it = |input: &&mut Given| input.source == written;
+        judgement.inputs.iter_mut().filter(is_it).for_each(|input| input.source.clone_from(&option));
+        // A longer key begins with a shorter one, so the end of the key is needed too.
+        for end in [")", ":", ",", " "] {
+            lines(judgement, &format!("{written}{end}"), &format!("{option}{end}"));
         }
+    }
+    if is_question {
+        lines(judgement, PREFIX, "--set ");
+    }
+}
+
+/// Replaces a text in the lines of a judgement. What only repeats the list of missing fields stays, as the report leaves it out.
+fn lines(judgement: &mut Judgement, from: &str, to: &str) {
+    let repeated: Vec<String> = judgement.swings.iter().map(Swing::warning).collect();
+    let errors = judgement.errors.iter_mut().map(|error| &mut error.message);
+    let own = judgement.warnings.iter_mut().chain(&mut judgement.contradictions);
+    let all = own.chain(errors).chain([&mut judgement.message]);
+    for line in all.filter(|line| !repeated.contains(line)) {
+        *line = line.replace(from, to);
     }
 }
 
@@ -280,7 +309,12 @@ fn hints(entries: &[Entry], arguments: &Arguments) -> Vec<String> {
             let stages = u64::from(parallelism.and_then(|parallelism| parallelism.pipeline).unwrap_or(1));
             if stage >= stages {
                 let name = entry.name.as_deref().unwrap_or("a job");
-                hints.push(format!("{name} has {stages} pipeline stages, counted from 0: the last is shown"));
+                let stages = if stages == 1 {
+                    "one pipeline stage, which is shown".to_owned()
+                } else {
+                    format!("{stages} pipeline stages, counted from 0: the last is shown")
+                };
+                hints.push(format!("{name} has {stages}"));
             }
         }
     }
@@ -311,9 +345,9 @@ fn written(
         Output::Yaml => report::yaml(&report::values(entries)?)?,
         Output::Name => report::names(entries),
         Output::Markdown => report::markdown(entries),
-        Output::Github => report::github(entries),
-        Output::Junit => report::junit(entries),
-        Output::Sarif => report::sarif(entries)?,
+        Output::Github => report::github(entries, &|entry| arguments.fails_for(entry)),
+        Output::Junit => report::junit(entries, &|entry| arguments.fails_for(entry)),
+        Output::Sarif => report::sarif(entries, &|entry| arguments.fails_for(entry))?,
         Output::Html => {
             let sheets: Vec<_> = entries
                 .iter()
@@ -341,25 +375,38 @@ fn model_of(path: &Path) -> anyhow::Result<Model> {
     config::read(&tree).with_context(|| place.to_string())
 }
 
+impl Arguments {
+    /// Whether a finding fails the command.
+    fn fails(&self, finding: Finding) -> bool {
+        let names = |list: &[Finding]| list.contains(&finding) || list.contains(&Finding::All);
+        (FAILING.contains(&finding) || names(&self.fail_on)) && !names(&self.pass_on)
+    }
+
+    /// The exit status that an entry asks for.
+    fn status_of(&self, entry: &Entry) -> u8 {
+        let refused = matches!(entry.gate, Some(Forecast::Refused | Forecast::Invalid));
+        let (finding, status) = match entry.judgement.verdict {
+            _ if refused && self.fails(Finding::Refused) => return 1,
+            Verdict::OutOfMemory => (Finding::Oom, 1),
+            Verdict::Tight => (Finding::Tight, 1),
+            Verdict::Unknown => (Finding::Unknown, 2),
+            Verdict::Unrecognised => (Finding::Unrecognised, 2),
+            Verdict::Fits | Verdict::NotTraining => return 0,
+        };
+        if self.fails(finding) { status } else { 0 }
+    }
+
+    fn fails_for(&self, entry: &Entry) -> bool {
+        self.status_of(entry) != 0
+    }
+}
+
 fn status(entries: &[Entry], arguments: &Arguments, any_unreadable: bool) -> u8 {
-    let names = |list: &[Finding], finding| list.contains(&finding) || list.contains(&Finding::All);
-    let fails = |finding| {
-        let wanted = FAILING.contains(&finding) || names(&arguments.fail_on, finding);
-        wanted && !names(&arguments.pass_on, finding)
-    };
-    let any = |verdict| entries.iter().any(|entry| entry.judgement.verdict == verdict);
-    let refused = |entry: &Entry| matches!(entry.gate, Some(Forecast::Refused | Forecast::Invalid));
-    if fails(Finding::Oom) && any(Verdict::OutOfMemory)
-        || fails(Finding::Tight) && any(Verdict::Tight)
-        || fails(Finding::Refused) && entries.iter().any(refused)
-    {
-        1
-    } else if fails(Finding::Unreadable) && any_unreadable
-        || fails(Finding::Unknown) && any(Verdict::Unknown)
-        || fails(Finding::Unrecognised) && any(Verdict::Unrecognised)
-    {
-        2
-    } else {
-        0
+    let statuses = || entries.iter().map(|entry| arguments.status_of(entry));
+    let unreadable = any_unreadable && arguments.fails(Finding::Unreadable);
+    match (statuses().any(|status| status == 1), statuses().any(|status| status == 2) || unreadable) {
+        (true, _) => 1,
+        (false, true) => 2,
+        (false, false) => 0,
     }
 }

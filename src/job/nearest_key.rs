@@ -3,8 +3,8 @@
 //! In this order: the key in another spelling (`TENSOR_PARALLEL`), the key of a field's path (`finetuning.method`), a word
 //! that other tools have for it (`tp`), and the key with the fewest slips, one for every four letters.
 
-use crate::job::field;
 use crate::job::keys::{self, KEYS};
+use crate::job::{AnyField, field};
 
 /// Longer names are not compared.
 const LONGEST: usize = 63;
@@ -98,6 +98,23 @@ pub fn nearest(name: &str) -> Vec<&'static str> {
         .into_iter()
         .find_map(|name| key(name).map(|key| vec![key]).or_else(|| word(name)));
     known.unwrap_or_else(|| likeliest(&dashed).into_iter().collect())
+}
+
+/// The path of the field that is meant: the one with the fewest wrong letters, or that of the annotation with this name.
+pub fn nearest_field(path: &str) -> Option<&'static str> {
+    if path.len() > LONGEST {
+        return None;
+    }
+    let allowed = 1 + path.rsplit('.').next().unwrap_or_default().len() / 4;
+    let fields = field::SPEC.fields().into_iter().map(AnyField::path);
+    let alike = fields.filter(|field| field.len().abs_diff(path.len()) <= allowed);
+    let compared = alike.map(|field| (strsim::osa_distance(field, path), field));
+    let misspelt = compared.filter(|(wrong, _)| *wrong <= allowed).min_by_key(|(wrong, _)| *wrong);
+    let of_key = || {
+        let name = *nearest(path).first()?;
+        KEYS.iter().find(|key| key.name == name).map(keys::Key::path)
+    };
+    misspelt.map(|(_, field)| field).or_else(of_key)
 }
 
 /// The key with the fewest slips.

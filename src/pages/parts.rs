@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::markup::{joined, list, section, table, text};
 use super::{Sheet, bars};
 use crate::judgement::{Advice, Judgement, Memory, Verdict};
+use crate::report::missing::Form;
 use crate::report::{figures, missing, sentences};
 use crate::units::Bytes;
 
@@ -236,14 +237,14 @@ pub(super) fn alternatives(judgement: &Judgement) -> String {
 }
 
 /// What is missing, what is doubtful, and what cannot be read.
-pub(super) fn doubts(judgement: &Judgement) -> String {
+pub(super) fn doubts(judgement: &Judgement, form: Form) -> String {
     let errors = judgement.errors.iter().map(|error| error.message.clone());
     let mut content = section("Cannot be read", &list(errors));
-    let missing: Vec<_> = missing::lines(judgement)
+    let missing: Vec<_> = missing::lines(judgement, form)
         .map(|line| [line, vec![String::new(); 3]].concat().into_iter().take(3).collect::<Vec<_>>())
         .collect();
     if !missing.is_empty() {
-        let headings = ["line to add to the annotations", "memory that depends on it", "values"];
+        let headings = [form.heading(), "memory that depends on it", "values"];
         content.push_str(&section("Missing", &table("plain lines", &headings, &missing)));
     }
     let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::markup::{joined, text};
 use super::{Sheet, parts, scaling};
+use crate::report::missing::Form;
 use crate::report::{TERMS, Term, figures};
 
 const STYLE: &str = include_str!("style.css");
@@ -89,7 +90,7 @@ fn article(number: usize, sheet: &Sheet<'_>) -> String {
         parts::time(judgement),
         scaling::days_against_accelerators(&sheet.scaled, false),
         parts::alternatives(judgement),
-        parts::doubts(judgement),
+        parts::doubts(judgement, Form::of(sheet.entry)),
         parts::inputs(judgement),
     ];
     format!(

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Entry, Style, columns, figures, missing, printable, sentences, table, width};
 use crate::judgement::{Advice, Component, Judgement, Memory, Resource, Verdict};
+use crate::units::Bytes;
 
 /// Appends the explanation of one entry.
 pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
@@ -40,12 +41,8 @@ pub(super) fn explain(text: &mut String, entry: &Entry, style: Style) {
     // A single error is already the message above.
     let further = judgement.errors.iter().filter(|error| error.message != judgement.message);
     block.list("Cannot be read:", further.map(|error| vec![error.message.clone()]));
-    // A question on the command line has no annotations.
-    if entry.place.is_none() {
-        block.list("Missing, and what to add to the command:", missing::settings(judgement));
-    } else {
-        block.list("Missing, and the line to add to the annotations:", missing::lines(judgement));
-    }
+    let form = missing::Form::of(entry);
+    block.list(&format!("Missing, and the {}:", form.heading()), missing::lines(judgement, form));
     let warnings = judgement.warnings.iter().filter(|warning| !missing::tells(judgement, warning));
     block.list("Warnings:", warnings.map(|warning| vec![warning.clone()]));
     if let Some(words) = &judgement.words {
@@ -84,11 +81,10 @@ impl Block<'_> {
         });
         let chance = chance.unwrap_or_default();
         self.line(2, &format!("Peak: {}, on {}{chance}", memory.instant, memory.worst_rank));
-        let part = |name: &str, bytes: crate::units::Bytes| {
-            vec![name.to_owned(), format!("{:>6.1} GiB", bytes.as_gib())]
-        };
-        let mut rows: Vec<_> =
-            memory.components.iter().map(|part_of| part(part_of.name, part_of.bytes)).collect();
+        let part = |name: &str, bytes: Bytes| vec![name.to_owned(), format!("{:>6.1} GiB", bytes.as_gib())];
+        // What is shown as zero says nothing.
+        let shown = memory.components.iter().filter(|part_of| part_of.bytes >= Bytes::from_mib(52));
+        let mut rows: Vec<_> = shown.map(|part_of| part(part_of.name, part_of.bytes)).collect();
         rows.push(part("needed", memory.peak_bytes));
         columns::align(self.text, 4, &rows, |_, _, cell| cell.to_owned());
         if !memory.phases.is_empty() {
@@ -96,11 +92,12 @@ impl Block<'_> {
             let phases = memory.phases.iter().map(phase).collect::<Vec<_>>().join(", ");
             self.line(2, &format!("Phases on each GPU: {phases}; the higher one is needed"));
         }
+        let keeps_more = memory.process_bytes.to_string() != memory.peak_bytes.to_string();
+        let keeps_more = if keeps_more { " With room to spare PyTorch keeps more." } else { "" };
         self.line(
             2,
             &format!(
-                "Needed is what must be free. With room to spare PyTorch keeps more: nvidia-smi would show {}, torch {} \
-                 allocated and {} reserved",
+                "Needed is what must be free.{keeps_more} nvidia-smi would show {}, torch {} allocated and {} reserved",
                 memory.process_bytes, memory.allocated_bytes, memory.reserved_bytes
             ),
         );
@@ -118,6 +115,9 @@ impl Block<'_> {
         let first = letters.next().map(|first| first.to_ascii_uppercase()).into_iter();
         let heading: String = first.chain(letters).collect();
         let message = resource.message.replacen(&format!(" of {name}"), "", 1);
+        // The advice is listed below.
+        let advised = resource.advice.first().map(|advice| format!("; {advice}")).unwrap_or_default();
+        let message = message.strip_suffix(advised.as_str()).unwrap_or(&message);
         self.line(2, &format!("{heading}: {message}"));
         let part = |part: &Component| vec![part.name.to_owned(), format!("{:>6.1} GiB", part.bytes.as_gib())];
         if matches!(resource.verdict, Verdict::OutOfMemory | Verdict::Tight) {

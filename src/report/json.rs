@@ -60,7 +60,7 @@ struct MissingField {
     less_bytes: Option<Bytes>,
     /// How much more it may need.
     more_bytes: Option<Bytes>,
-    /// The line to add to the annotations, with the assumed value.
+    /// The line to add to the annotations, with the assumed value or with a blank: `none|full`, `NUMBER`.
     line: String,
     /// What may be written, in words.
     takes: String,
@@ -86,7 +86,10 @@ pub fn values(entries: &[Entry]) -> serde_json::Result<Vec<Value>> {
             gpus: summary.accelerators,
             accelerator: summary.accelerator_name.as_deref(),
             gate: entry.gate.map(super::Forecast::name),
-            missing_fields: missing::of(&entry.judgement).into_iter().map(missing_field).collect(),
+            missing_fields: missing::of(&entry.judgement, missing::Form::Annotation)
+                .into_iter()
+                .map(missing_field)
+                .collect(),
             judgement: &entry.judgement,
         })
     };
@@ -95,7 +98,7 @@ pub fn values(entries: &[Entry]) -> serde_json::Result<Vec<Value>> {
 }
 
 fn missing_field(missing: missing::Missing) -> MissingField {
-    let missing::Missing { key, field, less, more, line, takes } = missing;
+    let missing::Missing { key, field, less, more, line, takes, .. } = missing;
     MissingField { key, field, less_bytes: less, more_bytes: more, line, takes }
 }
 

@@ -1,12 +1,52 @@
 //! What is missing: each field with the memory that depends on it, and the line that a person would add.
 //!
-//! The line has the value that the estimate assumes, so that it can be pasted and corrected. Where nothing is assumed, it
-//! shows how a value is written.
+//! ```text
+//! the assumed value    if the job can only need more: whoever pastes the line confirms what is usual
+//! a blank to fill in   if the job may need less, or nothing is assumed: `none|full`, `NUMBER`
+//! ```
+//!
+//! A blank cannot be pasted as it is: the value that stands against the job would then be fixed.
 
 use crate::job::grammar::Grammar;
 use crate::job::keys::{self, KEYS, Key, PREFIX};
 use crate::judgement::{Judgement, Swing};
 use crate::units::Bytes;
+
+use super::Entry;
+
+/// A field with at most so many words shows all of them.
+const FEW_WORDS: usize = 5;
+
+/// Where a person writes the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In the annotations: `weighbridge.dev/attention: flash`.
+    Annotation,
+    /// On the command line: `--set attention=flash`.
+    Setting,
+    /// In the spec of an estimate: `spec.attention: Flash`.
+    Spec,
+}
+
+impl Form {
+    /// The form for an entry. A question on the command line has no annotations.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        match entry.place {
+            None => Self::Setting,
+            Some(_) if entry.kind == "TrainingEstimate" => Self::Spec,
+            Some(_) => Self::Annotation,
+        }
+    }
+
+    /// What its lines are.
+    pub(crate) fn heading(self) -> &'static str {
+        match self {
+            Self::Annotation => "line to add to the annotations",
+            Self::Setting => "option to add to the command",
+            Self::Spec => "field to set",
+        }
+    }
+}
 
 /// A missing value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,32 +59,88 @@ pub(crate) struct Missing {
     pub(crate) less: Option<Bytes>,
     /// How much more it may need.
     pub(crate) more: Option<Bytes>,
-    /// The line to add to the annotations.
+    /// The line to add, to complete where it has a blank.
     pub(crate) line: String,
-    /// What else may be written.
+    /// What else may be written, and what is assumed. None if the line says it all.
+    pub(crate) values: Option<String>,
+    /// What may be written, in words.
     pub(crate) takes: String,
 }
 
 /// Everything that is missing, in the judgement's order.
-pub(crate) fn of(judgement: &Judgement) -> Vec<Missing> {
+pub(crate) fn of(judgement: &Judgement, form: Form) -> Vec<Missing> {
     let keys = keys::of_fields(&judgement.missing).into_iter();
-    keys.filter_map(|name| KEYS.iter().find(|key| key.name == name)).map(|key| one(judgement, key)).collect()
+    keys.filter_map(|name| KEYS.iter().find(|key| key.name == name))
+        .map(|key| one(judgement, key, form))
+        .collect()
 }
 
-fn one(judgement: &Judgement, key: &Key) -> Missing {
+fn one(judgement: &Judgement, key: &Key, form: Form) -> Missing {
     let swing = swing(judgement, key.name);
     let assumed = judgement.inputs.iter().find(|input| key.sets.covers(input.field));
-    let value = assumed
-        .and_then(|input| written(key, &input.value))
-        .unwrap_or_else(|| format!("\"<{}>\"", key.grammar.takes()));
+    let assumed = assumed.and_then(|input| written(key, &input.value));
+    let may_be_less = swing.is_some_and(|swing| swing.less >= Swing::NOTABLE);
+    let confirmed = assumed.clone().filter(|_| !may_be_less);
+    let takes = key.grammar.takes();
     Missing {
         key: key.name,
         field: key.path(),
         less: swing.map(|swing| swing.less),
         more: swing.map(|swing| swing.more),
-        line: format!("{PREFIX}{}: {value}", key.name),
-        takes: key.grammar.takes(),
+        line: line(key, confirmed.as_deref(), form),
+        values: match (key.grammar, &assumed, &confirmed) {
+            // The line shows all of its words.
+            (Grammar::Word { words, .. }, assumed, None) if words.len() <= FEW_WORDS => {
+                assumed.as_ref().map(|assumed| format!("assumed is {assumed}"))
+            }
+            (Grammar::Word { .. }, Some(assumed), _) => Some(format!("one of {takes}; assumed is {assumed}")),
+            (Grammar::Word { .. }, None, _) => Some(format!("one of {takes}")),
+            (_, Some(assumed), None) => Some(format!("{takes}; assumed is {assumed}")),
+            (_, None, None) => Some(takes.clone()),
+            _ => None,
+        },
+        takes,
     }
+}
+
+/// The line with a value, or with a blank.
+fn line(key: &Key, value: Option<&str>, form: Form) -> String {
+    let blank = || match key.grammar {
+        Grammar::Word { words, .. } if words.len() <= FEW_WORDS => words.join("|"),
+        Grammar::Boolean => "true|false".to_owned(),
+        Grammar::Word { .. } => "WORD".to_owned(),
+        Grammar::Name(_) => "NAME".to_owned(),
+        Grammar::List { .. } | Grammar::Layers { .. } | Grammar::Offload => "LIST".to_owned(),
+        Grammar::Kinds => "PATTERN".to_owned(),
+        Grammar::Quantity => "SIZE".to_owned(),
+        Grammar::Whole { .. }
+        | Grammar::Count
+        | Grammar::Decimal
+        | Grammar::Percent { .. }
+        | Grammar::Price => "NUMBER".to_owned(),
+    };
+    let text = value.map_or_else(blank, str::to_owned);
+    match form {
+        Form::Setting if text.contains([' ', '|']) => format!("--set {}=\"{text}\"", key.name),
+        Form::Setting => format!("--set {}={text}", key.name),
+        Form::Spec => {
+            let canonical = |word: &str| match key.grammar {
+                Grammar::Word { read, .. } => read(word).unwrap_or(word).to_owned(),
+                _ => word.to_owned(),
+            };
+            let text = text.split('|').map(canonical).collect::<Vec<_>>().join("|");
+            format!("spec.{}: {text}", key.path())
+        }
+        // YAML reads the other values as a number or a boolean, and an annotation is a string.
+        Form::Annotation if value.is_some() && !is_text(key.grammar) => {
+            format!("{PREFIX}{}: \"{text}\"", key.name)
+        }
+        Form::Annotation => format!("{PREFIX}{}: {text}", key.name),
+    }
+}
+
+fn is_text(grammar: Grammar) -> bool {
+    matches!(grammar, Grammar::Word { .. } | Grammar::Name(_) | Grammar::List { .. } | Grammar::Quantity)
 }
 
 /// The heaviest swing of a key.
@@ -59,7 +155,7 @@ fn opened_by<'a>(judgement: &'a Judgement, key: &str) -> Option<&'a str> {
     fields.find_map(|field| words.opens(*field))
 }
 
-/// An assumed value as an annotation holds it.
+/// An assumed value as an annotation holds it, without quotes.
 fn written(key: &Key, value: &str) -> Option<String> {
     key.grammar.read(key.sets, value)?;
     Some(match key.grammar {
@@ -67,46 +163,72 @@ fn written(key: &Key, value: &str) -> Option<String> {
             let meant = read(value);
             words.iter().find(|word| read(word) == meant).map_or(value, |word| *word).to_owned()
         }
-        // YAML reads these as a number or a boolean, and an annotation is a string.
-        Grammar::Name(_) | Grammar::List { .. } | Grammar::Quantity => value.to_owned(),
-        _ => format!("\"{value}\""),
+        _ => value.to_owned(),
     })
 }
 
 /// The rows of the report: the line, what depends on it, and the other values.
-pub(crate) fn lines(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
-    of(judgement).into_iter().map(|missing| {
+pub(crate) fn lines(judgement: &Judgement, form: Form) -> impl Iterator<Item = Vec<String>> + '_ {
+    of(judgement, form).into_iter().map(|missing| {
         let swing = swing(judgement, missing.key).map(|swing| match opened_by(judgement, missing.key) {
             Some(word) => format!("{swing}, since {word} is not read"),
             None => swing.to_string(),
         });
-        let words = KEYS.iter().find(|key| key.name == missing.key).map(|key| key.grammar);
-        let others = match words {
-            Some(Grammar::Word { .. }) => Some(format!("one of {}", missing.takes)),
-            _ => None,
-        };
-        [Some(missing.line), swing.or_else(|| others.as_ref().map(|_| String::new())), others]
-            .into_iter()
-            .flatten()
-            .collect()
-    })
-}
-
-/// The same rows for a question on the command line: `--set attention=flash`.
-pub(crate) fn settings(judgement: &Judgement) -> impl Iterator<Item = Vec<String>> + '_ {
-    lines(judgement).map(|mut row| {
-        if let Some(line) = row.first_mut()
-            && let Some((key, value)) = line.strip_prefix(PREFIX).and_then(|line| line.split_once(": "))
-        {
-            let bare = value.trim_matches('"');
-            let value = if bare.contains([' ', '<']) { value } else { bare };
-            *line = format!("--set {key}={value}");
-        }
-        row
+        let swing = swing.or_else(|| missing.values.as_ref().map(|_| String::new()));
+        [Some(missing.line), swing, missing.values].into_iter().flatten().collect()
     })
 }
 
 /// Whether a warning only repeats what is listed as missing.
 pub(crate) fn tells(judgement: &Judgement, warning: &str) -> bool {
     judgement.swings.iter().any(|swing| swing.warning() == warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Input, field};
+    use crate::judgement::{Reason, Verdict};
+
+    fn rows(less: f64, more: f64, form: Form) -> Vec<String> {
+        let recompute = field::RECOMPUTE.into();
+        let judgement = Judgement {
+            missing: vec![recompute, field::model::LAYERS.into()],
+            swings: vec![Swing {
+                field: recompute,
+                less: Bytes::from_gib(less),
+                more: Bytes::from_gib(more),
+            }],
+            inputs: vec![Input { field: recompute, value: "None".into(), source: "assumed".into() }],
+            ..Judgement::without_figures(Verdict::Unknown, Reason::MissingInputs)
+        };
+        of(&judgement, form).into_iter().map(|missing| missing.line).collect()
+    }
+
+    #[test]
+    fn a_value_that_stands_against_the_job_is_left_to_the_person() {
+        let layers = "weighbridge.dev/layers: NUMBER";
+        assert_eq!(
+            rows(9.0, 0.0, Form::Annotation),
+            ["weighbridge.dev/recompute: none|selective|full", layers]
+        );
+        assert_eq!(rows(0.0, 9.0, Form::Annotation), ["weighbridge.dev/recompute: none", layers]);
+    }
+
+    #[test]
+    fn a_line_has_the_form_of_its_place() {
+        let setting = ["--set recompute=\"none|selective|full\"", "--set layers=NUMBER"];
+        assert_eq!(rows(9.0, 0.0, Form::Setting), setting);
+        let spec = ["spec.recompute: None|Selective|Full", "spec.model.layers: NUMBER"];
+        assert_eq!(rows(9.0, 0.0, Form::Spec), spec);
+    }
+
+    #[test]
+    fn a_blank_that_is_pasted_gives_no_value_but_a_name() {
+        for key in KEYS.iter().filter(|key| !matches!(key.grammar, Grammar::Name(_) | Grammar::List { .. })) {
+            let line = line(key, None, Form::Setting);
+            let blank = line.split_once('=').map(|(_, blank)| blank.trim_matches('"')).unwrap();
+            assert!(key.grammar.read(key.sets, blank).is_none(), "{line}");
+        }
+    }
 }

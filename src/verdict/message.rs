@@ -18,10 +18,13 @@ pub struct Offer<'a> {
 
 /// `needs 76.4 GiB per GPU (68.1–84.9), an A800-80GB offers 79.1 GiB`.
 ///
-/// An upper end that is more than twice the need and the capacity says only that something is open: `(5.3 or more)`.
+/// An upper end that is more than twice the need and the capacity says only that something is open: `(50.3 or more)`. If the
+/// lower end is less than a tenth of the need too, the interval says nothing: `(or far less)`.
 pub fn need(peak: Bytes, lower: Bytes, upper: Bytes, offer: Option<Offer<'_>>) -> String {
     let far = peak.max(offer.map_or(Bytes::ZERO, |offer| offer.bytes)).scale(2.0);
-    let interval = if upper > far {
+    let interval = if upper > far && lower < peak.scale(0.1) {
+        "or far less".to_owned()
+    } else if upper > far {
         format!("{:.1} or more", lower.as_gib())
     } else {
         format!("{:.1}–{:.1}", lower.as_gib(), upper.as_gib())
@@ -92,9 +95,10 @@ mod tests {
         let offer = Offer { name: "A100-80GB", bytes: Bytes::from_gib(79.1), headroom: Bytes::ZERO };
         let gib = Bytes::from_gib;
         assert_eq!(
-            need(gib(181.9), gib(5.3), gib(2362.0), Some(offer)),
-            "needs 181.9 GiB per GPU (5.3 or more), an A100-80GB offers 79.1 GiB"
+            need(gib(181.9), gib(25.3), gib(2362.0), Some(offer)),
+            "needs 181.9 GiB per GPU (25.3 or more), an A100-80GB offers 79.1 GiB"
         );
+        assert_eq!(need(gib(181.9), gib(0.0), gib(2362.0), None), "needs 181.9 GiB per GPU (or far less)");
         assert_eq!(need(gib(10.0), gib(5.0), gib(19.0), None), "needs 10.0 GiB per GPU (5.0–19.0)");
         assert_eq!(need(gib(10.0), gib(5.0), gib(21.0), None), "needs 10.0 GiB per GPU (5.0 or more)");
         assert_eq!(

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::others::Others;
 use super::reading::{Found, Reading, Unread, read_asked};
 use crate::hardware::Catalogue;
-use crate::job::{Ask, Gap, InputError, Member, Source, field};
+use crate::job::{Ask, Gap, InputError, Member, Source, field, nearest_key};
 use crate::kinds::Kinds;
 use crate::printable::{complaint, printable};
 use crate::surroundings::Surroundings;
@@ -134,7 +134,10 @@ fn own_field(path: &str, value: &Value, depth: usize, fields: &mut usize, readin
         }
         (Some(Member::Group(group)), value) => group.complaint(value),
         (None, _) => {
-            let warning = format!("the field spec.{} is not known and not read", printable(path, 64));
+            let meant = nearest_key::nearest_field(path)
+                .map(|field| format!("; did you mean spec.{field}?"))
+                .unwrap_or_default();
+            let warning = format!("the field spec.{} is not known and not read{meant}", printable(path, 64));
             return reading.warnings.push(warning);
         }
     };

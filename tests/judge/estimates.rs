@@ -70,5 +70,11 @@ fn wrong_fields_of_an_estimate_are_named_each_with_its_path() {
     let fields: Vec<_> = judgement.errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields, ["spec.model.layers", "spec.precision", "spec.parallelism", "accelerator.memory"]);
     assert_eq!(judgement.warnings, ["the field spec.model.colour is not known and not read"]);
+    let misspelt = judged(&json!({
+        "apiVersion": "weighbridge.dev/v1alpha1", "kind": "TrainingEstimate", "metadata": {"name": "e"},
+        "spec": {"model": {"nam": "llama-3-8b"}},
+    }));
+    let meant = "the field spec.model.nam is not known and not read; did you mean spec.model.name?";
+    assert_eq!(misspelt.warnings, [meant]);
     assert!(judgement.errors[3].message.contains("write it with its unit"), "{:?}", judgement.errors);
 }

@@ -126,7 +126,7 @@ fn an_empty_group_is_understood() {
     let nested = judged(&estimate(&json!({"model": {"latentAttention": {}}})));
     assert!(nested.warnings.is_empty(), "{:?}", nested.warnings);
     for (spec, field) in
-        [(json!({"models": {}}), "models"), (json!({"model": {"colours": {}}}), "model.colours")]
+        [(json!({"colours": {}}), "colours"), (json!({"model": {"colours": {}}}), "model.colours")]
     {
         let line = format!("the field spec.{field} is not known and not read");
         assert_eq!(judged(&estimate(&spec)).warnings, [line]);

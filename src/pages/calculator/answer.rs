@@ -12,6 +12,7 @@ use crate::job::{Ask, Quoting, TrainingJob};
 use crate::pages::{Sheet, parts, scaling};
 use crate::plan::{self, Layout, Proposal};
 use crate::policy::Policy;
+use crate::report::missing::Form;
 use crate::report::{self, figures};
 use crate::surroundings::Surroundings;
 use crate::units::Decimal;
@@ -140,7 +141,7 @@ pub(super) fn answer(question: &Question, policy: &Policy) -> anyhow::Result<Ans
         parts::time(judgement),
         scaling::days_against_accelerators(&sheet.scaled, true),
     ];
-    let details = parts::doubts(judgement) + &parts::inputs(judgement);
+    let details = parts::doubts(judgement, Form::Setting) + &parts::inputs(judgement);
     let (layouts, layouts_note) = layouts(&object, &settings, days, policy);
     let estimate = json!({
         "apiVersion": "weighbridge.dev/v1alpha1",
@@ -207,17 +208,32 @@ fn layouts(object: &Value, settings: &[Setting], days: Option<f64>, policy: &Pol
     let planned = plan::plan(object, &Surroundings::default(), &policy.world(), &question);
     match planned.map(|plans| plans.planned.into_iter().next()) {
         Ok(Some(planned)) => {
-            let note = planned.reason.clone().map(|reason| format!("No layout: {reason}."));
+            let note = planned.reason.clone().map(|reason| sentence(&reason));
             let note = note.or_else(|| {
                 planned.stated_needs.map(|needs| {
-                    format!("The layout as written does not fit: it needs {needs} or more. These are other layouts.")
+                    format!(
+                        "No layout with the written fields is sure to fit: the leanest needs {needs}. These are other layouts."
+                    )
                 })
+            });
+            let note = note.or_else(|| {
+                let framework = planned.proposals.first().filter(|_| stated("framework").is_none())?.framework;
+                Some(format!(
+                    "The figures above are for the fields as written. The layouts choose what is open: the first is for {framework}."
+                ))
             });
             (planned.proposals.iter().map(layout).collect(), note.unwrap_or_default())
         }
         Ok(None) => (Vec::new(), String::new()),
-        Err(reason) => (Vec::new(), format!("No layout: {reason}.")),
+        Err(reason) => (Vec::new(), sentence(&reason)),
     }
+}
+
+/// A reason as a sentence.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters.filter(|letter| *letter != '`')).chain(['.']).collect()
 }
 
 fn layout(proposal: &Proposal) -> Value {

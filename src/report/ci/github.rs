@@ -5,14 +5,14 @@
 
 use std::fmt::Write as _;
 
-use super::{Level, title};
+use super::{Fails, Level, title};
 use crate::report::Entry;
 
 /// The entries as annotations.
-pub fn github(entries: &[Entry]) -> String {
+pub fn github(entries: &[Entry], fails: Fails<'_>) -> String {
     let mut text = String::new();
     for entry in entries {
-        let level = match Level::of(entry) {
+        let level = match Level::of(entry, fails) {
             Level::Error => "error",
             Level::Warning => "warning",
             Level::Note => "notice",

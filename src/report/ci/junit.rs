@@ -1,19 +1,21 @@
-//! The XML of `JUnit`: a test case for each object. A job that would run out of memory is a failure, one that cannot be judged is
-//! skipped. The form is that of the `JUnit` schema of Jenkins' xunit plugin.
+//! The XML of `JUnit`: a test case for each object. What fails the command is a failure, or an error if it cannot be judged. What
+//! cannot be judged and does not fail is skipped. The form is that of the `JUnit` schema of Jenkins' xunit plugin.
 
 use std::fmt::Write as _;
 
-use super::{Level, title};
+use super::{Fails, Level, title};
 use crate::judgement::Verdict;
 use crate::report::{Entry, printable};
 
 /// The entries as a test suite.
-pub fn junit(entries: &[Entry]) -> String {
-    let failed = entries.iter().filter(|entry| Level::of(entry) == Level::Error).count();
-    let skipped = entries.iter().filter(|entry| is_skipped(entry)).count();
+pub fn junit(entries: &[Entry], fails: Fails<'_>) -> String {
+    let count = |is: &dyn Fn(&Entry) -> bool| entries.iter().filter(|entry| is(entry)).count();
+    let is_error = |entry: &Entry| fails(entry) && is_unjudged(entry);
+    let (errors, failed) = (count(&is_error), count(&|entry| fails(entry) && !is_unjudged(entry)));
+    let skipped = count(&|entry| is_unjudged(entry) && !fails(entry));
     let mut text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"weighbridge\" tests=\"{}\" \
-         failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\">\n",
+         failures=\"{failed}\" errors=\"{errors}\" skipped=\"{skipped}\">\n",
         entries.len()
     );
     for entry in entries {
@@ -21,12 +23,13 @@ pub fn junit(entries: &[Entry]) -> String {
         let (name, message) = (escaped(&title(entry)), escaped(&entry.judgement.message));
         // Writing to a string does not fail.
         let _ = write!(text, "    <testcase classname=\"{}\" name=\"{name}\"", escaped(file));
-        let _ = match Level::of(entry) {
+        let _ = match Level::of(entry, fails) {
             Level::Error => {
                 let kind = entry.judgement.verdict.name();
-                writeln!(text, ">\n      <failure type=\"{kind}\" message=\"{message}\"/>\n    </testcase>")
+                let element = if is_error(entry) { "error" } else { "failure" };
+                writeln!(text, ">\n      <{element} type=\"{kind}\" message=\"{message}\"/>\n    </testcase>")
             }
-            _ if is_skipped(entry) => {
+            _ if is_unjudged(entry) => {
                 writeln!(text, ">\n      <skipped message=\"{message}\"/>\n    </testcase>")
             }
             Level::Warning => writeln!(text, ">\n      <system-out>{message}</system-out>\n    </testcase>"),
@@ -37,8 +40,8 @@ pub fn junit(entries: &[Entry]) -> String {
     text
 }
 
-fn is_skipped(entry: &Entry) -> bool {
-    entry.judgement.verdict == Verdict::Unknown && Level::of(entry) != Level::Error
+fn is_unjudged(entry: &Entry) -> bool {
+    matches!(entry.judgement.verdict, Verdict::Unknown | Verdict::Unrecognised)
 }
 
 fn escaped(text: &str) -> String {

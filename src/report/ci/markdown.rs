@@ -36,7 +36,7 @@ pub fn markdown(entries: &[Entry]) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
-    for entry in entries.iter().filter(|entry| Level::of(entry) != Level::Note) {
+    for entry in entries.iter().filter(|entry| Level::of(entry, &|_| false) != Level::Note) {
         let _ = write!(text, "\n- **{}**: {}", escaped(&title(entry)), escaped(&entry.judgement.message));
     }
     if !text.ends_with('\n') {

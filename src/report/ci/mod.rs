@@ -15,23 +15,25 @@ pub use sarif::sarif;
 use super::Entry;
 use crate::judgement::Verdict;
 
-/// How grave a verdict is.
+/// Whether an entry fails the command.
+type Fails<'a> = &'a dyn Fn(&Entry) -> bool;
+
+/// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     /// Nothing to do.
     Note,
     /// A person should look.
     Warning,
-    /// It would not run.
+    /// It fails the command.
     Error,
 }
 
 impl Level {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &Entry, fails: Fails<'_>) -> Self {
         match entry.judgement.verdict {
-            Verdict::OutOfMemory => Self::Error,
-            _ if !entry.judgement.errors.is_empty() => Self::Error,
-            Verdict::Tight | Verdict::Unknown => Self::Warning,
+            _ if fails(entry) => Self::Error,
+            Verdict::OutOfMemory | Verdict::Tight | Verdict::Unknown => Self::Warning,
             Verdict::Fits | Verdict::NotTraining | Verdict::Unrecognised => Self::Note,
         }
     }
@@ -48,15 +50,35 @@ mod tests {
     use super::super::tests::entries;
     use super::*;
 
+    /// The findings that fail by default.
+    fn fails(entry: &Entry) -> bool {
+        matches!(entry.judgement.verdict, Verdict::OutOfMemory | Verdict::Unknown)
+    }
+
+    #[test]
+    fn a_finding_is_an_error_exactly_if_it_fails_the_command() {
+        for (is_failing, github_word, junit_word, sarif_word) in
+            [(true, "::error ", "<error ", "\"error\""), (false, "::warning ", "<skipped ", "\"warning\"")]
+        {
+            let mut unknown = entries();
+            unknown.retain(|entry| entry.judgement.verdict == Verdict::Unknown);
+            assert!(!unknown.is_empty());
+            let fails = |_: &Entry| is_failing;
+            assert!(github(&unknown, &fails).contains(github_word));
+            assert!(junit(&unknown, &fails).contains(junit_word));
+            assert!(sarif(&unknown, &fails).unwrap().contains(sarif_word));
+        }
+    }
+
     #[test]
     fn every_format_shows_every_job() {
         let entries = entries();
-        let sarif = sarif(&entries).unwrap();
+        let sarif = sarif(&entries, &fails).unwrap();
         for (format, text) in [
             ("names", names(&entries)),
             ("markdown", markdown(&entries)),
-            ("github", github(&entries)),
-            ("junit", junit(&entries)),
+            ("github", github(&entries, &fails)),
+            ("junit", junit(&entries, &fails)),
             ("sarif", sarif),
         ] {
             insta::with_settings!({ snapshot_suffix => format }, { insta::assert_snapshot!(text) });
@@ -72,9 +94,9 @@ mod tests {
         }
         let lines = |text: &str| text.lines().count();
         assert_eq!(lines(&names(&entries)), entries.len());
-        assert_eq!(lines(&github(&entries)), entries.len());
+        assert_eq!(lines(&github(&entries, &fails)), entries.len());
         assert!(markdown(&entries).contains("a\\|b"));
-        assert!(junit(&entries).contains("a|b&lt;c&gt;&amp;&quot;d&quot;"));
-        assert!(serde_json::from_str::<serde_json::Value>(&sarif(&entries).unwrap()).is_ok());
+        assert!(junit(&entries, &fails).contains("a|b&lt;c&gt;&amp;&quot;d&quot;"));
+        assert!(serde_json::from_str::<serde_json::Value>(&sarif(&entries, &fails).unwrap()).is_ok());
     }
 }

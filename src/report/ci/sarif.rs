@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Level, title};
+use super::{Fails, Level, title};
 use crate::judgement::Verdict;
 use crate::report::Entry;
 
@@ -12,10 +12,10 @@ use crate::report::Entry;
 ///
 /// # Errors
 /// The serializer's error.
-pub fn sarif(entries: &[Entry]) -> serde_json::Result<String> {
+pub fn sarif(entries: &[Entry], fails: Fails<'_>) -> serde_json::Result<String> {
     let rules: Vec<_> = [Verdict::Tight, Verdict::OutOfMemory, Verdict::Unknown].map(rule).into();
-    let results: Vec<_> =
-        entries.iter().filter(|entry| Level::of(entry) != Level::Note).map(result).collect();
+    let told = entries.iter().filter(|entry| Level::of(entry, fails) != Level::Note);
+    let results: Vec<_> = told.map(|entry| result(entry, fails)).collect();
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -40,8 +40,8 @@ fn rule(verdict: Verdict) -> Value {
     json!({"id": verdict.name(), "shortDescription": {"text": text}})
 }
 
-fn result(entry: &Entry) -> Value {
-    let level = match Level::of(entry) {
+fn result(entry: &Entry, fails: Fails<'_>) -> Value {
+    let level = match Level::of(entry, fails) {
         Level::Error => "error",
         _ => "warning",
     };

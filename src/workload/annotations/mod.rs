@@ -132,10 +132,12 @@ impl<'a> Annotations<'a> {
                     }
                 }
                 for field in block.unknown {
+                    let meant = nearest_key::nearest_field(&field);
+                    let meant = meant.map(|field| format!("; did you mean {field}?")).unwrap_or_default();
                     let field = printable(&field, 48);
-                    findings
-                        .warnings
-                        .push(format!("{PREFIX}{TRAINING}: the field {field} is not known and not read"));
+                    findings.warnings.push(format!(
+                        "{PREFIX}{TRAINING}: the field {field} is not known and not read{meant}"
+                    ));
                 }
             }
             Err(problem) => findings.errors.push(InputError {

@@ -263,7 +263,7 @@ fn a_block_that_cannot_be_read_names_the_line_and_what_nobody_reads_is_named() {
     assert_eq!(
         findings.warnings,
         [
-            "weighbridge.dev/training: the field model.size is not known and not read",
+            "weighbridge.dev/training: the field model.size is not known and not read; did you mean model.parameters?",
             "weighbridge.dev/training: the field colour is not known and not read"
         ]
     );
