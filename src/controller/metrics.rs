@@ -115,6 +115,12 @@ impl Metrics {
         for reason in Error::REASONS {
             drop(self.failures.get_or_create(&OfReason { reason }));
         }
+        self.register_workloads(registry);
+        self.register_reconciliations(registry);
+    }
+
+    /// What the controller wrote and saw of workloads.
+    fn register_workloads(&self, registry: &mut Registry) {
         registry.register(
             "leader_election_master_status",
             "Whether this process leads and writes estimates, by the lease's name",
@@ -151,6 +157,10 @@ impl Metrics {
             "Measured time of workloads over the predicted time, by its place in the predicted interval",
             self.ratios.clone(),
         );
+    }
+
+    /// How the controller itself works.
+    fn register_reconciliations(&self, registry: &mut Registry) {
         registry.register(
             "weighbridge_reconcile_failures",
             "Failures to reconcile, by reason",

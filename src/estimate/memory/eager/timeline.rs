@@ -110,6 +110,70 @@ pub(super) struct Timeline<'a> {
     pub(super) step: Bytes,
 }
 
+/// The parameters outside the layers, and their gradients.
+struct Outer {
+    embedding: u64,
+    output: u64,
+    /// The output layer's parameters, which may be the embedding's.
+    head: u64,
+    embedding_gradient: Bytes,
+    /// The gradients of all of them in the backward pass.
+    gradients: Bytes,
+    /// Whether the stage has a tied embedding and its output layer.
+    tied: bool,
+}
+
+impl Outer {
+    fn of(plan: &Plan, counted: &Parameters, stage: Stage, program: &Program<'_>, head: HeadRun) -> Self {
+        let t = plan.tensor.max(1);
+        let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
+        let output =
+            if stage.output { counted.output.div_ceil(t).saturating_add(counted.final_norm) } else { 0 };
+        let matrix = |rows: u64| {
+            let rows = if plan.adapters.is_some() || !stage.embedding { 0 } else { rows };
+            Bytes::of(rows.saturating_mul(plan.shape.hidden), program.gradient_width())
+        };
+        let embedding_gradient = matrix(plan.shape.vocab.div_ceil(t));
+        let position_gradient = matrix(plan.shape.learned_positions);
+        let tied = plan.shape.tied && stage.embedding && stage.output;
+        Self {
+            embedding,
+            output,
+            head: if plan.shape.tied { embedding } else { output },
+            embedding_gradient,
+            gradients: head.gradients
+                + position_gradient
+                + if tied { Bytes::ZERO } else { embedding_gradient },
+            tied,
+        }
+    }
+}
+
+/// The parameters of a layer on one rank.
+fn of_layer(plan: &Plan, layer: LayerParameters) -> u64 {
+    let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
+    let dense = layer.tensor_sharded.div_ceil(plan.tensor.max(1)).saturating_add(layer.replicated);
+    dense.saturating_add((layer.experts.div_ceil(expert_ranks) as f64 * plan.expert_padding()) as u64)
+}
+
+/// What stays of the previous microbatch, which had the typical length.
+fn outliving(plan: &Plan, layers: u64, runs: &[LayerRun]) -> Bytes {
+    let before = plan.typical_sequence as f64 / plan.sequence.max(1) as f64;
+    let of_one = runs.first().map_or(Bytes::ZERO, |run| run.outliving);
+    (of_one * layers).scale(before.min(1.0))
+}
+
+/// The buckets in which ranks that divide nothing reduce their gradients.
+fn buckets(plan: &Plan, rank: RankParameters) -> Bytes {
+    if plan.sharding != Sharding::None || plan.data.saturating_mul(plan.context) <= 1 {
+        return Bytes::ZERO;
+    }
+    match &plan.adapters {
+        Some(adapters) => Bytes(rank.adapters.saturating_mul(adapters.width)),
+        None => Bytes::of(rank.dense.saturating_add(rank.experts), plan.widths.gradient),
+    }
+}
+
 impl<'a> Timeline<'a> {
     pub(super) fn of(plan: &'a Plan, counted: &Parameters, rank: RankParameters, stage: Stage) -> Self {
         let blocks = &plan.shape.blocks;
@@ -128,65 +192,34 @@ impl<'a> Timeline<'a> {
             runs.get(first_kind).copied().unwrap_or_default()
         };
         let head = if stage.output { head(&program, plan) } else { HeadRun::default() };
+        let outer = Outer::of(plan, counted, stage, &program, head);
         let by_zero = zero::divides(plan);
         let sharded = states::divided(plan.sharding).0 && plan.shard_group() > 1 && !zero::gathers(plan);
-        let t = plan.tensor.max(1);
-        let widths = plan.widths;
-        let adapter_width = plan.adapters.as_ref().map_or(0, |adapters| adapters.width);
         let group = |parameters, root, adapters, gradients| {
             Group::of(plan, if root { 0 } else { parameters }, parameters, adapters, gradients)
         };
-        let expert_ranks = plan.expert.saturating_mul(plan.expert_tensor).max(1);
-        let per_layer = |l: LayerParameters| {
-            let dense = l.tensor_sharded.div_ceil(t).saturating_add(l.replicated);
-            dense.saturating_add((l.experts.div_ceil(expert_ranks) as f64 * plan.expert_padding()) as u64)
-        };
         let adapters_per_layer = rank.adapters.checked_div(layers).unwrap_or(0);
-        let embedding = if stage.embedding { counted.embedding.div_ceil(t) } else { 0 };
-        let output =
-            if stage.output { counted.output.div_ceil(t).saturating_add(counted.final_norm) } else { 0 };
-        // A tied output layer is the embedding.
-        let head_parameters = if plan.shape.tied { embedding } else { output };
-        let matrix = |rows: u64| {
-            let rows = if adapted || !stage.embedding { 0 } else { rows };
-            Bytes::of(rows.saturating_mul(plan.shape.hidden), program.gradient_width())
-        };
-        let embedding_gradient = matrix(plan.shape.vocab.div_ceil(t));
-        let position_gradient = matrix(plan.shape.learned_positions);
-        let tied = plan.shape.tied && stage.embedding && stage.output;
-        let root_gradients =
-            head.gradients + position_gradient + if tied { Bytes::ZERO } else { embedding_gradient };
         let stream =
             Bytes(plan.tokens().saturating_mul(plan.shape.hidden).saturating_mul(program.formats.parameter));
         let all_gradients =
             if by_zero { zero::gradients(plan, rank) } else { gradients::gradients(plan, rank) };
-        let trained = if adapted {
-            Bytes(rank.adapters.saturating_mul(adapter_width))
-        } else {
-            Bytes::of(rank.dense.saturating_add(rank.experts), widths.gradient)
-        };
-        let ranks = plan.data.saturating_mul(plan.context);
         let others = schedule::live_layers(plan, stage) - layers as f64;
         let heaviest = runs.iter().map(|run| run.kept).max().unwrap_or(Bytes::ZERO);
-        // The previous microbatch had the typical length.
-        let before = plan.typical_sequence as f64 / plan.sequence.max(1) as f64;
-        let first_outliving = runs.first().map_or(Bytes::ZERO, |run| run.outliving);
-        let outliving = (first_outliving * layers).scale(before.min(1.0));
         let kind = |(run, parameters): (&LayerRun, &LayerParameters)| Kind {
             run: *run,
-            group: group(per_layer(*parameters), false, adapters_per_layer, run.gradients),
+            group: group(of_layer(plan, *parameters), false, adapters_per_layer, run.gradients),
         };
         Self {
             plan,
             layers,
-            others: heaviest.scale(others.max(0.0)) + outliving,
+            others: heaviest.scale(others.max(0.0)) + outliving(plan, layers, &runs),
             kinds: runs.iter().zip(&counted.kinds).map(kind).collect(),
             from: stage.from,
             first,
             head,
-            root: group(embedding.saturating_add(output), true, 0, root_gradients),
-            output: plan.profile.fsdp.wraps_output.then(|| group(output, true, 0, head.gradients)),
-            embedding_gradient,
+            root: group(outer.embedding.saturating_add(outer.output), true, 0, outer.gradients),
+            output: plan.profile.fsdp.wraps_output.then(|| group(outer.output, true, 0, head.gradients)),
+            embedding_gradient: outer.embedding_gradient,
             stream,
             shared: program.shared()
                 + if adapted && plan.recompute == Recompute::Full { stream * 2 } else { Bytes::ZERO },
@@ -196,14 +229,11 @@ impl<'a> Timeline<'a> {
             } else {
                 accumulated(plan, rank, all_gradients, sharded)
             },
-            buckets: match plan.sharding {
-                Sharding::None if ranks > 1 => trained,
-                _ => Bytes::ZERO,
-            },
-            zero: Zero::of(plan, rank.linear, largest_matrix(plan), embedding, head_parameters)
+            buckets: buckets(plan, rank),
+            zero: Zero::of(plan, rank.linear, largest_matrix(plan), outer.embedding, outer.head)
                 .unwrap_or_default(),
             in_buffers: zero::reduces_at_once(plan).then(|| zero::gradients_in_backward(plan, rank)),
-            waiting: if tied { head.gradients } else { Bytes::ZERO },
+            waiting: if outer.tied { head.gradients } else { Bytes::ZERO },
             inputs_stay: adapted
                 && plan.recompute == Recompute::Full
                 && streams::divides(plan)

@@ -65,6 +65,11 @@ pub(in super::super) fn head(program: &Program<'_>, plan: &Plan) -> HeadRun {
     if head != Head::NextToken {
         return log_probabilities::run(tape, program, plan, normed);
     }
+    next_token(tape, program, plan, normed)
+}
+
+/// The logits of the vocabulary and their cross-entropy.
+fn next_token(mut tape: Tape, program: &Program<'_>, plan: &Plan, normed: Tensor) -> HeadRun {
     let logits = output_layer(&mut tape, program, plan, normed);
     let mut logits = if program.shape.capped_logits { capped(&mut tape, logits) } else { logits };
     let casts = further_casts(program, plan);
