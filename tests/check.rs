@@ -147,6 +147,7 @@ fn every_promised_key_is_there_whatever_is_known() -> Result<()> {
                 "instant",
                 "components",
                 "phases",
+                "instants",
             ],
         ),
         (
