@@ -5,7 +5,8 @@
 //! | none of these | none: every rank holds all optimizer states |
 //! | `--use-distributed-optimizer` | the distributed optimizer |
 //! | `--use-torch-fsdp2` | FSDP |
-//! | `--use-megatron-fsdp` with `--data-parallel-sharding-strategy` | `optim` ZeRO 1, `optim_grads` ZeRO 2, `optim_grads_params` FSDP |
+//! | `--use-megatron-fsdp` with `--data-parallel-sharding-strategy` | `no_shard` none, `optim` ZeRO 1, `optim_grads` ZeRO 2, `optim_grads_params` FSDP |
+//! | `--use-megatron-fsdp` alone | FSDP since 0.18, none before: open |
 //! | `--num-distributed-optimizer-instances` of the distributed optimizer | as many groups, each of which has all states |
 //! | `--deepspeed` with the configuration's `zero_optimization.stage`, or `--zero-stage` | ZeRO of that stage |
 //!
@@ -15,7 +16,7 @@
 use crate::command::Launch;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::Settings;
-use crate::job::{Field, Sharding, field};
+use crate::job::{Field, OpenField, Sharding, ValueOf as _, field};
 
 /// Whether it runs on DeepSpeed.
 pub(crate) fn is_deepspeed(launch: &Launch) -> bool {
@@ -32,8 +33,11 @@ pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims
     if let Some(setting) = settings.get(&["use-torch-fsdp2"]) {
         setting.says(claims, FIELD, Sharding::FSDP);
     } else if settings.has(&["use-megatron-fsdp", "use-custom-fsdp"]) {
-        let Some(setting) = settings.get(&["data-parallel-sharding-strategy"]) else { return };
+        let Some(setting) = settings.get(&["data-parallel-sharding-strategy"]) else {
+            return by_release(claims);
+        };
         let sharding = match setting.text().as_deref() {
+            Some("no_shard") => Sharding::None,
             Some("optim") => Sharding::ZeRO1,
             Some("optim_grads") => Sharding::ZeRO2,
             Some("optim_grads_params") => Sharding::FSDP,
@@ -44,6 +48,17 @@ pub(crate) fn read(settings: &Settings<'_>, deepspeed: bool, claims: &mut Claims
         setting.says(claims, FIELD, Sharding::DistributedOptimizer);
         instances(settings, claims);
     }
+}
+
+/// Megatron's FSDP without a strategy. Its default divides everything since 0.18, and nothing before.
+fn by_release(claims: &mut Claims) {
+    claims.assume(field::parallelism::SHARDING, Sharding::FSDP, "Megatron-LM core_v0.18 default");
+    claims.open_field(OpenField {
+        field: field::parallelism::SHARDING.erased(),
+        leanest: None,
+        heaviest: Some(Sharding::None.json()),
+        although_given: true,
+    });
 }
 
 /// Several instances of the optimizer: the ranks that divide its states are fewer. Without the number of processes, the

@@ -142,3 +142,13 @@ fn a_router_that_is_forced_to_balance_gives_every_expert_an_even_share() {
     let claims = claims_with("deepseek-v3", [Word::known("--moe-router-force-load-balancing")]);
     assert!(claims.contains("parallelism.capacityFactor = \"1\""), "{claims}");
 }
+
+#[test]
+fn megatrons_fsdp_divides_everything_or_by_an_earlier_default_nothing() {
+    let claims = |more: &str| claims_with("gpt-3", more.split_whitespace().map(Word::known));
+    let alone = claims("--use-megatron-fsdp");
+    assert!(alone.contains("parallelism.sharding = \"FSDP\"  (Megatron-LM core_v0.18 default)"), "{alone}");
+    assert!(alone.contains("open: parallelism.sharding = \"None\" at the most"), "{alone}");
+    let stated = claims("--use-megatron-fsdp --data-parallel-sharding-strategy no_shard");
+    assert!(stated.contains("parallelism.sharding = \"None\"  (container trainer"), "{stated}");
+}
