@@ -102,6 +102,7 @@ const NOT_TRAINING: &[(&str, Cause)] = &[
 ];
 
 const TRAINING: &[&str] = &[
+    "python train.py --model meta-llama/Llama-3.1-70B --lr 1e-4",
     "torchrun --nproc_per_node 8 train.py --lr 1e-4",
     "python -m torch.distributed.run --nproc_per_node=8 main.py",
     "python3 -m torch.distributed.launch --nproc_per_node=8 tools/train.py config.py --launcher pytorch",
@@ -179,7 +180,8 @@ fn every_way_to_start_a_training_is_seen() {
 #[test]
 fn an_unknown_program_is_not_recognised_in_a_general_kind_and_trains_in_a_kind_for_training() {
     for command in [
-        "python train.py --model meta-llama/Llama-3.1-70B --lr 1e-4",
+        "python train.py --model my-model --lr 1e-4",
+        "python run.py --model meta-llama/Llama-3.1-70B --lr 1e-4",
         "python3 -m my.train",
         "./run.sh",
         "bash /scripts/run.sh",

@@ -192,12 +192,6 @@ pub(crate) fn is_an_objective(cause: Cause) -> bool {
     )
 }
 
-/// Whether the name of the program or of its module says that it trains: `train.py`, `finetune_lora.py`.
-pub(crate) fn is_named_training(launch: &Launch) -> bool {
-    let words = recipe(launch).split(|c: char| !c.is_ascii_alphanumeric());
-    words.map(str::to_lowercase).any(|word| word != "and" && TRAINS.contains(&word.as_str()))
-}
-
 /// Whether it trains nothing, by its name and its flags.
 pub(crate) fn trains_nothing(launch: &Launch) -> bool {
     why(launch).is_some_and(|cause| cause.follows() == Follows::TrainsNothing)
@@ -219,6 +213,14 @@ pub(crate) fn surely_trains_nothing(launch: &Launch) -> Option<Cause> {
 /// Whether an option has a value that turns it off.
 fn is_off(arguments: &Arguments, option: &str) -> bool {
     matches!(arguments.value(option), Some("false" | "False" | "0" | "no"))
+}
+
+/// Whether the name of a Python program says that it trains: `train_model.py`, `sft.py`.
+pub(crate) fn says_that_it_trains(launch: &Launch) -> bool {
+    let is_python = matches!(launch.target, Target::Script(_) | Target::Module(_));
+    let trains = |word: &str| word != "and" && TRAINS.contains(&word);
+    let name = name(launch).to_ascii_lowercase();
+    is_python && why(launch).is_none() && name.split(|c: char| !c.is_ascii_alphanumeric()).any(trains)
 }
 
 /// Whether an option is one of a training: `--do_train`, `--train_batch_size`, `--lr`.

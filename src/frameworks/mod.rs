@@ -241,14 +241,16 @@ pub(crate) fn trainings(launches: &[Launch]) -> (Vec<Training<'_>>, bool) {
     let perhaps = |training: &Training<'_>| training.launch.is_some_and(Launch::perhaps);
     // Training comes before preparation. A sure start comes before a possible one.
     recognised.sort_by_key(|training| (aside(training), perhaps(training)));
-    // If the program is unknown, the launcher counts, even beside other programs.
+    // If the program is unknown, the launcher counts, even beside other programs. So does a name that says training.
     let launched = |launch: &Launch| !launch.launchers.is_empty();
-    if launches.iter().any(|launch| launched(launch) && !purpose::trains_nothing(launch)) {
+    let trains = |launch: &Launch| launched(launch) || purpose::says_that_it_trains(launch);
+    if launches.iter().any(|launch| trains(launch) && !purpose::trains_nothing(launch)) {
         recognised.retain(|training| !aside(training));
     }
     let mut recognised = recognised.into_iter();
     let Some(first) = recognised.next() else {
         let launched = launches.iter().find(|launch| launched(launch));
+        let launched = launched.or_else(|| launches.iter().find(|launch| trains(launch)));
         return (vec![launched.map_or(Training::NONE, |launch| Training::of(launch, Vec::new()))], false);
     };
     let unknown = others.into_iter().filter(|training| {
@@ -430,6 +432,7 @@ mod tests {
             assert_eq!(of_script(&script), ("gpt2".to_owned(), None), "{script}");
         }
         assert_eq!(of_script("python convert.py; torchrun own.py").1, None);
+        assert_eq!(of_script("python 09_train.py a.yaml; python 16_rag_eval.py --adapter x").1, None);
         assert!(of_script(&format!("if [ -f /data/x ]; then {LARGE}; fi")).0.contains("70B"));
     }
 

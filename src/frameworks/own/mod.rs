@@ -4,18 +4,21 @@
 //! python train.py --model_id meta-llama/Llama-3.1-8B --lr 1e-5 --batch_size 4
 //! accelerate launch --no-python tool sft /configs/run.yaml             a file with groups of any name
 //! MODEL_NAME=google/gemma-2b LEARNING_RATE=2e-4 torchrun train.py      variables, also those of a ConfigMap
+//! BENCH_MODEL=Qwen/Qwen2.5-1.5B BENCH_BATCH_SIZE=2 mpirun python a.py  variables with a prefix that they share
 //! ```
 //!
 //! **Recognised** if no other reader recognises the program, its name does not say that it trains nothing, a model is named
 //! (a known name, or an id like `owner/name`), and there are words of learning: one behind a launcher that trains, two
-//! without. Behind a launcher the program's own name is enough: `train.py`. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys in a file have
-//! any name, so the last part of a key counts.
+//! without. Behind a launcher the program's own name is enough: `train.py`. Without one it counts as both if the model is
+//! known, too. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys in a file
+//! have any name, so the last part of a key counts. A prefix counts if the variable that names the model and two words of
+//! learning share it.
 //!
 //! The names are conventions without documentation. So a batch may be that of all ranks, and stays open downwards. What the
 //! program does without a word stays open, too: adapters, their quantization, sharding and offloading.
 
 use crate::command::downloads::is_id;
-use crate::command::{Launch, Target, launchers, purpose};
+use crate::command::{Environment, Launch, Target, launchers, purpose};
 use crate::frameworks::deepspeed;
 use crate::frameworks::hugging_face::{PROGRAM_NAME, objective, peft, training_arguments};
 use crate::frameworks::reading::claims::Claims;
@@ -120,25 +123,23 @@ const CHECKPOINTING: &[&str] = &[
 ];
 const OPTIMIZER: &[&str] = &["optim", "optimizer", "optimizer_name", "optimizer_type"];
 
+const LENGTH: &[&str] = &[
+    "max_seq_length",
+    "max_seq_len",
+    "max_length",
+    "seq_length",
+    "seq_len",
+    "sequence_length",
+    "block_size",
+    "context_length",
+    "ctx_len",
+    "model_max_length",
+    "cutoff_len",
+    "max_token_length",
+];
+
 const FLAGS: Table = &[
-    &flag(
-        &[
-            "max_seq_length",
-            "max_seq_len",
-            "max_length",
-            "seq_length",
-            "seq_len",
-            "sequence_length",
-            "block_size",
-            "context_length",
-            "ctx_len",
-            "model_max_length",
-            "cutoff_len",
-            "max_token_length",
-        ],
-        field::batch::SEQUENCE_LENGTH,
-        Takes::Number,
-    ),
+    &flag(LENGTH, field::batch::SEQUENCE_LENGTH, Takes::Number),
     &flag(
         &["num_train_epochs", "num_epochs", "epochs", "n_epochs", "train_epochs"],
         field::dataset::EPOCHS,
@@ -161,8 +162,30 @@ pub(crate) fn recognises(launch: &Launch) -> bool {
     }
     let settings = settings_of(launch, &mut Claims::default());
     let learning = LEARNING.iter().filter(|name| settings.has(&[name])).count();
-    let trains = learning > 1 || behind_launcher && (learning > 0 || purpose::is_named_training(launch));
-    trains && model(launch, &settings).is_some()
+    let named_training = purpose::says_that_it_trains(launch);
+    let enough = learning > 1 || behind_launcher && (learning > 0 || named_training);
+    let Some(named) = model(launch, &settings) else { return false };
+    // A name that no table knows may be that of a diffusion model, or of no model.
+    let is_known = || settings.text(&[named]).is_some_and(|name| known::find(&name).is_some());
+    enough || named_training && is_known()
+}
+
+/// The prefix of variables that name a model and at least two words of learning: `BENCH_`.
+fn prefix(environment: &Environment) -> Option<String> {
+    /// The shortest prefix, with its underscore.
+    const SHORTEST: usize = 3;
+    let learns = |prefix: &str| {
+        let words = LEARNING.iter().chain(BATCH).chain(OWN_BATCH).chain(LENGTH);
+        let named =
+            words.filter(|word| environment.get(&format!("{prefix}{}", word.to_uppercase())).is_some());
+        named.take(2).count() == 2
+    };
+    environment.iter().find_map(|(name, value)| {
+        let value = value.filter(|value| is_id(value) || known::find(value).is_some())?;
+        let ends = MODEL.iter().filter_map(|model| name.strip_suffix(model.to_uppercase().as_str()));
+        let mut prefixes = ends.filter(|prefix| prefix.len() >= SHORTEST && prefix.ends_with('_'));
+        prefixes.find(|prefix| !value.is_empty() && learns(prefix)).map(str::to_owned)
+    })
 }
 
 /// The name of the setting that names a model.
@@ -187,6 +210,9 @@ fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
         settings.add(Place::File(file));
     }
     settings.add(Place::Environment(&launch.environment));
+    if let Some(prefix) = prefix(&launch.environment) {
+        settings.add(Place::Prefixed(&launch.environment, prefix));
+    }
     settings
 }
 

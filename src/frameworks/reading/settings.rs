@@ -24,6 +24,8 @@ pub(crate) enum Place<'a> {
     File(Config),
     /// A variable with the same name, in capitals or as written.
     Environment(&'a Environment),
+    /// A variable with the same name in capitals, behind a prefix that a program's variables share: `BENCH_BATCH_SIZE`.
+    Prefixed(&'a Environment, String),
 }
 
 /// All settings of a program, the strongest place first.
@@ -110,6 +112,11 @@ impl Place<'_> {
                     let value = environment.get(variable)?;
                     Some(Setting { value: value.into(), origin: Origin::Environment((*variable).to_owned()) })
                 })
+            }
+            Self::Prefixed(environment, prefix) => {
+                let variable = format!("{prefix}{}", name.to_uppercase());
+                let value = environment.get(&variable)?;
+                Some(Setting { value: value.into(), origin: Origin::Environment(variable) })
             }
         }
     }
