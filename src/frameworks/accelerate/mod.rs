@@ -6,8 +6,9 @@
 //! processes of all nodes.
 //!
 //! The image may have a default configuration. So sharding stays open without `--use_fsdp`, `--use_deepspeed` or a
-//! known configuration file.
+//! known configuration file. Files that projects ship are known by their path ([`brought`]).
 
+mod brought;
 pub(super) mod list;
 
 use crate::command::Launch;
@@ -40,7 +41,12 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let mut settings = Settings::of(vec![Place::Options(&launcher.arguments)]);
     let mut known = true;
     if let Some(file) = settings.get(&["config_file"]) {
-        let config = file.text().and_then(|path| config::named(launch, &path, "--config_file", claims));
+        let path = file.text();
+        if path.as_deref().is_some_and(|path| brought::assume(launch, path, claims)) {
+            claims.assume(field::FRAMEWORK, Framework::HuggingFace, SOURCE);
+            return processes(&settings, claims);
+        }
+        let config = path.and_then(|path| config::named(launch, &path, "--config_file", claims));
         known = config.is_some();
         if let Some(config) = config {
             settings.add(Place::File(config));

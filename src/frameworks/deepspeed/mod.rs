@@ -30,7 +30,8 @@ const STAGES: &[(&str, Sharding)] =
 const DEVICES: &[(&str, &str)] = &[("cpu", "cpu"), ("nvme", "nvme")];
 
 /// Configurations that frameworks ship: the name, the sharding, and whether optimizer and parameters are offloaded. From
-/// ms-swift 2.6.1 and 3.5.3 by name, from LLaMA-Factory (at 1d6e8b21) and axolotl (at 1377ccc3) by path.
+/// ms-swift 2.6.1 and 3.5.3 by name, from LLaMA-Factory (at 1d6e8b21), axolotl (at 1377ccc3) and Open Instruct (at
+/// e6c3044a) by path.
 const BROUGHT: &[(&str, Sharding, bool, bool)] = &[
     ("zero0", Sharding::None, false, false),
     ("zero1", Sharding::ZeRO1, false, false),
@@ -45,6 +46,11 @@ const BROUGHT: &[(&str, Sharding, bool, bool)] = &[
     ("examples/deepspeed/ds_z2_offload_config.json", Sharding::ZeRO2, true, false),
     ("examples/deepspeed/ds_z3_config.json", Sharding::ZeRO3, false, false),
     ("examples/deepspeed/ds_z3_offload_config.json", Sharding::ZeRO3, true, true),
+    ("ds_configs/stage2_no_offloading_accelerate.conf", Sharding::ZeRO2, false, false),
+    ("ds_configs/stage3_no_offloading.conf", Sharding::ZeRO3, false, false),
+    ("ds_configs/stage3_no_offloading_accelerate.conf", Sharding::ZeRO3, false, false),
+    ("ds_configs/stage3_offloading.conf", Sharding::ZeRO3, true, true),
+    ("ds_configs/stage3_offloading_accelerate.conf", Sharding::ZeRO3, true, true),
     ("deepspeed_configs/zero1.json", Sharding::ZeRO1, false, false),
     ("deepspeed_configs/zero1_torch_compile.json", Sharding::ZeRO1, false, false),
     ("deepspeed_configs/zero2.json", Sharding::ZeRO2, false, false),
