@@ -3,7 +3,7 @@
 //!
 //! **Recognised** by `--model_recipe_name`, in 0.1 by `--model_name llama3 --model_size 70b`, by its short form in a script of that name, or by `--recipe` of one of its
 //! training scripts. The recipe names the model. The recipe, `--gpu` and `--compute_dtype` decide the settings without
-//! an option or a key, so these stay open. **`--gpu` names a preset, not the accelerator** that the job runs on.
+//! an option or a key, so these stay open. What the recipes of the catalogue set is assumed ([`recipes`]). **`--gpu` names a preset, not the accelerator** that the job runs on.
 //! Recipes divide the optimizer's states, or all states.
 //!
 //! The performance scripts take their settings from a table by recipe, task, `--gpu` and `--compute_dtype` ([`workloads`]).
@@ -12,6 +12,7 @@
 //! Read from NVIDIA-NeMo/Megatron-Bridge at 0.2 to 0.5, scripts/performance and scripts/training.
 
 pub(super) mod list;
+mod recipes;
 mod workloads;
 
 use crate::command::Launch;
@@ -66,6 +67,10 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         .filter(|_| performs)
         .is_some_and(|(_, recipe)| workloads::assume(&recipe.to_lowercase(), &launch.arguments, claims));
     if !settled {
+        if let Some(recipe) = launch.arguments.value("recipe") {
+            recipes::assume(recipe, claims);
+            claims.assume(field::PRECISION, Precision::BF16, "Megatron-Bridge 0.7 recipe");
+        }
         megatron_core::recipe_may(claims);
     }
 }
