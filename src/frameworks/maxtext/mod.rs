@@ -26,8 +26,14 @@ use crate::job::{
 };
 
 const SOURCE: &str = "MaxText base.yml";
-const MODULES: &[&str] =
-    &["MaxText.train", "maxtext.train", "maxtext.trainers.pre_train.train", "MaxText.sft_trainer"];
+const MODULES: &[&str] = &[
+    "MaxText.train",
+    "maxtext.train",
+    "maxtext.trainers.pre_train.train",
+    "MaxText.sft_trainer",
+    "MaxText.sft.sft_trainer",
+    "maxtext.trainers.post_train.sft.train_sft",
+];
 
 const TABLE: Table = &[
     &flag(&["base_num_decoder_layers"], field::model::LAYERS, Number),

@@ -21,6 +21,7 @@ use crate::frameworks::reading::complete::Written;
 use crate::frameworks::reading::config::{self, ReadFile};
 use crate::frameworks::reading::settings::{Place, Settings};
 use crate::job::{Framework, Loss, Method, Precision, Recompute, Sharding, field};
+use crate::model::known;
 
 const SCRIPTS: &[&str] = &[
     "megatron_gpt_pretraining.py",
@@ -79,6 +80,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
             megatron_core::recipe_may(claims);
         }
         adapters(launch, &settings, claims);
+        restored(&settings, claims);
     }
     megatron_core::read(&settings, claims);
 }
@@ -155,6 +157,20 @@ fn recipe(name: &str, tunes: bool, claims: &mut Claims) {
     claims.assume(field::RECOMPUTE, Recompute::None, RECIPE);
     // Releases differ in the format in which gradients are summed.
     claims.open(field::GRADIENT_PRECISION, Precision::BF16);
+}
+
+/// A checkpoint has the dimensions of the known model that its file or its folder is named after:
+/// `model.restore_from_path=/models/llama2-7b.nemo`, `…/Llama-3.1-8B/ckpt.nemo`. Any other path is no name.
+fn restored(settings: &Settings<'_>, claims: &mut Claims) {
+    let Some(setting) = settings.get(&["model.restore_from_path", "restore_from_path"]) else { return };
+    let path = setting.text().unwrap_or_default();
+    let path = path.trim_end_matches('/');
+    let file = path.trim_end_matches(".nemo");
+    let folder = path.rsplit_once('/').map(|(folder, _)| folder).filter(|_| path != file);
+    let named = [Some(file), folder].into_iter().flatten().find(|name| known::find(name).is_some());
+    if let Some(name) = named {
+        setting.says(claims, field::model::NAME, name);
+    }
 }
 
 fn adapters(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
