@@ -93,6 +93,7 @@ static WRAPPERS: &[Wrapper] = &[
     wrapper(&["micromamba", "run"], "n name p prefix cwd r root-prefix"),
     wrapper(&["doppler", "run"], "p project c config t token"),
     wrapper(&["infisical", "run"], "env path token"),
+    wrapper(&["oumi", "distributed"], ""),
 ];
 
 /// The command that a wrapper runs.

@@ -14,9 +14,9 @@ use crate::frameworks::reading::options::{Known, List};
 use crate::frameworks::reading::torchrun;
 use crate::frameworks::reading::unread::{Effect, Word, effect};
 use crate::frameworks::{
-    READERS, Trees, accelerate, axolotl, colossalai, deepspeed, hugging_face, litgpt, llama_factory,
-    llm_foundry, maxtext, megatron_bridge, megatron_core, megatron_lm, nanotron, nemo, openrlhf, read, swift,
-    torchtitan, torchtune, trainings,
+    READERS, Trees, accelerate, axolotl, colossalai, deepspeed, gpt_neox, hugging_face, instructlab, litgpt,
+    llama_factory, llm_foundry, maxtext, megatron_bridge, megatron_core, megatron_lm, nanotron, nemo,
+    nemo_automodel, openrlhf, oumi, read, swift, torchtitan, torchtune, trainings, unsloth,
 };
 
 /// A list, the folder of its framework, and commands that take its options. `{}` stands for an option and its value,
@@ -115,6 +115,57 @@ const TAKEN: &[Taken] = &[
             "swift sft --model gpt2 {}",
             "swift sft --model gpt2 --train_type lora {}",
             "swift pt --model gpt2 {}",
+        ],
+    },
+    Taken {
+        folder: "swift/megatron",
+        list: &swift::list::MEGATRON,
+        file: r"{}",
+        commands: &[
+            "megatron sft --model gpt2 {}",
+            "megatron sft --model gpt2 --num_layers 4 --tuner_type lora --use_megatron_fsdp true {}",
+            "megatron sft --model gpt2 --num_layers 4 --recompute_granularity full --recompute_method block \
+             --use_precision_aware_optimizer true --exp_avg_dtype bf16 {}",
+            "megatron rlhf --rlhf_type grpo --model gpt2 --use_vllm true --vllm_mode colocate {}",
+        ],
+    },
+    Taken {
+        folder: "oumi",
+        list: &oumi::list::LIST,
+        file: r#"{"model": {"model_name": "gpt2"}, "data": {"train": {}}, "training": {"use_peft": true, "trainer_type": "TRL_GRPO", "grpo": {"use_vllm": true, "vllm_mode": "colocate"}}, "peft": {"q_lora": true}, "fsdp": {"enable_fsdp": true}, "deepspeed": {}}"#,
+        commands: &[
+            "torchrun -m oumi train -c {:|model|data|data.train|training|training.grpo|peft|fsdp|deepspeed}",
+            "torchrun -m oumi train -c {:|deepspeed|model}",
+        ],
+    },
+    Taken {
+        folder: "instructlab",
+        list: &instructlab::list::LIST,
+        file: r"{}",
+        commands: &[
+            "torchrun -m instructlab.training.main_ds --model_name_or_path gpt2 {}",
+            "torchrun -m instructlab.training.main_ds --model_name_or_path gpt2 --lora_r 4 {}",
+        ],
+    },
+    Taken {
+        folder: "unsloth",
+        list: &unsloth::list::LIST,
+        file: r#"{"model": "gpt2"}"#,
+        commands: &["python unsloth-cli.py --model_name gpt2 {}", "unsloth train --model gpt2 {}"],
+    },
+    Taken {
+        folder: "nemo_automodel",
+        list: &nemo_automodel::list::LIST,
+        file: r#"{"model": {"_target_": "nemo_automodel.x"}, "peft": {"_target_": "x"}, "distributed": {}}"#,
+        commands: &["automodel finetune llm -c {:}"],
+    },
+    Taken {
+        folder: "gpt_neox",
+        list: &gpt_neox::list::LIST,
+        file: r#"{"pipe_parallel_size": 1, "hidden_size": 64}"#,
+        commands: &[
+            "python deepy.py train.py {:}",
+            "python deepy.py train.py {:|zero_optimization|optimizer}",
         ],
     },
     Taken {

@@ -15,9 +15,11 @@ mod effects;
 mod fixtures;
 mod fsdp;
 mod fsdp_scripts;
+mod gpt_neox;
 #[cfg(test)]
 mod hostile;
 mod hugging_face;
+mod instructlab;
 mod internevo;
 mod kubeflow;
 mod litgpt;
@@ -31,9 +33,11 @@ mod megatron_deepspeed;
 mod megatron_lm;
 mod nanotron;
 mod nemo;
+mod nemo_automodel;
 mod nemo_rl;
 mod neuronx;
 mod openrlhf;
+mod oumi;
 mod own;
 pub mod profile;
 mod program;
@@ -119,8 +123,13 @@ pub(crate) static READERS: &[Reader] = &[
         .and_no_others(),
     reader!("torchtune", torchtune).knows(&[&torchtune::list::LIST]),
     reader!("ms-swift", swift)
-        .knows(&[&swift::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED])
+        .knows(&[&swift::list::LIST, &swift::list::MEGATRON, TRANSFORMERS, ACCELERATE, DEEPSPEED])
         .and_no_others(),
+    reader!("oumi", oumi).knows(&[&oumi::list::LIST, TRANSFORMERS, ACCELERATE, DEEPSPEED]),
+    reader!("InstructLab", instructlab).knows(&[&instructlab::list::LIST]).and_no_others(),
+    reader!("Unsloth", unsloth).knows(&[&unsloth::list::LIST, TRANSFORMERS]).and_no_others(),
+    reader!("NeMo AutoModel", nemo_automodel).knows(&[&nemo_automodel::list::LIST]),
+    reader!("GPT-NeoX", gpt_neox).knows(&[&gpt_neox::list::LIST, DEEPSPEED]),
     reader!("LitGPT", litgpt).knows(&[&litgpt::list::LIST]).and_no_others(),
     reader!("OpenRLHF", openrlhf).knows(&[&openrlhf::list::LIST, DEEPSPEED]),
     reader!("verl", verl),

@@ -55,6 +55,7 @@ const SUFFIXES: &[&str] = &[
     "nvfp4",
     "hf",
     "pt",
+    "mcore",
     "unsloth",
     // Its purpose, and its version.
     "instruct",

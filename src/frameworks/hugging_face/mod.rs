@@ -36,7 +36,9 @@ use crate::frameworks::reading::config;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::options::List;
 use crate::frameworks::reading::settings::{self, Place, Settings};
-use crate::frameworks::{accelerate, axolotl, deepspeed, llama_factory, nemo_rl, swift, torchtune};
+use crate::frameworks::{
+    accelerate, axolotl, deepspeed, instructlab, llama_factory, nemo_rl, oumi, swift, torchtune, unsloth,
+};
 use crate::job::{
     Attention, Cause, Framework, Loss, Method, Objective, OpenField, Precision, Recompute, Sharding, field,
 };
@@ -145,8 +147,15 @@ fn whose(launch: &Launch) -> Option<Whose> {
     } else if script::of(launch).is_some() {
         Some(Whose::Script)
     } else {
-        let others =
-            [llama_factory::recognises, axolotl::recognises, swift::recognises, torchtune::recognises];
+        let others = [
+            llama_factory::recognises,
+            axolotl::recognises,
+            swift::recognises,
+            torchtune::recognises,
+            oumi::recognises,
+            unsloth::recognises,
+            instructlab::recognises,
+        ];
         let scripted = scripted && !others.iter().any(|recognises| recognises(launch));
         let own = scripted && is_trainers(&settings_of(launch, Whose::Own, &mut Claims::default()));
         own.then_some(Whose::Own)

@@ -284,7 +284,7 @@ pub(super) fn read(launch: &Launch, said: &Said, claims: &mut Claims) {
     places.add(Place::File(file.clone()));
     if said.is_unsloth {
         claims.file(field::FRAMEWORK, Framework::Unsloth, &source, "from_pretrained");
-        unsloth::read(&places, claims);
+        unsloth::beside_trainer(&places, claims);
     } else {
         claims.file(field::FRAMEWORK, Framework::HuggingFace, &source, "Trainer");
     }

@@ -161,7 +161,7 @@ pub(crate) fn loads_directly(source: &str, claims: &mut Claims) {
 }
 
 /// Whether towers for images and audio are trained, in the words of ms-swift and of LLaMA-Factory.
-fn towers(settings: &Settings<'_>, claims: &mut Claims) {
+pub(crate) fn towers(settings: &Settings<'_>, claims: &mut Claims) {
     let Some(setting) = settings.get(&["freeze_vit", "freeze_vision_tower"]) else { return };
     if let Some(frozen) = setting.truth() {
         setting.says(claims, field::finetuning::TRAIN_TOWERS, !frozen);

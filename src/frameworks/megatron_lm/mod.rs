@@ -159,6 +159,20 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
+/// What frontends with Megatron-LM's names share: the options of one field, and the rules over several options that hold
+/// whatever the defaults are.
+pub(in crate::frameworks) fn read_shared(settings: &Settings<'_>, claims: &mut Claims) {
+    settings::read(options::TABLE, settings, claims);
+    let together = Together { settings };
+    together.experts(claims);
+    together.latent_attention(claims);
+    together.stages(claims);
+    together.formats(claims);
+    together.recomputation(claims);
+    together.offload(claims);
+    together.graphs(claims);
+}
+
 /// Settings that several options decide together.
 struct Together<'a> {
     settings: &'a Settings<'a>,
@@ -167,6 +181,11 @@ struct Together<'a> {
 impl Together<'_> {
     fn get(&self, name: &str) -> Option<Setting> {
         self.settings.get(&[name])
+    }
+
+    /// A switch that is not turned off. Megatron-LM's switches have no value, those of other frontends have one.
+    fn switch(&self, names: &[&str]) -> Option<Setting> {
+        self.settings.get(names).filter(|setting| setting.truth() != Some(false))
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -345,7 +364,7 @@ impl Together<'_> {
             && let (Some(chunk), Some(layers)) = (setting.number(), self.number("num-layers"))
         {
             let counted = ["account-for-embedding-in-pipeline-split", "account-for-loss-in-pipeline-split"];
-            let counted = counted.iter().filter(|name| self.settings.has(&[name])).count() as u64;
+            let counted = counted.iter().filter(|name| self.switch(&[name]).is_some()).count() as u64;
             let chunks = (layers.saturating_add(counted) / pipeline).checked_div(chunk);
             if let Some(chunks) = chunks.filter(|chunks| *chunks > 0) {
                 setting.says(claims, field::parallelism::VIRTUAL_PIPELINE, chunks);
@@ -374,7 +393,7 @@ impl Together<'_> {
             (["fp16", "fp16", "fp16"], Precision::FP16),
         ];
         if let Some((setting, precision)) =
-            precisions.iter().find_map(|(names, precision)| Some((self.settings.get(names)?, *precision)))
+            precisions.iter().find_map(|(names, precision)| Some((self.switch(names)?, *precision)))
         {
             setting.says(claims, field::PRECISION, precision);
         }
@@ -389,7 +408,7 @@ impl Together<'_> {
         {
             setting.says(claims, field::GRADIENT_PRECISION, format);
         }
-        if !self.settings.has(&["use-precision-aware-optimizer"]) {
+        if self.switch(&["use-precision-aware-optimizer"]).is_none() {
             return;
         }
         let moments = ["exp-avg-dtype", "exp-avg-sq-dtype"].map(|name| self.get(name));
@@ -413,7 +432,7 @@ impl Together<'_> {
             setting.says(claims, field::RECOMPUTE_LAYERS, layers.saturating_mul(chunks));
         }
         let granularity = ["recompute-granularity", "recompute-activations"];
-        if let Some(setting) = self.get("moe-layer-recompute")
+        if let Some(setting) = self.switch(&["moe-layer-recompute"])
             && !self.settings.has(&granularity)
         {
             setting.says(claims, field::RECOMPUTE, Recompute::Selective);
@@ -424,7 +443,7 @@ impl Together<'_> {
     fn offload(&self, claims: &mut Claims) {
         let fraction = self.get("optimizer-offload-fraction").and_then(|setting| setting.text());
         let some = fraction.and_then(|text| text.parse::<f64>().ok()).is_none_or(|fraction| fraction > 0.0);
-        if let Some(setting) = self.get("optimizer-cpu-offload")
+        if let Some(setting) = self.switch(&["optimizer-cpu-offload"])
             && some
         {
             setting.says(claims, field::offload::OPTIMIZER, true);

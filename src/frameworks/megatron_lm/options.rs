@@ -94,7 +94,7 @@ pub(crate) const TABLE: Table = &[
     &flag(
         &["recompute-granularity"],
         field::RECOMPUTE,
-        OneOf(&[("full", Recompute::Full), ("selective", Recompute::Selective)]),
+        OneOf(&[("full", Recompute::Full), ("selective", Recompute::Selective), ("none", Recompute::None)]),
     ),
     &flag(&["recompute-activations"], field::RECOMPUTE, Word(Recompute::Selective)),
     &flag(

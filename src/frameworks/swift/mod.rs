@@ -10,9 +10,10 @@
 //!
 //! `swift rlhf` trains the objective of `--rlhf_type` (default `dpo`). If all weights are trained, the reference is a copy
 //! of the model (`rlhf_args.py`, `rlhf.py`). The critic of `ppo` is a trained copy of its reward model. `--task_type` names
-//! classes and embeddings.
+//! classes and embeddings. The same programs on Megatron-Core are read in [`megatron`].
 
 pub(super) mod list;
+mod megatron;
 
 use crate::command::Launch;
 use crate::frameworks::hugging_face::objective::{self, Defaults};
@@ -22,13 +23,14 @@ use crate::frameworks::reading::flags::{self, Table, Takes, flag};
 use crate::frameworks::reading::settings::{self, Place, Settings};
 use crate::frameworks::unsloth;
 use crate::job::{
-    Assignment, Attention, Cause, Framework, Method, Objective, Precision, Recompute, Sharding, field,
+    Assignment, Attention, Cause, Framework, Method, Objective, Placement, Precision, Recompute, Sharding,
+    field,
 };
 
 const SOURCE: &str = "ms-swift 3.5 default";
 const SECOND: &str = "ms-swift 2.6 default";
 
-const PROGRAMS: &[&str] = &["swift sft", "swift pt", "megatron sft", "megatron pt"];
+const PROGRAMS: &[&str] = &["swift sft", "swift pt", "swift rlhf"];
 const MODULES: &[&str] = &["swift.cli.sft", "swift.cli.pt", RLHF];
 const RLHF: &str = "swift.cli.rlhf";
 
@@ -61,14 +63,17 @@ const DEFAULTS: &[Assignment] = &[
 
 /// Whether the launch runs ms-swift.
 pub(crate) fn recognises(launch: &Launch) -> bool {
-    PROGRAMS.iter().take(2).any(|program| launch.runs_program(program))
+    PROGRAMS.iter().any(|program| launch.runs_program(program))
         || MODULES.iter().any(|module| launch.runs_module(module))
-        || launch.runs_program("swift rlhf")
+        || megatron::recognises(launch)
 }
 
 /// Claims the settings of the launch.
 pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let settings = Settings::of(vec![Place::Options(&launch.arguments)]);
+    if megatron::recognises(launch) {
+        return megatron::read(launch, &settings, claims);
+    }
     let tuner = settings.get(&["tuner_backend"]);
     match tuner.filter(|tuner| tuner.text().as_deref() == Some("unsloth")) {
         Some(tuner) => unsloth::loads(&tuner, claims),
@@ -96,7 +101,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
         }
     }
     training_arguments::precision(&settings, claims);
-    objective(launch, &settings, claims);
+    objective(launch.runs_program("swift rlhf") || launch.runs_module(RLHF), HELD, &settings, claims);
     peft::keeps_precision(true, SOURCE, claims);
     training_arguments::loads_directly(SOURCE, claims);
     let frozen = launch.arguments.words().iter().any(|word| word.text.starts_with("--freeze_parameters"));
@@ -113,9 +118,9 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     }
 }
 
-/// The objective, and the models that it holds beside the trained one.
-fn objective(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
-    if launch.runs_program("swift rlhf") || launch.runs_module(RLHF) {
+/// The objective, and the models that it holds beside the trained one. `rewards`: whether it is the program `rlhf`.
+fn objective(rewards: bool, held: Defaults, settings: &Settings<'_>, claims: &mut Claims) {
+    if rewards {
         let named = settings.get(&["rlhf_type"]);
         let objective = match &named {
             None => Some(Objective::DPO),
@@ -126,10 +131,14 @@ fn objective(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims) {
             return;
         };
         claims.argument(field::OBJECTIVE, objective, if named.is_some() { "--rlhf_type" } else { "rlhf" });
-        objective::roles(objective, HELD, settings, claims);
+        let off = settings.get(&["offload_teacher_model"]).filter(|setting| setting.truth() == Some(true));
+        if let Some(setting) = off {
+            setting.says(claims, field::roles::TEACHER_MODEL, Placement::Offloaded);
+        }
+        objective::roles(objective, held, settings, claims);
         // The critic is a copy of the reward model, and trained like the model.
         if objective == Objective::PPO {
-            objective::copied(field::roles::CRITIC_MODEL, SOURCE, claims);
+            objective::copied(field::roles::CRITIC_MODEL, held.source, claims);
         }
     } else if let Some(task) = settings.get(&["task_type"]) {
         match task.text().as_deref().map(str::to_ascii_lowercase).as_deref() {

@@ -13,7 +13,12 @@
 //! and at most 4 GiB (`get_chunk_size`), so it gives way when memory is short. No run of Unsloth was compared, so only
 //! weights, states and what must be live refuse a job.
 //!
+//! Its command lines are read by [`command_line`].
+//!
 //! Read from Unsloth 2025.10 and its main branch at 015bdef, and from Unsloth Zoo.
+
+mod command_line;
+pub(super) mod list;
 
 use crate::frameworks::hugging_face;
 use crate::frameworks::profile::Profile;
@@ -22,6 +27,7 @@ use crate::frameworks::profile::versions::Versions;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::settings::{self, Setting, Settings};
 use crate::job::{Framework, LayerKernels, Loss, Recompute, field};
+pub(crate) use command_line::{read, recognises};
 
 /// The layers with adapters, unless `get_peft_model` names others.
 const TARGETS: &[&str] = &["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -38,8 +44,8 @@ pub(crate) static PROFILE: Profile = Profile {
     ..hugging_face::profile::PROFILE
 };
 
-/// Claims what Unsloth does beside the trainer.
-pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
+/// Claims what Unsloth does beside the trainer of a program.
+pub(crate) fn beside_trainer(settings: &Settings<'_>, claims: &mut Claims) {
     if let Some(setting) = settings.get(&["gradient_checkpointing"])
         && setting.text().is_some_and(|text| text == "unsloth")
     {
@@ -50,8 +56,7 @@ pub(crate) fn read(settings: &Settings<'_>, claims: &mut Claims) {
         claims.assume(field::finetuning::TARGETS, TARGETS.to_vec(), DEFAULT);
     }
     if settings.get(&["load_in_4bit"]).is_some_and(|setting| setting.truth() != Some(false)) {
-        let four_bits = [field::quantization::DOUBLE.is(true), field::quantization::EXPERTS.is(true)];
-        settings::assume(&four_bits, DEFAULT, claims);
+        four_bits(claims);
     }
 }
 
@@ -67,4 +72,9 @@ pub(crate) fn loads(by: &Setting, claims: &mut Claims) {
 fn kernels(claims: &mut Claims) {
     let kernels = [field::LOSS.is(Loss::Fused), field::LAYER_KERNELS.is(LayerKernels::Liger)];
     settings::assume(&kernels, DEFAULT, claims);
+}
+
+fn four_bits(claims: &mut Claims) {
+    let four_bits = [field::quantization::DOUBLE.is(true), field::quantization::EXPERTS.is(true)];
+    settings::assume(&four_bits, DEFAULT, claims);
 }
