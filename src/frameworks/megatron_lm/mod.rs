@@ -165,6 +165,8 @@ pub(in crate::frameworks) fn read_shared(settings: &Settings<'_>, claims: &mut C
     settings::read(options::TABLE, settings, claims);
     let together = Together { settings };
     together.experts(claims);
+    loss::read(settings, claims);
+    megatron_core::balance(settings, claims);
     together.latent_attention(claims);
     together.stages(claims);
     together.formats(claims);

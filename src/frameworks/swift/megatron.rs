@@ -13,6 +13,7 @@
 //! | recomputation | of the attention alone (`selective`) |
 //! | expert tensor parallel | 1, and not the tensor parallel degree |
 //! | format | bf16 |
+//! | loss | Megatron Core's fusion, which releases until 3.12 leave off |
 //!
 //! Samples of a micro-batch are joined without padding, so `--max_length` is a cap unless `--packing` is on. The reference
 //! of `rlhf` is divided as the trained model is.
@@ -25,7 +26,9 @@ use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::flags::{Table, Takes, flag};
 use crate::frameworks::reading::host;
 use crate::frameworks::reading::settings::{self, Settings};
-use crate::job::{Assignment, Attention, Cause, Framework, Method, Precision, Recompute, Sharding, field};
+use crate::job::{
+    Assignment, Attention, Cause, Framework, Loss, Method, Precision, Recompute, Sharding, field,
+};
 
 const SOURCE: &str = "Megatron-SWIFT 4.5 default";
 
@@ -101,6 +104,10 @@ pub(super) fn read(launch: &Launch, settings: &Settings<'_>, claims: &mut Claims
         || launch.runs_module("swift.cli._megatron.rlhf")
         || is_file(launch, &["rlhf.py"]);
     super::objective(rewards, HELD, settings, claims);
+    if claims.get(field::LOSS).is_none() {
+        claims.assume(field::LOSS, Loss::CompiledVocabParallel, SOURCE);
+        claims.open(field::LOSS, Loss::VocabParallel);
+    }
     settings::assume(DEFAULTS, SOURCE, claims);
 }
 
