@@ -220,7 +220,7 @@ pub(crate) fn says_that_it_trains(launch: &Launch) -> bool {
     let is_python = matches!(launch.target, Target::Script(_) | Target::Module(_));
     let trains = |word: &str| word != "and" && TRAINS.contains(&word);
     let name = name(launch).to_ascii_lowercase();
-    is_python && why(launch).is_none() && name.split(|c: char| !c.is_ascii_alphanumeric()).any(trains)
+    is_python && !trains_nothing(launch) && name.split(|c: char| !c.is_ascii_alphanumeric()).any(trains)
 }
 
 /// Whether an option is one of a training: `--do_train`, `--train_batch_size`, `--lr`.
