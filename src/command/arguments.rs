@@ -139,10 +139,19 @@ impl Arguments {
 
     /// The value of a `key=value` word, as Hydra takes them; also of `++key=value` and `+key=value`.
     pub(crate) fn overridden(&self, key: &str) -> Option<&str> {
+        self.last_word(|name| name == key)
+    }
+
+    /// The same for a key in groups of any name: `training.model.key=value`.
+    pub(crate) fn overridden_in_groups(&self, key: &str) -> Option<&str> {
+        self.last_word(|name| name.rsplit('.').next() == Some(key))
+    }
+
+    fn last_word(&self, is_meant: impl Fn(&str) -> bool) -> Option<&str> {
         let mut last = None;
         for at in &self.pairs {
             let pair = self.words.get(*at).and_then(key_and_value);
-            if let Some((_, value)) = pair.filter(|(name, _)| *name == key) {
+            if let Some((_, value)) = pair.filter(|(name, _)| is_meant(name)) {
                 self.asked.0.borrow_mut().insert(*at);
                 last = Some(value);
             }

@@ -48,7 +48,7 @@ impl Shell<'_, '_, '_> {
             }
             has_else = holds == Some(true);
             if has_else && branches.is_empty() {
-                return self.list(body, state);
+                return self.unless_guard(state, |shell, state| shell.list(body, state));
             }
             let mut taken = state.clone();
             ends |= self.branch_of(decision, branches.len(), body, &mut taken);

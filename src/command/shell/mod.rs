@@ -128,6 +128,16 @@ impl Shell<'_, '_, '_> {
         ends
     }
 
+    /// Reads a part whose condition holds, unless it is a guard: it fails before anything has started. A variable that a
+    /// guard asks for comes from the image, or the job would not be submitted.
+    pub(crate) fn unless_guard(&mut self, state: &mut State, read: impl FnOnce(&mut Self, &mut State)) {
+        let (before, found) = (state.clone(), self.run.launches.len());
+        read(self, state);
+        if state.failed && self.run.launches.len() == found {
+            *state = before;
+        }
+    }
+
     /// Enters the branch that follows a decision, after a branch of that decision has ended the script.
     fn enter_rest(&mut self, decision: usize) {
         self.run.branches.push(Branch { decision, number: usize::MAX });
@@ -175,6 +185,8 @@ impl Shell<'_, '_, '_> {
                     shell.pipeline(pipeline, state);
                 });
                 join(state, vec![taken, state.clone()]);
+            } else if is_test(&list.first) {
+                self.unless_guard(state, |shell, state| shell.pipeline(pipeline, state));
             } else {
                 self.pipeline(pipeline, state);
             }
@@ -369,7 +381,10 @@ impl Shell<'_, '_, '_> {
                 names.for_each(|name| state.set(name, Value::Unknown));
             }
             "let" => rest.iter().for_each(|word| self.let_(&word.shown(), state)),
-            "exit" | "return" => state.ended = true,
+            "exit" | "return" => {
+                state.ended = true;
+                state.failed = rest.first().and_then(Text::as_known).is_some_and(|status| status != "0");
+            }
             "eval" => self.evaluate(rest, state),
             "source" | "." => self.source(rest, state),
             // `exec` of a program ends the script; `exec` with redirections alone does not.

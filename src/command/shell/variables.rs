@@ -119,6 +119,8 @@ pub(crate) struct State {
     pub(crate) exports_all: bool,
     /// Whether the script has ended: `exit`, `return`, `exec` of a program.
     pub(crate) ended: bool,
+    /// Whether it has ended with a failure: `exit 1`.
+    pub(crate) failed: bool,
 }
 
 impl State {

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Bytes for each trained parameter of a rank's share, times the ranks of the pod. Frozen parameters have their own
-//! format and nothing else.
+//! format and nothing else: quantized ones take their bits, and their scales stay on the accelerator.
 //!
 //! PyTorch rounds every page-locked buffer up to a power of two (`CachingHostAllocator.h`), so a buffer of 65 GB takes
 //! 128 GiB. ZeRO 1 and 2 lock main parameters, copies and gradients, one buffer each. ZeRO 3 locks both kinds of gradients
@@ -101,7 +101,9 @@ fn parameters(host: &HostPlan<'_>) -> Bytes {
     if plan.sharding == Sharding::ZeRO3 && host.on_disk {
         return Bytes::of(SWAPPED_NUMBERS, 2.0) * SWAPPED_PARAMETERS;
     }
-    let bytes = Bytes::of(host.rank_share, plan.widths.parameter);
+    let quantized = plan.adapters.as_ref().and_then(|adapters| adapters.quantized);
+    let width = quantized.map_or(plan.widths.parameter, |quantized| quantized.bits as f64 / 8.0);
+    let bytes = Bytes::of(host.rank_share, width);
     match plan.sharding {
         // The flat buffer is locked in any case.
         Sharding::ZeRO3 if host.end != End::Lean => power_of_two(bytes),

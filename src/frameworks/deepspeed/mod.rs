@@ -13,6 +13,7 @@ pub(super) mod profile;
 use serde_json::Value;
 
 use crate::command::Launch;
+use crate::frameworks::openrlhf;
 use crate::frameworks::reading::claims::Claims;
 use crate::frameworks::reading::config::{self, Config};
 use crate::frameworks::reading::flags::{self, Table, Takes, flag};
@@ -96,6 +97,8 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
     let named = NAMES.iter().find_map(|name| Some((launch.arguments.value(name)?, *name)));
     match named {
         Some((path, name)) => named_file(launch, path, &format!("--{name}"), claims),
+        // OpenRLHF makes the configuration from its own options.
+        None if openrlhf::recognises(launch) => {}
         None => unknown(claims),
     }
 }

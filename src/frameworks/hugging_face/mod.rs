@@ -210,6 +210,7 @@ fn settings_of<'a>(launch: &'a Launch, whose: Whose, claims: &mut Claims) -> Set
     {
         if whose == Whose::Own {
             config.flatten();
+            settings.add(Place::GroupedWords(&launch.arguments));
         }
         settings.add(Place::File(config));
     }

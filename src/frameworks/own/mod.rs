@@ -10,7 +10,7 @@
 //! **Recognised** if no other reader recognises the program, its name does not say that it trains nothing, a model is named
 //! (a known name, or an id like `owner/name`), and there are words of learning: one behind a launcher that trains, two
 //! without. Behind a launcher the program's own name is enough: `train.py`. Without one it counts as both if the model is
-//! known, too. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys in a file
+//! known, too. Options beat `key=value` words, these beat the file, and the file beats variables. Groups of keys
 //! have any name, so the last part of a key counts. A prefix counts if the variable that names the model and two words of
 //! learning share it.
 //!
@@ -197,7 +197,8 @@ fn model(launch: &Launch, settings: &Settings<'_>) -> Option<&'static str> {
 }
 
 fn settings_of<'l>(launch: &'l Launch, claims: &mut Claims) -> Settings<'l> {
-    let mut settings = Settings::of(vec![Place::Options(&launch.arguments), Place::Words(&launch.arguments)]);
+    let mut settings =
+        Settings::of(vec![Place::Options(&launch.arguments), Place::GroupedWords(&launch.arguments)]);
     let variables = Settings::of(vec![Place::Environment(&launch.environment)]);
     let named = settings
         .text(CONFIGS)

@@ -20,6 +20,8 @@ pub(crate) enum Place<'a> {
     Options(&'a Arguments),
     /// `name=value`.
     Words(&'a Arguments),
+    /// `group.name=value`, with groups of any name.
+    GroupedWords(&'a Arguments),
     /// A key of a file.
     File(Config),
     /// A variable with the same name, in capitals or as written.
@@ -101,6 +103,9 @@ impl Place<'_> {
             }
             Self::Words(arguments) => arguments
                 .overridden(name)
+                .map(|text| Setting { value: text.into(), origin: Origin::Argument(name.to_owned()) }),
+            Self::GroupedWords(arguments) => arguments
+                .overridden_in_groups(name)
                 .map(|text| Setting { value: text.into(), origin: Origin::Argument(name.to_owned()) }),
             Self::File(config) => config.get(name).map(|value| Setting {
                 value: value.clone(),
