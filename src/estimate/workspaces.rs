@@ -36,9 +36,18 @@ const NVIDIA: &[(&str, bool)] = &[
     ("a10", false),
     ("a30", false),
     ("a40", false),
+    ("a2", false),
+    ("a16", false),
     ("t4", false),
     ("l4", false),
+    ("l2", false),
+    ("p100", false),
+    ("p40", false),
+    ("gb10", false),
     ("rtx", false),
+    ("gtx", false),
+    ("quadro", false),
+    ("titan", false),
 ];
 
 /// The workspaces of a rank.

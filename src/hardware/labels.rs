@@ -80,12 +80,16 @@ pub const FAMILY: &str = "nvidia.com/gpu.family";
 
 /// NVIDIA's families, by the beginnings of the accelerators' keys.
 const FAMILIES: &[(&str, &[&str])] = &[
-    ("volta", &["v100"]),
+    ("pascal", &["p100", "p40", "gtx-10"]),
+    ("volta", &["v100", "titan-v"]),
     ("turing", &["t4", "quadro-rtx", "rtx-20", "titan-rtx"]),
     ("ampere", &["a100", "a800", "a10", "a30", "a40", "a2", "a16", "rtx-a", "rtx-30"]),
-    ("ada-lovelace", &["l4", "l40", "l20", "l2", "rtx-40", "rtx-4000-ada", "rtx-5000-ada", "rtx-6000-ada"]),
+    ("ada-lovelace", &["l4", "l2", "rtx-40", "rtx-4500-ada", "rtx-5000-ada", "rtx-6000-ada"]),
     ("hopper", &["h100", "h800", "h200", "h20", "gh200"]),
-    ("blackwell", &["b100", "b200", "gb200", "b300", "gb300", "rtx-50", "rtx-pro"]),
+    (
+        "blackwell",
+        &["b100", "b200", "gb200", "b300", "gb300", "gb10", "rtx-507", "rtx-508", "rtx-509", "rtx-pro"],
+    ),
 ];
 
 /// Memory that is less than this share of a card's is that of a part of the card: AWS g6f, an eighth of an L4.
@@ -413,6 +417,24 @@ mod tests {
         let ambiguous = |labels: &[(&str, &'static str)]| read(labels).map(|l| l.ambiguous);
         assert_eq!(ambiguous(&[("karpenter.k8s.aws/instance-gpu-name", "a100")]), Some(true));
         assert_eq!(ambiguous(&bare), Some(false));
+    }
+
+    #[test]
+    fn memory_distinguishes_cards_of_one_label() {
+        let product = ("nvidia.com/gpu.product", "NVIDIA-GeForce-RTX-3080");
+        assert_eq!(name(&[product, (MEMORY, "10240")]), Some("RTX-3080-10GB"));
+        assert_eq!(name(&[product, (MEMORY, "12288")]), Some("RTX-3080-12GB"));
+        assert_eq!(read(&[product]).map(|l| l.ambiguous), Some(true));
+    }
+
+    #[test]
+    fn every_nvidia_card_is_of_one_family() {
+        let nvidia =
+            Catalogue::builtin().all().iter().filter(|card| card.vendor == crate::hardware::Vendor::NVIDIA);
+        for card in nvidia {
+            let of = FAMILIES.iter().filter(|(_, keys)| keys.iter().any(|key| card.key.starts_with(key)));
+            assert_eq!(of.count(), 1, "{}", card.key);
+        }
     }
 
     #[test]

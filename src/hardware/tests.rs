@@ -19,7 +19,7 @@ fn usable(spelling: &str) -> f64 {
 #[test]
 fn the_compiled_in_files_are_valid() {
     assert_eq!(Catalogue::builtin().failure(), None);
-    assert!(Catalogue::builtin().all().len() >= 75);
+    assert!(Catalogue::builtin().all().len() >= 114);
 }
 
 #[test]
@@ -151,6 +151,18 @@ fn spellings_that_people_write_are_found() {
         ("v5p", "TPU-v5p"),
         ("Gaudi 2", "Gaudi2"),
         ("NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", "A100-80GB"),
+        ("L20", "L20"),
+        ("NVIDIA A2", "A2"),
+        ("Tesla P40", "P40"),
+        ("P100", "P100-16GB"),
+        ("Tesla P100-PCIE-12GB", "P100-PCIe-12GB"),
+        ("A5000", "RTX-A5000"),
+        ("NVIDIA RTX 5000 Ada Generation", "RTX-5000-Ada"),
+        ("Quadro RTX 8000", "Quadro-RTX-8000"),
+        ("GeForce RTX 2080 Ti", "RTX-2080-Ti"),
+        ("RTX 4090 D", "RTX-4090-D"),
+        ("RTX-PRO-6000-MaxQ", "RTX-PRO-6000-Max-Q"),
+        ("DGX Spark", "GB10"),
     ] {
         assert_eq!(name(spelling), Some(expected), "{spelling}");
     }
@@ -167,6 +179,7 @@ fn an_ambiguous_name_means_the_largest_and_lists_its_variants() {
     assert_eq!(variants("V100"), ["V100-32GB", "V100-16GB"]);
     assert_eq!(variants("A100-PCIe"), ["A100-PCIe-80GB", "A100-PCIe-40GB"]);
     assert_eq!(variants("910B"), ["Ascend-910B3", "Ascend-910B4"]);
+    assert_eq!(variants("NVIDIA-GeForce-RTX-3080"), ["RTX-3080-12GB", "RTX-3080-10GB"]);
     assert!(variants("H100").len() < 2, "a bare H100 is the one with 80 GB");
     assert!(variants("A100-80GB").is_empty());
     assert!(variants("nvidia-tesla-a100").is_empty(), "to GKE that is the one with 40 GB");
@@ -206,7 +219,9 @@ fn prices_have_a_date() {
 #[test]
 fn devices_before_ampere_have_no_bf16() {
     let bf16 = |spelling: &str| Catalogue::builtin().find(spelling).unwrap().computes_in_bf16();
-    assert!(!bf16("V100") && !bf16("T4") && !bf16("Ascend-910A"));
+    assert!(
+        !bf16("V100") && !bf16("T4") && !bf16("Quadro-RTX-8000") && !bf16("P100") && !bf16("Ascend-910A")
+    );
     assert!(bf16("A100") && bf16("MI250X") && bf16("Ascend-910B3") && bf16("TPU-v5e"));
     assert!(Catalogue::builtin().find("H100").unwrap().computes_in_fp8());
     assert!(!Catalogue::builtin().find("A100").unwrap().computes_in_fp8());
