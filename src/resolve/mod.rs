@@ -1,7 +1,7 @@
 //! 2. From a reading to a job: every value that follows from the values read, the strongest source first.
 //!
 //! ```text
-//! values read ─► known model, or given one ─► open fields ─► defaults of the framework ─► accumulation ─► policy
+//! values read ─► known model, named or usual, or given one ─► open fields ─► defaults of the framework ─► accumulation ─► policy
 //! ```
 //!
 //! A field is [open] if the job may set it in a place that we cannot read. This is decided before defaults are taken. A
@@ -29,7 +29,10 @@ pub(crate) struct Resolved {
 
 /// Resolves a reading under an administrator's rules. `given`: the dimensions of a model whose name is not known.
 pub(crate) fn resolve(mut reading: Reading, rules: &Rules, given: Option<&Model>) -> Resolved {
-    let model = reading.provenance.text(field::model::NAME).and_then(known::find);
+    // A framework's own default model has the dimensions of its name, too.
+    let usual = reading.defaults.iter().find(|claim| claim.field == field::model::NAME && given.is_none());
+    let named = reading.provenance.text(field::model::NAME);
+    let model = named.or_else(|| usual?.value.as_str()).and_then(known::find);
     if let Some(model) = model {
         known_model::fill(&mut reading.provenance, model, &mut reading.warnings);
     } else if let Some(given) = given {

@@ -1,5 +1,6 @@
 //! The model: its name, its size and its dimensions, and which of them wins in a contradiction.
 
+use serde_json::json;
 use weighbridge::job::keys;
 use weighbridge::judgement::{Reason, Verdict};
 
@@ -70,6 +71,21 @@ fn dimensions_of_another_model_are_believed_and_said_in_one_line() {
         "{:?}",
         judgement.warnings
     );
+}
+
+#[test]
+fn a_frameworks_default_model_has_the_dimensions_of_its_name() {
+    let job = |command: &str| {
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "grpo"},
+            "spec": {"template": {"spec": {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+                "containers": [{"name": "trainer", "image": "trainer", "command": ["bash", "-c", command],
+                    "resources": {"limits": {"nvidia.com/gpu": 1}}}]}}}})
+    };
+    let usual = judged(&job("uv run python examples/run_grpo.py"));
+    assert_eq!(source(&usual, "model.name"), Some(("Qwen/Qwen2.5-1.5B", "NeMo-RL 0.3 default")));
+    assert_eq!(source(&usual, "model.layers"), Some(("28", "model qwen2.5-1.5b")));
+    let named = judged(&job("uv run python examples/run_grpo.py policy.model_name=Qwen/Qwen2.5-1.5B"));
+    assert_eq!(usual.memory, named.memory);
 }
 
 #[test]
