@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench generate options fit-time controlplane browser image-check
+.PHONY: help demo test lint check bench bench-webhook generate options fit-time controlplane browser image-check
 
 CARGO ?= cargo
 
@@ -40,6 +40,10 @@ check: ## weigh the examples, as anybody would weigh their own manifests (ARGS=â
 
 bench: ## what a judgement takes, beside deserializing the same document (seconds, and the build)
 	@times=$$($(CARGO) bench --quiet --no-default-features --bench judge) && echo "$$times" | awk -f benches/ratios.awk
+
+bench-webhook: controlplane ## what a review takes, beside Pod Security Admission's webhook, and beside a flood (ARGS=speed or fairness)
+	@echo "building the release, with cargo: about 10 minutes on 2 cores the first time"
+	@$(CARGO) bench --quiet --bench webhook -- $(ARGS)
 
 generate: ## write all that is made from the code: the CRD, the tables of values and of annotations, and the snapshots
 	$(CARGO) run --quiet -- crds > crds/new && mv crds/new crds/weighbridge.dev_trainingestimates.yaml

@@ -4,63 +4,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a document that cannot be read is none to time")]
 
+mod documents;
+
 use std::fmt;
 
 use divan::Bencher;
-use serde_json::{Value, json};
+use documents::{FITS, MEGATRON, REFUSED, SERVING, running, worst_script};
+use serde_json::Value;
 use weighbridge::job::Ask;
 use weighbridge::judge::judge;
 use weighbridge::judgement::{Judgement, Verdict};
 use weighbridge::policy::{Rules, World};
 use weighbridge::surroundings::Surroundings;
-
-const FITS: &str = include_str!("../examples/pytorchjob-llama2-70b.yaml");
-const REFUSED: &str = include_str!("../examples/pytorchjob-llama2-70b-oom.yaml");
-
-/// 40 lines, as Megatron-LM's own examples spread them.
-const MEGATRON: &str = r"
-torchrun --nproc-per-node 8 --nnodes 16 pretrain_gpt.py \
-  --use-mcore-models \
-  --num-layers 80 \
-  --hidden-size 8192 \
-  --ffn-hidden-size 28672 \
-  --num-attention-heads 64 \
-  --group-query-attention \
-  --num-query-groups 8 \
-  --seq-length 4096 \
-  --max-position-embeddings 4096 \
-  --position-embedding-type rope \
-  --swiglu \
-  --normalization RMSNorm \
-  --disable-bias-linear \
-  --untie-embeddings-and-output-weights \
-  --attention-dropout 0 \
-  --hidden-dropout 0 \
-  --vocab-size 32000 \
-  --tensor-model-parallel-size 4 \
-  --pipeline-model-parallel-size 4 \
-  --num-layers-per-virtual-pipeline-stage 5 \
-  --sequence-parallel \
-  --use-distributed-optimizer \
-  --overlap-grad-reduce \
-  --overlap-param-gather \
-  --recompute-activations \
-  --attention-backend flash \
-  --bf16 \
-  --micro-batch-size 1 \
-  --global-batch-size 1024 \
-  --train-iters 500000 \
-  --lr 1.5e-4 \
-  --min-lr 1.5e-5 \
-  --lr-decay-style cosine \
-  --lr-warmup-fraction 0.01 \
-  --weight-decay 0.1 \
-  --clip-grad 1.0 \
-  --data-path /data/text_document \
-  --save /checkpoints --save-interval 1000 \
-  --log-interval 10
-";
-const SERVING: &str = "vllm serve meta-llama/Llama-3.1-70B --tensor-parallel-size 8 --max-model-len 8192";
 
 /// What an apiserver sends, by what is in it.
 struct Document {
@@ -90,32 +45,6 @@ fn documents() -> [Document; 5] {
         verdict,
         bytes: serde_json::to_vec(&object).unwrap(),
     })
-}
-
-/// A Job of 16 pods with 8 GPUs each that runs a script.
-fn running(script: &str) -> Value {
-    json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "job"},
-        "spec": {"parallelism": 16, "completions": 16, "template": {"spec": {
-            "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
-            "containers": [{
-                "name": "main",
-                "image": "registry.example/image:1",
-                "command": ["bash", "-c", script],
-                "resources": {"limits": {"nvidia.com/gpu": 8}},
-            }],
-        }}},
-    })
-}
-
-/// The dearest that was found of what the guard of scripts lets through: an error within cases, to which the parser
-/// comes back for each of them, in as many scripts and statements as a command's budget lasts for.
-fn worst_script() -> String {
-    let cases = "case x in x) ".repeat(2) + &"if a; then ".repeat(16);
-    let ends = "; ".to_owned() + &"fi; ".repeat(16) + &";; esac; ".repeat(2);
-    format!("bash -c '{cases}{}{ends}'\n", "a;".repeat(3800)).repeat(3)
 }
 
 #[divan::bench(args = documents())]

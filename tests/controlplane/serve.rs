@@ -114,6 +114,12 @@ impl Serve {
         wait_until_refused(control_plane, namespace).await
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "the benchmark uses it, and the tests do not")]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The namespace of its certificates and its lease.
     pub fn home(&self) -> &str {
         &self.setup.home
