@@ -243,6 +243,7 @@ fn certificates(
         clients: settings.clients.clone(),
         // A policy engine has a token instead.
         strangers: settings.clients.is_none() || settings.api,
+        oldest: settings.oldest_tls,
     };
     Certificates::new(client.clone(), tls, own, metrics)
 }

@@ -250,7 +250,11 @@ impl<S: Sink> Run<'_, S> {
             tracing::warn!(cache = self.follow.cache, reason, %error, "a watch failed; it is tried again");
         }
         self.last_reason = reason;
-        tokio::time::sleep(self.patience.next().unwrap_or(AFTER_A_FAILURE)).await;
+        let pause = match reason {
+            "Unreachable" => self.patience.next_while_away(),
+            _ => self.patience.next().unwrap_or(AFTER_A_FAILURE),
+        };
+        tokio::time::sleep(pause).await;
     }
 
     /// Lists everything, page by page. Returns the version from which to watch.
@@ -342,6 +346,10 @@ impl<S: Sink> Run<'_, S> {
 
     async fn apply_change(&mut self, change: Change, version: &mut String) -> Result<(), Stop> {
         self.last_reason = "";
+        if !matches!(change, Change::Failed(_)) {
+            // The watch works, so the next break is a new one.
+            self.patience.begin_anew();
+        }
         let reached = match change {
             Change::Applied(found) => self.apply(found).await?,
             Change::Deleted(json) => {

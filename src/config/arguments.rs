@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::policy::{FailurePolicy, History, Mode};
 use crate::telemetry::LogFormat;
+use crate::tls::Version;
 
 /// Where the webhook's certificate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -154,6 +155,15 @@ pub struct Arguments {
         value_name = "FOLDER"
     )]
     pub tls_directory: PathBuf,
+    /// The oldest version of TLS that the webhook's port speaks
+    #[arg(
+        long,
+        env = "WEIGHBRIDGE_TLS_MIN_VERSION",
+        value_enum,
+        default_value_t = Version::default(),
+        value_name = "VERSION"
+    )]
+    pub tls_min_version: Version,
     /// The Lease that elects the replica that writes
     #[arg(long, env = "WEIGHBRIDGE_LEASE", default_value = "weighbridge", value_name = "NAME")]
     pub lease: String,

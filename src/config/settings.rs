@@ -12,8 +12,8 @@ use super::Arguments;
 use super::arguments::TlsMode;
 use crate::policy::{FailurePolicy, Overrides, Policy, Reads, Rules};
 use crate::telemetry::LogFormat;
-use crate::tls::Clients;
 use crate::tls::rotation::Lifetimes;
+use crate::tls::{Clients, Version};
 
 /// The most memory for requests, in bytes.
 const MOST_FOR_REQUESTS: usize = 1 << 30;
@@ -57,6 +57,8 @@ pub struct Settings {
     pub lifetimes: Lifetimes,
     /// The folder of certificate files that another program maintains.
     pub tls_files: Option<PathBuf>,
+    /// The oldest version of TLS that the webhook's port speaks.
+    pub oldest_tls: Version,
     /// The Lease's name.
     pub lease: String,
     /// The name of this replica in the election.
@@ -141,6 +143,7 @@ impl TryFrom<Arguments> for Settings {
             ca_secret: arguments.ca_secret,
             lifetimes,
             tls_files: (arguments.tls_mode == TlsMode::Files).then_some(arguments.tls_directory),
+            oldest_tls: arguments.tls_min_version,
             lease: arguments.lease,
             identity: arguments.identity,
             kubeconfig: arguments.kubeconfig,

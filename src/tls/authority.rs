@@ -10,6 +10,9 @@
 //! the resourceVersion that it read. A replica whose update is refused reads again and adopts that CA. Each step of a
 //! rotation is taken in the same way: by one replica, and seen by all. A CA that another person or tool put there is
 //! not rotated here.
+//!
+//! If a Secret that was filled is empty or gone, there is a new CA. The CAs that were trusted until then stay trusted
+//! for as long as after a rotation, because every replica still serves a leaf of them.
 
 use std::collections::BTreeMap;
 
@@ -57,8 +60,12 @@ pub(super) struct Authority {
 type Data = BTreeMap<String, ByteString>;
 
 impl Authority {
-    /// The cluster's CA. If there is none, one is created.
-    pub(super) async fn adopt(client: &Client, settings: &Settings) -> Result<Self, Error> {
+    /// The cluster's CA. If there is none, one is created, beside the CAs that were trusted last.
+    pub(super) async fn adopt(
+        client: &Client,
+        settings: &Settings,
+        known: Option<&Self>,
+    ) -> Result<Self, Error> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
         let name = settings.secret.as_str();
         let mut last = None;
@@ -73,7 +80,10 @@ impl Authority {
                     tracing::info!(secret = qualified(settings), ?step, "CA rotation step");
                     Some(taken(step, data, now, &settings.lifetimes)?)
                 }
-                None => Some(generate(now, &settings.lifetimes)?),
+                None => {
+                    let trusted = known.map(Self::bundle).unwrap_or_default();
+                    Some(generate(now, &settings.lifetimes, trusted)?)
+                }
             };
             let post = PostParams::default();
             let written = match found {
@@ -166,7 +176,7 @@ impl Authority {
     #[cfg(test)]
     pub(super) fn for_test(now: OffsetDateTime) -> Self {
         let lifetimes = Lifetimes::default();
-        Self::read(&generate(now, &lifetimes).unwrap(), &lifetimes).unwrap()
+        Self::read(&generate(now, &lifetimes, b"").unwrap(), &lifetimes).unwrap()
     }
 }
 
@@ -248,13 +258,17 @@ fn first(bundle: &ByteString, count: usize) -> ByteString {
     ByteString(text.split_inclusive("-----END CERTIFICATE-----").take(count).collect::<String>().into_bytes())
 }
 
-/// A new CA, as the Secret's data.
-fn generate(now: OffsetDateTime, lifetimes: &Lifetimes) -> Result<Data, rcgen::Error> {
+/// A new CA, as the Secret's data. It is trusted beside these.
+fn generate(now: OffsetDateTime, lifetimes: &Lifetimes, trusted: &[u8]) -> Result<Data, rcgen::Error> {
     let (certificate, key) = new_ca(now, lifetimes)?;
+    let bundle = match trusted {
+        [] => certificate.clone(),
+        trusted => joined(&certificate, &first(&ByteString(trusted.to_vec()), KEPT)),
+    };
     Ok(BTreeMap::from([
-        (CERTIFICATE.to_owned(), certificate.clone()),
+        (CERTIFICATE.to_owned(), certificate),
         (KEY.to_owned(), key),
-        (BUNDLE.to_owned(), certificate),
+        (BUNDLE.to_owned(), bundle),
     ]))
 }
 
@@ -308,10 +322,22 @@ mod tests {
 
     #[test]
     fn a_generated_ca_is_read_back() {
-        let data = generate(now(), &LIFETIMES).unwrap();
+        let data = generate(now(), &LIFETIMES, b"").unwrap();
         let authority = Authority::read(&data, &LIFETIMES).unwrap();
         assert_eq!(authority.bundle(), data[CERTIFICATE].0);
         assert!(authority.not_after > now() + Duration::days(299));
+    }
+
+    #[test]
+    fn a_new_ca_in_place_of_a_lost_one_is_trusted_beside_it_until_it_is_forgotten() {
+        let read = |data: &Data| Authority::read(data, &LIFETIMES).unwrap();
+        let lost = read(&generate(now(), &LIFETIMES, b"").unwrap());
+        let new = read(&generate(now(), &LIFETIMES, lost.bundle()).unwrap());
+        assert_ne!(new.certificate(), lost.certificate());
+        let trusted = String::from_utf8(new.bundle().to_vec()).unwrap();
+        let before = String::from_utf8(lost.bundle().to_vec()).unwrap();
+        assert!(trusted.trim_end().ends_with(before.trim_end()), "{trusted}");
+        assert_eq!(new.next.unwrap().0, Step::Forget);
     }
 
     #[test]
@@ -319,13 +345,13 @@ mod tests {
         let empty = |data| filled(&Secret { data, ..Secret::default() }).is_none();
         assert!(empty(None));
         assert!(empty(Some(BTreeMap::from([(CERTIFICATE.to_owned(), ByteString(Vec::new()))]))));
-        assert!(!empty(Some(generate(now(), &LIFETIMES).unwrap())));
+        assert!(!empty(Some(generate(now(), &LIFETIMES, b"").unwrap())));
     }
 
     #[test]
     fn a_secret_that_cannot_sign_is_refused_with_its_wrong_key() {
-        let good = generate(now(), &LIFETIMES).unwrap();
-        let other = generate(now(), &LIFETIMES).unwrap();
+        let good = generate(now(), &LIFETIMES, b"").unwrap();
+        let other = generate(now(), &LIFETIMES, b"").unwrap();
         let with = |key: &str, value: &[u8]| {
             let mut data = good.clone();
             data.insert(key.to_owned(), ByteString(value.to_vec()));
@@ -338,8 +364,9 @@ mod tests {
 
     #[test]
     fn both_cas_are_trusted_during_a_rotation() {
-        let mut data = generate(now(), &LIFETIMES).unwrap();
-        let both = [data[BUNDLE].0.clone(), generate(now(), &LIFETIMES).unwrap()[BUNDLE].0.clone()].concat();
+        let mut data = generate(now(), &LIFETIMES, b"").unwrap();
+        let both =
+            [data[BUNDLE].0.clone(), generate(now(), &LIFETIMES, b"").unwrap()[BUNDLE].0.clone()].concat();
         data.insert(BUNDLE.to_owned(), ByteString(both.clone()));
         assert_eq!(Authority::read(&data, &LIFETIMES).unwrap().bundle(), both);
         data.remove(BUNDLE);
@@ -355,7 +382,7 @@ mod tests {
             pem.map(|certificate| certificate.unwrap().to_vec()).collect::<Vec<_>>()
         };
         let born = now();
-        let first = generate(born, &LIFETIMES).unwrap();
+        let first = generate(born, &LIFETIMES, b"").unwrap();
         let old = read(&first).certificate().to_vec();
 
         let (step, due) = read(&first).next.unwrap();
@@ -381,7 +408,7 @@ mod tests {
     #[test]
     fn a_ca_made_with_a_clock_ahead_is_replaced_and_stays_trusted() {
         let read = |data: &Data| Authority::read(data, &LIFETIMES).unwrap();
-        let ahead = generate(now() + Duration::days(250), &LIFETIMES).unwrap();
+        let ahead = generate(now() + Duration::days(250), &LIFETIMES, b"").unwrap();
         assert_eq!(read(&ahead).due(now()), Some(Step::Replace));
         let mut replaced = ahead.clone();
         // The trusted set stays small if it happens often.

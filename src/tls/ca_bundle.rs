@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::Error;
 
 /// An entry, as it was read.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) ca_bundle: Vec<u8>,

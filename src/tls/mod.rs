@@ -88,6 +88,31 @@ pub struct Settings {
     pub clients: Option<Clients>,
     /// Whether a client without a certificate may connect.
     pub strangers: bool,
+    /// The oldest version of TLS that is spoken.
+    pub oldest: Version,
+}
+
+/// A version of TLS, by kube-apiserver's word for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Version {
+    /// 1.2, for callers that speak no newer one.
+    #[value(name = "VersionTLS12")]
+    Tls12,
+    /// 1.3, which every supported apiserver speaks.
+    #[default]
+    #[value(name = "VersionTLS13")]
+    Tls13,
+}
+
+impl Version {
+    /// This version and the newer ones.
+    fn and_newer(self) -> &'static [&'static rustls::SupportedProtocolVersion] {
+        static NEWEST: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+        match self {
+            Self::Tls12 => rustls::ALL_VERSIONS,
+            Self::Tls13 => NEWEST,
+        }
+    }
 }
 
 /// Why a pass failed.
@@ -139,6 +164,8 @@ pub struct Certificates {
     ready: watch::Sender<bool>,
     /// The CA that was adopted last.
     authority: Mutex<Option<Arc<Authority>>>,
+    /// The entries that were read last.
+    entries: Mutex<Vec<Entry>>,
     /// Whether a caBundle that was read distrusts the served leaf.
     distrusted: AtomicBool,
     /// When the next pass is due, in seconds since 1970.
@@ -164,6 +191,7 @@ impl Certificates {
             metrics,
             ready: watch::Sender::new(false),
             authority: Mutex::default(),
+            entries: Mutex::default(),
             distrusted: AtomicBool::new(false),
             due: AtomicI64::new(i64::MAX),
         })
@@ -171,11 +199,7 @@ impl Certificates {
 
     /// The listener's configuration: it always serves the newest leaf, and allows no handshake before there is one.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        let config = match &self.clients {
-            Some(clients) => ServerConfig::builder().with_client_cert_verifier(clients.clone()),
-            None => ServerConfig::builder().with_no_client_auth(),
-        };
-        let mut config = config.with_cert_resolver(self.resolver.clone());
+        let mut config = self.resolver.clone().configuration(self.settings.oldest, self.clients.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }
@@ -263,7 +287,7 @@ impl Certificates {
         self.metrics.authority_expires(authority.not_after);
         let due = authority.next.map_or(leaf.renew_at, |(_, due)| due.min(leaf.renew_at));
         self.due.store(due.unix_timestamp(), Ordering::Relaxed);
-        let Repaired { entries, error } = published?;
+        let Repaired { entries, error } = self.or_the_last(published)?;
         // It was read, so it counts even after another error.
         let trusted = self.serve(leaf, &entries, now);
         doubt.or(error).map_or(trusted, Err)
@@ -271,8 +295,9 @@ impl Certificates {
 
     /// The Secret's CA. If it cannot be read, the CA that was adopted last, with the error.
     async fn authority(&self) -> Result<(Arc<Authority>, Option<Error>), Error> {
-        let adopted =
-            in_time("reading the CA's Secret", Authority::adopt(&self.client, &self.settings)).await;
+        let last = self.authority.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let adopting = Authority::adopt(&self.client, &self.settings, last.as_deref());
+        let adopted = in_time("reading the CA's Secret", adopting).await;
         let mut last = self.authority.lock().unwrap_or_else(PoisonError::into_inner);
         match (adopted, last.clone()) {
             (Ok(adopted), _) => Ok((last.insert(Arc::new(adopted)).clone(), None)),
@@ -289,6 +314,20 @@ impl Certificates {
         }
         let which = if certain { Repair::Others } else { Repair::Empty };
         ca_bundle::repair(&self.client, &self.settings.configuration, authority.bundle(), which).await
+    }
+
+    /// The entries, or if they cannot be read, those that were read last, with the error. So a leaf is renewed while the
+    /// apiserver is away.
+    fn or_the_last(&self, read: Result<Repaired, Error>) -> Result<Repaired, Error> {
+        let mut last = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(read) => {
+                last.clone_from(&read.entries);
+                Ok(read)
+            }
+            Err(error) if last.is_empty() => Err(error),
+            Err(error) => Ok(Repaired { entries: last.clone(), error: Some(error) }),
+        }
     }
 
     /// Creates the process's own configuration if it is absent.
@@ -308,7 +347,7 @@ impl Certificates {
             Some(leaf) => Ok(leaf),
             None => Ok(Arc::new(Leaf::of_files(&files).map_err(unusable)?)),
         });
-        let Repaired { entries, error } = published?;
+        let Repaired { entries, error } = self.or_the_last(published)?;
         let trusted = match leaf {
             Ok(leaf) => self.serve(leaf, &entries, now),
             Err(error) => {
@@ -442,6 +481,7 @@ mod tests {
             files: None,
             clients: None,
             strangers: true,
+            oldest: Version::default(),
         };
         Certificates::new(client, settings, None, Metrics::default()).unwrap()
     }
@@ -483,6 +523,21 @@ mod tests {
         assert!(certificates.is_ready(now));
         // The clock decides, in any state of the apiserver.
         assert!(!certificates.is_ready(now + time::Duration::days(8)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leaf_is_renewed_while_the_apiserver_does_not_answer() {
+        let now = OffsetDateTime::now_utc();
+        let certificates = certificates(silent());
+        let authority = Authority::for_test(now);
+        let old = leaf(&authority, now - time::Duration::days(8));
+        certificates.resolver.serve(old.clone());
+        *certificates.entries.lock().unwrap() = entries(authority.bundle());
+        *certificates.authority.lock().unwrap() = Some(Arc::new(authority));
+        assert!(!certificates.is_ready(now));
+        assert!(matches!(certificates.pass().await, Err(Error::Slow("reading the CA's Secret"))));
+        assert!(certificates.is_ready(now));
+        assert!(certificates.resolver.leaf().unwrap().not_after > old.not_after);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::Version;
+use super::clients::Verifier;
 use super::leaf::Leaf;
 
 /// The served leaf.
@@ -18,6 +21,20 @@ impl Resolver {
     /// Serves this leaf from now on.
     pub(super) fn serve(&self, leaf: Arc<Leaf>) {
         self.leaf.store(Some(leaf));
+    }
+
+    /// A listener's configuration, for handshakes of this version and newer ones.
+    pub(super) fn configuration(
+        self: Arc<Self>,
+        oldest: Version,
+        clients: Option<Arc<Verifier>>,
+    ) -> ServerConfig {
+        let config = ServerConfig::builder_with_protocol_versions(oldest.and_newer());
+        let config = match clients {
+            Some(clients) => config.with_client_cert_verifier(clients),
+            None => config.with_no_client_auth(),
+        };
+        config.with_cert_resolver(self)
     }
 
     /// The served leaf.
@@ -34,7 +51,7 @@ impl ResolvesServerCert for Resolver {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
     use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
     use time::OffsetDateTime;
 
@@ -42,17 +59,29 @@ mod tests {
     use crate::tls::authority::Authority;
 
     fn server(resolver: &Arc<Resolver>) -> ServerConnection {
+        server_of(resolver, Version::default())
+    }
+
+    fn server_of(resolver: &Arc<Resolver>, oldest: Version) -> ServerConnection {
         crate::tls::install_provider();
-        let config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver.clone());
-        ServerConnection::new(Arc::new(config)).unwrap()
+        ServerConnection::new(Arc::new(resolver.clone().configuration(oldest, None))).unwrap()
     }
 
     fn client(trusted: &Authority) -> ClientConnection {
+        client_of(trusted, rustls::ALL_VERSIONS)
+    }
+
+    fn client_of(
+        trusted: &Authority,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> ClientConnection {
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(trusted.bundle()) {
             roots.add(root.unwrap()).unwrap();
         }
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let config = ClientConfig::builder_with_protocol_versions(versions)
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         ClientConnection::new(Arc::new(config), ServerName::try_from("127.0.0.1").unwrap()).unwrap()
     }
 
@@ -105,6 +134,21 @@ mod tests {
             let got = handshake(&mut client(&authority), &mut server(&resolver)).unwrap();
             assert_eq!(got, leaf.chain()[0].to_vec());
         }
+    }
+
+    #[test]
+    fn tls_1_2_is_spoken_only_where_it_is_switched_on() {
+        let authority = Authority::for_test(OffsetDateTime::now_utc());
+        let resolver = Arc::new(Resolver::default());
+        resolver.serve(leaf(&authority));
+        let spoken = |oldest, version| {
+            let (mut client, mut server) = (client_of(&authority, &[version]), server_of(&resolver, oldest));
+            handshake(&mut client, &mut server).is_ok()
+        };
+        assert!(!spoken(Version::default(), &rustls::version::TLS12));
+        assert!(spoken(Version::default(), &rustls::version::TLS13));
+        assert!(spoken(Version::Tls12, &rustls::version::TLS12));
+        assert!(spoken(Version::Tls12, &rustls::version::TLS13));
     }
 
     #[test]
