@@ -11,4 +11,6 @@ mod controlplane;
 mod browser;
 mod chart;
 mod cluster;
+mod faults;
 mod harness;
+mod hostile;

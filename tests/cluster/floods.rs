@@ -19,7 +19,7 @@ use super::stranger::{Stranger, review};
 use crate::controlplane::{ControlPlane, MemoryGroup, Reach, Serve, Setup, wait_until};
 
 /// The memory limit of the chart.
-const LIMIT: u64 = 256 << 20;
+pub(crate) const LIMIT: u64 = 256 << 20;
 /// The bytes of each hostile body.
 const LARGE: usize = 28 << 20;
 /// How many bodies are sent at once.
@@ -151,7 +151,7 @@ async fn a_replica_within_the_charts_limit_survives_hostile_bodies_and_judges_me
 }
 
 /// The slowest script that is known. No other object has the same.
-fn slowest_script(number: usize) -> Value {
+pub(crate) fn slowest_script(number: usize) -> Value {
     let cases = "case x in x) ".repeat(2) + &"if a; then ".repeat(16);
     let ends = "; ".to_owned() + &"fi; ".repeat(16) + &";; esac; ".repeat(2);
     let script = format!("bash -c '{cases}{}{ends}'\n", "a;".repeat(3800)).repeat(3);

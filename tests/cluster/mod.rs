@@ -6,7 +6,7 @@
 mod ca;
 pub(crate) mod gate;
 pub(crate) mod jobs;
-mod stranger;
+pub(crate) mod stranger;
 
 mod bypasses;
 mod certificates;
@@ -18,7 +18,7 @@ pub(crate) mod dashboard;
 mod doctor;
 mod engines;
 mod estimates;
-mod floods;
+pub(crate) mod floods;
 mod further_kinds;
 mod gaps;
 mod kinds;

@@ -13,6 +13,8 @@ use kube::{Api, Client};
 use rustls::ClientConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::controlplane::Serve;
 
@@ -44,11 +46,16 @@ impl Stranger {
         Ok(Self { address: serve.webhook(), config: Arc::new(config) })
     }
 
+    /// A new connection, after the handshake.
+    pub(crate) async fn connect(&self) -> Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let connector = tokio_rustls::TlsConnector::from(self.config.clone());
+        Ok(connector.connect(ServerName::try_from("127.0.0.1")?, stream).await?)
+    }
+
     /// The answer to a body at `/validate`.
     pub(crate) async fn post(&self, body: Bytes) -> Result<(StatusCode, Value)> {
-        let stream = tokio::net::TcpStream::connect(self.address).await?;
-        let connector = tokio_rustls::TlsConnector::from(self.config.clone());
-        let stream = connector.connect(ServerName::try_from("127.0.0.1")?, stream).await?;
+        let stream = self.connect().await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let request = Request::post("/validate?timeout=30s")

@@ -194,6 +194,16 @@ impl Guarded {
         signal("TERM", &self.id.to_string())
     }
 
+    /// Stops it where it is, as a machine does that has no time for it.
+    pub fn pause(&self) -> Result<()> {
+        signal("STOP", &self.id.to_string())
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) -> Result<()> {
+        signal("CONT", &self.id.to_string())
+    }
+
     /// Ends it and everything in its process group at once, and returns when it is gone.
     pub fn kill(&self) -> Result<ExitStatus> {
         let mut child = self.child()?;

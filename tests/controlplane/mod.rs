@@ -51,20 +51,23 @@ pub use memory::MemoryGroup;
 pub use metrics::{Metrics, got};
 pub use namespace::TestNamespace;
 pub use programs::{helm, kubeflow_crds, repository_crds};
-pub use serve::{Reach, Serve, Setup, wait_until_refused};
+pub use serve::{Among, Reach, Serve, Setup, wait_until_refused};
 pub use start::Shared;
 pub use wait::{wait_for, wait_until};
 
 use std::path::{Path, PathBuf};
 
 use access::{Access, client};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use servers::Site;
 use tempfile::TempDir;
 
 /// A running control plane. Dropped, or left behind by a process that ended, it leaves nothing.
 pub struct ControlPlane {
     // Before the folder, so that nothing writes into it any more when it is removed.
     servers: Vec<Guarded>,
+    site: Site,
+    api_server_arguments: Vec<String>,
     access: Access,
     runs_controllers: bool,
     folder: TempDir,
@@ -149,5 +152,23 @@ impl ControlPlane {
     /// The process ids of its programs.
     pub fn processes(&self) -> Vec<u32> {
         self.servers.iter().map(Guarded::id).collect()
+    }
+
+    /// One of its programs, such as `etcd`.
+    pub fn program(&self, name: &str) -> Result<&Guarded> {
+        self.servers.iter().find(|server| server.name() == name).with_context(|| format!("no {name} runs"))
+    }
+
+    /// Ends kube-apiserver at once. What it stored stays.
+    pub fn kill_api_server(&self) -> Result<()> {
+        self.program(servers::API_SERVER)?.kill().map(drop)
+    }
+
+    /// Starts kube-apiserver again, with the same address and data, and waits until it is ready.
+    pub async fn start_api_server_again(&mut self) -> Result<()> {
+        let again = self.site.start_api_server(&self.api_server_arguments)?;
+        let ended = self.servers.iter_mut().find(|server| server.name() == servers::API_SERVER);
+        *ended.context("no kube-apiserver ran")? = again;
+        start::wait_until_ready(&self.admin()?).await
     }
 }

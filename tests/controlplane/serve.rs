@@ -42,6 +42,18 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// Where its standard error goes: into its log, where none is given.
     pub errors: Option<fs::File>,
+    /// What it shares with other replicas, where it is one of several.
+    pub among: Option<Among>,
+}
+
+/// A replica among several.
+pub struct Among {
+    /// The name of their webhook configuration.
+    pub configuration: String,
+    /// Where the apiserver reaches them all.
+    pub service: SocketAddr,
+    /// Where this one listens.
+    pub listen: SocketAddr,
 }
 
 /// What is watched and guarded.
@@ -72,6 +84,7 @@ impl Setup {
             kubeconfig: None,
             arguments: Vec::new(),
             errors: None,
+            among: None,
         }
     }
 }
@@ -247,14 +260,19 @@ fn command(control_plane: &ControlPlane, program: &Path, setup: &Setup, ready: &
     let mut command = Command::new(program);
     command
         .args(["serve", "--namespace", &setup.home, "--failure-policy", setup.failure_policy])
-        .args(["--configuration-name", &setup.name])
-        // Any free ports: it puts its own into the URL, and both into the file.
-        .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
-        .args(["--webhook-url", "https://127.0.0.1:0/validate"])
+        .args(["--metrics-listen", "127.0.0.1:0"])
         .arg("--ready-file")
         .arg(ready)
         .arg("--kubeconfig")
         .arg(setup.kubeconfig.clone().unwrap_or_else(|| control_plane.kubeconfig()));
+    // Any free ports: it puts its own into the URL, and both into the file.
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (configuration, service, listen) = match &setup.among {
+        Some(among) => (&among.configuration, among.service, among.listen),
+        None => (&setup.name, any, any),
+    };
+    command.args(["--configuration-name", configuration]);
+    command.args(["--listen", &listen.to_string(), "--webhook-url", &format!("https://{service}/validate")]);
     if let Reach::Namespaces(names) = &setup.reach {
         command.args(["--watch-namespaces", &names.join(",")]);
         command.args(["--namespace-selector", &format!("{GUARDED_BY}={}", setup.home)]);

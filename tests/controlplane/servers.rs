@@ -23,6 +23,8 @@ pub(super) struct Site {
     api_server: u16,
 }
 
+pub(super) const API_SERVER: &str = "kube-apiserver";
+
 /// Those that the tests have a use for: everything that makes or deletes objects of ours, fills the
 /// built-in roles, or clears namespaces. The others would only take memory.
 const CONTROLLERS: &str = "clusterrole-aggregation-controller,cronjob-controller,deployment-controller,\
@@ -32,7 +34,7 @@ const CONTROLLERS: &str = "clusterrole-aggregation-controller,cronjob-controller
 /// Fails at once, and not half way, where a program is missing.
 pub(super) fn check_programs(controller_manager: bool) -> Result<()> {
     program("etcd")?;
-    program("kube-apiserver")?;
+    program(API_SERVER)?;
     if controller_manager {
         program("kube-controller-manager")?;
     }
@@ -82,7 +84,7 @@ impl Site {
     }
 
     pub(super) fn start_api_server(&self, arguments: &[String]) -> Result<Guarded> {
-        let mut command = Command::new(program("kube-apiserver")?);
+        let mut command = Command::new(program(API_SERVER)?);
         command
             .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd))
             .arg(format!("--secure-port={}", self.api_server))
@@ -103,7 +105,7 @@ impl Site {
             .arg("--audit-log-mode=blocking")
             .arg("--allow-privileged=true")
             .args(arguments);
-        self.start("kube-apiserver", &command)
+        self.start(API_SERVER, &command)
     }
 
     /// Each controller acts as its own service account, as in a cluster made by kubeadm: a webhook sees the

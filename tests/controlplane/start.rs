@@ -18,7 +18,7 @@ use super::{
     crds,
     guardian::{Guarded, remove_in_the_end},
     servers::{Site, check_programs},
-    wait::wait_for,
+    wait::{wait_for, wait_until},
 };
 
 /// A few seconds on an idle machine. Here the compiler may be running beside it.
@@ -88,7 +88,9 @@ impl ControlPlane {
             starting.until("the controllers to begin", || roles(&client, filled)).await?;
         }
         let Starting { servers, access, folder } = starting;
-        Ok(Self { servers, access, runs_controllers: options.controller_manager, folder })
+        let api_server_arguments = options.api_server_arguments.clone();
+        let runs_controllers = options.controller_manager;
+        Ok(Self { servers, site, api_server_arguments, access, runs_controllers, folder })
     }
 }
 
@@ -144,6 +146,11 @@ impl Starting {
             self.servers.iter().map(|server| format!("\n--- {}\n{}", server.name(), server.log_tail()));
         anyhow!("{error:#}; the ends of the logs:{}", logs.collect::<String>())
     }
+}
+
+/// Waits for a server that was started again.
+pub(super) async fn wait_until_ready(client: &Client) -> Result<()> {
+    wait_until("kube-apiserver to be ready again", DEADLINE, || ready(client)).await
 }
 
 async fn ready(client: &Client) -> Result<bool> {
