@@ -19,6 +19,7 @@ mod commands;
 mod deadlines;
 mod fields;
 mod folders;
+mod hostile_input;
 mod judge;
 mod laws;
 mod learning;
@@ -26,6 +27,7 @@ mod manifests;
 mod pages;
 mod pretraining;
 mod recognition;
+mod supply;
 mod worked_case;
 
 #[cfg(feature = "operator")]

@@ -12,7 +12,7 @@ pub mod doctor;
 mod estimates;
 mod explain;
 mod fix;
-mod input;
+pub mod input;
 pub mod kinds;
 mod kubectl;
 mod lists;

@@ -2,53 +2,14 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use weighbridge::judgement::{Reason, Verdict};
 use weighbridge::surroundings::Surroundings;
 
-use super::judged_among;
 use super::stated::{STATED, pytorchjob, template, with};
+use crate::hostile_input::sound;
 
-/// Conditions that hold for every judgement.
+/// The laws of every judgement.
 fn check(object: &Value, around: &Surroundings) -> Result<(), TestCaseError> {
-    let judgement = judged_among(object, around);
-    let lines = judgement.warnings.iter().chain([&judgement.message]);
-    for line in lines {
-        prop_assert!(line.chars().count() <= 256 && !line.chars().any(char::is_control), "{line:?}");
-    }
-    prop_assert!(judgement.warnings.iter().all(|line| line.chars().count() <= 256));
-    prop_assert!(
-        judgement.warnings.len() <= 16 && judgement.inputs.len() <= 96 && judgement.advice.len() <= 5
-    );
-    prop_assert!(
-        judgement.inputs.iter().all(|i| i.value.chars().count() <= 64 && i.source.chars().count() <= 256)
-    );
-    prop_assert!(judgement.errors.is_empty() || judgement.reason == Reason::Malformed);
-    let decided = matches!(judgement.verdict, Verdict::Fits | Verdict::Tight | Verdict::OutOfMemory);
-    if let Some(probability) = judgement.oom_probability {
-        prop_assert!((0.0..=1.0).contains(&probability));
-    }
-    prop_assert!(!decided || (judgement.oom_probability.is_some() && judgement.memory.is_some()));
-    if judgement.verdict == Verdict::NotTraining {
-        prop_assert!(judgement.warnings.is_empty() && judgement.inputs.is_empty());
-        // An object with accelerators says why it is not judged.
-        let message = &judgement.message;
-        prop_assert!(message.is_empty() || message.contains("trains nothing: "), "{message}");
-    } else {
-        prop_assert!(!judgement.message.is_empty());
-    }
-    if judgement.verdict == Verdict::Unknown && judgement.errors.is_empty() {
-        let unread = matches!(
-            judgement.reason,
-            Reason::TooLarge | Reason::NotReadToEnd | Reason::ReferenceNotFound | Reason::WorkloadNotFound
-        );
-        prop_assert!(unread || !judgement.missing.is_empty());
-    }
-    if let Some(memory) = &judgement.memory {
-        prop_assert!(memory.lower_bytes <= memory.peak_bytes && memory.peak_bytes <= memory.upper_bytes);
-    }
-    let json = serde_json::to_string(&judgement).unwrap();
-    prop_assert_eq!(json, serde_json::to_string(&judged_among(object, around)).unwrap());
-    Ok(())
+    sound::check(object, around).map(drop).map_err(TestCaseError::fail)
 }
 
 /// Any JSON, some with the keys and values that readers look for.

@@ -17,13 +17,13 @@ use crate::report::Place;
 
 /// All that was read.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub struct Input {
     /// The objects, lists flattened, in the order of the stream.
-    pub(super) objects: Vec<Object>,
+    pub objects: Vec<Object>,
     /// The errors, in the same order.
-    pub(super) unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<Unreadable>,
     /// The documents that are no Kubernetes objects, such as a workflow or a program's settings.
-    pub(super) skipped: Vec<Place>,
+    pub skipped: Vec<Place>,
 }
 
 /// Reads every path; `-` is standard input. Files and folders in a folder that match a pattern of `ignored` are left out.
@@ -39,7 +39,7 @@ pub(super) fn read(paths: &[PathBuf], ignored: &[String]) -> Input {
 }
 
 /// Reads a text, as if it stood in a file of this name.
-pub(super) fn of_text(name: &str, content: &str) -> Input {
+pub fn of_text(name: &str, content: &str) -> Input {
     let mut input = Input::default();
     input.add(&paths::Text { name: name.to_owned(), content: content.to_owned() });
     input
@@ -71,7 +71,7 @@ impl Input {
 /// An error: its place, the fault, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}")]
-pub(super) struct Unreadable {
+pub struct Unreadable {
     place: Place,
     problem: String,
 }
