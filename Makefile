@@ -1,7 +1,7 @@
 # Everything a person runs by hand. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench bench-webhook generate options fit-time controlplane browser image-check
+.PHONY: help demo test test-faults test-hostile fuzz fuzz-smoke sbom reproducible lint check bench bench-webhook generate options fit-time controlplane browser image-check
 
 CARGO ?= cargo
 
@@ -22,6 +22,34 @@ test: controlplane ## run every test, the real control plane and a browser inclu
 	@$(CARGO) test --lib --bins --examples --benches --test local --no-fail-fast; status=$$?; \
 	echo "running those on a real control plane: about 6 minutes; a test that takes more than one says so" && \
 	$(CARGO) test --test kubernetes --no-fail-fast && exit $$status
+
+test-faults: controlplane ## break the cluster around the gate under load: what is lost or wrong, and for how long (about 10 minutes)
+	@previous=$$(tests/faults/previous) && \
+	WEIGHBRIDGE_PREVIOUS=$$previous $(CARGO) test --test kubernetes -- faults:: --ignored --test-threads=1 --nocapture
+
+test-hostile: controlplane ## attack a replica under the chart's memory limit, with a neighbour beside (about 10 minutes, as root)
+	$(CARGO) test --test kubernetes -- hostile:: --ignored --nocapture
+	$(CARGO) test --test kubernetes -- --test-threads=1 --nocapture $(ATTACKS)
+
+# The suites of single attacks, which `make test` runs too.
+ATTACKS = $(addprefix cluster::,$(addsuffix ::,bypasses children client_certificates floods gaps later logs memory \
+	overrides people permissions poison privacy readiness scale updates))
+
+fuzz: ## look for inputs that break a judgement, until interrupted (TARGET=…, else a minute each in turn)
+	fuzz/run build
+	@if [ -n "$(TARGET)" ]; then exec fuzz/run $(TARGET) $(ARGS); fi; \
+	while :; do for target in $(FUZZED); do fuzz/run $$target -max_total_time=60 $(ARGS) || exit; done; done
+
+fuzz-smoke: ## the same for two minutes, without a build of its own: inputs of the corpora, changed at random
+	$(CARGO) test --test local hostile_input:: -- --include-ignored --nocapture
+
+FUZZED = annotation configuration object policy python quantity review shell stream
+
+sbom: ## write what the binary is made of, as CycloneDX: target/weighbridge.cdx.json
+	@mkdir -p target && tests/supply/sbom.py > target/weighbridge.cdx.json && echo "target/weighbridge.cdx.json"
+
+reproducible: ## build the binary twice, in folders of different names, and compare (PROFILE=release, or dev)
+	@tests/supply/reproducible $(or $(PROFILE),release)
 
 lint: ## check formatting, lints, the core without its edges, and dependencies
 	$(CARGO) fmt --check
