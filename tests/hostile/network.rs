@@ -13,7 +13,7 @@ use super::Yard;
 use crate::cluster::stranger::review;
 
 /// How many of the neighbour's jobs are answered while an attack stands.
-const MEANWHILE: usize = 300;
+pub(super) const MEANWHILE: usize = 100;
 
 /// Opens connections, writes the same to each, and holds them while the neighbour goes on.
 async fn held(yard: &Yard, count: usize, written: &[u8]) -> Result<()> {

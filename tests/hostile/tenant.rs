@@ -13,7 +13,7 @@ use crate::cluster::gate::create;
 use crate::cluster::jobs::{named, pod_spec, pytorchjob};
 
 /// How many of the neighbour's jobs are answered after an attack.
-const AFTERWARDS: usize = 100;
+const AFTERWARDS: usize = 50;
 /// How many requests of hers are on their way at once.
 const AT_ONCE: usize = 16;
 
@@ -55,7 +55,7 @@ pub(super) async fn labels(yard: &Yard) -> Result<()> {
     };
     create_all(yard, (0..20).map(pod)).await?;
     let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(yard.tenant.clone(), &yard.namespace);
-    let changed = (0..400).map(|number: usize| {
+    let changed = (0..200).map(|number: usize| {
         let pods = pods.clone();
         async move {
             let change = json!({"metadata": {"labels": {"changed": number.to_string()}}});
@@ -70,7 +70,7 @@ pub(super) async fn labels(yard: &Yard) -> Result<()> {
 pub(super) async fn what_ifs(yard: &Yard) -> Result<()> {
     let what_if: Value =
         serde_saphyr::from_str(include_str!("../../examples/trainingestimate-what-if.yaml"))?;
-    create_all(yard, (0..1_000).map(|number| named(what_if.clone(), &format!("what-if-{number}")))).await?;
+    create_all(yard, (0..300).map(|number| named(what_if.clone(), &format!("what-if-{number}")))).await?;
     // The neighbour's own estimate does not wait for them.
     let neighbours = crate::cluster::jobs::fitting("beside-the-what-ifs")?;
     create(&yard.tenant, "default", &neighbours).await??;
