@@ -68,6 +68,7 @@ impl Authority {
     ) -> Result<Self, Error> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
         let name = settings.secret.as_str();
+        let trusted = known.map(Self::bundle).unwrap_or_default();
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let found = secrets.get_opt(name).await.map_err(|source| failed("reading", settings, source))?;
@@ -80,10 +81,7 @@ impl Authority {
                     tracing::info!(secret = qualified(settings), ?step, "CA rotation step");
                     Some(taken(step, data, now, &settings.lifetimes)?)
                 }
-                None => {
-                    let trusted = known.map(Self::bundle).unwrap_or_default();
-                    Some(generate(now, &settings.lifetimes, trusted)?)
-                }
+                None => Some(generate(now, &settings.lifetimes, trusted)?),
             };
             let post = PostParams::default();
             let written = match found {
