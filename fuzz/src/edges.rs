@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Collected};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
@@ -52,7 +52,7 @@ pub fn review(data: &[u8]) {
     let (status, body) = runtime.block_on(async {
         let Ok(response) = router.clone().oneshot(request).await;
         let status = response.status();
-        (status, response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default())
+        (status, response.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default())
     });
     assert!(!status.is_server_error(), "{status}");
     if status != StatusCode::OK {

@@ -35,7 +35,7 @@ pub(super) async fn explosions(yard: &Yard) -> Result<()> {
         laughs,
         "[".repeat(120_000),
         "{a: ".repeat(60_000),
-        format!("model: {{{}}}", (0..20_000).map(|key| format!("k{key}: 1,")).collect::<String>()),
+        (0..20_000).fold("model: {".to_owned(), |text, key| text + &format!("k{key}: 1,")) + "}",
         format!("batch: {{sequenceLength: {}}}", "9".repeat(100_000)),
         "? ".repeat(100_000),
     ];
