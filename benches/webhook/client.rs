@@ -138,23 +138,18 @@ impl Connection {
         self.stream.write_all(&self.buffer).await?;
         self.stream.flush().await?;
         self.buffer.clear();
-        let (mut whole, mut body) = (usize::MAX, 0);
-        while self.buffer.len() < whole {
+        let answer = loop {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the server closed the connection: {}", String::from_utf8_lossy(&self.buffer));
             }
-            if whole == usize::MAX
-                && let Some(end) = find(&self.buffer, b"\r\n\r\n")
-            {
-                body = end + 4;
-                whole = body + content_length(self.buffer.get(..end).unwrap_or_default())?;
+            if let Some(answer) = body(&self.buffer)? {
+                break answer;
             }
-        }
-        let answer = self.buffer.get(body..whole).unwrap_or_default();
+        };
         if find(&self.buffer, b" 200 ").is_none_or(|at| at > 12) {
             bail!("{}", String::from_utf8_lossy(&self.buffer));
         }
-        Ok(find(answer, b"\"allowed\":true").is_some())
+        Ok(find(&answer, b"\"allowed\":true").is_some())
     }
 }
 
@@ -162,10 +157,30 @@ fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
     bytes.windows(text.len()).position(|window| window == text)
 }
 
-fn content_length(head: &[u8]) -> Result<usize> {
+/// The body of an answer, once all of it is there: with a length, or in chunks.
+fn body(answer: &[u8]) -> Result<Option<Vec<u8>>> {
+    let Some(end) = find(answer, b"\r\n\r\n") else { return Ok(None) };
+    let (head, rest) = answer.split_at(end);
+    let rest = rest.get(4..).unwrap_or_default();
     let head = String::from_utf8_lossy(head).to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    Ok(length.with_context(|| format!("no length: {head}"))?.trim().parse()?)
+    if let Some(length) = head.lines().find_map(|line| line.strip_prefix("content-length:")) {
+        let length: usize = length.trim().parse()?;
+        return Ok(rest.get(..length).map(<[u8]>::to_vec));
+    }
+    let (mut chunks, mut body) = (rest, Vec::new());
+    while let Some(line) = find(chunks, b"\r\n") {
+        let (size, more) = chunks.split_at(line);
+        let size = usize::from_str_radix(std::str::from_utf8(size)?.trim(), 16).context("a chunk's size")?;
+        // A line's end comes before the chunk, and another after it.
+        let whole = more.get(..size + 4);
+        let Some(chunk) = whole.and_then(|chunk| chunk.get(2..2 + size)) else { return Ok(None) };
+        if size == 0 {
+            return Ok(Some(body));
+        }
+        body.extend(chunk);
+        chunks = more.get(size + 4..).unwrap_or_default();
+    }
+    Ok(None)
 }
 
 /// Trusts any certificate: both servers are our own children on the loopback interface.
