@@ -135,13 +135,19 @@ impl Browser {
         Ok(answer["result"]["value"].clone())
     }
 
-    /// Waits until an expression is true. The page itself waits, so nothing is asked in vain.
+    /// Waits until an expression is true. The page itself waits, so nothing is asked in vain. If a page gives way to another
+    /// meanwhile, that one is asked.
     pub(super) fn until(&mut self, expression: &str) -> Result<()> {
         let waits = format!(
             "new Promise((held, missed) => {{ const end = Date.now() + 30000; const look = () => {{ if ({expression}) held(true); \
              else if (Date.now() > end) missed(new Error('it never held')); else setTimeout(look, 20); }}; look(); }})"
         );
-        self.value(&waits).map(drop)
+        loop {
+            match self.value(&waits) {
+                Err(error) if error.to_string().contains("Inspected target navigated") => {}
+                other => return other.map(drop),
+            }
+        }
     }
 
     /// Types a text into the focused field, as a keyboard does.
