@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! checked     PyTorch's own counts of allocated memory cover the mode, or two independent parties measured it
-//! derived     the terms come from the framework's code: one party measured the mode or another mode of the framework, or
-//!             every operation of its layers is counted, which PyTorch's own counts check for the operations
+//! derived     the terms come from the framework's code: one party measured the mode or another mode of the framework (for
+//!             experts one with experts), or every operation of its own dense layers is counted, which PyTorch's own counts check for the operations
 //! unchecked   no run of the framework was compared
 //! ```
 //!
@@ -152,9 +152,10 @@ impl Entry {
     }
 }
 
-/// Whether a framework's layers are counted operation by operation, as its code runs them.
-pub fn is_counted(framework: &str) -> bool {
-    profile::named(framework).is_some_and(|profile| profile.layers.is_counted())
+/// Whether a mode's layers are counted operation by operation, as the framework's own code runs them. Experts have rows that
+/// depend on the router, so they are never counted like this.
+pub fn is_counted(mode: &Mode<'_>) -> bool {
+    !mode.experts && profile::named(mode.framework).is_some_and(|profile| profile.layers.are_its_own())
 }
 
 impl Modes {
@@ -169,8 +170,10 @@ impl Modes {
         if let Some(entry) = self.find(mode) {
             return entry.class;
         }
-        let known = self.mode.iter().any(|entry| entry.framework == mode.framework);
-        if known || is_counted(mode.framework) { Evidence::Derived } else { Evidence::Unchecked }
+        // Dense models tell nothing about experts.
+        let tells = |entry: &Entry| entry.framework == mode.framework && (entry.experts || !mode.experts);
+        let known = self.mode.iter().any(tells);
+        if known || is_counted(mode) { Evidence::Derived } else { Evidence::Unchecked }
     }
 
     /// The spread in a mode.

@@ -127,13 +127,14 @@ fn class(mode: &Mode<'_>, known: &[&Compared]) -> Evidence {
     if parties.len() > 1 || own.filter(|compared| compared.count).count() >= COUNTS {
         return Evidence::Checked;
     }
-    let framework = has_framework(mode, known) || is_counted(mode.framework);
+    let framework = has_framework(mode, known) || is_counted(mode);
     if framework { Evidence::Derived } else { Evidence::Unchecked }
 }
 
 /// Whether another comparison is of the mode's framework.
 fn has_framework(mode: &Mode<'_>, known: &[&Compared]) -> bool {
-    known.iter().any(|compared| compared.mode.framework == mode.framework)
+    let tells = |other: &Mode<'_>| other.framework == mode.framework && (other.experts || !mode.experts);
+    known.iter().any(|compared| tells(&compared.mode))
 }
 
 /// The spread of these residuals: that of a normal distribution with the same 90 % quantile.

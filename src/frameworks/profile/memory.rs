@@ -23,11 +23,12 @@ pub enum Layers {
 }
 
 impl Layers {
-    /// Whether every operation is counted, as the code runs it. Closed formulas sum up published figures too.
-    pub fn is_counted(self) -> bool {
+    /// Whether the modules are the framework's own, with every operation counted. Closed formulas sum up published
+    /// figures too. Transformers' modules are run by other programs, which replace parts of them.
+    pub fn are_its_own(self) -> bool {
         match self {
-            Self::Transformers { .. } | Self::JointProjection | Self::LossInRecipe => true,
-            Self::Fused | Self::Unfused => false,
+            Self::JointProjection | Self::LossInRecipe => true,
+            Self::Transformers { .. } | Self::Fused | Self::Unfused => false,
         }
     }
 }
