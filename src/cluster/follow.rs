@@ -309,6 +309,8 @@ impl<S: Sink> Run<'_, S> {
                 // A watch that ends at once is not opened again without a pause.
                 Ok(()) => tokio::time::sleep(TIME_OF_A_PAGE).await,
                 Err(error) if error.reason() == "Expired" => {
+                    // The apiserver is there again, so the pauses of its absence do not count.
+                    self.patience.begin_anew();
                     self.failed("Expired", &error).await;
                     return End::Relist;
                 }
