@@ -120,6 +120,7 @@ fn a_script_is_read_as_its_shell_reads_it() {
         "if [[ -z \"${TOKEN:-}\" ]]; then echo no token; exit 1; fi\npython a.py",
         "[ -z \"$TOKEN\" ] && { echo no token; exit 1; }; python a.py",
         "[ -z \"$TOKEN\" ] && { python prepare.py; exit 0; }; python a.py",
+        "check() { return 1; }; check; A=1; if [[ $A == 1 ]]; then B=2; fi; python a.py $B",
         "run() { local n=$1; torchrun --nproc_per_node=$n \"${@:2}\"; shift; python \"$@\"; }\nrun 8 train.py --x",
         "for i in 1 2 3; do echo $i; done; for m in a; do python train.py $m; done; python train.py $i $m",
         "n=0; while true; do n=$((n+1)); python a.py $n; done",

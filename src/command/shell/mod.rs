@@ -348,7 +348,7 @@ impl Shell<'_, '_, '_> {
             let arguments = state.arguments.replace(arguments.to_vec());
             self.within(|shell| shell.compound(body, state));
             state.arguments = arguments;
-            state.ended = false;
+            (state.ended, state.failed) = (false, false);
             self.depth -= 1;
         }
     }
