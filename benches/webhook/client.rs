@@ -33,6 +33,20 @@ pub(crate) struct Answers {
     pub(crate) admitted: usize,
 }
 
+impl Answers {
+    /// The answers of several connections, each with its times and the number of admitted objects.
+    async fn of_all(
+        started: Instant,
+        asking: impl Iterator<Item = impl Future<Output = Result<(Vec<Duration>, usize)>>>,
+    ) -> Result<Self> {
+        let all = try_join_all(asking).await?;
+        let took = started.elapsed();
+        let admitted = all.iter().map(|(_, admitted)| admitted).sum();
+        let times = all.into_iter().flat_map(|(times, _)| times).collect();
+        Ok(Self { times, took, admitted })
+    }
+}
+
 impl Server {
     pub(crate) fn new(address: SocketAddr, path: &'static str) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
@@ -82,11 +96,7 @@ impl Server {
             }
             anyhow::Ok((times, admitted))
         });
-        let all = try_join_all(asking).await?;
-        let took = started.elapsed();
-        let admitted = all.iter().map(|(_, admitted)| admitted).sum();
-        let times = all.into_iter().flat_map(|(times, _)| times).collect();
-        Ok(Answers { times, took, admitted })
+        Answers::of_all(started, asking).await
     }
 
     /// Asks at a steady rate. A review that waits for a free connection waits on the server's account.
@@ -112,11 +122,7 @@ impl Server {
             }
             anyhow::Ok((times, admitted))
         });
-        let all = try_join_all(asking).await?;
-        let took = started.elapsed();
-        let admitted = all.iter().map(|(_, admitted)| admitted).sum();
-        let times = all.into_iter().flat_map(|(times, _)| times).collect();
-        Ok(Answers { times, took, admitted })
+        Answers::of_all(started, asking).await
     }
 }
 

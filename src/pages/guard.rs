@@ -1,7 +1,7 @@
 //! What a browser may do with a page, and who may ask for it.
 //!
-//! A page at this machine's address answers to this machine's names alone, so that no foreign name can lead here. It tells
-//! nobody where it was left for, is not kept, and is shown in no other page.
+//! A page at this machine's address answers to this machine's names alone, so that no foreign name can lead here. Its
+//! address is not passed on when it is left, it is not kept, and no other page shows it.
 
 use axum::Router;
 use axum::extract::{Request, State};

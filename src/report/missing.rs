@@ -1,7 +1,7 @@
 //! What is missing: each field with the memory that depends on it, and the line that a person would add.
 //!
 //! ```text
-//! the assumed value    if the job can only need more: whoever pastes the line confirms what is usual
+//! the assumed value    if the job can only need more: the pasted line confirms what is usual
 //! a blank to fill in   if the job may need less, or nothing is assumed: `none|full`, `NUMBER`
 //! ```
 //!

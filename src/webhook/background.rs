@@ -2,8 +2,8 @@
 //!
 //! A judgement cannot be interrupted, and an expensive one takes a processor for up to 75 ms. On a thread of low
 //! priority it gives up the processor when another thread needs it, so that a small review of another tenant does not
-//! wait. Work that is known to be [expensive](super::turns) runs here, and large reviews of a namespace of which nothing
-//! is known yet. On a machine with a free processor they are answered as soon as on an ordinary thread.
+//! wait. Work that is known to be [expensive](super::turns) runs here, and so do the large reviews of a namespace
+//! without a history. On a machine with a free processor they are answered as soon as on an ordinary thread.
 
 use std::fmt;
 

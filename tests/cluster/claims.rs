@@ -1,4 +1,4 @@
-//! Claims of volumes: their size is read where claims may be read, and told to nobody.
+//! Claims of volumes: their size is read where claims may be read, and is never shown.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;

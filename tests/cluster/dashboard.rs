@@ -101,7 +101,7 @@ async fn a_viewer_of_one_namespace_sees_no_other() -> Result<()> {
     let (_, page) = all.page("").await?;
     ensure!(page.contains(&own) && !page.contains(theirs.name()), "{page}");
 
-    // Nobody else on the machine is answered, and no other name leads here.
+    // No other user of the machine is answered, and no other name leads here.
     let (status, page) = got(all.address, "/").await?;
     ensure!(status == 404 && page.is_empty(), "{status} {page}");
     Ok(())

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `parameter.register_post_accumulate_grad_hook(step)` | the optimizer steps during the backward pass |
 //! | `AdamW(model.lm_head.parameters())`: the parameters of a named part | a part of the model is not trained |
+//! | `parameter.requires_grad = False`, `freeze_layers(model)` | the same |
 //! | `from_pretrained(…, hidden_size=1024)`, `model.model.layers = …`, `config.num_hidden_layers = 4` | the model's dimensions change |
 //! | `HqqConfig(nbits=2)`, `QuantoConfig(weights="int2")` | fewer than four bits a weight |
 //! | `trainer.evaluate()` or `trainer.predict(…)`, and no `train()` | evaluation |
@@ -44,9 +45,16 @@ pub(super) fn cause(program: &Program) -> Option<Cause> {
         Some(Cause::StoredQuantized)
     } else if (named("evaluate") || named("predict")) && !named("train") {
         Some(Cause::Evaluation)
+    } else if program.sets.contains("requires_grad") || calls().any(freezes) {
+        Some(Cause::PartlyFrozen)
     } else {
         None
     }
+}
+
+/// Whether a part of the model is kept from being trained.
+fn freezes(call: &Call) -> bool {
+    call.name() == "requires_grad_" || call.name().starts_with("freeze")
 }
 
 /// Whether an optimizer gets the parameters of a part of the model, which the program names.
@@ -115,6 +123,8 @@ mod tests {
             ("opt = torch.optim.AdamW(self.model.parameters())", None),
             ("opt = torch.optim.AdamW(ddp.module.parameters())", None),
             ("opt = torch.optim.AdamW(parameter_groups)", None),
+            ("for p in m.model.parameters(): p.requires_grad = False", Some(Cause::PartlyFrozen)),
+            ("freeze_layers(m)", Some(Cause::PartlyFrozen)),
             ("m = AutoModelForCausalLM.from_pretrained('a', num_hidden_layers=4)", None),
             ("m = AutoModelForCausalLM.from_pretrained('a', num_hidden_layers=n)", Some(Cause::ChangedModel)),
             ("m = AutoModelForCausalLM.from_pretrained('a', hidden_size=64)", Some(Cause::ChangedModel)),

@@ -257,12 +257,10 @@ pub(super) fn of(launch: &Launch) -> Option<Said> {
     let calls = |test: fn(&str) -> bool| program.calls.iter().filter(made).any(|call| test(call.name()));
     let tree = settings.keys.into_iter().collect::<Map<_, _>>();
     let adapts = tree.contains_key("use_peft");
-    let freezes = program.sets.contains("requires_grad")
-        || calls(|name| name == "requires_grad_" || name.starts_with("freeze"));
     Some(Said {
         is_trl: !matches!(trainer.as_str(), "" | "Seq2Seq"),
         may_adapt: !adapts && (has_own_modules(program) || calls(|name| name.contains("Peft"))),
-        departs: departures::cause(program).or(freezes.then_some(Cause::PartlyFrozen)),
+        departs: departures::cause(program),
         parses_options,
         is_unsloth: program.calls.iter().filter(made).any(loads_unsloth),
         is_loop,

@@ -160,7 +160,7 @@ pub(crate) fn read(launch: &Launch, claims: &mut Claims) {
 }
 
 /// What frontends with Megatron-LM's names share: the options of one field, and the rules over several options that hold
-/// whatever the defaults are.
+/// with any defaults.
 pub(in crate::frameworks) fn read_shared(settings: &Settings<'_>, claims: &mut Claims) {
     settings::read(options::TABLE, settings, claims);
     let together = Together { settings };

@@ -140,7 +140,11 @@ pub(super) fn of_command<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ve
         match word.split_once('=') {
             // An option, a variable of the shell, or a key of a configuration, with its value.
             Some((name, _)) if Name::of(name).is_some() => {}
-            None if word.starts_with('-') && Name::of(word).is_some() => before = Name::of(word),
+            None if word.starts_with('-')
+                && let Some(name) = Name::of(word) =>
+            {
+                before = Some(name);
+            }
             None if option.is_some_and(|option| option.takes(word)) => {}
             _ => counted.push(word.to_owned()),
         }
@@ -165,9 +169,8 @@ impl Name {
         let name = name.to_ascii_lowercase();
         let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
         let name = Self { parts: parts.map(str::to_owned).collect() };
-        let of_a_pair = PAIRS.as_flattened();
-        let known = [MEASURES, OUTPUTS, ADDRESSES, LABELS, COMPANIONS, of_a_pair].concat();
-        let is_known = name.parts.iter().all(|part| known.contains(&part.as_str()));
+        let lists = [MEASURES, OUTPUTS, ADDRESSES, LABELS, COMPANIONS, PAIRS.as_flattened()];
+        let is_known = name.parts.iter().all(|part| lists.iter().any(|list| list.contains(&part.as_str())));
         let decides_nothing = [MEASURES, OUTPUTS, ADDRESSES].iter().any(|list| name.has(list));
         (is_known && (decides_nothing || name.ends_in_a_pair())).then_some(name)
     }

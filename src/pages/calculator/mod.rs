@@ -8,7 +8,7 @@
 //! The page loads only from its own address, and the browser is told so. The answer to the same fields is that of `check`
 //! and `plan`: the same functions make it ([`answer`]). It reads no object of a cluster, and knows the policy alone.
 //!
-//! `weighbridge calculator` answers [this machine](Place::ThisMachine) alone, `serve` [whoever reaches it](Place::Server). A
+//! `weighbridge calculator` answers [this machine](Place::ThisMachine) alone, `serve` [everyone who reaches it](Place::Server). A
 //! question must be JSON, which a browser sends to another origin only with permission. Nothing gives it.
 
 mod answer;

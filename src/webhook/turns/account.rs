@@ -17,7 +17,7 @@ const FACTOR: u32 = 4;
 pub(super) const SMALL: usize = 8 << 10;
 /// Judging that takes less is quick. An ordinary object takes a tenth of it.
 const QUICK: Duration = Duration::from_millis(2);
-/// A review of more bytes is not quick, whatever was judged before.
+/// A review of more bytes is not quick, even if all earlier ones were.
 const LONG: usize = 32 << 10;
 /// How long a namespace is not quick after a review that was not.
 pub(super) const NOT_QUICK: Duration = Duration::from_secs(2);
