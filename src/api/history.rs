@@ -58,6 +58,10 @@ pub struct RunRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub predicted_bytes: Option<i64>,
+    /// The most memory that one accelerator used, by the metrics of its exporter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_bytes: Option<i64>,
     /// How it ended: Completed, OutOfMemory, HostOutOfMemory, Evicted, Deadline or Failed.
     #[schemars(length(max = 32))]
     pub outcome: String,
@@ -85,6 +89,7 @@ pub fn records(runs: &[Run]) -> Vec<RunRecord> {
         at: run.at.parse::<Timestamp>().ok().map(Time),
         verdict: run.verdict.clone(),
         predicted_bytes: signed(run.predicted),
+        observed_bytes: signed(run.observed),
         outcome: run.outcome.name().to_owned(),
         reason: run.reason.clone(),
         seconds: run.seconds,
@@ -102,6 +107,7 @@ impl RunRecord {
             workload: self.workload,
             verdict: self.verdict,
             predicted: bytes(self.predicted_bytes),
+            observed: bytes(self.observed_bytes),
             reason: self.reason,
             seconds: self.seconds,
         })
@@ -122,6 +128,7 @@ mod tests {
             at: "2026-01-02T03:04:05Z".into(),
             verdict: "Fits".into(),
             predicted: Some(Bytes::from_gib(60.0)),
+            observed: Some(Bytes::from_gib(62.5)),
             outcome: outcome::Kind::OutOfMemory,
             reason: Some("CUDA out of memory".into()),
             seconds: Some(600),

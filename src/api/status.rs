@@ -11,12 +11,14 @@ use super::bounds::{MAX_ADVICE, MAX_CHARACTERS, MAX_COMPONENTS, MAX_INPUTS, MAX_
 use super::conditions::{Finding, Holds, merge};
 use super::course::{Course, Moments};
 use super::display::display;
+use super::observed::{self, Observing};
 use super::v1alpha1::{
     AdviceStatus, ComponentStatus, CostStatus, DeadlineStatus, DisplayStatus, GoodputStatus, HistoryStatus,
     InputStatus, MemoryStatus, OutcomeStatus, ResourceStatus, TimeStatus, TrainingEstimateStatus,
 };
 use crate::job::keys;
 use crate::judgement::{self, Judgement, Outlook, Verdict};
+use crate::learn::observed::peaks::Peaks;
 use crate::learn::outcome::{self, Outcome};
 use crate::units::Bytes;
 
@@ -44,6 +46,10 @@ pub struct Circumstances {
     pub moments: Moments,
     /// How the workload ended.
     pub outcome: Option<Outcome>,
+    /// The memory that its pods really used.
+    pub observed: Option<Peaks>,
+    /// Whether Prometheus answers. None if it is not asked about this estimate.
+    pub observing: Option<Observing>,
     /// What earlier runs of the same job taught.
     pub history: Option<HistoryStatus>,
     /// Why the workload exists, if it is predicted to run out of memory.
@@ -111,6 +117,7 @@ pub fn status(
         latest_completion_time: course.latest.map(Time),
         outcome: circumstances.outcome.as_ref().map(outcome_status),
         admitted_by: circumstances.admitted.map(|admitted| admitted.name().to_owned()),
+        observed: circumstances.observed.as_ref().and_then(|peaks| observed::status(peaks, judgement)),
         history: circumstances.history.clone(),
         progress: course.progress,
         conditions: merge(
@@ -257,6 +264,8 @@ fn findings(judgement: &Judgement, circumstances: &Circumstances) -> Vec<Finding
                 .into(),
         });
     }
+    let peaks = circumstances.observed.as_ref();
+    findings.extend(circumstances.observing.as_ref().map(|observing| observed::finding(peaks, observing)));
     findings
 }
 
@@ -321,7 +330,7 @@ fn shorten(status: &mut TrainingEstimateStatus) {
     }
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     if text.chars().count() <= MAX_CHARACTERS {
         return text.to_owned();
     }
@@ -395,6 +404,8 @@ mod tests {
             json!(AdviceStatus::default()),
             json!(OutcomeStatus::default()),
             json!(HistoryStatus::default()),
+            json!(crate::api::v1alpha1::ObservedStatus::default()),
+            json!(crate::api::v1alpha1::PodPeak::default()),
             json!(crate::api::v1alpha1::ProgressStatus::default()),
         ];
         for part in parts {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_ADVICE, MAX_COMPONENTS, MAX_INPUTS, MAX_WARNINGS};
 use crate::job::TrainingJob;
+use crate::learn::observed::peaks::MOST_PODS;
 
 /// A training job, written by hand or read from the workload of `workloadRef`. Fields that are written here beat the
 /// fields that are read.
@@ -162,6 +163,9 @@ pub struct TrainingEstimateStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub admitted_by: Option<String>,
+    /// The memory that its pods really used, by the metrics of their accelerators' exporter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<ObservedStatus>,
     /// What earlier runs of the same job taught.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<HistoryStatus>,
@@ -169,6 +173,7 @@ pub struct TrainingEstimateStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressStatus>,
     /// Ready, `FitsMemory`, `FitsHost` and `WithinDeadline`. `BypassedAdmission`, if the workload was admitted without a judgement.
+    /// `Observed`, if the policy has memory observed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -436,6 +441,40 @@ pub struct OutcomeStatus {
     pub at: Option<Time>,
 }
 
+/// The memory that the pods of a workload really used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObservedStatus {
+    /// The most memory in use on one accelerator. It also holds what the job's allocator keeps for later.
+    #[schemars(range(min = 0))]
+    pub peak_bytes: i64,
+    /// The ratio to memory.processBytes, in thousandths. It is 1000 if they are equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ratio_milli: Option<i64>,
+    /// The metric.
+    pub source: String,
+    /// When it was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub at: Option<Time>,
+    /// The pods that used the most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_PODS))]
+    pub pods: Vec<PodPeak>,
+}
+
+/// The most memory that a pod used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodPeak {
+    /// The pod.
+    pub name: String,
+    /// The most memory in use on one of its accelerators.
+    #[schemars(range(min = 0))]
+    pub peak_bytes: i64,
+}
+
 /// What earlier runs of the same job taught.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -449,6 +488,10 @@ pub struct HistoryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub runs: Option<i64>,
+    /// The most memory that one accelerator used in them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub peak_bytes: Option<i64>,
 }
 
 /// The figures in short form.

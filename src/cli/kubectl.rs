@@ -175,6 +175,14 @@ fn story(estimate: &TrainingEstimate) -> String {
         }
         lines.push(format!("    {:<24}{:>12}", "needed", gib(memory.peak_bytes)));
     }
+    if let Some(observed) = &status.observed {
+        let ratio =
+            observed.ratio_milli.map(|milli| format!(", {:.2} times the prediction", milli as f64 / 1000.0));
+        let (used, metric) = (gib(observed.peak_bytes), &observed.source);
+        lines.push(format!("  Observed: {used} in use{}, by {metric}", ratio.unwrap_or_default()));
+        let pods = observed.pods.iter();
+        lines.extend(pods.map(|pod| format!("    {:<24}{:>12}", pod.name, gib(pod.peak_bytes))));
+    }
     let mut section = |heading: &str, items: Vec<String>| {
         if !items.is_empty() {
             lines.push(format!("  {heading}:"));
@@ -214,6 +222,7 @@ mod tests {
                     "reservedBytes": 1, "processBytes": 1, "capacityBytes": 80_i64 << 30, "worstRank": "every rank",
                     "instant": "loss", "components": [{"name": "weights", "bytes": 75_i64 << 30}],
                 },
+                "observed": {"peakBytes": 72_i64 << 30, "ratioMilli": 980, "source": "DCGM_FI_DEV_FB_USED"},
                 "missing": ["attention"], "warnings": [], "inputs": [], "advice": [], "conditions": [],
             },
         }))
@@ -251,7 +260,13 @@ mod tests {
     #[test]
     fn the_story_has_the_message_the_parts_and_what_is_missing() {
         let story = story(&estimate());
-        for part in ["pytorchjob-a: Tight", "needs 75.0 GiB", "weights", "weighbridge.dev/attention"] {
+        for part in [
+            "pytorchjob-a: Tight",
+            "needs 75.0 GiB",
+            "weights",
+            "weighbridge.dev/attention",
+            "72.0 GiB in use, 0.98 times",
+        ] {
             assert!(story.contains(part), "{story}");
         }
         assert!(!story.contains('\u{1b}'));

@@ -61,6 +61,8 @@ struct Line {
     against_the_verdict: bool,
     /// Why it exists then: `Override`, `Mode`, `Bypass`.
     by: String,
+    /// Observed memory over the predicted figure of the process, in thousandths.
+    ratio_milli: Option<i64>,
 }
 
 /// Reads the estimates, and prints the report.
@@ -108,6 +110,7 @@ fn line(estimate: &DynamicObject) -> Option<Line> {
         by: text("/status/admittedBy").unwrap_or_default(),
         outcome: text("/status/outcome/kind").as_deref().and_then(Kind::parse),
         reason: text("/status/outcome/reason").unwrap_or_default(),
+        ratio_milli: data.pointer("/status/observed/ratioMilli").and_then(Value::as_i64),
     })
 }
 
@@ -151,12 +154,16 @@ fn text_of(lines: &[Line]) -> String {
         share(tally.precision(), "predicted to run out, and of those ran out")
     );
     let _ = writeln!(text, "recall     {}", share(tally.recall(), "ran out, and of those were predicted to"));
+    if let Some(ratios) = Ratios::of(lines) {
+        let _ = writeln!(text, "memory     {ratios}");
+    }
     let of = |line: &Line| {
         let outcome = line.outcome.map_or("-", Kind::name).to_owned();
         vec![
             line.namespace.clone(),
             line.estimate.clone(),
             line.verdict.clone(),
+            line.by.clone(),
             outcome,
             line.reason.clone(),
         ]
@@ -181,6 +188,36 @@ fn text_of(lines: &[Line]) -> String {
         }
     }
     text
+}
+
+/// Observed memory over the prediction: of how many workloads, and the least, middle and most of it in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ratios {
+    workloads: usize,
+    least: i64,
+    median: i64,
+    most: i64,
+}
+
+impl Ratios {
+    fn of(lines: &[Line]) -> Option<Self> {
+        let mut all: Vec<i64> = lines.iter().filter_map(|line| line.ratio_milli).collect();
+        all.sort_unstable();
+        let (least, most) = (*all.first()?, *all.last()?);
+        Some(Self { workloads: all.len(), least, median: *all.get(all.len() / 2)?, most })
+    }
+}
+
+impl std::fmt::Display for Ratios {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let times = |milli: i64| milli as f64 / 1000.0;
+        let (least, median, most) = (times(self.least), times(self.median), times(self.most));
+        let workloads = self.workloads;
+        write!(
+            out,
+            "{median:.2} times the prediction was in use (median of {workloads} observed, from {least:.2} to {most:.2})"
+        )
+    }
 }
 
 fn share(share: Share, counted: &str) -> String {
@@ -216,6 +253,11 @@ fn json_of(lines: &[Line]) -> Value {
         "outcomes": Value::Object(counts.collect()),
         "precision": share(tally.precision()),
         "recall": share(tally.recall()),
+        "observedOverPredictedMilli": Ratios::of(lines).map(|ratios| {
+            json!({
+                "workloads": ratios.workloads, "least": ratios.least, "median": ratios.median, "most": ratios.most,
+            })
+        }),
     })
 }
 
@@ -249,8 +291,11 @@ mod tests {
                 "c",
                 &json!({"verdict": "Fits", "history": {"estimatedVerdict": "OutOfMemory"}, "outcome": outcome("Completed", "")}),
             ),
-            estimate("d", &json!({"verdict": "Fits", "outcome": outcome("Completed", "")})),
-            estimate("e", &json!({"verdict": "Unknown"})),
+            estimate(
+                "d",
+                &json!({"verdict": "Fits", "outcome": outcome("Completed", ""), "observed": {"ratioMilli": 940}}),
+            ),
+            estimate("e", &json!({"verdict": "Unknown", "observed": {"ratioMilli": 1060}})),
             estimate("f", &json!({})),
         ];
         let lines: Vec<Line> = estimates.iter().filter_map(line).collect();

@@ -146,7 +146,7 @@ mod tests {
         sink.apply(history("team", "b", 2, "Completed"));
         sink.listed();
         assert!(matches!(*histories.lesson("team", "a").unwrap(), Lesson::RanOut { .. }));
-        assert!(matches!(*histories.lesson("team", "b").unwrap(), Lesson::Ran { runs: 1 }));
+        assert!(matches!(*histories.lesson("team", "b").unwrap(), Lesson::Ran { runs: 1, .. }));
         assert!(histories.lesson("other", "a").is_none());
         assert!(histories.has_any("team") && !histories.has_any("other") && !histories.has_any("t"));
         assert_eq!(histories.beyond("team", 1), ["h-a"], "the oldest");

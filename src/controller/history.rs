@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::reconcile::{Error, Reconciler, Workload};
 use crate::api::history::{TrainingHistory, records, runs};
+use crate::api::observed;
 use crate::api::status;
 use crate::api::v1alpha1::{HistoryStatus, TrainingEstimateStatus};
 use crate::cluster::histories::{Histories, name};
@@ -31,6 +32,8 @@ pub(super) struct Learned {
     /// The predicted peak.
     predicted: Option<Bytes>,
     runs: Option<usize>,
+    /// The most memory that one accelerator used in these runs.
+    observed: Option<Bytes>,
 }
 
 impl Learned {
@@ -50,18 +53,20 @@ impl Learned {
         let accelerator = judgement.summary.accelerator.as_deref();
         let print = fingerprint(kind, workload, accelerator, around, &policy.catalogue)?;
         let lesson = histories.lesson(namespace, &print);
-        let runs = lesson.as_deref().map(|lesson| match lesson {
-            Lesson::Ran { runs } => *runs,
-            Lesson::RanOut { .. } => 0,
-        });
+        let (runs, observed) = match lesson.as_deref() {
+            Some(Lesson::Ran { runs, observed }) => (Some(*runs), *observed),
+            Some(Lesson::RanOut { .. }) => (Some(0), None),
+            None => (None, None),
+        };
         let learned = Self {
             fingerprint: print,
             estimated: judgement.verdict,
             predicted: judgement.memory.as_ref().map(|memory| memory.peak_bytes),
             runs,
+            observed,
         };
         let judgement = match lesson {
-            Some(lesson) => applied(judgement.clone(), &lesson, policy.history.refuses()).judgement,
+            Some(lesson) => applied(judgement.clone(), &lesson, policy).judgement,
             None => judgement.clone(),
         };
         Some((judgement, learned))
@@ -74,6 +79,7 @@ pub(super) fn status(learned: &Learned) -> HistoryStatus {
         name: name(&learned.fingerprint),
         estimated_verdict: learned.estimated.name().to_owned(),
         runs: learned.runs.and_then(|runs| i64::try_from(runs).ok()),
+        peak_bytes: learned.observed.and_then(|peak| i64::try_from(peak.0).ok()),
     }
 }
 
@@ -97,6 +103,7 @@ impl Reconciler {
                 .unwrap_or_else(|| Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             verdict: learned.estimated.name().to_owned(),
             predicted: learned.predicted,
+            observed: observed::peaks(next).and_then(|peaks| peaks.highest()),
             outcome: outcome.kind,
             reason: outcome.reason,
             seconds: next.running_seconds,
@@ -105,6 +112,7 @@ impl Reconciler {
         let name = name(&learned.fingerprint);
         let found = self.source(resource.clone(), Some(namespace)).get(&name).await?;
         let before = found.as_ref().map(|found| runs(found.value())).unwrap_or_default();
+        let is_new = before.iter().all(|known| known.uid != run.uid);
         let Some(runs) = with(&before, run) else { return Ok(()) };
         let histories: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
         if found.is_none() {
@@ -125,7 +133,9 @@ impl Reconciler {
         });
         let ours = PatchParams::apply(FIELD_MANAGER).force();
         histories.patch(&name, &ours, &Patch::Apply(history)).await.map_err(crate::cluster::Error::Kube)?;
-        self.metrics().remembered.inc();
+        if is_new {
+            self.metrics().remembered.inc();
+        }
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::observe;
 use super::queue::RunEnd;
 use super::reconcile::Error;
 use crate::api::status;
@@ -22,6 +23,7 @@ pub struct Metrics {
     pub(super) bypassed: Counter,
     pub(super) contradicted: Counter,
     pub(super) remembered: Counter,
+    pub(super) observed: observe::Metrics,
     outcomes: Family<OfOutcome, Counter>,
     written: Family<OfVerdict, Counter>,
     failures: Family<OfReason, Counter>,
@@ -86,6 +88,7 @@ impl Default for Metrics {
             bypassed: Counter::default(),
             contradicted: Counter::default(),
             remembered: Counter::default(),
+            observed: observe::Metrics::default(),
             outcomes: Family::default(),
             written: Family::default(),
             failures: Family::default(),
@@ -115,6 +118,7 @@ impl Metrics {
         for reason in Error::REASONS {
             drop(self.failures.get_or_create(&OfReason { reason }));
         }
+        self.observed.register(registry);
         self.register_workloads(registry);
         self.register_reconciliations(registry);
     }

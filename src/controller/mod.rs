@@ -11,6 +11,7 @@ mod leader;
 mod metrics;
 mod naming;
 mod notices;
+mod observe;
 pub mod permissions;
 mod progress;
 mod queue;
@@ -33,6 +34,7 @@ use crate::api::v1alpha1::TrainingEstimate;
 use crate::cluster::{Cluster, Source, follow::Follow};
 use estimates::{EstimateSink, Estimates};
 use leader::Candidate;
+use observe::Observations;
 use queue::Requests;
 use reconcile::Reconciler;
 
@@ -116,6 +118,15 @@ async fn lead(client: &Client, cluster: &Arc<Cluster>, settings: &Arc<Settings>)
         tasks.spawn(async move { follow.into(sink, &cluster.readiness, &cluster.metrics).await });
     }
     tasks.spawn(listen(cluster.clone(), estimates.clone(), queue.requests()));
+    let observations = Arc::new(Observations::default());
+    let observed = settings.metrics.observed.clone();
+    tasks.spawn(observe::run(
+        cluster.clone(),
+        estimates.clone(),
+        queue.requests(),
+        observations.clone(),
+        observed,
+    ));
     let reporter =
         Reporter { controller: "weighbridge.dev/controller".into(), instance: settings.identity.clone() };
     let reconciler = Reconciler {
@@ -123,6 +134,7 @@ async fn lead(client: &Client, cluster: &Arc<Cluster>, settings: &Arc<Settings>)
         cluster: cluster.clone(),
         settings: settings.clone(),
         estimates,
+        observations,
         recorder: Recorder::new(client.clone(), reporter),
     };
     queue.run(|key| reconciler.reconcile(key)).await;

@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use super::desired::{self, Holder};
 use super::estimates::Estimates;
 use super::history::Learned;
+use super::observe::Observations;
 use super::queue::{Key, RunEnd};
 use super::seen::Seen;
 use super::{Metrics, Settings, history, notices, progress};
 use crate::admission::{elastic, unread};
+use crate::api::observed::{self, Observing};
 use crate::api::status::{self, Admitted, Circumstances};
 use crate::api::v1alpha1::{TrainingEstimate, TrainingEstimateStatus};
 use crate::cluster::{
@@ -26,6 +28,7 @@ use crate::job::Ask;
 use crate::judge::judge;
 use crate::judgement::{Judgement, Verdict};
 use crate::kinds::{self, Kind};
+use crate::learn::observed::peaks::Peaks;
 use crate::learn::outcome;
 use crate::policy::Mode;
 use crate::policy::mode::{self, MODE_LABEL};
@@ -81,6 +84,7 @@ pub(super) struct Reconciler {
     pub(super) cluster: Arc<Cluster>,
     pub(super) settings: Arc<Settings>,
     pub(super) estimates: Arc<Estimates>,
+    pub(super) observations: Arc<Observations>,
     pub(super) recorder: Recorder,
 }
 
@@ -95,10 +99,12 @@ fn is_closed(
     previous: &TrainingEstimateStatus,
     generation: Option<i64>,
     outcome: Option<&outcome::Outcome>,
+    observed: Option<&Peaks>,
 ) -> bool {
     previous.progress.is_some()
         && previous.observed_generation == generation
         && status::outcome(previous).map(|outcome| outcome.kind) == outcome.map(|outcome| outcome.kind)
+        && observed::peaks(previous).as_ref() == observed
 }
 
 /// A workload that an estimate refers to, in its present state.
@@ -250,7 +256,8 @@ impl Reconciler {
             let shown = self.cluster.workloads.outcomes_of(namespace, workload.object.uid()?);
             outcome::of_workload(progress.ended.as_ref(), &shown, status::outcome(&previous).as_ref())
         });
-        if owned && is_closed(&previous, estimate.generation(), outcome.as_ref()) {
+        let peaks = self.observed(workload.as_ref(), &previous);
+        if owned && is_closed(&previous, estimate.generation(), outcome.as_ref(), peaks.as_ref()) {
             return Ok(RunEnd::Done);
         }
         let Judged { judgement, learned } = self.judge(&estimate, workload.as_ref()).await?;
@@ -263,6 +270,8 @@ impl Reconciler {
             generation: estimate.generation(),
             moments: progress::moments(&progress),
             outcome,
+            observed: peaks,
+            observing: workload.as_ref().and_then(|_| self.observing()),
             history: learned.as_ref().map(history::status),
             admitted: if owned {
                 self.admitted(&judgement, workload.as_ref(), namespace).await?
@@ -286,6 +295,20 @@ impl Reconciler {
             self.record_events(&judgement, &previous, &next, workload.as_ref(), &estimate).await;
         }
         Ok(RunEnd::Done)
+    }
+
+    /// The peaks of a workload, those of its status included. None if no metric showed any.
+    fn observed(&self, workload: Option<&Workload>, previous: &TrainingEstimateStatus) -> Option<Peaks> {
+        let new = workload.and_then(|workload| self.observations.of(workload.object.uid()?));
+        match (observed::peaks(previous), new) {
+            (Some(known), Some(new)) => Some(known.with(&new)),
+            (known, new) => known.or(new),
+        }
+    }
+
+    /// Whether Prometheus answers, if the policy has it asked.
+    fn observing(&self) -> Option<Observing> {
+        self.cluster.policies.current().observed.as_ref().map(|_| self.observations.observing())
     }
 
     /// The workload that an estimate refers to, if it exists and has a known kind.
@@ -431,6 +454,7 @@ impl Reconciler {
             self.metrics().ended_workload(next);
             self.metrics().departed(progress, next.time.as_ref());
         }
+        self.metrics().observed.compared(previous, next);
         let regarding = match workload {
             Some(workload) => workload.reference.clone(),
             None => reference(estimate, &ApiResource::erase::<TrainingEstimate>(&())),
@@ -487,6 +511,7 @@ fn reference(object: &Object, resource: &ApiResource) -> ObjectReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Bytes;
 
     #[test]
     fn a_namespace_that_ends_is_no_failure() {
@@ -511,11 +536,20 @@ mod tests {
         });
         let ended: TrainingEstimateStatus = serde_json::from_value(ended).unwrap();
         let outcome = |kind| outcome::Outcome { kind, container: None, reason: None, at: None };
-        assert!(is_closed(&ended, Some(1), Some(&outcome(outcome::Kind::Failed))));
-        assert!(!is_closed(&ended, Some(1), Some(&outcome(outcome::Kind::OutOfMemory))), "a pod shows more");
-        assert!(!is_closed(&ended, Some(2), Some(&outcome(outcome::Kind::Failed))), "its spec has changed");
-        assert!(!is_closed(&ended, Some(1), None), "it runs again");
-        assert!(!is_closed(&TrainingEstimateStatus::default(), None, None), "it runs");
+        assert!(is_closed(&ended, Some(1), Some(&outcome(outcome::Kind::Failed)), None));
+        let peaks = Peaks { pods: vec![("a-0".into(), Bytes(7))], ..Peaks::default() };
+        let failed = outcome(outcome::Kind::Failed);
+        assert!(!is_closed(&ended, Some(1), Some(&failed), Some(&peaks)), "a metric shows more");
+        assert!(
+            !is_closed(&ended, Some(1), Some(&outcome(outcome::Kind::OutOfMemory)), None),
+            "a pod shows more"
+        );
+        assert!(
+            !is_closed(&ended, Some(2), Some(&outcome(outcome::Kind::Failed)), None),
+            "its spec has changed"
+        );
+        assert!(!is_closed(&ended, Some(1), None, None), "it runs again");
+        assert!(!is_closed(&TrainingEstimateStatus::default(), None, None, None), "it runs");
     }
 
     #[test]

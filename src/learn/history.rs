@@ -33,6 +33,8 @@ pub struct Run {
     pub verdict: String,
     /// The memory that it was predicted to need.
     pub predicted: Option<Bytes>,
+    /// The most memory that one accelerator used.
+    pub observed: Option<Bytes>,
     /// How it ended.
     pub outcome: Kind,
     /// The evidence: `CUDA out of memory`.
@@ -61,6 +63,8 @@ pub enum Lesson {
     Ran {
         /// How many runs completed since one ran out.
         runs: usize,
+        /// The most memory that one accelerator used in them.
+        observed: Option<Bytes>,
     },
     /// The job ran out of memory.
     RanOut {
@@ -78,8 +82,8 @@ pub fn lesson(runs: &[Run]) -> Option<Lesson> {
     if newest.outcome == Kind::OutOfMemory {
         return Some(Lesson::RanOut { at: newest.at.clone(), reason: newest.reason.clone() });
     }
-    let since = runs.iter().filter(counts).take_while(|run| run.outcome == Kind::Completed);
-    Some(Lesson::Ran { runs: since.count() })
+    let since = || runs.iter().filter(counts).take_while(|run| run.outcome == Kind::Completed);
+    Some(Lesson::Ran { runs: since().count(), observed: since().filter_map(|run| run.observed).max() })
 }
 
 #[cfg(test)]
@@ -93,6 +97,7 @@ mod tests {
             at: format!("2026-01-{day:02}T00:00:00Z"),
             verdict: "Fits".to_owned(),
             predicted: None,
+            observed: day.is_multiple_of(2).then(|| Bytes(day.into())),
             outcome,
             reason: None,
             seconds: None,
@@ -111,9 +116,9 @@ mod tests {
         use Kind::{Completed, Evicted, Failed, HostOutOfMemory, OutOfMemory};
         assert_eq!(lesson(&history(&[])), None);
         assert_eq!(lesson(&history(&[Failed, Evicted, HostOutOfMemory])), None);
-        let ran = |runs| Some(Lesson::Ran { runs });
-        assert_eq!(lesson(&history(&[Completed, Failed])), ran(1));
-        assert_eq!(lesson(&history(&[Completed, OutOfMemory, Completed, Completed])), ran(2));
+        let ran = |runs, bytes: Option<u64>| Some(Lesson::Ran { runs, observed: bytes.map(Bytes) });
+        assert_eq!(lesson(&history(&[Completed, Failed])), ran(1, None));
+        assert_eq!(lesson(&history(&[Completed, OutOfMemory, Completed, Completed])), ran(2, Some(4)));
         let ran_out = Some(Lesson::RanOut { at: "2026-01-02T00:00:00Z".to_owned(), reason: None });
         assert_eq!(lesson(&history(&[Completed, OutOfMemory, Failed])), ran_out);
     }

@@ -3,8 +3,15 @@
 //! | judged | it ran | it ran out |
 //! | --- | --- | --- |
 //! | `Fits`, `Tight` | unchanged | `OutOfMemory` if the policy refuses by history, else `Tight` |
-//! | `Unknown` | `Fits` | `OutOfMemory` if the policy refuses by history, else `Tight` |
-//! | `OutOfMemory` | `Fits`, and the estimate was wrong | unchanged |
+//! | `Unknown` | `Fits`, or `Tight` if it filled the accelerator | `OutOfMemory` if the policy refuses by history, else `Tight` |
+//! | `OutOfMemory` | the same, and the estimate was wrong | unchanged |
+//!
+//! ```text
+//! filled   observed peak + margin > capacity      margin: of the policy, 5 % by default
+//! ```
+//!
+//! A job that ran is never refused for an [observed](crate::learn::observed) peak, which also holds what its allocator would
+//! give back. Without an observed peak, or without a known capacity, it fits.
 //!
 //! The reason is then `RanBefore` or `RanOutBefore`, and the message tells the evidence and, after it, what the estimate
 //! said. A malformed object, one that trains nothing or that is too large stays as it is. The message does not name the
@@ -12,6 +19,8 @@
 
 use crate::judgement::{Judgement, Reason, Verdict};
 use crate::learn::history::Lesson;
+use crate::policy::{Observed, Policy};
+use crate::units::Bytes;
 
 /// A judgement after its history.
 #[derive(Clone, Debug)]
@@ -22,8 +31,8 @@ pub struct Learned {
     pub contradicted: bool,
 }
 
-/// The judgement of a job with this history. `refuses` says whether the policy refuses by history.
-pub fn applied(judgement: Judgement, lesson: &Lesson, refuses: bool) -> Learned {
+/// The judgement of a job with this history, under the policy.
+pub fn applied(judgement: Judgement, lesson: &Lesson, policy: &Policy) -> Learned {
     let unchanged = |judgement| Learned { judgement, contradicted: false };
     let is_closed = !judgement.verdict.trains()
         || !judgement.errors.is_empty()
@@ -37,13 +46,14 @@ pub fn applied(judgement: Judgement, lesson: &Lesson, refuses: bool) -> Learned 
         format!(" (the estimate: {})", judgement.message)
     };
     match (judgement.verdict, lesson) {
-        (Verdict::Unknown | Verdict::OutOfMemory, Lesson::Ran { runs }) => {
+        (Verdict::Unknown | Verdict::OutOfMemory, Lesson::Ran { runs, observed }) => {
             let times = if *runs == 1 { "once".to_owned() } else { format!("{runs} times") };
             let contradicted = judgement.verdict == Verdict::OutOfMemory;
+            let (verdict, used) = by_use(*observed, capacity(&judgement, policy), policy);
             let judgement = Judgement {
-                verdict: Verdict::Fits,
+                verdict,
                 reason: Reason::RanBefore,
-                message: format!("the same job ran to its end before, {times}{said}"),
+                message: format!("the same job ran to its end before, {times}{used}{said}"),
                 missing: Vec::new(),
                 swings: Vec::new(),
                 oom_probability: None,
@@ -54,7 +64,7 @@ pub fn applied(judgement: Judgement, lesson: &Lesson, refuses: bool) -> Learned 
         (Verdict::Fits | Verdict::Tight | Verdict::Unknown, Lesson::RanOut { at, reason }) => {
             let day = at.split('T').next().unwrap_or_default();
             let evidence = reason.as_deref().unwrap_or("out of memory");
-            let verdict = if refuses { Verdict::OutOfMemory } else { Verdict::Tight };
+            let verdict = if policy.history.refuses() { Verdict::OutOfMemory } else { Verdict::Tight };
             unchanged(Judgement {
                 verdict,
                 reason: Reason::RanOutBefore,
@@ -69,22 +79,50 @@ pub fn applied(judgement: Judgement, lesson: &Lesson, refuses: bool) -> Learned 
     }
 }
 
+/// What the accelerator of the job offers. A job that is not understood has no memory, and may have an accelerator.
+fn capacity(judgement: &Judgement, policy: &Policy) -> Option<Bytes> {
+    judgement.memory.as_ref().and_then(|memory| memory.capacity_bytes).or_else(|| {
+        let accelerator = policy.catalogue.find(judgement.summary.accelerator.as_deref()?)?;
+        Some(policy.rules.headroom.below(accelerator.usable()))
+    })
+}
+
+/// The verdict for a job that ran, and what it used, in words.
+fn by_use(observed: Option<Bytes>, capacity: Option<Bytes>, policy: &Policy) -> (Verdict, String) {
+    match (observed, capacity) {
+        (None, _) => (Verdict::Fits, String::new()),
+        (Some(peak), None) => (Verdict::Fits, format!(", with {peak} per GPU in use")),
+        (Some(peak), Some(capacity)) => {
+            let fills = Observed::with_margin(policy.observed.as_ref(), peak) > capacity;
+            let verdict = if fills { Verdict::Tight } else { Verdict::Fits };
+            (verdict, format!(", with {peak} of {capacity} per GPU in use"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judgement::Memory;
+    use crate::policy::History;
+
+    fn policy(refuses: bool) -> Policy {
+        let history = if refuses { History::Refuse } else { History::Admit };
+        Policy { history, ..Policy::default() }
+    }
 
     fn judged(verdict: Verdict, lesson: &Lesson, refuses: bool) -> Learned {
         let judgement = Judgement {
             message: "needs 97.4 GiB".into(),
             ..Judgement::without_figures(verdict, Reason::AboveCapacity)
         };
-        applied(judgement, lesson, refuses)
+        applied(judgement, lesson, &policy(refuses))
     }
 
     #[test]
     fn the_history_decides_where_the_estimate_does_not_or_was_wrong() {
         use Verdict::{Fits, NotTraining, OutOfMemory, Tight, Unknown};
-        let ran = Lesson::Ran { runs: 3 };
+        let ran = Lesson::Ran { runs: 3, observed: None };
         let ran_out =
             Lesson::RanOut { at: "2026-01-02T03:04:05Z".into(), reason: Some("CUDA out of memory".into()) };
         for (verdict, lesson, refuses, expected, contradicted) in [
@@ -115,9 +153,35 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_ran_and_filled_the_accelerator_is_warned_about_and_never_refused() {
+        let gib = Bytes::from_gib;
+        let judged = |observed: Option<f64>, capacity: Option<f64>| {
+            let memory = Memory { capacity_bytes: capacity.map(gib), ..Memory::default() };
+            let judgement = Judgement {
+                memory: Some(memory),
+                ..Judgement::without_figures(Verdict::OutOfMemory, Reason::AboveCapacity)
+            };
+            let lesson = Lesson::Ran { runs: 1, observed: observed.map(gib) };
+            let learned = applied(judgement, &lesson, &policy(true)).judgement;
+            (learned.verdict, learned.message)
+        };
+        let ran = "the same job ran to its end before, once";
+        for (observed, capacity, verdict, used) in [
+            (None, Some(79.1), Verdict::Fits, ""),
+            (Some(60.0), None, Verdict::Fits, ", with 60.0 GiB per GPU in use"),
+            (Some(75.0), Some(79.1), Verdict::Fits, ", with 75.0 GiB of 79.1 GiB per GPU in use"),
+            (Some(75.5), Some(79.1), Verdict::Tight, ", with 75.5 GiB of 79.1 GiB per GPU in use"),
+            // On a smaller accelerator than before.
+            (Some(75.5), Some(39.5), Verdict::Tight, ", with 75.5 GiB of 39.5 GiB per GPU in use"),
+        ] {
+            assert_eq!(judged(observed, capacity), (verdict, format!("{ran}{used}")));
+        }
+    }
+
+    #[test]
     fn a_malformed_object_is_not_saved_by_its_history() {
         let malformed = Judgement::without_figures(Verdict::Unknown, Reason::Malformed);
-        let learned = applied(malformed, &Lesson::Ran { runs: 1 }, true);
+        let learned = applied(malformed, &Lesson::Ran { runs: 1, observed: None }, &policy(true));
         assert_eq!(learned.judgement.reason, Reason::Malformed);
     }
 }

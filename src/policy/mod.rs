@@ -8,6 +8,7 @@ mod headroom;
 mod history;
 mod host_memory;
 pub mod mode;
+mod observed;
 mod overrides;
 mod placement;
 mod prices;
@@ -24,6 +25,7 @@ pub use headroom::Headroom;
 pub use history::History;
 pub use host_memory::HostMemory;
 pub use mode::Mode;
+pub use observed::{Gauge, Observed, PodLabels, Unit};
 pub use overrides::Overrides;
 pub use placement::Placement;
 pub use prices::Prices;
@@ -56,6 +58,8 @@ pub struct Policy {
     pub catalogue: Arc<Catalogue>,
     /// What the gate learns from earlier runs. It does not change while the process runs.
     pub history: History,
+    /// Where the memory that jobs use is read. None if it is not.
+    pub observed: Option<Observed>,
     /// The kinds of workloads. They do not change while the process runs.
     pub kinds: Arc<Kinds>,
     /// The number of this policy in the process. Another policy may judge differently.
@@ -123,6 +127,7 @@ impl Default for Policy {
             placement: Placement::default(),
             catalogue: Arc::new(Catalogue::builtin().clone()),
             history: History::default(),
+            observed: None,
             kinds: Arc::default(),
             version: 0,
         }

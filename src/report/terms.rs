@@ -84,6 +84,13 @@ pub const TERMS: &[Term] = &[
                   room to spare. It may be more than the needed memory.",
     },
     Term {
+        name: "Observed",
+        also: &["observed memory", "in use"],
+        meaning: "The most memory of one accelerator that was in use while the job ran, by the metrics of the cluster. It also holds \
+                  what the job's allocator kept for later, so it is compared with the figure of the process, and the job may \
+                  need less.",
+    },
+    Term {
         name: "of",
         also: &["capacity", "offers", "headroom"],
         meaning: "The memory that one accelerator offers a process: its total, less what the driver keeps, less the headroom that \

@@ -174,7 +174,7 @@ impl Evaluation {
         let catalogue = &self.policy.catalogue;
         let print = fingerprint(self.kind, object, accelerator, &self.around, catalogue)?;
         let lesson = self.histories.lesson(namespace, &print)?;
-        Some(applied(estimated.clone(), &lesson, self.policy.history.refuses()).judgement)
+        Some(applied(estimated.clone(), &lesson, &self.policy).judgement)
     }
 
     fn judge_now(&self, object: &Value, request: &Request) -> Judgement {

@@ -327,3 +327,30 @@ async fn only_those_who_are_named_reach_the_webhook_where_any_are() -> Result<()
     assert_eq!(anybody["spec"]["ingress"][0].get("from"), None);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_prometheus_that_is_asked_is_reached_through_the_network_policy() -> Result<()> {
+    let helm = Helm::offline()?;
+    for (address, port) in [
+        ("http://prometheus.monitoring.svc:9090", 9090),
+        ("https://thanos.monitoring.svc:9091/path", 9091),
+        ("https://prometheus.example", 443),
+        ("http://prometheus.example", 80),
+    ] {
+        let values = [
+            "--set=networkPolicy.enabled=true",
+            &format!("--set=config.observed.prometheus={address}"),
+            "--set=networkPolicy.prometheusTo[0].namespaceSelector.matchLabels.name=monitoring",
+        ];
+        let objects = helm.template(&values).await?;
+        let egress = &find(&objects, "NetworkPolicy", "weighbridge")?["spec"]["egress"];
+        let prometheus = json!({
+            "ports": [{"protocol": "TCP", "port": port}],
+            "to": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+        });
+        assert_eq!(egress[2], prometheus, "{address}");
+    }
+    let without = helm.template(&["--set=networkPolicy.enabled=true"]).await?;
+    assert_eq!(find(&without, "NetworkPolicy", "weighbridge")?["spec"]["egress"][2], Value::Null);
+    Ok(())
+}

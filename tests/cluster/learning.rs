@@ -14,7 +14,7 @@ use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_until};
 const ENDED: &str = "2026-03-02T00:00:00Z";
 
 /// Sets the status that a job's own controller would set at its end.
-async fn end(yard: &Yard<'_>, job: &Value, condition: &str) -> Result<()> {
+pub(crate) async fn end(yard: &Yard<'_>, job: &Value, condition: &str) -> Result<()> {
     let condition =
         json!({"type": condition, "status": "True", "lastTransitionTime": ENDED, "lastUpdateTime": ENDED});
     let status =
@@ -84,11 +84,11 @@ async fn a_job_whose_pod_ran_out_of_memory_shows_it_with_the_evidence() -> Resul
 }
 
 /// The histories of a namespace.
-fn histories(yard: &Yard<'_>) -> Api<DynamicObject> {
+pub(crate) fn histories(yard: &Yard<'_>) -> Api<DynamicObject> {
     Api::namespaced_with(yard.client.clone(), yard.name(), &ApiResource::erase::<TrainingHistory>(&()))
 }
 
-async fn remembered(yard: &Yard<'_>, number: usize) -> Result<()> {
+pub(crate) async fn remembered(yard: &Yard<'_>, number: usize) -> Result<()> {
     let histories = histories(yard);
     wait_until("the run to be remembered", SOON, || async {
         Ok(histories.list(&ListParams::default()).await?.items.len() == number)

@@ -16,24 +16,24 @@ use crate::controlplane::{ControlPlane, Reach, Serve, Setup, wait_for, wait_unti
 const HEAD: &str = "apiVersion: config.weighbridge.dev/v1alpha1\nkind: Configuration\n";
 
 /// The file of a mounted ConfigMap: behind a link to a folder, which each change replaces.
-struct Mounted {
+pub(crate) struct Mounted {
     folder: tempfile::TempDir,
     versions: usize,
 }
 
 impl Mounted {
-    fn new(policy: &str) -> Result<Self> {
+    pub(crate) fn new(policy: &str) -> Result<Self> {
         let mut mounted = Self { folder: tempfile::tempdir()?, versions: 0 };
         std::os::unix::fs::symlink("..data/config.yaml", mounted.file())?;
         mounted.change(policy)?;
         Ok(mounted)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("config.yaml")
     }
 
-    fn change(&mut self, policy: &str) -> Result<()> {
+    pub(crate) fn change(&mut self, policy: &str) -> Result<()> {
         self.versions += 1;
         let version = format!("..version-{}", self.versions);
         let at = |name: &str| self.folder.path().join(name);

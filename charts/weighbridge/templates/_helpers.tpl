@@ -102,3 +102,10 @@ writes the caBundle, so the replicas only read it.
   {{- end }}
   verbs: {{ toJson $verbs }}
 {{- end }}
+
+{{/* The port of the Prometheus at an address: that of the address, or of its scheme. */}}
+{{- define "weighbridge.prometheusPort" -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
+{{- default (ternary "443" "80" (eq $url.scheme "https")) $port -}}
+{{- end -}}

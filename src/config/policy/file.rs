@@ -17,6 +17,8 @@
 //!   asOf: 2026-11                 # shown beside every cost
 //! observedSpeeds:                 # of earlier runs, for the predicted time: `weighbridge machine` writes them
 //!   - {accelerator: h100-sxm5-80gb, framework: Megatron, speed: 0.93, runs: 4}
+//! observed:                       # a Prometheus from which the memory of running jobs is read
+//!   prometheus: http://prometheus.monitoring.svc:9090
 //! exemptions: {namespaces: [ci-*], users: [], groups: [], priorityClasses: []}
 //! overrides: {users: [], groups: [ml-leads]}
 //! placement:                      # accounts of queues, which may place pods after admission; default: Kueue's
@@ -40,8 +42,8 @@ use crate::hardware::Catalogue;
 use crate::kinds::Kinds;
 use crate::kinds::further::Further;
 use crate::policy::{
-    Exemptions, Headroom, HostMemory, Mode, ObservedSpeed, Overrides, Placement, Policy, Prices, Rules,
-    Unknown, Unrecognised,
+    Exemptions, Headroom, HostMemory, Mode, Observed, ObservedSpeed, Overrides, Placement, Policy, Prices,
+    Rules, Unknown, Unrecognised,
 };
 use crate::units::Decimal;
 
@@ -73,6 +75,7 @@ pub(super) struct File {
     accelerators: Accelerators,
     prices: Option<PriceList>,
     observed_speeds: Option<Vec<ObservedSpeed>>,
+    observed: Option<Observed>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +154,10 @@ impl File {
         if let Some(list) = self.observed_speeds {
             rules.observed_speeds = observed_speeds(list, &catalogue)?;
         }
+        let observed = self.observed.or_else(|| base.observed.clone());
+        if let Some(observed) = &observed {
+            observed.check().map_err(|problem| anyhow::anyhow!("observed.{problem}"))?;
+        }
         Ok(Policy {
             mode: self.mode.unwrap_or(base.mode),
             unknown: self.unknown.unwrap_or(base.unknown),
@@ -161,13 +168,13 @@ impl File {
             placement: self.placement.unwrap_or_else(|| base.placement.clone()),
             catalogue,
             history: base.history,
+            observed,
             kinds,
             version: base.version,
         })
     }
 }
 
-/// The prices, by the keys of the catalogue.
 /// The speeds with the catalogue's keys.
 fn observed_speeds(list: Vec<ObservedSpeed>, catalogue: &Catalogue) -> Result<Vec<ObservedSpeed>> {
     list.into_iter()
@@ -187,6 +194,7 @@ fn observed_speeds(list: Vec<ObservedSpeed>, catalogue: &Catalogue) -> Result<Ve
         .collect()
 }
 
+/// The prices, by the keys of the catalogue.
 fn prices(list: PriceList, catalogue: &Catalogue) -> Result<Prices> {
     let code = |currency: &String| currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_uppercase());
     ensure!(
@@ -301,6 +309,25 @@ mod tests {
             ("prices: {perGpuHour: {H999: 1}}", "prices.perGpuHour.H999: this accelerator is not known"),
             ("prices: {perGpuHour: {}, currency: euro}", "prices.currency must be three capital letters"),
             ("mode: warn\nmode: audit", "duplicate"),
+            (
+                "observed: {prometheus: prometheus:9090}",
+                "observed.prometheus: prometheus:9090 must be an address",
+            ),
+            ("observed: {prometheus: http://a:b@prometheus}", "without a user"),
+            (
+                "observed: {prometheus: http://a, tokenFile: /t}",
+                "observed.tokenFile: a token is sent over https only",
+            ),
+            (
+                "observed: {prometheus: http://a, everyMinutes: 0}",
+                "observed.everyMinutes: 0 must be a number from 1",
+            ),
+            (
+                "observed: {prometheus: http://a, metrics: [{name: a-b, unit: MiB}]}",
+                "a-b is no name of a metric",
+            ),
+            ("observed: {prometheus: http://a, metrics: [{name: a, unit: MB}]}", "MB"),
+            ("observed: {prometheus: http://a, matchers: {\"a}\": b}}", "a} is no name of a label"),
             ("workloads: [{group: a.b, version: v1, kind: X, plural: xs}]", "workloads[0] (X): give one of"),
         ] {
             let complaint = refused(body);
@@ -316,6 +343,7 @@ mod tests {
         let shown = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let policy = read(shown).unwrap().over(&Policy::default()).unwrap();
         assert_eq!((policy.mode, policy.unknown), (Mode::Warn, Unknown::Warn));
+        assert_eq!(policy.observed.map(|observed| observed.metrics.len()), Some(4));
         assert_eq!(policy.exemptions.priority_classes, ["system-cluster-critical"]);
     }
 }
