@@ -6,7 +6,11 @@
 //! ```
 //!
 //! Without `items` every key of a ConfigMap is a file of its name. With `items` only the listed keys are files, at
-//! their paths. The files of any other volume (an emptyDir, a claim, a Secret) are not known.
+//! their paths. The files of any other volume (a claim, a Secret) are not known.
+//!
+//! Charts let an init container copy the keys of a ConfigMap into an emptyDir, because a key cannot have a slash: a key
+//! `configs--run.yaml` becomes `configs/run.yaml`. So if an init container mounts both and its command has a `cp`, the
+//! keys are also files of the emptyDir, under their names and under these paths.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,12 +93,61 @@ impl Files {
                 }
             }
         }
+        files.copied_by_init_containers(template, container, around, namespace);
         for (path, text) in around.files.iter() {
             let source = Source::Given { path: printable(path, 80) };
             files.by_path.insert(path.clone(), File { text: text.clone(), source, branches: Vec::new() });
         }
         files.mounts = mounts.into();
         files
+    }
+
+    /// Adds the keys of ConfigMaps that an init container copies into an emptyDir of the container.
+    fn copied_by_init_containers(
+        &mut self,
+        template: &Value,
+        container: &Value,
+        around: &Surroundings,
+        namespace: &str,
+    ) {
+        let volume = |mount: &Value| {
+            let name = text(mount, "name")?;
+            let volumes = list(template, "/spec/volumes").take(MAX_VOLUMES);
+            volumes.into_iter().find(|volume| text(volume, "name") == Some(name))
+        };
+        let copies = |init: &&Value| {
+            let words = list(init, "/command").chain(list(init, "/args")).filter_map(Value::as_str);
+            words
+                .flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'))
+                .any(|word| word == "cp")
+        };
+        for mount in list(container, "/volumeMounts").take(MAX_MOUNTS) {
+            let Some(at) = text(mount, "mountPath").filter(|_| mount.get("subPath").is_none()) else {
+                continue;
+            };
+            if volume(mount).is_none_or(|volume| volume.get("emptyDir").is_none()) {
+                continue;
+            }
+            let shares = |init: &&Value| {
+                let mut others = list(init, "/volumeMounts").take(MAX_MOUNTS);
+                others.any(|other| text(other, "name") == text(mount, "name"))
+            };
+            let inits = list(template, "/spec/initContainers").take(MAX_MOUNTS);
+            let mounts = inits.filter(|init| copies(init) && shares(init)).flat_map(|init| {
+                let mounts = list(init, "/volumeMounts").take(MAX_MOUNTS);
+                mounts.filter_map(volume).flat_map(sources).collect::<Vec<_>>()
+            });
+            for (key, file) in mounts.flat_map(|source| keys(source, around, namespace)).take(MAX_FILES) {
+                for path in [key.clone(), key.replace("--", "/")] {
+                    let path = format!("/{}/{path}", clean(at));
+                    let is_full = self.by_path.len() >= MAX_FILES;
+                    self.may_have_more |= is_full;
+                    if !is_full {
+                        self.by_path.entry(path).or_insert_with(|| file.clone());
+                    }
+                }
+            }
+        }
     }
 
     /// Why a file that a command starts is not known: its ConfigMap is absent, or has no such key, or there are too
@@ -189,7 +242,7 @@ impl Files {
         if let Some(file) = self.get(path) {
             return Some(file);
         }
-        let plain = path.trim_start_matches("./");
+        let plain = path.trim_start_matches("./").trim_start_matches("../");
         if plain.is_empty() || path.starts_with('/') {
             return None;
         }
@@ -210,13 +263,24 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 
-/// Makes a path absolute, if the working directory is known.
+/// Makes a path absolute, if the working directory is known, and leaves out the folders that `..` leaves.
 pub(crate) fn absolute(directory: Option<&str>, path: &str) -> String {
     let path = path.strip_prefix("./").unwrap_or(path);
-    match directory {
+    let path = match directory {
         Some(directory) if !path.starts_with('/') => format!("{}/{path}", directory.trim_end_matches('/')),
         _ => path.to_owned(),
+    };
+    if !path.starts_with('/') || !path.split('/').any(|part| part == "..") {
+        return path;
     }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').skip(1) {
+        match part {
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 /// The ConfigMaps of a volume.

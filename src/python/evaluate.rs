@@ -441,7 +441,7 @@ impl<'a> Evaluation<'_, 'a> {
             return Value::Plain(name.into());
         }
         if self.scopes.sets.contains(name) {
-            return Value::Unknown;
+            return self.of_self(attribute, scope, depth).unwrap_or(Value::Unknown);
         }
         if let Expr::Name(owner) = &*attribute.value {
             for binding in self.bindings(owner.id.as_str(), scope) {
@@ -465,6 +465,37 @@ impl<'a> Evaluation<'_, 'a> {
             Value::Call(at) => self.of_call(at, name, depth),
             _ => Value::Unknown,
         }
+    }
+
+    /// An attribute that the `__init__` of its class alone sets: `self.max_length = max_length`. A parameter of it has the value
+    /// that the calls of the class give.
+    fn of_self(&self, attribute: &'a ExprAttribute, scope: ScopeId, depth: usize) -> Option<Value> {
+        let name = attribute.attr.as_str();
+        let is_self = |owner: &Expr| matches!(owner, Expr::Name(owner) if owner.id.as_str() == "self");
+        if !is_self(&attribute.value) || self.scopes.sets_again.contains(name) {
+            return None;
+        }
+        let class_of = |scope: ScopeId| self.scopes.all.get(self.scopes.all.get(scope)?.parent?)?.class;
+        let assigned = self.scopes.assigned.iter().find(|assigned| {
+            matches!(assigned.target, Expr::Attribute(target)
+                if target.attr.as_str() == name && is_self(&target.value))
+        })?;
+        let init = self.scopes.all.get(assigned.scope)?;
+        let class = class_of(assigned.scope)?;
+        if init.function != Some("__init__") || class_of(scope) != Some(class) {
+            return None;
+        }
+        if self.runs(&assigned.under, depth + 1) != Some(true) {
+            return None;
+        }
+        if let Expr::Name(value) = assigned.value
+            && let [binding] = self.bindings(value.id.as_str(), assigned.scope).as_slice()
+            && let Bound::Parameter { name, at, default, .. } = binding.bound
+        {
+            let default = default.map(|default| (default, binding.scope));
+            return Some(self.parameter(class, name, at.checked_sub(1)?, default, depth + 1));
+        }
+        Some(self.value(assigned.value, assigned.scope, depth + 1))
     }
 
     /// A setting of an object that a call makes: an argument of that call, or a default of its class.

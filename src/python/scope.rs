@@ -84,6 +84,8 @@ pub(super) struct Scopes<'a> {
     pub(super) read: BTreeSet<&'a str>,
     /// Attributes that are set anywhere.
     pub(super) sets: BTreeSet<&'a str>,
+    /// Those that more than one statement sets.
+    pub(super) sets_again: BTreeSet<&'a str>,
     /// Attributes that are set to an expression: `recipe.trainer.devices = 8`.
     pub(super) assigned: Vec<Assigned<'a>>,
 }
@@ -283,6 +285,12 @@ impl<'a> Scopes<'a> {
     }
 
     /// Binds the names of a target.
+    fn sets_attribute(&mut self, name: &'a str) {
+        if !self.sets.insert(name) {
+            self.sets_again.insert(name);
+        }
+    }
+
     fn bind(&mut self, target: &'a Expr, bound: Bound<'a>, scope: ScopeId, under: &Rc<[Condition<'a>]>) {
         match target {
             Expr::Name(name) => self.bind_name(name.id.as_str(), bound, scope, under),
@@ -290,7 +298,7 @@ impl<'a> Scopes<'a> {
             Expr::List(names) => self.bind_parts(&names.elts, bound, scope, under),
             Expr::Starred(rest) => self.bind(&rest.value, Bound::Opaque, scope, under),
             Expr::Attribute(attribute) => {
-                self.sets.insert(attribute.attr.as_str());
+                self.sets_attribute(attribute.attr.as_str());
                 if let Bound::Value(value) = bound
                     && self.assigned.len() < MOST_CALLS
                 {
@@ -301,7 +309,7 @@ impl<'a> Scopes<'a> {
             // A changed element changes the whole.
             Expr::Subscript(element) => match &*element.value {
                 Expr::Attribute(attribute) => {
-                    self.sets.insert(attribute.attr.as_str());
+                    self.sets_attribute(attribute.attr.as_str());
                 }
                 whole => self.bind(whole, Bound::Opaque, scope, under),
             },
